@@ -1,0 +1,86 @@
+//! The name of a pump. Where pumps are registered is not this module's business.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// The longest pump name, in bytes.
+const MAX_LEN: usize = 64;
+
+/// A pump's name: 1 to 64 characters out of letters, digits, `.`, `_`, `-` and `:`.
+///
+/// Cheap to clone; safe in a URL, a file name and a log line.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PumpId(Arc<str>);
+
+/// The text is no pump name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a pump name; allowed: {}", PumpId::ALLOWED)]
+pub struct PumpIdError {
+    text: String,
+}
+
+impl PumpId {
+    /// What a pump name may be, for error messages.
+    pub const ALLOWED: &'static str = "1 to 64 characters out of letters, digits, '.', '_', '-' and ':'";
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PumpId {
+    type Err = PumpIdError;
+
+    fn from_str(text: &str) -> Result<Self, PumpIdError> {
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
+        if text.is_empty() || text.len() > MAX_LEN || !text.chars().all(known) {
+            let text = text.chars().take(MAX_LEN + 1).collect();
+            return Err(PumpIdError { text });
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for PumpId {
+    type Error = PumpIdError;
+
+    fn try_from(text: String) -> Result<Self, PumpIdError> {
+        text.parse()
+    }
+}
+
+impl From<PumpId> for String {
+    fn from(id: PumpId) -> Self {
+        id.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for PumpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PumpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PumpId({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for good in ["pump-1", "P:3.a_b", &"x".repeat(64)] {
+            assert_eq!(good.parse::<PumpId>().expect(good).as_str(), good);
+        }
+        for bad in ["", "a b", "a/b", "pümp", &"x".repeat(65)] {
+            assert!(bad.parse::<PumpId>().is_err(), "{bad:?} must be refused");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The vocabulary of Volute and its pure rules.
+//!
+//! What a pump, a channel, a reading, a window, a detection and a maintenance event *are*, and the
+//! rules that need nothing but their inputs: checking a posted item, ordering and filling readings,
+//! opening and closing maintenance events.
+//!
+//! Deliberately absent: I/O, async, threads, a wall clock (a [`Clock`] is passed in), and every other
+//! crate of this workspace. Nothing here knows how many channels a pump has; a [`Profile`] says so.
+
+mod admission;
+mod detection;
+mod id;
+mod intake;
+mod maintenance;
+mod profile;
+mod reading;
+mod time;
+mod windower;
+
+pub use admission::{Admission, Verdict};
+pub use detection::Detection;
+pub use id::{PumpId, PumpIdError};
+pub use intake::{Draft, Rejection, Stamp, parse_item};
+pub use maintenance::{
+    Currency, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Money, MoneyError, Rule, Severity,
+};
+pub use profile::{Channel, Limits, Profile, ProfileError, Quantity};
+pub use reading::{Reading, Sample};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
+pub use windower::{NoWindow, Placed, Window, WindowRules, Windower};

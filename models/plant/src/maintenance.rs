@@ -1,0 +1,322 @@
+//! Maintenance events: opened by a profile's rules while the model sees an anomaly, at most one open
+//! event per pump and rule, resolved when the condition has stayed away.
+//!
+//! Deliberately absent: who is told (the notifier's business) and root causes (diagnosis).
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Detection, Profile, PumpId, Quantity, Reading, Timestamp};
+
+/// Three capital letters, as `INR`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency([u8; 3]);
+
+/// An amount of money.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// In whole units of the currency.
+    pub amount: f64,
+    /// The currency.
+    pub currency: Currency,
+}
+
+/// The text is no currency.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a currency; allowed: three capital letters, as INR")]
+pub struct MoneyError(String);
+
+impl TryFrom<String> for Currency {
+    type Error = MoneyError;
+
+    fn try_from(text: String) -> Result<Self, MoneyError> {
+        match <[u8; 3]>::try_from(text.as_bytes()) {
+            Ok(letters) if letters.iter().all(u8::is_ascii_uppercase) => Ok(Self(letters)),
+            _ => Err(MoneyError(text)),
+        }
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.to_string()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|&letter| write!(f, "{}", char::from(letter)))
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Low,
+    /// Plan for it.
+    Medium,
+    /// Act soon.
+    High,
+    /// Act now.
+    Critical,
+}
+
+impl Severity {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// When an anomaly becomes a matter for maintenance.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The rule's short name, unique in its profile.
+    pub name: String,
+    /// What is wrong, for people.
+    pub title: String,
+    /// What to do about it.
+    pub advice: String,
+    /// Which channels it looks at.
+    pub quantity: Quantity,
+    /// It holds while one of them is above this, in the channel's unit, and the window is anomalous.
+    pub above: f64,
+    /// How bad that is.
+    pub severity: Severity,
+    /// What the repair is estimated to cost.
+    pub cost: Money,
+}
+
+/// Whether an event still stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventState {
+    /// It stands.
+    Active,
+    /// The condition has stayed away long enough.
+    Resolved,
+}
+
+impl EventState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// One matter for maintenance. Its id is pump, rule and opening time, so writing it again changes nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MaintenanceEvent {
+    /// Whose event it is.
+    pub pump: PumpId,
+    /// The rule that opened it.
+    pub rule: String,
+    /// What is wrong.
+    pub title: String,
+    /// What to do.
+    pub advice: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What the repair is estimated to cost.
+    pub cost: Money,
+    /// The channel that was above the limit.
+    pub channel: String,
+    /// The rule's limit, in the channel's unit.
+    pub limit: f64,
+    /// The highest value so far, in the channel's unit.
+    pub peak: f64,
+    /// The highest loss so far.
+    pub peak_loss: f64,
+    /// The model that saw the anomaly.
+    pub model: String,
+    /// When it was opened, in the pump's time.
+    pub opened_at: Timestamp,
+    /// When the condition last held.
+    pub last_seen_at: Timestamp,
+    /// When it was resolved.
+    pub resolved_at: Option<Timestamp>,
+}
+
+impl MaintenanceEvent {
+    /// Whether it still stands.
+    pub fn state(&self) -> EventState {
+        if self.resolved_at.is_some() { EventState::Resolved } else { EventState::Active }
+    }
+}
+
+/// What a reading did to an event; each is to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventChange {
+    /// A new event.
+    Opened(MaintenanceEvent),
+    /// It still stands, and its figures have moved.
+    Updated(MaintenanceEvent),
+    /// It stands no longer.
+    Resolved(MaintenanceEvent),
+}
+
+impl EventChange {
+    /// The event as it now is.
+    pub fn event(&self) -> &MaintenanceEvent {
+        match self {
+            Self::Opened(event) | Self::Updated(event) | Self::Resolved(event) => event,
+        }
+    }
+}
+
+/// How long the condition must stay away before an event is resolved.
+const CLEAR_AFTER_MS: i64 = 60_000;
+/// How often the figures of a standing event are written.
+const UPDATE_EVERY_MS: i64 = 10_000;
+
+/// One pump's open events.
+#[derive(Debug)]
+pub struct MaintenanceDesk {
+    profile: Profile,
+    open: BTreeMap<String, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    event: MaintenanceEvent,
+    told_at: Timestamp,
+}
+
+impl MaintenanceDesk {
+    /// A desk that starts with the events that were open at the last stop.
+    pub fn new(profile: Profile, open: impl IntoIterator<Item = MaintenanceEvent>) -> Self {
+        let entry = |event: MaintenanceEvent| (event.rule.clone(), Open { told_at: event.last_seen_at, event });
+        Self { profile, open: open.into_iter().map(entry).collect() }
+    }
+
+    /// Looks at one scored reading. Readings must come in order; `reading` is the detection's own.
+    pub fn observe(&mut self, reading: &Reading, detection: &Detection) -> Vec<EventChange> {
+        let profile = self.profile.clone();
+        profile.rules().iter().filter_map(|rule| self.apply(rule, reading, detection)).collect()
+    }
+
+    fn apply(&mut self, rule: &Rule, reading: &Reading, detection: &Detection) -> Option<EventChange> {
+        let holds = detection.is_anomaly.then(|| highest(&self.profile, rule, reading)).flatten();
+        let Some((channel, value)) = holds else { return self.clear(rule, reading.at) };
+        let Some(open) = self.open.get_mut(&rule.name) else {
+            let event = opened(rule, channel, value, detection);
+            self.open.insert(rule.name.clone(), Open { event: event.clone(), told_at: reading.at });
+            return Some(EventChange::Opened(event));
+        };
+        open.event.peak = open.event.peak.max(value);
+        open.event.peak_loss = open.event.peak_loss.max(detection.loss);
+        open.event.last_seen_at = reading.at;
+        if reading.at.since_ms(open.told_at) < UPDATE_EVERY_MS {
+            return None;
+        }
+        open.told_at = reading.at;
+        Some(EventChange::Updated(open.event.clone()))
+    }
+
+    fn clear(&mut self, rule: &Rule, at: Timestamp) -> Option<EventChange> {
+        let open = self.open.get(&rule.name)?;
+        if at.since_ms(open.event.last_seen_at) < CLEAR_AFTER_MS {
+            return None;
+        }
+        let mut event = self.open.remove(&rule.name)?.event;
+        event.resolved_at = Some(at);
+        Some(EventChange::Resolved(event))
+    }
+}
+
+/// The highest channel of the rule's quantity that is above the rule's limit.
+fn highest<'a>(profile: &'a Profile, rule: &Rule, reading: &Reading) -> Option<(&'a str, f64)> {
+    let channels = profile.channels().iter().zip(reading.samples.iter());
+    let above = channels.filter(|(channel, _)| channel.quantity == rule.quantity).filter_map(|(channel, sample)| {
+        sample.good().filter(|&value| value > rule.above).map(|value| (channel.name.as_str(), value))
+    });
+    above.max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn opened(rule: &Rule, channel: &str, value: f64, detection: &Detection) -> MaintenanceEvent {
+    MaintenanceEvent {
+        pump: detection.pump.clone(),
+        rule: rule.name.clone(),
+        title: rule.title.clone(),
+        advice: rule.advice.clone(),
+        severity: rule.severity,
+        cost: rule.cost,
+        channel: channel.to_owned(),
+        limit: rule.above,
+        peak: value,
+        peak_loss: detection.loss,
+        model: detection.model.to_string(),
+        opened_at: detection.at,
+        last_seen_at: detection.at,
+        resolved_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Sample, profile::tests::small};
+
+    fn look(desk: &mut MaintenanceDesk, second: i64, bearing: f64, is_anomaly: bool) -> Vec<EventChange> {
+        let at = Timestamp::from_millis(1_773_051_273_000 + second * 1000).expect("a time");
+        let pump: PumpId = "P-1".parse().expect("a name");
+        let samples = [Sample::Good(bearing), Sample::Good(1.0)].into();
+        let reading = Reading { pump: pump.clone(), at, received: at, samples, late: false };
+        let detection = Detection {
+            pump,
+            at,
+            loss: bearing / 100.0,
+            threshold: 0.5,
+            is_anomaly,
+            contributions: [0.9, 0.1].into(),
+            model: "m".into(),
+        };
+        desk.observe(&reading, &detection)
+    }
+
+    #[test]
+    fn a_hot_bearing_opens_one_event_and_its_return_to_normal_resolves_it() {
+        let mut desk = MaintenanceDesk::new(small(), []);
+        let mut changes = Vec::new();
+        for second in 0..25 {
+            changes.extend(look(&mut desk, second, 90.0 + second as f64, true));
+        }
+        assert!(matches!(changes[0], EventChange::Opened(_)));
+        assert!(matches!(changes[1..], [EventChange::Updated(_), EventChange::Updated(_)]), "every ten seconds");
+        for second in 25..84 {
+            assert_eq!(look(&mut desk, second, 60.0, true), [], "it may come back");
+        }
+        let [EventChange::Resolved(event)] = &look(&mut desk, 84, 60.0, false)[..] else { panic!("resolved") };
+        assert_eq!((event.peak, event.state()), (114.0, EventState::Resolved));
+        assert!(matches!(look(&mut desk, 90, 99.0, true)[..], [EventChange::Opened(_)]), "and again: a new event");
+    }
+
+    #[test]
+    fn heat_without_an_anomaly_and_an_anomaly_without_heat_open_nothing() {
+        let mut desk = MaintenanceDesk::new(small(), []);
+        assert_eq!(look(&mut desk, 0, 99.0, false), []);
+        assert_eq!(look(&mut desk, 1, 85.0, true), [], "the limit itself is allowed");
+    }
+
+    #[test]
+    fn an_event_that_stood_at_the_last_stop_is_not_opened_again() {
+        let mut first = MaintenanceDesk::new(small(), []);
+        let [EventChange::Opened(event)] = &look(&mut first, 0, 99.0, true)[..] else { panic!("opened") };
+        let mut second = MaintenanceDesk::new(small(), [event.clone()]);
+        assert_eq!(look(&mut second, 1, 99.0, true), []);
+    }
+}

@@ -1,0 +1,303 @@
+//! What kind of pump this is: its channels, its interval and its rules, as data.
+//!
+//! A profile is read from TOML (`config/profiles/*.toml`). Deliberately absent: finding the file.
+
+use std::{collections::HashSet, fmt, sync::Arc};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::maintenance::Rule;
+
+/// The physical role of a channel, which rules and virtual sensors look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// Speed of the shaft.
+    RotationalSpeed,
+    /// Temperature of a bearing.
+    BearingTemperature,
+    /// Temperature of the casing or of the motor's body.
+    CasingTemperature,
+    /// Temperature of the room.
+    AmbientTemperature,
+    /// Temperature of the pumped fluid.
+    FluidTemperature,
+    /// Pressure of the lubricating oil.
+    OilPressure,
+    /// Pressure before the pump.
+    SuctionPressure,
+    /// Pressure after the pump.
+    DischargePressure,
+    /// Volume flow.
+    Flow,
+    /// Velocity or acceleration of the housing.
+    Vibration,
+    /// Current of the motor.
+    Current,
+    /// Voltage at the motor.
+    Voltage,
+}
+
+/// Alarm limits in the channel's unit; an absent one is not watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Below this: alarm.
+    pub low_alarm: Option<f64>,
+    /// Below this: warning.
+    pub low_warning: Option<f64>,
+    /// Above this: warning.
+    pub high_warning: Option<f64>,
+    /// Above this: alarm.
+    pub high_alarm: Option<f64>,
+}
+
+/// One sensor of a profile.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// The wire name.
+    pub name: String,
+    /// What it measures.
+    pub quantity: Quantity,
+    /// The unit of its values, as shown.
+    pub unit: String,
+    /// Lowest and highest value that a working sensor can send.
+    pub plausible: [f64; 2],
+    /// The smallest step that means anything, in the unit.
+    pub resolution: f64,
+    /// Alarm limits.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+impl Channel {
+    /// Whether a working sensor can have sent `value`.
+    pub fn is_plausible(&self, value: f64) -> bool {
+        (self.plausible[0]..=self.plausible[1]).contains(&value)
+    }
+}
+
+/// A kind of pump. Cheap to clone.
+#[derive(Clone, PartialEq)]
+pub struct Profile(Arc<Inner>);
+
+#[derive(PartialEq)]
+struct Inner {
+    name: String,
+    title: String,
+    interval_ms: i64,
+    channels: Vec<Channel>,
+    rules: Vec<Rule>,
+    hash: String,
+}
+
+/// The text is no profile.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// Not TOML, or a key that profiles do not have.
+    #[error("the profile cannot be read: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// A key with a value that makes no sense.
+    #[error("{key} = {value:?}; allowed: {allowed}")]
+    Value {
+        /// The key, as `channels.Motor_RPM.plausible`.
+        key: String,
+        /// What the file says.
+        value: String,
+        /// What it may say.
+        allowed: &'static str,
+    },
+}
+
+/// The keys of an item that are not channels.
+const RESERVED: [&str; 4] = ["pump_id", "timestamp", "datetime", "machine_status"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: String,
+    title: String,
+    interval_ms: i64,
+    channels: Vec<Channel>,
+    #[serde(default)]
+    rules: Vec<Rule>,
+}
+
+impl Profile {
+    /// Reads and checks a profile.
+    pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
+        let file: File = toml::from_str(text)?;
+        check(&file)?;
+        let hash = hash(&file);
+        let File { name, title, interval_ms, channels, rules } = file;
+        Ok(Self(Arc::new(Inner { name, title, interval_ms, channels, rules, hash })))
+    }
+
+    /// The profile's short name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The profile's name for people.
+    pub fn title(&self) -> &str {
+        &self.0.title
+    }
+
+    /// Time between two readings, in milliseconds; also the step of its model's windows.
+    pub fn interval_ms(&self) -> i64 {
+        self.0.interval_ms
+    }
+
+    /// The channels, in the order of every reading, window and model of this profile.
+    pub fn channels(&self) -> &[Channel] {
+        &self.0.channels
+    }
+
+    /// The channels' wire names, in order.
+    pub fn channel_names(&self) -> impl Iterator<Item = &str> {
+        self.0.channels.iter().map(|c| c.name.as_str())
+    }
+
+    /// The place of a channel in every reading.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.0.channels.iter().position(|c| c.name == name)
+    }
+
+    /// The maintenance rules.
+    pub fn rules(&self) -> &[Rule] {
+        &self.0.rules
+    }
+
+    /// SHA-256, in hex, of what a model depends on: the interval and the ordered channels' names,
+    /// quantities and units. Limits, ranges, resolutions and rules may change without a new model.
+    pub fn hash(&self) -> &str {
+        &self.0.hash
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Profile({}, {} channels, {})", self.0.name, self.0.channels.len(), &self.0.hash[..8])
+    }
+}
+
+fn check(file: &File) -> Result<(), ProfileError> {
+    let fail = |key: String, value: String, allowed| Err(ProfileError::Value { key, value, allowed });
+    if !(100..=3_600_000).contains(&file.interval_ms) {
+        return fail("interval_ms".into(), file.interval_ms.to_string(), "100 to 3600000");
+    }
+    if file.channels.is_empty() {
+        return fail("channels".into(), String::new(), "at least one channel");
+    }
+    let mut names = HashSet::new();
+    for channel in &file.channels {
+        let key = |part: &str| format!("channels.{}.{part}", channel.name);
+        let name = channel.name.as_str();
+        if name.is_empty() || RESERVED.contains(&name) || !names.insert(name) {
+            return fail(
+                key("name"),
+                name.into(),
+                "a name of its own, not pump_id, timestamp, datetime or machine_status",
+            );
+        }
+        let [low, high] = channel.plausible;
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            return fail(key("plausible"), format!("[{low}, {high}]"), "two numbers, the lower first");
+        }
+        if !(channel.resolution.is_finite() && channel.resolution > 0.0) {
+            return fail(key("resolution"), channel.resolution.to_string(), "a number above 0");
+        }
+    }
+    let mut rule_names = HashSet::new();
+    for rule in &file.rules {
+        let key = |part: &str| format!("rules.{}.{part}", rule.name);
+        if rule.name.is_empty() || !rule_names.insert(rule.name.as_str()) {
+            return fail(key("name"), rule.name.clone(), "a name of its own");
+        }
+        if !rule.above.is_finite() {
+            return fail(key("above"), rule.above.to_string(), "a number");
+        }
+        if !file.channels.iter().any(|c| c.quantity == rule.quantity) {
+            return fail(key("quantity"), format!("{:?}", rule.quantity), "a quantity that one of the channels has");
+        }
+    }
+    Ok(())
+}
+
+fn hash(file: &File) -> String {
+    let mut sha = Sha256::new();
+    sha.update(format!("interval_ms={}\n", file.interval_ms));
+    for channel in &file.channels {
+        sha.update(format!("{}\t{:?}\t{}\n", channel.name, channel.quantity, channel.unit));
+    }
+    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Two channels, one second, one rule.
+    pub(crate) const SMALL: &str = r#"
+        name = "small"
+        title = "A pump for tests"
+        interval_ms = 1000
+        [[channels]]
+        name = "Tb"
+        quantity = "bearing_temperature"
+        unit = "°C"
+        plausible = [-40, 200]
+        resolution = 0.1
+        [[channels]]
+        name = "Q"
+        quantity = "flow"
+        unit = "L/min"
+        plausible = [0, 5000]
+        resolution = 1
+        [[rules]]
+        name = "bearing-hot"
+        title = "Bearing too hot"
+        advice = "Check the lubrication."
+        quantity = "bearing_temperature"
+        above = 85
+        severity = "high"
+        cost = { amount = 15000, currency = "INR" }
+    "#;
+
+    pub(crate) fn small() -> Profile {
+        Profile::from_toml(SMALL).expect("the test profile is valid")
+    }
+
+    #[test]
+    fn a_model_depends_on_channels_and_interval_only() {
+        let base = small();
+        let hash_of = |from, to| Profile::from_toml(&SMALL.replace(from, to)).expect(to).hash().to_owned();
+        assert_eq!(hash_of("above = 85", "above = 90"), base.hash());
+        assert_eq!(hash_of("[0, 5000]", "[0, 6000]"), base.hash());
+        assert_ne!(hash_of("interval_ms = 1000", "interval_ms = 5000"), base.hash());
+        assert_ne!(hash_of("\"L/min\"", "\"m3/h\""), base.hash());
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        for (from, to, key) in [
+            ("interval_ms = 1000", "interval_ms = 0", "interval_ms"),
+            ("[0, 5000]", "[5000, 0]", "channels.Q.plausible"),
+            ("resolution = 1\n", "resolution = 0\n", "channels.Q.resolution"),
+            ("name = \"Q\"", "name = \"Tb\"", "channels.Tb.name"),
+            ("name = \"Q\"", "name = \"pump_id\"", "channels.pump_id.name"),
+            (
+                "quantity = \"bearing_temperature\"\n        above",
+                "quantity = \"voltage\"\n        above",
+                "rules.bearing-hot.quantity",
+            ),
+            ("unit =", "units =", "units"),
+        ] {
+            assert!(SMALL.contains(from), "{from}");
+            let error = Profile::from_toml(&SMALL.replacen(from, to, 1)).expect_err(to).to_string();
+            assert!(error.contains(key), "{error} names {key}");
+        }
+    }
+}
