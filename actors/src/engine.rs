@@ -286,8 +286,7 @@ fn start_recorder(
     engine: &EngineSettings,
     home: ArbiterHandle,
 ) -> Recorder {
-    let linger = Duration::from_millis(engine.linger_ms);
-    let actor = RecorderActor::new(store.clone(), counters.clone(), engine.max_batch_readings, linger);
+    let actor = RecorderActor::new(store.clone(), counters.clone(), engine.max_batch_readings, engine.linger);
     let addr = RecorderActor::start_in_arbiter(&home, move |_| actor);
     Recorder {
         readings: Mailbox::new(addr.clone(), ingest.max_in_flight_readings),

@@ -151,8 +151,7 @@ impl LiveActor {
         listeners: broadcast::Sender<Arc<Frame>>,
     ) -> Self {
         let stale_after_ms = stale_after_intervals * profile.interval_ms();
-        let frame = Duration::from_millis(settings.frame_ms);
-        Self { profile, clock, stale_after_ms, frame, listeners, pumps: BTreeMap::new() }
+        Self { profile, clock, stale_after_ms, frame: settings.frame, listeners, pumps: BTreeMap::new() }
     }
 
     fn state(&mut self, pump: &PumpId) -> &mut State {

@@ -3,6 +3,8 @@
 //! Plain values, already checked; their defaults, comments and ranges stand in `config/default.toml`
 //! and the binary's configuration types.
 
+use std::time::Duration;
+
 use volute_plant::PumpId;
 
 /// What may come in.
@@ -33,8 +35,8 @@ pub struct EngineSettings {
     pub queued_windows: usize,
     /// Rows in one transaction.
     pub max_batch_readings: usize,
-    /// How long a lone row waits for company before it is committed, in milliseconds.
-    pub linger_ms: u64,
+    /// How long a lone row waits for company before it is committed.
+    pub linger: Duration,
     /// A pump is stale after this many intervals without a reading.
     pub stale_after_intervals: i64,
 }
@@ -42,8 +44,8 @@ pub struct EngineSettings {
 /// How the live feed is sent.
 #[derive(Debug, Clone)]
 pub struct LiveSettings {
-    /// How long readings are gathered into one frame, in milliseconds.
-    pub frame_ms: u64,
+    /// How long readings are gathered into one frame.
+    pub frame: Duration,
     /// Frames that a slow subscriber may fall behind before its oldest are dropped.
     pub subscriber_frames: usize,
 }
