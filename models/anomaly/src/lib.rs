@@ -1,1 +1,4 @@
 //! (skeleton)
+mod network;
+mod weights;
+pub use weights::Shape;
