@@ -149,6 +149,11 @@ impl Learner {
         Ok(f64::from(loss.to_scalar::<f32>()?))
     }
 
+    /// The sizes it was built for.
+    pub(crate) fn shape(&self) -> Shape {
+        self.network.shape
+    }
+
     /// What it has learned, in the order of [`Part::ALL`]; not finite where learning went astray.
     pub(crate) fn arrays(&self) -> Result<Vec<Vec<f32>>, NetworkError> {
         let array = |variable: &Var| Ok(variable.flatten_all()?.to_vec1()?);
@@ -166,29 +171,72 @@ fn batch(shape: Shape, windows: &[f32]) -> Result<Tensor, NetworkError> {
 }
 
 #[cfg(test)]
-mod speed {
-    use super::*;
+mod tests {
+    use std::collections::HashMap;
+
+    use candle_core::DType;
+    use candle_nn::{LSTMConfig, RNN, VarBuilder, lstm};
+    use proptest::prelude::*;
     use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
-    #[test]
-    fn speed() {
-        let shape = Shape { channels: 10, len: 30, units: 64 };
-        let w = Weights::random(shape, &mut Xoshiro256PlusPlus::seed_from_u64(1));
-        let n = Network::new(&w).unwrap();
-        for b in [1usize, 2, 4, 8, 16, 32, 64, 128] {
-            let x: Vec<f32> = (0..b * 300).map(|i| (i as f32 * 0.37).sin() * 0.5 + 0.5).collect();
-            let reps = 2000 / b.max(10);
-            n.reconstruct(&x).unwrap();
-            let t = std::time::Instant::now();
-            for _ in 0..reps { n.reconstruct(&x).unwrap(); }
-            println!("score {b}: {:.0}/s", (reps * b) as f64 / t.elapsed().as_secs_f64());
+
+    use super::*;
+
+    fn draw(shape: Shape, seed: u64) -> Weights {
+        Weights::random(shape, &mut Xoshiro256PlusPlus::seed_from_u64(seed))
+    }
+
+    /// candle's own layer with the same numbers: it keeps kernels the other way round.
+    fn reference(weights: &Weights, [input, hidden, bias]: [Part; 3], xs: &Tensor) -> candle_core::Result<Tensor> {
+        let (inputs, units) = (input.dims(weights.shape())[0], weights.shape().units);
+        let of = |part| tensor(weights, part).expect("a tensor");
+        let tensors = HashMap::from([
+            ("weight_ih_l0".into(), of(input).t()?.contiguous()?),
+            ("weight_hh_l0".into(), of(hidden).t()?.contiguous()?),
+            ("bias_ih_l0".into(), of(bias)),
+        ]);
+        let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        let layer = lstm(inputs, units, LSTMConfig { b_hh_init: None, ..LSTMConfig::default() }, builder)?;
+        layer.states_to_tensor(&layer.seq(xs)?)
+    }
+
+    fn reference_autoencoder(weights: &Weights, windows: &Tensor) -> candle_core::Result<Vec<f32>> {
+        let len = weights.shape().len;
+        let encoder = [Part::EncoderInput, Part::EncoderHidden, Part::EncoderBias];
+        let latent = reference(weights, encoder, windows)?.narrow(1, len - 1, 1)?;
+        let repeated = latent.repeat((1, len, 1))?;
+        let decoder = [Part::DecoderInput, Part::DecoderHidden, Part::DecoderBias];
+        let decoded = reference(weights, decoder, &repeated)?;
+        let of = |part| tensor(weights, part).expect("a tensor");
+        let out = decoded.broadcast_matmul(&of(Part::HeadKernel))?.broadcast_add(&of(Part::HeadBias))?;
+        out.flatten_all()?.to_vec1()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn it_is_what_candles_own_layers_make(
+            channels in 1_usize..12, len in 1_usize..12, units in 1_usize..70, count in 1_usize..5, seed: u64,
+        ) {
+            let shape = Shape { channels, len, units };
+            let weights = draw(shape, seed);
+            let windows: Vec<f32> = (0..count * shape.window_size()).map(|i| (i as f32 * 0.7).sin()).collect();
+            let ours = Network::new(&weights).expect("a network").reconstruct(&windows).expect("windows");
+            let theirs = reference_autoencoder(&weights, &batch(shape, &windows).expect("a batch")).expect("theirs");
+            prop_assert_eq!(ours.len(), windows.len());
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                prop_assert!((ours - theirs).abs() < 1e-5, "{} against {}", ours, theirs);
+            }
         }
-        let mut l = Learner::new(&w, 1e-3).unwrap();
-        for b in [16usize, 64] {
-            let x: Vec<f32> = (0..b * 300).map(|i| (i as f32 * 0.37).sin() * 0.5 + 0.5).collect();
-            l.step(&x).unwrap();
-            let t = std::time::Instant::now();
-            for _ in 0..10 { l.step(&x).unwrap(); }
-            println!("train {b}: {:.0}/s", (10 * b) as f64 / t.elapsed().as_secs_f64());
+    }
+
+    #[test]
+    fn every_part_learns() {
+        let weights = draw(Shape { channels: 2, len: 4, units: 3 }, 1);
+        let mut learner = Learner::new(&weights, 1e-3).expect("a learner");
+        learner.step(&[0.3, 0.9].repeat(4 * 5)).expect("a step");
+        for (part, learned) in Part::ALL.into_iter().zip(learner.arrays().expect("arrays")) {
+            assert_ne!(weights.array(part), learned, "{}", part.name());
         }
     }
 }

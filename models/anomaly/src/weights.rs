@@ -6,19 +6,17 @@
 use std::f64::consts::TAU;
 
 use rand::{Rng, RngExt};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde::{Deserialize, Serialize};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 
 /// The sizes that everything else of a network follows from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shape {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
     /// Channels of a reading.
-    pub channels: usize,
+    pub(crate) channels: usize,
     /// Readings in a window.
-    pub len: usize,
+    pub(crate) len: usize,
     /// Hidden units of the encoder and of the decoder.
-    pub units: usize,
+    pub(crate) units: usize,
 }
 
 impl Shape {
@@ -88,13 +86,22 @@ pub(crate) struct Weights {
     arrays: Vec<Vec<f32>>,
 }
 
+/// An array is not as the shape asks for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} holds {found}; expected: {expected}")]
+pub(crate) struct ArrayError {
+    pub(crate) name: &'static str,
+    pub(crate) found: String,
+    pub(crate) expected: String,
+}
+
 /// The bytes are not the weights that were asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WeightsError {
-    #[error("not a safetensors file: {0}")]
-    Format(#[from] safetensors::SafeTensorError),
-    #[error("{name} holds {found}; expected: {expected}")]
-    Array { name: &'static str, found: String, expected: String },
+    #[error("not a safetensors file of this network: {0}")]
+    Format(#[from] SafeTensorError),
+    #[error(transparent)]
+    Array(#[from] ArrayError),
 }
 
 impl Weights {
@@ -114,12 +121,12 @@ impl Weights {
     }
 
     /// Takes arrays in the order of [`Part::ALL`], as they come out of training or of a file.
-    pub(crate) fn from_arrays(shape: Shape, arrays: Vec<Vec<f32>>) -> Result<Weights, WeightsError> {
+    pub(crate) fn from_arrays(shape: Shape, arrays: Vec<Vec<f32>>) -> Result<Weights, ArrayError> {
         for (part, array) in Part::ALL.into_iter().zip(&arrays) {
             let size: usize = part.dims(shape).iter().product();
             let refuse = |found| {
                 let expected = format!("{size} finite numbers");
-                Err(WeightsError::Array { name: part.name(), found, expected })
+                Err(ArrayError { name: part.name(), found, expected })
             };
             if array.len() != size {
                 return refuse(format!("{} numbers", array.len()));
@@ -140,23 +147,24 @@ impl Weights {
             let dims = part.dims(shape);
             if tensor.dtype() != Dtype::F32 || tensor.shape() != dims {
                 let found = format!("{:?} of {:?}", tensor.shape(), tensor.dtype());
-                return Err(WeightsError::Array { name: part.name(), found, expected: format!("{dims:?} of F32") });
+                let expected = format!("{dims:?} of F32");
+                return Err(ArrayError { name: part.name(), found, expected }.into());
             }
             let (numbers, _) = tensor.data().as_chunks();
             arrays.push(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect());
         }
-        Weights::from_arrays(shape, arrays)
+        Ok(Weights::from_arrays(shape, arrays)?)
     }
 
     /// The bytes of a safetensors file: the same weights always give the same bytes.
-    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, SafeTensorError> {
         let bytes = self.arrays.iter().map(|array| array.iter().flat_map(|v| v.to_le_bytes()).collect());
         let bytes: Vec<Vec<u8>> = bytes.collect();
         let mut views = Vec::with_capacity(bytes.len());
         for (part, bytes) in Part::ALL.into_iter().zip(&bytes) {
             views.push((part.name(), TensorView::new(Dtype::F32, part.dims(self.shape), bytes)?));
         }
-        Ok(safetensors::serialize(views, None)?)
+        safetensors::serialize(views, None)
     }
 
     pub(crate) fn shape(&self) -> Shape {
