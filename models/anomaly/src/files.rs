@@ -17,6 +17,7 @@ use volute_plant::Profile;
 use crate::{
     Manifest, Model,
     model::{DETECTOR, FORMAT_VERSION, sha256, shape},
+    recipe::MAX_UNITS,
     weights::{ArrayError, Weights, WeightsError},
 };
 
@@ -24,9 +25,6 @@ const WEIGHTS: &str = "model.safetensors";
 const MANIFEST: &str = "manifest.json";
 const NEW_WEIGHTS: &str = "model.safetensors.new";
 const NEW_MANIFEST: &str = "manifest.json.new";
-
-/// The most hidden units that a model may have.
-pub(crate) const MAX_UNITS: usize = 4096;
 
 /// The model cannot be saved or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +159,7 @@ fn read_manifest(dir: &Path, weights_sha256: &str) -> Result<(PathBuf, Manifest)
     }
     match parse_manifest(dir.join(NEW_MANIFEST)) {
         Ok((file, new)) if new.weights_sha256 == weights_sha256 => {
-            tracing::warn!(file = %file.display(), model = new.id, "interrupted save completed");
+            tracing::warn!(file = %file.display(), model = new.id, "manifest of an interrupted save taken");
             Ok((file, new))
         }
         _ => current,

@@ -29,7 +29,7 @@ pub(crate) fn window(second: usize, values: Vec<f64>) -> Window {
 /// Successive windows of channels that swing, each at its own pace, by 10 around 100.
 pub(crate) fn waves(channels: usize, count: usize) -> Vec<Window> {
     let value = |second: usize, channel: usize| {
-        100.0 + 10.0 * (second as f64 * (0.3 + 0.1 * channel as f64) + channel as f64).sin()
+        100.0 + 10.0 * (second as f64 * (0.05 + 0.01 * channel as f64) + channel as f64).sin()
     };
     let values = |first: usize| {
         let seconds = first..first + 30;
