@@ -17,10 +17,6 @@ use crate::weights::{Part, Shape, Weights};
 #[error("the network cannot compute: {0}")]
 pub struct NetworkError(#[from] candle_core::Error);
 
-/// The smallest batch that takes the same way through the matrix product as every larger one: a single
-/// row is a vector to it, whose terms are summed in another order.
-const MIN_BATCH: usize = 2;
-
 /// A network that reconstructs windows. Cheap to clone; nothing in it changes.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
@@ -42,15 +38,11 @@ impl Network {
     }
 
     /// Reconstructs scaled windows. A window's reconstruction is bit for bit the same in any company.
+    ///
+    /// That holds because kernels lie as `[inputs, outputs]`: then gemm adds up the terms of each output in
+    /// the inputs' order, for one row as for many. Transposed kernels go another way in small batches.
     pub(crate) fn reconstruct(&self, windows: &[f32]) -> Result<Vec<f32>, NetworkError> {
-        let count = windows.len() / self.shape.window_size();
-        let mut batch = batch(self.shape, windows)?;
-        if (1..MIN_BATCH).contains(&count) {
-            batch = batch.repeat((MIN_BATCH, 1, 1))?;
-        }
-        let mut reconstructed = self.forward(&batch)?.flatten_all()?.to_vec1()?;
-        reconstructed.truncate(windows.len());
-        Ok(reconstructed)
+        Ok(self.forward(&batch(self.shape, windows)?)?.flatten_all()?.to_vec1()?)
     }
 
     fn build(shape: Shape, tensor: impl Fn(Part) -> Result<Tensor, NetworkError>) -> Result<Network, NetworkError> {
