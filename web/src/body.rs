@@ -1,0 +1,329 @@
+//! From a post's bytes to checked items: JSON or NDJSON, one entry per item, in order.
+//!
+//! What a single item may hold is the vocabulary's business ([`parse_item`]). Here is what only the bytes
+//! can tell: where they stop being JSON, a field that an object has twice, a post of too many items.
+
+use std::fmt;
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+use volute_plant::{Draft, Profile, Rejection, parse_item};
+
+use crate::problem::ApiError;
+
+/// The most items in one post. A rejected item can cost a hundred times its bytes in the answer.
+pub(crate) const MAX_ITEMS: usize = 10_000;
+
+/// How much of a broken line is shown to its sender, in characters.
+const SHOWN_CHARS: usize = 200;
+
+/// How a post's items are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One object, or an array of objects.
+    Json,
+    /// An object per line.
+    NdJson,
+}
+
+impl Format {
+    /// Told by the request's headers. Without a `Content-Type` it is JSON: the simplest pumps send none.
+    pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        let sent = |name| request.headers().get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+        if let Some(sent) = sent(CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+            return Err(ApiError::ContentEncoding { sent });
+        }
+        let other = || ApiError::MediaType { sent: sent(CONTENT_TYPE).unwrap_or_default() };
+        match request.mime_type().map_err(|_| other())? {
+            None => Ok(Self::Json),
+            Some(kind) => match kind.essence_str() {
+                "application/json" => Ok(Self::Json),
+                "application/x-ndjson" => Ok(Self::NdJson),
+                _ => Err(other()),
+            },
+        }
+    }
+
+    /// The items in `bytes`, each a checked draft or why it is not one.
+    ///
+    /// Broken JSON is an error of the whole post; a broken line of NDJSON is a rejection of that line.
+    pub(crate) fn items(self, bytes: &[u8], profile: &Profile) -> Result<Vec<Result<Draft, Rejection>>, ApiError> {
+        let items: Vec<_> = match self {
+            Self::Json => whole(bytes)?.into_iter().take(MAX_ITEMS + 1).map(|item| draft(item, profile)).collect(),
+            Self::NdJson => {
+                lines(bytes).take(MAX_ITEMS + 1).map(|(number, line)| ndjson(number, line, profile)).collect()
+            }
+        };
+        match items.len() {
+            0 => Err(ApiError::NoItems),
+            n if n > MAX_ITEMS => Err(ApiError::TooManyItems { limit: MAX_ITEMS }),
+            _ => Ok(items),
+        }
+    }
+}
+
+fn whole(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(ApiError::NoItems);
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Json::Array(items)) => Ok(items),
+        Ok(one) => Ok(vec![one]),
+        Err(error) => Err(ApiError::NotJson { line: error.line(), column: error.column(), reason: error.to_string() }),
+    }
+}
+
+/// Lines that are not blank, with their numbers from 1.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let numbered = bytes.split(|&byte| byte == b'\n').zip(1..).map(|(line, number)| (number, line.trim_ascii()));
+    numbered.filter(|(_, line)| !line.is_empty())
+}
+
+fn ndjson(number: usize, line: &[u8], profile: &Profile) -> Result<Draft, Rejection> {
+    let item = serde_json::from_slice(line).map_err(|error| {
+        let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).collect();
+        // The parser sees one line only; its place in the post is known here.
+        let (place, reason) = (error.column(), error.to_string());
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        let reason = format!("not JSON: {reason} at line {number} column {place}");
+        Rejection::new("", shown.into(), "one JSON object per line", &reason)
+    })?;
+    draft(item, profile)
+}
+
+fn draft(item: Json, profile: &Profile) -> Result<Draft, Rejection> {
+    let Json::Object(fields) = item else { return parse_item(profile, &item.into()) };
+    let mut object = Map::new();
+    for (name, value) in fields {
+        if object.contains_key(&name) {
+            return Err(Rejection::new(&name, value, "each field once", "the item has this field twice"));
+        }
+        object.insert(name, value);
+    }
+    parse_item(profile, &Value::Object(object))
+}
+
+/// JSON that remembers what [`Value`] forgets: fields that came twice.
+#[derive(Debug)]
+enum Json {
+    Object(Vec<(String, Value)>),
+    /// At most one item more than a post may have.
+    Array(Vec<Json>),
+    Other(Value),
+}
+
+impl From<Json> for Value {
+    fn from(json: Json) -> Self {
+        match json {
+            Json::Object(fields) => fields.into_iter().collect(),
+            Json::Array(items) => items.into_iter().map(Value::from).collect(),
+            Json::Other(value) => value,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Json::Object(fields))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        let mut items = Vec::new();
+        while items.len() <= MAX_ITEMS {
+            match seq.next_element()? {
+                Some(item) => items.push(item),
+                None => return Ok(Json::Array(items)),
+            }
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Json::Array(items))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Other(Value::Null))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use volute_plant::Sample;
+
+    use super::*;
+    use crate::channels::tests::profile;
+
+    fn json(bytes: &[u8]) -> Result<Vec<Result<Draft, Rejection>>, ApiError> {
+        Format::Json.items(bytes, &profile())
+    }
+
+    fn ndjson(bytes: &[u8]) -> Vec<Result<Draft, Rejection>> {
+        Format::NdJson.items(bytes, &profile()).expect("lines")
+    }
+
+    #[test]
+    fn the_header_tells_the_form() {
+        let of = |name, value| Format::of(&TestRequest::default().insert_header((name, value)).to_http_request());
+        for (sent, format) in [
+            ("application/json", Format::Json),
+            ("Application/JSON; charset=utf-8", Format::Json),
+            ("application/x-ndjson", Format::NdJson),
+        ] {
+            assert_eq!(of("content-type", sent).expect(sent), format);
+        }
+        assert_eq!(Format::of(&TestRequest::default().to_http_request()).expect("no header"), Format::Json);
+        for bad in ["text/plain", "application/x-www-form-urlencoded", "json", "*/*"] {
+            assert!(matches!(of("content-type", bad), Err(ApiError::MediaType { sent }) if sent == bad), "{bad}");
+        }
+        for bad in ["gzip", "br, gzip", "identity, gzip"] {
+            assert!(matches!(of("content-encoding", bad), Err(ApiError::ContentEncoding { sent }) if sent == bad));
+        }
+        assert!(of("content-encoding", "identity").is_ok());
+    }
+
+    #[test]
+    fn an_object_is_one_item_and_an_array_as_many_as_it_has() {
+        assert_eq!(json(br#"{"Tb": 1, "Q": 2}"#).expect("one").len(), 1);
+        let items = json(br#" [{"Tb": 1}, 7, [{"Tb": 1}], null, {"Tb": "x"}, {"Q": 2}] "#).expect("six");
+        assert_eq!(items.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, false, false, true]);
+        let shown = items[2].as_ref().expect_err("an array is no item");
+        assert_eq!(shown.value, json!([{"Tb": 1}]));
+    }
+
+    #[test]
+    fn nothing_is_no_post() {
+        for empty in ["", " \r\n\t ", "[]"] {
+            assert!(matches!(json(empty.as_bytes()), Err(ApiError::NoItems)), "{empty:?}");
+        }
+        for empty in ["", "\n\r\n  \n"] {
+            let items = Format::NdJson.items(empty.as_bytes(), &profile());
+            assert!(matches!(items, Err(ApiError::NoItems)), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn broken_json_is_told_with_its_place() {
+        let deep = "[".repeat(100_000);
+        for (body, place) in [
+            (&b"{\"Tb\": 1,\n \"Q\": }"[..], (2, 7)),
+            (b"{\"Tb\": NaN}", (1, 8)),
+            (b"{\"Tb\": 1e999}", (1, 12)),
+            (b"{\"Tb\": 1} {\"Tb\": 2}", (1, 11)),
+            (b"{\"Tb\": \"\xff\"}", (1, 9)),
+            (b"{\"Tb\": 1", (1, 8)),
+            (deep.as_bytes(), (1, 128)),
+        ] {
+            let text = String::from_utf8_lossy(&body[..body.len().min(40)]);
+            match json(body) {
+                Err(ApiError::NotJson { line, column, .. }) => assert_eq!((line, column), place, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_rejects_its_item_only() {
+        let items =
+            json(br#"[{"Tb": 1, "Tb": 2}, {"Tb": 1}, {"pump_id": "a", "Tb": 1, "pump_id": "b"}]"#).expect("three");
+        let fields: Vec<_> = items.iter().map(|item| item.as_ref().err().map(|no| no.field.as_str())).collect();
+        assert_eq!(fields, [Some("Tb"), None, Some("pump_id")]);
+    }
+
+    #[test]
+    fn a_broken_line_rejects_itself_with_its_number() {
+        let items = ndjson(b"{\"Tb\": 1}\r\n\n{\"Tb\": }\n{\"Tb\": 2} {}\n\xff\n{\"Q\": 3}");
+        assert_eq!(items.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, false, true]);
+        let message = |place: usize| &items[place].as_ref().expect_err("broken").message;
+        assert!(message(1).contains("expected value at line 3 column 8;"), "{}", message(1));
+        assert!(message(2).contains("trailing characters at line 4 column 11;"), "{}", message(2));
+        assert!(message(3).contains("line 5 column 1;"), "{}", message(3));
+        let long = ndjson(&[b'"'; 5000]);
+        assert_eq!(long[0].as_ref().expect_err("broken").value.as_str().map(str::len), Some(SHOWN_CHARS));
+    }
+
+    #[test]
+    fn a_post_has_an_end() {
+        let array = |n: usize| format!("[{}]", vec!["0"; n].join(","));
+        assert_eq!(json(array(MAX_ITEMS).as_bytes()).expect("just enough").len(), MAX_ITEMS);
+        for n in [MAX_ITEMS + 1, 3 * MAX_ITEMS] {
+            assert!(matches!(json(array(n).as_bytes()), Err(ApiError::TooManyItems { .. })));
+        }
+        let lines = "0\n".repeat(MAX_ITEMS + 1);
+        assert!(matches!(Format::NdJson.items(lines.as_bytes(), &profile()), Err(ApiError::TooManyItems { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_arrive_to_the_last_bit(value in -40.0..200.0_f64) {
+            let body = format!(r#"{{"Tb": {value:?}}}"#);
+            let items = json(body.as_bytes()).expect("JSON");
+            let Ok(Draft { samples, .. }) = &items[0] else { panic!("{items:?}") };
+            prop_assert!(matches!(samples[0], Sample::Good(v) if v.to_bits() == value.to_bits()));
+        }
+
+        #[test]
+        fn no_bytes_break_the_parser(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            for format in [Format::Json, Format::NdJson] {
+                if let Ok(items) = format.items(&bytes, &profile()) {
+                    prop_assert!(!items.is_empty());
+                }
+            }
+        }
+
+        /// Joined by newlines and split again, items are what they were; blank lines count for nothing.
+        #[test]
+        fn lines_are_items(flows in prop::collection::vec(0_u32..5000, 1..20), blank in "[ \r\t\n]{0,3}") {
+            let lines: Vec<_> = flows.iter().map(|flow| format!("{blank}{{\"Q\": {flow}}}{blank}")).collect();
+            let items = ndjson(lines.join("\n").as_bytes());
+            let found: Vec<_> = items.iter().map(|item| item.as_ref().expect("an item").samples[1]).collect();
+            let sent: Vec<_> = flows.iter().map(|&flow| Sample::Good(flow.into())).collect();
+            prop_assert_eq!(found, sent);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Lists that are read page by page: their shape, and the cursor that says where the next page begins.
+//!
+//! All lists go by time, and the store never parts rows of the same moment, so a place in a list is a
+//! time. To a client a cursor is opaque.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use volute_data::Order;
+use volute_plant::Timestamp;
+
+use crate::{problem::ApiError, query::Params};
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct List<T> {
+    /// The items, in the list's order.
+    pub(crate) items: Vec<T>,
+    /// Where the next page begins, to be sent back as `cursor`; null after the last page.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// The cursor of what comes after `at`.
+pub(crate) fn write_cursor(order: Order, at: Timestamp) -> String {
+    format!("{}{:x}", letter(order), at.millis())
+}
+
+/// Parameter `cursor`: the time that a list of this order goes on after.
+pub(crate) fn cursor(params: &Params, order: Order) -> Result<Option<Timestamp>, ApiError> {
+    params.parsed("cursor", "the next_cursor of this list, in the same order", |text| {
+        let digits = text.strip_prefix(letter(order))?;
+        let ms = digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| i64::from_str_radix(digits, 16).ok())??;
+        Timestamp::from_millis(ms).ok()
+    })
+}
+
+fn letter(order: Order) -> char {
+    match order {
+        Order::OldestFirst => 'o',
+        Order::NewestFirst => 'n',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOTH: [Order; 2] = [Order::OldestFirst, Order::NewestFirst];
+
+    fn read(text: &str, order: Order) -> Result<Option<Timestamp>, ApiError> {
+        cursor(&Params::parse(&format!("cursor={text}"), &["cursor"])?, order)
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_comes_back_as_it_went(ms in 946_684_800_000..7_258_118_400_000_i64, newest in any::<bool>()) {
+            let at = Timestamp::from_millis(ms).expect("a time");
+            let (order, other) = (BOTH[usize::from(newest)], BOTH[usize::from(!newest)]);
+            let text = write_cursor(order, at);
+            prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric()), "no escaping in a URL");
+            prop_assert_eq!(read(&text, order).expect("read"), Some(at));
+            prop_assert!(read(&text, other).is_err(), "the other order goes the other way");
+        }
+
+        #[test]
+        fn no_text_breaks_the_reader(text in "[^&+%]*") {
+            // It is the cursor of some time, or refused by name.
+            match read(&text, Order::OldestFirst) {
+                Ok(at) => prop_assert!(at.is_some()),
+                Err(ApiError::Invalid(no)) => prop_assert_eq!(no.field, "cursor"),
+                Err(other) => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused_by_name() {
+        for bad in ["", "o", "n19cd1d0d728", "o-1", "o+1", "oxyz", "o1", "offffffffffffffffff", "é", "2026-03-09"] {
+            let bad = bad.replace('+', "%2B");
+            assert!(
+                matches!(read(&bad, Order::OldestFirst), Err(ApiError::Invalid(no)) if no.field == "cursor"),
+                "{bad}"
+            );
+        }
+    }
+}

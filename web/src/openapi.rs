@@ -1,0 +1,141 @@
+//! The API's description, made from the handlers' own annotations.
+
+use utoipa::{IntoResponses, OpenApi};
+
+use crate::{
+    problem::Problem,
+    routes::{health, history, ingest, live, maintenance, pumps, stream},
+    stream::{DetectionEvent, LaggedEvent, ReadingEvent},
+};
+
+/// The API's description, as OpenAPI 3.1.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Volute",
+        description = "Condition monitoring for pumps. Times are RFC 3339 in UTC with milliseconds, except in the \
+            live stream's columns. Unknown query parameters are refused. Errors are problem details (RFC 9457)."
+    ),
+    paths(
+        ingest::ingest,
+        live::live_data,
+        history::sensor_history,
+        history::anomaly_history,
+        maintenance::maintenance_events,
+        pumps::pumps,
+        pumps::profile,
+        health::healthz,
+        health::readyz,
+        health::openapi_json,
+        stream::stream,
+    ),
+    components(schemas(Problem, ReadingEvent, DetectionEvent, LaggedEvent)),
+    tags(
+        (name = "readings", description = "Pumps post here"),
+        (name = "live", description = "How the pumps are now"),
+        (name = "history", description = "What is stored"),
+        (name = "maintenance", description = "What is to be done"),
+        (name = "node", description = "The node itself"),
+    )
+)]
+struct Description;
+
+/// The answers that several routes have in common.
+macro_rules! problems {
+    ($($name:ident = $status:literal, $description:literal;)*) => {$(
+        #[derive(IntoResponses)]
+        #[response(status = $status, description = $description, content_type = "application/problem+json")]
+        #[expect(dead_code, reason = "it describes what `problem` answers")]
+        pub(crate) struct $name(#[to_schema] Problem);
+    )*};
+}
+
+problems! {
+    Invalid = 400, "A parameter is unknown, repeated or has a value that is not allowed";
+    NotFound = 404, "The pump was never heard of";
+    TooLarge = 413, "The body, the number of items, or the number of one pump's readings is too large";
+    Unsupported = 415, "The body is neither JSON nor NDJSON, or it is compressed";
+    TooMany = 429, "The node has more to do than it can; nothing was taken. Retry-After says when to come back";
+    Unavailable = 503, "The node is stopping, the store does not answer, or all live streams are taken";
+    NotReady = 503, "The node cannot take readings";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::routes::ENDPOINTS;
+
+    fn document() -> Value {
+        serde_json::from_str(&openapi().to_json().expect("JSON")).expect("JSON")
+    }
+
+    /// Every value in the document, at any depth.
+    fn walk<'a>(value: &'a Value, see: &mut impl FnMut(&'a Value)) {
+        see(value);
+        match value {
+            Value::Object(fields) => fields.values().for_each(|value| walk(value, see)),
+            Value::Array(items) => items.iter().for_each(|value| walk(value, see)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_router_and_the_description_have_the_same_routes() {
+        let routed: BTreeSet<_> = ENDPOINTS
+            .iter()
+            .flat_map(|e| {
+                e.allow.split(", ").filter(|method| *method != "HEAD").map(|m| (e.path.to_owned(), m.to_lowercase()))
+            })
+            .collect();
+        let document = document();
+        let paths = document["paths"].as_object().expect("paths");
+        let described: BTreeSet<_> = paths
+            .iter()
+            .flat_map(|(path, methods)| methods.as_object().expect("methods").keys().map(|m| (path.clone(), m.clone())))
+            .collect();
+        assert_eq!(routed, described);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document();
+        let mut count = 0;
+        walk(&document, &mut |value| {
+            if let Some(Value::String(reference)) = value.get("$ref") {
+                let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
+                assert!(target.is_some_and(Value::is_object), "{reference}");
+                count += 1;
+            }
+        });
+        assert!(count > 10, "only {count} references: the walk is broken");
+    }
+
+    #[test]
+    fn every_operation_says_what_it_is_and_what_it_answers() {
+        let document = document();
+        assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
+        let mut ids = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().expect("paths") {
+            for operation in methods.as_object().expect("methods").values() {
+                let text = |key: &str| operation[key].as_str().unwrap_or_default().to_owned();
+                assert!(ids.insert(text("operationId")), "{path}: an operation has an id of its own");
+                assert!(!text("summary").is_empty(), "{path}");
+                let responses = operation["responses"].as_object().expect("responses");
+                assert!(responses.contains_key("200"), "{path}");
+                for (status, response) in responses {
+                    let content = response["content"].as_object().expect("a body");
+                    let problem = content.contains_key("application/problem+json");
+                    assert_eq!(problem, status.starts_with(['4', '5']), "{path} {status}");
+                }
+            }
+        }
+    }
+}

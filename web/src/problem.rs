@@ -1,0 +1,251 @@
+//! What goes wrong at this edge, and how the API says so: problem details after RFC 9457.
+//!
+//! Deliberately absent: what becomes of single items of a post; their answer is a receipt.
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{StatusCode, header},
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use volute_actors::Refusal;
+use volute_data::StoreError;
+use volute_plant::{PumpId, Rejection};
+
+/// The media type of a problem.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// When to try again after a failure that has no better guess, in seconds.
+const RETRY_AFTER_S: u64 = 1;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("{}", .0.message)]
+    Invalid(Rejection),
+    #[error("the body is not JSON: {reason}")]
+    NotJson { line: usize, column: usize, reason: String },
+    #[error("the post holds no item; allowed: an object, an array of objects, or one object per line")]
+    NoItems,
+    #[error("more than {limit} items in one post")]
+    TooManyItems { limit: usize },
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge { limit_bytes: usize },
+    #[error("the body could not be read: {0}")]
+    Body(String),
+    #[error("Content-Type {sent:?}; allowed: application/json, application/x-ndjson")]
+    MediaType { sent: String },
+    #[error("Content-Encoding {sent:?}; allowed: identity")]
+    ContentEncoding { sent: String },
+    #[error("no reading of {0} was ever received")]
+    UnknownPump(PumpId),
+    #[error("nothing is at {path}")]
+    NoRoute { path: String },
+    #[error("{method} is not for this path; allowed: {allow}")]
+    Method { method: String, allow: &'static str },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("all {limit} live streams are taken")]
+    Subscribers { limit: usize },
+    #[error("{0}")]
+    NotReady(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A problem (RFC 9457, `application/problem+json`).
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// What kind of problem it is; the same for all of its kind.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:volute:problem:invalid-value")]
+    kind: String,
+    /// The kind, for people.
+    title: &'static str,
+    /// The answer's HTTP status.
+    status: u16,
+    /// What happened this time.
+    detail: String,
+    /// The field that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// What the field held, as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+    /// What the field may hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<String>,
+    /// Where the body stops being JSON: the line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    /// Where the body stops being JSON: the column, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+}
+
+impl ApiError {
+    /// A query parameter or header that holds what it may not.
+    pub(crate) fn invalid(field: &str, value: &str, allowed: impl Into<String>, reason: &str) -> Self {
+        Self::Invalid(Rejection::new(field, value.into(), allowed, reason))
+    }
+
+    /// Status, name and title of the kind.
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed"),
+            Self::NotJson { .. } => (StatusCode::BAD_REQUEST, "not-json", "The body is not JSON"),
+            Self::NoItems => (StatusCode::BAD_REQUEST, "no-items", "The post is empty"),
+            Self::Body(_) => (StatusCode::BAD_REQUEST, "broken-body", "The body could not be read"),
+            Self::TooManyItems { .. } | Self::TooLarge { .. } | Self::Refused(Refusal::TooMany { .. }) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The post is too large")
+            }
+            Self::MediaType { .. } | Self::ContentEncoding { .. } => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body's form is not supported")
+            }
+            Self::UnknownPump(_) => (StatusCode::NOT_FOUND, "unknown-pump", "The pump is not known"),
+            Self::NoRoute { .. } => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed"),
+            Self::Refused(Refusal::Busy { .. }) => {
+                (StatusCode::TOO_MANY_REQUESTS, "busy", "The node has more to do than it can")
+            }
+            Self::Refused(Refusal::NotStored { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "The readings could not be stored")
+            }
+            Self::Refused(Refusal::Stopping) => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The node is stopping"),
+            Self::Subscribers { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too-many-subscribers", "There are too many live streams")
+            }
+            Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The node is not ready"),
+            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        let (status, name, title) = self.kind();
+        let (kind, detail) = (format!("urn:volute:problem:{name}"), self.detail());
+        let bare = Problem {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail,
+            field: None,
+            value: None,
+            allowed: None,
+            line: None,
+            column: None,
+        };
+        let named = |field: &str, value: Value, allowed: String| (Some(field.to_owned()), Some(value), Some(allowed));
+        let (field, value, allowed) = match self {
+            Self::Invalid(no) => named(&no.field, no.value.clone(), no.allowed.clone()),
+            Self::Refused(Refusal::TooMany { pump, limit, .. }) => {
+                named("pump_id", pump.as_str().into(), format!("at most {limit} readings of one pump in one post"))
+            }
+            Self::UnknownPump(pump) => {
+                named("pump_id", pump.as_str().into(), "a pump that has posted a reading; see /api/pumps".into())
+            }
+            Self::MediaType { sent } => {
+                named("Content-Type", sent.as_str().into(), "application/json, application/x-ndjson".into())
+            }
+            Self::ContentEncoding { sent } => named("Content-Encoding", sent.as_str().into(), "identity".into()),
+            Self::NotJson { line, column, .. } => {
+                return Problem { line: Some(*line), column: Some(*column), ..bare };
+            }
+            _ => return bare,
+        };
+        Problem { field, value, allowed, ..bare }
+    }
+
+    /// The error as told outside: a store's own words stay inside.
+    fn detail(&self) -> String {
+        match self {
+            Self::Store(_) => "what is stored cannot be read just now".into(),
+            other => other.to_string(),
+        }
+    }
+
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Refused(Refusal::Busy { retry_after_s, .. } | Refusal::NotStored { retry_after_s }) => {
+                Some(*retry_after_s)
+            }
+            Self::Subscribers { .. } | Self::Store(_) => Some(RETRY_AFTER_S),
+            _ => None,
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut answer = HttpResponse::build(self.status_code());
+        answer.content_type(PROBLEM_JSON);
+        if let Some(seconds) = self.retry_after_s() {
+            answer.insert_header((header::RETRY_AFTER, seconds));
+        }
+        match self {
+            Self::Method { allow, .. } => drop(answer.insert_header((header::ALLOW, *allow))),
+            // RFC 9110, 15.5.16: so that a client can tell the coding from the type.
+            Self::ContentEncoding { .. } => drop(answer.insert_header((header::ACCEPT_ENCODING, "identity"))),
+            _ => {}
+        }
+        answer.json(self.problem())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+    use serde_json::json;
+
+    use super::*;
+
+    async fn answer(error: ApiError) -> (u16, header::HeaderMap, Value) {
+        let answer = error.error_response();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let body = to_bytes(answer.into_body()).await.expect("a body");
+        (status, headers, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    #[actix_web::test]
+    async fn a_bad_value_is_told_with_field_value_and_what_is_allowed() {
+        let (status, headers, body) = answer(ApiError::invalid("limit", "-1", "1 to 10", "not a limit")).await;
+        assert_eq!((status, headers.get("content-type")), (400, Some(&header::HeaderValue::from_static(PROBLEM_JSON))));
+        assert_eq!(
+            body,
+            json!({
+                "type": "urn:volute:problem:invalid-value",
+                "title": "A value is not allowed",
+                "status": 400,
+                "detail": "limit: not a limit; allowed: 1 to 10",
+                "field": "limit",
+                "value": "-1",
+                "allowed": "1 to 10",
+            })
+        );
+    }
+
+    #[actix_web::test]
+    async fn each_refusal_has_its_status_and_says_when_to_come_back() {
+        let pump: PumpId = "P-1".parse().expect("a name");
+        for (refusal, status, retry) in [
+            (Refusal::Busy { queue: "the gate", retry_after_s: 2 }, 429, Some("2")),
+            (Refusal::TooMany { pump, count: 9, limit: 3 }, 413, None),
+            (Refusal::NotStored { retry_after_s: 5 }, 503, Some("5")),
+            (Refusal::Stopping, 503, None),
+        ] {
+            let (found, headers, body) = answer(refusal.into()).await;
+            assert_eq!((found, &body["status"]), (status, &json!(status)));
+            assert_eq!(headers.get("retry-after").and_then(|v| v.to_str().ok()), retry);
+        }
+    }
+
+    #[actix_web::test]
+    async fn broken_json_is_told_with_its_place() {
+        let (_, _, body) = answer(ApiError::NotJson { line: 3, column: 7, reason: "expected `,`".into() }).await;
+        assert_eq!((&body["line"], &body["column"], body.get("field")), (&json!(3), &json!(7), None));
+    }
+}

@@ -1,0 +1,202 @@
+//! `POST /api/ingest`: readings come in, and each has an answer.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use volute_actors::{BadChannel, Receipt, RejectedItem};
+
+use crate::{
+    body::Format,
+    openapi::{TooLarge, TooMany, Unavailable, Unsupported},
+    problem::{ApiError, Problem},
+    server::Node,
+};
+
+/// What became of a post.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IngestAnswer {
+    /// New readings.
+    accepted: usize,
+    /// Readings that were taken before, with the same values.
+    duplicate: usize,
+    /// New readings that came too late for their window: stored, not scored.
+    late: usize,
+    /// Items that were not taken.
+    rejected: Vec<RejectedAnswer>,
+    /// Channels of items that were taken, with values that no working sensor sends.
+    bad_channels: Vec<BadChannelAnswer>,
+    /// All but the rejected items are on disk. Always true: a post that cannot be stored has no such answer.
+    durable: bool,
+}
+
+/// An item that was not taken, and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RejectedAnswer {
+    /// The item's place in the post, from 0; blank lines of NDJSON do not count.
+    index: usize,
+    /// The field that is wrong; empty where it is the item as a whole.
+    field: String,
+    /// What it held, as sent.
+    value: Value,
+    /// What it may hold.
+    allowed: String,
+    /// The whole as a sentence.
+    message: String,
+}
+
+/// A value outside the channel's plausible range: stored as sent, kept from the model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BadChannelAnswer {
+    /// The item's place in the post, from 0.
+    index: usize,
+    /// The channel's name.
+    channel: String,
+    /// The value as sent, in the channel's unit.
+    value: f64,
+    /// The lowest and the highest plausible value.
+    plausible: [f64; 2],
+}
+
+/// One object, or an array of them. At most 10,000.
+#[derive(ToSchema)]
+#[schema(as = IngestPost)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes what `body` parses")]
+pub(crate) enum PostShape {
+    One(ItemShape),
+    Many(Vec<ItemShape>),
+}
+
+/// A reading: the profile's channels by name, a number or null each.
+#[derive(ToSchema)]
+#[schema(as = IngestItem, example = json!({"pump_id": "pump-1", "timestamp": "2026-03-09T10:14:33Z", "Motor_RPM": 2950.0}))]
+#[expect(dead_code, reason = "it describes what `body` parses")]
+pub(crate) struct ItemShape {
+    /// Whose reading it is; absent: the node's default pump.
+    pump_id: Option<String>,
+    /// RFC 3339 with an offset, or milliseconds since 1970; absent: the time of receipt.
+    timestamp: Option<TimeShape>,
+    #[serde(flatten)]
+    channels: BTreeMap<String, Option<f64>>,
+}
+
+/// A time as text or as milliseconds since 1970.
+#[derive(ToSchema)]
+#[schema(as = IngestTime)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes what `body` parses")]
+pub(crate) enum TimeShape {
+    Text(String),
+    Milliseconds(i64),
+}
+
+/// Takes readings in.
+///
+/// Answers when every item that was taken is on disk. An item with a timestamp may be sent again after a
+/// failure: it is then a duplicate. Without a `Content-Type` the body is read as JSON.
+#[utoipa::path(
+    post,
+    path = "/api/ingest",
+    tag = "readings",
+    request_body(
+        content((PostShape = "application/json"), (String = "application/x-ndjson")),
+        description = "JSON, or one JSON object per line"
+    ),
+    responses(
+        (status = 200, description = "Every item was taken", body = IngestAnswer),
+        (status = 207, description = "Some items were rejected", body = IngestAnswer),
+        (status = 400, description = "Every item was rejected; or the body is no JSON, or empty: a problem",
+            content((IngestAnswer = "application/json"), (Problem = "application/problem+json"))),
+        TooLarge, Unsupported, TooMany, Unavailable
+    )
+)]
+pub(crate) async fn ingest(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let format = Format::of(&request)?;
+    let limit_bytes = node.max_body_bytes;
+    let body = payload.to_bytes_limited(limit_bytes).await.map_err(|_| ApiError::TooLarge { limit_bytes })?;
+    let body = body.map_err(|error| ApiError::Body(error.to_string()))?;
+    let items = format.items(&body, node.engine.profile())?;
+    let posted = items.len();
+    let receipt = node.engine.ingest(items).await?;
+    Ok(HttpResponse::build(status(&receipt, posted)).json(IngestAnswer::from(receipt)))
+}
+
+fn status(receipt: &Receipt, posted: usize) -> StatusCode {
+    match receipt.rejected.len() {
+        0 => StatusCode::OK,
+        n if n < posted => StatusCode::MULTI_STATUS,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+impl From<Receipt> for IngestAnswer {
+    fn from(receipt: Receipt) -> Self {
+        let Receipt { accepted, duplicate, late, rejected, bad_channels } = receipt;
+        Self {
+            accepted,
+            duplicate,
+            late,
+            rejected: rejected.into_iter().map(RejectedAnswer::from).collect(),
+            bad_channels: bad_channels.into_iter().map(BadChannelAnswer::from).collect(),
+            durable: true,
+        }
+    }
+}
+
+impl From<RejectedItem> for RejectedAnswer {
+    fn from(RejectedItem { index, rejection: no }: RejectedItem) -> Self {
+        Self { index, field: no.field, value: no.value, allowed: no.allowed, message: no.message }
+    }
+}
+
+impl From<BadChannel> for BadChannelAnswer {
+    fn from(BadChannel { index, channel, value, plausible }: BadChannel) -> Self {
+        Self { index, channel, value, plausible }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use volute_plant::Rejection;
+
+    use super::*;
+
+    fn receipt(accepted: usize, rejected: usize) -> Receipt {
+        let rejection = Rejection::new("Tb", json!("hot"), "a number", "not a number");
+        let rejected = (0..rejected).map(|index| RejectedItem { index, rejection: rejection.clone() }).collect();
+        Receipt { accepted, rejected, ..Receipt::default() }
+    }
+
+    #[test]
+    fn the_status_tells_all_some_and_none_apart() {
+        for (accepted, rejected, expected) in [(3, 0, 200), (2, 1, 207), (0, 3, 400)] {
+            assert_eq!(status(&receipt(accepted, rejected), 3), expected);
+        }
+    }
+
+    #[test]
+    fn a_receipt_has_its_shape() {
+        let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
+        let receipt = Receipt { duplicate: 2, late: 1, bad_channels: vec![bad], ..receipt(1, 1) };
+        assert_eq!(
+            serde_json::to_value(IngestAnswer::from(receipt)).expect("JSON"),
+            json!({
+                "accepted": 1, "duplicate": 2, "late": 1,
+                "rejected": [{
+                    "index": 0, "field": "Tb", "value": "hot", "allowed": "a number",
+                    "message": "Tb: not a number; allowed: a number"
+                }],
+                "bad_channels": [{"index": 1, "channel": "Q", "value": 9e9, "plausible": [0.0, 5000.0]}],
+                "durable": true
+            })
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! `GET /api/live-data`: the latest of one pump.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+use volute_actors::{LiveChannel, LivePump, Status, Totals};
+use volute_plant::{Profile, PumpId, Reading};
+
+use crate::{
+    channels::ByChannel,
+    openapi::{Invalid, NotFound, Unavailable},
+    problem::ApiError,
+    query::Params,
+    server::Node,
+};
+
+/// How a pump is, as far as the model can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum PumpStatus {
+    /// The window is filling; no verdict yet.
+    Learning,
+    /// The last window is like those the model was trained on.
+    Normal,
+    /// It is not.
+    Anomaly,
+    /// Nothing was heard for too long.
+    Stale,
+    /// No verdict is possible.
+    Unknown,
+}
+
+/// The latest of one pump.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LiveData {
+    /// Which pump.
+    #[schema(value_type = String)]
+    pump_id: PumpId,
+    status: PumpStatus,
+    /// Why there is no verdict, where there is none.
+    status_reason: Option<String>,
+    /// How long ago the latest reading was received, in milliseconds; null if not since the node started.
+    age_ms: Option<i64>,
+    /// The latest reading's time by the device's clock.
+    #[schema(format = DateTime)]
+    timestamp: Option<String>,
+    /// When the node received it.
+    #[schema(format = DateTime)]
+    received_at: Option<String>,
+    /// The latest reading's channels, by name, in the profile's order.
+    #[schema(value_type = BTreeMap<String, LiveChannelData>)]
+    channels: ByChannel<LiveChannelData>,
+    /// The time of the last reading that the model judged, and the next five fields belong to.
+    #[schema(format = DateTime)]
+    judged_at: Option<String>,
+    /// The reconstruction loss of the window that ends there.
+    loss: Option<f64>,
+    /// The loss above which a window is anomalous.
+    threshold: Option<f64>,
+    /// Whether that window is anomalous.
+    is_anomaly: Option<bool>,
+    /// Each channel's share of the loss, by name; sums to 1.
+    #[schema(value_type = Option<BTreeMap<String, f64>>)]
+    contributions: Option<ByChannel<f64>>,
+    /// The model that judged it; before the first verdict, the model that will.
+    model: Option<String>,
+    /// How far the window is filled, while it is.
+    learning: Option<Learning>,
+    totals: LiveTotals,
+}
+
+/// One channel of the latest reading.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LiveChannelData {
+    /// The value as sent; null where nothing was sent.
+    value: Option<f64>,
+    /// Its unit.
+    unit: String,
+    /// `ok`, `bad`, `filled`, `missing`, or the limit it is beyond: `low_alarm`, `low_warning`, `high_warning`,
+    /// `high_alarm`; `unknown` if the pump was not heard since the node started.
+    state: &'static str,
+    /// `good`, `bad`, `filled` or `missing`.
+    quality: &'static str,
+}
+
+/// How far a window is filled.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Learning {
+    /// Steps so far.
+    have: usize,
+    /// Steps it takes.
+    need: usize,
+}
+
+/// Since the node started.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LiveTotals {
+    /// This pump's.
+    pump: PumpTotals,
+    /// The whole node's, by name.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    node: BTreeMap<&'static str, u64>,
+}
+
+/// One pump's totals since the node started.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PumpTotals {
+    /// New readings.
+    readings: u64,
+    /// Windows that the model judged.
+    scored: u64,
+    /// Windows that it found anomalous.
+    anomalies: u64,
+}
+
+/// The latest of one pump: values, status and the model's last verdict.
+#[utoipa::path(
+    get,
+    path = "/api/live-data",
+    tag = "live",
+    params(("pump_id" = Option<String>, Query, description = "Which pump; absent: the node's default pump")),
+    responses((status = 200, description = "The latest", body = LiveData), Invalid, NotFound, Unavailable)
+)]
+pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<LiveData>, ApiError> {
+    let engine = &node.engine;
+    let params = Params::parse(request.query_string(), &["pump_id"])?;
+    let pump = params.pump()?.unwrap_or_else(|| engine.default_pump().clone());
+    let live = match engine.live(&pump).await {
+        Some(live) => live,
+        None => {
+            let last = engine.store().latest_readings(&pump, 1).await?.pop();
+            at_rest(last.ok_or(ApiError::UnknownPump(pump))?)
+        }
+    };
+    let model = engine.model().map(|model| model.id().to_string());
+    Ok(web::Json(LiveData::new(engine.profile(), live, model, &engine.totals())))
+}
+
+/// A pump that was not heard since the node started, as its last stored reading has it.
+fn at_rest(last: Reading) -> LivePump {
+    let channels = last.samples.iter().map(|&sample| LiveChannel { sample, state: "unknown" }).collect();
+    LivePump {
+        pump: last.pump.clone(),
+        latest: Some((last, channels)),
+        age_ms: None,
+        status: Status::Stale,
+        detection: None,
+        readings: 0,
+        scored: 0,
+        anomalies: 0,
+    }
+}
+
+impl PumpStatus {
+    pub(crate) fn of(status: &Status) -> Self {
+        match status {
+            Status::Learning { .. } => Self::Learning,
+            Status::Unknown { .. } => Self::Unknown,
+            Status::Normal => Self::Normal,
+            Status::Anomaly => Self::Anomaly,
+            Status::Stale => Self::Stale,
+        }
+    }
+}
+
+impl LiveData {
+    fn new(profile: &Profile, live: LivePump, model: Option<String>, node: &Totals) -> Self {
+        let status_reason = reason(&live);
+        let learning = match live.status {
+            Status::Learning { have, need } => Some(Learning { have, need }),
+            _ => None,
+        };
+        let (reading, channels) = live.latest.unzip();
+        let data = |(channel, live): (&volute_plant::Channel, LiveChannel)| LiveChannelData {
+            value: live.sample.value(),
+            unit: channel.unit.clone(),
+            state: live.state,
+            quality: live.sample.flag().unwrap_or("good"),
+        };
+        let channels = profile.channels().iter().zip(channels.into_iter().flatten()).map(data);
+        let verdict = live.detection.as_ref();
+        Self {
+            pump_id: live.pump,
+            status: PumpStatus::of(&live.status),
+            status_reason,
+            age_ms: live.age_ms,
+            timestamp: reading.as_ref().map(|r| r.at.to_string()),
+            received_at: reading.as_ref().map(|r| r.received.to_string()),
+            channels: ByChannel::new(profile, channels.enumerate()),
+            judged_at: verdict.map(|d| d.at.to_string()),
+            loss: verdict.map(|d| d.loss),
+            threshold: verdict.map(|d| d.threshold),
+            is_anomaly: verdict.map(|d| d.is_anomaly),
+            contributions: verdict.map(|d| ByChannel::new(profile, d.contributions.iter().copied().enumerate())),
+            model: verdict.map(|d| d.model.to_string()).or(model),
+            learning,
+            totals: LiveTotals {
+                pump: PumpTotals { readings: live.readings, scored: live.scored, anomalies: live.anomalies },
+                node: node.figures().collect(),
+            },
+        }
+    }
+}
+
+fn reason(live: &LivePump) -> Option<String> {
+    match (&live.status, live.age_ms) {
+        (Status::Learning { have, need }, _) => Some(format!("the window has {have} of {need} steps")),
+        (Status::Unknown { reason }, _) => Some(reason.clone()),
+        (Status::Stale, Some(age_ms)) => Some(format!("the last reading came {age_ms} ms ago")),
+        (Status::Stale, None) => Some("no reading has come since the node started".into()),
+        (Status::Normal | Status::Anomaly, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use volute_plant::{Detection, Sample, Timestamp};
+
+    use super::*;
+    use crate::channels::tests::profile;
+
+    fn reading() -> Reading {
+        let at = Timestamp::from_millis(1_773_051_273_000).expect("a time");
+        let samples = [Sample::Good(90.0), Sample::Missing].into();
+        Reading { pump: "P-1".parse().expect("a name"), at, received: at.plus_ms(20), samples, late: false }
+    }
+
+    fn shown(live: LivePump) -> Value {
+        let totals = Totals { accepted: 7, ..Totals::default() };
+        serde_json::to_value(LiveData::new(&profile(), live, Some("m-2".into()), &totals)).expect("JSON")
+    }
+
+    #[test]
+    fn a_judged_pump_has_values_verdict_and_totals() {
+        let reading = reading();
+        let detection = Detection {
+            pump: reading.pump.clone(),
+            at: reading.at,
+            loss: 0.75,
+            threshold: 0.5,
+            is_anomaly: true,
+            contributions: [0.9, 0.1].into(),
+            model: "m-1".into(),
+        };
+        let states = ["high_warning", "missing"];
+        let channels = reading.samples.iter().zip(states).map(|(&sample, state)| LiveChannel { sample, state });
+        let live = LivePump {
+            pump: reading.pump.clone(),
+            latest: Some((reading.clone(), channels.collect())),
+            age_ms: Some(150),
+            status: Status::Anomaly,
+            detection: Some(detection),
+            readings: 40,
+            scored: 11,
+            anomalies: 2,
+        };
+        let mut shown = shown(live);
+        assert_eq!(shown["totals"]["node"]["accepted"].take(), json!(7));
+        shown["totals"]["node"].take();
+        assert_eq!(
+            shown,
+            json!({
+                "pump_id": "P-1", "status": "ANOMALY", "status_reason": null, "age_ms": 150,
+                "timestamp": "2026-03-09T10:14:33.000Z", "received_at": "2026-03-09T10:14:33.020Z",
+                "channels": {
+                    "Tb": {"value": 90.0, "unit": "°C", "state": "high_warning", "quality": "good"},
+                    "Q": {"value": null, "unit": "L/min", "state": "missing", "quality": "missing"},
+                },
+                "judged_at": "2026-03-09T10:14:33.000Z", "loss": 0.75, "threshold": 0.5, "is_anomaly": true,
+                "contributions": {"Tb": 0.9, "Q": 0.1}, "model": "m-1", "learning": null,
+                "totals": {"pump": {"readings": 40, "scored": 11, "anomalies": 2}, "node": null},
+            })
+        );
+    }
+
+    #[test]
+    fn every_status_without_a_verdict_says_why() {
+        let shown = |status, age_ms| shown(LivePump { status, age_ms, ..at_rest(reading()) });
+        let learning = shown(Status::Learning { have: 12, need: 30 }, Some(5));
+        assert_eq!(
+            (&learning["status"], &learning["learning"]),
+            (&json!("LEARNING"), &json!({"have": 12, "need": 30}))
+        );
+        assert_eq!((&learning["model"], &learning["loss"]), (&json!("m-2"), &Value::Null));
+        for (status, age_ms, word, reason) in [
+            (Status::Learning { have: 12, need: 30 }, Some(5), "LEARNING", json!("the window has 12 of 30 steps")),
+            (Status::Unknown { reason: "no model".into() }, Some(5), "UNKNOWN", json!("no model")),
+            (Status::Stale, Some(9000), "STALE", json!("the last reading came 9000 ms ago")),
+            (Status::Stale, None, "STALE", json!("no reading has come since the node started")),
+            (Status::Normal, Some(5), "NORMAL", Value::Null),
+        ] {
+            let shown = shown(status, age_ms);
+            assert_eq!((&shown["status"], &shown["status_reason"]), (&json!(word), &reason));
+        }
+    }
+}

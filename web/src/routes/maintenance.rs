@@ -1,0 +1,176 @@
+//! `GET /api/maintenance-events`: what is, or was, a matter for maintenance.
+
+use actix_web::{HttpRequest, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+use volute_data::{EventFilter, Order, Range};
+use volute_plant::{EventState, MaintenanceEvent};
+
+use crate::{
+    list::{List, cursor, write_cursor},
+    openapi::{Invalid, Unavailable},
+    problem::ApiError,
+    query::Params,
+    server::Node,
+};
+
+/// One matter for maintenance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventData {
+    /// `pump/rule/opened_at`.
+    #[schema(example = "pump-1/bearing-hot/2026-03-09T10:14:33.000Z")]
+    id: String,
+    /// Whose event it is.
+    pump_id: String,
+    /// The rule that opened it.
+    rule: String,
+    /// What is wrong.
+    title: String,
+    /// What to do.
+    advice: String,
+    /// How bad it is: `low`, `medium`, `high` or `critical`.
+    severity: &'static str,
+    /// Whether it still stands: `active` or `resolved`.
+    status: &'static str,
+    /// What the repair is estimated to cost.
+    cost: CostData,
+    /// The channel that was above the limit.
+    channel: String,
+    /// The rule's limit, in the channel's unit.
+    limit: f64,
+    /// The highest value so far, in the channel's unit.
+    peak: f64,
+    /// The highest reconstruction loss so far.
+    peak_loss: f64,
+    /// The model that saw the anomaly.
+    model: String,
+    /// When it was opened, in the pump's time.
+    #[schema(format = DateTime)]
+    opened_at: String,
+    /// When the condition last held.
+    #[schema(format = DateTime)]
+    last_seen_at: String,
+    /// When it was resolved.
+    #[schema(format = DateTime)]
+    resolved_at: Option<String>,
+}
+
+/// An amount of money.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CostData {
+    /// In whole units of the currency.
+    amount: f64,
+    /// ISO 4217.
+    #[schema(example = "INR")]
+    currency: String,
+}
+
+/// Maintenance events of all pumps or of one, newest first.
+///
+/// Events that were opened at the same moment stay together, so a page may be a little longer than `limit`.
+#[utoipa::path(
+    get,
+    path = "/api/maintenance-events",
+    tag = "maintenance",
+    params(
+        ("status" = Option<String>, Query, description = "`active` or `resolved`; absent: both"),
+        ("pump_id" = Option<String>, Query, description = "Of this pump only"),
+        ("limit" = Option<u32>, Query, description = "1 to 10000; absent: 1000"),
+        ("cursor" = Option<String>, Query, description = "The last page's next_cursor")
+    ),
+    responses((status = 200, description = "A page of events", body = List<EventData>), Invalid, Unavailable)
+)]
+pub(crate) async fn maintenance_events(
+    node: web::Data<Node>,
+    request: HttpRequest,
+) -> Result<web::Json<List<EventData>>, ApiError> {
+    let store = node.engine.store();
+    let params = Params::parse(request.query_string(), &["status", "pump_id", "limit", "cursor"])?;
+    let mut filter = filter(&params)?;
+    let events = store.events(&filter).await?;
+    let mut next_cursor = None;
+    if let Some(last) = events.last().filter(|_| events.len() >= filter.range.limit) {
+        filter.range = Range { limit: 1, after: Some(last.opened_at), ..filter.range };
+        let more = !store.events(&filter).await?.is_empty();
+        next_cursor = more.then(|| write_cursor(filter.range.order, last.opened_at));
+    }
+    Ok(web::Json(List { items: events.into_iter().map(EventData::from).collect(), next_cursor }))
+}
+
+fn filter(params: &Params) -> Result<EventFilter, ApiError> {
+    let state = params.parsed("status", "active, resolved", |text| {
+        [EventState::Active, EventState::Resolved].into_iter().find(|state| state.as_str() == text)
+    })?;
+    let order = Order::NewestFirst;
+    let range = Range { after: cursor(params, order)?, ..Range::newest(params.limit()?) };
+    Ok(EventFilter { pump: params.pump()?, state, range })
+}
+
+impl From<MaintenanceEvent> for EventData {
+    fn from(event: MaintenanceEvent) -> Self {
+        Self {
+            id: format!("{}/{}/{}", event.pump, event.rule, event.opened_at),
+            status: event.state().as_str(),
+            pump_id: event.pump.into(),
+            rule: event.rule,
+            title: event.title,
+            advice: event.advice,
+            severity: event.severity.as_str(),
+            cost: CostData { amount: event.cost.amount, currency: event.cost.currency.into() },
+            channel: event.channel,
+            limit: event.limit,
+            peak: event.peak,
+            peak_loss: event.peak_loss,
+            model: event.model,
+            opened_at: event.opened_at.to_string(),
+            last_seen_at: event.last_seen_at.to_string(),
+            resolved_at: event.resolved_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use volute_plant::Timestamp;
+
+    use super::*;
+
+    fn ask(query: &str) -> Result<EventFilter, ApiError> {
+        filter(&Params::parse(query, &["status", "pump_id", "limit", "cursor"])?)
+    }
+
+    #[test]
+    fn events_are_asked_for_by_status_and_pump_newest_first() {
+        assert_eq!(ask("").expect("all"), EventFilter { range: Range::newest(1000), ..EventFilter::default() });
+        let one = ask("status=resolved&pump_id=P-1&limit=5").expect("some");
+        assert_eq!((one.state, one.range), (Some(EventState::Resolved), Range::newest(5)));
+        assert_eq!(one.pump.map(String::from).as_deref(), Some("P-1"));
+        for bad in ["open", "ACTIVE", ""] {
+            let refused = ask(&format!("status={bad}"));
+            assert!(matches!(refused, Err(ApiError::Invalid(no)) if no.field == "status" && no.value == bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_event_has_its_id_and_all_its_fields() {
+        let stored = json!({
+            "pump": "P-1", "rule": "bearing-hot", "title": "Bearing too hot", "advice": "Check the lubrication.",
+            "severity": "high", "cost": {"amount": 15000.0, "currency": "INR"}, "channel": "Tb", "limit": 85.0,
+            "peak": 93.5, "peak_loss": 0.75, "model": "m-1", "opened_at": "2026-03-09T10:14:33.000Z",
+            "last_seen_at": "2026-03-09T10:15:00.000Z", "resolved_at": null,
+        });
+        let mut event: MaintenanceEvent = serde_json::from_value(stored.clone()).expect("an event");
+        let mut expected = stored;
+        expected["pump_id"] = expected.as_object_mut().and_then(|fields| fields.remove("pump")).expect("a pump");
+        expected["id"] = "P-1/bearing-hot/2026-03-09T10:14:33.000Z".into();
+        expected["status"] = "active".into();
+        assert_eq!(serde_json::to_value(EventData::from(event.clone())).expect("JSON"), expected);
+        event.resolved_at = "2026-03-09T10:16:00Z".parse::<Timestamp>().ok();
+        let resolved = serde_json::to_value(EventData::from(event)).expect("JSON");
+        assert_eq!(
+            (&resolved["status"], &resolved["resolved_at"]),
+            (&json!("resolved"), &json!("2026-03-09T10:16:00.000Z"))
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! The routes, and what is answered where there is none.
+//!
+//! One file per group; each route's JSON shapes stand beside its handler.
+
+pub(crate) mod health;
+pub(crate) mod history;
+pub(crate) mod ingest;
+pub(crate) mod live;
+pub(crate) mod maintenance;
+pub(crate) mod pumps;
+pub(crate) mod stream;
+
+use actix_web::{Handler, HttpRequest, Responder, Route, guard, web};
+
+use crate::problem::ApiError;
+
+/// A path, and what answers there.
+pub(crate) struct Endpoint {
+    pub(crate) path: &'static str,
+    /// The methods it takes, as the header `Allow` has them.
+    pub(crate) allow: &'static str,
+    route: fn() -> Route,
+}
+
+/// All there is. The description at `/api/openapi.json` has the same paths; a test says so.
+pub(crate) const ENDPOINTS: [Endpoint; 11] = [
+    Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest) },
+    read("/api/live-data", || get(live::live_data)),
+    read("/api/sensor-history", || get(history::sensor_history)),
+    read("/api/anomaly-history", || get(history::anomaly_history)),
+    read("/api/maintenance-events", || get(maintenance::maintenance_events)),
+    read("/api/pumps", || get(pumps::pumps)),
+    read("/api/profile", || get(pumps::profile)),
+    read("/healthz", || get(health::healthz)),
+    read("/readyz", || get(health::readyz)),
+    read("/api/openapi.json", || get(health::openapi_json)),
+    // No HEAD: its answer would never end.
+    Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream) },
+];
+
+/// Registers every endpoint, and the answers to everything else.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    for Endpoint { path, allow, route } in ENDPOINTS {
+        let other_method = web::to(move |request: HttpRequest| async move {
+            Err::<&str, _>(ApiError::Method { method: request.method().to_string(), allow })
+        });
+        config.service(web::resource(path).route(route()).default_service(other_method));
+    }
+    config.default_service(web::to(|request: HttpRequest| async move {
+        Err::<&str, _>(ApiError::NoRoute { path: request.path().to_owned() })
+    }));
+}
+
+const fn read(path: &'static str, route: fn() -> Route) -> Endpoint {
+    Endpoint { path, allow: "GET, HEAD", route }
+}
+
+/// GET, and HEAD with it.
+fn get<F, Args>(handler: F) -> Route
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{App, http::Method, test};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn what_is_not_there_is_a_problem() {
+        let app = test::init_service(App::new().configure(configure)).await;
+        for path in ["/", "/api", "/api/pumps/", "/api/nothing?x=1", "/API/pumps"] {
+            let answer = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+            assert_eq!(answer.status(), 404, "{path}");
+            assert_eq!(answer.headers().get("content-type").expect("a type"), "application/problem+json");
+        }
+    }
+
+    #[actix_web::test]
+    async fn another_method_is_told_which_are_allowed() {
+        let app = test::init_service(App::new().configure(configure)).await;
+        for Endpoint { path, allow, .. } in ENDPOINTS {
+            for method in
+                [Method::PUT, Method::DELETE, Method::OPTIONS, if allow == "POST" { Method::GET } else { Method::POST }]
+            {
+                let request = test::TestRequest::default().method(method.clone()).uri(path).to_request();
+                let answer = test::call_service(&app, request).await;
+                assert_eq!(
+                    (answer.status().as_u16(), answer.headers().get("allow").expect("a header")),
+                    (405, &allow.parse().expect("a header"))
+                );
+                let problem: serde_json::Value = test::read_body_json(answer).await;
+                assert!(problem["detail"].as_str().expect("text").contains(method.as_str()));
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `GET /api/stream`: readings and verdicts as they come, as server-sent events.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::{
+    openapi::{Invalid, Unavailable},
+    problem::ApiError,
+    query::Params,
+    server::Node,
+    stream::Subscription,
+};
+
+/// Live readings and verdicts as server-sent events.
+///
+/// Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), and `lagged`
+/// (`LaggedEvent`) where the client was too slow and frames were dropped. A comment line comes first, and
+/// then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
+#[utoipa::path(
+    get,
+    path = "/api/stream",
+    tag = "live",
+    params(("pump_id" = Option<String>, Query, description = "Of this pump only; absent: all pumps")),
+    responses(
+        (status = 200, description = "A stream that does not end by itself", body = String,
+            content_type = "text/event-stream",
+            example = "event: detection\ndata: {\"t\":[1773051273000],\"pump\":\"pump-1\",\"loss\":[0.8],\"threshold\":[0.5],\"is_anomaly\":[true]}\n\n"),
+        Invalid, Unavailable
+    )
+)]
+pub(crate) async fn stream(node: web::Data<Node>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let pump = Params::parse(request.query_string(), &["pump_id"])?.pump()?;
+    let (frames, profile) = (node.engine.subscribe(), node.engine.profile().clone());
+    node.feed.open(Subscription { frames, profile, pump })
+}

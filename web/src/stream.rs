@@ -1,0 +1,323 @@
+//! The live feed as server-sent events: one stream per subscriber, fed from the engine's frames.
+//!
+//! A subscriber that cannot keep up loses its oldest frames and is told how many; it never slows the
+//! engine. A stream ends at once when the server stops. Deliberately absent: replay (`Last-Event-ID`);
+//! what was missed is in the history.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use actix_web::{
+    HttpResponse,
+    http::header::{CONTENT_ENCODING, ContentEncoding, HeaderName},
+    web::Bytes,
+};
+use futures::{Stream, StreamExt, stream};
+use serde::Serialize;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, broadcast, broadcast::error::RecvError, watch},
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
+};
+use utoipa::ToSchema;
+use volute_actors::Frame;
+use volute_plant::{Profile, PumpId};
+
+use crate::problem::ApiError;
+
+/// A comment, which a client's event source skips.
+const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
+
+/// Hands out live streams, so many at once and no more.
+pub(crate) struct Feed {
+    limit: usize,
+    free: Arc<Semaphore>,
+    heartbeat: Duration,
+    stopping: watch::Receiver<bool>,
+}
+
+/// What a subscriber wants to hear.
+pub(crate) struct Subscription {
+    pub(crate) frames: broadcast::Receiver<Arc<Frame>>,
+    pub(crate) profile: Profile,
+    /// None is all of them.
+    pub(crate) pump: Option<PumpId>,
+}
+
+/// Event `reading`: readings of one pump, column by column.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReadingEvent<'a> {
+    /// The readings' times, in milliseconds since 1970, in the order of arrival.
+    t: Vec<i64>,
+    /// Whose readings they are.
+    #[schema(value_type = String)]
+    pump: &'a PumpId,
+    /// The channels' names.
+    #[schema(value_type = Vec<String>)]
+    channels: Vec<&'a str>,
+    /// One column per channel, each as long as `t`; null where nothing was sent.
+    #[schema(value_type = Vec<Vec<Option<f64>>>)]
+    values: &'a [Vec<Option<f64>>],
+}
+
+/// Event `detection`: the model's verdicts on windows of one pump, column by column.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DetectionEvent<'a> {
+    /// The times of the windows' last readings, in milliseconds since 1970.
+    t: Vec<i64>,
+    /// Whose windows they are.
+    #[schema(value_type = String)]
+    pump: &'a PumpId,
+    /// The reconstruction losses.
+    #[schema(value_type = Vec<f64>)]
+    loss: &'a [f64],
+    /// The losses above which a window is anomalous.
+    #[schema(value_type = Vec<f64>)]
+    threshold: &'a [f64],
+    /// Whether each window is anomalous.
+    #[schema(value_type = Vec<bool>)]
+    is_anomaly: &'a [bool],
+}
+
+/// Event `lagged`: the subscriber was too slow.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LaggedEvent {
+    /// Frames that it did not get, of all pumps.
+    dropped: u64,
+}
+
+impl Feed {
+    /// A feed for `limit` streams, whose streams end when `stopping` turns true.
+    pub(crate) fn new(limit: usize, heartbeat: Duration, stopping: watch::Receiver<bool>) -> Self {
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        Self { limit, free: Arc::new(Semaphore::new(limit)), heartbeat, stopping }
+    }
+
+    /// Answers with a stream, if one is free.
+    pub(crate) fn open(&self, subscription: Subscription) -> Result<HttpResponse, ApiError> {
+        let place = self.free.clone().try_acquire_owned();
+        let place = place.map_err(|_| ApiError::Subscribers { limit: self.limit })?;
+        // Never zero: that would be no pause at all.
+        let pause = self.heartbeat.max(Duration::from_millis(1));
+        let mut heartbeat = interval_at(Instant::now() + pause, pause);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let subscriber = Subscriber { subscription, heartbeat, stopping: self.stopping.clone(), _place: place };
+        Ok(HttpResponse::Ok()
+            .content_type("text/event-stream")
+            // `Compress` would hold events back until its buffer is full; it leaves alone what says its coding.
+            .insert_header((CONTENT_ENCODING, ContentEncoding::Identity))
+            // nginx would hold them back, too.
+            .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
+            .streaming(events(subscriber)))
+    }
+}
+
+struct Subscriber {
+    subscription: Subscription,
+    heartbeat: Interval,
+    stopping: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What goes over the wire. It begins with a comment, so that a client sees an open stream before the first frame.
+fn events(subscriber: Subscriber) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let events = stream::unfold(subscriber, |mut subscriber| async {
+        let event = subscriber.next().await?;
+        Some((event, subscriber))
+    });
+    stream::iter([ALIVE]).chain(events).map(Ok)
+}
+
+impl Subscriber {
+    /// The next event's bytes; none when the stream is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            tokio::select! {
+                biased;
+                // An error says that the server is gone altogether.
+                _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+                _ = self.heartbeat.tick() => return Some(ALIVE),
+                frame = self.subscription.frames.recv() => match frame {
+                    Ok(frame) => {
+                        if let Some(event) = self.subscription.event(&frame) {
+                            return Some(event);
+                        }
+                    }
+                    Err(RecvError::Lagged(dropped)) => return event("lagged", &LaggedEvent { dropped }),
+                    Err(RecvError::Closed) => return None,
+                },
+            }
+        }
+    }
+}
+
+impl Subscription {
+    /// A frame as an event, if it is wanted.
+    fn event(&self, frame: &Frame) -> Option<Bytes> {
+        let wanted = |pump| self.pump.as_ref().is_none_or(|wanted| wanted == pump);
+        match frame {
+            Frame::Readings(frame) if wanted(&frame.pump) => {
+                let t = frame.t.iter().map(|at| at.millis()).collect();
+                let channels = self.profile.channel_names().collect();
+                event("reading", &ReadingEvent { t, pump: &frame.pump, channels, values: &frame.values })
+            }
+            Frame::Detections(frame) if wanted(&frame.pump) => {
+                let t = frame.t.iter().map(|at| at.millis()).collect();
+                let (loss, threshold, is_anomaly) = (&frame.loss, &frame.threshold, &frame.is_anomaly);
+                event("detection", &DetectionEvent { t, pump: &frame.pump, loss, threshold, is_anomaly })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An event as it goes over the wire. JSON has no line breaks of its own, so one `data:` line holds it.
+fn event(name: &str, data: &impl Serialize) -> Option<Bytes> {
+    match serde_json::to_string(data) {
+        Ok(json) => Some(format!("event: {name}\ndata: {json}\n\n").into()),
+        Err(error) => {
+            tracing::error!(event = name, %error, "not sent");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use actix_web::{App, HttpServer, middleware::Compress, web};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+    use volute_actors::{DetectionFrame, ReadingFrame};
+    use volute_plant::Timestamp;
+
+    use super::*;
+    use crate::channels::tests::profile;
+
+    fn at() -> Timestamp {
+        Timestamp::from_millis(1_773_051_273_000).expect("a time")
+    }
+
+    fn readings(pump: &str) -> Arc<Frame> {
+        let values = vec![vec![Some(40.5)], vec![None]];
+        Arc::new(Frame::Readings(ReadingFrame { pump: pump.parse().expect("a name"), t: vec![at()], values }))
+    }
+
+    fn detections(pump: &str) -> Arc<Frame> {
+        Arc::new(Frame::Detections(DetectionFrame {
+            pump: pump.parse().expect("a name"),
+            t: vec![at()],
+            loss: vec![0.75],
+            threshold: vec![0.5],
+            is_anomaly: vec![true],
+        }))
+    }
+
+    fn subscriber(frames: &broadcast::Sender<Arc<Frame>>, pump: Option<&str>) -> (Subscriber, watch::Sender<bool>) {
+        let stop = watch::Sender::new(false);
+        let pump = pump.map(|name| name.parse().expect("a name"));
+        let subscription = Subscription { frames: frames.subscribe(), profile: profile(), pump };
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+        let pause = Duration::from_secs(3600);
+        let heartbeat = interval_at(Instant::now() + pause, pause);
+        (Subscriber { subscription, heartbeat, stopping: stop.subscribe(), _place: place }, stop)
+    }
+
+    async fn text(subscriber: &mut Subscriber) -> String {
+        String::from_utf8(subscriber.next().await.expect("an event").to_vec()).expect("text")
+    }
+
+    #[actix_web::test]
+    async fn frames_are_events_of_columns() {
+        let frames = broadcast::Sender::new(8);
+        let (mut all, _stop) = subscriber(&frames, None);
+        let (mut one, _stop) = subscriber(&frames, Some("P-2"));
+        for frame in [readings("P-1"), detections("P-2")] {
+            frames.send(frame).expect("listeners");
+        }
+        let reading = "event: reading\ndata: {\"t\":[1773051273000],\"pump\":\"P-1\",\"channels\":[\"Tb\",\"Q\"],\
+                       \"values\":[[40.5],[null]]}\n\n";
+        let detection = "event: detection\ndata: {\"t\":[1773051273000],\"pump\":\"P-2\",\"loss\":[0.75],\
+                         \"threshold\":[0.5],\"is_anomaly\":[true]}\n\n";
+        assert_eq!([text(&mut all).await, text(&mut all).await], [reading, detection]);
+        assert_eq!(text(&mut one).await, detection, "and nothing of the other pump");
+    }
+
+    #[actix_web::test]
+    async fn who_lags_is_told_and_goes_on() {
+        let frames = broadcast::Sender::new(2);
+        let (mut slow, _stop) = subscriber(&frames, None);
+        for _ in 0..5 {
+            frames.send(readings("P-1")).expect("a listener");
+        }
+        assert_eq!(text(&mut slow).await, "event: lagged\ndata: {\"dropped\":3}\n\n");
+        assert!(text(&mut slow).await.starts_with("event: reading\n"));
+    }
+
+    #[actix_web::test]
+    async fn a_stop_ends_the_stream_before_anything_else() {
+        let frames = broadcast::Sender::new(2);
+        let (mut subscriber, stop) = subscriber(&frames, None);
+        frames.send(readings("P-1")).expect("a listener");
+        stop.send_replace(true);
+        assert_eq!(subscriber.next().await, None);
+    }
+
+    #[actix_web::test]
+    async fn only_so_many_at_once() {
+        let (frames, stop) = (broadcast::Sender::new(2), watch::Sender::new(false));
+        let feed = Feed::new(1, Duration::from_secs(3600), stop.subscribe());
+        let ask = || feed.open(Subscription { frames: frames.subscribe(), profile: profile(), pump: None });
+        let first = ask().expect("a place");
+        assert!(matches!(ask(), Err(ApiError::Subscribers { limit: 1 })));
+        drop(first);
+        assert!(ask().is_ok(), "a place is free again");
+    }
+
+    /// Over a real socket, behind `Compress`, to a client that takes gzip: each event arrives while the stream is open.
+    #[actix_web::test]
+    async fn events_arrive_unbuffered_and_end_with_the_server() {
+        let frames = broadcast::Sender::<Arc<Frame>>::new(8);
+        let stop = watch::Sender::new(false);
+        let feed = web::Data::new(Feed::new(1, Duration::from_secs(3600), stop.subscribe()));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let source = frames.clone();
+        let server = HttpServer::new(move || {
+            let (feed, source) = (feed.clone(), source.clone());
+            let open = move || {
+                let subscription = Subscription { frames: source.subscribe(), profile: profile(), pump: None };
+                std::future::ready(feed.open(subscription))
+            };
+            App::new().wrap(Compress::default()).route("/", web::get().to(open))
+        });
+        let server = server.workers(1).disable_signals().listen(listener).expect("listening").run();
+        let handle = server.handle();
+        let served = actix_web::rt::spawn(server);
+
+        let mut client = TcpStream::connect(address).await.expect("a connection");
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n").await.expect("sent");
+        let head = read_until(&mut client, ": alive\n\n").await;
+        assert!(head.contains("text/event-stream") && !head.contains("gzip"), "{head}");
+        for (frame, name) in [(readings("P-1"), "event: reading\n"), (detections("P-1"), "event: detection\n")] {
+            frames.send(frame).expect("a listener");
+            assert!(read_until(&mut client, "}\n\n").await.contains(name));
+        }
+        stop.send_replace(true);
+        read_until(&mut client, "0\r\n\r\n").await;
+        handle.stop(true).await;
+        served.await.expect("a task").expect("a clean end");
+    }
+
+    async fn read_until(client: &mut TcpStream, end: &str) -> String {
+        let mut text = String::new();
+        while !text.contains(end) {
+            let mut bytes = [0; 4096];
+            let n = client.read(&mut bytes).await.expect("bytes");
+            assert!(n > 0, "the stream ended early: {text}");
+            text.push_str(&String::from_utf8_lossy(&bytes[..n]));
+        }
+        text
+    }
+}
