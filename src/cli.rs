@@ -238,10 +238,7 @@ mod tests {
         let command = parse("volute serve --config a.toml --listen 0.0.0.0:1 --data-dir d").expect("fine");
         assert_eq!(command.config_file(), Some(Path::new("a.toml")));
         let keys: Vec<_> = command.flags().into_iter().map(|flag| (flag.name, flag.key, flag.value)).collect();
-        assert_eq!(
-            keys,
-            [("--listen", "server.listen", "0.0.0.0:1".into()), ("--data-dir", "store.dir", "d".into())]
-        );
+        assert_eq!(keys, [("--listen", "server.listen", "0.0.0.0:1".into()), ("--data-dir", "store.dir", "d".into())]);
     }
 
     #[test]

@@ -1,23 +1,45 @@
 //! The commands, one file each.
 
 mod check_config;
+mod evaluate;
+mod progress;
 mod replay;
+mod serve;
+mod train;
+mod windows;
 
-use std::io;
+use std::{io, num::NonZeroUsize, thread};
 
-use anyhow::bail;
+use volute_anomaly::Recipe;
 
 pub use replay::{NodeUrl, Speed};
 
-use crate::{cli::Command, config::Settings};
+use crate::{
+    cli::{Command, TrainingArgs},
+    config::Settings,
+};
 
 /// Runs a command to its end.
 pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
     match command {
-        Command::Serve(_) => bail!("`serve` is not in this build yet"),
-        Command::Train(_) => bail!("`train` is not in this build yet"),
-        Command::Evaluate(_) => bail!("`evaluate` is not in this build yet"),
+        Command::Serve(_) => serve::run(&settings.config),
+        Command::Train(args) => {
+            let recipe = recipe(&args.training);
+            let rows = args.rows.map(NonZeroUsize::get);
+            train::run(&train::Training { profile: args.profile, csv: args.csv, rows, out: args.out, recipe })
+        }
+        Command::Evaluate(args) => {
+            let recipe = recipe(&args.training);
+            let jobs = args.jobs.or(thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+            let (profile, data, out) = (args.profile, args.data, args.out);
+            evaluate::run(&evaluate::Evaluation { profile, data, out, recipe, jobs }, &mut io::stdout().lock())
+        }
         Command::Replay(args) => replay::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),
     }
+}
+
+fn recipe(args: &TrainingArgs) -> Recipe {
+    let default = Recipe::default();
+    Recipe { epochs: args.epochs.map_or(default.epochs, NonZeroUsize::get), seed: args.seed, ..default }
 }

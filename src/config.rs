@@ -11,7 +11,7 @@ mod values;
 
 use std::{
     net::SocketAddr,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     time::Duration,
 };
@@ -22,7 +22,7 @@ use volute_plant::{Profile, PumpId};
 pub use layers::{Flag, Origin, Setting, Settings, load};
 pub use mistakes::{ConfigError, Mistake, Problem};
 pub use values::{AutoRegister, LogFilter, LogFormat};
-use values::{millis, seconds, text, whole, workers};
+use values::{mebibytes, millis, seconds, text, whole, workers};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -107,15 +107,12 @@ pub struct Store {
     /// How long a transaction waits for more readings.
     #[serde(rename = "linger_ms", deserialize_with = "millis::<0, 20, _>")]
     pub linger: Duration,
-    /// Readings that may wait for their transaction.
-    #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
-    pub queue_readings: usize,
     /// Memory for blocks read, in MiB.
-    #[serde(deserialize_with = "whole::<1, 1_048_576, _>")]
-    pub block_cache_mib: usize,
+    #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
+    pub block_cache_mib: NonZeroU32,
     /// Memory for writes that are not in a table file yet, in MiB.
-    #[serde(deserialize_with = "whole::<1, 65_536, _>")]
-    pub memtable_mib: usize,
+    #[serde(deserialize_with = "mebibytes::<65_536, _>")]
+    pub memtable_mib: NonZeroU32,
 }
 
 /// What is watched, and with what.

@@ -64,7 +64,9 @@ pub enum EngineError {
     #[error(transparent)]
     Model(#[from] ScoreError),
     /// A stored pump has other channels than the node's profile.
-    #[error("{pump} was recorded with the channels {stored}; the profile {profile} has {expected}; use another data directory")]
+    #[error(
+        "{pump} was recorded with the channels {stored}; the profile {profile} has {expected}; use another data directory"
+    )]
     OtherChannels {
         /// The pump.
         pump: PumpId,
@@ -133,8 +135,7 @@ impl Engine {
         let feed =
             LiveActor::new(profile.clone(), clock.clone(), engine.stale_after_intervals, &live, listeners.clone());
         let feed = start(&side, feed, RESULTS);
-        let desk =
-            MaintenanceActor::new(profile.clone(), recorder.results.clone(), counters.clone(), standing);
+        let desk = MaintenanceActor::new(profile.clone(), recorder.results.clone(), counters.clone(), standing);
         let maintenance = start(&side, desk, RESULTS);
         let metrics = MetricsActor { clock: clock.clone(), counters: counters.clone(), recorder: recorder.clone() };
         MetricsActor::start_in_arbiter(&side, move |_| metrics);
@@ -151,7 +152,8 @@ impl Engine {
             InferenceActor::start_in_arbiter(&new_arbiter(&mut arbiters), move |_| worker);
         }
 
-        let homes: Vec<ArbiterHandle> = (0..engine.inference_workers.max(1)).map(|_| new_arbiter(&mut arbiters)).collect();
+        let homes: Vec<ArbiterHandle> =
+            (0..engine.inference_workers.max(1)).map(|_| new_arbiter(&mut arbiters)).collect();
         let staff = PumpStaff {
             profile: profile.clone(),
             model: model.clone(),

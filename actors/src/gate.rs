@@ -168,7 +168,9 @@ impl GateActor {
         let permits = self.permits(&lots)?;
         let mut settlements = Vec::with_capacity(lots.len());
         for ((pump, lot), permit) in lots.into_iter().zip(permits) {
-            receipt.bad_channels.extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
+            receipt
+                .bad_channels
+                .extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
             let (reply, settled) = oneshot::channel();
             let mailbox = self.pump(&pump, received)?;
             // The permits bound the mailbox: this is refused only if the actor is gone, and then the reply is dropped.

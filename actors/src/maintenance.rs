@@ -63,10 +63,8 @@ impl Handler<Mail<Look>> for MaintenanceActor {
     fn handle(&mut self, mail: Mail<Look>, ctx: &mut Self::Context) {
         let Look { reading, detection } = mail.open();
         let profile = &self.profile;
-        let desk = self
-            .desks
-            .entry(reading.pump.clone())
-            .or_insert_with(|| MaintenanceDesk::new(profile.clone(), Vec::new()));
+        let desk =
+            self.desks.entry(reading.pump.clone()).or_insert_with(|| MaintenanceDesk::new(profile.clone(), Vec::new()));
         for change in desk.observe(&reading, &detection) {
             let event = change.event().clone();
             match change {

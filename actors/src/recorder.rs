@@ -157,7 +157,9 @@ impl RecorderActor {
             return self.commit(ctx);
         }
         if self.results.is_empty() {
-            self.drains.drain(..).for_each(|drain| drop(drain.send(())));
+            for drain in self.drains.drain(..) {
+                let _ = drain.send(());
+            }
             return;
         }
         self.state = State::Lingering;

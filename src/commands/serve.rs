@@ -63,7 +63,11 @@ fn announce(config: &Config, bound: std::net::SocketAddr) {
 }
 
 fn store_settings(config: &Config) -> StoreSettings {
-    StoreSettings { block_cache_mib: config.store.block_cache_mib, memtable_mib: config.store.memtable_mib }
+    StoreSettings {
+        block_cache_mib: config.store.block_cache_mib,
+        memtable_mib: config.store.memtable_mib,
+        ..StoreSettings::default()
+    }
 }
 
 fn engine_parts(config: &Config, store: Store) -> Result<EngineParts> {

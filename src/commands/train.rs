@@ -62,7 +62,10 @@ pub fn run(training: &Training) -> Result<()> {
 fn report(model: &Model, out: &std::path::Path) {
     let metrics = &model.manifest().metrics;
     println!("{}", model.id());
-    println!("windows {}  best epoch {}  validation loss {:.5}", metrics.windows, metrics.best_epoch, metrics.validation_loss);
+    println!(
+        "windows {}  best epoch {}  validation loss {:.5}",
+        metrics.windows, metrics.best_epoch, metrics.validation_loss
+    );
     println!("threshold {:.5}", model.threshold());
     println!("written to {}", out.display());
 }

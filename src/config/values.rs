@@ -2,7 +2,14 @@
 //!
 //! Whatever is refused, the error's `expected` says what is allowed; [`super::mistakes`] shows it.
 
-use std::{fmt, marker::PhantomData, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    marker::PhantomData,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{
     Deserializer,
@@ -148,6 +155,13 @@ pub(super) fn millis<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
 /// Reads whole seconds from `MIN` to `MAX`.
 pub(super) fn seconds<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
     d.deserialize_u64(Whole { min: MIN, max: MAX, unit: " (seconds)" }).map(Duration::from_secs)
+}
+
+/// Reads whole MiB from 1 to `MAX`.
+pub(super) fn mebibytes<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<NonZeroU32, D::Error> {
+    let value = d.deserialize_u64(Whole { min: 1, max: MAX, unit: " (MiB)" })?;
+    let fits = u32::try_from(value).ok().and_then(NonZeroU32::new);
+    fits.ok_or_else(|| D::Error::invalid_value(Unexpected::Unsigned(value), &"a smaller number"))
 }
 
 /// Reads a number of threads, none for 0.

@@ -1,0 +1,155 @@
+//! Every bad input that the design names, with its exact answer. Nothing of it is stored, nothing else is lost.
+
+use serde_json::{Value, json};
+
+use crate::{
+    ingest::at,
+    support::{Node, Start, ten_values},
+};
+
+const CHANNELS: &str = "Motor_RPM, Bearing_Temperature_C, Oil_Pressure_bar, Vibration_mm_s, Flow_Rate_L_min, \
+                        Suction_Pressure_bar, Discharge_Pressure_bar, Motor_Current_A, Casing_Temperature_C, \
+                        Ambient_Temperature_C";
+const TIMES: &str =
+    "RFC 3339 with an offset, as 2026-03-09T10:14:33Z, or whole milliseconds since 1970, from 2000 to 2200";
+const NUMBERS: &str = "a finite number, or null where there is no value";
+const NAMES: &str = "1 to 64 characters out of letters, digits, '.', '_', '-' and ':'";
+
+fn stored(node: &Node) -> usize {
+    node.all("/api/sensor-history?pump_id=pump-1").len()
+}
+
+#[test]
+fn a_wrong_item_is_rejected_with_field_value_and_what_is_allowed() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::new(&data, "centrifugal").node();
+    let with_keys = format!("{CHANNELS}, pump_id, timestamp");
+    let table = [
+        (json!({"Motor_RPM": "1480"}), "Motor_RPM", json!("1480"), "not a number", NUMBERS),
+        (json!({"Motor_RPM": "NaN"}), "Motor_RPM", json!("NaN"), "not a number", NUMBERS),
+        (json!({"Motor_RPM": [1]}), "Motor_RPM", json!([1]), "not a number", NUMBERS),
+        (json!({"Motor_RPM": true}), "Motor_RPM", json!(true), "not a number", NUMBERS),
+        (json!({"Torque_Nm": 5}), "Torque_Nm", json!(5), "no such channel in this pump's profile", &with_keys),
+        (json!({"pump_id": "pump 1"}), "pump_id", json!("pump 1"), "not a pump name", NAMES),
+        (json!({"pump_id": 1}), "pump_id", json!(1), "not a pump name", NAMES),
+        (json!({"timestamp": "yesterday"}), "timestamp", json!("yesterday"), "not a time", TIMES),
+        (json!({"timestamp": "2026-03-09T10:14:33"}), "timestamp", json!("2026-03-09T10:14:33"), "not a time", TIMES),
+        (json!({"timestamp": 1773051273}), "timestamp", json!(1773051273), "not a time", TIMES),
+    ];
+    for (changes, field, value, reason, allowed) in table {
+        let answer = node.post(&at(0, changes.clone()));
+        let rejection = json!({
+            "index": 0, "field": field, "value": value, "allowed": allowed,
+            "message": format!("{field}: {reason}; allowed: {allowed}"),
+        });
+        let expected = json!({
+            "accepted": 0, "duplicate": 0, "late": 0, "rejected": [rejection], "bad_channels": [], "durable": true
+        });
+        assert_eq!((answer.status, answer.body), (400, expected), "{changes}");
+    }
+    let nothing = node.post(&json!({"pump_id": "pump-1"}));
+    assert_eq!((nothing.status, &nothing.body["rejected"][0]["allowed"]), (400, &json!(CHANNELS)));
+    assert_eq!(stored(&node), 0);
+}
+
+#[test]
+fn the_future_and_indistinguishable_items_are_rejected() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::new(&data, "centrifugal").node();
+    let answer = node.post(&at(0, json!({"timestamp": "2199-01-01T00:00:00Z"})));
+    assert_eq!(answer.status, 400);
+    let rejection = &answer.body["rejected"][0];
+    assert_eq!((&rejection["field"], &rejection["value"]), (&json!("timestamp"), &json!("2199-01-01T00:00:00.000Z")));
+    assert!(rejection["allowed"].as_str().expect("text").starts_with("at most 10 minutes after the node's clock, "));
+
+    let answer = node.post(&json!([ten_values(), ten_values(), at(0, json!({}))]));
+    assert_eq!((answer.status, &answer.body["accepted"]), (207, &json!(1)));
+    for (place, index) in [(0, 0), (1, 1)] {
+        let rejection = &answer.body["rejected"][place];
+        assert_eq!((&rejection["index"], &rejection["field"]), (&json!(index), &json!("timestamp")));
+        assert_eq!(rejection["allowed"], "at most one item without a timestamp for each pump");
+    }
+    assert_eq!(stored(&node), 1);
+}
+
+#[test]
+fn a_body_that_is_no_post_is_a_problem() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::new(&data, "centrifugal").with_env("VOLUTE__SERVER__MAX_BODY_BYTES", "4096").node();
+    let large = json!({"Motor_RPM": 1, "pump_id": "x".repeat(5000)}).to_string();
+    let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
+    for (content_type, body, status) in [
+        ("application/json", "{\"Motor_RPM\": NaN}", 400),
+        ("application/json", "{\"Motor_RPM\": 1480", 400),
+        ("application/json", "", 400),
+        ("application/json", "[]", 400),
+        ("application/json", deep.as_str(), 400),
+        ("text/csv", "Motor_RPM\n1480", 415),
+        ("application/json", large.as_str(), 413),
+    ] {
+        let answer = node.post_as(content_type, body);
+        assert_eq!(answer.status, status, "{body:.40}: {answer:?}");
+        assert_eq!(answer.content_type, "application/problem+json");
+        assert_eq!(answer.body["status"], status);
+        assert!(answer.body["title"].is_string() && answer.body["detail"].is_string(), "{answer:?}");
+    }
+    assert_eq!(stored(&node), 0);
+}
+
+#[test]
+fn an_unknown_pump_is_refused_where_pumps_are_not_registered_by_themselves() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.clone().with_env("VOLUTE__INGEST__MAX_PUMPS", "1").node();
+    assert_eq!(node.post(&ten_values()).status, 200);
+    let answer = node.post(&json!([at(0, json!({})), at(0, json!({"pump_id": "pump-2"}))]));
+    assert_eq!((answer.status, &answer.body["rejected"][0]["index"]), (207, &json!(1)));
+    assert_eq!(answer.body["rejected"][0]["field"], "pump_id");
+    node.kill();
+
+    let node = start.with_env("VOLUTE__INGEST__AUTO_REGISTER", "off").node();
+    assert_eq!(node.post(&at(1, json!({}))).status, 200, "pump-1 is registered");
+    let answer = node.post(&at(1, json!({"pump_id": "pump-9"})));
+    assert_eq!((answer.status, &answer.body["rejected"][0]["value"]), (400, &json!("pump-9")));
+    assert_eq!(node.get("/api/live-data?pump_id=pump-9").status, 404);
+}
+
+#[test]
+fn more_than_a_queue_can_hold_is_refused_whole() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let small = start
+        .clone()
+        .with_env("VOLUTE__INGEST__BURST_READINGS_PER_PUMP", "10")
+        .with_env("VOLUTE__INGEST__MAX_IN_FLIGHT_READINGS", "12");
+    let node = small.node();
+    let items = |pump: &str, n: u32| (0..n).map(|s| at(s, json!({"pump_id": pump}))).collect::<Vec<Value>>();
+    assert_eq!(node.post(&json!(items("pump-1", 11))).status, 413, "never fits");
+    let two = [items("pump-1", 8), items("pump-2", 8)].concat();
+    let answer = node.post(&json!(two));
+    assert_eq!((answer.status, answer.retry_after.as_deref()), (429, Some("1")), "not both at once");
+    assert_eq!(answer.content_type, "application/problem+json");
+    assert_eq!(stored(&node), 0, "a refused post leaves no trace");
+    assert_eq!(node.ok("/api/pumps")["items"], json!([]));
+    assert_eq!(node.post(&json!(items("pump-1", 10))).status, 200, "the permits were given back");
+}
+
+#[test]
+fn wrong_queries_name_the_parameter() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::new(&data, "centrifugal").node();
+    for (path, field) in [
+        ("/api/sensor-history?from=yesterday", "from"),
+        ("/api/sensor-history?limit=0", "limit"),
+        ("/api/sensor-history?channel=Torque", "channel"),
+        ("/api/sensor-history?cursor=nonsense", "cursor"),
+        ("/api/sensor-history?colour=red", "colour"),
+        ("/api/anomaly-history?pump_id=a%20b", "pump_id"),
+        ("/api/maintenance-events?status=open", "status"),
+    ] {
+        let answer = node.get(path);
+        assert_eq!((answer.status, answer.content_type.as_str()), (400, "application/problem+json"), "{path}");
+        assert_eq!(answer.body["field"], field, "{path}: {answer:?}");
+    }
+    assert_eq!(node.get("/api/nothing").status, 404);
+}

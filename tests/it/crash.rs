@@ -1,0 +1,124 @@
+//! Acknowledged means durable: a client outside the process keeps its own ledger while the node is killed.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Node, Start, ten_values, try_post};
+
+/// 2026-03-09T10:00:00Z.
+const EPOCH_MS: u64 = 1_773_050_400_000;
+
+/// What was acknowledged, by pump and time.
+type Ledger = Arc<Mutex<BTreeSet<(String, u64)>>>;
+
+/// Posts batch after batch in the name of one pump until told to stop, and notes what was acknowledged.
+fn client(url: String, pump: String, next: Arc<AtomicU64>, ledger: Ledger, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::Relaxed) {
+        let first = next.fetch_add(5, Ordering::Relaxed);
+        let times: Vec<u64> = (first..first + 5).map(|n| EPOCH_MS + n * 1000).collect();
+        let item = |at: &u64| {
+            let mut item = ten_values();
+            item["timestamp"] = json!(at);
+            item["pump_id"] = json!(pump);
+            item
+        };
+        let body = json!(times.iter().map(item).collect::<Vec<_>>()).to_string();
+        // A node that is gone or stopping acknowledges nothing, and the client is told to stop soon.
+        let Some(answer) = try_post(&url, "application/json", &body) else { continue };
+        if answer.status == 200 && answer.body["durable"] == true {
+            let mut ledger = ledger.lock().expect("no client panicked");
+            ledger.extend(times.into_iter().map(|at| (pump.clone(), at)));
+        }
+    }
+}
+
+struct Load {
+    clients: Vec<thread::JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Load {
+    fn start(node: &Node, next: &Arc<AtomicU64>, ledger: &Ledger) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let clients = ["pump-a", "pump-b"].map(|pump| {
+            let (url, next, ledger, stop) = (node.url.clone(), next.clone(), ledger.clone(), stop.clone());
+            thread::spawn(move || client(url, pump.to_owned(), next, ledger, stop))
+        });
+        Self { clients: clients.into(), stop }
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.join().expect("no client panicked");
+        }
+    }
+}
+
+/// Everything in the ledger is in the store, once.
+fn check(node: &Node, ledger: &Ledger) {
+    for pump in ["pump-a", "pump-b"] {
+        let stored: Vec<u64> = node
+            .all(&format!("/api/sensor-history?pump_id={pump}&limit=10000&from=2026-01-01T00:00:00Z"))
+            .iter()
+            .map(|item: &Value| {
+                let text = item["timestamp"].as_str().expect("a time");
+                let time: volute_plant::Timestamp = text.parse().expect("a time");
+                time.millis() as u64
+            })
+            .collect();
+        let distinct: BTreeSet<u64> = stored.iter().copied().collect();
+        assert_eq!(distinct.len(), stored.len(), "{pump}: nothing is stored twice");
+        let ledger = ledger.lock().expect("no client panicked");
+        let lost: Vec<_> = ledger.iter().filter(|(p, at)| p == pump && !distinct.contains(at)).collect();
+        assert!(lost.is_empty(), "{pump}: acknowledged and lost: {lost:?}");
+    }
+}
+
+#[test]
+fn twenty_kills_lose_nothing_that_was_acknowledged() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let (ledger, next) = (Ledger::default(), Arc::new(AtomicU64::new(0)));
+    let mut node = start.node();
+    // A small linear congruence is random enough to choose moments (Numerical Recipes' constants).
+    let mut random = 7_u32;
+    for _ in 0..20 {
+        let acknowledged = ledger.lock().expect("no client panicked").len();
+        let load = Load::start(&node, &next, &ledger);
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        while ledger.lock().expect("no client panicked").len() < acknowledged + 10 {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_micros(u64::from(random >> 12) % 200_000));
+        node.kill();
+        load.end();
+        node = start.node();
+        check(&node, &ledger);
+    }
+    assert!(ledger.lock().expect("no client panicked").len() > 200);
+}
+
+#[test]
+fn sigterm_drains_and_loses_nothing() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let (ledger, next) = (Ledger::default(), Arc::new(AtomicU64::new(0)));
+    let node = start.node();
+    let load = Load::start(&node, &next, &ledger);
+    while ledger.lock().expect("no client panicked").len() < 100 {
+        thread::yield_now();
+    }
+    assert!(node.terminate().success(), "an orderly end");
+    load.end();
+    check(&start.node(), &ledger);
+}

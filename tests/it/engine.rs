@@ -1,0 +1,98 @@
+//! Rules and episodes on a live node: one event for one matter, over restarts too.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    ingest::at,
+    support::{Start, run, ten_values},
+};
+
+/// Ten minutes of a pump that runs normally: every channel swings a little around its place.
+fn normal(second: u32) -> Value {
+    let mut item = at(second, json!({}));
+    for (place, (channel, value)) in ten_values().as_object().expect("an object").iter().enumerate() {
+        let phase = f64::from(second) / (7.0 + place as f64);
+        let value = value.as_f64().expect("a number") * (1.0 + 0.01 * phase.sin());
+        item[channel] = json!(value);
+    }
+    item
+}
+
+fn train_on_normal(data: &TempDir) -> std::path::PathBuf {
+    let channels: Vec<String> = ten_values().as_object().expect("an object").keys().cloned().collect();
+    let mut csv = format!("timestamp,{},machine_status\n", channels.join(","));
+    for second in 0..600 {
+        let item = normal(second);
+        let values: Vec<String> = channels.iter().map(|channel| item[channel].to_string()).collect();
+        let time = item["timestamp"].as_str().expect("a time").trim_end_matches('Z').replace('T', " ");
+        writeln!(csv, "{time},{},NORMAL", values.join(",")).expect("written");
+    }
+    let (path, model) = (data.path().join("normal.csv"), data.path().join("model"));
+    std::fs::write(&path, csv).expect("written");
+    let (path, out) = (path.to_str().expect("text"), model.to_str().expect("text"));
+    run(&["train", "--csv", path, "--epochs", "10", "--out", out]);
+    model
+}
+
+#[test]
+fn a_hot_bearing_gives_one_event_not_one_for_each_window() {
+    let data = tempfile::tempdir().expect("a directory");
+    let model = train_on_normal(&data);
+    let start = Start::new(&data, "centrifugal").with_model(&model);
+    let node = start.node();
+    let hot = |second: u32| {
+        let mut item = normal(second);
+        item["Bearing_Temperature_C"] = json!(95.0);
+        item
+    };
+    let post = |node: &crate::support::Node, items: Vec<Value>| assert_eq!(node.post(&json!(items)).status, 200);
+
+    post(&node, (0..20).map(normal).collect());
+    let learning = node.until("/api/live-data", |live| live["learning"]["have"] == 20);
+    assert_eq!((&learning["status"], &learning["learning"]["need"]), (&json!("LEARNING"), &json!(30)));
+    post(&node, (20..60).map(normal).collect());
+    node.until("/api/live-data", |live| live["totals"]["pump"]["scored"] == 31);
+    assert_eq!(node.ok("/api/maintenance-events?status=active")["items"], json!([]));
+
+    post(&node, (60..100).map(hot).collect());
+    let live = node.until("/api/live-data", |live| live["status"] == "ANOMALY");
+    assert!(live["loss"].as_f64() > live["threshold"].as_f64(), "{live}");
+    let active = "/api/maintenance-events?status=active";
+    let events = node.until(active, |events| events["items"].as_array().is_some_and(|items| !items.is_empty()));
+    let event = events["items"][0].clone();
+    assert_eq!(
+        (&event["channel"], &event["limit"], &event["peak"]),
+        (&json!("Bearing_Temperature_C"), &json!(85.0), &json!(95.0))
+    );
+    assert_eq!((&event["pump"], &event["cost"]["currency"]), (&json!("pump-1"), &json!("INR")));
+    assert!(node.terminate().success());
+
+    let node = start.node();
+    post(&node, (100..140).map(hot).collect());
+    node.until("/api/live-data", |live| live["totals"]["pump"]["scored"] == 40);
+    let events = node.ok("/api/maintenance-events");
+    assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "one matter, one event: {events}");
+    assert_eq!(events["items"][0]["opened_at"], event["opened_at"]);
+
+    post(&node, (140..260).map(normal).collect());
+    let resolved = node.until("/api/maintenance-events?status=resolved", |events| {
+        events["items"].as_array().is_some_and(|items| !items.is_empty())
+    });
+    assert_eq!(resolved["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(node.ok(active)["items"], json!([]));
+}
+
+#[test]
+fn a_model_of_another_profile_is_refused_at_the_start() {
+    let data = tempfile::tempdir().expect("a directory");
+    let model = train_on_normal(&data);
+    let mut command = crate::support::volute();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--profile", "skab", "--data-dir"]);
+    let output = command.arg(data.path().join("store")).arg("--model").arg(&model).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("profile"), "{message}");
+}

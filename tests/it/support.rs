@@ -1,0 +1,200 @@
+//! A node as a process of its own, and what tests say to it.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The longest that anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running node on a port of its own. Killed when dropped.
+pub struct Node {
+    child: Child,
+    pub url: String,
+}
+
+/// How to start a node.
+#[derive(Clone)]
+pub struct Start {
+    pub data: PathBuf,
+    pub profile: &'static str,
+    pub model: Option<PathBuf>,
+    pub env: Vec<(&'static str, String)>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    pub retry_after: Option<String>,
+    pub body: Value,
+}
+
+impl Start {
+    pub fn new(data: &TempDir, profile: &'static str) -> Self {
+        Self { data: data.path().join("store"), profile, model: None, env: Vec::new() }
+    }
+
+    pub fn with_model(mut self, model: &Path) -> Self {
+        self.model = Some(model.to_owned());
+        self
+    }
+
+    pub fn with_env(mut self, key: &'static str, value: &str) -> Self {
+        self.env.push((key, value.to_owned()));
+        self
+    }
+
+    /// Starts the node and waits until it says where it listens.
+    pub fn node(&self) -> Node {
+        let mut command = volute();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--profile", self.profile, "--data-dir"]).arg(&self.data);
+        if let Some(model) = &self.model {
+            command.arg("--model").arg(model);
+        }
+        command.envs(self.env.iter().map(|(key, value)| (*key, value.as_str())));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the node starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let url = line.trim().strip_prefix("Volute listens on ").expect(&line).to_owned();
+        Node { child, url }
+    }
+}
+
+impl Node {
+    pub fn get(&self, path: &str) -> Answer {
+        answer(agent().get(format!("{}{path}", self.url)).call())
+    }
+
+    /// The body of a GET that must be answered 200.
+    pub fn ok(&self, path: &str) -> Value {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        answer.body
+    }
+
+    pub fn post(&self, body: &Value) -> Answer {
+        self.post_as("application/json", &body.to_string())
+    }
+
+    pub fn post_as(&self, content_type: &str, body: &str) -> Answer {
+        try_post(&self.url, content_type, body).expect("an answer")
+    }
+
+    /// Every item of a list, page by page.
+    pub fn all(&self, path: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.ok(&format!("{path}{cursor}"));
+            items.extend(page["items"].as_array().expect("a list").iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return items,
+            }
+        }
+    }
+
+    /// Asks again until `done`.
+    pub fn until(&self, path: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let body = self.ok(path);
+            if done(&body) {
+                return body;
+            }
+            assert!(Instant::now() < deadline, "{path} never came to that: {body}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("reaped");
+    }
+
+    /// SIGTERM, and the end that follows.
+    pub fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        self.child.wait().expect("reaped")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Posts, and answers with nothing where the node is gone.
+pub fn try_post(url: &str, content_type: &str, body: &str) -> Option<Answer> {
+    let request = agent().post(format!("{url}/api/ingest")).header("content-type", content_type);
+    match request.send(body) {
+        Ok(response) => read(response),
+        Err(_) => None,
+    }
+}
+
+/// The binary, with no configuration from outside.
+pub fn volute() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_volute"));
+    for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("VOLUTE__")) {
+        command.env_remove(key);
+    }
+    command
+}
+
+/// Runs a command of the binary that must succeed; answers what it printed.
+pub fn run(args: &[&str]) -> String {
+    let output = volute().args(args).output().expect("it runs");
+    assert!(output.status.success(), "volute {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The recordings of a real pump, where they are at hand.
+pub fn skab() -> Option<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/skab");
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    eprintln!("skipped: {} is absent", dir.display());
+    None
+}
+
+/// The body of the original's guide: ten values, nothing else.
+pub fn ten_values() -> Value {
+    json!({
+        "Motor_RPM": 1480.0, "Bearing_Temperature_C": 62.5, "Oil_Pressure_bar": 2.1, "Vibration_mm_s": 2.3,
+        "Flow_Rate_L_min": 1200.0, "Suction_Pressure_bar": 1.2, "Discharge_Pressure_bar": 5.8,
+        "Motor_Current_A": 42.0, "Casing_Temperature_C": 55.0, "Ambient_Temperature_C": 28.0
+    })
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
+}
+
+fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    read(result.expect("an answer")).expect("a whole answer")
+}
+
+fn read(mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
+    let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let (content_type, retry_after) = (header("content-type").unwrap_or_default(), header("retry-after"));
+    let status = response.status().as_u16();
+    let mut text = String::new();
+    response.body_mut().as_reader().read_to_string(&mut text).ok()?;
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Some(Answer { status, content_type, retry_after, body })
+}
