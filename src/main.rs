@@ -1,2 +1,29 @@
-//! (skeleton)
-fn main() {}
+//! The program `volute`: reads the command line, loads the configuration, starts the logs, runs the command.
+//!
+//! Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
+
+use std::{env, fmt::Display, process::ExitCode};
+
+use clap::Parser;
+use volute::{cli::Cli, commands, config, telemetry};
+
+fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    let settings = match config::load(command.config_file(), env::vars_os(), &command.flags()) {
+        Ok(settings) => settings,
+        Err(error) => return fail(2, &error),
+    };
+    if let Err(error) = telemetry::init(&settings.config.log) {
+        return fail(2, &error);
+    }
+    match commands::run(command, &settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &format!("{error:#}")),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command line talks to a person")]
+fn fail(code: u8, error: &dyn Display) -> ExitCode {
+    eprintln!("volute: {error}");
+    ExitCode::from(code)
+}

@@ -1,1 +1,26 @@
-//! (skeleton)
+//! The engine: a reading's way from the gate to the store, the model and the screen, as actix actors.
+//!
+//! One file per actor. Each is a thin shell around logic that lives in `volute-plant`,
+//! `volute-anomaly` or `volute-data`; messages stand beside the actor that receives them.
+//!
+//! Deliberately absent: HTTP (the web crate's), SQL (the data crate's), the network (the anomaly crate's).
+
+mod counters;
+mod engine;
+mod gate;
+mod inference;
+mod inference_pool;
+mod live;
+mod mailbox;
+mod maintenance;
+mod metrics;
+mod pump;
+mod receipt;
+mod recorder;
+mod settings;
+
+pub use counters::{Counters, Totals};
+pub use engine::{Engine, EngineError, EngineHandle, EngineParts, Health};
+pub use live::{DetectionFrame, Frame, LiveChannel, LivePump, ReadingFrame, Status};
+pub use receipt::{BadChannel, Receipt, Refusal, RejectedItem};
+pub use settings::{EngineSettings, IngestSettings, LiveSettings};

@@ -1,1 +1,15 @@
-//! (skeleton)
+//! Everything at rest: the embedded database with its schema, and recorded CSV files.
+//!
+//! The one place where SurrealDB is known; nothing of it shows in the public interface.
+//! Deliberately absent: who may read what (the web's business), when a batch is cut (the
+//! recorder's), and any clock: every time comes in with its row.
+
+mod predictions;
+mod recording;
+mod store;
+
+pub use predictions::{Prediction, write_predictions};
+pub use recording::{Recording, RecordingError, Row, read_recording};
+pub use store::{
+    Batch, Counts, EventFilter, Order, PumpRecord, Range, Store, StoreError, StoreSettings, SystemMetrics,
+};

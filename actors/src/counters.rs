@@ -1,0 +1,65 @@
+//! What the engine has done since it started, as counters that every actor may move.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Running totals since the start; shared by all actors.
+        #[derive(Debug, Default)]
+        pub struct Counters { $($(#[$doc])* pub $name: AtomicU64,)* }
+
+        /// [`Counters`] at one moment.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Totals { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Counters {
+            /// All totals now.
+            pub fn totals(&self) -> Totals {
+                Totals { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        impl Totals {
+            /// Names and figures, for the store and the logs.
+            pub fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// New readings, durable.
+    accepted,
+    /// Readings that were taken before.
+    duplicate,
+    /// Readings stored but too late for their window.
+    late,
+    /// Items with a wrong field.
+    rejected,
+    /// Posts refused because a queue was full.
+    refused,
+    /// Windows scored.
+    scored,
+    /// Windows skipped because their pump had newer ones, or the queue was full.
+    skipped,
+    /// Windows that the model failed on.
+    score_failures,
+    /// Anomalous windows.
+    anomalies,
+    /// Maintenance events opened.
+    events_opened,
+    /// Transactions committed.
+    commits,
+    /// Transactions that failed.
+    commit_failures,
+    /// Detections given up because the store stayed unavailable.
+    detections_dropped,
+    /// Updates that the live feed had no room for.
+    live_dropped,
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &AtomicU64, n: usize) {
+    counter.fetch_add(n as u64, Ordering::Relaxed);
+}

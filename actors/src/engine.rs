@@ -1,0 +1,341 @@
+//! Puts the engine together, and takes it apart stage by stage.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::{Actor, Context};
+use actix_rt::{Arbiter, ArbiterHandle};
+use tokio::sync::{broadcast, oneshot};
+use volute_anomaly::{Model, ScoreError, Scorer};
+use volute_data::{EventFilter, Store, StoreError};
+use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, WindowRules};
+
+use crate::{
+    counters::{Counters, Totals},
+    gate::{CloseGate, GateActor, Post, PumpHandle},
+    inference::InferenceActor,
+    inference_pool::{InferencePool, PoolLimits},
+    live::{AskLive, Frame, LiveActor, LivePump},
+    mailbox::{Mailbox, Undelivered},
+    maintenance::{DrainMaintenance, MaintenanceActor},
+    metrics::MetricsActor,
+    pump::PumpStaff,
+    receipt::{Receipt, Refusal},
+    recorder::{DrainRecorder, Recorder, RecorderActor},
+    settings::{EngineSettings, IngestSettings, LiveSettings},
+};
+
+/// Posts that may wait at the gate.
+const GATE_POSTS: usize = 4096;
+/// Messages that may wait for the live feed, for maintenance and for the recorder's results.
+const RESULTS: usize = 65_536;
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// The kind of pump this node watches.
+    pub profile: Profile,
+    /// What scores their windows; without one, readings are stored and shown, and nothing is judged.
+    pub model: Option<Model>,
+    /// Where everything is kept.
+    pub store: Store,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// What may come in.
+    pub ingest: IngestSettings,
+    /// How it is stored and scored.
+    pub engine: EngineSettings,
+    /// How it is shown.
+    pub live: LiveSettings,
+}
+
+/// The engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// What is stored could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The model cannot score.
+    #[error(transparent)]
+    Model(#[from] ScoreError),
+    /// A stored pump has other channels than the node's profile.
+    #[error("{pump} was recorded with the channels {stored}; the profile {profile} has {expected}; use another data directory")]
+    OtherChannels {
+        /// The pump.
+        pump: PumpId,
+        /// Its channels.
+        stored: String,
+        /// The node's profile.
+        profile: String,
+        /// The profile's channels.
+        expected: String,
+    },
+}
+
+/// Whether the node can take readings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// It can.
+    pub ready: bool,
+    /// If not, why not.
+    pub reason: Option<String>,
+}
+
+/// A running engine.
+pub struct Engine {
+    handle: EngineHandle,
+    recorder: Recorder,
+    maintenance: Mailbox<MaintenanceActor>,
+    arbiters: Vec<Arbiter>,
+}
+
+/// How the web reaches the engine. Cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct EngineHandle(Arc<Inner>);
+
+struct Inner {
+    profile: Profile,
+    model: Option<Model>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    default_pump: PumpId,
+    gate: Mailbox<GateActor>,
+    live: Mailbox<LiveActor>,
+    listeners: broadcast::Sender<Arc<Frame>>,
+    counters: Arc<Counters>,
+    open: Arc<AtomicBool>,
+}
+
+impl Engine {
+    /// Starts every actor. Must be called within an actix system.
+    pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
+        let EngineParts { profile, model, store, clock, ingest, engine, live } = parts;
+        let stored = stored_pumps(&store, &profile).await?;
+        let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
+        let standing = store.events(&active).await?;
+        let scorers = match &model {
+            Some(model) => (0..engine.inference_workers).map(|_| Scorer::new(model)).collect::<Result<Vec<_>, _>>()?,
+            None => Vec::new(),
+        };
+
+        let counters = Arc::new(Counters::default());
+        let open = Arc::new(AtomicBool::new(true));
+        let mut arbiters = Vec::new();
+
+        let recorder = start_recorder(&store, &counters, &ingest, &engine, new_arbiter(&mut arbiters));
+        let side = new_arbiter(&mut arbiters);
+        let (listeners, _) = broadcast::channel(live.subscriber_frames);
+        let feed =
+            LiveActor::new(profile.clone(), clock.clone(), engine.stale_after_intervals, &live, listeners.clone());
+        let feed = start(&side, feed, RESULTS);
+        let desk =
+            MaintenanceActor::new(profile.clone(), recorder.results.clone(), counters.clone(), standing);
+        let maintenance = start(&side, desk, RESULTS);
+        let metrics = MetricsActor { clock: clock.clone(), counters: counters.clone(), recorder: recorder.clone() };
+        MetricsActor::start_in_arbiter(&side, move |_| metrics);
+
+        let limits = PoolLimits {
+            batch: engine.max_batch_windows,
+            per_pump: engine.queued_windows_per_pump,
+            in_all: engine.queued_windows,
+        };
+        let pool_room = engine.queued_windows + scorers.len();
+        let pool = start(&new_arbiter(&mut arbiters), InferencePool::new(limits, counters.clone()), pool_room);
+        for scorer in scorers {
+            let worker = InferenceActor::new(scorer, pool.clone(), counters.clone());
+            InferenceActor::start_in_arbiter(&new_arbiter(&mut arbiters), move |_| worker);
+        }
+
+        let homes: Vec<ArbiterHandle> = (0..engine.inference_workers.max(1)).map(|_| new_arbiter(&mut arbiters)).collect();
+        let staff = PumpStaff {
+            profile: profile.clone(),
+            model: model.clone(),
+            store: store.clone(),
+            counters: counters.clone(),
+            recorder: recorder.clone(),
+            pool,
+            live: feed.clone(),
+            maintenance: maintenance.clone(),
+            queued_windows_per_pump: engine.queued_windows_per_pump,
+            arbiters: homes.into(),
+            next_arbiter: Arc::new(AtomicUsize::new(0)),
+        };
+        let default_pump = ingest.default_pump.clone();
+        let pumps = wake_pumps(&staff, stored, ingest.burst_readings_per_pump).await?;
+        let gate = GateActor::new(ingest, staff, pumps, open.clone());
+        let gate = start(&new_arbiter(&mut arbiters), gate, GATE_POSTS);
+        let inner = Inner { profile, model, store, clock, default_pump, gate, live: feed, listeners, counters, open };
+        Ok(Self { handle: EngineHandle(Arc::new(inner)), recorder, maintenance, arbiters })
+    }
+
+    /// The way in.
+    pub fn handle(&self) -> EngineHandle {
+        self.handle.clone()
+    }
+
+    /// Lets nothing more in, and brings what is under way to its end: readings, windows, events, records.
+    ///
+    /// Answers whether all of it ended within `limit`. The store is still open afterwards.
+    pub async fn drain(self, limit: Duration) -> bool {
+        let stages = async {
+            barrier(&self.handle.0.gate, CloseGate).await;
+            tracing::info!(stage = "gate, pumps and inference", "drained");
+            barrier(&self.maintenance, DrainMaintenance).await;
+            tracing::info!(stage = "maintenance", "drained");
+            barrier(&self.recorder.results, DrainRecorder).await;
+            tracing::info!(stage = "recorder", "drained");
+        };
+        let in_time = tokio::time::timeout(limit, stages).await.is_ok();
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+        in_time
+    }
+}
+
+impl EngineHandle {
+    /// The kind of pump this node watches.
+    pub fn profile(&self) -> &Profile {
+        &self.0.profile
+    }
+
+    /// What is at rest.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// What scores windows.
+    pub fn model(&self) -> Option<&Model> {
+        self.0.model.as_ref()
+    }
+
+    /// Whose readings those without a `pump_id` are.
+    pub fn default_pump(&self) -> &PumpId {
+        &self.0.default_pump
+    }
+
+    /// Takes a post in: one entry per item, in order. The answer comes when all that was taken is durable.
+    pub async fn ingest(&self, items: Vec<Result<Draft, Rejection>>) -> Result<Receipt, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let post = Post { items, received: self.0.clock.now(), reply };
+        match self.0.gate.post(post) {
+            Ok(()) => answer.await.unwrap_or(Err(Refusal::Stopping)),
+            Err(Undelivered::Full(_)) => {
+                self.0.counters.refused.fetch_add(1, Ordering::Relaxed);
+                Err(Refusal::Busy { queue: "the gate's queue", retry_after_s: 1 })
+            }
+            Err(Undelivered::Closed) => Err(Refusal::Stopping),
+        }
+    }
+
+    /// The latest of one pump; none if it has not been heard since the start.
+    pub async fn live(&self, pump: &PumpId) -> Option<LivePump> {
+        self.ask(Some(pump.clone())).await.pop()
+    }
+
+    /// The latest of every pump that has been heard since the start.
+    pub async fn live_all(&self) -> Vec<LivePump> {
+        self.ask(None).await
+    }
+
+    /// Frames from now on. A slow listener loses the oldest.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Frame>> {
+        self.0.listeners.subscribe()
+    }
+
+    /// What was done since the start.
+    pub fn totals(&self) -> Totals {
+        self.0.counters.totals()
+    }
+
+    /// Whether readings can be taken.
+    pub fn health(&self) -> Health {
+        let ready = self.0.open.load(Ordering::Relaxed);
+        Health { ready, reason: (!ready).then(|| "the node is stopping".to_owned()) }
+    }
+
+    async fn ask(&self, pump: Option<PumpId>) -> Vec<LivePump> {
+        let (reply, answer) = oneshot::channel();
+        match self.0.live.deliver(AskLive { pump, reply }).await {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+fn new_arbiter(arbiters: &mut Vec<Arbiter>) -> ArbiterHandle {
+    let arbiter = Arbiter::new();
+    let handle = arbiter.handle();
+    arbiters.push(arbiter);
+    handle
+}
+
+fn start<A: Actor<Context = Context<A>> + Send>(home: &ArbiterHandle, actor: A, limit: usize) -> Mailbox<A> {
+    Mailbox::new(A::start_in_arbiter(home, move |_| actor), limit)
+}
+
+fn start_recorder(
+    store: &Store,
+    counters: &Arc<Counters>,
+    ingest: &IngestSettings,
+    engine: &EngineSettings,
+    home: ArbiterHandle,
+) -> Recorder {
+    let actor = RecorderActor::new(store.clone(), counters.clone(), engine.max_batch_readings, engine.linger);
+    let addr = RecorderActor::start_in_arbiter(&home, move |_| actor);
+    Recorder {
+        readings: Mailbox::new(addr.clone(), ingest.max_in_flight_readings),
+        results: Mailbox::new(addr, RESULTS),
+    }
+}
+
+/// The registered pumps. A pump whose rows have other channels cannot be read by this node.
+async fn stored_pumps(store: &Store, profile: &Profile) -> Result<Vec<PumpId>, EngineError> {
+    let expected: Vec<&str> = profile.channel_names().collect();
+    let mut pumps = Vec::new();
+    for record in store.pumps().await? {
+        if record.channels != expected {
+            return Err(EngineError::OtherChannels {
+                pump: record.id,
+                stored: record.channels.join(", "),
+                profile: profile.name().to_owned(),
+                expected: expected.join(", "),
+            });
+        }
+        pumps.push(record.id);
+    }
+    Ok(pumps)
+}
+
+/// Starts the registered pumps' actors, each with its last window.
+async fn wake_pumps(
+    staff: &PumpStaff,
+    pumps: Vec<PumpId>,
+    burst: usize,
+) -> Result<HashMap<PumpId, PumpHandle>, EngineError> {
+    let mut handles = BTreeMap::new();
+    for pump in pumps {
+        let stored = staff.store.latest_readings(&pump, 2 * WindowRules::LEN).await?;
+        let handle = staff.start_pump(pump.clone(), stored, burst);
+        handles.insert(pump, handle);
+    }
+    Ok(handles.into_iter().collect())
+}
+
+/// Sends a message that is answered when everything before it is done, and waits for the answer.
+async fn barrier<A, M>(mailbox: &Mailbox<A>, message: impl FnOnce(oneshot::Sender<()>) -> M)
+where
+    A: Actor<Context = Context<A>> + actix::Handler<crate::mailbox::Mail<M>, Result = ()>,
+    M: Send + 'static,
+{
+    let (reply, done) = oneshot::channel();
+    if mailbox.deliver(message(reply)).await.is_ok() {
+        // A dropped reply means that the actor is gone: nothing is left to wait for.
+        let _ = done.await;
+    }
+}

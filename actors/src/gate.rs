@@ -1,0 +1,302 @@
+//! The gate: takes posts in, finds or registers their pumps, takes permits for all of a post before any of it
+//! is written, and puts the receipt together.
+//!
+//! Checking fields is done before ([`volute_plant::parse_item`]); judging new against stored is each pump's own.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use futures::future::join_all;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use volute_data::PumpRecord;
+use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
+
+use crate::{
+    counters::{Counters, add},
+    mailbox::{Mail, Mailbox, unbound},
+    pump::{Drain, Offer, Outcome, PumpActor, PumpStaff, Settlement},
+    receipt::{BadChannel, Receipt, Refusal, RejectedItem},
+    settings::IngestSettings,
+};
+
+/// When a refused client may try again.
+const RETRY_AFTER_S: u64 = 1;
+
+/// A post on its way in.
+pub(crate) struct Post {
+    pub items: Vec<Result<Draft, Rejection>>,
+    pub received: Timestamp,
+    pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
+}
+
+/// Lets nothing more in, waits until all that came in has settled and been judged, then answers.
+pub(crate) struct CloseGate(pub oneshot::Sender<()>);
+
+/// The room that readings on their way take up; given back when it is dropped.
+pub(crate) struct Permit {
+    _of_pump: OwnedSemaphorePermit,
+    _of_node: OwnedSemaphorePermit,
+}
+
+/// The actor.
+pub(crate) struct GateActor {
+    profile: Profile,
+    settings: IngestSettings,
+    staff: PumpStaff,
+    counters: Arc<Counters>,
+    room: Arc<Semaphore>,
+    pumps: HashMap<PumpId, PumpHandle>,
+    open: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+pub(crate) struct PumpHandle {
+    pub mailbox: Mailbox<PumpActor>,
+    pub room: Arc<Semaphore>,
+}
+
+/// The items of one pump in a post, by their places in it.
+type Lots = BTreeMap<PumpId, Vec<(usize, Draft)>>;
+
+impl GateActor {
+    pub(crate) fn new(
+        settings: IngestSettings,
+        staff: PumpStaff,
+        pumps: HashMap<PumpId, PumpHandle>,
+        open: Arc<AtomicBool>,
+    ) -> Self {
+        let room = Arc::new(Semaphore::new(settings.max_in_flight_readings));
+        let (profile, counters) = (staff.profile.clone(), staff.counters.clone());
+        Self { profile, settings, staff, counters, room, pumps, open }
+    }
+
+    /// Sorts a post's items by pump; what is wrong goes into the receipt.
+    fn sort(&self, items: Vec<Result<Draft, Rejection>>, receipt: &mut Receipt) -> Lots {
+        let mut lots = Lots::new();
+        for (index, item) in items.into_iter().enumerate() {
+            match item.and_then(|draft| self.address(draft)) {
+                Ok((pump, draft)) => lots.entry(pump).or_default().push((index, draft)),
+                Err(rejection) => receipt.rejected.push(RejectedItem { index, rejection }),
+            }
+        }
+        for (pump, lot) in &mut lots {
+            refuse_repeated_unstamped(pump, lot, receipt);
+        }
+        lots.retain(|_, lot| !lot.is_empty());
+        self.refuse_surplus_pumps(&mut lots, receipt);
+        lots
+    }
+
+    /// Whose item it is.
+    fn address(&self, draft: Draft) -> Result<(PumpId, Draft), Rejection> {
+        let pump = draft.pump.clone().unwrap_or_else(|| self.settings.default_pump.clone());
+        if self.pumps.contains_key(&pump) || self.settings.auto_register {
+            return Ok((pump, draft));
+        }
+        let allowed = "a registered pump; this node does not register pumps by itself (ingest.auto_register)";
+        Err(Rejection::new("pump_id", pump.as_str().into(), allowed, "no such pump"))
+    }
+
+    fn refuse_surplus_pumps(&self, lots: &mut Lots, receipt: &mut Receipt) {
+        let mut known = self.pumps.len();
+        lots.retain(|pump, lot| {
+            if self.pumps.contains_key(pump) {
+                return true;
+            }
+            known += 1;
+            if known <= self.settings.max_pumps {
+                return true;
+            }
+            let allowed = format!("one of the {} pumps registered already (ingest.max_pumps)", self.settings.max_pumps);
+            let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, "no room for another pump");
+            receipt.rejected.extend(lot.iter().map(|&(index, _)| RejectedItem { index, rejection: rejection.clone() }));
+            false
+        });
+    }
+
+    /// Room for every lot, or for none.
+    fn permits(&self, lots: &Lots) -> Result<Vec<Permit>, Refusal> {
+        let limit = self.settings.burst_readings_per_pump;
+        let mut permits = Vec::with_capacity(lots.len());
+        for (pump, lot) in lots {
+            if lot.len() > limit {
+                return Err(Refusal::TooMany { pump: pump.clone(), count: lot.len(), limit });
+            }
+            let fresh = || Arc::new(Semaphore::new(limit));
+            let room = self.pumps.get(pump).map_or_else(fresh, |handle| handle.room.clone());
+            let of_pump = take(room, lot.len(), "the pump's queue")?;
+            let of_node = take(self.room.clone(), lot.len(), "the node's queue")?;
+            permits.push(Permit { _of_pump: of_pump, _of_node: of_node });
+        }
+        Ok(permits)
+    }
+
+    /// The pump's mailbox; registers the pump if it is new.
+    fn pump(&mut self, pump: &PumpId, received: Timestamp) -> Result<Mailbox<PumpActor>, Refusal> {
+        if let Some(handle) = self.pumps.get(pump) {
+            return Ok(handle.mailbox.clone());
+        }
+        let record = PumpRecord {
+            id: pump.clone(),
+            profile: self.profile.name().to_owned(),
+            channels: self.profile.channel_names().map(str::to_owned).collect(),
+            registered_at: received,
+        };
+        let busy = |_| Refusal::Busy { queue: "the recorder's queue", retry_after_s: RETRY_AFTER_S };
+        self.staff.recorder.results.post(record).map_err(busy)?;
+        tracing::info!(%pump, profile = self.profile.name(), "pump registered");
+        let handle = self.staff.start_pump(pump.clone(), Vec::new(), self.settings.burst_readings_per_pump);
+        let mailbox = handle.mailbox.clone();
+        self.pumps.insert(pump.clone(), handle);
+        Ok(mailbox)
+    }
+
+    /// Takes the post in; the receivers will hear how each lot settled.
+    fn admit(
+        &mut self,
+        items: Vec<Result<Draft, Rejection>>,
+        received: Timestamp,
+    ) -> Result<(Receipt, Vec<oneshot::Receiver<Settlement>>), Refusal> {
+        if !self.open.load(Ordering::Relaxed) {
+            return Err(Refusal::Stopping);
+        }
+        let mut receipt = Receipt::default();
+        let lots = self.sort(items, &mut receipt);
+        let permits = self.permits(&lots)?;
+        let mut settlements = Vec::with_capacity(lots.len());
+        for ((pump, lot), permit) in lots.into_iter().zip(permits) {
+            receipt.bad_channels.extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
+            let (reply, settled) = oneshot::channel();
+            let mailbox = self.pump(&pump, received)?;
+            // The permits bound the mailbox: this is refused only if the actor is gone, and then the reply is dropped.
+            let _ = mailbox.post(Offer { drafts: lot, received, permit, reply });
+            settlements.push(settled);
+        }
+        Ok((receipt, settlements))
+    }
+}
+
+impl Actor for GateActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        unbound(ctx);
+    }
+}
+
+impl Handler<Mail<Post>> for GateActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Post>, ctx: &mut Self::Context) {
+        let Post { items, received, reply } = mail.open();
+        match self.admit(items, received) {
+            Ok((receipt, settlements)) => {
+                let counters = self.counters.clone();
+                let answer = async move {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(settle(receipt, settlements, &counters).await);
+                };
+                ctx.spawn(answer.into_actor(self).map(|(), _, _| ()));
+            }
+            Err(refusal) => {
+                add(&self.counters.refused, 1);
+                let _ = reply.send(Err(refusal));
+            }
+        }
+    }
+}
+
+impl Handler<Mail<CloseGate>> for GateActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<CloseGate>, ctx: &mut Self::Context) {
+        let CloseGate(reply) = mail.open();
+        self.open.store(false, Ordering::Relaxed);
+        let (room, all) = (self.room.clone(), self.settings.max_in_flight_readings);
+        let pumps: Vec<_> = self.pumps.values().map(|handle| handle.mailbox.clone()).collect();
+        let drained = async move {
+            // All permits back: everything that came in is durable or refused, and in its window.
+            let _ = room.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await;
+            let judged = pumps.iter().map(async |pump| {
+                let (reply, done) = oneshot::channel();
+                if pump.deliver(Drain(reply)).await.is_ok() {
+                    let _ = done.await;
+                }
+            });
+            join_all(judged).await;
+            let _ = reply.send(());
+        };
+        ctx.spawn(drained.into_actor(self).map(|(), _, _| ()));
+    }
+}
+
+async fn settle(
+    mut receipt: Receipt,
+    settlements: Vec<oneshot::Receiver<Settlement>>,
+    counters: &Counters,
+) -> Result<Receipt, Refusal> {
+    let mut taken = Vec::new();
+    for settled in join_all(settlements).await {
+        let settlement = settled.ok().filter(|s| s.durable);
+        let settlement = settlement.ok_or(Refusal::NotStored { retry_after_s: RETRY_AFTER_S })?;
+        for (index, outcome) in settlement.outcomes {
+            match outcome {
+                Outcome::Accepted => receipt.accepted += 1,
+                Outcome::Late => receipt.late += 1,
+                Outcome::Duplicate => receipt.duplicate += 1,
+                Outcome::Rejected(rejection) => {
+                    receipt.rejected.push(RejectedItem { index, rejection });
+                    continue;
+                }
+            }
+            taken.push(index);
+        }
+    }
+    receipt.rejected.sort_by_key(|r| r.index);
+    taken.sort_unstable();
+    receipt.bad_channels.retain(|bad| taken.binary_search(&bad.index).is_ok());
+    receipt.bad_channels.sort_by_key(|bad| bad.index);
+    add(&counters.accepted, receipt.accepted);
+    add(&counters.duplicate, receipt.duplicate);
+    add(&counters.late, receipt.late);
+    add(&counters.rejected, receipt.rejected.len());
+    Ok(receipt)
+}
+
+fn take(room: Arc<Semaphore>, n: usize, queue: &'static str) -> Result<OwnedSemaphorePermit, Refusal> {
+    let n = u32::try_from(n).unwrap_or(u32::MAX);
+    room.try_acquire_many_owned(n).map_err(|_| Refusal::Busy { queue, retry_after_s: RETRY_AFTER_S })
+}
+
+/// Two items of one pump without a timestamp cannot be told apart: neither is taken.
+fn refuse_repeated_unstamped(pump: &PumpId, lot: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
+    let unstamped = lot.iter().filter(|(_, draft)| draft.stamp == Stamp::Received).count();
+    if unstamped < 2 {
+        return;
+    }
+    let reason = format!("{unstamped} items of {pump} in this post have no timestamp");
+    lot.retain(|(index, draft)| {
+        let stamped = draft.stamp != Stamp::Received;
+        if !stamped {
+            let allowed = "at most one item without a timestamp for each pump";
+            let rejection = Rejection::new("timestamp", serde_json::Value::Null, allowed, &reason);
+            receipt.rejected.push(RejectedItem { index: *index, rejection });
+        }
+        stamped
+    });
+}
+
+fn bad_channels(profile: &Profile, index: usize, draft: &Draft) -> Vec<BadChannel> {
+    let pairs = profile.channels().iter().zip(draft.samples.iter());
+    pairs
+        .filter_map(|(channel, sample)| match sample {
+            Sample::Bad(value) => {
+                Some(BadChannel { index, channel: channel.name.clone(), value: *value, plausible: channel.plausible })
+            }
+            _ => None,
+        })
+        .collect()
+}

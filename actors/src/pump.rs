@@ -1,0 +1,385 @@
+//! One pump: judges what is offered in its name, has it stored, keeps its window, and decides on its scores.
+//!
+//! Offers are stored concurrently but settled in the order in which they came, so the window sees readings
+//! in the order of admission. Scores are decided in the order of their windows, whatever order the workers
+//! finish in. The rules are the plant crate's; this is the shell.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture,
+};
+use futures::StreamExt;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use volute_anomaly::{Decider, Model, Score};
+use volute_data::{Store, StoreError};
+use volute_plant::{
+    Admission, Detection, Draft, NoWindow, Placed, Profile, PumpId, Reading, Rejection, Timestamp, Verdict,
+    WindowRules, Windower,
+};
+
+use crate::{
+    counters::{Counters, add},
+    gate::{Permit, PumpHandle},
+    inference_pool::{InferencePool, Job},
+    live::{LiveActor, LiveBlind, LiveDetection, LiveReading},
+    mailbox::{Mail, Mailbox, unbound},
+    maintenance::{Look, MaintenanceActor},
+    recorder::{RecordReadings, Recorder},
+};
+
+/// Items of one pump, with the room they take up.
+pub(crate) struct Offer {
+    pub drafts: Vec<(usize, Draft)>,
+    pub received: Timestamp,
+    pub permit: Permit,
+    pub reply: oneshot::Sender<Settlement>,
+}
+
+/// How an offer ended.
+pub(crate) struct Settlement {
+    /// By the items' places in the post.
+    pub outcomes: Vec<(usize, Outcome)>,
+    /// Whether everything that was not rejected is at rest.
+    pub durable: bool,
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outcome {
+    Accepted,
+    Late,
+    Duplicate,
+    Rejected(Rejection),
+}
+
+/// A window's score, or none if it was skipped or failed.
+pub(crate) struct Judged {
+    pub seq: u64,
+    pub score: Option<Score>,
+}
+
+/// Gives up waiting for missing readings, and answers once every window is decided.
+pub(crate) struct Drain(pub oneshot::Sender<()>);
+
+/// Whom a pump works with, and what all pumps share.
+#[derive(Clone)]
+pub(crate) struct PumpStaff {
+    pub profile: Profile,
+    pub model: Option<Model>,
+    pub store: Store,
+    pub counters: Arc<Counters>,
+    pub recorder: Recorder,
+    pub pool: Mailbox<InferencePool>,
+    pub live: Mailbox<LiveActor>,
+    pub maintenance: Mailbox<MaintenanceActor>,
+    pub queued_windows_per_pump: usize,
+    pub arbiters: Arc<[actix_rt::ArbiterHandle]>,
+    pub next_arbiter: Arc<AtomicUsize>,
+}
+
+impl PumpStaff {
+    /// Starts a pump's actor; `stored` are its newest readings at rest, oldest first.
+    pub(crate) fn start_pump(&self, pump: PumpId, stored: Vec<Reading>, burst: usize) -> PumpHandle {
+        let next = self.next_arbiter.fetch_add(1, Ordering::Relaxed);
+        let arbiter = &self.arbiters[next % self.arbiters.len()];
+        let staff = self.clone();
+        let addr = PumpActor::start_in_arbiter(arbiter, move |ctx| PumpActor::new(pump, staff, &stored, burst, ctx));
+        // One slot for each permit, and one for a drain.
+        PumpHandle { mailbox: Mailbox::new(addr, burst + 1), room: Arc::new(Semaphore::new(burst)) }
+    }
+}
+
+/// The actor.
+pub(crate) struct PumpActor {
+    pump: PumpId,
+    staff: PumpStaff,
+    admission: Admission,
+    windower: Windower,
+    decider: Option<Decider>,
+    /// Offers whose commit is under way, in order.
+    settling: mpsc::Sender<Settling>,
+    settled: Option<mpsc::Receiver<Settling>>,
+    offers: u64,
+    /// Offers up to this one may hold duplicates of readings that were not stored after all.
+    tainted_until: u64,
+    /// Windows on their way, in order; the first has the number `first_seq`.
+    windows: VecDeque<Waiting>,
+    first_seq: u64,
+    judged: Mailbox<PumpActor>,
+    quiet: Option<SpawnHandle>,
+    drains: Vec<oneshot::Sender<()>>,
+}
+
+/// An offer on its way into the store.
+pub(crate) struct Settling {
+    number: u64,
+    readings: Vec<Reading>,
+    outcomes: Vec<(usize, Outcome)>,
+    stored: Option<oneshot::Receiver<bool>>,
+    permit: Permit,
+    reply: oneshot::Sender<Settlement>,
+}
+
+/// A placed reading whose turn to be decided has not come.
+enum Waiting {
+    Score { reading: Reading, at: Timestamp },
+    Scored { reading: Reading, at: Timestamp, score: Score },
+    Skipped,
+    Blind(Option<NoWindow>),
+}
+
+impl PumpActor {
+    fn new(pump: PumpId, staff: PumpStaff, stored: &[Reading], burst: usize, ctx: &mut Context<Self>) -> Self {
+        let mut admission = Admission::new(pump.clone(), &staff.profile);
+        let mut windower = Windower::new(&staff.profile);
+        for reading in stored {
+            admission.recall(reading);
+            if !reading.late {
+                windower.push(reading.clone());
+            }
+        }
+        let (settling, settled) = mpsc::channel(burst.max(1));
+        let judged = Mailbox::new(ctx.address(), 2 * staff.queued_windows_per_pump);
+        let decider = staff.model.as_ref().map(Decider::new);
+        Self {
+            pump,
+            staff,
+            admission,
+            windower,
+            decider,
+            settling,
+            settled: Some(settled),
+            offers: 0,
+            tainted_until: 0,
+            windows: VecDeque::new(),
+            first_seq: 0,
+            judged,
+            quiet: None,
+            drains: Vec::new(),
+        }
+    }
+
+    /// Judges an offer, given what is stored at the times it repeats, and hands the new readings on to be stored.
+    fn judge(&mut self, offer: Offer, stored: &[Reading]) {
+        let Offer { drafts, received, permit, reply } = offer;
+        let (mut readings, mut outcomes) = (Vec::new(), Vec::with_capacity(drafts.len()));
+        for (index, draft) in drafts {
+            let known = self.admission.needs_lookup(&draft).and_then(|at| stored.iter().find(|r| r.at == at));
+            let outcome = match self.admission.judge(draft, received, known) {
+                Verdict::New(reading) => {
+                    let outcome = if reading.late { Outcome::Late } else { Outcome::Accepted };
+                    readings.push(reading);
+                    outcome
+                }
+                Verdict::Duplicate { .. } => Outcome::Duplicate,
+                Verdict::Rejected(rejection) => Outcome::Rejected(rejection),
+            };
+            outcomes.push((index, outcome));
+        }
+        let stored = (!readings.is_empty()).then(|| {
+            let (ack, stored) = oneshot::channel();
+            // Permits bound this queue; if the recorder is gone, the dropped `ack` says so.
+            let _ = self.staff.recorder.readings.post(RecordReadings { readings: readings.clone(), ack });
+            stored
+        });
+        self.offers += 1;
+        let settling = Settling { number: self.offers, readings, outcomes, stored, permit, reply };
+        // Permits bound this queue too; a refused entry drops its reply, and the client is told to try again.
+        let _ = self.settling.try_send(settling);
+    }
+
+    fn settle(&mut self, settling: Settling, stored: bool, ctx: &mut Context<Self>) {
+        let Settling { number, readings, outcomes, stored: _, permit, reply } = settling;
+        for reading in &readings {
+            self.admission.settle(reading.at);
+        }
+        if !stored {
+            self.tainted_until = self.offers;
+        }
+        let repeats = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Duplicate);
+        let durable = stored && !(repeats && number <= self.tainted_until);
+        if stored {
+            self.take_in(readings, ctx);
+        }
+        drop(permit);
+        // Whoever asked may have gone.
+        let _ = reply.send(Settlement { outcomes, durable });
+    }
+
+    /// Durable readings: shown, and put into the window.
+    fn take_in(&mut self, readings: Vec<Reading>, ctx: &mut Context<Self>) {
+        for reading in readings {
+            let live = LiveReading(reading.clone());
+            if self.staff.live.post(live).is_err() {
+                add(&self.staff.counters.live_dropped, 1);
+            }
+            if !reading.late {
+                let placed = self.windower.push(reading);
+                self.place(placed, ctx);
+            }
+        }
+        self.watch_quiet(ctx);
+    }
+
+    /// A pump that goes quiet before a missing reading was given up is not waited for for ever.
+    fn watch_quiet(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.quiet.take() {
+            ctx.cancel_future(timer);
+        }
+        if !self.windower.is_waiting() {
+            return;
+        }
+        let rules = WindowRules::for_profile(&self.staff.profile);
+        let patience_ms = u64::try_from(rules.slack_steps * rules.interval_ms).unwrap_or_default();
+        self.quiet = Some(ctx.run_later(Duration::from_millis(patience_ms), |actor, ctx| {
+            let placed = actor.windower.flush();
+            actor.place(placed, ctx);
+        }));
+    }
+
+    fn place(&mut self, placed: Vec<Placed>, ctx: &mut Context<Self>) {
+        for Placed { reading, window } in placed {
+            let waiting = match window {
+                _ if self.decider.is_none() => Waiting::Blind(None),
+                Err(why) => Waiting::Blind(Some(why)),
+                Ok(window) => {
+                    let seq = self.first_seq + self.windows.len() as u64;
+                    let at = window.at;
+                    let job = Job { seq, window, judged: self.judged.clone() };
+                    match self.staff.pool.post(job) {
+                        Ok(()) => Waiting::Score { reading, at },
+                        Err(_) => {
+                            add(&self.staff.counters.skipped, 1);
+                            Waiting::Skipped
+                        }
+                    }
+                }
+            };
+            self.windows.push_back(waiting);
+        }
+        self.decide(ctx);
+    }
+
+    /// Decides on every window whose turn has come.
+    fn decide(&mut self, ctx: &mut Context<Self>) {
+        while let Some(first) = self.windows.pop_front() {
+            match first {
+                Waiting::Score { .. } => {
+                    self.windows.push_front(first);
+                    break;
+                }
+                Waiting::Scored { reading, at, score } => {
+                    if let Some(decider) = &mut self.decider {
+                        let detection = decider.decide(&self.pump, at, &score);
+                        self.tell(reading, detection, ctx);
+                    }
+                }
+                Waiting::Skipped => {}
+                Waiting::Blind(why) => {
+                    let blind = LiveBlind { pump: self.pump.clone(), why };
+                    if self.staff.live.post(blind).is_err() {
+                        add(&self.staff.counters.live_dropped, 1);
+                    }
+                }
+            }
+            self.first_seq += 1;
+        }
+        if self.windows.is_empty() {
+            for drain in self.drains.drain(..) {
+                let _ = drain.send(());
+            }
+        }
+    }
+
+    fn tell(&mut self, reading: Reading, detection: Detection, ctx: &mut Context<Self>) {
+        add(&self.staff.counters.anomalies, usize::from(detection.is_anomaly));
+        if self.staff.live.post(LiveDetection(detection.clone())).is_err() {
+            add(&self.staff.counters.live_dropped, 1);
+        }
+        let recorder = self.staff.recorder.results.clone();
+        recorder.post_or_wait(detection.clone(), self, ctx);
+        let maintenance = self.staff.maintenance.clone();
+        maintenance.post_or_wait(Look { reading, detection }, self, ctx);
+    }
+}
+
+impl Actor for PumpActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        unbound(ctx);
+        let Some(settled) = self.settled.take() else { return };
+        let in_order = ReceiverStream::new(settled).then(async |mut settling| {
+            let stored = match settling.stored.take() {
+                Some(stored) => stored.await.unwrap_or(false),
+                None => true,
+            };
+            (settling, stored)
+        });
+        ctx.add_stream(in_order);
+    }
+}
+
+impl Handler<Mail<Offer>> for PumpActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Offer>, ctx: &mut Self::Context) {
+        let offer = mail.open();
+        let repeated: Vec<Timestamp> =
+            offer.drafts.iter().filter_map(|(_, draft)| self.admission.needs_lookup(draft)).collect();
+        if repeated.is_empty() {
+            return self.judge(offer, &[]);
+        }
+        let (store, pump) = (self.staff.store.clone(), self.pump.clone());
+        let lookup = async move { store.readings_at(&pump, &repeated).await };
+        // The actor handles nothing else until it knows: judging must follow the order of arrival.
+        ctx.wait(lookup.into_actor(self).map(|found: Result<Vec<Reading>, StoreError>, actor, _| match found {
+            Ok(stored) => actor.judge(offer, &stored),
+            // Dropping the offer drops its reply: the client is told that nothing was stored.
+            Err(error) => tracing::error!(pump = %actor.pump, %error, "lookup failed"),
+        }));
+    }
+}
+
+impl StreamHandler<(Settling, bool)> for PumpActor {
+    fn handle(&mut self, (settling, stored): (Settling, bool), ctx: &mut Self::Context) {
+        self.settle(settling, stored, ctx);
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Mail<Judged>> for PumpActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Judged>, ctx: &mut Self::Context) {
+        let Judged { seq, score } = mail.open();
+        let place = seq.checked_sub(self.first_seq).and_then(|n| self.windows.get_mut(usize::try_from(n).ok()?));
+        let Some(place) = place else { return };
+        let waiting = std::mem::replace(place, Waiting::Skipped);
+        if let (Waiting::Score { reading, at }, Some(score)) = (waiting, score) {
+            *place = Waiting::Scored { reading, at, score };
+        }
+        self.decide(ctx);
+    }
+}
+
+impl Handler<Mail<Drain>> for PumpActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Drain>, ctx: &mut Self::Context) {
+        let Drain(reply) = mail.open();
+        self.drains.push(reply);
+        let placed = self.windower.flush();
+        self.place(placed, ctx);
+    }
+}

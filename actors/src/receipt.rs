@@ -1,0 +1,73 @@
+//! What a post is answered: a receipt per item, or one refusal for the whole.
+
+use volute_plant::{PumpId, Rejection};
+
+/// What became of a post's items. All but the rejected ones are durable.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Receipt {
+    /// New readings.
+    pub accepted: usize,
+    /// Readings that were taken before, with the same values.
+    pub duplicate: usize,
+    /// New readings that came after their place in the order had passed: stored, not scored.
+    pub late: usize,
+    /// Items that were not taken, by their place in the post.
+    pub rejected: Vec<RejectedItem>,
+    /// Channels of accepted items whose values no working sensor sends.
+    pub bad_channels: Vec<BadChannel>,
+}
+
+/// An item that was not taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RejectedItem {
+    /// Its place in the post, from 0.
+    pub index: usize,
+    /// Why.
+    pub rejection: Rejection,
+}
+
+/// A channel of an accepted item with a value outside its plausible range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BadChannel {
+    /// The item's place in the post, from 0.
+    pub index: usize,
+    /// The channel's wire name.
+    pub channel: String,
+    /// The value as sent.
+    pub value: f64,
+    /// The plausible range, in the channel's unit.
+    pub plausible: [f64; 2],
+}
+
+/// Why a whole post was not taken. Nothing of it was written, unless it says otherwise.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// A queue is full. Try again later.
+    #[error("the node is busy: {queue} is full")]
+    Busy {
+        /// Which queue.
+        queue: &'static str,
+        /// When to try again, in seconds.
+        retry_after_s: u64,
+    },
+    /// More readings of one pump in one post than the pump's queue can ever hold.
+    #[error("{count} readings of {pump} in one post; allowed: {limit}")]
+    TooMany {
+        /// The pump.
+        pump: PumpId,
+        /// How many there were.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The store could not take the readings. Part of the post may be stored; sending all of it again is safe
+    /// where its items have timestamps.
+    #[error("the readings could not be stored")]
+    NotStored {
+        /// When to try again, in seconds.
+        retry_after_s: u64,
+    },
+    /// The node is shutting down.
+    #[error("the node is stopping")]
+    Stopping,
+}

@@ -1,0 +1,280 @@
+//! The recorder: groups what has to be stored into one transaction at a time, and says when it is durable.
+//!
+//! While a transaction runs, the next batch gathers. Readings whose transaction fails are refused, and their
+//! clients try again; detections, events and pumps are kept and tried again with the next batch. Of these only
+//! detections are ever given up, the oldest first, beyond [`MAX_KEPT_DETECTIONS`].
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use tokio::sync::oneshot;
+use volute_data::{Batch, PumpRecord, Store, StoreError, SystemMetrics};
+use volute_plant::{Detection, MaintenanceEvent, Reading};
+
+use crate::{
+    counters::{Counters, add},
+    mailbox::{Mail, Mailbox, unbound},
+};
+
+/// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
+const MAX_KEPT_DETECTIONS: usize = 100_000;
+/// Detections in one transaction.
+const MAX_BATCH_DETECTIONS: usize = 2_000;
+/// How long after a failure what was kept is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The ways to the recorder: readings have a mailbox of their own, as large as their permits.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    pub readings: Mailbox<RecorderActor>,
+    pub results: Mailbox<RecorderActor>,
+}
+
+/// Readings to be stored; `ack` says whether they are.
+pub(crate) struct RecordReadings {
+    pub readings: Vec<Reading>,
+    pub ack: oneshot::Sender<bool>,
+}
+
+/// Answers once nothing waits to be stored.
+pub(crate) struct DrainRecorder(pub oneshot::Sender<()>);
+
+/// The actor.
+pub(crate) struct RecorderActor {
+    store: Store,
+    counters: Arc<Counters>,
+    max_rows: usize,
+    linger: Duration,
+    readings: VecDeque<RecordReadings>,
+    waiting_rows: usize,
+    results: Results,
+    state: State,
+    drains: Vec<oneshot::Sender<()>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing waits.
+    Idle,
+    /// Something waits for company.
+    Lingering,
+    /// A transaction is under way.
+    Committing,
+}
+
+/// What must be stored in the end, whatever happens to one transaction.
+#[derive(Default)]
+struct Results {
+    pumps: Vec<PumpRecord>,
+    detections: VecDeque<Detection>,
+    events: Vec<MaintenanceEvent>,
+    metrics: Vec<SystemMetrics>,
+}
+
+impl RecorderActor {
+    pub(crate) fn new(store: Store, counters: Arc<Counters>, max_rows: usize, linger: Duration) -> Self {
+        Self {
+            store,
+            counters,
+            max_rows,
+            linger,
+            readings: VecDeque::new(),
+            waiting_rows: 0,
+            results: Results::default(),
+            state: State::Idle,
+            drains: Vec::new(),
+        }
+    }
+
+    /// Something has come in.
+    fn stir(&mut self, ctx: &mut Context<Self>) {
+        match self.state {
+            State::Committing => {}
+            _ if self.waiting_rows >= self.max_rows => self.commit(ctx),
+            State::Lingering => {}
+            State::Idle => {
+                self.state = State::Lingering;
+                ctx.run_later(self.linger, |actor, ctx| {
+                    if actor.state == State::Lingering {
+                        actor.commit(ctx);
+                    }
+                });
+            }
+        }
+    }
+
+    fn commit(&mut self, ctx: &mut Context<Self>) {
+        let mut batch = self.results.take();
+        let mut acks = Vec::new();
+        while let Some(next) = self.readings.front()
+            && (batch.readings.is_empty() || batch.readings.len() + next.readings.len() <= self.max_rows)
+            && let Some(RecordReadings { readings, ack }) = self.readings.pop_front()
+        {
+            self.waiting_rows -= readings.len();
+            batch.readings.extend(readings);
+            acks.push(ack);
+        }
+        self.state = State::Committing;
+        let store = self.store.clone();
+        let transaction = async move {
+            let outcome = store.commit(&batch).await;
+            (batch, acks, outcome)
+        };
+        ctx.spawn(
+            transaction
+                .into_actor(self)
+                .map(|(batch, acks, outcome), actor, ctx| actor.committed(batch, acks, outcome, ctx)),
+        );
+    }
+
+    fn committed(
+        &mut self,
+        batch: Batch,
+        acks: Vec<oneshot::Sender<bool>>,
+        outcome: Result<(), StoreError>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.state = State::Idle;
+        let stored = outcome.is_ok();
+        for ack in acks {
+            // Whoever asked may have gone.
+            let _ = ack.send(stored);
+        }
+        match outcome {
+            Ok(()) => add(&self.counters.commits, 1),
+            Err(error) => {
+                tracing::error!(%error, readings = batch.readings.len(), "transaction failed");
+                add(&self.counters.commit_failures, 1);
+                let dropped = self.results.put_back(batch);
+                add(&self.counters.detections_dropped, dropped);
+            }
+        }
+        self.go_on(stored, ctx);
+    }
+
+    fn go_on(&mut self, stored: bool, ctx: &mut Context<Self>) {
+        if !self.readings.is_empty() || (stored && !self.results.is_empty()) {
+            return self.commit(ctx);
+        }
+        if self.results.is_empty() {
+            self.drains.drain(..).for_each(|drain| drop(drain.send(())));
+            return;
+        }
+        self.state = State::Lingering;
+        ctx.run_later(RETRY, |actor, ctx| {
+            if actor.state == State::Lingering {
+                actor.commit(ctx);
+            }
+        });
+    }
+}
+
+impl Results {
+    fn is_empty(&self) -> bool {
+        self.pumps.is_empty() && self.detections.is_empty() && self.events.is_empty() && self.metrics.is_empty()
+    }
+
+    /// The next transaction's share.
+    fn take(&mut self) -> Batch {
+        let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
+        Batch {
+            pumps: std::mem::take(&mut self.pumps),
+            readings: Vec::new(),
+            detections: self.detections.drain(..n).collect(),
+            events: std::mem::take(&mut self.events),
+            metrics: std::mem::take(&mut self.metrics),
+        }
+    }
+
+    /// Back in front of what has come in since; answers how many detections had to be given up.
+    fn put_back(&mut self, batch: Batch) -> usize {
+        let Batch { pumps, detections, events, metrics, readings: _ } = batch;
+        self.pumps.splice(..0, pumps);
+        self.events.splice(..0, events);
+        self.metrics.splice(..0, metrics);
+        for detection in detections.into_iter().rev() {
+            self.detections.push_front(detection);
+        }
+        // The figures of a minute ago are worth less than the memory.
+        let surplus_metrics = self.metrics.len().saturating_sub(60);
+        self.metrics.drain(..surplus_metrics);
+        let surplus = self.detections.len().saturating_sub(MAX_KEPT_DETECTIONS);
+        self.detections.drain(..surplus);
+        surplus
+    }
+}
+
+impl Actor for RecorderActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        unbound(ctx);
+    }
+}
+
+impl Handler<Mail<RecordReadings>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<RecordReadings>, ctx: &mut Self::Context) {
+        let record = mail.open();
+        self.waiting_rows += record.readings.len();
+        self.readings.push_back(record);
+        self.stir(ctx);
+    }
+}
+
+impl Handler<Mail<Detection>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Detection>, ctx: &mut Self::Context) {
+        if self.results.detections.len() >= MAX_KEPT_DETECTIONS {
+            self.results.detections.pop_front();
+            add(&self.counters.detections_dropped, 1);
+        }
+        self.results.detections.push_back(mail.open());
+        self.stir(ctx);
+    }
+}
+
+impl Handler<Mail<MaintenanceEvent>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<MaintenanceEvent>, ctx: &mut Self::Context) {
+        self.results.events.push(mail.open());
+        self.stir(ctx);
+    }
+}
+
+impl Handler<Mail<PumpRecord>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<PumpRecord>, ctx: &mut Self::Context) {
+        self.results.pumps.push(mail.open());
+        self.stir(ctx);
+    }
+}
+
+impl Handler<Mail<SystemMetrics>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<SystemMetrics>, ctx: &mut Self::Context) {
+        self.results.metrics.push(mail.open());
+        self.stir(ctx);
+    }
+}
+
+impl Handler<Mail<DrainRecorder>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<DrainRecorder>, ctx: &mut Self::Context) {
+        let DrainRecorder(reply) = mail.open();
+        if self.state == State::Idle {
+            let _ = reply.send(());
+            return;
+        }
+        self.drains.push(reply);
+        if self.state == State::Lingering {
+            self.commit(ctx);
+        }
+    }
+}

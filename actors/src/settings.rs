@@ -1,0 +1,51 @@
+//! The engine's settings: sections `[ingest]`, `[engine]` and `[live]` of the configuration.
+//!
+//! Plain values, already checked; their defaults, comments and ranges stand in `config/default.toml`
+//! and the binary's configuration types.
+
+use std::time::Duration;
+
+use volute_plant::PumpId;
+
+/// What may come in.
+#[derive(Debug, Clone)]
+pub struct IngestSettings {
+    /// Whose readings those without a `pump_id` are.
+    pub default_pump: PumpId,
+    /// Whether an unknown pump is registered on its first reading.
+    pub auto_register: bool,
+    /// How many pumps there may be.
+    pub max_pumps: usize,
+    /// How many readings of one pump may be on their way at once.
+    pub burst_readings_per_pump: usize,
+    /// How many readings may be on their way at once.
+    pub max_in_flight_readings: usize,
+}
+
+/// How readings are stored and scored.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Inference workers, each with a thread of its own.
+    pub inference_workers: usize,
+    /// The largest batch a worker takes.
+    pub max_batch_windows: usize,
+    /// Windows of one pump that may wait; beyond that its oldest is skipped.
+    pub queued_windows_per_pump: usize,
+    /// Windows that may wait in all; beyond that the arriving pump's oldest is skipped.
+    pub queued_windows: usize,
+    /// Rows in one transaction.
+    pub max_batch_readings: usize,
+    /// How long a lone row waits for company before it is committed.
+    pub linger: Duration,
+    /// A pump is stale after this many intervals without a reading.
+    pub stale_after_intervals: i64,
+}
+
+/// How the live feed is sent.
+#[derive(Debug, Clone)]
+pub struct LiveSettings {
+    /// How long readings are gathered into one frame.
+    pub frame: Duration,
+    /// Frames that a slow subscriber may fall behind before its oldest are dropped.
+    pub subscriber_frames: usize,
+}

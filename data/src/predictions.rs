@@ -1,0 +1,58 @@
+//! What an evaluation decided, row by row, in the form that SKAB's `score.py` reads.
+
+use std::path::Path;
+
+use crate::RecordingError;
+
+/// The decision on one recorded row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The row's time as its recording writes it.
+    pub recorded_at: String,
+    /// How anomalous it is; none where the row could not be scored.
+    pub score: Option<f64>,
+    /// The score above which a row is anomalous.
+    pub threshold: f64,
+    /// The decision.
+    pub anomaly: bool,
+}
+
+/// Writes `datetime,score,threshold,anomaly`, one line for each prediction, in order.
+///
+/// Numbers are written so that reading them gives the same bits; an absent score is an empty cell.
+pub fn write_predictions(path: &Path, predictions: &[Prediction]) -> Result<(), RecordingError> {
+    let failed = |source| RecordingError::Csv { path: path.to_owned(), source };
+    let mut csv = csv::Writer::from_path(path).map_err(failed)?;
+    csv.write_record(["datetime", "score", "threshold", "anomaly"]).map_err(failed)?;
+    for prediction in predictions {
+        let score = prediction.score.map(|score| score.to_string()).unwrap_or_default();
+        let threshold = prediction.threshold.to_string();
+        let anomaly = if prediction.anomaly { "1" } else { "0" };
+        csv.write_record([prediction.recorded_at.as_str(), &score, &threshold, anomaly]).map_err(failed)?;
+    }
+    csv.flush().map_err(|source| RecordingError::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_prediction_is_a_line() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("1.csv");
+        let at = |second: u32| format!("2020-03-01 15:50:{second:02}");
+        let predictions = [
+            Prediction { recorded_at: at(46), score: None, threshold: 0.1, anomaly: false },
+            Prediction { recorded_at: at(47), score: Some(0.1 + 0.2), threshold: 0.1, anomaly: true },
+        ];
+        write_predictions(&path, &predictions).expect("written");
+        let text = fs::read_to_string(&path).expect("read");
+        let expected = "datetime,score,threshold,anomaly\n\
+                        2020-03-01 15:50:46,,0.1,0\n\
+                        2020-03-01 15:50:47,0.30000000000000004,0.1,1\n";
+        assert_eq!(text, expected);
+    }
+}

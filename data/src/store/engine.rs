@@ -1,0 +1,231 @@
+//! SurrealDB itself: opened, fed and closed on threads of its own.
+//!
+//! SurrealDB spawns its tasks on the runtime that opens it, its futures want a deep stack, and a
+//! large query is tens of milliseconds of work. So it gets a runtime of its own, and a caller on any
+//! other one just awaits the answer. Deliberately absent: what is asked.
+//!
+//! Durability, as read in 3.3.5: `datastore_sync=every` makes `surrealdb-kvs-surrealkv/src/lib.rs`
+//! await its `CommitCoordinator` in `Transaction::commit`; its thread calls `Tree::flush_wal(true)`
+//! (`surrealkv-1.2.0/src/lsm.rs`), which ends in `sync_all` or `sync_data` on the log's segment
+//! (`src/vfs/std_fs.rs`). The rows are visible before that, so a failed sync is final.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use surrealdb::{
+    IndexedResults, Surreal,
+    engine::local::Db,
+    types::{ErrorDetails, QueryError, SurrealValue, Value, Variables},
+};
+use surrealdb_cnf::ConfigMap;
+use surrealdb_engine_local::Datastore;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::oneshot,
+};
+
+use super::{StoreError, StoreSettings};
+
+/// SurrealDB's futures nest deeply, the more so in a debug build; 2 MiB is not enough for them.
+const STACK_BYTES: usize = 16 << 20;
+
+/// The running database.
+pub(crate) struct Engine {
+    runtime: Handle,
+    db: Arc<Surreal<Db>>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    /// Dropped to stop.
+    stop: oneshot::Sender<()>,
+    /// Answers when everything is closed and the lock is released.
+    stopped: oneshot::Receiver<Result<(), StoreError>>,
+    thread: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Takes the directory's lock and opens the database in it.
+    pub(crate) async fn start(dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
+        let lock = lock(dir)?;
+        let address = address(dir)?;
+        let settings = settings.clone();
+        let (ready, opened) = oneshot::channel();
+        let (stop, stopping) = oneshot::channel();
+        let (done, stopped) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("store".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let result = run(&address, &settings, ready, stopping);
+                drop(lock);
+                let _ = done.send(result);
+            })
+            .map_err(database)?;
+        let running = Running { stop, stopped, thread };
+        match opened.await {
+            Ok((runtime, db)) => Ok(Self { runtime, db: Arc::new(db), running: Mutex::new(Some(running)) }),
+            Err(_) => Err(running.stopped.await.map_or(StoreError::Closed, |result| match result {
+                Ok(()) => StoreError::Closed,
+                Err(error) => error,
+            })),
+        }
+    }
+
+    /// Runs statements and answers nothing; the first that failed is the error.
+    pub(crate) async fn execute<const N: usize>(
+        &self,
+        sql: &'static str,
+        vars: [(&'static str, Value); N],
+    ) -> Result<(), StoreError> {
+        let query = query(Arc::clone(&self.db), sql, vars);
+        self.spawn(async move { query.await.map(drop) }).await
+    }
+
+    /// Runs one statement and answers its rows.
+    ///
+    /// The text is a constant, and every value comes in by name: nothing is built from strings.
+    pub(crate) async fn rows<T: SurrealValue + Send + 'static>(
+        &self,
+        sql: &'static str,
+        vars: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Result<Vec<T>, StoreError> {
+        let query = query(Arc::clone(&self.db), sql, vars);
+        self.spawn(async move { Ok(query.await?.take(0)?) }).await
+    }
+
+    /// Closes the database and waits for it. Does nothing where it is closed already.
+    pub(crate) async fn stop(&self) -> Result<(), StoreError> {
+        let Some(running) = self.take_running() else { return Ok(()) };
+        drop(running.stop);
+        running.stopped.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Runs a future on the engine's own threads, to its end even if the caller does not wait for it.
+    async fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.runtime.spawn(future).await {
+            Ok(result) => result,
+            Err(failure) if failure.is_panic() => Err(database(failure)),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+
+    fn take_running(&self) -> Option<Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let Some(running) = self.take_running() else { return };
+        drop(running.stop);
+        if running.thread.join().is_err() {
+            tracing::error!("the store's thread panicked");
+        }
+    }
+}
+
+/// The life of the store's thread: open, wait for the stop, close.
+fn run(
+    address: &str,
+    settings: &StoreSettings,
+    ready: oneshot::Sender<(Handle, Surreal<Db>)>,
+    stopping: oneshot::Receiver<()>,
+) -> Result<(), StoreError> {
+    let runtime = runtime(settings).map_err(database)?;
+    runtime.block_on(async {
+        let (datastore, db) = open(address, settings).await?;
+        if ready.send((Handle::current(), db)).is_ok() {
+            // An error is the signal too: it is the sender's end that counts.
+            let _ = stopping.await;
+        }
+        datastore.shutdown().await.map_err(database)
+    })
+}
+
+fn runtime(settings: &StoreSettings) -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(settings.threads.get())
+        .thread_stack_size(STACK_BYTES)
+        .thread_name("store-worker")
+        .enable_all()
+        .build()
+}
+
+/// As `surrealdb_engine_local::connect` does it, but with the caches bounded: `Surreal::new` has no
+/// way to say so, and the environment is not asked when embedded.
+async fn open(address: &str, settings: &StoreSettings) -> Result<(Arc<Datastore>, Surreal<Db>), StoreError> {
+    let mib = |mib: u32| (u64::from(mib) << 20).to_string();
+    let config = ConfigMap::empty()
+        .with_key_value("datastore_sync", "every")
+        .with_key_value("surrealkv_block_cache_capacity", mib(settings.block_cache_mib.get()))
+        .with_key_value("surrealkv_max_memtable_size", mib(settings.memtable_mib.get()));
+    let builder = Datastore::builder().with_config(config).with_auth(false).without_maintenance_tasks();
+    let datastore = builder.build_with_path(address).await.map_err(database)?;
+    datastore.check_version().await.map_err(database)?;
+    datastore.bootstrap().await.map_err(database)?;
+    datastore.start_maintenance_tasks();
+    let db = Surreal::<Db>::unstable_from_datastore(Arc::clone(&datastore), None).await?;
+    // STRICT: a row for a table that no migration has defined is an error, not a new table.
+    db.query("DEFINE NAMESPACE IF NOT EXISTS volute; USE NS volute; DEFINE DATABASE IF NOT EXISTS volute STRICT;")
+        .await?
+        .check()?;
+    db.use_ns("volute").use_db("volute").await?;
+    Ok((datastore, db))
+}
+
+fn query(
+    db: Arc<Surreal<Db>>,
+    sql: &'static str,
+    vars: impl IntoIterator<Item = (&'static str, Value)>,
+) -> impl Future<Output = Result<IndexedResults, StoreError>> + Send + 'static {
+    let vars: Variables = vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    async move {
+        let mut results = db.query(sql).bind(vars).await?;
+        let errors = results.take_errors();
+        // In a failed transaction every other statement fails too, saying only that it did not count.
+        let told = |error: &&surrealdb::Error| {
+            let ErrorDetails::Query(Some(details)) = error.details() else { return true };
+            !matches!(details, QueryError::NotExecuted | QueryError::Cancelled)
+        };
+        match errors.values().find(told).or_else(|| errors.values().next()) {
+            Some(error) => Err(error.clone().into()),
+            None => Ok(results),
+        }
+    }
+}
+
+/// SurrealKV has a lock too, but says so only in words, and it guards only its own files.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let directory = |source| StoreError::Directory { path: dir.to_owned(), source };
+    fs::create_dir_all(dir).map_err(directory)?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(dir.join("store.lock")).map_err(directory)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(directory(source)),
+    }
+}
+
+/// SurrealDB takes a path as text, in which a `?` begins parameters.
+fn address(dir: &Path) -> Result<String, StoreError> {
+    let directory = |source| StoreError::Directory { path: dir.to_owned(), source };
+    let path: PathBuf = dir.canonicalize().map_err(directory)?.join("database");
+    match path.to_str().filter(|path| !path.contains('?')) {
+        Some(path) => Ok(format!("surrealkv://{path}")),
+        None => Err(directory(io::Error::new(io::ErrorKind::InvalidInput, "its path must be UTF-8 and without '?'"))),
+    }
+}
+
+fn database(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Database(error.into())
+}

@@ -1,0 +1,78 @@
+//! What can go wrong with the store.
+
+use std::{error::Error, io, path::PathBuf};
+
+use volute_plant::PumpId;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory cannot be made, or its name is none that the database can open.
+    #[error("the store's directory {} cannot be used: {source}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another store has the directory open.
+    #[error("the store's directory {} is in use by another process; stop that one first", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A later version has changed the schema.
+    #[error("the database has schema {found}, and this binary knows schemas up to {known}: use a newer binary")]
+    Newer {
+        /// The newest migration in the database.
+        found: u32,
+        /// The newest migration of this binary.
+        known: u32,
+    },
+    /// The database was made with another text of a migration, so its schema is not the one this binary means.
+    #[error("migration {version} ({name}) was applied with another text than this binary's")]
+    OtherMigration {
+        /// Its number.
+        version: u32,
+        /// Its name.
+        name: &'static str,
+    },
+    /// A pump was to be registered with other channels than its stored rows have.
+    #[error("pump {pump} is stored with the channels {stored:?} and cannot have {given:?}: use another pump name")]
+    OtherChannels {
+        /// The pump.
+        pump: PumpId,
+        /// The channels of its rows.
+        stored: Vec<String>,
+        /// The channels it was to have.
+        given: Vec<String>,
+    },
+    /// A row that no form of the schema can hold; nothing of its batch is stored.
+    #[error("{row} cannot be stored: {reason}")]
+    Impossible {
+        /// Which row.
+        row: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A stored row is not of the form that this binary writes.
+    #[error("{row} cannot be read: {reason}")]
+    Unreadable {
+        /// Which row.
+        row: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[source] Box<dyn Error + Send + Sync>),
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<surrealdb::Error> for StoreError {
+    fn from(error: surrealdb::Error) -> Self {
+        Self::Database(Box::new(error))
+    }
+}

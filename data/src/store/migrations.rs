@@ -1,0 +1,87 @@
+//! The schema's history: each migration runs once, in order, in a transaction with its own record.
+//!
+//! A migration that has been released never changes; a new one is a new file and a line in [`ALL`].
+
+use sha2::{Digest, Sha256};
+use surrealdb::types::{RecordId, SurrealValue};
+
+use super::{StoreError, engine::Engine};
+
+/// One step of the schema.
+pub(crate) struct Migration {
+    pub(crate) version: u32,
+    pub(crate) name: &'static str,
+    pub(crate) text: &'static str,
+    /// The text and its record, all or nothing.
+    pub(crate) transaction: &'static str,
+}
+
+macro_rules! migration {
+    ($version:literal, $name:literal, $text:expr) => {
+        $crate::store::migrations::Migration {
+            version: $version,
+            name: $name,
+            text: $text,
+            transaction: concat!("BEGIN;\n", $text, "\nCREATE migration CONTENT $record RETURN NONE;\nCOMMIT;"),
+        }
+    };
+}
+#[cfg(test)]
+pub(crate) use migration;
+
+/// Every migration, oldest first, numbered from 1.
+pub(crate) const ALL: &[Migration] = &[migration!(1, "initial", include_str!("../../schema/0001_initial.surql"))];
+
+/// The table that remembers, itself outside the migrations.
+const MEMORY: &str = "
+    DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL PERMISSIONS NONE;
+    DEFINE FIELD IF NOT EXISTS name ON migration TYPE string;
+    DEFINE FIELD IF NOT EXISTS sha256 ON migration TYPE string;
+";
+
+/// `migration:version`
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+struct Record {
+    id: RecordId,
+    name: String,
+    sha256: String,
+}
+
+/// A record without its table.
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+struct Applied {
+    version: u32,
+    sha256: String,
+}
+
+/// Runs those of `migrations` that have not run yet.
+pub(crate) async fn apply(engine: &Engine, migrations: &[Migration]) -> Result<(), StoreError> {
+    engine.execute(MEMORY, []).await?;
+    let sql = "SELECT VALUE { version: record::id(id), sha256: sha256 } FROM migration";
+    let applied: Vec<Applied> = engine.rows(sql, []).await?;
+    let known = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);
+    if let Some(found) = applied.iter().map(|applied| applied.version).max().filter(|found| *found > known) {
+        return Err(StoreError::Newer { found, known });
+    }
+    for migration in migrations {
+        let Migration { version, name, .. } = *migration;
+        let sha256 = sha256(migration.text);
+        match applied.iter().find(|applied| applied.version == version) {
+            Some(applied) if applied.sha256 == sha256 => {}
+            Some(_) => return Err(StoreError::OtherMigration { version, name }),
+            None => {
+                let id = RecordId::new("migration", i64::from(version));
+                let record = Record { id, name: name.to_owned(), sha256 };
+                engine.execute(migration.transaction, [("record", record.into_value())]).await?;
+                tracing::info!(version, name, "migrated");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,281 @@
+//! How each thing looks at rest, and back. The fields' meaning stands in `schema/0001_initial.surql`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use surrealdb::types::{RecordId, RecordIdKey, SurrealValue, ToSql, Value};
+use volute_plant::{Currency, Detection, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity, Timestamp};
+
+use super::{
+    StoreError,
+    page::Series,
+    types::{PumpRecord, SystemMetrics},
+};
+
+/// Whose series the node's own figures are; no pump can have this name.
+pub(crate) const NODE: &str = "*";
+
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct PumpRow {
+    id: RecordId,
+    profile: String,
+    channels: Vec<String>,
+    registered_ms: i64,
+}
+
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct ReadingRow {
+    id: RecordId,
+    values: Vec<Option<f64>>,
+    quality: Option<String>,
+    received_ms: i64,
+    late: bool,
+}
+
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct DetectionRow {
+    id: RecordId,
+    loss: f64,
+    threshold: f64,
+    is_anomaly: bool,
+    contributions: Vec<f64>,
+    model: String,
+}
+
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct MetricsRow {
+    id: RecordId,
+    figures: BTreeMap<String, f64>,
+}
+
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct MinuteRow {
+    pub(crate) id: RecordId,
+}
+
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct EventRow {
+    id: RecordId,
+    pump: String,
+    rule: String,
+    state: String,
+    title: String,
+    advice: String,
+    severity: String,
+    cost_amount: f64,
+    cost_currency: String,
+    channel: String,
+    limit: f64,
+    peak: f64,
+    peak_loss: f64,
+    model: String,
+    pub(crate) opened_ms: i64,
+    last_seen_ms: i64,
+    resolved_ms: Option<i64>,
+}
+
+impl From<&PumpRecord> for PumpRow {
+    fn from(pump: &PumpRecord) -> Self {
+        Self {
+            id: RecordId::new("pump", pump.id.as_str()),
+            profile: pump.profile.clone(),
+            channels: pump.channels.clone(),
+            registered_ms: pump.registered_at.millis(),
+        }
+    }
+}
+
+impl TryFrom<PumpRow> for PumpRecord {
+    type Error = StoreError;
+
+    fn try_from(row: PumpRow) -> Result<Self, StoreError> {
+        let RecordIdKey::String(name) = &row.id.key else { return Err(unreadable(&row.id, "its id is no name")) };
+        Ok(Self {
+            id: name.parse().map_err(|error| unreadable(&row.id, error))?,
+            registered_at: time(&row.id, row.registered_ms)?,
+            profile: row.profile,
+            channels: row.channels,
+        })
+    }
+}
+
+impl From<&Reading> for ReadingRow {
+    fn from(reading: &Reading) -> Self {
+        let samples = &reading.samples;
+        let all_good = samples.iter().all(|sample| matches!(sample, Sample::Good(_)));
+        Self {
+            id: Series::readings(&reading.pump).id(reading.at.millis()),
+            values: samples.iter().map(|sample| sample.value()).collect(),
+            quality: (!all_good).then(|| samples.iter().map(letter).collect()),
+            received_ms: reading.received.millis(),
+            late: reading.late,
+        }
+    }
+}
+
+impl TryFrom<ReadingRow> for Reading {
+    type Error = StoreError;
+
+    fn try_from(row: ReadingRow) -> Result<Self, StoreError> {
+        let (pump, at) = pump_and_time(&row.id)?;
+        let samples: Option<Arc<[Sample]>> = match &row.quality {
+            None => row.values.iter().map(|value| value.map(Sample::Good)).collect(),
+            Some(letters) if letters.len() != row.values.len() => None,
+            Some(letters) => letters.chars().zip(&row.values).map(|(letter, value)| sample(letter, *value)).collect(),
+        };
+        let samples = samples.ok_or_else(|| unreadable(&row.id, "its values and its quality contradict each other"))?;
+        Ok(Self { pump, at, received: time(&row.id, row.received_ms)?, samples, late: row.late })
+    }
+}
+
+impl From<&Detection> for DetectionRow {
+    fn from(detection: &Detection) -> Self {
+        Self {
+            id: Series::detections(&detection.pump).id(detection.at.millis()),
+            loss: detection.loss,
+            threshold: detection.threshold,
+            is_anomaly: detection.is_anomaly,
+            contributions: detection.contributions.to_vec(),
+            model: detection.model.to_string(),
+        }
+    }
+}
+
+impl TryFrom<DetectionRow> for Detection {
+    type Error = StoreError;
+
+    fn try_from(row: DetectionRow) -> Result<Self, StoreError> {
+        let (pump, at) = pump_and_time(&row.id)?;
+        Ok(Self {
+            pump,
+            at,
+            loss: row.loss,
+            threshold: row.threshold,
+            is_anomaly: row.is_anomaly,
+            contributions: row.contributions.into(),
+            model: row.model.into(),
+        })
+    }
+}
+
+impl From<&SystemMetrics> for MetricsRow {
+    fn from(metrics: &SystemMetrics) -> Self {
+        Self { id: Series::metrics(NODE).id(metrics.at.millis()), figures: metrics.figures.clone() }
+    }
+}
+
+impl TryFrom<MetricsRow> for SystemMetrics {
+    type Error = StoreError;
+
+    fn try_from(row: MetricsRow) -> Result<Self, StoreError> {
+        let (_, ms) = owner_and_ms(&row.id)?;
+        Ok(Self { at: time(&row.id, ms)?, figures: row.figures })
+    }
+}
+
+impl From<&MaintenanceEvent> for EventRow {
+    fn from(event: &MaintenanceEvent) -> Self {
+        let key: Vec<Value> = vec![
+            event.pump.to_string().into_value(),
+            event.rule.clone().into_value(),
+            event.opened_at.millis().into_value(),
+        ];
+        Self {
+            id: RecordId::new("maintenance_events", RecordIdKey::Array(key.into())),
+            pump: event.pump.to_string(),
+            rule: event.rule.clone(),
+            state: event.state().as_str().to_owned(),
+            title: event.title.clone(),
+            advice: event.advice.clone(),
+            severity: event.severity.as_str().to_owned(),
+            cost_amount: event.cost.amount,
+            cost_currency: event.cost.currency.to_string(),
+            channel: event.channel.clone(),
+            limit: event.limit,
+            peak: event.peak,
+            peak_loss: event.peak_loss,
+            model: event.model.clone(),
+            opened_ms: event.opened_at.millis(),
+            last_seen_ms: event.last_seen_at.millis(),
+            resolved_ms: event.resolved_at.map(Timestamp::millis),
+        }
+    }
+}
+
+impl TryFrom<EventRow> for MaintenanceEvent {
+    type Error = StoreError;
+
+    fn try_from(row: EventRow) -> Result<Self, StoreError> {
+        let id = &row.id;
+        let severities = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+        let severity = severities.into_iter().find(|severity| severity.as_str() == row.severity);
+        let currency = Currency::try_from(row.cost_currency).map_err(|error| unreadable(id, error))?;
+        let event = Self {
+            pump: row.pump.parse().map_err(|error| unreadable(id, error))?,
+            severity: severity.ok_or_else(|| unreadable(id, "its severity is none"))?,
+            cost: Money { amount: row.cost_amount, currency },
+            opened_at: time(id, row.opened_ms)?,
+            last_seen_at: time(id, row.last_seen_ms)?,
+            resolved_at: row.resolved_ms.map(|ms| time(id, ms)).transpose()?,
+            rule: row.rule,
+            title: row.title,
+            advice: row.advice,
+            channel: row.channel,
+            limit: row.limit,
+            peak: row.peak,
+            peak_loss: row.peak_loss,
+            model: row.model,
+        };
+        if event.state().as_str() != row.state {
+            return Err(unreadable(id, "its state and its times contradict each other"));
+        }
+        Ok(event)
+    }
+}
+
+fn letter(sample: &Sample) -> char {
+    match sample {
+        Sample::Good(_) => 'g',
+        Sample::Bad(_) => 'b',
+        Sample::Filled => 'f',
+        Sample::Missing => 'm',
+    }
+}
+
+fn sample(letter: char, value: Option<f64>) -> Option<Sample> {
+    match (letter, value) {
+        ('g', Some(value)) => Some(Sample::Good(value)),
+        ('b', Some(value)) => Some(Sample::Bad(value)),
+        ('f', None) => Some(Sample::Filled),
+        ('m', None) => Some(Sample::Missing),
+        _ => None,
+    }
+}
+
+fn pump_and_time(id: &RecordId) -> Result<(PumpId, Timestamp), StoreError> {
+    let (owner, ms) = owner_and_ms(id)?;
+    Ok((owner.parse().map_err(|error| unreadable(id, error))?, time(id, ms)?))
+}
+
+fn owner_and_ms(id: &RecordId) -> Result<(&str, i64), StoreError> {
+    if let RecordIdKey::Array(key) = &id.key
+        && let [Value::String(owner), ms] = key.as_slice()
+        && let Some(ms) = ms.as_int()
+    {
+        return Ok((owner, *ms));
+    }
+    Err(unreadable(id, "its id is not [name, ms]"))
+}
+
+fn time(id: &RecordId, ms: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millis(ms).map_err(|error| unreadable(id, error))
+}
+
+fn unreadable(id: &RecordId, reason: impl ToString) -> StoreError {
+    StoreError::Unreadable { row: id.to_sql(), reason: reason.to_string() }
+}

@@ -1,0 +1,49 @@
+//! The recordings of a real pump, where they are at hand (`../shared/skab` beside the repository).
+
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+use std::path::{Path, PathBuf};
+
+use volute_data::read_recording;
+use volute_plant::Profile;
+
+const SKAB: &str = include_str!("skab.toml");
+
+/// The folder, or none with a line that says so.
+fn folder() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/skab");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: no recordings in {}", folder.display());
+    None
+}
+
+#[test]
+fn a_labelled_run_is_read() {
+    let Some(folder) = folder() else { return };
+    let profile = Profile::from_toml(SKAB).expect("a profile");
+    let run = read_recording(&folder.join("other/1.csv"), &profile).expect("a recording");
+    assert!(run.rows.len() > 700, "{} rows", run.rows.len());
+    assert_eq!(run.rows[0].recorded_at, "2020-03-01 15:44:06");
+    assert_eq!(run.rows[0].samples[0].good(), Some(0.0820647));
+    assert_eq!(run.rows[0].samples[7].good(), Some(76.0197));
+    assert_eq!(run.sha256.len(), 64);
+    for label in [true, false] {
+        assert!(run.rows.iter().any(|row| row.anomaly == Some(label) && row.normal.is_none()), "{label}");
+    }
+}
+
+#[test]
+fn every_run_is_read_and_in_order() {
+    let Some(folder) = folder() else { return };
+    let profile = Profile::from_toml(SKAB).expect("a profile");
+    for group in ["anomaly-free", "other", "valve1", "valve2"] {
+        for entry in folder.join(group).read_dir().expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let rows = read_recording(&path, &profile).unwrap_or_else(|error| panic!("{error}")).rows;
+            assert!(rows.windows(2).all(|pair| pair[0].at < pair[1].at), "{}", path.display());
+            assert_eq!(rows[0].anomaly.is_none(), group == "anomaly-free", "{}", path.display());
+        }
+    }
+}

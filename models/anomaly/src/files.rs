@@ -1,0 +1,393 @@
+//! A model at rest: `model.safetensors` and `manifest.json` in one folder.
+//!
+//! Saving never leaves half a model. Both files are written under temporary names and synced; then the
+//! weights are renamed, which is the moment of change; then the manifest. A loader that finds weights which
+//! only the temporary manifest describes has met a save that was cut off in between, and takes that one.
+//! Loading trusts nothing. Deliberately absent: choosing a folder, and two writers at once in one folder.
+
+use std::{
+    fmt, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use volute_plant::Profile;
+
+use crate::{
+    Manifest, Model,
+    model::{DETECTOR, FORMAT_VERSION, sha256, shape},
+    recipe::MAX_UNITS,
+    weights::{ArrayError, Weights, WeightsError},
+};
+
+const WEIGHTS: &str = "model.safetensors";
+const MANIFEST: &str = "manifest.json";
+const NEW_WEIGHTS: &str = "model.safetensors.new";
+const NEW_MANIFEST: &str = "manifest.json.new";
+
+/// The model cannot be saved or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The manifest is not JSON, or has not the fields and numbers of a manifest.
+    #[error("{} is no manifest: {source}", file.display())]
+    Manifest {
+        /// The manifest.
+        file: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The file is in order by itself, but not the one that is needed.
+    #[error("{}: {what} {found}; expected: {expected}", file.display())]
+    Refused {
+        /// The file.
+        file: PathBuf,
+        /// What about it is wrong.
+        what: Mismatch,
+        /// What the file says.
+        found: String,
+        /// What it should say.
+        expected: String,
+    },
+    /// The model cannot be turned into bytes: a defect of this crate.
+    #[error("the model cannot be written: {0}")]
+    Encode(String),
+}
+
+/// What about a model's file is not as it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mismatch {
+    /// The manifest is of another version.
+    FormatVersion,
+    /// Another kind of detector.
+    Detector,
+    /// Trained for another profile.
+    Profile,
+    /// Other channels, or in another order.
+    Channels,
+    /// Another time between two readings.
+    Interval,
+    /// Another number of readings in a window.
+    Window,
+    /// No sensible number of hidden units.
+    Units,
+    /// Not one span per channel.
+    Scaler,
+    /// No sensible threshold.
+    Threshold,
+    /// The weights file is not the one that the manifest is about.
+    Checksum,
+    /// The weights have other sizes, or are no finite numbers.
+    Weights,
+    /// The manifest was changed by hand.
+    Id,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mismatch::FormatVersion => "format version",
+            Mismatch::Detector => "detector",
+            Mismatch::Profile => "profile",
+            Mismatch::Channels => "channels",
+            Mismatch::Interval => "interval in milliseconds",
+            Mismatch::Window => "window length",
+            Mismatch::Units => "units",
+            Mismatch::Scaler => "channels in the scaler",
+            Mismatch::Threshold => "threshold",
+            Mismatch::Checksum => "SHA-256",
+            Mismatch::Weights => "weights:",
+            Mismatch::Id => "id",
+        })
+    }
+}
+
+impl Model {
+    /// Writes the model into `dir`, which is made where it is missing, in the place of the one there.
+    ///
+    /// A crash at any moment leaves the old model or the new one.
+    pub fn save(&self, dir: &Path) -> Result<(), ModelError> {
+        let weights = self.weights().to_bytes().map_err(|error| ModelError::Encode(error.to_string()))?;
+        let mut manifest =
+            serde_json::to_vec_pretty(self.manifest()).map_err(|error| ModelError::Encode(error.to_string()))?;
+        manifest.push(b'\n');
+        at(dir, fs::create_dir_all(dir))?;
+        write(&dir.join(NEW_MANIFEST), &manifest)?;
+        write(&dir.join(NEW_WEIGHTS), &weights)?;
+        sync(dir)?;
+        rename(&dir.join(NEW_WEIGHTS), &dir.join(WEIGHTS))?;
+        sync(dir)?;
+        rename(&dir.join(NEW_MANIFEST), &dir.join(MANIFEST))?;
+        sync(dir)
+    }
+
+    /// Reads the model in `dir`, and refuses it unless it is whole, unchanged and made for `profile`.
+    pub fn load(dir: &Path, profile: &Profile) -> Result<Model, ModelError> {
+        let weights_file = dir.join(WEIGHTS);
+        let bytes = at(&weights_file, fs::read(&weights_file))?;
+        let found = sha256(&bytes);
+        let (manifest_file, manifest) = read_manifest(dir, &found)?;
+        check(&manifest_file, &manifest, profile)?;
+        if found != manifest.weights_sha256 {
+            return refuse(&weights_file, Mismatch::Checksum, found, manifest.weights_sha256);
+        }
+        match Weights::from_bytes(shape(profile, manifest.units), &bytes) {
+            Ok(weights) => Ok(Model::new(manifest, weights)),
+            Err(WeightsError::Format(error)) => {
+                refuse(&weights_file, Mismatch::Weights, error.to_string(), "this network's safetensors file")
+            }
+            Err(WeightsError::Array(ArrayError { name, found, expected })) => {
+                refuse(&weights_file, Mismatch::Weights, format!("{name} holds {found}"), expected)
+            }
+        }
+    }
+}
+
+/// The manifest of the weights with this checksum; failing that, the one under the manifest's name.
+fn read_manifest(dir: &Path, weights_sha256: &str) -> Result<(PathBuf, Manifest), ModelError> {
+    let current = parse_manifest(dir.join(MANIFEST));
+    if matches!(&current, Ok((_, manifest)) if manifest.weights_sha256 == weights_sha256) {
+        return current;
+    }
+    match parse_manifest(dir.join(NEW_MANIFEST)) {
+        Ok((file, new)) if new.weights_sha256 == weights_sha256 => {
+            tracing::warn!(file = %file.display(), model = new.id, "manifest of an interrupted save taken");
+            Ok((file, new))
+        }
+        _ => current,
+    }
+}
+
+fn parse_manifest(file: PathBuf) -> Result<(PathBuf, Manifest), ModelError> {
+    /// The one field that every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        format_version: u32,
+    }
+    let bytes = at(&file, fs::read(&file))?;
+    let parsed = serde_json::from_slice(&bytes).and_then(|Versioned { format_version }| {
+        if format_version == FORMAT_VERSION { serde_json::from_slice(&bytes).map(Ok) } else { Ok(Err(format_version)) }
+    });
+    match parsed {
+        Ok(Ok(manifest)) => Ok((file, manifest)),
+        Ok(Err(version)) => refuse(&file, Mismatch::FormatVersion, version.to_string(), FORMAT_VERSION.to_string()),
+        Err(source) => Err(ModelError::Manifest { file, source }),
+    }
+}
+
+/// Checks all that a manifest says against what it must say for this profile, the weights' sizes apart.
+fn check(file: &Path, manifest: &Manifest, profile: &Profile) -> Result<(), ModelError> {
+    let shape = shape(profile, manifest.units);
+    let channels: Vec<&str> = profile.channel_names().collect();
+    let about = |name: &str, hash: &str| format!("{name} with hash {hash}");
+    if manifest.profile_hash != profile.hash() {
+        let found = about(&manifest.profile, &manifest.profile_hash);
+        return refuse(file, Mismatch::Profile, found, about(profile.name(), profile.hash()));
+    }
+    for (what, found, expected) in [
+        (Mismatch::Detector, manifest.detector.clone(), DETECTOR.to_owned()),
+        (Mismatch::Channels, manifest.channels.join(", "), channels.join(", ")),
+        (Mismatch::Interval, manifest.interval_ms.to_string(), profile.interval_ms().to_string()),
+        (Mismatch::Window, manifest.window.to_string(), shape.len.to_string()),
+        (Mismatch::Scaler, manifest.scaler.spans().len().to_string(), shape.channels.to_string()),
+    ] {
+        if found != expected {
+            return refuse(file, what, found, expected);
+        }
+    }
+    if !(1..=MAX_UNITS).contains(&manifest.units) {
+        return refuse(file, Mismatch::Units, manifest.units.to_string(), format!("1 to {MAX_UNITS}"));
+    }
+    if !(manifest.threshold.is_finite() && manifest.threshold >= 0.0) {
+        return refuse(file, Mismatch::Threshold, manifest.threshold.to_string(), "a finite number from 0");
+    }
+    if manifest.id != manifest.expected_id() {
+        return refuse(file, Mismatch::Id, manifest.id.clone(), manifest.expected_id());
+    }
+    Ok(())
+}
+
+fn refuse<T>(file: &Path, what: Mismatch, found: String, expected: impl Into<String>) -> Result<T, ModelError> {
+    Err(ModelError::Refused { file: file.to_owned(), what, found, expected: expected.into() })
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+    let written = fs::File::create(file).and_then(|mut open| {
+        open.write_all(bytes)?;
+        open.sync_all()
+    });
+    at(file, written)
+}
+
+/// Makes what was renamed or created in a folder durable.
+fn sync(dir: &Path) -> Result<(), ModelError> {
+    at(dir, fs::File::open(dir).and_then(|open| open.sync_all()))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), ModelError> {
+    at(to, fs::rename(from, to))
+}
+
+/// Says which file an error is about.
+fn at<T>(file: &Path, result: io::Result<T>) -> Result<T, ModelError> {
+    result.map_err(|source| ModelError::Io { file: file.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        Scorer,
+        testing::{model, profile, waves},
+        weights::Part,
+    };
+
+    fn saved() -> TempDir {
+        let dir = tempfile::tempdir().expect("a folder");
+        model().save(dir.path()).expect("saved");
+        dir
+    }
+
+    fn put_manifest(dir: &Path, manifest: &Manifest) {
+        fs::write(dir.join(MANIFEST), serde_json::to_vec(manifest).expect("JSON")).expect("written");
+    }
+
+    fn load_error(dir: &Path) -> ModelError {
+        Model::load(dir, &profile(2)).expect_err("must be refused")
+    }
+
+    fn refusal(dir: &Path) -> Mismatch {
+        match load_error(dir) {
+            ModelError::Refused { what, .. } => what,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_model_comes_back_as_it_was() {
+        let dir = saved();
+        let back = Model::load(dir.path(), &profile(2)).expect("loaded");
+        assert_eq!((back.id(), back.manifest()), (model().id(), model().manifest()));
+        let score = |model| Scorer::new(model).expect("a scorer").score(&waves(2, 40)).expect("scores");
+        assert_eq!(score(&back), score(model()));
+        let mut names: Vec<_> = fs::read_dir(&dir).expect("files").map(|f| f.expect("a file").file_name()).collect();
+        names.sort();
+        assert_eq!(names, [MANIFEST, WEIGHTS], "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_save_cut_off_anywhere_leaves_the_old_model_or_the_new_one() {
+        let (old, new) = (saved(), tempfile::tempdir().expect("a folder"));
+        let other = crate::testing::train_with_seed(2);
+        other.save(new.path()).expect("saved");
+        let load = || Model::load(old.path(), &profile(2)).expect("loaded").id().clone();
+        let step = |from: &str, to: &str| {
+            fs::copy(new.path().join(from), old.path().join(to)).expect("copied");
+        };
+
+        step(MANIFEST, NEW_MANIFEST);
+        assert_eq!(&load(), model().id(), "the new manifest is written");
+        step(WEIGHTS, NEW_WEIGHTS);
+        assert_eq!(&load(), model().id(), "the new weights are written");
+        fs::rename(old.path().join(NEW_WEIGHTS), old.path().join(WEIGHTS)).expect("renamed");
+        assert_eq!(&load(), other.id(), "the weights are renamed");
+        fs::rename(old.path().join(NEW_MANIFEST), old.path().join(MANIFEST)).expect("renamed");
+        assert_eq!(&load(), other.id(), "the manifest is renamed");
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_fit_is_refused() {
+        let dir = saved();
+        type Change = fn(&mut Manifest);
+        let changes: [(Mismatch, Change); 11] = [
+            (Mismatch::FormatVersion, |m| m.format_version = 2),
+            (Mismatch::Detector, |m| m.detector = "isolation-forest".into()),
+            (Mismatch::Profile, |m| m.profile_hash = sha256(b"another profile")),
+            (Mismatch::Channels, |m| m.channels.reverse()),
+            (Mismatch::Interval, |m| m.interval_ms = 5000),
+            (Mismatch::Window, |m| m.window = 31),
+            (Mismatch::Units, |m| m.units = usize::MAX),
+            (Mismatch::Weights, |m| m.units += 1),
+            (Mismatch::Threshold, |m| m.threshold = -1.0),
+            (Mismatch::Id, |m| m.threshold *= 2.0),
+            (Mismatch::Scaler, |m| m.scaler = Vec::new().try_into().expect("no spans")),
+        ];
+        for (expected, change) in changes {
+            let mut manifest = model().manifest().clone();
+            change(&mut manifest);
+            put_manifest(dir.path(), &manifest);
+            assert_eq!(refusal(dir.path()), expected);
+        }
+    }
+
+    #[test]
+    fn another_profiles_model_is_refused_by_name() {
+        let dir = saved();
+        let error = Model::load(dir.path(), &profile(3)).expect_err("three channels").to_string();
+        for part in [MANIFEST, profile(2).hash(), profile(3).hash()] {
+            assert!(error.contains(part), "{error} names {part}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_with_a_span_or_threshold_that_is_no_number_is_refused() {
+        let dir = saved();
+        let text = serde_json::to_string(model().manifest()).expect("JSON");
+        let threshold = format!("\"threshold\":{:?}", model().threshold());
+        let min = format!("\"min\":{:?}", model().manifest().scaler.spans()[0].min);
+        for (from, to) in [(&threshold, "\"threshold\":null"), (&min, "\"min\":1e308"), (&min, "\"min\":1e999")] {
+            assert!(text.contains(from), "{text} has {from}");
+            fs::write(dir.path().join(MANIFEST), text.replacen(from, to, 1)).expect("written");
+            let error = load_error(dir.path());
+            assert!(matches!(error, ModelError::Manifest { .. }) && error.to_string().contains(MANIFEST), "{error}");
+        }
+    }
+
+    #[test]
+    fn changed_weights_are_refused() {
+        let dir = saved();
+        let file = dir.path().join(WEIGHTS);
+        let mut bytes = fs::read(&file).expect("read");
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(&file, bytes).expect("written");
+        assert_eq!(refusal(dir.path()), Mismatch::Checksum);
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_are_refused_though_sealed() {
+        let dir = saved();
+        let mut bytes = model().weights().to_bytes().expect("bytes");
+        let size = model().weights().array(Part::HeadKernel).len() * 4;
+        let end = bytes.len();
+        bytes[end - size..].fill(0xff);
+        for sealed in [bytes, b"no safetensors".to_vec()] {
+            fs::write(dir.path().join(WEIGHTS), &sealed).expect("written");
+            let mut manifest = model().manifest().clone();
+            manifest.weights_sha256 = sha256(&sealed);
+            manifest.id = manifest.expected_id();
+            put_manifest(dir.path(), &manifest);
+            assert_eq!(refusal(dir.path()), Mismatch::Weights);
+        }
+    }
+
+    #[test]
+    fn missing_files_are_named() {
+        let dir = saved();
+        for name in [MANIFEST, WEIGHTS] {
+            fs::remove_file(dir.path().join(name)).expect("removed");
+            let error = load_error(dir.path()).to_string();
+            assert!(error.contains(name), "{error} names {name}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! How to train, as a configuration says it.
+//!
+//! Deliberately absent: where the configuration is kept.
+
+use serde::{Deserialize, Serialize};
+
+/// The most hidden units that a model may have.
+pub(crate) const MAX_UNITS: usize = 4096;
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Hidden units of the encoder and of the decoder.
+    pub units: usize,
+    /// The most passes over the windows.
+    pub epochs: usize,
+    /// Windows in a step.
+    pub batch: usize,
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// Epochs without a better validation loss after which training stops.
+    pub patience: usize,
+    /// The share of the windows, the newest, that is kept for validation.
+    pub validation_share: f64,
+    /// The quantile of the training windows' losses that becomes the threshold.
+    pub threshold_quantile: f64,
+    /// Decides the first weights and the windows' order.
+    pub seed: u64,
+}
+
+impl Default for Recipe {
+    fn default() -> Recipe {
+        Recipe {
+            units: 64,
+            epochs: 60,
+            batch: 64,
+            learning_rate: 1e-3,
+            patience: 8,
+            validation_share: 0.1,
+            threshold_quantile: 0.99,
+            seed: 1,
+        }
+    }
+}
+
+/// A key of the recipe with a value that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value}; allowed: {allowed}")]
+pub struct RecipeError {
+    /// The key.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What it may be.
+    pub allowed: String,
+}
+
+impl Recipe {
+    /// Refuses values that make no sense.
+    pub(crate) fn check(&self) -> Result<(), RecipeError> {
+        let count = |value: usize| (value >= 1, value.to_string(), "at least 1".to_owned());
+        let rate_is_fine = self.learning_rate > 0.0 && self.learning_rate.is_finite();
+        let share_is_fine = (0.0..=0.5).contains(&self.validation_share);
+        let quantile_is_fine = self.threshold_quantile > 0.0 && self.threshold_quantile <= 1.0;
+        let units_are_fine = (1..=MAX_UNITS).contains(&self.units);
+        for (key, (fine, value, allowed)) in [
+            ("units", (units_are_fine, self.units.to_string(), format!("1 to {MAX_UNITS}"))),
+            ("epochs", count(self.epochs)),
+            ("batch", count(self.batch)),
+            ("learning_rate", (rate_is_fine, self.learning_rate.to_string(), "a finite number above 0".into())),
+            ("patience", count(self.patience)),
+            ("validation_share", (share_is_fine, self.validation_share.to_string(), "0 to 0.5".into())),
+            ("threshold_quantile", (quantile_is_fine, self.threshold_quantile.to_string(), "above 0, to 1".into())),
+        ] {
+            if !fine {
+                return Err(RecipeError { key, value, allowed });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_key() {
+        let good = Recipe::default;
+        assert_eq!(good().check(), Ok(()));
+        for (key, recipe) in [
+            ("units", Recipe { units: 0, ..good() }),
+            ("units", Recipe { units: usize::MAX, ..good() }),
+            ("epochs", Recipe { epochs: 0, ..good() }),
+            ("batch", Recipe { batch: 0, ..good() }),
+            ("learning_rate", Recipe { learning_rate: f64::NAN, ..good() }),
+            ("patience", Recipe { patience: 0, ..good() }),
+            ("validation_share", Recipe { validation_share: 0.6, ..good() }),
+            ("threshold_quantile", Recipe { threshold_quantile: 0.0, ..good() }),
+            ("threshold_quantile", Recipe { threshold_quantile: 1.1, ..good() }),
+        ] {
+            assert_eq!(recipe.check().expect_err(key).key, key);
+        }
+    }
+
+    #[test]
+    fn absent_keys_have_defaults_and_unknown_ones_are_refused() {
+        assert_eq!(serde_json::from_str::<Recipe>("{}").expect("defaults"), Recipe::default());
+        assert!(serde_json::from_str::<Recipe>(r#"{"sead": 1}"#).is_err());
+    }
+}

@@ -1,0 +1,270 @@
+//! The network's numbers: their names and sizes, their first values, and their bytes at rest.
+//!
+//! Plain vectors, so that a file format or another kernel need not know candle. Deliberately absent:
+//! what the numbers mean for a window (`network.rs`), and where the bytes are kept (`files.rs`).
+
+use std::f64::consts::TAU;
+
+use rand::{Rng, RngExt};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
+
+/// The sizes that everything else of a network follows from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Channels of a reading.
+    pub(crate) channels: usize,
+    /// Readings in a window.
+    pub(crate) len: usize,
+    /// Hidden units of the encoder and of the decoder.
+    pub(crate) units: usize,
+}
+
+impl Shape {
+    /// Numbers in a window.
+    pub(crate) fn window_size(self) -> usize {
+        self.len * self.channels
+    }
+}
+
+/// One array of the network. Kernels map a row vector on the left: `[inputs, outputs]`; the four gates of
+/// a cell lie side by side in Keras' order: input, forget, candidate, output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    EncoderInput,
+    EncoderHidden,
+    EncoderBias,
+    DecoderInput,
+    DecoderHidden,
+    DecoderBias,
+    HeadKernel,
+    HeadBias,
+}
+
+impl Part {
+    pub(crate) const ALL: [Part; 8] = [
+        Part::EncoderInput,
+        Part::EncoderHidden,
+        Part::EncoderBias,
+        Part::DecoderInput,
+        Part::DecoderHidden,
+        Part::DecoderBias,
+        Part::HeadKernel,
+        Part::HeadBias,
+    ];
+
+    /// The array's name in a weights file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Part::EncoderInput => "encoder.input",
+            Part::EncoderHidden => "encoder.hidden",
+            Part::EncoderBias => "encoder.bias",
+            Part::DecoderInput => "decoder.input",
+            Part::DecoderHidden => "decoder.hidden",
+            Part::DecoderBias => "decoder.bias",
+            Part::HeadKernel => "head.kernel",
+            Part::HeadBias => "head.bias",
+        }
+    }
+
+    /// The array's sizes, row by row.
+    pub(crate) fn dims(self, shape: Shape) -> Vec<usize> {
+        let Shape { channels, units, .. } = shape;
+        match self {
+            Part::EncoderInput => vec![channels, 4 * units],
+            Part::DecoderInput | Part::EncoderHidden | Part::DecoderHidden => vec![units, 4 * units],
+            Part::EncoderBias | Part::DecoderBias => vec![4 * units],
+            Part::HeadKernel => vec![units, channels],
+            Part::HeadBias => vec![channels],
+        }
+    }
+}
+
+/// Every array of one network: finite, and of the sizes that its shape asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Weights {
+    shape: Shape,
+    arrays: Vec<Vec<f32>>,
+}
+
+/// An array is not as the shape asks for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} holds {found}; expected: {expected}")]
+pub(crate) struct ArrayError {
+    pub(crate) name: &'static str,
+    pub(crate) found: String,
+    pub(crate) expected: String,
+}
+
+/// The bytes are not the weights that were asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WeightsError {
+    #[error("not a safetensors file of this network: {0}")]
+    Format(#[from] SafeTensorError),
+    #[error(transparent)]
+    Array(#[from] ArrayError),
+}
+
+impl Weights {
+    /// First values as Keras draws them: Glorot-uniform kernels, orthogonal recurrent kernels, zero biases
+    /// but for the forget gates' ones.
+    pub(crate) fn random(shape: Shape, rng: &mut impl Rng) -> Weights {
+        let mut draw = |part: Part| {
+            let dims = part.dims(shape);
+            match part {
+                Part::EncoderInput | Part::DecoderInput | Part::HeadKernel => glorot_uniform(dims[0], dims[1], rng),
+                Part::EncoderHidden | Part::DecoderHidden => orthonormal_rows(dims[0], dims[1], rng),
+                Part::EncoderBias | Part::DecoderBias => forget_bias(shape.units),
+                Part::HeadBias => vec![0.0; dims[0]],
+            }
+        };
+        Weights { shape, arrays: Part::ALL.map(&mut draw).into() }
+    }
+
+    /// Takes arrays in the order of [`Part::ALL`], as they come out of training or of a file.
+    pub(crate) fn from_arrays(shape: Shape, arrays: Vec<Vec<f32>>) -> Result<Weights, ArrayError> {
+        for (part, array) in Part::ALL.into_iter().zip(&arrays) {
+            let size: usize = part.dims(shape).iter().product();
+            let refuse = |found| {
+                let expected = format!("{size} finite numbers");
+                Err(ArrayError { name: part.name(), found, expected })
+            };
+            if array.len() != size {
+                return refuse(format!("{} numbers", array.len()));
+            }
+            if let Some(value) = array.iter().find(|value| !value.is_finite()) {
+                return refuse(value.to_string());
+            }
+        }
+        Ok(Weights { shape, arrays })
+    }
+
+    /// Reads a safetensors file's bytes.
+    pub(crate) fn from_bytes(shape: Shape, bytes: &[u8]) -> Result<Weights, WeightsError> {
+        let file = SafeTensors::deserialize(bytes)?;
+        let mut arrays = Vec::with_capacity(Part::ALL.len());
+        for part in Part::ALL {
+            let tensor = file.tensor(part.name())?;
+            let dims = part.dims(shape);
+            if tensor.dtype() != Dtype::F32 || tensor.shape() != dims {
+                let found = format!("{:?} of {:?}", tensor.shape(), tensor.dtype());
+                let expected = format!("{dims:?} of F32");
+                return Err(ArrayError { name: part.name(), found, expected }.into());
+            }
+            let (numbers, _) = tensor.data().as_chunks();
+            arrays.push(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect());
+        }
+        Ok(Weights::from_arrays(shape, arrays)?)
+    }
+
+    /// The bytes of a safetensors file: the same weights always give the same bytes.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, SafeTensorError> {
+        let bytes = self.arrays.iter().map(|array| array.iter().flat_map(|v| v.to_le_bytes()).collect());
+        let bytes: Vec<Vec<u8>> = bytes.collect();
+        let mut views = Vec::with_capacity(bytes.len());
+        for (part, bytes) in Part::ALL.into_iter().zip(&bytes) {
+            views.push((part.name(), TensorView::new(Dtype::F32, part.dims(self.shape), bytes)?));
+        }
+        safetensors::serialize(views, None)
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// One array, row by row.
+    pub(crate) fn array(&self, part: Part) -> &[f32] {
+        &self.arrays[part as usize]
+    }
+}
+
+/// Uniform within `sqrt(6 / (inputs + outputs))` of zero (Glorot and Bengio 2010).
+fn glorot_uniform(inputs: usize, outputs: usize, rng: &mut impl Rng) -> Vec<f32> {
+    let limit = (6.0 / (inputs + outputs) as f64).sqrt();
+    (0..inputs * outputs).map(|_| rng.random_range(-limit..limit) as f32).collect()
+}
+
+/// At most `size` rows of length 1, each at right angles to the others: normal draws, then Gram and Schmidt.
+fn orthonormal_rows(rows: usize, size: usize, rng: &mut impl Rng) -> Vec<f32> {
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(rows);
+    while basis.len() < rows {
+        let mut row: Vec<f64> = (0..size).map(|_| normal(rng)).collect();
+        for other in &basis {
+            let along = dot(&row, other);
+            row.iter_mut().zip(other).for_each(|(value, base)| *value -= along * base);
+        }
+        let length = dot(&row, &row).sqrt();
+        // Next to nothing is left of a draw that happened to lie among the rows before it: draw again.
+        if length > 1e-6 {
+            row.iter_mut().for_each(|value| *value /= length);
+            basis.push(row);
+        }
+    }
+    basis.into_iter().flatten().map(|value| value as f32).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// A standard normal draw (Box and Muller 1958).
+fn normal(rng: &mut impl Rng) -> f64 {
+    let (radius, angle) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+    (-2.0 * radius.ln()).sqrt() * (TAU * angle).cos()
+}
+
+fn forget_bias(units: usize) -> Vec<f32> {
+    let mut bias = vec![0.0; 4 * units];
+    bias[units..2 * units].fill(1.0);
+    bias
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+
+    use super::*;
+
+    fn draw(shape: Shape, seed: u64) -> Weights {
+        Weights::random(shape, &mut Xoshiro256PlusPlus::seed_from_u64(seed))
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_bring_every_number_back(channels in 1_usize..5, units in 1_usize..9, seed: u64) {
+            let weights = draw(Shape { channels, len: 3, units }, seed);
+            let bytes = weights.to_bytes().expect("bytes");
+            prop_assert_eq!(Weights::from_bytes(weights.shape(), &bytes).expect("the same"), weights);
+        }
+
+        #[test]
+        fn recurrent_kernels_are_orthonormal(units in 1_usize..20, seed: u64) {
+            let weights = draw(Shape { channels: 2, len: 3, units }, seed);
+            let rows: Vec<&[f32]> = weights.array(Part::EncoderHidden).chunks(4 * units).collect();
+            for (i, a) in rows.iter().enumerate() {
+                for (j, b) in rows.iter().enumerate() {
+                    let product: f32 = a.iter().zip(*b).map(|(a, b)| a * b).sum();
+                    prop_assert!((product - f32::from(i == j)).abs() < 1e-5);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_forget_gates_start_open() {
+        let weights = draw(Shape { channels: 2, len: 3, units: 2 }, 1);
+        assert_eq!(weights.array(Part::DecoderBias), [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn other_sizes_and_numbers_are_refused_by_name() {
+        let shape = Shape { channels: 2, len: 3, units: 2 };
+        let bytes = draw(shape, 1).to_bytes().expect("bytes");
+        let error = Weights::from_bytes(Shape { channels: 3, ..shape }, &bytes).expect_err("three channels");
+        assert_eq!(error.to_string(), "encoder.input holds [2, 8] of F32; expected: [3, 8] of F32");
+        let mut arrays = Part::ALL.map(|part| vec![0.0; part.dims(shape).iter().product()]).to_vec();
+        arrays[Part::HeadBias as usize][1] = f32::NAN;
+        let error = Weights::from_arrays(shape, arrays).expect_err("not a number");
+        assert_eq!(error.to_string(), "head.bias holds NaN; expected: 2 finite numbers");
+    }
+}

@@ -1,0 +1,272 @@
+//! The command line: commands, flags and their help.
+//!
+//! Values are checked here, so that a command only ever sees what it can use. Deliberately absent:
+//! what the commands do ([`crate::commands`]).
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Parser, Subcommand};
+use volute_plant::{Profile, PumpId};
+
+use crate::{
+    commands::{NodeUrl, Speed},
+    config::Flag,
+    profiles,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  fine
+  1  failed; the reason is on standard error
+  2  wrong usage or configuration; all that is wrong is on standard error";
+
+/// Watches pumps: learns what normal is, and says when and where a pump stops being normal.
+#[derive(Debug, Parser)]
+#[command(name = "volute", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What Volute can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a node: take readings from pumps, score them, answer browsers.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(SettingsArgs),
+    /// Learn what normal is from recordings, and write a model.
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(TrainArgs),
+    /// Measure detection on labelled recordings: for each file, learn its first rows and decide on the others.
+    #[command(after_help = EVALUATE_EXAMPLES)]
+    Evaluate(EvaluateArgs),
+    /// Post a recording to a running node, with its recorded times, as if the pump were sending it.
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
+    /// Print the configuration that `serve` would use, and where each value was set.
+    #[command(after_help = CHECK_CONFIG_EXAMPLES)]
+    CheckConfig(SettingsArgs),
+}
+
+impl Command {
+    /// The configuration file that was named.
+    pub fn config_file(&self) -> Option<&Path> {
+        self.settings().and_then(|args| args.config.as_deref())
+    }
+
+    /// The flags that stand for keys of the configuration.
+    pub fn flags(&self) -> Vec<Flag> {
+        self.settings().map_or_else(Vec::new, SettingsArgs::flags)
+    }
+
+    fn settings(&self) -> Option<&SettingsArgs> {
+        match self {
+            Self::Serve(args) | Self::CheckConfig(args) => Some(args),
+            Self::Train(_) | Self::Evaluate(_) | Self::Replay(_) => None,
+        }
+    }
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  volute serve
+      On this machine only, at http://127.0.0.1:5000, without a model: readings are stored, not scored.
+  volute serve --config /etc/volute.toml --model /var/lib/volute-models/line-3
+      A plant's node, with a model that `volute train` wrote.
+
+Every setting, flags included, is in config/default.toml; see also `volute check-config`.";
+
+const CHECK_CONFIG_EXAMPLES: &str = "\
+Examples:
+  volute check-config --config /etc/volute.toml
+  VOLUTE__STORE__LINGER_MS=5 volute check-config
+
+All wrong keys are listed at once, each with its source and what is allowed; the exit code is then 2.";
+
+/// Flags that go over the configuration. They are checked with it.
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
+    /// A configuration file (TOML) over the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address and port to listen on, as 0.0.0.0:5000 [server.listen].
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Folder of the database [store.dir].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml [model.profile].
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Folder of a trained model [model.dir].
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<String>,
+}
+
+impl SettingsArgs {
+    fn flags(&self) -> Vec<Flag> {
+        let all = [
+            ("--listen", "server.listen", &self.listen),
+            ("--data-dir", "store.dir", &self.data_dir),
+            ("--profile", "model.profile", &self.profile),
+            ("--model", "model.dir", &self.model),
+        ];
+        let given = |(name, key, value): (_, _, &Option<String>)| value.clone().map(|value| Flag { name, key, value });
+        all.into_iter().filter_map(given).collect()
+    }
+}
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  volute train --csv line-3-2026-05.csv line-3-2026-06.csv --out models/line-3
+      Learns from the rows whose machine_status is NORMAL, or from all rows where there is no such column.
+  volute train --profile skab --csv run.csv --rows 400 --out models/run
+      Learns from the first 400 rows.";
+
+/// What to learn from.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
+    #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
+    pub profile: Profile,
+    /// Recordings of normal running (CSV), one or more.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub csv: Vec<PathBuf>,
+    /// Use only the first N rows of each recording.
+    #[arg(long, value_name = "N")]
+    pub rows: Option<NonZeroUsize>,
+    /// Folder to write the model into.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How hard and how repeatably to learn.
+    #[command(flatten)]
+    pub training: TrainingArgs,
+}
+
+const EVALUATE_EXAMPLES: &str = "\
+Example:
+  volute evaluate --profile skab --data ~/SKAB/data --out results/skab
+      Writes one CSV for each recording below the folder, at the same place below --out, and the totals.";
+
+/// What to measure on.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
+    #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
+    pub profile: Profile,
+    /// Folder of labelled recordings (CSV), with its subfolders.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Folder to write predictions and figures into.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How hard and how repeatably to learn.
+    #[command(flatten)]
+    pub training: TrainingArgs,
+    /// Recordings to work on at once; without it, one for each core.
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+}
+
+/// How hard and how repeatably to learn.
+#[derive(Debug, Args)]
+pub struct TrainingArgs {
+    /// Times that training goes through all windows; without it, as often as the recipe does.
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<NonZeroUsize>,
+    /// Start of the random numbers: the same seed and data give the same model.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  volute replay --csv line-3.csv
+      In real time, one reading a post, to the node on this machine.
+  volute replay --profile skab --csv run.csv --pump skab-1 --speed 60
+      Sixty times as fast.
+  volute replay --csv line-3.csv --speed 0 --batch 500
+      As fast as the node takes it.
+
+A node that is busy (429, 503) is waited for as long as it asks. Posting a recording twice is harmless:
+the node answers `duplicate`. The exit code is 1 if the node rejected a reading.";
+
+/// What to post, and where.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
+    #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
+    pub profile: Profile,
+    /// The recording (CSV).
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
+    /// The node's address.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
+    pub url: NodeUrl,
+    /// The pump in whose name the readings are posted.
+    #[arg(long, value_name = "ID", default_value = "pump-1")]
+    pub pump: PumpId,
+    /// How many times as fast as it was recorded; 0: as fast as it goes.
+    #[arg(long, value_name = "X", default_value = "1")]
+    pub speed: Speed,
+    /// Readings in one post.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub batch: NonZeroUsize,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, ErrorKind> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_surface_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_for_keys() {
+        let command = parse("volute serve --config a.toml --listen 0.0.0.0:1 --data-dir d").expect("fine");
+        assert_eq!(command.config_file(), Some(Path::new("a.toml")));
+        let keys: Vec<_> = command.flags().into_iter().map(|flag| (flag.name, flag.key, flag.value)).collect();
+        assert_eq!(
+            keys,
+            [("--listen", "server.listen", "0.0.0.0:1".into()), ("--data-dir", "store.dir", "d".into())]
+        );
+    }
+
+    #[test]
+    fn wrong_values_are_refused_at_the_edge() {
+        for (line, kind) in [
+            ("volute replay --csv a.csv --speed -1", ErrorKind::UnknownArgument),
+            ("volute replay --csv a.csv --speed=-1", ErrorKind::ValueValidation),
+            ("volute replay --csv a.csv --speed nan", ErrorKind::ValueValidation),
+            ("volute replay --csv a.csv --batch 0", ErrorKind::ValueValidation),
+            ("volute replay --csv a.csv --url localhost:5000", ErrorKind::ValueValidation),
+            ("volute replay --csv a.csv --pump a/b", ErrorKind::ValueValidation),
+            ("volute replay --csv a.csv --profile gear", ErrorKind::ValueValidation),
+            ("volute train --out m", ErrorKind::MissingRequiredArgument),
+            ("volute evaluate --data d --out o --jobs 0", ErrorKind::ValueValidation),
+            ("volute fly", ErrorKind::InvalidSubcommand),
+        ] {
+            assert_eq!(parse(line).expect_err(line), kind, "{line}");
+        }
+    }
+
+    #[test]
+    fn several_recordings_are_learned_from() {
+        let Ok(Command::Train(args)) = parse("volute train --csv a.csv b.csv --rows 400 --out m --seed 7") else {
+            panic!("train")
+        };
+        assert_eq!((args.csv.len(), args.training.seed, args.training.epochs), (2, 7, None));
+    }
+}

@@ -1,0 +1,46 @@
+//! `volute check-config`: the configuration as it holds, and where each value was set.
+//!
+//! Finding mistakes is not done here: every command loads the configuration first and stops at them.
+
+use std::io::Write;
+
+use crate::config::{Setting, Settings};
+
+/// The column in which origins begin, where the value leaves room.
+const ORIGIN_COLUMN: usize = 40;
+
+/// Writes the configuration as TOML, each value with its origin as a comment.
+pub(super) fn run(settings: &Settings, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut current = "";
+    for Setting { key, value, origin } in &settings.values {
+        let (section, name) = key.split_once('.').unwrap_or(("", key));
+        if section != current {
+            let blank = if current.is_empty() { "" } else { "\n" };
+            writeln!(out, "{blank}[{section}]")?;
+            current = section;
+        }
+        let assignment = format!("{name} = {value}");
+        writeln!(out, "{assignment:<ORIGIN_COLUMN$} # {origin}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config;
+
+    #[test]
+    fn what_is_printed_is_a_configuration_that_says_the_same() {
+        let env = [("VOLUTE__STORE__LINGER_MS".into(), "7".into())];
+        let settings = config::load(None, env, &[]).expect("valid");
+        let mut printed = Vec::new();
+        super::run(&settings, &mut printed).expect("printed");
+        let text = String::from_utf8(printed).expect("text");
+        assert!(text.contains("linger_ms = 7                            # env:VOLUTE__STORE__LINGER_MS\n"), "{text}");
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("printed.toml");
+        std::fs::write(&path, text).expect("written");
+        assert_eq!(config::load(Some(&path), [], &[]).expect("valid").config, settings.config);
+    }
+}

@@ -1,0 +1,127 @@
+//! `volute serve`: puts store, model, engine and web together, and takes them apart in order.
+
+use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, thread};
+
+use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use volute_actors::{Engine, EngineParts, EngineSettings, IngestSettings, LiveSettings};
+use volute_anomaly::Model;
+use volute_data::{Store, StoreSettings};
+use volute_plant::SystemClock;
+use volute_web::WebSettings;
+
+use crate::config::Config;
+
+/// SurrealDB's futures are deep in an unoptimised build; tokio's 2 MiB are not enough for them.
+const STACK_BYTES: usize = 8 << 20;
+
+/// Serves until it is told to stop (SIGTERM or Ctrl-C), then brings what is under way to its end.
+pub fn run(config: &Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
+    let system = actix_rt::System::with_tokio_rt(|| runtime);
+    system.block_on(serve(config))
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    let mut stop = Stop::listen()?;
+    let address = config.server.listen;
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let bound = listener.local_addr()?;
+    let dir = &config.store.dir;
+    let store = Store::open(dir, &store_settings(config)).await?;
+    let engine = Engine::start(engine_parts(config, store.clone())?).await?;
+    let server = volute_web::serve(listener, engine.handle(), web_settings(config))?;
+    let web = server.handle();
+    let serving = actix_rt::spawn(server);
+    announce(config, bound);
+
+    stop.wait().await;
+    tracing::info!("stopping");
+    let orderly = async {
+        web.stop(true).await;
+        let _ = serving.await;
+        tracing::info!(stage = "web", "drained");
+        let in_time = engine.drain(config.server.shutdown_timeout).await;
+        store.close().await?;
+        tracing::info!(stage = "store", "closed");
+        if !in_time {
+            bail!("not everything under way ended within {:?}", config.server.shutdown_timeout);
+        }
+        Ok(())
+    };
+    tokio::select! {
+        ended = orderly => ended,
+        () = stop.wait() => bail!("stopped at once by a second signal"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "where the node is found, for people and scripts")]
+fn announce(config: &Config, bound: std::net::SocketAddr) {
+    let profile = &config.model.profile;
+    tracing::info!(%bound, profile = profile.name(), dir = %config.store.dir.display(), "listening");
+    println!("Volute listens on http://{bound}");
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    StoreSettings { block_cache_mib: config.store.block_cache_mib, memtable_mib: config.store.memtable_mib }
+}
+
+fn engine_parts(config: &Config, store: Store) -> Result<EngineParts> {
+    let profile = config.model.profile.clone();
+    let model = config.model.dir.as_ref().map(|dir| Model::load(dir, &profile)).transpose()?;
+    match &model {
+        Some(model) => tracing::info!(model = %model.id(), threshold = model.threshold(), "model loaded"),
+        None => tracing::warn!("no model: readings are stored and shown, nothing is judged"),
+    }
+    let ingest = IngestSettings {
+        default_pump: config.ingest.default_pump.clone(),
+        auto_register: config.registers_unknown_pumps(),
+        max_pumps: config.ingest.max_pumps,
+        burst_readings_per_pump: config.ingest.burst_readings_per_pump,
+        max_in_flight_readings: config.ingest.max_in_flight_readings,
+    };
+    let engine = EngineSettings {
+        inference_workers: config.engine.inference_workers.map_or_else(cores, NonZeroUsize::get),
+        max_batch_windows: config.engine.max_batch_windows,
+        queued_windows_per_pump: config.engine.queued_windows_per_pump,
+        queued_windows: config.engine.queued_windows,
+        max_batch_readings: config.store.max_batch_readings,
+        linger: config.store.linger,
+        stale_after_intervals: i64::try_from(config.engine.stale_after_intervals)?,
+    };
+    let live = LiveSettings { frame: config.live.frame, subscriber_frames: config.live.subscriber_frames };
+    Ok(EngineParts { profile, model, store, clock: Arc::new(SystemClock), ingest, engine, live })
+}
+
+fn web_settings(config: &Config) -> WebSettings {
+    WebSettings {
+        max_body_bytes: config.server.max_body_bytes,
+        heartbeat: config.live.heartbeat,
+        max_subscribers: config.live.max_subscribers,
+        workers: config.server.workers.map_or_else(cores, NonZeroUsize::get),
+        shutdown_timeout: config.server.shutdown_timeout,
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// The two ways in which an operator asks for the end.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `volute train`: learns what normal is from recordings, and writes a model.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use volute_anomaly::{Epoch, Model, Provenance, Recipe};
+use volute_data::Row;
+use volute_plant::{Clock, Profile, PumpId, SystemClock, Window};
+
+use super::{progress, windows::training_windows};
+
+/// What to train on, and where to put what was learned.
+pub struct Training {
+    /// The kind of pump.
+    pub profile: Profile,
+    /// Recordings, each read on its own: no window spans two files.
+    pub csv: Vec<PathBuf>,
+    /// Only the first so many rows of each file.
+    pub rows: Option<usize>,
+    /// The folder of the model.
+    pub out: PathBuf,
+    /// How to train.
+    pub recipe: Recipe,
+}
+
+/// Trains and saves a model, showing every epoch.
+pub fn run(training: &Training) -> Result<()> {
+    let Training { profile, csv, rows, out, recipe } = training;
+    let (mut windows, mut used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
+    for path in csv {
+        let recording = volute_data::read_recording(path, profile)?;
+        let first: &[Row] = &recording.rows[..rows.unwrap_or(usize::MAX).min(recording.rows.len())];
+        let pump: PumpId = "training".parse()?;
+        let found = training_windows(profile, &pump, first);
+        tracing::info!(file = %path.display(), rows = first.len(), windows = found.len(), "recording read");
+        used += first.len();
+        windows.extend(found);
+        hashes.push(recording.sha256);
+    }
+    ensure!(!windows.is_empty(), "no window to train on: {used} rows without 30 complete, normal ones in a row");
+    let provenance = Provenance {
+        data_hash: hashes.join(" "),
+        rows: used,
+        sources: csv.iter().map(|path| path.display().to_string()).collect(),
+        trained_at: SystemClock.now(),
+    };
+    let bar = progress::bar(recipe.epochs as u64, "training");
+    let mut show = |epoch: &Epoch| {
+        bar.set_position(epoch.number as u64);
+        let best = if epoch.best { "  best so far" } else { "" };
+        let losses = format!("loss {:.5}  validation {:.5}", epoch.train_loss, epoch.validation_loss);
+        progress::line(&bar, &format!("epoch {:3} of {}  {losses}{best}", epoch.number, epoch.of));
+    };
+    let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut show)?;
+    bar.finish_and_clear();
+    model.save(out).with_context(|| format!("the model cannot be written to {}", out.display()))?;
+    report(&model, out);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's result")]
+fn report(model: &Model, out: &std::path::Path) {
+    let metrics = &model.manifest().metrics;
+    println!("{}", model.id());
+    println!("windows {}  best epoch {}  validation loss {:.5}", metrics.windows, metrics.best_epoch, metrics.validation_loss);
+    println!("threshold {:.5}", model.threshold());
+    println!("written to {}", out.display());
+}

@@ -1,0 +1,182 @@
+//! The configuration: what can be set, within which bounds, and what was set where.
+//!
+//! Layers, the later wins: `config/default.toml` (built in, every key), a TOML file, the environment
+//! (`VOLUTE__SECTION__KEY`), flags. [`load`] finds every mistake at once. Values come out in the types
+//! that the rest of the product uses, checked. Deliberately absent: a global getter, and reading
+//! anything again while running.
+
+mod layers;
+mod mistakes;
+mod values;
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::Deserialize;
+use volute_plant::{Profile, PumpId};
+
+pub use layers::{Flag, Origin, Setting, Settings, load};
+pub use mistakes::{ConfigError, Mistake, Problem};
+pub use values::{AutoRegister, LogFilter, LogFormat};
+use values::{millis, seconds, text, whole, workers};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[ingest]`
+    pub ingest: Ingest,
+    /// `[store]`
+    pub store: Store,
+    /// `[model]`
+    pub model: Model,
+    /// `[engine]`
+    pub engine: Engine,
+    /// `[live]`
+    pub live: Live,
+    /// `[log]`
+    pub log: Log,
+}
+
+impl Config {
+    /// Whether a pump that was never heard of is registered by its first reading.
+    pub fn registers_unknown_pumps(&self) -> bool {
+        match self.ingest.auto_register {
+            AutoRegister::On => true,
+            AutoRegister::Off => false,
+            AutoRegister::Auto => self.server.listen.ip().is_loopback(),
+        }
+    }
+}
+
+/// Where requests are answered.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port.
+    #[serde(deserialize_with = "text")]
+    pub listen: SocketAddr,
+    /// The largest body of a post.
+    #[serde(deserialize_with = "whole::<1024, 268_435_456, _>")]
+    pub max_body_bytes: usize,
+    /// Threads that answer; none: one per core.
+    #[serde(deserialize_with = "workers")]
+    pub workers: Option<NonZeroUsize>,
+    /// How long a stop waits for what is under way.
+    #[serde(rename = "shutdown_timeout_s", deserialize_with = "seconds::<1, 600, _>")]
+    pub shutdown_timeout: Duration,
+}
+
+/// What is let in.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ingest {
+    /// The pump of readings that name none.
+    #[serde(deserialize_with = "text")]
+    pub default_pump: PumpId,
+    /// Whether unknown pumps are registered; ask [`Config::registers_unknown_pumps`].
+    #[serde(deserialize_with = "text")]
+    pub auto_register: AutoRegister,
+    /// The most pumps.
+    #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
+    pub max_pumps: usize,
+    /// Readings of one pump that may be on their way to the disk.
+    #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
+    pub burst_readings_per_pump: usize,
+    /// Readings of all pumps that may be on their way to the disk.
+    #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
+    pub max_in_flight_readings: usize,
+}
+
+/// Where readings are kept.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The folder of the database.
+    #[serde(deserialize_with = "text")]
+    pub dir: PathBuf,
+    /// The most readings in one transaction.
+    #[serde(deserialize_with = "whole::<1, 100_000, _>")]
+    pub max_batch_readings: usize,
+    /// How long a transaction waits for more readings.
+    #[serde(rename = "linger_ms", deserialize_with = "millis::<0, 20, _>")]
+    pub linger: Duration,
+    /// Readings that may wait for their transaction.
+    #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
+    pub queue_readings: usize,
+    /// Memory for blocks read, in MiB.
+    #[serde(deserialize_with = "whole::<1, 1_048_576, _>")]
+    pub block_cache_mib: usize,
+    /// Memory for writes that are not in a table file yet, in MiB.
+    #[serde(deserialize_with = "whole::<1, 65_536, _>")]
+    pub memtable_mib: usize,
+}
+
+/// What is watched, and with what.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The kind of pump.
+    #[serde(deserialize_with = "text")]
+    pub profile: Profile,
+    /// The folder of a trained model, if there is one.
+    #[serde(deserialize_with = "text")]
+    pub dir: Option<PathBuf>,
+}
+
+/// The engine's bounds.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Threads that score; none: one per core.
+    #[serde(deserialize_with = "workers")]
+    pub inference_workers: Option<NonZeroUsize>,
+    /// The most windows scored at once.
+    #[serde(deserialize_with = "whole::<1, 4096, _>")]
+    pub max_batch_windows: usize,
+    /// Windows of one pump that may wait.
+    #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
+    pub queued_windows_per_pump: usize,
+    /// Windows of all pumps that may wait.
+    #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
+    pub queued_windows: usize,
+    /// Intervals without a reading after which a pump is stale.
+    #[serde(deserialize_with = "whole::<1, 100_000, _>")]
+    pub stale_after_intervals: usize,
+}
+
+/// What browsers are sent.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Live {
+    /// Time between two frames.
+    #[serde(rename = "frame_ms", deserialize_with = "millis::<10, 10_000, _>")]
+    pub frame: Duration,
+    /// Frames that wait for a slow subscriber.
+    #[serde(deserialize_with = "whole::<1, 65_536, _>")]
+    pub subscriber_frames: usize,
+    /// The most subscribers.
+    #[serde(deserialize_with = "whole::<1, 100_000, _>")]
+    pub max_subscribers: usize,
+    /// Time between signs of life.
+    #[serde(rename = "heartbeat_s", deserialize_with = "seconds::<1, 300, _>")]
+    pub heartbeat: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// What is logged.
+    #[serde(deserialize_with = "text")]
+    pub filter: LogFilter,
+    /// For whom.
+    #[serde(deserialize_with = "text")]
+    pub format: LogFormat,
+}

@@ -1,0 +1,173 @@
+//! Puts the layers over each other: the defaults, a file, the environment, flags.
+//!
+//! The keys of `config/default.toml` are the keys there are. Every entry of every layer is checked by
+//! itself, also one that a later layer covers, so that all mistakes are found at once.
+
+use std::{ffi::OsString, fmt, fs, path::Path, path::PathBuf};
+
+use figment::{
+    Figment, Metadata, Provider,
+    util::nest,
+    value::{Dict, Map, Value},
+};
+
+use super::{Config, ConfigError, mistakes};
+
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+const ENV_PREFIX: &str = "VOLUTE__";
+
+/// Where a value was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// In `config/default.toml`, which is built in.
+    Default,
+    /// In this file.
+    File(PathBuf),
+    /// In this environment variable.
+    Env(String),
+    /// With this flag of the command line, as `--listen`.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::Flag(name) => write!(f, "flag:{name}"),
+        }
+    }
+}
+
+/// A flag that stands for a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// The flag, as `--listen`.
+    pub name: &'static str,
+    /// The key, as `server.listen`.
+    pub key: &'static str,
+    /// What was given.
+    pub value: String,
+}
+
+/// The configuration, and where each of its values was set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The configuration.
+    pub config: Config,
+    /// Every key, ordered by section and name.
+    pub values: Vec<Setting>,
+}
+
+/// One key's value and where it was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// As `server.listen`.
+    pub key: String,
+    /// As TOML.
+    pub value: String,
+    /// Where it was set.
+    pub origin: Origin,
+}
+
+/// Loads the configuration; `env` is the process's environment, of which only `VOLUTE__*` counts.
+pub fn load(
+    file: Option<&Path>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: &[Flag],
+) -> Result<Settings, ConfigError> {
+    let defaults = from_toml(DEFAULTS, &Origin::Default)?;
+    let mut entries = match file {
+        Some(path) => from_file(path)?,
+        None => Vec::new(),
+    };
+    entries.extend(env.into_iter().filter_map(|variable| from_env(variable, &defaults)));
+    entries.extend(flags.iter().map(from_flag));
+
+    let base = defaults.iter().fold(Figment::new(), Figment::merge);
+    let mistakes: Vec<_> = entries.iter().filter_map(|entry| mistakes::check(entry, &base, &defaults)).collect();
+    if !mistakes.is_empty() {
+        return Err(ConfigError::Mistakes(mistakes));
+    }
+    let config = entries.iter().fold(base, Figment::merge).extract().map_err(Box::new)?;
+    let winner = |default| entries.iter().rev().find(|entry| entry.is_for(default)).unwrap_or(default);
+    let values = defaults.iter().map(|default| winner(default).setting()).collect();
+    Ok(Settings { config, values })
+}
+
+/// One key with one value of one layer.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) value: Value,
+    pub(super) origin: Origin,
+}
+
+impl Entry {
+    pub(super) fn is_for(&self, other: &Entry) -> bool {
+        self.key == other.key
+    }
+
+    pub(super) fn setting(&self) -> Setting {
+        Setting { key: self.key.clone(), value: as_toml(&self.value), origin: self.origin.clone() }
+    }
+}
+
+impl Provider for &Entry {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.to_string())
+    }
+
+    fn data(&self) -> figment::error::Result<Map<figment::Profile, Dict>> {
+        let dict = nest(&self.key, self.value.clone()).into_dict().unwrap_or_default();
+        Ok(figment::Profile::Default.collect(dict))
+    }
+}
+
+fn from_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+    from_toml(&text, &Origin::File(path.into()))
+}
+
+fn from_toml(text: &str, origin: &Origin) -> Result<Vec<Entry>, ConfigError> {
+    let sections: Dict = toml::from_str(text)
+        .map_err(|source| ConfigError::NotToml { origin: origin.clone(), source: Box::new(source) })?;
+    let mut entries = Vec::new();
+    for (section, value) in sections {
+        match value {
+            Value::Dict(_, keys) => entries.extend(keys.into_iter().map(|(key, value)| Entry {
+                key: format!("{section}.{key}"),
+                value,
+                origin: origin.clone(),
+            })),
+            value => entries.push(Entry { key: section, value, origin: origin.clone() }),
+        }
+    }
+    Ok(entries)
+}
+
+fn from_env((name, text): (OsString, OsString), defaults: &[Entry]) -> Option<Entry> {
+    let name = name.to_string_lossy();
+    let key = name.strip_prefix(ENV_PREFIX)?.to_lowercase().replace("__", ".");
+    let text = text.to_string_lossy();
+    let parsed: Value = text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
+    // Where a text is meant, 7 is the text "7".
+    let is_text = defaults.iter().any(|default| default.key == key && default.value.as_str().is_some());
+    let value = if is_text && parsed.as_str().is_none() { Value::from(text.as_ref()) } else { parsed };
+    Some(Entry { key, value, origin: Origin::Env(name.into_owned()) })
+}
+
+fn from_flag(flag: &Flag) -> Entry {
+    Entry { key: flag.key.into(), value: Value::from(flag.value.as_str()), origin: Origin::Flag(flag.name) }
+}
+
+fn as_toml(value: &Value) -> String {
+    match toml::Value::try_from(value) {
+        Ok(toml) => toml.to_string(),
+        Err(_) => value.to_actual().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

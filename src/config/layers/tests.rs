@@ -1,0 +1,215 @@
+//! The layers over each other, and every kind of mistake.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::super::{AutoRegister, Mistake, Problem};
+use super::*;
+
+fn env(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    variables.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+fn flag(name: &'static str, key: &'static str, value: &str) -> Flag {
+    Flag { name, key, value: value.into() }
+}
+
+fn file(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("volute.toml");
+    fs::write(&path, text).expect("written");
+    (folder, path)
+}
+
+fn mistakes(file: Option<&Path>, variables: &[(&str, &str)], flags: &[Flag]) -> Vec<Mistake> {
+    match load(file, env(variables), flags) {
+        Err(ConfigError::Mistakes(mistakes)) => mistakes,
+        other => panic!("mistakes, not {other:?}"),
+    }
+}
+
+#[test]
+fn the_defaults_are_valid_and_complete() {
+    let settings = load(None, [], &[]).expect("the defaults");
+    assert_eq!(settings.config.server.listen, "127.0.0.1:5000".parse().expect("an address"));
+    assert_eq!(settings.config.model.dir, None);
+    assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));
+}
+
+#[test]
+fn the_overlay_for_production_is_valid() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/production.toml");
+    let config = load(Some(&path), [], &[]).expect("the overlay").config;
+    assert_eq!(config.ingest.auto_register, AutoRegister::Off);
+}
+
+#[test]
+fn the_example_environment_lists_exactly_the_keys_there_are_with_their_defaults() {
+    let text = include_str!("../../../.env.example");
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let variables: Vec<(&str, &str)> = lines.map(|line| line.split_once('=').expect(line)).collect();
+    let example = load(None, env(&variables), &[]).expect("the example");
+    let defaults = load(None, [], &[]).expect("the defaults");
+    assert_eq!(example.config, defaults.config);
+    assert_eq!(variables.len(), defaults.values.len());
+    assert!(example.values.iter().all(|setting| setting.origin != Origin::Default));
+}
+
+#[test]
+fn every_default_is_commented() {
+    let mut previous = "";
+    for line in DEFAULTS.lines() {
+        assert!(!line.contains(" = ") || line.starts_with('#') || previous.starts_with('#'), "{line}");
+        previous = line;
+    }
+}
+
+#[test]
+fn text_keys_take_text_that_looks_like_something_else() {
+    for (variable, text, key, toml) in [
+        ("VOLUTE__INGEST__DEFAULT_PUMP", "7", "ingest.default_pump", r#""7""#),
+        ("VOLUTE__INGEST__DEFAULT_PUMP", "true", "ingest.default_pump", r#""true""#),
+        ("VOLUTE__INGEST__DEFAULT_PUMP", "1.50", "ingest.default_pump", r#""1.50""#),
+        ("VOLUTE__INGEST__DEFAULT_PUMP", "\"p\"", "ingest.default_pump", r#""p""#),
+        ("VOLUTE__SERVER__LISTEN", "[::1]:5001", "server.listen", r#""[::1]:5001""#),
+        ("VOLUTE__LOG__FILTER", "info,volute=debug", "log.filter", r#""info,volute=debug""#),
+        ("VOLUTE__SERVER__WORKERS", "3", "server.workers", "3"),
+    ] {
+        let settings = load(None, env(&[(variable, text)]), &[]).expect(text);
+        let setting = settings.values.iter().find(|setting| setting.key == key).expect(key);
+        assert_eq!((setting.value.as_str(), &setting.origin), (toml, &Origin::Env(variable.into())));
+    }
+}
+
+#[test]
+fn each_kind_of_mistake_says_what_is_allowed() {
+    for (text, allowed) in [
+        ("[store]\nlinger_ms = 21", "a whole number from 0 to 20 (milliseconds)"),
+        ("[store]\nlinger_ms = -1", "a whole number from 0 to 20 (milliseconds)"),
+        ("[store]\nlinger_ms = 1.5", "a whole number from 0 to 20 (milliseconds)"),
+        ("[store]\nlinger_ms = \"2\"", "a whole number from 0 to 20 (milliseconds)"),
+        ("[store]\ndir = \"\"", "a folder"),
+        ("[live]\nheartbeat_s = 0", "a whole number from 1 to 300 (seconds)"),
+        ("[server]\nworkers = 1000", "a whole number from 0 to 256"),
+        ("[server]\nlisten = \"localhost\"", "an IP address and a port"),
+        ("[server]\nlisten = 5000", "an IP address and a port"),
+        ("[server.listen]\nport = 5000", "an IP address and a port"),
+        ("[ingest]\ndefault_pump = \"a b\"", "1 to 64 characters"),
+        ("[ingest]\nauto_register = true", "\"auto\", \"on\" or \"off\""),
+        ("[ingest]\nauto_register = \"maybe\"", "\"auto\", \"on\" or \"off\""),
+        ("[log]\nformat = \"xml\"", "\"text\" or \"json\""),
+        ("[log]\nfilter = \"volute=loud\"", "error, warn, info"),
+        ("[model]\nprofile = \"gear\"", "there are: centrifugal, skab"),
+        ("[model]\nprofile = \"./nowhere.toml\"", "nowhere.toml cannot be read"),
+        ("[model]\ndir = 3", "a folder, or \"\" for none"),
+    ] {
+        let (_folder, path) = file(text);
+        let found = mistakes(Some(&path), &[], &[]);
+        let [Mistake { setting, problem: Problem::Value { allowed: said } }] = &found[..] else {
+            panic!("{text}: {found:?}")
+        };
+        assert_eq!(setting.origin, Origin::File(path));
+        assert!(said.contains(allowed), "{text}: {said}");
+    }
+}
+
+#[test]
+fn an_unknown_key_shows_the_keys_of_its_section_and_the_one_that_was_meant() {
+    for (text, meant, allowed) in [
+        ("[server]\nlisen = 1", Some("server.listen"), "in [server] listen, max_body_bytes"),
+        ("[serve]\nlisten = 1", Some("server.listen"), "the sections [engine], [ingest]"),
+        ("[store]\nbatch = 1", None, "in [store] block_cache_mib, dir"),
+        ("server = 5", None, "in [server] listen"),
+        ("zebra = 5", None, "the sections [engine]"),
+    ] {
+        let (_folder, path) = file(text);
+        let found = mistakes(Some(&path), &[], &[]);
+        let [Mistake { problem: Problem::Unknown { did_you_mean, allowed: said }, .. }] = &found[..] else {
+            panic!("{text}: {found:?}")
+        };
+        assert_eq!(did_you_mean.as_deref(), meant, "{text}");
+        assert!(said.starts_with(allowed), "{text}: {said}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_all_layers_are_found_at_once_even_those_that_a_later_layer_covers() {
+    let (_folder, path) = file("[store]\nlinger_ms = 99\nlinger = 1\n[zebra]\nstripes = 2");
+    let variables =
+        [("VOLUTE__STORE__LINGER_MS", "5"), ("VOLUTE__LISTEN", "x"), ("VOLUTE__A____B", "x"), ("VOLUTE_LONG", "1")];
+    let found = mistakes(Some(&path), &variables, &[flag("--listen", "server.listen", "nowhere")]);
+    let keys: Vec<String> =
+        found.iter().map(|mistake| format!("{} {}", mistake.setting.key, mistake.setting.origin)).collect();
+    let in_file = format!("file:{}", path.display());
+    assert_eq!(
+        keys,
+        [
+            format!("store.linger {in_file}"),
+            format!("store.linger_ms {in_file}"),
+            format!("zebra.stripes {in_file}"),
+            "listen env:VOLUTE__LISTEN".into(),
+            "a..b env:VOLUTE__A____B".into(),
+            "server.listen flag:--listen".into(),
+        ]
+    );
+    let text = ConfigError::Mistakes(found).to_string();
+    assert!(text.starts_with("6 keys are wrong"), "{text}");
+    assert!(text.contains(r#"server.listen = "nowhere" (flag:--listen): allowed: an IP address"#), "{text}");
+}
+
+#[test]
+fn a_file_that_is_absent_or_no_toml_is_said_to_be() {
+    assert!(matches!(load(Some(Path::new("/nowhere.toml")), [], &[]), Err(ConfigError::Unreadable { .. })));
+    let (_folder, path) = file("[server\n");
+    assert!(matches!(load(Some(&path), [], &[]), Err(ConfigError::NotToml { .. })));
+}
+
+#[test]
+fn auto_registration_is_for_loopback() {
+    for (listen, auto_register, registers) in [
+        ("127.0.0.1:0", "auto", true),
+        ("[::1]:0", "auto", true),
+        ("0.0.0.0:0", "auto", false),
+        ("0.0.0.0:0", "on", true),
+        ("127.0.0.1:0", "off", false),
+    ] {
+        let variables = [("VOLUTE__SERVER__LISTEN", listen), ("VOLUTE__INGEST__AUTO_REGISTER", auto_register)];
+        let config = load(None, env(&variables), &[]).expect(listen).config;
+        assert_eq!(config.registers_unknown_pumps(), registers, "{listen} {auto_register}");
+    }
+}
+
+proptest! {
+    /// Whichever layers set a key, the last of them wins, and the value's origin says so.
+    #[test]
+    fn the_last_layer_that_sets_a_key_wins(in_file: Option<u8>, in_env: Option<u8>, in_flag: Option<u8>) {
+        let listen = |port: u8| format!("127.0.0.1:{port}");
+        let (_folder, path) = file(&in_file.map_or(String::new(), |port| format!("[server]\nlisten = \"{}\"", listen(port))));
+        let variables: Vec<(OsString, OsString)> =
+            in_env.iter().map(|&port| ("VOLUTE__SERVER__LISTEN".into(), listen(port).into())).collect();
+        let flags: Vec<Flag> = in_flag.iter().map(|&port| flag("--listen", "server.listen", &listen(port))).collect();
+
+        let settings = load(Some(&path), variables, &flags).expect("valid");
+        let (port, origin) = match (in_file, in_env, in_flag) {
+            (_, _, Some(port)) => (port.into(), Origin::Flag("--listen")),
+            (_, Some(port), None) => (port.into(), Origin::Env("VOLUTE__SERVER__LISTEN".into())),
+            (Some(port), None, None) => (port.into(), Origin::File(path)),
+            (None, None, None) => (5000, Origin::Default),
+        };
+        prop_assert_eq!(settings.config.server.listen.port(), port);
+        let setting = settings.values.iter().find(|setting| setting.key == "server.listen").expect("the key");
+        prop_assert_eq!(&setting.origin, &origin);
+    }
+
+    /// Any set of made-up keys is reported in full.
+    #[test]
+    fn no_unknown_key_is_lost(names in prop::collection::btree_set("[a-z]{1,8}_x", 1..8)) {
+        let text: String = names.iter().map(|name| format!("{name} = 1\n")).collect();
+        let (_folder, path) = file(&format!("[store]\n{text}"));
+        let found = mistakes(Some(&path), &[], &[]);
+        let keys: BTreeSet<String> = found.into_iter().map(|mistake| mistake.setting.key).collect();
+        prop_assert_eq!(keys, names.into_iter().map(|name| format!("store.{name}")).collect::<BTreeSet<_>>());
+    }
+}

@@ -1,0 +1,123 @@
+//! What is wrong with a configuration, so that whoever wrote it can put it right in one go.
+
+use std::{fmt, io, path::PathBuf};
+
+use figment::{Figment, error::Kind};
+
+use super::{
+    Config, Origin,
+    layers::{Entry, Setting},
+};
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the configuration ({origin}) is not TOML: {source}")]
+    NotToml {
+        /// The file.
+        origin: Origin,
+        /// Where it stops making sense.
+        source: Box<toml::de::Error>,
+    },
+    /// Keys that do not exist, or with values that are not allowed: all of them.
+    #[error("{}", list(.0))]
+    Mistakes(Vec<Mistake>),
+    /// The layers are fine one by one and not together.
+    #[error("the configuration makes no sense: {0}")]
+    Whole(#[from] Box<figment::Error>),
+}
+
+/// One key that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The key, the value and where it was set.
+    pub setting: Setting,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// There is no such key.
+    Unknown {
+        /// A key that looks like it.
+        did_you_mean: Option<String>,
+        /// The keys there are: those of the section, or the sections.
+        allowed: String,
+    },
+    /// Its value is not allowed.
+    Value {
+        /// What is allowed.
+        allowed: String,
+    },
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Setting { key, value, origin } = &self.setting;
+        write!(f, "{key} = {value} ({origin}): ")?;
+        match &self.problem {
+            Problem::Unknown { did_you_mean: Some(other), allowed } => {
+                write!(f, "no such key; did you mean {other}? allowed: {allowed}")
+            }
+            Problem::Unknown { did_you_mean: None, allowed } => write!(f, "no such key; allowed: {allowed}"),
+            Problem::Value { allowed } => write!(f, "allowed: {allowed}"),
+        }
+    }
+}
+
+/// Checks one entry by itself over the defaults.
+pub(super) fn check(entry: &Entry, base: &Figment, defaults: &[Entry]) -> Option<Mistake> {
+    let problem = if !defaults.iter().any(|default| default.is_for(entry)) {
+        Problem::Unknown { did_you_mean: similar(&entry.key, defaults), allowed: neighbours(&entry.key, defaults) }
+    } else {
+        let error = base.clone().merge(entry).extract::<Config>().err()?;
+        Problem::Value { allowed: allowed(error.kind) }
+    };
+    Some(Mistake { setting: entry.setting(), problem })
+}
+
+fn list(mistakes: &[Mistake]) -> String {
+    let keys = if mistakes.len() == 1 { "key is" } else { "keys are" };
+    let lines: String = mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect();
+    format!("{} {keys} wrong in the configuration:{lines}", mistakes.len())
+}
+
+fn allowed(kind: Kind) -> String {
+    match kind {
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => expected,
+        other => other.to_string(),
+    }
+}
+
+/// The known key that is most like `key`, if one is like it at all.
+fn similar(key: &str, defaults: &[Entry]) -> Option<String> {
+    const LIKE_ENOUGH: f64 = 0.7;
+    let likeness = |other: &str| strsim::normalized_damerau_levenshtein(key, other);
+    let scored = defaults.iter().map(|default| (likeness(&default.key), &default.key));
+    let (score, best) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (score >= LIKE_ENOUGH).then(|| best.clone())
+}
+
+/// The keys of the section that `key` is in, or else the sections.
+fn neighbours(key: &str, defaults: &[Entry]) -> String {
+    let section = key.split('.').next().unwrap_or(key);
+    let pairs = || defaults.iter().filter_map(|default| default.key.split_once('.'));
+    let keys: Vec<&str> = pairs().filter(|(other, _)| *other == section).map(|(_, key)| key).collect();
+    if !keys.is_empty() {
+        return format!("in [{section}] {}", keys.join(", "));
+    }
+    let mut sections: Vec<&str> = pairs().map(|(section, _)| section).collect();
+    sections.dedup();
+    format!("the sections [{}]", sections.join("], ["))
+}

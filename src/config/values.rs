@@ -1,0 +1,198 @@
+//! Values of the configuration, checked as they are read.
+//!
+//! Whatever is refused, the error's `expected` says what is allowed; [`super::mistakes`] shows it.
+
+use std::{fmt, marker::PhantomData, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use serde::{
+    Deserializer,
+    de::{Error, Unexpected, Visitor},
+};
+use tracing_subscriber::EnvFilter;
+use volute_plant::{Profile, PumpId};
+
+use crate::profiles;
+
+/// Whether a pump that was never heard of is registered by its first reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoRegister {
+    /// Only while listening on loopback.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For a log collector: one JSON object a line.
+    Json,
+}
+
+/// What is logged: a filter that `tracing-subscriber` takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A value that is written as text.
+pub(super) trait FromText: Sized {
+    /// What is allowed.
+    const ALLOWED: &'static str;
+
+    /// The value, or what is allowed: [`Self::ALLOWED`], or more about this very text.
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+impl FromText for SocketAddr {
+    const ALLOWED: &'static str = "an IP address and a port, as 127.0.0.1:5000 or [::1]:5000";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| Self::ALLOWED.into())
+    }
+}
+
+impl FromText for PumpId {
+    const ALLOWED: &'static str = PumpId::ALLOWED;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| PumpId::ALLOWED.into())
+    }
+}
+
+impl FromText for AutoRegister {
+    const ALLOWED: &'static str = r#""auto", "on" or "off""#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err(Self::ALLOWED.into()),
+        }
+    }
+}
+
+impl FromText for LogFormat {
+    const ALLOWED: &'static str = r#""text" or "json""#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(Self::ALLOWED.into()),
+        }
+    }
+}
+
+impl FromText for LogFilter {
+    const ALLOWED: &'static str = "error, warn, info, debug or trace, also by part, as info,volute_data=debug";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match EnvFilter::try_new(text) {
+            Ok(_) if !text.trim().is_empty() => Ok(Self(text.into())),
+            _ => Err(Self::ALLOWED.into()),
+        }
+    }
+}
+
+impl FromText for Profile {
+    const ALLOWED: &'static str = "the name of a profile, as centrifugal, or a path to one, as ./mine.toml";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        profiles::load(text).map_err(|error| format!("{}; {error}", Self::ALLOWED))
+    }
+}
+
+impl FromText for PathBuf {
+    const ALLOWED: &'static str = "a folder";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err(Self::ALLOWED.into()) } else { Ok(text.into()) }
+    }
+}
+
+impl FromText for Option<PathBuf> {
+    const ALLOWED: &'static str = r#"a folder, or "" for none"#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok((!text.is_empty()).then(|| text.into()))
+    }
+}
+
+/// Reads a value that is written as text.
+pub(super) fn text<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_str(Text(PhantomData))
+}
+
+/// Reads a whole number from `MIN` to `MAX`.
+pub(super) fn whole<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
+    let value = d.deserialize_u64(Whole { min: MIN, max: MAX, unit: "" })?;
+    usize::try_from(value).map_err(|_| D::Error::invalid_value(Unexpected::Unsigned(value), &"a smaller number"))
+}
+
+/// Reads whole milliseconds from `MIN` to `MAX`.
+pub(super) fn millis<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    d.deserialize_u64(Whole { min: MIN, max: MAX, unit: " (milliseconds)" }).map(Duration::from_millis)
+}
+
+/// Reads whole seconds from `MIN` to `MAX`.
+pub(super) fn seconds<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    d.deserialize_u64(Whole { min: MIN, max: MAX, unit: " (seconds)" }).map(Duration::from_secs)
+}
+
+/// Reads a number of threads, none for 0.
+pub(super) fn workers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroUsize>, D::Error> {
+    whole::<0, 256, D>(deserializer).map(NonZeroUsize::new)
+}
+
+struct Text<T>(PhantomData<T>);
+
+impl<T: FromText> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::ALLOWED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        T::from_text(text).map_err(|allowed| E::invalid_value(Unexpected::Str(text), &allowed.as_str()))
+    }
+}
+
+struct Whole {
+    min: u64,
+    max: u64,
+    unit: &'static str,
+}
+
+impl Visitor<'_> for Whole {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {} to {}{}", self.min, self.max, self.unit)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<u64, E> {
+        if (self.min..=self.max).contains(&value) {
+            return Ok(value);
+        }
+        Err(E::invalid_value(Unexpected::Unsigned(value), &self))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<u64, E> {
+        match u64::try_from(value) {
+            Ok(value) => self.visit_u64(value),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(value), &self)),
+        }
+    }
+}

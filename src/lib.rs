@@ -1,0 +1,10 @@
+//! Volute's binary as a library: the command line, the configuration and the commands.
+//!
+//! Here the crates of the workspace are put together. Deliberately absent: everything they do
+//! (see `ARCHITECTURE.md` for who does what).
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod profiles;
+pub mod telemetry;

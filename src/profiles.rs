@@ -1,0 +1,128 @@
+//! Finds a profile: one of those built in, or a TOML file.
+//!
+//! Deliberately absent: what a profile may say ([`volute_plant::Profile`] checks that).
+
+use std::{fs, io, path::PathBuf};
+
+use volute_plant::{Profile, ProfileError};
+
+/// The profiles built in, by name.
+const BUILT_IN: [(&str, &str); 2] = [
+    ("centrifugal", include_str!("../config/profiles/centrifugal.toml")),
+    ("skab", include_str!("../config/profiles/skab.toml")),
+];
+
+/// There is no such profile, or it makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadProfileError {
+    /// Neither a built-in profile nor, by its look, a file.
+    #[error("no profile is named {name:?}; there are: {}; or a path to a profile of your own, as ./mine.toml", names())]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("the profile {} cannot be read: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The text is no profile.
+    #[error("the profile {name}: {source}")]
+    Invalid {
+        /// The built-in profile's name or the file.
+        name: String,
+        /// What is wrong with it.
+        source: ProfileError,
+    },
+}
+
+/// Loads the built-in profile of this name, or the profile in this file.
+///
+/// What ends in `.toml` or has a `/` in it is a file.
+pub fn load(name_or_path: &str) -> Result<Profile, LoadProfileError> {
+    let invalid = |source| LoadProfileError::Invalid { name: name_or_path.into(), source };
+    if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+        return Profile::from_toml(text).map_err(invalid);
+    }
+    if !(name_or_path.ends_with(".toml") || name_or_path.contains('/')) {
+        return Err(LoadProfileError::Unknown { name: name_or_path.into() });
+    }
+    let path = PathBuf::from(name_or_path);
+    match fs::read_to_string(&path) {
+        Ok(text) => Profile::from_toml(&text).map_err(invalid),
+        Err(source) => Err(LoadProfileError::File { path, source }),
+    }
+}
+
+fn names() -> String {
+    BUILT_IN.map(|(name, _)| name).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_profile_is_valid_and_goes_by_its_own_name() {
+        for (name, _) in BUILT_IN {
+            assert_eq!(load(name).expect(name).name(), name);
+        }
+    }
+
+    #[test]
+    fn the_default_profile_has_the_ten_channels_in_their_order() {
+        let profile = load("centrifugal").expect("built in");
+        let names: Vec<&str> = profile.channel_names().collect();
+        assert_eq!(
+            names,
+            [
+                "Motor_RPM",
+                "Bearing_Temperature_C",
+                "Oil_Pressure_bar",
+                "Vibration_mm_s",
+                "Flow_Rate_L_min",
+                "Suction_Pressure_bar",
+                "Discharge_Pressure_bar",
+                "Motor_Current_A",
+                "Casing_Temperature_C",
+                "Ambient_Temperature_C"
+            ]
+        );
+        let rules: Vec<(&str, f64)> = profile.rules().iter().map(|r| (r.name.as_str(), r.above)).collect();
+        assert_eq!(rules, [("bearing-overheating", 85.0), ("excessive-vibration", 8.0)]);
+    }
+
+    #[test]
+    fn alarm_limits_are_in_order_and_within_the_plausible_range() {
+        for (name, _) in BUILT_IN {
+            for channel in load(name).expect(name).channels() {
+                let limits = &channel.limits;
+                let [low, high] = channel.plausible;
+                let all =
+                    [Some(low), limits.low_alarm, limits.low_warning, limits.high_warning, limits.high_alarm, Some(high)];
+                let set: Vec<f64> = all.into_iter().flatten().collect();
+                assert!(set.is_sorted_by(|a, b| a < b), "{name} {}: {set:?}", channel.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_profile_of_ones_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("mine.toml");
+        fs::write(&path, BUILT_IN[1].1.replace("name = \"skab\"", "name = \"mine\"")).expect("written");
+        assert_eq!(load(path.to_str().expect("text")).expect("a profile").name(), "mine");
+        fs::write(&path, "name = 3").expect("written");
+        assert!(matches!(load(path.to_str().expect("text")), Err(LoadProfileError::Invalid { .. })));
+        assert!(matches!(load("./nowhere.toml"), Err(LoadProfileError::File { .. })));
+    }
+
+    #[test]
+    fn an_unknown_name_lists_what_there_is() {
+        let error = load("centrifuge").expect_err("no such profile").to_string();
+        assert!(error.contains("centrifugal, skab"), "{error}");
+    }
+}
