@@ -16,6 +16,7 @@ pub(crate) struct List<T> {
     /// The items, in the list's order.
     pub(crate) items: Vec<T>,
     /// Where the next page begins, to be sent back as `cursor`; null after the last page.
+    #[schema(required)]
     pub(crate) next_cursor: Option<String>,
 }
 

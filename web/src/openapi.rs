@@ -10,7 +10,10 @@ use crate::{
 
 /// The API's description, as OpenAPI 3.1.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    Description::openapi()
+    let mut document = Description::openapi();
+    // The macro takes it from the manifest, which has none, and a nameless licence is no licence.
+    document.info.license = None;
+    document
 }
 
 #[derive(OpenApi)]
@@ -50,7 +53,7 @@ macro_rules! problems {
         #[derive(IntoResponses)]
         #[response(status = $status, description = $description, content_type = "application/problem+json")]
         #[expect(dead_code, reason = "it describes what `problem` answers")]
-        pub(crate) struct $name(#[to_schema] Problem);
+        pub(crate) struct $name(Problem);
     )*};
 }
 
@@ -116,6 +119,22 @@ mod tests {
             }
         });
         assert!(count > 10, "only {count} references: the walk is broken");
+    }
+
+    #[test]
+    fn what_is_always_sent_is_required() {
+        let document = document();
+        let required = |name: &str| {
+            let schema = &document["components"]["schemas"][name];
+            let of = |key: &str| schema[key].as_array().map_or(0, Vec::len);
+            (of("required"), schema["properties"].as_object().map_or(0, serde_json::Map::len))
+        };
+        for name in
+            ["LiveData", "LiveChannelData", "PumpData", "EventData", "LimitsData", "DetectionData", "IngestAnswer"]
+        {
+            let (required, properties) = required(name);
+            assert!(required == properties && required > 0, "{name}: {required} of {properties}");
+        }
     }
 
     #[test]

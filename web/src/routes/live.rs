@@ -40,33 +40,40 @@ pub(crate) struct LiveData {
     pump_id: PumpId,
     status: PumpStatus,
     /// Why there is no verdict, where there is none.
+    #[schema(required)]
     status_reason: Option<String>,
     /// How long ago the latest reading was received, in milliseconds; null if not since the node started.
+    #[schema(required)]
     age_ms: Option<i64>,
     /// The latest reading's time by the device's clock.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     timestamp: Option<String>,
     /// When the node received it.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     received_at: Option<String>,
     /// The latest reading's channels, by name, in the profile's order.
     #[schema(value_type = BTreeMap<String, LiveChannelData>)]
     channels: ByChannel<LiveChannelData>,
     /// The time of the last reading that the model judged, and the next five fields belong to.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     judged_at: Option<String>,
     /// The reconstruction loss of the window that ends there.
+    #[schema(required)]
     loss: Option<f64>,
     /// The loss above which a window is anomalous.
+    #[schema(required)]
     threshold: Option<f64>,
     /// Whether that window is anomalous.
+    #[schema(required)]
     is_anomaly: Option<bool>,
     /// Each channel's share of the loss, by name; sums to 1.
-    #[schema(value_type = Option<BTreeMap<String, f64>>)]
+    #[schema(value_type = Option<BTreeMap<String, f64>>, required)]
     contributions: Option<ByChannel<f64>>,
     /// The model that judged it; before the first verdict, the model that will.
+    #[schema(required)]
     model: Option<String>,
     /// How far the window is filled, while it is.
+    #[schema(required)]
     learning: Option<Learning>,
     totals: LiveTotals,
 }
@@ -75,6 +82,7 @@ pub(crate) struct LiveData {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LiveChannelData {
     /// The value as sent; null where nothing was sent.
+    #[schema(required)]
     value: Option<f64>,
     /// Its unit.
     unit: String,

@@ -51,7 +51,7 @@ pub(crate) struct EventData {
     #[schema(format = DateTime)]
     last_seen_at: String,
     /// When it was resolved.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     resolved_at: Option<String>,
 }
 

@@ -35,9 +35,10 @@ pub(crate) struct PumpData {
     registered_at: String,
     status: PumpStatus,
     /// How long ago its latest reading was received, in milliseconds; null if not since the node started.
+    #[schema(required)]
     age_ms: Option<i64>,
     /// Its latest reading's time by the device's clock.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     last_reading_at: Option<String>,
 }
 
@@ -72,12 +73,16 @@ pub(crate) struct ChannelData {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LimitsData {
     /// Below this: alarm.
+    #[schema(required)]
     low_alarm: Option<f64>,
     /// Below this: warning.
+    #[schema(required)]
     low_warning: Option<f64>,
     /// Above this: warning.
+    #[schema(required)]
     high_warning: Option<f64>,
     /// Above this: alarm.
+    #[schema(required)]
     high_alarm: Option<f64>,
 }
 
