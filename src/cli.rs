@@ -213,7 +213,7 @@ pub struct ReplayArgs {
     /// How many times as fast as it was recorded; 0: as fast as it goes.
     #[arg(long, value_name = "X", default_value = "1")]
     pub speed: Speed,
-    /// Readings in one post.
+    /// Readings in one post; a node takes at most its ingest.burst_readings_per_pump.
     #[arg(long, value_name = "N", default_value = "1")]
     pub batch: NonZeroUsize,
 }
@@ -238,10 +238,7 @@ mod tests {
         let command = parse("volute serve --config a.toml --listen 0.0.0.0:1 --data-dir d").expect("fine");
         assert_eq!(command.config_file(), Some(Path::new("a.toml")));
         let keys: Vec<_> = command.flags().into_iter().map(|flag| (flag.name, flag.key, flag.value)).collect();
-        assert_eq!(
-            keys,
-            [("--listen", "server.listen", "0.0.0.0:1".into()), ("--data-dir", "store.dir", "d".into())]
-        );
+        assert_eq!(keys, [("--listen", "server.listen", "0.0.0.0:1".into()), ("--data-dir", "store.dir", "d".into())]);
     }
 
     #[test]

@@ -9,12 +9,7 @@ mod layers;
 mod mistakes;
 mod values;
 
-use std::{
-    net::SocketAddr,
-    num::NonZeroUsize,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use volute_plant::{Profile, PumpId};

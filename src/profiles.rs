@@ -101,8 +101,14 @@ mod tests {
             for channel in load(name).expect(name).channels() {
                 let limits = &channel.limits;
                 let [low, high] = channel.plausible;
-                let all =
-                    [Some(low), limits.low_alarm, limits.low_warning, limits.high_warning, limits.high_alarm, Some(high)];
+                let all = [
+                    Some(low),
+                    limits.low_alarm,
+                    limits.low_warning,
+                    limits.high_warning,
+                    limits.high_alarm,
+                    Some(high),
+                ];
                 let set: Vec<f64> = all.into_iter().flatten().collect();
                 assert!(set.is_sorted_by(|a, b| a < b), "{name} {}: {set:?}", channel.name);
             }
