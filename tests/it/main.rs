@@ -1,6 +1,10 @@
-//! End to end: the real binary, a real database, real HTTP. One test binary, a module per concern.
+//! All end-to-end tests, one binary, a module per concern: the real program from outside, a real database, real HTTP.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "clippy.toml allows them in tests, and not in their helpers")]
+
+mod architecture;
 mod bad_input;
+mod cli;
 mod crash;
 mod engine;
 mod ingest;

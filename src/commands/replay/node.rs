@@ -61,7 +61,7 @@ pub(super) enum Reply {
 
 /// A post led to nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum PostError {
+pub(super) enum PostError {
     /// No answer.
     #[error("{url} does not answer: {source}")]
     Unreachable {

@@ -29,9 +29,9 @@ struct Stage(Rc<RefCell<Script>>);
 impl Node for Stage {
     fn post(&mut self, body: &Value) -> Result<Reply, PostError> {
         let mut script = self.0.borrow_mut();
-        let now = script.now;
+        let (now, slowness) = (script.now, script.slowness);
         script.posts.push((now, body.clone()));
-        script.now += script.slowness;
+        script.now = now + slowness;
         let count = body.as_array().map_or(1, |items| items.len() as u64);
         let taken = || Reply::Taken(Answer { accepted: count, ..Answer::default() });
         Ok(script.replies.pop_front().unwrap_or_else(taken))

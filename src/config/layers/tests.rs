@@ -33,7 +33,7 @@ fn mistakes(file: Option<&Path>, variables: &[(&str, &str)], flags: &[Flag]) -> 
 #[test]
 fn the_defaults_are_valid_and_complete() {
     let settings = load(None, [], &[]).expect("the defaults");
-    assert_eq!(settings.config.server.listen, "127.0.0.1:5000".parse().expect("an address"));
+    assert_eq!(settings.config.server.listen.to_string(), "127.0.0.1:5000");
     assert_eq!(settings.config.model.dir, None);
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));
 }
