@@ -154,6 +154,8 @@ impl Store {
     }
 
     /// A page of maintenance events by opening time, then by pump and rule.
+    ///
+    /// Reads every event of the range before it cuts the page: events are few, thousands and not millions.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<MaintenanceEvent>, StoreError> {
         const OLDEST: &str = "
             SELECT * FROM maintenance_events

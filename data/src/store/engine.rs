@@ -70,10 +70,10 @@ impl Engine {
         let running = Running { stop, stopped, thread };
         match opened.await {
             Ok((runtime, db)) => Ok(Self { runtime, db: Arc::new(db), running: Mutex::new(Some(running)) }),
-            Err(_) => Err(running.stopped.await.map_or(StoreError::Closed, |result| match result {
-                Ok(()) => StoreError::Closed,
-                Err(error) => error,
-            })),
+            Err(_) => match running.stopped.await {
+                Ok(Err(error)) => Err(error),
+                _ => Err(StoreError::Closed),
+            },
         }
     }
 
