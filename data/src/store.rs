@@ -64,7 +64,9 @@ impl Store {
         match prepare(&engine).await {
             Ok(roster) => Ok(Self(Arc::new(Inner { engine, roster }))),
             Err(error) => {
-                engine.stop().await?;
+                if let Err(second) = engine.stop().await {
+                    tracing::warn!(error = %second, "the store that could not be opened could not be closed either");
+                }
                 Err(error)
             }
         }
@@ -152,6 +154,8 @@ impl Store {
     }
 
     /// A page of maintenance events by opening time, then by pump and rule.
+    ///
+    /// Reads every event of the range before it cuts the page: events are few, thousands and not millions.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<MaintenanceEvent>, StoreError> {
         const OLDEST: &str = "
             SELECT * FROM maintenance_events
@@ -176,7 +180,7 @@ impl Store {
                 ("state", filter.state.map(|state| state.as_str().to_owned()).into_value()),
                 ("limit", page::limit(limit)),
             ];
-            self.0.engine.rows::<EventRow>(sql, vars).await
+            self.0.engine.rows::<EventRow, _>(sql, vars).await
         };
         let (from, to) = range.bounds_ms();
         let mut rows = select(from, to, range.limit).await?;

@@ -70,14 +70,16 @@ impl Engine {
         let running = Running { stop, stopped, thread };
         match opened.await {
             Ok((runtime, db)) => Ok(Self { runtime, db: Arc::new(db), running: Mutex::new(Some(running)) }),
-            Err(_) => Err(running.stopped.await.map_or(StoreError::Closed, |result| match result {
-                Ok(()) => StoreError::Closed,
-                Err(error) => error,
-            })),
+            Err(_) => match running.stopped.await {
+                Ok(Err(error)) => Err(error),
+                _ => Err(StoreError::Closed),
+            },
         }
     }
 
-    /// Runs statements and answers nothing; the first that failed is the error.
+    /// Runs statements and answers nothing; one that failed is the error.
+    ///
+    /// The text is a constant, and every value comes in by name: nothing is built from strings.
     pub(crate) async fn execute<const N: usize>(
         &self,
         sql: &'static str,
@@ -88,12 +90,10 @@ impl Engine {
     }
 
     /// Runs one statement and answers its rows.
-    ///
-    /// The text is a constant, and every value comes in by name: nothing is built from strings.
-    pub(crate) async fn rows<T: SurrealValue + Send + 'static>(
+    pub(crate) async fn rows<T: SurrealValue + Send + 'static, const N: usize>(
         &self,
         sql: &'static str,
-        vars: impl IntoIterator<Item = (&'static str, Value)>,
+        vars: [(&'static str, Value); N],
     ) -> Result<Vec<T>, StoreError> {
         let query = query(Arc::clone(&self.db), sql, vars);
         self.spawn(async move { Ok(query.await?.take(0)?) }).await
@@ -182,11 +182,11 @@ async fn open(address: &str, settings: &StoreSettings) -> Result<(Arc<Datastore>
     Ok((datastore, db))
 }
 
-fn query(
+fn query<const N: usize>(
     db: Arc<Surreal<Db>>,
     sql: &'static str,
-    vars: impl IntoIterator<Item = (&'static str, Value)>,
-) -> impl Future<Output = Result<IndexedResults, StoreError>> + Send + 'static {
+    vars: [(&'static str, Value); N],
+) -> impl Future<Output = Result<IndexedResults, StoreError>> + Send + use<N> {
     let vars: Variables = vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     async move {
         let mut results = db.query(sql).bind(vars).await?;

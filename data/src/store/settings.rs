@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct StoreSettings {
     /// Cache of blocks read from disk, in MiB.
     pub block_cache_mib: NonZeroU32,
-    /// Rows held in memory before they are written out as a table, in MiB. Two of these may stand at a time.
+    /// Rows held in memory before they are written out as a table, in MiB. While full ones are being
+    /// written, a few of these stand in memory.
     pub memtable_mib: NonZeroU32,
     /// Threads that parse, check and run queries.
     pub threads: NonZeroUsize,

@@ -1,0 +1,150 @@
+//! What may happen to a store's directory, and who may open it.
+
+use super::{
+    super::migrations::{Migration, migration},
+    *,
+};
+
+#[test]
+fn a_pump_keeps_its_channels() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let store = open(&dir).await;
+        store.commit(&Batch { pumps: vec![record("P-1")], ..Batch::default() }).await.expect("stored");
+        store.close().await.expect("closed");
+        let store = open(&dir).await;
+        let swapped = PumpRecord { channels: vec!["Q".into(), "Tb".into()], ..record("P-1") };
+        let error = store.commit(&Batch { pumps: vec![swapped], ..Batch::default() }).await.expect_err("refused");
+        assert!(matches!(error, StoreError::OtherChannels { .. }), "{error}");
+    });
+}
+
+#[test]
+fn what_was_committed_is_there_after_close_and_after_drop() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let store = open(&dir).await;
+        let batch = |ms| Batch { pumps: vec![record("P-1")], readings: vec![reading("P-1", ms)], ..Batch::default() };
+        store.commit(&batch(0)).await.expect("stored");
+        let other = store.clone();
+        store.close().await.expect("closed");
+        assert!(matches!(other.pumps().await, Err(StoreError::Closed)));
+        other.close().await.expect("closed already");
+
+        let store = open(&dir).await;
+        store.commit(&batch(1)).await.expect("stored");
+        drop(store);
+
+        let store = open(&dir).await;
+        assert_eq!(readings(&store, "P-1").await, [reading("P-1", 0), reading("P-1", 1)]);
+    });
+}
+
+/// What a killed process leaves is what the files hold at that moment: here, a copy of them.
+#[test]
+fn what_was_committed_is_there_after_a_crash() {
+    let (dir, copy) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let stored: Vec<_> = (0..100).map(|second| reading("P-1", second * 1000)).collect();
+    runtime().block_on(async {
+        let store = open(&dir).await;
+        for readings in stored.chunks(40) {
+            let batch = Batch { pumps: vec![record("P-1")], readings: readings.to_vec(), ..Batch::default() };
+            store.commit(&batch).await.expect("stored");
+        }
+        copy_tree(dir.path(), copy.path());
+        let crashed = open(&copy).await;
+        assert_eq!(readings(&crashed, "P-1").await, stored);
+    });
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in from.read_dir().expect("a directory") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir(&to).expect("made");
+            copy_tree(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), &to).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn a_second_opener_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let _first = open(&dir).await;
+        let second = Store::open(dir.path(), &StoreSettings::default()).await;
+        assert!(matches!(second, Err(StoreError::Locked { .. })), "{:?}", second.err());
+    });
+}
+
+#[test]
+fn a_directory_that_cannot_be_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    runtime().block_on(async {
+        for bad in [file.join("store"), dir.path().join("what?")] {
+            let opened = Store::open(&bad, &StoreSettings::default()).await;
+            assert!(matches!(opened, Err(StoreError::Directory { .. })), "{:?}", opened.err());
+        }
+    });
+}
+
+#[test]
+fn any_runtime_will_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let first = Builder::new_current_thread().build().expect("a runtime");
+    let store = first.block_on(open(&dir));
+    drop(first);
+    let second = Builder::new_current_thread().build().expect("a runtime");
+    second.block_on(async {
+        store.commit(&Batch { pumps: vec![record("P-1")], ..Batch::default() }).await.expect("stored");
+        assert_eq!(store.pumps().await.expect("read"), [record("P-1")]);
+        store.close().await.expect("closed");
+    });
+    second.block_on(open(&dir));
+}
+
+const LATER: &[Migration] = &[
+    migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
+    migration!(2, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+];
+
+#[test]
+fn a_migration_runs_once_and_an_older_binary_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let store = open(&dir).await;
+        for _ in 0..2 {
+            migrations::apply(&store.0.engine, LATER).await.expect("migrated");
+            let rows: Vec<Value> = store.0.engine.rows("SELECT * FROM later", []).await.expect("read");
+            assert_eq!(rows.len(), 1, "it ran once");
+        }
+        store.close().await.expect("closed");
+        let older = Store::open(dir.path(), &StoreSettings::default()).await;
+        assert!(matches!(older, Err(StoreError::Newer { found: 2, known: 1 })), "{:?}", older.err());
+        let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
+        migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
+    });
+}
+
+#[test]
+fn a_migration_is_all_or_nothing_and_keeps_its_text() {
+    const BROKEN: &[Migration] = &[
+        migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
+        migration!(2, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+    ];
+    const OTHER: &[Migration] = &[migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;")];
+    with_store(async |store| {
+        let engine = &store.0.engine;
+        let error = migrations::apply(engine, BROKEN).await.expect_err("broken").to_string();
+        assert!(error.contains("no"), "{error}");
+        engine.rows::<Value, 0>("SELECT * FROM half", []).await.expect_err("the table was not made");
+        migrations::apply(engine, migrations::ALL).await.expect("nothing was recorded");
+        let error = migrations::apply(engine, OTHER).await.expect_err("other");
+        assert!(matches!(error, StoreError::OtherMigration { version: 1, .. }), "{error}");
+    });
+}

@@ -1,0 +1,113 @@
+//! Ranges, cursors and both orders, against plain vectors.
+
+use super::*;
+
+/// Any range over times from minutes to years apart, against the same asked of a vector.
+fn any_range() -> impl Strategy<Value = Range> {
+    let time = || prop::option::of(prop::sample::select(TIMES.to_vec()).prop_flat_map(|ms| ms - 1..=ms + 1));
+    let order = prop::sample::select(vec![Order::OldestFirst, Order::NewestFirst]);
+    let limit = prop::sample::select(vec![0, 1, 2, 3, 5, 100, usize::MAX]);
+    (time(), time(), order, limit, time()).prop_map(|(from, to, order, limit, after)| Range {
+        from: from.map(at),
+        to: to.map(at),
+        order,
+        limit,
+        after: after.map(at),
+    })
+}
+
+/// Around minutes' ends, with holes of hours and of a year. `START` is 33 s past a minute.
+const TIMES: [i64; 14] = [
+    -31_536_000_000,
+    -31_535_999_000,
+    -7_200_000,
+    -33_001,
+    -33_000,
+    -1,
+    0,
+    26_999,
+    27_000,
+    27_001,
+    60_000,
+    86_400_000,
+    86_400_001,
+    90_000_000,
+];
+
+/// What a range means, said once more with a plain vector.
+fn expected<T: Clone>(all: &[T], range: &Range, at: fn(&T) -> Timestamp) -> Vec<T> {
+    let beyond = |t| range.after.is_none_or(|after| range.order.compare(after, t).is_lt());
+    let within = |t| range.from.is_none_or(|from| from <= t) && range.to.is_none_or(|to| t < to);
+    let mut rows: Vec<T> = all.iter().filter(|row| within(at(row)) && beyond(at(row))).cloned().collect();
+    rows.sort_by(|a, b| range.order.compare(at(a), at(b)));
+    let last = range.limit.checked_sub(1).and_then(|last| rows.get(last)).map(at);
+    let mut place = 0;
+    rows.retain(|row| {
+        place += 1;
+        place <= range.limit || Some(at(row)) == last
+    });
+    rows
+}
+
+#[test]
+fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
+    let both: Vec<Detection> = TIMES.iter().flat_map(|&ms| [detection("P-1", ms), detection("P-2", ms)]).collect();
+    let one: Vec<Reading> = TIMES.iter().map(|&ms| reading("P-1", ms)).collect();
+    let events: Vec<_> = TIMES.iter().flat_map(|&ms| ["a", "b"].map(|rule| event("P-1", rule, ms, true))).collect();
+    let metrics: Vec<_> =
+        TIMES.map(|ms| SystemMetrics { at: at(ms), figures: [("x".into(), ms as f64)].into() }).into();
+    let batch = Batch {
+        pumps: vec![record("P-1"), record("P-2"), record("P-3")],
+        readings: one.clone(),
+        detections: both.clone(),
+        events: events.clone(),
+        metrics: metrics.clone(),
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = runtime().block_on(open(&dir));
+    runtime().block_on(store.commit(&batch)).expect("stored");
+    proptest!(ProptestConfig::with_cases(48), |(range in any_range())| {
+        let found = runtime().block_on(store.readings(&pump("P-1"), &range)).expect("read");
+        prop_assert_eq!(found, expected(&one, &range, |reading| reading.at));
+        let found = runtime().block_on(store.detections(None, &range)).expect("read");
+        prop_assert_eq!(found, expected(&both, &range, |detection| detection.at));
+        let found = runtime().block_on(store.metrics(&range)).expect("read");
+        prop_assert_eq!(found, expected(&metrics, &range, |metrics| metrics.at));
+        let filter = EventFilter { range: range.clone(), ..EventFilter::default() };
+        let found = runtime().block_on(store.events(&filter)).expect("read");
+        prop_assert_eq!(found, expected(&events, &range, |event| event.opened_at));
+    });
+}
+
+#[test]
+fn a_thousand_readings_are_walked_back_through() {
+    let all: Vec<Reading> = (0..1000).map(|second| reading("P-1", second * 1000)).collect();
+    with_store(async |store| {
+        // The minutes in the middle come last, as they do from a gateway that was cut off.
+        for part in [&all[..200], &all[700..], &all[200..700]] {
+            let batch = Batch { pumps: vec![record("P-1")], readings: part.to_vec(), ..Batch::default() };
+            store.commit(&batch).await.expect("stored");
+        }
+        assert_eq!(store.latest_readings(&pump("P-1"), 30).await.expect("read"), all[970..]);
+        assert_eq!(store.latest_readings(&pump("P-1"), 999).await.expect("read"), all[1..]);
+        let mut pages: Vec<Reading> = Vec::new();
+        let mut page = Range::newest(300);
+        for _ in 0..4 {
+            pages.extend(store.readings(&pump("P-1"), &page).await.expect("read"));
+            page.after = pages.last().map(|reading| reading.at);
+        }
+        pages.reverse();
+        assert_eq!(pages, all);
+    });
+}
+
+#[test]
+fn the_engine_stops_reading_at_the_limit() {
+    const EXPLAIN: &str = "EXPLAIN SELECT * FROM (|$range| $range)($range) LIMIT $limit";
+    assert_eq!(EXPLAIN.strip_prefix("EXPLAIN "), Some(page::SCAN));
+    with_store(async |store| {
+        let vars = [("range", Series::readings(&pump("P-1")).between(0, i64::MAX)), ("limit", page::limit(3))];
+        let plan: Vec<String> = store.0.engine.rows(EXPLAIN, vars).await.expect("explained");
+        assert!(plan[0].contains("DynamicScan") && plan[0].contains("limit: $limit"), "{plan:?}");
+    });
+}
