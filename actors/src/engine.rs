@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -18,7 +18,7 @@ use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, WindowR
 
 use crate::{
     counters::{Counters, Totals},
-    gate::{CloseGate, GateActor, Post, PumpHandle},
+    gate::{CloseGate, Doors, GateActor, Post, PumpHandle},
     inference::InferenceActor,
     inference_pool::{InferencePool, PoolLimits},
     live::{AskLive, Frame, LiveActor, LivePump},
@@ -110,7 +110,7 @@ struct Inner {
     live: Mailbox<LiveActor>,
     listeners: broadcast::Sender<Arc<Frame>>,
     counters: Arc<Counters>,
-    open: Arc<AtomicBool>,
+    doors: Doors,
 }
 
 impl Engine {
@@ -126,10 +126,11 @@ impl Engine {
         };
 
         let counters = Arc::new(Counters::default());
-        let open = Arc::new(AtomicBool::new(true));
+        let doors = Doors::default();
         let mut arbiters = Vec::new();
 
-        let recorder = start_recorder(&store, &counters, &ingest, &engine, new_arbiter(&mut arbiters));
+        let writer = RecorderActor::new(store.clone(), counters.clone(), &engine, doors.store_failed.clone());
+        let recorder = start_recorder(writer, &new_arbiter(&mut arbiters), ingest.max_in_flight_readings);
         let side = new_arbiter(&mut arbiters);
         let (listeners, _) = broadcast::channel(live.subscriber_frames);
         let feed =
@@ -169,9 +170,9 @@ impl Engine {
         };
         let default_pump = ingest.default_pump.clone();
         let pumps = wake_pumps(&staff, stored, ingest.burst_readings_per_pump).await?;
-        let gate = GateActor::new(ingest, staff, pumps, open.clone());
+        let gate = GateActor::new(ingest, staff, pumps, doors.clone());
         let gate = start(&new_arbiter(&mut arbiters), gate, GATE_POSTS);
-        let inner = Inner { profile, model, store, clock, default_pump, gate, live: feed, listeners, counters, open };
+        let inner = Inner { profile, model, store, clock, default_pump, gate, live: feed, listeners, counters, doors };
         Ok(Self { handle: EngineHandle(Arc::new(inner)), recorder, maintenance, arbiters })
     }
 
@@ -257,8 +258,15 @@ impl EngineHandle {
 
     /// Whether readings can be taken.
     pub fn health(&self) -> Health {
-        let ready = self.0.open.load(Ordering::Relaxed);
-        Health { ready, reason: (!ready).then(|| "the node is stopping".to_owned()) }
+        let Doors { closing, store_failed } = &self.0.doors;
+        let reason = if closing.load(Ordering::Relaxed) {
+            Some("the node is stopping")
+        } else if store_failed.load(Ordering::Relaxed) {
+            Some("the database has failed; the log says why; restart the node")
+        } else {
+            None
+        };
+        Health { ready: reason.is_none(), reason: reason.map(str::to_owned) }
     }
 
     async fn ask(&self, pump: Option<PumpId>) -> Vec<LivePump> {
@@ -281,19 +289,9 @@ fn start<A: Actor<Context = Context<A>> + Send>(home: &ArbiterHandle, actor: A, 
     Mailbox::new(A::start_in_arbiter(home, move |_| actor), limit)
 }
 
-fn start_recorder(
-    store: &Store,
-    counters: &Arc<Counters>,
-    ingest: &IngestSettings,
-    engine: &EngineSettings,
-    home: ArbiterHandle,
-) -> Recorder {
-    let actor = RecorderActor::new(store.clone(), counters.clone(), engine.max_batch_readings, engine.linger);
-    let addr = RecorderActor::start_in_arbiter(&home, move |_| actor);
-    Recorder {
-        readings: Mailbox::new(addr.clone(), ingest.max_in_flight_readings),
-        results: Mailbox::new(addr, RESULTS),
-    }
+fn start_recorder(actor: RecorderActor, home: &ArbiterHandle, max_in_flight_readings: usize) -> Recorder {
+    let addr = RecorderActor::start_in_arbiter(home, move |_| actor);
+    Recorder { readings: Mailbox::new(addr.clone(), max_in_flight_readings), results: Mailbox::new(addr, RESULTS) }
 }
 
 /// The registered pumps. A pump whose rows have other channels cannot be read by this node.

@@ -49,7 +49,16 @@ pub(crate) struct GateActor {
     counters: Arc<Counters>,
     room: Arc<Semaphore>,
     pumps: HashMap<PumpId, PumpHandle>,
-    open: Arc<AtomicBool>,
+    doors: Doors,
+}
+
+/// Why the gate may be shut; shared with whoever has to say so.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doors {
+    /// The node is stopping.
+    pub closing: Arc<AtomicBool>,
+    /// The database has failed.
+    pub store_failed: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -66,11 +75,11 @@ impl GateActor {
         settings: IngestSettings,
         staff: PumpStaff,
         pumps: HashMap<PumpId, PumpHandle>,
-        open: Arc<AtomicBool>,
+        doors: Doors,
     ) -> Self {
         let room = Arc::new(Semaphore::new(settings.max_in_flight_readings));
         let (profile, counters) = (staff.profile.clone(), staff.counters.clone());
-        Self { profile, settings, staff, counters, room, pumps, open }
+        Self { profile, settings, staff, counters, room, pumps, doors }
     }
 
     /// Sorts a post's items by pump; what is wrong goes into the receipt.
@@ -160,8 +169,11 @@ impl GateActor {
         items: Vec<Result<Draft, Rejection>>,
         received: Timestamp,
     ) -> Result<(Receipt, Vec<oneshot::Receiver<Settlement>>), Refusal> {
-        if !self.open.load(Ordering::Relaxed) {
+        if self.doors.closing.load(Ordering::Relaxed) {
             return Err(Refusal::Stopping);
+        }
+        if self.doors.store_failed.load(Ordering::Relaxed) {
+            return Err(Refusal::NotStored { retry_after_s: RETRY_AFTER_S });
         }
         let mut receipt = Receipt::default();
         let lots = self.sort(items, &mut receipt);
@@ -216,7 +228,7 @@ impl Handler<Mail<CloseGate>> for GateActor {
 
     fn handle(&mut self, mail: Mail<CloseGate>, ctx: &mut Self::Context) {
         let CloseGate(reply) = mail.open();
-        self.open.store(false, Ordering::Relaxed);
+        self.doors.closing.store(true, Ordering::Relaxed);
         let (room, all) = (self.room.clone(), self.settings.max_in_flight_readings);
         let pumps: Vec<_> = self.pumps.values().map(|handle| handle.mailbox.clone()).collect();
         let drained = async move {

@@ -3,8 +3,18 @@
 //! While a transaction runs, the next batch gathers. Readings whose transaction fails are refused, and their
 //! clients try again; detections, events and pumps are kept and tried again with the next batch. Of these only
 //! detections are ever given up, the oldest first, beyond [`MAX_KEPT_DETECTIONS`].
+//!
+//! A failure of the database itself is final for the process: a transaction that failed may be visible and not
+//! durable, so nothing that is read afterwards may be acknowledged. The gate refuses until the node is restarted.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
@@ -14,6 +24,7 @@ use volute_plant::{Detection, MaintenanceEvent, Reading};
 use crate::{
     counters::{Counters, add},
     mailbox::{Mail, Mailbox, unbound},
+    settings::EngineSettings,
 };
 
 /// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
@@ -48,6 +59,8 @@ pub(crate) struct RecorderActor {
     readings: VecDeque<RecordReadings>,
     waiting_rows: usize,
     results: Results,
+    /// Raised for good when the database fails: it may show rows that are not durable.
+    failed: Arc<AtomicBool>,
     state: State,
     drains: Vec<oneshot::Sender<()>>,
 }
@@ -72,12 +85,18 @@ struct Results {
 }
 
 impl RecorderActor {
-    pub(crate) fn new(store: Store, counters: Arc<Counters>, max_rows: usize, linger: Duration) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        counters: Arc<Counters>,
+        settings: &EngineSettings,
+        failed: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             store,
             counters,
-            max_rows,
-            linger,
+            max_rows: settings.max_batch_readings,
+            linger: settings.linger,
+            failed,
             readings: VecDeque::new(),
             waiting_rows: 0,
             results: Results::default(),
@@ -144,6 +163,9 @@ impl RecorderActor {
             Ok(()) => add(&self.counters.commits, 1),
             Err(error) => {
                 tracing::error!(%error, readings = batch.readings.len(), "transaction failed");
+                if matches!(error, StoreError::Database(_)) {
+                    self.failed.store(true, Ordering::Relaxed);
+                }
                 add(&self.counters.commit_failures, 1);
                 let dropped = self.results.put_back(batch);
                 add(&self.counters.detections_dropped, dropped);

@@ -67,7 +67,7 @@ fn a_hot_bearing_gives_one_event_not_one_for_each_window() {
         (&event["channel"], &event["limit"], &event["peak"]),
         (&json!("Bearing_Temperature_C"), &json!(85.0), &json!(95.0))
     );
-    assert_eq!((&event["pump"], &event["cost"]["currency"]), (&json!("pump-1"), &json!("INR")));
+    assert_eq!((&event["pump_id"], &event["cost"]["currency"]), (&json!("pump-1"), &json!("INR")));
     assert!(node.terminate().success());
 
     let node = start.node();

@@ -1,6 +1,11 @@
 //! All end-to-end tests, one binary, a module per concern: the real program from outside, a real database, real HTTP.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "clippy.toml allows them in tests, and not in their helpers")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "clippy.toml allows them in tests, and not in their helpers"
+)]
 
 mod architecture;
 mod bad_input;
