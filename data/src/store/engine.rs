@@ -53,6 +53,7 @@ impl Engine {
     /// Takes the directory's lock and opens the database in it.
     pub(crate) async fn start(dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
         let lock = lock(dir)?;
+        let existed = dir.join("database").is_dir();
         let address = address(dir)?;
         let settings = settings.clone();
         let (ready, opened) = oneshot::channel();
@@ -62,7 +63,7 @@ impl Engine {
             .name("store".into())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                let result = run(&address, &settings, ready, stopping);
+                let result = run(&address, existed, &settings, ready, stopping);
                 drop(lock);
                 let _ = done.send(result);
             })
@@ -133,15 +134,29 @@ impl Drop for Engine {
     }
 }
 
+/// Opens and closes the database once, so that what its log holds is in tables and a new log begins.
+///
+/// After a `kill -9` the log may end in the middle of a record. SurrealKV 1.2.0 reads such a log well, but goes
+/// on writing behind the torn record (`wal/manager.rs`, `open_with_min_log_number`: the block's offset is taken
+/// from the file's size), and at the opening after that it takes the torn record for corruption and cuts off all
+/// that follows, acknowledged or not. A clean close leaves no log to write behind.
+async fn seal_log(address: &str, settings: &StoreSettings) -> Result<(), StoreError> {
+    datastore(address, settings).await?.shutdown().await.map_err(database)
+}
+
 /// The life of the store's thread: open, wait for the stop, close.
 fn run(
     address: &str,
+    existed: bool,
     settings: &StoreSettings,
     ready: oneshot::Sender<(Handle, Surreal<Db>)>,
     stopping: oneshot::Receiver<()>,
 ) -> Result<(), StoreError> {
     let runtime = runtime(settings).map_err(database)?;
     runtime.block_on(async {
+        if existed {
+            seal_log(address, settings).await?;
+        }
         let (datastore, db) = open(address, settings).await?;
         if ready.send((Handle::current(), db)).is_ok() {
             // An error is the signal too: it is the sender's end that counts.
@@ -163,13 +178,7 @@ fn runtime(settings: &StoreSettings) -> io::Result<Runtime> {
 /// As `surrealdb_engine_local::connect` does it, but with the caches bounded: `Surreal::new` has no
 /// way to say so, and the environment is not asked when embedded.
 async fn open(address: &str, settings: &StoreSettings) -> Result<(Arc<Datastore>, Surreal<Db>), StoreError> {
-    let mib = |mib: u32| (u64::from(mib) << 20).to_string();
-    let config = ConfigMap::empty()
-        .with_key_value("datastore_sync", "every")
-        .with_key_value("surrealkv_block_cache_capacity", mib(settings.block_cache_mib.get()))
-        .with_key_value("surrealkv_max_memtable_size", mib(settings.memtable_mib.get()));
-    let builder = Datastore::builder().with_config(config).with_auth(false).without_maintenance_tasks();
-    let datastore = builder.build_with_path(address).await.map_err(database)?;
+    let datastore = datastore(address, settings).await?;
     datastore.check_version().await.map_err(database)?;
     datastore.bootstrap().await.map_err(database)?;
     datastore.start_maintenance_tasks();
@@ -180,6 +189,17 @@ async fn open(address: &str, settings: &StoreSettings) -> Result<(Arc<Datastore>
         .check()?;
     db.use_ns("volute").use_db("volute").await?;
     Ok((datastore, db))
+}
+
+/// The files opened, the log replayed, and nothing written yet.
+async fn datastore(address: &str, settings: &StoreSettings) -> Result<Arc<Datastore>, StoreError> {
+    let mib = |mib: u32| (u64::from(mib) << 20).to_string();
+    let config = ConfigMap::empty()
+        .with_key_value("datastore_sync", "every")
+        .with_key_value("surrealkv_block_cache_capacity", mib(settings.block_cache_mib.get()))
+        .with_key_value("surrealkv_max_memtable_size", mib(settings.memtable_mib.get()));
+    let builder = Datastore::builder().with_config(config).with_auth(false).without_maintenance_tasks();
+    builder.build_with_path(address).await.map_err(database)
 }
 
 fn query<const N: usize>(
