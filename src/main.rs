@@ -18,8 +18,19 @@ fn main() -> ExitCode {
     }
     match commands::run(command, &settings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, &format!("{error:#}")),
+        Err(error) => fail(1, &explain(&error)),
     }
+}
+
+/// The error with its causes, less those that an error above them has quoted already.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 #[expect(clippy::print_stderr, reason = "the command line talks to a person")]

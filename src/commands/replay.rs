@@ -66,7 +66,7 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     bar.finish_and_clear();
     write!(out, "{}", replay.tally)?;
     ended.with_context(|| format!("{} is not posted in full", args.csv.display()))?;
-    ensure!(replay.tally.rejected == 0, "{} readings were rejected", replay.tally.rejected);
+    ensure!(replay.tally.rejected == 0, "readings rejected: {}", replay.tally.rejected);
     Ok(())
 }
 

@@ -82,6 +82,13 @@ fn a_configuration_file_that_is_absent_is_wrong_usage() {
 }
 
 #[test]
+fn a_failure_gives_its_cause_once() {
+    let output = volute(&["replay", "--csv", "absent.csv"], &[]);
+    assert_eq!(stderr(&output).matches("absent.csv").count(), 1, "{}", stderr(&output));
+    assert_eq!(stderr(&output).matches("os error").count(), 1, "{}", stderr(&output));
+}
+
+#[test]
 fn every_command_has_help_with_an_example() {
     for command in ["serve", "train", "evaluate", "replay", "check-config"] {
         let output = volute(&[command, "--help"], &[]);

@@ -58,7 +58,7 @@ impl fmt::Display for Tally {
             writeln!(f, "not sent  {} (rows without a value)", self.empty)?;
         }
         if self.waits > 0 {
-            writeln!(f, "waited    {} times for a busy node", self.waits)?;
+            writeln!(f, "waits     {} (for a busy node)", self.waits)?;
         }
         Ok(())
     }
