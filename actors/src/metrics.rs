@@ -1,4 +1,4 @@
-//! The node's own figures, written to the store at a steady pace.
+//! The node's own figures, written to the store at the start and then at a steady pace.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,6 +38,7 @@ impl Actor for MetricsActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.write();
         ctx.run_interval(EVERY, |actor, _| actor.write());
     }
 }

@@ -100,6 +100,7 @@ fn kills_lose_nothing_that_was_acknowledged() {
         while ledger.lock().expect("no client panicked").len() < acknowledged + 10 {
             thread::yield_now();
         }
+        // The moment must not hang on anything that the node does, so it hangs on the time.
         thread::sleep(Duration::from_micros(u64::from(random >> 12) % 200_000));
         node.kill();
         load.end();

@@ -13,5 +13,6 @@ mod cli;
 mod crash;
 mod engine;
 mod ingest;
+mod live;
 mod skab;
 mod support;
