@@ -178,13 +178,14 @@ impl GateActor {
         let mut receipt = Receipt::default();
         let lots = self.sort(items, &mut receipt);
         let permits = self.permits(&lots)?;
+        // All mailboxes before the first offer: a refusal after one would leave a trace.
+        let mailboxes = lots.keys().map(|pump| self.pump(pump, received)).collect::<Result<Vec<_>, _>>()?;
         let mut settlements = Vec::with_capacity(lots.len());
-        for ((pump, lot), permit) in lots.into_iter().zip(permits) {
+        for ((lot, permit), mailbox) in lots.into_values().zip(permits).zip(mailboxes) {
             receipt
                 .bad_channels
                 .extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
             let (reply, settled) = oneshot::channel();
-            let mailbox = self.pump(&pump, received)?;
             // The permits bound the mailbox: this is refused only if the actor is gone, and then the reply is dropped.
             let _ = mailbox.post(Offer { drafts: lot, received, permit, reply });
             settlements.push(settled);
