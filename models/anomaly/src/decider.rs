@@ -33,9 +33,6 @@ impl Decider {
             model: self.model.clone(),
         }
     }
-
-    /// Starts anew, as after a gap. Each window is decided by itself, so nothing has to be forgotten yet.
-    pub fn reset(&mut self) {}
 }
 
 #[cfg(test)]

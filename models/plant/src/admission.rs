@@ -1,7 +1,7 @@
 //! One pump's door: is a draft new, late, a duplicate, or in conflict with what is stored?
 //!
 //! Pure. What is already at rest comes in as an argument; what was let in and is not at rest yet is
-//! remembered here until it is settled or withdrawn.
+//! remembered here until it is settled.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,7 +15,7 @@ const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
 pub enum Verdict {
     /// New, and in time for its window. Also where [`Reading::late`] is set: new, but too late for it.
     New(Reading),
-    /// The same reading was taken before. Durable once `until` is, where that one is still on its way.
+    /// The same reading was taken before. It may still be on its way to rest: then it is durable when that one is.
     Duplicate {
         /// The time at which both stand.
         at: Timestamp,
@@ -49,11 +49,6 @@ impl Admission {
     /// Takes note of a reading that is at rest already, as after a restart.
     pub fn recall(&mut self, reading: &Reading) {
         self.note(reading);
-    }
-
-    /// The newest device time let in so far.
-    pub fn newest(&self) -> Option<Timestamp> {
-        self.newest
     }
 
     /// Whether [`Self::judge`] has to be told what is stored at the draft's time.
