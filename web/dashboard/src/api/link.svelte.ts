@@ -15,6 +15,11 @@ class Link {
     return this.state === 'lost';
   }
 
+  /** The newest time of which anything is known: while the stream is lost nothing goes on that could be counted. */
+  get now(): number {
+    return this.lost ? (this.lastHeard ?? clock.now) : clock.now;
+  }
+
   /** Follows a stream until the result is called. Only one page is shown, so there is only one. */
   follow(url: string, on: Record<string, (data: never) => void>, onGap: () => void): () => void {
     const stream = new LiveStream({

@@ -1,7 +1,11 @@
 // A question that is asked again and again: its last answer, when that came, and why there is no newer one.
-// Answers to earlier questions never replace those to later ones. A hidden page asks nothing.
+// Answers to earlier questions never replace those to later ones. A hidden page asks nothing;
+// a question without an answer is asked again soon.
 
 import { ApiProblem } from './client';
+
+/** After a question that had no answer. */
+const RETRY_MS = 3_000;
 
 export class Poll<T> {
   /** The last good answer. */
@@ -17,7 +21,7 @@ export class Poll<T> {
   #asked = 0;
   #running = false;
 
-  /** `everyMs` null: only when told to. */
+  /** `everyMs` null: once, and when told to. */
   constructor(ask: () => Promise<T>, everyMs: number | null = null) {
     this.#ask = ask;
     this.#everyMs = everyMs;
@@ -50,9 +54,10 @@ export class Poll<T> {
   };
 
   #again(): void {
-    if (!this.#running || this.#everyMs === null) return;
+    const pause = this.problem ? Math.min(RETRY_MS, this.#everyMs ?? RETRY_MS) : this.#everyMs;
+    if (!this.#running || pause === null) return;
     this.#cancel();
-    this.#timer = setTimeout(() => (document.hidden ? this.#again() : void this.refresh()), this.#everyMs);
+    this.#timer = setTimeout(() => (document.hidden ? this.#again() : void this.refresh()), pause);
   }
 
   #cancel(): void {

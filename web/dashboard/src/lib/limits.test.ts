@@ -12,10 +12,10 @@ describe('what a value means', () => {
   it.each<[number | null, string, string]>([
     [50, 'ok', 'Within limits'],
     [80, 'ok', 'Within limits'],
-    [80.1, 'warning', 'Above the warning limit, 80.0'],
-    [95, 'alarm', 'Above the alarm limit, 93.0'],
-    [7, 'warning', 'Below the warning limit, 10.0'],
-    [-3, 'alarm', 'Below the alarm limit, 5.0'],
+    [80.1, 'warning', 'Above warning limit 80.0'],
+    [95, 'alarm', 'Above alarm limit 93.0'],
+    [7, 'warning', 'Below warning limit 10.0'],
+    [-3, 'alarm', 'Below alarm limit 5.0'],
     [900, 'fault', 'Not plausible (−40.0 °C to 200.0 °C): check the sensor'],
     [null, 'none', 'No value'],
   ])('%d: %s', (value, verdict, text) => {

@@ -35,7 +35,7 @@ export function meaningOf(value: number | null, channel: Channel, quality: strin
   for (const { limit, verdict, below } of SIDES) {
     const at = channel.limits[limit];
     if (at !== null && (below ? value < at : value > at)) {
-      return { verdict, text: `${below ? 'Below' : 'Above'} the ${verdict} limit, ${formatNumber(at, decimals(channel.resolution), locale)}` };
+      return { verdict, text: `${below ? 'Below' : 'Above'} ${verdict} limit ${formatNumber(at, decimals(channel.resolution), locale)}` };
     }
   }
   const limited = SIDES.some(({ limit }) => channel.limits[limit] !== null);
