@@ -83,6 +83,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which node this is, what it watches, and whether it is a demo. */
+        get: operations["node"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/openapi.json": {
         parameters: {
             query?: never;
@@ -154,6 +171,45 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/start-simulation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Starts a simulation, in place of the one that runs.
+         * @description A JSON body says which pumps and faults. A CSV body (`timestamp`, the profile's channels, if need be
+         *     `machine_status`) is a recording: its rows become readings of a pump that has none yet, one row an interval, or
+         *     `speed` times as fast. Only a demo (`volute serve --demo`) simulates.
+         */
+        post: operations["start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stop-simulation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stops the simulation: no more simulated readings come. What came stays. */
+        post: operations["stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stream": {
         parameters: {
             query?: never;
@@ -163,9 +219,9 @@ export interface paths {
         };
         /**
          * Live readings and verdicts as server-sent events.
-         * @description Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), and `lagged`
-         *     (`LaggedEvent`) where the client was too slow and frames were dropped. A comment line comes first, and
-         *     then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
+         * @description Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), `fleet` (`FleetEvent`, once
+         *     a second), and `lagged` (`LaggedEvent`) where the client was too slow and frames were dropped. A comment line
+         *     comes first, and then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
          */
         get: operations["stream"];
         put?: never;
@@ -214,6 +270,24 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description The simulation as a whole. */
+        AboutSimulation: {
+            recording: components["schemas"]["RecordingData"] | null;
+            /** @description Whether simulated readings come. */
+            running: boolean;
+            /** @description `stories`, `pumps` or `recording`; null if nothing was simulated yet. */
+            source: string | null;
+            /**
+             * Format: double
+             * @description How many times as fast as usual faults come and go, or rows follow each other.
+             */
+            speed: number;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            started_at: string | null;
+        };
         /** @description A value outside the channel's plausible range: stored as sent, kept from the model. */
         BadChannelAnswer: {
             /** @description The channel's name. */
@@ -235,6 +309,8 @@ export interface components {
             name: string;
             /** @description The lowest and the highest value that a working sensor can send. */
             plausible: number[];
+            /** @description What it measures. */
+            quantity: string;
             /**
              * Format: double
              * @description The smallest step that means anything, in the unit.
@@ -286,6 +362,10 @@ export interface components {
         };
         /** @description Event `detection`: the model's verdicts on windows of one pump, column by column. */
         DetectionEvent: {
+            /** @description The channels' names. */
+            channels: string[];
+            /** @description One column per channel, each as long as `t`: the channel's share of the loss; a window's shares sum to 1. */
+            contributions: number[][];
             /** @description Whether each window is anomalous. */
             is_anomaly: boolean[];
             /** @description The reconstruction losses. */
@@ -352,6 +432,26 @@ export interface components {
             status: string;
             /** @description What is wrong. */
             title: string;
+        };
+        /** @description Event `fleet`, once a second: how the pumps are that were heard since the node started, column by column. */
+        FleetEvent: {
+            /** @description How long ago its newest reading was received, in milliseconds. */
+            age_ms: (number | null)[];
+            /** @description The time of its last reading that the model judged, in milliseconds since 1970. */
+            at: (number | null)[];
+            /** @description The reconstruction loss there. */
+            loss: (number | null)[];
+            /**
+             * Format: int64
+             * @description The node's time, in milliseconds since 1970.
+             */
+            now: number;
+            /** @description The pumps, by name. */
+            pumps: string[];
+            /** @description How each is. */
+            status: components["schemas"]["PumpStatus"][];
+            /** @description The loss above which a window is anomalous. */
+            threshold: (number | null)[];
         };
         /** @description How the node is. */
         HealthData: {
@@ -528,6 +628,8 @@ export interface components {
         List_PumpData: {
             /** @description The items, in the list's order. */
             items: {
+                /** @description Maintenance events that stand open. */
+                active_events: number;
                 /**
                  * Format: int64
                  * @description How long ago its latest reading was received, in milliseconds; null if not since the node started.
@@ -535,9 +637,19 @@ export interface components {
                 age_ms: number | null;
                 /**
                  * Format: date-time
+                 * @description The time of the last reading that the model judged, and the next three fields belong to.
+                 */
+                judged_at: string | null;
+                /**
+                 * Format: date-time
                  * @description Its latest reading's time by the device's clock.
                  */
                 last_reading_at: string | null;
+                /**
+                 * Format: double
+                 * @description The reconstruction loss of the window that ends there.
+                 */
+                loss: number | null;
                 /** @description Its profile's name. */
                 profile: string;
                 /** @description Its name. */
@@ -547,7 +659,23 @@ export interface components {
                  * @description When it was first heard of.
                  */
                 registered_at: string;
+                /**
+                 * Format: date-time
+                 * @description Since when the status holds; null if it was not heard since the node started.
+                 */
+                since: string | null;
                 status: components["schemas"]["PumpStatus"];
+                /** @description Why there is no verdict, where there is none. */
+                status_reason: string | null;
+                /**
+                 * Format: double
+                 * @description The loss above which a window is anomalous.
+                 */
+                threshold: number | null;
+                /** @description The channel with the largest share of the loss, if that window is anomalous. */
+                top_channel: string | null;
+                /** @description The last verdicts. */
+                trend: components["schemas"]["TrendData"];
             }[];
             /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
             next_cursor: string | null;
@@ -631,6 +759,7 @@ export interface components {
              * @description When the node received it.
              */
             received_at: string | null;
+            simulation: components["schemas"]["PumpSimulation"] | null;
             status: components["schemas"]["PumpStatus"];
             /** @description Why there is no verdict, where there is none. */
             status_reason: string | null;
@@ -654,6 +783,33 @@ export interface components {
             };
             /** @description This pump's. */
             pump: components["schemas"]["PumpTotals"];
+        };
+        /** @description Which node this is. */
+        NodeData: {
+            /** @description The pump of readings that name none. */
+            default_pump: string;
+            /** @description Whether it is a demo: then every reading is, or may be, simulated. */
+            demo: boolean;
+            /** @description The model that judges; null if there is none. */
+            model: string | null;
+            /**
+             * Format: date-time
+             * @description Its time now.
+             */
+            now: string;
+            /** @description The name of the kind of pump that it watches. */
+            profile: string;
+            /** @description That kind's name for people. */
+            profile_title: string;
+            /** @description Registered pumps. */
+            pumps: number;
+            /**
+             * Format: date-time
+             * @description When it started.
+             */
+            started_at: string;
+            /** @description The program's version. */
+            version: string;
         };
         /** @description A problem (RFC 9457, `application/problem+json`). */
         Problem: {
@@ -698,6 +854,8 @@ export interface components {
         };
         /** @description A registered pump. */
         PumpData: {
+            /** @description Maintenance events that stand open. */
+            active_events: number;
             /**
              * Format: int64
              * @description How long ago its latest reading was received, in milliseconds; null if not since the node started.
@@ -705,9 +863,19 @@ export interface components {
             age_ms: number | null;
             /**
              * Format: date-time
+             * @description The time of the last reading that the model judged, and the next three fields belong to.
+             */
+            judged_at: string | null;
+            /**
+             * Format: date-time
              * @description Its latest reading's time by the device's clock.
              */
             last_reading_at: string | null;
+            /**
+             * Format: double
+             * @description The reconstruction loss of the window that ends there.
+             */
+            loss: number | null;
             /** @description Its profile's name. */
             profile: string;
             /** @description Its name. */
@@ -717,7 +885,27 @@ export interface components {
              * @description When it was first heard of.
              */
             registered_at: string;
+            /**
+             * Format: date-time
+             * @description Since when the status holds; null if it was not heard since the node started.
+             */
+            since: string | null;
             status: components["schemas"]["PumpStatus"];
+            /** @description Why there is no verdict, where there is none. */
+            status_reason: string | null;
+            /**
+             * Format: double
+             * @description The loss above which a window is anomalous.
+             */
+            threshold: number | null;
+            /** @description The channel with the largest share of the loss, if that window is anomalous. */
+            top_channel: string | null;
+            /** @description The last verdicts. */
+            trend: components["schemas"]["TrendData"];
+        };
+        /** @description The simulation as a whole, and one of its pumps. */
+        PumpSimulation: components["schemas"]["AboutSimulation"] & {
+            pump: components["schemas"]["SimulatedPump"] | null;
         };
         /**
          * @description How a pump is, as far as the model can tell.
@@ -773,6 +961,13 @@ export interface components {
             /** @description One column per channel, each as long as `t`; null where nothing was sent. */
             values: (number | null)[][];
         };
+        /** @description How far a recording is. */
+        RecordingData: {
+            /** @description Its rows. */
+            rows: number;
+            /** @description Those that were sent. */
+            sent: number;
+        };
         /** @description An item that was not taken, and why. */
         RejectedAnswer: {
             /** @description What it may hold. */
@@ -785,6 +980,92 @@ export interface components {
             message: string;
             /** @description What it held, as sent. */
             value: unknown;
+        };
+        /** @description What a pump's simulation says of itself; no model sees it. */
+        SimulatedPump: {
+            /**
+             * Format: int32
+             * @description Which round it is, from 1; 0 before the first.
+             */
+            cycle: number;
+            /**
+             * Format: double
+             * @description Since this round began, in seconds.
+             */
+            elapsed_s: number;
+            /** @description What goes wrong with it over and over; null: nothing. */
+            fault: string | null;
+            /**
+             * Format: double
+             * @description How far the fault has grown, 0 to 1.
+             */
+            growth: number;
+            /** @description `NORMAL`, `BROKEN` or `RECOVERING`; of a recording `NORMAL` or `BROKEN`, or null where it does not say. */
+            phase: string | null;
+            /** @description Which pump. */
+            pump_id: string;
+            /**
+             * Format: double
+             * @description How badly, 0 to 1.
+             */
+            severity: number | null;
+            /**
+             * Format: double
+             * @description How long a round takes, in seconds.
+             */
+            total_s: number | null;
+        };
+        /** @description What is simulated, and how far it is. */
+        SimulationData: components["schemas"]["AboutSimulation"] & {
+            /** @description The simulated pumps. */
+            pumps: components["schemas"]["SimulatedPump"][];
+        };
+        /** @description One pump to simulate. */
+        SimulationPump: {
+            /** @description The channel whose sensor is at fault, by its wire name; for a sensor's fault only. */
+            channel?: string | null;
+            /** @description What goes wrong with it, as `bearing_wear`; absent: nothing. */
+            fault?: string | null;
+            /** @description Its name. */
+            pump_id: string;
+            /**
+             * Format: int64
+             * @description Decides how it was built, its load and its noise.
+             */
+            seed?: number | null;
+            /**
+             * Format: double
+             * @description How badly, 0 to 1; absent: 0.8.
+             */
+            severity?: number | null;
+        };
+        /**
+         * @description What to simulate. Everything is optional; an empty object plays the demo's own six pumps.
+         * @example {
+         *       "pumps": [
+         *         {
+         *           "fault": "cavitation",
+         *           "pump_id": "P-7"
+         *         }
+         *       ],
+         *       "speed": 2
+         *     }
+         */
+        SimulationStart: {
+            /** @description The pumps, at most 200; absent: the demo's own six. */
+            pumps?: components["schemas"]["SimulationPump"][] | null;
+            /**
+             * Format: double
+             * @description How many times as fast as usual the faults come and go, 1 to 60.
+             */
+            speed?: number | null;
+        };
+        /** @description The last verdicts of one pump, column by column, the oldest first. */
+        TrendData: {
+            /** @description The reconstruction losses. */
+            loss: number[];
+            /** @description The times of the windows' last readings, in milliseconds since 1970. */
+            t: number[];
         };
     };
     responses: never;
@@ -1035,6 +1316,44 @@ export interface operations {
             };
         };
     };
+    node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The node */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     openapi_json: {
         parameters: {
             query?: never;
@@ -1182,11 +1501,127 @@ export interface operations {
             };
         };
     };
+    start: {
+        parameters: {
+            query?: {
+                /** @description With a recording: whose readings its rows become; absent: recording-1, or the next number that is free */
+                pump_id?: string;
+                /** @description With a recording: rows in an interval, 1 to 60; absent: 1 */
+                speed?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Which pumps and faults, or a recording */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SimulationStart"];
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description It runs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimulationData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This node is not a demo */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, the number of items, or the number of one pump's readings is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor CSV */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It does not run, or no longer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimulationData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This node is not a demo */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     stream: {
         parameters: {
             query?: {
                 /** @description Of this pump only; absent: all pumps */
                 pump_id?: string;
+                /** @description Which events, separated by commas: reading, detection, fleet; absent: reading,detection */
+                events?: string;
             };
             header?: never;
             path?: never;
@@ -1202,7 +1637,7 @@ export interface operations {
                 content: {
                     /**
                      * @example event: detection
-                     *     data: {"t":[1773051273000],"pump":"pump-1","loss":[0.8],"threshold":[0.5],"is_anomaly":[true]}
+                     *     data: {"t":[1773051273000],"pump":"pump-1","loss":[0.8],"threshold":[0.5],"is_anomaly":[true],"channels":["Q"],"contributions":[[1.0]]}
                      */
                     "text/event-stream": string;
                 };
