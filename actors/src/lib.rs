@@ -21,6 +21,6 @@ mod settings;
 
 pub use counters::{Counters, Totals};
 pub use engine::{Engine, EngineError, EngineHandle, EngineParts, Health};
-pub use live::{DetectionFrame, Frame, LiveChannel, LivePump, ReadingFrame, Status};
+pub use live::{DetectionFrame, FleetFrame, FleetRow, Frame, LiveChannel, LivePump, ReadingFrame, Status, TREND};
 pub use receipt::{BadChannel, Receipt, Refusal, RejectedItem};
 pub use settings::{EngineSettings, IngestSettings, LiveSettings};

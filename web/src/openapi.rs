@@ -5,7 +5,7 @@ use utoipa::{IntoResponses, OpenApi};
 use crate::{
     problem::Problem,
     routes::{health, history, ingest, live, maintenance, pumps, stream},
-    stream::{DetectionEvent, LaggedEvent, ReadingEvent},
+    stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent},
 };
 
 /// The API's description, as OpenAPI 3.1.
@@ -36,7 +36,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         health::openapi_json,
         stream::stream,
     ),
-    components(schemas(Problem, ReadingEvent, DetectionEvent, LaggedEvent)),
+    components(schemas(Problem, ReadingEvent, DetectionEvent, FleetEvent, LaggedEvent)),
     tags(
         (name = "readings", description = "Pumps post here"),
         (name = "live", description = "How the pumps are now"),

@@ -147,14 +147,16 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
 }
 
 /// A pump that was not heard since the node started, as its last stored reading has it.
-fn at_rest(last: Reading) -> LivePump {
+pub(crate) fn at_rest(last: Reading) -> LivePump {
     let channels = last.samples.iter().map(|&sample| LiveChannel { sample, state: "unknown" }).collect();
     LivePump {
         pump: last.pump.clone(),
+        since: last.received,
         latest: Some((last, channels)),
         age_ms: None,
         status: Status::Stale,
         detection: None,
+        trend: Vec::new(),
         readings: 0,
         scored: 0,
         anomalies: 0,
@@ -212,7 +214,8 @@ impl LiveData {
     }
 }
 
-fn reason(live: &LivePump) -> Option<String> {
+/// Why there is no verdict, where there is none.
+pub(crate) fn reason(live: &LivePump) -> Option<String> {
     match (&live.status, live.age_ms) {
         (Status::Learning { have, need }, _) => Some(format!("the window has {have} of {need} steps")),
         (Status::Unknown { reason }, _) => Some(reason.clone()),
@@ -260,7 +263,9 @@ mod tests {
             latest: Some((reading.clone(), channels.collect())),
             age_ms: Some(150),
             status: Status::Anomaly,
+            since: reading.received,
             detection: Some(detection),
+            trend: Vec::new(),
             readings: 40,
             scored: 11,
             anomalies: 2,
