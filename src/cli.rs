@@ -37,7 +37,7 @@ pub struct Cli {
 pub enum Command {
     /// Run a node: take readings from pumps, score them, answer browsers.
     #[command(after_help = SERVE_EXAMPLES)]
-    Serve(SettingsArgs),
+    Serve(ServeArgs),
     /// Learn what normal is from recordings, and write a model.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainArgs),
@@ -60,12 +60,17 @@ impl Command {
 
     /// The flags that stand for keys of the configuration.
     pub fn flags(&self) -> Vec<Flag> {
-        self.settings().map_or_else(Vec::new, SettingsArgs::flags)
+        match self {
+            Self::Serve(args) => args.flags(),
+            Self::CheckConfig(args) => args.flags(),
+            Self::Train(_) | Self::Evaluate(_) | Self::Replay(_) => Vec::new(),
+        }
     }
 
     fn settings(&self) -> Option<&SettingsArgs> {
         match self {
-            Self::Serve(args) | Self::CheckConfig(args) => Some(args),
+            Self::Serve(args) => Some(&args.settings),
+            Self::CheckConfig(args) => Some(args),
             Self::Train(_) | Self::Evaluate(_) | Self::Replay(_) => None,
         }
     }
@@ -73,6 +78,8 @@ impl Command {
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
+  volute serve --demo
+      Six simulated pumps, their faults and a dashboard, at http://127.0.0.1:5000.
   volute serve
       On this machine only, at http://127.0.0.1:5000, without a model: readings are stored, not scored.
   volute serve --config /etc/volute.toml --model /var/lib/volute-models/line-3
@@ -86,6 +93,31 @@ Examples:
   VOLUTE__STORE__LINGER_MS=5 volute check-config
 
 All wrong keys are listed at once, each with its source and what is allowed; the exit code is then 2.";
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Flags that go over the configuration.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Simulate six pumps with their faults, in a folder of their own (./volute-demo-data unless --data-dir is given).
+    #[arg(long, conflicts_with = "profile")]
+    pub demo: bool,
+}
+
+impl ServeArgs {
+    /// A demo watches centrifugal pumps, and never touches the configured folder.
+    fn flags(&self) -> Vec<Flag> {
+        let mut flags = self.settings.flags();
+        if self.demo {
+            flags.push(Flag { name: "--demo", key: "model.profile", value: "centrifugal".into() });
+            if self.settings.data_dir.is_none() {
+                flags.push(Flag { name: "--demo", key: "store.dir", value: "./volute-demo-data".into() });
+            }
+        }
+        flags
+    }
+}
 
 /// Flags that go over the configuration. They are checked with it.
 #[derive(Debug, Args)]
@@ -239,6 +271,21 @@ mod tests {
         assert_eq!(command.config_file(), Some(Path::new("a.toml")));
         let keys: Vec<_> = command.flags().into_iter().map(|flag| (flag.name, flag.key, flag.value)).collect();
         assert_eq!(keys, [("--listen", "server.listen", "0.0.0.0:1".into()), ("--data-dir", "store.dir", "d".into())]);
+    }
+
+    #[test]
+    fn a_demo_has_a_folder_of_its_own() {
+        let keys = |line| {
+            let flags = parse(line).expect("fine").flags();
+            flags.into_iter().map(|flag| (flag.name, flag.key, flag.value)).collect::<Vec<_>>()
+        };
+        let profile = ("--demo", "model.profile", "centrifugal".to_owned());
+        assert_eq!(
+            keys("volute serve --demo"),
+            [profile.clone(), ("--demo", "store.dir", "./volute-demo-data".into())]
+        );
+        assert_eq!(keys("volute serve --demo --data-dir d"), [("--data-dir", "store.dir", "d".into()), profile]);
+        assert!(matches!(parse("volute serve --demo --profile skab"), Err(ErrorKind::ArgumentConflict)));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
 /// Runs a command to its end.
 pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
     match command {
-        Command::Serve(_) => serve::run(&settings.config),
+        Command::Serve(args) => serve::run(&settings.config, args.demo),
         Command::Train(args) => {
             let recipe = recipe(&args.training);
             let rows = args.rows.map(NonZeroUsize::get);

@@ -9,7 +9,7 @@ mod recording;
 mod store;
 
 pub use predictions::{Prediction, write_predictions};
-pub use recording::{Recording, RecordingError, Row, read_recording};
+pub use recording::{Recording, RecordingError, Row, parse_recording, read_recording};
 pub use store::{
     Batch, Counts, EventFilter, Order, PumpRecord, Range, Store, StoreError, StoreSettings, SystemMetrics,
 };

@@ -90,8 +90,13 @@ pub enum RecordingError {
 /// cell or `NaN` is [`Sample::Missing`], a number outside the plausible range [`Sample::Bad`].
 pub fn read_recording(path: &Path, profile: &Profile) -> Result<Recording, RecordingError> {
     let bytes = fs::read(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    parse_recording(path, &bytes, profile)
+}
+
+/// Reads a recording from its bytes; `path` is its name in errors.
+pub fn parse_recording(path: &Path, bytes: &[u8], profile: &Profile) -> Result<Recording, RecordingError> {
+    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut csv = csv::ReaderBuilder::new().delimiter(delimiter(text)).trim(csv::Trim::All).from_reader(text);
     let not_csv = |source| RecordingError::Csv { path: path.to_owned(), source };
     let columns = columns(path, profile, csv.headers().map_err(not_csv)?)?;
