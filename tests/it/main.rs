@@ -14,5 +14,6 @@ mod crash;
 mod engine;
 mod ingest;
 mod live;
+mod simulate;
 mod skab;
 mod support;
