@@ -72,8 +72,8 @@ impl Condition {
         match fault {
             Fault::BearingWear => Self {
                 vibration_mm_s: 9.0 * (3.0 * level).exp_m1() / 3.0_f64.exp_m1(),
-                bearing_heat_k: 28.0 * level * level,
-                drag_w: 1_100.0 * level * level,
+                bearing_heat_k: 28.0 * past(0.4).powi(2),
+                drag_w: 1_100.0 * past(0.4).powi(2),
                 ..built
             },
             // The film holds until a fifth of the pressure is gone; metal meets metal when half is.
@@ -86,7 +86,8 @@ impl Condition {
             },
             Fault::Cavitation => Self { suction_drop_m: 11.0 * level.powf(0.7), ..built },
             Fault::BlockedSuction => Self { suction_loss: 1.0 + 14.0 * level, ..built },
-            Fault::DeadHead => Self { opening: 1.0 - level, ..built },
+            // Shut from three quarters on.
+            Fault::DeadHead => Self { opening: (1.0 - level / 0.75).max(0.0), ..built },
             Fault::DryRun => Self {
                 fill: 1.0 - level,
                 suction_drop_m: 6.0 * level,
@@ -95,7 +96,7 @@ impl Condition {
                 vibration_mm_s: 4.0 * level,
                 ..built
             },
-            Fault::ImpellerWear => Self { head: 1.0 - 0.25 * level, inner_leak: 0.06 * level, ..built },
+            Fault::ImpellerWear => Self { head: 1.0 - 0.18 * level, inner_leak: 0.12 * level, ..built },
             Fault::ImpellerClog => {
                 Self { head: 1.0 - 0.08 * level, droop: 1.0 + 4.0 * level, vibration_mm_s: 6.0 * level, ..built }
             }
@@ -108,7 +109,7 @@ impl Condition {
             }
             Fault::Overload => Self { drag_w: 14_000.0 * level, bearing_heat_k: 18.0 * level, ..built },
             Fault::PhaseFault => {
-                Self { slip: 1.0 + 5.0 * level, current: 1.0 + 0.9 * level, vibration_mm_s: 4.5 * level, ..built }
+                Self { slip: 1.0 + 4.0 * level, current: 1.0 + 0.9 * level, vibration_mm_s: 4.5 * level, ..built }
             }
             Fault::Sensor(..) => built,
         }

@@ -89,7 +89,8 @@ impl Curves {
         let fill = condition.fill;
         let suction_head_m = plant.suction_head_m - condition.suction_drop_m;
         let shutoff_m = fill * condition.head * self.shutoff_head_m * speed * speed;
-        let droop_m = fill * condition.droop * self.droop_m;
+        let clean_droop_m = fill * self.droop_m;
+        let droop_m = condition.droop * clean_droop_m;
         // What leaks inside the pump passes neither flange, what leaks at the seal passes only the suction's.
         let sucked = 1.0 - condition.inner_leak;
         let delivered = sucked - condition.seal_leak;
@@ -113,7 +114,8 @@ impl Curves {
             discharge_m: suction_m + head_m,
             relative_flow,
             hydraulic_w: weight_flow * head_m,
-            impeller_w: self.impeller_w(head_m, speed, relative_flow),
+            // A clog turns head into heat: the impeller gives the head of a clean one.
+            impeller_w: self.impeller_w(shutoff_m - clean_droop_m * x * x, speed, relative_flow),
             heat_capacity_w_k: fill * DENSITY * SPECIFIC_HEAT * flow_m3_s,
             npsh_ratio: (ATMOSPHERE_M + suction_m) / self.npsh_required(speed, relative_flow),
         }
@@ -129,5 +131,72 @@ impl Curves {
     fn npsh_required(&self, speed: f64, relative_flow: f64) -> f64 {
         let required = self.npsh_required_m * speed * speed * (0.4 + 0.6 * relative_flow * relative_flow);
         required.max(0.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Design;
+
+    fn meet(plant: &Plant, speed: f64, condition: &Condition) -> OperatingPoint {
+        let design = Design::rated();
+        let valve_m = design.valve_m(1.0);
+        design.curves.meet(plant, valve_m, speed, condition)
+    }
+
+    /// Nothing but friction, for which alone the affinity laws hold from curve to operating point.
+    fn friction_only() -> Plant {
+        Plant { suction_head_m: 0.0, static_head_m: 0.0, ..Design::rated().plant }
+    }
+
+    #[test]
+    fn the_rated_pump_is_the_one_of_the_data_sheet() {
+        let point = meet(&Design::rated().plant, 1.0, &Condition::default());
+        let near = |value: f64, expected: f64| (value / expected - 1.0).abs() < 1e-3;
+        assert!(near(point.flow_m3_s * L_MIN_PER_M3_S, 1_100.0) && near(point.head_m, 60.0), "{point:?}");
+        assert!(near(point.relative_flow, 1.0) && near(point.hydraulic_w / point.impeller_w, 0.72), "{point:?}");
+        assert!((0.35..0.45).contains(&(point.suction_m * BAR_PER_M)), "{point:?}");
+        assert!((5.9..6.5).contains(&(point.discharge_m * BAR_PER_M)), "{point:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_affinity_laws_hold(speed in 0.2..1.1_f64) {
+            let (full, part) = [1.0, speed].map(|s| meet(&friction_only(), s, &Condition::default())).into();
+            let holds = |part: f64, full: f64, power: i32| (part / full / speed.powi(power) - 1.0).abs() < 1e-9;
+            prop_assert!(holds(part.flow_m3_s, full.flow_m3_s, 1));
+            prop_assert!(holds(part.head_m, full.head_m, 2));
+            prop_assert!(holds(part.impeller_w, full.impeller_w, 3));
+        }
+
+        #[test]
+        fn heads_add_up_and_power_is_lost_never_won(
+            speed in 0.0..1.1_f64,
+            opening in 0.0..1.0_f64,
+            fill in 0.0..1.0_f64,
+            suction_loss in 1.0..20.0_f64,
+            inner_leak in 0.0..0.3_f64,
+            seal_leak in 0.0..0.3_f64,
+            droop in 1.0..5.0_f64,
+        ) {
+            let healthy = Condition::default();
+            let condition = Condition { opening, fill, suction_loss, inner_leak, seal_leak, droop, ..healthy };
+            let point = meet(&Design::rated().plant, speed, &condition);
+            prop_assert!((point.discharge_m - point.suction_m - point.head_m).abs() < 1e-9);
+            prop_assert!(point.flow_m3_s >= 0.0 && point.flow_m3_s <= point.impeller_flow_m3_s);
+            prop_assert!(point.hydraulic_w <= point.impeller_w);
+            prop_assert!(point.hydraulic_w == 0.0 || point.hydraulic_w < point.impeller_w);
+        }
+    }
+
+    #[test]
+    fn a_closed_valve_leaves_the_shut_off_head() {
+        let closed = Condition { opening: 0.0, ..Condition::default() };
+        let point = meet(&Design::rated().plant, 1.0, &closed);
+        assert_eq!((point.flow_m3_s, point.head_m), (0.0, 72.0));
+        assert!(point.impeller_w > 5e3, "it churns: {point:?}");
     }
 }

@@ -296,7 +296,7 @@ impl State {
 }
 
 /// Vibration of full cavitation, mm/s RMS.
-const BUBBLES_MM_S: f64 = 5.0;
+const BUBBLES_MM_S: f64 = 7.0;
 
 /// How much the pump cavitates: begins at twice the required NPSH, and is complete at 0.7 of it.
 ///
@@ -310,4 +310,104 @@ fn cavitating(condition: &Condition, cavitation: f64, surge: f64) -> Condition {
     let lost = 0.05 * cavitation + 0.25 * cavitation.powi(3);
     let surging = 0.06 * cavitation * surge;
     Condition { head: (condition.head * (1.0 - lost + surging)).max(0.0), ..condition.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use volute_plant::Quantity;
+
+    use super::*;
+
+    fn start() -> Timestamp {
+        "2026-03-02T09:00:00Z".parse().expect("a time")
+    }
+
+    /// What an unbalanced rotor adds to the vibration at this speed of the mains.
+    fn unbalance_at(synchronous_rpm: f64) -> (f64, f64) {
+        let mut design = Design::rated();
+        design.plant.static_head_m = design.plant.suction_head_m;
+        design.motor.synchronous_rpm = synchronous_rpm;
+        let mut pump = Simulator::new(design, LoadPlan::Steady, 1, start());
+        let condition = Condition { vibration_mm_s: 8.0, ..Condition::default() };
+        let speed = pump.speed();
+        let sick = pump.vibration(speed, 0.0, &condition);
+        let healthy = pump.vibration(speed, 0.0, &Condition::default());
+        (speed, (sick * sick - healthy * healthy).sqrt())
+    }
+
+    #[test]
+    fn unbalance_goes_with_speed_squared() {
+        let (full, full_mm_s) = unbalance_at(3_000.0);
+        let (half, half_mm_s) = unbalance_at(1_500.0);
+        assert!((half / full - 0.5).abs() < 0.01, "{half} {full}");
+        assert!((half_mm_s / full_mm_s / (half / full).powi(2) - 1.0).abs() < 1e-6);
+    }
+
+    /// Seconds until `signal` has gone 63 % of its way after the machine has changed for good.
+    fn lag_of(signal: Quantity, condition: &Condition, step_s: f64, for_s: f64) -> f64 {
+        let mut design = Design::rated();
+        (design.flutter, design.thermal.daily_swing_k) = (0.0, 0.0);
+        let mut pump = Simulator::new(design, LoadPlan::Steady, 1, start());
+        let mut values = vec![pump.truth().value(signal).expect("measured")];
+        for _ in 0..(for_s / step_s) as usize {
+            pump.advance_machine(step_s, true, condition);
+            values.push(pump.truth().value(signal).expect("measured"));
+        }
+        let (first, last) = (values[0], values[values.len() - 1]);
+        let reached = values.iter().position(|v| (v - first) / (last - first) >= 0.632).expect("it gets there");
+        reached as f64 * step_s
+    }
+
+    #[test]
+    fn a_step_reaches_63_percent_in_the_stated_time() {
+        let throttled = Condition { opening: 0.8, ..Condition::default() };
+        let braked = Condition { drag_w: 3_000.0, ..Condition::default() };
+        let seized = Condition { bearing_heat_k: 20.0, ..Condition::default() };
+        for (signal, condition, step_s, for_s, expected) in [
+            (Quantity::DischargePressure, &throttled, 0.02, 20.0, 0.9..1.2),
+            (Quantity::Flow, &throttled, 0.02, 40.0, 2.7..3.3),
+            (Quantity::Current, &braked, 0.02, 20.0, 0.9..1.6),
+            (Quantity::BearingTemperature, &braked, 2.0, 12_000.0, 1_140.0..1_260.0),
+            (Quantity::BearingTemperature, &seized, 0.5, 900.0, 57.0..63.0),
+        ] {
+            let lag_s = lag_of(signal, condition, step_s, for_s);
+            assert!(expected.contains(&lag_s), "{signal:?}: {lag_s} s");
+        }
+    }
+
+    #[test]
+    fn the_casing_follows_its_water_in_minutes() {
+        let mut design = Design::rated();
+        design.thermal.daily_swing_k = 0.0;
+        let mut pump = Simulator::new(design, LoadPlan::Steady, 1, start());
+        let before = pump.state.temperatures.casing_c();
+        pump.design.thermal.process_c += 10.0;
+        for _ in 0..960 {
+            pump.step(0.5);
+        }
+        let share = (pump.state.temperatures.casing_c() - before) / (10.0 * 96.0 / 104.0);
+        assert!((0.60..0.66).contains(&share), "{share} of the way in 8 minutes");
+    }
+
+    #[test]
+    fn many_short_steps_are_one_long_one() {
+        let mut design = Design::rated();
+        design.flutter = 0.0;
+        let mut often = Simulator::new(design, LoadPlan::Steady, 1, start());
+        let mut once = often.clone();
+        for _ in 0..120 {
+            often.step(0.5);
+        }
+        let (a, b) = (once.step(60.0), often.step(0.0));
+        assert_eq!((a.at, a.truth()), (b.at, b.truth()));
+    }
+
+    #[test]
+    fn nonsense_stands_still() {
+        let mut pump = Simulator::new(Design::rated(), LoadPlan::Steps, 1, start());
+        for dt_s in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(pump.step(dt_s).at, start(), "{dt_s}");
+        }
+        assert!(pump.step(1e12).at > start());
+    }
 }
