@@ -4,12 +4,18 @@
 //! what the commands do ([`crate::commands`]).
 
 use std::{
+    ffi::OsString,
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use volute_anomaly::Recipe;
 use volute_plant::{Profile, PumpId};
+
+mod simulate;
+
+pub use simulate::SimulateArgs;
 
 use crate::{
     commands::{NodeUrl, Speed},
@@ -32,15 +38,31 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Reads the words of a command line, the program's name first.
+    ///
+    /// What one flag says is checked as it is read; after that, what several say together.
+    pub fn read(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(words)?;
+        if let Command::Simulate(args) = &cli.command {
+            args.fault().map_err(|error| Self::command().error(ErrorKind::ValueValidation, error))?;
+        }
+        Ok(cli)
+    }
+}
+
 /// What Volute can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a node: take readings from pumps, score them, answer browsers.
     #[command(after_help = SERVE_EXAMPLES)]
-    Serve(SettingsArgs),
+    Serve(ServeArgs),
     /// Learn what normal is from recordings, and write a model.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainArgs),
+    /// Make a labelled recording of a simulated pump, healthy or with a fault.
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(SimulateArgs),
     /// Measure detection on labelled recordings: for each file, learn its first rows and decide on the others.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(EvaluateArgs),
@@ -60,19 +82,26 @@ impl Command {
 
     /// The flags that stand for keys of the configuration.
     pub fn flags(&self) -> Vec<Flag> {
-        self.settings().map_or_else(Vec::new, SettingsArgs::flags)
+        match self {
+            Self::Serve(args) => args.flags(),
+            Self::CheckConfig(args) => args.flags(),
+            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) => Vec::new(),
+        }
     }
 
     fn settings(&self) -> Option<&SettingsArgs> {
         match self {
-            Self::Serve(args) | Self::CheckConfig(args) => Some(args),
-            Self::Train(_) | Self::Evaluate(_) | Self::Replay(_) => None,
+            Self::Serve(args) => Some(&args.settings),
+            Self::CheckConfig(args) => Some(args),
+            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) => None,
         }
     }
 }
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
+  volute serve --demo
+      Six simulated pumps, their faults and a dashboard, at http://127.0.0.1:5000.
   volute serve
       On this machine only, at http://127.0.0.1:5000, without a model: readings are stored, not scored.
   volute serve --config /etc/volute.toml --model /var/lib/volute-models/line-3
@@ -86,6 +115,31 @@ Examples:
   VOLUTE__STORE__LINGER_MS=5 volute check-config
 
 All wrong keys are listed at once, each with its source and what is allowed; the exit code is then 2.";
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Flags that go over the configuration.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Simulate six pumps with their faults, in a folder of their own (./volute-demo-data unless --data-dir is given).
+    #[arg(long, conflicts_with = "profile")]
+    pub demo: bool,
+}
+
+impl ServeArgs {
+    /// A demo watches centrifugal pumps, and never touches the configured folder.
+    fn flags(&self) -> Vec<Flag> {
+        let mut flags = self.settings.flags();
+        if self.demo {
+            flags.push(Flag { name: "--demo", key: "model.profile", value: "centrifugal".into() });
+            if self.settings.data_dir.is_none() {
+                flags.push(Flag { name: "--demo", key: "store.dir", value: "./volute-demo-data".into() });
+            }
+        }
+        flags
+    }
+}
 
 /// Flags that go over the configuration. They are checked with it.
 #[derive(Debug, Args)]
@@ -147,6 +201,17 @@ pub struct TrainArgs {
     pub training: TrainingArgs,
 }
 
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  volute simulate --rows 7200 --out normal.csv
+      Two hours of a healthy pump.
+  volute simulate --fault bearing_wear --severity 0.8 --seed 7 --rows 7200 --out worn.csv --plot worn.svg
+      The fault begins after a third of the rows, grows, stays and fades within the rest.
+  volute simulate --fault sensor_stuck --channel flow --load steps --rows 600 --out stuck.csv
+
+The same flags give the same bytes. The columns are timestamp, the profile's channels, machine_status (NORMAL,
+BROKEN, RECOVERING) and fault; `volute train` and `volute replay` read them.";
+
 const EVALUATE_EXAMPLES: &str = "\
 Example:
   volute evaluate --profile skab --data ~/SKAB/data --out results/skab
@@ -181,6 +246,15 @@ pub struct TrainingArgs {
     /// Start of the random numbers: the same seed and data give the same model.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// The quantile of the training windows' losses that becomes the threshold; without it, the recipe's 0.99.
+    #[arg(long, value_name = "Q", value_parser = threshold_quantile)]
+    pub threshold_quantile: Option<f64>,
+}
+
+fn threshold_quantile(text: &str) -> Result<f64, String> {
+    let threshold_quantile = text.parse().map_err(|_| "allowed: a number above 0, to 1".to_owned())?;
+    let recipe = Recipe { threshold_quantile, ..Recipe::default() };
+    recipe.check().map(|()| threshold_quantile).map_err(|error| error.to_string())
 }
 
 const REPLAY_EXAMPLES: &str = "\
@@ -220,12 +294,10 @@ pub struct ReplayArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, error::ErrorKind};
-
     use super::*;
 
     fn parse(line: &str) -> Result<Command, ErrorKind> {
-        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command).map_err(|error| error.kind())
+        Cli::read(line.split(' ').map(Into::into)).map(|cli| cli.command).map_err(|error| error.kind())
     }
 
     #[test]
@@ -242,6 +314,21 @@ mod tests {
     }
 
     #[test]
+    fn a_demo_has_a_folder_of_its_own() {
+        let keys = |line| {
+            let flags = parse(line).expect("fine").flags();
+            flags.into_iter().map(|flag| (flag.name, flag.key, flag.value)).collect::<Vec<_>>()
+        };
+        let profile = ("--demo", "model.profile", "centrifugal".to_owned());
+        assert_eq!(
+            keys("volute serve --demo"),
+            [profile.clone(), ("--demo", "store.dir", "./volute-demo-data".into())]
+        );
+        assert_eq!(keys("volute serve --demo --data-dir d"), [("--data-dir", "store.dir", "d".into()), profile]);
+        assert!(matches!(parse("volute serve --demo --profile skab"), Err(ErrorKind::ArgumentConflict)));
+    }
+
+    #[test]
     fn wrong_values_are_refused_at_the_edge() {
         for (line, kind) in [
             ("volute replay --csv a.csv --speed -1", ErrorKind::UnknownArgument),
@@ -253,6 +340,17 @@ mod tests {
             ("volute replay --csv a.csv --profile gear", ErrorKind::ValueValidation),
             ("volute train --out m", ErrorKind::MissingRequiredArgument),
             ("volute evaluate --data d --out o --jobs 0", ErrorKind::ValueValidation),
+            ("volute train --csv a.csv --out m --threshold-quantile 1.5", ErrorKind::ValueValidation),
+            ("volute simulate --out a.csv --fault rust", ErrorKind::InvalidValue),
+            ("volute simulate --out a.csv --fault sensor_stuck", ErrorKind::ValueValidation),
+            ("volute simulate --out a.csv --fault sensor_stuck --channel Torque", ErrorKind::ValueValidation),
+            ("volute simulate --out a.csv --fault dry_run --channel flow", ErrorKind::ValueValidation),
+            ("volute simulate --out a.csv --channel flow", ErrorKind::MissingRequiredArgument),
+            ("volute simulate --out a.csv --fault dry_run --severity 1.1", ErrorKind::ValueValidation),
+            ("volute simulate --out a.csv --load full", ErrorKind::InvalidValue),
+            ("volute simulate --out a.csv --design mine", ErrorKind::InvalidValue),
+            ("volute simulate --out a.csv --rows 0", ErrorKind::ValueValidation),
+            ("volute simulate --out a.csv --start yesterday", ErrorKind::ValueValidation),
             ("volute fly", ErrorKind::InvalidSubcommand),
         ] {
             assert_eq!(parse(line).expect_err(line), kind, "{line}");

@@ -5,6 +5,7 @@ mod evaluate;
 mod progress;
 mod replay;
 mod serve;
+mod simulate;
 mod train;
 mod windows;
 
@@ -22,12 +23,13 @@ use crate::{
 /// Runs a command to its end.
 pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
     match command {
-        Command::Serve(_) => serve::run(&settings.config),
+        Command::Serve(args) => serve::run(&settings.config, args.demo),
         Command::Train(args) => {
             let recipe = recipe(&args.training);
             let rows = args.rows.map(NonZeroUsize::get);
             train::run(&train::Training { profile: args.profile, csv: args.csv, rows, out: args.out, recipe })
         }
+        Command::Simulate(args) => simulate::run(&args, &mut io::stdout().lock()),
         Command::Evaluate(args) => {
             let recipe = recipe(&args.training);
             let jobs = args.jobs.or(thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
@@ -41,5 +43,10 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
 
 fn recipe(args: &TrainingArgs) -> Recipe {
     let default = Recipe::default();
-    Recipe { epochs: args.epochs.map_or(default.epochs, NonZeroUsize::get), seed: args.seed, ..default }
+    Recipe {
+        epochs: args.epochs.map_or(default.epochs, NonZeroUsize::get),
+        seed: args.seed,
+        threshold_quantile: args.threshold_quantile.unwrap_or(default.threshold_quantile),
+        ..default
+    }
 }

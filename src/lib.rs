@@ -6,5 +6,6 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod pretrained;
 pub mod profiles;
 pub mod telemetry;

@@ -4,11 +4,10 @@
 
 use std::{env, fmt::Display, process::ExitCode};
 
-use clap::Parser;
 use volute::{cli::Cli, commands, config, telemetry};
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    let Cli { command } = Cli::read(env::args_os()).unwrap_or_else(|error| error.exit());
     let settings = match config::load(command.config_file(), env::vars_os(), &command.flags()) {
         Ok(settings) => settings,
         Err(error) => return fail(2, &error),

@@ -14,7 +14,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::{Model, ScoreError, Scorer};
 use volute_data::{EventFilter, Store, StoreError};
-use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, WindowRules};
+use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, Timestamp, WindowRules};
 
 use crate::{
     counters::{Counters, Totals},
@@ -249,6 +249,11 @@ impl EngineHandle {
     /// Frames from now on. A slow listener loses the oldest.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Frame>> {
         self.0.listeners.subscribe()
+    }
+
+    /// The node's time.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     /// What was done since the start.

@@ -18,9 +18,14 @@ mod pump;
 mod receipt;
 mod recorder;
 mod settings;
+mod simulation;
 
 pub use counters::{Counters, Totals};
 pub use engine::{Engine, EngineError, EngineHandle, EngineParts, Health};
-pub use live::{DetectionFrame, Frame, LiveChannel, LivePump, ReadingFrame, Status};
+pub use live::{DetectionFrame, FleetFrame, FleetRow, Frame, LiveChannel, LivePump, ReadingFrame, Status, TREND};
 pub use receipt::{BadChannel, Receipt, Refusal, RejectedItem};
 pub use settings::{EngineSettings, IngestSettings, LiveSettings};
+pub use simulation::{
+    Phase, Plan, PumpPlan, PumpProgress, RecordingProgress, Simulation, SimulationProgress, Source, Speed, StartError,
+};
+pub use volute_simulator::{Fault, Severity};

@@ -3,105 +3,30 @@
 //! Nothing here is kept for long: history is the store's. A slow listener loses its oldest frames; an
 //! update for which the mailbox has no room is counted and dropped, since the next one replaces it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod frames;
+mod picture;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::{Actor, AsyncContext, Context, Handler};
 use tokio::sync::{broadcast, oneshot};
 use volute_plant::{Channel, Clock, Detection, NoWindow, Profile, PumpId, Reading, Sample, Timestamp};
+
+pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
+pub use picture::{LiveChannel, LivePump, Status, TREND};
 
 use crate::{
     mailbox::{Mail, unbound},
     settings::LiveSettings,
 };
 
-/// How a pump is, as far as the model can tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
-    /// The window is filling; no verdict yet.
-    Learning {
-        /// Steps so far.
-        have: usize,
-        /// Steps it takes.
-        need: usize,
-    },
-    /// No verdict is possible, and why.
-    Unknown {
-        /// The reason, for people.
-        reason: String,
-    },
-    /// The last window is like those the model was trained on.
-    Normal,
-    /// It is not.
-    Anomaly,
-    /// Nothing was heard for too long: what was last known says nothing about now.
-    Stale,
-}
-
-/// One channel of the latest reading.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LiveChannel {
-    /// What was sent.
-    pub sample: Sample,
-    /// `ok`, `bad`, `filled`, `missing`, or the limit it is beyond: `low_alarm`, `low_warning`, `high_warning`,
-    /// `high_alarm`.
-    pub state: &'static str,
-}
-
-/// The latest of one pump.
-#[derive(Debug, Clone)]
-pub struct LivePump {
-    /// Which pump.
-    pub pump: PumpId,
-    /// Its newest reading, and its channels in the profile's order.
-    pub latest: Option<(Reading, Vec<LiveChannel>)>,
-    /// How long ago that was received, in milliseconds.
-    pub age_ms: Option<i64>,
-    /// How it is.
-    pub status: Status,
-    /// The model's last verdict.
-    pub detection: Option<Detection>,
-    /// Readings since the node started.
-    pub readings: u64,
-    /// Windows scored since the node started.
-    pub scored: u64,
-    /// Anomalous windows since the node started.
-    pub anomalies: u64,
-}
-
-/// What listeners get.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Frame {
-    /// Readings of one pump.
-    Readings(ReadingFrame),
-    /// Detections of one pump.
-    Detections(DetectionFrame),
-}
-
-/// Readings of one pump, column by column.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReadingFrame {
-    /// Which pump.
-    pub pump: PumpId,
-    /// The times, in the order of arrival.
-    pub t: Vec<Timestamp>,
-    /// One column per channel of the profile, each as long as `t`; nothing where nothing was sent.
-    pub values: Vec<Vec<Option<f64>>>,
-}
-
-/// Detections of one pump, column by column.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DetectionFrame {
-    /// Which pump.
-    pub pump: PumpId,
-    /// The times of the windows' last readings.
-    pub t: Vec<Timestamp>,
-    /// The losses.
-    pub loss: Vec<f64>,
-    /// The thresholds.
-    pub threshold: Vec<f64>,
-    /// Whether each was anomalous.
-    pub is_anomaly: Vec<bool>,
-}
+/// Time between two pictures of the whole fleet.
+const FLEET_FRAME: Duration = Duration::from_secs(1);
 
 /// A reading has become durable.
 pub(crate) struct LiveReading(pub Reading);
@@ -134,7 +59,9 @@ pub(crate) struct LiveActor {
 struct State {
     latest: Option<Reading>,
     status: Status,
+    since: Timestamp,
     detection: Option<Detection>,
+    trend: VecDeque<(Timestamp, f32)>,
     readings: u64,
     scored: u64,
     anomalies: u64,
@@ -155,23 +82,31 @@ impl LiveActor {
     }
 
     fn state(&mut self, pump: &PumpId) -> &mut State {
-        let channels = self.profile.channels().len();
-        self.pumps.entry(pump.clone()).or_insert_with(|| State::new(pump, channels))
+        let (channels, clock) = (self.profile.channels().len(), &self.clock);
+        self.pumps.entry(pump.clone()).or_insert_with(|| State::new(pump, channels, clock.now()))
+    }
+
+    /// How long ago the newest reading was received, in milliseconds, and whether that is too long.
+    fn age(&self, state: &State) -> (Option<i64>, bool) {
+        let age_ms = state.latest.as_ref().map(|r| self.clock.now().since_ms(r.received).max(0));
+        (age_ms, age_ms.is_some_and(|age| age > self.stale_after_ms))
     }
 
     fn snapshot(&self, pump: &PumpId, state: &State) -> LivePump {
-        let age_ms = state.latest.as_ref().map(|r| self.clock.now().since_ms(r.received).max(0));
-        let stale = age_ms.is_some_and(|age| age > self.stale_after_ms);
+        let (age_ms, stale) = self.age(state);
         let channels = |r: &Reading| {
             let pairs = self.profile.channels().iter().zip(r.samples.iter());
             pairs.map(|(channel, &sample)| LiveChannel { sample, state: channel_state(channel, sample) }).collect()
         };
+        let heard = state.latest.as_ref().map(|r| r.received).filter(|_| stale);
         LivePump {
             pump: pump.clone(),
             latest: state.latest.as_ref().map(|r| (r.clone(), channels(r))),
             age_ms,
             status: if stale { Status::Stale } else { state.status.clone() },
+            since: heard.map_or(state.since, |heard| heard.plus_ms(self.stale_after_ms)),
             detection: state.detection.clone(),
+            trend: state.trend.iter().copied().collect(),
             readings: state.readings,
             scored: state.scored,
             anomalies: state.anomalies,
@@ -182,15 +117,29 @@ impl LiveActor {
         let channels = self.profile.channels().len();
         for (pump, state) in &mut self.pumps {
             if !state.new_readings.t.is_empty() {
-                let frame = std::mem::replace(&mut state.new_readings, empty_readings(pump, channels));
+                let frame = mem::replace(&mut state.new_readings, ReadingFrame::empty(pump, channels));
                 // No listener is no error.
                 let _ = self.listeners.send(Arc::new(Frame::Readings(frame)));
             }
             if !state.new_detections.t.is_empty() {
-                let frame = std::mem::replace(&mut state.new_detections, empty_detections(pump));
+                let frame = mem::replace(&mut state.new_detections, DetectionFrame::empty(pump, channels));
                 let _ = self.listeners.send(Arc::new(Frame::Detections(frame)));
             }
         }
+    }
+
+    fn send_fleet(&self) {
+        if self.listeners.receiver_count() == 0 {
+            return;
+        }
+        let row = |(pump, state): (&PumpId, &State)| {
+            let (age_ms, stale) = self.age(state);
+            let status = if stale { Status::Stale } else { state.status.clone() };
+            let verdict = state.detection.as_ref().map(|d| (d.at, d.loss, d.threshold));
+            FleetRow { pump: pump.clone(), status, age_ms, verdict }
+        };
+        let frame = FleetFrame { now: self.clock.now(), pumps: self.pumps.iter().map(row).collect() };
+        let _ = self.listeners.send(Arc::new(Frame::Fleet(frame)));
     }
 }
 
@@ -200,6 +149,7 @@ impl Actor for LiveActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         unbound(ctx);
         ctx.run_interval(self.frame, |actor, _| actor.send_frames());
+        ctx.run_interval(FLEET_FRAME, |actor, _| actor.send_fleet());
     }
 }
 
@@ -208,14 +158,15 @@ impl Handler<Mail<LiveReading>> for LiveActor {
 
     fn handle(&mut self, mail: Mail<LiveReading>, _: &mut Self::Context) {
         let LiveReading(reading) = mail.open();
-        let listened_to = self.listeners.receiver_count() > 0;
+        let (listened_to, now) = (self.listeners.receiver_count() > 0, self.clock.now());
+        let was_stale = self.pumps.get(&reading.pump).is_some_and(|state| self.age(state).1);
         let state = self.state(&reading.pump);
         state.readings += 1;
+        if was_stale {
+            state.since = now;
+        }
         if listened_to {
-            state.new_readings.t.push(reading.at);
-            for (column, sample) in state.new_readings.values.iter_mut().zip(reading.samples.iter()) {
-                column.push(sample.value());
-            }
+            state.new_readings.push(&reading);
         }
         if state.latest.as_ref().is_none_or(|latest| latest.at <= reading.at) {
             state.latest = Some(reading);
@@ -228,8 +179,8 @@ impl Handler<Mail<LiveBlind>> for LiveActor {
 
     fn handle(&mut self, mail: Mail<LiveBlind>, _: &mut Self::Context) {
         let LiveBlind { pump, why } = mail.open();
-        let names = self.profile.clone();
-        self.state(&pump).status = match why {
+        let (names, now) = (self.profile.clone(), self.clock.now());
+        let status = match why {
             Some(NoWindow::Filling { have, need }) => Status::Learning { have, need },
             Some(NoWindow::Missing { channels }) => {
                 let missing: Vec<_> = channels.iter().map(|&c| names.channels()[c].name.as_str()).collect();
@@ -237,6 +188,7 @@ impl Handler<Mail<LiveBlind>> for LiveActor {
             }
             None => Status::Unknown { reason: "no model is loaded".into() },
         };
+        self.state(&pump).turn(status, now);
     }
 }
 
@@ -245,17 +197,17 @@ impl Handler<Mail<LiveDetection>> for LiveActor {
 
     fn handle(&mut self, mail: Mail<LiveDetection>, _: &mut Self::Context) {
         let LiveDetection(detection) = mail.open();
-        let listened_to = self.listeners.receiver_count() > 0;
+        let (listened_to, now) = (self.listeners.receiver_count() > 0, self.clock.now());
         let state = self.state(&detection.pump);
         state.scored += 1;
         state.anomalies += u64::from(detection.is_anomaly);
-        state.status = if detection.is_anomaly { Status::Anomaly } else { Status::Normal };
+        state.turn(if detection.is_anomaly { Status::Anomaly } else { Status::Normal }, now);
+        if state.trend.len() == TREND {
+            state.trend.pop_front();
+        }
+        state.trend.push_back((detection.at, detection.loss as f32));
         if listened_to {
-            let frame = &mut state.new_detections;
-            frame.t.push(detection.at);
-            frame.loss.push(detection.loss);
-            frame.threshold.push(detection.threshold);
-            frame.is_anomaly.push(detection.is_anomaly);
+            state.new_detections.push(&detection);
         }
         state.detection = Some(detection);
     }
@@ -276,27 +228,28 @@ impl Handler<Mail<AskLive>> for LiveActor {
 }
 
 impl State {
-    fn new(pump: &PumpId, channels: usize) -> Self {
+    fn new(pump: &PumpId, channels: usize, now: Timestamp) -> Self {
         Self {
             latest: None,
             status: Status::Unknown { reason: "no reading has been judged yet".into() },
+            since: now,
             detection: None,
+            trend: VecDeque::new(),
             readings: 0,
             scored: 0,
             anomalies: 0,
-            new_readings: empty_readings(pump, channels),
-            new_detections: empty_detections(pump),
+            new_readings: ReadingFrame::empty(pump, channels),
+            new_detections: DetectionFrame::empty(pump, channels),
         }
     }
-}
 
-fn empty_readings(pump: &PumpId, channels: usize) -> ReadingFrame {
-    ReadingFrame { pump: pump.clone(), t: Vec::new(), values: vec![Vec::new(); channels] }
-}
-
-fn empty_detections(pump: &PumpId) -> DetectionFrame {
-    let (t, loss, threshold, is_anomaly) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    DetectionFrame { pump: pump.clone(), t, loss, threshold, is_anomaly }
+    /// Takes a status on. The same one with other figures holds since it began.
+    fn turn(&mut self, status: Status, now: Timestamp) {
+        if mem::discriminant(&self.status) != mem::discriminant(&status) {
+            self.since = now;
+        }
+        self.status = status;
+    }
 }
 
 fn channel_state(channel: &Channel, sample: Sample) -> &'static str {

@@ -4,12 +4,14 @@
 //! Deliberately absent: who may read what (the web's business), when a batch is cut (the
 //! recorder's), and any clock: every time comes in with its row.
 
+mod labelled;
 mod predictions;
 mod recording;
 mod store;
 
+pub use labelled::{Labelled, write_labelled};
 pub use predictions::{Prediction, write_predictions};
-pub use recording::{Recording, RecordingError, Row, read_recording};
+pub use recording::{Recording, RecordingError, Row, parse_recording, read_recording};
 pub use store::{
     Batch, Counts, EventFilter, Order, PumpRecord, Range, Store, StoreError, StoreSettings, SystemMetrics,
 };

@@ -1,8 +1,9 @@
 //! Recorded CSV files: what a pump once sent, with the labels that people gave it afterwards.
 //!
 //! Two forms are read, told apart by their header: SKAB's (`;`, `datetime`, `anomaly`) and the
-//! original system's (`,`, `timestamp`, `machine_status`). Deliberately absent: filling holes, order
-//! and windows (the windower's business), and which rows are for training.
+//! original system's (`,`, `timestamp`, `machine_status`). A simulated one also has `fault`, which is for people and other
+//! programs. Deliberately absent: filling holes, order and windows (the windower's business), and which rows are for
+//! training.
 
 use std::{
     fs, io,
@@ -90,8 +91,13 @@ pub enum RecordingError {
 /// cell or `NaN` is [`Sample::Missing`], a number outside the plausible range [`Sample::Bad`].
 pub fn read_recording(path: &Path, profile: &Profile) -> Result<Recording, RecordingError> {
     let bytes = fs::read(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    parse_recording(path, &bytes, profile)
+}
+
+/// Reads a recording from its bytes; `path` is its name in errors.
+pub fn parse_recording(path: &Path, bytes: &[u8], profile: &Profile) -> Result<Recording, RecordingError> {
+    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut csv = csv::ReaderBuilder::new().delimiter(delimiter(text)).trim(csv::Trim::All).from_reader(text);
     let not_csv = |source| RecordingError::Csv { path: path.to_owned(), source };
     let columns = columns(path, profile, csv.headers().map_err(not_csv)?)?;
@@ -113,6 +119,7 @@ enum Column {
     MachineStatus,
     Anomaly,
     ChangePoint,
+    Fault,
     PumpId,
 }
 
@@ -126,6 +133,7 @@ impl Column {
             "machine_status" => Some(Self::MachineStatus),
             "anomaly" => Some(Self::Anomaly),
             "changepoint" => Some(Self::ChangePoint),
+            "fault" => Some(Self::Fault),
             "pump_id" => Some(Self::PumpId),
             _ => None,
         }
@@ -140,8 +148,8 @@ fn delimiter(text: &[u8]) -> u8 {
 fn columns(path: &Path, profile: &Profile, header: &csv::StringRecord) -> Result<Vec<Column>, RecordingError> {
     let wrong = |column: &str, problem| {
         let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
-        let allowed =
-            format!("timestamp or datetime, {channels}, and if need be machine_status, anomaly, changepoint, pump_id");
+        let others = "machine_status, fault, anomaly, changepoint, pump_id";
+        let allowed = format!("timestamp or datetime, {channels}, and if need be {others}");
         Err(RecordingError::Header { path: path.to_owned(), column: column.to_owned(), problem, allowed })
     };
     let mut columns = Vec::new();
@@ -185,7 +193,7 @@ impl Line<'_> {
                 },
                 Column::MachineStatus => normal = (!cell.is_empty()).then_some(cell == "NORMAL"),
                 Column::Anomaly => anomaly = self.label(column, cell)?,
-                Column::ChangePoint => {}
+                Column::ChangePoint | Column::Fault => {}
                 Column::PumpId if pump.get_or_insert_with(|| cell.to_owned()) == cell => {}
                 Column::PumpId => return self.wrong(column, cell, "the same pump in every line"),
             }
@@ -223,6 +231,7 @@ impl Line<'_> {
             Column::MachineStatus => "machine_status",
             Column::Anomaly => "anomaly",
             Column::ChangePoint => "changepoint",
+            Column::Fault => "fault",
             Column::PumpId => "pump_id",
         };
         Err(RecordingError::Cell {
@@ -236,10 +245,10 @@ impl Line<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const TWO_CHANNELS: &str = r#"
+    pub(crate) const TWO_CHANNELS: &str = r#"
         name = "two"
         title = "Two channels"
         interval_ms = 1000

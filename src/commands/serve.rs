@@ -1,43 +1,61 @@
 //! `volute serve`: puts store, model, engine and web together, and takes them apart in order.
 
-use std::{net::TcpListener, num::NonZeroUsize, sync::Arc, thread};
+mod folder;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
+    sync::Arc,
+    thread,
+};
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use volute_actors::{Engine, EngineParts, EngineSettings, IngestSettings, LiveSettings};
+use volute_actors::{Engine, EngineParts, EngineSettings, IngestSettings, LiveSettings, Plan, Simulation, Speed};
 use volute_anomaly::Model;
 use volute_data::{Store, StoreSettings};
 use volute_plant::SystemClock;
 use volute_web::WebSettings;
 
-use crate::config::Config;
+use crate::{config::Config, pretrained};
 
 /// SurrealDB's futures are deep in an unoptimised build; tokio's 2 MiB are not enough for them.
 const STACK_BYTES: usize = 8 << 20;
 
 /// Serves until it is told to stop (SIGTERM or Ctrl-C), then brings what is under way to its end.
-pub fn run(config: &Config) -> Result<()> {
+///
+/// A demo simulates its pumps, and judges them with the model that comes with the program unless another is set.
+pub fn run(config: &Config, demo: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
     let system = actix_rt::System::with_tokio_rt(|| runtime);
-    system.block_on(serve(config))
+    system.block_on(serve(config, demo))
 }
 
-async fn serve(config: &Config) -> Result<()> {
+async fn serve(config: &Config, demo: bool) -> Result<()> {
     let mut stop = Stop::listen()?;
     let address = config.server.listen;
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
     let dir = &config.store.dir;
+    folder::check(dir, demo)?;
     let store = Store::open(dir, &store_settings(config)).await?;
-    let engine = Engine::start(engine_parts(config, store.clone())?).await?;
-    let server = volute_web::serve(listener, engine.handle(), web_settings(config))?;
+    let model = model(config, demo)?;
+    let engine = Engine::start(engine_parts(config, model, store.clone())?).await?;
+    let simulation = demo.then(|| Simulation::new(engine.handle()));
+    if let Some(simulation) = &simulation {
+        simulation.start(Plan::Stories, Speed::USUAL).await?;
+    }
+    let server = volute_web::serve(listener, engine.handle(), simulation.clone(), web_settings(config))?;
     let web = server.handle();
     let serving = actix_rt::spawn(server);
-    announce(config, bound);
+    announce(config, bound, demo);
 
     stop.wait().await;
     tracing::info!("stopping");
     let orderly = async {
+        if let Some(simulation) = &simulation {
+            simulation.stop().await;
+        }
         web.stop(true).await;
         let _ = serving.await;
         tracing::info!(stage = "web", "drained");
@@ -56,10 +74,15 @@ async fn serve(config: &Config) -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "where the node is found, for people and scripts")]
-fn announce(config: &Config, bound: std::net::SocketAddr) {
+fn announce(config: &Config, bound: SocketAddr, demo: bool) {
     let profile = &config.model.profile;
-    tracing::info!(%bound, profile = profile.name(), dir = %config.store.dir.display(), "listening");
+    tracing::info!(%bound, profile = profile.name(), dir = %config.store.dir.display(), demo, "listening");
     println!("Volute listens on http://{bound}");
+    if demo {
+        println!(
+            "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute."
+        );
+    }
 }
 
 fn store_settings(config: &Config) -> StoreSettings {
@@ -70,13 +93,22 @@ fn store_settings(config: &Config) -> StoreSettings {
     }
 }
 
-fn engine_parts(config: &Config, store: Store) -> Result<EngineParts> {
-    let profile = config.model.profile.clone();
-    let model = config.model.dir.as_ref().map(|dir| Model::load(dir, &profile)).transpose()?;
+fn model(config: &Config, demo: bool) -> Result<Option<Model>> {
+    let profile = &config.model.profile;
+    let model = match &config.model.dir {
+        Some(dir) => Some(Model::load(dir, profile)?),
+        None if demo => Some(pretrained::load(profile)?),
+        None => None,
+    };
     match &model {
         Some(model) => tracing::info!(model = %model.id(), threshold = model.threshold(), "model loaded"),
         None => tracing::warn!("no model: readings are stored and shown, nothing is judged"),
     }
+    Ok(model)
+}
+
+fn engine_parts(config: &Config, model: Option<Model>, store: Store) -> Result<EngineParts> {
+    let profile = config.model.profile.clone();
     let ingest = IngestSettings {
         default_pump: config.ingest.default_pump.clone(),
         auto_register: config.registers_unknown_pumps(),

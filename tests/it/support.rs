@@ -25,6 +25,7 @@ pub struct Start {
     pub data: PathBuf,
     pub profile: &'static str,
     pub model: Option<PathBuf>,
+    pub demo: bool,
     pub env: Vec<(&'static str, String)>,
 }
 
@@ -39,12 +40,17 @@ pub struct Answer {
 
 impl Start {
     pub fn new(data: &TempDir, profile: &'static str) -> Self {
-        Self { data: data.path().join("store"), profile, model: None, env: Vec::new() }
+        Self { data: data.path().join("store"), profile, model: None, demo: false, env: Vec::new() }
     }
 
     pub fn with_model(mut self, model: &Path) -> Self {
         self.model = Some(model.to_owned());
         self
+    }
+
+    /// A demo, which brings its own profile and model.
+    pub fn demo(data: &TempDir) -> Self {
+        Self { demo: true, ..Self::new(data, "centrifugal") }
     }
 
     pub fn with_env(mut self, key: &'static str, value: &str) -> Self {
@@ -55,7 +61,11 @@ impl Start {
     /// Starts the node and waits until it says where it listens.
     pub fn node(&self) -> Node {
         let mut command = volute();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--profile", self.profile, "--data-dir"]).arg(&self.data);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
+        match self.demo {
+            true => command.arg("--demo"),
+            false => command.args(["--profile", self.profile]),
+        };
         if let Some(model) = &self.model {
             command.arg("--model").arg(model);
         }
@@ -85,7 +95,11 @@ impl Node {
     }
 
     pub fn post_as(&self, content_type: &str, body: &str) -> Answer {
-        try_post(&self.url, content_type, body).expect("an answer")
+        self.post_to("/api/ingest", content_type, body)
+    }
+
+    pub fn post_to(&self, path: &str, content_type: &str, body: &str) -> Answer {
+        try_post_to(&format!("{}{path}", self.url), content_type, body).expect("an answer")
     }
 
     /// Every item of a list, page by page.
@@ -139,8 +153,11 @@ impl Drop for Node {
 
 /// Posts, and answers with nothing where the node is gone.
 pub fn try_post(url: &str, content_type: &str, body: &str) -> Option<Answer> {
-    let request = agent().post(format!("{url}/api/ingest")).header("content-type", content_type);
-    match request.send(body) {
+    try_post_to(&format!("{url}/api/ingest"), content_type, body)
+}
+
+fn try_post_to(url: &str, content_type: &str, body: &str) -> Option<Answer> {
+    match agent().post(url).header("content-type", content_type).send(body) {
         Ok(response) => read(response),
         Err(_) => None,
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use actix_web::{
     HttpMessage, HttpRequest,
     http::header::{CONTENT_ENCODING, CONTENT_TYPE},
+    web::{self, Bytes},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -23,6 +24,12 @@ pub(crate) const MAX_ITEMS: usize = 10_000;
 
 /// How much of a broken line is shown to its sender, in characters.
 const SHOWN_CHARS: usize = 200;
+
+/// All of a body, if it is not too large.
+pub(crate) async fn read_whole(payload: web::Payload, limit_bytes: usize) -> Result<Bytes, ApiError> {
+    let body = payload.to_bytes_limited(limit_bytes).await.map_err(|_| ApiError::TooLarge { limit_bytes })?;
+    body.map_err(|error| ApiError::Body(error.to_string()))
+}
 
 /// How a post's items are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +83,7 @@ fn whole(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
     match serde_json::from_slice(bytes) {
         Ok(Json::Array(items)) => Ok(items),
         Ok(one) => Ok(vec![one]),
-        Err(error) => Err(ApiError::NotJson { line: error.line(), column: error.column(), reason: error.to_string() }),
+        Err(error) => Err(ApiError::not_json(error)),
     }
 }
 

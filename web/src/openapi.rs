@@ -4,8 +4,8 @@ use utoipa::{IntoResponses, OpenApi};
 
 use crate::{
     problem::Problem,
-    routes::{health, history, ingest, live, maintenance, pumps, stream},
-    stream::{DetectionEvent, LaggedEvent, ReadingEvent},
+    routes::{health, history, ingest, live, maintenance, node, pumps, simulation, stream},
+    stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent},
 };
 
 /// The API's description, as OpenAPI 3.1.
@@ -31,18 +31,22 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         maintenance::maintenance_events,
         pumps::pumps,
         pumps::profile,
+        node::node,
+        simulation::start,
+        simulation::stop,
         health::healthz,
         health::readyz,
         health::openapi_json,
         stream::stream,
     ),
-    components(schemas(Problem, ReadingEvent, DetectionEvent, LaggedEvent)),
+    components(schemas(Problem, ReadingEvent, DetectionEvent, FleetEvent, LaggedEvent)),
     tags(
         (name = "readings", description = "Pumps post here"),
         (name = "live", description = "How the pumps are now"),
         (name = "history", description = "What is stored"),
         (name = "maintenance", description = "What is to be done"),
         (name = "node", description = "The node itself"),
+        (name = "demo", description = "Simulated pumps, on a demo only"),
     )
 )]
 struct Description;
@@ -61,6 +65,8 @@ problems! {
     Invalid = 400, "A parameter is unknown, repeated or has a value that is not allowed";
     NotFound = 404, "The pump was never heard of";
     TooLarge = 413, "The body, the number of items, or the number of one pump's readings is too large";
+    Forbidden = 403, "This node is not a demo";
+    UnsupportedSimulation = 415, "The body is neither JSON nor CSV";
     Unsupported = 415, "The body is neither JSON nor NDJSON, or it is compressed";
     TooMany = 429, "The node has more to do than it can; nothing was taken. Retry-After says when to come back";
     Unavailable = 503, "The node is stopping, the store does not answer, or all live streams are taken";
@@ -129,9 +135,18 @@ mod tests {
             let of = |key: &str| schema[key].as_array().map_or(0, Vec::len);
             (of("required"), schema["properties"].as_object().map_or(0, serde_json::Map::len))
         };
-        for name in
-            ["LiveData", "LiveChannelData", "PumpData", "EventData", "LimitsData", "DetectionData", "IngestAnswer"]
-        {
+        for name in [
+            "LiveData",
+            "LiveChannelData",
+            "PumpData",
+            "NodeData",
+            "SimulatedPump",
+            "AboutSimulation",
+            "EventData",
+            "LimitsData",
+            "DetectionData",
+            "IngestAnswer",
+        ] {
             let (required, properties) = required(name);
             assert!(required == properties && required > 0, "{name}: {required} of {properties}");
         }
@@ -156,5 +171,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The dashboard's client is generated from the committed file.
+    #[test]
+    fn the_committed_description_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboard/openapi.json");
+        let made = serde_json::to_string_pretty(&document()).expect("JSON") + "\n";
+        if std::env::var_os("VOLUTE_BLESS").is_some() {
+            std::fs::write(path, &made).expect("written");
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == made,
+            "web/dashboard/openapi.json is stale. Renew it and the client:\n  \
+             VOLUTE_BLESS=1 cargo test --workspace --lib committed_description && (cd web/dashboard && npm run api)"
+        );
     }
 }

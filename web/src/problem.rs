@@ -36,6 +36,8 @@ pub(crate) enum ApiError {
     Body(String),
     #[error("Content-Type {sent:?}; allowed: application/json, application/x-ndjson")]
     MediaType { sent: String },
+    #[error("Content-Type {sent:?}; allowed: application/json, text/csv")]
+    SimulationType { sent: String },
     #[error("Content-Encoding {sent:?}; allowed: identity")]
     ContentEncoding { sent: String },
     #[error("no reading of {0} was ever received")]
@@ -44,6 +46,8 @@ pub(crate) enum ApiError {
     NoRoute { path: String },
     #[error("{method} is not for this path; allowed: {allow}")]
     Method { method: String, allow: &'static str },
+    #[error("this node watches real pumps: only a demo (volute serve --demo) simulates")]
+    NotADemo,
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("all {limit} live streams are taken")]
@@ -90,6 +94,11 @@ impl ApiError {
         Self::Invalid(Rejection::new(field, value.into(), allowed, reason))
     }
 
+    /// A body that stops being JSON somewhere.
+    pub(crate) fn not_json(error: serde_json::Error) -> Self {
+        Self::NotJson { line: error.line(), column: error.column(), reason: error.to_string() }
+    }
+
     /// Status, name and title of the kind.
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
@@ -100,10 +109,11 @@ impl ApiError {
             Self::TooManyItems { .. } | Self::TooLarge { .. } | Self::Refused(Refusal::TooMany { .. }) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The post is too large")
             }
-            Self::MediaType { .. } | Self::ContentEncoding { .. } => {
+            Self::MediaType { .. } | Self::SimulationType { .. } | Self::ContentEncoding { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body's form is not supported")
             }
             Self::UnknownPump(_) => (StatusCode::NOT_FOUND, "unknown-pump", "The pump is not known"),
+            Self::NotADemo => (StatusCode::FORBIDDEN, "not-a-demo", "This node is not a demo"),
             Self::NoRoute { .. } => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed"),
             Self::Refused(Refusal::Busy { .. }) => {
@@ -146,6 +156,9 @@ impl ApiError {
             }
             Self::MediaType { sent } => {
                 named("Content-Type", sent.as_str().into(), "application/json, application/x-ndjson".into())
+            }
+            Self::SimulationType { sent } => {
+                named("Content-Type", sent.as_str().into(), "application/json, text/csv".into())
             }
             Self::ContentEncoding { sent } => named("Content-Encoding", sent.as_str().into(), "identity".into()),
             Self::NotJson { line, column, .. } => {

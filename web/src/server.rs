@@ -19,7 +19,8 @@ use actix_web::{
     web,
 };
 use tokio::sync::watch;
-use volute_actors::EngineHandle;
+use volute_actors::{EngineHandle, Simulation};
+use volute_plant::Timestamp;
 
 use crate::{routes, stream::Feed};
 
@@ -41,6 +42,9 @@ pub struct WebSettings {
 /// What every handler can reach.
 pub(crate) struct Node {
     pub(crate) engine: EngineHandle,
+    /// What simulates pumps; a demo has it, and no other node.
+    pub(crate) simulation: Option<Simulation>,
+    pub(crate) started_at: Timestamp,
     pub(crate) feed: Feed,
     pub(crate) max_body_bytes: usize,
 }
@@ -59,11 +63,17 @@ pub struct WebHandle {
     stopping: watch::Sender<bool>,
 }
 
-/// Serves on an already bound listener. Must be called within a tokio runtime.
-pub fn serve(listener: TcpListener, engine: EngineHandle, settings: WebSettings) -> io::Result<WebServer> {
+/// Serves on an already bound listener. Must be called within a tokio runtime. Only a demo has a simulation.
+pub fn serve(
+    listener: TcpListener,
+    engine: EngineHandle,
+    simulation: Option<Simulation>,
+    settings: WebSettings,
+) -> io::Result<WebServer> {
     let stopping = watch::Sender::new(false);
     let feed = Feed::new(settings.max_subscribers, settings.heartbeat, stopping.subscribe());
-    let node = web::Data::new(Node { engine, feed, max_body_bytes: settings.max_body_bytes });
+    let (started_at, max_body_bytes) = (engine.now(), settings.max_body_bytes);
+    let node = web::Data::new(Node { engine, simulation, started_at, feed, max_body_bytes });
     let app = move || {
         App::new()
             .app_data(node.clone())

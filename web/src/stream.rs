@@ -4,6 +4,8 @@
 //! engine. A stream ends at once when the server stops. Deliberately absent: replay (`Last-Event-ID`);
 //! what was missed is in the history.
 
+mod events;
+
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use actix_web::{
@@ -12,16 +14,16 @@ use actix_web::{
     web::Bytes,
 };
 use futures::{Stream, StreamExt, stream};
-use serde::Serialize;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, broadcast, broadcast::error::RecvError, watch},
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
-use utoipa::ToSchema;
 use volute_actors::Frame;
 use volute_plant::{Profile, PumpId};
 
 use crate::problem::ApiError;
+
+pub(crate) use events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, Wanted};
 
 /// A comment, which a client's event source skips.
 const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
@@ -40,48 +42,7 @@ pub(crate) struct Subscription {
     pub(crate) profile: Profile,
     /// None is all of them.
     pub(crate) pump: Option<PumpId>,
-}
-
-/// Event `reading`: readings of one pump, column by column.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ReadingEvent<'a> {
-    /// The readings' times, in milliseconds since 1970, in the order of arrival.
-    t: Vec<i64>,
-    /// Whose readings they are.
-    #[schema(value_type = String)]
-    pump: &'a PumpId,
-    /// The channels' names.
-    #[schema(value_type = Vec<String>)]
-    channels: Vec<&'a str>,
-    /// One column per channel, each as long as `t`; null where nothing was sent.
-    #[schema(value_type = Vec<Vec<Option<f64>>>)]
-    values: &'a [Vec<Option<f64>>],
-}
-
-/// Event `detection`: the model's verdicts on windows of one pump, column by column.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DetectionEvent<'a> {
-    /// The times of the windows' last readings, in milliseconds since 1970.
-    t: Vec<i64>,
-    /// Whose windows they are.
-    #[schema(value_type = String)]
-    pump: &'a PumpId,
-    /// The reconstruction losses.
-    #[schema(value_type = Vec<f64>)]
-    loss: &'a [f64],
-    /// The losses above which a window is anomalous.
-    #[schema(value_type = Vec<f64>)]
-    threshold: &'a [f64],
-    /// Whether each window is anomalous.
-    #[schema(value_type = Vec<bool>)]
-    is_anomaly: &'a [bool],
-}
-
-/// Event `lagged`: the subscriber was too slow.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct LaggedEvent {
-    /// Frames that it did not get, of all pumps.
-    dropped: u64,
+    pub(crate) wanted: Wanted,
 }
 
 impl Feed {
@@ -137,45 +98,15 @@ impl Subscriber {
                 _ = self.heartbeat.tick() => return Some(ALIVE),
                 frame = self.subscription.frames.recv() => match frame {
                     Ok(frame) => {
-                        if let Some(event) = self.subscription.event(&frame) {
+                        let Subscription { wanted, pump, profile, .. } = &self.subscription;
+                        if let Some(event) = events::event(&frame, *wanted, pump.as_ref(), profile) {
                             return Some(event);
                         }
                     }
-                    Err(RecvError::Lagged(dropped)) => return event("lagged", &LaggedEvent { dropped }),
+                    Err(RecvError::Lagged(dropped)) => return events::written("lagged", &LaggedEvent { dropped }),
                     Err(RecvError::Closed) => return None,
                 },
             }
-        }
-    }
-}
-
-impl Subscription {
-    /// A frame as an event, if it is wanted.
-    fn event(&self, frame: &Frame) -> Option<Bytes> {
-        let wanted = |pump| self.pump.as_ref().is_none_or(|wanted| wanted == pump);
-        match frame {
-            Frame::Readings(frame) if wanted(&frame.pump) => {
-                let t = frame.t.iter().map(|at| at.millis()).collect();
-                let channels = self.profile.channel_names().collect();
-                event("reading", &ReadingEvent { t, pump: &frame.pump, channels, values: &frame.values })
-            }
-            Frame::Detections(frame) if wanted(&frame.pump) => {
-                let t = frame.t.iter().map(|at| at.millis()).collect();
-                let (loss, threshold, is_anomaly) = (&frame.loss, &frame.threshold, &frame.is_anomaly);
-                event("detection", &DetectionEvent { t, pump: &frame.pump, loss, threshold, is_anomaly })
-            }
-            _ => None,
-        }
-    }
-}
-
-/// An event as it goes over the wire. JSON has no line breaks of its own, so one `data:` line holds it.
-fn event(name: &str, data: &impl Serialize) -> Option<Bytes> {
-    match serde_json::to_string(data) {
-        Ok(json) => Some(format!("event: {name}\ndata: {json}\n\n").into()),
-        Err(error) => {
-            tracing::error!(event = name, %error, "not sent");
-            None
         }
     }
 }
@@ -189,7 +120,7 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
     };
-    use volute_actors::{DetectionFrame, ReadingFrame};
+    use volute_actors::{DetectionFrame, FleetFrame, FleetRow, ReadingFrame, Status};
     use volute_plant::Timestamp;
 
     use super::*;
@@ -211,13 +142,15 @@ mod tests {
             loss: vec![0.75],
             threshold: vec![0.5],
             is_anomaly: vec![true],
+            contributions: vec![vec![0.875], vec![0.125]],
         }))
     }
 
     fn subscriber(frames: &broadcast::Sender<Arc<Frame>>, pump: Option<&str>) -> (Subscriber, watch::Sender<bool>) {
         let stop = watch::Sender::new(false);
         let pump = pump.map(|name| name.parse().expect("a name"));
-        let subscription = Subscription { frames: frames.subscribe(), profile: profile(), pump };
+        let subscription =
+            Subscription { frames: frames.subscribe(), profile: profile(), pump, wanted: Wanted::default() };
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
         let pause = Duration::from_secs(3600);
         let heartbeat = interval_at(Instant::now() + pause, pause);
@@ -239,9 +172,41 @@ mod tests {
         let reading = "event: reading\ndata: {\"t\":[1773051273000],\"pump\":\"P-1\",\"channels\":[\"Tb\",\"Q\"],\
                        \"values\":[[40.5],[null]]}\n\n";
         let detection = "event: detection\ndata: {\"t\":[1773051273000],\"pump\":\"P-2\",\"loss\":[0.75],\
-                         \"threshold\":[0.5],\"is_anomaly\":[true]}\n\n";
+                         \"threshold\":[0.5],\"is_anomaly\":[true],\"channels\":[\"Tb\",\"Q\"],\
+                         \"contributions\":[[0.875],[0.125]]}\n\n";
         assert_eq!([text(&mut all).await, text(&mut all).await], [reading, detection]);
         assert_eq!(text(&mut one).await, detection, "and nothing of the other pump");
+    }
+
+    #[actix_web::test]
+    async fn the_fleet_comes_to_those_who_ask_for_it() {
+        let frames = broadcast::Sender::new(8);
+        let (mut all, _stop) = subscriber(&frames, None);
+        let (mut one, _stop) = subscriber(&frames, Some("P-2"));
+        for subscriber in [&mut all, &mut one] {
+            subscriber.subscription.wanted = Wanted::parse("fleet").expect("an event");
+        }
+        let row = |pump: &str, age_ms, verdict| {
+            let (pump, status) = (pump.parse().expect("a name"), Status::Stale);
+            FleetRow { pump, status, age_ms, verdict }
+        };
+        let pumps = vec![row("P-1", Some(70_000), Some((at(), 0.75, 0.5))), row("P-2", None, None)];
+        frames.send(readings("P-1")).expect("listeners");
+        frames.send(Arc::new(Frame::Fleet(FleetFrame { now: at().plus_ms(5), pumps }))).expect("listeners");
+        let both = "event: fleet\ndata: {\"now\":1773051273005,\"pumps\":[\"P-1\",\"P-2\"],\
+                    \"status\":[\"STALE\",\"STALE\"],\"age_ms\":[70000,null],\"at\":[1773051273000,null],\
+                    \"loss\":[0.75,null],\"threshold\":[0.5,null]}\n\n";
+        assert_eq!(text(&mut all).await, both, "and no reading");
+        assert!(text(&mut one).await.contains("\"pumps\":[\"P-2\"],\"status\":[\"STALE\"]"));
+    }
+
+    #[test]
+    fn events_are_asked_for_by_name() {
+        assert_eq!(Wanted::parse("detection,reading"), Some(Wanted::default()));
+        assert_ne!(Wanted::parse("reading,detection,fleet"), Some(Wanted::default()));
+        for bad in ["", "readings", "reading,", "reading, fleet"] {
+            assert_eq!(Wanted::parse(bad), None, "{bad:?}");
+        }
     }
 
     #[actix_web::test]
@@ -268,7 +233,14 @@ mod tests {
     async fn only_so_many_at_once() {
         let (frames, stop) = (broadcast::Sender::new(2), watch::Sender::new(false));
         let feed = Feed::new(1, Duration::from_secs(3600), stop.subscribe());
-        let ask = || feed.open(Subscription { frames: frames.subscribe(), profile: profile(), pump: None });
+        let ask = || {
+            feed.open(Subscription {
+                frames: frames.subscribe(),
+                profile: profile(),
+                pump: None,
+                wanted: Wanted::default(),
+            })
+        };
         let first = ask().expect("a place");
         assert!(matches!(ask(), Err(ApiError::Subscribers { limit: 1 })));
         drop(first);
@@ -287,7 +259,12 @@ mod tests {
         let server = HttpServer::new(move || {
             let (feed, source) = (feed.clone(), source.clone());
             let open = move || {
-                let subscription = Subscription { frames: source.subscribe(), profile: profile(), pump: None };
+                let subscription = Subscription {
+                    frames: source.subscribe(),
+                    profile: profile(),
+                    pump: None,
+                    wanted: Wanted::default(),
+                };
                 std::future::ready(feed.open(subscription))
             };
             App::new().wrap(Compress::default()).route("/", web::get().to(open))

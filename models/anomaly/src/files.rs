@@ -136,28 +136,41 @@ impl Model {
         let found = sha256(&bytes);
         let (manifest_file, manifest) = read_manifest(dir, &found)?;
         check(&manifest_file, &manifest, profile)?;
-        if found != manifest.weights_sha256 {
-            return refuse(&weights_file, Mismatch::Checksum, found, manifest.weights_sha256);
+        assemble(&weights_file, &bytes, manifest, profile)
+    }
+
+    /// The model whose files hold `manifest` and `weights`, with the same checks; `dir` is their folder in errors.
+    pub fn from_bytes(dir: &Path, manifest: &[u8], weights: &[u8], profile: &Profile) -> Result<Model, ModelError> {
+        let (manifest_file, manifest) = parse_manifest(dir.join(MANIFEST), manifest)?;
+        check(&manifest_file, &manifest, profile)?;
+        assemble(&dir.join(WEIGHTS), weights, manifest, profile)
+    }
+}
+
+/// Puts a checked manifest and its weights together.
+fn assemble(file: &Path, weights: &[u8], manifest: Manifest, profile: &Profile) -> Result<Model, ModelError> {
+    let found = sha256(weights);
+    if found != manifest.weights_sha256 {
+        return refuse(file, Mismatch::Checksum, found, manifest.weights_sha256);
+    }
+    match Weights::from_bytes(shape(profile, manifest.units), weights) {
+        Ok(weights) => Ok(Model::new(manifest, weights)),
+        Err(WeightsError::Format(error)) => {
+            refuse(file, Mismatch::Weights, error.to_string(), "this network's safetensors file")
         }
-        match Weights::from_bytes(shape(profile, manifest.units), &bytes) {
-            Ok(weights) => Ok(Model::new(manifest, weights)),
-            Err(WeightsError::Format(error)) => {
-                refuse(&weights_file, Mismatch::Weights, error.to_string(), "this network's safetensors file")
-            }
-            Err(WeightsError::Array(ArrayError { name, found, expected })) => {
-                refuse(&weights_file, Mismatch::Weights, format!("{name} holds {found}"), expected)
-            }
+        Err(WeightsError::Array(ArrayError { name, found, expected })) => {
+            refuse(file, Mismatch::Weights, format!("{name} holds {found}"), expected)
         }
     }
 }
 
 /// The manifest of the weights with this checksum; failing that, the one under the manifest's name.
 fn read_manifest(dir: &Path, weights_sha256: &str) -> Result<(PathBuf, Manifest), ModelError> {
-    let current = parse_manifest(dir.join(MANIFEST));
+    let current = load_manifest(dir.join(MANIFEST));
     if matches!(&current, Ok((_, manifest)) if manifest.weights_sha256 == weights_sha256) {
         return current;
     }
-    match parse_manifest(dir.join(NEW_MANIFEST)) {
+    match load_manifest(dir.join(NEW_MANIFEST)) {
         Ok((file, new)) if new.weights_sha256 == weights_sha256 => {
             tracing::warn!(file = %file.display(), model = new.id, "manifest of an interrupted save taken");
             Ok((file, new))
@@ -166,15 +179,19 @@ fn read_manifest(dir: &Path, weights_sha256: &str) -> Result<(PathBuf, Manifest)
     }
 }
 
-fn parse_manifest(file: PathBuf) -> Result<(PathBuf, Manifest), ModelError> {
+fn load_manifest(file: PathBuf) -> Result<(PathBuf, Manifest), ModelError> {
+    let bytes = at(&file, fs::read(&file))?;
+    parse_manifest(file, &bytes)
+}
+
+fn parse_manifest(file: PathBuf, bytes: &[u8]) -> Result<(PathBuf, Manifest), ModelError> {
     /// The one field that every version has.
     #[derive(Deserialize)]
     struct Versioned {
         format_version: u32,
     }
-    let bytes = at(&file, fs::read(&file))?;
-    let parsed = serde_json::from_slice(&bytes).and_then(|Versioned { format_version }| {
-        if format_version == FORMAT_VERSION { serde_json::from_slice(&bytes).map(Ok) } else { Ok(Err(format_version)) }
+    let parsed = serde_json::from_slice(bytes).and_then(|Versioned { format_version }| {
+        if format_version == FORMAT_VERSION { serde_json::from_slice(bytes).map(Ok) } else { Ok(Err(format_version)) }
     });
     match parsed {
         Ok(Ok(manifest)) => Ok((file, manifest)),
@@ -280,6 +297,9 @@ mod tests {
         assert_eq!((back.id(), back.manifest()), (model().id(), model().manifest()));
         let score = |model| Scorer::new(model).expect("a scorer").score(&waves(2, 40)).expect("scores");
         assert_eq!(score(&back), score(model()));
+        let bytes = |name| fs::read(dir.path().join(name)).expect("a file");
+        let same = Model::from_bytes(dir.path(), &bytes(MANIFEST), &bytes(WEIGHTS), &profile(2)).expect("the same");
+        assert_eq!(same.id(), back.id());
         let mut names: Vec<_> = fs::read_dir(&dir).expect("files").map(|f| f.expect("a file").file_name()).collect();
         names.sort();
         assert_eq!(names, [MANIFEST, WEIGHTS], "nothing temporary is left");

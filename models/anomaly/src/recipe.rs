@@ -58,7 +58,7 @@ pub struct RecipeError {
 
 impl Recipe {
     /// Refuses values that make no sense.
-    pub(crate) fn check(&self) -> Result<(), RecipeError> {
+    pub fn check(&self) -> Result<(), RecipeError> {
         let count = |value: usize| (value >= 1, value.to_string(), "at least 1".to_owned());
         let rate_is_fine = self.learning_rate > 0.0 && self.learning_rate.is_finite();
         let share_is_fine = (0.0..=0.5).contains(&self.validation_share);

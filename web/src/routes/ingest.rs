@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use volute_actors::{BadChannel, Receipt, RejectedItem};
 
 use crate::{
-    body::Format,
+    body::{Format, read_whole},
     openapi::{TooLarge, TooMany, Unavailable, Unsupported},
     problem::{ApiError, Problem},
     server::Node,
@@ -119,9 +119,7 @@ pub(crate) async fn ingest(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let format = Format::of(&request)?;
-    let limit_bytes = node.max_body_bytes;
-    let body = payload.to_bytes_limited(limit_bytes).await.map_err(|_| ApiError::TooLarge { limit_bytes })?;
-    let body = body.map_err(|error| ApiError::Body(error.to_string()))?;
+    let body = read_whole(payload, node.max_body_bytes).await?;
     let items = format.items(&body, node.engine.profile())?;
     let posted = items.len();
     let receipt = node.engine.ingest(items).await?;

@@ -13,6 +13,7 @@ use crate::{
     openapi::{Invalid, NotFound, Unavailable},
     problem::ApiError,
     query::Params,
+    routes::simulation::PumpSimulation,
     server::Node,
 };
 
@@ -76,6 +77,9 @@ pub(crate) struct LiveData {
     #[schema(required)]
     learning: Option<Learning>,
     totals: LiveTotals,
+    /// The simulation, on a demo; null on any other node.
+    #[schema(required)]
+    simulation: Option<PumpSimulation>,
 }
 
 /// One channel of the latest reading.
@@ -139,22 +143,28 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
         Some(live) => live,
         None => {
             let last = engine.store().latest_readings(&pump, 1).await?.pop();
-            at_rest(last.ok_or(ApiError::UnknownPump(pump))?)
+            at_rest(last.ok_or_else(|| ApiError::UnknownPump(pump.clone()))?)
         }
     };
     let model = engine.model().map(|model| model.id().to_string());
-    Ok(web::Json(LiveData::new(engine.profile(), live, model, &engine.totals())))
+    let mut data = LiveData::new(engine.profile(), live, model, &engine.totals());
+    if let Some(simulation) = &node.simulation {
+        data.simulation = Some(PumpSimulation::new(simulation.progress().await, &pump));
+    }
+    Ok(web::Json(data))
 }
 
 /// A pump that was not heard since the node started, as its last stored reading has it.
-fn at_rest(last: Reading) -> LivePump {
+pub(crate) fn at_rest(last: Reading) -> LivePump {
     let channels = last.samples.iter().map(|&sample| LiveChannel { sample, state: "unknown" }).collect();
     LivePump {
         pump: last.pump.clone(),
+        since: last.received,
         latest: Some((last, channels)),
         age_ms: None,
         status: Status::Stale,
         detection: None,
+        trend: Vec::new(),
         readings: 0,
         scored: 0,
         anomalies: 0,
@@ -208,11 +218,13 @@ impl LiveData {
                 pump: PumpTotals { readings: live.readings, scored: live.scored, anomalies: live.anomalies },
                 node: node.figures().collect(),
             },
+            simulation: None,
         }
     }
 }
 
-fn reason(live: &LivePump) -> Option<String> {
+/// Why there is no verdict, where there is none.
+pub(crate) fn reason(live: &LivePump) -> Option<String> {
     match (&live.status, live.age_ms) {
         (Status::Learning { have, need }, _) => Some(format!("the window has {have} of {need} steps")),
         (Status::Unknown { reason }, _) => Some(reason.clone()),
@@ -260,7 +272,9 @@ mod tests {
             latest: Some((reading.clone(), channels.collect())),
             age_ms: Some(150),
             status: Status::Anomaly,
+            since: reading.received,
             detection: Some(detection),
+            trend: Vec::new(),
             readings: 40,
             scored: 11,
             anomalies: 2,
@@ -280,6 +294,7 @@ mod tests {
                 "judged_at": "2026-03-09T10:14:33.000Z", "loss": 0.75, "threshold": 0.5, "is_anomaly": true,
                 "contributions": {"Tb": 0.9, "Q": 0.1}, "model": "m-1", "learning": null,
                 "totals": {"pump": {"readings": 40, "scored": 11, "anomalies": 2}, "node": null},
+                "simulation": null,
             })
         );
     }

@@ -2,12 +2,15 @@
 //!
 //! One file per group; each route's JSON shapes stand beside its handler.
 
+pub(crate) mod dashboard;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod ingest;
 pub(crate) mod live;
 pub(crate) mod maintenance;
+pub(crate) mod node;
 pub(crate) mod pumps;
+pub(crate) mod simulation;
 pub(crate) mod stream;
 
 use actix_web::{Handler, HttpRequest, Responder, Route, guard, web};
@@ -22,8 +25,8 @@ pub(crate) struct Endpoint {
     route: fn() -> Route,
 }
 
-/// All there is. The description at `/api/openapi.json` has the same paths; a test says so.
-pub(crate) const ENDPOINTS: [Endpoint; 11] = [
+/// The whole API. The description at `/api/openapi.json` has the same paths; a test says so.
+pub(crate) const ENDPOINTS: [Endpoint; 14] = [
     Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest) },
     read("/api/live-data", || get(live::live_data)),
     read("/api/sensor-history", || get(history::sensor_history)),
@@ -31,6 +34,9 @@ pub(crate) const ENDPOINTS: [Endpoint; 11] = [
     read("/api/maintenance-events", || get(maintenance::maintenance_events)),
     read("/api/pumps", || get(pumps::pumps)),
     read("/api/profile", || get(pumps::profile)),
+    read("/api/node", || get(node::node)),
+    Endpoint { path: "/api/start-simulation", allow: "POST", route: || web::post().to(simulation::start) },
+    Endpoint { path: "/api/stop-simulation", allow: "POST", route: || web::post().to(simulation::stop) },
     read("/healthz", || get(health::healthz)),
     read("/readyz", || get(health::readyz)),
     read("/api/openapi.json", || get(health::openapi_json)),
@@ -38,9 +44,17 @@ pub(crate) const ENDPOINTS: [Endpoint; 11] = [
     Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream) },
 ];
 
+/// The dashboard's pages and files.
+const PAGES: [Endpoint; 4] = [
+    read("/", || get(dashboard::page)),
+    read("/pumps/{id}", || get(dashboard::page)),
+    read("/assets/{name}", || get(dashboard::asset)),
+    read("/favicon.svg", || get(dashboard::icon)),
+];
+
 /// Registers every endpoint, and the answers to everything else.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    for Endpoint { path, allow, route } in ENDPOINTS {
+    for Endpoint { path, allow, route } in ENDPOINTS.into_iter().chain(PAGES) {
         let other_method = web::to(move |request: HttpRequest| async move {
             Err::<&str, _>(ApiError::Method { method: request.method().to_string(), allow })
         });
@@ -74,7 +88,7 @@ mod tests {
     #[actix_web::test]
     async fn what_is_not_there_is_a_problem() {
         let app = test::init_service(App::new().configure(configure)).await;
-        for path in ["/", "/api", "/api/pumps/", "/api/nothing?x=1", "/API/pumps"] {
+        for path in ["/pumps", "/api", "/api/pumps/", "/api/nothing?x=1", "/API/pumps"] {
             let answer = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
             assert_eq!(answer.status(), 404, "{path}");
             assert_eq!(answer.headers().get("content-type").expect("a type"), "application/problem+json");

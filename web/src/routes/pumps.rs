@@ -7,15 +7,15 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::LivePump;
-use volute_data::{PumpRecord, Store, StoreError};
-use volute_plant::{Channel, Profile, PumpId};
+use volute_data::{EventFilter, PumpRecord, StoreError};
+use volute_plant::{Channel, EventState, Profile, PumpId, Quantity};
 
 use crate::{
     list::List,
     openapi::{Invalid, Unavailable},
     problem::ApiError,
     query::Params,
-    routes::live::PumpStatus,
+    routes::live::{PumpStatus, at_rest, reason},
     server::Node,
 };
 
@@ -34,12 +34,43 @@ pub(crate) struct PumpData {
     #[schema(format = DateTime)]
     registered_at: String,
     status: PumpStatus,
+    /// Why there is no verdict, where there is none.
+    #[schema(required)]
+    status_reason: Option<String>,
+    /// Since when the status holds; null if it was not heard since the node started.
+    #[schema(format = DateTime, required)]
+    since: Option<String>,
     /// How long ago its latest reading was received, in milliseconds; null if not since the node started.
     #[schema(required)]
     age_ms: Option<i64>,
     /// Its latest reading's time by the device's clock.
     #[schema(format = DateTime, required)]
     last_reading_at: Option<String>,
+    /// The time of the last reading that the model judged, and the next three fields belong to.
+    #[schema(format = DateTime, required)]
+    judged_at: Option<String>,
+    /// The reconstruction loss of the window that ends there.
+    #[schema(required)]
+    loss: Option<f64>,
+    /// The loss above which a window is anomalous.
+    #[schema(required)]
+    threshold: Option<f64>,
+    /// The channel with the largest share of the loss, if that window is anomalous.
+    #[schema(required)]
+    top_channel: Option<String>,
+    /// Maintenance events that stand open.
+    active_events: usize,
+    /// The last verdicts.
+    trend: TrendData,
+}
+
+/// The last verdicts of one pump, column by column, the oldest first.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct TrendData {
+    /// The times of the windows' last readings, in milliseconds since 1970.
+    t: Vec<i64>,
+    /// The reconstruction losses.
+    loss: Vec<f32>,
 }
 
 /// A kind of pump.
@@ -60,6 +91,9 @@ pub(crate) struct ProfileData {
 pub(crate) struct ChannelData {
     /// Its wire name.
     name: String,
+    /// What it measures.
+    #[schema(value_type = String)]
+    quantity: Quantity,
     /// The unit of its values.
     unit: String,
     /// The lowest and the highest value that a working sensor can send.
@@ -95,16 +129,22 @@ pub(crate) struct LimitsData {
 )]
 pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<List<PumpData>>, ApiError> {
     Params::parse(request.query_string(), &[])?;
-    let store = node.engine.store();
+    let (store, profile) = (node.engine.store(), node.engine.profile());
     let mut live: BTreeMap<PumpId, LivePump> =
         node.engine.live_all().await.into_iter().map(|live| (live.pump.clone(), live)).collect();
+    let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
+    let mut events: BTreeMap<PumpId, usize> = BTreeMap::new();
+    for event in store.events(&active).await? {
+        *events.entry(event.pump).or_default() += 1;
+    }
     let rows = store.pumps().await?.into_iter().map(|record| {
-        let live = live.remove(&record.id);
+        let (live, events) = (live.remove(&record.id), events.get(&record.id).copied().unwrap_or(0));
         async move {
-            match live {
-                Some(live) => Ok(PumpData::heard(record, &live)),
-                None => PumpData::at_rest(record, store).await,
-            }
+            let live = match live {
+                Some(live) => Some(live),
+                None => store.latest_readings(&record.id, 1).await?.pop().map(at_rest),
+            };
+            Ok::<_, StoreError>(PumpData::new(record, live, events, profile))
         }
     });
     let mut items: Vec<PumpData> = stream::iter(rows).buffered(LOOKUPS).try_collect().await?;
@@ -125,29 +165,37 @@ pub(crate) async fn profile(node: web::Data<Node>, request: HttpRequest) -> Resu
 }
 
 impl PumpData {
-    fn heard(record: PumpRecord, live: &LivePump) -> Self {
+    /// Without `live`, nothing of the pump was ever stored.
+    fn new(record: PumpRecord, live: Option<LivePump>, active_events: usize, profile: &Profile) -> Self {
+        let heard = live.as_ref().filter(|live| live.age_ms.is_some());
+        let verdict = live.as_ref().and_then(|live| live.detection.as_ref());
+        let top = verdict.filter(|d| d.is_anomaly).and_then(|d| largest(&d.contributions));
+        let trend = live.as_ref().map_or_else(TrendData::default, |live| TrendData {
+            t: live.trend.iter().map(|(at, _)| at.millis()).collect(),
+            loss: live.trend.iter().map(|&(_, loss)| loss).collect(),
+        });
         Self {
             pump_id: record.id,
             profile: record.profile,
             registered_at: record.registered_at.to_string(),
-            status: PumpStatus::of(&live.status),
-            age_ms: live.age_ms,
-            last_reading_at: live.latest.as_ref().map(|(reading, _)| reading.at.to_string()),
+            status: live.as_ref().map_or(PumpStatus::Stale, |live| PumpStatus::of(&live.status)),
+            status_reason: live.as_ref().and_then(reason),
+            since: heard.map(|live| live.since.to_string()),
+            age_ms: heard.and_then(|live| live.age_ms),
+            last_reading_at: live.as_ref().and_then(|live| Some(live.latest.as_ref()?.0.at.to_string())),
+            judged_at: verdict.map(|d| d.at.to_string()),
+            loss: verdict.map(|d| d.loss),
+            threshold: verdict.map(|d| d.threshold),
+            top_channel: top.map(|index| profile.channels()[index].name.clone()),
+            active_events,
+            trend,
         }
     }
+}
 
-    /// Not heard since the node started.
-    async fn at_rest(record: PumpRecord, store: &Store) -> Result<Self, StoreError> {
-        let last = store.latest_readings(&record.id, 1).await?.pop();
-        Ok(Self {
-            pump_id: record.id,
-            profile: record.profile,
-            registered_at: record.registered_at.to_string(),
-            status: PumpStatus::Stale,
-            age_ms: None,
-            last_reading_at: last.map(|reading| reading.at.to_string()),
-        })
-    }
+/// The place of the largest share.
+fn largest(shares: &[f64]) -> Option<usize> {
+    (0..shares.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]))
 }
 
 impl From<&Profile> for ProfileData {
@@ -166,6 +214,7 @@ impl From<&Channel> for ChannelData {
         let limits = channel.limits;
         Self {
             name: channel.name.clone(),
+            quantity: channel.quantity,
             unit: channel.unit.clone(),
             plausible: channel.plausible,
             resolution: channel.resolution,
@@ -181,10 +230,54 @@ impl From<&Channel> for ChannelData {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
+    use volute_actors::Status;
+    use volute_plant::{Detection, Reading, Sample, Timestamp};
 
     use super::*;
     use crate::channels::tests::profile;
+
+    #[test]
+    fn a_pump_is_told_with_its_last_verdict() {
+        let at = Timestamp::from_millis(1_773_051_273_000).expect("a time");
+        let pump: PumpId = "P-1".parse().expect("a name");
+        let record = PumpRecord { id: pump.clone(), profile: "small".into(), channels: vec![], registered_at: at };
+        let detection = Detection {
+            pump: pump.clone(),
+            at,
+            loss: 0.75,
+            threshold: 0.5,
+            is_anomaly: true,
+            contributions: [0.1, 0.9].into(),
+            model: "m-1".into(),
+        };
+        let samples = [Sample::Good(90.0), Sample::Missing].into();
+        let last = Reading { pump, at, received: at.plus_ms(20), samples, late: false };
+        let resting = || at_rest(last.clone());
+        let live = LivePump {
+            age_ms: Some(150),
+            status: Status::Anomaly,
+            since: at.plus_ms(30),
+            detection: Some(detection),
+            trend: vec![(at, 0.75)],
+            ..resting()
+        };
+        let told =
+            |live, events| serde_json::to_value(PumpData::new(record.clone(), live, events, &profile())).expect("JSON");
+        assert_eq!(
+            told(Some(live), 2),
+            json!({
+                "pump_id": "P-1", "profile": "small", "registered_at": "2026-03-09T10:14:33.000Z",
+                "status": "ANOMALY", "status_reason": null, "since": "2026-03-09T10:14:33.030Z", "age_ms": 150,
+                "last_reading_at": "2026-03-09T10:14:33.000Z", "judged_at": "2026-03-09T10:14:33.000Z",
+                "loss": 0.75, "threshold": 0.5, "top_channel": "Q", "active_events": 2,
+                "trend": {"t": [1_773_051_273_000_i64], "loss": [0.75]},
+            })
+        );
+        let told = told(Some(resting()), 0);
+        assert_eq!((&told["status"], &told["since"], &told["loss"]), (&json!("STALE"), &Value::Null, &Value::Null));
+        assert_eq!(told["last_reading_at"], "2026-03-09T10:14:33.000Z");
+    }
 
     #[test]
     fn a_profile_is_told_with_its_channels() {
@@ -194,8 +287,7 @@ mod tests {
             (&json!("small"), &json!("A pump for tests"), &json!(1000))
         );
         let limits = json!({"low_alarm": null, "low_warning": null, "high_warning": 80.0, "high_alarm": null});
-        let bearing =
-            json!({"name": "Tb", "unit": "°C", "plausible": [-40.0, 200.0], "resolution": 0.1, "limits": limits});
+        let bearing = json!({"name": "Tb", "quantity": "bearing_temperature", "unit": "°C", "plausible": [-40.0, 200.0], "resolution": 0.1, "limits": limits});
         assert_eq!((&told["channels"][0], &told["channels"][1]["name"]), (&bearing, &json!("Q")));
     }
 }

@@ -1,0 +1,64 @@
+//! What the live feed says of a pump to those who ask.
+
+use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
+
+/// The verdicts that a pump's trend goes back.
+pub const TREND: usize = 120;
+
+/// How a pump is, as far as the model can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// The window is filling; no verdict yet.
+    Learning {
+        /// Steps so far.
+        have: usize,
+        /// Steps it takes.
+        need: usize,
+    },
+    /// No verdict is possible, and why.
+    Unknown {
+        /// The reason, for people.
+        reason: String,
+    },
+    /// The last window is like those the model was trained on.
+    Normal,
+    /// It is not.
+    Anomaly,
+    /// Nothing was heard for too long: what was last known says nothing about now.
+    Stale,
+}
+
+/// One channel of the latest reading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveChannel {
+    /// What was sent.
+    pub sample: Sample,
+    /// `ok`, `bad`, `filled`, `missing`, or the limit it is beyond: `low_alarm`, `low_warning`, `high_warning`,
+    /// `high_alarm`.
+    pub state: &'static str,
+}
+
+/// The latest of one pump.
+#[derive(Debug, Clone)]
+pub struct LivePump {
+    /// Which pump.
+    pub pump: PumpId,
+    /// Its newest reading, and its channels in the profile's order.
+    pub latest: Option<(Reading, Vec<LiveChannel>)>,
+    /// How long ago that was received, in milliseconds.
+    pub age_ms: Option<i64>,
+    /// How it is.
+    pub status: Status,
+    /// Since when, by the node's clock.
+    pub since: Timestamp,
+    /// The model's last verdict.
+    pub detection: Option<Detection>,
+    /// Its last verdicts' losses, the oldest first; at most [`TREND`] of them.
+    pub trend: Vec<(Timestamp, f32)>,
+    /// Readings since the node started.
+    pub readings: u64,
+    /// Windows scored since the node started.
+    pub scored: u64,
+    /// Anomalous windows since the node started.
+    pub anomalies: u64,
+}

@@ -1,0 +1,308 @@
+//! What is sent when: simulated pumps or a recording, by the node's clock. Pure.
+
+use volute_data::Row;
+use volute_plant::{Draft, Profile, PumpId, Stamp, Timestamp};
+use volute_simulator::Fault;
+
+use super::{
+    course::{Course, PAST_MS},
+    plan::{Plan, PumpPlan, Speed, stories},
+};
+
+/// The most rows of a recording that are sent at once.
+const MOST_ROWS_AT_ONCE: usize = 300;
+
+/// What is played, and how far.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SimulationProgress {
+    /// Whether readings come.
+    pub running: bool,
+    /// What is, or was, played; none: nothing was yet.
+    pub source: Option<Source>,
+    /// How many times as fast as usual.
+    pub speed: f64,
+    /// Since when.
+    pub started_at: Option<Timestamp>,
+    /// How far the recording is, if it is one.
+    pub recording: Option<RecordingProgress>,
+    /// The pumps, in the plan's order.
+    pub pumps: Vec<PumpProgress>,
+}
+
+/// Where the readings come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The demo's own pumps.
+    Stories,
+    /// Pumps that somebody asked for.
+    Pumps,
+    /// A recording.
+    Recording,
+}
+
+/// How far a recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordingProgress {
+    /// Its rows.
+    pub rows: usize,
+    /// Those that were sent.
+    pub sent: usize,
+}
+
+/// What a pump's simulation says of itself. A model never sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PumpProgress {
+    /// Which pump.
+    pub pump: PumpId,
+    /// What goes wrong with it over and over.
+    pub fault: Option<Fault>,
+    /// How badly, 0 to 1.
+    pub severity: Option<f64>,
+    /// How the machine is; none where a recording does not say.
+    pub phase: Option<Phase>,
+    /// How far the fault has grown, 0 to 1.
+    pub growth: f64,
+    /// Since this round began, in seconds.
+    pub elapsed_s: f64,
+    /// How long a round takes, in seconds.
+    pub total_s: Option<f64>,
+    /// Which round it is, from 1; 0 before the first.
+    pub cycle: u32,
+}
+
+/// How a simulated machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Healthy.
+    Normal,
+    /// The fault is there; of a recording: its `machine_status` is not `NORMAL`.
+    Broken,
+    /// The fault is fading.
+    Recovering,
+}
+
+/// Plays one plan.
+pub(super) struct Player {
+    profile: Profile,
+    source: Source,
+    speed: Speed,
+    started: Timestamp,
+    stopped: bool,
+    what: What,
+}
+
+enum What {
+    Pumps(Vec<Course>),
+    Recording { pump: PumpId, rows: Vec<Row>, sent: usize },
+}
+
+impl Player {
+    /// Plays `plan` from `now` on; `last` has the time of each planned pump's newest stored reading.
+    ///
+    /// Simulated pumps come with a past of ten minutes, as far as they have none yet.
+    pub(super) fn new(profile: &Profile, plan: Plan, speed: Speed, now: Timestamp, last: &[Option<Timestamp>]) -> Self {
+        let courses = |plans: Vec<PumpPlan>| {
+            let spread_ms = profile.interval_ms() / plans.len().max(1) as i64;
+            let mut courses = Vec::new();
+            for (place, plan) in plans.into_iter().enumerate() {
+                // Spread over the interval, so that the pumps do not all speak at once.
+                let past = now.plus_ms(place as i64 * spread_ms - PAST_MS);
+                let from = last.get(place).copied().flatten().map_or(past, |last| last.max(past));
+                courses.push(Course::new(plan, speed, from, now));
+            }
+            What::Pumps(courses)
+        };
+        let (source, what) = match plan {
+            Plan::Stories => (Source::Stories, courses(stories())),
+            Plan::Pumps(plans) => (Source::Pumps, courses(plans)),
+            Plan::Recording { pump, rows } => (Source::Recording, What::Recording { pump, rows, sent: 0 }),
+        };
+        Self { profile: profile.clone(), source, speed, started: now, stopped: false, what }
+    }
+
+    /// Sends nothing more.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// What has come due by `now` and was not handed out before.
+    pub(super) fn due(&mut self, now: Timestamp) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        if self.stopped {
+            return drafts;
+        }
+        let interval_ms = self.profile.interval_ms();
+        match &mut self.what {
+            What::Pumps(courses) => courses.iter_mut().for_each(|course| course.due(&self.profile, now, &mut drafts)),
+            What::Recording { pump, rows, sent } => {
+                let due = (now.since_ms(self.started) as f64 / interval_ms as f64 * self.speed.times()) as usize + 1;
+                let due = due.min(rows.len()).min(*sent + MOST_ROWS_AT_ONCE);
+                // The last row falls on the time at which it is sent; the others lie before it, one interval apart.
+                let end = self.started.plus_ms((rows.len() as f64 * interval_ms as f64 / self.speed.times()) as i64);
+                for (row, index) in rows.iter().zip(0..due).skip(*sent) {
+                    let at = end.plus_ms((index as i64 - rows.len() as i64) * interval_ms);
+                    let (pump, stamp) = (Some(pump.clone()), Stamp::Device(at));
+                    drafts.push(Draft { pump, stamp, samples: row.samples.clone() });
+                }
+                *sent = due.max(*sent);
+            }
+        }
+        drafts
+    }
+
+    /// What is played, and how far.
+    pub(super) fn progress(&self) -> SimulationProgress {
+        let (pumps, recording) = match &self.what {
+            What::Pumps(courses) => (courses.iter().map(Course::progress).collect(), None),
+            What::Recording { pump, rows, sent } => {
+                (vec![self.recorded(pump, rows, *sent)], Some(RecordingProgress { rows: rows.len(), sent: *sent }))
+            }
+        };
+        let over = recording.is_some_and(|recording| recording.sent == recording.rows);
+        SimulationProgress {
+            running: !self.stopped && !over,
+            source: Some(self.source),
+            speed: self.speed.times(),
+            started_at: Some(self.started),
+            recording,
+            pumps,
+        }
+    }
+
+    fn recorded(&self, pump: &PumpId, rows: &[Row], sent: usize) -> PumpProgress {
+        let seconds = |rows: usize| rows as f64 * self.profile.interval_ms() as f64 / 1e3 / self.speed.times();
+        let normal = sent.checked_sub(1).and_then(|last| rows.get(last)).and_then(|row| row.normal);
+        PumpProgress {
+            pump: pump.clone(),
+            fault: None,
+            severity: None,
+            phase: normal.map(|normal| if normal { Phase::Normal } else { Phase::Broken }),
+            growth: 0.0,
+            elapsed_s: seconds(sent),
+            total_s: Some(seconds(rows.len())),
+            cycle: 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use volute_plant::Sample;
+    use volute_simulator::Severity;
+
+    use super::*;
+
+    fn profile() -> Profile {
+        let text = r#"
+            name = "small"
+            title = "A pump for tests"
+            interval_ms = 1000
+            [[channels]]
+            name = "Vib"
+            quantity = "vibration"
+            unit = "mm/s"
+            plausible = [0, 100]
+            resolution = 0.01
+            [[channels]]
+            name = "Q"
+            quantity = "flow"
+            unit = "L/min"
+            plausible = [0, 20000]
+            resolution = 0.1
+        "#;
+        Profile::from_toml(text).expect("the test profile is valid")
+    }
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_millis(1_773_050_400_000 + s * 1000).expect("a time")
+    }
+
+    fn time(draft: &Draft) -> Timestamp {
+        match draft.stamp {
+            Stamp::Device(at) => at,
+            Stamp::Received => panic!("simulated readings say their time"),
+        }
+    }
+
+    fn pump(name: &str, fault: Option<Fault>) -> PumpPlan {
+        let severity = Severity::new(1.0).expect("fine");
+        let fault = fault.map(|fault| (fault, severity, 60.0));
+        PumpPlan { pump: name.parse().expect("a name"), fault, seed: 7 }
+    }
+
+    /// All drafts until `end`, looked for every 100 ms.
+    fn until(player: &mut Player, from: i64, end: i64) -> Vec<Draft> {
+        (from * 10..=end * 10).flat_map(|tenth| player.due(at(0).plus_ms(tenth * 100))).collect()
+    }
+
+    #[test]
+    fn every_pump_has_a_past_and_then_one_reading_an_interval() {
+        let plan = Plan::Pumps(vec![pump("A", None), pump("B", None)]);
+        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[None, Some(at(-100))]);
+        let drafts = until(&mut player, 0, 20);
+        for (name, first, count) in [("A", at(-599), 620), ("B", at(-99), 120)] {
+            let of: Vec<&Draft> =
+                drafts.iter().filter(|draft| draft.pump.as_ref().is_some_and(|pump| pump.as_str() == name)).collect();
+            assert_eq!((of.len(), time(of[0])), (count, first), "{name}");
+            assert!(of.windows(2).all(|two| time(two[1]).since_ms(time(two[0])) == 1000), "{name}");
+            assert!(of.iter().all(|draft| draft.samples.len() == 2));
+        }
+        assert!(player.due(at(20)).is_empty(), "nothing comes twice");
+        player.stop();
+        assert!(player.due(at(40)).is_empty() && !player.progress().running);
+    }
+
+    #[test]
+    fn a_fault_comes_after_the_past_and_comes_again() {
+        let plan = Plan::Pumps(vec![pump("A", Some(Fault::Unbalance))]);
+        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[None]);
+        let mut phases = Vec::new();
+        for second in 0..240 {
+            player.due(at(second));
+            let now = player.progress().pumps[0].clone();
+            let seen = (now.cycle, now.phase.expect("simulated"));
+            if phases.last() != Some(&seen) {
+                phases.push(seen);
+            }
+        }
+        use Phase::{Broken, Normal, Recovering};
+        let round = |n| [(n, Normal), (n, Broken), (n, Recovering)];
+        assert_eq!(phases[..8], [&[(0, Normal)][..], &round(1), &[(1, Normal)], &round(2)].concat()[..8]);
+    }
+
+    #[test]
+    fn after_a_long_sleep_the_past_is_not_made_up() {
+        let plan = Plan::Pumps(vec![pump("A", None)]);
+        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[Some(at(0))]);
+        let drafts = until(&mut player, 9_000, 9_001);
+        assert_eq!((drafts.len(), time(&drafts[0])), (601, at(8_401)));
+    }
+
+    #[test]
+    fn a_recording_comes_once_at_its_speed_and_ends_now() {
+        let row = |value: f64, normal| Row {
+            at: at(-1_000_000),
+            samples: [Sample::Good(value), Sample::Missing].into(),
+            normal: Some(normal),
+            anomaly: None,
+            recorded_at: String::new(),
+        };
+        let rows: Vec<Row> = (0..100).map(|i| row(f64::from(i), i < 60)).collect();
+        for (speed, seconds) in [(1.0, 100), (10.0, 10)] {
+            let plan = Plan::Recording { pump: "R".parse().expect("a name"), rows: rows.clone() };
+            let mut player = Player::new(&profile(), plan, Speed::new(speed).expect("fine"), at(0), &[None]);
+            let half = until(&mut player, 0, seconds / 2);
+            let progress = player.progress();
+            assert!((50..=52).contains(&half.len()), "{}", half.len());
+            assert_eq!((progress.running, progress.pumps[0].phase), (true, Some(Phase::Normal)));
+            let drafts = [half, until(&mut player, seconds / 2, seconds)].concat();
+            let values: Vec<f64> = drafts.iter().filter_map(|draft| draft.samples[0].value()).collect();
+            assert_eq!(values, (0..100).map(f64::from).collect::<Vec<_>>());
+            assert!(drafts.windows(2).all(|two| time(&two[1]).since_ms(time(&two[0])) == 1000));
+            assert_eq!(time(&drafts[99]), at(seconds).plus_ms(-1000));
+            let progress = player.progress();
+            assert_eq!((progress.running, progress.pumps[0].phase), (false, Some(Phase::Broken)));
+            assert_eq!(progress.recording, Some(RecordingProgress { rows: 100, sent: 100 }));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a pump was built as: its curves, its plant, its motor, its heat, its lags and its sensors' noise.
+//!
+//! The family is one kind of pump: 18.5 kW, two poles at 50 Hz, 1,100 L/min at 60 m. Deliberately absent: other sizes.
+
+use rand::{RngExt, rngs::Xoshiro256PlusPlus};
+
+use crate::{
+    hydraulics::{Curves, L_MIN_PER_M3_S, Plant},
+    motor::Motor,
+    noise::stream,
+    thermal::Thermal,
+};
+
+/// A pump as it was built and installed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Design {
+    pub(crate) curves: Curves,
+    pub(crate) plant: Plant,
+    pub(crate) motor: Motor,
+    pub(crate) thermal: Thermal,
+    /// The speed that the curves are given for.
+    pub(crate) rated_rpm: f64,
+    /// The flow that its plant asks for when nothing special is asked.
+    pub(crate) duty_m3_s: f64,
+    /// Friction of bearings and seal at rated speed, W.
+    pub(crate) friction_w: f64,
+    /// The oil's pressure at rated speed and with the bearing at [`OIL_REFERENCE_C`], bar.
+    pub(crate) oil_bar: f64,
+    /// Vibration at rated speed and best flow, mm/s RMS.
+    pub(crate) vibration_mm_s: f64,
+    /// Lag of the flow, s.
+    pub(crate) flow_lag_s: f64,
+    /// How much the plant's resistance flutters by itself, standard deviation.
+    pub(crate) flutter: f64,
+    /// Factor on the sensors' noise.
+    pub(crate) noisiness: f64,
+}
+
+/// The temperature at which the oil's pressure is given.
+pub(crate) const OIL_REFERENCE_C: f64 = 58.0;
+
+impl Design {
+    /// The pump as in its data sheet, in a room of 28 °C on average.
+    pub fn rated() -> Self {
+        let best_flow_m3_s = 1_100.0 / L_MIN_PER_M3_S;
+        Self {
+            curves: Curves {
+                shutoff_head_m: 72.0,
+                droop_m: 12.0,
+                best_flow_m3_s,
+                best_efficiency: 0.72,
+                npsh_required_m: 3.5,
+            },
+            plant: Plant { suction_head_m: 5.6, suction_loss_m: 1.5, static_head_m: 25.0 },
+            motor: Motor {
+                synchronous_rpm: 3_000.0,
+                rated_w: 18_500.0,
+                rated_slip: 0.019,
+                voltage_v: 400.0,
+                idle_loss_w: 550.0,
+                copper_loss_w: 1_000.0,
+                magnetising_a: 15.0,
+            },
+            thermal: Thermal {
+                ambient_c: 28.0,
+                daily_swing_k: 4.0,
+                process_c: 46.3,
+                bearing_rise_k: 30.0,
+                bearing_lag_s: 1_200.0,
+                casing_j_k: 50_000.0,
+                water_w_k: 96.0,
+                air_w_k: 8.0,
+            },
+            rated_rpm: 2_950.0,
+            duty_m3_s: best_flow_m3_s,
+            friction_w: 300.0,
+            oil_bar: 2.4,
+            vibration_mm_s: 1.9,
+            flow_lag_s: 3.0,
+            flutter: 0.01,
+            noisiness: 1.0,
+        }
+    }
+
+    /// One of the same family as it left the works and was put up: a few per cent off here and there, and with a duty
+    /// of its own. The same seed gives the same pump.
+    pub fn drawn(seed: u64) -> Self {
+        let mut rng = stream(seed, 0);
+        let mut design = Self::rated();
+        let curves = &mut design.curves;
+        vary(&mut rng, &mut curves.shutoff_head_m, 0.02);
+        vary(&mut rng, &mut curves.droop_m, 0.05);
+        vary(&mut rng, &mut curves.best_efficiency, 0.015);
+        vary(&mut rng, &mut curves.npsh_required_m, 0.05);
+        vary(&mut rng, &mut design.plant.suction_head_m, 0.08);
+        vary(&mut rng, &mut design.plant.suction_loss_m, 0.10);
+        vary(&mut rng, &mut design.plant.static_head_m, 0.04);
+        vary(&mut rng, &mut design.motor.rated_slip, 0.06);
+        vary(&mut rng, &mut design.motor.voltage_v, 0.01);
+        vary(&mut rng, &mut design.motor.magnetising_a, 0.03);
+        let thermal = &mut design.thermal;
+        vary(&mut rng, &mut thermal.ambient_c, 0.06);
+        vary(&mut rng, &mut thermal.daily_swing_k, 0.20);
+        vary(&mut rng, &mut thermal.process_c, 0.02);
+        vary(&mut rng, &mut thermal.bearing_rise_k, 0.06);
+        vary(&mut rng, &mut thermal.bearing_lag_s, 0.20);
+        vary(&mut rng, &mut thermal.casing_j_k, 0.15);
+        vary(&mut rng, &mut design.duty_m3_s, 0.03);
+        vary(&mut rng, &mut design.friction_w, 0.15);
+        vary(&mut rng, &mut design.oil_bar, 0.03);
+        vary(&mut rng, &mut design.vibration_mm_s, 0.10);
+        vary(&mut rng, &mut design.flow_lag_s, 0.20);
+        vary(&mut rng, &mut design.flutter, 0.20);
+        vary(&mut rng, &mut design.noisiness, 0.15);
+        design
+    }
+
+    /// What the discharge line with its valve loses at the best flow when the plant asks for `level` of the duty, m.
+    pub(crate) fn valve_m(&self, level: f64) -> f64 {
+        self.curves.valve_for(&self.plant, level * self.duty_m3_s)
+    }
+}
+
+/// Moves `value` by at most `tolerance` of it, either way.
+fn vary(rng: &mut Xoshiro256PlusPlus, value: &mut f64, tolerance: f64) {
+    *value *= 1.0 + tolerance * rng.random_range(-1.0..1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_a_pump_and_another_seed_is_another() {
+        assert_eq!(Design::drawn(5), Design::drawn(5));
+        assert_ne!(Design::drawn(5), Design::drawn(6));
+    }
+}

@@ -1,0 +1,231 @@
+//! What can go wrong with a pump, by name, and how badly.
+//!
+//! Deliberately absent: what a fault does ([`crate::condition`], [`crate::sensors`]) and when ([`crate::Episode`]).
+
+use std::fmt;
+
+use volute_plant::Quantity;
+
+use crate::sensors;
+
+/// One thing that goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The bearing's races spall: vibration first, then heat and drag.
+    BearingWear,
+    /// Oil is lost: its pressure falls, the film breaks, the bearing heats, and rattles at the end.
+    LubricationLoss,
+    /// The suction level falls until the fluid boils in the impeller's eye.
+    Cavitation,
+    /// The suction strainer clogs.
+    BlockedSuction,
+    /// A valve behind the pump closes.
+    DeadHead,
+    /// The pump runs out of liquid.
+    DryRun,
+    /// Vanes and wear rings are worn: less head, more internal leakage.
+    ImpellerWear,
+    /// Something sticks in the impeller: a narrower passage, and out of balance.
+    ImpellerClog,
+    /// The shaft seal leaks, and rubs once it is bad.
+    SealLeak,
+    /// The rotor's mass is off its axis.
+    Unbalance,
+    /// The coupling's halves are out of line.
+    Misalignment,
+    /// Something brakes the shaft.
+    Overload,
+    /// A phase of the supply is weak or lost.
+    PhaseFault,
+    /// A sensor lies while the machine is healthy.
+    Sensor(SensorFault, Quantity),
+}
+
+/// How a sensor lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SensorFault {
+    /// It holds what it said when the fault began; with a severity below 1 it still follows a little.
+    Stuck,
+    /// It goes further and further off.
+    Drift,
+    /// Now and then it says something wild.
+    Spike,
+    /// Now and then, or for good, it says nothing.
+    Dropout,
+}
+
+/// No fault has this name, or it lacks its channel.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FaultError {
+    /// An unknown name.
+    #[error("no fault is named {name:?}; there are: {}", Fault::NAMES.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// A sensor fault without a channel.
+    #[error("{name} is the fault of a sensor: it needs a channel")]
+    ChannelMissing {
+        /// The fault.
+        name: &'static str,
+    },
+    /// A machine fault with a channel.
+    #[error("{name} is a fault of the machine: it takes no channel")]
+    ChannelForMachine {
+        /// The fault.
+        name: &'static str,
+    },
+    /// A channel that the simulated pump does not have.
+    #[error("the simulated pump has no sensor of {channel:?}")]
+    NotMeasured {
+        /// What it does not measure.
+        channel: Quantity,
+    },
+}
+
+const MACHINE: [(&str, Fault); 13] = [
+    ("bearing_wear", Fault::BearingWear),
+    ("lubrication_loss", Fault::LubricationLoss),
+    ("cavitation", Fault::Cavitation),
+    ("blocked_suction", Fault::BlockedSuction),
+    ("dead_head", Fault::DeadHead),
+    ("dry_run", Fault::DryRun),
+    ("impeller_wear", Fault::ImpellerWear),
+    ("impeller_clog", Fault::ImpellerClog),
+    ("seal_leak", Fault::SealLeak),
+    ("unbalance", Fault::Unbalance),
+    ("misalignment", Fault::Misalignment),
+    ("overload", Fault::Overload),
+    ("phase_fault", Fault::PhaseFault),
+];
+
+const SENSOR: [(&str, SensorFault); 4] = [
+    ("sensor_stuck", SensorFault::Stuck),
+    ("sensor_drift", SensorFault::Drift),
+    ("sensor_spike", SensorFault::Spike),
+    ("sensor_dropout", SensorFault::Dropout),
+];
+
+impl Fault {
+    /// Every fault's name; those of the machine first.
+    pub const NAMES: [&str; 17] = {
+        let mut names = [""; 17];
+        let mut i = 0;
+        while i < names.len() {
+            names[i] = if i < MACHINE.len() { MACHINE[i].0 } else { SENSOR[i - MACHINE.len()].0 };
+            i += 1;
+        }
+        names
+    };
+
+    /// The faults of the machine; those of a sensor also need to know which.
+    pub fn of_machine() -> impl Iterator<Item = Fault> {
+        MACHINE.iter().map(|(_, fault)| *fault)
+    }
+
+    /// The fault of this name; `channel` is what the lying sensor measures, and must be there for a sensor's fault.
+    pub fn parse(name: &str, channel: Option<Quantity>) -> Result<Self, FaultError> {
+        if let Some(&(name, fault)) = MACHINE.iter().find(|(known, _)| *known == name) {
+            return match channel {
+                None => Ok(fault),
+                Some(_) => Err(FaultError::ChannelForMachine { name }),
+            };
+        }
+        let Some(&(name, kind)) = SENSOR.iter().find(|(known, _)| *known == name) else {
+            return Err(FaultError::Unknown { name: name.to_owned() });
+        };
+        let channel = channel.ok_or(FaultError::ChannelMissing { name })?;
+        match sensors::index_of(channel) {
+            Some(_) => Ok(Self::Sensor(kind, channel)),
+            None => Err(FaultError::NotMeasured { channel }),
+        }
+    }
+
+    /// Its name, one of [`Fault::NAMES`].
+    pub fn name(&self) -> &'static str {
+        let of_machine = MACHINE.iter().find(|(_, fault)| fault == self).map(|(name, _)| *name);
+        let of_sensor = || {
+            SENSOR.iter().find(|(_, kind)| matches!(self, Self::Sensor(own, _) if own == kind)).map(|(name, _)| *name)
+        };
+        of_machine.or_else(of_sensor).unwrap_or_default()
+    }
+
+    /// What the lying sensor measures; none for a fault of the machine.
+    pub fn channel(&self) -> Option<Quantity> {
+        match self {
+            Self::Sensor(_, channel) => Some(*channel),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How bad a fault is once it has grown: 0 is nothing, 0.2 is subtle, 1 is drastic.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Severity(f64);
+
+/// The number is no severity.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("{0} is no severity; allowed: 0 to 1")]
+pub struct SeverityError(f64);
+
+impl Severity {
+    /// A severity of 0 to 1.
+    pub fn new(value: f64) -> Result<Self, SeverityError> {
+        if (0.0..=1.0).contains(&value) { Ok(Self(value)) } else { Err(SeverityError(value)) }
+    }
+
+    /// The number, 0 to 1.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Severity {
+    type Error = SeverityError;
+
+    fn try_from(value: f64) -> Result<Self, SeverityError> {
+        Self::new(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_the_name_of_its_fault() {
+        for name in Fault::NAMES {
+            let channel = name.starts_with("sensor_").then_some(Quantity::Flow);
+            let fault = Fault::parse(name, channel).expect(name);
+            assert_eq!((fault.name(), fault.channel()), (name, channel));
+        }
+    }
+
+    #[test]
+    fn what_is_no_fault_is_refused() {
+        use Quantity::{Flow, Voltage};
+        for (name, channel, told) in [
+            ("rust", None, "there are: bearing_wear, lubrication_loss"),
+            ("dry_run", Some(Flow), "takes no channel"),
+            ("sensor_stuck", None, "needs a channel"),
+            ("sensor_stuck", Some(Voltage), "no sensor of Voltage"),
+        ] {
+            let error = Fault::parse(name, channel).expect_err(name).to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_severity_is_0_to_1() {
+        assert_eq!(Severity::try_from(0.8).expect("fine").get(), 0.8);
+        for bad in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+            assert!(Severity::new(bad).is_err(), "{bad}");
+        }
+    }
+}

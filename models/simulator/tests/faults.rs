@@ -1,0 +1,307 @@
+//! What each fault does to a pump, against a healthy twin with the same seed.
+
+#![allow(clippy::expect_used, reason = "clippy.toml allows it in tests, and not in their helpers")]
+
+use Quantity::{
+    AmbientTemperature as Ta, BearingTemperature as Tb, CasingTemperature as Tc, Current as I, DischargePressure as Pd,
+    Flow as Q, OilPressure as Oil, RotationalSpeed as Rpm, SuctionPressure as Ps, Vibration as Vib,
+};
+use proptest::prelude::*;
+use volute_plant::{Profile, Quantity, Sample, Timestamp};
+use volute_simulator::{Design, Episode, Fault, LoadPlan, MachineStatus, SensorFault, Severity, Simulator, Step};
+
+const ALL: [Quantity; 10] = [Rpm, Tb, Oil, Vib, Q, Ps, Pd, I, Tc, Ta];
+
+/// A difference that an attentive person sees in a trend, in the quantity's unit.
+fn clear(quantity: Quantity) -> f64 {
+    match quantity {
+        Rpm => 8.0,
+        Tb | Tc | Ta => 2.0,
+        Oil => 0.15,
+        Vib => 0.5,
+        Q => 10.0,
+        Ps => 0.02,
+        Pd => 0.08,
+        I => 0.4,
+        _ => f64::INFINITY,
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Sign {
+    Up,
+    Down,
+    Steady,
+}
+use Sign::{Down, Steady, Up};
+
+/// One row of the field's fault table: the signs of the full-grown fault, and which must come before which.
+struct Row {
+    fault: Fault,
+    signs: Signs,
+    order: Order,
+}
+
+type Signs = &'static [(Quantity, Sign)];
+type Order = &'static [(Quantity, Quantity)];
+
+const fn row(fault: Fault, signs: Signs, order: Order) -> Row {
+    Row { fault, signs, order }
+}
+
+const TABLE: [Row; 13] = [
+    row(Fault::BearingWear, &[(Vib, Up), (Tb, Up), (I, Up), (Q, Steady), (Ps, Steady)], &[(Vib, Tb)]),
+    row(Fault::LubricationLoss, &[(Oil, Down), (Tb, Up), (Vib, Up), (I, Up), (Q, Steady)], &[(Oil, Tb), (Tb, Vib)]),
+    row(Fault::Cavitation, &[(Ps, Down), (Q, Down), (Pd, Down), (I, Down), (Vib, Up), (Tb, Steady)], &[(Ps, Vib)]),
+    row(Fault::BlockedSuction, &[(Ps, Down), (Q, Down), (Pd, Down), (I, Down), (Vib, Up)], &[(Ps, Vib), (Q, Vib)]),
+    row(Fault::DeadHead, &[(Q, Down), (Pd, Up), (Tc, Up), (I, Down)], &[(Q, Tc), (Pd, Tc)]),
+    row(Fault::DryRun, &[(Q, Down), (Pd, Down), (I, Down), (Vib, Up), (Tb, Up), (Tc, Up)], &[(Q, Tb), (Pd, Tc)]),
+    row(Fault::ImpellerWear, &[(Q, Down), (Pd, Down), (Ps, Up), (Vib, Steady), (Tb, Steady)], &[]),
+    row(Fault::ImpellerClog, &[(Q, Down), (Pd, Down), (Vib, Up), (Ps, Up)], &[]),
+    row(Fault::SealLeak, &[(Q, Down), (Pd, Down), (Tc, Up), (Vib, Steady), (Tb, Steady)], &[(Q, Tc)]),
+    row(
+        Fault::Unbalance,
+        &[(Vib, Up), (Rpm, Steady), (Tb, Steady), (Oil, Steady), (Q, Steady), (Ps, Steady), (Pd, Steady), (I, Steady)],
+        &[],
+    ),
+    row(Fault::Misalignment, &[(Vib, Up), (Tb, Up), (I, Up), (Q, Steady)], &[(Vib, Tb)]),
+    row(Fault::Overload, &[(I, Up), (Rpm, Down), (Tb, Up)], &[(I, Tb)]),
+    row(Fault::PhaseFault, &[(Rpm, Down), (I, Up), (Vib, Up), (Q, Down), (Pd, Down)], &[]),
+];
+
+fn profile() -> Profile {
+    Profile::from_toml(include_str!("../../../config/profiles/centrifugal.toml")).expect("the default profile")
+}
+
+fn severity(value: f64) -> Severity {
+    Severity::new(value).expect("0 to 1")
+}
+
+/// A rated pump with and without the episode, second by second.
+fn twins(episode: Episode) -> Vec<(Step, Step)> {
+    let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
+    let mut healthy = Simulator::new(Design::rated(), LoadPlan::Steady, 1, start);
+    let mut sick = healthy.clone();
+    sick.set_episode(Some(episode));
+    (0..episode.total_s() as usize).map(|_| (sick.step(1.0), healthy.step(1.0))).collect()
+}
+
+/// Sick less healthy, without noise.
+fn difference((sick, healthy): &(Step, Step), quantity: Quantity) -> f64 {
+    let value = |step: &Step| step.truth().value(quantity).expect("measured");
+    value(sick) - value(healthy)
+}
+
+/// The last half of the time at full growth.
+fn at_its_worst(episode: &Episode) -> std::ops::Range<usize> {
+    let end = (episode.onset_s + episode.growth_s + episode.hold_s) as usize;
+    end - (episode.hold_s / 2.0) as usize..end
+}
+
+/// The mean difference over the last half of the time at full growth.
+fn effect(twins: &[(Step, Step)], episode: &Episode, quantity: Quantity) -> f64 {
+    let worst = &twins[at_its_worst(episode)];
+    worst.iter().map(|pair| difference(pair, quantity)).sum::<f64>() / worst.len() as f64
+}
+
+#[test]
+fn a_grown_fault_has_the_signs_of_the_table_in_their_order() {
+    for Row { fault, signs, order } in TABLE {
+        for total_s in [180.0, 1_200.0] {
+            let episode = Episode::within(fault, severity(1.0), total_s);
+            let twins = twins(episode);
+            for &(quantity, sign) in signs {
+                let (effect, clear) = (effect(&twins, &episode, quantity), clear(quantity));
+                let told = format!("{fault} in {total_s} s: {quantity:?} by {effect:.3}");
+                match sign {
+                    Up => assert!(effect > clear, "{told}"),
+                    Down => assert!(effect < -clear, "{told}"),
+                    Steady => assert!(effect.abs() < clear, "{told}"),
+                }
+            }
+            let seen = |quantity| {
+                let shows = |pair: &(Step, Step)| difference(pair, quantity).abs() > clear(quantity);
+                twins.iter().position(shows).expect("it shows at severity 1")
+            };
+            for &(first, late) in order {
+                assert!(seen(first) < seen(late), "{fault} in {total_s} s: {first:?} before {late:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn magnitudes_are_those_of_the_table() {
+    let percent = |twins: &[(Step, Step)], episode: &Episode, quantity| {
+        let usual = twins[0].1.truth().value(quantity).expect("measured");
+        100.0 * effect(twins, episode, quantity) / usual
+    };
+    let slow = |fault| {
+        let episode = Episode::within(fault, severity(1.0), 1_200.0);
+        (twins(episode), episode)
+    };
+    let (pairs, episode) = slow(Fault::BearingWear);
+    assert!((10.0..=30.0).contains(&effect(&pairs, &episode, Tb)));
+    assert!((2.0..=8.0).contains(&percent(&pairs, &episode, I)));
+    let (pairs, episode) = slow(Fault::Misalignment);
+    assert!((2.0..=5.0).contains(&percent(&pairs, &episode, I)));
+    let (pairs, episode) = slow(Fault::SealLeak);
+    assert!((-5.0..=-1.0).contains(&percent(&pairs, &episode, Q)));
+    let (pairs, episode) = slow(Fault::Overload);
+    assert!(percent(&pairs, &episode, I) > 40.0);
+    for fault in [Fault::DeadHead, Fault::DryRun] {
+        let (pairs, episode) = slow(fault);
+        let worst = &pairs[at_its_worst(&episode)];
+        assert!(worst.iter().all(|(sick, _)| sick.truth().flow_l_min == 0.0), "{fault}");
+    }
+    let (pairs, episode) = slow(Fault::DeadHead);
+    let closed = pairs[at_its_worst(&episode).start].0.truth();
+    let shut_off_m = 72.0 * (closed.value(Rpm).expect("measured") / 2_950.0).powi(2);
+    assert!((closed.head_m - shut_off_m).abs() < 1.0, "{} {shut_off_m}", closed.head_m);
+}
+
+#[test]
+fn cavitation_fluctuates() {
+    let episode = Episode::within(Fault::Cavitation, severity(1.0), 600.0);
+    let twins = twins(episode);
+    let spread = |quantity, sick: bool| {
+        let of =
+            |pair: &(Step, Step)| if sick { pair.0.truth().value(quantity) } else { pair.1.truth().value(quantity) };
+        let values: Vec<f64> = twins[at_its_worst(&episode)].iter().filter_map(of).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
+    };
+    for quantity in [Q, Pd, I, Vib] {
+        assert!(spread(quantity, true) > 2.0 * spread(quantity, false), "{quantity:?}");
+    }
+}
+
+#[test]
+fn bearing_wear_shakes_more_and_more() {
+    let episode = Episode::within(Fault::BearingWear, severity(1.0), 1_000.0);
+    let twins = twins(episode);
+    let at = |growth: f64| difference(&twins[(episode.onset_s + growth * episode.growth_s) as usize], Vib);
+    let (first, second, third) = (at(0.5) - at(0.2), at(0.75) - at(0.5), at(0.98) - at(0.75));
+    assert!(0.0 < first && first < second && second < third, "{first} {second} {third}");
+}
+
+#[test]
+fn a_worse_fault_has_larger_signs() {
+    for Row { fault, signs, .. } in TABLE {
+        for &(quantity, sign) in &signs[..2] {
+            if matches!(sign, Steady) {
+                continue;
+            }
+            let effects = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].map(|level| {
+                let episode = Episode::within(fault, severity(level), 300.0);
+                effect(&twins(episode), &episode, quantity).abs()
+            });
+            assert!(effects.is_sorted(), "{fault}, {quantity:?}: {effects:?}");
+            assert_eq!(effects[0], 0.0, "{fault}: severity 0 is nothing");
+            assert!(effects[5] > 2.0 * effects[1], "{fault}, {quantity:?}: {effects:?}");
+        }
+    }
+}
+
+#[test]
+fn the_states_come_in_order_and_the_fault_is_named_while_it_acts() {
+    use MachineStatus::{Broken, Normal, Recovering};
+    for fault in Fault::of_machine() {
+        let mut seen = Vec::new();
+        let episode = Episode::within(fault, severity(0.5), 240.0);
+        for (sick, healthy) in twins(Episode { hold_s: 60.0, ..episode }) {
+            if seen.last() != Some(&sick.status) {
+                seen.push(sick.status);
+            }
+            assert_eq!(sick.fault.is_some(), sick.growth > 0.0);
+            assert!(sick.fault.is_none_or(|named| named == fault));
+            assert!(sick.status == Normal || sick.fault.is_some());
+            assert_eq!((healthy.status, healthy.fault), (Normal, None));
+        }
+        assert_eq!(seen[..3], [Normal, Broken, Recovering], "{fault}");
+    }
+}
+
+#[test]
+fn without_its_episode_a_machine_is_healthy_at_once_and_cools_with_its_lags() {
+    let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
+    let mut pump = Simulator::new(Design::rated(), LoadPlan::Steady, 1, start);
+    let lasting = Episode { hold_s: 1e6, ..Episode::within(Fault::BearingWear, severity(1.0), 120.0) };
+    pump.set_episode(Some(lasting));
+    let hot = (0..300).map(|_| pump.step(1.0)).last().expect("steps");
+    assert_eq!(pump.episode(), Some((&lasting, 300.0)));
+    pump.set_episode(None);
+    let after = pump.step(1.0);
+    assert_eq!((after.status, after.fault, after.growth, pump.episode()), (MachineStatus::Normal, None, 0.0, None));
+    let bearing = |step: &Step| step.truth().value(Tb).expect("measured");
+    assert!(bearing(&hot) - bearing(&after) < 1.0 && bearing(&after) > 70.0);
+    let later = (0..600).map(|_| pump.step(1.0)).last().expect("steps");
+    assert!(bearing(&later) < 60.0);
+}
+
+#[test]
+fn a_lying_sensor_lies_alone() {
+    let kinds = [SensorFault::Stuck, SensorFault::Drift, SensorFault::Spike, SensorFault::Dropout];
+    for (kind, quantity) in kinds.into_iter().flat_map(|kind| ALL.map(|quantity| (kind, quantity))) {
+        let fault = Fault::Sensor(kind, quantity);
+        let episode = Episode::within(fault, severity(1.0), 300.0);
+        let mut changed = 0;
+        for (sick, healthy) in twins(episode) {
+            assert_eq!(sick.truth(), healthy.truth(), "the machine is fine");
+            for other in ALL.into_iter().filter(|other| *other != quantity) {
+                assert_eq!(sick.value(other), healthy.value(other), "{kind:?} of {quantity:?}");
+            }
+            let differs = sick.value(quantity) != healthy.value(quantity);
+            assert!(!differs || sick.fault == Some(fault), "{kind:?} of {quantity:?}");
+            changed += usize::from(differs);
+        }
+        assert!(changed > 15, "{kind:?} of {quantity:?}: {changed}");
+    }
+}
+
+#[test]
+fn sensors_lie_as_they_are_named() {
+    let of = |kind| {
+        let episode = Episode::within(Fault::Sensor(kind, Q), severity(1.0), 300.0);
+        let twins = twins(episode);
+        let worst = at_its_worst(&episode);
+        twins[worst].iter().map(|(sick, healthy)| (sick.value(Q), healthy.value(Q))).collect::<Vec<_>>()
+    };
+    let stuck = of(SensorFault::Stuck);
+    assert!(stuck.iter().all(|(sick, _)| *sick == stuck[0].0 && sick.is_some()));
+    for (sick, healthy) in of(SensorFault::Drift) {
+        assert!((sick.expect("a value") - healthy.expect("a value") - 350.0).abs() < 0.06);
+    }
+    let wild = of(SensorFault::Spike).iter().filter(|(sick, healthy)| sick != healthy).count();
+    assert!((3..30).contains(&wild), "{wild} of 50 or so");
+    assert!(of(SensorFault::Dropout).iter().all(|(sick, _)| sick.is_none()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn sick_pumps_stay_in_the_sensors_ranges(
+        seed: u64,
+        name in proptest::sample::select(&Fault::NAMES[..]),
+        channel in 0..10_usize,
+        level in 0.0..=1.0_f64,
+        load in proptest::sample::select(vec![LoadPlan::Steady, LoadPlan::Steps, LoadPlan::Starts]),
+        total_s in 100.0..3_000.0_f64,
+    ) {
+        let profile = profile();
+        let channel = name.starts_with("sensor_").then_some(ALL[channel]);
+        let fault = Fault::parse(name, channel).expect(name);
+        let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
+        let mut pump = Simulator::new(Design::drawn(seed), load, seed, start);
+        pump.set_episode(Some(Episode::within(fault, severity(level), total_s)));
+        for _ in 0..total_s as usize {
+            let step = pump.step(1.0);
+            for (sample, channel) in step.samples(&profile).iter().zip(profile.channels()) {
+                let lost = matches!(fault, Fault::Sensor(SensorFault::Dropout, q) if q == channel.quantity);
+                let fine = matches!(sample, Sample::Good(_)) || (lost && *sample == Sample::Missing);
+                prop_assert!(fine, "{}: {:?}", channel.name, sample);
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The flags of `volute simulate`.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::{Args, ValueEnum, builder::PossibleValuesParser};
+use serde::{Deserialize, de::IntoDeserializer, de::value::Error as NoQuantity};
+use volute_plant::{Profile, Quantity, Timestamp};
+use volute_simulator::{Design, Fault, LoadPlan, Severity};
+
+use crate::profiles;
+
+/// What to simulate.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml. It says which channels are written.
+    #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
+    pub profile: Profile,
+    /// What goes wrong; without it, the pump stays healthy.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Fault::NAMES))]
+    fault: Option<String>,
+    /// Which sensor lies, for the faults of sensors: a channel, as Flow_Rate_L_min, or what it measures, as flow.
+    #[arg(long, value_name = "NAME", requires = "fault")]
+    channel: Option<String>,
+    /// How badly: 0 is nothing, 0.2 subtle, 1 drastic.
+    #[arg(long, value_name = "0..1", default_value = "0.8", value_parser = severity)]
+    pub severity: Severity,
+    /// Start of the random numbers: of the load, the noise and the drawn pump.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Readings to write, one for each interval of the profile.
+    #[arg(long, value_name = "N", default_value = "3600")]
+    pub rows: NonZeroUsize,
+    /// How demand moves.
+    #[arg(long, value_name = "PLAN", default_value = "steps")]
+    load: Load,
+    /// Which pump of the family.
+    #[arg(long, value_name = "WHICH", default_value = "drawn")]
+    design: Which,
+    /// The time of the first reading. The hour matters: the room is warmest at 15:00 UTC.
+    #[arg(long, value_name = "TIME", default_value = "2026-03-02T09:00:00Z")]
+    pub start: Timestamp,
+    /// The recording to write (CSV).
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// A drawing of it to write (SVG).
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Load {
+    /// Always the pump's own duty.
+    Steady,
+    /// A new level, 75 to 110 % of its duty, every few minutes.
+    Steps,
+    /// The same, with stops in between.
+    Starts,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Which {
+    /// The one of the data sheet.
+    Rated,
+    /// One with tolerances and a duty of its own, drawn by the seed.
+    Drawn,
+}
+
+impl SimulateArgs {
+    /// What goes wrong. An error is for people, and says what is allowed.
+    pub fn fault(&self) -> Result<Option<Fault>, String> {
+        let Some(name) = &self.fault else { return Ok(None) };
+        let channel = self.channel.as_deref().map(|name| self.quantity(name)).transpose()?;
+        let fault = Fault::parse(name, channel).map_err(|error| match channel {
+            None => format!("{error}; --channel takes one of {}", self.channels()),
+            Some(_) => error.to_string(),
+        })?;
+        Ok(Some(fault))
+    }
+
+    /// How demand moves.
+    pub fn load(&self) -> LoadPlan {
+        match self.load {
+            Load::Steady => LoadPlan::Steady,
+            Load::Steps => LoadPlan::Steps,
+            Load::Starts => LoadPlan::Starts,
+        }
+    }
+
+    /// The pump.
+    pub fn design(&self) -> Design {
+        match self.design {
+            Which::Rated => Design::rated(),
+            Which::Drawn => Design::drawn(self.seed),
+        }
+    }
+
+    /// What a channel measures, by its wire name or by the quantity itself.
+    fn quantity(&self, name: &str) -> Result<Quantity, String> {
+        if let Some(channel) = self.profile.channels().iter().find(|channel| channel.name == name) {
+            return Ok(channel.quantity);
+        }
+        let quantity: Result<Quantity, NoQuantity> = Quantity::deserialize(name.into_deserializer());
+        let measured = |quantity: &Quantity| self.profile.channels().iter().any(|c| c.quantity == *quantity);
+        quantity.ok().filter(measured).ok_or_else(|| format!("no channel is {name:?}; there are: {}", self.channels()))
+    }
+
+    fn channels(&self) -> String {
+        self.profile.channel_names().collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    let value: f64 = text.parse().map_err(|_| "allowed: a number from 0 to 1".to_owned())?;
+    Severity::new(value).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use volute_simulator::SensorFault;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn args(line: &str) -> SimulateArgs {
+        match Cli::read(line.split(' ').map(Into::into)).expect(line).command {
+            Command::Simulate(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_channel_goes_by_its_name_or_by_what_it_measures() {
+        for name in ["flow", "Flow_Rate_L_min"] {
+            let args = args(&format!("volute simulate --out a.csv --fault sensor_stuck --channel {name}"));
+            assert_eq!(args.fault(), Ok(Some(Fault::Sensor(SensorFault::Stuck, Quantity::Flow))), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_a_healthy_drawn_pump_at_a_fixed_time() {
+        let args = args("volute simulate --out a.csv");
+        assert_eq!((args.fault(), args.load(), args.design()), (Ok(None), LoadPlan::Steps, Design::drawn(1)));
+        assert_eq!(args.start.to_string(), "2026-03-02T09:00:00.000Z");
+    }
+}

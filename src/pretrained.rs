@@ -1,0 +1,33 @@
+//! The model that comes with the program, for the profile `centrifugal`.
+//!
+//! It was trained on simulated pumps (`scripts/pretrain`); its manifest says on which and how well. Deliberately
+//! absent: using it for real pumps unasked. A pump of another make would be abnormal from the first window.
+
+use std::path::Path;
+
+use volute_anomaly::{Model, ModelError};
+use volute_plant::Profile;
+
+const FOLDER: &str = "models/pretrained/centrifugal";
+const MANIFEST: &[u8] = include_bytes!("../models/pretrained/centrifugal/manifest.json");
+const WEIGHTS: &[u8] = include_bytes!("../models/pretrained/centrifugal/model.safetensors");
+
+/// The model; refused where `profile` is not the one that it was trained for.
+pub fn load(profile: &Profile) -> Result<Model, ModelError> {
+    Model::from_bytes(Path::new(FOLDER), MANIFEST, WEIGHTS, profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profiles;
+
+    #[test]
+    fn it_is_for_the_default_profile_and_says_where_it_comes_from() {
+        let model = load(&profiles::load("centrifugal").expect("built in")).expect("whole and for this profile");
+        let manifest = model.manifest();
+        assert!(manifest.provenance.rows > 10_000 && !manifest.provenance.sources.is_empty());
+        assert!(manifest.metrics.losses.p50 < manifest.threshold);
+        assert!(load(&profiles::load("skab").expect("built in")).is_err());
+    }
+}

@@ -1,0 +1,149 @@
+//! The demo: simulated pumps come in by themselves, a sick one is found, and it can be steered.
+
+use serde_json::{Value, json};
+
+use crate::support::{Node, Start, volute};
+
+const START: &str = "/api/start-simulation";
+const STOP: &str = "/api/stop-simulation";
+
+fn start(node: &Node, body: &Value) -> (u16, Value) {
+    let answer = node.post_to(START, "application/json", &body.to_string());
+    (answer.status, answer.body)
+}
+
+/// Rows in the original's form, with as many numbers as the profile has channels.
+fn recording(rows: usize) -> String {
+    let header = "timestamp,Motor_RPM,Bearing_Temperature_C,Oil_Pressure_bar,Vibration_mm_s,Flow_Rate_L_min,\
+                  Suction_Pressure_bar,Discharge_Pressure_bar,Motor_Current_A,Casing_Temperature_C,\
+                  Ambient_Temperature_C,machine_status\n";
+    let row =
+        |i: usize| format!("2024-01-01 00:{:02}:{:02},2950,{i},2.4,1.9,1100,0.4,6,28,45,28,NORMAL\n", i / 60, i % 60);
+    (0..rows).map(row).fold(header.to_owned(), |text, row| text + &row)
+}
+
+#[test]
+fn six_pumps_have_a_past_and_go_on() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::demo(&data).node();
+    let scored = |pump: &Value| pump["trend"]["t"].as_array().is_some_and(|t| t.len() == 120);
+    let pumps = node.until("/api/pumps", |pumps| {
+        pumps["items"].as_array().is_some_and(|items| items.len() == 6 && items.iter().all(scored))
+    });
+    assert!(pumps["items"].as_array().expect("pumps").iter().all(|pump| pump["pump_id"].as_str().is_some()));
+    let node_data = node.ok("/api/node");
+    assert_eq!((&node_data["demo"], &node_data["pumps"]), (&json!(true), &json!(6)));
+
+    let live = node.ok("/api/live-data?pump_id=P-103");
+    let simulation = &live["simulation"];
+    assert_eq!((&simulation["running"], &simulation["source"]), (&json!(true), &json!("stories")));
+    assert_eq!((&simulation["pump"]["pump_id"], &simulation["pump"]["fault"]), (&json!("P-103"), &json!("cavitation")));
+    let first = live["timestamp"].clone();
+    node.until("/api/live-data?pump_id=P-103", |live| live["timestamp"] != first);
+    assert!(node.terminate().success());
+}
+
+#[test]
+fn a_fault_that_was_asked_for_is_found_named_and_ends_with_the_simulation() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::demo(&data).node();
+    let pumps = json!([{"pump_id": "A", "fault": "dry_run", "severity": 1.0}, {"pump_id": "B"}]);
+    let (status, started) = start(&node, &json!({"speed": 4, "pumps": pumps}));
+    assert_eq!((status, &started["source"], &started["pumps"][1]["fault"]), (200, &json!("pumps"), &Value::Null));
+    let pumps = node.until("/api/pumps", |pumps| {
+        let items = pumps["items"].as_array().expect("pumps");
+        items.iter().any(|pump| pump["pump_id"] == "A" && pump["status"] == "ANOMALY")
+    });
+    let sick = pumps["items"].as_array().expect("pumps").iter().find(|pump| pump["pump_id"] == "A").expect("A");
+    assert!(sick["top_channel"].is_string() && sick["loss"].as_f64() > sick["threshold"].as_f64(), "{sick}");
+
+    let stopped = node.post_to(STOP, "application/json", "");
+    assert_eq!((stopped.status, &stopped.body["running"]), (200, &json!(false)));
+    let live = node.ok("/api/live-data?pump_id=A");
+    assert_eq!(live["simulation"]["running"], json!(false));
+}
+
+#[test]
+fn a_recording_becomes_the_readings_of_a_pump_of_its_own() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::demo(&data).node();
+    let csv = recording(120);
+    let started = node.post_to(&format!("{START}?speed=60"), "text/csv", &csv);
+    assert_eq!((started.status, &started.body["pumps"][0]["pump_id"]), (200, &json!("recording-1")), "{started:?}");
+    node.until("/api/pumps", |pumps| {
+        pumps["items"].as_array().is_some_and(|items| items.iter().any(|pump| pump["pump_id"] == "recording-1"))
+    });
+    let live = node.until("/api/live-data?pump_id=recording-1", |live| {
+        live["simulation"]["recording"] == json!({"rows": 120, "sent": 120})
+            && live["totals"]["pump"]["readings"] == 120
+    });
+    assert_eq!(
+        (&live["simulation"]["running"], &live["simulation"]["pump"]["phase"]),
+        (&json!(false), &json!("NORMAL"))
+    );
+    let rows = node.all("/api/sensor-history?pump_id=recording-1&limit=1000");
+    assert_eq!(rows.len(), 120, "{:?}", rows.first());
+
+    let again = node.post_to(&format!("{START}?pump_id=recording-1"), "text/csv", &csv);
+    assert_eq!((again.status, &again.body["field"]), (400, &json!("pump_id")));
+    let broken = node.post_to(START, "text/csv", &csv.replace("2950", "fast"));
+    assert_eq!(broken.status, 400);
+    assert!(broken.body["detail"].as_str().expect("why").contains("\"Motor_RPM\": \"fast\""), "{broken:?}");
+    let next = node.post_to(START, "text/csv", &csv);
+    assert_eq!(next.body["pumps"][0]["pump_id"], json!("recording-2"));
+}
+
+#[test]
+fn what_cannot_be_simulated_is_refused_by_name() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::demo(&data).node();
+    for (body, field) in [
+        (json!({"speed": 0.5}), "speed"),
+        (json!({"pumps": [{"pump_id": "A", "fault": "rust"}]}), "pumps[0].fault"),
+        (json!({"pumps": [{"pump_id": "A", "fault": "sensor_stuck", "channel": "Nose"}]}), "pumps[0].channel"),
+    ] {
+        let (status, problem) = start(&node, &body);
+        assert_eq!((status, &problem["field"]), (400, &json!(field)), "{problem}");
+        assert!(problem["allowed"].as_str().is_some_and(|allowed| !allowed.is_empty()));
+    }
+    assert_eq!(node.post_to(START, "application/xml", "<a/>").status, 415);
+    assert_eq!(node.post_to(START, "application/json", "{").status, 400);
+    assert_eq!(node.ok("/api/live-data?pump_id=P-101")["simulation"]["source"], json!("stories"), "it goes on");
+}
+
+#[test]
+fn outside_a_demo_nothing_is_simulated_and_folders_are_kept_apart() {
+    let data = tempfile::tempdir().expect("a directory");
+    let real = Start::new(&data, "centrifugal");
+    let node = real.node();
+    for path in [START, STOP] {
+        let refused = node.post_to(path, "application/json", "{}");
+        assert_eq!((refused.status, &refused.body["title"]), (403, &json!("This node is not a demo")));
+        assert!(refused.body["detail"].as_str().expect("why").contains("volute serve --demo"));
+    }
+    assert_eq!(node.ok("/api/node")["demo"], json!(false));
+    assert!(node.terminate().success());
+
+    let folder = real.data.to_str().expect("text");
+    let output = volute().args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data-dir", folder]).output();
+    let output = output.expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("holds the readings of real pumps"));
+}
+
+#[test]
+fn pages_are_for_browsers_and_the_api_stays_the_api() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::new(&data, "centrifugal").node();
+    for path in ["/", "/pumps/P-101"] {
+        let page = node.get(path);
+        // A debug build says what to do where the dashboard is not built.
+        let built = page.status == 200 && page.content_type.starts_with("text/html");
+        let told = page.status == 503 && page.body.as_str().is_some_and(|text| text.contains("npm run build"));
+        assert!(built || told, "{path}: {page:?}");
+    }
+    for path in ["/pumps", "/assets/nothing.js", "/api/nothing"] {
+        let answer = node.get(path);
+        assert_eq!((answer.status, answer.content_type.as_str()), (404, "application/problem+json"), "{path}");
+    }
+}

@@ -1,0 +1,174 @@
+//! What goes over a live stream: the engine's frames as JSON columns, and which of them somebody wants.
+
+use actix_web::web::Bytes;
+use serde::Serialize;
+use utoipa::ToSchema;
+use volute_actors::{DetectionFrame, FleetRow, Frame, ReadingFrame};
+use volute_plant::{Profile, PumpId, Timestamp};
+
+use crate::routes::live::PumpStatus;
+
+/// Event `reading`: readings of one pump, column by column.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReadingEvent<'a> {
+    /// The readings' times, in milliseconds since 1970, in the order of arrival.
+    t: Vec<i64>,
+    /// Whose readings they are.
+    #[schema(value_type = String)]
+    pump: &'a PumpId,
+    /// The channels' names.
+    #[schema(value_type = Vec<String>)]
+    channels: Vec<&'a str>,
+    /// One column per channel, each as long as `t`; null where nothing was sent.
+    #[schema(value_type = Vec<Vec<Option<f64>>>)]
+    values: &'a [Vec<Option<f64>>],
+}
+
+/// Event `detection`: the model's verdicts on windows of one pump, column by column.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DetectionEvent<'a> {
+    /// The times of the windows' last readings, in milliseconds since 1970.
+    t: Vec<i64>,
+    /// Whose windows they are.
+    #[schema(value_type = String)]
+    pump: &'a PumpId,
+    /// The reconstruction losses.
+    #[schema(value_type = Vec<f64>)]
+    loss: &'a [f64],
+    /// The losses above which a window is anomalous.
+    #[schema(value_type = Vec<f64>)]
+    threshold: &'a [f64],
+    /// Whether each window is anomalous.
+    #[schema(value_type = Vec<bool>)]
+    is_anomaly: &'a [bool],
+    /// The channels' names.
+    #[schema(value_type = Vec<String>)]
+    channels: Vec<&'a str>,
+    /// One column per channel, each as long as `t`: the channel's share of the loss; a window's shares sum to 1.
+    #[schema(value_type = Vec<Vec<f64>>)]
+    contributions: &'a [Vec<f64>],
+}
+
+/// Event `fleet`, once a second: how the pumps are that were heard since the node started, column by column.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FleetEvent<'a> {
+    /// The node's time, in milliseconds since 1970.
+    now: i64,
+    /// The pumps, by name.
+    #[schema(value_type = Vec<String>)]
+    pumps: Vec<&'a PumpId>,
+    /// How each is.
+    status: Vec<PumpStatus>,
+    /// How long ago its newest reading was received, in milliseconds.
+    age_ms: Vec<Option<i64>>,
+    /// The time of its last reading that the model judged, in milliseconds since 1970.
+    at: Vec<Option<i64>>,
+    /// The reconstruction loss there.
+    loss: Vec<Option<f64>>,
+    /// The loss above which a window is anomalous.
+    threshold: Vec<Option<f64>>,
+}
+
+/// Event `lagged`: the subscriber was too slow.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LaggedEvent {
+    /// Frames that it did not get, of all pumps.
+    pub(crate) dropped: u64,
+}
+
+/// Which events a subscriber wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    reading: bool,
+    detection: bool,
+    fleet: bool,
+}
+
+impl Wanted {
+    /// What a list of events may name.
+    pub(crate) const ALLOWED: &str = "reading, detection, fleet; several are separated by commas";
+
+    /// Reads a list as `reading,fleet`.
+    pub(crate) fn parse(list: &str) -> Option<Self> {
+        let mut wanted = Self { reading: false, detection: false, fleet: false };
+        for name in list.split(',') {
+            match name {
+                "reading" => wanted.reading = true,
+                "detection" => wanted.detection = true,
+                "fleet" => wanted.fleet = true,
+                _ => return None,
+            }
+        }
+        Some(wanted)
+    }
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { reading: true, detection: true, fleet: false }
+    }
+}
+
+/// A frame as an event's name and JSON, if it is wanted; of one pump, or of all.
+pub(crate) fn event(frame: &Frame, wanted: Wanted, pump: Option<&PumpId>, profile: &Profile) -> Option<Bytes> {
+    let about = |of| pump.is_none_or(|pump| pump == of);
+    match frame {
+        Frame::Readings(frame) if wanted.reading && about(&frame.pump) => written("reading", &readings(frame, profile)),
+        Frame::Detections(frame) if wanted.detection && about(&frame.pump) => {
+            written("detection", &detections(frame, profile))
+        }
+        Frame::Fleet(frame) if wanted.fleet => {
+            let rows: Vec<&FleetRow> = frame.pumps.iter().filter(|row| about(&row.pump)).collect();
+            written("fleet", &fleet(frame.now, &rows))
+        }
+        _ => None,
+    }
+}
+
+/// An event as it goes over the wire. JSON has no line breaks of its own, so one `data:` line holds it.
+pub(crate) fn written(name: &str, data: &impl Serialize) -> Option<Bytes> {
+    match serde_json::to_string(data) {
+        Ok(json) => Some(format!("event: {name}\ndata: {json}\n\n").into()),
+        Err(error) => {
+            tracing::error!(event = name, %error, "not sent");
+            None
+        }
+    }
+}
+
+fn readings<'a>(frame: &'a ReadingFrame, profile: &'a Profile) -> ReadingEvent<'a> {
+    ReadingEvent {
+        t: millis(&frame.t),
+        pump: &frame.pump,
+        channels: profile.channel_names().collect(),
+        values: &frame.values,
+    }
+}
+
+fn detections<'a>(frame: &'a DetectionFrame, profile: &'a Profile) -> DetectionEvent<'a> {
+    DetectionEvent {
+        t: millis(&frame.t),
+        pump: &frame.pump,
+        loss: &frame.loss,
+        threshold: &frame.threshold,
+        is_anomaly: &frame.is_anomaly,
+        channels: profile.channel_names().collect(),
+        contributions: &frame.contributions,
+    }
+}
+
+fn fleet<'a>(now: Timestamp, rows: &[&'a FleetRow]) -> FleetEvent<'a> {
+    FleetEvent {
+        now: now.millis(),
+        pumps: rows.iter().map(|row| &row.pump).collect(),
+        status: rows.iter().map(|row| PumpStatus::of(&row.status)).collect(),
+        age_ms: rows.iter().map(|row| row.age_ms).collect(),
+        at: rows.iter().map(|row| row.verdict.map(|(at, _, _)| at.millis())).collect(),
+        loss: rows.iter().map(|row| row.verdict.map(|(_, loss, _)| loss)).collect(),
+        threshold: rows.iter().map(|row| row.verdict.map(|(_, _, threshold)| threshold)).collect(),
+    }
+}
+
+fn millis(times: &[Timestamp]) -> Vec<i64> {
+    times.iter().map(|at| at.millis()).collect()
+}
