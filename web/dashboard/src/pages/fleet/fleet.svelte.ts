@@ -12,9 +12,11 @@ import { Order } from './order';
 import { countStatuses } from './summary';
 
 const TREND = 120;
-const ROWS_EVERY_MS = 20_000;
+const ROWS_EVERY_MS = 30_000;
 /** Status changes come in bursts; the rows are asked for once after each. */
 const AFTER_CHANGE_MS = 700;
+/** Five hundred rows with their trends are more than a megabyte: large fleets are asked about less often. */
+const PAUSE_PER_PUMP_MS = 20;
 
 /** One pump. */
 export class PumpRow {
@@ -53,6 +55,7 @@ class Fleet {
   #byId = new Map<string, PumpRow>();
   #order = new Order();
   #held = false;
+  #takenAt = 0;
   #soon: ReturnType<typeof setTimeout> | null = null;
 
   /** Begins to follow the fleet; the result ends it. */
@@ -88,12 +91,21 @@ class Fleet {
       row.threshold = pump.threshold;
       row.topChannel = pump.top_channel;
       row.activeEvents = pump.active_events;
-      row.trend.add({ t: pump.trend.t, columns: [pump.trend.loss] });
-      row.version++;
+      this.#extend(row, pump.trend);
     }
     for (const id of gone) this.#byId.delete(id);
+    this.#takenAt = Date.now();
     this.#arrange();
     return true;
+  }
+
+  /** Takes the verdicts that the stream has not told. */
+  #extend(row: PumpRow, { t, loss }: Pump['trend']): void {
+    const known = row.trend.last;
+    const first = isNaN(known) ? 0 : t.findIndex((at) => at > known);
+    if (first < 0 || t.length === 0) return;
+    row.trend.add({ t: t.slice(first), columns: [loss.slice(first)] });
+    row.version++;
   }
 
   #hear(event: FleetEvent): void {
@@ -147,10 +159,14 @@ class Fleet {
   }
 
   #askSoon(): void {
-    this.#soon ??= setTimeout(() => {
-      this.#soon = null;
-      void this.poll.refresh();
-    }, AFTER_CHANGE_MS);
+    const rested = this.#takenAt + PAUSE_PER_PUMP_MS * this.#byId.size - Date.now();
+    this.#soon ??= setTimeout(
+      () => {
+        this.#soon = null;
+        void this.poll.refresh();
+      },
+      Math.max(AFTER_CHANGE_MS, rested),
+    );
   }
 }
 
