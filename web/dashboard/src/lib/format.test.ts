@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decimals, formatAge, formatDuration, formatLoss, formatNumber, formatPercent, formatRatio, plural } from './format';
+import { decimals, formatAge, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
 
 describe('numbers', () => {
   it.each([
@@ -50,5 +50,18 @@ describe('durations', () => {
 
   it('an age below two seconds does not tick', () => {
     expect([0, 1999, 2000].map(formatAge)).toEqual(['just now', 'just now', '2 s ago']);
+  });
+});
+
+describe('moments', () => {
+  const at = (text: string) => new Date(text).getTime();
+
+  it.each([
+    ['2026-03-09T10:14:33', '2026-03-09T10:20:00', '10:14:33'],
+    ['2026-03-08T23:50:00', '2026-03-09T00:10:00', '23:50:00'],
+    ['2026-03-07T10:14:33', '2026-03-09T10:14:33', '7 Mar, 10:14'],
+    ['2020-03-07T10:14:33', '2026-03-09T10:14:33', '7 Mar 2020, 10:14'],
+  ])('%s seen from %s is %s', (moment, now, text) => {
+    expect(formatMoment(at(moment), at(now), 'en-GB')).toBe(text);
   });
 });

@@ -72,10 +72,11 @@ export function formatTime(at: Millis, locale?: string): string {
   return timeFormat(locale).format(at);
 }
 
-/** The time of day, with the date where it is not the day of `now`. */
+/** The time of day; with the date where it is half a day or more from `now`. */
 export function formatMoment(at: Millis, now: Millis, locale?: string): string {
-  const same = new Date(at).toDateString() === new Date(now).toDateString();
-  return same ? formatTime(at, locale) : `${dateFormat(locale).format(at)}, ${formatTime(at, locale).slice(0, 5)}`;
+  if (Math.abs(now - at) < 12 * HOUR) return formatTime(at, locale);
+  const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
+  return `${dateFormat(sameYear, locale).format(at)}, ${formatTime(at, locale).slice(0, 5)}`;
 }
 
 /** An amount of money in whole units. */
@@ -109,6 +110,7 @@ function timeFormat(locale?: string): Intl.DateTimeFormat {
   return cached('time', locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 }
 
-function dateFormat(locale?: string): Intl.DateTimeFormat {
-  return cached('date', locale, { day: 'numeric', month: 'short', year: 'numeric' });
+function dateFormat(sameYear: boolean, locale?: string): Intl.DateTimeFormat {
+  const year = sameYear ? undefined : 'numeric';
+  return cached(sameYear ? 'day' : 'date', locale, { day: 'numeric', month: 'short', year });
 }
