@@ -84,15 +84,13 @@ async function longTasks(name, path) {
 /** The heap after a forced collection, while a pump posts ten readings a second. */
 async function heap() {
   const page = await open(chrome, 'about:blank');
-  await node.post({ pump_id: 'bench-heap', [CHANNEL]: 50 });
+  await fillHistory('bench-heap');
   await page.goto(`${node.url}/pumps/bench-heap`);
   await isLive(page);
   const devtools = await page.context().newCDPSession(page);
   let posts = 0;
   const posting = setInterval(() => {
-    const noise = () => Math.random();
-    const reading = { Motor_RPM: 2950 + noise(), [CHANNEL]: 60 + noise(), Vibration_mm_s: 2 + noise(), Flow_Rate_L_min: 850 + noise() };
-    node.post({ pump_id: 'bench-heap', ...reading }).then(() => posts++, () => {});
+    node.post({ pump_id: 'bench-heap', ...reading() }).then(() => posts++, () => {});
   }, 100);
   try {
     await until('the pump posts', () => posts > 50);
@@ -112,6 +110,20 @@ async function heap() {
     clearInterval(posting);
   }
   await page.context().close();
+}
+
+/** Ten readings a second for longer than the charts show, so that they are full from the beginning. */
+async function fillHistory(pump) {
+  const first = Date.now() - 11 * 60_000;
+  for (let from = first; from < Date.now() - 2_000; from += 10_000) {
+    const times = Array.from({ length: 100 }, (_, i) => from + i * 100);
+    await node.post(times.map((timestamp) => ({ pump_id: pump, timestamp, ...reading() })));
+  }
+}
+
+function reading() {
+  const noise = () => Math.random();
+  return { Motor_RPM: 2950 + noise(), [CHANNEL]: 60 + noise(), Vibration_mm_s: 2 + noise(), Flow_Rate_L_min: 850 + noise() };
 }
 
 /** Least squares. */
