@@ -1,0 +1,84 @@
+// The demo: its sick pump is found and opened, both pages fit every screen, and nobody is shut out.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { browser, Node, open, screenshot, violations } from './support.js';
+
+/** The demo's faults grow over minutes. */
+const SICK_WITHIN_MS = 300_000;
+
+let node, chrome, sick;
+
+before(async () => {
+  node = await Node.start(['--demo']);
+  chrome = await browser();
+});
+
+after(async () => {
+  await chrome?.close();
+  await node?.stop();
+});
+
+test('the sick pump is found on the fleet page and opened', { timeout: SICK_WITHIN_MS + 60_000 }, async () => {
+  const page = await open(chrome, node.url);
+  await page.getByText('Simulated plant').waitFor();
+  const card = page.locator('[data-status="ANOMALY"]').first();
+  await card.waitFor({ timeout: SICK_WITHIN_MS });
+  sick = await card.getAttribute('data-pump');
+  await page.getByRole('heading', { level: 1, name: /attention/ }).waitFor();
+  assert.match(await page.title(), /^▲ \d+ anomal/);
+
+  await page.locator(`[data-pump="${sick}"]`).click();
+  await page.getByRole('heading', { level: 1, name: sick, exact: true }).waitFor();
+  assert.equal(new URL(page.url()).pathname, `/pumps/${sick}`);
+  await page.getByText('Simulated plant').waitFor();
+  await page.getByRole('heading', { name: 'What explains it' }).waitFor();
+  await page.getByRole('slider', { name: 'Reconstruction loss over time' }).waitFor();
+
+  await page.goBack();
+  await page.locator(`[data-pump="${sick}"]`).waitFor();
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
+test('a chart is inspected with the keyboard and goes back to live', { timeout: 60_000 }, async () => {
+  const page = await open(chrome, `${node.url}/pumps/${sick}`);
+  const chart = page.getByRole('slider', { name: 'Reconstruction loss over time' });
+  await chart.focus();
+  await page.waitForFunction(() => /newest \d/.test(document.activeElement.getAttribute('aria-valuetext')));
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('ArrowLeft');
+  await page.getByRole('button', { name: /Back to live/ }).waitFor();
+  assert.match(await chart.getAttribute('aria-valuetext'), /^[\d.]+ at \d\d:\d\d:\d\d/);
+  await page.keyboard.press('Escape');
+  await page.getByText('Following the newest').waitFor();
+  await page.context().close();
+});
+
+for (const width of [390, 820, 1440, 2560]) {
+  for (const colorScheme of ['light', 'dark']) {
+    test(`both pages fit ${width} px and are accessible, ${colorScheme}`, { timeout: 120_000 }, async () => {
+      for (const [name, path] of [['fleet', '/'], ['pump', `/pumps/${sick}`]]) {
+        const page = await open(chrome, node.url + path, { width, colorScheme });
+        await ready(page, name);
+        const [content, window] = await page.evaluate(() => [
+          document.documentElement.scrollWidth,
+          document.documentElement.clientWidth,
+        ]);
+        assert.ok(content <= window, `${name}: ${content} px of content in ${window} px`);
+        await screenshot(page, `${name}-${width}-${colorScheme}`);
+        assert.deepEqual(await violations(page), [], name);
+        assert.deepEqual(page.errors, []);
+        await page.context().close();
+      }
+    });
+  }
+}
+
+/** Waits until a page shows what it is for. */
+async function ready(page, name) {
+  if (name === 'fleet') await page.locator('[data-pump]').first().waitFor();
+  else await page.locator('.u-wrap').last().waitFor();
+  await page.getByText('Live', { exact: false }).first().waitFor();
+  await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
+}

@@ -1,0 +1,82 @@
+// A real pump: what it posts appears, and a node that dies and comes back is noticed both times.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { browser, Node, open, screenshot, violations } from './support.js';
+
+let node, chrome;
+
+before(async () => {
+  node = await Node.start();
+  chrome = await browser();
+});
+
+after(async () => {
+  await chrome?.close();
+  await node?.stop();
+});
+
+const sensor = (page, channel) => page.locator(`[data-channel="${channel}"] .value`);
+
+test('a node without pumps says how to post, and shows the first one that does', { timeout: 60_000 }, async () => {
+  const page = await open(chrome, node.url);
+  await page.getByText('Post a first reading').waitFor();
+  const command = await page.locator('pre').innerText();
+  assert.ok(command.includes(`${node.url}/api/ingest`), command);
+  await screenshot(page, 'fleet-empty');
+  const body = JSON.parse(/-d '(.*)'/s.exec(command)[1]);
+  assert.equal((await node.post(body)).accepted, 1);
+  await page.locator(`[data-pump="${body.pump_id}"]`).waitFor();
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
+test('a posted value appears on the pump page', { timeout: 60_000 }, async () => {
+  await node.post({ pump_id: 'e2e-1', Bearing_Temperature_C: 61.5, Vibration_mm_s: 2.1 });
+  const page = await open(chrome, `${node.url}/pumps/e2e-1`);
+  await sensor(page, 'Bearing_Temperature_C').getByText('61.5').waitFor();
+  await page.getByText('Live').waitFor();
+  await node.post({ pump_id: 'e2e-1', Bearing_Temperature_C: 88.8, Vibration_mm_s: 500 });
+  await sensor(page, 'Bearing_Temperature_C').getByText('88.8').waitFor();
+  await page.getByText('Above warning limit 82.0').waitFor();
+  await page.getByText('Not plausible').waitFor();
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
+test('a pump that was never heard of is said to be unknown', { timeout: 60_000 }, async () => {
+  const page = await open(chrome, `${node.url}/pumps/nobody`);
+  await page.getByRole('heading', { name: 'nobody is not known' }).waitFor();
+  await page.getByRole('link', { name: 'All pumps' }).last().click();
+  await page.locator('[data-pump]').first().waitFor();
+  await page.context().close();
+});
+
+test('a node that dies is noticed, and so is its return', { timeout: 120_000 }, async () => {
+  await node.post({ pump_id: 'e2e-2', Bearing_Temperature_C: 61.1 });
+  const [fleet, pump] = [await open(chrome, node.url), await open(chrome, `${node.url}/pumps/e2e-2`)];
+  await sensor(pump, 'Bearing_Temperature_C').getByText('61.1').waitFor();
+  await fleet.locator('[data-pump="e2e-2"]').waitFor();
+  for (const page of [fleet, pump]) await page.getByText('Live').waitFor();
+
+  await node.kill();
+  for (const page of [fleet, pump]) await page.getByText('Connection lost').waitFor({ timeout: 10_000 });
+  await fleet.locator('.card.old').first().waitFor();
+  await pump.locator('.panel.stale').first().waitFor();
+  await pump.locator('[data-channel="Bearing_Temperature_C"] .age').getByText(/\d+ s ago/).waitFor();
+  await screenshot(fleet, 'fleet-lost');
+  await screenshot(pump, 'pump-lost');
+  for (const page of [fleet, pump]) assert.deepEqual(await violations(page), []);
+
+  await node.restart();
+  for (const page of [fleet, pump]) await page.getByText('Connection lost').waitFor({ state: 'detached', timeout: 30_000 });
+  await node.post({ pump_id: 'e2e-2', Bearing_Temperature_C: 62.2 });
+  await sensor(pump, 'Bearing_Temperature_C').getByText('62.2').waitFor();
+  await pump.locator('[data-channel="Bearing_Temperature_C"] .age').getByText('just now').waitFor();
+  await pump.waitForFunction(() => !document.querySelector('.panel.stale'));
+  await fleet.locator('[data-pump="e2e-2"]:not(.old)').waitFor();
+  for (const page of [fleet, pump]) {
+    assert.deepEqual(page.errors, []);
+    await page.context().close();
+  }
+});

@@ -1,0 +1,58 @@
+// The questions the dashboard asks, one function each.
+
+import { answer, api } from './client';
+import type { Detection, Live, MaintenanceEvent, Node, Profile, Pump, Reading } from './types';
+
+/** A stretch of a pump's history; times in epoch milliseconds, `to` exclusive. */
+export interface Stretch {
+  pump: string;
+  from: number;
+  to?: number;
+}
+
+/** One page of a list. */
+interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+
+/** A stretch longer than this comes page by page. */
+const PAGE = 5000;
+/** So many events of a pump are shown. */
+const EVENTS = 50;
+
+export const askNode = (): Promise<Node> => answer(api.GET('/api/node'));
+
+export const askProfile = (): Promise<Profile> => answer(api.GET('/api/profile'));
+
+export const askPumps = async (): Promise<Pump[]> => (await answer(api.GET('/api/pumps'))).items;
+
+export const askLive = (pump: string): Promise<Live> =>
+  answer(api.GET('/api/live-data', { params: { query: { pump_id: pump } } }));
+
+/** A pump's maintenance events, newest first. */
+export async function askEvents(pump: string): Promise<MaintenanceEvent[]> {
+  const query = { pump_id: pump, limit: EVENTS };
+  return (await answer(api.GET('/api/maintenance-events', { params: { query } }))).items;
+}
+
+/** Readings, oldest first. */
+export const readings = (stretch: Stretch): AsyncGenerator<Reading[]> =>
+  pages((cursor) => answer(api.GET('/api/sensor-history', { params: { query: { ...bounds(stretch), cursor } } })));
+
+/** The model's verdicts, oldest first. */
+export const detections = (stretch: Stretch): AsyncGenerator<Detection[]> =>
+  pages((cursor) => answer(api.GET('/api/anomaly-history', { params: { query: { ...bounds(stretch), cursor } } })));
+
+function bounds({ pump, from, to }: Stretch) {
+  return { pump_id: pump, from: Math.floor(from).toFixed(0), to: to?.toFixed(0), limit: PAGE };
+}
+
+async function* pages<T>(ask: (cursor?: string) => Promise<Page<T>>): AsyncGenerator<T[]> {
+  let cursor: string | undefined;
+  do {
+    const page = await ask(cursor);
+    yield page.items;
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor);
+}

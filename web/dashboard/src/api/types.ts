@@ -1,0 +1,19 @@
+// The API's shapes by short names; what they are comes from the generated schema.
+
+import type { components } from './schema';
+
+type Schemas = components['schemas'];
+
+export type Status = Schemas['PumpStatus'];
+export type Node = Schemas['NodeData'];
+export type Profile = Schemas['ProfileData'];
+export type Channel = Schemas['ChannelData'];
+export type Limits = Schemas['LimitsData'];
+export type Pump = Schemas['PumpData'];
+export type Live = Schemas['LiveData'];
+export type Reading = Schemas['ReadingData'];
+export type Detection = Schemas['DetectionData'];
+export type MaintenanceEvent = Schemas['EventData'];
+export type ReadingEvent = Schemas['ReadingEvent'];
+export type DetectionEvent = Schemas['DetectionEvent'];
+export type FleetEvent = Schemas['FleetEvent'];

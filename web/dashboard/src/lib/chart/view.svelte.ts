@@ -1,0 +1,126 @@
+// What all time charts of a page have in common: the stretch of time they show, the moment that is pointed at, and when they are
+// drawn. A view follows the newest data until a person looks closer: pointing at a chart holds it while the pointer is there,
+// a click, a key or a zoom pins it until "back to live". Data goes on being collected meanwhile. All charts are drawn in one
+// animation frame, and in none while the tab is hidden.
+
+export interface Stretch {
+  min: number;
+  max: number;
+}
+
+export const WINDOWS = [
+  { ms: 2 * 60_000, label: '2 min' },
+  { ms: 10 * 60_000, label: '10 min' },
+  { ms: 60 * 60_000, label: '1 h' },
+];
+
+/** After the pointer has left a chart, so that crossing from one to the next does not jump. */
+const LEAVE_MS = 500;
+const SHORTEST_MS = 5_000;
+
+export class ChartView {
+  /** How long the view is while it follows. */
+  windowMs = $state(WINDOWS[1].ms);
+  mode = $state<'live' | 'pointing' | 'pinned'>('live');
+  /** The moment that is pointed at, in epoch milliseconds. */
+  cursor = $state<number | null>(null);
+
+  #newest: () => number;
+  #held: Stretch | null = null;
+  #charts = new Set<() => void>();
+  #frame: number | null = null;
+  #leaving: ReturnType<typeof setTimeout> | null = null;
+
+  /** `newest`: the time of the newest data. */
+  constructor(newest: () => number) {
+    this.#newest = newest;
+  }
+
+  get live(): boolean {
+    return this.mode === 'live';
+  }
+
+  /** What is shown now. */
+  stretch(): Stretch {
+    if (this.#held) return this.#held;
+    const max = this.#newest();
+    return { min: max - this.windowMs, max };
+  }
+
+  /** Adds a chart; the result takes it away. */
+  register(draw: () => void): () => void {
+    this.#charts.add(draw);
+    this.invalidate();
+    return () => this.#charts.delete(draw);
+  }
+
+  /** There is new data. */
+  data(): void {
+    if (!this.#held) this.invalidate();
+  }
+
+  /** Draws all charts with the next frame. */
+  invalidate(): void {
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = null;
+      for (const draw of this.#charts) draw();
+    });
+  }
+
+  choose(windowMs: number): void {
+    this.windowMs = windowMs;
+    this.backToLive();
+  }
+
+  point(t: number): void {
+    this.#stay();
+    this.#hold();
+    if (this.mode === 'live') this.mode = 'pointing';
+    this.cursor = t;
+  }
+
+  /** The pointer has gone. What is pinned stays. */
+  leave(): void {
+    if (this.mode !== 'pointing') return;
+    this.#stay();
+    this.#leaving = setTimeout(() => this.backToLive(), LEAVE_MS);
+  }
+
+  pin(): void {
+    this.#stay();
+    this.#hold();
+    this.mode = 'pinned';
+  }
+
+  /** Shows this stretch and stays there. */
+  zoom(min: number, max: number): void {
+    const middle = (min + max) / 2;
+    const half = Math.max(max - min, SHORTEST_MS) / 2;
+    this.pin();
+    this.#held = { min: middle - half, max: middle + half };
+    this.invalidate();
+  }
+
+  backToLive = (): void => {
+    this.#stay();
+    this.#held = null;
+    this.cursor = null;
+    this.mode = 'live';
+    this.invalidate();
+  };
+
+  close(): void {
+    this.#stay();
+    if (this.#frame !== null) cancelAnimationFrame(this.#frame);
+    this.#charts.clear();
+  }
+
+  #hold(): void {
+    this.#held ??= this.stretch();
+  }
+
+  #stay(): void {
+    if (this.#leaving !== null) clearTimeout(this.#leaving);
+    this.#leaving = null;
+  }
+}

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { Columns } from './columns';
+
+const rows = (...t: number[]) => ({ t, columns: [t.map((x) => x * 10)] });
+const times = (columns: Columns) => [...columns.times()];
+
+describe('Columns', () => {
+  it('keeps the newest rows up to its capacity, whatever the size of the frames', () => {
+    for (const size of [1, 3, 7, 40]) {
+      const columns = new Columns(1, 10);
+      const all: number[] = [];
+      for (let t = 0; t < 200; t += size) {
+        const frame = Array.from({ length: size }, (_, i) => t + i);
+        all.push(...frame);
+        columns.add(rows(...frame));
+        expect(times(columns)).toEqual(all.slice(-10));
+        expect([...columns.column(0)]).toEqual(all.slice(-10).map((x) => x * 10));
+      }
+    }
+  });
+
+  it('joins history and stream without holes or doubles, in any order of arrival', () => {
+    const whole = Array.from({ length: 50 }, (_, i) => i + 1);
+    for (let seed = 1; seed < 60; seed++) {
+      const columns = new Columns(1, 64);
+      // Overlapping pieces in a scrambled order.
+      const pieces = [whole.slice(0, 21), whole.slice(15, 33), whole.slice(28, 40), whole.slice(38)];
+      pieces.sort((a, b) => ((a[0] * seed) % 17) - ((b[0] * seed) % 17));
+      for (const piece of pieces) columns.add(rows(...piece));
+      expect(times(columns)).toEqual(whole);
+    }
+  });
+
+  it('takes rows that come late or twice within one frame', () => {
+    const columns = new Columns(1, 8);
+    columns.add(rows(5, 3, 4, 4));
+    columns.add(rows(3, 1));
+    expect(times(columns)).toEqual([1, 3, 4, 5]);
+  });
+
+  it('keeps what a time already has', () => {
+    const columns = new Columns(1, 8);
+    columns.add({ t: [1, 2], columns: [[7, null]] });
+    columns.add({ t: [1, 2, 3], columns: [[8, 8, 8]] });
+    expect([...columns.column(0)]).toEqual([7, NaN, 8]);
+  });
+
+  it('drops what is older than a full buffer holds', () => {
+    const columns = new Columns(1, 4);
+    columns.add(rows(10, 11, 12, 13));
+    columns.add(rows(1, 2));
+    expect(times(columns)).toEqual([10, 11, 12, 13]);
+  });
+
+  it('finds rows by time', () => {
+    const columns = new Columns(1, 8);
+    columns.add(rows(10, 20, 30));
+    expect([5, 10, 15, 30, 31].map((t) => columns.lowerBound(t))).toEqual([0, 0, 1, 2, 3]);
+    expect([5, 10, 15, 30, 99].map((t) => columns.rowAt(t))).toEqual([-1, 0, 0, 2, 2]);
+    expect(columns.at(-1)).toBeNaN();
+    expect(columns.at(3)).toBeNaN();
+  });
+});

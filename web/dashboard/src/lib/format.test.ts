@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { decimals, formatAge, formatDuration, formatLoss, formatNumber, formatPercent, formatRatio, plural } from './format';
+
+describe('numbers', () => {
+  it.each([
+    [1, 0], [0.1, 1], [0.01, 2], [0.0001, 4], [0.5, 1], [0.25, 2], [10, 0], [1e-9, 6], [0, 2],
+  ])('a resolution of %d has %d decimals', (resolution, places) => {
+    expect(decimals(resolution)).toBe(places);
+  });
+
+  it('are grouped, rounded, and have a true minus', () => {
+    expect(formatNumber(2950, 0, 'en')).toBe('2,950');
+    expect(formatNumber(-0.456, 2, 'en')).toBe('−0.46');
+    expect(formatNumber(-0.001, 2, 'en')).toBe('0.00');
+    expect(formatNumber(61.5, 1, 'de')).toBe('61,5');
+    for (const nothing of [null, undefined, NaN, Infinity]) expect(formatNumber(nothing, 1)).toBe('–');
+  });
+
+  it('losses have three figures', () => {
+    expect([0.05123, 0.512, 1.234, 12.34, 1234, 0].map((x) => formatLoss(x, 'en'))).toEqual([
+      '0.0512', '0.512', '1.23', '12.3', '1,234', '0.00',
+    ]);
+  });
+
+  it('ratios say how far above the threshold', () => {
+    expect(formatRatio(0.09, 0.05, 'en')).toBe('1.8 ×');
+    expect(formatRatio(0.4999, 0.05, 'en')).toBe('10 ×');
+    expect(formatRatio(1, 0, 'en')).toBe('–');
+    expect(formatRatio(null, 0.05)).toBe('–');
+  });
+
+  it('percents do not turn something into nothing', () => {
+    expect([0, 0.004, 0.006, 0.42, 1].map((x) => formatPercent(x, 'en'))).toEqual([
+      '0 %', '< 1 %', '1 %', '42 %', '100 %',
+    ]);
+  });
+
+  it('counts agree with their noun', () => {
+    expect([0, 1, 2].map((n) => plural(n, 'pump'))).toEqual(['0 pumps', '1 pump', '2 pumps']);
+  });
+});
+
+describe('durations', () => {
+  it.each([
+    [-5, '0 s'], [999, '0 s'], [59_999, '59 s'], [60_000, '1 min'], [3_599_999, '59 min'], [3_600_000, '1 h'],
+    [11_100_000, '3 h 5 min'], [86_400_000, '1 d'], [187_200_000, '2 d 4 h'],
+  ])('%d ms is %s', (ms, text) => {
+    expect(formatDuration(ms)).toBe(text);
+  });
+
+  it('an age below two seconds does not tick', () => {
+    expect([0, 1999, 2000].map(formatAge)).toEqual(['just now', 'just now', '2 s ago']);
+  });
+});

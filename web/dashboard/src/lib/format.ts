@@ -1,0 +1,114 @@
+// How numbers, times and durations are written for people. Pure; a locale may be passed, else it is the browser's.
+// Left out: what a value means (limits.ts) and channels' names (names.ts).
+
+type Millis = number;
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const numberFormats = new Map<string, Intl.NumberFormat>();
+
+/** Decimals that show a step of `resolution` and nothing finer; at most six. */
+export function decimals(resolution: number): number {
+  if (!(resolution > 0)) return 2;
+  for (let places = 0; places < 6; places++) {
+    const steps = resolution * 10 ** places;
+    if (Math.abs(steps - Math.round(steps)) < 1e-6 && Math.round(steps) >= 1) return places;
+  }
+  return 6;
+}
+
+/** A number with so many decimals, grouped, with a true minus. Nothing is a dash. */
+export function formatNumber(value: number | null | undefined, places: number, locale?: string): string {
+  if (value == null || !Number.isFinite(value)) return '–';
+  const key = `${locale ?? ''}/${places}`;
+  let format = numberFormats.get(key);
+  if (!format) {
+    format = new Intl.NumberFormat(locale, { minimumFractionDigits: places, maximumFractionDigits: places });
+    numberFormats.set(key, format);
+  }
+  const text = format.format(value).replace('-', '−');
+  return /[1-9]/.test(text) ? text : text.replace('−', '');
+}
+
+/** A loss or threshold: three significant figures, for it has no resolution of its own. */
+export function formatLoss(value: number | null | undefined, locale?: string): string {
+  if (value == null || !Number.isFinite(value)) return '–';
+  const magnitude = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
+  return formatNumber(value, Math.min(6, Math.max(0, 2 - magnitude)), locale);
+}
+
+/** Loss against threshold: 1.8 ×, 25 ×. */
+export function formatRatio(loss: number | null, threshold: number | null, locale?: string): string {
+  if (loss == null || threshold == null || !(threshold > 0)) return '–';
+  const ratio = loss / threshold;
+  return `${formatNumber(ratio, ratio < 9.95 ? 1 : 0, locale)} ×`;
+}
+
+/** A share of one as percent: 42 %; what rounds to nothing is < 1 %. */
+export function formatPercent(share: number, locale?: string): string {
+  if (share > 0 && share < 0.005) return '< 1 %';
+  return `${formatNumber(share * 100, 0, locale)} %`;
+}
+
+/** A duration in its one or two largest units: 4 s, 12 min, 3 h 5 min, 2 d 4 h. */
+export function formatDuration(ms: Millis): string {
+  const seconds = Math.max(0, Math.floor(ms / SECOND));
+  if (seconds < 60) return `${seconds} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
+  if (ms < DAY) return two(Math.floor(ms / HOUR), 'h', Math.floor((ms % HOUR) / MINUTE), 'min');
+  return two(Math.floor(ms / DAY), 'd', Math.floor((ms % DAY) / HOUR), 'h');
+}
+
+/** How long ago: just now, 4 s ago, 12 min ago. Below two seconds it would only flicker. */
+export function formatAge(ms: Millis): string {
+  return ms < 2 * SECOND ? 'just now' : `${formatDuration(ms)} ago`;
+}
+
+/** The time of day, with seconds: 14:03:22. */
+export function formatTime(at: Millis, locale?: string): string {
+  return timeFormat(locale).format(at);
+}
+
+/** The time of day, with the date where it is not the day of `now`. */
+export function formatMoment(at: Millis, now: Millis, locale?: string): string {
+  const same = new Date(at).toDateString() === new Date(now).toDateString();
+  return same ? formatTime(at, locale) : `${dateFormat(locale).format(at)}, ${formatTime(at, locale).slice(0, 5)}`;
+}
+
+/** An amount of money in whole units. */
+export function formatMoney(amount: number, currency: string, locale?: string): string {
+  try {
+    return new Intl.NumberFormat(locale, { style: 'currency', currency, maximumFractionDigits: 0 }).format(amount);
+  } catch {
+    return `${formatNumber(amount, 0, locale)} ${currency}`;
+  }
+}
+
+/** A count with its noun: 1 pump, 3 pumps. */
+export function plural(count: number, noun: string): string {
+  return `${formatNumber(count, 0)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function two(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  return small > 0 ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
+}
+
+const dateFormats = new Map<string, Intl.DateTimeFormat>();
+
+function cached(key: string, locale: string | undefined, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const name = `${key}/${locale ?? ''}`;
+  let format = dateFormats.get(name);
+  if (!format) dateFormats.set(name, (format = new Intl.DateTimeFormat(locale, options)));
+  return format;
+}
+
+function timeFormat(locale?: string): Intl.DateTimeFormat {
+  return cached('time', locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+}
+
+function dateFormat(locale?: string): Intl.DateTimeFormat {
+  return cached('date', locale, { day: 'numeric', month: 'short', year: 'numeric' });
+}

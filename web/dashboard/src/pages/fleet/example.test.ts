@@ -1,0 +1,18 @@
+import { describe, expect, it } from 'vitest';
+import type { Channel } from '../../api/types';
+import { exampleCommand } from './example';
+
+const limits = { low_alarm: null, low_warning: null, high_warning: null, high_alarm: null };
+const channels: Channel[] = [
+  { name: 'T', quantity: 'temperature', unit: '°C', plausible: [-40, 200], resolution: 0.1, limits: { ...limits, high_warning: 80 } },
+  { name: 'Volume Flow', quantity: 'flow', unit: 'L/min', plausible: [0, 500], resolution: 1, limits },
+];
+
+describe('the example command', () => {
+  it('is a post that the node takes: JSON with plausible values inside the limits', () => {
+    const command = exampleCommand('http://x:5000', channels);
+    expect(command.startsWith('curl -s http://x:5000/api/ingest ')).toBe(true);
+    const body = JSON.parse(/-d '(.*)'/.exec(command)![1]);
+    expect(body).toEqual({ pump_id: 'pump-1', T: 48, 'Volume Flow': 30 });
+  });
+});

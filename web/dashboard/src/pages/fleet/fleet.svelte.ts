@@ -1,0 +1,158 @@
+// Every pump as the fleet page shows it: rows from /api/pumps, kept up by the stream's `fleet` event once a second. What only
+// the rows know (since when, why, open events) is asked for again when a status changes and now and then.
+
+import { link } from '../../api/link.svelte';
+import { Poll } from '../../api/poll.svelte';
+import { askPumps } from '../../api/queries';
+import type { FleetEvent, Pump, Status } from '../../api/types';
+import { clock } from '../../lib/clock.svelte';
+import { Columns } from '../../lib/columns';
+import { STATUS } from '../../lib/status';
+import { Order } from './order';
+import { countStatuses } from './summary';
+
+const TREND = 120;
+const ROWS_EVERY_MS = 20_000;
+/** Status changes come in bursts; the rows are asked for once after each. */
+const AFTER_CHANGE_MS = 700;
+
+/** One pump. */
+export class PumpRow {
+  readonly id: string;
+  status = $state<Status>('UNKNOWN');
+  reason = $state<string | null>(null);
+  /** Since when the status holds, by the node's clock. */
+  since = $state<number | null>(null);
+  /** When the newest reading was received, by the node's clock. */
+  heardAt = $state<number | null>(null);
+  loss = $state<number | null>(null);
+  threshold = $state<number | null>(null);
+  topChannel = $state<string | null>(null);
+  activeEvents = $state(0);
+  /** Counts the changes of `trend`. */
+  version = $state(0);
+  /** The last losses. */
+  readonly trend = new Columns(1, TREND);
+
+  constructor(id: string) {
+    this.id = id;
+  }
+}
+
+class Fleet {
+  /** In the order they are shown. */
+  rows = $state.raw<PumpRow[]>([]);
+  /** A new order waits until nobody points at the list. */
+  waiting = $state(false);
+  /** What has just changed, for those who listen instead of looking. */
+  news = $state('');
+  counts = $derived(countStatuses(this.rows));
+
+  readonly poll = new Poll(async () => this.#take(await askPumps()), ROWS_EVERY_MS);
+
+  #byId = new Map<string, PumpRow>();
+  #order = new Order();
+  #held = false;
+  #soon: ReturnType<typeof setTimeout> | null = null;
+
+  /** Begins to follow the fleet; the result ends it. */
+  follow(): () => void {
+    const stop = this.poll.start();
+    const unlink = link.follow('/api/stream?events=fleet', { fleet: (event: FleetEvent) => this.#hear(event) }, () => this.poll.refresh());
+    return () => {
+      stop();
+      unlink();
+      if (this.#soon !== null) clearTimeout(this.#soon);
+      this.#soon = null;
+      this.#held = false;
+    };
+  }
+
+  /** Someone points at the list, or no longer does. */
+  hold(held: boolean): void {
+    this.#held = held;
+    if (!held && this.waiting) this.#arrange();
+  }
+
+  #take(pumps: Pump[]): true {
+    const now = clock.exact();
+    const gone = new Set(this.#byId.keys());
+    for (const pump of pumps) {
+      gone.delete(pump.pump_id);
+      const row = this.#row(pump.pump_id);
+      this.#turn(row, pump.status);
+      row.reason = pump.status_reason;
+      row.since = pump.since === null ? null : Date.parse(pump.since);
+      row.heardAt = pump.age_ms === null ? null : now - pump.age_ms;
+      row.loss = pump.loss;
+      row.threshold = pump.threshold;
+      row.topChannel = pump.top_channel;
+      row.activeEvents = pump.active_events;
+      row.trend.add({ t: pump.trend.t, columns: [pump.trend.loss] });
+      row.version++;
+    }
+    for (const id of gone) this.#byId.delete(id);
+    this.#arrange();
+    return true;
+  }
+
+  #hear(event: FleetEvent): void {
+    clock.sync(event.now);
+    const news: string[] = [];
+    let unknown = false;
+    event.pumps.forEach((id, i) => {
+      const row = this.#byId.get(id);
+      if (!row) {
+        unknown = true;
+        return;
+      }
+      if (this.#turn(row, event.status[i])) {
+        row.since = event.now;
+        row.reason = null;
+        news.push(`${id}: ${STATUS[event.status[i]].word.toLowerCase()}`);
+      }
+      const age = event.age_ms[i];
+      row.heardAt = age === null ? row.heardAt : event.now - age;
+      row.loss = event.loss[i];
+      row.threshold = event.threshold[i];
+      const [at, loss] = [event.at[i], event.loss[i]];
+      if (at !== null && loss !== null && !(at <= row.trend.last)) {
+        row.trend.add({ t: [at], columns: [[loss]] });
+        row.version++;
+      }
+    });
+    if (news.length > 0) this.news = news.slice(0, 5).join('; ');
+    if (unknown || news.length > 0) this.#askSoon();
+    this.#arrange();
+  }
+
+  /** Whether the status is another one. */
+  #turn(row: PumpRow, status: Status): boolean {
+    if (row.status === status) return false;
+    row.status = status;
+    return true;
+  }
+
+  #row(id: string): PumpRow {
+    let row = this.#byId.get(id);
+    if (!row) this.#byId.set(id, (row = new PumpRow(id)));
+    return row;
+  }
+
+  #arrange(): void {
+    const { ids, waiting } = this.#order.of([...this.#byId.values()], clock.exact(), this.#held);
+    this.waiting = waiting;
+    const same = ids.length === this.rows.length && ids.every((id, i) => this.rows[i].id === id);
+    if (!same) this.rows = ids.flatMap((id) => this.#byId.get(id) ?? []);
+  }
+
+  #askSoon(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = null;
+      void this.poll.refresh();
+    }, AFTER_CHANGE_MS);
+  }
+}
+
+/** Kept while other pages are shown, so that "back" is instant. */
+export const fleet = new Fleet();

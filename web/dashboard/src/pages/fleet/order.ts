@@ -1,0 +1,57 @@
+// The order of the fleet: worst first, and calm. A list that is re-sorted while a person reads or aims is worse than one that is a
+// little out of date, so it is re-sorted when a status changes, else every ten seconds, and never under a pointer.
+
+import type { Status } from '../../api/types';
+import { STATUS } from '../../lib/status';
+
+export interface Ranked {
+  id: string;
+  status: Status;
+  loss: number | null;
+  threshold: number | null;
+}
+
+/** How long an order stands while no status changes. */
+export const RESORT_MS = 10_000;
+
+const byName = new Intl.Collator('en', { numeric: true });
+
+/** Worst first; among anomalies the highest loss against threshold; else by name, with 9 before 10. */
+export function worstFirst(a: Ranked, b: Ranked): number {
+  const rank = STATUS[a.status].rank - STATUS[b.status].rank;
+  if (rank !== 0) return rank;
+  if (a.status === 'ANOMALY') {
+    const ratio = ratioOf(b) - ratioOf(a);
+    if (ratio !== 0) return ratio;
+  }
+  return byName.compare(a.id, b.id);
+}
+
+/** Decides when the order changes. */
+export class Order {
+  #ids: string[] = [];
+  #statuses = '';
+  #sortedAt = -Infinity;
+
+  /** The order now. `held`: someone points at the list. A new pump comes last while it is. */
+  of(rows: readonly Ranked[], now: number, held: boolean): { ids: string[]; waiting: boolean } {
+    const statuses = rows.map((row) => `${row.id} ${row.status}`).join('\n');
+    const due = statuses !== this.#statuses || now - this.#sortedAt >= RESORT_MS;
+    if (!due) return { ids: this.#ids, waiting: false };
+    const sorted = [...rows].sort(worstFirst).map((row) => row.id);
+    if (held) {
+      const here = new Set(sorted);
+      const known = new Set(this.#ids);
+      this.#ids = [...this.#ids.filter((id) => here.has(id)), ...sorted.filter((id) => !known.has(id))];
+      return { ids: this.#ids, waiting: this.#ids.some((id, i) => id !== sorted[i]) };
+    }
+    if (sorted.length !== this.#ids.length || sorted.some((id, i) => id !== this.#ids[i])) this.#ids = sorted;
+    this.#statuses = statuses;
+    this.#sortedAt = now;
+    return { ids: this.#ids, waiting: false };
+  }
+}
+
+function ratioOf({ loss, threshold }: Ranked): number {
+  return loss !== null && threshold !== null && threshold > 0 ? loss / threshold : 0;
+}

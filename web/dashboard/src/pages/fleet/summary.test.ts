@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { countsInWords, countStatuses, summarize, tabTitle, type Counts } from './summary';
+
+const counts = (some: Partial<Counts>): Counts => ({ ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, NORMAL: 0, ...some });
+
+describe('the fleet in a sentence', () => {
+  it.each<[Partial<Counts>, string, string]>([
+    [{}, 'No pumps yet', 'UNKNOWN'],
+    [{ NORMAL: 6 }, 'All 6 pumps are normal', 'NORMAL'],
+    [{ NORMAL: 1 }, 'The pump is normal', 'NORMAL'],
+    [{ NORMAL: 5, ANOMALY: 1 }, '1 of 6 pumps needs attention', 'ANOMALY'],
+    [{ NORMAL: 3, ANOMALY: 1, STALE: 2 }, '3 of 6 pumps need attention', 'ANOMALY'],
+    [{ STALE: 1 }, 'The pump needs attention', 'STALE'],
+    [{ NORMAL: 4, LEARNING: 1, UNKNOWN: 1 }, 'No anomaly; 2 of 6 pumps not judged yet', 'UNKNOWN'],
+    [{ LEARNING: 6 }, 'None of the 6 pumps is judged yet', 'LEARNING'],
+  ])('%j: %s', (some, sentence, worst) => {
+    expect(summarize(counts(some))).toMatchObject({ sentence, worst });
+  });
+
+  it('the tab says the worst', () => {
+    expect(tabTitle(counts({ ANOMALY: 1, STALE: 3 }))).toBe('▲ 1 anomaly — Volute');
+    expect(tabTitle(counts({ ANOMALY: 2 }))).toBe('▲ 2 anomalies — Volute');
+    expect(tabTitle(counts({ STALE: 2, NORMAL: 1 }))).toBe('◷ 2 stale — Volute');
+    expect(tabTitle(counts({ NORMAL: 6 }))).toBe('Fleet — Volute');
+  });
+
+  it('counts and says them worst first', () => {
+    const found = countStatuses([{ status: 'NORMAL' }, { status: 'ANOMALY' }, { status: 'NORMAL' }]);
+    expect(found).toEqual(counts({ NORMAL: 2, ANOMALY: 1 }));
+    expect(countsInWords(found)).toBe('1 anomaly, 2 normal');
+  });
+});

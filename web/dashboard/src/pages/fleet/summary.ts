@@ -1,0 +1,54 @@
+// The fleet in one sentence: the answer to "is my plant all right?". Pure.
+
+import type { Status } from '../../api/types';
+import { STATUS, STATUSES } from '../../lib/status';
+
+export type Counts = Record<Status, number>;
+
+export interface Summary {
+  sentence: string;
+  /** How bad it is, for the mark beside the sentence. */
+  worst: Status;
+  total: number;
+}
+
+export function countStatuses(rows: Iterable<{ status: Status }>): Counts {
+  const counts: Counts = { ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, NORMAL: 0 };
+  for (const { status } of rows) counts[status]++;
+  return counts;
+}
+
+/** Anomalous and stale pumps need attention; of learning and unknown ones nothing can be said yet. */
+export function summarize(counts: Counts): Summary {
+  const total = STATUSES.reduce((sum, status) => sum + counts[status], 0);
+  const worst = STATUSES.find((status) => counts[status] > 0) ?? 'UNKNOWN';
+  return { sentence: sentence(counts, total), worst, total };
+}
+
+/** What the browser's tab says. */
+export function tabTitle(counts: Counts): string {
+  if (counts.ANOMALY > 0) return `▲ ${anomalies(counts)} — Volute`;
+  if (counts.STALE > 0) return `◷ ${counts.STALE} stale — Volute`;
+  return 'Fleet — Volute';
+}
+
+/** 2 anomalies, 1 stale: what there is, worst first. */
+export function countsInWords(counts: Counts): string {
+  return STATUSES.filter((status) => counts[status] > 0)
+    .map((status) => (status === 'ANOMALY' ? anomalies(counts) : `${counts[status]} ${STATUS[status].word.toLowerCase()}`))
+    .join(', ');
+}
+
+const anomalies = (counts: Counts): string => `${counts.ANOMALY} ${counts.ANOMALY === 1 ? 'anomaly' : 'anomalies'}`;
+
+function sentence(counts: Counts, total: number): string {
+  if (total === 0) return 'No pumps yet';
+  const attention = counts.ANOMALY + counts.STALE;
+  if (attention > 0) {
+    return total === 1 ? 'The pump needs attention' : `${attention} of ${total} pumps ${attention === 1 ? 'needs' : 'need'} attention`;
+  }
+  const unjudged = counts.LEARNING + counts.UNKNOWN;
+  if (unjudged === total) return total === 1 ? 'The pump is not judged yet' : `None of the ${total} pumps is judged yet`;
+  if (unjudged > 0) return `No anomaly; ${unjudged} of ${total} pumps not judged yet`;
+  return total === 1 ? 'The pump is normal' : `All ${total} pumps are normal`;
+}

@@ -1,0 +1,208 @@
+// One pump as its page shows it. On opening the stream begins first and history is fetched after it, so that nothing falls between
+// the two; both go into the same columns, which take every time once. After a lost connection, and where the server dropped frames,
+// the stretch since then is fetched the same way.
+
+import { ApiProblem } from '../../api/client';
+import { link } from '../../api/link.svelte';
+import { Poll } from '../../api/poll.svelte';
+import { askEvents, askLive, askPumps, detections, readings } from '../../api/queries';
+import type { Channel, DetectionEvent, FleetEvent, Live, Profile, ReadingEvent, Status } from '../../api/types';
+import { ChartView } from '../../lib/chart/view.svelte';
+import { clock } from '../../lib/clock.svelte';
+import { Columns } from '../../lib/columns';
+import { gapMs } from '../../lib/gap';
+import { nameChannels, type NamedChannel } from '../../lib/names';
+import { detectionEventRows, detectionRows, readingEventRows, readingRows, VERDICT } from './history';
+
+/** What charts hold of a pump: an hour at ten readings a second, with room to spare. */
+const CAPACITY = 40_000;
+const FIRST_MS = 15 * 60_000;
+/** What is fetched again from before a gap; rows that are already there are not taken twice. */
+const OVERLAP_MS = 60_000;
+/** A verdict is stored at most 100 ms after the stream has told it; twice that, and none falls between stream and history. */
+const STORED_AFTER_MS = 200;
+const LIVE_EVERY_MS = 2_500;
+const EVENTS_EVERY_MS = 15_000;
+
+/** The newest reading, as sent. */
+export interface Newest {
+  t: number;
+  values: (number | null)[];
+}
+
+export class PumpModel {
+  readonly id: string;
+  readonly channels: NamedChannel[];
+  readonly gapMs: number;
+  readonly readings: Columns;
+  readonly verdicts: Columns;
+  readonly view: ChartView;
+  readonly live: Poll<Live>;
+  readonly events: Poll<Awaited<ReturnType<typeof askEvents>>>;
+
+  /** The status by the stream, which knows first. */
+  status = $state<Status | null>(null);
+  /** Since when it holds, by the node's clock. */
+  since = $state<number | null>(null);
+  /** When the newest reading was received, by the node's clock. */
+  heardAt = $state<number | null>(null);
+  newest = $state.raw<Newest | null>(null);
+  /** Counts the changes of `verdicts`. */
+  verdictVersion = $state(0);
+  history = $state<'loading' | 'ready'>('loading');
+  problem = $state.raw<ApiProblem | null>(null);
+
+  #closed = false;
+  #row: Poll<number | null>;
+
+  constructor(id: string, profile: Profile) {
+    this.id = id;
+    this.channels = nameChannels(profile.channels);
+    this.gapMs = gapMs(profile.interval_ms);
+    this.readings = new Columns(this.channels.length, CAPACITY);
+    this.verdicts = new Columns(VERDICT.contributions + this.channels.length, CAPACITY);
+    this.view = new ChartView(() => newer(this.readings.last, this.verdicts.last));
+    this.live = new Poll(() => this.#askLive(), LIVE_EVERY_MS);
+    this.events = new Poll(() => askEvents(id), EVENTS_EVERY_MS);
+    this.#row = new Poll(() => this.#askSince());
+  }
+
+  /** Begins to follow the pump; the result ends it. */
+  follow(): () => void {
+    const on = {
+      reading: (event: ReadingEvent) => this.#reading(event),
+      detection: (event: DetectionEvent) => this.#detection(event),
+      fleet: (event: FleetEvent) => this.#fleet(event),
+    };
+    const url = `/api/stream?${new URLSearchParams({ pump_id: this.id, events: 'reading,detection,fleet' })}`;
+    const unlink = link.follow(url, on, () => this.#fetchGap());
+    const stops = [this.live.start(), this.events.start(), this.#row.start()];
+    void this.fetchHistory();
+    return () => {
+      this.#closed = true;
+      unlink();
+      stops.forEach((stop) => stop());
+      this.view.close();
+    };
+  }
+
+  /** The model's last verdict, or the last one up to a moment; its place in `verdicts`, or -1. */
+  verdictAt(t: number | null): number {
+    if (t === null) return this.verdicts.length - 1;
+    const row = this.verdicts.rowAt(t);
+    return row >= 0 && t - this.verdicts.at(row) <= this.gapMs ? row : -1;
+  }
+
+  /** Fills the charts with the last minutes. */
+  fetchHistory = async (): Promise<void> => {
+    this.history = 'loading';
+    await this.#guard(async () => {
+      const { timestamp } = this.live.data ?? (await askLive(this.id));
+      if (timestamp !== null) await this.#fetch(Date.parse(timestamp) - FIRST_MS);
+    });
+    this.history = 'ready';
+  };
+
+  /** Fetches what a longer view shows beyond what is there. */
+  async lookBack(windowMs: number): Promise<void> {
+    const wanted = this.view.stretch().max - windowMs;
+    const first = this.readings.first;
+    if (isNaN(first) || first <= wanted) return;
+    await this.#guard(() => this.#fetch(wanted, first));
+  }
+
+  async #fetchGap(): Promise<void> {
+    const last = newer(this.readings.last, this.verdicts.last);
+    void this.live.refresh();
+    void this.events.refresh();
+    void this.#row.refresh();
+    if (isNaN(last)) await this.fetchHistory();
+    else await this.#guard(() => this.#fetch(last - OVERLAP_MS));
+  }
+
+  async #fetch(from: number, to?: number): Promise<void> {
+    const stretch = { pump: this.id, from, to };
+    const stored = new Promise((resolve) => setTimeout(resolve, STORED_AFTER_MS));
+    for await (const page of readings(stretch)) {
+      if (this.#closed) return;
+      this.readings.add(readingRows(page, this.channels));
+      this.view.invalidate();
+    }
+    await stored;
+    for await (const page of detections(stretch)) {
+      if (this.#closed) return;
+      this.verdicts.add(detectionRows(page, this.channels));
+      this.verdictVersion++;
+      this.view.invalidate();
+    }
+  }
+
+  async #guard(run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+      this.problem = null;
+    } catch (error) {
+      this.problem = error instanceof ApiProblem ? error : new ApiProblem(0, String(error));
+    }
+  }
+
+  async #askLive(): Promise<Live> {
+    const live = await askLive(this.id);
+    if (live.age_ms !== null) this.heardAt = clock.exact() - live.age_ms;
+    const t = live.timestamp === null ? NaN : Date.parse(live.timestamp);
+    if (!isNaN(t) && !(t < (this.newest?.t ?? -Infinity))) {
+      this.newest = { t, values: this.channels.map(({ name }) => live.channels[name]?.value ?? null) };
+    }
+    this.status = live.status;
+    return live;
+  }
+
+  async #askSince(): Promise<number | null> {
+    const row = (await askPumps()).find(({ pump_id }) => pump_id === this.id);
+    this.since = row?.since == null ? null : Date.parse(row.since);
+    return this.since;
+  }
+
+  #reading(event: ReadingEvent): void {
+    if (event.pump !== this.id) return;
+    this.readings.add(readingEventRows(event, this.channels));
+    const last = event.t.length - 1;
+    if (last >= 0 && !(event.t[last] < (this.newest?.t ?? -Infinity))) {
+      this.newest = { t: event.t[last], values: this.channels.map((channel) => raw(event, channel, last)) };
+      this.heardAt = clock.exact();
+    }
+    this.view.data();
+  }
+
+  #detection(event: DetectionEvent): void {
+    if (event.pump !== this.id) return;
+    this.verdicts.add(detectionEventRows(event, this.channels));
+    this.verdictVersion++;
+    this.view.data();
+  }
+
+  #fleet(event: FleetEvent): void {
+    clock.sync(event.now);
+    const i = event.pumps.indexOf(this.id);
+    if (i < 0) return;
+    const age = event.age_ms[i];
+    if (age !== null) this.heardAt = event.now - age;
+    if (event.status[i] === this.status) return;
+    const first = this.status === null;
+    this.status = event.status[i];
+    if (first) return;
+    this.since = event.now;
+    void this.live.refresh();
+    void this.events.refresh();
+    void this.#row.refresh();
+  }
+}
+
+function raw(event: ReadingEvent, channel: Channel, row: number): number | null {
+  return event.values[event.channels.indexOf(channel.name)]?.[row] ?? null;
+}
+
+/** The later of two times, either of which may be NaN. */
+function newer(a: number, b: number): number {
+  return isNaN(a) ? b : isNaN(b) ? a : Math.max(a, b);
+}
