@@ -2,7 +2,7 @@
 // loads, long tasks, and the heap over minutes. VOLUTE_BIN names the node's program; BENCH_HEAP_S shortens the last one.
 
 import { sizes } from '../scripts/size.js';
-import { browser, Node, open, until } from '../e2e/support.js';
+import { browser, isLive, Node, open, until } from '../e2e/support.js';
 
 const SAMPLES = 200;
 const WARM_UP_MS = 15_000;
@@ -68,7 +68,7 @@ async function postToPixel() {
 
 async function longTasks(name, path) {
   const page = await open(chrome, node.url + path);
-  await page.getByText('Live').waitFor();
+  await isLive(page);
   await pause(WARM_UP_MS);
   await page.evaluate(() => {
     window.longTasks = [];
@@ -86,7 +86,7 @@ async function heap() {
   const page = await open(chrome, 'about:blank');
   await node.post({ pump_id: 'bench-heap', [CHANNEL]: 50 });
   await page.goto(`${node.url}/pumps/bench-heap`);
-  await page.getByText('Live').waitFor();
+  await isLive(page);
   const devtools = await page.context().newCDPSession(page);
   let posts = 0;
   const posting = setInterval(() => {

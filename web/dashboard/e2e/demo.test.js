@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browser, Node, open, screenshot, violations } from './support.js';
+import { browser, isLive, Node, open, screenshot, violations } from './support.js';
 
 /** The demo's faults grow over minutes. */
 const SICK_WITHIN_MS = 300_000;
@@ -79,6 +79,6 @@ for (const width of [390, 820, 1440, 2560]) {
 async function ready(page, name) {
   if (name === 'fleet') await page.locator('[data-pump]').first().waitFor();
   else await page.locator('.u-wrap').last().waitFor();
-  await page.getByText('Live', { exact: false }).first().waitFor();
+  await isLive(page);
   await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browser, Node, open, screenshot, violations } from './support.js';
+import { browser, isLive, Node, open, screenshot, violations } from './support.js';
 
 let node, chrome;
 
@@ -35,7 +35,7 @@ test('a posted value appears on the pump page', { timeout: 60_000 }, async () =>
   await node.post({ pump_id: 'e2e-1', Bearing_Temperature_C: 61.5, Vibration_mm_s: 2.1 });
   const page = await open(chrome, `${node.url}/pumps/e2e-1`);
   await sensor(page, 'Bearing_Temperature_C').getByText('61.5').waitFor();
-  await page.getByText('Live').waitFor();
+  await isLive(page);
   await node.post({ pump_id: 'e2e-1', Bearing_Temperature_C: 88.8, Vibration_mm_s: 500 });
   await sensor(page, 'Bearing_Temperature_C').getByText('88.8').waitFor();
   await page.getByText('Above warning limit 82.0').waitFor();
@@ -57,7 +57,7 @@ test('a node that dies is noticed, and so is its return', { timeout: 120_000 }, 
   const [fleet, pump] = [await open(chrome, node.url), await open(chrome, `${node.url}/pumps/e2e-2`)];
   await sensor(pump, 'Bearing_Temperature_C').getByText('61.1').waitFor();
   await fleet.locator('[data-pump="e2e-2"]').waitFor();
-  for (const page of [fleet, pump]) await page.getByText('Live').waitFor();
+  for (const page of [fleet, pump]) await isLive(page);
 
   await node.kill();
   for (const page of [fleet, pump]) await page.getByText('Connection lost').waitFor({ timeout: 10_000 });

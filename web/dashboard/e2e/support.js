@@ -111,6 +111,9 @@ export async function open(chrome, url, { width = 1440, height = 900, colorSchem
   return page;
 }
 
+/** Waits until a page hears the node. */
+export const isLive = (page) => page.locator('[data-link="open"]').waitFor();
+
 /** What axe finds wrong with a page, one line each. */
 export async function violations(page) {
   // By the debugger and not as a script in the page, which the content security policy would refuse.
