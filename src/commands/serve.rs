@@ -80,7 +80,8 @@ fn announce(config: &Config, bound: SocketAddr, demo: bool) {
     tracing::info!(%bound, profile = profile.name(), dir = %config.store.dir.display(), demo, "listening");
     let mut text = format!("Volute listens on http://{bound}\n");
     if demo {
-        text += "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute.\n";
+        text +=
+            "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute.\n";
     }
     let _ = io::stdout().write_all(text.as_bytes());
 }
