@@ -3,6 +3,7 @@
 mod folder;
 
 use std::{
+    io::{self, Write},
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
     sync::Arc,
@@ -73,16 +74,16 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "where the node is found, for people and scripts")]
+/// Says where the node is found, to people and scripts. Nobody has to listen.
 fn announce(config: &Config, bound: SocketAddr, demo: bool) {
     let profile = &config.model.profile;
     tracing::info!(%bound, profile = profile.name(), dir = %config.store.dir.display(), demo, "listening");
-    println!("Volute listens on http://{bound}");
+    let mut text = format!("Volute listens on http://{bound}\n");
     if demo {
-        println!(
-            "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute."
-        );
+        text +=
+            "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute.\n";
     }
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 fn store_settings(config: &Config) -> StoreSettings {

@@ -68,17 +68,17 @@ impl Plan {
 
 /// The demo's six pumps. The first fault is grown within half a minute, and one or another is always at work.
 pub(super) fn stories() -> Vec<PumpPlan> {
-    let stories: [(&str, Option<(Fault, f64, f64)>); 6] = [
+    let sick = |fault, severity, cycle_s| Severity::new(severity).ok().map(|severity| (fault, severity, cycle_s));
+    let stories = [
         ("P-101", None),
-        ("P-102", Some((Fault::BearingWear, 0.9, 300.0))),
-        ("P-103", Some((Fault::Cavitation, 0.8, 150.0))),
-        ("P-104", Some((Fault::SealLeak, 1.0, 400.0))),
-        ("P-105", Some((Fault::ImpellerClog, 0.8, 260.0))),
-        ("P-106", Some((Fault::Sensor(SensorFault::Stuck, Quantity::Flow), 1.0, 340.0))),
+        ("P-102", sick(Fault::BearingWear, 1.0, 300.0)),
+        ("P-103", sick(Fault::Cavitation, 0.8, 150.0)),
+        ("P-104", sick(Fault::SealLeak, 1.0, 400.0)),
+        ("P-105", sick(Fault::ImpellerClog, 0.8, 260.0)),
+        ("P-106", sick(Fault::Sensor(SensorFault::Stuck, Quantity::Flow), 1.0, 340.0)),
     ];
     let mut plans = Vec::new();
     for ((name, fault), seed) in stories.into_iter().zip(101..) {
-        let fault = fault.and_then(|(fault, severity, cycle_s)| Some((fault, Severity::new(severity).ok()?, cycle_s)));
         if let Ok(pump) = name.parse() {
             plans.push(PumpPlan { pump, fault, seed });
         }

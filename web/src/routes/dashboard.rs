@@ -44,6 +44,9 @@ pub(crate) async fn icon(request: HttpRequest) -> Result<HttpResponse, ApiError>
 
 /// A file under `assets/`.
 pub(crate) async fn asset(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    if name.contains(['/', '\\']) {
+        return Err(ApiError::NoRoute { path: request.path().to_owned() });
+    }
     file(&request, &format!("assets/{name}"), FOR_EVER)
 }
 

@@ -159,12 +159,13 @@ pub(crate) async fn start(
     let simulation = demo(&node)?;
     let params = Params::parse(request.query_string(), &["pump_id", "speed"])?;
     let kind = request.mime_type().ok().flatten().map(|kind| kind.essence_str().to_owned());
+    let bytes = read_whole(payload, node.max_body_bytes).await?;
     let is_csv = match kind.as_deref() {
         Some("text/csv") => true,
         Some("application/json") => false,
+        None if bytes.is_empty() => false,
         _ => return Err(ApiError::SimulationType { sent: kind.unwrap_or_default() }),
     };
-    let bytes = read_whole(payload, node.max_body_bytes).await?;
     let profile = node.engine.profile();
     let (plan, speed) = if is_csv {
         let rows = volute_data::parse_recording(Path::new("the recording"), &bytes, profile)
