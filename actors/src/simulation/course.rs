@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Healthy running between two episodes, in seconds at the usual speed.
-const REST_S: f64 = 45.0;
+const REST_S: f64 = 180.0;
 /// The most readings of one pump that are made at once; the rest come at the next look.
 const MOST_AT_ONCE: usize = 300;
 /// What lies further back than this is not made up, in milliseconds.
