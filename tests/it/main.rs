@@ -14,6 +14,7 @@ mod crash;
 mod engine;
 mod ingest;
 mod live;
+mod pretrained;
 mod simulate;
 mod skab;
 mod support;
