@@ -15,6 +15,7 @@ mod demo;
 mod engine;
 mod ingest;
 mod live;
+mod pretrained;
 mod simulate;
 mod skab;
 mod support;

@@ -82,22 +82,26 @@ impl Design {
         }
     }
 
-    /// One of the same family as it left the works and was put up: a few per cent off here and there, and with a duty
-    /// of its own. The same seed gives the same pump.
+    /// One of the same family as it left the works and was put up, with a duty of its own. The same seed gives the
+    /// same pump.
+    ///
+    /// Sister pumps in one plant: what decides the operating point is off by 1 % or so, less than an acceptance test
+    /// allows (ISO 9906, grade 1B: 3 % of head), the rest by a few per cent. With more scatter a channel that
+    /// contradicts the others looks like another pump of the family, and a model of the family lets it pass.
     pub fn drawn(seed: u64) -> Self {
         let mut rng = stream(seed, 0);
         let mut design = Self::rated();
         let curves = &mut design.curves;
-        vary(&mut rng, &mut curves.shutoff_head_m, 0.02);
-        vary(&mut rng, &mut curves.droop_m, 0.05);
-        vary(&mut rng, &mut curves.best_efficiency, 0.015);
+        vary(&mut rng, &mut curves.shutoff_head_m, 0.007);
+        vary(&mut rng, &mut curves.droop_m, 0.03);
+        vary(&mut rng, &mut curves.best_efficiency, 0.007);
         vary(&mut rng, &mut curves.npsh_required_m, 0.05);
-        vary(&mut rng, &mut design.plant.suction_head_m, 0.08);
-        vary(&mut rng, &mut design.plant.suction_loss_m, 0.10);
-        vary(&mut rng, &mut design.plant.static_head_m, 0.04);
-        vary(&mut rng, &mut design.motor.rated_slip, 0.06);
-        vary(&mut rng, &mut design.motor.voltage_v, 0.01);
-        vary(&mut rng, &mut design.motor.magnetising_a, 0.03);
+        vary(&mut rng, &mut design.plant.suction_head_m, 0.02);
+        vary(&mut rng, &mut design.plant.suction_loss_m, 0.05);
+        vary(&mut rng, &mut design.plant.static_head_m, 0.01);
+        vary(&mut rng, &mut design.motor.rated_slip, 0.03);
+        vary(&mut rng, &mut design.motor.voltage_v, 0.005);
+        vary(&mut rng, &mut design.motor.magnetising_a, 0.015);
         let thermal = &mut design.thermal;
         vary(&mut rng, &mut thermal.ambient_c, 0.06);
         vary(&mut rng, &mut thermal.daily_swing_k, 0.20);

@@ -49,8 +49,17 @@ pub struct Episode {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stage {
     pub(crate) status: MachineStatus,
-    /// How far the fault has grown, 0 to 1.
+    /// The fault, if it acts.
+    pub(crate) fault: Option<Fault>,
+    /// How far it has grown, 0 to 1.
     pub(crate) growth: f64,
+    /// How bad it is now: its severity, as far as it has grown.
+    pub(crate) level: f64,
+}
+
+impl Stage {
+    /// Nothing is wrong.
+    pub(crate) const HEALTHY: Self = Self { status: MachineStatus::Normal, fault: None, growth: 0.0, level: 0.0 };
 }
 
 impl Episode {
@@ -81,14 +90,16 @@ impl Episode {
         let grown_s = begun_s - self.growth_s.max(0.0);
         let fading_s = grown_s - self.hold_s.max(0.0);
         if begun_s < 0.0 || fading_s >= self.recovery_s.max(0.0) {
-            return Stage { status: MachineStatus::Normal, growth: 0.0 };
+            return Stage::HEALTHY;
         }
-        if fading_s >= 0.0 {
-            return Stage { status: MachineStatus::Recovering, growth: 1.0 - fading_s / self.recovery_s };
-        }
-        let growth = if grown_s >= 0.0 { 1.0 } else { begun_s / self.growth_s };
-        let status = if growth < FIRST_TRACES { MachineStatus::Normal } else { MachineStatus::Broken };
-        Stage { status, growth }
+        let (status, growth) = if fading_s >= 0.0 {
+            (MachineStatus::Recovering, 1.0 - fading_s / self.recovery_s)
+        } else {
+            let growth = if grown_s >= 0.0 { 1.0 } else { begun_s / self.growth_s };
+            (if growth < FIRST_TRACES { MachineStatus::Normal } else { MachineStatus::Broken }, growth)
+        };
+        let fault = (growth > 0.0).then_some(self.fault);
+        Stage { status, fault, growth, level: self.severity.get() * growth }
     }
 }
 

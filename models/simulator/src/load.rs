@@ -9,7 +9,7 @@ use crate::noise::stream;
 pub enum LoadPlan {
     /// Always the pump's own duty.
     Steady,
-    /// A new level, 75 to 110 % of its duty, every 1 to 6 minutes.
+    /// A new level, 75 to 110 % of its duty, every 45 s to 4 minutes.
     Steps,
     /// The same, and every 5 to 15 minutes a stop of 1 to 4 minutes.
     Starts,
@@ -64,7 +64,7 @@ impl Load {
     fn change_level(&mut self) {
         let level = self.rng.random_range(0.75..1.10);
         self.now.level = if self.plan == LoadPlan::Steady { 1.0 } else { level };
-        self.level_for_s = self.rng.random_range(60.0..360.0);
+        self.level_for_s = self.rng.random_range(45.0..240.0);
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
         let steps = demands(LoadPlan::Steps);
         assert!(steps.iter().all(|d| d.running && (0.75..1.1).contains(&d.level)));
         let changes = steps.windows(2).filter(|pair| pair[0].level != pair[1].level).count();
-        assert!((20_000 / 360..=20_000 / 60).contains(&changes), "{changes}");
+        assert!((20_000 / 240..=20_000 / 45).contains(&changes), "{changes}");
         let starts = demands(LoadPlan::Starts);
         let stopped = starts.iter().filter(|d| !d.running).count();
         assert!((2_000..8_000).contains(&stopped), "{stopped}");

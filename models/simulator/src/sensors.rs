@@ -110,6 +110,15 @@ fn shown(index: usize, value: f64) -> f64 {
     at_resolution(value.max(sensor.floor), sensor.resolution)
 }
 
+/// How strongly a sensor lies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strength {
+    /// Of the whole episode: a sensor sticks, spikes or drops out as soon as its fault begins.
+    pub(crate) severity: f64,
+    /// By now: a drift grows.
+    pub(crate) level: f64,
+}
+
 /// A sensor that lies, from when its fault began.
 #[derive(Debug, Clone)]
 pub(crate) struct Liar {
@@ -123,15 +132,8 @@ impl Liar {
     }
 
     /// What the sensor at `index` says instead of `value`.
-    ///
-    /// A drift grows with `growth`; the others are there as soon as the fault is.
-    pub(crate) fn says(
-        &mut self,
-        kind: SensorFault,
-        index: usize,
-        value: f64,
-        (severity, growth): (f64, f64),
-    ) -> Option<f64> {
+    pub(crate) fn says(&mut self, kind: SensorFault, index: usize, value: f64, strength: Strength) -> Option<f64> {
+        let Strength { severity, level } = strength;
         let far = SENSORS[index].far;
         let chance: f64 = self.rng.random();
         let size: f64 = self.rng.random_range(1.0..2.0);
@@ -141,7 +143,7 @@ impl Liar {
                 let held = *self.held.get_or_insert(value);
                 Some(shown(index, value + severity * (held - value)))
             }
-            SensorFault::Drift => Some(shown(index, value + severity * growth * far)),
+            SensorFault::Drift => Some(shown(index, value + level * far)),
             SensorFault::Spike if chance < SPIKES => {
                 let spike = severity * size * far;
                 Some(shown(index, if up { value + spike } else { value - spike }))

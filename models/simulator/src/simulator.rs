@@ -14,7 +14,7 @@ use crate::{
     hydraulics::{BAR_PER_M, L_MIN_PER_M3_S, OperatingPoint},
     load::Load,
     noise::{Ar1, follow, stream},
-    sensors::{Liar, PerSensor, Sensors, index_of},
+    sensors::{Liar, PerSensor, Sensors, Strength, index_of},
     thermal::{Heating, Temperatures},
 };
 
@@ -124,10 +124,8 @@ impl Simulator {
         self.start.plus_ms((self.elapsed_s * 1_000.0).round() as i64)
     }
 
-    /// The fault that acts now and how far it has grown.
-    fn stage(&self) -> Option<(Fault, f64, Stage)> {
-        let (episode, since_s) = self.episode()?;
-        Some((episode.fault, episode.severity.get(), episode.stage(since_s)))
+    fn stage(&self) -> Stage {
+        self.episode().map_or(Stage::HEALTHY, |(episode, since_s)| episode.stage(since_s))
     }
 
     fn warm_up(&mut self) {
@@ -146,10 +144,8 @@ impl Simulator {
         self.elapsed_s += dt_s;
         let demand = self.load.advance(dt_s);
         follow(&mut self.state.demand, demand.level, dt_s, VALVE_LAG_S);
-        let condition = match self.stage() {
-            Some((fault, severity, stage)) if stage.growth > 0.0 => Condition::of(fault, severity * stage.growth),
-            _ => Condition::default(),
-        };
+        let stage = self.stage();
+        let condition = stage.fault.map_or_else(Condition::default, |fault| Condition::of(fault, stage.level));
         self.advance_machine(dt_s, demand.running, &condition);
     }
 
@@ -172,9 +168,7 @@ impl Simulator {
         follow(&mut state.slip, slip, dt_s, ROTOR_LAG_S);
 
         let heating = self.heating(condition);
-        let mut temperatures = self.state.temperatures;
-        self.design.thermal.advance(&mut temperatures, &heating, dt_s);
-        self.state.temperatures = temperatures;
+        self.design.thermal.advance(&mut self.state.temperatures, &heating, dt_s);
         self.follow_signals(dt_s, running, condition);
     }
 
@@ -189,6 +183,7 @@ impl Simulator {
         Heating {
             ambient_c: design.thermal.ambient_at(self.now()),
             speed: self.speed(),
+            // The bearing's rise is given for a motor loaded to four fifths.
             load: state.shaft_w / (0.8 * design.motor.rated_w),
             vibration_mm_s: state.signals.vibration_mm_s,
             lost_w: (state.point.impeller_w - state.point.hydraulic_w).max(0.0),
@@ -231,18 +226,15 @@ impl Simulator {
         let speed = self.speed();
         let truth = self.truth();
         let mut readings = self.sensors.read(&truth.signals, speed.min(1.0), dt_s);
-        let (fault, stage) = match self.stage() {
-            Some((fault, _, stage)) if stage.growth > 0.0 => (Some(fault), stage),
-            Some((_, _, stage)) => (None, stage),
-            None => (None, Stage { status: crate::MachineStatus::Normal, growth: 0.0 }),
-        };
-        if let (Some(Fault::Sensor(kind, quantity)), Some(running)) = (fault, &mut self.episode)
+        let stage = self.stage();
+        if let (Some(Fault::Sensor(kind, quantity)), Some(running)) = (stage.fault, &mut self.episode)
             && let Some(index) = index_of(quantity)
         {
-            let strength = (running.episode.severity.get(), stage.growth);
+            let strength = Strength { severity: running.episode.severity.get(), level: stage.level };
             readings[index] = readings[index].and_then(|value| running.liar.says(kind, index, value, strength));
         }
-        Step { at: self.now(), status: stage.status, fault, growth: stage.growth, readings, truth }
+        let Stage { status, fault, growth, .. } = stage;
+        Step { at: self.now(), status, fault, growth, readings, truth }
     }
 
     fn truth(&self) -> Truth {
