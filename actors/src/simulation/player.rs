@@ -257,7 +257,7 @@ mod tests {
         let plan = Plan::Pumps(vec![pump("A", Some(Fault::Unbalance))]);
         let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[None]);
         let mut phases = Vec::new();
-        for second in 0..240 {
+        for second in 0..700 {
             player.due(at(second));
             let now = player.progress().pumps[0].clone();
             let seen = (now.cycle, now.phase.expect("simulated"));
