@@ -6,10 +6,12 @@
 //! node agree.
 //!
 //! Deliberately absent: making windows of readings (`volute-plant`), choosing the normal ones, threads and
-//! queues (the engine's), and what a fault is called (`volute-diagnosis`). candle is known to one module.
+//! queues (the engine's), and what a fault is called (`volute-diagnosis`). candle is known to one module, which learns; another, the fused kernel,
+//! scores without it.
 
 mod decider;
 mod files;
+mod kernel;
 mod model;
 mod network;
 mod recipe;

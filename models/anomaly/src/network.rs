@@ -1,8 +1,9 @@
-//! The LSTM autoencoder on candle: the one module that knows candle.
+//! The LSTM autoencoder on candle, for learning: the one module that knows candle.
 //!
 //! `window → LSTM → last hidden state, repeated → LSTM → linear → window`. In: scaled windows, one after
 //! the other in a slice; out: their reconstructions, alike. Plain candle operations with candle's own
-//! gradients: a faster kernel only has to replace this file. Deliberately absent: scaling, epochs, scores.
+//! gradients. Scoring goes through the fused kernel (`kernel.rs`), which is tested against this network. Deliberately absent:
+//! scaling, epochs, scores.
 //!
 //! Measured: unless `RAYON_NUM_THREADS` is set in the environment, candle 0.11 counts the cores in
 //! `/proc/cpuinfo` anew for every matrix product, which makes one window ten times as dear.
@@ -28,19 +29,13 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    #[cfg(test)]
     pub(crate) fn new(weights: &Weights) -> Result<Network, NetworkError> {
         Network::build(weights.shape(), |part| tensor(weights, part))
     }
 
-    /// The sizes it was built for.
-    pub(crate) fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    /// Reconstructs scaled windows. A window's reconstruction is bit for bit the same in any company.
-    ///
-    /// That holds because kernels lie as `[inputs, outputs]`: then gemm adds up the terms of each output in
-    /// the inputs' order, for one row as for many. Transposed kernels go another way in small batches.
+    /// Reconstructs scaled windows.
+    #[cfg(test)]
     pub(crate) fn reconstruct(&self, windows: &[f32]) -> Result<Vec<f32>, NetworkError> {
         Ok(self.forward(&batch(self.shape, windows)?)?.flatten_all()?.to_vec1()?)
     }

@@ -7,11 +7,7 @@ use std::{borrow::Borrow, sync::Arc};
 
 use volute_plant::{PumpId, Timestamp, Window};
 
-use crate::{
-    Model, Scaler,
-    network::{Network, NetworkError},
-    weights::Weights,
-};
+use crate::{Model, Scaler, kernel::Kernel, network::NetworkError, weights::Weights};
 
 /// Windows that go through the network together: more are not faster, and stay in no cache.
 const BATCH: usize = 32;
@@ -96,17 +92,17 @@ impl Scorer {
 #[derive(Debug)]
 pub(crate) struct Autoencoder {
     scaler: Scaler,
-    network: Network,
+    kernel: Kernel,
     scaled: Vec<f32>,
 }
 
 impl Autoencoder {
     pub(crate) fn new(weights: &Weights, scaler: Scaler) -> Result<Autoencoder, NetworkError> {
-        Ok(Autoencoder { scaler, network: Network::new(weights)?, scaled: Vec::new() })
+        Ok(Autoencoder { scaler, kernel: Kernel::new(weights), scaled: Vec::new() })
     }
 
     pub(crate) fn score<W: Borrow<Window>>(&mut self, windows: &[W]) -> Result<Vec<Score>, ScoreError> {
-        let shape = self.network.shape();
+        let shape = self.kernel.shape();
         for window in windows {
             check(window.borrow(), shape.window_size(), shape.channels)?;
         }
@@ -116,7 +112,7 @@ impl Autoencoder {
             for window in batch {
                 self.scaler.scale(&window.borrow().values, &mut self.scaled);
             }
-            let reconstructed = self.network.reconstruct(&self.scaled)?;
+            let reconstructed = self.kernel.reconstruct(&self.scaled);
             let scaled = self.scaled.chunks_exact(shape.window_size());
             let pairs = scaled.zip(reconstructed.chunks_exact(shape.window_size()));
             for (window, (scaled, reconstructed)) in batch.iter().zip(pairs) {
