@@ -319,11 +319,11 @@ fn add<A: Arithmetic, const L: usize, const G: usize>(
 fn exp<A: Arithmetic>(x: f32) -> f32 {
     /// Adding 1.5 * 2^23 leaves a whole number in the lowest bits of the sum.
     const ROUND: f32 = 12_582_912.0;
-    let x = x.max(-30.0).min(30.0);
+    let x = x.clamp(-30.0, 30.0);
     let shifted = A::add_product(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
     // ln 2 in two parts, the first exact in few bits.
-    let r = A::add_product(n, 2.121_944_4e-4, A::add_product(n, -0.693_359_375, x));
+    let r = A::add_product(n, 2.121_944_4e-4, A::add_product(n, -0.693_359_4, x));
     let mut p = 1.987_569_1e-4;
     for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = A::add_product(p, r, c);
