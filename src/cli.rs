@@ -10,12 +10,15 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
-use volute_anomaly::Recipe;
 use volute_plant::{Profile, PumpId};
 
 mod simulate;
+mod train;
 
 pub use simulate::SimulateArgs;
+pub use train::{EvaluateArgs, TrainArgs, TrainingArgs};
+
+use train::{EVALUATE_EXAMPLES, TRAIN_EXAMPLES};
 
 use crate::{
     commands::{NodeUrl, Speed},
@@ -174,33 +177,6 @@ impl SettingsArgs {
     }
 }
 
-const TRAIN_EXAMPLES: &str = "\
-Examples:
-  volute train --csv line-3-2026-05.csv line-3-2026-06.csv --out models/line-3
-      Learns from the rows whose machine_status is NORMAL, or from all rows where there is no such column.
-  volute train --profile skab --csv run.csv --rows 400 --out models/run
-      Learns from the first 400 rows.";
-
-/// What to learn from.
-#[derive(Debug, Args)]
-pub struct TrainArgs {
-    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
-    #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
-    pub profile: Profile,
-    /// Recordings of normal running (CSV), one or more.
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
-    pub csv: Vec<PathBuf>,
-    /// Use only the first N rows of each recording.
-    #[arg(long, value_name = "N")]
-    pub rows: Option<NonZeroUsize>,
-    /// Folder to write the model into.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// How hard and how repeatably to learn.
-    #[command(flatten)]
-    pub training: TrainingArgs,
-}
-
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
   volute simulate --rows 7200 --out normal.csv
@@ -211,51 +187,6 @@ Examples:
 
 The same flags give the same bytes. The columns are timestamp, the profile's channels, machine_status (NORMAL,
 BROKEN, RECOVERING) and fault; `volute train` and `volute replay` read them.";
-
-const EVALUATE_EXAMPLES: &str = "\
-Example:
-  volute evaluate --profile skab --data ~/SKAB/data --out results/skab
-      Writes one CSV for each recording below the folder, at the same place below --out, and the totals.";
-
-/// What to measure on.
-#[derive(Debug, Args)]
-pub struct EvaluateArgs {
-    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
-    #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
-    pub profile: Profile,
-    /// Folder of labelled recordings (CSV), with its subfolders.
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
-    /// Folder to write predictions and figures into.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// How hard and how repeatably to learn.
-    #[command(flatten)]
-    pub training: TrainingArgs,
-    /// Recordings to work on at once; without it, one for each core.
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<NonZeroUsize>,
-}
-
-/// How hard and how repeatably to learn.
-#[derive(Debug, Args)]
-pub struct TrainingArgs {
-    /// Times that training goes through all windows; without it, as often as the recipe does.
-    #[arg(long, value_name = "N")]
-    pub epochs: Option<NonZeroUsize>,
-    /// Start of the random numbers: the same seed and data give the same model.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// The quantile of the training windows' losses that becomes the threshold; without it, the recipe's 0.99.
-    #[arg(long, value_name = "Q", value_parser = threshold_quantile)]
-    pub threshold_quantile: Option<f64>,
-}
-
-fn threshold_quantile(text: &str) -> Result<f64, String> {
-    let threshold_quantile = text.parse().map_err(|_| "allowed: a number above 0, to 1".to_owned())?;
-    let recipe = Recipe { threshold_quantile, ..Recipe::default() };
-    recipe.check().map(|()| threshold_quantile).map_err(|error| error.to_string())
-}
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:

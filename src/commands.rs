@@ -11,12 +11,13 @@ mod windows;
 
 use std::{io, num::NonZeroUsize, thread};
 
-use volute_anomaly::Recipe;
+use volute_anomaly::{Model, Recipe};
 
+pub use evaluate::Format;
 pub use replay::{NodeUrl, Speed};
 
 use crate::{
-    cli::{Command, TrainingArgs},
+    cli::{Command, EvaluateArgs, TrainingArgs},
     config::Settings,
 };
 
@@ -27,17 +28,37 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Train(args) => {
             let recipe = recipe(&args.training);
             let rows = args.rows.map(NonZeroUsize::get);
-            train::run(&train::Training { profile: args.profile, csv: args.csv, rows, out: args.out, recipe })
+            let (each_its_own_pump, profile) = (args.each_its_own_pump, args.profile);
+            train::run(&train::Training { profile, csv: args.csv, each_its_own_pump, rows, out: args.out, recipe })
         }
         Command::Simulate(args) => simulate::run(&args, &mut io::stdout().lock()),
-        Command::Evaluate(args) => {
-            let recipe = recipe(&args.training);
-            let jobs = args.jobs.or(thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
-            let (profile, data, out) = (args.profile, args.data, args.out);
-            evaluate::run(&evaluate::Evaluation { profile, data, out, recipe, jobs }, &mut io::stdout().lock())
-        }
+        Command::Evaluate(args) => evaluate(args, &mut io::stdout().lock()),
         Command::Replay(args) => replay::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),
+    }
+}
+
+fn evaluate(args: EvaluateArgs, output: &mut dyn io::Write) -> anyhow::Result<()> {
+    let recipe = recipe(&args.training);
+    let jobs = args.jobs.or(thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let (profile, format) = (args.profile, args.format);
+    match (args.model, args.data, args.out) {
+        (Some(dir), ..) => {
+            let (how, model, id) = (recipe.commissioning(), Model::load(&dir, &profile)?, "simulated".parse()?);
+            let EvaluateArgs { pumps, commissioning_hours, days: healthy_days, .. } = args;
+            let simulated =
+                evaluate::Simulated { profile, id, model, how, pumps, commissioning_hours, healthy_days, jobs, format };
+            evaluate::run_simulated(&simulated, output)
+        }
+        (None, Some(data), Some(out)) => {
+            let evaluation = evaluate::Evaluation { profile, data, out, recipe, seeds: args.seeds, jobs, format };
+            match args.cross_validate {
+                Some(candidates) => evaluate::choose(&evaluation, candidates, output),
+                None => evaluate::run(&evaluation, output),
+            }
+        }
+        // The command line asks for the model or for both folders.
+        (None, ..) => Ok(()),
     }
 }
 
@@ -47,6 +68,7 @@ fn recipe(args: &TrainingArgs) -> Recipe {
         epochs: args.epochs.map_or(default.epochs, NonZeroUsize::get),
         seed: args.seed,
         threshold_quantile: args.threshold_quantile.unwrap_or(default.threshold_quantile),
+        detector: args.detector,
         ..default
     }
 }

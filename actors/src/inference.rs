@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use volute_anomaly::Scorer;
-use volute_plant::Window;
+use volute_anomaly::{Scorer, Task};
 
 use crate::{
     counters::{Counters, add},
@@ -53,11 +52,12 @@ impl Handler<Mail<ScoreBatch>> for InferenceActor {
 
     fn handle(&mut self, mail: Mail<ScoreBatch>, _: &mut Self::Context) {
         let ScoreBatch(jobs) = mail.open();
-        let windows: Vec<Window> = jobs.iter().map(|job| job.window.clone()).collect();
-        match self.scorer.score(&windows) {
+        let tasks: Vec<Task> =
+            jobs.iter().map(|job| Task { window: &job.window, scaler: &job.baseline.scaler }).collect();
+        match self.scorer.score(&tasks) {
             Ok(scores) => {
                 add(&self.counters.scored, jobs.len());
-                for (job, score) in jobs.into_iter().zip(scores) {
+                for (job, score) in jobs.into_iter().zip(scores.iter()) {
                     job.finish(Some(score));
                 }
             }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use actix::{Actor, Context, Handler};
+use volute_anomaly::Baseline;
 use volute_plant::{PumpId, Window};
 
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
 pub(crate) struct Job {
     pub seq: u64,
     pub window: Window,
+    /// What is normal for its pump.
+    pub baseline: Arc<Baseline>,
     pub judged: Mailbox<PumpActor>,
 }
 

@@ -147,7 +147,7 @@ impl PumpActor {
         }
         let (settling, settled) = mpsc::channel(burst.max(1));
         let judged = Mailbox::new(ctx.address(), 2 * staff.queued_windows_per_pump);
-        let decider = staff.model.as_ref().map(Decider::new);
+        let decider = staff.model.as_ref().and_then(|model| model.baseline().cloned()).map(Decider::new);
         Self {
             pump,
             staff,
@@ -246,13 +246,14 @@ impl PumpActor {
 
     fn place(&mut self, placed: Vec<Placed>, ctx: &mut Context<Self>) {
         for Placed { reading, window } in placed {
-            let waiting = match window {
-                _ if self.decider.is_none() => Waiting::Blind(None),
-                Err(why) => Waiting::Blind(Some(why)),
-                Ok(window) => {
+            let waiting = match (window, &self.decider) {
+                (_, None) => Waiting::Blind(None),
+                (Err(why), _) => Waiting::Blind(Some(why)),
+                (Ok(window), Some(decider)) => {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
-                    let job = Job { seq, window, judged: self.judged.clone() };
+                    let (baseline, judged) = (decider.baseline().clone(), self.judged.clone());
+                    let job = Job { seq, window, baseline, judged };
                     match self.staff.pool.post(job) {
                         Ok(()) => Waiting::Score { reading, at },
                         Err(_) => {

@@ -102,7 +102,9 @@ fn model(config: &Config, demo: bool) -> Result<Option<Model>> {
         None => None,
     };
     match &model {
-        Some(model) => tracing::info!(model = %model.id(), threshold = model.threshold(), "model loaded"),
+        Some(model) => {
+            tracing::info!(model = %model.id(), own_baseline = model.baseline().is_some(), "model loaded");
+        }
         None => tracing::warn!("no model: readings are stored and shown, nothing is judged"),
     }
     Ok(model)

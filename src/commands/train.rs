@@ -15,6 +15,8 @@ pub struct Training {
     pub profile: Profile,
     /// Recordings, each read on its own: no window spans two files.
     pub csv: Vec<PathBuf>,
+    /// Whether each recording is of another pump.
+    pub each_its_own_pump: bool,
     /// Only the first so many rows of each file.
     pub rows: Option<usize>,
     /// The folder of the model.
@@ -25,12 +27,12 @@ pub struct Training {
 
 /// Trains and saves a model, showing every epoch.
 pub fn run(training: &Training) -> Result<()> {
-    let Training { profile, csv, rows, out, recipe } = training;
+    let Training { profile, csv, each_its_own_pump, rows, out, recipe } = training;
     let (mut windows, mut used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
-    for path in csv {
+    for (number, path) in csv.iter().enumerate() {
         let recording = volute_data::read_recording(path, profile)?;
         let first: &[Row] = &recording.rows[..rows.unwrap_or(usize::MAX).min(recording.rows.len())];
-        let pump: PumpId = "training".parse()?;
+        let pump: PumpId = format!("training-{}", if *each_its_own_pump { number } else { 0 }).parse()?;
         let found = training_windows(profile, &pump, first);
         tracing::info!(file = %path.display(), rows = first.len(), windows = found.len(), "recording read");
         used += first.len();
@@ -66,6 +68,9 @@ fn report(model: &Model, out: &std::path::Path) {
         "windows {}  best epoch {}  validation loss {:.5}",
         metrics.windows, metrics.best_epoch, metrics.validation_loss
     );
-    println!("threshold {:.5}", model.threshold());
+    match model.baseline() {
+        Some(baseline) => println!("baseline {}  loss threshold {:.5}", baseline.id, baseline.loss_threshold),
+        None => println!("no baseline: each pump is commissioned by itself"),
+    }
     println!("written to {}", out.display());
 }

@@ -1,57 +1,186 @@
 //! From scores to detections, for one pump.
 //!
-//! Used alike by a live pump and by an evaluation. Deliberately absent: episodes and alarms.
+//! Used alike by a live pump and by an evaluation. Deliberately absent: alarms, and what a fault is called.
+//!
+//! **The fused detector.** A window deviates in its channels' short and long levels and in their reconstruction errors,
+//! each counted in the spreads that commissioning has seen, weighted and capped. The length of each of the three vectors
+//! over its threshold is a strain; a window's strain is the greatest. Above 1 an episode begins, and the levels are no
+//! longer followed. It ends when the strain is quiet again, or when of the greatest change little is left in its own
+//! direction: a pump seldom comes back to exactly where it was, so what it then shows is learned as its new levels. The
+//! reconstruction errors keep their place in either case, so that what is abnormal is not learned as normal.
 
 use std::sync::Arc;
 
 use volute_plant::{Detection, PumpId, Timestamp};
 
-use crate::{Model, Score};
+use crate::{
+    Baseline, Detector, Score,
+    baseline::length,
+    levels::{Follower, deviation},
+    score::ChannelScore,
+};
 
 /// One pump's decider: takes the pump's scores in the order of its windows.
 #[derive(Debug, Clone)]
 pub struct Decider {
     model: Arc<str>,
-    threshold: f64,
+    baseline: Arc<Baseline>,
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    /// The recipe has no memory.
+    Loss,
+    Fused(Fused),
+}
+
+/// The fused detector's memory.
+#[derive(Debug, Clone)]
+struct Fused {
+    follower: Follower,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone)]
+enum Phase {
+    /// Normal, after so many windows above the threshold.
+    Normal {
+        above: usize,
+    },
+    Episode(Episode),
+    /// After an episode that ended elsewhere; so many steps are done.
+    Settling {
+        done: u32,
+    },
+}
+
+/// A run of anomalous windows.
+#[derive(Debug, Clone)]
+struct Episode {
+    worst: f64,
+    /// The weighted deviations of the long levels in the worst window: what has changed.
+    change: Vec<f64>,
+    back: usize,
 }
 
 impl Decider {
-    /// A decider by the model's threshold.
-    pub fn new(model: &Model) -> Decider {
-        Decider { model: model.id().clone(), threshold: model.threshold() }
+    /// A decider that has seen nothing yet.
+    pub fn new(baseline: Arc<Baseline>) -> Decider {
+        let state = match baseline.detector {
+            Detector::LstmAutoencoder => State::Loss,
+            Detector::Fused => State::Fused(Fused {
+                follower: Follower::new(&baseline.channels, &baseline.tuning),
+                phase: Phase::Normal { above: 0 },
+            }),
+        };
+        Decider { model: baseline.model_name(), baseline, state }
     }
 
-    /// Decides on the window of `pump` that ended at `at`: anomalous if its loss is above the threshold.
+    /// What it goes by.
+    pub fn baseline(&self) -> &Arc<Baseline> {
+        &self.baseline
+    }
+
+    /// Decides on the window of `pump` that ended at `at`.
+    ///
+    /// The loss and the threshold of the detection are the reconstruction's for [`Detector::LstmAutoencoder`], and the
+    /// strain and 1 for [`Detector::Fused`], whose episodes may outlast the crossing of the threshold.
     pub fn decide(&mut self, pump: &PumpId, at: Timestamp, score: &Score) -> Detection {
-        Detection {
-            pump: pump.clone(),
-            at,
-            loss: score.loss,
-            threshold: self.threshold,
-            is_anomaly: score.loss > self.threshold,
-            contributions: score.contributions.clone(),
-            model: self.model.clone(),
-        }
+        let baseline = &*self.baseline;
+        let (loss, threshold, is_anomaly, parts) = match &mut self.state {
+            State::Loss => {
+                let parts = score.channels.iter().map(|channel| channel.error).collect();
+                (score.loss, baseline.loss_threshold, score.loss > baseline.loss_threshold, parts)
+            }
+            State::Fused(fused) => {
+                let (strain, parts) = strain(baseline, fused.follower.levels(), &score.channels);
+                (strain, 1.0, fused.advance(baseline, strain, &score.channels), parts)
+            }
+        };
+        let (pump, model) = (pump.clone(), self.model.clone());
+        Detection { pump, at, loss, threshold, is_anomaly, contributions: shares(parts).into(), model }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{model, window};
+impl Fused {
+    /// Takes one window in. Answers whether it is anomalous.
+    fn advance(&mut self, baseline: &Baseline, strain: f64, scores: &[ChannelScore]) -> bool {
+        let tuning = &baseline.tuning;
+        if let Phase::Settling { done } = &mut self.phase {
+            *done += 1;
+            self.follower.settle(scores, *done);
+            if *done == tuning.settle_steps {
+                self.phase = Phase::Normal { above: 0 };
+            }
+            return false;
+        }
+        if let Phase::Normal { above } = &mut self.phase {
+            *above = if strain > 1.0 { *above + 1 } else { 0 };
+            if *above >= tuning.raise_after {
+                self.phase = Phase::Episode(Episode { worst: 0.0, change: Vec::new(), back: 0 });
+            }
+        }
+        if let Phase::Episode(episode) = &mut self.phase {
+            let levels = self.follower.levels();
+            if strain > episode.worst {
+                *episode = Episode { worst: strain, change: change(baseline, levels, scores, |s| s.long), ..*episode };
+            }
+            let quiet = strain < tuning.quiet;
+            let returned = left(&episode.change, &change(baseline, levels, scores, |s| s.short)) < tuning.returned;
+            episode.back = if quiet || returned { episode.back + 1 } else { 0 };
+            if episode.back < tuning.clear_after {
+                return true;
+            }
+            self.phase = if quiet || tuning.settle_steps == 0 {
+                Phase::Normal { above: 0 }
+            } else {
+                Phase::Settling { done: 0 }
+            };
+        }
+        self.follower.follow(scores);
+        false
+    }
+}
 
-    #[test]
-    fn above_the_threshold_is_anomalous_and_at_it_is_not() {
-        let model = model();
-        let mut decider = Decider::new(model);
-        let window = window(3, Vec::new());
-        let threshold = model.threshold();
-        for (loss, anomalous) in [(0.0, false), (threshold, false), (threshold.next_up(), true), (1e6, true)] {
-            let score = Score { loss, contributions: [0.5, 0.5].into() };
-            let detection = decider.decide(&window.pump, window.at, &score);
-            assert_eq!(detection.is_anomaly, anomalous, "a loss of {loss}");
-            assert_eq!((&detection.model, detection.threshold), (model.id(), threshold));
-            assert_eq!((detection.at, &detection.contributions), (window.at, &score.contributions));
+/// The window's strain and the deviations that made it, per channel.
+fn strain(baseline: &Baseline, levels: &[f64], scores: &[ChannelScore]) -> (f64, Vec<f64>) {
+    let channels = &baseline.channels;
+    let level = |of: fn(&ChannelScore) -> f64, spread: fn(&crate::ChannelBaseline) -> f64| -> Vec<f64> {
+        let parts = channels.iter().zip(scores).zip(levels);
+        parts.map(|((c, score), level)| c.level_weight * deviation(of(score) - level, spread(c))).collect()
+    };
+    let errors = channels.iter().zip(scores).map(|(channel, score)| channel.above(score)).collect();
+    let mut worst = (0.0, Vec::new());
+    for (threshold, parts) in [
+        (baseline.thresholds.error, errors),
+        (baseline.thresholds.long, level(|score| score.long, |channel| channel.long_spread)),
+        (baseline.thresholds.short, level(|score| score.short, |channel| channel.short_spread)),
+    ] {
+        let strain = length(parts.iter().copied()) / threshold;
+        if strain > worst.0 || worst.1.is_empty() {
+            worst = (strain, parts);
         }
     }
+    let squares = worst.1.into_iter().map(|part| part * part).collect();
+    (worst.0, squares)
+}
+
+/// The weighted deviations of levels, in the long spreads.
+fn change(baseline: &Baseline, levels: &[f64], scores: &[ChannelScore], of: fn(&ChannelScore) -> f64) -> Vec<f64> {
+    let parts = baseline.channels.iter().zip(scores).zip(levels);
+    parts.map(|((c, score), level)| c.level_weight * deviation(of(score) - level, c.long_spread)).collect()
+}
+
+/// How much of a change is left in its own direction: 1 at its greatest, 0 where it is gone.
+fn left(change: &[f64], now: &[f64]) -> f64 {
+    let along: f64 = change.iter().zip(now).map(|(a, b)| a * b).sum();
+    let whole: f64 = change.iter().map(|part| part * part).sum();
+    if whole > 0.0 { along / whole } else { 1.0 }
+}
+
+/// Each part's share of their sum, equal where it is 0.
+fn shares(parts: Vec<f64>) -> Vec<f64> {
+    let (total, count): (f64, f64) = (parts.iter().sum(), parts.len() as f64);
+    parts.into_iter().map(|part| if total > 0.0 { part / total } else { 1.0 / count }).collect()
 }

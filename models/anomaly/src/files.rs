@@ -16,7 +16,7 @@ use volute_plant::Profile;
 
 use crate::{
     Manifest, Model,
-    model::{DETECTOR, FORMAT_VERSION, sha256, shape},
+    model::{ARCHITECTURE, FORMAT_VERSION, sha256, shape},
     recipe::MAX_UNITS,
     weights::{ArrayError, Weights, WeightsError},
 };
@@ -67,8 +67,8 @@ pub enum ModelError {
 pub enum Mismatch {
     /// The manifest is of another version.
     FormatVersion,
-    /// Another kind of detector.
-    Detector,
+    /// Another kind of network.
+    Architecture,
     /// Trained for another profile.
     Profile,
     /// Other channels, or in another order.
@@ -79,10 +79,8 @@ pub enum Mismatch {
     Window,
     /// No sensible number of hidden units.
     Units,
-    /// Not one span per channel.
-    Scaler,
-    /// No sensible threshold.
-    Threshold,
+    /// The baseline is for other channels or another network, or was changed by hand.
+    Baseline,
     /// The weights file is not the one that the manifest is about.
     Checksum,
     /// The weights have other sizes, or are no finite numbers.
@@ -95,14 +93,13 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Mismatch::FormatVersion => "format version",
-            Mismatch::Detector => "detector",
+            Mismatch::Architecture => "architecture",
             Mismatch::Profile => "profile",
             Mismatch::Channels => "channels",
             Mismatch::Interval => "interval in milliseconds",
             Mismatch::Window => "window length",
             Mismatch::Units => "units",
-            Mismatch::Scaler => "channels in the scaler",
-            Mismatch::Threshold => "threshold",
+            Mismatch::Baseline => "baseline",
             Mismatch::Checksum => "SHA-256",
             Mismatch::Weights => "weights:",
             Mismatch::Id => "id",
@@ -210,11 +207,10 @@ fn check(file: &Path, manifest: &Manifest, profile: &Profile) -> Result<(), Mode
         return refuse(file, Mismatch::Profile, found, about(profile.name(), profile.hash()));
     }
     for (what, found, expected) in [
-        (Mismatch::Detector, manifest.detector.clone(), DETECTOR.to_owned()),
+        (Mismatch::Architecture, manifest.architecture.clone(), ARCHITECTURE.to_owned()),
         (Mismatch::Channels, manifest.channels.join(", "), channels.join(", ")),
         (Mismatch::Interval, manifest.interval_ms.to_string(), profile.interval_ms().to_string()),
         (Mismatch::Window, manifest.window.to_string(), shape.len.to_string()),
-        (Mismatch::Scaler, manifest.scaler.spans().len().to_string(), shape.channels.to_string()),
     ] {
         if found != expected {
             return refuse(file, what, found, expected);
@@ -223,11 +219,13 @@ fn check(file: &Path, manifest: &Manifest, profile: &Profile) -> Result<(), Mode
     if !(1..=MAX_UNITS).contains(&manifest.units) {
         return refuse(file, Mismatch::Units, manifest.units.to_string(), format!("1 to {MAX_UNITS}"));
     }
-    if !(manifest.threshold.is_finite() && manifest.threshold >= 0.0) {
-        return refuse(file, Mismatch::Threshold, manifest.threshold.to_string(), "a finite number from 0");
-    }
     if manifest.id != manifest.expected_id() {
         return refuse(file, Mismatch::Id, manifest.id.clone(), manifest.expected_id());
+    }
+    if let Some(baseline) = &manifest.baseline
+        && let Err(error) = baseline.check(&manifest.id, shape.channels)
+    {
+        return refuse(file, Mismatch::Baseline, error.found, error.expected);
     }
     Ok(())
 }
@@ -331,7 +329,7 @@ mod tests {
         type Change = fn(&mut Manifest);
         let changes: [(Mismatch, Change); 11] = [
             (Mismatch::FormatVersion, |m| m.format_version = 2),
-            (Mismatch::Detector, |m| m.detector = "isolation-forest".into()),
+            (Mismatch::Architecture, |m| m.architecture = "isolation-forest".into()),
             (Mismatch::Profile, |m| m.profile_hash = sha256(b"another profile")),
             (Mismatch::Channels, |m| m.channels.reverse()),
             (Mismatch::Interval, |m| m.interval_ms = 5000),

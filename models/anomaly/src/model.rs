@@ -9,15 +9,19 @@ use sha2::{Digest, Sha256};
 use volute_plant::{Profile, Timestamp, WindowRules};
 
 use crate::{
-    Recipe, Scaler,
+    Baseline, Recipe,
     weights::{Shape, Weights},
 };
 
-/// The kind of detector that this crate trains.
-pub const DETECTOR: &str = "lstm-autoencoder";
+/// The kind of network that this crate trains.
+pub const ARCHITECTURE: &str = "lstm-autoencoder";
 
 /// The version of a manifest's fields and of the weights' names and layout.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// How the numbers of [`crate::Tuning`] were chosen; it goes into every manifest.
+pub(crate) const TUNING_CHOSEN: &str =
+    "leave-runs-out cross-validation over 18 SKAB runs: volute evaluate --cross-validate";
 
 /// A trained model. Cheap to clone; nothing in it changes.
 #[derive(Clone)]
@@ -25,6 +29,7 @@ pub struct Model(Arc<Inner>);
 
 struct Inner {
     id: Arc<str>,
+    baseline: Option<Arc<Baseline>>,
     manifest: Manifest,
     weights: Weights,
 }
@@ -37,8 +42,8 @@ pub struct Manifest {
     pub format_version: u32,
     /// The model's name; see [`Model::id`].
     pub id: String,
-    /// [`DETECTOR`].
-    pub detector: String,
+    /// [`ARCHITECTURE`].
+    pub architecture: String,
     /// The name of the profile that it was trained for.
     pub profile: String,
     /// That profile's hash.
@@ -51,12 +56,11 @@ pub struct Manifest {
     pub window: usize,
     /// Hidden units of the encoder and of the decoder.
     pub units: usize,
-    /// What scales to 0 and 1, per channel.
-    pub scaler: Scaler,
-    /// The loss above which a window is anomalous.
-    pub threshold: f64,
-    /// The quantile of the training windows' losses that the threshold is.
-    pub threshold_quantile: f64,
+    /// What is normal for the pump that it was trained on; none where it was trained on several, each of which is
+    /// commissioned for itself.
+    pub baseline: Option<Baseline>,
+    /// How the numbers of the default detector were chosen.
+    pub tuning_chosen: String,
     /// SHA-256 of the weights file, in hex.
     pub weights_sha256: String,
     /// How it was trained.
@@ -114,10 +118,15 @@ pub struct LossQuantiles {
 }
 
 impl Model {
-    /// The model's name: the detector and the first 12 hex digits of a SHA-256 over everything that decides
-    /// a score or a detection. Two models of one name say the same of every window.
+    /// The model's name: its architecture and [`Model::network_id`].
     pub fn id(&self) -> &Arc<str> {
         &self.0.id
+    }
+
+    /// The first 12 hex digits of a SHA-256 over everything that decides a reconstruction. Two models of one id
+    /// reconstruct every scaled window alike.
+    pub fn network_id(&self) -> &str {
+        self.0.id.rsplit('-').next().unwrap_or_default()
     }
 
     /// All that there is to know about it.
@@ -125,14 +134,21 @@ impl Model {
         &self.0.manifest
     }
 
-    /// The loss above which a window is anomalous.
-    pub fn threshold(&self) -> f64 {
-        self.0.manifest.threshold
+    /// What is normal for the one pump that it was trained on, if it was one.
+    pub fn baseline(&self) -> Option<&Arc<Baseline>> {
+        self.0.baseline.as_ref()
     }
 
     /// The caller has made sure that both belong together.
     pub(crate) fn new(manifest: Manifest, weights: Weights) -> Model {
-        Model(Arc::new(Inner { id: manifest.id.as_str().into(), manifest, weights }))
+        let baseline = manifest.baseline.clone().map(Arc::new);
+        Model(Arc::new(Inner { id: manifest.id.as_str().into(), baseline, manifest, weights }))
+    }
+
+    /// The same network with another baseline. The caller has made sure that it was learned with it.
+    pub(crate) fn with_baseline(&self, baseline: Baseline) -> Model {
+        let manifest = Manifest { baseline: Some(baseline), ..self.manifest().clone() };
+        Model::new(manifest, self.weights().clone())
     }
 
     pub(crate) fn weights(&self) -> &Weights {
@@ -142,21 +158,15 @@ impl Model {
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Model({}, threshold {})", self.id(), self.threshold())
+        write!(f, "Model({})", self.id())
     }
 }
 
 impl Manifest {
     /// The id that a model with this manifest must have.
     pub(crate) fn expected_id(&self) -> String {
-        let mut sha = Sha256::new();
-        sha.update(format!("{}\n{}\n{}\n", self.weights_sha256, self.profile_hash, self.window));
-        for span in self.scaler.spans() {
-            sha.update(span.min.to_le_bytes());
-            sha.update(span.max.to_le_bytes());
-        }
-        sha.update(self.threshold.to_le_bytes());
-        format!("{DETECTOR}-{}", &hex(&sha.finalize())[..12])
+        let decisive = format!("{}\n{}\n{}\n", self.weights_sha256, self.profile_hash, self.window);
+        format!("{ARCHITECTURE}-{}", &sha256(decisive.as_bytes())[..12])
     }
 }
 
@@ -170,7 +180,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -180,19 +191,14 @@ mod tests {
     use crate::testing::model;
 
     #[test]
-    fn the_id_follows_all_that_decides_a_detection() {
+    fn the_id_follows_all_that_decides_a_reconstruction() {
         let manifest = model().manifest();
         assert_eq!(manifest.expected_id(), manifest.id);
-        assert_eq!(manifest.id.len(), DETECTOR.len() + 1 + 12);
-        let changes: [fn(&mut Manifest); 4] = [
-            |m| m.threshold = m.threshold.next_up(),
+        assert_eq!(model().network_id().len(), 12);
+        let changes: [fn(&mut Manifest); 3] = [
             |m| m.weights_sha256 = sha256(b"other weights"),
             |m| m.profile_hash = sha256(b"another profile"),
-            |m| {
-                let mut spans: Vec<_> = m.scaler.clone().into();
-                spans[1].max = spans[1].max.next_up();
-                m.scaler = spans.try_into().expect("a scaler");
-            },
+            |m| m.window += 1,
         ];
         for change in changes {
             let mut other = manifest.clone();
@@ -201,6 +207,7 @@ mod tests {
         }
         let mut same = manifest.clone();
         same.provenance.sources.push("elsewhere".into());
+        same.baseline = None;
         assert_eq!(same.expected_id(), manifest.id, "where it came from decides nothing");
     }
 }

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Commissioning, Detector, Tuning};
+
 /// The most hidden units that a model may have.
 pub(crate) const MAX_UNITS: usize = 4096;
 
@@ -23,8 +25,12 @@ pub struct Recipe {
     pub patience: usize,
     /// The share of the windows, the newest, that is kept for validation.
     pub validation_share: f64,
-    /// The quantile of the training windows' losses that becomes the threshold.
+    /// The quantile of the training windows' losses that becomes the recipe's threshold.
     pub threshold_quantile: f64,
+    /// How detections are made, where the model is one pump's.
+    pub detector: Detector,
+    /// The numbers of the default detector.
+    pub tuning: Tuning,
     /// Decides the first weights and the windows' order.
     pub seed: u64,
 }
@@ -39,6 +45,8 @@ impl Default for Recipe {
             patience: 8,
             validation_share: 0.1,
             threshold_quantile: 0.99,
+            detector: Detector::default(),
+            tuning: Tuning::default(),
             seed: 1,
         }
     }
@@ -57,6 +65,12 @@ pub struct RecipeError {
 }
 
 impl Recipe {
+    /// How a pump is commissioned whose network was trained by this recipe.
+    pub fn commissioning(&self) -> Commissioning {
+        let Recipe { threshold_quantile, detector, tuning, .. } = *self;
+        Commissioning { detector, tuning, threshold_quantile, own_network: false }
+    }
+
     /// Refuses values that make no sense.
     pub fn check(&self) -> Result<(), RecipeError> {
         let count = |value: usize| (value >= 1, value.to_string(), "at least 1".to_owned());

@@ -3,6 +3,8 @@
 //! A value scales to `(value - min) / (max - min)`: 0 to 1 within what training has seen, and beyond it
 //! what lies beyond. Deliberately absent: scaling back, which nobody needs.
 
+use std::borrow::Borrow;
+
 use serde::{Deserialize, Serialize};
 use volute_plant::{Channel, Window};
 
@@ -42,10 +44,13 @@ impl Scaler {
     ///
     /// A span is at least the channel's resolution wide. So a channel that stood still in training scales
     /// to 0, and a later change of it counts one for each step that means anything: visible, and finite.
-    pub fn learn(channels: &[Channel], windows: &[Window]) -> Result<Scaler, ScalerError> {
+    pub fn learn<W: Borrow<Window>>(
+        channels: &[Channel],
+        windows: impl IntoIterator<Item = W>,
+    ) -> Result<Scaler, ScalerError> {
         let mut spans = vec![Span { min: f64::INFINITY, max: f64::NEG_INFINITY }; channels.len()];
         for window in windows {
-            for row in window.values.chunks_exact(channels.len()) {
+            for row in window.borrow().values.chunks_exact(channels.len()) {
                 for (span, value) in spans.iter_mut().zip(row) {
                     span.min = span.min.min(*value);
                     span.max = span.max.max(*value);

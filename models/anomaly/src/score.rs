@@ -1,24 +1,79 @@
-//! How badly a window is reconstructed, and which channels are to blame.
+//! How badly a window is reconstructed, channel by channel, and where its channels stand.
 //!
-//! Stateless: a window's score depends on nothing but the model and the window, bit for bit, so that an
-//! evaluation and a live node agree. Deliberately absent: whether a score is an anomaly (`decider.rs`).
+//! Stateless: a window's score depends on nothing but the network, the pump's scaler and the window, bit for bit, so
+//! that an evaluation and a live node agree. Deliberately absent: whether a score is an anomaly (`decider.rs`).
 
-use std::{borrow::Borrow, sync::Arc};
+use std::sync::Arc;
 
 use volute_plant::{PumpId, Timestamp, Window};
 
 use crate::{Model, Scaler, kernel::Kernel, network::NetworkError, weights::Weights};
 
+/// Steps at a window's end whose mean is a channel's short level.
+pub const SHORT_STEPS: usize = 5;
+/// Steps at a window's end whose mean is a channel's long level.
+pub const LONG_STEPS: usize = 15;
+
 /// Windows that go through the network together: more are not faster, and stay in no cache.
 const BATCH: usize = 32;
 
-/// What the network made of one window.
+/// A window to be scored, with the scaler of its pump.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// The window.
+    pub window: &'a Window,
+    /// What scales its values.
+    pub scaler: &'a Scaler,
+}
+
+/// What a window says of one channel; everything in the pump's own scale (1 is the span that its scaler learned).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ChannelScore {
+    /// The mean absolute error of the reconstruction over the window.
+    pub error: f64,
+    /// The mean of the last [`SHORT_STEPS`].
+    pub short: f64,
+    /// The mean of the last [`LONG_STEPS`].
+    pub long: f64,
+}
+
+/// What there is to say of one window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// The mean absolute error over the scaled window: 0.01 is one percent of the training spans.
+    /// The mean absolute error over the scaled window: 0.01 is one percent of the spans.
     pub loss: f64,
-    /// Each channel's share of the loss, in the profile's order; sums to 1, equal where the loss is 0.
-    pub contributions: Arc<[f64]>,
+    /// In the profile's order.
+    pub channels: Arc<[ChannelScore]>,
+}
+
+/// The scores of one call, in the order of its windows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scores {
+    width: usize,
+    losses: Vec<f64>,
+    channels: Vec<ChannelScore>,
+}
+
+impl Scores {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.losses.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.losses.is_empty()
+    }
+
+    /// Each window's loss and its channels, without a copy.
+    pub fn views(&self) -> impl Iterator<Item = (f64, &[ChannelScore])> {
+        self.losses.iter().copied().zip(self.channels.chunks_exact(self.width.max(1)))
+    }
+
+    /// Each score, to keep.
+    pub fn iter(&self) -> impl Iterator<Item = Score> {
+        self.views().map(|(loss, channels)| Score { loss, channels: channels.into() })
+    }
 }
 
 /// The window cannot be scored.
@@ -34,6 +89,16 @@ pub enum ScoreError {
         /// Values in the window.
         found: usize,
         /// Values in a window of the model: readings times channels.
+        expected: usize,
+    },
+    /// Its scaler is for another number of channels.
+    #[error("the scaler of {pump} is for {found} channels; expected: {expected}")]
+    Scaler {
+        /// Whose scaler it is.
+        pump: PumpId,
+        /// Channels of the scaler.
+        found: usize,
+        /// Channels of the model.
         expected: usize,
     },
     /// It holds infinity or NaN.
@@ -70,9 +135,8 @@ pub struct Scorer {
 
 impl Scorer {
     /// A scorer with weights of its own, so that workers share nothing.
-    pub fn new(model: &Model) -> Result<Scorer, ScoreError> {
-        let autoencoder = Autoencoder::new(model.weights(), model.manifest().scaler.clone())?;
-        Ok(Scorer { model: model.clone(), autoencoder })
+    pub fn new(model: &Model) -> Scorer {
+        Scorer { model: model.clone(), autoencoder: Autoencoder::new(model.weights()) }
     }
 
     /// The model it scores with.
@@ -80,58 +144,63 @@ impl Scorer {
         &self.model
     }
 
-    /// Scores windows, of any pumps of the model's profile, in their order.
+    /// Scores windows, of any pumps of the model's profile, in their order. Allocates nothing once its buffers have
+    /// grown to the largest call.
     ///
     /// Each score is the same whatever the other windows are; one window that cannot be scored fails all.
-    pub fn score(&mut self, windows: &[Window]) -> Result<Vec<Score>, ScoreError> {
-        self.autoencoder.score(windows)
+    pub fn score(&mut self, tasks: &[Task]) -> Result<&Scores, ScoreError> {
+        self.autoencoder.score(tasks)
     }
 }
 
-/// A scaler and a network: all that a score depends on.
+/// A network and its buffers.
 #[derive(Debug)]
 pub(crate) struct Autoencoder {
-    scaler: Scaler,
     kernel: Kernel,
     scaled: Vec<f32>,
+    scores: Scores,
 }
 
 impl Autoencoder {
-    pub(crate) fn new(weights: &Weights, scaler: Scaler) -> Result<Autoencoder, NetworkError> {
-        Ok(Autoencoder { scaler, kernel: Kernel::new(weights), scaled: Vec::new() })
+    pub(crate) fn new(weights: &Weights) -> Autoencoder {
+        let (kernel, scores) = (Kernel::new(weights), Scores::default());
+        Autoencoder { kernel, scaled: Vec::new(), scores: Scores { width: weights.shape().channels, ..scores } }
     }
 
-    pub(crate) fn score<W: Borrow<Window>>(&mut self, windows: &[W]) -> Result<Vec<Score>, ScoreError> {
+    pub(crate) fn score(&mut self, tasks: &[Task]) -> Result<&Scores, ScoreError> {
         let shape = self.kernel.shape();
-        for window in windows {
-            check(window.borrow(), shape.window_size(), shape.channels)?;
+        for task in tasks {
+            check(task, shape.window_size(), shape.channels)?;
         }
-        let mut scores = Vec::with_capacity(windows.len());
-        for batch in windows.chunks(BATCH) {
+        self.scores.losses.clear();
+        self.scores.channels.clear();
+        for batch in tasks.chunks(BATCH) {
             self.scaled.clear();
-            for window in batch {
-                self.scaler.scale(&window.borrow().values, &mut self.scaled);
+            for task in batch {
+                task.scaler.scale(&task.window.values, &mut self.scaled);
             }
             let reconstructed = self.kernel.reconstruct(&self.scaled);
             let scaled = self.scaled.chunks_exact(shape.window_size());
-            let pairs = scaled.zip(reconstructed.chunks_exact(shape.window_size()));
-            for (window, (scaled, reconstructed)) in batch.iter().zip(pairs) {
-                let Window { pump, at, .. } = window.borrow();
-                let score = compare(scaled, reconstructed, shape.channels);
-                if !score.loss.is_finite() {
-                    return Err(ScoreError::Loss { pump: pump.clone(), at: *at });
+            for (task, (scaled, other)) in batch.iter().zip(scaled.zip(reconstructed.chunks_exact(shape.window_size())))
+            {
+                let loss = compare(scaled, other, shape.channels, &mut self.scores.channels);
+                if !loss.is_finite() {
+                    return Err(ScoreError::Loss { pump: task.window.pump.clone(), at: task.window.at });
                 }
-                scores.push(score);
+                self.scores.losses.push(loss);
             }
         }
-        Ok(scores)
+        Ok(&self.scores)
     }
 }
 
-fn check(window: &Window, size: usize, channels: usize) -> Result<(), ScoreError> {
+fn check(Task { window, scaler }: &Task, size: usize, channels: usize) -> Result<(), ScoreError> {
     let Window { pump, at, values } = window;
     if values.len() != size {
         return Err(ScoreError::Size { pump: pump.clone(), at: *at, found: values.len(), expected: size });
+    }
+    if scaler.spans().len() != channels {
+        return Err(ScoreError::Scaler { pump: pump.clone(), found: scaler.spans().len(), expected: channels });
     }
     if let Some((place, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
         return Err(ScoreError::NotFinite { pump: pump.clone(), at: *at, channel: place % channels, value });
@@ -139,17 +208,39 @@ fn check(window: &Window, size: usize, channels: usize) -> Result<(), ScoreError
     Ok(())
 }
 
-/// The score of a scaled window against its reconstruction.
-fn compare(scaled: &[f32], reconstructed: &[f32], channels: usize) -> Score {
-    let mut errors = vec![0.0; channels];
+/// Appends what a scaled window says of its channels, given its reconstruction. Answers with the loss.
+fn compare(scaled: &[f32], reconstructed: &[f32], channels: usize, scores: &mut Vec<ChannelScore>) -> f64 {
+    let first = scores.len();
+    levels(scaled, channels, scores);
+    let scores = &mut scores[first..];
     for (row, other) in scaled.chunks_exact(channels).zip(reconstructed.chunks_exact(channels)) {
-        for (error, (value, other)) in errors.iter_mut().zip(row.iter().zip(other)) {
-            *error += (f64::from(*value) - f64::from(*other)).abs();
+        for (score, (value, other)) in scores.iter_mut().zip(row.iter().zip(other)) {
+            score.error += f64::from((value - other).abs());
         }
     }
-    let total: f64 = errors.iter().sum();
-    let share = |error: f64| if total > 0.0 { error / total } else { 1.0 / channels as f64 };
-    Score { loss: total / scaled.len() as f64, contributions: errors.into_iter().map(share).collect() }
+    let total: f64 = scores.iter().map(|score| score.error).sum();
+    let steps = (scaled.len() / channels) as f64;
+    scores.iter_mut().for_each(|score| score.error /= steps);
+    total / scaled.len() as f64
+}
+
+/// Appends where a scaled window's channels stand, with no error.
+pub(crate) fn levels(scaled: &[f32], channels: usize, scores: &mut Vec<ChannelScore>) {
+    let first = scores.len();
+    scores.resize(first + channels, ChannelScore::default());
+    let scores = &mut scores[first..];
+    let steps = scaled.len() / channels;
+    let (short, long) = (SHORT_STEPS.min(steps), LONG_STEPS.min(steps));
+    for (step, row) in scaled.chunks_exact(channels).enumerate() {
+        for (score, &value) in scores.iter_mut().zip(row) {
+            if steps - step <= short {
+                score.short += f64::from(value) / short as f64;
+            }
+            if steps - step <= long {
+                score.long += f64::from(value) / long as f64;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -163,23 +254,30 @@ mod tests {
         weights::Shape,
     };
 
-    fn autoencoder(channels: usize, units: usize, seed: u64) -> Autoencoder {
+    fn autoencoder(channels: usize, units: usize, seed: u64) -> (Autoencoder, Scaler) {
         let shape = Shape { channels, len: 30, units };
         let weights = Weights::random(shape, &mut Xoshiro256PlusPlus::seed_from_u64(seed));
         let scaler = Scaler::learn(profile(channels).channels(), &waves(channels, 100)).expect("a scaler");
-        Autoencoder::new(&weights, scaler).expect("a network")
+        (Autoencoder::new(&weights), scaler)
+    }
+
+    fn scores(autoencoder: &mut Autoencoder, scaler: &Scaler, windows: &[Window]) -> Result<Vec<Score>, ScoreError> {
+        let tasks: Vec<Task> = windows.iter().map(|window| Task { window, scaler }).collect();
+        Ok(autoencoder.score(&tasks)?.iter().collect())
     }
 
     #[test]
     fn a_score_is_the_same_in_any_company() {
         for (channels, units) in [(10, 64), (8, 64), (1, 64), (1, 1), (2, 3), (3, 2), (17, 20)] {
-            let mut autoencoder = autoencoder(channels, units, 7);
+            let (mut autoencoder, scaler) = autoencoder(channels, units, 7);
             let windows = waves(channels, 100);
-            let alone: Vec<Score> = windows.iter().flat_map(|w| autoencoder.score(&[w]).expect("a score")).collect();
+            let mut in_batches = |size| -> Vec<Score> {
+                let batches = windows.chunks(size);
+                batches.flat_map(|batch| scores(&mut autoencoder, &scaler, batch).expect("scores")).collect()
+            };
+            let alone = in_batches(1);
             for size in [2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100] {
-                let together: Vec<Score> =
-                    windows.chunks(size).flat_map(|batch| autoencoder.score(batch).expect("scores")).collect();
-                assert!(together == alone, "{channels} channels, {units} units, batches of {size}");
+                assert!(in_batches(size) == alone, "{channels} channels, {units} units, batches of {size}");
             }
         }
     }
@@ -192,39 +290,61 @@ mod tests {
         fn company_does_not_matter(
             channels in 1_usize..12, units in 1_usize..70, size in 1_usize..40, wild in -1e9..1e9, seed: u64,
         ) {
-            let mut autoencoder = autoencoder(channels, units, seed);
+            let (mut autoencoder, scaler) = autoencoder(channels, units, seed);
             let mut windows = waves(channels, size);
             windows.push(window(size, vec![wild; 30 * channels]));
-            let together = autoencoder.score(&windows).expect("scores");
+            let together = scores(&mut autoencoder, &scaler, &windows).expect("scores");
             for (window, score) in windows.iter().zip(&together) {
-                prop_assert_eq!(&autoencoder.score(&[window]).expect("a score")[0], score);
+                let alone = scores(&mut autoencoder, &scaler, std::slice::from_ref(window)).expect("a score");
+                prop_assert_eq!(&alone[0], score);
             }
         }
 
+        /// The loss is the mean of the channels' errors, and a level the mean of a window's last rows.
         #[test]
-        fn contributions_are_shares(errors in prop::collection::vec(0.0_f32..1e6, 3 * 4)) {
-            let score = compare(&errors, &[0.0; 12], 3);
-            prop_assert!((score.contributions.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-            prop_assert!(score.contributions.iter().all(|share| (0.0..=1.0).contains(share)));
+        fn a_score_is_made_of_its_channels(
+            values in prop::collection::vec(-1e3_f32..1e3, 30 * 3), others in prop::collection::vec(-1e3_f32..1e3, 30 * 3),
+        ) {
+            let mut scores = Vec::new();
+            let loss = compare(&values, &others, 3, &mut scores);
+            prop_assert!((scores.iter().map(|s| s.error).sum::<f64>() / 3.0 - loss).abs() < 1e-9);
+            for (channel, score) in scores.iter().enumerate() {
+                let mean = |steps: usize| {
+                    let last = values.chunks(3).skip(30 - steps).map(|row| f64::from(row[channel]));
+                    last.sum::<f64>() / steps as f64
+                };
+                prop_assert!((score.short - mean(SHORT_STEPS)).abs() < 1e-9);
+                prop_assert!((score.long - mean(LONG_STEPS)).abs() < 1e-9);
+            }
         }
     }
 
     #[test]
-    fn the_loss_is_the_mean_error_and_a_share_is_a_channels_part_of_it() {
-        let score = compare(&[1.0, 0.0, 0.0, 2.0], &[0.0, 0.0, 0.0, -1.0], 2);
-        assert_eq!((score.loss, &score.contributions[..]), (1.0, &[0.25, 0.75][..]));
-        assert_eq!(compare(&[0.5; 8], &[0.5; 8], 4).contributions[..], [0.25; 4], "no error: equal shares");
+    fn each_pump_is_scaled_by_its_own() {
+        let (mut autoencoder, scaler) = autoencoder(2, 8, 3);
+        let mut wider: Vec<crate::Span> = scaler.clone().into();
+        wider[0].max += 100.0;
+        let wider = Scaler::try_from(wider).expect("a scaler");
+        let windows = waves(2, 2);
+        let tasks = [Task { window: &windows[0], scaler: &scaler }, Task { window: &windows[0], scaler: &wider }];
+        let mixed: Vec<Score> = autoencoder.score(&tasks).expect("scores").iter().collect();
+        assert_eq!(mixed[..1], scores(&mut autoencoder, &scaler, &windows[..1]).expect("a score"));
+        assert_eq!(mixed[1..], scores(&mut autoencoder, &wider, &windows[..1]).expect("a score"));
+        assert_ne!(mixed[0], mixed[1]);
     }
 
     #[test]
-    fn what_cannot_be_scored_is_named() {
-        let mut autoencoder = autoencoder(2, 3, 1);
-        let short = autoencoder.score(&[window(0, vec![0.0; 58])]).expect_err("29 readings");
-        assert!(matches!(short, ScoreError::Size { found: 58, expected: 60, .. }), "{short}");
-        let mut values = vec![0.0; 60];
-        values[5] = f64::INFINITY;
-        let infinite = autoencoder.score(&[window(0, values)]).expect_err("infinity");
-        assert!(matches!(infinite, ScoreError::NotFinite { channel: 1, .. }), "{infinite}");
-        assert!(autoencoder.score::<Window>(&[]).expect("nothing to score").is_empty());
+    fn what_cannot_be_scored_is_refused_and_named() {
+        let (mut autoencoder, scaler) = autoencoder(2, 8, 3);
+        let mut refuse = |values: Vec<f64>, scaler: &Scaler| {
+            let windows = [window(0, values)];
+            scores(&mut autoencoder, scaler, &windows).expect_err("must be refused")
+        };
+        assert!(matches!(refuse(vec![1.0; 58], &scaler), ScoreError::Size { found: 58, expected: 60, .. }));
+        let mut values = vec![1.0; 60];
+        values[7] = f64::NAN;
+        assert!(matches!(refuse(values, &scaler), ScoreError::NotFinite { channel: 1, .. }));
+        let none = Scaler::try_from(Vec::new()).expect("no spans");
+        assert!(matches!(refuse(vec![1.0; 60], &none), ScoreError::Scaler { found: 0, expected: 2, .. }));
     }
 }

@@ -1,24 +1,24 @@
-//! From normal windows to a model: scale, learn, calibrate.
+//! From normal windows to a model: scale, learn, and where it is one pump's, say what is normal for it.
 //!
-//! Every window given counts as normal and is a training window: all of them make the scaler and the
-//! threshold. The newest are kept from learning, to tell when to stop. Deliberately absent: choosing the
-//! normal windows, and a pump's own scaler and threshold.
+//! Every window given counts as normal. Each pump's windows are scaled by its own scaler, so that the network learns
+//! how channels go together and not how large a pump is. The newest windows are kept from learning, to tell when to
+//! stop. Deliberately absent: choosing the normal windows.
 
-use std::borrow::Borrow;
+use std::collections::BTreeMap;
 
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 use volute_plant::{Profile, PumpId, Timestamp, Window};
 
 use crate::{
-    LossQuantiles, Manifest, Metrics, Model, Provenance, Recipe, RecipeError, Scaler, ScalerError, ScoreError,
-    model::{DETECTOR, FORMAT_VERSION, sha256, shape},
+    Baseline, Commissioning, CommissioningError, LossQuantiles, Manifest, Metrics, Model, Provenance, Recipe,
+    RecipeError, Scaler, ScalerError, ScoreError,
+    baseline::MIN_WINDOWS,
+    model::{ARCHITECTURE, FORMAT_VERSION, TUNING_CHOSEN, sha256, shape},
     network::{Learner, NetworkError},
-    score::Autoencoder,
+    quantile::quantile,
+    score::{Autoencoder, Task},
     weights::{Shape, Weights},
 };
-
-/// The fewest windows to train on: a 99th percentile of fewer is a guess.
-pub const MIN_WINDOWS: usize = 100;
 
 /// One pass over the windows. Losses are mean absolute errors over scaled windows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,14 +83,18 @@ pub enum TrainError {
     /// The network failed.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The pump's baseline could not be learned.
+    #[error(transparent)]
+    Commissioning(#[from] CommissioningError),
     /// The weights cannot be turned into bytes: a defect of this crate.
     #[error("the weights cannot be written: {0}")]
     Encode(String),
 }
 
-/// Trains a model on normal windows of a profile's pumps, all finite, in any order.
+/// Trains a model on normal windows of a profile's pumps, all finite, each pump's oldest first.
 ///
-/// `progress` is told of every epoch. The same windows, recipe and machine give the same model.
+/// Where they are of one pump, the model carries what is normal for it. `progress` is told of every epoch. The same
+/// windows, recipe and machine give the same model.
 pub fn train(
     profile: &Profile,
     windows: &[Window],
@@ -101,24 +105,23 @@ pub fn train(
     recipe.check()?;
     let shape = shape(profile, recipe.units);
     check(profile, shape, windows)?;
-    let scaler = Scaler::learn(profile.channels(), windows)?;
-    let (best, epochs) = Course::new(shape, &scaler, windows, recipe)?.run(progress)?;
-    let mut losses = losses(&best.weights, &scaler, windows, best.epoch.number)?;
+    let scaled = Scaled::of(profile, windows)?;
+    let (best, epochs) = Course::new(shape, scaled.tasks(windows), recipe)?.run(progress)?;
+    let mut losses = losses(&best.weights, &scaled.tasks(windows), best.epoch.number)?;
     losses.sort_by(f64::total_cmp);
     let bytes = best.weights.to_bytes().map_err(|error| TrainError::Encode(error.to_string()))?;
     let mut manifest = Manifest {
         format_version: FORMAT_VERSION,
         id: String::new(),
-        detector: DETECTOR.into(),
+        architecture: ARCHITECTURE.into(),
         profile: profile.name().into(),
         profile_hash: profile.hash().into(),
         channels: profile.channel_names().map(str::to_owned).collect(),
         interval_ms: profile.interval_ms(),
         window: shape.len,
         units: shape.units,
-        scaler,
-        threshold: quantile(&losses, recipe.threshold_quantile),
-        threshold_quantile: recipe.threshold_quantile,
+        baseline: None,
+        tuning_chosen: TUNING_CHOSEN.into(),
         weights_sha256: sha256(&bytes),
         recipe: recipe.clone(),
         provenance,
@@ -137,7 +140,13 @@ pub fn train(
         },
     };
     manifest.id = manifest.expected_id();
-    Ok(Model::new(manifest, best.weights))
+    let model = Model::new(manifest, best.weights);
+    if scaled.scalers.len() > 1 {
+        return Ok(model);
+    }
+    let how = Commissioning { own_network: true, ..recipe.commissioning() };
+    let baseline = Baseline::learn(&model, profile, windows, &how)?;
+    Ok(model.with_baseline(baseline))
 }
 
 fn check(profile: &Profile, shape: Shape, windows: &[Window]) -> Result<(), TrainError> {
@@ -157,13 +166,36 @@ fn check(profile: &Profile, shape: Shape, windows: &[Window]) -> Result<(), Trai
     Ok(())
 }
 
+/// Each pump's scaler.
+struct Scaled<'a> {
+    scalers: BTreeMap<&'a PumpId, Scaler>,
+}
+
+impl<'a> Scaled<'a> {
+    fn of(profile: &Profile, windows: &'a [Window]) -> Result<Self, ScalerError> {
+        let mut of_pump: BTreeMap<&PumpId, Vec<&Window>> = BTreeMap::new();
+        for window in windows {
+            of_pump.entry(&window.pump).or_default().push(window);
+        }
+        let mut scalers = BTreeMap::new();
+        for (pump, windows) in of_pump {
+            scalers.insert(pump, Scaler::learn(profile.channels(), windows)?);
+        }
+        Ok(Scaled { scalers })
+    }
+
+    fn tasks<'b>(&'b self, windows: &'b [Window]) -> Vec<Task<'b>> {
+        let task = |window: &'b Window| self.scalers.get(&window.pump).map(|scaler| Task { window, scaler });
+        windows.iter().filter_map(task).collect()
+    }
+}
+
 /// One training run.
 struct Course<'a> {
     recipe: &'a Recipe,
-    scaler: &'a Scaler,
     learner: Learner,
-    learning: Vec<&'a Window>,
-    validation: Vec<&'a Window>,
+    learning: Vec<Task<'a>>,
+    validation: Vec<Task<'a>>,
     rng: Xoshiro256PlusPlus,
 }
 
@@ -174,11 +206,11 @@ struct Snapshot {
 }
 
 impl<'a> Course<'a> {
-    fn new(shape: Shape, scaler: &'a Scaler, windows: &'a [Window], recipe: &'a Recipe) -> Result<Self, NetworkError> {
+    fn new(shape: Shape, tasks: Vec<Task<'a>>, recipe: &'a Recipe) -> Result<Self, NetworkError> {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(recipe.seed);
         let learner = Learner::new(&Weights::random(shape, &mut rng), recipe.learning_rate)?;
-        let (learning, validation) = split(windows, recipe.validation_share);
-        Ok(Course { recipe, scaler, learner, learning, validation, rng })
+        let (learning, validation) = split(tasks, recipe.validation_share);
+        Ok(Course { recipe, learner, learning, validation, rng })
     }
 
     /// Runs until the recipe's last epoch, or until the validation loss no longer falls. Answers with the
@@ -204,11 +236,8 @@ impl<'a> Course<'a> {
         let shape = self.learner.shape();
         let weights = Weights::from_arrays(shape, self.learner.arrays()?);
         let weights = weights.map_err(|_| TrainError::Diverged { epoch: number })?;
-        let validation_loss = if self.validation.is_empty() {
-            train_loss
-        } else {
-            mean(&losses(&weights, self.scaler, &self.validation, number)?)
-        };
+        let validation_loss =
+            if self.validation.is_empty() { train_loss } else { mean(&losses(&weights, &self.validation, number)?) };
         if !(train_loss.is_finite() && validation_loss.is_finite()) {
             return Err(TrainError::Diverged { epoch: number });
         }
@@ -223,8 +252,8 @@ impl<'a> Course<'a> {
         let mut total = 0.0;
         for batch in self.learning.chunks(self.recipe.batch) {
             scaled.clear();
-            for window in batch {
-                self.scaler.scale(&window.values, &mut scaled);
+            for task in batch {
+                task.scaler.scale(&task.window.values, &mut scaled);
             }
             total += self.learner.step(&scaled)? * batch.len() as f64;
         }
@@ -233,23 +262,17 @@ impl<'a> Course<'a> {
 }
 
 /// The windows to learn from, and the newest `share` of all, for validation.
-fn split(windows: &[Window], share: f64) -> (Vec<&Window>, Vec<&Window>) {
-    let mut learning: Vec<&Window> = windows.iter().collect();
-    learning.sort_by(|a, b| (a.at, &a.pump).cmp(&(b.at, &b.pump)));
-    let kept = (windows.len() as f64 * share) as usize;
-    let validation = learning.split_off(windows.len() - kept);
+fn split(mut learning: Vec<Task>, share: f64) -> (Vec<Task>, Vec<Task>) {
+    learning.sort_by(|a, b| (a.window.at, &a.window.pump).cmp(&(b.window.at, &b.window.pump)));
+    let kept = (learning.len() as f64 * share) as usize;
+    let validation = learning.split_off(learning.len() - kept);
     (learning, validation)
 }
 
 /// The windows' losses, as a [`crate::Scorer`] will give them.
-fn losses<W: Borrow<Window>>(
-    weights: &Weights,
-    scaler: &Scaler,
-    windows: &[W],
-    epoch: usize,
-) -> Result<Vec<f64>, TrainError> {
-    match Autoencoder::new(weights, scaler.clone())?.score(windows) {
-        Ok(scores) => Ok(scores.iter().map(|score| score.loss).collect()),
+fn losses(weights: &Weights, tasks: &[Task], epoch: usize) -> Result<Vec<f64>, TrainError> {
+    match Autoencoder::new(weights).score(tasks) {
+        Ok(scores) => Ok(scores.views().map(|(loss, _)| loss).collect()),
         Err(ScoreError::Network(error)) => Err(error.into()),
         // The windows have been checked, so it is the loss.
         Err(_) => Err(TrainError::Diverged { epoch }),
@@ -260,17 +283,8 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The `share` quantile of sorted values, at least one, linear between neighbours as numpy's default is.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    low + (high - low) * place.fract()
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::{
         Scorer,
@@ -370,17 +384,5 @@ mod tests {
         let (learning, validation) = split(&windows, 0.1);
         assert_eq!((learning.len(), validation.len()), (18, 2));
         assert!(learning.iter().all(|w| validation.iter().all(|v| w.at < v.at)));
-    }
-
-    proptest! {
-        #[test]
-        fn a_quantile_splits_the_values(mut values in prop::collection::vec(0.0..1.0, 1..200), share in 0.0..=1.0) {
-            values.sort_by(f64::total_cmp);
-            let cut = quantile(&values, share);
-            prop_assert!(values[0] <= cut && cut <= values[values.len() - 1]);
-            let below = values.iter().filter(|v| **v <= cut).count() as f64;
-            prop_assert!(below >= (share * (values.len() - 1) as f64).floor());
-            prop_assert!(below <= share * (values.len() - 1) as f64 + 1.0 + 1e-9);
-        }
     }
 }

@@ -1,0 +1,413 @@
+//! What one pump has shown to be normal for it: its scaler, where its channels stood and how far they strayed, and the
+//! thresholds that follow. Learned in commissioning, from windows of healthy running; the network is never touched.
+//!
+//! Deliberately absent: which windows are normal (the caller's), and what a deviation means ([`crate::Decider`]).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use volute_plant::{Profile, Timestamp, Window};
+
+use crate::{
+    Detector, Model, Scaler, ScalerError, ScoreError, Scorer, Tuning,
+    levels::{Follower, deviation},
+    model::hex,
+    quantile::{median, quantile},
+    score::{self, ChannelScore, Task},
+    tuning::{FURTHEST_SPREADS, TAIL},
+};
+
+/// The fewest windows that a pump is commissioned with: of fewer, a 95th percentile is a guess.
+pub const MIN_WINDOWS: usize = 100;
+
+/// The most windows that go through the network; of more, every second, third and so on does. Levels look at all.
+const MOST_SCORED: usize = 20_000;
+
+/// Windows that are scored in one call.
+const CHUNK: usize = 512;
+
+/// What is normal for one pump.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// Its name: the first 12 hex digits of a SHA-256 over everything below that decides a detection.
+    pub id: String,
+    /// The network whose losses it speaks of; see [`Model::network_id`].
+    pub network: String,
+    /// How detections are made.
+    pub detector: Detector,
+    /// The numbers that the detector goes by.
+    pub tuning: Tuning,
+    /// What scales to 0 and 1, per channel.
+    pub scaler: Scaler,
+    /// The loss above which a window is anomalous to [`Detector::LstmAutoencoder`].
+    pub loss_threshold: f64,
+    /// One per channel, in the profile's order.
+    pub channels: Vec<ChannelBaseline>,
+    /// The lengths of the weighted deviations that are the threshold of [`Detector::Fused`].
+    pub thresholds: Thresholds,
+    /// What it was learned from.
+    pub learned: Learned,
+}
+
+/// What is normal for one channel, in the pump's own scale.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelBaseline {
+    /// The median of its short levels.
+    pub level: f64,
+    /// How far from it its level was followed at most.
+    pub reach: f64,
+    /// Root mean square of the short level's distance from the level that was followed.
+    pub short_spread: f64,
+    /// The same of the long level.
+    pub long_spread: f64,
+    /// The median of its reconstruction errors.
+    pub error: f64,
+    /// Root mean square of what errors were above it.
+    pub error_spread: f64,
+    /// What its level counts for.
+    pub level_weight: f64,
+    /// What its error counts for.
+    pub error_weight: f64,
+}
+
+/// Lengths of weighted deviations, in spreads.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// Of the short levels.
+    pub short: f64,
+    /// Of the long levels.
+    pub long: f64,
+    /// Of the reconstruction errors.
+    pub error: f64,
+}
+
+/// What a baseline was learned from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learned {
+    /// The last reading of its first window.
+    pub from: Timestamp,
+    /// The last reading of its last window.
+    pub to: Timestamp,
+    /// Windows, every one.
+    pub windows: usize,
+    /// Those that went through the network.
+    pub scored: usize,
+    /// Whether the network had learned from the same windows.
+    pub own_network: bool,
+}
+
+/// How a pump is commissioned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Commissioning {
+    /// How its detections will be made.
+    pub detector: Detector,
+    /// The numbers for it.
+    pub tuning: Tuning,
+    /// The quantile of the windows' losses that becomes the recipe's threshold.
+    pub threshold_quantile: f64,
+    /// Whether the network has learned from these very windows.
+    pub own_network: bool,
+}
+
+impl Default for Commissioning {
+    fn default() -> Commissioning {
+        Commissioning {
+            detector: Detector::default(),
+            tuning: Tuning::default(),
+            threshold_quantile: 0.99,
+            own_network: false,
+        }
+    }
+}
+
+/// There is no baseline.
+#[derive(Debug, thiserror::Error)]
+pub enum CommissioningError {
+    /// Too little to learn from.
+    #[error("{found} windows of normal running; expected: at least {MIN_WINDOWS}")]
+    TooFew {
+        /// Windows given.
+        found: usize,
+    },
+    /// Values too far apart for arithmetic.
+    #[error("the windows cannot be scaled: {0}")]
+    Scaler(#[from] ScalerError),
+    /// A window that is not of the model's size, or not finite.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+}
+
+/// The baseline cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a baseline {found}; expected: {expected}")]
+pub struct BaselineError {
+    /// What it is.
+    pub found: String,
+    /// What it should be.
+    pub expected: String,
+}
+
+impl Baseline {
+    /// Learns what is normal for one pump from its windows, oldest first, all of them of healthy running.
+    pub fn learn(
+        model: &Model,
+        profile: &Profile,
+        windows: &[Window],
+        how: &Commissioning,
+    ) -> Result<Baseline, CommissioningError> {
+        Ok(Baseline::of(profile, &Observed::of(model, profile, || windows.iter().cloned())?, how))
+    }
+
+    /// Learns what is normal for one pump from what was observed of it.
+    pub fn of(profile: &Profile, observed: &Observed, how: &Commissioning) -> Baseline {
+        let mut channels = channels(profile, &observed.scaler, how);
+        let levels = observed.level_lengths(&mut channels, &how.tuning);
+        let errors = observed.error_lengths(&mut channels);
+        let mut losses = observed.losses.clone();
+        losses.sort_by(f64::total_cmp);
+        let error_margin = if how.own_network { how.tuning.error_margin_own } else { how.tuning.error_margin };
+        let mut baseline = Baseline {
+            id: String::new(),
+            network: observed.network.clone(),
+            detector: how.detector,
+            tuning: how.tuning,
+            scaler: observed.scaler.clone(),
+            loss_threshold: quantile(&losses, how.threshold_quantile),
+            channels,
+            thresholds: Thresholds {
+                short: threshold(levels.short, how.tuning.level_margin, &how.tuning),
+                long: threshold(levels.long, how.tuning.level_margin, &how.tuning),
+                error: threshold(errors, error_margin, &how.tuning),
+            },
+            learned: Learned { own_network: how.own_network, ..observed.learned.clone() },
+        };
+        baseline.id = baseline.expected_id();
+        baseline
+    }
+
+    /// Refuses a baseline that is not for this network and so many channels, or whose numbers are not its id's.
+    pub fn check(&self, model_id: &str, channels: usize) -> Result<(), BaselineError> {
+        let refuse = |found: String, expected: String| Err(BaselineError { found, expected });
+        if !model_id.ends_with(&self.network) {
+            return refuse(format!("for the network {}", self.network), model_id.to_owned());
+        }
+        if self.channels.len() != channels || self.scaler.spans().len() != channels {
+            let found = format!("{} channels, {} spans", self.channels.len(), self.scaler.spans().len());
+            return refuse(found, format!("{channels} of each"));
+        }
+        if self.id != self.expected_id() {
+            return refuse(self.id.clone(), self.expected_id());
+        }
+        Ok(())
+    }
+
+    /// What a detection by it names as its model: the detector, the network and the baseline.
+    pub fn model_name(&self) -> Arc<str> {
+        format!("{}-{}-{}", self.detector, self.network, self.id).into()
+    }
+
+    /// The id that a baseline with these numbers must have.
+    pub fn expected_id(&self) -> String {
+        let mut sha = Sha256::new();
+        let Baseline { id: _, network, detector, tuning, scaler, loss_threshold, channels, thresholds, learned: _ } =
+            self;
+        // Debug prints every number so that it can be read back exactly.
+        sha.update(format!(
+            "{network} {detector} {tuning:?} {loss_threshold:?} {channels:?} {thresholds:?} {scaler:?}"
+        ));
+        hex(&sha.finalize())[..12].to_owned()
+    }
+}
+
+/// What was observed of a pump while it was healthy, in its own scale: all that a baseline is made of.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    network: String,
+    scaler: Scaler,
+    /// One row of channels per window.
+    levels: Vec<ChannelScore>,
+    /// The same for the windows that were scored, with their errors.
+    errors: Vec<ChannelScore>,
+    losses: Vec<f64>,
+    learned: Learned,
+}
+
+/// The windows' weighted deviations.
+struct LevelLengths {
+    short: Vec<f64>,
+    long: Vec<f64>,
+}
+
+impl Observed {
+    /// Learns the pump's scaler and scores its windows, oldest first. They are asked for twice, so that a day of them
+    /// need not be held at once.
+    pub fn of<I: Iterator<Item = Window>>(
+        model: &Model,
+        profile: &Profile,
+        windows: impl Fn() -> I,
+    ) -> Result<Observed, CommissioningError> {
+        let found = windows().count();
+        if found < MIN_WINDOWS {
+            return Err(CommissioningError::TooFew { found });
+        }
+        let scaler = Scaler::learn(profile.channels(), windows())?;
+        let mut observer = Observer {
+            scorer: Scorer::new(model),
+            scaler: &scaler,
+            waiting: Vec::with_capacity(CHUNK),
+            losses: Vec::new(),
+            errors: Vec::new(),
+        };
+        let (width, every) = (scaler.spans().len(), found.div_ceil(MOST_SCORED));
+        let (mut levels, mut scaled) = (Vec::with_capacity(found * width), Vec::new());
+        let mut span: Option<(Timestamp, Timestamp)> = None;
+        for (number, window) in windows().enumerate() {
+            scaled.clear();
+            scaler.scale(&window.values, &mut scaled);
+            score::levels(&scaled, width, &mut levels);
+            span = Some((span.map_or(window.at, |(from, _)| from), window.at));
+            if number % every == 0 {
+                observer.observe(window)?;
+            }
+        }
+        observer.flush()?;
+        let Observer { losses, errors, .. } = observer;
+        let Some((from, to)) = span else { return Err(CommissioningError::TooFew { found: 0 }) };
+        let learned = Learned { from, to, windows: found, scored: losses.len(), own_network: false };
+        Ok(Observed { network: model.network_id().to_owned(), scaler, levels, errors, losses, learned })
+    }
+
+    /// The pump's scaler.
+    pub fn scaler(&self) -> &Scaler {
+        &self.scaler
+    }
+
+    fn width(&self) -> usize {
+        self.scaler.spans().len()
+    }
+
+    /// Learns the channels' levels and spreads, and answers with every window's deviation from them.
+    fn level_lengths(&self, channels: &mut [ChannelBaseline], tuning: &Tuning) -> LevelLengths {
+        let rows = || self.levels.chunks_exact(self.width());
+        for (place, channel) in channels.iter_mut().enumerate() {
+            channel.level = median(rows().map(|row| row[place].short));
+        }
+        let mut follower = Follower::new(channels, tuning);
+        let (mut short, mut long) = (vec![0.0; self.width()], vec![0.0; self.width()]);
+        for row in rows() {
+            for (place, (score, level)) in row.iter().zip(follower.levels()).enumerate() {
+                short[place] += (score.short - level).powi(2);
+                long[place] += (score.long - level).powi(2);
+            }
+            follower.follow_freely(row);
+            for (channel, level) in channels.iter_mut().zip(follower.levels()) {
+                channel.reach = channel.reach.max((level - channel.level).abs());
+            }
+        }
+        let count = (self.levels.len() / self.width()) as f64;
+        for (place, channel) in channels.iter_mut().enumerate() {
+            channel.short_spread = channel.short_spread.max((short[place] / count).sqrt());
+            channel.long_spread = channel.long_spread.max((long[place] / count).sqrt());
+        }
+        let mut follower = Follower::new(channels, tuning);
+        let mut lengths = LevelLengths { short: Vec::new(), long: Vec::new() };
+        for row in rows() {
+            let of = |spread: fn(&ChannelBaseline) -> f64, level: fn(&ChannelScore) -> f64| {
+                let parts = channels.iter().zip(row).zip(follower.levels());
+                length(parts.map(|((channel, score), followed)| {
+                    channel.level_weight * deviation(level(score) - followed, spread(channel))
+                }))
+            };
+            lengths.short.push(of(|channel| channel.short_spread, |score| score.short));
+            lengths.long.push(of(|channel| channel.long_spread, |score| score.long));
+            follower.follow_freely(row);
+        }
+        lengths
+    }
+
+    /// Learns the channels' errors, and answers with every scored window's deviation from them.
+    fn error_lengths(&self, channels: &mut [ChannelBaseline]) -> Vec<f64> {
+        let rows = || self.errors.chunks_exact(self.width());
+        for (place, channel) in channels.iter_mut().enumerate() {
+            channel.error = median(rows().map(|row| row[place].error));
+            let above = rows().map(|row| (row[place].error - channel.error).max(0.0).powi(2));
+            channel.error_spread = channel.error_spread.max((above.sum::<f64>() / self.losses.len() as f64).sqrt());
+        }
+        let of = |row: &[ChannelScore]| length(channels.iter().zip(row).map(|(channel, score)| channel.above(score)));
+        rows().map(of).collect()
+    }
+}
+
+/// Scores windows as enough of them have come together.
+struct Observer<'a> {
+    scorer: Scorer,
+    scaler: &'a Scaler,
+    waiting: Vec<Window>,
+    losses: Vec<f64>,
+    errors: Vec<ChannelScore>,
+}
+
+impl Observer<'_> {
+    fn observe(&mut self, window: Window) -> Result<(), ScoreError> {
+        self.waiting.push(window);
+        if self.waiting.len() == CHUNK { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), ScoreError> {
+        let tasks: Vec<Task> = self.waiting.iter().map(|window| Task { window, scaler: self.scaler }).collect();
+        for (loss, channels) in self.scorer.score(&tasks)?.views() {
+            self.losses.push(loss);
+            self.errors.extend_from_slice(channels);
+        }
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+impl ChannelBaseline {
+    /// How far an error lies above what is normal, weighted, in spreads; nothing where it lies below.
+    pub(crate) fn above(&self, score: &ChannelScore) -> f64 {
+        self.error_weight * deviation((score.error - self.error).max(0.0), self.error_spread)
+    }
+}
+
+/// The length of a vector of weighted deviations.
+pub(crate) fn length(parts: impl Iterator<Item = f64>) -> f64 {
+    parts.map(|part| part * part).sum::<f64>().sqrt()
+}
+
+/// Channels of which nothing is known but their weights and the least that a spread may be: what a resolution's half
+/// is in the pump's own scale, so that a channel that stood still in commissioning counts in steps that mean something.
+fn channels(profile: &Profile, scaler: &Scaler, how: &Commissioning) -> Vec<ChannelBaseline> {
+    let weights = &how.tuning.weights;
+    let pairs = profile.channels().iter().zip(scaler.spans());
+    let unknown = |(channel, span): (&volute_plant::Channel, &crate::Span)| {
+        let least = (0.5 * channel.resolution / (span.max - span.min)).clamp(f64::MIN_POSITIVE, 0.5);
+        ChannelBaseline {
+            level: 0.0,
+            reach: 0.0,
+            short_spread: least,
+            long_spread: least,
+            error: 0.0,
+            error_spread: least,
+            level_weight: weights.of_level(channel.quantity),
+            error_weight: weights.of_error(channel.quantity),
+        }
+    };
+    pairs.map(unknown).collect()
+}
+
+/// The threshold for deviations of which these were normal.
+fn threshold(mut lengths: Vec<f64>, margin: f64, tuning: &Tuning) -> f64 {
+    lengths.sort_by(f64::total_cmp);
+    let tail = 1.0 - TAIL.min(lengths.len()) as f64 / lengths.len() as f64;
+    let by_margin = margin * quantile(&lengths, tuning.quantile);
+    let by_tail = tuning.tail_margin * quantile(&lengths, tail);
+    // Where nothing ever moved, a deviation of one spread in one channel is the least that means something.
+    by_margin.max(by_tail).clamp(1e-3, FURTHEST_SPREADS)
+}

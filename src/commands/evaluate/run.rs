@@ -1,0 +1,76 @@
+//! One labelled recording: learned from its first rows, scored in full, and decided on as often as is asked.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use anyhow::{Result, ensure};
+use volute_anomaly::{Baseline, Commissioning, Decider, Observed, Provenance, Recipe, Score, Scorer, Task};
+use volute_data::{Prediction, Row};
+use volute_plant::{Clock, Detection, Profile, PumpId, SystemClock, Timestamp};
+
+use crate::commands::windows::{placed, training_windows};
+
+/// Rows that each run is learned from: the benchmark's protocol (SKAB 0.9).
+pub const TRAINING_ROWS: usize = 400;
+
+/// A recording whose network is trained and whose windows are scored.
+pub struct Learned {
+    /// Its path below the data's folder.
+    pub name: String,
+    rows: Vec<Row>,
+    observed: Observed,
+    scores: Vec<(Timestamp, Score)>,
+}
+
+impl Learned {
+    /// Trains on the first rows and scores all; none where the recording has no labels.
+    pub fn from(profile: &Profile, file: &Path, name: String, recipe: &Recipe) -> Result<Option<Self>> {
+        let recording = volute_data::read_recording(file, profile)?;
+        let rows = recording.rows;
+        if rows.iter().all(|row| row.anomaly.is_none()) {
+            return Ok(None);
+        }
+        ensure!(rows.len() > TRAINING_ROWS, "{} rows are too few", rows.len());
+        let pump: PumpId = "evaluation".parse()?;
+        let windows = training_windows(profile, &pump, &rows[..TRAINING_ROWS]);
+        let (sources, trained_at) = (vec![name.clone()], SystemClock.now());
+        let provenance = Provenance { data_hash: recording.sha256, rows: TRAINING_ROWS, sources, trained_at };
+        let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut |_| ())?;
+        let observed = Observed::of(&model, profile, || windows.iter().cloned())?;
+
+        let placed = placed(profile, &pump, &rows);
+        let windows: Vec<_> = placed.into_iter().filter_map(|placed| placed.window.ok()).collect();
+        let scaler = observed.scaler();
+        let tasks: Vec<Task> = windows.iter().map(|window| Task { window, scaler }).collect();
+        let mut scorer = Scorer::new(&model);
+        let times = windows.iter().map(|window| window.at);
+        let scores = times.zip(scorer.score(&tasks)?.iter()).collect();
+        Ok(Some(Self { name, rows, observed, scores }))
+    }
+
+    /// The rows that are decided on.
+    pub fn test_rows(&self) -> &[Row] {
+        &self.rows[TRAINING_ROWS..]
+    }
+
+    /// What a live node would say of the rows that are decided on.
+    pub fn predict(&self, profile: &Profile, how: &Commissioning) -> Vec<Prediction> {
+        let baseline = Baseline::of(profile, &self.observed, &Commissioning { own_network: true, ..*how });
+        let mut decider = Decider::new(Arc::new(baseline));
+        let mut detections: HashMap<Timestamp, Detection> = HashMap::new();
+        if let Ok(pump) = "evaluation".parse::<PumpId>() {
+            for (at, score) in &self.scores {
+                detections.insert(*at, decider.decide(&pump, *at, score));
+            }
+        }
+        let (mut anomaly, mut threshold) = (false, f64::NAN);
+        if let Some(detection) = detections.values().next() {
+            threshold = detection.threshold;
+        }
+        let predict = |row: &Row| {
+            let detection = detections.get(&row.at);
+            anomaly = detection.map_or(anomaly, |detection| detection.is_anomaly);
+            Prediction { recorded_at: row.recorded_at.clone(), score: detection.map(|d| d.loss), threshold, anomaly }
+        };
+        self.test_rows().iter().map(predict).collect()
+    }
+}
