@@ -20,15 +20,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use volute_anomaly::{Decider, Model, Score};
 use volute_data::{Store, StoreError};
 use volute_plant::{
-    Admission, Detection, Draft, NoWindow, Placed, Profile, PumpId, Reading, Rejection, Timestamp, Verdict,
-    WindowRules, Windower,
+    Admission, Detection, Draft, Placed, Profile, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
 use crate::{
     counters::{Counters, add},
     gate::{Permit, PumpHandle},
     inference_pool::{InferencePool, Job},
-    live::{LiveActor, LiveBlind, LiveDetection, LiveReading},
+    live::{Blind, LiveActor, LiveBlind, LiveDetection, LiveReading},
     mailbox::{Mail, Mailbox, unbound},
     maintenance::{Look, MaintenanceActor},
     recorder::{RecordReadings, Recorder},
@@ -132,7 +131,7 @@ enum Waiting {
     Score { reading: Reading, at: Timestamp },
     Scored { reading: Reading, at: Timestamp, score: Score },
     Skipped,
-    Blind(Option<NoWindow>),
+    Blind(Blind),
 }
 
 impl PumpActor {
@@ -247,8 +246,8 @@ impl PumpActor {
     fn place(&mut self, placed: Vec<Placed>, ctx: &mut Context<Self>) {
         for Placed { reading, window } in placed {
             let waiting = match window {
-                _ if self.decider.is_none() => Waiting::Blind(None),
-                Err(why) => Waiting::Blind(Some(why)),
+                _ if self.decider.is_none() => Waiting::Blind(Blind::NoModel),
+                Err(why) => Waiting::Blind(why.into()),
                 Ok(window) => {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
@@ -282,12 +281,7 @@ impl PumpActor {
                     }
                 }
                 Waiting::Skipped => {}
-                Waiting::Blind(why) => {
-                    let blind = LiveBlind { pump: self.pump.clone(), why };
-                    if self.staff.live.post(blind).is_err() {
-                        add(&self.staff.counters.live_dropped, 1);
-                    }
-                }
+                Waiting::Blind(why) => self.tell_blind(why),
             }
             self.first_seq += 1;
         }
@@ -307,6 +301,13 @@ impl PumpActor {
         recorder.post_or_wait(detection.clone(), self, ctx);
         let maintenance = self.staff.maintenance.clone();
         maintenance.post_or_wait(Look { reading, detection }, self, ctx);
+    }
+
+    /// Nothing is said of this reading by the model.
+    fn tell_blind(&mut self, why: Blind) {
+        if self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
+            add(&self.staff.counters.live_dropped, 1);
+        }
     }
 }
 
