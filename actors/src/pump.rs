@@ -131,7 +131,7 @@ enum Waiting {
     Score { reading: Reading, at: Timestamp },
     Scored { reading: Reading, at: Timestamp, score: Score },
     Skipped,
-    Blind(Blind),
+    Blind { reading: Reading, why: Blind },
 }
 
 impl PumpActor {
@@ -246,8 +246,8 @@ impl PumpActor {
     fn place(&mut self, placed: Vec<Placed>, ctx: &mut Context<Self>) {
         for Placed { reading, window } in placed {
             let waiting = match window {
-                _ if self.decider.is_none() => Waiting::Blind(Blind::NoModel),
-                Err(why) => Waiting::Blind(why.into()),
+                _ if self.decider.is_none() => Waiting::Blind { reading, why: Blind::NoModel },
+                Err(why) => Waiting::Blind { reading, why: why.into() },
                 Ok(window) => {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
@@ -281,7 +281,7 @@ impl PumpActor {
                     }
                 }
                 Waiting::Skipped => {}
-                Waiting::Blind(why) => self.tell_blind(why),
+                Waiting::Blind { reading, why } => self.tell_blind(reading, why, ctx),
             }
             self.first_seq += 1;
         }
@@ -300,14 +300,16 @@ impl PumpActor {
         let recorder = self.staff.recorder.results.clone();
         recorder.post_or_wait(detection.clone(), self, ctx);
         let maintenance = self.staff.maintenance.clone();
-        maintenance.post_or_wait(Look { reading, detection }, self, ctx);
+        maintenance.post_or_wait(Look { reading, detection: Some(detection) }, self, ctx);
     }
 
-    /// Nothing is said of this reading by the model.
-    fn tell_blind(&mut self, why: Blind) {
+    /// Nothing is said of this reading by the model; its limits are looked at all the same.
+    fn tell_blind(&mut self, reading: Reading, why: Blind, ctx: &mut Context<Self>) {
         if self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
+        let maintenance = self.staff.maintenance.clone();
+        maintenance.post_or_wait(Look { reading, detection: None }, self, ctx);
     }
 }
 
