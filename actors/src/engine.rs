@@ -320,9 +320,10 @@ async fn wake_pumps(
     pumps: Vec<PumpId>,
     burst: usize,
 ) -> Result<HashMap<PumpId, PumpHandle>, EngineError> {
+    let recall = WindowRules::recall_readings(&staff.profile);
     let mut handles = BTreeMap::new();
     for pump in pumps {
-        let stored = staff.store.latest_readings(&pump, 2 * WindowRules::LEN).await?;
+        let stored = staff.store.latest_readings(&pump, recall).await?;
         let handle = staff.start_pump(pump.clone(), stored, burst);
         handles.insert(pump, handle);
     }

@@ -22,7 +22,10 @@ mod simulation;
 
 pub use counters::{Counters, Totals};
 pub use engine::{Engine, EngineError, EngineHandle, EngineParts, Health};
-pub use live::{DetectionFrame, FleetFrame, FleetRow, Frame, LiveChannel, LivePump, ReadingFrame, Status, TREND};
+pub use live::{
+    CommissioningPhase, DetectionFrame, FleetFrame, FleetRow, Frame, LearningProgress, LiveChannel, LivePump,
+    ReadingFrame, Status, TREND,
+};
 pub use receipt::{BadChannel, Receipt, Refusal, RejectedItem};
 pub use settings::{EngineSettings, IngestSettings, LiveSettings};
 pub use simulation::{

@@ -15,10 +15,10 @@ use std::{
 
 use actix::{Actor, AsyncContext, Context, Handler};
 use tokio::sync::{broadcast, oneshot};
-use volute_plant::{Channel, Clock, Detection, NoWindow, Profile, PumpId, Reading, Sample, Timestamp};
+use volute_plant::{Channel, Clock, Detection, NoWindow, OperatingState, Profile, PumpId, Reading, Sample, Timestamp};
 
 pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
-pub use picture::{LiveChannel, LivePump, Status, TREND};
+pub use picture::{CommissioningPhase, LearningProgress, LiveChannel, LivePump, Status, TREND};
 
 use crate::{
     mailbox::{Mail, unbound},
@@ -31,10 +31,23 @@ const FLEET_FRAME: Duration = Duration::from_secs(1);
 /// A reading has become durable.
 pub(crate) struct LiveReading(pub Reading);
 
-/// A reading got its place but no window, or there is no model.
+/// A reading got its place, and there is no verdict on it.
 pub(crate) struct LiveBlind {
     pub pump: PumpId,
-    pub why: Option<NoWindow>,
+    pub why: Blind,
+}
+
+/// Why there is no verdict on a reading.
+#[derive(Debug)]
+pub(crate) enum Blind {
+    /// There is nothing to judge it by.
+    NoModel,
+    /// It is too early. Commissioning says so of a reading that has a window.
+    Learning(LearningProgress),
+    /// The pump does not run, in the words of [`NoWindow::NotRunning`].
+    NotRunning { state: OperatingState, have: usize, need: usize },
+    /// Channels without a value, by their places in the profile.
+    Missing { channels: Vec<usize> },
 }
 
 /// A window was judged.
@@ -179,15 +192,7 @@ impl Handler<Mail<LiveBlind>> for LiveActor {
 
     fn handle(&mut self, mail: Mail<LiveBlind>, _: &mut Self::Context) {
         let LiveBlind { pump, why } = mail.open();
-        let (names, now) = (self.profile.clone(), self.clock.now());
-        let status = match why {
-            Some(NoWindow::Filling { have, need }) => Status::Learning { have, need },
-            Some(NoWindow::Missing { channels }) => {
-                let missing: Vec<_> = channels.iter().map(|&c| names.channels()[c].name.as_str()).collect();
-                Status::Unknown { reason: format!("no usable value in the window for {}", missing.join(", ")) }
-            }
-            None => Status::Unknown { reason: "no model is loaded".into() },
-        };
+        let (status, now) = (why.status(&self.profile), self.clock.now());
         self.state(&pump).turn(status, now);
     }
 }
@@ -227,6 +232,34 @@ impl Handler<Mail<AskLive>> for LiveActor {
     }
 }
 
+impl From<NoWindow> for Blind {
+    fn from(why: NoWindow) -> Self {
+        match why {
+            NoWindow::NotRunning { state, have, need } => Self::NotRunning { state, have, need },
+            NoWindow::Filling { have, need } => Self::Learning(LearningProgress::Window { have, need }),
+            NoWindow::Missing { channels } => Self::Missing { channels },
+        }
+    }
+}
+
+impl Blind {
+    fn status(self, profile: &Profile) -> Status {
+        match self {
+            Self::NoModel => Status::Unknown { reason: "no model is loaded".into() },
+            Self::Learning(progress) => Status::Learning(progress),
+            Self::NotRunning { state: OperatingState::Off, .. } => Status::Off { stopping: false },
+            Self::NotRunning { state: OperatingState::Stopping, .. } => Status::Off { stopping: true },
+            Self::NotRunning { state: OperatingState::Starting | OperatingState::Running, have, need } => {
+                Status::Starting { have, need }
+            }
+            Self::Missing { channels } => {
+                let missing: Vec<_> = channels.iter().map(|&c| profile.channels()[c].name.as_str()).collect();
+                Status::Unknown { reason: format!("no usable value in the window for {}", missing.join(", ")) }
+            }
+        }
+    }
+}
+
 impl State {
     fn new(pump: &PumpId, channels: usize, now: Timestamp) -> Self {
         Self {
@@ -263,5 +296,40 @@ fn channel_state(channel: &Channel, sample: Sample) -> &'static str {
         () if below(limits.low_warning) => "low_warning",
         () if above(limits.high_warning) => "high_warning",
         () => "ok",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_for_no_verdict_is_a_status() {
+        let text = include_str!("../../config/profiles/centrifugal.toml");
+        let profile = Profile::from_toml(text).expect("the default profile");
+        let not_running = |state, have| NoWindow::NotRunning { state, have, need: 60 }.into();
+        let unknown = |reason: &str| Status::Unknown { reason: reason.into() };
+        let commissioning = || LearningProgress::Commissioning {
+            phase: CommissioningPhase::Gathering,
+            running_ms: 11_520_000,
+            needed_ms: 86_400_000,
+        };
+        for (why, expected) in [
+            (Blind::NoModel, unknown("no model is loaded")),
+            (not_running(OperatingState::Off, 0), Status::Off { stopping: false }),
+            (not_running(OperatingState::Stopping, 0), Status::Off { stopping: true }),
+            (not_running(OperatingState::Starting, 12), Status::Starting { have: 12, need: 60 }),
+            (
+                NoWindow::Filling { have: 12, need: 30 }.into(),
+                Status::Learning(LearningProgress::Window { have: 12, need: 30 }),
+            ),
+            (
+                NoWindow::Missing { channels: vec![0, 7] }.into(),
+                unknown("no usable value in the window for Motor_RPM, Motor_Current_A"),
+            ),
+            (Blind::Learning(commissioning()), Status::Learning(commissioning())),
+        ] {
+            assert_eq!(why.status(&profile), expected);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Maintenance: runs the profile's rules over every scored reading and has their events stored.
+//! Maintenance: runs the profile's rules over every reading that came in time and has their events stored.
 //!
 //! The rules and the life of an event are [`MaintenanceDesk`]'s. Telling people is not done here.
 
@@ -14,10 +14,10 @@ use crate::{
     recorder::RecorderActor,
 };
 
-/// A scored reading.
+/// A reading that got its place, and the verdict on it if there is one.
 pub(crate) struct Look {
     pub reading: Reading,
-    pub detection: Detection,
+    pub detection: Option<Detection>,
 }
 
 /// Answers once everything before it is done.
@@ -65,7 +65,7 @@ impl Handler<Mail<Look>> for MaintenanceActor {
         let profile = &self.profile;
         let desk =
             self.desks.entry(reading.pump.clone()).or_insert_with(|| MaintenanceDesk::new(profile.clone(), Vec::new()));
-        for change in desk.observe(&reading, &detection) {
+        for change in desk.observe(&reading, detection.as_ref()) {
             let event = change.event().clone();
             match change {
                 EventChange::Opened(_) => {

@@ -20,15 +20,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use volute_anomaly::{Decider, Model, Score};
 use volute_data::{Store, StoreError};
 use volute_plant::{
-    Admission, Detection, Draft, NoWindow, Placed, Profile, PumpId, Reading, Rejection, Timestamp, Verdict,
-    WindowRules, Windower,
+    Admission, Detection, Draft, Placed, Profile, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
 use crate::{
     counters::{Counters, add},
     gate::{Permit, PumpHandle},
     inference_pool::{InferencePool, Job},
-    live::{LiveActor, LiveBlind, LiveDetection, LiveReading},
+    live::{Blind, LiveActor, LiveBlind, LiveDetection, LiveReading},
     mailbox::{Mail, Mailbox, unbound},
     maintenance::{Look, MaintenanceActor},
     recorder::{RecordReadings, Recorder},
@@ -132,7 +131,7 @@ enum Waiting {
     Score { reading: Reading, at: Timestamp },
     Scored { reading: Reading, at: Timestamp, score: Score },
     Skipped,
-    Blind(Option<NoWindow>),
+    Blind { reading: Reading, why: Blind },
 }
 
 impl PumpActor {
@@ -247,8 +246,8 @@ impl PumpActor {
     fn place(&mut self, placed: Vec<Placed>, ctx: &mut Context<Self>) {
         for Placed { reading, window } in placed {
             let waiting = match (window, &self.decider) {
-                (_, None) => Waiting::Blind(None),
-                (Err(why), _) => Waiting::Blind(Some(why)),
+                (_, None) => Waiting::Blind { reading, why: Blind::NoModel },
+                (Err(why), _) => Waiting::Blind { reading, why: why.into() },
                 (Ok(window), Some(decider)) => {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
@@ -283,12 +282,7 @@ impl PumpActor {
                     }
                 }
                 Waiting::Skipped => {}
-                Waiting::Blind(why) => {
-                    let blind = LiveBlind { pump: self.pump.clone(), why };
-                    if self.staff.live.post(blind).is_err() {
-                        add(&self.staff.counters.live_dropped, 1);
-                    }
-                }
+                Waiting::Blind { reading, why } => self.tell_blind(reading, why, ctx),
             }
             self.first_seq += 1;
         }
@@ -307,7 +301,16 @@ impl PumpActor {
         let recorder = self.staff.recorder.results.clone();
         recorder.post_or_wait(detection.clone(), self, ctx);
         let maintenance = self.staff.maintenance.clone();
-        maintenance.post_or_wait(Look { reading, detection }, self, ctx);
+        maintenance.post_or_wait(Look { reading, detection: Some(detection) }, self, ctx);
+    }
+
+    /// Nothing is said of this reading by the model; its limits are looked at all the same.
+    fn tell_blind(&mut self, reading: Reading, why: Blind, ctx: &mut Context<Self>) {
+        if self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
+            add(&self.staff.counters.live_dropped, 1);
+        }
+        let maintenance = self.staff.maintenance.clone();
+        maintenance.post_or_wait(Look { reading, detection: None }, self, ctx);
     }
 }
 

@@ -8,11 +8,18 @@ pub const TREND: usize = 120;
 /// How a pump is, as far as the model can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// The window is filling; no verdict yet.
-    Learning {
-        /// Steps so far.
+    /// No verdict yet, and how far that is.
+    Learning(LearningProgress),
+    /// The pump stands, or its shaft runs down.
+    Off {
+        /// Whether it still turns.
+        stopping: bool,
+    },
+    /// The pump has not run for long enough to have settled.
+    Starting {
+        /// Steps that it has run.
         have: usize,
-        /// Steps it takes.
+        /// Steps that it runs before it is judged.
         need: usize,
     },
     /// No verdict is possible, and why.
@@ -26,6 +33,36 @@ pub enum Status {
     Anomaly,
     /// Nothing was heard for too long: what was last known says nothing about now.
     Stale,
+}
+
+/// How far it is to the first verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LearningProgress {
+    /// The window is filling.
+    Window {
+        /// Steps so far.
+        have: usize,
+        /// Steps it takes.
+        need: usize,
+    },
+    /// The node learns what is normal for this pump.
+    Commissioning {
+        /// What it is at.
+        phase: CommissioningPhase,
+        /// Normal running gathered so far, in milliseconds.
+        running_ms: i64,
+        /// Normal running that it takes, in milliseconds.
+        needed_ms: i64,
+    },
+}
+
+/// What commissioning is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommissioningPhase {
+    /// Normal running is gathered.
+    Gathering,
+    /// There is enough of it, and the pump's own threshold is being calculated.
+    Calculating,
 }
 
 /// One channel of the latest reading.

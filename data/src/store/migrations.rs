@@ -30,7 +30,10 @@ macro_rules! migration {
 pub(crate) use migration;
 
 /// Every migration, oldest first, numbered from 1.
-pub(crate) const ALL: &[Migration] = &[migration!(1, "initial", include_str!("../../schema/0001_initial.surql"))];
+pub(crate) const ALL: &[Migration] = &[
+    migration!(1, "initial", include_str!("../../schema/0001_initial.surql")),
+    migration!(2, "limit_alone", include_str!("../../schema/0002_limit_alone.surql")),
+];
 
 /// The table that remembers, itself outside the migrations.
 const MEMORY: &str = "

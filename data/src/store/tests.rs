@@ -55,8 +55,8 @@ fn event(name: &str, rule: &str, ms: i64, resolved: bool) -> MaintenanceEvent {
         channel: "Tb".into(),
         limit: 85.0,
         peak: 91.0,
-        peak_loss: 0.75,
-        model: "m-1".into(),
+        peak_loss: Some(0.75),
+        model: Some("m-1".into()),
         opened_at: at(ms),
         last_seen_at: at(ms + 10),
         resolved_at: resolved.then(|| at(ms + 20)),
@@ -88,11 +88,12 @@ fn every_table_gives_back_what_it_was_given() {
     unusual.samples = [Sample::Bad(-0.0), Sample::Filled].into();
     unusual.late = true;
     let figures = [("ingest_readings_per_s".to_owned(), 3.0), ("resident_bytes".to_owned(), 1e9)].into();
+    let by_limit = MaintenanceEvent { peak_loss: None, model: None, ..event("P-1", "limit", 500, false) };
     let batch = Batch {
         pumps: vec![record("P-1"), record("P-2")],
         readings: vec![reading("P-1", 0), unusual],
         detections: vec![detection("P-1", 0), detection("P-1", 1001)],
-        events: vec![event("P-1", "bearing-hot", 0, false), event("P-1", "bearing-hot", 500, true)],
+        events: vec![event("P-1", "bearing-hot", 0, false), event("P-1", "bearing-hot", 500, true), by_limit],
         metrics: vec![SystemMetrics { at: at(3), figures }],
     };
     with_store(async |store| {

@@ -12,6 +12,7 @@ mod detection;
 mod id;
 mod intake;
 mod maintenance;
+mod operating;
 mod profile;
 mod reading;
 mod time;
@@ -24,6 +25,7 @@ pub use intake::{Draft, Rejection, Stamp, parse_item};
 pub use maintenance::{
     Currency, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Money, MoneyError, Rule, Severity,
 };
+pub use operating::OperatingState;
 pub use profile::{Channel, Limits, Profile, ProfileError, Quantity};
 pub use reading::{Reading, Sample};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};

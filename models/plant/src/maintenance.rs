@@ -1,5 +1,9 @@
-//! Maintenance events: opened by a profile's rules while the model sees an anomaly, at most one open
-//! event per pump and rule, resolved when the condition has stayed away.
+//! Maintenance events: opened by a profile's rules, at most one open event per pump and rule, resolved when the
+//! condition has stayed away.
+//!
+//! Where the model has a verdict on a reading, a rule holds only if that is an anomaly: a limit that is passed in running
+//! that is normal for the pump is no matter for maintenance. Where it has none (no model, learning, a channel missing, a
+//! pump that does not run) the limit alone decides: a hot bearing is hot in a machine that stands, too.
 //!
 //! Deliberately absent: who is told (the notifier's business) and root causes (diagnosis).
 
@@ -78,7 +82,7 @@ impl Severity {
     }
 }
 
-/// When an anomaly becomes a matter for maintenance.
+/// When something becomes a matter for maintenance.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -90,7 +94,7 @@ pub struct Rule {
     pub advice: String,
     /// Which channels it looks at.
     pub quantity: Quantity,
-    /// It holds while one of them is above this, in the channel's unit, and the window is anomalous.
+    /// It holds while one of them is above this, in the channel's unit, and no verdict says that the window is normal.
     pub above: f64,
     /// How bad that is.
     pub severity: Severity,
@@ -139,10 +143,10 @@ pub struct MaintenanceEvent {
     pub limit: f64,
     /// The highest value so far, in the channel's unit.
     pub peak: f64,
-    /// The highest loss so far.
-    pub peak_loss: f64,
-    /// The model that saw the anomaly.
-    pub model: String,
+    /// The highest loss of an anomaly so far; none while only the limit is passed.
+    pub peak_loss: Option<f64>,
+    /// The model that saw the anomaly; none while only the limit is passed.
+    pub model: Option<String>,
     /// When it was opened, in the pump's time.
     pub opened_at: Timestamp,
     /// When the condition last held.
@@ -155,6 +159,15 @@ impl MaintenanceEvent {
     /// Whether it still stands.
     pub fn state(&self) -> EventState {
         if self.resolved_at.is_some() { EventState::Resolved } else { EventState::Active }
+    }
+
+    /// Takes the anomaly down, if there is a verdict on the reading.
+    fn confirm(&mut self, anomaly: Option<&Detection>) {
+        let Some(anomaly) = anomaly else { return };
+        self.peak_loss = Some(self.peak_loss.map_or(anomaly.loss, |loss| loss.max(anomaly.loss)));
+        if self.model.is_none() {
+            self.model = Some(anomaly.model.to_string());
+        }
     }
 }
 
@@ -203,22 +216,24 @@ impl MaintenanceDesk {
         Self { profile, open: open.into_iter().map(entry).collect() }
     }
 
-    /// Looks at one scored reading. Readings must come in order; `reading` is the detection's own.
-    pub fn observe(&mut self, reading: &Reading, detection: &Detection) -> Vec<EventChange> {
+    /// Looks at one reading, with the verdict on it if there is one. Readings must come in order.
+    pub fn observe(&mut self, reading: &Reading, detection: Option<&Detection>) -> Vec<EventChange> {
         let profile = self.profile.clone();
         profile.rules().iter().filter_map(|rule| self.apply(rule, reading, detection)).collect()
     }
 
-    fn apply(&mut self, rule: &Rule, reading: &Reading, detection: &Detection) -> Option<EventChange> {
-        let holds = detection.is_anomaly.then(|| highest(&self.profile, rule, reading)).flatten();
+    fn apply(&mut self, rule: &Rule, reading: &Reading, detection: Option<&Detection>) -> Option<EventChange> {
+        let may_hold = detection.is_none_or(|detection| detection.is_anomaly);
+        let holds = may_hold.then(|| highest(&self.profile, rule, reading)).flatten();
         let Some((channel, value)) = holds else { return self.clear(rule, reading.at) };
         let Some(open) = self.open.get_mut(&rule.name) else {
-            let event = opened(rule, channel, value, detection);
+            let mut event = opened(rule, reading, channel, value);
+            event.confirm(detection);
             self.open.insert(rule.name.clone(), Open { event: event.clone(), told_at: reading.at });
             return Some(EventChange::Opened(event));
         };
         open.event.peak = open.event.peak.max(value);
-        open.event.peak_loss = open.event.peak_loss.max(detection.loss);
+        open.event.confirm(detection);
         open.event.last_seen_at = reading.at;
         if reading.at.since_ms(open.told_at) < UPDATE_EVERY_MS {
             return None;
@@ -247,9 +262,9 @@ fn highest<'a>(profile: &'a Profile, rule: &Rule, reading: &Reading) -> Option<(
     above.max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-fn opened(rule: &Rule, channel: &str, value: f64, detection: &Detection) -> MaintenanceEvent {
+fn opened(rule: &Rule, reading: &Reading, channel: &str, value: f64) -> MaintenanceEvent {
     MaintenanceEvent {
-        pump: detection.pump.clone(),
+        pump: reading.pump.clone(),
         rule: rule.name.clone(),
         title: rule.title.clone(),
         advice: rule.advice.clone(),
@@ -258,10 +273,10 @@ fn opened(rule: &Rule, channel: &str, value: f64, detection: &Detection) -> Main
         channel: channel.to_owned(),
         limit: rule.above,
         peak: value,
-        peak_loss: detection.loss,
-        model: detection.model.to_string(),
-        opened_at: detection.at,
-        last_seen_at: detection.at,
+        peak_loss: None,
+        model: None,
+        opened_at: reading.at,
+        last_seen_at: reading.at,
         resolved_at: None,
     }
 }
@@ -271,12 +286,17 @@ mod tests {
     use super::*;
     use crate::{Sample, profile::tests::small};
 
-    fn look(desk: &mut MaintenanceDesk, second: i64, bearing: f64, is_anomaly: bool) -> Vec<EventChange> {
+    fn look(
+        desk: &mut MaintenanceDesk,
+        second: i64,
+        bearing: f64,
+        verdict: impl Into<Option<bool>>,
+    ) -> Vec<EventChange> {
         let at = Timestamp::from_millis(1_773_051_273_000 + second * 1000).expect("a time");
         let pump: PumpId = "P-1".parse().expect("a name");
         let samples = [Sample::Good(bearing), Sample::Good(1.0)].into();
         let reading = Reading { pump: pump.clone(), at, received: at, samples, late: false };
-        let detection = Detection {
+        let detection = verdict.into().map(|is_anomaly| Detection {
             pump,
             at,
             loss: bearing / 100.0,
@@ -284,8 +304,8 @@ mod tests {
             is_anomaly,
             contributions: [0.9, 0.1].into(),
             model: "m".into(),
-        };
-        desk.observe(&reading, &detection)
+        });
+        desk.observe(&reading, detection.as_ref())
     }
 
     #[test]
@@ -302,6 +322,7 @@ mod tests {
         }
         let [EventChange::Resolved(event)] = &look(&mut desk, 84, 60.0, false)[..] else { panic!("resolved") };
         assert_eq!((event.peak, event.state()), (114.0, EventState::Resolved));
+        assert_eq!((event.peak_loss, event.model.as_deref()), (Some(1.14), Some("m")));
         assert!(matches!(look(&mut desk, 90, 99.0, true)[..], [EventChange::Opened(_)]), "and again: a new event");
     }
 
@@ -310,6 +331,29 @@ mod tests {
         let mut desk = MaintenanceDesk::new(small(), []);
         assert_eq!(look(&mut desk, 0, 99.0, false), []);
         assert_eq!(look(&mut desk, 1, 85.0, true), [], "the limit itself is allowed");
+    }
+
+    #[test]
+    fn without_a_verdict_the_limit_alone_opens_and_keeps_an_event() {
+        let mut desk = MaintenanceDesk::new(small(), []);
+        assert_eq!(look(&mut desk, 0, 85.0, None), [], "the limit itself is allowed");
+        let [EventChange::Opened(event)] = &look(&mut desk, 1, 90.0, None)[..] else { panic!("opened") };
+        assert_eq!((event.peak, event.peak_loss, &event.model), (90.0, None, &None));
+        for second in 2..11 {
+            assert_eq!(look(&mut desk, second, 91.0, None), [], "one matter, one event");
+        }
+        let [EventChange::Updated(event)] = &look(&mut desk, 11, 91.0, true)[..] else { panic!("updated") };
+        assert_eq!((event.peak_loss, event.model.as_deref()), (Some(0.91), Some("m")), "the model sees it, too");
+        let cleared: Vec<EventChange> = (12..72).flat_map(|second| look(&mut desk, second, 60.0, None)).collect();
+        assert!(matches!(cleared[..], [EventChange::Resolved(_)]));
+    }
+
+    #[test]
+    fn a_verdict_of_normal_lets_an_event_of_the_limit_alone_go() {
+        let mut desk = MaintenanceDesk::new(small(), []);
+        assert_eq!(look(&mut desk, 0, 90.0, None).len(), 1);
+        let cleared: Vec<EventChange> = (1..61).flat_map(|second| look(&mut desk, second, 90.0, false)).collect();
+        assert!(matches!(cleared[..], [EventChange::Resolved(_)]));
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub struct Channel {
     /// Alarm limits.
     #[serde(default)]
     pub limits: Limits,
+    /// The pump runs while the channel is above this, in the unit. Absent: the channel says nothing of that.
+    pub running_above: Option<f64>,
 }
 
 impl Channel {
@@ -88,6 +90,7 @@ struct Inner {
     name: String,
     title: String,
     interval_ms: i64,
+    settle_ms: i64,
     channels: Vec<Channel>,
     rules: Vec<Rule>,
     hash: String,
@@ -120,9 +123,16 @@ struct File {
     name: String,
     title: String,
     interval_ms: i64,
+    #[serde(default = "settle_s")]
+    settle_s: i64,
     channels: Vec<Channel>,
     #[serde(default)]
     rules: Vec<Rule>,
+}
+
+/// How long a pump settles where its profile does not say.
+fn settle_s() -> i64 {
+    60
 }
 
 impl Profile {
@@ -131,8 +141,8 @@ impl Profile {
         let file: File = toml::from_str(text)?;
         check(&file)?;
         let hash = hash(&file);
-        let File { name, title, interval_ms, channels, rules } = file;
-        Ok(Self(Arc::new(Inner { name, title, interval_ms, channels, rules, hash })))
+        let File { name, title, interval_ms, settle_s, channels, rules } = file;
+        Ok(Self(Arc::new(Inner { name, title, interval_ms, settle_ms: 1_000 * settle_s, channels, rules, hash })))
     }
 
     /// The profile's short name.
@@ -148,6 +158,11 @@ impl Profile {
     /// Time between two readings, in milliseconds; also the step of its model's windows.
     pub fn interval_ms(&self) -> i64 {
         self.0.interval_ms
+    }
+
+    /// How long a pump runs after a start until it is judged, in milliseconds; and the longest that a shaft runs down.
+    pub fn settle_ms(&self) -> i64 {
+        self.0.settle_ms
     }
 
     /// The channels, in the order of every reading, window and model of this profile.
@@ -171,7 +186,8 @@ impl Profile {
     }
 
     /// SHA-256, in hex, of what a model depends on: the interval and the ordered channels' names,
-    /// quantities and units. Limits, ranges, resolutions and rules may change without a new model.
+    /// quantities and units. Limits, ranges, resolutions, rules and what tells that a pump runs may change without a new
+    /// model.
     pub fn hash(&self) -> &str {
         &self.0.hash
     }
@@ -184,15 +200,26 @@ impl fmt::Debug for Profile {
 }
 
 fn check(file: &File) -> Result<(), ProfileError> {
-    let fail = |key: String, value: String, allowed| Err(ProfileError::Value { key, value, allowed });
     if !(100..=3_600_000).contains(&file.interval_ms) {
         return fail("interval_ms".into(), file.interval_ms.to_string(), "100 to 3600000");
+    }
+    if !(1..=3_600).contains(&file.settle_s) {
+        return fail("settle_s".into(), file.settle_s.to_string(), "1 to 3600");
     }
     if file.channels.is_empty() {
         return fail("channels".into(), String::new(), "at least one channel");
     }
+    check_channels(&file.channels)?;
+    check_rules(file)
+}
+
+fn fail(key: String, value: String, allowed: &'static str) -> Result<(), ProfileError> {
+    Err(ProfileError::Value { key, value, allowed })
+}
+
+fn check_channels(channels: &[Channel]) -> Result<(), ProfileError> {
     let mut names = HashSet::new();
-    for channel in &file.channels {
+    for channel in channels {
         let key = |part: &str| format!("channels.{}.{part}", channel.name);
         let name = channel.name.as_str();
         if name.is_empty() || RESERVED.contains(&name) || !names.insert(name) {
@@ -209,7 +236,18 @@ fn check(file: &File) -> Result<(), ProfileError> {
         if !(channel.resolution.is_finite() && channel.resolution > 0.0) {
             return fail(key("resolution"), channel.resolution.to_string(), "a number above 0");
         }
+        let tells = matches!(channel.quantity, Quantity::RotationalSpeed | Quantity::Current);
+        if let Some(above) = channel.running_above
+            && !(tells && above > 0.0 && above < high)
+        {
+            let allowed = "above 0 and below the plausible range's end, on a channel of speed or current";
+            return fail(key("running_above"), above.to_string(), allowed);
+        }
     }
+    Ok(())
+}
+
+fn check_rules(file: &File) -> Result<(), ProfileError> {
     let mut rule_names = HashSet::new();
     for rule in &file.rules {
         let key = |part: &str| format!("rules.{}.{part}", rule.name);
@@ -266,8 +304,39 @@ pub(crate) mod tests {
         cost = { amount = 15000, currency = "INR" }
     "#;
 
+    /// Speed and current, one second, and four seconds to settle.
+    const MOTOR: &str = r#"
+        name = "motor"
+        title = "A motor for tests"
+        interval_ms = 1000
+        settle_s = 4
+        [[channels]]
+        name = "n"
+        quantity = "rotational_speed"
+        unit = "rpm"
+        plausible = [0, 6000]
+        resolution = 1
+        running_above = 300
+        [[channels]]
+        name = "I"
+        quantity = "current"
+        unit = "A"
+        plausible = [0, 500]
+        resolution = 0.1
+        running_above = 5
+    "#;
+
     pub(crate) fn small() -> Profile {
         Profile::from_toml(SMALL).expect("the test profile is valid")
+    }
+
+    pub(crate) fn motor() -> Profile {
+        Profile::from_toml(MOTOR).expect("the test profile is valid")
+    }
+
+    /// The motor, of which only the speed says whether it runs.
+    pub(crate) fn speed_only() -> Profile {
+        Profile::from_toml(&MOTOR.replace("running_above = 5\n", "")).expect("the test profile is valid")
     }
 
     #[test]
@@ -278,6 +347,22 @@ pub(crate) mod tests {
         assert_eq!(hash_of("[0, 5000]", "[0, 6000]"), base.hash());
         assert_ne!(hash_of("interval_ms = 1000", "interval_ms = 5000"), base.hash());
         assert_ne!(hash_of("\"L/min\"", "\"m3/h\""), base.hash());
+        let without = MOTOR.replace("running_above", "# ").replace("settle_s = 4", "");
+        assert_eq!(Profile::from_toml(&without).expect("a profile").hash(), motor().hash());
+    }
+
+    #[test]
+    fn what_tells_that_a_pump_runs_is_checked() {
+        for (from, to, key) in [
+            ("settle_s = 4", "settle_s = 0", "settle_s"),
+            ("running_above = 300", "running_above = 0", "channels.n.running_above"),
+            ("running_above = 300", "running_above = nan", "channels.n.running_above"),
+            ("running_above = 300", "running_above = 6000", "channels.n.running_above"),
+            ("\"current\"", "\"voltage\"", "channels.I.running_above"),
+        ] {
+            let error = Profile::from_toml(&MOTOR.replacen(from, to, 1)).expect_err(to).to_string();
+            assert!(error.contains(key), "{error} names {key}");
+        }
     }
 
     #[test]

@@ -9,14 +9,18 @@
 //! - a hole is filled with the last good values, each for at most `fill_steps`; then it is missing;
 //! - after more than `gap_ms` without a reading, a new window starts;
 //! - of several readings in one step, the last one counts;
-//! - a window with a missing value in it is not scored.
+//! - a window with a missing value in it is not scored, and neither is one of a pump that stands, starts or stops
+//!   (`operating.rs`).
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use crate::{Profile, PumpId, Reading, Timestamp};
+use crate::{
+    OperatingState, Profile, PumpId, Reading, Timestamp,
+    operating::{OperatingGate, Phase},
+};
 
 /// The lengths a windower works with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +47,12 @@ impl WindowRules {
         Self { interval_ms, len: Self::LEN, slack_steps: 3, fill_steps: 5, gap_ms: (10 * interval_ms).max(15_000) }
     }
 
+    /// So many of its last readings bring a new windower to where a pump's own one was.
+    pub fn recall_readings(profile: &Profile) -> usize {
+        let settle = profile.settle_ms() / profile.interval_ms() + 1;
+        Self::LEN + usize::try_from(settle).unwrap_or_default().max(Self::LEN)
+    }
+
     /// The step that a time falls into.
     pub fn step(&self, at: Timestamp) -> i64 {
         at.millis().div_euclid(self.interval_ms)
@@ -63,6 +73,15 @@ pub struct Window {
 /// Why a reading has no window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoWindow {
+    /// The pump stands, starts or stops: the model knows only pumps that run.
+    NotRunning {
+        /// What it does instead.
+        state: OperatingState,
+        /// Steps that it has run since its start.
+        have: usize,
+        /// Steps that it runs before it is judged.
+        need: usize,
+    },
     /// Not enough steps since the start or the last gap.
     Filling {
         /// Steps so far.
@@ -91,6 +110,11 @@ pub struct Placed {
 pub struct Windower {
     rules: WindowRules,
     channels: usize,
+    gate: OperatingGate,
+    /// What was known before the last step.
+    before: Phase,
+    /// What is known after it.
+    phase: Phase,
     steps: VecDeque<Step>,
     /// Per channel: the step of its last good value, and the value.
     last_good: Vec<Option<(i64, f64)>>,
@@ -113,6 +137,9 @@ impl Windower {
         Self {
             rules: WindowRules::for_profile(profile),
             channels,
+            gate: OperatingGate::new(profile, WindowRules::LEN),
+            before: Phase::On { since: None },
+            phase: Phase::On { since: None },
             steps: VecDeque::new(),
             last_good: vec![None; channels],
             waiting: BTreeMap::new(),
@@ -188,6 +215,7 @@ impl Windower {
         self.remember_good(last.index, reading);
         last.values = self.filled_at(last.index);
         last.at = reading.at;
+        self.phase = self.gate.next(self.before, last.index, &last.values);
         self.steps.push_back(last);
     }
 
@@ -212,10 +240,13 @@ impl Windower {
         if self.steps.len() == self.rules.len {
             self.steps.pop_front();
         }
+        self.before = self.phase;
+        self.phase = self.gate.next(self.before, step.index, &step.values);
         self.steps.push_back(step);
     }
 
     fn window(&self, reading: &Reading) -> Result<Window, NoWindow> {
+        self.running()?;
         let missing: Vec<usize> =
             (0..self.channels).filter(|&c| self.steps.iter().any(|step| step.values[c].is_nan())).collect();
         if !missing.is_empty() {
@@ -227,6 +258,16 @@ impl Windower {
         let values = self.steps.iter().flat_map(|step| step.values.iter().copied()).collect();
         Ok(Window { pump: reading.pump.clone(), at: reading.at, values })
     }
+
+    /// A pump of which nothing says whether it runs is not off: what is missing is said instead.
+    fn running(&self) -> Result<(), NoWindow> {
+        let Some(last) = self.steps.back() else { return Ok(()) };
+        let (state, have, need) = self.gate.state(self.phase, last.index);
+        if state == OperatingState::Running || self.gate.is_blind(&last.values) {
+            return Ok(());
+        }
+        Err(NoWindow::NotRunning { state, have, need })
+    }
 }
 
 #[cfg(test)]
@@ -234,7 +275,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Sample, profile::tests::small};
+    use crate::{
+        Sample,
+        profile::tests::{small, speed_only},
+    };
 
     const START: i64 = 1_773_051_273_000;
 
@@ -322,6 +366,72 @@ mod tests {
         assert!(windower.push(reading(29_400, Sample::Good(2.0))).is_empty());
         assert!(windower.push(reading(29_200, Sample::Good(3.0))).is_empty());
         assert_eq!(last_flows(&run(&mut windower, [30])[0])[28..], [2.0, 30.0]);
+    }
+
+    /// A reading of the motor of the tests, whose speed alone says whether it runs, a second each.
+    fn turn(windower: &mut Windower, second: i64, rpm: Sample) -> Vec<Placed> {
+        let mut reading = reading(second * 1000, Sample::Missing);
+        reading.samples = [rpm, Sample::Good(30.0)].into();
+        windower.push(reading)
+    }
+
+    fn one_of_speed() -> Windower {
+        Windower::new(&speed_only())
+    }
+
+    fn not_running(state: OperatingState, have: usize) -> Result<Window, NoWindow> {
+        Err(NoWindow::NotRunning { state, have, need: 30 })
+    }
+
+    #[test]
+    fn a_pump_that_stands_or_starts_has_no_window_until_every_step_of_it_runs() {
+        let mut windower = one_of_speed();
+        let (runs, stands) = (Sample::Good(2950.0), Sample::Good(0.0));
+        (0..40).for_each(|s| drop(turn(&mut windower, s, runs)));
+        assert_eq!(turn(&mut windower, 40, stands)[0].window, not_running(OperatingState::Off, 0));
+        for s in 41..70 {
+            let placed = turn(&mut windower, s, runs);
+            assert_eq!(placed[0].window, not_running(OperatingState::Starting, s as usize - 40));
+        }
+        assert!(turn(&mut windower, 70, runs)[0].window.is_ok());
+    }
+
+    #[test]
+    fn a_restart_is_known_over_a_gap_and_a_pump_that_ran_on_only_fills_its_window() {
+        let runs = Sample::Good(2950.0);
+        for (before, expected) in [
+            (Sample::Good(0.0), not_running(OperatingState::Starting, 1)),
+            (runs, Err(NoWindow::Filling { have: 1, need: 30 })),
+        ] {
+            let mut windower = one_of_speed();
+            (0..40).for_each(|s| drop(turn(&mut windower, s, before)));
+            assert!(turn(&mut windower, 70, runs).is_empty(), "69 may still come");
+            assert_eq!(windower.flush()[0].window, expected);
+        }
+    }
+
+    #[test]
+    fn a_pump_that_says_no_speed_is_not_off_but_lacks_a_channel() {
+        for unknown in [Sample::Missing, Sample::Bad(-7.0)] {
+            let mut windower = one_of_speed();
+            (0..40).for_each(|s| drop(turn(&mut windower, s, Sample::Good(0.0))));
+            for s in 40..45 {
+                assert_eq!(turn(&mut windower, s, unknown)[0].window, not_running(OperatingState::Off, 0), "filled");
+            }
+            let placed = turn(&mut windower, 45, unknown);
+            assert_eq!(placed[0].window, Err(NoWindow::Missing { channels: vec![0] }));
+        }
+    }
+
+    #[test]
+    fn of_two_readings_in_a_step_the_last_says_whether_it_runs() {
+        let mut windower = one_of_speed();
+        (0..40).for_each(|s| drop(turn(&mut windower, s, Sample::Good(2950.0))));
+        turn(&mut windower, 40, Sample::Good(0.0));
+        let mut late = reading(40_500, Sample::Good(30.0));
+        late.samples = [Sample::Good(2950.0), Sample::Good(30.0)].into();
+        assert!(windower.push(late).is_empty());
+        assert!(turn(&mut windower, 41, Sample::Good(2950.0))[0].window.is_ok());
     }
 
     proptest! {

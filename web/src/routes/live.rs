@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_actors::{LiveChannel, LivePump, Status, Totals};
+use volute_actors::{CommissioningPhase, LearningProgress, LiveChannel, LivePump, Status, Totals};
 use volute_plant::{Profile, PumpId, Reading};
 
 use crate::{
@@ -21,8 +21,12 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum PumpStatus {
-    /// The window is filling; no verdict yet.
+    /// No verdict yet: the window is filling, or the node learns what is normal for this pump.
     Learning,
+    /// The pump stands or runs down, and is not judged.
+    Off,
+    /// The pump has just started, and is not judged until it has settled.
+    Starting,
     /// The last window is like those the model was trained on.
     Normal,
     /// It is not.
@@ -73,7 +77,7 @@ pub(crate) struct LiveData {
     /// The model that judged it; before the first verdict, the model that will.
     #[schema(required)]
     model: Option<String>,
-    /// How far the window is filled, while it is.
+    /// How far it is to the first verdict, while the status is `LEARNING`.
     #[schema(required)]
     learning: Option<Learning>,
     totals: LiveTotals,
@@ -97,13 +101,36 @@ pub(crate) struct LiveChannelData {
     quality: &'static str,
 }
 
-/// How far a window is filled.
+/// How far it is to the first verdict.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Learning {
-    /// Steps so far.
-    have: usize,
-    /// Steps it takes.
-    need: usize,
+#[serde(tag = "of", rename_all = "snake_case")]
+pub(crate) enum Learning {
+    /// The window is filling.
+    Window {
+        /// Steps so far.
+        have: usize,
+        /// Steps it takes.
+        need: usize,
+    },
+    /// The node learns what is normal for this pump.
+    Commissioning {
+        phase: Phase,
+        /// Hours of normal running so far.
+        running_h: f64,
+        /// Hours of normal running that it takes.
+        needed_h: f64,
+    },
+}
+
+/// What commissioning is at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = CommissioningPhase)]
+pub(crate) enum Phase {
+    /// Normal running is gathered.
+    Gathering,
+    /// There is enough of it, and the pump's own threshold is being calculated.
+    Calculating,
 }
 
 /// Since the node started.
@@ -174,7 +201,9 @@ pub(crate) fn at_rest(last: Reading) -> LivePump {
 impl PumpStatus {
     pub(crate) fn of(status: &Status) -> Self {
         match status {
-            Status::Learning { .. } => Self::Learning,
+            Status::Learning(_) => Self::Learning,
+            Status::Off { .. } => Self::Off,
+            Status::Starting { .. } => Self::Starting,
             Status::Unknown { .. } => Self::Unknown,
             Status::Normal => Self::Normal,
             Status::Anomaly => Self::Anomaly,
@@ -183,13 +212,40 @@ impl PumpStatus {
     }
 }
 
+impl Learning {
+    /// None where the status is another.
+    pub(crate) fn of(status: &Status) -> Option<Self> {
+        let hours = |ms: i64| ms as f64 / 3_600_000.0;
+        match *status {
+            Status::Learning(LearningProgress::Window { have, need }) => Some(Self::Window { have, need }),
+            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms }) => {
+                let phase = match phase {
+                    CommissioningPhase::Gathering => Phase::Gathering,
+                    CommissioningPhase::Calculating => Phase::Calculating,
+                };
+                Some(Self::Commissioning { phase, running_h: hours(running_ms), needed_h: hours(needed_ms) })
+            }
+            _ => None,
+        }
+    }
+
+    fn in_words(&self) -> String {
+        match self {
+            Self::Window { have, need } => format!("the window has {have} of {need} steps"),
+            Self::Commissioning { phase: Phase::Gathering, running_h, needed_h } => {
+                format!("what is normal is being learned: {running_h:.1} of {needed_h} h of normal running")
+            }
+            Self::Commissioning { phase: Phase::Calculating, .. } => {
+                "what is normal is being learned: its threshold is being calculated".into()
+            }
+        }
+    }
+}
+
 impl LiveData {
     fn new(profile: &Profile, live: LivePump, model: Option<String>, node: &Totals) -> Self {
         let status_reason = reason(&live);
-        let learning = match live.status {
-            Status::Learning { have, need } => Some(Learning { have, need }),
-            _ => None,
-        };
+        let learning = Learning::of(&live.status);
         let (reading, channels) = live.latest.unzip();
         let data = |(channel, live): (&volute_plant::Channel, LiveChannel)| LiveChannelData {
             value: live.sample.value(),
@@ -226,7 +282,12 @@ impl LiveData {
 /// Why there is no verdict, where there is none.
 pub(crate) fn reason(live: &LivePump) -> Option<String> {
     match (&live.status, live.age_ms) {
-        (Status::Learning { have, need }, _) => Some(format!("the window has {have} of {need} steps")),
+        (status @ Status::Learning(_), _) => Learning::of(status).map(|learning| learning.in_words()),
+        (Status::Off { stopping: false }, _) => Some("the pump stands, so it is not judged".into()),
+        (Status::Off { stopping: true }, _) => Some("the pump runs down, so it is not judged".into()),
+        (Status::Starting { have, need }, _) => {
+            Some(format!("the pump has run for {have} of the {need} steps before it is judged"))
+        }
         (Status::Unknown { reason }, _) => Some(reason.clone()),
         (Status::Stale, Some(age_ms)) => Some(format!("the last reading came {age_ms} ms ago")),
         (Status::Stale, None) => Some("no reading has come since the node started".into()),
@@ -302,14 +363,43 @@ mod tests {
     #[test]
     fn every_status_without_a_verdict_says_why() {
         let shown = |status, age_ms| shown(LivePump { status, age_ms, ..at_rest(reading()) });
-        let learning = shown(Status::Learning { have: 12, need: 30 }, Some(5));
+        let window = || Status::Learning(LearningProgress::Window { have: 12, need: 30 });
+        let commissioning = |phase| {
+            let (running_ms, needed_ms) = (11_520_000, 86_400_000);
+            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms })
+        };
+        let learning = shown(window(), Some(5));
         assert_eq!(
             (&learning["status"], &learning["learning"]),
-            (&json!("LEARNING"), &json!({"have": 12, "need": 30}))
+            (&json!("LEARNING"), &json!({"of": "window", "have": 12, "need": 30}))
+        );
+        assert_eq!(
+            shown(commissioning(CommissioningPhase::Gathering), Some(5))["learning"],
+            json!({"of": "commissioning", "phase": "gathering", "running_h": 3.2, "needed_h": 24.0})
         );
         assert_eq!((&learning["model"], &learning["loss"]), (&json!("m-2"), &Value::Null));
         for (status, age_ms, word, reason) in [
-            (Status::Learning { have: 12, need: 30 }, Some(5), "LEARNING", json!("the window has 12 of 30 steps")),
+            (window(), Some(5), "LEARNING", json!("the window has 12 of 30 steps")),
+            (
+                commissioning(CommissioningPhase::Gathering),
+                Some(5),
+                "LEARNING",
+                json!("what is normal is being learned: 3.2 of 24 h of normal running"),
+            ),
+            (
+                commissioning(CommissioningPhase::Calculating),
+                Some(5),
+                "LEARNING",
+                json!("what is normal is being learned: its threshold is being calculated"),
+            ),
+            (Status::Off { stopping: false }, Some(5), "OFF", json!("the pump stands, so it is not judged")),
+            (Status::Off { stopping: true }, Some(5), "OFF", json!("the pump runs down, so it is not judged")),
+            (
+                Status::Starting { have: 12, need: 60 },
+                Some(5),
+                "STARTING",
+                json!("the pump has run for 12 of the 60 steps before it is judged"),
+            ),
             (Status::Unknown { reason: "no model".into() }, Some(5), "UNKNOWN", json!("no model")),
             (Status::Stale, Some(9000), "STALE", json!("the last reading came 9000 ms ago")),
             (Status::Stale, None, "STALE", json!("no reading has come since the node started")),

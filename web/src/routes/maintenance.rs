@@ -40,10 +40,12 @@ pub(crate) struct EventData {
     limit: f64,
     /// The highest value so far, in the channel's unit.
     peak: f64,
-    /// The highest reconstruction loss so far.
-    peak_loss: f64,
-    /// The model that saw the anomaly.
-    model: String,
+    /// The highest reconstruction loss of an anomaly so far; null while the limit alone is passed.
+    #[schema(required)]
+    peak_loss: Option<f64>,
+    /// The model that saw the anomaly; null while the limit alone is passed.
+    #[schema(required)]
+    model: Option<String>,
     /// When it was opened, in the pump's time.
     #[schema(format = DateTime)]
     opened_at: String,
@@ -166,11 +168,12 @@ mod tests {
         expected["id"] = "P-1/bearing-hot/2026-03-09T10:14:33.000Z".into();
         expected["status"] = "active".into();
         assert_eq!(serde_json::to_value(EventData::from(event.clone())).expect("JSON"), expected);
+        event.model = None;
         event.resolved_at = "2026-03-09T10:16:00Z".parse::<Timestamp>().ok();
         let resolved = serde_json::to_value(EventData::from(event)).expect("JSON");
         assert_eq!(
-            (&resolved["status"], &resolved["resolved_at"]),
-            (&json!("resolved"), &json!("2026-03-09T10:16:00.000Z"))
+            (&resolved["status"], &resolved["resolved_at"], &resolved["model"]),
+            (&json!("resolved"), &json!("2026-03-09T10:16:00.000Z"), &json!(null))
         );
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     openapi::{Invalid, Unavailable},
     problem::ApiError,
     query::Params,
-    routes::live::{PumpStatus, at_rest, reason},
+    routes::live::{Learning, PumpStatus, at_rest, reason},
     server::Node,
 };
 
@@ -37,6 +37,9 @@ pub(crate) struct PumpData {
     /// Why there is no verdict, where there is none.
     #[schema(required)]
     status_reason: Option<String>,
+    /// How far it is to the first verdict, while the status is `LEARNING`.
+    #[schema(required)]
+    learning: Option<Learning>,
     /// Since when the status holds; null if it was not heard since the node started.
     #[schema(format = DateTime, required)]
     since: Option<String>,
@@ -180,6 +183,7 @@ impl PumpData {
             registered_at: record.registered_at.to_string(),
             status: live.as_ref().map_or(PumpStatus::Stale, |live| PumpStatus::of(&live.status)),
             status_reason: live.as_ref().and_then(reason),
+            learning: live.as_ref().and_then(|live| Learning::of(&live.status)),
             since: heard.map(|live| live.since.to_string()),
             age_ms: heard.and_then(|live| live.age_ms),
             last_reading_at: live.as_ref().and_then(|live| Some(live.latest.as_ref()?.0.at.to_string())),
@@ -268,7 +272,7 @@ mod tests {
             told(Some(live), 2),
             json!({
                 "pump_id": "P-1", "profile": "small", "registered_at": "2026-03-09T10:14:33.000Z",
-                "status": "ANOMALY", "status_reason": null, "since": "2026-03-09T10:14:33.030Z", "age_ms": 150,
+                "status": "ANOMALY", "status_reason": null, "learning": null, "since": "2026-03-09T10:14:33.030Z", "age_ms": 150,
                 "last_reading_at": "2026-03-09T10:14:33.000Z", "judged_at": "2026-03-09T10:14:33.000Z",
                 "loss": 0.75, "threshold": 0.5, "top_channel": "Q", "active_events": 2,
                 "trend": {"t": [1_773_051_273_000_i64], "loss": [0.75]},

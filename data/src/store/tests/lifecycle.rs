@@ -110,7 +110,8 @@ fn any_runtime_will_do() {
 
 const LATER: &[Migration] = &[
     migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
-    migration!(2, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+    migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
+    migration!(3, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
 ];
 
 #[test]
@@ -125,9 +126,32 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         }
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default()).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 2, known: 1 })), "{:?}", older.err());
+        assert!(matches!(older, Err(StoreError::Newer { found: 3, known: 2 })), "{:?}", older.err());
         let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
+    });
+}
+
+#[test]
+fn events_of_the_first_schema_are_read_by_the_next() {
+    const OLD: &str = "CREATE maintenance_events:['P-1', 'bearing-hot', 1773051273000] CONTENT {
+        pump: 'P-1', rule: 'bearing-hot', state: 'active', title: 'Bearing too hot', advice: 'Check the lubrication.',
+        severity: 'high', cost_amount: 15000.5, cost_currency: 'INR', channel: 'Tb', limit: 85.0, peak: 91.0,
+        peak_loss: 0.75, model: 'm-1', opened_ms: 1773051273000, last_seen_ms: 1773051273010 }";
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let engine = Engine::start(dir.path(), &StoreSettings::default()).await.expect("started");
+        migrations::apply(&engine, &migrations::ALL[..1]).await.expect("migrated");
+        engine.execute(OLD, []).await.expect("stored");
+        drop(engine);
+        let store = open(&dir).await;
+        let new = MaintenanceEvent { peak_loss: None, model: None, ..event("P-1", "limit", 1, false) };
+        let batch = Batch { pumps: vec![record("P-1")], events: vec![new.clone()], ..Batch::default() };
+        store.commit(&batch).await.expect("stored");
+        assert_eq!(
+            store.events(&EventFilter::default()).await.expect("read"),
+            [event("P-1", "bearing-hot", 0, false), new]
+        );
     });
 }
 
@@ -135,9 +159,13 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
 fn a_migration_is_all_or_nothing_and_keeps_its_text() {
     const BROKEN: &[Migration] = &[
         migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
-        migration!(2, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+        migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
+        migration!(3, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
     ];
-    const OTHER: &[Migration] = &[migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;")];
+    const OTHER: &[Migration] = &[
+        migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
+        migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
+    ];
     with_store(async |store| {
         let engine = &store.0.engine;
         let error = migrations::apply(engine, BROKEN).await.expect_err("broken").to_string();

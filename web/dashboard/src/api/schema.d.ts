@@ -319,6 +319,11 @@ export interface components {
             /** @description The unit of its values. */
             unit: string;
         };
+        /**
+         * @description What commissioning is at.
+         * @enum {string}
+         */
+        CommissioningPhase: "gathering" | "calculating";
         /** @description An amount of money. */
         CostData: {
             /**
@@ -400,8 +405,8 @@ export interface components {
              * @description The rule's limit, in the channel's unit.
              */
             limit: number;
-            /** @description The model that saw the anomaly. */
-            model: string;
+            /** @description The model that saw the anomaly; null while the limit alone is passed. */
+            model: string | null;
             /**
              * Format: date-time
              * @description When it was opened, in the pump's time.
@@ -414,9 +419,9 @@ export interface components {
             peak: number;
             /**
              * Format: double
-             * @description The highest reconstruction loss so far.
+             * @description The highest reconstruction loss of an anomaly so far; null while the limit alone is passed.
              */
-            peak_loss: number;
+            peak_loss: number | null;
             /** @description Whose event it is. */
             pump_id: string;
             /**
@@ -500,12 +505,28 @@ export interface components {
              */
             dropped: number;
         };
-        /** @description How far a window is filled. */
+        /** @description How far it is to the first verdict. */
         Learning: {
             /** @description Steps so far. */
             have: number;
             /** @description Steps it takes. */
             need: number;
+            /** @enum {string} */
+            of: "window";
+        } | {
+            /**
+             * Format: double
+             * @description Hours of normal running that it takes.
+             */
+            needed_h: number;
+            /** @enum {string} */
+            of: "commissioning";
+            phase: components["schemas"]["CommissioningPhase"];
+            /**
+             * Format: double
+             * @description Hours of normal running so far.
+             */
+            running_h: number;
         };
         /** @description Alarm limits, in the channel's unit; null where none is watched. */
         LimitsData: {
@@ -588,8 +609,8 @@ export interface components {
                  * @description The rule's limit, in the channel's unit.
                  */
                 limit: number;
-                /** @description The model that saw the anomaly. */
-                model: string;
+                /** @description The model that saw the anomaly; null while the limit alone is passed. */
+                model: string | null;
                 /**
                  * Format: date-time
                  * @description When it was opened, in the pump's time.
@@ -602,9 +623,9 @@ export interface components {
                 peak: number;
                 /**
                  * Format: double
-                 * @description The highest reconstruction loss so far.
+                 * @description The highest reconstruction loss of an anomaly so far; null while the limit alone is passed.
                  */
-                peak_loss: number;
+                peak_loss: number | null;
                 /** @description Whose event it is. */
                 pump_id: string;
                 /**
@@ -645,6 +666,7 @@ export interface components {
                  * @description Its latest reading's time by the device's clock.
                  */
                 last_reading_at: string | null;
+                learning: components["schemas"]["Learning"] | null;
                 /**
                  * Format: double
                  * @description The reconstruction loss of the window that ends there.
@@ -871,6 +893,7 @@ export interface components {
              * @description Its latest reading's time by the device's clock.
              */
             last_reading_at: string | null;
+            learning: components["schemas"]["Learning"] | null;
             /**
              * Format: double
              * @description The reconstruction loss of the window that ends there.
@@ -911,7 +934,7 @@ export interface components {
          * @description How a pump is, as far as the model can tell.
          * @enum {string}
          */
-        PumpStatus: "LEARNING" | "NORMAL" | "ANOMALY" | "STALE" | "UNKNOWN";
+        PumpStatus: "LEARNING" | "OFF" | "STARTING" | "NORMAL" | "ANOMALY" | "STALE" | "UNKNOWN";
         /** @description One pump's totals since the node started. */
         PumpTotals: {
             /**

@@ -1,0 +1,216 @@
+//! Whether a pump runs, told from its speed and its current: off, starting, running, stopping.
+//!
+//! The channels with a `running_above` in the profile tell it. A profile without one is of pumps that always run. What
+//! they say of one step, with what was known before, is a [`Phase`]; how long a phase has lasted makes the
+//! [`OperatingState`].
+//!
+//! - Off: none of them is above its limit.
+//! - A pump that comes from off settles: it is starting until it has run for a whole window and for `settle_s`.
+//! - Stopping: the shaft still turns, and the current is gone. For longer than `settle_s` no shaft does that: then one of
+//!   the sensors lies, and the pump counts as running, so that the model sees the lie.
+//! - Speed without current comes from a shaft that runs down; current without speed, from one that has not started yet
+//!   or is blocked. So a pump that runs and says no speed goes on being judged.
+//! - A channel without a believable value says nothing; where none says anything, what was known stands.
+//!
+//! Deliberately absent: holes and gaps, which are the windower's, and how the machine is while it stands.
+
+use crate::{Profile, Quantity};
+
+/// Whether a pump runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperatingState {
+    /// It stands.
+    Off,
+    /// It has not run for long enough to have settled.
+    Starting,
+    /// It runs.
+    Running,
+    /// Its motor is off, and the shaft still turns.
+    Stopping,
+}
+
+/// A channel that is on stays on until it falls below this share of its limit: a value at the limit does not flicker.
+const STAYS_ON: f64 = 0.8;
+
+/// Tells the operating state, step by step.
+#[derive(Debug)]
+pub(crate) struct OperatingGate {
+    sensors: Vec<Sensor>,
+    /// Steps of running after a start until it has settled.
+    need: i64,
+    /// Steps in which a shaft has run down.
+    run_down: i64,
+}
+
+#[derive(Debug)]
+struct Sensor {
+    channel: usize,
+    electric: bool,
+    running_above: f64,
+}
+
+/// What is known of the pump after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Off,
+    /// `since`: the step of its start, if one was seen.
+    On {
+        since: Option<i64>,
+    },
+    RunningDown {
+        since: i64,
+    },
+}
+
+impl OperatingGate {
+    /// A gate for windows of `len` steps.
+    pub(crate) fn new(profile: &Profile, len: usize) -> Self {
+        let sensor = |(channel, of): (usize, &crate::Channel)| {
+            let electric = of.quantity == Quantity::Current;
+            of.running_above.map(|running_above| Sensor { channel, electric, running_above })
+        };
+        let sensors = profile.channels().iter().enumerate().filter_map(sensor).collect();
+        let settle = (profile.settle_ms() + profile.interval_ms() - 1) / profile.interval_ms();
+        Self { sensors, need: settle.max(i64::try_from(len).unwrap_or(i64::MAX)), run_down: settle }
+    }
+
+    /// The phase after a step with these values (NaN: none), given the phase before it.
+    pub(crate) fn next(&self, before: Phase, step: i64, values: &[f64]) -> Phase {
+        let was_off = before == Phase::Off;
+        let was_on = matches!(before, Phase::On { .. });
+        let power = self.says_on(true, values, was_on);
+        let speed = self.says_on(false, values, !was_off);
+        match (power, speed, before) {
+            (None, None, _) => before,
+            (Some(false) | None, Some(true), Phase::RunningDown { .. }) => before,
+            (Some(false), Some(true), _) => Phase::RunningDown { since: step },
+            (Some(true), _, Phase::On { .. }) | (None, Some(true), Phase::On { .. }) => before,
+            (Some(true), _, _) | (None, Some(true), _) => Phase::On { since: Some(step) },
+            (Some(false) | None, Some(false) | None, _) => Phase::Off,
+        }
+    }
+
+    /// The state at a step of this phase, and how many steps the pump has run of those that it takes to be judged.
+    pub(crate) fn state(&self, phase: Phase, step: i64) -> (OperatingState, usize, usize) {
+        let need = usize::try_from(self.need).unwrap_or(usize::MAX);
+        match phase {
+            Phase::Off => (OperatingState::Off, 0, need),
+            Phase::RunningDown { since } if step - since < self.run_down => (OperatingState::Stopping, 0, need),
+            Phase::On { since: Some(since) } if step - since + 1 < self.need => {
+                (OperatingState::Starting, usize::try_from(step - since + 1).unwrap_or_default(), need)
+            }
+            Phase::On { .. } | Phase::RunningDown { .. } => (OperatingState::Running, need, need),
+        }
+    }
+
+    /// Whether there are sensors that tell, and none has a value.
+    pub(crate) fn is_blind(&self, values: &[f64]) -> bool {
+        !self.sensors.is_empty() && self.sensors.iter().all(|sensor| values[sensor.channel].is_nan())
+    }
+
+    /// Whether one of the electric or of the other channels is above its limit; none where none of them says anything.
+    fn says_on(&self, electric: bool, values: &[f64], was_on: bool) -> Option<bool> {
+        let factor = if was_on { STAYS_ON } else { 1.0 };
+        let mut on = None;
+        for sensor in self.sensors.iter().filter(|sensor| sensor.electric == electric) {
+            let value = values[sensor.channel];
+            if !value.is_nan() {
+                on = Some(on.unwrap_or(false) || value > factor * sensor.running_above);
+            }
+        }
+        on
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::profile::tests::{motor, small};
+
+    const NONE: f64 = f64::NAN;
+
+    /// The states while the speed and the current are these, a second each, from a pump that runs.
+    fn states(steps: &[(f64, f64)]) -> Vec<OperatingState> {
+        let gate = OperatingGate::new(&motor(), 3);
+        let mut phase = Phase::On { since: None };
+        let mut states = Vec::new();
+        for (step, (rpm, current_a)) in steps.iter().enumerate() {
+            phase = gate.next(phase, step as i64, &[*rpm, *current_a]);
+            states.push(gate.state(phase, step as i64).0);
+        }
+        states
+    }
+
+    /// One letter for each state; the test's pump settles in four seconds.
+    fn letters(steps: &[(f64, f64)]) -> String {
+        let letter = |state: &OperatingState| match state {
+            OperatingState::Off => 'o',
+            OperatingState::Starting => 's',
+            OperatingState::Running => 'R',
+            OperatingState::Stopping => 'd',
+        };
+        states(steps).iter().map(letter).collect()
+    }
+
+    #[test]
+    fn off_start_and_stop() {
+        let (runs, off) = ((2950.0, 30.0), (0.0, 0.0));
+        let (starts, coasts) = ((0.0, 90.0), (1500.0, 0.0));
+        for (what, steps, expected) in [
+            ("it was running when it was first heard", &[runs, runs][..], "RR"),
+            ("it was off", &[off, off, starts, runs, runs, runs, runs], "oosssRR"),
+            ("a stop", &[runs, coasts, coasts, off], "Rddo"),
+            ("a stop that is called off is a start", &[runs, coasts, runs, runs, runs, runs], "RdsssR"),
+            ("no current was said while it stood", &[(0.0, NONE), (0.0, NONE), runs], "oos"),
+            ("no speed was said while it stood", &[(NONE, 0.0), (NONE, 0.0), runs], "oos"),
+            ("nothing was said: what was known stands", &[off, (NONE, NONE), off], "ooo"),
+            ("nothing was said while it ran", &[runs, (NONE, NONE), runs], "RRR"),
+            ("it started while nothing was said", &[off, (NONE, NONE), runs, runs, runs, runs], "oosssR"),
+            ("a blocked shaft is for the model", &[runs, (0.0, 90.0), (0.0, 90.0)], "RRR"),
+            ("the current falls silent while it runs down", &[runs, coasts, (900.0, NONE), off], "Rddo"),
+            (
+                "no shaft runs down for ever: one of them lies",
+                &[runs, coasts, coasts, coasts, coasts, coasts],
+                "RddddR",
+            ),
+            ("a speed that says 0 for ever lies, too", &[off, starts, starts, starts, starts], "osssR"),
+        ] {
+            assert_eq!(letters(steps), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_value_at_its_limit_does_not_flicker() {
+        let speeds = [299.0, 300.0, 301.0, 299.0, 301.0, 250.0, 239.0, 299.0];
+        let steps: Vec<(f64, f64)> = speeds.map(|rpm| (rpm, NONE)).to_vec();
+        assert_eq!(letters(&[&[(0.0, NONE)], &steps[..]].concat()), "ooosssRoo");
+    }
+
+    #[test]
+    fn a_profile_that_does_not_say_how_is_of_pumps_that_always_run() {
+        let gate = OperatingGate::new(&small(), 30);
+        let phase = gate.next(Phase::On { since: None }, 7, &[0.0, 0.0]);
+        assert_eq!(gate.state(phase, 7).0, OperatingState::Running);
+    }
+
+    proptest! {
+        /// Whatever the sensors say: a pump is judged only if the last four seconds had a believable sign of running in
+        /// each, or one that was not believable at all.
+        #[test]
+        fn a_running_pump_has_not_been_off(steps in prop::collection::vec((0_u8..3, 0_u8..3), 1..60)) {
+            let value = |kind: u8, on: f64| [0.0, on, NONE][usize::from(kind)];
+            let steps: Vec<(f64, f64)> =
+                steps.into_iter().map(|(rpm, current)| (value(rpm, 2950.0), value(current, 30.0))).collect();
+            for (last, state) in states(&steps).into_iter().enumerate() {
+                if state == OperatingState::Running {
+                    let recent = &steps[last.saturating_sub(3)..=last];
+                    let said_off = |step: &(f64, f64)| (step.0 == 0.0 || step.0.is_nan())
+                        && (step.1 == 0.0 || step.1.is_nan()) && !(step.0.is_nan() && step.1.is_nan());
+                    prop_assert!(!recent.iter().any(said_off), "{steps:?} at {last}");
+                }
+            }
+        }
+    }
+}
