@@ -9,6 +9,8 @@
 //! queues (the engine's), and what a fault is called (`volute-diagnosis`). candle is known to one module, which learns; another, the fused kernel,
 //! scores without it.
 
+#[doc(hidden)]
+pub mod bench;
 mod decider;
 mod files;
 mod kernel;
