@@ -13,8 +13,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use volute_anomaly::Recipe;
 use volute_plant::{Profile, PumpId};
 
+mod bench;
 mod simulate;
 
+pub use bench::{Bench, BenchArgs, Format, InferenceArgs};
 pub use simulate::SimulateArgs;
 
 use crate::{
@@ -72,6 +74,8 @@ pub enum Command {
     /// Print the configuration that `serve` would use, and where each value was set.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
+    /// Measure what this machine can do.
+    Bench(BenchArgs),
 }
 
 impl Command {
@@ -85,7 +89,7 @@ impl Command {
         match self {
             Self::Serve(args) => args.flags(),
             Self::CheckConfig(args) => args.flags(),
-            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) => Vec::new(),
+            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) | Self::Bench(_) => Vec::new(),
         }
     }
 
@@ -93,7 +97,7 @@ impl Command {
         match self {
             Self::Serve(args) => Some(&args.settings),
             Self::CheckConfig(args) => Some(args),
-            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) => None,
+            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) | Self::Bench(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod check_config;
 mod evaluate;
 mod progress;
@@ -37,6 +38,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
             evaluate::run(&evaluate::Evaluation { profile, data, out, recipe, jobs }, &mut io::stdout().lock())
         }
         Command::Replay(args) => replay::run(&args, &mut io::stdout().lock()),
+        Command::Bench(args) => bench::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),
     }
 }

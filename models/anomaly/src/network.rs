@@ -167,7 +167,8 @@ mod tests {
     #[test]
     fn the_same_steps_teach_the_same() {
         let learn = || {
-            let mut learner = Learner::new(&draw(Shape { channels: 3, len: 7, units: 17 }, 2), 1e-2).expect("a learner");
+            let mut learner =
+                Learner::new(&draw(Shape { channels: 3, len: 7, units: 17 }, 2), 1e-2).expect("a learner");
             for step in 0..5 {
                 let windows: Vec<f32> = (0..9 * 21).map(|i| ((i + step) as f32 * 0.3).sin()).collect();
                 learner.step(&windows).expect("a step");

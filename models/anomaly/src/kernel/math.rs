@@ -66,3 +66,66 @@ pub(super) fn add<S: Simd<L, R>, const L: usize, const R: usize, const N: usize,
     }
     *sums = held;
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        super::simd::{Portable, Work},
+        *,
+    };
+    #[cfg(target_arch = "x86_64")]
+    use crate::kernel::simd::{Avx2, Avx512};
+
+    /// sigmoid(x) and tanh(x) as a kernel computes them.
+    struct Curves(f32);
+
+    impl<const L: usize, const R: usize> Work<L, R> for Curves {
+        type Answer = [f32; 2];
+
+        #[inline(always)]
+        fn run<S: Simd<L, R>>(self, simd: S) -> [f32; 2] {
+            let mut lanes = [[0.0; L]; 2];
+            simd.store(gate(simd, simd.splat(self.0 * GATE)), &mut lanes[0]);
+            simd.store(candidate(simd, simd.splat(self.0 * CANDIDATE)), &mut lanes[1]);
+            [lanes[0][0], lanes[1][L - 1]]
+        }
+    }
+
+    fn curves(x: f32) -> Vec<[f32; 2]> {
+        let mut curves = vec![Portable.perform(Curves(x))];
+        #[cfg(target_arch = "x86_64")]
+        {
+            curves.extend(Avx2::detect().map(|simd| simd.perform(Curves(x))));
+            curves.extend(Avx512::detect().map(|simd| simd.perform(Curves(x))));
+        }
+        curves
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn the_curves_are_close(x in -40.0_f32..40.0) {
+            let exact = f64::from(x);
+            for [sigmoid, tanh] in curves(x) {
+                prop_assert!((f64::from(sigmoid) - 1.0 / (1.0 + (-exact).exp())).abs() < 3e-7, "{x}: {sigmoid}");
+                prop_assert!((f64::from(tanh) - exact.tanh()).abs() < 3e-7, "{x}: {tanh}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_are_shut_and_open_and_what_is_no_number_stays_so() {
+        for [sigmoid, tanh] in curves(f32::INFINITY) {
+            assert_eq!((sigmoid, tanh), (1.0, 1.0));
+        }
+        for [sigmoid, tanh] in curves(f32::NEG_INFINITY) {
+            assert!(sigmoid < 1e-9 && tanh == -1.0, "{sigmoid} {tanh}");
+        }
+        for [sigmoid, tanh] in curves(f32::NAN) {
+            assert!(sigmoid.is_nan() && tanh.is_nan());
+        }
+    }
+}

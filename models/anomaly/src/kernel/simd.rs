@@ -8,9 +8,9 @@
 //! [`Simd::mul_add`] rounds once or twice, and the last bit of [`Simd::recip`].
 #![allow(unsafe_code, reason = "vector instructions are called where the processor has said that it has them")]
 
-use std::fmt::Debug;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
+use std::fmt::Debug;
 
 /// `L` numbers at a time, and `R` rows at a time: as many as its registers hold four sums of.
 pub(super) trait Simd<const L: usize, const R: usize>: Copy + Debug + Send + 'static {
