@@ -12,9 +12,11 @@ use std::{
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use volute_plant::{Profile, PumpId};
 
+mod bench;
 mod simulate;
 mod train;
 
+pub use bench::{Bench, BenchArgs, Format, InferenceArgs};
 pub use simulate::SimulateArgs;
 pub use train::{EvaluateArgs, TrainArgs, TrainingArgs};
 
@@ -75,6 +77,8 @@ pub enum Command {
     /// Print the configuration that `serve` would use, and where each value was set.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
+    /// Measure what this machine can do.
+    Bench(BenchArgs),
 }
 
 impl Command {
@@ -88,7 +92,7 @@ impl Command {
         match self {
             Self::Serve(args) => args.flags(),
             Self::CheckConfig(args) => args.flags(),
-            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) => Vec::new(),
+            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) | Self::Bench(_) => Vec::new(),
         }
     }
 
@@ -96,7 +100,7 @@ impl Command {
         match self {
             Self::Serve(args) => Some(&args.settings),
             Self::CheckConfig(args) => Some(args),
-            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) => None,
+            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) | Self::Bench(_) => None,
         }
     }
 }

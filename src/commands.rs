@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod check_config;
 mod evaluate;
 mod progress;
@@ -29,11 +30,13 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
             let recipe = recipe(&args.training);
             let rows = args.rows.map(NonZeroUsize::get);
             let (each_its_own_pump, profile) = (args.each_its_own_pump, args.profile);
-            train::run(&train::Training { profile, csv: args.csv, each_its_own_pump, rows, out: args.out, recipe })
+            let (csv, every, out) = (args.csv, args.every, args.out);
+            train::run(&train::Training { profile, csv, each_its_own_pump, every, rows, out, recipe })
         }
         Command::Simulate(args) => simulate::run(&args, &mut io::stdout().lock()),
         Command::Evaluate(args) => evaluate(args, &mut io::stdout().lock()),
         Command::Replay(args) => replay::run(&args, &mut io::stdout().lock()),
+        Command::Bench(args) => bench::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),
     }
 }

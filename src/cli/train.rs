@@ -28,6 +28,9 @@ pub struct TrainArgs {
     /// has no baseline: each pump is commissioned on the node.
     #[arg(long)]
     pub each_its_own_pump: bool,
+    /// Learn from every Nth window only: neighbours have 29 of 30 readings in common.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub every: NonZeroUsize,
     /// Use only the first N rows of each recording.
     #[arg(long, value_name = "N")]
     pub rows: Option<NonZeroUsize>,

@@ -1,6 +1,6 @@
 //! `volute train`: learns what normal is from recordings, and writes a model.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use volute_anomaly::{Epoch, Model, Provenance, Recipe};
@@ -17,6 +17,8 @@ pub struct Training {
     pub csv: Vec<PathBuf>,
     /// Whether each recording is of another pump.
     pub each_its_own_pump: bool,
+    /// Only every nth window.
+    pub every: NonZeroUsize,
     /// Only the first so many rows of each file.
     pub rows: Option<usize>,
     /// The folder of the model.
@@ -27,13 +29,13 @@ pub struct Training {
 
 /// Trains and saves a model, showing every epoch.
 pub fn run(training: &Training) -> Result<()> {
-    let Training { profile, csv, each_its_own_pump, rows, out, recipe } = training;
+    let Training { profile, csv, each_its_own_pump, every, rows, out, recipe } = training;
     let (mut windows, mut used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
     for (number, path) in csv.iter().enumerate() {
         let recording = volute_data::read_recording(path, profile)?;
         let first: &[Row] = &recording.rows[..rows.unwrap_or(usize::MAX).min(recording.rows.len())];
         let pump: PumpId = format!("training-{}", if *each_its_own_pump { number } else { 0 }).parse()?;
-        let found = training_windows(profile, &pump, first);
+        let found = training_windows(profile, &pump, first, *every);
         tracing::info!(file = %path.display(), rows = first.len(), windows = found.len(), "recording read");
         used += first.len();
         windows.extend(found);

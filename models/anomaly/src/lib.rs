@@ -11,6 +11,8 @@
 //! another, the fused kernel, scores without it.
 
 mod baseline;
+#[doc(hidden)]
+pub mod bench;
 mod decider;
 mod files;
 mod kernel;

@@ -3,7 +3,7 @@
 //! Plain vectors, so that a file format or another kernel need not know candle. Deliberately absent:
 //! what the numbers mean for a window (`network.rs`), and where the bytes are kept (`files.rs`).
 
-use std::f64::consts::TAU;
+use std::{f64::consts::TAU, ops::Range};
 
 use rand::{Rng, RngExt};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
@@ -77,13 +77,20 @@ impl Part {
             Part::HeadBias => vec![channels],
         }
     }
+
+    /// Where the array lies among the network's numbers.
+    pub(crate) fn range(self, shape: Shape) -> Range<usize> {
+        let size = |part: &Part| part.dims(shape).iter().product::<usize>();
+        let first = Part::ALL[..self as usize].iter().map(size).sum();
+        first..first + size(&self)
+    }
 }
 
 /// Every array of one network: finite, and of the sizes that its shape asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Weights {
     shape: Shape,
-    arrays: Vec<Vec<f32>>,
+    numbers: Vec<f32>,
 }
 
 /// An array is not as the shape asks for it.
@@ -117,7 +124,7 @@ impl Weights {
                 Part::HeadBias => vec![0.0; dims[0]],
             }
         };
-        Weights { shape, arrays: Part::ALL.map(&mut draw).into() }
+        Weights { shape, numbers: Part::ALL.map(&mut draw).concat() }
     }
 
     /// Takes arrays in the order of [`Part::ALL`], as they come out of training or of a file.
@@ -135,7 +142,7 @@ impl Weights {
                 return refuse(value.to_string());
             }
         }
-        Ok(Weights { shape, arrays })
+        Ok(Weights { shape, numbers: arrays.concat() })
     }
 
     /// Reads a safetensors file's bytes.
@@ -158,8 +165,7 @@ impl Weights {
 
     /// The bytes of a safetensors file: the same weights always give the same bytes.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, SafeTensorError> {
-        let bytes = self.arrays.iter().map(|array| array.iter().flat_map(|v| v.to_le_bytes()).collect());
-        let bytes: Vec<Vec<u8>> = bytes.collect();
+        let bytes = Part::ALL.map(|part| self.array(part).iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
         let mut views = Vec::with_capacity(bytes.len());
         for (part, bytes) in Part::ALL.into_iter().zip(&bytes) {
             views.push((part.name(), TensorView::new(Dtype::F32, part.dims(self.shape), bytes)?));
@@ -173,7 +179,12 @@ impl Weights {
 
     /// One array, row by row.
     pub(crate) fn array(&self, part: Part) -> &[f32] {
-        &self.arrays[part as usize]
+        &self.numbers[part.range(self.shape)]
+    }
+
+    /// All arrays, one after the other in the order of [`Part::ALL`].
+    pub(crate) fn numbers(&self) -> &[f32] {
+        &self.numbers
     }
 }
 

@@ -1,6 +1,6 @@
 //! One labelled recording: learned from its first rows, scored in full, and decided on as often as is asked.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, num::NonZeroUsize, path::Path, sync::Arc};
 
 use anyhow::{Result, ensure};
 use volute_anomaly::{Baseline, Commissioning, Decider, Observed, Provenance, Recipe, Score, Scorer, Task};
@@ -31,7 +31,7 @@ impl Learned {
         }
         ensure!(rows.len() > TRAINING_ROWS, "{} rows are too few", rows.len());
         let pump: PumpId = "evaluation".parse()?;
-        let windows = training_windows(profile, &pump, &rows[..TRAINING_ROWS]);
+        let windows = training_windows(profile, &pump, &rows[..TRAINING_ROWS], NonZeroUsize::MIN);
         let (sources, trained_at) = (vec![name.clone()], SystemClock.now());
         let provenance = Provenance { data_hash: recording.sha256, rows: TRAINING_ROWS, sources, trained_at };
         let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut |_| ())?;

@@ -1,0 +1,41 @@
+//! The network alone, on one thread, at the shipped model's size: windows of 30 x 10, 64 units.
+//!
+//! `cargo bench -p volute-anomaly`. What was measured, and beside what, is in `BENCHMARKS.md`.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use volute_anomaly::bench::Untrained;
+
+const LEN: usize = 30;
+const CHANNELS: usize = 10;
+const UNITS: usize = 64;
+
+fn windows(batch: usize) -> Vec<f32> {
+    (0..batch * LEN * CHANNELS).map(|i| 0.5 + 0.5 * (i as f32 * 0.7).sin()).collect()
+}
+
+fn inference(criterion: &mut Criterion) {
+    let mut worker = Untrained::new(LEN, CHANNELS, UNITS, 1).worker();
+    let mut group = criterion.benchmark_group("inference");
+    for batch in [1, 32, 128, 512] {
+        let windows = windows(batch);
+        group.throughput(Throughput::Elements(batch as u64));
+        group.bench_function(BenchmarkId::from_parameter(batch), |bencher| {
+            bencher.iter(|| black_box(worker.reconstruct(&windows)[0]));
+        });
+    }
+}
+
+fn training(criterion: &mut Criterion) {
+    let mut pupil = Untrained::new(LEN, CHANNELS, UNITS, 1).pupil().expect("a network that learns");
+    let mut group = criterion.benchmark_group("training");
+    let windows = windows(64);
+    group.throughput(Throughput::Elements(64));
+    group.bench_function(BenchmarkId::from_parameter(64), |bencher| {
+        bencher.iter(|| pupil.step(&windows).expect("a step"));
+    });
+}
+
+criterion_group!(benches, inference, training);
+criterion_main!(benches);

@@ -1,0 +1,91 @@
+//! The flags of `volute bench`.
+
+use std::num::NonZeroUsize;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// What to measure on this machine.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: Bench,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Windows a second that the network reconstructs, and the time a batch takes.
+    #[command(after_help = INFERENCE_EXAMPLES)]
+    Inference(InferenceArgs),
+}
+
+const INFERENCE_EXAMPLES: &str = "\
+Examples:
+  volute bench inference
+  volute bench inference --threads 1 --batch 32 --seconds 10 --format json
+
+The network is untrained, of the shipped model's size: windows of 30 readings of 10 channels, 64 units. Each thread owns
+its weights and buffers and works on batches of its own, as a node's workers do: windows/s is the sum over the threads, ms
+the mean time of one batch.";
+
+/// How to measure inference.
+#[derive(Debug, Args)]
+pub struct InferenceArgs {
+    /// Threads, one figure for each number.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2")]
+    pub threads: Vec<NonZeroUsize>,
+    /// Windows in a batch, one figure for each number.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,32,128,512")]
+    pub batch: Vec<NonZeroUsize>,
+    /// How long to measure for each figure.
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    pub seconds: f64,
+    /// How to print the figures.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// How figures are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for people, and the memory that the workers take.
+    Text,
+    /// A list of objects.
+    Json,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 3_600.0 => Ok(seconds),
+        _ => Err("allowed: a number above 0, to 3600".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(line: &str) -> Option<InferenceArgs> {
+        match Cli::read(line.split(' ').map(Into::into)).ok()?.command {
+            Command::Bench(BenchArgs { what: Bench::Inference(args) }) => Some(args),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_figure_has_a_default() {
+        let args = parse("volute bench inference").expect("fine");
+        assert_eq!(args.threads.iter().map(|n| n.get()).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(args.batch.iter().map(|n| n.get()).collect::<Vec<_>>(), [1, 32, 128, 512]);
+        assert_eq!((args.seconds, args.format), (1.0, Format::Text));
+    }
+
+    #[test]
+    fn nothing_is_measured_for_no_time_or_on_no_thread() {
+        for flags in ["--seconds 0", "--seconds nan", "--seconds 1e9", "--threads 0", "--batch 1,0", "--format xml"] {
+            assert!(parse(&format!("volute bench inference {flags}")).is_none(), "{flags}");
+        }
+    }
+}

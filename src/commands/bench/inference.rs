@@ -1,0 +1,149 @@
+//! `volute bench inference`: how fast the network reconstructs windows.
+//!
+//! An untrained network of the shipped model's size, because what the weights are makes no difference. Deliberately
+//! absent: scaling, scores and queues, which `volute serve` has around it.
+
+use std::{
+    fs,
+    io::Write,
+    num::NonZeroUsize,
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow};
+use serde::Serialize;
+use volute_anomaly::{
+    Recipe,
+    bench::{Untrained, Worker},
+};
+
+use crate::cli::{Format, InferenceArgs};
+
+/// Readings in a window.
+const LEN: usize = 30;
+/// Channels of a reading.
+const CHANNELS: usize = 10;
+/// Batches before the clock starts, for buffers and caches.
+const WARM_UP: usize = 5;
+
+/// One line of the answer.
+#[derive(Debug, Serialize)]
+struct Figure {
+    threads: usize,
+    batch: usize,
+    /// Of all threads together.
+    windows_per_s: f64,
+    /// One thread's mean time for one batch.
+    ms: f64,
+}
+
+/// Measures every number of threads with every size of batch.
+pub fn run(args: &InferenceArgs, output: &mut dyn Write) -> Result<()> {
+    let network = Untrained::new(LEN, CHANNELS, Recipe::default().units, 1);
+    if args.format == Format::Text {
+        report_memory(&network, output)?;
+        writeln!(output, "threads  batch  windows/s        ms")?;
+    }
+    let mut figures = Vec::new();
+    for threads in args.threads.iter().copied().map(NonZeroUsize::get) {
+        for batch in args.batch.iter().copied().map(NonZeroUsize::get) {
+            let figure = measure(&network, threads, batch, Duration::from_secs_f64(args.seconds))?;
+            if args.format == Format::Text {
+                let Figure { windows_per_s, ms, .. } = figure;
+                writeln!(output, "{threads:7}  {batch:5}  {windows_per_s:9.0}  {ms:8.3}")?;
+            }
+            figures.push(figure);
+        }
+    }
+    if args.format == Format::Json {
+        writeln!(output, "{}", serde_json::to_string(&figures)?)?;
+    }
+    Ok(())
+}
+
+fn measure(network: &Untrained, threads: usize, batch: usize, time: Duration) -> Result<Figure> {
+    let start = Barrier::new(threads);
+    let seconds_per_batch: Result<Vec<f64>> = thread::scope(|scope| {
+        let work = || work(network.worker(), batch, &start, time);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let joined = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a thread has panicked")));
+        joined.collect()
+    });
+    let seconds_per_batch = seconds_per_batch?;
+    let windows_per_s = seconds_per_batch.iter().map(|seconds| batch as f64 / seconds).sum();
+    let ms = 1e3 * seconds_per_batch.iter().sum::<f64>() / threads as f64;
+    Ok(Figure { threads, batch, windows_per_s, ms })
+}
+
+/// One thread's mean seconds for a batch.
+fn work(mut worker: Worker, batch: usize, start: &Barrier, time: Duration) -> f64 {
+    let windows = windows(batch);
+    for _ in 0..WARM_UP {
+        worker.reconstruct(&windows);
+    }
+    start.wait();
+    let start = Instant::now();
+    let mut batches = 0;
+    while start.elapsed() < time {
+        worker.reconstruct(&windows);
+        batches += 1;
+    }
+    start.elapsed().as_secs_f64() / f64::from(batches)
+}
+
+/// Scaled windows that swing between 0 and 1.
+fn windows(batch: usize) -> Vec<f32> {
+    (0..batch * LEN * CHANNELS).map(|i| 0.5 + 0.5 * (i as f32 * 0.7).sin()).collect()
+}
+
+/// What a network and two workers add to the resident memory, after batches of 512.
+fn report_memory(network: &Untrained, output: &mut dyn Write) -> Result<()> {
+    let windows = windows(512);
+    let before = resident_kb();
+    let mut workers = [network.worker(), network.worker()];
+    for worker in &mut workers {
+        worker.reconstruct(&windows);
+    }
+    if let (Some(before), Some(after)) = (before, resident_kb()) {
+        writeln!(output, "memory of 2 workers: {} kB", after.saturating_sub(before))?;
+    }
+    Ok(())
+}
+
+/// This process' resident memory; `None` where the system is not Linux.
+fn resident_kb() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output_of(format: Format) -> String {
+        let number = |number| NonZeroUsize::new(number).expect("not zero");
+        let args = InferenceArgs { threads: vec![number(2)], batch: vec![number(3)], seconds: 0.01, format };
+        let mut output = Vec::new();
+        run(&args, &mut output).expect("figures");
+        String::from_utf8(output).expect("text")
+    }
+
+    #[test]
+    fn json_is_a_list_of_figures() {
+        let figures: serde_json::Value = serde_json::from_str(&output_of(Format::Json)).expect("JSON");
+        let figure = &figures.as_array().expect("a list")[0];
+        assert_eq!((&figure["threads"], &figure["batch"]), (&2.into(), &3.into()));
+        let [rate, ms] = [&figure["windows_per_s"], &figure["ms"]].map(|value| value.as_f64().expect("a number"));
+        assert!(rate > 0.0 && ms > 0.0);
+        assert_eq!(figure.as_object().expect("an object").len(), 4);
+    }
+
+    #[test]
+    fn text_is_a_table() {
+        let text = output_of(Format::Text);
+        assert!(text.contains("\nthreads  batch  windows/s        ms\n      2      3  "), "{text}");
+    }
+}
