@@ -19,7 +19,7 @@ use std::{
 
 use crate::{
     OperatingState, Profile, PumpId, Reading, Timestamp,
-    operating::{OperatingGate, Phase},
+    operating::{FALL_STEPS, OperatingGate, Phase},
 };
 
 /// The lengths a windower works with.
@@ -263,10 +263,17 @@ impl Windower {
     fn running(&self) -> Result<(), NoWindow> {
         let Some(last) = self.steps.back() else { return Ok(()) };
         let (state, have, need) = self.gate.state(self.phase, last.index);
-        if state == OperatingState::Running || self.gate.is_blind(&last.values) {
+        if self.gate.is_blind(&last.values) {
             return Ok(());
         }
-        Err(NoWindow::NotRunning { state, have, need })
+        let before = self.steps.iter().rev().skip(1).take(FALL_STEPS).map(|step| &*step.values);
+        match state {
+            OperatingState::Running if self.gate.falls(&last.values, before) => {
+                Err(NoWindow::NotRunning { state: OperatingState::Stopping, have: 0, need })
+            }
+            OperatingState::Running => Ok(()),
+            _ => Err(NoWindow::NotRunning { state, have, need }),
+        }
     }
 }
 
