@@ -35,6 +35,7 @@ fn the_defaults_are_valid_and_complete() {
     let settings = load(None, [], &[]).expect("the defaults");
     assert_eq!(settings.config.server.listen.to_string(), "127.0.0.1:5000");
     assert_eq!(settings.config.model.dir, None);
+    assert_eq!(settings.config.commissioning.running.as_secs(), 24 * 3600);
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));
 }
 
@@ -103,6 +104,10 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[log]\nfilter = \"volute=loud\"", "error, warn, info"),
         ("[model]\nprofile = \"gear\"", "there are: centrifugal, skab"),
         ("[model]\nprofile = \"./nowhere.toml\"", "nowhere.toml cannot be read"),
+        ("[commissioning]\nhours = 0", "a number above 0, up to 720 (hours)"),
+        ("[commissioning]\nhours = 720.5", "a number above 0, up to 720 (hours)"),
+        ("[commissioning]\nhours = \"1\"", "a number above 0, up to 720 (hours)"),
+        ("[commissioning]\ndetector = \"oracle\"", "\"fused\" or \"lstm-autoencoder\""),
         ("[model]\ndir = 3", "a folder, or \"\" for none"),
     ] {
         let (_folder, path) = file(text);
