@@ -160,7 +160,7 @@ impl Profile {
         self.0.interval_ms
     }
 
-    /// How long a pump runs after a start until it is judged, in milliseconds; and the longest that a shaft runs down.
+    /// How long a pump runs after a start until it is judged, in milliseconds.
     pub fn settle_ms(&self) -> i64 {
         self.0.settle_ms
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, reason = "clippy.toml allows it in tests, and not in their helpers")]
 
 use proptest::prelude::*;
-use volute_plant::{Profile, Quantity, Sample, Timestamp};
+use volute_plant::{NoWindow, OperatingState, Profile, Quantity, Reading, Sample, Timestamp, Windower};
 use volute_simulator::{Design, LoadPlan, MachineStatus, Simulator, Step};
 
 fn profile() -> Profile {
@@ -55,6 +55,50 @@ fn a_clone_goes_on_in_the_same_way() {
     }
     let mut clone = pump.clone();
     (0..50).for_each(|_| assert_eq!(pump.step(1.0), clone.step(1.0)));
+}
+
+/// What the windower says of a pump that runs, stops and starts, with the moments' truth.
+fn placed(seed: u64, steps: usize) -> Vec<(bool, Result<(), NoWindow>)> {
+    let profile = profile();
+    let mut windower = Windower::new(&profile);
+    let mut said = Vec::new();
+    for step in run(Design::drawn(seed), LoadPlan::Starts, seed, steps) {
+        let (pump, samples) = ("pump".parse().expect("a name"), step.samples(&profile).into());
+        let reading = Reading { pump, at: step.at, received: step.at, samples, late: false };
+        let placed = windower.push(reading).pop().expect("nothing is missing");
+        said.push((step.truth().running, placed.window.map(drop)));
+    }
+    said
+}
+
+#[test]
+fn no_stop_and_no_start_of_a_pump_has_a_window() {
+    let settle_s = usize::try_from(profile().settle_ms() / 1_000).expect("seconds");
+    let (mut stops, mut windows) = (0, 0);
+    for seed in 1..=10 {
+        let said = placed(seed, 7_200);
+        let mut running_s = settle_s;
+        for (second, (running, window)) in said.iter().enumerate() {
+            stops += usize::from(second > 0 && said[second - 1].0 && !running);
+            running_s = if *running { running_s + 1 } else { 0 };
+            windows += usize::from(window.is_ok());
+            assert!(window.is_err() || running_s >= settle_s - 1, "{seed} at {second} s, {running_s} s after a start");
+        }
+    }
+    assert!(stops > 50 && windows > 10_000, "{stops} stops, {windows} windows");
+}
+
+#[test]
+fn a_stop_is_told_from_running_down_to_starting_again() {
+    let mut states = Vec::new();
+    for (_, window) in placed(3, 1_500) {
+        if let Err(NoWindow::NotRunning { state, .. }) = window {
+            states.push(state);
+        }
+    }
+    states.dedup();
+    let stop = [OperatingState::Stopping, OperatingState::Off, OperatingState::Starting];
+    assert_eq!(states[..3], stop);
 }
 
 /// What a sensor says less what is true.

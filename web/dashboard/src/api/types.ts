@@ -11,6 +11,7 @@ export type Channel = Schemas['ChannelData'];
 export type Limits = Schemas['LimitsData'];
 export type Pump = Schemas['PumpData'];
 export type Live = Schemas['LiveData'];
+export type Learning = Schemas['Learning'];
 export type Reading = Schemas['ReadingData'];
 export type Detection = Schemas['DetectionData'];
 export type MaintenanceEvent = Schemas['EventData'];

@@ -1,5 +1,7 @@
 // The states of a panel, and where its numbers come from.
 
+import type { Learning } from '../api/types';
+
 export type PanelState =
   | { kind: 'loading' }
   /** Nothing is there; the text says what would fill it. */
@@ -8,7 +10,7 @@ export type PanelState =
   /** What was last known; `at` by the node's clock. */
   | { kind: 'stale'; at: number | null }
   /** `known`: there is something older to show beneath. */
-  | { kind: 'learning'; have: number; need: number; known: boolean }
+  | { kind: 'learning'; progress: Learning; known: boolean }
   /** A person looks at an earlier moment. */
   | { kind: 'paused'; at: number }
   | { kind: 'ready' };

@@ -5,17 +5,21 @@ import type { Status } from '../api/types';
 export interface StatusLook {
   word: string;
   /** Names the mark's shape and the colours of class `is-…`. */
-  look: 'normal' | 'anomaly' | 'learning' | 'stale' | 'unknown';
+  look: 'normal' | 'anomaly' | 'learning' | 'starting' | 'off' | 'stale' | 'unknown';
   /** Lower is worse. */
   rank: number;
+  /** The newest readings have verdicts, or had as long as any came. */
+  judged: boolean;
 }
 
 export const STATUS: Record<Status, StatusLook> = {
-  ANOMALY: { word: 'Anomaly', look: 'anomaly', rank: 0 },
-  STALE: { word: 'Stale', look: 'stale', rank: 1 },
-  UNKNOWN: { word: 'Unknown', look: 'unknown', rank: 2 },
-  LEARNING: { word: 'Learning', look: 'learning', rank: 3 },
-  NORMAL: { word: 'Normal', look: 'normal', rank: 4 },
+  ANOMALY: { word: 'Anomaly', look: 'anomaly', rank: 0, judged: true },
+  STALE: { word: 'Stale', look: 'stale', rank: 1, judged: true },
+  UNKNOWN: { word: 'Unknown', look: 'unknown', rank: 2, judged: false },
+  LEARNING: { word: 'Learning', look: 'learning', rank: 3, judged: false },
+  STARTING: { word: 'Starting', look: 'starting', rank: 4, judged: false },
+  NORMAL: { word: 'Normal', look: 'normal', rank: 5, judged: true },
+  OFF: { word: 'Off', look: 'off', rank: 6, judged: false },
 };
 
 /** All statuses, worst first. */

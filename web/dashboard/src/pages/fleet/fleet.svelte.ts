@@ -4,7 +4,7 @@
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
 import { askPumps } from '../../api/queries';
-import type { FleetEvent, Pump, Status } from '../../api/types';
+import type { FleetEvent, Learning, Pump, Status } from '../../api/types';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
 import { STATUS } from '../../lib/status';
@@ -23,6 +23,7 @@ export class PumpRow {
   readonly id: string;
   status = $state<Status>('UNKNOWN');
   reason = $state<string | null>(null);
+  learning = $state.raw<Learning | null>(null);
   /** Since when the status holds, by the node's clock. */
   since = $state<number | null>(null);
   /** When the newest reading was received, by the node's clock. */
@@ -85,6 +86,7 @@ class Fleet {
       const row = this.#row(pump.pump_id);
       this.#turn(row, pump.status);
       row.reason = pump.status_reason;
+      row.learning = pump.learning;
       row.since = pump.since === null ? null : Date.parse(pump.since);
       row.heardAt = pump.age_ms === null ? null : now - pump.age_ms;
       row.loss = pump.loss;
@@ -121,6 +123,7 @@ class Fleet {
       if (this.#turn(row, event.status[i])) {
         row.since = event.now;
         row.reason = null;
+        row.learning = null;
         news.push(`${id}: ${STATUS[event.status[i]].word.toLowerCase()}`);
       }
       const age = event.age_ms[i];

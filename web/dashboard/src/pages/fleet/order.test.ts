@@ -9,8 +9,9 @@ describe('worst first', () => {
     const rows = [
       row('P-10', 'NORMAL', 0.9), row('P-9', 'NORMAL', 0.1), row('P-1', 'ANOMALY', 1.2), row('P-2', 'ANOMALY', 3),
       row('P-3', 'LEARNING'), row('P-4', 'UNKNOWN'), row('P-5', 'STALE', 9),
+      row('P-6', 'OFF', 9), row('P-7', 'STARTING'),
     ];
-    expect([...rows].sort(worstFirst).map((r) => r.id)).toEqual(['P-2', 'P-1', 'P-5', 'P-4', 'P-3', 'P-9', 'P-10']);
+    expect([...rows].sort(worstFirst).map((r) => r.id)).toEqual(['P-2', 'P-1', 'P-5', 'P-4', 'P-3', 'P-7', 'P-9', 'P-10', 'P-6']);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { countsInWords, countStatuses, summarize, tabTitle, type Counts } from './summary';
 
-const counts = (some: Partial<Counts>): Counts => ({ ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, NORMAL: 0, ...some });
+const counts = (some: Partial<Counts>): Counts => ({ ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, STARTING: 0, NORMAL: 0, OFF: 0, ...some });
 
 describe('the fleet in a sentence', () => {
   it.each<[Partial<Counts>, string, string]>([
@@ -12,6 +12,11 @@ describe('the fleet in a sentence', () => {
     [{ NORMAL: 3, ANOMALY: 1, STALE: 2 }, '3 of 6 pumps need attention', 'ANOMALY'],
     [{ STALE: 1 }, 'The pump needs attention', 'STALE'],
     [{ NORMAL: 4, LEARNING: 1, UNKNOWN: 1 }, 'No anomaly; 2 of 6 pumps not judged yet', 'UNKNOWN'],
+    [{ NORMAL: 4, OFF: 2 }, 'No anomaly; 2 of 6 pumps off', 'NORMAL'],
+    [{ NORMAL: 3, OFF: 2, STARTING: 1 }, 'No anomaly; 2 of 6 pumps off, 1 not judged yet', 'STARTING'],
+    [{ OFF: 6 }, 'All 6 pumps are off', 'OFF'],
+    [{ OFF: 1 }, 'The pump is off', 'OFF'],
+    [{ OFF: 1, ANOMALY: 1 }, '1 of 2 pumps needs attention', 'ANOMALY'],
     [{ LEARNING: 6 }, 'None of the 6 pumps is judged yet', 'LEARNING'],
   ])('%j: %s', (some, sentence, worst) => {
     expect(summarize(counts(some))).toMatchObject({ sentence, worst });

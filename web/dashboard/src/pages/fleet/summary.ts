@@ -13,12 +13,12 @@ export interface Summary {
 }
 
 export function countStatuses(rows: Iterable<{ status: Status }>): Counts {
-  const counts: Counts = { ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, NORMAL: 0 };
+  const counts: Counts = { ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, STARTING: 0, NORMAL: 0, OFF: 0 };
   for (const { status } of rows) counts[status]++;
   return counts;
 }
 
-/** Anomalous and stale pumps need attention; of learning and unknown ones nothing can be said yet. */
+/** Anomalous and stale pumps need attention; of learning, starting and unknown ones nothing can be said yet; off is no matter. */
 export function summarize(counts: Counts): Summary {
   const total = STATUSES.reduce((sum, status) => sum + counts[status], 0);
   const worst = STATUSES.find((status) => counts[status] > 0) ?? 'UNKNOWN';
@@ -47,8 +47,11 @@ function sentence(counts: Counts, total: number): string {
   if (attention > 0) {
     return total === 1 ? 'The pump needs attention' : `${attention} of ${total} pumps ${attention === 1 ? 'needs' : 'need'} attention`;
   }
-  const unjudged = counts.LEARNING + counts.UNKNOWN;
+  if (counts.OFF === total) return total === 1 ? 'The pump is off' : `All ${total} pumps are off`;
+  const unjudged = counts.LEARNING + counts.STARTING + counts.UNKNOWN;
   if (unjudged === total) return total === 1 ? 'The pump is not judged yet' : `None of the ${total} pumps is judged yet`;
-  if (unjudged > 0) return `No anomaly; ${unjudged} of ${total} pumps not judged yet`;
+  const of = `of ${total} pumps`;
+  if (counts.OFF > 0) return `No anomaly; ${counts.OFF} ${of} off${unjudged > 0 ? `, ${unjudged} not judged yet` : ''}`;
+  if (unjudged > 0) return `No anomaly; ${unjudged} ${of} not judged yet`;
   return total === 1 ? 'The pump is normal' : `All ${total} pumps are normal`;
 }
