@@ -78,6 +78,7 @@ pub enum Command {
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
     /// Measure what this machine can do.
+    #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
 }
 
@@ -203,6 +204,11 @@ Examples:
 
 A node that is busy (429, 503) is waited for as long as it asks. Posting a recording twice is harmless:
 the node answers `duplicate`. The exit code is 1 if the node rejected a reading.";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  volute bench inference
+  volute bench inference --threads 2 --batch 32,128 --format json";
 
 /// What to post, and where.
 #[derive(Debug, Args)]

@@ -90,7 +90,7 @@ fn a_failure_gives_its_cause_once() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["serve", "train", "simulate", "evaluate", "replay", "check-config"] {
+    for command in ["serve", "train", "simulate", "evaluate", "replay", "check-config", "bench"] {
         let output = volute(&[command, "--help"], &[]);
         assert_eq!(code(&output), Some(0));
         let help = stdout(&output);

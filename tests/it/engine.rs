@@ -86,6 +86,37 @@ fn a_hot_bearing_gives_one_event_not_one_for_each_window() {
 }
 
 #[test]
+fn a_pump_that_stands_is_off_and_its_limits_are_watched() {
+    let data = tempfile::tempdir().expect("a directory");
+    let model = train_on_normal(&data);
+    let node = Start::new(&data, "centrifugal").with_model(&model).node();
+    let stands = |second: u32| {
+        let mut item = normal(second);
+        (item["Motor_RPM"], item["Motor_Current_A"]) = (json!(0.0), json!(0.0));
+        item
+    };
+    let post = |items: Vec<Value>| assert_eq!(node.post(&json!(items)).status, 200);
+
+    post((0..40).map(normal).collect());
+    node.until("/api/live-data", |live| live["totals"]["pump"]["scored"] == 11);
+    post((40..60).map(stands).collect());
+    let off = node.until("/api/live-data", |live| live["status"] == "OFF");
+    assert_eq!(off["totals"]["pump"]["scored"], 11, "nothing is judged: {off}");
+
+    let mut hot = stands(60);
+    hot["Bearing_Temperature_C"] = json!(95.0);
+    post(vec![hot]);
+    let active = "/api/maintenance-events?status=active";
+    let events = node.until(active, |events| events["items"].as_array().is_some_and(|items| !items.is_empty()));
+    let event = &events["items"][0];
+    assert_eq!((&event["peak"], &event["peak_loss"], &event["model"]), (&json!(95.0), &Value::Null, &Value::Null));
+
+    post((61..80).map(normal).collect());
+    let starting = node.until("/api/live-data", |live| live["status"] == "STARTING");
+    assert_eq!(starting["is_anomaly"], false, "the last verdict is from before: {starting}");
+}
+
+#[test]
 fn a_model_of_another_profile_is_refused_at_the_start() {
     let data = tempfile::tempdir().expect("a directory");
     let model = train_on_normal(&data);

@@ -1,6 +1,7 @@
 //! The network alone, on one thread, at the shipped model's size: windows of 30 x 10, 64 units.
 //!
 //! `cargo bench -p volute-anomaly`. What was measured, and beside what, is in `BENCHMARKS.md`.
+#![allow(clippy::expect_used, reason = "a bench that cannot begin has nothing to measure")]
 
 use std::hint::black_box;
 

@@ -27,6 +27,7 @@
 //!
 //! **Checked** below: against candle-nn's LSTM, forward to 1e-5 and backward to 1e-4, and against central differences in
 //! f64, on sizes that fill no vector and no block, for each kind of vector that the machine has.
+#![allow(clippy::needless_range_loop, reason = "a number goes through several arrays at once, and all loops unroll")]
 
 mod backward;
 mod forward;

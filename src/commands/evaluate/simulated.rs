@@ -124,8 +124,13 @@ fn watch(simulated: &Simulated, number: u64) -> Result<Shown> {
     let mut eye = Eye::new(simulated, baseline.clone());
     let healthy = Running::new(simulated, after.clone(), simulated.healthy_days.get() * 24 * HOUR_S);
     let mut before = false;
-    eye.look(healthy, |_, verdict| {
+    eye.look(healthy, |second, verdict| {
         let anomalous = verdict.is_ok_and(|detection| detection.is_anomaly);
+        if let Some(detection) = verdict.ok().filter(|_| anomalous && !before) {
+            let (place, strain) = (first(&detection.contributions), detection.loss);
+            let channel = simulated.profile.channels()[place].name.as_str();
+            tracing::info!(pump = number, second, channel, share = detection.contributions[place], strain, "false episode");
+        }
         shown.healthy_windows += usize::from(verdict.is_ok());
         shown.false_episodes += usize::from(anomalous && !before);
         before = anomalous;

@@ -291,9 +291,7 @@ pub(crate) fn reason(live: &LivePump) -> Option<String> {
         (status @ Status::Learning(_), _) => Learning::of(status).map(|learning| learning.in_words()),
         (Status::Off { stopping: false }, _) => Some("the pump stands, so it is not judged".into()),
         (Status::Off { stopping: true }, _) => Some("the pump runs down, so it is not judged".into()),
-        (Status::Starting { have, need }, _) => {
-            Some(format!("the pump has run for {have} of the {need} steps before it is judged"))
-        }
+        (Status::Starting { have, need }, _) => Some(format!("it has run {have} of {need} steps since its start")),
         (Status::Unknown { reason }, _) => Some(reason.clone()),
         (Status::Stale, Some(age_ms)) => Some(format!("the last reading came {age_ms} ms ago")),
         (Status::Stale, None) => Some("no reading has come since the node started".into()),
@@ -404,7 +402,7 @@ mod tests {
                 Status::Starting { have: 12, need: 60 },
                 Some(5),
                 "STARTING",
-                json!("the pump has run for 12 of the 60 steps before it is judged"),
+                json!("it has run 12 of 60 steps since its start"),
             ),
             (Status::Unknown { reason: "no model".into() }, Some(5), "UNKNOWN", json!("no model")),
             (Status::Stale, Some(9000), "STALE", json!("the last reading came 9000 ms ago")),
