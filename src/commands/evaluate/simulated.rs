@@ -129,7 +129,14 @@ fn watch(simulated: &Simulated, number: u64) -> Result<Shown> {
         if let Some(detection) = verdict.ok().filter(|_| anomalous && !before) {
             let (place, strain) = (first(&detection.contributions), detection.loss);
             let channel = simulated.profile.channels()[place].name.as_str();
-            tracing::info!(pump = number, second, channel, share = detection.contributions[place], strain, "false episode");
+            tracing::info!(
+                pump = number,
+                second,
+                channel,
+                share = detection.contributions[place],
+                strain,
+                "false episode"
+            );
         }
         shown.healthy_windows += usize::from(verdict.is_ok());
         shown.false_episodes += usize::from(anomalous && !before);

@@ -370,7 +370,7 @@ mod tests {
         let window = || Status::Learning(LearningProgress::Window { have: 12, need: 30 });
         let commissioning = |phase| {
             let (running_ms, needed_ms) = (11_520_000, 86_400_000);
-            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms })
+            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms, trouble: None })
         };
         let learning = shown(window(), Some(5));
         assert_eq!(
@@ -379,7 +379,7 @@ mod tests {
         );
         assert_eq!(
             shown(commissioning(CommissioningPhase::Gathering), Some(5))["learning"],
-            json!({"of": "commissioning", "phase": "gathering", "running_h": 3.2, "needed_h": 24.0})
+            json!({"of": "commissioning", "phase": "gathering", "running_h": 3.2, "needed_h": 24.0, "trouble": null})
         );
         assert_eq!((&learning["model"], &learning["loss"]), (&json!("m-2"), &Value::Null));
         for (status, age_ms, word, reason) in [
