@@ -179,6 +179,42 @@ fn versions_are_listed_put_back_and_learned_anew() {
 }
 
 #[test]
+fn a_model_is_replaced_by_a_better_one_kept_and_put_back() {
+    let data = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| data.path().join(name).to_str().expect("text").to_owned();
+    let (csv, out) = (path("pump.csv"), path("model"));
+    run(&["simulate", "--seed", "1", "--rows", "600", "--load", "steps", "--out", &csv]);
+    let train = |epochs: &str, seed: &str, more: &[&str]| {
+        let words = ["train", "--csv", &csv, "--out", &out, "--epochs", epochs, "--seed", seed];
+        let said = run(&[&words[..], more].concat());
+        said.lines().next().expect("a line").to_owned()
+    };
+    let in_use = || -> Vec<String> {
+        let list = run(&["models", &out]);
+        let used = list.lines().filter(|line| line.contains("in use"));
+        used.map(|line| line.split(' ').next().expect("a name").to_owned()).collect()
+    };
+    let good = train("12", "1", &[]);
+    assert_eq!(in_use(), [good.clone()]);
+    let worse = train("1", "2", &[]);
+    assert_eq!(in_use(), [good.clone()], "a worse one is kept beside it");
+    assert!(run(&["models", &out]).contains("not better: on "));
+    let asked = train("1", "3", &["--replace", "always"]);
+    assert_eq!(in_use(), [asked.clone()]);
+    let better = train("12", "4", &[]);
+    assert_eq!(in_use(), [better.clone()], "a better one takes its place");
+    for model in [&worse, &good] {
+        run(&["models", &out, "--use", model.rsplit('-').next().expect("an id")]);
+        assert_eq!(in_use(), [model.clone()]);
+    }
+    let list = run(&["models", &out]);
+    assert_eq!(list.lines().count(), 4, "{list}");
+    assert!([good, worse, asked, better].iter().all(|model| list.contains(model.as_str())), "{list}");
+    let unknown = crate::support::volute().args(["models", &out, "--use", "nothing"]).output().expect("it runs");
+    assert_eq!(unknown.status.code(), Some(1));
+}
+
+#[test]
 fn a_model_of_one_pump_brings_its_baseline_and_without_a_model_there_is_none() {
     let data = tempfile::tempdir().expect("a directory");
     let (csv, out) = (data.path().join("one.csv"), data.path().join("one"));

@@ -52,6 +52,8 @@ pub struct BaselineVersion {
 
 /// Reads a pump's versions.
 pub(super) async fn versions(store: &Store, model: &Model, pump: &PumpId) -> Result<Baselines, StoreError> {
+    // First which one is in use: by then that version is stored.
+    let standing = store.standing(pump).await?;
     let mut versions = Vec::new();
     for record in store.baselines(pump).await?.into_iter().rev() {
         let baseline: Baseline = serde_json::from_str(&record.what.document).map_err(|error| {
@@ -63,7 +65,7 @@ pub(super) async fn versions(store: &Store, model: &Model, pump: &PumpId) -> Res
         versions.push(told(&of_model(model, baseline), baseline, true));
     }
     let own = model.baseline().map(|_| 0);
-    let in_use = match store.standing(pump).await? {
+    let in_use = match standing {
         Standing::Active(record) if usable(model, &record).is_ok() => Some(record.version),
         Standing::Commissioning(record) if record.asked => None,
         _ => own,

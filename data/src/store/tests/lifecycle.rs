@@ -167,6 +167,7 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
     const OTHER: &[Migration] = &[
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
         migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
+        migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
     ];
     with_store(async |store| {
         let engine = &store.0.engine;
