@@ -67,6 +67,8 @@ pub struct ChannelBaseline {
     pub error: f64,
     /// Root mean square of what errors were above it.
     pub error_spread: f64,
+    /// Below this liveliness it is stuck; 0 where it is now and then still by itself.
+    pub stuck_below: f64,
     /// What its level counts for.
     pub level_weight: f64,
     /// What its error counts for.
@@ -168,6 +170,7 @@ impl Baseline {
         let mut channels = channels(profile, &observed.scaler, how);
         let levels = observed.level_lengths(&mut channels, &how.tuning);
         let errors = observed.error_lengths(&mut channels);
+        observed.liveliness(&mut channels, &how.tuning);
         let mut losses = observed.losses.clone();
         losses.sort_by(f64::total_cmp);
         let error_margin = if how.own_network { how.tuning.error_margin_own } else { how.tuning.error_margin };
@@ -338,8 +341,22 @@ impl Observed {
             let above = rows().map(|row| (row[place].error - channel.error).max(0.0).powi(2));
             channel.error_spread = channel.error_spread.max((above.sum::<f64>() / self.losses.len() as f64).sqrt());
         }
-        let of = |row: &[ChannelScore]| length(channels.iter().zip(row).map(|(channel, score)| channel.above(score)));
+        let of = |row: &[ChannelScore]| {
+            length(channels.iter().zip(row).map(|(channel, score)| channel.error_weight * channel.above(score)))
+        };
         rows().map(of).collect()
+    }
+
+    /// Learns how still the channels may be: liveliness is a mean of many changes, so its logarithm is about normal.
+    fn liveliness(&self, channels: &mut [ChannelBaseline], tuning: &Tuning) {
+        for (place, channel) in channels.iter_mut().enumerate() {
+            let logarithms = || self.levels.chunks_exact(self.width()).map(|row| row[place].liveliness.ln());
+            let (count, mean) = ((self.levels.len() / self.width()) as f64, median(logarithms()));
+            let spread = (logarithms().map(|ln| (ln - mean).powi(2)).sum::<f64>() / count).sqrt();
+            // A channel of coarse steps is quite still now and then, and then has an infinite spread: it cannot be stuck.
+            let below = (mean - tuning.stuck_spreads * spread).exp();
+            channel.stuck_below = if below.is_finite() { below } else { 0.0 };
+        }
     }
 }
 
@@ -370,9 +387,14 @@ impl Observer<'_> {
 }
 
 impl ChannelBaseline {
-    /// How far an error lies above what is normal, weighted, in spreads; nothing where it lies below.
+    /// How far an error lies above what is normal, in spreads; nothing where it lies below.
     pub(crate) fn above(&self, score: &ChannelScore) -> f64 {
-        self.error_weight * deviation((score.error - self.error).max(0.0), self.error_spread)
+        deviation((score.error - self.error).max(0.0), self.error_spread)
+    }
+
+    /// How stuck the channel is: above 1 where it is stiller than it ever may be, and little where it is as ever.
+    pub(crate) fn stuck(&self, score: &ChannelScore) -> f64 {
+        if self.stuck_below == 0.0 { 0.0 } else { (self.stuck_below / score.liveliness).powi(2).min(FURTHEST_SPREADS) }
     }
 }
 
@@ -395,6 +417,7 @@ fn channels(profile: &Profile, scaler: &Scaler, how: &Commissioning) -> Vec<Chan
             long_spread: least,
             error: 0.0,
             error_spread: least,
+            stuck_below: 0.0,
             level_weight: weights.of_level(channel.quantity),
             error_weight: weights.of_error(channel.quantity),
         }

@@ -4,7 +4,8 @@
 //!
 //! **The fused detector.** A window deviates in its channels' short and long levels and in their reconstruction errors,
 //! each counted in the spreads that commissioning has seen, weighted and capped. The length of each of the three vectors
-//! over its threshold is a strain; a window's strain is the greatest. Above 1 an episode begins, and the levels are no
+//! over its threshold is a strain, and so is a channel's stillness where it is hardly alive any more; a window's strain is
+//! the greatest. Above 1 an episode begins, and the levels are no
 //! longer followed. It ends when the strain is quiet again, or when of the greatest change little is left in its own
 //! direction: a pump seldom comes back to exactly where it was, so what it then shows is learned as its new levels. The
 //! reconstruction errors keep their place in either case, so that what is abnormal is not learned as normal.
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use volute_plant::{Detection, PumpId, Timestamp};
 
 use crate::{
-    Baseline, Detector, Score,
+    Baseline, ChannelBaseline, Detector, Score, Thresholds,
     baseline::length,
     levels::{Follower, deviation},
     score::ChannelScore,
@@ -61,6 +62,8 @@ struct Episode {
     worst: f64,
     /// The weighted deviations of the long levels in the worst window: what has changed.
     change: Vec<f64>,
+    /// Whether a stuck channel made the worst window: such an episode does not end with a level.
+    stuck: bool,
     back: usize,
 }
 
@@ -94,8 +97,8 @@ impl Decider {
                 (score.loss, baseline.loss_threshold, score.loss > baseline.loss_threshold, parts)
             }
             State::Fused(fused) => {
-                let (strain, parts) = strain(baseline, fused.follower.levels(), &score.channels);
-                (strain, 1.0, fused.advance(baseline, strain, &score.channels), parts)
+                let strain = Strain::of(baseline, fused.follower.levels(), &score.channels);
+                (strain.size, 1.0, fused.advance(baseline, &strain, &score.channels), strain.parts)
             }
         };
         let (pump, model) = (pump.clone(), self.model.clone());
@@ -105,7 +108,7 @@ impl Decider {
 
 impl Fused {
     /// Takes one window in. Answers whether it is anomalous.
-    fn advance(&mut self, baseline: &Baseline, strain: f64, scores: &[ChannelScore]) -> bool {
+    fn advance(&mut self, baseline: &Baseline, strain: &Strain, scores: &[ChannelScore]) -> bool {
         let tuning = &baseline.tuning;
         if let Phase::Settling { done } = &mut self.phase {
             *done += 1;
@@ -116,18 +119,20 @@ impl Fused {
             return false;
         }
         if let Phase::Normal { above } = &mut self.phase {
-            *above = if strain > 1.0 { *above + 1 } else { 0 };
+            *above = if strain.size > 1.0 { *above + 1 } else { 0 };
             if *above >= tuning.raise_after {
-                self.phase = Phase::Episode(Episode { worst: 0.0, change: Vec::new(), back: 0 });
+                self.phase = Phase::Episode(Episode { worst: 0.0, change: Vec::new(), stuck: false, back: 0 });
             }
         }
         if let Phase::Episode(episode) = &mut self.phase {
             let levels = self.follower.levels();
-            if strain > episode.worst {
-                *episode = Episode { worst: strain, change: change(baseline, levels, scores, |s| s.long), ..*episode };
+            if strain.size > episode.worst {
+                let change = change(baseline, levels, scores, |score| score.long);
+                *episode = Episode { worst: strain.size, change, stuck: strain.stuck, ..*episode };
             }
-            let quiet = strain < tuning.quiet;
-            let returned = left(&episode.change, &change(baseline, levels, scores, |s| s.short)) < tuning.returned;
+            let quiet = strain.size < tuning.quiet;
+            let left = left(&episode.change, &change(baseline, levels, scores, |score| score.short));
+            let returned = !episode.stuck && left < tuning.returned;
             episode.back = if quiet || returned { episode.back + 1 } else { 0 };
             if episode.back < tuning.clear_after {
                 return true;
@@ -143,27 +148,43 @@ impl Fused {
     }
 }
 
-/// The window's strain and the deviations that made it, per channel.
-fn strain(baseline: &Baseline, levels: &[f64], scores: &[ChannelScore]) -> (f64, Vec<f64>) {
-    let channels = &baseline.channels;
-    let level = |of: fn(&ChannelScore) -> f64, spread: fn(&crate::ChannelBaseline) -> f64| -> Vec<f64> {
-        let parts = channels.iter().zip(scores).zip(levels);
-        parts.map(|((c, score), level)| c.level_weight * deviation(of(score) - level, spread(c))).collect()
-    };
-    let errors = channels.iter().zip(scores).map(|(channel, score)| channel.above(score)).collect();
-    let mut worst = (0.0, Vec::new());
-    for (threshold, parts) in [
-        (baseline.thresholds.error, errors),
-        (baseline.thresholds.long, level(|score| score.long, |channel| channel.long_spread)),
-        (baseline.thresholds.short, level(|score| score.short, |channel| channel.short_spread)),
-    ] {
-        let strain = length(parts.iter().copied()) / threshold;
-        if strain > worst.0 || worst.1.is_empty() {
-            worst = (strain, parts);
+/// How far a window is from what is normal.
+struct Strain {
+    /// The greatest of its strains; 1 is the threshold.
+    size: f64,
+    /// What each channel has to do with that: the square of how many of its own spreads it is off. Not weighted: what
+    /// raises an alarm and which sensor is to blame are two questions.
+    parts: Vec<f64>,
+    /// Whether it is a channel's stillness.
+    stuck: bool,
+}
+
+impl Strain {
+    fn of(baseline: &Baseline, levels: &[f64], scores: &[ChannelScore]) -> Strain {
+        let Thresholds { short, long, error } = baseline.thresholds;
+        let channels = &baseline.channels;
+        let of_level = |value: fn(&ChannelScore) -> f64, spread: fn(&ChannelBaseline) -> f64| -> Vec<f64> {
+            let parts = channels.iter().zip(scores).zip(levels);
+            parts.map(|((channel, score), level)| deviation(value(score) - level, spread(channel))).collect()
+        };
+        let errors: Vec<f64> = channels.iter().zip(scores).map(|(channel, score)| channel.above(score)).collect();
+        let shorts = of_level(|score| score.short, |channel| channel.short_spread);
+        let longs = of_level(|score| score.long, |channel| channel.long_spread);
+        let stuck: Vec<f64> = channels.iter().zip(scores).map(|(channel, score)| channel.stuck(score)).collect();
+        let mut worst = Strain { size: stuck.iter().copied().fold(0.0, f64::max), parts: stuck, stuck: true };
+        for (threshold, weight, deviations) in [
+            (error, (|channel| channel.error_weight) as fn(&ChannelBaseline) -> f64, errors),
+            (long, |channel| channel.level_weight, longs),
+            (short, |channel| channel.level_weight, shorts),
+        ] {
+            let size = length(channels.iter().zip(&deviations).map(|(channel, z)| weight(channel) * z)) / threshold;
+            if size >= worst.size {
+                let parts = deviations.into_iter().map(|deviation| deviation * deviation).collect();
+                worst = Strain { size, parts, stuck: false };
+            }
         }
+        worst
     }
-    let squares = worst.1.into_iter().map(|part| part * part).collect();
-    (worst.0, squares)
 }
 
 /// The weighted deviations of levels, in the long spreads.

@@ -35,6 +35,8 @@ pub struct ChannelScore {
     pub short: f64,
     /// The mean of the last [`LONG_STEPS`].
     pub long: f64,
+    /// The mean absolute change from step to step over the window: how lively the channel is.
+    pub liveliness: f64,
 }
 
 /// What there is to say of one window.
@@ -224,7 +226,7 @@ fn compare(scaled: &[f32], reconstructed: &[f32], channels: usize, scores: &mut 
     total / scaled.len() as f64
 }
 
-/// Appends where a scaled window's channels stand, with no error.
+/// Appends where a scaled window's channels stand and how lively they are, with no error.
 pub(crate) fn levels(scaled: &[f32], channels: usize, scores: &mut Vec<ChannelScore>) {
     let first = scores.len();
     scores.resize(first + channels, ChannelScore::default());
@@ -239,6 +241,12 @@ pub(crate) fn levels(scaled: &[f32], channels: usize, scores: &mut Vec<ChannelSc
             if steps - step <= long {
                 score.long += f64::from(value) / long as f64;
             }
+        }
+    }
+    let changes = (steps - 1).max(1) as f64;
+    for (before, after) in scaled.chunks_exact(channels).zip(scaled.chunks_exact(channels).skip(1)) {
+        for (score, (before, after)) in scores.iter_mut().zip(before.iter().zip(after)) {
+            score.liveliness += f64::from((after - before).abs()) / changes;
         }
     }
 }

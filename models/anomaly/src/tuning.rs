@@ -73,6 +73,8 @@ pub struct Tuning {
     /// Threshold over the deviation that only [`TAIL`] of the commissioning windows exceeded: what counts once a
     /// commissioning was long.
     pub tail_margin: f64,
+    /// So many spreads below its usual liveliness, in logarithms, a channel is stuck.
+    pub stuck_spreads: f64,
     /// Successive windows above the threshold that begin an episode.
     pub raise_after: usize,
     /// Successive windows back to normal that end it.
@@ -102,7 +104,8 @@ impl Default for Tuning {
             level_margin: 2.0,
             error_margin: 2.0,
             error_margin_own: 20.0,
-            tail_margin: 1.25,
+            tail_margin: 1.8,
+            stuck_spreads: 10.0,
             raise_after: 1,
             clear_after: 2,
             quiet: 0.35,

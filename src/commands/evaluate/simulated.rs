@@ -5,6 +5,7 @@
 //! that is named is the one that lies. Deliberately absent: what a fault is called.
 
 use std::{
+    collections::BTreeMap,
     io::Write,
     num::NonZeroUsize,
     sync::{
@@ -125,8 +126,11 @@ fn watch(simulated: &Simulated, number: u64) -> Result<Shown> {
     let healthy = Running::new(simulated, after.clone(), simulated.healthy_days.get() * 24 * HOUR_S);
     let mut before = false;
     eye.look(healthy, |second, verdict| {
-        let anomalous = verdict.is_ok_and(|detection| detection.is_anomaly);
-        if let Some(detection) = verdict.ok().filter(|_| anomalous && !before) {
+        // An episode may outlast a stop: what is not judged ends none.
+        let Ok(detection) = verdict else { return };
+        shown.healthy_windows += 1;
+        if detection.is_anomaly && !before {
+            shown.false_episodes += 1;
             let (place, strain) = (first(&detection.contributions), detection.loss);
             let channel = simulated.profile.channels()[place].name.as_str();
             tracing::info!(
@@ -138,9 +142,7 @@ fn watch(simulated: &Simulated, number: u64) -> Result<Shown> {
                 "false episode"
             );
         }
-        shown.healthy_windows += usize::from(verdict.is_ok());
-        shown.false_episodes += usize::from(anomalous && !before);
-        before = anomalous;
+        before = detection.is_anomaly;
     })?;
     for fault in faults(number) {
         for severity in SEVERITIES {
@@ -190,6 +192,7 @@ fn trial(simulated: &Simulated, pump: &Simulator, fault: Fault, severity: f64, e
         _ => None,
     };
     let (mut found_after_s, mut named) = (None, (0, 0));
+    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
     eye.look(Running::new(simulated, pump, (ONSET_S + WATCHED_S) as usize), |second, verdict| {
         let since_s = second as f64 - ONSET_S;
         if since_s <= 0.0 {
@@ -198,8 +201,12 @@ fn trial(simulated: &Simulated, pump: &Simulator, fault: Fault, severity: f64, e
         let seen = match verdict {
             Ok(detection) => {
                 if let Some(channel) = channel.filter(|_| detection.is_anomaly) {
+                    let said = first(&detection.contributions);
                     named.0 += 1;
-                    named.1 += usize::from(first(&detection.contributions) == channel);
+                    named.1 += usize::from(said == channel);
+                    if said != channel {
+                        *others.entry(profile.channels()[said].name.as_str()).or_default() += 1;
+                    }
                 }
                 detection.is_anomaly
             }
@@ -210,6 +217,10 @@ fn trial(simulated: &Simulated, pump: &Simulator, fault: Fault, severity: f64, e
             found_after_s = Some(since_s);
         }
     })?;
+    if let Some(channel) = channel {
+        let channel = profile.channels()[channel].name.as_str();
+        tracing::info!(fault = fault.name(), severity, channel, found_after_s, ?named, ?others, "sensor");
+    }
     Ok(Trial { fault, severity, found_after_s, named })
 }
 
