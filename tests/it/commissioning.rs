@@ -195,17 +195,17 @@ fn a_model_is_replaced_by_a_better_one_kept_and_put_back() {
         used.map(|line| line.split(' ').next().expect("a name").to_owned()).collect()
     };
     let good = train("12", "1", &[]);
-    assert_eq!(in_use(), [good.clone()]);
+    assert_eq!(in_use(), std::slice::from_ref(&good));
     let worse = train("1", "2", &[]);
-    assert_eq!(in_use(), [good.clone()], "a worse one is kept beside it");
+    assert_eq!(in_use(), std::slice::from_ref(&good), "a worse one is kept beside it");
     assert!(run(&["models", &out]).contains("not better: on "));
     let asked = train("1", "3", &["--replace", "always"]);
-    assert_eq!(in_use(), [asked.clone()]);
+    assert_eq!(in_use(), std::slice::from_ref(&asked));
     let better = train("12", "4", &[]);
-    assert_eq!(in_use(), [better.clone()], "a better one takes its place");
+    assert_eq!(in_use(), std::slice::from_ref(&better), "a better one takes its place");
     for model in [&worse, &good] {
         run(&["models", &out, "--use", model.rsplit('-').next().expect("an id")]);
-        assert_eq!(in_use(), [model.clone()]);
+        assert_eq!(in_use(), std::slice::from_ref(model));
     }
     let list = run(&["models", &out]);
     assert_eq!(list.lines().count(), 4, "{list}");
