@@ -18,9 +18,9 @@ mod train;
 
 pub use bench::{Bench, BenchArgs, Format, InferenceArgs};
 pub use simulate::SimulateArgs;
-pub use train::{EvaluateArgs, TrainArgs, TrainingArgs};
+pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
 
-use train::{EVALUATE_EXAMPLES, TRAIN_EXAMPLES};
+use train::{EVALUATE_EXAMPLES, MODELS_EXAMPLES, TRAIN_EXAMPLES};
 
 use crate::{
     commands::{NodeUrl, Speed},
@@ -65,6 +65,9 @@ pub enum Command {
     /// Learn what normal is from recordings, and write a model.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainArgs),
+    /// List the models that a folder has held, or put one back.
+    #[command(after_help = MODELS_EXAMPLES)]
+    Models(ModelsArgs),
     /// Make a labelled recording of a simulated pump, healthy or with a fault.
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),
@@ -93,7 +96,12 @@ impl Command {
         match self {
             Self::Serve(args) => args.flags(),
             Self::CheckConfig(args) => args.flags(),
-            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) | Self::Bench(_) => Vec::new(),
+            Self::Train(_)
+            | Self::Models(_)
+            | Self::Simulate(_)
+            | Self::Evaluate(_)
+            | Self::Replay(_)
+            | Self::Bench(_) => Vec::new(),
         }
     }
 
@@ -101,7 +109,12 @@ impl Command {
         match self {
             Self::Serve(args) => Some(&args.settings),
             Self::CheckConfig(args) => Some(args),
-            Self::Train(_) | Self::Simulate(_) | Self::Evaluate(_) | Self::Replay(_) | Self::Bench(_) => None,
+            Self::Train(_)
+            | Self::Models(_)
+            | Self::Simulate(_)
+            | Self::Evaluate(_)
+            | Self::Replay(_)
+            | Self::Bench(_) => None,
         }
     }
 }

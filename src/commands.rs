@@ -3,6 +3,7 @@
 mod bench;
 mod check_config;
 mod evaluate;
+mod models;
 mod progress;
 mod replay;
 mod serve;
@@ -30,8 +31,12 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
             let recipe = recipe(&args.training);
             let rows = args.rows.map(NonZeroUsize::get);
             let (each_its_own_pump, profile) = (args.each_its_own_pump, args.profile);
-            let (csv, every, out) = (args.csv, args.every, args.out);
-            train::run(&train::Training { profile, csv, each_its_own_pump, every, rows, out, recipe })
+            let (csv, every, out, replace) = (args.csv, args.every, args.out, args.replace);
+            train::run(&train::Training { profile, csv, each_its_own_pump, every, rows, out, replace, recipe })
+        }
+        Command::Models(args) => {
+            let models = models::Models { profile: args.profile, dir: args.dir, put_back: args.put_back };
+            models::run(&models, &mut io::stdout().lock())
         }
         Command::Simulate(args) => simulate::run(&args, &mut io::stdout().lock()),
         Command::Evaluate(args) => evaluate(args, &mut io::stdout().lock()),

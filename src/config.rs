@@ -17,12 +17,13 @@ use std::{
 };
 
 use serde::Deserialize;
+use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 
 pub use layers::{Flag, Origin, Setting, Settings, load};
 pub use mistakes::{ConfigError, Mistake, Problem};
 pub use values::{AutoRegister, LogFilter, LogFormat};
-use values::{mebibytes, millis, seconds, text, whole, workers};
+use values::{hours, mebibytes, millis, seconds, text, whole, workers};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -38,6 +39,8 @@ pub struct Config {
     pub model: Model,
     /// `[engine]`
     pub engine: Engine,
+    /// `[commissioning]`
+    pub commissioning: Commissioning,
     /// `[live]`
     pub live: Live,
     /// `[log]`
@@ -146,6 +149,18 @@ pub struct Engine {
     /// Intervals without a reading after which a pump is stale.
     #[serde(deserialize_with = "whole::<1, 100_000, _>")]
     pub stale_after_intervals: usize,
+}
+
+/// How a pump's own baseline is learned.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commissioning {
+    /// How long its normal running is gathered.
+    #[serde(rename = "hours", deserialize_with = "hours::<720, _>")]
+    pub running: Duration,
+    /// How its detections are made.
+    #[serde(deserialize_with = "text")]
+    pub detector: Detector,
 }
 
 /// What browsers are sent.

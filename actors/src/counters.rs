@@ -55,6 +55,12 @@ counters! {
     commit_failures,
     /// Detections given up because the store stayed unavailable.
     detections_dropped,
+    /// Baselines learned.
+    commissioned,
+    /// Attempts to learn one that failed.
+    commissioning_failures,
+    /// Pumps for whose commissioning there was no room yet; they ask again later.
+    commissioning_deferred,
     /// Updates that the live feed had no room for.
     live_dropped,
 }

@@ -12,11 +12,12 @@ use std::{
 use actix::{Actor, Context};
 use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::{broadcast, oneshot};
-use volute_anomaly::{Model, Scorer};
+use volute_anomaly::{Commissioning, Model, Scorer};
 use volute_data::{EventFilter, Store, StoreError};
 use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, Timestamp, WindowRules};
 
 use crate::{
+    commissioning::{CommissioningActor, Judging, LESSONS, School, gathering},
     counters::{Counters, Totals},
     gate::{CloseGate, Doors, GateActor, Post, PumpHandle},
     inference::InferenceActor,
@@ -25,10 +26,10 @@ use crate::{
     mailbox::{Mailbox, Undelivered},
     maintenance::{DrainMaintenance, MaintenanceActor},
     metrics::MetricsActor,
-    pump::PumpStaff,
+    pump::{AtRest, PumpStaff},
     receipt::{Receipt, Refusal},
     recorder::{DrainRecorder, Recorder, RecorderActor},
-    settings::{EngineSettings, IngestSettings, LiveSettings},
+    settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
 };
 
 /// Posts that may wait at the gate.
@@ -50,6 +51,8 @@ pub struct EngineParts {
     pub ingest: IngestSettings,
     /// How it is stored and scored.
     pub engine: EngineSettings,
+    /// How pumps are commissioned.
+    pub commissioning: CommissioningSettings,
     /// How it is shown.
     pub live: LiveSettings,
 }
@@ -95,15 +98,15 @@ pub struct Engine {
 
 /// How the web reaches the engine. Cheap to clone, usable from any thread.
 #[derive(Clone)]
-pub struct EngineHandle(Arc<Inner>);
+pub struct EngineHandle(pub(crate) Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     profile: Profile,
-    model: Option<Model>,
+    pub(crate) judging: Option<Judging>,
     store: Store,
     clock: Arc<dyn Clock>,
     default_pump: PumpId,
-    gate: Mailbox<GateActor>,
+    pub(crate) gate: Mailbox<GateActor>,
     live: Mailbox<LiveActor>,
     listeners: broadcast::Sender<Arc<Frame>>,
     counters: Arc<Counters>,
@@ -113,7 +116,7 @@ struct Inner {
 impl Engine {
     /// Starts every actor. Must be called within an actix system.
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
-        let EngineParts { profile, model, store, clock, ingest, engine, live } = parts;
+        let EngineParts { profile, model, store, clock, ingest, engine, commissioning, live } = parts;
         let stored = stored_pumps(&store, &profile).await?;
         let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
         let standing = store.events(&active).await?;
@@ -150,12 +153,22 @@ impl Engine {
             InferenceActor::start_in_arbiter(&new_arbiter(&mut arbiters), move |_| worker);
         }
 
+        let judging = model.map(|model| {
+            let how = Commissioning { detector: commissioning.detector, ..model.manifest().recipe.commissioning() };
+            let running_ms = i64::try_from(commissioning.running.as_millis()).unwrap_or(i64::MAX);
+            let needed_ms = gathering::needed_ms(&profile, running_ms);
+            let (store, clock) = (store.clone(), clock.clone());
+            let school = School { profile: profile.clone(), model: model.clone(), how, store, clock };
+            let teacher = CommissioningActor { school: Arc::new(school), counters: counters.clone() };
+            Judging { model, needed_ms, lessons: start(&new_arbiter(&mut arbiters), teacher, LESSONS) }
+        });
         let homes: Vec<ArbiterHandle> =
             (0..engine.inference_workers.max(1)).map(|_| new_arbiter(&mut arbiters)).collect();
         let staff = PumpStaff {
             profile: profile.clone(),
-            model: model.clone(),
+            judging: judging.clone(),
             store: store.clone(),
+            store_failed: doors.store_failed.clone(),
             counters: counters.clone(),
             recorder: recorder.clone(),
             pool,
@@ -169,7 +182,8 @@ impl Engine {
         let pumps = wake_pumps(&staff, stored, ingest.burst_readings_per_pump).await?;
         let gate = GateActor::new(ingest, staff, pumps, doors.clone());
         let gate = start(&new_arbiter(&mut arbiters), gate, GATE_POSTS);
-        let inner = Inner { profile, model, store, clock, default_pump, gate, live: feed, listeners, counters, doors };
+        let inner =
+            Inner { profile, judging, store, clock, default_pump, gate, live: feed, listeners, counters, doors };
         Ok(Self { handle: EngineHandle(Arc::new(inner)), recorder, maintenance, arbiters })
     }
 
@@ -211,7 +225,7 @@ impl EngineHandle {
 
     /// What scores windows.
     pub fn model(&self) -> Option<&Model> {
-        self.0.model.as_ref()
+        self.0.judging.as_ref().map(|judging| &judging.model)
     }
 
     /// Whose readings those without a `pump_id` are.
@@ -323,8 +337,9 @@ async fn wake_pumps(
     let recall = WindowRules::recall_readings(&staff.profile);
     let mut handles = BTreeMap::new();
     for pump in pumps {
-        let stored = staff.store.latest_readings(&pump, recall).await?;
-        let handle = staff.start_pump(pump.clone(), stored, burst);
+        let readings = staff.store.latest_readings(&pump, recall).await?;
+        let standing = staff.store.standing(&pump).await?;
+        let handle = staff.start_pump(pump.clone(), AtRest { readings, standing }, burst);
         handles.insert(pump, handle);
     }
     Ok(handles.into_iter().collect())

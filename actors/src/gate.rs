@@ -17,7 +17,7 @@ use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
 use crate::{
     counters::{Counters, add},
     mailbox::{Mail, Mailbox, unbound},
-    pump::{Drain, Offer, Outcome, PumpActor, PumpStaff, Settlement},
+    pump::{AtRest, Drain, Offer, Outcome, PumpActor, PumpStaff, Settlement},
     receipt::{BadChannel, Receipt, Refusal, RejectedItem},
     settings::IngestSettings,
 };
@@ -30,6 +30,13 @@ pub(crate) struct Post {
     pub items: Vec<Result<Draft, Rejection>>,
     pub received: Timestamp,
     pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
+}
+
+/// Somebody wants a pump's actor; one that is not known is registered where a time is given.
+pub(crate) struct FindPump {
+    pub pump: PumpId,
+    pub register: Option<Timestamp>,
+    pub reply: oneshot::Sender<Option<PumpHandle>>,
 }
 
 /// Lets nothing more in, waits until all that came in has settled and been judged, then answers.
@@ -64,6 +71,8 @@ pub(crate) struct Doors {
 #[derive(Clone)]
 pub(crate) struct PumpHandle {
     pub mailbox: Mailbox<PumpActor>,
+    /// For what is not a reading.
+    pub orders: Mailbox<PumpActor>,
     pub room: Arc<Semaphore>,
 }
 
@@ -143,10 +152,10 @@ impl GateActor {
         Ok(permits)
     }
 
-    /// The pump's mailbox; registers the pump if it is new.
-    fn pump(&mut self, pump: &PumpId, received: Timestamp) -> Result<Mailbox<PumpActor>, Refusal> {
+    /// The pump's actor; registers the pump if it is new.
+    fn pump(&mut self, pump: &PumpId, received: Timestamp) -> Result<PumpHandle, Refusal> {
         if let Some(handle) = self.pumps.get(pump) {
-            return Ok(handle.mailbox.clone());
+            return Ok(handle.clone());
         }
         let record = PumpRecord {
             id: pump.clone(),
@@ -157,10 +166,9 @@ impl GateActor {
         let busy = |_| Refusal::Busy { queue: "the recorder's queue", retry_after_s: RETRY_AFTER_S };
         self.staff.recorder.results.post(record).map_err(busy)?;
         tracing::info!(%pump, profile = self.profile.name(), "pump registered");
-        let handle = self.staff.start_pump(pump.clone(), Vec::new(), self.settings.burst_readings_per_pump);
-        let mailbox = handle.mailbox.clone();
-        self.pumps.insert(pump.clone(), handle);
-        Ok(mailbox)
+        let handle = self.staff.start_pump(pump.clone(), AtRest::nothing(), self.settings.burst_readings_per_pump);
+        self.pumps.insert(pump.clone(), handle.clone());
+        Ok(handle)
     }
 
     /// Takes the post in; the receivers will hear how each lot settled.
@@ -178,16 +186,16 @@ impl GateActor {
         let mut receipt = Receipt::default();
         let lots = self.sort(items, &mut receipt);
         let permits = self.permits(&lots)?;
-        // All mailboxes before the first offer: a refusal after one would leave a trace.
-        let mailboxes = lots.keys().map(|pump| self.pump(pump, received)).collect::<Result<Vec<_>, _>>()?;
+        // All actors before the first offer: a refusal after one would leave a trace.
+        let handles = lots.keys().map(|pump| self.pump(pump, received)).collect::<Result<Vec<_>, _>>()?;
         let mut settlements = Vec::with_capacity(lots.len());
-        for ((lot, permit), mailbox) in lots.into_values().zip(permits).zip(mailboxes) {
+        for ((lot, permit), handle) in lots.into_values().zip(permits).zip(handles) {
             receipt
                 .bad_channels
                 .extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
             let (reply, settled) = oneshot::channel();
             // The permits bound the mailbox: this is refused only if the actor is gone, and then the reply is dropped.
-            let _ = mailbox.post(Offer { drafts: lot, received, permit, reply });
+            let _ = handle.mailbox.post(Offer { drafts: lot, received, permit, reply });
             settlements.push(settled);
         }
         Ok((receipt, settlements))
@@ -221,6 +229,20 @@ impl Handler<Mail<Post>> for GateActor {
                 let _ = reply.send(Err(refusal));
             }
         }
+    }
+}
+
+impl Handler<Mail<FindPump>> for GateActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<FindPump>, _: &mut Self::Context) {
+        let FindPump { pump, register, reply } = mail.open();
+        let found = match register {
+            Some(at) if !self.doors.closing.load(Ordering::Relaxed) => self.pump(&pump, at).ok(),
+            _ => self.pumps.get(&pump).cloned(),
+        };
+        // Whoever asked may have gone.
+        let _ = reply.send(found);
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: HTTP (the web crate's), SQL (the data crate's), the network (the anomaly crate's).
 
+mod commissioning;
 mod counters;
 mod engine;
 mod gate;
@@ -20,6 +21,7 @@ mod recorder;
 mod settings;
 mod simulation;
 
+pub use commissioning::{BaselineVersion, Baselines, CommissionRefusal};
 pub use counters::{Counters, Totals};
 pub use engine::{Engine, EngineError, EngineHandle, EngineParts, Health};
 pub use live::{
@@ -27,7 +29,7 @@ pub use live::{
     ReadingFrame, Status, TREND,
 };
 pub use receipt::{BadChannel, Receipt, Refusal, RejectedItem};
-pub use settings::{EngineSettings, IngestSettings, LiveSettings};
+pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings};
 pub use simulation::{
     Phase, Plan, PumpPlan, PumpProgress, RecordingProgress, Simulation, SimulationProgress, Source, Speed, StartError,
 };

@@ -313,6 +313,7 @@ mod tests {
             phase: CommissioningPhase::Gathering,
             running_ms: 11_520_000,
             needed_ms: 86_400_000,
+            trouble: None,
         };
         for (why, expected) in [
             (Blind::NoModel, unknown("no model is loaded")),

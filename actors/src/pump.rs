@@ -2,12 +2,14 @@
 //!
 //! Offers are stored concurrently but settled in the order in which they came, so the window sees readings
 //! in the order of admission. Scores are decided in the order of their windows, whatever order the workers
-//! finish in. The rules are the plant crate's; this is the shell.
+//! finish in. The rules are the plant crate's; this is the shell. How a pump comes to its baseline is in `commissioning`.
+
+mod commissioning;
 
 use std::{
     collections::VecDeque,
     sync::Arc,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -17,13 +19,19 @@ use actix::{
 use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use volute_anomaly::{Decider, Model, Score};
-use volute_data::{Store, StoreError};
+use volute_anomaly::Score;
+use volute_data::{Standing, Store, StoreError};
 use volute_plant::{
     Admission, Detection, Draft, Placed, Profile, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
+pub(crate) use commissioning::{Command, Order};
+
 use crate::{
+    commissioning::{
+        Judging,
+        footing::{Course, footing},
+    },
     counters::{Counters, add},
     gate::{Permit, PumpHandle},
     inference_pool::{InferencePool, Job},
@@ -32,6 +40,9 @@ use crate::{
     maintenance::{Look, MaintenanceActor},
     recorder::{RecordReadings, Recorder},
 };
+
+/// Orders for one pump that may wait.
+const ORDERS: usize = 16;
 
 /// Items of one pump, with the room they take up.
 pub(crate) struct Offer {
@@ -71,8 +82,10 @@ pub(crate) struct Drain(pub oneshot::Sender<()>);
 #[derive(Clone)]
 pub(crate) struct PumpStaff {
     pub profile: Profile,
-    pub model: Option<Model>,
+    /// What judges windows; none: nothing is judged.
+    pub judging: Option<Judging>,
     pub store: Store,
+    pub store_failed: Arc<AtomicBool>,
     pub counters: Arc<Counters>,
     pub recorder: Recorder,
     pub pool: Mailbox<InferencePool>,
@@ -84,14 +97,30 @@ pub(crate) struct PumpStaff {
 }
 
 impl PumpStaff {
-    /// Starts a pump's actor; `stored` are its newest readings at rest, oldest first.
-    pub(crate) fn start_pump(&self, pump: PumpId, stored: Vec<Reading>, burst: usize) -> PumpHandle {
+    /// Starts a pump's actor with what is at rest of it.
+    pub(crate) fn start_pump(&self, pump: PumpId, at_rest: AtRest, burst: usize) -> PumpHandle {
         let next = self.next_arbiter.fetch_add(1, Ordering::Relaxed);
         let arbiter = &self.arbiters[next % self.arbiters.len()];
         let staff = self.clone();
-        let addr = PumpActor::start_in_arbiter(arbiter, move |ctx| PumpActor::new(pump, staff, &stored, burst, ctx));
+        let addr = PumpActor::start_in_arbiter(arbiter, move |ctx| PumpActor::new(pump, staff, at_rest, burst, ctx));
         // One slot for each permit, and one for a drain.
-        PumpHandle { mailbox: Mailbox::new(addr, burst + 1), room: Arc::new(Semaphore::new(burst)) }
+        let (orders, room) = (Mailbox::new(addr.clone(), ORDERS), Arc::new(Semaphore::new(burst)));
+        PumpHandle { mailbox: Mailbox::new(addr, burst + 1), orders, room }
+    }
+}
+
+/// What is at rest of a pump when its actor starts.
+pub(crate) struct AtRest {
+    /// Its newest readings, oldest first.
+    pub readings: Vec<Reading>,
+    /// What it goes by.
+    pub standing: Standing,
+}
+
+impl AtRest {
+    /// Of a pump that was never heard of: nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { readings: Vec::new(), standing: Standing::New }
     }
 }
 
@@ -101,7 +130,16 @@ pub(crate) struct PumpActor {
     staff: PumpStaff,
     admission: Admission,
     windower: Windower,
-    decider: Option<Decider>,
+    course: Course,
+    /// Counts the courses: an answer to an earlier one is not for this one.
+    course_number: u64,
+    /// The course that a lesson was asked for.
+    asked_on: Option<u64>,
+    /// What was gathered is being stored.
+    keeping: bool,
+    /// Attempts of this course that failed.
+    retries: u32,
+    orders: Mailbox<PumpActor>,
     /// Offers whose commit is under way, in order.
     settling: mpsc::Sender<Settling>,
     settled: Option<mpsc::Receiver<Settling>>,
@@ -128,31 +166,51 @@ pub(crate) struct Settling {
 
 /// A placed reading whose turn to be decided has not come.
 enum Waiting {
-    Score { reading: Reading, at: Timestamp },
-    Scored { reading: Reading, at: Timestamp, score: Score },
+    Score {
+        reading: Reading,
+        at: Timestamp,
+    },
+    Scored {
+        reading: Reading,
+        at: Timestamp,
+        score: Score,
+    },
     Skipped,
-    Blind { reading: Reading, why: Blind },
+    Blind {
+        reading: Reading,
+        why: Blind,
+    },
+    /// Its window was for a baseline that is no longer in use.
+    Unjudged {
+        reading: Reading,
+    },
 }
 
 impl PumpActor {
-    fn new(pump: PumpId, staff: PumpStaff, stored: &[Reading], burst: usize, ctx: &mut Context<Self>) -> Self {
+    fn new(pump: PumpId, staff: PumpStaff, at_rest: AtRest, burst: usize, ctx: &mut Context<Self>) -> Self {
         let mut admission = Admission::new(pump.clone(), &staff.profile);
         let mut windower = Windower::new(&staff.profile);
-        for reading in stored {
-            admission.recall(reading);
+        for reading in at_rest.readings {
+            admission.recall(&reading);
             if !reading.late {
-                windower.push(reading.clone());
+                windower.push(reading);
             }
         }
         let (settling, settled) = mpsc::channel(burst.max(1));
         let judged = Mailbox::new(ctx.address(), 2 * staff.queued_windows_per_pump);
-        let decider = staff.model.as_ref().and_then(|model| model.baseline().cloned()).map(Decider::new);
+        let orders = Mailbox::new(ctx.address(), ORDERS);
+        let course = footing(staff.judging.as_ref(), at_rest.standing);
         Self {
             pump,
             staff,
             admission,
             windower,
-            decider,
+            course,
+            course_number: 0,
+            asked_on: None,
+            keeping: false,
+            retries: 0,
+            orders,
             settling,
             settled: Some(settled),
             offers: 0,
@@ -245,10 +303,14 @@ impl PumpActor {
 
     fn place(&mut self, placed: Vec<Placed>, ctx: &mut Context<Self>) {
         for Placed { reading, window } in placed {
-            let waiting = match (window, &self.decider) {
-                (_, None) => Waiting::Blind { reading, why: Blind::NoModel },
+            let waiting = match (window, &mut self.course) {
+                (_, Course::Blind) => Waiting::Blind { reading, why: Blind::NoModel },
                 (Err(why), _) => Waiting::Blind { reading, why: why.into() },
-                (Ok(window), Some(decider)) => {
+                (Ok(window), Course::Learning(gathering)) => {
+                    gathering.take(&self.staff.profile, &window);
+                    Waiting::Blind { reading, why: Blind::Learning(gathering.progress()) }
+                }
+                (Ok(window), Course::Judged(decider)) => {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
                     let (baseline, judged) = (decider.baseline().clone(), self.judged.clone());
@@ -265,6 +327,7 @@ impl PumpActor {
             self.windows.push_back(waiting);
         }
         self.decide(ctx);
+        self.keep(ctx);
     }
 
     /// Decides on every window whose turn has come.
@@ -276,13 +339,19 @@ impl PumpActor {
                     break;
                 }
                 Waiting::Scored { reading, at, score } => {
-                    if let Some(decider) = &mut self.decider {
+                    if let Course::Judged(decider) = &mut self.course {
                         let detection = decider.decide(&self.pump, at, &score);
                         self.tell(reading, detection, ctx);
                     }
                 }
                 Waiting::Skipped => {}
-                Waiting::Blind { reading, why } => self.tell_blind(reading, why, ctx),
+                Waiting::Blind { reading, why } => {
+                    if self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
+                        add(&self.staff.counters.live_dropped, 1);
+                    }
+                    self.look(reading, None, ctx);
+                }
+                Waiting::Unjudged { reading } => self.look(reading, None, ctx),
             }
             self.first_seq += 1;
         }
@@ -300,17 +369,13 @@ impl PumpActor {
         }
         let recorder = self.staff.recorder.results.clone();
         recorder.post_or_wait(detection.clone(), self, ctx);
-        let maintenance = self.staff.maintenance.clone();
-        maintenance.post_or_wait(Look { reading, detection: Some(detection) }, self, ctx);
+        self.look(reading, Some(detection), ctx);
     }
 
-    /// Nothing is said of this reading by the model; its limits are looked at all the same.
-    fn tell_blind(&mut self, reading: Reading, why: Blind, ctx: &mut Context<Self>) {
-        if self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
-            add(&self.staff.counters.live_dropped, 1);
-        }
+    /// Its limits are looked at whatever the model says of it, or if it says nothing.
+    fn look(&mut self, reading: Reading, detection: Option<Detection>, ctx: &mut Context<Self>) {
         let maintenance = self.staff.maintenance.clone();
-        maintenance.post_or_wait(Look { reading, detection: None }, self, ctx);
+        maintenance.post_or_wait(Look { reading, detection }, self, ctx);
     }
 }
 
@@ -328,6 +393,7 @@ impl Actor for PumpActor {
             (settling, stored)
         });
         ctx.add_stream(in_order);
+        self.resume(ctx);
     }
 }
 

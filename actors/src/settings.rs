@@ -1,10 +1,11 @@
-//! The engine's settings: sections `[ingest]`, `[engine]` and `[live]` of the configuration.
+//! The engine's settings: sections `[ingest]`, `[engine]`, `[commissioning]` and `[live]` of the configuration.
 //!
 //! Plain values, already checked; their defaults, comments and ranges stand in `config/default.toml`
 //! and the binary's configuration types.
 
 use std::time::Duration;
 
+use volute_anomaly::Detector;
 use volute_plant::PumpId;
 
 /// What may come in.
@@ -39,6 +40,15 @@ pub struct EngineSettings {
     pub linger: Duration,
     /// A pump is stale after this many intervals without a reading.
     pub stale_after_intervals: i64,
+}
+
+/// How a pump's own baseline is learned.
+#[derive(Debug, Clone)]
+pub struct CommissioningSettings {
+    /// How long its normal running is gathered.
+    pub running: Duration,
+    /// How its detections are made.
+    pub detector: Detector,
 }
 
 /// How the live feed is sent.

@@ -1,10 +1,12 @@
 //! The demo's pumps: made-up or recorded readings that come in through the same gate as posted ones.
 //!
 //! One simulation runs at a time; starting another takes its place. What is sent is the player's business
-//! ([`player`]); here are its clock, its posts, and those who start, stop and ask. Deliberately absent: the
+//! ([`player`]); here are its clock, its posts, and those who start, stop and ask. Its pumps are
+//! commissioned in the background at its start ([`healthy`]), so that they are judged at once. Deliberately absent: the
 //! physics (`volute-simulator`), and whether a node may simulate at all (who starts this actor decides).
 
 mod course;
+mod healthy;
 mod plan;
 mod player;
 
@@ -20,10 +22,12 @@ pub use plan::{Plan, PumpPlan, Speed};
 pub use player::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source};
 
 use crate::{
+    commissioning::CommissionRefusal,
     engine::EngineHandle,
     mailbox::{Mail, Mailbox, unbound},
     receipt::{Receipt, Refusal},
 };
+use healthy::Lesson;
 use player::Player;
 
 /// How often it is looked what has come due.
@@ -72,8 +76,10 @@ impl Simulation {
         if let (Plan::Recording { pump, .. }, [Some(_)]) = (&plan, last.as_slice()) {
             return Err(StartError::PumpHasReadings { pump: pump.clone() });
         }
-        let player = Player::new(self.engine.profile(), plan, speed, self.engine.now(), &last);
-        self.ask(|reply| Play { player, reply }).await.ok_or(StartError::Stopping)
+        let (profile, now) = (self.engine.profile(), self.engine.now());
+        let lessons = healthy::lessons(profile, &plan, now);
+        let player = Player::new(profile, plan, speed, now, &last);
+        self.ask(|reply| Play { player, lessons, reply }).await.ok_or(StartError::Stopping)
     }
 
     /// Sends nothing more. What was sent stays.
@@ -100,6 +106,7 @@ impl Simulation {
 /// Plays something else from now on.
 struct Play {
     player: Player,
+    lessons: Vec<Lesson>,
     reply: oneshot::Sender<SimulationProgress>,
 }
 
@@ -161,6 +168,22 @@ impl SimulationActor {
     }
 }
 
+/// Commissions those pumps that are not in use as they are planned, one after the other.
+async fn commission(engine: EngineHandle, lessons: Vec<Lesson>) {
+    for Lesson { pump, why, readings } in lessons {
+        let known = engine.baselines(&pump).await.ok();
+        let in_use = known.and_then(|known| known.versions.into_iter().find(|v| Some(v.version) == known.in_use));
+        if in_use.is_some_and(|version| version.why == why) {
+            continue;
+        }
+        match engine.commission_with(&pump, why, readings).await {
+            Ok(_) => {}
+            Err(CommissionRefusal::NoModel | CommissionRefusal::Stopping) => return,
+            Err(error) => tracing::warn!(%pump, %error, "simulated pump not commissioned"),
+        }
+    }
+}
+
 impl Actor for SimulationActor {
     type Context = Context<Self>;
 
@@ -173,8 +196,10 @@ impl Actor for SimulationActor {
 impl Handler<Mail<Play>> for SimulationActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Play>, _: &mut Self::Context) {
-        let Play { player, reply } = mail.open();
+    fn handle(&mut self, mail: Mail<Play>, ctx: &mut Self::Context) {
+        let Play { player, lessons, reply } = mail.open();
+        let commissioning = commission(self.engine.clone(), lessons);
+        ctx.spawn(commissioning.into_actor(self).map(|(), _, _| ()));
         self.unsent.clear();
         self.player = Some(player);
         // Whoever asked may have gone; so in the other handlers.

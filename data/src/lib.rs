@@ -13,5 +13,6 @@ pub use labelled::{Labelled, write_labelled};
 pub use predictions::{Prediction, write_predictions};
 pub use recording::{Recording, RecordingError, Row, parse_recording, read_recording};
 pub use store::{
-    Batch, Counts, EventFilter, Order, PumpRecord, Range, Store, StoreError, StoreSettings, SystemMetrics,
+    BaselineRecord, Batch, CommissioningRecord, Counts, EventFilter, NewBaseline, Order, PumpRecord, Range, Standing,
+    Store, StoreError, StoreSettings, SystemMetrics,
 };

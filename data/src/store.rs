@@ -2,9 +2,10 @@
 //!
 //! A batch is all or nothing, durable when [`Store::commit`] returns, and harmless to write again.
 //! Each concern has its file: the engine and its threads, migrations, the rows' form at rest, paging
-//! through time, and which pumps there are. Deliberately absent: waiting for more rows before a
+//! through time, which pumps there are, and what is normal for them. Deliberately absent: waiting for more rows before a
 //! commit, trying again, and retention.
 
+mod baselines;
 mod engine;
 mod error;
 mod migrations;
@@ -23,7 +24,10 @@ use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 
 pub use error::StoreError;
 pub use settings::StoreSettings;
-pub use types::{Batch, Counts, EventFilter, Order, PumpRecord, Range, SystemMetrics};
+pub use types::{
+    BaselineRecord, Batch, CommissioningRecord, Counts, EventFilter, NewBaseline, Order, PumpRecord, Range, Standing,
+    SystemMetrics,
+};
 
 use engine::Engine;
 use page::{Series, page, whole_moments};
@@ -83,6 +87,10 @@ impl Store {
         self.write(batch).await?;
         self.0.roster.note(batch);
         Ok(())
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.engine
     }
 
     /// Writes a batch that has been checked.

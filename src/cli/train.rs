@@ -6,14 +6,25 @@ use clap::Args;
 use volute_anomaly::{Detector, Recipe};
 use volute_plant::Profile;
 
-use crate::{commands::Format, profiles};
+use crate::{commands::Format, model_versions::Replace, profiles};
 
 pub(super) const TRAIN_EXAMPLES: &str = "\
 Examples:
   volute train --csv line-3-2026-05.csv line-3-2026-06.csv --out models/line-3
       Learns from the rows whose machine_status is NORMAL, or from all rows where there is no such column.
   volute train --profile skab --csv run.csv --rows 400 --out models/run
-      Learns from the first 400 rows.";
+      Learns from the first 400 rows.
+
+Where the folder holds a model of the profile already, the new one takes its place only if it reconstructs the newest
+windows, which neither learns from, better: by mean absolute error in spreads of the channels. The other one is kept in
+DIR/versions/; `volute models DIR` lists them.";
+
+pub(super) const MODELS_EXAMPLES: &str = "\
+Examples:
+  volute models models/line-3
+      Lists them: when each was trained, its error on held-back windows, which is in use, and why.
+  volute models models/line-3 --use 64c5e8c18ce8
+      Puts that one back. A node takes it at its next start, and commissions its pumps anew from the same readings.";
 
 /// What to learn from.
 #[derive(Debug, Args)]
@@ -37,9 +48,26 @@ pub struct TrainArgs {
     /// Folder to write the model into.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// When the new model takes the place of the one in the folder.
+    #[arg(long, value_enum, default_value_t = Replace::Better)]
+    pub replace: Replace,
     /// How hard and how repeatably to learn.
     #[command(flatten)]
     pub training: TrainingArgs,
+}
+
+/// Which models.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// Folder that `volute train` wrote.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
+    #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
+    pub profile: Profile,
+    /// Put this one back: its name, or the end of it.
+    #[arg(long = "use", value_name = "ID")]
+    pub put_back: Option<String>,
 }
 
 pub(super) const EVALUATE_EXAMPLES: &str = "\

@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use volute_actors::{Engine, EngineParts, EngineSettings, IngestSettings, LiveSettings, Plan, Simulation, Speed};
+use volute_actors::{
+    CommissioningSettings, Engine, EngineParts, EngineSettings, IngestSettings, LiveSettings, Plan, Simulation, Speed,
+};
 use volute_anomaly::Model;
 use volute_data::{Store, StoreSettings};
 use volute_plant::SystemClock;
@@ -128,8 +130,10 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store) -> Result<E
         linger: config.store.linger,
         stale_after_intervals: i64::try_from(config.engine.stale_after_intervals)?,
     };
+    let commissioning =
+        CommissioningSettings { running: config.commissioning.running, detector: config.commissioning.detector };
     let live = LiveSettings { frame: config.live.frame, subscriber_frames: config.live.subscriber_frames };
-    Ok(EngineParts { profile, model, store, clock: Arc::new(SystemClock), ingest, engine, live })
+    Ok(EngineParts { profile, model, store, clock: Arc::new(SystemClock), ingest, engine, commissioning, live })
 }
 
 fn web_settings(config: &Config) -> WebSettings {

@@ -1,13 +1,17 @@
 //! `volute train`: learns what normal is from recordings, and writes a model.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result, ensure};
-use volute_anomaly::{Epoch, Model, Provenance, Recipe};
+use anyhow::{Result, ensure};
+use volute_anomaly::{Epoch, HeldBack, Model, Provenance, Recipe};
 use volute_data::Row;
 use volute_plant::{Clock, Profile, PumpId, SystemClock, Window};
 
 use super::{progress, windows::training_windows};
+use crate::model_versions::{Entry, Folder, Replace};
 
 /// What to train on, and where to put what was learned.
 pub struct Training {
@@ -23,13 +27,15 @@ pub struct Training {
     pub rows: Option<usize>,
     /// The folder of the model.
     pub out: PathBuf,
+    /// When the model takes the place of one that is there.
+    pub replace: Replace,
     /// How to train.
     pub recipe: Recipe,
 }
 
 /// Trains and saves a model, showing every epoch.
 pub fn run(training: &Training) -> Result<()> {
-    let Training { profile, csv, each_its_own_pump, every, rows, out, recipe } = training;
+    let Training { profile, csv, each_its_own_pump, every, rows, out, replace, recipe } = training;
     let (mut windows, mut used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
     for (number, path) in csv.iter().enumerate() {
         let recording = volute_data::read_recording(path, profile)?;
@@ -57,13 +63,14 @@ pub fn run(training: &Training) -> Result<()> {
     };
     let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut show)?;
     bar.finish_and_clear();
-    model.save(out).with_context(|| format!("the model cannot be written to {}", out.display()))?;
-    report(&model, out);
+    let held_back = HeldBack::of(profile, &windows, recipe.validation_share)?;
+    let entry = Folder { dir: out, profile }.put(&model, &held_back, *replace)?;
+    report(&model, out, &entry);
     Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the command's result")]
-fn report(model: &Model, out: &std::path::Path) {
+fn report(model: &Model, out: &Path, entry: &Entry) {
     let metrics = &model.manifest().metrics;
     println!("{}", model.id());
     println!(
@@ -74,5 +81,9 @@ fn report(model: &Model, out: &std::path::Path) {
         Some(baseline) => println!("baseline {}  loss threshold {:.5}", baseline.id, baseline.loss_threshold),
         None => println!("no baseline: each pump is commissioned by itself"),
     }
-    println!("written to {}", out.display());
+    match entry.in_use {
+        true => println!("written to {}", out.display()),
+        false => println!("kept in {}, not in use", out.join("versions").join(&entry.model).display()),
+    }
+    println!("{}", entry.why);
 }

@@ -16,6 +16,7 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 use tracing_subscriber::EnvFilter;
+use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 
 use crate::profiles;
@@ -112,6 +113,14 @@ impl FromText for LogFilter {
     }
 }
 
+impl FromText for Detector {
+    const ALLOWED: &'static str = r#""fused" or "lstm-autoencoder""#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| Self::ALLOWED.into())
+    }
+}
+
 impl FromText for Profile {
     const ALLOWED: &'static str = "the name of a profile, as centrifugal, or a path to one, as ./mine.toml";
 
@@ -155,6 +164,11 @@ pub(super) fn millis<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
 /// Reads whole seconds from `MIN` to `MAX`.
 pub(super) fn seconds<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
     d.deserialize_u64(Whole { min: MIN, max: MAX, unit: " (seconds)" }).map(Duration::from_secs)
+}
+
+/// Reads hours, above 0 and up to `MAX`; fractions are fine.
+pub(super) fn hours<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    d.deserialize_f64(Hours { max: MAX as f64 }).map(|hours| Duration::from_secs_f64(hours * 3600.0))
 }
 
 /// Reads whole MiB from 1 to `MAX`.
@@ -208,5 +222,32 @@ impl Visitor<'_> for Whole {
             Ok(value) => self.visit_u64(value),
             Err(_) => Err(E::invalid_value(Unexpected::Signed(value), &self)),
         }
+    }
+}
+
+struct Hours {
+    max: f64,
+}
+
+impl Visitor<'_> for Hours {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a number above 0, up to {} (hours)", self.max)
+    }
+
+    fn visit_f64<E: Error>(self, hours: f64) -> Result<f64, E> {
+        if hours > 0.0 && hours <= self.max {
+            return Ok(hours);
+        }
+        Err(E::invalid_value(Unexpected::Float(hours), &self))
+    }
+
+    fn visit_u64<E: Error>(self, hours: u64) -> Result<f64, E> {
+        self.visit_f64(hours as f64)
+    }
+
+    fn visit_i64<E: Error>(self, hours: i64) -> Result<f64, E> {
+        self.visit_f64(hours as f64)
     }
 }

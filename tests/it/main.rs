@@ -10,6 +10,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod commissioning;
 mod crash;
 mod demo;
 mod engine;

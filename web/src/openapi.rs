@@ -4,7 +4,7 @@ use utoipa::{IntoResponses, OpenApi};
 
 use crate::{
     problem::Problem,
-    routes::{health, history, ingest, live, maintenance, node, pumps, simulation, stream},
+    routes::{baselines, health, history, ingest, live, maintenance, node, pumps, simulation, stream},
     stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent},
 };
 
@@ -31,6 +31,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         maintenance::maintenance_events,
         pumps::pumps,
         pumps::profile,
+        baselines::baselines,
+        baselines::activate,
+        baselines::commission,
         node::node,
         simulation::start,
         simulation::stop,
@@ -45,6 +48,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "live", description = "How the pumps are now"),
         (name = "history", description = "What is stored"),
         (name = "maintenance", description = "What is to be done"),
+        (name = "commissioning", description = "What is normal for each pump"),
         (name = "node", description = "The node itself"),
         (name = "demo", description = "Simulated pumps, on a demo only"),
     )
@@ -63,7 +67,9 @@ macro_rules! problems {
 
 problems! {
     Invalid = 400, "A parameter is unknown, repeated or has a value that is not allowed";
-    NotFound = 404, "The pump was never heard of";
+    NotFound = 404, "The pump was never heard of, or there is no such version";
+    Conflict = 409, "No model is loaded, or the version cannot be used with it";
+    Insufficient = 422, "These readings do not suffice to learn from";
     TooLarge = 413, "The body, the number of items, or the number of one pump's readings is too large";
     Forbidden = 403, "This node is not a demo";
     UnsupportedSimulation = 415, "The body is neither JSON nor CSV";
@@ -146,6 +152,8 @@ mod tests {
             "LimitsData",
             "DetectionData",
             "IngestAnswer",
+            "BaselinesData",
+            "BaselineData",
         ] {
             let (required, properties) = required(name);
             assert!(required == properties && required > 0, "{name}: {required} of {properties}");

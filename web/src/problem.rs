@@ -9,7 +9,7 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::Refusal;
+use volute_actors::{CommissionRefusal, Refusal};
 use volute_data::StoreError;
 use volute_plant::{PumpId, Rejection};
 
@@ -48,6 +48,8 @@ pub(crate) enum ApiError {
     Method { method: String, allow: &'static str },
     #[error("this node watches real pumps: only a demo (volute serve --demo) simulates")]
     NotADemo,
+    #[error(transparent)]
+    Commissioning(CommissionRefusal),
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("all {limit} live streams are taken")]
@@ -113,6 +115,14 @@ impl ApiError {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body's form is not supported")
             }
             Self::UnknownPump(_) => (StatusCode::NOT_FOUND, "unknown-pump", "The pump is not known"),
+            Self::Commissioning(CommissionRefusal::UnknownVersion { .. }) => {
+                (StatusCode::NOT_FOUND, "unknown-version", "There is no such version")
+            }
+            Self::Commissioning(CommissionRefusal::Insufficient(_)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "insufficient-readings", "These readings do not suffice")
+            }
+            Self::Commissioning(CommissionRefusal::NoModel) => (StatusCode::CONFLICT, "no-model", "No model is loaded"),
+            Self::Commissioning(_) => (StatusCode::CONFLICT, "unusable-version", "This version cannot be used"),
             Self::NotADemo => (StatusCode::FORBIDDEN, "not-a-demo", "This node is not a demo"),
             Self::NoRoute { .. } => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed"),

@@ -1,5 +1,7 @@
 //! What the live feed says of a pump to those who ask.
 
+use std::sync::Arc;
+
 use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
 
 /// The verdicts that a pump's trend goes back.
@@ -53,6 +55,8 @@ pub enum LearningProgress {
         running_ms: i64,
         /// Normal running that it takes, in milliseconds.
         needed_ms: i64,
+        /// What went wrong the last time, for people.
+        trouble: Option<Arc<str>>,
     },
 }
 

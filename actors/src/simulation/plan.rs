@@ -66,8 +66,8 @@ impl Plan {
     }
 }
 
-/// The demo's six pumps. The first fault shows within half a minute, and there is nearly always one at work. The seeds are
-/// of pumps that the shipped model finds normal while they are healthy; of others, one in five touches the threshold.
+/// The demo's six pumps. The first fault shows within half a minute, and there is nearly always one at work. Each seed
+/// is another pump, with its own size, load and noise; each is commissioned for itself.
 pub(super) fn stories() -> Vec<PumpPlan> {
     let sick = |fault, severity, cycle_s| Severity::new(severity).ok().map(|severity| (fault, severity, cycle_s));
     let stories = [

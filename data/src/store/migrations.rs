@@ -33,6 +33,7 @@ pub(crate) use migration;
 pub(crate) const ALL: &[Migration] = &[
     migration!(1, "initial", include_str!("../../schema/0001_initial.surql")),
     migration!(2, "limit_alone", include_str!("../../schema/0002_limit_alone.surql")),
+    migration!(3, "baseline", include_str!("../../schema/0003_baseline.surql")),
 ];
 
 /// The table that remembers, itself outside the migrations.

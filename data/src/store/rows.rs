@@ -272,10 +272,10 @@ fn owner_and_ms(id: &RecordId) -> Result<(&str, i64), StoreError> {
     Err(unreadable(id, "its id is not [name, ms]"))
 }
 
-fn time(id: &RecordId, ms: i64) -> Result<Timestamp, StoreError> {
+pub(crate) fn time(id: &RecordId, ms: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millis(ms).map_err(|error| unreadable(id, error))
 }
 
-fn unreadable(id: &RecordId, reason: impl ToString) -> StoreError {
+pub(crate) fn unreadable(id: &RecordId, reason: impl ToString) -> StoreError {
     StoreError::Unreadable { row: id.to_sql(), reason: reason.to_string() }
 }

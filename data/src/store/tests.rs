@@ -1,5 +1,6 @@
 //! What the tests share, and: what goes in comes out, or does not go in at all.
 
+mod baselines;
 mod lifecycle;
 mod paging;
 

@@ -122,3 +122,57 @@ pub struct Counts {
     /// Detections.
     pub detections: u64,
 }
+
+/// A baseline to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBaseline {
+    /// When it was learned, by the node's clock.
+    pub created_at: Timestamp,
+    /// The network whose losses it speaks of.
+    pub network: String,
+    /// Its own id.
+    pub baseline: String,
+    /// The first of the readings that it was learned from.
+    pub from: Timestamp,
+    /// The first reading that no longer belongs to them.
+    pub to: Timestamp,
+    /// Why it was learned, for people.
+    pub why: String,
+    /// All of it, as JSON.
+    pub document: String,
+}
+
+/// A stored version of a pump's baseline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaselineRecord {
+    /// Its number, from 1.
+    pub version: u32,
+    /// What it is.
+    pub what: NewBaseline,
+}
+
+/// How far a pump's commissioning is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommissioningRecord {
+    /// Why the pump is commissioned, for people.
+    pub why: String,
+    /// Whether somebody asked for it.
+    pub asked: bool,
+    /// The first reading that counts; none before it.
+    pub from: Option<Timestamp>,
+    /// The first reading that no longer counts; none until enough is gathered.
+    pub to: Option<Timestamp>,
+    /// Normal running gathered so far, in milliseconds.
+    pub running_ms: i64,
+}
+
+/// What a pump goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is known of it yet.
+    New,
+    /// Its commissioning is under way.
+    Commissioning(CommissioningRecord),
+    /// This version of its baseline is in use.
+    Active(BaselineRecord),
+}

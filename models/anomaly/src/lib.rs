@@ -15,6 +15,7 @@ mod baseline;
 pub mod bench;
 mod decider;
 mod files;
+mod held_back;
 mod kernel;
 mod levels;
 mod model;
@@ -36,6 +37,7 @@ pub use baseline::{
 };
 pub use decider::Decider;
 pub use files::{Mismatch, ModelError};
+pub use held_back::HeldBack;
 pub use model::{ARCHITECTURE, FORMAT_VERSION, LossQuantiles, Manifest, Metrics, Model, Provenance};
 pub use network::NetworkError;
 pub use recipe::{Recipe, RecipeError};

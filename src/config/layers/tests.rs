@@ -35,6 +35,7 @@ fn the_defaults_are_valid_and_complete() {
     let settings = load(None, [], &[]).expect("the defaults");
     assert_eq!(settings.config.server.listen.to_string(), "127.0.0.1:5000");
     assert_eq!(settings.config.model.dir, None);
+    assert_eq!(settings.config.commissioning.running.as_secs(), 24 * 3600);
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));
 }
 
@@ -103,6 +104,10 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[log]\nfilter = \"volute=loud\"", "error, warn, info"),
         ("[model]\nprofile = \"gear\"", "there are: centrifugal, skab"),
         ("[model]\nprofile = \"./nowhere.toml\"", "nowhere.toml cannot be read"),
+        ("[commissioning]\nhours = 0", "a number above 0, up to 720 (hours)"),
+        ("[commissioning]\nhours = 720.5", "a number above 0, up to 720 (hours)"),
+        ("[commissioning]\nhours = \"1\"", "a number above 0, up to 720 (hours)"),
+        ("[commissioning]\ndetector = \"oracle\"", "\"fused\" or \"lstm-autoencoder\""),
         ("[model]\ndir = 3", "a folder, or \"\" for none"),
     ] {
         let (_folder, path) = file(text);
@@ -119,10 +124,10 @@ fn each_kind_of_mistake_says_what_is_allowed() {
 fn an_unknown_key_shows_the_keys_of_its_section_and_the_one_that_was_meant() {
     for (text, meant, allowed) in [
         ("[server]\nlisen = 1", Some("server.listen"), "in [server] listen, max_body_bytes"),
-        ("[serve]\nlisten = 1", Some("server.listen"), "the sections [engine], [ingest]"),
+        ("[serve]\nlisten = 1", Some("server.listen"), "the sections [commissioning], [engine]"),
         ("[store]\nbatch = 1", None, "in [store] block_cache_mib, dir"),
         ("server = 5", None, "in [server] listen"),
-        ("zebra = 5", None, "the sections [engine]"),
+        ("zebra = 5", None, "the sections [commissioning], [engine]"),
     ] {
         let (_folder, path) = file(text);
         let found = mistakes(Some(&path), &[], &[]);

@@ -119,6 +119,9 @@ pub(crate) enum Learning {
         running_h: f64,
         /// Hours of normal running that it takes.
         needed_h: f64,
+        /// What went wrong the last time; null if nothing did.
+        #[schema(required)]
+        trouble: Option<String>,
     },
 }
 
@@ -216,14 +219,15 @@ impl Learning {
     /// None where the status is another.
     pub(crate) fn of(status: &Status) -> Option<Self> {
         let hours = |ms: i64| ms as f64 / 3_600_000.0;
-        match *status {
-            Status::Learning(LearningProgress::Window { have, need }) => Some(Self::Window { have, need }),
-            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms }) => {
+        match status {
+            &Status::Learning(LearningProgress::Window { have, need }) => Some(Self::Window { have, need }),
+            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms, trouble }) => {
                 let phase = match phase {
                     CommissioningPhase::Gathering => Phase::Gathering,
                     CommissioningPhase::Calculating => Phase::Calculating,
                 };
-                Some(Self::Commissioning { phase, running_h: hours(running_ms), needed_h: hours(needed_ms) })
+                let (running_h, needed_h) = (hours(*running_ms), hours(*needed_ms));
+                Some(Self::Commissioning { phase, running_h, needed_h, trouble: trouble.as_deref().map(str::to_owned) })
             }
             _ => None,
         }
@@ -232,11 +236,13 @@ impl Learning {
     fn in_words(&self) -> String {
         match self {
             Self::Window { have, need } => format!("the window has {have} of {need} steps"),
-            Self::Commissioning { phase: Phase::Gathering, running_h, needed_h } => {
-                format!("what is normal is being learned: {running_h:.1} of {needed_h} h of normal running")
-            }
-            Self::Commissioning { phase: Phase::Calculating, .. } => {
-                "what is normal is being learned: its threshold is being calculated".into()
+            Self::Commissioning { phase, running_h, needed_h, trouble } => {
+                let far = match phase {
+                    Phase::Gathering => format!("{running_h:.1} of {needed_h} h of normal running"),
+                    Phase::Calculating => "its threshold is being calculated".into(),
+                };
+                let trouble = trouble.as_ref().map(|trouble| format!("; before that: {trouble}")).unwrap_or_default();
+                format!("what is normal is being learned: {far}{trouble}")
             }
         }
     }
@@ -364,7 +370,7 @@ mod tests {
         let window = || Status::Learning(LearningProgress::Window { have: 12, need: 30 });
         let commissioning = |phase| {
             let (running_ms, needed_ms) = (11_520_000, 86_400_000);
-            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms })
+            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms, trouble: None })
         };
         let learning = shown(window(), Some(5));
         assert_eq!(
@@ -373,7 +379,7 @@ mod tests {
         );
         assert_eq!(
             shown(commissioning(CommissioningPhase::Gathering), Some(5))["learning"],
-            json!({"of": "commissioning", "phase": "gathering", "running_h": 3.2, "needed_h": 24.0})
+            json!({"of": "commissioning", "phase": "gathering", "running_h": 3.2, "needed_h": 24.0, "trouble": null})
         );
         assert_eq!((&learning["model"], &learning["loss"]), (&json!("m-2"), &Value::Null));
         for (status, age_ms, word, reason) in [

@@ -2,6 +2,7 @@
 //!
 //! One file per group; each route's JSON shapes stand beside its handler.
 
+pub(crate) mod baselines;
 pub(crate) mod dashboard;
 pub(crate) mod health;
 pub(crate) mod history;
@@ -26,13 +27,20 @@ pub(crate) struct Endpoint {
 }
 
 /// The whole API. The description at `/api/openapi.json` has the same paths; a test says so.
-pub(crate) const ENDPOINTS: [Endpoint; 14] = [
+pub(crate) const ENDPOINTS: [Endpoint; 17] = [
     Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest) },
     read("/api/live-data", || get(live::live_data)),
     read("/api/sensor-history", || get(history::sensor_history)),
     read("/api/anomaly-history", || get(history::anomaly_history)),
     read("/api/maintenance-events", || get(maintenance::maintenance_events)),
     read("/api/pumps", || get(pumps::pumps)),
+    read("/api/pumps/{id}/baselines", || get(baselines::baselines)),
+    Endpoint {
+        path: "/api/pumps/{id}/baselines/{version}/activate",
+        allow: "POST",
+        route: || web::post().to(baselines::activate),
+    },
+    Endpoint { path: "/api/pumps/{id}/commission", allow: "POST", route: || web::post().to(baselines::commission) },
     read("/api/profile", || get(pumps::profile)),
     read("/api/node", || get(node::node)),
     Endpoint { path: "/api/start-simulation", allow: "POST", route: || web::post().to(simulation::start) },

@@ -111,7 +111,8 @@ fn any_runtime_will_do() {
 const LATER: &[Migration] = &[
     migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
     migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
-    migration!(3, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+    migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
+    migration!(4, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
 ];
 
 #[test]
@@ -126,7 +127,7 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         }
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default()).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 3, known: 2 })), "{:?}", older.err());
+        assert!(matches!(older, Err(StoreError::Newer { found: 4, known: 3 })), "{:?}", older.err());
         let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
     });
@@ -160,11 +161,13 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
     const BROKEN: &[Migration] = &[
         migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
         migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
-        migration!(3, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+        migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
+        migration!(4, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
     ];
     const OTHER: &[Migration] = &[
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
         migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
+        migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
     ];
     with_store(async |store| {
         let engine = &store.0.engine;

@@ -1,7 +1,7 @@
 // The questions the dashboard asks, one function each.
 
 import { answer, api } from './client';
-import type { Detection, Live, MaintenanceEvent, Node, Profile, Pump, Reading } from './types';
+import type { Baselines, Detection, Live, MaintenanceEvent, Node, Profile, Pump, Reading } from './types';
 
 /** A stretch of a pump's history; times in epoch milliseconds, `to` exclusive. */
 export interface Stretch {
@@ -35,6 +35,18 @@ export async function askEvents(pump: string): Promise<MaintenanceEvent[]> {
   const query = { pump_id: pump, limit: EVENTS };
   return (await answer(api.GET('/api/maintenance-events', { params: { query } }))).items;
 }
+
+/** What is normal for a pump, as versions. */
+export const askBaselines = (id: string): Promise<Baselines> =>
+  answer(api.GET('/api/pumps/{id}/baselines', { params: { path: { id } } }));
+
+/** Learns anew what is normal for a pump, from now on. */
+export const learnAnew = (id: string): Promise<Baselines> =>
+  answer(api.POST('/api/pumps/{id}/commission', { params: { path: { id } }, body: {} }));
+
+/** Puts a version of a pump's baseline back. */
+export const putBack = (id: string, version: number): Promise<Baselines> =>
+  answer(api.POST('/api/pumps/{id}/baselines/{version}/activate', { params: { path: { id, version } } }));
 
 /** Readings, oldest first. */
 export const readings = (stretch: Stretch): AsyncGenerator<Reading[]> =>

@@ -151,6 +151,65 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pumps/{id}/baselines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every version of what is normal for a pump, and which of them is in use. */
+        get: operations["baselines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pumps/{id}/baselines/{version}/activate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Puts a version of a pump's baseline back.
+         * @description A commissioning that is under way ends. A version of another network than the node's is refused.
+         */
+        post: operations["activate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pumps/{id}/commission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Learns anew what is normal for a pump.
+         * @description From now on, with an empty body or object: the pump is `LEARNING` until the node has gathered enough normal running,
+         *     and raises no model alarm; limits are watched as ever. With `from` and `to`, from stored readings: the answer comes
+         *     when that is done, and until then nothing changes.
+         */
+        post: operations["commission"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sensor-history": {
         parameters: {
             query?: never;
@@ -302,6 +361,60 @@ export interface components {
              */
             value: number;
         };
+        /** @description One version of a pump's baseline. */
+        BaselineData: {
+            /**
+             * Format: date-time
+             * @description When it was learned.
+             */
+            created_at: string;
+            /** @description How detections are made: `fused` or `lstm-autoencoder`. */
+            detector: string;
+            /**
+             * Format: date-time
+             * @description The first of the readings that it was learned from.
+             */
+            from: string;
+            /** @description Its id. */
+            id: string;
+            /** @description What detections by it name as their model. */
+            model: string;
+            /** @description The id of its network. */
+            network: string;
+            /** @description Each channel's span in them, in the profile's order. */
+            spans: components["schemas"]["SpanData"][];
+            thresholds: components["schemas"]["ThresholdsData"];
+            /**
+             * Format: date-time
+             * @description The first reading that no longer belongs to them.
+             */
+            to: string;
+            /** @description Whether the node's network can use it. */
+            usable: boolean;
+            /**
+             * Format: int32
+             * @description Its number, from 1; 0 is what the model brings along.
+             */
+            version: number;
+            /** @description Why it was learned. */
+            why: string;
+            /** @description The windows of normal running in them. */
+            windows: number;
+        };
+        /** @description What there is of a pump's baseline. */
+        BaselinesData: {
+            /**
+             * Format: int32
+             * @description The version that the pump is judged by; null while it is learning. 0 is what the model brings along.
+             */
+            in_use: number | null;
+            /** @description The id of the node's network; a baseline of another one cannot be used. */
+            network: string;
+            /** @description Which pump. */
+            pump_id: string;
+            /** @description All versions, newest first. */
+            versions: components["schemas"]["BaselineData"][];
+        };
         /** @description One sensor. */
         ChannelData: {
             limits: components["schemas"]["LimitsData"];
@@ -318,6 +431,19 @@ export interface components {
             resolution: number;
             /** @description The unit of its values. */
             unit: string;
+        };
+        /** @description What to learn from: stored readings, or, where both are absent, what comes from now on. */
+        CommissionRequest: {
+            /**
+             * Format: date-time
+             * @description The first reading to learn from.
+             */
+            from?: string | null;
+            /**
+             * Format: date-time
+             * @description The first reading that no longer belongs to them.
+             */
+            to?: string | null;
         };
         /**
          * @description What commissioning is at.
@@ -527,6 +653,8 @@ export interface components {
              * @description Hours of normal running so far.
              */
             running_h: number;
+            /** @description What went wrong the last time; null if nothing did. */
+            trouble: string | null;
         };
         /** @description Alarm limits, in the channel's unit; null where none is watched. */
         LimitsData: {
@@ -1083,6 +1211,46 @@ export interface components {
              */
             speed?: number | null;
         };
+        /** @description What a channel spanned while the pump ran normally. */
+        SpanData: {
+            /** @description The channel's wire name. */
+            channel: string;
+            /**
+             * Format: double
+             * @description The highest value.
+             */
+            max: number;
+            /**
+             * Format: double
+             * @description The lowest value.
+             */
+            min: number;
+            /** @description The unit of the next two. */
+            unit: string;
+        };
+        /** @description Above these a window is anomalous. */
+        ThresholdsData: {
+            /**
+             * Format: double
+             * @description Of their reconstruction errors.
+             */
+            error: number;
+            /**
+             * Format: double
+             * @description Of their long levels.
+             */
+            long_level: number;
+            /**
+             * Format: double
+             * @description Of the reconstruction loss; it counts with the detector `lstm-autoencoder`.
+             */
+            loss: number;
+            /**
+             * Format: double
+             * @description Of the deviation of the channels' short levels, in spreads; the next two are of the same kind.
+             */
+            short_level: number;
+        };
         /** @description The last verdicts of one pump, column by column, the oldest first. */
         TrendData: {
             /** @description The reconstruction losses. */
@@ -1141,7 +1309,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of */
+            /** @description The pump was never heard of, or there is no such version */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1272,7 +1440,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of */
+            /** @description The pump was never heard of, or there is no such version */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1464,6 +1632,217 @@ export interface operations {
             };
         };
     };
+    baselines: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which pump */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The versions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BaselinesData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump was never heard of, or there is no such version */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No model is loaded, or the version cannot be used with it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    activate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which pump */
+                id: string;
+                /** @description Which version; 0 is what the model brings along */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is in use */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BaselinesData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump was never heard of, or there is no such version */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No model is loaded, or the version cannot be used with it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    commission: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which pump */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description What to learn from */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CommissionRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description It is learning, or has learned */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BaselinesData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump was never heard of, or there is no such version */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No model is loaded, or the version cannot be used with it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description These readings do not suffice to learn from */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sensor_history: {
         parameters: {
             query?: {
@@ -1504,7 +1883,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of */
+            /** @description The pump was never heard of, or there is no such version */
             404: {
                 headers: {
                     [name: string]: unknown;

@@ -3,7 +3,7 @@ import type { Learning } from '../api/types';
 import { learningInWords, learningShare } from './learning';
 
 const commissioning = (phase: 'gathering' | 'calculating', running_h: number, needed_h = 24): Learning => ({
-  of: 'commissioning', phase, running_h, needed_h,
+  of: 'commissioning', phase, running_h, needed_h, trouble: null,
 });
 
 describe('how far it is to the first verdict', () => {

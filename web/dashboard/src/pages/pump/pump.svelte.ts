@@ -5,8 +5,8 @@
 import { ApiProblem } from '../../api/client';
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
-import { askEvents, askLive, askPumps, detections, readings } from '../../api/queries';
-import type { Channel, DetectionEvent, FleetEvent, Live, Profile, ReadingEvent, Status } from '../../api/types';
+import { askBaselines, askEvents, askLive, askPumps, detections, readings } from '../../api/queries';
+import type { Baselines, Channel, DetectionEvent, FleetEvent, Live, Profile, ReadingEvent, Status } from '../../api/types';
 import { ChartView } from '../../lib/chart/view.svelte';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
@@ -23,6 +23,7 @@ const OVERLAP_MS = 60_000;
 const STORED_AFTER_MS = 200;
 const LIVE_EVERY_MS = 2_500;
 const EVENTS_EVERY_MS = 15_000;
+const BASELINES_EVERY_MS = 30_000;
 
 /** The newest reading, as sent. */
 export interface Newest {
@@ -39,6 +40,7 @@ export class PumpModel {
   readonly view: ChartView;
   readonly live: Poll<Live>;
   readonly events: Poll<Awaited<ReturnType<typeof askEvents>>>;
+  readonly baselines: Poll<Baselines>;
 
   /** The status by the stream, which knows first. */
   status = $state<Status | null>(null);
@@ -64,6 +66,7 @@ export class PumpModel {
     this.view = new ChartView(() => newer(this.readings.last, this.verdicts.last));
     this.live = new Poll(() => this.#askLive(), LIVE_EVERY_MS);
     this.events = new Poll(() => askEvents(id), EVENTS_EVERY_MS);
+    this.baselines = new Poll(() => askBaselines(id), BASELINES_EVERY_MS);
     this.#row = new Poll(() => this.#askSince());
   }
 
@@ -76,7 +79,7 @@ export class PumpModel {
     };
     const url = `/api/stream?${new URLSearchParams({ pump_id: this.id, events: 'reading,detection,fleet' })}`;
     const unlink = link.follow(url, on, () => this.#fetchGap());
-    const stops = [this.live.start(), this.events.start(), this.#row.start()];
+    const stops = [this.live.start(), this.events.start(), this.baselines.start(), this.#row.start()];
     void this.fetchHistory();
     return () => {
       this.#closed = true;
@@ -194,6 +197,7 @@ export class PumpModel {
     this.since = event.now;
     void this.live.refresh();
     void this.events.refresh();
+    void this.baselines.refresh();
     void this.#row.refresh();
   }
 }

@@ -1,0 +1,171 @@
+//! Commissioning: learns what is normal for one pump at a time, on a thread of its own.
+//!
+//! A pump that has gathered enough normal running asks for it, and so does whoever wants it learned anew. The readings
+//! are read, or made, when their turn comes, so that those of one pump at a time are in memory, and no inference worker
+//! is held up. Deliberately absent: what becomes of the baseline (the pump stores and uses it), and when there is enough
+//! ([`gathering`]).
+
+pub(crate) mod footing;
+pub(crate) mod gathering;
+mod orders;
+mod versions;
+
+use std::sync::Arc;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use tokio::sync::oneshot;
+use volute_anomaly::{Baseline, Commissioning, CommissioningError, Model, Observed};
+use volute_data::{NewBaseline, Range, Store, StoreError};
+use volute_plant::{Clock, Profile, PumpId, Reading, Timestamp};
+
+pub use orders::CommissionRefusal;
+pub use versions::{BaselineVersion, Baselines};
+
+use crate::{
+    counters::{Counters, add},
+    mailbox::{Mail, Mailbox, unbound},
+    pump::PumpActor,
+};
+
+/// Lessons that may wait. A pump for whose own there is no room tries again later.
+pub(crate) const LESSONS: usize = 64;
+/// Readings in one page from the store.
+const PAGE: usize = 10_000;
+
+/// What judges windows on this node, and how its pumps are commissioned.
+#[derive(Clone)]
+pub(crate) struct Judging {
+    pub model: Model,
+    pub needed_ms: i64,
+    pub lessons: Mailbox<CommissioningActor>,
+}
+
+/// Learn what is normal for a pump.
+pub(crate) struct Lesson {
+    pub pump: PumpId,
+    pub why: String,
+    pub material: Material,
+    pub home: Mailbox<PumpActor>,
+    pub asker: Asker,
+}
+
+/// What is learned from.
+pub(crate) enum Material {
+    /// Stored readings, up to and without the second time.
+    Stored(Timestamp, Timestamp),
+    /// Readings that are made when their turn comes.
+    Made(Box<dyn FnOnce() -> Vec<Reading> + Send>),
+}
+
+/// Who wants to know how it ended.
+pub(crate) enum Asker {
+    /// The pump, whose course this was when it asked.
+    Pump { course: u64 },
+    /// Somebody else: the version's number.
+    Caller(oneshot::Sender<Result<u32, CommissionRefusal>>),
+}
+
+/// How a lesson ended.
+pub(crate) struct Learned {
+    pub outcome: Result<(Baseline, NewBaseline), LessonError>,
+    pub asker: Asker,
+}
+
+/// There is no baseline.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LessonError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Learning(#[from] CommissioningError),
+    #[error("the baseline cannot be written: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+/// The actor.
+pub(crate) struct CommissioningActor {
+    pub school: Arc<School>,
+    pub counters: Arc<Counters>,
+}
+
+/// All that a lesson takes.
+pub(crate) struct School {
+    pub profile: Profile,
+    pub model: Model,
+    pub how: Commissioning,
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl School {
+    async fn teach(
+        &self,
+        pump: &PumpId,
+        why: String,
+        material: Material,
+    ) -> Result<(Baseline, NewBaseline), LessonError> {
+        let (readings, stretch) = match material {
+            Material::Stored(from, to) => (self.stored(pump, from, to).await?, Some((from, to))),
+            Material::Made(make) => (make(), None),
+        };
+        let baseline = self.learn(&readings)?;
+        let ends = || readings.first().map(|first| first.at).zip(readings.last().map(|last| last.at.plus_ms(1)));
+        let (from, to) = stretch.or_else(ends).unwrap_or((baseline.learned.from, baseline.learned.to));
+        let new = NewBaseline {
+            created_at: self.clock.now(),
+            network: baseline.network.clone(),
+            baseline: baseline.id.clone(),
+            from,
+            to,
+            why,
+            document: serde_json::to_string(&baseline)?,
+        };
+        Ok((baseline, new))
+    }
+
+    fn learn(&self, readings: &[Reading]) -> Result<Baseline, CommissioningError> {
+        let windows = || gathering::normal_windows(&self.profile, readings);
+        Ok(Baseline::of(&self.profile, &Observed::of(&self.model, &self.profile, windows)?, &self.how))
+    }
+
+    async fn stored(&self, pump: &PumpId, from: Timestamp, to: Timestamp) -> Result<Vec<Reading>, StoreError> {
+        let mut readings: Vec<Reading> = Vec::new();
+        loop {
+            let after = readings.last().map(|last| last.at);
+            let range = Range { from: Some(from), to: Some(to), limit: PAGE, after, ..Range::default() };
+            let page = self.store.readings(pump, &range).await?;
+            if page.is_empty() {
+                return Ok(readings);
+            }
+            readings.extend(page);
+        }
+    }
+}
+
+impl Actor for CommissioningActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        unbound(ctx);
+    }
+}
+
+impl Handler<Mail<Lesson>> for CommissioningActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Lesson>, ctx: &mut Self::Context) {
+        let Lesson { pump, why, material, home, asker } = mail.open();
+        let school = self.school.clone();
+        let lesson = async move {
+            let outcome = school.teach(&pump, why, material).await;
+            let learned = outcome.is_ok();
+            // A pump that is gone needs no answer.
+            let _ = home.deliver(Learned { outcome, asker }).await;
+            learned
+        };
+        // The actor takes nothing else until this is done: one pump at a time.
+        ctx.wait(lesson.into_actor(self).map(|learned, actor, _| {
+            add(if learned { &actor.counters.commissioned } else { &actor.counters.commissioning_failures }, 1);
+        }));
+    }
+}

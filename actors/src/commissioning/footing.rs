@@ -1,0 +1,74 @@
+//! What a pump is judged by when its actor starts. Pure.
+//!
+//! Its own baseline, if it is for the node's network; else the model's own; else it is commissioned. A baseline for
+//! another network is learned anew from the same stretch of readings. What somebody asked for goes before the model's own.
+
+use std::sync::Arc;
+
+use volute_anomaly::{Baseline, BaselineError, Decider, Model};
+use volute_data::{BaselineRecord, CommissioningRecord, Standing};
+
+use super::{Judging, gathering::Gathering};
+
+/// How a pump's windows are dealt with.
+#[derive(Debug)]
+pub(crate) enum Course {
+    /// There is no model.
+    Blind,
+    /// What is normal for it is being learned.
+    Learning(Gathering),
+    /// It is judged.
+    Judged(Decider),
+}
+
+/// A stored baseline cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error("the stored baseline cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error(transparent)]
+    Unfit(#[from] BaselineError),
+}
+
+/// Where a pump stands that starts with what is stored of it.
+pub(crate) fn footing(judging: Option<&Judging>, standing: Standing) -> Course {
+    let Some(Judging { model, needed_ms, .. }) = judging else { return Course::Blind };
+    let of_model = || model.baseline().cloned().map(|baseline| Course::Judged(Decider::new(baseline)));
+    let learning = |record| Course::Learning(Gathering::new(*needed_ms, record));
+    match standing {
+        Standing::Active(record) => match usable(model, &record) {
+            Ok(baseline) => Course::Judged(Decider::new(Arc::new(baseline))),
+            Err(error) => {
+                tracing::warn!(version = record.version, %error, "baseline not used");
+                of_model().unwrap_or_else(|| learning(anew(&record, *needed_ms)))
+            }
+        },
+        Standing::Commissioning(record) if record.asked => Course::Learning(Gathering::stored(*needed_ms, record)),
+        Standing::Commissioning(record) => {
+            of_model().unwrap_or_else(|| Course::Learning(Gathering::stored(*needed_ms, record)))
+        }
+        Standing::New => of_model().unwrap_or_else(|| learning(first())),
+    }
+}
+
+/// The baseline of a stored version, if this model can use it.
+pub(crate) fn usable(model: &Model, record: &BaselineRecord) -> Result<Baseline, Unusable> {
+    let baseline: Baseline = serde_json::from_str(&record.what.document)?;
+    baseline.check(model.id(), model.manifest().channels.len())?;
+    Ok(baseline)
+}
+
+/// A commissioning that begins with the next reading because somebody asked for it.
+pub(crate) fn asked() -> CommissioningRecord {
+    CommissioningRecord { why: "learned anew, as asked".into(), asked: true, ..first() }
+}
+
+fn first() -> CommissioningRecord {
+    CommissioningRecord { why: "first commissioning".into(), asked: false, from: None, to: None, running_ms: 0 }
+}
+
+fn anew(record: &BaselineRecord, needed_ms: i64) -> CommissioningRecord {
+    let why = format!("the model was replaced; the readings are those of version {}", record.version);
+    let (from, to) = (Some(record.what.from), Some(record.what.to));
+    CommissioningRecord { why, asked: false, from, to, running_ms: needed_ms }
+}

@@ -1,0 +1,268 @@
+//! A pump's own part in its commissioning: keeps what it gathers, asks for the lesson, stores and uses what was learned.
+//!
+//! The pump is the one writer of its baselines, and handles nothing else while it writes, so what is stored and what it
+//! goes by never part. Deliberately absent: the lesson itself ([`crate::commissioning`]).
+
+use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use tokio::sync::oneshot;
+use volute_anomaly::{Baseline, CommissioningError, Decider};
+use volute_data::{CommissioningRecord, NewBaseline, Store, StoreError};
+use volute_plant::PumpId;
+
+use super::{PumpActor, Waiting};
+use crate::{
+    commissioning::{
+        Asker, CommissionRefusal, Judging, Learned, Lesson, LessonError, Material,
+        footing::{Course, asked, usable},
+        gathering::Gathering,
+    },
+    counters::add,
+    mailbox::{Mail, Undelivered},
+};
+
+/// How long after a lesson that failed, or for which there was no room, it is tried again; doubled each time.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LONGEST_RETRY: Duration = Duration::from_secs(600);
+
+/// An order for a pump, and where it is answered.
+pub(crate) struct Command {
+    pub order: Order,
+    pub reply: oneshot::Sender<Result<(), CommissionRefusal>>,
+}
+
+/// What a pump can be told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Order {
+    /// Learn anew, from the next reading on.
+    Anew,
+    /// Use this version; 0: what the model brings along.
+    Use { version: u32 },
+}
+
+impl PumpActor {
+    /// Goes on with a commissioning that was under way, or begins it.
+    pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
+        match &self.course {
+            Course::Learning(gathering) if gathering.due().is_some() => self.keep(ctx),
+            Course::Learning(_) => self.ask_for_lesson(ctx),
+            Course::Blind | Course::Judged(_) => {}
+        }
+    }
+
+    /// Stores how far commissioning is, where that is due; once it is complete, asks for the lesson.
+    pub(super) fn keep(&mut self, ctx: &mut Context<Self>) {
+        let Course::Learning(gathering) = &self.course else { return };
+        let Some(record) = gathering.due().cloned().filter(|_| !self.keeping) else { return };
+        self.keeping = true;
+        let (store, pump) = (self.staff.store.clone(), self.pump.clone());
+        let note = async move { (store.note_commissioning(&pump, &record).await, record) };
+        ctx.wait(note.into_actor(self).map(|(outcome, record), actor, ctx| actor.kept(outcome, record, ctx)));
+    }
+
+    fn kept(&mut self, outcome: Result<(), StoreError>, record: CommissioningRecord, ctx: &mut Context<Self>) {
+        self.keeping = false;
+        let Course::Learning(gathering) = &mut self.course else { return };
+        match outcome {
+            Ok(()) => {
+                gathering.keep(record);
+                // More may have come in meanwhile.
+                if gathering.due().is_some() { self.keep(ctx) } else { self.ask_for_lesson(ctx) }
+            }
+            Err(error) => {
+                gathering.fail("what was gathered could not be stored; it is tried again");
+                self.note_failure(&error);
+                self.retry(Self::keep, ctx);
+            }
+        }
+    }
+
+    /// Asks for the lesson if enough is gathered and none was asked for yet.
+    fn ask_for_lesson(&mut self, ctx: &mut Context<Self>) {
+        let (Course::Learning(gathering), Some(judging)) = (&self.course, &self.staff.judging) else { return };
+        let Some((from, to)) = gathering.complete().filter(|_| self.asked_on != Some(self.course_number)) else {
+            return;
+        };
+        let lesson = Lesson {
+            pump: self.pump.clone(),
+            why: gathering.why().to_owned(),
+            material: Material::Stored(from, to),
+            home: self.orders.clone(),
+            asker: Asker::Pump { course: self.course_number },
+        };
+        match judging.lessons.post(lesson) {
+            Ok(()) => self.asked_on = Some(self.course_number),
+            Err(Undelivered::Full(_)) => {
+                add(&self.staff.counters.commissioning_deferred, 1);
+                self.retry(Self::ask_for_lesson, ctx);
+            }
+            Err(Undelivered::Closed) => {}
+        }
+    }
+
+    fn retry(&mut self, what: fn(&mut Self, &mut Context<Self>), ctx: &mut Context<Self>) {
+        let course = self.course_number;
+        let delay = FIRST_RETRY.saturating_mul(1 << self.retries.min(10)).min(LONGEST_RETRY);
+        self.retries += 1;
+        ctx.run_later(delay, move |actor, ctx| {
+            if actor.course_number == course {
+                what(actor, ctx);
+            }
+        });
+    }
+
+    /// Deals with its windows in another way from now on. Those on their way were scaled for the old one: only their
+    /// limits are looked at.
+    fn turn(&mut self, course: Course) {
+        self.course = course;
+        self.course_number += 1;
+        self.retries = 0;
+        for waiting in &mut self.windows {
+            if let Waiting::Score { reading, .. } | Waiting::Scored { reading, .. } = waiting {
+                *waiting = Waiting::Unjudged { reading: reading.clone() };
+            }
+        }
+    }
+
+    /// Stores a new baseline and uses it.
+    fn adopt(&mut self, baseline: Baseline, new: NewBaseline, asker: Asker, ctx: &mut Context<Self>) {
+        let (store, pump) = (self.staff.store.clone(), self.pump.clone());
+        let add = async move { store.add_baseline(&pump, &new).await };
+        ctx.wait(add.into_actor(self).map(move |outcome, actor, ctx| match outcome {
+            Ok(version) => {
+                tracing::info!(
+                    pump = %actor.pump, version, baseline = baseline.id, windows = baseline.learned.windows, "commissioned"
+                );
+                actor.turn(Course::Judged(Decider::new(Arc::new(baseline))));
+                actor.decide(ctx);
+                if let Asker::Caller(reply) = asker {
+                    // Whoever asked may have gone; so below.
+                    let _ = reply.send(Ok(version));
+                }
+            }
+            Err(error) => actor.not_learned(error.into(), asker, ctx),
+        }));
+    }
+
+    fn not_learned(&mut self, error: LessonError, asker: Asker, ctx: &mut Context<Self>) {
+        if let LessonError::Store(error) = &error {
+            self.note_failure(error);
+        }
+        if let Asker::Caller(reply) = asker {
+            let _ = reply.send(Err(error.into()));
+            return;
+        }
+        self.asked_on = None;
+        let Course::Learning(gathering) = &mut self.course else { return };
+        let text = error.to_string();
+        if let LessonError::Learning(CommissioningError::TooFew { .. }) = error {
+            tracing::warn!(pump = %self.pump, error = text, "commissioning begins anew");
+            gathering.start_over(&text);
+            return self.keep(ctx);
+        }
+        tracing::warn!(pump = %self.pump, error = text, "commissioning failed and is tried again");
+        gathering.fail("it failed and is tried again; the log says why");
+        self.retry(Self::ask_for_lesson, ctx);
+    }
+
+    /// After a failure of the database what is at rest is known only after a restart.
+    fn note_failure(&self, error: &StoreError) {
+        if matches!(error, StoreError::Database(_)) {
+            tracing::error!(pump = %self.pump, %error, "the database failed");
+            self.staff.store_failed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn learn_anew(&mut self, reply: oneshot::Sender<Result<(), CommissionRefusal>>, ctx: &mut Context<Self>) {
+        let Some(judging) = &self.staff.judging else { return drop(reply.send(Err(CommissionRefusal::NoModel))) };
+        let (store, pump, needed_ms) = (self.staff.store.clone(), self.pump.clone(), judging.needed_ms);
+        let note = async move { store.note_commissioning(&pump, &asked()).await };
+        ctx.wait(note.into_actor(self).map(move |outcome, actor, ctx| {
+            let answer = match outcome {
+                Ok(()) => {
+                    tracing::info!(pump = %actor.pump, "commissioned anew from now on");
+                    actor.turn(Course::Learning(Gathering::stored(needed_ms, asked())));
+                    actor.decide(ctx);
+                    Ok(())
+                }
+                Err(error) => {
+                    actor.note_failure(&error);
+                    Err(error.into())
+                }
+            };
+            let _ = reply.send(answer);
+        }));
+    }
+
+    fn use_version(
+        &mut self,
+        version: u32,
+        reply: oneshot::Sender<Result<(), CommissionRefusal>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(judging) = self.staff.judging.clone() else {
+            return drop(reply.send(Err(CommissionRefusal::NoModel)));
+        };
+        let (store, pump) = (self.staff.store.clone(), self.pump.clone());
+        let put_back = async move { put_back(&store, &judging, &pump, version).await };
+        ctx.wait(put_back.into_actor(self).map(move |outcome, actor, ctx| {
+            let answer = outcome.map(|baseline| {
+                tracing::info!(pump = %actor.pump, version, baseline = baseline.id, "baseline put back");
+                actor.turn(Course::Judged(Decider::new(baseline)));
+                actor.decide(ctx);
+            });
+            if let Err(CommissionRefusal::Store(error)) = &answer {
+                actor.note_failure(error);
+            }
+            let _ = reply.send(answer);
+        }));
+    }
+}
+
+impl Handler<Mail<Learned>> for PumpActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Learned>, ctx: &mut Self::Context) {
+        let Learned { outcome, asker } = mail.open();
+        if matches!(asker, Asker::Pump { course } if course != self.course_number) {
+            // It has been told otherwise since it asked.
+            return;
+        }
+        match outcome {
+            Ok((baseline, new)) => self.adopt(baseline, new, asker, ctx),
+            Err(error) => self.not_learned(error, asker, ctx),
+        }
+    }
+}
+
+impl Handler<Mail<Command>> for PumpActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Command>, ctx: &mut Self::Context) {
+        let Command { order, reply } = mail.open();
+        match order {
+            Order::Anew => self.learn_anew(reply, ctx),
+            Order::Use { version } => self.use_version(version, reply, ctx),
+        }
+    }
+}
+
+/// Makes a stored version the one in use, if the node's network can use it.
+async fn put_back(
+    store: &Store,
+    judging: &Judging,
+    pump: &PumpId,
+    version: u32,
+) -> Result<Arc<Baseline>, CommissionRefusal> {
+    let unknown = || CommissionRefusal::UnknownVersion { pump: pump.clone(), version };
+    let baseline = if version == 0 {
+        judging.model.baseline().cloned().ok_or_else(unknown)?
+    } else {
+        let record = store.baseline(pump, version).await?.ok_or_else(unknown)?;
+        let usable = usable(&judging.model, &record);
+        Arc::new(usable.map_err(|why| CommissionRefusal::unusable(pump, version, &why))?)
+    };
+    store.use_baseline(pump, version).await?;
+    Ok(baseline)
+}

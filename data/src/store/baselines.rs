@@ -1,0 +1,217 @@
+//! What is normal for each pump, as versions, and how far a pump's commissioning is.
+//!
+//! A baseline is a document here, with the few fields that it is found by. Deliberately absent: what is in it, and which
+//! version a pump should use (the engine's business). Each pump has one writer, its actor: two at once would both take
+//! the next version's number, and the second would be refused.
+
+use surrealdb::types::{RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
+use volute_plant::{PumpId, Timestamp};
+
+use super::{
+    Store, StoreError,
+    rows::{time, unreadable},
+    types::{BaselineRecord, CommissioningRecord, NewBaseline, Standing},
+};
+
+const VERSIONS: &str = "SELECT * FROM $range";
+const NUMBERS: &str = "SELECT VALUE id[1] FROM $range";
+const ONE: &str = "SELECT * FROM $id";
+
+/// A new version, in use from now on, and the end of the commissioning that it came from.
+const ADD: &str = "
+    BEGIN;
+    CREATE $row.id CONTENT $row RETURN NONE;
+    UPSERT $active.id CONTENT $active RETURN NONE;
+    DELETE $commissioning RETURN NONE;
+    COMMIT;
+";
+const USE: &str = "
+    BEGIN;
+    UPSERT $active.id CONTENT $active RETURN NONE;
+    DELETE $commissioning RETURN NONE;
+    COMMIT;
+";
+const USE_NONE: &str = "
+    BEGIN;
+    DELETE $active RETURN NONE;
+    DELETE $commissioning RETURN NONE;
+    COMMIT;
+";
+const BEGIN: &str = "
+    BEGIN;
+    DELETE $active RETURN NONE;
+    UPSERT $row.id CONTENT $row RETURN NONE;
+    COMMIT;
+";
+
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+struct BaselineRow {
+    id: RecordId,
+    created_ms: i64,
+    network: String,
+    baseline: String,
+    from_ms: i64,
+    to_ms: i64,
+    why: String,
+    document: String,
+}
+
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+struct ActiveRow {
+    id: RecordId,
+    version: i64,
+}
+
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+struct CommissioningRow {
+    id: RecordId,
+    why: String,
+    asked: bool,
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
+    running_ms: i64,
+}
+
+impl Store {
+    /// Stores a baseline as the pump's next version, which is in use from now on. Answers its number.
+    pub async fn add_baseline(&self, pump: &PumpId, new: &NewBaseline) -> Result<u32, StoreError> {
+        let numbers: Vec<i64> = self.engine().rows(NUMBERS, [("range", versions(pump))]).await?;
+        let version = numbers.into_iter().max().unwrap_or(0) + 1;
+        let vars = [
+            ("row", BaselineRow::new(pump, version, new).into_value()),
+            ("active", ActiveRow { id: active_id(pump), version }.into_value()),
+            ("commissioning", commissioning_id(pump).into_value()),
+        ];
+        self.engine().execute(ADD, vars).await?;
+        number(&baseline_id(pump, version), version)
+    }
+
+    /// Uses a stored version of a pump's baseline from now on; 0: none of them. Ends its commissioning.
+    pub async fn use_baseline(&self, pump: &PumpId, version: u32) -> Result<(), StoreError> {
+        let commissioning = ("commissioning", commissioning_id(pump).into_value());
+        if version == 0 {
+            let vars = [("active", active_id(pump).into_value()), commissioning];
+            return self.engine().execute(USE_NONE, vars).await;
+        }
+        let active = ActiveRow { id: active_id(pump), version: version.into() };
+        self.engine().execute(USE, [("active", active.into_value()), commissioning]).await
+    }
+
+    /// Every version of a pump's baseline, oldest first.
+    pub async fn baselines(&self, pump: &PumpId) -> Result<Vec<BaselineRecord>, StoreError> {
+        let rows: Vec<BaselineRow> = self.engine().rows(VERSIONS, [("range", versions(pump))]).await?;
+        rows.into_iter().map(BaselineRecord::try_from).collect()
+    }
+
+    /// One version of a pump's baseline.
+    pub async fn baseline(&self, pump: &PumpId, version: u32) -> Result<Option<BaselineRecord>, StoreError> {
+        let id = baseline_id(pump, version.into()).into_value();
+        let mut rows: Vec<BaselineRow> = self.engine().rows(ONE, [("id", id)]).await?;
+        rows.pop().map(BaselineRecord::try_from).transpose()
+    }
+
+    /// What a pump goes by: the version in use, or how far its commissioning is, or neither yet.
+    pub async fn standing(&self, pump: &PumpId) -> Result<Standing, StoreError> {
+        let mut active: Vec<ActiveRow> = self.engine().rows(ONE, [("id", active_id(pump).into_value())]).await?;
+        if let Some(row) = active.pop() {
+            let version = number(&row.id, row.version)?;
+            let found = self.baseline(pump, version).await?;
+            return found.map(Standing::Active).ok_or_else(|| unreadable(&row.id, "there is no such version"));
+        }
+        let id = commissioning_id(pump).into_value();
+        let mut rows: Vec<CommissioningRow> = self.engine().rows(ONE, [("id", id)]).await?;
+        match rows.pop() {
+            Some(row) => Ok(Standing::Commissioning(CommissioningRecord::try_from(row)?)),
+            None => Ok(Standing::New),
+        }
+    }
+
+    /// Says how far a pump's commissioning is; no version of its baseline is in use until it ends.
+    pub async fn note_commissioning(&self, pump: &PumpId, record: &CommissioningRecord) -> Result<(), StoreError> {
+        let row = CommissioningRow {
+            id: commissioning_id(pump),
+            why: record.why.clone(),
+            asked: record.asked,
+            from_ms: record.from.map(Timestamp::millis),
+            to_ms: record.to.map(Timestamp::millis),
+            running_ms: record.running_ms,
+        };
+        self.engine().execute(BEGIN, [("active", active_id(pump).into_value()), ("row", row.into_value())]).await
+    }
+}
+
+impl BaselineRow {
+    fn new(pump: &PumpId, version: i64, new: &NewBaseline) -> Self {
+        Self {
+            id: baseline_id(pump, version),
+            created_ms: new.created_at.millis(),
+            network: new.network.clone(),
+            baseline: new.baseline.clone(),
+            from_ms: new.from.millis(),
+            to_ms: new.to.millis(),
+            why: new.why.clone(),
+            document: new.document.clone(),
+        }
+    }
+}
+
+impl TryFrom<BaselineRow> for BaselineRecord {
+    type Error = StoreError;
+
+    fn try_from(row: BaselineRow) -> Result<Self, StoreError> {
+        let version = match &row.id.key {
+            RecordIdKey::Array(key) => key.get(1).and_then(Value::as_int).copied(),
+            _ => None,
+        };
+        let version = version.ok_or_else(|| unreadable(&row.id, "its id is not [pump, version]"))?;
+        let what = NewBaseline {
+            created_at: time(&row.id, row.created_ms)?,
+            from: time(&row.id, row.from_ms)?,
+            to: time(&row.id, row.to_ms)?,
+            network: row.network,
+            baseline: row.baseline,
+            why: row.why,
+            document: row.document,
+        };
+        Ok(Self { version: number(&row.id, version)?, what })
+    }
+}
+
+impl TryFrom<CommissioningRow> for CommissioningRecord {
+    type Error = StoreError;
+
+    fn try_from(row: CommissioningRow) -> Result<Self, StoreError> {
+        let at = |ms: Option<i64>| ms.map(|ms| time(&row.id, ms)).transpose();
+        let (from, to) = (at(row.from_ms)?, at(row.to_ms)?);
+        Ok(Self { why: row.why, asked: row.asked, from, to, running_ms: row.running_ms })
+    }
+}
+
+fn active_id(pump: &PumpId) -> RecordId {
+    RecordId::new("active_baseline", pump.as_str())
+}
+
+fn commissioning_id(pump: &PumpId) -> RecordId {
+    RecordId::new("commissioning", pump.as_str())
+}
+
+fn baseline_id(pump: &PumpId, version: i64) -> RecordId {
+    RecordId::new("baseline", version_key(pump, version))
+}
+
+/// The ids of all versions.
+fn versions(pump: &PumpId) -> Value {
+    let range = RecordIdKeyRange::from(version_key(pump, 0)..version_key(pump, i64::MAX));
+    RecordId::new("baseline", RecordIdKey::Range(Box::new(range))).into_value()
+}
+
+fn version_key(pump: &PumpId, version: i64) -> RecordIdKey {
+    RecordIdKey::Array(vec![pump.as_str().to_owned().into_value(), version.into_value()].into())
+}
+
+fn number(id: &RecordId, version: i64) -> Result<u32, StoreError> {
+    u32::try_from(version).map_err(|error| unreadable(id, error))
+}

@@ -1,0 +1,236 @@
+//! A pump learns its own baseline: before, over a kill, afterwards; versions, other networks, and two pumps of one network.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use volute_plant::{Profile, Timestamp};
+use volute_simulator::{Design, Episode, Fault, LoadPlan, Severity, Simulator};
+
+use crate::support::{Node, Start, run};
+
+/// A simulated pump whose readings are posted.
+struct Pump {
+    name: &'static str,
+    profile: Profile,
+    simulator: Simulator,
+}
+
+impl Pump {
+    fn new(name: &'static str, seed: u64) -> Self {
+        let start: Timestamp = "2026-03-02T10:00:00Z".parse().expect("a time");
+        let simulator = Simulator::new(Design::drawn(seed), LoadPlan::Steady, seed, start);
+        Self { name, profile: volute::profiles::load("centrifugal").expect("built in"), simulator }
+    }
+
+    /// Its next readings, a second each.
+    fn items(&mut self, seconds: usize) -> Vec<Value> {
+        let mut items = Vec::new();
+        for _ in 0..seconds {
+            let step = self.simulator.step(1.0);
+            let mut item = Map::new();
+            item.insert("pump_id".into(), json!(self.name));
+            item.insert("timestamp".into(), json!(step.at.millis()));
+            for (channel, sample) in self.profile.channel_names().zip(step.samples(&self.profile)) {
+                item.insert(channel.to_owned(), json!(sample.value()));
+            }
+            items.push(Value::Object(item));
+        }
+        items
+    }
+
+    fn post(&mut self, node: &Node, seconds: usize) {
+        for items in self.items(seconds).chunks(100) {
+            assert_eq!(node.post(&json!(items)).status, 200);
+        }
+    }
+
+    fn live(&self) -> String {
+        format!("/api/live-data?pump_id={}", self.name)
+    }
+
+    fn baselines(&self) -> String {
+        format!("/api/pumps/{}/baselines", self.name)
+    }
+
+    /// Waits until a version is in use, and answers what there is.
+    fn until_in_use(&self, node: &Node, version: u32) -> Value {
+        node.until(&self.baselines(), |known| known["in_use"] == json!(version))
+    }
+}
+
+/// A model of several pumps, so without a baseline of its own.
+fn model(data: &TempDir, seed: &str) -> PathBuf {
+    let path = |name: String| data.path().join(name).to_str().expect("text").to_owned();
+    let recordings: Vec<String> = ["1", "2", "3"].map(|pump| path(format!("{pump}.csv"))).into();
+    for (recording, pump) in recordings.iter().zip(["1", "2", "3"]) {
+        run(&["simulate", "--seed", pump, "--rows", "300", "--out", recording]);
+    }
+    let out = path(format!("model-{seed}"));
+    let mut words = vec!["train", "--each-its-own-pump", "--epochs", "2", "--seed", seed, "--out", &out, "--csv"];
+    words.extend(recordings.iter().map(String::as_str));
+    run(&words);
+    out.into()
+}
+
+fn start(data: &TempDir, model: &Path, hours: &str) -> Start {
+    Start::new(data, "centrifugal").with_model(model).with_env("VOLUTE__COMMISSIONING__HOURS", hours)
+}
+
+fn commission(node: &Node, pump: &Pump, body: &Value) -> (u16, Value) {
+    let path = format!("/api/pumps/{}/commission", pump.name);
+    let answer = node.post_to(&path, "application/json", &body.to_string());
+    (answer.status, answer.body)
+}
+
+fn put_back(node: &Node, pump: &Pump, version: &str) -> (u16, Value) {
+    let path = format!("{}/{version}/activate", pump.baselines());
+    let answer = node.post_to(&path, "application/json", "");
+    (answer.status, answer.body)
+}
+
+#[test]
+fn a_pump_learns_its_own_baseline_over_a_kill_and_is_judged_by_it() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data, &model(&data, "1"), "0.1");
+    let node = start.node();
+    let mut pump = Pump::new("P-1", 3);
+
+    pump.post(&node, 150);
+    let mut hot = pump.items(1);
+    hot[0]["Bearing_Temperature_C"] = json!(95.0);
+    assert_eq!(node.post(&json!(hot)).status, 200);
+    node.until("/api/maintenance-events?pump_id=P-1", |events| {
+        events["items"].as_array().is_some_and(|e| !e.is_empty())
+    });
+    pump.post(&node, 49);
+    // 29 steps fill the window, and for 30 there is the hot one in it.
+    let live = node.until(&pump.live(), |live| live["learning"]["running_h"] == json!(141.0 / 3600.0));
+    assert_eq!((&live["status"], &live["learning"]["phase"]), (&json!("LEARNING"), &json!("gathering")));
+    assert_eq!((&live["learning"]["needed_h"], &live["totals"]["pump"]["scored"]), (&json!(0.1), &json!(0)));
+    assert_eq!(node.ok(&pump.baselines())["in_use"], json!(null));
+
+    node.kill();
+    let node = start.node();
+    pump.post(&node, 10);
+    let live = node.until(&pump.live(), |live| live["learning"]["of"] == "commissioning");
+    let again = live["learning"]["running_h"].as_f64().expect("hours") * 3600.0;
+    assert!((120.0..152.0).contains(&again), "at most a minute is gathered again: {again}");
+    pump.post(&node, 300);
+    let known = pump.until_in_use(&node, 1);
+    let version = &known["versions"][0];
+    assert_eq!((&version["version"], &version["network"]), (&json!(1), &known["network"]));
+    assert!(version["windows"].as_u64().is_some_and(|windows| windows >= 360), "{version}");
+    let flow = version["spans"].as_array().expect("spans").iter().find(|span| span["channel"] == "Flow_Rate_L_min");
+    assert!(flow.is_some_and(|flow| flow["unit"] == "L/min" && flow["min"].as_f64() < flow["max"].as_f64()));
+
+    pump.post(&node, 60);
+    let live = node.until(&pump.live(), |live| live["status"] == "NORMAL");
+    assert_eq!(live["model"], version["model"], "a detection names its network and its baseline");
+    let severity = Severity::new(1.0).expect("0 to 1");
+    pump.simulator.set_episode(Some(Episode::within(Fault::Cavitation, severity, 240.0)));
+    pump.post(&node, 120);
+    node.until(&pump.live(), |live| live["totals"]["pump"]["anomalies"].as_u64() > Some(0));
+}
+
+#[test]
+fn versions_are_listed_put_back_and_learned_anew() {
+    let data = tempfile::tempdir().expect("a directory");
+    let (first, second) = (model(&data, "1"), model(&data, "2"));
+    let node = start(&data, &first, "0.05").node();
+    let (mut a, mut b) = (Pump::new("A", 11), Pump::new("B", 12));
+    for pump in [&mut a, &mut b] {
+        pump.post(&node, 240);
+    }
+    let (of_a, of_b) = (a.until_in_use(&node, 1), b.until_in_use(&node, 1));
+    let spans = |known: &Value| known["versions"][0]["spans"].clone();
+    assert_eq!(of_a["network"], of_b["network"], "pumps of different size share one network");
+    assert_ne!(spans(&of_a), spans(&of_b));
+
+    let stretch = |to: &str| json!({"from": "2026-03-02T10:00:00Z", "to": to});
+    let (status, known) = commission(&node, &a, &stretch("2026-03-02T10:03:00Z"));
+    assert_eq!((status, &known["in_use"], &known["versions"][1]["version"]), (200, &json!(2), &json!(1)), "{known}");
+    let (status, problem) = commission(&node, &a, &stretch("2026-03-02T10:01:00Z"));
+    assert_eq!((status, &problem["title"]), (422, &json!("These readings do not suffice")), "{problem}");
+    assert_eq!(node.ok(&a.baselines())["in_use"], json!(2), "and nothing has changed");
+    assert_eq!(commission(&node, &a, &json!({"from": "2026-03-02T10:00:00Z"})).0, 400);
+    assert_eq!(put_back(&node, &a, "1").1["in_use"], json!(1));
+    assert_eq!((put_back(&node, &a, "9").0, put_back(&node, &a, "x").0), (404, 400));
+    assert_eq!(node.get("/api/pumps/nobody/baselines").status, 404);
+
+    let (status, known) = commission(&node, &a, &json!({}));
+    assert_eq!((status, &known["in_use"]), (200, &json!(null)));
+    a.post(&node, 50);
+    node.until(&a.live(), |live| live["status"] == "LEARNING" && live["learning"]["phase"] == "gathering");
+    a.post(&node, 200);
+    let known = a.until_in_use(&node, 3);
+    assert_eq!(known["versions"][0]["why"], json!("learned anew, as asked"));
+
+    assert!(node.terminate().success());
+    let node = start(&data, &second, "0.05").node();
+    let known = a.until_in_use(&node, 4);
+    assert_eq!(known["versions"][0]["network"], known["network"], "learned from the same readings for another network");
+    assert_eq!(known["versions"][0]["from"], known["versions"][1]["from"]);
+    assert_eq!(known["versions"][1]["usable"], json!(false));
+    let (status, problem) = put_back(&node, &a, "3");
+    assert_eq!((status, &problem["title"]), (409, &json!("This version cannot be used")), "{problem}");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("for the network")), "{problem}");
+    b.until_in_use(&node, 2);
+}
+
+#[test]
+fn a_model_is_replaced_by_a_better_one_kept_and_put_back() {
+    let data = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| data.path().join(name).to_str().expect("text").to_owned();
+    let (csv, out) = (path("pump.csv"), path("model"));
+    run(&["simulate", "--seed", "1", "--rows", "600", "--load", "steps", "--out", &csv]);
+    let train = |epochs: &str, seed: &str, more: &[&str]| {
+        let words = ["train", "--csv", &csv, "--out", &out, "--epochs", epochs, "--seed", seed];
+        let said = run(&[&words[..], more].concat());
+        said.lines().next().expect("a line").to_owned()
+    };
+    let in_use = || -> Vec<String> {
+        let list = run(&["models", &out]);
+        let used = list.lines().filter(|line| line.contains("in use"));
+        used.map(|line| line.split(' ').next().expect("a name").to_owned()).collect()
+    };
+    let good = train("12", "1", &[]);
+    assert_eq!(in_use(), [good.clone()]);
+    let worse = train("1", "2", &[]);
+    assert_eq!(in_use(), [good.clone()], "a worse one is kept beside it");
+    assert!(run(&["models", &out]).contains("not better: on "));
+    let asked = train("1", "3", &["--replace", "always"]);
+    assert_eq!(in_use(), [asked.clone()]);
+    let better = train("12", "4", &[]);
+    assert_eq!(in_use(), [better.clone()], "a better one takes its place");
+    for model in [&worse, &good] {
+        run(&["models", &out, "--use", model.rsplit('-').next().expect("an id")]);
+        assert_eq!(in_use(), [model.clone()]);
+    }
+    let list = run(&["models", &out]);
+    assert_eq!(list.lines().count(), 4, "{list}");
+    assert!([good, worse, asked, better].iter().all(|model| list.contains(model.as_str())), "{list}");
+    let unknown = crate::support::volute().args(["models", &out, "--use", "nothing"]).output().expect("it runs");
+    assert_eq!(unknown.status.code(), Some(1));
+}
+
+#[test]
+fn a_model_of_one_pump_brings_its_baseline_and_without_a_model_there_is_none() {
+    let data = tempfile::tempdir().expect("a directory");
+    let (csv, out) = (data.path().join("one.csv"), data.path().join("one"));
+    let (csv, dir) = (csv.to_str().expect("text"), out.to_str().expect("text"));
+    run(&["simulate", "--seed", "5", "--rows", "300", "--out", csv]);
+    run(&["train", "--csv", csv, "--epochs", "2", "--out", dir]);
+    let mut pump = Pump::new("P-1", 5);
+    let node = Start::new(&data, "centrifugal").with_model(&out).node();
+    pump.post(&node, 40);
+    let known = node.ok(&pump.baselines());
+    assert_eq!((&known["in_use"], &known["versions"][0]["why"]), (&json!(0), &json!("learned with the model")));
+    assert_eq!(commission(&node, &pump, &json!({})).1["in_use"], json!(null), "what is asked for goes before it");
+    assert_eq!(put_back(&node, &pump, "0").1["in_use"], json!(0));
+    assert!(node.terminate().success());
+
+    let node = Start::new(&data, "centrifugal").node();
+    let refused = node.get(&pump.baselines());
+    assert_eq!((refused.status, &refused.body["title"]), (409, &json!("No model is loaded")));
+}
