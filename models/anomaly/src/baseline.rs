@@ -170,7 +170,7 @@ impl Baseline {
         let mut channels = channels(profile, &observed.scaler, how);
         let levels = observed.level_lengths(&mut channels, &how.tuning);
         let errors = observed.error_lengths(&mut channels);
-        observed.liveliness(&mut channels, &how.tuning);
+        observed.liveliness(&mut channels, &how.tuning, &least_spreads(profile, &observed.scaler));
         let mut losses = observed.losses.clone();
         losses.sort_by(f64::total_cmp);
         let error_margin = if how.own_network { how.tuning.error_margin_own } else { how.tuning.error_margin };
@@ -348,14 +348,16 @@ impl Observed {
     }
 
     /// Learns how still the channels may be: liveliness is a mean of many changes, so its logarithm is about normal.
-    fn liveliness(&self, channels: &mut [ChannelBaseline], tuning: &Tuning) {
+    fn liveliness(&self, channels: &mut [ChannelBaseline], tuning: &Tuning, least: &[f64]) {
         for (place, channel) in channels.iter_mut().enumerate() {
             let logarithms = || self.levels.chunks_exact(self.width()).map(|row| row[place].liveliness.ln());
             let (count, mean) = ((self.levels.len() / self.width()) as f64, median(logarithms()));
             let spread = (logarithms().map(|ln| (ln - mean).powi(2)).sum::<f64>() / count).sqrt();
             // A channel of coarse steps is quite still now and then, and then has an infinite spread: it cannot be stuck.
             let below = (mean - tuning.stuck_spreads * spread).exp();
-            channel.stuck_below = if below.is_finite() { below } else { 0.0 };
+            // Twice the least spread is one step of the resolution: below one step in two readings all is coarse.
+            let fine = mean.exp() > least[place] && below.is_finite();
+            channel.stuck_below = if fine { below } else { 0.0 };
         }
     }
 }
@@ -403,26 +405,28 @@ pub(crate) fn length(parts: impl Iterator<Item = f64>) -> f64 {
     parts.map(|part| part * part).sum::<f64>().sqrt()
 }
 
-/// Channels of which nothing is known but their weights and the least that a spread may be: what a resolution's half
-/// is in the pump's own scale, so that a channel that stood still in commissioning counts in steps that mean something.
+/// The least that a spread may be: what half a resolution is in the pump's own scale, so that a channel that stood still
+/// in commissioning counts in steps that mean something.
+fn least_spreads(profile: &Profile, scaler: &Scaler) -> Vec<f64> {
+    let pairs = profile.channels().iter().zip(scaler.spans());
+    pairs.map(|(c, span)| (0.5 * c.resolution / (span.max - span.min)).clamp(f64::MIN_POSITIVE, 0.5)).collect()
+}
+
+/// Channels of which nothing is known but their weights and their least spreads.
 fn channels(profile: &Profile, scaler: &Scaler, how: &Commissioning) -> Vec<ChannelBaseline> {
     let weights = &how.tuning.weights;
-    let pairs = profile.channels().iter().zip(scaler.spans());
-    let unknown = |(channel, span): (&volute_plant::Channel, &crate::Span)| {
-        let least = (0.5 * channel.resolution / (span.max - span.min)).clamp(f64::MIN_POSITIVE, 0.5);
-        ChannelBaseline {
-            level: 0.0,
-            reach: 0.0,
-            short_spread: least,
-            long_spread: least,
-            error: 0.0,
-            error_spread: least,
-            stuck_below: 0.0,
-            level_weight: weights.of_level(channel.quantity),
-            error_weight: weights.of_error(channel.quantity),
-        }
+    let unknown = |(channel, least): (&volute_plant::Channel, f64)| ChannelBaseline {
+        level: 0.0,
+        reach: 0.0,
+        short_spread: least,
+        long_spread: least,
+        error: 0.0,
+        error_spread: least,
+        stuck_below: 0.0,
+        level_weight: weights.of_level(channel.quantity),
+        error_weight: weights.of_error(channel.quantity),
     };
-    pairs.map(unknown).collect()
+    profile.channels().iter().zip(least_spreads(profile, scaler)).map(unknown).collect()
 }
 
 /// The threshold for deviations of which these were normal.
@@ -433,4 +437,68 @@ fn threshold(mut lengths: Vec<f64>, margin: f64, tuning: &Tuning) -> f64 {
     let by_tail = tuning.tail_margin * quantile(&lengths, tail);
     // Where nothing ever moved, a deviation of one spread in one channel is the least that means something.
     by_margin.max(by_tail).clamp(1e-3, FURTHEST_SPREADS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{model, profile, waves};
+
+    fn learn(windows: &[Window]) -> Result<Baseline, CommissioningError> {
+        Baseline::learn(model(), &profile(2), windows, &Commissioning::default())
+    }
+
+    #[test]
+    fn a_baseline_is_the_same_for_the_same_windows_and_says_what_it_is_of() {
+        let windows = waves(2, 200);
+        let baseline = learn(&windows).expect("a baseline");
+        assert_eq!(learn(&windows).expect("a baseline"), baseline);
+        assert_eq!((baseline.learned.windows, baseline.learned.scored), (200, 200));
+        assert_eq!((baseline.learned.from, baseline.learned.to), (windows[0].at, windows[199].at));
+        assert_eq!(baseline.check(model().id(), 2), Ok(()));
+        assert!(baseline.model_name().contains(model().network_id()) && baseline.model_name().ends_with(&baseline.id));
+        let text = serde_json::to_string(&baseline).expect("JSON");
+        let back: Baseline = serde_json::from_str(&text).expect("a baseline");
+        assert_eq!((back.expected_id(), &back), (baseline.id.clone(), &baseline), "not a bit is lost at rest");
+    }
+
+    #[test]
+    fn its_own_windows_are_normal_but_for_a_few() {
+        let windows = waves(2, 400);
+        let baseline = Arc::new(learn(&windows).expect("a baseline"));
+        let mut decider = crate::Decider::new(baseline.clone());
+        let tasks: Vec<Task> = windows.iter().map(|window| Task { window, scaler: &baseline.scaler }).collect();
+        let mut scorer = Scorer::new(model());
+        let scores: Vec<_> = scorer.score(&tasks).expect("scores").iter().collect();
+        let pairs = windows.iter().zip(&scores);
+        let anomalous = pairs.filter(|(window, score)| decider.decide(&window.pump, window.at, score).is_anomaly);
+        assert!(anomalous.count() <= 4);
+    }
+
+    #[test]
+    fn a_constant_channel_counts_in_its_resolution_and_cannot_be_stuck() {
+        let mut windows = waves(2, 200);
+        for window in &mut windows {
+            window.values = window.values.iter().enumerate().map(|(i, v)| if i % 2 == 1 { 7.0 } else { *v }).collect();
+        }
+        let baseline = learn(&windows).expect("a baseline");
+        let constant = &baseline.channels[1];
+        assert_eq!((constant.level, constant.stuck_below), (0.0, 0.0));
+        assert_eq!((constant.short_spread, constant.long_spread), (0.5, 0.5), "half a resolution, in spans of one");
+        assert!(
+            [baseline.thresholds.short, baseline.thresholds.long, baseline.thresholds.error].iter().all(|t| *t > 0.0)
+        );
+    }
+
+    #[test]
+    fn too_little_or_wrong_is_refused() {
+        assert!(matches!(learn(&[]), Err(CommissioningError::TooFew { found: 0 })));
+        assert!(matches!(learn(&waves(2, 99)), Err(CommissioningError::TooFew { found: 99 })));
+        assert!(matches!(learn(&waves(3, 120)), Err(CommissioningError::Score(ScoreError::Size { .. }))));
+        let baseline = learn(&waves(2, 120)).expect("a baseline");
+        assert!(baseline.check("lstm-autoencoder-000000000000", 2).is_err(), "another network's");
+        assert!(baseline.check(model().id(), 3).is_err(), "another profile's");
+        let changed = Baseline { loss_threshold: 1e9, ..baseline };
+        assert!(changed.check(model().id(), 2).is_err(), "changed by hand");
+    }
 }

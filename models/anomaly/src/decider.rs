@@ -152,8 +152,9 @@ impl Fused {
 struct Strain {
     /// The greatest of its strains; 1 is the threshold.
     size: f64,
-    /// What each channel has to do with that: the square of how many of its own spreads it is off. Not weighted: what
-    /// raises an alarm and which sensor is to blame are two questions.
+    /// What each channel has to do with that: the square of how many of its own spreads it is off, for reconstruction
+    /// errors also of how far out of place it is. Not weighted: what raises an alarm and which sensor is to blame are
+    /// two questions.
     parts: Vec<f64>,
     /// Whether it is a channel's stillness.
     stuck: bool,
@@ -171,15 +172,18 @@ impl Strain {
         let shorts = of_level(|score| score.short, |channel| channel.short_spread);
         let longs = of_level(|score| score.long, |channel| channel.long_spread);
         let stuck: Vec<f64> = channels.iter().zip(scores).map(|(channel, score)| channel.stuck(score)).collect();
+        // A lying sensor makes others look badly reconstructed too, but only itself out of place.
+        let blame = |error: &f64, place: &f64| error * (1.0 + place * place).sqrt();
+        let blamed: Vec<f64> = errors.iter().zip(&longs).map(|(error, place)| blame(error, place)).collect();
         let mut worst = Strain { size: stuck.iter().copied().fold(0.0, f64::max), parts: stuck, stuck: true };
-        for (threshold, weight, deviations) in [
-            (error, (|channel| channel.error_weight) as fn(&ChannelBaseline) -> f64, errors),
-            (long, |channel| channel.level_weight, longs),
-            (short, |channel| channel.level_weight, shorts),
+        for (threshold, weight, deviations, blamed) in [
+            (error, (|channel| channel.error_weight) as fn(&ChannelBaseline) -> f64, &errors, &blamed),
+            (long, |channel| channel.level_weight, &longs, &longs),
+            (short, |channel| channel.level_weight, &shorts, &shorts),
         ] {
-            let size = length(channels.iter().zip(&deviations).map(|(channel, z)| weight(channel) * z)) / threshold;
+            let size = length(channels.iter().zip(deviations).map(|(channel, z)| weight(channel) * z)) / threshold;
             if size >= worst.size {
-                let parts = deviations.into_iter().map(|deviation| deviation * deviation).collect();
+                let parts = blamed.iter().map(|deviation| deviation * deviation).collect();
                 worst = Strain { size, parts, stuck: false };
             }
         }
@@ -204,4 +208,157 @@ fn left(change: &[f64], now: &[f64]) -> f64 {
 fn shares(parts: Vec<f64>) -> Vec<f64> {
     let (total, count): (f64, f64) = (parts.iter().sum(), parts.len() as f64);
     parts.into_iter().map(|part| if total > 0.0 { part / total } else { 1.0 / count }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{model, window};
+
+    /// The level at which a channel stands in commissioning, its spread, and a liveliness well above stuck.
+    const HOME: f64 = 0.5;
+    const SPREAD: f64 = 0.1;
+    const LIVELY: f64 = 0.2;
+
+    /// Two channels of equal weight. The threshold is at five spreads of one of them.
+    fn baseline() -> Arc<Baseline> {
+        let channel = ChannelBaseline {
+            level: HOME,
+            reach: 0.3,
+            short_spread: SPREAD,
+            long_spread: SPREAD,
+            error: 0.05,
+            error_spread: 0.01,
+            stuck_below: 0.05,
+            level_weight: 1.0,
+            error_weight: 1.0,
+        };
+        let mut baseline = Baseline::clone(model().baseline().expect("one pump's"));
+        baseline.detector = Detector::Fused;
+        baseline.channels = vec![channel; 2];
+        baseline.thresholds = Thresholds { short: 5.0, long: 5.0, error: 5.0 };
+        Arc::new(baseline)
+    }
+
+    fn at(level: f64) -> ChannelScore {
+        ChannelScore { error: 0.05, short: level, long: level, liveliness: LIVELY }
+    }
+
+    struct Pump {
+        decider: Decider,
+        second: usize,
+    }
+
+    impl Pump {
+        fn new() -> Pump {
+            Pump { decider: Decider::new(baseline()), second: 0 }
+        }
+
+        fn say(&mut self, channels: [ChannelScore; 2]) -> Detection {
+            self.second += 1;
+            let window = window(self.second, Vec::new());
+            let score = Score { loss: 0.05, channels: channels.into() };
+            self.decider.decide(&window.pump, window.at, &score)
+        }
+
+        /// The last of `seconds` at these levels.
+        fn stay(&mut self, seconds: usize, levels: [f64; 2]) -> Detection {
+            let mut last = self.say(levels.map(at));
+            for _ in 1..seconds {
+                last = self.say(levels.map(at));
+            }
+            last
+        }
+    }
+
+    #[test]
+    fn above_the_recipes_threshold_is_anomalous_and_at_it_is_not() {
+        let mut baseline = Baseline::clone(&baseline());
+        baseline.detector = Detector::LstmAutoencoder;
+        let (name, threshold) = (baseline.model_name(), baseline.loss_threshold);
+        let mut decider = Decider::new(Arc::new(baseline));
+        let window = window(3, Vec::new());
+        for (loss, anomalous) in [(0.0, false), (threshold, false), (threshold.next_up(), true), (1e6, true)] {
+            let channels = [ChannelScore { error: 0.3, ..at(HOME) }, ChannelScore { error: 0.1, ..at(HOME) }];
+            let detection = decider.decide(&window.pump, window.at, &Score { loss, channels: channels.into() });
+            assert_eq!(detection.is_anomaly, anomalous, "a loss of {loss}");
+            assert_eq!((&detection.model, detection.threshold, detection.at), (&name, threshold, window.at));
+            assert!((detection.contributions[0] - 0.75).abs() < 1e-9, "{detection:?}");
+        }
+    }
+
+    #[test]
+    fn a_channel_that_leaves_is_named_and_its_return_ends_the_episode() {
+        let mut pump = Pump::new();
+        assert!(!pump.stay(100, [HOME; 2]).is_anomaly);
+        let gone = pump.stay(1, [HOME, HOME + 8.0 * SPREAD]);
+        assert!(gone.is_anomaly && gone.loss > gone.threshold && gone.contributions[1] > 0.9, "{gone:?}");
+        assert!(pump.stay(1_000, [HOME, HOME + 8.0 * SPREAD]).is_anomaly, "a fault that stays is not followed");
+        assert!(pump.stay(1, [HOME; 2]).is_anomaly, "one window is not enough");
+        assert!(!pump.stay(1, [HOME; 2]).is_anomaly);
+    }
+
+    #[test]
+    fn a_pump_that_comes_back_to_elsewhere_is_learned_there_and_judged_there() {
+        let mut pump = Pump::new();
+        pump.stay(100, [HOME; 2]);
+        assert!(pump.stay(50, [HOME, HOME + 20.0 * SPREAD]).is_anomaly);
+        // A tenth of the change is left: two spreads, which is not quiet.
+        let back = [HOME, HOME + 2.0 * SPREAD];
+        assert!(!pump.stay(2 + 45, back).is_anomaly);
+        assert!(!pump.stay(100, back).is_anomaly);
+        assert!(pump.stay(1, [HOME, HOME + 8.0 * SPREAD]).is_anomaly, "six spreads from where it now stands");
+    }
+
+    #[test]
+    fn slow_drift_is_followed_as_far_as_commissioning_has_seen_and_no_further() {
+        let mut pump = Pump::new();
+        let reach = baseline().tuning.follow_reach * 0.3;
+        let drift = |pump: &mut Pump, from: f64, to: f64| -> bool {
+            let steps = 20_000;
+            let level = |step: usize| from + (to - from) * step as f64 / f64::from(steps);
+            (0..steps as usize).any(|step| pump.stay(1, [HOME, level(step)]).is_anomaly)
+        };
+        assert!(!drift(&mut pump, HOME, HOME + reach));
+        assert!(drift(&mut pump, HOME + reach, HOME + reach + 7.0 * SPREAD));
+    }
+
+    #[test]
+    fn a_badly_reconstructed_channel_is_anomalous_wherever_it_stands() {
+        let mut pump = Pump::new();
+        let bad = pump.say([ChannelScore { error: 0.2, ..at(HOME) }, at(HOME)]);
+        assert!(bad.is_anomaly && bad.contributions[0] > 0.99, "{bad:?}");
+        let good = pump.say([ChannelScore { error: 0.0, ..at(HOME) }, at(HOME)]);
+        assert!(good.loss < 1.0, "less error than usual is no fault: {good:?}");
+    }
+
+    #[test]
+    fn a_channel_that_is_dead_still_is_anomalous_until_it_lives() {
+        let mut pump = Pump::new();
+        let dead = ChannelScore { liveliness: 0.0, ..at(HOME) };
+        let first = pump.say([at(HOME), dead]);
+        assert!(first.is_anomaly && first.contributions[1] > 0.9, "{first:?}");
+        for _ in 0..100 {
+            assert!(pump.say([at(HOME), dead]).is_anomaly, "it stands at home, and that ends nothing");
+        }
+        assert!(!pump.stay(2, [HOME; 2]).is_anomaly);
+    }
+
+    proptest! {
+        /// Whatever a pump says, shares are shares and the strain is a number.
+        #[test]
+        fn no_window_breaks_it(
+            said in prop::collection::vec([(-1e6..1e6_f64, 0.0..1e6_f64), (-1e6..1e6_f64, 0.0..1e6_f64)], 1..60),
+        ) {
+            let mut pump = Pump::new();
+            for channels in said {
+                let channel = |(level, error)| ChannelScore { error, short: level, long: level, liveliness: error };
+                let detection = pump.say(channels.map(channel));
+                prop_assert!((detection.contributions.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+                prop_assert!(detection.loss.is_finite() && detection.loss >= 0.0);
+            }
+        }
+    }
 }

@@ -262,8 +262,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Scorer,
-        testing::{model, profile, waves},
+        testing::{model, profile, scores, waves},
         weights::Part,
     };
 
@@ -293,8 +292,7 @@ mod tests {
         let dir = saved();
         let back = Model::load(dir.path(), &profile(2)).expect("loaded");
         assert_eq!((back.id(), back.manifest()), (model().id(), model().manifest()));
-        let score = |model| Scorer::new(model).expect("a scorer").score(&waves(2, 40)).expect("scores");
-        assert_eq!(score(&back), score(model()));
+        assert_eq!(scores(&back, &waves(2, 40)), scores(model(), &waves(2, 40)));
         let bytes = |name| fs::read(dir.path().join(name)).expect("a file");
         let same = Model::from_bytes(dir.path(), &bytes(MANIFEST), &bytes(WEIGHTS), &profile(2)).expect("the same");
         assert_eq!(same.id(), back.id());
@@ -327,8 +325,8 @@ mod tests {
     fn a_manifest_that_does_not_fit_is_refused() {
         let dir = saved();
         type Change = fn(&mut Manifest);
-        let changes: [(Mismatch, Change); 11] = [
-            (Mismatch::FormatVersion, |m| m.format_version = 2),
+        let changes: [(Mismatch, Change); 10] = [
+            (Mismatch::FormatVersion, |m| m.format_version = 1),
             (Mismatch::Architecture, |m| m.architecture = "isolation-forest".into()),
             (Mismatch::Profile, |m| m.profile_hash = sha256(b"another profile")),
             (Mismatch::Channels, |m| m.channels.reverse()),
@@ -336,9 +334,8 @@ mod tests {
             (Mismatch::Window, |m| m.window = 31),
             (Mismatch::Units, |m| m.units = usize::MAX),
             (Mismatch::Weights, |m| m.units += 1),
-            (Mismatch::Threshold, |m| m.threshold = -1.0),
-            (Mismatch::Id, |m| m.threshold *= 2.0),
-            (Mismatch::Scaler, |m| m.scaler = Vec::new().try_into().expect("no spans")),
+            (Mismatch::Id, |m| m.id += "0"),
+            (Mismatch::Baseline, |m| m.baseline.as_mut().expect("one pump's").thresholds.long *= 2.0),
         ];
         for (expected, change) in changes {
             let mut manifest = model().manifest().clone();
@@ -358,14 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_with_a_span_or_threshold_that_is_no_number_is_refused() {
+    fn a_manifest_with_a_span_that_is_no_number_is_refused() {
         let dir = saved();
         let text = serde_json::to_string(model().manifest()).expect("JSON");
-        let threshold = format!("\"threshold\":{:?}", model().threshold());
-        let min = format!("\"min\":{:?}", model().manifest().scaler.spans()[0].min);
-        for (from, to) in [(&threshold, "\"threshold\":null"), (&min, "\"min\":1e308"), (&min, "\"min\":1e999")] {
-            assert!(text.contains(from), "{text} has {from}");
-            fs::write(dir.path().join(MANIFEST), text.replacen(from, to, 1)).expect("written");
+        let baseline = model().baseline().expect("one pump's");
+        let min = format!("\"min\":{:?}", baseline.scaler.spans()[0].min);
+        for to in ["\"min\":null", "\"min\":1e308", "\"min\":1e999"] {
+            assert!(text.contains(&min), "{text} has {min}");
+            fs::write(dir.path().join(MANIFEST), text.replacen(&min, to, 1)).expect("written");
             let error = load_error(dir.path());
             assert!(matches!(error, ModelError::Manifest { .. }) && error.to_string().contains(MANIFEST), "{error}");
         }
@@ -394,6 +391,7 @@ mod tests {
             let mut manifest = model().manifest().clone();
             manifest.weights_sha256 = sha256(&sealed);
             manifest.id = manifest.expected_id();
+            manifest.baseline = None;
             put_manifest(dir.path(), &manifest);
             assert_eq!(refusal(dir.path()), Mismatch::Weights);
         }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use volute_plant::{Profile, Timestamp, Window};
 
-use crate::{Model, Provenance, Recipe, train};
+use crate::{Model, Provenance, Recipe, Score, Scorer, Task, train};
 
 const START_MS: i64 = 1_773_051_273_000;
 
@@ -62,4 +62,11 @@ pub(crate) fn train_with_seed(seed: u64) -> Model {
 pub(crate) fn model() -> &'static Model {
     static MODEL: LazyLock<Model> = LazyLock::new(|| train_with_seed(1));
     &MODEL
+}
+
+/// What a one-pump model says of windows.
+pub(crate) fn scores(model: &Model, windows: &[Window]) -> Vec<Score> {
+    let scaler = &model.baseline().expect("one pump's").scaler;
+    let tasks: Vec<Task> = windows.iter().map(|window| Task { window, scaler }).collect();
+    Scorer::new(model).score(&tasks).expect("scores").iter().collect()
 }

@@ -286,10 +286,7 @@ fn mean(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Scorer,
-        testing::{model, profile, provenance, quick, train_with_seed, waves, window},
-    };
+    use crate::testing::{model, profile, provenance, quick, scores, train_with_seed, waves, window};
 
     fn error_of(windows: &[Window], recipe: &Recipe) -> TrainError {
         train(&profile(2), windows, recipe, provenance(), &mut |_| {}).expect_err("must be refused")
@@ -333,24 +330,25 @@ mod tests {
     }
 
     #[test]
-    fn the_threshold_is_the_quantile_of_what_a_scorer_says() {
-        let scores = Scorer::new(model()).expect("a scorer").score(&waves(2, 160)).expect("scores");
-        let above = scores.iter().filter(|score| score.loss > model().threshold()).count();
+    fn the_recipes_threshold_is_the_quantile_of_what_a_scorer_says() {
+        let scores = scores(model(), &waves(2, 160));
+        let baseline = model().baseline().expect("one pump's");
+        let above = scores.iter().filter(|score| score.loss > baseline.loss_threshold).count();
         assert_eq!(above, 2, "two of 160 are above the 99th percentile");
         let worst = scores.iter().map(|score| score.loss).max_by(f64::total_cmp).expect("a loss");
         assert_eq!(model().manifest().metrics.losses.max, worst);
     }
 
     #[test]
-    fn a_corrupted_channel_is_anomalous_and_named() {
-        let mut scorer = Scorer::new(model()).expect("a scorer");
-        for channel in 0..2 {
-            let mut values = waves(2, 1)[0].values.to_vec();
-            values.iter_mut().skip(channel).step_by(2).for_each(|value| *value += 40.0);
-            let score = scorer.score(&[window(0, values)]).expect("scores").remove(0);
-            assert!(score.loss > model().threshold());
-            assert!(score.contributions[channel] > 0.6, "channel {channel} of {:?}", score.contributions);
+    fn a_model_of_several_pumps_has_no_baseline() {
+        let mut windows = waves(2, 160);
+        for window in &mut windows[80..] {
+            window.pump = "P-2".parse().expect("a name");
+            window.values = window.values.iter().map(|value| 50.0 * value).collect();
         }
+        let trained = train(&profile(2), &windows, &quick(), provenance(), &mut |_| {}).expect("a model");
+        assert!(trained.baseline().is_none());
+        assert!(trained.manifest().metrics.losses.p50 < 0.3, "a pump fifty times as large is learned like the other");
     }
 
     #[test]
@@ -381,8 +379,9 @@ mod tests {
     fn validation_takes_the_newest() {
         let mut windows = waves(2, 20);
         windows.reverse();
-        let (learning, validation) = split(&windows, 0.1);
+        let scaled = Scaled::of(&profile(2), &windows).expect("scalers");
+        let (learning, validation) = split(scaled.tasks(&windows), 0.1);
         assert_eq!((learning.len(), validation.len()), (18, 2));
-        assert!(learning.iter().all(|w| validation.iter().all(|v| w.at < v.at)));
+        assert!(learning.iter().all(|w| validation.iter().all(|v| w.window.at < v.window.at)));
     }
 }
