@@ -265,7 +265,7 @@ mod tests {
     fn autoencoder(channels: usize, units: usize, seed: u64) -> (Autoencoder, Scaler) {
         let shape = Shape { channels, len: 30, units };
         let weights = Weights::random(shape, &mut Xoshiro256PlusPlus::seed_from_u64(seed));
-        let scaler = Scaler::learn(profile(channels).channels(), &waves(channels, 100)).expect("a scaler");
+        let scaler = Scaler::learn(profile(channels).channels(), waves(channels, 100)).expect("a scaler");
         (Autoencoder::new(&weights), scaler)
     }
 
