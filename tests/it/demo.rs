@@ -26,7 +26,8 @@ fn recording(rows: usize) -> String {
 fn six_pumps_have_a_past_and_go_on() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Start::demo(&data).node();
-    let scored = |pump: &Value| pump["trend"]["t"].as_array().is_some_and(|t| t.len() == 120);
+    // The past is learned from, and judged is what comes after.
+    let scored = |pump: &Value| pump["trend"]["t"].as_array().is_some_and(|t| !t.is_empty());
     let pumps = node.until("/api/pumps", |pumps| {
         pumps["items"].as_array().is_some_and(|items| items.len() == 6 && items.iter().all(scored))
     });
@@ -71,7 +72,9 @@ fn a_recording_becomes_the_readings_of_a_pump_of_its_own() {
     let started = node.post_to(&format!("{START}?speed=60"), "text/csv", &csv);
     assert_eq!((started.status, &started.body["pumps"][0]["pump_id"]), (200, &json!("recording-1")), "{started:?}");
     node.until("/api/pumps", |pumps| {
-        pumps["items"].as_array().is_some_and(|items| items.iter().any(|pump| pump["pump_id"] == "recording-1"))
+        pumps["items"]
+            .as_array()
+            .is_some_and(|items| items.iter().any(|pump| pump["pump_id"] == "recording-1" && !pump["age_ms"].is_null()))
     });
     let live = node.until("/api/live-data?pump_id=recording-1", |live| {
         live["simulation"]["recording"] == json!({"rows": 120, "sent": 120})

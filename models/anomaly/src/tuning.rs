@@ -104,7 +104,7 @@ impl Default for Tuning {
             level_margin: 2.0,
             error_margin: 2.0,
             error_margin_own: 20.0,
-            tail_margin: 2.05,
+            tail_margin: 2.3,
             stuck_spreads: 10.0,
             raise_after: 1,
             clear_after: 2,
