@@ -33,7 +33,7 @@ test('the sick pump is found on the fleet page and opened', { timeout: SICK_WITH
   assert.equal(new URL(page.url()).pathname, `/pumps/${sick}`);
   await page.getByText('Simulated plant').waitFor();
   await page.getByRole('heading', { name: 'What explains it' }).waitFor();
-  await page.getByRole('slider', { name: 'Reconstruction loss over time' }).waitFor();
+  await page.getByRole('slider', { name: 'Loss over time' }).waitFor();
 
   await page.goBack();
   await page.locator(`[data-pump="${sick}"]`).waitFor();
@@ -43,7 +43,7 @@ test('the sick pump is found on the fleet page and opened', { timeout: SICK_WITH
 
 test('a chart is inspected with the keyboard and goes back to live', { timeout: 60_000 }, async () => {
   const page = await open(chrome, `${node.url}/pumps/${sick}`);
-  const chart = page.getByRole('slider', { name: 'Reconstruction loss over time' });
+  const chart = page.getByRole('slider', { name: 'Loss over time' });
   await chart.focus();
   await page.waitForFunction(() => /newest \d/.test(document.activeElement.getAttribute('aria-valuetext')));
   await page.keyboard.press('ArrowLeft');
