@@ -6,7 +6,8 @@ use std::{
     cell::Cell,
 };
 
-use volute_anomaly::bench::Untrained;
+use volute_anomaly::{Model, Scorer, Task, bench::Untrained};
+use volute_plant::{Profile, Window};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -45,6 +46,30 @@ fn after_the_largest_batch_nothing_is_allocated() {
     assert!(warm > before, "the count counts");
     for batch in [1, 2, 31, 32, 33, 128, 512, 1] {
         worker.reconstruct(&windows[..batch * 300]);
+    }
+    assert_eq!(ALLOCATIONS.get(), warm);
+}
+
+/// The same of a scorer: scaling, network and comparison.
+#[test]
+fn a_warm_scorer_allocates_nothing() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("../config/profiles/centrifugal.toml")).expect("the profile");
+    let profile = Profile::from_toml(&text).expect("a profile");
+    let model = Model::load(&root.join("pretrained/centrifugal"), &profile).expect("the model that comes with Volute");
+    let window = |first: usize| Window {
+        pump: "P-1".parse().expect("a name"),
+        at: "2026-03-02T00:00:00Z".parse().expect("a time"),
+        values: (first..first + 300).map(|i| (i as f64 * 0.7).sin()).collect(),
+    };
+    let windows: Vec<Window> = (0..512).map(window).collect();
+    let scaler = volute_anomaly::Scaler::learn(profile.channels(), &windows).expect("a scaler");
+    let tasks: Vec<Task> = windows.iter().map(|window| Task { window, scaler: &scaler }).collect();
+    let mut scorer = Scorer::new(&model);
+    scorer.score(&tasks).expect("scores");
+    let warm = ALLOCATIONS.get();
+    for batch in [1, 31, 32, 33, 128, 512, 1] {
+        assert_eq!(scorer.score(&tasks[..batch]).expect("scores").len(), batch);
     }
     assert_eq!(ALLOCATIONS.get(), warm);
 }
