@@ -164,13 +164,9 @@ impl Strain {
     fn of(baseline: &Baseline, levels: &[f64], scores: &[ChannelScore]) -> Strain {
         let Thresholds { short, long, error } = baseline.thresholds;
         let channels = &baseline.channels;
-        let of_level = |value: fn(&ChannelScore) -> f64, spread: fn(&ChannelBaseline) -> f64| -> Vec<f64> {
-            let parts = channels.iter().zip(scores).zip(levels);
-            parts.map(|((channel, score), level)| deviation(value(score) - level, spread(channel))).collect()
-        };
         let errors: Vec<f64> = channels.iter().zip(scores).map(|(channel, score)| channel.above(score)).collect();
-        let shorts = of_level(|score| score.short, |channel| channel.short_spread);
-        let longs = of_level(|score| score.long, |channel| channel.long_spread);
+        let shorts = out_of_place(baseline, levels, scores, |score| score.short, |channel| channel.short_spread);
+        let longs = out_of_place(baseline, levels, scores, |score| score.long, |channel| channel.long_spread);
         let stuck: Vec<f64> = channels.iter().zip(scores).map(|(channel, score)| channel.stuck(score)).collect();
         // A lying sensor makes others look badly reconstructed too, but only itself out of place.
         let blame = |error: &f64, place: &f64| error * (1.0 + place * place).sqrt();
@@ -191,10 +187,22 @@ impl Strain {
     }
 }
 
-/// The weighted deviations of levels, in the long spreads.
-fn change(baseline: &Baseline, levels: &[f64], scores: &[ChannelScore], of: fn(&ChannelScore) -> f64) -> Vec<f64> {
+/// How far each channel is from the level that was followed, in spreads.
+fn out_of_place(
+    baseline: &Baseline,
+    levels: &[f64],
+    scores: &[ChannelScore],
+    value: fn(&ChannelScore) -> f64,
+    spread: fn(&ChannelBaseline) -> f64,
+) -> Vec<f64> {
     let parts = baseline.channels.iter().zip(scores).zip(levels);
-    parts.map(|((c, score), level)| c.level_weight * deviation(of(score) - level, c.long_spread)).collect()
+    parts.map(|((channel, score), level)| deviation(value(score) - level, spread(channel))).collect()
+}
+
+/// The same in the long spreads, weighted.
+fn change(baseline: &Baseline, levels: &[f64], scores: &[ChannelScore], value: fn(&ChannelScore) -> f64) -> Vec<f64> {
+    let deviations = out_of_place(baseline, levels, scores, value, |channel| channel.long_spread);
+    baseline.channels.iter().zip(deviations).map(|(channel, deviation)| channel.level_weight * deviation).collect()
 }
 
 /// How much of a change is left in its own direction: 1 at its greatest, 0 where it is gone.

@@ -16,6 +16,7 @@ pub const TRAINING_ROWS: usize = 400;
 pub struct Learned {
     /// Its path below the data's folder.
     pub name: String,
+    pump: PumpId,
     rows: Vec<Row>,
     observed: Observed,
     scores: Vec<(Timestamp, Score)>,
@@ -44,7 +45,7 @@ impl Learned {
         let mut scorer = Scorer::new(&model);
         let times = windows.iter().map(|window| window.at);
         let scores = times.zip(scorer.score(&tasks)?.iter()).collect();
-        Ok(Some(Self { name, rows, observed, scores }))
+        Ok(Some(Self { name, pump, rows, observed, scores }))
     }
 
     /// The rows that are decided on.
@@ -56,16 +57,10 @@ impl Learned {
     pub fn predict(&self, profile: &Profile, how: &Commissioning) -> Vec<Prediction> {
         let baseline = Baseline::of(profile, &self.observed, &Commissioning { own_network: true, ..*how });
         let mut decider = Decider::new(Arc::new(baseline));
-        let mut detections: HashMap<Timestamp, Detection> = HashMap::new();
-        if let Ok(pump) = "evaluation".parse::<PumpId>() {
-            for (at, score) in &self.scores {
-                detections.insert(*at, decider.decide(&pump, *at, score));
-            }
-        }
-        let (mut anomaly, mut threshold) = (false, f64::NAN);
-        if let Some(detection) = detections.values().next() {
-            threshold = detection.threshold;
-        }
+        let decided = self.scores.iter().map(|(at, score)| (*at, decider.decide(&self.pump, *at, score)));
+        let detections: HashMap<Timestamp, Detection> = decided.collect();
+        let threshold = detections.values().next().map_or(f64::NAN, |detection| detection.threshold);
+        let mut anomaly = false;
         let predict = |row: &Row| {
             let detection = detections.get(&row.at);
             anomaly = detection.map_or(anomaly, |detection| detection.is_anomaly);
