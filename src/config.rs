@@ -104,10 +104,10 @@ pub struct Store {
     /// The folder of the database.
     #[serde(deserialize_with = "text")]
     pub dir: PathBuf,
-    /// The most readings in one transaction.
+    /// The most readings in one batch.
     #[serde(deserialize_with = "whole::<1, 100_000, _>")]
     pub max_batch_readings: usize,
-    /// How long a transaction waits for more readings.
+    /// How long a batch waits for more readings.
     #[serde(rename = "linger_ms", deserialize_with = "millis::<0, 20, _>")]
     pub linger: Duration,
     /// Memory for blocks read, in MiB.
@@ -116,6 +116,15 @@ pub struct Store {
     /// Memory for writes that are not in a table file yet, in MiB.
     #[serde(deserialize_with = "mebibytes::<65_536, _>")]
     pub memtable_mib: NonZeroU32,
+    /// How long journal segments are kept that the database has all of.
+    #[serde(rename = "journal_keep_hours", deserialize_with = "hours::<8_760, _>")]
+    pub journal_keep: Duration,
+    /// The most of them that is kept, in MiB.
+    #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
+    pub journal_keep_mib: NonZeroU32,
+    /// The most that may wait in memory for the database, in MiB.
+    #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
+    pub backlog_mib: NonZeroU32,
 }
 
 /// What is watched, and with what.

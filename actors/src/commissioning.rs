@@ -133,7 +133,7 @@ impl School {
         loop {
             let after = readings.last().map(|last| last.at);
             let range = Range { from: Some(from), to: Some(to), limit: PAGE, after, ..Range::default() };
-            let page = self.store.readings(pump, &range).await?;
+            let page = self.store.readings(pump, &range).await?.all()?;
             if page.is_empty() {
                 return Ok(readings);
             }

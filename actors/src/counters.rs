@@ -49,10 +49,14 @@ counters! {
     anomalies,
     /// Maintenance events opened.
     events_opened,
-    /// Transactions committed.
+    /// Batches in the journal.
     commits,
-    /// Transactions that failed.
+    /// Batches that the journal did not take.
     commit_failures,
+    /// Blocks written into the database.
+    blocks_written,
+    /// Failures of the database.
+    database_failures,
     /// Detections given up because the store stayed unavailable.
     detections_dropped,
     /// Baselines learned.

@@ -22,6 +22,7 @@ use crate::{
     gate::{CloseGate, Doors, GateActor, Post, PumpHandle},
     inference::InferenceActor,
     inference_pool::{InferencePool, PoolLimits},
+    keeper::{DrainKeeper, KeeperActor},
     live::{AskLive, Frame, LiveActor, LivePump},
     mailbox::{Mailbox, Undelivered},
     maintenance::{DrainMaintenance, MaintenanceActor},
@@ -93,6 +94,7 @@ pub struct Engine {
     handle: EngineHandle,
     recorder: Recorder,
     maintenance: Mailbox<MaintenanceActor>,
+    keeper: Mailbox<KeeperActor>,
     arbiters: Vec<Arbiter>,
 }
 
@@ -117,9 +119,10 @@ impl Engine {
     /// Starts every actor. Must be called within an actix system.
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
         let EngineParts { profile, model, store, clock, ingest, engine, commissioning, live } = parts;
-        let stored = stored_pumps(&store, &profile).await?;
+        let stored = stored_pumps(&store, &profile)?;
         let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
-        let standing = store.events(&active).await?;
+        // Without the database, of the standing events only those are known that wait for it.
+        let standing = store.events(&active).await?.rows;
         let scorers = match &model {
             Some(model) => (0..engine.inference_workers).map(|_| Scorer::new(model)).collect(),
             None => Vec::new(),
@@ -129,8 +132,10 @@ impl Engine {
         let doors = Doors::default();
         let mut arbiters = Vec::new();
 
-        let writer = RecorderActor::new(store.clone(), counters.clone(), &engine, doors.store_failed.clone());
+        let writer = RecorderActor::new(store.clone(), counters.clone(), &engine, doors.journal_failed.clone());
         let recorder = start_recorder(writer, &new_arbiter(&mut arbiters), ingest.max_in_flight_readings);
+        let keeper = KeeperActor::new(store.clone(), clock.clone(), counters.clone());
+        let keeper = start(&new_arbiter(&mut arbiters), keeper, 1);
         let side = new_arbiter(&mut arbiters);
         let (listeners, _) = broadcast::channel(live.subscriber_frames);
         let feed =
@@ -168,7 +173,6 @@ impl Engine {
             profile: profile.clone(),
             judging: judging.clone(),
             store: store.clone(),
-            store_failed: doors.store_failed.clone(),
             counters: counters.clone(),
             recorder: recorder.clone(),
             pool,
@@ -184,7 +188,7 @@ impl Engine {
         let gate = start(&new_arbiter(&mut arbiters), gate, GATE_POSTS);
         let inner =
             Inner { profile, judging, store, clock, default_pump, gate, live: feed, listeners, counters, doors };
-        Ok(Self { handle: EngineHandle(Arc::new(inner)), recorder, maintenance, arbiters })
+        Ok(Self { handle: EngineHandle(Arc::new(inner)), recorder, maintenance, keeper, arbiters })
     }
 
     /// The way in.
@@ -203,6 +207,8 @@ impl Engine {
             tracing::info!(stage = "maintenance", "drained");
             barrier(&self.recorder.results, DrainRecorder).await;
             tracing::info!(stage = "recorder", "drained");
+            barrier(&self.keeper, DrainKeeper).await;
+            tracing::info!(stage = "keeper", "drained");
         };
         let in_time = tokio::time::timeout(limit, stages).await.is_ok();
         for arbiter in &self.arbiters {
@@ -274,11 +280,11 @@ impl EngineHandle {
 
     /// Whether readings can be taken.
     pub fn health(&self) -> Health {
-        let Doors { closing, store_failed } = &self.0.doors;
+        let Doors { closing, journal_failed } = &self.0.doors;
         let reason = if closing.load(Ordering::Relaxed) {
             Some("the node is stopping")
-        } else if store_failed.load(Ordering::Relaxed) {
-            Some("the database has failed; the log says why; restart the node")
+        } else if journal_failed.load(Ordering::Relaxed) {
+            Some("the journal has failed; the log says why; restart the node")
         } else {
             None
         };
@@ -311,10 +317,10 @@ fn start_recorder(actor: RecorderActor, home: &ArbiterHandle, max_in_flight_read
 }
 
 /// The registered pumps. A pump whose rows have other channels cannot be read by this node.
-async fn stored_pumps(store: &Store, profile: &Profile) -> Result<Vec<PumpId>, EngineError> {
+fn stored_pumps(store: &Store, profile: &Profile) -> Result<Vec<PumpId>, EngineError> {
     let expected: Vec<&str> = profile.channel_names().collect();
     let mut pumps = Vec::new();
-    for record in store.pumps().await? {
+    for record in store.pumps() {
         if record.channels != expected {
             return Err(EngineError::OtherChannels {
                 pump: record.id,
@@ -337,8 +343,12 @@ async fn wake_pumps(
     let recall = WindowRules::recall_readings(&staff.profile);
     let mut handles = BTreeMap::new();
     for pump in pumps {
-        let readings = staff.store.latest_readings(&pump, recall).await?;
-        let standing = staff.store.standing(&pump).await?;
+        let readings = staff.store.latest_readings(&pump, recall).await?.rows;
+        let standing = match staff.store.standing(&pump).await {
+            Ok(standing) => Some(standing),
+            Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
         let handle = staff.start_pump(pump.clone(), AtRest { readings, standing }, burst);
         handles.insert(pump, handle);
     }

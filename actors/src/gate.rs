@@ -19,6 +19,7 @@ use crate::{
     mailbox::{Mail, Mailbox, unbound},
     pump::{AtRest, Drain, Offer, Outcome, PumpActor, PumpStaff, Settlement},
     receipt::{BadChannel, Receipt, Refusal, RejectedItem},
+    recorder::Unstored,
     settings::IngestSettings,
 };
 
@@ -64,8 +65,8 @@ pub(crate) struct GateActor {
 pub(crate) struct Doors {
     /// The node is stopping.
     pub closing: Arc<AtomicBool>,
-    /// The database has failed.
-    pub store_failed: Arc<AtomicBool>,
+    /// The journal has failed.
+    pub journal_failed: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -180,7 +181,7 @@ impl GateActor {
         if self.doors.closing.load(Ordering::Relaxed) {
             return Err(Refusal::Stopping);
         }
-        if self.doors.store_failed.load(Ordering::Relaxed) {
+        if self.doors.journal_failed.load(Ordering::Relaxed) {
             return Err(Refusal::NotStored { retry_after_s: RETRY_AFTER_S });
         }
         let mut receipt = Receipt::default();
@@ -277,8 +278,8 @@ async fn settle(
 ) -> Result<Receipt, Refusal> {
     let mut taken = Vec::new();
     for settled in join_all(settlements).await {
-        let settlement = settled.ok().filter(|s| s.durable);
-        let settlement = settlement.ok_or(Refusal::NotStored { retry_after_s: RETRY_AFTER_S })?;
+        let settlement = settled.map_err(|_| Refusal::NotStored { retry_after_s: RETRY_AFTER_S })?;
+        settlement.durable.map_err(refusal)?;
         for (index, outcome) in settlement.outcomes {
             match outcome {
                 Outcome::Accepted => receipt.accepted += 1,
@@ -301,6 +302,14 @@ async fn settle(
     add(&counters.late, receipt.late);
     add(&counters.rejected, receipt.rejected.len());
     Ok(receipt)
+}
+
+fn refusal(unstored: Unstored) -> Refusal {
+    match unstored {
+        Unstored::DiskFull => Refusal::DiskFull,
+        Unstored::Backlog => Refusal::NotStored { retry_after_s: 10 * RETRY_AFTER_S },
+        Unstored::Failed => Refusal::NotStored { retry_after_s: RETRY_AFTER_S },
+    }
 }
 
 fn take(room: Arc<Semaphore>, n: usize, queue: &'static str) -> Result<OwnedSemaphorePermit, Refusal> {

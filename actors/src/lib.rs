@@ -11,6 +11,7 @@ mod engine;
 mod gate;
 mod inference;
 mod inference_pool;
+mod keeper;
 mod live;
 mod mailbox;
 mod maintenance;

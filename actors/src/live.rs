@@ -42,6 +42,8 @@ pub(crate) struct LiveBlind {
 pub(crate) enum Blind {
     /// There is nothing to judge it by.
     NoModel,
+    /// What it is judged by could not be read yet.
+    Unread,
     /// It is too early. Commissioning says so of a reading that has a window.
     Learning(LearningProgress),
     /// The pump does not run, in the words of [`NoWindow::NotRunning`].
@@ -246,6 +248,9 @@ impl Blind {
     fn status(self, profile: &Profile) -> Status {
         match self {
             Self::NoModel => Status::Unknown { reason: "no model is loaded".into() },
+            Self::Unread => {
+                Status::Unknown { reason: "the database does not answer, so what is normal for it is not known".into() }
+            }
             Self::Learning(progress) => Status::Learning(progress),
             Self::NotRunning { state: OperatingState::Off, .. } => Status::Off { stopping: false },
             Self::NotRunning { state: OperatingState::Stopping, .. } => Status::Off { stopping: true },

@@ -9,7 +9,7 @@ mod commissioning;
 use std::{
     collections::VecDeque,
     sync::Arc,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -38,7 +38,7 @@ use crate::{
     live::{Blind, LiveActor, LiveBlind, LiveDetection, LiveReading},
     mailbox::{Mail, Mailbox, unbound},
     maintenance::{Look, MaintenanceActor},
-    recorder::{RecordReadings, Recorder},
+    recorder::{RecordReadings, Recorder, Stored, Unstored},
 };
 
 /// Orders for one pump that may wait.
@@ -57,7 +57,7 @@ pub(crate) struct Settlement {
     /// By the items' places in the post.
     pub outcomes: Vec<(usize, Outcome)>,
     /// Whether everything that was not rejected is at rest.
-    pub durable: bool,
+    pub durable: Stored,
 }
 
 /// What became of one item.
@@ -85,7 +85,6 @@ pub(crate) struct PumpStaff {
     /// What judges windows; none: nothing is judged.
     pub judging: Option<Judging>,
     pub store: Store,
-    pub store_failed: Arc<AtomicBool>,
     pub counters: Arc<Counters>,
     pub recorder: Recorder,
     pub pool: Mailbox<InferencePool>,
@@ -113,14 +112,14 @@ impl PumpStaff {
 pub(crate) struct AtRest {
     /// Its newest readings, oldest first.
     pub readings: Vec<Reading>,
-    /// What it goes by.
-    pub standing: Standing,
+    /// What it goes by; none where that cannot be read just now.
+    pub standing: Option<Standing>,
 }
 
 impl AtRest {
     /// Of a pump that was never heard of: nothing.
     pub(crate) fn nothing() -> Self {
-        Self { readings: Vec::new(), standing: Standing::New }
+        Self { readings: Vec::new(), standing: Some(Standing::New) }
     }
 }
 
@@ -159,7 +158,7 @@ pub(crate) struct Settling {
     number: u64,
     readings: Vec<Reading>,
     outcomes: Vec<(usize, Outcome)>,
-    stored: Option<oneshot::Receiver<bool>>,
+    stored: Option<oneshot::Receiver<Stored>>,
     permit: Permit,
     reply: oneshot::Sender<Settlement>,
 }
@@ -252,17 +251,18 @@ impl PumpActor {
         let _ = self.settling.try_send(settling);
     }
 
-    fn settle(&mut self, settling: Settling, stored: bool, ctx: &mut Context<Self>) {
+    fn settle(&mut self, settling: Settling, stored: Stored, ctx: &mut Context<Self>) {
         let Settling { number, readings, outcomes, stored: _, permit, reply } = settling;
         for reading in &readings {
             self.admission.settle(reading.at);
         }
-        if !stored {
+        if stored.is_err() {
             self.tainted_until = self.offers;
         }
         let repeats = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Duplicate);
-        let durable = stored && !(repeats && number <= self.tainted_until);
-        if stored {
+        let tainted = repeats && number <= self.tainted_until;
+        let durable = if tainted { stored.and(Err(Unstored::Failed)) } else { stored };
+        if stored.is_ok() {
             self.take_in(readings, ctx);
         }
         drop(permit);
@@ -305,6 +305,7 @@ impl PumpActor {
         for Placed { reading, window } in placed {
             let waiting = match (window, &mut self.course) {
                 (_, Course::Blind) => Waiting::Blind { reading, why: Blind::NoModel },
+                (_, Course::Unread) => Waiting::Blind { reading, why: Blind::Unread },
                 (Err(why), _) => Waiting::Blind { reading, why: why.into() },
                 (Ok(window), Course::Learning(gathering)) => {
                     gathering.take(&self.staff.profile, &window);
@@ -387,8 +388,8 @@ impl Actor for PumpActor {
         let Some(settled) = self.settled.take() else { return };
         let in_order = ReceiverStream::new(settled).then(async |mut settling| {
             let stored = match settling.stored.take() {
-                Some(stored) => stored.await.unwrap_or(false),
-                None => true,
+                Some(stored) => stored.await.unwrap_or(Err(Unstored::Failed)),
+                None => Ok(()),
             };
             (settling, stored)
         });
@@ -418,8 +419,8 @@ impl Handler<Mail<Offer>> for PumpActor {
     }
 }
 
-impl StreamHandler<(Settling, bool)> for PumpActor {
-    fn handle(&mut self, (settling, stored): (Settling, bool), ctx: &mut Self::Context) {
+impl StreamHandler<(Settling, Stored)> for PumpActor {
+    fn handle(&mut self, (settling, stored): (Settling, Stored), ctx: &mut Self::Context) {
         self.settle(settling, stored, ctx);
     }
 

@@ -67,6 +67,9 @@ pub enum Refusal {
         /// When to try again, in seconds.
         retry_after_s: u64,
     },
+    /// The disk is full. Nothing of the post's refused part is stored; see [`Refusal::NotStored`] for the rest.
+    #[error("the disk is full: free some room, and send again")]
+    DiskFull,
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,

@@ -1,11 +1,12 @@
-//! The recorder: groups what has to be stored into one transaction at a time, and says when it is durable.
+//! The recorder: groups what has to be stored into one record of the journal at a time, and says when it is durable.
 //!
-//! While a transaction runs, the next batch gathers. Readings whose transaction fails are refused, and their
+//! While a record is written, the next batch gathers. Readings whose record fails are refused, and their
 //! clients try again; detections, events and pumps are kept and tried again with the next batch. Of these only
 //! detections are ever given up, the oldest first, beyond [`MAX_KEPT_DETECTIONS`].
 //!
-//! A failure of the database itself is final for the process: a transaction that failed may be visible and not
+//! A failure of the journal itself is final for the process: a record whose sync failed may be there and not
 //! durable, so nothing that is read afterwards may be acknowledged. The gate refuses until the node is restarted.
+//! A full disk is not final, and the database's failures do not come up here: see the keeper.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +30,7 @@ use crate::{
 
 /// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
 const MAX_KEPT_DETECTIONS: usize = 100_000;
-/// Detections in one transaction.
+/// Detections in one record.
 const MAX_BATCH_DETECTIONS: usize = 2_000;
 /// How long after a failure what was kept is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -44,7 +45,31 @@ pub(crate) struct Recorder {
 /// Readings to be stored; `ack` says whether they are.
 pub(crate) struct RecordReadings {
     pub readings: Vec<Reading>,
-    pub ack: oneshot::Sender<bool>,
+    pub ack: oneshot::Sender<Stored>,
+}
+
+/// Whether readings are at rest.
+pub(crate) type Stored = Result<(), Unstored>;
+
+/// Why readings are not at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unstored {
+    /// The disk is full.
+    DiskFull,
+    /// Too much waits for the database.
+    Backlog,
+    /// Something failed; the log says what.
+    Failed,
+}
+
+impl From<&StoreError> for Unstored {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::DiskFull => Self::DiskFull,
+            StoreError::Backlog { .. } => Self::Backlog,
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// Answers once nothing waits to be stored.
@@ -59,7 +84,7 @@ pub(crate) struct RecorderActor {
     readings: VecDeque<RecordReadings>,
     waiting_rows: usize,
     results: Results,
-    /// Raised for good when the database fails: it may show rows that are not durable.
+    /// Raised for good when the journal fails: it may hold records that are not durable.
     failed: Arc<AtomicBool>,
     state: State,
     drains: Vec<oneshot::Sender<()>>,
@@ -71,11 +96,11 @@ enum State {
     Idle,
     /// Something waits for company.
     Lingering,
-    /// A transaction is under way.
+    /// A record is being written.
     Committing,
 }
 
-/// What must be stored in the end, whatever happens to one transaction.
+/// What must be stored in the end, whatever happens to one record.
 #[derive(Default)]
 struct Results {
     pumps: Vec<PumpRecord>,
@@ -135,12 +160,12 @@ impl RecorderActor {
         }
         self.state = State::Committing;
         let store = self.store.clone();
-        let transaction = async move {
+        let record = async move {
             let outcome = store.commit(&batch).await;
             (batch, acks, outcome)
         };
         ctx.spawn(
-            transaction
+            record
                 .into_actor(self)
                 .map(|(batch, acks, outcome), actor, ctx| actor.committed(batch, acks, outcome, ctx)),
         );
@@ -149,12 +174,12 @@ impl RecorderActor {
     fn committed(
         &mut self,
         batch: Batch,
-        acks: Vec<oneshot::Sender<bool>>,
+        acks: Vec<oneshot::Sender<Stored>>,
         outcome: Result<(), StoreError>,
         ctx: &mut Context<Self>,
     ) {
         self.state = State::Idle;
-        let stored = outcome.is_ok();
+        let stored = outcome.as_ref().map(|_| ()).map_err(Unstored::from);
         for ack in acks {
             // Whoever asked may have gone.
             let _ = ack.send(stored);
@@ -162,8 +187,8 @@ impl RecorderActor {
         match outcome {
             Ok(()) => add(&self.counters.commits, 1),
             Err(error) => {
-                tracing::error!(%error, readings = batch.readings.len(), "transaction failed");
-                if matches!(error, StoreError::Database(_)) {
+                tracing::error!(%error, readings = batch.readings.len(), "not stored");
+                if matches!(error, StoreError::Journal(_)) {
                     self.failed.store(true, Ordering::Relaxed);
                 }
                 add(&self.counters.commit_failures, 1);
@@ -171,7 +196,7 @@ impl RecorderActor {
                 add(&self.counters.detections_dropped, dropped);
             }
         }
-        self.go_on(stored, ctx);
+        self.go_on(stored.is_ok(), ctx);
     }
 
     fn go_on(&mut self, stored: bool, ctx: &mut Context<Self>) {
@@ -198,7 +223,7 @@ impl Results {
         self.pumps.is_empty() && self.detections.is_empty() && self.events.is_empty() && self.metrics.is_empty()
     }
 
-    /// The next transaction's share.
+    /// The next record's share.
     fn take(&mut self) -> Batch {
         let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
         Batch {

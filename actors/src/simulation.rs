@@ -71,7 +71,7 @@ impl Simulation {
     pub async fn start(&self, plan: Plan, speed: Speed) -> Result<SimulationProgress, StartError> {
         let mut last = Vec::new();
         for pump in plan.pumps() {
-            last.push(self.engine.store().latest_readings(&pump, 1).await?.pop().map(|reading| reading.at));
+            last.push(self.engine.store().latest_readings(&pump, 1).await?.all()?.pop().map(|reading| reading.at));
         }
         if let (Plan::Recording { pump, .. }, [Some(_)]) = (&plan, last.as_slice()) {
             return Err(StartError::PumpHasReadings { pump: pump.clone() });

@@ -31,9 +31,11 @@ async fn caches_are_bounded_and_every_commit_is_synced() {
         block_cache_mib: 24.try_into().expect("above zero"),
         memtable_mib: 8.try_into().expect("above zero"),
         threads: 1.try_into().expect("above zero"),
+        ..StoreSettings::default()
     };
+    let now = Timestamp::from_millis(1_773_051_273_000).expect("a time");
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Store::open(dir.path(), &settings).await.expect("opened");
+    let store = Store::open(dir.path(), &settings, now).await.expect("opened");
     store.close().await.expect("closed");
     let log = String::from_utf8(log.0.lock().expect("not poisoned").clone()).expect("text");
     for told in ["block cache capacity: 25165824", "max memtable size: 8388608", "Sync mode: every transaction commit"]

@@ -17,7 +17,7 @@ use volute_actors::{
 };
 use volute_anomaly::Model;
 use volute_data::{Store, StoreSettings};
-use volute_plant::SystemClock;
+use volute_plant::{Clock, SystemClock};
 use volute_web::WebSettings;
 
 use crate::{config::Config, pretrained};
@@ -41,7 +41,7 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     let bound = listener.local_addr()?;
     let dir = &config.store.dir;
     folder::check(dir, demo)?;
-    let store = Store::open(dir, &store_settings(config)).await?;
+    let store = Store::open(dir, &store_settings(config), SystemClock.now()).await?;
     let model = model(config, demo)?;
     let engine = Engine::start(engine_parts(config, model, store.clone())?).await?;
     let simulation = demo.then(|| Simulation::new(engine.handle()));
@@ -92,6 +92,9 @@ fn store_settings(config: &Config) -> StoreSettings {
     StoreSettings {
         block_cache_mib: config.store.block_cache_mib,
         memtable_mib: config.store.memtable_mib,
+        journal_keep: config.store.journal_keep,
+        journal_keep_mib: config.store.journal_keep_mib,
+        backlog_mib: config.store.backlog_mib,
         ..StoreSettings::default()
     }
 }

@@ -66,8 +66,8 @@ fn the_nodes_figures_are_stored() {
     assert!(start.node().terminate().success());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let metrics = runtime.block_on(async {
-        let store = Store::open(&start.data, &StoreSettings::default()).await.expect("opened");
-        let metrics = store.metrics(&Range::default()).await.expect("read");
+        let store = Store::open(&start.data, &StoreSettings::default(), SystemClock.now()).await.expect("opened");
+        let metrics = store.metrics(&Range::default()).await.expect("read").rows;
         store.close().await.expect("closed");
         metrics
     });

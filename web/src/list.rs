@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_data::Order;
+use volute_data::{Order, Reach};
 use volute_plant::Timestamp;
 
 use crate::{problem::ApiError, query::Params};
@@ -18,6 +18,36 @@ pub(crate) struct List<T> {
     /// Where the next page begins, to be sent back as `cursor`; null after the last page.
     #[schema(required)]
     pub(crate) next_cursor: Option<String>,
+    /// Present if the database does not answer: then these are not all the items there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) incomplete: Option<IncompleteData>,
+}
+
+/// What is missing from an answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IncompleteData {
+    /// From this time on nothing is missing; null if that cannot be said of any time.
+    #[schema(required, format = DateTime)]
+    since: Option<String>,
+    /// Why the rest cannot be read.
+    reason: String,
+}
+
+impl<T> List<T> {
+    /// All that there is, in one page.
+    pub(crate) fn whole(items: Vec<T>) -> Self {
+        Self { items, next_cursor: None, incomplete: None }
+    }
+}
+
+impl IncompleteData {
+    /// None where the answer reaches as far as was asked.
+    pub(crate) fn of(reach: Reach) -> Option<Self> {
+        match reach {
+            Reach::Whole => None,
+            Reach::Since { from, reason } => Some(Self { since: from.map(|from| from.to_string()), reason }),
+        }
+    }
 }
 
 /// The cursor of what comes after `at`.

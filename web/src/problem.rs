@@ -18,6 +18,8 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// When to try again after a failure that has no better guess, in seconds.
 const RETRY_AFTER_S: u64 = 1;
+/// When to try again where a person has to free some room first.
+const DISK_RETRY_AFTER_S: u64 = 10;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +134,9 @@ impl ApiError {
             Self::Refused(Refusal::NotStored { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "The readings could not be stored")
             }
+            Self::Refused(Refusal::DiskFull) => {
+                (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full")
+            }
             Self::Refused(Refusal::Stopping) => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The node is stopping"),
             Self::Subscribers { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too-many-subscribers", "There are too many live streams")
@@ -192,6 +197,7 @@ impl ApiError {
             Self::Refused(Refusal::Busy { retry_after_s, .. } | Refusal::NotStored { retry_after_s }) => {
                 Some(*retry_after_s)
             }
+            Self::Refused(Refusal::DiskFull) => Some(DISK_RETRY_AFTER_S),
             Self::Subscribers { .. } | Self::Store(_) => Some(RETRY_AFTER_S),
             _ => None,
         }
@@ -258,6 +264,7 @@ mod tests {
             (Refusal::Busy { queue: "the gate", retry_after_s: 2 }, 429, Some("2")),
             (Refusal::TooMany { pump, count: 9, limit: 3 }, 413, None),
             (Refusal::NotStored { retry_after_s: 5 }, 503, Some("5")),
+            (Refusal::DiskFull, 507, Some("10")),
             (Refusal::Stopping, 503, None),
         ] {
             let (found, headers, body) = answer(refusal.into()).await;

@@ -54,6 +54,17 @@ impl Params {
         Ok(self.parsed("limit", &format!("1 to {MAX_LIMIT}"), in_range)?.unwrap_or(DEFAULT_LIMIT))
     }
 
+    /// `points`: into how many items at most a stretch is summed up.
+    pub(crate) fn points(&self) -> Result<Option<usize>, ApiError> {
+        let in_range = |text: &str| text.parse().ok().filter(|points| (2..=MAX_LIMIT).contains(points));
+        self.parsed("points", &format!("2 to {MAX_LIMIT}"), in_range)
+    }
+
+    /// Whether a parameter is there.
+    pub(crate) fn given(&self, name: &str) -> bool {
+        self.text(name).is_some()
+    }
+
     /// A parameter that is `true` or `false`; absent is false.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
         Ok(self.parsed(name, "true, false", |text| text.parse().ok())?.unwrap_or(false))

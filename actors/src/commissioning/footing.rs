@@ -15,6 +15,8 @@ use super::{Judging, gathering::Gathering};
 pub(crate) enum Course {
     /// There is no model.
     Blind,
+    /// What it goes by could not be read yet.
+    Unread,
     /// What is normal for it is being learned.
     Learning(Gathering),
     /// It is judged.
@@ -30,9 +32,10 @@ pub(crate) enum Unusable {
     Unfit(#[from] BaselineError),
 }
 
-/// Where a pump stands that starts with what is stored of it.
-pub(crate) fn footing(judging: Option<&Judging>, standing: Standing) -> Course {
+/// Where a pump stands that starts with what is stored of it; none where that cannot be read just now.
+pub(crate) fn footing(judging: Option<&Judging>, standing: Option<Standing>) -> Course {
     let Some(Judging { model, needed_ms, .. }) = judging else { return Course::Blind };
+    let Some(standing) = standing else { return Course::Unread };
     let of_model = || model.baseline().cloned().map(|baseline| Course::Judged(Decider::new(baseline)));
     let learning = |record| Course::Learning(Gathering::new(*needed_ms, record));
     match standing {

@@ -3,7 +3,7 @@
 //! The pump is the one writer of its baselines, and handles nothing else while it writes, so what is stored and what it
 //! goes by never part. Deliberately absent: the lesson itself ([`crate::commissioning`]).
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
@@ -15,7 +15,7 @@ use super::{PumpActor, Waiting};
 use crate::{
     commissioning::{
         Asker, CommissionRefusal, Judging, Learned, Lesson, LessonError, Material,
-        footing::{Course, asked, usable},
+        footing::{Course, asked, footing, usable},
         gathering::Gathering,
     },
     counters::add,
@@ -47,8 +47,22 @@ impl PumpActor {
         match &self.course {
             Course::Learning(gathering) if gathering.due().is_some() => self.keep(ctx),
             Course::Learning(_) => self.ask_for_lesson(ctx),
+            Course::Unread => self.retry(Self::find_footing, ctx),
             Course::Blind | Course::Judged(_) => {}
         }
+    }
+
+    /// Reads what it goes by, where that could not be read before.
+    fn find_footing(&mut self, ctx: &mut Context<Self>) {
+        let (store, pump) = (self.staff.store.clone(), self.pump.clone());
+        let standing = async move { store.standing(&pump).await };
+        ctx.wait(standing.into_actor(self).map(|standing, actor, ctx| match standing {
+            Ok(standing) => {
+                actor.turn(footing(actor.staff.judging.as_ref(), Some(standing)));
+                actor.resume(ctx);
+            }
+            Err(_) => actor.retry(Self::find_footing, ctx),
+        }));
     }
 
     /// Stores how far commissioning is, where that is due; once it is complete, asks for the lesson.
@@ -166,12 +180,8 @@ impl PumpActor {
         self.retry(Self::ask_for_lesson, ctx);
     }
 
-    /// After a failure of the database what is at rest is known only after a restart.
     fn note_failure(&self, error: &StoreError) {
-        if matches!(error, StoreError::Database(_)) {
-            tracing::error!(pump = %self.pump, %error, "the database failed");
-            self.staff.store_failed.store(true, Ordering::Relaxed);
-        }
+        tracing::error!(pump = %self.pump, %error, "the store failed");
     }
 
     fn learn_anew(&mut self, reply: oneshot::Sender<Result<(), CommissionRefusal>>, ctx: &mut Context<Self>) {

@@ -78,14 +78,14 @@ struct CommissioningRow {
 impl Store {
     /// Stores a baseline as the pump's next version, which is in use from now on. Answers its number.
     pub async fn add_baseline(&self, pump: &PumpId, new: &NewBaseline) -> Result<u32, StoreError> {
-        let numbers: Vec<i64> = self.engine().rows(NUMBERS, [("range", versions(pump))]).await?;
+        let numbers: Vec<i64> = self.engine().await?.rows(NUMBERS, [("range", versions(pump))]).await?;
         let version = numbers.into_iter().max().unwrap_or(0) + 1;
         let vars = [
             ("row", BaselineRow::new(pump, version, new).into_value()),
             ("active", ActiveRow { id: active_id(pump), version }.into_value()),
             ("commissioning", commissioning_id(pump).into_value()),
         ];
-        self.engine().execute(ADD, vars).await?;
+        self.engine().await?.execute(ADD, vars).await?;
         number(&baseline_id(pump, version), version)
     }
 
@@ -94,35 +94,35 @@ impl Store {
         let commissioning = ("commissioning", commissioning_id(pump).into_value());
         if version == 0 {
             let vars = [("active", active_id(pump).into_value()), commissioning];
-            return self.engine().execute(USE_NONE, vars).await;
+            return self.engine().await?.execute(USE_NONE, vars).await;
         }
         let active = ActiveRow { id: active_id(pump), version: version.into() };
-        self.engine().execute(USE, [("active", active.into_value()), commissioning]).await
+        self.engine().await?.execute(USE, [("active", active.into_value()), commissioning]).await
     }
 
     /// Every version of a pump's baseline, oldest first.
     pub async fn baselines(&self, pump: &PumpId) -> Result<Vec<BaselineRecord>, StoreError> {
-        let rows: Vec<BaselineRow> = self.engine().rows(VERSIONS, [("range", versions(pump))]).await?;
+        let rows: Vec<BaselineRow> = self.engine().await?.rows(VERSIONS, [("range", versions(pump))]).await?;
         rows.into_iter().map(BaselineRecord::try_from).collect()
     }
 
     /// One version of a pump's baseline.
     pub async fn baseline(&self, pump: &PumpId, version: u32) -> Result<Option<BaselineRecord>, StoreError> {
         let id = baseline_id(pump, version.into()).into_value();
-        let mut rows: Vec<BaselineRow> = self.engine().rows(ONE, [("id", id)]).await?;
+        let mut rows: Vec<BaselineRow> = self.engine().await?.rows(ONE, [("id", id)]).await?;
         rows.pop().map(BaselineRecord::try_from).transpose()
     }
 
     /// What a pump goes by: the version in use, or how far its commissioning is, or neither yet.
     pub async fn standing(&self, pump: &PumpId) -> Result<Standing, StoreError> {
-        let mut active: Vec<ActiveRow> = self.engine().rows(ONE, [("id", active_id(pump).into_value())]).await?;
+        let mut active: Vec<ActiveRow> = self.engine().await?.rows(ONE, [("id", active_id(pump).into_value())]).await?;
         if let Some(row) = active.pop() {
             let version = number(&row.id, row.version)?;
             let found = self.baseline(pump, version).await?;
             return found.map(Standing::Active).ok_or_else(|| unreadable(&row.id, "there is no such version"));
         }
         let id = commissioning_id(pump).into_value();
-        let mut rows: Vec<CommissioningRow> = self.engine().rows(ONE, [("id", id)]).await?;
+        let mut rows: Vec<CommissioningRow> = self.engine().await?.rows(ONE, [("id", id)]).await?;
         match rows.pop() {
             Some(row) => Ok(Standing::Commissioning(CommissioningRecord::try_from(row)?)),
             None => Ok(Standing::New),
@@ -139,7 +139,7 @@ impl Store {
             to_ms: record.to.map(Timestamp::millis),
             running_ms: record.running_ms,
         };
-        self.engine().execute(BEGIN, [("active", active_id(pump).into_value()), ("row", row.into_value())]).await
+        self.engine().await?.execute(BEGIN, [("active", active_id(pump).into_value()), ("row", row.into_value())]).await
     }
 }
 

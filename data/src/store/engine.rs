@@ -10,11 +10,11 @@
 //! (`src/vfs/std_fs.rs`). The rows are visible before that, so a failed sync is final.
 
 use std::{
-    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use surrealdb::{
@@ -34,6 +34,17 @@ use super::{StoreError, StoreSettings};
 /// SurrealDB's futures nest deeply, the more so in a debug build; 2 MiB is not enough for them.
 const STACK_BYTES: usize = 16 << 20;
 
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A point at which tests make the database fail, or slow. Nothing at all in a build without the feature.
+macro_rules! fail_point {
+    ($name:literal) => {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!($name, |reason| Err(database(format!("injected: {}", reason.unwrap_or_default()))));
+    };
+}
+
 /// The running database.
 pub(crate) struct Engine {
     runtime: Handle,
@@ -44,15 +55,15 @@ pub(crate) struct Engine {
 struct Running {
     /// Dropped to stop.
     stop: oneshot::Sender<()>,
-    /// Answers when everything is closed and the lock is released.
+    /// Answers when everything is closed.
     stopped: oneshot::Receiver<Result<(), StoreError>>,
     thread: JoinHandle<()>,
 }
 
 impl Engine {
-    /// Takes the directory's lock and opens the database in it.
+    /// Opens the database in `dir/database`. Whoever calls holds the directory's lock.
     pub(crate) async fn start(dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
-        let lock = lock(dir)?;
+        fail_point!("database-open");
         let existed = dir.join("database").is_dir();
         let address = address(dir)?;
         let settings = settings.clone();
@@ -64,7 +75,6 @@ impl Engine {
             .stack_size(STACK_BYTES)
             .spawn(move || {
                 let result = run(&address, existed, &settings, ready, stopping);
-                drop(lock);
                 let _ = done.send(result);
             })
             .map_err(database)?;
@@ -90,12 +100,23 @@ impl Engine {
         self.spawn(async move { query.await.map(drop) }).await
     }
 
+    /// Runs the transaction that moves rows into the database: [`Engine::execute`] at a point where tests make it fail.
+    pub(crate) async fn write<const N: usize>(
+        &self,
+        sql: &'static str,
+        vars: [(&'static str, Value); N],
+    ) -> Result<(), StoreError> {
+        fail_point!("database-write");
+        self.execute(sql, vars).await
+    }
+
     /// Runs one statement and answers its rows.
     pub(crate) async fn rows<T: SurrealValue + Send + 'static, const N: usize>(
         &self,
         sql: &'static str,
         vars: [(&'static str, Value); N],
     ) -> Result<Vec<T>, StoreError> {
+        fail_point!("database-read");
         let query = query(Arc::clone(&self.db), sql, vars);
         self.spawn(async move { Ok(query.await?.take(0)?) }).await
     }
@@ -112,8 +133,10 @@ impl Engine {
         &self,
         future: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        match self.runtime.spawn(future).await {
-            Ok(result) => result,
+        // The engine's runtime has a timer; the caller's need not have one.
+        match self.runtime.spawn(tokio::time::timeout(PATIENCE, future)).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(database(format!("no answer within {PATIENCE:?}"))),
             Err(failure) if failure.is_panic() => Err(database(failure)),
             Err(_) => Err(StoreError::Closed),
         }
@@ -220,19 +243,6 @@ fn query<const N: usize>(
             Some(error) => Err(error.clone().into()),
             None => Ok(results),
         }
-    }
-}
-
-/// SurrealKV has a lock too, but says so only in words, and it guards only its own files.
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let directory = |source| StoreError::Directory { path: dir.to_owned(), source };
-    fs::create_dir_all(dir).map_err(directory)?;
-    let lock =
-        File::options().create(true).truncate(false).write(true).open(dir.join("store.lock")).map_err(directory)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(directory(source)),
     }
 }
 

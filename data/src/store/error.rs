@@ -4,6 +4,8 @@ use std::{error::Error, io, path::PathBuf};
 
 use volute_plant::PumpId;
 
+use crate::journal::JournalError;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -63,12 +65,40 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The database does not answer; readings are kept in the journal meanwhile.
+    #[error("the database cannot be asked just now: {reason}")]
+    Unavailable {
+        /// Why not.
+        reason: String,
+    },
+    /// There is no room on the disk; nothing of the batch is stored.
+    #[error("the disk is full")]
+    DiskFull,
+    /// So much waits for the database that nothing more is taken; nothing of the batch is stored.
+    #[error("{waiting_mib} MiB wait for the database, the most that may (store.backlog_mib)")]
+    Backlog {
+        /// How much waits.
+        waiting_mib: usize,
+    },
+    /// The journal failed, and what of the batch is on the disk is not known. Final until the next start.
+    #[error("the journal failed: {0}")]
+    Journal(#[source] JournalError),
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[source] Box<dyn Error + Send + Sync>),
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
+}
+
+impl From<JournalError> for StoreError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Full => Self::DiskFull,
+            JournalError::Closed => Self::Closed,
+            other => Self::Journal(other),
+        }
+    }
 }
 
 impl From<surrealdb::Error> for StoreError {

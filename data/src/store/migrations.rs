@@ -17,7 +17,7 @@ pub(crate) struct Migration {
 }
 
 macro_rules! migration {
-    ($version:literal, $name:literal, $text:expr) => {
+    ($version:expr, $name:literal, $text:expr) => {
         $crate::store::migrations::Migration {
             version: $version,
             name: $name,
@@ -34,7 +34,11 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(1, "initial", include_str!("../../schema/0001_initial.surql")),
     migration!(2, "limit_alone", include_str!("../../schema/0002_limit_alone.surql")),
     migration!(3, "baseline", include_str!("../../schema/0003_baseline.surql")),
+    migration!(BLOCKS, "blocks", include_str!("../../schema/0004_blocks.surql")),
 ];
+
+/// Before this one, readings and detections were rows; they have to be read first ([`super::legacy`]).
+pub(crate) const BLOCKS: u32 = 4;
 
 /// The table that remembers, itself outside the migrations.
 const MEMORY: &str = "
@@ -60,17 +64,29 @@ struct Applied {
     sha256: String,
 }
 
-/// Runs those of `migrations` that have not run yet.
-pub(crate) async fn apply(engine: &Engine, migrations: &[Migration]) -> Result<(), StoreError> {
+/// The newest migration that has run; 0: none.
+pub(crate) async fn version(engine: &Engine) -> Result<u32, StoreError> {
+    Ok(applied(engine).await?.iter().map(|applied| applied.version).max().unwrap_or(0))
+}
+
+async fn applied(engine: &Engine) -> Result<Vec<Applied>, StoreError> {
     engine.execute(MEMORY, []).await?;
-    let sql = "SELECT VALUE { version: record::id(id), sha256: sha256 } FROM migration";
-    let applied: Vec<Applied> = engine.rows(sql, []).await?;
+    engine.rows("SELECT VALUE { version: record::id(id), sha256: sha256 } FROM migration", []).await
+}
+
+/// Runs those of `migrations` that have not run yet.
+pub(crate) async fn apply<'a>(
+    engine: &Engine,
+    migrations: impl IntoIterator<Item = &'a Migration>,
+) -> Result<(), StoreError> {
+    let migrations: Vec<&Migration> = migrations.into_iter().collect();
+    let applied = applied(engine).await?;
     let known = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);
     if let Some(found) = applied.iter().map(|applied| applied.version).max().filter(|found| *found > known) {
         return Err(StoreError::Newer { found, known });
     }
     for migration in migrations {
-        let Migration { version, name, .. } = *migration;
+        let &Migration { version, name, .. } = migration;
         let sha256 = sha256(migration.text);
         match applied.iter().find(|applied| applied.version == version) {
             Some(applied) if applied.sha256 == sha256 => {}

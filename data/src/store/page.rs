@@ -3,8 +3,8 @@
 //! Read in SurrealDB 3.3.5: a range of ids is scanned forward only; `ORDER BY id DESC LIMIT n` reads
 //! the whole range and sorts it, and even a forward `LIMIT` is applied after the whole range was read
 //! (`exec/operators/scan/record_id.rs`), except where the source is computed while the query runs
-//! (`dynamic.rs`). Hence [`SCAN`]'s closure, and hence a directory of the minutes in which a series
-//! has rows, whose ids run backwards: newest first is a walk through it, minute by minute.
+//! (`dynamic.rs`). Hence [`SCAN`]'s closure, and hence a directory of the hours in which a pump has
+//! rows, whose ids run backwards: newest first is a walk through it, hour by hour.
 
 use surrealdb::types::{Array, RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
 use volute_plant::{PumpId, Timestamp};
@@ -12,38 +12,41 @@ use volute_plant::{PumpId, Timestamp};
 use super::{
     StoreError,
     engine::Engine,
-    types::{Order, Range},
+    rows::owner_and_number,
+    types::Order,
 };
 
 /// The identity closure is what lets the engine stop at the limit; see the module's head. A test asks for the plan.
 pub(crate) const SCAN: &str = "SELECT * FROM (|$range| $range)($range) LIMIT $limit";
-const MINUTES: &str = "SELECT VALUE id[1] FROM (|$range| $range)($range) LIMIT $limit";
+const HOURS: &str = "SELECT VALUE id[1] FROM (|$range| $range)($range) LIMIT $limit";
 
-/// The most minutes read at a time, walking back: 3,840 rows of a pump that posts every second.
-const MAX_MINUTES: usize = 64;
+const HOUR_MS: i64 = 3_600_000;
+/// Rows read at a time, going forward: blocks of an hour.
+const FORWARD_ROWS: usize = 64;
+/// The most hours read at a time, walking back.
+const MAX_HOURS: usize = 24;
 
-/// One pump's rows in one table.
+/// One pump's or the node's rows in one table.
 pub(crate) struct Series<'a> {
     table: &'static str,
     owner: &'a str,
 }
 
 impl<'a> Series<'a> {
+    pub(crate) fn new(table: &'static str, owner: &'a str) -> Self {
+        Self { table, owner }
+    }
+
     pub(crate) fn readings(pump: &'a PumpId) -> Self {
-        Self { table: "sensor_readings", owner: pump.as_str() }
+        Self::new("sensor_readings", pump.as_str())
     }
 
     pub(crate) fn detections(pump: &'a PumpId) -> Self {
-        Self { table: "anomaly_detections", owner: pump.as_str() }
+        Self::new("anomaly_detections", pump.as_str())
     }
 
     pub(crate) fn metrics(node: &'a str) -> Self {
-        Self { table: "system_metrics", owner: node }
-    }
-
-    /// The directory of this series.
-    fn minutes(&self) -> Self {
-        Self { table: "recorded_minute", owner: self.owner }
+        Self::new("system_metrics", node)
     }
 
     /// The id of a row.
@@ -62,14 +65,14 @@ impl<'a> Series<'a> {
     }
 }
 
-/// The id of the directory's entry for a minute.
-pub(crate) fn minute_id(owner: &str, minute: i64) -> RecordId {
-    Series { table: "recorded_minute", owner }.id(-minute)
+/// The id of the directory's entry for an hour.
+pub(crate) fn hour_id(owner: &str, hour: i64) -> RecordId {
+    directory(owner).id(-hour)
 }
 
-/// The minute since 1970 that a time falls into.
-pub(crate) fn minute(at_ms: i64) -> i64 {
-    at_ms.div_euclid(60_000)
+/// The hour since 1970 that a time falls into.
+pub(crate) fn hour(at_ms: i64) -> i64 {
+    at_ms.div_euclid(HOUR_MS)
 }
 
 /// A limit as SurrealDB takes it.
@@ -77,20 +80,33 @@ pub(crate) fn limit(limit: usize) -> Value {
     i64::try_from(limit).unwrap_or(i64::MAX).into_value()
 }
 
-/// The rows of a series in a range.
-pub(crate) async fn page<T: SurrealValue + Send + 'static>(
+/// A row of a series.
+pub(crate) trait Row: SurrealValue + Send + 'static {
+    /// Its id, `[owner, number]`.
+    fn id(&self) -> &RecordId;
+}
+
+/// Goes through a series' rows from `from` up to and without `to`, in the order, until `take` has enough.
+pub(crate) async fn walk<T: Row>(
     engine: &Engine,
     series: &Series<'_>,
-    range: &Range,
-) -> Result<Vec<T>, StoreError> {
-    let (from, to) = range.bounds_ms();
-    if from >= to || range.limit == 0 {
-        return Ok(Vec::new());
+    (from, to): (i64, i64),
+    order: Order,
+    mut take: impl FnMut(T) -> Result<Enough, StoreError>,
+) -> Result<(), StoreError> {
+    match order {
+        Order::OldestFirst => forward(engine, series, (from, to), &mut take).await,
+        Order::NewestFirst => back(engine, series, (from, to), &mut take).await,
     }
-    match range.order {
-        Order::OldestFirst => scan(engine, series.between(from, to), range.limit).await,
-        Order::NewestFirst => walk_back(engine, series, (from, to), range.limit).await,
-    }
+}
+
+/// Whether a walk may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Enough {
+    /// Nothing beyond is wanted.
+    Yes,
+    /// Go on.
+    No,
 }
 
 /// Cuts sorted rows after `limit`, and then on to the end of the moment that the cut is in.
@@ -104,33 +120,78 @@ pub(crate) fn whole_moments<T>(mut rows: Vec<T>, limit: usize, at: fn(&T) -> Tim
     rows
 }
 
-async fn scan<T: SurrealValue + Send + 'static>(
+/// The last hour since 1970 in which a pump or the node has rows.
+pub(crate) async fn newest_hour(engine: &Engine, owner: &str) -> Result<Option<i64>, StoreError> {
+    let vars = [("range", directory(owner).between(i64::MIN, i64::MAX)), ("limit", limit(1))];
+    let hours: Vec<i64> = engine.rows(HOURS, vars).await?;
+    Ok(hours.first().map(|hour| -hour))
+}
+
+/// All rows of a series in a stretch, oldest first.
+pub(crate) async fn stretch<T: Row>(
+    engine: &Engine,
+    series: &Series<'_>,
+    (from, to): (i64, i64),
+) -> Result<Vec<T>, StoreError> {
+    scan(engine, series.between(from, to), usize::MAX).await
+}
+
+async fn forward<T: Row>(
+    engine: &Engine,
+    series: &Series<'_>,
+    (mut from, to): (i64, i64),
+    take: &mut impl FnMut(T) -> Result<Enough, StoreError>,
+) -> Result<(), StoreError> {
+    while from < to {
+        let rows: Vec<T> = scan(engine, series.between(from, to), FORWARD_ROWS).await?;
+        let full = rows.len() == FORWARD_ROWS;
+        for row in rows {
+            from = owner_and_number(row.id())?.1 + 1;
+            if take(row)? == Enough::Yes {
+                return Ok(());
+            }
+        }
+        if !full {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn back<T: Row>(
+    engine: &Engine,
+    series: &Series<'_>,
+    (from, mut to): (i64, i64),
+    take: &mut impl FnMut(T) -> Result<Enough, StoreError>,
+) -> Result<(), StoreError> {
+    let mut hours_at_once = 1;
+    while from < to {
+        let ids = directory(series.owner).between(-hour(to - 1), 1 - hour(from));
+        let vars = [("range", ids), ("limit", limit(hours_at_once))];
+        let hours: Vec<i64> = engine.rows(HOURS, vars).await?;
+        let Some(oldest) = hours.last() else { break };
+        let start = from.max(-oldest * HOUR_MS);
+        let rows: Vec<T> = stretch(engine, series, (start, to)).await?;
+        for row in rows.into_iter().rev() {
+            if take(row)? == Enough::Yes {
+                return Ok(());
+            }
+        }
+        to = start;
+        hours_at_once = (hours_at_once * 2).min(MAX_HOURS);
+    }
+    Ok(())
+}
+
+/// The hours in which a pump or the node has rows, newest first.
+fn directory(owner: &str) -> Series<'_> {
+    Series::new("recorded_hour", owner)
+}
+
+async fn scan<T: Row>(
     engine: &Engine,
     ids: Value,
     at_most: usize,
 ) -> Result<Vec<T>, StoreError> {
     engine.rows(SCAN, [("range", ids), ("limit", limit(at_most))]).await
-}
-
-async fn walk_back<T: SurrealValue + Send + 'static>(
-    engine: &Engine,
-    series: &Series<'_>,
-    (from, mut to): (i64, i64),
-    at_most: usize,
-) -> Result<Vec<T>, StoreError> {
-    let mut rows = Vec::new();
-    let mut minutes_at_once = 1;
-    while rows.len() < at_most && from < to {
-        let ids = series.minutes().between(-minute(to - 1), 1 - minute(from));
-        let vars = [("range", ids), ("limit", limit(minutes_at_once))];
-        let minutes: Vec<i64> = engine.rows(MINUTES, vars).await?;
-        let Some(oldest) = minutes.last() else { break };
-        let start = from.max(-oldest * 60_000);
-        let stretch: Vec<T> = scan(engine, series.between(start, to), usize::MAX).await?;
-        rows.extend(stretch.into_iter().rev());
-        to = start;
-        minutes_at_once = (minutes_at_once * 2).min(MAX_MINUTES);
-    }
-    rows.truncate(at_most);
-    Ok(rows)
 }

@@ -1,39 +1,60 @@
 //! Which pumps there are and how wide their rows are: what a batch is checked against before it is written.
 //!
-//! Kept in memory, filled from the database at the start and brought up to date after each commit.
+//! Kept in memory, filled from the database at the start and brought up to date after each commit. A copy in a file
+//! stands in where the database cannot be opened.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
+    fs, io,
+    path::Path,
     sync::{PoisonError, RwLock},
 };
 
-use volute_plant::{Detection, PumpId, Reading, Timestamp};
+use volute_plant::{Detection, PumpId, Reading};
 
 use super::{
-    StoreError,
-    page::{minute, minute_id},
-    rows::{MinuteRow, NODE},
+    StoreError, record,
     types::{Batch, PumpRecord},
 };
 
-/// The pumps of the database.
-pub(crate) struct Roster(RwLock<BTreeMap<PumpId, Known>>);
-
-struct Known {
-    channels: Vec<String>,
-    /// The last minute that is surely in the directory of minutes.
-    minute: Option<i64>,
-}
+/// The pumps that are stored.
+pub(crate) struct Roster(RwLock<BTreeMap<PumpId, PumpRecord>>);
 
 impl Roster {
     pub(crate) fn new(pumps: Vec<PumpRecord>) -> Self {
-        let known = |pump: PumpRecord| (pump.id, Known { channels: pump.channels, minute: None });
-        Self(RwLock::new(pumps.into_iter().map(known).collect()))
+        Self(RwLock::new(pumps.into_iter().map(|pump| (pump.id.clone(), pump)).collect()))
+    }
+
+    /// All pumps' names, in order.
+    pub(crate) fn pumps(&self) -> Vec<PumpId> {
+        self.read(|known| known.keys().cloned().collect())
     }
 
     /// All pumps, by name.
-    pub(crate) fn pumps(&self) -> Vec<PumpId> {
-        self.read(|known| known.keys().cloned().collect())
+    pub(crate) fn records(&self) -> Vec<PumpRecord> {
+        self.read(|known| known.values().cloned().collect())
+    }
+
+    /// Takes note of pumps that are stored. What was known of one stands.
+    pub(crate) fn note<'a>(&self, pumps: impl IntoIterator<Item = &'a PumpRecord>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for pump in pumps {
+            known.entry(pump.id.clone()).or_insert_with(|| pump.clone());
+        }
+    }
+
+    /// Keeps a copy in this file.
+    pub(crate) fn save(&self, path: &Path) -> io::Result<()> {
+        let bytes = record::encode_pumps(&self.records()).map_err(io::Error::other)?;
+        let partial = path.with_extension("partial");
+        fs::write(&partial, bytes)?;
+        fs::rename(partial, path)
+    }
+
+    /// The copy in this file.
+    pub(crate) fn load(path: &Path) -> io::Result<Self> {
+        let pumps = record::decode_pumps(&fs::read(path)?).map_err(io::Error::other)?;
+        Ok(Self::new(pumps))
     }
 
     /// Refuses a batch that holds a row which could not be read again.
@@ -69,44 +90,9 @@ impl Roster {
         })
     }
 
-    /// The entries that the batch adds to the directory of minutes.
-    pub(crate) fn new_minutes(&self, batch: &Batch) -> Vec<MinuteRow> {
-        let mut minutes: BTreeSet<(&str, i64)> =
-            batch.metrics.iter().map(|metrics| (NODE, minute(metrics.at.millis()))).collect();
-        self.read(|known| {
-            for (pump, at) in times(batch) {
-                let minute = minute(at.millis());
-                if known.get(pump).and_then(|known| known.minute) != Some(minute) {
-                    minutes.insert((pump.as_str(), minute));
-                }
-            }
-        });
-        minutes.into_iter().map(|(owner, minute)| MinuteRow { id: minute_id(owner, minute) }).collect()
-    }
-
-    /// Takes note of a batch that is stored.
-    pub(crate) fn note(&self, batch: &Batch) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for pump in &batch.pumps {
-            let entry = || Known { channels: pump.channels.clone(), minute: None };
-            known.entry(pump.id.clone()).or_insert_with(entry);
-        }
-        for (pump, at) in times(batch) {
-            if let Some(known) = known.get_mut(pump) {
-                known.minute = known.minute.max(Some(minute(at.millis())));
-            }
-        }
-    }
-
-    fn read<T>(&self, look: impl FnOnce(&BTreeMap<PumpId, Known>) -> T) -> T {
+    fn read<T>(&self, look: impl FnOnce(&BTreeMap<PumpId, PumpRecord>) -> T) -> T {
         look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// When the batch's rows of the pumps are from.
-fn times(batch: &Batch) -> impl Iterator<Item = (&PumpId, Timestamp)> {
-    let readings = batch.readings.iter().map(|reading| (&reading.pump, reading.at));
-    readings.chain(batch.detections.iter().map(|detection| (&detection.pump, detection.at)))
 }
 
 fn wrong_with(channels: Option<usize>, width: usize, figures: &[f64]) -> Option<String> {

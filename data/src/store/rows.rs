@@ -1,13 +1,13 @@
-//! How each thing looks at rest, and back. The fields' meaning stands in `schema/0001_initial.surql`.
+//! How each thing looks at rest, and back. The fields' meaning stands in `schema/*.surql`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use surrealdb::types::{RecordId, RecordIdKey, SurrealValue, ToSql, Value};
-use volute_plant::{Currency, Detection, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity, Timestamp};
+use surrealdb::types::{Bytes, RecordId, RecordIdKey, SurrealValue, ToSql, Value};
+use volute_plant::{Currency, MaintenanceEvent, Money, PumpId, Severity, Timestamp};
 
 use super::{
     StoreError,
-    page::Series,
+    page::{Row, Series},
     types::{PumpRecord, SystemMetrics},
 };
 
@@ -23,25 +23,32 @@ pub(crate) struct PumpRow {
     registered_ms: i64,
 }
 
+/// A block of readings.
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
-pub(crate) struct ReadingRow {
-    id: RecordId,
-    values: Vec<Option<f64>>,
-    quality: Option<String>,
-    received_ms: i64,
-    late: bool,
+pub(crate) struct ReadingsRow {
+    pub(crate) id: RecordId,
+    pub(crate) readings: i64,
+    pub(crate) block: Bytes,
 }
 
+/// A block of detections.
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
-pub(crate) struct DetectionRow {
-    id: RecordId,
-    loss: f64,
-    threshold: f64,
-    is_anomaly: bool,
-    contributions: Vec<f64>,
-    model: String,
+pub(crate) struct DetectionsRow {
+    pub(crate) id: RecordId,
+    pub(crate) detections: i64,
+    pub(crate) anomalies: i64,
+    pub(crate) block: Bytes,
+}
+
+/// Aggregates over a minute or an hour.
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct RollupRow {
+    pub(crate) id: RecordId,
+    pub(crate) readings: i64,
+    pub(crate) aggregates: Bytes,
 }
 
 #[derive(SurrealValue)]
@@ -53,8 +60,16 @@ pub(crate) struct MetricsRow {
 
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
-pub(crate) struct MinuteRow {
+pub(crate) struct HourRow {
     pub(crate) id: RecordId,
+}
+
+/// How far the journal is in the database.
+#[derive(SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct MarkRow {
+    pub(crate) id: RecordId,
+    pub(crate) seq: i64,
 }
 
 #[derive(SurrealValue)]
@@ -78,6 +93,18 @@ pub(crate) struct EventRow {
     last_seen_ms: i64,
     resolved_ms: Option<i64>,
 }
+
+macro_rules! rows_of_a_series {
+    ($($row:ident),*) => {
+        $(impl Row for $row {
+            fn id(&self) -> &RecordId {
+                &self.id
+            }
+        })*
+    };
+}
+
+rows_of_a_series!(ReadingsRow, DetectionsRow, RollupRow, MetricsRow);
 
 impl From<&PumpRecord> for PumpRow {
     fn from(pump: &PumpRecord) -> Self {
@@ -104,65 +131,6 @@ impl TryFrom<PumpRow> for PumpRecord {
     }
 }
 
-impl From<&Reading> for ReadingRow {
-    fn from(reading: &Reading) -> Self {
-        let samples = &reading.samples;
-        let all_good = samples.iter().all(|sample| matches!(sample, Sample::Good(_)));
-        Self {
-            id: Series::readings(&reading.pump).id(reading.at.millis()),
-            values: samples.iter().map(|sample| sample.value()).collect(),
-            quality: (!all_good).then(|| samples.iter().map(letter).collect()),
-            received_ms: reading.received.millis(),
-            late: reading.late,
-        }
-    }
-}
-
-impl TryFrom<ReadingRow> for Reading {
-    type Error = StoreError;
-
-    fn try_from(row: ReadingRow) -> Result<Self, StoreError> {
-        let (pump, at) = pump_and_time(&row.id)?;
-        let samples: Option<Arc<[Sample]>> = match &row.quality {
-            None => row.values.iter().map(|value| value.map(Sample::Good)).collect(),
-            Some(letters) if letters.len() != row.values.len() => None,
-            Some(letters) => letters.chars().zip(&row.values).map(|(letter, value)| sample(letter, *value)).collect(),
-        };
-        let samples = samples.ok_or_else(|| unreadable(&row.id, "its values and its quality contradict each other"))?;
-        Ok(Self { pump, at, received: time(&row.id, row.received_ms)?, samples, late: row.late })
-    }
-}
-
-impl From<&Detection> for DetectionRow {
-    fn from(detection: &Detection) -> Self {
-        Self {
-            id: Series::detections(&detection.pump).id(detection.at.millis()),
-            loss: detection.loss,
-            threshold: detection.threshold,
-            is_anomaly: detection.is_anomaly,
-            contributions: detection.contributions.to_vec(),
-            model: detection.model.to_string(),
-        }
-    }
-}
-
-impl TryFrom<DetectionRow> for Detection {
-    type Error = StoreError;
-
-    fn try_from(row: DetectionRow) -> Result<Self, StoreError> {
-        let (pump, at) = pump_and_time(&row.id)?;
-        Ok(Self {
-            pump,
-            at,
-            loss: row.loss,
-            threshold: row.threshold,
-            is_anomaly: row.is_anomaly,
-            contributions: row.contributions.into(),
-            model: row.model.into(),
-        })
-    }
-}
-
 impl From<&SystemMetrics> for MetricsRow {
     fn from(metrics: &SystemMetrics) -> Self {
         Self { id: Series::metrics(NODE).id(metrics.at.millis()), figures: metrics.figures.clone() }
@@ -173,7 +141,7 @@ impl TryFrom<MetricsRow> for SystemMetrics {
     type Error = StoreError;
 
     fn try_from(row: MetricsRow) -> Result<Self, StoreError> {
-        let (_, ms) = owner_and_ms(&row.id)?;
+        let (_, ms) = owner_and_number(&row.id)?;
         Ok(Self { at: time(&row.id, ms)?, figures: row.figures })
     }
 }
@@ -238,38 +206,21 @@ impl TryFrom<EventRow> for MaintenanceEvent {
     }
 }
 
-fn letter(sample: &Sample) -> char {
-    match sample {
-        Sample::Good(_) => 'g',
-        Sample::Bad(_) => 'b',
-        Sample::Filled => 'f',
-        Sample::Missing => 'm',
-    }
+/// Whose block it is, and of which minute or hour.
+pub(crate) fn pump_and_start(id: &RecordId) -> Result<(PumpId, i64), StoreError> {
+    let (owner, start_ms) = owner_and_number(id)?;
+    Ok((owner.parse().map_err(|error| unreadable(id, error))?, start_ms))
 }
 
-fn sample(letter: char, value: Option<f64>) -> Option<Sample> {
-    match (letter, value) {
-        ('g', Some(value)) => Some(Sample::Good(value)),
-        ('b', Some(value)) => Some(Sample::Bad(value)),
-        ('f', None) => Some(Sample::Filled),
-        ('m', None) => Some(Sample::Missing),
-        _ => None,
-    }
-}
-
-fn pump_and_time(id: &RecordId) -> Result<(PumpId, Timestamp), StoreError> {
-    let (owner, ms) = owner_and_ms(id)?;
-    Ok((owner.parse().map_err(|error| unreadable(id, error))?, time(id, ms)?))
-}
-
-fn owner_and_ms(id: &RecordId) -> Result<(&str, i64), StoreError> {
+/// The two parts of a series' id.
+pub(crate) fn owner_and_number(id: &RecordId) -> Result<(&str, i64), StoreError> {
     if let RecordIdKey::Array(key) = &id.key
         && let [Value::String(owner), ms] = key.as_slice()
         && let Some(ms) = ms.as_int()
     {
         return Ok((owner, *ms));
     }
-    Err(unreadable(id, "its id is not [name, ms]"))
+    Err(unreadable(id, "its id is not [name, number]"))
 }
 
 pub(crate) fn time(id: &RecordId, ms: i64) -> Result<Timestamp, StoreError> {

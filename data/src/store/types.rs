@@ -4,6 +4,9 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use volute_plant::{Detection, EventState, MaintenanceEvent, PumpId, Reading, Timestamp};
 
+use super::StoreError;
+use crate::block::Aggregates;
+
 /// Rows to be stored together.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
@@ -101,6 +104,120 @@ impl Range {
             (_, None) => (from, to),
         }
     }
+}
+
+/// Rows, and whether they are all that there are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// How far back they reach.
+    pub reach: Reach,
+}
+
+/// How far back an answer reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// As far as was asked.
+    Whole,
+    /// The database does not answer: earlier rows than this may be missing.
+    Since {
+        /// The earliest time that could be read; none if nothing could.
+        from: Option<Timestamp>,
+        /// Why it does not answer.
+        reason: String,
+    },
+}
+
+impl<T> Answer<T> {
+    pub(crate) fn whole(rows: Vec<T>) -> Self {
+        Self { rows, reach: Reach::Whole }
+    }
+
+    /// Takes in another pump's answer.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        if let Reach::Since { .. } = other.reach {
+            self.reach = other.reach;
+        }
+    }
+
+    /// The rows, for who can do nothing with a part of them.
+    pub fn all(self) -> Result<Vec<T>, StoreError> {
+        match self.reach {
+            Reach::Whole => Ok(self.rows),
+            Reach::Since { reason, .. } => Err(StoreError::Unavailable { reason }),
+        }
+    }
+}
+
+/// A pump's readings of a stretch of time, summed up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bucket {
+    /// Its beginning.
+    pub start: Timestamp,
+    /// Its length.
+    pub length_ms: i64,
+    /// How many readings it is of.
+    pub readings: u64,
+    /// Count, min, max and sum of each channel's good values, in the pump's order.
+    pub aggregates: Aggregates,
+}
+
+/// What buckets are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// The readings themselves.
+    Raw,
+    /// The rollups per minute.
+    Minute,
+    /// The rollups per hour.
+    Hour,
+}
+
+/// How a stretch of time is cut into buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Buckets {
+    /// Their length.
+    pub bucket_ms: i64,
+    /// What they are made of.
+    pub resolution: Resolution,
+}
+
+impl Buckets {
+    /// At most `points` of them (2 at least) for a stretch of `span_ms`, wherever it begins.
+    pub fn of(span_ms: i64, points: usize) -> Self {
+        // A stretch that does not begin with a bucket touches one more.
+        let whole = i64::try_from(points).unwrap_or(i64::MAX).max(2) - 1;
+        let least_ms = span_ms.div_ceil_by(whole).max(1);
+        if least_ms < 60_000 {
+            Self { bucket_ms: least_ms, resolution: Resolution::Raw }
+        } else if least_ms < 3_600_000 {
+            Self { bucket_ms: least_ms.div_ceil_by(60_000) * 60_000, resolution: Resolution::Minute }
+        } else {
+            Self { bucket_ms: least_ms.div_ceil_by(3_600_000) * 3_600_000, resolution: Resolution::Hour }
+        }
+    }
+}
+
+/// Division that rounds up, for numbers of 0 and more.
+trait DivCeil {
+    fn div_ceil_by(self, by: Self) -> Self;
+}
+
+impl DivCeil for i64 {
+    fn div_ceil_by(self, by: Self) -> Self {
+        self / by + i64::from(self % by != 0)
+    }
+}
+
+/// What a flush has written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Blocks of minutes.
+    pub minutes: usize,
+    /// Readings in them.
+    pub readings: usize,
 }
 
 /// Which maintenance events.

@@ -3,12 +3,12 @@
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_data::{Order, Range};
+use volute_data::{Aggregate, Answer, Bucket, Order, Range};
 use volute_plant::{Detection, Profile, PumpId, Reading, Timestamp};
 
 use crate::{
     channels::ByChannel,
-    list::{List, cursor, write_cursor},
+    list::{IncompleteData, List, cursor, write_cursor},
     openapi::{Invalid, NotFound, Unavailable},
     problem::ApiError,
     query::Params,
@@ -19,6 +19,10 @@ use crate::{
 const MAX_SCANNED: usize = 50_000;
 /// How many of them are fetched at once, at least.
 const SCAN_ROWS: usize = 1000;
+
+const DAY_MS: i64 = 86_400_000;
+/// A stretch in which a steady pump sends this many times the points asked for is summed up without counting first.
+const RAW_FACTOR: i64 = 2;
 
 /// A stored reading.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,6 +43,25 @@ pub(crate) struct ReadingData {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     late: bool,
+    /// Present if the item sums up several readings, with `points`: then `values` are their means, and `timestamp` is
+    /// the beginning of the stretch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<SummaryData>,
+}
+
+/// What an item sums up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SummaryData {
+    /// The length of the stretch, in milliseconds.
+    length_ms: i64,
+    /// How many readings were stored of it.
+    readings: u64,
+    /// The lowest good value, by channel; null where there was none.
+    #[schema(value_type = BTreeMap<String, Option<f64>>)]
+    min: ByChannel<Option<f64>>,
+    /// The highest good value.
+    #[schema(value_type = BTreeMap<String, Option<f64>>)]
+    max: ByChannel<Option<f64>>,
 }
 
 /// A stored verdict of the model.
@@ -87,7 +110,9 @@ struct Question {
         ("to" = Option<String>, Query, description = "Before this time"),
         ("channel" = Option<Vec<String>>, Query, description = "Only these channels; repeated or separated by commas"),
         ("limit" = Option<u32>, Query, description = "1 to 10000; absent: 1000"),
-        ("cursor" = Option<String>, Query, description = "The last page's next_cursor")
+        ("cursor" = Option<String>, Query, description = "The last page's next_cursor"),
+        ("points" = Option<u32>, Query, description = "2 to 10000: all of the range in at most so many items, summed up \
+            where the readings are more; without limit and cursor. Absent from: a day before to; absent to: now")
     ),
     responses(
         (status = 200, description = "A page of readings", body = List<ReadingData>),
@@ -99,16 +124,19 @@ pub(crate) async fn sensor_history(
     request: HttpRequest,
 ) -> Result<web::Json<List<ReadingData>>, ApiError> {
     let (engine, profile) = (&node.engine, node.engine.profile());
-    let known = ["pump_id", "from", "to", "channel", "limit", "cursor"];
+    let known = ["pump_id", "from", "to", "channel", "limit", "cursor", "points"];
     let params = Params::parse(request.query_string(), &known)?;
     let Question { pump, channels, limit, range } = Question::new(&params, profile, engine.default_pump())?;
-    let mut rows = engine.store().readings(&pump, &range).await?;
+    if let Some(points) = params.points()? {
+        return buckets(&node, &params, pump, &channels, points).await;
+    }
+    let Answer { mut rows, reach } = engine.store().readings(&pump, &range).await?;
     if rows.is_empty() {
-        known_pump(&node, pump).await?;
+        known_pump(&node, pump)?;
     }
     let next_cursor = cut(&mut rows, limit, |row| row.at).map(|at| write_cursor(range.order, at));
     let items = rows.into_iter().map(|row| ReadingData::new(profile, &channels, row)).collect();
-    Ok(web::Json(List { items, next_cursor }))
+    Ok(web::Json(List { items, next_cursor, incomplete: IncompleteData::of(reach) }))
 }
 
 /// A pump's stored verdicts of the model.
@@ -147,8 +175,10 @@ pub(crate) async fn anomaly_history(
     }
     let mut found = Vec::new();
     let mut scanned = 0;
+    let mut incomplete;
     let scanned_to = loop {
-        let rows = engine.store().detections(Some(&pump), &range).await?;
+        let Answer { rows, reach } = engine.store().detections(Some(&pump), &range).await?;
+        incomplete = IncompleteData::of(reach);
         let (count, last) = (rows.len(), rows.last().map(|row| row.at));
         scanned += count;
         found.extend(rows.into_iter().filter(|row| row.is_anomaly || !only_anomalies));
@@ -161,12 +191,55 @@ pub(crate) async fn anomaly_history(
         range.after = last;
     };
     if scanned == 0 {
-        known_pump(&node, pump).await?;
+        known_pump(&node, pump)?;
     }
     let next = cut(&mut found, limit, |row| row.at).or(scanned_to);
     let next_cursor = next.map(|at| write_cursor(range.order, at));
     let items = found.into_iter().map(|row| DetectionData::new(profile, &channels, row)).collect();
-    Ok(web::Json(List { items, next_cursor }))
+    Ok(web::Json(List { items, next_cursor, incomplete }))
+}
+
+/// The readings of a stretch in at most `points` items: as they are, where they are few, else summed up.
+async fn buckets(
+    node: &Node,
+    params: &Params,
+    pump: PumpId,
+    channels: &[usize],
+    points: usize,
+) -> Result<web::Json<List<ReadingData>>, ApiError> {
+    if let Some(other) = ["limit", "cursor"].into_iter().find(|name| params.given(name)) {
+        return Err(ApiError::invalid(other, "given", "nothing, where there is `points`", "it is one page"));
+    }
+    let (store, profile) = (node.engine.store(), node.engine.profile());
+    let to = params.time("to")?.unwrap_or_else(|| node.engine.now().plus_ms(1));
+    let from = params.time("from")?.unwrap_or_else(|| to.plus_ms(-DAY_MS));
+    if to <= from {
+        return Err(ApiError::invalid("to", &to.to_string(), format!("later than {from}"), "not after from"));
+    }
+    let order = if params.given("from") { Order::OldestFirst } else { Order::NewestFirst };
+    let mut items: Vec<ReadingData>;
+    let mut reach;
+    let few = to.since_ms(from) / profile.interval_ms() <= RAW_FACTOR * i64::try_from(points).unwrap_or(i64::MAX);
+    let range = Range { from: Some(from), to: Some(to), order, limit: points + 1, after: None };
+    let raw = if few { Some(store.readings(&pump, &range).await?) } else { None };
+    match raw {
+        Some(raw) if raw.rows.len() <= points => {
+            reach = raw.reach;
+            items = raw.rows.into_iter().map(|row| ReadingData::new(profile, channels, row)).collect();
+        }
+        _ => {
+            let answer = store.buckets(&pump, (from, to), points).await?;
+            reach = answer.reach;
+            items = answer.rows.iter().map(|row| ReadingData::of_bucket(profile, channels, &pump, row)).collect();
+            if order == Order::NewestFirst {
+                items.reverse();
+            }
+        }
+    }
+    if items.is_empty() {
+        known_pump(node, pump)?;
+    }
+    Ok(web::Json(List { items, next_cursor: None, incomplete: IncompleteData::of(reach) }))
 }
 
 /// Cuts rows to a page. Where there were more, the time of the last row that stays.
@@ -177,9 +250,9 @@ fn cut<R>(rows: &mut Vec<R>, limit: usize, at: impl Fn(&R) -> Timestamp) -> Opti
 }
 
 /// Tells a pump with nothing to show from one that is not there.
-async fn known_pump(node: &Node, pump: PumpId) -> Result<(), ApiError> {
-    let stored = node.engine.store().latest_readings(&pump, 1).await?;
-    if stored.is_empty() { Err(ApiError::UnknownPump(pump)) } else { Ok(()) }
+fn known_pump(node: &Node, pump: PumpId) -> Result<(), ApiError> {
+    let known = node.engine.store().pumps().into_iter().any(|record| record.id == pump);
+    if known { Ok(()) } else { Err(ApiError::UnknownPump(pump)) }
 }
 
 impl Question {
@@ -211,6 +284,27 @@ impl ReadingData {
             quality: ByChannel::new(profile, samples().filter_map(|(channel, sample)| Some((channel, sample.flag()?)))),
             late: reading.late,
             pump_id: reading.pump,
+            summary: None,
+        }
+    }
+
+    fn of_bucket(profile: &Profile, channels: &[usize], pump: &PumpId, bucket: &Bucket) -> Self {
+        let by_channel = |figure: fn(&Aggregate) -> Option<f64>| {
+            let aggregate = |channel: usize| bucket.aggregates.channel(channel).and_then(figure);
+            ByChannel::new(profile, channels.iter().map(|&channel| (channel, aggregate(channel))))
+        };
+        Self {
+            pump_id: pump.clone(),
+            timestamp: bucket.start.to_string(),
+            values: by_channel(Aggregate::mean),
+            quality: ByChannel::new(profile, []),
+            late: false,
+            summary: Some(SummaryData {
+                length_ms: bucket.length_ms,
+                readings: bucket.readings,
+                min: by_channel(|aggregate| (aggregate.count > 0).then_some(aggregate.min)),
+                max: by_channel(|aggregate| (aggregate.count > 0).then_some(aggregate.max)),
+            }),
         }
     }
 }

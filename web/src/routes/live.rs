@@ -172,7 +172,7 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
     let live = match engine.live(&pump).await {
         Some(live) => live,
         None => {
-            let last = engine.store().latest_readings(&pump, 1).await?.pop();
+            let last = engine.store().latest_readings(&pump, 1).await?.rows.pop();
             at_rest(last.ok_or_else(|| ApiError::UnknownPump(pump.clone()))?)
         }
     };

@@ -3,11 +3,11 @@
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_data::{EventFilter, Order, Range};
+use volute_data::{Answer, EventFilter, Order, Range};
 use volute_plant::{EventState, MaintenanceEvent};
 
 use crate::{
-    list::{List, cursor, write_cursor},
+    list::{IncompleteData, List, cursor, write_cursor},
     openapi::{Invalid, Unavailable},
     problem::ApiError,
     query::Params,
@@ -89,14 +89,15 @@ pub(crate) async fn maintenance_events(
     let store = node.engine.store();
     let params = Params::parse(request.query_string(), &["status", "pump_id", "limit", "cursor"])?;
     let mut filter = filter(&params)?;
-    let events = store.events(&filter).await?;
+    let Answer { rows: events, reach } = store.events(&filter).await?;
     let mut next_cursor = None;
     if let Some(last) = events.last().filter(|_| events.len() >= filter.range.limit) {
         filter.range = Range { limit: 1, after: Some(last.opened_at), ..filter.range };
-        let more = !store.events(&filter).await?.is_empty();
+        let more = !store.events(&filter).await?.rows.is_empty();
         next_cursor = more.then(|| write_cursor(filter.range.order, last.opened_at));
     }
-    Ok(web::Json(List { items: events.into_iter().map(EventData::from).collect(), next_cursor }))
+    let items = events.into_iter().map(EventData::from).collect();
+    Ok(web::Json(List { items, next_cursor, incomplete: IncompleteData::of(reach) }))
 }
 
 fn filter(params: &Params) -> Result<EventFilter, ApiError> {

@@ -58,6 +58,6 @@ pub(crate) async fn node(node: web::Data<Node>, request: HttpRequest) -> Result<
         now: engine.now().to_string(),
         demo: node.simulation.is_some(),
         default_pump: engine.default_pump().clone(),
-        pumps: engine.store().pumps().await?.len(),
+        pumps: engine.store().pumps().len(),
     }))
 }

@@ -11,7 +11,7 @@ use volute_data::{EventFilter, PumpRecord, StoreError};
 use volute_plant::{Channel, EventState, Profile, PumpId, Quantity};
 
 use crate::{
-    list::List,
+    list::{IncompleteData, List},
     openapi::{Invalid, Unavailable},
     problem::ApiError,
     query::Params,
@@ -137,22 +137,23 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
         node.engine.live_all().await.into_iter().map(|live| (live.pump.clone(), live)).collect();
     let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
     let mut events: BTreeMap<PumpId, usize> = BTreeMap::new();
-    for event in store.events(&active).await? {
+    let active = store.events(&active).await?;
+    for event in active.rows {
         *events.entry(event.pump).or_default() += 1;
     }
-    let rows = store.pumps().await?.into_iter().map(|record| {
+    let rows = store.pumps().into_iter().map(|record| {
         let (live, events) = (live.remove(&record.id), events.get(&record.id).copied().unwrap_or(0));
         async move {
             let live = match live {
                 Some(live) => Some(live),
-                None => store.latest_readings(&record.id, 1).await?.pop().map(at_rest),
+                None => store.latest_readings(&record.id, 1).await?.rows.pop().map(at_rest),
             };
             Ok::<_, StoreError>(PumpData::new(record, live, events, profile))
         }
     });
     let mut items: Vec<PumpData> = stream::iter(rows).buffered(LOOKUPS).try_collect().await?;
     items.sort_by(|a, b| a.pump_id.cmp(&b.pump_id));
-    Ok(web::Json(List { items, next_cursor: None }))
+    Ok(web::Json(List { incomplete: IncompleteData::of(active.reach), ..List::whole(items) }))
 }
 
 /// The kind of pump that this node watches.

@@ -266,7 +266,7 @@ fn demo(node: &Node) -> Result<&Simulation, ApiError> {
 
 /// `recording-1`, or the next such name that no pump has.
 async fn free_name(node: &Node) -> Result<PumpId, ApiError> {
-    let taken: Vec<PumpId> = node.engine.store().pumps().await?.into_iter().map(|record| record.id).collect();
+    let taken: Vec<PumpId> = node.engine.store().pumps().into_iter().map(|record| record.id).collect();
     let mut names = (1..).filter_map(|n: u32| format!("recording-{n}").parse::<PumpId>().ok());
     names.find(|name| !taken.contains(name)).ok_or(ApiError::NotADemo)
 }

@@ -28,7 +28,7 @@ fn what_was_committed_is_there_after_close_and_after_drop() {
         store.commit(&batch(0)).await.expect("stored");
         let other = store.clone();
         store.close().await.expect("closed");
-        assert!(matches!(other.pumps().await, Err(StoreError::Closed)));
+        assert!(matches!(other.latest_readings(&pump("P-1"), 1).await, Err(StoreError::Closed)));
         other.close().await.expect("closed already");
 
         let store = open(&dir).await;
@@ -75,7 +75,7 @@ fn a_second_opener_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
         let _first = open(&dir).await;
-        let second = Store::open(dir.path(), &StoreSettings::default()).await;
+        let second = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
         assert!(matches!(second, Err(StoreError::Locked { .. })), "{:?}", second.err());
     });
 }
@@ -87,7 +87,7 @@ fn a_directory_that_cannot_be_is_refused() {
     std::fs::write(&file, "").expect("written");
     runtime().block_on(async {
         for bad in [file.join("store"), dir.path().join("what?")] {
-            let opened = Store::open(&bad, &StoreSettings::default()).await;
+            let opened = Store::open(&bad, &StoreSettings::default(), at(0)).await;
             assert!(matches!(opened, Err(StoreError::Directory { .. })), "{:?}", opened.err());
         }
     });
@@ -102,7 +102,7 @@ fn any_runtime_will_do() {
     let second = Builder::new_current_thread().build().expect("a runtime");
     second.block_on(async {
         store.commit(&Batch { pumps: vec![record("P-1")], ..Batch::default() }).await.expect("stored");
-        assert_eq!(store.pumps().await.expect("read"), [record("P-1")]);
+        assert_eq!(store.pumps(), [record("P-1")]);
         store.close().await.expect("closed");
     });
     second.block_on(open(&dir));
@@ -112,7 +112,8 @@ const LATER: &[Migration] = &[
     migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
     migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
     migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
-    migration!(4, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+    migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
+    migration!(5, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
 ];
 
 #[test]
@@ -121,13 +122,13 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
     runtime().block_on(async {
         let store = open(&dir).await;
         for _ in 0..2 {
-            migrations::apply(&store.0.engine, LATER).await.expect("migrated");
-            let rows: Vec<Value> = store.0.engine.rows("SELECT * FROM later", []).await.expect("read");
+            migrations::apply(&store.engine().await.expect("open"), LATER).await.expect("migrated");
+            let rows: Vec<Value> = store.engine().await.expect("open").rows("SELECT * FROM later", []).await.expect("read");
             assert_eq!(rows.len(), 1, "it ran once");
         }
         store.close().await.expect("closed");
-        let older = Store::open(dir.path(), &StoreSettings::default()).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 4, known: 3 })), "{:?}", older.err());
+        let older = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
+        assert!(matches!(older, Err(StoreError::Newer { found: 5, known: 4 })), "{:?}", older.err());
         let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
     });
@@ -150,7 +151,7 @@ fn events_of_the_first_schema_are_read_by_the_next() {
         let batch = Batch { pumps: vec![record("P-1")], events: vec![new.clone()], ..Batch::default() };
         store.commit(&batch).await.expect("stored");
         assert_eq!(
-            store.events(&EventFilter::default()).await.expect("read"),
+            store.events(&EventFilter::default()).await.expect("read").rows,
             [event("P-1", "bearing-hot", 0, false), new]
         );
     });
@@ -162,7 +163,8 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
         migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
         migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
-        migration!(4, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+        migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
+        migration!(5, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
     ];
     const OTHER: &[Migration] = &[
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
@@ -170,7 +172,7 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
     ];
     with_store(async |store| {
-        let engine = &store.0.engine;
+        let engine = &store.engine().await.expect("open");
         let error = migrations::apply(engine, BROKEN).await.expect_err("broken").to_string();
         assert!(error.contains("no"), "{error}");
         engine.rows::<Value, 0>("SELECT * FROM half", []).await.expect_err("the table was not made");

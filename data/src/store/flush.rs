@@ -1,0 +1,329 @@
+//! From the head into the database: minutes that are due become blocks, and their rollups follow.
+//!
+//! One transaction holds some minutes' blocks, their rollups, and the journal's low-water mark; the rows leave the head
+//! when it is done. A minute that has a block already, because a reading came late, gets a new one with both. One
+//! flush runs at a time. Deliberately absent: when to flush, and what to do where it fails.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use surrealdb::types::{RecordId, SurrealValue, Value};
+use volute_plant::{Detection, PumpId, Reading, Timestamp};
+
+use super::{
+    Inner, Store, StoreError,
+    blocks::{InBlocks, of_minutes},
+    engine::Engine,
+    head::{Due, News, Share, Stored, Until},
+    page::{Row, Series, hour, hour_id, newest_hour},
+    rows::{
+        DetectionsRow, EventRow, HourRow, MarkRow, MetricsRow, NODE, PumpRow, ReadingsRow, RollupRow, pump_and_start,
+        unreadable,
+    },
+    types::Flushed,
+};
+use crate::{
+    block::{Aggregates, decode_aggregates, encode_aggregates, encode_detections, encode_readings},
+    journal::Seq,
+};
+
+/// Minutes in one transaction: some tens of milliseconds, for which readers wait.
+const MINUTES: usize = 256;
+const HOUR_MS: i64 = 3_600_000;
+
+const WRITE: &str = "
+    BEGIN;
+    INSERT IGNORE INTO pump $pumps RETURN NONE;
+    INSERT IGNORE INTO recorded_hour $hours RETURN NONE;
+    INSERT INTO sensor_readings $readings
+        ON DUPLICATE KEY UPDATE readings = $input.readings, block = $input.block RETURN NONE;
+    INSERT INTO anomaly_detections $detections
+        ON DUPLICATE KEY UPDATE
+            detections = $input.detections, anomalies = $input.anomalies, block = $input.block RETURN NONE;
+    INSERT INTO rollup_minute $rollups
+        ON DUPLICATE KEY UPDATE readings = $input.readings, aggregates = $input.aggregates RETURN NONE;
+    INSERT INTO rollup_hour $hourly
+        ON DUPLICATE KEY UPDATE readings = $input.readings, aggregates = $input.aggregates RETURN NONE;
+    INSERT IGNORE INTO system_metrics $metrics RETURN NONE;
+    FOR $event IN $events { UPSERT $event.id CONTENT $event RETURN NONE };
+    UPSERT $mark.id CONTENT $mark RETURN NONE;
+    COMMIT;
+";
+
+/// What is known of the pumps' newest blocks without asking the database.
+#[derive(Default)]
+pub(crate) struct Written(HashMap<PumpId, Last>);
+
+struct Last {
+    /// No block begins later.
+    newest_ms: i64,
+    hour_ms: i64,
+    hourly: Hourly,
+}
+
+/// The rollup of an hour.
+#[derive(Clone, Default)]
+struct Hourly {
+    readings: i64,
+    aggregates: Aggregates,
+}
+
+impl Store {
+    /// Writes what is due into the database. `now` is the time by which minutes end.
+    pub async fn flush(&self, now: Timestamp) -> Result<Flushed, StoreError> {
+        let crowded = self.0.head().bytes() > self.0.settings.crowded_bytes();
+        self.flush_until(if crowded { Until::Crowded(now) } else { Until::Time(now) }).await
+    }
+
+    /// Writes everything into the database.
+    pub async fn flush_all(&self) -> Result<Flushed, StoreError> {
+        self.flush_until(Until::Now).await
+    }
+
+    async fn flush_until(&self, until: Until) -> Result<Flushed, StoreError> {
+        let mut written = self.0.written.lock().await;
+        let mut flushed = Flushed::default();
+        loop {
+            let engine = self.0.database.engine().await?;
+            let share = self.0.head().share(until, MINUTES)?;
+            let low_water = share.low_water;
+            if share.due.is_empty() && share.news.is_empty() {
+                if low_water > self.0.marked() {
+                    self.0.write_share(&engine, share, &mut written).await?;
+                }
+                break;
+            }
+            let minutes = share.due.len();
+            flushed.minutes += minutes;
+            flushed.readings += share.due.iter().map(|due| due.readings.len()).sum::<usize>();
+            self.0.write_share(&engine, share, &mut written).await?;
+            if minutes < MINUTES {
+                break;
+            }
+        }
+        self.0.journal.release(self.0.marked());
+        Ok(flushed)
+    }
+}
+
+impl Inner {
+    async fn write_share(&self, engine: &Engine, share: Share, written: &mut Written) -> Result<(), StoreError> {
+        written.learn(engine, &share).await?;
+        let batch = Rows::of(engine, &share, written).await?;
+        let news = &share.news;
+        let vars = [
+            ("pumps", news.pumps.iter().map(|(_, pump)| PumpRow::from(pump)).collect::<Vec<_>>().into_value()),
+            ("hours", batch.hours(news).into_value()),
+            ("readings", batch.readings.into_value()),
+            ("detections", batch.detections.into_value()),
+            ("rollups", batch.rollups.into_value()),
+            ("hourly", batch.hourly.iter().map(hourly_row).collect::<Result<Vec<_>, _>>()?.into_value()),
+            ("metrics", news.metrics.iter().map(|(_, m)| MetricsRow::from(m)).collect::<Vec<_>>().into_value()),
+            ("events", news.events.iter().map(|(_, event)| EventRow::from(event)).collect::<Vec<_>>().into_value()),
+            ("mark", mark(share.low_water)),
+        ];
+        // Nobody reads while the rows move: they would be seen twice, or not at all.
+        let moving = self.database.write().await;
+        moving.engine()?;
+        engine.write(WRITE, vars).await?;
+        self.head().give_up(&share);
+        drop(moving);
+        self.set_marked(share.low_water);
+        if !news.pumps.is_empty() {
+            self.remember_pumps();
+        }
+        for ((pump, hour_ms), hourly) in batch.hourly {
+            written.note_hour(pump, hour_ms, hourly);
+        }
+        for due in &share.due {
+            written.note_minute(&due.pump, due.start_ms);
+        }
+        Ok(())
+    }
+
+    /// Forgets what the head got from the journal and the database has already.
+    pub(crate) async fn forget_stored(&self, engine: &Engine) -> Result<(), StoreError> {
+        let keys = self.head().keys();
+        let readings: BTreeMap<_, Vec<Reading>> = of_minutes(engine, &keys).await?;
+        let detections: BTreeMap<_, Vec<Detection>> = of_minutes(engine, &keys).await?;
+        let mut head = self.head();
+        for key in keys {
+            let stored = Stored { readings: times(readings.get(&key)), detections: times(detections.get(&key)) };
+            if !stored.readings.is_empty() || !stored.detections.is_empty() {
+                head.forget(&key.0, key.1, &stored)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far the journal is in the database.
+pub(crate) async fn read_mark(engine: &Engine) -> Result<Seq, StoreError> {
+    let rows: Vec<MarkRow> = engine.rows("SELECT * FROM $id", [("id", mark_id().into_value())]).await?;
+    let Some(row) = rows.first() else { return Ok(Seq::ZERO) };
+    let seq = u64::try_from(row.seq).map_err(|error| unreadable(&row.id, error))?;
+    Ok(Seq::new(seq))
+}
+
+impl Written {
+    /// Learns of the share's pumps what the database has of them.
+    async fn learn(&mut self, engine: &Engine, share: &Share) -> Result<(), StoreError> {
+        for due in &share.due {
+            if !self.0.contains_key(&due.pump) {
+                let newest_hour = newest_hour(engine, due.pump.as_str()).await?;
+                let newest_ms = newest_hour.map_or(i64::MIN, |hour| (hour + 1) * HOUR_MS - 1);
+                let last = Last { newest_ms, hour_ms: i64::MIN, hourly: Hourly::default() };
+                self.0.insert(due.pump.clone(), last);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_hour(&mut self, pump: PumpId, hour_ms: i64, hourly: Hourly) {
+        match self.0.get_mut(&pump) {
+            Some(last) if last.hour_ms > hour_ms => {}
+            Some(last) => (last.hour_ms, last.hourly) = (hour_ms, hourly),
+            None => {}
+        }
+    }
+
+    fn note_minute(&mut self, pump: &PumpId, start_ms: i64) {
+        if let Some(last) = self.0.get_mut(pump) {
+            last.newest_ms = last.newest_ms.max(start_ms);
+        }
+    }
+
+    /// Whether the database may have a block of this minute.
+    fn may_have(&self, pump: &PumpId, start_ms: i64) -> bool {
+        self.0.get(pump).is_none_or(|last| start_ms <= last.newest_ms)
+    }
+}
+
+/// A transaction's rows.
+#[derive(Default)]
+struct Rows {
+    readings: Vec<ReadingsRow>,
+    detections: Vec<DetectionsRow>,
+    rollups: Vec<RollupRow>,
+    hourly: BTreeMap<(PumpId, i64), Hourly>,
+    recorded: BTreeSet<(PumpId, i64)>,
+}
+
+impl Rows {
+    async fn of(engine: &Engine, share: &Share, written: &Written) -> Result<Self, StoreError> {
+        let old: Vec<(PumpId, i64)> = share
+            .due
+            .iter()
+            .filter(|due| written.may_have(&due.pump, due.start_ms))
+            .map(|due| (due.pump.clone(), due.start_ms))
+            .collect();
+        let mut readings: BTreeMap<_, Vec<Reading>> = of_minutes(engine, &old).await?;
+        let mut detections: BTreeMap<_, Vec<Detection>> = of_minutes(engine, &old).await?;
+        let mut rows = Self { hourly: hourly_before(engine, share, written).await?, ..Self::default() };
+        for due in &share.due {
+            let key = (due.pump.clone(), due.start_ms);
+            rows.add_readings(due, readings.remove(&key).unwrap_or_default());
+            rows.add_detections(due, detections.remove(&key).unwrap_or_default());
+            rows.recorded.insert((due.pump.clone(), hour(due.start_ms)));
+        }
+        rows.hourly.retain(|_, hourly| hourly.readings > 0);
+        Ok(rows)
+    }
+
+    fn add_readings(&mut self, due: &Due, stored: Vec<Reading>) {
+        let Some((all, new)) = joined(stored, &due.readings) else { return };
+        let id = Series::readings(&due.pump).id(due.start_ms);
+        self.readings.push(ReadingsRow { id, readings: count(&all), block: encode_readings(&all).into() });
+        let id = Series::new("rollup_minute", due.pump.as_str()).id(due.start_ms);
+        let aggregates = encode_aggregates(&Aggregates::of(&all)).into();
+        self.rollups.push(RollupRow { id, readings: count(&all), aggregates });
+        let hourly = self.hourly.entry((due.pump.clone(), hour(due.start_ms) * HOUR_MS)).or_default();
+        hourly.readings += count(&new);
+        hourly.aggregates.merge(&Aggregates::of(&new));
+    }
+
+    fn add_detections(&mut self, due: &Due, stored: Vec<Detection>) {
+        let Some((all, _)) = joined(stored, &due.detections) else { return };
+        let id = Series::detections(&due.pump).id(due.start_ms);
+        let anomalies = all.iter().filter(|detection| detection.is_anomaly).count();
+        let anomalies = i64::try_from(anomalies).unwrap_or(i64::MAX);
+        let block = encode_detections(&all).into();
+        self.detections.push(DetectionsRow { id, detections: count(&all), anomalies, block });
+    }
+
+    /// The directory's entries; most are there already.
+    fn hours(&self, news: &News) -> Vec<HourRow> {
+        let of_node = news.metrics.iter().map(|(_, metrics)| (NODE, hour(metrics.at.millis())));
+        let of_pumps = self.recorded.iter().map(|(pump, hour)| (pump.as_str(), *hour));
+        let hours: BTreeSet<(&str, i64)> = of_node.chain(of_pumps).collect();
+        hours.into_iter().map(|(owner, hour)| HourRow { id: hour_id(owner, hour) }).collect()
+    }
+}
+
+/// The rollups, as they stand, of the hours that the share adds to.
+async fn hourly_before(
+    engine: &Engine,
+    share: &Share,
+    written: &Written,
+) -> Result<BTreeMap<(PumpId, i64), Hourly>, StoreError> {
+    let mut known = BTreeMap::new();
+    let mut unknown = BTreeSet::new();
+    for due in &share.due {
+        let hour_ms = hour(due.start_ms) * HOUR_MS;
+        match written.0.get(&due.pump) {
+            Some(last) if last.hour_ms == hour_ms => {
+                known.insert((due.pump.clone(), hour_ms), last.hourly.clone());
+            }
+            Some(last) if last.newest_ms < hour_ms => {}
+            _ => {
+                unknown.insert((due.pump.clone(), hour_ms));
+            }
+        }
+    }
+    let ids: Vec<RecordId> = unknown.iter().map(|(pump, hour_ms)| hourly_id(pump, *hour_ms)).collect();
+    for ids in ids.chunks(1000) {
+        let rows: Vec<RollupRow> = engine.rows("SELECT * FROM $ids", [("ids", ids.to_vec().into_value())]).await?;
+        for row in rows {
+            let aggregates = decode_aggregates(&row.aggregates).map_err(|error| unreadable(&row.id, error))?;
+            known.insert(pump_and_start(row.id())?, Hourly { readings: row.readings, aggregates });
+        }
+    }
+    Ok(known)
+}
+
+fn hourly_row(((pump, hour_ms), hourly): (&(PumpId, i64), &Hourly)) -> Result<RollupRow, StoreError> {
+    let (id, aggregates) = (hourly_id(pump, *hour_ms), encode_aggregates(&hourly.aggregates).into());
+    Ok(RollupRow { id, readings: hourly.readings, aggregates })
+}
+
+fn hourly_id(pump: &PumpId, hour_ms: i64) -> RecordId {
+    Series::new("rollup_hour", pump.as_str()).id(hour_ms)
+}
+
+fn mark_id() -> RecordId {
+    RecordId::new("journal_mark", "low_water")
+}
+
+fn mark(low_water: Seq) -> Value {
+    MarkRow { id: mark_id(), seq: i64::try_from(low_water.get()).unwrap_or(i64::MAX) }.into_value()
+}
+
+/// A minute's rows together, and those of them that are new; none if there is nothing new.
+fn joined<T: InBlocks + Clone>(stored: Vec<T>, due: &[T]) -> Option<(Vec<T>, Vec<T>)> {
+    let known: BTreeSet<Timestamp> = stored.iter().map(InBlocks::at).collect();
+    let new: Vec<T> = due.iter().filter(|row| !known.contains(&row.at())).cloned().collect();
+    if new.is_empty() {
+        return None;
+    }
+    let mut all = stored;
+    all.extend(new.iter().cloned());
+    all.sort_by_key(InBlocks::at);
+    Some((all, new))
+}
+
+fn times<T: InBlocks>(rows: Option<&Vec<T>>) -> BTreeSet<Timestamp> {
+    rows.into_iter().flatten().map(InBlocks::at).collect()
+}
+
+fn count<T>(rows: &[T]) -> i64 {
+    i64::try_from(rows.len()).unwrap_or(i64::MAX)
+}

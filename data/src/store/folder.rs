@@ -1,0 +1,32 @@
+//! The data directory: one process at a time, and what is in it.
+//!
+//! `database/` is SurrealDB's, `journal/` the journal's; `pumps` is a copy of the list of pumps, for a start without the
+//! database.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::Path,
+};
+
+use super::StoreError;
+
+/// The database's folder.
+pub(crate) const DATABASE: &str = "database";
+/// The journal's folder.
+pub(crate) const JOURNAL: &str = "journal";
+/// The copy of the list of pumps.
+pub(crate) const PUMPS: &str = "pumps";
+
+/// Makes the directory and takes its lock. SurrealKV has a lock too, but says so only in words, and it guards only its
+/// own files.
+pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
+    let directory = |source| StoreError::Directory { path: dir.to_owned(), source };
+    fs::create_dir_all(dir).map_err(directory)?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(dir.join("store.lock")).map_err(directory)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(directory(source)),
+    }
+}

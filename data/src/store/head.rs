@@ -1,0 +1,411 @@
+//! The head: what is durable in the journal and not in the database yet, by pump and minute.
+//!
+//! It is rebuilt from the journal at the start. Together with the database it holds every row exactly once: rows leave
+//! it when the transaction that stores them is done. Minutes that wait long, because the database does not answer, are
+//! packed. Deliberately absent: any I/O, and when what is due is written.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
+
+use super::{
+    StoreError,
+    types::{Batch, PumpRecord, SystemMetrics},
+};
+use crate::{
+    block::{decode_detections, decode_readings, encode_detections, encode_readings},
+    journal::Seq,
+};
+
+/// The length of a block.
+pub(crate) const MINUTE_MS: i64 = 60_000;
+
+/// The start of the minute that a time falls into, in milliseconds since 1970.
+pub(crate) fn minute_start(at_ms: i64) -> i64 {
+    at_ms - at_ms.rem_euclid(MINUTE_MS)
+}
+
+/// See the module's head.
+#[derive(Default)]
+pub(crate) struct Head {
+    pumps: BTreeMap<PumpId, BTreeMap<i64, Minute>>,
+    news: News,
+    /// Below each of these no record that is still on its way to the journal can be.
+    in_flight: BTreeMap<Seq, usize>,
+    /// The highest record taken in.
+    newest: Seq,
+    /// The latest time at which a reading was received.
+    received_ms: i64,
+    bytes: usize,
+    readings: usize,
+}
+
+/// Rows of one pump and minute.
+#[derive(Default)]
+struct Minute {
+    /// No row of it is in an earlier record.
+    first: Seq,
+    /// When its first row came, by the node's clock.
+    opened_ms: i64,
+    readings: Vec<Reading>,
+    detections: Vec<Detection>,
+    packed: Vec<Packed>,
+}
+
+/// Rows that wait in compressed form.
+struct Packed {
+    readings: Vec<u8>,
+    count: usize,
+    detections: Vec<u8>,
+}
+
+/// What is no series of a pump.
+#[derive(Default, Clone)]
+pub(crate) struct News {
+    pub pumps: Vec<(Seq, PumpRecord)>,
+    pub events: Vec<(Seq, MaintenanceEvent)>,
+    pub metrics: Vec<(Seq, SystemMetrics)>,
+}
+
+/// One minute to be written.
+pub(crate) struct Due {
+    pub pump: PumpId,
+    pub start_ms: i64,
+    /// Ascending in time, each time once.
+    pub readings: Vec<Reading>,
+    /// Likewise.
+    pub detections: Vec<Detection>,
+    /// How many of each the minute gives up when they are written.
+    taken: (usize, usize, usize),
+}
+
+/// What goes into one transaction.
+pub(crate) struct Share {
+    pub due: Vec<Due>,
+    pub news: News,
+    /// Once it is stored, every record below this is.
+    pub low_water: Seq,
+    /// Rows that come in from here on are in no earlier record.
+    next: Seq,
+}
+
+/// How far one has to wait for a minute's end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    /// Minutes are due a minute and the pump's own delay after they were opened.
+    Time(Timestamp),
+    /// Minutes of pumps that have a later one are due too: there are too many.
+    Crowded(Timestamp),
+    /// Everything is due.
+    Now,
+}
+
+impl Head {
+    /// A batch is about to be written to the journal, whose highest record so far is `durable`.
+    pub(crate) fn expect(&mut self, durable: Seq) -> Seq {
+        let floor = durable.after();
+        *self.in_flight.entry(floor).or_default() += 1;
+        floor
+    }
+
+    /// The batch of [`Head::expect`] will not come, or has come.
+    pub(crate) fn settle(&mut self, floor: Seq) {
+        if let Some(count) = self.in_flight.get_mut(&floor) {
+            *count -= 1;
+            if *count == 0 {
+                self.in_flight.remove(&floor);
+            }
+        }
+    }
+
+    /// Takes in a batch that is durable as this record. A row that is here already is not taken again.
+    pub(crate) fn take_in(&mut self, seq: Seq, batch: Batch) {
+        self.newest = self.newest.max(seq);
+        let Batch { pumps, readings, detections, events, metrics } = batch;
+        self.news.pumps.extend(pumps.into_iter().map(|pump| (seq, pump)));
+        self.news.metrics.extend(metrics.into_iter().map(|metrics| (seq, metrics)));
+        for event in events {
+            self.news.events.retain(|(_, known)| !same_event(known, &event));
+            self.news.events.push((seq, event));
+        }
+        for reading in readings {
+            self.received_ms = self.received_ms.max(reading.received.millis());
+            let received_ms = reading.received.millis();
+            let minute = minute(&mut self.pumps, &reading.pump, reading.at, seq, received_ms);
+            if !minute.readings.iter().rev().any(|known| known.at == reading.at) {
+                self.bytes += reading_bytes(&reading);
+                self.readings += 1;
+                minute.readings.push(reading);
+            }
+        }
+        for detection in detections {
+            let minute = minute(&mut self.pumps, &detection.pump, detection.at, seq, self.received_ms);
+            if !minute.detections.iter().rev().any(|known| known.at == detection.at) {
+                self.bytes += detection_bytes(&detection);
+                minute.detections.push(detection);
+            }
+        }
+    }
+
+    /// What is due and the news, for one transaction of at most `minutes` minutes.
+    pub(crate) fn share(&self, until: Until, minutes: usize) -> Result<Share, StoreError> {
+        let mut next = self.newest.after();
+        if let Some(floor) = self.in_flight.keys().next() {
+            next = next.min(*floor);
+        }
+        let mut low_water = next;
+        let mut due = Vec::new();
+        for (pump, of_pump) in &self.pumps {
+            let newest = of_pump.keys().next_back().copied();
+            for (&start_ms, minute) in of_pump {
+                if due.len() < minutes && minute.is_due(pump, Some(start_ms) == newest, until) {
+                    due.push(Due {
+                        pump: pump.clone(),
+                        start_ms,
+                        readings: minute.all_readings(pump)?,
+                        detections: minute.all_detections(pump)?,
+                        taken: (minute.packed.len(), minute.readings.len(), minute.detections.len()),
+                    });
+                } else {
+                    low_water = low_water.min(minute.first);
+                }
+            }
+        }
+        Ok(Share { due, news: self.news.clone(), low_water, next })
+    }
+
+    /// The share is in the database.
+    pub(crate) fn give_up(&mut self, share: &Share) {
+        for due in &share.due {
+            let Some(of_pump) = self.pumps.get_mut(&due.pump) else { continue };
+            let Some(minute) = of_pump.get_mut(&due.start_ms) else { continue };
+            let (packed, readings, detections) = due.taken;
+            let (bytes, count) = (minute.bytes(), minute.count());
+            minute.packed.drain(..packed.min(minute.packed.len()));
+            minute.readings.drain(..readings.min(minute.readings.len()));
+            minute.detections.drain(..detections.min(minute.detections.len()));
+            minute.first = share.next;
+            self.bytes = (self.bytes + minute.bytes()).saturating_sub(bytes);
+            self.readings = (self.readings + minute.count()).saturating_sub(count);
+            if minute.is_empty() {
+                of_pump.remove(&due.start_ms);
+            }
+            if of_pump.is_empty() {
+                self.pumps.remove(&due.pump);
+            }
+        }
+        let News { pumps, events, metrics } = &share.news;
+        self.news.pumps.retain(|known| !pumps.contains(known));
+        self.news.events.retain(|known| !events.contains(known));
+        self.news.metrics.retain(|known| !metrics.contains(known));
+    }
+
+    /// Forgets rows that the database has already: what the journal still holds of a block that was written.
+    pub(crate) fn forget(&mut self, pump: &PumpId, start_ms: i64, stored: &Stored) -> Result<(), StoreError> {
+        let Some(of_pump) = self.pumps.get_mut(pump) else { return Ok(()) };
+        let Some(minute) = of_pump.get_mut(&start_ms) else { return Ok(()) };
+        let (bytes, readings) = (minute.bytes(), minute.count());
+        minute.unpack(pump)?;
+        minute.readings.retain(|reading| !stored.readings.contains(&reading.at));
+        minute.detections.retain(|detection| !stored.detections.contains(&detection.at));
+        self.bytes = (self.bytes + minute.bytes()).saturating_sub(bytes);
+        self.readings = (self.readings + minute.count()).saturating_sub(readings);
+        if minute.is_empty() {
+            of_pump.remove(&start_ms);
+        }
+        if of_pump.is_empty() {
+            self.pumps.remove(pump);
+        }
+        Ok(())
+    }
+
+    /// Packs the rows of all minutes that are due.
+    pub(crate) fn pack(&mut self, until: Until) {
+        for (pump, of_pump) in &mut self.pumps {
+            let newest = of_pump.keys().next_back().copied();
+            for (&start_ms, minute) in of_pump.iter_mut() {
+                if minute.is_due(pump, Some(start_ms) == newest, until) {
+                    let before = minute.bytes();
+                    minute.pack();
+                    self.bytes = (self.bytes + minute.bytes()).saturating_sub(before);
+                }
+            }
+        }
+    }
+
+    /// A pump's readings from `from_ms` up to and without `to_ms`, oldest first.
+    pub(crate) fn readings(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Reading>, StoreError> {
+        let mut rows = Vec::new();
+        for minute in self.minutes(pump, from_ms, to_ms) {
+            let minute = minute.all_readings(pump)?;
+            rows.extend(minute.into_iter().filter(|row| (from_ms..to_ms).contains(&row.at.millis())));
+        }
+        Ok(rows)
+    }
+
+    /// A pump's detections, likewise.
+    pub(crate) fn detections(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Detection>, StoreError> {
+        let mut rows = Vec::new();
+        for minute in self.minutes(pump, from_ms, to_ms) {
+            let minute = minute.all_detections(pump)?;
+            rows.extend(minute.into_iter().filter(|row| (from_ms..to_ms).contains(&row.at.millis())));
+        }
+        Ok(rows)
+    }
+
+    /// The pumps, events and figures that wait.
+    pub(crate) fn news(&self) -> &News {
+        &self.news
+    }
+
+    /// All minutes that wait, by pump.
+    pub(crate) fn keys(&self) -> Vec<(PumpId, i64)> {
+        let of_pump = |(pump, minutes): (&PumpId, &BTreeMap<i64, Minute>)| {
+            minutes.keys().map(|&start_ms| (pump.clone(), start_ms)).collect::<Vec<_>>()
+        };
+        self.pumps.iter().flat_map(of_pump).collect()
+    }
+
+    /// The earliest time that may be here, of one pump.
+    pub(crate) fn earliest(&self, pump: &PumpId) -> Option<i64> {
+        self.pumps.get(pump)?.keys().next().copied()
+    }
+
+    /// Readings that wait.
+    pub(crate) fn waiting_readings(&self) -> usize {
+        self.readings
+    }
+
+    /// About how much memory the rows take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// When the oldest minute was opened, by the node's clock.
+    pub(crate) fn oldest_ms(&self) -> Option<i64> {
+        self.pumps.values().flat_map(BTreeMap::values).map(|minute| minute.opened_ms).min()
+    }
+
+    fn minutes(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> impl Iterator<Item = &Minute> {
+        let first = minute_start(from_ms);
+        let range = (first < to_ms).then(|| self.pumps.get(pump).map(|of_pump| of_pump.range(first..to_ms)));
+        range.flatten().into_iter().flatten().map(|(_, minute)| minute)
+    }
+}
+
+/// The times of the rows that a block in the database has.
+#[derive(Default)]
+pub(crate) struct Stored {
+    pub readings: BTreeSet<Timestamp>,
+    pub detections: BTreeSet<Timestamp>,
+}
+
+impl Minute {
+    fn is_due(&self, pump: &PumpId, is_newest: bool, until: Until) -> bool {
+        match until {
+            Until::Now => true,
+            Until::Crowded(_) if !is_newest => true,
+            Until::Time(now) | Until::Crowded(now) => now.millis() >= self.opened_ms + MINUTE_MS + delay_ms(pump),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.readings.is_empty() && self.detections.is_empty() && self.packed.is_empty()
+    }
+
+    /// Readings, one that came twice counted twice.
+    fn count(&self) -> usize {
+        self.readings.len() + self.packed.iter().map(|packed| packed.count).sum::<usize>()
+    }
+
+    fn unpack(&mut self, pump: &PumpId) -> Result<(), StoreError> {
+        if !self.packed.is_empty() {
+            self.readings = self.all_readings(pump)?;
+            self.detections = self.all_detections(pump)?;
+            self.packed.clear();
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let packed: usize = self.packed.iter().map(|packed| packed.readings.len() + packed.detections.len() + 64).sum();
+        packed
+            + self.readings.iter().map(reading_bytes).sum::<usize>()
+            + self.detections.iter().map(detection_bytes).sum::<usize>()
+    }
+
+    fn pack(&mut self) {
+        if self.readings.is_empty() && self.detections.is_empty() {
+            return;
+        }
+        self.readings.sort_by_key(|reading| reading.at);
+        self.detections.sort_by_key(|detection| detection.at);
+        self.packed.push(Packed {
+            readings: encode_readings(&self.readings),
+            count: self.readings.len(),
+            detections: encode_detections(&self.detections),
+        });
+        self.readings = Vec::new();
+        self.detections = Vec::new();
+    }
+
+    fn all_readings(&self, pump: &PumpId) -> Result<Vec<Reading>, StoreError> {
+        let mut rows = self.readings.clone();
+        for packed in &self.packed {
+            rows.extend(decode_readings(pump, &packed.readings).map_err(|error| unpackable(pump, &error))?);
+        }
+        rows.sort_by_key(|row| row.at);
+        rows.dedup_by_key(|row| row.at);
+        Ok(rows)
+    }
+
+    fn all_detections(&self, pump: &PumpId) -> Result<Vec<Detection>, StoreError> {
+        let mut rows = self.detections.clone();
+        for packed in &self.packed {
+            rows.extend(decode_detections(pump, &packed.detections).map_err(|error| unpackable(pump, &error))?);
+        }
+        rows.sort_by_key(|row| row.at);
+        rows.dedup_by_key(|row| row.at);
+        Ok(rows)
+    }
+}
+
+fn minute<'a>(
+    pumps: &'a mut BTreeMap<PumpId, BTreeMap<i64, Minute>>,
+    pump: &PumpId,
+    at: Timestamp,
+    seq: Seq,
+    opened_ms: i64,
+) -> &'a mut Minute {
+    if !pumps.contains_key(pump) {
+        pumps.insert(pump.clone(), BTreeMap::new());
+    }
+    let of_pump = pumps.entry(pump.clone()).or_default();
+    of_pump.entry(minute_start(at.millis())).or_insert_with(|| Minute { first: seq, opened_ms, ..Minute::default() })
+}
+
+/// Pumps close their minutes spread over one, each always at the same second.
+fn delay_ms(pump: &PumpId) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    pump.hash(&mut hasher);
+    i64::try_from(hasher.finish() % 60_000).unwrap_or_default()
+}
+
+fn same_event(a: &MaintenanceEvent, b: &MaintenanceEvent) -> bool {
+    (&a.pump, &a.rule, a.opened_at) == (&b.pump, &b.rule, b.opened_at)
+}
+
+fn reading_bytes(reading: &Reading) -> usize {
+    size_of::<Reading>() + 16 + reading.samples.len() * 16
+}
+
+fn detection_bytes(detection: &Detection) -> usize {
+    size_of::<Detection>() + 16 + detection.contributions.len() * 8
+}
+
+fn unpackable(pump: &PumpId, error: &dyn std::error::Error) -> StoreError {
+    StoreError::Unreadable { row: format!("the waiting rows of {pump}"), reason: error.to_string() }
+}

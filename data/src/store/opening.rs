@@ -1,0 +1,174 @@
+//! How a store comes to life: the lock, the database with its schema, the journal replayed into the head.
+//!
+//! A database that fails does not keep the store from opening; one that is refused (in use, newer than this binary, of
+//! another schema) does.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+};
+
+use volute_plant::Timestamp;
+
+use super::{
+    Inner, Store, StoreError, StoreSettings,
+    database::{Database, State},
+    engine::Engine,
+    flush::{self, Written},
+    folder,
+    head::Head,
+    legacy, migrations, record,
+    roster::Roster,
+    rows::PumpRow,
+    types::PumpRecord,
+};
+use crate::journal::{Journal, Seq};
+
+impl Store {
+    /// Opens the store in `dir`, or creates it, brings its schema up to date, and reads back from the journal what the
+    /// database does not have.
+    ///
+    /// Refused: a directory that another store has open, and a database newer than this binary. A database that cannot
+    /// be opened is told by [`Store::status`]; [`Store::reopen`] tries again.
+    pub async fn open(dir: &Path, settings: &StoreSettings, now: Timestamp) -> Result<Self, StoreError> {
+        let lock = folder::lock(dir)?;
+        let database = Database::shut(dir.to_owned(), settings.clone(), "it is being opened");
+        let (engine, why_not) = match open_engine(&database).await {
+            Ok(engine) => (Some(engine), None),
+            Err(error @ StoreError::Database(_)) => (None, Some(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        let found = match &engine {
+            Some(engine) => Found::in_database(engine).await?,
+            None => Found { roster: pumps_from_copy(dir), mark: None, rows_to_convert: false },
+        };
+        let (head, journal, damage) = replay(dir, settings, found.mark, now)?;
+        let inner = Inner {
+            dir: dir.to_owned(),
+            settings: settings.clone(),
+            journal,
+            database,
+            head: Mutex::new(head),
+            roster: found.roster,
+            written: tokio::sync::Mutex::new(Written::default()),
+            marked: AtomicU64::new(found.mark.unwrap_or(Seq::ZERO).get()),
+            damage,
+            lock: Mutex::new(Some(lock)),
+        };
+        let store = Self(Arc::new(inner));
+        match engine {
+            Some(engine) => store.take_up(engine, found.rows_to_convert).await?,
+            None => {
+                let reason = why_not.unwrap_or_default();
+                tracing::error!(reason, "the database cannot be opened; readings are kept in the journal");
+                *store.0.database.write().await = State::Shut(reason);
+            }
+        }
+        let pumps: Vec<PumpRecord> = store.0.head().news().pumps.iter().map(|(_, pump)| pump.clone()).collect();
+        store.0.roster.note(&pumps);
+        Ok(store)
+    }
+
+    /// Puts an opened database to use.
+    async fn take_up(&self, engine: Engine, rows_to_convert: bool) -> Result<(), StoreError> {
+        if rows_to_convert {
+            let pumps = self.0.roster.pumps();
+            legacy::read(&engine, &pumps, async |batch| self.commit(&batch).await).await?;
+            migrations::apply(&engine, migrations::ALL).await?;
+        }
+        self.0.forget_stored(&engine).await?;
+        *self.0.database.write().await = State::Open(Arc::new(engine));
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Opens the database while the store is in use, ready to be asked.
+    pub(crate) async fn open_database(&self) -> Result<Engine, StoreError> {
+        let engine = open_engine(&self.database).await?;
+        let found = Found::in_database(&engine).await?;
+        if found.rows_to_convert {
+            let reason = "it has the schema of before blocks: restart the node to convert it".to_owned();
+            return Err(StoreError::Unavailable { reason });
+        }
+        self.roster.note(&found.roster.records());
+        self.forget_stored(&engine).await?;
+        self.set_marked(found.mark.unwrap_or(Seq::ZERO));
+        Ok(engine)
+    }
+}
+
+/// What the database says at the start.
+struct Found {
+    roster: Roster,
+    /// How far the journal is in it.
+    mark: Option<Seq>,
+    /// It has rows of before blocks.
+    rows_to_convert: bool,
+}
+
+impl Found {
+    async fn in_database(engine: &Engine) -> Result<Self, StoreError> {
+        let rows: Vec<PumpRow> = engine.rows("SELECT * FROM pump", []).await?;
+        let pumps = rows.into_iter().map(PumpRecord::try_from).collect::<Result<Vec<_>, _>>()?;
+        let rows_to_convert = migrations::version(engine).await? < migrations::BLOCKS;
+        let mark = if rows_to_convert { Seq::ZERO } else { flush::read_mark(engine).await? };
+        Ok(Self { roster: Roster::new(pumps), mark: Some(mark), rows_to_convert })
+    }
+}
+
+/// The engine with its schema up to date, except where rows have to be read before.
+async fn open_engine(database: &Database) -> Result<Engine, StoreError> {
+    let engine = database.start_engine().await?;
+    let prepared = async {
+        let version = migrations::version(&engine).await?;
+        let convert = (1..migrations::BLOCKS).contains(&version);
+        let up_to_date: Vec<_> =
+            migrations::ALL.iter().filter(|migration| !convert || migration.version < migrations::BLOCKS).collect();
+        migrations::apply(&engine, up_to_date).await
+    };
+    match prepared.await {
+        Ok(()) => Ok(engine),
+        Err(error) => {
+            if let Err(second) = engine.stop().await {
+                tracing::warn!(error = %second, "the database that could not be used could not be closed either");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The head as the journal has it.
+fn replay(
+    dir: &Path,
+    settings: &StoreSettings,
+    mark: Option<Seq>,
+    now: Timestamp,
+) -> Result<(Head, Journal, Vec<String>), StoreError> {
+    let mut head = Head::default();
+    let mut unreadable = Vec::new();
+    let take_in = |seq: Seq, bytes: &[u8]| match record::decode(bytes) {
+        Ok(batch) => head.take_in(seq, batch),
+        Err(error) => unreadable.push(format!("record {seq} of the journal cannot be read: {error}")),
+    };
+    let path = dir.join(folder::JOURNAL);
+    let opened = Journal::open(&path, &settings.journal(), mark, now.millis(), take_in)?;
+    let (journal, recovery) = opened;
+    let mut damage: Vec<String> = recovery.damage.iter().map(ToString::to_string).collect();
+    damage.extend(unreadable);
+    for what in &damage {
+        tracing::error!(what, "the journal is damaged");
+    }
+    tracing::info!(records = recovery.records, bytes = recovery.bytes, readings = head.waiting_readings(), "journal read");
+    Ok((head, journal, damage))
+}
+
+fn pumps_from_copy(dir: &Path) -> Roster {
+    match Roster::load(&dir.join(folder::PUMPS)) {
+        Ok(roster) => roster,
+        Err(error) => {
+            tracing::warn!(%error, "the copy of the list of pumps cannot be read either");
+            Roster::new(Vec::new())
+        }
+    }
+}

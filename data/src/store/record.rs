@@ -1,0 +1,278 @@
+//! A batch as one record of the journal, and back.
+//!
+//! The form at rest is this file's own, so that the vocabulary may change without the journal. It is postcard's, behind
+//! a byte for the version. Deliberately absent: damage, which the journal finds by its checksums.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use volute_plant::{Currency, Detection, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity, Timestamp};
+
+use super::types::{Batch, PumpRecord, SystemMetrics};
+
+/// The form that is written; others are refused.
+const VERSION: u8 = 1;
+
+/// A record's bytes are none that this version writes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    /// Another version wrote it.
+    #[error("its version is {0:?}; this binary reads {VERSION}")]
+    Version(Option<u8>),
+    /// It has another form.
+    #[error(transparent)]
+    Form(#[from] postcard::Error),
+    /// A field holds what it cannot.
+    #[error("{0}")]
+    Field(String),
+}
+
+/// The batch in bytes.
+pub(crate) fn encode(batch: &Batch) -> Result<Vec<u8>, RecordError> {
+    let record = Record {
+        pumps: batch.pumps.iter().map(PumpForm::from).collect(),
+        readings: batch.readings.iter().map(ReadingForm::from).collect(),
+        detections: batch.detections.iter().map(DetectionForm::from).collect(),
+        events: batch.events.iter().map(EventForm::from).collect(),
+        metrics: batch.metrics.iter().map(|m| MetricsForm { at: m.at.millis(), figures: m.figures.clone() }).collect(),
+    };
+    Ok(postcard::to_extend(&record, vec![VERSION])?)
+}
+
+/// The batch that was encoded.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
+    let record: Record = match bytes.split_first() {
+        Some((&VERSION, form)) => postcard::from_bytes(form)?,
+        other => return Err(RecordError::Version(other.map(|(version, _)| *version))),
+    };
+    Ok(Batch {
+        pumps: record.pumps.into_iter().map(PumpRecord::try_from).collect::<Result<_, _>>()?,
+        readings: record.readings.into_iter().map(Reading::try_from).collect::<Result<_, _>>()?,
+        detections: record.detections.into_iter().map(Detection::try_from).collect::<Result<_, _>>()?,
+        events: record.events.into_iter().map(MaintenanceEvent::try_from).collect::<Result<_, _>>()?,
+        metrics: record
+            .metrics
+            .into_iter()
+            .map(|m| Ok(SystemMetrics { at: time(m.at)?, figures: m.figures }))
+            .collect::<Result<_, RecordError>>()?,
+    })
+}
+
+/// Pumps alone, in bytes.
+pub(crate) fn encode_pumps(pumps: &[PumpRecord]) -> Result<Vec<u8>, RecordError> {
+    encode(&Batch { pumps: pumps.to_vec(), ..Batch::default() })
+}
+
+/// The pumps that were encoded.
+pub(crate) fn decode_pumps(bytes: &[u8]) -> Result<Vec<PumpRecord>, RecordError> {
+    decode(bytes).map(|batch| batch.pumps)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    pumps: Vec<PumpForm>,
+    readings: Vec<ReadingForm>,
+    detections: Vec<DetectionForm>,
+    events: Vec<EventForm>,
+    metrics: Vec<MetricsForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PumpForm {
+    id: String,
+    profile: String,
+    channels: Vec<String>,
+    registered: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReadingForm {
+    pump: String,
+    at: i64,
+    received: i64,
+    late: bool,
+    samples: Vec<SampleForm>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum SampleForm {
+    Good(f64),
+    Bad(f64),
+    Filled,
+    Missing,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DetectionForm {
+    pump: String,
+    at: i64,
+    loss: f64,
+    threshold: f64,
+    is_anomaly: bool,
+    contributions: Vec<f64>,
+    model: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EventForm {
+    pump: String,
+    rule: String,
+    title: String,
+    advice: String,
+    severity: u8,
+    cost: (f64, String),
+    channel: String,
+    limit: f64,
+    peak: f64,
+    peak_loss: Option<f64>,
+    model: Option<String>,
+    opened: i64,
+    last_seen: i64,
+    resolved: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MetricsForm {
+    at: i64,
+    figures: BTreeMap<String, f64>,
+}
+
+const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+
+impl From<&PumpRecord> for PumpForm {
+    fn from(pump: &PumpRecord) -> Self {
+        Self {
+            id: pump.id.to_string(),
+            profile: pump.profile.clone(),
+            channels: pump.channels.clone(),
+            registered: pump.registered_at.millis(),
+        }
+    }
+}
+
+impl TryFrom<PumpForm> for PumpRecord {
+    type Error = RecordError;
+
+    fn try_from(form: PumpForm) -> Result<Self, RecordError> {
+        let PumpForm { id, profile, channels, registered } = form;
+        Ok(Self { id: name(&id)?, profile, channels, registered_at: time(registered)? })
+    }
+}
+
+impl From<&Reading> for ReadingForm {
+    fn from(reading: &Reading) -> Self {
+        let form = |sample: &Sample| match *sample {
+            Sample::Good(value) => SampleForm::Good(value),
+            Sample::Bad(value) => SampleForm::Bad(value),
+            Sample::Filled => SampleForm::Filled,
+            Sample::Missing => SampleForm::Missing,
+        };
+        Self {
+            pump: reading.pump.to_string(),
+            at: reading.at.millis(),
+            received: reading.received.millis(),
+            late: reading.late,
+            samples: reading.samples.iter().map(form).collect(),
+        }
+    }
+}
+
+impl TryFrom<ReadingForm> for Reading {
+    type Error = RecordError;
+
+    fn try_from(form: ReadingForm) -> Result<Self, RecordError> {
+        let sample = |form: &SampleForm| match *form {
+            SampleForm::Good(value) => Sample::Good(value),
+            SampleForm::Bad(value) => Sample::Bad(value),
+            SampleForm::Filled => Sample::Filled,
+            SampleForm::Missing => Sample::Missing,
+        };
+        Ok(Self {
+            pump: name(&form.pump)?,
+            at: time(form.at)?,
+            received: time(form.received)?,
+            late: form.late,
+            samples: form.samples.iter().map(sample).collect(),
+        })
+    }
+}
+
+impl From<&Detection> for DetectionForm {
+    fn from(detection: &Detection) -> Self {
+        Self {
+            pump: detection.pump.to_string(),
+            at: detection.at.millis(),
+            loss: detection.loss,
+            threshold: detection.threshold,
+            is_anomaly: detection.is_anomaly,
+            contributions: detection.contributions.to_vec(),
+            model: detection.model.to_string(),
+        }
+    }
+}
+
+impl TryFrom<DetectionForm> for Detection {
+    type Error = RecordError;
+
+    fn try_from(form: DetectionForm) -> Result<Self, RecordError> {
+        let DetectionForm { pump, at, loss, threshold, is_anomaly, contributions, model } = form;
+        let (contributions, model) = (contributions.into(), model.into());
+        Ok(Self { pump: name(&pump)?, at: time(at)?, loss, threshold, is_anomaly, contributions, model })
+    }
+}
+
+impl From<&MaintenanceEvent> for EventForm {
+    fn from(event: &MaintenanceEvent) -> Self {
+        let severity = SEVERITIES.iter().position(|severity| *severity == event.severity).unwrap_or_default();
+        Self {
+            pump: event.pump.to_string(),
+            rule: event.rule.clone(),
+            title: event.title.clone(),
+            advice: event.advice.clone(),
+            severity: u8::try_from(severity).unwrap_or_default(),
+            cost: (event.cost.amount, event.cost.currency.to_string()),
+            channel: event.channel.clone(),
+            limit: event.limit,
+            peak: event.peak,
+            peak_loss: event.peak_loss,
+            model: event.model.clone(),
+            opened: event.opened_at.millis(),
+            last_seen: event.last_seen_at.millis(),
+            resolved: event.resolved_at.map(Timestamp::millis),
+        }
+    }
+}
+
+impl TryFrom<EventForm> for MaintenanceEvent {
+    type Error = RecordError;
+
+    fn try_from(form: EventForm) -> Result<Self, RecordError> {
+        let (amount, currency) = form.cost;
+        let currency = Currency::try_from(currency).map_err(|error| RecordError::Field(error.to_string()))?;
+        let severity = SEVERITIES.get(usize::from(form.severity)).copied();
+        Ok(Self {
+            pump: name(&form.pump)?,
+            rule: form.rule,
+            title: form.title,
+            advice: form.advice,
+            severity: severity.ok_or_else(|| RecordError::Field(format!("severity {}", form.severity)))?,
+            cost: Money { amount, currency },
+            channel: form.channel,
+            limit: form.limit,
+            peak: form.peak,
+            peak_loss: form.peak_loss,
+            model: form.model,
+            opened_at: time(form.opened)?,
+            last_seen_at: time(form.last_seen)?,
+            resolved_at: form.resolved.map(time).transpose()?,
+        })
+    }
+}
+
+fn name(text: &str) -> Result<PumpId, RecordError> {
+    text.parse().map_err(|error| RecordError::Field(format!("pump {text:?}: {error}")))
+}
+
+fn time(ms: i64) -> Result<Timestamp, RecordError> {
+    Timestamp::from_millis(ms).map_err(|error| RecordError::Field(format!("time {ms}: {error}")))
+}
