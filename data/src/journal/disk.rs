@@ -1,0 +1,96 @@
+//! What the journal's writer asks of a file system: a seam at which tests make it fail.
+//!
+//! Deliberately absent: reading, which happens once, before there is a writer.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+};
+
+/// The folder of a journal.
+pub(super) trait Disk: Send {
+    /// Makes a file that is not there yet.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+    /// Opens a file for writing.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes what was created and removed durable.
+    fn sync_dir(&self) -> io::Result<()>;
+}
+
+/// One segment, open for writing.
+pub(super) trait LogFile: Send {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    fn sync_data(&self) -> io::Result<()>;
+    fn truncate(&self, bytes: u64) -> io::Result<()>;
+}
+
+/// A folder of the machine, locked for as long as this lives.
+pub(super) struct RealDisk {
+    dir: File,
+}
+
+impl RealDisk {
+    /// Makes the folder where needed and locks it. None where another holds the lock.
+    pub(super) fn lock(dir: &Path) -> io::Result<Option<Self>> {
+        create_durably(dir)?;
+        let dir = File::open(dir)?;
+        match dir.try_lock() {
+            Ok(()) => Ok(Some(Self { dir })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        Ok(Box::new(OpenOptions::new().write(true).create_new(true).open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        Ok(Box::new(OpenOptions::new().write(true).open(path)?))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.dir.sync_all()
+    }
+}
+
+impl LogFile for File {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
+    }
+}
+
+/// Whether an error says that there is no room, now.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull, WriteZero};
+    matches!(error.kind(), StorageFull | QuotaExceeded | WriteZero)
+}
+
+/// Makes a folder and those above it, and syncs each folder that got a new entry.
+fn create_durably(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    fs::create_dir_all(dir)?;
+    for path in missing {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! What the journal's handles and its writer share: the bounded queue, and what is known of the files.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    path::PathBuf,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    JournalError, JournalHealth, JournalSettings, JournalStatus, SegmentFile, Seq,
+    format::{self, FRAME_BYTES, MAX_PAYLOAD_BYTES},
+    scan::Segment,
+};
+
+/// A record that waits, and where to say what became of it.
+pub(super) struct Append {
+    pub payload: Vec<u8>,
+    pub answer: oneshot::Sender<Result<Seq, JournalError>>,
+}
+
+/// What is no longer needed, and what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Release {
+    pub low_water: Seq,
+    pub now_ms: i64,
+}
+
+/// What the writer does next.
+pub(super) struct Work {
+    pub group: Vec<Append>,
+    pub release: Option<Release>,
+}
+
+pub(super) struct Shared {
+    pub dir: PathBuf,
+    pub settings: JournalSettings,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    /// The highest number on disk.
+    durable: AtomicU64,
+    /// Nothing more is taken; the reason is in the facts.
+    failed: AtomicBool,
+    facts: Mutex<Facts>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Append>,
+    bytes: usize,
+    release: Option<Release>,
+    closed: bool,
+    /// The writer waits to be woken.
+    idle: bool,
+}
+
+/// What is known of the files, and what was done.
+#[derive(Default)]
+pub(super) struct Facts {
+    /// Oldest first; the bytes of the newest are durable.
+    pub segments: VecDeque<Segment>,
+    /// Only the counts, the low water and the health are kept up here.
+    pub status: JournalStatus,
+}
+
+impl Shared {
+    pub(super) fn new(
+        dir: &std::path::Path,
+        settings: JournalSettings,
+        segments: Vec<Segment>,
+        low_water: Seq,
+        next: Seq,
+    ) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            settings,
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            durable: AtomicU64::new(next.before().0),
+            failed: AtomicBool::new(false),
+            facts: Mutex::new(Facts {
+                segments: segments.into(),
+                status: JournalStatus { low_water, ..JournalStatus::default() },
+            }),
+        }
+    }
+
+    pub(super) fn push(&self, append: Append) -> Result<(), JournalError> {
+        let bytes = append.payload.len();
+        if bytes > MAX_PAYLOAD_BYTES {
+            return Err(JournalError::TooLarge { bytes, most: MAX_PAYLOAD_BYTES });
+        }
+        if self.failed.load(Ordering::Acquire) {
+            return Err(self.failure());
+        }
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return Err(JournalError::Closed);
+        }
+        let fits = queue.waiting.len() < self.settings.queue_records
+            && queue.bytes.saturating_add(bytes) <= self.settings.queue_bytes;
+        if !fits && !queue.waiting.is_empty() {
+            return Err(JournalError::Busy);
+        }
+        queue.bytes += bytes;
+        queue.waiting.push_back(append);
+        self.wake(queue);
+        Ok(())
+    }
+
+    pub(super) fn release(&self, low_water: Seq, now_ms: i64) {
+        let mut queue = lock(&self.queue);
+        let low_water = queue.release.map_or(low_water, |release| release.low_water.max(low_water));
+        queue.release = Some(Release { low_water, now_ms });
+        self.wake(queue);
+    }
+
+    pub(super) fn close(&self) {
+        let mut queue = lock(&self.queue);
+        queue.closed = true;
+        self.wake(queue);
+    }
+
+    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+        if std::mem::take(&mut queue.idle) {
+            drop(queue);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Waits for work: all that is queued, up to one group. None when closed and done.
+    pub(super) fn next_work(&self) -> Option<Work> {
+        let mut queue = lock(&self.queue);
+        while queue.waiting.is_empty() && queue.release.is_none() {
+            if queue.closed {
+                return None;
+            }
+            queue.idle = true;
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.idle = false;
+        let release = queue.release.take();
+        let mut group = Vec::new();
+        let mut bytes = 0usize;
+        while let Some(append) = queue.waiting.front() {
+            bytes = bytes.saturating_add(append.payload.len() + FRAME_BYTES);
+            if bytes > self.settings.group_bytes && !group.is_empty() {
+                break;
+            }
+            let Some(append) = queue.waiting.pop_front() else { break };
+            queue.bytes -= append.payload.len();
+            group.push(append);
+        }
+        Some(Work { group, release })
+    }
+
+    /// Refuses what still waits, and all that comes.
+    pub(super) fn abandon(&self) {
+        let mut queue = lock(&self.queue);
+        queue.closed = true;
+        queue.bytes = 0;
+        let waiting = std::mem::take(&mut queue.waiting);
+        drop(queue);
+        for append in waiting {
+            let _nobody_waits = append.answer.send(Err(JournalError::Closed));
+        }
+    }
+
+    pub(super) fn durable_seq(&self) -> Seq {
+        Seq(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_durable(&self, seq: Seq) {
+        self.durable.store(seq.0, Ordering::Release);
+    }
+
+    /// Nothing more is taken, for this reason.
+    pub(super) fn fail(&self, reason: &str) {
+        self.facts().status.health = JournalHealth::Failed(reason.to_owned());
+        self.failed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn failure(&self) -> JournalError {
+        match &self.facts().status.health {
+            JournalHealth::Failed(reason) => JournalError::Failed(reason.clone()),
+            JournalHealth::Good | JournalHealth::Full => JournalError::Closed,
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
+        lock(&self.facts)
+    }
+
+    pub(super) fn status(&self) -> JournalStatus {
+        let waiting_records = lock(&self.queue).waiting.len() as u64;
+        let facts = self.facts();
+        JournalStatus {
+            durable_seq: self.durable_seq(),
+            segments: facts.segments.len() as u64,
+            bytes: facts.segments.iter().map(|segment| segment.bytes).sum(),
+            waiting_records,
+            ..facts.status.clone()
+        }
+    }
+
+    pub(super) fn segments_from(&self, low_water: Seq) -> Vec<SegmentFile> {
+        let facts = self.facts();
+        let behind = facts.segments.iter().map(|segment| segment.first).skip(1).map(Some).chain([None]);
+        let needed = facts.segments.iter().zip(behind).filter(|(_, behind)| behind.is_none_or(|next| next > low_water));
+        let file = |segment: &Segment| SegmentFile {
+            path: self.dir.join(format::segment_name(segment.first)),
+            durable_bytes: segment.bytes,
+        };
+        needed.map(|(segment, _)| file(segment)).collect()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,316 @@
+//! The thread that owns the newest segment: writes, syncs, answers, begins new segments, deletes old ones.
+
+use std::{io, path::PathBuf, sync::Arc, time::Instant};
+
+use super::{
+    JournalError, JournalHealth, Seq,
+    disk::{Disk, LogFile, is_full},
+    format::{self, HEADER_BYTES, Header},
+    queue::{Append, Facts, Release, Shared},
+    scan::Segment,
+};
+
+/// A buffer that grew beyond this is given back.
+const BUFFER_BYTES: usize = 1 << 20;
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    disk: Box<dyn Disk>,
+    current: Option<Current>,
+    /// The next record's number.
+    next: Seq,
+    /// The latest time that anybody said.
+    now_ms: i64,
+    buffer: Vec<u8>,
+}
+
+/// The newest segment.
+struct Current {
+    file: Box<dyn LogFile>,
+    path: PathBuf,
+    /// Durable; nothing is behind it between groups.
+    bytes: u64,
+}
+
+/// Why a group was not written.
+#[derive(Debug)]
+enum Trouble {
+    Full,
+    Failed(String),
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, disk: Box<dyn Disk>, next: Seq, now_ms: i64) -> Self {
+        Self { shared, disk, current: None, next, now_ms, buffer: Vec::new() }
+    }
+
+    /// Makes the segment that new records go to; an empty newest one serves, if the next number is its first. On a full
+    /// disk the first append tries again.
+    pub(super) fn begin(&mut self, newest_is_empty: bool) -> Result<(), JournalError> {
+        let newest = self.shared.facts().segments.back().map(|segment| segment.first);
+        if newest_is_empty && newest == Some(self.next) {
+            let path = self.path(self.next);
+            let file = self.disk.open(&path).map_err(|source| JournalError::Io { path: path.clone(), source })?;
+            self.current = Some(Current { file, path, bytes: HEADER_BYTES as u64 });
+            return Ok(());
+        }
+        match self.begin_segment() {
+            Ok(()) => Ok(()),
+            Err(Trouble::Full) => {
+                self.shared.facts().status.health = JournalHealth::Full;
+                tracing::error!(dir = %self.shared.dir.display(), "the journal's disk is full");
+                Ok(())
+            }
+            Err(Trouble::Failed(reason)) => Err(JournalError::Failed(reason)),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let _refuse_the_rest = Abandon(Arc::clone(&self.shared));
+        while let Some(work) = self.shared.next_work() {
+            if let Some(release) = work.release {
+                self.note(release);
+            }
+            if !work.group.is_empty() {
+                self.commit(work.group);
+            }
+            // Deleting takes long; records go first.
+            if work.release.is_some() && !self.shared.has_failed() {
+                self.delete_expired();
+            }
+        }
+    }
+
+    /// Makes a group durable and answers it, in order.
+    fn commit(&mut self, group: Vec<Append>) {
+        let outcome = if self.shared.has_failed() { Err(None) } else { self.put(&group).map_err(Some) };
+        match outcome {
+            Ok(()) => self.acknowledge(group),
+            Err(None) => refuse(group, || self.shared.failure()),
+            Err(Some(Trouble::Full)) => {
+                let before = std::mem::replace(&mut self.shared.facts().status.health, JournalHealth::Full);
+                if before != JournalHealth::Full {
+                    tracing::error!(dir = %self.shared.dir.display(), "the journal's disk is full");
+                }
+                refuse(group, || JournalError::Full);
+            }
+            Err(Some(Trouble::Failed(reason))) => {
+                self.fail(&reason);
+                refuse(group, || JournalError::Failed(reason.clone()));
+            }
+        }
+        if self.buffer.capacity() > BUFFER_BYTES {
+            self.buffer = Vec::new();
+        }
+    }
+
+    fn acknowledge(&mut self, group: Vec<Append>) {
+        let records = group.len() as u64;
+        let bytes = self.current.as_ref().map_or(0, |current| current.bytes);
+        {
+            let mut facts = self.shared.facts();
+            facts.status.groups += 1;
+            facts.status.records += records;
+            facts.status.health = JournalHealth::Good;
+            if let Some(newest) = facts.segments.back_mut() {
+                newest.bytes = bytes;
+            }
+        }
+        let first = self.next;
+        self.next = Seq(first.0 + records);
+        self.shared.set_durable(self.next.before());
+        for (number, append) in (first.0..).zip(group) {
+            let _nobody_waits = append.answer.send(Ok(Seq(number)));
+        }
+    }
+
+    fn put(&mut self, group: &[Append]) -> Result<(), Trouble> {
+        if self.next.0.saturating_add(group.len() as u64) > Seq::MAX.0 {
+            return Err(Trouble::Failed("its sequence numbers are used up".to_owned()));
+        }
+        self.buffer.clear();
+        for (number, append) in (self.next.0..).zip(group) {
+            format::push_record(&mut self.buffer, Seq(number), &append.payload);
+        }
+        match self.write() {
+            Err(Trouble::Full) if self.make_room()? => self.write(),
+            outcome => outcome,
+        }
+    }
+
+    /// Writes and syncs the buffer.
+    fn write(&mut self) -> Result<(), Trouble> {
+        let has_reached = |current: &Current| current.bytes >= self.shared.settings.segment_bytes;
+        if self.current.as_ref().is_none_or(has_reached) {
+            self.begin_segment()?;
+        }
+        let Some(current) = &mut self.current else { return Err(Trouble::Failed("no segment is open".to_owned())) };
+        if let Err(error) = current.file.write_all_at(&self.buffer, current.bytes) {
+            let cut = current.cut();
+            if !is_full(&error) {
+                return Err(failed("cannot be written", &current.path, &error));
+            }
+            return match cut {
+                Ok(()) => Err(Trouble::Full),
+                Err(error) => Err(failed("cannot be cut back after the disk was full", &current.path, &error)),
+            };
+        }
+        if let Err(error) = timed_sync(&self.shared, current.file.as_ref()) {
+            // What was refused should not be found at the next start; whether this works cannot be relied on.
+            let _best_effort = current.cut();
+            return Err(failed("cannot be synced", &current.path, &error));
+        }
+        current.bytes += self.buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Begins a segment with the next number.
+    fn begin_segment(&mut self) -> Result<(), Trouble> {
+        let path = self.path(self.next);
+        let low_water = self.shared.facts().status.low_water;
+        let header = Header { first: self.next, low_water, created_ms: self.now_ms };
+        let file = match self.disk.create(&path) {
+            Ok(file) => file,
+            Err(error) if is_full(&error) => return Err(Trouble::Full),
+            Err(error) => return Err(failed("cannot be made", &path, &error)),
+        };
+        if let Err(error) = file.write_all_at(&header.to_bytes(), 0) {
+            drop(file);
+            let removed = self.disk.remove(&path);
+            return match removed {
+                Ok(()) if is_full(&error) => Err(Trouble::Full),
+                Ok(()) => Err(failed("cannot be written", &path, &error)),
+                Err(error) => Err(failed("cannot be removed", &path, &error)),
+            };
+        }
+        let synced = timed_sync(&self.shared, file.as_ref()).and_then(|()| self.disk.sync_dir());
+        synced.map_err(|error| failed("cannot be synced", &path, &error))?;
+        let bytes = HEADER_BYTES as u64;
+        let segment = Segment { first: self.next, bytes, created_ms: Some(self.now_ms) };
+        self.shared.facts().segments.push_back(segment);
+        self.current = Some(Current { file, path, bytes });
+        Ok(())
+    }
+
+    /// Deletes segments that are kept only for their age, oldest first, until the buffer should fit. Answers whether
+    /// anything was deleted.
+    fn make_room(&mut self) -> Result<bool, Trouble> {
+        let wanted = (self.buffer.len() + HEADER_BYTES) as u64;
+        let mut freed = 0;
+        while freed < wanted {
+            let oldest = unneeded(&self.shared.facts()).next();
+            let Some(oldest) = oldest else { break };
+            if !self.delete(oldest)? {
+                break;
+            }
+            tracing::warn!(segment = oldest.first.0, bytes = oldest.bytes, "journal segment deleted for room");
+            freed += oldest.bytes;
+        }
+        Ok(freed > 0)
+    }
+
+    fn note(&mut self, release: Release) {
+        self.now_ms = release.now_ms;
+        let low_water = release.low_water.min(self.next);
+        let status = &mut self.shared.facts().status;
+        status.low_water = status.low_water.max(low_water);
+    }
+
+    /// Deletes what is neither needed nor to be kept.
+    fn delete_expired(&mut self) {
+        while let Some(oldest) = self.expired() {
+            match self.delete(oldest) {
+                Ok(true) => tracing::info!(segment = oldest.first.0, bytes = oldest.bytes, "journal segment deleted"),
+                Ok(false) => break,
+                Err(Trouble::Full) => break,
+                Err(Trouble::Failed(reason)) => {
+                    self.fail(&reason);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The oldest segment, if it is no longer to be kept.
+    fn expired(&self) -> Option<Segment> {
+        let facts = self.shared.facts();
+        let oldest = unneeded(&facts).next()?;
+        let bytes: u64 = unneeded(&facts).map(|segment| segment.bytes).sum();
+        // A segment's last record is as old as its successor.
+        let ended_ms = facts.segments.iter().skip(1).find_map(|segment| segment.created_ms);
+        let age_ms = self.now_ms.saturating_sub(ended_ms.unwrap_or(self.now_ms));
+        let settings = &self.shared.settings;
+        let is_old = i128::from(age_ms) > settings.keep.as_millis().cast_signed();
+        (is_old || bytes > settings.keep_bytes).then_some(oldest)
+    }
+
+    /// Deletes the oldest segment; false where that is not possible now.
+    fn delete(&mut self, oldest: Segment) -> Result<bool, Trouble> {
+        let path = self.path(oldest.first);
+        match self.disk.remove(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::error!(path = %path.display(), error = %error, "journal segment cannot be deleted");
+                return Ok(false);
+            }
+        }
+        self.shared.facts().segments.pop_front();
+        self.disk.sync_dir().map_err(|error| failed("its deletion cannot be synced", &path, &error))?;
+        Ok(true)
+    }
+
+    fn fail(&self, reason: &str) {
+        tracing::error!(dir = %self.shared.dir.display(), reason, "the journal has failed");
+        self.shared.fail(reason);
+    }
+
+    fn path(&self, first: Seq) -> PathBuf {
+        self.shared.dir.join(format::segment_name(first))
+    }
+}
+
+impl Current {
+    /// Cuts off what is not durable.
+    fn cut(&self) -> io::Result<()> {
+        self.file.truncate(self.bytes)?;
+        self.file.sync_data()
+    }
+}
+
+/// The segments that hold nothing from the low water on, oldest first; never the newest.
+fn unneeded(facts: &Facts) -> impl Iterator<Item = Segment> {
+    let low_water = facts.status.low_water;
+    let behind = facts.segments.iter().skip(1);
+    facts.segments.iter().zip(behind).take_while(move |(_, next)| next.first <= low_water).map(|(segment, _)| *segment)
+}
+
+fn timed_sync(shared: &Shared, file: &dyn LogFile) -> io::Result<()> {
+    let start = Instant::now();
+    let outcome = file.sync_data();
+    let took_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let status = &mut shared.facts().status;
+    status.syncs += 1;
+    status.sync_last_us = took_us;
+    status.sync_total_us = status.sync_total_us.saturating_add(took_us);
+    outcome
+}
+
+fn refuse(group: Vec<Append>, error: impl Fn() -> JournalError) {
+    for append in group {
+        let _nobody_waits = append.answer.send(Err(error()));
+    }
+}
+
+fn failed(what: &str, path: &std::path::Path, error: &io::Error) -> Trouble {
+    Trouble::Failed(format!("{} {what}: {error}", path.display()))
+}
+
+/// However the thread ends, nobody is left waiting.
+struct Abandon(Arc<Shared>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
