@@ -64,12 +64,10 @@ pub(super) fn scan(
             ends.push(End { valid_bytes: file.bytes, records: 0 });
             continue;
         }
-        let later = &files[index + 1..];
-        let below = later.iter().find(|file| file.header.is_some()).map(|file| file.first);
         if reader.expected.is_none() {
             reader.begin(file.first, low_water);
         }
-        ends.push(reader.read(dir, file, below, later.is_empty())?);
+        ends.push(reader.read(dir, file, &files[index + 1..])?);
     }
     Ok(reader.finish(dir, &files, &ends))
 }
@@ -131,10 +129,11 @@ impl Reader<'_> {
         (first < seq).then(|| Lost { first, last: Some(seq.before()) })
     }
 
-    fn read(&mut self, dir: &Path, file: &Named, below: Option<Seq>, newest: bool) -> Result<End, JournalError> {
+    fn read(&mut self, dir: &Path, file: &Named, later: &[Named]) -> Result<End, JournalError> {
         let path = dir.join(format::segment_name(file.first));
         let handle = File::open(&path).map_err(|source| JournalError::Io { path, source })?;
         let window = Window::new(handle, file.bytes);
+        let below = later.iter().find_map(|file| file.header).map(|header| header.first);
         let mut place = Place { segment: file.first, window, at: HEADER_BYTES as u64, below };
         let at_damage = self.recovery.damage.len();
         if let Some(header) = file.header {
@@ -149,7 +148,7 @@ impl Reader<'_> {
                 break;
             }
         }
-        self.note_end(dir, file, newest, &mut place, end, at_damage);
+        self.note_end(dir, (file, later), &mut place, end, at_damage);
         Ok(end)
     }
 
@@ -211,7 +210,15 @@ impl Reader<'_> {
     }
 
     /// Reports a damaged header and what follows the last valid record.
-    fn note_end(&mut self, dir: &Path, file: &Named, newest: bool, place: &mut Place, end: End, at_damage: usize) {
+    fn note_end(
+        &mut self,
+        dir: &Path,
+        (file, later): (&Named, &[Named]),
+        place: &mut Place,
+        end: End,
+        at_damage: usize,
+    ) {
+        let newest = later.is_empty();
         let damage = &mut self.recovery.damage;
         if file.header.is_none() {
             if end.records == 0 && newest && torn_at_birth(file, &mut place.window) {
@@ -237,13 +244,14 @@ impl Reader<'_> {
             damage.push(Damage::TornTail { segment, from_byte, to_byte, lost });
             return;
         }
-        let lost = match place.below {
-            Some(below) => (first < below).then(|| Lost { first, last: Some(below.before()) }),
+        // What is lost here is no gap before the next segment too; with a damaged header, that one may begin anywhere.
+        let next = later.first().and_then(|file| file.header).map(|header| header.first.max(first));
+        let lost = match next {
+            Some(next) => (first < next).then(|| Lost { first, last: Some(next.before()) }),
             None => Some(Lost { first, last: None }),
         };
         damage.push(Damage::Bytes { segment, from_byte, to_byte, lost });
-        // What is lost here is no gap before the next segment too.
-        self.expected = Some(place.below.map_or(first, |below| below.max(first)));
+        self.expected = Some(next.unwrap_or(first));
     }
 
     fn finish(mut self, dir: &Path, files: &[Named], ends: &[End]) -> Scan {

@@ -140,8 +140,8 @@ impl Writer {
 
     /// Writes and syncs the buffer.
     fn write(&mut self) -> Result<(), Trouble> {
-        let has_reached = |current: &Current| current.bytes >= self.shared.settings.segment_bytes;
-        if self.current.as_ref().is_none_or(has_reached) {
+        let segment_bytes = self.shared.settings.segment_bytes.max(HEADER_BYTES as u64 + 1);
+        if self.current.as_ref().is_none_or(|current| current.bytes >= segment_bytes) {
             self.begin_segment()?;
         }
         let Some(current) = &mut self.current else { return Err(Trouble::Failed("no segment is open".to_owned())) };
