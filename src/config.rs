@@ -23,7 +23,7 @@ use volute_plant::{Profile, PumpId};
 pub use layers::{Flag, Origin, Setting, Settings, load};
 pub use mistakes::{ConfigError, Mistake, Problem};
 pub use values::{AutoRegister, LogFilter, LogFormat};
-use values::{hours, mebibytes, millis, seconds, text, whole, workers};
+use values::{days, hours, mebibytes, millis, seconds, text, whole, workers};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -35,6 +35,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// `[store]`
     pub store: Store,
+    /// `[retention]`
+    pub retention: Retention,
     /// `[model]`
     pub model: Model,
     /// `[engine]`
@@ -125,6 +127,24 @@ pub struct Store {
     /// The most that may wait in memory for the database, in MiB.
     #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
     pub backlog_mib: NonZeroU32,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Readings.
+    #[serde(rename = "readings_days", deserialize_with = "days::<36_500, _>")]
+    pub readings: Duration,
+    /// Rollups per minute and per hour.
+    #[serde(rename = "aggregates_days", deserialize_with = "days::<36_500, _>")]
+    pub aggregates: Duration,
+    /// Verdicts of the model.
+    #[serde(rename = "detections_days", deserialize_with = "days::<36_500, _>")]
+    pub detections: Duration,
+    /// The node's own figures.
+    #[serde(rename = "metrics_days", deserialize_with = "days::<36_500, _>")]
+    pub metrics: Duration,
 }
 
 /// What is watched, and with what.

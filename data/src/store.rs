@@ -20,6 +20,7 @@ mod opening;
 mod page;
 mod reading;
 mod record;
+mod retention;
 mod roster;
 mod rows;
 mod settings;
@@ -35,16 +36,18 @@ use std::{
 };
 
 pub use error::StoreError;
+pub use retention::Retention;
 pub use settings::StoreSettings;
 pub use status::{DatabaseStatus, DiskUse, StoreStatus};
 pub use types::{
-    Answer, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, EventFilter, Flushed, NewBaseline, Order,
-    PumpRecord, Range, Reach, Resolution, Standing, SystemMetrics,
+    Answer, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, EventFilter, Flushed, NewBaseline,
+    Order, PumpRecord, Range, Reach, Resolution, Standing, Swept, SystemMetrics,
 };
 
 use database::{Database, State};
 use flush::Written;
 use head::{Head, Until};
+use retention::Oldest;
 use roster::Roster;
 use volute_plant::Timestamp;
 
@@ -67,6 +70,8 @@ struct Inner {
     roster: Roster,
     /// What of the database a flush knows; held by the one that runs.
     written: tokio::sync::Mutex<Written>,
+    /// What of the oldest rows is known; held by the sweep that runs.
+    oldest: tokio::sync::Mutex<Oldest>,
     /// The journal's low-water mark in the database.
     marked: AtomicU64,
     /// What was found damaged at the start, for people.
@@ -156,7 +161,10 @@ impl Store {
             State::Open(engine) => engine.stop().await,
             State::Shut(_) | State::Closed => Ok(()),
         };
-        self.0.journal.close().await;
+        let journal = self.0.journal.clone();
+        if tokio::task::spawn_blocking(move || journal.close()).await.is_err() {
+            tracing::error!("the journal could not be closed");
+        }
         drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         closed
     }

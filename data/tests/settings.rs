@@ -6,6 +6,7 @@ use std::{
 };
 
 use volute_data::{Store, StoreSettings};
+use volute_plant::Timestamp;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

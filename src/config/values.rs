@@ -168,7 +168,14 @@ pub(super) fn seconds<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>
 
 /// Reads hours, above 0 and up to `MAX`; fractions are fine.
 pub(super) fn hours<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
-    d.deserialize_f64(Hours { max: MAX as f64 }).map(|hours| Duration::from_secs_f64(hours * 3600.0))
+    let length = Length { max: MAX as f64, unit: "hours" };
+    d.deserialize_f64(length).map(|hours| Duration::from_secs_f64(hours * 3600.0))
+}
+
+/// Reads days, above 0 and up to `MAX`; fractions are fine.
+pub(super) fn days<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    let length = Length { max: MAX as f64, unit: "days" };
+    d.deserialize_f64(length).map(|days| Duration::from_secs_f64(days * 86_400.0))
 }
 
 /// Reads whole MiB from 1 to `MAX`.
@@ -225,29 +232,31 @@ impl Visitor<'_> for Whole {
     }
 }
 
-struct Hours {
+/// A length of time above 0, in some unit.
+struct Length {
     max: f64,
+    unit: &'static str,
 }
 
-impl Visitor<'_> for Hours {
+impl Visitor<'_> for Length {
     type Value = f64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a number above 0, up to {} (hours)", self.max)
+        write!(f, "a number above 0, up to {} ({})", self.max, self.unit)
     }
 
-    fn visit_f64<E: Error>(self, hours: f64) -> Result<f64, E> {
-        if hours > 0.0 && hours <= self.max {
-            return Ok(hours);
+    fn visit_f64<E: Error>(self, length: f64) -> Result<f64, E> {
+        if length > 0.0 && length <= self.max {
+            return Ok(length);
         }
-        Err(E::invalid_value(Unexpected::Float(hours), &self))
+        Err(E::invalid_value(Unexpected::Float(length), &self))
     }
 
-    fn visit_u64<E: Error>(self, hours: u64) -> Result<f64, E> {
-        self.visit_f64(hours as f64)
+    fn visit_u64<E: Error>(self, length: u64) -> Result<f64, E> {
+        self.visit_f64(length as f64)
     }
 
-    fn visit_i64<E: Error>(self, hours: i64) -> Result<f64, E> {
-        self.visit_f64(hours as f64)
+    fn visit_i64<E: Error>(self, length: i64) -> Result<f64, E> {
+        self.visit_f64(length as f64)
     }
 }

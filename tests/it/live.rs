@@ -7,6 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use volute_data::{Range, Store, StoreSettings};
+use volute_plant::{Clock, SystemClock};
 
 use crate::{ingest::at, support::Start};
 

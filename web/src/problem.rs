@@ -134,9 +134,7 @@ impl ApiError {
             Self::Refused(Refusal::NotStored { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "The readings could not be stored")
             }
-            Self::Refused(Refusal::DiskFull) => {
-                (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full")
-            }
+            Self::Refused(Refusal::DiskFull) => (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full"),
             Self::Refused(Refusal::Stopping) => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The node is stopping"),
             Self::Subscribers { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too-many-subscribers", "There are too many live streams")

@@ -134,7 +134,7 @@ impl Engine {
         future: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         // The engine's runtime has a timer; the caller's need not have one.
-        match self.runtime.spawn(tokio::time::timeout(PATIENCE, future)).await {
+        match self.runtime.spawn(async { tokio::time::timeout(PATIENCE, future).await }).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(database(format!("no answer within {PATIENCE:?}"))),
             Err(failure) if failure.is_panic() => Err(database(failure)),

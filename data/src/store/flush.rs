@@ -71,7 +71,9 @@ impl Store {
     /// Writes what is due into the database. `now` is the time by which minutes end.
     pub async fn flush(&self, now: Timestamp) -> Result<Flushed, StoreError> {
         let crowded = self.0.head().bytes() > self.0.settings.crowded_bytes();
-        self.flush_until(if crowded { Until::Crowded(now) } else { Until::Time(now) }).await
+        let flushed = self.flush_until(if crowded { Until::Crowded(now) } else { Until::Time(now) }).await?;
+        self.0.journal.release(self.0.marked(), now.millis());
+        Ok(flushed)
     }
 
     /// Writes everything into the database.
@@ -100,7 +102,6 @@ impl Store {
                 break;
             }
         }
-        self.0.journal.release(self.0.marked());
         Ok(flushed)
     }
 }

@@ -70,6 +70,12 @@ pub(crate) struct News {
     pub metrics: Vec<(Seq, SystemMetrics)>,
 }
 
+impl News {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pumps.is_empty() && self.events.is_empty() && self.metrics.is_empty()
+    }
+}
+
 /// One minute to be written.
 pub(crate) struct Due {
     pub pump: PumpId,

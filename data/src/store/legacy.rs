@@ -11,7 +11,7 @@ use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
 use super::{
     StoreError,
     engine::Engine,
-    page::{Row, Series, walk, Enough},
+    page::{Enough, Row, Series, walk},
     rows::{MetricsRow, NODE, owner_and_number, time, unreadable},
     types::{Batch, Order, SystemMetrics},
 };

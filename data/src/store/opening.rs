@@ -51,6 +51,7 @@ impl Store {
             head: Mutex::new(head),
             roster: found.roster,
             written: tokio::sync::Mutex::new(Written::default()),
+            oldest: Default::default(),
             marked: AtomicU64::new(found.mark.unwrap_or(Seq::ZERO).get()),
             damage,
             lock: Mutex::new(Some(lock)),
@@ -152,14 +153,19 @@ fn replay(
         Err(error) => unreadable.push(format!("record {seq} of the journal cannot be read: {error}")),
     };
     let path = dir.join(folder::JOURNAL);
-    let opened = Journal::open(&path, &settings.journal(), mark, now.millis(), take_in)?;
+    let opened = Journal::open(&path, settings.journal(), mark, now.millis(), take_in)?;
     let (journal, recovery) = opened;
     let mut damage: Vec<String> = recovery.damage.iter().map(ToString::to_string).collect();
     damage.extend(unreadable);
     for what in &damage {
         tracing::error!(what, "the journal is damaged");
     }
-    tracing::info!(records = recovery.records, bytes = recovery.bytes, readings = head.waiting_readings(), "journal read");
+    tracing::info!(
+        records = recovery.records,
+        bytes = recovery.bytes,
+        readings = head.waiting_readings(),
+        "journal read"
+    );
     Ok((head, journal, damage))
 }
 

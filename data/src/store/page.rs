@@ -9,16 +9,11 @@
 use surrealdb::types::{Array, RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
 use volute_plant::{PumpId, Timestamp};
 
-use super::{
-    StoreError,
-    engine::Engine,
-    rows::owner_and_number,
-    types::Order,
-};
+use super::{StoreError, engine::Engine, rows::owner_and_number, types::Order};
 
 /// The identity closure is what lets the engine stop at the limit; see the module's head. A test asks for the plan.
 pub(crate) const SCAN: &str = "SELECT * FROM (|$range| $range)($range) LIMIT $limit";
-const HOURS: &str = "SELECT VALUE id[1] FROM (|$range| $range)($range) LIMIT $limit";
+const NUMBERS: &str = "SELECT VALUE id[1] FROM (|$range| $range)($range) LIMIT $limit";
 
 const HOUR_MS: i64 = 3_600_000;
 /// Rows read at a time, going forward: blocks of an hour.
@@ -123,8 +118,20 @@ pub(crate) fn whole_moments<T>(mut rows: Vec<T>, limit: usize, at: fn(&T) -> Tim
 /// The last hour since 1970 in which a pump or the node has rows.
 pub(crate) async fn newest_hour(engine: &Engine, owner: &str) -> Result<Option<i64>, StoreError> {
     let vars = [("range", directory(owner).between(i64::MIN, i64::MAX)), ("limit", limit(1))];
-    let hours: Vec<i64> = engine.rows(HOURS, vars).await?;
+    let hours: Vec<i64> = engine.rows(NUMBERS, vars).await?;
     Ok(hours.first().map(|hour| -hour))
+}
+
+/// The directory's entries of hours before this one.
+pub(crate) fn hours_before(owner: &str, hour: i64) -> Value {
+    directory(owner).between(1 - hour, i64::MAX)
+}
+
+/// The number of a series' first row.
+pub(crate) async fn oldest(engine: &Engine, series: &Series<'_>) -> Result<Option<i64>, StoreError> {
+    let vars = [("range", series.between(i64::MIN, i64::MAX)), ("limit", limit(1))];
+    let numbers: Vec<i64> = engine.rows(NUMBERS, vars).await?;
+    Ok(numbers.first().copied())
 }
 
 /// All rows of a series in a stretch, oldest first.
@@ -168,7 +175,7 @@ async fn back<T: Row>(
     while from < to {
         let ids = directory(series.owner).between(-hour(to - 1), 1 - hour(from));
         let vars = [("range", ids), ("limit", limit(hours_at_once))];
-        let hours: Vec<i64> = engine.rows(HOURS, vars).await?;
+        let hours: Vec<i64> = engine.rows(NUMBERS, vars).await?;
         let Some(oldest) = hours.last() else { break };
         let start = from.max(-oldest * HOUR_MS);
         let rows: Vec<T> = stretch(engine, series, (start, to)).await?;
@@ -188,10 +195,6 @@ fn directory(owner: &str) -> Series<'_> {
     Series::new("recorded_hour", owner)
 }
 
-async fn scan<T: Row>(
-    engine: &Engine,
-    ids: Value,
-    at_most: usize,
-) -> Result<Vec<T>, StoreError> {
+async fn scan<T: Row>(engine: &Engine, ids: Value, at_most: usize) -> Result<Vec<T>, StoreError> {
     engine.rows(SCAN, [("range", ids), ("limit", limit(at_most))]).await
 }

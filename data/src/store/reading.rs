@@ -77,7 +77,7 @@ impl Store {
             Some(pump) => vec![pump.clone()],
             None => self.0.roster.pumps(),
         };
-        let mut all = Answer::whole(Vec::new());
+        let mut all: Answer<Detection> = Answer::whole(Vec::new());
         for pump in &pumps {
             all.join(self.page(pump, range).await?);
         }

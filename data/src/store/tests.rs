@@ -4,14 +4,15 @@ mod baselines;
 mod lifecycle;
 mod paging;
 
-use std::sync::OnceLock;
+use std::{path::Path, sync::OnceLock};
 
 use proptest::prelude::*;
+use surrealdb::types::Value;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use volute_plant::{Currency, Detection, EventState, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity};
 
-use super::*;
+use super::{engine::Engine, page::Series, *};
 
 const START: i64 = 1_773_051_273_000;
 
@@ -175,25 +176,6 @@ fn a_batch_with_an_impossible_row_leaves_nothing_behind() {
             assert_eq!(readings(&store, "P-1").await, []);
             assert_eq!(store.pumps(), []);
         }
-    });
-}
-
-#[test]
-fn what_the_database_refuses_takes_its_batch_with_it() {
-    let negative = Detection { loss: -1.0, ..detection("P-1", 1) };
-    let batch = Batch {
-        pumps: vec![record("P-1")],
-        readings: vec![reading("P-1", 0)],
-        detections: vec![detection("P-1", 0), negative],
-        events: vec![event("P-1", "bearing-hot", 0, false)],
-        ..Batch::default()
-    };
-    with_store(async |store| {
-        let error = store.write(&batch).await.expect_err("refused by the schema").to_string();
-        assert!(error.contains("loss") && error.contains(">= 0"), "{error}");
-        assert_eq!(store.pumps(), []);
-        assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, []);
-        assert_eq!(store.counts(&pump("P-1")).await.expect("counted"), Counts::default());
     });
 }
 

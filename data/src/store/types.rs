@@ -220,6 +220,17 @@ pub struct Flushed {
     pub readings: usize,
 }
 
+/// What a sweep has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Slices that were looked at.
+    pub slices: usize,
+    /// Slices that were deleted.
+    pub deleted: usize,
+    /// There is more that is too old.
+    pub more: bool,
+}
+
 /// Which maintenance events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {

@@ -125,7 +125,7 @@ fn an_unknown_key_shows_the_keys_of_its_section_and_the_one_that_was_meant() {
     for (text, meant, allowed) in [
         ("[server]\nlisen = 1", Some("server.listen"), "in [server] listen, max_body_bytes"),
         ("[serve]\nlisten = 1", Some("server.listen"), "the sections [commissioning], [engine]"),
-        ("[store]\nbatch = 1", None, "in [store] block_cache_mib, dir"),
+        ("[store]\nbatch = 1", None, "in [store] backlog_mib, block_cache_mib, dir"),
         ("server = 5", None, "in [server] listen"),
         ("zebra = 5", None, "the sections [commissioning], [engine]"),
     ] {

@@ -218,7 +218,7 @@ async fn buckets(
     }
     let order = if params.given("from") { Order::OldestFirst } else { Order::NewestFirst };
     let mut items: Vec<ReadingData>;
-    let mut reach;
+    let reach;
     let few = to.since_ms(from) / profile.interval_ms() <= RAW_FACTOR * i64::try_from(points).unwrap_or(i64::MAX);
     let range = Range { from: Some(from), to: Some(to), order, limit: points + 1, after: None };
     let raw = if few { Some(store.readings(&pump, &range).await?) } else { None };

@@ -123,7 +123,8 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         let store = open(&dir).await;
         for _ in 0..2 {
             migrations::apply(&store.engine().await.expect("open"), LATER).await.expect("migrated");
-            let rows: Vec<Value> = store.engine().await.expect("open").rows("SELECT * FROM later", []).await.expect("read");
+            let rows: Vec<Value> =
+                store.engine().await.expect("open").rows("SELECT * FROM later", []).await.expect("read");
             assert_eq!(rows.len(), 1, "it ran once");
         }
         store.close().await.expect("closed");
@@ -170,6 +171,7 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
         migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
         migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
+        migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
     ];
     with_store(async |store| {
         let engine = &store.engine().await.expect("open");
