@@ -55,6 +55,8 @@ counters! {
     commit_failures,
     /// Blocks written into the database.
     blocks_written,
+    /// Slices of what was too old, deleted.
+    slices_deleted,
     /// Failures of the database.
     database_failures,
     /// Detections given up because the store stayed unavailable.

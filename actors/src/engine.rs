@@ -13,7 +13,7 @@ use actix::{Actor, Context};
 use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::{Commissioning, Model, Scorer};
-use volute_data::{EventFilter, Store, StoreError};
+use volute_data::{EventFilter, Retention, Store, StoreError};
 use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, Timestamp, WindowRules};
 
 use crate::{
@@ -22,15 +22,16 @@ use crate::{
     gate::{CloseGate, Doors, GateActor, Post, PumpHandle},
     inference::InferenceActor,
     inference_pool::{InferencePool, PoolLimits},
-    keeper::{DrainKeeper, KeeperActor},
+    keeper::{Disk, DrainKeeper, KeeperActor},
     live::{AskLive, Frame, LiveActor, LivePump},
     mailbox::{Mailbox, Undelivered},
     maintenance::{DrainMaintenance, MaintenanceActor},
-    metrics::MetricsActor,
+    metrics::{Before, MetricsActor},
     pump::{AtRest, PumpStaff},
     receipt::{Receipt, Refusal},
     recorder::{DrainRecorder, Recorder, RecorderActor},
     settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
+    storage::DiskOutlook,
 };
 
 /// Posts that may wait at the gate.
@@ -56,6 +57,8 @@ pub struct EngineParts {
     pub commissioning: CommissioningSettings,
     /// How it is shown.
     pub live: LiveSettings,
+    /// How long what is stored is kept.
+    pub retention: Retention,
 }
 
 /// The engine did not start.
@@ -113,12 +116,14 @@ pub(crate) struct Inner {
     listeners: broadcast::Sender<Arc<Frame>>,
     counters: Arc<Counters>,
     doors: Doors,
+    disk: Disk,
+    retention: Retention,
 }
 
 impl Engine {
     /// Starts every actor. Must be called within an actix system.
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
-        let EngineParts { profile, model, store, clock, ingest, engine, commissioning, live } = parts;
+        let EngineParts { profile, model, store, clock, ingest, engine, commissioning, live, retention } = parts;
         let stored = stored_pumps(&store, &profile)?;
         let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
         // Without the database, of the standing events only those are known that wait for it.
@@ -134,7 +139,8 @@ impl Engine {
 
         let writer = RecorderActor::new(store.clone(), counters.clone(), &engine, doors.journal_failed.clone());
         let recorder = start_recorder(writer, &new_arbiter(&mut arbiters), ingest.max_in_flight_readings);
-        let keeper = KeeperActor::new(store.clone(), clock.clone(), counters.clone());
+        let disk = Disk::default();
+        let keeper = KeeperActor::new(store.clone(), clock.clone(), counters.clone(), retention, disk.clone());
         let keeper = start(&new_arbiter(&mut arbiters), keeper, 1);
         let side = new_arbiter(&mut arbiters);
         let (listeners, _) = broadcast::channel(live.subscriber_frames);
@@ -143,7 +149,14 @@ impl Engine {
         let feed = start(&side, feed, RESULTS);
         let desk = MaintenanceActor::new(profile.clone(), recorder.results.clone(), counters.clone(), standing);
         let maintenance = start(&side, desk, RESULTS);
-        let metrics = MetricsActor { clock: clock.clone(), counters: counters.clone(), recorder: recorder.clone() };
+        let metrics = MetricsActor {
+            clock: clock.clone(),
+            counters: counters.clone(),
+            recorder: recorder.clone(),
+            store: store.clone(),
+            disk: disk.clone(),
+            before: Before::default(),
+        };
         MetricsActor::start_in_arbiter(&side, move |_| metrics);
 
         let limits = PoolLimits {
@@ -186,8 +199,20 @@ impl Engine {
         let pumps = wake_pumps(&staff, stored, ingest.burst_readings_per_pump).await?;
         let gate = GateActor::new(ingest, staff, pumps, doors.clone());
         let gate = start(&new_arbiter(&mut arbiters), gate, GATE_POSTS);
-        let inner =
-            Inner { profile, judging, store, clock, default_pump, gate, live: feed, listeners, counters, doors };
+        let inner = Inner {
+            profile,
+            judging,
+            store,
+            clock,
+            default_pump,
+            gate,
+            live: feed,
+            listeners,
+            counters,
+            doors,
+            disk,
+            retention,
+        };
         Ok(Self { handle: EngineHandle(Arc::new(inner)), recorder, maintenance, keeper, arbiters })
     }
 
@@ -276,6 +301,16 @@ impl EngineHandle {
     /// What was done since the start.
     pub fn totals(&self) -> Totals {
         self.0.counters.totals()
+    }
+
+    /// What was last seen of the disk; none before the first look.
+    pub fn disk(&self) -> Option<DiskOutlook> {
+        self.0.disk.outlook()
+    }
+
+    /// How long what is stored is kept.
+    pub fn retention(&self) -> Retention {
+        self.0.retention
     }
 
     /// Whether readings can be taken.

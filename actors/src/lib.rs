@@ -21,6 +21,7 @@ mod receipt;
 mod recorder;
 mod settings;
 mod simulation;
+mod storage;
 
 pub use commissioning::{BaselineVersion, Baselines, CommissionRefusal};
 pub use counters::{Counters, Totals};
@@ -34,4 +35,5 @@ pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSe
 pub use simulation::{
     Phase, Plan, PumpPlan, PumpProgress, RecordingProgress, Simulation, SimulationProgress, Source, Speed, StartError,
 };
+pub use storage::DiskOutlook;
 pub use volute_simulator::{Fault, Severity};

@@ -12,7 +12,7 @@ mod recording;
 mod store;
 
 pub use block::{Aggregate, Aggregates};
-pub use journal::{JournalError, JournalStatus};
+pub use journal::{JournalError, JournalHealth, JournalStatus};
 pub use labelled::{Labelled, write_labelled};
 pub use predictions::{Prediction, write_predictions};
 pub use recording::{Recording, RecordingError, Row, parse_recording, read_recording};

@@ -16,7 +16,7 @@ use volute_actors::{
     CommissioningSettings, Engine, EngineParts, EngineSettings, IngestSettings, LiveSettings, Plan, Simulation, Speed,
 };
 use volute_anomaly::Model;
-use volute_data::{Store, StoreSettings};
+use volute_data::{Retention, Store, StoreSettings};
 use volute_plant::{Clock, SystemClock};
 use volute_web::WebSettings;
 
@@ -136,7 +136,14 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store) -> Result<E
     let commissioning =
         CommissioningSettings { running: config.commissioning.running, detector: config.commissioning.detector };
     let live = LiveSettings { frame: config.live.frame, subscriber_frames: config.live.subscriber_frames };
-    Ok(EngineParts { profile, model, store, clock: Arc::new(SystemClock), ingest, engine, commissioning, live })
+    let retention = Retention {
+        readings: config.retention.readings,
+        aggregates: config.retention.aggregates,
+        detections: config.retention.detections,
+        metrics: config.retention.metrics,
+    };
+    let clock = Arc::new(SystemClock);
+    Ok(EngineParts { profile, model, store, clock, ingest, engine, commissioning, live, retention })
 }
 
 fn web_settings(config: &Config) -> WebSettings {

@@ -4,7 +4,7 @@ use utoipa::{IntoResponses, OpenApi};
 
 use crate::{
     problem::Problem,
-    routes::{baselines, health, history, ingest, live, maintenance, node, pumps, simulation, stream},
+    routes::{baselines, health, history, ingest, live, maintenance, node, pumps, simulation, store, stream},
     stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent},
 };
 
@@ -35,6 +35,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         baselines::activate,
         baselines::commission,
         node::node,
+        store::store,
         simulation::start,
         simulation::stop,
         health::healthz,

@@ -12,6 +12,7 @@ pub(crate) mod maintenance;
 pub(crate) mod node;
 pub(crate) mod pumps;
 pub(crate) mod simulation;
+pub(crate) mod store;
 pub(crate) mod stream;
 
 use actix_web::{Handler, HttpRequest, Responder, Route, guard, web};
@@ -27,7 +28,7 @@ pub(crate) struct Endpoint {
 }
 
 /// The whole API. The description at `/api/openapi.json` has the same paths; a test says so.
-pub(crate) const ENDPOINTS: [Endpoint; 17] = [
+pub(crate) const ENDPOINTS: [Endpoint; 18] = [
     Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest) },
     read("/api/live-data", || get(live::live_data)),
     read("/api/sensor-history", || get(history::sensor_history)),
@@ -43,6 +44,7 @@ pub(crate) const ENDPOINTS: [Endpoint; 17] = [
     Endpoint { path: "/api/pumps/{id}/commission", allow: "POST", route: || web::post().to(baselines::commission) },
     read("/api/profile", || get(pumps::profile)),
     read("/api/node", || get(node::node)),
+    read("/api/store", || get(store::store)),
     Endpoint { path: "/api/start-simulation", allow: "POST", route: || web::post().to(simulation::start) },
     Endpoint { path: "/api/stop-simulation", allow: "POST", route: || web::post().to(simulation::stop) },
     read("/healthz", || get(health::healthz)),

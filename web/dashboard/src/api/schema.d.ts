@@ -269,6 +269,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/store": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How what is stored is. */
+        get: operations["store"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/stream": {
         parameters: {
             query?: never;
@@ -508,6 +525,44 @@ export interface components {
             /** @description The losses above which a window is anomalous. */
             threshold: number[];
         };
+        /** @description The disk that the data is on. */
+        DiskData: {
+            /**
+             * Format: date-time
+             * @description When it was looked at.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description The database's files, in bytes.
+             */
+            database_bytes: number;
+            /**
+             * Format: int64
+             * @description What is free, in bytes.
+             */
+            free_bytes: number;
+            /**
+             * Format: double
+             * @description In how many days the disk is full at that pace; null where nothing grows or nothing is known.
+             */
+            full_in_days: number | null;
+            /**
+             * Format: double
+             * @description By how much the data grows in a day, in bytes; null where it has been watched for less than an hour.
+             */
+            growth_bytes_per_day: number | null;
+            /**
+             * Format: int64
+             * @description The journal's files, in bytes.
+             */
+            journal_bytes: number;
+            /**
+             * Format: int64
+             * @description The size of the file system, in bytes.
+             */
+            total_bytes: number;
+        };
         /** @description One matter for maintenance. */
         EventData: {
             /** @description What to do. */
@@ -589,6 +644,16 @@ export interface components {
             /** @description `alive` or `ready`. */
             status: string;
         };
+        /** @description What is missing from an answer. */
+        IncompleteData: {
+            /** @description Why the rest cannot be read. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description From this time on nothing is missing; null if that cannot be said of any time.
+             */
+            since: string | null;
+        };
         /** @description What became of a post. */
         IngestAnswer: {
             /** @description New readings. */
@@ -623,6 +688,28 @@ export interface components {
         IngestPost: components["schemas"]["IngestItem"] | components["schemas"]["IngestItem"][];
         /** @description A time as text or as milliseconds since 1970. */
         IngestTime: string | number;
+        /** @description The journal. */
+        JournalData: {
+            /** @description What was found damaged at the start, for people. */
+            damage: string[];
+            /**
+             * Format: int64
+             * @description The highest record that is durable.
+             */
+            durable_seq: number;
+            /**
+             * Format: int64
+             * @description Every record below this is in the database.
+             */
+            low_water: number;
+            /**
+             * Format: int64
+             * @description Its files.
+             */
+            segments: number;
+            /** @description `ok`, `full` (the disk is) or `failed`. */
+            state: string;
+        };
         /** @description Event `lagged`: the subscriber was too slow. */
         LaggedEvent: {
             /**
@@ -681,6 +768,7 @@ export interface components {
         };
         /** @description One page of a list. */
         List_DetectionData: {
+            incomplete?: components["schemas"]["IncompleteData"] | null;
             /** @description The items, in the list's order. */
             items: {
                 /** @description Each channel's share of the loss; the shares of all channels sum to 1. */
@@ -714,6 +802,7 @@ export interface components {
         };
         /** @description One page of a list. */
         List_EventData: {
+            incomplete?: components["schemas"]["IncompleteData"] | null;
             /** @description The items, in the list's order. */
             items: {
                 /** @description What to do. */
@@ -775,6 +864,7 @@ export interface components {
         };
         /** @description One page of a list. */
         List_PumpData: {
+            incomplete?: components["schemas"]["IncompleteData"] | null;
             /** @description The items, in the list's order. */
             items: {
                 /** @description Maintenance events that stand open. */
@@ -832,6 +922,7 @@ export interface components {
         };
         /** @description One page of a list. */
         List_ReadingData: {
+            incomplete?: components["schemas"]["IncompleteData"] | null;
             /** @description The items, in the list's order. */
             items: {
                 /** @description Present, and true, if it came after its place in the order had passed: it was not scored. */
@@ -842,6 +933,7 @@ export interface components {
                 quality: {
                     [key: string]: string;
                 };
+                summary?: components["schemas"]["SummaryData"] | null;
                 /**
                  * Format: date-time
                  * @description Its time by the device's clock.
@@ -1091,6 +1183,7 @@ export interface components {
             quality: {
                 [key: string]: string;
             };
+            summary?: components["schemas"]["SummaryData"] | null;
             /**
              * Format: date-time
              * @description Its time by the device's clock.
@@ -1131,6 +1224,29 @@ export interface components {
             message: string;
             /** @description What it held, as sent. */
             value: unknown;
+        };
+        /** @description How long things are kept, in days. */
+        RetentionData: {
+            /**
+             * Format: double
+             * @description Minima, maxima and means per minute and per hour.
+             */
+            aggregates_days: number;
+            /**
+             * Format: double
+             * @description The model's verdicts.
+             */
+            detections_days: number;
+            /**
+             * Format: double
+             * @description The node's own figures.
+             */
+            metrics_days: number;
+            /**
+             * Format: double
+             * @description Readings one by one.
+             */
+            readings_days: number;
         };
         /** @description What a pump's simulation says of itself; no model sees it. */
         SimulatedPump: {
@@ -1228,6 +1344,44 @@ export interface components {
             /** @description The unit of the next two. */
             unit: string;
         };
+        /** @description How the store is. */
+        StoreData: {
+            disk: components["schemas"]["DiskData"] | null;
+            /** @description The journal, which makes readings durable. */
+            journal: components["schemas"]["JournalData"];
+            /** @description What is wrong, for people; empty where nothing is. */
+            problems: string[];
+            /** @description How long things are kept. */
+            retention: components["schemas"]["RetentionData"];
+            /**
+             * @description `ok`, `degraded` (readings are taken, history is not whole) or `failed` (readings are refused).
+             * @example ok
+             */
+            state: string;
+            /** @description What is stored and not in the database yet. */
+            waiting: components["schemas"]["WaitingData"];
+        };
+        /** @description What an item sums up. */
+        SummaryData: {
+            /**
+             * Format: int64
+             * @description The length of the stretch, in milliseconds.
+             */
+            length_ms: number;
+            /** @description The highest good value. */
+            max: {
+                [key: string]: number | null;
+            };
+            /** @description The lowest good value, by channel; null where there was none. */
+            min: {
+                [key: string]: number | null;
+            };
+            /**
+             * Format: int64
+             * @description How many readings were stored of it.
+             */
+            readings: number;
+        };
         /** @description Above these a window is anomalous. */
         ThresholdsData: {
             /**
@@ -1257,6 +1411,18 @@ export interface components {
             loss: number[];
             /** @description The times of the windows' last readings, in milliseconds since 1970. */
             t: number[];
+        };
+        /** @description What waits in the journal for the database. */
+        WaitingData: {
+            /** @description About how much memory all that waits takes. */
+            bytes: number;
+            /** @description Readings. */
+            readings: number;
+            /**
+             * Format: date-time
+             * @description When the first of it came; null if nothing waits.
+             */
+            since: string | null;
         };
     };
     responses: never;
@@ -1858,6 +2024,8 @@ export interface operations {
                 limit?: number;
                 /** @description The last page's next_cursor */
                 cursor?: string;
+                /** @description 2 to 10000: all of the range in at most so many items, summed up where the readings are more; without limit and cursor. Absent from: a day before to; absent to: now */
+                points?: number;
             };
             header?: never;
             path?: never;
@@ -2008,6 +2176,44 @@ export interface operations {
             };
             /** @description This node is not a demo */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    store: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The store */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoreData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
