@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod control;
 pub mod model_versions;
 pub mod pretrained;
 pub mod profiles;

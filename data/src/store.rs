@@ -24,6 +24,7 @@ mod retention;
 mod roster;
 mod rows;
 mod settings;
+mod staging;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use std::{
 pub use error::StoreError;
 pub use retention::Retention;
 pub use settings::StoreSettings;
+pub use staging::Staged;
 pub use status::{DatabaseStatus, DiskUse, StoreStatus};
 pub use types::{
     Answer, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, EventFilter, Flushed, NewBaseline,
