@@ -107,7 +107,9 @@ impl Engine {
         vars: [(&'static str, Value); N],
     ) -> Result<(), StoreError> {
         fail_point!("database-write");
-        self.execute(sql, vars).await
+        self.execute(sql, vars).await?;
+        fail_point!("database-written");
+        Ok(())
     }
 
     /// Runs one statement and answers its rows.
