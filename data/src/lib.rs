@@ -12,7 +12,9 @@ mod recording;
 mod store;
 
 pub use block::{Aggregate, Aggregates};
-pub use journal::{JournalError, JournalHealth, JournalStatus};
+pub use journal::{
+    Journal, JournalError, JournalHealth, JournalSettings, JournalStatus, Recovery, SegmentFile, Seq, inspect_journal,
+};
 pub use labelled::{Labelled, write_labelled};
 pub use predictions::{Prediction, write_predictions};
 pub use recording::{Recording, RecordingError, Row, parse_recording, read_recording};

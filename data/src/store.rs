@@ -15,6 +15,7 @@ mod flush;
 mod folder;
 mod head;
 mod legacy;
+mod loading;
 mod migrations;
 mod opening;
 mod page;

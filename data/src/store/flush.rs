@@ -107,7 +107,13 @@ impl Store {
 }
 
 impl Inner {
-    async fn write_share(&self, engine: &Engine, share: Share, written: &mut Written) -> Result<(), StoreError> {
+    /// Writes a share, and answers how many of its readings were new.
+    pub(crate) async fn write_share(
+        &self,
+        engine: &Engine,
+        share: Share,
+        written: &mut Written,
+    ) -> Result<usize, StoreError> {
         written.learn(engine, &share).await?;
         let batch = Rows::of(engine, &share, written).await?;
         let news = &share.news;
@@ -138,7 +144,7 @@ impl Inner {
         for due in &share.due {
             written.note_minute(&due.pump, due.start_ms);
         }
-        Ok(())
+        Ok(batch.new_readings)
     }
 
     /// Forgets what the head got from the journal and the database has already.
@@ -206,6 +212,7 @@ struct Rows {
     detections: Vec<DetectionsRow>,
     rollups: Vec<RollupRow>,
     hourly: BTreeMap<(PumpId, i64), Hourly>,
+    new_readings: usize,
     recorded: BTreeSet<(PumpId, i64)>,
 }
 
@@ -238,6 +245,7 @@ impl Rows {
         let aggregates = encode_aggregates(&Aggregates::of(&all)).into();
         self.rollups.push(RollupRow { id, readings: count(&all), aggregates });
         let hourly = self.hourly.entry((due.pump.clone(), hour(due.start_ms) * HOUR_MS)).or_default();
+        self.new_readings += new.len();
         hourly.readings += count(&new);
         hourly.aggregates.merge(&Aggregates::of(&new));
     }
@@ -296,7 +304,7 @@ fn hourly_row(((pump, hour_ms), hourly): (&(PumpId, i64), &Hourly)) -> Result<Ro
     Ok(RollupRow { id, readings: hourly.readings, aggregates })
 }
 
-fn hourly_id(pump: &PumpId, hour_ms: i64) -> RecordId {
+pub(crate) fn hourly_id(pump: &PumpId, hour_ms: i64) -> RecordId {
     Series::new("rollup_hour", pump.as_str()).id(hour_ms)
 }
 

@@ -98,6 +98,22 @@ pub(crate) struct Share {
     next: Seq,
 }
 
+impl Due {
+    /// Readings that were never in the head.
+    pub(crate) fn loaded(pump: &PumpId, start_ms: i64, mut readings: Vec<Reading>) -> Self {
+        readings.sort_by_key(|reading| reading.at);
+        readings.dedup_by_key(|reading| reading.at);
+        Self { pump: pump.clone(), start_ms, readings, detections: Vec::new(), taken: (0, 0, 0) }
+    }
+}
+
+impl Share {
+    /// Of rows that were never in the head, nor in the journal, which has come as far as `low_water`.
+    pub(crate) fn loaded(due: Vec<Due>, news: News, low_water: Seq) -> Self {
+        Self { due, news, low_water, next: low_water }
+    }
+}
+
 /// How far one has to wait for a minute's end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Until {
