@@ -7,6 +7,9 @@ use std::{env, fmt::Display, process::ExitCode};
 use volute::{cli::Cli, commands, config, telemetry};
 
 fn main() -> ExitCode {
+    // What FAILPOINTS says is made to fail, for as long as this lives.
+    #[cfg(feature = "failpoints")]
+    let _injected = fail::FailScenario::setup();
     let Cli { command } = Cli::read(env::args_os()).unwrap_or_else(|error| error.exit());
     let settings = match config::load(command.config_file(), env::vars_os(), &command.flags()) {
         Ok(settings) => settings,

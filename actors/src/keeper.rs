@@ -100,7 +100,7 @@ impl KeeperActor {
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        if self.looks % LOOKS_PER_ROUND == 0 {
+        if self.looks.is_multiple_of(LOOKS_PER_ROUND) {
             self.look_at_disk(ctx);
         }
         self.looks += 1;

@@ -1,0 +1,88 @@
+//! The database fails while the node goes on: readings are taken, shown and scored, history says how far it reaches,
+//! and all of it is in the database afterwards.
+
+use serde_json::{Value, json};
+
+use crate::{
+    ingest::at,
+    support::{Node, Start},
+};
+
+const HISTORY: &str = "/api/sensor-history?from=2026-03-09T00:00:00Z&limit=10000";
+
+fn post(node: &Node, seconds: std::ops::Range<u32>) {
+    let items: Vec<Value> = seconds.clone().map(|second| at(second, json!({}))).collect();
+    let answer = node.post(&json!(items));
+    assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(seconds.len())), "{answer:?}");
+    assert_eq!(answer.body["durable"], true);
+}
+
+/// Every second up to this one is there, once.
+fn assert_whole(node: &Node, seconds: usize) {
+    let times: Vec<String> =
+        node.all(HISTORY).iter().map(|item| item["timestamp"].as_str().expect("a time").to_owned()).collect();
+    let expected: Vec<Value> = (0..seconds).map(|second| at(second as u32, json!({}))["timestamp"].clone()).collect();
+    let expected: Vec<String> =
+        expected.iter().map(|time| time.as_str().expect("text").replace('Z', ".000Z")).collect();
+    assert_eq!(times, expected);
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_leaves_the_node_serving() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    post(&node, 0..50);
+    assert_eq!(node.ok("/api/store")["state"], "ok");
+    assert!(node.terminate().success());
+
+    let node = start.clone().with_env("FAILPOINTS", "database-open=return(broken on purpose)").node();
+    let store = node.ok("/api/store");
+    assert_eq!(store["state"], "degraded");
+    assert!(store["problems"][0].as_str().expect("text").contains("broken on purpose"), "{store}");
+    node.ok("/readyz");
+    post(&node, 50..100);
+    node.until("/api/live-data", |live| live["timestamp"] == "2026-03-09T10:01:39.000Z");
+    let history = node.ok(HISTORY);
+    assert_eq!(history["items"].as_array().map(Vec::len), Some(100), "the journal still has the first ones");
+    assert!(history["incomplete"]["since"].is_string(), "{}", history["incomplete"]);
+    assert!(history["incomplete"]["reason"].as_str().expect("text").contains("broken on purpose"));
+    assert!(node.ok("/api/maintenance-events")["incomplete"]["reason"].is_string());
+    assert_eq!(node.ok("/api/pumps")["items"][0]["pump_id"], "pump-1");
+    assert_eq!(node.get("/api/sensor-history?pump_id=nobody").status, 404);
+    node.kill();
+
+    let node = start.node();
+    assert_eq!(node.ok("/api/store")["state"], "ok");
+    assert_whole(&node, 100);
+    assert_eq!(node.ok(HISTORY).get("incomplete"), None);
+    post(&node, 100..101);
+}
+
+#[test]
+fn a_database_that_fails_for_a_while_is_caught_up() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "database-write=2*return(worn out)").node();
+    post(&node, 0..20);
+    let store = node.until("/api/store", |store| store["state"] == "degraded");
+    assert!(store["problems"][0].as_str().expect("text").contains("worn out"), "{store}");
+    post(&node, 20..40);
+    node.until("/api/store", |store| store["state"] == "ok");
+    post(&node, 40..60);
+    assert_whole(&node, 60);
+    assert!(node.terminate().success());
+    let again = Start::new(&data, "centrifugal").node();
+    assert_whole(&again, 60);
+}
+
+#[test]
+fn a_slow_database_slows_nobody_who_posts() {
+    let data = tempfile::tempdir().expect("a directory");
+    // Every transaction takes longer than all that is posted here, and a second post waits for none.
+    let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "database-write=sleep(3000)").node();
+    for second in 0..200 {
+        post(&node, second..second + 1);
+    }
+    assert_eq!(node.ok("/api/store")["state"], "ok");
+    assert_whole(&node, 200);
+}
