@@ -1,5 +1,7 @@
 //! The database fails, and comes back: nothing that was acknowledged is lost or doubled, and answers say how far they reach.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "clippy.toml allows them in tests, and not in their helpers")]
+
 use std::{collections::BTreeSet, path::Path};
 
 use fail::FailScenario;
