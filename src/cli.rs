@@ -16,7 +16,7 @@ mod bench;
 mod simulate;
 mod train;
 
-pub use bench::{Bench, BenchArgs, Format, InferenceArgs};
+pub use bench::{Bench, BenchArgs, Format, InferenceArgs, IngestArgs};
 pub use simulate::SimulateArgs;
 pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
 

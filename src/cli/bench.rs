@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::commands::NodeUrl;
+
 /// What to measure on this machine.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
@@ -18,6 +20,50 @@ pub enum Bench {
     /// Windows a second that the network reconstructs, and the time a batch takes.
     #[command(after_help = INFERENCE_EXAMPLES)]
     Inference(InferenceArgs),
+    /// Readings a second that a node takes, and how long each takes to be durable.
+    #[command(after_help = INGEST_EXAMPLES)]
+    Ingest(IngestArgs),
+}
+
+const INGEST_EXAMPLES: &str = "\
+Examples:
+  volute bench ingest
+  volute bench ingest --pumps 10000 --rate 10000 --batch 100 --seconds 60
+  volute bench ingest --rate 5000 --batch 1 --format json
+  volute bench ingest --url http://127.0.0.1:5000 --rate 1000
+
+Posts are sent when they are due, whether or not earlier ones are answered, and a time counts from when its post was due:
+a node that falls behind shows. Without --url the command starts a node of its own in a temporary folder, with a model
+that judges every pump from its thirtieth reading on, on the same machine: both share its cores. A node that is named
+must register unknown pumps.";
+
+/// How to measure a node.
+#[derive(Debug, Args)]
+pub struct IngestArgs {
+    /// How many pumps post.
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub pumps: NonZeroUsize,
+    /// Readings a second, of all pumps together.
+    #[arg(long, value_name = "R", default_value = "100", value_parser = rate)]
+    pub rate: f64,
+    /// Readings in one post.
+    #[arg(long, value_name = "B", default_value = "1")]
+    pub batch: NonZeroUsize,
+    /// How long to measure, after a start that does not count.
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub seconds: f64,
+    /// How long that start is; long enough for every pump's window to be full.
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    pub warm_up: f64,
+    /// Connections that posts are sent over.
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub connections: NonZeroUsize,
+    /// A node that runs already; absent: one of its own.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<NodeUrl>,
+    /// How to print the figures.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
 }
 
 const INFERENCE_EXAMPLES: &str = "\
@@ -59,6 +105,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if seconds > 0.0 && seconds <= 3_600.0 => Ok(seconds),
         _ => Err("allowed: a number above 0, to 3600".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 1e7 => Ok(rate),
+        _ => Err("allowed: a number above 0, to 10000000".to_owned()),
     }
 }
 

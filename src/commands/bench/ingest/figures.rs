@@ -1,0 +1,103 @@
+//! What was measured, for people and for programs.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{load::Load, node::Usage};
+use crate::cli::IngestArgs;
+
+/// The figures of one run.
+#[derive(Debug, Serialize)]
+pub(super) struct Figures {
+    pumps: usize,
+    /// Readings a second that were due.
+    rate: f64,
+    batch: usize,
+    seconds: f64,
+    /// Readings a second in posts answered 200.
+    acknowledged_per_s: f64,
+    /// Answers by status.
+    statuses: BTreeMap<u16, u64>,
+    /// From when a post was due until it was acknowledged.
+    durable_ms: Quantiles,
+    /// The node's processor time for each acknowledged reading; none where the node is not the command's own.
+    cpu_us_per_reading: Option<f64>,
+    /// The node's processor time, in percent of one core.
+    cpu_percent_of_a_core: Option<f64>,
+    /// The most resident memory that the node has had.
+    peak_mib: Option<u64>,
+    /// What the node says of its parts, where it is the command's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<Value>,
+}
+
+/// Times in milliseconds.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Quantiles {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+    max: f64,
+}
+
+impl Figures {
+    pub(super) fn of(args: &IngestArgs, mut load: Load, usage: Option<Usage>, node: Option<Value>) -> Self {
+        let took = load.took.as_secs_f64();
+        Self {
+            pumps: args.pumps.get(),
+            rate: args.rate,
+            batch: args.batch.get(),
+            seconds: args.seconds,
+            acknowledged_per_s: load.readings as f64 / took,
+            statuses: load.statuses,
+            durable_ms: Quantiles::of(&mut load.latencies_us),
+            cpu_us_per_reading: usage.map(|usage| usage.cpu.as_secs_f64() * 1e6 / load.readings.max(1) as f64),
+            cpu_percent_of_a_core: usage.map(|usage| usage.cpu.as_secs_f64() / took * 100.0),
+            peak_mib: usage.map(|usage| usage.peak_mib),
+            node,
+        }
+    }
+}
+
+impl Quantiles {
+    /// Of times in microseconds.
+    fn of(times_us: &mut [u64]) -> Self {
+        times_us.sort_unstable();
+        let at = |share: f64| {
+            let place = ((times_us.len() as f64 * share).ceil() as usize).clamp(1, times_us.len().max(1)) - 1;
+            times_us.get(place).map_or(0.0, |&us| us as f64 / 1e3)
+        };
+        Self { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1.0) }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pumps, rate, batch, seconds, acknowledged_per_s, statuses, durable_ms, .. } = self;
+        writeln!(f, "{pumps} pumps, {rate} readings/s in posts of {batch}, {seconds} s")?;
+        writeln!(f, "acknowledged  {acknowledged_per_s:.0} readings/s, answers {statuses:?}")?;
+        let Quantiles { p50, p99, p999, max } = durable_ms;
+        writeln!(f, "durable       p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms, max {max:.2} ms")?;
+        if let (Some(us), Some(percent), Some(peak)) =
+            (self.cpu_us_per_reading, self.cpu_percent_of_a_core, self.peak_mib)
+        {
+            writeln!(f, "node          {us:.0} us of processor per reading, {percent:.0} % of a core, {peak} MiB at most")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_of_the_sorted_times() {
+        let mut times: Vec<u64> = (1..=1000).rev().map(|ms| ms * 1000).collect();
+        let Quantiles { p50, p99, p999, max } = Quantiles::of(&mut times);
+        assert_eq!((p50, p99, p999, max), (500.0, 990.0, 999.0, 1000.0));
+        assert_eq!(Quantiles::of(&mut []).max, 0.0);
+    }
+}

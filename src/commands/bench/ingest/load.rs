@@ -1,0 +1,174 @@
+//! The load: posts that are sent when they are due, over keep-alive connections, and when each was answered.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+/// Usual values of the default profile's channels, and by how much each moves.
+const CHANNELS: [(&str, f64, f64); 10] = [
+    ("Motor_RPM", 1480.0, 4.0),
+    ("Bearing_Temperature_C", 62.5, 0.5),
+    ("Oil_Pressure_bar", 2.1, 0.02),
+    ("Vibration_mm_s", 2.3, 0.2),
+    ("Flow_Rate_L_min", 1200.0, 10.0),
+    ("Suction_Pressure_bar", 1.2, 0.02),
+    ("Discharge_Pressure_bar", 5.8, 0.05),
+    ("Motor_Current_A", 42.0, 0.4),
+    ("Casing_Temperature_C", 55.0, 0.4),
+    ("Ambient_Temperature_C", 28.0, 0.2),
+];
+/// The longest answer that is read.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    /// Host and port.
+    pub address: String,
+    pub pumps: usize,
+    pub posts_per_s: f64,
+    /// Readings in a post.
+    pub batch: usize,
+    pub connections: usize,
+}
+
+/// How a load went.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    /// From when a post was due to its answer, in microseconds; of those answered 200.
+    pub latencies_us: Vec<u64>,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Readings in posts answered 200.
+    pub readings: u64,
+    /// How long it took until the last answer.
+    pub took: Duration,
+}
+
+/// A post that is due.
+struct Due {
+    number: u64,
+    at: Instant,
+}
+
+impl Load {
+    /// Sends for this long, and waits for the answers.
+    pub(super) async fn run(plan: &Plan, time: Duration) -> Result<Self> {
+        let posts = (time.as_secs_f64() * plan.posts_per_s).ceil() as u64;
+        let plan = Arc::new(plan.clone());
+        let mut lanes = Vec::new();
+        let mut clients = Vec::new();
+        for _ in 0..plan.connections {
+            // As many as there are: an open loop never waits for who is behind.
+            let (lane, due) = mpsc::unbounded_channel();
+            clients.push(tokio::spawn(client(Arc::clone(&plan), due)));
+            lanes.push(lane);
+        }
+        let start = Instant::now();
+        for number in 0..posts {
+            let at = start + Duration::from_secs_f64(number as f64 / plan.posts_per_s);
+            // A timer has a millisecond's grain; what is due within it is sent at once.
+            if at > Instant::now() + Duration::from_millis(1) {
+                sleep_until(at).await;
+            }
+            if lanes[(number % plan.connections as u64) as usize].send(Due { number, at }).is_err() {
+                break;
+            }
+        }
+        drop(lanes);
+        let mut load = Self::default();
+        for client in clients {
+            let part = client.await.context("a connection")??;
+            load.latencies_us.extend(part.latencies_us);
+            load.readings += part.readings;
+            for (status, count) in part.statuses {
+                *load.statuses.entry(status).or_default() += count;
+            }
+        }
+        load.took = start.elapsed();
+        Ok(load)
+    }
+}
+
+async fn client(plan: Arc<Plan>, mut due: mpsc::UnboundedReceiver<Due>) -> Result<Load> {
+    let mut stream = TcpStream::connect(&plan.address).await.with_context(|| plan.address.clone())?;
+    stream.set_nodelay(true)?;
+    let (mut load, mut body, mut head, mut answer) = (Load::default(), String::new(), String::new(), Vec::new());
+    while let Some(Due { number, at }) = due.recv().await {
+        fill(&mut body, &plan, number, at);
+        head.clear();
+        write!(
+            head,
+            "POST /api/ingest HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            plan.address,
+            body.len()
+        )?;
+        head.push_str(&body);
+        stream.write_all(head.as_bytes()).await?;
+        let status = read_answer(&mut stream, &mut answer).await?;
+        *load.statuses.entry(status).or_default() += 1;
+        if status == 200 {
+            load.readings += plan.batch as u64;
+            load.latencies_us.push(u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+    Ok(load)
+}
+
+/// A post's readings: the pumps take turns, and each reading's time is when its post was due.
+fn fill(body: &mut String, plan: &Plan, number: u64, due: Instant) {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let at_ms = now_ms - due.elapsed().as_millis() as u64;
+    body.clear();
+    body.push('[');
+    for n in 0..plan.batch as u64 {
+        let reading = number * plan.batch as u64 + n;
+        let (pump, turn) = (reading % plan.pumps as u64, reading / plan.pumps as u64);
+        // Several of one pump in one post are a millisecond apart.
+        let at_ms = at_ms + n / plan.pumps as u64;
+        let _ = write!(body, "{}{{\"pump_id\":\"P-{pump}\",\"timestamp\":{at_ms}", if n > 0 { "," } else { "" });
+        for (place, (name, usual, swing)) in CHANNELS.iter().enumerate() {
+            let phase = (turn as f64 * 0.7 + pump as f64 * 1.3 + place as f64 * 2.1).sin();
+            let _ = write!(body, ",\"{name}\":{:.2}", usual + swing * phase);
+        }
+        body.push('}');
+    }
+    body.push(']');
+}
+
+/// Reads one answer off the connection; its status.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
+    buffer.clear();
+    loop {
+        let read = stream.read_buf(buffer).await?;
+        if read == 0 {
+            bail!("the node closed the connection");
+        }
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut answer = httparse::Response::new(&mut headers);
+        if let httparse::Status::Complete(head) = answer.parse(buffer)? {
+            let length = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+            let length: usize = length
+                .and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok())
+                .context("an answer without a length")?;
+            let status = answer.code.context("an answer without a status")?;
+            if buffer.len() >= head + length {
+                return Ok(status);
+            }
+        }
+        if buffer.len() > MAX_ANSWER_BYTES {
+            bail!("an answer of more than {MAX_ANSWER_BYTES} bytes");
+        }
+    }
+}

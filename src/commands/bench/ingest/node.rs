@@ -1,0 +1,98 @@
+//! A node for the measurement: its own folder, profile and model, its own process; and what that process uses.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::profiles;
+
+/// A running node; killed when it is dropped.
+pub(super) struct OwnNode {
+    child: Child,
+    pub url: String,
+    _folder: TempDir,
+}
+
+/// What a process has used.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usage {
+    /// Processor time of all its threads.
+    pub cpu: Duration,
+    /// The most memory that it has had.
+    pub peak_mib: u64,
+}
+
+impl OwnNode {
+    /// Starts a node that judges every pump from its thirtieth reading on.
+    pub(super) fn start(pumps: usize) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        // Without what tells that a pump runs, it counts as running from the start.
+        let profile: String =
+            profiles::CENTRIFUGAL.lines().filter(|line| !line.starts_with("running_above")).map(|l| format!("{l}\n")).collect();
+        fs::write(path("profile.toml"), profile)?;
+        let (profile, csv, model) = (path("profile.toml"), path("normal.csv"), path("model"));
+        volute(&["simulate", "--seconds", "1200", "--out", &csv])?;
+        volute(&["train", "--profile", &profile, "--epochs", "2", "--out", &model, &csv])?;
+        let mut command = Command::new(env::current_exe()?);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--profile", &profile, "--model", &model]);
+        command.args(["--data-dir", &path("data")]);
+        command.env("VOLUTE__INGEST__MAX_PUMPS", pumps.max(1).to_string());
+        command.env("VOLUTE__LOG__FILTER", "warn");
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("its output")?).read_line(&mut line)?;
+        let url = line.trim().strip_prefix("Volute listens on ").context("it did not start")?.to_owned();
+        Ok(Self { child, url, _folder: folder })
+    }
+
+    /// What it has used so far; none where the system is not Linux.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let proc = Path::new("/proc").join(self.child.id().to_string());
+        let stat = fs::read_to_string(proc.join("stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        // proc(5): fields 14 and 15, in ticks of 10 ms.
+        let ticks = |n: usize| fields.split_whitespace().nth(n)?.parse::<u64>().ok();
+        let cpu = Duration::from_millis((ticks(11)? + ticks(12)?) * 10);
+        let status = fs::read_to_string(proc.join("status")).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(Usage { cpu, peak_mib: peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024 })
+    }
+
+    /// What it says of itself at the end.
+    pub(super) fn hops(&self) -> Option<Value> {
+        let text = ureq::get(format!("{}/api/actors", self.url)).call().ok()?.body_mut().read_to_string().ok()?;
+        serde_json::from_str(&text).ok()
+    }
+}
+
+impl Usage {
+    /// The processor time between two looks, and the memory at the second.
+    pub(super) fn between(before: Option<Self>, after: Option<Self>) -> Option<Self> {
+        let (before, after) = (before?, after?);
+        Some(Self { cpu: after.cpu.saturating_sub(before.cpu), peak_mib: after.peak_mib })
+    }
+}
+
+impl Drop for OwnNode {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command of this program.
+fn volute(args: &[&str]) -> Result<()> {
+    let output = Command::new(env::current_exe()?).args(args).output()?;
+    ensure!(output.status.success(), "volute {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
