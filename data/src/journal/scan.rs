@@ -279,7 +279,6 @@ impl Reader<'_> {
             if torn {
                 scan.repair = Repair::Cut(path(), bytes);
             }
-            next = file.header.map_or(next, |header| next.max(header.first));
             scan.newest_is_empty = bytes == HEADER_BYTES as u64 && file.header.is_some();
             let created_ms = file.header.map(|header| header.created_ms);
             scan.segments.push(Segment { first: file.first, bytes, created_ms });

@@ -111,6 +111,9 @@ impl Writer {
             let mut facts = self.shared.facts();
             facts.status.groups += 1;
             facts.status.records += records;
+            if facts.status.health == JournalHealth::Full {
+                tracing::info!(dir = %self.shared.dir.display(), "the journal's disk has room again");
+            }
             facts.status.health = JournalHealth::Good;
             if let Some(newest) = facts.segments.back_mut() {
                 newest.bytes = bytes;

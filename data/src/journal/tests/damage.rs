@@ -224,6 +224,18 @@ fn a_record_within_a_damaged_record_is_not_taken() {
 }
 
 #[test]
+fn a_stray_record_with_a_number_of_the_next_segment_hides_nothing() {
+    let (dir, records) = filled();
+    let stray_in = &files(dir.path())[1];
+    let mut bytes = fs::read(stray_in).unwrap();
+    format::push_record(&mut bytes, Seq::new(firsts(dir.path())[2] + 1), b"never appended");
+    fs::write(stray_in, bytes).unwrap();
+    let (_, found, recovery) = open(dir.path(), Some(Seq::ZERO));
+    assert_eq!(found, records);
+    assert!(matches!(&recovery.damage[..], [Damage::Bytes { lost: None, .. }]), "{:?}", recovery.damage);
+}
+
+#[test]
 fn a_copied_segment_under_another_name_changes_nothing() {
     let (dir, records) = filled();
     let files = files(dir.path());

@@ -286,6 +286,24 @@ fn a_failed_sync_while_opening_is_an_error() {
     plan.set(|faults| faults.sync = true);
     assert!(open_on(dir.path(), &plan, small()).is_err());
     assert_eq!(open(dir.path(), None).1, records);
+    // Also where no segment has to be made.
+    assert!(open_on(dir.path(), &plan, small()).is_err());
+    plan.set(|faults| (faults.sync, faults.sync_dir) = (false, true));
+    assert!(open_on(dir.path(), &plan, small()).is_err());
+}
+
+#[test]
+fn a_deletion_that_cannot_be_synced_is_final() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::default();
+    let journal = open_on(dir.path(), &plan, small()).unwrap();
+    let good = append_each(&journal, (0..6).map(|n| payload(n, 90)));
+    plan.set(|faults| faults.sync_dir = true);
+    journal.release(Seq::new(6), 2 * DAY_MS);
+    let shared = Arc::clone(&journal.open.shared);
+    journal.close();
+    assert!(matches!(shared.status().health, JournalHealth::Failed(_)));
+    assert_eq!(inspect(dir.path(), Some(Seq::new(6))).0, good[5..]);
 }
 
 /// A file of which one block cannot be read.
