@@ -6,11 +6,12 @@ use std::{fs, io, path::PathBuf};
 
 use volute_plant::{Profile, ProfileError};
 
+/// The text of the default profile.
+pub(crate) const CENTRIFUGAL: &str = include_str!("../config/profiles/centrifugal.toml");
+
 /// The profiles built in, by name.
-const BUILT_IN: [(&str, &str); 2] = [
-    ("centrifugal", include_str!("../config/profiles/centrifugal.toml")),
-    ("skab", include_str!("../config/profiles/skab.toml")),
-];
+const BUILT_IN: [(&str, &str); 2] =
+    [("centrifugal", CENTRIFUGAL), ("skab", include_str!("../config/profiles/skab.toml"))];
 
 /// There is no such profile, or it makes no sense.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! A node as a replay sees it: a place to post to, and its answers.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,6 +19,12 @@ pub struct NodeUrl(String);
 #[derive(Debug, thiserror::Error)]
 #[error("not a node's address; allowed: http:// or https:// and a host, as http://127.0.0.1:5000")]
 pub struct NodeUrlError;
+
+impl fmt::Display for NodeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl FromStr for NodeUrl {
     type Err = NodeUrlError;

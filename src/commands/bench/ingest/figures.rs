@@ -83,7 +83,10 @@ impl fmt::Display for Figures {
         if let (Some(us), Some(percent), Some(peak)) =
             (self.cpu_us_per_reading, self.cpu_percent_of_a_core, self.peak_mib)
         {
-            writeln!(f, "node          {us:.0} us of processor per reading, {percent:.0} % of a core, {peak} MiB at most")?;
+            writeln!(
+                f,
+                "node          {us:.0} us of processor per reading, {percent:.0} % of a core, {peak} MiB at most"
+            )?;
         }
         Ok(())
     }

@@ -36,8 +36,11 @@ impl OwnNode {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name).display().to_string();
         // Without what tells that a pump runs, it counts as running from the start.
-        let profile: String =
-            profiles::CENTRIFUGAL.lines().filter(|line| !line.starts_with("running_above")).map(|l| format!("{l}\n")).collect();
+        let profile: String = profiles::CENTRIFUGAL
+            .lines()
+            .filter(|line| !line.starts_with("running_above"))
+            .map(|l| format!("{l}\n"))
+            .collect();
         fs::write(path("profile.toml"), profile)?;
         let (profile, csv, model) = (path("profile.toml"), path("normal.csv"), path("model"));
         volute(&["simulate", "--seconds", "1200", "--out", &csv])?;
