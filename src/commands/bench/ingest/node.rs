@@ -43,8 +43,8 @@ impl OwnNode {
             .collect();
         fs::write(path("profile.toml"), profile)?;
         let (profile, csv, model) = (path("profile.toml"), path("normal.csv"), path("model"));
-        volute(&["simulate", "--seconds", "1200", "--out", &csv])?;
-        volute(&["train", "--profile", &profile, "--epochs", "2", "--out", &model, &csv])?;
+        volute(&["simulate", "--rows", "1200", "--out", &csv])?;
+        volute(&["train", "--profile", &profile, "--epochs", "2", "--out", &model, "--csv", &csv])?;
         let mut command = Command::new(env::current_exe()?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--profile", &profile, "--model", &model]);
         command.args(["--data-dir", &path("data")]);
