@@ -292,6 +292,19 @@ fn counts_beyond_the_limits_are_refused_before_anything_is_allocated() {
     }
 }
 
+/// Runs and constant columns say in a few bits that there are as many rows and channels as each limit allows.
+#[test]
+fn many_rows_of_many_channels_are_refused_before_anything_is_allocated() {
+    let mut bits = bits::BitWriter::default();
+    bits.gamma(MOST_ROWS as u64);
+    readings::put_times(&mut bits, std::iter::repeat_n(at(START_MS), MOST_ROWS));
+    integers::put_integers(&mut bits, &[0; MOST_ROWS]);
+    runs::put_runs(&mut bits, &[0; MOST_ROWS]);
+    runs::put_runs(&mut bits, &[MOST_CHANNELS as u64; MOST_ROWS]);
+    let block = frame::seal(frame::Kind::Readings, bits);
+    assert_eq!(decode_readings(&pump(), &block), Err(BlockError::Malformed("more numbers than a block can have")));
+}
+
 #[test]
 fn sums_are_added_in_order_and_what_is_not_good_does_not_count() {
     let rows = [
@@ -354,6 +367,17 @@ fn with_broken_sensor((index, reading): (usize, Reading)) -> Reading {
         samples[5] = Sample::Bad(6.02e23);
     }
     Reading { samples: samples.into(), ..reading }
+}
+
+/// Near 2^53 adding up rounds whole numbers, so a sum can lie outside what count, min and max allow.
+#[test]
+fn sums_beyond_count_times_max_or_min_come_back() {
+    for value in [4_503_599_627_370_497.0, 4_503_599_627_370_499.0] {
+        for (count, sign) in [(3, 1.0), (3, -1.0), (5, 1.0), (60, 1.0), (61, -1.0)] {
+            let row = |index| reading(START_MS + index, 0, false, vec![Sample::Good(sign * value)]);
+            assert_round_trip(&(0..count).map(row).collect::<Vec<_>>());
+        }
+    }
 }
 
 #[test]
