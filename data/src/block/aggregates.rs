@@ -86,7 +86,7 @@ impl Aggregates {
     }
 }
 
-/// Packs aggregates; ten channels of a minute in whole steps of their resolution take some 70 bytes.
+/// Packs aggregates; ten channels of a minute in whole steps of their resolution take some 60 bytes.
 pub(crate) fn encode_aggregates(aggregates: &Aggregates) -> Vec<u8> {
     let mut bits = BitWriter::default();
     bits.gamma(aggregates.0.len() as u64);

@@ -104,11 +104,6 @@ impl<'a> BitReader<'a> {
         Self { rest: bytes, pending: 0, pending_bits: 0 }
     }
 
-    /// Bytes that are not touched yet.
-    pub(super) fn rest_bytes(&self) -> usize {
-        self.rest.len()
-    }
-
     /// See [`BitWriter::bits`].
     pub(super) fn bits(&mut self, width: u32) -> Result<u64, BlockError> {
         while self.pending_bits < width {

@@ -1,12 +1,12 @@
 //! Columns of whole numbers: what a running mean of the numbers before does not foretell, in Rice's code; or Pcodec.
 //!
 //! Sensors are slow under noise: against noise a mean of some values foretells better than the last one, against a slope
-//! the last one does. The writer tries the windows of [`WINDOWS`] and takes what is smallest. Pcodec describes the
-//! distribution of a column first, which pays for long columns only.
+//! the last one does. The writer tries the windows of [`WINDOWS`], and Pcodec, and takes what is smallest.
 
 use super::{
     BlockError,
     bits::{BitReader, BitWriter, unzigzag, width_of, zigzag},
+    pcodec,
 };
 
 /// Over how many values the running mean goes: 1 is the last value alone.
@@ -14,8 +14,6 @@ const WINDOWS: [i64; 8] = [1, 2, 3, 4, 6, 10, 20, 60];
 const WINDOW_BITS: u32 = 3;
 /// Binary places of the running mean.
 const MEAN_PLACES: u32 = 4;
-/// Shorter columns are not tried with Pcodec: it never wins there.
-pub(super) const SHORTEST_PCO: usize = 128;
 
 /// Writes a column; the reader is told how many it has.
 pub(super) fn put_integers(bits: &mut BitWriter, column: &[i64]) {
@@ -26,9 +24,13 @@ pub(super) fn put_integers(bits: &mut BitWriter, column: &[i64]) {
         return bits.wide(zigzag(first));
     }
     let plan = Plan::best(column);
-    let pco = pco_of(column).filter(|bytes| bytes.len() * 8 + 32 < plan.bits);
-    bits.flag(pco.is_some());
-    if let Some(bytes) = pco {
+    // Pcodec describes a column of `i32` in half the bits.
+    let narrow: Option<Vec<i32>> = column.iter().map(|&value| i32::try_from(value).ok()).collect();
+    let packed = narrow.as_ref().map_or_else(|| pcodec::packed(column), |narrow| pcodec::packed(narrow));
+    let packed = packed.filter(|bytes| bytes.len() * 8 < plan.bits);
+    bits.flag(packed.is_some());
+    if let Some(bytes) = packed {
+        bits.flag(narrow.is_some());
         return bits.bytes(&bytes);
     }
     bits.bits(plan.window as u64, WINDOW_BITS);
@@ -48,7 +50,12 @@ pub(super) fn take_integers(bits: &mut BitReader<'_>, count: usize) -> Result<Ve
         return Ok(vec![unzigzag(bits.wide()?); count]);
     }
     if bits.flag()? {
-        return from_pco(bits.bytes()?, count);
+        let narrow = bits.flag()?;
+        let bytes = bits.bytes()?;
+        if narrow {
+            return Ok(pcodec::unpacked::<i32>(bytes, count)?.into_iter().map(i64::from).collect());
+        }
+        return pcodec::unpacked(bytes, count);
     }
     let window = WINDOWS[bits.bits(WINDOW_BITS)? as usize];
     let k = bits.bits(6)? as u32;
@@ -62,23 +69,6 @@ pub(super) fn take_integers(bits: &mut BitReader<'_>, count: usize) -> Result<Ve
         column.push(value);
     }
     Ok(column)
-}
-
-/// A column by Pcodec, if it is long enough for that.
-pub(super) fn pco_of<T: pco::data_types::Number>(column: &[T]) -> Option<Vec<u8>> {
-    if column.len() < SHORTEST_PCO {
-        return None;
-    }
-    pco::standalone::simple_compress(column, &pco::ChunkConfig::default()).ok()
-}
-
-/// What [`pco_of`] was given: exactly `count` numbers, and room for no more is made.
-pub(super) fn from_pco<T: pco::data_types::Number>(bytes: &[u8], count: usize) -> Result<Vec<T>, BlockError> {
-    let mut column = vec![T::default(); count];
-    match pco::standalone::simple_decompress_into(bytes, &mut column) {
-        Ok(progress) if progress.finished && progress.n_processed == count => Ok(column),
-        _ => Err(BlockError::Malformed("a column that Pcodec cannot read")),
-    }
 }
 
 /// How a column is written in Rice's code.

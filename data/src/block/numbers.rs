@@ -7,7 +7,8 @@
 use super::{
     BlockError,
     bits::{BitReader, BitWriter},
-    integers::{from_pco, pco_of, put_integers, take_integers},
+    integers::{put_integers, take_integers},
+    pcodec,
 };
 
 /// The most decimal places; a column by its bits says one of the two below instead.
@@ -27,7 +28,7 @@ pub(super) fn put_numbers(bits: &mut BitWriter, column: &[f64]) {
     }
     let mut by_bits = BitWriter::default();
     put_by_bits(&mut by_bits, column);
-    match pco_of(column) {
+    match pcodec::packed(column) {
         Some(bytes) if bytes.len() * 8 < by_bits.len_bits() => {
             bits.bits(BY_PCO, 4);
             bits.bytes(&bytes);
@@ -44,7 +45,7 @@ pub(super) fn take_numbers(bits: &mut BitReader<'_>, count: usize) -> Result<Vec
     match bits.bits(4)? {
         places @ 0..=MOST_PLACES => take_decimals(bits, places as u32, count),
         BY_BITS => take_by_bits(bits, count),
-        BY_PCO => from_pco(bits.bytes()?, count),
+        BY_PCO => pcodec::unpacked(bits.bytes()?, count),
         _ => Err(BlockError::Malformed("a column of an unknown kind")),
     }
 }

@@ -13,7 +13,8 @@ use super::{
 
 /// Packs readings of one pump, in their order; whose they are is not in the block.
 ///
-/// For ten channels in whole steps of their resolution about ten bytes a reading at 60 readings.
+/// For ten channels in whole steps of their resolution about six bytes a reading at 60 readings, ten at 12. More than
+/// [`MOST_ROWS`] readings, [`MOST_CHANNELS`] channels or [`MOST_CELLS`] samples make a block that is refused when read.
 pub(crate) fn encode_readings(readings: &[Reading]) -> Vec<u8> {
     let mut bits = BitWriter::default();
     bits.gamma(readings.len() as u64);

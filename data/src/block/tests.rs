@@ -70,7 +70,7 @@ fn sample() -> impl Strategy<Value = Sample> {
 }
 
 fn any_reading(samples: impl Strategy<Value = Vec<Sample>>) -> impl Strategy<Value = Reading> {
-    let at_ms = prop_oneof![START_MS..START_MS + 60_000, 946_684_800_000..7_258_118_400_000];
+    let at_ms = prop_oneof![START_MS..START_MS + 60_000, 946_684_800_000_i64..7_258_118_400_000];
     (at_ms, -99_999_i64..9_999_999, any::<bool>(), samples)
         .prop_map(|(at_ms, delay_ms, late, samples)| reading(at_ms, delay_ms, late, samples))
 }
@@ -292,6 +292,19 @@ fn counts_beyond_the_limits_are_refused_before_anything_is_allocated() {
     }
 }
 
+/// Runs and constant columns say in a few bits that there are as many rows and channels as each limit allows.
+#[test]
+fn many_rows_of_many_channels_are_refused_before_anything_is_allocated() {
+    let mut bits = bits::BitWriter::default();
+    bits.gamma(MOST_ROWS as u64);
+    readings::put_times(&mut bits, std::iter::repeat_n(at(START_MS), MOST_ROWS));
+    integers::put_integers(&mut bits, &[0; MOST_ROWS]);
+    runs::put_runs(&mut bits, &[0; MOST_ROWS]);
+    runs::put_runs(&mut bits, &[MOST_CHANNELS as u64; MOST_ROWS]);
+    let block = frame::seal(frame::Kind::Readings, bits);
+    assert_eq!(decode_readings(&pump(), &block), Err(BlockError::Malformed("more numbers than a block can have")));
+}
+
 #[test]
 fn sums_are_added_in_order_and_what_is_not_good_does_not_count() {
     let rows = [
@@ -312,4 +325,67 @@ fn sums_are_added_in_order_and_what_is_not_good_does_not_count() {
     merged.merge(&Aggregates::of(&readings[2..]));
     assert_eq!(merged.channel(0).map(|aggregate| (aggregate.count, aggregate.min, aggregate.max)), Some((3, 0.1, 0.3)));
     assert_eq!(merged.channel(2), aggregates.channel(2));
+}
+
+#[test]
+fn blocks_stay_small() {
+    let aggregates = |rows| encode_aggregates(&Aggregates::of(&minute(rows, 1000)));
+    let raw: Vec<Reading> = minute(60, 1000).into_iter().map(unrounded).collect();
+    let broken: Vec<Reading> = minute(60, 1000).into_iter().enumerate().map(with_broken_sensor).collect();
+    // The bounds are what was measured and a fifth.
+    let sizes = [
+        ("readings at 1 Hz", encode_readings(&minute(60, 1000)), 385),
+        ("readings each 5 s", encode_readings(&minute(12, 5000)), 134),
+        ("one reading", encode_readings(&minute(1, 1000)), 52),
+        ("no reading", encode_readings(&[]), 7),
+        ("readings at 100 Hz", encode_readings(&minute(6000, 10)), 31_421),
+        ("numbers that are no decimals", encode_readings(&raw), 4_546),
+        ("missing channels and an odd number", encode_readings(&broken), 348),
+        ("detections", encode_detections(&detections(60)), 5_732),
+        ("aggregates", aggregates(60), 70),
+        ("aggregates of an hour", aggregates(3600), 95),
+    ];
+    for (what, block, most) in sizes {
+        assert!(block.len() <= most, "{what}: {} bytes, at most {most}", block.len());
+    }
+}
+
+/// The reading in full precision.
+fn unrounded(reading: Reading) -> Reading {
+    let mut noise = Noise(reading.at.millis() as u64);
+    let samples =
+        reading.samples.iter().map(|sample| Sample::Good(sample.value().unwrap_or(0.0) + noise.next() / 10.0));
+    Reading { samples: samples.collect(), ..reading }
+}
+
+/// Two channels never come, and another says once what is no number of its kind.
+fn with_broken_sensor((index, reading): (usize, Reading)) -> Reading {
+    let mut samples = reading.samples.to_vec();
+    samples[3] = Sample::Missing;
+    samples[8] = Sample::Missing;
+    if index == 30 {
+        samples[5] = Sample::Bad(6.02e23);
+    }
+    Reading { samples: samples.into(), ..reading }
+}
+
+/// Near 2^53 adding up rounds whole numbers, so a sum can lie outside what count, min and max allow.
+#[test]
+fn sums_beyond_count_times_max_or_min_come_back() {
+    for value in [4_503_599_627_370_497.0, 4_503_599_627_370_499.0] {
+        for (count, sign) in [(3, 1.0), (3, -1.0), (5, 1.0), (60, 1.0), (61, -1.0)] {
+            let row = |index| reading(START_MS + index, 0, false, vec![Sample::Good(sign * value)]);
+            assert_round_trip(&(0..count).map(row).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn pcodec_has_part_in_long_columns() {
+    let column: Vec<i32> = (0..300).map(|index| index * 7919 % 1000).collect();
+    let bytes = pcodec::packed(&column).expect("Pcodec writes the format that blocks are of");
+    assert_eq!(pcodec::unpacked(&bytes, column.len()), Ok(column));
+    for count in [150, 600] {
+        assert!(pcodec::unpacked::<i32>(&bytes, count).is_err(), "{count}");
+    }
 }
