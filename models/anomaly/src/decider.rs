@@ -212,10 +212,12 @@ fn left(change: &[f64], now: &[f64]) -> f64 {
     if whole > 0.0 { along / whole } else { 1.0 }
 }
 
-/// Each part's share of their sum, equal where it is 0.
+/// Each part's share of their sum, equal where it is 0; to four decimals, which is as much as a share can mean, and half
+/// of what it would take at rest.
 fn shares(parts: Vec<f64>) -> Vec<f64> {
     let (total, count): (f64, f64) = (parts.iter().sum(), parts.len() as f64);
-    parts.into_iter().map(|part| if total > 0.0 { part / total } else { 1.0 / count }).collect()
+    let share = |part: f64| if total > 0.0 { part / total } else { 1.0 / count };
+    parts.into_iter().map(|part| (share(part) * 1e4).round() / 1e4).collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct Detection {
     pub threshold: f64,
     /// Whether the window is anomalous.
     pub is_anomaly: bool,
-    /// Each channel's share of the loss, in the profile's order; sums to 1.
+    /// Each channel's share of the loss, in the profile's order, to four decimals; sums to 1 but for the rounding.
     pub contributions: Arc<[f64]>,
     /// The model that said it.
     pub model: Arc<str>,

@@ -79,7 +79,7 @@ pub(crate) struct DetectionData {
     threshold: f64,
     /// Whether the window is anomalous.
     is_anomaly: bool,
-    /// Each channel's share of the loss; the shares of all channels sum to 1.
+    /// Each channel's share of the loss, to four decimals; the shares of all channels sum to 1 but for the rounding.
     #[schema(value_type = BTreeMap<String, f64>)]
     contributions: ByChannel<f64>,
     /// The model that said it.
