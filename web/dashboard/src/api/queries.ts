@@ -1,7 +1,7 @@
 // The questions the dashboard asks, one function each.
 
 import { answer, api } from './client';
-import type { Baselines, Detection, Live, MaintenanceEvent, Node, Profile, Pump, Reading } from './types';
+import type { Baselines, Detection, Live, MaintenanceEvent, Node, Profile, Pump, Reading, Store } from './types';
 
 /** A stretch of a pump's history; times in epoch milliseconds, `to` exclusive. */
 export interface Stretch {
@@ -22,6 +22,8 @@ const PAGE = 5000;
 const EVENTS = 50;
 
 export const askNode = (): Promise<Node> => answer(api.GET('/api/node'));
+
+export const askStore = (): Promise<Store> => answer(api.GET('/api/store'));
 
 export const askProfile = (): Promise<Profile> => answer(api.GET('/api/profile'));
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decimals, formatAge, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
+import { asSentence, decimals, formatAge, formatBytes, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
 
 describe('numbers', () => {
   it.each([
@@ -33,6 +33,21 @@ describe('numbers', () => {
     expect([0, 0.004, 0.006, 0.42, 1].map((x) => formatPercent(x, 'en'))).toEqual([
       '0 %', '< 1 %', '1 %', '42 %', '100 %',
     ]);
+  });
+
+  it.each([
+    [0, '0 B'], [999, '999 B'], [999.6, '1.0 kB'], [4200, '4.2 kB'], [312_400_000, '312 MB'], [999_700_000, '1.00 GB'],
+    [12_340_000_000, '12.3 GB'], [1.5e12, '1.50 TB'], [2e18, '2,000 PB'],
+  ])('%d bytes are %s', (bytes, text) => {
+    expect(formatBytes(bytes, 'en')).toBe(text);
+  });
+
+  it('no size is a dash', () => {
+    expect([null, undefined, NaN].map((bytes) => formatBytes(bytes))).toEqual(['–', '–', '–']);
+  });
+
+  it('what a machine said becomes a sentence', () => {
+    expect(['only 5 % is free', 'It is.', ''].map(asSentence)).toEqual(['Only 5 % is free.', 'It is.', '']);
   });
 
   it('counts agree with their noun', () => {
