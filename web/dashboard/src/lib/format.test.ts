@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { asSentence, decimals, formatAge, formatBytes, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
+import { asSentence, decimals, formatAge, formatBytes, formatDay, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
 
 describe('numbers', () => {
   it.each([
@@ -78,5 +78,12 @@ describe('moments', () => {
     ['2020-03-07T10:14:33', '2026-03-09T10:14:33', '7 Mar 2020, 10:14'],
   ])('%s seen from %s is %s', (moment, now, text) => {
     expect(formatMoment(at(moment), at(now), 'en-GB')).toBe(text);
+  });
+});
+
+describe('days', () => {
+  it('are named with their month, months with their year', () => {
+    const at = new Date('2026-03-09T00:00:00').getTime();
+    expect([formatDay(at, false, 'en-GB'), formatDay(at, true, 'en-GB')]).toEqual(['9 Mar', 'Mar 2026']);
   });
 });

@@ -91,6 +91,12 @@ export function formatMoment(at: Millis, now: Millis, locale?: string): string {
   return `${dateFormat(sameYear, locale).format(at)}, ${formatTime(at, locale).slice(0, 5)}`;
 }
 
+/** The day: 9 Mar; or its month and year: Mar 2026. */
+export function formatDay(at: Millis, month: boolean, locale?: string): string {
+  if (!month) return dateFormat(true, locale).format(at);
+  return cached('month', locale, { month: 'short', year: 'numeric' }).format(at);
+}
+
 /** An amount of money in whole units. */
 export function formatMoney(amount: number, currency: string, locale?: string): string {
   try {
