@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Channel } from '../../api/types';
+import type { Channel, Reading } from '../../api/types';
 import { Columns } from '../../lib/columns';
 import { detectionEventRows, detectionRows, overviewColumns, overviewOf, readingEventRows, readingRows, VERDICT } from './history';
 
@@ -62,7 +62,7 @@ describe('an overview', () => {
   });
 
   it('of few readings has them one by one, without what no sensor sends', () => {
-    const items = [
+    const items: Reading[] = [
       { pump_id: 'P', timestamp: at(1000), values: { A: 5, B: 1 }, quality: {} },
       { pump_id: 'P', timestamp: at(2000), values: { A: 900, B: 1 }, quality: { A: 'bad' } },
     ];
