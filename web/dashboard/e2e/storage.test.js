@@ -50,7 +50,7 @@ const changed = (path, change) => async (page) => {
 };
 
 const outage = (state, problems) => changed('/api/store', (store) => ({ ...store, state, problems }));
-const DEGRADED = `The database does not answer: ${WHY}. Readings are kept in the journal; history is not whole.`;
+const DEGRADED = `The database does not answer: disk error 5. Readings are kept in the journal; history is not whole.`;
 
 test('a day comes summed up, with its peak and its pause', { timeout: 60_000 }, async () => {
   const asked = [];
@@ -141,7 +141,7 @@ for (const [state, problems, title] of [
         const page = await open(chrome, node.url, { width, colorScheme, prepare: outage(state, problems) });
         await page.locator('[data-pump]').first().waitFor();
         const banner = page.locator('[role="status"] [data-outage]');
-        await banner.getByText(title).waitFor();
+        await banner.getByText(title, { exact: true }).waitFor();
         await page.locator('[data-storage="room"]').waitFor();
         assert.ok((await overhang(page)) <= 0, `${await overhang(page)} px too wide`);
         await screenshot(page, `store-${state}-${width}-${colorScheme}`);
@@ -160,7 +160,7 @@ test('two banners stack: the node is gone, and was not well before', { timeout: 
   };
   const page = await open(chrome, node.url, { width: 390, prepare });
   await page.getByText('Connection lost').waitFor();
-  await page.getByText('History is not whole').waitFor();
+  await page.getByText('History is not whole', { exact: true }).waitFor();
   assert.ok((await overhang(page)) <= 0);
   const tops = await page.locator('.banners .banner').evaluateAll((all) => all.map((one) => one.getBoundingClientRect()).map(({ top, bottom }) => [top, bottom]));
   assert.equal(tops.length, 2);

@@ -56,8 +56,8 @@ export function readColours(): Colours {
 }
 
 /**
- * Options for one line over time; `picture` is asked at every draw. With `band` the data holds, after the line, the upper and the
- * lower edge of what lies around it.
+ * Options for one line over time; `picture` is asked at every draw. With `band` the data holds the upper and the lower edge of what
+ * lies around the line before it: what comes later is painted above.
  */
 export function chartOptions(width: number, height: number, band: boolean, picture: () => Picture, onDrawn: () => void): uPlot.Options {
   const ink = () => picture().colours.ink;
@@ -78,10 +78,10 @@ export function chartOptions(width: number, height: number, band: boolean, pictu
     ],
     series: [
       {},
-      { stroke: () => picture().colours.trace, width: 1.25, points: { show: (_u, _s, from, to) => to - from < 24, size: 4 } },
       ...(band ? [EDGE, EDGE] : []),
+      { stroke: () => picture().colours.trace, width: 1.25, points: { show: (_u, _s, from, to) => to - from < 24, size: 4 } },
     ],
-    bands: band ? [{ series: [2, 3], fill: () => picture().colours.band }] : [],
+    bands: band ? [{ series: [1, 2], fill: () => picture().colours.band }] : [],
     hooks: {
       drawAxes: [(u) => paintSpans(u, picture()), (u) => paintMarks(u, picture())],
       draw: [(u) => paintNewest(u, picture()), onDrawn],
@@ -90,7 +90,7 @@ export function chartOptions(width: number, height: number, band: boolean, pictu
 }
 
 /** The edge of a band has no line of its own. */
-const EDGE: uPlot.Series = { width: 0, points: { show: false } };
+const EDGE: uPlot.Series = { class: 'edge', width: 0, points: { show: false } };
 
 /** 14:03, or 14:03:20 where steps are shorter than a minute; the day where one begins, and where steps are as long. */
 function clockLabel(t: number, step: number): string {
@@ -184,7 +184,8 @@ function paintMarks(u: uPlot, { marks, places, colours }: Picture): void {
 }
 
 function paintNewest(u: uPlot, { live, dim, colours }: Picture): void {
-  const [t, y] = u.data;
+  const t = u.data[0];
+  const y = u.data[u.data.length - 1];
   const last = t.length - 1;
   const value = last < 0 ? null : y[last];
   if (!live || dim || value == null) return;
