@@ -1,6 +1,8 @@
 // What is stored: a day of a pump comes summed up, an outage of the store is said, and lists that are not whole say so.
 
 import assert from 'node:assert/strict';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { browser, isLive, Node, open, overhang, screenshot, violations } from './support.js';
 
@@ -118,6 +120,31 @@ test('history that is not whole says from when on it is, and why', { timeout: 60
   await page.getByText(/Pumps from before may be missing/).waitFor();
   assert.deepEqual(page.errors, []);
   await page.context().close();
+});
+
+test('a database that does not open is said, and what was missing comes when it does', { timeout: 120_000 }, async () => {
+  const sick = await Node.start();
+  const [database, aside] = ['database', 'aside'].map((name) => join(sick.dir, name));
+  try {
+    await sick.post({ pump_id: 'e2e-out', [CHANNEL.name]: 61.1 });
+    await sick.kill();
+    renameSync(database, aside);
+    writeFileSync(database, 'not a folder');
+    await sick.restart();
+    await sick.post({ pump_id: 'e2e-out', [CHANNEL.name]: 62.2 });
+    const page = await open(chrome, `${sick.url}/pumps/e2e-out`);
+    await page.locator('[data-outage="degraded"]').waitFor();
+    await page.locator(`[data-channel="${CHANNEL.name}"] .value`).getByText('62.2').waitFor();
+    await page.getByText(/Whole from .* Readings from before may be missing/).waitFor();
+    rmSync(database);
+    renameSync(aside, database);
+    await page.locator('[data-outage]').waitFor({ state: 'detached', timeout: 60_000 });
+    await page.locator('[data-incomplete]').first().waitFor({ state: 'detached', timeout: 30_000 });
+    assert.deepEqual(page.errors, []);
+    await page.context().close();
+  } finally {
+    await sick.stop();
+  }
 });
 
 test('the fleet page says what is stored and how long the disk lasts', { timeout: 60_000 }, async () => {
