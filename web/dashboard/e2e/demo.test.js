@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browser, isLive, Node, open, screenshot, violations } from './support.js';
+import { browser, isLive, Node, open, overhang, screenshot, violations } from './support.js';
 
 /** The demo's faults grow over minutes. */
 const SICK_WITHIN_MS = 300_000;
@@ -61,11 +61,7 @@ for (const width of [390, 820, 1440, 2560]) {
       for (const [name, path] of [['fleet', '/'], ['pump', `/pumps/${sick}`]]) {
         const page = await open(chrome, node.url + path, { width, colorScheme });
         await ready(page, name);
-        const [content, window] = await page.evaluate(() => [
-          document.documentElement.scrollWidth,
-          document.documentElement.clientWidth,
-        ]);
-        assert.ok(content <= window, `${name}: ${content} px of content in ${window} px`);
+        assert.ok((await overhang(page)) <= 0, `${name}: ${await overhang(page)} px too wide`);
         await screenshot(page, `${name}-${width}-${colorScheme}`);
         assert.deepEqual(await violations(page), [], name);
         assert.deepEqual(page.errors, []);

@@ -101,12 +101,13 @@ export async function browser(...more) {
   });
 }
 
-/** A page that fails the test with the first error it reports. */
-export async function open(chrome, url, { width = 1440, height = 900, colorScheme = 'light' } = {}) {
+/** A page that fails the test with the first error it reports. `prepare` sees it before it asks for anything. */
+export async function open(chrome, url, { width = 1440, height = 900, colorScheme = 'light', prepare } = {}) {
   const context = await chrome.newContext({ viewport: { width, height }, colorScheme, locale: 'en-GB' });
   const page = await context.newPage();
   page.errors = [];
   page.on('pageerror', (error) => page.errors.push(error.message));
+  await prepare?.(page);
   await page.goto(url);
   return page;
 }
@@ -121,6 +122,10 @@ export async function violations(page) {
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map((one) => one.html).slice(0, 3).join(' | ')}`);
 }
+
+/** What a page has to the right of its window, in CSS pixels. */
+export const overhang = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 /** Keeps what a page looks like. */
 export async function screenshot(page, name) {

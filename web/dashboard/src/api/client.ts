@@ -2,6 +2,7 @@
 // people. Left out: the live stream (live.ts).
 
 import createClient from 'openapi-fetch';
+import { asSentence } from '../lib/format';
 import type { paths } from './schema';
 
 /** Why there is no answer: a problem of RFC 9457, or a network that does not reach. */
@@ -34,6 +35,5 @@ function sentence(problem: unknown, response: Response): string {
   const { title, detail } = (problem && typeof problem === 'object' ? problem : {}) as Record<string, unknown>;
   const text = [detail, title].find((part) => typeof part === 'string' && part !== '') as string | undefined;
   if (!text) return `The node answered ${response.status} ${response.statusText}`.trim() + '.';
-  const capital = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+  return asSentence(text);
 }

@@ -1,7 +1,7 @@
 // The questions the dashboard asks, one function each.
 
 import { answer, api } from './client';
-import type { Baselines, Detection, Live, MaintenanceEvent, Node, Profile, Pump, Reading } from './types';
+import type { Baselines, Detection, Incomplete, Live, MaintenanceEvent, Node, Profile, Pump, Reading, Store } from './types';
 
 /** A stretch of a pump's history; times in epoch milliseconds, `to` exclusive. */
 export interface Stretch {
@@ -10,9 +10,15 @@ export interface Stretch {
   to?: number;
 }
 
-/** One page of a list. */
-interface Page<T> {
+/** Items of a list. */
+export interface Part<T> {
   items: T[];
+  /** Present if these are not all there are. */
+  incomplete?: Incomplete | null;
+}
+
+/** One page of a list. */
+interface Page<T> extends Part<T> {
   next_cursor: string | null;
 }
 
@@ -23,18 +29,18 @@ const EVENTS = 50;
 
 export const askNode = (): Promise<Node> => answer(api.GET('/api/node'));
 
+export const askStore = (): Promise<Store> => answer(api.GET('/api/store'));
+
 export const askProfile = (): Promise<Profile> => answer(api.GET('/api/profile'));
 
-export const askPumps = async (): Promise<Pump[]> => (await answer(api.GET('/api/pumps'))).items;
+export const askPumps = (): Promise<Part<Pump>> => answer(api.GET('/api/pumps'));
 
 export const askLive = (pump: string): Promise<Live> =>
   answer(api.GET('/api/live-data', { params: { query: { pump_id: pump } } }));
 
 /** A pump's maintenance events, newest first. */
-export async function askEvents(pump: string): Promise<MaintenanceEvent[]> {
-  const query = { pump_id: pump, limit: EVENTS };
-  return (await answer(api.GET('/api/maintenance-events', { params: { query } }))).items;
-}
+export const askEvents = (pump: string): Promise<Part<MaintenanceEvent>> =>
+  answer(api.GET('/api/maintenance-events', { params: { query: { pump_id: pump, limit: EVENTS } } }));
 
 /** What is normal for a pump, as versions. */
 export const askBaselines = (id: string): Promise<Baselines> =>
@@ -49,22 +55,30 @@ export const putBack = (id: string, version: number): Promise<Baselines> =>
   answer(api.POST('/api/pumps/{id}/baselines/{version}/activate', { params: { path: { id, version } } }));
 
 /** Readings, oldest first. */
-export const readings = (stretch: Stretch): AsyncGenerator<Reading[]> =>
+export const readings = (stretch: Stretch): AsyncGenerator<Part<Reading>> =>
   pages((cursor) => answer(api.GET('/api/sensor-history', { params: { query: { ...bounds(stretch), cursor } } })));
 
 /** The model's verdicts, oldest first. */
-export const detections = (stretch: Stretch): AsyncGenerator<Detection[]> =>
+export const detections = (stretch: Stretch): AsyncGenerator<Part<Detection>> =>
   pages((cursor) => answer(api.GET('/api/anomaly-history', { params: { query: { ...bounds(stretch), cursor } } })));
 
-function bounds({ pump, from, to }: Stretch) {
-  return { pump_id: pump, from: Math.floor(from).toFixed(0), to: to?.toFixed(0), limit: PAGE };
+/** All readings of a stretch in at most so many items, summed up where they are more; oldest first. */
+export const overview = (stretch: Stretch, points: number): Promise<Part<Reading>> =>
+  answer(api.GET('/api/sensor-history', { params: { query: { ...times(stretch), points } } }));
+
+function bounds(stretch: Stretch) {
+  return { ...times(stretch), limit: PAGE };
 }
 
-async function* pages<T>(ask: (cursor?: string) => Promise<Page<T>>): AsyncGenerator<T[]> {
+function times({ pump, from, to }: Stretch) {
+  return { pump_id: pump, from: Math.floor(from).toFixed(0), to: to?.toFixed(0) };
+}
+
+async function* pages<T>(ask: (cursor?: string) => Promise<Page<T>>): AsyncGenerator<Part<T>> {
   let cursor: string | undefined;
   do {
     const page = await ask(cursor);
-    yield page.items;
+    yield page;
     cursor = page.next_cursor ?? undefined;
   } while (cursor);
 }

@@ -19,4 +19,7 @@ export type Baselines = Schemas['BaselinesData'];
 export type Baseline = Schemas['BaselineData'];
 export type ReadingEvent = Schemas['ReadingEvent'];
 export type DetectionEvent = Schemas['DetectionEvent'];
+export type Store = Schemas['StoreData'];
+export type Disk = Schemas['DiskData'];
+export type Incomplete = Schemas['IncompleteData'];
 export type FleetEvent = Schemas['FleetEvent'];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decimals, formatAge, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
+import { asSentence, decimals, formatAge, formatBytes, formatDay, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
 
 describe('numbers', () => {
   it.each([
@@ -35,6 +35,21 @@ describe('numbers', () => {
     ]);
   });
 
+  it.each([
+    [0, '0 B'], [999, '999 B'], [999.6, '1.0 kB'], [4200, '4.2 kB'], [312_400_000, '312 MB'], [999_700_000, '1.00 GB'],
+    [12_340_000_000, '12.3 GB'], [1.5e12, '1.50 TB'], [2e18, '2,000 PB'],
+  ])('%d bytes are %s', (bytes, text) => {
+    expect(formatBytes(bytes, 'en')).toBe(text);
+  });
+
+  it('no size is a dash', () => {
+    expect([null, undefined, NaN].map((bytes) => formatBytes(bytes))).toEqual(['–', '–', '–']);
+  });
+
+  it('what a machine said becomes a sentence', () => {
+    expect(['only 5 % is free', 'It is.', ''].map(asSentence)).toEqual(['Only 5 % is free.', 'It is.', '']);
+  });
+
   it('counts agree with their noun', () => {
     expect([0, 1, 2].map((n) => plural(n, 'pump'))).toEqual(['0 pumps', '1 pump', '2 pumps']);
   });
@@ -63,5 +78,12 @@ describe('moments', () => {
     ['2020-03-07T10:14:33', '2026-03-09T10:14:33', '7 Mar 2020, 10:14'],
   ])('%s seen from %s is %s', (moment, now, text) => {
     expect(formatMoment(at(moment), at(now), 'en-GB')).toBe(text);
+  });
+});
+
+describe('days', () => {
+  it('are named with their month, months with their year', () => {
+    const at = new Date('2026-03-09T00:00:00').getTime();
+    expect([formatDay(at, false, 'en-GB'), formatDay(at, true, 'en-GB')]).toEqual(['9 Mar', 'Mar 2026']);
   });
 });

@@ -53,6 +53,18 @@ export function formatPercent(share: number, locale?: string): string {
   return `${formatNumber(share * 100, 0, locale)} %`;
 }
 
+const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+
+/** An amount of data in its largest decimal unit, three figures at most: 0 B, 4.2 kB, 312 MB. */
+export function formatBytes(bytes: number | null | undefined, locale?: string): string {
+  if (bytes == null || !Number.isFinite(bytes)) return '–';
+  let [value, unit] = [bytes, 0];
+  // What would be written as 1,000 of a unit is one of the next.
+  while (Math.abs(value) >= 999.5 && unit < BYTE_UNITS.length - 1) [value, unit] = [value / 1000, unit + 1];
+  const places = unit === 0 || Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 || unit === 1 ? 1 : 2;
+  return `${formatNumber(value, places, locale)} ${BYTE_UNITS[unit]}`;
+}
+
 /** A duration in its one or two largest units: 4 s, 12 min, 3 h 5 min, 2 d 4 h. */
 export function formatDuration(ms: Millis): string {
   const seconds = Math.max(0, Math.floor(ms / SECOND));
@@ -79,6 +91,12 @@ export function formatMoment(at: Millis, now: Millis, locale?: string): string {
   return `${dateFormat(sameYear, locale).format(at)}, ${formatTime(at, locale).slice(0, 5)}`;
 }
 
+/** The day: 9 Mar; or its month and year: Mar 2026. */
+export function formatDay(at: Millis, month: boolean, locale?: string): string {
+  if (!month) return dateFormat(true, locale).format(at);
+  return cached('month', locale, { month: 'short', year: 'numeric' }).format(at);
+}
+
 /** An amount of money in whole units. */
 export function formatMoney(amount: number, currency: string, locale?: string): string {
   try {
@@ -86,6 +104,12 @@ export function formatMoney(amount: number, currency: string, locale?: string): 
   } catch {
     return `${formatNumber(amount, 0, locale)} ${currency}`;
   }
+}
+
+/** What a machine said as a sentence: a capital at its beginning, a full stop at its end. */
+export function asSentence(text: string): string {
+  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  return /(^|[.!?])$/.test(capital) ? capital : `${capital}.`;
 }
 
 /** A count with its noun: 1 pump, 3 pumps. */

@@ -1,8 +1,8 @@
-// What holds for the whole page: the node and its profile.
+// What holds for the whole page: the node, its profile, and how its store is.
 
 import { Poll } from '../api/poll.svelte';
-import { askNode, askProfile } from '../api/queries';
-import type { Node } from '../api/types';
+import { askNode, askProfile, askStore } from '../api/queries';
+import type { Node, Store } from '../api/types';
 import { clock } from './clock.svelte';
 
 export const node: Poll<Node> = new Poll(async () => {
@@ -15,3 +15,5 @@ export const node: Poll<Node> = new Poll(async () => {
 }, 60_000);
 
 export const profile = new Poll(askProfile);
+
+export const store: Poll<Store> = new Poll(askStore, 10_000);

@@ -2,8 +2,12 @@
 // Colours are the page's own tokens, read once per theme.
 
 import type uPlot from 'uplot';
-import { formatNumber, formatTime } from '../format';
+import { formatDay, formatNumber, formatTime } from '../format';
 import type { Span } from './spans';
+
+const DAY_MS = 86_400_000;
+/** Steps longer than this are those of a view that passes midnight. */
+const LONG_STEP_MS = 30 * 60_000;
 
 /** A horizontal line with a name. */
 export interface Mark {
@@ -27,6 +31,8 @@ export interface Picture {
 export interface Colours {
   ink: string;
   trace: string;
+  /** From the lowest to the highest, around the trace. */
+  band: string;
   line: string;
   panel: string;
   anomaly: string;
@@ -42,15 +48,18 @@ export function readColours(): Colours {
   const style = getComputedStyle(document.documentElement);
   const token = (name: string) => style.getPropertyValue(name).trim();
   return {
-    ink: token('--ink-2'), trace: token('--trace'), line: token('--line'), panel: token('--panel'),
+    ink: token('--ink-2'), trace: token('--trace'), band: token('--band'), line: token('--line'), panel: token('--panel'),
     anomaly: token('--anomaly-fill'), alarm: token('--anomaly'), warning: token('--warning'), mark: token('--line-strong'),
     font: getComputedStyle(document.body).fontFamily,
     fontPx: parseFloat(style.fontSize) * 0.75,
   };
 }
 
-/** Options for one line over time; `picture` is asked at every draw. */
-export function chartOptions(width: number, height: number, picture: () => Picture, onDrawn: () => void): uPlot.Options {
+/**
+ * Options for one line over time; `picture` is asked at every draw. With `band` the data holds the upper and the lower edge of what
+ * lies around the line before it: what comes later is painted above.
+ */
+export function chartOptions(width: number, height: number, band: boolean, picture: () => Picture, onDrawn: () => void): uPlot.Options {
   const ink = () => picture().colours.ink;
   const { font, fontPx } = picture().colours;
   const axis = { stroke: ink, font: `${fontPx}px ${font}`, ticks: { show: false }, gap: 6 };
@@ -69,8 +78,10 @@ export function chartOptions(width: number, height: number, picture: () => Pictu
     ],
     series: [
       {},
+      ...(band ? [EDGE, EDGE] : []),
       { stroke: () => picture().colours.trace, width: 1.25, points: { show: (_u, _s, from, to) => to - from < 24, size: 4 } },
     ],
+    bands: band ? [{ series: [1, 2], fill: () => picture().colours.band }] : [],
     hooks: {
       drawAxes: [(u) => paintSpans(u, picture()), (u) => paintMarks(u, picture())],
       draw: [(u) => paintNewest(u, picture()), onDrawn],
@@ -78,8 +89,13 @@ export function chartOptions(width: number, height: number, picture: () => Pictu
   };
 }
 
-/** 14:03, or 14:03:20 where steps are shorter than a minute. */
+/** The edge of a band has no line of its own. */
+const EDGE: uPlot.Series = { class: 'edge', width: 0, points: { show: false } };
+
+/** 14:03, or 14:03:20 where steps are shorter than a minute; the day where one begins, and where steps are as long. */
 function clockLabel(t: number, step: number): string {
+  if (step >= DAY_MS) return formatDay(t, step >= 28 * DAY_MS);
+  if (step > LONG_STEP_MS && new Date(t).getHours() === 0 && new Date(t).getMinutes() === 0) return formatDay(t, false);
   const text = formatTime(t);
   return step >= 60_000 ? text.slice(0, 5) : text;
 }
@@ -168,7 +184,8 @@ function paintMarks(u: uPlot, { marks, places, colours }: Picture): void {
 }
 
 function paintNewest(u: uPlot, { live, dim, colours }: Picture): void {
-  const [t, y] = u.data;
+  const t = u.data[0];
+  const y = u.data[u.data.length - 1];
   const last = t.length - 1;
   const value = last < 0 ? null : y[last];
   if (!live || dim || value == null) return;

@@ -8,11 +8,20 @@ export interface Stretch {
   max: number;
 }
 
+const DAY_MS = 24 * 60 * 60_000;
+
 export const WINDOWS = [
   { ms: 2 * 60_000, label: '2 min' },
   { ms: 10 * 60_000, label: '10 min' },
   { ms: 60 * 60_000, label: '1 h' },
+  { ms: DAY_MS, label: '24 h' },
+  { ms: 7 * DAY_MS, label: '7 d' },
+  { ms: 30 * DAY_MS, label: '30 d' },
+  { ms: 365 * DAY_MS, label: '1 y' },
 ];
+
+/** Up to this long a view shows readings one by one; a longer one shows them summed up. */
+export const ONE_BY_ONE_MS = 60 * 60_000;
 
 /** After the pointer has left a chart, so that crossing from one to the next does not jump. */
 const LEAVE_MS = 500;
@@ -26,14 +35,21 @@ export class ChartView {
   cursor = $state<number | null>(null);
 
   #newest: () => number;
+  #moved: () => void;
   #held: Stretch | null = null;
   #charts = new Set<() => void>();
   #frame: number | null = null;
   #leaving: ReturnType<typeof setTimeout> | null = null;
 
-  /** `newest`: the time of the newest data. */
-  constructor(newest: () => number) {
+  /** `newest`: the time of the newest data. `moved`: a person has chosen another stretch, or has gone back to live. */
+  constructor(newest: () => number, moved: () => void = () => {}) {
     this.#newest = newest;
+    this.#moved = moved;
+  }
+
+  /** Whether the view, while it follows, is too long for readings one by one. */
+  get long(): boolean {
+    return this.windowMs > ONE_BY_ONE_MS;
   }
 
   get live(): boolean {
@@ -99,6 +115,7 @@ export class ChartView {
     this.pin();
     this.#held = { min: middle - half, max: middle + half };
     this.invalidate();
+    this.#moved();
   }
 
   backToLive = (): void => {
@@ -107,6 +124,7 @@ export class ChartView {
     this.cursor = null;
     this.mode = 'live';
     this.invalidate();
+    this.#moved();
   };
 
   close(): void {

@@ -67,6 +67,19 @@ describe('ChartView', () => {
     expect(view.stretch().max).toBe(1_060_000);
   });
 
+  it('says when a person chooses another stretch, and not when data moves it', () => {
+    const moved: string[] = [];
+    const view: ChartView = new ChartView(() => 1_000_000, () => moved.push(`${view.mode} ${view.long}`));
+    view.data();
+    view.point(900_000);
+    view.pin();
+    expect(moved).toEqual([]);
+    view.choose(60 * 60_000);
+    view.choose(24 * 60 * 60_000);
+    view.zoom(0, 10_000);
+    expect(moved).toEqual(['live false', 'live true', 'pinned true']);
+  });
+
   it('draws nothing after it is closed', () => {
     const { view, world } = following();
     view.data();

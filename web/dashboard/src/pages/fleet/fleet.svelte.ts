@@ -3,8 +3,8 @@
 
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
-import { askPumps } from '../../api/queries';
-import type { FleetEvent, Learning, Pump, Status } from '../../api/types';
+import { askPumps, type Part } from '../../api/queries';
+import type { FleetEvent, Incomplete, Learning, Pump, Status } from '../../api/types';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
 import { STATUS } from '../../lib/status';
@@ -52,6 +52,8 @@ class Fleet {
   counts = $derived(countStatuses(this.rows));
 
   readonly poll = new Poll(async () => this.#take(await askPumps()), ROWS_EVERY_MS);
+  /** What of the rows cannot be read now. */
+  incomplete = $state.raw<Incomplete | null>(null);
 
   #byId = new Map<string, PumpRow>();
   #order = new Order();
@@ -78,7 +80,8 @@ class Fleet {
     if (!held && this.waiting) this.#arrange();
   }
 
-  #take(pumps: Pump[]): true {
+  #take({ items: pumps, incomplete }: Part<Pump>): true {
+    this.incomplete = incomplete ?? null;
     const now = clock.exact();
     const gone = new Set(this.#byId.keys());
     for (const pump of pumps) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Channel } from '../../api/types';
+import type { Channel, Reading } from '../../api/types';
 import { Columns } from '../../lib/columns';
-import { detectionEventRows, detectionRows, readingEventRows, readingRows, VERDICT } from './history';
+import { detectionEventRows, detectionRows, overviewColumns, overviewOf, readingEventRows, readingRows, VERDICT } from './history';
 
 const limits = { low_alarm: null, low_warning: null, high_warning: null, high_alarm: null };
 const channel = (name: string): Channel => ({ name, quantity: name, unit: '', plausible: [0, 100], resolution: 1, limits });
@@ -38,5 +38,41 @@ describe('history and stream', () => {
     expect(columns.length).toBe(1);
     expect(columns.value(0, VERDICT.anomalous)).toBe(1);
     expect(columns.value(0, VERDICT.contributions)).toBe(0.75);
+  });
+});
+
+describe('an overview', () => {
+  const summary = (readings: number, low: number | null, high: number | null) => ({
+    length_ms: 60_000, readings, min: { A: low, B: null }, max: { A: high, B: null },
+  });
+  const row = (view: ReturnType<typeof overviewOf>, at: number) => {
+    const { mean, low, high, readings } = overviewColumns(0, 2);
+    return [view.columns.at(at), ...[mean, low, high, readings].map((column) => view.columns.value(at, column))];
+  };
+
+  it('stands in the middle of what it sums up, the last one of what there is of it', () => {
+    const items = [
+      { pump_id: 'P', timestamp: at(0), values: { A: 5, B: null }, quality: {}, summary: summary(60, 1, 9) },
+      { pump_id: 'P', timestamp: at(60_000), values: { A: 6, B: null }, quality: {}, summary: summary(20, 2, 8) },
+    ];
+    const view = overviewOf({ items }, channels, 80_000);
+    expect([row(view, 0), row(view, 1)]).toEqual([[30_000, 5, 1, 9, 60], [70_000, 6, 2, 8, 20]]);
+    expect([view.summedMs, view.incomplete, view.columns.length]).toEqual([60_000, null, 2]);
+    expect(view.columns.value(0, overviewColumns(1, 2).low)).toBeNaN();
+  });
+
+  it('of few readings has them one by one, without what no sensor sends', () => {
+    const items: Reading[] = [
+      { pump_id: 'P', timestamp: at(1000), values: { A: 5, B: 1 }, quality: {} },
+      { pump_id: 'P', timestamp: at(2000), values: { A: 900, B: 1 }, quality: { A: 'bad' } },
+    ];
+    const view = overviewOf({ items, incomplete: { since: null, reason: 'why' } }, channels, 3000);
+    expect(row(view, 0)).toEqual([1000, 5, 5, 5, 1]);
+    expect(row(view, 1).slice(1)).toEqual([NaN, NaN, NaN, 1]);
+    expect([view.summedMs, view.incomplete?.reason]).toEqual([null, 'why']);
+  });
+
+  it('of nothing is empty', () => {
+    expect(overviewOf({ items: [] }, channels, 0).columns.length).toBe(0);
   });
 });

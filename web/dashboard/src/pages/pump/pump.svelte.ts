@@ -1,18 +1,19 @@
 // One pump as its page shows it. On opening the stream begins first and history is fetched after it, so that nothing falls between
 // the two; both go into the same columns, which take every time once. After a lost connection, and where the server dropped frames,
-// the stretch since then is fetched the same way.
+// the stretch since then is fetched the same way. A view that is too long for readings one by one has an overview of its own, summed
+// up by the node and asked for anew whenever the view moves.
 
 import { ApiProblem } from '../../api/client';
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
-import { askBaselines, askEvents, askLive, askPumps, detections, readings } from '../../api/queries';
-import type { Baselines, Channel, DetectionEvent, FleetEvent, Live, Profile, ReadingEvent, Status } from '../../api/types';
-import { ChartView } from '../../lib/chart/view.svelte';
+import { askBaselines, askEvents, askLive, askPumps, detections, overview, readings, type Stretch } from '../../api/queries';
+import type { Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, Profile, ReadingEvent, Status } from '../../api/types';
+import { ChartView, ONE_BY_ONE_MS } from '../../lib/chart/view.svelte';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
 import { gapMs } from '../../lib/gap';
 import { nameChannels, type NamedChannel } from '../../lib/names';
-import { detectionEventRows, detectionRows, readingEventRows, readingRows, VERDICT } from './history';
+import { detectionEventRows, detectionRows, overviewOf, readingEventRows, readingRows, VERDICT, type Overview } from './history';
 
 /** What charts hold of a pump: an hour at ten readings a second, with room to spare. */
 const CAPACITY = 40_000;
@@ -24,6 +25,13 @@ const STORED_AFTER_MS = 200;
 const LIVE_EVERY_MS = 2_500;
 const EVENTS_EVERY_MS = 15_000;
 const BASELINES_EVERY_MS = 30_000;
+const OVERVIEW_EVERY_MS = 60_000;
+/** A zoom is often followed by the next. */
+const ZOOM_RESTS_MS = 200;
+/** Of an overview; more than a chart has pixels is of no use. */
+const POINTS = { least: 100, most: 1000 };
+/** What is asked for beyond a view's edges, as a share of it: lines leave the chart instead of ending in it. */
+const BEYOND = 0.05;
 
 /** The newest reading, as sent. */
 export interface Newest {
@@ -41,6 +49,10 @@ export class PumpModel {
   readonly live: Poll<Live>;
   readonly events: Poll<Awaited<ReturnType<typeof askEvents>>>;
   readonly baselines: Poll<Baselines>;
+  /** What a long view shows; without data while the view is not long. */
+  readonly overview: Poll<Overview>;
+  /** How many points a chart has room for. */
+  points = 400;
 
   /** The status by the stream, which knows first. */
   status = $state<Status | null>(null);
@@ -53,8 +65,14 @@ export class PumpModel {
   verdictVersion = $state(0);
   history = $state<'loading' | 'ready'>('loading');
   problem = $state.raw<ApiProblem | null>(null);
+  /** What of the readings and verdicts could not be read. */
+  incomplete = $state.raw<Incomplete | null>(null);
 
   #closed = false;
+  /** Which stretch the overview is of: the newest of some length, or one that was zoomed to. */
+  #overviewOf: string | null = null;
+  #endOverview: (() => void) | null = null;
+  #zooming: ReturnType<typeof setTimeout> | null = null;
   #row: Poll<number | null>;
 
   constructor(id: string, profile: Profile) {
@@ -63,10 +81,11 @@ export class PumpModel {
     this.gapMs = gapMs(profile.interval_ms);
     this.readings = new Columns(this.channels.length, CAPACITY);
     this.verdicts = new Columns(VERDICT.contributions + this.channels.length, CAPACITY);
-    this.view = new ChartView(() => newer(this.readings.last, this.verdicts.last));
+    this.view = new ChartView(() => newer(this.readings.last, this.verdicts.last), () => this.#moved());
     this.live = new Poll(() => this.#askLive(), LIVE_EVERY_MS);
     this.events = new Poll(() => askEvents(id), EVENTS_EVERY_MS);
     this.baselines = new Poll(() => askBaselines(id), BASELINES_EVERY_MS);
+    this.overview = new Poll(() => this.#askOverview(), OVERVIEW_EVERY_MS);
     this.#row = new Poll(() => this.#askSince());
   }
 
@@ -85,6 +104,8 @@ export class PumpModel {
       this.#closed = true;
       unlink();
       stops.forEach((stop) => stop());
+      this.#endOverview?.();
+      if (this.#zooming !== null) clearTimeout(this.#zooming);
       this.view.close();
     };
   }
@@ -101,17 +122,27 @@ export class PumpModel {
     this.history = 'loading';
     await this.#guard(async () => {
       const { timestamp } = this.live.data ?? (await askLive(this.id));
-      if (timestamp !== null) await this.#fetch(Date.parse(timestamp) - FIRST_MS);
+      if (timestamp !== null) this.incomplete = await this.#fetch(Date.parse(timestamp) - FIRST_MS);
     });
     this.history = 'ready';
   };
 
-  /** Fetches what a longer view shows beyond what is there. */
+  /** Fetches the charts' minutes again: what was missing of them can be read now. */
+  async refill(): Promise<void> {
+    const { max } = this.view.stretch();
+    void this.events.refresh();
+    if (this.view.long) void this.overview.refresh();
+    if (isNaN(max)) return this.fetchHistory();
+    const from = max - Math.max(FIRST_MS, Math.min(this.view.windowMs, ONE_BY_ONE_MS));
+    await this.#guard(async () => (this.incomplete = await this.#fetch(from)));
+  }
+
+  /** Fetches what a longer view shows beyond what is there, as far as that is shown one by one. */
   async lookBack(windowMs: number): Promise<void> {
-    const wanted = this.view.stretch().max - windowMs;
+    const wanted = this.view.stretch().max - Math.min(windowMs, ONE_BY_ONE_MS);
     const first = this.readings.first;
     if (isNaN(first) || first <= wanted) return;
-    await this.#guard(() => this.#fetch(wanted, first));
+    await this.#guard(async () => (this.incomplete = (await this.#fetch(wanted, first)) ?? this.incomplete));
   }
 
   async #fetchGap(): Promise<void> {
@@ -119,28 +150,72 @@ export class PumpModel {
     void this.live.refresh();
     void this.events.refresh();
     void this.#row.refresh();
+    if (this.view.long) void this.overview.refresh();
     if (isNaN(last)) await this.fetchHistory();
-    else await this.#guard(() => this.#fetch(last - OVERLAP_MS));
+    else await this.#guard(async () => (this.incomplete = (await this.#fetch(last - OVERLAP_MS)) ?? this.incomplete));
   }
 
-  async #fetch(from: number, to?: number): Promise<void> {
+  /** A person looks at another stretch. */
+  #moved(): void {
+    const { live, long, windowMs } = this.view;
+    if (this.#zooming !== null) clearTimeout(this.#zooming);
+    this.#zooming = null;
+    if (!long) {
+      this.#endOverview?.();
+      this.#endOverview = this.#overviewOf = this.overview.data = null;
+      return;
+    }
+    const { min, max } = this.view.stretch();
+    const wanted = live ? `newest ${windowMs}` : `${min} to ${max}`;
+    if (wanted === this.#overviewOf) return;
+    this.#overviewOf = wanted;
+    const ask = () => {
+      if (this.#endOverview) void this.overview.refresh();
+      else this.#endOverview = this.overview.start();
+      if (!live && max - min <= ONE_BY_ONE_MS) void this.#guard(() => this.#fetchVerdicts({ pump: this.id, from: min, to: max }));
+    };
+    if (live) ask();
+    else this.#zooming = setTimeout(ask, ZOOM_RESTS_MS);
+  }
+
+  async #askOverview(): Promise<Overview> {
+    const { min, max } = this.view.stretch();
+    if (isNaN(min)) throw new ApiProblem(0, 'No reading yet.');
+    const beyond = (max - min) * BEYOND;
+    const to = this.view.live ? max + 1 : max + beyond;
+    const points = Math.round(Math.min(POINTS.most, Math.max(POINTS.least, this.points)));
+    return overviewOf(await overview({ pump: this.id, from: min - beyond, to }, points), this.channels, to);
+  }
+
+  /** Fetches a stretch; what of it could not be read. */
+  async #fetch(from: number, to?: number): Promise<Incomplete | null> {
     const stretch = { pump: this.id, from, to };
+    let missing: Incomplete | null = null;
     const stored = new Promise((resolve) => setTimeout(resolve, STORED_AFTER_MS));
     for await (const page of readings(stretch)) {
-      if (this.#closed) return;
-      this.readings.add(readingRows(page, this.channels));
+      if (this.#closed) return null;
+      missing ??= page.incomplete ?? null;
+      this.readings.add(readingRows(page.items, this.channels));
       this.view.invalidate();
     }
     await stored;
+    const ofVerdicts = await this.#fetchVerdicts(stretch);
+    return missing ?? ofVerdicts;
+  }
+
+  async #fetchVerdicts(stretch: Stretch): Promise<Incomplete | null> {
+    let missing: Incomplete | null = null;
     for await (const page of detections(stretch)) {
-      if (this.#closed) return;
-      this.verdicts.add(detectionRows(page, this.channels));
+      if (this.#closed) return null;
+      missing ??= page.incomplete ?? null;
+      this.verdicts.add(detectionRows(page.items, this.channels));
       this.verdictVersion++;
       this.view.invalidate();
     }
+    return missing;
   }
 
-  async #guard(run: () => Promise<void>): Promise<void> {
+  async #guard(run: () => Promise<unknown>): Promise<void> {
     try {
       await run();
       this.problem = null;
@@ -161,7 +236,7 @@ export class PumpModel {
   }
 
   async #askSince(): Promise<number | null> {
-    const row = (await askPumps()).find(({ pump_id }) => pump_id === this.id);
+    const row = (await askPumps()).items.find(({ pump_id }) => pump_id === this.id);
     this.since = row?.since == null ? null : Date.parse(row.since);
     return this.since;
   }
