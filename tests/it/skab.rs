@@ -76,7 +76,8 @@ fn sees_the_anomaly(name: &str) {
     for detection in anomalous {
         let shares = detection["contributions"].as_object().expect("contributions").values();
         let sum: f64 = shares.map(|share| share.as_f64().expect("a number")).sum();
-        assert!((sum - 1.0).abs() < 1e-9, "{detection}");
+        // Each is rounded to four decimals.
+        assert!((sum - 1.0).abs() < 1e-3, "{detection}");
         // An episode may outlast the crossing of the threshold, so the one does not follow from the other.
         assert_eq!(detection["threshold"], 1.0, "{detection}");
         assert!(detection["model"].as_str().expect("a name").starts_with("fused-"), "{detection}");

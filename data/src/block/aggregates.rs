@@ -1,40 +1,58 @@
-//! Aggregates: count, min, max and sum of each channel's good values, and how they are packed.
+//! What is kept of many readings at once: for each channel how many good values, the least, the largest and their sum.
+//!
+//! Deliberately absent: bad and filled samples (they are not measurements), and which span of time it is.
 
-use volute_plant::Reading;
+use volute_plant::{Reading, Sample};
 
 use super::{
-    BlockError, MOST_CHANNELS,
-    bits::{BitReader, BitWriter, unzigzag, width_of, zigzag},
-    frame::{Kind, open, seal},
-    numbers::{as_decimal, from_decimal, from_ordered, ordered, power_of_ten},
-    runs::{put_runs, take_runs},
+    BlockError, Kind,
+    bits::{BitReader, BitWriter, number_bits, zigzag},
+    integers,
+    numbers::Places,
+    open, seal,
 };
 
-/// Count, min, max and sum of one channel's good values. Of no values: all 0.
+/// The most channels in a block of aggregates.
+const MAX_CHANNELS: usize = 1 << 16;
+
+/// What is kept of one channel's good values.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Aggregate {
-    /// How many values.
+    /// How many there are; 0: the channel said nothing good, and the other fields are 0.
     pub count: u32,
-    /// The lowest, in the channel's unit.
+    /// The least of them, in the channel's unit.
     pub min: f64,
-    /// The highest, in the channel's unit.
+    /// The largest of them, in the channel's unit.
     pub max: f64,
-    /// Their sum, added up in the order of the readings, in the channel's unit.
+    /// Their sum, in the channel's unit.
     pub sum: f64,
 }
 
 impl Aggregate {
-    /// The mean; none of no values.
+    /// The mean of the good values; none where there are none.
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / f64::from(self.count))
     }
 
-    fn of_one(value: f64) -> Self {
-        Self { count: 1, min: value, max: value, sum: value }
+    /// Of all good values among these samples.
+    fn of(samples: impl Iterator<Item = Sample>) -> Self {
+        let mut all = Self::default();
+        // What was lost of the sum by rounding (Neumaier, 1974), so that it does not depend on how many there are.
+        let mut lost = 0.0;
+        for value in samples.filter_map(Sample::good) {
+            let value = value + 0.0; // A negative zero is a zero.
+            let sum = all.sum + value;
+            lost += if all.sum.abs() >= value.abs() { all.sum - sum + value } else { value - sum + all.sum };
+            all = all.and(Self { count: 1, min: value, max: value, sum: value });
+            all.sum = sum;
+        }
+        if lost.is_finite() {
+            all.sum += lost;
+        }
+        all
     }
 
-    /// Of the values of both.
-    fn join(self, other: Self) -> Self {
+    fn and(self, other: Self) -> Self {
         if self.count == 0 {
             return other;
         }
@@ -50,152 +68,120 @@ impl Aggregate {
     }
 }
 
-/// An [`Aggregate`] per channel, in the order of the pump's channels.
+/// What is kept of all channels of some readings, in the profile's order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Aggregates(Vec<Aggregate>);
 
 impl Aggregates {
-    /// Of the good values of readings of one pump; bad and filled ones do not count.
+    /// Of these readings, all of one pump.
     pub fn of(readings: &[Reading]) -> Self {
-        let mut all = Self::default();
-        for reading in readings {
-            for (index, sample) in reading.samples.iter().enumerate() {
-                all.add(index, sample.good().map(Aggregate::of_one).unwrap_or_default());
-            }
-        }
-        all
+        let channels = readings.iter().map(|reading| reading.samples.len()).max().unwrap_or(0);
+        let samples = |channel: usize| readings.iter().filter_map(move |reading| reading.samples.get(channel).copied());
+        Self((0..channels).map(|channel| Aggregate::of(samples(channel))).collect())
     }
 
-    /// Adds what `other` is of.
+    /// Takes in those of other readings of the same pump.
     pub fn merge(&mut self, other: &Self) {
-        for (index, aggregate) in other.0.iter().enumerate() {
-            self.add(index, *aggregate);
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), Aggregate::default());
+        }
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine = mine.and(*theirs);
         }
     }
 
-    /// One channel's; none where no reading had that channel.
+    /// That of the profile's channel at this place; none if no reading had it.
     pub fn channel(&self, index: usize) -> Option<&Aggregate> {
         self.0.get(index)
     }
-
-    fn add(&mut self, index: usize, aggregate: Aggregate) {
-        if self.0.len() <= index {
-            self.0.resize(index + 1, Aggregate::default());
-        }
-        self.0[index] = self.0[index].join(aggregate);
-    }
 }
 
-/// Packs aggregates; ten channels of a minute in whole steps of their resolution take some 60 bytes.
+/// The aggregates in bytes, at most 65,536 channels.
 pub(crate) fn encode_aggregates(aggregates: &Aggregates) -> Vec<u8> {
-    let mut bits = BitWriter::default();
-    bits.gamma(aggregates.0.len() as u64);
-    let counts: Vec<u64> = aggregates.0.iter().map(|aggregate| u64::from(aggregate.count)).collect();
-    put_runs(&mut bits, &counts);
-    for aggregate in aggregates.0.iter().filter(|aggregate| aggregate.count > 0) {
-        let smallest =
-            (0..BY_BITS as u32).filter_map(|places| Decimals::of(aggregate, places)).min_by_key(Decimals::bits);
-        match smallest {
-            Some(decimals) => decimals.put(&mut bits),
-            None => {
-                bits.bits(BY_BITS, 4);
-                for value in [aggregate.min, aggregate.max, aggregate.sum] {
-                    bits.bits(value.to_bits(), 64);
-                }
-            }
+    debug_assert!(aggregates.0.len() <= MAX_CHANNELS, "more channels than are read back");
+    seal(Kind::Aggregates, |bits| {
+        bits.number(aggregates.0.len() as u64);
+        integers::write(&aggregates.0.iter().map(|channel| i64::from(channel.count)).collect::<Vec<_>>(), bits);
+        for channel in aggregates.0.iter().filter(|channel| channel.count > 0) {
+            write(channel, bits);
         }
-    }
-    seal(Kind::Aggregates, bits)
+    })
 }
 
-/// Unpacks what [`encode_aggregates`] packed.
-pub(crate) fn decode_aggregates(block: &[u8]) -> Result<Aggregates, BlockError> {
-    let mut bits = open(Kind::Aggregates, block)?;
-    let channels = bits.count(MOST_CHANNELS)?;
-    let counts = take_runs(&mut bits, channels, u64::from(u32::MAX))?;
-    let mut aggregates = Vec::with_capacity(channels);
-    for count in counts {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        aggregates.push(if count == 0 { Aggregate::default() } else { take_aggregate(&mut bits, count)? });
-    }
-    bits.end()?;
-    Ok(Aggregates(aggregates))
+/// Exactly the aggregates that were encoded.
+pub(crate) fn decode_aggregates(bytes: &[u8]) -> Result<Aggregates, BlockError> {
+    open(Kind::Aggregates, bytes, |bits| {
+        let channels = bits.count(MAX_CHANNELS)?;
+        let counts = integers::read(channels, bits)?;
+        let channel = |count| match u32::try_from(count) {
+            Ok(0) => Ok(Aggregate::default()),
+            Ok(count) => read(count, bits),
+            Err(_) => Err(BlockError::Nonsense("a count out of range")),
+        };
+        Ok(Aggregates(counts.into_iter().map(channel).collect::<Result<_, _>>()?))
+    })
 }
 
-fn take_aggregate(bits: &mut BitReader<'_>, count: u32) -> Result<Aggregate, BlockError> {
-    let places = bits.bits(4)?;
-    if places < BY_BITS {
-        return Ok(Decimals::take(bits, places as u32, count)?.aggregate());
-    }
-    let mut value = || bits.bits(64).map(f64::from_bits);
-    Ok(Aggregate { count, min: value()?, max: value()?, sum: value()? })
-}
-
-/// In place of the number of decimal places, which is below: min, max and sum by their bits.
-const BY_BITS: u64 = 10;
-
-/// One aggregate as decimals of so many places.
-struct Decimals {
-    places: u32,
-    count: u32,
+/// An aggregate of decimals, in their steps. The numbers are small: each is taken from where the one before it is.
+struct Decimal {
+    places: Places,
     min: i64,
-    /// Max less min.
-    span: u64,
-    /// The decimal next to the sum, less `count` times min: the mean lies between min and max, so it is between 0 and
-    /// `count` times `span`.
-    above_min: u64,
-    /// How many numbers the sum lies above that decimal, as adding up rounds.
-    rounding: i64,
+    /// From the least to the largest.
+    range: i64,
+    /// What the sum has above that of as many of the least.
+    above: i64,
+    /// What adding up has added, in steps of the sum's last bit: as a rule nothing.
+    error: i64,
 }
 
-impl Decimals {
-    fn of(aggregate: &Aggregate, places: u32) -> Option<Self> {
-        let min = as_decimal(aggregate.min, places)?;
-        let span = u64::try_from(as_decimal(aggregate.max, places)?.checked_sub(min)?).ok()?;
-        let nearest = (aggregate.sum * power_of_ten(places)).round() as i64;
-        let above_min = nearest.checked_sub(min.checked_mul(i64::from(aggregate.count))?)?;
-        let above_min = u64::try_from(above_min).ok()?;
-        let decimal = from_decimal(nearest, places);
-        let rounding = ordered(aggregate.sum.to_bits() as i64).checked_sub(ordered(decimal.to_bits() as i64))?;
-        let decimals = Self { places, count: aggregate.count, min, span, above_min, rounding };
-        (above_min <= decimals.most_above_min()?).then_some(decimals)
+impl Decimal {
+    /// With the places that make it shortest.
+    fn of(channel: &Aggregate) -> Option<Self> {
+        Places::all().filter_map(|places| Self::at(places, channel)).min_by_key(Self::length)
     }
 
-    fn most_above_min(&self) -> Option<u64> {
-        self.span.checked_mul(u64::from(self.count))
+    fn at(places: Places, channel: &Aggregate) -> Option<Self> {
+        let (min, max) = (places.steps(channel.min)?, places.steps(channel.max)?);
+        let sum = places.nearest(channel.sum)?;
+        let above = sum.wrapping_sub(min.wrapping_mul(i64::from(channel.count)));
+        let error = channel.sum.to_bits().wrapping_sub(places.decimal(sum).to_bits()) as i64;
+        Some(Self { places, min, range: max - min, above, error })
     }
 
-    fn bits(&self) -> usize {
-        let mut bits = BitWriter::default();
-        self.put(&mut bits);
-        bits.len_bits()
+    /// Bits that it takes, those apart that it takes in any case.
+    fn length(&self) -> u64 {
+        let error = if self.error == 0 { 0 } else { number_bits(zigzag(self.error)) };
+        error + [self.min, self.range, self.above].map(|steps| number_bits(zigzag(steps))).iter().sum::<u64>()
     }
+}
 
-    fn put(&self, bits: &mut BitWriter) {
-        bits.bits(u64::from(self.places), 4);
-        bits.wide(zigzag(self.min));
-        bits.gamma(self.span);
-        bits.bits(self.above_min, width_of(self.most_above_min().unwrap_or(u64::MAX)));
-        bits.gamma(zigzag(self.rounding));
-    }
-
-    fn take(bits: &mut BitReader<'_>, places: u32, count: u32) -> Result<Self, BlockError> {
-        let (min, span) = (unzigzag(bits.wide()?), bits.gamma()?);
-        let mut decimals = Self { places, count, min, span, above_min: 0, rounding: 0 };
-        let most = decimals.most_above_min().ok_or(BlockError::Malformed("a sum beyond all numbers"))?;
-        decimals.above_min = bits.bits(width_of(most))?;
-        decimals.rounding = unzigzag(bits.gamma()?);
-        Ok(decimals)
-    }
-
-    fn aggregate(&self) -> Aggregate {
-        let nearest = self.min.wrapping_mul(i64::from(self.count)).wrapping_add(self.above_min as i64);
-        let decimal = ordered(from_decimal(nearest, self.places).to_bits() as i64);
-        Aggregate {
-            count: self.count,
-            min: from_decimal(self.min, self.places),
-            max: from_decimal(self.min.wrapping_add(self.span as i64), self.places),
-            sum: f64::from_bits(from_ordered(decimal.wrapping_add(self.rounding)) as u64),
+fn write(channel: &Aggregate, bits: &mut BitWriter) {
+    let decimal = Decimal::of(channel);
+    Places::write(decimal.as_ref().map(|decimal| decimal.places), bits);
+    if let Some(Decimal { min, range, above, error, .. }) = decimal {
+        bits.signed(min);
+        bits.signed(range);
+        bits.signed(above);
+        bits.bit(error != 0);
+        if error != 0 {
+            bits.signed(error);
+        }
+    } else {
+        for number in [channel.min, channel.max, channel.sum] {
+            bits.bits(number.to_bits(), u64::BITS);
         }
     }
+}
+
+fn read(count: u32, bits: &mut BitReader<'_>) -> Result<Aggregate, BlockError> {
+    let Some(places) = Places::read(bits)? else {
+        let mut number = || Ok::<f64, BlockError>(f64::from_bits(bits.bits(u64::BITS)?));
+        return Ok(Aggregate { count, min: number()?, max: number()?, sum: number()? });
+    };
+    let min = bits.signed()?;
+    let max = min.wrapping_add(bits.signed()?);
+    let sum = places.decimal(bits.signed()?.wrapping_add(min.wrapping_mul(i64::from(count))));
+    let error = if bits.bit()? { bits.signed()? } else { 0 };
+    let sum = f64::from_bits(sum.to_bits().wrapping_add_signed(error));
+    Ok(Aggregate { count, min: places.number(min), max: places.number(max), sum })
 }

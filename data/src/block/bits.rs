@@ -1,212 +1,228 @@
-//! A stream of bits, and the ways to write one number: fixed width, Elias' gamma code, Rice's code, and plain with a width.
+//! Bits in a row: fields of a given width, and whole numbers that are shorter the smaller they are.
 //!
-//! The first bit is the lowest of the first byte.
+//! The lowest bit comes first. Deliberately absent: what the bits mean.
 
 use super::BlockError;
 
-/// From so many ones on, a Rice code gives up and holds the number plainly.
-const LONGEST_UNARY: u64 = 20;
+/// Bits that say how long a number of [`BitWriter::number`] is.
+const LENGTH_BITS: u32 = 6;
+/// The length that stands for all 64 bits.
+const WHOLE: u32 = 63;
 
-/// Where bits are appended.
-#[derive(Debug, Default)]
+/// Writes bits.
+#[derive(Debug)]
 pub(super) struct BitWriter {
     bytes: Vec<u8>,
-    /// Bits that do not make a byte yet, lowest first.
-    pending: u128,
-    pending_bits: u32,
+    /// Bits that do not fill a byte yet.
+    open: u128,
+    open_bits: u32,
 }
 
 impl BitWriter {
-    /// How many bits are in it.
-    pub(super) fn len_bits(&self) -> usize {
-        self.bytes.len() * 8 + self.pending_bits as usize
+    /// Goes on after these bytes.
+    pub(super) fn after(bytes: Vec<u8>) -> Self {
+        Self { bytes, open: 0, open_bits: 0 }
     }
 
-    /// The lowest `width` (at most 64) bits of `value`.
-    pub(super) fn bits(&mut self, value: u64, width: u32) {
-        self.pending |= u128::from(value & low(width)) << self.pending_bits;
-        self.pending_bits += width;
-        while self.pending_bits >= 8 {
-            self.bytes.push(self.pending as u8);
-            self.pending >>= 8;
-            self.pending_bits -= 8;
+    /// All bytes, the last filled up with zeros.
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        if self.open_bits > 0 {
+            self.bytes.push(self.open as u8);
+        }
+        self.bytes
+    }
+
+    /// The lowest `count` bits of `value`, at most 64.
+    pub(super) fn bits(&mut self, value: u64, count: u32) {
+        self.open |= u128::from(value & low_bits(count)) << self.open_bits;
+        self.open_bits += count;
+        while self.open_bits >= 8 {
+            self.bytes.push(self.open as u8);
+            self.open >>= 8;
+            self.open_bits -= 8;
         }
     }
 
     /// One bit.
-    pub(super) fn flag(&mut self, value: bool) {
+    pub(super) fn bit(&mut self, value: bool) {
         self.bits(u64::from(value), 1);
     }
 
-    /// A number that is likely small: its width in ones and a zero, then its digits below the highest. 0 takes one bit.
-    pub(super) fn gamma(&mut self, value: u64) {
-        let width = width_of(value);
-        self.bits(u64::MAX, width);
-        self.bits(0, 1);
-        self.bits(value, width.saturating_sub(1));
+    /// `count` ones, at most 64.
+    pub(super) fn ones(&mut self, count: u32) {
+        self.bits(u64::MAX, count);
     }
 
-    /// A number of any size: six bits for its width, then its digits.
-    pub(super) fn wide(&mut self, value: u64) {
-        let width = width_of(value).max(1);
-        self.bits(u64::from(width - 1), 6);
-        self.bits(value, width);
-    }
-
-    /// A number of about `k` bits (at most 63): what is above them in ones and a zero, then the lowest `k` bits.
-    pub(super) fn rice(&mut self, value: u64, k: u32) {
-        let above = value >> k;
-        if above < LONGEST_UNARY {
-            self.bits(u64::MAX, above as u32);
-            self.bits(0, 1);
-            self.bits(value, k);
+    /// A number of any size, in [`number_bits`].
+    pub(super) fn number(&mut self, value: u64) {
+        let length = u64::BITS - value.leading_zeros();
+        if length >= WHOLE {
+            self.bits(u64::from(WHOLE), LENGTH_BITS);
+            self.bits(value, u64::BITS);
         } else {
-            self.bits(u64::MAX, LONGEST_UNARY as u32);
-            self.bits(value, 64);
+            self.bits(u64::from(length), LENGTH_BITS);
+            self.bits(value, length.saturating_sub(1)); // The highest bit is known to be one.
         }
     }
 
-    /// How many bits [`Self::rice`] takes.
-    pub(super) fn rice_bits(value: u64, k: u32) -> usize {
-        let above = value >> k;
-        if above < LONGEST_UNARY { above as usize + 1 + k as usize } else { LONGEST_UNARY as usize + 64 }
-    }
-
-    /// Bytes, with their number before them, from the next whole byte on.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.gamma(bytes.len() as u64);
-        self.align();
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// All of it, the last byte filled up with zeros.
-    pub(super) fn into_bytes(mut self) -> Vec<u8> {
-        self.align();
-        self.bytes
-    }
-
-    fn align(&mut self) {
-        self.bits(0, self.pending_bits.wrapping_neg() % 8);
+    /// A signed number of any size.
+    pub(super) fn signed(&mut self, value: i64) {
+        self.number(zigzag(value));
     }
 }
 
-/// Where bits are taken from; beyond the end there is an error and nothing else.
+/// How many bits [`BitWriter::number`] takes.
+pub(super) fn number_bits(value: u64) -> u64 {
+    let length = u64::BITS - value.leading_zeros();
+    u64::from(if length >= WHOLE { LENGTH_BITS + u64::BITS } else { LENGTH_BITS + length.saturating_sub(1) })
+}
+
+/// Reads what [`BitWriter`] has written.
 #[derive(Debug)]
 pub(super) struct BitReader<'a> {
-    rest: &'a [u8],
-    /// Bits that are taken from `rest` but not read yet, lowest first; fewer than eight between calls.
-    pending: u128,
-    pending_bits: u32,
+    bytes: &'a [u8],
+    /// Bits read so far.
+    at: usize,
 }
 
 impl<'a> BitReader<'a> {
+    /// From the first bit of these bytes.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, pending: 0, pending_bits: 0 }
+        Self { bytes, at: 0 }
     }
 
-    /// See [`BitWriter::bits`].
-    pub(super) fn bits(&mut self, width: u32) -> Result<u64, BlockError> {
-        while self.pending_bits < width {
-            let (&byte, rest) = self.rest.split_first().ok_or(BlockError::Malformed("it ends early"))?;
-            self.pending |= u128::from(byte) << self.pending_bits;
-            self.pending_bits += 8;
-            self.rest = rest;
+    /// Checks that nothing is left but the zeros that fill the last byte.
+    pub(super) fn finish(mut self) -> Result<(), BlockError> {
+        let left = self.left();
+        if left < 8 && self.bits(left as u32)? == 0 {
+            return Ok(());
         }
-        let value = self.pending as u64 & low(width);
-        self.pending >>= width;
-        self.pending_bits -= width;
-        Ok(value)
+        Err(BlockError::Nonsense("it goes on after its end"))
     }
 
-    /// See [`BitWriter::flag`].
-    pub(super) fn flag(&mut self) -> Result<bool, BlockError> {
+    /// The next `count` bits, at most 64.
+    pub(super) fn bits(&mut self, count: u32) -> Result<u64, BlockError> {
+        let bits = self.ahead() & low_bits(count);
+        self.skip(count)?;
+        Ok(bits)
+    }
+
+    /// The next bit.
+    pub(super) fn bit(&mut self) -> Result<bool, BlockError> {
         Ok(self.bits(1)? == 1)
     }
 
-    /// See [`BitWriter::gamma`].
-    pub(super) fn gamma(&mut self) -> Result<u64, BlockError> {
-        let width = self.unary(65)?;
-        if width == 0 {
-            return Ok(0);
-        }
-        if width > 64 {
-            return Err(BlockError::Malformed("a number of more than 64 bits"));
-        }
-        Ok(self.bits(width - 1)? | 1 << (width - 1))
-    }
-
-    /// A [`Self::gamma`] that counts something, of which there are at most `most`.
-    pub(super) fn count(&mut self, most: usize) -> Result<usize, BlockError> {
-        let count = usize::try_from(self.gamma()?).unwrap_or(usize::MAX);
-        if count <= most { Ok(count) } else { Err(BlockError::Malformed("a count above its limit")) }
-    }
-
-    /// See [`BitWriter::wide`].
-    pub(super) fn wide(&mut self) -> Result<u64, BlockError> {
-        let width = self.bits(6)? as u32 + 1;
-        self.bits(width)
-    }
-
-    /// See [`BitWriter::rice`]; `k` is at most 63.
-    pub(super) fn rice(&mut self, k: u32) -> Result<u64, BlockError> {
-        let above = self.unary(LONGEST_UNARY as u32)?;
-        if u64::from(above) == LONGEST_UNARY {
-            return self.bits(64);
-        }
-        // Above a `k` near 64 there is room for few ones; more of them are no number that was written.
-        let high =
-            u64::from(above).checked_mul(1 << k).ok_or(BlockError::Malformed("a number of more than 64 bits"))?;
-        Ok(high | self.bits(k)?)
-    }
-
-    /// See [`BitWriter::bytes`].
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], BlockError> {
-        let count = self.count(self.rest.len())?;
-        self.align();
-        let (bytes, rest) = self.rest.split_at_checked(count).ok_or(BlockError::Malformed("it ends early"))?;
-        self.rest = rest;
-        Ok(bytes)
-    }
-
-    /// Nothing may be left when all is read.
-    pub(super) fn end(self) -> Result<(), BlockError> {
-        if self.rest.is_empty() && self.pending == 0 {
-            Ok(())
-        } else {
-            Err(BlockError::Malformed("bytes are left over"))
-        }
-    }
-
-    /// The number of ones before a zero, or `most` of them.
-    fn unary(&mut self, most: u32) -> Result<u32, BlockError> {
-        let mut ones = 0;
-        while ones < most && self.flag()? {
-            ones += 1;
-        }
+    /// How many ones come next, up to `most` (below 64); the zero behind fewer is read as well.
+    pub(super) fn ones(&mut self, most: u32) -> Result<u32, BlockError> {
+        let ones = self.ahead().trailing_ones().min(most);
+        self.skip(if ones < most { ones + 1 } else { most })?;
         Ok(ones)
     }
 
-    fn align(&mut self) {
-        (self.pending, self.pending_bits) = (0, 0);
+    /// A number of any size.
+    pub(super) fn number(&mut self) -> Result<u64, BlockError> {
+        match self.bits(LENGTH_BITS)? as u32 {
+            0 => Ok(0),
+            WHOLE => self.bits(u64::BITS),
+            length => Ok(self.bits(length - 1)? | 1 << (length - 1)),
+        }
+    }
+
+    /// A signed number of any size.
+    pub(super) fn signed(&mut self) -> Result<i64, BlockError> {
+        Ok(unzigzag(self.number()?))
+    }
+
+    /// A count of at most `most`.
+    pub(super) fn count(&mut self, most: usize) -> Result<usize, BlockError> {
+        let count = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        if count <= most { Ok(count) } else { Err(BlockError::Nonsense("a count is too large")) }
+    }
+
+    /// The next 64 bits, zeros after the end.
+    fn ahead(&self) -> u64 {
+        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let next = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut last = [0; 16];
+            last[..rest.len()].copy_from_slice(rest);
+            last
+        });
+        (u128::from_le_bytes(next) >> (self.at % 8)) as u64
+    }
+
+    fn skip(&mut self, count: u32) -> Result<(), BlockError> {
+        if count as usize > self.left() {
+            return Err(BlockError::Nonsense("it ends too early"));
+        }
+        self.at += count as usize;
+        Ok(())
+    }
+
+    fn left(&self) -> usize {
+        self.bytes.len() * 8 - self.at
     }
 }
 
-/// How many digits a number has in base two; none for 0.
-pub(super) fn width_of(value: u64) -> u32 {
-    u64::BITS - value.leading_zeros()
-}
-
-/// Small numbers of either sign as small ones without: 0, -1, 1, -2 …
+/// Signed numbers as unsigned ones: 0, -1, 1, -2, ... become 0, 1, 2, 3, ...
 pub(super) fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63) as u64
+    ((value << 1) ^ (value >> 63)) as u64
 }
 
-/// What [`zigzag`] was given.
-pub(super) fn unzigzag(value: u64) -> i64 {
+fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// `width` ones.
-fn low(width: u32) -> u64 {
-    if width >= u64::BITS { u64::MAX } else { (1 << width) - 1 }
+pub(super) fn low_bits(count: u32) -> u64 {
+    if count >= u64::BITS { u64::MAX } else { (1 << count) - 1 }
+}
+
+/// A Rice code: `value >> shift` in ones with a zero behind, then the lowest `shift` bits (Rice and Plaunt, 1971).
+///
+/// Best where half of all numbers are below `1 << shift` and the larger ones are ever rarer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rice {
+    /// Below 63.
+    pub(super) shift: u32,
+}
+
+impl Rice {
+    /// So many ones say that the number is too large for this code, and comes as a [`BitWriter::number`].
+    const ESCAPE: u32 = 16;
+
+    /// How many bits the signed number takes.
+    pub(super) fn length(self, value: i64) -> u64 {
+        let value = zigzag(value);
+        let ones = value >> self.shift;
+        if ones < u64::from(Self::ESCAPE) {
+            ones + 1 + u64::from(self.shift)
+        } else {
+            u64::from(Self::ESCAPE) + number_bits(value)
+        }
+    }
+
+    /// Writes a signed number.
+    pub(super) fn write(self, value: i64, bits: &mut BitWriter) {
+        let value = zigzag(value);
+        let ones = value >> self.shift;
+        if ones < u64::from(Self::ESCAPE) {
+            bits.ones(ones as u32);
+            bits.bit(false);
+            bits.bits(value, self.shift);
+        } else {
+            bits.ones(Self::ESCAPE);
+            bits.number(value);
+        }
+    }
+
+    /// Reads a signed number.
+    pub(super) fn read(self, bits: &mut BitReader<'_>) -> Result<i64, BlockError> {
+        let ones = bits.ones(Self::ESCAPE)?;
+        let value = if ones < Self::ESCAPE {
+            // `ones` is below 16 and `shift` at most 62: what does not fit was not written.
+            (u64::from(ones) << self.shift) | bits.bits(self.shift)?
+        } else {
+            bits.number()?
+        };
+        Ok(unzigzag(value))
+    }
 }

@@ -1,115 +1,118 @@
-//! Blocks of detections: times, losses, thresholds, verdicts, each channel's shares, and the names of models once each.
+//! Detections as a block: times, verdicts, models, losses, thresholds, and then one column for each channel's share.
+//!
+//! Deliberately absent: whose detections they are, which the block's key says.
 
 use std::sync::Arc;
 
 use volute_plant::{Detection, PumpId};
 
 use super::{
-    BlockError, MOST_CELLS, MOST_CHANNELS, MOST_ROWS,
+    BlockError, Kind, MAX_ROWS,
     bits::{BitReader, BitWriter},
-    frame::{Kind, open, seal},
-    numbers::{put_numbers, take_numbers},
-    readings::{put_times, take_times},
-    runs::{put_runs, take_runs},
+    flags, integers, numbers, open, seal,
+    table::{self, Widths},
 };
 
-/// Packs detections of one pump, in their order; whose they are is not in the block.
-///
-/// Losses and shares are what a model computed, in full precision, so most of their bits are noise that no packing
-/// shortens: about 80 bytes a detection of ten channels. The limits are those of readings.
-pub(crate) fn encode_detections(detections: &[Detection]) -> Vec<u8> {
-    let mut bits = BitWriter::default();
-    bits.gamma(detections.len() as u64);
-    put_times(&mut bits, detections.iter().map(|detection| detection.at));
-    put_models(&mut bits, detections);
-    let verdicts: Vec<u64> = detections.iter().map(|detection| u64::from(detection.is_anomaly)).collect();
-    put_runs(&mut bits, &verdicts);
-    let losses: Vec<f64> = detections.iter().map(|detection| detection.loss).collect();
-    put_numbers(&mut bits, &losses);
-    let thresholds: Vec<f64> = detections.iter().map(|detection| detection.threshold).collect();
-    put_numbers(&mut bits, &thresholds);
+/// The longest name of a model in a block, in bytes. Names are not checked here when they are written: they are hashes.
+const MAX_MODEL_BYTES: usize = 1 << 10;
 
-    let widths: Vec<u64> = detections.iter().map(|detection| detection.contributions.len() as u64).collect();
-    put_runs(&mut bits, &widths);
-    for channel in 0..widths.iter().max().copied().unwrap_or(0) as usize {
-        let share = |detection: &Detection| detection.contributions.get(channel).copied();
-        let shares: Vec<f64> = detections.iter().filter_map(share).collect();
-        put_numbers(&mut bits, &shares);
-    }
-    seal(Kind::Detections, bits)
+/// The block of these detections, all of one pump. Smallest where they are in order and of one model.
+///
+/// At most [`MAX_ROWS`] detections and [`MAX_CELLS`](super::MAX_CELLS) contributions: more is not read back.
+pub(crate) fn encode_detections(detections: &[Detection]) -> Vec<u8> {
+    seal(Kind::Detections, |bits| write(detections, bits))
 }
 
-/// Unpacks what [`encode_detections`] packed, as detections for `pump`.
-pub(crate) fn decode_detections(pump: &PumpId, block: &[u8]) -> Result<Vec<Detection>, BlockError> {
-    let mut bits = open(Kind::Detections, block)?;
-    let count = bits.count(MOST_ROWS)?;
-    let times = take_times(&mut bits, count)?;
-    let models = take_models(&mut bits, count)?;
-    let verdicts = take_runs(&mut bits, count, 1)?;
-    let losses = take_numbers(&mut bits, count)?;
-    let thresholds = take_numbers(&mut bits, count)?;
-    let contributions = take_contributions(&mut bits, count)?;
-    bits.end()?;
+/// The detections of a block of this pump, exactly as they were.
+pub(crate) fn decode_detections(pump: &PumpId, bytes: &[u8]) -> Result<Vec<Detection>, BlockError> {
+    open(Kind::Detections, bytes, |bits| read(pump, bits))
+}
 
-    let mut detections = Vec::with_capacity(count);
-    for (index, (at, contributions)) in times.into_iter().zip(contributions).enumerate() {
+fn write(detections: &[Detection], bits: &mut BitWriter) {
+    table::write_rows(detections.len(), bits);
+    if detections.is_empty() {
+        return;
+    }
+    table::write_times(&detections.iter().map(|detection| detection.at).collect::<Vec<_>>(), bits);
+    flags::write(&detections.iter().map(|detection| u8::from(detection.is_anomaly)).collect::<Vec<_>>(), bits);
+    write_models(detections, bits);
+    numbers::write(&detections.iter().map(|detection| detection.loss).collect::<Vec<_>>(), bits);
+    numbers::write(&detections.iter().map(|detection| detection.threshold).collect::<Vec<_>>(), bits);
+    let widths = Widths::write(detections.iter().map(|detection| detection.contributions.len()), bits);
+    for channel in 0..widths.widest() {
+        let shares = widths.rows_with(channel).map(|row| detections[row].contributions[channel]);
+        numbers::write(&shares.collect::<Vec<_>>(), bits);
+    }
+}
+
+fn read(pump: &PumpId, bits: &mut BitReader<'_>) -> Result<Vec<Detection>, BlockError> {
+    let rows = table::read_rows(bits)?;
+    if rows == 0 {
+        return Ok(Vec::new());
+    }
+    let times = table::read_times(rows, bits)?;
+    let verdicts = flags::read(rows, bits)?;
+    let models = read_models(rows, bits)?;
+    let losses = numbers::read(rows, bits)?;
+    let thresholds = numbers::read(rows, bits)?;
+    let widths = Widths::read(rows, bits)?;
+    let mut shares = widths.empty_rows();
+    for channel in 0..widths.widest() {
+        let rows: Vec<usize> = widths.rows_with(channel).collect();
+        for (&row, share) in rows.iter().zip(numbers::read(rows.len(), bits)?) {
+            shares[row].push(share);
+        }
+    }
+    let mut detections = Vec::with_capacity(rows);
+    for ((row, shares), model) in shares.into_iter().enumerate().zip(models) {
+        let is_anomaly = match verdicts[row] {
+            0 => false,
+            1 => true,
+            _ => return Err(BlockError::Nonsense("an unknown flag")),
+        };
         detections.push(Detection {
             pump: pump.clone(),
-            at,
-            loss: losses[index],
-            threshold: thresholds[index],
-            is_anomaly: verdicts[index] == 1,
-            contributions: contributions.into(),
-            model: Arc::clone(&models[index]),
+            at: times[row],
+            loss: losses[row],
+            threshold: thresholds[row],
+            is_anomaly,
+            contributions: shares.into(),
+            model,
         });
     }
     Ok(detections)
 }
 
-/// Writes each name once, in the order in which they come, and then which of them each detection has.
-fn put_models(bits: &mut BitWriter, detections: &[Detection]) {
+/// Writes the names of all models once, and then which of them each detection is of.
+fn write_models(detections: &[Detection], bits: &mut BitWriter) {
     let mut names: Vec<&str> = Vec::new();
-    let mut indices = Vec::with_capacity(detections.len());
+    let mut which = Vec::with_capacity(detections.len());
     for detection in detections {
-        let known = names.iter().position(|name| **name == *detection.model);
-        indices.push(known.unwrap_or(names.len()) as u64);
+        let known = names.iter().position(|&name| name == &*detection.model);
+        which.push(known.unwrap_or(names.len()) as i64);
         if known.is_none() {
             names.push(&detection.model);
         }
     }
-    bits.gamma(names.len() as u64);
+    bits.number(names.len() as u64);
     for name in names {
-        bits.bytes(name.as_bytes());
+        debug_assert!(name.len() <= MAX_MODEL_BYTES, "a longer name than is read back");
+        bits.number(name.len() as u64);
+        name.bytes().for_each(|byte| bits.bits(u64::from(byte), u8::BITS));
     }
-    put_runs(bits, &indices);
+    integers::write(&which, bits);
 }
 
-fn take_models(bits: &mut BitReader<'_>, count: usize) -> Result<Vec<Arc<str>>, BlockError> {
-    let names = bits.count(count)?;
-    let mut models: Vec<Arc<str>> = Vec::new();
-    for _ in 0..names {
-        let name = str::from_utf8(bits.bytes()?).map_err(|_| BlockError::Malformed("a model's name is no text"))?;
-        models.push(name.into());
+fn read_models(rows: usize, bits: &mut BitReader<'_>) -> Result<Vec<Arc<str>>, BlockError> {
+    let count = bits.count(MAX_ROWS)?;
+    let mut names: Vec<Arc<str>> = Vec::new();
+    for _ in 0..count {
+        let length = bits.count(MAX_MODEL_BYTES)?;
+        let name = (0..length).map(|_| Ok(bits.bits(u8::BITS)? as u8)).collect::<Result<Vec<u8>, BlockError>>()?;
+        let name = String::from_utf8(name).map_err(|_| BlockError::Nonsense("a model's name is no text"))?;
+        names.push(name.into());
     }
-    let most = (models.len() as u64).saturating_sub(1);
-    let model = |index: u64| models.get(index as usize).cloned().ok_or(BlockError::Malformed("a model without name"));
-    take_runs(bits, count, most)?.into_iter().map(model).collect()
-}
-
-/// The shares of each row.
-fn take_contributions(bits: &mut BitReader<'_>, count: usize) -> Result<Vec<Vec<f64>>, BlockError> {
-    let widths = take_runs(bits, count, MOST_CHANNELS as u64)?;
-    if widths.iter().sum::<u64>() > MOST_CELLS as u64 {
-        return Err(BlockError::Malformed("more numbers than a block can have"));
-    }
-    let mut rows: Vec<Vec<f64>> = widths.iter().map(|&width| Vec::with_capacity(width as usize)).collect();
-    for channel in 0..widths.iter().max().copied().unwrap_or(0) {
-        let in_channel = widths.iter().filter(|&&width| width > channel).count();
-        let shares = take_numbers(bits, in_channel)?;
-        let wide_enough = rows.iter_mut().zip(&widths).filter(|(_, width)| **width > channel);
-        for ((row, _), share) in wide_enough.zip(shares) {
-            row.push(share);
-        }
-    }
-    Ok(rows)
+    let model = |which| usize::try_from(which).ok().and_then(|which: usize| names.get(which)).cloned();
+    let models = integers::read(rows, bits)?.into_iter().map(model).collect::<Option<Vec<_>>>();
+    models.ok_or(BlockError::Nonsense("a model without a name"))
 }

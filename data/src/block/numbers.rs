@@ -1,159 +1,162 @@
-//! Columns of `f64`, bit for bit: as decimals where they are, else by their bits.
+//! A column of floating-point numbers, as whole numbers: decimal steps if every one of them is a decimal, bits if not.
 //!
-//! Sensors send decimals: 2.71 is 271 hundredths. A column has as many places as its numbers need, and the few that are
-//! no decimals (a broken sensor's, or -0.0) are kept apart. What a model computed in `f32` ends in zeros as `f64`; those
-//! are not stored.
+//! Instruments send decimals, `21.7` or `0.054711`. Such a number is an integer over a power of ten, and comes back from
+//! that division with the very bits it had; one that a controller has made an `f32` on its way, `21.700000762939453`, if the
+//! quotient is made one too. Any other number is taken by its bits, without the zeros at their end: an `f32` has 29.
+//! Deliberately absent: rounding.
 
 use super::{
     BlockError,
     bits::{BitReader, BitWriter},
-    integers::{put_integers, take_integers},
-    pcodec,
+    integers,
 };
 
-/// The most decimal places; a column by its bits says one of the two below instead.
-const MOST_PLACES: u64 = 9;
-const BY_BITS: u64 = 14;
-const BY_PCO: u64 = 15;
-/// Of so many numbers one may be no decimal.
-const ONE_ODD_IN: usize = 8;
+/// What decimals are divided by, by their number of places. All of them are exact.
+const POWERS: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+/// Bits that say how many places the decimals have, or that they are none.
+const PLACES_BITS: u32 = 4;
+/// In place of the places: the numbers are not decimals.
+const NO_DECIMALS: usize = 15;
+/// Bits that say how many zeros all of the numbers end with.
+const ZEROS_BITS: u32 = 6;
+/// Up to here every integer has an `f64` of its own.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Writes a column; the reader is told how many it has.
-pub(super) fn put_numbers(bits: &mut BitWriter, column: &[f64]) {
-    if column.is_empty() {
-        return;
-    }
-    if let Some(decimals) = Decimals::of(column) {
-        return decimals.put(bits);
-    }
-    let mut by_bits = BitWriter::default();
-    put_by_bits(&mut by_bits, column);
-    match pcodec::packed(column) {
-        Some(bytes) if bytes.len() * 8 < by_bits.len_bits() => {
-            bits.bits(BY_PCO, 4);
-            bits.bytes(&bytes);
+/// Decimals of so many places, as they are or as an `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Below 10.
+    count: usize,
+    /// Whether the numbers are `f32`; below 5 places then, where two of them hardly ever have one that is nearest to both.
+    single: bool,
+}
+
+impl Places {
+    /// The number under which this place stands in a block.
+    const ALL: [Self; NO_DECIMALS] = {
+        let mut all = [Self { count: 0, single: false }; NO_DECIMALS];
+        let mut index = 0;
+        while index < NO_DECIMALS {
+            let single = index >= POWERS.len();
+            all[index] = Self { count: if single { index - POWERS.len() } else { index }, single };
+            index += 1;
         }
-        _ => put_by_bits(bits, column),
+        all
+    };
+
+    /// All that there are, fewest places first.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter()
+    }
+
+    /// The fewest with which each of these numbers is a decimal.
+    fn of(numbers: &[f64]) -> Option<Self> {
+        // The sign of a negative zero is written beside the column.
+        let fits = |places: &Self| numbers.iter().all(|&number| number == 0.0 || places.steps(number).is_some());
+        Self::all().find(fits)
+    }
+
+    /// The integer that this number is at these places; none if it would not come back to the last bit.
+    pub(super) fn steps(self, number: f64) -> Option<i64> {
+        self.nearest(number).filter(|&steps| self.number(steps).to_bits() == number.to_bits())
+    }
+
+    /// The nearest integer that this number is at these places.
+    pub(super) fn nearest(self, number: f64) -> Option<i64> {
+        let steps = (number * POWERS[self.count]).round();
+        (steps.abs() < EXACT).then_some(steps as i64)
+    }
+
+    /// The number that is so many steps.
+    pub(super) fn number(self, steps: i64) -> f64 {
+        let decimal = self.decimal(steps);
+        if self.single { f64::from(decimal as f32) } else { decimal }
+    }
+
+    /// The same before it was an `f32`, if it was one.
+    pub(super) fn decimal(self, steps: i64) -> f64 {
+        steps as f64 / POWERS[self.count]
+    }
+
+    /// Writes the places, or that there are none.
+    pub(super) fn write(places: Option<Self>, bits: &mut BitWriter) {
+        let single = |places: Self| if places.single { POWERS.len() } else { 0 };
+        let index = places.map_or(NO_DECIMALS, |places| places.count + single(places));
+        bits.bits(index as u64, PLACES_BITS);
+    }
+
+    /// Reads what [`Places::write`] has written.
+    pub(super) fn read(bits: &mut BitReader<'_>) -> Result<Option<Self>, BlockError> {
+        Ok(Self::ALL.get(bits.bits(PLACES_BITS)? as usize).copied())
     }
 }
 
-/// Reads a column of `count` numbers.
-pub(super) fn take_numbers(bits: &mut BitReader<'_>, count: usize) -> Result<Vec<f64>, BlockError> {
+/// Writes the numbers, but not how many they are.
+pub(super) fn write(numbers: &[f64], bits: &mut BitWriter) {
+    if numbers.is_empty() {
+        return;
+    }
+    let places = Places::of(numbers);
+    Places::write(places, bits);
+    if let Some(places) = places {
+        let steps: Vec<i64> = numbers.iter().map(|&number| places.steps(number).unwrap_or(0)).collect();
+        integers::write(&steps, bits);
+        write_zeros(numbers, bits);
+    } else {
+        let ends = numbers.iter().map(|number| number.to_bits().trailing_zeros()).min().unwrap_or(0);
+        let steps: Vec<i64> = numbers.iter().map(|&number| ordered(number) >> ends).collect();
+        bits.bits(u64::from(ends), ZEROS_BITS);
+        integers::write(&steps, bits);
+    }
+}
+
+/// Reads `count` numbers; the caller has checked that so many may be allocated.
+pub(super) fn read(count: usize, bits: &mut BitReader<'_>) -> Result<Vec<f64>, BlockError> {
     if count == 0 {
         return Ok(Vec::new());
     }
-    match bits.bits(4)? {
-        places @ 0..=MOST_PLACES => take_decimals(bits, places as u32, count),
-        BY_BITS => take_by_bits(bits, count),
-        BY_PCO => pcodec::unpacked(bits.bytes()?, count),
-        _ => Err(BlockError::Malformed("a column of an unknown kind")),
+    if let Some(places) = Places::read(bits)? {
+        let steps = integers::read(count, bits)?;
+        let mut numbers: Vec<f64> = steps.into_iter().map(|steps| places.number(steps)).collect();
+        read_zeros(&mut numbers, bits)?;
+        Ok(numbers)
+    } else {
+        let ends = bits.bits(ZEROS_BITS)? as u32;
+        let steps = integers::read(count, bits)?;
+        Ok(steps.into_iter().map(|steps| unordered(steps, ends)).collect())
     }
 }
 
-/// A number as whole multiples of 10^-`places`, if that gives back its very bits.
-pub(super) fn as_decimal(value: f64, places: u32) -> Option<i64> {
-    let scaled = (value * power_of_ten(places)).round();
-    let whole = scaled as i64;
-    (scaled.abs() < (1_u64 << 53) as f64 && from_decimal(whole, places).to_bits() == value.to_bits()).then_some(whole)
+/// Which zeros are negative: one bit if none is, else one more for each zero. Some devices round -0.04 to -0.0.
+fn write_zeros(numbers: &[f64], bits: &mut BitWriter) {
+    let zeros = || numbers.iter().filter(|&&number| number == 0.0);
+    let signed = zeros().any(|zero| zero.is_sign_negative());
+    bits.bit(signed);
+    if signed {
+        zeros().for_each(|zero| bits.bit(zero.is_sign_negative()));
+    }
 }
 
-/// The number that is so many multiples of 10^-`places`.
-pub(super) fn from_decimal(whole: i64, places: u32) -> f64 {
-    whole as f64 / power_of_ten(places)
-}
-
-/// The bits of a number, so that neighbours are neighbours, also across zero. Its own inverse with [`from_ordered`].
-pub(super) fn ordered(bits: i64) -> i64 {
-    if bits < 0 { bits ^ i64::MAX } else { bits }
-}
-
-/// What [`ordered`] was given.
-pub(super) fn from_ordered(value: i64) -> i64 {
-    ordered(value)
-}
-
-/// `places` is at most [`MOST_PLACES`]; such a power is exact.
-pub(super) fn power_of_ten(places: u32) -> f64 {
-    10_u64.pow(places) as f64
-}
-
-/// A column as decimals.
-struct Decimals {
-    places: u32,
-    /// In place of a number that is no decimal: the one before.
-    wholes: Vec<i64>,
-    /// Where numbers are no decimals, and their bits.
-    odd: Vec<(usize, u64)>,
-}
-
-impl Decimals {
-    /// The fewest places that fit all numbers, or else fit the most; none where too many do not fit.
-    fn of(column: &[f64]) -> Option<Self> {
-        let mut best: Option<Self> = None;
-        for places in 0..=MOST_PLACES as u32 {
-            let most = best.as_ref().map_or(column.len() / ONE_ODD_IN + 1, |best| best.odd.len());
-            if let Some(decimals) = Self::at(column, places, most) {
-                let fits_all = decimals.odd.is_empty();
-                best = Some(decimals);
-                if fits_all {
-                    break;
-                }
-            }
+fn read_zeros(numbers: &mut [f64], bits: &mut BitReader<'_>) -> Result<(), BlockError> {
+    if !bits.bit()? {
+        return Ok(());
+    }
+    for zero in numbers.iter_mut().filter(|number| **number == 0.0) {
+        if bits.bit()? {
+            *zero = -0.0;
         }
-        best
     }
-
-    /// None if `most` numbers or more do not fit.
-    fn at(column: &[f64], places: u32, most: usize) -> Option<Self> {
-        let mut decimals = Self { places, wholes: Vec::with_capacity(column.len()), odd: Vec::new() };
-        for (index, &value) in column.iter().enumerate() {
-            let whole = as_decimal(value, places).unwrap_or_else(|| {
-                decimals.odd.push((index, value.to_bits()));
-                decimals.wholes.last().copied().unwrap_or_default()
-            });
-            decimals.wholes.push(whole);
-            if decimals.odd.len() >= most {
-                return None;
-            }
-        }
-        Some(decimals)
-    }
-
-    fn put(&self, bits: &mut BitWriter) {
-        bits.bits(u64::from(self.places), 4);
-        bits.gamma(self.odd.len() as u64);
-        for &(index, value) in &self.odd {
-            bits.gamma(index as u64);
-            bits.bits(value, 64);
-        }
-        put_integers(bits, &self.wholes);
-    }
+    Ok(())
 }
 
-fn take_decimals(bits: &mut BitReader<'_>, places: u32, count: usize) -> Result<Vec<f64>, BlockError> {
-    let odd_count = bits.count(count)?;
-    let mut odd = Vec::new();
-    for _ in 0..odd_count {
-        odd.push((bits.count(count - 1)?, bits.bits(64)?));
-    }
-    let wholes = take_integers(bits, count)?;
-    let mut column: Vec<f64> = wholes.into_iter().map(|whole| from_decimal(whole, places)).collect();
-    for (index, value) in odd {
-        column[index] = f64::from_bits(value);
-    }
-    Ok(column)
+/// A number's bits as an integer that is larger the larger the number is, and ends like the bits do.
+fn ordered(number: f64) -> i64 {
+    let magnitude = (number.to_bits() << 1 >> 1) as i64;
+    if number.is_sign_negative() { !magnitude } else { magnitude }
 }
 
-fn put_by_bits(bits: &mut BitWriter, column: &[f64]) {
-    let zeros = column.iter().map(|value| value.to_bits().trailing_zeros()).min().unwrap_or(0).min(63);
-    let wholes: Vec<i64> = column.iter().map(|value| ordered(value.to_bits() as i64 >> zeros)).collect();
-    bits.bits(BY_BITS, 4);
-    bits.bits(u64::from(zeros), 6);
-    put_integers(bits, &wholes);
-}
-
-fn take_by_bits(bits: &mut BitReader<'_>, count: usize) -> Result<Vec<f64>, BlockError> {
-    let zeros = bits.bits(6)? as u32;
-    let wholes = take_integers(bits, count)?;
-    Ok(wholes.into_iter().map(|whole| f64::from_bits((from_ordered(whole) << zeros) as u64)).collect())
+/// Undoes [`ordered`] and a shift by `ends`.
+fn unordered(steps: i64, ends: u32) -> f64 {
+    let magnitude = ((if steps < 0 { !steps } else { steps }) as u64) << ends;
+    f64::from_bits(if steps < 0 { magnitude | 1 << 63 } else { magnitude & !(1 << 63) })
 }

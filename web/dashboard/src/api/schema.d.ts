@@ -482,7 +482,7 @@ export interface components {
         };
         /** @description A stored verdict of the model. */
         DetectionData: {
-            /** @description Each channel's share of the loss; the shares of all channels sum to 1. */
+            /** @description Each channel's share of the loss, to four decimals; the shares of all channels sum to 1 but for the rounding. */
             contributions: {
                 [key: string]: number;
             };
@@ -771,7 +771,7 @@ export interface components {
             incomplete?: components["schemas"]["IncompleteData"] | null;
             /** @description The items, in the list's order. */
             items: {
-                /** @description Each channel's share of the loss; the shares of all channels sum to 1. */
+                /** @description Each channel's share of the loss, to four decimals; the shares of all channels sum to 1 but for the rounding. */
                 contributions: {
                     [key: string]: number;
                 };
