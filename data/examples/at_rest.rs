@@ -1,0 +1,69 @@
+//! How many bytes a reading takes at rest, all included: `at_rest PROFILE.toml EVERY FILE.csv...`.
+//!
+//! Every file is one pump's recording, of which every EVERY-th row is kept (5: a pump that posts one in five seconds). It is
+//! stored as a node stores it, journal and all; what is counted is the closed database, whose files hold blocks, rollups
+//! and everything else. Also: how long the head takes to be rebuilt from the journal when nothing is in the database yet.
+
+#![allow(clippy::print_stdout, reason = "a command line tool")]
+
+use std::{env, error::Error, fs, path::Path, time::Instant};
+
+use volute_data::{Batch, PumpRecord, Store, StoreSettings, read_recording};
+use volute_plant::{Profile, PumpId, Reading, Timestamp};
+
+type Failure = Box<dyn Error>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let [profile, every, files @ ..] = args.as_slice() else {
+        return Err("usage: at_rest PROFILE.toml EVERY FILE.csv...".into());
+    };
+    let profile = Profile::from_toml(&fs::read_to_string(profile)?)?;
+    let every: usize = every.parse()?;
+    let dir = tempfile::tempdir()?;
+    let now = Timestamp::from_millis(1_773_051_240_000)?;
+    let store = Store::open(dir.path(), &StoreSettings::default(), now).await?;
+    let mut rows = 0;
+    for (number, file) in files.iter().enumerate() {
+        let pump: PumpId = format!("P-{number}").parse()?;
+        let channels = profile.channel_names().map(str::to_owned).collect();
+        let record = PumpRecord { id: pump.clone(), profile: profile.name().into(), channels, registered_at: now };
+        store.commit(&Batch { pumps: vec![record], ..Batch::default() }).await?;
+        let readings: Vec<Reading> = read_recording(Path::new(file), &profile)?
+            .rows
+            .into_iter()
+            .step_by(every)
+            .map(|row| Reading {
+                pump: pump.clone(),
+                at: row.at,
+                received: row.at.plus_ms(20 + row.at.millis() / 1000 % 9),
+                samples: row.samples,
+                late: false,
+            })
+            .collect();
+        for readings in readings.chunks(100) {
+            rows += readings.len();
+            store.commit(&Batch { readings: readings.to_vec(), ..Batch::default() }).await?;
+        }
+    }
+    let journal_bytes = store.disk_use()?.journal_bytes;
+    store.close().await?;
+
+    let begun = Instant::now();
+    let store = Store::open(dir.path(), &StoreSettings::default(), now).await?;
+    let waiting = store.status().waiting_readings;
+    println!("opened with {waiting} readings to rebuild in {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
+    let begun = Instant::now();
+    store.flush_all().await?;
+    println!("written as blocks in {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
+    store.close().await?;
+    // Closing wrote the tables; what is read is what a plant's disk holds once they are.
+    let store = Store::open(dir.path(), &StoreSettings::default(), now).await?;
+    let database_bytes = store.disk_use()?.database_bytes;
+    store.close().await?;
+    let per_reading = |bytes: u64| bytes as f64 / rows as f64;
+    println!("{} files, every {every}th row: {rows} readings of {} channels", files.len(), profile.channels().len());
+    println!("database {:.1} bytes per reading, journal {:.1} (while it is kept)", per_reading(database_bytes), per_reading(journal_bytes));
+    Ok(())
+}
