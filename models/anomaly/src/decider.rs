@@ -10,8 +10,11 @@
 //! direction: a pump seldom comes back to exactly where it was, so what it then shows is learned as its new levels. The
 //! reconstruction errors keep their place in either case, so that what is abnormal is not learned as normal.
 
+mod memory;
+
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use volute_plant::{Detection, PumpId, Timestamp};
 
 use crate::{
@@ -20,6 +23,8 @@ use crate::{
     levels::{Follower, deviation},
     score::ChannelScore,
 };
+
+pub use memory::{DeciderMemory, MemoryError};
 
 /// One pump's decider: takes the pump's scores in the order of its windows.
 #[derive(Debug, Clone)]
@@ -43,7 +48,9 @@ struct Fused {
     phase: Phase,
 }
 
-#[derive(Debug, Clone)]
+/// At rest as it is here: a change of it is a new version of [`DeciderMemory`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum Phase {
     /// Normal, after so many windows above the threshold.
     Normal {
@@ -56,8 +63,9 @@ enum Phase {
     },
 }
 
-/// A run of anomalous windows.
-#[derive(Debug, Clone)]
+/// A run of anomalous windows; at rest as it is here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Episode {
     worst: f64,
     /// The weighted deviations of the long levels in the worst window: what has changed.

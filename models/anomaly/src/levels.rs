@@ -28,6 +28,16 @@ impl Follower {
         Follower { levels: homes.clone(), homes, reaches, share: 1.0 / tuning.follow_steps }
     }
 
+    /// Goes on from these levels, followed around these homes: one of each per channel.
+    pub(crate) fn at(channels: &[ChannelBaseline], tuning: &Tuning, levels: Vec<f64>, homes: Vec<f64>) -> Follower {
+        Follower { levels, homes, ..Follower::new(channels, tuning) }
+    }
+
+    /// Where they are followed around, one per channel.
+    pub(crate) fn homes(&self) -> &[f64] {
+        &self.homes
+    }
+
     /// One per channel.
     pub(crate) fn levels(&self) -> &[f64] {
         &self.levels

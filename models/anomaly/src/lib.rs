@@ -35,7 +35,7 @@ pub use baseline::{
     Baseline, BaselineError, ChannelBaseline, Commissioning, CommissioningError, Learned, MIN_WINDOWS, Observed,
     Thresholds,
 };
-pub use decider::Decider;
+pub use decider::{Decider, DeciderMemory, MemoryError};
 pub use files::{Mismatch, ModelError};
 pub use held_back::HeldBack;
 pub use model::{ARCHITECTURE, FORMAT_VERSION, LossQuantiles, Manifest, Metrics, Model, Provenance};
