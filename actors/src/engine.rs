@@ -14,7 +14,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::{Commissioning, Model, Scorer};
 use volute_data::{EventFilter, Retention, Store, StoreError};
-use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, Timestamp, WindowRules};
+use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, Timestamp};
 
 use crate::{
     commissioning::{CommissioningActor, Judging, LESSONS, School, gathering},
@@ -369,22 +369,21 @@ fn stored_pumps(store: &Store, profile: &Profile) -> Result<Vec<PumpId>, EngineE
     Ok(pumps)
 }
 
-/// Starts the registered pumps' actors, each with its last window.
+/// Starts the registered pumps' actors, each with its last windows and its memory.
 async fn wake_pumps(
     staff: &PumpStaff,
     pumps: Vec<PumpId>,
     burst: usize,
 ) -> Result<HashMap<PumpId, PumpHandle>, EngineError> {
-    let recall = WindowRules::recall_readings(&staff.profile);
     let mut handles = BTreeMap::new();
     for pump in pumps {
-        let readings = staff.store.latest_readings(&pump, recall).await?.rows;
         let standing = match staff.store.standing(&pump).await {
             Ok(standing) => Some(standing),
             Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => None,
             Err(error) => return Err(error.into()),
         };
-        let handle = staff.start_pump(pump.clone(), AtRest { readings, standing }, burst);
+        let at_rest = AtRest::read(staff, &pump, standing).await?;
+        let handle = staff.start_pump(pump.clone(), at_rest, burst);
         handles.insert(pump, handle);
     }
     Ok(handles.into_iter().collect())

@@ -2,9 +2,11 @@
 //!
 //! Offers are stored concurrently but settled in the order in which they came, so the window sees readings
 //! in the order of admission. Scores are decided in the order of their windows, whatever order the workers
-//! finish in. The rules are the plant crate's; this is the shell. How a pump comes to its baseline is in `commissioning`.
+//! finish in. The rules are the plant crate's; this is the shell. How a pump comes to its baseline is in `commissioning`,
+//! and what outlives a restart in `memory`.
 
 mod commissioning;
+mod memory;
 
 use std::{
     collections::VecDeque,
@@ -20,12 +22,14 @@ use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use volute_anomaly::Score;
-use volute_data::{Standing, Store, StoreError};
+use volute_data::{Store, StoreError};
 use volute_plant::{
     Admission, Detection, Draft, Placed, Profile, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
 pub(crate) use commissioning::{Command, Order};
+pub(crate) use memory::AtRest;
+use memory::Memory;
 
 use crate::{
     commissioning::{
@@ -35,7 +39,7 @@ use crate::{
     counters::{Counters, add},
     gate::{Permit, PumpHandle},
     inference_pool::{InferencePool, Job},
-    live::{Blind, LiveActor, LiveBlind, LiveDetection, LiveReading},
+    live::{Blind, LiveActor, LiveBlind, LiveDetection},
     mailbox::{Mail, Mailbox, unbound},
     maintenance::{Look, MaintenanceActor},
     recorder::{RecordReadings, Recorder, Stored, Unstored},
@@ -108,21 +112,6 @@ impl PumpStaff {
     }
 }
 
-/// What is at rest of a pump when its actor starts.
-pub(crate) struct AtRest {
-    /// Its newest readings, oldest first.
-    pub readings: Vec<Reading>,
-    /// What it goes by; none where that cannot be read just now.
-    pub standing: Option<Standing>,
-}
-
-impl AtRest {
-    /// Of a pump that was never heard of: nothing.
-    pub(crate) fn nothing() -> Self {
-        Self { readings: Vec::new(), standing: Some(Standing::New) }
-    }
-}
-
 /// The actor.
 pub(crate) struct PumpActor {
     pump: PumpId,
@@ -130,6 +119,7 @@ pub(crate) struct PumpActor {
     admission: Admission,
     windower: Windower,
     course: Course,
+    memory: Memory,
     /// Counts the courses: an answer to an earlier one is not for this one.
     course_number: u64,
     /// The course that a lesson was asked for.
@@ -189,22 +179,24 @@ impl PumpActor {
     fn new(pump: PumpId, staff: PumpStaff, at_rest: AtRest, burst: usize, ctx: &mut Context<Self>) -> Self {
         let mut admission = Admission::new(pump.clone(), &staff.profile);
         let mut windower = Windower::new(&staff.profile);
-        for reading in at_rest.readings {
+        let (mut memory, readings, standing) = Memory::new(&pump, at_rest);
+        for reading in readings {
             admission.recall(&reading);
             if !reading.late {
-                windower.push(reading);
+                memory.recall(windower.push(reading));
             }
         }
         let (settling, settled) = mpsc::channel(burst.max(1));
         let judged = Mailbox::new(ctx.address(), 2 * staff.queued_windows_per_pump);
         let orders = Mailbox::new(ctx.address(), ORDERS);
-        let course = footing(staff.judging.as_ref(), at_rest.standing);
+        let course = footing(staff.judging.as_ref(), standing);
         Self {
             pump,
             staff,
             admission,
             windower,
             course,
+            memory,
             course_number: 0,
             asked_on: None,
             keeping: false,
@@ -273,10 +265,7 @@ impl PumpActor {
     /// Durable readings: shown, and put into the window.
     fn take_in(&mut self, readings: Vec<Reading>, ctx: &mut Context<Self>) {
         for reading in readings {
-            let live = LiveReading(reading.clone());
-            if self.staff.live.post(live).is_err() {
-                add(&self.staff.counters.live_dropped, 1);
-            }
+            self.show(reading.clone());
             if !reading.late {
                 let placed = self.windower.push(reading);
                 self.place(placed, ctx);
@@ -311,6 +300,7 @@ impl PumpActor {
                     gathering.take(&self.staff.profile, &window);
                     Waiting::Blind { reading, why: Blind::Learning(gathering.progress()) }
                 }
+                (Ok(window), Course::Judged(_)) if self.memory.holds(window.at) => continue,
                 (Ok(window), Course::Judged(decider)) => {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
@@ -339,12 +329,7 @@ impl PumpActor {
                     self.windows.push_front(first);
                     break;
                 }
-                Waiting::Scored { reading, at, score } => {
-                    if let Course::Judged(decider) = &mut self.course {
-                        let detection = decider.decide(&self.pump, at, &score);
-                        self.tell(reading, detection, ctx);
-                    }
-                }
+                Waiting::Scored { reading, at, score } => self.verdict(reading, at, &score, ctx),
                 Waiting::Skipped => {}
                 Waiting::Blind { reading, why } => {
                     if self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
@@ -356,7 +341,8 @@ impl PumpActor {
             }
             self.first_seq += 1;
         }
-        if self.windows.is_empty() {
+        if self.windows.is_empty() && !self.drains.is_empty() {
+            self.keep_memory();
             for drain in self.drains.drain(..) {
                 let _ = drain.send(());
             }

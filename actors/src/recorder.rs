@@ -1,7 +1,7 @@
 //! The recorder: groups what has to be stored into one record of the journal at a time, and says when it is durable.
 //!
 //! While a record is written, the next batch gathers. Readings whose record fails are refused, and their
-//! clients try again; detections, events and pumps are kept and tried again with the next batch. Of these only
+//! clients try again; detections, events, pumps and their states are kept and tried again with the next batch. Of these only
 //! detections are ever given up, the oldest first, beyond [`MAX_KEPT_DETECTIONS`].
 //!
 //! A failure of the journal itself is final for the process: a record whose sync failed may be there and not
@@ -9,7 +9,7 @@
 //! A full disk is not final, and the database's failures do not come up here: see the keeper.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,8 +19,8 @@ use std::{
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
-use volute_data::{Batch, PumpRecord, Store, StoreError, SystemMetrics};
-use volute_plant::{Detection, MaintenanceEvent, Reading};
+use volute_data::{Batch, PumpRecord, PumpState, Store, StoreError, SystemMetrics};
+use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading};
 
 use crate::{
     counters::{Counters, add},
@@ -107,6 +107,8 @@ struct Results {
     detections: VecDeque<Detection>,
     events: Vec<MaintenanceEvent>,
     metrics: Vec<SystemMetrics>,
+    /// Of each pump the newest.
+    states: BTreeMap<PumpId, PumpState>,
 }
 
 impl RecorderActor {
@@ -220,27 +222,45 @@ impl RecorderActor {
 
 impl Results {
     fn is_empty(&self) -> bool {
-        self.pumps.is_empty() && self.detections.is_empty() && self.events.is_empty() && self.metrics.is_empty()
+        self.pumps.is_empty()
+            && self.detections.is_empty()
+            && self.events.is_empty()
+            && self.metrics.is_empty()
+            && self.states.is_empty()
     }
 
-    /// The next record's share.
+    /// A state that comes in takes its pump's older one's place.
+    fn remember(&mut self, state: PumpState) {
+        if self.states.get(&state.pump).is_none_or(|known| known.at <= state.at) {
+            self.states.insert(state.pump.clone(), state);
+        }
+    }
+
+    /// The next record's share. States wait for the last detection: they must not be stored before those that they hold.
     fn take(&mut self) -> Batch {
         let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
+        let detections: Vec<Detection> = self.detections.drain(..n).collect();
+        let all = self.detections.is_empty();
         Batch {
             pumps: std::mem::take(&mut self.pumps),
             readings: Vec::new(),
-            detections: self.detections.drain(..n).collect(),
+            detections,
             events: std::mem::take(&mut self.events),
             metrics: std::mem::take(&mut self.metrics),
+            states: if all { std::mem::take(&mut self.states).into_values().collect() } else { Vec::new() },
         }
     }
 
     /// Back in front of what has come in since; answers how many detections had to be given up.
     fn put_back(&mut self, batch: Batch) -> usize {
-        let Batch { pumps, detections, events, metrics, readings: _ } = batch;
+        let Batch { pumps, detections, events, metrics, states, readings: _ } = batch;
         self.pumps.splice(..0, pumps);
         self.events.splice(..0, events);
         self.metrics.splice(..0, metrics);
+        // What has come in since is newer.
+        for state in states {
+            self.states.entry(state.pump.clone()).or_insert(state);
+        }
         for detection in detections.into_iter().rev() {
             self.detections.push_front(detection);
         }
@@ -299,6 +319,15 @@ impl Handler<Mail<PumpRecord>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<PumpRecord>, ctx: &mut Self::Context) {
         self.results.pumps.push(mail.open());
+        self.stir(ctx);
+    }
+}
+
+impl Handler<Mail<PumpState>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<PumpState>, ctx: &mut Self::Context) {
+        self.results.remember(mail.open());
         self.stir(ctx);
     }
 }

@@ -20,6 +20,6 @@ pub use predictions::{Prediction, write_predictions};
 pub use recording::{Recording, RecordingError, Row, parse_recording, read_recording};
 pub use store::{
     Answer, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, DatabaseStatus, DiskUse, EventFilter,
-    Flushed, NewBaseline, Order, PumpRecord, Range, Reach, Resolution, Retention, Staged, Standing, Store, StoreError,
-    StoreSettings, StoreStatus, Swept, SystemMetrics,
+    Flushed, NewBaseline, Order, PumpRecord, PumpState, Range, Reach, Resolution, Retention, Staged, Standing, Store,
+    StoreError, StoreSettings, StoreStatus, Swept, SystemMetrics,
 };

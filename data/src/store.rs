@@ -26,6 +26,7 @@ mod roster;
 mod rows;
 mod settings;
 mod staging;
+mod states;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -44,7 +45,7 @@ pub use staging::Staged;
 pub use status::{DatabaseStatus, DiskUse, StoreStatus};
 pub use types::{
     Answer, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, EventFilter, Flushed, NewBaseline,
-    Order, PumpRecord, Range, Reach, Resolution, Standing, Swept, SystemMetrics,
+    Order, PumpRecord, PumpState, Range, Reach, Resolution, Standing, Swept, SystemMetrics,
 };
 
 use database::{Database, State};
@@ -88,7 +89,8 @@ impl Store {
     ///
     /// Writing the same again changes nothing. A reading, detection or figure that is stored already
     /// stands, and so does a pump's registration, but other channels for a known pump are refused:
-    /// its rows could not be read any more. Of several versions of an event the last one counts.
+    /// its rows could not be read any more. Of several versions of an event the last one counts,
+    /// and of several states of a pump the newest.
     /// After [`StoreError::Journal`] what is on disk is known only after a restart: treat it as fatal.
     pub async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let inner = &self.0;

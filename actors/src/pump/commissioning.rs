@@ -44,11 +44,15 @@ pub(crate) enum Order {
 impl PumpActor {
     /// Goes on with a commissioning that was under way, or begins it.
     pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
+        if matches!(self.course, Course::Learning(_) | Course::Blind) {
+            self.memory.forget();
+        }
         match &self.course {
             Course::Learning(gathering) if gathering.due().is_some() => self.keep(ctx),
             Course::Learning(_) => self.ask_for_lesson(ctx),
             Course::Unread => self.retry(Self::find_footing, ctx),
-            Course::Blind | Course::Judged(_) => {}
+            Course::Judged(_) => self.remember(ctx),
+            Course::Blind => {}
         }
     }
 
@@ -130,6 +134,7 @@ impl PumpActor {
     /// limits are looked at.
     fn turn(&mut self, course: Course) {
         self.course = course;
+        self.memory.begin_anew();
         self.course_number += 1;
         self.retries = 0;
         for waiting in &mut self.windows {

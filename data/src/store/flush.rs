@@ -19,6 +19,7 @@ use super::{
         DetectionsRow, EventRow, HourRow, MarkRow, MetricsRow, NODE, PumpRow, ReadingsRow, RollupRow, pump_and_start,
         unreadable,
     },
+    states::StateRow,
     types::Flushed,
 };
 use crate::{
@@ -44,6 +45,11 @@ const WRITE: &str = "
     INSERT INTO rollup_hour $hourly
         ON DUPLICATE KEY UPDATE readings = $input.readings, aggregates = $input.aggregates RETURN NONE;
     INSERT IGNORE INTO system_metrics $metrics RETURN NONE;
+    INSERT INTO pump_state $states
+        ON DUPLICATE KEY UPDATE
+            document = IF $input.at_ms >= at_ms { $input.document } ELSE { document },
+            at_ms = math::max([at_ms, $input.at_ms])
+        RETURN NONE;
     FOR $event IN $events { UPSERT $event.id CONTENT $event RETURN NONE };
     UPSERT $mark.id CONTENT $mark RETURN NONE;
     COMMIT;
@@ -126,6 +132,7 @@ impl Inner {
             ("hourly", batch.hourly.iter().map(hourly_row).collect::<Result<Vec<_>, _>>()?.into_value()),
             ("metrics", news.metrics.iter().map(|(_, m)| MetricsRow::from(m)).collect::<Vec<_>>().into_value()),
             ("events", news.events.iter().map(|(_, event)| EventRow::from(event)).collect::<Vec<_>>().into_value()),
+            ("states", news.states.values().map(|(_, state)| StateRow::from(state)).collect::<Vec<_>>().into_value()),
             ("mark", mark(share.low_water)),
         ];
         // Nobody reads while the rows move: they would be seen twice, or not at all.

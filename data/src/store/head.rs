@@ -13,7 +13,7 @@ use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 
 use super::{
     StoreError,
-    types::{Batch, PumpRecord, SystemMetrics},
+    types::{Batch, PumpRecord, PumpState, SystemMetrics},
 };
 use crate::{
     block::{decode_detections, decode_readings, encode_detections, encode_readings},
@@ -68,11 +68,20 @@ pub(crate) struct News {
     pub pumps: Vec<(Seq, PumpRecord)>,
     pub events: Vec<(Seq, MaintenanceEvent)>,
     pub metrics: Vec<(Seq, SystemMetrics)>,
+    /// One per pump, its newest.
+    pub states: BTreeMap<PumpId, (Seq, PumpState)>,
 }
 
 impl News {
     pub(crate) fn is_empty(&self) -> bool {
-        self.pumps.is_empty() && self.events.is_empty() && self.metrics.is_empty()
+        self.pumps.is_empty() && self.events.is_empty() && self.metrics.is_empty() && self.states.is_empty()
+    }
+
+    /// Keeps a pump's state, unless it has a newer one.
+    fn remember(&mut self, seq: Seq, state: PumpState) {
+        if self.states.get(&state.pump).is_none_or(|(_, known)| known.at <= state.at) {
+            self.states.insert(state.pump.clone(), (seq, state));
+        }
     }
 }
 
@@ -146,12 +155,15 @@ impl Head {
     /// Takes in a batch that is durable as this record. A row that is here already is not taken again.
     pub(crate) fn take_in(&mut self, seq: Seq, batch: Batch) {
         self.newest = self.newest.max(seq);
-        let Batch { pumps, readings, detections, events, metrics } = batch;
+        let Batch { pumps, readings, detections, events, metrics, states } = batch;
         self.news.pumps.extend(pumps.into_iter().map(|pump| (seq, pump)));
         self.news.metrics.extend(metrics.into_iter().map(|metrics| (seq, metrics)));
         for event in events {
             self.news.events.retain(|(_, known)| !same_event(known, &event));
             self.news.events.push((seq, event));
+        }
+        for state in states {
+            self.news.remember(seq, state);
         }
         for reading in readings {
             self.received_ms = self.received_ms.max(reading.received.millis());
@@ -219,10 +231,11 @@ impl Head {
                 self.pumps.remove(&due.pump);
             }
         }
-        let News { pumps, events, metrics } = &share.news;
+        let News { pumps, events, metrics, states } = &share.news;
         self.news.pumps.retain(|known| !pumps.contains(known));
         self.news.events.retain(|known| !events.contains(known));
         self.news.metrics.retain(|known| !metrics.contains(known));
+        self.news.states.retain(|pump, known| states.get(pump) != Some(known));
     }
 
     /// Forgets rows that the database has already: what the journal still holds of a block that was written.

@@ -35,6 +35,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(2, "limit_alone", include_str!("../../schema/0002_limit_alone.surql")),
     migration!(3, "baseline", include_str!("../../schema/0003_baseline.surql")),
     migration!(BLOCKS, "blocks", include_str!("../../schema/0004_blocks.surql")),
+    migration!(5, "pump_state", include_str!("../../schema/0005_pump_state.surql")),
 ];
 
 /// Before this one, readings and detections were rows; they have to be read first ([`super::legacy`]).

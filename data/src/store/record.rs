@@ -8,16 +8,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use volute_plant::{Currency, Detection, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity, Timestamp};
 
-use super::types::{Batch, PumpRecord, SystemMetrics};
+use super::types::{Batch, PumpRecord, PumpState, SystemMetrics};
 
-/// The form that is written; others are refused.
-const VERSION: u8 = 1;
+/// The form that is written.
+const VERSION: u8 = 2;
+/// The form of before pumps had states: the same without them. It is read; others are refused.
+const WITHOUT_STATES: u8 = 1;
 
-/// A record's bytes are none that this version writes.
+/// A record's bytes are none that this version reads.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
     /// Another version wrote it.
-    #[error("its version is {0:?}; this binary reads {VERSION}")]
+    #[error("its version is {0:?}; this binary reads {WITHOUT_STATES} and {VERSION}")]
     Version(Option<u8>),
     /// It has another form.
     #[error(transparent)]
@@ -36,13 +38,15 @@ pub(crate) fn encode(batch: &Batch) -> Result<Vec<u8>, RecordError> {
         events: batch.events.iter().map(EventForm::from).collect(),
         metrics: batch.metrics.iter().map(|m| MetricsForm { at: m.at.millis(), figures: m.figures.clone() }).collect(),
     };
-    Ok(postcard::to_extend(&record, vec![VERSION])?)
+    let states: Vec<StateForm> = batch.states.iter().map(StateForm::from).collect();
+    Ok(postcard::to_extend(&(record, states), vec![VERSION])?)
 }
 
 /// The batch that was encoded.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
-    let record: Record = match bytes.split_first() {
+    let (record, states): (Record, Vec<StateForm>) = match bytes.split_first() {
         Some((&VERSION, form)) => postcard::from_bytes(form)?,
+        Some((&WITHOUT_STATES, form)) => (postcard::from_bytes(form)?, Vec::new()),
         other => return Err(RecordError::Version(other.map(|(version, _)| *version))),
     };
     Ok(Batch {
@@ -55,6 +59,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
             .into_iter()
             .map(|m| Ok(SystemMetrics { at: time(m.at)?, figures: m.figures }))
             .collect::<Result<_, RecordError>>()?,
+        states: states.into_iter().map(PumpState::try_from).collect::<Result<_, _>>()?,
     })
 }
 
@@ -129,6 +134,13 @@ struct EventForm {
     opened: i64,
     last_seen: i64,
     resolved: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateForm {
+    pump: String,
+    at: i64,
+    document: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -269,10 +281,71 @@ impl TryFrom<EventForm> for MaintenanceEvent {
     }
 }
 
+impl From<&PumpState> for StateForm {
+    fn from(state: &PumpState) -> Self {
+        Self { pump: state.pump.to_string(), at: state.at.millis(), document: state.document.clone() }
+    }
+}
+
+impl TryFrom<StateForm> for PumpState {
+    type Error = RecordError;
+
+    fn try_from(form: StateForm) -> Result<Self, RecordError> {
+        let StateForm { pump, at, document } = form;
+        Ok(Self { pump: name(&pump)?, at: time(at)?, document })
+    }
+}
+
 fn name(text: &str) -> Result<PumpId, RecordError> {
     text.parse().map_err(|error| RecordError::Field(format!("pump {text:?}: {error}")))
 }
 
 fn time(ms: i64) -> Result<Timestamp, RecordError> {
     Timestamp::from_millis(ms).map_err(|error| RecordError::Field(format!("time {ms}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> Batch {
+        let (pump, at): (PumpId, _) = ("P-1".parse().expect("a name"), time(1_773_051_273_000).expect("a time"));
+        let channels = vec!["Tb".to_owned()];
+        let record = PumpRecord { id: pump.clone(), profile: "small".into(), channels, registered_at: at };
+        let samples = [Sample::Good(1.5)].into();
+        Batch {
+            pumps: vec![record],
+            readings: vec![Reading { pump: pump.clone(), at, received: at, late: false, samples }],
+            metrics: vec![SystemMetrics { at, figures: [("resident_bytes".to_owned(), 1.0)].into() }],
+            states: vec![PumpState { pump, at, document: "{\"levels\":[0.1]}".into() }],
+            ..Batch::default()
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(decode(&encode(&batch()).expect("encoded")).expect("decoded"), batch());
+    }
+
+    /// The bytes of a record as version 1 of this form has written it.
+    #[test]
+    fn a_record_of_before_states_is_read() {
+        const OLD: &str = "010103502d3105736d616c6c01025462d0fcbaa19a670103502d31d0fcbaa19a67d0fcbaa19a67000100000000000000f83f000001d0fcbaa19a67010e7265736964656e745f6279746573000000000000f03f";
+        let bytes: Vec<u8> =
+            (0..OLD.len()).step_by(2).map(|at| u8::from_str_radix(&OLD[at..at + 2], 16).expect("hex")).collect();
+        assert_eq!(decode(&bytes).expect("decoded"), Batch { states: Vec::new(), ..batch() });
+    }
+
+    #[test]
+    fn other_versions_and_torn_records_are_refused() {
+        let bytes = encode(&batch()).expect("encoded");
+        for version in [0, 3, 255] {
+            let other = [&[version], &bytes[1..]].concat();
+            assert!(matches!(decode(&other), Err(RecordError::Version(Some(found))) if found == version));
+        }
+        assert!(matches!(decode(&[]), Err(RecordError::Version(None))));
+        for end in 1..bytes.len() {
+            assert!(decode(&bytes[..end]).is_err(), "{end} bytes of {}", bytes.len());
+        }
+    }
 }

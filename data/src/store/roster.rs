@@ -14,7 +14,7 @@ use volute_plant::{Detection, PumpId, Reading};
 
 use super::{
     StoreError, record,
-    types::{Batch, PumpRecord},
+    types::{Batch, PumpRecord, PumpState},
 };
 
 /// The pumps that are stored.
@@ -84,6 +84,12 @@ impl Roster {
                 let wrong = wrong_with(channels(pump), contributions.len(), &figures);
                 if let Some(reason) = wrong.or_else(|| (*loss < 0.0).then(|| "its loss is below zero".into())) {
                     return Err(StoreError::Impossible { row: format!("the detection of {pump} at {at}"), reason });
+                }
+            }
+            for PumpState { pump, at, .. } in &batch.states {
+                if channels(pump).is_none() {
+                    let (row, reason) = (format!("the state of {pump} at {at}"), "the pump is not registered".into());
+                    return Err(StoreError::Impossible { row, reason });
                 }
             }
             Ok(())

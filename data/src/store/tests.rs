@@ -3,6 +3,7 @@
 mod baselines;
 mod lifecycle;
 mod paging;
+mod states;
 
 use std::{path::Path, sync::OnceLock};
 
@@ -44,6 +45,10 @@ fn detection(name: &str, ms: i64) -> Detection {
         contributions: [0.9, 0.1].into(),
         model: "m-1".into(),
     }
+}
+
+fn state(name: &str, ms: i64, document: &str) -> PumpState {
+    PumpState { pump: pump(name), at: at(ms), document: document.into() }
 }
 
 fn event(name: &str, rule: &str, ms: i64, resolved: bool) -> MaintenanceEvent {
@@ -97,6 +102,7 @@ fn every_table_gives_back_what_it_was_given() {
         detections: vec![detection("P-1", 0), detection("P-1", 1001)],
         events: vec![event("P-1", "bearing-hot", 0, false), event("P-1", "bearing-hot", 500, true), by_limit],
         metrics: vec![SystemMetrics { at: at(3), figures }],
+        states: vec![state("P-1", 1001, "one"), state("P-2", 0, "two")],
     };
     with_store(async |store| {
         store.commit(&batch).await.expect("stored");
@@ -105,6 +111,9 @@ fn every_table_gives_back_what_it_was_given() {
         assert_eq!(store.detections(Some(&pump("P-1")), &Range::default()).await.expect("read").rows, batch.detections);
         assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, batch.events);
         assert_eq!(store.metrics(&Range::default()).await.expect("read").rows, batch.metrics);
+        for state in &batch.states {
+            assert_eq!(store.pump_state(&state.pump).await.expect("read").as_ref(), Some(state));
+        }
         let counts = store.counts(&pump("P-1")).await.expect("counted");
         assert_eq!(counts, Counts { readings: 2, detections: 2 });
         assert_eq!(store.counts(&pump("P-9")).await.expect("counted"), Counts::default());
@@ -118,7 +127,7 @@ fn the_same_batch_again_changes_nothing() {
         readings: vec![reading("P-1", 0), reading("P-1", 1000)],
         detections: vec![detection("P-1", 0)],
         events: vec![event("P-1", "bearing-hot", 0, false)],
-        metrics: Vec::new(),
+        ..Batch::default()
     };
     with_store(async |store| {
         for _ in 0..2 {

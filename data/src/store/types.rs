@@ -20,6 +20,8 @@ pub struct Batch {
     pub events: Vec<MaintenanceEvent>,
     /// The node's own figures.
     pub metrics: Vec<SystemMetrics>,
+    /// What is remembered of pumps; the newest of each counts.
+    pub states: Vec<PumpState>,
 }
 
 /// A pump as registered.
@@ -33,6 +35,17 @@ pub struct PumpRecord {
     pub channels: Vec<String>,
     /// When it was first heard of.
     pub registered_at: Timestamp,
+}
+
+/// What a pump's judge remembers of its windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PumpState {
+    /// Whose windows they are.
+    pub pump: PumpId,
+    /// The time of the last one.
+    pub at: Timestamp,
+    /// All of it, as JSON.
+    pub document: String,
 }
 
 /// The node's own figures at one time.

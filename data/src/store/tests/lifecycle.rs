@@ -113,7 +113,8 @@ const LATER: &[Migration] = &[
     migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
     migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
     migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
-    migration!(5, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+    migration!(5, "pump_state", include_str!("../../../schema/0005_pump_state.surql")),
+    migration!(6, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
 ];
 
 #[test]
@@ -129,7 +130,7 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         }
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 5, known: 4 })), "{:?}", older.err());
+        assert!(matches!(older, Err(StoreError::Newer { found: 6, known: 5 })), "{:?}", older.err());
         let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
     });
@@ -165,13 +166,15 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
         migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
         migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
-        migration!(5, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+        migration!(5, "pump_state", include_str!("../../../schema/0005_pump_state.surql")),
+        migration!(6, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
     ];
     const OTHER: &[Migration] = &[
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
         migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
         migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
         migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
+        migration!(5, "pump_state", include_str!("../../../schema/0005_pump_state.surql")),
     ];
     with_store(async |store| {
         let engine = &store.engine().await.expect("open");

@@ -62,6 +62,7 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
         detections: both.clone(),
         events: events.clone(),
         metrics: metrics.clone(),
+        states: Vec::new(),
     };
     let dir = tempfile::tempdir().expect("a directory");
     let store = runtime().block_on(open(&dir));
@@ -75,6 +76,7 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
             detections: half(&rows.detections, even),
             events: half(&rows.events, even),
             metrics: half(&rows.metrics, even),
+            states: Vec::new(),
         }
     };
     // Half of the rows in blocks and half in the head, minute by minute; then all in blocks; then once more from the disk.

@@ -1,0 +1,241 @@
+//! A pump's memory: its decider's, at rest once a minute, where an episode begins or ends, and when the node stops.
+//!
+//! What is at rest holds up to one window. At the start the windows after it are made once more, of stored readings,
+//! and decided: silently where their detections are stored. Those beyond the newest detection were on their way when
+//! the node ended; they are told now. A memory goes to the recorder after its window's detection and never overtakes it,
+//! so that no window falls between the two. Deliberately absent: what there is to remember
+//! ([`volute_anomaly::DeciderMemory`]).
+
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use actix::Context;
+use volute_anomaly::{Baseline, Decider, DeciderMemory, MemoryError, Score, Scorer, Task};
+use volute_data::{PumpState, Range, Standing, StoreError};
+use volute_plant::{Placed, PumpId, Reading, Timestamp, Window, WindowRules};
+
+use super::{PumpActor, PumpStaff};
+use crate::{commissioning::footing::Course, counters::add, live::LiveReading, mailbox::Undelivered};
+
+/// The longest that a judged pump's memory waits to be stored, in the time of its windows.
+const KEEP_EVERY_MS: i64 = 60_000;
+
+/// What is at rest of a pump when its actor starts.
+pub(crate) struct AtRest {
+    /// Its newest readings, oldest first.
+    pub(super) readings: Vec<Reading>,
+    /// What it goes by; none where that cannot be read just now.
+    pub(super) standing: Option<Standing>,
+    remembered: Option<Remembered>,
+}
+
+/// A memory at rest.
+struct Remembered {
+    state: PumpState,
+    /// Later windows whose detections are stored; none where it is so old that what came since is not read.
+    decided: Option<BTreeSet<Timestamp>>,
+}
+
+/// A memory at rest cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("the stored memory cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error(transparent)]
+    Unfit(#[from] MemoryError),
+}
+
+/// What a pump's actor knows of its memory.
+pub(super) struct Memory {
+    /// What was found at rest, and the windows that it does not hold, until it is used.
+    found: Option<(Remembered, Vec<(Reading, Window)>)>,
+    /// Windows up to this time are decided.
+    decided: Option<Timestamp>,
+    /// The stretch of [`KEEP_EVERY_MS`] in which it was last stored.
+    kept_in: Option<i64>,
+    /// Where stretches begin: pumps store theirs spread over one.
+    offset_ms: i64,
+}
+
+impl AtRest {
+    /// Of a pump that was never heard of: nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { readings: Vec::new(), standing: Some(Standing::New), remembered: None }
+    }
+
+    /// Of a registered pump, with what it goes by.
+    pub(crate) async fn read(staff: &PumpStaff, pump: &PumpId, standing: Option<Standing>) -> Result<Self, StoreError> {
+        let recall = WindowRules::recall_readings(&staff.profile);
+        let Some(state) = state(staff, pump).await else {
+            let readings = staff.store.latest_readings(pump, recall).await?.rows;
+            return Ok(Self { readings, standing, remembered: None });
+        };
+        let most = most_later(staff);
+        let later = Range { after: Some(state.at), limit: most, ..Range::default() };
+        let since = staff.store.readings(pump, &later).await?.rows;
+        if since.len() >= most {
+            let readings = staff.store.latest_readings(pump, recall).await?.rows;
+            return Ok(Self { readings, standing, remembered: Some(Remembered { state, decided: None }) });
+        }
+        let before = Range { to: Some(state.at.plus_ms(1)), ..Range::newest(recall) };
+        let mut readings = staff.store.readings(pump, &before).await?.rows;
+        readings.reverse();
+        readings.extend(since);
+        let decided = staff.store.detections(Some(pump), &later).await?.rows;
+        let decided = Some(decided.iter().map(|detection| detection.at).collect());
+        Ok(Self { readings, standing, remembered: Some(Remembered { state, decided }) })
+    }
+}
+
+/// More readings than this after a memory mean that none of them was judged by who wrote it.
+fn most_later(staff: &PumpStaff) -> usize {
+    let between = KEEP_EVERY_MS / staff.profile.interval_ms() + 1;
+    2 * usize::try_from(between).unwrap_or_default() + staff.queued_windows_per_pump
+}
+
+/// A help only: a pump whose memory cannot be read starts without.
+async fn state(staff: &PumpStaff, pump: &PumpId) -> Option<PumpState> {
+    staff.judging.as_ref()?;
+    match staff.store.pump_state(pump).await {
+        Ok(state) => state,
+        Err(error) => {
+            tracing::warn!(%pump, %error, "memory not read");
+            None
+        }
+    }
+}
+
+impl Memory {
+    /// Of an actor that starts; answers with the readings at rest and the standing too.
+    pub(super) fn new(pump: &PumpId, at_rest: AtRest) -> (Self, Vec<Reading>, Option<Standing>) {
+        let AtRest { readings, standing, remembered } = at_rest;
+        let mut hasher = DefaultHasher::new();
+        pump.hash(&mut hasher);
+        let offset_ms = i64::try_from(hasher.finish() % KEEP_EVERY_MS.unsigned_abs()).unwrap_or_default();
+        let found = remembered.map(|remembered| (remembered, Vec::new()));
+        (Self { found, decided: None, kept_in: None, offset_ms }, readings, standing)
+    }
+
+    /// Takes note of windows that stored readings make.
+    pub(super) fn recall(&mut self, placed: Vec<Placed>) {
+        let Some((Remembered { state, decided: Some(_) }, windows)) = &mut self.found else { return };
+        let later = placed.into_iter().filter_map(|Placed { reading, window }| Some((reading, window.ok()?)));
+        windows.extend(later.filter(|(_, window)| window.at > state.at));
+    }
+
+    /// Whether a window is decided already: the one before an end may have given up waiting for a reading before it.
+    pub(super) fn holds(&self, at: Timestamp) -> bool {
+        self.decided.is_some_and(|decided| at <= decided)
+    }
+
+    /// What was found at rest is for nobody: the pump is not judged.
+    pub(super) fn forget(&mut self) {
+        self.found = None;
+    }
+
+    /// There is a new decider: it is stored with its first window.
+    pub(super) fn begin_anew(&mut self) {
+        self.kept_in = None;
+    }
+
+    fn stretch(&self, at: Timestamp) -> i64 {
+        (at.millis() + self.offset_ms).div_euclid(KEEP_EVERY_MS)
+    }
+}
+
+impl PumpActor {
+    /// Goes on from what was found at rest, if it is of the baseline in use.
+    pub(super) fn remember(&mut self, ctx: &mut Context<Self>) {
+        let Some((Remembered { state, decided }, windows)) = self.memory.found.take() else { return };
+        let Course::Judged(decider) = &mut self.course else { return };
+        match wake(decider.baseline(), &state) {
+            Ok(woken) => *decider = woken,
+            Err(error) => return tracing::warn!(pump = %self.pump, %error, "memory not used"),
+        }
+        self.memory.decided = Some(state.at);
+        self.memory.kept_in = Some(self.memory.stretch(state.at));
+        let (decided, scored) = (decided.unwrap_or_default(), self.score(windows));
+        let newest = decided.last().copied().unwrap_or(state.at);
+        let on_their_way = scored.iter().filter(|(reading, _)| reading.at > newest).count();
+        // Too many for that: they came while nothing was judged. Windows that came since are decided already.
+        let tell = on_their_way <= self.staff.queued_windows_per_pump && self.first_seq == 0 && self.windows.is_empty();
+        for (reading, score) in scored {
+            let at = reading.at;
+            if decided.contains(&at) {
+                self.decide_silently(at, &score);
+            } else if at > newest && tell {
+                self.show(reading.clone());
+                self.verdict(reading, at, &score, ctx);
+            }
+        }
+        tracing::info!(pump = %self.pump, until = %state.at, decided_again = decided.len(), told = on_their_way, "memory restored");
+    }
+
+    /// Scores windows of before the start; one that fails is skipped, as it was then.
+    fn score(&self, windows: Vec<(Reading, Window)>) -> Vec<(Reading, Score)> {
+        let Some(judging) = self.staff.judging.as_ref().filter(|_| !windows.is_empty()) else { return Vec::new() };
+        let Course::Judged(decider) = &self.course else { return Vec::new() };
+        let mut scorer = Scorer::new(&judging.model);
+        let mut score = |window: &Window| {
+            let task = Task { window, scaler: &decider.baseline().scaler };
+            match scorer.score(&[task]) {
+                Ok(scores) => scores.iter().next(),
+                Err(error) => {
+                    tracing::error!(%error, "scoring failed");
+                    add(&self.staff.counters.score_failures, 1);
+                    None
+                }
+            }
+        };
+        windows.into_iter().filter_map(|(reading, window)| Some((reading, score(&window)?))).collect()
+    }
+
+    fn decide_silently(&mut self, at: Timestamp, score: &Score) {
+        if let Course::Judged(decider) = &mut self.course {
+            decider.decide(&self.pump, at, score);
+            self.memory.decided = Some(at);
+        }
+    }
+
+    /// Decides on a window whose turn has come, tells it, and has the memory stored where that is due.
+    pub(super) fn verdict(&mut self, reading: Reading, at: Timestamp, score: &Score, ctx: &mut Context<Self>) {
+        let Course::Judged(decider) = &mut self.course else { return };
+        let was_in_episode = decider.in_episode();
+        let detection = decider.decide(&self.pump, at, score);
+        let turned = decider.in_episode() != was_in_episode;
+        self.memory.decided = Some(at);
+        self.tell(reading, detection, ctx);
+        if turned || self.memory.kept_in != Some(self.memory.stretch(at)) {
+            self.keep_memory();
+        }
+    }
+
+    /// Has the memory stored. Where there is no place for it, the next window tries again.
+    pub(super) fn keep_memory(&mut self) {
+        let (Course::Judged(decider), Some(at)) = (&self.course, self.memory.decided) else { return };
+        let document = match serde_json::to_string(&decider.memory()) {
+            Ok(document) => document,
+            Err(error) => return tracing::error!(pump = %self.pump, %error, "memory not stored"),
+        };
+        let state = PumpState { pump: self.pump.clone(), at, document };
+        self.memory.kept_in = match self.staff.recorder.results.post(state) {
+            Ok(()) | Err(Undelivered::Closed) => Some(self.memory.stretch(at)),
+            Err(Undelivered::Full(_)) => None,
+        };
+    }
+
+    /// A reading that the feed has not seen.
+    pub(super) fn show(&self, reading: Reading) {
+        if self.staff.live.post(LiveReading(reading)).is_err() {
+            add(&self.staff.counters.live_dropped, 1);
+        }
+    }
+}
+
+fn wake(baseline: &Arc<Baseline>, state: &PumpState) -> Result<Decider, Unusable> {
+    let memory: DeciderMemory = serde_json::from_str(&state.document)?;
+    Ok(Decider::with_memory(baseline.clone(), memory)?)
+}
