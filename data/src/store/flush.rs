@@ -48,7 +48,7 @@ const WRITE: &str = "
     INSERT INTO pump_state $states
         ON DUPLICATE KEY UPDATE
             document = IF $input.at_ms >= at_ms { $input.document } ELSE { document },
-            at_ms = math::max([at_ms, $input.at_ms])
+            at_ms = IF $input.at_ms >= at_ms { $input.at_ms } ELSE { at_ms }
         RETURN NONE;
     FOR $event IN $events { UPSERT $event.id CONTENT $event RETURN NONE };
     UPSERT $mark.id CONTENT $mark RETURN NONE;
