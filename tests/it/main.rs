@@ -20,6 +20,7 @@ mod live;
 mod memory;
 mod outage;
 mod pretrained;
+mod restart;
 mod simulate;
 mod skab;
 mod support;
