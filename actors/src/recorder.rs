@@ -356,3 +356,6 @@ impl Handler<Mail<DrainRecorder>> for RecorderActor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

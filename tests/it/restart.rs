@@ -225,3 +225,29 @@ fn an_episode_that_could_not_begin_anew_stays_open() {
         assert_eq!(detection["is_anomaly"], true, "{detection}");
     }
 }
+
+/// What a pump goes by is in the database, and so it starts without; its memory waits until that is known.
+#[cfg(feature = "failpoints")]
+#[test]
+fn an_episode_stays_open_where_the_database_comes_back_later() {
+    let mut pump = Pump::simulated();
+    for row in 300..pump.rows.len() {
+        pump.raise(row, "Vibration_mm_s", if row < 320 { 0.7 } else { 0.2 });
+    }
+    let start = pump.start("later");
+    let node = start.node();
+    pump.replay(&node, 0..340);
+    node.kill();
+    let node = start.with_env("FAILPOINTS", "database-open=2*return(broken on purpose)").node();
+    let judged = (340..pump.rows.len()).find_map(|row| {
+        pump.replay(&node, row..row + 1);
+        let live = node.ok("/api/live-data?pump_id=pump-1");
+        assert_ne!(live["status"], "LEARNING", "{live}");
+        live["judged_at"].as_str().is_some_and(|judged| judged.starts_with(&pump.time(row))).then_some(row)
+    });
+    let judged = judged.expect("it is judged before the recording ends");
+    let detections = pump.detections(&node, judged);
+    let last = detections.last().expect("one");
+    assert!(last["loss"].as_f64().is_some_and(|strain| strain < 1.0), "it could have begun here: {last}");
+    assert_eq!(last["is_anomaly"], true, "{last}");
+}

@@ -14,7 +14,7 @@ use std::{
 
 use actix::Context;
 use volute_anomaly::{Baseline, Decider, DeciderMemory, MemoryError, Score, Scorer, Task};
-use volute_data::{PumpState, Range, Standing, StoreError};
+use volute_data::{Answer, PumpState, Range, Reach, Standing, StoreError};
 use volute_plant::{Placed, PumpId, Reading, Timestamp, Window, WindowRules};
 
 use super::{PumpActor, PumpStaff};
@@ -35,7 +35,8 @@ pub(crate) struct AtRest {
 /// A memory at rest.
 struct Remembered {
     state: PumpState,
-    /// Later windows whose detections are stored; none where it is so old that what came since is not read.
+    /// Later windows whose detections are stored; none where they cannot be read, or it is so old that too much has come
+    /// since: then it is taken as it is.
     decided: Option<BTreeSet<Timestamp>>,
 }
 
@@ -84,8 +85,12 @@ impl AtRest {
         let mut readings = staff.store.readings(pump, &before).await?.rows;
         readings.reverse();
         readings.extend(since);
-        let decided = staff.store.detections(Some(pump), &later).await?.rows;
-        let decided = Some(decided.iter().map(|detection| detection.at).collect());
+        let Answer { rows: decided, reach } = staff.store.detections(Some(pump), &later).await?;
+        let all = match reach {
+            Reach::Whole => true,
+            Reach::Since { from, .. } => from.is_some_and(|from| from <= state.at),
+        };
+        let decided = all.then(|| decided.iter().map(|detection| detection.at).collect());
         Ok(Self { readings, standing, remembered: Some(Remembered { state, decided }) })
     }
 }

@@ -113,3 +113,18 @@ fn a_database_of_before_states_gets_their_table_and_keeps_its_rows() {
         assert_eq!(remembered(&store, "P-1").await, Some(one));
     });
 }
+
+#[test]
+fn without_the_database_what_waits_counts() {
+    with_store(async |store| {
+        store.commit(&states(&[state("P-1", 5, "one"), state("P-2", 5, "two")])).await.expect("stored");
+        store.flush_all().await.expect("flushed");
+        store.commit(&states(&[state("P-1", 6, "newer")])).await.expect("stored");
+        store.shut("for a test").await;
+        assert_eq!(remembered(&store, "P-1").await, Some(state("P-1", 6, "newer")));
+        let unknown = store.pump_state(&pump("P-2")).await;
+        assert!(matches!(unknown, Err(StoreError::Unavailable { .. })), "{unknown:?}");
+        store.reopen().await.expect("open again");
+        assert_eq!(remembered(&store, "P-2").await, Some(state("P-2", 5, "two")));
+    });
+}

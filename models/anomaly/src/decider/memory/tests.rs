@@ -1,3 +1,5 @@
+//! Restarted anywhere, a decider decides as one that never was; what is not its own memory is refused.
+
 use proptest::prelude::*;
 use volute_plant::Detection;
 

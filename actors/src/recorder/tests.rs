@@ -1,0 +1,51 @@
+//! What waits for the recorder: which states go into a record, and which come back from one that failed.
+
+use volute_plant::Timestamp;
+
+use super::*;
+
+fn at(n: usize) -> Timestamp {
+    Timestamp::from_millis(1_773_051_273_000 + 1000 * n as i64).expect("a time")
+}
+
+fn pump(name: &str) -> PumpId {
+    name.parse().expect("a name")
+}
+
+fn state(name: &str, n: usize) -> PumpState {
+    PumpState { pump: pump(name), at: at(n), document: format!("{name} {n}") }
+}
+
+fn detection(n: usize) -> Detection {
+    let (contributions, model) = ([1.0].into(), "m".into());
+    Detection { pump: pump("A"), at: at(n), loss: 0.5, threshold: 1.0, is_anomaly: false, contributions, model }
+}
+
+#[test]
+fn a_state_is_never_stored_before_a_detection_that_it_holds() {
+    let mut results = Results::default();
+    let all = 2 * MAX_BATCH_DETECTIONS + 1;
+    results.detections.extend((0..all).map(detection));
+    results.remember(state("A", all));
+    let mut stored = 0;
+    while !results.is_empty() {
+        let batch = results.take();
+        stored += batch.detections.len();
+        assert_eq!(batch.states.is_empty(), stored < all, "after {stored} of {all} detections");
+    }
+    assert_eq!(stored, all);
+}
+
+#[test]
+fn of_each_pump_the_newest_state_is_kept_and_a_failed_record_brings_none_back_over_it() {
+    let mut results = Results::default();
+    for state in [state("A", 2), state("A", 1), state("B", 1)] {
+        results.remember(state);
+    }
+    let failed = results.take();
+    assert_eq!(failed.states, [state("A", 2), state("B", 1)]);
+    results.remember(state("A", 3));
+    results.put_back(failed);
+    assert_eq!(results.take().states, [state("A", 3), state("B", 1)]);
+    assert!(results.is_empty());
+}
