@@ -239,11 +239,11 @@ fn an_episode_stays_open_where_the_database_comes_back_later() {
     pump.replay(&node, 0..340);
     node.kill();
     let node = start.with_env("FAILPOINTS", "database-open=2*return(broken on purpose)").node();
-    let judged = (340..pump.rows.len()).find_map(|row| {
+    let judged = (340..pump.rows.len()).find(|&row| {
         pump.replay(&node, row..row + 1);
         let live = node.ok("/api/live-data?pump_id=pump-1");
         assert_ne!(live["status"], "LEARNING", "{live}");
-        live["judged_at"].as_str().is_some_and(|judged| judged.starts_with(&pump.time(row))).then_some(row)
+        live["judged_at"].as_str().is_some_and(|judged| judged.starts_with(&pump.time(row)))
     });
     let judged = judged.expect("it is judged before the recording ends");
     let detections = pump.detections(&node, judged);

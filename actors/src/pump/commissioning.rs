@@ -11,7 +11,7 @@ use volute_anomaly::{Baseline, CommissioningError, Decider};
 use volute_data::{CommissioningRecord, NewBaseline, Store, StoreError};
 use volute_plant::PumpId;
 
-use super::{PumpActor, Waiting};
+use super::{PumpActor, Waiting, memory};
 use crate::{
     commissioning::{
         Asker, CommissionRefusal, Judging, Learned, Lesson, LessonError, Material,
@@ -58,10 +58,14 @@ impl PumpActor {
 
     /// Reads what it goes by, where that could not be read before.
     fn find_footing(&mut self, ctx: &mut Context<Self>) {
-        let (store, pump) = (self.staff.store.clone(), self.pump.clone());
-        let standing = async move { store.standing(&pump).await };
-        ctx.wait(standing.into_actor(self).map(|standing, actor, ctx| match standing {
-            Ok(standing) => {
+        let (staff, pump) = (self.staff.clone(), self.pump.clone());
+        let standing = async move {
+            let standing = staff.store.standing(&pump).await?;
+            Ok::<_, StoreError>((standing, memory::state(&staff, &pump).await))
+        };
+        ctx.wait(standing.into_actor(self).map(|found, actor, ctx| match found {
+            Ok((standing, state)) => {
+                actor.memory.find(state);
                 actor.turn(footing(actor.staff.judging.as_ref(), Some(standing)));
                 actor.resume(ctx);
             }

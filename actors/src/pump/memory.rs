@@ -102,7 +102,7 @@ fn most_later(staff: &PumpStaff) -> usize {
 }
 
 /// A help only: a pump whose memory cannot be read starts without.
-async fn state(staff: &PumpStaff, pump: &PumpId) -> Option<PumpState> {
+pub(super) async fn state(staff: &PumpStaff, pump: &PumpId) -> Option<PumpState> {
     staff.judging.as_ref()?;
     match staff.store.pump_state(pump).await {
         Ok(state) => state,
@@ -134,6 +134,13 @@ impl Memory {
     /// Whether a window is decided already: the one before an end may have given up waiting for a reading before it.
     pub(super) fn holds(&self, at: Timestamp) -> bool {
         self.decided.is_some_and(|decided| at <= decided)
+    }
+
+    /// What is at rest, where it could not be read at the start: it is taken as it is.
+    pub(super) fn find(&mut self, state: Option<PumpState>) {
+        if self.found.is_none() {
+            self.found = state.map(|state| (Remembered { state, decided: None }, Vec::new()));
+        }
     }
 
     /// What was found at rest is for nobody: the pump is not judged.
