@@ -68,7 +68,11 @@ fn pages_are_put_together_and_a_stretch_is_cut_out() {
         assert_eq!(read.len(), 25_000);
         let part = Export { from: Some(at(100)), to: Some(at(400)), ..what(ExportFormat::Csv, dir.join("part.csv")) };
         assert_eq!(export(store, &part, &GOING).await.expect("exported").readings, 3);
-        assert!(dir.read_dir().expect("read").all(|entry| !entry.expect("an entry").path().extension() != Some("partial".as_ref())));
+        assert!(
+            dir.read_dir()
+                .expect("read")
+                .all(|entry| entry.expect("an entry").path().extension() != Some("partial".as_ref()))
+        );
     });
 }
 
