@@ -372,7 +372,8 @@ fn what_is_exported_and_imported_is_the_same_to_the_last_bit() {
     hard_values(&node);
     let (csv, columns) = (place.file("p.csv"), place.file("p.parquet"));
     let export = |pump: &str, file: &Path, more: &[&str]| -> Vec<String> {
-        let flags = ["export", "--pump", pump, "--out", text(file), "--data-dir", text(&place.data())];
+        let data = place.data();
+        let flags = ["export", "--pump", pump, "--out", text(file), "--data-dir", text(&data)];
         flags.iter().chain(more).map(|&flag| flag.to_owned()).collect()
     };
     let ok = |flags: Vec<String>| run(&flags.iter().map(String::as_str).collect::<Vec<_>>());
