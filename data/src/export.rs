@@ -203,14 +203,16 @@ fn partial(file: &Path) -> PathBuf {
 
 /// The file on its way.
 enum ExportFile {
-    Csv(CsvFile),
+    Csv(Box<CsvFile>),
     Parquet(Box<ParquetFile>),
 }
 
 impl ExportFile {
     fn create(path: &Path, format: ExportFormat, pump: &PumpRecord) -> Result<Self, ExportError> {
         match format {
-            ExportFormat::Csv => CsvFile::create(path, pump).map(Self::Csv).map_err(failed(path)),
+            ExportFormat::Csv => {
+                CsvFile::create(path, pump).map(|file| Self::Csv(Box::new(file))).map_err(failed(path))
+            }
             ExportFormat::Parquet => {
                 if let Some(column) = pump.channels.iter().find(|name| parquet_file::OWN.contains(&name.as_str())) {
                     return Err(ExportError::Column { pump: pump.id.clone(), column: column.clone() });

@@ -23,7 +23,8 @@ use volute_data::{
     SystemMetrics, list_backups, verify_backup,
 };
 use volute_plant::{
-    Clock, Currency, Detection, MaintenanceEvent, Money, Profile, PumpId, Reading, Severity, SystemClock, Timestamp,
+    Clock, Currency, Detection, MaintenanceEvent, Money, Profile, PumpId, Reading, Sample, Severity, SystemClock,
+    Timestamp,
 };
 
 use crate::support::{Start, run, ten_values, try_post, volute};
@@ -102,6 +103,9 @@ fn with_store<T>(dir: &Path, look: impl AsyncFnOnce(&Store) -> T) -> T {
     })
 }
 
+/// Readings of the seeded pump in the database, and as many in the journal.
+const SEEDED: i64 = 200;
+
 /// What a node does not write by itself within a test: a row at least in every table.
 fn seed(dir: &Path) {
     let channels: Vec<String> = profile().channel_names().map(str::to_owned).collect();
@@ -116,6 +120,13 @@ fn seed(dir: &Path) {
         is_anomaly: second % 2 == 0,
         contributions: vec![0.1; width].into(),
         model: "m-1".into(),
+    };
+    let reading = |second: i64| Reading {
+        pump: id.clone(),
+        at: at(second),
+        received: at(second + 1),
+        samples: vec![Sample::Good(second as f64 / 3.0); width].into(),
+        late: second % 5 == 0,
     };
     let event = MaintenanceEvent {
         pump: id.clone(),
@@ -134,11 +145,20 @@ fn seed(dir: &Path) {
         resolved_at: Some(at(20)),
     };
     let figures = [("resident_bytes".to_owned(), 1.5)].into();
+    // Recent, or the node would delete it at once.
+    let metrics = vec![SystemMetrics { at: SystemClock.now().plus_ms(-60_000), figures }];
     let batch = Batch {
         pumps: vec![record],
-        detections: (0..200).map(detection).collect(),
-        events: vec![event],
-        metrics: vec![SystemMetrics { at: at(3), figures }],
+        readings: (0..SEEDED).map(reading).collect(),
+        detections: (0..SEEDED).map(detection).collect(),
+        events: vec![event.clone()],
+        metrics,
+    };
+    // Stays in the journal.
+    let later = Batch {
+        readings: (SEEDED..2 * SEEDED).map(reading).collect(),
+        detections: (SEEDED..2 * SEEDED).map(detection).collect(),
+        events: vec![MaintenanceEvent { rule: "other".into(), ..event }],
         ..Batch::default()
     };
     let baseline = NewBaseline {
@@ -157,6 +177,7 @@ fn seed(dir: &Path) {
         store.flush_all().await.expect("flushed");
         store.add_baseline(&id, &baseline).await.expect("stored");
         store.note_commissioning(&id, &commissioning).await.expect("stored");
+        store.commit(&later).await.expect("stored");
     });
 }
 
@@ -244,7 +265,9 @@ fn a_backup_under_load_holds_all_that_was_acknowledged_before_it() {
             let (url, ledger, stop) = (node.url.clone(), &ledger, &stop);
             scope.spawn(move || client(&url, name, ledger, stop));
         }
-        until_acknowledged(&ledger, 500);
+        until_acknowledged(&ledger, 200);
+        place.back_up();
+        until_acknowledged(&ledger, 1000);
         let before = ledger.lock().expect("no client panicked").clone();
         let told = place.back_up();
         let during = acknowledged(&ledger) - before.len();
@@ -273,7 +296,7 @@ fn a_backup_under_load_holds_all_that_was_acknowledged_before_it() {
     assert_eq!(expected.difference(&stored).count(), 0, "acknowledged before the backup and not in it");
     assert!(copy.readings.is_subset(&original.readings), "and no reading is another");
     assert!(copy.metrics.is_subset(&original.metrics) && !copy.metrics.is_empty());
-    assert_eq!(copy.detections.len(), 200);
+    assert_eq!((copy.detections.len() as i64, copy.events.len()), (2 * SEEDED, 2));
     assert_eq!(
         (copy.pumps, copy.detections, copy.events, copy.baselines),
         (original.pumps, original.detections, original.events, original.baselines)
@@ -283,6 +306,29 @@ fn a_backup_under_load_holds_all_that_was_acknowledged_before_it() {
     let again = Start { data: restored, ..place.start() }.node();
     assert_eq!(again.get("/readyz").status, 200);
     assert_eq!(again.post(&ten_values()).status, 200);
+}
+
+/// The database is opened again after it was copied. Where that fails, the backup is made all the same, and the node
+/// takes readings and gets its database back.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_database_that_does_not_open_after_the_copy_comes_back() {
+    use volute::control::{Request, tell};
+    let place = Place::new();
+    seed(&place.data());
+    let node = place.start().node();
+    let point = Request::Failpoint { point: "database-open".into(), action: "1*return(no luck)".into() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(tell::<()>(&place.data(), &point)).expect("set");
+    place.back_up();
+    assert_eq!(node.post(&ten_values()).status, 200);
+    let history = "/api/sensor-history?pump_id=seeded&limit=10000&from=2026-01-01T00:00:00Z";
+    node.until(history, |page| page["items"].as_array().is_some_and(|items| items.len() as i64 == 2 * SEEDED));
+    place.back_up();
+    assert!(node.terminate().success());
+    for backup in list_backups(&place.repository()).expect("listed") {
+        verify_backup(&backup.dir).expect("whole");
+    }
 }
 
 #[test]

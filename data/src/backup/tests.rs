@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const GOING: AtomicBool = AtomicBool::new(false);
+static GOING: AtomicBool = AtomicBool::new(false);
 
 /// A data directory, a staged copy of it and a repository beside them.
 struct Place {

@@ -12,7 +12,7 @@ use volute_plant::{Profile, Sample};
 use super::*;
 use crate::{Batch, StoreSettings, parse_recording, read_recording, recording::tests::TWO_CHANNELS};
 
-const GOING: AtomicBool = AtomicBool::new(false);
+static GOING: AtomicBool = AtomicBool::new(false);
 const START: i64 = 1_773_051_273_000;
 
 fn at(ms: i64) -> Timestamp {
