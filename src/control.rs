@@ -141,7 +141,9 @@ pub async fn tell<T: DeserializeOwned>(dir: &Path, request: &Request) -> Result<
     line.push('\n');
     stream.write_all(line.as_bytes()).await.map_err(broken)?;
     let mut said = String::new();
-    stream.read_line(&mut said).await.map_err(broken)?;
+    if stream.read_line(&mut said).await.map_err(broken)? == 0 {
+        return Err(broken(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended before it had answered")));
+    }
     match serde_json::from_str(&said).map_err(|error| broken(error.into()))? {
         Answer::Done(done) => Ok(done),
         Answer::Failed(why) => Err(ControlError::Refused(why)),

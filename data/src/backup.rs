@@ -118,6 +118,9 @@ pub fn take(staging: &Path, repository: &Path, about: &About<'_>) -> Result<Back
     let dir = repository.join(&name);
     fs::rename(&partial, &dir).map_err(at(&dir))?;
     sync_folder(repository)?;
+    if let Some(parent) = repository.parent().filter(|_| earlier.is_none()) {
+        sync_folder(parent)?;
+    }
     Ok(BackupReport {
         name,
         dir,

@@ -192,6 +192,8 @@ fn rename(partial: &Path, file: &Path) -> Result<u64, ExportError> {
         // A file system without links.
         Err(_) => fs::rename(partial, file).map_err(failed)?,
     }
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     Ok(bytes)
 }
 

@@ -308,18 +308,54 @@ fn a_backup_under_load_holds_all_that_was_acknowledged_before_it() {
     assert_eq!(again.post(&ten_values()).status, 200);
 }
 
+/// Sets what happens at a point of the running node.
+#[cfg(feature = "failpoints")]
+fn inject(place: &Place, point: &str, action: &str) {
+    use volute::control::{Request, tell};
+    let request = Request::Failpoint { point: point.into(), action: action.into() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(tell::<()>(&place.data(), &request)).expect("set");
+}
+
+/// A node that is told to stop while it makes a backup ends in order; what is half made is never taken for a backup.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_node_stops_in_order_while_it_makes_a_backup() {
+    let place = Place::new();
+    seed(&place.data());
+    let node = place.start().node();
+    inject(&place, "database-open", "1*sleep(2000)");
+    let (data, repository) = (place.data(), place.repository());
+    let backup = thread::spawn(move || {
+        let args = ["backup", text(&repository), "--data-dir", text(&data)];
+        volute().args(args).output().expect("it runs").status.success()
+    });
+    while !place.data().join("staging").exists() {
+        thread::yield_now();
+    }
+    assert!(node.terminate().success(), "an orderly end");
+    assert!(!backup.join().expect("it ran"), "the command says that there is no backup");
+    assert!(!place.repository().exists() || list_backups(&place.repository()).expect("listed").is_empty());
+    assert!(!place.data().join("staging").exists());
+    let before = everything(&place.data());
+    place.back_up();
+    let partials = fs::read_dir(place.repository())
+        .expect("read")
+        .filter(|entry| entry.as_ref().expect("an entry").path().extension().is_some_and(|ending| ending == "partial"));
+    assert_eq!(partials.count(), 0, "what was left over is cleared away");
+    run(&["restore", text(&place.repository()), "--data-dir", text(&place.restored())]);
+    assert_eq!(everything(&place.restored()), before);
+}
+
 /// The database is opened again after it was copied. Where that fails, the backup is made all the same, and the node
 /// takes readings and gets its database back.
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_database_that_does_not_open_after_the_copy_comes_back() {
-    use volute::control::{Request, tell};
     let place = Place::new();
     seed(&place.data());
     let node = place.start().node();
-    let point = Request::Failpoint { point: "database-open".into(), action: "1*return(no luck)".into() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(tell::<()>(&place.data(), &point)).expect("set");
+    inject(&place, "database-open", "1*return(no luck)");
     place.back_up();
     assert_eq!(node.post(&ten_values()).status, 200);
     let history = "/api/sensor-history?pump_id=seeded&limit=10000&from=2026-01-01T00:00:00Z";

@@ -3,7 +3,10 @@
 //! Its rows become history: nothing judges them, and no alarm comes of them. Deliberately absent: the recording's labels,
 //! for which the store has no place.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use volute_plant::{Profile, PumpId, Reading, Timestamp};
 
@@ -55,7 +58,7 @@ pub enum ImportError {
     #[error("{}: a row is of {at}, which is after now ({now}): is the clock wrong, or its time not UTC?", path.display())]
     Future {
         /// The recording.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// The row's time.
         at: Timestamp,
         /// Now.
