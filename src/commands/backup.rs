@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 use volute_data::{About, BackupReport, Store, check_repository, take_backup};
 use volute_plant::{Clock, SystemClock};
@@ -59,7 +59,7 @@ pub(super) async fn back_up(store: &Store, dir: &Path, repository: PathBuf, stop
     check_repository(dir, &repository)?;
     let staging = dir.join(STAGING);
     clear_staging(dir)?;
-    fs::create_dir(&staging).with_context(|| format!("{} cannot be made", staging.display()))?;
+    fs::create_dir(&staging).map_err(|error| anyhow!("{} cannot be made: {error}", staging.display()))?;
     let created_at = SystemClock.now();
     let staged = store.stage(&staging).await;
     let pause_ms = begun.elapsed().as_millis();
@@ -67,7 +67,7 @@ pub(super) async fn back_up(store: &Store, dir: &Path, repository: PathBuf, stop
         Ok(staged) => {
             let (dir, staging) = (dir.to_owned(), staging.clone());
             let take = move || {
-                folder::mark_copy(&dir, &staging)?;
+                folder::mark_copy(&dir, &staging).map_err(|error| anyhow!("{}: {error}", staging.display()))?;
                 let product = env!("CARGO_PKG_VERSION");
                 let about = About { data_dir: &dir, staged, created_at, product, stopping: &stopping };
                 anyhow::Ok(take_backup(&staging, &repository, &about)?)
@@ -76,7 +76,9 @@ pub(super) async fn back_up(store: &Store, dir: &Path, repository: PathBuf, stop
         }
         Err(error) => Err(error.into()),
     };
-    clear_staging(dir)?;
+    if let Err(error) = clear_staging(dir) {
+        tracing::warn!(%error, "the staged copy is still there; the next backup or start removes it");
+    }
     let report = report?;
     let took_ms = begun.elapsed().as_millis();
     let BackupReport { name, files, bytes, copied, linked, durable_seq, .. } = &report;
@@ -89,7 +91,7 @@ pub(super) fn clear_staging(dir: &Path) -> Result<()> {
     let staging = dir.join(STAGING);
     match fs::remove_dir_all(&staging) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} cannot be removed", staging.display()))
+            Err(anyhow!("{} cannot be removed: {error}", staging.display()))
         }
         _ => Ok(()),
     }
