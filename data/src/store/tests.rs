@@ -3,6 +3,7 @@
 mod baselines;
 mod lifecycle;
 mod paging;
+mod permissions;
 
 use std::{path::Path, sync::OnceLock};
 
