@@ -19,6 +19,7 @@ mod engine;
 mod ingest;
 mod live;
 mod memory;
+#[cfg(feature = "failpoints")]
 mod outage;
 mod pretrained;
 mod simulate;
