@@ -146,6 +146,7 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store) -> Result<E
 fn web_settings(config: &Config) -> WebSettings {
     WebSettings {
         max_body_bytes: config.server.max_body_bytes,
+        max_in_flight_bytes: config.ingest.max_in_flight_bytes.max(config.server.max_body_bytes + 1024),
         heartbeat: config.live.heartbeat,
         max_subscribers: config.live.max_subscribers,
         workers: config.server.workers.map_or_else(cores, NonZeroUsize::get),
