@@ -4,6 +4,7 @@ mod baselines;
 mod lifecycle;
 mod paging;
 mod permissions;
+mod retention;
 
 use std::{path::Path, sync::OnceLock};
 
