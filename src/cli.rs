@@ -13,13 +13,16 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use volute_plant::{Profile, PumpId};
 
 mod bench;
+mod keeping;
 mod simulate;
 mod train;
 
 pub use bench::{Bench, BenchArgs, Format, InferenceArgs, IngestArgs};
+pub use keeping::{BackupArgs, ExportArgs, ImportArgs, RestoreArgs, StoreArgs};
 pub use simulate::SimulateArgs;
 pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
 
+use keeping::{BACKUP_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, RESTORE_EXAMPLES};
 use train::{EVALUATE_EXAMPLES, MODELS_EXAMPLES, TRAIN_EXAMPLES};
 
 use crate::{
@@ -77,6 +80,18 @@ pub enum Command {
     /// Post a recording to a running node, with its recorded times, as if the pump were sending it.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
+    /// Make a backup of all that a node has stored, while it runs or not.
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup(BackupArgs),
+    /// Put a backup back as a data directory, or list those that there are.
+    #[command(after_help = RESTORE_EXAMPLES)]
+    Restore(RestoreArgs),
+    /// Write a pump's readings into a file, as CSV or Parquet, while the node runs or not.
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// Take a recording into the store of a node that does not run, as a pump's history.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Print the configuration that `serve` would use, and where each value was set.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
@@ -88,7 +103,20 @@ pub enum Command {
 impl Command {
     /// The configuration file that was named.
     pub fn config_file(&self) -> Option<&Path> {
-        self.settings().and_then(|args| args.config.as_deref())
+        match self {
+            Self::Serve(args) => args.settings.config.as_deref(),
+            Self::CheckConfig(args) => args.config.as_deref(),
+            Self::Backup(BackupArgs { store, .. })
+            | Self::Restore(RestoreArgs { store, .. })
+            | Self::Export(ExportArgs { store, .. })
+            | Self::Import(ImportArgs { store, .. }) => store.config.as_deref(),
+            Self::Train(_)
+            | Self::Models(_)
+            | Self::Simulate(_)
+            | Self::Evaluate(_)
+            | Self::Replay(_)
+            | Self::Bench(_) => None,
+        }
     }
 
     /// The flags that stand for keys of the configuration.
@@ -96,25 +124,16 @@ impl Command {
         match self {
             Self::Serve(args) => args.flags(),
             Self::CheckConfig(args) => args.flags(),
+            Self::Backup(BackupArgs { store, .. })
+            | Self::Restore(RestoreArgs { store, .. })
+            | Self::Export(ExportArgs { store, .. }) => store.flags(),
+            Self::Import(args) => args.flags(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)
             | Self::Evaluate(_)
             | Self::Replay(_)
             | Self::Bench(_) => Vec::new(),
-        }
-    }
-
-    fn settings(&self) -> Option<&SettingsArgs> {
-        match self {
-            Self::Serve(args) => Some(&args.settings),
-            Self::CheckConfig(args) => Some(args),
-            Self::Train(_)
-            | Self::Models(_)
-            | Self::Simulate(_)
-            | Self::Evaluate(_)
-            | Self::Replay(_)
-            | Self::Bench(_) => None,
         }
     }
 }
@@ -268,6 +287,23 @@ mod tests {
     }
 
     #[test]
+    fn a_store_is_named_as_to_serve() {
+        for line in [
+            "volute backup r --config a.toml --data-dir d",
+            "volute restore r --config a.toml --data-dir d",
+            "volute export --pump P --out o --config a.toml --data-dir d",
+            "volute import f --pump P --config a.toml --data-dir d",
+        ] {
+            let command = parse(line).expect("fine");
+            assert_eq!(command.config_file(), Some(Path::new("a.toml")), "{line}");
+            let keys: Vec<_> = command.flags().into_iter().map(|flag| (flag.key, flag.value)).collect();
+            assert_eq!(keys, [("store.dir", "d".into())], "{line}");
+        }
+        let import = parse("volute import f --pump P --profile skab").expect("fine");
+        assert_eq!(import.flags().first().map(|flag| flag.key), Some("model.profile"));
+    }
+
+    #[test]
     fn a_demo_has_a_folder_of_its_own() {
         let keys = |line| {
             let flags = parse(line).expect("fine").flags();
@@ -305,6 +341,12 @@ mod tests {
             ("volute simulate --out a.csv --design mine", ErrorKind::InvalidValue),
             ("volute simulate --out a.csv --rows 0", ErrorKind::ValueValidation),
             ("volute simulate --out a.csv --start yesterday", ErrorKind::ValueValidation),
+            ("volute backup", ErrorKind::MissingRequiredArgument),
+            ("volute restore r --list --which x", ErrorKind::ArgumentConflict),
+            ("volute export --out a.csv", ErrorKind::MissingRequiredArgument),
+            ("volute export --pump P --out a.csv --format xlsx", ErrorKind::ValueValidation),
+            ("volute export --pump P --out a.csv --from yesterday", ErrorKind::ValueValidation),
+            ("volute import a.csv --pump a/b", ErrorKind::ValueValidation),
             ("volute fly", ErrorKind::InvalidSubcommand),
         ] {
             assert_eq!(parse(line).expect_err(line), kind, "{line}");

@@ -1,27 +1,37 @@
 //! The commands, one file each.
 
+mod backup;
 mod bench;
 mod check_config;
 mod evaluate;
+mod export;
+mod import;
 mod models;
 mod progress;
 mod replay;
+mod restore;
 mod serve;
 mod simulate;
 mod train;
 mod windows;
 
-use std::{io, num::NonZeroUsize, thread};
+use std::{io, num::NonZeroUsize, path::PathBuf, thread};
 
+use anyhow::ensure;
 use volute_anomaly::{Model, Recipe};
+use volute_data::{Store, StoreError, StoreSettings};
+use volute_plant::{Clock, SystemClock};
 
 pub use evaluate::Format;
 pub use replay::{NodeUrl, Speed};
 
 use crate::{
     cli::{Command, EvaluateArgs, TrainingArgs},
-    config::Settings,
+    config::{Config, Settings},
 };
+
+/// SurrealDB's futures are deep in an unoptimised build; tokio's 2 MiB are not enough for them.
+const STACK_BYTES: usize = 8 << 20;
 
 /// Runs a command to its end.
 pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
@@ -41,6 +51,10 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Simulate(args) => simulate::run(&args, &mut io::stdout().lock()),
         Command::Evaluate(args) => evaluate(args, &mut io::stdout().lock()),
         Command::Replay(args) => replay::run(&args, &mut io::stdout().lock()),
+        Command::Backup(args) => backup::run(&args, &settings.config, &mut io::stdout().lock()),
+        Command::Restore(args) => restore::run(&args, &settings.config, &mut io::stdout().lock()),
+        Command::Export(args) => export::run(&args, &settings.config, &mut io::stdout().lock()),
+        Command::Import(args) => import::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Bench(args) => bench::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),
     }
@@ -79,4 +93,39 @@ fn recipe(args: &TrainingArgs) -> Recipe {
         detector: args.detector,
         ..default
     }
+}
+
+/// A runtime that a store may be used on.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    StoreSettings {
+        block_cache_mib: config.store.block_cache_mib,
+        memtable_mib: config.store.memtable_mib,
+        journal_keep: config.store.journal_keep,
+        journal_keep_mib: config.store.journal_keep_mib,
+        backlog_mib: config.store.backlog_mib,
+        ..StoreSettings::default()
+    }
+}
+
+/// Opens the store of a node that does not run, and that has run before.
+async fn open_stopped(config: &Config) -> anyhow::Result<Store> {
+    let dir = &config.store.dir;
+    ensure!(serve::folder::in_use(dir), "no node has ever stored anything in {}", dir.display());
+    Store::open(dir, &store_settings(config), SystemClock.now()).await.map_err(unlock)
+}
+
+/// Says it where a node runs that does not answer on its socket.
+fn unlock(error: StoreError) -> anyhow::Error {
+    let locked = matches!(error, StoreError::Locked { .. });
+    let error = anyhow::Error::from(error);
+    if locked { error.context("a node is starting or stopping there: try again in a moment") } else { error }
+}
+
+/// The path from the root, for a node that has another working folder.
+fn absolute(path: &std::path::Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }

@@ -97,6 +97,9 @@ pub struct Ingest {
     /// Readings of all pumps that may be on their way to the disk.
     #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
     pub max_in_flight_readings: usize,
+    /// Bytes that the bodies of all posts under way may have.
+    #[serde(deserialize_with = "whole::<1024, 4_294_967_296, _>")]
+    pub max_in_flight_bytes: usize,
 }
 
 /// Where readings are kept.

@@ -36,7 +36,7 @@ pub enum Request {
         repository: PathBuf,
     },
     /// Write a pump's readings into a file.
-    Export(ExportRequest),
+    Export(volute_data::Export),
     /// Set what happens at a point where tests make a part fail.
     #[cfg(feature = "failpoints")]
     Failpoint {
@@ -45,21 +45,6 @@ pub enum Request {
         /// What happens there, in the words of the crate `fail`.
         action: String,
     },
-}
-
-/// What is to be exported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExportRequest {
-    /// The pump.
-    pub pump: volute_plant::PumpId,
-    /// From this time on; none: from the first reading.
-    pub from: Option<volute_plant::Timestamp>,
-    /// Up to and without this time; none: to the last reading.
-    pub to: Option<volute_plant::Timestamp>,
-    /// `csv` or `parquet`.
-    pub format: String,
-    /// The file to be made; absolute.
-    pub file: PathBuf,
 }
 
 /// How a request ended, as it is sent.
@@ -156,7 +141,9 @@ pub async fn tell<T: DeserializeOwned>(dir: &Path, request: &Request) -> Result<
     line.push('\n');
     stream.write_all(line.as_bytes()).await.map_err(broken)?;
     let mut said = String::new();
-    stream.read_line(&mut said).await.map_err(broken)?;
+    if stream.read_line(&mut said).await.map_err(broken)? == 0 {
+        return Err(broken(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended before it had answered")));
+    }
     match serde_json::from_str(&said).map_err(|error| broken(error.into()))? {
         Answer::Done(done) => Ok(done),
         Answer::Failed(why) => Err(ControlError::Refused(why)),

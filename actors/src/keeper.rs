@@ -117,7 +117,8 @@ impl KeeperActor {
         self.busy = true;
         let (store, now, reopen) = (self.store.clone(), self.clock.now(), self.state != State::Working);
         let sweep = (self.more_to_sweep || self.looks % LOOKS_PER_ROUND == 1).then_some(self.retention);
-        let work = async move {
+        // A task of its own: what is half done goes on to its end, whatever becomes of this actor.
+        let work = actix_rt::spawn(async move {
             if reopen {
                 store.reopen().await?;
                 tracing::info!(waiting_readings = store.status().waiting_readings, "the database is open again");
@@ -129,8 +130,9 @@ impl KeeperActor {
                 }
                 other => other,
             }
-        };
-        ctx.spawn(work.into_actor(self).map(|outcome, actor, _| actor.done(outcome)));
+        });
+        let ended = async move { work.await.unwrap_or_else(|error| Err(StoreError::Database(error.into()))) };
+        ctx.spawn(ended.into_actor(self).map(|outcome, actor, _| actor.done(outcome)));
     }
 
     /// Looks how full the disk is, beside the other work.

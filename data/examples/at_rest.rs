@@ -64,6 +64,10 @@ async fn main() -> Result<(), Failure> {
     store.close().await?;
     let per_reading = |bytes: u64| bytes as f64 / rows as f64;
     println!("{} files, every {every}th row: {rows} readings of {} channels", files.len(), profile.channels().len());
-    println!("database {:.1} bytes per reading, journal {:.1} (while it is kept)", per_reading(database_bytes), per_reading(journal_bytes));
+    println!(
+        "database {:.1} bytes per reading, journal {:.1} (while it is kept)",
+        per_reading(database_bytes),
+        per_reading(journal_bytes)
+    );
     Ok(())
 }

@@ -12,11 +12,19 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+use surrealdb::{
+    Surreal,
+    engine::local::Db,
+    types::{Bytes, RecordId},
+};
+use surrealdb_cnf::ConfigMap;
+use surrealdb_engine_local::Datastore;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -54,8 +62,13 @@ struct Used {
     written_bytes: u64,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Failure> {
+fn main() -> Result<(), Failure> {
+    // SurrealDB's futures nest deeply.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build()?;
+    runtime.block_on(async { tokio::spawn(measure()).await? })
+}
+
+async fn measure() -> Result<(), Failure> {
     let temporary = tempfile::tempdir()?;
     let dir = env::args_os().nth(1).map_or_else(|| temporary.path().to_owned(), PathBuf::from);
     let seconds = env::args().nth(2).map_or(Ok(3), |seconds| seconds.parse())?;
@@ -74,6 +87,9 @@ async fn main() -> Result<(), Failure> {
             let before = Used::now()?;
             let seen = fjall(&dir.join("fjall"), load).await?;
             print("fjall", load, seen, &before, &dir.join("fjall"))?;
+            let before = Used::now()?;
+            let seen = surrealdb(&dir.join("surreal"), load).await?;
+            print("surreal", load, seen, &before, &dir.join("surreal"))?;
         }
     }
     Ok(())
@@ -151,6 +167,47 @@ fn fjall_writer(dir: &Path, mut waiting: mpsc::Receiver<(Vec<u8>, oneshot::Sende
         }
     }
     Ok(())
+}
+
+/// SurrealDB on SurrealKV as the store uses it: a transaction for each record, whose syncs SurrealKV groups by itself.
+async fn surrealdb(dir: &Path, load: Load) -> Result<Seen, Failure> {
+    fs::create_dir_all(dir)?;
+    let path = format!("surrealkv://{}", dir.canonicalize()?.display());
+    let config = ConfigMap::empty()
+        .with_key_value("datastore_sync", "every")
+        .with_key_value("surrealkv_block_cache_capacity", (64_u64 << 20).to_string())
+        .with_key_value("surrealkv_max_memtable_size", (32_u64 << 20).to_string());
+    let builder = Datastore::builder().with_config(config).with_auth(false).without_maintenance_tasks();
+    let datastore: Arc<Datastore> = builder.build_with_path(&path).await?;
+    datastore.check_version().await?;
+    datastore.bootstrap().await?;
+    let db = Surreal::<Db>::unstable_from_datastore(Arc::clone(&datastore), None).await?;
+    let schema = "
+        DEFINE NAMESPACE volute; USE NS volute; DEFINE DATABASE volute; USE DB volute;
+        DEFINE TABLE log SCHEMAFULL PERMISSIONS NONE; DEFINE FIELD payload ON log TYPE bytes;";
+    db.query(schema).await?.check()?;
+    let mut tasks = JoinSet::new();
+    for appender in 0..load.appenders {
+        let db = Surreal::clone(&db);
+        tasks.spawn(async move {
+            db.use_ns("volute").use_db("volute").await?;
+            let mut latencies_us = Vec::new();
+            let end = Instant::now() + load.time;
+            while Instant::now() < end {
+                let start = Instant::now();
+                let number = latencies_us.len();
+                let id = RecordId::new("log", format!("{appender}-{number}"));
+                let create = "CREATE $id SET payload = $payload RETURN NONE";
+                let payload = Bytes::from(payload(load, number));
+                db.query(create).bind(("id", id)).bind(("payload", payload)).await?.check()?;
+                latencies_us.push(micros(start));
+            }
+            Ok(latencies_us)
+        });
+    }
+    let seen = collect(tasks).await?;
+    datastore.shutdown().await?;
+    Ok(seen)
 }
 
 async fn collect(mut tasks: JoinSet<Result<Vec<u64>, Failure>>) -> Result<Seen, Failure> {

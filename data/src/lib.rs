@@ -4,20 +4,27 @@
 //! Deliberately absent: who may read what (the web's business), when a batch is cut (the
 //! recorder's), and any clock: every time comes in with its row.
 
+mod backup;
 mod block;
+mod export;
 mod journal;
 mod labelled;
 mod predictions;
 mod recording;
 mod store;
 
+pub use backup::{
+    About, BackupError, BackupReport, Damage, FileEntry, Listed, Manifest, Restored, check_repository,
+    list as list_backups, restore, take as take_backup, verify as verify_backup,
+};
 pub use block::{Aggregate, Aggregates};
+pub use export::{Export, ExportError, ExportFormat, Exported, Import, ImportError, Imported, export, import};
 pub use journal::{
     Journal, JournalError, JournalHealth, JournalSettings, JournalStatus, Recovery, SegmentFile, Seq, inspect_journal,
 };
 pub use labelled::{Labelled, write_labelled};
 pub use predictions::{Prediction, write_predictions};
-pub use recording::{Recording, RecordingError, Row, parse_recording, read_recording};
+pub use recording::{Recording, RecordingError, Row, open_recording, parse_recording, read_recording};
 pub use store::{
     Answer, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, DatabaseStatus, DiskUse, EventFilter,
     Flushed, NewBaseline, Order, PumpRecord, PumpState, Range, Reach, Resolution, Retention, Staged, Standing, Store,

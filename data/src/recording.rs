@@ -6,7 +6,8 @@
 //! training.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Chain, Cursor, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -97,17 +98,69 @@ pub fn read_recording(path: &Path, profile: &Profile) -> Result<Recording, Recor
 /// Reads a recording from its bytes; `path` is its name in errors.
 pub fn parse_recording(path: &Path, bytes: &[u8], profile: &Profile) -> Result<Recording, RecordingError> {
     let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut csv = csv::ReaderBuilder::new().delimiter(delimiter(text)).trim(csv::Trim::All).from_reader(text);
-    let not_csv = |source| RecordingError::Csv { path: path.to_owned(), source };
-    let columns = columns(path, profile, csv.headers().map_err(not_csv)?)?;
-    let mut rows = Vec::new();
-    let mut pump = None;
-    for record in csv.records() {
-        let record = record.map_err(not_csv)?;
-        rows.push(Line { path, profile, columns: &columns, record: &record }.read(&mut pump)?);
-    }
+    let rows = Rows::new(path, bytes, profile)?.collect::<Result<_, _>>()?;
     Ok(Recording { rows, sha256 })
+}
+
+/// Opens a recording that is read row by row, however long it is; otherwise as [`read_recording`].
+pub fn open_recording(
+    path: &Path,
+    profile: &Profile,
+) -> Result<impl Iterator<Item = Result<Row, RecordingError>>, RecordingError> {
+    let file = File::open(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
+    Rows::new(path, BufReader::new(file), profile)
+}
+
+/// A recording on its way: its rows, in the file's order.
+struct Rows<R> {
+    path: PathBuf,
+    profile: Profile,
+    columns: Vec<Column>,
+    /// The header has been read from the file for its delimiter, so it is read again from memory.
+    csv: csv::Reader<Chain<Cursor<Vec<u8>>, R>>,
+    record: csv::StringRecord,
+    /// The name that the lines before had.
+    pump: Option<String>,
+}
+
+impl<R: BufRead> Rows<R> {
+    fn new(path: &Path, mut text: R, profile: &Profile) -> Result<Self, RecordingError> {
+        let mut header = Vec::new();
+        text.read_until(b'\n', &mut header).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
+        if header.starts_with(b"\xef\xbb\xbf") {
+            header.drain(..3);
+        }
+        let delimiter = if header.contains(&b';') { b';' } else { b',' };
+        let text = Cursor::new(header).chain(text);
+        let mut csv = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text);
+        let columns = columns(path, profile, csv.headers().map_err(|error| not_csv(path, error))?)?;
+        let (path, profile, record) = (path.to_owned(), profile.clone(), csv::StringRecord::new());
+        Ok(Self { path, profile, columns, csv, record, pump: None })
+    }
+}
+
+impl<R: BufRead> Iterator for Rows<R> {
+    type Item = Result<Row, RecordingError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.csv.read_record(&mut self.record) {
+            Ok(false) => None,
+            Ok(true) => {
+                let Self { path, profile, columns, record, pump, .. } = self;
+                Some(Line { path, profile, columns, record }.read(pump))
+            }
+            Err(error) => Some(Err(not_csv(&self.path, error))),
+        }
+    }
+}
+
+fn not_csv(path: &Path, source: csv::Error) -> RecordingError {
+    let path = path.to_owned();
+    if source.is_io_error() {
+        RecordingError::File { path, source: source.into() }
+    } else {
+        RecordingError::Csv { path, source }
+    }
 }
 
 /// What a column of the file is.
@@ -138,11 +191,6 @@ impl Column {
             _ => None,
         }
     }
-}
-
-fn delimiter(text: &[u8]) -> u8 {
-    let header = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    if header.contains(&b';') { b';' } else { b',' }
 }
 
 fn columns(path: &Path, profile: &Profile, header: &csv::StringRecord) -> Result<Vec<Column>, RecordingError> {

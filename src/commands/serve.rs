@@ -1,6 +1,7 @@
 //! `volute serve`: puts store, model, engine and web together, and takes them apart in order.
 
-mod folder;
+pub(super) mod folder;
+mod told;
 
 use std::{
     io::{self, Write},
@@ -16,20 +17,19 @@ use volute_actors::{
     CommissioningSettings, Engine, EngineParts, EngineSettings, IngestSettings, LiveSettings, Plan, Simulation, Speed,
 };
 use volute_anomaly::Model;
-use volute_data::{Retention, Store, StoreSettings};
+use volute_data::{Retention, Store};
 use volute_plant::{Clock, SystemClock};
 use volute_web::WebSettings;
 
-use crate::{config::Config, pretrained};
-
-/// SurrealDB's futures are deep in an unoptimised build; tokio's 2 MiB are not enough for them.
-const STACK_BYTES: usize = 8 << 20;
+use self::told::Told;
+use super::{backup::clear_staging, runtime, store_settings};
+use crate::{config::Config, control::Control, pretrained};
 
 /// Serves until it is told to stop (SIGTERM or Ctrl-C), then brings what is under way to its end.
 ///
 /// A demo simulates its pumps, and judges them with the model that comes with the program unless another is set.
 pub fn run(config: &Config, demo: bool) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
+    let runtime = runtime()?;
     let system = actix_rt::System::with_tokio_rt(|| runtime);
     system.block_on(serve(config, demo))
 }
@@ -51,11 +51,19 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     let server = volute_web::serve(listener, engine.handle(), simulation.clone(), web_settings(config))?;
     let web = server.handle();
     let serving = actix_rt::spawn(server);
+    if let Err(error) = clear_staging(dir) {
+        tracing::warn!(%error, "what a backup left that was cut short is still there");
+    }
+    let told = Told::new(store.clone(), dir.clone());
+    let control = actix_rt::spawn(told.clone().listen(Control::listen(dir)));
     announce(config, bound, demo);
 
     stop.wait().await;
     tracing::info!("stopping");
     let orderly = async {
+        told.stop().await;
+        control.abort();
+        tracing::info!(stage = "control", "drained");
         if let Some(simulation) = &simulation {
             simulation.stop().await;
         }
@@ -86,17 +94,6 @@ fn announce(config: &Config, bound: SocketAddr, demo: bool) {
             "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute.\n";
     }
     let _ = io::stdout().write_all(text.as_bytes());
-}
-
-fn store_settings(config: &Config) -> StoreSettings {
-    StoreSettings {
-        block_cache_mib: config.store.block_cache_mib,
-        memtable_mib: config.store.memtable_mib,
-        journal_keep: config.store.journal_keep,
-        journal_keep_mib: config.store.journal_keep_mib,
-        backlog_mib: config.store.backlog_mib,
-        ..StoreSettings::default()
-    }
 }
 
 fn model(config: &Config, demo: bool) -> Result<Option<Model>> {
@@ -149,6 +146,7 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store) -> Result<E
 fn web_settings(config: &Config) -> WebSettings {
     WebSettings {
         max_body_bytes: config.server.max_body_bytes,
+        max_in_flight_bytes: config.ingest.max_in_flight_bytes.max(config.server.max_body_bytes + 1024),
         heartbeat: config.live.heartbeat,
         max_subscribers: config.live.max_subscribers,
         workers: config.server.workers.map_or_else(cores, NonZeroUsize::get),

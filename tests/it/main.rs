@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod backup;
 mod bad_input;
 mod cli;
 mod commissioning;
@@ -18,6 +19,7 @@ mod engine;
 mod ingest;
 mod live;
 mod memory;
+#[cfg(feature = "failpoints")]
 mod outage;
 mod pretrained;
 mod restart;

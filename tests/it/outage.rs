@@ -1,11 +1,17 @@
 //! The database fails while the node goes on: readings are taken, shown and scored, history says how far it reaches,
 //! and all of it is in the database afterwards.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use serde_json::{Value, json};
+use volute::control::{self, Request};
 
 use crate::{
     ingest::at,
-    support::{Node, Start},
+    support::{Node, Start, ten_values},
 };
 
 const HISTORY: &str = "/api/sensor-history?from=2026-03-09T00:00:00Z&limit=10000";
@@ -85,4 +91,63 @@ fn a_slow_database_slows_nobody_who_posts() {
     }
     assert_eq!(node.ok("/api/store")["state"], "ok");
     assert_whole(&node, 200);
+}
+
+/// Sets what happens at a point of a running node.
+fn inject(start: &Start, point: &str, action: &str) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let request = Request::Failpoint { point: point.to_owned(), action: action.to_owned() };
+    runtime.block_on(control::tell::<Value>(&start.data, &request)).expect("told");
+}
+
+/// In the long form as long as it says; in the short one as many readings as fast as they go.
+#[test]
+fn ten_minutes_of_outage_at_a_thousand_readings_a_second_are_caught_up() {
+    const PUMPS: u64 = 100;
+    /// 2026-03-09T10:00:00Z.
+    const EPOCH_MS: u64 = 1_773_050_400_000;
+    let long = std::env::var_os("VOLUTE_LONG").is_some();
+    let seconds: u64 = if long { 600 } else { 20 };
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    inject(&start, "database-write", "return(ten minutes of outage)");
+    let (begun, mut acknowledged) = (Instant::now(), 0);
+    for turn in 0..seconds * 10 {
+        // Ten pumps' last ten readings, a tenth of a second after the ten before.
+        let item = |n: u64| {
+            let mut item = ten_values();
+            item["pump_id"] = json!(format!("pump-{}", (turn % 10) * 10 + n / 10));
+            item["timestamp"] = json!(EPOCH_MS + (turn / 10 * 10 + n % 10) * 1000);
+            item
+        };
+        let answer = node.post(&(0..100).map(item).collect::<Value>());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        acknowledged += answer.body["accepted"].as_u64().expect("a number");
+        let due = begun + Duration::from_millis(100 * turn);
+        if long {
+            // The pace is what is measured: the outage has to last.
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    }
+    assert_eq!(acknowledged, seconds * 1000);
+    let store = node.until("/api/store", |store| store["state"] == "degraded");
+    assert!(store["waiting"]["readings"].as_u64() >= Some(acknowledged), "{store}");
+    let mebibytes = store["waiting"]["bytes"].as_u64().expect("a number") >> 20;
+
+    inject(&start, "database-write", "off");
+    let begun = Instant::now();
+    // What is due is written once the database is tried again; the newest minutes wait for their time.
+    node.until("/api/store", |store| store["state"] == "ok");
+    println!("{acknowledged} readings waited ({mebibytes} MiB); state ok after {:?}", begun.elapsed());
+    if long {
+        node.until("/api/store", |store| store["waiting"]["readings"].as_u64() < Some(acknowledged / 10));
+        println!("caught up after {:?}", begun.elapsed());
+    }
+    for pump in 0..PUMPS {
+        let path = format!("/api/sensor-history?pump_id=pump-{pump}&from=2026-01-01T00:00:00Z&limit=10000");
+        let times: Vec<Value> = node.all(&path).iter().map(|item| item["timestamp"].clone()).collect();
+        assert_eq!(times.len() as u64, seconds * 10, "pump-{pump}");
+        assert!(times.is_sorted_by(|a, b| a.as_str() < b.as_str()), "pump-{pump}: each once, in order");
+    }
 }

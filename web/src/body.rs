@@ -3,11 +3,11 @@
 //! What a single item may hold is the vocabulary's business ([`parse_item`]). Here is what only the bytes
 //! can tell: where they stop being JSON, a field that an object has twice, a post of too many items.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use actix_web::{
     HttpMessage, HttpRequest,
-    http::header::{CONTENT_ENCODING, CONTENT_TYPE},
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     web::{self, Bytes},
 };
 use serde::{
@@ -15,6 +15,8 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use volute_actors::Refusal;
 use volute_plant::{Draft, Profile, Rejection, parse_item};
 
 use crate::problem::ApiError;
@@ -29,6 +31,30 @@ const SHOWN_CHARS: usize = 200;
 pub(crate) async fn read_whole(payload: web::Payload, limit_bytes: usize) -> Result<Bytes, ApiError> {
     let body = payload.to_bytes_limited(limit_bytes).await.map_err(|_| ApiError::TooLarge { limit_bytes })?;
     body.map_err(|error| ApiError::Body(error.to_string()))
+}
+
+/// How much room there is for bodies. What a post may take is taken before its first byte is read, for parsed it takes a
+/// multiple; and it is given back with the answer.
+pub(crate) struct Bodies {
+    room: Arc<Semaphore>,
+}
+
+impl Bodies {
+    /// Room for so many bytes, in whole KiB.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { room: Arc::new(Semaphore::new((bytes >> 10).clamp(1, Semaphore::MAX_PERMITS))) }
+    }
+
+    /// Room for one post: what its header says, or the most that it may be. A post of whatever size finds room where
+    /// there is no other.
+    pub(crate) fn take(&self, request: &HttpRequest, limit_bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+        let length = request.headers().get(CONTENT_LENGTH);
+        let told: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let kib = (told.unwrap_or(limit_bytes).min(limit_bytes) >> 10) + 1;
+        let permits = u32::try_from(kib).unwrap_or(u32::MAX);
+        let busy = || Refusal::Busy { queue: "the room for bodies (ingest.max_in_flight_bytes)", retry_after_s: 1 };
+        Ok(Arc::clone(&self.room).try_acquire_many_owned(permits).map_err(|_| busy())?)
+    }
 }
 
 /// How a post's items are written.
@@ -212,6 +238,22 @@ mod tests {
 
     fn ndjson(bytes: &[u8]) -> Vec<Result<Draft, Rejection>> {
         Format::NdJson.items(bytes, &profile()).expect("lines")
+    }
+
+    #[test]
+    fn bodies_have_so_much_room_and_no_more() {
+        let bodies = Bodies::new(10 << 10);
+        let request = |bytes: usize| {
+            let request = actix_web::test::TestRequest::post();
+            request.insert_header((CONTENT_LENGTH, bytes.to_string())).to_http_request()
+        };
+        let unsaid = actix_web::test::TestRequest::post().to_http_request();
+        let first = bodies.take(&request(4 << 10), 8 << 10).expect("5 KiB of 10");
+        let refused = bodies.take(&unsaid, 8 << 10);
+        assert!(matches!(refused, Err(ApiError::Refused(Refusal::Busy { .. }))), "it may be 8 KiB");
+        let second = bodies.take(&request(100), 8 << 10).expect("1 KiB");
+        drop((first, second));
+        let _all = bodies.take(&unsaid, 8 << 10).expect("all is given back");
     }
 
     #[test]

@@ -22,13 +22,15 @@ use tokio::sync::watch;
 use volute_actors::{EngineHandle, Simulation};
 use volute_plant::Timestamp;
 
-use crate::{routes, stream::Feed};
+use crate::{body::Bodies, routes, stream::Feed};
 
 /// How the node is served.
 #[derive(Debug, Clone)]
 pub struct WebSettings {
     /// The largest body of a post, in bytes.
     pub max_body_bytes: usize,
+    /// The most bytes that the bodies of all posts under way may have together.
+    pub max_in_flight_bytes: usize,
     /// How often a live stream says that it is alive.
     pub heartbeat: Duration,
     /// How many live streams there may be at once.
@@ -47,6 +49,7 @@ pub(crate) struct Node {
     pub(crate) started_at: Timestamp,
     pub(crate) feed: Feed,
     pub(crate) max_body_bytes: usize,
+    pub(crate) bodies: Bodies,
 }
 
 /// A running server. It serves while it is polled, and ends when it has stopped.
@@ -73,7 +76,8 @@ pub fn serve(
     let stopping = watch::Sender::new(false);
     let feed = Feed::new(settings.max_subscribers, settings.heartbeat, stopping.subscribe());
     let (started_at, max_body_bytes) = (engine.now(), settings.max_body_bytes);
-    let node = web::Data::new(Node { engine, simulation, started_at, feed, max_body_bytes });
+    let bodies = Bodies::new(settings.max_in_flight_bytes);
+    let node = web::Data::new(Node { engine, simulation, started_at, feed, max_body_bytes, bodies });
     let app = move || {
         App::new()
             .app_data(node.clone())

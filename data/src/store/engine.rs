@@ -123,6 +123,21 @@ impl Engine {
         self.spawn(async move { Ok(query.await?.take(0)?) }).await
     }
 
+    /// A session of its own, for tests of who may do what.
+    #[cfg(test)]
+    pub(crate) fn handle(&self) -> Surreal<Db> {
+        Surreal::clone(&self.db)
+    }
+
+    /// Runs a future on the engine's own threads, for tests.
+    #[cfg(test)]
+    pub(crate) async fn on_its_threads<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        self.runtime.spawn(future).await.expect("it does not panic")
+    }
+
     /// Closes the database and waits for it. Does nothing where it is closed already.
     pub(crate) async fn stop(&self) -> Result<(), StoreError> {
         let Some(running) = self.take_running() else { return Ok(()) };

@@ -120,8 +120,21 @@ impl Inner {
         share: Share,
         written: &mut Written,
     ) -> Result<usize, StoreError> {
-        written.learn(engine, &share).await?;
-        let batch = Rows::of(engine, &share, written).await?;
+        let outcome = self.try_write_share(engine, &share, written).await;
+        if outcome.is_err() {
+            self.head().keep(&share);
+        }
+        outcome
+    }
+
+    async fn try_write_share(
+        &self,
+        engine: &Engine,
+        share: &Share,
+        written: &mut Written,
+    ) -> Result<usize, StoreError> {
+        written.learn(engine, share).await?;
+        let batch = Rows::of(engine, share, written).await?;
         let news = &share.news;
         let vars = [
             ("pumps", news.pumps.iter().map(|(_, pump)| PumpRow::from(pump)).collect::<Vec<_>>().into_value()),
@@ -139,7 +152,7 @@ impl Inner {
         let moving = self.database.write().await;
         moving.engine()?;
         engine.write(WRITE, vars).await?;
-        self.head().give_up(&share);
+        self.head().give_up(share);
         drop(moving);
         self.set_marked(share.low_water);
         if !news.pumps.is_empty() {

@@ -23,6 +23,11 @@ use crate::{
 /// The length of a block.
 pub(crate) const MINUTE_MS: i64 = 60_000;
 
+/// From so much memory on, rows are packed as they come: a packed one takes a fifth, and some microseconds.
+const ROOMY_BYTES: usize = 32 << 20;
+/// Rows that are packed together then: with fewer, a block's frame weighs too much.
+const PACKED_ROWS: usize = 20;
+
 /// The start of the minute that a time falls into, in milliseconds since 1970.
 pub(crate) fn minute_start(at_ms: i64) -> i64 {
     at_ms - at_ms.rem_euclid(MINUTE_MS)
@@ -53,6 +58,8 @@ struct Minute {
     readings: Vec<Reading>,
     detections: Vec<Detection>,
     packed: Vec<Packed>,
+    /// A share of it is being written: its rows stay where they are until that has ended.
+    moving: bool,
 }
 
 /// Rows that wait in compressed form.
@@ -168,11 +175,18 @@ impl Head {
         for reading in readings {
             self.received_ms = self.received_ms.max(reading.received.millis());
             let received_ms = reading.received.millis();
+            let roomy = self.bytes < ROOMY_BYTES;
             let minute = minute(&mut self.pumps, &reading.pump, reading.at, seq, received_ms);
-            if !minute.readings.iter().rev().any(|known| known.at == reading.at) {
-                self.bytes += reading_bytes(&reading);
-                self.readings += 1;
-                minute.readings.push(reading);
+            if minute.readings.iter().rev().any(|known| known.at == reading.at) {
+                continue;
+            }
+            self.bytes += reading_bytes(&reading);
+            self.readings += 1;
+            minute.readings.push(reading);
+            if !roomy && !minute.moving && minute.readings.len() >= PACKED_ROWS {
+                let before = minute.bytes();
+                minute.pack();
+                self.bytes = (self.bytes + minute.bytes()).saturating_sub(before);
             }
         }
         for detection in detections {
@@ -184,18 +198,20 @@ impl Head {
         }
     }
 
-    /// What is due and the news, for one transaction of at most `minutes` minutes.
-    pub(crate) fn share(&self, until: Until, minutes: usize) -> Result<Share, StoreError> {
+    /// What is due and the news, for one transaction of at most `minutes` minutes. It ends with [`Head::give_up`] or
+    /// [`Head::keep`].
+    pub(crate) fn share(&mut self, until: Until, minutes: usize) -> Result<Share, StoreError> {
         let mut next = self.newest.after();
         if let Some(floor) = self.in_flight.keys().next() {
             next = next.min(*floor);
         }
         let mut low_water = next;
         let mut due = Vec::new();
-        for (pump, of_pump) in &self.pumps {
+        for (pump, of_pump) in &mut self.pumps {
             let newest = of_pump.keys().next_back().copied();
-            for (&start_ms, minute) in of_pump {
+            for (&start_ms, minute) in of_pump.iter_mut() {
                 if due.len() < minutes && minute.is_due(pump, Some(start_ms) == newest, until) {
+                    minute.moving = true;
                     due.push(Due {
                         pump: pump.clone(),
                         start_ms,
@@ -211,6 +227,15 @@ impl Head {
         Ok(Share { due, news: self.news.clone(), low_water, next })
     }
 
+    /// The share is not in the database, as far as is known: its rows stay.
+    pub(crate) fn keep(&mut self, share: &Share) {
+        for due in &share.due {
+            if let Some(minute) = self.pumps.get_mut(&due.pump).and_then(|of_pump| of_pump.get_mut(&due.start_ms)) {
+                minute.moving = false;
+            }
+        }
+    }
+
     /// The share is in the database.
     pub(crate) fn give_up(&mut self, share: &Share) {
         for due in &share.due {
@@ -222,6 +247,7 @@ impl Head {
             minute.readings.drain(..readings.min(minute.readings.len()));
             minute.detections.drain(..detections.min(minute.detections.len()));
             minute.first = share.next;
+            minute.moving = false;
             self.bytes = (self.bytes + minute.bytes()).saturating_sub(bytes);
             self.readings = (self.readings + minute.count()).saturating_sub(count);
             if minute.is_empty() {
@@ -262,7 +288,7 @@ impl Head {
         for (pump, of_pump) in &mut self.pumps {
             let newest = of_pump.keys().next_back().copied();
             for (&start_ms, minute) in of_pump.iter_mut() {
-                if minute.is_due(pump, Some(start_ms) == newest, until) {
+                if !minute.moving && minute.is_due(pump, Some(start_ms) == newest, until) {
                     let before = minute.bytes();
                     minute.pack();
                     self.bytes = (self.bytes + minute.bytes()).saturating_sub(before);
@@ -443,4 +469,76 @@ fn detection_bytes(detection: &Detection) -> usize {
 
 fn unpackable(pump: &PumpId, error: &dyn std::error::Error) -> StoreError {
     StoreError::Unreadable { row: format!("the waiting rows of {pump}"), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use volute_plant::Sample;
+
+    use super::*;
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_millis(1_773_051_240_000 + s * 100).expect("a time")
+    }
+
+    fn batch(times: std::ops::Range<i64>) -> Batch {
+        let reading = |s| {
+            let samples = [Sample::Good(s as f64)].into();
+            Reading { pump: pump(), at: at(s), received: at(s), samples, late: false }
+        };
+        Batch { readings: times.map(reading).collect(), ..Batch::default() }
+    }
+
+    fn pump() -> PumpId {
+        "P-1".parse().expect("a name")
+    }
+
+    fn times(head: &Head) -> Vec<i64> {
+        let rows = head.readings(&pump(), 0, i64::MAX).expect("read");
+        rows.iter().map(|row| row.at.since_ms(at(0)) / 100).collect()
+    }
+
+    #[test]
+    fn what_comes_while_a_share_is_written_stays_and_nothing_of_the_share_does() {
+        let mut head = Head::default();
+        head.take_in(Seq::new(1), batch(0..30));
+        head.pack(Until::Now);
+        head.take_in(Seq::new(2), batch(30..60));
+        let share = head.share(Until::Now, 10).expect("a share");
+        assert_eq!((share.due[0].readings.len(), share.low_water), (60, Seq::new(3)));
+        head.take_in(Seq::new(3), batch(60..90));
+        head.pack(Until::Now);
+        head.give_up(&share);
+        assert_eq!(times(&head), (60..90).collect::<Vec<_>>());
+        assert_eq!(head.waiting_readings(), 30);
+        head.pack(Until::Now);
+        let share = head.share(Until::Now, 10).expect("a share");
+        head.give_up(&share);
+        assert_eq!((times(&head), head.waiting_readings(), head.bytes()), (vec![], 0, 0));
+    }
+
+    #[test]
+    fn a_share_that_was_not_written_is_taken_again() {
+        let mut head = Head::default();
+        head.take_in(Seq::new(1), batch(0..30));
+        let share = head.share(Until::Now, 10).expect("a share");
+        head.keep(&share);
+        head.pack(Until::Now);
+        let share = head.share(Until::Now, 10).expect("a share");
+        assert_eq!((share.due[0].readings.len(), share.low_water), (30, Seq::new(2)));
+    }
+
+    #[test]
+    fn the_low_water_mark_stays_below_what_is_on_its_way() {
+        let mut head = Head::default();
+        let floor = head.expect(Seq::new(4));
+        head.take_in(Seq::new(6), batch(0..10));
+        let low_water = |head: &mut Head| head.share(Until::Now, 10).expect("a share").low_water;
+        assert_eq!(low_water(&mut head), Seq::new(5), "record 5 may come yet");
+        head.settle(floor);
+        assert_eq!(low_water(&mut head), Seq::new(7));
+        head.take_in(Seq::new(7), batch(10..20));
+        let share = head.share(Until::Now, 0).expect("a share");
+        assert_eq!(share.low_water, Seq::new(6), "nothing of the minute is in this share");
+    }
 }

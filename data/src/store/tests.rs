@@ -3,6 +3,8 @@
 mod baselines;
 mod lifecycle;
 mod paging;
+mod permissions;
+mod retention;
 mod states;
 
 use std::{path::Path, sync::OnceLock};

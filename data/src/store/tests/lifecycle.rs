@@ -186,3 +186,53 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         assert!(matches!(error, StoreError::OtherMigration { version: 1, .. }), "{error}");
     });
 }
+
+/// Before migration 4 every reading and detection was a row. They come back as blocks, wherever the conversion was cut off.
+#[test]
+fn rows_of_before_blocks_are_converted_and_none_is_lost() {
+    const OLD: &str = "
+        CREATE pump:`P-1` CONTENT { profile: 'small', channels: ['Tb', 'Q'], registered_ms: 1773051273000 };
+        FOR $n IN 0..700 {
+            LET $ms = 1773051273000 + $n * 1000;
+            CREATE type::record('sensor_readings', ['P-1', $ms]) CONTENT {
+                values: [<float>($n * 1000), 1f], received_ms: $ms + 7, late: false };
+            CREATE type::record('anomaly_detections', ['P-1', $ms]) CONTENT {
+                loss: 0.25, threshold: 0.5, is_anomaly: $n % 2 = 0, contributions: [0.9, 0.1], model: 'm-1' };
+        };
+        CREATE system_metrics:['*', 1773051273000] CONTENT { figures: { x: 1.5 } };";
+    let dir = tempfile::tempdir().expect("a directory");
+    let (readings_before, detections_before): (Vec<_>, Vec<_>) = (0..700)
+        .map(|n| (reading("P-1", n * 1000), Detection { is_anomaly: n % 2 == 0, ..detection("P-1", n * 1000) }))
+        .unzip();
+    runtime().block_on(async {
+        let engine = Engine::start(dir.path(), &StoreSettings::default()).await.expect("started");
+        migrations::apply(&engine, &migrations::ALL[..3]).await.expect("migrated");
+        engine.execute(OLD, []).await.expect("stored");
+        engine.stop().await.expect("stopped");
+        // What a start leaves that was killed after the rows were in the journal, and before they were gone.
+        let killed = tempfile::tempdir().expect("a directory");
+        let store = open(&dir).await;
+        copy_tree(&dir.path().join("journal"), &{
+            let to = killed.path().join("journal");
+            std::fs::create_dir_all(&to).expect("made");
+            to
+        });
+        for flushed in [false, true] {
+            assert_eq!(readings(&store, "P-1").await, readings_before, "flushed: {flushed}");
+            let found = store.detections(Some(&pump("P-1")), &Range::default()).await.expect("read").rows;
+            assert_eq!(found, detections_before, "flushed: {flushed}");
+            assert_eq!(store.metrics(&Range::default()).await.expect("read").rows.len(), 1);
+            store.flush_all().await.expect("flushed");
+        }
+        store.close().await.expect("closed");
+        let again = open(&dir).await;
+        assert_eq!(readings(&again, "P-1").await, readings_before);
+
+        let engine = Engine::start(killed.path(), &StoreSettings::default()).await.expect("started");
+        migrations::apply(&engine, &migrations::ALL[..3]).await.expect("migrated");
+        engine.execute(OLD, []).await.expect("stored");
+        engine.stop().await.expect("stopped");
+        let store = open(&killed).await;
+        assert_eq!(readings(&store, "P-1").await, readings_before, "each once, though the journal had them already");
+    });
+}

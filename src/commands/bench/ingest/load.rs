@@ -28,6 +28,8 @@ const CHANNELS: [(&str, f64, f64); 10] = [
     ("Casing_Temperature_C", 55.0, 0.4),
     ("Ambient_Temperature_C", 28.0, 0.2),
 ];
+/// A connection that was not used for so long is made anew.
+const IDLE: Duration = Duration::from_secs(2);
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
@@ -102,10 +104,14 @@ impl Load {
 }
 
 async fn client(plan: Arc<Plan>, mut due: mpsc::UnboundedReceiver<Due>) -> Result<Load> {
-    let mut stream = TcpStream::connect(&plan.address).await.with_context(|| plan.address.clone())?;
-    stream.set_nodelay(true)?;
+    let mut stream = connect(&plan.address).await?;
     let (mut load, mut body, mut head, mut answer) = (Load::default(), String::new(), String::new(), Vec::new());
+    let mut used = Instant::now();
     while let Some(Due { number, at }) = due.recv().await {
+        if used.elapsed() > IDLE {
+            // A node closes connections that say nothing for some seconds.
+            stream = connect(&plan.address).await?;
+        }
         fill(&mut body, &plan, number, at);
         head.clear();
         write!(
@@ -117,6 +123,7 @@ async fn client(plan: Arc<Plan>, mut due: mpsc::UnboundedReceiver<Due>) -> Resul
         head.push_str(&body);
         stream.write_all(head.as_bytes()).await?;
         let status = read_answer(&mut stream, &mut answer).await?;
+        used = Instant::now();
         *load.statuses.entry(status).or_default() += 1;
         if status == 200 {
             load.readings += plan.batch as u64;
@@ -124,6 +131,12 @@ async fn client(plan: Arc<Plan>, mut due: mpsc::UnboundedReceiver<Due>) -> Resul
         }
     }
     Ok(load)
+}
+
+async fn connect(address: &str) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address).await.with_context(|| address.to_owned())?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// A post's readings: the pumps take turns, and each reading's time is when its post was due.

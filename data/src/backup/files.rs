@@ -1,0 +1,168 @@
+//! Files and folders: found, copied with their checksum, and brought down to the disk.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{BackupError, LOCK};
+
+/// How much is read at once.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Names the file in an error.
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    move |source| BackupError::Io { path: path.to_owned(), source }
+}
+
+/// An error where it was told to stop.
+pub(super) fn check_going(stopping: &AtomicBool) -> Result<(), BackupError> {
+    if stopping.load(Ordering::Relaxed) { Err(BackupError::Stopped) } else { Ok(()) }
+}
+
+/// Takes the repository's lock.
+pub(super) fn lock(repository: &Path) -> Result<File, BackupError> {
+    let path = repository.join(LOCK);
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(BackupError::Busy { repository: repository.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(BackupError::Io { path, source }),
+    }
+}
+
+/// Refuses two folders of which one is in the other, or both the same; neither has to exist.
+pub(super) fn check_apart(a: &Path, b: &Path) -> Result<(), BackupError> {
+    let (a, b) = (resolve(a)?, resolve(b)?);
+    if b.starts_with(&a) {
+        return Err(BackupError::Inside { outer: a, inner: b });
+    }
+    if a.starts_with(&b) {
+        return Err(BackupError::Inside { outer: b, inner: a });
+    }
+    Ok(())
+}
+
+/// The path without links, as far as it exists.
+fn resolve(path: &Path) -> Result<PathBuf, BackupError> {
+    let absolute = std::path::absolute(path).map_err(at(path))?;
+    for existing in absolute.ancestors() {
+        if let Ok(resolved) = existing.canonicalize() {
+            let rest = absolute.strip_prefix(existing).unwrap_or(Path::new(""));
+            return Ok(if rest.as_os_str().is_empty() { resolved } else { resolved.join(rest) });
+        }
+    }
+    Ok(absolute)
+}
+
+/// What is in a folder, sorted.
+pub(super) struct Contents {
+    /// Its folders, each before what is in it; `/` between names.
+    pub folders: Vec<String>,
+    /// Its files with their lengths.
+    pub files: Vec<(String, u64)>,
+}
+
+impl Contents {
+    pub(super) fn of(dir: &Path) -> Result<Self, BackupError> {
+        let mut contents = Self { folders: Vec::new(), files: Vec::new() };
+        contents.walk(dir, "")?;
+        contents.folders.sort();
+        contents.files.sort();
+        Ok(contents)
+    }
+
+    fn walk(&mut self, dir: &Path, prefix: &str) -> Result<(), BackupError> {
+        for entry in dir.read_dir().map_err(at(dir))? {
+            let entry = entry.map_err(at(dir))?;
+            let full = entry.path();
+            let not_a_file = || BackupError::NotAFile { path: full.clone() };
+            let name = entry.file_name().into_string().map_err(|_| not_a_file())?;
+            let path = format!("{prefix}{name}");
+            let kind = entry.file_type().map_err(at(&full))?;
+            if kind.is_dir() {
+                self.walk(&full, &format!("{path}/"))?;
+                self.folders.push(path);
+            } else if kind.is_file() && path != super::MANIFEST {
+                self.files.push((path, entry.metadata().map_err(at(&full))?.len()));
+            } else {
+                return Err(not_a_file());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the folders under a new folder.
+    pub(super) fn make_folders(&self, new: &Path) -> Result<(), BackupError> {
+        make_folders(new, &self.folders)
+    }
+
+    /// Brings the folders under it, and itself, down to the disk.
+    pub(super) fn sync_folders(&self, dir: &Path) -> Result<(), BackupError> {
+        sync_folders(dir, &self.folders)
+    }
+}
+
+/// Makes a new folder with folders in it, each named after the one that it is in.
+pub(super) fn make_folders(new: &Path, folders: &[String]) -> Result<(), BackupError> {
+    fs::create_dir(new).map_err(at(new))?;
+    for folder in folders {
+        let folder = new.join(folder);
+        fs::create_dir(&folder).map_err(at(&folder))?;
+    }
+    Ok(())
+}
+
+/// Brings a folder and the folders in it down to the disk.
+pub(super) fn sync_folders(dir: &Path, folders: &[String]) -> Result<(), BackupError> {
+    for folder in folders.iter().rev() {
+        sync_folder(&dir.join(folder))?;
+    }
+    sync_folder(dir)
+}
+
+/// Brings the names in a folder down to the disk.
+pub(super) fn sync_folder(dir: &Path) -> Result<(), BackupError> {
+    File::open(dir).and_then(|folder| folder.sync_all()).map_err(at(dir))
+}
+
+/// Copies a file to a new one, down to the disk. Answers its length and the checksum of what was read.
+pub(super) fn copy(from: &Path, to: &Path, stopping: &AtomicBool) -> Result<(u64, String), BackupError> {
+    let mut file = File::create_new(to).map_err(at(to))?;
+    let copied = read(from, stopping, |chunk| file.write_all(chunk).map_err(at(to)))?;
+    file.sync_all().map_err(at(to))?;
+    Ok(copied)
+}
+
+/// The checksum of a file, in hex.
+pub(super) fn sha256(path: &Path, stopping: &AtomicBool) -> Result<String, BackupError> {
+    read(path, stopping, |_| Ok(())).map(|(_, sha256)| sha256)
+}
+
+fn read(
+    path: &Path,
+    stopping: &AtomicBool,
+    mut chunk_read: impl FnMut(&[u8]) -> Result<(), BackupError>,
+) -> Result<(u64, String), BackupError> {
+    let mut file = File::open(path).map_err(at(path))?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let (mut bytes, mut sha256) = (0, Sha256::new());
+    loop {
+        check_going(stopping)?;
+        let n = match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(source) => return Err(BackupError::Io { path: path.to_owned(), source }),
+        };
+        let read = chunk.get(..n).unwrap_or_default();
+        sha256.update(read);
+        chunk_read(read)?;
+        bytes += n as u64;
+    }
+    Ok((bytes, sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+}

@@ -1,0 +1,161 @@
+//! Readings as Parquet, for whoever calculates with them elsewhere.
+//!
+//! Columns: `pump`, `timestamp` and `received` (UTC, milliseconds), `late`, `quality`, and one for each channel, in the
+//! pump's order. A channel's number is as it was sent, null where there was none. `quality` has a letter for each channel,
+//! in order: `g` good, `b` bad (out of the plausible range), `f` filled (nothing was sent; the last good value stood in),
+//! `m` missing; it is null where all are good. The file says so itself, in its metadata.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parquet::{
+    basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel},
+    data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type},
+    errors::{ParquetError, Result},
+    file::{
+        metadata::KeyValue,
+        properties::WriterProperties,
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
+    schema::types::{Type, TypePtr},
+};
+use volute_plant::{Reading, Sample};
+
+use crate::PumpRecord;
+
+/// The columns that every file has, before the channels'.
+pub(super) const OWN: [&str; 5] = ["pump", "timestamp", "received", "late", "quality"];
+/// Readings that are compressed together: some megabytes.
+const ROW_GROUP: usize = 100_000;
+
+const QUALITY: &str = "a letter per channel, in the order of the columns: g good, b bad (out of range), f filled, \
+                       m missing; null: all good";
+
+pub(super) struct ParquetFile {
+    path: PathBuf,
+    pump: ByteArray,
+    channels: usize,
+    writer: SerializedFileWriter<File>,
+    /// Waiting for a row group to be full.
+    waiting: Vec<Reading>,
+}
+
+impl ParquetFile {
+    pub(super) fn create(path: &Path, pump: &PumpRecord) -> Result<Self> {
+        let told = |key: &str, value: String| KeyValue::new(format!("volute.{key}"), value);
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_created_by(concat!("volute ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_key_value_metadata(Some(vec![
+                told("pump", pump.id.to_string()),
+                told("profile", pump.profile.clone()),
+                told("quality", QUALITY.to_owned()),
+            ]))
+            .build();
+        let writer = SerializedFileWriter::new(File::create(path)?, schema(pump)?, Arc::new(properties))?;
+        let (channels, id) = (pump.channels.len(), ByteArray::from(pump.id.as_str()));
+        Ok(Self { path: path.to_owned(), pump: id, channels, writer, waiting: Vec::new() })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn write(&mut self, page: &[Reading]) -> Result<()> {
+        self.waiting.extend_from_slice(page);
+        if self.waiting.len() >= ROW_GROUP { self.write_group() } else { Ok(()) }
+    }
+
+    pub(super) fn finish(mut self) -> Result<()> {
+        if !self.waiting.is_empty() {
+            self.write_group()?;
+        }
+        self.writer.into_inner()?.sync_all()?;
+        Ok(())
+    }
+
+    fn write_group(&mut self) -> Result<()> {
+        let rows = std::mem::take(&mut self.waiting);
+        let mut group = self.writer.next_row_group()?;
+        write_all::<ByteArrayType>(&mut group, &vec![self.pump.clone(); rows.len()])?;
+        let times: Vec<i64> = rows.iter().map(|row| row.at.millis()).collect();
+        write_all::<Int64Type>(&mut group, &times)?;
+        let received: Vec<i64> = rows.iter().map(|row| row.received.millis()).collect();
+        write_all::<Int64Type>(&mut group, &received)?;
+        let late: Vec<bool> = rows.iter().map(|row| row.late).collect();
+        write_all::<BoolType>(&mut group, &late)?;
+        write_some::<ByteArrayType>(&mut group, rows.iter().map(quality))?;
+        for channel in 0..self.channels {
+            let values = rows.iter().map(|row| row.samples.get(channel).and_then(|sample| sample.value()));
+            write_some::<DoubleType>(&mut group, values)?;
+        }
+        group.close()?;
+        Ok(())
+    }
+}
+
+fn schema(pump: &PumpRecord) -> Result<TypePtr> {
+    let column = |name: &str, physical, repetition, logical| {
+        let column = Type::primitive_type_builder(name, physical);
+        column.with_repetition(repetition).with_logical_type(logical).build().map(Arc::new)
+    };
+    let (required, optional) = (Repetition::REQUIRED, Repetition::OPTIONAL);
+    let time = || Some(LogicalType::timestamp(true, TimeUnit::MILLIS));
+    let [id, at, received, late, quality] = OWN;
+    let mut columns = vec![
+        column(id, Physical::BYTE_ARRAY, required, Some(LogicalType::String))?,
+        column(at, Physical::INT64, required, time())?,
+        column(received, Physical::INT64, required, time())?,
+        column(late, Physical::BOOLEAN, required, None)?,
+        column(quality, Physical::BYTE_ARRAY, optional, Some(LogicalType::String))?,
+    ];
+    for channel in &pump.channels {
+        columns.push(column(channel, Physical::DOUBLE, optional, None)?);
+    }
+    Type::group_type_builder("reading").with_fields(columns).build().map(Arc::new)
+}
+
+/// How each sample was judged; none where all are good.
+fn quality(row: &Reading) -> Option<ByteArray> {
+    let letter = |sample: &Sample| match sample {
+        Sample::Good(_) => 'g',
+        Sample::Bad(_) => 'b',
+        Sample::Filled => 'f',
+        Sample::Missing => 'm',
+    };
+    let letters: String = row.samples.iter().map(letter).collect();
+    letters.chars().any(|letter| letter != 'g').then(|| ByteArray::from(letters.as_str()))
+}
+
+/// Writes the next column, which has a value in every row.
+fn write_all<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, values: &[T::T]) -> Result<()> {
+    write_column::<T>(group, values, None)
+}
+
+/// Writes the next column, which may lack values.
+fn write_some<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    rows: impl Iterator<Item = Option<T::T>>,
+) -> Result<()> {
+    let (mut values, mut levels) = (Vec::new(), Vec::new());
+    for row in rows {
+        levels.push(i16::from(row.is_some()));
+        values.extend(row);
+    }
+    write_column::<T>(group, &values, Some(&levels))
+}
+
+fn write_column<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    values: &[T::T],
+    levels: Option<&[i16]>,
+) -> Result<()> {
+    let Some(mut column) = group.next_column()? else {
+        return Err(ParquetError::General("the schema has too few columns".to_owned()));
+    };
+    column.typed::<T>().write_batch(values, levels, None)?;
+    column.close()
+}

@@ -1,0 +1,136 @@
+//! Flags of the commands about what is stored: `backup`, `restore`, `export`, `import`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use volute_data::ExportFormat;
+use volute_plant::{PumpId, Timestamp};
+
+use crate::config::Flag;
+
+pub(super) const BACKUP_EXAMPLES: &str = "\
+Examples:
+  volute backup /mnt/backups/line-3
+      Of the node on this machine, whether it runs or not.
+  volute backup /mnt/backups/line-3 --config /etc/volute.toml
+
+A running node makes the backup itself and goes on taking readings; it writes as the user that it runs as. Each backup
+is a folder named after its time, complete by itself; files that have not changed since the one before take no room.
+Keep a repository for each node. Old backups may be deleted, in any order.";
+
+pub(super) const RESTORE_EXAMPLES: &str = "\
+Examples:
+  volute restore /mnt/backups/line-3 --list
+  volute restore /mnt/backups/line-3 --config /etc/volute.toml
+      The newest backup, into the configured folder, which must be empty or absent.
+  volute restore /mnt/backups/line-3 --which 2026-11-25T06-20-00Z --data-dir ./volute-data
+
+Every file is compared with the backup's manifest first; a damaged backup is not restored.";
+
+pub(super) const EXPORT_EXAMPLES: &str = "\
+Examples:
+  volute export --pump line-3 --out line-3.csv
+  volute export --pump line-3 --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --format parquet --out nov.parquet
+
+A running node writes the file itself, as the user that it runs as. `train`, `replay` and `import` read the CSV form.";
+
+pub(super) const IMPORT_EXAMPLES: &str = "\
+Examples:
+  volute import old-system.csv --pump line-3
+  volute import run.csv --pump skab-1 --profile skab --config /etc/volute.toml
+
+Only while no node runs on the folder. Rows become history: they raise no alarms. Rows of times that are stored already
+are left out, so an import that was cut short can be repeated. To send a recording to a running node: volute replay.";
+
+/// Which data directory.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// A configuration file (TOML) over the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder of the database [store.dir].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+}
+
+impl StoreArgs {
+    pub(super) fn flags(&self) -> Vec<Flag> {
+        let flag = |value: &String| Flag { name: "--data-dir", key: "store.dir", value: value.clone() };
+        self.data_dir.iter().map(flag).collect()
+    }
+}
+
+/// Where a backup goes.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The folder that holds the backups; made if it is not there.
+    #[arg(value_name = "REPOSITORY")]
+    pub repository: PathBuf,
+    /// Of what.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Which backup is put back.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The folder that holds the backups, or one of them.
+    #[arg(value_name = "REPOSITORY")]
+    pub repository: PathBuf,
+    /// The backup's name; the newest if not given.
+    #[arg(long, value_name = "STAMP")]
+    pub which: Option<String>,
+    /// Only list the backups.
+    #[arg(long, conflicts_with = "which")]
+    pub list: bool,
+    /// Where to.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// What is exported.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The pump.
+    #[arg(long, value_name = "ID")]
+    pub pump: PumpId,
+    /// From this time on (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Timestamp>,
+    /// Up to and without this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<Timestamp>,
+    /// csv: what was sent, as a recording; parquet: all that is stored of each reading.
+    #[arg(long, value_name = "FORMAT", default_value = "csv")]
+    pub format: ExportFormat,
+    /// The file to be made; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// From where.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// What is imported.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The recording (CSV).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The pump that it is of; registered if it is new.
+    #[arg(long, value_name = "ID")]
+    pub pump: PumpId,
+    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml [model.profile].
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Where to.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+impl ImportArgs {
+    pub(super) fn flags(&self) -> Vec<Flag> {
+        let flag = |value: &String| Flag { name: "--profile", key: "model.profile", value: value.clone() };
+        self.store.flags().into_iter().chain(self.profile.iter().map(flag)).collect()
+    }
+}

@@ -1,0 +1,108 @@
+//! What commands on the same machine tell the running node: to make a backup, to export.
+//!
+//! The work is done on threads that may wait for the disk, never on the actors'. When the node stops, what is under way is
+//! cut short and waited for, since it uses the store.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, RwLock},
+};
+use volute_data::{Export, Store, export};
+
+use crate::{
+    commands::backup::back_up,
+    control::{Control, Request},
+};
+
+/// Who answers. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Told {
+    store: Store,
+    dir: PathBuf,
+    stopping: Arc<AtomicBool>,
+    /// Read by whatever is under way; written by the end.
+    under_way: Arc<RwLock<()>>,
+    /// Held by the backup that is being made.
+    backup: Arc<Mutex<()>>,
+}
+
+impl Told {
+    pub(super) fn new(store: Store, dir: PathBuf) -> Self {
+        let (stopping, under_way, backup) = Default::default();
+        Self { store, dir, stopping, under_way, backup }
+    }
+
+    /// Answers until it is dropped. Without the socket the node does all else, so it runs.
+    pub(super) async fn listen(self, control: io::Result<Control>) {
+        match control {
+            Ok(control) => control.serve(move |request| self.clone().answer(request)).await,
+            Err(error) => {
+                tracing::warn!(%error, dir = %self.dir.display(), "no control socket: no backup or export while it runs");
+            }
+        }
+    }
+
+    /// Cuts short what is under way and waits for its end; nothing new begins.
+    pub(super) async fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        drop(self.under_way.write().await);
+    }
+
+    async fn answer(self, request: Request) -> Result<Value, String> {
+        let under_way = self.under_way.clone().read_owned().await;
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err("the node is stopping".to_owned());
+        }
+        // A task of its own: it comes to its end even if nobody waits for it any more.
+        let work = tokio::task::spawn_blocking(move || {
+            let answer = Handle::current().block_on(self.work(request));
+            drop(under_way);
+            answer
+        });
+        match work.await {
+            Ok(answer) => answer,
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    async fn work(self, request: Request) -> Result<Value, String> {
+        match request {
+            Request::Backup { repository } => {
+                let Ok(_alone) = self.backup.try_lock() else {
+                    return Err("a backup is being made already".to_owned());
+                };
+                let done = back_up(&self.store, &self.dir, repository, self.stopping).await;
+                done.map_err(told).and_then(|done| value(&done))
+            }
+            Request::Export(what) => {
+                let exported = export(&self.store, &what, &self.stopping).await.map_err(told)?;
+                let Export { pump, file, .. } = &what;
+                tracing::info!(%pump, file = %file.display(), readings = exported.readings, "exported");
+                value(&exported)
+            }
+            #[cfg(feature = "failpoints")]
+            Request::Failpoint { point, action } => fail::cfg(point, &action).map(|()| Value::Null),
+        }
+    }
+}
+
+/// Logs what failed, and says it to who asked.
+fn told(error: impl std::fmt::Display) -> String {
+    tracing::warn!(%error, "what a command asked for failed");
+    error.to_string()
+}
+
+fn value(done: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(done).map_err(|error| error.to_string())
+}
