@@ -17,6 +17,7 @@ fn a_record_user_reads_and_writes_nothing() {
             readings: vec![reading("P-1", 0)],
             detections: vec![detection("P-1", 0)],
             events: vec![event("P-1", "bearing-hot", 0, false)],
+            states: vec![state("P-1", 0, "one")],
             ..Batch::default()
         };
         store.commit(&batch).await.expect("stored");
