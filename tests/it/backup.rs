@@ -19,7 +19,7 @@ use parquet::{
 use serde_json::json;
 use tempfile::TempDir;
 use volute_data::{
-    Answer, Batch, CommissioningRecord, EventFilter, NewBaseline, PumpRecord, Range, Store, StoreSettings,
+    Answer, Batch, CommissioningRecord, EventFilter, NewBaseline, PumpRecord, PumpState, Range, Store, StoreSettings,
     SystemMetrics, list_backups, verify_backup,
 };
 use volute_plant::{
@@ -153,6 +153,7 @@ fn seed(dir: &Path) {
         detections: (0..SEEDED).map(detection).collect(),
         events: vec![event.clone()],
         metrics,
+        states: vec![PumpState { pump: id.clone(), at: at(SEEDED), document: "{}".into() }],
     };
     // Stays in the journal.
     let later = Batch {
@@ -190,6 +191,7 @@ struct Everything {
     events: BTreeSet<String>,
     metrics: BTreeSet<String>,
     baselines: BTreeSet<String>,
+    states: BTreeSet<String>,
     standings: BTreeSet<String>,
 }
 
@@ -201,10 +203,12 @@ fn everything(dir: &Path) -> Everything {
         let all = Range::default();
         let pumps = store.pumps();
         let (mut readings, mut baselines, mut standings) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut states = BTreeSet::new();
         for PumpRecord { id, .. } in &pumps {
             readings.extend(rows(store.readings(id, &all).await.expect("read")));
             let versions = store.baselines(id).await.expect("read");
             baselines.extend(versions.iter().map(|version| format!("{id} {version:?}")));
+            states.extend(store.pump_state(id).await.expect("read").map(|state| format!("{state:?}")));
             standings.insert(format!("{id} {:?}", store.standing(id).await.expect("read")));
         }
         Everything {
@@ -214,6 +218,7 @@ fn everything(dir: &Path) -> Everything {
             events: rows(store.events(&EventFilter::default()).await.expect("read")),
             metrics: rows(store.metrics(&all).await.expect("read")),
             baselines,
+            states,
             standings,
         }
     })
