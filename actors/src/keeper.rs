@@ -17,7 +17,7 @@ use volute_plant::{Clock, Timestamp};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Mail, unbound},
+    mailbox::{Letter, Mail},
     storage::{DiskOutlook, outlook},
 };
 
@@ -33,6 +33,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Answers once nothing of its own is under way.
 pub(crate) struct DrainKeeper(pub oneshot::Sender<()>);
+
+impl Letter for DrainKeeper {}
 
 /// What was last seen of the disk, for whoever asks.
 #[derive(Debug, Clone, Default)]
@@ -181,7 +183,6 @@ impl Actor for KeeperActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
         ctx.run_interval(EVERY, Self::look);
     }
 }

@@ -10,7 +10,7 @@ use std::{
     collections::VecDeque,
     sync::Arc,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::{
@@ -36,13 +36,18 @@ use crate::{
     gate::{Permit, PumpHandle},
     inference_pool::{InferencePool, Job},
     live::{Blind, LiveActor, LiveBlind, LiveDetection, LiveReading},
-    mailbox::{Mail, Mailbox, unbound},
+    mailbox::{Letter, Mail, Mailbox},
     maintenance::{Look, MaintenanceActor},
     recorder::{RecordReadings, Recorder, Stored, Unstored},
+    supervision::{Home, Life, Role, Supervisor},
 };
 
 /// Orders for one pump that may wait.
 const ORDERS: usize = 16;
+/// How long a window waits for its score. One that is lost with a stuck worker must not hold up the others for ever.
+const SCORE_PATIENCE: Duration = Duration::from_secs(120);
+/// An actor's lives number their windows and courses apart, so that an answer to an earlier life means nothing.
+const NUMBERS_OF_A_LIFE: u32 = 40;
 
 /// Items of one pump, with the room they take up.
 pub(crate) struct Offer {
@@ -78,6 +83,12 @@ pub(crate) struct Judged {
 /// Gives up waiting for missing readings, and answers once every window is decided.
 pub(crate) struct Drain(pub oneshot::Sender<()>);
 
+impl Letter for Offer {}
+
+impl Letter for Judged {}
+
+impl Letter for Drain {}
+
 /// Whom a pump works with, and what all pumps share.
 #[derive(Clone)]
 pub(crate) struct PumpStaff {
@@ -91,42 +102,86 @@ pub(crate) struct PumpStaff {
     pub live: Mailbox<LiveActor>,
     pub maintenance: Mailbox<MaintenanceActor>,
     pub queued_windows_per_pump: usize,
-    pub arbiters: Arc<[actix_rt::ArbiterHandle]>,
-    pub next_arbiter: Arc<AtomicUsize>,
+    pub supervisor: Supervisor,
+    pub homes: Arc<[Arc<Home>]>,
+    pub next_home: Arc<AtomicUsize>,
 }
 
 impl PumpStaff {
-    /// Starts a pump's actor with what is at rest of it.
-    pub(crate) fn start_pump(&self, pump: PumpId, at_rest: AtRest, burst: usize) -> PumpHandle {
-        let next = self.next_arbiter.fetch_add(1, Ordering::Relaxed);
-        let arbiter = &self.arbiters[next % self.arbiters.len()];
-        let staff = self.clone();
-        let addr = PumpActor::start_in_arbiter(arbiter, move |ctx| PumpActor::new(pump, staff, at_rest, burst, ctx));
+    /// Starts a pump's actor; of a new pump nothing is stored.
+    pub(crate) fn start_pump(&self, pump: &PumpId, new: bool, burst: usize) -> PumpHandle {
+        let next = self.next_home.fetch_add(1, Ordering::Relaxed);
+        let home = &self.homes[next % self.homes.len()];
+        let role = Role { id: format!("pump/{pump}"), kind: "pump", stage: "pumps", pump: Some(pump.clone()) };
+        let inbox = self.supervisor.enrol(role, home);
+        let doors = PumpDoors { orders: inbox.door(ORDERS), judged: inbox.door(2 * self.queued_windows_per_pump) };
         // One slot for each permit, and one for a drain.
-        let (orders, room) = (Mailbox::new(addr.clone(), ORDERS), Arc::new(Semaphore::new(burst)));
-        PumpHandle { mailbox: Mailbox::new(addr, burst + 1), orders, room }
+        let handle = PumpHandle {
+            mailbox: inbox.door(burst + 1),
+            orders: doors.orders.clone(),
+            room: Arc::new(Semaphore::new(burst)),
+        };
+        let (pump, staff) = (pump.clone(), self.clone());
+        self.supervisor.start(&inbox, move |life: Life<PumpActor>| {
+            let rest = match life.number {
+                1 if new => Rest::New,
+                1 => Rest::Stored,
+                _ => Rest::Again,
+            };
+            PumpActor::new(pump.clone(), staff.clone(), doors.clone(), rest, burst, life.number)
+        });
+        handle
     }
+
+    /// What is at rest of a pump. Where it cannot be read just now what the pump goes by, that is none.
+    async fn at_rest(&self, pump: &PumpId, rest: Rest) -> Result<AtRest, StoreError> {
+        match rest {
+            Rest::New => return Ok(AtRest { readings: Vec::new(), standing: Some(Standing::New) }),
+            Rest::Stored => {}
+            // What the one before sent must be stored before it can be found.
+            Rest::Again => self.recorder.settled().await,
+        }
+        let readings = self.store.latest_readings(pump, WindowRules::recall_readings(&self.profile)).await?.rows;
+        let standing = match self.store.standing(pump).await {
+            Ok(standing) => Some(standing),
+            Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(AtRest { readings, standing })
+    }
+}
+
+/// The ways to a pump that it hands out itself.
+#[derive(Clone)]
+struct PumpDoors {
+    orders: Mailbox<PumpActor>,
+    judged: Mailbox<PumpActor>,
+}
+
+/// Where a pump's actor begins.
+#[derive(Debug, Clone, Copy)]
+enum Rest {
+    /// The pump was never heard of.
+    New,
+    /// It was, before the node's start.
+    Stored,
+    /// Another one was here before.
+    Again,
 }
 
 /// What is at rest of a pump when its actor starts.
-pub(crate) struct AtRest {
+struct AtRest {
     /// Its newest readings, oldest first.
-    pub readings: Vec<Reading>,
+    readings: Vec<Reading>,
     /// What it goes by; none where that cannot be read just now.
-    pub standing: Option<Standing>,
-}
-
-impl AtRest {
-    /// Of a pump that was never heard of: nothing.
-    pub(crate) fn nothing() -> Self {
-        Self { readings: Vec::new(), standing: Some(Standing::New) }
-    }
+    standing: Option<Standing>,
 }
 
 /// The actor.
 pub(crate) struct PumpActor {
     pump: PumpId,
     staff: PumpStaff,
+    rest: Rest,
     admission: Admission,
     windower: Windower,
     course: Course,
@@ -168,6 +223,7 @@ enum Waiting {
     Score {
         reading: Reading,
         at: Timestamp,
+        since: Instant,
     },
     Scored {
         reading: Reading,
@@ -186,40 +242,45 @@ enum Waiting {
 }
 
 impl PumpActor {
-    fn new(pump: PumpId, staff: PumpStaff, at_rest: AtRest, burst: usize, ctx: &mut Context<Self>) -> Self {
-        let mut admission = Admission::new(pump.clone(), &staff.profile);
-        let mut windower = Windower::new(&staff.profile);
-        for reading in at_rest.readings {
-            admission.recall(&reading);
-            if !reading.late {
-                windower.push(reading);
-            }
-        }
+    fn new(pump: PumpId, staff: PumpStaff, doors: PumpDoors, rest: Rest, burst: usize, life: u64) -> Self {
+        let admission = Admission::new(pump.clone(), &staff.profile);
+        let windower = Windower::new(&staff.profile);
         let (settling, settled) = mpsc::channel(burst.max(1));
-        let judged = Mailbox::new(ctx.address(), 2 * staff.queued_windows_per_pump);
-        let orders = Mailbox::new(ctx.address(), ORDERS);
-        let course = footing(staff.judging.as_ref(), at_rest.standing);
+        let numbers = life << NUMBERS_OF_A_LIFE;
         Self {
             pump,
             staff,
+            rest,
             admission,
             windower,
-            course,
-            course_number: 0,
+            course: Course::Unread,
+            course_number: numbers,
             asked_on: None,
             keeping: false,
             retries: 0,
-            orders,
+            orders: doors.orders,
             settling,
             settled: Some(settled),
             offers: 0,
             tainted_until: 0,
             windows: VecDeque::new(),
-            first_seq: 0,
-            judged,
+            first_seq: numbers,
+            judged: doors.judged,
             quiet: None,
             drains: Vec::new(),
         }
+    }
+
+    /// Begins with what is at rest.
+    fn recall(&mut self, at_rest: AtRest, ctx: &mut Context<Self>) {
+        for reading in at_rest.readings {
+            self.admission.recall(&reading);
+            if !reading.late {
+                self.windower.push(reading);
+            }
+        }
+        self.course = footing(self.staff.judging.as_ref(), at_rest.standing);
+        self.resume(ctx);
     }
 
     /// Judges an offer, given what is stored at the times it repeats, and hands the new readings on to be stored.
@@ -315,9 +376,8 @@ impl PumpActor {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
                     let (baseline, judged) = (decider.baseline().clone(), self.judged.clone());
-                    let job = Job { seq, window, baseline, judged };
-                    match self.staff.pool.post(job) {
-                        Ok(()) => Waiting::Score { reading, at },
+                    match self.staff.pool.post(Job::new(seq, window, baseline, judged)) {
+                        Ok(()) => Waiting::Score { reading, at, since: Instant::now() },
                         Err(_) => {
                             add(&self.staff.counters.skipped, 1);
                             Waiting::Skipped
@@ -335,6 +395,9 @@ impl PumpActor {
     fn decide(&mut self, ctx: &mut Context<Self>) {
         while let Some(first) = self.windows.pop_front() {
             match first {
+                Waiting::Score { since, .. } if since.elapsed() > SCORE_PATIENCE => {
+                    add(&self.staff.counters.skipped, 1);
+                }
                 Waiting::Score { .. } => {
                     self.windows.push_front(first);
                     break;
@@ -384,7 +447,6 @@ impl Actor for PumpActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
         let Some(settled) = self.settled.take() else { return };
         let in_order = ReceiverStream::new(settled).then(async |mut settling| {
             let stored = match settling.stored.take() {
@@ -394,7 +456,16 @@ impl Actor for PumpActor {
             (settling, stored)
         });
         ctx.add_stream(in_order);
-        self.resume(ctx);
+        let (staff, pump, rest) = (self.staff.clone(), self.pump.clone(), self.rest);
+        let at_rest = async move { staff.at_rest(&pump, rest).await };
+        ctx.wait(at_rest.into_actor(self).map(|at_rest, actor, ctx| match at_rest {
+            Ok(at_rest) => actor.recall(at_rest, ctx),
+            Err(error) => {
+                // It is started again after a pause.
+                tracing::error!(pump = %actor.pump, %error, "what is stored of the pump could not be read");
+                ctx.stop();
+            }
+        }));
     }
 }
 
@@ -435,9 +506,9 @@ impl Handler<Mail<Judged>> for PumpActor {
     fn handle(&mut self, mail: Mail<Judged>, ctx: &mut Self::Context) {
         let Judged { seq, score } = mail.open();
         let place = seq.checked_sub(self.first_seq).and_then(|n| self.windows.get_mut(usize::try_from(n).ok()?));
-        let Some(place) = place else { return };
+        let Some(place @ Waiting::Score { .. }) = place else { return };
         let waiting = std::mem::replace(place, Waiting::Skipped);
-        if let (Waiting::Score { reading, at }, Some(score)) = (waiting, score) {
+        if let (Waiting::Score { reading, at, .. }, Some(score)) = (waiting, score) {
             *place = Waiting::Scored { reading, at, score };
         }
         self.decide(ctx);

@@ -7,25 +7,26 @@
 //! A failure of the journal itself is final for the process: a record whose sync failed may be there and not
 //! durable, so nothing that is read afterwards may be acknowledged. The gate refuses until the node is restarted.
 //! A full disk is not final, and the database's failures do not come up here: see the keeper.
+//!
+//! What waits, and the record under way, are not the actor's own, so that nothing of it is lost with the actor.
 
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 use volute_data::{Batch, PumpRecord, Store, StoreError, SystemMetrics};
-use volute_plant::{Detection, MaintenanceEvent, Reading};
+use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Mail, Mailbox, unbound},
-    settings::EngineSettings,
+    mailbox::{Letter, Mail, Mailbox},
 };
 
 /// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
@@ -77,17 +78,34 @@ pub(crate) struct DrainRecorder(pub oneshot::Sender<()>);
 
 /// The actor.
 pub(crate) struct RecorderActor {
-    store: Store,
-    counters: Arc<Counters>,
-    max_rows: usize,
+    writer: Writer,
     linger: Duration,
-    readings: VecDeque<RecordReadings>,
-    waiting_rows: usize,
-    results: Results,
-    /// Raised for good when the journal fails: it may hold records that are not durable.
-    failed: Arc<AtomicBool>,
     state: State,
     drains: Vec<oneshot::Sender<()>>,
+}
+
+/// What outlives the actor: all that waits to be stored, and the record that is being written.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    pub store: Store,
+    pub counters: Arc<Counters>,
+    /// Rows in one record.
+    pub max_rows: usize,
+    /// Raised for good when the journal fails: it may hold records that are not durable.
+    pub failed: Arc<AtomicBool>,
+    pub pending: Arc<Mutex<Pending>>,
+    /// One record is written at a time, whoever had it begun.
+    pub turn: Arc<tokio::sync::Mutex<()>>,
+    /// Where records are written, so that one under way is not the actor's to lose.
+    pub runtime: Handle,
+}
+
+/// What waits to be stored.
+#[derive(Default)]
+pub(crate) struct Pending {
+    readings: VecDeque<RecordReadings>,
+    rows: usize,
+    results: Results,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,76 +127,66 @@ struct Results {
     metrics: Vec<SystemMetrics>,
 }
 
-impl RecorderActor {
-    pub(crate) fn new(
-        store: Store,
-        counters: Arc<Counters>,
-        settings: &EngineSettings,
-        failed: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
-            store,
-            counters,
-            max_rows: settings.max_batch_readings,
-            linger: settings.linger,
-            failed,
-            readings: VecDeque::new(),
-            waiting_rows: 0,
-            results: Results::default(),
-            state: State::Idle,
-            drains: Vec::new(),
-        }
+impl Letter for RecordReadings {
+    fn pump(&self) -> Option<&PumpId> {
+        self.readings.first().map(|reading| &reading.pump)
     }
+}
 
-    /// Something has come in.
-    fn stir(&mut self, ctx: &mut Context<Self>) {
-        match self.state {
-            State::Committing => {}
-            _ if self.waiting_rows >= self.max_rows => self.commit(ctx),
-            State::Lingering => {}
-            State::Idle => {
-                self.state = State::Lingering;
-                ctx.run_later(self.linger, |actor, ctx| {
-                    if actor.state == State::Lingering {
-                        actor.commit(ctx);
-                    }
-                });
+impl Letter for Detection {
+    const KEPT: bool = true;
+
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
+
+impl Letter for MaintenanceEvent {
+    const KEPT: bool = true;
+
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
+
+impl Letter for PumpRecord {
+    const KEPT: bool = true;
+
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.id)
+    }
+}
+
+impl Letter for SystemMetrics {
+    const KEPT: bool = true;
+}
+
+impl Letter for DrainRecorder {}
+
+impl Recorder {
+    /// Waits until all that was sent before is stored, or refused.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let (ack, answer) = oneshot::channel();
+            // It takes its turn among the readings; an answer that is dropped says that the recorder broke meanwhile.
+            match self.results.deliver(RecordReadings { readings: Vec::new(), ack }).await {
+                Ok(()) if answer.await.is_err() => {}
+                _ => return,
             }
         }
     }
+}
 
-    fn commit(&mut self, ctx: &mut Context<Self>) {
-        let mut batch = self.results.take();
-        let mut acks = Vec::new();
-        while let Some(next) = self.readings.front()
-            && (batch.readings.is_empty() || batch.readings.len() + next.readings.len() <= self.max_rows)
-            && let Some(RecordReadings { readings, ack }) = self.readings.pop_front()
-        {
-            self.waiting_rows -= readings.len();
-            batch.readings.extend(readings);
-            acks.push(ack);
-        }
-        self.state = State::Committing;
-        let store = self.store.clone();
-        let record = async move {
-            let outcome = store.commit(&batch).await;
-            (batch, acks, outcome)
-        };
-        ctx.spawn(
-            record
-                .into_actor(self)
-                .map(|(batch, acks, outcome), actor, ctx| actor.committed(batch, acks, outcome, ctx)),
-        );
+impl Writer {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn committed(
-        &mut self,
-        batch: Batch,
-        acks: Vec<oneshot::Sender<Stored>>,
-        outcome: Result<(), StoreError>,
-        ctx: &mut Context<Self>,
-    ) {
-        self.state = State::Idle;
+    /// Writes what waits as one record; answers whether it is stored.
+    async fn write(self) -> bool {
+        let _turn = self.turn.lock().await;
+        let (batch, acks) = self.pending().take(self.max_rows);
+        let outcome = if is_empty(&batch) { Ok(()) } else { self.store.commit(&batch).await };
         let stored = outcome.as_ref().map(|_| ()).map_err(Unstored::from);
         for ack in acks {
             // Whoever asked may have gone.
@@ -192,18 +200,71 @@ impl RecorderActor {
                     self.failed.store(true, Ordering::Relaxed);
                 }
                 add(&self.counters.commit_failures, 1);
-                let dropped = self.results.put_back(batch);
+                let dropped = self.pending().results.put_back(batch);
                 add(&self.counters.detections_dropped, dropped);
             }
         }
-        self.go_on(stored.is_ok(), ctx);
+        stored.is_ok()
+    }
+}
+
+impl Pending {
+    /// The next record, and who wants to know of it.
+    fn take(&mut self, max_rows: usize) -> (Batch, Vec<oneshot::Sender<Stored>>) {
+        let mut batch = self.results.take();
+        let mut acks = Vec::new();
+        while let Some(next) = self.readings.front()
+            && (batch.readings.is_empty() || batch.readings.len() + next.readings.len() <= max_rows)
+            && let Some(RecordReadings { readings, ack }) = self.readings.pop_front()
+        {
+            self.rows -= readings.len();
+            batch.readings.extend(readings);
+            acks.push(ack);
+        }
+        (batch, acks)
+    }
+}
+
+impl RecorderActor {
+    pub(crate) fn new(writer: Writer, linger: Duration) -> Self {
+        Self { writer, linger, state: State::Idle, drains: Vec::new() }
+    }
+
+    /// Something has come in.
+    fn stir(&mut self, ctx: &mut Context<Self>) {
+        match self.state {
+            State::Committing => {}
+            _ if self.writer.pending().rows >= self.writer.max_rows => self.commit(ctx),
+            State::Lingering => {}
+            State::Idle => {
+                self.state = State::Lingering;
+                ctx.run_later(self.linger, |actor, ctx| {
+                    if actor.state == State::Lingering {
+                        actor.commit(ctx);
+                    }
+                });
+            }
+        }
+    }
+
+    fn commit(&mut self, ctx: &mut Context<Self>) {
+        self.state = State::Committing;
+        let record = self.writer.runtime.spawn(self.writer.clone().write());
+        ctx.spawn(record.into_actor(self).map(|stored, actor, ctx| {
+            actor.state = State::Idle;
+            actor.go_on(stored.unwrap_or(false), ctx);
+        }));
     }
 
     fn go_on(&mut self, stored: bool, ctx: &mut Context<Self>) {
-        if !self.readings.is_empty() || (stored && !self.results.is_empty()) {
+        let (readings, results) = {
+            let pending = self.writer.pending();
+            (!pending.readings.is_empty(), !pending.results.is_empty())
+        };
+        if readings || (stored && results) {
             return self.commit(ctx);
         }
-        if self.results.is_empty() {
+        if !results {
             for drain in self.drains.drain(..) {
                 let _ = drain.send(());
             }
@@ -216,6 +277,11 @@ impl RecorderActor {
             }
         });
     }
+}
+
+fn is_empty(batch: &Batch) -> bool {
+    let Batch { pumps, readings, detections, events, metrics } = batch;
+    pumps.is_empty() && readings.is_empty() && detections.is_empty() && events.is_empty() && metrics.is_empty()
 }
 
 impl Results {
@@ -256,8 +322,9 @@ impl Results {
 impl Actor for RecorderActor {
     type Context = Context<Self>;
 
+    /// Goes on with what an earlier one left.
     fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
+        self.go_on(true, ctx);
     }
 }
 
@@ -266,8 +333,11 @@ impl Handler<Mail<RecordReadings>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<RecordReadings>, ctx: &mut Self::Context) {
         let record = mail.open();
-        self.waiting_rows += record.readings.len();
-        self.readings.push_back(record);
+        {
+            let mut pending = self.writer.pending();
+            pending.rows += record.readings.len();
+            pending.readings.push_back(record);
+        }
         self.stir(ctx);
     }
 }
@@ -276,11 +346,14 @@ impl Handler<Mail<Detection>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<Detection>, ctx: &mut Self::Context) {
-        if self.results.detections.len() >= MAX_KEPT_DETECTIONS {
-            self.results.detections.pop_front();
-            add(&self.counters.detections_dropped, 1);
+        {
+            let mut pending = self.writer.pending();
+            if pending.results.detections.len() >= MAX_KEPT_DETECTIONS {
+                pending.results.detections.pop_front();
+                add(&self.writer.counters.detections_dropped, 1);
+            }
+            pending.results.detections.push_back(mail.open());
         }
-        self.results.detections.push_back(mail.open());
         self.stir(ctx);
     }
 }
@@ -289,7 +362,7 @@ impl Handler<Mail<MaintenanceEvent>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<MaintenanceEvent>, ctx: &mut Self::Context) {
-        self.results.events.push(mail.open());
+        self.writer.pending().results.events.push(mail.open());
         self.stir(ctx);
     }
 }
@@ -298,7 +371,7 @@ impl Handler<Mail<PumpRecord>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<PumpRecord>, ctx: &mut Self::Context) {
-        self.results.pumps.push(mail.open());
+        self.writer.pending().results.pumps.push(mail.open());
         self.stir(ctx);
     }
 }
@@ -307,7 +380,7 @@ impl Handler<Mail<SystemMetrics>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<SystemMetrics>, ctx: &mut Self::Context) {
-        self.results.metrics.push(mail.open());
+        self.writer.pending().results.metrics.push(mail.open());
         self.stir(ctx);
     }
 }

@@ -53,7 +53,12 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     let serving = actix_rt::spawn(server);
     announce(config, bound, demo);
 
-    stop.wait().await;
+    let handle = engine.handle();
+    tokio::select! {
+        () = stop.wait() => {}
+        // What is stuck cannot be ended or drained: only the end of the process frees it.
+        () = handle.hopeless() => bail!("too many threads are stuck; the log says where; the node must be started anew"),
+    }
     tracing::info!("stopping");
     let orderly = async {
         if let Some(simulation) = &simulation {
@@ -132,6 +137,9 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store) -> Result<E
         max_batch_readings: config.store.max_batch_readings,
         linger: config.store.linger,
         stale_after_intervals: i64::try_from(config.engine.stale_after_intervals)?,
+        restarts: config.engine.restarts,
+        restart_window: config.engine.restart_window,
+        wedged_after: config.engine.wedged_after,
     };
     let commissioning =
         CommissioningSettings { running: config.commissioning.running, detector: config.commissioning.detector };

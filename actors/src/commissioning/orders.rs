@@ -108,7 +108,7 @@ impl EngineHandle {
     ) -> Result<u32, CommissionRefusal> {
         let (reply, answer) = oneshot::channel();
         let asker = Asker::Caller(reply);
-        let lesson = Lesson { pump: pump.clone(), why, material, home: home.orders, asker };
+        let lesson = Lesson::new(pump.clone(), why, material, home.orders, asker);
         match self.judging()?.lessons.post(lesson) {
             Ok(()) => answer.await.unwrap_or(Err(CommissionRefusal::Stopping)),
             Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: "the commissioning's queue" }),
