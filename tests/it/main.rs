@@ -22,4 +22,5 @@ mod outage;
 mod pretrained;
 mod simulate;
 mod skab;
+mod supervision;
 mod support;
