@@ -183,9 +183,9 @@ impl GateActor {
             registered_at: received,
         };
         let busy = |_| Refusal::Busy { queue: "the recorder's queue", retry_after_s: RETRY_AFTER_S };
-        self.staff.recorder.results.post(record).map_err(busy)?;
+        self.staff.recorder.results.post(record.clone()).map_err(busy)?;
         tracing::info!(%pump, profile = self.profile.name(), "pump registered");
-        let handle = self.staff.start_pump(pump, true, self.settings.burst_readings_per_pump);
+        let handle = self.staff.start_pump(pump, Some(record), self.settings.burst_readings_per_pump);
         self.pumps().insert(pump.clone(), handle.clone());
         Ok(handle)
     }

@@ -19,6 +19,7 @@ use crate::{
     counters::{Counters, add},
     mailbox::{Letter, Mail},
     storage::{DiskOutlook, outlook},
+    supervision::raise,
 };
 
 /// How often it looks for what is due.
@@ -132,7 +133,11 @@ impl KeeperActor {
                 other => other,
             }
         };
-        ctx.spawn(work.into_actor(self).map(|outcome, actor, _| actor.done(outcome)));
+        // On its own: what is begun is brought to its end though this actor is restarted meanwhile.
+        ctx.spawn(actix_rt::spawn(work).into_actor(self).map(|outcome, actor, _| match outcome {
+            Ok(outcome) => actor.done(outcome),
+            Err(broken) => raise(broken),
+        }));
     }
 
     /// Looks how full the disk is, beside the other work.

@@ -5,11 +5,10 @@
 //! finish in. The rules are the plant crate's; this is the shell. How a pump comes to its baseline is in `commissioning`.
 
 mod commissioning;
+mod staff;
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
-    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -17,29 +16,27 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture,
 };
 use futures::StreamExt;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use volute_anomaly::Score;
-use volute_data::{Standing, Store, StoreError};
+use volute_data::{PumpRecord, StoreError};
 use volute_plant::{
-    Admission, Detection, Draft, Placed, Profile, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
+    Admission, Detection, Draft, Placed, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
 pub(crate) use commissioning::{Command, Order};
+pub(crate) use staff::PumpStaff;
+use staff::{AtRest, Rest, Start};
 
 use crate::{
-    commissioning::{
-        Judging,
-        footing::{Course, footing},
-    },
-    counters::{Counters, add},
-    gate::{Permit, PumpHandle},
-    inference_pool::{InferencePool, Job},
-    live::{Blind, LiveActor, LiveBlind, LiveDetection, LiveReading},
+    commissioning::footing::{Course, footing},
+    counters::add,
+    gate::Permit,
+    inference_pool::Job,
+    live::{Blind, LiveBlind, LiveDetection, LiveReading},
     mailbox::{Letter, Mail, Mailbox},
-    maintenance::{Look, MaintenanceActor},
-    recorder::{RecordReadings, Recorder, Stored, Unstored},
-    supervision::{Home, Life, Role, Supervisor},
+    maintenance::Look,
+    recorder::{RecordReadings, Stored, Unstored},
 };
 
 /// Orders for one pump that may wait.
@@ -89,99 +86,13 @@ impl Letter for Judged {}
 
 impl Letter for Drain {}
 
-/// Whom a pump works with, and what all pumps share.
-#[derive(Clone)]
-pub(crate) struct PumpStaff {
-    pub profile: Profile,
-    /// What judges windows; none: nothing is judged.
-    pub judging: Option<Judging>,
-    pub store: Store,
-    pub counters: Arc<Counters>,
-    pub recorder: Recorder,
-    pub pool: Mailbox<InferencePool>,
-    pub live: Mailbox<LiveActor>,
-    pub maintenance: Mailbox<MaintenanceActor>,
-    pub queued_windows_per_pump: usize,
-    pub supervisor: Supervisor,
-    pub homes: Arc<[Arc<Home>]>,
-    pub next_home: Arc<AtomicUsize>,
-}
-
-impl PumpStaff {
-    /// Starts a pump's actor; of a new pump nothing is stored.
-    pub(crate) fn start_pump(&self, pump: &PumpId, new: bool, burst: usize) -> PumpHandle {
-        let next = self.next_home.fetch_add(1, Ordering::Relaxed);
-        let home = &self.homes[next % self.homes.len()];
-        let role = Role { id: format!("pump/{pump}"), kind: "pump", stage: "pumps", pump: Some(pump.clone()) };
-        let inbox = self.supervisor.enrol(role, home);
-        let doors = PumpDoors { orders: inbox.door(ORDERS), judged: inbox.door(2 * self.queued_windows_per_pump) };
-        // One slot for each permit, and one for a drain.
-        let handle = PumpHandle {
-            mailbox: inbox.door(burst + 1),
-            orders: doors.orders.clone(),
-            room: Arc::new(Semaphore::new(burst)),
-        };
-        let (pump, staff) = (pump.clone(), self.clone());
-        self.supervisor.start(&inbox, move |life: Life<PumpActor>| {
-            let rest = match life.number {
-                1 if new => Rest::New,
-                1 => Rest::Stored,
-                _ => Rest::Again,
-            };
-            PumpActor::new(pump.clone(), staff.clone(), doors.clone(), rest, burst, life.number)
-        });
-        handle
-    }
-
-    /// What is at rest of a pump. Where it cannot be read just now what the pump goes by, that is none.
-    async fn at_rest(&self, pump: &PumpId, rest: Rest) -> Result<AtRest, StoreError> {
-        match rest {
-            Rest::New => return Ok(AtRest { readings: Vec::new(), standing: Some(Standing::New) }),
-            Rest::Stored => {}
-            // What the one before sent must be stored before it can be found.
-            Rest::Again => self.recorder.settled().await,
-        }
-        let readings = self.store.latest_readings(pump, WindowRules::recall_readings(&self.profile)).await?.rows;
-        let standing = match self.store.standing(pump).await {
-            Ok(standing) => Some(standing),
-            Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => None,
-            Err(error) => return Err(error),
-        };
-        Ok(AtRest { readings, standing })
-    }
-}
-
-/// The ways to a pump that it hands out itself.
-#[derive(Clone)]
-struct PumpDoors {
-    orders: Mailbox<PumpActor>,
-    judged: Mailbox<PumpActor>,
-}
-
-/// Where a pump's actor begins.
-#[derive(Debug, Clone, Copy)]
-enum Rest {
-    /// The pump was never heard of.
-    New,
-    /// It was, before the node's start.
-    Stored,
-    /// Another one was here before.
-    Again,
-}
-
-/// What is at rest of a pump when its actor starts.
-struct AtRest {
-    /// Its newest readings, oldest first.
-    readings: Vec<Reading>,
-    /// What it goes by; none where that cannot be read just now.
-    standing: Option<Standing>,
-}
-
 /// The actor.
 pub(crate) struct PumpActor {
     pump: PumpId,
     staff: PumpStaff,
     rest: Rest,
+    /// Its registration, as long as it may not be stored.
+    unregistered: Option<PumpRecord>,
     admission: Admission,
     windower: Windower,
     course: Course,
@@ -242,7 +153,8 @@ enum Waiting {
 }
 
 impl PumpActor {
-    fn new(pump: PumpId, staff: PumpStaff, doors: PumpDoors, rest: Rest, burst: usize, life: u64) -> Self {
+    fn new(start: Start) -> Self {
+        let Start { pump, staff, doors, rest, unregistered, burst, life } = start;
         let admission = Admission::new(pump.clone(), &staff.profile);
         let windower = Windower::new(&staff.profile);
         let (settling, settled) = mpsc::channel(burst.max(1));
@@ -251,6 +163,7 @@ impl PumpActor {
             pump,
             staff,
             rest,
+            unregistered,
             admission,
             windower,
             course: Course::Unread,
@@ -271,8 +184,19 @@ impl PumpActor {
         }
     }
 
+    /// Sends its registration again: it is lost if it breaks the recorder. What is stored already stands.
+    fn register(&self) {
+        if let Some(record) = &self.unregistered {
+            // Where there is no room, the next failure sends it again.
+            let _ = self.staff.recorder.results.post(record.clone());
+        }
+    }
+
     /// Begins with what is at rest.
     fn recall(&mut self, at_rest: AtRest, ctx: &mut Context<Self>) {
+        if let Rest::Again = self.rest {
+            self.register();
+        }
         for reading in at_rest.readings {
             self.admission.recall(&reading);
             if !reading.late {
@@ -317,8 +241,13 @@ impl PumpActor {
         for reading in &readings {
             self.admission.settle(reading.at);
         }
-        if stored.is_err() {
-            self.tainted_until = self.offers;
+        match stored {
+            Err(_) => {
+                self.tainted_until = self.offers;
+                self.register();
+            }
+            Ok(()) if !readings.is_empty() => self.unregistered = None,
+            Ok(()) => {}
         }
         let repeats = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Duplicate);
         let tainted = repeats && number <= self.tainted_until;

@@ -10,29 +10,23 @@
 //!
 //! What waits, and the record under way, are not the actor's own, so that nothing of it is lost with the actor.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+mod writer;
+
+use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use tokio::{runtime::Handle, sync::oneshot};
-use volute_data::{Batch, PumpRecord, Store, StoreError, SystemMetrics};
+use tokio::sync::oneshot;
+use volute_data::{PumpRecord, StoreError, SystemMetrics};
 use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading};
 
+pub(crate) use writer::Writer;
+
 use crate::{
-    counters::{Counters, add},
+    counters::add,
     mailbox::{Letter, Mail, Mailbox},
+    supervision::raise,
 };
 
-/// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
-const MAX_KEPT_DETECTIONS: usize = 100_000;
-/// Detections in one record.
-const MAX_BATCH_DETECTIONS: usize = 2_000;
 /// How long after a failure what was kept is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -84,30 +78,6 @@ pub(crate) struct RecorderActor {
     drains: Vec<oneshot::Sender<()>>,
 }
 
-/// What outlives the actor: all that waits to be stored, and the record that is being written.
-#[derive(Clone)]
-pub(crate) struct Writer {
-    pub store: Store,
-    pub counters: Arc<Counters>,
-    /// Rows in one record.
-    pub max_rows: usize,
-    /// Raised for good when the journal fails: it may hold records that are not durable.
-    pub failed: Arc<AtomicBool>,
-    pub pending: Arc<Mutex<Pending>>,
-    /// One record is written at a time, whoever had it begun.
-    pub turn: Arc<tokio::sync::Mutex<()>>,
-    /// Where records are written, so that one under way is not the actor's to lose.
-    pub runtime: Handle,
-}
-
-/// What waits to be stored.
-#[derive(Default)]
-pub(crate) struct Pending {
-    readings: VecDeque<RecordReadings>,
-    rows: usize,
-    results: Results,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Nothing waits.
@@ -116,15 +86,6 @@ enum State {
     Lingering,
     /// A record is being written.
     Committing,
-}
-
-/// What must be stored in the end, whatever happens to one record.
-#[derive(Default)]
-struct Results {
-    pumps: Vec<PumpRecord>,
-    detections: VecDeque<Detection>,
-    events: Vec<MaintenanceEvent>,
-    metrics: Vec<SystemMetrics>,
 }
 
 impl Letter for RecordReadings {
@@ -177,54 +138,6 @@ impl Recorder {
     }
 }
 
-impl Writer {
-    fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes what waits as one record; answers whether it is stored.
-    async fn write(self) -> bool {
-        let _turn = self.turn.lock().await;
-        let (batch, acks) = self.pending().take(self.max_rows);
-        let outcome = if is_empty(&batch) { Ok(()) } else { self.store.commit(&batch).await };
-        let stored = outcome.as_ref().map(|_| ()).map_err(Unstored::from);
-        for ack in acks {
-            // Whoever asked may have gone.
-            let _ = ack.send(stored);
-        }
-        match outcome {
-            Ok(()) => add(&self.counters.commits, 1),
-            Err(error) => {
-                tracing::error!(%error, readings = batch.readings.len(), "not stored");
-                if matches!(error, StoreError::Journal(_)) {
-                    self.failed.store(true, Ordering::Relaxed);
-                }
-                add(&self.counters.commit_failures, 1);
-                let dropped = self.pending().results.put_back(batch);
-                add(&self.counters.detections_dropped, dropped);
-            }
-        }
-        stored.is_ok()
-    }
-}
-
-impl Pending {
-    /// The next record, and who wants to know of it.
-    fn take(&mut self, max_rows: usize) -> (Batch, Vec<oneshot::Sender<Stored>>) {
-        let mut batch = self.results.take();
-        let mut acks = Vec::new();
-        while let Some(next) = self.readings.front()
-            && (batch.readings.is_empty() || batch.readings.len() + next.readings.len() <= max_rows)
-            && let Some(RecordReadings { readings, ack }) = self.readings.pop_front()
-        {
-            self.rows -= readings.len();
-            batch.readings.extend(readings);
-            acks.push(ack);
-        }
-        (batch, acks)
-    }
-}
-
 impl RecorderActor {
     pub(crate) fn new(writer: Writer, linger: Duration) -> Self {
         Self { writer, linger, state: State::Idle, drains: Vec::new() }
@@ -252,7 +165,10 @@ impl RecorderActor {
         let record = self.writer.runtime.spawn(self.writer.clone().write());
         ctx.spawn(record.into_actor(self).map(|stored, actor, ctx| {
             actor.state = State::Idle;
-            actor.go_on(stored.unwrap_or(false), ctx);
+            match stored {
+                Ok(stored) => actor.go_on(stored, ctx),
+                Err(broken) => raise(broken),
+            }
         }));
     }
 
@@ -279,52 +195,22 @@ impl RecorderActor {
     }
 }
 
-fn is_empty(batch: &Batch) -> bool {
-    let Batch { pumps, readings, detections, events, metrics } = batch;
-    pumps.is_empty() && readings.is_empty() && detections.is_empty() && events.is_empty() && metrics.is_empty()
-}
-
-impl Results {
-    fn is_empty(&self) -> bool {
-        self.pumps.is_empty() && self.detections.is_empty() && self.events.is_empty() && self.metrics.is_empty()
-    }
-
-    /// The next record's share.
-    fn take(&mut self) -> Batch {
-        let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
-        Batch {
-            pumps: std::mem::take(&mut self.pumps),
-            readings: Vec::new(),
-            detections: self.detections.drain(..n).collect(),
-            events: std::mem::take(&mut self.events),
-            metrics: std::mem::take(&mut self.metrics),
+impl Drop for RecorderActor {
+    /// What was taken in is written at once, whenever the next one comes.
+    fn drop(&mut self) {
+        let writer = self.writer.clone();
+        if !writer.pending().is_empty() {
+            drop(writer.runtime.clone().spawn(writer.write_all()));
         }
-    }
-
-    /// Back in front of what has come in since; answers how many detections had to be given up.
-    fn put_back(&mut self, batch: Batch) -> usize {
-        let Batch { pumps, detections, events, metrics, readings: _ } = batch;
-        self.pumps.splice(..0, pumps);
-        self.events.splice(..0, events);
-        self.metrics.splice(..0, metrics);
-        for detection in detections.into_iter().rev() {
-            self.detections.push_front(detection);
-        }
-        // The figures of a minute ago are worth less than the memory.
-        let surplus_metrics = self.metrics.len().saturating_sub(60);
-        self.metrics.drain(..surplus_metrics);
-        let surplus = self.detections.len().saturating_sub(MAX_KEPT_DETECTIONS);
-        self.detections.drain(..surplus);
-        surplus
     }
 }
 
 impl Actor for RecorderActor {
     type Context = Context<Self>;
 
-    /// Goes on with what an earlier one left.
+    /// Goes on with what an earlier one left, once what that one began is written.
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.go_on(true, ctx);
+        self.commit(ctx);
     }
 }
 
@@ -346,14 +232,8 @@ impl Handler<Mail<Detection>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<Detection>, ctx: &mut Self::Context) {
-        {
-            let mut pending = self.writer.pending();
-            if pending.results.detections.len() >= MAX_KEPT_DETECTIONS {
-                pending.results.detections.pop_front();
-                add(&self.writer.counters.detections_dropped, 1);
-            }
-            pending.results.detections.push_back(mail.open());
-        }
+        let given_up = self.writer.pending().results.add(mail.open());
+        add(&self.writer.counters.detections_dropped, given_up);
         self.stir(ctx);
     }
 }

@@ -30,7 +30,7 @@ use volute_plant::{Clock, PumpId, Timestamp};
 pub use cell::ActorState;
 pub(crate) use cell::{Cell, Home, Role};
 pub use dead::DeadLetter;
-pub(crate) use life::{Life, abandoned, panic_text};
+pub(crate) use life::{Life, abandoned, panic_text, raise};
 pub(crate) use restarts::Tolerance;
 
 use crate::mailbox::Inbox;

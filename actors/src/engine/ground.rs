@@ -165,7 +165,7 @@ impl Ground {
     ) -> Mailbox<GateActor> {
         let burst = settings.burst_readings_per_pump;
         let start = |pump| {
-            let handle = staff.start_pump(&pump, false, burst);
+            let handle = staff.start_pump(&pump, None, burst);
             (pump, handle)
         };
         let pumps: Pumps = Arc::new(Mutex::new(stored.into_iter().map(start).collect::<HashMap<_, _>>()));

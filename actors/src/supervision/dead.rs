@@ -33,7 +33,7 @@ impl DeadLetters {
     pub(crate) fn add(&self, letter: DeadLetter) {
         let DeadLetter { at: _, actor, message, pump, error } = &letter;
         let pump = pump.as_ref().map(tracing::field::display);
-        tracing::error!(actor, message, pump, error, "dead letter");
+        tracing::error!(actor, letter = message, pump, error, "dead letter");
         let mut letters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if letters.len() == KEPT {
             letters.pop_front();

@@ -9,7 +9,7 @@ use std::{
     any::Any,
     cell::RefCell,
     future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::{
         Arc,
@@ -20,6 +20,8 @@ use std::{
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, fut::ActorFuture};
+
+use tokio::task::JoinError;
 
 use super::{
     cell::{Body, Cell, InHand, Pulse},
@@ -158,6 +160,13 @@ fn on_thread<T>(cell: &Arc<Cell>, number: u64, pulse: &Pulse, piece: impl FnOnce
     pulse.set_busy(false);
     CURRENT.set(before);
     outcome.map_err(|panic| panic_text(panic.as_ref()))
+}
+
+/// Goes on with the panic of a task that an actor waited for; one that was cut off by the node's end is passed over.
+pub(crate) fn raise(broken: JoinError) {
+    if let Ok(panic) = broken.try_into_panic() {
+        resume_unwind(panic);
+    }
 }
 
 /// What a panic says.
