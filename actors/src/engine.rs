@@ -82,7 +82,7 @@ pub enum EngineError {
 pub struct Health {
     /// It can.
     pub ready: bool,
-    /// If not, why not.
+    /// If not, why not; if it can, what else is out of order.
     pub reason: Option<String>,
 }
 
@@ -233,11 +233,12 @@ impl EngineHandle {
 
     /// What is said of a post that the gate lost.
     fn unanswered(&self) -> Refusal {
-        if self.0.doors.closing.load(Ordering::Relaxed) {
-            Refusal::Stopping
-        } else {
-            Refusal::NotStored { retry_after_s: 1 }
-        }
+        if self.is_closing() { Refusal::Stopping } else { Refusal::NotStored { retry_after_s: 1 } }
+    }
+
+    /// Whether the node is stopping.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.doors.closing.load(Ordering::Relaxed)
     }
 
     /// The latest of one pump; none if it has not been heard since the start.
@@ -277,12 +278,11 @@ impl EngineHandle {
 
     /// Whether readings can be taken, and what is out of order.
     pub fn health(&self) -> Health {
-        let Doors { closing, journal_failed } = &self.0.doors;
         let not_ready = |reason: &str| Health { ready: false, reason: Some(reason.to_owned()) };
-        if closing.load(Ordering::Relaxed) {
+        if self.is_closing() {
             return not_ready("the node is stopping");
         }
-        if journal_failed.load(Ordering::Relaxed) {
+        if self.0.doors.journal_failed.load(Ordering::Relaxed) {
             return not_ready("the journal has failed; the log says why; restart the node");
         }
         let failed = self.0.supervisor.failed();

@@ -124,6 +124,23 @@ fn panics_in_every_kind_of_actor_lose_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn panics_at_any_moment_lose_nothing_that_was_acknowledged() {
+    let rounds = if std::env::var_os("VOLUTE_LONG").is_some() { 50 } else { 2 };
+    let data = tempfile::tempdir().expect("a directory");
+    let model = train_on_normal(&data);
+    let kinds = ["gate", "pump", "inference", "pool", "recorder", "maintenance", "live", "keeper", "score"];
+    let faults: Vec<String> = kinds.iter().map(|kind| format!("{kind}=3%panic(injected)")).collect();
+    for _ in 0..rounds {
+        let data = tempfile::tempdir().expect("a directory");
+        let node = start(&data, &faults.join(";")).with_model(&model).node();
+        post_all(&node, 0..SECONDS);
+        assert_whole(&node, SECONDS);
+        assert!(node.terminate().success(), "an orderly end");
+        assert_whole(&Start::new(&data, "centrifugal").node(), SECONDS);
+    }
+}
+
+#[test]
 fn any_actor_can_be_restarted_under_load_and_nothing_is_lost() {
     let data = tempfile::tempdir().expect("a directory");
     let model = train_on_normal(&data);
