@@ -33,11 +33,16 @@ struct Block {
 }
 
 struct Ping(oneshot::Sender<()>);
+struct Kept(u32);
 
 impl Letter for u32 {}
 impl Letter for Hold {}
 impl Letter for Block {}
 impl Letter for Ping {}
+
+impl Letter for Kept {
+    const KEPT: bool = true;
+}
 
 pub(crate) fn supervisor(restarts: usize) -> Supervisor {
     let tolerance = Tolerance { restarts, window: Duration::from_secs(3600) };
@@ -81,6 +86,14 @@ impl Handler<Mail<Block>> for Toy {
         gate.recv().expect("the test lets it go");
         let refused = friend.post(666) == Err(crate::mailbox::Undelivered::Closed);
         ended.send(refused && abandoned()).expect("the test waits");
+    }
+}
+
+impl Handler<Mail<Kept>> for Toy {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Kept>, _: &mut Self::Context) {
+        lock(&self.seen).push(mail.open().0);
     }
 }
 
@@ -169,15 +182,17 @@ async fn one_that_fails_too_often_stays_down_until_it_is_asked_for() {
     for n in [13, 13, 1] {
         toy.post(n);
     }
+    toy.orders.post(Kept(70)).map_err(|_| "no room").expect("posted");
     open.send(()).expect("it waits");
-    until(|| state(&supervisor, "toy").state == ActorState::Failed && state(&supervisor, "toy").queue_depth == 0).await;
+    until(|| state(&supervisor, "toy").state == ActorState::Failed && state(&supervisor, "toy").queue_depth == 1).await;
+    toy.orders.post(Kept(71)).map_err(|_| "no room").expect("taken all the same");
     assert_eq!(supervisor.failed(), ["toy"]);
     assert_eq!(toy.mailbox.post(2), Err(crate::mailbox::Undelivered::Closed));
     assert_eq!(supervisor.restart("nobody"), [""; 0]);
     assert_eq!(supervisor.restart("toys"), ["toy"], "by its stage");
     until(|| state(&supervisor, "toy").state == ActorState::Running).await;
     toy.post(3);
-    assert_eq!(toy.seen(1).await, [3], "what waited when it failed was refused");
+    assert_eq!(toy.seen(3).await, [70, 71, 3], "of what waited when it failed, only what is kept");
     supervisor.stop();
 }
 
