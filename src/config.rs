@@ -181,6 +181,15 @@ pub struct Engine {
     /// Intervals without a reading after which a pump is stale.
     #[serde(deserialize_with = "whole::<1, 100_000, _>")]
     pub stale_after_intervals: usize,
+    /// Failures of an actor within the next after which it stays down.
+    #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
+    pub restarts: usize,
+    /// The time in which failures are counted.
+    #[serde(rename = "restart_window_s", deserialize_with = "seconds::<1, 86_400, _>")]
+    pub restart_window: Duration,
+    /// An actor that keeps its thread for longer is stuck.
+    #[serde(rename = "wedged_after_s", deserialize_with = "seconds::<1, 3_600, _>")]
+    pub wedged_after: Duration,
 }
 
 /// How a pump's own baseline is learned.

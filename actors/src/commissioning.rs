@@ -23,7 +23,7 @@ pub use versions::{BaselineVersion, Baselines};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Mail, Mailbox, unbound},
+    mailbox::{Letter, Mail, Mailbox},
     pump::PumpActor,
 };
 
@@ -42,11 +42,50 @@ pub(crate) struct Judging {
 
 /// Learn what is normal for a pump.
 pub(crate) struct Lesson {
-    pub pump: PumpId,
-    pub why: String,
-    pub material: Material,
-    pub home: Mailbox<PumpActor>,
-    pub asker: Asker,
+    pump: PumpId,
+    why: String,
+    material: Material,
+    pupil: Pupil,
+}
+
+/// Who is told how a lesson ended; one that is dropped says that it was broken off.
+struct Pupil {
+    home: Mailbox<PumpActor>,
+    asker: Option<Asker>,
+}
+
+impl Letter for Lesson {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
+
+impl Lesson {
+    pub(crate) fn new(pump: PumpId, why: String, material: Material, home: Mailbox<PumpActor>, asker: Asker) -> Self {
+        Self { pump, why, material, pupil: Pupil { home, asker: Some(asker) } }
+    }
+
+    /// Nobody waits for it after all.
+    pub(crate) fn forget(mut self) {
+        self.pupil.asker = None;
+    }
+}
+
+impl Pupil {
+    async fn tell(mut self, outcome: Result<(Baseline, NewBaseline), LessonError>) {
+        if let Some(asker) = self.asker.take() {
+            // A pump that is gone needs no answer.
+            let _ = self.home.deliver(Learned { outcome, asker }).await;
+        }
+    }
+}
+
+impl Drop for Pupil {
+    fn drop(&mut self) {
+        if let Some(asker) = self.asker.take() {
+            let _ = self.home.post(Learned { outcome: Err(LessonError::BrokenOff), asker });
+        }
+    }
 }
 
 /// What is learned from.
@@ -71,6 +110,8 @@ pub(crate) struct Learned {
     pub asker: Asker,
 }
 
+impl Letter for Learned {}
+
 /// There is no baseline.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LessonError {
@@ -80,6 +121,8 @@ pub(crate) enum LessonError {
     Learning(#[from] CommissioningError),
     #[error("the baseline cannot be written: {0}")]
     Encode(#[from] serde_json::Error),
+    #[error("the lesson was broken off; ask again")]
+    BrokenOff,
 }
 
 /// The actor.
@@ -144,23 +187,18 @@ impl School {
 
 impl Actor for CommissioningActor {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
-    }
 }
 
 impl Handler<Mail<Lesson>> for CommissioningActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<Lesson>, ctx: &mut Self::Context) {
-        let Lesson { pump, why, material, home, asker } = mail.open();
+        let Lesson { pump, why, material, pupil } = mail.open();
         let school = self.school.clone();
         let lesson = async move {
             let outcome = school.teach(&pump, why, material).await;
             let learned = outcome.is_ok();
-            // A pump that is gone needs no answer.
-            let _ = home.deliver(Learned { outcome, asker }).await;
+            pupil.tell(outcome).await;
             learned
         };
         // The actor takes nothing else until this is done: one pump at a time.

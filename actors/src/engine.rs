@@ -1,43 +1,37 @@
 //! Puts the engine together, and takes it apart stage by stage.
 
+mod ground;
+
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use actix::{Actor, Context};
-use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::{broadcast, oneshot};
-use volute_anomaly::{Commissioning, Model, Scorer};
-use volute_data::{EventFilter, Retention, Store, StoreError};
-use volute_plant::{Clock, Draft, EventState, Profile, PumpId, Rejection, Timestamp};
+use volute_anomaly::Model;
+use volute_data::{Retention, Store, StoreError};
+use volute_plant::{Clock, Draft, Profile, PumpId, Rejection, Timestamp};
 
 use crate::{
-    commissioning::{CommissioningActor, Judging, LESSONS, School, gathering},
+    commissioning::Judging,
     counters::{Counters, Totals},
-    gate::{CloseGate, Doors, GateActor, Post, PumpHandle},
-    inference::InferenceActor,
-    inference_pool::{InferencePool, PoolLimits},
+    gate::{CloseGate, Doors, GateActor, Post},
     keeper::{Disk, DrainKeeper, KeeperActor},
     live::{AskLive, Frame, LiveActor, LivePump},
-    mailbox::{Mailbox, Undelivered},
+    mailbox::{Letter, Mailbox, Undelivered},
     maintenance::{DrainMaintenance, MaintenanceActor},
-    metrics::{Before, MetricsActor},
-    pump::{AtRest, PumpStaff},
+    pump::PumpStaff,
     receipt::{Receipt, Refusal},
-    recorder::{DrainRecorder, Recorder, RecorderActor},
+    recorder::{DrainRecorder, Recorder},
     settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
     storage::DiskOutlook,
+    supervision::{ActorReport, DeadLetter, Home, Rules, Supervisor, Tolerance},
 };
+use ground::Ground;
 
-/// Posts that may wait at the gate.
-const GATE_POSTS: usize = 4096;
-/// Messages that may wait for the live feed, for maintenance and for the recorder's results.
-const RESULTS: usize = 65_536;
+/// How many actors that are out of order are named in the node's health.
+const FAILED_SHOWN: usize = 5;
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -88,7 +82,7 @@ pub enum EngineError {
 pub struct Health {
     /// It can.
     pub ready: bool,
-    /// If not, why not.
+    /// If not, why not; if it can, what else is out of order.
     pub reason: Option<String>,
 }
 
@@ -98,7 +92,6 @@ pub struct Engine {
     recorder: Recorder,
     maintenance: Mailbox<MaintenanceActor>,
     keeper: Mailbox<KeeperActor>,
-    arbiters: Vec<Arbiter>,
 }
 
 /// How the web reaches the engine. Cheap to clone, usable from any thread.
@@ -106,6 +99,7 @@ pub struct Engine {
 pub struct EngineHandle(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    pub(crate) supervisor: Supervisor,
     profile: Profile,
     pub(crate) judging: Option<Judging>,
     store: Store,
@@ -125,81 +119,42 @@ impl Engine {
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
         let EngineParts { profile, model, store, clock, ingest, engine, commissioning, live, retention } = parts;
         let stored = stored_pumps(&store, &profile)?;
-        let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
-        // Without the database, of the standing events only those are known that wait for it.
-        let standing = store.events(&active).await?.rows;
-        let scorers = match &model {
-            Some(model) => (0..engine.inference_workers).map(|_| Scorer::new(model)).collect(),
-            None => Vec::new(),
-        };
-
-        let counters = Arc::new(Counters::default());
+        let tolerance = Tolerance { restarts: engine.restarts, window: engine.restart_window };
+        let supervisor = Supervisor::new(Rules { tolerance, wedged_after: engine.wedged_after }, clock.clone());
+        let ground = Ground { supervisor, profile, store, clock, counters: Arc::default(), disk: Disk::default() };
         let doors = Doors::default();
-        let mut arbiters = Vec::new();
 
-        let writer = RecorderActor::new(store.clone(), counters.clone(), &engine, doors.journal_failed.clone());
-        let recorder = start_recorder(writer, &new_arbiter(&mut arbiters), ingest.max_in_flight_readings);
-        let disk = Disk::default();
-        let keeper = KeeperActor::new(store.clone(), clock.clone(), counters.clone(), retention, disk.clone());
-        let keeper = start(&new_arbiter(&mut arbiters), keeper, 1);
-        let side = new_arbiter(&mut arbiters);
+        let recorder = ground.recorder(&engine, ingest.max_in_flight_readings, &doors);
+        let keeper = ground.keeper(retention);
+        let side = ground.supervisor.home();
         let (listeners, _) = broadcast::channel(live.subscriber_frames);
-        let feed =
-            LiveActor::new(profile.clone(), clock.clone(), engine.stale_after_intervals, &live, listeners.clone());
-        let feed = start(&side, feed, RESULTS);
-        let desk = MaintenanceActor::new(profile.clone(), recorder.results.clone(), counters.clone(), standing);
-        let maintenance = start(&side, desk, RESULTS);
-        let metrics = MetricsActor {
-            clock: clock.clone(),
-            counters: counters.clone(),
-            recorder: recorder.clone(),
-            store: store.clone(),
-            disk: disk.clone(),
-            before: Before::default(),
-        };
-        MetricsActor::start_in_arbiter(&side, move |_| metrics);
+        let feed = ground.live(&side, engine.stale_after_intervals, live, &listeners);
+        let maintenance = ground.maintenance(&side, &recorder);
+        ground.metrics(&side, &recorder);
+        let pool = ground.inference(&engine, model.as_ref());
+        let judging = model.map(|model| ground.commissioning(model, &commissioning));
 
-        let limits = PoolLimits {
-            batch: engine.max_batch_windows,
-            per_pump: engine.queued_windows_per_pump,
-            in_all: engine.queued_windows,
-        };
-        let pool_room = engine.queued_windows + scorers.len();
-        let pool = start(&new_arbiter(&mut arbiters), InferencePool::new(limits, counters.clone()), pool_room);
-        for scorer in scorers {
-            let worker = InferenceActor::new(scorer, pool.clone(), counters.clone());
-            InferenceActor::start_in_arbiter(&new_arbiter(&mut arbiters), move |_| worker);
-        }
-
-        let judging = model.map(|model| {
-            let how = Commissioning { detector: commissioning.detector, ..model.manifest().recipe.commissioning() };
-            let running_ms = i64::try_from(commissioning.running.as_millis()).unwrap_or(i64::MAX);
-            let needed_ms = gathering::needed_ms(&profile, running_ms);
-            let (store, clock) = (store.clone(), clock.clone());
-            let school = School { profile: profile.clone(), model: model.clone(), how, store, clock };
-            let teacher = CommissioningActor { school: Arc::new(school), counters: counters.clone() };
-            Judging { model, needed_ms, lessons: start(&new_arbiter(&mut arbiters), teacher, LESSONS) }
-        });
-        let homes: Vec<ArbiterHandle> =
-            (0..engine.inference_workers.max(1)).map(|_| new_arbiter(&mut arbiters)).collect();
+        let homes: Vec<Arc<Home>> = (0..engine.inference_workers.max(1)).map(|_| ground.supervisor.home()).collect();
         let staff = PumpStaff {
-            profile: profile.clone(),
+            profile: ground.profile.clone(),
             judging: judging.clone(),
-            store: store.clone(),
-            counters: counters.clone(),
+            store: ground.store.clone(),
+            counters: ground.counters.clone(),
             recorder: recorder.clone(),
             pool,
             live: feed.clone(),
             maintenance: maintenance.clone(),
             queued_windows_per_pump: engine.queued_windows_per_pump,
-            arbiters: homes.into(),
-            next_arbiter: Arc::new(AtomicUsize::new(0)),
+            supervisor: ground.supervisor.clone(),
+            homes: homes.into(),
+            next_home: Arc::default(),
         };
         let default_pump = ingest.default_pump.clone();
-        let pumps = wake_pumps(&staff, stored, ingest.burst_readings_per_pump).await?;
-        let gate = GateActor::new(ingest, staff, pumps, doors.clone());
-        let gate = start(&new_arbiter(&mut arbiters), gate, GATE_POSTS);
+        let gate = ground.gate(ingest, staff, stored, &doors);
+        ground.supervisor.watch();
+        let Ground { supervisor, profile, store, clock, counters, disk } = ground;
         let inner = Inner {
+            supervisor,
             profile,
             judging,
             store,
@@ -213,7 +168,7 @@ impl Engine {
             disk,
             retention,
         };
-        Ok(Self { handle: EngineHandle(Arc::new(inner)), recorder, maintenance, keeper, arbiters })
+        Ok(Self { handle: EngineHandle(Arc::new(inner)), recorder, maintenance, keeper })
     }
 
     /// The way in.
@@ -236,9 +191,7 @@ impl Engine {
             tracing::info!(stage = "keeper", "drained");
         };
         let in_time = tokio::time::timeout(limit, stages).await.is_ok();
-        for arbiter in &self.arbiters {
-            arbiter.stop();
-        }
+        self.handle.0.supervisor.stop();
         in_time
     }
 }
@@ -269,13 +222,23 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         let post = Post { items, received: self.0.clock.now(), reply };
         match self.0.gate.post(post) {
-            Ok(()) => answer.await.unwrap_or(Err(Refusal::Stopping)),
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unanswered())),
             Err(Undelivered::Full(_)) => {
                 self.0.counters.refused.fetch_add(1, Ordering::Relaxed);
                 Err(Refusal::Busy { queue: "the gate's queue", retry_after_s: 1 })
             }
-            Err(Undelivered::Closed) => Err(Refusal::Stopping),
+            Err(Undelivered::Closed) => Err(self.unanswered()),
         }
+    }
+
+    /// What is said of a post that the gate lost.
+    fn unanswered(&self) -> Refusal {
+        if self.is_closing() { Refusal::Stopping } else { Refusal::NotStored { retry_after_s: 1 } }
+    }
+
+    /// Whether the node is stopping.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.doors.closing.load(Ordering::Relaxed)
     }
 
     /// The latest of one pump; none if it has not been heard since the start.
@@ -313,17 +276,45 @@ impl EngineHandle {
         self.0.retention
     }
 
-    /// Whether readings can be taken.
+    /// Whether readings can be taken, and what is out of order.
     pub fn health(&self) -> Health {
-        let Doors { closing, journal_failed } = &self.0.doors;
-        let reason = if closing.load(Ordering::Relaxed) {
-            Some("the node is stopping")
-        } else if journal_failed.load(Ordering::Relaxed) {
-            Some("the journal has failed; the log says why; restart the node")
-        } else {
-            None
-        };
-        Health { ready: reason.is_none(), reason: reason.map(str::to_owned) }
+        let not_ready = |reason: &str| Health { ready: false, reason: Some(reason.to_owned()) };
+        if self.is_closing() {
+            return not_ready("the node is stopping");
+        }
+        if self.0.doors.journal_failed.load(Ordering::Relaxed) {
+            return not_ready("the journal has failed; the log says why; restart the node");
+        }
+        let failed = self.0.supervisor.failed();
+        if failed.is_empty() {
+            return Health { ready: true, reason: None };
+        }
+        let ready = !failed.iter().any(|id| id == "gate" || id == "recorder");
+        let shown = failed.iter().take(FAILED_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if failed.len() > FAILED_SHOWN { " and others" } else { "" };
+        let reason = format!("out of order after too many failures: {shown}{more}; see /api/actors and the log");
+        Health { ready, reason: Some(reason) }
+    }
+
+    /// All actors, by their ids.
+    pub fn actors(&self) -> Vec<ActorReport> {
+        self.0.supervisor.reports()
+    }
+
+    /// Has one actor, or all of a stage, built anew, between two messages of each. Answers their ids; none if there is
+    /// no such actor or stage.
+    pub fn restart_actors(&self, name: &str) -> Vec<String> {
+        self.0.supervisor.restart(name)
+    }
+
+    /// The messages that broke an actor, newest first.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.0.supervisor.dead_letters()
+    }
+
+    /// Answers when so many threads are stuck that the process should be started anew.
+    pub async fn hopeless(&self) {
+        self.0.supervisor.hopeless().await;
     }
 
     async fn ask(&self, pump: Option<PumpId>) -> Vec<LivePump> {
@@ -333,22 +324,6 @@ impl EngineHandle {
             Err(_) => Vec::new(),
         }
     }
-}
-
-fn new_arbiter(arbiters: &mut Vec<Arbiter>) -> ArbiterHandle {
-    let arbiter = Arbiter::new();
-    let handle = arbiter.handle();
-    arbiters.push(arbiter);
-    handle
-}
-
-fn start<A: Actor<Context = Context<A>> + Send>(home: &ArbiterHandle, actor: A, limit: usize) -> Mailbox<A> {
-    Mailbox::new(A::start_in_arbiter(home, move |_| actor), limit)
-}
-
-fn start_recorder(actor: RecorderActor, home: &ArbiterHandle, max_in_flight_readings: usize) -> Recorder {
-    let addr = RecorderActor::start_in_arbiter(home, move |_| actor);
-    Recorder { readings: Mailbox::new(addr.clone(), max_in_flight_readings), results: Mailbox::new(addr, RESULTS) }
 }
 
 /// The registered pumps. A pump whose rows have other channels cannot be read by this node.
@@ -369,35 +344,17 @@ fn stored_pumps(store: &Store, profile: &Profile) -> Result<Vec<PumpId>, EngineE
     Ok(pumps)
 }
 
-/// Starts the registered pumps' actors, each with its last windows and its memory.
-async fn wake_pumps(
-    staff: &PumpStaff,
-    pumps: Vec<PumpId>,
-    burst: usize,
-) -> Result<HashMap<PumpId, PumpHandle>, EngineError> {
-    let mut handles = BTreeMap::new();
-    for pump in pumps {
-        let standing = match staff.store.standing(&pump).await {
-            Ok(standing) => Some(standing),
-            Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let at_rest = AtRest::read(staff, &pump, standing).await?;
-        let handle = staff.start_pump(pump.clone(), at_rest, burst);
-        handles.insert(pump, handle);
-    }
-    Ok(handles.into_iter().collect())
-}
-
 /// Sends a message that is answered when everything before it is done, and waits for the answer.
-async fn barrier<A, M>(mailbox: &Mailbox<A>, message: impl FnOnce(oneshot::Sender<()>) -> M)
+async fn barrier<A, M>(mailbox: &Mailbox<A>, message: impl Fn(oneshot::Sender<()>) -> M)
 where
     A: Actor<Context = Context<A>> + actix::Handler<crate::mailbox::Mail<M>, Result = ()>,
-    M: Send + 'static,
+    M: Letter,
 {
-    let (reply, done) = oneshot::channel();
-    if mailbox.deliver(message(reply)).await.is_ok() {
-        // A dropped reply means that the actor is gone: nothing is left to wait for.
-        let _ = done.await;
+    loop {
+        let (reply, done) = oneshot::channel();
+        // An actor that is gone or out of order has nothing left to wait for; one that broke meanwhile is asked again.
+        if mailbox.deliver(message(reply)).await.is_err() || done.await.is_ok() {
+            return;
+        }
     }
 }

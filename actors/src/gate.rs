@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering},
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
@@ -16,8 +16,8 @@ use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Mail, Mailbox, unbound},
-    pump::{AtRest, Drain, Offer, Outcome, PumpActor, PumpStaff, Settlement},
+    mailbox::{Letter, Mail, Mailbox},
+    pump::{Drain, Offer, Outcome, PumpActor, PumpStaff, Settlement},
     receipt::{BadChannel, Receipt, Refusal, RejectedItem},
     recorder::Unstored,
     settings::IngestSettings,
@@ -43,6 +43,16 @@ pub(crate) struct FindPump {
 /// Lets nothing more in, waits until all that came in has settled and been judged, then answers.
 pub(crate) struct CloseGate(pub oneshot::Sender<()>);
 
+impl Letter for Post {}
+
+impl Letter for FindPump {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
+
+impl Letter for CloseGate {}
+
 /// The room that readings on their way take up; given back when it is dropped.
 pub(crate) struct Permit {
     _of_pump: OwnedSemaphorePermit,
@@ -56,9 +66,12 @@ pub(crate) struct GateActor {
     staff: PumpStaff,
     counters: Arc<Counters>,
     room: Arc<Semaphore>,
-    pumps: HashMap<PumpId, PumpHandle>,
+    pumps: Pumps,
     doors: Doors,
 }
+
+/// The pumps' actors, which outlive the gate's.
+pub(crate) type Pumps = Arc<Mutex<HashMap<PumpId, PumpHandle>>>;
 
 /// Why the gate may be shut; shared with whoever has to say so.
 #[derive(Debug, Clone, Default)]
@@ -84,12 +97,16 @@ impl GateActor {
     pub(crate) fn new(
         settings: IngestSettings,
         staff: PumpStaff,
-        pumps: HashMap<PumpId, PumpHandle>,
+        pumps: Pumps,
+        room: Arc<Semaphore>,
         doors: Doors,
     ) -> Self {
-        let room = Arc::new(Semaphore::new(settings.max_in_flight_readings));
         let (profile, counters) = (staff.profile.clone(), staff.counters.clone());
         Self { profile, settings, staff, counters, room, pumps, doors }
+    }
+
+    fn pumps(&self) -> MutexGuard<'_, HashMap<PumpId, PumpHandle>> {
+        self.pumps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sorts a post's items by pump; what is wrong goes into the receipt.
@@ -112,7 +129,7 @@ impl GateActor {
     /// Whose item it is.
     fn address(&self, draft: Draft) -> Result<(PumpId, Draft), Rejection> {
         let pump = draft.pump.clone().unwrap_or_else(|| self.settings.default_pump.clone());
-        if self.pumps.contains_key(&pump) || self.settings.auto_register {
+        if self.settings.auto_register || self.pumps().contains_key(&pump) {
             return Ok((pump, draft));
         }
         let allowed = "a registered pump; this node does not register pumps by itself (ingest.auto_register)";
@@ -120,9 +137,10 @@ impl GateActor {
     }
 
     fn refuse_surplus_pumps(&self, lots: &mut Lots, receipt: &mut Receipt) {
-        let mut known = self.pumps.len();
+        let pumps = self.pumps();
+        let mut known = pumps.len();
         lots.retain(|pump, lot| {
-            if self.pumps.contains_key(pump) {
+            if pumps.contains_key(pump) {
                 return true;
             }
             known += 1;
@@ -145,7 +163,7 @@ impl GateActor {
                 return Err(Refusal::TooMany { pump: pump.clone(), count: lot.len(), limit });
             }
             let fresh = || Arc::new(Semaphore::new(limit));
-            let room = self.pumps.get(pump).map_or_else(fresh, |handle| handle.room.clone());
+            let room = self.pumps().get(pump).map_or_else(fresh, |handle| handle.room.clone());
             let of_pump = take(room, lot.len(), "the pump's queue")?;
             let of_node = take(self.room.clone(), lot.len(), "the node's queue")?;
             permits.push(Permit { _of_pump: of_pump, _of_node: of_node });
@@ -155,7 +173,7 @@ impl GateActor {
 
     /// The pump's actor; registers the pump if it is new.
     fn pump(&mut self, pump: &PumpId, received: Timestamp) -> Result<PumpHandle, Refusal> {
-        if let Some(handle) = self.pumps.get(pump) {
+        if let Some(handle) = self.pumps().get(pump) {
             return Ok(handle.clone());
         }
         let record = PumpRecord {
@@ -165,10 +183,10 @@ impl GateActor {
             registered_at: received,
         };
         let busy = |_| Refusal::Busy { queue: "the recorder's queue", retry_after_s: RETRY_AFTER_S };
-        self.staff.recorder.results.post(record).map_err(busy)?;
+        self.staff.recorder.results.post(record.clone()).map_err(busy)?;
         tracing::info!(%pump, profile = self.profile.name(), "pump registered");
-        let handle = self.staff.start_pump(pump.clone(), AtRest::nothing(), self.settings.burst_readings_per_pump);
-        self.pumps.insert(pump.clone(), handle.clone());
+        let handle = self.staff.start_pump(pump, Some(record), self.settings.burst_readings_per_pump);
+        self.pumps().insert(pump.clone(), handle.clone());
         Ok(handle)
     }
 
@@ -189,6 +207,9 @@ impl GateActor {
         let permits = self.permits(&lots)?;
         // All actors before the first offer: a refusal after one would leave a trace.
         let handles = lots.keys().map(|pump| self.pump(pump, received)).collect::<Result<Vec<_>, _>>()?;
+        if handles.iter().any(|handle| handle.mailbox.is_failed()) {
+            return Err(Refusal::NotStored { retry_after_s: 10 * RETRY_AFTER_S });
+        }
         let mut settlements = Vec::with_capacity(lots.len());
         for ((lot, permit), handle) in lots.into_values().zip(permits).zip(handles) {
             receipt
@@ -205,16 +226,12 @@ impl GateActor {
 
 impl Actor for GateActor {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
-    }
 }
 
 impl Handler<Mail<Post>> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Post>, ctx: &mut Self::Context) {
+    fn handle(&mut self, mail: Mail<Post>, _: &mut Self::Context) {
         let Post { items, received, reply } = mail.open();
         match self.admit(items, received) {
             Ok((receipt, settlements)) => {
@@ -223,7 +240,8 @@ impl Handler<Mail<Post>> for GateActor {
                     // Whoever asked may have gone.
                     let _ = reply.send(settle(receipt, settlements, &counters).await);
                 };
-                ctx.spawn(answer.into_actor(self).map(|(), _, _| ()));
+                // Not the actor's: whoever waits for an answer gets it though the gate breaks meanwhile.
+                drop(actix_rt::spawn(answer));
             }
             Err(refusal) => {
                 add(&self.counters.refused, 1);
@@ -240,7 +258,7 @@ impl Handler<Mail<FindPump>> for GateActor {
         let FindPump { pump, register, reply } = mail.open();
         let found = match register {
             Some(at) if !self.doors.closing.load(Ordering::Relaxed) => self.pump(&pump, at).ok(),
-            _ => self.pumps.get(&pump).cloned(),
+            _ => self.pumps().get(&pump).cloned(),
         };
         // Whoever asked may have gone.
         let _ = reply.send(found);
@@ -254,7 +272,7 @@ impl Handler<Mail<CloseGate>> for GateActor {
         let CloseGate(reply) = mail.open();
         self.doors.closing.store(true, Ordering::Relaxed);
         let (room, all) = (self.room.clone(), self.settings.max_in_flight_readings);
-        let pumps: Vec<_> = self.pumps.values().map(|handle| handle.mailbox.clone()).collect();
+        let pumps: Vec<_> = self.pumps().values().map(|handle| handle.mailbox.clone()).collect();
         let drained = async move {
             // All permits back: everything that came in is durable or refused, and in its window.
             let _ = room.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await;

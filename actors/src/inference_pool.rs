@@ -4,32 +4,41 @@
 //! that falls behind keeps its newest windows: its oldest are skipped, and counted.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use actix::{Actor, Context, Handler};
-use volute_anomaly::Baseline;
+use volute_anomaly::{Baseline, Score};
 use volute_plant::{PumpId, Window};
 
 use crate::{
     counters::{Counters, add},
-    inference::{InferenceActor, ScoreBatch},
-    mailbox::{Mail, Mailbox, unbound},
+    inference::{AreYouIdle, InferenceActor, ScoreBatch},
+    mailbox::{Letter, Mail, Mailbox, Undelivered},
     pump::{Judged, PumpActor},
 };
 
-/// A window to be scored.
+/// A window to be scored. One that is dropped on its way tells its pump so.
 pub(crate) struct Job {
-    pub seq: u64,
+    seq: u64,
     pub window: Window,
     /// What is normal for its pump.
     pub baseline: Arc<Baseline>,
-    pub judged: Mailbox<PumpActor>,
+    judged: Mailbox<PumpActor>,
+    told: bool,
 }
 
-/// A worker has nothing to do.
-pub(crate) struct Idle(pub Mailbox<InferenceActor>);
+/// The worker of this number has nothing to do.
+pub(crate) struct Idle(pub usize);
+
+impl Letter for Job {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.window.pump)
+    }
+}
+
+impl Letter for Idle {}
 
 /// How much may wait.
 #[derive(Debug, Clone, Copy)]
@@ -39,44 +48,86 @@ pub(crate) struct PoolLimits {
     pub in_all: usize,
 }
 
+/// The windows that wait; they outlive the actor.
+pub(crate) type Windows = Arc<Mutex<FairQueue<Job>>>;
+
 /// The actor.
 pub(crate) struct InferencePool {
     limits: PoolLimits,
     counters: Arc<Counters>,
-    queue: FairQueue<Job>,
-    idle: Vec<Mailbox<InferenceActor>>,
+    queue: Windows,
+    workers: Arc<[Mailbox<InferenceActor>]>,
+    idle: BTreeSet<usize>,
 }
 
 impl Job {
-    /// Tells the pump how it ended. Bounded by the pump's own windows; a pump that is gone needs no answer.
-    pub(crate) fn finish(self, score: Option<volute_anomaly::Score>) {
-        let _ = self.judged.post(Judged { seq: self.seq, score });
+    pub(crate) fn new(seq: u64, window: Window, baseline: Arc<Baseline>, judged: Mailbox<PumpActor>) -> Self {
+        Self { seq, window, baseline, judged, told: false }
+    }
+
+    /// Tells the pump how it ended.
+    pub(crate) fn finish(mut self, score: Option<Score>) {
+        self.tell(score);
+    }
+
+    /// Bounded by the pump's own windows; a pump that is gone needs no answer.
+    fn tell(&mut self, score: Option<Score>) {
+        if !std::mem::replace(&mut self.told, true) {
+            let _ = self.judged.post(Judged { seq: self.seq, score });
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.tell(None);
     }
 }
 
 impl InferencePool {
-    pub(crate) fn new(limits: PoolLimits, counters: Arc<Counters>) -> Self {
-        Self { limits, counters, queue: FairQueue::default(), idle: Vec::new() }
+    pub(crate) fn new(
+        limits: PoolLimits,
+        counters: Arc<Counters>,
+        queue: Windows,
+        workers: Arc<[Mailbox<InferenceActor>]>,
+    ) -> Self {
+        Self { limits, counters, queue, workers, idle: BTreeSet::new() }
     }
 
     fn hand_out(&mut self) {
-        while !self.queue.is_empty()
-            && let Some(worker) = self.idle.pop()
-        {
-            let batch = self.queue.take(self.limits.batch);
-            if let Err(crate::mailbox::Undelivered::Full(ScoreBatch(jobs))) = worker.post(ScoreBatch(batch)) {
-                add(&self.counters.score_failures, jobs.len());
-                jobs.into_iter().for_each(|job| job.finish(None));
+        self.idle.retain(|&number| self.workers.get(number).is_some_and(|worker| !worker.is_failed()));
+        loop {
+            let batch = {
+                let mut queue = self.queue();
+                if queue.is_empty() || self.idle.is_empty() {
+                    return;
+                }
+                queue.take(self.limits.batch)
+            };
+            let worker = self.idle.pop_first().and_then(|number| self.workers.get(number));
+            let Some(worker) = worker else { return };
+            if let Err(Undelivered::Full(ScoreBatch(jobs))) = worker.post(ScoreBatch(batch)) {
+                // It has said twice that it has nothing to do, and got something for the first time.
+                let mut queue = self.queue();
+                jobs.into_iter().for_each(|job| queue.push(job.window.pump.clone(), job));
             }
         }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, FairQueue<Job>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Actor for InferencePool {
     type Context = Context<Self>;
 
-    fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
+    /// Who is idle died with the one before: all are asked.
+    fn started(&mut self, _: &mut Self::Context) {
+        for worker in self.workers.iter() {
+            // One that is busy, or about to start, says so by itself when it is done.
+            let _ = worker.post(AreYouIdle);
+        }
     }
 }
 
@@ -86,12 +137,17 @@ impl Handler<Mail<Job>> for InferencePool {
     fn handle(&mut self, mail: Mail<Job>, _: &mut Self::Context) {
         let job = mail.open();
         let pump = job.window.pump.clone();
-        let full = self.queue.len() >= self.limits.in_all || self.queue.len_of(&pump) >= self.limits.per_pump;
-        if full && let Some(oldest) = self.queue.drop_oldest(&pump) {
+        let oldest = {
+            let mut queue = self.queue();
+            let full = queue.len() >= self.limits.in_all || queue.len_of(&pump) >= self.limits.per_pump;
+            let oldest = if full { queue.drop_oldest(&pump) } else { None };
+            queue.push(pump, job);
+            oldest
+        };
+        if let Some(oldest) = oldest {
             add(&self.counters.skipped, 1);
             oldest.finish(None);
         }
-        self.queue.push(pump, job);
         self.hand_out();
     }
 }
@@ -101,14 +157,14 @@ impl Handler<Mail<Idle>> for InferencePool {
 
     fn handle(&mut self, mail: Mail<Idle>, _: &mut Self::Context) {
         let Idle(worker) = mail.open();
-        self.idle.push(worker);
+        self.idle.insert(worker);
         self.hand_out();
     }
 }
 
 /// First in, first out for each pump; the pumps take turns.
 #[derive(Debug)]
-struct FairQueue<T> {
+pub(crate) struct FairQueue<T> {
     lanes: HashMap<PumpId, VecDeque<T>>,
     /// Each pump that has a lane, once.
     turns: VecDeque<PumpId>,

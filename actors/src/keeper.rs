@@ -17,8 +17,9 @@ use volute_plant::{Clock, Timestamp};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Mail, unbound},
+    mailbox::{Letter, Mail},
     storage::{DiskOutlook, outlook},
+    supervision::raise,
 };
 
 /// How often it looks for what is due.
@@ -33,6 +34,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Answers once nothing of its own is under way.
 pub(crate) struct DrainKeeper(pub oneshot::Sender<()>);
+
+impl Letter for DrainKeeper {}
 
 /// What was last seen of the disk, for whoever asks.
 #[derive(Debug, Clone, Default)]
@@ -117,8 +120,7 @@ impl KeeperActor {
         self.busy = true;
         let (store, now, reopen) = (self.store.clone(), self.clock.now(), self.state != State::Working);
         let sweep = (self.more_to_sweep || self.looks % LOOKS_PER_ROUND == 1).then_some(self.retention);
-        // A task of its own: what is half done goes on to its end, whatever becomes of this actor.
-        let work = actix_rt::spawn(async move {
+        let work = async move {
             if reopen {
                 store.reopen().await?;
                 tracing::info!(waiting_readings = store.status().waiting_readings, "the database is open again");
@@ -130,9 +132,12 @@ impl KeeperActor {
                 }
                 other => other,
             }
-        });
-        let ended = async move { work.await.unwrap_or_else(|error| Err(StoreError::Database(error.into()))) };
-        ctx.spawn(ended.into_actor(self).map(|outcome, actor, _| actor.done(outcome)));
+        };
+        // On its own: what is begun is brought to its end though this actor is restarted meanwhile.
+        ctx.spawn(actix_rt::spawn(work).into_actor(self).map(|outcome, actor, _| match outcome {
+            Ok(outcome) => actor.done(outcome),
+            Err(broken) => raise(broken),
+        }));
     }
 
     /// Looks how full the disk is, beside the other work.
@@ -183,7 +188,6 @@ impl Actor for KeeperActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
         ctx.run_interval(EVERY, Self::look);
     }
 }

@@ -22,6 +22,7 @@ mod recorder;
 mod settings;
 mod simulation;
 mod storage;
+mod supervision;
 
 pub use commissioning::{BaselineVersion, Baselines, CommissionRefusal};
 pub use counters::{Counters, Totals};
@@ -36,4 +37,5 @@ pub use simulation::{
     Phase, Plan, PumpPlan, PumpProgress, RecordingProgress, Simulation, SimulationProgress, Source, Speed, StartError,
 };
 pub use storage::DiskOutlook;
+pub use supervision::{ActorReport, ActorState, DeadLetter, MessageInHand};
 pub use volute_simulator::{Fault, Severity};

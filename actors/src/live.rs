@@ -21,7 +21,7 @@ pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
 pub use picture::{CommissioningPhase, LearningProgress, LiveChannel, LivePump, Status, TREND};
 
 use crate::{
-    mailbox::{Mail, unbound},
+    mailbox::{Letter, Mail},
     settings::LiveSettings,
 };
 
@@ -59,6 +59,30 @@ pub(crate) struct LiveDetection(pub Detection);
 pub(crate) struct AskLive {
     pub pump: Option<PumpId>,
     pub reply: oneshot::Sender<Vec<LivePump>>,
+}
+
+impl Letter for LiveReading {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.0.pump)
+    }
+}
+
+impl Letter for LiveBlind {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
+
+impl Letter for LiveDetection {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.0.pump)
+    }
+}
+
+impl Letter for AskLive {
+    fn pump(&self) -> Option<&PumpId> {
+        self.pump.as_ref()
+    }
 }
 
 /// The actor.
@@ -162,7 +186,6 @@ impl Actor for LiveActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
         ctx.run_interval(self.frame, |actor, _| actor.send_frames());
         ctx.run_interval(FLEET_FRAME, |actor, _| actor.send_fleet());
     }

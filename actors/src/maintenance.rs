@@ -4,14 +4,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
-use volute_plant::{Detection, EventChange, MaintenanceDesk, MaintenanceEvent, Profile, PumpId, Reading};
+use volute_data::{EventFilter, Store};
+use volute_plant::{Detection, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Profile, PumpId, Reading};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Mail, Mailbox, unbound},
-    recorder::RecorderActor,
+    mailbox::{Letter, Mail},
+    recorder::Recorder,
 };
 
 /// A reading that got its place, and the verdict on it if there is one.
@@ -23,37 +24,68 @@ pub(crate) struct Look {
 /// Answers once everything before it is done.
 pub(crate) struct DrainMaintenance(pub oneshot::Sender<()>);
 
+impl Letter for Look {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.reading.pump)
+    }
+}
+
+impl Letter for DrainMaintenance {}
+
 /// The actor.
 pub(crate) struct MaintenanceActor {
     profile: Profile,
-    recorder: Mailbox<RecorderActor>,
+    store: Store,
+    recorder: Recorder,
     counters: Arc<Counters>,
+    /// Another one was here before.
+    again: bool,
     desks: HashMap<PumpId, MaintenanceDesk>,
 }
 
 impl MaintenanceActor {
-    /// Starts with the events that stood at the last stop.
     pub(crate) fn new(
         profile: Profile,
-        recorder: Mailbox<RecorderActor>,
+        store: Store,
+        recorder: Recorder,
         counters: Arc<Counters>,
-        standing: Vec<MaintenanceEvent>,
+        again: bool,
     ) -> Self {
+        Self { profile, store, recorder, counters, again, desks: HashMap::new() }
+    }
+
+    fn take_over(&mut self, standing: Vec<MaintenanceEvent>) {
         let mut of_pump: HashMap<PumpId, Vec<MaintenanceEvent>> = HashMap::new();
         for event in standing {
             of_pump.entry(event.pump.clone()).or_default().push(event);
         }
-        let desk = |(pump, events)| (pump, MaintenanceDesk::new(profile.clone(), events));
-        let desks = of_pump.into_iter().map(desk).collect();
-        Self { profile, recorder, counters, desks }
+        let desk = |(pump, events)| (pump, MaintenanceDesk::new(self.profile.clone(), events));
+        self.desks = of_pump.into_iter().map(desk).collect();
     }
 }
 
 impl Actor for MaintenanceActor {
     type Context = Context<Self>;
 
+    /// Starts with the events that stand. Without the database only those are known that wait for it.
     fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
+        let (store, recorder, again) = (self.store.clone(), self.recorder.clone(), self.again);
+        let standing = async move {
+            if again {
+                // What the one before found must be stored before it can be found.
+                recorder.settled().await;
+            }
+            let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
+            store.events(&active).await
+        };
+        ctx.wait(standing.into_actor(self).map(|standing, actor, ctx| match standing {
+            Ok(standing) => actor.take_over(standing.rows),
+            Err(error) => {
+                // It is started again after a pause.
+                tracing::error!(%error, "the standing events could not be read");
+                ctx.stop();
+            }
+        }));
     }
 }
 
@@ -77,7 +109,7 @@ impl Handler<Mail<Look>> for MaintenanceActor {
                 }
                 EventChange::Updated(_) => {}
             }
-            self.recorder.clone().post_or_wait(event, self, ctx);
+            self.recorder.results.clone().post_or_wait(event, self, ctx);
         }
     }
 }

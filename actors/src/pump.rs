@@ -7,46 +7,47 @@
 
 mod commissioning;
 mod memory;
+mod staff;
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture,
 };
 use futures::StreamExt;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use volute_anomaly::Score;
-use volute_data::{Store, StoreError};
+use volute_data::{PumpRecord, StoreError};
 use volute_plant::{
-    Admission, Detection, Draft, Placed, Profile, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
+    Admission, Detection, Draft, Placed, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
 pub(crate) use commissioning::{Command, Order};
-pub(crate) use memory::AtRest;
-use memory::Memory;
+use memory::{AtRest, Memory};
+pub(crate) use staff::PumpStaff;
+use staff::{Rest, Start};
 
 use crate::{
-    commissioning::{
-        Judging,
-        footing::{Course, footing},
-    },
-    counters::{Counters, add},
-    gate::{Permit, PumpHandle},
-    inference_pool::{InferencePool, Job},
-    live::{Blind, LiveActor, LiveBlind, LiveDetection},
-    mailbox::{Mail, Mailbox, unbound},
-    maintenance::{Look, MaintenanceActor},
-    recorder::{RecordReadings, Recorder, Stored, Unstored},
+    commissioning::footing::{Course, footing},
+    counters::add,
+    gate::Permit,
+    inference_pool::Job,
+    live::{Blind, LiveBlind, LiveDetection},
+    mailbox::{Letter, Mail, Mailbox},
+    maintenance::Look,
+    recorder::{RecordReadings, Stored, Unstored},
 };
 
 /// Orders for one pump that may wait.
 const ORDERS: usize = 16;
+/// How long a window waits for its score. One that is lost with a stuck worker must not hold up the others for ever.
+const SCORE_PATIENCE: Duration = Duration::from_secs(120);
+/// An actor's lives number their windows and courses apart, so that an answer to an earlier life means nothing.
+const NUMBERS_OF_A_LIFE: u32 = 40;
 
 /// Items of one pump, with the room they take up.
 pub(crate) struct Offer {
@@ -82,44 +83,25 @@ pub(crate) struct Judged {
 /// Gives up waiting for missing readings, and answers once every window is decided.
 pub(crate) struct Drain(pub oneshot::Sender<()>);
 
-/// Whom a pump works with, and what all pumps share.
-#[derive(Clone)]
-pub(crate) struct PumpStaff {
-    pub profile: Profile,
-    /// What judges windows; none: nothing is judged.
-    pub judging: Option<Judging>,
-    pub store: Store,
-    pub counters: Arc<Counters>,
-    pub recorder: Recorder,
-    pub pool: Mailbox<InferencePool>,
-    pub live: Mailbox<LiveActor>,
-    pub maintenance: Mailbox<MaintenanceActor>,
-    pub queued_windows_per_pump: usize,
-    pub arbiters: Arc<[actix_rt::ArbiterHandle]>,
-    pub next_arbiter: Arc<AtomicUsize>,
-}
+impl Letter for Offer {}
 
-impl PumpStaff {
-    /// Starts a pump's actor with what is at rest of it.
-    pub(crate) fn start_pump(&self, pump: PumpId, at_rest: AtRest, burst: usize) -> PumpHandle {
-        let next = self.next_arbiter.fetch_add(1, Ordering::Relaxed);
-        let arbiter = &self.arbiters[next % self.arbiters.len()];
-        let staff = self.clone();
-        let addr = PumpActor::start_in_arbiter(arbiter, move |ctx| PumpActor::new(pump, staff, at_rest, burst, ctx));
-        // One slot for each permit, and one for a drain.
-        let (orders, room) = (Mailbox::new(addr.clone(), ORDERS), Arc::new(Semaphore::new(burst)));
-        PumpHandle { mailbox: Mailbox::new(addr, burst + 1), orders, room }
-    }
-}
+impl Letter for Judged {}
+
+impl Letter for Drain {}
 
 /// The actor.
 pub(crate) struct PumpActor {
     pump: PumpId,
     staff: PumpStaff,
+    rest: Rest,
+    /// Its registration, as long as it may not be stored.
+    unregistered: Option<PumpRecord>,
     admission: Admission,
     windower: Windower,
     course: Course,
     memory: Memory,
+    /// The number of the first window of this life.
+    begun_with: u64,
     /// Counts the courses: an answer to an earlier one is not for this one.
     course_number: u64,
     /// The course that a lesson was asked for.
@@ -158,6 +140,7 @@ enum Waiting {
     Score {
         reading: Reading,
         at: Timestamp,
+        since: Instant,
     },
     Scored {
         reading: Reading,
@@ -176,42 +159,63 @@ enum Waiting {
 }
 
 impl PumpActor {
-    fn new(pump: PumpId, staff: PumpStaff, at_rest: AtRest, burst: usize, ctx: &mut Context<Self>) -> Self {
-        let mut admission = Admission::new(pump.clone(), &staff.profile);
-        let mut windower = Windower::new(&staff.profile);
-        let (mut memory, readings, standing) = Memory::new(&pump, at_rest);
-        for reading in readings {
-            admission.recall(&reading);
-            if !reading.late {
-                memory.recall(windower.push(reading));
-            }
-        }
+    fn new(start: Start) -> Self {
+        let Start { pump, staff, doors, rest, unregistered, burst, life } = start;
+        let admission = Admission::new(pump.clone(), &staff.profile);
+        let windower = Windower::new(&staff.profile);
         let (settling, settled) = mpsc::channel(burst.max(1));
-        let judged = Mailbox::new(ctx.address(), 2 * staff.queued_windows_per_pump);
-        let orders = Mailbox::new(ctx.address(), ORDERS);
-        let course = footing(staff.judging.as_ref(), standing);
+        let numbers = life << NUMBERS_OF_A_LIFE;
+        let (memory, ..) = Memory::new(&pump, AtRest::nothing());
         Self {
             pump,
             staff,
+            rest,
+            unregistered,
             admission,
             windower,
-            course,
+            course: Course::Unread,
             memory,
-            course_number: 0,
+            begun_with: numbers,
+            course_number: numbers,
             asked_on: None,
             keeping: false,
             retries: 0,
-            orders,
+            orders: doors.orders,
             settling,
             settled: Some(settled),
             offers: 0,
             tainted_until: 0,
             windows: VecDeque::new(),
-            first_seq: 0,
-            judged,
+            first_seq: numbers,
+            judged: doors.judged,
             quiet: None,
             drains: Vec::new(),
         }
+    }
+
+    /// Sends its registration again: it is lost if it breaks the recorder. What is stored already stands.
+    fn register(&self) {
+        if let Some(record) = &self.unregistered {
+            // Where there is no room, the next failure sends it again.
+            let _ = self.staff.recorder.results.post(record.clone());
+        }
+    }
+
+    /// Begins with what is at rest.
+    fn recall(&mut self, at_rest: AtRest, ctx: &mut Context<Self>) {
+        if let Rest::Again = self.rest {
+            self.register();
+        }
+        let (mut memory, readings, standing) = Memory::new(&self.pump, at_rest);
+        for reading in readings {
+            self.admission.recall(&reading);
+            if !reading.late {
+                memory.recall(self.windower.push(reading));
+            }
+        }
+        self.memory = memory;
+        self.course = footing(self.staff.judging.as_ref(), standing);
+        self.resume(ctx);
     }
 
     /// Judges an offer, given what is stored at the times it repeats, and hands the new readings on to be stored.
@@ -248,8 +252,13 @@ impl PumpActor {
         for reading in &readings {
             self.admission.settle(reading.at);
         }
-        if stored.is_err() {
-            self.tainted_until = self.offers;
+        match stored {
+            Err(_) => {
+                self.tainted_until = self.offers;
+                self.register();
+            }
+            Ok(()) if !readings.is_empty() => self.unregistered = None,
+            Ok(()) => {}
         }
         let repeats = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Duplicate);
         let tainted = repeats && number <= self.tainted_until;
@@ -305,9 +314,8 @@ impl PumpActor {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
                     let (baseline, judged) = (decider.baseline().clone(), self.judged.clone());
-                    let job = Job { seq, window, baseline, judged };
-                    match self.staff.pool.post(job) {
-                        Ok(()) => Waiting::Score { reading, at },
+                    match self.staff.pool.post(Job::new(seq, window, baseline, judged)) {
+                        Ok(()) => Waiting::Score { reading, at, since: Instant::now() },
                         Err(_) => {
                             add(&self.staff.counters.skipped, 1);
                             Waiting::Skipped
@@ -325,6 +333,9 @@ impl PumpActor {
     fn decide(&mut self, ctx: &mut Context<Self>) {
         while let Some(first) = self.windows.pop_front() {
             match first {
+                Waiting::Score { since, .. } if since.elapsed() > SCORE_PATIENCE => {
+                    add(&self.staff.counters.skipped, 1);
+                }
                 Waiting::Score { .. } => {
                     self.windows.push_front(first);
                     break;
@@ -370,7 +381,6 @@ impl Actor for PumpActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
         let Some(settled) = self.settled.take() else { return };
         let in_order = ReceiverStream::new(settled).then(async |mut settling| {
             let stored = match settling.stored.take() {
@@ -380,7 +390,16 @@ impl Actor for PumpActor {
             (settling, stored)
         });
         ctx.add_stream(in_order);
-        self.resume(ctx);
+        let (staff, pump, rest) = (self.staff.clone(), self.pump.clone(), self.rest);
+        let at_rest = async move { staff.at_rest(&pump, rest).await };
+        ctx.wait(at_rest.into_actor(self).map(|at_rest, actor, ctx| match at_rest {
+            Ok(at_rest) => actor.recall(at_rest, ctx),
+            Err(error) => {
+                // It is started again after a pause.
+                tracing::error!(pump = %actor.pump, %error, "what is stored of the pump could not be read");
+                ctx.stop();
+            }
+        }));
     }
 }
 
@@ -421,9 +440,9 @@ impl Handler<Mail<Judged>> for PumpActor {
     fn handle(&mut self, mail: Mail<Judged>, ctx: &mut Self::Context) {
         let Judged { seq, score } = mail.open();
         let place = seq.checked_sub(self.first_seq).and_then(|n| self.windows.get_mut(usize::try_from(n).ok()?));
-        let Some(place) = place else { return };
+        let Some(place @ Waiting::Score { .. }) = place else { return };
         let waiting = std::mem::replace(place, Waiting::Skipped);
-        if let (Waiting::Score { reading, at }, Some(score)) = (waiting, score) {
+        if let (Waiting::Score { reading, at, .. }, Some(score)) = (waiting, score) {
             *place = Waiting::Scored { reading, at, score };
         }
         self.decide(ctx);

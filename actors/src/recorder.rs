@@ -7,31 +7,26 @@
 //! A failure of the journal itself is final for the process: a record whose sync failed may be there and not
 //! durable, so nothing that is read afterwards may be acknowledged. The gate refuses until the node is restarted.
 //! A full disk is not final, and the database's failures do not come up here: see the keeper.
+//!
+//! What waits, and the record under way, are not the actor's own, so that nothing of it is lost with the actor.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+mod writer;
+
+use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
-use volute_data::{Batch, PumpRecord, PumpState, Store, StoreError, SystemMetrics};
+use volute_data::{PumpRecord, PumpState, StoreError, SystemMetrics};
 use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading};
 
+pub(crate) use writer::Writer;
+
 use crate::{
-    counters::{Counters, add},
-    mailbox::{Mail, Mailbox, unbound},
-    settings::EngineSettings,
+    counters::add,
+    mailbox::{Letter, Mail, Mailbox},
+    supervision::raise,
 };
 
-/// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
-const MAX_KEPT_DETECTIONS: usize = 100_000;
-/// Detections in one record.
-const MAX_BATCH_DETECTIONS: usize = 2_000;
 /// How long after a failure what was kept is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -77,15 +72,8 @@ pub(crate) struct DrainRecorder(pub oneshot::Sender<()>);
 
 /// The actor.
 pub(crate) struct RecorderActor {
-    store: Store,
-    counters: Arc<Counters>,
-    max_rows: usize,
+    writer: Writer,
     linger: Duration,
-    readings: VecDeque<RecordReadings>,
-    waiting_rows: usize,
-    results: Results,
-    /// Raised for good when the journal fails: it may hold records that are not durable.
-    failed: Arc<AtomicBool>,
     state: State,
     drains: Vec<oneshot::Sender<()>>,
 }
@@ -100,43 +88,74 @@ enum State {
     Committing,
 }
 
-/// What must be stored in the end, whatever happens to one record.
-#[derive(Default)]
-struct Results {
-    pumps: Vec<PumpRecord>,
-    detections: VecDeque<Detection>,
-    events: Vec<MaintenanceEvent>,
-    metrics: Vec<SystemMetrics>,
-    /// Of each pump the newest.
-    states: BTreeMap<PumpId, PumpState>,
+impl Letter for RecordReadings {
+    fn pump(&self) -> Option<&PumpId> {
+        self.readings.first().map(|reading| &reading.pump)
+    }
+}
+
+impl Letter for Detection {
+    const KEPT: bool = true;
+
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
+
+impl Letter for MaintenanceEvent {
+    const KEPT: bool = true;
+
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
+
+impl Letter for PumpRecord {
+    const KEPT: bool = true;
+
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.id)
+    }
+}
+
+impl Letter for PumpState {
+    const KEPT: bool = true;
+
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
+
+impl Letter for SystemMetrics {
+    const KEPT: bool = true;
+}
+
+impl Letter for DrainRecorder {}
+
+impl Recorder {
+    /// Waits until all that was sent before is stored, or refused.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let (ack, answer) = oneshot::channel();
+            // It takes its turn among the readings; an answer that is dropped says that the recorder broke meanwhile.
+            match self.results.deliver(RecordReadings { readings: Vec::new(), ack }).await {
+                Ok(()) if answer.await.is_err() => {}
+                _ => return,
+            }
+        }
+    }
 }
 
 impl RecorderActor {
-    pub(crate) fn new(
-        store: Store,
-        counters: Arc<Counters>,
-        settings: &EngineSettings,
-        failed: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
-            store,
-            counters,
-            max_rows: settings.max_batch_readings,
-            linger: settings.linger,
-            failed,
-            readings: VecDeque::new(),
-            waiting_rows: 0,
-            results: Results::default(),
-            state: State::Idle,
-            drains: Vec::new(),
-        }
+    pub(crate) fn new(writer: Writer, linger: Duration) -> Self {
+        Self { writer, linger, state: State::Idle, drains: Vec::new() }
     }
 
     /// Something has come in.
     fn stir(&mut self, ctx: &mut Context<Self>) {
         match self.state {
             State::Committing => {}
-            _ if self.waiting_rows >= self.max_rows => self.commit(ctx),
+            _ if self.writer.pending().rows >= self.writer.max_rows => self.commit(ctx),
             State::Lingering => {}
             State::Idle => {
                 self.state = State::Lingering;
@@ -150,62 +169,26 @@ impl RecorderActor {
     }
 
     fn commit(&mut self, ctx: &mut Context<Self>) {
-        let mut batch = self.results.take();
-        let mut acks = Vec::new();
-        while let Some(next) = self.readings.front()
-            && (batch.readings.is_empty() || batch.readings.len() + next.readings.len() <= self.max_rows)
-            && let Some(RecordReadings { readings, ack }) = self.readings.pop_front()
-        {
-            self.waiting_rows -= readings.len();
-            batch.readings.extend(readings);
-            acks.push(ack);
-        }
         self.state = State::Committing;
-        let store = self.store.clone();
-        let record = async move {
-            let outcome = store.commit(&batch).await;
-            (batch, acks, outcome)
-        };
-        ctx.spawn(
-            record
-                .into_actor(self)
-                .map(|(batch, acks, outcome), actor, ctx| actor.committed(batch, acks, outcome, ctx)),
-        );
-    }
-
-    fn committed(
-        &mut self,
-        batch: Batch,
-        acks: Vec<oneshot::Sender<Stored>>,
-        outcome: Result<(), StoreError>,
-        ctx: &mut Context<Self>,
-    ) {
-        self.state = State::Idle;
-        let stored = outcome.as_ref().map(|_| ()).map_err(Unstored::from);
-        for ack in acks {
-            // Whoever asked may have gone.
-            let _ = ack.send(stored);
-        }
-        match outcome {
-            Ok(()) => add(&self.counters.commits, 1),
-            Err(error) => {
-                tracing::error!(%error, readings = batch.readings.len(), "not stored");
-                if matches!(error, StoreError::Journal(_)) {
-                    self.failed.store(true, Ordering::Relaxed);
-                }
-                add(&self.counters.commit_failures, 1);
-                let dropped = self.results.put_back(batch);
-                add(&self.counters.detections_dropped, dropped);
+        let record = self.writer.runtime.spawn(self.writer.clone().write());
+        ctx.spawn(record.into_actor(self).map(|stored, actor, ctx| {
+            actor.state = State::Idle;
+            match stored {
+                Ok(stored) => actor.go_on(stored, ctx),
+                Err(broken) => raise(broken),
             }
-        }
-        self.go_on(stored.is_ok(), ctx);
+        }));
     }
 
     fn go_on(&mut self, stored: bool, ctx: &mut Context<Self>) {
-        if !self.readings.is_empty() || (stored && !self.results.is_empty()) {
+        let (readings, results) = {
+            let pending = self.writer.pending();
+            (!pending.readings.is_empty(), !pending.results.is_empty())
+        };
+        if readings || (stored && results) {
             return self.commit(ctx);
         }
-        if self.results.is_empty() {
+        if !results {
             for drain in self.drains.drain(..) {
                 let _ = drain.send(());
             }
@@ -220,64 +203,22 @@ impl RecorderActor {
     }
 }
 
-impl Results {
-    fn is_empty(&self) -> bool {
-        self.pumps.is_empty()
-            && self.detections.is_empty()
-            && self.events.is_empty()
-            && self.metrics.is_empty()
-            && self.states.is_empty()
-    }
-
-    /// A state that comes in takes its pump's older one's place.
-    fn remember(&mut self, state: PumpState) {
-        if self.states.get(&state.pump).is_none_or(|known| known.at <= state.at) {
-            self.states.insert(state.pump.clone(), state);
+impl Drop for RecorderActor {
+    /// What was taken in is written at once, whenever the next one comes.
+    fn drop(&mut self) {
+        let writer = self.writer.clone();
+        if !writer.pending().is_empty() {
+            drop(writer.runtime.clone().spawn(writer.write_all()));
         }
-    }
-
-    /// The next record's share. States wait for the last detection: they must not be stored before those that they hold.
-    fn take(&mut self) -> Batch {
-        let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
-        let detections: Vec<Detection> = self.detections.drain(..n).collect();
-        let all = self.detections.is_empty();
-        Batch {
-            pumps: std::mem::take(&mut self.pumps),
-            readings: Vec::new(),
-            detections,
-            events: std::mem::take(&mut self.events),
-            metrics: std::mem::take(&mut self.metrics),
-            states: if all { std::mem::take(&mut self.states).into_values().collect() } else { Vec::new() },
-        }
-    }
-
-    /// Back in front of what has come in since; answers how many detections had to be given up.
-    fn put_back(&mut self, batch: Batch) -> usize {
-        let Batch { pumps, detections, events, metrics, states, readings: _ } = batch;
-        self.pumps.splice(..0, pumps);
-        self.events.splice(..0, events);
-        self.metrics.splice(..0, metrics);
-        // What has come in since is newer.
-        for state in states {
-            self.states.entry(state.pump.clone()).or_insert(state);
-        }
-        for detection in detections.into_iter().rev() {
-            self.detections.push_front(detection);
-        }
-        // The figures of a minute ago are worth less than the memory.
-        let surplus_metrics = self.metrics.len().saturating_sub(60);
-        self.metrics.drain(..surplus_metrics);
-        let surplus = self.detections.len().saturating_sub(MAX_KEPT_DETECTIONS);
-        self.detections.drain(..surplus);
-        surplus
     }
 }
 
 impl Actor for RecorderActor {
     type Context = Context<Self>;
 
+    /// Goes on with what an earlier one left, once what that one began is written.
     fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
+        self.commit(ctx);
     }
 }
 
@@ -286,8 +227,11 @@ impl Handler<Mail<RecordReadings>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<RecordReadings>, ctx: &mut Self::Context) {
         let record = mail.open();
-        self.waiting_rows += record.readings.len();
-        self.readings.push_back(record);
+        {
+            let mut pending = self.writer.pending();
+            pending.rows += record.readings.len();
+            pending.readings.push_back(record);
+        }
         self.stir(ctx);
     }
 }
@@ -296,11 +240,8 @@ impl Handler<Mail<Detection>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<Detection>, ctx: &mut Self::Context) {
-        if self.results.detections.len() >= MAX_KEPT_DETECTIONS {
-            self.results.detections.pop_front();
-            add(&self.counters.detections_dropped, 1);
-        }
-        self.results.detections.push_back(mail.open());
+        let given_up = self.writer.pending().results.add(mail.open());
+        add(&self.writer.counters.detections_dropped, given_up);
         self.stir(ctx);
     }
 }
@@ -309,7 +250,7 @@ impl Handler<Mail<MaintenanceEvent>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<MaintenanceEvent>, ctx: &mut Self::Context) {
-        self.results.events.push(mail.open());
+        self.writer.pending().results.events.push(mail.open());
         self.stir(ctx);
     }
 }
@@ -318,7 +259,7 @@ impl Handler<Mail<PumpRecord>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<PumpRecord>, ctx: &mut Self::Context) {
-        self.results.pumps.push(mail.open());
+        self.writer.pending().results.pumps.push(mail.open());
         self.stir(ctx);
     }
 }
@@ -327,7 +268,7 @@ impl Handler<Mail<PumpState>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<PumpState>, ctx: &mut Self::Context) {
-        self.results.remember(mail.open());
+        self.writer.pending().results.remember(mail.open());
         self.stir(ctx);
     }
 }
@@ -336,7 +277,7 @@ impl Handler<Mail<SystemMetrics>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<SystemMetrics>, ctx: &mut Self::Context) {
-        self.results.metrics.push(mail.open());
+        self.writer.pending().results.metrics.push(mail.open());
         self.stir(ctx);
     }
 }
@@ -356,6 +297,3 @@ impl Handler<Mail<DrainRecorder>> for RecorderActor {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

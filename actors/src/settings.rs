@@ -40,6 +40,12 @@ pub struct EngineSettings {
     pub linger: Duration,
     /// A pump is stale after this many intervals without a reading.
     pub stale_after_intervals: i64,
+    /// How often an actor may fail within the next before it stays down.
+    pub restarts: usize,
+    /// The time in which failures are counted.
+    pub restart_window: Duration,
+    /// An actor that keeps its thread for longer is stuck.
+    pub wedged_after: Duration,
 }
 
 /// How a pump's own baseline is learned.

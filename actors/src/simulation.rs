@@ -10,10 +10,12 @@ mod healthy;
 mod plan;
 mod player;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 use volute_data::StoreError;
 use volute_plant::{Draft, PumpId};
@@ -24,8 +26,9 @@ pub use player::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Sou
 use crate::{
     commissioning::CommissionRefusal,
     engine::EngineHandle,
-    mailbox::{Mail, Mailbox, unbound},
+    mailbox::{Letter, Mail, Mailbox},
     receipt::{Receipt, Refusal},
+    supervision::Role,
 };
 use healthy::Lesson;
 use player::Player;
@@ -62,9 +65,17 @@ pub struct Simulation {
 impl Simulation {
     /// Starts the actor, which plays nothing yet. Must be called within an actix system.
     pub fn new(engine: EngineHandle) -> Self {
-        let actor = SimulationActor { engine: engine.clone(), player: None, unsent: Vec::new(), posting: false };
-        let addr = SimulationActor::start_in_arbiter(&Arbiter::new().handle(), move |_| actor);
-        Self { engine, orders: Mailbox::new(addr, ORDERS) }
+        let supervisor = &engine.0.supervisor;
+        let role = Role { id: "simulation".into(), kind: "simulation", stage: "simulation", pump: None };
+        let inbox = supervisor.enrol(role, &supervisor.home());
+        let (of_actor, played) = (engine.clone(), Arc::<Mutex<Played>>::default());
+        supervisor.start(&inbox, move |_| SimulationActor {
+            engine: of_actor.clone(),
+            played: played.clone(),
+            posting: false,
+        });
+        let orders = inbox.door(ORDERS);
+        Self { engine, orders }
     }
 
     /// Plays a plan from now on, in place of what is played.
@@ -95,7 +106,7 @@ impl Simulation {
     async fn ask<M>(&self, order: impl FnOnce(oneshot::Sender<SimulationProgress>) -> M) -> Option<SimulationProgress>
     where
         SimulationActor: Handler<Mail<M>, Result = ()>,
-        M: Send + 'static,
+        M: Letter,
     {
         let (reply, answer) = oneshot::channel();
         self.orders.deliver(order(reply)).await.ok()?;
@@ -116,19 +127,35 @@ struct StopPlaying(oneshot::Sender<SimulationProgress>);
 /// Somebody asks how far it is.
 struct AskProgress(oneshot::Sender<SimulationProgress>);
 
-/// The actor.
-struct SimulationActor {
-    engine: EngineHandle,
+impl Letter for Play {}
+
+impl Letter for StopPlaying {}
+
+impl Letter for AskProgress {}
+
+/// What is played; it outlives the actor.
+#[derive(Default)]
+struct Played {
     player: Option<Player>,
     /// What the gate refused for now.
     unsent: Vec<Draft>,
+}
+
+/// The actor.
+struct SimulationActor {
+    engine: EngineHandle,
+    played: Arc<Mutex<Played>>,
     /// A post is under way; the next waits for its answer.
     posting: bool,
 }
 
 impl SimulationActor {
     fn progress(&self) -> SimulationProgress {
-        self.player.as_ref().map_or_else(SimulationProgress::default, Player::progress)
+        self.played().player.as_ref().map_or_else(SimulationProgress::default, Player::progress)
+    }
+
+    fn played(&self) -> MutexGuard<'_, Played> {
+        self.played.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Posts what has come due.
@@ -136,10 +163,13 @@ impl SimulationActor {
         if self.posting {
             return;
         }
-        let mut drafts = std::mem::take(&mut self.unsent);
-        if let (Some(player), true) = (&mut self.player, drafts.is_empty()) {
-            drafts = player.due(self.engine.now());
-        }
+        let drafts = {
+            let mut played = self.played();
+            match (std::mem::take(&mut played.unsent), &mut played.player) {
+                (unsent, Some(player)) if unsent.is_empty() => player.due(self.engine.now()),
+                (unsent, _) => unsent,
+            }
+        };
         if drafts.is_empty() {
             return;
         }
@@ -159,10 +189,10 @@ impl SimulationActor {
                 }
             }
             // Sent again at the next tick: what has come due meanwhile waits behind it.
-            Err(Refusal::Busy { .. } | Refusal::NotStored { .. }) => self.unsent = drafts,
+            Err(Refusal::Busy { .. } | Refusal::NotStored { .. }) => self.played().unsent = drafts,
             Err(error) => {
                 tracing::warn!(%error, "the simulation ends");
-                self.player = None;
+                self.played().player = None;
             }
         }
     }
@@ -188,7 +218,6 @@ impl Actor for SimulationActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        unbound(ctx);
         ctx.run_interval(TICK, Self::tick);
     }
 }
@@ -196,12 +225,10 @@ impl Actor for SimulationActor {
 impl Handler<Mail<Play>> for SimulationActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Play>, ctx: &mut Self::Context) {
+    fn handle(&mut self, mail: Mail<Play>, _: &mut Self::Context) {
         let Play { player, lessons, reply } = mail.open();
-        let commissioning = commission(self.engine.clone(), lessons);
-        ctx.spawn(commissioning.into_actor(self).map(|(), _, _| ()));
-        self.unsent.clear();
-        self.player = Some(player);
+        drop(actix_rt::spawn(commission(self.engine.clone(), lessons)));
+        *self.played() = Played { player: Some(player), unsent: Vec::new() };
         // Whoever asked may have gone; so in the other handlers.
         let _ = reply.send(self.progress());
     }
@@ -212,9 +239,12 @@ impl Handler<Mail<StopPlaying>> for SimulationActor {
 
     fn handle(&mut self, mail: Mail<StopPlaying>, _: &mut Self::Context) {
         let StopPlaying(reply) = mail.open();
-        self.unsent.clear();
-        if let Some(player) = &mut self.player {
-            player.stop();
+        {
+            let mut played = self.played();
+            played.unsent.clear();
+            if let Some(player) = &mut played.player {
+                player.stop();
+            }
         }
         let _ = reply.send(self.progress());
     }

@@ -58,7 +58,12 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     let control = actix_rt::spawn(told.clone().listen(Control::listen(dir)));
     announce(config, bound, demo);
 
-    stop.wait().await;
+    let handle = engine.handle();
+    tokio::select! {
+        () = stop.wait() => {}
+        // What is stuck cannot be ended or drained: only the end of the process frees it.
+        () = handle.hopeless() => bail!("too many threads are stuck; the log says where; the node must be started anew"),
+    }
     tracing::info!("stopping");
     let orderly = async {
         told.stop().await;
@@ -129,6 +134,9 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store) -> Result<E
         max_batch_readings: config.store.max_batch_readings,
         linger: config.store.linger,
         stale_after_intervals: i64::try_from(config.engine.stale_after_intervals)?,
+        restarts: config.engine.restarts,
+        restart_window: config.engine.restart_window,
+        wedged_after: config.engine.wedged_after,
     };
     let commissioning =
         CommissioningSettings { running: config.commissioning.running, detector: config.commissioning.detector };

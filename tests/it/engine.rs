@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Ten minutes of a pump that runs normally: every channel swings a little around its place.
-fn normal(second: u32) -> Value {
+pub fn normal(second: u32) -> Value {
     let mut item = at(second, json!({}));
     for (place, (channel, value)) in ten_values().as_object().expect("an object").iter().enumerate() {
         let phase = f64::from(second) / (7.0 + place as f64);
@@ -21,7 +21,7 @@ fn normal(second: u32) -> Value {
     item
 }
 
-fn train_on_normal(data: &TempDir) -> std::path::PathBuf {
+pub fn train_on_normal(data: &TempDir) -> std::path::PathBuf {
     let channels: Vec<String> = ten_values().as_object().expect("an object").keys().cloned().collect();
     let mut csv = format!("timestamp,{},machine_status\n", channels.join(","));
     for second in 0..600 {

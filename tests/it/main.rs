@@ -25,4 +25,5 @@ mod pretrained;
 mod restart;
 mod simulate;
 mod skab;
+mod supervision;
 mod support;

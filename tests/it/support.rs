@@ -134,6 +134,18 @@ impl Node {
         self.child.id()
     }
 
+    /// Waits until it ends by itself.
+    pub fn end(mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it can be asked") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it never ended");
+            std::thread::yield_now();
+        }
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().expect("killed");

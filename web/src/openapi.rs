@@ -4,7 +4,7 @@ use utoipa::{IntoResponses, OpenApi};
 
 use crate::{
     problem::Problem,
-    routes::{baselines, health, history, ingest, live, maintenance, node, pumps, simulation, store, stream},
+    routes::{actors, baselines, health, history, ingest, live, maintenance, node, pumps, simulation, store, stream},
     stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent},
 };
 
@@ -36,6 +36,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         baselines::commission,
         node::node,
         store::store,
+        actors::actors,
+        actors::restart,
+        actors::dead_letters,
         simulation::start,
         simulation::stop,
         health::healthz,
@@ -69,6 +72,7 @@ macro_rules! problems {
 problems! {
     Invalid = 400, "A parameter is unknown, repeated or has a value that is not allowed";
     NotFound = 404, "The pump was never heard of, or there is no such version";
+    NoSuchActor = 404, "There is no such actor or stage";
     Conflict = 409, "No model is loaded, or the version cannot be used with it";
     Insufficient = 422, "These readings do not suffice to learn from";
     TooLarge = 413, "The body, the number of items, or the number of one pump's readings is too large";
@@ -155,6 +159,10 @@ mod tests {
             "IngestAnswer",
             "BaselinesData",
             "BaselineData",
+            "ActorsData",
+            "ActorData",
+            "InHandData",
+            "DeadLetterData",
         ] {
             let (required, properties) = required(name);
             assert!(required == properties && required > 0, "{name}: {required} of {properties}");

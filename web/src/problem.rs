@@ -44,6 +44,8 @@ pub(crate) enum ApiError {
     ContentEncoding { sent: String },
     #[error("no reading of {0} was ever received")]
     UnknownPump(PumpId),
+    #[error("there is no actor and no stage {0:?}")]
+    UnknownActor(String),
     #[error("nothing is at {path}")]
     NoRoute { path: String },
     #[error("{method} is not for this path; allowed: {allow}")]
@@ -116,6 +118,7 @@ impl ApiError {
             Self::MediaType { .. } | Self::SimulationType { .. } | Self::ContentEncoding { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body's form is not supported")
             }
+            Self::UnknownActor(_) => (StatusCode::NOT_FOUND, "unknown-actor", "There is no such actor"),
             Self::UnknownPump(_) => (StatusCode::NOT_FOUND, "unknown-pump", "The pump is not known"),
             Self::Commissioning(CommissionRefusal::UnknownVersion { .. }) => {
                 (StatusCode::NOT_FOUND, "unknown-version", "There is no such version")
@@ -167,6 +170,7 @@ impl ApiError {
             Self::UnknownPump(pump) => {
                 named("pump_id", pump.as_str().into(), "a pump that has posted a reading; see /api/pumps".into())
             }
+            Self::UnknownActor(id) => named("id", id.as_str().into(), "an id or a stage; see /api/actors".into()),
             Self::MediaType { sent } => {
                 named("Content-Type", sent.as_str().into(), "application/json, application/x-ndjson".into())
             }

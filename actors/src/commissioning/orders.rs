@@ -52,6 +52,9 @@ pub enum CommissionRefusal {
         /// Which queue.
         queue: &'static str,
     },
+    /// What does this has failed too often, or broke over it.
+    #[error("the part of the node that does this is out of order or broke over it; see /api/actors, and ask again")]
+    OutOfOrder,
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
@@ -108,11 +111,11 @@ impl EngineHandle {
     ) -> Result<u32, CommissionRefusal> {
         let (reply, answer) = oneshot::channel();
         let asker = Asker::Caller(reply);
-        let lesson = Lesson { pump: pump.clone(), why, material, home: home.orders, asker };
+        let lesson = Lesson::new(pump.clone(), why, material, home.orders, asker);
         match self.judging()?.lessons.post(lesson) {
-            Ok(()) => answer.await.unwrap_or(Err(CommissionRefusal::Stopping)),
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unheard())),
             Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: "the commissioning's queue" }),
-            Err(Undelivered::Closed) => Err(CommissionRefusal::Stopping),
+            Err(Undelivered::Closed) => Err(self.unheard()),
         }
     }
 
@@ -121,10 +124,15 @@ impl EngineHandle {
         let home = self.pump(pump, false).await?;
         let (reply, answer) = oneshot::channel();
         match home.orders.post(Command { order, reply }) {
-            Ok(()) => answer.await.unwrap_or(Err(CommissionRefusal::Stopping)),
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unheard())),
             Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: "the pump's queue of orders" }),
-            Err(Undelivered::Closed) => Err(CommissionRefusal::Stopping),
+            Err(Undelivered::Closed) => Err(self.unheard()),
         }
+    }
+
+    /// What is said where an actor gives no answer.
+    fn unheard(&self) -> CommissionRefusal {
+        if self.is_closing() { CommissionRefusal::Stopping } else { CommissionRefusal::OutOfOrder }
     }
 
     fn judging(&self) -> Result<&Judging, CommissionRefusal> {
@@ -137,10 +145,10 @@ impl EngineHandle {
         match self.0.gate.post(FindPump { pump: pump.clone(), register, reply }) {
             Ok(()) => match answer.await {
                 Ok(found) => found.ok_or_else(|| CommissionRefusal::UnknownPump(pump.clone())),
-                Err(_) => Err(CommissionRefusal::Stopping),
+                Err(_) => Err(self.unheard()),
             },
             Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: "the gate's queue" }),
-            Err(Undelivered::Closed) => Err(CommissionRefusal::Stopping),
+            Err(Undelivered::Closed) => Err(self.unheard()),
         }
     }
 }
@@ -156,6 +164,7 @@ impl From<LessonError> for CommissionRefusal {
     fn from(error: LessonError) -> Self {
         match error {
             LessonError::Store(error) => error.into(),
+            LessonError::BrokenOff => Self::OutOfOrder,
             LessonError::Learning(error @ CommissioningError::TooFew { .. }) => Self::Insufficient(error.to_string()),
             other => Self::Insufficient(other.to_string()),
         }

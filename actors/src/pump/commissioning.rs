@@ -19,7 +19,7 @@ use crate::{
         gathering::Gathering,
     },
     counters::add,
-    mailbox::{Mail, Undelivered},
+    mailbox::{Letter, Mail, Undelivered},
 };
 
 /// How long after a lesson that failed, or for which there was no room, it is tried again; doubled each time.
@@ -31,6 +31,8 @@ pub(crate) struct Command {
     pub order: Order,
     pub reply: oneshot::Sender<Result<(), CommissionRefusal>>,
 }
+
+impl Letter for Command {}
 
 /// What a pump can be told.
 #[derive(Debug, Clone, Copy)]
@@ -106,16 +108,13 @@ impl PumpActor {
         let Some((from, to)) = gathering.complete().filter(|_| self.asked_on != Some(self.course_number)) else {
             return;
         };
-        let lesson = Lesson {
-            pump: self.pump.clone(),
-            why: gathering.why().to_owned(),
-            material: Material::Stored(from, to),
-            home: self.orders.clone(),
-            asker: Asker::Pump { course: self.course_number },
-        };
+        let asker = Asker::Pump { course: self.course_number };
+        let (why, material) = (gathering.why().to_owned(), Material::Stored(from, to));
+        let lesson = Lesson::new(self.pump.clone(), why, material, self.orders.clone(), asker);
         match judging.lessons.post(lesson) {
             Ok(()) => self.asked_on = Some(self.course_number),
-            Err(Undelivered::Full(_)) => {
+            Err(Undelivered::Full(lesson)) => {
+                lesson.forget();
                 add(&self.staff.counters.commissioning_deferred, 1);
                 self.retry(Self::ask_for_lesson, ctx);
             }

@@ -173,7 +173,9 @@ impl PumpActor {
         let newest = decided.last().copied().unwrap_or(state.at);
         let on_their_way = scored.iter().filter(|(reading, _)| reading.at > newest).count();
         // Too many for that: they came while nothing was judged. Windows that came since are decided already.
-        let tell = on_their_way <= self.staff.queued_windows_per_pump && self.first_seq == 0 && self.windows.is_empty();
+        let tell = on_their_way <= self.staff.queued_windows_per_pump
+            && self.first_seq == self.begun_with
+            && self.windows.is_empty();
         for (reading, score) in scored {
             let at = reading.at;
             if decided.contains(&at) {

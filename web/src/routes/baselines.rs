@@ -249,6 +249,7 @@ impl From<CommissionRefusal> for ApiError {
             CommissionRefusal::UnknownPump(pump) => Self::UnknownPump(pump),
             CommissionRefusal::Store(error) => error.into(),
             CommissionRefusal::Stopping => Refusal::Stopping.into(),
+            CommissionRefusal::OutOfOrder => Self::NotReady(refusal.to_string()),
             CommissionRefusal::Busy { queue } => Refusal::Busy { queue, retry_after_s: 5 }.into(),
             other => Self::Commissioning(other),
         }

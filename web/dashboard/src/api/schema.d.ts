@@ -4,6 +4,44 @@
  */
 
 export interface paths {
+    "/api/actors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the parts of the node are. */
+        get: operations["actors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/actors/{id}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restarts a part of the node.
+         * @description It is built anew between two messages, and nothing is lost. Its earlier failures no longer count, so one that is
+         *     `failed` runs again.
+         */
+        post: operations["restart"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/anomaly-history": {
         parameters: {
             query?: never;
@@ -17,6 +55,23 @@ export interface paths {
          *     than `limit` and yet a `next_cursor`: a page looks at so many verdicts and no more.
          */
         get: operations["anomaly_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The messages that broke a part of the node. */
+        get: operations["dead_letters"];
         put?: never;
         post?: never;
         delete?: never;
@@ -364,6 +419,77 @@ export interface components {
              */
             started_at: string | null;
         };
+        /** @description One of the parts that the node is made of. */
+        ActorData: {
+            /**
+             * Format: int64
+             * @description How often it failed.
+             */
+            failures: number;
+            /** @description As `pump/P-101`, `recorder` or `inference/0`. */
+            id: string;
+            in_hand: components["schemas"]["InHandData"] | null;
+            /** @description What it is, as `pump`. */
+            kind: string;
+            /** @description What went wrong last. */
+            last_error: string | null;
+            /**
+             * Format: date-time
+             * @description When that was.
+             */
+            last_error_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it last finished a message.
+             */
+            last_progress: string | null;
+            /**
+             * Format: double
+             * @description Half of its messages took at most this long, in milliseconds; up to twice the true figure. Null before the first.
+             */
+            p50_ms: number | null;
+            /**
+             * Format: double
+             * @description The same of all but one in a hundred.
+             */
+            p99_ms: number | null;
+            /**
+             * Format: int64
+             * @description Messages it handled.
+             */
+            processed: number;
+            /** @description Messages that wait for it. */
+            queue_depth: number;
+            /** @description How many may wait, over all its ways in. */
+            queue_limit: number;
+            /**
+             * Format: int64
+             * @description How often it was built anew, after a failure or by hand.
+             */
+            restarts: number;
+            /**
+             * Format: int64
+             * @description The pause before it is built anew, in milliseconds; null where it is not `restarting`.
+             */
+            restarts_in_ms: number | null;
+            /** @description What it is a part of, as `pumps`. */
+            stage: string;
+            /**
+             * @description `starting`, `running`, `restarting` (it failed and is built anew after a pause), `failed` (too often: it stays
+             *     down until it is restarted by hand) or `stopped`.
+             * @example running
+             */
+            state: string;
+        };
+        /** @description The node's actors. */
+        ActorsData: {
+            /** @description By their ids. */
+            items: components["schemas"]["ActorData"][];
+            /** @description Whether the node can take readings. */
+            ready: boolean;
+            /** @description What is out of order; null where nothing is. */
+            reason: string | null;
+        };
         /** @description A value outside the channel's plausible range: stored as sent, kept from the model. */
         BadChannelAnswer: {
             /** @description The channel's name. */
@@ -479,6 +605,27 @@ export interface components {
              * @example INR
              */
             currency: string;
+        };
+        /** @description A message that broke an actor, and was given up. */
+        DeadLetterData: {
+            /** @description The actor's id. */
+            actor: string;
+            /**
+             * Format: date-time
+             * @description When it was given up.
+             */
+            at: string;
+            /** @description What went wrong. */
+            error: string;
+            /** @description What kind of message it was. */
+            message: string;
+            /** @description Whose; null where it was no pump's. */
+            pump_id: string | null;
+        };
+        /** @description The messages that broke an actor. */
+        DeadLettersData: {
+            /** @description Newest first; at most 1,000 are kept, and none beyond the node's stop. */
+            items: components["schemas"]["DeadLetterData"][];
         };
         /** @description A stored verdict of the model. */
         DetectionData: {
@@ -643,6 +790,18 @@ export interface components {
         HealthData: {
             /** @description `alive` or `ready`. */
             status: string;
+        };
+        /** @description A message that is being handled. */
+        InHandData: {
+            /** @description What kind of message. */
+            message: string;
+            /** @description Whose; null where it is no pump's. */
+            pump_id: string | null;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since: string;
         };
         /** @description What is missing from an answer. */
         IncompleteData: {
@@ -1225,6 +1384,11 @@ export interface components {
             /** @description What it held, as sent. */
             value: unknown;
         };
+        /** @description What is restarted. */
+        RestartData: {
+            /** @description The actors' ids. */
+            restarted: string[];
+        };
         /** @description How long things are kept, in days. */
         RetentionData: {
             /**
@@ -1433,6 +1597,72 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    actors: {
+        parameters: {
+            query?: {
+                /** @description Only those of this stage, as `pumps` */
+                stage?: string;
+                /** @description Only those in this state, as `failed` */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All actors, or those asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActorsData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restart: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An actor's id, percent-encoded, as `pump%2FP-101`; or a stage, as `pumps`: all of it is restarted */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is asked to */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestartData"];
+                };
+            };
+            /** @description There is no such actor or stage */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     anomaly_history: {
         parameters: {
             query?: {
@@ -1486,6 +1716,35 @@ export interface operations {
             };
             /** @description The node is stopping, the store does not answer, or all live streams are taken */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dead_letters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLettersData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,189 @@
+//! Starts the engine's actors one by one, each with its place under the supervisor.
+//!
+//! What an actor keeps beyond its own life is made here, outside of its factory. Deliberately absent: their order and
+//! what they are told of each other; that is the engine's.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use actix::{Actor, Context};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, broadcast},
+};
+use volute_anomaly::{Commissioning, Model};
+use volute_data::{Retention, Store};
+use volute_plant::{Clock, Profile, PumpId};
+
+use crate::{
+    commissioning::{CommissioningActor, Judging, LESSONS, School, gathering},
+    counters::Counters,
+    gate::{Doors, GateActor, Pumps},
+    inference::InferenceActor,
+    inference_pool::{InferencePool, PoolLimits, Windows},
+    keeper::{Disk, KeeperActor},
+    live::{Frame, LiveActor},
+    mailbox::{Inbox, Mailbox},
+    maintenance::MaintenanceActor,
+    metrics::{Before, MetricsActor},
+    pump::PumpStaff,
+    recorder::{Recorder, RecorderActor, Writer},
+    settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
+    supervision::{Home, Role, Supervisor},
+};
+
+/// Posts that may wait at the gate.
+const GATE_POSTS: usize = 4096;
+/// Messages that may wait for the live feed, for maintenance and for the recorder's results.
+const RESULTS: usize = 65_536;
+
+/// What all actors stand on.
+pub(super) struct Ground {
+    pub supervisor: Supervisor,
+    pub profile: Profile,
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    pub counters: Arc<Counters>,
+    pub disk: Disk,
+}
+
+impl Ground {
+    pub(super) fn recorder(&self, engine: &EngineSettings, max_in_flight: usize, doors: &Doors) -> Recorder {
+        let inbox = self.alone("recorder");
+        let writer = Writer {
+            store: self.store.clone(),
+            counters: self.counters.clone(),
+            max_rows: engine.max_batch_readings,
+            failed: doors.journal_failed.clone(),
+            pending: Arc::default(),
+            turn: Arc::default(),
+            runtime: Handle::current(),
+        };
+        let linger = engine.linger;
+        self.supervisor.start(&inbox, move |_| RecorderActor::new(writer.clone(), linger));
+        Recorder { readings: inbox.door(max_in_flight), results: inbox.door(RESULTS) }
+    }
+
+    pub(super) fn keeper(&self, retention: Retention) -> Mailbox<KeeperActor> {
+        let inbox = self.alone("keeper");
+        let (store, clock, counters, disk) =
+            (self.store.clone(), self.clock.clone(), self.counters.clone(), self.disk.clone());
+        self.supervisor.start(&inbox, move |_| {
+            KeeperActor::new(store.clone(), clock.clone(), counters.clone(), retention, disk.clone())
+        });
+        inbox.door(1)
+    }
+
+    pub(super) fn live(
+        &self,
+        home: &Arc<Home>,
+        stale_after_intervals: i64,
+        settings: LiveSettings,
+        listeners: &broadcast::Sender<Arc<Frame>>,
+    ) -> Mailbox<LiveActor> {
+        let inbox = self.single("live", home);
+        let (profile, clock, listeners) = (self.profile.clone(), self.clock.clone(), listeners.clone());
+        self.supervisor.start(&inbox, move |_| {
+            LiveActor::new(profile.clone(), clock.clone(), stale_after_intervals, &settings, listeners.clone())
+        });
+        inbox.door(RESULTS)
+    }
+
+    pub(super) fn maintenance(&self, home: &Arc<Home>, recorder: &Recorder) -> Mailbox<MaintenanceActor> {
+        let inbox = self.single("maintenance", home);
+        let (profile, store, counters, recorder) =
+            (self.profile.clone(), self.store.clone(), self.counters.clone(), recorder.clone());
+        self.supervisor.start(&inbox, move |life| {
+            let (profile, store, counters) = (profile.clone(), store.clone(), counters.clone());
+            MaintenanceActor::new(profile, store, recorder.clone(), counters, life.number > 1)
+        });
+        inbox.door(RESULTS)
+    }
+
+    pub(super) fn metrics(&self, home: &Arc<Home>, recorder: &Recorder) {
+        let (clock, counters, store, disk) =
+            (self.clock.clone(), self.counters.clone(), self.store.clone(), self.disk.clone());
+        let recorder = recorder.clone();
+        self.supervisor.start(&self.single("metrics", home), move |_| MetricsActor {
+            clock: clock.clone(),
+            counters: counters.clone(),
+            recorder: recorder.clone(),
+            store: store.clone(),
+            disk: disk.clone(),
+            before: Before::default(),
+        });
+    }
+
+    /// The pool, and a worker on a thread of its own for each that is set, if there is a model.
+    pub(super) fn inference(&self, engine: &EngineSettings, model: Option<&Model>) -> Mailbox<InferencePool> {
+        let part = |id: String, kind| Role { id, kind, stage: "inference", pump: None };
+        let home = self.supervisor.home();
+        let inbox = self.supervisor.enrol::<InferencePool>(part("inference/pool".into(), "pool"), &home);
+        let workers: Vec<Inbox<InferenceActor>> = (0..model.map_or(0, |_| engine.inference_workers))
+            .map(|n| self.supervisor.enrol(part(format!("inference/{n}"), "inference"), &self.supervisor.home()))
+            .collect();
+        let (jobs, idle) = (inbox.door(engine.queued_windows), inbox.door(4 * workers.len().max(1)));
+        for (number, (worker, model)) in workers.iter().zip(model.into_iter().cycle()).enumerate() {
+            let (model, idle, counters) = (model.clone(), idle.clone(), self.counters.clone());
+            self.supervisor
+                .start(worker, move |life| InferenceActor::new(number, &model, idle.clone(), counters.clone(), life));
+        }
+        let limits = PoolLimits {
+            batch: engine.max_batch_windows,
+            per_pump: engine.queued_windows_per_pump,
+            in_all: engine.queued_windows,
+        };
+        // Room for one batch or one question. Where one finds the other there, the worker asks for more afterwards.
+        let workers: Arc<[Mailbox<InferenceActor>]> = workers.iter().map(|worker| worker.door(1)).collect();
+        let (counters, windows) = (self.counters.clone(), Windows::default());
+        self.supervisor
+            .start(&inbox, move |_| InferencePool::new(limits, counters.clone(), windows.clone(), workers.clone()));
+        jobs
+    }
+
+    pub(super) fn commissioning(&self, model: Model, settings: &CommissioningSettings) -> Judging {
+        let how = Commissioning { detector: settings.detector, ..model.manifest().recipe.commissioning() };
+        let running_ms = i64::try_from(settings.running.as_millis()).unwrap_or(i64::MAX);
+        let needed_ms = gathering::needed_ms(&self.profile, running_ms);
+        let (profile, store, clock) = (self.profile.clone(), self.store.clone(), self.clock.clone());
+        let school = Arc::new(School { profile, model: model.clone(), how, store, clock });
+        let (inbox, counters) = (self.alone("commissioning"), self.counters.clone());
+        self.supervisor
+            .start(&inbox, move |_| CommissioningActor { school: school.clone(), counters: counters.clone() });
+        Judging { model, needed_ms, lessons: inbox.door(LESSONS) }
+    }
+
+    /// The gate, and an actor for every pump that is registered already.
+    pub(super) fn gate(
+        &self,
+        settings: IngestSettings,
+        staff: PumpStaff,
+        stored: Vec<PumpId>,
+        doors: &Doors,
+    ) -> Mailbox<GateActor> {
+        let burst = settings.burst_readings_per_pump;
+        let start = |pump| {
+            let handle = staff.start_pump(&pump, None, burst);
+            (pump, handle)
+        };
+        let pumps: Pumps = Arc::new(Mutex::new(stored.into_iter().map(start).collect::<HashMap<_, _>>()));
+        let room = Arc::new(Semaphore::new(settings.max_in_flight_readings));
+        let (inbox, doors) = (self.alone("gate"), doors.clone());
+        self.supervisor.start(&inbox, move |_| {
+            GateActor::new(settings.clone(), staff.clone(), pumps.clone(), room.clone(), doors.clone())
+        });
+        inbox.door(GATE_POSTS)
+    }
+
+    /// An actor that is a stage by itself.
+    fn single<A: Actor<Context = Context<A>>>(&self, name: &'static str, home: &Arc<Home>) -> Inbox<A> {
+        self.supervisor.enrol(Role { id: name.into(), kind: name, stage: name, pump: None }, home)
+    }
+
+    /// The same, on a thread of its own.
+    fn alone<A: Actor<Context = Context<A>>>(&self, name: &'static str) -> Inbox<A> {
+        self.single(name, &self.supervisor.home())
+    }
+}

@@ -1,0 +1,117 @@
+//! How a pump's actor is started, now and whenever it must be, and what is read for it then.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::Semaphore;
+use volute_data::{PumpRecord, Store, StoreError};
+use volute_plant::{Profile, PumpId};
+
+use super::{AtRest, ORDERS, PumpActor};
+use crate::{
+    commissioning::Judging,
+    counters::Counters,
+    gate::PumpHandle,
+    inference_pool::InferencePool,
+    live::LiveActor,
+    mailbox::Mailbox,
+    maintenance::MaintenanceActor,
+    recorder::Recorder,
+    supervision::{Home, Life, Role, Supervisor},
+};
+
+/// Whom a pump works with, and what all pumps share.
+#[derive(Clone)]
+pub(crate) struct PumpStaff {
+    pub profile: Profile,
+    /// What judges windows; none: nothing is judged.
+    pub judging: Option<Judging>,
+    pub store: Store,
+    pub counters: Arc<Counters>,
+    pub recorder: Recorder,
+    pub pool: Mailbox<InferencePool>,
+    pub live: Mailbox<LiveActor>,
+    pub maintenance: Mailbox<MaintenanceActor>,
+    pub queued_windows_per_pump: usize,
+    pub supervisor: Supervisor,
+    pub homes: Arc<[Arc<Home>]>,
+    pub next_home: Arc<AtomicUsize>,
+}
+
+impl PumpStaff {
+    /// Starts a pump's actor. Of a new pump nothing is stored, and its registration is on its way.
+    pub(crate) fn start_pump(&self, pump: &PumpId, new: Option<PumpRecord>, burst: usize) -> PumpHandle {
+        let next = self.next_home.fetch_add(1, Ordering::Relaxed);
+        let home = &self.homes[next % self.homes.len()];
+        let role = Role { id: format!("pump/{pump}"), kind: "pump", stage: "pumps", pump: Some(pump.clone()) };
+        let inbox = self.supervisor.enrol(role, home);
+        let doors = PumpDoors { orders: inbox.door(ORDERS), judged: inbox.door(2 * self.queued_windows_per_pump) };
+        // One slot for each permit, and one for a drain.
+        let handle = PumpHandle {
+            mailbox: inbox.door(burst + 1),
+            orders: doors.orders.clone(),
+            room: Arc::new(Semaphore::new(burst)),
+        };
+        let (pump, staff) = (pump.clone(), self.clone());
+        self.supervisor.start(&inbox, move |life: Life<PumpActor>| {
+            let rest = match life.number {
+                1 if new.is_some() => Rest::New,
+                1 => Rest::Stored,
+                _ => Rest::Again,
+            };
+            let (pump, staff, doors, unregistered) = (pump.clone(), staff.clone(), doors.clone(), new.clone());
+            PumpActor::new(Start { pump, staff, doors, rest, unregistered, burst, life: life.number })
+        });
+        handle
+    }
+
+    /// What is at rest of a pump. Where it cannot be read just now what the pump goes by, that is none.
+    pub(super) async fn at_rest(&self, pump: &PumpId, rest: Rest) -> Result<AtRest, StoreError> {
+        match rest {
+            Rest::New => return Ok(AtRest::nothing()),
+            Rest::Stored => {}
+            // What the one before sent must be stored before it can be found.
+            Rest::Again => self.recorder.settled().await,
+        }
+        let standing = match self.store.standing(pump).await {
+            Ok(standing) => Some(standing),
+            Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => None,
+            Err(error) => return Err(error),
+        };
+        AtRest::read(self, pump, standing).await
+    }
+}
+
+/// The ways to a pump that it hands out itself.
+#[derive(Clone)]
+pub(super) struct PumpDoors {
+    pub orders: Mailbox<PumpActor>,
+    pub judged: Mailbox<PumpActor>,
+}
+
+/// Where a pump's actor begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rest {
+    /// The pump was never heard of.
+    New,
+    /// It was, before the node's start.
+    Stored,
+    /// Another one was here before.
+    Again,
+}
+
+/// What a pump's actor is built of.
+pub(super) struct Start {
+    pub pump: PumpId,
+    pub staff: PumpStaff,
+    pub doors: PumpDoors,
+    pub rest: Rest,
+    /// The registration of a pump that was new when the node was running already.
+    pub unregistered: Option<PumpRecord>,
+    /// Readings that may be on their way.
+    pub burst: usize,
+    /// The number of this life.
+    pub life: u64,
+}

@@ -1,0 +1,185 @@
+//! What waits to be stored, and the writing of it, one record at a time. Both outlive the recorder's actor.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::{runtime::Handle, sync::oneshot};
+use volute_data::{Batch, PumpRecord, PumpState, Store, StoreError, SystemMetrics};
+use volute_plant::{Detection, MaintenanceEvent, PumpId};
+
+use super::{RecordReadings, Stored, Unstored};
+use crate::counters::{Counters, add};
+
+/// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
+const MAX_KEPT_DETECTIONS: usize = 100_000;
+/// Detections in one record.
+const MAX_BATCH_DETECTIONS: usize = 2_000;
+/// What outlives the actor: all that waits to be stored, and the record that is being written.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    pub store: Store,
+    pub counters: Arc<Counters>,
+    /// Rows in one record.
+    pub max_rows: usize,
+    /// Raised for good when the journal fails: it may hold records that are not durable.
+    pub failed: Arc<AtomicBool>,
+    pub pending: Arc<Mutex<Pending>>,
+    /// One record is written at a time, whoever had it begun.
+    pub turn: Arc<tokio::sync::Mutex<()>>,
+    /// Where records are written, so that one under way is not the actor's to lose.
+    pub runtime: Handle,
+}
+
+/// What waits to be stored.
+#[derive(Default)]
+pub(crate) struct Pending {
+    pub(super) readings: VecDeque<RecordReadings>,
+    pub(super) rows: usize,
+    pub(super) results: Results,
+}
+
+/// What must be stored in the end, whatever happens to one record.
+#[derive(Default)]
+pub(super) struct Results {
+    pub(super) pumps: Vec<PumpRecord>,
+    detections: VecDeque<Detection>,
+    pub(super) events: Vec<MaintenanceEvent>,
+    pub(super) metrics: Vec<SystemMetrics>,
+    /// Of each pump the newest.
+    states: BTreeMap<PumpId, PumpState>,
+}
+
+impl Writer {
+    pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes all that waits, up to the first record that is not stored.
+    pub(super) async fn write_all(self) {
+        while !self.pending().is_empty() && self.clone().write().await {}
+    }
+
+    /// Writes what waits as one record; answers whether it is stored.
+    pub(super) async fn write(self) -> bool {
+        let _turn = self.turn.lock().await;
+        let (batch, acks) = self.pending().take(self.max_rows);
+        let empty = is_empty(&batch);
+        let outcome = if empty { Ok(()) } else { self.store.commit(&batch).await };
+        let stored = outcome.as_ref().map(|_| ()).map_err(Unstored::from);
+        for ack in acks {
+            // Whoever asked may have gone.
+            let _ = ack.send(stored);
+        }
+        match outcome {
+            Ok(()) => add(&self.counters.commits, usize::from(!empty)),
+            Err(error) => {
+                tracing::error!(%error, readings = batch.readings.len(), "not stored");
+                if matches!(error, StoreError::Journal(_)) {
+                    self.failed.store(true, Ordering::Relaxed);
+                }
+                add(&self.counters.commit_failures, 1);
+                let dropped = self.pending().results.put_back(batch);
+                add(&self.counters.detections_dropped, dropped);
+            }
+        }
+        stored.is_ok()
+    }
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        self.readings.is_empty() && self.results.is_empty()
+    }
+
+    /// The next record, and who wants to know of it.
+    fn take(&mut self, max_rows: usize) -> (Batch, Vec<oneshot::Sender<Stored>>) {
+        let mut batch = self.results.take();
+        let mut acks = Vec::new();
+        while let Some(next) = self.readings.front()
+            && (batch.readings.is_empty() || batch.readings.len() + next.readings.len() <= max_rows)
+            && let Some(RecordReadings { readings, ack }) = self.readings.pop_front()
+        {
+            self.rows -= readings.len();
+            batch.readings.extend(readings);
+            acks.push(ack);
+        }
+        (batch, acks)
+    }
+}
+
+impl Results {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pumps.is_empty()
+            && self.detections.is_empty()
+            && self.events.is_empty()
+            && self.metrics.is_empty()
+            && self.states.is_empty()
+    }
+
+    /// A state that comes in takes its pump's older one's place.
+    pub(super) fn remember(&mut self, state: PumpState) {
+        if self.states.get(&state.pump).is_none_or(|known| known.at <= state.at) {
+            self.states.insert(state.pump.clone(), state);
+        }
+    }
+
+    /// One more; answers how many had to be given up for it.
+    pub(super) fn add(&mut self, detection: Detection) -> usize {
+        let full = self.detections.len() >= MAX_KEPT_DETECTIONS;
+        if full {
+            self.detections.pop_front();
+        }
+        self.detections.push_back(detection);
+        usize::from(full)
+    }
+
+    /// The next record's share. States wait for the last detection: they must not be stored before those that they hold.
+    fn take(&mut self) -> Batch {
+        let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
+        let detections: Vec<Detection> = self.detections.drain(..n).collect();
+        let all = self.detections.is_empty();
+        Batch {
+            pumps: std::mem::take(&mut self.pumps),
+            readings: Vec::new(),
+            detections,
+            events: std::mem::take(&mut self.events),
+            metrics: std::mem::take(&mut self.metrics),
+            states: if all { std::mem::take(&mut self.states).into_values().collect() } else { Vec::new() },
+        }
+    }
+
+    /// Back in front of what has come in since; answers how many detections had to be given up.
+    fn put_back(&mut self, batch: Batch) -> usize {
+        let Batch { pumps, detections, events, metrics, states, readings: _ } = batch;
+        self.pumps.splice(..0, pumps);
+        self.events.splice(..0, events);
+        self.metrics.splice(..0, metrics);
+        // What has come in since is newer.
+        for state in states {
+            self.states.entry(state.pump.clone()).or_insert(state);
+        }
+        for detection in detections.into_iter().rev() {
+            self.detections.push_front(detection);
+        }
+        // The figures of a minute ago are worth less than the memory.
+        let surplus_metrics = self.metrics.len().saturating_sub(60);
+        self.metrics.drain(..surplus_metrics);
+        let surplus = self.detections.len().saturating_sub(MAX_KEPT_DETECTIONS);
+        self.detections.drain(..surplus);
+        surplus
+    }
+}
+
+fn is_empty(batch: &Batch) -> bool {
+    let Batch { pumps, readings, detections, events, metrics, states } = batch;
+    let results = pumps.is_empty() && events.is_empty() && metrics.is_empty() && states.is_empty();
+    results && readings.is_empty() && detections.is_empty()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! `/api/actors` and `/api/dead-letters`: how the node's parts are, restarting one of them by hand, and the messages that
+//! broke one.
+//!
+//! An id may hold a `/`, as `pump/P-101`. In the path of a restart it is percent-encoded: `pump%2FP-101`. The list is
+//! flat; `stage` says what an actor is a part of.
+
+use actix_web::{HttpRequest, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+use volute_actors::{ActorReport, ActorState, DeadLetter};
+
+use crate::{
+    openapi::{Invalid, NoSuchActor},
+    problem::ApiError,
+    query::Params,
+    server::Node,
+};
+
+const STATES: [&str; 5] = ["starting", "running", "restarting", "failed", "stopped"];
+
+/// The node's actors.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ActorsData {
+    /// By their ids.
+    items: Vec<ActorData>,
+    /// Whether the node can take readings.
+    ready: bool,
+    /// What is out of order; null where nothing is.
+    #[schema(required)]
+    reason: Option<String>,
+}
+
+/// One of the parts that the node is made of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ActorData {
+    /// As `pump/P-101`, `recorder` or `inference/0`.
+    id: String,
+    /// What it is, as `pump`.
+    kind: &'static str,
+    /// What it is a part of, as `pumps`.
+    stage: &'static str,
+    /// `starting`, `running`, `restarting` (it failed and is built anew after a pause), `failed` (too often: it stays
+    /// down until it is restarted by hand) or `stopped`.
+    #[schema(example = "running")]
+    state: &'static str,
+    /// The pause before it is built anew, in milliseconds; null where it is not `restarting`.
+    #[schema(required)]
+    restarts_in_ms: Option<u64>,
+    /// Messages that wait for it.
+    queue_depth: usize,
+    /// How many may wait, over all its ways in.
+    queue_limit: usize,
+    /// Messages it handled.
+    processed: u64,
+    /// How often it failed.
+    failures: u64,
+    /// How often it was built anew, after a failure or by hand.
+    restarts: u64,
+    /// What went wrong last.
+    #[schema(required)]
+    last_error: Option<String>,
+    /// When that was.
+    #[schema(format = DateTime, required)]
+    last_error_at: Option<String>,
+    /// When it last finished a message.
+    #[schema(format = DateTime, required)]
+    last_progress: Option<String>,
+    /// Half of its messages took at most this long, in milliseconds; up to twice the true figure. Null before the first.
+    #[schema(required)]
+    p50_ms: Option<f64>,
+    /// The same of all but one in a hundred.
+    #[schema(required)]
+    p99_ms: Option<f64>,
+    /// What it handles now.
+    #[schema(required)]
+    in_hand: Option<InHandData>,
+}
+
+/// A message that is being handled.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InHandData {
+    /// What kind of message.
+    message: &'static str,
+    /// Whose; null where it is no pump's.
+    #[schema(required)]
+    pump_id: Option<String>,
+    /// Since when.
+    #[schema(format = DateTime)]
+    since: String,
+}
+
+/// What is restarted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RestartData {
+    /// The actors' ids.
+    restarted: Vec<String>,
+}
+
+/// The messages that broke an actor.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeadLettersData {
+    /// Newest first; at most 1,000 are kept, and none beyond the node's stop.
+    items: Vec<DeadLetterData>,
+}
+
+/// A message that broke an actor, and was given up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeadLetterData {
+    /// When it was given up.
+    #[schema(format = DateTime)]
+    at: String,
+    /// The actor's id.
+    actor: String,
+    /// What kind of message it was.
+    message: &'static str,
+    /// Whose; null where it was no pump's.
+    #[schema(required)]
+    pump_id: Option<String>,
+    /// What went wrong.
+    error: String,
+}
+
+/// How the parts of the node are.
+#[utoipa::path(
+    get,
+    path = "/api/actors",
+    tag = "node",
+    params(
+        ("stage" = Option<String>, Query, description = "Only those of this stage, as `pumps`"),
+        ("state" = Option<String>, Query, description = "Only those in this state, as `failed`"),
+    ),
+    responses((status = 200, description = "All actors, or those asked for", body = ActorsData), Invalid)
+)]
+pub(crate) async fn actors(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<ActorsData>, ApiError> {
+    let params = Params::parse(request.query_string(), &["stage", "state"])?;
+    let stage = params.text("stage");
+    let state = params.parsed("state", &STATES.join(", "), |text| STATES.into_iter().find(|state| *state == text))?;
+    let wanted = |actor: &ActorData| {
+        stage.is_none_or(|stage| actor.stage == stage) && state.is_none_or(|state| actor.state == state)
+    };
+    let items = node.engine.actors().into_iter().map(ActorData::from).filter(wanted).collect();
+    let health = node.engine.health();
+    Ok(web::Json(ActorsData { items, ready: health.ready, reason: health.reason }))
+}
+
+/// Restarts a part of the node.
+///
+/// It is built anew between two messages, and nothing is lost. Its earlier failures no longer count, so one that is
+/// `failed` runs again.
+#[utoipa::path(
+    post,
+    path = "/api/actors/{id}/restart",
+    tag = "node",
+    params((
+        "id" = String,
+        Path,
+        description = "An actor's id, percent-encoded, as `pump%2FP-101`; or a stage, as `pumps`: all of it is restarted"
+    )),
+    responses((status = 200, description = "It is asked to", body = RestartData), NoSuchActor)
+)]
+pub(crate) async fn restart(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Result<web::Json<RestartData>, ApiError> {
+    let restarted = node.engine.restart_actors(&id);
+    if restarted.is_empty() {
+        return Err(ApiError::UnknownActor(id.into_inner()));
+    }
+    let peer = request.peer_addr().map(|peer| peer.to_string());
+    tracing::info!(target: "audit", action = "restart", name = *id, actors = restarted.len(), peer, "restarted by hand");
+    Ok(web::Json(RestartData { restarted }))
+}
+
+/// The messages that broke a part of the node.
+#[utoipa::path(
+    get,
+    path = "/api/dead-letters",
+    tag = "node",
+    responses((status = 200, description = "The newest of them", body = DeadLettersData), Invalid)
+)]
+pub(crate) async fn dead_letters(
+    node: web::Data<Node>,
+    request: HttpRequest,
+) -> Result<web::Json<DeadLettersData>, ApiError> {
+    Params::parse(request.query_string(), &[])?;
+    let items = node.engine.dead_letters().into_iter().map(DeadLetterData::from).collect();
+    Ok(web::Json(DeadLettersData { items }))
+}
+
+impl From<ActorReport> for ActorData {
+    fn from(report: ActorReport) -> Self {
+        let (state, restarts_in_ms) = match report.state {
+            ActorState::Starting => ("starting", None),
+            ActorState::Running => ("running", None),
+            ActorState::Restarting { in_ms } => ("restarting", Some(in_ms)),
+            ActorState::Failed => ("failed", None),
+            ActorState::Stopped => ("stopped", None),
+        };
+        let (last_error, last_error_at) = report.last_error.map(|(error, at)| (error, at.to_string())).unzip();
+        let in_hand = report.in_hand.map(|hand| InHandData {
+            message: hand.message,
+            pump_id: hand.pump.map(Into::into),
+            since: hand.since.to_string(),
+        });
+        Self {
+            id: report.id,
+            kind: report.kind,
+            stage: report.stage,
+            state,
+            restarts_in_ms,
+            queue_depth: report.queue_depth,
+            queue_limit: report.queue_limit,
+            processed: report.processed,
+            failures: report.failures,
+            restarts: report.restarts,
+            last_error,
+            last_error_at,
+            last_progress: report.last_progress.map(|at| at.to_string()),
+            p50_ms: report.p50_ms,
+            p99_ms: report.p99_ms,
+            in_hand,
+        }
+    }
+}
+
+impl From<DeadLetter> for DeadLetterData {
+    fn from(letter: DeadLetter) -> Self {
+        Self {
+            at: letter.at.to_string(),
+            actor: letter.actor,
+            message: letter.message,
+            pump_id: letter.pump.map(Into::into),
+            error: letter.error,
+        }
+    }
+}
