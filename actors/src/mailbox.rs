@@ -7,18 +7,16 @@
 
 use std::{
     any::type_name,
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    task::{Context as TaskContext, Poll},
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture, dev::MessageResponse};
+use futures::{StreamExt, channel::mpsc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use volute_plant::PumpId;
 
 use crate::supervision::{Cell, abandoned};
-
-/// An empty inbox keeps room for so many messages.
-const SMALL: usize = 16;
 
 /// What can be put into a mailbox.
 pub(crate) trait Letter: Send + 'static {
@@ -36,7 +34,9 @@ pub(crate) struct Inbox<A: Actor>(Arc<Queue<A>>);
 
 struct Queue<A: Actor> {
     cell: Arc<Cell>,
-    waiting: Mutex<VecDeque<Envelope<A>>>,
+    /// Lock-free on the side of those who send; takes room for what waits only.
+    sender: mpsc::UnboundedSender<Envelope<A>>,
+    receiver: Mutex<mpsc::UnboundedReceiver<Envelope<A>>>,
 }
 
 /// A message on its way, and the place it takes up.
@@ -84,7 +84,8 @@ impl<M> Mail<M> {
 
 impl<A: Actor<Context = Context<A>>> Inbox<A> {
     pub(crate) fn new(cell: Arc<Cell>) -> Self {
-        Self(Arc::new(Queue { cell, waiting: Mutex::default() }))
+        let (sender, receiver) = mpsc::unbounded();
+        Self(Arc::new(Queue { cell, sender, receiver: Mutex::new(receiver) }))
     }
 
     /// A way in for `limit` messages at a time.
@@ -97,30 +98,28 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
         &self.0.cell
     }
 
-    /// The next message. Where there is none, the cell's attendant is woken as soon as there is.
-    pub(crate) fn next(&self) -> Option<Envelope<A>> {
-        let next = {
-            let mut waiting = self.waiting();
-            let next = waiting.pop_front()?;
-            if waiting.is_empty() {
-                // What a burst took is given back.
-                waiting.shrink_to(SMALL);
-            }
-            next
-        };
-        self.0.cell.vitals.waiting.fetch_sub(1, Relaxed);
-        Some(next)
+    /// The next message. Whoever polled last is woken.
+    pub(crate) fn poll_next(&self, task: &mut TaskContext<'_>) -> Poll<Option<Envelope<A>>> {
+        let next = self.receiver().poll_next_unpin(task);
+        if let Poll::Ready(Some(_)) = &next {
+            self.0.cell.vitals.waiting.fetch_sub(1, Relaxed);
+        }
+        next
     }
 
     /// Drops what waits: all of it, or all but what waits for a restart by hand.
     pub(crate) fn discard(&self, all: bool) {
-        let dropped = {
-            let mut waiting = self.waiting();
-            let (kept, dropped): (VecDeque<_>, VecDeque<_>) =
-                std::mem::take(&mut *waiting).into_iter().partition(|envelope| envelope.kept && !all);
-            *waiting = kept;
-            dropped
-        };
+        let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+        {
+            let mut receiver = self.receiver();
+            while let Ok(envelope) = receiver.try_recv() {
+                if envelope.kept && !all { kept.push(envelope) } else { dropped.push(envelope) }
+            }
+            for envelope in kept {
+                // The receiver is in our hands, so it is there.
+                let _ = self.0.sender.unbounded_send(envelope);
+            }
+        }
         self.0.cell.vitals.waiting.fetch_sub(dropped.len(), Relaxed);
         // Outside the lock: a message that is dropped may tell others.
         drop(dropped);
@@ -132,17 +131,16 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
             return false;
         }
         cell.vitals.waiting.fetch_add(1, Relaxed);
-        self.waiting().push_back(envelope);
-        cell.attendant.wake();
+        let sent = self.0.sender.unbounded_send(envelope).is_ok();
         if !cell.takes(kept) {
             // It was closed meanwhile, and may have been emptied before this came.
             self.discard(cell.is_stopped());
         }
-        true
+        sent
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Envelope<A>>> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn receiver(&self) -> MutexGuard<'_, mpsc::UnboundedReceiver<Envelope<A>>> {
+        self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

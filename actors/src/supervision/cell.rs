@@ -75,7 +75,7 @@ pub(crate) struct Cell {
     face: Mutex<Face>,
     /// A restart is asked for.
     asked: AtomicBool,
-    pub(crate) attendant: Attendant,
+    pub(super) attendant: Attendant,
     /// Wakes whoever waits for a restart to be asked for.
     kick: Notify,
     pub(super) body: Mutex<Option<Arc<dyn Body>>>,
@@ -88,9 +88,9 @@ struct Face {
     pulse: Arc<Pulse>,
 }
 
-/// Wakes the life that attends the inbox. One that was left behind does not take the place of a later one.
+/// Wakes the life that attends the inbox, to look whether it is asked to end. One that was left behind does not take the place of a later one.
 #[derive(Default)]
-pub(crate) struct Attendant(Mutex<(u64, Option<Waker>)>);
+pub(super) struct Attendant(Mutex<(u64, Option<Waker>)>);
 
 /// How one life goes.
 #[derive(Debug, Default)]
@@ -127,7 +127,7 @@ impl Attendant {
     }
 
     /// Once for each time that it registers: woken already, it looks for itself.
-    pub(crate) fn wake(&self) {
+    fn wake(&self) {
         let waker = lock(&self.0).1.take();
         if let Some(waker) = waker {
             waker.wake();

@@ -196,17 +196,17 @@ impl<A: Actor<Context = Context<A>>> Attendant<A> {
     }
 
     /// The next message; where there is none, this is polled again when there is, or when a restart is asked for.
-    fn next(&self, task: &TaskContext<'_>) -> Option<Envelope<A>> {
-        self.inbox.next().or_else(|| {
-            let cell = self.inbox.cell();
-            cell.attendant.register(self.number, task.waker());
-            // What came before that woke nobody, so it is looked for again.
-            let next = self.inbox.next();
-            if next.is_none() && cell.is_asked() {
-                task.waker().wake_by_ref();
-            }
-            next
-        })
+    fn next(&self, task: &mut TaskContext<'_>) -> Option<Envelope<A>> {
+        if let Poll::Ready(next) = self.inbox.poll_next(task) {
+            return next;
+        }
+        let cell = self.inbox.cell();
+        cell.attendant.register(self.number, task.waker());
+        // What was asked for before that woke nobody.
+        if cell.is_asked() {
+            task.waker().wake_by_ref();
+        }
+        None
     }
 
     fn take_up(&mut self, envelope: Envelope<A>, actor: &mut A, ctx: &mut Context<A>) {
