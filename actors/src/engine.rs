@@ -3,7 +3,10 @@
 mod ground;
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -135,7 +138,7 @@ impl Engine {
         let judging = model.map(|model| ground.commissioning(model, &commissioning));
 
         let homes: Vec<Arc<Home>> = (0..engine.inference_workers.max(1)).map(|_| ground.supervisor.home()).collect();
-        let staff = PumpStaff {
+        let staff = Arc::new(PumpStaff {
             profile: ground.profile.clone(),
             judging: judging.clone(),
             store: ground.store.clone(),
@@ -147,8 +150,8 @@ impl Engine {
             queued_windows_per_pump: engine.queued_windows_per_pump,
             supervisor: ground.supervisor.clone(),
             homes: homes.into(),
-            next_home: Arc::default(),
-        };
+            next_home: AtomicUsize::new(0),
+        });
         let default_pump = ingest.default_pump.clone();
         let gate = ground.gate(ingest, staff, stored, &doors);
         ground.supervisor.watch();

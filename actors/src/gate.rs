@@ -63,7 +63,7 @@ pub(crate) struct Permit {
 pub(crate) struct GateActor {
     profile: Profile,
     settings: IngestSettings,
-    staff: PumpStaff,
+    staff: Arc<PumpStaff>,
     counters: Arc<Counters>,
     room: Arc<Semaphore>,
     pumps: Pumps,
@@ -96,7 +96,7 @@ type Lots = BTreeMap<PumpId, Vec<(usize, Draft)>>;
 impl GateActor {
     pub(crate) fn new(
         settings: IngestSettings,
-        staff: PumpStaff,
+        staff: Arc<PumpStaff>,
         pumps: Pumps,
         room: Arc<Semaphore>,
         doors: Doors,

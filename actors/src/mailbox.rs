@@ -7,12 +7,13 @@
 
 use std::{
     any::type_name,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     task::{Context as TaskContext, Poll},
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture, dev::MessageResponse};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use futures::{StreamExt, channel::mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use volute_plant::PumpId;
 
 use crate::supervision::{Cell, abandoned};
@@ -33,6 +34,7 @@ pub(crate) struct Inbox<A: Actor>(Arc<Queue<A>>);
 
 struct Queue<A: Actor> {
     cell: Arc<Cell>,
+    /// Lock-free on the side of those who send; takes room for what waits only.
     sender: mpsc::UnboundedSender<Envelope<A>>,
     receiver: Mutex<mpsc::UnboundedReceiver<Envelope<A>>>,
 }
@@ -82,7 +84,7 @@ impl<M> Mail<M> {
 
 impl<A: Actor<Context = Context<A>>> Inbox<A> {
     pub(crate) fn new(cell: Arc<Cell>) -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::unbounded();
         Self(Arc::new(Queue { cell, sender, receiver: Mutex::new(receiver) }))
     }
 
@@ -98,7 +100,7 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
 
     /// The next message. Whoever polled last is woken.
     pub(crate) fn poll_next(&self, task: &mut TaskContext<'_>) -> Poll<Option<Envelope<A>>> {
-        let next = self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(task);
+        let next = self.receiver().poll_next_unpin(task);
         if let Poll::Ready(Some(_)) = &next {
             self.0.cell.vitals.waiting.fetch_sub(1, Relaxed);
         }
@@ -107,16 +109,15 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
 
     /// Drops what waits: all of it, or all but what waits for a restart by hand.
     pub(crate) fn discard(&self, all: bool) {
-        let mut dropped = Vec::new();
+        let (mut kept, mut dropped) = (Vec::new(), Vec::new());
         {
-            let mut receiver = self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut kept = Vec::new();
+            let mut receiver = self.receiver();
             while let Ok(envelope) = receiver.try_recv() {
                 if envelope.kept && !all { kept.push(envelope) } else { dropped.push(envelope) }
             }
             for envelope in kept {
                 // The receiver is in our hands, so it is there.
-                let _ = self.0.sender.send(envelope);
+                let _ = self.0.sender.unbounded_send(envelope);
             }
         }
         self.0.cell.vitals.waiting.fetch_sub(dropped.len(), Relaxed);
@@ -130,12 +131,16 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
             return false;
         }
         cell.vitals.waiting.fetch_add(1, Relaxed);
-        let sent = self.0.sender.send(envelope).is_ok();
+        let sent = self.0.sender.unbounded_send(envelope).is_ok();
         if !cell.takes(kept) {
             // It was closed meanwhile, and may have been emptied before this came.
             self.discard(cell.is_stopped());
         }
         sent
+    }
+
+    fn receiver(&self) -> MutexGuard<'_, mpsc::UnboundedReceiver<Envelope<A>>> {
+        self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,7 @@ mod staff;
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -92,7 +93,7 @@ impl Letter for Drain {}
 /// The actor.
 pub(crate) struct PumpActor {
     pump: PumpId,
-    staff: PumpStaff,
+    staff: Arc<PumpStaff>,
     rest: Rest,
     /// Its registration, as long as it may not be stored.
     unregistered: Option<PumpRecord>,

@@ -159,7 +159,7 @@ impl Ground {
     pub(super) fn gate(
         &self,
         settings: IngestSettings,
-        staff: PumpStaff,
+        staff: Arc<PumpStaff>,
         stored: Vec<PumpId>,
         doors: &Doors,
     ) -> Mailbox<GateActor> {

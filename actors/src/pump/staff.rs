@@ -23,7 +23,6 @@ use crate::{
 };
 
 /// Whom a pump works with, and what all pumps share.
-#[derive(Clone)]
 pub(crate) struct PumpStaff {
     pub profile: Profile,
     /// What judges windows; none: nothing is judged.
@@ -37,12 +36,12 @@ pub(crate) struct PumpStaff {
     pub queued_windows_per_pump: usize,
     pub supervisor: Supervisor,
     pub homes: Arc<[Arc<Home>]>,
-    pub next_home: Arc<AtomicUsize>,
+    pub next_home: AtomicUsize,
 }
 
 impl PumpStaff {
     /// Starts a pump's actor. Of a new pump nothing is stored, and its registration is on its way.
-    pub(crate) fn start_pump(&self, pump: &PumpId, new: Option<PumpRecord>, burst: usize) -> PumpHandle {
+    pub(crate) fn start_pump(self: &Arc<Self>, pump: &PumpId, new: Option<PumpRecord>, burst: usize) -> PumpHandle {
         let next = self.next_home.fetch_add(1, Ordering::Relaxed);
         let home = &self.homes[next % self.homes.len()];
         let role = Role { id: format!("pump/{pump}"), kind: "pump", stage: "pumps", pump: Some(pump.clone()) };
@@ -105,7 +104,7 @@ pub(super) enum Rest {
 /// What a pump's actor is built of.
 pub(super) struct Start {
     pub pump: PumpId,
-    pub staff: PumpStaff,
+    pub staff: Arc<PumpStaff>,
     pub doors: PumpDoors,
     pub rest: Rest,
     /// The registration of a pump that was new when the node was running already.

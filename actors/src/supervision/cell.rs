@@ -6,11 +6,11 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
+    task::Waker,
     time::{Duration, Instant},
 };
 
 use actix_rt::ArbiterHandle;
-use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 use volute_plant::{Clock, PumpId, Timestamp};
 
@@ -75,8 +75,8 @@ pub(crate) struct Cell {
     face: Mutex<Face>,
     /// A restart is asked for.
     asked: AtomicBool,
-    /// Wakes whoever attends the inbox, and whoever waits for a restart to be asked for.
-    pub(super) attendant: AtomicWaker,
+    pub(super) attendant: Attendant,
+    /// Wakes whoever waits for a restart to be asked for.
     kick: Notify,
     pub(super) body: Mutex<Option<Arc<dyn Body>>>,
 }
@@ -87,6 +87,10 @@ struct Face {
     failures: Failures,
     pulse: Arc<Pulse>,
 }
+
+/// Wakes the life that attends the inbox, to look whether it is asked to end. One that was left behind does not take the place of a later one.
+#[derive(Default)]
+pub(super) struct Attendant(Mutex<(u64, Option<Waker>)>);
 
 /// How one life goes.
 #[derive(Debug, Default)]
@@ -112,6 +116,23 @@ pub(crate) trait Body: Send + Sync {
     fn launch(self: Arc<Self>, cell: Arc<Cell>, generation: u64, next: Next);
     /// Drops what waits: all of it, or all but what is kept for a restart by hand.
     fn discard(&self, all: bool);
+}
+
+impl Attendant {
+    pub(super) fn register(&self, generation: u64, waker: &Waker) {
+        let mut place = lock(&self.0);
+        if place.0 <= generation {
+            *place = (generation, Some(waker.clone()));
+        }
+    }
+
+    /// Once for each time that it registers: woken already, it looks for itself.
+    fn wake(&self) {
+        let waker = lock(&self.0).1.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
 }
 
 impl Home {
@@ -145,7 +166,7 @@ impl Cell {
             closed: AtomicU8::new(0),
             face: Mutex::new(face),
             asked: AtomicBool::new(false),
-            attendant: AtomicWaker::new(),
+            attendant: Attendant::default(),
             kick: Notify::new(),
             body: Mutex::new(None),
         })
@@ -266,7 +287,11 @@ impl Cell {
     /// Whether a restart is asked for; it is not any more afterwards.
     pub(super) fn take_asked(&self) -> bool {
         // Read first: it is read for every message.
-        self.asked.load(SeqCst) && self.asked.swap(false, SeqCst)
+        self.is_asked() && self.asked.swap(false, SeqCst)
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.load(SeqCst)
     }
 
     /// Waits until a restart is asked for.

@@ -195,6 +195,20 @@ impl<A: Actor<Context = Context<A>>> Attendant<A> {
         }
     }
 
+    /// The next message; where there is none, this is polled again when there is, or when a restart is asked for.
+    fn next(&self, task: &mut TaskContext<'_>) -> Option<Envelope<A>> {
+        if let Poll::Ready(next) = self.inbox.poll_next(task) {
+            return next;
+        }
+        let cell = self.inbox.cell();
+        cell.attendant.register(self.number, task.waker());
+        // What was asked for before that woke nobody.
+        if cell.is_asked() {
+            task.waker().wake_by_ref();
+        }
+        None
+    }
+
     fn take_up(&mut self, envelope: Envelope<A>, actor: &mut A, ctx: &mut Context<A>) {
         let cell = self.inbox.cell().clone();
         self.pulse.take_in_hand(InHand { kind: envelope.kind, pump: envelope.pump.clone(), since: cell.now() });
@@ -220,7 +234,6 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Attendant<A> {
         task: &mut TaskContext<'_>,
     ) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.inbox.cell().attendant.register(task.waker());
         for _ in 0..TURN {
             this.put_down();
             let cell = this.inbox.cell();
@@ -234,8 +247,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Attendant<A> {
                 ctx.terminate();
                 return Poll::Ready(());
             }
-            let Poll::Ready(next) = this.inbox.poll_next(task) else { return Poll::Pending };
-            let Some(envelope) = next else { return Poll::Ready(()) };
+            let Some(envelope) = this.next(task) else { return Poll::Pending };
             this.take_up(envelope, actor, ctx);
             if ctx.waiting() {
                 this.pulse.set_waiting(true);
