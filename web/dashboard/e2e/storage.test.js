@@ -153,7 +153,9 @@ test('the fleet page says what is stored and how long the disk lasts', { timeout
   assert.equal(await page.locator('[data-storage="growth"]').innerText(), 'Not known yet: watched for less than an hour');
   await page.getByRole('button', { name: 'Where these numbers come from: Storage' }).click();
   await page.getByText('GET /api/store').waitFor();
-  assert.equal(await page.locator('[data-outage]').count(), 0);
+  // The disk of this machine may be nearly full: then, and only then, there is a notice.
+  const { problems } = await (await fetch(`${node.url}/api/store`)).json();
+  assert.equal(await page.locator('[data-outage]').count(), problems.length > 0 ? 1 : 0);
   await page.context().close();
 });
 
