@@ -2,11 +2,50 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::supervision::Histogram;
+
+/// How long readings and verdicts take to be durable.
+#[derive(Debug, Default)]
+pub(crate) struct Latencies {
+    /// From a pump's readings on their way to the recorder until they are in the journal.
+    pub journal: Histogram,
+    /// From a window on its way to the workers until one takes it.
+    pub queue: Histogram,
+    /// From a reading that was received until the verdict on its window is in the journal.
+    pub detection: Histogram,
+}
+
+/// Quantiles of a time, in milliseconds; none before the first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LatencyQuantiles {
+    /// Of what.
+    pub of: &'static str,
+    /// Half took at most this long.
+    pub p50_ms: Option<f64>,
+    /// All but one in a hundred did.
+    pub p99_ms: Option<f64>,
+    /// All but one in a thousand did.
+    pub p999_ms: Option<f64>,
+}
+
+impl Latencies {
+    pub(crate) fn quantiles(&self) -> [LatencyQuantiles; 3] {
+        [("journal", &self.journal), ("queue", &self.queue), ("detection", &self.detection)].map(|(of, histogram)| {
+            let ms = |quantile| histogram.quantile_ms(quantile);
+            LatencyQuantiles { of, p50_ms: ms(0.5), p99_ms: ms(0.99), p999_ms: ms(0.999) }
+        })
+    }
+}
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// Running totals since the start; shared by all actors.
         #[derive(Debug, Default)]
-        pub struct Counters { $($(#[$doc])* pub $name: AtomicU64,)* }
+        pub struct Counters {
+            $($(#[$doc])* pub $name: AtomicU64,)*
+            /// How long it takes.
+            pub(crate) latencies: Latencies,
+        }
 
         /// [`Counters`] at one moment.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

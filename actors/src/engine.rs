@@ -18,7 +18,7 @@ use volute_plant::{Clock, Draft, Profile, PumpId, Rejection, Timestamp};
 
 use crate::{
     commissioning::Judging,
-    counters::{Counters, Totals},
+    counters::{Counters, LatencyQuantiles, Totals},
     gate::{CloseGate, Doors, GateActor, Post},
     keeper::{Disk, DrainKeeper, KeeperActor},
     live::{AskLive, Frame, LiveActor, LivePump},
@@ -297,6 +297,11 @@ impl EngineHandle {
         let more = if failed.len() > FAILED_SHOWN { " and others" } else { "" };
         let reason = format!("out of order after too many failures: {shown}{more}; see /api/actors and the log");
         Health { ready, reason: Some(reason) }
+    }
+
+    /// How long readings and verdicts took to be durable since the start.
+    pub fn latencies(&self) -> [LatencyQuantiles; 3] {
+        self.0.counters.latencies.quantiles()
     }
 
     /// All actors, by their ids.

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use actix::{Actor, Context, Handler};
@@ -26,6 +27,8 @@ pub(crate) struct Job {
     /// What is normal for its pump.
     pub baseline: Arc<Baseline>,
     judged: Mailbox<PumpActor>,
+    /// When it came here.
+    since: Instant,
     told: bool,
 }
 
@@ -62,7 +65,7 @@ pub(crate) struct InferencePool {
 
 impl Job {
     pub(crate) fn new(seq: u64, window: Window, baseline: Arc<Baseline>, judged: Mailbox<PumpActor>) -> Self {
-        Self { seq, window, baseline, judged, told: false }
+        Self { seq, window, baseline, judged, since: Instant::now(), told: false }
     }
 
     /// Tells the pump how it ended.
@@ -106,6 +109,9 @@ impl InferencePool {
             };
             let worker = self.idle.pop_first().and_then(|number| self.workers.get(number));
             let Some(worker) = worker else { return };
+            for job in &batch {
+                self.counters.latencies.queue.note(job.since.elapsed());
+            }
             if let Err(Undelivered::Full(ScoreBatch(jobs))) = worker.post(ScoreBatch(batch)) {
                 // It has said twice that it has nothing to do, and got something for the first time.
                 let mut queue = self.queue();

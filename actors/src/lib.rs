@@ -25,7 +25,7 @@ mod storage;
 mod supervision;
 
 pub use commissioning::{BaselineVersion, Baselines, CommissionRefusal};
-pub use counters::{Counters, Totals};
+pub use counters::{Counters, LatencyQuantiles, Totals};
 pub use engine::{Engine, EngineError, EngineHandle, EngineParts, Health};
 pub use live::{
     CommissioningPhase, DetectionFrame, FleetFrame, FleetRow, Frame, LearningProgress, LiveChannel, LivePump,

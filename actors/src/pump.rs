@@ -40,7 +40,7 @@ use crate::{
     live::{Blind, LiveBlind, LiveDetection},
     mailbox::{Letter, Mail, Mailbox},
     maintenance::Look,
-    recorder::{RecordReadings, Stored, Unstored},
+    recorder::{Found, RecordReadings, Stored, Unstored},
 };
 
 /// Orders for one pump that may wait.
@@ -239,7 +239,11 @@ impl PumpActor {
         let stored = (!readings.is_empty()).then(|| {
             let (ack, stored) = oneshot::channel();
             // Permits bound this queue; if the recorder is gone, the dropped `ack` says so.
-            let _ = self.staff.recorder.readings.post(RecordReadings { readings: readings.clone(), ack });
+            let _ = self.staff.recorder.readings.post(RecordReadings {
+                readings: readings.clone(),
+                ack,
+                since: Instant::now(),
+            });
             stored
         });
         self.offers += 1;
@@ -367,7 +371,8 @@ impl PumpActor {
             add(&self.staff.counters.live_dropped, 1);
         }
         let recorder = self.staff.recorder.results.clone();
-        recorder.post_or_wait(detection.clone(), self, ctx);
+        let found = Found { detection: detection.clone(), heard: reading.received };
+        recorder.post_or_wait(found, self, ctx);
         self.look(reading, Some(detection), ctx);
     }
 

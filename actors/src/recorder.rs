@@ -12,12 +12,12 @@
 
 mod writer;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use volute_data::{PumpRecord, PumpState, StoreError, SystemMetrics};
-use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading};
+use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 
 pub(crate) use writer::Writer;
 
@@ -37,10 +37,20 @@ pub(crate) struct Recorder {
     pub results: Mailbox<RecorderActor>,
 }
 
+/// A detection to be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub detection: Detection,
+    /// When the last reading of its window was received.
+    pub heard: Timestamp,
+}
+
 /// Readings to be stored; `ack` says whether they are.
 pub(crate) struct RecordReadings {
     pub readings: Vec<Reading>,
     pub ack: oneshot::Sender<Stored>,
+    /// When they were sent.
+    pub since: Instant,
 }
 
 /// Whether readings are at rest.
@@ -94,11 +104,11 @@ impl Letter for RecordReadings {
     }
 }
 
-impl Letter for Detection {
+impl Letter for Found {
     const KEPT: bool = true;
 
     fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+        Some(&self.detection.pump)
     }
 }
 
@@ -138,7 +148,7 @@ impl Recorder {
         loop {
             let (ack, answer) = oneshot::channel();
             // It takes its turn among the readings; an answer that is dropped says that the recorder broke meanwhile.
-            match self.results.deliver(RecordReadings { readings: Vec::new(), ack }).await {
+            match self.results.deliver(RecordReadings { readings: Vec::new(), ack, since: Instant::now() }).await {
                 Ok(()) if answer.await.is_err() => {}
                 _ => return,
             }
@@ -236,10 +246,10 @@ impl Handler<Mail<RecordReadings>> for RecorderActor {
     }
 }
 
-impl Handler<Mail<Detection>> for RecorderActor {
+impl Handler<Mail<Found>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Detection>, ctx: &mut Self::Context) {
+    fn handle(&mut self, mail: Mail<Found>, ctx: &mut Self::Context) {
         let given_up = self.writer.pending().results.add(mail.open());
         add(&self.writer.counters.detections_dropped, given_up);
         self.stir(ctx);

@@ -32,6 +32,7 @@ pub(crate) use cell::{Cell, Home, Role};
 pub use dead::DeadLetter;
 pub(crate) use life::{Life, abandoned, panic_text, raise};
 pub(crate) use restarts::Tolerance;
+pub(crate) use vitals::Histogram;
 
 use crate::mailbox::Inbox;
 use cell::{Body, Common, lock};

@@ -55,6 +55,7 @@ impl Ground {
         let writer = Writer {
             store: self.store.clone(),
             counters: self.counters.clone(),
+            clock: self.clock.clone(),
             max_rows: engine.max_batch_readings,
             failed: doors.journal_failed.clone(),
             pending: Arc::default(),

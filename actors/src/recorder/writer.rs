@@ -6,13 +6,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::{runtime::Handle, sync::oneshot};
 use volute_data::{Batch, PumpRecord, PumpState, Store, StoreError, SystemMetrics};
-use volute_plant::{Detection, MaintenanceEvent, PumpId};
+use volute_plant::{Clock, Detection, MaintenanceEvent, PumpId, Timestamp};
 
-use super::{RecordReadings, Stored, Unstored};
+use super::{Found, RecordReadings, Stored, Unstored};
 use crate::counters::{Counters, add};
 
 /// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
@@ -24,6 +25,7 @@ const MAX_BATCH_DETECTIONS: usize = 2_000;
 pub(crate) struct Writer {
     pub store: Store,
     pub counters: Arc<Counters>,
+    pub clock: Arc<dyn Clock>,
     /// Rows in one record.
     pub max_rows: usize,
     /// Raised for good when the journal fails: it may hold records that are not durable.
@@ -33,6 +35,15 @@ pub(crate) struct Writer {
     pub turn: Arc<tokio::sync::Mutex<()>>,
     /// Where records are written, so that one under way is not the actor's to lose.
     pub runtime: Handle,
+}
+
+/// What goes into one record.
+struct Next {
+    batch: Batch,
+    /// Who waits for it, and since when.
+    acks: Vec<(oneshot::Sender<Stored>, Instant)>,
+    /// When the readings behind the detections were received.
+    heard: Vec<Timestamp>,
 }
 
 /// What waits to be stored.
@@ -47,7 +58,7 @@ pub(crate) struct Pending {
 #[derive(Default)]
 pub(super) struct Results {
     pub(super) pumps: Vec<PumpRecord>,
-    detections: VecDeque<Detection>,
+    detections: VecDeque<Found>,
     pub(super) events: Vec<MaintenanceEvent>,
     pub(super) metrics: Vec<SystemMetrics>,
     /// Of each pump the newest.
@@ -67,23 +78,32 @@ impl Writer {
     /// Writes what waits as one record; answers whether it is stored.
     pub(super) async fn write(self) -> bool {
         let _turn = self.turn.lock().await;
-        let (batch, acks) = self.pending().take(self.max_rows);
+        let Next { batch, acks, heard } = self.pending().take(self.max_rows);
         let empty = is_empty(&batch);
         let outcome = if empty { Ok(()) } else { self.store.commit(&batch).await };
         let stored = outcome.as_ref().map(|_| ()).map_err(Unstored::from);
-        for ack in acks {
+        let latencies = &self.counters.latencies;
+        for (ack, since) in acks {
+            latencies.journal.note(since.elapsed());
             // Whoever asked may have gone.
             let _ = ack.send(stored);
         }
         match outcome {
-            Ok(()) => add(&self.counters.commits, usize::from(!empty)),
+            Ok(()) => {
+                add(&self.counters.commits, usize::from(!empty));
+                let now = self.clock.now();
+                for heard in heard {
+                    let took_ms = u64::try_from(now.since_ms(heard)).unwrap_or_default();
+                    latencies.detection.note(Duration::from_millis(took_ms));
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, readings = batch.readings.len(), "not stored");
                 if matches!(error, StoreError::Journal(_)) {
                     self.failed.store(true, Ordering::Relaxed);
                 }
                 add(&self.counters.commit_failures, 1);
-                let dropped = self.pending().results.put_back(batch);
+                let dropped = self.pending().results.put_back(batch, heard);
                 add(&self.counters.detections_dropped, dropped);
             }
         }
@@ -97,18 +117,18 @@ impl Pending {
     }
 
     /// The next record, and who wants to know of it.
-    fn take(&mut self, max_rows: usize) -> (Batch, Vec<oneshot::Sender<Stored>>) {
-        let mut batch = self.results.take();
+    fn take(&mut self, max_rows: usize) -> Next {
+        let (mut batch, heard) = self.results.take();
         let mut acks = Vec::new();
         while let Some(next) = self.readings.front()
             && (batch.readings.is_empty() || batch.readings.len() + next.readings.len() <= max_rows)
-            && let Some(RecordReadings { readings, ack }) = self.readings.pop_front()
+            && let Some(RecordReadings { readings, ack, since }) = self.readings.pop_front()
         {
             self.rows -= readings.len();
             batch.readings.extend(readings);
-            acks.push(ack);
+            acks.push((ack, since));
         }
-        (batch, acks)
+        Next { batch, acks, heard }
     }
 }
 
@@ -129,32 +149,35 @@ impl Results {
     }
 
     /// One more; answers how many had to be given up for it.
-    pub(super) fn add(&mut self, detection: Detection) -> usize {
+    pub(super) fn add(&mut self, verdict: Found) -> usize {
         let full = self.detections.len() >= MAX_KEPT_DETECTIONS;
         if full {
             self.detections.pop_front();
         }
-        self.detections.push_back(detection);
+        self.detections.push_back(verdict);
         usize::from(full)
     }
 
     /// The next record's share. States wait for the last detection: they must not be stored before those that they hold.
-    fn take(&mut self) -> Batch {
+    fn take(&mut self) -> (Batch, Vec<Timestamp>) {
         let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
-        let detections: Vec<Detection> = self.detections.drain(..n).collect();
+        let verdicts = self.detections.drain(..n);
+        let (detections, heard): (Vec<Detection>, Vec<Timestamp>) =
+            verdicts.map(|verdict| (verdict.detection, verdict.heard)).unzip();
         let all = self.detections.is_empty();
-        Batch {
+        let batch = Batch {
             pumps: std::mem::take(&mut self.pumps),
             readings: Vec::new(),
             detections,
             events: std::mem::take(&mut self.events),
             metrics: std::mem::take(&mut self.metrics),
             states: if all { std::mem::take(&mut self.states).into_values().collect() } else { Vec::new() },
-        }
+        };
+        (batch, heard)
     }
 
     /// Back in front of what has come in since; answers how many detections had to be given up.
-    fn put_back(&mut self, batch: Batch) -> usize {
+    fn put_back(&mut self, batch: Batch, heard: Vec<Timestamp>) -> usize {
         let Batch { pumps, detections, events, metrics, states, readings: _ } = batch;
         self.pumps.splice(..0, pumps);
         self.events.splice(..0, events);
@@ -163,8 +186,8 @@ impl Results {
         for state in states {
             self.states.entry(state.pump.clone()).or_insert(state);
         }
-        for detection in detections.into_iter().rev() {
-            self.detections.push_front(detection);
+        for (detection, heard) in detections.into_iter().zip(heard).rev() {
+            self.detections.push_front(Found { detection, heard });
         }
         // The figures of a minute ago are worth less than the memory.
         let surplus_metrics = self.metrics.len().saturating_sub(60);

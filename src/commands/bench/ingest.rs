@@ -45,8 +45,8 @@ pub fn run(args: &IngestArgs, output: &mut dyn Write) -> Result<()> {
         let after = own.as_ref().and_then(OwnNode::usage);
         Ok::<_, anyhow::Error>((load, Usage::between(before, after)))
     })?;
-    let scored = own.as_ref().and_then(OwnNode::hops);
-    let figures = Figures::of(args, load, usage, scored);
+    let latencies = own.as_ref().and_then(OwnNode::latencies);
+    let figures = Figures::of(args, load, usage, latencies);
     match args.format {
         Format::Text => write!(output, "{figures}")?,
         Format::Json => writeln!(output, "{}", serde_json::to_string(&figures)?)?,

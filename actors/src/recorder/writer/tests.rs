@@ -16,20 +16,23 @@ fn state(name: &str, n: usize) -> PumpState {
     PumpState { pump: pump(name), at: at(n), document: format!("{name} {n}") }
 }
 
-fn detection(n: usize) -> Detection {
+fn verdict(n: usize) -> Found {
     let (contributions, model) = ([1.0].into(), "m".into());
-    Detection { pump: pump("A"), at: at(n), loss: 0.5, threshold: 1.0, is_anomaly: false, contributions, model }
+    let detection =
+        Detection { pump: pump("A"), at: at(n), loss: 0.5, threshold: 1.0, is_anomaly: false, contributions, model };
+    Found { detection, heard: at(n) }
 }
 
 #[test]
 fn a_state_is_never_stored_before_a_detection_that_it_holds() {
     let mut results = Results::default();
     let all = 2 * MAX_BATCH_DETECTIONS + 1;
-    results.detections.extend((0..all).map(detection));
+    results.detections.extend((0..all).map(verdict));
     results.remember(state("A", all));
     let mut stored = 0;
     while !results.is_empty() {
-        let batch = results.take();
+        let (batch, heard) = results.take();
+        assert_eq!(batch.detections.len(), heard.len());
         stored += batch.detections.len();
         assert_eq!(batch.states.is_empty(), stored < all, "after {stored} of {all} detections");
     }
@@ -42,10 +45,10 @@ fn of_each_pump_the_newest_state_is_kept_and_a_failed_record_brings_none_back_ov
     for state in [state("A", 2), state("A", 1), state("B", 1)] {
         results.remember(state);
     }
-    let failed = results.take();
+    let (failed, heard) = results.take();
     assert_eq!(failed.states, [state("A", 2), state("B", 1)]);
     results.remember(state("A", 3));
-    results.put_back(failed);
-    assert_eq!(results.take().states, [state("A", 3), state("B", 1)]);
+    results.put_back(failed, heard);
+    assert_eq!(results.take().0.states, [state("A", 3), state("B", 1)]);
     assert!(results.is_empty());
 }

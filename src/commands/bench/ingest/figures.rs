@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{load::Load, node::Usage};
+use super::{
+    load::Load,
+    node::{Latency, Usage},
+};
 use crate::cli::IngestArgs;
 
 /// The figures of one run.
@@ -28,9 +30,9 @@ pub(super) struct Figures {
     cpu_percent_of_a_core: Option<f64>,
     /// The most resident memory that the node has had.
     peak_mib: Option<u64>,
-    /// What the node says of its parts, where it is the command's own.
+    /// What the node says of its own latencies since its start, where it is the command's own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    node: Option<Value>,
+    node: Option<Vec<Latency>>,
 }
 
 /// Times in milliseconds.
@@ -43,7 +45,7 @@ struct Quantiles {
 }
 
 impl Figures {
-    pub(super) fn of(args: &IngestArgs, mut load: Load, usage: Option<Usage>, node: Option<Value>) -> Self {
+    pub(super) fn of(args: &IngestArgs, mut load: Load, usage: Option<Usage>, node: Option<Vec<Latency>>) -> Self {
         let took = load.took.as_secs_f64();
         Self {
             pumps: args.pumps.get(),
@@ -87,6 +89,11 @@ impl fmt::Display for Figures {
                 f,
                 "node          {us:.0} us of processor per reading, {percent:.0} % of a core, {peak} MiB at most"
             )?;
+        }
+        for Latency { of, p50_ms, p99_ms, p999_ms } in self.node.iter().flatten() {
+            if let (Some(p50), Some(p99), Some(p999)) = (p50_ms, p99_ms, p999_ms) {
+                writeln!(f, "  {of:11} p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms")?;
+            }
         }
         Ok(())
     }

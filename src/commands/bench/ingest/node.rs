@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::profiles;
@@ -19,6 +19,15 @@ pub(super) struct OwnNode {
     child: Child,
     pub url: String,
     _folder: TempDir,
+}
+
+/// How long something took in the node, in its own words.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Latency {
+    pub of: String,
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    pub p999_ms: Option<f64>,
 }
 
 /// What a process has used.
@@ -70,10 +79,16 @@ impl OwnNode {
         Some(Usage { cpu, peak_mib: peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024 })
     }
 
-    /// What it says of itself at the end.
-    pub(super) fn hops(&self) -> Option<Value> {
-        let text = ureq::get(format!("{}/api/actors", self.url)).call().ok()?.body_mut().read_to_string().ok()?;
-        serde_json::from_str(&text).ok()
+    /// What it says of its own latencies at the end, the start included.
+    pub(super) fn latencies(&self) -> Option<Vec<Latency>> {
+        /// The part of `/api/actors` that is of use here.
+        #[derive(Deserialize)]
+        struct Said {
+            latencies: Vec<Latency>,
+        }
+        let url = format!("{}/api/actors?stage=recorder", self.url);
+        let text = ureq::get(url).call().ok()?.body_mut().read_to_string().ok()?;
+        serde_json::from_str(&text).map(|said: Said| said.latencies).ok()
     }
 }
 
