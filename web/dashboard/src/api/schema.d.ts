@@ -445,7 +445,7 @@ export interface components {
             last_progress: string | null;
             /**
              * Format: double
-             * @description Half of its messages took at most this long, in milliseconds; up to twice the true figure. Null before the first.
+             * @description Half of its messages took at most this long, in milliseconds; up to an eighth above the true figure. Null before the first.
              */
             p50_ms: number | null;
             /**
@@ -485,6 +485,8 @@ export interface components {
         ActorsData: {
             /** @description By their ids. */
             items: components["schemas"]["ActorData"][];
+            /** @description How long readings and verdicts took to be durable since the start. */
+            latencies: components["schemas"]["LatencyData"][];
             /** @description Whether the node can take readings. */
             ready: boolean;
             /** @description What is out of order; null where nothing is. */
@@ -876,6 +878,30 @@ export interface components {
              * @description Frames that it did not get, of all pumps.
              */
             dropped: number;
+        };
+        /** @description How long something took; each figure is at most an eighth above the true one, and null before the first. */
+        LatencyData: {
+            /**
+             * @description `journal`: from a pump's judged readings to the journal; `queue`: from a window to the worker that takes it;
+             *     `detection`: from a reading that was received to the verdict on its window in the journal.
+             * @example detection
+             */
+            of: string;
+            /**
+             * Format: double
+             * @description Half took at most this long, in milliseconds.
+             */
+            p50_ms: number | null;
+            /**
+             * Format: double
+             * @description All but one in a thousand did.
+             */
+            p999_ms: number | null;
+            /**
+             * Format: double
+             * @description All but one in a hundred did.
+             */
+            p99_ms: number | null;
         };
         /** @description How far it is to the first verdict. */
         Learning: {
