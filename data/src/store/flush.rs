@@ -92,7 +92,11 @@ impl Store {
         let mut flushed = Flushed::default();
         loop {
             let engine = self.0.database.engine().await?;
-            let share = self.0.head().share(until, MINUTES)?;
+            let mut share = self.0.head().share(until, MINUTES);
+            if let Err(error) = share.unpack() {
+                self.0.head().keep(&share);
+                return Err(error);
+            }
             let low_water = share.low_water;
             if share.due.is_empty() && share.news.is_empty() {
                 if low_water > self.0.marked() {

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
 
 use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
@@ -57,7 +58,7 @@ struct Minute {
     opened_ms: i64,
     readings: Vec<Reading>,
     detections: Vec<Detection>,
-    packed: Vec<Packed>,
+    packed: Vec<Arc<Packed>>,
     /// A share of it is being written: its rows stay where they are until that has ended.
     moving: bool,
 }
@@ -100,6 +101,8 @@ pub(crate) struct Due {
     pub readings: Vec<Reading>,
     /// Likewise.
     pub detections: Vec<Detection>,
+    /// More of both, until [`Share::unpack`].
+    packed: Vec<Arc<Packed>>,
     /// How many of each the minute gives up when they are written.
     taken: (usize, usize, usize),
 }
@@ -119,11 +122,23 @@ impl Due {
     pub(crate) fn loaded(pump: &PumpId, start_ms: i64, mut readings: Vec<Reading>) -> Self {
         readings.sort_by_key(|reading| reading.at);
         readings.dedup_by_key(|reading| reading.at);
-        Self { pump: pump.clone(), start_ms, readings, detections: Vec::new(), taken: (0, 0, 0) }
+        let (detections, packed) = (Vec::new(), Vec::new());
+        Self { pump: pump.clone(), start_ms, readings, detections, packed, taken: (0, 0, 0) }
     }
 }
 
 impl Share {
+    /// Puts every minute's rows together, in order: some work, so not under the head's lock.
+    pub(crate) fn unpack(&mut self) -> Result<(), StoreError> {
+        for due in &mut self.due {
+            let rows = Rows { readings: &due.readings, detections: &due.detections, packed: &due.packed };
+            let (readings, detections) = (rows.all_readings(&due.pump)?, rows.all_detections(&due.pump)?);
+            (due.readings, due.detections) = (readings, detections);
+            due.packed.clear();
+        }
+        Ok(())
+    }
+
     /// Of rows that were never in the head, nor in the journal, which has come as far as `low_water`.
     pub(crate) fn loaded(due: Vec<Due>, news: News, low_water: Seq) -> Self {
         Self { due, news, low_water, next: low_water }
@@ -200,7 +215,7 @@ impl Head {
 
     /// What is due and the news, for one transaction of at most `minutes` minutes. It ends with [`Head::give_up`] or
     /// [`Head::keep`].
-    pub(crate) fn share(&mut self, until: Until, minutes: usize) -> Result<Share, StoreError> {
+    pub(crate) fn share(&mut self, until: Until, minutes: usize) -> Share {
         let mut next = self.newest.after();
         if let Some(floor) = self.in_flight.keys().next() {
             next = next.min(*floor);
@@ -215,8 +230,9 @@ impl Head {
                     due.push(Due {
                         pump: pump.clone(),
                         start_ms,
-                        readings: minute.all_readings(pump)?,
-                        detections: minute.all_detections(pump)?,
+                        readings: minute.readings.clone(),
+                        detections: minute.detections.clone(),
+                        packed: minute.packed.clone(),
                         taken: (minute.packed.len(), minute.readings.len(), minute.detections.len()),
                     });
                 } else {
@@ -224,7 +240,7 @@ impl Head {
                 }
             }
         }
-        Ok(Share { due, news: self.news.clone(), low_water, next })
+        Share { due, news: self.news.clone(), low_water, next }
     }
 
     /// The share is not in the database, as far as is known: its rows stay.
@@ -301,7 +317,7 @@ impl Head {
     pub(crate) fn readings(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Reading>, StoreError> {
         let mut rows = Vec::new();
         for minute in self.minutes(pump, from_ms, to_ms) {
-            let minute = minute.all_readings(pump)?;
+            let minute = minute.rows().all_readings(pump)?;
             rows.extend(minute.into_iter().filter(|row| (from_ms..to_ms).contains(&row.at.millis())));
         }
         Ok(rows)
@@ -311,7 +327,7 @@ impl Head {
     pub(crate) fn detections(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Detection>, StoreError> {
         let mut rows = Vec::new();
         for minute in self.minutes(pump, from_ms, to_ms) {
-            let minute = minute.all_detections(pump)?;
+            let minute = minute.rows().all_detections(pump)?;
             rows.extend(minute.into_iter().filter(|row| (from_ms..to_ms).contains(&row.at.millis())));
         }
         Ok(rows)
@@ -384,8 +400,7 @@ impl Minute {
 
     fn unpack(&mut self, pump: &PumpId) -> Result<(), StoreError> {
         if !self.packed.is_empty() {
-            self.readings = self.all_readings(pump)?;
-            self.detections = self.all_detections(pump)?;
+            (self.readings, self.detections) = (self.rows().all_readings(pump)?, self.rows().all_detections(pump)?);
             self.packed.clear();
         }
         Ok(())
@@ -404,18 +419,31 @@ impl Minute {
         }
         self.readings.sort_by_key(|reading| reading.at);
         self.detections.sort_by_key(|detection| detection.at);
-        self.packed.push(Packed {
+        self.packed.push(Arc::new(Packed {
             readings: encode_readings(&self.readings),
             count: self.readings.len(),
             detections: encode_detections(&self.detections),
-        });
+        }));
         self.readings = Vec::new();
         self.detections = Vec::new();
     }
 
+    fn rows(&self) -> Rows<'_> {
+        Rows { readings: &self.readings, detections: &self.detections, packed: &self.packed }
+    }
+}
+
+/// A minute's rows, some of them packed.
+struct Rows<'a> {
+    readings: &'a [Reading],
+    detections: &'a [Detection],
+    packed: &'a [Arc<Packed>],
+}
+
+impl Rows<'_> {
     fn all_readings(&self, pump: &PumpId) -> Result<Vec<Reading>, StoreError> {
-        let mut rows = self.readings.clone();
-        for packed in &self.packed {
+        let mut rows = self.readings.to_vec();
+        for packed in self.packed {
             rows.extend(decode_readings(pump, &packed.readings).map_err(|error| unpackable(pump, &error))?);
         }
         rows.sort_by_key(|row| row.at);
@@ -424,8 +452,8 @@ impl Minute {
     }
 
     fn all_detections(&self, pump: &PumpId) -> Result<Vec<Detection>, StoreError> {
-        let mut rows = self.detections.clone();
-        for packed in &self.packed {
+        let mut rows = self.detections.to_vec();
+        for packed in self.packed {
             rows.extend(decode_detections(pump, &packed.detections).map_err(|error| unpackable(pump, &error))?);
         }
         rows.sort_by_key(|row| row.at);
@@ -504,7 +532,8 @@ mod tests {
         head.take_in(Seq::new(1), batch(0..30));
         head.pack(Until::Now);
         head.take_in(Seq::new(2), batch(30..60));
-        let share = head.share(Until::Now, 10).expect("a share");
+        let mut share = head.share(Until::Now, 10);
+        share.unpack().expect("unpacked");
         assert_eq!((share.due[0].readings.len(), share.low_water), (60, Seq::new(3)));
         head.take_in(Seq::new(3), batch(60..90));
         head.pack(Until::Now);
@@ -512,7 +541,7 @@ mod tests {
         assert_eq!(times(&head), (60..90).collect::<Vec<_>>());
         assert_eq!(head.waiting_readings(), 30);
         head.pack(Until::Now);
-        let share = head.share(Until::Now, 10).expect("a share");
+        let share = head.share(Until::Now, 10);
         head.give_up(&share);
         assert_eq!((times(&head), head.waiting_readings(), head.bytes()), (vec![], 0, 0));
     }
@@ -521,10 +550,11 @@ mod tests {
     fn a_share_that_was_not_written_is_taken_again() {
         let mut head = Head::default();
         head.take_in(Seq::new(1), batch(0..30));
-        let share = head.share(Until::Now, 10).expect("a share");
+        let share = head.share(Until::Now, 10);
         head.keep(&share);
         head.pack(Until::Now);
-        let share = head.share(Until::Now, 10).expect("a share");
+        let mut share = head.share(Until::Now, 10);
+        share.unpack().expect("unpacked");
         assert_eq!((share.due[0].readings.len(), share.low_water), (30, Seq::new(2)));
     }
 
@@ -533,12 +563,12 @@ mod tests {
         let mut head = Head::default();
         let floor = head.expect(Seq::new(4));
         head.take_in(Seq::new(6), batch(0..10));
-        let low_water = |head: &mut Head| head.share(Until::Now, 10).expect("a share").low_water;
+        let low_water = |head: &mut Head| head.share(Until::Now, 10).low_water;
         assert_eq!(low_water(&mut head), Seq::new(5), "record 5 may come yet");
         head.settle(floor);
         assert_eq!(low_water(&mut head), Seq::new(7));
         head.take_in(Seq::new(7), batch(10..20));
-        let share = head.share(Until::Now, 0).expect("a share");
+        let share = head.share(Until::Now, 0);
         assert_eq!(share.low_water, Seq::new(6), "nothing of the minute is in this share");
     }
 }
