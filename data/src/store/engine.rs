@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use surrealdb::{
@@ -36,6 +36,11 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long opening and closing are waited for. SurrealKV 0.21.4 can stop for good where a compaction and a scan meet
+/// (`Compactor::update_manifest` and `Snapshot::collect_iter_state` each hold what the other waits for): such an engine is
+/// left behind with its threads, and the store goes on without a database until the process is restarted.
+const OPENING: Duration = Duration::from_secs(30);
 
 /// A point at which tests make the database fail, or slow. Nothing at all in a build without the feature.
 macro_rules! fail_point {
@@ -79,7 +84,11 @@ impl Engine {
             })
             .map_err(database)?;
         let running = Running { stop, stopped, thread };
-        match opened.await {
+        let opened = tokio::select! {
+            opened = opened => opened,
+            _ = after(OPENING)? => return Err(database(format!("it did not open within {OPENING:?}"))),
+        };
+        match opened {
             Ok((runtime, db)) => Ok(Self { runtime, db: Arc::new(db), running: Mutex::new(Some(running)) }),
             Err(_) => match running.stopped.await {
                 Ok(Err(error)) => Err(error),
@@ -142,7 +151,10 @@ impl Engine {
     pub(crate) async fn stop(&self) -> Result<(), StoreError> {
         let Some(running) = self.take_running() else { return Ok(()) };
         drop(running.stop);
-        running.stopped.await.unwrap_or(Err(StoreError::Closed))
+        tokio::select! {
+            stopped = running.stopped => stopped.unwrap_or(Err(StoreError::Closed)),
+            _ = after(OPENING)? => Err(database(format!("it did not close within {OPENING:?}"))),
+        }
     }
 
     /// Runs a future on the engine's own threads, to its end even if the caller does not wait for it.
@@ -240,6 +252,21 @@ async fn datastore(address: &str, settings: &StoreSettings) -> Result<Arc<Datast
         .with_key_value("surrealkv_max_memtable_size", mib(settings.memtable_mib.get()));
     let builder = Datastore::builder().with_config(config).with_auth(false).without_maintenance_tasks();
     builder.build_with_path(address).await.map_err(database)
+}
+
+/// Answers after this long. The caller's runtime may have no timer, so it is a thread that sleeps.
+fn after(time: Duration) -> Result<oneshot::Receiver<()>, StoreError> {
+    let (done, waiting) = oneshot::channel();
+    let sleep = move || {
+        let begun = Instant::now();
+        // Parking may end early.
+        while let Some(left) = time.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+            thread::park_timeout(left);
+        }
+        let _ = done.send(());
+    };
+    thread::Builder::new().name("store-timer".into()).stack_size(64 << 10).spawn(sleep).map_err(database)?;
+    Ok(waiting)
 }
 
 fn query<const N: usize>(
