@@ -38,7 +38,7 @@ const STACK_BYTES: usize = 16 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long opening and closing are waited for. SurrealKV 0.21.4 can stop for good where a compaction and a scan meet
-/// (`Compactor::update_manifest` and `Snapshot::collect_iter_state` each hold what the other waits for): such an engine is
+/// (`Compactor::update_manifest` and `Snapshot::collect_iter_state` take two locks in opposite order): such an engine is
 /// left behind with its threads, and the store goes on without a database until the process is restarted.
 const OPENING: Duration = Duration::from_secs(30);
 
