@@ -6,7 +6,9 @@ use volute_plant::{MaintenanceEvent, Timestamp};
 use super::{
     Store, StoreError,
     engine::Engine,
+    head::same_event,
     page,
+    reading::outage,
     rows::EventRow,
     types::{Answer, EventFilter, Order, Reach},
 };
@@ -36,13 +38,9 @@ impl Store {
         };
         let (mut rows, reach) = match stored {
             Ok(rows) => (rows, Reach::Whole),
-            Err(StoreError::Unavailable { reason }) => (Vec::new(), Reach::Since { from: None, reason }),
-            Err(error @ StoreError::Database(_)) => {
-                (Vec::new(), Reach::Since { from: None, reason: error.to_string() })
-            }
-            Err(error) => return Err(error),
+            Err(error) => (Vec::new(), Reach::Since { from: None, reason: outage(error)? }),
         };
-        rows.retain(|row| !waiting.iter().any(|event| same(event, row)));
+        rows.retain(|row| !waiting.iter().any(|event| same_event(event, row)));
         rows.extend(waiting.into_iter().filter(|event| matches(filter, event)));
         let by_time = |a: &MaintenanceEvent, b: &MaintenanceEvent| range.order.compare(a.opened_at, b.opened_at);
         rows.sort_by(|a, b| by_time(a, b).then_with(|| (&a.pump, &a.rule).cmp(&(&b.pump, &b.rule))));
@@ -79,8 +77,4 @@ fn matches(filter: &EventFilter, event: &MaintenanceEvent) -> bool {
     (from..to).contains(&Timestamp::millis(event.opened_at))
         && filter.pump.as_ref().is_none_or(|pump| *pump == event.pump)
         && filter.state.is_none_or(|state| state == event.state())
-}
-
-fn same(a: &MaintenanceEvent, b: &MaintenanceEvent) -> bool {
-    (&a.pump, &a.rule, a.opened_at) == (&b.pump, &b.rule, b.opened_at)
 }

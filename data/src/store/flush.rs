@@ -14,7 +14,7 @@ use super::{
     blocks::{InBlocks, of_minutes},
     engine::Engine,
     head::{Due, News, Share, Stored, Until},
-    page::{Row, Series, hour, hour_id, newest_hour},
+    page::{HOUR_MS, Row, Series, hour, hour_id, newest_hour},
     rows::{
         DetectionsRow, EventRow, HourRow, MarkRow, MetricsRow, NODE, PumpRow, ReadingsRow, RollupRow, pump_and_start,
         unreadable,
@@ -29,7 +29,6 @@ use crate::{
 
 /// Minutes in one transaction: some tens of milliseconds, for which readers wait.
 const MINUTES: usize = 256;
-const HOUR_MS: i64 = 3_600_000;
 
 const WRITE: &str = "
     BEGIN;

@@ -483,7 +483,8 @@ fn delay_ms(pump: &PumpId) -> i64 {
     i64::try_from(hasher.finish() % 60_000).unwrap_or_default()
 }
 
-fn same_event(a: &MaintenanceEvent, b: &MaintenanceEvent) -> bool {
+/// Whether these are two versions of one event.
+pub(crate) fn same_event(a: &MaintenanceEvent, b: &MaintenanceEvent) -> bool {
     (&a.pump, &a.rule, a.opened_at) == (&b.pump, &b.rule, b.opened_at)
 }
 

@@ -33,14 +33,12 @@ impl Store {
     pub async fn open(dir: &Path, settings: &StoreSettings, now: Timestamp) -> Result<Self, StoreError> {
         let lock = folder::lock(dir)?;
         let database = Database::shut(dir.to_owned(), settings.clone(), "it is being opened");
-        let (engine, why_not) = match open_engine(&database).await {
-            Ok(engine) => (Some(engine), None),
-            Err(error @ StoreError::Database(_)) => (None, Some(error.to_string())),
+        let (opened, found) = match open_engine(&database).await {
+            Ok((engine, found)) => (Ok(engine), found),
+            Err(error @ StoreError::Database(_)) => {
+                (Err(error.to_string()), Found { roster: pumps_from_copy(dir), mark: None, rows_to_convert: false })
+            }
             Err(error) => return Err(error),
-        };
-        let found = match &engine {
-            Some(engine) => Found::in_database(engine).await?,
-            None => Found { roster: pumps_from_copy(dir), mark: None, rows_to_convert: false },
         };
         let (head, journal, damage) = replay(dir, settings, found.mark, now)?;
         let inner = Inner {
@@ -57,10 +55,9 @@ impl Store {
             lock: Mutex::new(Some(lock)),
         };
         let store = Self(Arc::new(inner));
-        match engine {
-            Some(engine) => store.take_up(engine, found.rows_to_convert).await?,
-            None => {
-                let reason = why_not.unwrap_or_default();
+        match opened {
+            Ok(engine) => store.take_up(engine, found.rows_to_convert).await?,
+            Err(reason) => {
                 tracing::error!(reason, "the database cannot be opened; readings are kept in the journal");
                 *store.0.database.write().await = State::Shut(reason);
             }
@@ -86,8 +83,7 @@ impl Store {
 impl Inner {
     /// Opens the database while the store is in use, ready to be asked.
     pub(crate) async fn open_database(&self) -> Result<Engine, StoreError> {
-        let engine = open_engine(&self.database).await?;
-        let found = Found::in_database(&engine).await?;
+        let (engine, found) = open_engine(&self.database).await?;
         if found.rows_to_convert {
             let reason = "it has the schema of before blocks: restart the node to convert it".to_owned();
             return Err(StoreError::Unavailable { reason });
@@ -109,27 +105,27 @@ struct Found {
 }
 
 impl Found {
-    async fn in_database(engine: &Engine) -> Result<Self, StoreError> {
+    async fn in_database(engine: &Engine, rows_to_convert: bool) -> Result<Self, StoreError> {
         let rows: Vec<PumpRow> = engine.rows("SELECT * FROM pump", []).await?;
         let pumps = rows.into_iter().map(PumpRecord::try_from).collect::<Result<Vec<_>, _>>()?;
-        let rows_to_convert = migrations::version(engine).await? < migrations::BLOCKS;
         let mark = if rows_to_convert { Seq::ZERO } else { flush::read_mark(engine).await? };
         Ok(Self { roster: Roster::new(pumps), mark: Some(mark), rows_to_convert })
     }
 }
 
-/// The engine with its schema up to date, except where rows have to be read before.
-async fn open_engine(database: &Database) -> Result<Engine, StoreError> {
+/// The engine with its schema up to date, except where rows have to be read before, and what it says.
+async fn open_engine(database: &Database) -> Result<(Engine, Found), StoreError> {
     let engine = database.start_engine().await?;
     let prepared = async {
         let version = migrations::version(&engine).await?;
         let convert = (1..migrations::BLOCKS).contains(&version);
         let up_to_date: Vec<_> =
             migrations::ALL.iter().filter(|migration| !convert || migration.version < migrations::BLOCKS).collect();
-        migrations::apply(&engine, up_to_date).await
+        migrations::apply(&engine, up_to_date).await?;
+        Found::in_database(&engine, convert).await
     };
     match prepared.await {
-        Ok(()) => Ok(engine),
+        Ok(found) => Ok((engine, found)),
         Err(error) => {
             if let Err(second) = engine.stop().await {
                 tracing::warn!(error = %second, "the database that could not be used could not be closed either");

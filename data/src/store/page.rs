@@ -15,7 +15,7 @@ use super::{StoreError, engine::Engine, rows::owner_and_number, types::Order};
 pub(crate) const SCAN: &str = "SELECT * FROM (|$range| $range)($range) LIMIT $limit";
 const NUMBERS: &str = "SELECT VALUE id[1] FROM (|$range| $range)($range) LIMIT $limit";
 
-const HOUR_MS: i64 = 3_600_000;
+pub(crate) const HOUR_MS: i64 = 3_600_000;
 /// Rows read at a time, going forward: blocks of an hour.
 const FORWARD_ROWS: usize = 64;
 /// The most hours read at a time, walking back.

@@ -9,15 +9,12 @@ use super::{
     blocks::{InBlocks, of_minutes, page},
     database::State,
     engine::Engine,
-    head::{Head, minute_start},
-    page::{Enough, Series, stretch, walk, whole_moments},
+    head::{Head, MINUTE_MS, minute_start},
+    page::{Enough, HOUR_MS, Series, stretch, walk, whole_moments},
     rows::{DetectionsRow, MetricsRow, NODE, ReadingsRow, RollupRow, pump_and_start, unreadable},
     types::{Answer, Bucket, Buckets, Counts, Order, PumpRecord, Range, Reach, Resolution, SystemMetrics},
 };
 use crate::block::{Aggregates, decode_aggregates};
-
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 3_600_000;
 
 /// A series that is in the head and in blocks.
 trait InHead: InBlocks {
@@ -216,7 +213,7 @@ async fn stored_page<T: InBlocks>(state: &State, pump: &PumpId, range: &Range) -
 }
 
 /// The reason of an answer that does not reach all the way; any other error stays one.
-fn outage(error: StoreError) -> Result<String, StoreError> {
+pub(crate) fn outage(error: StoreError) -> Result<String, StoreError> {
     match error {
         StoreError::Unavailable { reason } => Ok(reason),
         StoreError::Database(_) => Ok(error.to_string()),

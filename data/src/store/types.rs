@@ -201,26 +201,15 @@ impl Buckets {
     /// At most `points` of them (2 at least) for a stretch of `span_ms`, wherever it begins.
     pub fn of(span_ms: i64, points: usize) -> Self {
         // A stretch that does not begin with a bucket touches one more.
-        let whole = i64::try_from(points).unwrap_or(i64::MAX).max(2) - 1;
-        let least_ms = span_ms.div_ceil_by(whole).max(1);
-        if least_ms < 60_000 {
-            Self { bucket_ms: least_ms, resolution: Resolution::Raw }
-        } else if least_ms < 3_600_000 {
-            Self { bucket_ms: least_ms.div_ceil_by(60_000) * 60_000, resolution: Resolution::Minute }
-        } else {
-            Self { bucket_ms: least_ms.div_ceil_by(3_600_000) * 3_600_000, resolution: Resolution::Hour }
-        }
-    }
-}
-
-/// Division that rounds up, for numbers of 0 and more.
-trait DivCeil {
-    fn div_ceil_by(self, by: Self) -> Self;
-}
-
-impl DivCeil for i64 {
-    fn div_ceil_by(self, by: Self) -> Self {
-        self / by + i64::from(self % by != 0)
+        let whole = u64::try_from(points).unwrap_or(u64::MAX).max(2) - 1;
+        let least_ms = u64::try_from(span_ms).unwrap_or_default().div_ceil(whole).max(1);
+        let (unit_ms, resolution) = match least_ms {
+            0..60_000 => (1, Resolution::Raw),
+            60_000..3_600_000 => (60_000, Resolution::Minute),
+            _ => (3_600_000, Resolution::Hour),
+        };
+        let bucket_ms = i64::try_from(least_ms.next_multiple_of(unit_ms)).unwrap_or(i64::MAX);
+        Self { bucket_ms, resolution }
     }
 }
 
