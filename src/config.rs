@@ -23,7 +23,7 @@ use volute_plant::{Profile, PumpId};
 pub use layers::{Flag, Origin, Setting, Settings, load};
 pub use mistakes::{ConfigError, Mistake, Problem};
 pub use values::{AutoRegister, LogFilter, LogFormat};
-use values::{days, hours, mebibytes, millis, seconds, text, whole, workers};
+use values::{count, days, hours, mebibytes, millis, seconds, text, whole};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -71,7 +71,7 @@ pub struct Server {
     #[serde(deserialize_with = "whole::<1024, 268_435_456, _>")]
     pub max_body_bytes: usize,
     /// Threads that answer; none: one per core.
-    #[serde(deserialize_with = "workers")]
+    #[serde(deserialize_with = "count::<256, _>")]
     pub workers: Option<NonZeroUsize>,
     /// How long a stop waits for what is under way.
     #[serde(rename = "shutdown_timeout_s", deserialize_with = "seconds::<1, 600, _>")]
@@ -167,11 +167,11 @@ pub struct Model {
 #[serde(deny_unknown_fields)]
 pub struct Engine {
     /// Threads that score; none: one per core.
-    #[serde(deserialize_with = "workers")]
+    #[serde(deserialize_with = "count::<256, _>")]
     pub inference_workers: Option<NonZeroUsize>,
-    /// The most windows scored at once.
-    #[serde(deserialize_with = "whole::<1, 4096, _>")]
-    pub max_batch_windows: usize,
+    /// The most windows scored at once; none: what is measured best at the start.
+    #[serde(deserialize_with = "count::<4096, _>")]
+    pub max_batch_windows: Option<NonZeroUsize>,
     /// Windows of one pump that may wait.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub queued_windows_per_pump: usize,

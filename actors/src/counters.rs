@@ -2,21 +2,30 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::supervision::Histogram;
+use crate::{
+    receipt::{Queue, Refusal},
+    supervision::Histogram,
+};
 
-/// How long readings and verdicts take to be durable.
+/// How long readings and verdicts take to be durable, hop by hop and in all.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
+    /// From a post that was parsed until its pump has judged its readings.
+    pub gate: Histogram,
     /// From a pump's readings on their way to the recorder until they are in the journal.
     pub journal: Histogram,
     /// From a window on its way to the workers until one takes it.
     pub queue: Histogram,
+    /// From there until it is scored.
+    pub inference: Histogram,
+    /// From a verdict on its way to the recorder until it is in the journal.
+    pub record: Histogram,
     /// From a reading that was received until the verdict on its window is in the journal.
     pub detection: Histogram,
 }
 
-/// Quantiles of a time, in milliseconds; none before the first.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How a time is distributed, in milliseconds; no quantiles before the first.
+#[derive(Debug, Clone, PartialEq)]
 pub struct LatencyQuantiles {
     /// Of what.
     pub of: &'static str,
@@ -26,13 +35,25 @@ pub struct LatencyQuantiles {
     pub p99_ms: Option<f64>,
     /// All but one in a thousand did.
     pub p999_ms: Option<f64>,
+    /// How many took less than these milliseconds, and not less than those before.
+    pub buckets: Vec<(f64, u64)>,
 }
 
 impl Latencies {
-    pub(crate) fn quantiles(&self) -> [LatencyQuantiles; 3] {
-        [("journal", &self.journal), ("queue", &self.queue), ("detection", &self.detection)].map(|(of, histogram)| {
+    pub(crate) fn quantiles(&self) -> [LatencyQuantiles; 6] {
+        let Self { gate, journal, queue, inference, record, detection } = self;
+        let hops = [
+            ("gate", gate),
+            ("journal", journal),
+            ("queue", queue),
+            ("inference", inference),
+            ("record", record),
+            ("detection", detection),
+        ];
+        hops.map(|(of, histogram)| {
             let ms = |quantile| histogram.quantile_ms(quantile);
-            LatencyQuantiles { of, p50_ms: ms(0.5), p99_ms: ms(0.99), p999_ms: ms(0.999) }
+            let (p50_ms, p99_ms, p999_ms) = (ms(0.5), ms(0.99), ms(0.999));
+            LatencyQuantiles { of, p50_ms, p99_ms, p999_ms, buckets: histogram.buckets() }
         })
     }
 }
@@ -76,8 +97,18 @@ counters! {
     late,
     /// Items with a wrong field.
     rejected,
-    /// Posts refused because a queue was full.
+    /// Posts refused as a whole, for whatever reason.
     refused,
+    /// Of these: because there was no room for another body.
+    refused_bodies,
+    /// Because too many posts waited before the gate.
+    refused_gate,
+    /// Because too many readings of one of their pumps were on their way.
+    refused_pump,
+    /// Because too many readings of all pumps were on their way.
+    refused_node,
+    /// Because there was no room for a new pump's registration.
+    refused_recorder,
     /// Windows scored.
     scored,
     /// Windows skipped because their pump had newer ones, or the queue was full.
@@ -108,6 +139,22 @@ counters! {
     commissioning_deferred,
     /// Updates that the live feed had no room for.
     live_dropped,
+}
+
+impl Counters {
+    /// A post is refused.
+    pub(crate) fn refuse(&self, refusal: &Refusal) {
+        add(&self.refused, 1);
+        let Refusal::Busy { queue, .. } = refusal else { return };
+        match queue {
+            Queue::Bodies => add(&self.refused_bodies, 1),
+            Queue::Gate => add(&self.refused_gate, 1),
+            Queue::Pump => add(&self.refused_pump, 1),
+            Queue::Node => add(&self.refused_node, 1),
+            Queue::Recorder => add(&self.refused_recorder, 1),
+            Queue::Orders | Queue::Lessons => {}
+        }
+    }
 }
 
 /// Adds to a counter.

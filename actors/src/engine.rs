@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::{Actor, Context};
@@ -25,7 +25,7 @@ use crate::{
     mailbox::{Letter, Mailbox, Undelivered},
     maintenance::{DrainMaintenance, MaintenanceActor},
     pump::PumpStaff,
-    receipt::{Receipt, Refusal},
+    receipt::{Queue, Receipt, Refusal},
     recorder::{DrainRecorder, Recorder},
     settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
     storage::DiskOutlook,
@@ -223,12 +223,13 @@ impl EngineHandle {
     /// Takes a post in: one entry per item, in order. The answer comes when all that was taken is durable.
     pub async fn ingest(&self, items: Vec<Result<Draft, Rejection>>) -> Result<Receipt, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let post = Post { items, received: self.0.clock.now(), reply };
+        let post = Post { items, received: self.0.clock.now(), since: Instant::now(), reply };
         match self.0.gate.post(post) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unanswered())),
             Err(Undelivered::Full(_)) => {
-                self.0.counters.refused.fetch_add(1, Ordering::Relaxed);
-                Err(Refusal::Busy { queue: "the gate's queue", retry_after_s: 1 })
+                let full = Refusal::Busy { queue: Queue::Gate, retry_after_s: 1 };
+                self.note_refusal(&full);
+                Err(full)
             }
             Err(Undelivered::Closed) => Err(self.unanswered()),
         }
@@ -279,6 +280,11 @@ impl EngineHandle {
         self.0.retention
     }
 
+    /// Counts a post that was refused before it came here.
+    pub fn note_refusal(&self, refusal: &Refusal) {
+        self.0.counters.refuse(refusal);
+    }
+
     /// Whether readings can be taken, and what is out of order.
     pub fn health(&self) -> Health {
         let not_ready = |reason: &str| Health { ready: false, reason: Some(reason.to_owned()) };
@@ -300,7 +306,7 @@ impl EngineHandle {
     }
 
     /// How long readings and verdicts took to be durable since the start.
-    pub fn latencies(&self) -> [LatencyQuantiles; 3] {
+    pub fn latencies(&self) -> [LatencyQuantiles; 6] {
         self.0.counters.latencies.quantiles()
     }
 

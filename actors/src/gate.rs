@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering},
+    time::Instant,
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
@@ -18,7 +19,7 @@ use crate::{
     counters::{Counters, add},
     mailbox::{Letter, Mail, Mailbox},
     pump::{Drain, Offer, Outcome, PumpActor, PumpStaff, Settlement},
-    receipt::{BadChannel, Receipt, Refusal, RejectedItem},
+    receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem},
     recorder::Unstored,
     settings::IngestSettings,
 };
@@ -30,6 +31,7 @@ const RETRY_AFTER_S: u64 = 1;
 pub(crate) struct Post {
     pub items: Vec<Result<Draft, Rejection>>,
     pub received: Timestamp,
+    pub since: Instant,
     pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
 }
 
@@ -164,8 +166,8 @@ impl GateActor {
             }
             let fresh = || Arc::new(Semaphore::new(limit));
             let room = self.pumps().get(pump).map_or_else(fresh, |handle| handle.room.clone());
-            let of_pump = take(room, lot.len(), "the pump's queue")?;
-            let of_node = take(self.room.clone(), lot.len(), "the node's queue")?;
+            let of_pump = take(room, lot.len(), Queue::Pump)?;
+            let of_node = take(self.room.clone(), lot.len(), Queue::Node)?;
             permits.push(Permit { _of_pump: of_pump, _of_node: of_node });
         }
         Ok(permits)
@@ -182,7 +184,7 @@ impl GateActor {
             channels: self.profile.channel_names().map(str::to_owned).collect(),
             registered_at: received,
         };
-        let busy = |_| Refusal::Busy { queue: "the recorder's queue", retry_after_s: RETRY_AFTER_S };
+        let busy = |_| Refusal::Busy { queue: Queue::Recorder, retry_after_s: RETRY_AFTER_S };
         self.staff.recorder.results.post(record.clone()).map_err(busy)?;
         tracing::info!(%pump, profile = self.profile.name(), "pump registered");
         let handle = self.staff.start_pump(pump, Some(record), self.settings.burst_readings_per_pump);
@@ -190,11 +192,12 @@ impl GateActor {
         Ok(handle)
     }
 
-    /// Takes the post in; the receivers will hear how each lot settled.
+    /// Takes the post's items in; the receivers will hear how each lot settled.
     fn admit(
         &mut self,
         items: Vec<Result<Draft, Rejection>>,
         received: Timestamp,
+        since: Instant,
     ) -> Result<(Receipt, Vec<oneshot::Receiver<Settlement>>), Refusal> {
         if self.doors.closing.load(Ordering::Relaxed) {
             return Err(Refusal::Stopping);
@@ -217,7 +220,7 @@ impl GateActor {
                 .extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
             let (reply, settled) = oneshot::channel();
             // The permits bound the mailbox: this is refused only if the actor is gone, and then the reply is dropped.
-            let _ = handle.mailbox.post(Offer { drafts: lot, received, permit, reply });
+            let _ = handle.mailbox.post(Offer { drafts: lot, received, since, permit, reply });
             settlements.push(settled);
         }
         Ok((receipt, settlements))
@@ -232,8 +235,8 @@ impl Handler<Mail<Post>> for GateActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<Post>, _: &mut Self::Context) {
-        let Post { items, received, reply } = mail.open();
-        match self.admit(items, received) {
+        let Post { items, received, since, reply } = mail.open();
+        match self.admit(items, received, since) {
             Ok((receipt, settlements)) => {
                 let counters = self.counters.clone();
                 let answer = async move {
@@ -244,7 +247,7 @@ impl Handler<Mail<Post>> for GateActor {
                 drop(actix_rt::spawn(answer));
             }
             Err(refusal) => {
-                add(&self.counters.refused, 1);
+                self.counters.refuse(&refusal);
                 let _ = reply.send(Err(refusal));
             }
         }
@@ -330,7 +333,7 @@ fn refusal(unstored: Unstored) -> Refusal {
     }
 }
 
-fn take(room: Arc<Semaphore>, n: usize, queue: &'static str) -> Result<OwnedSemaphorePermit, Refusal> {
+fn take(room: Arc<Semaphore>, n: usize, queue: Queue) -> Result<OwnedSemaphorePermit, Refusal> {
     let n = u32::try_from(n).unwrap_or(u32::MAX);
     room.try_acquire_many_owned(n).map_err(|_| Refusal::Busy { queue, retry_after_s: RETRY_AFTER_S })
 }

@@ -3,6 +3,8 @@
 //! It holds no state of any pump, so that any worker can score any window. A batch that panics is scored anew window by
 //! window, by a fresh scorer, so that only the windows that break it are lost, and named.
 
+mod pace;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -17,6 +19,8 @@ use crate::{
     mailbox::{Letter, Mail, Mailbox},
     supervision::{Life, panic_text},
 };
+
+pub(crate) use pace::best_batch;
 
 /// Windows to be scored together.
 pub(crate) struct ScoreBatch(pub Vec<Job>);
@@ -72,6 +76,7 @@ impl InferenceActor {
             Ok(Ok(scores)) => {
                 add(&self.counters.scored, jobs.len());
                 for (job, score) in jobs.into_iter().zip(scores) {
+                    self.counters.latencies.inference.note(job.in_hand());
                     job.finish(Some(score));
                 }
             }

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::{Actor, Context, Handler};
@@ -27,7 +27,7 @@ pub(crate) struct Job {
     /// What is normal for its pump.
     pub baseline: Arc<Baseline>,
     judged: Mailbox<PumpActor>,
-    /// When it came here.
+    /// When it came here, and then when a worker took it.
     since: Instant,
     told: bool,
 }
@@ -68,6 +68,11 @@ impl Job {
         Self { seq, window, baseline, judged, since: Instant::now(), told: false }
     }
 
+    /// How long it has been with its worker.
+    pub(crate) fn in_hand(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Tells the pump how it ended.
     pub(crate) fn finish(mut self, score: Option<Score>) {
         self.tell(score);
@@ -100,7 +105,7 @@ impl InferencePool {
     fn hand_out(&mut self) {
         self.idle.retain(|&number| self.workers.get(number).is_some_and(|worker| !worker.is_failed()));
         loop {
-            let batch = {
+            let mut batch = {
                 let mut queue = self.queue();
                 if queue.is_empty() || self.idle.is_empty() {
                     return;
@@ -109,8 +114,10 @@ impl InferencePool {
             };
             let worker = self.idle.pop_first().and_then(|number| self.workers.get(number));
             let Some(worker) = worker else { return };
-            for job in &batch {
-                self.counters.latencies.queue.note(job.since.elapsed());
+            let now = Instant::now();
+            for job in &mut batch {
+                self.counters.latencies.queue.note(now.duration_since(job.since));
+                job.since = now;
             }
             if let Err(Undelivered::Full(ScoreBatch(jobs))) = worker.post(ScoreBatch(batch)) {
                 // It has said twice that it has nothing to do, and got something for the first time.

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
@@ -22,10 +22,13 @@ use crate::{
     supervision::raise,
 };
 
-/// How often it looks for what is due.
-const EVERY: Duration = Duration::from_secs(1);
-/// Looks between two sweeps, and between two looks at the disk.
-const LOOKS_PER_ROUND: u64 = 60;
+/// The longest and the shortest pause between two looks for what is due.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+const SHORTEST_LOOK: Duration = Duration::from_millis(100);
+/// So many minutes at once are written without anybody noticing: it looks as often as so many are due.
+const SMOOTH: usize = 32;
+/// From one sweep to the next, and from one look at the disk to the next.
+const ROUND: Duration = Duration::from_secs(60);
 /// Over how long the growth of the data is measured.
 const GROWTH_MS: i64 = 86_400_000;
 /// The pause after the first failure, and the longest.
@@ -59,8 +62,9 @@ pub(crate) struct KeeperActor {
     counters: Arc<Counters>,
     retention: Retention,
     disk: Disk,
-    /// Looks since the start.
-    looks: u64,
+    /// When it last looked for what is due, and for what is too old.
+    looked: Instant,
+    round: Option<Instant>,
     /// The last sweep left something.
     more_to_sweep: bool,
     state: State,
@@ -72,8 +76,8 @@ pub(crate) struct KeeperActor {
 enum State {
     /// The database answers, as far as is known.
     Working,
-    /// It does not; it is tried again after these looks.
-    Pausing { failures: u32, looks: u64 },
+    /// It does not; it is tried again then.
+    Pausing { failures: u32, until: Instant },
 }
 
 impl KeeperActor {
@@ -86,7 +90,7 @@ impl KeeperActor {
     ) -> Self {
         let state = match store.status().database {
             DatabaseStatus::Open => State::Working,
-            DatabaseStatus::Unavailable(_) => State::Pausing { failures: 1, looks: 1 },
+            DatabaseStatus::Unavailable(_) => State::Pausing { failures: 1, until: Instant::now() + LONGEST_LOOK },
         };
         Self {
             store,
@@ -94,7 +98,8 @@ impl KeeperActor {
             counters,
             retention,
             disk,
-            looks: 0,
+            looked: Instant::now(),
+            round: None,
             more_to_sweep: false,
             state,
             busy: false,
@@ -103,23 +108,26 @@ impl KeeperActor {
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        if self.looks.is_multiple_of(LOOKS_PER_ROUND) {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("keeper-look");
+        let round = self.round.is_none_or(|round| round.elapsed() >= ROUND);
+        if round {
+            self.round = Some(Instant::now());
             self.look_at_disk(ctx);
         }
-        self.looks += 1;
-        if self.busy || !self.drains.is_empty() {
+        if !self.drains.is_empty() {
             return;
         }
-        if let State::Pausing { failures, looks } = self.state
-            && looks > 0
+        if let State::Pausing { until, .. } = self.state
+            && until > Instant::now()
         {
             self.store.pack(self.clock.now());
-            self.state = State::Pausing { failures, looks: looks - 1 };
+            ctx.run_later(LONGEST_LOOK, Self::look);
             return;
         }
         self.busy = true;
         let (store, now, reopen) = (self.store.clone(), self.clock.now(), self.state != State::Working);
-        let sweep = (self.more_to_sweep || self.looks % LOOKS_PER_ROUND == 1).then_some(self.retention);
+        let sweep = (self.more_to_sweep || round).then_some(self.retention);
         let work = async move {
             if reopen {
                 store.reopen().await?;
@@ -134,8 +142,11 @@ impl KeeperActor {
             }
         };
         // On its own: what is begun is brought to its end though this actor is restarted meanwhile.
-        ctx.spawn(actix_rt::spawn(work).into_actor(self).map(|outcome, actor, _| match outcome {
-            Ok(outcome) => actor.done(outcome),
+        ctx.spawn(actix_rt::spawn(work).into_actor(self).map(|outcome, actor, ctx| match outcome {
+            Ok(outcome) => {
+                let next = actor.done(outcome);
+                ctx.run_later(next, Self::look);
+            }
             Err(broken) => raise(broken),
         }));
     }
@@ -157,12 +168,16 @@ impl KeeperActor {
         ctx.spawn(look.into_actor(self).map(|(), _, _| ()));
     }
 
-    fn done(&mut self, outcome: Result<Kept, StoreError>) {
+    /// Answers when to look again.
+    fn done(&mut self, outcome: Result<Kept, StoreError>) -> Duration {
         self.busy = false;
+        let mut next = LONGEST_LOOK;
+        let since_last = std::mem::replace(&mut self.looked, Instant::now()).elapsed();
         match outcome {
             Ok(Kept { blocks, swept, more_to_sweep }) => {
                 self.state = State::Working;
                 self.more_to_sweep = more_to_sweep;
+                next = next_look(blocks, since_last);
                 add(&self.counters.blocks_written, blocks);
                 add(&self.counters.slices_deleted, swept);
             }
@@ -172,15 +187,16 @@ impl KeeperActor {
                     State::Working => 1,
                     State::Pausing { failures, .. } => failures + 1,
                 };
-                let looks = pause(failures).as_secs() / EVERY.as_secs();
-                tracing::error!(%error, failures, again_in_s = looks, "the database failed; readings are kept in the journal");
+                let pause = pause(failures);
+                tracing::error!(%error, failures, again_in_s = pause.as_secs(), "the database failed; readings are kept in the journal");
                 add(&self.counters.database_failures, 1);
-                self.state = State::Pausing { failures, looks };
+                self.state = State::Pausing { failures, until: Instant::now() + pause };
             }
         }
         for drain in self.drains.drain(..) {
             let _ = drain.send(());
         }
+        next
     }
 }
 
@@ -188,7 +204,7 @@ impl Actor for KeeperActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(EVERY, Self::look);
+        ctx.run_later(LONGEST_LOOK, Self::look);
     }
 }
 
@@ -234,9 +250,35 @@ async fn see(store: &Store, now: Timestamp) -> Result<DiskOutlook, Box<dyn std::
     Ok(outlook(now, used, earlier))
 }
 
+/// When so many are due as should be written at once, after `minutes` became due within `since_last`.
+fn next_look(minutes: usize, since_last: Duration) -> Duration {
+    let each = since_last.div_f64(minutes.max(1) as f64);
+    each.mul_f64(SMOOTH as f64).clamp(SHORTEST_LOOK, LONGEST_LOOK)
+}
+
 /// How long after so many failures in a row it is tried again: doubled each time, and up to half as much more by chance,
 /// so that nodes that failed together do not come back together.
 fn pause(failures: u32) -> Duration {
     let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
     pause.mul_f64(rand::rng().random_range(1.0..1.5)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_looks_as_often_as_a_handful_is_due() {
+        let second = Duration::from_secs(1);
+        for (minutes, since_last, next_ms) in [
+            (0, second, 1000),
+            (2, second, 1000),
+            (64, second, 500),
+            (32, second / 5, 200),
+            (10_000, second, 100),
+            (256, Duration::ZERO, 100),
+        ] {
+            assert_eq!(next_look(minutes, since_last).as_millis(), next_ms, "{minutes} in {since_last:?}");
+        }
+    }
 }

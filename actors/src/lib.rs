@@ -31,7 +31,7 @@ pub use live::{
     CommissioningPhase, DetectionFrame, FleetFrame, FleetRow, Frame, LearningProgress, LiveChannel, LivePump,
     ReadingFrame, Status, TREND,
 };
-pub use receipt::{BadChannel, Receipt, Refusal, RejectedItem};
+pub use receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem};
 pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings};
 pub use simulation::{
     Phase, Plan, PumpPlan, PumpProgress, RecordingProgress, Simulation, SimulationProgress, Source, Speed, StartError,

@@ -32,6 +32,8 @@ pub(crate) struct Before {
 
 impl MetricsActor {
     fn write(&mut self) {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("metrics-write");
         let mut figures: Vec<(String, f64)> =
             self.counters.totals().figures().map(|(name, value)| (name.to_owned(), value as f64)).collect();
         figures.push(("recorder_queue".into(), self.recorder.readings.depth() as f64));

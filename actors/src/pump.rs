@@ -54,6 +54,8 @@ const NUMBERS_OF_A_LIFE: u32 = 40;
 pub(crate) struct Offer {
     pub drafts: Vec<(usize, Draft)>,
     pub received: Timestamp,
+    /// When its post came to the gate.
+    pub since: Instant,
     pub permit: Permit,
     pub reply: oneshot::Sender<Settlement>,
 }
@@ -221,7 +223,7 @@ impl PumpActor {
 
     /// Judges an offer, given what is stored at the times it repeats, and hands the new readings on to be stored.
     fn judge(&mut self, offer: Offer, stored: &[Reading]) {
-        let Offer { drafts, received, permit, reply } = offer;
+        let Offer { drafts, received, since, permit, reply } = offer;
         let (mut readings, mut outcomes) = (Vec::new(), Vec::with_capacity(drafts.len()));
         for (index, draft) in drafts {
             let known = self.admission.needs_lookup(&draft).and_then(|at| stored.iter().find(|r| r.at == at));
@@ -236,6 +238,7 @@ impl PumpActor {
             };
             outcomes.push((index, outcome));
         }
+        self.staff.counters.latencies.gate.note(since.elapsed());
         let stored = (!readings.is_empty()).then(|| {
             let (ack, stored) = oneshot::channel();
             // Permits bound this queue; if the recorder is gone, the dropped `ack` says so.
@@ -371,7 +374,7 @@ impl PumpActor {
             add(&self.staff.counters.live_dropped, 1);
         }
         let recorder = self.staff.recorder.results.clone();
-        let found = Found { detection: detection.clone(), heard: reading.received };
+        let found = Found { detection: detection.clone(), heard: reading.received, since: Instant::now() };
         recorder.post_or_wait(found, self, ctx);
         self.look(reading, Some(detection), ctx);
     }

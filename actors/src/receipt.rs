@@ -1,5 +1,7 @@
 //! What a post is answered: a receipt per item, or one refusal for the whole.
 
+use std::fmt;
+
 use volute_plant::{PumpId, Rejection};
 
 /// What became of a post's items. All but the rejected ones are durable.
@@ -39,6 +41,39 @@ pub struct BadChannel {
     pub plausible: [f64; 2],
 }
 
+/// A queue on a post's way. Each is bounded, and a post that finds it full is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Bytes of the bodies of all posts under way.
+    Bodies,
+    /// Posts before the gate.
+    Gate,
+    /// Readings of one pump on their way.
+    Pump,
+    /// Readings of all pumps on their way.
+    Node,
+    /// Registrations before the recorder.
+    Recorder,
+    /// Orders before a pump.
+    Orders,
+    /// Pumps whose baseline is to be learned.
+    Lessons,
+}
+
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bodies => "the room for bodies (ingest.max_in_flight_bytes)",
+            Self::Gate => "the gate's queue",
+            Self::Pump => "the pump's queue (ingest.burst_readings_per_pump)",
+            Self::Node => "the node's queue (ingest.max_in_flight_readings)",
+            Self::Recorder => "the recorder's queue",
+            Self::Orders => "the pump's queue of orders",
+            Self::Lessons => "the commissioning's queue",
+        })
+    }
+}
+
 /// Why a whole post was not taken. Nothing of it was written, unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -46,7 +81,7 @@ pub enum Refusal {
     #[error("the node is busy: {queue} is full")]
     Busy {
         /// Which queue.
-        queue: &'static str,
+        queue: Queue,
         /// When to try again, in seconds.
         retry_after_s: u64,
     },

@@ -43,6 +43,8 @@ pub(crate) struct Found {
     pub detection: Detection,
     /// When the last reading of its window was received.
     pub heard: Timestamp,
+    /// When it was sent.
+    pub since: Instant,
 }
 
 /// Readings to be stored; `ack` says whether they are.

@@ -3,7 +3,7 @@
 //! Plain values, already checked; their defaults, comments and ranges stand in `config/default.toml`
 //! and the binary's configuration types.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use volute_anomaly::Detector;
 use volute_plant::PumpId;
@@ -28,8 +28,8 @@ pub struct IngestSettings {
 pub struct EngineSettings {
     /// Inference workers, each with a thread of its own.
     pub inference_workers: usize,
-    /// The largest batch a worker takes.
-    pub max_batch_windows: usize,
+    /// The largest batch a worker takes; none: what is measured best at the start.
+    pub max_batch_windows: Option<NonZeroUsize>,
     /// Windows of one pump that may wait; beyond that its oldest is skipped.
     pub queued_windows_per_pump: usize,
     /// Windows that may wait in all; beyond that the arriving pump's oldest is skipped.

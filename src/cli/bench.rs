@@ -30,6 +30,8 @@ Examples:
   volute bench ingest
   volute bench ingest --pumps 10000 --rate 10000 --batch 100 --seconds 60
   volute bench ingest --rate 5000 --batch 1 --format json
+  volute bench ingest --pumps 1000 --batch 100 --rate 1000,10000,20000
+  volute bench ingest --pumps 1000 --batch 100 --rate 60000 --connections 512 --seconds 60
   volute bench ingest --url http://127.0.0.1:5000 --rate 1000
 
 Posts are sent when they are due, whether or not earlier ones are answered, and a time counts from when its post was due:
@@ -43,9 +45,9 @@ pub struct IngestArgs {
     /// How many pumps post.
     #[arg(long, value_name = "N", default_value = "100")]
     pub pumps: NonZeroUsize,
-    /// Readings a second, of all pumps together.
-    #[arg(long, value_name = "R", default_value = "100", value_parser = rate)]
-    pub rate: f64,
+    /// Readings a second, of all pumps together; several are measured one after the other.
+    #[arg(long, value_name = "R,...", value_delimiter = ',', default_value = "100", value_parser = rate)]
+    pub rate: Vec<f64>,
     /// Readings in one post.
     #[arg(long, value_name = "B", default_value = "1")]
     pub batch: NonZeroUsize,

@@ -185,9 +185,11 @@ pub(super) fn mebibytes<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Resu
     fits.ok_or_else(|| D::Error::invalid_value(Unexpected::Unsigned(value), &"a smaller number"))
 }
 
-/// Reads a number of threads, none for 0.
-pub(super) fn workers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroUsize>, D::Error> {
-    whole::<0, 256, D>(deserializer).map(NonZeroUsize::new)
+/// Reads a number up to `MAX`, none for 0.
+pub(super) fn count<'de, const MAX: u64, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NonZeroUsize>, D::Error> {
+    whole::<0, MAX, D>(deserializer).map(NonZeroUsize::new)
 }
 
 struct Text<T>(PhantomData<T>);

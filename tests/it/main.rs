@@ -21,6 +21,8 @@ mod live;
 mod memory;
 #[cfg(feature = "failpoints")]
 mod outage;
+#[cfg(feature = "failpoints")]
+mod panics;
 mod pretrained;
 mod restart;
 mod simulate;

@@ -2,18 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Node, Start, ten_values};
+use crate::support::{Start, ten_values};
 
 /// 2026-03-09T10:00:00Z.
 const EPOCH_MS: u64 = 1_773_050_400_000;
 const PUMPS: u64 = 20;
-
-/// Resident memory in MiB, as proc(5) tells it.
-fn resident_mib(node: &Node) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
-}
 
 /// A post of ten seconds of every pump.
 fn body(second: u64) -> Value {
@@ -38,7 +31,7 @@ fn caches_keep_to_their_bounds_under_load() {
         .with_env("VOLUTE__STORE__MEMTABLE_MIB", "8")
         .with_env("VOLUTE__STORE__BACKLOG_MIB", "48");
     let node = start.node();
-    let before = resident_mib(&node);
+    let before = node.resident_mib();
     let mut highest = before;
     for second in (0..minutes * 60).step_by(10) {
         // The pumps are far faster than real ones, so the backlog is what bounds: a refused post is sent again.
@@ -49,7 +42,7 @@ fn caches_keep_to_their_bounds_under_load() {
             }
             assert_eq!(answer.status, 503, "{answer:?}");
         }
-        highest = highest.max(resident_mib(&node));
+        highest = highest.max(node.resident_mib());
     }
     println!("resident: {before} MiB before, {highest} MiB at most, {} readings", minutes * 60 * PUMPS);
     // Caches, memtables in three states, the backlog and as much again for what is on its way.

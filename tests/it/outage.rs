@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use volute::control::{self, Request};
 
 use crate::{
     ingest::at,
@@ -93,11 +92,27 @@ fn a_slow_database_slows_nobody_who_posts() {
     assert_whole(&node, 200);
 }
 
-/// Sets what happens at a point of a running node.
-fn inject(start: &Start, point: &str, action: &str) {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let request = Request::Failpoint { point: point.to_owned(), action: action.to_owned() };
-    runtime.block_on(control::tell::<Value>(&start.data, &request)).expect("told");
+#[test]
+fn a_full_journal_refuses_and_takes_again_and_a_failed_one_refuses_until_a_restart() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    post(&node, 0..10);
+    start.inject("journal-write", "return(full)");
+    let refused = node.post(&at(10, json!({})));
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (507, Some("10")), "{refused:?}");
+    start.inject("journal-write", "off");
+    post(&node, 10..20);
+    start.inject("journal-sync", "1*return(worn out)");
+    assert_eq!(node.post(&at(20, json!({}))).status, 503);
+    let not_ready = node.get("/readyz");
+    assert_eq!(not_ready.status, 503);
+    assert!(not_ready.body["detail"].as_str().expect("text").contains("journal"), "{not_ready:?}");
+    assert_eq!(node.post(&at(21, json!({}))).status, 503, "a failed sync is final");
+    node.kill();
+    let node = start.node();
+    assert_whole(&node, 20);
+    post(&node, 20..21);
 }
 
 /// In the long form as long as it says; in the short one as many readings as fast as they go.
@@ -111,7 +126,7 @@ fn ten_minutes_of_outage_at_a_thousand_readings_a_second_are_caught_up() {
     let data = tempfile::tempdir().expect("a directory");
     let start = Start::new(&data, "centrifugal");
     let node = start.node();
-    inject(&start, "database-write", "return(ten minutes of outage)");
+    start.inject("database-write", "return(ten minutes of outage)");
     let (begun, mut acknowledged) = (Instant::now(), 0);
     for turn in 0..seconds * 10 {
         // Ten pumps' last ten readings, a tenth of a second after the ten before.
@@ -135,7 +150,7 @@ fn ten_minutes_of_outage_at_a_thousand_readings_a_second_are_caught_up() {
     assert!(store["waiting"]["readings"].as_u64() >= Some(acknowledged), "{store}");
     let mebibytes = store["waiting"]["bytes"].as_u64().expect("a number") >> 20;
 
-    inject(&start, "database-write", "off");
+    start.inject("database-write", "off");
     let begun = Instant::now();
     // What is due is written once the database is tried again; the newest minutes wait for their time.
     node.until("/api/store", |store| store["state"] == "ok");

@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+#[cfg(feature = "failpoints")]
+use volute::control::{self, Request};
 
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,6 +80,16 @@ impl Start {
     }
 }
 
+#[cfg(feature = "failpoints")]
+impl Start {
+    /// Sets what happens at a point of the node that runs there.
+    pub fn inject(&self, point: &str, action: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let request = Request::Failpoint { point: point.to_owned(), action: action.to_owned() };
+        runtime.block_on(control::tell::<Value>(&self.data, &request)).expect("told");
+    }
+}
+
 impl Node {
     pub fn get(&self, path: &str) -> Answer {
         answer(agent().get(format!("{}{path}", self.url)).call())
@@ -132,6 +144,13 @@ impl Node {
     /// The process's number.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its resident memory in MiB, as proc(5) tells it.
+    pub fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
     }
 
     /// Waits until it ends by itself.

@@ -16,7 +16,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use volute_actors::Refusal;
+use volute_actors::{Queue, Refusal};
 use volute_plant::{Draft, Profile, Rejection, parse_item};
 
 use crate::problem::ApiError;
@@ -47,13 +47,13 @@ impl Bodies {
 
     /// Room for one post: what its header says, or the most that it may be. A post of whatever size finds room where
     /// there is no other.
-    pub(crate) fn take(&self, request: &HttpRequest, limit_bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+    pub(crate) fn take(&self, request: &HttpRequest, limit_bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
         let length = request.headers().get(CONTENT_LENGTH);
         let told: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let kib = (told.unwrap_or(limit_bytes).min(limit_bytes) >> 10) + 1;
         let permits = u32::try_from(kib).unwrap_or(u32::MAX);
-        let busy = || Refusal::Busy { queue: "the room for bodies (ingest.max_in_flight_bytes)", retry_after_s: 1 };
-        Ok(Arc::clone(&self.room).try_acquire_many_owned(permits).map_err(|_| busy())?)
+        let busy = |_| Refusal::Busy { queue: Queue::Bodies, retry_after_s: 1 };
+        Arc::clone(&self.room).try_acquire_many_owned(permits).map_err(busy)
     }
 }
 
@@ -250,7 +250,7 @@ mod tests {
         let unsaid = actix_web::test::TestRequest::post().to_http_request();
         let first = bodies.take(&request(4 << 10), 8 << 10).expect("5 KiB of 10");
         let refused = bodies.take(&unsaid, 8 << 10);
-        assert!(matches!(refused, Err(ApiError::Refused(Refusal::Busy { .. }))), "it may be 8 KiB");
+        assert!(matches!(refused, Err(Refusal::Busy { queue: Queue::Bodies, .. })), "it may be 8 KiB");
         let second = bodies.take(&request(100), 8 << 10).expect("1 KiB");
         drop((first, second));
         let _all = bodies.take(&unsaid, 8 << 10).expect("all is given back");

@@ -231,6 +231,7 @@ impl ResponseError for ApiError {
 mod tests {
     use actix_web::body::to_bytes;
     use serde_json::json;
+    use volute_actors::Queue;
 
     use super::*;
 
@@ -263,7 +264,7 @@ mod tests {
     async fn each_refusal_has_its_status_and_says_when_to_come_back() {
         let pump: PumpId = "P-1".parse().expect("a name");
         for (refusal, status, retry) in [
-            (Refusal::Busy { queue: "the gate", retry_after_s: 2 }, 429, Some("2")),
+            (Refusal::Busy { queue: Queue::Gate, retry_after_s: 2 }, 429, Some("2")),
             (Refusal::TooMany { pump, count: 9, limit: 3 }, 413, None),
             (Refusal::NotStored { retry_after_s: 5 }, 503, Some("5")),
             (Refusal::DiskFull, 507, Some("10")),

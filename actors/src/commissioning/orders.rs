@@ -11,6 +11,7 @@ use crate::{
     gate::{FindPump, PumpHandle},
     mailbox::Undelivered,
     pump::{Command, Order},
+    receipt::Queue,
 };
 
 /// Why a pump's baseline stays as it is.
@@ -50,7 +51,7 @@ pub enum CommissionRefusal {
     #[error("the node is busy: {queue} is full")]
     Busy {
         /// Which queue.
-        queue: &'static str,
+        queue: Queue,
     },
     /// What does this has failed too often, or broke over it.
     #[error("the part of the node that does this is out of order or broke over it; see /api/actors, and ask again")]
@@ -114,7 +115,7 @@ impl EngineHandle {
         let lesson = Lesson::new(pump.clone(), why, material, home.orders, asker);
         match self.judging()?.lessons.post(lesson) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unheard())),
-            Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: "the commissioning's queue" }),
+            Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: Queue::Lessons }),
             Err(Undelivered::Closed) => Err(self.unheard()),
         }
     }
@@ -125,7 +126,7 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         match home.orders.post(Command { order, reply }) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unheard())),
-            Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: "the pump's queue of orders" }),
+            Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: Queue::Orders }),
             Err(Undelivered::Closed) => Err(self.unheard()),
         }
     }
@@ -147,7 +148,7 @@ impl EngineHandle {
                 Ok(found) => found.ok_or_else(|| CommissionRefusal::UnknownPump(pump.clone())),
                 Err(_) => Err(self.unheard()),
             },
-            Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: "the gate's queue" }),
+            Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: Queue::Gate }),
             Err(Undelivered::Closed) => Err(self.unheard()),
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     commissioning::{CommissioningActor, Judging, LESSONS, School, gathering},
     counters::Counters,
     gate::{Doors, GateActor, Pumps},
-    inference::InferenceActor,
+    inference::{InferenceActor, best_batch},
     inference_pool::{InferencePool, PoolLimits, Windows},
     keeper::{Disk, KeeperActor},
     live::{Frame, LiveActor},
@@ -131,11 +131,12 @@ impl Ground {
             self.supervisor
                 .start(worker, move |life| InferenceActor::new(number, &model, idle.clone(), counters.clone(), life));
         }
-        let limits = PoolLimits {
-            batch: engine.max_batch_windows,
-            per_pump: engine.queued_windows_per_pump,
-            in_all: engine.queued_windows,
+        let batch = match (engine.max_batch_windows, model) {
+            (Some(batch), _) => batch.get(),
+            (None, Some(model)) => best_batch(model),
+            (None, None) => 1,
         };
+        let limits = PoolLimits { batch, per_pump: engine.queued_windows_per_pump, in_all: engine.queued_windows };
         // Room for one batch or one question. Where one finds the other there, the worker asks for more afterwards.
         let workers: Arc<[Mailbox<InferenceActor>]> = workers.iter().map(|worker| worker.door(1)).collect();
         let (counters, windows) = (self.counters.clone(), Windows::default());

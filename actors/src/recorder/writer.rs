@@ -42,8 +42,15 @@ struct Next {
     batch: Batch,
     /// Who waits for it, and since when.
     acks: Vec<(oneshot::Sender<Stored>, Instant)>,
-    /// When the readings behind the detections were received.
-    heard: Vec<Timestamp>,
+    /// Likewise, of the detections.
+    found: Vec<FoundAt>,
+}
+
+/// When a detection was made, and when the last reading of its window was received.
+#[derive(Clone, Copy)]
+struct FoundAt {
+    since: Instant,
+    heard: Timestamp,
 }
 
 /// What waits to be stored.
@@ -78,7 +85,7 @@ impl Writer {
     /// Writes what waits as one record; answers whether it is stored.
     pub(super) async fn write(self) -> bool {
         let _turn = self.turn.lock().await;
-        let Next { batch, acks, heard } = self.pending().take(self.max_rows);
+        let Next { batch, acks, found } = self.pending().take(self.max_rows);
         let empty = is_empty(&batch);
         let outcome = if empty { Ok(()) } else { self.store.commit(&batch).await };
         let stored = outcome.as_ref().map(|_| ()).map_err(Unstored::from);
@@ -92,7 +99,8 @@ impl Writer {
             Ok(()) => {
                 add(&self.counters.commits, usize::from(!empty));
                 let now = self.clock.now();
-                for heard in heard {
+                for FoundAt { since, heard } in found {
+                    latencies.record.note(since.elapsed());
                     let took_ms = u64::try_from(now.since_ms(heard)).unwrap_or_default();
                     latencies.detection.note(Duration::from_millis(took_ms));
                 }
@@ -103,7 +111,7 @@ impl Writer {
                     self.failed.store(true, Ordering::Relaxed);
                 }
                 add(&self.counters.commit_failures, 1);
-                let dropped = self.pending().results.put_back(batch, heard);
+                let dropped = self.pending().results.put_back(batch, found);
                 add(&self.counters.detections_dropped, dropped);
             }
         }
@@ -118,7 +126,7 @@ impl Pending {
 
     /// The next record, and who wants to know of it.
     fn take(&mut self, max_rows: usize) -> Next {
-        let (mut batch, heard) = self.results.take();
+        let (mut batch, found) = self.results.take();
         let mut acks = Vec::new();
         while let Some(next) = self.readings.front()
             && (batch.readings.is_empty() || batch.readings.len() + next.readings.len() <= max_rows)
@@ -128,7 +136,7 @@ impl Pending {
             batch.readings.extend(readings);
             acks.push((ack, since));
         }
-        Next { batch, acks, heard }
+        Next { batch, acks, found }
     }
 }
 
@@ -159,11 +167,13 @@ impl Results {
     }
 
     /// The next record's share. States wait for the last detection: they must not be stored before those that they hold.
-    fn take(&mut self) -> (Batch, Vec<Timestamp>) {
+    fn take(&mut self) -> (Batch, Vec<FoundAt>) {
         let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
-        let verdicts = self.detections.drain(..n);
-        let (detections, heard): (Vec<Detection>, Vec<Timestamp>) =
-            verdicts.map(|verdict| (verdict.detection, verdict.heard)).unzip();
+        let (detections, found): (Vec<Detection>, Vec<FoundAt>) = self
+            .detections
+            .drain(..n)
+            .map(|Found { detection, heard, since }| (detection, FoundAt { since, heard }))
+            .unzip();
         let all = self.detections.is_empty();
         let batch = Batch {
             pumps: std::mem::take(&mut self.pumps),
@@ -173,11 +183,11 @@ impl Results {
             metrics: std::mem::take(&mut self.metrics),
             states: if all { std::mem::take(&mut self.states).into_values().collect() } else { Vec::new() },
         };
-        (batch, heard)
+        (batch, found)
     }
 
     /// Back in front of what has come in since; answers how many detections had to be given up.
-    fn put_back(&mut self, batch: Batch, heard: Vec<Timestamp>) -> usize {
+    fn put_back(&mut self, batch: Batch, found: Vec<FoundAt>) -> usize {
         let Batch { pumps, detections, events, metrics, states, readings: _ } = batch;
         self.pumps.splice(..0, pumps);
         self.events.splice(..0, events);
@@ -186,8 +196,8 @@ impl Results {
         for state in states {
             self.states.entry(state.pump.clone()).or_insert(state);
         }
-        for (detection, heard) in detections.into_iter().zip(heard).rev() {
-            self.detections.push_front(Found { detection, heard });
+        for (detection, FoundAt { since, heard }) in detections.into_iter().zip(found).rev() {
+            self.detections.push_front(Found { detection, heard, since });
         }
         // The figures of a minute ago are worth less than the memory.
         let surplus_metrics = self.metrics.len().saturating_sub(60);

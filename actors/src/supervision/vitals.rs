@@ -44,19 +44,22 @@ impl Histogram {
         self.0[bucket(us)].fetch_add(1, Relaxed);
     }
 
+    /// The buckets that hold something: each one's upper end in milliseconds, and how many are in it.
+    pub(crate) fn buckets(&self) -> Vec<(f64, u64)> {
+        let counts = self.0.iter().map(|count| count.load(Relaxed)).enumerate();
+        counts.filter(|(_, count)| *count > 0).map(|(bucket, count)| (end_us(bucket) as f64 / 1000.0, count)).collect()
+    }
+
     /// The upper end of the bucket of this quantile, in milliseconds; none before the first message.
     pub(crate) fn quantile_ms(&self, quantile: f64) -> Option<f64> {
-        let counts: Vec<u64> = self.0.iter().map(|count| count.load(Relaxed)).collect();
-        let all: u64 = counts.iter().sum();
+        let buckets = self.buckets();
+        let all: u64 = buckets.iter().map(|(_, count)| count).sum();
         let rank = (all as f64 * quantile).ceil().max(1.0) as u64;
         let mut seen = 0;
-        for (bucket, count) in counts.iter().enumerate() {
+        buckets.into_iter().find_map(|(end_ms, count)| {
             seen += count;
-            if *count > 0 && seen >= rank {
-                return Some(end_us(bucket) as f64 / 1000.0);
-            }
-        }
-        None
+            (seen >= rank).then_some(end_ms)
+        })
     }
 }
 
@@ -86,6 +89,7 @@ mod tests {
         }
         assert_eq!(histogram.quantile_ms(0.5), Some(0.104));
         assert_eq!(histogram.quantile_ms(0.99), Some(5.12));
+        assert_eq!(histogram.buckets().iter().map(|(_, count)| count).sum::<u64>(), 10);
         histogram.note(Duration::MAX);
         assert!(histogram.quantile_ms(1.0) > Some(1e6), "what is off the scale is in the last bucket");
     }

@@ -9,6 +9,17 @@ use std::{
     path::Path,
 };
 
+/// A point at which tests make the disk fail: `full` means that it is full. Nothing at all in a build without the feature.
+macro_rules! fail_point {
+    ($name:literal) => {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!($name, |reason| Err(match reason.as_deref() {
+            Some("full") => io::ErrorKind::StorageFull.into(),
+            reason => io::Error::other(format!("injected: {}", reason.unwrap_or_default())),
+        }));
+    };
+}
+
 /// The folder of a journal.
 pub(super) trait Disk: Send {
     /// Makes a file that is not there yet.
@@ -65,10 +76,12 @@ impl Disk for RealDisk {
 
 impl LogFile for File {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        fail_point!("journal-write");
         FileExt::write_all_at(self, bytes, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        fail_point!("journal-sync");
         File::sync_data(self)
     }
 

@@ -6,8 +6,7 @@
 //!
 //! Durability, as read in 3.3.5: `datastore_sync=every` makes `surrealdb-kvs-surrealkv/src/lib.rs`
 //! await its `CommitCoordinator` in `Transaction::commit`; its thread calls `Tree::flush_wal(true)`
-//! (`surrealkv-1.2.0/src/lsm.rs`), which ends in `sync_all` or `sync_data` on the log's segment
-//! (`src/vfs/std_fs.rs`). The rows are visible before that, so a failed sync is final.
+//! (surrealkv 0.21.4, `src/lsm.rs`), which ends in `sync_all` on the log's segment (`src/wal/manager.rs`). The rows are visible before that, so a failed sync is final.
 
 use std::{
     io,
@@ -37,9 +36,9 @@ const STACK_BYTES: usize = 16 << 20;
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long opening and closing are waited for. SurrealKV 0.21.4 can stop for good where a compaction and a scan meet
-/// (`Compactor::update_manifest` and `Snapshot::collect_iter_state` take two locks in opposite order): such an engine is
-/// left behind with its threads, and the store goes on without a database until the process is restarted.
+/// How long opening and closing are waited for. An engine that stands still, as SurrealKV 0.21.4 could before the copy in
+/// `data/third_party` (its CHANGES.md says why), is left behind with its threads, and the store goes on without a
+/// database until the process is restarted.
 const OPENING: Duration = Duration::from_secs(30);
 
 /// A point at which tests make the database fail, or slow. Nothing at all in a build without the feature.
@@ -188,7 +187,7 @@ impl Drop for Engine {
 
 /// Opens and closes the database once, so that what its log holds is in tables and a new log begins.
 ///
-/// After a `kill -9` the log may end in the middle of a record. SurrealKV 1.2.0 reads such a log well, but goes
+/// After a `kill -9` the log may end in the middle of a record. SurrealKV 0.21.4 reads such a log well, but goes
 /// on writing behind the torn record (`wal/manager.rs`, `open_with_min_log_number`: the block's offset is taken
 /// from the file's size), and at the opening after that it takes the torn record for corruption and cuts off all
 /// that follows, acknowledged or not. A clean close leaves no log to write behind.

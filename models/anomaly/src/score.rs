@@ -153,6 +153,11 @@ impl Scorer {
     pub fn score(&mut self, tasks: &[Task]) -> Result<&Scores, ScoreError> {
         self.autoencoder.score(tasks)
     }
+
+    /// Reconstructs so many blank windows as [`Scorer::score`] would, for somebody to see how long it takes.
+    pub fn rehearse(&mut self, windows: usize) {
+        self.autoencoder.rehearse(windows);
+    }
 }
 
 /// A network and its buffers.
@@ -167,6 +172,15 @@ impl Autoencoder {
     pub(crate) fn new(weights: &Weights) -> Autoencoder {
         let (kernel, scores) = (Kernel::new(weights), Scores::default());
         Autoencoder { kernel, scaled: Vec::new(), scores: Scores { width: weights.shape().channels, ..scores } }
+    }
+
+    fn rehearse(&mut self, windows: usize) {
+        let size = self.kernel.shape().window_size();
+        for batch in (0..windows).step_by(BATCH) {
+            self.scaled.clear();
+            self.scaled.resize((windows - batch).min(BATCH) * size, 0.5);
+            self.kernel.reconstruct(&self.scaled);
+        }
     }
 
     pub(crate) fn score(&mut self, tasks: &[Task]) -> Result<&Scores, ScoreError> {

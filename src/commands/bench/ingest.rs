@@ -13,18 +13,34 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::{Format, IngestArgs};
 
-use figures::Figures;
-use load::{Load, Plan};
+use figures::{Figures, Measured};
+use load::{Load, Plan, recovery};
 use node::{OwnNode, Usage};
 
-/// Measures, and prints the figures.
+/// Measures one rate after the other, each on a node of its own, and prints the figures.
 pub fn run(args: &IngestArgs, output: &mut dyn Write) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let own = match args.url {
-        Some(_) => None,
-        None => Some(OwnNode::start(args.pumps.get()).context("a node of its own")?),
-    };
-    let url = match (&args.url, &own) {
+    let mut all = Vec::new();
+    for &rate in &args.rate {
+        let own = match args.url {
+            Some(_) => None,
+            None => Some(OwnNode::start(args.pumps.get()).context("a node of its own")?),
+        };
+        let measured = runtime.block_on(measure(args, rate, own.as_ref()))?;
+        let figures = Figures::of(args, rate, measured);
+        if args.format == Format::Text {
+            write!(output, "{figures}")?;
+        }
+        all.push(figures);
+    }
+    if args.format == Format::Json {
+        writeln!(output, "{}", serde_json::to_string(&all)?)?;
+    }
+    Ok(())
+}
+
+async fn measure(args: &IngestArgs, rate: f64, own: Option<&OwnNode>) -> Result<Measured> {
+    let url = match (&args.url, own) {
         (Some(url), _) => url.to_string(),
         (None, Some(own)) => own.url.clone(),
         (None, None) => bail!("there is no node"),
@@ -33,23 +49,17 @@ pub fn run(args: &IngestArgs, output: &mut dyn Write) -> Result<()> {
     let plan = Plan {
         address,
         pumps: args.pumps.get(),
-        posts_per_s: args.rate / args.batch.get() as f64,
+        posts_per_s: rate / args.batch.get() as f64,
         batch: args.batch.get(),
         connections: args.connections.get(),
     };
-    let seconds = Duration::from_secs_f64(args.seconds);
-    let (load, usage) = runtime.block_on(async {
-        Load::run(&plan, Duration::from_secs_f64(args.warm_up)).await?;
-        let before = own.as_ref().and_then(OwnNode::usage);
-        let load = Load::run(&plan, seconds).await?;
-        let after = own.as_ref().and_then(OwnNode::usage);
-        Ok::<_, anyhow::Error>((load, Usage::between(before, after)))
-    })?;
-    let latencies = own.as_ref().and_then(OwnNode::latencies);
-    let figures = Figures::of(args, load, usage, latencies);
-    match args.format {
-        Format::Text => write!(output, "{figures}")?,
-        Format::Json => writeln!(output, "{}", serde_json::to_string(&figures)?)?,
-    }
-    Ok(())
+    Load::run(&plan, Duration::from_secs_f64(args.warm_up)).await?;
+    let before = own.and_then(OwnNode::usage);
+    let earlier = own.and_then(OwnNode::latencies).unwrap_or_default();
+    let load = Load::run(&plan, Duration::from_secs_f64(args.seconds)).await?;
+    let usage = Usage::between(before, own.and_then(OwnNode::usage));
+    let latencies = own.and_then(OwnNode::latencies).unwrap_or_default();
+    let latencies = latencies.into_iter().map(|latency| latency.since(&earlier)).collect();
+    let recovery = recovery(&plan.address).await?;
+    Ok(Measured { load, recovery, usage, latencies })
 }

@@ -35,8 +35,10 @@ pub(crate) struct ActorsData {
 /// How long something took; each figure is at most an eighth above the true one, and null before the first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LatencyData {
-    /// `journal`: from a pump's judged readings to the journal; `queue`: from a window to the worker that takes it;
-    /// `detection`: from a reading that was received to the verdict on its window in the journal.
+    /// `gate`: from a post that was parsed until its pump has judged its readings; `journal`: from there until they are in
+    /// the journal; `queue`: from a window to the worker that takes it; `inference`: from there to its score; `record`:
+    /// from a verdict until it is in the journal; `detection`: from a reading that was received until the verdict on its
+    /// window is in the journal.
     #[schema(example = "detection")]
     of: &'static str,
     /// Half took at most this long, in milliseconds.
@@ -48,12 +50,24 @@ pub(crate) struct LatencyData {
     /// All but one in a thousand did.
     #[schema(required)]
     p999_ms: Option<f64>,
+    /// How the times are distributed since the start; empty buckets are left out.
+    buckets: Vec<BucketData>,
+}
+
+/// Some of the times.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BucketData {
+    /// They took less than this, in milliseconds, and not less than the bucket before says.
+    below_ms: f64,
+    /// How many there were.
+    count: u64,
 }
 
 impl From<LatencyQuantiles> for LatencyData {
     fn from(quantiles: LatencyQuantiles) -> Self {
-        let LatencyQuantiles { of, p50_ms, p99_ms, p999_ms } = quantiles;
-        Self { of, p50_ms, p99_ms, p999_ms }
+        let LatencyQuantiles { of, p50_ms, p99_ms, p999_ms, buckets } = quantiles;
+        let buckets = buckets.into_iter().map(|(below_ms, count)| BucketData { below_ms, count }).collect();
+        Self { of, p50_ms, p99_ms, p999_ms, buckets }
     }
 }
 

@@ -119,7 +119,8 @@ pub(crate) async fn ingest(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let format = Format::of(&request)?;
-    let _room = node.bodies.take(&request, node.max_body_bytes)?;
+    let _room =
+        node.bodies.take(&request, node.max_body_bytes).inspect_err(|refusal| node.engine.note_refusal(refusal))?;
     let body = read_whole(payload, node.max_body_bytes).await?;
     let items = format.items(&body, node.engine.profile())?;
     let posted = items.len();

@@ -20,7 +20,7 @@ fn verdict(n: usize) -> Found {
     let (contributions, model) = ([1.0].into(), "m".into());
     let detection =
         Detection { pump: pump("A"), at: at(n), loss: 0.5, threshold: 1.0, is_anomaly: false, contributions, model };
-    Found { detection, heard: at(n) }
+    Found { detection, heard: at(n), since: Instant::now() }
 }
 
 #[test]
@@ -31,8 +31,8 @@ fn a_state_is_never_stored_before_a_detection_that_it_holds() {
     results.remember(state("A", all));
     let mut stored = 0;
     while !results.is_empty() {
-        let (batch, heard) = results.take();
-        assert_eq!(batch.detections.len(), heard.len());
+        let (batch, found) = results.take();
+        assert_eq!(batch.detections.len(), found.len());
         stored += batch.detections.len();
         assert_eq!(batch.states.is_empty(), stored < all, "after {stored} of {all} detections");
     }
@@ -45,10 +45,10 @@ fn of_each_pump_the_newest_state_is_kept_and_a_failed_record_brings_none_back_ov
     for state in [state("A", 2), state("A", 1), state("B", 1)] {
         results.remember(state);
     }
-    let (failed, heard) = results.take();
+    let (failed, found) = results.take();
     assert_eq!(failed.states, [state("A", 2), state("B", 1)]);
     results.remember(state("A", 3));
-    results.put_back(failed, heard);
+    results.put_back(failed, found);
     assert_eq!(results.take().0.states, [state("A", 3), state("B", 1)]);
     assert!(results.is_empty());
 }

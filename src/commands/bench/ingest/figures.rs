@@ -1,6 +1,6 @@
 //! What was measured, for people and for programs.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -30,9 +30,29 @@ pub(super) struct Figures {
     cpu_percent_of_a_core: Option<f64>,
     /// The most resident memory that the node has had.
     peak_mib: Option<u64>,
-    /// What the node says of its own latencies since its start, where it is the command's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node: Option<Vec<Latency>>,
+    /// From the end of the load until single posts were acknowledged within 100 ms again, in seconds.
+    recovery_s: f64,
+    /// How long each hop took in the node, by its own histograms, where it is the command's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hops: Vec<Hop>,
+}
+
+/// How long one hop took in the node; each figure is at most an eighth above the true one.
+#[derive(Debug, Serialize)]
+struct Hop {
+    of: String,
+    p50_ms: f64,
+    p99_ms: f64,
+    p999_ms: f64,
+}
+
+/// What was measured at one rate.
+pub(super) struct Measured {
+    pub load: Load,
+    pub recovery: Duration,
+    /// What the node has used, and its latencies, where it is the command's own.
+    pub usage: Option<Usage>,
+    pub latencies: Vec<Latency>,
 }
 
 /// Times in milliseconds.
@@ -45,11 +65,12 @@ struct Quantiles {
 }
 
 impl Figures {
-    pub(super) fn of(args: &IngestArgs, mut load: Load, usage: Option<Usage>, node: Option<Vec<Latency>>) -> Self {
+    pub(super) fn of(args: &IngestArgs, rate: f64, measured: Measured) -> Self {
+        let Measured { mut load, recovery, usage, latencies } = measured;
         let took = load.took.as_secs_f64();
         Self {
             pumps: args.pumps.get(),
-            rate: args.rate,
+            rate,
             batch: args.batch.get(),
             seconds: args.seconds,
             acknowledged_per_s: load.readings as f64 / took,
@@ -58,9 +79,16 @@ impl Figures {
             cpu_us_per_reading: usage.map(|usage| usage.cpu.as_secs_f64() * 1e6 / load.readings.max(1) as f64),
             cpu_percent_of_a_core: usage.map(|usage| usage.cpu.as_secs_f64() / took * 100.0),
             peak_mib: usage.map(|usage| usage.peak_mib),
-            node,
+            recovery_s: recovery.as_secs_f64(),
+            hops: latencies.into_iter().filter_map(hop).collect(),
         }
     }
+}
+
+fn hop(latency: Latency) -> Option<Hop> {
+    let ms = |quantile| latency.quantile_ms(quantile);
+    let (p50_ms, p99_ms, p999_ms) = (ms(0.5)?, ms(0.99)?, ms(0.999)?);
+    Some(Hop { of: latency.of, p50_ms, p99_ms, p999_ms })
 }
 
 impl Quantiles {
@@ -90,12 +118,10 @@ impl fmt::Display for Figures {
                 "node          {us:.0} us of processor per reading, {percent:.0} % of a core, {peak} MiB at most"
             )?;
         }
-        for Latency { of, p50_ms, p99_ms, p999_ms } in self.node.iter().flatten() {
-            if let (Some(p50), Some(p99), Some(p999)) = (p50_ms, p99_ms, p999_ms) {
-                writeln!(f, "  {of:11} p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms")?;
-            }
+        for Hop { of, p50_ms, p99_ms, p999_ms } in &self.hops {
+            writeln!(f, "  {of:11} p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, p99.9 {p999_ms:.2} ms")?;
         }
-        Ok(())
+        writeln!(f, "recovery      {:.1} s", self.recovery_s)
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::{Instant, sleep_until},
 };
 
@@ -30,6 +30,12 @@ const CHANNELS: [(&str, f64, f64); 10] = [
 ];
 /// A connection that was not used for so long is made anew.
 const IDLE: Duration = Duration::from_secs(2);
+/// An answer that comes within this comes at once.
+const AT_ONCE: Duration = Duration::from_millis(100);
+/// So many answers at once, in a row, are calm.
+const CALM: u32 = 5;
+/// The longest that is waited for that.
+const GIVE_UP: Duration = Duration::from_secs(120);
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
@@ -69,14 +75,11 @@ impl Load {
     pub(super) async fn run(plan: &Plan, time: Duration) -> Result<Self> {
         let posts = (time.as_secs_f64() * plan.posts_per_s).ceil() as u64;
         let plan = Arc::new(plan.clone());
-        let mut lanes = Vec::new();
-        let mut clients = Vec::new();
-        for _ in 0..plan.connections {
-            // As many as there are: an open loop never waits for who is behind.
-            let (lane, due) = mpsc::unbounded_channel();
-            clients.push(tokio::spawn(client(Arc::clone(&plan), due)));
-            lanes.push(lane);
-        }
+        // As many as there are: an open loop never waits for who is behind.
+        let (queue, due) = mpsc::unbounded_channel();
+        let due = Arc::new(Mutex::new(due));
+        let clients: Vec<_> =
+            (0..plan.connections).map(|_| tokio::spawn(client(Arc::clone(&plan), Arc::clone(&due)))).collect();
         let start = Instant::now();
         for number in 0..posts {
             let at = start + Duration::from_secs_f64(number as f64 / plan.posts_per_s);
@@ -84,11 +87,11 @@ impl Load {
             if at > Instant::now() + Duration::from_millis(1) {
                 sleep_until(at).await;
             }
-            if lanes[(number % plan.connections as u64) as usize].send(Due { number, at }).is_err() {
+            if queue.send(Due { number, at }).is_err() {
                 break;
             }
         }
-        drop(lanes);
+        drop(queue);
         let mut load = Self::default();
         for client in clients {
             let part = client.await.context("a connection")??;
@@ -103,26 +106,20 @@ impl Load {
     }
 }
 
-async fn client(plan: Arc<Plan>, mut due: mpsc::UnboundedReceiver<Due>) -> Result<Load> {
+/// Takes the next post that is due whenever it is free.
+async fn client(plan: Arc<Plan>, queue: Arc<Mutex<mpsc::UnboundedReceiver<Due>>>) -> Result<Load> {
     let mut stream = connect(&plan.address).await?;
-    let (mut load, mut body, mut head, mut answer) = (Load::default(), String::new(), String::new(), Vec::new());
+    let (mut load, mut body, mut buffer) = (Load::default(), String::new(), Vec::new());
     let mut used = Instant::now();
-    while let Some(Due { number, at }) = due.recv().await {
+    loop {
+        let due = queue.lock().await.recv().await;
+        let Some(Due { number, at }) = due else { break };
         if used.elapsed() > IDLE {
             // A node closes connections that say nothing for some seconds.
             stream = connect(&plan.address).await?;
         }
         fill(&mut body, &plan, number, at);
-        head.clear();
-        write!(
-            head,
-            "POST /api/ingest HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            plan.address,
-            body.len()
-        )?;
-        head.push_str(&body);
-        stream.write_all(head.as_bytes()).await?;
-        let status = read_answer(&mut stream, &mut answer).await?;
+        let status = post(&mut stream, &plan.address, &body, &mut buffer).await?;
         used = Instant::now();
         *load.statuses.entry(status).or_default() += 1;
         if status == 200 {
@@ -131,6 +128,38 @@ async fn client(plan: Arc<Plan>, mut due: mpsc::UnboundedReceiver<Due>) -> Resul
         }
     }
     Ok(load)
+}
+
+/// From the end of a load until posts of one reading are acknowledged at once again, [`CALM`] of them in a row.
+pub(super) async fn recovery(address: &str) -> Result<Duration> {
+    let (start, mut stream, mut buffer, mut body) =
+        (Instant::now(), connect(address).await?, Vec::new(), String::new());
+    let plan = Plan { address: address.to_owned(), pumps: 1, posts_per_s: 1.0, batch: 1, connections: 1 };
+    let (mut calm, mut calm_since) = (0, start);
+    for number in 0.. {
+        let sent = Instant::now();
+        fill(&mut body, &plan, number, sent);
+        let status = post(&mut stream, address, &body, &mut buffer).await?;
+        if status != 200 || sent.elapsed() > AT_ONCE {
+            (calm, calm_since) = (0, Instant::now());
+        } else {
+            calm += 1;
+        }
+        if calm == CALM || start.elapsed() > GIVE_UP {
+            break;
+        }
+        sleep_until(sent + AT_ONCE).await;
+    }
+    Ok(calm_since - start)
+}
+
+/// Sends a post, and reads its answer's status.
+async fn post(stream: &mut TcpStream, address: &str, body: &str, buffer: &mut Vec<u8>) -> Result<u16> {
+    let length = body.len();
+    let head = "POST /api/ingest HTTP/1.1\r\nContent-Type: application/json\r\n";
+    let request = format!("{head}Host: {address}\r\nContent-Length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).await?;
+    read_answer(stream, buffer).await
 }
 
 async fn connect(address: &str) -> Result<TcpStream> {

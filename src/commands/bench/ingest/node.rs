@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::profiles;
@@ -21,13 +21,18 @@ pub(super) struct OwnNode {
     _folder: TempDir,
 }
 
-/// How long something took in the node, in its own words.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// How long something has taken in the node since its start, in its own words.
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Latency {
     pub of: String,
-    pub p50_ms: Option<f64>,
-    pub p99_ms: Option<f64>,
-    pub p999_ms: Option<f64>,
+    pub buckets: Vec<Bucket>,
+}
+
+/// So many took less than this, and not less than the bucket before says.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub(super) struct Bucket {
+    pub below_ms: f64,
+    pub count: u64,
 }
 
 /// What a process has used.
@@ -79,7 +84,7 @@ impl OwnNode {
         Some(Usage { cpu, peak_mib: peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024 })
     }
 
-    /// What it says of its own latencies at the end, the start included.
+    /// What it says of its own latencies since its start.
     pub(super) fn latencies(&self) -> Option<Vec<Latency>> {
         /// The part of `/api/actors` that is of use here.
         #[derive(Deserialize)]
@@ -89,6 +94,30 @@ impl OwnNode {
         let url = format!("{}/api/actors?stage=recorder", self.url);
         let text = ureq::get(url).call().ok()?.body_mut().read_to_string().ok()?;
         serde_json::from_str(&text).map(|said: Said| said.latencies).ok()
+    }
+}
+
+impl Latency {
+    /// What has come since `before`.
+    pub(super) fn since(mut self, before: &[Self]) -> Self {
+        for old in before.iter().filter(|before| before.of == self.of).flat_map(|before| &before.buckets) {
+            if let Some(bucket) = self.buckets.iter_mut().find(|bucket| bucket.below_ms == old.below_ms) {
+                bucket.count = bucket.count.saturating_sub(old.count);
+            }
+        }
+        self
+    }
+
+    /// The upper end of the bucket of this quantile; none of nothing.
+    pub(super) fn quantile_ms(&self, quantile: f64) -> Option<f64> {
+        let all: u64 = self.buckets.iter().map(|bucket| bucket.count).sum();
+        let rank = (all as f64 * quantile).ceil() as u64;
+        let mut seen = 0;
+        let found = self.buckets.iter().find(|bucket| {
+            seen += bucket.count;
+            bucket.count > 0 && seen >= rank
+        });
+        found.map(|bucket| bucket.below_ms)
     }
 }
 
@@ -113,4 +142,22 @@ fn volute(args: &[&str]) -> Result<()> {
     let output = Command::new(env::current_exe()?).args(args).output()?;
     ensure!(output.status.success(), "volute {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn latency(buckets: &[(f64, u64)]) -> Latency {
+        let buckets = buckets.iter().map(|&(below_ms, count)| Bucket { below_ms, count }).collect();
+        Latency { of: "detection".into(), buckets }
+    }
+
+    #[test]
+    fn what_came_before_the_measurement_is_taken_off() {
+        let before = [latency(&[(1.0, 3), (900.0, 7)])];
+        let measured = latency(&[(1.0, 3), (2.0, 98), (8.0, 2), (900.0, 7)]).since(&before);
+        assert_eq!([0.5, 0.98, 0.99, 1.0].map(|q| measured.quantile_ms(q)), [2.0, 2.0, 8.0, 8.0].map(Some));
+        assert_eq!(latency(&[(1.0, 3)]).since(&before).quantile_ms(0.5), None);
+    }
 }
