@@ -194,6 +194,47 @@ fn a_recorder_that_stays_down_is_said_to_and_can_be_restarted() {
     assert_eq!(node.all("/api/sensor-history?pump_id=pump-a&from=2026-01-01T00:00:00Z").len(), 1);
 }
 
+#[cfg(feature = "failpoints")]
+#[test]
+fn an_inference_worker_that_stays_down_leaves_its_work_to_the_others() {
+    let data = tempfile::tempdir().expect("a directory");
+    let model = train_on_normal(&data);
+    let start = Start::new(&data, "centrifugal").with_model(&model).with_env("VOLUTE__ENGINE__RESTARTS", "1");
+    let start = start.with_env("VOLUTE__ENGINE__INFERENCE_WORKERS", "2");
+    let node = start.node();
+    let scored = |live: &Value| live["totals"]["node"]["scored"].as_u64().expect("a number");
+    let mut second = 0;
+    let mut post = |seconds: u32| {
+        post_all(&node, second..second + seconds);
+        second += seconds;
+    };
+    post(100);
+    node.until("/api/live-data?pump_id=pump-a", |live| scored(live) > 100);
+    let failures = |actors: &Value| -> u64 {
+        let items = actors["items"].as_array().expect("a list").iter();
+        items.filter_map(|actor| actor["failures"].as_u64()).sum()
+    };
+    // With two workers, one has failed twice after three panics at the latest.
+    let mut panics = 0;
+    while node.ok("/api/actors?state=failed")["items"].as_array().is_some_and(Vec::is_empty) {
+        panics += 1;
+        assert!(panics <= 3, "none is down after three panics");
+        start.inject("inference", "1*panic(broken)");
+        post(5);
+        node.until("/api/actors?stage=inference", |actors| failures(actors) == panics);
+    }
+    node.ok("/readyz");
+    assert!(node.ok("/api/actors")["reason"].as_str().expect("it is told").contains("inference/"));
+    let before = scored(&node.ok("/api/live-data?pump_id=pump-a"));
+    post(100);
+    node.until("/api/live-data?pump_id=pump-a", |live| scored(live) >= before + 200);
+    let failed = node.ok("/api/actors?state=failed")["items"].as_array().cloned().expect("a list");
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(node.post_to("/api/actors/inference/restart", "application/json", "").status, 200);
+    node.until("/api/actors", |actors| actors["reason"].is_null());
+    assert_whole(&node, second);
+}
+
 #[test]
 fn a_pump_that_stays_down_is_refused_and_the_others_are_not() {
     let data = tempfile::tempdir().expect("a directory");

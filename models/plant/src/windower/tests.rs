@@ -1,10 +1,12 @@
 //! Order, holes, gaps and pumps that stand: what has a window and what has none.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Sample,
+    Admission, Draft, Sample, Stamp, Verdict,
     profile::tests::{small, speed_only},
 };
 
@@ -183,5 +185,42 @@ proptest! {
             placed
         };
         prop_assert_eq!(all(shuffled), all(ordered));
+    }
+
+    /// So does a stream through the door in which, besides, any reading is sent again, once or more, then or much later.
+    #[test]
+    fn what_is_sent_again_changes_nothing(
+        holes in prop::collection::btree_set(1_i64..80, 0..12),
+        jitter in prop::collection::vec(0.0..1.99, 80),
+        again in prop::collection::vec((1_i64..80, 0.0..60.0), 0..60),
+    ) {
+        let seconds: Vec<i64> = (0..80).filter(|s| !holes.contains(s)).collect();
+        let first = |s: i64| if s == 0 { -1.0 } else { s as f64 + jitter[s as usize] };
+        let mut sent: Vec<(f64, i64)> = seconds.iter().map(|&s| (first(s), s)).collect();
+        let repeats = again.iter().filter(|(s, _)| !holes.contains(s));
+        sent.extend(repeats.map(|&(s, delay)| (first(s) + delay, s)));
+        sent.sort_by(|a, b| a.0.total_cmp(&b.0));
+
+        let (mut door, mut windower) = (Admission::new("P-1".parse().expect("a name"), &small()), Windower::new(&small()));
+        let (mut stored, mut placed) = (BTreeMap::new(), Vec::new());
+        for (_, s) in sent {
+            let Reading { at, samples, .. } = reading(s * 1000, Sample::Good(s as f64));
+            let known = stored.get(&at);
+            match door.judge(Draft { pump: None, stamp: Stamp::Device(at), samples }, at, known) {
+                Verdict::New(new) => {
+                    prop_assert!(known.is_none() && !new.late, "{} is new", s);
+                    placed.extend(windower.push(new.clone()));
+                    door.settle(at);
+                    stored.insert(at, new);
+                }
+                Verdict::Duplicate { at: told } => prop_assert!(known.is_some() && told == at),
+                Verdict::Rejected(why) => prop_assert!(false, "{} is refused: {}", s, why),
+            }
+        }
+        placed.extend(windower.flush());
+        let mut ordered = Windower::new(&small());
+        let mut expected = run(&mut ordered, seconds);
+        expected.extend(ordered.flush());
+        prop_assert_eq!(placed, expected);
     }
 }
