@@ -18,9 +18,8 @@ use std::{
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture,
 };
-use futures::StreamExt;
-use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::ReceiverStream;
+use futures::{StreamExt, channel::mpsc};
+use tokio::sync::oneshot;
 use volute_anomaly::Score;
 use volute_data::{PumpRecord, StoreError};
 use volute_plant::{
@@ -166,7 +165,8 @@ impl PumpActor {
         let Start { pump, staff, doors, rest, unregistered, burst, life } = start;
         let admission = Admission::new(pump.clone(), &staff.profile);
         let windower = Windower::new(&staff.profile);
-        let (settling, settled) = mpsc::channel(burst.max(1));
+        // It takes room for what waits only: there are many pumps.
+        let (settling, settled) = mpsc::channel(burst);
         let numbers = life << NUMBERS_OF_A_LIFE;
         let (memory, ..) = Memory::new(&pump, AtRest::nothing());
         Self {
@@ -391,7 +391,7 @@ impl Actor for PumpActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(settled) = self.settled.take() else { return };
-        let in_order = ReceiverStream::new(settled).then(async |mut settling| {
+        let in_order = settled.then(async |mut settling| {
             let stored = match settling.stored.take() {
                 Some(stored) => stored.await.unwrap_or(Err(Unstored::Failed)),
                 None => Ok(()),

@@ -14,7 +14,7 @@ mod writer;
 
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use tokio::sync::oneshot;
 use volute_data::{PumpRecord, PumpState, StoreError, SystemMetrics};
 use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
@@ -29,6 +29,8 @@ use crate::{
 
 /// How long after a failure what was kept is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long what nobody waits for does without a record of its own: the next readings' takes it along.
+const RESULTS_LINGER: Duration = Duration::from_millis(10);
 
 /// The ways to the recorder: readings have a mailbox of their own, as large as their permits.
 #[derive(Clone)]
@@ -94,8 +96,8 @@ pub(crate) struct RecorderActor {
 enum State {
     /// Nothing waits.
     Idle,
-    /// Something waits for company.
-    Lingering,
+    /// Something waits for company, until then.
+    Lingering { until: Instant, timer: SpawnHandle },
     /// A record is being written.
     Committing,
 }
@@ -163,24 +165,40 @@ impl RecorderActor {
         Self { writer, linger, state: State::Idle, drains: Vec::new() }
     }
 
-    /// Something has come in.
-    fn stir(&mut self, ctx: &mut Context<Self>) {
+    /// Something has come in that may wait so long for company.
+    fn stir(&mut self, linger: Duration, ctx: &mut Context<Self>) {
         match self.state {
             State::Committing => {}
-            _ if self.writer.pending().rows >= self.writer.max_rows => self.commit(ctx),
-            State::Lingering => {}
-            State::Idle => {
-                self.state = State::Lingering;
-                ctx.run_later(self.linger, |actor, ctx| {
-                    if actor.state == State::Lingering {
-                        actor.commit(ctx);
-                    }
-                });
+            _ if self.is_enough() => self.commit(ctx),
+            State::Lingering { until, .. } if until <= Instant::now() + linger => {}
+            _ => self.wait_for_company(linger, ctx),
+        }
+    }
+
+    /// As much waits as one record holds.
+    fn is_enough(&self) -> bool {
+        let pending = self.writer.pending();
+        pending.rows + pending.results.detections() >= self.writer.max_rows
+    }
+
+    fn wait_for_company(&mut self, time: Duration, ctx: &mut Context<Self>) {
+        self.stop_waiting(ctx);
+        let timer = ctx.run_later(time, |actor, ctx| {
+            if matches!(actor.state, State::Lingering { .. }) {
+                actor.commit(ctx);
             }
+        });
+        self.state = State::Lingering { until: Instant::now() + time, timer };
+    }
+
+    fn stop_waiting(&self, ctx: &mut Context<Self>) {
+        if let State::Lingering { timer, .. } = self.state {
+            ctx.cancel_future(timer);
         }
     }
 
     fn commit(&mut self, ctx: &mut Context<Self>) {
+        self.stop_waiting(ctx);
         self.state = State::Committing;
         let record = self.writer.runtime.spawn(self.writer.clone().write());
         ctx.spawn(record.into_actor(self).map(|stored, actor, ctx| {
@@ -197,21 +215,16 @@ impl RecorderActor {
             let pending = self.writer.pending();
             (!pending.readings.is_empty(), !pending.results.is_empty())
         };
-        if readings || (stored && results) {
+        let asked = stored && results && (self.is_enough() || !self.drains.is_empty());
+        if readings || asked {
             return self.commit(ctx);
         }
-        if !results {
-            for drain in self.drains.drain(..) {
-                let _ = drain.send(());
-            }
-            return;
+        if results {
+            return self.wait_for_company(if stored { RESULTS_LINGER } else { RETRY }, ctx);
         }
-        self.state = State::Lingering;
-        ctx.run_later(RETRY, |actor, ctx| {
-            if actor.state == State::Lingering {
-                actor.commit(ctx);
-            }
-        });
+        for drain in self.drains.drain(..) {
+            let _ = drain.send(());
+        }
     }
 }
 
@@ -244,7 +257,7 @@ impl Handler<Mail<RecordReadings>> for RecorderActor {
             pending.rows += record.readings.len();
             pending.readings.push_back(record);
         }
-        self.stir(ctx);
+        self.stir(self.linger, ctx);
     }
 }
 
@@ -254,7 +267,7 @@ impl Handler<Mail<Found>> for RecorderActor {
     fn handle(&mut self, mail: Mail<Found>, ctx: &mut Self::Context) {
         let given_up = self.writer.pending().results.add(mail.open());
         add(&self.writer.counters.detections_dropped, given_up);
-        self.stir(ctx);
+        self.stir(RESULTS_LINGER, ctx);
     }
 }
 
@@ -263,7 +276,7 @@ impl Handler<Mail<MaintenanceEvent>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<MaintenanceEvent>, ctx: &mut Self::Context) {
         self.writer.pending().results.events.push(mail.open());
-        self.stir(ctx);
+        self.stir(RESULTS_LINGER, ctx);
     }
 }
 
@@ -272,7 +285,7 @@ impl Handler<Mail<PumpRecord>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<PumpRecord>, ctx: &mut Self::Context) {
         self.writer.pending().results.pumps.push(mail.open());
-        self.stir(ctx);
+        self.stir(RESULTS_LINGER, ctx);
     }
 }
 
@@ -281,7 +294,7 @@ impl Handler<Mail<PumpState>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<PumpState>, ctx: &mut Self::Context) {
         self.writer.pending().results.remember(mail.open());
-        self.stir(ctx);
+        self.stir(RESULTS_LINGER, ctx);
     }
 }
 
@@ -290,7 +303,7 @@ impl Handler<Mail<SystemMetrics>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<SystemMetrics>, ctx: &mut Self::Context) {
         self.writer.pending().results.metrics.push(mail.open());
-        self.stir(ctx);
+        self.stir(RESULTS_LINGER, ctx);
     }
 }
 
@@ -304,7 +317,7 @@ impl Handler<Mail<DrainRecorder>> for RecorderActor {
             return;
         }
         self.drains.push(reply);
-        if self.state == State::Lingering {
+        if matches!(self.state, State::Lingering { .. }) {
             self.commit(ctx);
         }
     }

@@ -149,6 +149,10 @@ impl Results {
             && self.states.is_empty()
     }
 
+    pub(super) fn detections(&self) -> usize {
+        self.detections.len()
+    }
+
     /// A state that comes in takes its pump's older one's place.
     pub(super) fn remember(&mut self, state: PumpState) {
         if self.states.get(&state.pump).is_none_or(|known| known.at <= state.at) {
