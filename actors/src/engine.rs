@@ -13,7 +13,7 @@ use std::{
 use actix::{Actor, Context};
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
-use volute_data::{Retention, Store, StoreError};
+use volute_data::{AuditEntry, Retention, Store, StoreError};
 use volute_plant::{Clock, Draft, Profile, PumpId, Rejection, Timestamp};
 
 use crate::{
@@ -92,7 +92,6 @@ pub struct Health {
 /// A running engine.
 pub struct Engine {
     handle: EngineHandle,
-    recorder: Recorder,
     maintenance: Mailbox<MaintenanceActor>,
     keeper: Mailbox<KeeperActor>,
 }
@@ -109,6 +108,7 @@ pub(crate) struct Inner {
     clock: Arc<dyn Clock>,
     default_pump: PumpId,
     pub(crate) gate: Mailbox<GateActor>,
+    recorder: Recorder,
     live: Mailbox<LiveActor>,
     listeners: broadcast::Sender<Arc<Frame>>,
     counters: Arc<Counters>,
@@ -164,6 +164,7 @@ impl Engine {
             clock,
             default_pump,
             gate,
+            recorder,
             live: feed,
             listeners,
             counters,
@@ -171,7 +172,7 @@ impl Engine {
             disk,
             retention,
         };
-        Ok(Self { handle: EngineHandle(Arc::new(inner)), recorder, maintenance, keeper })
+        Ok(Self { handle: EngineHandle(Arc::new(inner)), maintenance, keeper })
     }
 
     /// The way in.
@@ -188,7 +189,7 @@ impl Engine {
             tracing::info!(stage = "gate, pumps and inference", "drained");
             barrier(&self.maintenance, DrainMaintenance).await;
             tracing::info!(stage = "maintenance", "drained");
-            barrier(&self.recorder.results, DrainRecorder).await;
+            barrier(&self.handle.0.recorder.results, DrainRecorder).await;
             tracing::info!(stage = "recorder", "drained");
             barrier(&self.keeper, DrainKeeper).await;
             tracing::info!(stage = "keeper", "drained");
@@ -319,6 +320,19 @@ impl EngineHandle {
     /// no such actor or stage.
     pub fn restart_actors(&self, name: &str) -> Vec<String> {
         self.0.supervisor.restart(name)
+    }
+
+    /// Notes what a person did, or was refused: in the log, and in the audit log of the store.
+    ///
+    /// Answers once it is with the recorder, which loses nothing of it, be it restarted or out of order; where too much
+    /// waits there, it waits for a place.
+    pub async fn note_action(&self, entry: AuditEntry) {
+        let AuditEntry { at, who, action, object, outcome, detail } = &entry;
+        tracing::info!(target: "audit", %at, who, action, object, outcome, detail, "asked by hand");
+        let (action, object) = (action.clone(), object.clone());
+        if self.0.recorder.results.deliver(entry).await.is_err() {
+            tracing::error!(action, object, "not in the audit log: the node is stopping");
+        }
     }
 
     /// The messages that broke an actor, newest first.

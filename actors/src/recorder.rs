@@ -1,8 +1,8 @@
 //! The recorder: groups what has to be stored into one record of the journal at a time, and says when it is durable.
 //!
 //! While a record is written, the next batch gathers. Readings whose record fails are refused, and their
-//! clients try again; detections, events, pumps and their states are kept and tried again with the next batch. Of these only
-//! detections are ever given up, the oldest first, beyond [`MAX_KEPT_DETECTIONS`].
+//! clients try again; detections, events, pumps with their states and what people did are kept and tried again with the
+//! next batch. Of these only detections are ever given up, the oldest first, beyond [`MAX_KEPT_DETECTIONS`].
 //!
 //! A failure of the journal itself is final for the process: a record whose sync failed may be there and not
 //! durable, so nothing that is read afterwards may be acknowledged. The gate refuses until the node is restarted.
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use tokio::sync::oneshot;
-use volute_data::{PumpRecord, PumpState, StoreError, SystemMetrics};
+use volute_data::{AuditEntry, PumpRecord, PumpState, StoreError, SystemMetrics};
 use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 
 pub(crate) use writer::Writer;
@@ -122,6 +122,10 @@ impl Letter for MaintenanceEvent {
     fn pump(&self) -> Option<&PumpId> {
         Some(&self.pump)
     }
+}
+
+impl Letter for AuditEntry {
+    const KEPT: bool = true;
 }
 
 impl Letter for PumpRecord {
@@ -276,6 +280,15 @@ impl Handler<Mail<MaintenanceEvent>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<MaintenanceEvent>, ctx: &mut Self::Context) {
         self.writer.pending().results.events.push(mail.open());
+        self.stir(RESULTS_LINGER, ctx);
+    }
+}
+
+impl Handler<Mail<AuditEntry>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<AuditEntry>, ctx: &mut Self::Context) {
+        self.writer.pending().results.audit.push(mail.open());
         self.stir(RESULTS_LINGER, ctx);
     }
 }

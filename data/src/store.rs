@@ -5,6 +5,7 @@
 //! one. Where the database does not answer, the store goes on from journal and head, and says how far back it can read.
 //! Each concern has its file. Deliberately absent: when to flush, to try again and to clean up (the engine's keeper).
 
+mod audit;
 mod baselines;
 mod blocks;
 mod database;
@@ -44,8 +45,8 @@ pub use settings::StoreSettings;
 pub use staging::Staged;
 pub use status::{DatabaseStatus, DiskUse, StoreStatus};
 pub use types::{
-    Answer, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, EventFilter, Flushed, NewBaseline,
-    Order, PumpRecord, PumpState, Range, Reach, Resolution, Standing, Swept, SystemMetrics,
+    Answer, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, EventFilter,
+    Flushed, NewBaseline, Order, PumpRecord, PumpState, Range, Reach, Resolution, Standing, Swept, SystemMetrics,
 };
 
 use database::{Database, State};
@@ -90,7 +91,7 @@ impl Store {
     /// Writing the same again changes nothing. A reading, detection or figure that is stored already
     /// stands, and so does a pump's registration, but other channels for a known pump are refused:
     /// its rows could not be read any more. Of several versions of an event the last one counts,
-    /// and of several states of a pump the newest.
+    /// of several states of a pump the newest, and what people did is noted once.
     /// After [`StoreError::Journal`] what is on disk is known only after a restart: treat it as fatal.
     pub async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let inner = &self.0;

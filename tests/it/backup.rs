@@ -19,8 +19,8 @@ use parquet::{
 use serde_json::json;
 use tempfile::TempDir;
 use volute_data::{
-    Answer, Batch, CommissioningRecord, EventFilter, NewBaseline, PumpRecord, PumpState, Range, Store, StoreSettings,
-    SystemMetrics, list_backups, verify_backup,
+    Answer, AuditEntry, AuditFilter, Batch, CommissioningRecord, EventFilter, NewBaseline, PumpRecord, PumpState,
+    Range, Store, StoreSettings, SystemMetrics, list_backups, verify_backup,
 };
 use volute_plant::{
     Clock, Currency, Detection, MaintenanceEvent, Money, Profile, PumpId, Reading, Sample, Severity, SystemClock,
@@ -147,6 +147,14 @@ fn seed(dir: &Path) {
     let figures = [("resident_bytes".to_owned(), 1.5)].into();
     // Recent, or the node would delete it at once.
     let metrics = vec![SystemMetrics { at: SystemClock.now().plus_ms(-60_000), figures }];
+    let action = AuditEntry {
+        at: at(0),
+        who: "127.0.0.1:4711".into(),
+        action: "commission".into(),
+        object: id.to_string(),
+        outcome: "done".into(),
+        detail: String::new(),
+    };
     let batch = Batch {
         pumps: vec![record],
         readings: (0..SEEDED).map(reading).collect(),
@@ -154,12 +162,14 @@ fn seed(dir: &Path) {
         events: vec![event.clone()],
         metrics,
         states: vec![PumpState { pump: id.clone(), at: at(SEEDED), document: "{}".into() }],
+        audit: vec![action.clone()],
     };
     // Stays in the journal.
     let later = Batch {
         readings: (SEEDED..2 * SEEDED).map(reading).collect(),
         detections: (SEEDED..2 * SEEDED).map(detection).collect(),
         events: vec![MaintenanceEvent { rule: "other".into(), ..event }],
+        audit: vec![AuditEntry { outcome: "there is no such version".into(), ..action }],
         ..Batch::default()
     };
     let baseline = NewBaseline {
@@ -190,6 +200,7 @@ struct Everything {
     detections: BTreeSet<String>,
     events: BTreeSet<String>,
     metrics: BTreeSet<String>,
+    audit: BTreeSet<String>,
     baselines: BTreeSet<String>,
     states: BTreeSet<String>,
     standings: BTreeSet<String>,
@@ -217,6 +228,7 @@ fn everything(dir: &Path) -> Everything {
             detections: rows(store.detections(None, &all).await.expect("read")),
             events: rows(store.events(&EventFilter::default()).await.expect("read")),
             metrics: rows(store.metrics(&all).await.expect("read")),
+            audit: rows(store.audit(&AuditFilter::default()).await.expect("read")),
             baselines,
             states,
             standings,
@@ -301,10 +313,10 @@ fn a_backup_under_load_holds_all_that_was_acknowledged_before_it() {
     assert_eq!(expected.difference(&stored).count(), 0, "acknowledged before the backup and not in it");
     assert!(copy.readings.is_subset(&original.readings), "and no reading is another");
     assert!(copy.metrics.is_subset(&original.metrics) && !copy.metrics.is_empty());
-    assert_eq!((copy.detections.len() as i64, copy.events.len()), (2 * SEEDED, 2));
+    assert_eq!((copy.detections.len() as i64, copy.events.len(), copy.audit.len()), (2 * SEEDED, 2, 2));
     assert_eq!(
-        (copy.pumps, copy.detections, copy.events, copy.baselines),
-        (original.pumps, original.detections, original.events, original.baselines)
+        (copy.pumps, copy.detections, copy.events, copy.audit, copy.baselines),
+        (original.pumps, original.detections, original.events, original.audit, original.baselines)
     );
     assert_eq!(copy.standings, original.standings);
     // And the copy is a node's data directory like any other.

@@ -148,6 +148,7 @@ fn wrong_queries_name_the_parameter() {
         ("/api/sensor-history?colour=red", "colour"),
         ("/api/anomaly-history?pump_id=a%20b", "pump_id"),
         ("/api/maintenance-events?status=open", "status"),
+        ("/api/audit-log?action=dance", "action"),
     ] {
         let answer = node.get(path);
         assert_eq!((answer.status, answer.content_type.as_str()), (400, "application/problem+json"), "{path}");

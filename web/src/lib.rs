@@ -4,6 +4,7 @@
 //! out gets its JSON shape here. Deliberately absent: what becomes of a reading (the engine's), SQL (the
 //! store's), who may do what (nobody is asked yet), and signals (the binary stops the server by its handle).
 
+mod audit;
 mod body;
 mod channels;
 mod list;

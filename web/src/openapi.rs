@@ -4,7 +4,9 @@ use utoipa::{IntoResponses, OpenApi};
 
 use crate::{
     problem::Problem,
-    routes::{actors, baselines, health, history, ingest, live, maintenance, node, pumps, simulation, store, stream},
+    routes::{
+        actors, audit, baselines, health, history, ingest, live, maintenance, node, pumps, simulation, store, stream,
+    },
     stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent},
 };
 
@@ -39,6 +41,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         actors::actors,
         actors::restart,
         actors::dead_letters,
+        audit::audit_log,
         simulation::start,
         simulation::stop,
         health::healthz,
@@ -163,6 +166,7 @@ mod tests {
             "ActorData",
             "InHandData",
             "DeadLetterData",
+            "AuditData",
         ] {
             let (required, properties) = required(name);
             assert!(required == properties && required > 0, "{name}: {required} of {properties}");

@@ -187,7 +187,7 @@ impl ApiError {
     }
 
     /// The error as told outside: a store's own words stay inside.
-    fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Self::Store(_) => "what is stored cannot be read just now".into(),
             other => other.to_string(),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{runtime::Handle, sync::oneshot};
-use volute_data::{Batch, PumpRecord, PumpState, Store, StoreError, SystemMetrics};
+use volute_data::{AuditEntry, Batch, PumpRecord, PumpState, Store, StoreError, SystemMetrics};
 use volute_plant::{Clock, Detection, MaintenanceEvent, PumpId, Timestamp};
 
 use super::{Found, RecordReadings, Stored, Unstored};
@@ -68,6 +68,7 @@ pub(super) struct Results {
     detections: VecDeque<Found>,
     pub(super) events: Vec<MaintenanceEvent>,
     pub(super) metrics: Vec<SystemMetrics>,
+    pub(super) audit: Vec<AuditEntry>,
     /// Of each pump the newest.
     states: BTreeMap<PumpId, PumpState>,
 }
@@ -146,6 +147,7 @@ impl Results {
             && self.detections.is_empty()
             && self.events.is_empty()
             && self.metrics.is_empty()
+            && self.audit.is_empty()
             && self.states.is_empty()
     }
 
@@ -185,6 +187,7 @@ impl Results {
             detections,
             events: std::mem::take(&mut self.events),
             metrics: std::mem::take(&mut self.metrics),
+            audit: std::mem::take(&mut self.audit),
             states: if all { std::mem::take(&mut self.states).into_values().collect() } else { Vec::new() },
         };
         (batch, found)
@@ -192,10 +195,11 @@ impl Results {
 
     /// Back in front of what has come in since; answers how many detections had to be given up.
     fn put_back(&mut self, batch: Batch, found: Vec<FoundAt>) -> usize {
-        let Batch { pumps, detections, events, metrics, states, readings: _ } = batch;
+        let Batch { pumps, detections, events, metrics, states, audit, readings: _ } = batch;
         self.pumps.splice(..0, pumps);
         self.events.splice(..0, events);
         self.metrics.splice(..0, metrics);
+        self.audit.splice(..0, audit);
         // What has come in since is newer.
         for state in states {
             self.states.entry(state.pump.clone()).or_insert(state);
@@ -213,9 +217,9 @@ impl Results {
 }
 
 fn is_empty(batch: &Batch) -> bool {
-    let Batch { pumps, readings, detections, events, metrics, states } = batch;
+    let Batch { pumps, readings, detections, events, metrics, states, audit } = batch;
     let results = pumps.is_empty() && events.is_empty() && metrics.is_empty() && states.is_empty();
-    results && readings.is_empty() && detections.is_empty()
+    results && audit.is_empty() && readings.is_empty() && detections.is_empty()
 }
 
 #[cfg(test)]

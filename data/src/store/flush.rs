@@ -11,6 +11,7 @@ use volute_plant::{Detection, PumpId, Reading, Timestamp};
 
 use super::{
     Inner, Store, StoreError,
+    audit::AuditRow,
     blocks::{InBlocks, of_minutes},
     engine::Engine,
     head::{Due, News, Share, Stored, Until},
@@ -49,6 +50,7 @@ const WRITE: &str = "
             document = IF $input.at_ms >= at_ms { $input.document } ELSE { document },
             at_ms = IF $input.at_ms >= at_ms { $input.at_ms } ELSE { at_ms }
         RETURN NONE;
+    INSERT IGNORE INTO audit_log $audit RETURN NONE;
     FOR $event IN $events { UPSERT $event.id CONTENT $event RETURN NONE };
     UPSERT $mark.id CONTENT $mark RETURN NONE;
     COMMIT;
@@ -149,6 +151,7 @@ impl Inner {
             ("metrics", news.metrics.iter().map(|(_, m)| MetricsRow::from(m)).collect::<Vec<_>>().into_value()),
             ("events", news.events.iter().map(|(_, event)| EventRow::from(event)).collect::<Vec<_>>().into_value()),
             ("states", news.states.values().map(|(_, state)| StateRow::from(state)).collect::<Vec<_>>().into_value()),
+            ("audit", news.audit.iter().map(AuditRow::from).collect::<Vec<_>>().into_value()),
             ("mark", mark(share.low_water)),
         ];
         // Nobody reads while the rows move: they would be seen twice, or not at all.

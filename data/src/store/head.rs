@@ -14,7 +14,7 @@ use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 
 use super::{
     StoreError,
-    types::{Batch, PumpRecord, PumpState, SystemMetrics},
+    types::{AuditEntry, Batch, PumpRecord, PumpState, SystemMetrics},
 };
 use crate::{
     block::{decode_detections, decode_readings, encode_detections, encode_readings},
@@ -78,11 +78,14 @@ pub(crate) struct News {
     pub metrics: Vec<(Seq, SystemMetrics)>,
     /// One per pump, its newest.
     pub states: BTreeMap<PumpId, (Seq, PumpState)>,
+    /// Without their records' numbers: an entry never changes, so any record of it is as good as another.
+    pub audit: BTreeSet<AuditEntry>,
 }
 
 impl News {
     pub(crate) fn is_empty(&self) -> bool {
-        self.pumps.is_empty() && self.events.is_empty() && self.metrics.is_empty() && self.states.is_empty()
+        let Self { pumps, events, metrics, states, audit } = self;
+        pumps.is_empty() && events.is_empty() && metrics.is_empty() && states.is_empty() && audit.is_empty()
     }
 
     /// Keeps a pump's state, unless it has a newer one.
@@ -177,7 +180,7 @@ impl Head {
     /// Takes in a batch that is durable as this record. A row that is here already is not taken again.
     pub(crate) fn take_in(&mut self, seq: Seq, batch: Batch) {
         self.newest = self.newest.max(seq);
-        let Batch { pumps, readings, detections, events, metrics, states } = batch;
+        let Batch { pumps, readings, detections, events, metrics, states, audit } = batch;
         self.news.pumps.extend(pumps.into_iter().map(|pump| (seq, pump)));
         self.news.metrics.extend(metrics.into_iter().map(|metrics| (seq, metrics)));
         for event in events {
@@ -187,6 +190,7 @@ impl Head {
         for state in states {
             self.news.remember(seq, state);
         }
+        self.news.audit.extend(audit);
         for reading in readings {
             self.received_ms = self.received_ms.max(reading.received.millis());
             let received_ms = reading.received.millis();
@@ -273,11 +277,12 @@ impl Head {
                 self.pumps.remove(&due.pump);
             }
         }
-        let News { pumps, events, metrics, states } = &share.news;
+        let News { pumps, events, metrics, states, audit } = &share.news;
         self.news.pumps.retain(|known| !pumps.contains(known));
         self.news.events.retain(|known| !events.contains(known));
         self.news.metrics.retain(|known| !metrics.contains(known));
         self.news.states.retain(|pump, known| states.get(pump) != Some(known));
+        self.news.audit.retain(|known| !audit.contains(known));
     }
 
     /// Forgets rows that the database has already: what the journal still holds of a block that was written.
@@ -333,7 +338,7 @@ impl Head {
         Ok(rows)
     }
 
-    /// The pumps, events and figures that wait.
+    /// What waits and is no series of a pump.
     pub(crate) fn news(&self) -> &News {
         &self.news
     }

@@ -36,6 +36,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(3, "baseline", include_str!("../../schema/0003_baseline.surql")),
     migration!(BLOCKS, "blocks", include_str!("../../schema/0004_blocks.surql")),
     migration!(5, "pump_state", include_str!("../../schema/0005_pump_state.surql")),
+    migration!(6, "audit_log", include_str!("../../schema/0006_audit_log.surql")),
 ];
 
 /// Before this one, readings and detections were rows; they have to be read first ([`super::legacy`]).

@@ -8,18 +8,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use volute_plant::{Currency, Detection, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity, Timestamp};
 
-use super::types::{Batch, PumpRecord, PumpState, SystemMetrics};
+use super::types::{AuditEntry, Batch, PumpRecord, PumpState, SystemMetrics};
 
 /// The form that is written.
-const VERSION: u8 = 2;
-/// The form of before pumps had states: the same without them. It is read; others are refused.
+const VERSION: u8 = 3;
+/// The form of before there was an audit log: the same without it. It is read.
+const WITHOUT_AUDIT: u8 = 2;
+/// The form of before pumps had states: without either. It is read; others are refused.
 const WITHOUT_STATES: u8 = 1;
 
 /// A record's bytes are none that this version reads.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
     /// Another version wrote it.
-    #[error("its version is {0:?}; this binary reads {WITHOUT_STATES} and {VERSION}")]
+    #[error("its version is {0:?}; this binary reads {WITHOUT_STATES} to {VERSION}")]
     Version(Option<u8>),
     /// It has another form.
     #[error(transparent)]
@@ -39,14 +41,19 @@ pub(crate) fn encode(batch: &Batch) -> Result<Vec<u8>, RecordError> {
         metrics: batch.metrics.iter().map(|m| MetricsForm { at: m.at.millis(), figures: m.figures.clone() }).collect(),
     };
     let states: Vec<StateForm> = batch.states.iter().map(StateForm::from).collect();
-    Ok(postcard::to_extend(&(record, states), vec![VERSION])?)
+    let audit: Vec<AuditForm> = batch.audit.iter().map(AuditForm::from).collect();
+    Ok(postcard::to_extend(&(record, states, audit), vec![VERSION])?)
 }
 
 /// The batch that was encoded.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
-    let (record, states): (Record, Vec<StateForm>) = match bytes.split_first() {
+    let (record, states, audit): (Record, Vec<StateForm>, Vec<AuditForm>) = match bytes.split_first() {
         Some((&VERSION, form)) => postcard::from_bytes(form)?,
-        Some((&WITHOUT_STATES, form)) => (postcard::from_bytes(form)?, Vec::new()),
+        Some((&WITHOUT_AUDIT, form)) => {
+            let (record, states) = postcard::from_bytes(form)?;
+            (record, states, Vec::new())
+        }
+        Some((&WITHOUT_STATES, form)) => (postcard::from_bytes(form)?, Vec::new(), Vec::new()),
         other => return Err(RecordError::Version(other.map(|(version, _)| *version))),
     };
     Ok(Batch {
@@ -60,6 +67,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
             .map(|m| Ok(SystemMetrics { at: time(m.at)?, figures: m.figures }))
             .collect::<Result<_, RecordError>>()?,
         states: states.into_iter().map(PumpState::try_from).collect::<Result<_, _>>()?,
+        audit: audit.into_iter().map(AuditEntry::try_from).collect::<Result<_, _>>()?,
     })
 }
 
@@ -141,6 +149,16 @@ struct StateForm {
     pump: String,
     at: i64,
     document: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AuditForm {
+    at: i64,
+    who: String,
+    action: String,
+    object: String,
+    outcome: String,
+    detail: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -296,6 +314,22 @@ impl TryFrom<StateForm> for PumpState {
     }
 }
 
+impl From<&AuditEntry> for AuditForm {
+    fn from(entry: &AuditEntry) -> Self {
+        let AuditEntry { at, who, action, object, outcome, detail } = entry.clone();
+        Self { at: at.millis(), who, action, object, outcome, detail }
+    }
+}
+
+impl TryFrom<AuditForm> for AuditEntry {
+    type Error = RecordError;
+
+    fn try_from(form: AuditForm) -> Result<Self, RecordError> {
+        let AuditForm { at, who, action, object, outcome, detail } = form;
+        Ok(Self { at: time(at)?, who, action, object, outcome, detail })
+    }
+}
+
 fn name(text: &str) -> Result<PumpId, RecordError> {
     text.parse().map_err(|error| RecordError::Field(format!("pump {text:?}: {error}")))
 }
@@ -318,6 +352,14 @@ mod tests {
             readings: vec![Reading { pump: pump.clone(), at, received: at, late: false, samples }],
             metrics: vec![SystemMetrics { at, figures: [("resident_bytes".to_owned(), 1.0)].into() }],
             states: vec![PumpState { pump, at, document: "{\"levels\":[0.1]}".into() }],
+            audit: vec![AuditEntry {
+                at,
+                who: "127.0.0.1:4711".into(),
+                action: "restart".into(),
+                object: "gate".into(),
+                outcome: "done".into(),
+                detail: String::new(),
+            }],
             ..Batch::default()
         }
     }
@@ -327,19 +369,28 @@ mod tests {
         assert_eq!(decode(&encode(&batch()).expect("encoded")).expect("decoded"), batch());
     }
 
-    /// The bytes of a record as version 1 of this form has written it.
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+    }
+
+    /// The bytes of a record as versions 1 and 2 of this form have written it, and each with what it cannot hold.
     #[test]
-    fn a_record_of_before_states_is_read() {
+    fn records_of_before_states_and_of_before_the_audit_log_are_read() {
         const OLD: &str = "010103502d3105736d616c6c01025462d0fcbaa19a670103502d31d0fcbaa19a67d0fcbaa19a67000100000000000000f83f000001d0fcbaa19a67010e7265736964656e745f6279746573000000000000f03f";
-        let bytes: Vec<u8> =
-            (0..OLD.len()).step_by(2).map(|at| u8::from_str_radix(&OLD[at..at + 2], 16).expect("hex")).collect();
-        assert_eq!(decode(&bytes).expect("decoded"), Batch { states: Vec::new(), ..batch() });
+        const STATES: &str = "0103502d31d0fcbaa19a67107b226c6576656c73223a5b302e315d7d";
+        let of_states = Batch { audit: Vec::new(), ..batch() };
+        let of_neither = Batch { states: Vec::new(), ..of_states.clone() };
+        assert_eq!(decode(&bytes(OLD)).expect("decoded"), of_neither);
+        let second = [&[WITHOUT_AUDIT], &bytes(OLD)[1..], &bytes(STATES)].concat();
+        assert_eq!(decode(&second).expect("decoded"), of_states);
+        let third = [&[VERSION], &second[1..], &[0]].concat();
+        assert_eq!(encode(&of_states).expect("encoded"), third, "the new form only adds to the old ones");
     }
 
     #[test]
     fn other_versions_and_torn_records_are_refused() {
         let bytes = encode(&batch()).expect("encoded");
-        for version in [0, 3, 255] {
+        for version in [0, 4, 255] {
             let other = [&[version], &bytes[1..]].concat();
             assert!(matches!(decode(&other), Err(RecordError::Version(Some(found))) if found == version));
         }

@@ -1,7 +1,8 @@
 //! What is too old goes: readings, aggregates, detections and figures, each by its own age.
 //!
 //! Deleted is in slices of a day of one pump and table, so that nobody waits long, and where nothing is too old nothing is
-//! asked: the oldest row of each series is remembered. Deliberately absent: when to sweep, and what is worth keeping.
+//! asked: the oldest row of each series is remembered. Maintenance events, baselines and the audit log have no age.
+//! Deliberately absent: when to sweep, and what is worth keeping.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,5 +1,6 @@
 //! What the tests share, and: what goes in comes out, or does not go in at all.
 
+mod audit;
 mod baselines;
 mod lifecycle;
 mod paging;
@@ -51,6 +52,17 @@ fn detection(name: &str, ms: i64) -> Detection {
 
 fn state(name: &str, ms: i64, document: &str) -> PumpState {
     PumpState { pump: pump(name), at: at(ms), document: document.into() }
+}
+
+fn entry(action: &str, ms: i64) -> AuditEntry {
+    AuditEntry {
+        at: at(ms),
+        who: "127.0.0.1:4711".into(),
+        action: action.into(),
+        object: "P-1".into(),
+        outcome: "done".into(),
+        detail: "version 2".into(),
+    }
 }
 
 fn event(name: &str, rule: &str, ms: i64, resolved: bool) -> MaintenanceEvent {
@@ -105,6 +117,7 @@ fn every_table_gives_back_what_it_was_given() {
         events: vec![event("P-1", "bearing-hot", 0, false), event("P-1", "bearing-hot", 500, true), by_limit],
         metrics: vec![SystemMetrics { at: at(3), figures }],
         states: vec![state("P-1", 1001, "one"), state("P-2", 0, "two")],
+        audit: vec![entry("restart", 0), entry("commission", 5)],
     };
     with_store(async |store| {
         store.commit(&batch).await.expect("stored");
@@ -113,6 +126,7 @@ fn every_table_gives_back_what_it_was_given() {
         assert_eq!(store.detections(Some(&pump("P-1")), &Range::default()).await.expect("read").rows, batch.detections);
         assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, batch.events);
         assert_eq!(store.metrics(&Range::default()).await.expect("read").rows, batch.metrics);
+        assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, batch.audit);
         for state in &batch.states {
             assert_eq!(store.pump_state(&state.pump).await.expect("read").as_ref(), Some(state));
         }

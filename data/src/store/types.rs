@@ -22,6 +22,8 @@ pub struct Batch {
     pub metrics: Vec<SystemMetrics>,
     /// What is remembered of pumps; the newest of each counts.
     pub states: Vec<PumpState>,
+    /// What people did.
+    pub audit: Vec<AuditEntry>,
 }
 
 /// A pump as registered.
@@ -46,6 +48,23 @@ pub struct PumpState {
     pub at: Timestamp,
     /// All of it, as JSON.
     pub document: String,
+}
+
+/// What a person did, or was refused. It never changes; two that are alike in every field are one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AuditEntry {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Who asked: there are no users yet, so the peer's address, or `unknown`.
+    pub who: String,
+    /// What was asked for, as `restart`.
+    pub action: String,
+    /// Of what: an actor's or a pump's id, say.
+    pub object: String,
+    /// `done`, or why it was refused.
+    pub outcome: String,
+    /// More about it, in short; may be empty.
+    pub detail: String,
 }
 
 /// The node's own figures at one time.
@@ -241,6 +260,15 @@ pub struct EventFilter {
     /// In this state only.
     pub state: Option<EventState>,
     /// Opened in this range.
+    pub range: Range,
+}
+
+/// Which entries of the audit log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Of this action only.
+    pub action: Option<String>,
+    /// Asked for in this range.
     pub range: Range,
 }
 

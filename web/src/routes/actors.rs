@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use volute_actors::{ActorReport, ActorState, DeadLetter, LatencyQuantiles};
 
 use crate::{
-    openapi::{Invalid, NoSuchActor},
+    audit::{Action, Order},
+    openapi::{Invalid, NoSuchActor, Unavailable},
     problem::ApiError,
     query::Params,
     server::Node,
@@ -198,20 +199,22 @@ pub(crate) async fn actors(node: web::Data<Node>, request: HttpRequest) -> Resul
         Path,
         description = "An actor's id, percent-encoded, as `pump%2FP-101`; or a stage, as `pumps`: all of it is restarted"
     )),
-    responses((status = 200, description = "It is asked to", body = RestartData), NoSuchActor)
+    responses((status = 200, description = "It is asked to", body = RestartData), NoSuchActor, Unavailable)
 )]
 pub(crate) async fn restart(
     node: web::Data<Node>,
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Result<web::Json<RestartData>, ApiError> {
+    let order = Order::new(&node, &request, Action::Restart, &id);
+    // Before it is noted: it may be the recorder, out of order and with no place for a note.
     let restarted = node.engine.restart_actors(&id);
-    if restarted.is_empty() {
-        return Err(ApiError::UnknownActor(id.into_inner()));
-    }
-    let peer = request.peer_addr().map(|peer| peer.to_string());
-    tracing::info!(target: "audit", action = "restart", name = *id, actors = restarted.len(), peer, "restarted by hand");
-    Ok(web::Json(RestartData { restarted }))
+    let detail = if restarted.len() > 1 { restarted.join(", ") } else { String::new() };
+    let outcome = match restarted.is_empty() {
+        true => Err(ApiError::UnknownActor(id.into_inner())),
+        false => Ok(web::Json(RestartData { restarted })),
+    };
+    order.detail(&detail).carry_out(async move { outcome }).await
 }
 
 /// The messages that broke a part of the node.

@@ -8,6 +8,7 @@ use volute_actors::{BaselineVersion, Baselines, CommissionRefusal, Refusal};
 use volute_plant::{Channel, PumpId, Timestamp};
 
 use crate::{
+    audit::{Action, Order},
     body::read_whole,
     openapi::{Conflict, Insufficient, Invalid, NotFound, TooMany, Unavailable},
     problem::ApiError,
@@ -145,10 +146,21 @@ pub(crate) async fn commission(
     Params::parse(request.query_string(), &[])?;
     let pump = pump(&id)?;
     let bytes = read_whole(payload, node.max_body_bytes).await?;
-    match stretch(&bytes)? {
-        Some((from, to)) => node.engine.commission_from(&pump, from, to).await.map(drop)?,
-        None => node.engine.commission_anew(&pump).await?,
-    }
+    let stretch = stretch(&bytes)?;
+    let detail = match &stretch {
+        Some((from, to)) => format!("from {from} to {to}"),
+        None => "from now on".to_owned(),
+    };
+    let (engine, of) = (node.engine.clone(), pump.clone());
+    let order = Order::new(&node, &request, Action::Commission, pump.as_str()).detail(&detail);
+    let outcome = order.carry_out(async move {
+        match stretch {
+            Some((from, to)) => engine.commission_from(&of, from, to).await.map(drop)?,
+            None => engine.commission_anew(&of).await?,
+        }
+        Ok(())
+    });
+    outcome.await?;
     told(&node, pump).await
 }
 
@@ -178,7 +190,10 @@ pub(crate) async fn activate(
     let pump = pump(&id)?;
     let not_a_version = |_| ApiError::invalid("version", &version, "a whole number from 0", "not a version");
     let number = version.parse().map_err(not_a_version)?;
-    node.engine.use_baseline(&pump, number).await?;
+    let (engine, of) = (node.engine.clone(), pump.clone());
+    let order = Order::new(&node, &request, Action::ActivateBaseline, pump.as_str());
+    let order = order.detail(&format!("version {number}"));
+    order.carry_out(async move { engine.use_baseline(&of, number).await.map_err(ApiError::from) }).await?;
     told(&node, pump).await
 }
 

@@ -3,6 +3,7 @@
 //! One file per group; each route's JSON shapes stand beside its handler.
 
 pub(crate) mod actors;
+pub(crate) mod audit;
 pub(crate) mod baselines;
 pub(crate) mod dashboard;
 pub(crate) mod health;
@@ -29,7 +30,7 @@ pub(crate) struct Endpoint {
 }
 
 /// The whole API. The description at `/api/openapi.json` has the same paths; a test says so.
-pub(crate) const ENDPOINTS: [Endpoint; 21] = [
+pub(crate) const ENDPOINTS: [Endpoint; 22] = [
     Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest) },
     read("/api/live-data", || get(live::live_data)),
     read("/api/sensor-history", || get(history::sensor_history)),
@@ -48,6 +49,7 @@ pub(crate) const ENDPOINTS: [Endpoint; 21] = [
     read("/api/store", || get(store::store)),
     read("/api/actors", || get(actors::actors)),
     Endpoint { path: "/api/actors/{id}/restart", allow: "POST", route: || web::post().to(actors::restart) },
+    read("/api/audit-log", || get(audit::audit_log)),
     read("/api/dead-letters", || get(actors::dead_letters)),
     Endpoint { path: "/api/start-simulation", allow: "POST", route: || web::post().to(simulation::start) },
     Endpoint { path: "/api/stop-simulation", allow: "POST", route: || web::post().to(simulation::stop) },

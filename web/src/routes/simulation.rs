@@ -12,6 +12,7 @@ use volute_actors::{
 use volute_plant::{Profile, PumpId, Rejection};
 
 use crate::{
+    audit::{Action, Order},
     body::read_whole,
     openapi::{Forbidden, Invalid, TooLarge, Unavailable, UnsupportedSimulation},
     problem::ApiError,
@@ -25,6 +26,8 @@ const MAX_PUMPS: usize = 200;
 const CYCLE_S: f64 = 180.0;
 /// How badly, where nothing is said.
 const SEVERITY: f64 = 0.8;
+/// What is started and stopped, in the audit log.
+const OBJECT: &str = "simulation";
 /// Where the pumps' random numbers start, where nothing is said; the next pump has the next number.
 const SEED: u64 = 1;
 
@@ -156,7 +159,36 @@ pub(crate) async fn start(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<web::Json<SimulationData>, ApiError> {
-    let simulation = demo(&node)?;
+    let order = Order::new(&node, &request, Action::StartSimulation, OBJECT);
+    let Some(simulation) = node.simulation.clone() else {
+        return order.carry_out(async { Err(ApiError::NotADemo) }).await;
+    };
+    let (plan, speed) = plan(&node, &request, payload).await?;
+    let order = order.detail(&in_words(&plan, speed));
+    order.carry_out(async move { play(&simulation, plan, speed).await }).await
+}
+
+/// Stops the simulation: no more simulated readings come. What came stays.
+#[utoipa::path(
+    post,
+    path = "/api/stop-simulation",
+    tag = "demo",
+    responses(
+        (status = 200, description = "It does not run, or no longer", body = SimulationData),
+        Invalid, Forbidden, Unavailable
+    )
+)]
+pub(crate) async fn stop(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<SimulationData>, ApiError> {
+    let order = Order::new(&node, &request, Action::StopSimulation, OBJECT);
+    let Some(simulation) = node.simulation.clone() else {
+        return order.carry_out(async { Err(ApiError::NotADemo) }).await;
+    };
+    Params::parse(request.query_string(), &[])?;
+    order.carry_out(async move { Ok(web::Json(simulation.stop().await.into())) }).await
+}
+
+/// What a post asks to be played, and how fast.
+async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Result<(Plan, Speed), ApiError> {
     let params = Params::parse(request.query_string(), &["pump_id", "speed"])?;
     let kind = request.mime_type().ok().flatten().map(|kind| kind.essence_str().to_owned());
     let bytes = read_whole(payload, node.max_body_bytes).await?;
@@ -167,16 +199,16 @@ pub(crate) async fn start(
         _ => return Err(ApiError::SimulationType { sent: kind.unwrap_or_default() }),
     };
     let profile = node.engine.profile();
-    let (plan, speed) = if is_csv {
+    if is_csv {
         let rows = volute_data::parse_recording(Path::new("the recording"), &bytes, profile)
             .map_err(|error| ApiError::invalid("", "", "a recording of this profile", &error.to_string()))?
             .rows;
         let pump = match params.pump()? {
             Some(pump) => pump,
-            None => free_name(&node).await?,
+            None => free_name(node).await?,
         };
         let speed = params.parsed("speed", Speed::ALLOWED, |text| Speed::new(text.parse().ok()?))?;
-        (Plan::Recording { pump, rows }, speed.unwrap_or(Speed::USUAL))
+        Ok((Plan::Recording { pump, rows }, speed.unwrap_or(Speed::USUAL)))
     } else {
         if let Some(name) = ["pump_id", "speed"].into_iter().find(|name| params.text(name).is_some()) {
             let value = params.text(name).unwrap_or_default();
@@ -184,8 +216,11 @@ pub(crate) async fn start(
         }
         let body = if bytes.trim_ascii().is_empty() { b"{}".as_slice() } else { bytes.as_ref() };
         let body = serde_json::from_slice(body).map_err(ApiError::not_json)?;
-        parse(&body, profile).map_err(ApiError::Invalid)?
-    };
+        parse(&body, profile).map_err(ApiError::Invalid)
+    }
+}
+
+async fn play(simulation: &Simulation, plan: Plan, speed: Speed) -> Result<web::Json<SimulationData>, ApiError> {
     match simulation.start(plan, speed).await {
         Ok(progress) => Ok(web::Json(progress.into())),
         Err(StartError::PumpHasReadings { pump }) => {
@@ -198,17 +233,14 @@ pub(crate) async fn start(
     }
 }
 
-/// Stops the simulation: no more simulated readings come. What came stays.
-#[utoipa::path(
-    post,
-    path = "/api/stop-simulation",
-    tag = "demo",
-    responses((status = 200, description = "It does not run, or no longer", body = SimulationData), Invalid, Forbidden)
-)]
-pub(crate) async fn stop(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<SimulationData>, ApiError> {
-    let simulation = demo(&node)?;
-    Params::parse(request.query_string(), &[])?;
-    Ok(web::Json(simulation.stop().await.into()))
+/// A plan in short, for the audit log.
+fn in_words(plan: &Plan, speed: Speed) -> String {
+    let what = match plan {
+        Plan::Stories => "the demo's own pumps".to_owned(),
+        Plan::Pumps(plans) => plans.iter().map(|plan| plan.pump.as_str()).collect::<Vec<_>>().join(", "),
+        Plan::Recording { pump, rows } => format!("a recording of {} rows as {pump}", rows.len()),
+    };
+    format!("speed {}: {what}", speed.times())
 }
 
 impl PumpSimulation {
@@ -258,10 +290,6 @@ impl From<PumpProgress> for SimulatedPump {
             cycle: pump.cycle,
         }
     }
-}
-
-fn demo(node: &Node) -> Result<&Simulation, ApiError> {
-    node.simulation.as_ref().ok_or(ApiError::NotADemo)
 }
 
 /// `recording-1`, or the next such name that no pump has.
@@ -382,6 +410,16 @@ mod tests {
         let expected = [("A", None, 1), ("B", Some(("cavitation", 0.5)), 9), ("C", Some(("sensor_stuck", 0.8)), 3)];
         assert_eq!(told, expected);
         assert!(matches!(parse(&json!({}), &profile()), Ok((Plan::Stories, Speed::USUAL))));
+    }
+
+    #[test]
+    fn a_plan_is_told_in_short() {
+        let plan = parse(&json!({"speed": 2, "pumps": [{"pump_id": "A"}, {"pump_id": "B"}]}), &profile());
+        let (pumps, speed) = plan.expect("a plan");
+        assert_eq!(in_words(&pumps, speed), "speed 2: A, B");
+        assert_eq!(in_words(&Plan::Stories, Speed::USUAL), "speed 1: the demo's own pumps");
+        let recording = Plan::Recording { pump: "A".parse().expect("a name"), rows: Vec::new() };
+        assert_eq!(in_words(&recording, Speed::USUAL), "speed 1: a recording of 0 rows as A");
     }
 
     #[test]

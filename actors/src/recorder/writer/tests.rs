@@ -1,4 +1,4 @@
-//! What waits for the recorder: which states go into a record, and which come back from one that failed.
+//! What waits for the recorder: what goes into a record, and what comes back from one that failed.
 
 use volute_plant::Timestamp;
 
@@ -51,4 +51,24 @@ fn of_each_pump_the_newest_state_is_kept_and_a_failed_record_brings_none_back_ov
     results.put_back(failed, found);
     assert_eq!(results.take().0.states, [state("A", 3), state("B", 1)]);
     assert!(results.is_empty());
+}
+
+#[test]
+fn a_failed_record_brings_back_what_people_did_before_what_they_did_since() {
+    let entry = |n: usize| AuditEntry {
+        at: at(n),
+        who: "unknown".into(),
+        action: "restart".into(),
+        object: "gate".into(),
+        outcome: "done".into(),
+        detail: String::new(),
+    };
+    let mut results = Results::default();
+    results.audit.push(entry(1));
+    assert!(!results.is_empty());
+    let (failed, found) = results.take();
+    assert!(!is_empty(&failed) && results.is_empty());
+    results.audit.push(entry(2));
+    results.put_back(failed, found);
+    assert_eq!(results.take().0.audit, [entry(1), entry(2)]);
 }

@@ -114,7 +114,8 @@ const LATER: &[Migration] = &[
     migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
     migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
     migration!(5, "pump_state", include_str!("../../../schema/0005_pump_state.surql")),
-    migration!(6, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+    migration!(6, "audit_log", include_str!("../../../schema/0006_audit_log.surql")),
+    migration!(7, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
 ];
 
 #[test]
@@ -130,7 +131,7 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         }
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 6, known: 5 })), "{:?}", older.err());
+        assert!(matches!(older, Err(StoreError::Newer { found: 7, known: 6 })), "{:?}", older.err());
         let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
     });
@@ -167,7 +168,8 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
         migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
         migration!(5, "pump_state", include_str!("../../../schema/0005_pump_state.surql")),
-        migration!(6, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+        migration!(6, "audit_log", include_str!("../../../schema/0006_audit_log.surql")),
+        migration!(7, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
     ];
     const OTHER: &[Migration] = &[
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
@@ -175,6 +177,7 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
         migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
         migration!(5, "pump_state", include_str!("../../../schema/0005_pump_state.surql")),
+        migration!(6, "audit_log", include_str!("../../../schema/0006_audit_log.surql")),
     ];
     with_store(async |store| {
         let engine = &store.engine().await.expect("open");

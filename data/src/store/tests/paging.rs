@@ -54,6 +54,7 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
     let both: Vec<Detection> = TIMES.iter().flat_map(|&ms| [detection("P-1", ms), detection("P-2", ms)]).collect();
     let one: Vec<Reading> = TIMES.iter().map(|&ms| reading("P-1", ms)).collect();
     let events: Vec<_> = TIMES.iter().flat_map(|&ms| ["a", "b"].map(|rule| event("P-1", rule, ms, true))).collect();
+    let entries: Vec<_> = TIMES.iter().flat_map(|&ms| ["a", "b"].map(|action| entry(action, ms))).collect();
     let metrics: Vec<_> =
         TIMES.map(|ms| SystemMetrics { at: at(ms), figures: [("x".into(), ms as f64)].into() }).into();
     let batch = Batch {
@@ -63,6 +64,7 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
         events: events.clone(),
         metrics: metrics.clone(),
         states: Vec::new(),
+        audit: entries.clone(),
     };
     let dir = tempfile::tempdir().expect("a directory");
     let store = runtime().block_on(open(&dir));
@@ -77,6 +79,7 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
             events: half(&rows.events, even),
             metrics: half(&rows.metrics, even),
             states: Vec::new(),
+            audit: half(&rows.audit, even),
         }
     };
     // Half of the rows in blocks and half in the head, minute by minute; then all in blocks; then once more from the disk.
@@ -96,6 +99,9 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
             let filter = EventFilter { range: range.clone(), ..EventFilter::default() };
             let found = runtime().block_on(store.events(&filter)).expect("read").rows;
             prop_assert_eq!(found, expected(&events, &range, |event| event.opened_at));
+            let filter = AuditFilter { range: range.clone(), ..AuditFilter::default() };
+            let found = runtime().block_on(store.audit(&filter)).expect("read").rows;
+            prop_assert_eq!(found, expected(&entries, &range, |entry| entry.at));
         });
     };
     check(&store);

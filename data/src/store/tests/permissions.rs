@@ -18,6 +18,7 @@ fn a_record_user_reads_and_writes_nothing() {
             detections: vec![detection("P-1", 0)],
             events: vec![event("P-1", "bearing-hot", 0, false)],
             states: vec![state("P-1", 0, "one")],
+            audit: vec![entry("restart", 0)],
             ..Batch::default()
         };
         store.commit(&batch).await.expect("stored");
@@ -26,7 +27,9 @@ fn a_record_user_reads_and_writes_nothing() {
         engine.execute(WATCHER, []).await.expect("defined");
         let tables: Vec<String> =
             engine.rows("SELECT VALUE name FROM (INFO FOR DB STRUCTURE).tables", []).await.expect("listed");
-        assert!(tables.len() > 10 && tables.iter().any(|table| table == "sensor_readings"), "{tables:?}");
+        for known in ["sensor_readings", "audit_log"] {
+            assert!(tables.len() > 10 && tables.iter().any(|table| table == known), "{tables:?}");
+        }
         let (db, watched) = (engine.handle(), tables.clone());
         let as_watcher = engine.on_its_threads(async move {
             let access = Record {
@@ -49,8 +52,8 @@ fn a_record_user_reads_and_writes_nothing() {
         let (seen, refused) = as_watcher.await;
         let open: Vec<_> = seen.into_iter().filter(|(_, rows)| *rows > 0).collect();
         assert_eq!(open, [("notice".to_owned(), 1)], "what is open can be read, and nothing else");
-        let rows: Vec<Value> = engine.rows("SELECT * FROM sensor_readings", []).await.expect("read");
-        assert_eq!(rows.len(), 1, "it is there all the same");
+        let rows: Vec<Value> = engine.rows("SELECT * FROM sensor_readings, audit_log", []).await.expect("read");
+        assert_eq!(rows.len(), 2, "they are there all the same");
         let pumps: Vec<Value> = engine.rows("SELECT * FROM pump", []).await.expect("read");
         assert!(refused || pumps.len() == 1, "nothing was written");
         assert_eq!(pumps.len(), 1);

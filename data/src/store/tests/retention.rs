@@ -20,6 +20,7 @@ fn ten_days() -> Batch {
         events: vec![event("P-1", "bearing-hot", 0, true)],
         metrics: times.iter().map(|&ms| SystemMetrics { at: at(ms), figures: [("x".into(), 1.0)].into() }).collect(),
         states: vec![state("P-1", 0, "one")],
+        audit: vec![entry("restart", 0)],
     }
 }
 
@@ -62,6 +63,7 @@ fn each_kind_goes_by_its_own_age() {
         let metrics = store.metrics(&Range::newest(100)).await.expect("read").rows;
         assert_eq!(metrics.len(), batch.metrics.iter().filter(|m| kept(2, m.at)).count());
         assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, batch.events);
+        assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, batch.audit);
         let remembered = store.pump_state(&super::pump("P-1")).await.expect("read");
         assert_eq!(remembered.as_ref(), batch.states.first(), "a pump's memory has no age");
         let hours = store.buckets(&super::pump("P-1"), (at(0), now), 241).await.expect("read").rows;

@@ -214,7 +214,7 @@ proptest! {
                     stored.insert(at, new);
                 }
                 Verdict::Duplicate { at: told } => prop_assert!(known.is_some() && told == at),
-                Verdict::Rejected(why) => prop_assert!(false, "{} is refused: {:?}", s, why),
+                Verdict::Rejected(why) => prop_assert!(false, "{} is refused: {}", s, why.message),
             }
         }
         placed.extend(windower.flush());

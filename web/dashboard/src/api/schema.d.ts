@@ -63,6 +63,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What people did over the API, newest first: restarts, commissioning, baselines, the demo's controls.
+         * @description What was refused is there too, with the reason; what could not be understood is not. Entries are kept for good. Those of
+         *     the same moment stay together, so a page may be a little longer than `limit`.
+         */
+        get: operations["audit_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/dead-letters": {
         parameters: {
             query?: never;
@@ -492,6 +513,36 @@ export interface components {
             /** @description What is out of order; null where nothing is. */
             reason: string | null;
         };
+        /** @description Something that a person did, or was refused. */
+        AuditData: {
+            /**
+             * @description `restart`, `commission`, `activate-baseline`, `start-simulation` or `stop-simulation`.
+             * @example restart
+             */
+            action: string;
+            /**
+             * Format: date-time
+             * @description When it was asked for.
+             */
+            at: string;
+            /** @description More about it; may be empty. */
+            detail: string;
+            /**
+             * @description Of what: the id of an actor, a stage or a pump, or `simulation`.
+             * @example pump/P-101
+             */
+            object: string;
+            /**
+             * @description `done`, or why it was refused.
+             * @example done
+             */
+            outcome: string;
+            /**
+             * @description Who asked: there are no users yet, so the peer's address and port, or `unknown`.
+             * @example 127.0.0.1:50312
+             */
+            who: string;
+        };
         /** @description A value outside the channel's plausible range: stored as sent, kept from the model. */
         BadChannelAnswer: {
             /** @description The channel's name. */
@@ -559,6 +610,19 @@ export interface components {
             pump_id: string;
             /** @description All versions, newest first. */
             versions: components["schemas"]["BaselineData"][];
+        };
+        /** @description Some of the times. */
+        BucketData: {
+            /**
+             * Format: double
+             * @description They took less than this, in milliseconds, and not less than the bucket before says.
+             */
+            below_ms: number;
+            /**
+             * Format: int64
+             * @description How many there were.
+             */
+            count: number;
         };
         /** @description One sensor. */
         ChannelData: {
@@ -881,9 +945,13 @@ export interface components {
         };
         /** @description How long something took; each figure is at most an eighth above the true one, and null before the first. */
         LatencyData: {
+            /** @description How the times are distributed since the start; empty buckets are left out. */
+            buckets: components["schemas"]["BucketData"][];
             /**
-             * @description `journal`: from a pump's judged readings to the journal; `queue`: from a window to the worker that takes it;
-             *     `detection`: from a reading that was received to the verdict on its window in the journal.
+             * @description `gate`: from a post that was parsed until its pump has judged its readings; `journal`: from there until they are in
+             *     the journal; `queue`: from a window to the worker that takes it; `inference`: from there to its score; `record`:
+             *     from a verdict until it is in the journal; `detection`: from a reading that was received until the verdict on its
+             *     window is in the journal.
              * @example detection
              */
             of: string;
@@ -950,6 +1018,42 @@ export interface components {
              * @description Below this: warning.
              */
             low_warning: number | null;
+        };
+        /** @description One page of a list. */
+        List_AuditData: {
+            incomplete?: components["schemas"]["IncompleteData"] | null;
+            /** @description The items, in the list's order. */
+            items: {
+                /**
+                 * @description `restart`, `commission`, `activate-baseline`, `start-simulation` or `stop-simulation`.
+                 * @example restart
+                 */
+                action: string;
+                /**
+                 * Format: date-time
+                 * @description When it was asked for.
+                 */
+                at: string;
+                /** @description More about it; may be empty. */
+                detail: string;
+                /**
+                 * @description Of what: the id of an actor, a stage or a pump, or `simulation`.
+                 * @example pump/P-101
+                 */
+                object: string;
+                /**
+                 * @description `done`, or why it was refused.
+                 * @example done
+                 */
+                outcome: string;
+                /**
+                 * @description Who asked: there are no users yet, so the peer's address and port, or `unknown`.
+                 * @example 127.0.0.1:50312
+                 */
+                who: string;
+            }[];
+            /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
+            next_cursor: string | null;
         };
         /** @description One page of a list. */
         List_DetectionData: {
@@ -1687,6 +1791,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     anomaly_history: {
@@ -1733,6 +1846,55 @@ export interface operations {
             };
             /** @description The pump was never heard of, or there is no such version */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    audit_log: {
+        parameters: {
+            query?: {
+                /** @description Of this action only, as `restart` */
+                action?: string;
+                /** @description From this time on; RFC 3339 or milliseconds since 1970 */
+                from?: string;
+                /** @description Before this time */
+                to?: string;
+                /** @description 1 to 10000; absent: 1000 */
+                limit?: number;
+                /** @description The last page's next_cursor */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of entries */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_AuditData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2461,6 +2623,15 @@ export interface operations {
             };
             /** @description This node is not a demo */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,187 @@
+//! What people did: each entry once, whatever becomes of the process, the journal and the database.
+
+use super::*;
+
+fn audit(entries: &[AuditEntry]) -> Batch {
+    Batch { audit: entries.to_vec(), ..Batch::default() }
+}
+
+async fn all(store: &Store) -> Answer<AuditEntry> {
+    store.audit(&AuditFilter::default()).await.expect("read")
+}
+
+/// The rows in the database, whatever waits.
+async fn rows(store: &Store) -> usize {
+    let rows: Vec<Value> = store.engine().await.expect("open").rows("SELECT * FROM audit_log", []).await.expect("read");
+    rows.len()
+}
+
+#[test]
+fn an_entry_comes_back_from_the_journal_alone_and_from_the_database_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let entries = [entry("restart", 5), entry("commission", 6)];
+    runtime().block_on(async {
+        let store = open(&dir).await;
+        store.commit(&audit(&entries)).await.expect("stored");
+        assert_eq!(all(&store).await.rows, entries);
+        store.close().await.expect("closed");
+
+        let store = open(&dir).await;
+        assert_eq!((store.0.head().news().audit.len(), rows(&store).await), (2, 0), "they wait, read from the journal");
+        assert_eq!(all(&store).await.rows, entries);
+        store.flush_all().await.expect("flushed");
+        assert!(store.0.head().news().is_empty(), "nothing waits");
+        assert_eq!((rows(&store).await, all(&store).await.rows), (2, entries.to_vec()));
+        store.close().await.expect("closed");
+
+        let store = open(&dir).await;
+        assert!(store.0.head().news().is_empty(), "the journal's mark is beyond them");
+        assert_eq!(all(&store).await.rows, entries);
+    });
+}
+
+/// A reading that still waits keeps the mark below the record that the entry came with.
+#[test]
+fn what_the_journal_brings_again_is_there_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let entries = [entry("restart", 5), entry("commission", 5)];
+    runtime().block_on(async {
+        let store = open(&dir).await;
+        let with_reading =
+            Batch { pumps: vec![record("P-1")], readings: vec![reading("P-1", 0)], ..audit(&entries[..1]) };
+        store.commit(&with_reading).await.expect("stored");
+        store.commit(&audit(&entries[1..])).await.expect("stored");
+        store.flush(at(7)).await.expect("flushed");
+        assert_eq!(rows(&store).await, 2, "they do not wait for the reading's minute");
+        assert!(store.0.head().news().is_empty());
+        store.close().await.expect("closed");
+
+        let store = open(&dir).await;
+        let newest_first = AuditFilter { range: Range::newest(10), ..AuditFilter::default() };
+        for flushed in [false, true] {
+            assert_eq!(store.0.head().news().audit.len(), if flushed { 0 } else { 2 });
+            let mut sorted = entries.to_vec();
+            sorted.sort();
+            assert_eq!(all(&store).await.rows, sorted, "flushed: {flushed}");
+            assert_eq!(
+                store.audit(&newest_first).await.expect("read").rows,
+                sorted,
+                "of one moment, flushed: {flushed}"
+            );
+            store.flush_all().await.expect("flushed");
+        }
+        assert_eq!(rows(&store).await, 2);
+        // And so is what is committed twice, in one batch or in two.
+        let twice = [entry("restart", 9), entry("restart", 9)];
+        for _ in 0..2 {
+            store.commit(&audit(&twice)).await.expect("stored");
+            store.flush_all().await.expect("flushed");
+        }
+        assert_eq!((rows(&store).await, all(&store).await.rows.len()), (3, 3));
+    });
+}
+
+#[test]
+fn entries_that_differ_in_one_field_are_two() {
+    let one = entry("restart", 5);
+    let more = |text: &mut String| text.push('x');
+    let mut others = vec![one.clone(); 6];
+    more(&mut others[0].who);
+    more(&mut others[1].action);
+    more(&mut others[2].object);
+    more(&mut others[3].outcome);
+    more(&mut others[4].detail);
+    others[5].at = at(6);
+    let shifted = AuditEntry { action: "restar".into(), object: "tP-1".into(), ..one.clone() };
+    let mut all_of_them = [vec![one, shifted], others].concat();
+    with_store(async |store| {
+        store.commit(&audit(&all_of_them)).await.expect("stored");
+        store.flush_all().await.expect("flushed");
+        all_of_them.sort();
+        assert_eq!((rows(&store).await, all(&store).await.rows), (8, all_of_them));
+    });
+}
+
+#[test]
+fn an_action_is_picked_out_page_by_page() {
+    let actions = ["restart", "commission", "restart"];
+    let entries: Vec<AuditEntry> =
+        (0..30).map(|n| AuditEntry { object: format!("P-{n}"), ..entry(actions[n % 3], n as i64 / 2) }).collect();
+    with_store(async |store| {
+        // Some are stored, some wait.
+        store.commit(&audit(&entries[..20])).await.expect("stored");
+        store.flush_all().await.expect("flushed");
+        store.commit(&audit(&entries[20..])).await.expect("stored");
+        let mut filter = AuditFilter { action: Some("restart".into()), range: Range::newest(4) };
+        let mut found: Vec<AuditEntry> = Vec::new();
+        loop {
+            let page = store.audit(&filter).await.expect("read").rows;
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= 5, "a moment's two stay together, and no more");
+            filter.range.after = Some(last.at);
+            found.extend(page);
+        }
+        let mut expected: Vec<AuditEntry> = entries.into_iter().filter(|entry| entry.action == "restart").collect();
+        expected.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.cmp(b)));
+        assert_eq!(found, expected);
+        let nothing = AuditFilter { action: Some("dance".into()), ..AuditFilter::default() };
+        assert_eq!(store.audit(&nothing).await.expect("read").rows, []);
+    });
+}
+
+#[test]
+fn without_the_database_what_waits_is_shown_and_the_rest_said_to_be_missing() {
+    let (stored, waiting) = (entry("restart", 5), entry("commission", 6));
+    with_store(async |store| {
+        store.commit(&audit(std::slice::from_ref(&stored))).await.expect("stored");
+        store.flush_all().await.expect("flushed");
+        store.commit(&audit(std::slice::from_ref(&waiting))).await.expect("stored");
+        store.shut("for a test").await;
+        let during = all(&store).await;
+        assert_eq!(during.rows, [waiting.clone()]);
+        let Reach::Since { from: None, reason } = during.reach else { panic!("{:?}", during.reach) };
+        assert!(reason.contains("for a test"), "{reason}");
+        store.reopen().await.expect("open again");
+        assert_eq!(all(&store).await, Answer::whole(vec![stored, waiting]));
+    });
+}
+
+/// An entry that comes while others are being written waits for the next flush.
+#[test]
+fn a_flush_gives_up_no_entry_that_came_after_it_began() {
+    let mut head = head::Head::default();
+    head.take_in(Seq::new(1), audit(&[entry("restart", 5)]));
+    let share = head.share(head::Until::Now, 10);
+    assert_eq!((share.news.audit.len(), share.low_water), (1, Seq::new(2)));
+    head.take_in(Seq::new(2), audit(&[entry("restart", 6)]));
+    head.give_up(&share);
+    assert_eq!(head.news().audit.iter().collect::<Vec<_>>(), [&entry("restart", 6)]);
+}
+
+#[test]
+fn no_statement_changes_an_entry() {
+    with_store(async |store| {
+        store.commit(&audit(&[entry("restart", 5)])).await.expect("stored");
+        store.flush_all().await.expect("flushed");
+        let engine = store.engine().await.expect("open");
+        engine.execute("UPDATE audit_log SET outcome = 'other'", []).await.expect_err("refused");
+        assert_eq!(all(&store).await.rows, [entry("restart", 5)]);
+    });
+}
+
+#[test]
+fn a_database_of_before_the_audit_log_gets_its_table_and_keeps_its_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let engine = Engine::start(dir.path(), &StoreSettings::default()).await.expect("started");
+        migrations::apply(&engine, &migrations::ALL[..5]).await.expect("migrated");
+        let row = "CREATE pump:`P-1` CONTENT { profile: 'small', channels: ['Tb', 'Q'], registered_ms: 1773051273000 }";
+        engine.execute(row, []).await.expect("stored");
+        drop(engine);
+        let store = open(&dir).await;
+        assert_eq!(store.pumps(), [record("P-1")]);
+        store.commit(&audit(&[entry("restart", 5)])).await.expect("stored");
+        store.flush_all().await.expect("flushed");
+        assert_eq!(rows(&store).await, 1);
+    });
+}

@@ -1,0 +1,136 @@
+//! What people order over the API is noted, done or refused, and each order once, whatever happens to the node.
+
+use serde_json::{Value, json};
+
+use crate::{
+    engine::{normal, train_on_normal},
+    support::{Node, Start},
+};
+
+const LOG: &str = "/api/audit-log";
+
+/// Gives an order, and answers the status.
+fn order(node: &Node, path: &str, body: &str) -> u16 {
+    node.post_to(path, "application/json", body).status
+}
+
+/// Waits for so many entries, and answers them.
+fn until(node: &Node, count: usize) -> Vec<Value> {
+    let log = node.until(LOG, |log| log["items"].as_array().is_some_and(|items| items.len() >= count));
+    assert_eq!((&log["next_cursor"], log.get("incomplete")), (&Value::Null, None));
+    log["items"].as_array().expect("a list").clone()
+}
+
+/// Each entry's action, object, outcome and detail, in alphabetical order.
+fn told(entries: &[Value]) -> Vec<[&str; 4]> {
+    let fields = ["action", "object", "outcome", "detail"];
+    let mut told: Vec<_> =
+        entries.iter().map(|entry| fields.map(|field| entry[field].as_str().expect(field))).collect();
+    told.sort_unstable();
+    told
+}
+
+#[test]
+fn orders_are_noted_done_or_refused_and_are_there_once_after_kills() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal").with_model(&train_on_normal(&data));
+    let node = start.node();
+    assert_eq!(node.post(&json!([normal(0)])).status, 200);
+    for (path, body, status) in [
+        ("/api/actors/gate/restart", "", 200),
+        ("/api/actors/recorder/restart", "", 200),
+        ("/api/actors/nobody/restart", "", 404),
+        ("/api/pumps/pump-1/baselines/9/activate", "", 404),
+        ("/api/pumps/pump-1/commission", "", 200),
+        ("/api/start-simulation", "{}", 403),
+        // These are no orders.
+        ("/api/pumps/pump-1/commission", "{", 400),
+        ("/api/pumps/pump-1/baselines/x/activate", "", 400),
+        ("/api/ingest", "{", 400),
+    ] {
+        assert_eq!(order(&node, path, body), status, "{path} {body}");
+    }
+    let entries = until(&node, 6);
+    assert_eq!(
+        told(&entries),
+        [
+            ["activate-baseline", "pump-1", "pump-1 has no version 9 of its baseline", "version 9"],
+            ["commission", "pump-1", "done", "from now on"],
+            ["restart", "gate", "done", ""],
+            ["restart", "nobody", "there is no actor and no stage \"nobody\"", ""],
+            ["restart", "recorder", "done", ""],
+            [
+                "start-simulation",
+                "simulation",
+                "this node watches real pumps: only a demo (volute serve --demo) simulates",
+                "",
+            ],
+        ]
+    );
+    assert!(entries.iter().all(|entry| entry["who"].as_str().is_some_and(|who| who.starts_with("127.0.0.1:"))));
+    let times: Vec<&str> = entries.iter().filter_map(|entry| entry["at"].as_str()).collect();
+    assert!(times.len() == 6 && times.is_sorted_by(|a, b| a >= b), "newest first: {times:?}");
+
+    assert_eq!(node.all("/api/audit-log?limit=2"), entries, "page by page");
+    let restarts: Vec<Value> = entries.iter().filter(|entry| entry["action"] == "restart").cloned().collect();
+    assert_eq!(node.all("/api/audit-log?action=restart&limit=1"), restarts);
+    let before = node.ok(&format!("/api/audit-log?to={}", times[5]));
+    assert_eq!(before["items"], json!([]), "nothing was ordered before the first");
+
+    node.kill();
+    let node = start.node();
+    assert_eq!(node.ok(LOG)["items"], json!(entries));
+    assert_eq!(order(&node, "/api/actors/live/restart", ""), 200);
+    let more = until(&node, 7);
+    assert_eq!(more[1..], entries, "and the new one first");
+
+    node.kill();
+    let node = start.node();
+    assert_eq!(node.ok(LOG)["items"], json!(more));
+    assert!(node.terminate().success(), "an orderly end");
+    assert_eq!(start.node().ok(LOG)["items"], json!(more));
+}
+
+#[test]
+fn a_restart_of_a_whole_stage_says_of_whom() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::new(&data, "centrifugal").node();
+    for pump in ["A", "B"] {
+        let mut item = normal(0);
+        item["pump_id"] = json!(pump);
+        assert_eq!(node.post(&item).status, 200);
+    }
+    assert_eq!(order(&node, "/api/actors/pumps/restart", ""), 200);
+    assert_eq!(order(&node, "/api/actors/pump%2FA/restart", ""), 200);
+    let expected = [["restart", "pump/A", "done", ""], ["restart", "pumps", "done", "pump/A, pump/B"]];
+    assert_eq!(told(&until(&node, 2)), expected);
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn what_is_ordered_while_the_recorder_is_out_of_order_is_noted_all_the_same() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "recorder=6*panic(broken for good)").node();
+    while node.get("/readyz").status == 200 {
+        assert_eq!(node.post(&json!([normal(0)])).status, 503);
+    }
+    assert_eq!(order(&node, "/api/actors/live/restart", ""), 200);
+    assert_eq!(node.ok(LOG)["items"], json!([]), "it waits");
+    assert_eq!(order(&node, "/api/actors/recorder/restart", ""), 200);
+    let expected = [["restart", "live", "done", ""], ["restart", "recorder", "done", ""]];
+    assert_eq!(told(&until(&node, 2)), expected);
+}
+
+#[test]
+fn the_demos_controls_are_noted() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::demo(&data).node();
+    assert_eq!(node.ok(LOG)["items"], json!([]), "it starts by itself, so nobody did that");
+    let plan = json!({"speed": 2, "pumps": [{"pump_id": "A"}, {"pump_id": "B"}]}).to_string();
+    assert_eq!(order(&node, "/api/start-simulation", &plan), 200);
+    assert_eq!(order(&node, "/api/start-simulation", "{\"speed\": 0}"), 400);
+    assert_eq!(order(&node, "/api/stop-simulation", ""), 200);
+    let expected =
+        [["start-simulation", "simulation", "done", "speed 2: A, B"], ["stop-simulation", "simulation", "done", ""]];
+    assert_eq!(told(&until(&node, 2)), expected);
+}
