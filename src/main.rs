@@ -6,6 +6,9 @@ use std::{env, fmt::Display, process::ExitCode};
 
 use volute::{cli::Cli, commands, config, telemetry};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // What FAILPOINTS says is made to fail, for as long as this lives.
     #[cfg(feature = "failpoints")]

@@ -1,6 +1,7 @@
 //! The windows that wait for a worker: a fair, bounded queue per pump, handed out in batches.
 //!
-//! A free worker gets what waits, at once, up to its largest batch; nobody lingers. Pumps take turns. A pump
+//! A free worker gets what waits, up to its largest batch. Where windows come so quickly that some more are a matter of
+//! milliseconds, it waits these for them: together they cost half as much. Otherwise nobody waits. Pumps take turns. A pump
 //! that falls behind keeps its newest windows: its oldest are skipped, and counted.
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, AsyncContext, Context, Handler};
 use volute_anomaly::{Baseline, Score};
 use volute_plant::{PumpId, Window};
 
@@ -19,6 +20,12 @@ use crate::{
     mailbox::{Letter, Mail, Mailbox, Undelivered},
     pump::{Judged, PumpActor},
 };
+
+/// How long a worker waits for more windows at the most, and for how many of them it does.
+const LINGER: Duration = Duration::from_millis(4);
+const WORTH_IT: f64 = 8.0;
+/// Over how long the pace of the windows is told.
+const PACE_OVER: Duration = Duration::from_millis(250);
 
 /// A window to be scored. One that is dropped on its way tells its pump so.
 pub(crate) struct Job {
@@ -61,6 +68,37 @@ pub(crate) struct InferencePool {
     queue: Windows,
     workers: Arc<[Mailbox<InferenceActor>]>,
     idle: BTreeSet<usize>,
+    pace: Pace,
+    /// A worker waits for more.
+    lingering: bool,
+}
+
+/// How many windows come.
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    count: u32,
+    per_s: f64,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { since: now, count: 0, per_s: 0.0 }
+    }
+
+    /// One more has come.
+    fn note(&mut self, now: Instant) {
+        self.count += 1;
+        let over = now.duration_since(self.since);
+        if over >= PACE_OVER {
+            (self.per_s, self.count, self.since) = (f64::from(self.count) / over.as_secs_f64(), 0, now);
+        }
+    }
+
+    /// Whether so many more may be hoped for that a worker should wait.
+    fn is_worth_waiting(&self) -> bool {
+        self.per_s * LINGER.as_secs_f64() >= WORTH_IT
+    }
 }
 
 impl Job {
@@ -99,7 +137,23 @@ impl InferencePool {
         queue: Windows,
         workers: Arc<[Mailbox<InferenceActor>]>,
     ) -> Self {
-        Self { limits, counters, queue, workers, idle: BTreeSet::new() }
+        let pace = Pace::new(Instant::now());
+        Self { limits, counters, queue, workers, idle: BTreeSet::new(), pace, lingering: false }
+    }
+
+    /// Hands out what waits, or has it wait for more.
+    fn stir(&mut self, ctx: &mut Context<Self>) {
+        let waiting = self.queue().len();
+        if waiting >= self.limits.batch || !self.pace.is_worth_waiting() {
+            return self.hand_out();
+        }
+        if waiting > 0 && !self.lingering {
+            self.lingering = true;
+            ctx.run_later(LINGER, |actor, _| {
+                actor.lingering = false;
+                actor.hand_out();
+            });
+        }
     }
 
     fn hand_out(&mut self) {
@@ -147,8 +201,9 @@ impl Actor for InferencePool {
 impl Handler<Mail<Job>> for InferencePool {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Job>, _: &mut Self::Context) {
+    fn handle(&mut self, mail: Mail<Job>, ctx: &mut Self::Context) {
         let job = mail.open();
+        self.pace.note(job.since);
         let pump = job.window.pump.clone();
         let oldest = {
             let mut queue = self.queue();
@@ -161,17 +216,17 @@ impl Handler<Mail<Job>> for InferencePool {
             add(&self.counters.skipped, 1);
             oldest.finish(None);
         }
-        self.hand_out();
+        self.stir(ctx);
     }
 }
 
 impl Handler<Mail<Idle>> for InferencePool {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Idle>, _: &mut Self::Context) {
+    fn handle(&mut self, mail: Mail<Idle>, ctx: &mut Self::Context) {
         let Idle(worker) = mail.open();
         self.idle.insert(worker);
-        self.hand_out();
+        self.stir(ctx);
     }
 }
 
@@ -245,6 +300,19 @@ mod tests {
 
     fn pump(n: u8) -> PumpId {
         format!("P-{n}").parse().expect("a name")
+    }
+
+    #[test]
+    fn a_worker_waits_for_more_only_where_they_come_quickly() {
+        for (gap_us, waits) in [(100, true), (400, true), (600, false), (10_000, false)] {
+            let start = Instant::now();
+            let mut pace = Pace::new(start);
+            assert!(!pace.is_worth_waiting(), "nothing is known yet");
+            for n in 1..=3000 {
+                pace.note(start + n * Duration::from_micros(gap_us));
+            }
+            assert_eq!(pace.is_worth_waiting(), waits, "one in {gap_us} us");
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ const LONGEST_LOOK: Duration = Duration::from_secs(1);
 const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 /// So many minutes at once are written without anybody noticing: it looks as often as so many are due.
 const SMOOTH: usize = 32;
+/// So often so many minutes that grow large are packed: pumps that began together come to it together.
+const PACK_EVERY: Duration = Duration::from_millis(100);
+const PACKED_AT_ONCE: usize = 128;
 /// From one sweep to the next, and from one look at the disk to the next.
 const ROUND: Duration = Duration::from_secs(60);
 /// Over how long the growth of the data is measured.
@@ -205,6 +208,7 @@ impl Actor for KeeperActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_later(LONGEST_LOOK, Self::look);
+        ctx.run_interval(PACK_EVERY, |actor, _| actor.store.pack_some(PACKED_AT_ONCE));
     }
 }
 

@@ -5,7 +5,7 @@
 //! packed. Deliberately absent: any I/O, and when what is due is written.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -24,7 +24,7 @@ use crate::{
 /// The length of a block.
 pub(crate) const MINUTE_MS: i64 = 60_000;
 
-/// From so much memory on, rows are packed as they come: a packed one takes a fifth, and some microseconds.
+/// From so much memory on, rows are packed before they are due: a packed one takes a fifth, and some microseconds.
 const ROOMY_BYTES: usize = 32 << 20;
 /// Rows that are packed together then: with fewer, a block's frame weighs too much.
 const PACKED_ROWS: usize = 20;
@@ -38,6 +38,8 @@ pub(crate) fn minute_start(at_ms: i64) -> i64 {
 #[derive(Default)]
 pub(crate) struct Head {
     pumps: BTreeMap<PumpId, BTreeMap<i64, Minute>>,
+    /// Minutes with rows enough to be packed, in the order in which they came to that.
+    ripe: VecDeque<(PumpId, i64)>,
     news: News,
     /// Below each of these no record that is still on its way to the journal can be.
     in_flight: BTreeMap<Seq, usize>,
@@ -64,10 +66,33 @@ struct Minute {
 }
 
 /// Rows that wait in compressed form.
-struct Packed {
+pub(crate) struct Packed {
     readings: Vec<u8>,
     count: usize,
     detections: Vec<u8>,
+}
+
+/// Rows of one minute that should be packed.
+pub(crate) struct Ripe {
+    pump: PumpId,
+    start_ms: i64,
+    readings: Vec<Reading>,
+    detections: Vec<Detection>,
+}
+
+impl Ripe {
+    /// Packs them: some work, so not under the head's lock.
+    pub(crate) fn pack(&self) -> Packed {
+        Packed::of(self.readings.clone(), self.detections.clone())
+    }
+}
+
+impl Packed {
+    fn of(mut readings: Vec<Reading>, mut detections: Vec<Detection>) -> Self {
+        readings.sort_by_key(|reading| reading.at);
+        detections.sort_by_key(|detection| detection.at);
+        Self { count: readings.len(), readings: encode_readings(&readings), detections: encode_detections(&detections) }
+    }
 }
 
 /// What is no series of a pump.
@@ -195,17 +220,16 @@ impl Head {
             self.received_ms = self.received_ms.max(reading.received.millis());
             let received_ms = reading.received.millis();
             let roomy = self.bytes < ROOMY_BYTES;
-            let minute = minute(&mut self.pumps, &reading.pump, reading.at, seq, received_ms);
+            let (pump, start_ms) = (reading.pump.clone(), minute_start(reading.at.millis()));
+            let minute = minute(&mut self.pumps, &pump, reading.at, seq, received_ms);
             if minute.readings.iter().rev().any(|known| known.at == reading.at) {
                 continue;
             }
             self.bytes += reading_bytes(&reading);
             self.readings += 1;
             minute.readings.push(reading);
-            if !roomy && !minute.moving && minute.readings.len() >= PACKED_ROWS {
-                let before = minute.bytes();
-                minute.pack();
-                self.bytes = (self.bytes + minute.bytes()).saturating_sub(before);
+            if !roomy && minute.readings.len().is_multiple_of(PACKED_ROWS) {
+                self.ripe.push_back((pump, start_ms));
             }
         }
         for detection in detections {
@@ -318,6 +342,36 @@ impl Head {
         }
     }
 
+    /// Rows that should be packed, if there are any. They stay here until [`Head::replace`].
+    pub(crate) fn next_ripe(&mut self) -> Option<Ripe> {
+        while let Some((pump, start_ms)) = self.ripe.pop_front() {
+            let minute = self.pumps.get(&pump).and_then(|of_pump| of_pump.get(&start_ms));
+            if let Some(minute) = minute.filter(|minute| !minute.moving && minute.readings.len() >= PACKED_ROWS) {
+                let (readings, detections) = (minute.readings.clone(), minute.detections.clone());
+                return Some(Ripe { pump, start_ms, readings, detections });
+            }
+        }
+        None
+    }
+
+    /// The rows are packed. Where they have moved on meanwhile, nothing is changed.
+    pub(crate) fn replace(&mut self, ripe: &Ripe, packed: Packed) {
+        let Some(minute) = self.pumps.get_mut(&ripe.pump).and_then(|of_pump| of_pump.get_mut(&ripe.start_ms)) else {
+            return;
+        };
+        let (readings, detections) = (ripe.readings.len(), ripe.detections.len());
+        let stand = minute.readings.get(..readings) == Some(&ripe.readings[..])
+            && minute.detections.get(..detections) == Some(&ripe.detections[..]);
+        if minute.moving || !stand {
+            return;
+        }
+        let before = minute.bytes();
+        minute.readings.drain(..readings);
+        minute.detections.drain(..detections);
+        minute.packed.push(Arc::new(packed));
+        self.bytes = (self.bytes + minute.bytes()).saturating_sub(before);
+    }
+
     /// A pump's readings from `from_ms` up to and without `to_ms`, oldest first.
     pub(crate) fn readings(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Reading>, StoreError> {
         let mut rows = Vec::new();
@@ -422,15 +476,8 @@ impl Minute {
         if self.readings.is_empty() && self.detections.is_empty() {
             return;
         }
-        self.readings.sort_by_key(|reading| reading.at);
-        self.detections.sort_by_key(|detection| detection.at);
-        self.packed.push(Arc::new(Packed {
-            readings: encode_readings(&self.readings),
-            count: self.readings.len(),
-            detections: encode_detections(&self.detections),
-        }));
-        self.readings = Vec::new();
-        self.detections = Vec::new();
+        let (readings, detections) = (std::mem::take(&mut self.readings), std::mem::take(&mut self.detections));
+        self.packed.push(Arc::new(Packed::of(readings, detections)));
     }
 
     fn rows(&self) -> Rows<'_> {
@@ -562,6 +609,40 @@ mod tests {
         let mut share = head.share(Until::Now, 10);
         share.unpack().expect("unpacked");
         assert_eq!((share.due[0].readings.len(), share.low_water), (30, Seq::new(2)));
+    }
+
+    /// A head that has no room for loose rows.
+    fn crowded() -> Head {
+        Head { bytes: ROOMY_BYTES, ..Head::default() }
+    }
+
+    #[test]
+    fn large_minutes_are_packed_and_nothing_of_them_is_lost_or_doubled() {
+        let mut head = crowded();
+        head.take_in(Seq::new(1), batch(0..19));
+        assert!(head.next_ripe().is_none());
+        head.take_in(Seq::new(2), batch(19..25));
+        let ripe = head.next_ripe().expect("20 rows are many");
+        head.take_in(Seq::new(3), batch(25..30));
+        let before = head.bytes();
+        head.replace(&ripe, ripe.pack());
+        assert_eq!(times(&head), (0..30).collect::<Vec<_>>());
+        assert!(head.bytes() < before && head.waiting_readings() == 30);
+        assert!(head.next_ripe().is_none(), "five loose rows are few");
+    }
+
+    #[test]
+    fn rows_that_have_moved_on_are_not_packed() {
+        let mut head = crowded();
+        head.take_in(Seq::new(1), batch(0..20));
+        let ripe = head.next_ripe().expect("many");
+        let mut share = head.share(Until::Now, 10);
+        head.replace(&ripe, ripe.pack());
+        share.unpack().expect("unpacked");
+        assert_eq!(share.due[0].readings.len(), 20);
+        head.give_up(&share);
+        head.replace(&ripe, ripe.pack());
+        assert!(times(&head).is_empty(), "what is in the database does not come back");
     }
 
     #[test]

@@ -145,7 +145,12 @@ fn replay(
     let mut head = Head::default();
     let mut unreadable = Vec::new();
     let take_in = |seq: Seq, bytes: &[u8]| match record::decode(bytes) {
-        Ok(batch) => head.take_in(seq, batch),
+        Ok(batch) => {
+            head.take_in(seq, batch);
+            while let Some(ripe) = head.next_ripe() {
+                head.replace(&ripe, ripe.pack());
+            }
+        }
         Err(error) => unreadable.push(format!("record {seq} of the journal cannot be read: {error}")),
     };
     let path = dir.join(folder::JOURNAL);

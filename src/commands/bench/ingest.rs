@@ -15,7 +15,7 @@ use crate::cli::{Format, IngestArgs};
 
 use figures::{Figures, Measured};
 use load::{Load, Plan, recovery};
-use node::{OwnNode, Usage};
+use node::{OwnNode, Probe, Usage};
 
 /// Measures one rate after the other, each on a node of its own, and prints the figures.
 pub fn run(args: &IngestArgs, output: &mut dyn Write) -> Result<()> {
@@ -53,13 +53,13 @@ async fn measure(args: &IngestArgs, rate: f64, own: Option<&OwnNode>) -> Result<
         batch: args.batch.get(),
         connections: args.connections.get(),
     };
-    Load::run(&plan, Duration::from_secs_f64(args.warm_up)).await?;
-    let before = own.and_then(OwnNode::usage);
-    let earlier = own.and_then(OwnNode::latencies).unwrap_or_default();
-    let load = Load::run(&plan, Duration::from_secs_f64(args.seconds)).await?;
-    let usage = Usage::between(before, own.and_then(OwnNode::usage));
-    let latencies = own.and_then(OwnNode::latencies).unwrap_or_default();
-    let latencies = latencies.into_iter().map(|latency| latency.since(&earlier)).collect();
+    let probe = own.map(|own| own.probe.clone());
+    let look = move || (probe.as_ref().and_then(Probe::usage), probe.as_ref().and_then(Probe::latencies));
+    let times = [args.warm_up, args.seconds].map(Duration::from_secs_f64);
+    let (load, (before, earlier)) = Load::run(&plan, times, look.clone()).await?;
+    let (after, latencies) = look();
+    let (usage, earlier) = (Usage::between(before, after), earlier.unwrap_or_default());
+    let latencies = latencies.unwrap_or_default().into_iter().map(|latency| latency.since(&earlier)).collect();
     let recovery = recovery(&plan.address).await?;
     Ok(Measured { load, recovery, usage, latencies })
 }

@@ -68,26 +68,42 @@ pub(super) struct Load {
 struct Due {
     number: u64,
     at: Instant,
+    /// The same by the calendar, in milliseconds since 1970.
+    at_ms: u64,
+    /// Whether it is measured.
+    counts: bool,
 }
 
 impl Load {
-    /// Sends for this long, and waits for the answers.
-    pub(super) async fn run(plan: &Plan, time: Duration) -> Result<Self> {
-        let posts = (time.as_secs_f64() * plan.posts_per_s).ceil() as u64;
+    /// Sends for as long as both, and waits for the answers. What is sent in `warm_up` does not count; `begin` is called
+    /// when it is over.
+    pub(super) async fn run<T: Send + 'static>(
+        plan: &Plan,
+        [warm_up, time]: [Duration; 2],
+        begin: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(Self, T)> {
+        let posts = |time: Duration| (time.as_secs_f64() * plan.posts_per_s).ceil() as u64;
+        let (first, posts) = (posts(warm_up), posts(warm_up + time));
+        let (mut begin, mut begun) = (Some(begin), None);
         let plan = Arc::new(plan.clone());
         // As many as there are: an open loop never waits for who is behind.
         let (queue, due) = mpsc::unbounded_channel();
         let due = Arc::new(Mutex::new(due));
         let clients: Vec<_> =
             (0..plan.connections).map(|_| tokio::spawn(client(Arc::clone(&plan), Arc::clone(&due)))).collect();
-        let start = Instant::now();
+        let (start, start_ms) = (Instant::now(), now_ms());
         for number in 0..posts {
+            let counts = number >= first;
+            if counts && let Some(begin) = begin.take() {
+                begun = Some((Instant::now(), tokio::task::spawn_blocking(begin)));
+            }
             let at = start + Duration::from_secs_f64(number as f64 / plan.posts_per_s);
             // A timer has a millisecond's grain; what is due within it is sent at once.
             if at > Instant::now() + Duration::from_millis(1) {
                 sleep_until(at).await;
             }
-            if queue.send(Due { number, at }).is_err() {
+            let at_ms = start_ms + (number as f64 / plan.posts_per_s * 1000.0) as u64;
+            if queue.send(Due { number, at, at_ms, counts }).is_err() {
                 break;
             }
         }
@@ -101,8 +117,9 @@ impl Load {
                 *load.statuses.entry(status).or_default() += count;
             }
         }
-        load.took = start.elapsed();
-        Ok(load)
+        let (since, before) = begun.context("nothing was measured")?;
+        load.took = since.elapsed();
+        Ok((load, before.await?))
     }
 }
 
@@ -113,14 +130,17 @@ async fn client(plan: Arc<Plan>, queue: Arc<Mutex<mpsc::UnboundedReceiver<Due>>>
     let mut used = Instant::now();
     loop {
         let due = queue.lock().await.recv().await;
-        let Some(Due { number, at }) = due else { break };
+        let Some(Due { number, at, at_ms, counts }) = due else { break };
         if used.elapsed() > IDLE {
             // A node closes connections that say nothing for some seconds.
             stream = connect(&plan.address).await?;
         }
-        fill(&mut body, &plan, number, at);
+        fill(&mut body, &plan, number, at_ms);
         let status = post(&mut stream, &plan.address, &body, &mut buffer).await?;
         used = Instant::now();
+        if !counts {
+            continue;
+        }
         *load.statuses.entry(status).or_default() += 1;
         if status == 200 {
             load.readings += plan.batch as u64;
@@ -138,7 +158,7 @@ pub(super) async fn recovery(address: &str) -> Result<Duration> {
     let (mut calm, mut calm_since) = (0, start);
     for number in 0.. {
         let sent = Instant::now();
-        fill(&mut body, &plan, number, sent);
+        fill(&mut body, &plan, number, now_ms());
         let status = post(&mut stream, address, &body, &mut buffer).await?;
         if status != 200 || sent.elapsed() > AT_ONCE {
             (calm, calm_since) = (0, Instant::now());
@@ -169,9 +189,7 @@ async fn connect(address: &str) -> Result<TcpStream> {
 }
 
 /// A post's readings: the pumps take turns, and each reading's time is when its post was due.
-fn fill(body: &mut String, plan: &Plan, number: u64, due: Instant) {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-    let at_ms = now_ms - due.elapsed().as_millis() as u64;
+fn fill(body: &mut String, plan: &Plan, number: u64, at_ms: u64) {
     body.clear();
     body.push('[');
     for n in 0..plan.batch as u64 {
@@ -213,4 +231,9 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16
             bail!("an answer of more than {MAX_ANSWER_BYTES} bytes");
         }
     }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }

@@ -18,7 +18,15 @@ use crate::profiles;
 pub(super) struct OwnNode {
     child: Child,
     pub url: String,
+    pub probe: Probe,
     _folder: TempDir,
+}
+
+/// Looks at a node from outside.
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    pid: u32,
+    url: String,
 }
 
 /// How long something has taken in the node since its start, in its own words.
@@ -68,12 +76,15 @@ impl OwnNode {
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("its output")?).read_line(&mut line)?;
         let url = line.trim().strip_prefix("Volute listens on ").context("it did not start")?.to_owned();
-        Ok(Self { child, url, _folder: folder })
+        let probe = Probe { pid: child.id(), url: url.clone() };
+        Ok(Self { child, url, probe, _folder: folder })
     }
+}
 
+impl Probe {
     /// What it has used so far; none where the system is not Linux.
     pub(super) fn usage(&self) -> Option<Usage> {
-        let proc = Path::new("/proc").join(self.child.id().to_string());
+        let proc = Path::new("/proc").join(self.pid.to_string());
         let stat = fs::read_to_string(proc.join("stat")).ok()?;
         let (_, fields) = stat.rsplit_once(')')?;
         // proc(5): fields 14 and 15, in ticks of 10 ms.
