@@ -7,7 +7,7 @@ use std::{env, fmt::Display, process::ExitCode};
 use volute::{cli::Cli, commands, config, telemetry};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     // What FAILPOINTS says is made to fail, for as long as this lives.
