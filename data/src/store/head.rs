@@ -27,7 +27,7 @@ pub(crate) const MINUTE_MS: i64 = 60_000;
 /// From so much memory on, rows are packed before they are due: a packed one takes a fifth, and some microseconds.
 const ROOMY_BYTES: usize = 32 << 20;
 /// Rows that are packed together then: with fewer, a block's frame weighs too much.
-const PACKED_ROWS: usize = 20;
+const PACKED_ROWS: usize = 10;
 
 /// The start of the minute that a time falls into, in milliseconds since 1970.
 pub(crate) fn minute_start(at_ms: i64) -> i64 {
