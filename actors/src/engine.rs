@@ -11,7 +11,7 @@ use std::{
 };
 
 use actix::{Actor, Context};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{Semaphore, broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Retention, Store, StoreError};
 use volute_plant::{Clock, Draft, Profile, PumpId, Rejection, Timestamp};
@@ -108,6 +108,8 @@ pub(crate) struct Inner {
     clock: Arc<dyn Clock>,
     default_pump: PumpId,
     pub(crate) gate: Mailbox<GateActor>,
+    /// For readings on their way.
+    room: Arc<Semaphore>,
     recorder: Recorder,
     live: Mailbox<LiveActor>,
     listeners: broadcast::Sender<Arc<Frame>>,
@@ -153,7 +155,7 @@ impl Engine {
             next_home: AtomicUsize::new(0),
         });
         let default_pump = ingest.default_pump.clone();
-        let gate = ground.gate(ingest, staff, stored, &doors);
+        let (gate, room) = ground.gate(ingest, staff, stored, &doors);
         ground.supervisor.watch();
         let Ground { supervisor, profile, store, clock, counters, disk } = ground;
         let inner = Inner {
@@ -164,6 +166,7 @@ impl Engine {
             clock,
             default_pump,
             gate,
+            room,
             recorder,
             live: feed,
             listeners,
@@ -279,6 +282,16 @@ impl EngineHandle {
     /// How long what is stored is kept.
     pub fn retention(&self) -> Retention {
         self.0.retention
+    }
+
+    /// Refuses, and counts that, where there is no room for another reading.
+    pub fn check_room(&self) -> Result<(), Refusal> {
+        if self.0.room.available_permits() > 0 || self.is_closing() {
+            return Ok(());
+        }
+        let full = Refusal::Busy { queue: Queue::Node, retry_after_s: 1 };
+        self.note_refusal(&full);
+        Err(full)
     }
 
     /// Counts a post that was refused before it came here.

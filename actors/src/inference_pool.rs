@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     inference::{AreYouIdle, InferenceActor, ScoreBatch},
     mailbox::{Letter, Mail, Mailbox, Undelivered},
     pump::{Judged, PumpActor},
+    supervision::Life,
 };
 
 /// How long a worker waits for more windows at the most, and for how many of them it does.
@@ -71,6 +72,7 @@ pub(crate) struct InferencePool {
     pace: Pace,
     /// A worker waits for more.
     lingering: bool,
+    life: Life<InferencePool>,
 }
 
 /// How many windows come.
@@ -136,14 +138,15 @@ impl InferencePool {
         counters: Arc<Counters>,
         queue: Windows,
         workers: Arc<[Mailbox<InferenceActor>]>,
+        life: Life<InferencePool>,
     ) -> Self {
         let pace = Pace::new(Instant::now());
-        Self { limits, counters, queue, workers, idle: BTreeSet::new(), pace, lingering: false }
+        Self { limits, counters, queue, workers, idle: BTreeSet::new(), pace, lingering: false, life }
     }
 
     /// Hands out what waits, or has it wait for more.
     fn stir(&mut self, ctx: &mut Context<Self>) {
-        let waiting = self.queue().len();
+        let waiting = self.note_waiting();
         if waiting >= self.limits.batch || !self.pace.is_worth_waiting() {
             return self.hand_out();
         }
@@ -156,18 +159,25 @@ impl InferencePool {
         }
     }
 
+    /// How many windows wait, for whoever asks.
+    fn note_waiting(&self) -> usize {
+        let waiting = self.queue().len();
+        self.life.inbox.cell().vitals.held.store(waiting, Relaxed);
+        waiting
+    }
+
     fn hand_out(&mut self) {
         self.idle.retain(|&number| self.workers.get(number).is_some_and(|worker| !worker.is_failed()));
         loop {
             let mut batch = {
                 let mut queue = self.queue();
                 if queue.is_empty() || self.idle.is_empty() {
-                    return;
+                    break;
                 }
                 queue.take(self.limits.batch)
             };
             let worker = self.idle.pop_first().and_then(|number| self.workers.get(number));
-            let Some(worker) = worker else { return };
+            let Some(worker) = worker else { break };
             let now = Instant::now();
             for job in &mut batch {
                 self.counters.latencies.queue.note(now.duration_since(job.since));
@@ -179,6 +189,7 @@ impl InferencePool {
                 jobs.into_iter().for_each(|job| queue.push(job.window.pump.clone(), job));
             }
         }
+        self.note_waiting();
     }
 
     fn queue(&self) -> MutexGuard<'_, FairQueue<Job>> {

@@ -53,7 +53,7 @@ pub struct ActorReport {
     pub stage: &'static str,
     /// Its state.
     pub state: ActorState,
-    /// Messages that wait.
+    /// Messages that wait, and what came in messages and waits with the actor.
     pub queue_depth: usize,
     /// Messages that may wait.
     pub queue_limit: usize,
@@ -260,7 +260,7 @@ fn report(cell: &Cell) -> ActorReport {
         kind: role.kind,
         stage: role.stage,
         state: cell.state(),
-        queue_depth: vitals.waiting.load(Relaxed),
+        queue_depth: vitals.waiting.load(Relaxed) + vitals.held.load(Relaxed),
         queue_limit: vitals.limit.load(Relaxed),
         processed: vitals.processed.load(Relaxed),
         failures: vitals.failures.load(Relaxed),

@@ -140,8 +140,9 @@ impl Ground {
         // Room for one batch or one question. Where one finds the other there, the worker asks for more afterwards.
         let workers: Arc<[Mailbox<InferenceActor>]> = workers.iter().map(|worker| worker.door(1)).collect();
         let (counters, windows) = (self.counters.clone(), Windows::default());
-        self.supervisor
-            .start(&inbox, move |_| InferencePool::new(limits, counters.clone(), windows.clone(), workers.clone()));
+        self.supervisor.start(&inbox, move |life| {
+            InferencePool::new(limits, counters.clone(), windows.clone(), workers.clone(), life)
+        });
         jobs
     }
 
@@ -157,14 +158,14 @@ impl Ground {
         Judging { model, needed_ms, lessons: inbox.door(LESSONS) }
     }
 
-    /// The gate, and an actor for every pump that is registered already.
+    /// The gate, with the room for readings on their way, and an actor for every pump that is registered already.
     pub(super) fn gate(
         &self,
         settings: IngestSettings,
         staff: Arc<PumpStaff>,
         stored: Vec<PumpId>,
         doors: &Doors,
-    ) -> Mailbox<GateActor> {
+    ) -> (Mailbox<GateActor>, Arc<Semaphore>) {
         let burst = settings.burst_readings_per_pump;
         let start = |pump| {
             let handle = staff.start_pump(&pump, None, burst);
@@ -172,11 +173,12 @@ impl Ground {
         };
         let pumps: Pumps = Arc::new(Mutex::new(stored.into_iter().map(start).collect::<HashMap<_, _>>()));
         let room = Arc::new(Semaphore::new(settings.max_in_flight_readings));
+        let of_node = room.clone();
         let (inbox, doors) = (self.alone("gate"), doors.clone());
         self.supervisor.start(&inbox, move |_| {
             GateActor::new(settings.clone(), staff.clone(), pumps.clone(), room.clone(), doors.clone())
         });
-        inbox.door(GATE_POSTS)
+        (inbox.door(GATE_POSTS), of_node)
     }
 
     /// An actor that is a stage by itself.

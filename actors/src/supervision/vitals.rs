@@ -21,6 +21,8 @@ pub(crate) struct Vitals {
     pub restarts: AtomicU64,
     /// Messages that wait.
     pub waiting: AtomicUsize,
+    /// What came in messages and waits with the actor itself.
+    pub held: AtomicUsize,
     /// Messages that may wait.
     pub limit: AtomicUsize,
     /// When the last message was done, in milliseconds since 1970; 0: never.

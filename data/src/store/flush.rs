@@ -105,11 +105,11 @@ impl Store {
                 }
                 break;
             }
-            let minutes = share.due.len();
-            flushed.minutes += minutes;
+            let more = share.more;
+            flushed.minutes += share.due.len();
             flushed.readings += share.due.iter().map(|due| due.readings.len()).sum::<usize>();
             self.0.write_share(&engine, share, &mut written).await?;
-            if minutes < MINUTES {
+            if !more {
                 break;
             }
         }

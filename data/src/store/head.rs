@@ -29,6 +29,10 @@ const ROOMY_BYTES: usize = 32 << 20;
 /// Rows that are packed together then: with fewer, a block's frame weighs too much.
 const PACKED_ROWS: usize = 10;
 
+/// The most news of each kind, and the most rows, in one transaction: one that does not fit into a memtable fails for ever.
+const NEWS: usize = 1_000;
+const ROWS: usize = 50_000;
+
 /// The start of the minute that a time falls into, in milliseconds since 1970.
 pub(crate) fn minute_start(at_ms: i64) -> i64 {
     at_ms - at_ms.rem_euclid(MINUTE_MS)
@@ -113,6 +117,26 @@ impl News {
         pumps.is_empty() && events.is_empty() && metrics.is_empty() && states.is_empty() && audit.is_empty()
     }
 
+    /// The first of each kind, and the lowest record of those that are left for another time. What people did is little.
+    fn some(&self) -> (Self, Option<Seq>) {
+        let Self { pumps, events, metrics, states, audit } = self;
+        let left = |seqs: &mut dyn Iterator<Item = Seq>| seqs.skip(NEWS).min();
+        let left = [
+            left(&mut pumps.iter().map(|(seq, _)| *seq)),
+            left(&mut events.iter().map(|(seq, _)| *seq)),
+            left(&mut metrics.iter().map(|(seq, _)| *seq)),
+            left(&mut states.values().map(|(seq, _)| *seq)),
+        ];
+        let some = Self {
+            pumps: pumps.iter().take(NEWS).cloned().collect(),
+            events: events.iter().take(NEWS).cloned().collect(),
+            metrics: metrics.iter().take(NEWS).cloned().collect(),
+            states: states.iter().take(NEWS).map(|(pump, state)| (pump.clone(), state.clone())).collect(),
+            audit: audit.clone(),
+        };
+        (some, left.into_iter().flatten().min())
+    }
+
     /// Keeps a pump's state, unless it has a newer one.
     fn remember(&mut self, seq: Seq, state: PumpState) {
         if self.states.get(&state.pump).is_none_or(|(_, known)| known.at <= state.at) {
@@ -141,6 +165,8 @@ pub(crate) struct Share {
     pub news: News,
     /// Once it is stored, every record below this is.
     pub low_water: Seq,
+    /// There may be more of what is due.
+    pub more: bool,
     /// Rows that come in from here on are in no earlier record.
     next: Seq,
 }
@@ -169,7 +195,7 @@ impl Share {
 
     /// Of rows that were never in the head, nor in the journal, which has come as far as `low_water`.
     pub(crate) fn loaded(due: Vec<Due>, news: News, low_water: Seq) -> Self {
-        Self { due, news, low_water, next: low_water }
+        Self { due, news, low_water, more: false, next: low_water }
     }
 }
 
@@ -241,20 +267,22 @@ impl Head {
         }
     }
 
-    /// What is due and the news, for one transaction of at most `minutes` minutes. It ends with [`Head::give_up`] or
+    /// Some of what is due and of the news, for one transaction of at most `minutes` minutes. It ends with [`Head::give_up`] or
     /// [`Head::keep`].
     pub(crate) fn share(&mut self, until: Until, minutes: usize) -> Share {
         let mut next = self.newest.after();
         if let Some(floor) = self.in_flight.keys().next() {
             next = next.min(*floor);
         }
-        let mut low_water = next;
-        let mut due = Vec::new();
+        let (news, left) = self.news.some();
+        let mut low_water = next.min(left.unwrap_or(next));
+        let (mut due, mut rows) = (Vec::new(), 0);
         for (pump, of_pump) in &mut self.pumps {
             let newest = of_pump.keys().next_back().copied();
             for (&start_ms, minute) in of_pump.iter_mut() {
-                if due.len() < minutes && minute.is_due(pump, Some(start_ms) == newest, until) {
+                if due.len() < minutes && rows < ROWS && minute.is_due(pump, Some(start_ms) == newest, until) {
                     minute.moving = true;
+                    rows += minute.count();
                     due.push(Due {
                         pump: pump.clone(),
                         start_ms,
@@ -268,7 +296,8 @@ impl Head {
                 }
             }
         }
-        Share { due, news: self.news.clone(), low_water, next }
+        let more = due.len() >= minutes || rows >= ROWS || left.is_some();
+        Share { due, news, low_water, more, next }
     }
 
     /// The share is not in the database, as far as is known: its rows stay.
@@ -643,6 +672,40 @@ mod tests {
         head.give_up(&share);
         head.replace(&ripe, ripe.pack());
         assert!(times(&head).is_empty(), "what is in the database does not come back");
+    }
+
+    #[test]
+    fn what_many_pumps_have_to_tell_goes_in_several_shares_and_none_is_forgotten() {
+        let mut head = Head::default();
+        let pump = |n: usize| -> PumpId { format!("P-{n:05}").parse().expect("a name") };
+        let state = |n| PumpState { pump: pump(n), at: at(0), document: "{}".into() };
+        for n in 0..5 * NEWS / 2 {
+            let seq = Seq::new(n as u64 + 1);
+            head.take_in(seq, Batch { states: vec![state(n)], ..Batch::default() });
+        }
+        for (told, low_water, more) in
+            [(NEWS, NEWS + 1, true), (NEWS, 2 * NEWS + 1, true), (NEWS / 2, 5 * NEWS / 2 + 1, false)]
+        {
+            let share = head.share(Until::Now, 10);
+            assert_eq!((share.news.states.len(), share.more), (told, more));
+            assert_eq!(share.low_water, Seq::new(low_water as u64), "what is left is in no later record");
+            head.give_up(&share);
+        }
+        assert!(head.news().is_empty());
+    }
+
+    #[test]
+    fn a_share_has_so_many_rows_and_no_more() {
+        let mut head = Head::default();
+        for minute in 0..3_i64 {
+            let first = minute * 600;
+            head.take_in(Seq::new(minute as u64 + 1), batch(first..first + 600));
+        }
+        let share = head.share(Until::Now, 2);
+        assert_eq!((share.due.len(), share.more), (2, true));
+        head.give_up(&share);
+        let share = head.share(Until::Now, 2);
+        assert_eq!((share.due.len(), share.more), (1, false));
     }
 
     #[test]

@@ -122,6 +122,8 @@ pub(crate) async fn ingest(
     let _room =
         node.bodies.take(&request, node.max_body_bytes).inspect_err(|refusal| node.engine.note_refusal(refusal))?;
     let body = read_whole(payload, node.max_body_bytes).await?;
+    // A node that is full says so before the post costs it anything more.
+    node.engine.check_room()?;
     let items = format.items(&body, node.engine.profile())?;
     let posted = items.len();
     let receipt = node.engine.ingest(items).await?;
