@@ -27,7 +27,8 @@ fn an_entry_comes_back_from_the_journal_alone_and_from_the_database_alone() {
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        assert_eq!((store.0.head().news().audit.len(), rows(&store).await), (2, 0), "they wait, read from the journal");
+        let waiting = store.0.head().news().audit.len();
+        assert_eq!((waiting, rows(&store).await), (2, 0), "they wait, read from the journal");
         assert_eq!(all(&store).await.rows, entries);
         store.flush_all().await.expect("flushed");
         assert!(store.0.head().news().is_empty(), "nothing waits");
@@ -138,7 +139,7 @@ fn without_the_database_what_waits_is_shown_and_the_rest_said_to_be_missing() {
         store.commit(&audit(std::slice::from_ref(&waiting))).await.expect("stored");
         store.shut("for a test").await;
         let during = all(&store).await;
-        assert_eq!(during.rows, [waiting.clone()]);
+        assert_eq!(during.rows, std::slice::from_ref(&waiting));
         let Reach::Since { from: None, reason } = during.reach else { panic!("{:?}", during.reach) };
         assert!(reason.contains("for a test"), "{reason}");
         store.reopen().await.expect("open again");
