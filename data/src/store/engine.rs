@@ -264,7 +264,7 @@ fn after(time: Duration) -> Result<oneshot::Receiver<()>, StoreError> {
         }
         let _ = done.send(());
     };
-    thread::Builder::new().name("store-timer".into()).stack_size(64 << 10).spawn(sleep).map_err(database)?;
+    thread::Builder::new().name("store-timer".into()).stack_size(512 << 10).spawn(sleep).map_err(database)?;
     Ok(waiting)
 }
 
