@@ -12,8 +12,8 @@ use tempfile::TempDir;
 #[cfg(feature = "failpoints")]
 use volute::control::{self, Request};
 
-/// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest that anything is waited for: on a slow machine the demo takes two minutes to learn its pumps.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running node on a port of its own. Killed when dropped.
 pub struct Node {
