@@ -15,6 +15,8 @@ use crate::{
     support::{Node, Start, try_post},
 };
 
+/// 2026-03-09T10:00:00Z.
+const EPOCH_MS: u64 = 1_773_050_400_000;
 const CLIENTS: usize = 4;
 const PUMPS_OF_A_CLIENT: usize = 5;
 /// Each client posts this many seconds of each of its pumps at a time,
@@ -41,6 +43,7 @@ fn client(url: &str, number: usize, stop: &AtomicBool, again: &AtomicU32) -> u32
         let item = |pump: usize, second| {
             let mut item = normal(second);
             item["pump_id"] = json!(format!("pump-{number}-{pump}"));
+            item["timestamp"] = json!(EPOCH_MS + u64::from(second) * 1000);
             item
         };
         let items = (0..PUMPS_OF_A_CLIENT).flat_map(|pump| (second..second + STEP).map(move |at| item(pump, at)));
