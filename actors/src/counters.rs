@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{
     receipt::{Queue, Refusal},
-    supervision::Histogram,
+    supervision::{Histogram, quantile_ms},
 };
 
 /// How long readings and verdicts take to be durable, hop by hop and in all.
@@ -51,9 +51,9 @@ impl Latencies {
             ("detection", detection),
         ];
         hops.map(|(of, histogram)| {
-            let ms = |quantile| histogram.quantile_ms(quantile);
-            let (p50_ms, p99_ms, p999_ms) = (ms(0.5), ms(0.99), ms(0.999));
-            LatencyQuantiles { of, p50_ms, p99_ms, p999_ms, buckets: histogram.buckets() }
+            let buckets = histogram.buckets();
+            let [p50_ms, p99_ms, p999_ms] = [0.5, 0.99, 0.999].map(|quantile| quantile_ms(&buckets, quantile));
+            LatencyQuantiles { of, p50_ms, p99_ms, p999_ms, buckets }
         })
     }
 }

@@ -37,5 +37,5 @@ pub use simulation::{
     Phase, Plan, PumpPlan, PumpProgress, RecordingProgress, Simulation, SimulationProgress, Source, Speed, StartError,
 };
 pub use storage::DiskOutlook;
-pub use supervision::{ActorReport, ActorState, DeadLetter, MessageInHand};
+pub use supervision::{ActorReport, ActorState, DeadLetter, MessageInHand, quantile_ms};
 pub use volute_simulator::{Fault, Severity};

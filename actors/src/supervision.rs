@@ -33,6 +33,7 @@ pub use dead::DeadLetter;
 pub(crate) use life::{Life, abandoned, panic_text, raise};
 pub(crate) use restarts::Tolerance;
 pub(crate) use vitals::Histogram;
+pub use vitals::quantile_ms;
 
 use crate::mailbox::Inbox;
 use cell::{Body, Common, lock};
@@ -250,6 +251,7 @@ impl Supervisor {
 fn report(cell: &Cell) -> ActorReport {
     let (role, vitals) = (&cell.role, &cell.vitals);
     let progress_ms = vitals.last_progress_ms.load(Relaxed);
+    let took = vitals.took.buckets();
     let in_hand = cell.in_hand().map(|hand| MessageInHand {
         message: hand.kind,
         pump: hand.pump.or_else(|| role.pump.clone()),
@@ -267,8 +269,8 @@ fn report(cell: &Cell) -> ActorReport {
         restarts: vitals.restarts.load(Relaxed),
         last_error: cell.last_error(),
         last_progress: Timestamp::from_millis(progress_ms).ok().filter(|_| progress_ms != 0),
-        p50_ms: vitals.took.quantile_ms(0.5),
-        p99_ms: vitals.took.quantile_ms(0.99),
+        p50_ms: quantile_ms(&took, 0.5),
+        p99_ms: quantile_ms(&took, 0.99),
         in_hand,
     }
 }

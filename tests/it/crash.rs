@@ -12,10 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Node, Start, ten_values, try_post};
-
-/// 2026-03-09T10:00:00Z.
-const EPOCH_MS: u64 = 1_773_050_400_000;
+use crate::support::{EPOCH_MS, Node, Start, ten_values, try_post};
 
 /// What was acknowledged, by pump and time.
 type Ledger = Arc<Mutex<BTreeSet<(String, u64)>>>;

@@ -11,10 +11,8 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Node, Start, ten_values};
+use crate::support::{EPOCH_MS, Node, Start, ten_values};
 
-/// 2026-03-09T10:00:00Z.
-const EPOCH_MS: u64 = 1_773_050_400_000;
 const SIZE_KIB: u64 = 24 << 10;
 
 /// A file system of its own; unmounted when it is dropped.

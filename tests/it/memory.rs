@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Start, ten_values};
+use crate::support::{EPOCH_MS, Start, ten_values};
 
-/// 2026-03-09T10:00:00Z.
-const EPOCH_MS: u64 = 1_773_050_400_000;
 const PUMPS: u64 = 20;
 
 /// A post of ten seconds of every pump.

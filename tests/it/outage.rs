@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ingest::at,
-    support::{Node, Start, ten_values},
+    support::{EPOCH_MS, Node, Start, ten_values},
 };
 
 const HISTORY: &str = "/api/sensor-history?from=2026-03-09T00:00:00Z&limit=10000";
@@ -119,8 +119,6 @@ fn a_full_journal_refuses_and_takes_again_and_a_failed_one_refuses_until_a_resta
 #[test]
 fn ten_minutes_of_outage_at_a_thousand_readings_a_second_are_caught_up() {
     const PUMPS: u64 = 100;
-    /// 2026-03-09T10:00:00Z.
-    const EPOCH_MS: u64 = 1_773_050_400_000;
     let long = std::env::var_os("VOLUTE_LONG").is_some();
     let seconds: u64 = if long { 600 } else { 20 };
     let data = tempfile::tempdir().expect("a directory");

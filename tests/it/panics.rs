@@ -12,11 +12,9 @@ use serde_json::{Value, json};
 
 use crate::{
     engine::{normal, train_on_normal},
-    support::{Node, Start, try_post},
+    support::{EPOCH_MS, Node, Start, try_post},
 };
 
-/// 2026-03-09T10:00:00Z.
-const EPOCH_MS: u64 = 1_773_050_400_000;
 const CLIENTS: usize = 4;
 const PUMPS_OF_A_CLIENT: usize = 5;
 /// Each client posts this many seconds of each of its pumps at a time,

@@ -15,6 +15,9 @@ use volute::control::{self, Request};
 /// The longest that anything is waited for: on a slow machine the demo takes two minutes to learn its pumps.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// 2026-03-09T10:00:00Z: where tests begin to post, if they count in milliseconds.
+pub const EPOCH_MS: u64 = 1_773_050_400_000;
+
 /// A running node on a port of its own. Killed when dropped.
 pub struct Node {
     child: Child,

@@ -48,6 +48,17 @@ impl Params {
         self.parsed(name, Timestamp::ALLOWED, parse_time)
     }
 
+    /// `from` and `to`, in this order.
+    pub(crate) fn span(&self) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
+        let (from, to) = (self.time("from")?, self.time("to")?);
+        if let (Some(from), Some(to)) = (from, to)
+            && to < from
+        {
+            return Err(ApiError::invalid("to", &to.to_string(), format!("{from} or later"), "before from"));
+        }
+        Ok((from, to))
+    }
+
     /// `limit`: how many items are asked for.
     pub(crate) fn limit(&self) -> Result<usize, ApiError> {
         let in_range = |text: &str| text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));

@@ -51,18 +51,17 @@ impl Histogram {
         let counts = self.0.iter().map(|count| count.load(Relaxed)).enumerate();
         counts.filter(|(_, count)| *count > 0).map(|(bucket, count)| (end_us(bucket) as f64 / 1000.0, count)).collect()
     }
+}
 
-    /// The upper end of the bucket of this quantile, in milliseconds; none before the first message.
-    pub(crate) fn quantile_ms(&self, quantile: f64) -> Option<f64> {
-        let buckets = self.buckets();
-        let all: u64 = buckets.iter().map(|(_, count)| count).sum();
-        let rank = (all as f64 * quantile).ceil().max(1.0) as u64;
-        let mut seen = 0;
-        buckets.into_iter().find_map(|(end_ms, count)| {
-            seen += count;
-            (seen >= rank).then_some(end_ms)
-        })
-    }
+/// The upper end of the bucket of this quantile, in milliseconds, of buckets in ascending order; none of nothing.
+pub fn quantile_ms(buckets: &[(f64, u64)], quantile: f64) -> Option<f64> {
+    let all: u64 = buckets.iter().map(|(_, count)| count).sum();
+    let rank = (all as f64 * quantile).ceil().max(1.0) as u64;
+    let mut seen = 0;
+    buckets.iter().find_map(|(end_ms, count)| {
+        seen += count;
+        (seen >= rank).then_some(*end_ms)
+    })
 }
 
 /// Times below [`STEPS`] have a bucket each; above, a doubling has as many.
@@ -85,15 +84,15 @@ mod tests {
     #[test]
     fn a_quantile_is_at_most_an_eighth_above_the_true_one() {
         let histogram = Histogram::default();
-        assert_eq!(histogram.quantile_ms(0.5), None);
+        assert_eq!(quantile_ms(&histogram.buckets(), 0.5), None);
         for us in [0, 1, 3, 90, 100, 100, 100, 100, 100, 5000] {
             histogram.note(Duration::from_micros(us));
         }
-        assert_eq!(histogram.quantile_ms(0.5), Some(0.104));
-        assert_eq!(histogram.quantile_ms(0.99), Some(5.12));
+        assert_eq!(quantile_ms(&histogram.buckets(), 0.5), Some(0.104));
+        assert_eq!(quantile_ms(&histogram.buckets(), 0.99), Some(5.12));
         assert_eq!(histogram.buckets().iter().map(|(_, count)| count).sum::<u64>(), 10);
         histogram.note(Duration::MAX);
-        assert!(histogram.quantile_ms(1.0) > Some(1e6), "what is off the scale is in the last bucket");
+        assert!(quantile_ms(&histogram.buckets(), 1.0) > Some(1e6), "what is off the scale is in the last bucket");
     }
 
     #[test]

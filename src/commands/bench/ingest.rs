@@ -42,7 +42,7 @@ pub fn run(args: &IngestArgs, output: &mut dyn Write) -> Result<()> {
 async fn measure(args: &IngestArgs, rate: f64, own: Option<&OwnNode>) -> Result<Measured> {
     let url = match (&args.url, own) {
         (Some(url), _) => url.to_string(),
-        (None, Some(own)) => own.url.clone(),
+        (None, Some(own)) => own.probe.url.clone(),
         (None, None) => bail!("there is no node"),
     };
     let address = url.strip_prefix("http://").context("only http:// can be measured")?.to_owned();

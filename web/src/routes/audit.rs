@@ -77,12 +77,7 @@ pub(crate) async fn audit_log(
 fn filter(params: &Params) -> Result<AuditFilter, ApiError> {
     let names = Action::ALL.map(Action::as_str);
     let action = params.parsed("action", &names.join(", "), |text| names.into_iter().find(|name| *name == text))?;
-    let (from, to) = (params.time("from")?, params.time("to")?);
-    if let (Some(from), Some(to)) = (from, to)
-        && to < from
-    {
-        return Err(ApiError::invalid("to", &to.to_string(), format!("{from} or later"), "before from"));
-    }
+    let (from, to) = params.span()?;
     let range = Range { from, to, after: cursor(params, Order::NewestFirst)?, ..Range::newest(params.limit()?) };
     Ok(AuditFilter { action: action.map(str::to_owned), range })
 }

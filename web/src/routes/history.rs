@@ -257,12 +257,7 @@ fn known_pump(node: &Node, pump: PumpId) -> Result<(), ApiError> {
 
 impl Question {
     fn new(params: &Params, profile: &Profile, default_pump: &PumpId) -> Result<Self, ApiError> {
-        let (from, to) = (params.time("from")?, params.time("to")?);
-        if let (Some(from), Some(to)) = (from, to)
-            && to < from
-        {
-            return Err(ApiError::invalid("to", &to.to_string(), format!("{from} or later"), "before from"));
-        }
+        let (from, to) = params.span()?;
         let order = if from.is_some() { Order::OldestFirst } else { Order::NewestFirst };
         let limit = params.limit()?;
         let after = cursor(params, order)?;

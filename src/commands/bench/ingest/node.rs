@@ -17,7 +17,6 @@ use crate::profiles;
 /// A running node; killed when it is dropped.
 pub(super) struct OwnNode {
     child: Child,
-    pub url: String,
     pub probe: Probe,
     _folder: TempDir,
 }
@@ -26,7 +25,7 @@ pub(super) struct OwnNode {
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     pid: u32,
-    url: String,
+    pub url: String,
 }
 
 /// How long something has taken in the node since its start, in its own words.
@@ -76,8 +75,8 @@ impl OwnNode {
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("its output")?).read_line(&mut line)?;
         let url = line.trim().strip_prefix("Volute listens on ").context("it did not start")?.to_owned();
-        let probe = Probe { pid: child.id(), url: url.clone() };
-        Ok(Self { child, url, probe, _folder: folder })
+        let probe = Probe { pid: child.id(), url };
+        Ok(Self { child, probe, _folder: folder })
     }
 }
 
@@ -121,14 +120,8 @@ impl Latency {
 
     /// The upper end of the bucket of this quantile; none of nothing.
     pub(super) fn quantile_ms(&self, quantile: f64) -> Option<f64> {
-        let all: u64 = self.buckets.iter().map(|bucket| bucket.count).sum();
-        let rank = (all as f64 * quantile).ceil() as u64;
-        let mut seen = 0;
-        let found = self.buckets.iter().find(|bucket| {
-            seen += bucket.count;
-            bucket.count > 0 && seen >= rank
-        });
-        found.map(|bucket| bucket.below_ms)
+        let buckets: Vec<(f64, u64)> = self.buckets.iter().map(|bucket| (bucket.below_ms, bucket.count)).collect();
+        volute_actors::quantile_ms(&buckets, quantile)
     }
 }
 
