@@ -1,7 +1,9 @@
 //! The gate: takes posts in, finds or registers their pumps, takes permits for all of a post before any of it
-//! is written, and puts the receipt together.
+//! is written, and begins the answer ([`answer`]).
 //!
 //! Checking fields is done before ([`volute_plant::parse_item`]); judging new against stored is each pump's own.
+
+mod answer;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,13 +18,14 @@ use volute_data::PumpRecord;
 use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
 
 use crate::{
-    counters::{Counters, add},
+    counters::Counters,
     mailbox::{Letter, Mail, Mailbox},
-    pump::{Drain, Offer, Outcome, PumpActor, PumpStaff, Settlement},
+    pump::{Drain, Offer, PumpActor, PumpStaff},
     receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem},
-    recorder::Unstored,
     settings::IngestSettings,
 };
+
+pub(crate) use answer::Share;
 
 /// When a refused client may try again.
 const RETRY_AFTER_S: u64 = 1;
@@ -32,8 +35,11 @@ pub(crate) struct Post {
     pub items: Vec<Result<Draft, Rejection>>,
     pub received: Timestamp,
     pub since: Instant,
-    pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
+    pub reply: oneshot::Sender<Reply>,
 }
+
+/// What a post is answered.
+pub(crate) type Reply = Result<Receipt, Refusal>;
 
 /// Somebody wants a pump's actor; one that is not known is registered where a time is given.
 pub(crate) struct FindPump {
@@ -192,13 +198,14 @@ impl GateActor {
         Ok(handle)
     }
 
-    /// Takes the post's items in; the receivers will hear how each lot settled.
+    /// Takes the post's items in: each lot with a share in the answer. What is known at once is the receipt so far.
     fn admit(
         &mut self,
         items: Vec<Result<Draft, Rejection>>,
         received: Timestamp,
         since: Instant,
-    ) -> Result<(Receipt, Vec<oneshot::Receiver<Settlement>>), Refusal> {
+        answer: &Share,
+    ) -> Reply {
         if self.doors.closing.load(Ordering::Relaxed) {
             return Err(Refusal::Stopping);
         }
@@ -213,17 +220,15 @@ impl GateActor {
         if handles.iter().any(|handle| handle.mailbox.is_failed()) {
             return Err(Refusal::NotStored { retry_after_s: 10 * RETRY_AFTER_S });
         }
-        let mut settlements = Vec::with_capacity(lots.len());
         for ((lot, permit), handle) in lots.into_values().zip(permits).zip(handles) {
             receipt
                 .bad_channels
                 .extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
-            let (reply, settled) = oneshot::channel();
-            // The permits bound the mailbox: this is refused only if the actor is gone, and then the reply is dropped.
-            let _ = handle.mailbox.post(Offer { drafts: lot, received, since, permit, reply });
-            settlements.push(settled);
+            let offer = Offer { drafts: lot, received, since, permit, answer: answer.another() };
+            // The permits bound the mailbox: this is refused only if the actor is gone, and then the share is dropped.
+            let _ = handle.mailbox.post(offer);
         }
-        Ok((receipt, settlements))
+        Ok(receipt)
     }
 }
 
@@ -236,19 +241,12 @@ impl Handler<Mail<Post>> for GateActor {
 
     fn handle(&mut self, mail: Mail<Post>, _: &mut Self::Context) {
         let Post { items, received, since, reply } = mail.open();
-        match self.admit(items, received, since) {
-            Ok((receipt, settlements)) => {
-                let counters = self.counters.clone();
-                let answer = async move {
-                    // Whoever asked may have gone.
-                    let _ = reply.send(settle(receipt, settlements, &counters).await);
-                };
-                // Not the actor's: whoever waits for an answer gets it though the gate breaks meanwhile.
-                drop(actix_rt::spawn(answer));
-            }
+        let answer = Share::first(reply, self.counters.clone());
+        match self.admit(items, received, since, &answer) {
+            Ok(receipt) => answer.complete(receipt),
             Err(refusal) => {
                 self.counters.refuse(&refusal);
-                let _ = reply.send(Err(refusal));
+                answer.refuse(refusal);
             }
         }
     }
@@ -289,47 +287,6 @@ impl Handler<Mail<CloseGate>> for GateActor {
             let _ = reply.send(());
         };
         ctx.spawn(drained.into_actor(self).map(|(), _, _| ()));
-    }
-}
-
-async fn settle(
-    mut receipt: Receipt,
-    settlements: Vec<oneshot::Receiver<Settlement>>,
-    counters: &Counters,
-) -> Result<Receipt, Refusal> {
-    let mut taken = Vec::new();
-    for settled in join_all(settlements).await {
-        let settlement = settled.map_err(|_| Refusal::NotStored { retry_after_s: RETRY_AFTER_S })?;
-        settlement.durable.map_err(refusal)?;
-        for (index, outcome) in settlement.outcomes {
-            match outcome {
-                Outcome::Accepted => receipt.accepted += 1,
-                Outcome::Late => receipt.late += 1,
-                Outcome::Duplicate => receipt.duplicate += 1,
-                Outcome::Rejected(rejection) => {
-                    receipt.rejected.push(RejectedItem { index, rejection });
-                    continue;
-                }
-            }
-            taken.push(index);
-        }
-    }
-    receipt.rejected.sort_by_key(|r| r.index);
-    taken.sort_unstable();
-    receipt.bad_channels.retain(|bad| taken.binary_search(&bad.index).is_ok());
-    receipt.bad_channels.sort_by_key(|bad| bad.index);
-    add(&counters.accepted, receipt.accepted);
-    add(&counters.duplicate, receipt.duplicate);
-    add(&counters.late, receipt.late);
-    add(&counters.rejected, receipt.rejected.len());
-    Ok(receipt)
-}
-
-fn refusal(unstored: Unstored) -> Refusal {
-    match unstored {
-        Unstored::DiskFull => Refusal::DiskFull,
-        Unstored::Backlog => Refusal::NotStored { retry_after_s: 10 * RETRY_AFTER_S },
-        Unstored::Failed => Refusal::NotStored { retry_after_s: RETRY_AFTER_S },
     }
 }
 

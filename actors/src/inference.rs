@@ -3,41 +3,46 @@
 //! It holds no state of any pump, so that any worker can score any window. A batch that panics is scored anew window by
 //! window, by a fresh scorer, so that only the windows that break it are lost, and named.
 
+mod dispatch;
+mod fair;
 mod pace;
+mod pool;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use volute_anomaly::{Model, Score, ScoreError, Scorer, Task};
 
 use crate::{
     counters::{Counters, add},
-    inference_pool::{Idle, InferencePool, Job},
-    mailbox::{Letter, Mail, Mailbox},
+    mailbox::{Letter, Mail},
     supervision::{Life, panic_text},
 };
 
+pub(crate) use dispatch::Limits;
 pub(crate) use pace::best_batch;
+pub(crate) use pool::{Job, Pool};
 
-/// Windows to be scored together.
-pub(crate) struct ScoreBatch(pub Vec<Job>);
+use dispatch::{LINGER, Next};
 
-/// The pool has forgotten who is idle.
-pub(crate) struct AreYouIdle;
+/// Windows wait, or may.
+pub(crate) struct Work;
 
-impl Letter for ScoreBatch {}
-
-impl Letter for AreYouIdle {}
+impl Letter for Work {}
 
 /// The actor.
 pub(crate) struct InferenceActor {
     number: usize,
     model: Model,
     scorer: Scorer,
-    pool: Mailbox<InferencePool>,
+    pool: Pool,
+    /// It waits for more windows.
+    lingering: Option<SpawnHandle>,
+    /// It has waited for more.
+    lingered: bool,
     counters: Arc<Counters>,
     life: Life<InferenceActor>,
 }
@@ -46,16 +51,18 @@ impl InferenceActor {
     pub(crate) fn new(
         number: usize,
         model: &Model,
-        pool: Mailbox<InferencePool>,
+        pool: Pool,
         counters: Arc<Counters>,
         life: Life<InferenceActor>,
     ) -> Self {
-        Self { number, model: model.clone(), scorer: Scorer::new(model), pool, counters, life }
+        let (model, scorer) = (model.clone(), Scorer::new(model));
+        Self { number, model, scorer, pool, lingering: None, lingered: false, counters, life }
     }
 
-    /// Asks for work. The pool's mailbox has room for all workers, so this is refused only at the end.
-    fn ask(&self) {
-        let _ = self.pool.post(Idle(self.number));
+    /// Looks again, as a message of its own: in between it can be restarted.
+    fn look_again(&self) {
+        // It is refused only at the end, and where another call waits.
+        self.pool.call(self.number);
     }
 
     /// The windows' scores; a panic comes back as its text.
@@ -109,25 +116,32 @@ impl InferenceActor {
 impl Actor for InferenceActor {
     type Context = Context<Self>;
 
+    /// What waits was perhaps left to the one before.
     fn started(&mut self, _: &mut Self::Context) {
-        self.ask();
+        self.look_again();
     }
 }
 
-impl Handler<Mail<ScoreBatch>> for InferenceActor {
+impl Handler<Mail<Work>> for InferenceActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<ScoreBatch>, _: &mut Self::Context) {
-        let ScoreBatch(jobs) = mail.open();
-        self.finish(jobs);
-        self.ask();
-    }
-}
-
-impl Handler<Mail<AreYouIdle>> for InferenceActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Mail<AreYouIdle>, _: &mut Self::Context) {
-        self.ask();
+    fn handle(&mut self, mail: Mail<Work>, ctx: &mut Self::Context) {
+        let Work = mail.open();
+        if let Some(timer) = self.lingering.take() {
+            ctx.cancel_future(timer);
+        }
+        match self.pool.next(self.number, std::mem::take(&mut self.lingered)) {
+            Next::Nothing => {}
+            Next::Linger => {
+                self.lingering = Some(ctx.run_later(LINGER, |actor, _| {
+                    actor.lingered = true;
+                    actor.look_again();
+                }));
+            }
+            Next::Score(jobs) => {
+                self.finish(jobs);
+                self.look_again();
+            }
+        }
     }
 }

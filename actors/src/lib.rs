@@ -10,7 +10,6 @@ mod counters;
 mod engine;
 mod gate;
 mod inference;
-mod inference_pool;
 mod keeper;
 mod live;
 mod mailbox;

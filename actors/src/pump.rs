@@ -34,8 +34,8 @@ use staff::{Rest, Start};
 use crate::{
     commissioning::footing::{Course, footing},
     counters::add,
-    gate::Permit,
-    inference_pool::Job,
+    gate::{Permit, Share},
+    inference::Job,
     live::{Blind, LiveBlind, LiveDetection},
     mailbox::{Letter, Mail, Mailbox},
     maintenance::Look,
@@ -56,7 +56,7 @@ pub(crate) struct Offer {
     /// When its post came to the gate.
     pub since: Instant,
     pub permit: Permit,
-    pub reply: oneshot::Sender<Settlement>,
+    pub answer: Share,
 }
 
 /// How an offer ended.
@@ -134,7 +134,7 @@ pub(crate) struct Settling {
     outcomes: Vec<(usize, Outcome)>,
     stored: Option<oneshot::Receiver<Stored>>,
     permit: Permit,
-    reply: oneshot::Sender<Settlement>,
+    answer: Share,
 }
 
 /// A placed reading whose turn to be decided has not come.
@@ -223,7 +223,7 @@ impl PumpActor {
 
     /// Judges an offer, given what is stored at the times it repeats, and hands the new readings on to be stored.
     fn judge(&mut self, offer: Offer, stored: &[Reading]) {
-        let Offer { drafts, received, since, permit, reply } = offer;
+        let Offer { drafts, received, since, permit, answer } = offer;
         let (mut readings, mut outcomes) = (Vec::new(), Vec::with_capacity(drafts.len()));
         for (index, draft) in drafts {
             let known = self.admission.needs_lookup(&draft).and_then(|at| stored.iter().find(|r| r.at == at));
@@ -250,13 +250,13 @@ impl PumpActor {
             stored
         });
         self.offers += 1;
-        let settling = Settling { number: self.offers, readings, outcomes, stored, permit, reply };
-        // Permits bound this queue too; a refused entry drops its reply, and the client is told to try again.
+        let settling = Settling { number: self.offers, readings, outcomes, stored, permit, answer };
+        // Permits bound this queue too; a refused entry drops its share, and the client is told to try again.
         let _ = self.settling.try_send(settling);
     }
 
     fn settle(&mut self, settling: Settling, stored: Stored, ctx: &mut Context<Self>) {
-        let Settling { number, readings, outcomes, stored: _, permit, reply } = settling;
+        let Settling { number, readings, outcomes, stored: _, permit, answer } = settling;
         for reading in &readings {
             self.admission.settle(reading.at);
         }
@@ -275,8 +275,7 @@ impl PumpActor {
             self.take_in(readings, ctx);
         }
         drop(permit);
-        // Whoever asked may have gone.
-        let _ = reply.send(Settlement { outcomes, durable });
+        answer.settle(Settlement { outcomes, durable });
     }
 
     /// Durable readings: shown, and put into the window.
@@ -322,13 +321,8 @@ impl PumpActor {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
                     let (baseline, judged) = (decider.baseline().clone(), self.judged.clone());
-                    match self.staff.pool.post(Job::new(seq, window, baseline, judged)) {
-                        Ok(()) => Waiting::Score { reading, at, since: Instant::now() },
-                        Err(_) => {
-                            add(&self.staff.counters.skipped, 1);
-                            Waiting::Skipped
-                        }
-                    }
+                    self.staff.pool.put(Job::new(seq, window, baseline, judged));
+                    Waiting::Score { reading, at, since: Instant::now() }
                 }
             };
             self.windows.push_back(waiting);
@@ -427,7 +421,7 @@ impl Handler<Mail<Offer>> for PumpActor {
         // The actor handles nothing else until it knows: judging must follow the order of arrival.
         ctx.wait(lookup.into_actor(self).map(|found: Result<Vec<Reading>, StoreError>, actor, _| match found {
             Ok(stored) => actor.judge(offer, &stored),
-            // Dropping the offer drops its reply: the client is told that nothing was stored.
+            // Dropping the offer drops its share: the client is told that nothing was stored.
             Err(error) => tracing::error!(pump = %actor.pump, %error, "lookup failed"),
         }));
     }

@@ -14,7 +14,7 @@ mod writer;
 
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use tokio::sync::oneshot;
 use volute_data::{AuditEntry, PumpRecord, PumpState, StoreError, SystemMetrics};
 use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
@@ -24,9 +24,10 @@ pub(crate) use writer::Writer;
 use crate::{
     counters::add,
     mailbox::{Letter, Mail, Mailbox},
-    supervision::raise,
 };
 
+/// Readings wait for company only where the last ones came so many times their wait ago, or less.
+const COMPANY: u32 = 4;
 /// How long after a failure what was kept is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long what nobody waits for does without a record of its own: the next readings' takes it along.
@@ -84,22 +85,21 @@ impl From<&StoreError> for Unstored {
 /// Answers once nothing waits to be stored.
 pub(crate) struct DrainRecorder(pub oneshot::Sender<()>);
 
+/// A record has ended, and something waits for the next one.
+pub(crate) struct Written {
+    stored: bool,
+}
+
 /// The actor.
 pub(crate) struct RecorderActor {
     writer: Writer,
     linger: Duration,
-    state: State,
-    drains: Vec<oneshot::Sender<()>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Nothing waits.
-    Idle,
-    /// Something waits for company, until then.
-    Lingering { until: Instant, timer: SpawnHandle },
-    /// A record is being written.
-    Committing,
+    /// What waits does so for company, until then.
+    lingering: Option<(Instant, SpawnHandle)>,
+    /// When readings came last.
+    heard: Option<Instant>,
+    /// The number of this life.
+    life: u64,
 }
 
 impl Letter for RecordReadings {
@@ -150,6 +150,10 @@ impl Letter for SystemMetrics {
 
 impl Letter for DrainRecorder {}
 
+impl Letter for Written {
+    const KEPT: bool = true;
+}
+
 impl Recorder {
     /// Waits until all that was sent before is stored, or refused.
     pub(crate) async fn settled(&self) {
@@ -165,89 +169,79 @@ impl Recorder {
 }
 
 impl RecorderActor {
-    pub(crate) fn new(writer: Writer, linger: Duration) -> Self {
-        Self { writer, linger, state: State::Idle, drains: Vec::new() }
+    pub(crate) fn new(writer: Writer, linger: Duration, life: u64) -> Self {
+        Self { writer, linger, lingering: None, heard: None, life }
     }
 
     /// Something has come in that may wait so long for company.
     fn stir(&mut self, linger: Duration, ctx: &mut Context<Self>) {
-        match self.state {
-            State::Committing => {}
-            _ if self.is_enough() => self.commit(ctx),
-            State::Lingering { until, .. } if until <= Instant::now() + linger => {}
-            _ => self.wait_for_company(linger, ctx),
+        let (under_way, enough) = {
+            let pending = self.writer.pending();
+            (pending.is_under_way(), pending.rows + pending.results.detections() >= self.writer.max_rows)
+        };
+        if under_way {
+            // Its end is told.
+        } else if enough {
+            self.begin(ctx);
+        } else if self.lingering.is_none_or(|(until, _)| until > Instant::now() + linger) {
+            self.wait_for_company(linger, ctx);
         }
     }
 
-    /// As much waits as one record holds.
-    fn is_enough(&self) -> bool {
-        let pending = self.writer.pending();
-        pending.rows + pending.results.detections() >= self.writer.max_rows
+    /// Something has come in that nobody waits for. It puts off nothing, and does not hurry on what waits after a failure.
+    fn stir_idly(&mut self, ctx: &mut Context<Self>) {
+        if self.lingering.is_none() {
+            self.stir(RESULTS_LINGER, ctx);
+        }
     }
 
     fn wait_for_company(&mut self, time: Duration, ctx: &mut Context<Self>) {
         self.stop_waiting(ctx);
-        let timer = ctx.run_later(time, |actor, ctx| {
-            if matches!(actor.state, State::Lingering { .. }) {
-                actor.commit(ctx);
-            }
-        });
-        self.state = State::Lingering { until: Instant::now() + time, timer };
+        let timer = ctx.run_later(time, |actor, ctx| actor.begin(ctx));
+        self.lingering = Some((Instant::now() + time, timer));
     }
 
-    fn stop_waiting(&self, ctx: &mut Context<Self>) {
-        if let State::Lingering { timer, .. } = self.state {
+    fn stop_waiting(&mut self, ctx: &mut Context<Self>) {
+        if let Some((_, timer)) = self.lingering.take() {
             ctx.cancel_future(timer);
         }
     }
 
-    fn commit(&mut self, ctx: &mut Context<Self>) {
+    fn begin(&mut self, ctx: &mut Context<Self>) {
         self.stop_waiting(ctx);
-        self.state = State::Committing;
-        let record = self.writer.runtime.spawn(self.writer.clone().write());
-        ctx.spawn(record.into_actor(self).map(|stored, actor, ctx| {
-            actor.state = State::Idle;
-            match stored {
-                Ok(stored) => actor.go_on(stored, ctx),
-                Err(broken) => raise(broken),
-            }
-        }));
-    }
-
-    fn go_on(&mut self, stored: bool, ctx: &mut Context<Self>) {
-        let (readings, results) = {
-            let pending = self.writer.pending();
-            (!pending.readings.is_empty(), !pending.results.is_empty())
-        };
-        let asked = stored && results && (self.is_enough() || !self.drains.is_empty());
-        if readings || asked {
-            return self.commit(ctx);
-        }
-        if results {
-            return self.wait_for_company(if stored { RESULTS_LINGER } else { RETRY }, ctx);
-        }
-        for drain in self.drains.drain(..) {
-            let _ = drain.send(());
-        }
+        self.writer.begin();
     }
 }
 
 impl Drop for RecorderActor {
-    /// What was taken in is written at once, whenever the next one comes.
     fn drop(&mut self) {
-        let writer = self.writer.clone();
-        if !writer.pending().is_empty() {
-            drop(writer.runtime.clone().spawn(writer.write_all()));
-        }
+        self.writer.leave(self.life);
     }
 }
 
 impl Actor for RecorderActor {
     type Context = Context<Self>;
 
-    /// Goes on with what an earlier one left, once what that one began is written.
-    fn started(&mut self, ctx: &mut Self::Context) {
-        self.commit(ctx);
+    fn started(&mut self, _: &mut Self::Context) {
+        self.writer.attend(self.life);
+    }
+}
+
+impl Handler<Mail<Written>> for RecorderActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Written>, ctx: &mut Self::Context) {
+        let Written { stored } = mail.open();
+        let (readings, asked) = {
+            let pending = self.writer.pending();
+            (!pending.readings.is_empty(), !pending.drains.is_empty())
+        };
+        match stored {
+            true if readings || asked => self.begin(ctx),
+            true => self.stir_idly(ctx),
+            false if readings => self.begin(ctx),
+            false => self.wait_for_company(RETRY, ctx),
+        }
     }
 }
 
@@ -261,7 +255,12 @@ impl Handler<Mail<RecordReadings>> for RecorderActor {
             pending.rows += record.readings.len();
             pending.readings.push_back(record);
         }
-        self.stir(self.linger, ctx);
+        let now = Instant::now();
+        let before = self.heard.replace(now);
+        match before.is_some_and(|before| now < before + COMPANY * self.linger) {
+            true => self.stir(self.linger, ctx),
+            false => self.begin(ctx),
+        }
     }
 }
 
@@ -271,7 +270,7 @@ impl Handler<Mail<Found>> for RecorderActor {
     fn handle(&mut self, mail: Mail<Found>, ctx: &mut Self::Context) {
         let given_up = self.writer.pending().results.add(mail.open());
         add(&self.writer.counters.detections_dropped, given_up);
-        self.stir(RESULTS_LINGER, ctx);
+        self.stir_idly(ctx);
     }
 }
 
@@ -280,7 +279,7 @@ impl Handler<Mail<MaintenanceEvent>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<MaintenanceEvent>, ctx: &mut Self::Context) {
         self.writer.pending().results.events.push(mail.open());
-        self.stir(RESULTS_LINGER, ctx);
+        self.stir_idly(ctx);
     }
 }
 
@@ -289,7 +288,7 @@ impl Handler<Mail<AuditEntry>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<AuditEntry>, ctx: &mut Self::Context) {
         self.writer.pending().results.audit.push(mail.open());
-        self.stir(RESULTS_LINGER, ctx);
+        self.stir_idly(ctx);
     }
 }
 
@@ -298,7 +297,7 @@ impl Handler<Mail<PumpRecord>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<PumpRecord>, ctx: &mut Self::Context) {
         self.writer.pending().results.pumps.push(mail.open());
-        self.stir(RESULTS_LINGER, ctx);
+        self.stir_idly(ctx);
     }
 }
 
@@ -307,7 +306,7 @@ impl Handler<Mail<PumpState>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<PumpState>, ctx: &mut Self::Context) {
         self.writer.pending().results.remember(mail.open());
-        self.stir(RESULTS_LINGER, ctx);
+        self.stir_idly(ctx);
     }
 }
 
@@ -316,7 +315,7 @@ impl Handler<Mail<SystemMetrics>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<SystemMetrics>, ctx: &mut Self::Context) {
         self.writer.pending().results.metrics.push(mail.open());
-        self.stir(RESULTS_LINGER, ctx);
+        self.stir_idly(ctx);
     }
 }
 
@@ -325,13 +324,7 @@ impl Handler<Mail<DrainRecorder>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<DrainRecorder>, ctx: &mut Self::Context) {
         let DrainRecorder(reply) = mail.open();
-        if self.state == State::Idle {
-            let _ = reply.send(());
-            return;
-        }
-        self.drains.push(reply);
-        if matches!(self.state, State::Lingering { .. }) {
-            self.commit(ctx);
-        }
+        self.writer.pending().drains.push(reply);
+        self.begin(ctx);
     }
 }

@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 pub use recovery::{Damage, Lost, Recovery};
 
 use disk::{Disk, RealDisk};
-use queue::{Append, Shared};
+use queue::{Answer, Append, Shared};
 use scan::{Repair, Scan};
 use writer::Writer;
 
@@ -215,13 +215,7 @@ struct Open {
 
 /// A record on its way to the disk. It is written whether or not anybody waits for this.
 #[derive(Debug)]
-pub struct Appending(Answer);
-
-#[derive(Debug)]
-enum Answer {
-    Refused(Option<JournalError>),
-    Waiting(oneshot::Receiver<Result<Seq, JournalError>>),
-}
+pub struct Appending(oneshot::Receiver<Result<Seq, JournalError>>);
 
 impl Journal {
     /// Opens the journal in a folder, which is made where needed, and hands on every record from `low_water` on, in
@@ -266,10 +260,15 @@ impl Journal {
     /// of these calls.
     pub fn append(&self, payload: Vec<u8>) -> Appending {
         let (answer, waiting) = oneshot::channel();
-        match self.open.shared.push(Append { payload, answer }) {
-            Ok(()) => Appending(Answer::Waiting(waiting)),
-            Err(error) => Appending(Answer::Refused(Some(error))),
-        }
+        // Nobody has to wait.
+        self.append_then(payload, move |outcome| drop(answer.send(outcome)));
+        Appending(waiting)
+    }
+
+    /// The same for one who does not wait: told on the journal's thread, or at once on this one if the record is refused.
+    /// Nothing else is written meanwhile, so it should not take long.
+    pub fn append_then(&self, payload: Vec<u8>, told: impl FnOnce(Result<Seq, JournalError>) + Send + 'static) {
+        self.open.shared.push(Append { payload, answer: Answer::new(told) });
     }
 
     /// Says that records below `low_water` are no longer needed; a lower one than before says nothing. Segments that are
@@ -315,7 +314,10 @@ impl Open {
         self.shared.close();
         // Whoever else closes waits too, until the file is closed.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if thread.take().is_some_and(|thread| thread.join().is_err()) {
+        let Some(thread) = thread.take() else { return };
+        // Whoever is told of a record may hold the last handle; the thread ends by itself then.
+        let is_own = thread.thread().id() == thread::current().id();
+        if !is_own && thread.join().is_err() {
             tracing::error!("the journal's thread panicked");
         }
     }
@@ -331,12 +333,7 @@ impl Future for Appending {
     type Output = Result<Seq, JournalError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Answer::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(JournalError::Closed))),
-            Answer::Waiting(waiting) => {
-                Pin::new(waiting).poll(context).map(|answer| answer.unwrap_or(Err(JournalError::Closed)))
-            }
-        }
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or(Err(JournalError::Closed)))
     }
 }
 

@@ -29,4 +29,5 @@ pub use store::{
     Answer, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts,
     DatabaseStatus, DiskUse, EventFilter, Flushed, NewBaseline, Order, PumpRecord, PumpState, Range, Reach, Resolution,
     Retention, Staged, Standing, Store, StoreError, StoreSettings, StoreStatus, Swept, SystemMetrics,
+    Uncommitted,
 };

@@ -8,6 +8,7 @@
 mod audit;
 mod baselines;
 mod blocks;
+mod commit;
 mod database;
 mod engine;
 mod error;
@@ -39,6 +40,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64, atomic::Ordering},
 };
 
+pub use commit::Uncommitted;
 pub use error::StoreError;
 pub use retention::Retention;
 pub use settings::StoreSettings;
@@ -86,30 +88,6 @@ struct Inner {
 }
 
 impl Store {
-    /// Writes a batch to the journal: all of it or nothing. Durable when it returns `Ok`.
-    ///
-    /// Writing the same again changes nothing. A reading, detection or figure that is stored already
-    /// stands, and so does a pump's registration, but other channels for a known pump are refused:
-    /// its rows could not be read any more. Of several versions of an event the last one counts,
-    /// of several states of a pump the newest, and what people did is noted once.
-    /// After [`StoreError::Journal`] what is on disk is known only after a restart: treat it as fatal.
-    pub async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let inner = &self.0;
-        inner.roster.check(batch)?;
-        let waiting = inner.head().bytes();
-        if waiting > inner.settings.backlog_bytes() {
-            return Err(StoreError::Backlog { waiting_mib: waiting >> 20 });
-        }
-        let record = record::encode(batch)
-            .map_err(|error| StoreError::Impossible { row: "the batch".into(), reason: error.to_string() })?;
-        let expected = Expected::new(inner);
-        let seq = inner.journal.append(record).await?;
-        inner.head().take_in(seq, batch.clone());
-        drop(expected);
-        inner.roster.note(&batch.pumps);
-        Ok(())
-    }
-
     /// Closes the database and opens it anew, or opens it if it was not. What waits stays.
     pub async fn reopen(&self) -> Result<(), StoreError> {
         let mut written = self.0.written.lock().await;
@@ -208,24 +186,5 @@ impl Inner {
         if let Err(error) = self.roster.save(&self.dir.join(folder::PUMPS)) {
             tracing::warn!(%error, "the copy of the list of pumps was not written");
         }
-    }
-}
-
-/// A record on its way to the journal: until it is dropped, the low-water mark stays below it.
-struct Expected<'a> {
-    inner: &'a Inner,
-    floor: Seq,
-}
-
-impl<'a> Expected<'a> {
-    fn new(inner: &'a Inner) -> Self {
-        let floor = inner.head().expect(inner.journal.durable_seq());
-        Self { inner, floor }
-    }
-}
-
-impl Drop for Expected<'_> {
-    fn drop(&mut self) {
-        self.inner.head().settle(self.floor);
     }
 }

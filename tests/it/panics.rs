@@ -22,10 +22,9 @@ const STEP: u32 = 5;
 /// this often: 1,000 readings a second in all.
 const EVERY: Duration = Duration::from_millis(100);
 /// Where each of these actors has its point, and whose it is.
-const POINTS: [(&str, &str); 8] = [
+const POINTS: [(&str, &str); 7] = [
     ("gate", "gate"),
     ("pump", "pump"),
-    ("pool", "pool"),
     ("inference", "inference"),
     ("recorder", "recorder"),
     ("maintenance", "maintenance"),

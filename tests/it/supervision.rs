@@ -128,7 +128,7 @@ fn panics_at_any_moment_lose_nothing_that_was_acknowledged() {
     let rounds = if std::env::var_os("VOLUTE_LONG").is_some() { 50 } else { 2 };
     let data = tempfile::tempdir().expect("a directory");
     let model = train_on_normal(&data);
-    let kinds = ["gate", "pump", "inference", "pool", "recorder", "maintenance", "live", "keeper", "score"];
+    let kinds = ["gate", "pump", "inference", "recorder", "maintenance", "live", "keeper", "score"];
     let faults: Vec<String> = kinds.iter().map(|kind| format!("{kind}=3%panic(injected)")).collect();
     for _ in 0..rounds {
         let data = tempfile::tempdir().expect("a directory");

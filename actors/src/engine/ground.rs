@@ -9,10 +9,7 @@ use std::{
 };
 
 use actix::{Actor, Context};
-use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, broadcast},
-};
+use tokio::sync::{Semaphore, broadcast};
 use volute_anomaly::{Commissioning, Model};
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, Profile, PumpId};
@@ -21,8 +18,7 @@ use crate::{
     commissioning::{CommissioningActor, Judging, LESSONS, School, gathering},
     counters::Counters,
     gate::{Doors, GateActor, Pumps},
-    inference::{InferenceActor, best_batch},
-    inference_pool::{InferencePool, PoolLimits, Windows},
+    inference::{InferenceActor, Limits, Pool, best_batch},
     keeper::{Disk, KeeperActor},
     live::{Frame, LiveActor},
     mailbox::{Inbox, Mailbox},
@@ -59,11 +55,10 @@ impl Ground {
             max_rows: engine.max_batch_readings,
             failed: doors.journal_failed.clone(),
             pending: Arc::default(),
-            turn: Arc::default(),
-            runtime: Handle::current(),
+            written: inbox.door(1),
         };
         let linger = engine.linger;
-        self.supervisor.start(&inbox, move |_| RecorderActor::new(writer.clone(), linger));
+        self.supervisor.start(&inbox, move |life| RecorderActor::new(writer.clone(), linger, life.number));
         Recorder { readings: inbox.door(max_in_flight), results: inbox.door(RESULTS) }
     }
 
@@ -118,32 +113,24 @@ impl Ground {
     }
 
     /// The pool, and a worker on a thread of its own for each that is set, if there is a model.
-    pub(super) fn inference(&self, engine: &EngineSettings, model: Option<&Model>) -> Mailbox<InferencePool> {
-        let part = |id: String, kind| Role { id, kind, stage: "inference", pump: None };
-        let home = self.supervisor.home();
-        let inbox = self.supervisor.enrol::<InferencePool>(part("inference/pool".into(), "pool"), &home);
+    pub(super) fn inference(&self, engine: &EngineSettings, model: Option<&Model>) -> Pool {
+        let role = |n| Role { id: format!("inference/{n}"), kind: "inference", stage: "inference", pump: None };
         let workers: Vec<Inbox<InferenceActor>> = (0..model.map_or(0, |_| engine.inference_workers))
-            .map(|n| self.supervisor.enrol(part(format!("inference/{n}"), "inference"), &self.supervisor.home()))
+            .map(|n| self.supervisor.enrol(role(n), &self.supervisor.home()))
             .collect();
-        let (jobs, idle) = (inbox.door(engine.queued_windows), inbox.door(4 * workers.len().max(1)));
-        for (number, (worker, model)) in workers.iter().zip(model.into_iter().cycle()).enumerate() {
-            let (model, idle, counters) = (model.clone(), idle.clone(), self.counters.clone());
-            self.supervisor
-                .start(worker, move |life| InferenceActor::new(number, &model, idle.clone(), counters.clone(), life));
-        }
         let batch = match (engine.max_batch_windows, model) {
             (Some(batch), _) => batch.get(),
             (None, Some(model)) => best_batch(model),
             (None, None) => 1,
         };
-        let limits = PoolLimits { batch, per_pump: engine.queued_windows_per_pump, in_all: engine.queued_windows };
-        // Room for one batch or one question. Where one finds the other there, the worker asks for more afterwards.
-        let workers: Arc<[Mailbox<InferenceActor>]> = workers.iter().map(|worker| worker.door(1)).collect();
-        let (counters, windows) = (self.counters.clone(), Windows::default());
-        self.supervisor.start(&inbox, move |life| {
-            InferencePool::new(limits, counters.clone(), windows.clone(), workers.clone(), life)
-        });
-        jobs
+        let limits = Limits { batch, per_pump: engine.queued_windows_per_pump, in_all: engine.queued_windows };
+        let pool = Pool::new(limits, self.counters.clone(), &workers);
+        for (number, (worker, model)) in workers.iter().zip(model.into_iter().cycle()).enumerate() {
+            let (model, pool, counters) = (model.clone(), pool.clone(), self.counters.clone());
+            self.supervisor
+                .start(worker, move |life| InferenceActor::new(number, &model, pool.clone(), counters.clone(), life));
+        }
+        pool
     }
 
     pub(super) fn commissioning(&self, model: Model, settings: &CommissioningSettings) -> Judging {

@@ -1,4 +1,7 @@
 //! What waits to be stored, and the writing of it, one record at a time. Both outlive the recorder's actor.
+//!
+//! What follows a record is done where the store tells of it, on the journal's thread; the actor is told only where
+//! something waits for the next one. Deliberately absent: when there is enough for a record (the actor's).
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,12 +12,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, sync::oneshot};
-use volute_data::{AuditEntry, Batch, PumpRecord, PumpState, Store, StoreError, SystemMetrics};
+use tokio::sync::oneshot;
+use volute_data::{AuditEntry, Batch, PumpRecord, PumpState, Store, StoreError, SystemMetrics, Uncommitted};
 use volute_plant::{Clock, Detection, MaintenanceEvent, PumpId, Timestamp};
 
-use super::{Found, RecordReadings, Stored, Unstored};
-use crate::counters::{Counters, add};
+use super::{Found, RecordReadings, RecorderActor, Stored, Unstored, Written};
+use crate::{
+    counters::{Counters, add},
+    mailbox::Mailbox,
+};
 
 /// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
 const MAX_KEPT_DETECTIONS: usize = 100_000;
@@ -31,19 +37,28 @@ pub(crate) struct Writer {
     /// Raised for good when the journal fails: it may hold records that are not durable.
     pub failed: Arc<AtomicBool>,
     pub pending: Arc<Mutex<Pending>>,
-    /// One record is written at a time, whoever had it begun.
-    pub turn: Arc<tokio::sync::Mutex<()>>,
-    /// Where records are written, so that one under way is not the actor's to lose.
-    pub runtime: Handle,
+    /// Tells the actor that a record has ended while something waits.
+    pub written: Mailbox<RecorderActor>,
 }
 
 /// What goes into one record.
 struct Next {
     batch: Batch,
+    told: Told,
+}
+
+/// Who wants to know of a record.
+struct Told {
     /// Who waits for it, and since when.
     acks: Vec<(oneshot::Sender<Stored>, Instant)>,
     /// Likewise, of the detections.
     found: Vec<FoundAt>,
+}
+
+/// The record under way. However it ends, the next one can begin.
+struct UnderWay {
+    writer: Writer,
+    stored: bool,
 }
 
 /// When a detection was made, and when the last reading of its window was received.
@@ -59,6 +74,12 @@ pub(crate) struct Pending {
     pub(super) readings: VecDeque<RecordReadings>,
     pub(super) rows: usize,
     pub(super) results: Results,
+    /// Told once nothing waits.
+    pub(super) drains: Vec<oneshot::Sender<()>>,
+    /// A record is being written, whoever had it begun: one at a time.
+    under_way: bool,
+    /// The life of the actor that attends to it; without one, what waits is written at once.
+    attendant: Option<u64>,
 }
 
 /// What must be stored in the end, whatever happens to one record.
@@ -78,51 +99,110 @@ impl Writer {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes all that waits, up to the first record that is not stored.
-    pub(super) async fn write_all(self) {
-        while !self.pending().is_empty() && self.clone().write().await {}
+    /// An actor's life attends to it from now on, and goes on with what an earlier one left.
+    pub(super) fn attend(&self, life: u64) {
+        self.pending().attendant = Some(life);
+        self.begin();
     }
 
-    /// Writes what waits as one record; answers whether it is stored.
-    pub(super) async fn write(self) -> bool {
-        let _turn = self.turn.lock().await;
-        let Next { batch, acks, found } = self.pending().take(self.max_rows);
-        let empty = is_empty(&batch);
-        let outcome = if empty { Ok(()) } else { self.store.commit(&batch).await };
-        let stored = outcome.as_ref().map(|_| ()).map_err(Unstored::from);
-        let latencies = &self.counters.latencies;
+    /// That life is over: what was taken in is written at once, whenever the next one comes.
+    pub(super) fn leave(&self, life: u64) {
+        if self.pending().attendant.take_if(|attendant| *attendant == life).is_some() {
+            self.begin();
+        }
+    }
+
+    /// Begins the next record, unless one is under way or nothing waits.
+    pub(super) fn begin(&self) {
+        let Next { batch, told } = {
+            let mut pending = self.pending();
+            if pending.under_way || pending.is_done() {
+                return;
+            }
+            pending.under_way = true;
+            pending.take(self.max_rows)
+        };
+        let mut under_way = UnderWay { writer: self.clone(), stored: false };
+        if is_empty(&batch) {
+            // Somebody wanted to know that all before is stored.
+            return under_way.end(Ok(()), told);
+        }
+        self.store.commit_then(batch, move |outcome| {
+            add(&under_way.writer.counters.commits, usize::from(outcome.is_ok()));
+            under_way.end(outcome, told);
+        });
+    }
+
+    fn note_stored(&self, found: Vec<FoundAt>) {
+        let (now, latencies) = (self.clock.now(), &self.counters.latencies);
+        for FoundAt { since, heard } in found {
+            latencies.record.note(since.elapsed());
+            let took_ms = u64::try_from(now.since_ms(heard)).unwrap_or_default();
+            latencies.detection.note(Duration::from_millis(took_ms));
+        }
+    }
+
+    fn note_unstored(&self, Uncommitted { error, batch }: Uncommitted, found: Vec<FoundAt>) {
+        tracing::error!(%error, readings = batch.readings.len(), "not stored");
+        if matches!(error, StoreError::Journal(_)) {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        add(&self.counters.commit_failures, 1);
+        let dropped = self.pending().results.put_back(batch, found);
+        add(&self.counters.detections_dropped, dropped);
+    }
+}
+
+impl UnderWay {
+    fn end(&mut self, outcome: Result<(), Uncommitted>, Told { acks, found }: Told) {
+        let stored = outcome.as_ref().map(|()| ()).map_err(|not| Unstored::from(&not.error));
         for (ack, since) in acks {
-            latencies.journal.note(since.elapsed());
+            self.writer.counters.latencies.journal.note(since.elapsed());
             // Whoever asked may have gone.
             let _ = ack.send(stored);
         }
         match outcome {
-            Ok(()) => {
-                add(&self.counters.commits, usize::from(!empty));
-                let now = self.clock.now();
-                for FoundAt { since, heard } in found {
-                    latencies.record.note(since.elapsed());
-                    let took_ms = u64::try_from(now.since_ms(heard)).unwrap_or_default();
-                    latencies.detection.note(Duration::from_millis(took_ms));
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, readings = batch.readings.len(), "not stored");
-                if matches!(error, StoreError::Journal(_)) {
-                    self.failed.store(true, Ordering::Relaxed);
-                }
-                add(&self.counters.commit_failures, 1);
-                let dropped = self.pending().results.put_back(batch, found);
-                add(&self.counters.detections_dropped, dropped);
-            }
+            Ok(()) => self.writer.note_stored(found),
+            Err(not) => self.writer.note_unstored(not, found),
         }
-        stored.is_ok()
+        self.stored = stored.is_ok();
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let unattended = {
+            let mut pending = self.writer.pending();
+            pending.under_way = false;
+            if pending.is_done() {
+                return;
+            }
+            pending.attendant.is_none()
+        };
+        if !unattended {
+            // Where one waits already, the actor will look; one that is gone has left, or is about to.
+            let _ = self.writer.written.post(Written { stored: self.stored });
+        } else if self.stored {
+            self.writer.begin();
+        }
     }
 }
 
 impl Pending {
-    pub(super) fn is_empty(&self) -> bool {
-        self.readings.is_empty() && self.results.is_empty()
+    /// Whether nothing waits; whoever wants to know is told then.
+    fn is_done(&mut self) -> bool {
+        let empty = self.readings.is_empty() && self.results.is_empty();
+        if empty {
+            for drain in self.drains.drain(..) {
+                let _ = drain.send(());
+            }
+        }
+        empty
+    }
+
+    /// A record is being written.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way
     }
 
     /// The next record, and who wants to know of it.
@@ -137,7 +217,7 @@ impl Pending {
             batch.readings.extend(readings);
             acks.push((ack, since));
         }
-        Next { batch, acks, found }
+        Next { batch, told: Told { acks, found } }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
@@ -10,19 +11,22 @@ use std::{
     },
 };
 
-use tokio::sync::oneshot;
-
 use super::{
     JournalError, JournalHealth, JournalSettings, JournalStatus, SegmentFile, Seq,
     format::{self, FRAME_BYTES, MAX_PAYLOAD_BYTES},
     scan::Segment,
 };
 
-/// A record that waits, and where to say what became of it.
+/// A record that waits, and whom to tell what became of it.
 pub(super) struct Append {
     pub payload: Vec<u8>,
-    pub answer: oneshot::Sender<Result<Seq, JournalError>>,
+    pub answer: Answer,
 }
+
+/// Told what became of a record. One that is dropped is told that the journal is closed.
+pub(super) struct Answer(Option<Told>);
+
+type Told = Box<dyn FnOnce(Result<Seq, JournalError>) + Send>;
 
 /// What is no longer needed, and what time it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,30 @@ pub(super) struct Facts {
     pub status: JournalStatus,
 }
 
+impl Answer {
+    pub(super) fn new(told: impl FnOnce(Result<Seq, JournalError>) + Send + 'static) -> Self {
+        Self(Some(Box::new(told)))
+    }
+
+    /// Whoever is told may panic; that is none of the journal's business.
+    pub(super) fn tell(mut self, outcome: Result<Seq, JournalError>) {
+        self.tell_once(outcome);
+    }
+
+    fn tell_once(&mut self, outcome: Result<Seq, JournalError>) {
+        let Some(told) = self.0.take() else { return };
+        if catch_unwind(AssertUnwindSafe(|| told(outcome))).is_err() {
+            tracing::error!("what was to follow a record panicked");
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.tell_once(Err(JournalError::Closed));
+    }
+}
+
 impl Shared {
     pub(super) fn new(
         dir: &std::path::Path,
@@ -90,27 +118,35 @@ impl Shared {
         }
     }
 
-    pub(super) fn push(&self, append: Append) -> Result<(), JournalError> {
-        let bytes = append.payload.len();
-        if bytes > MAX_PAYLOAD_BYTES {
-            return Err(JournalError::TooLarge { bytes, most: MAX_PAYLOAD_BYTES });
-        }
-        if self.failed.load(Ordering::Acquire) {
-            return Err(self.failure());
-        }
+    /// Queues a record; one that is refused is told at once.
+    pub(super) fn push(&self, append: Append) {
         let mut queue = lock(&self.queue);
+        match self.refusal(&queue, append.payload.len()) {
+            Some(error) => {
+                drop(queue);
+                append.answer.tell(Err(error));
+            }
+            None => {
+                queue.bytes += append.payload.len();
+                queue.waiting.push_back(append);
+                self.wake(queue);
+            }
+        }
+    }
+
+    fn refusal(&self, queue: &Queue, bytes: usize) -> Option<JournalError> {
+        if bytes > MAX_PAYLOAD_BYTES {
+            return Some(JournalError::TooLarge { bytes, most: MAX_PAYLOAD_BYTES });
+        }
+        if self.has_failed() {
+            return Some(self.failure());
+        }
         if queue.closed {
-            return Err(JournalError::Closed);
+            return Some(JournalError::Closed);
         }
         let fits = queue.waiting.len() < self.settings.queue_records
             && queue.bytes.saturating_add(bytes) <= self.settings.queue_bytes;
-        if !fits && !queue.waiting.is_empty() {
-            return Err(JournalError::Busy);
-        }
-        queue.bytes += bytes;
-        queue.waiting.push_back(append);
-        self.wake(queue);
-        Ok(())
+        (!fits && !queue.waiting.is_empty()).then_some(JournalError::Busy)
     }
 
     pub(super) fn release(&self, low_water: Seq, now_ms: i64) {
@@ -167,7 +203,7 @@ impl Shared {
         let waiting = std::mem::take(&mut queue.waiting);
         drop(queue);
         for append in waiting {
-            let _nobody_waits = append.answer.send(Err(JournalError::Closed));
+            append.answer.tell(Err(JournalError::Closed));
         }
     }
 

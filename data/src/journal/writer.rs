@@ -123,7 +123,7 @@ impl Writer {
         self.next = Seq(first.0 + records);
         self.shared.set_durable(self.next.before());
         for (number, append) in (first.0..).zip(group) {
-            let _nobody_waits = append.answer.send(Ok(Seq(number)));
+            append.answer.tell(Ok(Seq(number)));
         }
     }
 
@@ -301,7 +301,7 @@ fn timed_sync(shared: &Shared, file: &dyn LogFile) -> io::Result<()> {
 
 fn refuse(group: Vec<Append>, error: impl Fn() -> JournalError) {
     for append in group {
-        let _nobody_waits = append.answer.send(Err(error()));
+        append.answer.tell(Err(error()));
     }
 }
 

@@ -1,0 +1,195 @@
+//! The answer to a post, put together from its lots: whichever ends last sends it.
+//!
+//! Nobody has to wait for the lots in between, and it is given whatever becomes of the gate meanwhile. Deliberately
+//! absent: what an item's outcome is (its pump's).
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+use super::{RETRY_AFTER_S, Reply};
+use crate::{
+    counters::{Counters, add},
+    pump::{Outcome, Settlement},
+    receipt::{Receipt, Refusal, RejectedItem},
+    recorder::Unstored,
+};
+
+/// A part in the answer to a post. One that is dropped before it is settled makes the post count as not stored.
+pub(crate) struct Share {
+    answer: Arc<Mutex<Answer>>,
+    settled: bool,
+}
+
+struct Answer {
+    reply: Option<oneshot::Sender<Reply>>,
+    receipt: Receipt,
+    /// The places of the items that were taken.
+    taken: Vec<usize>,
+    /// The first that there was.
+    refusal: Option<Refusal>,
+    counters: Arc<Counters>,
+}
+
+impl Share {
+    /// The first part of an answer.
+    pub(super) fn first(reply: oneshot::Sender<Reply>, counters: Arc<Counters>) -> Self {
+        let (receipt, taken) = (Receipt::default(), Vec::new());
+        let answer = Answer { reply: Some(reply), receipt, taken, refusal: None, counters };
+        Self { answer: Arc::new(Mutex::new(answer)), settled: false }
+    }
+
+    /// Another part.
+    pub(super) fn another(&self) -> Self {
+        Self { answer: self.answer.clone(), settled: false }
+    }
+
+    /// How a lot ended.
+    pub(crate) fn settle(self, settlement: Settlement) {
+        self.end(|answer| answer.add(settlement));
+    }
+
+    /// What is known without asking the pumps.
+    pub(super) fn complete(self, Receipt { rejected, bad_channels, .. }: Receipt) {
+        self.end(|answer| {
+            answer.receipt.rejected.extend(rejected);
+            answer.receipt.bad_channels.extend(bad_channels);
+        });
+    }
+
+    /// The post is not taken.
+    pub(super) fn refuse(self, refusal: Refusal) {
+        self.end(|answer| answer.refuse(refusal));
+    }
+
+    fn end(mut self, how: impl FnOnce(&mut Answer)) {
+        how(&mut self.answer());
+        self.settled = true;
+    }
+
+    fn answer(&self) -> MutexGuard<'_, Answer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.answer().refuse(Refusal::NotStored { retry_after_s: RETRY_AFTER_S });
+        }
+    }
+}
+
+impl Answer {
+    fn add(&mut self, Settlement { outcomes, durable }: Settlement) {
+        if let Err(unstored) = durable {
+            return self.refuse(unstored.into());
+        }
+        for (index, outcome) in outcomes {
+            match outcome {
+                Outcome::Accepted => self.receipt.accepted += 1,
+                Outcome::Late => self.receipt.late += 1,
+                Outcome::Duplicate => self.receipt.duplicate += 1,
+                Outcome::Rejected(rejection) => {
+                    self.receipt.rejected.push(RejectedItem { index, rejection });
+                    continue;
+                }
+            }
+            self.taken.push(index);
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.refusal.get_or_insert(refusal);
+    }
+
+    fn put_together(&mut self) -> Reply {
+        if let Some(refusal) = self.refusal.take() {
+            return Err(refusal);
+        }
+        let mut receipt = mem::take(&mut self.receipt);
+        self.taken.sort_unstable();
+        receipt.rejected.sort_by_key(|item| item.index);
+        receipt.bad_channels.retain(|bad| self.taken.binary_search(&bad.index).is_ok());
+        receipt.bad_channels.sort_by_key(|bad| bad.index);
+        add(&self.counters.accepted, receipt.accepted);
+        add(&self.counters.duplicate, receipt.duplicate);
+        add(&self.counters.late, receipt.late);
+        add(&self.counters.rejected, receipt.rejected.len());
+        Ok(receipt)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let answer = self.put_together();
+        if let Some(reply) = self.reply.take() {
+            // Whoever asked may have gone.
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+impl From<Unstored> for Refusal {
+    fn from(unstored: Unstored) -> Self {
+        match unstored {
+            Unstored::DiskFull => Self::DiskFull,
+            Unstored::Backlog => Self::NotStored { retry_after_s: 10 * RETRY_AFTER_S },
+            Unstored::Failed => Self::NotStored { retry_after_s: RETRY_AFTER_S },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use volute_plant::Rejection;
+
+    use super::*;
+
+    fn settled(outcomes: Vec<(usize, Outcome)>) -> Settlement {
+        Settlement { outcomes, durable: Ok(()) }
+    }
+
+    fn rejection() -> Rejection {
+        Rejection::new("timestamp", serde_json::Value::Null, "a time", "it has none")
+    }
+
+    #[test]
+    fn the_last_share_sends_what_all_have_brought() {
+        let counters = Arc::new(Counters::default());
+        let (reply, mut answer) = oneshot::channel();
+        let gate = Share::first(reply, counters.clone());
+        let (one, two) = (gate.another(), gate.another());
+        two.settle(settled(vec![(3, Outcome::Duplicate), (1, Outcome::Rejected(rejection()))]));
+        let early = RejectedItem { index: 0, rejection: rejection() };
+        gate.complete(Receipt { rejected: vec![early], ..Receipt::default() });
+        assert!(answer.try_recv().is_err(), "a lot is under way");
+        one.settle(settled(vec![(2, Outcome::Accepted), (4, Outcome::Late)]));
+        let receipt = answer.try_recv().expect("all have ended").expect("all is stored");
+        assert_eq!((receipt.accepted, receipt.late, receipt.duplicate), (1, 1, 1));
+        assert_eq!(receipt.rejected.iter().map(|item| item.index).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!((counters.totals().accepted, counters.totals().rejected), (1, 2));
+    }
+
+    #[test]
+    fn one_share_that_fails_or_is_lost_refuses_the_post() {
+        let lost = Refusal::NotStored { retry_after_s: RETRY_AFTER_S };
+        for (durable, refusal) in [(None, lost), (Some(Err(Unstored::DiskFull)), Refusal::DiskFull)] {
+            let counters = Arc::new(Counters::default());
+            let (reply, mut answer) = oneshot::channel();
+            let gate = Share::first(reply, counters.clone());
+            let (one, two) = (gate.another(), gate.another());
+            gate.complete(Receipt::default());
+            match durable {
+                None => drop(one),
+                Some(durable) => one.settle(Settlement { outcomes: Vec::new(), durable }),
+            }
+            two.settle(settled(vec![(0, Outcome::Accepted)]));
+            assert_eq!(answer.try_recv().expect("all have ended"), Err(refusal));
+            assert_eq!(counters.totals().accepted, 0, "nobody was told so");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The pool of the inference workers: pumps put windows in, and the workers take them out.
+//!
+//! It is no actor, because nothing here takes time or can break: a window goes from its pump's thread to a worker's, and
+//! through no other. Deliberately absent: who scores what when ([`super::dispatch`]), and scoring (the workers').
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use volute_anomaly::{Baseline, Score};
+use volute_plant::Window;
+
+use super::{
+    InferenceActor, Work,
+    dispatch::{Dispatch, Limits, Next},
+};
+use crate::{
+    counters::{Counters, add},
+    mailbox::{Inbox, Mailbox},
+    pump::{Judged, PumpActor},
+    supervision::Cell,
+};
+
+/// A worker may be called twice before it looks; whichever call comes first has it look at all that waits.
+const CALLS: usize = 2;
+
+/// A window to be scored. One that is dropped on its way tells its pump so.
+pub(crate) struct Job {
+    seq: u64,
+    pub window: Window,
+    /// What is normal for its pump.
+    pub baseline: Arc<Baseline>,
+    judged: Mailbox<PumpActor>,
+    /// When it came here, and then when a worker took it.
+    since: Instant,
+    told: bool,
+}
+
+/// The pool. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<Inner>);
+
+struct Inner {
+    counters: Arc<Counters>,
+    workers: Vec<Mailbox<InferenceActor>>,
+    /// Where each worker shows how much waits for all of them.
+    shown: Vec<Arc<Cell>>,
+    dispatch: Mutex<Dispatch<Job>>,
+}
+
+impl Job {
+    pub(crate) fn new(seq: u64, window: Window, baseline: Arc<Baseline>, judged: Mailbox<PumpActor>) -> Self {
+        Self { seq, window, baseline, judged, since: Instant::now(), told: false }
+    }
+
+    /// How long it has been with its worker.
+    pub(super) fn in_hand(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Tells the pump how it ended.
+    pub(super) fn finish(mut self, score: Option<Score>) {
+        self.tell(score);
+    }
+
+    /// Bounded by the pump's own windows; a pump that is gone needs no answer.
+    fn tell(&mut self, score: Option<Score>) {
+        if !std::mem::replace(&mut self.told, true) {
+            let _ = self.judged.post(Judged { seq: self.seq, score });
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.tell(None);
+    }
+}
+
+impl Pool {
+    /// For workers that are yet to be started.
+    pub(crate) fn new(limits: Limits, counters: Arc<Counters>, workers: &[Inbox<InferenceActor>]) -> Self {
+        let shown: Vec<Arc<Cell>> = workers.iter().map(|worker| worker.cell().clone()).collect();
+        for worker in &shown {
+            worker.vitals.limit.fetch_add(limits.in_all, Relaxed);
+        }
+        let workers = workers.iter().map(|worker| worker.door(CALLS)).collect();
+        let dispatch = Mutex::new(Dispatch::new(limits, Instant::now()));
+        Self(Arc::new(Inner { counters, workers, shown, dispatch }))
+    }
+
+    /// One more window.
+    pub(crate) fn put(&self, job: Job) {
+        let skipped = {
+            let mut dispatch = self.dispatch();
+            let (pump, since) = (job.window.pump.clone(), job.since);
+            let skipped = dispatch.put(pump, job, since);
+            self.show(&dispatch);
+            skipped
+        };
+        if let Some(job) = skipped {
+            add(&self.0.counters.skipped, 1);
+            job.finish(None);
+        }
+        loop {
+            let called = self.dispatch().whom_to_call(Instant::now());
+            match called {
+                // One that is out of order takes no call; when it is started again it looks by itself.
+                Some(worker) if !self.call(worker) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Has a worker look; false where it is out of order.
+    pub(super) fn call(&self, worker: usize) -> bool {
+        // One that was called twice already will look.
+        self.0.workers.get(worker).is_some_and(|mailbox| mailbox.post(Work).is_ok() || !mailbox.is_failed())
+    }
+
+    /// What this worker does next; it has waited for more already, or not.
+    pub(super) fn next(&self, worker: usize, lingered: bool) -> Next<Job> {
+        let now = Instant::now();
+        let mut next = {
+            let mut dispatch = self.dispatch();
+            let next = dispatch.next(worker, lingered, now);
+            self.show(&dispatch);
+            next
+        };
+        if let Next::Score(jobs) = &mut next {
+            for job in jobs {
+                self.0.counters.latencies.queue.note(now.duration_since(job.since));
+                job.since = now;
+            }
+        }
+        next
+    }
+
+    fn show(&self, dispatch: &Dispatch<Job>) {
+        self.0.shown.iter().for_each(|worker| worker.vitals.held.store(dispatch.waiting(), Relaxed));
+    }
+
+    fn dispatch(&self) -> MutexGuard<'_, Dispatch<Job>> {
+        self.0.dispatch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

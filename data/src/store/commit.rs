@@ -1,0 +1,92 @@
+//! A batch's way into the journal and the head.
+//!
+//! What follows a record is done on the journal's own thread, so that a batch wakes no other on its way. Deliberately
+//! absent: when there is enough for a batch (the engine's recorder).
+
+use tokio::sync::oneshot;
+
+use super::{
+    Store, StoreError, record,
+    types::{Batch, PumpRecord},
+};
+use crate::journal::Seq;
+
+/// A batch that is not stored, and why.
+#[derive(Debug)]
+pub struct Uncommitted {
+    /// Why.
+    pub error: StoreError,
+    /// Here it is back.
+    pub batch: Batch,
+}
+
+impl Store {
+    /// Writes a batch to the journal: all of it or nothing. Durable when it returns `Ok`.
+    ///
+    /// Writing the same again changes nothing. A reading, detection or figure that is stored already
+    /// stands, and so does a pump's registration, but other channels for a known pump are refused:
+    /// its rows could not be read any more. Of several versions of an event the last one counts,
+    /// of several states of a pump the newest, and what people did is noted once.
+    /// After [`StoreError::Journal`] what is on disk is known only after a restart: treat it as fatal.
+    pub async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let (answer, told) = oneshot::channel();
+        // Whoever asked may have gone.
+        self.commit_then(batch.clone(), move |outcome| drop(answer.send(outcome.map_err(|not| not.error))));
+        told.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// The same for one who does not wait: told on the journal's thread, or at once on this one where nothing is written.
+    /// The next record waits meanwhile, so it should not take long.
+    pub fn commit_then(&self, batch: Batch, told: impl FnOnce(Result<(), Uncommitted>) + Send + 'static) {
+        let record = match self.record_of(&batch) {
+            Ok(record) => record,
+            Err(error) => return told(Err(Uncommitted { error, batch })),
+        };
+        let expected = Expected::new(self.clone());
+        self.0.journal.append_then(record, move |written| {
+            told(match written {
+                Ok(seq) => {
+                    expected.take_in(seq, batch);
+                    Ok(())
+                }
+                Err(error) => Err(Uncommitted { error: error.into(), batch }),
+            });
+        });
+    }
+
+    /// The batch as a record, if it can be taken.
+    fn record_of(&self, batch: &Batch) -> Result<Vec<u8>, StoreError> {
+        self.0.roster.check(batch)?;
+        let waiting = self.0.head().bytes();
+        if waiting > self.0.settings.backlog_bytes() {
+            return Err(StoreError::Backlog { waiting_mib: waiting >> 20 });
+        }
+        record::encode(batch)
+            .map_err(|error| StoreError::Impossible { row: "the batch".into(), reason: error.to_string() })
+    }
+}
+
+/// A record on its way to the journal: until it is dropped, the low-water mark stays below it.
+struct Expected {
+    store: Store,
+    floor: Seq,
+}
+
+impl Expected {
+    fn new(store: Store) -> Self {
+        let floor = store.0.head().expect(store.0.journal.durable_seq());
+        Self { store, floor }
+    }
+
+    fn take_in(self, seq: Seq, batch: Batch) {
+        let pumps: Vec<PumpRecord> = batch.pumps.clone();
+        self.store.0.head().take_in(seq, batch);
+        self.store.0.roster.note(&pumps);
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.store.0.head().settle(self.floor);
+    }
+}
