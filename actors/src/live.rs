@@ -5,9 +5,10 @@
 
 mod frames;
 mod picture;
+mod trend;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     mem,
     sync::Arc,
     time::Duration,
@@ -24,6 +25,7 @@ use crate::{
     mailbox::{Letter, Mail},
     settings::LiveSettings,
 };
+use trend::Trend;
 
 /// Time between two pictures of the whole fleet.
 const FLEET_FRAME: Duration = Duration::from_secs(1);
@@ -100,7 +102,7 @@ struct State {
     status: Status,
     since: Timestamp,
     detection: Option<Detection>,
-    trend: VecDeque<(Timestamp, f32)>,
+    trend: Trend,
     readings: u64,
     scored: u64,
     anomalies: u64,
@@ -145,7 +147,7 @@ impl LiveActor {
             status: if stale { Status::Stale } else { state.status.clone() },
             since: heard.map_or(state.since, |heard| heard.plus_ms(self.stale_after_ms)),
             detection: state.detection.clone(),
-            trend: state.trend.iter().copied().collect(),
+            trend: state.trend.points(),
             readings: state.readings,
             scored: state.scored,
             anomalies: state.anomalies,
@@ -232,10 +234,7 @@ impl Handler<Mail<LiveDetection>> for LiveActor {
         state.scored += 1;
         state.anomalies += u64::from(detection.is_anomaly);
         state.turn(if detection.is_anomaly { Status::Anomaly } else { Status::Normal }, now);
-        if state.trend.len() == TREND {
-            state.trend.pop_front();
-        }
-        state.trend.push_back((detection.at, detection.loss as f32));
+        state.trend.push(detection.at, detection.loss as f32);
         if listened_to {
             state.new_detections.push(&detection);
         }
@@ -295,7 +294,7 @@ impl State {
             status: Status::Unknown { reason: "no reading has been judged yet".into() },
             since: now,
             detection: None,
-            trend: VecDeque::new(),
+            trend: Trend::default(),
             readings: 0,
             scored: 0,
             anomalies: 0,

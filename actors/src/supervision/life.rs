@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context as TaskContext, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, fut::ActorFuture};
@@ -90,15 +90,11 @@ async fn lives<A: Actor<Context = Context<A>>>(
     loop {
         match next {
             Next::Now => {}
-            Next::After(pause) => {
-                tokio::select! {
-                    () = actix_rt::time::sleep(pause) => {}
-                    () = cell.until_asked() => {}
-                }
-            }
+            // These are rare, and their room would be every actor's for good.
+            Next::After(pause) => Box::pin(pause_for(&cell, pause)).await,
             Next::WhenAsked => {
                 body.inbox.discard(cell.is_stopped());
-                cell.until_asked().await;
+                Box::pin(cell.until_asked()).await;
                 cell.forgive();
             }
         }
@@ -115,6 +111,14 @@ async fn lives<A: Actor<Context = Context<A>>>(
                 None => return,
             },
         };
+    }
+}
+
+/// Waits, unless a restart is asked for.
+async fn pause_for(cell: &Cell, pause: Duration) {
+    tokio::select! {
+        () = actix_rt::time::sleep(pause) => {}
+        () = cell.until_asked() => {}
     }
 }
 

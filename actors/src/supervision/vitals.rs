@@ -4,14 +4,17 @@
 //! at most an eighth above the true one, and costs one addition for each message.
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 /// Buckets for each doubling.
-const STEPS: u64 = 8;
+const STEPS: usize = 8;
 /// The last bucket holds everything from about 2^30 microseconds, some 18 minutes, on.
-const BUCKETS: usize = 28 * STEPS as usize;
+const DOUBLINGS: usize = 28;
 
 /// The counts of one actor, over all its lives.
 #[derive(Debug, Default)]
@@ -30,26 +33,28 @@ pub(crate) struct Vitals {
     pub took: Histogram,
 }
 
-/// How long messages took.
-#[derive(Debug)]
-pub(crate) struct Histogram([AtomicU64; BUCKETS]);
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self([const { AtomicU64::new(0) }; BUCKETS])
-    }
-}
+/// How long messages took. There is one for each actor, and most see few of the doublings: the others take no room.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram([OnceLock<Box<[AtomicU64; STEPS]>>; DOUBLINGS]);
 
 impl Histogram {
     pub(crate) fn note(&self, took: Duration) {
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.0[bucket(us)].fetch_add(1, Relaxed);
+        let bucket = bucket(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.0[bucket / STEPS].get_or_init(Box::default)[bucket % STEPS].fetch_add(1, Relaxed);
     }
 
     /// The buckets that hold something: each one's upper end in milliseconds, and how many are in it.
     pub(crate) fn buckets(&self) -> Vec<(f64, u64)> {
-        let counts = self.0.iter().map(|count| count.load(Relaxed)).enumerate();
-        counts.filter(|(_, count)| *count > 0).map(|(bucket, count)| (end_us(bucket) as f64 / 1000.0, count)).collect()
+        let mut buckets = Vec::new();
+        for (doubling, steps) in self.0.iter().enumerate() {
+            for (step, count) in steps.get().into_iter().flat_map(|steps| steps.iter().enumerate()) {
+                let count = count.load(Relaxed);
+                if count > 0 {
+                    buckets.push((end_us(doubling * STEPS + step) as f64 / 1000.0, count));
+                }
+            }
+        }
+        buckets
     }
 }
 
@@ -66,15 +71,16 @@ pub fn quantile_ms(buckets: &[(f64, u64)], quantile: f64) -> Option<f64> {
 
 /// Times below [`STEPS`] have a bucket each; above, a doubling has as many.
 fn bucket(us: u64) -> usize {
-    let doublings = us.max(STEPS).ilog2() - STEPS.ilog2();
-    let bucket = u64::from(doublings) * STEPS + (us >> doublings);
-    usize::try_from(bucket).unwrap_or(usize::MAX).min(BUCKETS - 1)
+    let steps = STEPS as u64;
+    let doublings = us.max(steps).ilog2() - steps.ilog2();
+    let bucket = u64::from(doublings) * steps + (us >> doublings);
+    usize::try_from(bucket).unwrap_or(usize::MAX).min(DOUBLINGS * STEPS - 1)
 }
 
 /// The first time, in microseconds, that is beyond a bucket.
 fn end_us(bucket: usize) -> u64 {
-    let bucket = bucket as u64 + 1;
-    if bucket <= STEPS { bucket } else { (bucket % STEPS + STEPS) << (bucket / STEPS - 1) }
+    let (bucket, steps) = (bucket as u64 + 1, STEPS as u64);
+    if bucket <= steps { bucket } else { (bucket % steps + steps) << (bucket / steps - 1) }
 }
 
 #[cfg(test)]

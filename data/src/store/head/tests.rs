@@ -1,0 +1,141 @@
+//! The head: rows come in, are packed, shared out and given up; none is lost or doubled.
+
+use volute_plant::Sample;
+
+use super::*;
+use crate::store::types::PumpState;
+
+fn at(s: i64) -> Timestamp {
+    Timestamp::from_millis(1_773_051_240_000 + s * 100).expect("a time")
+}
+
+fn batch(times: std::ops::Range<i64>) -> Batch {
+    let reading = |s| {
+        let samples = [Sample::Good(s as f64)].into();
+        Reading { pump: pump(), at: at(s), received: at(s), samples, late: false }
+    };
+    Batch { readings: times.map(reading).collect(), ..Batch::default() }
+}
+
+fn pump() -> PumpId {
+    "P-1".parse().expect("a name")
+}
+
+fn times(head: &Head) -> Vec<i64> {
+    let rows = head.readings(&pump(), 0, i64::MAX).expect("read");
+    rows.iter().map(|row| row.at.since_ms(at(0)) / 100).collect()
+}
+
+#[test]
+fn what_comes_while_a_share_is_written_stays_and_nothing_of_the_share_does() {
+    let mut head = Head::default();
+    head.take_in(Seq::new(1), batch(0..30));
+    head.pack(Until::Now);
+    head.take_in(Seq::new(2), batch(30..60));
+    let mut share = head.share(Until::Now, 10);
+    share.unpack().expect("unpacked");
+    assert_eq!((share.due[0].readings.len(), share.low_water), (60, Seq::new(3)));
+    head.take_in(Seq::new(3), batch(60..90));
+    head.pack(Until::Now);
+    head.give_up(&share);
+    assert_eq!(times(&head), (60..90).collect::<Vec<_>>());
+    assert_eq!(head.waiting_readings(), 30);
+    head.pack(Until::Now);
+    let share = head.share(Until::Now, 10);
+    head.give_up(&share);
+    assert_eq!((times(&head), head.waiting_readings(), head.bytes()), (vec![], 0, 0));
+}
+
+#[test]
+fn a_share_that_was_not_written_is_taken_again() {
+    let mut head = Head::default();
+    head.take_in(Seq::new(1), batch(0..30));
+    let share = head.share(Until::Now, 10);
+    head.keep(&share);
+    head.pack(Until::Now);
+    let mut share = head.share(Until::Now, 10);
+    share.unpack().expect("unpacked");
+    assert_eq!((share.due[0].readings.len(), share.low_water), (30, Seq::new(2)));
+}
+
+/// A head that has no room for loose rows.
+fn crowded() -> Head {
+    Head { bytes: ROOMY_BYTES, ..Head::default() }
+}
+
+#[test]
+fn large_minutes_are_packed_and_nothing_of_them_is_lost_or_doubled() {
+    let mut head = crowded();
+    head.take_in(Seq::new(1), batch(0..9));
+    assert!(head.next_ripe().is_none());
+    head.take_in(Seq::new(2), batch(9..15));
+    let ripe = head.next_ripe().expect("ten rows are many");
+    head.take_in(Seq::new(3), batch(15..20));
+    let before = head.bytes();
+    head.replace(&ripe, ripe.pack());
+    assert_eq!(times(&head), (0..20).collect::<Vec<_>>());
+    assert!(head.bytes() < before && head.waiting_readings() == 20);
+    assert!(head.next_ripe().is_none(), "five loose rows are few");
+}
+
+#[test]
+fn rows_that_have_moved_on_are_not_packed() {
+    let mut head = crowded();
+    head.take_in(Seq::new(1), batch(0..20));
+    let ripe = head.next_ripe().expect("many");
+    let mut share = head.share(Until::Now, 10);
+    head.replace(&ripe, ripe.pack());
+    share.unpack().expect("unpacked");
+    assert_eq!(share.due[0].readings.len(), 20);
+    head.give_up(&share);
+    head.replace(&ripe, ripe.pack());
+    assert!(times(&head).is_empty(), "what is in the database does not come back");
+}
+
+#[test]
+fn what_many_pumps_have_to_tell_goes_in_several_shares_and_none_is_forgotten() {
+    let mut head = Head::default();
+    let pump = |n: usize| -> PumpId { format!("P-{n:05}").parse().expect("a name") };
+    let state = |n| PumpState { pump: pump(n), at: at(0), document: "{}".into() };
+    for n in 0..5 * NEWS / 2 {
+        let seq = Seq::new(n as u64 + 1);
+        head.take_in(seq, Batch { states: vec![state(n)], ..Batch::default() });
+    }
+    for (told, low_water, more) in
+        [(NEWS, NEWS + 1, true), (NEWS, 2 * NEWS + 1, true), (NEWS / 2, 5 * NEWS / 2 + 1, false)]
+    {
+        let share = head.share(Until::Now, 10);
+        assert_eq!((share.news.states.len(), share.more), (told, more));
+        assert_eq!(share.low_water, Seq::new(low_water as u64), "what is left is in no later record");
+        head.give_up(&share);
+    }
+    assert!(head.news().is_empty());
+}
+
+#[test]
+fn a_share_has_so_many_rows_and_no_more() {
+    let mut head = Head::default();
+    for minute in 0..3_i64 {
+        let first = minute * 600;
+        head.take_in(Seq::new(minute as u64 + 1), batch(first..first + 600));
+    }
+    let share = head.share(Until::Now, 2);
+    assert_eq!((share.due.len(), share.more), (2, true));
+    head.give_up(&share);
+    let share = head.share(Until::Now, 2);
+    assert_eq!((share.due.len(), share.more), (1, false));
+}
+
+#[test]
+fn the_low_water_mark_stays_below_what_is_on_its_way() {
+    let mut head = Head::default();
+    let floor = head.expect(Seq::new(4));
+    head.take_in(Seq::new(6), batch(0..10));
+    let low_water = |head: &mut Head| head.share(Until::Now, 10).low_water;
+    assert_eq!(low_water(&mut head), Seq::new(5), "record 5 may come yet");
+    head.settle(floor);
+    assert_eq!(low_water(&mut head), Seq::new(7));
+    head.take_in(Seq::new(7), batch(10..20));
+    let share = head.share(Until::Now, 0);
+    assert_eq!(share.low_water, Seq::new(6), "nothing of the minute is in this share");
+}
