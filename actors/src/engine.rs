@@ -11,7 +11,7 @@ use std::{
 };
 
 use actix::{Actor, Context};
-use tokio::sync::{Semaphore, broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Retention, Store, StoreError};
 use volute_plant::{Clock, Draft, Profile, PumpId, Rejection, Timestamp};
@@ -19,7 +19,7 @@ use volute_plant::{Clock, Draft, Profile, PumpId, Rejection, Timestamp};
 use crate::{
     commissioning::Judging,
     counters::{Counters, LatencyQuantiles, Totals},
-    gate::{CloseGate, Doors, GateActor, Post},
+    gate::{CloseGate, Doors, GateActor, Post, Room},
     keeper::{Disk, DrainKeeper, KeeperActor},
     live::{AskLive, Frame, LiveActor, LivePump},
     mailbox::{Letter, Mailbox, Undelivered},
@@ -109,7 +109,7 @@ pub(crate) struct Inner {
     default_pump: PumpId,
     pub(crate) gate: Mailbox<GateActor>,
     /// For readings on their way.
-    room: Arc<Semaphore>,
+    room: Room,
     recorder: Recorder,
     live: Mailbox<LiveActor>,
     listeners: broadcast::Sender<Arc<Frame>>,
@@ -286,7 +286,7 @@ impl EngineHandle {
 
     /// Refuses, and counts that, where there is no room for another reading.
     pub fn check_room(&self) -> Result<(), Refusal> {
-        if self.0.room.available_permits() > 0 || self.is_closing() {
+        if !self.0.room.is_full() || self.is_closing() {
             return Ok(());
         }
         let full = Refusal::Busy { queue: Queue::Node, retry_after_s: 1 };

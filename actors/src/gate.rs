@@ -4,6 +4,7 @@
 //! Checking fields is done before ([`volute_plant::parse_item`]); judging new against stored is each pump's own.
 
 mod answer;
+mod room;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,6 +27,8 @@ use crate::{
 };
 
 pub(crate) use answer::Share;
+pub use room::LARGEST_POST;
+pub(crate) use room::Room;
 
 /// When a refused client may try again.
 const RETRY_AFTER_S: u64 = 1;
@@ -73,7 +76,7 @@ pub(crate) struct GateActor {
     settings: IngestSettings,
     staff: Arc<PumpStaff>,
     counters: Arc<Counters>,
-    room: Arc<Semaphore>,
+    room: Room,
     pumps: Pumps,
     doors: Doors,
 }
@@ -106,7 +109,7 @@ impl GateActor {
         settings: IngestSettings,
         staff: Arc<PumpStaff>,
         pumps: Pumps,
-        room: Arc<Semaphore>,
+        room: Room,
         doors: Doors,
     ) -> Self {
         let (profile, counters) = (staff.profile.clone(), staff.counters.clone());
@@ -165,6 +168,10 @@ impl GateActor {
     /// Room for every lot, or for none.
     fn permits(&self, lots: &Lots) -> Result<Vec<Permit>, Refusal> {
         let limit = self.settings.burst_readings_per_pump;
+        let busy = |queue| Refusal::Busy { queue, retry_after_s: RETRY_AFTER_S };
+        if self.room.is_full() && !lots.is_empty() {
+            return Err(busy(Queue::Node));
+        }
         let mut permits = Vec::with_capacity(lots.len());
         for (pump, lot) in lots {
             if lot.len() > limit {
@@ -172,8 +179,10 @@ impl GateActor {
             }
             let fresh = || Arc::new(Semaphore::new(limit));
             let room = self.pumps().get(pump).map_or_else(fresh, |handle| handle.room.clone());
-            let of_pump = take(room, lot.len(), Queue::Pump)?;
-            let of_node = take(self.room.clone(), lot.len(), Queue::Node)?;
+            // A lot is within the limit, which is far below what fits.
+            let wanted = u32::try_from(lot.len()).unwrap_or(u32::MAX);
+            let of_pump = room.try_acquire_many_owned(wanted).map_err(|_| busy(Queue::Pump))?;
+            let of_node = self.room.take(lot.len()).ok_or_else(|| busy(Queue::Node))?;
             permits.push(Permit { _of_pump: of_pump, _of_node: of_node });
         }
         Ok(permits)
@@ -272,11 +281,11 @@ impl Handler<Mail<CloseGate>> for GateActor {
     fn handle(&mut self, mail: Mail<CloseGate>, ctx: &mut Self::Context) {
         let CloseGate(reply) = mail.open();
         self.doors.closing.store(true, Ordering::Relaxed);
-        let (room, all) = (self.room.clone(), self.settings.max_in_flight_readings);
+        let room = self.room.clone();
         let pumps: Vec<_> = self.pumps().values().map(|handle| handle.mailbox.clone()).collect();
         let drained = async move {
             // All permits back: everything that came in is durable or refused, and in its window.
-            let _ = room.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await;
+            room.emptied().await;
             let judged = pumps.iter().map(async |pump| {
                 let (reply, done) = oneshot::channel();
                 if pump.deliver(Drain(reply)).await.is_ok() {
@@ -288,11 +297,6 @@ impl Handler<Mail<CloseGate>> for GateActor {
         };
         ctx.spawn(drained.into_actor(self).map(|(), _, _| ()));
     }
-}
-
-fn take(room: Arc<Semaphore>, n: usize, queue: Queue) -> Result<OwnedSemaphorePermit, Refusal> {
-    let n = u32::try_from(n).unwrap_or(u32::MAX);
-    room.try_acquire_many_owned(n).map_err(|_| Refusal::Busy { queue, retry_after_s: RETRY_AFTER_S })
 }
 
 /// Two items of one pump without a timestamp cannot be told apart: neither is taken.

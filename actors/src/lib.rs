@@ -26,6 +26,7 @@ mod supervision;
 pub use commissioning::{BaselineVersion, Baselines, CommissionRefusal};
 pub use counters::{Counters, LatencyQuantiles, Totals};
 pub use engine::{Engine, EngineError, EngineHandle, EngineParts, Health};
+pub use gate::LARGEST_POST;
 pub use live::{
     CommissioningPhase, DetectionFrame, FleetFrame, FleetRow, Frame, LearningProgress, LiveChannel, LivePump,
     ReadingFrame, Status, TREND,

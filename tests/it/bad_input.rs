@@ -127,12 +127,10 @@ fn more_than_a_queue_can_hold_is_refused_whole() {
     let node = small.node();
     let items = |pump: &str, n: u32| (0..n).map(|s| at(s, json!({"pump_id": pump}))).collect::<Vec<Value>>();
     assert_eq!(node.post(&json!(items("pump-1", 11))).status, 413, "never fits");
-    let two = [items("pump-1", 8), items("pump-2", 8)].concat();
-    let answer = node.post(&json!(two));
-    assert_eq!((answer.status, answer.retry_after.as_deref()), (429, Some("1")), "not both at once");
-    assert_eq!(answer.content_type, "application/problem+json");
     assert_eq!(stored(&node), 0, "a refused post leaves no trace");
     assert_eq!(node.ok("/api/pumps")["items"], json!([]));
+    let two = [items("pump-1", 8), items("pump-2", 8)].concat();
+    assert_eq!(node.post(&json!(two)).status, 200, "larger than the room, but nothing else is on its way");
     assert_eq!(node.post(&json!(items("pump-1", 10))).status, 200, "the permits were given back");
 }
 

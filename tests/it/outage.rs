@@ -93,6 +93,32 @@ fn a_slow_database_slows_nobody_who_posts() {
 }
 
 #[test]
+fn what_finds_no_room_while_the_disk_stands_still_is_told_when_to_try_again() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_IN_FLIGHT_READINGS", "12");
+    let node = start.node();
+    start.inject("journal-sync", "pause");
+    let items: Vec<Value> = (0..13).map(|s| at(s, json!({}))).collect();
+    let answer = thread::scope(|scope| {
+        let first = scope.spawn(|| node.post(&json!(items)));
+        node.until("/api/actors", |actors| {
+            let gate = actors["items"].as_array().into_iter().flatten().find(|actor| actor["id"] == "gate");
+            gate.is_some_and(|gate| gate["processed"] == 1)
+        });
+        let second = node.post(&at(0, json!({"pump_id": "pump-2"})));
+        assert_eq!((second.status, second.retry_after.as_deref()), (429, Some("1")), "{second:?}");
+        assert_eq!(second.content_type, "application/problem+json");
+        assert_eq!(node.ok("/api/live-data")["node"]["refused_node"], 1);
+        start.inject("journal-sync", "off");
+        first.join().expect("an answer")
+    });
+    assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(13)));
+    let pumps = node.ok("/api/pumps");
+    assert_eq!(pumps["items"].as_array().map(Vec::len), Some(1), "a refused post leaves no trace: {pumps}");
+    assert_eq!(node.post(&at(0, json!({"pump_id": "pump-2"}))).status, 200, "there is room again");
+}
+
+#[test]
 fn a_full_journal_refuses_and_takes_again_and_a_failed_one_refuses_until_a_restart() {
     let data = tempfile::tempdir().expect("a directory");
     let start = Start::new(&data, "centrifugal");

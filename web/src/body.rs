@@ -17,12 +17,14 @@ use serde::{
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use volute_actors::{Queue, Refusal};
+use volute_actors::LARGEST_POST;
 use volute_plant::{Draft, Profile, Rejection, parse_item};
 
 use crate::problem::ApiError;
 
-/// The most items in one post. A rejected item can cost a hundred times its bytes in the answer.
-pub(crate) const MAX_ITEMS: usize = 10_000;
+/// The most items in one post: what the engine lets in at once. A rejected item can cost a hundred times its bytes in the
+/// answer.
+pub(crate) const MAX_ITEMS: usize = LARGEST_POST;
 
 /// How much of a broken line is shown to its sender, in characters.
 const SHOWN_CHARS: usize = 200;

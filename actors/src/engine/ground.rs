@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix::{Actor, Context};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::broadcast;
 use volute_anomaly::{Commissioning, Model};
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, Profile, PumpId};
@@ -17,7 +17,7 @@ use volute_plant::{Clock, Profile, PumpId};
 use crate::{
     commissioning::{CommissioningActor, Judging, LESSONS, School, gathering},
     counters::Counters,
-    gate::{Doors, GateActor, Pumps},
+    gate::{Doors, GateActor, LARGEST_POST, Pumps, Room},
     inference::{InferenceActor, Limits, Pool, best_batch},
     keeper::{Disk, KeeperActor},
     live::{Frame, LiveActor},
@@ -59,7 +59,7 @@ impl Ground {
         };
         let linger = engine.linger;
         self.supervisor.start(&inbox, move |life| RecorderActor::new(writer.clone(), linger, life.number));
-        Recorder { readings: inbox.door(max_in_flight), results: inbox.door(RESULTS) }
+        Recorder { readings: inbox.door(max_in_flight + LARGEST_POST), results: inbox.door(RESULTS) }
     }
 
     pub(super) fn keeper(&self, retention: Retention) -> Mailbox<KeeperActor> {
@@ -152,14 +152,14 @@ impl Ground {
         staff: Arc<PumpStaff>,
         stored: Vec<PumpId>,
         doors: &Doors,
-    ) -> (Mailbox<GateActor>, Arc<Semaphore>) {
+    ) -> (Mailbox<GateActor>, Room) {
         let burst = settings.burst_readings_per_pump;
         let start = |pump| {
             let handle = staff.start_pump(&pump, None, burst);
             (pump, handle)
         };
         let pumps: Pumps = Arc::new(Mutex::new(stored.into_iter().map(start).collect::<HashMap<_, _>>()));
-        let room = Arc::new(Semaphore::new(settings.max_in_flight_readings));
+        let room = Room::new(settings.max_in_flight_readings);
         let of_node = room.clone();
         let (inbox, doors) = (self.alone("gate"), doors.clone());
         self.supervisor.start(&inbox, move |_| {

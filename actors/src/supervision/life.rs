@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, ActorContext, AsyncContext, Context, fut::ActorFuture};
+use actix::{Actor, ActorContext, AsyncContext, Context, dev::ContextFut, fut::ActorFuture};
 
 use tokio::task::JoinError;
 
@@ -129,14 +129,9 @@ async fn live<A: Actor<Context = Context<A>>>(
     pulse: Arc<Pulse>,
 ) -> End {
     let asked = Arc::new(AtomicBool::new(false));
-    let built = on_thread(cell, number, &pulse, || {
-        let inbox = body.inbox.clone();
-        let mut ctx = Context::new();
-        ctx.spawn(Attendant { inbox: inbox.clone(), number, pulse: pulse.clone(), asked: asked.clone() });
-        ctx.into_future((body.factory)(Life { number, inbox }))
-    });
-    let mut actor = match built {
-        Ok(actor) => Box::pin(actor),
+    let attendant = Attendant { inbox: body.inbox.clone(), number, pulse: pulse.clone(), asked: asked.clone() };
+    let mut actor = match build(cell, body, attendant) {
+        Ok(actor) => actor,
         Err(error) => return End::Broke(error),
     };
     cell.set_running(number);
@@ -154,6 +149,21 @@ async fn live<A: Actor<Context = Context<A>>>(
     // What is dropped with it may panic too, and that changes nothing any more.
     let _ = on_thread(cell, number, &pulse, || drop(actor));
     end
+}
+
+/// Builds an actor at its place on the heap: in the middle of [`live`] it would take up room there too, for good.
+fn build<A: Actor<Context = Context<A>>>(
+    cell: &Arc<Cell>,
+    body: &BodyOf<A>,
+    attendant: Attendant<A>,
+) -> Result<Pin<Box<ContextFut<A, Context<A>>>>, String> {
+    let (number, pulse) = (attendant.number, attendant.pulse.clone());
+    on_thread(cell, number, &pulse, || {
+        let inbox = body.inbox.clone();
+        let mut ctx = Context::new();
+        ctx.spawn(attendant);
+        Box::pin(ctx.into_future((body.factory)(Life { number, inbox })))
+    })
 }
 
 /// Runs a piece of a life; a panic comes back as its text.

@@ -9,6 +9,7 @@ mod news;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -17,7 +18,7 @@ use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 use super::{StoreError, types::Batch};
 use crate::journal::Seq;
 
-use minute::{Minute, Rows, detection_bytes, reading_bytes};
+use minute::{Minute, Rows, detection_bytes, packed_rows, reading_bytes};
 pub(crate) use minute::{Packed, Ripe};
 pub(crate) use news::News;
 
@@ -26,8 +27,9 @@ pub(crate) const MINUTE_MS: i64 = 60_000;
 
 /// From so much memory on, rows are packed before they are due: a packed one takes a fifth, and some microseconds.
 const ROOMY_BYTES: usize = 32 << 20;
-/// Rows that are packed together then: with fewer, a block's frame weighs too much.
-const PACKED_ROWS: usize = 10;
+/// About so many rows are packed together then: with fewer, a block's frame weighs too much. Each pump has its own number
+/// between these, or all that began together would be packed together.
+const PACKED_ROWS: RangeInclusive<usize> = 6..=14;
 
 /// The most news of each kind, and the most rows, in one transaction: one that does not fit into a memtable fails for ever.
 const NEWS: usize = 1_000;
@@ -164,7 +166,7 @@ impl Head {
             self.bytes += reading_bytes(&reading);
             self.readings += 1;
             minute.readings.push(reading);
-            if !roomy && minute.readings.len().is_multiple_of(PACKED_ROWS) {
+            if !roomy && minute.readings.len().is_multiple_of(packed_rows(&pump)) {
                 self.ripe.push_back((pump, start_ms));
             }
         }

@@ -65,7 +65,7 @@ impl Packed {
 impl Minute {
     /// Its rows, if there are enough of them to be packed.
     pub(super) fn ripe(&self, pump: &PumpId, start_ms: i64) -> Option<Ripe> {
-        let ripe = !self.moving && self.readings.len() >= PACKED_ROWS;
+        let ripe = !self.moving && self.readings.len() >= packed_rows(pump);
         ripe.then(|| Ripe {
             pump: pump.clone(),
             start_ms,
@@ -164,9 +164,20 @@ impl Rows<'_> {
 
 /// Pumps close their minutes spread over one, each always at the same second.
 fn delay_ms(pump: &PumpId) -> i64 {
+    i64::try_from(lot(pump) % 60_000).unwrap_or_default()
+}
+
+/// So many of a pump's rows are packed together.
+pub(super) fn packed_rows(pump: &PumpId) -> usize {
+    let (fewest, most) = (*PACKED_ROWS.start(), *PACKED_ROWS.end());
+    fewest + usize::try_from(lot(pump)).unwrap_or_default() % (most - fewest + 1)
+}
+
+/// A number that a pump has for good, and that has nothing to do with others'.
+fn lot(pump: &PumpId) -> u64 {
     let mut hasher = DefaultHasher::new();
     pump.hash(&mut hasher);
-    i64::try_from(hasher.finish() % 60_000).unwrap_or_default()
+    hasher.finish()
 }
 
 pub(super) fn reading_bytes(reading: &Reading) -> usize {

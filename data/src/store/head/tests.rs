@@ -65,17 +65,27 @@ fn crowded() -> Head {
 
 #[test]
 fn large_minutes_are_packed_and_nothing_of_them_is_lost_or_doubled() {
+    let many = packed_rows(&pump()) as i64;
     let mut head = crowded();
-    head.take_in(Seq::new(1), batch(0..9));
+    head.take_in(Seq::new(1), batch(0..many - 1));
     assert!(head.next_ripe().is_none());
-    head.take_in(Seq::new(2), batch(9..15));
-    let ripe = head.next_ripe().expect("ten rows are many");
-    head.take_in(Seq::new(3), batch(15..20));
+    head.take_in(Seq::new(2), batch(many - 1..many + 5));
+    let ripe = head.next_ripe().expect("they are many now");
+    head.take_in(Seq::new(3), batch(many + 5..many + 10));
     let before = head.bytes();
     head.replace(&ripe, ripe.pack());
-    assert_eq!(times(&head), (0..20).collect::<Vec<_>>());
-    assert!(head.bytes() < before && head.waiting_readings() == 20);
+    assert_eq!(times(&head), (0..many + 10).collect::<Vec<_>>());
+    assert!(head.bytes() < before && head.waiting_readings() as i64 == many + 10);
     assert!(head.next_ripe().is_none(), "five loose rows are few");
+}
+
+#[test]
+fn pumps_that_began_together_are_not_packed_together() {
+    let of = |n: usize| packed_rows(&format!("P-{n}").parse().expect("a name"));
+    for rows in PACKED_ROWS {
+        let pumps = (0..9000).filter(|&n| of(n) == rows).count();
+        assert!((800..1200).contains(&pumps), "{pumps} of 9,000 are packed at {rows}");
+    }
 }
 
 #[test]
