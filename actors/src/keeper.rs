@@ -29,7 +29,7 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 const SMOOTH: usize = 32;
 /// So often so many minutes that grow large are packed: pumps that began together come to it together.
 const PACK_EVERY: Duration = Duration::from_millis(100);
-const PACKED_AT_ONCE: usize = 128;
+const PACKED_AT_ONCE: usize = 192;
 /// From one sweep to the next, and from one look at the disk to the next.
 const ROUND: Duration = Duration::from_secs(60);
 /// Over how long the growth of the data is measured.

@@ -5,6 +5,7 @@
 //! packed. Deliberately absent: any I/O, and when what is due is written.
 
 mod minute;
+mod minutes;
 mod news;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::journal::Seq;
 use minute::{Minute, Rows, detection_bytes, packed_rows, reading_bytes};
 pub(crate) use minute::{Packed, Ripe};
 pub(crate) use news::News;
+use minutes::Minutes;
 
 /// The length of a block.
 pub(crate) const MINUTE_MS: i64 = 60_000;
@@ -43,7 +45,7 @@ pub(crate) fn minute_start(at_ms: i64) -> i64 {
 /// See the module's head.
 #[derive(Default)]
 pub(crate) struct Head {
-    pumps: BTreeMap<PumpId, BTreeMap<i64, Minute>>,
+    pumps: BTreeMap<PumpId, Minutes>,
     /// Minutes with rows enough to be packed, in the order in which they came to that.
     ripe: VecDeque<(PumpId, i64)>,
     news: News,
@@ -190,8 +192,8 @@ impl Head {
         let mut low_water = next.min(left.unwrap_or(next));
         let (mut due, mut rows) = (Vec::new(), 0);
         for (pump, of_pump) in &mut self.pumps {
-            let newest = of_pump.keys().next_back().copied();
-            for (&start_ms, minute) in of_pump.iter_mut() {
+            let newest = of_pump.newest();
+            for (start_ms, minute) in of_pump.iter_mut() {
                 if due.len() < minutes && rows < ROWS && minute.is_due(pump, Some(start_ms) == newest, until) {
                     minute.moving = true;
                     rows += minute.count();
@@ -215,7 +217,7 @@ impl Head {
     /// The share is not in the database, as far as is known: its rows stay.
     pub(crate) fn keep(&mut self, share: &Share) {
         for due in &share.due {
-            if let Some(minute) = self.pumps.get_mut(&due.pump).and_then(|of_pump| of_pump.get_mut(&due.start_ms)) {
+            if let Some(minute) = self.pumps.get_mut(&due.pump).and_then(|of_pump| of_pump.get_mut(due.start_ms)) {
                 minute.moving = false;
             }
         }
@@ -225,7 +227,7 @@ impl Head {
     pub(crate) fn give_up(&mut self, share: &Share) {
         for due in &share.due {
             let Some(of_pump) = self.pumps.get_mut(&due.pump) else { continue };
-            let Some(minute) = of_pump.get_mut(&due.start_ms) else { continue };
+            let Some(minute) = of_pump.get_mut(due.start_ms) else { continue };
             let (packed, readings, detections) = due.taken;
             let (bytes, count) = (minute.bytes(), minute.count());
             minute.packed.drain(..packed.min(minute.packed.len()));
@@ -236,7 +238,7 @@ impl Head {
             self.bytes = (self.bytes + minute.bytes()).saturating_sub(bytes);
             self.readings = (self.readings + minute.count()).saturating_sub(count);
             if minute.is_empty() {
-                of_pump.remove(&due.start_ms);
+                of_pump.remove(due.start_ms);
             }
             if of_pump.is_empty() {
                 self.pumps.remove(&due.pump);
@@ -253,7 +255,7 @@ impl Head {
     /// Forgets rows that the database has already: what the journal still holds of a block that was written.
     pub(crate) fn forget(&mut self, pump: &PumpId, start_ms: i64, stored: &Stored) -> Result<(), StoreError> {
         let Some(of_pump) = self.pumps.get_mut(pump) else { return Ok(()) };
-        let Some(minute) = of_pump.get_mut(&start_ms) else { return Ok(()) };
+        let Some(minute) = of_pump.get_mut(start_ms) else { return Ok(()) };
         let (bytes, readings) = (minute.bytes(), minute.count());
         minute.unpack(pump)?;
         minute.readings.retain(|reading| !stored.readings.contains(&reading.at));
@@ -261,7 +263,7 @@ impl Head {
         self.bytes = (self.bytes + minute.bytes()).saturating_sub(bytes);
         self.readings = (self.readings + minute.count()).saturating_sub(readings);
         if minute.is_empty() {
-            of_pump.remove(&start_ms);
+            of_pump.remove(start_ms);
         }
         if of_pump.is_empty() {
             self.pumps.remove(pump);
@@ -272,8 +274,8 @@ impl Head {
     /// Packs the rows of all minutes that are due.
     pub(crate) fn pack(&mut self, until: Until) {
         for (pump, of_pump) in &mut self.pumps {
-            let newest = of_pump.keys().next_back().copied();
-            for (&start_ms, minute) in of_pump.iter_mut() {
+            let newest = of_pump.newest();
+            for (start_ms, minute) in of_pump.iter_mut() {
                 if !minute.moving && minute.is_due(pump, Some(start_ms) == newest, until) {
                     let before = minute.bytes();
                     minute.pack();
@@ -286,7 +288,7 @@ impl Head {
     /// Rows that should be packed, if there are any. They stay here until [`Head::replace`].
     pub(crate) fn next_ripe(&mut self) -> Option<Ripe> {
         while let Some((pump, start_ms)) = self.ripe.pop_front() {
-            let minute = self.pumps.get(&pump).and_then(|of_pump| of_pump.get(&start_ms));
+            let minute = self.pumps.get(&pump).and_then(|of_pump| of_pump.get(start_ms));
             if let Some(ripe) = minute.and_then(|minute| minute.ripe(&pump, start_ms)) {
                 return Some(ripe);
             }
@@ -296,7 +298,7 @@ impl Head {
 
     /// The rows are packed. Where they have moved on meanwhile, nothing is changed.
     pub(crate) fn replace(&mut self, ripe: &Ripe, packed: Packed) {
-        let Some(minute) = self.pumps.get_mut(&ripe.pump).and_then(|of_pump| of_pump.get_mut(&ripe.start_ms)) else {
+        let Some(minute) = self.pumps.get_mut(&ripe.pump).and_then(|of_pump| of_pump.get_mut(ripe.start_ms)) else {
             return;
         };
         let before = minute.bytes();
@@ -331,15 +333,15 @@ impl Head {
 
     /// All minutes that wait, by pump.
     pub(crate) fn keys(&self) -> Vec<(PumpId, i64)> {
-        let of_pump = |(pump, minutes): (&PumpId, &BTreeMap<i64, Minute>)| {
-            minutes.keys().map(|&start_ms| (pump.clone(), start_ms)).collect::<Vec<_>>()
+        let of_pump = |(pump, minutes): (&PumpId, &Minutes)| {
+            minutes.starts().map(|start_ms| (pump.clone(), start_ms)).collect::<Vec<_>>()
         };
         self.pumps.iter().flat_map(of_pump).collect()
     }
 
     /// The earliest time that may be here, of one pump.
     pub(crate) fn earliest(&self, pump: &PumpId) -> Option<i64> {
-        self.pumps.get(pump)?.keys().next().copied()
+        self.pumps.get(pump)?.starts().next()
     }
 
     /// Readings that wait.
@@ -354,13 +356,12 @@ impl Head {
 
     /// When the oldest minute was opened, by the node's clock.
     pub(crate) fn oldest_ms(&self) -> Option<i64> {
-        self.pumps.values().flat_map(BTreeMap::values).map(|minute| minute.opened_ms).min()
+        self.pumps.values().flat_map(Minutes::iter).map(|minute| minute.opened_ms).min()
     }
 
     fn minutes(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> impl Iterator<Item = &Minute> {
         let first = minute_start(from_ms);
-        let range = (first < to_ms).then(|| self.pumps.get(pump).map(|of_pump| of_pump.range(first..to_ms)));
-        range.flatten().into_iter().flatten().map(|(_, minute)| minute)
+        self.pumps.get(pump).into_iter().flat_map(move |of_pump| of_pump.starting_in(first..to_ms))
     }
 }
 
@@ -372,17 +373,17 @@ pub(crate) struct Stored {
 }
 
 fn minute<'a>(
-    pumps: &'a mut BTreeMap<PumpId, BTreeMap<i64, Minute>>,
+    pumps: &'a mut BTreeMap<PumpId, Minutes>,
     pump: &PumpId,
     at: Timestamp,
     seq: Seq,
     opened_ms: i64,
 ) -> &'a mut Minute {
     if !pumps.contains_key(pump) {
-        pumps.insert(pump.clone(), BTreeMap::new());
+        pumps.insert(pump.clone(), Minutes::default());
     }
     let of_pump = pumps.entry(pump.clone()).or_default();
-    of_pump.entry(minute_start(at.millis())).or_insert_with(|| Minute { first: seq, opened_ms, ..Minute::default() })
+    of_pump.get_or_insert(minute_start(at.millis()), || Minute { first: seq, opened_ms, ..Minute::default() })
 }
 
 /// Whether these are two versions of one event.
