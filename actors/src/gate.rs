@@ -105,13 +105,7 @@ pub(crate) struct PumpHandle {
 type Lots = BTreeMap<PumpId, Vec<(usize, Draft)>>;
 
 impl GateActor {
-    pub(crate) fn new(
-        settings: IngestSettings,
-        staff: Arc<PumpStaff>,
-        pumps: Pumps,
-        room: Room,
-        doors: Doors,
-    ) -> Self {
+    pub(crate) fn new(settings: IngestSettings, staff: Arc<PumpStaff>, pumps: Pumps, room: Room, doors: Doors) -> Self {
         let (profile, counters) = (staff.profile.clone(), staff.counters.clone());
         Self { profile, settings, staff, counters, room, pumps, doors }
     }

@@ -7,12 +7,7 @@ mod frames;
 mod picture;
 mod trend;
 
-use std::{
-    collections::BTreeMap,
-    mem,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler};
 use tokio::sync::{broadcast, oneshot};

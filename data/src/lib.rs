@@ -28,6 +28,5 @@ pub use recording::{Recording, RecordingError, Row, open_recording, parse_record
 pub use store::{
     Answer, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts,
     DatabaseStatus, DiskUse, EventFilter, Flushed, NewBaseline, Order, PumpRecord, PumpState, Range, Reach, Resolution,
-    Retention, Staged, Standing, Store, StoreError, StoreSettings, StoreStatus, Swept, SystemMetrics,
-    Uncommitted,
+    Retention, Staged, Standing, Store, StoreError, StoreSettings, StoreStatus, Swept, SystemMetrics, Uncommitted,
 };

@@ -16,8 +16,8 @@ use serde::{
 };
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use volute_actors::{Queue, Refusal};
 use volute_actors::LARGEST_POST;
+use volute_actors::{Queue, Refusal};
 use volute_plant::{Draft, Profile, Rejection, parse_item};
 
 use crate::problem::ApiError;

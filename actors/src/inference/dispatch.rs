@@ -162,7 +162,6 @@ mod tests {
         }
     }
 
-
     #[test]
     fn who_is_free_is_called_once_and_takes_all() {
         let now = Instant::now();

@@ -21,8 +21,8 @@ use crate::journal::Seq;
 
 use minute::{Minute, Rows, detection_bytes, packed_rows, reading_bytes};
 pub(crate) use minute::{Packed, Ripe};
-pub(crate) use news::News;
 use minutes::Minutes;
+pub(crate) use news::News;
 
 /// The length of a block.
 pub(crate) const MINUTE_MS: i64 = 60_000;
