@@ -155,7 +155,7 @@ impl Writer {
 
 impl UnderWay {
     fn end(&mut self, outcome: Result<(), Uncommitted>, Told { acks, found }: Told) {
-        let stored = outcome.as_ref().map(|()| ()).map_err(|not| Unstored::from(&not.error));
+        let stored = outcome.as_ref().copied().map_err(|not| Unstored::from(&not.error));
         for (ack, since) in acks {
             self.writer.counters.latencies.journal.note(since.elapsed());
             // Whoever asked may have gone.

@@ -46,6 +46,9 @@ pub(super) struct BodyOf<A: Actor> {
     pub factory: Box<dyn Fn(Life<A>) -> A + Send + Sync>,
 }
 
+/// An actor with its context, at its place.
+type Alive<A> = Pin<Box<ContextFut<A, Context<A>>>>;
+
 /// How a life ended.
 enum End {
     /// Another life counts now.
@@ -156,7 +159,7 @@ fn build<A: Actor<Context = Context<A>>>(
     cell: &Arc<Cell>,
     body: &BodyOf<A>,
     attendant: Attendant<A>,
-) -> Result<Pin<Box<ContextFut<A, Context<A>>>>, String> {
+) -> Result<Alive<A>, String> {
     let (number, pulse) = (attendant.number, attendant.pulse.clone());
     on_thread(cell, number, &pulse, || {
         let inbox = body.inbox.clone();
