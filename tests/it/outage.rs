@@ -108,11 +108,11 @@ fn what_finds_no_room_while_the_disk_stands_still_is_told_when_to_try_again() {
         let second = node.post(&at(0, json!({"pump_id": "pump-2"})));
         assert_eq!((second.status, second.retry_after.as_deref()), (429, Some("1")), "{second:?}");
         assert_eq!(second.content_type, "application/problem+json");
-        assert_eq!(node.ok("/api/live-data")["node"]["refused_node"], 1);
         start.inject("journal-sync", "off");
         first.join().expect("an answer")
     });
     assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(13)));
+    assert_eq!(node.ok("/api/live-data")["totals"]["node"]["refused_node"], 1);
     let pumps = node.ok("/api/pumps");
     assert_eq!(pumps["items"].as_array().map(Vec::len), Some(1), "a refused post leaves no trace: {pumps}");
     assert_eq!(node.post(&at(0, json!({"pump_id": "pump-2"}))).status, 200, "there is room again");
