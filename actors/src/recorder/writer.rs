@@ -26,6 +26,7 @@ use crate::{
 const MAX_KEPT_DETECTIONS: usize = 100_000;
 /// Detections in one record.
 const MAX_BATCH_DETECTIONS: usize = 2_000;
+
 /// What outlives the actor: all that waits to be stored, and the record that is being written.
 #[derive(Clone)]
 pub(crate) struct Writer {

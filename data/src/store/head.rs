@@ -379,9 +379,6 @@ fn minute<'a>(
     seq: Seq,
     opened_ms: i64,
 ) -> &'a mut Minute {
-    if !pumps.contains_key(pump) {
-        pumps.insert(pump.clone(), Minutes::default());
-    }
     let of_pump = pumps.entry(pump.clone()).or_default();
     of_pump.get_or_insert(minute_start(at.millis()), || Minute { first: seq, opened_ms, ..Minute::default() })
 }
