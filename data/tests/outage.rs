@@ -118,8 +118,18 @@ async fn a_database_that_cannot_be_opened_leaves_the_store_open() {
     // A second start without the database: everything of the first is there too.
     let store = open(dir.path()).await;
     assert!(stored(&store).await.rows.ends_with(&readings(90..150)));
-    fail::remove("database-open");
+    let (says, said) = std::sync::mpsc::channel();
+    let opening = store.clone();
+    let look = move || says.send(opening.status().database).expect("somebody listens");
+    fail::cfg_callback("database-open", look).expect("set");
     store.reopen().await.expect("open at last");
+    fail::remove("database-open");
+    let while_it_opened = said.try_iter().collect::<Vec<_>>();
+    assert!(
+        matches!(&while_it_opened[..], [DatabaseStatus::Unavailable(why)] if why.contains("broken")),
+        "{while_it_opened:?}"
+    );
+    assert_eq!(store.status().database, DatabaseStatus::Open);
     assert_whole(&dir, store, 150).await;
     scenario.teardown();
 }

@@ -3,17 +3,23 @@
 //! Whoever reads rows of head and database together holds [`Database::read`] meanwhile, and whoever moves rows from one
 //! to the other holds [`Database::write`]: so every row is seen exactly once. Deliberately absent: when to try again.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    ops::{Deref, DerefMut},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{StoreError, StoreSettings, engine::Engine};
+use super::{StoreError, StoreSettings, engine::Engine, status::DatabaseStatus};
 
 /// See the module's head.
 pub(crate) struct Database {
     dir: PathBuf,
     settings: StoreSettings,
     state: RwLock<State>,
+    /// How it is, as the last one left it who wrote.
+    status: Mutex<DatabaseStatus>,
 }
 
 /// Whether it can be asked.
@@ -35,12 +41,47 @@ impl State {
             Self::Closed => Err(StoreError::Closed),
         }
     }
+
+    fn status(&self) -> DatabaseStatus {
+        match self {
+            Self::Open(_) => DatabaseStatus::Open,
+            Self::Shut(reason) => DatabaseStatus::Unavailable(reason.clone()),
+            Self::Closed => DatabaseStatus::Unavailable("it is closed".into()),
+        }
+    }
+}
+
+/// The state while nobody reads; see [`Database::write`].
+pub(crate) struct Writing<'a> {
+    state: RwLockWriteGuard<'a, State>,
+    database: &'a Database,
+}
+
+impl Deref for Writing<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Writing<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        *self.database.told() = self.state.status();
+    }
 }
 
 impl Database {
     /// A database that is not open yet.
     pub(crate) fn shut(dir: PathBuf, settings: StoreSettings, reason: &str) -> Self {
-        Self { dir, settings, state: RwLock::new(State::Shut(reason.to_owned())) }
+        let state = State::Shut(reason.to_owned());
+        Self { dir, settings, status: Mutex::new(state.status()), state: RwLock::new(state) }
     }
 
     /// Opens the engine in the database's directory, without putting it to use.
@@ -53,18 +94,22 @@ impl Database {
         self.state.read().await
     }
 
-    /// As [`Database::read`], unless rows move just now.
-    pub(crate) fn try_read(&self) -> Option<RwLockReadGuard<'_, State>> {
-        self.state.try_read().ok()
+    /// Meanwhile nobody reads.
+    pub(crate) async fn write(&self) -> Writing<'_> {
+        Writing { state: self.state.write().await, database: self }
     }
 
-    /// Meanwhile nobody reads.
-    pub(crate) async fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().await
+    /// How it is, without waiting: one that opens is unavailable until it is open.
+    pub(crate) fn status(&self) -> DatabaseStatus {
+        self.told().clone()
     }
 
     /// What can be asked, for a question that the head has no part in.
     pub(crate) async fn engine(&self) -> Result<Arc<Engine>, StoreError> {
         self.read().await.engine().cloned()
+    }
+
+    fn told(&self) -> MutexGuard<'_, DatabaseStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use super::{Store, database::State, folder};
+use super::{Store, folder};
 use crate::journal::JournalStatus;
 
 /// How the store is at one moment.
@@ -47,18 +47,9 @@ pub struct DiskUse {
 impl Store {
     /// How the store is now. Does not wait for the database.
     pub fn status(&self) -> StoreStatus {
-        let database = match self.0.database.try_read() {
-            Some(state) => match &*state {
-                State::Open(_) => DatabaseStatus::Open,
-                State::Shut(reason) => DatabaseStatus::Unavailable(reason.clone()),
-                State::Closed => DatabaseStatus::Unavailable("it is closed".into()),
-            },
-            // Rows move into it just now.
-            None => DatabaseStatus::Open,
-        };
         let head = self.0.head();
         StoreStatus {
-            database,
+            database: self.0.database.status(),
             waiting_readings: head.waiting_readings(),
             waiting_bytes: head.bytes(),
             oldest_waiting_ms: head.oldest_ms(),

@@ -122,6 +122,16 @@ test('history that is not whole says from when on it is, and why', { timeout: 60
   await page.context().close();
 });
 
+test('what was missing once comes with the next look at a store that is well', { timeout: 60_000 }, async () => {
+  let asked = 0;
+  const prepare = changed('/api/sensor-history', (list) => (asked++ === 0 ? { ...list, incomplete: { since: null, reason: WHY } } : list));
+  const page = await open(chrome, `${node.url}/pumps/${PUMP}`, { prepare });
+  await page.getByText(/Readings may be missing: the database does not answer/).waitFor();
+  await page.locator('[data-incomplete]').first().waitFor({ state: 'detached' });
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
 test('a database that does not open is said, and what was missing comes when it does', { timeout: 120_000 }, async () => {
   const sick = await Node.start();
   const [database, aside] = ['database', 'aside'].map((name) => join(sick.dir, name));

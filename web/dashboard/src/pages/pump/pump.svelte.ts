@@ -110,6 +110,11 @@ export class PumpModel {
     };
   }
 
+  /** What of all that is shown could not be read. */
+  get missing(): Incomplete | null {
+    return this.incomplete ?? this.events.data?.incomplete ?? this.overview.data?.incomplete ?? null;
+  }
+
   /** The model's last verdict, or the last one up to a moment; its place in `verdicts`, or -1. */
   verdictAt(t: number | null): number {
     if (t === null) return this.verdicts.length - 1;
