@@ -5,7 +5,7 @@
 //! API does.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -45,6 +45,18 @@ pub enum Request {
         /// What happens there, in the words of the crate `fail`.
         action: String,
     },
+}
+
+/// Who asks, as the system says: the number of the user whose command it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    uid: u32,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uid {}", self.uid)
+    }
 }
 
 /// How a request ended, as it is sent.
@@ -99,8 +111,8 @@ impl Control {
         Ok(Self { listener, path })
     }
 
-    /// Answers requests, some at a time, until it is dropped.
-    pub async fn serve<T, F>(self, answer: impl Fn(Request) -> F + Clone)
+    /// Answers requests, and who asks, some at a time, until it is dropped.
+    pub async fn serve<T, F>(self, answer: impl Fn(Request, Peer) -> F + Clone)
     where
         T: Serialize,
         F: Future<Output = Result<T, String>>,
@@ -150,17 +162,18 @@ pub async fn tell<T: DeserializeOwned>(dir: &Path, request: &Request) -> Result<
     }
 }
 
-async fn converse<T, F>(stream: UnixStream, answer: impl Fn(Request) -> F) -> io::Result<()>
+async fn converse<T, F>(stream: UnixStream, answer: impl Fn(Request, Peer) -> F) -> io::Result<()>
 where
     T: Serialize,
     F: Future<Output = Result<T, String>>,
 {
+    let peer = Peer { uid: stream.peer_cred()?.uid() };
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(MAX_REQUEST_BYTES));
     tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
     let said = match serde_json::from_str(&line) {
-        Ok(request) => match answer(request).await {
+        Ok(request) => match answer(request, peer).await {
             Ok(done) => Answer::Done(done),
             Err(why) => Answer::Failed(why),
         },
@@ -173,6 +186,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     fn backup() -> Request {
@@ -187,15 +202,16 @@ mod tests {
         let control = Control::listen(dir.path()).expect("listening");
         let mode = fs::metadata(dir.path().join(NAME)).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "nobody else may open it");
-        let serving = control.serve(|request| async move {
+        let serving = control.serve(|request, peer| async move {
             match request {
                 Request::Backup { repository } if repository == Path::new("/full") => Err("no room".to_owned()),
-                other => Ok(format!("{other:?}")),
+                other => Ok(format!("{other:?} {peer}")),
             }
         });
         let asking = async {
             let done: String = tell(dir.path(), &backup()).await.expect("done");
-            assert!(done.contains("/backups"), "{done}");
+            let me = fs::metadata(dir.path()).expect("there").uid();
+            assert!(done.contains("/backups") && done.ends_with(&format!(" uid {me}")), "{done}");
             let full = tell::<String>(dir.path(), &Request::Backup { repository: "/full".into() }).await;
             assert!(matches!(full, Err(ControlError::Refused(why)) if why == "no room"));
         };
@@ -218,7 +234,7 @@ mod tests {
             assert!(said.contains("not understood"), "{said}");
         };
         tokio::select! {
-            () = control.serve(async |_| Ok(())) => panic!("it ended"),
+            () = control.serve(async |_, _| Ok(())) => panic!("it ended"),
             () = asking => {}
         }
     }

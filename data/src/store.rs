@@ -6,6 +6,7 @@
 //! Each concern has its file. Deliberately absent: when to flush, to try again and to clean up (the engine's keeper).
 
 mod audit;
+mod audit_entry;
 mod baselines;
 mod blocks;
 mod commit;
@@ -40,6 +41,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64, atomic::Ordering},
 };
 
+pub use audit_entry::{AuditAction, AuditEntry};
 pub use commit::Uncommitted;
 pub use error::StoreError;
 pub use retention::Retention;
@@ -47,8 +49,8 @@ pub use settings::StoreSettings;
 pub use staging::Staged;
 pub use status::{DatabaseStatus, DiskUse, StoreStatus};
 pub use types::{
-    Answer, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, EventFilter,
-    Flushed, NewBaseline, Order, PumpRecord, PumpState, Range, Reach, Resolution, Standing, Swept, SystemMetrics,
+    Answer, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, EventFilter, Flushed,
+    NewBaseline, Order, PumpRecord, PumpState, Range, Reach, Resolution, Standing, Swept, SystemMetrics,
 };
 
 use database::{Database, State};

@@ -54,7 +54,7 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     if let Err(error) = clear_staging(dir) {
         tracing::warn!(%error, "what a backup left that was cut short is still there");
     }
-    let told = Told::new(store.clone(), dir.clone());
+    let told = Told::new(engine.handle(), dir.clone());
     let control = actix_rt::spawn(told.clone().listen(Control::listen(dir)));
     announce(config, bound, demo);
 

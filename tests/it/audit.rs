@@ -1,10 +1,10 @@
-//! What people order over the API is noted, done or refused, and each order once, whatever happens to the node.
+//! What people order, over the API or with a command on the same machine, is noted, done or refused, and each order once, whatever happens to the node.
 
 use serde_json::{Value, json};
 
 use crate::{
     engine::{normal, train_on_normal},
-    support::{Node, Start},
+    support::{Node, Start, run, volute},
 };
 
 const LOG: &str = "/api/audit-log";
@@ -133,4 +133,33 @@ fn the_demos_controls_are_noted() {
     let expected =
         [["start-simulation", "simulation", "done", "speed 2: A, B"], ["stop-simulation", "simulation", "done", ""]];
     assert_eq!(told(&until(&node, 2)), expected);
+}
+
+#[test]
+fn commands_that_the_running_node_carries_out_are_noted_too() {
+    let data = tempfile::tempdir().expect("a directory");
+    let backups = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    assert_eq!(node.post(&json!([normal(0)])).status, 200);
+    let at = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    let (dir, repository, file) = (at(&start.data), at(backups.path()), at(&backups.path().join("pump-1.csv")));
+    let export = ["export", "--pump", "pump-1", "--out", &file, "--data-dir", &dir];
+    run(&["backup", &repository, "--data-dir", &dir]);
+    run(&export);
+    let again = volute().args(export).output().expect("it runs");
+    assert!(!again.status.success(), "the file is there already");
+
+    let entries = until(&node, 3);
+    let [ref backup, ref refused, ref done] = told(&entries)[..] else { panic!("{entries:?}") };
+    assert_eq!(backup, &["backup", repository.as_str(), "done", ""]);
+    assert_eq!(done, &["export", "pump-1", "done", file.as_str()]);
+    let [action, pump, why, detail] = refused;
+    assert_eq!(([*action, *pump], *detail), (["export", "pump-1"], file.as_str()));
+    assert!(why.contains("already"), "{why}");
+    assert!(
+        entries.iter().all(|entry| entry["who"].as_str().is_some_and(|who| who.starts_with("uid "))),
+        "{entries:?}"
+    );
+    assert_eq!(node.all("/api/audit-log?action=export").len(), 2);
 }

@@ -2,7 +2,7 @@
 //!
 //! An entry goes the way of all rows, through the journal and the head. It never changes, and is never deleted. Its id is
 //! made of its fields, so that what the journal brings again is the same row. Deliberately absent: who may do what, and
-//! which actions there are (the web's business).
+//! which actions there are (`audit_entry.rs`).
 
 use sha2::{Digest, Sha256};
 use surrealdb::types::{RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
@@ -10,11 +10,12 @@ use volute_plant::Timestamp;
 
 use super::{
     Store, StoreError,
+    audit_entry::AuditEntry,
     engine::Engine,
     page,
     reading::outage,
     rows::time,
-    types::{Answer, AuditEntry, AuditFilter, Order, Reach},
+    types::{Answer, AuditFilter, Order, Reach},
 };
 
 const OLDEST: &str = "

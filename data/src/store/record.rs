@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use volute_plant::{Currency, Detection, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity, Timestamp};
 
-use super::types::{AuditEntry, Batch, PumpRecord, PumpState, SystemMetrics};
+use super::{
+    audit_entry::AuditEntry,
+    types::{Batch, PumpRecord, PumpState, SystemMetrics},
+};
 
 /// The form that is written.
 const VERSION: u8 = 3;

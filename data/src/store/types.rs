@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use volute_plant::{Detection, EventState, MaintenanceEvent, PumpId, Reading, Timestamp};
 
-use super::StoreError;
+use super::{StoreError, audit_entry::AuditEntry};
 use crate::block::Aggregates;
 
 /// Rows to be stored together.
@@ -48,23 +48,6 @@ pub struct PumpState {
     pub at: Timestamp,
     /// All of it, as JSON.
     pub document: String,
-}
-
-/// What a person did, or was refused. It never changes; two that are alike in every field are one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AuditEntry {
-    /// When it was asked for.
-    pub at: Timestamp,
-    /// Who asked: there are no users yet, so the peer's address, or `unknown`.
-    pub who: String,
-    /// What was asked for, as `restart`.
-    pub action: String,
-    /// Of what: an actor's or a pump's id, say.
-    pub object: String,
-    /// `done`, or why it was refused.
-    pub outcome: String,
-    /// More about it, in short; may be empty.
-    pub detail: String,
 }
 
 /// The node's own figures at one time.

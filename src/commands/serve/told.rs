@@ -1,4 +1,4 @@
-//! What commands on the same machine tell the running node: to make a backup, to export.
+//! What commands on the same machine tell the running node: to make a backup, to export. Both are noted in the audit log.
 //!
 //! The work is done on threads that may wait for the disk, never on the actors'. When the node stops, what is under way is
 //! cut short and waited for, since it uses the store.
@@ -18,17 +18,19 @@ use tokio::{
     runtime::Handle,
     sync::{Mutex, RwLock},
 };
-use volute_data::{Export, Store, export};
+use volute_actors::EngineHandle;
+use volute_data::{AuditAction, AuditEntry, Export, export};
+use volute_plant::Timestamp;
 
 use crate::{
     commands::backup::back_up,
-    control::{Control, Request},
+    control::{Control, Peer, Request},
 };
 
 /// Who answers. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Told {
-    store: Store,
+    engine: EngineHandle,
     dir: PathBuf,
     stopping: Arc<AtomicBool>,
     /// Read by whatever is under way; written by the end.
@@ -38,15 +40,15 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(store: Store, dir: PathBuf) -> Self {
+    pub(super) fn new(engine: EngineHandle, dir: PathBuf) -> Self {
         let (stopping, under_way, backup) = Default::default();
-        Self { store, dir, stopping, under_way, backup }
+        Self { engine, dir, stopping, under_way, backup }
     }
 
     /// Answers until it is dropped. Without the socket the node does all else, so it runs.
     pub(super) async fn listen(self, control: io::Result<Control>) {
         match control {
-            Ok(control) => control.serve(move |request| self.clone().answer(request)).await,
+            Ok(control) => control.serve(move |request, peer| self.clone().answer(request, peer)).await,
             Err(error) => {
                 tracing::warn!(%error, dir = %self.dir.display(), "no control socket: no backup or export while it runs");
             }
@@ -59,14 +61,14 @@ impl Told {
         drop(self.under_way.write().await);
     }
 
-    async fn answer(self, request: Request) -> Result<Value, String> {
+    async fn answer(self, request: Request, peer: Peer) -> Result<Value, String> {
         let under_way = self.under_way.clone().read_owned().await;
         if self.stopping.load(Ordering::Relaxed) {
             return Err("the node is stopping".to_owned());
         }
         // A task of its own: it comes to its end even if nobody waits for it any more.
         let work = tokio::task::spawn_blocking(move || {
-            let answer = Handle::current().block_on(self.work(request));
+            let answer = Handle::current().block_on(self.carry_out(request, peer));
             drop(under_way);
             answer
         });
@@ -76,17 +78,32 @@ impl Told {
         }
     }
 
+    /// Does it, and answers when what came of it is noted.
+    async fn carry_out(self, request: Request, peer: Peer) -> Result<Value, String> {
+        let engine = self.engine.clone();
+        let note = note(&request, peer, engine.now());
+        let outcome = self.work(request).await;
+        if let Some(note) = note {
+            let note = match &outcome {
+                Ok(_) => note,
+                Err(why) => note.refused(why),
+            };
+            engine.note_action(note).await;
+        }
+        outcome
+    }
+
     async fn work(self, request: Request) -> Result<Value, String> {
         match request {
             Request::Backup { repository } => {
                 let Ok(_alone) = self.backup.try_lock() else {
                     return Err("a backup is being made already".to_owned());
                 };
-                let done = back_up(&self.store, &self.dir, repository, self.stopping).await;
+                let done = back_up(self.engine.store(), &self.dir, repository, self.stopping).await;
                 done.map_err(told).and_then(|done| value(&done))
             }
             Request::Export(what) => {
-                let exported = export(&self.store, &what, &self.stopping).await.map_err(told)?;
+                let exported = export(self.engine.store(), &what, &self.stopping).await.map_err(told)?;
                 let Export { pump, file, .. } = &what;
                 tracing::info!(%pump, file = %file.display(), readings = exported.readings, "exported");
                 value(&exported)
@@ -94,6 +111,19 @@ impl Told {
             #[cfg(feature = "failpoints")]
             Request::Failpoint { point, action } => fail::cfg(point, &action).map(|()| Value::Null),
         }
+    }
+}
+
+/// What is noted of a request that is carried out; nothing of what only tests ask.
+fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
+    let done = |action, object: &str| AuditEntry::done(at, peer.to_string(), action, object);
+    match request {
+        Request::Backup { repository } => Some(done(AuditAction::Backup, &repository.display().to_string())),
+        Request::Export(Export { pump, file, .. }) => {
+            Some(done(AuditAction::Export, pump.as_str()).detail(&file.display().to_string()))
+        }
+        #[cfg(feature = "failpoints")]
+        Request::Failpoint { .. } => None,
     }
 }
 

@@ -8,9 +8,10 @@ use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::{ActorReport, ActorState, DeadLetter, LatencyQuantiles};
+use volute_data::AuditAction;
 
 use crate::{
-    audit::{Action, Order},
+    audit::Order,
     openapi::{Invalid, NoSuchActor, Unavailable},
     problem::ApiError,
     query::Params,
@@ -206,7 +207,7 @@ pub(crate) async fn restart(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Result<web::Json<RestartData>, ApiError> {
-    let order = Order::new(&node, &request, Action::Restart, &id);
+    let order = Order::new(&node, &request, AuditAction::Restart, &id);
     // Before it is noted: it may be the recorder, out of order and with no place for a note.
     let restarted = node.engine.restart_actors(&id);
     let detail = if restarted.len() > 1 { restarted.join(", ") } else { String::new() };

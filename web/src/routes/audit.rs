@@ -1,14 +1,13 @@
-//! `GET /api/audit-log`: what people did over the API.
+//! `GET /api/audit-log`: what people did, over the API or with a command on the node's machine.
 //!
 //! Deliberately absent: how an action gets there ([`crate::audit`]).
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_data::{Answer, AuditEntry, AuditFilter, Order, Range};
+use volute_data::{Answer, AuditAction, AuditEntry, AuditFilter, Order, Range};
 
 use crate::{
-    audit::Action,
     list::{IncompleteData, List, cursor, write_cursor},
     openapi::{Invalid, Unavailable},
     problem::ApiError,
@@ -24,13 +23,14 @@ pub(crate) struct AuditData {
     /// When it was asked for.
     #[schema(format = DateTime)]
     at: String,
-    /// Who asked: there are no users yet, so the peer's address and port, or `unknown`.
+    /// Who asked: there are no users yet, so the peer's address and port, or `unknown`; for a command on the node's
+    /// machine its user's number, as `uid 0`.
     #[schema(example = "127.0.0.1:50312")]
     who: String,
-    /// `restart`, `commission`, `activate-baseline`, `start-simulation` or `stop-simulation`.
+    /// `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup` or `export`.
     #[schema(example = "restart")]
     action: String,
-    /// Of what: the id of an actor, a stage or a pump, or `simulation`.
+    /// Of what: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
     #[schema(example = "pump/P-101")]
     object: String,
     /// `done`, or why it was refused.
@@ -40,7 +40,8 @@ pub(crate) struct AuditData {
     detail: String,
 }
 
-/// What people did over the API, newest first: restarts, commissioning, baselines, the demo's controls.
+/// What people did, newest first: restarts, commissioning, baselines, the demo's controls; and the backups and exports that
+/// commands on the node's machine had it make.
 ///
 /// What was refused is there too, with the reason; what could not be understood is not. Entries are kept for good. Those of
 /// the same moment stay together, so a page may be a little longer than `limit`.
@@ -75,7 +76,7 @@ pub(crate) async fn audit_log(
 }
 
 fn filter(params: &Params) -> Result<AuditFilter, ApiError> {
-    let names = Action::ALL.map(Action::as_str);
+    let names = AuditAction::ALL.map(AuditAction::as_str);
     let action = params.parsed("action", &names.join(", "), |text| names.into_iter().find(|name| *name == text))?;
     let (from, to) = params.span()?;
     let range = Range { from, to, after: cursor(params, Order::NewestFirst)?, ..Range::newest(params.limit()?) };
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn entries_are_asked_for_by_action_and_time_newest_first() {
         assert_eq!(ask("").expect("all"), AuditFilter { range: Range::newest(1000), ..AuditFilter::default() });
-        for action in Action::ALL {
+        for action in AuditAction::ALL {
             let some = ask(&format!("action={}&limit=5", action.as_str())).expect("some");
             assert_eq!((some.action.as_deref(), some.range), (Some(action.as_str()), Range::newest(5)));
         }

@@ -5,10 +5,11 @@ use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volute_actors::{BaselineVersion, Baselines, CommissionRefusal, Refusal};
+use volute_data::AuditAction;
 use volute_plant::{Channel, PumpId, Timestamp};
 
 use crate::{
-    audit::{Action, Order},
+    audit::Order,
     body::read_whole,
     openapi::{Conflict, Insufficient, Invalid, NotFound, TooMany, Unavailable},
     problem::ApiError,
@@ -152,7 +153,7 @@ pub(crate) async fn commission(
         None => "from now on".to_owned(),
     };
     let (engine, of) = (node.engine.clone(), pump.clone());
-    let order = Order::new(&node, &request, Action::Commission, pump.as_str()).detail(&detail);
+    let order = Order::new(&node, &request, AuditAction::Commission, pump.as_str()).detail(&detail);
     let outcome = order.carry_out(async move {
         match stretch {
             Some((from, to)) => engine.commission_from(&of, from, to).await.map(drop)?,
@@ -191,7 +192,7 @@ pub(crate) async fn activate(
     let not_a_version = |_| ApiError::invalid("version", &version, "a whole number from 0", "not a version");
     let number = version.parse().map_err(not_a_version)?;
     let (engine, of) = (node.engine.clone(), pump.clone());
-    let order = Order::new(&node, &request, Action::ActivateBaseline, pump.as_str());
+    let order = Order::new(&node, &request, AuditAction::ActivateBaseline, pump.as_str());
     let order = order.detail(&format!("version {number}"));
     order.carry_out(async move { engine.use_baseline(&of, number).await.map_err(ApiError::from) }).await?;
     told(&node, pump).await

@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 use volute_actors::{
     Fault, Phase, Plan, PumpPlan, PumpProgress, Severity, Simulation, SimulationProgress, Source, Speed, StartError,
 };
+use volute_data::AuditAction;
 use volute_plant::{Profile, PumpId, Rejection};
 
 use crate::{
-    audit::{Action, Order},
+    audit::Order,
     body::read_whole,
     openapi::{Forbidden, Invalid, TooLarge, Unavailable, UnsupportedSimulation},
     problem::ApiError,
@@ -159,7 +160,7 @@ pub(crate) async fn start(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<web::Json<SimulationData>, ApiError> {
-    let order = Order::new(&node, &request, Action::StartSimulation, OBJECT);
+    let order = Order::new(&node, &request, AuditAction::StartSimulation, OBJECT);
     let Some(simulation) = node.simulation.clone() else {
         return order.carry_out(async { Err(ApiError::NotADemo) }).await;
     };
@@ -179,7 +180,7 @@ pub(crate) async fn start(
     )
 )]
 pub(crate) async fn stop(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<SimulationData>, ApiError> {
-    let order = Order::new(&node, &request, Action::StopSimulation, OBJECT);
+    let order = Order::new(&node, &request, AuditAction::StopSimulation, OBJECT);
     let Some(simulation) = node.simulation.clone() else {
         return order.carry_out(async { Err(ApiError::NotADemo) }).await;
     };

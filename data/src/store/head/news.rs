@@ -7,7 +7,10 @@ use volute_plant::{MaintenanceEvent, PumpId};
 use super::NEWS;
 use crate::{
     journal::Seq,
-    store::types::{AuditEntry, PumpRecord, PumpState, SystemMetrics},
+    store::{
+        audit_entry::AuditEntry,
+        types::{PumpRecord, PumpState, SystemMetrics},
+    },
 };
 
 /// What is no series of a pump.

@@ -71,7 +71,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What people did over the API, newest first: restarts, commissioning, baselines, the demo's controls.
+         * What people did, newest first: restarts, commissioning, baselines, the demo's controls; and the backups and exports that
+         *     commands on the node's machine had it make.
          * @description What was refused is there too, with the reason; what could not be understood is not. Entries are kept for good. Those of
          *     the same moment stay together, so a page may be a little longer than `limit`.
          */
@@ -516,7 +517,7 @@ export interface components {
         /** @description Something that a person did, or was refused. */
         AuditData: {
             /**
-             * @description `restart`, `commission`, `activate-baseline`, `start-simulation` or `stop-simulation`.
+             * @description `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup` or `export`.
              * @example restart
              */
             action: string;
@@ -528,7 +529,7 @@ export interface components {
             /** @description More about it; may be empty. */
             detail: string;
             /**
-             * @description Of what: the id of an actor, a stage or a pump, or `simulation`.
+             * @description Of what: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
              * @example pump/P-101
              */
             object: string;
@@ -538,7 +539,8 @@ export interface components {
              */
             outcome: string;
             /**
-             * @description Who asked: there are no users yet, so the peer's address and port, or `unknown`.
+             * @description Who asked: there are no users yet, so the peer's address and port, or `unknown`; for a command on the node's
+             *     machine its user's number, as `uid 0`.
              * @example 127.0.0.1:50312
              */
             who: string;
@@ -1025,7 +1027,7 @@ export interface components {
             /** @description The items, in the list's order. */
             items: {
                 /**
-                 * @description `restart`, `commission`, `activate-baseline`, `start-simulation` or `stop-simulation`.
+                 * @description `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup` or `export`.
                  * @example restart
                  */
                 action: string;
@@ -1037,7 +1039,7 @@ export interface components {
                 /** @description More about it; may be empty. */
                 detail: string;
                 /**
-                 * @description Of what: the id of an actor, a stage or a pump, or `simulation`.
+                 * @description Of what: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
                  * @example pump/P-101
                  */
                 object: string;
@@ -1047,7 +1049,8 @@ export interface components {
                  */
                 outcome: string;
                 /**
-                 * @description Who asked: there are no users yet, so the peer's address and port, or `unknown`.
+                 * @description Who asked: there are no users yet, so the peer's address and port, or `unknown`; for a command on the node's
+                 *     machine its user's number, as `uid 0`.
                  * @example 127.0.0.1:50312
                  */
                 who: string;

@@ -1,0 +1,109 @@
+//! What people order of a node, as it stands in the audit log.
+//!
+//! Deliberately absent: who may order what, and how an entry is kept (`audit.rs`).
+
+use volute_plant::Timestamp;
+
+/// The longest text of an entry, in characters: a path can be as long as its sender likes.
+const LONGEST: usize = 300;
+
+/// What can be ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditAction {
+    /// To build an actor, or a stage, anew.
+    Restart,
+    /// To learn a pump's normal.
+    Commission,
+    /// To judge a pump by another version of its baseline.
+    ActivateBaseline,
+    /// To make pumps up, in a demo.
+    StartSimulation,
+    /// To end that.
+    StopSimulation,
+    /// To make a backup.
+    Backup,
+    /// To write a pump's readings into a file.
+    Export,
+}
+
+impl AuditAction {
+    /// Each of them.
+    pub const ALL: [Self; 7] = [
+        Self::Restart,
+        Self::Commission,
+        Self::ActivateBaseline,
+        Self::StartSimulation,
+        Self::StopSimulation,
+        Self::Backup,
+        Self::Export,
+    ];
+
+    /// Its name in the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Commission => "commission",
+            Self::ActivateBaseline => "activate-baseline",
+            Self::StartSimulation => "start-simulation",
+            Self::StopSimulation => "stop-simulation",
+            Self::Backup => "backup",
+            Self::Export => "export",
+        }
+    }
+}
+
+/// What a person did, or was refused. It never changes; two that are alike in every field are one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AuditEntry {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Who asked: there are no users yet, so the peer's address, `uid 0` for a command on the node's machine, or `unknown`.
+    pub who: String,
+    /// What was asked for, as `restart`; a binary may find the name of one that it does not know.
+    pub action: String,
+    /// Of what: an actor's or a pump's id, say.
+    pub object: String,
+    /// `done`, or why it was refused.
+    pub outcome: String,
+    /// More about it, in short; may be empty.
+    pub detail: String,
+}
+
+impl AuditEntry {
+    /// That something was asked for and done. A long text is cut.
+    pub fn done(at: Timestamp, who: String, action: AuditAction, object: &str) -> Self {
+        let action = action.as_str().into();
+        Self { at, who, action, object: short(object), outcome: "done".into(), detail: String::new() }
+    }
+
+    /// With more about it.
+    pub fn detail(self, detail: &str) -> Self {
+        Self { detail: short(detail), ..self }
+    }
+
+    /// It was not done, and why not.
+    pub fn refused(self, why: &str) -> Self {
+        Self { outcome: short(why), ..self }
+    }
+}
+
+/// The text, or its beginning.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_two_characters() {
+        for text in ["", "P-1", &"é".repeat(LONGEST)] {
+            assert_eq!(short(text), text);
+        }
+        assert_eq!(short(&"é".repeat(LONGEST + 1)), "é".repeat(LONGEST) + "…");
+    }
+}
