@@ -15,7 +15,7 @@ use crate::cli::{Format, IngestArgs};
 
 use figures::{Figures, Measured};
 use load::{Load, Plan, recovery};
-use node::{OwnNode, Probe, Usage};
+use node::{OwnNode, Probe};
 
 /// Measures one rate after the other, each on a node of its own, and prints the figures.
 pub fn run(args: &IngestArgs, output: &mut dyn Write) -> Result<()> {
@@ -54,12 +54,10 @@ async fn measure(args: &IngestArgs, rate: f64, own: Option<&OwnNode>) -> Result<
         connections: args.connections.get(),
     };
     let probe = own.map(|own| own.probe.clone());
-    let look = move || (probe.as_ref().and_then(Probe::usage), probe.as_ref().and_then(Probe::latencies));
+    let look = move || probe.as_ref().and_then(Probe::look);
     let times = [args.warm_up, args.seconds].map(Duration::from_secs_f64);
-    let (load, (before, earlier)) = Load::run(&plan, times, look.clone()).await?;
-    let (after, latencies) = look();
-    let (usage, earlier) = (Usage::between(before, after), earlier.unwrap_or_default());
-    let latencies = latencies.unwrap_or_default().into_iter().map(|latency| latency.since(&earlier)).collect();
+    let (load, before) = Load::run(&plan, times, look.clone()).await?;
+    let node = look().zip(before).map(|(after, before)| after.since(&before));
     let recovery = recovery(&plan.address).await?;
-    Ok(Measured { load, recovery, usage, latencies })
+    Ok(Measured { load, recovery, node })
 }

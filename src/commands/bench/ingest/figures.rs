@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     load::Load,
-    node::{Latency, Usage},
+    node::{Latency, Look},
 };
 use crate::cli::IngestArgs;
 
@@ -32,6 +32,9 @@ pub(super) struct Figures {
     peak_mib: Option<u64>,
     /// From the end of the load until single posts were acknowledged within 100 ms again, in seconds.
     recovery_s: f64,
+    /// What became of the windows in the measured time, where the node is the command's own.
+    windows_scored: Option<u64>,
+    windows_skipped: Option<u64>,
     /// How long each hop took in the node, by its own histograms, where it is the command's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hops: Vec<Hop>,
@@ -50,9 +53,8 @@ struct Hop {
 pub(super) struct Measured {
     pub load: Load,
     pub recovery: Duration,
-    /// What the node has used, and its latencies, where it is the command's own.
-    pub usage: Option<Usage>,
-    pub latencies: Vec<Latency>,
+    /// What the node has done and used, where it is the command's own.
+    pub node: Option<Look>,
 }
 
 /// Times in milliseconds.
@@ -66,7 +68,7 @@ struct Quantiles {
 
 impl Figures {
     pub(super) fn of(args: &IngestArgs, rate: f64, measured: Measured) -> Self {
-        let Measured { mut load, recovery, usage, latencies } = measured;
+        let Measured { mut load, recovery, node } = measured;
         let took = load.took.as_secs_f64();
         Self {
             pumps: args.pumps.get(),
@@ -76,11 +78,13 @@ impl Figures {
             acknowledged_per_s: load.readings as f64 / took,
             statuses: load.statuses,
             durable_ms: Quantiles::of(&mut load.latencies_us),
-            cpu_us_per_reading: usage.map(|usage| usage.cpu.as_secs_f64() * 1e6 / load.readings.max(1) as f64),
-            cpu_percent_of_a_core: usage.map(|usage| usage.cpu.as_secs_f64() / took * 100.0),
-            peak_mib: usage.map(|usage| usage.peak_mib),
+            cpu_us_per_reading: node.as_ref().map(|node| node.cpu.as_secs_f64() * 1e6 / load.readings.max(1) as f64),
+            cpu_percent_of_a_core: node.as_ref().map(|node| node.cpu.as_secs_f64() / took * 100.0),
+            peak_mib: node.as_ref().map(|node| node.peak_mib),
             recovery_s: recovery.as_secs_f64(),
-            hops: latencies.into_iter().filter_map(hop).collect(),
+            windows_scored: node.as_ref().map(|node| node.windows.scored),
+            windows_skipped: node.as_ref().map(|node| node.windows.skipped),
+            hops: node.map(|node| node.latencies).unwrap_or_default().into_iter().filter_map(hop).collect(),
         }
     }
 }
@@ -117,6 +121,9 @@ impl fmt::Display for Figures {
                 f,
                 "node          {us:.0} us of processor per reading, {percent:.0} % of a core, {peak} MiB at most"
             )?;
+        }
+        if let (Some(scored), Some(skipped)) = (self.windows_scored, self.windows_skipped) {
+            writeln!(f, "windows       {scored} scored, {skipped} skipped")?;
         }
         for Hop { of, p50_ms, p99_ms, p999_ms } in &self.hops {
             writeln!(f, "  {of:11} p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, p99.9 {p999_ms:.2} ms")?;

@@ -188,6 +188,9 @@ async fn connect(address: &str) -> Result<TcpStream> {
     Ok(stream)
 }
 
+/// The first of the pumps.
+pub(super) const FIRST_PUMP: &str = "P-0";
+
 /// A post's readings: the pumps take turns, and each reading's time is when its post was due.
 fn fill(body: &mut String, plan: &Plan, number: u64, at_ms: u64) {
     body.clear();

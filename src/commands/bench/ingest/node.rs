@@ -9,9 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use tempfile::TempDir;
 
+use super::load::FIRST_PUMP;
 use crate::profiles;
 
 /// A running node; killed when it is dropped.
@@ -42,13 +43,24 @@ pub(super) struct Bucket {
     pub count: u64,
 }
 
-/// What a process has used.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Usage {
+/// What a node has done and used, since its start or since another look.
+#[derive(Debug)]
+pub(super) struct Look {
     /// Processor time of all its threads.
     pub cpu: Duration,
-    /// The most memory that it has had.
+    /// The most memory that it has had since its start.
     pub peak_mib: u64,
+    pub latencies: Vec<Latency>,
+    pub windows: Windows,
+}
+
+/// What became of the windows of all pumps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) struct Windows {
+    /// The model judged them.
+    pub scored: u64,
+    /// It did not, because their pumps had newer ones.
+    pub skipped: u64,
 }
 
 impl OwnNode {
@@ -81,8 +93,14 @@ impl OwnNode {
 }
 
 impl Probe {
-    /// What it has used so far; none where the system is not Linux.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    /// How it is; none where it does not answer, or where the system is not Linux.
+    pub(super) fn look(&self) -> Option<Look> {
+        let (cpu, peak_mib) = self.usage()?;
+        Some(Look { cpu, peak_mib, latencies: self.latencies()?, windows: self.windows()? })
+    }
+
+    /// Its processor time, and the most memory that it has had, in MiB.
+    fn usage(&self) -> Option<(Duration, u64)> {
         let proc = Path::new("/proc").join(self.pid.to_string());
         let stat = fs::read_to_string(proc.join("stat")).ok()?;
         let (_, fields) = stat.rsplit_once(')')?;
@@ -91,25 +109,42 @@ impl Probe {
         let cpu = Duration::from_millis((ticks(11)? + ticks(12)?) * 10);
         let status = fs::read_to_string(proc.join("status")).ok()?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some(Usage { cpu, peak_mib: peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024 })
+        Some((cpu, peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024))
     }
 
     /// What it says of its own latencies since its start.
-    pub(super) fn latencies(&self) -> Option<Vec<Latency>> {
+    fn latencies(&self) -> Option<Vec<Latency>> {
         /// The part of `/api/actors` that is of use here.
         #[derive(Deserialize)]
         struct Said {
             latencies: Vec<Latency>,
         }
-        let url = format!("{}/api/actors?stage=recorder", self.url);
-        let text = ureq::get(url).call().ok()?.body_mut().read_to_string().ok()?;
-        serde_json::from_str(&text).map(|said: Said| said.latencies).ok()
+        self.ask("/api/actors?stage=recorder").map(|said: Said| said.latencies)
+    }
+
+    /// What it says of all windows since its start.
+    fn windows(&self) -> Option<Windows> {
+        /// The part of `/api/live-data` that is of use here.
+        #[derive(Deserialize)]
+        struct Said {
+            totals: Totals,
+        }
+        #[derive(Deserialize)]
+        struct Totals {
+            node: Windows,
+        }
+        self.ask(&format!("/api/live-data?pump_id={FIRST_PUMP}")).map(|said: Said| said.totals.node)
+    }
+
+    fn ask<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        let text = ureq::get(format!("{}{path}", self.url)).call().ok()?.body_mut().read_to_string().ok()?;
+        serde_json::from_str(&text).ok()
     }
 }
 
 impl Latency {
     /// What has come since `before`.
-    pub(super) fn since(mut self, before: &[Self]) -> Self {
+    fn since(mut self, before: &[Self]) -> Self {
         for old in before.iter().filter(|before| before.of == self.of).flat_map(|before| &before.buckets) {
             if let Some(bucket) = self.buckets.iter_mut().find(|bucket| bucket.below_ms == old.below_ms) {
                 bucket.count = bucket.count.saturating_sub(old.count);
@@ -125,11 +160,19 @@ impl Latency {
     }
 }
 
-impl Usage {
-    /// The processor time between two looks, and the memory at the second.
-    pub(super) fn between(before: Option<Self>, after: Option<Self>) -> Option<Self> {
-        let (before, after) = (before?, after?);
-        Some(Self { cpu: after.cpu.saturating_sub(before.cpu), peak_mib: after.peak_mib })
+impl Look {
+    /// What has come since `before`.
+    pub(super) fn since(self, before: &Self) -> Self {
+        let Self { cpu, peak_mib, latencies, windows } = self;
+        Self {
+            cpu: cpu.saturating_sub(before.cpu),
+            peak_mib,
+            latencies: latencies.into_iter().map(|latency| latency.since(&before.latencies)).collect(),
+            windows: Windows {
+                scored: windows.scored - before.windows.scored,
+                skipped: windows.skipped - before.windows.skipped,
+            },
+        }
     }
 }
 
