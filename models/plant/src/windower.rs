@@ -12,11 +12,11 @@
 //! - a window with a missing value in it is not scored, and neither is one of a pump that stands, starts or stops
 //!   (`operating.rs`).
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+mod rows;
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use self::rows::Rows;
 use crate::{
     OperatingState, Profile, PumpId, Reading, Timestamp,
     operating::{FALL_STEPS, OperatingGate, Phase},
@@ -109,38 +109,39 @@ pub struct Placed {
 #[derive(Debug)]
 pub struct Windower {
     rules: WindowRules,
-    channels: usize,
     gate: OperatingGate,
     /// What was known before the last step.
     before: Phase,
     /// What is known after it.
     phase: Phase,
-    steps: VecDeque<Step>,
+    /// The values of the last steps, one right after the other; NaN where missing.
+    steps: Rows,
+    /// The newest of these steps.
+    last: Option<Step>,
     /// Per channel: the step of its last good value, and the value.
     last_good: Vec<Option<(i64, f64)>>,
     waiting: BTreeMap<i64, Reading>,
     newest: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Step {
     index: i64,
     at: Timestamp,
-    /// NaN where missing.
-    values: Box<[f64]>,
 }
 
 impl Windower {
     /// An empty windower for pumps of this profile.
     pub fn new(profile: &Profile) -> Self {
         let channels = profile.channels().len();
+        let rules = WindowRules::for_profile(profile);
         Self {
-            rules: WindowRules::for_profile(profile),
-            channels,
+            rules,
             gate: OperatingGate::new(profile, WindowRules::LEN),
             before: Phase::On { since: None },
             phase: Phase::On { since: None },
-            steps: VecDeque::new(),
+            steps: Rows::new(rules.len, channels),
+            last: None,
             last_good: vec![None; channels],
             waiting: BTreeMap::new(),
             newest: i64::MIN,
@@ -152,7 +153,7 @@ impl Windower {
     /// A reading whose step has passed changes nothing.
     pub fn push(&mut self, reading: Reading) -> Vec<Placed> {
         let step = self.rules.step(reading.at);
-        if let Some(last) = self.steps.back()
+        if let Some(last) = self.last
             && step <= last.index
         {
             if step == last.index && reading.at > last.at {
@@ -161,7 +162,7 @@ impl Windower {
             return Vec::new();
         }
         self.newest = self.newest.max(step);
-        if self.waiting.is_empty() && self.steps.back().is_none_or(|last| step == last.index + 1) {
+        if self.waiting.is_empty() && self.last.is_none_or(|last| step == last.index + 1) {
             // Nearly all: they do not have to wait.
             return vec![self.place(step, reading)];
         }
@@ -185,7 +186,7 @@ impl Windower {
     fn release(&mut self, given_up: impl Fn(i64, i64, i64) -> bool) -> Vec<Placed> {
         let mut placed = Vec::new();
         while let Some((&step, _)) = self.waiting.first_key_value() {
-            let expected = self.steps.back().map_or(step, |last| last.index + 1);
+            let expected = self.last.map_or(step, |last| last.index + 1);
             if step > expected && !given_up(self.newest, step - 1, self.rules.slack_steps) {
                 break;
             }
@@ -196,31 +197,28 @@ impl Windower {
     }
 
     fn place(&mut self, step: i64, reading: Reading) -> Placed {
-        let gap = self.steps.back().is_some_and(|last| reading.at.since_ms(last.at) > self.rules.gap_ms);
+        let gap = self.last.is_some_and(|last| reading.at.since_ms(last.at) > self.rules.gap_ms);
         if gap {
             self.steps.clear();
+            self.last = None;
             self.last_good.fill(None);
         }
-        if let Some(last) = self.steps.back() {
-            let (first_missing, at) = (last.index + 1, last.at);
-            for missing in first_missing..step {
-                let values = self.filled_at(missing);
-                self.append(Step { index: missing, at, values });
+        if let Some(last) = self.last {
+            for missing in last.index + 1..step {
+                self.append(Step { index: missing, at: last.at });
             }
         }
         self.remember_good(step, &reading);
-        let values = self.filled_at(step);
-        self.append(Step { index: step, at: reading.at, values });
+        self.append(Step { index: step, at: reading.at });
         Placed { window: self.window(&reading), reading }
     }
 
     fn replace_last(&mut self, reading: &Reading) {
-        let Some(mut last) = self.steps.pop_back() else { return };
-        self.remember_good(last.index, reading);
-        last.values = self.filled_at(last.index);
-        last.at = reading.at;
-        self.phase = self.gate.next(self.before, last.index, &last.values);
-        self.steps.push_back(last);
+        let Some(Step { index, .. }) = self.last else { return };
+        self.remember_good(index, reading);
+        self.steps.replace_newest(filled(&self.last_good, index, self.rules.fill_steps));
+        self.last = Some(Step { index, at: reading.at });
+        self.phase = self.gate.next(self.before, index, self.steps.newest());
     }
 
     fn remember_good(&mut self, step: i64, reading: &Reading) {
@@ -231,54 +229,49 @@ impl Windower {
         }
     }
 
-    fn filled_at(&self, step: i64) -> Box<[f64]> {
-        let fill_steps = self.rules.fill_steps;
-        let fill = |last_good: &Option<(i64, f64)>| match last_good {
-            Some((since, value)) if step - since <= fill_steps => *value,
-            _ => f64::NAN,
-        };
-        self.last_good.iter().map(fill).collect()
-    }
-
     fn append(&mut self, step: Step) {
-        if self.steps.len() == self.rules.len {
-            self.steps.pop_front();
-        }
+        self.steps.push(filled(&self.last_good, step.index, self.rules.fill_steps));
+        self.last = Some(step);
         self.before = self.phase;
-        self.phase = self.gate.next(self.before, step.index, &step.values);
-        self.steps.push_back(step);
+        self.phase = self.gate.next(self.before, step.index, self.steps.newest());
     }
 
     fn window(&self, reading: &Reading) -> Result<Window, NoWindow> {
         self.running()?;
-        let missing: Vec<usize> =
-            (0..self.channels).filter(|&c| self.steps.iter().any(|step| step.values[c].is_nan())).collect();
+        let missing = self.steps.channels_with_nan();
         if !missing.is_empty() {
             return Err(NoWindow::Missing { channels: missing });
         }
         if self.steps.len() < self.rules.len {
             return Err(NoWindow::Filling { have: self.steps.len(), need: self.rules.len });
         }
-        let values = self.steps.iter().flat_map(|step| step.values.iter().copied()).collect();
-        Ok(Window { pump: reading.pump.clone(), at: reading.at, values })
+        Ok(Window { pump: reading.pump.clone(), at: reading.at, values: self.steps.in_order() })
     }
 
     /// A pump of which nothing says whether it runs is not off: what is missing is said instead.
     fn running(&self) -> Result<(), NoWindow> {
-        let Some(last) = self.steps.back() else { return Ok(()) };
+        let Some(last) = self.last else { return Ok(()) };
         let (state, have, need) = self.gate.state(self.phase, last.index);
-        if self.gate.is_blind(&last.values) {
+        let newest = self.steps.newest();
+        if self.gate.is_blind(newest) {
             return Ok(());
         }
-        let before = self.steps.iter().rev().skip(1).take(FALL_STEPS).map(|step| &*step.values);
         match state {
-            OperatingState::Running if self.gate.falls(&last.values, before) => {
+            OperatingState::Running if self.gate.falls(newest, self.steps.newest_first().skip(1).take(FALL_STEPS)) => {
                 Err(NoWindow::NotRunning { state: OperatingState::Stopping, have: 0, need })
             }
             OperatingState::Running => Ok(()),
             _ => Err(NoWindow::NotRunning { state, have, need }),
         }
     }
+}
+
+/// Each channel's last good value, where it is not too old for this step.
+fn filled(last_good: &[Option<(i64, f64)>], step: i64, fill_steps: i64) -> impl Iterator<Item = f64> {
+    last_good.iter().map(move |last_good| match last_good {
+        Some((since, value)) if step - since <= fill_steps => *value,
+        _ => f64::NAN,
+    })
 }
 
 #[cfg(test)]

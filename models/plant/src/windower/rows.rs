@@ -1,0 +1,135 @@
+//! A pump's last rows of numbers in one piece of memory: there is one for every pump, and a window is copied out of it for
+//! every reading.
+
+use std::sync::Arc;
+
+/// At most `most` rows, the oldest replaced by the newest.
+#[derive(Debug)]
+pub(super) struct Rows {
+    most: usize,
+    channels: usize,
+    /// Row by row. Once full, a ring.
+    values: Vec<f64>,
+    /// The place of the oldest row.
+    oldest: usize,
+}
+
+impl Rows {
+    /// None yet, and no room taken.
+    pub(super) fn new(most: usize, channels: usize) -> Self {
+        Self { most, channels, values: Vec::new(), oldest: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.values.len() / self.channels
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.values.clear();
+        self.oldest = 0;
+    }
+
+    /// One more, with a number for every channel.
+    pub(super) fn push(&mut self, row: impl Iterator<Item = f64>) {
+        if self.len() < self.most {
+            self.values.reserve_exact(self.most * self.channels - self.values.len());
+            self.values.extend(row);
+        } else {
+            self.oldest = (self.oldest + 1) % self.most;
+            self.replace_newest(row);
+        }
+    }
+
+    /// Other numbers in the newest one, if there is one.
+    pub(super) fn replace_newest(&mut self, row: impl Iterator<Item = f64>) {
+        let Some(newest) = self.len().checked_sub(1) else { return };
+        let start = self.start(newest);
+        for (value, new) in self.values[start..].iter_mut().zip(row.take(self.channels)) {
+            *value = new;
+        }
+    }
+
+    /// The newest one; nothing if there is none.
+    pub(super) fn newest(&self) -> &[f64] {
+        self.newest_first().next().unwrap_or_default()
+    }
+
+    /// All of them, the newest first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &[f64]> + Clone {
+        (0..self.len()).rev().map(|n| {
+            let start = self.start(n);
+            &self.values[start..start + self.channels]
+        })
+    }
+
+    /// All of them as one piece, the oldest first.
+    pub(super) fn in_order(&self) -> Arc<[f64]> {
+        let (newer, older) = self.values.split_at(self.oldest * self.channels);
+        older.iter().chain(newer).copied().collect()
+    }
+
+    /// The channels that have no number in some row.
+    pub(super) fn channels_with_nan(&self) -> Vec<usize> {
+        let has_nan = |&channel: &usize| self.values.iter().skip(channel).step_by(self.channels).any(|v| v.is_nan());
+        (0..self.channels).filter(has_nan).collect()
+    }
+
+    /// Where the `n`th row begins, from the oldest one on.
+    fn start(&self, n: usize) -> usize {
+        (self.oldest + n) % self.len() * self.channels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// It holds what a list of lists holds.
+        #[test]
+        fn the_last_rows_are_there_in_order(
+            most in 1_usize..5,
+            channels in 1_usize..4,
+            // Each row's first number (a negative one is missing), and what is done: clear, replace, or push.
+            done in prop::collection::vec((-1_i8..10, 0..12_u8), 0..40),
+        ) {
+            let mut rows = Rows::new(most, channels);
+            let mut expected: VecDeque<Vec<f64>> = VecDeque::new();
+            for (first, how) in done {
+                let row: Vec<f64> =
+                    (0..channels).map(|c| if first < 0 && c == 0 { f64::NAN } else { f64::from(first) + c as f64 }).collect();
+                match how {
+                    0 => {
+                        rows.clear();
+                        expected.clear();
+                    }
+                    1..=3 => {
+                        rows.replace_newest(row.iter().copied());
+                        if let Some(newest) = expected.back_mut() {
+                            *newest = row;
+                        }
+                    }
+                    _ => {
+                        rows.push(row.iter().copied());
+                        expected.push_back(row);
+                        if expected.len() > most {
+                            expected.pop_front();
+                        }
+                    }
+                }
+                let bits = |row: &[f64]| row.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                prop_assert_eq!(rows.len(), expected.len());
+                prop_assert_eq!(bits(rows.newest()), bits(expected.back().map_or(&[], |row| row)));
+                prop_assert_eq!(bits(&rows.in_order()), expected.iter().flat_map(|row| bits(row)).collect::<Vec<_>>());
+                let reversed: Vec<Vec<u64>> = rows.newest_first().map(bits).collect();
+                prop_assert_eq!(reversed, expected.iter().rev().map(|row| bits(row)).collect::<Vec<_>>());
+                let missing = expected.iter().any(|row| row[0].is_nan());
+                prop_assert_eq!(rows.channels_with_nan(), if missing { vec![0] } else { vec![] });
+            }
+        }
+    }
+}
