@@ -90,6 +90,8 @@ pub(crate) struct LiveActor {
     frame: Duration,
     listeners: broadcast::Sender<Arc<Frame>>,
     pumps: BTreeMap<PumpId, State>,
+    /// What listeners were not sent yet, of the pumps that have such.
+    unsent: BTreeMap<PumpId, Unsent>,
 }
 
 struct State {
@@ -101,8 +103,11 @@ struct State {
     readings: u64,
     scored: u64,
     anomalies: u64,
-    new_readings: ReadingFrame,
-    new_detections: DetectionFrame,
+}
+
+struct Unsent {
+    readings: ReadingFrame,
+    detections: DetectionFrame,
 }
 
 impl LiveActor {
@@ -114,12 +119,25 @@ impl LiveActor {
         listeners: broadcast::Sender<Arc<Frame>>,
     ) -> Self {
         let stale_after_ms = stale_after_intervals * profile.interval_ms();
-        Self { profile, clock, stale_after_ms, frame: settings.frame, listeners, pumps: BTreeMap::new() }
+        let (pumps, unsent) = Default::default();
+        Self { profile, clock, stale_after_ms, frame: settings.frame, listeners, pumps, unsent }
     }
 
     fn state(&mut self, pump: &PumpId) -> &mut State {
-        let (channels, clock) = (self.profile.channels().len(), &self.clock);
-        self.pumps.entry(pump.clone()).or_insert_with(|| State::new(pump, channels, clock.now()))
+        self.pumps.entry(pump.clone()).or_insert_with(|| State::new(self.clock.now()))
+    }
+
+    /// Where news of this pump go; none if nobody listens.
+    fn unsent(&mut self, pump: &PumpId) -> Option<&mut Unsent> {
+        if self.listeners.receiver_count() == 0 {
+            return None;
+        }
+        let channels = self.profile.channels().len();
+        let nothing = || Unsent {
+            readings: ReadingFrame::empty(pump, channels),
+            detections: DetectionFrame::empty(pump, channels),
+        };
+        Some(self.unsent.entry(pump.clone()).or_insert_with(nothing))
     }
 
     /// How long ago the newest reading was received, in milliseconds, and whether that is too long.
@@ -150,16 +168,13 @@ impl LiveActor {
     }
 
     fn send_frames(&mut self) {
-        let channels = self.profile.channels().len();
-        for (pump, state) in &mut self.pumps {
-            if !state.new_readings.t.is_empty() {
-                let frame = mem::replace(&mut state.new_readings, ReadingFrame::empty(pump, channels));
+        for Unsent { readings, detections } in mem::take(&mut self.unsent).into_values() {
+            if !readings.t.is_empty() {
                 // No listener is no error.
-                let _ = self.listeners.send(Arc::new(Frame::Readings(frame)));
+                let _ = self.listeners.send(Arc::new(Frame::Readings(readings)));
             }
-            if !state.new_detections.t.is_empty() {
-                let frame = mem::replace(&mut state.new_detections, DetectionFrame::empty(pump, channels));
-                let _ = self.listeners.send(Arc::new(Frame::Detections(frame)));
+            if !detections.t.is_empty() {
+                let _ = self.listeners.send(Arc::new(Frame::Detections(detections)));
             }
         }
     }
@@ -193,15 +208,15 @@ impl Handler<Mail<LiveReading>> for LiveActor {
 
     fn handle(&mut self, mail: Mail<LiveReading>, _: &mut Self::Context) {
         let LiveReading(reading) = mail.open();
-        let (listened_to, now) = (self.listeners.receiver_count() > 0, self.clock.now());
+        let now = self.clock.now();
+        if let Some(unsent) = self.unsent(&reading.pump) {
+            unsent.readings.push(&reading);
+        }
         let was_stale = self.pumps.get(&reading.pump).is_some_and(|state| self.age(state).1);
         let state = self.state(&reading.pump);
         state.readings += 1;
         if was_stale {
             state.since = now;
-        }
-        if listened_to {
-            state.new_readings.push(&reading);
         }
         if state.latest.as_ref().is_none_or(|latest| latest.at <= reading.at) {
             state.latest = Some(reading);
@@ -224,15 +239,15 @@ impl Handler<Mail<LiveDetection>> for LiveActor {
 
     fn handle(&mut self, mail: Mail<LiveDetection>, _: &mut Self::Context) {
         let LiveDetection(detection) = mail.open();
-        let (listened_to, now) = (self.listeners.receiver_count() > 0, self.clock.now());
+        let now = self.clock.now();
+        if let Some(unsent) = self.unsent(&detection.pump) {
+            unsent.detections.push(&detection);
+        }
         let state = self.state(&detection.pump);
         state.scored += 1;
         state.anomalies += u64::from(detection.is_anomaly);
         state.turn(if detection.is_anomaly { Status::Anomaly } else { Status::Normal }, now);
         state.trend.push(detection.at, detection.loss as f32);
-        if listened_to {
-            state.new_detections.push(&detection);
-        }
         state.detection = Some(detection);
     }
 }
@@ -283,7 +298,7 @@ impl Blind {
 }
 
 impl State {
-    fn new(pump: &PumpId, channels: usize, now: Timestamp) -> Self {
+    fn new(now: Timestamp) -> Self {
         Self {
             latest: None,
             status: Status::Unknown { reason: "no reading has been judged yet".into() },
@@ -293,8 +308,6 @@ impl State {
             readings: 0,
             scored: 0,
             anomalies: 0,
-            new_readings: ReadingFrame::empty(pump, channels),
-            new_detections: DetectionFrame::empty(pump, channels),
         }
     }
 
