@@ -6,11 +6,7 @@
 //! so that no window falls between the two. Deliberately absent: what there is to remember
 //! ([`volute_anomaly::DeciderMemory`]).
 
-use std::{
-    collections::BTreeSet,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use actix::Context;
 use volute_anomaly::{Baseline, Decider, DeciderMemory, MemoryError, Score, Scorer, Task};
@@ -21,7 +17,7 @@ use super::{PumpActor, PumpStaff};
 use crate::{commissioning::footing::Course, counters::add, live::LiveReading, mailbox::Undelivered};
 
 /// The longest that a judged pump's memory waits to be stored, in the time of its windows.
-const KEEP_EVERY_MS: i64 = 60_000;
+const KEEP_EVERY_MS: u16 = 60_000;
 
 /// What is at rest of a pump when its actor starts.
 pub(crate) struct AtRest {
@@ -97,7 +93,7 @@ impl AtRest {
 
 /// More readings than this after a memory mean that none of them was judged by who wrote it.
 fn most_later(staff: &PumpStaff) -> usize {
-    let between = KEEP_EVERY_MS / staff.profile.interval_ms() + 1;
+    let between = i64::from(KEEP_EVERY_MS) / staff.profile.interval_ms() + 1;
     2 * usize::try_from(between).unwrap_or_default() + staff.queued_windows_per_pump
 }
 
@@ -117,10 +113,8 @@ impl Memory {
     /// Of an actor that starts; answers with the readings at rest and the standing too.
     pub(super) fn new(pump: &PumpId, at_rest: AtRest) -> (Self, Vec<Reading>, Option<Standing>) {
         let AtRest { readings, standing, remembered } = at_rest;
-        let mut hasher = DefaultHasher::new();
-        pump.hash(&mut hasher);
-        let offset_ms = i64::try_from(hasher.finish() % KEEP_EVERY_MS.unsigned_abs()).unwrap_or_default();
         let found = remembered.map(|remembered| (remembered, Vec::new()));
+        let offset_ms = i64::from(pump.lot(KEEP_EVERY_MS));
         (Self { found, decided: None, kept_in: None, offset_ms }, readings, standing)
     }
 
@@ -154,7 +148,7 @@ impl Memory {
     }
 
     fn stretch(&self, at: Timestamp) -> i64 {
-        (at.millis() + self.offset_ms).div_euclid(KEEP_EVERY_MS)
+        (at.millis() + self.offset_ms).div_euclid(i64::from(KEEP_EVERY_MS))
     }
 }
 

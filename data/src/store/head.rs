@@ -31,7 +31,7 @@ pub(crate) const MINUTE_MS: i64 = 60_000;
 const ROOMY_BYTES: usize = 32 << 20;
 /// About so many rows are packed together then: with fewer, a block's frame weighs too much. Each pump has its own number
 /// between these, or all that began together would be packed together.
-const PACKED_ROWS: RangeInclusive<usize> = 6..=14;
+const PACKED_ROWS: RangeInclusive<u16> = 6..=14;
 
 /// The most news of each kind, and the most rows, in one transaction: one that does not fit into a memtable fails for ever.
 const NEWS: usize = 1_000;

@@ -1,6 +1,11 @@
 //! The name of a pump. Where pumps are registered is not this module's business.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +33,14 @@ impl PumpId {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The pump's lot, a number below `lots`: always the same one in a program, and evenly spread over pumps. By it work
+    /// that all pumps have is spread over time.
+    pub fn lot(&self, lots: u16) -> u16 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        u16::try_from(hasher.finish() % u64::from(lots.max(1))).unwrap_or_default()
     }
 }
 
@@ -82,5 +95,19 @@ mod tests {
         for bad in ["", "a b", "a/b", "pümp", &"x".repeat(65)] {
             assert!(bad.parse::<PumpId>().is_err(), "{bad:?} must be refused");
         }
+    }
+
+    #[test]
+    fn lots_are_the_pumps_own_and_spread() {
+        let mut pumps_with = [0; 10];
+        for n in 0..1000 {
+            let pump: PumpId = format!("P-{n}").parse().expect("a name");
+            assert_eq!(
+                (pump.lot(10), pump.lot(1), pump.lot(0)),
+                (pump.as_str().parse::<PumpId>().expect("the same name").lot(10), 0, 0)
+            );
+            pumps_with[usize::from(pump.lot(10))] += 1;
+        }
+        assert!(pumps_with.iter().all(|pumps| (50..200).contains(pumps)), "{pumps_with:?}");
     }
 }

@@ -2,10 +2,7 @@
 //!
 //! Deliberately absent: which minutes there are, and any lock.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use volute_plant::{Detection, PumpId, Reading};
 
@@ -164,20 +161,13 @@ impl Rows<'_> {
 
 /// Pumps close their minutes spread over one, each always at the same second.
 fn delay_ms(pump: &PumpId) -> i64 {
-    i64::try_from(lot(pump) % 60_000).unwrap_or_default()
+    i64::from(pump.lot(60_000))
 }
 
 /// So many of a pump's rows are packed together.
 pub(super) fn packed_rows(pump: &PumpId) -> usize {
     let (fewest, most) = (*PACKED_ROWS.start(), *PACKED_ROWS.end());
-    fewest + usize::try_from(lot(pump)).unwrap_or_default() % (most - fewest + 1)
-}
-
-/// A number that a pump has for good, and that has nothing to do with others'.
-fn lot(pump: &PumpId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    pump.hash(&mut hasher);
-    hasher.finish()
+    usize::from(fewest + pump.lot(most - fewest + 1))
 }
 
 pub(super) fn reading_bytes(reading: &Reading) -> usize {

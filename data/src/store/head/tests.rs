@@ -83,7 +83,7 @@ fn large_minutes_are_packed_and_nothing_of_them_is_lost_or_doubled() {
 fn pumps_that_began_together_are_not_packed_together() {
     let of = |n: usize| packed_rows(&format!("P-{n}").parse().expect("a name"));
     for rows in PACKED_ROWS {
-        let pumps = (0..9000).filter(|&n| of(n) == rows).count();
+        let pumps = (0..9000).filter(|&n| of(n) == usize::from(rows)).count();
         assert!((800..1200).contains(&pumps), "{pumps} of 9,000 are packed at {rows}");
     }
 }
