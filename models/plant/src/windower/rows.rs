@@ -1,7 +1,7 @@
 //! A pump's last rows of numbers in one piece of memory: there is one for every pump, and a window is copied out of it for
 //! every reading.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// At most `most` rows, the oldest replaced by the newest.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ impl Rows {
     /// Other numbers in the newest one, if there is one.
     pub(super) fn replace_newest(&mut self, row: impl Iterator<Item = f64>) {
         let Some(newest) = self.len().checked_sub(1) else { return };
-        let start = self.start(newest);
-        for (value, new) in self.values[start..].iter_mut().zip(row.take(self.channels)) {
+        let place = self.place(newest);
+        for (value, new) in self.values[place].iter_mut().zip(row) {
             *value = new;
         }
     }
@@ -56,10 +56,7 @@ impl Rows {
 
     /// All of them, the newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &[f64]> + Clone {
-        (0..self.len()).rev().map(|n| {
-            let start = self.start(n);
-            &self.values[start..start + self.channels]
-        })
+        (0..self.len()).rev().map(|n| &self.values[self.place(n)])
     }
 
     /// All of them as one piece, the oldest first.
@@ -74,9 +71,10 @@ impl Rows {
         (0..self.channels).filter(has_nan).collect()
     }
 
-    /// Where the `n`th row begins, from the oldest one on.
-    fn start(&self, n: usize) -> usize {
-        (self.oldest + n) % self.len() * self.channels
+    /// Where the `n`th row lies, from the oldest one on.
+    fn place(&self, n: usize) -> Range<usize> {
+        let start = (self.oldest + n) % self.len() * self.channels;
+        start..start + self.channels
     }
 }
 

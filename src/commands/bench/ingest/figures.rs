@@ -70,6 +70,7 @@ impl Figures {
     pub(super) fn of(args: &IngestArgs, rate: f64, measured: Measured) -> Self {
         let Measured { mut load, recovery, node } = measured;
         let took = load.took.as_secs_f64();
+        let windows = node.as_ref().and_then(|node| node.windows);
         Self {
             pumps: args.pumps.get(),
             rate,
@@ -82,8 +83,8 @@ impl Figures {
             cpu_percent_of_a_core: node.as_ref().map(|node| node.cpu.as_secs_f64() / took * 100.0),
             peak_mib: node.as_ref().map(|node| node.peak_mib),
             recovery_s: recovery.as_secs_f64(),
-            windows_scored: node.as_ref().map(|node| node.windows.scored),
-            windows_skipped: node.as_ref().map(|node| node.windows.skipped),
+            windows_scored: windows.map(|windows| windows.scored),
+            windows_skipped: windows.map(|windows| windows.skipped),
             hops: node.map(|node| node.latencies).unwrap_or_default().into_iter().filter_map(hop).collect(),
         }
     }

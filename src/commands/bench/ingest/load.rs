@@ -188,8 +188,8 @@ async fn connect(address: &str) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// The first of the pumps.
-pub(super) const FIRST_PUMP: &str = "P-0";
+/// What comes before a pump's number, from 0 on, in its name.
+pub(super) const PUMP: &str = "P-";
 
 /// A post's readings: the pumps take turns, and each reading's time is when its post was due.
 fn fill(body: &mut String, plan: &Plan, number: u64, at_ms: u64) {
@@ -200,7 +200,7 @@ fn fill(body: &mut String, plan: &Plan, number: u64, at_ms: u64) {
         let (pump, turn) = (reading % plan.pumps as u64, reading / plan.pumps as u64);
         // Several of one pump in one post are a millisecond apart.
         let at_ms = at_ms + n / plan.pumps as u64;
-        let _ = write!(body, "{}{{\"pump_id\":\"P-{pump}\",\"timestamp\":{at_ms}", if n > 0 { "," } else { "" });
+        let _ = write!(body, "{}{{\"pump_id\":\"{PUMP}{pump}\",\"timestamp\":{at_ms}", if n > 0 { "," } else { "" });
         for (place, (name, usual, swing)) in CHANNELS.iter().enumerate() {
             let phase = (turn as f64 * 0.7 + pump as f64 * 1.3 + place as f64 * 2.1).sin();
             let _ = write!(body, ",\"{name}\":{:.2}", usual + swing * phase);

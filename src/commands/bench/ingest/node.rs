@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
 use tempfile::TempDir;
 
-use super::load::FIRST_PUMP;
+use super::load::PUMP;
 use crate::profiles;
 
 /// A running node; killed when it is dropped.
@@ -51,11 +51,12 @@ pub(super) struct Look {
     /// The most memory that it has had since its start.
     pub peak_mib: u64,
     pub latencies: Vec<Latency>,
-    pub windows: Windows,
+    /// None before the first reading.
+    pub windows: Option<Windows>,
 }
 
 /// What became of the windows of all pumps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Windows {
     /// The model judged them.
     pub scored: u64,
@@ -96,7 +97,7 @@ impl Probe {
     /// How it is; none where it does not answer, or where the system is not Linux.
     pub(super) fn look(&self) -> Option<Look> {
         let (cpu, peak_mib) = self.usage()?;
-        Some(Look { cpu, peak_mib, latencies: self.latencies()?, windows: self.windows()? })
+        Some(Look { cpu, peak_mib, latencies: self.latencies()?, windows: self.windows() })
     }
 
     /// Its processor time, and the most memory that it has had, in MiB.
@@ -122,7 +123,7 @@ impl Probe {
         self.ask("/api/actors?stage=recorder").map(|said: Said| said.latencies)
     }
 
-    /// What it says of all windows since its start.
+    /// What it says of all windows since its start; none where it has not heard of the first pump yet.
     fn windows(&self) -> Option<Windows> {
         /// The part of `/api/live-data` that is of use here.
         #[derive(Deserialize)]
@@ -133,7 +134,7 @@ impl Probe {
         struct Totals {
             node: Windows,
         }
-        self.ask(&format!("/api/live-data?pump_id={FIRST_PUMP}")).map(|said: Said| said.totals.node)
+        self.ask(&format!("/api/live-data?pump_id={PUMP}0")).map(|said: Said| said.totals.node)
     }
 
     fn ask<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
@@ -168,11 +169,15 @@ impl Look {
             cpu: cpu.saturating_sub(before.cpu),
             peak_mib,
             latencies: latencies.into_iter().map(|latency| latency.since(&before.latencies)).collect(),
-            windows: Windows {
-                scored: windows.scored - before.windows.scored,
-                skipped: windows.skipped - before.windows.skipped,
-            },
+            windows: windows.map(|windows| windows.since(before.windows.unwrap_or_default())),
         }
+    }
+}
+
+impl Windows {
+    /// What has come since `before`.
+    fn since(self, before: Self) -> Self {
+        Self { scored: self.scored.saturating_sub(before.scored), skipped: self.skipped.saturating_sub(before.skipped) }
     }
 }
 
@@ -198,6 +203,20 @@ mod tests {
     fn latency(buckets: &[(f64, u64)]) -> Latency {
         let buckets = buckets.iter().map(|&(below_ms, count)| Bucket { below_ms, count }).collect();
         Latency { of: "detection".into(), buckets }
+    }
+
+    #[test]
+    fn a_look_before_the_first_reading_knows_no_windows() {
+        let look = |scored: Option<u64>| Look {
+            cpu: Duration::ZERO,
+            peak_mib: 1,
+            latencies: Vec::new(),
+            windows: scored.map(|scored| Windows { scored, skipped: 0 }),
+        };
+        for (before, after, between) in [(Some(3), Some(10), Some(7)), (None, Some(10), Some(10)), (None, None, None)] {
+            let windows = look(after).since(&look(before)).windows;
+            assert_eq!(windows.map(|windows| windows.scored), between);
+        }
     }
 
     #[test]
