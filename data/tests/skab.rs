@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use volute_data::read_recording;
 use volute_plant::Profile;
@@ -11,7 +11,7 @@ const SKAB: &str = include_str!("skab.toml");
 
 /// The folder, or none with a line that says so.
 fn folder() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/skab");
+    let folder = PathBuf::from("../../shared/skab");
     if folder.is_dir() {
         return Some(folder);
     }

@@ -24,8 +24,7 @@ const WALLS: [(&str, &[&str]); 3] =
     [("candle", &["volute-anomaly"]), ("surrealdb", &["volute-data"]), ("actix-web", &["volute-web", "volute"])];
 
 fn workspace() -> Metadata {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    MetadataCommand::new().manifest_path(manifest).no_deps().exec().expect("cargo metadata")
+    MetadataCommand::new().no_deps().exec().expect("cargo metadata")
 }
 
 fn dependencies(package: &Package) -> impl Iterator<Item = &str> {
@@ -78,7 +77,7 @@ fn every_module_says_what_it_is_for() {
 
 #[test]
 fn unsafe_code_is_for_models_only() {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let models = workspace().workspace_root.join("models");
     for file in sources().into_iter().filter(|file| !file.starts_with(&models)) {
         let text = fs::read_to_string(&file).expect("a source file");
         for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {

@@ -4,6 +4,7 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    path::Path,
 };
 
 use volute_anomaly::{Model, Scorer, Task, bench::Untrained};
@@ -53,10 +54,10 @@ fn after_the_largest_batch_nothing_is_allocated() {
 /// The same of a scorer: scaling, network and comparison.
 #[test]
 fn a_warm_scorer_allocates_nothing() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let text = std::fs::read_to_string(root.join("../config/profiles/centrifugal.toml")).expect("the profile");
-    let profile = Profile::from_toml(&text).expect("a profile");
-    let model = Model::load(&root.join("pretrained/centrifugal"), &profile).expect("the model that comes with Volute");
+    let text = include_str!("../../../config/profiles/centrifugal.toml");
+    let profile = Profile::from_toml(text).expect("a profile");
+    let model =
+        Model::load(Path::new("../pretrained/centrifugal"), &profile).expect("the model that comes with Volute");
     let window = |first: usize| Window {
         pump: "P-1".parse().expect("a name"),
         at: "2026-03-02T00:00:00Z".parse().expect("a time"),

@@ -41,8 +41,7 @@ fn the_defaults_are_valid_and_complete() {
 
 #[test]
 fn the_overlay_for_production_is_valid() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/production.toml");
-    let config = load(Some(&path), [], &[]).expect("the overlay").config;
+    let config = load(Some(Path::new("config/production.toml")), [], &[]).expect("the overlay").config;
     assert_eq!(config.ingest.auto_register, AutoRegister::Off);
 }
 
