@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_data::{Order, Reach};
+use volute_data::{Answer, Order, Range, Reach, StoreError};
 use volute_plant::Timestamp;
 
 use crate::{problem::ApiError, query::Params};
@@ -48,6 +48,23 @@ impl IncompleteData {
             Reach::Since { from, reason } => Some(Self { since: from.map(|from| from.to_string()), reason }),
         }
     }
+}
+
+/// The page that `read` has for a range, and whether one follows.
+pub(crate) async fn page<T, Data: From<T>>(
+    range: Range,
+    at: fn(&T) -> Timestamp,
+    read: impl AsyncFn(Range) -> Result<Answer<T>, StoreError>,
+) -> Result<List<Data>, ApiError> {
+    let Answer { rows, reach } = read(range.clone()).await?;
+    let mut next_cursor = None;
+    if let Some(last) = rows.last().filter(|_| rows.len() >= range.limit).map(at) {
+        let order = range.order;
+        let more = !read(Range { limit: 1, after: Some(last), ..range }).await?.rows.is_empty();
+        next_cursor = more.then(|| write_cursor(order, last));
+    }
+    let items = rows.into_iter().map(Data::from).collect();
+    Ok(List { items, next_cursor, incomplete: IncompleteData::of(reach) })
 }
 
 /// The cursor of what comes after `at`.

@@ -73,15 +73,8 @@ async fn stored(engine: &Engine, filter: &AuditFilter) -> Result<Vec<AuditEntry>
         ];
         engine.rows::<AuditRow, _>(sql, vars).await
     };
-    let ((from, to), limit) = (filter.range.bounds_ms(), filter.range.limit);
-    if from >= to {
-        return Ok(Vec::new());
-    }
-    let mut rows = select(from, to, limit).await?;
-    if let Some(last) = rows.last().filter(|_| rows.len() == limit).map(|row| row.at_ms) {
-        rows.retain(|row| row.at_ms != last);
-        rows.extend(select(last, last + 1, usize::MAX).await?);
-    }
+    let (span, limit) = (filter.range.bounds_ms(), filter.range.limit);
+    let rows = page::rows_of_whole_moments(span, limit, |row: &AuditRow| row.at_ms, select).await?;
     rows.into_iter().map(AuditEntry::try_from).collect()
 }
 

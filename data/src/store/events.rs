@@ -63,12 +63,8 @@ async fn stored(engine: &Engine, filter: &EventFilter, limit: usize) -> Result<V
         ];
         engine.rows::<EventRow, _>(sql, vars).await
     };
-    let (from, to) = filter.range.bounds_ms();
-    let mut rows = select(from, to, limit).await?;
-    if let Some(last) = rows.last().filter(|_| rows.len() == limit).map(|row| row.opened_ms) {
-        rows.retain(|row| row.opened_ms != last);
-        rows.extend(select(last, last + 1, usize::MAX).await?);
-    }
+    let span = filter.range.bounds_ms();
+    let rows = page::rows_of_whole_moments(span, limit, |row: &EventRow| row.opened_ms, select).await?;
     rows.into_iter().map(MaintenanceEvent::try_from).collect()
 }
 

@@ -226,23 +226,14 @@ impl Head {
     /// The share is in the database.
     pub(crate) fn give_up(&mut self, share: &Share) {
         for due in &share.due {
-            let Some(of_pump) = self.pumps.get_mut(&due.pump) else { continue };
-            let Some(minute) = of_pump.get_mut(due.start_ms) else { continue };
             let (packed, readings, detections) = due.taken;
-            let (bytes, count) = (minute.bytes(), minute.count());
-            minute.packed.drain(..packed.min(minute.packed.len()));
-            minute.readings.drain(..readings.min(minute.readings.len()));
-            minute.detections.drain(..detections.min(minute.detections.len()));
-            minute.first = share.next;
-            minute.moving = false;
-            self.bytes = (self.bytes + minute.bytes()).saturating_sub(bytes);
-            self.readings = (self.readings + minute.count()).saturating_sub(count);
-            if minute.is_empty() {
-                of_pump.remove(due.start_ms);
-            }
-            if of_pump.is_empty() {
-                self.pumps.remove(&due.pump);
-            }
+            self.lessen(&due.pump, due.start_ms, |minute| {
+                minute.packed.drain(..packed.min(minute.packed.len()));
+                minute.readings.drain(..readings.min(minute.readings.len()));
+                minute.detections.drain(..detections.min(minute.detections.len()));
+                minute.first = share.next;
+                minute.moving = false;
+            });
         }
         let News { pumps, events, metrics, states, audit } = &share.news;
         self.news.pumps.retain(|known| !pumps.contains(known));
@@ -254,12 +245,21 @@ impl Head {
 
     /// Forgets rows that the database has already: what the journal still holds of a block that was written.
     pub(crate) fn forget(&mut self, pump: &PumpId, start_ms: i64, stored: &Stored) -> Result<(), StoreError> {
-        let Some(of_pump) = self.pumps.get_mut(pump) else { return Ok(()) };
-        let Some(minute) = of_pump.get_mut(start_ms) else { return Ok(()) };
+        let forgotten = self.lessen(pump, start_ms, |minute| {
+            minute.unpack(pump)?;
+            minute.readings.retain(|reading| !stored.readings.contains(&reading.at));
+            minute.detections.retain(|detection| !stored.detections.contains(&detection.at));
+            Ok(())
+        });
+        forgotten.unwrap_or(Ok(()))
+    }
+
+    /// Takes rows out of a minute, where it is here: what is empty then goes, and the head's size is what is left.
+    fn lessen<T>(&mut self, pump: &PumpId, start_ms: i64, take: impl FnOnce(&mut Minute) -> T) -> Option<T> {
+        let of_pump = self.pumps.get_mut(pump)?;
+        let minute = of_pump.get_mut(start_ms)?;
         let (bytes, readings) = (minute.bytes(), minute.count());
-        minute.unpack(pump)?;
-        minute.readings.retain(|reading| !stored.readings.contains(&reading.at));
-        minute.detections.retain(|detection| !stored.detections.contains(&detection.at));
+        let taken = take(minute);
         self.bytes = (self.bytes + minute.bytes()).saturating_sub(bytes);
         self.readings = (self.readings + minute.count()).saturating_sub(readings);
         if minute.is_empty() {
@@ -268,7 +268,7 @@ impl Head {
         if of_pump.is_empty() {
             self.pumps.remove(pump);
         }
-        Ok(())
+        Some(taken)
     }
 
     /// Packs the rows of all minutes that are due.

@@ -115,6 +115,24 @@ pub(crate) fn whole_moments<T>(mut rows: Vec<T>, limit: usize, at: fn(&T) -> Tim
     rows
 }
 
+/// So many rows of a table that is read by a query, and the rest of the moment that the last of them is in.
+pub(crate) async fn rows_of_whole_moments<T>(
+    (from, to): (i64, i64),
+    limit: usize,
+    at_ms: fn(&T) -> i64,
+    select: impl AsyncFn(i64, i64, usize) -> Result<Vec<T>, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    if from >= to {
+        return Ok(Vec::new());
+    }
+    let mut rows = select(from, to, limit).await?;
+    if let Some(last) = rows.last().filter(|_| rows.len() == limit).map(at_ms) {
+        rows.retain(|row| at_ms(row) != last);
+        rows.extend(select(last, last + 1, usize::MAX).await?);
+    }
+    Ok(rows)
+}
+
 /// The last hour since 1970 in which a pump or the node has rows.
 pub(crate) async fn newest_hour(engine: &Engine, owner: &str) -> Result<Option<i64>, StoreError> {
     let vars = [("range", directory(owner).between(i64::MIN, i64::MAX)), ("limit", limit(1))];

@@ -5,10 +5,10 @@
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_data::{Answer, AuditAction, AuditEntry, AuditFilter, Order, Range};
+use volute_data::{AuditAction, AuditEntry, AuditFilter, Order, Range};
 
 use crate::{
-    list::{IncompleteData, List, cursor, write_cursor},
+    list::{List, cursor, page},
     openapi::{Invalid, Unavailable},
     problem::ApiError,
     query::Params,
@@ -63,16 +63,9 @@ pub(crate) async fn audit_log(
     request: HttpRequest,
 ) -> Result<web::Json<List<AuditData>>, ApiError> {
     let store = node.engine.store();
-    let mut filter = filter(&Params::parse(request.query_string(), &PARAMETERS)?)?;
-    let Answer { rows: entries, reach } = store.audit(&filter).await?;
-    let mut next_cursor = None;
-    if let Some(last) = entries.last().filter(|_| entries.len() >= filter.range.limit) {
-        filter.range = Range { limit: 1, after: Some(last.at), ..filter.range };
-        let more = !store.audit(&filter).await?.rows.is_empty();
-        next_cursor = more.then(|| write_cursor(filter.range.order, last.at));
-    }
-    let items = entries.into_iter().map(AuditData::from).collect();
-    Ok(web::Json(List { items, next_cursor, incomplete: IncompleteData::of(reach) }))
+    let AuditFilter { action, range } = filter(&Params::parse(request.query_string(), &PARAMETERS)?)?;
+    let read = async |range| store.audit(&AuditFilter { action: action.clone(), range }).await;
+    Ok(web::Json(page(range, |entry: &AuditEntry| entry.at, read).await?))
 }
 
 fn filter(params: &Params) -> Result<AuditFilter, ApiError> {

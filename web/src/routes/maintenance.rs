@@ -3,11 +3,11 @@
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_data::{Answer, EventFilter, Order, Range};
+use volute_data::{EventFilter, Order, Range};
 use volute_plant::{EventState, MaintenanceEvent};
 
 use crate::{
-    list::{IncompleteData, List, cursor, write_cursor},
+    list::{List, cursor, page},
     openapi::{Invalid, Unavailable},
     problem::ApiError,
     query::Params,
@@ -88,16 +88,9 @@ pub(crate) async fn maintenance_events(
 ) -> Result<web::Json<List<EventData>>, ApiError> {
     let store = node.engine.store();
     let params = Params::parse(request.query_string(), &["status", "pump_id", "limit", "cursor"])?;
-    let mut filter = filter(&params)?;
-    let Answer { rows: events, reach } = store.events(&filter).await?;
-    let mut next_cursor = None;
-    if let Some(last) = events.last().filter(|_| events.len() >= filter.range.limit) {
-        filter.range = Range { limit: 1, after: Some(last.opened_at), ..filter.range };
-        let more = !store.events(&filter).await?.rows.is_empty();
-        next_cursor = more.then(|| write_cursor(filter.range.order, last.opened_at));
-    }
-    let items = events.into_iter().map(EventData::from).collect();
-    Ok(web::Json(List { items, next_cursor, incomplete: IncompleteData::of(reach) }))
+    let EventFilter { pump, state, range } = filter(&params)?;
+    let read = async |range| store.events(&EventFilter { pump: pump.clone(), state, range }).await;
+    Ok(web::Json(page(range, |event: &MaintenanceEvent| event.opened_at, read).await?))
 }
 
 fn filter(params: &Params) -> Result<EventFilter, ApiError> {
