@@ -97,7 +97,7 @@ counters! {
     late,
     /// Items with a wrong field.
     rejected,
-    /// Posts refused as a whole, for whatever reason.
+    /// Posts, and orders, refused as a whole, for whatever reason.
     refused,
     /// Of these: because there was no room for another body.
     refused_bodies,
@@ -109,6 +109,10 @@ counters! {
     refused_node,
     /// Because there was no room for a new pump's registration.
     refused_recorder,
+    /// Because too many orders for a pump waited.
+    refused_orders,
+    /// Because too many baselines were to be learned.
+    refused_lessons,
     /// Windows scored.
     scored,
     /// Windows skipped because their pump had newer ones, or the queue was full.
@@ -117,6 +121,8 @@ counters! {
     score_failures,
     /// Anomalous windows.
     anomalies,
+    /// Readings that maintenance, out of order and its queue full, did not look at.
+    looks_dropped,
     /// Maintenance events opened.
     events_opened,
     /// Batches in the journal.
@@ -152,7 +158,8 @@ impl Counters {
             Queue::Pump => add(&self.refused_pump, 1),
             Queue::Node => add(&self.refused_node, 1),
             Queue::Recorder => add(&self.refused_recorder, 1),
-            Queue::Orders | Queue::Lessons => {}
+            Queue::Orders => add(&self.refused_orders, 1),
+            Queue::Lessons => add(&self.refused_lessons, 1),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     keeper::{Disk, DrainKeeper, KeeperActor},
     live::{AskLive, Frame, LiveActor, LivePump},
     mailbox::{Letter, Mailbox, Undelivered},
-    maintenance::{DrainMaintenance, MaintenanceActor},
+    maintenance::{Desk, DrainMaintenance, MaintenanceActor},
     pump::PumpStaff,
     receipt::{Queue, Receipt, Refusal},
     recorder::{DrainRecorder, Recorder},
@@ -35,6 +35,9 @@ use ground::Ground;
 
 /// How many actors that are out of order are named in the node's health.
 const FAILED_SHOWN: usize = 5;
+
+/// How long an order's answer waits for its note to be durable.
+const NOTE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -117,6 +120,8 @@ pub(crate) struct Inner {
     doors: Doors,
     disk: Disk,
     retention: Retention,
+    /// How long something may be stuck before it is said to be.
+    wedged_after: Duration,
 }
 
 impl Engine {
@@ -148,7 +153,7 @@ impl Engine {
             recorder: recorder.clone(),
             pool,
             live: feed.clone(),
-            maintenance: maintenance.clone(),
+            maintenance: Desk { mailbox: maintenance.clone(), counters: ground.counters.clone() },
             queued_windows_per_pump: engine.queued_windows_per_pump,
             supervisor: ground.supervisor.clone(),
             homes: homes.into(),
@@ -174,6 +179,7 @@ impl Engine {
             doors,
             disk,
             retention,
+            wedged_after: engine.wedged_after,
         };
         Ok(Self { handle: EngineHandle(Arc::new(inner)), maintenance, keeper })
     }
@@ -185,20 +191,17 @@ impl Engine {
 
     /// Lets nothing more in, and brings what is under way to its end: readings, windows, events, records.
     ///
-    /// Answers whether all of it ended within `limit`. The store is still open afterwards.
+    /// Answers whether all of it ended within `limit`: one that does not end takes half of the time that is left, and the
+    /// next has its turn. The store is still open afterwards.
     pub async fn drain(self, limit: Duration) -> bool {
-        let stages = async {
-            barrier(&self.handle.0.gate, CloseGate).await;
-            tracing::info!(stage = "gate, pumps and inference", "drained");
-            barrier(&self.maintenance, DrainMaintenance).await;
-            tracing::info!(stage = "maintenance", "drained");
-            barrier(&self.handle.0.recorder.results, DrainRecorder).await;
-            tracing::info!(stage = "recorder", "drained");
-            barrier(&self.keeper, DrainKeeper).await;
-            tracing::info!(stage = "keeper", "drained");
-        };
-        let in_time = tokio::time::timeout(limit, stages).await.is_ok();
-        self.handle.0.supervisor.stop();
+        let until = Instant::now() + limit;
+        let left = || until.saturating_duration_since(Instant::now());
+        let Inner { gate, recorder, supervisor, .. } = &*self.handle.0;
+        let mut in_time = stage("gate, pumps and inference", left() / 2, barrier(gate, CloseGate)).await;
+        in_time &= stage("maintenance", left() / 2, barrier(&self.maintenance, DrainMaintenance)).await;
+        in_time &= stage("recorder", left() / 2, barrier(&recorder.results, DrainRecorder)).await;
+        in_time &= stage("keeper", left(), barrier(&self.keeper, DrainKeeper)).await;
+        supervisor.stop();
         in_time
     }
 }
@@ -308,15 +311,21 @@ impl EngineHandle {
         if self.0.doors.journal_failed.load(Ordering::Relaxed) {
             return not_ready("the journal has failed; the log says why; restart the node");
         }
-        let failed = self.0.supervisor.failed();
-        if failed.is_empty() {
-            return Health { ready: true, reason: None };
-        }
-        let ready = !failed.iter().any(|id| id == "gate" || id == "recorder");
-        let shown = failed.iter().take(FAILED_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = if failed.len() > FAILED_SHOWN { " and others" } else { "" };
-        let reason = format!("out of order after too many failures: {shown}{more}; see /api/actors and the log");
-        Health { ready, reason: Some(reason) }
+        let (failed, silent) = (self.0.supervisor.failed(), self.disk_is_silent());
+        let ready = silent.is_none() && !failed.iter().any(|id| id == "gate" || id == "recorder");
+        Health { ready, reason: silent.or_else(|| out_of_order(&failed)) }
+    }
+
+    /// What is wrong with the node, besides what its store tells itself.
+    pub fn troubles(&self) -> Vec<String> {
+        self.disk_is_silent().into_iter().chain(out_of_order(&self.0.supervisor.failed())).collect()
+    }
+
+    /// The journal's thread is stuck with the disk, and cannot be left behind as an actor's can.
+    fn disk_is_silent(&self) -> Option<String> {
+        let silent = self.0.store.journal_writing_for();
+        let stuck = silent > self.0.wedged_after;
+        stuck.then(|| format!("the journal's disk has not answered for {} s", silent.as_secs()))
     }
 
     /// How long readings and verdicts took to be durable since the start.
@@ -337,14 +346,17 @@ impl EngineHandle {
 
     /// Notes what a person did, or was refused: in the log, and in the audit log of the store.
     ///
-    /// Answers once it is with the recorder, which loses nothing of it, be it restarted or out of order; where too much
-    /// waits there, it waits for a place.
+    /// Answers once it is durable, or else, where that takes long, once it is with the recorder, which loses nothing of
+    /// it, be it restarted or out of order; where too much waits there, it waits for a place.
     pub async fn note_action(&self, entry: AuditEntry) {
         let AuditEntry { at, who, action, object, outcome, detail } = &entry;
         tracing::info!(target: "audit", %at, who, action, object, outcome, detail, "asked by hand");
         let (action, object) = (action.clone(), object.clone());
         if self.0.recorder.results.deliver(entry).await.is_err() {
-            tracing::error!(action, object, "not in the audit log: the node is stopping");
+            return tracing::error!(action, object, "not in the audit log: the node is stopping");
+        }
+        if tokio::time::timeout(NOTE_PATIENCE, self.0.recorder.settled()).await.is_err() {
+            tracing::warn!(action, object, "not durable yet in the audit log");
         }
     }
 
@@ -383,6 +395,24 @@ fn stored_pumps(store: &Store, profile: &Profile) -> Result<Vec<PumpId>, EngineE
         pumps.push(record.id);
     }
     Ok(pumps)
+}
+
+/// That these actors are.
+fn out_of_order(failed: &[String]) -> Option<String> {
+    let shown = failed.iter().take(FAILED_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if failed.len() > FAILED_SHOWN { " and others" } else { "" };
+    let reason = format!("out of order after too many failures: {shown}{more}; see /api/actors and the log");
+    (!failed.is_empty()).then_some(reason)
+}
+
+/// Waits for the end of a stage, and says how it came.
+async fn stage(stage: &str, limit: Duration, end: impl Future<Output = ()>) -> bool {
+    let in_time = tokio::time::timeout(limit, end).await.is_ok();
+    match in_time {
+        true => tracing::info!(stage, "drained"),
+        false => tracing::warn!(stage, waited_ms = limit.as_millis(), "not drained in time"),
+    }
+    in_time
 }
 
 /// Sends a message that is answered when everything before it is done, and waits for the answer.

@@ -104,6 +104,13 @@ pub(crate) struct PumpHandle {
 /// The items of one pump in a post, by their places in it.
 type Lots = BTreeMap<PumpId, Vec<(usize, Draft)>>;
 
+impl Receipt {
+    fn reject(&mut self, lot: &[(usize, Draft)], rejection: &Rejection) {
+        let items = lot.iter().map(|(index, _)| RejectedItem { index: *index, rejection: rejection.clone() });
+        self.rejected.extend(items);
+    }
+}
+
 impl GateActor {
     pub(crate) fn new(settings: IngestSettings, staff: Arc<PumpStaff>, pumps: Pumps, room: Room, doors: Doors) -> Self {
         let (profile, counters) = (staff.profile.clone(), staff.counters.clone());
@@ -131,6 +138,25 @@ impl GateActor {
         lots
     }
 
+    /// Items of pumps whose actors are out of order are not taken; the others' are.
+    fn refuse_failed_pumps(&self, lots: &mut Lots, receipt: &mut Receipt) -> Result<(), Refusal> {
+        let pumps = self.pumps();
+        let failed = |pump: &PumpId| pumps.get(pump).is_some_and(|handle| handle.mailbox.is_failed());
+        if !lots.is_empty() && lots.keys().all(failed) {
+            return Err(Refusal::NotStored { retry_after_s: 10 * RETRY_AFTER_S });
+        }
+        lots.retain(|pump, lot| {
+            let failed = failed(pump);
+            if failed {
+                let allowed = "a pump whose actor runs (/api/actors); send this item again once it has been restarted";
+                let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, "its actor is out of order");
+                receipt.reject(lot, &rejection);
+            }
+            !failed
+        });
+        Ok(())
+    }
+
     /// Whose item it is.
     fn address(&self, draft: Draft) -> Result<(PumpId, Draft), Rejection> {
         let pump = draft.pump.clone().unwrap_or_else(|| self.settings.default_pump.clone());
@@ -154,7 +180,7 @@ impl GateActor {
             }
             let allowed = format!("one of the {} pumps registered already (ingest.max_pumps)", self.settings.max_pumps);
             let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, "no room for another pump");
-            receipt.rejected.extend(lot.iter().map(|&(index, _)| RejectedItem { index, rejection: rejection.clone() }));
+            receipt.reject(lot, &rejection);
             false
         });
     }
@@ -216,13 +242,11 @@ impl GateActor {
             return Err(Refusal::NotStored { retry_after_s: RETRY_AFTER_S });
         }
         let mut receipt = Receipt::default();
-        let lots = self.sort(items, &mut receipt);
+        let mut lots = self.sort(items, &mut receipt);
+        self.refuse_failed_pumps(&mut lots, &mut receipt)?;
         let permits = self.permits(&lots)?;
         // All actors before the first offer: a refusal after one would leave a trace.
         let handles = lots.keys().map(|pump| self.pump(pump, received)).collect::<Result<Vec<_>, _>>()?;
-        if handles.iter().any(|handle| handle.mailbox.is_failed()) {
-            return Err(Refusal::NotStored { retry_after_s: 10 * RETRY_AFTER_S });
-        }
         for ((lot, permit), handle) in lots.into_values().zip(permits).zip(handles) {
             receipt
                 .bad_channels

@@ -19,6 +19,7 @@ use volute_anomaly::{Model, Score, ScoreError, Scorer, Task};
 use crate::{
     counters::{Counters, add},
     mailbox::{Letter, Mail},
+    pump::Unscored,
     supervision::{Life, panic_text},
 };
 
@@ -84,13 +85,13 @@ impl InferenceActor {
                 add(&self.counters.scored, jobs.len());
                 for (job, score) in jobs.into_iter().zip(scores) {
                     self.counters.latencies.inference.note(job.in_hand());
-                    job.finish(Some(score));
+                    job.finish(Ok(score));
                 }
             }
             Ok(Err(error)) => {
                 tracing::error!(%error, windows = jobs.len(), "scoring failed");
                 add(&self.counters.score_failures, jobs.len());
-                jobs.into_iter().for_each(|job| job.finish(None));
+                jobs.into_iter().for_each(|job| job.finish(Err(Unscored::Failed)));
             }
             Err(panic) if jobs.len() > 1 => {
                 tracing::error!(
@@ -107,7 +108,7 @@ impl InferenceActor {
                 let (pump, at) = (job.window.pump.clone(), job.window.at);
                 add(&self.counters.score_failures, 1);
                 self.life.inbox.cell().stumbled("Window", Some(pump), &format!("the window at {at}: {panic}"));
-                job.finish(None);
+                job.finish(Err(Unscored::Failed));
             }
         }
     }

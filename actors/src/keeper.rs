@@ -19,7 +19,7 @@ use crate::{
     counters::{Counters, add},
     mailbox::{Letter, Mail},
     storage::{DiskOutlook, outlook},
-    supervision::raise,
+    supervision::{Cell, raise},
 };
 
 /// The longest and the shortest pause between two looks for what is due.
@@ -71,8 +71,11 @@ pub(crate) struct KeeperActor {
     /// The last sweep left something.
     more_to_sweep: bool,
     state: State,
-    busy: bool,
+    /// Since when a look is under way, if one is.
+    busy: Option<Instant>,
     drains: Vec<oneshot::Sender<()>>,
+    /// Where each look is noted.
+    cell: Arc<Cell>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,7 @@ impl KeeperActor {
         counters: Arc<Counters>,
         retention: Retention,
         disk: Disk,
+        cell: Arc<Cell>,
     ) -> Self {
         let state = match store.status().database {
             DatabaseStatus::Open => State::Working,
@@ -105,8 +109,9 @@ impl KeeperActor {
             round: None,
             more_to_sweep: false,
             state,
-            busy: false,
+            busy: None,
             drains: Vec::new(),
+            cell,
         }
     }
 
@@ -128,7 +133,7 @@ impl KeeperActor {
             ctx.run_later(LONGEST_LOOK, Self::look);
             return;
         }
-        self.busy = true;
+        self.busy = Some(Instant::now());
         let (store, now, reopen) = (self.store.clone(), self.clock.now(), self.state != State::Working);
         let sweep = (self.more_to_sweep || round).then_some(self.retention);
         let work = async move {
@@ -173,7 +178,9 @@ impl KeeperActor {
 
     /// Answers when to look again.
     fn done(&mut self, outcome: Result<Kept, StoreError>) -> Duration {
-        self.busy = false;
+        if let Some(begun) = self.busy.take() {
+            self.cell.progressed(begun.elapsed());
+        }
         let mut next = LONGEST_LOOK;
         let since_last = std::mem::replace(&mut self.looked, Instant::now()).elapsed();
         match outcome {
@@ -217,7 +224,7 @@ impl Handler<Mail<DrainKeeper>> for KeeperActor {
 
     fn handle(&mut self, mail: Mail<DrainKeeper>, _: &mut Self::Context) {
         let DrainKeeper(reply) = mail.open();
-        if self.busy {
+        if self.busy.is_some() {
             self.drains.push(reply);
         } else {
             let _ = reply.send(());

@@ -47,6 +47,8 @@ pub(crate) enum Blind {
     NotRunning { state: OperatingState, have: usize, need: usize },
     /// Channels without a value, by their places in the profile.
     Missing { channels: Vec<usize> },
+    /// Its window could not be scored.
+    Unscored,
 }
 
 /// A window was judged.
@@ -292,6 +294,9 @@ impl Blind {
             Self::Missing { channels } => {
                 let missing: Vec<_> = channels.iter().map(|&c| profile.channels()[c].name.as_str()).collect();
                 Status::Unknown { reason: format!("no usable value in the window for {}", missing.join(", ")) }
+            }
+            Self::Unscored => {
+                Status::Unknown { reason: "its window could not be scored; the limits are watched all the same".into() }
             }
         }
     }

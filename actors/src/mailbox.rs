@@ -56,7 +56,6 @@ type Opening<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;
 pub(crate) struct Mailbox<A: Actor> {
     inbox: Inbox<A>,
     slots: Arc<Semaphore>,
-    limit: usize,
 }
 
 /// A message as its actor gets it.
@@ -91,7 +90,7 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
     /// A way in for `limit` messages at a time.
     pub(crate) fn door(&self, limit: usize) -> Mailbox<A> {
         self.0.cell.vitals.limit.fetch_add(limit, Relaxed);
-        Mailbox { inbox: self.clone(), slots: Arc::new(Semaphore::new(limit)), limit }
+        Mailbox { inbox: self.clone(), slots: Arc::new(Semaphore::new(limit)) }
     }
 
     pub(crate) fn cell(&self) -> &Arc<Cell> {
@@ -213,9 +212,9 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         ctx.wait(delivery.into_actor(sender).map(|_, _, _| ()));
     }
 
-    /// Messages that wait now.
-    pub(crate) fn depth(&self) -> usize {
-        self.limit - self.slots.available_permits()
+    /// Messages that wait now, whichever way they came, and what waits with the actor.
+    pub(crate) fn depth_of_all(&self) -> usize {
+        self.inbox.cell().vitals.depth()
     }
 
     /// Whether the actor is out of order, and has to be restarted by hand.
@@ -235,7 +234,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
 
 impl<A: Actor> Clone for Mailbox<A> {
     fn clone(&self) -> Self {
-        Self { inbox: self.inbox.clone(), slots: self.slots.clone(), limit: self.limit }
+        Self { inbox: self.inbox.clone(), slots: self.slots.clone() }
     }
 }
 
@@ -265,7 +264,7 @@ mod tests {
                 Err(no) => assert_eq!(no, Undelivered::Full(n)),
             }
         }
-        assert_eq!((taken, toy.mailbox.depth()), (3, 3), "the actor waits");
+        assert_eq!((taken, toy.mailbox.depth_of_all()), (3, 3), "the actor waits");
         open.send(()).expect("the actor waits");
         assert_eq!(toy.seen(3).await, [0, 1, 2]);
     }

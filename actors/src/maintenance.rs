@@ -1,21 +1,29 @@
 //! Maintenance: runs the profile's rules over every reading that came in time and has their events stored.
 //!
 //! The rules and the life of an event are [`MaintenanceDesk`]'s. Telling people is not done here.
+//!
+//! A reading that is to be looked at waits, and its pump with it where there is no room. What waits for an actor that is
+//! out of order stays until it is restarted, as far as there is room: beyond that, readings are stored, and not looked at.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use volute_data::{EventFilter, Store};
 use volute_plant::{Detection, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Profile, PumpId, Reading};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Letter, Mail},
+    mailbox::{Letter, Mail, Mailbox, Undelivered},
+    pump::PumpActor,
     recorder::Recorder,
 };
 
+/// How often a pump that waits for room asks whether there is still anybody to make some.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// A reading that got its place, and the verdict on it if there is one.
+#[derive(Clone)]
 pub(crate) struct Look {
     pub reading: Reading,
     pub detection: Option<Detection>,
@@ -25,12 +33,39 @@ pub(crate) struct Look {
 pub(crate) struct DrainMaintenance(pub oneshot::Sender<()>);
 
 impl Letter for Look {
+    /// Alarms are not lost with the actor.
+    const KEPT: bool = true;
+
     fn pump(&self) -> Option<&PumpId> {
         Some(&self.reading.pump)
     }
 }
 
 impl Letter for DrainMaintenance {}
+
+/// Where readings are sent to be looked at.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub mailbox: Mailbox<MaintenanceActor>,
+    pub counters: Arc<Counters>,
+}
+
+impl Desk {
+    /// Has a reading looked at; where there is no room, its pump handles nothing else until there is, or nobody to make any.
+    pub(crate) fn look(&self, look: Look, pump: &PumpActor, ctx: &mut Context<PumpActor>) {
+        let Err(Undelivered::Full(look)) = self.mailbox.post(look) else { return };
+        let Self { mailbox, counters } = self.clone();
+        let delivery = async move {
+            while !mailbox.is_failed() {
+                if timeout(ASK_AGAIN, mailbox.deliver(look.clone())).await.is_ok() {
+                    return;
+                }
+            }
+            add(&counters.looks_dropped, 1);
+        };
+        ctx.wait(delivery.into_actor(pump).map(|(), _, _| ()));
+    }
+}
 
 /// The actor.
 pub(crate) struct MaintenanceActor {

@@ -1,12 +1,15 @@
 //! The node's own figures, written to the store at the start and then at a steady pace.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{Actor, AsyncContext, Context};
 use volute_data::{Store, SystemMetrics};
 use volute_plant::Clock;
 
-use crate::{counters::Counters, keeper::Disk, recorder::Recorder};
+use crate::{counters::Counters, keeper::Disk, recorder::Recorder, supervision::Cell};
 
 /// How often they are written.
 const EVERY: Duration = Duration::from_secs(10);
@@ -20,6 +23,8 @@ pub(crate) struct MetricsActor {
     pub disk: Disk,
     /// Accepted readings and processor time at the last writing.
     pub before: Before,
+    /// Where each writing is noted.
+    pub cell: Arc<Cell>,
 }
 
 /// What rates are made of.
@@ -34,10 +39,10 @@ impl MetricsActor {
     fn write(&mut self) {
         #[cfg(feature = "failpoints")]
         fail::fail_point!("metrics-write");
+        let begun = Instant::now();
         let mut figures: Vec<(String, f64)> =
             self.counters.totals().figures().map(|(name, value)| (name.to_owned(), value as f64)).collect();
-        figures.push(("recorder_queue".into(), self.recorder.readings.depth() as f64));
-        figures.push(("results_queue".into(), self.recorder.results.depth() as f64));
+        figures.push(("recorder_queue".into(), self.recorder.depth() as f64));
         let mut add = |name: &str, figure: f64| figures.push((name.to_owned(), figure));
         if let Some(bytes) = resident_bytes() {
             add("resident_bytes", bytes as f64);
@@ -67,6 +72,7 @@ impl MetricsActor {
         if self.recorder.results.post(metrics).is_err() {
             tracing::warn!(queue = "recorder", "no room for the node's figures");
         }
+        self.cell.progressed(begun.elapsed());
     }
 }
 

@@ -8,6 +8,7 @@
 mod commissioning;
 mod memory;
 mod staff;
+mod waiting;
 
 use std::{
     collections::VecDeque,
@@ -30,6 +31,7 @@ pub(crate) use commissioning::{Command, Order};
 use memory::{AtRest, Memory};
 pub(crate) use staff::PumpStaff;
 use staff::{Rest, Start};
+use waiting::Waiting;
 
 use crate::{
     commissioning::footing::{Course, footing},
@@ -76,10 +78,19 @@ pub(crate) enum Outcome {
     Rejected(Rejection),
 }
 
-/// A window's score, or none if it was skipped or failed.
+/// A window's score.
 pub(crate) struct Judged {
     pub seq: u64,
-    pub score: Option<Score>,
+    pub score: Result<Score, Unscored>,
+}
+
+/// Why a window has no score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unscored {
+    /// It gave way to a newer one.
+    Skipped,
+    /// It broke the scoring, or whoever had it in hand.
+    Failed,
 }
 
 /// Gives up waiting for missing readings, and answers once every window is decided.
@@ -135,29 +146,6 @@ pub(crate) struct Settling {
     stored: Option<oneshot::Receiver<Stored>>,
     permit: Permit,
     answer: Share,
-}
-
-/// A placed reading whose turn to be decided has not come.
-enum Waiting {
-    Score {
-        reading: Reading,
-        at: Timestamp,
-        since: Instant,
-    },
-    Scored {
-        reading: Reading,
-        at: Timestamp,
-        score: Score,
-    },
-    Skipped,
-    Blind {
-        reading: Reading,
-        why: Blind,
-    },
-    /// Its window was for a baseline that is no longer in use.
-    Unjudged {
-        reading: Reading,
-    },
 }
 
 impl PumpActor {
@@ -307,6 +295,10 @@ impl PumpActor {
     }
 
     fn place(&mut self, placed: Vec<Placed>, ctx: &mut Context<Self>) {
+        let unscored = self.staff.pool.is_out_of_order();
+        if unscored {
+            self.expect_no_scores();
+        }
         for Placed { reading, window } in placed {
             let waiting = match (window, &mut self.course) {
                 (_, Course::Blind) => Waiting::Blind { reading, why: Blind::NoModel },
@@ -317,6 +309,7 @@ impl PumpActor {
                     Waiting::Blind { reading, why: Blind::Learning(gathering.progress()) }
                 }
                 (Ok(window), Course::Judged(_)) if self.memory.holds(window.at) => continue,
+                (Ok(_), Course::Judged(_)) if unscored => Waiting::Blind { reading, why: Blind::Unscored },
                 (Ok(window), Course::Judged(decider)) => {
                     let seq = self.first_seq + self.windows.len() as u64;
                     let at = window.at;
@@ -331,12 +324,20 @@ impl PumpActor {
         self.keep(ctx);
     }
 
+    /// Nobody is there to score what waits: its limits are looked at alone.
+    fn expect_no_scores(&mut self) {
+        for waiting in self.windows.iter_mut().filter(|waiting| matches!(waiting, Waiting::Score { .. })) {
+            waiting.go_blind();
+        }
+    }
+
     /// Decides on every window whose turn has come.
     fn decide(&mut self, ctx: &mut Context<Self>) {
         while let Some(first) = self.windows.pop_front() {
             match first {
-                Waiting::Score { since, .. } if since.elapsed() > SCORE_PATIENCE => {
-                    add(&self.staff.counters.skipped, 1);
+                Waiting::Score { reading, since, .. } if since.elapsed() > SCORE_PATIENCE => {
+                    add(&self.staff.counters.score_failures, 1);
+                    self.go_on_blind(reading, Blind::Unscored, ctx);
                 }
                 Waiting::Score { .. } => {
                     self.windows.push_front(first);
@@ -344,12 +345,7 @@ impl PumpActor {
                 }
                 Waiting::Scored { reading, at, score } => self.verdict(reading, at, &score, ctx),
                 Waiting::Skipped => {}
-                Waiting::Blind { reading, why } => {
-                    if self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
-                        add(&self.staff.counters.live_dropped, 1);
-                    }
-                    self.look(reading, None, ctx);
-                }
+                Waiting::Blind { reading, why } => self.go_on_blind(reading, why, ctx),
                 Waiting::Unjudged { reading } => self.look(reading, None, ctx),
             }
             self.first_seq += 1;
@@ -360,6 +356,13 @@ impl PumpActor {
                 let _ = drain.send(());
             }
         }
+    }
+
+    fn go_on_blind(&mut self, reading: Reading, why: Blind, ctx: &mut Context<Self>) {
+        if self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
+            add(&self.staff.counters.live_dropped, 1);
+        }
+        self.look(reading, None, ctx);
     }
 
     fn tell(&mut self, reading: Reading, detection: Detection, ctx: &mut Context<Self>) {
@@ -375,8 +378,7 @@ impl PumpActor {
 
     /// Its limits are looked at whatever the model says of it, or if it says nothing.
     fn look(&mut self, reading: Reading, detection: Option<Detection>, ctx: &mut Context<Self>) {
-        let maintenance = self.staff.maintenance.clone();
-        maintenance.post_or_wait(Look { reading, detection }, self, ctx);
+        self.staff.maintenance.look(Look { reading, detection }, self, ctx);
     }
 }
 
@@ -444,9 +446,10 @@ impl Handler<Mail<Judged>> for PumpActor {
         let Judged { seq, score } = mail.open();
         let place = seq.checked_sub(self.first_seq).and_then(|n| self.windows.get_mut(usize::try_from(n).ok()?));
         let Some(place @ Waiting::Score { .. }) = place else { return };
-        let waiting = std::mem::replace(place, Waiting::Skipped);
-        if let (Waiting::Score { reading, at, .. }, Some(score)) = (waiting, score) {
-            *place = Waiting::Scored { reading, at, score };
+        match score {
+            Ok(score) => place.is_scored(score),
+            Err(Unscored::Failed) => place.go_blind(),
+            Err(Unscored::Skipped) => *place = Waiting::Skipped,
         }
         self.decide(ctx);
     }

@@ -155,6 +155,11 @@ impl Letter for Written {
 }
 
 impl Recorder {
+    /// How much waits to be stored, before the actor and with it.
+    pub(crate) fn depth(&self) -> usize {
+        self.readings.depth_of_all()
+    }
+
     /// Waits until all that was sent before is stored, or refused.
     pub(crate) async fn settled(&self) {
         loop {

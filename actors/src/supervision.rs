@@ -262,7 +262,7 @@ fn report(cell: &Cell) -> ActorReport {
         kind: role.kind,
         stage: role.stage,
         state: cell.state(),
-        queue_depth: vitals.waiting.load(Relaxed) + vitals.held.load(Relaxed),
+        queue_depth: vitals.depth(),
         queue_limit: vitals.limit.load(Relaxed),
         processed: vitals.processed.load(Relaxed),
         failures: vitals.failures.load(Relaxed),

@@ -187,6 +187,8 @@ pub struct JournalStatus {
     pub sync_total_us: u64,
     /// How long the last sync took, in microseconds.
     pub sync_last_us: u64,
+    /// How long the disk has had the group that is being written; zero where none is.
+    pub writing_for: Duration,
     /// Whether it takes records.
     pub health: JournalHealth,
 }

@@ -9,10 +9,14 @@ use std::{
     num::NonZeroUsize,
     sync::Arc,
     thread,
+    time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
 use volute_actors::{
     CommissioningSettings, Engine, EngineParts, EngineSettings, IngestSettings, LiveSettings, Plan, Simulation, Speed,
 };
@@ -41,9 +45,11 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     let bound = listener.local_addr()?;
     let dir = &config.store.dir;
     folder::check(dir, demo)?;
-    let store = Store::open(dir, &store_settings(config), SystemClock.now()).await?;
-    let model = model(config, demo)?;
-    let engine = Engine::start(engine_parts(config, model, store.clone())?).await?;
+    let (store, engine) = tokio::select! {
+        started = start(config, demo) => started?,
+        // Nothing was taken in yet, so nothing is lost.
+        () = stop.wait() => bail!("told to stop before it had started"),
+    };
     let simulation = demo.then(|| Simulation::new(engine.handle()));
     if let Some(simulation) = &simulation {
         simulation.start(Plan::Stories, Speed::USUAL).await?;
@@ -65,6 +71,7 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
         () = handle.hopeless() => bail!("too many threads are stuck; the log says where; the node must be started anew"),
     }
     tracing::info!("stopping");
+    let until = Instant::now() + config.server.shutdown_timeout;
     let orderly = async {
         told.stop().await;
         control.abort();
@@ -72,10 +79,16 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
         if let Some(simulation) = &simulation {
             simulation.stop().await;
         }
-        web.stop(true).await;
-        let _ = serving.await;
-        tracing::info!(stage = "web", "drained");
-        let in_time = engine.drain(config.server.shutdown_timeout).await;
+        // Requests under way are answered; one that does not end must not take the engine's time as well.
+        let answered = async {
+            web.stop(true).await;
+            let _ = serving.await;
+        };
+        match timeout(config.server.shutdown_timeout / 2, answered).await {
+            Ok(()) => tracing::info!(stage = "web", "drained"),
+            Err(_) => tracing::warn!(stage = "web", "not drained in time: a request did not end"),
+        }
+        let in_time = engine.drain(until.saturating_duration_since(Instant::now())).await;
         store.close().await?;
         tracing::info!(stage = "store", "closed");
         if !in_time {
@@ -87,6 +100,13 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
         ended = orderly => ended,
         () = stop.wait() => bail!("stopped at once by a second signal"),
     }
+}
+
+async fn start(config: &Config, demo: bool) -> Result<(Store, Engine)> {
+    let store = Store::open(&config.store.dir, &store_settings(config), SystemClock.now()).await?;
+    let model = model(config, demo)?;
+    let engine = Engine::start(engine_parts(config, model, store.clone())?).await?;
+    Ok((store, engine))
 }
 
 /// Says where the node is found, to people and scripts. Nobody has to listen.

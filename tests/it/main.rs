@@ -14,6 +14,8 @@ mod bad_input;
 mod cli;
 mod commissioning;
 mod crash;
+#[cfg(feature = "failpoints")]
+mod degraded;
 mod demo;
 mod disk_full;
 mod engine;

@@ -3,7 +3,7 @@
 //! What a single item may hold is the vocabulary's business ([`parse_item`]). Here is what only the bytes
 //! can tell: where they stop being JSON, a field that an object has twice, a post of too many items.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -15,7 +15,10 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use volute_actors::LARGEST_POST;
 use volute_actors::{Queue, Refusal};
 use volute_plant::{Draft, Profile, Rejection, parse_item};
@@ -29,9 +32,14 @@ pub(crate) const MAX_ITEMS: usize = LARGEST_POST;
 /// How much of a broken line is shown to its sender, in characters.
 const SHOWN_CHARS: usize = 200;
 
-/// All of a body, if it is not too large.
+/// How long a body may take to come: it holds its room meanwhile.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// All of a body, if it is not too large and comes in time.
 pub(crate) async fn read_whole(payload: web::Payload, limit_bytes: usize) -> Result<Bytes, ApiError> {
-    let body = payload.to_bytes_limited(limit_bytes).await.map_err(|_| ApiError::TooLarge { limit_bytes })?;
+    let body = timeout(BODY_PATIENCE, payload.to_bytes_limited(limit_bytes)).await;
+    let body = body.map_err(|_| ApiError::SlowBody { limit_s: BODY_PATIENCE.as_secs() })?;
+    let body = body.map_err(|_| ApiError::TooLarge { limit_bytes })?;
     body.map_err(|error| ApiError::Body(error.to_string()))
 }
 

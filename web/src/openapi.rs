@@ -79,6 +79,7 @@ problems! {
     Conflict = 409, "No model is loaded, or the version cannot be used with it";
     Insufficient = 422, "These readings do not suffice to learn from";
     TooLarge = 413, "The body, the number of items, or the number of one pump's readings is too large";
+    Slow = 408, "The body did not come in time";
     Forbidden = 403, "This node is not a demo";
     UnsupportedSimulation = 415, "The body is neither JSON nor CSV";
     Unsupported = 415, "The body is neither JSON nor NDJSON, or it is compressed";

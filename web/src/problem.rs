@@ -36,6 +36,8 @@ pub(crate) enum ApiError {
     TooLarge { limit_bytes: usize },
     #[error("the body could not be read: {0}")]
     Body(String),
+    #[error("the body did not come within {limit_s} s")]
+    SlowBody { limit_s: u64 },
     #[error("Content-Type {sent:?}; allowed: application/json, application/x-ndjson")]
     MediaType { sent: String },
     #[error("Content-Type {sent:?}; allowed: application/json, text/csv")]
@@ -111,6 +113,7 @@ impl ApiError {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed"),
             Self::NotJson { .. } => (StatusCode::BAD_REQUEST, "not-json", "The body is not JSON"),
             Self::NoItems => (StatusCode::BAD_REQUEST, "no-items", "The post is empty"),
+            Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, "slow-body", "The body did not come in time"),
             Self::Body(_) => (StatusCode::BAD_REQUEST, "broken-body", "The body could not be read"),
             Self::TooManyItems { .. } | Self::TooLarge { .. } | Self::Refused(Refusal::TooMany { .. }) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The post is too large")

@@ -56,6 +56,7 @@ impl Ground {
             failed: doors.journal_failed.clone(),
             pending: Arc::default(),
             written: inbox.door(1),
+            shown: inbox.cell().clone(),
         };
         let linger = engine.linger;
         self.supervisor.start(&inbox, move |life| RecorderActor::new(writer.clone(), linger, life.number));
@@ -66,8 +67,8 @@ impl Ground {
         let inbox = self.alone("keeper");
         let (store, clock, counters, disk) =
             (self.store.clone(), self.clock.clone(), self.counters.clone(), self.disk.clone());
-        self.supervisor.start(&inbox, move |_| {
-            KeeperActor::new(store.clone(), clock.clone(), counters.clone(), retention, disk.clone())
+        self.supervisor.start(&inbox, move |life| {
+            KeeperActor::new(store.clone(), clock.clone(), counters.clone(), retention, disk.clone(), life.cell())
         });
         inbox.door(1)
     }
@@ -102,13 +103,14 @@ impl Ground {
         let (clock, counters, store, disk) =
             (self.clock.clone(), self.counters.clone(), self.store.clone(), self.disk.clone());
         let recorder = recorder.clone();
-        self.supervisor.start(&self.single("metrics", home), move |_| MetricsActor {
+        self.supervisor.start(&self.single("metrics", home), move |life| MetricsActor {
             clock: clock.clone(),
             counters: counters.clone(),
             recorder: recorder.clone(),
             store: store.clone(),
             disk: disk.clone(),
             before: Before::default(),
+            cell: life.cell(),
         });
     }
 

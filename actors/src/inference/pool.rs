@@ -18,7 +18,7 @@ use super::{
 use crate::{
     counters::{Counters, add},
     mailbox::{Inbox, Mailbox},
-    pump::{Judged, PumpActor},
+    pump::{Judged, PumpActor, Unscored},
     supervision::Cell,
 };
 
@@ -60,12 +60,12 @@ impl Job {
     }
 
     /// Tells the pump how it ended.
-    pub(super) fn finish(mut self, score: Option<Score>) {
+    pub(super) fn finish(mut self, score: Result<Score, Unscored>) {
         self.tell(score);
     }
 
     /// Bounded by the pump's own windows; a pump that is gone needs no answer.
-    fn tell(&mut self, score: Option<Score>) {
+    fn tell(&mut self, score: Result<Score, Unscored>) {
         if !std::mem::replace(&mut self.told, true) {
             let _ = self.judged.post(Judged { seq: self.seq, score });
         }
@@ -74,7 +74,7 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.tell(None);
+        self.tell(Err(Unscored::Failed));
     }
 }
 
@@ -101,7 +101,7 @@ impl Pool {
         };
         if let Some(job) = skipped {
             add(&self.0.counters.skipped, 1);
-            job.finish(None);
+            job.finish(Err(Unscored::Skipped));
         }
         loop {
             let called = self.dispatch().whom_to_call(Instant::now());
@@ -111,6 +111,11 @@ impl Pool {
                 _ => return,
             }
         }
+    }
+
+    /// Whether no worker is left that could score anything before it is restarted by hand.
+    pub(crate) fn is_out_of_order(&self) -> bool {
+        self.0.workers.iter().all(Mailbox::is_failed)
     }
 
     /// Has a worker look; false where it is out of order.

@@ -17,7 +17,7 @@ use crate::{
     inference::Pool,
     live::LiveActor,
     mailbox::Mailbox,
-    maintenance::MaintenanceActor,
+    maintenance::Desk,
     recorder::Recorder,
     supervision::{Home, Life, Role, Supervisor},
 };
@@ -32,7 +32,7 @@ pub(crate) struct PumpStaff {
     pub recorder: Recorder,
     pub pool: Pool,
     pub live: Mailbox<LiveActor>,
-    pub maintenance: Mailbox<MaintenanceActor>,
+    pub maintenance: Desk,
     pub queued_windows_per_pump: usize,
     pub supervisor: Supervisor,
     pub homes: Arc<[Arc<Home>]>,

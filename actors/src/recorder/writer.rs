@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::{Deref, DerefMut},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,6 +21,7 @@ use super::{Found, RecordReadings, RecorderActor, Stored, Unstored, Written};
 use crate::{
     counters::{Counters, add},
     mailbox::Mailbox,
+    supervision::Cell,
 };
 
 /// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
@@ -40,6 +42,14 @@ pub(crate) struct Writer {
     pub pending: Arc<Mutex<Pending>>,
     /// Tells the actor that a record has ended while something waits.
     pub written: Mailbox<RecorderActor>,
+    /// Where it is shown how much waits.
+    pub shown: Arc<Cell>,
+}
+
+/// What waits, in somebody's hands; how much it is then is shown.
+pub(super) struct InHands<'a> {
+    pending: MutexGuard<'a, Pending>,
+    shown: &'a Cell,
 }
 
 /// What goes into one record.
@@ -96,8 +106,9 @@ pub(super) struct Results {
 }
 
 impl Writer {
-    pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn pending(&self) -> InHands<'_> {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        InHands { pending, shown: &self.shown }
     }
 
     /// An actor's life attends to it from now on, and goes on with what an earlier one left.
@@ -154,6 +165,26 @@ impl Writer {
     }
 }
 
+impl Deref for InHands<'_> {
+    type Target = Pending;
+
+    fn deref(&self) -> &Pending {
+        &self.pending
+    }
+}
+
+impl DerefMut for InHands<'_> {
+    fn deref_mut(&mut self) -> &mut Pending {
+        &mut self.pending
+    }
+}
+
+impl Drop for InHands<'_> {
+    fn drop(&mut self) {
+        self.shown.vitals.held.store(self.pending.len(), Ordering::Relaxed);
+    }
+}
+
 impl UnderWay {
     fn end(&mut self, outcome: Result<(), Uncommitted>, Told { acks, found }: Told) {
         let stored = outcome.as_ref().copied().map_err(|not| Unstored::from(&not.error));
@@ -201,6 +232,11 @@ impl Pending {
         empty
     }
 
+    /// How many messages' worth waits.
+    fn len(&self) -> usize {
+        self.readings.len() + self.results.len()
+    }
+
     /// A record is being written.
     pub(super) fn is_under_way(&self) -> bool {
         self.under_way
@@ -224,12 +260,12 @@ impl Pending {
 
 impl Results {
     pub(super) fn is_empty(&self) -> bool {
-        self.pumps.is_empty()
-            && self.detections.is_empty()
-            && self.events.is_empty()
-            && self.metrics.is_empty()
-            && self.audit.is_empty()
-            && self.states.is_empty()
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        let Self { pumps, detections, events, metrics, audit, states } = self;
+        pumps.len() + detections.len() + events.len() + metrics.len() + audit.len() + states.len()
     }
 
     pub(super) fn detections(&self) -> usize {

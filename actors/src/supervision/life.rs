@@ -40,6 +40,13 @@ pub(crate) struct Life<A: Actor> {
     pub inbox: Inbox<A>,
 }
 
+impl<A: Actor<Context = Context<A>>> Life<A> {
+    /// Where it notes what it does by itself, without a message.
+    pub(crate) fn cell(&self) -> Arc<Cell> {
+        self.inbox.cell().clone()
+    }
+}
+
 /// An actor's type, as the supervisor deals with it.
 pub(super) struct BodyOf<A: Actor> {
     pub inbox: Inbox<A>,
@@ -132,7 +139,8 @@ async fn live<A: Actor<Context = Context<A>>>(
     pulse: Arc<Pulse>,
 ) -> End {
     let asked = Arc::new(AtomicBool::new(false));
-    let attendant = Attendant { inbox: body.inbox.clone(), number, pulse: pulse.clone(), asked: asked.clone() };
+    let (inbox, begun) = (body.inbox.clone(), Instant::now());
+    let attendant = Attendant { inbox, number, pulse: pulse.clone(), begun, asked: asked.clone() };
     let mut actor = match build(cell, body, attendant) {
         Ok(actor) => actor,
         Err(error) => return End::Broke(error),
@@ -197,6 +205,8 @@ struct Attendant<A: Actor> {
     inbox: Inbox<A>,
     number: u64,
     pulse: Arc<Pulse>,
+    /// When the message in hand was taken up.
+    begun: Instant,
     /// It ended because a restart was asked for.
     asked: Arc<AtomicBool>,
 }
@@ -206,9 +216,7 @@ impl<A: Actor<Context = Context<A>>> Attendant<A> {
     fn put_down(&mut self) {
         self.pulse.set_waiting(false);
         if self.pulse.take_hand().is_some() {
-            let cell = self.inbox.cell();
-            cell.vitals.processed.fetch_add(1, Relaxed);
-            cell.vitals.last_progress_ms.store(cell.now().millis(), Relaxed);
+            self.inbox.cell().progressed(self.begun.elapsed());
         }
     }
 
@@ -229,14 +237,13 @@ impl<A: Actor<Context = Context<A>>> Attendant<A> {
     fn take_up(&mut self, envelope: Envelope<A>, actor: &mut A, ctx: &mut Context<A>) {
         let cell = self.inbox.cell().clone();
         self.pulse.take_in_hand(InHand { kind: envelope.kind, pump: envelope.pump.clone(), since: cell.now() });
-        let begun = Instant::now();
+        self.begun = Instant::now();
         #[cfg(feature = "failpoints")]
         fail::fail_point!(cell.role.kind);
         if cell.generation() != self.number {
             return;
         }
         envelope.open(actor, ctx);
-        cell.vitals.took.note(begun.elapsed());
     }
 }
 

@@ -33,6 +33,13 @@ pub(crate) struct Vitals {
     pub took: Histogram,
 }
 
+impl Vitals {
+    /// All that waits.
+    pub(crate) fn depth(&self) -> usize {
+        self.waiting.load(Relaxed) + self.held.load(Relaxed)
+    }
+}
+
 /// How long messages took. There is one for each actor, and most see few of the doublings: the others take no room.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram([OnceLock<Box<[AtomicU64; STEPS]>>; DOUBLINGS]);

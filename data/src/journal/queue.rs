@@ -9,6 +9,7 @@ use std::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -70,6 +71,8 @@ pub(super) struct Facts {
     pub segments: VecDeque<Segment>,
     /// Only the counts, the low water and the health are kept up here.
     pub status: JournalStatus,
+    /// When the group that is being written went to the disk.
+    pub writing_since: Option<Instant>,
 }
 
 impl Answer {
@@ -114,6 +117,7 @@ impl Shared {
             facts: Mutex::new(Facts {
                 segments: segments.into(),
                 status: JournalStatus { low_water, ..JournalStatus::default() },
+                writing_since: None,
             }),
         }
     }
@@ -203,7 +207,7 @@ impl Shared {
         let waiting = std::mem::take(&mut queue.waiting);
         drop(queue);
         for append in waiting {
-            append.answer.tell(Err(JournalError::Closed));
+            append.answer.tell(Err(self.failure()));
         }
     }
 
@@ -244,6 +248,7 @@ impl Shared {
             segments: facts.segments.len() as u64,
             bytes: facts.segments.iter().map(|segment| segment.bytes).sum(),
             waiting_records,
+            writing_for: facts.writing_since.map_or(Duration::ZERO, |since| since.elapsed()),
             ..facts.status.clone()
         }
     }

@@ -83,7 +83,9 @@ impl Writer {
 
     /// Makes a group durable and answers it, in order.
     fn commit(&mut self, group: Vec<Append>) {
+        self.shared.facts().writing_since = Some(Instant::now());
         let outcome = if self.shared.has_failed() { Err(None) } else { self.put(&group).map_err(Some) };
+        self.shared.facts().writing_since = None;
         match outcome {
             Ok(()) => self.acknowledge(group),
             Err(None) => refuse(group, || self.shared.failure()),
@@ -314,6 +316,11 @@ struct Abandon(Arc<Shared>);
 
 impl Drop for Abandon {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What it had in hand may be on disk and not durable, as after a sync that failed.
+            tracing::error!(dir = %self.0.dir.display(), "the journal's thread panicked");
+            self.0.fail("its thread panicked; the log says where");
+        }
         self.0.abandon();
     }
 }

@@ -1,6 +1,6 @@
 //! How the store is: what waits, what is damaged, how much room there is.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use super::{Store, folder};
 use crate::journal::JournalStatus;
@@ -56,6 +56,11 @@ impl Store {
             journal: self.0.journal.status(),
             damage: self.0.damage.clone(),
         }
+    }
+
+    /// How long the journal's disk has had the records that are being written; zero where none are.
+    pub fn journal_writing_for(&self) -> Duration {
+        self.0.journal.status().writing_for
     }
 
     /// How much of the disk is used. Walks the directory: some hundred files.

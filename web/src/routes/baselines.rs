@@ -11,7 +11,7 @@ use volute_plant::{Channel, PumpId, Timestamp};
 use crate::{
     audit::Order,
     body::read_whole,
-    openapi::{Conflict, Insufficient, Invalid, NotFound, TooMany, Unavailable},
+    openapi::{Conflict, Insufficient, Invalid, NotFound, Slow, TooMany, Unavailable},
     problem::ApiError,
     query::Params,
     server::Node,
@@ -135,7 +135,7 @@ pub(crate) async fn baselines(
     request_body(content = Option<CommissionRequest>, description = "What to learn from"),
     responses(
         (status = 200, description = "It is learning, or has learned", body = BaselinesData),
-        Invalid, NotFound, Conflict, Insufficient, TooMany, Unavailable
+        Invalid, NotFound, Conflict, Insufficient, Slow, TooMany, Unavailable
     )
 )]
 pub(crate) async fn commission(

@@ -3,20 +3,24 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
+use volute_actors::Health;
 
 use crate::{openapi::NotReady, openapi::openapi, problem::ApiError, server::Node};
 
 /// How the node is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HealthData {
-    /// `alive` or `ready`.
+    /// `alive`, `ready`, or `degraded`: it takes readings, and something else is out of order.
     status: &'static str,
+    /// What is out of order; absent where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// Whether the process answers. Nothing else is asked.
 #[utoipa::path(get, path = "/healthz", tag = "node", responses((status = 200, description = "It does", body = HealthData)))]
 pub(crate) async fn healthz() -> web::Json<HealthData> {
-    web::Json(HealthData { status: "alive" })
+    web::Json(HealthData { status: "alive", reason: None })
 }
 
 /// Whether the node can take readings.
@@ -27,11 +31,13 @@ pub(crate) async fn healthz() -> web::Json<HealthData> {
     responses((status = 200, description = "It can", body = HealthData), NotReady)
 )]
 pub(crate) async fn readyz(node: web::Data<Node>) -> Result<web::Json<HealthData>, ApiError> {
-    let health = node.engine.health();
-    if health.ready {
-        return Ok(web::Json(HealthData { status: "ready" }));
+    match node.engine.health() {
+        Health { ready: true, reason: None } => Ok(web::Json(HealthData { status: "ready", reason: None })),
+        Health { ready: true, reason } => Ok(web::Json(HealthData { status: "degraded", reason })),
+        Health { ready: false, reason } => {
+            Err(ApiError::NotReady(reason.unwrap_or_else(|| "no reason was given".into())))
+        }
     }
-    Err(ApiError::NotReady(health.reason.unwrap_or_else(|| "no reason was given".into())))
 }
 
 /// This description.

@@ -10,7 +10,7 @@ use volute_actors::{BadChannel, Receipt, RejectedItem};
 
 use crate::{
     body::{Format, read_whole},
-    openapi::{TooLarge, TooMany, Unavailable, Unsupported},
+    openapi::{Slow, TooLarge, TooMany, Unavailable, Unsupported},
     problem::{ApiError, Problem},
     server::Node,
 };
@@ -110,7 +110,7 @@ pub(crate) enum TimeShape {
         (status = 207, description = "Some items were rejected", body = IngestAnswer),
         (status = 400, description = "Every item was rejected; or the body is no JSON, or empty: a problem",
             content((IngestAnswer = "application/json"), (Problem = "application/problem+json"))),
-        TooLarge, Unsupported, TooMany, Unavailable
+        Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
 pub(crate) async fn ingest(

@@ -15,7 +15,7 @@ use volute_plant::{Profile, PumpId, Rejection};
 use crate::{
     audit::Order,
     body::read_whole,
-    openapi::{Forbidden, Invalid, TooLarge, Unavailable, UnsupportedSimulation},
+    openapi::{Forbidden, Invalid, Slow, TooLarge, Unavailable, UnsupportedSimulation},
     problem::ApiError,
     query::Params,
     server::Node,
@@ -152,7 +152,7 @@ pub(crate) struct PumpShape {
     ),
     responses(
         (status = 200, description = "It runs", body = SimulationData),
-        Invalid, Forbidden, TooLarge, UnsupportedSimulation, Unavailable
+        Invalid, Forbidden, Slow, TooLarge, UnsupportedSimulation, Unavailable
     )
 )]
 pub(crate) async fn start(

@@ -107,7 +107,15 @@ pub(crate) struct RetentionData {
 pub(crate) async fn store(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<StoreData>, ApiError> {
     Params::parse(request.query_string(), &[])?;
     let engine = &node.engine;
-    Ok(web::Json(StoreData::new(engine.store().status(), engine.disk(), engine.retention())))
+    let mut data = StoreData::new(engine.store().status(), engine.disk(), engine.retention());
+    data.problems.extend(engine.troubles().into_iter().map(|trouble| format!("{}.", sentence(&trouble))));
+    Ok(web::Json(data))
+}
+
+/// With a capital letter.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 impl StoreData {

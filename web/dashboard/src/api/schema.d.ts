@@ -856,7 +856,9 @@ export interface components {
         };
         /** @description How the node is. */
         HealthData: {
-            /** @description `alive` or `ready`. */
+            /** @description What is out of order; absent where nothing is. */
+            reason?: string | null;
+            /** @description `alive`, `ready`, or `degraded`: it takes readings, and something else is out of order. */
             status: string;
         };
         /** @description A message that is being handled. */
@@ -1988,6 +1990,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body, the number of items, or the number of one pump's readings is too large */
             413: {
                 headers: {
@@ -2421,6 +2432,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description No model is loaded, or the version cannot be used with it */
             409: {
                 headers: {
@@ -2561,6 +2581,15 @@ export interface operations {
             };
             /** @description This node is not a demo */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
