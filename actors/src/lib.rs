@@ -16,6 +16,7 @@ mod mailbox;
 mod maintenance;
 mod metrics;
 mod pump;
+mod queues;
 mod receipt;
 mod recorder;
 mod settings;
@@ -31,6 +32,7 @@ pub use live::{
     CommissioningPhase, DetectionFrame, FleetFrame, FleetRow, Frame, LearningProgress, LiveChannel, LivePump,
     ReadingFrame, Status, TREND,
 };
+pub use queues::Overflow;
 pub use receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem};
 pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings};
 pub use simulation::{

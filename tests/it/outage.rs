@@ -113,6 +113,10 @@ fn what_finds_no_room_while_the_disk_stands_still_is_told_when_to_try_again() {
     });
     assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(13)));
     assert_eq!(node.ok("/api/live-data")["totals"]["node"]["refused_node"], 1);
+    let overflows = node.ok("/api/actors")["overflows"].clone();
+    let of_node =
+        json!({"queue": "readings of all pumps on their way", "when_full": "the post is refused with 429", "count": 1});
+    assert!(overflows.as_array().is_some_and(|queues| queues.contains(&of_node)), "{overflows}");
     let pumps = node.ok("/api/pumps");
     assert_eq!(pumps["items"].as_array().map(Vec::len), Some(1), "a refused post leaves no trace: {pumps}");
     assert_eq!(node.post(&at(0, json!({"pump_id": "pump-2"}))).status, 200, "there is room again");

@@ -6,7 +6,14 @@
 
 mod events;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use actix_web::{
     HttpResponse,
@@ -34,6 +41,8 @@ pub(crate) struct Feed {
     free: Arc<Semaphore>,
     heartbeat: Duration,
     stopping: watch::Receiver<bool>,
+    /// Frames that slow listeners lost.
+    lost: Arc<AtomicU64>,
 }
 
 /// What a subscriber wants to hear.
@@ -49,7 +58,12 @@ impl Feed {
     /// A feed for `limit` streams, whose streams end when `stopping` turns true.
     pub(crate) fn new(limit: usize, heartbeat: Duration, stopping: watch::Receiver<bool>) -> Self {
         let limit = limit.min(Semaphore::MAX_PERMITS);
-        Self { limit, free: Arc::new(Semaphore::new(limit)), heartbeat, stopping }
+        Self { limit, free: Arc::new(Semaphore::new(limit)), heartbeat, stopping, lost: Arc::default() }
+    }
+
+    /// Frames that slow listeners lost.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
     }
 
     /// Answers with a stream, if one is free.
@@ -60,7 +74,13 @@ impl Feed {
         let pause = self.heartbeat.max(Duration::from_millis(1));
         let mut heartbeat = interval_at(Instant::now() + pause, pause);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let subscriber = Subscriber { subscription, heartbeat, stopping: self.stopping.clone(), _place: place };
+        let subscriber = Subscriber {
+            subscription,
+            heartbeat,
+            stopping: self.stopping.clone(),
+            lost: self.lost.clone(),
+            _place: place,
+        };
         Ok(HttpResponse::Ok()
             .content_type("text/event-stream")
             // `Compress` would hold events back until its buffer is full; it leaves alone what says its coding.
@@ -75,6 +95,7 @@ struct Subscriber {
     subscription: Subscription,
     heartbeat: Interval,
     stopping: watch::Receiver<bool>,
+    lost: Arc<AtomicU64>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -103,7 +124,10 @@ impl Subscriber {
                             return Some(event);
                         }
                     }
-                    Err(RecvError::Lagged(dropped)) => return events::written("lagged", &LaggedEvent { dropped }),
+                    Err(RecvError::Lagged(dropped)) => {
+                        self.lost.fetch_add(dropped, Relaxed);
+                        return events::written("lagged", &LaggedEvent { dropped });
+                    }
                     Err(RecvError::Closed) => return None,
                 },
             }
@@ -154,7 +178,7 @@ mod tests {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
         let pause = Duration::from_secs(3600);
         let heartbeat = interval_at(Instant::now() + pause, pause);
-        (Subscriber { subscription, heartbeat, stopping: stop.subscribe(), _place: place }, stop)
+        (Subscriber { subscription, heartbeat, stopping: stop.subscribe(), lost: Arc::default(), _place: place }, stop)
     }
 
     async fn text(subscriber: &mut Subscriber) -> String {
@@ -217,6 +241,7 @@ mod tests {
             frames.send(readings("P-1")).expect("a listener");
         }
         assert_eq!(text(&mut slow).await, "event: lagged\ndata: {\"dropped\":3}\n\n");
+        assert_eq!(slow.lost.load(Relaxed), 3, "they are counted");
         assert!(text(&mut slow).await.starts_with("event: reading\n"));
     }
 

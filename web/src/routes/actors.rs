@@ -7,7 +7,7 @@
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_actors::{ActorReport, ActorState, DeadLetter, LatencyQuantiles};
+use volute_actors::{ActorReport, ActorState, DeadLetter, LatencyQuantiles, Overflow};
 use volute_data::AuditAction;
 
 use crate::{
@@ -32,6 +32,27 @@ pub(crate) struct ActorsData {
     reason: Option<String>,
     /// How long readings and verdicts took to be durable since the start.
     latencies: Vec<LatencyData>,
+    /// What does not fit into the node's queues.
+    overflows: Vec<OverflowData>,
+}
+
+/// A bounded queue, and what becomes of what does not fit.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OverflowData {
+    /// What waits in it.
+    #[schema(example = "windows to be scored")]
+    queue: &'static str,
+    /// What becomes of what does not fit.
+    #[schema(example = "the pump's oldest is skipped")]
+    when_full: &'static str,
+    /// How often that was since the start.
+    count: u64,
+}
+
+impl From<Overflow> for OverflowData {
+    fn from(Overflow { queue, when_full, count }: Overflow) -> Self {
+        Self { queue, when_full, count }
+    }
 }
 
 /// How long something took; each figure is at most an eighth above the true one, and null before the first.
@@ -184,7 +205,10 @@ pub(crate) async fn actors(node: web::Data<Node>, request: HttpRequest) -> Resul
     let items = node.engine.actors().into_iter().map(ActorData::from).filter(wanted).collect();
     let health = node.engine.health();
     let latencies = node.engine.latencies().map(LatencyData::from).into();
-    Ok(web::Json(ActorsData { items, ready: health.ready, reason: health.reason, latencies }))
+    let slow =
+        Overflow { queue: "frames for a live stream", when_full: "the oldest are lost", count: node.feed.lost() };
+    let overflows = node.engine.totals().overflows().into_iter().chain([slow]).map(OverflowData::from).collect();
+    Ok(web::Json(ActorsData { items, ready: health.ready, reason: health.reason, latencies, overflows }))
 }
 
 /// Restarts a part of the node.

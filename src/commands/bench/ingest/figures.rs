@@ -124,7 +124,8 @@ impl fmt::Display for Figures {
             )?;
         }
         if let (Some(scored), Some(skipped)) = (self.windows_scored, self.windows_skipped) {
-            writeln!(f, "windows       {scored} scored, {skipped} skipped")?;
+            let none = if scored == 0 { ": no pump's window was full; a longer --warm-up fills them" } else { "" };
+            writeln!(f, "windows       {scored} scored, {skipped} skipped{none}")?;
         }
         for Hop { of, p50_ms, p99_ms, p999_ms } in &self.hops {
             writeln!(f, "  {of:11} p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, p99.9 {p999_ms:.2} ms")?;

@@ -509,6 +509,8 @@ export interface components {
             items: components["schemas"]["ActorData"][];
             /** @description How long readings and verdicts took to be durable since the start. */
             latencies: components["schemas"]["LatencyData"][];
+            /** @description What does not fit into the node's queues. */
+            overflows: components["schemas"]["OverflowData"][];
             /** @description Whether the node can take readings. */
             ready: boolean;
             /** @description What is out of order; null where nothing is. */
@@ -1346,6 +1348,24 @@ export interface components {
             started_at: string;
             /** @description The program's version. */
             version: string;
+        };
+        /** @description A bounded queue, and what becomes of what does not fit. */
+        OverflowData: {
+            /**
+             * Format: int64
+             * @description How often that was since the start.
+             */
+            count: number;
+            /**
+             * @description What waits in it.
+             * @example windows to be scored
+             */
+            queue: string;
+            /**
+             * @description What becomes of what does not fit.
+             * @example the pump's oldest is skipped
+             */
+            when_full: string;
         };
         /** @description A problem (RFC 9457, `application/problem+json`). */
         Problem: {
