@@ -89,6 +89,26 @@ fn put_back(node: &Node, pump: &Pump, version: &str) -> (u16, Value) {
     (answer.status, answer.body)
 }
 
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_lesson_that_breaks_is_given_again() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data, &model(&data, "1"), "0.1").with_env("FAILPOINTS", "commissioning=2*panic(injected)");
+    let node = start.node();
+    let mut pump = Pump::new("P-1", 3);
+    pump.post(&node, 450);
+    pump.until_in_use(&node, 1);
+    let actors = node.ok("/api/actors?stage=commissioning");
+    let commissioning = &actors["items"][0];
+    assert_eq!((&commissioning["failures"], &commissioning["state"]), (&json!(2), &json!("running")), "{actors}");
+    let letters = node.ok("/api/dead-letters")["items"].clone();
+    let letter = &letters[0];
+    assert_eq!((&letter["actor"], &letter["message"]), (&json!("commissioning"), &json!("Lesson")), "{letters}");
+    assert_eq!((&letter["pump_id"], &letter["error"]), (&json!("P-1"), &json!("injected")), "{letters}");
+    pump.post(&node, 60);
+    node.until(&pump.live(), |live| live["status"] == "NORMAL");
+}
+
 #[test]
 fn a_pump_learns_its_own_baseline_over_a_kill_and_is_judged_by_it() {
     let data = tempfile::tempdir().expect("a directory");

@@ -294,7 +294,7 @@ pub(crate) fn reason(live: &LivePump) -> Option<String> {
         (Status::Starting { have, need }, _) => Some(format!("it has run {have} of {need} steps since its start")),
         (Status::Unknown { reason }, _) => Some(reason.clone()),
         (Status::Stale, Some(age_ms)) => Some(format!("the last reading came {age_ms} ms ago")),
-        (Status::Stale, None) => Some("no reading has come since the node started".into()),
+        (Status::Stale, None) => Some("no reading has come since the node, or its live feed, was started".into()),
         (Status::Normal | Status::Anomaly, _) => None,
     }
 }
@@ -406,7 +406,7 @@ mod tests {
             ),
             (Status::Unknown { reason: "no model".into() }, Some(5), "UNKNOWN", json!("no model")),
             (Status::Stale, Some(9000), "STALE", json!("the last reading came 9000 ms ago")),
-            (Status::Stale, None, "STALE", json!("no reading has come since the node started")),
+            (Status::Stale, None, "STALE", json!("no reading has come since the node, or its live feed, was started")),
             (Status::Normal, Some(5), "NORMAL", Value::Null),
         ] {
             let shown = shown(status, age_ms);
