@@ -97,6 +97,12 @@ fn a_full_disk_acknowledges_nothing_falsely_and_is_over_when_there_is_room() {
         let start = Start::new(&dir, "centrifugal");
         let node = start.node();
         let (mut next, mut acknowledged) = (0, BTreeSet::new());
+        // The pump is known, and stored, before the disk is full.
+        let first = EPOCH_MS - 1000;
+        let mut item = ten_values();
+        item["timestamp"] = json!(first);
+        assert_eq!(node.post(&item).status, 200);
+        acknowledged.insert(first);
         // From a few pages to a few MiB, never the same twice.
         disk.fill(4 + point * 97 % 2048);
         let status = post_until_refused(&node, &mut next, &mut acknowledged);

@@ -143,6 +143,9 @@ fn panics_one_after_the_other_under_a_steady_load() {
     let failures: u64 =
         BTreeSet::from(POINTS.map(|(_, kind)| kind)).into_iter().map(|kind| of_kind(&node, kind).0).sum();
     assert_eq!(failures, panics as u64);
+    node.until("/api/actors?stage=inference", |actors| {
+        actors["items"].as_array().is_some_and(|items| items.iter().all(|actor| actor["queue_depth"] == 0))
+    });
     let (readings, verdicts) = check(&node, &reached);
     assert!(verdicts > readings / 2, "{verdicts} verdicts on {readings} readings");
     assert!(node.terminate().success(), "an orderly end");

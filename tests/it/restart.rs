@@ -237,6 +237,7 @@ fn an_episode_stays_open_where_the_database_comes_back_later() {
     let start = pump.start("later");
     let node = start.node();
     pump.replay(&node, 0..340);
+    pump.detections(&node, 339);
     node.kill();
     let node = start.with_env("FAILPOINTS", "database-open=2*return(broken on purpose)").node();
     let judged = (340..pump.rows.len()).find(|&row| {

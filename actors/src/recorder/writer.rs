@@ -156,9 +156,6 @@ impl Writer {
 
     fn note_unstored(&self, Uncommitted { error, batch }: Uncommitted, found: Vec<FoundAt>) {
         tracing::error!(%error, readings = batch.readings.len(), "not stored");
-        if matches!(error, StoreError::Journal(_)) {
-            self.failed.store(true, Ordering::Relaxed);
-        }
         add(&self.counters.commit_failures, 1);
         let dropped = self.pending().results.put_back(batch, found);
         add(&self.counters.detections_dropped, dropped);
@@ -188,6 +185,10 @@ impl Drop for InHands<'_> {
 impl UnderWay {
     fn end(&mut self, outcome: Result<(), Uncommitted>, Told { acks, found }: Told) {
         let stored = outcome.as_ref().copied().map_err(|not| Unstored::from(&not.error));
+        if outcome.as_ref().is_err_and(|not| matches!(not.error, StoreError::Journal(_))) {
+            // Before anybody is told: whoever asks the node's health then hears the same.
+            self.writer.failed.store(true, Ordering::Relaxed);
+        }
         for (ack, since) in acks {
             self.writer.counters.latencies.journal.note(since.elapsed());
             // Whoever asked may have gone.

@@ -152,9 +152,9 @@ impl Home {
 impl Cell {
     /// It has done something, with a message or by itself, that took so long.
     pub(crate) fn progressed(&self, took: Duration) {
-        self.vitals.processed.fetch_add(1, Relaxed);
-        self.vitals.last_progress_ms.store(self.now().millis(), Relaxed);
         self.vitals.took.note(took);
+        self.vitals.last_progress_ms.store(self.now().millis(), Relaxed);
+        self.vitals.processed.fetch_add(1, Relaxed);
     }
 
     pub(super) fn new(role: Role, home: Arc<Home>, common: Arc<Common>) -> Arc<Self> {
