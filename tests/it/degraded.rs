@@ -35,7 +35,7 @@ fn assert_degraded(node: &Node, part: &str) {
     assert_eq!(health["status"], "degraded");
     assert!(health["reason"].as_str().expect("it is told").contains(part), "{health}");
     let problems = node.ok("/api/store")["problems"].to_string();
-    assert!(problems.contains("Out of order") && problems.contains(part), "the page's banner says so: {problems}");
+    assert!(problems.contains("out of order") && problems.contains(part), "the page's banner says so: {problems}");
 }
 
 /// No verdict is no verdict of normal, and the limits are watched without the model.
@@ -154,7 +154,7 @@ fn a_disk_that_does_not_answer_is_said_to_be_silent() {
             thread::yield_now();
         }
         node.until("/api/actors?stage=recorder", |actors| actors["items"][0]["queue_depth"].as_u64() > Some(0));
-        assert!(node.ok("/api/store")["problems"].to_string().contains("The journal's disk has not answered"));
+        assert!(node.ok("/api/store")["problems"].to_string().contains("the journal's disk has not answered"));
         start.inject("journal-sync", "off");
     });
     while node.get("/readyz").body["status"] != "ready" {

@@ -22,7 +22,7 @@ pub(crate) struct StoreData {
     /// `ok`, `degraded` (readings are taken, history is not whole) or `failed` (readings are refused).
     #[schema(example = "ok")]
     state: &'static str,
-    /// What is wrong, for people; empty where nothing is.
+    /// What is wrong with it, and what else of the node is out of order, for people; empty where nothing is.
     problems: Vec<String>,
     /// What is stored and not in the database yet.
     waiting: WaitingData,
@@ -108,14 +108,8 @@ pub(crate) async fn store(node: web::Data<Node>, request: HttpRequest) -> Result
     Params::parse(request.query_string(), &[])?;
     let engine = &node.engine;
     let mut data = StoreData::new(engine.store().status(), engine.disk(), engine.retention());
-    data.problems.extend(engine.troubles().into_iter().map(|trouble| format!("{}.", sentence(&trouble))));
+    data.problems.extend(engine.troubles());
     Ok(web::Json(data))
-}
-
-/// With a capital letter.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 impl StoreData {

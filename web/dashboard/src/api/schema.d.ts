@@ -1668,7 +1668,7 @@ export interface components {
             disk: components["schemas"]["DiskData"] | null;
             /** @description The journal, which makes readings durable. */
             journal: components["schemas"]["JournalData"];
-            /** @description What is wrong, for people; empty where nothing is. */
+            /** @description What is wrong with it, and what else of the node is out of order, for people; empty where nothing is. */
             problems: string[];
             /** @description How long things are kept. */
             retention: components["schemas"]["RetentionData"];

@@ -22,5 +22,5 @@ export function outageOf(store: Pick<Store, 'state' | 'problems'>): Outage | nul
     return { kind: 'degraded', title: 'History is not whole', meaning: 'Readings are still kept, judged and shown.', problems };
   }
   if (problems.length === 0) return null;
-  return { kind: 'notice', title: 'Storage', meaning: '', problems };
+  return { kind: 'notice', title: 'The node', meaning: '', problems };
 }
