@@ -140,7 +140,7 @@ fn a_journal_whose_thread_panicked_is_said_to_have_failed() {
 #[test]
 fn a_disk_that_does_not_answer_is_said_to_be_silent() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__ENGINE__WEDGED_AFTER_S", "1");
+    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__ENGINE__WEDGED_AFTER_S", "3");
     let node = start.node();
     start.inject("journal-sync", "pause");
     let said = |node: &Node| node.get("/readyz").body.to_string().contains("has not answered for");
