@@ -26,10 +26,6 @@ fn post(node: &Node, items: Vec<Value>) {
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-fn failed(node: &Node, count: usize) -> Value {
-    node.until("/api/actors?state=failed", |actors| actors["items"].as_array().is_some_and(|a| a.len() == count))
-}
-
 fn assert_degraded(node: &Node, part: &str) {
     let health = node.ok("/readyz");
     assert_eq!(health["status"], "degraded");
@@ -84,7 +80,7 @@ fn alarms_wait_for_maintenance_that_is_out_of_order() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "maintenance=6*panic(broken for good)").node();
     post(&node, (0..10).map(|second| of("P-1", second)).collect());
-    failed(&node, 1);
+    node.until("/api/actors?state=failed", |failed| failed["items"].as_array().is_some_and(|failed| failed.len() == 1));
     assert_degraded(&node, "maintenance");
     post(&node, (10..70).map(|second| hot("P-1", second)).collect());
     post(&node, (70..200).map(|second| of("P-1", second)).collect());

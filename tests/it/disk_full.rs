@@ -62,11 +62,6 @@ fn post_until_refused(node: &Node, next: &mut u64, acknowledged: &mut BTreeSet<u
     loop {
         let times: Vec<u64> = (*next..*next + 50).map(|n| EPOCH_MS + n * 1000).collect();
         *next += 50;
-        let item = |at: &u64| {
-            let mut item = ten_values();
-            item["timestamp"] = json!(at);
-            item
-        };
         let answer = node.post(&times.iter().map(item).collect::<Value>());
         if answer.status != 200 {
             return answer.status;
@@ -74,6 +69,13 @@ fn post_until_refused(node: &Node, next: &mut u64, acknowledged: &mut BTreeSet<u
         acknowledged.extend(times);
         assert!(acknowledged.len() < 400_000, "the disk never became full");
     }
+}
+
+/// A reading of this time, in milliseconds since 1970.
+fn item(at: &u64) -> Value {
+    let mut item = ten_values();
+    item["timestamp"] = json!(at);
+    item
 }
 
 fn stored(node: &Node) -> Vec<u64> {
@@ -99,9 +101,7 @@ fn a_full_disk_acknowledges_nothing_falsely_and_is_over_when_there_is_room() {
         let (mut next, mut acknowledged) = (0, BTreeSet::new());
         // The pump is known, and stored, before the disk is full.
         let first = EPOCH_MS - 1000;
-        let mut item = ten_values();
-        item["timestamp"] = json!(first);
-        assert_eq!(node.post(&item).status, 200);
+        assert_eq!(node.post(&item(&first)).status, 200);
         acknowledged.insert(first);
         // From a few pages to a few MiB, never the same twice.
         disk.fill(4 + point * 97 % 2048);
@@ -121,10 +121,9 @@ fn a_full_disk_acknowledges_nothing_falsely_and_is_over_when_there_is_room() {
             start.node()
         };
         for second in [next, next + 1] {
-            let mut item = ten_values();
-            item["timestamp"] = json!(EPOCH_MS + second * 1000);
-            assert_eq!(node.post(&item).status, 200, "point {point}: there is room again");
-            acknowledged.insert(EPOCH_MS + second * 1000);
+            let at = EPOCH_MS + second * 1000;
+            assert_eq!(node.post(&item(&at)).status, 200, "point {point}: there is room again");
+            acknowledged.insert(at);
         }
         node.until("/api/store", |store| store["state"] == "ok");
         let stored = stored(&node);

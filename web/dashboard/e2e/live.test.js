@@ -74,7 +74,7 @@ test('a node that dies is noticed, and so is its return, without a hole and with
   for (const page of [fleet, pump]) await page.getByText('Connection lost').waitFor({ state: 'detached', timeout: 30_000 });
   await node.post({ pump_id: 'e2e-2', Bearing_Temperature_C: 62.2 });
   await sensor(pump, 'Bearing_Temperature_C').getByText('62.2').waitFor();
-  await pump.locator('[data-channel="Bearing_Temperature_C"] .age').getByText(/^(just now|\d s ago)$/).waitFor();
+  await pump.locator('[data-channel="Bearing_Temperature_C"] .age').getByText('just now').waitFor();
   await pump.waitForFunction(() => !document.querySelector('.panel.stale'));
   await fleet.locator('[data-pump="e2e-2"]:not(.old)').waitFor();
   const whole = ['62.2', '63.2', '63.1', '61.1', '61.1'];
