@@ -4,6 +4,7 @@
 //! (see `ARCHITECTURE.md` for who does what).
 
 pub mod cli;
+mod clock;
 pub mod commands;
 pub mod config;
 pub mod control;

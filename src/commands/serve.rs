@@ -22,12 +22,12 @@ use volute_actors::{
 };
 use volute_anomaly::Model;
 use volute_data::{Retention, Store};
-use volute_plant::{Clock, SystemClock};
+use volute_plant::Clock;
 use volute_web::WebSettings;
 
 use self::told::Told;
 use super::{backup::clear_staging, runtime, store_settings};
-use crate::{config::Config, control::Control, pretrained};
+use crate::{clock::node_clock, config::Config, control::Control, pretrained};
 
 /// Serves until it is told to stop (SIGTERM or Ctrl-C), then brings what is under way to its end.
 ///
@@ -103,9 +103,10 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
 }
 
 async fn start(config: &Config, demo: bool) -> Result<(Store, Engine)> {
-    let store = Store::open(&config.store.dir, &store_settings(config), SystemClock.now()).await?;
+    let clock = node_clock();
+    let store = Store::open(&config.store.dir, &store_settings(config), clock.now()).await?;
     let model = model(config, demo)?;
-    let engine = Engine::start(engine_parts(config, model, store.clone())?).await?;
+    let engine = Engine::start(engine_parts(config, model, store.clone(), clock)?).await?;
     Ok((store, engine))
 }
 
@@ -137,7 +138,7 @@ fn model(config: &Config, demo: bool) -> Result<Option<Model>> {
     Ok(model)
 }
 
-fn engine_parts(config: &Config, model: Option<Model>, store: Store) -> Result<EngineParts> {
+fn engine_parts(config: &Config, model: Option<Model>, store: Store, clock: Arc<dyn Clock>) -> Result<EngineParts> {
     let profile = config.model.profile.clone();
     let ingest = IngestSettings {
         default_pump: config.ingest.default_pump.clone(),
@@ -167,7 +168,6 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store) -> Result<E
         detections: config.retention.detections,
         metrics: config.retention.metrics,
     };
-    let clock = Arc::new(SystemClock);
     Ok(EngineParts { profile, model, store, clock, ingest, engine, commissioning, live, retention })
 }
 
