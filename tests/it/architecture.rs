@@ -8,7 +8,7 @@ use std::{
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Which crates of ours a crate may use, be it for its tests. `None`: all of them.
-const ARROWS: [(&str, Option<&[&str]>); 8] = [
+const ARROWS: [(&str, Option<&[&str]>); 9] = [
     ("volute-plant", Some(&[])),
     ("volute-simulator", Some(&["volute-plant"])),
     ("volute-anomaly", Some(&["volute-plant"])),
@@ -17,11 +17,16 @@ const ARROWS: [(&str, Option<&[&str]>); 8] = [
     ("volute-actors", Some(&["volute-plant", "volute-anomaly", "volute-diagnosis", "volute-data", "volute-simulator"])),
     ("volute-web", Some(&["volute-plant", "volute-data", "volute-actors"])),
     ("volute", None),
+    ("surrealkv", Some(&[])),
 ];
 
 /// Foreign crates, by the beginning of their names, and who alone may use them.
-const WALLS: [(&str, &[&str]); 3] =
-    [("candle", &["volute-anomaly"]), ("surrealdb", &["volute-data"]), ("actix-web", &["volute-web", "volute"])];
+const WALLS: [(&str, &[&str]); 4] = [
+    ("candle", &["volute-anomaly"]),
+    ("surrealdb", &["volute-data"]),
+    ("surrealkv", &["surrealkv"]),
+    ("actix-web", &["volute-web", "volute"]),
+];
 
 fn workspace() -> Metadata {
     MetadataCommand::new().no_deps().exec().expect("cargo metadata")
