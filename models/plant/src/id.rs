@@ -89,12 +89,19 @@ mod tests {
 
     #[test]
     fn names_are_checked() {
-        for good in ["pump-1", "P:3.a_b", &"x".repeat(64)] {
+        for good in ["p", "-", "pump-1", "P:3.a_b", "09azAZ", &"x".repeat(64)] {
             assert_eq!(good.parse::<PumpId>().expect(good).as_str(), good);
         }
-        for bad in ["", "a b", "a/b", "pümp", &"x".repeat(65)] {
-            assert!(bad.parse::<PumpId>().is_err(), "{bad:?} must be refused");
+        let (long, wide) = ("x".repeat(65), "ü".repeat(33));
+        for bad in [
+            "", " ", "a b", "a\n", "a/b", "a\\b", "a%b", "a,b", "a;b", "a@b", "a[b", "a`b", "a{b", "pümp", "٣", &wide,
+            &long,
+        ] {
+            let told = bad.parse::<PumpId>().expect_err(bad).to_string();
+            assert!(told.contains(PumpId::ALLOWED), "{told}");
         }
+        let told = "x".repeat(10_000).parse::<PumpId>().expect_err("too long").to_string();
+        assert!(told.starts_with(&format!("{long:?} is not")), "no more of it than shows that it is too long: {told}");
     }
 
     #[test]

@@ -146,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::profile::tests::{motor, small};
+    use crate::profile::tests::{MOTOR, motor, small};
 
     const NONE: f64 = f64::NAN;
 
@@ -190,6 +190,11 @@ mod tests {
             ("a blocked shaft is for the model", &[runs, (0.0, 90.0), (0.0, 90.0)], "RRR"),
             ("the current falls silent while it runs down", &[runs, coasts, (900.0, NONE), off], "Rddo"),
             ("a speed that says 0 for ever lies, too", &[off, starts, starts, starts, starts], "osssR"),
+            ("at its limit it does not run yet", &[off, (300.0, NONE), (300.1, NONE)], "oos"),
+            ("nor at the current's", &[off, (NONE, 5.0), (NONE, 5.1)], "oos"),
+            ("it runs down to four fifths of the limit", &[runs, coasts, (240.1, 0.0), (240.0, 0.0)], "Rddo"),
+            ("a little current while it runs down is no start", &[runs, coasts, (1400.0, 4.5), (1400.0, 5.1)], "Rdds"),
+            ("of one that runs, four fifths of the current are running", &[runs, (1400.0, 4.1), (1400.0, 4.0)], "RRd"),
         ] {
             assert_eq!(letters(steps), expected, "{what}");
         }
@@ -202,6 +207,63 @@ mod tests {
     }
 
     #[test]
+    fn how_long_it_settles_and_runs_down_by_interval() {
+        // Interval in ms, settling in s, steps in a window; steps to settle, steps of the longest running down.
+        for (interval_ms, settle_s, len, expected) in [
+            (1000, 4, 3, (4, 60)),
+            (1000, 4, 30, (30, 60)),
+            (1000, 31, 30, (31, 60)),
+            (1500, 4, 2, (3, 40)),
+            (1500, 4, 1, (3, 40)),
+            (7000, 60, 1, (9, 9)),
+            (3_600_000, 1, 1, (1, 1)),
+        ] {
+            let text = MOTOR.replace("1000", &interval_ms.to_string());
+            let text = text.replace("settle_s = 4", &format!("settle_s = {settle_s}"));
+            let gate = OperatingGate::new(&Profile::from_toml(&text).expect("a profile"), len);
+            assert_eq!((gate.need, gate.run_down), expected, "{interval_ms} ms, {settle_s} s, {len} steps");
+        }
+    }
+
+    #[test]
+    fn steps_are_counted_from_the_start_of_a_phase() {
+        let gate = OperatingGate::new(&motor(), 3);
+        let (on, down) = (Phase::On { since: Some(100) }, Phase::RunningDown { since: 100 });
+        for (phase, step, expected) in [
+            (Phase::Off, 100, (OperatingState::Off, 0, 4)),
+            (on, 100, (OperatingState::Starting, 1, 4)),
+            (on, 102, (OperatingState::Starting, 3, 4)),
+            (on, 103, (OperatingState::Running, 4, 4)),
+            (Phase::On { since: None }, 100, (OperatingState::Running, 4, 4)),
+            (down, 100, (OperatingState::Stopping, 0, 4)),
+            (down, 159, (OperatingState::Stopping, 0, 4)),
+            (down, 160, (OperatingState::Running, 4, 4)),
+        ] {
+            assert_eq!(gate.state(phase, step), expected, "{phase:?} at {step}");
+        }
+    }
+
+    #[test]
+    fn one_phase_that_is_on_suffices_and_one_value_is_not_blindness() {
+        let (channels, current) = MOTOR.split_once("[[channels]]\n    name = \"I\"").expect("a current");
+        let phase = |name: &str| format!("[[channels]]\n    name = \"{name}\"{current}");
+        let text = format!("{channels}{}{}", phase("I1"), phase("I2"));
+        let gate = OperatingGate::new(&Profile::from_toml(&text).expect("a profile"), 3);
+        let (off, started) = (Phase::Off, Phase::On { since: Some(7) });
+        for (values, expected, blind) in [
+            ([NONE, 30.0, 0.0], started, false),
+            ([NONE, 0.0, 30.0], started, false),
+            ([NONE, 0.0, NONE], off, false),
+            ([NONE, NONE, 30.0], started, false),
+            ([0.0, NONE, NONE], off, false),
+            ([NONE, NONE, NONE], off, true),
+        ] {
+            assert_eq!((gate.next(off, 7, &values), gate.is_blind(&values)), (expected, blind), "{values:?}");
+        }
+        assert!(!OperatingGate::new(&small(), 3).is_blind(&[NONE, NONE]), "nothing tells it, so nothing is missing");
+    }
+
+    #[test]
     fn a_stop_shows_in_both_channels_and_a_fault_does_not() {
         let gate = OperatingGate::new(&motor(), 3);
         for (what, rpm, current_a, expected) in [
@@ -211,6 +273,10 @@ mod tests {
             ("an inverter turns it down a little", 2850.0, 27.0, false),
             ("no current is said", 2000.0, NONE, false),
             ("no speed is said", NONE, 1.0, false),
+            ("97 percent of the speed", 2950.0 * 0.97, 1.0, false),
+            ("a little less", (2950.0_f64 * 0.97).next_down(), 1.0, true),
+            ("80 percent of the current", 1.0, 30.0 * 0.8, false),
+            ("and a little less", 1.0, (30.0_f64 * 0.8).next_down(), true),
         ] {
             let before: [&[f64]; 2] = [&[2950.0, 30.0], &[NONE, NONE]];
             assert_eq!(gate.falls(&[rpm, current_a], before.into_iter()), expected, "{what}");

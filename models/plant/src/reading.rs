@@ -69,3 +69,57 @@ impl Reading {
         self.pump == other.pump && self.at == other.at && values(self) == values(other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sample_says() {
+        for (sample, value, good, flag) in [
+            (Sample::Good(-1.5), Some(-1.5), Some(-1.5), None),
+            (Sample::Bad(-1.5), Some(-1.5), None, Some("bad")),
+            (Sample::Filled, None, None, Some("filled")),
+            (Sample::Missing, None, None, Some("missing")),
+        ] {
+            assert_eq!((sample.value(), sample.good(), sample.flag()), (value, good, flag), "{sample:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_sent_makes_two_readings_the_same() {
+        let at = |ms: i64| Timestamp::from_millis(1_773_051_273_000 + ms).expect("a time");
+        let pump = |name: &str| name.parse().expect("a name");
+        let samples = |samples: [Sample; 2]| samples.into();
+        let first = Reading {
+            pump: pump("P-1"),
+            at: at(0),
+            received: at(5),
+            samples: samples([Sample::Good(1.0), Sample::Missing]),
+            late: false,
+        };
+        let bad = samples([Sample::Bad(1.0), Sample::Missing]);
+        for (what, other, same) in [
+            ("itself", first.clone(), true),
+            ("received later", Reading { received: at(6), ..first.clone() }, true),
+            ("late", Reading { late: true, ..first.clone() }, true),
+            ("filled", Reading { samples: samples([Sample::Good(1.0), Sample::Filled]), ..first.clone() }, true),
+            ("judged by another range", Reading { samples: bad, ..first.clone() }, true),
+            ("another pump", Reading { pump: pump("P-2"), ..first.clone() }, false),
+            ("another time", Reading { at: at(1), ..first.clone() }, false),
+            (
+                "another value",
+                Reading { samples: samples([Sample::Good(1.1), Sample::Missing]), ..first.clone() },
+                false,
+            ),
+            (
+                "one value more",
+                Reading { samples: samples([Sample::Good(1.0), Sample::Good(0.0)]), ..first.clone() },
+                false,
+            ),
+            ("one channel less", Reading { samples: [Sample::Good(1.0)].into(), ..first.clone() }, false),
+        ] {
+            assert_eq!((first.says_the_same(&other), other.says_the_same(&first)), (same, same), "{what}");
+        }
+    }
+}

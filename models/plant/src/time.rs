@@ -157,6 +157,56 @@ mod tests {
     }
 
     #[test]
+    fn times_are_from_2000_to_2200() {
+        let (first, last) = (946_684_800_000, 7_258_118_399_999);
+        for (ms, text) in [
+            (first - 1, None),
+            (first, Some("2000-01-01T00:00:00.000Z")),
+            (1_773_051_273_007, Some("2026-03-09T10:14:33.007Z")),
+            (last, Some("2199-12-31T23:59:59.999Z")),
+            (last + 1, None),
+        ] {
+            let shown = Timestamp::from_millis(ms).ok().map(|at| at.to_string());
+            assert_eq!(shown.as_deref(), text, "{ms}");
+            let read = text.map(|text| text.parse::<Timestamp>().expect(text).millis());
+            assert_eq!(read, text.map(|_| ms));
+        }
+        for bad in ["1999-12-31T23:59:59.999Z", "2000-01-01T00:00:00+00:01", "2200-01-01T00:00:00Z"] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
+        }
+        let at = |ms| Timestamp::from_millis(ms).expect("a time");
+        for (from, by, to) in [
+            (first + 5, -4, first + 1),
+            (first + 5, -6, first),
+            (first, i64::MIN, first),
+            (last - 5, 5, last),
+            (last - 5, 6, last),
+            (last, i64::MAX, last),
+        ] {
+            assert_eq!(at(from).plus_ms(by), at(to), "{from} and {by}");
+        }
+        assert_eq!((at(first + 7).since_ms(at(first)), at(first).since_ms(at(last))), (7, first - last));
+    }
+
+    #[test]
+    fn a_recordings_time_needs_no_offset() {
+        let at = |text: &str| text.parse::<Timestamp>();
+        for (text, expected) in [
+            ("2026-03-09 10:14:33", at("2026-03-09T10:14:33Z")),
+            ("2026-03-09T10:14:33", at("2026-03-09T10:14:33Z")),
+            ("2026-03-09 10:14:33.004", at("2026-03-09T10:14:33.004Z")),
+            ("2026-03-09T10:14:33.004", at("2026-03-09T10:14:33.004Z")),
+            ("2026-03-09T10:14:33+02:00", at("2026-03-09T08:14:33Z")),
+            ("1999-12-31 23:59:59", Err(TimestampError)),
+            ("2026-02-30 10:00:00", Err(TimestampError)),
+            ("2026-03-09", Err(TimestampError)),
+            ("", Err(TimestampError)),
+        ] {
+            assert_eq!(Timestamp::parse_recorded(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn a_manual_clock_moves_when_told() {
         let start = Timestamp::from_millis(1_773_051_273_000).expect("a time");
         let clock = ManualClock::at(start);

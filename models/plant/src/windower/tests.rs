@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Admission, Draft, Sample, Stamp, Verdict,
-    profile::tests::{small, speed_only},
+    profile::tests::{SMALL, motor, small, speed_only},
 };
 
 const START: i64 = 1_773_051_273_000;
@@ -222,5 +222,164 @@ proptest! {
         let mut expected = run(&mut ordered, seconds);
         expected.extend(ordered.flush());
         prop_assert_eq!(placed, expected);
+    }
+}
+
+#[test]
+fn the_rules_follow_from_the_interval_and_the_settling() {
+    // Interval in ms, settling in s; longest gap in ms, readings that a new windower needs.
+    for (interval_ms, settle_s, gap_ms, recalled) in [
+        (100, 60, 15_000, 631),
+        (1000, 60, 15_000, 91),
+        (1000, 29, 15_000, 60),
+        (1000, 30, 15_000, 61),
+        (1500, 60, 15_000, 71),
+        (1501, 60, 15_010, 70),
+        (60_000, 60, 600_000, 60),
+        (3_600_000, 1, 36_000_000, 60),
+    ] {
+        let text = SMALL.replace("interval_ms = 1000", &format!("interval_ms = {interval_ms}\nsettle_s = {settle_s}"));
+        let profile = Profile::from_toml(&text).expect("a profile");
+        let rules = WindowRules::for_profile(&profile);
+        let expected = WindowRules { interval_ms, len: 30, slack_steps: 3, fill_steps: 5, gap_ms };
+        assert_eq!((rules, WindowRules::recall_readings(&profile)), (expected, recalled), "{interval_ms} {settle_s}");
+        let at = |ms| Timestamp::from_millis(ms).expect("a time");
+        let first = 1_800_000_000_000 / interval_ms * interval_ms;
+        let steps = [first - 1, first, first + interval_ms - 1, first + interval_ms].map(|ms| rules.step(at(ms)));
+        assert_eq!(steps.map(|step| step - first / interval_ms), [-1, 0, 0, 1], "a step begins on its millisecond");
+    }
+}
+
+/// A reading by its milliseconds, and those that it gives their place.
+type Push = (i64, &'static [i64]);
+
+/// After thirty seconds without a hole.
+#[test]
+fn who_waits_for_whom() {
+    let cases: [(&str, &[Push]); 9] = [
+        ("in order, nobody waits", &[(30_000, &[30_000]), (31_999, &[31_999]), (32_000, &[32_000])]),
+        ("one before its turn waits for the other", &[(31_000, &[]), (30_000, &[30_000, 31_000])]),
+        ("and so do two", &[(32_000, &[]), (31_000, &[]), (30_500, &[30_500, 31_000, 32_000])]),
+        (
+            "the third after the missing one gives it up",
+            &[(31_000, &[]), (32_000, &[]), (33_000, &[31_000, 32_000, 33_000])],
+        ),
+        ("a later one gives up as much", &[(34_000, &[]), (31_000, &[31_000])]),
+        (
+            "and the rest is waited for",
+            &[(34_000, &[]), (31_000, &[31_000]), (33_000, &[]), (32_000, &[32_000, 33_000, 34_000])],
+        ),
+        (
+            "of two in one step the later waits",
+            &[(31_000, &[]), (31_400, &[]), (31_200, &[]), (30_000, &[30_000, 31_400])],
+        ),
+        (
+            "what is given up comes too late",
+            &[(31_000, &[]), (33_000, &[31_000]), (30_000, &[]), (32_000, &[32_000, 33_000])],
+        ),
+        ("what has its place comes too late", &[(29_999, &[]), (12_000, &[]), (30_000, &[30_000])]),
+    ];
+    for (what, steps) in cases {
+        let mut windower = Windower::new(&small());
+        run(&mut windower, 0..30);
+        for &(ms, expected) in steps {
+            let placed = windower.push(reading(ms, Sample::Good(1.0)));
+            let times: Vec<i64> = placed.iter().map(|placed| placed.reading.at.millis() - START).collect();
+            assert_eq!(times, expected, "{what}: {ms}");
+        }
+    }
+}
+
+#[test]
+fn of_two_readings_of_one_time_the_first_counts() {
+    // Placed at once, and one that waits for second 29.
+    for (sent, expected) in [
+        ([(29_000, 1.0), (29_000, 99.0), (30_000, 5.0)], [1.0, 5.0]),
+        ([(30_000, 1.0), (30_000, 99.0), (29_000, 5.0)], [5.0, 1.0]),
+    ] {
+        let mut windower = Windower::new(&small());
+        run(&mut windower, 0..29);
+        let placed = sent.map(|(ms, flow)| windower.push(reading(ms, Sample::Good(flow))));
+        assert_eq!(last_flows(placed.iter().flatten().last().expect("placed"))[28..], expected);
+    }
+}
+
+#[test]
+fn a_gap_is_longer_than_fifteen_seconds_to_the_millisecond() {
+    for (silence_ms, expected) in
+        [(15_000, NoWindow::Missing { channels: vec![0, 1] }), (15_001, NoWindow::Filling { have: 1, need: 30 })]
+    {
+        let mut windower = Windower::new(&small());
+        run(&mut windower, 0..40);
+        let mut placed = windower.push(reading(39_000 + silence_ms, Sample::Good(1.0)));
+        placed.extend(windower.flush());
+        assert_eq!(placed[0].window, Err(expected), "{silence_ms} ms");
+    }
+}
+
+/// A stop whose fall only shows against one of the three steps before.
+#[test]
+fn a_fall_is_looked_for_three_steps_back() {
+    for (what, steps, stops) in [
+        ("three back", &[(2950.0, 30.0), (2900.0, 27.0), (2870.0, 25.5), (2840.0, 23.0)][..], true),
+        ("four back", &[(2950.0, 30.0), (2900.0, 27.0), (2880.0, 26.0), (2870.0, 25.5), (2850.0, 23.0)], false),
+        ("one back", &[(2950.0, 30.0), (2840.0, 23.0)], true),
+    ] {
+        let mut windower = Windower::new(&motor());
+        let all: Vec<(f64, f64)> = std::iter::repeat_n(steps[0], 40).chain(steps[1..].iter().copied()).collect();
+        let mut last = None;
+        for (second, (rpm, current)) in all.iter().enumerate() {
+            let mut reading = reading(second as i64 * 1000, Sample::Missing);
+            reading.samples = [Sample::Good(*rpm), Sample::Good(*current)].into();
+            last = windower.push(reading).pop();
+        }
+        let expected = not_running(OperatingState::Stopping, 0);
+        assert_eq!(last.expect("placed").window == expected, stops, "{what}");
+    }
+}
+
+/// What the module's head says of the window after a reading, read off a list of all readings before it, which are in order.
+fn by_the_rules(readings: &[Reading]) -> Result<Vec<f64>, NoWindow> {
+    let step = |reading: &Reading| reading.at.millis().div_euclid(1000);
+    let gap = |pair: &[Reading]| pair[1].at.since_ms(pair[0].at) > 15_000;
+    let first = readings.windows(2).rposition(gap).map_or(0, |place| place + 1);
+    let (run, last) = (&readings[first..], step(readings.last().expect("a reading")));
+    let value = |channel: usize, at: i64| -> f64 {
+        let good = |reading: &Reading| Some((step(reading), reading.samples[channel].good()?));
+        let known = run.iter().filter_map(good).rfind(|(since, _)| *since <= at);
+        known.filter(|(since, _)| at - since <= 5).map_or(f64::NAN, |(_, value)| value)
+    };
+    let steps = step(&run[0]).max(last - 29)..=last;
+    let rows: Vec<[f64; 2]> = steps.map(|at| [value(0, at), value(1, at)]).collect();
+    let missing: Vec<usize> = (0..2).filter(|&channel| rows.iter().any(|row| row[channel].is_nan())).collect();
+    match (missing.is_empty(), rows.len()) {
+        (false, _) => Err(NoWindow::Missing { channels: missing }),
+        (true, 30) => Ok(rows.concat()),
+        (true, have) => Err(NoWindow::Filling { have, need: 30 }),
+    }
+}
+
+proptest! {
+    /// Holes, gaps and missing values of any kind give the windows that the rules say.
+    #[test]
+    fn a_window_holds_what_the_rules_say(
+        // Seconds to the reading before (mostly one), its place within the second, and which channels have a value.
+        stream in prop::collection::vec((prop_oneof![9 => Just(1_i64), 2 => 2_i64..8, 1 => 14_i64..18], 0_i64..1000, 0_u8..12), 1..120),
+    ) {
+        let (mut windower, mut readings, mut second) = (Windower::new(&small()), Vec::new(), 0);
+        for (seconds, within, kind) in stream {
+            second += seconds;
+            let flow = if kind == 0 { Sample::Missing } else { Sample::Good(second as f64) };
+            let mut next = reading(second * 1000 + within, flow);
+            if kind == 1 {
+                next.samples = [Sample::Bad(-99.0), flow].into();
+            }
+            readings.push(next.clone());
+            let mut placed = windower.push(next);
+            placed.extend(windower.flush());
+            prop_assert_eq!(placed.len(), 1);
+            let window = placed.remove(0).window.map(|window| window.values.to_vec());
+            prop_assert_eq!(window, by_the_rules(&readings), "at {}", second);
+        }
     }
 }

@@ -1,0 +1,266 @@
+//! When events open, are updated and end, to the millisecond; and whose figures they hold.
+
+use super::*;
+use crate::{
+    Sample,
+    profile::tests::{SMALL, small},
+};
+
+fn look(desk: &mut MaintenanceDesk, second: i64, bearing: f64, verdict: impl Into<Option<bool>>) -> Vec<EventChange> {
+    let at = Timestamp::from_millis(1_773_051_273_000 + second * 1000).expect("a time");
+    let pump: PumpId = "P-1".parse().expect("a name");
+    let samples = [Sample::Good(bearing), Sample::Good(1.0)].into();
+    let reading = Reading { pump: pump.clone(), at, received: at, samples, late: false };
+    let detection = verdict.into().map(|is_anomaly| Detection {
+        pump,
+        at,
+        loss: bearing / 100.0,
+        threshold: 0.5,
+        is_anomaly,
+        contributions: [0.9, 0.1].into(),
+        model: "m".into(),
+    });
+    desk.observe(&reading, detection.as_ref())
+}
+
+#[test]
+fn a_hot_bearing_opens_one_event_and_its_return_to_normal_resolves_it() {
+    let mut desk = MaintenanceDesk::new(small(), []);
+    let mut changes = Vec::new();
+    for second in 0..25 {
+        changes.extend(look(&mut desk, second, 90.0 + second as f64, true));
+    }
+    assert!(matches!(changes[0], EventChange::Opened(_)));
+    assert!(matches!(changes[1..], [EventChange::Updated(_), EventChange::Updated(_)]), "every ten seconds");
+    for second in 25..84 {
+        assert_eq!(look(&mut desk, second, 60.0, true), [], "it may come back");
+    }
+    let [EventChange::Resolved(event)] = &look(&mut desk, 84, 60.0, false)[..] else { panic!("resolved") };
+    assert_eq!((event.peak, event.state()), (114.0, EventState::Resolved));
+    assert_eq!((event.peak_loss, event.model.as_deref()), (Some(1.14), Some("m")));
+    assert!(matches!(look(&mut desk, 90, 99.0, true)[..], [EventChange::Opened(_)]), "and again: a new event");
+}
+
+#[test]
+fn heat_without_an_anomaly_and_an_anomaly_without_heat_open_nothing() {
+    let mut desk = MaintenanceDesk::new(small(), []);
+    assert_eq!(look(&mut desk, 0, 99.0, false), []);
+    assert_eq!(look(&mut desk, 1, 85.0, true), [], "the limit itself is allowed");
+}
+
+#[test]
+fn without_a_verdict_the_limit_alone_opens_and_keeps_an_event() {
+    let mut desk = MaintenanceDesk::new(small(), []);
+    assert_eq!(look(&mut desk, 0, 85.0, None), [], "the limit itself is allowed");
+    let [EventChange::Opened(event)] = &look(&mut desk, 1, 90.0, None)[..] else { panic!("opened") };
+    assert_eq!((event.peak, event.peak_loss, &event.model), (90.0, None, &None));
+    for second in 2..11 {
+        assert_eq!(look(&mut desk, second, 91.0, None), [], "one matter, one event");
+    }
+    let [EventChange::Updated(event)] = &look(&mut desk, 11, 91.0, true)[..] else { panic!("updated") };
+    assert_eq!((event.peak_loss, event.model.as_deref()), (Some(0.91), Some("m")), "the model sees it, too");
+    let cleared: Vec<EventChange> = (12..72).flat_map(|second| look(&mut desk, second, 60.0, None)).collect();
+    assert!(matches!(cleared[..], [EventChange::Resolved(_)]));
+}
+
+#[test]
+fn a_verdict_of_normal_lets_an_event_of_the_limit_alone_go() {
+    let mut desk = MaintenanceDesk::new(small(), []);
+    assert_eq!(look(&mut desk, 0, 90.0, None).len(), 1);
+    let cleared: Vec<EventChange> = (1..61).flat_map(|second| look(&mut desk, second, 90.0, false)).collect();
+    assert!(matches!(cleared[..], [EventChange::Resolved(_)]));
+}
+
+#[test]
+fn an_event_that_stood_at_the_last_stop_is_not_opened_again() {
+    let mut first = MaintenanceDesk::new(small(), []);
+    let [EventChange::Opened(event)] = &look(&mut first, 0, 99.0, true)[..] else { panic!("opened") };
+    let mut second = MaintenanceDesk::new(small(), [event.clone()]);
+    assert_eq!(look(&mut second, 1, 99.0, true), []);
+}
+
+/// A second bearing, and a rule for the flow.
+fn two_rules() -> Profile {
+    let (channels, rules) = SMALL.split_once("[[rules]]").expect("a rule");
+    let second = "[[channels]]\nname = \"Tb2\"\nquantity = \"bearing_temperature\"\nunit = \"°C\"\nplausible = [-40, 200]\nresolution = 0.1\n";
+    let flow = rules.replace("bearing-hot", "flow-high").replace("bearing_temperature", "flow").replace("85", "500");
+    Profile::from_toml(&format!("{channels}{second}[[rules]]{rules}[[rules]]{flow}")).expect("a profile")
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(1_773_051_273_000 + ms).expect("a time")
+}
+
+/// Looks at a reading of the two bearings and the flow, with the loss of a verdict on it: an anomaly from 0.5 on.
+fn look_at(desk: &mut MaintenanceDesk, ms: i64, samples: [Sample; 3], loss: Option<f64>) -> Vec<EventChange> {
+    let pump: PumpId = "P-1".parse().expect("a name");
+    let [first, second, flow] = samples;
+    let reading = Reading {
+        pump: pump.clone(),
+        at: at(ms),
+        received: at(ms),
+        samples: [first, flow, second].into(),
+        late: false,
+    };
+    let verdict = loss.map(|loss| Detection {
+        pump,
+        at: at(ms),
+        loss,
+        threshold: 0.5,
+        is_anomaly: loss >= 0.5,
+        contributions: [0.8, 0.1, 0.1].into(),
+        model: format!("m-{loss}").into(),
+    });
+    desk.observe(&reading, verdict.as_ref())
+}
+
+/// One letter for what a reading did: opened, updated, resolved, nothing.
+fn letter(changes: &[EventChange]) -> char {
+    match changes {
+        [] => '.',
+        [EventChange::Opened(_)] => 'O',
+        [EventChange::Updated(_)] => 'U',
+        [EventChange::Resolved(_)] => 'R',
+        _ => '?',
+    }
+}
+
+#[test]
+fn limits_and_times_are_kept_to_the_last_bit() {
+    let above = 85.0_f64.next_up();
+    for (what, steps, expected) in [
+        ("the limit itself is allowed", &[(0, 85.0), (1, above)][..], ".O"),
+        (
+            "figures are written every ten seconds",
+            &[(0, 90.0), (9_999, 90.0), (10_000, 90.0), (19_999, 90.0), (20_000, 90.0)],
+            "O.U.U",
+        ),
+        (
+            "an update that comes late begins new ten seconds",
+            &[(0, 90.0), (15_000, 90.0), (20_000, 90.0), (25_000, 90.0)],
+            "OU.U",
+        ),
+        ("a minute without it ends it", &[(0, 90.0), (1, 60.0), (59_999, 60.0), (60_000, 60.0)], "O..R"),
+        (
+            "the minute counts from when it last held",
+            &[(0, 90.0), (5_000, 90.0), (64_999, 85.0), (65_000, 85.0)],
+            "O..R",
+        ),
+        ("it comes back within the minute", &[(0, 90.0), (59_999, 60.0), (60_000, 90.0), (119_999, 60.0)], "O.U."),
+        ("what comes back after its end is a new one", &[(0, 90.0), (60_000, 60.0), (60_001, 90.0)], "ORO"),
+        ("a silence is no end, the first reading after it is", &[(0, 90.0), (500_000, 90.0), (560_000, 60.0)], "OUR"),
+    ] {
+        let mut desk = MaintenanceDesk::new(two_rules(), []);
+        let good = Sample::Good;
+        let done: String = steps
+            .iter()
+            .map(|&(ms, tb)| letter(&look_at(&mut desk, ms, [good(tb), good(1.0), good(1.0)], None)))
+            .collect();
+        assert_eq!(done, expected, "{what}");
+    }
+}
+
+#[test]
+fn the_highest_believable_value_of_the_quantity_counts() {
+    use Sample::{Bad, Filled, Good, Missing};
+    for (samples, expected) in [
+        ([Good(90.0), Good(95.0), Good(1.0)], Some(("bearing-hot", "Tb2", 95.0))),
+        ([Good(95.0), Good(90.0), Good(1.0)], Some(("bearing-hot", "Tb", 95.0))),
+        ([Good(60.0), Good(90.0), Good(499.0)], Some(("bearing-hot", "Tb2", 90.0))),
+        ([Good(60.0), Good(60.0), Good(501.0)], Some(("flow-high", "Q", 501.0))),
+        ([Good(60.0), Good(60.0), Good(500.0)], None),
+        ([Good(60.0), Bad(900.0), Good(1.0)], None),
+        ([Bad(900.0), Good(86.0), Good(1.0)], Some(("bearing-hot", "Tb2", 86.0))),
+        ([Filled, Missing, Missing], None),
+    ] {
+        let changes = look_at(&mut MaintenanceDesk::new(two_rules(), []), 0, samples, None);
+        let opened: Vec<_> =
+            changes.iter().map(EventChange::event).map(|e| (e.rule.as_str(), e.channel.as_str(), e.peak)).collect();
+        assert_eq!(opened, expected.into_iter().collect::<Vec<_>>(), "{samples:?}");
+        assert!(changes.iter().all(|change| [85.0, 500.0].contains(&change.event().limit)), "the rule's limit");
+    }
+}
+
+#[test]
+fn each_rule_has_its_own_event() {
+    let mut desk = MaintenanceDesk::new(two_rules(), []);
+    let mut rules = |ms, bearing, flow| -> Vec<(char, String)> {
+        let changes = look_at(&mut desk, ms, [Sample::Good(bearing), Sample::Good(1.0), Sample::Good(flow)], None);
+        changes.iter().map(|c| (letter(std::slice::from_ref(c)), c.event().rule.clone())).collect()
+    };
+    let of = |letter: char, rule: &str| (letter, rule.to_owned());
+    assert_eq!(rules(0, 90.0, 1.0), [of('O', "bearing-hot")]);
+    assert_eq!(rules(5_000, 90.0, 900.0), [of('O', "flow-high")]);
+    assert_eq!(rules(10_000, 60.0, 900.0), []);
+    assert_eq!(rules(15_000, 60.0, 900.0), [of('U', "flow-high")]);
+    assert_eq!(rules(65_000, 60.0, 1.0), [of('R', "bearing-hot")]);
+    assert_eq!(rules(75_000, 60.0, 1.0), [of('R', "flow-high")]);
+}
+
+#[test]
+fn an_event_keeps_its_highest_figures_its_first_model_and_its_times() {
+    let mut desk = MaintenanceDesk::new(two_rules(), []);
+    // Milliseconds, bearing, loss.
+    for (ms, bearing, loss) in [
+        (0, 90.0, None),
+        (1_000, 97.0, Some(0.6)),
+        (2_000, 91.0, Some(0.9)),
+        (3_000, 90.5, Some(0.7)),
+        (4_000, 99.0, Some(0.4)),
+    ] {
+        look_at(&mut desk, ms, [Sample::Good(bearing), Sample::Good(1.0), Sample::Good(1.0)], loss);
+    }
+    let cool = [Sample::Good(60.0), Sample::Good(1.0), Sample::Good(1.0)];
+    assert_eq!(look_at(&mut desk, 62_999, cool, None), [], "normal at 4 s: it last held at 3 s");
+    let [EventChange::Resolved(event)] = &look_at(&mut desk, 63_000, cool, None)[..] else { panic!("resolved") };
+    assert_eq!((event.peak, event.peak_loss, event.model.as_deref()), (97.0, Some(0.9), Some("m-0.6")));
+    assert_eq!((event.opened_at, event.last_seen_at, event.resolved_at), (at(0), at(3_000), Some(at(63_000))));
+    assert_eq!((event.state(), event.state().as_str()), (EventState::Resolved, "resolved"));
+    let open = MaintenanceEvent { resolved_at: None, ..event.clone() };
+    assert_eq!((open.state(), open.state().as_str()), (EventState::Active, "active"));
+}
+
+#[test]
+fn a_desk_goes_on_where_the_one_before_a_stop_was() {
+    let hot = [Sample::Good(90.0), Sample::Good(1.0), Sample::Good(1.0)];
+    let mut first = MaintenanceDesk::new(two_rules(), []);
+    let [EventChange::Opened(opened)] = &look_at(&mut first, 0, hot, None)[..] else { panic!("opened") };
+    let known = MaintenanceEvent { last_seen_at: at(8_000), ..opened.clone() };
+    let after = |steps: &[(i64, f64)]| -> String {
+        let mut desk = MaintenanceDesk::new(two_rules(), [known.clone()]);
+        let samples = |tb| [Sample::Good(tb), Sample::Good(1.0), Sample::Good(1.0)];
+        steps.iter().map(|&(ms, tb)| letter(&look_at(&mut desk, ms, samples(tb), None))).collect()
+    };
+    assert_eq!(after(&[(17_999, 90.0), (18_000, 90.0)]), ".U", "ten seconds from when it was last seen");
+    assert_eq!(after(&[(67_999, 60.0), (68_000, 60.0)]), ".R", "and a minute");
+}
+
+#[test]
+fn words_are_what_is_stored() {
+    for (severity, word) in [
+        (Severity::Low, "low"),
+        (Severity::Medium, "medium"),
+        (Severity::High, "high"),
+        (Severity::Critical, "critical"),
+    ] {
+        assert_eq!((severity.as_str(), serde_json::json!(severity)), (word, serde_json::json!(word)));
+    }
+    assert!(
+        Severity::Low < Severity::Medium && Severity::Medium < Severity::High && Severity::High < Severity::Critical
+    );
+    for (text, valid) in [
+        ("INR", true),
+        ("EUR", true),
+        ("Inr", false),
+        ("inr", false),
+        ("IN", false),
+        ("INRS", false),
+        ("IN1", false),
+        ("ÄR", false),
+        ("", false),
+    ] {
+        let currency = Currency::try_from(text.to_owned());
+        assert_eq!(currency.is_ok(), valid, "{text:?}");
+        assert!(currency.is_err() || currency.is_ok_and(|currency| String::from(currency) == text));
+    }
+}

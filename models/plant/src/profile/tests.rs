@@ -1,0 +1,180 @@
+//! What a profile may say, at its bounds; and the small profiles of other tests.
+
+use super::*;
+
+/// Two channels, one second, one rule.
+pub(crate) const SMALL: &str = r#"
+    name = "small"
+    title = "A pump for tests"
+    interval_ms = 1000
+    [[channels]]
+    name = "Tb"
+    quantity = "bearing_temperature"
+    unit = "°C"
+    plausible = [-40, 200]
+    resolution = 0.1
+    [[channels]]
+    name = "Q"
+    quantity = "flow"
+    unit = "L/min"
+    plausible = [0, 5000]
+    resolution = 1
+    [[rules]]
+    name = "bearing-hot"
+    title = "Bearing too hot"
+    advice = "Check the lubrication."
+    quantity = "bearing_temperature"
+    above = 85
+    severity = "high"
+    cost = { amount = 15000, currency = "INR" }
+"#;
+
+/// Speed and current, one second, and four seconds to settle.
+pub(crate) const MOTOR: &str = r#"
+    name = "motor"
+    title = "A motor for tests"
+    interval_ms = 1000
+    settle_s = 4
+    [[channels]]
+    name = "n"
+    quantity = "rotational_speed"
+    unit = "rpm"
+    plausible = [0, 6000]
+    resolution = 1
+    running_above = 300
+    [[channels]]
+    name = "I"
+    quantity = "current"
+    unit = "A"
+    plausible = [0, 500]
+    resolution = 0.1
+    running_above = 5
+"#;
+
+pub(crate) fn small() -> Profile {
+    Profile::from_toml(SMALL).expect("the test profile is valid")
+}
+
+pub(crate) fn motor() -> Profile {
+    Profile::from_toml(MOTOR).expect("the test profile is valid")
+}
+
+/// The motor, of which only the speed says whether it runs.
+pub(crate) fn speed_only() -> Profile {
+    Profile::from_toml(&MOTOR.replace("running_above = 5\n", "")).expect("the test profile is valid")
+}
+
+#[test]
+fn a_model_depends_on_channels_and_interval_only() {
+    let base = small();
+    let hash_of = |from, to| Profile::from_toml(&SMALL.replace(from, to)).expect(to).hash().to_owned();
+    assert_eq!(hash_of("above = 85", "above = 90"), base.hash());
+    assert_eq!(hash_of("[0, 5000]", "[0, 6000]"), base.hash());
+    assert_ne!(hash_of("interval_ms = 1000", "interval_ms = 5000"), base.hash());
+    assert_ne!(hash_of("\"L/min\"", "\"m3/h\""), base.hash());
+    assert_ne!(hash_of("\"Q\"", "\"Q2\""), base.hash());
+    assert_ne!(hash_of("\"flow\"", "\"vibration\""), base.hash());
+    let without = MOTOR.replace("running_above", "# ").replace("settle_s = 4", "");
+    assert_eq!(Profile::from_toml(&without).expect("a profile").hash(), motor().hash());
+}
+
+/// The text with one thing in it changed, which must be there.
+fn changed(text: &str, from: &str, to: &str) -> Result<Profile, ProfileError> {
+    assert!(text.contains(from), "{from} is not in the test's profile");
+    Profile::from_toml(&text.replacen(from, to, 1))
+}
+
+/// Each bound: the value that is just allowed or just not, and the key that a refusal names.
+#[test]
+fn every_value_has_its_bounds() {
+    let (interval, settle) = ("interval_ms = 1000", "settle_s = 4");
+    let (speed, range) = ("running_above = 300", "plausible = [0, 6000]");
+    for (from, to, refused) in [
+        (interval, "interval_ms = 99", Some("interval_ms")),
+        (interval, "interval_ms = 100", None),
+        (interval, "interval_ms = 3600000", None),
+        (interval, "interval_ms = 3600001", Some("interval_ms")),
+        (settle, "settle_s = 0", Some("settle_s")),
+        (settle, "settle_s = 1", None),
+        (settle, "settle_s = 3600", None),
+        (settle, "settle_s = 3601", Some("settle_s")),
+        (range, "plausible = [6000, 0]", Some("channels.n.plausible")),
+        (range, "plausible = [500, 500]", Some("channels.n.plausible")),
+        (range, "plausible = [-inf, 6000]", Some("channels.n.plausible")),
+        (range, "plausible = [0, inf]", Some("channels.n.plausible")),
+        (range, "plausible = [nan, 6000]", Some("channels.n.plausible")),
+        (range, "plausible = [0, nan]", Some("channels.n.plausible")),
+        (range, "plausible = [-6000, 301]", None),
+        ("resolution = 1\n", "resolution = 0\n", Some("channels.n.resolution")),
+        ("resolution = 1\n", "resolution = -1\n", Some("channels.n.resolution")),
+        ("resolution = 1\n", "resolution = inf\n", Some("channels.n.resolution")),
+        ("resolution = 1\n", "resolution = nan\n", Some("channels.n.resolution")),
+        ("resolution = 1\n", "resolution = 1e-9\n", None),
+        (speed, "running_above = -1", Some("channels.n.running_above")),
+        (speed, "running_above = 0", Some("channels.n.running_above")),
+        (speed, "running_above = nan", Some("channels.n.running_above")),
+        (speed, "running_above = 1e-9", None),
+        (speed, "running_above = 5999.9", None),
+        (speed, "running_above = 6000", Some("channels.n.running_above")),
+        ("\"current\"", "\"voltage\"", Some("channels.I.running_above")),
+        ("name = \"I\"", "name = \"n\"", Some("channels.n.name")),
+        ("name = \"I\"", "name = \"\"", Some("channels..name")),
+        ("name = \"I\"", "name = \"pump_id\"", Some("channels.pump_id.name")),
+        ("name = \"I\"", "name = \"timestamp\"", Some("channels.timestamp.name")),
+        ("name = \"I\"", "name = \"datetime\"", Some("channels.datetime.name")),
+        ("name = \"I\"", "name = \"machine_status\"", Some("channels.machine_status.name")),
+        ("unit =", "units =", Some("units")),
+    ] {
+        let told = changed(MOTOR, from, to).err().map(|error| error.to_string());
+        assert_eq!(told.is_some(), refused.is_some(), "{to}: {told:?}");
+        let names_the_key = told.zip(refused).is_none_or(|(told, key)| told.contains(key));
+        assert!(names_the_key, "{to} must name {refused:?}");
+    }
+}
+
+#[test]
+fn every_rule_has_a_name_of_its_own_a_limit_and_a_channel() {
+    let again = &SMALL[SMALL.find("[[rules]]").expect("a rule")..];
+    let twice = format!("{SMALL}{again}");
+    assert!(Profile::from_toml(&twice.replacen("bearing-hot", "other", 1)).is_ok(), "two rules of one quantity");
+    let other_quantity =
+        SMALL.replacen("quantity = \"bearing_temperature\"\n    above", "quantity = \"voltage\"\n    above", 1);
+    for (text, key) in [
+        (twice.clone(), "rules.bearing-hot.name"),
+        (SMALL.replacen("bearing-hot", "", 1), "rules..name"),
+        (SMALL.replacen("above = 85", "above = inf", 1), "rules.bearing-hot.above"),
+        (SMALL.replacen("above = 85", "above = nan", 1), "rules.bearing-hot.above"),
+        (other_quantity, "rules.bearing-hot.quantity"),
+        ("name = \"x\"\ntitle = \"x\"\ninterval_ms = 1000\nchannels = []".to_owned(), "channels"),
+    ] {
+        let told = Profile::from_toml(&text).expect_err(key).to_string();
+        assert!(told.starts_with(key), "{told} names {key}");
+    }
+}
+
+#[test]
+fn what_a_profile_says_is_what_it_gives() {
+    let motor = motor();
+    assert_eq!((motor.name(), motor.title(), motor.interval_ms()), ("motor", "A motor for tests", 1000));
+    assert_eq!((motor.settle_ms(), small().settle_ms()), (4_000, 60_000), "a minute where nothing is said");
+    assert_eq!(motor.channel_names().collect::<Vec<_>>(), ["n", "I"]);
+    assert_eq!((motor.index_of("n"), motor.index_of("I"), motor.index_of("i")), (Some(0), Some(1), None));
+    assert_eq!((motor.rules().len(), small().rules().len()), (0, 1));
+}
+
+#[test]
+fn both_ends_of_the_plausible_range_are_in_it() {
+    let profile = small();
+    let bearing = &profile.channels()[0];
+    for (value, plausible) in [
+        ((-40.0_f64).next_down(), false),
+        (-40.0, true),
+        (-0.0, true),
+        (200.0, true),
+        (200.0_f64.next_up(), false),
+        (f64::NAN, false),
+        (f64::INFINITY, false),
+    ] {
+        assert_eq!(bearing.is_plausible(value), plausible, "{value}");
+    }
+}
