@@ -5,8 +5,10 @@
 //! API does.
 
 use std::{
-    fmt, fs, io,
-    os::unix::fs::PermissionsExt,
+    fmt,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,6 +21,8 @@ use tokio::{
 
 /// The socket's name in the data directory.
 const NAME: &str = "control.sock";
+/// The folder in the data directory where the socket is made.
+const PRIVATE: &str = ".sock";
 /// The longest request.
 const MAX_REQUEST_BYTES: u64 = 64 << 10;
 /// Requests served at the same time.
@@ -101,13 +105,16 @@ impl Control {
     /// Opens the socket in the data directory. Whoever calls holds the directory's lock: a socket that is there already
     /// is a leftover.
     pub fn listen(dir: &Path) -> io::Result<Self> {
-        let path = dir.join(NAME);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&path)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        let (path, private) = (dir.join(NAME), dir.join(PRIVATE));
+        clear(&private)?;
+        // Made where nobody else can reach it, and moved when it is closed to others: at no moment can they open it. The
+        // path there is no longer than the one that it gets, for a socket's path may have no more than 108 bytes.
+        DirBuilder::new().mode(0o700).create(&private)?;
+        let made = private.join("s");
+        let listener = UnixListener::bind(&made)?;
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o600))?;
+        fs::rename(&made, &path)?;
+        fs::remove_dir(&private)?;
         Ok(Self { listener, path })
     }
 
@@ -131,6 +138,14 @@ impl Control {
             }
         };
         futures::future::join_all((0..AT_ONCE).map(|_| one())).await;
+    }
+}
+
+/// Removes what a start left that was cut short.
+fn clear(private: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(private) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -220,6 +235,20 @@ mod tests {
             () = asking => {}
         }
         assert!(!dir.path().join(NAME).exists(), "the socket goes with its node");
+    }
+
+    #[tokio::test]
+    async fn the_socket_takes_the_place_of_what_a_killed_node_left() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let precious = dir.path().join("precious");
+        fs::write(&precious, "precious").expect("written");
+        std::os::unix::fs::symlink(&precious, dir.path().join(NAME)).expect("linked");
+        fs::create_dir(dir.path().join(PRIVATE)).expect("made");
+        fs::write(dir.path().join(PRIVATE).join("s"), "").expect("written");
+        let _control = Control::listen(dir.path()).expect("listening");
+        assert!(!dir.path().join(PRIVATE).exists());
+        assert_eq!(fs::metadata(dir.path().join(NAME)).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read(&precious).expect("read"), b"precious");
     }
 
     #[tokio::test]

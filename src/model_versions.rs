@@ -2,21 +2,22 @@
 //!
 //! A trained model takes the place of the one in use only if it is better on windows held back from learning; the other
 //! one is kept and can be put back. Which one is in use changes by [`Model::save`] alone, so a crash leaves the old one or
-//! the new one. Deliberately absent: training, and what better means ([`volute_anomaly::HeldBack`]).
+//! the new one. One command at a time changes a folder; another waits for it.
+//! Deliberately absent: training, and what better means ([`volute_anomaly::HeldBack`]).
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use volute_anomaly::{HeldBack, Model};
+use volute_data::{create_folder, write_file};
 use volute_plant::{Clock, Profile, SystemClock, Timestamp};
 
 const VERSIONS: &str = "versions";
 const HISTORY: &str = "history.json";
-const NEW_HISTORY: &str = "history.json.new";
 
 /// When a trained model takes the place of the one in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -67,6 +68,7 @@ impl Folder<'_> {
     ///
     /// A folder whose model cannot be read, or is of another profile, is taken for an empty one.
     pub fn put(&self, new: &Model, held_back: &HeldBack, replace: Replace) -> Result<Entry> {
+        let _lock = self.lock()?;
         let Some(old) = self.in_use().filter(|old| old.id() != new.id()) else {
             self.save(new, self.dir)?;
             let error = held_back.error(new)?;
@@ -88,6 +90,7 @@ impl Folder<'_> {
 
     /// Puts a version back; `id` is its name, or the end of it.
     pub fn put_back(&self, id: &str) -> Result<Version> {
+        let _lock = self.lock()?;
         let Some(mut version) = self.versions()?.into_iter().find(|version| version.model.id().ends_with(id)) else {
             bail!("{} holds no model {id}; `volute models` lists them", self.dir.display());
         };
@@ -122,6 +125,19 @@ impl Folder<'_> {
             Version { in_use: in_use.as_ref().is_some_and(|used| used.id() == model.id()), last, model }
         };
         Ok(models.into_iter().map(version).collect())
+    }
+
+    /// Waits for the lock of the folder's versions, which is held until what this returns is dropped. [`Model::save`] has
+    /// another one, so the two do not wait for each other.
+    fn lock(&self) -> Result<fs::File> {
+        let dir = self.dir.join(VERSIONS);
+        let lock = || {
+            create_folder(&dir)?;
+            let folder = fs::File::open(&dir)?;
+            folder.lock()?;
+            Ok::<_, io::Error>(folder)
+        };
+        lock().with_context(|| format!("{} cannot be locked", dir.display()))
     }
 
     fn in_use(&self) -> Option<Model> {
@@ -175,13 +191,9 @@ impl Folder<'_> {
         let entry = Entry { at: SystemClock.now(), model: model.id().to_string(), in_use, held_back, why };
         let mut history = self.history()?;
         history.push(entry.clone());
-        let dir = self.dir.join(VERSIONS);
-        let write = || {
-            fs::create_dir_all(&dir)?;
-            fs::write(dir.join(NEW_HISTORY), serde_json::to_vec_pretty(&history)?)?;
-            fs::rename(dir.join(NEW_HISTORY), dir.join(HISTORY))
-        };
-        write().with_context(|| format!("{} cannot be written", dir.display()))?;
+        let file = self.dir.join(VERSIONS).join(HISTORY);
+        let written = write_file(&file, &serde_json::to_vec_pretty(&history)?);
+        written.with_context(|| format!("{} cannot be written", file.display()))?;
         Ok(entry)
     }
 }

@@ -25,7 +25,7 @@ pub use error::{BackupError, Damage};
 pub use manifest::{FileEntry, Manifest};
 pub use restore::{Restored, restore, verify};
 
-use crate::Staged;
+use crate::{Staged, durable::create_folder};
 use files::{Contents, at, check_going, copy, sync_folder};
 
 /// The manifest's name in a backup.
@@ -88,7 +88,7 @@ pub struct Listed {
 /// backup that was cut short has another name, and is cleared away by the next.
 pub fn take(staging: &Path, repository: &Path, about: &About<'_>) -> Result<BackupReport, BackupError> {
     files::check_apart(about.data_dir, repository)?;
-    fs::create_dir_all(repository).map_err(at(repository))?;
+    create_folder(repository).map_err(at(repository))?;
     let _lock = files::lock(repository)?;
     remove_partials(repository)?;
     let earlier = newest(repository)?;
@@ -118,9 +118,6 @@ pub fn take(staging: &Path, repository: &Path, about: &About<'_>) -> Result<Back
     let dir = repository.join(&name);
     fs::rename(&partial, &dir).map_err(at(&dir))?;
     sync_folder(repository)?;
-    if let Some(parent) = repository.parent().filter(|_| earlier.is_none()) {
-        sync_folder(parent)?;
-    }
     Ok(BackupReport {
         name,
         dir,

@@ -1,7 +1,7 @@
 //! A pump's readings written into one file, as CSV or Parquet, and recordings read into the store.
 //!
 //! Both go page by page, so that years of readings need no more memory than a page. A file is written under another name
-//! and renamed when it is complete. Deliberately absent: detections and events, which the API lists, and several pumps in
+//! and gets its own when it is complete ([`crate::NewFile`]). Deliberately absent: detections and events, which the API lists, and several pumps in
 //! one file.
 
 mod csv_file;
@@ -11,7 +11,6 @@ mod parquet_file;
 mod tests;
 
 use std::{
-    ffi::OsString,
     fmt, fs, io,
     path::{Path, PathBuf},
     str::FromStr,
@@ -24,7 +23,7 @@ use volute_plant::{PumpId, Reading, Timestamp};
 
 pub use import::{Import, ImportError, Imported, import};
 
-use crate::{PumpRecord, Range, Store, StoreError};
+use crate::{NewFile, PumpRecord, Range, Store, StoreError};
 use csv_file::CsvFile;
 use parquet_file::ParquetFile;
 
@@ -136,31 +135,29 @@ pub async fn export(store: &Store, what: &Export, stopping: &AtomicBool) -> Resu
         let known = pumps.iter().map(|pump| pump.id.as_str()).collect::<Vec<_>>().join(", ");
         return Err(ExportError::NoPump { pump: what.pump.clone(), known });
     };
-    if what.file.exists() {
+    // Before years of readings are read for nothing; that the name is free is decided when the file gets it.
+    if fs::symlink_metadata(&what.file).is_ok() {
         return Err(ExportError::Exists { path: what.file.clone() });
     }
-    let partial = partial(&what.file);
-    let written = match write(store, what, pump, &partial, stopping).await {
-        Ok(readings) => rename(&partial, &what.file).map(|bytes| Exported { readings, bytes }),
-        Err(error) => Err(error),
-    };
-    if written.is_err()
-        && let Err(error) = fs::remove_file(&partial)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(%error, file = %partial.display(), "what was exported in part could not be removed");
+    let path = &what.file;
+    let file = NewFile::create(path).map_err(|source| ExportError::File { path: path.clone(), source })?;
+    let readings = write(store, what, pump, &file, stopping).await?;
+    match file.publish() {
+        Ok(bytes) => Ok(Exported { readings, bytes }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(ExportError::Exists { path: path.clone() }),
+        Err(source) => Err(ExportError::File { path: path.clone(), source }),
     }
-    written
 }
 
 async fn write(
     store: &Store,
     what: &Export,
     pump: &PumpRecord,
-    partial: &Path,
+    file: &NewFile,
     stopping: &AtomicBool,
 ) -> Result<u64, ExportError> {
-    let mut file = ExportFile::create(partial, what.format, pump)?;
+    let handle = file.handle().map_err(|source| ExportError::File { path: what.file.clone(), source })?;
+    let mut file = ExportFile::create(&what.file, handle, what.format, pump)?;
     let mut range = Range { from: what.from, to: what.to, limit: PAGE, ..Range::default() };
     let mut readings = 0;
     loop {
@@ -180,29 +177,6 @@ async fn write(
     Ok(readings)
 }
 
-fn rename(partial: &Path, file: &Path) -> Result<u64, ExportError> {
-    let failed = |source| ExportError::File { path: file.to_owned(), source };
-    let bytes = fs::metadata(partial).map_err(failed)?.len();
-    // Linked and not renamed: that does not replace a file that somebody else has made meanwhile.
-    match fs::hard_link(partial, file) {
-        Ok(()) => fs::remove_file(partial).map_err(failed)?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(ExportError::Exists { path: file.to_owned() });
-        }
-        // A file system without links.
-        Err(_) => fs::rename(partial, file).map_err(failed)?,
-    }
-    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(bytes)
-}
-
-fn partial(file: &Path) -> PathBuf {
-    let mut name = OsString::from(file);
-    name.push(".partial");
-    name.into()
-}
-
 /// The file on its way.
 enum ExportFile {
     Csv(Box<CsvFile>),
@@ -210,16 +184,17 @@ enum ExportFile {
 }
 
 impl ExportFile {
-    fn create(path: &Path, format: ExportFormat, pump: &PumpRecord) -> Result<Self, ExportError> {
+    /// `path` is its name in errors.
+    fn create(path: &Path, file: fs::File, format: ExportFormat, pump: &PumpRecord) -> Result<Self, ExportError> {
         match format {
             ExportFormat::Csv => {
-                CsvFile::create(path, pump).map(|file| Self::Csv(Box::new(file))).map_err(failed(path))
+                CsvFile::create(path, file, pump).map(|file| Self::Csv(Box::new(file))).map_err(failed(path))
             }
             ExportFormat::Parquet => {
                 if let Some(column) = pump.channels.iter().find(|name| parquet_file::OWN.contains(&name.as_str())) {
                     return Err(ExportError::Column { pump: pump.id.clone(), column: column.clone() });
                 }
-                ParquetFile::create(path, pump).map(|file| Self::Parquet(Box::new(file))).map_err(failed(path))
+                ParquetFile::create(path, file, pump).map(|file| Self::Parquet(Box::new(file))).map_err(failed(path))
             }
         }
     }
@@ -231,7 +206,7 @@ impl ExportFile {
         }
     }
 
-    /// Ends the file and brings it down to the disk.
+    /// Ends the file.
     fn finish(self) -> Result<(), ExportError> {
         match self {
             Self::Csv(file) => {

@@ -2,11 +2,11 @@
 //!
 //! The form is the original system's, which [`crate::read_recording`] reads. Deliberately absent: making the rows.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use volute_plant::{Profile, Sample, Timestamp};
 
-use crate::RecordingError;
+use crate::{NewFile, RecordingError};
 
 /// One row and what is known about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,25 +23,28 @@ pub struct Labelled {
 
 /// Writes `timestamp`, the profile's channels, `machine_status` and `fault`, one line for each row, in order.
 ///
-/// Numbers are written so that reading them gives the same bits; a missing sample is an empty cell.
+/// Numbers are written so that reading them gives the same bits; a missing sample is an empty cell. The file gets its name
+/// when it is complete, in the place of the one that has it.
 pub fn write_labelled(
     path: &Path,
     profile: &Profile,
     rows: impl IntoIterator<Item = Labelled>,
 ) -> Result<(), RecordingError> {
-    let failed = |source| RecordingError::Csv { path: path.to_owned(), source };
-    let mut csv = csv::Writer::from_path(path).map_err(failed)?;
+    write(path, profile, rows).map_err(|source| RecordingError::Write { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, profile: &Profile, rows: impl IntoIterator<Item = Labelled>) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(NewFile::create(path)?);
     let header = ["timestamp"].into_iter().chain(profile.channel_names()).chain(["machine_status", "fault"]);
-    csv.write_record(header).map_err(failed)?;
+    csv.write_record(header)?;
     for row in rows {
-        csv.write_field(row.at.to_string()).map_err(failed)?;
+        csv.write_field(row.at.to_string())?;
         for sample in row.samples {
-            let cell = sample.value().map(|value| value.to_string()).unwrap_or_default();
-            csv.write_field(cell).map_err(failed)?;
+            csv.write_field(sample.value().map(|value| value.to_string()).unwrap_or_default())?;
         }
-        csv.write_record([row.machine_status, row.fault]).map_err(failed)?;
+        csv.write_record([row.machine_status, row.fault])?;
     }
-    csv.flush().map_err(|source| RecordingError::File { path: path.to_owned(), source })
+    csv.into_inner().map_err(|error| error.into_error())?.replace().map(drop)
 }
 
 #[cfg(test)]

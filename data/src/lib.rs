@@ -6,6 +6,7 @@
 
 mod backup;
 mod block;
+mod durable;
 mod export;
 mod journal;
 mod labelled;
@@ -18,6 +19,7 @@ pub use backup::{
     list as list_backups, restore, take as take_backup, verify as verify_backup,
 };
 pub use block::{Aggregate, Aggregates};
+pub use durable::{NewFile, create_folder, sync_folder, write_file};
 pub use export::{Export, ExportError, ExportFormat, Exported, Import, ImportError, Imported, export, import};
 pub use journal::{
     Journal, JournalError, JournalHealth, JournalSettings, JournalStatus, Recovery, SegmentFile, Seq, inspect_journal,

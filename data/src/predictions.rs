@@ -1,8 +1,8 @@
 //! What an evaluation decided, row by row, in the form that SKAB's `score.py` reads.
 
-use std::path::Path;
+use std::{io, path::Path};
 
-use crate::RecordingError;
+use crate::{NewFile, RecordingError};
 
 /// The decision on one recorded row.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,16 +21,19 @@ pub struct Prediction {
 ///
 /// Numbers are written so that reading them gives the same bits; an absent score is an empty cell.
 pub fn write_predictions(path: &Path, predictions: &[Prediction]) -> Result<(), RecordingError> {
-    let failed = |source| RecordingError::Csv { path: path.to_owned(), source };
-    let mut csv = csv::Writer::from_path(path).map_err(failed)?;
-    csv.write_record(["datetime", "score", "threshold", "anomaly"]).map_err(failed)?;
+    write(path, predictions).map_err(|source| RecordingError::Write { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, predictions: &[Prediction]) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(NewFile::create(path)?);
+    csv.write_record(["datetime", "score", "threshold", "anomaly"])?;
     for prediction in predictions {
         let score = prediction.score.map(|score| score.to_string()).unwrap_or_default();
         let threshold = prediction.threshold.to_string();
         let anomaly = if prediction.anomaly { "1" } else { "0" };
-        csv.write_record([prediction.recorded_at.as_str(), &score, &threshold, anomaly]).map_err(failed)?;
+        csv.write_record([prediction.recorded_at.as_str(), &score, &threshold, anomaly])?;
     }
-    csv.flush().map_err(|source| RecordingError::File { path: path.to_owned(), source })
+    csv.into_inner().map_err(|error| error.into_error())?.replace().map(drop)
 }
 
 #[cfg(test)]

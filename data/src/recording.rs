@@ -50,6 +50,14 @@ pub enum RecordingError {
         /// Why.
         source: io::Error,
     },
+    /// The file cannot be written.
+    #[error("{} cannot be written: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The file is not CSV.
     #[error("{} is not CSV: {source}", path.display())]
     Csv {

@@ -25,7 +25,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use volute_anomaly::Recipe;
-use volute_data::write_predictions;
+use volute_data::{write_file, write_predictions};
 use volute_plant::Profile;
 
 pub use self::report::Format;
@@ -62,7 +62,7 @@ pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
                 let target = target(&evaluation.out, &run.name)?;
                 write_predictions(&target, &predictions)?;
                 let drawing = picture::draw(&run.name, run.test_rows(), &predictions)?;
-                fs::write(target.with_extension("svg"), drawing)?;
+                write_file(&target.with_extension("svg"), drawing.as_bytes())?;
             }
         }
     }

@@ -1,9 +1,9 @@
 //! `volute simulate`: a labelled recording of a simulated pump.
 
-use std::{fs, io::Write};
+use std::io::Write;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use volute_data::{Labelled, write_labelled};
+use volute_data::{Labelled, write_file, write_labelled};
 use volute_plant::Sample;
 use volute_simulator::{Episode, Fault, MachineStatus, Severity, Simulator, Step};
 
@@ -31,7 +31,7 @@ pub fn run(args: &SimulateArgs, output: &mut dyn Write) -> Result<()> {
     if let Some(path) = &args.plot {
         let what = fault.map_or("healthy".to_owned(), |fault| format!("{fault}, severity {}", args.severity.get()));
         let title = format!("{}, {what}, seed {}", profile.title(), args.seed);
-        fs::write(path, plot::draw(&title, profile, &steps)?)
+        write_file(path, plot::draw(&title, profile, &steps)?.as_bytes())
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     report(args, &steps, output)

@@ -30,6 +30,12 @@ pub enum BackupError {
         /// The repository.
         repository: PathBuf,
     },
+    /// Another restores to the same place.
+    #[error("another restore into {} is going on", into.display())]
+    Restoring {
+        /// The folder.
+        into: PathBuf,
+    },
     /// Something that a backup cannot hold.
     #[error("{} cannot be backed up: it is neither a file nor a folder with a name in UTF-8", path.display())]
     NotAFile {

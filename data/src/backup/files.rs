@@ -98,6 +98,7 @@ impl Contents {
 
     /// Makes the folders under a new folder.
     pub(super) fn make_folders(&self, new: &Path) -> Result<(), BackupError> {
+        fs::create_dir(new).map_err(at(new))?;
         make_folders(new, &self.folders)
     }
 
@@ -107,11 +108,10 @@ impl Contents {
     }
 }
 
-/// Makes a new folder with folders in it, each named after the one that it is in.
-pub(super) fn make_folders(new: &Path, folders: &[String]) -> Result<(), BackupError> {
-    fs::create_dir(new).map_err(at(new))?;
+/// Makes folders in an empty one, each named after the one that it is in.
+pub(super) fn make_folders(empty: &Path, folders: &[String]) -> Result<(), BackupError> {
     for folder in folders {
-        let folder = new.join(folder);
+        let folder = empty.join(folder);
         fs::create_dir(&folder).map_err(at(&folder))?;
     }
     Ok(())

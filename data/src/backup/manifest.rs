@@ -92,7 +92,7 @@ impl Manifest {
     pub(super) fn save(&self, path: &Path) -> Result<(), BackupError> {
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| BackupError::Manifest { path: path.to_owned(), reason: error.to_string() })?;
-        let mut file = File::create(path).map_err(at(path))?;
+        let mut file = File::create_new(path).map_err(at(path))?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(at(path))
     }
 }

@@ -1,11 +1,16 @@
 //! A backup put back: all of it checked first, then copied beside its place, then renamed.
+//!
+//! The folder beside it is locked meanwhile: of two that restore to one place at the same time, the second is refused.
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
 
+use rustix::fs::OFlags;
 use volute_plant::Timestamp;
 
 use super::{
@@ -13,6 +18,7 @@ use super::{
     files::{at, check_apart, copy, make_folders, sha256, sync_folder, sync_folders},
     list,
 };
+use crate::durable::create_folder;
 
 /// What was put back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,13 +60,13 @@ pub fn restore(from: &Path, which: Option<&str>, into: &Path) -> Result<Restored
     check_free(into)?;
     let manifest = verify(&dir)?;
     let (partial, parent) = beside(into)?;
-    fs::create_dir_all(&parent).map_err(at(&parent))?;
-    remove(&partial)?;
+    create_folder(&parent).map_err(at(&parent))?;
+    let _lock = take_over(&partial, into)?;
     let copied = copy_all(&dir, &manifest, &partial)
-        .and_then(|()| fs::rename(&partial, into).map_err(at(into)))
+        .and_then(|()| fs::rename(&partial, into).map_err(|error| taken(error, into)))
         .and_then(|()| sync_folder(&parent));
     if let Err(error) = copied {
-        if let Err(second) = remove(&partial) {
+        if let Err(second) = fs::remove_dir_all(&partial) {
             tracing::warn!(error = %second, "what was restored in part could not be removed");
         }
         return Err(error);
@@ -112,10 +118,48 @@ fn beside(into: &Path) -> Result<(PathBuf, PathBuf), BackupError> {
     }
 }
 
-fn remove(partial: &Path) -> Result<(), BackupError> {
-    match fs::remove_dir_all(partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(partial)(error)),
-        _ => Ok(()),
+/// Makes the folder that it is restored in first, or empties one that was left over, and locks it: what is locked is
+/// another's, who restores to the same place now.
+fn take_over(partial: &Path, into: &Path) -> Result<File, BackupError> {
+    let busy = || Err(BackupError::Restoring { into: into.to_owned() });
+    match fs::create_dir(partial) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(partial)(error)),
+        _ => {}
+    }
+    let lock = rustix::fs::open(
+        partial,
+        OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    );
+    let lock = File::from(lock.map_err(|error| at(partial)(error.into()))?);
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return busy(),
+        Err(TryLockError::Error(error)) => return Err(at(partial)(error)),
+    }
+    // Another may have ended between the opening and the lock: then what is locked is what it restored.
+    let locked = lock.metadata().map_err(at(partial))?;
+    match fs::symlink_metadata(partial) {
+        Ok(there) if (there.dev(), there.ino()) == (locked.dev(), locked.ino()) => {}
+        _ => return busy(),
+    }
+    for entry in partial.read_dir().map_err(at(partial))? {
+        let entry = entry.map_err(at(partial))?;
+        let path = entry.path();
+        let is_dir = entry.file_type().map_err(at(&path))?.is_dir();
+        let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(at(&path))?;
+    }
+    Ok(lock)
+}
+
+/// Something came to be at the place of a restored folder meanwhile.
+fn taken(error: io::Error, into: &Path) -> BackupError {
+    match error.kind() {
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            BackupError::Occupied { path: into.to_owned() }
+        }
+        _ => at(into)(error),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Backups of folders that stand for a data directory: what is shared, what is refused, what is put back.
 
-use std::{collections::BTreeMap, os::unix::fs::MetadataExt};
+use std::{collections::BTreeMap, fs::File, os::unix::fs::MetadataExt};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -189,6 +189,44 @@ fn what_was_cut_short_counts_for_nothing_and_is_removed() {
     fs::create_dir(place.root.path().join("restored.partial")).expect("left over");
     restore(&place.repository(), None, &place.target()).expect("restored");
     assert!(!place.root.path().join("restored.partial").exists());
+}
+
+/// The first is halfway: the second neither takes its files away nor shows them as a whole.
+#[test]
+fn one_restore_to_a_place_at_a_time() {
+    let place = Place::new();
+    place.take();
+    let partial = place.root.path().join("restored.partial");
+    fs::create_dir(&partial).expect("made");
+    fs::write(partial.join("pumps"), "half").expect("written");
+    let first = File::open(&partial).expect("open");
+    first.lock().expect("locked");
+    let error = restore(&place.repository(), None, &place.target()).expect_err("busy");
+    assert!(matches!(error, BackupError::Restoring { .. }), "{error}");
+    assert_eq!(fs::read(partial.join("pumps")).expect("still there"), b"half");
+    assert!(!place.target().exists());
+    drop(first);
+    restore(&place.repository(), None, &place.target()).expect("what the first left is taken over");
+    assert_eq!(tree(&place.target()), tree(&place.staging()));
+}
+
+#[test]
+fn many_restores_to_one_place_leave_it_whole() {
+    let place = Place::new();
+    let files: Vec<(String, Vec<u8>)> = (0..40).map(|n| (format!("database/{n}"), vec![n; 5_000])).collect();
+    place.stage(&files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect::<Vec<_>>());
+    place.take();
+    for _ in 0..20 {
+        let restored: Vec<bool> = std::thread::scope(|scope| {
+            let restores: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| restore(&place.repository(), None, &place.target()).is_ok())).collect();
+            restores.into_iter().map(|one| one.join().expect("no panic")).collect()
+        });
+        assert_eq!(restored.iter().filter(|&&done| done).count(), 1, "one, and the others are refused");
+        assert_eq!(tree(&place.target()), tree(&place.staging()));
+        assert!(!place.root.path().join("restored.partial").exists());
+        fs::remove_dir_all(place.target()).expect("removed");
+    }
 }
 
 #[test]

@@ -18,8 +18,8 @@ pub(super) struct CsvFile {
 }
 
 impl CsvFile {
-    pub(super) fn create(path: &Path, pump: &PumpRecord) -> Result<Self, csv::Error> {
-        let mut csv = csv::Writer::from_path(path)?;
+    pub(super) fn create(path: &Path, file: File, pump: &PumpRecord) -> Result<Self, csv::Error> {
+        let mut csv = csv::Writer::from_writer(file);
         csv.write_record(["timestamp"].into_iter().chain(pump.channels.iter().map(String::as_str)))?;
         Ok(Self { path: path.to_owned(), csv })
     }
@@ -39,9 +39,7 @@ impl CsvFile {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<(), csv::Error> {
-        let file = self.csv.into_inner().map_err(|error| error.into_error())?;
-        file.sync_all()?;
-        Ok(())
+    pub(super) fn finish(mut self) -> Result<(), csv::Error> {
+        Ok(self.csv.flush()?)
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct ParquetFile {
 }
 
 impl ParquetFile {
-    pub(super) fn create(path: &Path, pump: &PumpRecord) -> Result<Self> {
+    pub(super) fn create(path: &Path, file: File, pump: &PumpRecord) -> Result<Self> {
         let told = |key: &str, value: String| KeyValue::new(format!("volute.{key}"), value);
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -55,7 +55,7 @@ impl ParquetFile {
                 told("quality", QUALITY.to_owned()),
             ]))
             .build();
-        let writer = SerializedFileWriter::new(File::create(path)?, schema(pump)?, Arc::new(properties))?;
+        let writer = SerializedFileWriter::new(file, schema(pump)?, Arc::new(properties))?;
         let (channels, id) = (pump.channels.len(), ByteArray::from(pump.id.as_str()));
         Ok(Self { path: path.to_owned(), pump: id, channels, writer, waiting: Vec::new() })
     }
@@ -73,7 +73,7 @@ impl ParquetFile {
         if !self.waiting.is_empty() {
             self.write_group()?;
         }
-        self.writer.into_inner()?.sync_all()?;
+        self.writer.into_inner()?;
         Ok(())
     }
 

@@ -98,6 +98,53 @@ fn nothing_is_written_over_and_nothing_is_left() {
     });
 }
 
+/// Both write all the while, one a few rows and the other many: each file is one of the two, and whole.
+#[test]
+fn of_two_exports_to_one_file_one_is_refused_and_the_other_whole() {
+    with_store(async |store, dir| {
+        let rows: Vec<Reading> =
+            (0..25_000).map(|n| reading(n * 100, [Sample::Good(n as f64), Sample::Missing])).collect();
+        commit(store, rows).await;
+        for format in [ExportFormat::Csv, ExportFormat::Parquet] {
+            let file = dir.join(format.to_string());
+            let few = Export { to: Some(at(150)), ..what(format, file.clone()) };
+            let all = what(format, file.clone());
+            let (few, all) = tokio::join!(export(store, &few, &GOING), export(store, &all, &GOING));
+            let (done, refused) = if let Ok(few) = few { (few, all) } else { (all.expect("one of them"), few) };
+            assert!(matches!(refused, Err(ExportError::Exists { .. })), "{refused:?}");
+            assert_eq!(fs::metadata(&file).expect("there").len(), done.bytes);
+            let rows = match format {
+                ExportFormat::Csv => read_recording(&file, &profile()).expect("a recording").rows.len(),
+                ExportFormat::Parquet => {
+                    let file = SerializedFileReader::new(fs::File::open(&file).expect("there")).expect("Parquet");
+                    file.get_row_iter(None).expect("rows").filter(Result::is_ok).count()
+                }
+            };
+            assert_eq!(rows as u64, done.readings);
+        }
+    });
+}
+
+#[test]
+fn an_export_follows_no_symlink() {
+    with_store(async |store, dir| {
+        commit(store, vec![reading(0, [Sample::Good(1.0); 2])]).await;
+        let precious = dir.join("precious");
+        fs::write(&precious, "precious").expect("written");
+        // Where the file shall be, where an earlier version wrote it first, and one that leads nowhere.
+        for (link, to) in [("a.csv", &precious), ("b.csv.partial", &precious), ("c.csv", &dir.join("nothing"))] {
+            std::os::unix::fs::symlink(to, dir.join(link)).expect("linked");
+        }
+        for (name, refused) in [("a.csv", true), ("b.csv", false), ("c.csv", true)] {
+            let exported = export(store, &what(ExportFormat::Csv, dir.join(name)), &GOING).await;
+            assert_eq!(matches!(exported, Err(ExportError::Exists { .. })), refused, "{name}: {exported:?}");
+            assert!(refused || exported.is_ok(), "{name}: {exported:?}");
+        }
+        assert_eq!(fs::read(&precious).expect("read"), b"precious");
+        assert!(!dir.join("nothing").exists());
+    });
+}
+
 #[test]
 fn parquet_holds_all_of_a_reading() {
     with_store(async |store, dir| {
@@ -140,7 +187,7 @@ fn parquet_holds_all_of_a_reading() {
 fn row_groups_are_bounded() {
     let dir = TempDir::new().expect("a folder");
     let path = dir.path().join("long.parquet");
-    let mut file = ParquetFile::create(&path, &pump()).expect("made");
+    let mut file = ParquetFile::create(&path, fs::File::create(&path).expect("made"), &pump()).expect("made");
     let rows: Vec<Reading> = (0..10_000).map(|n| reading(n, [Sample::Good(1.5); 2])).collect();
     for _ in 0..21 {
         file.write(&rows).expect("written");
@@ -155,7 +202,10 @@ fn row_groups_are_bounded() {
 fn a_channel_must_not_be_named_as_a_column() {
     let pump = PumpRecord { channels: vec!["late".into()], ..pump() };
     let dir = TempDir::new().expect("a folder");
-    let error = ExportFile::create(&dir.path().join("a"), ExportFormat::Parquet, &pump).err().expect("refused");
+    let path = dir.path().join("a");
+    let error = ExportFile::create(&path, fs::File::create(&path).expect("made"), ExportFormat::Parquet, &pump)
+        .err()
+        .expect("refused");
     assert!(matches!(error, ExportError::Column { .. }), "{error}");
 }
 
@@ -211,7 +261,7 @@ proptest! {
         let path = dir.path().join("a.csv");
         let sample = |value: Option<f64>| value.map_or(Sample::Filled, Sample::Bad);
         let rows: Vec<Reading> = values.chunks_exact(2).zip(0..).map(|(pair, n)| reading(n, [sample(pair[0]), sample(pair[1])])).collect();
-        let mut file = CsvFile::create(&path, &pump()).expect("made");
+        let mut file = CsvFile::create(&path, fs::File::create(&path).expect("made"), &pump()).expect("made");
         file.write(&rows).expect("written");
         file.finish().expect("finished");
         let read = parse_recording(&path, &fs::read(&path).expect("read"), &profile()).expect("a recording").rows;

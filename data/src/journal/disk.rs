@@ -9,6 +9,8 @@ use std::{
     path::Path,
 };
 
+use crate::durable::create_folder;
+
 /// A point at which tests make the disk fail: `full` means that it is full. Nothing at all in a build without the feature.
 macro_rules! fail_point {
     ($name:literal) => {
@@ -46,7 +48,7 @@ pub(super) struct RealDisk {
 impl RealDisk {
     /// Makes the folder where needed and locks it. None where another holds the lock.
     pub(super) fn lock(dir: &Path) -> io::Result<Option<Self>> {
-        create_durably(dir)?;
+        create_folder(dir)?;
         let dir = File::open(dir)?;
         match dir.try_lock() {
             Ok(()) => Ok(Some(Self { dir })),
@@ -94,16 +96,4 @@ impl LogFile for File {
 pub(super) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull, WriteZero};
     matches!(error.kind(), StorageFull | QuotaExceeded | WriteZero)
-}
-
-/// Makes a folder and those above it, and syncs each folder that got a new entry.
-fn create_durably(dir: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> =
-        dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
-    fs::create_dir_all(dir)?;
-    for path in missing {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
 }

@@ -4,11 +4,12 @@
 //! database.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     path::Path,
 };
 
 use super::StoreError;
+use crate::durable::create_folder;
 
 /// The database's folder.
 pub(crate) const DATABASE: &str = "database";
@@ -21,7 +22,7 @@ pub(crate) const PUMPS: &str = "pumps";
 /// own files.
 pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let directory = |source| StoreError::Directory { path: dir.to_owned(), source };
-    fs::create_dir_all(dir).map_err(directory)?;
+    create_folder(dir).map_err(directory)?;
     let lock =
         File::options().create(true).truncate(false).write(true).open(dir.join("store.lock")).map_err(directory)?;
     match lock.try_lock() {

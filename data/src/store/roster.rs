@@ -16,6 +16,7 @@ use super::{
     StoreError, record,
     types::{Batch, PumpRecord, PumpState},
 };
+use crate::durable::write_file;
 
 /// The pumps that are stored.
 pub(crate) struct Roster(RwLock<BTreeMap<PumpId, PumpRecord>>);
@@ -46,9 +47,7 @@ impl Roster {
     /// Keeps a copy in this file.
     pub(crate) fn save(&self, path: &Path) -> io::Result<()> {
         let bytes = record::encode_pumps(&self.records()).map_err(io::Error::other)?;
-        let partial = path.with_extension("partial");
-        fs::write(&partial, bytes)?;
-        fs::rename(partial, path)
+        write_file(path, &bytes)
     }
 
     /// The copy in this file.

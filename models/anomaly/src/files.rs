@@ -2,8 +2,9 @@
 //!
 //! Saving never leaves half a model. Both files are written under temporary names and synced; then the
 //! weights are renamed, which is the moment of change; then the manifest. A loader that finds weights which
-//! only the temporary manifest describes has met a save that was cut off in between, and takes that one.
-//! Loading trusts nothing. Deliberately absent: choosing a folder, and two writers at once in one folder.
+//! only the temporary manifest describes has met a save that was cut off in between, and takes that one; the next save
+//! finishes that one first. One save at a time works in a folder: it holds the folder's lock, and another waits.
+//! Loading trusts nothing. Does not choose a folder.
 
 use std::{
     fmt, fs,
@@ -116,7 +117,8 @@ impl Model {
         let mut manifest =
             serde_json::to_vec_pretty(self.manifest()).map_err(|error| ModelError::Encode(error.to_string()))?;
         manifest.push(b'\n');
-        at(dir, fs::create_dir_all(dir))?;
+        let _lock = at(dir, create_folder(dir).and_then(|()| lock(dir)))?;
+        finish_interrupted(dir)?;
         write(&dir.join(NEW_MANIFEST), &manifest)?;
         write(&dir.join(NEW_WEIGHTS), &weights)?;
         sync(dir)?;
@@ -234,11 +236,46 @@ fn refuse<T>(file: &Path, what: Mismatch, found: String, expected: impl Into<Str
     Err(ModelError::Refused { file: file.to_owned(), what, found, expected: expected.into() })
 }
 
+/// Makes a folder and those above it, where they are missing, and brings their names down to the disk.
+fn create_folder(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    fs::create_dir_all(dir)?;
+    for path in missing {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Waits for the folder's lock, which is held until what this returns is dropped.
+fn lock(dir: &Path) -> io::Result<fs::File> {
+    let folder = fs::File::open(dir)?;
+    folder.lock()?;
+    Ok(folder)
+}
+
+/// Ends a save that was cut off after its weights were renamed: they need its manifest, which is about to be replaced.
+fn finish_interrupted(dir: &Path) -> Result<(), ModelError> {
+    let Ok(weights) = fs::read(dir.join(WEIGHTS)) else { return Ok(()) };
+    match read_manifest(dir, &sha256(&weights)) {
+        Ok((file, _)) if file == dir.join(NEW_MANIFEST) => {
+            rename(&file, &dir.join(MANIFEST))?;
+            sync(dir)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a new file, down to the disk. What a save left there that was cut off is removed, be it a symlink.
 fn write(file: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    let written = fs::File::create(file).and_then(|mut open| {
-        open.write_all(bytes)?;
-        open.sync_all()
-    });
+    let written = match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::File::create_new(file).and_then(|mut open| {
+            open.write_all(bytes)?;
+            open.sync_all()
+        }),
+    };
     at(file, written)
 }
 
@@ -319,6 +356,47 @@ mod tests {
         assert_eq!(&load(), other.id(), "the weights are renamed");
         fs::rename(old.path().join(NEW_MANIFEST), old.path().join(MANIFEST)).expect("renamed");
         assert_eq!(&load(), other.id(), "the manifest is renamed");
+    }
+
+    #[test]
+    fn a_save_after_one_that_was_cut_off_keeps_its_model_until_it_is_done() {
+        let (dir, new) = (saved(), tempfile::tempdir().expect("a folder"));
+        let other = crate::testing::train_with_seed(2);
+        other.save(new.path()).expect("saved");
+        fs::copy(new.path().join(WEIGHTS), dir.path().join(WEIGHTS)).expect("the weights were renamed");
+        fs::copy(new.path().join(MANIFEST), dir.path().join(NEW_MANIFEST)).expect("and the manifest was not");
+        // The next save is cut off when it has written the first of its files: here, because the second cannot be one.
+        fs::create_dir(dir.path().join(NEW_WEIGHTS)).expect("in the way");
+        model().save(dir.path()).expect_err("cut off");
+        assert_eq!(Model::load(dir.path(), &profile(2)).expect("loaded").id(), other.id());
+    }
+
+    #[test]
+    fn a_symlink_in_the_place_of_a_temporary_file_is_not_followed() {
+        let (dir, elsewhere) = (saved(), tempfile::tempdir().expect("a folder"));
+        let precious = elsewhere.path().join("precious");
+        fs::write(&precious, "precious").expect("written");
+        for name in [NEW_WEIGHTS, NEW_MANIFEST] {
+            std::os::unix::fs::symlink(&precious, dir.path().join(name)).expect("linked");
+        }
+        crate::testing::train_with_seed(2).save(dir.path()).expect("saved");
+        assert_eq!(fs::read(&precious).expect("read"), b"precious");
+        assert!(fs::symlink_metadata(dir.path().join(WEIGHTS)).expect("there").is_file());
+    }
+
+    /// Without the lock their files mix, and neither model can be loaded.
+    #[test]
+    fn two_that_save_at_once_leave_one_of_the_two_whole() {
+        let dir = saved();
+        let other = crate::testing::train_with_seed(2);
+        for _ in 0..50 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| model().save(dir.path()).expect("saved"));
+                scope.spawn(|| other.save(dir.path()).expect("saved"));
+            });
+            let loaded = Model::load(dir.path(), &profile(2)).expect("whole");
+            assert!(loaded.id() == model().id() || loaded.id() == other.id());
+        }
     }
 
     #[test]

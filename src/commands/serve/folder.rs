@@ -3,6 +3,7 @@
 use std::{fs, io, path::Path};
 
 use anyhow::{Context, Result, bail};
+use volute_data::{create_folder, write_file};
 
 /// The file that marks a folder with simulated readings.
 const MARK: &str = "SIMULATED";
@@ -32,8 +33,9 @@ pub(in crate::commands) fn check(dir: &Path, demo: bool) -> Result<()> {
         (true, false) if in_use => {
             bail!("{} holds the readings of real pumps; a demo needs a folder of its own (--data-dir)", dir.display())
         }
-        (true, false) => fs::create_dir_all(dir)
-            .and_then(|()| fs::write(dir.join(MARK), MARK_TEXT))
+        // Durable before a store is made there: one without its mark would be taken for that of real pumps.
+        (true, false) => create_folder(dir)
+            .and_then(|()| write_file(&dir.join(MARK), MARK_TEXT.as_bytes()))
             .with_context(|| format!("the folder {} cannot be made", dir.display())),
         (false, true) => bail!(
             "{} holds simulated readings of a demo; start it with --demo, or name another folder (--data-dir)",
