@@ -10,6 +10,7 @@ mod audit_entry;
 mod baselines;
 mod blocks;
 mod commit;
+mod conversion;
 mod database;
 mod engine;
 mod error;

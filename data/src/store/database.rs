@@ -5,7 +5,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -82,6 +82,11 @@ impl Database {
     pub(crate) fn shut(dir: PathBuf, settings: StoreSettings, reason: &str) -> Self {
         let state = State::Shut(reason.to_owned());
         Self { dir, settings, status: Mutex::new(state.status()), state: RwLock::new(state) }
+    }
+
+    /// The data directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Opens the engine in the database's directory, without putting it to use.

@@ -6,7 +6,11 @@
 //!
 //! Durability, as read in 3.3.5: `datastore_sync=every` makes `surrealdb-kvs-surrealkv/src/lib.rs`
 //! await its `CommitCoordinator` in `Transaction::commit`; its thread calls `Tree::flush_wal(true)`
-//! (surrealkv 0.21.4, `src/lsm.rs`), which ends in `sync_all` on the log's segment (`src/wal/manager.rs`). The rows are visible before that, so a failed sync is final.
+//! (surrealkv 1.2.0, `src/lsm.rs`), which returns when the log's segment is synced. The rows are visible before that, so a
+//! failed sync is final.
+//!
+//! A log that a kill tore needs no care of ours: surrealkv 1.2 cuts the torn record off at the opening, and goes on in
+//! another segment (`data/surrealkv/tests/torn_log.rs`). Damage that no kill leaves, it refuses; see [`open_error`].
 
 use std::{
     io,
@@ -28,7 +32,8 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{StoreError, StoreSettings};
+use super::{StoreError, StoreSettings, folder};
+use crate::durable::sync_folder;
 
 /// SurrealDB's futures nest deeply, the more so in a debug build; 2 MiB is not enough for them.
 const STACK_BYTES: usize = 16 << 20;
@@ -36,9 +41,9 @@ const STACK_BYTES: usize = 16 << 20;
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long opening and closing are waited for. An engine that stands still, as SurrealKV 0.21.4 could before the copy in
-/// `data/third_party` (its CHANGES.md says why), is left behind with its threads, and the store goes on without a
-/// database until the process is restarted.
+/// How long opening and closing are waited for. An engine that stands still is left behind with its threads, and the store
+/// goes on without a database. A database of an earlier version may take longer, for it is converted first: a later try
+/// finds it done.
 const OPENING: Duration = Duration::from_secs(30);
 
 /// A point at which tests make the database fail, or slow. Nothing at all in a build without the feature.
@@ -68,7 +73,7 @@ impl Engine {
     /// Opens the database in `dir/database`. Whoever calls holds the directory's lock.
     pub(crate) async fn start(dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
         fail_point!("database-open");
-        let existed = dir.join("database").is_dir();
+        let new = !dir.join(folder::DATABASE).is_dir();
         let address = address(dir)?;
         let settings = settings.clone();
         let (ready, opened) = oneshot::channel();
@@ -78,19 +83,27 @@ impl Engine {
             .name("store".into())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                let result = run(&address, existed, &settings, ready, stopping);
+                let result = run(&address, &settings, ready, stopping);
                 let _ = done.send(result);
             })
             .map_err(database)?;
         let running = Running { stop, stopped, thread };
         let opened = tokio::select! {
             opened = opened => opened,
-            _ = after(OPENING)? => return Err(database(format!("it did not open within {OPENING:?}"))),
+            _ = after(OPENING)? => {
+                return Err(while_converting(dir, database(format!("it did not open within {OPENING:?}"))));
+            }
         };
         match opened {
-            Ok((runtime, db)) => Ok(Self { runtime, db: Arc::new(db), running: Mutex::new(Some(running)) }),
+            Ok((runtime, db)) => {
+                if new {
+                    // The engine syncs what is in its folder, and not the folder's own name.
+                    sync_folder(dir).map_err(|source| StoreError::Directory { path: dir.to_owned(), source })?;
+                }
+                Ok(Self { runtime, db: Arc::new(db), running: Mutex::new(Some(running)) })
+            }
             Err(_) => match running.stopped.await {
-                Ok(Err(error)) => Err(error),
+                Ok(Err(error)) => Err(while_converting(dir, error)),
                 _ => Err(StoreError::Closed),
             },
         }
@@ -185,29 +198,15 @@ impl Drop for Engine {
     }
 }
 
-/// Opens and closes the database once, so that what its log holds is in tables and a new log begins.
-///
-/// After a `kill -9` the log may end in the middle of a record. SurrealKV 0.21.4 reads such a log well, but goes
-/// on writing behind the torn record (`wal/manager.rs`, `open_with_min_log_number`: the block's offset is taken
-/// from the file's size), and at the opening after that it takes the torn record for corruption and cuts off all
-/// that follows, acknowledged or not. A clean close leaves no log to write behind.
-async fn seal_log(address: &str, settings: &StoreSettings) -> Result<(), StoreError> {
-    datastore(address, settings).await?.shutdown().await.map_err(database)
-}
-
 /// The life of the store's thread: open, wait for the stop, close.
 fn run(
     address: &str,
-    existed: bool,
     settings: &StoreSettings,
     ready: oneshot::Sender<(Handle, Surreal<Db>)>,
     stopping: oneshot::Receiver<()>,
 ) -> Result<(), StoreError> {
     let runtime = runtime(settings).map_err(database)?;
     runtime.block_on(async {
-        if existed {
-            seal_log(address, settings).await?;
-        }
         let (datastore, db) = open(address, settings).await?;
         if ready.send((Handle::current(), db)).is_ok() {
             // An error is the signal too: it is the sender's end that counts.
@@ -250,7 +249,30 @@ async fn datastore(address: &str, settings: &StoreSettings) -> Result<Arc<Datast
         .with_key_value("surrealkv_block_cache_capacity", mib(settings.block_cache_mib.get()))
         .with_key_value("surrealkv_max_memtable_size", mib(settings.memtable_mib.get()));
     let builder = Datastore::builder().with_config(config).with_auth(false).without_maintenance_tasks();
-    builder.build_with_path(address).await.map_err(database)
+    builder.build_with_path(address).await.map_err(|error| open_error(&error.to_string()))
+}
+
+/// Says that an opening failed in the middle of a conversion. Another opening waits for it, or goes on with it.
+fn while_converting(dir: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Database(error) if dir.join(folder::DATABASE).join("MIGRATING").exists() => database(format!(
+            "it is being converted to a newer format, which goes on until it is done; it is tried again by itself ({error})"
+        )),
+        other => other,
+    }
+}
+
+/// Says what to do where SurrealKV refuses its log. It cuts off what a kill leaves, a torn record at the end, and nothing
+/// else: damage in the middle is the disk's, and what stands behind it was acknowledged. Its words are for programmers.
+fn open_error(error: &str) -> StoreError {
+    let refused = ["Automatic repair refused", "The log is not cut automatically"];
+    if !refused.iter().any(|words| error.contains(words)) {
+        return database(error.to_owned());
+    }
+    database(format!(
+        "its log is damaged, and opening it would lose what was stored. Check the disk, then put back the folder \"database\" \
+         of the newest backup (README, \"When the database cannot be opened\"). ({error})"
+    ))
 }
 
 /// Answers after this long. The caller's runtime may have no timer, so it is a thread that sleeps.
@@ -292,7 +314,7 @@ fn query<const N: usize>(
 /// SurrealDB takes a path as text, in which a `?` begins parameters.
 fn address(dir: &Path) -> Result<String, StoreError> {
     let directory = |source| StoreError::Directory { path: dir.to_owned(), source };
-    let path: PathBuf = dir.canonicalize().map_err(directory)?.join("database");
+    let path: PathBuf = dir.canonicalize().map_err(directory)?.join(folder::DATABASE);
     match path.to_str().filter(|path| !path.contains('?')) {
         Some(path) => Ok(format!("surrealkv://{path}")),
         None => Err(directory(io::Error::new(io::ErrorKind::InvalidInput, "its path must be UTF-8 and without '?'"))),

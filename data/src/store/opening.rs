@@ -11,7 +11,7 @@ use std::{
 use volute_plant::Timestamp;
 
 use super::{
-    Inner, Store, StoreError, StoreSettings,
+    Inner, Store, StoreError, StoreSettings, conversion,
     database::{Database, State},
     engine::Engine,
     flush::{self, Written},
@@ -122,7 +122,12 @@ async fn open_engine(database: &Database) -> Result<(Engine, Found), StoreError>
         let up_to_date: Vec<_> =
             migrations::ALL.iter().filter(|migration| !convert || migration.version < migrations::BLOCKS).collect();
         migrations::apply(&engine, up_to_date).await?;
-        Found::in_database(&engine, convert).await
+        let found = Found::in_database(&engine, convert).await?;
+        // One with rows of before blocks has not all tables yet: the next opening is early enough.
+        if !convert {
+            conversion::clear_replaced(&engine, database.dir()).await;
+        }
+        Ok(found)
     };
     match prepared.await {
         Ok(found) => Ok((engine, found)),

@@ -1,12 +1,13 @@
 //! A consistent copy of a store in use, for a backup: made while the database is closed for a moment.
 //!
 //! Nothing is refused meanwhile: readings go into the journal, and who asks for history waits. The tables' files never
-//! change once written, so they are linked, not copied, and the pause does not grow with the data. Deliberately absent:
+//! change once written, so they are linked, not copied, and the pause does not grow with the data. What a conversion
+//! replaced is left out. Deliberately absent:
 //! where the copy goes from here (the backup's business).
 
 use std::{fs, io, path::Path};
 
-use super::{Inner, Store, StoreError, database::State, flush::Written, folder};
+use super::{Inner, Store, StoreError, conversion::REPLACED, database::State, flush::Written, folder};
 use crate::journal::Seq;
 
 /// The ending of files that never change once they are written (SurrealKV's sorted tables).
@@ -65,7 +66,7 @@ impl Inner {
         for segment in self.journal.segments_from(self.marked()) {
             let Some(name) = segment.path.file_name() else { continue };
             let mut from = io::Read::take(fs::File::open(&segment.path)?, segment.durable_bytes);
-            io::copy(&mut from, &mut fs::File::create(journal.join(name))?)?;
+            io::copy(&mut from, &mut fs::File::create_new(journal.join(name))?)?;
         }
         let pumps = self.dir.join(folder::PUMPS);
         if pumps.exists() {
@@ -79,6 +80,9 @@ fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in from.read_dir()? {
         let entry = entry?;
+        if entry.file_name() == REPLACED {
+            continue;
+        }
         let (path, to) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
             link_or_copy(&path, &to)?;

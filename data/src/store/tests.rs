@@ -5,6 +5,7 @@ mod baselines;
 mod lifecycle;
 mod paging;
 mod permissions;
+mod recovery;
 mod retention;
 mod states;
 
