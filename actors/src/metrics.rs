@@ -1,4 +1,7 @@
 //! The node's own figures, written to the store at the start and then at a steady pace.
+//!
+//! A rate is what was counted between two writings of the same actor, divided by the time between them. The first
+//! writing after a start or a restart has none: the totals count from the node's start, and are no rate.
 
 use std::{
     sync::Arc,
@@ -21,18 +24,41 @@ pub(crate) struct MetricsActor {
     pub recorder: Recorder,
     pub store: Store,
     pub disk: Disk,
-    /// Accepted readings and processor time at the last writing.
-    pub before: Before,
+    /// What was counted up to the last writing of this actor.
+    pub before: Option<Moment>,
     /// Where each writing is noted.
     pub cell: Arc<Cell>,
 }
 
-/// What rates are made of.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Before {
+/// What rates are made of: totals, and when they were read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    at: Instant,
     accepted: u64,
     cpu: Option<Duration>,
-    syncs: (u64, u64),
+    syncs: u64,
+    sync_total_us: u64,
+}
+
+impl Moment {
+    /// The rates since an earlier moment; none where no time has passed.
+    fn rates_since(&self, before: &Self) -> Vec<(&'static str, f64)> {
+        let seconds = self.at.saturating_duration_since(before.at).as_secs_f64();
+        if seconds == 0.0 {
+            return Vec::new();
+        }
+        let accepted = self.accepted.saturating_sub(before.accepted);
+        let mut rates = vec![("ingest_readings_per_s", accepted as f64 / seconds)];
+        if let (Some(now), Some(before)) = (self.cpu, before.cpu) {
+            rates.push(("cpu_percent_of_a_core", now.saturating_sub(before).as_secs_f64() / seconds * 100.0));
+        }
+        let syncs = self.syncs.saturating_sub(before.syncs);
+        if syncs > 0 {
+            let took_us = self.sync_total_us.saturating_sub(before.sync_total_us);
+            rates.push(("journal_sync_mean_us", took_us as f64 / syncs as f64));
+        }
+        rates
+    }
 }
 
 impl MetricsActor {
@@ -40,26 +66,19 @@ impl MetricsActor {
         #[cfg(feature = "failpoints")]
         fail::fail_point!("metrics-write");
         let begun = Instant::now();
+        let totals = self.counters.totals();
         let mut figures: Vec<(String, f64)> =
-            self.counters.totals().figures().map(|(name, value)| (name.to_owned(), value as f64)).collect();
+            totals.figures().map(|(name, value)| (name.to_owned(), value as f64)).collect();
         figures.push(("recorder_queue".into(), self.recorder.depth() as f64));
         let mut add = |name: &str, figure: f64| figures.push((name.to_owned(), figure));
         if let Some(bytes) = resident_bytes() {
             add("resident_bytes", bytes as f64);
         }
         let store = self.store.status();
-        let seconds = EVERY.as_secs_f64();
-        let accepted = self.counters.totals().accepted;
-        add("ingest_readings_per_s", (accepted - self.before.accepted) as f64 / seconds);
-        let cpu = cpu_time();
-        if let (Some(now), Some(before)) = (cpu, self.before.cpu) {
-            add("cpu_percent_of_a_core", (now.saturating_sub(before)).as_secs_f64() / seconds * 100.0);
-        }
-        let syncs = (store.journal.syncs, store.journal.sync_total_us);
-        let made = syncs.0 - self.before.syncs.0;
-        if made > 0 {
-            add("journal_sync_mean_us", (syncs.1 - self.before.syncs.1) as f64 / made as f64);
-        }
+        let (syncs, sync_total_us) = (store.journal.syncs, store.journal.sync_total_us);
+        let now = Moment { at: begun, accepted: totals.accepted, cpu: cpu_time(), syncs, sync_total_us };
+        let rates = self.before.replace(now).map(|before| now.rates_since(&before));
+        rates.into_iter().flatten().for_each(|(name, rate)| add(name, rate));
         add("waiting_readings", store.waiting_readings as f64);
         add("waiting_bytes", store.waiting_bytes as f64);
         if let Some(disk) = self.disk.outlook() {
@@ -67,7 +86,6 @@ impl MetricsActor {
             add("journal_bytes", disk.used.journal_bytes as f64);
             add("disk_free_bytes", disk.used.free_bytes as f64);
         }
-        self.before = Before { accepted, cpu, syncs };
         let metrics = SystemMetrics { at: self.clock.now(), figures: figures.into_iter().collect() };
         if self.recorder.results.post(metrics).is_err() {
             tracing::warn!(queue = "recorder", "no room for the node's figures");
@@ -85,18 +103,56 @@ impl Actor for MetricsActor {
     }
 }
 
-/// Resident memory from `/proc/self/statm` (proc(5), second field, in pages of 4 KiB); none where there is no such file.
+/// Resident memory from `/proc/self/status` (proc(5), `VmRSS`), which is in KiB whatever the size of a page; none where
+/// there is no such file.
 fn resident_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * 4096)
+    resident_in(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// Processor time of all threads, from `/proc/self/stat` (proc(5), fields 14 and 15, in ticks of 10 ms).
+fn resident_in(status: &str) -> Option<u64> {
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?;
+    kib.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Processor time of all threads, from `/proc/self/stat` (proc(5), fields 14 and 15). They are in ticks of `USER_HZ`, which
+/// is 100 in a second on every Linux that Rust builds for.
 fn cpu_time() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is the program's name in parentheses, which may hold blanks.
     let (_, fields) = stat.rsplit_once(')')?;
     let ticks = |n: usize| fields.split_whitespace().nth(n)?.parse::<u64>().ok();
     Some(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_what_came_between_two_moments() {
+        let at = Instant::now();
+        let after_ms = |ms| at + Duration::from_millis(ms);
+        let moment = |ms: u64, accepted: u64, syncs: u64| Moment {
+            at: after_ms(ms),
+            accepted,
+            cpu: Some(Duration::from_millis(ms / 4)),
+            syncs,
+            sync_total_us: 300 * syncs,
+        };
+        // A node that has taken a million readings; the actor was restarted, and writes 10 s and then 2.5 s later.
+        let moments = [moment(0, 1_000_000, 7000), moment(10_000, 1_000_500, 7010), moment(12_500, 1_000_500, 7010)];
+        let rates = |n: usize| moments[n].rates_since(&moments[n - 1]);
+        let expected =
+            [("ingest_readings_per_s", 50.0), ("cpu_percent_of_a_core", 25.0), ("journal_sync_mean_us", 300.0)];
+        assert_eq!(rates(1), expected);
+        assert_eq!(rates(2), [("ingest_readings_per_s", 0.0), ("cpu_percent_of_a_core", 25.0)], "nothing was synced");
+        assert_eq!(moments[1].rates_since(&moments[1]), [], "no time has passed");
+    }
+
+    #[test]
+    fn memory_is_told_in_bytes_whatever_the_size_of_a_page() {
+        let status = "Name:\tvolute\nVmHWM:\t   99999 kB\nVmRSS:\t   20480 kB\nRssAnon:\t  1 kB\n";
+        assert_eq!(resident_in(status), Some(20 << 20));
+        assert_eq!(resident_in("Name:\tvolute\n"), None);
+    }
 }

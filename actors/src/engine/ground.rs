@@ -23,7 +23,7 @@ use crate::{
     live::{Frame, LiveActor},
     mailbox::{Inbox, Mailbox},
     maintenance::MaintenanceActor,
-    metrics::{Before, MetricsActor},
+    metrics::MetricsActor,
     pump::PumpStaff,
     recorder::{Recorder, RecorderActor, Writer},
     settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
@@ -109,7 +109,7 @@ impl Ground {
             recorder: recorder.clone(),
             store: store.clone(),
             disk: disk.clone(),
-            before: Before::default(),
+            before: None,
             cell: life.cell(),
         });
     }

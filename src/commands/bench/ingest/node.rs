@@ -105,7 +105,7 @@ impl Probe {
         let proc = Path::new("/proc").join(self.pid.to_string());
         let stat = fs::read_to_string(proc.join("stat")).ok()?;
         let (_, fields) = stat.rsplit_once(')')?;
-        // proc(5): fields 14 and 15, in ticks of 10 ms.
+        // proc(5): fields 14 and 15, in ticks of `USER_HZ`, 100 in a second on every Linux that Rust builds for.
         let ticks = |n: usize| fields.split_whitespace().nth(n)?.parse::<u64>().ok();
         let cpu = Duration::from_millis((ticks(11)? + ticks(12)?) * 10);
         let status = fs::read_to_string(proc.join("status")).ok()?;
