@@ -263,10 +263,7 @@ impl Line<'_> {
             return Ok(Sample::Missing);
         }
         match cell.parse::<f64>() {
-            Ok(value) if value.is_finite() => {
-                let plausible = self.profile.channels()[index].is_plausible(value);
-                Ok(if plausible { Sample::Good(value) } else { Sample::Bad(value) })
-            }
+            Ok(value) if value.is_finite() => Ok(self.profile.channels()[index].sample(value)),
             _ => self.wrong(Column::Channel(index), cell, "a number; nothing or NaN where there is no value"),
         }
     }
@@ -350,8 +347,10 @@ pub(crate) mod tests {
 
     #[test]
     fn a_number_out_of_range_is_a_bad_sensor() {
-        let rows = read("timestamp,Tb,Volume Flow RateRMS\n2020-03-01T15:44:06Z,900,-0.1\n").expect("read").rows;
-        assert_eq!(&*rows[0].samples, &[Sample::Bad(900.0), Sample::Bad(-0.1)]);
+        let text = "timestamp,Tb,Volume Flow RateRMS\n2020-03-01T15:44:06Z,900,-6.3\n2020-03-01T15:44:07Z,20,-0.1\n";
+        let rows = read(text).expect("read").rows;
+        assert_eq!(&*rows[0].samples, &[Sample::Bad(900.0), Sample::Bad(-6.3)]);
+        assert_eq!(&*rows[1].samples, &[Sample::Good(20.0), Sample::Good(-0.1)], "a zero that has drifted");
     }
 
     #[test]

@@ -127,3 +127,60 @@ fn a_model_of_another_profile_is_refused_at_the_start() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.contains("profile"), "{message}");
 }
+
+/// A zero that has drifted: `value` in the place of 0, of a pump that stands.
+fn stands(pump: &str, second: u32, [rpm, current_a]: [f64; 2]) -> Value {
+    let mut item = normal(second);
+    item["pump_id"] = json!(pump);
+    for (channel, value) in [
+        ("Motor_RPM", rpm),
+        ("Motor_Current_A", current_a),
+        ("Flow_Rate_L_min", -3.5),
+        ("Vibration_mm_s", -0.02),
+        ("Oil_Pressure_bar", -0.01),
+    ] {
+        item[channel] = json!(value);
+    }
+    item
+}
+
+#[test]
+fn a_pump_that_stands_is_off_although_its_zeros_have_drifted() {
+    let data = tempfile::tempdir().expect("a directory");
+    let model = train_on_normal(&data);
+    let node = Start::new(&data, "centrifugal").with_model(&model).node();
+    let runs = |pump: &str, second: u32| {
+        let mut item = normal(second);
+        item["pump_id"] = json!(pump);
+        item
+    };
+    let post = |items: Vec<Value>| {
+        let answer = node.post(&json!(items));
+        assert_eq!((answer.status, &answer.body["bad_channels"]), (200, &json!([])), "{answer:?}");
+    };
+    for (pump, zero) in [("pump-a", [0.0, -0.1]), ("pump-b", [-0.4, -0.1]), ("pump-c", [-0.4, 0.0])] {
+        let live = format!("/api/live-data?pump_id={pump}");
+        let status = |status: &str, second: u32| {
+            let shown = format!("2026-03-09T10:{:02}:{:02}.000Z", second / 60, second % 60);
+            node.until(&live, |live| live["status"] == status && live["timestamp"] == shown.as_str())
+        };
+        // First heard while it stands: its start settles.
+        post((0..10).map(|second| stands(pump, second, zero)).collect());
+        let off = status("OFF", 9);
+        let current = &off["channels"]["Motor_Current_A"];
+        assert_eq!((&current["value"], &current["quality"]), (&json!(zero[1]), &json!("good")), "shown as sent");
+        post((10..100).map(|second| runs(pump, second)).collect());
+        let starting = status("STARTING", 99);
+        assert_eq!(starting["status_reason"].as_str().map(|reason| reason.contains("90")), Some(true), "{starting}");
+        post((100..700).map(|second| runs(pump, second)).collect());
+        node.until(&live, |live| live["totals"]["pump"]["scored"] == 91);
+        // None of a stop is judged.
+        post((700..760).map(|second| stands(pump, second, zero)).collect());
+        status("OFF", 759);
+        assert_eq!(node.ok(&live)["totals"]["pump"]["scored"], 91, "{pump}");
+        let path = format!("/api/anomaly-history?pump_id={pump}&limit=10000&from=2026-01-01T00:00:00Z");
+        let verdicts = node.until(&path, |page| page["items"].as_array().is_some_and(|all| all.len() == 91));
+        let anomalies = verdicts["items"].as_array().expect("a list").iter().filter(|one| one["is_anomaly"] == true);
+        assert_eq!(anomalies.count(), 0, "{pump}");
+    }
+}

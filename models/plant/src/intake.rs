@@ -119,7 +119,7 @@ fn parse_sample(profile: &Profile, index: usize, value: &Value) -> Result<Sample
         Value::Number(number) => {
             let value = number.as_f64().filter(|v| v.is_finite());
             let value = value.ok_or_else(|| not_a_number(&channel.name, number.clone().into()))?;
-            Ok(if channel.is_plausible(value) { Sample::Good(value) } else { Sample::Bad(value) })
+            Ok(channel.sample(value))
         }
         other => Err(not_a_number(&channel.name, other.clone())),
     }

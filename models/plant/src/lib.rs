@@ -26,7 +26,7 @@ pub use maintenance::{
     Currency, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Money, MoneyError, Rule, Severity,
 };
 pub use operating::OperatingState;
-pub use profile::{Channel, Limits, Profile, ProfileError, Quantity};
+pub use profile::{Channel, Limits, Profile, ProfileError, Quantity, ZERO_BAND};
 pub use reading::{Reading, Sample};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
 pub use windower::{NoWindow, Placed, Window, WindowRules, Windower};

@@ -7,7 +7,7 @@ use std::{collections::HashSet, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::maintenance::Rule;
+use crate::{maintenance::Rule, reading::Sample};
 
 /// The physical role of a channel, which rules and virtual sensors look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,7 +63,8 @@ pub struct Channel {
     pub quantity: Quantity,
     /// The unit of its values, as shown.
     pub unit: String,
-    /// Lowest and highest value that a working sensor can send.
+    /// Lowest and highest value that a working sensor can send. Where the lowest is 0, a value up to [`ZERO_BAND`] of the
+    /// highest below it is a sensor's zero that has drifted: plausible, stored as sent, and 0 to the model.
     pub plausible: [f64; 2],
     /// The smallest step that means anything, in the unit.
     pub resolution: f64,
@@ -74,10 +75,26 @@ pub struct Channel {
     pub running_above: Option<f64>,
 }
 
+/// How far below a range that begins at 0 a working sensor may say 0, as a share of the range: NAMUR NE 43 has a
+/// transmitter of 4 to 20 mA say down to 3.8 mA, and takes less for a fault.
+pub const ZERO_BAND: f64 = 0.0125;
+
 impl Channel {
+    /// A number that the sensor sent, with its quality.
+    pub fn sample(&self, value: f64) -> Sample {
+        if self.is_plausible(value) { Sample::Good(value) } else { Sample::Bad(value) }
+    }
+
     /// Whether a working sensor can have sent `value`.
     pub fn is_plausible(&self, value: f64) -> bool {
-        (self.plausible[0]..=self.plausible[1]).contains(&value)
+        let [low, high] = self.plausible;
+        let lowest = if low == 0.0 { -ZERO_BAND * high } else { low };
+        (lowest..=high).contains(&value)
+    }
+
+    /// What a plausible value means: below a range that begins at 0, 0.
+    pub(crate) fn meant(&self, value: f64) -> f64 {
+        value.max(self.plausible[0])
     }
 }
 

@@ -7,9 +7,9 @@ use crate::{PumpId, Timestamp};
 /// What one channel said at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sample {
-    /// A finite number within the channel's plausible range.
+    /// A finite number that a working sensor can send ([`crate::Channel::is_plausible`]), as sent.
     Good(f64),
-    /// A finite number outside the plausible range: a broken sensor. Kept as sent; missing to the model.
+    /// Any other finite number: a broken sensor. Kept as sent; missing to the model.
     Bad(f64),
     /// Nothing was sent; the model is given the channel's last good value.
     Filled,

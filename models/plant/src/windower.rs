@@ -9,6 +9,7 @@
 //! - a hole is filled with the last good values, each for at most `fill_steps`; then it is missing;
 //! - after more than `gap_ms` without a reading, a new window starts;
 //! - of several readings in one step, the last one counts;
+//! - a sensor's zero that has drifted below a range that begins at 0 counts as 0;
 //! - a window with a missing value in it is not scored, and neither is one of a pump that stands, starts or stops
 //!   (`operating.rs`).
 
@@ -108,6 +109,7 @@ pub struct Placed {
 /// One pump's windower.
 #[derive(Debug)]
 pub struct Windower {
+    profile: Profile,
     rules: WindowRules,
     gate: OperatingGate,
     /// What was known before the last step.
@@ -136,6 +138,7 @@ impl Windower {
         let channels = profile.channels().len();
         let rules = WindowRules::for_profile(profile);
         Self {
+            profile: profile.clone(),
             rules,
             gate: OperatingGate::new(profile, WindowRules::LEN),
             before: Phase::On { since: None },
@@ -222,9 +225,10 @@ impl Windower {
     }
 
     fn remember_good(&mut self, step: i64, reading: &Reading) {
-        for (sample, last_good) in reading.samples.iter().zip(&mut self.last_good) {
+        let channels = self.profile.channels().iter().zip(&mut self.last_good);
+        for (sample, (channel, last_good)) in reading.samples.iter().zip(channels) {
             if let Some(value) = sample.good() {
-                *last_good = Some((step, value));
+                *last_good = Some((step, channel.meant(value)));
             }
         }
     }

@@ -38,7 +38,7 @@ impl Step {
             let index = index_of(channel.quantity).filter(|&index| SENSORS[index].unit == channel.unit);
             let Some(value) = index.and_then(|index| self.readings[index]) else { return Sample::Missing };
             let value = at_resolution(value, channel.resolution);
-            if channel.is_plausible(value) { Sample::Good(value) } else { Sample::Bad(value) }
+            channel.sample(value)
         };
         profile.channels().iter().map(sample).collect()
     }

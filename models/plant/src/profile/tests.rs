@@ -178,3 +178,32 @@ fn both_ends_of_the_plausible_range_are_in_it() {
         assert_eq!(bearing.is_plausible(value), plausible, "{value}");
     }
 }
+
+#[test]
+fn a_zero_that_has_drifted_is_plausible_and_means_0() {
+    let channel = |low: &str, high: &str| {
+        let text = SMALL.replace("[0, 5000]", &format!("[{low}, {high}]"));
+        Profile::from_toml(&text).expect("a profile").channels()[1].clone()
+    };
+    let (current, pressure, shifted) = (channel("0", "1200"), channel("-1.05", "25"), channel("0.5", "10"));
+    for (channel, value, plausible, meant) in [
+        (&current, 0.0, true, 0.0),
+        (&current, -0.0, true, 0.0),
+        (&current, -0.1, true, 0.0),
+        (&current, -15.0, true, 0.0),
+        (&current, (-15.0_f64).next_down(), false, 0.0),
+        (&current, -1200.0, false, 0.0),
+        (&current, 0.1, true, 0.1),
+        (&current, 1200.0, true, 1200.0),
+        (&current, 1200.0_f64.next_up(), false, 1200.0_f64.next_up()),
+        // A range that begins elsewhere says itself how far down its sensor goes.
+        (&pressure, -1.05, true, -1.05),
+        (&pressure, -1.06, false, -1.05),
+        (&shifted, 0.5, true, 0.5),
+        (&shifted, 0.49, false, 0.5),
+    ] {
+        let sample = if plausible { Sample::Good(value) } else { Sample::Bad(value) };
+        assert_eq!(channel.sample(value), sample, "{value} of {:?}: the raw value is kept", channel.plausible);
+        assert_eq!(channel.meant(value), meant, "{value} of {:?}", channel.plausible);
+    }
+}

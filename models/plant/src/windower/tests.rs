@@ -153,6 +153,45 @@ fn a_pump_that_says_no_speed_is_not_off_but_lacks_a_channel() {
     }
 }
 
+/// The motor's speed and current at this second, as its sensors say them.
+fn motor_says(windower: &mut Windower, second: i64, said: [f64; 2]) -> Vec<Placed> {
+    let profile = motor();
+    let samples = profile.channels().iter().zip(said).map(|(channel, value)| channel.sample(value)).collect();
+    windower.push(Reading { samples, ..reading(second * 1000, Sample::Missing) })
+}
+
+#[test]
+fn a_zero_that_has_drifted_is_a_standing_pump_and_its_start_settles() {
+    for zero in [[0.0, 0.0], [0.0, -0.1], [-0.4, 0.0], [-0.4, -0.1], [-75.0, -6.25]] {
+        let mut windower = Windower::new(&motor());
+        let off = not_running(OperatingState::Off, 0);
+        let mut say = |seconds: std::ops::Range<i64>, said| -> Vec<Placed> {
+            seconds.flat_map(|second| motor_says(&mut windower, second, said)).collect()
+        };
+        let stands = say(0..10, zero);
+        assert!(stands.iter().all(|placed| placed.window == off), "{zero:?}: first heard while it stands");
+        let starts = say(10..50, [2950.0, 30.0]);
+        for (placed, have) in starts.iter().zip(1..30) {
+            assert_eq!(placed.window, not_running(OperatingState::Starting, have), "{zero:?}");
+        }
+        assert!(starts[29..].iter().all(|placed| placed.window.is_ok()), "{zero:?}: it has settled");
+        let stops = say(50..60, zero);
+        assert!(stops.iter().all(|placed| placed.window == off), "{zero:?}: none of a stop is judged");
+        assert_eq!(stops[0].reading.samples[1].value(), Some(zero[1]), "what was sent is kept");
+    }
+}
+
+#[test]
+fn a_drifted_zero_is_0_in_a_window() {
+    let mut windower = Windower::new(&small());
+    let q = |value: f64| small().channels()[1].sample(value);
+    let mut last = Vec::new();
+    for (second, value) in (0..30).map(|second| (second, if second % 2 == 0 { -62.5 } else { 7.0 })) {
+        last = windower.push(reading(second * 1000, q(value)));
+    }
+    assert_eq!(last_flows(&last[0])[26..], [0.0, 7.0, 0.0, 7.0]);
+}
+
 #[test]
 fn of_two_readings_in_a_step_the_last_says_whether_it_runs() {
     let mut windower = one_of_speed();

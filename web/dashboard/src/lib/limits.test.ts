@@ -22,6 +22,14 @@ describe('what a value means', () => {
     expect(meaningOf(value, channel, 'missing', 'en')).toEqual({ verdict, text });
   });
 
+  it.each<[number, string]>([[-15, 'ok'], [-15.1, 'fault'], [0, 'ok'], [1200, 'ok'], [1200.1, 'fault']])(
+    'of a range from 0, %d is %s: a zero drifts',
+    (value, verdict) => {
+      const current: Channel = { ...channel, plausible: [0, 1200], limits: none };
+      expect(meaningOf(value, current, 'good', 'en').verdict).toBe(verdict);
+    },
+  );
+
   it('a filled value is said to be one, and a channel without limits has none', () => {
     expect(meaningOf(null, channel, 'filled').text).toBe('No value; the last one stands in');
     expect(meaningOf(50, { ...channel, limits: none }, 'good').text).toBe('No limits set');

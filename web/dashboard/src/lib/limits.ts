@@ -20,8 +20,12 @@ const SIDES: { limit: keyof Limits; verdict: 'warning' | 'alarm'; below: boolean
   { limit: 'high_warning', verdict: 'warning', below: false },
 ];
 
+/** How far below a range that begins at 0 a drifted zero may lie, as a share of the range; the node's rule (`ZERO_BAND`). */
+const ZERO_BAND = 0.0125;
+
 /** Whether a working sensor can send such a value at all. */
-export const isPlausible = (value: number, { plausible: [low, high] }: Channel): boolean => value >= low && value <= high;
+export const isPlausible = (value: number, { plausible: [low, high] }: Channel): boolean =>
+  value >= (low === 0 ? -ZERO_BAND * high : low) && value <= high;
 
 /** What a value means. `quality` is the node's word for a value that is not there. */
 export function meaningOf(value: number | null, channel: Channel, quality: string, locale?: string): Meaning {
