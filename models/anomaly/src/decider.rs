@@ -9,6 +9,20 @@
 //! longer followed. It ends when the strain is quiet again, or when of the greatest change little is left in its own
 //! direction: a pump seldom comes back to exactly where it was, so what it then shows is learned as its new levels. The
 //! reconstruction errors keep their place in either case, so that what is abnormal is not learned as normal.
+//!
+//! **The loss that is shown** is the number that was decided on, so a window is anomalous exactly where its loss is above
+//! its threshold. For the fused detector the threshold is 1, and with the default tuning (an episode ends after
+//! `clear_after` = 2 windows below `quiet` = 0.35):
+//!
+//! | phase | strain | loss | |
+//! | --- | --- | --- | --- |
+//! | normal | 0.8 | 0.8 | the strain |
+//! | an episode begins | 2.0 | 2.65 | the strain and the deadband, 1 - `quiet`: an episode ends lower than it begins |
+//! | | 0.5 | 1.15 | not quiet yet |
+//! | | 0.3 | 1.15 | quiet, but the first such window: the one before still counts |
+//! | it ends | 0.3 | 0.95 | |
+//! | or it ends | 6.0 | 1.0 | little is left of its greatest change: it counts for no more than the threshold |
+//! | new levels are learned | 4.0 | 1.0 | likewise |
 
 mod memory;
 
@@ -25,6 +39,9 @@ use crate::{
 };
 
 pub use memory::{DeciderMemory, MemoryError};
+
+/// Where the fused detector's loss becomes anomalous.
+const THRESHOLD: f64 = 1.0;
 
 /// One pump's decider: takes the pump's scores in the order of its windows.
 #[derive(Debug, Clone)]
@@ -64,7 +81,7 @@ enum Phase {
 }
 
 /// A run of anomalous windows; at rest as it is here.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Episode {
     worst: f64,
@@ -73,6 +90,9 @@ struct Episode {
     /// Whether a stuck channel made the worst window: such an episode does not end with a level.
     stuck: bool,
     back: usize,
+    /// The loss of the last window that was not back to normal: those after it are shown with it until the episode ends.
+    #[serde(default)]
+    held: f64,
 }
 
 impl Decider {
@@ -95,28 +115,28 @@ impl Decider {
 
     /// Decides on the window of `pump` that ended at `at`.
     ///
-    /// The loss and the threshold of the detection are the reconstruction's for [`Detector::LstmAutoencoder`], and the
-    /// strain and 1 for [`Detector::Fused`], whose episodes may outlast the crossing of the threshold.
+    /// The window is anomalous exactly where the loss of the detection is above its threshold: the reconstruction's for
+    /// [`Detector::LstmAutoencoder`], and what [`Detector::Fused`] decided on, with a threshold of 1.
     pub fn decide(&mut self, pump: &PumpId, at: Timestamp, score: &Score) -> Detection {
         let baseline = &*self.baseline;
-        let (loss, threshold, is_anomaly, parts) = match &mut self.state {
+        let (loss, threshold, parts) = match &mut self.state {
             State::Loss => {
                 let parts = score.channels.iter().map(|channel| channel.error).collect();
-                (score.loss, baseline.loss_threshold, score.loss > baseline.loss_threshold, parts)
+                (score.loss, baseline.loss_threshold, parts)
             }
             State::Fused(fused) => {
                 let strain = Strain::of(baseline, fused.follower.levels(), &score.channels);
-                (strain.size, 1.0, fused.advance(baseline, &strain, &score.channels), strain.parts)
+                (fused.advance(baseline, &strain, &score.channels), THRESHOLD, strain.parts)
             }
         };
-        let (pump, model) = (pump.clone(), self.model.clone());
+        let (pump, model, is_anomaly) = (pump.clone(), self.model.clone(), loss > threshold);
         Detection { pump, at, loss, threshold, is_anomaly, contributions: shares(parts).into(), model }
     }
 }
 
 impl Fused {
-    /// Takes one window in. Answers whether it is anomalous.
-    fn advance(&mut self, baseline: &Baseline, strain: &Strain, scores: &[ChannelScore]) -> bool {
+    /// Takes one window in. Returns its loss, which is above [`THRESHOLD`] where the window is anomalous.
+    fn advance(&mut self, baseline: &Baseline, strain: &Strain, scores: &[ChannelScore]) -> f64 {
         let tuning = &baseline.tuning;
         if let Phase::Settling { done } = &mut self.phase {
             *done += 1;
@@ -124,12 +144,13 @@ impl Fused {
             if *done == tuning.settle_steps {
                 self.phase = Phase::Normal { above: 0 };
             }
-            return false;
+            return strain.size.min(THRESHOLD);
         }
+        let mut loss = strain.size.min(THRESHOLD);
         if let Phase::Normal { above } = &mut self.phase {
-            *above = if strain.size > 1.0 { *above + 1 } else { 0 };
+            *above = if strain.size > THRESHOLD { *above + 1 } else { 0 };
             if *above >= tuning.raise_after {
-                self.phase = Phase::Episode(Episode { worst: 0.0, change: Vec::new(), stuck: false, back: 0 });
+                self.phase = Phase::Episode(Episode::default());
             }
         }
         if let Phase::Episode(episode) = &mut self.phase {
@@ -138,13 +159,20 @@ impl Fused {
                 let change = change(baseline, levels, scores, |score| score.long);
                 *episode = Episode { worst: strain.size, change, stuck: strain.stuck, ..*episode };
             }
-            let quiet = strain.size < tuning.quiet;
+            // An episode ends lower than it begins.
+            let with_deadband = strain.size - tuning.quiet + THRESHOLD;
+            let quiet = with_deadband <= THRESHOLD;
             let left = left(&episode.change, &change(baseline, levels, scores, |score| score.short));
             let returned = !episode.stuck && left < tuning.returned;
-            episode.back = if quiet || returned { episode.back + 1 } else { 0 };
-            if episode.back < tuning.clear_after {
-                return true;
+            let back = quiet || returned;
+            episode.back = if back { episode.back + 1 } else { 0 };
+            if !back || episode.held <= THRESHOLD {
+                episode.held = with_deadband.max(THRESHOLD.next_up());
             }
+            if episode.back < tuning.clear_after {
+                return episode.held;
+            }
+            loss = with_deadband.min(THRESHOLD);
             self.phase = if quiet || tuning.settle_steps == 0 {
                 Phase::Normal { above: 0 }
             } else {
@@ -152,7 +180,7 @@ impl Fused {
             };
         }
         self.follower.follow(scores);
-        false
+        loss
     }
 }
 
@@ -331,6 +359,30 @@ mod tests {
     }
 
     #[test]
+    fn the_loss_is_what_was_decided_on() {
+        let (near, far) = (baseline().tuning.quiet, 2.0);
+        // Normal windows are followed a little, which changes a loss in its third digit.
+        let at_strain = |strain: f64| [HOME, HOME + strain * 5.0 * SPREAD];
+        let mut pump = Pump::new();
+        for (what, strain, loss, anomalous) in [
+            ("normal", 0.8, 0.8, false),
+            ("it begins", far, far + 0.65, true),
+            ("not quiet yet", 0.5, 1.15, true),
+            ("quiet, but not for long enough", near - 0.05, 1.15, true),
+            ("it ends", near - 0.05, 0.95, false),
+            ("normal again", 0.8, 0.8, false),
+            ("it begins again", 9.5, 10.15, true),
+            ("little is left of the change, but not for long enough", 1.2, 10.15, true),
+            ("it ends elsewhere, above the threshold", 1.2, 1.0, false),
+            ("new levels are learned", 1.3, 1.0, false),
+        ] {
+            let detection = pump.stay(1, at_strain(strain));
+            assert!((detection.loss - loss).abs() < 0.05, "{what}: {detection:?}");
+            assert_eq!((detection.is_anomaly, detection.threshold), (anomalous, 1.0), "{what}");
+        }
+    }
+
+    #[test]
     fn slow_drift_is_followed_as_far_as_commissioning_has_seen_and_no_further() {
         let mut pump = Pump::new();
         let reach = baseline().tuning.follow_reach * 0.3;
@@ -348,8 +400,10 @@ mod tests {
         let mut pump = Pump::new();
         let bad = pump.say([ChannelScore { error: 0.2, ..at(HOME) }, at(HOME)]);
         assert!(bad.is_anomaly && bad.contributions[0] > 0.99, "{bad:?}");
-        let good = pump.say([ChannelScore { error: 0.0, ..at(HOME) }, at(HOME)]);
-        assert!(good.loss < 1.0, "less error than usual is no fault: {good:?}");
+        let good = [ChannelScore { error: 0.0, ..at(HOME) }, at(HOME)];
+        assert_eq!(pump.say(good).loss, bad.loss, "one window ends nothing");
+        let good = pump.say(good);
+        assert!(!good.is_anomaly && good.loss < 1.0, "less error than usual is no fault: {good:?}");
     }
 
     #[test]

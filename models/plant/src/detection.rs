@@ -11,11 +11,11 @@ pub struct Detection {
     pub pump: PumpId,
     /// The time of the window's last reading.
     pub at: Timestamp,
-    /// How badly the model could reconstruct the window; dimensionless, above zero.
+    /// The number that was decided on: how far from normal the window is; dimensionless, not below zero.
     pub loss: f64,
     /// The loss above which a window is anomalous.
     pub threshold: f64,
-    /// Whether the window is anomalous.
+    /// Whether the window is anomalous: exactly where its loss is above its threshold.
     pub is_anomaly: bool,
     /// Each channel's share of the loss, in the profile's order, to four decimals; sums to 1 but for the rounding.
     pub contributions: Arc<[f64]>,

@@ -131,14 +131,14 @@ fn watch(simulated: &Simulated, number: u64) -> Result<Shown> {
         shown.healthy_windows += 1;
         if detection.is_anomaly && !before {
             shown.false_episodes += 1;
-            let (place, strain) = (first(&detection.contributions), detection.loss);
+            let (place, loss) = (first(&detection.contributions), detection.loss);
             let channel = simulated.profile.channels()[place].name.as_str();
             tracing::info!(
                 pump = number,
                 second,
                 channel,
                 share = detection.contributions[place],
-                strain,
+                loss,
                 "false episode"
             );
         }

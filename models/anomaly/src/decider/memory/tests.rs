@@ -78,6 +78,16 @@ fn restarted(decider: &Decider) -> Decider {
     Decider::with_memory(decider.baseline().clone(), memory).expect("its own memory")
 }
 
+/// Goes on from the memory as it was before the loss that is held was noted.
+fn of_older_program(decider: &Decider) -> Decider {
+    let mut memory = serde_json::to_value(decider.memory()).expect("JSON");
+    if let Some(episode) = memory.pointer_mut("/fused/phase/episode").and_then(|episode| episode.as_object_mut()) {
+        episode.remove("held").expect("it is noted now");
+    }
+    let memory = serde_json::from_value(memory).expect("it can be read");
+    Decider::with_memory(decider.baseline().clone(), memory).expect("its own memory")
+}
+
 fn bits(detection: &Detection) -> (u64, bool, Vec<u64>) {
     let shares = detection.contributions.iter().map(|share| share.to_bits()).collect();
     (detection.loss.to_bits(), detection.is_anomaly, shares)
@@ -115,6 +125,35 @@ proptest! {
         }
         prop_assert_eq!(steady.memory(), interrupted.memory());
         prop_assert_eq!(steady.in_episode(), interrupted.in_episode());
+    }
+
+    /// A window is anomalous where its loss is above its threshold, and for the fused detector that is where an episode
+    /// is open; also where an older program, which did not note the loss that is held, wrote the memory.
+    #[test]
+    fn what_is_shown_is_what_was_decided_on(
+        scores in stretches(),
+        fused in prop::bool::weighted(0.9),
+        raise_after in 1_usize..4,
+        clear_after in 1_usize..4,
+        settle_steps in prop_oneof![Just(0_u32), Just(1), Just(45)],
+        upgrades in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let detector = if fused { Detector::Fused } else { Detector::LstmAutoencoder };
+        let mut baseline = Baseline::clone(&baseline(detector, raise_after, settle_steps));
+        baseline.tuning.clear_after = clear_after;
+        baseline.id = baseline.expected_id();
+        let mut decider = Decider::new(Arc::new(baseline));
+        let upgrades: Vec<usize> = upgrades.iter().map(|at| at.index(scores.len())).collect();
+        for (second, score) in scores.iter().enumerate() {
+            if upgrades.contains(&second) {
+                decider = of_older_program(&decider);
+            }
+            let Detection { loss, threshold, is_anomaly, .. } = decide(&mut decider, second, score);
+            prop_assert_eq!(is_anomaly, loss > threshold, "a loss of {} at {}", loss, second);
+            if fused {
+                prop_assert_eq!(is_anomaly, decider.in_episode(), "a loss of {} at {}", loss, second);
+            }
+        }
     }
 
     /// Saved and restored before every single window.
