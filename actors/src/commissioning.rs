@@ -1,8 +1,9 @@
 //! Commissioning: learns what is normal for one pump at a time, on a thread of its own.
 //!
 //! A pump that has gathered enough normal running asks for it, and so does whoever wants it learned anew. The readings
-//! are read, or made, when their turn comes, so that those of one pump at a time are in memory, and no inference worker
-//! is held up. Deliberately absent: what becomes of the baseline (the pump stores and uses it), and when there is enough
+//! are read, or made, when their turn comes, one pump at a time, and no inference worker is held up. Stored readings are
+//! read twice, a page at a time, so that a stretch may be as long as it likes: of more windows than
+//! [`volute_anomaly::MOST_LEVELS`] an even share is learned from, and the baseline's reason says so. Deliberately absent: what becomes of the baseline (the pump stores and uses it), and when there is enough
 //! ([`gathering`]).
 
 pub(crate) mod footing;
@@ -14,9 +15,9 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
-use volute_anomaly::{Baseline, Commissioning, CommissioningError, Model, Observed};
+use volute_anomaly::{Baseline, Commissioning, CommissioningError, MOST_LEVELS, Model, Observed, Survey};
 use volute_data::{NewBaseline, Range, Store, StoreError};
-use volute_plant::{Clock, Profile, PumpId, Reading, Timestamp};
+use volute_plant::{Clock, Profile, PumpId, Reading, Timestamp, Window};
 
 pub use orders::CommissionRefusal;
 pub use versions::{BaselineVersion, Baselines};
@@ -26,6 +27,7 @@ use crate::{
     mailbox::{Letter, Mail, Mailbox},
     pump::PumpActor,
 };
+use gathering::NormalWindows;
 
 /// Lessons that may wait. A pump for whose own there is no room tries again later.
 pub(crate) const LESSONS: usize = 64;
@@ -147,13 +149,19 @@ impl School {
         why: String,
         material: Material,
     ) -> Result<(Baseline, NewBaseline), LessonError> {
-        let (readings, stretch) = match material {
-            Material::Stored(from, to) => (self.stored(pump, from, to).await?, Some((from, to))),
-            Material::Made(make) => (make(), None),
+        let (observed, why, stretch) = match material {
+            Material::Stored(from, to) => {
+                let (observed, every) = self.stored(pump, from, to).await?;
+                (observed, thinned(why, every), Some((from, to)))
+            }
+            Material::Made(make) => {
+                let readings = make();
+                let ends = readings.first().map(|first| first.at).zip(readings.last().map(|last| last.at.plus_ms(1)));
+                (self.made(&readings)?, why, ends)
+            }
         };
-        let baseline = self.learn(&readings)?;
-        let ends = || readings.first().map(|first| first.at).zip(readings.last().map(|last| last.at.plus_ms(1)));
-        let (from, to) = stretch.or_else(ends).unwrap_or((baseline.learned.from, baseline.learned.to));
+        let baseline = Baseline::of(&self.profile, &observed, &self.how);
+        let (from, to) = stretch.unwrap_or((baseline.learned.from, baseline.learned.to));
         let new = NewBaseline {
             created_at: self.clock.now(),
             network: baseline.network.clone(),
@@ -166,23 +174,52 @@ impl School {
         Ok((baseline, new))
     }
 
-    fn learn(&self, readings: &[Reading]) -> Result<Baseline, CommissioningError> {
-        let windows = || gathering::normal_windows(&self.profile, readings);
-        Ok(Baseline::of(&self.profile, &Observed::of(&self.model, &self.profile, windows)?, &self.how))
+    fn made(&self, readings: &[Reading]) -> Result<Observed, CommissioningError> {
+        let windows = || {
+            let mut normal = NormalWindows::new(&self.profile);
+            readings.iter().cloned().map(Some).chain([None]).flat_map(move |next| normal.take(next))
+        };
+        Observed::of(&self.model, &self.profile, windows)
     }
 
-    async fn stored(&self, pump: &PumpId, from: Timestamp, to: Timestamp) -> Result<Vec<Reading>, StoreError> {
-        let mut readings: Vec<Reading> = Vec::new();
+    /// Learns from a stretch that is stored. Returns also how thin: every nth of its windows was looked at.
+    async fn stored(&self, pump: &PumpId, from: Timestamp, to: Timestamp) -> Result<(Observed, usize), LessonError> {
+        let mut survey = Survey::new(&self.profile);
+        let count = |window: Window| {
+            survey.take(&window);
+            Ok(())
+        };
+        self.each_window(pump, from, to, count).await?;
+        let mut observation = survey.observe(&self.model)?;
+        self.each_window(pump, from, to, |window| Ok(observation.take(window)?)).await?;
+        let every = observation.every();
+        Ok((observation.finish()?, every))
+    }
+
+    /// Reads a stretch, a page at a time, and hands on its windows of normal running, oldest first.
+    async fn each_window(
+        &self,
+        pump: &PumpId,
+        from: Timestamp,
+        to: Timestamp,
+        mut take: impl FnMut(Window) -> Result<(), LessonError>,
+    ) -> Result<(), LessonError> {
+        let mut normal = NormalWindows::new(&self.profile);
+        let mut after = None;
         loop {
-            let after = readings.last().map(|last| last.at);
             let range = Range { from: Some(from), to: Some(to), limit: PAGE, after, ..Range::default() };
             let page = self.store.readings(pump, &range).await?.all()?;
-            if page.is_empty() {
-                return Ok(readings);
-            }
-            readings.extend(page);
+            let Some(last) = page.last() else { break };
+            after = Some(last.at);
+            page.into_iter().flat_map(|reading| normal.take(Some(reading))).try_for_each(&mut take)?;
         }
+        normal.take(None).try_for_each(take)
     }
+}
+
+/// Why a baseline was learned, and from which share of the windows if not from all.
+fn thinned(why: String, every: usize) -> String {
+    if every == 1 { why } else { format!("{why}; from every {every}th window, for there are more than {MOST_LEVELS}") }
 }
 
 impl Actor for CommissioningActor {
@@ -205,5 +242,17 @@ impl Handler<Mail<Lesson>> for CommissioningActor {
         ctx.wait(lesson.into_actor(self).map(|learned, actor, _| {
             add(if learned { &actor.counters.commissioned } else { &actor.counters.commissioning_failures }, 1);
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_that_was_thinned_says_so() {
+        assert_eq!(thinned("as asked".into(), 1), "as asked");
+        let thin = "as asked; from every 12th window, for there are more than 259200";
+        assert_eq!(thinned("as asked".into(), 12), thin);
     }
 }

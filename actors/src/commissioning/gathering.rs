@@ -4,7 +4,7 @@
 //! rule chooses the windows that are counted and those that are learned from. What is counted is stored once a minute of
 //! running: after a crash at most that minute is gathered again.
 
-use std::{iter, sync::Arc};
+use std::sync::Arc;
 
 use volute_anomaly::MIN_WINDOWS;
 use volute_data::CommissioningRecord;
@@ -99,15 +99,27 @@ pub(crate) fn needed_ms(profile: &Profile, running_ms: i64) -> i64 {
     running_ms.max(least)
 }
 
-/// The windows of normal running in a pump's readings, oldest first.
-pub(crate) fn normal_windows<'a>(profile: &'a Profile, readings: &'a [Reading]) -> impl Iterator<Item = Window> + 'a {
-    let mut windower = Windower::new(profile);
-    let in_time = readings.iter().filter(|reading| !reading.late).map(Some);
-    let placed = in_time.chain(iter::once(None)).flat_map(move |next| match next {
-        Some(reading) => windower.push(reading.clone()),
-        None => windower.flush(),
-    });
-    placed.filter_map(|placed| placed.window.ok()).filter(|window| is_normal(profile, window))
+/// Finds the windows of normal running in a pump's readings, which come oldest first.
+pub(crate) struct NormalWindows<'a> {
+    profile: &'a Profile,
+    windower: Windower,
+}
+
+impl<'a> NormalWindows<'a> {
+    pub(crate) fn new(profile: &'a Profile) -> Self {
+        Self { profile, windower: Windower::new(profile) }
+    }
+
+    /// Takes the next reading in; none: there are no more. Returns the windows that are complete with it.
+    pub(crate) fn take(&mut self, next: Option<Reading>) -> impl Iterator<Item = Window> + use<'a> {
+        let placed = match next {
+            Some(reading) if reading.late => Vec::new(),
+            Some(reading) => self.windower.push(reading),
+            None => self.windower.flush(),
+        };
+        let profile = self.profile;
+        placed.into_iter().filter_map(|placed| placed.window.ok()).filter(|window| is_normal(profile, window))
+    }
 }
 
 /// Whether every value is within its channel's alarm limits.
@@ -226,7 +238,9 @@ mod tests {
             for window in placed.iter().filter_map(|placed| placed.window.as_ref().ok()) {
                 gathering.take(&profile, window);
             }
-            let teaching = normal_windows(&profile, &readings).count();
+            let mut normal = NormalWindows::new(&profile);
+            let all = readings.into_iter().map(Some).chain([None]);
+            let teaching: usize = all.map(|next| normal.take(next).count()).sum();
             prop_assert_eq!(gathering.record.running_ms, teaching as i64 * 1000);
         }
     }

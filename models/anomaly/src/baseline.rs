@@ -3,29 +3,27 @@
 //!
 //! Deliberately absent: which windows are normal (the caller's), and what a deviation means ([`crate::Decider`]).
 
+mod observation;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use volute_plant::{Profile, Timestamp, Window};
 
+pub use observation::{MOST_LEVELS, Observation, Survey};
+
 use crate::{
-    Detector, Model, Scaler, ScalerError, ScoreError, Scorer, Tuning,
+    Detector, Model, Scaler, ScalerError, ScoreError, Tuning,
     levels::{Follower, deviation},
     model::hex,
     quantile::{median, quantile},
-    score::{self, ChannelScore, Task},
+    score::ChannelScore,
     tuning::{FURTHEST_SPREADS, TAIL},
 };
 
 /// The fewest windows that a pump is commissioned with: of fewer, a 95th percentile is a guess.
 pub const MIN_WINDOWS: usize = 100;
-
-/// The most windows that go through the network; of more, every second, third and so on does. Levels look at all.
-const MOST_SCORED: usize = 20_000;
-
-/// Windows that are scored in one call.
-const CHUNK: usize = 512;
 
 /// What is normal for one pump.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -183,9 +181,9 @@ impl Baseline {
             loss_threshold: quantile(&losses, how.threshold_quantile),
             channels,
             thresholds: Thresholds {
-                short: threshold(levels.short, how.tuning.level_margin, &how.tuning),
-                long: threshold(levels.long, how.tuning.level_margin, &how.tuning),
-                error: threshold(errors, error_margin, &how.tuning),
+                short: threshold(levels.short, observed.learned.windows, how.tuning.level_margin, &how.tuning),
+                long: threshold(levels.long, observed.learned.windows, how.tuning.level_margin, &how.tuning),
+                error: threshold(errors, observed.losses.len(), error_margin, &how.tuning),
             },
             learned: Learned { own_network: how.own_network, ..observed.learned.clone() },
         };
@@ -232,6 +230,8 @@ impl Baseline {
 pub struct Observed {
     network: String,
     scaler: Scaler,
+    /// Every so many windows are in `levels`.
+    every: usize,
     /// One row of channels per window.
     levels: Vec<ChannelScore>,
     /// The same for the windows that were scored, with their errors.
@@ -247,44 +247,6 @@ struct LevelLengths {
 }
 
 impl Observed {
-    /// Learns the pump's scaler and scores its windows, oldest first. They are asked for twice, so that a day of them
-    /// need not be held at once.
-    pub fn of<I: Iterator<Item = Window>>(
-        model: &Model,
-        profile: &Profile,
-        windows: impl Fn() -> I,
-    ) -> Result<Observed, CommissioningError> {
-        let found = windows().count();
-        if found < MIN_WINDOWS {
-            return Err(CommissioningError::TooFew { found });
-        }
-        let scaler = Scaler::learn(profile.channels(), windows())?;
-        let mut observer = Observer {
-            scorer: Scorer::new(model),
-            scaler: &scaler,
-            waiting: Vec::with_capacity(CHUNK),
-            losses: Vec::new(),
-            errors: Vec::new(),
-        };
-        let (width, every) = (scaler.spans().len(), found.div_ceil(MOST_SCORED));
-        let (mut levels, mut scaled) = (Vec::with_capacity(found * width), Vec::new());
-        let mut span: Option<(Timestamp, Timestamp)> = None;
-        for (number, window) in windows().enumerate() {
-            scaled.clear();
-            scaler.scale(&window.values, &mut scaled);
-            score::levels(&scaled, width, &mut levels);
-            span = Some((span.map_or(window.at, |(from, _)| from), window.at));
-            if number % every == 0 {
-                observer.observe(window)?;
-            }
-        }
-        observer.flush()?;
-        let Observer { losses, errors, .. } = observer;
-        let Some((from, to)) = span else { return Err(CommissioningError::TooFew { found: 0 }) };
-        let learned = Learned { from, to, windows: found, scored: losses.len(), own_network: false };
-        Ok(Observed { network: model.network_id().to_owned(), scaler, levels, errors, losses, learned })
-    }
-
     /// The pump's scaler.
     pub fn scaler(&self) -> &Scaler {
         &self.scaler
@@ -300,7 +262,7 @@ impl Observed {
         for (place, channel) in channels.iter_mut().enumerate() {
             channel.level = median(rows().map(|row| row[place].short));
         }
-        let mut follower = Follower::new(channels, tuning);
+        let mut follower = Follower::new(channels, tuning).striding(self.every);
         let (mut short, mut long) = (vec![0.0; self.width()], vec![0.0; self.width()]);
         for row in rows() {
             for (place, (score, level)) in row.iter().zip(follower.levels()).enumerate() {
@@ -317,7 +279,7 @@ impl Observed {
             channel.short_spread = channel.short_spread.max((short[place] / count).sqrt());
             channel.long_spread = channel.long_spread.max((long[place] / count).sqrt());
         }
-        let mut follower = Follower::new(channels, tuning);
+        let mut follower = Follower::new(channels, tuning).striding(self.every);
         let mut lengths = LevelLengths { short: Vec::new(), long: Vec::new() };
         for row in rows() {
             let of = |spread: fn(&ChannelBaseline) -> f64, level: fn(&ChannelScore) -> f64| {
@@ -362,32 +324,6 @@ impl Observed {
     }
 }
 
-/// Scores windows as enough of them have come together.
-struct Observer<'a> {
-    scorer: Scorer,
-    scaler: &'a Scaler,
-    waiting: Vec<Window>,
-    losses: Vec<f64>,
-    errors: Vec<ChannelScore>,
-}
-
-impl Observer<'_> {
-    fn observe(&mut self, window: Window) -> Result<(), ScoreError> {
-        self.waiting.push(window);
-        if self.waiting.len() == CHUNK { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<(), ScoreError> {
-        let tasks: Vec<Task> = self.waiting.iter().map(|window| Task { window, scaler: self.scaler }).collect();
-        for (loss, channels) in self.scorer.score(&tasks)?.views() {
-            self.losses.push(loss);
-            self.errors.extend_from_slice(channels);
-        }
-        self.waiting.clear();
-        Ok(())
-    }
-}
-
 impl ChannelBaseline {
     /// How far an error lies above what is normal, in spreads; nothing where it lies below.
     pub(crate) fn above(&self, score: &ChannelScore) -> f64 {
@@ -429,10 +365,10 @@ fn channels(profile: &Profile, scaler: &Scaler, how: &Commissioning) -> Vec<Chan
     profile.channels().iter().zip(least_spreads(profile, scaler)).map(unknown).collect()
 }
 
-/// The threshold for deviations of which these were normal.
-fn threshold(mut lengths: Vec<f64>, margin: f64, tuning: &Tuning) -> f64 {
+/// The threshold for deviations of which these were normal, of so many windows in all.
+fn threshold(mut lengths: Vec<f64>, windows: usize, margin: f64, tuning: &Tuning) -> f64 {
     lengths.sort_by(f64::total_cmp);
-    let tail = 1.0 - TAIL.min(lengths.len()) as f64 / lengths.len() as f64;
+    let tail = 1.0 - TAIL.min(windows) as f64 / windows as f64;
     let by_margin = margin * quantile(&lengths, tuning.quantile);
     let by_tail = tuning.tail_margin * quantile(&lengths, tail);
     // Where nothing ever moved, a deviation of one spread in one channel is the least that means something.
@@ -442,7 +378,11 @@ fn threshold(mut lengths: Vec<f64>, margin: f64, tuning: &Tuning) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{model, profile, waves};
+    use crate::{
+        Scorer,
+        score::Task,
+        testing::{model, profile, waves},
+    };
 
     fn learn(windows: &[Window]) -> Result<Baseline, CommissioningError> {
         Baseline::learn(model(), &profile(2), windows, &Commissioning::default())

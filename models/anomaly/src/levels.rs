@@ -28,6 +28,13 @@ impl Follower {
         Follower { levels: homes.clone(), homes, reaches, share: 1.0 / tuning.follow_steps }
     }
 
+    /// The same where only every `every`th step is seen: one of its steps goes as far as `every` steps would.
+    pub(crate) fn striding(self, every: usize) -> Follower {
+        let every = i32::try_from(every).unwrap_or(i32::MAX);
+        let share = if every == 1 { self.share } else { 1.0 - (1.0 - self.share).powi(every) };
+        Follower { share, ..self }
+    }
+
     /// Goes on from these levels, followed around these homes: one of each per channel.
     pub(crate) fn at(channels: &[ChannelBaseline], tuning: &Tuning, levels: Vec<f64>, homes: Vec<f64>) -> Follower {
         Follower { levels, homes, ..Follower::new(channels, tuning) }

@@ -32,8 +32,8 @@ mod weights;
 mod testing;
 
 pub use baseline::{
-    Baseline, BaselineError, ChannelBaseline, Commissioning, CommissioningError, Learned, MIN_WINDOWS, Observed,
-    Thresholds,
+    Baseline, BaselineError, ChannelBaseline, Commissioning, CommissioningError, Learned, MIN_WINDOWS, MOST_LEVELS,
+    Observation, Observed, Survey, Thresholds,
 };
 pub use decider::{Decider, DeciderMemory, MemoryError};
 pub use files::{Mismatch, ModelError};

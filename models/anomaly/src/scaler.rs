@@ -48,20 +48,9 @@ impl Scaler {
         channels: &[Channel],
         windows: impl IntoIterator<Item = W>,
     ) -> Result<Scaler, ScalerError> {
-        let mut spans = vec![Span { min: f64::INFINITY, max: f64::NEG_INFINITY }; channels.len()];
-        for window in windows {
-            for row in window.borrow().values.chunks_exact(channels.len()) {
-                for (span, value) in spans.iter_mut().zip(row) {
-                    span.min = span.min.min(*value);
-                    span.max = span.max.max(*value);
-                }
-            }
-        }
-        for (span, channel) in spans.iter_mut().zip(channels) {
-            // Where the resolution is lost in the rounding of a huge number, the next number will do.
-            span.max = span.max.max(span.min + channel.resolution).max(span.min.next_up());
-        }
-        Scaler::try_from(spans)
+        let mut extremes = Extremes::new(channels.len());
+        windows.into_iter().for_each(|window| extremes.take(window.borrow()));
+        extremes.scaler(channels)
     }
 
     /// The channels' spans, in the profile's order.
@@ -77,6 +66,35 @@ impl Scaler {
                 scaled.push(share.clamp(-FURTHEST, FURTHEST) as f32);
             }
         }
+    }
+}
+
+/// Each channel's lowest and highest value so far.
+#[derive(Debug)]
+pub(crate) struct Extremes(Vec<Span>);
+
+impl Extremes {
+    pub(crate) fn new(channels: usize) -> Extremes {
+        Extremes(vec![Span { min: f64::INFINITY, max: f64::NEG_INFINITY }; channels])
+    }
+
+    pub(crate) fn take(&mut self, window: &Window) {
+        for row in window.values.chunks_exact(self.0.len()) {
+            for (span, value) in self.0.iter_mut().zip(row) {
+                span.min = span.min.min(*value);
+                span.max = span.max.max(*value);
+            }
+        }
+    }
+
+    /// The scaler for them; see [`Scaler::learn`].
+    pub(crate) fn scaler(self, channels: &[Channel]) -> Result<Scaler, ScalerError> {
+        let Extremes(mut spans) = self;
+        for (span, channel) in spans.iter_mut().zip(channels) {
+            // Where the resolution is lost in the rounding of a huge number, the next number will do.
+            span.max = span.max.max(span.min + channel.resolution).max(span.min.next_up());
+        }
+        Scaler::try_from(spans)
     }
 }
 
