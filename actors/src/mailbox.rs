@@ -3,7 +3,8 @@
 //! actix lets every clone of an address put one message beyond the bound, its `do_send` ignores the bound altogether,
 //! and its mailbox dies with the actor. So messages wait here in an [`Inbox`] of our own, and the bound of each door to
 //! it ([`Mailbox`]) is a semaphore: a message carries its permit and gives it back when the actor opens it. Who attends
-//! an inbox, and what becomes of a message that breaks its actor, is the supervisor's ([`crate::supervision`]).
+//! an inbox, and what becomes of a message that breaks its actor, is the supervisor's ([`crate::supervision`]). What must
+//! wait for room goes through the sender's [`crate::outbox::Outbox`], which keeps its order.
 
 use std::{
     any::type_name,
@@ -11,7 +12,7 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture, dev::MessageResponse};
+use actix::{Actor, Context, Handler, Message, dev::MessageResponse};
 use futures::{StreamExt, channel::mpsc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use volute_plant::PumpId;
@@ -196,20 +197,6 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
             Ok(slot) => self.put(body, slot),
             Err(_) => Err(Undelivered::Closed),
         }
-    }
-
-    /// Puts a message in; where there is no place, the sending actor handles nothing else until there is one.
-    pub(crate) fn post_or_wait<M, S>(&self, body: M, sender: &S, ctx: &mut Context<S>)
-    where
-        S: Actor<Context = Context<S>>,
-        A: Handler<Mail<M>>,
-        M: Letter,
-        (): MessageResponse<A, Mail<M>>,
-    {
-        let Err(Undelivered::Full(body)) = self.post(body) else { return };
-        let mailbox = self.clone();
-        let delivery = async move { mailbox.deliver(body).await.is_ok() };
-        ctx.wait(delivery.into_actor(sender).map(|_, _, _| ()));
     }
 
     /// Messages that wait now, whichever way they came, and what waits with the actor.

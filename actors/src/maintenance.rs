@@ -7,16 +7,18 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::{sync::oneshot, time::timeout};
 use volute_data::{EventFilter, Store};
 use volute_plant::{Detection, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Profile, PumpId, Reading};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Letter, Mail, Mailbox, Undelivered},
+    mailbox::{Letter, Mail, Mailbox},
+    outbox::Outbox,
     pump::PumpActor,
     recorder::Recorder,
+    supervision::Life,
 };
 
 /// How often a pump that waits for room asks whether there is still anybody to make some.
@@ -51,9 +53,10 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Has a reading looked at; where there is no room, its pump handles nothing else until there is, or nobody to make any.
-    pub(crate) fn look(&self, look: Look, pump: &PumpActor, ctx: &mut Context<PumpActor>) {
-        let Err(Undelivered::Full(look)) = self.mailbox.post(look) else { return };
+    /// Has a reading looked at, after all that the pump sent before; where there is no room, the pump handles nothing
+    /// else until there is, or nobody to make any.
+    pub(crate) fn look(&self, look: Look, outbox: &Outbox, ctx: &mut Context<PumpActor>) {
+        let Some(look) = outbox.try_send(&self.mailbox, look) else { return };
         let Self { mailbox, counters } = self.clone();
         let delivery = async move {
             while !mailbox.is_failed() {
@@ -63,7 +66,7 @@ impl Desk {
             }
             add(&counters.looks_dropped, 1);
         };
-        ctx.wait(delivery.into_actor(pump).map(|(), _, _| ()));
+        outbox.then(delivery, ctx);
     }
 }
 
@@ -72,10 +75,10 @@ pub(crate) struct MaintenanceActor {
     profile: Profile,
     store: Store,
     recorder: Recorder,
+    outbox: Outbox,
     counters: Arc<Counters>,
-    /// Another one was here before.
-    again: bool,
     desks: HashMap<PumpId, MaintenanceDesk>,
+    life: Life<MaintenanceActor>,
 }
 
 impl MaintenanceActor {
@@ -84,9 +87,9 @@ impl MaintenanceActor {
         store: Store,
         recorder: Recorder,
         counters: Arc<Counters>,
-        again: bool,
+        life: Life<MaintenanceActor>,
     ) -> Self {
-        Self { profile, store, recorder, counters, again, desks: HashMap::new() }
+        Self { profile, store, recorder, outbox: Outbox::default(), counters, desks: HashMap::new(), life }
     }
 
     fn take_over(&mut self, standing: Vec<MaintenanceEvent>) {
@@ -104,7 +107,7 @@ impl Actor for MaintenanceActor {
 
     /// Starts with the events that stand. Without the database only those are known that wait for it.
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (store, recorder, again) = (self.store.clone(), self.recorder.clone(), self.again);
+        let (store, recorder, again) = (self.store.clone(), self.recorder.clone(), self.life.number > 1);
         let standing = async move {
             if again {
                 // What the one before found must be stored before it can be found.
@@ -115,11 +118,7 @@ impl Actor for MaintenanceActor {
         };
         ctx.wait(standing.into_actor(self).map(|standing, actor, ctx| match standing {
             Ok(standing) => actor.take_over(standing.rows),
-            Err(error) => {
-                // It is started again after a pause.
-                tracing::error!(%error, "the standing events could not be read");
-                ctx.stop();
-            }
+            Err(error) => actor.life.fail(format!("the standing events could not be read: {error}"), ctx),
         }));
     }
 }
@@ -144,7 +143,7 @@ impl Handler<Mail<Look>> for MaintenanceActor {
                 }
                 EventChange::Updated(_) => {}
             }
-            self.recorder.results.clone().post_or_wait(event, self, ctx);
+            self.outbox.send(&self.recorder.results, event, ctx);
         }
     }
 }

@@ -16,9 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture,
-};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture};
 use futures::{StreamExt, channel::mpsc};
 use tokio::sync::oneshot;
 use volute_anomaly::Score;
@@ -41,7 +39,9 @@ use crate::{
     live::{Blind, LiveBlind, LiveDetection},
     mailbox::{Letter, Mail, Mailbox},
     maintenance::Look,
+    outbox::Outbox,
     recorder::{Found, RecordReadings, Stored, Unstored},
+    supervision::Life,
 };
 
 /// Orders for one pump that may wait.
@@ -136,6 +136,9 @@ pub(crate) struct PumpActor {
     judged: Mailbox<PumpActor>,
     quiet: Option<SpawnHandle>,
     drains: Vec<oneshot::Sender<()>>,
+    /// Detections and checkpoints for the recorder, and readings for maintenance.
+    outbox: Outbox,
+    life: Life<PumpActor>,
 }
 
 /// An offer on its way into the store.
@@ -155,7 +158,7 @@ impl PumpActor {
         let windower = Windower::new(&staff.profile);
         // It takes room for what waits only: there are many pumps.
         let (settling, settled) = mpsc::channel(burst);
-        let numbers = life << NUMBERS_OF_A_LIFE;
+        let numbers = life.number << NUMBERS_OF_A_LIFE;
         let (memory, ..) = Memory::new(&pump, AtRest::nothing());
         Self {
             pump,
@@ -181,6 +184,8 @@ impl PumpActor {
             judged: doors.judged,
             quiet: None,
             drains: Vec::new(),
+            outbox: Outbox::default(),
+            life,
         }
     }
 
@@ -351,9 +356,14 @@ impl PumpActor {
             self.first_seq += 1;
         }
         if self.windows.is_empty() && !self.drains.is_empty() {
-            self.keep_memory();
+            self.keep_memory(ctx);
             for drain in self.drains.drain(..) {
-                let _ = drain.send(());
+                let reply = async move {
+                    // Whoever asked may have gone.
+                    let _ = drain.send(());
+                };
+                // After what was decided, which may wait for room still.
+                self.outbox.then(reply, ctx);
             }
         }
     }
@@ -370,15 +380,14 @@ impl PumpActor {
         if self.staff.live.post(LiveDetection(detection.clone())).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
-        let recorder = self.staff.recorder.results.clone();
         let found = Found { detection: detection.clone(), heard: reading.received, since: Instant::now() };
-        recorder.post_or_wait(found, self, ctx);
+        self.outbox.send(&self.staff.recorder.results, found, ctx);
         self.look(reading, Some(detection), ctx);
     }
 
     /// Its limits are looked at whatever the model says of it, or if it says nothing.
     fn look(&mut self, reading: Reading, detection: Option<Detection>, ctx: &mut Context<Self>) {
-        self.staff.maintenance.look(Look { reading, detection }, self, ctx);
+        self.staff.maintenance.look(Look { reading, detection }, &self.outbox, ctx);
     }
 }
 
@@ -399,11 +408,7 @@ impl Actor for PumpActor {
         let at_rest = async move { staff.at_rest(&pump, rest).await };
         ctx.wait(at_rest.into_actor(self).map(|at_rest, actor, ctx| match at_rest {
             Ok(at_rest) => actor.recall(at_rest, ctx),
-            Err(error) => {
-                // It is started again after a pause.
-                tracing::error!(pump = %actor.pump, %error, "what is stored of the pump could not be read");
-                ctx.stop();
-            }
+            Err(error) => actor.life.fail(format!("what is stored of the pump could not be read: {error}"), ctx),
         }));
     }
 }
@@ -434,9 +439,8 @@ impl StreamHandler<(Settling, Stored)> for PumpActor {
         self.settle(settling, stored, ctx);
     }
 
-    fn finished(&mut self, ctx: &mut Self::Context) {
-        ctx.stop();
-    }
+    /// Does not happen while the actor lives: it holds the sender itself. (By default this would stop the context.)
+    fn finished(&mut self, _: &mut Self::Context) {}
 }
 
 impl Handler<Mail<Judged>> for PumpActor {

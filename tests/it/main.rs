@@ -30,5 +30,6 @@ mod pretrained;
 mod restart;
 mod simulate;
 mod skab;
+mod storm;
 mod supervision;
 mod support;

@@ -94,7 +94,7 @@ impl Ground {
             (self.profile.clone(), self.store.clone(), self.counters.clone(), recorder.clone());
         self.supervisor.start(&inbox, move |life| {
             let (profile, store, counters) = (profile.clone(), store.clone(), counters.clone());
-            MaintenanceActor::new(profile, store, recorder.clone(), counters, life.number > 1)
+            MaintenanceActor::new(profile, store, recorder.clone(), counters, life)
         });
         inbox.door(RESULTS)
     }

@@ -14,7 +14,7 @@ use volute_data::{Answer, PumpState, Range, Reach, Standing, StoreError};
 use volute_plant::{Placed, PumpId, Reading, Timestamp, Window, WindowRules};
 
 use super::{PumpActor, PumpStaff};
-use crate::{commissioning::footing::Course, counters::add, live::LiveReading, mailbox::Undelivered};
+use crate::{commissioning::footing::Course, counters::add, live::LiveReading};
 
 /// The longest that a judged pump's memory waits to be stored, in the time of its windows.
 const KEEP_EVERY_MS: u16 = 60_000;
@@ -217,22 +217,20 @@ impl PumpActor {
         self.memory.decided = Some(at);
         self.tell(reading, detection, ctx);
         if turned || self.memory.kept_in != Some(self.memory.stretch(at)) {
-            self.keep_memory();
+            self.keep_memory(ctx);
         }
     }
 
-    /// Has the memory stored. Where there is no place for it, the next window tries again.
-    pub(super) fn keep_memory(&mut self) {
+    /// Has the memory stored, behind the detections that it holds.
+    pub(super) fn keep_memory(&mut self, ctx: &mut Context<Self>) {
         let (Course::Judged(decider), Some(at)) = (&self.course, self.memory.decided) else { return };
         let document = match serde_json::to_string(&decider.memory()) {
             Ok(document) => document,
             Err(error) => return tracing::error!(pump = %self.pump, %error, "memory not stored"),
         };
         let state = PumpState { pump: self.pump.clone(), at, document };
-        self.memory.kept_in = match self.staff.recorder.results.post(state) {
-            Ok(()) | Err(Undelivered::Closed) => Some(self.memory.stretch(at)),
-            Err(Undelivered::Full(_)) => None,
-        };
+        self.outbox.send(&self.staff.recorder.results, state, ctx);
+        self.memory.kept_in = Some(self.memory.stretch(at));
     }
 
     /// A reading that the feed has not seen.

@@ -61,7 +61,7 @@ impl PumpStaff {
                 _ => Rest::Again,
             };
             let (pump, staff, doors, unregistered) = (pump.clone(), staff.clone(), doors.clone(), new.clone());
-            PumpActor::new(Start { pump, staff, doors, rest, unregistered, burst, life: life.number })
+            PumpActor::new(Start { pump, staff, doors, rest, unregistered, burst, life })
         });
         handle
     }
@@ -111,6 +111,5 @@ pub(super) struct Start {
     pub unregistered: Option<PumpRecord>,
     /// Readings that may be on their way.
     pub burst: usize,
-    /// The number of this life.
-    pub life: u64,
+    pub life: Life<PumpActor>,
 }

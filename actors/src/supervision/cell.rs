@@ -100,6 +100,19 @@ pub(crate) struct Pulse {
     in_hand: Mutex<Option<InHand>>,
     /// The message in hand waits for something else.
     waiting: AtomicBool,
+    /// It is to end, and how.
+    end: Mutex<Option<End>>,
+}
+
+/// How a life ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Another life counts now.
+    Overtaken,
+    /// A restart was asked for.
+    Asked,
+    /// It failed, for this reason.
+    Broke(String),
 }
 
 /// The message that an actor handles.
@@ -338,6 +351,15 @@ impl Pulse {
 
     pub(super) fn take_in_hand(&self, hand: InHand) {
         *lock(&self.in_hand) = Some(hand);
+    }
+
+    /// It is to end; the first reason stands.
+    pub(super) fn end(&self, end: End) {
+        lock(&self.end).get_or_insert(end);
+    }
+
+    pub(super) fn take_end(&self) -> Option<End> {
+        lock(&self.end).take()
     }
 
     pub(super) fn set_waiting(&self, waiting: bool) {

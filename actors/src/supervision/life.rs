@@ -4,27 +4,37 @@
 //! futures ends here, with its text. The next life attends the same inbox: what waits there stays, and only the message
 //! in hand is lost. A life that was overtaken because its thread was stuck takes nothing more, and what it still sends
 //! is refused ([`abandoned`]).
+//!
+//! A life ends by being dropped here, and never through `stop` or `terminate` of its context: with a future that was
+//! cancelled in the same turn, `terminate` makes actix 0.13.5 poll for ever, and the thread with it. Whoever ends a life
+//! notes how ([`Pulse::end`]) and has its context wait for good, so that nothing else of it runs ([`end`]); [`live`]
+//! looks after each poll. For example, a restart that is asked for while a message is handled:
+//!
+//! 1. [`Cell::ask`] raises a flag and wakes the life; the message is handled to its end, with all that it waits for.
+//! 2. The [`Attendant`] sees the flag before it takes the next message, and ends the life.
+//! 3. [`live`] sees that after the same poll, drops the actor, and the next life takes the next message.
 
 use std::{
     any::Any,
     cell::RefCell,
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context as TaskContext, Poll},
     time::{Duration, Instant},
 };
 
-use actix::{Actor, ActorContext, AsyncContext, Context, dev::ContextFut, fut::ActorFuture};
+use actix::{
+    Actor, AsyncContext, Context,
+    dev::ContextFut,
+    fut::{ActorFuture, wrap_future},
+};
 
 use tokio::task::JoinError;
 
 use super::{
-    cell::{Body, Cell, InHand, Pulse},
+    cell::{Body, Cell, End, InHand, Pulse},
     restarts::Next,
 };
 use crate::mailbox::{Envelope, Inbox};
@@ -38,9 +48,16 @@ pub(crate) struct Life<A: Actor> {
     pub number: u64,
     /// Its own inbox.
     pub inbox: Inbox<A>,
+    pulse: Arc<Pulse>,
 }
 
 impl<A: Actor<Context = Context<A>>> Life<A> {
+    /// Ends this life as a failure, for what it says; the next one is built after a pause. Nothing of this one runs
+    /// once the caller returns.
+    pub(crate) fn fail(&self, error: String, ctx: &mut Context<A>) {
+        end(&self.pulse, End::Broke(error), ctx);
+    }
+
     /// Where it notes what it does by itself, without a message.
     pub(crate) fn cell(&self) -> Arc<Cell> {
         self.inbox.cell().clone()
@@ -55,15 +72,6 @@ pub(super) struct BodyOf<A: Actor> {
 
 /// An actor with its context, at its place.
 type Alive<A> = Pin<Box<ContextFut<A, Context<A>>>>;
-
-/// How a life ended.
-enum End {
-    /// Another life counts now.
-    Overtaken,
-    /// A restart was asked for.
-    Asked,
-    Broke(String),
-}
 
 thread_local! {
     /// Whose life is on this thread.
@@ -138,9 +146,7 @@ async fn live<A: Actor<Context = Context<A>>>(
     number: u64,
     pulse: Arc<Pulse>,
 ) -> End {
-    let asked = Arc::new(AtomicBool::new(false));
-    let (inbox, begun) = (body.inbox.clone(), Instant::now());
-    let attendant = Attendant { inbox, number, pulse: pulse.clone(), begun, asked: asked.clone() };
+    let attendant = Attendant { inbox: body.inbox.clone(), number, pulse: pulse.clone(), begun: Instant::now() };
     let mut actor = match build(cell, body, attendant) {
         Ok(actor) => actor,
         Err(error) => return End::Broke(error),
@@ -151,9 +157,8 @@ async fn live<A: Actor<Context = Context<A>>>(
         match polled {
             _ if cell.generation() != number => Poll::Ready(End::Overtaken),
             Err(error) => Poll::Ready(End::Broke(error)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(())) if asked.load(Relaxed) => Poll::Ready(End::Asked),
-            Ok(Poll::Ready(())) => Poll::Ready(End::Broke("it stopped by itself".into())),
+            Ok(Poll::Pending) => pulse.take_end().map_or(Poll::Pending, Poll::Ready),
+            Ok(Poll::Ready(())) => Poll::Ready(End::Broke("its context stopped".into())),
         }
     })
     .await;
@@ -173,8 +178,14 @@ fn build<A: Actor<Context = Context<A>>>(
         let inbox = body.inbox.clone();
         let mut ctx = Context::new();
         ctx.spawn(attendant);
-        Box::pin(ctx.into_future((body.factory)(Life { number, inbox })))
+        Box::pin(ctx.into_future((body.factory)(Life { number, inbox, pulse: pulse.clone() })))
     })
+}
+
+/// Has a life end after this poll: a context that waits runs nothing else, and this one waits until it is dropped.
+fn end<A: Actor<Context = Context<A>>>(pulse: &Pulse, end: End, ctx: &mut Context<A>) {
+    pulse.end(end);
+    ctx.wait(wrap_future::<_, A>(pending()));
 }
 
 /// Runs a piece of a life; a panic comes back as its text.
@@ -207,8 +218,6 @@ struct Attendant<A: Actor> {
     pulse: Arc<Pulse>,
     /// When the message in hand was taken up.
     begun: Instant,
-    /// It ended because a restart was asked for.
-    asked: Arc<AtomicBool>,
 }
 
 impl<A: Actor<Context = Context<A>>> Attendant<A> {
@@ -262,14 +271,13 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Attendant<A> {
             this.put_down();
             let cell = this.inbox.cell();
             if cell.generation() != this.number {
-                ctx.terminate();
-                return Poll::Ready(());
+                end(&this.pulse, End::Overtaken, ctx);
+                return Poll::Pending;
             }
             if cell.take_asked() {
                 cell.forgive();
-                this.asked.store(true, Relaxed);
-                ctx.terminate();
-                return Poll::Ready(());
+                end(&this.pulse, End::Asked, ctx);
+                return Poll::Pending;
             }
             let Some(envelope) = this.next(task) else { return Poll::Pending };
             this.take_up(envelope, actor, ctx);

@@ -7,11 +7,19 @@ use tokio::sync::oneshot;
 use volute_plant::ManualClock;
 
 use super::*;
-use crate::mailbox::{Letter, Mail, Mailbox};
+use crate::{
+    mailbox::{Letter, Mail, Mailbox},
+    outbox::Outbox,
+};
+
+/// The longest that a test waits for a toy; one whose thread never comes back fails it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Remembers numbers for all its lives together; panics at 13; can be made to wait, or to block its thread.
 pub(crate) struct Toy {
     seen: Seen,
+    pub outbox: Outbox,
+    life: Life<Toy>,
 }
 
 type Seen = Arc<Mutex<Vec<u32>>>;
@@ -20,6 +28,8 @@ type Seen = Arc<Mutex<Vec<u32>>>;
 pub(crate) struct Handle {
     pub mailbox: Mailbox<Toy>,
     orders: Mailbox<Toy>,
+    /// A way in that has room where `mailbox` has none.
+    pub wide: Mailbox<Toy>,
     seen: Seen,
 }
 
@@ -34,11 +44,15 @@ struct Block {
 
 struct Ping(oneshot::Sender<()>);
 struct Kept(u32);
+/// Does this in its turn.
+struct Act(Turn);
+type Turn = Box<dyn FnOnce(&mut Toy, &mut Context<Toy>) + Send>;
 
 impl Letter for u32 {}
 impl Letter for Hold {}
 impl Letter for Block {}
 impl Letter for Ping {}
+impl Letter for Act {}
 
 impl Letter for Kept {
     const KEPT: bool = true;
@@ -97,6 +111,14 @@ impl Handler<Mail<Kept>> for Toy {
     }
 }
 
+impl Handler<Mail<Act>> for Toy {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Act>, ctx: &mut Self::Context) {
+        (mail.open().0)(self, ctx);
+    }
+}
+
 impl Handler<Mail<Ping>> for Toy {
     type Result = ();
 
@@ -112,9 +134,15 @@ impl Handle {
 
     fn on(supervisor: &Supervisor, home: &Arc<Home>, id: &str, limit: usize) -> Self {
         let (inbox, seen) = (supervisor.enrol(Self::role(id), home), Seen::default());
-        let handle = Self { mailbox: inbox.door(limit), orders: inbox.door(8), seen: seen.clone() };
-        supervisor.start(&inbox, move |_| Toy { seen: seen.clone() });
+        let (mailbox, orders, wide) = (inbox.door(limit), inbox.door(8), inbox.door(1000));
+        let handle = Self { mailbox, orders, wide, seen: seen.clone() };
+        supervisor.start(&inbox, move |life| Toy { seen: seen.clone(), outbox: Outbox::default(), life });
         handle
+    }
+
+    /// Has the toy do this in its turn.
+    pub(crate) fn act(&self, what: impl FnOnce(&mut Toy, &mut Context<Toy>) + Send + 'static) {
+        self.orders.post(Act(Box::new(what))).map_err(|_| "no room").expect("posted");
     }
 
     /// Has the toy wait for `gate`; answers when it does.
@@ -130,7 +158,7 @@ impl Handle {
         lock(&self.seen).clone()
     }
 
-    fn post(&self, n: u32) {
+    pub(crate) fn post(&self, n: u32) {
         self.mailbox.post(n).expect("posted");
     }
 }
@@ -212,6 +240,71 @@ async fn a_restart_by_hand_loses_nothing_and_counts_as_no_failure() {
     let report = state(&supervisor, "toy");
     assert_eq!((report.failures, report.restarts, report.last_error), (0, 9, None));
     assert_eq!(report.state, ActorState::Running);
+    supervisor.stop();
+}
+
+/// actix 0.13.5 polls for ever, and holds the thread, where a context is terminated in the turn in which a future of it was
+/// cancelled.
+#[actix::test]
+async fn a_restart_in_the_turn_of_a_cancelled_timer_does_not_hold_the_thread() {
+    let supervisor = supervisor(1);
+    let toy = Toy::start(&supervisor, "toy", 20);
+    for n in 100..200 {
+        let asked = supervisor.clone();
+        toy.act(move |_, ctx| {
+            ctx.run_later(PATIENCE, |_, _| {});
+            let cancelled = ctx.run_later(PATIENCE, |_, _| {});
+            ctx.cancel_future(cancelled);
+            asked.restart("toy");
+        });
+        toy.post(n);
+        let seen = tokio::time::timeout(PATIENCE, toy.seen(n as usize - 99)).await;
+        assert_eq!(seen.expect("its thread comes back").last(), Some(&n));
+    }
+    let report = state(&supervisor, "toy");
+    assert_eq!((report.failures, report.restarts, report.state), (0, 100, ActorState::Running));
+    supervisor.stop();
+}
+
+#[actix::test]
+async fn a_restart_that_is_asked_for_wakes_an_idle_actor_and_waits_for_a_busy_one() {
+    let supervisor = supervisor(1);
+    let toy = Toy::start(&supervisor, "toy", 20);
+    toy.post(1);
+    assert_eq!(toy.seen(1).await, [1]);
+    supervisor.restart("toy");
+    until(|| state(&supervisor, "toy").restarts == 1).await;
+
+    let (open, gate) = oneshot::channel();
+    let asked = supervisor.clone();
+    toy.act(move |toy, ctx| {
+        ctx.wait(gate.into_actor(toy).map(|_, toy: &mut Toy, _| lock(&toy.seen).push(2)));
+        asked.restart("toy");
+    });
+    toy.post(3);
+    until(|| state(&supervisor, "toy").in_hand.is_some()).await;
+    assert_eq!(state(&supervisor, "toy").restarts, 1, "it waits for something");
+    open.send(()).expect("it waits");
+    assert_eq!(toy.seen(3).await, [1, 2, 3], "what it waited for is done, and nothing is lost");
+    until(|| state(&supervisor, "toy").restarts == 2).await;
+    supervisor.stop();
+}
+
+#[actix::test]
+async fn a_life_that_fails_by_its_own_word_does_nothing_more() {
+    let supervisor = supervisor(5);
+    let toy = Toy::start(&supervisor, "toy", 20);
+    toy.act(|toy, ctx| {
+        ctx.run_later(Duration::ZERO, |toy, _| lock(&toy.seen).push(666));
+        toy.life.fail("the disk is gone".into(), ctx);
+    });
+    toy.post(1);
+    assert_eq!(toy.seen(1).await, [1]);
+    let report = state(&supervisor, "toy");
+    assert_eq!((report.failures, report.restarts), (1, 1));
+    assert_eq!(report.last_error.expect("an error").0, "the disk is gone");
+    let dead: Vec<_> = supervisor.dead_letters().into_iter().map(|letter| (letter.message, letter.error)).collect();
+    assert_eq!(dead, [("Act", "the disk is gone".to_owned())]);
     supervisor.stop();
 }
 
