@@ -3,7 +3,8 @@
 //! A record is acknowledged once it is on disk. One thread owns the newest file: it writes all that waits with one call,
 //! syncs once, and answers; what arrives meanwhile is the next group, so nobody waits longer than for the group before
 //! and his own. A failed sync is final, because what the kernel still holds of it is unknown: everything is refused until
-//! the process restarts. A full disk is not: the file is cut back to its durable part, and the next append tries again.
+//! the process restarts. A full disk is not: the file is cut back to its durable part, and the next append tries again. Nor
+//! is a lack of file descriptors or memory: a segment that should get a successor is written on until one can be made.
 //!
 //! Deliberately absent: what is in a record, when it is no longer needed ([`Journal::release`] is told), and any clock.
 
@@ -78,7 +79,7 @@ impl fmt::Display for Seq {
 /// How a journal writes, and what it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalSettings {
-    /// A segment that has reached this gets a successor.
+    /// A segment that has reached this gets a successor, as soon as one can be made.
     pub segment_bytes: u64,
     /// So much is written and synced at once; a longer record goes alone.
     pub group_bytes: usize,
@@ -111,6 +112,9 @@ pub enum JournalError {
     /// There is no room on the disk. The next append tries again.
     #[error("the disk of the journal is full")]
     Full,
+    /// The process is short of file descriptors or memory. The next append tries again.
+    #[error("the journal cannot be written just now: {0}")]
+    Shortage(String),
     /// Writing or syncing failed once. Nothing more is taken until the process restarts.
     #[error("the journal has failed: {0}")]
     Failed(String),
@@ -160,6 +164,8 @@ pub enum JournalHealth {
     Good,
     /// The last group found no room on the disk.
     Full,
+    /// The last group could not be written for a lack of file descriptors or memory.
+    Shortage(String),
     /// Nothing more is taken until the process restarts, for this reason.
     Failed(String),
 }
@@ -224,7 +230,8 @@ impl Journal {
     /// order; without a low water, from the one that the newest readable segment names.
     ///
     /// A torn end of the newest segment is cut off. New records are numbered above all that was found, and from
-    /// `low_water` on. `now_ms` is Unix time. A full disk does not keep it from opening.
+    /// `low_water` on. `now_ms` is Unix time. Neither a full disk nor a lack of file descriptors
+    /// for a new segment keeps it from opening.
     pub fn open(
         dir: &Path,
         settings: JournalSettings,

@@ -9,14 +9,18 @@ use std::{
     path::Path,
 };
 
+use rustix::io::Errno;
+
 use crate::durable::create_folder;
 
-/// A point at which tests make the disk fail: `full` means that it is full. Nothing at all in a build without the feature.
+/// A point at which tests make the disk fail: `full` means that it is full, `descriptors` that no
+/// file can be opened. Nothing at all in a build without the feature.
 macro_rules! fail_point {
     ($name:literal) => {
         #[cfg(feature = "failpoints")]
         fail::fail_point!($name, |reason| Err(match reason.as_deref() {
             Some("full") => io::ErrorKind::StorageFull.into(),
+            Some("descriptors") => Errno::MFILE.into(),
             reason => io::Error::other(format!("injected: {}", reason.unwrap_or_default())),
         }));
     };
@@ -60,6 +64,7 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        fail_point!("journal-create");
         Ok(Box::new(OpenOptions::new().write(true).create_new(true).open(path)?))
     }
 
@@ -96,4 +101,11 @@ impl LogFile for File {
 pub(super) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull, WriteZero};
     matches!(error.kind(), StorageFull | QuotaExceeded | WriteZero)
+}
+
+/// Whether an error says that the process or the machine is short of something that comes back by itself: file descriptors
+/// (EMFILE, ENFILE) or memory. What was tried has had no effect, and may be tried again.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    const PASSING: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOBUFS];
+    Errno::from_io_error(error).is_some_and(|errno| PASSING.contains(&errno))
 }

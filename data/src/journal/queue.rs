@@ -228,7 +228,7 @@ impl Shared {
     pub(super) fn failure(&self) -> JournalError {
         match &self.facts().status.health {
             JournalHealth::Failed(reason) => JournalError::Failed(reason.clone()),
-            JournalHealth::Good | JournalHealth::Full => JournalError::Closed,
+            JournalHealth::Good | JournalHealth::Full | JournalHealth::Shortage(_) => JournalError::Closed,
         }
     }
 

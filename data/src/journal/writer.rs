@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Instant};
 
 use super::{
     JournalError, JournalHealth, Seq,
-    disk::{Disk, LogFile, is_full},
+    disk::{Disk, LogFile, is_full, is_shortage},
     format::{self, HEADER_BYTES, Header},
     queue::{Append, Facts, Release, Shared},
     scan::Segment,
@@ -22,6 +22,8 @@ pub(super) struct Writer {
     /// The latest time that anybody said.
     now_ms: i64,
     buffer: Vec<u8>,
+    /// The newest segment should have had a successor, and could not.
+    overdue: bool,
 }
 
 /// The newest segment.
@@ -36,16 +38,17 @@ struct Current {
 #[derive(Debug)]
 enum Trouble {
     Full,
+    Shortage(String),
     Failed(String),
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, disk: Box<dyn Disk>, next: Seq, now_ms: i64) -> Self {
-        Self { shared, disk, current: None, next, now_ms, buffer: Vec::new() }
+        Self { shared, disk, current: None, next, now_ms, buffer: Vec::new(), overdue: false }
     }
 
     /// Makes the segment that new records go to; an empty newest one serves, if the next number is its first. On a full
-    /// disk the first append tries again.
+    /// disk, or without a file descriptor, the first append tries again.
     pub(super) fn begin(&mut self, newest_is_empty: bool) -> Result<(), JournalError> {
         let newest = self.shared.facts().segments.back().map(|segment| segment.first);
         if newest_is_empty && newest == Some(self.next) {
@@ -55,14 +58,12 @@ impl Writer {
             return Ok(());
         }
         match self.begin_segment() {
-            Ok(()) => Ok(()),
-            Err(Trouble::Full) => {
-                self.shared.facts().status.health = JournalHealth::Full;
-                tracing::error!(dir = %self.shared.dir.display(), "the journal's disk is full");
-                Ok(())
-            }
-            Err(Trouble::Failed(reason)) => Err(JournalError::Failed(reason)),
+            Ok(()) => {}
+            Err(Trouble::Full) => self.set_health(JournalHealth::Full),
+            Err(Trouble::Shortage(reason)) => self.set_health(JournalHealth::Shortage(reason)),
+            Err(Trouble::Failed(reason)) => return Err(JournalError::Failed(reason)),
         }
+        Ok(())
     }
 
     pub(super) fn run(mut self) {
@@ -90,11 +91,12 @@ impl Writer {
             Ok(()) => self.acknowledge(group),
             Err(None) => refuse(group, || self.shared.failure()),
             Err(Some(Trouble::Full)) => {
-                let before = std::mem::replace(&mut self.shared.facts().status.health, JournalHealth::Full);
-                if before != JournalHealth::Full {
-                    tracing::error!(dir = %self.shared.dir.display(), "the journal's disk is full");
-                }
+                self.set_health(JournalHealth::Full);
                 refuse(group, || JournalError::Full);
+            }
+            Err(Some(Trouble::Shortage(reason))) => {
+                self.set_health(JournalHealth::Shortage(reason.clone()));
+                refuse(group, || JournalError::Shortage(reason.clone()));
             }
             Err(Some(Trouble::Failed(reason))) => {
                 self.fail(&reason);
@@ -113,14 +115,11 @@ impl Writer {
             let mut facts = self.shared.facts();
             facts.status.groups += 1;
             facts.status.records += records;
-            if facts.status.health == JournalHealth::Full {
-                tracing::info!(dir = %self.shared.dir.display(), "the journal's disk has room again");
-            }
-            facts.status.health = JournalHealth::Good;
             if let Some(newest) = facts.segments.back_mut() {
                 newest.bytes = bytes;
             }
         }
+        self.set_health(JournalHealth::Good);
         let first = self.next;
         self.next = Seq(first.0 + records);
         self.shared.set_durable(self.next.before());
@@ -147,17 +146,16 @@ impl Writer {
     fn write(&mut self) -> Result<(), Trouble> {
         let segment_bytes = self.shared.settings.segment_bytes.max(HEADER_BYTES as u64 + 1);
         if self.current.as_ref().is_none_or(|current| current.bytes >= segment_bytes) {
-            self.begin_segment()?;
+            self.rotate()?;
         }
         let Some(current) = &mut self.current else { return Err(Trouble::Failed("no segment is open".to_owned())) };
         if let Err(error) = current.file.write_all_at(&self.buffer, current.bytes) {
             let cut = current.cut();
-            if !is_full(&error) {
-                return Err(failed("cannot be written", &current.path, &error));
-            }
-            return match cut {
-                Ok(()) => Err(Trouble::Full),
-                Err(error) => Err(failed("cannot be cut back after the disk was full", &current.path, &error)),
+            let trouble = trouble("cannot be written", &current.path, &error);
+            return match (trouble, cut) {
+                (Trouble::Failed(reason), _) => Err(Trouble::Failed(reason)),
+                (passing, Ok(())) => Err(passing),
+                (_, Err(error)) => Err(failed("cannot be cut back after a failed write", &current.path, &error)),
             };
         }
         if let Err(error) = timed_sync(&self.shared, current.file.as_ref()) {
@@ -169,6 +167,25 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins the next segment. Without a file descriptor for it the newest one is written on, since it is open.
+    fn rotate(&mut self) -> Result<(), Trouble> {
+        match self.begin_segment() {
+            Err(Trouble::Shortage(reason)) if self.current.is_some() => {
+                if !std::mem::replace(&mut self.overdue, true) {
+                    tracing::warn!(reason, "the journal's newest segment is full and written on: no other can be made");
+                }
+                Ok(())
+            }
+            Ok(()) => {
+                if std::mem::take(&mut self.overdue) {
+                    tracing::info!("the journal has a new segment again");
+                }
+                Ok(())
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
     /// Begins a segment with the next number.
     fn begin_segment(&mut self) -> Result<(), Trouble> {
         let path = self.path(self.next);
@@ -176,15 +193,13 @@ impl Writer {
         let header = Header { first: self.next, low_water, created_ms: self.now_ms };
         let file = match self.disk.create(&path) {
             Ok(file) => file,
-            Err(error) if is_full(&error) => return Err(Trouble::Full),
-            Err(error) => return Err(failed("cannot be made", &path, &error)),
+            Err(error) => return Err(trouble("cannot be made", &path, &error)),
         };
         if let Err(error) = file.write_all_at(&header.to_bytes(), 0) {
             drop(file);
             let removed = self.disk.remove(&path);
             return match removed {
-                Ok(()) if is_full(&error) => Err(Trouble::Full),
-                Ok(()) => Err(failed("cannot be written", &path, &error)),
+                Ok(()) => Err(trouble("cannot be written", &path, &error)),
                 Err(error) => Err(failed("cannot be removed", &path, &error)),
             };
         }
@@ -227,7 +242,7 @@ impl Writer {
             match self.delete(oldest) {
                 Ok(true) => tracing::info!(segment = oldest.first.0, bytes = oldest.bytes, "journal segment deleted"),
                 Ok(false) => break,
-                Err(Trouble::Full) => break,
+                Err(Trouble::Full | Trouble::Shortage(_)) => break,
                 Err(Trouble::Failed(reason)) => {
                     self.fail(&reason);
                     break;
@@ -263,6 +278,22 @@ impl Writer {
         self.shared.facts().segments.pop_front();
         self.disk.sync_dir().map_err(|error| failed("its deletion cannot be synced", &path, &error))?;
         Ok(true)
+    }
+
+    /// Notes how the last group went, and logs what is new about it.
+    fn set_health(&self, health: JournalHealth) {
+        let dir = self.shared.dir.display();
+        let before = std::mem::replace(&mut self.shared.facts().status.health, health.clone());
+        if before == health {
+            return;
+        }
+        match health {
+            JournalHealth::Good => tracing::info!(%dir, "the journal can be written again"),
+            JournalHealth::Full => tracing::error!(%dir, "the journal's disk is full"),
+            JournalHealth::Shortage(reason) => tracing::error!(%dir, reason, "the journal cannot be written just now"),
+            // Said where it fails.
+            JournalHealth::Failed(_) => {}
+        }
     }
 
     fn fail(&self, reason: &str) {
@@ -304,6 +335,16 @@ fn timed_sync(shared: &Shared, file: &dyn LogFile) -> io::Result<()> {
 fn refuse(group: Vec<Append>, error: impl Fn() -> JournalError) {
     for append in group {
         append.answer.tell(Err(error()));
+    }
+}
+
+fn trouble(what: &str, path: &std::path::Path, error: &io::Error) -> Trouble {
+    if is_full(error) {
+        Trouble::Full
+    } else if is_shortage(error) {
+        Trouble::Shortage(format!("{} {what}: {error}", path.display()))
+    } else {
+        failed(what, path, error)
     }
 }
 

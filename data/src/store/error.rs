@@ -74,6 +74,9 @@ pub enum StoreError {
     /// There is no room on the disk; nothing of the batch is stored.
     #[error("the disk is full")]
     DiskFull,
+    /// The process is short of file descriptors or memory; nothing of the batch is stored.
+    #[error("{0}")]
+    Shortage(#[source] JournalError),
     /// So much waits for the database that nothing more is taken; nothing of the batch is stored.
     #[error("{waiting_mib} MiB wait for the database, the most that may (store.backlog_mib)")]
     Backlog {
@@ -95,6 +98,7 @@ impl From<JournalError> for StoreError {
     fn from(error: JournalError) -> Self {
         match error {
             JournalError::Full => Self::DiskFull,
+            JournalError::Shortage(_) => Self::Shortage(error),
             JournalError::Closed => Self::Closed,
             other => Self::Journal(other),
         }

@@ -50,7 +50,7 @@ pub(crate) struct WaitingData {
 /// The journal.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JournalData {
-    /// `ok`, `full` (the disk is) or `failed`.
+    /// `ok`, `full` (the disk is), `shortage` (of file descriptors or memory; it passes) or `failed`.
     state: &'static str,
     /// The highest record that is durable.
     durable_seq: u64,
@@ -120,6 +120,10 @@ impl StoreData {
             JournalHealth::Full => {
                 problems.push("The disk is full: readings are refused until there is room.".to_owned());
                 "full"
+            }
+            JournalHealth::Shortage(reason) => {
+                problems.push(format!("Readings are refused, and taken again by itself: {reason}."));
+                "shortage"
             }
             JournalHealth::Failed(reason) => {
                 problems.push(format!("The journal failed, and readings are refused until a restart: {reason}."));

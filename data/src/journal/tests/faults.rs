@@ -5,6 +5,8 @@ use std::{
     sync::mpsc::{Receiver, Sender, channel},
 };
 
+use rustix::io::Errno;
+
 use super::*;
 use crate::journal::{
     disk::LogFile,
@@ -22,6 +24,9 @@ struct Faults {
     /// What a full disk says.
     full: Option<io::ErrorKind>,
     write: Option<io::ErrorKind>,
+    /// What making a file says, and what a write says after half of it.
+    create_errno: Option<Errno>,
+    write_errno: Option<Errno>,
     sync: bool,
     sync_dir: bool,
     truncate: bool,
@@ -55,6 +60,9 @@ struct FaultyFile(Box<dyn LogFile>, Plan);
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        if let Some(errno) = self.1.0.lock().unwrap().create_errno {
+            return Err(errno.into());
+        }
         Ok(Box::new(FaultyFile(self.0.create(path)?, self.1.clone())))
     }
 
@@ -80,6 +88,10 @@ impl LogFile for FaultyFile {
         if let Some(kind) = self.1.0.lock().unwrap().write {
             self.0.write_all_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(kind.into());
+        }
+        if let Some(errno) = self.1.0.lock().unwrap().write_errno {
+            self.0.write_all_at(&bytes[..bytes.len() / 2], offset)?;
+            return Err(errno.into());
         }
         let fits = self.1.take_room(bytes.len());
         self.0.write_all_at(&bytes[..fits], offset)?;
@@ -235,6 +247,52 @@ fn a_disk_full_at_any_byte_is_not_final() {
         journal.close();
         let (found, recovery) = inspect(dir.path(), None);
         assert_eq!((found, recovery.damage), (good, vec![]), "room for {room}");
+    }
+}
+
+#[test]
+fn without_a_descriptor_for_a_new_segment_the_newest_is_written_on() {
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = Plan::default();
+        let journal = open_on(dir.path(), &plan, small()).unwrap();
+        let mut good = append_each(&journal, (0..4).map(|n| payload(n, 90)));
+        let segments = journal.status().segments;
+        plan.set(|faults| faults.create_errno = Some(errno));
+        good.extend(append_each(&journal, (4..40).map(|n| payload(n, 90))));
+        assert_eq!((journal.status().segments, journal.status().health), (segments, JournalHealth::Good), "{errno}");
+        plan.set(|faults| faults.create_errno = None);
+        good.extend(append_each(&journal, [payload(40, 90), payload(41, 90)]));
+        assert_eq!(journal.status().segments, segments + 1, "{errno}: the overdue segment is made at once");
+        journal.close();
+        let (found, recovery) = inspect(dir.path(), None);
+        assert_eq!((found, recovery.damage), (good, vec![]), "{errno}");
+    }
+}
+
+#[test]
+fn a_lack_of_descriptors_at_the_start_and_of_memory_in_a_write_refuses_and_passes() {
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = Plan::default();
+        plan.set(|faults| faults.create_errno = Some(errno));
+        let journal = open_on(dir.path(), &plan, small()).unwrap();
+        let refused = |journal: &Journal| {
+            let refused = block_on(journal.append(payload(1, 90)));
+            assert!(matches!(refused, Err(JournalError::Shortage(_))), "{errno}: {refused:?}");
+            assert!(matches!(journal.status().health, JournalHealth::Shortage(_)), "{errno}");
+        };
+        refused(&journal);
+        plan.set(|faults| faults.create_errno = None);
+        let mut good = append_each(&journal, [payload(2, 90)]);
+        assert_eq!(journal.status().health, JournalHealth::Good, "{errno}");
+        plan.set(|faults| faults.write_errno = Some(errno));
+        refused(&journal);
+        plan.set(|faults| faults.write_errno = None);
+        good.extend(append_each(&journal, (3..20).map(|n| payload(n, 90))));
+        journal.close();
+        let (found, recovery) = inspect(dir.path(), None);
+        assert_eq!((found, recovery.damage), (good, vec![]), "{errno}: what was refused is not found again");
     }
 }
 
