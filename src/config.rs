@@ -22,7 +22,7 @@ use volute_plant::{Profile, PumpId};
 
 pub use layers::{Flag, Origin, Setting, Settings, load};
 pub use mistakes::{ConfigError, Mistake, Problem};
-pub use values::{AutoRegister, LogFilter, LogFormat};
+pub use values::{AutoRegister, HostList, LogFilter, LogFormat};
 use values::{count, days, hours, mebibytes, millis, seconds, text, whole};
 
 /// Everything that can be set.
@@ -67,6 +67,27 @@ pub struct Server {
     /// Address and port.
     #[serde(deserialize_with = "text")]
     pub listen: SocketAddr,
+    /// Names under which the node is reached besides its addresses and the machine's name.
+    #[serde(deserialize_with = "text")]
+    pub allowed_hosts: HostList,
+    /// The most connections; none: what the limit on file descriptors leaves.
+    #[serde(deserialize_with = "count::<1_000_000, _>")]
+    pub max_connections: Option<NonZeroUsize>,
+    /// How long a connection may be idle.
+    #[serde(rename = "keep_alive_s", deserialize_with = "seconds::<1, 86_400, _>")]
+    pub keep_alive: Duration,
+    /// How long a request's head may take, and a window of its body.
+    #[serde(rename = "request_timeout_s", deserialize_with = "seconds::<1, 3_600, _>")]
+    pub request_timeout: Duration,
+    /// How fast a body has to come.
+    #[serde(deserialize_with = "whole::<1, 1_073_741_824, _>")]
+    pub min_body_bytes_per_s: usize,
+    /// How long a client may take nothing of what it is sent.
+    #[serde(rename = "write_timeout_s", deserialize_with = "seconds::<1, 3_600, _>")]
+    pub write_timeout: Duration,
+    /// Bytes that large answers may hold until they are read.
+    #[serde(deserialize_with = "whole::<1024, 4_294_967_296, _>")]
+    pub max_in_flight_response_bytes: usize,
     /// The largest body of a post.
     #[serde(deserialize_with = "whole::<1024, 268_435_456, _>")]
     pub max_body_bytes: usize,

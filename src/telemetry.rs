@@ -1,12 +1,17 @@
 //! Logs, as `[log]` says, to standard error.
 //!
-//! Deliberately absent: metrics (the engine counts for itself) and log files (the service manager's business).
+//! Lines that anybody who can send a request can cause are throttled, kind by kind; see [`throttle`]. Does not handle
+//! metrics (the engine counts for itself) and log files (the service manager's business).
+
+mod throttle;
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
 use crate::config::{Log, LogFormat};
+
+pub use throttle::report_left_out;
 
 /// The logs could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -16,10 +21,15 @@ pub struct TelemetryError(Box<dyn std::error::Error + Send + Sync>);
 /// Starts logging for the whole process; once.
 pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(log.filter.as_str()).map_err(|error| TelemetryError(error.into()))?;
-    let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match log.format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    started.map_err(TelemetryError)
+    registry()
+        .with(lines)
+        .with(throttle::Throttled)
+        .with(filter)
+        .try_init()
+        .map_err(|error| TelemetryError(error.into()))
 }

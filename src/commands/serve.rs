@@ -27,7 +27,13 @@ use volute_web::WebSettings;
 
 use self::told::Told;
 use super::{backup::clear_staging, runtime, store_settings};
-use crate::{clock::node_clock, config::Config, control::Control, pretrained};
+use crate::{
+    clock::node_clock,
+    config::Config,
+    control::Control,
+    descriptors::{self, Places},
+    pretrained, telemetry,
+};
 
 /// Serves until it is told to stop (SIGTERM or Ctrl-C), then brings what is under way to its end.
 ///
@@ -39,6 +45,8 @@ pub fn run(config: &Config, demo: bool) -> Result<()> {
 }
 
 async fn serve(config: &Config, demo: bool) -> Result<()> {
+    let limit = descriptors::raise_limit();
+    actix_rt::spawn(telemetry::report_left_out());
     let mut stop = Stop::listen()?;
     let address = config.server.listen;
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
@@ -54,7 +62,8 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     if let Some(simulation) = &simulation {
         simulation.start(Plan::Stories, Speed::USUAL).await?;
     }
-    let server = volute_web::serve(listener, engine.handle(), simulation.clone(), web_settings(config))?;
+    let places = places(config, limit);
+    let server = volute_web::serve(listener, engine.handle(), simulation.clone(), web_settings(config, places))?;
     let web = server.handle();
     let serving = actix_rt::spawn(server);
     if let Err(error) = clear_staging(dir) {
@@ -81,12 +90,13 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
         }
         // Requests under way are answered; one that does not end must not take the engine's time as well.
         let answered = async {
-            web.stop(true).await;
+            let all = web.stop(true).await;
             let _ = serving.await;
+            all
         };
-        match timeout(config.server.shutdown_timeout / 2, answered).await {
-            Ok(()) => tracing::info!(stage = "web", "drained"),
-            Err(_) => tracing::warn!(stage = "web", "not drained in time: a request did not end"),
+        match timeout(config.server.shutdown_timeout, answered).await {
+            Ok(true) => tracing::info!(stage = "web", "drained"),
+            Ok(false) | Err(_) => tracing::warn!(stage = "web", "not drained in time: a request did not end"),
         }
         let in_time = engine.drain(until.saturating_duration_since(Instant::now())).await;
         store.close().await?;
@@ -119,7 +129,44 @@ fn announce(config: &Config, bound: SocketAddr, demo: bool) {
         text +=
             "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute.\n";
     }
+    for warning in warnings(bound, rustix::process::geteuid().is_root()) {
+        tracing::warn!("{warning}");
+        text += &format!("Warning: {warning}\n");
+    }
     let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// What an operator should know of how the node is started.
+fn warnings(bound: SocketAddr, is_root: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !bound.ip().is_loopback() {
+        warnings.push(format!(
+            "listening on {bound}, not on loopback: there is no access control, and whoever reaches that address can read, \
+             post and give orders"
+        ));
+    }
+    if is_root {
+        warnings
+            .push("running as root: a user of its own, with the data directory, is all that volute needs".to_owned());
+    }
+    warnings
+}
+
+/// How many clients there may be, as the limit on file descriptors has it.
+fn places(config: &Config, limit: usize) -> Places {
+    let open = descriptors::open();
+    let (configured, streams) = (config.server.max_connections, config.live.max_subscribers);
+    let places = Places::new(limit, open, configured, streams);
+    let Places { connections, streams } = places;
+    tracing::info!(limit, open, connections, streams, "file descriptors");
+    if configured.is_some_and(|configured| configured.get() > connections) {
+        tracing::warn!(
+            connections,
+            limit,
+            "fewer connections than server.max_connections: raise the hard limit (ulimit -Hn)"
+        );
+    }
+    places
 }
 
 fn model(config: &Config, demo: bool) -> Result<Option<Model>> {
@@ -171,14 +218,21 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store, clock: Arc<
     Ok(EngineParts { profile, model, store, clock, ingest, engine, commissioning, live, retention })
 }
 
-fn web_settings(config: &Config) -> WebSettings {
+fn web_settings(config: &Config, places: Places) -> WebSettings {
     WebSettings {
+        max_connections: places.connections,
+        keep_alive: config.server.keep_alive,
+        request_timeout: config.server.request_timeout,
+        min_body_bytes_per_s: config.server.min_body_bytes_per_s as u64,
+        write_timeout: config.server.write_timeout,
+        max_in_flight_response_bytes: config.server.max_in_flight_response_bytes,
+        allowed_hosts: config.server.allowed_hosts.names().to_vec(),
         max_body_bytes: config.server.max_body_bytes,
         max_in_flight_bytes: config.ingest.max_in_flight_bytes.max(config.server.max_body_bytes + 1024),
         heartbeat: config.live.heartbeat,
-        max_subscribers: config.live.max_subscribers,
+        max_subscribers: places.streams,
         workers: config.server.workers.map_or_else(cores, NonZeroUsize::get),
-        shutdown_timeout: config.server.shutdown_timeout,
+        shutdown_timeout: config.server.shutdown_timeout / 2,
     }
 }
 
@@ -201,6 +255,23 @@ impl Stop {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_address_and_root_are_warned_of() {
+        for (bound, is_root, count) in [
+            ("127.0.0.1:5000", false, 0),
+            ("[::1]:5000", true, 1),
+            ("0.0.0.0:5000", false, 1),
+            ("192.168.1.2:1", true, 2),
+        ] {
+            assert_eq!(warnings(bound.parse().expect("an address"), is_root).len(), count, "{bound}");
         }
     }
 }

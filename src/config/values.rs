@@ -32,6 +32,17 @@ pub enum AutoRegister {
     Off,
 }
 
+/// Names of hosts, each with a port or without.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostList(Vec<String>);
+
+impl HostList {
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -98,6 +109,27 @@ impl FromText for LogFormat {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
             _ => Err(Self::ALLOWED.into()),
+        }
+    }
+}
+
+impl FromText for HostList {
+    const ALLOWED: &'static str =
+        "names of hosts separated by commas, each with a port or without, as volute.example, gate:8443";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let is_name = |name: &&str| {
+            let (host, port) = name.split_once(':').unwrap_or((name, "0"));
+            let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+            !host.is_empty() && host.bytes().all(letters) && port.parse::<u16>().is_ok()
+        };
+        let names: Vec<&str> = text.split(',').map(str::trim).collect();
+        match names.iter().all(is_name) {
+            true => Ok(Self(names.into_iter().map(str::to_owned).collect())),
+            false => Err(Self::ALLOWED.into()),
         }
     }
 }

@@ -45,7 +45,8 @@ fn a_wrong_item_is_rejected_with_field_value_and_what_is_allowed() {
             "message": format!("{field}: {reason}; allowed: {allowed}"),
         });
         let expected = json!({
-            "accepted": 0, "duplicate": 0, "late": 0, "rejected": [rejection], "bad_channels": [], "durable": true
+            "accepted": 0, "duplicate": 0, "late": 0, "rejected": [rejection], "rejected_not_listed": 0,
+            "bad_channels": [], "bad_channels_not_listed": 0, "durable": true
         });
         assert_eq!((answer.status, answer.body), (400, expected), "{changes}");
     }

@@ -188,7 +188,7 @@ fn a_request_that_does_not_end_does_not_take_the_time_of_the_drain() {
     let node = Start::new(&data, "centrifugal").with_env("VOLUTE__SERVER__SHUTDOWN_TIMEOUT_S", "10").node();
     let address = node.url.trim_start_matches("http://").to_owned();
     let mut half = TcpStream::connect(address).expect("connected");
-    half.write_all(b"POST /api/ingest HTTP/1.1\r\nHost: volute\r\nContent-Length: 100\r\n\r\n[").expect("sent");
+    half.write_all(b"POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[").expect("sent");
     post(&node, vec![of("P-1", 0)]);
     assert!(node.terminate().success(), "the engine was drained all the same");
 }

@@ -29,7 +29,7 @@ fn a_posted_reading_arrives_on_the_stream_in_columns() {
     let node = Start::new(&data, "centrifugal").node();
     let address = node.url.strip_prefix("http://").expect("http");
     let mut socket = TcpStream::connect(address).expect("connected");
-    write!(socket, "GET /api/stream?pump_id=pump-1 HTTP/1.1\r\nHost: volute\r\n\r\n").expect("asked");
+    write!(socket, "GET /api/stream?pump_id=pump-1 HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("asked");
     let mut lines = BufReader::new(socket).lines().map(|line| line.expect("a line"));
     let alive = lines.by_ref().find(|line| line.starts_with(": ")).expect("a sign of life");
     assert_eq!(alive, ": alive");

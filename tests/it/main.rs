@@ -12,6 +12,7 @@ mod audit;
 mod backup;
 mod bad_input;
 mod cli;
+mod clients;
 mod commissioning;
 mod crash;
 #[cfg(feature = "failpoints")]

@@ -1,6 +1,7 @@
 //! A node as a process of its own, and what tests say to it.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -32,6 +33,10 @@ pub struct Start {
     pub model: Option<PathBuf>,
     pub demo: bool,
     pub env: Vec<(&'static str, String)>,
+    /// The soft and hard limit on its file descriptors.
+    pub descriptors: Option<u32>,
+    /// The file that it logs to.
+    pub log: Option<PathBuf>,
 }
 
 /// An answer.
@@ -45,7 +50,15 @@ pub struct Answer {
 
 impl Start {
     pub fn new(data: &TempDir, profile: &'static str) -> Self {
-        Self { data: data.path().join("store"), profile, model: None, demo: false, env: Vec::new() }
+        Self {
+            data: data.path().join("store"),
+            profile,
+            model: None,
+            demo: false,
+            env: Vec::new(),
+            descriptors: None,
+            log: None,
+        }
     }
 
     pub fn with_model(mut self, model: &Path) -> Self {
@@ -63,9 +76,24 @@ impl Start {
         self
     }
 
+    /// With no more file descriptors than these, and no way to raise that.
+    pub fn with_descriptors(mut self, limit: u32) -> Self {
+        self.descriptors = Some(limit);
+        self
+    }
+
+    /// With its log in a file.
+    pub fn with_log(mut self, file: &Path) -> Self {
+        self.log = Some(file.to_owned());
+        self
+    }
+
     /// Starts the node and waits until it says where it listens.
     pub fn node(&self) -> Node {
-        let mut command = volute();
+        let mut command = match self.descriptors {
+            Some(limit) => limited(limit),
+            None => volute(),
+        };
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
         match self.demo {
             true => command.arg("--demo"),
@@ -75,7 +103,11 @@ impl Start {
             command.arg("--model").arg(model);
         }
         command.envs(self.env.iter().map(|(key, value)| (*key, value.as_str())));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the node starts");
+        let log = match &self.log {
+            Some(file) => File::options().create(true).append(true).open(file).expect("a file").into(),
+            None => Stdio::inherit(),
+        };
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the node starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let url = line.trim().strip_prefix("Volute listens on ").expect(&line).to_owned();
@@ -156,6 +188,16 @@ impl Node {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
     }
 
+    /// How many files, sockets included, it has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("Linux").count()
+    }
+
+    /// Where it listens, as `127.0.0.1:5000`.
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").expect("an address")
+    }
+
     /// Waits until it ends by itself.
     pub fn end(mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
@@ -205,6 +247,16 @@ fn try_post_to(url: &str, content_type: &str, body: &str) -> Option<Answer> {
 /// The binary, with no configuration from outside.
 pub fn volute() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_volute"));
+    for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("VOLUTE__")) {
+        command.env_remove(key);
+    }
+    command
+}
+
+/// The binary, below a limit on its file descriptors.
+fn limited(descriptors: u32) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n $0 && exec \"$@\"", &descriptors.to_string()]).arg(volute().get_program());
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("VOLUTE__")) {
         command.env_remove(key);
     }

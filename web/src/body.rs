@@ -3,24 +3,18 @@
 //! What a single item may hold is the vocabulary's business ([`parse_item`]). Here is what only the bytes
 //! can tell: where they stop being JSON, a field that an object has twice, a post of too many items.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::fmt;
 
 use actix_web::{
     HttpMessage, HttpRequest,
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
-    web::{self, Bytes},
+    http::header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
 use volute_actors::LARGEST_POST;
-use volute_actors::{Queue, Refusal};
 use volute_plant::{Draft, Profile, Rejection, parse_item};
 
 use crate::problem::ApiError;
@@ -29,43 +23,11 @@ use crate::problem::ApiError;
 /// answer.
 pub(crate) const MAX_ITEMS: usize = LARGEST_POST;
 
+/// The most rejected items that an answer lists, and the most bad channels.
+pub(crate) const LISTED: usize = 100;
+
 /// How much of a broken line is shown to its sender, in characters.
 const SHOWN_CHARS: usize = 200;
-
-/// How long a body may take to come: it holds its room meanwhile.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
-
-/// All of a body, if it is not too large and comes in time.
-pub(crate) async fn read_whole(payload: web::Payload, limit_bytes: usize) -> Result<Bytes, ApiError> {
-    let body = timeout(BODY_PATIENCE, payload.to_bytes_limited(limit_bytes)).await;
-    let body = body.map_err(|_| ApiError::SlowBody { limit_s: BODY_PATIENCE.as_secs() })?;
-    let body = body.map_err(|_| ApiError::TooLarge { limit_bytes })?;
-    body.map_err(|error| ApiError::Body(error.to_string()))
-}
-
-/// How much room there is for bodies. What a post may take is taken before its first byte is read, for parsed it takes a
-/// multiple; and it is given back with the answer.
-pub(crate) struct Bodies {
-    room: Arc<Semaphore>,
-}
-
-impl Bodies {
-    /// Room for so many bytes, in whole KiB.
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new((bytes >> 10).clamp(1, Semaphore::MAX_PERMITS))) }
-    }
-
-    /// Room for one post: what its header says, or the most that it may be. A post of whatever size finds room where
-    /// there is no other.
-    pub(crate) fn take(&self, request: &HttpRequest, limit_bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let length = request.headers().get(CONTENT_LENGTH);
-        let told: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        let kib = (told.unwrap_or(limit_bytes).min(limit_bytes) >> 10) + 1;
-        let permits = u32::try_from(kib).unwrap_or(u32::MAX);
-        let busy = |_| Refusal::Busy { queue: Queue::Bodies, retry_after_s: 1 };
-        Arc::clone(&self.room).try_acquire_many_owned(permits).map_err(busy)
-    }
-}
 
 /// How a post's items are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,20 +39,17 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Told by the request's headers. Without a `Content-Type` it is JSON: the simplest pumps send none.
+    /// Told by the request's headers. A `Content-Type` has to be there: a browser sends a post without one for any page.
     pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         let sent = |name| request.headers().get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
         if let Some(sent) = sent(CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
             return Err(ApiError::ContentEncoding { sent });
         }
-        let other = || ApiError::MediaType { sent: sent(CONTENT_TYPE).unwrap_or_default() };
-        match request.mime_type().map_err(|_| other())? {
-            None => Ok(Self::Json),
-            Some(kind) => match kind.essence_str() {
-                "application/json" => Ok(Self::Json),
-                "application/x-ndjson" => Ok(Self::NdJson),
-                _ => Err(other()),
-            },
+        let kind = request.mime_type().ok().flatten();
+        match kind.as_ref().map(|kind| kind.essence_str()) {
+            Some("application/json") => Ok(Self::Json),
+            Some("application/x-ndjson") => Ok(Self::NdJson),
+            _ => Err(media_type(request, "application/json, or application/x-ndjson")),
         }
     }
 
@@ -98,10 +57,21 @@ impl Format {
     ///
     /// Broken JSON is an error of the whole post; a broken line of NDJSON is a rejection of that line.
     pub(crate) fn items(self, bytes: &[u8], profile: &Profile) -> Result<Vec<Result<Draft, Rejection>>, ApiError> {
+        let mut rejected = 0;
+        // A rejection is many times its item, so what will not be listed is not kept either.
+        let mut shorten = |item: Result<Draft, Rejection>| {
+            item.map_err(|rejection| {
+                rejected += 1;
+                if rejected > LISTED { unlisted() } else { rejection }
+            })
+        };
         let items: Vec<_> = match self {
-            Self::Json => whole(bytes)?.into_iter().take(MAX_ITEMS + 1).map(|item| draft(item, profile)).collect(),
+            Self::Json => {
+                whole(bytes)?.into_iter().take(MAX_ITEMS + 1).map(|item| shorten(draft(item, profile))).collect()
+            }
             Self::NdJson => {
-                lines(bytes).take(MAX_ITEMS + 1).map(|(number, line)| ndjson(number, line, profile)).collect()
+                let lines = lines(bytes).take(MAX_ITEMS + 1);
+                lines.map(|(number, line)| shorten(ndjson(number, line, profile))).collect()
             }
         };
         match items.len() {
@@ -110,6 +80,17 @@ impl Format {
             _ => Ok(items),
         }
     }
+}
+
+/// A body whose form is not one of those that are `allowed`.
+pub(crate) fn media_type(request: &HttpRequest, allowed: &'static str) -> ApiError {
+    let sent = request.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    ApiError::MediaType { sent: sent.unwrap_or_default(), allowed }
+}
+
+/// A rejection that no answer lists.
+fn unlisted() -> Rejection {
+    Rejection { field: String::new(), value: Value::Null, allowed: String::new(), message: String::new() }
 }
 
 fn whole(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
@@ -251,22 +232,6 @@ mod tests {
     }
 
     #[test]
-    fn bodies_have_so_much_room_and_no_more() {
-        let bodies = Bodies::new(10 << 10);
-        let request = |bytes: usize| {
-            let request = actix_web::test::TestRequest::post();
-            request.insert_header((CONTENT_LENGTH, bytes.to_string())).to_http_request()
-        };
-        let unsaid = actix_web::test::TestRequest::post().to_http_request();
-        let first = bodies.take(&request(4 << 10), 8 << 10).expect("5 KiB of 10");
-        let refused = bodies.take(&unsaid, 8 << 10);
-        assert!(matches!(refused, Err(Refusal::Busy { queue: Queue::Bodies, .. })), "it may be 8 KiB");
-        let second = bodies.take(&request(100), 8 << 10).expect("1 KiB");
-        drop((first, second));
-        let _all = bodies.take(&unsaid, 8 << 10).expect("all is given back");
-    }
-
-    #[test]
     fn the_header_tells_the_form() {
         let of = |name, value| Format::of(&TestRequest::default().insert_header((name, value)).to_http_request());
         for (sent, format) in [
@@ -276,14 +241,20 @@ mod tests {
         ] {
             assert_eq!(of("content-type", sent).expect(sent), format);
         }
-        assert_eq!(Format::of(&TestRequest::default().to_http_request()).expect("no header"), Format::Json);
+        let none = Format::of(&TestRequest::default().to_http_request());
+        assert!(
+            matches!(none, Err(ApiError::MediaType { sent, .. }) if sent.is_empty()),
+            "a page of any site can leave it out"
+        );
         for bad in ["text/plain", "application/x-www-form-urlencoded", "json", "*/*"] {
-            assert!(matches!(of("content-type", bad), Err(ApiError::MediaType { sent }) if sent == bad), "{bad}");
+            assert!(matches!(of("content-type", bad), Err(ApiError::MediaType { sent, .. }) if sent == bad), "{bad}");
         }
         for bad in ["gzip", "br, gzip", "identity, gzip"] {
             assert!(matches!(of("content-encoding", bad), Err(ApiError::ContentEncoding { sent }) if sent == bad));
         }
-        assert!(of("content-encoding", "identity").is_ok());
+        let plain = TestRequest::default().insert_header(("content-encoding", "identity"));
+        let plain = plain.insert_header(("content-type", "application/json")).to_http_request();
+        assert_eq!(Format::of(&plain).expect("no coding"), Format::Json);
     }
 
     #[test]
@@ -344,6 +315,18 @@ mod tests {
         assert!(message(3).contains("line 5 column 1;"), "{}", message(3));
         let long = ndjson(&[b'"'; 5000]);
         assert_eq!(long[0].as_ref().expect_err("broken").value.as_str().map(str::len), Some(SHOWN_CHARS));
+    }
+
+    #[test]
+    fn only_rejections_that_are_listed_are_kept() {
+        for items in [
+            json(format!("[{}]", ["0"; LISTED + 5].join(",")).as_bytes()).expect("items"),
+            ndjson(&b"0\n".repeat(LISTED + 5)),
+        ] {
+            let said = items.iter().filter(|item| item.as_ref().is_err_and(|no| !no.message.is_empty())).count();
+            assert_eq!((items.len(), said), (LISTED + 5, LISTED));
+            assert!(items.iter().all(Result::is_err));
+        }
     }
 
     #[test]

@@ -6,11 +6,15 @@
 
 mod audit;
 mod body;
+mod body_budget;
 mod channels;
+mod connection;
 mod list;
 mod openapi;
+mod origin;
 mod problem;
 mod query;
+mod response_budget;
 mod routes;
 mod server;
 mod stream;

@@ -36,12 +36,13 @@ pub(crate) enum ApiError {
     TooLarge { limit_bytes: usize },
     #[error("the body could not be read: {0}")]
     Body(String),
-    #[error("the body did not come within {limit_s} s")]
-    SlowBody { limit_s: u64 },
-    #[error("Content-Type {sent:?}; allowed: application/json, application/x-ndjson")]
-    MediaType { sent: String },
-    #[error("Content-Type {sent:?}; allowed: application/json, text/csv")]
-    SimulationType { sent: String },
+    #[error(
+        "the body came too slowly; a body of up to {bytes} bytes has to come within {window_s} s, a longer one with that \
+         many bytes in every {window_s} s, and within {limit_s} s"
+    )]
+    SlowBody { bytes: u64, window_s: u64, limit_s: u64 },
+    #[error("Content-Type {sent:?}; send Content-Type: {allowed}")]
+    MediaType { sent: String, allowed: &'static str },
     #[error("Content-Encoding {sent:?}; allowed: identity")]
     ContentEncoding { sent: String },
     #[error("no reading of {0} was ever received")]
@@ -52,6 +53,18 @@ pub(crate) enum ApiError {
     NoRoute { path: String },
     #[error("{method} is not for this path; allowed: {allow}")]
     Method { method: String, allow: &'static str },
+    #[error(
+        "this node is not known as {host:?}; add that name to server.allowed_hosts in its configuration, or use its IP address"
+    )]
+    UnknownHost { host: String },
+    #[error(
+        "a page of another site may not do this ({header}: {value}); a site that may is named in server.allowed_hosts"
+    )]
+    ForeignPage { header: &'static str, value: String },
+    #[error("too many answers wait to be read by their clients (server.max_in_flight_response_bytes)")]
+    ManyResponses,
+    #[error("too many questions about what is stored are being answered")]
+    ManyReaders,
     #[error("this node watches real pumps: only a demo (volute serve --demo) simulates")]
     NotADemo,
     #[error(transparent)]
@@ -118,8 +131,15 @@ impl ApiError {
             Self::TooManyItems { .. } | Self::TooLarge { .. } | Self::Refused(Refusal::TooMany { .. }) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The post is too large")
             }
-            Self::MediaType { .. } | Self::SimulationType { .. } | Self::ContentEncoding { .. } => {
+            Self::MediaType { .. } | Self::ContentEncoding { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body's form is not supported")
+            }
+            Self::UnknownHost { .. } => {
+                (StatusCode::MISDIRECTED_REQUEST, "unknown-host", "The request is for another host")
+            }
+            Self::ForeignPage { .. } => (StatusCode::FORBIDDEN, "foreign-page", "The request comes from another site"),
+            Self::ManyResponses | Self::ManyReaders => {
+                (StatusCode::SERVICE_UNAVAILABLE, "busy-reading", "The node has more to answer than it can")
             }
             Self::UnknownActor(_) => (StatusCode::NOT_FOUND, "unknown-actor", "There is no such actor"),
             Self::UnknownPump(_) => (StatusCode::NOT_FOUND, "unknown-pump", "The pump is not known"),
@@ -174,11 +194,18 @@ impl ApiError {
                 named("pump_id", pump.as_str().into(), "a pump that has posted a reading; see /api/pumps".into())
             }
             Self::UnknownActor(id) => named("id", id.as_str().into(), "an id or a stage; see /api/actors".into()),
-            Self::MediaType { sent } => {
-                named("Content-Type", sent.as_str().into(), "application/json, application/x-ndjson".into())
-            }
-            Self::SimulationType { sent } => {
-                named("Content-Type", sent.as_str().into(), "application/json, text/csv".into())
+            Self::MediaType { sent, allowed } => named("Content-Type", sent.as_str().into(), (*allowed).into()),
+            Self::UnknownHost { host } => named(
+                "Host",
+                host.as_str().into(),
+                "an IP address, this machine's name, or one of server.allowed_hosts".into(),
+            ),
+            Self::ForeignPage { header, value } => {
+                let allowed = match *header {
+                    "Origin" => "the node's own address, or one of server.allowed_hosts",
+                    _ => "same-origin, none",
+                };
+                named(header, value.as_str().into(), allowed.into())
             }
             Self::ContentEncoding { sent } => named("Content-Encoding", sent.as_str().into(), "identity".into()),
             Self::NotJson { line, column, .. } => {
@@ -203,7 +230,7 @@ impl ApiError {
                 Some(*retry_after_s)
             }
             Self::Refused(Refusal::DiskFull) => Some(DISK_RETRY_AFTER_S),
-            Self::Subscribers { .. } | Self::Store(_) => Some(RETRY_AFTER_S),
+            Self::Subscribers { .. } | Self::Store(_) | Self::ManyResponses | Self::ManyReaders => Some(RETRY_AFTER_S),
             _ => None,
         }
     }

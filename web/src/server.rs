@@ -1,28 +1,55 @@
 //! Puts the server together, and stops it.
 //!
-//! actix lets a graceful stop wait for open connections and tells handlers nothing of it, so a live
-//! stream would hold the stop until its timeout. Hence [`WebHandle`]: it ends the streams first.
+//! It is what `actix_web::HttpServer` is, over a stream of our own ([`Socket`]), which ends connections whose clients take
+//! too long. A stop ends the live streams and takes no more requests; it waits for requests that are being answered, and
+//! not for clients that do not read their answers.
 
 use std::{
+    future::ready,
     io,
     net::TcpListener,
     pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
+use actix_http::{HttpService, KeepAlive, error::DispatchError};
+use actix_server::{Server, ServerBuilder, ServerHandle};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
-    App, HttpServer,
-    body::MessageBody,
-    dev::{Server, ServerHandle, ServiceRequest, ServiceResponse},
+    App, Error, HttpRequest, HttpResponse,
+    body::{BodySize, EitherBody, MessageBody},
+    dev::{AppConfig, ServiceRequest, ServiceResponse},
     middleware::{Compress, DefaultHeaders, Next, from_fn},
+    rt::net::TcpStream,
     web,
 };
-use tokio::sync::watch;
-use volute_actors::{EngineHandle, Simulation};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+use volute_actors::{EngineHandle, Refusal, Simulation};
 use volute_plant::Timestamp;
 
-use crate::{body::Bodies, routes, stream::Feed};
+use crate::{
+    body_budget::{Body, BodyBudget},
+    connection::{Connection, Connections, InProgress, Socket},
+    origin::Hosts,
+    problem::ApiError,
+    response_budget::{self, Readers, ResponseBudget},
+    routes,
+    stream::Feed,
+};
+
+/// How long a stop waits for answers that are made and not read yet, in seconds.
+const FLUSH_S: u64 = 1;
+/// How long a client may take to close its side of a connection that is being closed.
+const DISCONNECT: Duration = Duration::from_secs(1);
 
 /// How the node is served.
 #[derive(Debug, Clone)]
@@ -31,13 +58,27 @@ pub struct WebSettings {
     pub max_body_bytes: usize,
     /// The most bytes that the bodies of all posts under way may have together.
     pub max_in_flight_bytes: usize,
+    /// The most bytes of large answers that may wait to be sent.
+    pub max_in_flight_response_bytes: usize,
+    /// How long a request's head may take, and a window of its body.
+    pub request_timeout: Duration,
+    /// How fast a body has to come, in bytes a second.
+    pub min_body_bytes_per_s: u64,
+    /// How long a client may take nothing of what it is sent.
+    pub write_timeout: Duration,
+    /// How long a connection may be idle.
+    pub keep_alive: Duration,
+    /// How many connections there may be at once.
+    pub max_connections: usize,
+    /// Names, each with a port or without, under which the node is reached besides its addresses and the machine's name.
+    pub allowed_hosts: Vec<String>,
     /// How often a live stream says that it is alive.
     pub heartbeat: Duration,
     /// How many live streams there may be at once.
     pub max_subscribers: usize,
     /// Threads that serve requests; at least one.
     pub workers: usize,
-    /// How long a graceful stop waits for requests under way; counted in whole seconds.
+    /// How long a graceful stop waits for requests under way.
     pub shutdown_timeout: Duration,
 }
 
@@ -48,8 +89,12 @@ pub(crate) struct Node {
     pub(crate) simulation: Option<Simulation>,
     pub(crate) started_at: Timestamp,
     pub(crate) feed: Feed,
-    pub(crate) max_body_bytes: usize,
-    pub(crate) bodies: Bodies,
+    pub(crate) readers: Readers,
+    pub(crate) responses: ResponseBudget,
+    bodies: BodyBudget,
+    hosts: Hosts,
+    requests: Arc<Requests>,
+    stopping: watch::Receiver<bool>,
 }
 
 /// A running server. It serves while it is polled, and ends when it has stopped.
@@ -64,7 +109,19 @@ pub struct WebServer {
 pub struct WebHandle {
     server: ServerHandle,
     stopping: watch::Sender<bool>,
+    requests: Arc<Requests>,
+    shutdown_timeout: Duration,
 }
+
+/// The requests whose answers are being made.
+#[derive(Default)]
+struct Requests {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+/// One of them, until it is dropped.
+struct Request(Arc<Requests>);
 
 /// Serves on an already bound listener. Must be called within a tokio runtime. Only a demo has a simulation.
 pub fn serve(
@@ -74,26 +131,83 @@ pub fn serve(
     settings: WebSettings,
 ) -> io::Result<WebServer> {
     let stopping = watch::Sender::new(false);
-    let feed = Feed::new(settings.max_subscribers, settings.heartbeat, stopping.subscribe());
-    let (started_at, max_body_bytes) = (engine.now(), settings.max_body_bytes);
-    let bodies = Bodies::new(settings.max_in_flight_bytes);
-    let node = web::Data::new(Node { engine, simulation, started_at, feed, max_body_bytes, bodies });
-    let app = move || {
-        App::new()
+    let requests = Arc::<Requests>::default();
+    let workers = settings.workers.max(1);
+    let node = web::Data::new(Node {
+        started_at: engine.now(),
+        engine,
+        simulation,
+        feed: Feed::new(settings.max_subscribers, settings.heartbeat, stopping.subscribe()),
+        readers: Readers::new(workers * 2),
+        responses: ResponseBudget::new(settings.max_in_flight_response_bytes),
+        bodies: BodyBudget::new(
+            (settings.max_in_flight_bytes, settings.max_body_bytes),
+            (settings.request_timeout, settings.min_body_bytes_per_s),
+            stopping.subscribe(),
+        ),
+        hosts: Hosts::new(&settings.allowed_hosts),
+        requests: requests.clone(),
+        stopping: stopping.subscribe(),
+    });
+    let shutdown_timeout = settings.shutdown_timeout;
+    let builder = Server::build()
+        .workers(workers)
+        .max_concurrent_connections((settings.max_connections / workers).max(1))
+        .shutdown_timeout(FLUSH_S)
+        .disable_signals();
+    let server = listen(builder, listener, node, settings)?.run();
+    let handle = WebHandle { server: server.handle(), stopping, requests, shutdown_timeout };
+    Ok(WebServer { server, handle })
+}
+
+/// The app on a listener, in every worker.
+fn listen(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    node: web::Data<Node>,
+    settings: WebSettings,
+) -> io::Result<ServerBuilder> {
+    let stop = builder.graceful_shutdown_signal();
+    let WebSettings { max_connections, keep_alive, write_timeout, request_timeout, .. } = settings;
+    let connections = Arc::new(Connections::new(max_connections, keep_alive, write_timeout));
+    builder.listen("http", listener, move || {
+        let app = App::new()
             .app_data(node.clone())
             .configure(routes::configure)
+            .wrap(from_fn(response_budget::limit))
             .wrap(Compress::default())
+            .wrap(from_fn(admit))
             .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")).add(("Cache-Control", "no-store")))
-            .wrap(from_fn(trace))
-    };
-    let server = HttpServer::new(app)
-        .workers(settings.workers.max(1))
-        .shutdown_timeout(settings.shutdown_timeout.as_secs())
-        .disable_signals()
-        .listen(listener)?
-        .run();
-    let handle = WebHandle { server: server.handle(), stopping };
-    Ok(WebServer { server, handle })
+            .wrap(from_fn(trace));
+        let (stop, connections) = (stop.clone(), connections.clone());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stop = stop.clone();
+                async move { stop.notified().await }
+            })
+            .keep_alive(KeepAlive::Timeout(keep_alive))
+            .client_request_timeout(request_timeout)
+            .client_disconnect_timeout(DISCONNECT)
+            .on_connect_ext(|socket: &Socket, data| drop(data.insert(socket.connection())))
+            .h1(map_config(app.into_factory().map_err(|error| error.error_response()), |_| AppConfig::default()));
+        fn_service(move |io: TcpStream| {
+            let peer = io.peer_addr().ok();
+            ready(Ok::<_, DispatchError>((Socket::new(io, connections.clone()), peer)))
+        })
+        .and_then(http)
+    })
+}
+
+impl Node {
+    /// All of a body; its room is free again when it is dropped.
+    pub(crate) async fn read_body(&self, request: &HttpRequest, payload: web::Payload) -> Result<Body, ApiError> {
+        let body = self.bodies.read(request, payload).await;
+        body.inspect_err(|error| {
+            if let ApiError::Refused(refusal) = error {
+                self.engine.note_refusal(refusal);
+            }
+        })
+    }
 }
 
 impl WebServer {
@@ -112,21 +226,69 @@ impl Future for WebServer {
 }
 
 impl WebHandle {
-    /// Ends the live streams, takes no more requests, and resolves when the server has stopped.
+    /// Ends the live streams, takes no more requests, and resolves when the server has stopped; true if all requests were
+    /// answered.
     ///
-    /// A graceful stop lets requests under way finish, for as long as the settings say.
-    pub async fn stop(&self, graceful: bool) {
+    /// A graceful stop lets requests under way finish, for as long as the settings say. An answer that is made and that its
+    /// client does not read is not waited for.
+    pub async fn stop(&self, graceful: bool) -> bool {
         self.stopping.send_replace(true);
+        let answered = !graceful || timeout(self.shutdown_timeout, self.requests.ended()).await.is_ok();
         self.server.stop(graceful).await;
+        answered
     }
+}
+
+impl Requests {
+    fn begin(self: &Arc<Self>) -> Request {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        Request(Arc::clone(self))
+    }
+
+    /// Resolves once there is none.
+    async fn ended(&self) {
+        loop {
+            let none = self.none.notified();
+            if self.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.none.notify_waiters();
+        }
+    }
+}
+
+/// Refuses requests that are not for this node or come from a page of another site, and all while the node stops.
+async fn admit<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let node = request.app_data::<web::Data<Node>>().cloned();
+    let Some(node) = node else { return next.call(request).await.map(ServiceResponse::map_into_left_body) };
+    let begun = node.requests.begin();
+    let refused = if *node.stopping.borrow() { Err(Refusal::Stopping.into()) } else { node.hosts.check(&request) };
+    let answer = match refused {
+        Ok(()) => next.call(request).await?.map_into_left_body(),
+        Err(error) => request.into_response(HttpResponse::from_error(error)).map_into_right_body(),
+    };
+    drop(begun);
+    Ok(answer)
 }
 
 /// One line per request. The node's own failures are told with their cause, which the answer keeps to itself.
 async fn trace(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let started = Instant::now();
+    let in_progress = request.conn_data::<Rc<Connection>>().map(Connection::begin);
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let answer = next.call(request).await?;
     let (status, duration_ms) = (answer.status(), started.elapsed().as_secs_f64() * 1e3);
@@ -134,5 +296,23 @@ async fn trace(
         Some(error) => tracing::warn!(%method, path, status = status.as_u16(), duration_ms, %error, "request"),
         None => tracing::debug!(%method, path, status = status.as_u16(), duration_ms, "request"),
     }
-    Ok(answer)
+    Ok(answer.map_body(|_, body| Sending { body: Box::pin(body), _request: in_progress }))
+}
+
+/// An answer's body; the connection is not idle until it is sent.
+struct Sending<B> {
+    body: Pin<Box<B>>,
+    _request: Option<InProgress>,
+}
+
+impl<B: MessageBody> MessageBody for Sending<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<web::Bytes, B::Error>>> {
+        self.body.as_mut().poll_next(cx)
+    }
 }

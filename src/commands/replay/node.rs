@@ -45,6 +45,9 @@ pub(super) struct Answer {
     pub(super) duplicate: u64,
     pub(super) late: u64,
     pub(super) rejected: Vec<Rejected>,
+    /// How many more were rejected.
+    #[serde(default)]
+    pub(super) rejected_not_listed: u64,
 }
 
 /// A reading that was not taken.

@@ -30,7 +30,7 @@ impl Tally {
         self.accepted += answer.accepted;
         self.duplicate += answer.duplicate;
         self.late += answer.late;
-        self.rejected += answer.rejected.len() as u64;
+        self.rejected += answer.rejected.len() as u64 + answer.rejected_not_listed;
         for rejected in answer.rejected {
             if self.reasons.len() < REASONS {
                 self.reasons.push((times.get(rejected.index).copied(), rejected.message));

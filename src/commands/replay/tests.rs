@@ -140,13 +140,14 @@ fn a_node_that_stays_busy_is_given_up() {
 fn the_summary_tells_the_first_few_reasons() {
     let stage = Stage::default();
     let rejected = |index| Rejected { index, message: format!("Q: reason {index}") };
-    let answer = Answer { accepted: 1, duplicate: 1, late: 1, rejected: (1..8).map(rejected).collect() };
+    let answer =
+        Answer { accepted: 1, duplicate: 1, late: 1, rejected: (1..8).map(rejected).collect(), rejected_not_listed: 2 };
     stage.0.borrow_mut().replies.push_back(Reply::Taken(answer));
     let (tally, _) = run(&stage, &rows(&[0, 1000, 2000]), "0", 3);
     let text = tally.to_string();
-    assert!(text.starts_with("accepted  1\nduplicate 1\nlate      1\nrejected  7\n"), "{text}");
+    assert!(text.starts_with("accepted  1\nduplicate 1\nlate      1\nrejected  9\n"), "{text}");
     assert!(text.contains("  2020-02-08T13:30:48.000Z Q: reason 1\n"), "{text}");
-    assert!(text.contains("  Q: reason 5\n  and 2 more\n"), "{text}");
+    assert!(text.contains("  Q: reason 5\n  and 4 more\n"), "{text}");
 }
 
 proptest! {

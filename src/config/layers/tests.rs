@@ -36,6 +36,8 @@ fn the_defaults_are_valid_and_complete() {
     assert_eq!(settings.config.server.listen.to_string(), "127.0.0.1:5000");
     assert_eq!(settings.config.model.dir, None);
     assert_eq!(settings.config.commissioning.running.as_secs(), 24 * 3600);
+    assert!(settings.config.server.keep_alive.as_secs() >= 75, "pumps post every few seconds, some every minute");
+    assert!(settings.config.server.allowed_hosts.names().is_empty());
     assert!(settings.values.iter().all(|setting| setting.origin == Origin::Default));
 }
 
@@ -96,6 +98,10 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[server]\nlisten = \"localhost\"", "an IP address and a port"),
         ("[server]\nlisten = 5000", "an IP address and a port"),
         ("[server.listen]\nport = 5000", "an IP address and a port"),
+        ("[server]\nallowed_hosts = \"http://volute.example\"", "names of hosts separated by commas"),
+        ("[server]\nallowed_hosts = \"a,,b\"", "names of hosts separated by commas"),
+        ("[server]\nallowed_hosts = \"gate:port\"", "names of hosts separated by commas"),
+        ("[server]\nkeep_alive_s = 0", "a whole number from 1 to 86400 (seconds)"),
         ("[ingest]\ndefault_pump = \"a b\"", "1 to 64 characters"),
         ("[ingest]\nauto_register = true", "\"auto\", \"on\" or \"off\""),
         ("[ingest]\nauto_register = \"maybe\"", "\"auto\", \"on\" or \"off\""),
@@ -122,10 +128,14 @@ fn each_kind_of_mistake_says_what_is_allowed() {
 #[test]
 fn an_unknown_key_shows_the_keys_of_its_section_and_the_one_that_was_meant() {
     for (text, meant, allowed) in [
-        ("[server]\nlisen = 1", Some("server.listen"), "in [server] listen, max_body_bytes"),
+        (
+            "[server]\nlisen = 1",
+            Some("server.listen"),
+            "in [server] allowed_hosts, keep_alive_s, listen, max_body_bytes",
+        ),
         ("[serve]\nlisten = 1", Some("server.listen"), "the sections [commissioning], [engine]"),
         ("[store]\nbatch = 1", None, "in [store] backlog_mib, block_cache_mib, dir"),
-        ("server = 5", None, "in [server] listen"),
+        ("server = 5", None, "in [server] allowed_hosts"),
         ("zebra = 5", None, "the sections [commissioning], [engine]"),
     ] {
         let (_folder, path) = file(text);

@@ -64,6 +64,7 @@ pub(crate) async fn audit_log(
 ) -> Result<web::Json<List<AuditData>>, ApiError> {
     let store = node.engine.store();
     let AuditFilter { action, range } = filter(&Params::parse(request.query_string(), &PARAMETERS)?)?;
+    let _turn = node.readers.turn().await?;
     let read = async |range| store.audit(&AuditFilter { action: action.clone(), range }).await;
     Ok(web::Json(page(range, |entry: &AuditEntry| entry.at, read).await?))
 }

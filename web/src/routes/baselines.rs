@@ -1,7 +1,7 @@
 //! `/api/pumps/{id}/baselines` and `/api/pumps/{id}/commission`: what is normal for a pump, which version of it is in use,
 //! and learning it anew.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpMessage, HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volute_actors::{BaselineVersion, Baselines, CommissionRefusal, Refusal};
@@ -10,8 +10,8 @@ use volute_plant::{Channel, PumpId, Timestamp};
 
 use crate::{
     audit::Order,
-    body::read_whole,
-    openapi::{Conflict, Insufficient, Invalid, NotFound, Slow, TooMany, Unavailable},
+    body::media_type,
+    openapi::{Conflict, Insufficient, Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
     problem::ApiError,
     query::Params,
     server::Node,
@@ -135,7 +135,7 @@ pub(crate) async fn baselines(
     request_body(content = Option<CommissionRequest>, description = "What to learn from"),
     responses(
         (status = 200, description = "It is learning, or has learned", body = BaselinesData),
-        Invalid, NotFound, Conflict, Insufficient, Slow, TooMany, Unavailable
+        Invalid, NotFound, Conflict, Insufficient, Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
 pub(crate) async fn commission(
@@ -146,8 +146,12 @@ pub(crate) async fn commission(
 ) -> Result<web::Json<BaselinesData>, ApiError> {
     Params::parse(request.query_string(), &[])?;
     let pump = pump(&id)?;
-    let bytes = read_whole(payload, node.max_body_bytes).await?;
-    let stretch = stretch(&bytes)?;
+    let body = node.read_body(&request, payload).await?;
+    let is_json = request.mime_type().ok().flatten().is_some_and(|kind| kind.essence_str() == "application/json");
+    if !is_json && !body.bytes.is_empty() {
+        return Err(media_type(&request, "application/json"));
+    }
+    let stretch = stretch(&body.bytes)?;
     let detail = match &stretch {
         Some((from, to)) => format!("from {from} to {to}"),
         None => "from now on".to_owned(),

@@ -130,6 +130,7 @@ pub(crate) async fn sensor_history(
     if let Some(points) = params.points()? {
         return buckets(&node, &params, pump, &channels, points).await;
     }
+    let _turn = node.readers.turn().await?;
     let Answer { mut rows, reach } = engine.store().readings(&pump, &range).await?;
     if rows.is_empty() {
         known_pump(&node, pump)?;
@@ -173,6 +174,7 @@ pub(crate) async fn anomaly_history(
     if only_anomalies {
         range.limit = range.limit.max(SCAN_ROWS);
     }
+    let _turn = node.readers.turn().await?;
     let mut found = Vec::new();
     let mut scanned = 0;
     let mut incomplete;
@@ -221,6 +223,7 @@ async fn buckets(
     let reach;
     let few = to.since_ms(from) / profile.interval_ms() <= RAW_FACTOR * i64::try_from(points).unwrap_or(i64::MAX);
     let range = Range { from: Some(from), to: Some(to), order, limit: points + 1, after: None };
+    let _turn = node.readers.turn().await?;
     let raw = if few { Some(store.readings(&pump, &range).await?) } else { None };
     match raw {
         Some(raw) if raw.rows.len() <= points => {

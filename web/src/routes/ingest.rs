@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use volute_actors::{BadChannel, Receipt, RejectedItem};
 
 use crate::{
-    body::{Format, read_whole},
+    body::{Format, LISTED},
     openapi::{Slow, TooLarge, TooMany, Unavailable, Unsupported},
     problem::{ApiError, Problem},
     server::Node,
@@ -24,10 +24,14 @@ pub(crate) struct IngestAnswer {
     duplicate: usize,
     /// New readings that came too late for their window: stored, not scored.
     late: usize,
-    /// Items that were not taken.
+    /// Items that were not taken; the first 100 of them.
     rejected: Vec<RejectedAnswer>,
-    /// Channels of items that were taken, with values that no working sensor sends.
+    /// How many more were not taken.
+    rejected_not_listed: usize,
+    /// Channels of items that were taken, with values that no working sensor sends; the first 100 of them.
     bad_channels: Vec<BadChannelAnswer>,
+    /// How many more there were.
+    bad_channels_not_listed: usize,
     /// All but the rejected items are on disk. Always true: a post that cannot be stored has no such answer.
     durable: bool,
 }
@@ -96,7 +100,7 @@ pub(crate) enum TimeShape {
 /// Takes readings in.
 ///
 /// Answers when every item that was taken is on disk. An item with a timestamp may be sent again after a
-/// failure: it is then a duplicate. Without a `Content-Type` the body is read as JSON.
+/// failure: it is then a duplicate. A `Content-Type` has to be sent.
 #[utoipa::path(
     post,
     path = "/api/ingest",
@@ -119,12 +123,11 @@ pub(crate) async fn ingest(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let format = Format::of(&request)?;
-    let _room =
-        node.bodies.take(&request, node.max_body_bytes).inspect_err(|refusal| node.engine.note_refusal(refusal))?;
-    let body = read_whole(payload, node.max_body_bytes).await?;
+    // Its room is held until the answer is made.
+    let body = node.read_body(&request, payload).await?;
     // A node that is full says so before the post costs it anything more.
     node.engine.check_room()?;
-    let items = format.items(&body, node.engine.profile())?;
+    let items = format.items(&body.bytes, node.engine.profile())?;
     let posted = items.len();
     let receipt = node.engine.ingest(items).await?;
     Ok(HttpResponse::build(status(&receipt, posted)).json(IngestAnswer::from(receipt)))
@@ -145,8 +148,10 @@ impl From<Receipt> for IngestAnswer {
             accepted,
             duplicate,
             late,
-            rejected: rejected.into_iter().map(RejectedAnswer::from).collect(),
-            bad_channels: bad_channels.into_iter().map(BadChannelAnswer::from).collect(),
+            rejected_not_listed: rejected.len().saturating_sub(LISTED),
+            rejected: rejected.into_iter().take(LISTED).map(RejectedAnswer::from).collect(),
+            bad_channels_not_listed: bad_channels.len().saturating_sub(LISTED),
+            bad_channels: bad_channels.into_iter().take(LISTED).map(BadChannelAnswer::from).collect(),
             durable: true,
         }
     }
@@ -196,9 +201,21 @@ mod tests {
                     "index": 0, "field": "Tb", "value": "hot", "allowed": "a number",
                     "message": "Tb: not a number; allowed: a number"
                 }],
+                "rejected_not_listed": 0,
                 "bad_channels": [{"index": 1, "channel": "Q", "value": 9e9, "plausible": [0.0, 5000.0]}],
+                "bad_channels_not_listed": 0,
                 "durable": true
             })
         );
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_say_so() {
+        let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
+        let receipt = Receipt { bad_channels: vec![bad; LISTED + 2], ..receipt(1, LISTED + 3) };
+        let answer = IngestAnswer::from(receipt);
+        assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED, 3));
+        assert_eq!((answer.bad_channels.len(), answer.bad_channels_not_listed), (LISTED, 2));
+        assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED - 1));
     }
 }

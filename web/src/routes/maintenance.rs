@@ -89,6 +89,7 @@ pub(crate) async fn maintenance_events(
     let store = node.engine.store();
     let params = Params::parse(request.query_string(), &["status", "pump_id", "limit", "cursor"])?;
     let EventFilter { pump, state, range } = filter(&params)?;
+    let _turn = node.readers.turn().await?;
     let read = async |range| store.events(&EventFilter { pump: pump.clone(), state, range }).await;
     Ok(web::Json(page(range, |event: &MaintenanceEvent| event.opened_at, read).await?))
 }

@@ -14,7 +14,7 @@ use volute_plant::{Profile, PumpId, Rejection};
 
 use crate::{
     audit::Order,
-    body::read_whole,
+    body::media_type,
     openapi::{Forbidden, Invalid, Slow, TooLarge, Unavailable, UnsupportedSimulation},
     problem::ApiError,
     query::Params,
@@ -192,16 +192,17 @@ pub(crate) async fn stop(node: web::Data<Node>, request: HttpRequest) -> Result<
 async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Result<(Plan, Speed), ApiError> {
     let params = Params::parse(request.query_string(), &["pump_id", "speed"])?;
     let kind = request.mime_type().ok().flatten().map(|kind| kind.essence_str().to_owned());
-    let bytes = read_whole(payload, node.max_body_bytes).await?;
+    let body = node.read_body(request, payload).await?;
+    let bytes = &body.bytes;
     let is_csv = match kind.as_deref() {
         Some("text/csv") => true,
         Some("application/json") => false,
         None if bytes.is_empty() => false,
-        _ => return Err(ApiError::SimulationType { sent: kind.unwrap_or_default() }),
+        _ => return Err(media_type(request, "application/json, or text/csv")),
     };
     let profile = node.engine.profile();
     if is_csv {
-        let rows = volute_data::parse_recording(Path::new("the recording"), &bytes, profile)
+        let rows = volute_data::parse_recording(Path::new("the recording"), bytes, profile)
             .map_err(|error| ApiError::invalid("", "", "a recording of this profile", &error.to_string()))?
             .rows;
         let pump = match params.pump()? {
@@ -215,7 +216,7 @@ async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Resu
             let value = params.text(name).unwrap_or_default();
             return Err(ApiError::invalid(name, value, "with a recording (text/csv) only", "not with JSON"));
         }
-        let body = if bytes.trim_ascii().is_empty() { b"{}".as_slice() } else { bytes.as_ref() };
+        let body = if bytes.trim_ascii().is_empty() { b"{}".as_slice() } else { bytes };
         let body = serde_json::from_slice(body).map_err(ApiError::not_json)?;
         parse(&body, profile).map_err(ApiError::Invalid)
     }

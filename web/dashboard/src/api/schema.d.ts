@@ -114,7 +114,7 @@ export interface paths {
         /**
          * Takes readings in.
          * @description Answers when every item that was taken is on disk. An item with a timestamp may be sent again after a
-         *     failure: it is then a duplicate. Without a `Content-Type` the body is read as JSON.
+         *     failure: it is then a duplicate. A `Content-Type` has to be sent.
          */
         post: operations["ingest"];
         delete?: never;
@@ -889,16 +889,20 @@ export interface components {
         IngestAnswer: {
             /** @description New readings. */
             accepted: number;
-            /** @description Channels of items that were taken, with values that no working sensor sends. */
+            /** @description Channels of items that were taken, with values that no working sensor sends; the first 100 of them. */
             bad_channels: components["schemas"]["BadChannelAnswer"][];
+            /** @description How many more there were. */
+            bad_channels_not_listed: number;
             /** @description Readings that were taken before, with the same values. */
             duplicate: number;
             /** @description All but the rejected items are on disk. Always true: a post that cannot be stored has no such answer. */
             durable: boolean;
             /** @description New readings that came too late for their window: stored, not scored. */
             late: number;
-            /** @description Items that were not taken. */
+            /** @description Items that were not taken; the first 100 of them. */
             rejected: components["schemas"]["RejectedAnswer"][];
+            /** @description How many more were not taken. */
+            rejected_not_listed: number;
         };
         /**
          * @description A reading: the profile's channels by name, a number or null each.
@@ -938,7 +942,7 @@ export interface components {
              * @description Its files.
              */
             segments: number;
-            /** @description `ok`, `full` (the disk is) or `failed`. */
+            /** @description `ok`, `full` (the disk is), `shortage` (of file descriptors or memory; it passes) or `failed`. */
             state: string;
         };
         /** @description Event `lagged`: the subscriber was too slow. */
@@ -2463,6 +2467,24 @@ export interface operations {
             };
             /** @description No model is loaded, or the version cannot be used with it */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, the number of items, or the number of one pump's readings is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
