@@ -9,6 +9,7 @@ mod audit;
 mod audit_entry;
 mod baselines;
 mod blocks;
+mod clock_mark;
 mod commit;
 mod conversion;
 mod database;
@@ -57,7 +58,7 @@ pub use types::{
 use database::{Database, State};
 use flush::Written;
 use head::{Head, Until};
-use retention::Oldest;
+use retention::{Oldest, Pass};
 use roster::Roster;
 use volute_plant::Timestamp;
 
@@ -80,8 +81,10 @@ struct Inner {
     roster: Roster,
     /// What of the database a flush knows; held by the one that runs.
     written: tokio::sync::Mutex<Written>,
-    /// What of the oldest rows is known; held by the sweep that runs.
-    oldest: tokio::sync::Mutex<Oldest>,
+    /// What of the oldest rows is known.
+    oldest: Oldest,
+    /// How far retention is with its pass; held by the sweep that runs.
+    pass: tokio::sync::Mutex<Pass>,
     /// The journal's low-water mark in the database.
     marked: AtomicU64,
     /// What was found damaged at the start, for people.
@@ -108,6 +111,7 @@ impl Store {
             Ok(engine) => {
                 *state = State::Open(Arc::new(engine));
                 *written = Written::default();
+                self.0.oldest.clear();
                 Ok(())
             }
             Err(error) => {

@@ -24,11 +24,13 @@ pub enum AuditAction {
     Backup,
     /// To write a pump's readings into a file.
     Export,
+    /// To believe the node's clock.
+    ConfirmClock,
 }
 
 impl AuditAction {
     /// Each of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
@@ -36,6 +38,7 @@ impl AuditAction {
         Self::StopSimulation,
         Self::Backup,
         Self::Export,
+        Self::ConfirmClock,
     ];
 
     /// Its name in the audit log.
@@ -48,6 +51,7 @@ impl AuditAction {
             Self::StopSimulation => "stop-simulation",
             Self::Backup => "backup",
             Self::Export => "export",
+            Self::ConfirmClock => "confirm-clock",
         }
     }
 }

@@ -3,6 +3,16 @@
 //! One transaction holds some minutes' blocks, their rollups, and the journal's low-water mark; the rows leave the head
 //! when it is done. A minute that has a block already, because a reading came late, gets a new one with both. One
 //! flush runs at a time. Deliberately absent: when to flush, and what to do where it fails.
+//!
+//! **Rollups outlive readings**, so a minute without a block is not always a minute without readings. An example, with
+//! readings kept for 400 days and rollups for 3,650:
+//!
+//! 1. Minute M gets 60 readings: a block of 60, `rollup_minute` 60, `rollup_hour` 60.
+//! 2. After 400 days its block is deleted. Both rollups stay.
+//! 3. One more reading of M comes: resent, imported, or replayed from the journal after a kill. Whether it is one of the
+//!    60 cannot be told any more. It gets a block of its own, so that it is not lost, and the rollups stay as they are.
+//!
+//! The rule: a minute's rollups follow its block only while both are of the same readings.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,7 +25,8 @@ use super::{
     blocks::{InBlocks, of_minutes},
     engine::Engine,
     head::{Due, News, Share, Stored, Until},
-    page::{HOUR_MS, Row, Series, hour, hour_id, newest_hour},
+    page::{HOUR_MS, Row, Series, first_from, hour, hour_id, newest_hour},
+    retention::Aged,
     rows::{
         DetectionsRow, EventRow, HourRow, MarkRow, MetricsRow, NODE, PumpRow, ReadingsRow, RollupRow, pump_and_start,
         unreadable,
@@ -75,12 +86,23 @@ struct Hourly {
 }
 
 impl Store {
-    /// Writes what is due into the database. `now` is the time by which minutes end.
+    /// Writes what is due into the database, and lets the journal forget what is old. `now` is the time by which minutes
+    /// end.
     pub async fn flush(&self, now: Timestamp) -> Result<Flushed, StoreError> {
-        let crowded = self.0.head().bytes() > self.0.settings.crowded_bytes();
-        let flushed = self.flush_until(if crowded { Until::Crowded(now) } else { Until::Time(now) }).await?;
-        self.0.journal.release(self.0.marked(), now.millis());
+        let flushed = self.flush_due(now).await?;
+        self.release_journal(now);
         Ok(flushed)
+    }
+
+    /// Writes what is due into the database.
+    pub async fn flush_due(&self, now: Timestamp) -> Result<Flushed, StoreError> {
+        let crowded = self.0.head().bytes() > self.0.settings.crowded_bytes();
+        self.flush_until(if crowded { Until::Crowded(now) } else { Until::Time(now) }).await
+    }
+
+    /// Lets the journal forget what the database has, where it is too much or too old at `now`.
+    pub fn release_journal(&self, now: Timestamp) {
+        self.0.journal.release(self.0.marked(), now.millis());
     }
 
     /// Writes everything into the database.
@@ -157,7 +179,10 @@ impl Inner {
         // Nobody reads while the rows move: they would be seen twice, or not at all.
         let moving = self.database.write().await;
         moving.engine()?;
-        engine.write(WRITE, vars).await?;
+        let outcome = engine.write(WRITE, vars).await;
+        // Also where it failed: what was not told may be there all the same.
+        self.note_oldest(share);
+        outcome?;
         self.head().give_up(share);
         drop(moving);
         self.set_marked(share.low_water);
@@ -171,6 +196,23 @@ impl Inner {
             written.note_minute(&due.pump, due.start_ms);
         }
         Ok(batch.new_readings)
+    }
+
+    /// Tells retention where the oldest rows may be now.
+    fn note_oldest(&self, share: &Share) {
+        for due in &share.due {
+            let (pump, start_ms) = (due.pump.as_str(), due.start_ms);
+            let hour = hour(start_ms);
+            self.oldest.note(pump, Aged::Readings, start_ms);
+            self.oldest.note(pump, Aged::Detections, start_ms);
+            self.oldest.note(pump, Aged::MinuteRollups, start_ms);
+            self.oldest.note(pump, Aged::HourRollups, hour * HOUR_MS);
+            self.oldest.note(pump, Aged::Hours, hour);
+        }
+        for (_, metrics) in &share.news.metrics {
+            self.oldest.note(NODE, Aged::Metrics, metrics.at.millis());
+            self.oldest.note(NODE, Aged::Hours, hour(metrics.at.millis()));
+        }
     }
 
     /// Forgets what the head got from the journal and the database has already.
@@ -203,7 +245,13 @@ impl Written {
         for due in &share.due {
             if !self.0.contains_key(&due.pump) {
                 let newest_hour = newest_hour(engine, due.pump.as_str()).await?;
-                let newest_ms = newest_hour.map_or(i64::MIN, |hour| (hour + 1) * HOUR_MS - 1);
+                let end_ms = newest_hour.map_or(i64::MIN, |hour| (hour + 1) * HOUR_MS);
+                // The directory forgets hours whose blocks are deleted; their rollups may be there still.
+                let rollups = Series::new("rollup_hour", due.pump.as_str());
+                let newest_ms = match first_from(engine, &rollups, end_ms).await? {
+                    None => end_ms.saturating_sub(1),
+                    Some(_) => i64::MAX,
+                };
                 let last = Last { newest_ms, hour_ms: i64::MIN, hourly: Hourly::default() };
                 self.0.insert(due.pump.clone(), last);
             }
@@ -225,7 +273,7 @@ impl Written {
         }
     }
 
-    /// Whether the database may have a block of this minute.
+    /// Whether the database may have a block or a rollup of this minute.
     fn may_have(&self, pump: &PumpId, start_ms: i64) -> bool {
         self.0.get(pump).is_none_or(|last| start_ms <= last.newest_ms)
     }
@@ -238,6 +286,7 @@ struct Rows {
     detections: Vec<DetectionsRow>,
     rollups: Vec<RollupRow>,
     hourly: BTreeMap<(PumpId, i64), Hourly>,
+    added_to: BTreeSet<(PumpId, i64)>,
     new_readings: usize,
     recorded: BTreeSet<(PumpId, i64)>,
 }
@@ -252,26 +301,37 @@ impl Rows {
             .collect();
         let mut readings: BTreeMap<_, Vec<Reading>> = of_minutes(engine, &old).await?;
         let mut detections: BTreeMap<_, Vec<Detection>> = of_minutes(engine, &old).await?;
+        let counted = counted(engine, &old).await?;
         let mut rows = Self { hourly: hourly_before(engine, share, written).await?, ..Self::default() };
         for due in &share.due {
             let key = (due.pump.clone(), due.start_ms);
-            rows.add_readings(due, readings.remove(&key).unwrap_or_default());
+            let counted = counted.get(&key).copied().unwrap_or(0);
+            rows.add_readings(due, readings.remove(&key).unwrap_or_default(), counted);
             rows.add_detections(due, detections.remove(&key).unwrap_or_default());
             rows.recorded.insert((due.pump.clone(), hour(due.start_ms)));
         }
-        rows.hourly.retain(|_, hourly| hourly.readings > 0);
+        // Those that nothing was added to stay as they are in the database, or gone.
+        let Self { hourly, added_to, .. } = &mut rows;
+        hourly.retain(|key, _| added_to.contains(key));
         Ok(rows)
     }
 
-    fn add_readings(&mut self, due: &Due, stored: Vec<Reading>) {
+    /// `stored`: the minute's block. `counted`: how many readings its rollup is of.
+    fn add_readings(&mut self, due: &Due, stored: Vec<Reading>, counted: i64) {
+        let whole = count(&stored) == counted;
         let Some((all, new)) = joined(stored, &due.readings) else { return };
         let id = Series::readings(&due.pump).id(due.start_ms);
         self.readings.push(ReadingsRow { id, readings: count(&all), block: encode_readings(&all).into() });
+        self.new_readings += new.len();
+        if !whole {
+            return;
+        }
         let id = Series::new("rollup_minute", due.pump.as_str()).id(due.start_ms);
         let aggregates = encode_aggregates(&Aggregates::of(&all)).into();
         self.rollups.push(RollupRow { id, readings: count(&all), aggregates });
-        let hourly = self.hourly.entry((due.pump.clone(), hour(due.start_ms) * HOUR_MS)).or_default();
-        self.new_readings += new.len();
+        let key = (due.pump.clone(), hour(due.start_ms) * HOUR_MS);
+        self.added_to.insert(key.clone());
+        let hourly = self.hourly.entry(key).or_default();
         hourly.readings += count(&new);
         hourly.aggregates.merge(&Aggregates::of(&new));
     }
@@ -292,6 +352,20 @@ impl Rows {
         let hours: BTreeSet<(&str, i64)> = of_node.chain(of_pumps).collect();
         hours.into_iter().map(|(owner, hour)| HourRow { id: hour_id(owner, hour) }).collect()
     }
+}
+
+/// How many readings the rollups of these minutes are of.
+async fn counted(engine: &Engine, minutes: &[(PumpId, i64)]) -> Result<HashMap<(PumpId, i64), i64>, StoreError> {
+    let mut counted = HashMap::new();
+    for minutes in minutes.chunks(1000) {
+        let id = |(pump, start_ms): &(PumpId, i64)| Series::new("rollup_minute", pump.as_str()).id(*start_ms);
+        let ids: Vec<RecordId> = minutes.iter().map(id).collect();
+        let rows: Vec<RollupRow> = engine.rows("SELECT * FROM $ids", [("ids", ids.into_value())]).await?;
+        for row in rows {
+            counted.insert(pump_and_start(row.id())?, row.readings);
+        }
+    }
+    Ok(counted)
 }
 
 /// The rollups, as they stand, of the hours that the share adds to.

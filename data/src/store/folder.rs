@@ -1,7 +1,7 @@
 //! The data directory: one process at a time, and what is in it.
 //!
 //! `database/` is SurrealDB's, `journal/` the journal's; `pumps` is a copy of the list of pumps, for a start without the
-//! database.
+//! database; `clock` is the last time at which the node's clock was believed.
 
 use std::{
     fs::{File, TryLockError},
@@ -17,6 +17,9 @@ pub(crate) const DATABASE: &str = "database";
 pub(crate) const JOURNAL: &str = "journal";
 /// The copy of the list of pumps.
 pub(crate) const PUMPS: &str = "pumps";
+
+/// The last time at which the clock was believed.
+pub(crate) const CLOCK: &str = "clock";
 
 /// Makes the directory and takes its lock. SurrealKV has a lock too, but says so only in words, and it guards only its
 /// own files.

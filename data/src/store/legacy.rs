@@ -1,7 +1,8 @@
 //! What databases of before migration 4 hold: a row per reading and per detection. Read once, into the journal.
 //!
 //! The rows go through the journal before the migration removes their tables, so a crash on the way loses none, and the
-//! blocks that come of them are written as all others are.
+//! blocks that come of them are written as all others are. They are read and handed on a batch at a time; whoever takes
+//! them packs them (about 30 bytes a reading), for all of them wait in memory until the migration has run.
 
 use std::sync::Arc;
 
@@ -11,9 +12,9 @@ use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
 use super::{
     StoreError,
     engine::Engine,
-    page::{Enough, Row, Series, walk},
+    page::{Row, Series, first_rows},
     rows::{MetricsRow, NODE, owner_and_number, time, unreadable},
-    types::{Batch, Order, SystemMetrics},
+    types::{Batch, SystemMetrics},
 };
 
 /// Rows in one record of the journal.
@@ -26,41 +27,31 @@ pub(crate) async fn read<F: AsyncFnMut(Batch) -> Result<(), StoreError>>(
     mut hand_on: F,
 ) -> Result<(), StoreError> {
     for pump in pumps {
-        let rows: Vec<ReadingRow> = all(engine, &Series::readings(pump)).await?;
-        for rows in chunks(rows) {
+        let mut from = i64::MIN;
+        while let Some(rows) = next::<ReadingRow>(engine, &Series::readings(pump), &mut from).await? {
             let readings = rows.into_iter().map(Reading::try_from).collect::<Result<_, _>>()?;
             hand_on(Batch { readings, ..Batch::default() }).await?;
         }
-        let rows: Vec<DetectionRow> = all(engine, &Series::detections(pump)).await?;
-        for rows in chunks(rows) {
+        let mut from = i64::MIN;
+        while let Some(rows) = next::<DetectionRow>(engine, &Series::detections(pump), &mut from).await? {
             let detections = rows.into_iter().map(Detection::try_from).collect::<Result<_, _>>()?;
             hand_on(Batch { detections, ..Batch::default() }).await?;
         }
     }
-    let rows: Vec<MetricsRow> = all(engine, &Series::metrics(NODE)).await?;
-    for rows in chunks(rows) {
+    let mut from = i64::MIN;
+    while let Some(rows) = next::<MetricsRow>(engine, &Series::metrics(NODE), &mut from).await? {
         let metrics = rows.into_iter().map(SystemMetrics::try_from).collect::<Result<_, _>>()?;
         hand_on(Batch { metrics, ..Batch::default() }).await?;
     }
     Ok(())
 }
 
-async fn all<T: Row>(engine: &Engine, series: &Series<'_>) -> Result<Vec<T>, StoreError> {
-    let mut rows = Vec::new();
-    let take = |row| {
-        rows.push(row);
-        Ok(Enough::No)
-    };
-    walk(engine, series, (0, i64::MAX), Order::OldestFirst, take).await?;
-    Ok(rows)
-}
-
-fn chunks<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
-    let mut rows = rows.into_iter();
-    std::iter::from_fn(move || {
-        let chunk: Vec<T> = rows.by_ref().take(ROWS).collect();
-        (!chunk.is_empty()).then_some(chunk)
-    })
+/// The next rows of a series from `from` on, which is moved on; none at its end.
+async fn next<T: Row>(engine: &Engine, series: &Series<'_>, from: &mut i64) -> Result<Option<Vec<T>>, StoreError> {
+    let rows: Vec<T> = first_rows(engine, series, (*from, i64::MAX), ROWS).await?;
+    let Some(last) = rows.last() else { return Ok(None) };
+    *from = owner_and_number(last.id())?.1 + 1;
+    Ok(Some(rows))
 }
 
 #[derive(SurrealValue)]

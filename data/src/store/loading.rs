@@ -12,6 +12,7 @@ use super::{
     Store, StoreError,
     flush::hourly_id,
     head::{Due, News, Share, minute_start},
+    retention::Aged,
     rows::RollupRow,
     types::{Batch, PumpRecord},
 };
@@ -58,7 +59,12 @@ impl Store {
                 aggregates: encode_aggregates(aggregates).into(),
             };
             let rows: Vec<RollupRow> = hours.iter().map(row).collect();
-            engine.execute("INSERT IGNORE INTO rollup_hour $rows RETURN NONE", [("rows", rows.into_value())]).await?;
+            let insert = "INSERT IGNORE INTO rollup_hour $rows RETURN NONE";
+            let inserted = engine.execute(insert, [("rows", rows.into_value())]).await;
+            for (start, ..) in hours {
+                self.0.oldest.note(pump.as_str(), Aged::HourRollups, start.millis());
+            }
+            inserted?;
         }
         Ok(())
     }

@@ -16,11 +16,11 @@ use super::{
     engine::Engine,
     flush::{self, Written},
     folder,
-    head::Head,
+    head::{Head, Until},
     legacy, migrations, record,
     roster::Roster,
     rows::PumpRow,
-    types::PumpRecord,
+    types::{Batch, PumpRecord},
 };
 use crate::journal::{Journal, Seq};
 
@@ -50,6 +50,7 @@ impl Store {
             roster: found.roster,
             written: tokio::sync::Mutex::new(Written::default()),
             oldest: Default::default(),
+            pass: Default::default(),
             marked: AtomicU64::new(found.mark.unwrap_or(Seq::ZERO).get()),
             damage,
             lock: Mutex::new(Some(lock)),
@@ -71,7 +72,13 @@ impl Store {
     async fn take_up(&self, engine: Engine, rows_to_convert: bool) -> Result<(), StoreError> {
         if rows_to_convert {
             let pumps = self.0.roster.pumps();
-            legacy::read(&engine, &pumps, async |batch| self.commit(&batch).await).await?;
+            let take = async |batch: Batch| {
+                self.commit(&batch).await?;
+                // All of them wait here until the migration has run.
+                self.0.head().pack(Until::Now);
+                Ok(())
+            };
+            legacy::read(&engine, &pumps, take).await?;
             migrations::apply(&engine, migrations::ALL).await?;
         }
         self.0.forget_stored(&engine).await?;

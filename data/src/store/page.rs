@@ -147,18 +147,29 @@ pub(crate) fn hours_before(owner: &str, hour: i64) -> Value {
 
 /// The number of a series' first row.
 pub(crate) async fn oldest(engine: &Engine, series: &Series<'_>) -> Result<Option<i64>, StoreError> {
-    let vars = [("range", series.between(i64::MIN, i64::MAX)), ("limit", limit(1))];
+    first_from(engine, series, i64::MIN).await
+}
+
+/// The number of a series' first row from this number on.
+pub(crate) async fn first_from(engine: &Engine, series: &Series<'_>, from: i64) -> Result<Option<i64>, StoreError> {
+    let vars = [("range", series.between(from, i64::MAX)), ("limit", limit(1))];
     let numbers: Vec<i64> = engine.rows(NUMBERS, vars).await?;
     Ok(numbers.first().copied())
 }
 
-/// All rows of a series in a stretch, oldest first.
-pub(crate) async fn stretch<T: Row>(
+/// The first rows of a series in a stretch, at most `limit`, oldest first.
+pub(crate) async fn first_rows<T: Row>(
     engine: &Engine,
     series: &Series<'_>,
     (from, to): (i64, i64),
+    limit: usize,
 ) -> Result<Vec<T>, StoreError> {
-    scan(engine, series.between(from, to), usize::MAX).await
+    scan(engine, series.between(from, to), limit).await
+}
+
+/// All rows of a series in a stretch, oldest first.
+async fn stretch<T: Row>(engine: &Engine, series: &Series<'_>, span: (i64, i64)) -> Result<Vec<T>, StoreError> {
+    first_rows(engine, series, span, usize::MAX).await
 }
 
 async fn forward<T: Row>(

@@ -10,11 +10,16 @@ use super::{
     database::State,
     engine::Engine,
     head::{Head, MINUTE_MS, minute_start},
-    page::{Enough, HOUR_MS, Series, stretch, walk, whole_moments},
+    page::{Enough, Series, first_rows, walk, whole_moments},
     rows::{DetectionsRow, MetricsRow, NODE, ReadingsRow, RollupRow, pump_and_start, unreadable},
     types::{Answer, Bucket, Buckets, Counts, Order, PumpRecord, Range, Reach, Resolution, SystemMetrics},
 };
 use crate::block::{Aggregates, decode_aggregates};
+
+/// Rollups, and blocks of readings, that a question for buckets reads at once: some tens of milliseconds, during which no
+/// flush commits.
+const PART_ROLLUPS: usize = 1440;
+const PART_BLOCKS: usize = 120;
 
 /// A series that is in the head and in blocks.
 trait InHead: InBlocks {
@@ -86,7 +91,11 @@ impl Store {
     /// The pump's readings in at most `points` buckets of equal length, from `from` up to and without `to`.
     ///
     /// Buckets are aligned to multiples of their length since 1970, so that the same bucket is the same at every
-    /// question. Those of a minute or more come from rollups: a minute or an hour at an end of the range counts whole.
+    /// question. Those of a minute or more are made of whole minutes or hours ([`Buckets::of`]): one that the range only
+    /// touches counts whole, whether its readings are in the head or in rollups.
+    ///
+    /// The range is read in parts, so that a long one holds up neither flushes nor posts: each part is read from head
+    /// and database at one moment, so every reading counts once.
     pub async fn buckets(
         &self,
         pump: &PumpId,
@@ -94,28 +103,28 @@ impl Store {
         points: usize,
     ) -> Result<Answer<Bucket>, StoreError> {
         let Buckets { bucket_ms, resolution } = Buckets::of(to.since_ms(from), points);
-        let unit_ms = match resolution {
-            Resolution::Raw => 1,
-            Resolution::Minute => MINUTE_MS,
-            Resolution::Hour => HOUR_MS,
-        };
-        let from_ms = from.millis() - from.millis().rem_euclid(unit_ms);
-        let bounds = (from_ms, to.millis());
+        let unit_ms = resolution.unit_ms();
+        let mut from_ms = from.millis() - from.millis().rem_euclid(unit_ms);
+        let to_ms = to.millis() + (-to.millis()).rem_euclid(unit_ms);
         let mut buckets = Gathering { bucket_ms, rows: Default::default() };
-        let state = self.0.database.read().await;
-        for reading in self.0.head().readings(pump, bounds.0, bounds.1)? {
-            buckets.add(reading.at.millis(), 1, &Aggregates::of(std::slice::from_ref(&reading)));
-        }
-        let read = match state.engine() {
-            Ok(engine) => match resolution {
-                Resolution::Raw => raw_buckets(engine, pump, bounds, &mut buckets).await,
-                Resolution::Minute => rollup_buckets(engine, "rollup_minute", pump, bounds, &mut buckets).await,
-                Resolution::Hour => rollup_buckets(engine, "rollup_hour", pump, bounds, &mut buckets).await,
-            },
-            Err(error) => Err(error),
+        let read = loop {
+            // Held over both, so that no row moves from one to the other meanwhile.
+            let state = self.0.database.read().await;
+            let read = match state.engine() {
+                Ok(engine) => add_stored(engine, pump, resolution, (from_ms, to_ms), &mut buckets).await,
+                Err(error) => Err(error),
+            };
+            let end_ms = *read.as_ref().unwrap_or(&to_ms);
+            for reading in self.0.head().readings(pump, from_ms, end_ms)? {
+                buckets.add(reading.at.millis(), 1, &Aggregates::of(std::slice::from_ref(&reading)));
+            }
+            if read.is_err() || end_ms >= to_ms {
+                break read.map(drop);
+            }
+            from_ms = end_ms;
         };
         let reach = self.reach(read, pump)?;
-        Ok(Answer { rows: buckets.finish()?, reach })
+        Ok(Answer { rows: buckets.finish(from), reach })
     }
 
     /// A page of the node's own figures.
@@ -234,48 +243,65 @@ impl Gathering {
         bucket.1.merge(aggregates);
     }
 
-    fn finish(self) -> Result<Vec<Bucket>, StoreError> {
+    /// A bucket that begins before the first time that there is, is shorter. `any` is any time.
+    fn finish(self, any: Timestamp) -> Vec<Bucket> {
         let bucket_ms = self.bucket_ms;
         let bucket = |(number, (readings, aggregates)): (i64, (u64, Aggregates))| {
-            let start = Timestamp::from_millis(number * bucket_ms).map_err(|error| StoreError::Unreadable {
-                row: format!("the bucket {number}"),
-                reason: error.to_string(),
-            })?;
-            Ok(Bucket { start, length_ms: bucket_ms, readings, aggregates })
+            let start_ms = number.saturating_mul(bucket_ms);
+            let start = any.plus_ms(start_ms - any.millis());
+            Bucket { start, length_ms: start_ms + bucket_ms - start.millis(), readings, aggregates }
         };
         self.rows.into_iter().map(bucket).collect()
     }
 }
 
-async fn raw_buckets(
+/// Adds the first rows that the database has of a stretch. Returns up to where it has come.
+async fn add_stored(
     engine: &Engine,
     pump: &PumpId,
-    bounds: (i64, i64),
+    resolution: Resolution,
+    (from_ms, to_ms): (i64, i64),
     buckets: &mut Gathering,
-) -> Result<(), StoreError> {
-    let take = |row: ReadingsRow| {
-        for reading in Reading::unpack(&row)? {
-            if (bounds.0..bounds.1).contains(&reading.at.millis()) {
-                buckets.add(reading.at.millis(), 1, &Aggregates::of(std::slice::from_ref(&reading)));
-            }
-        }
-        Ok(Enough::No)
+) -> Result<i64, StoreError> {
+    let (table, limit) = match resolution {
+        Resolution::Raw => return add_blocks(engine, pump, (from_ms, to_ms), buckets).await,
+        Resolution::Minute => ("rollup_minute", PART_ROLLUPS),
+        Resolution::Hour => ("rollup_hour", PART_ROLLUPS),
     };
-    walk(engine, &Series::readings(pump), (minute_start(bounds.0), bounds.1), Order::OldestFirst, take).await
-}
-
-async fn rollup_buckets(
-    engine: &Engine,
-    table: &'static str,
-    pump: &PumpId,
-    bounds: (i64, i64),
-    buckets: &mut Gathering,
-) -> Result<(), StoreError> {
-    let rows: Vec<RollupRow> = stretch(engine, &Series::new(table, pump.as_str()), bounds).await?;
+    let rows: Vec<RollupRow> = first_rows(engine, &Series::new(table, pump.as_str()), (from_ms, to_ms), limit).await?;
+    let full = rows.len() == limit;
+    let mut end_ms = to_ms;
     for row in rows {
         let aggregates = decode_aggregates(&row.aggregates).map_err(|error| unreadable(&row.id, error))?;
         let (_, start_ms) = pump_and_start(&row.id)?;
         buckets.add(start_ms, u64::try_from(row.readings).unwrap_or_default(), &aggregates);
+        if full {
+            end_ms = start_ms + resolution.unit_ms();
+        }
     }
-    Ok(())
+    Ok(end_ms)
+}
+
+/// The same from the readings themselves.
+async fn add_blocks(
+    engine: &Engine,
+    pump: &PumpId,
+    (from_ms, to_ms): (i64, i64),
+    buckets: &mut Gathering,
+) -> Result<i64, StoreError> {
+    let span = (minute_start(from_ms), to_ms);
+    let rows: Vec<ReadingsRow> = first_rows(engine, &Series::readings(pump), span, PART_BLOCKS).await?;
+    let full = rows.len() == PART_BLOCKS;
+    let mut end_ms = to_ms;
+    for row in rows {
+        for reading in Reading::unpack(&row)? {
+            if (from_ms..to_ms).contains(&reading.at.millis()) {
+                buckets.add(reading.at.millis(), 1, &Aggregates::of(std::slice::from_ref(&reading)));
+            }
+        }
+        if full {
+            end_ms = to_ms.min(pump_and_start(&row.id)?.1 + MINUTE_MS);
+        }
+    }
+    Ok(end_ms)
 }

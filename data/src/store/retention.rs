@@ -1,24 +1,52 @@
-//! What is too old goes: readings, aggregates, detections and figures, each by its own age.
+//! Retention: rows that are too old are deleted, each kind by its own age.
 //!
-//! Deleted is in slices of a day of one pump and table, so that nobody waits long, and where nothing is too old nothing is
-//! asked: the oldest row of each series is remembered. Maintenance events, baselines and the audit log have no age.
-//! Deliberately absent: when to sweep, and what is worth keeping.
+//! A pass goes over every pump and then the node. [`Store::sweep`] does a bounded part of a pass and goes on the next time
+//! where it stopped, so that no pump waits for ever behind others. For example, with `retention.readings_days = 400` and
+//! 200 pumps:
+//!
+//! 1. The first sweep looks at pumps 1 to 32 (at most [`SLICES`] queries) and says that there is more.
+//! 2. The keeper sweeps again at its next look, from pump 33 on, until the pass is through.
+//! 3. A series with more than a day of rows to delete loses one day and goes to the end of the pass.
+//!
+//! A series is asked only where it may hold something: the start of its oldest row is remembered ([`Oldest`]). It is
+//! lowered by every write of an older row, be it late, imported or replayed. A series' rows go in steps of up to an hour
+//! ([`step_ms`]), so a row is deleted between its age and its age plus a step, its block's length and one pass.
+//!
+//! | Table | Its age |
+//! | --- | --- |
+//! | `sensor_readings`, `anomaly_detections`, `system_metrics` | their own |
+//! | `rollup_minute`, `rollup_hour` | `aggregates`, whole hours, so that an hour goes with its minutes |
+//! | `recorded_hour` | with the last block that it leads to |
+//!
+//! No age have: `pump`, `pump_state`, `active_baseline` and `commissioning` (one row a pump), `baseline`,
+//! `maintenance_events` and `audit_log` (kept for good), `journal_mark` and `migration`.
+//!
+//! Does not decide when to sweep, nor whether the clock can be believed; see the engine's keeper.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use surrealdb::types::{RecordId, SurrealValue};
 use volute_plant::Timestamp;
 
 use super::{
     Store, StoreError,
     engine::Engine,
-    page::{Series, hour, hours_before, oldest},
+    head::MINUTE_MS,
+    page::{HOUR_MS, Series, hour, hours_before, limit, oldest},
     rows::NODE,
     types::Swept,
 };
 
 const DAY_MS: i64 = 86_400_000;
-/// Slices deleted, or asked for, in one sweep.
+/// Queries in one sweep, after which the rest of the pass waits for the next.
 const SLICES: usize = 64;
+/// Entries of the directory of hours that are deleted at once.
+const HOURS: usize = 1_000;
+const FIRST_HOURS: &str = "SELECT VALUE id FROM (|$range| $range)($range) LIMIT $limit";
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,88 +61,230 @@ pub struct Retention {
     pub metrics: Duration,
 }
 
-/// The oldest row of each series, as far as known; [`i64::MAX`]: it had none.
-#[derive(Default)]
-pub(crate) struct Oldest(HashMap<(&'static str, String), i64>);
+/// A table that retention deletes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aged {
+    Readings,
+    Detections,
+    MinuteRollups,
+    HourRollups,
+    Metrics,
+    /// The directory of hours; its numbers are hours since 1970.
+    Hours,
+}
 
-impl Store {
-    /// Deletes some of what is too old at `now`. Says whether there may be more.
-    pub async fn sweep(&self, retention: &Retention, now: Timestamp) -> Result<Swept, StoreError> {
-        let mut oldest = self.0.oldest.lock().await;
-        let mut swept = Swept::default();
-        let before = |age: Duration| now.millis() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let of_pumps = [
-            ("sensor_readings", before(retention.readings)),
-            ("anomaly_detections", before(retention.detections)),
-            ("rollup_minute", before(retention.aggregates)),
-            ("rollup_hour", before(retention.aggregates)),
-        ];
-        let listed = before(retention.readings.max(retention.detections));
-        for pump in self.0.roster.pumps() {
-            for (table, cutoff) in of_pumps {
-                self.sweep_series(table, pump.as_str(), cutoff, &mut oldest, &mut swept).await?;
-            }
-            self.sweep_hours(pump.as_str(), listed, &mut oldest, &mut swept).await?;
-            if swept.slices >= SLICES {
-                return Ok(swept);
-            }
-        }
-        let cutoff = before(retention.metrics);
-        self.sweep_series("system_metrics", NODE, cutoff, &mut oldest, &mut swept).await?;
-        self.sweep_hours(NODE, cutoff, &mut oldest, &mut swept).await?;
-        Ok(swept)
-    }
+const TABLES: usize = 6;
 
-    async fn sweep_series(
-        &self,
-        table: &'static str,
-        owner: &str,
-        cutoff: i64,
-        oldest_known: &mut Oldest,
-        swept: &mut Swept,
-    ) -> Result<(), StoreError> {
-        let key = (table, owner.to_owned());
-        if oldest_known.0.get(&key).is_some_and(|&known| known >= cutoff) {
-            return Ok(());
+impl Aged {
+    fn table(self) -> &'static str {
+        match self {
+            Self::Readings => "sensor_readings",
+            Self::Detections => "anomaly_detections",
+            Self::MinuteRollups => "rollup_minute",
+            Self::HourRollups => "rollup_hour",
+            Self::Metrics => "system_metrics",
+            Self::Hours => "recorded_hour",
         }
-        let engine = self.engine().await?;
-        let series = Series::new(table, owner);
-        swept.slices += 1;
-        let first = oldest(&engine, &series).await?;
-        let Some(first) = first.filter(|&first| first < cutoff) else {
-            // A series without rows is asked again once a row that comes now would be too old.
-            oldest_known.0.insert(key, first.unwrap_or(cutoff + DAY_MS));
-            return Ok(());
-        };
-        let to = cutoff.min(first - first.rem_euclid(DAY_MS) + DAY_MS);
-        delete(&engine, &series, first, to).await?;
-        oldest_known.0.insert(key, to);
-        swept.deleted += 1;
-        swept.more |= to < cutoff;
-        Ok(())
-    }
-
-    /// The directory of hours goes with the rows that it leads to.
-    async fn sweep_hours(
-        &self,
-        owner: &str,
-        cutoff: i64,
-        oldest_known: &mut Oldest,
-        swept: &mut Swept,
-    ) -> Result<(), StoreError> {
-        let key = ("recorded_hour", owner.to_owned());
-        let known = oldest_known.0.get(&key).copied().unwrap_or(i64::MIN);
-        if hour(cutoff) <= known {
-            return Ok(());
-        }
-        let engine = self.engine().await?;
-        swept.slices += 1;
-        engine.execute("DELETE $range RETURN NONE", [("range", hours_before(owner, hour(cutoff)))]).await?;
-        oldest_known.0.insert(key, hour(cutoff));
-        Ok(())
     }
 }
 
-async fn delete(engine: &Engine, series: &Series<'_>, from: i64, to: i64) -> Result<(), StoreError> {
-    engine.execute("DELETE $range RETURN NONE", [("range", series.between(from, to))]).await
+/// For each owner and table: no row starts earlier than this. `i64::MAX`: there is none. `None`: not known.
+#[derive(Default)]
+pub(crate) struct Oldest(Mutex<HashMap<String, [Option<i64>; TABLES]>>);
+
+impl Oldest {
+    /// A row with this start may have been written.
+    pub(crate) fn note(&self, owner: &str, table: Aged, start: i64) {
+        if let Some(Some(known)) = self.lock().get_mut(owner).map(|known| &mut known[table as usize]) {
+            *known = (*known).min(start);
+        }
+    }
+
+    /// Nothing is known any more.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn get(&self, owner: &str, table: Aged) -> Option<i64> {
+        self.lock().get(owner).and_then(|known| known[table as usize])
+    }
+
+    fn set(&self, owner: &str, table: Aged, start: Option<i64>) {
+        self.lock().entry(owner.to_owned()).or_default()[table as usize] = start;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, [Option<i64>; TABLES]>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whom the current pass has not come to yet, the next one first.
+#[derive(Default)]
+pub(crate) struct Pass(VecDeque<String>);
+
+/// What is deleted of a table: series with a row that starts before `due_ms` lose all rows that start before `cutoff_ms`.
+#[derive(Clone, Copy)]
+struct Cutoff {
+    table: Aged,
+    due_ms: i64,
+    cutoff_ms: i64,
+}
+
+impl Cutoff {
+    /// A row is too old when all of it is: it begins a `row_ms` before its end.
+    fn new(table: Aged, age: Duration, row_ms: i64, now: Timestamp) -> Self {
+        let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let oldest_ms = now.millis().saturating_sub(age_ms);
+        let cutoff_ms = oldest_ms - oldest_ms.rem_euclid(row_ms);
+        Self { table, due_ms: cutoff_ms - step_ms(age), cutoff_ms }
+    }
+}
+
+/// How much is deleted of a series at once, at least: a hundredth of its age, from a minute to an hour. With 20,000 pumps
+/// that is a deletion every 90 ms, and not 700 a second.
+fn step_ms(age: Duration) -> i64 {
+    i64::try_from(age.as_millis() / 100).unwrap_or(i64::MAX).clamp(MINUTE_MS, HOUR_MS)
+}
+
+impl Store {
+    /// Deletes some of what is too old at `now`. Says whether the pass has more to look at.
+    pub async fn sweep(&self, retention: &Retention, now: Timestamp) -> Result<Swept, StoreError> {
+        let mut pass = self.0.pass.lock().await;
+        if pass.0.is_empty() {
+            pass.0.extend(self.0.roster.pumps().iter().map(ToString::to_string));
+            pass.0.push_back(NODE.to_owned());
+        }
+        let engine = self.engine().await?;
+        let of_pumps = [
+            Cutoff::new(Aged::Readings, retention.readings, MINUTE_MS, now),
+            Cutoff::new(Aged::Detections, retention.detections, MINUTE_MS, now),
+            Cutoff::new(Aged::MinuteRollups, retention.aggregates, HOUR_MS, now),
+            Cutoff::new(Aged::HourRollups, retention.aggregates, HOUR_MS, now),
+        ];
+        let of_node = [Cutoff::new(Aged::Metrics, retention.metrics, 1, now)];
+        let mut swept = Swept::default();
+        for _ in 0..pass.0.len() {
+            if swept.slices >= SLICES {
+                break;
+            }
+            let Some(owner) = pass.0.pop_front() else { break };
+            // The directory leads to blocks, and not to rollups.
+            let (cutoffs, listed) = if owner == NODE { (&of_node[..], 1) } else { (&of_pumps[..], 2) };
+            if self.0.sweep_owner(&engine, &owner, cutoffs, listed, &mut swept).await? {
+                pass.0.push_back(owner);
+            }
+        }
+        swept.more = !pass.0.is_empty();
+        Ok(swept)
+    }
+}
+
+impl super::Inner {
+    /// Returns whether there is more of this owner's.
+    async fn sweep_owner(
+        &self,
+        engine: &Engine,
+        owner: &str,
+        cutoffs: &[Cutoff],
+        listed: usize,
+        swept: &mut Swept,
+    ) -> Result<bool, StoreError> {
+        let mut more = false;
+        for cutoff in cutoffs {
+            more |= self.sweep_series(engine, owner, *cutoff, swept).await?;
+        }
+        let listed_ms = cutoffs.iter().take(listed).map(|cutoff| cutoff.due_ms).min();
+        match listed_ms {
+            // What it leads to goes first.
+            Some(listed_ms) if !more => self.sweep_hours(engine, owner, hour(listed_ms), swept).await,
+            _ => Ok(more),
+        }
+    }
+
+    /// Deletes at most a day of a series. Returns whether there is more.
+    async fn sweep_series(
+        &self,
+        engine: &Engine,
+        owner: &str,
+        Cutoff { table, due_ms, cutoff_ms }: Cutoff,
+        swept: &mut Swept,
+    ) -> Result<bool, StoreError> {
+        let series = Series::new(table.table(), owner);
+        let known = self.oldest.get(owner, table);
+        let first = match known {
+            Some(known) if known >= due_ms => return Ok(false),
+            Some(known) if cutoff_ms - known <= DAY_MS => known,
+            _ => {
+                swept.slices += 1;
+                let first = self.ask_oldest(engine, owner, table, &series).await?;
+                if first >= due_ms {
+                    return Ok(false);
+                }
+                first
+            }
+        };
+        let to = cutoff_ms.min(first + DAY_MS);
+        swept.slices += 1;
+        // Before the deletion: a row that is written meanwhile lowers it again.
+        self.oldest.set(owner, table, Some(to));
+        if let Err(error) = engine.execute("DELETE $range RETURN NONE", [("range", series.between(first, to))]).await {
+            self.oldest.set(owner, table, None);
+            return Err(error);
+        }
+        swept.deleted += 1;
+        Ok(to < due_ms)
+    }
+
+    async fn ask_oldest(
+        &self,
+        engine: &Engine,
+        owner: &str,
+        table: Aged,
+        series: &Series<'_>,
+    ) -> Result<i64, StoreError> {
+        // Before the question, for the same reason.
+        self.oldest.set(owner, table, Some(i64::MAX));
+        match oldest(engine, series).await {
+            Ok(first) => {
+                let first = first.unwrap_or(i64::MAX);
+                self.oldest.note(owner, table, first);
+                Ok(first)
+            }
+            Err(error) => {
+                self.oldest.set(owner, table, None);
+                Err(error)
+            }
+        }
+    }
+
+    /// Deletes directory entries of hours before this one. Returns whether there are more.
+    async fn sweep_hours(
+        &self,
+        engine: &Engine,
+        owner: &str,
+        before: i64,
+        swept: &mut Swept,
+    ) -> Result<bool, StoreError> {
+        let known = self.oldest.get(owner, Aged::Hours);
+        if known.is_some_and(|known| known >= before) {
+            return Ok(false);
+        }
+        swept.slices += 1;
+        self.oldest.set(owner, Aged::Hours, Some(before));
+        let delete = async {
+            let vars = [("range", hours_before(owner, before)), ("limit", limit(HOURS))];
+            let ids: Vec<RecordId> = engine.rows(FIRST_HOURS, vars).await?;
+            let more = ids.len() == HOURS;
+            if !ids.is_empty() {
+                swept.slices += 1;
+                engine.execute("DELETE $ids RETURN NONE", [("ids", ids.into_value())]).await?;
+            }
+            Ok(more)
+        };
+        let deleted = delete.await;
+        if !matches!(deleted, Ok(false)) {
+            self.oldest.set(owner, Aged::Hours, None);
+        }
+        deleted
+    }
 }

@@ -2,11 +2,14 @@
 
 mod audit;
 mod baselines;
+mod buckets;
+mod clock_mark;
 mod lifecycle;
 mod paging;
 mod permissions;
 mod recovery;
 mod retention;
+mod rollups;
 mod states;
 
 use std::{path::Path, sync::OnceLock};

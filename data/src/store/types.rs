@@ -190,6 +190,17 @@ pub enum Resolution {
     Hour,
 }
 
+impl Resolution {
+    /// The length of what buckets are made of.
+    pub(crate) fn unit_ms(self) -> i64 {
+        match self {
+            Self::Raw => 1,
+            Self::Minute => 60_000,
+            Self::Hour => 3_600_000,
+        }
+    }
+}
+
 /// How a stretch of time is cut into buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buckets {
@@ -227,11 +238,11 @@ pub struct Flushed {
 /// What a sweep has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Slices that were looked at.
+    /// Queries that it took.
     pub slices: usize,
     /// Slices that were deleted.
     pub deleted: usize,
-    /// There is more that is too old.
+    /// The pass is not through: there may be more that is too old.
     pub more: bool,
 }
 

@@ -89,7 +89,11 @@ impl Minute {
         match until {
             Until::Now => true,
             Until::Crowded(_) if !is_newest => true,
-            Until::Time(now) | Until::Crowded(now) => now.millis() >= self.opened_ms + MINUTE_MS + delay_ms(pump),
+            // Opened in the future: the clock was set back, and may take long to come there again.
+            Until::Time(now) | Until::Crowded(now) => {
+                let open_ms = now.millis() - self.opened_ms;
+                open_ms >= MINUTE_MS + delay_ms(pump) || open_ms < -MINUTE_MS
+            }
         }
     }
 

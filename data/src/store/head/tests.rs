@@ -149,3 +149,13 @@ fn the_low_water_mark_stays_below_what_is_on_its_way() {
     let share = head.share(Until::Now, 0);
     assert_eq!(share.low_water, Seq::new(6), "nothing of the minute is in this share");
 }
+
+#[test]
+fn a_clock_that_was_set_back_holds_no_minute_up() {
+    let mut head = Head::default();
+    head.take_in(Seq::new(1), batch(0..30));
+    let day = at(-864_000);
+    assert_eq!(head.share(Until::Time(at(0)), 10).due.len(), 0, "it is open");
+    assert_eq!(head.share(Until::Time(at(-600)), 10).due.len(), 0, "a minute's step back");
+    assert_eq!(head.share(Until::Time(day), 10).due.len(), 1, "a day's");
+}
