@@ -18,11 +18,11 @@ mod simulate;
 mod train;
 
 pub use bench::{Bench, BenchArgs, Format, InferenceArgs, IngestArgs};
-pub use keeping::{BackupArgs, ExportArgs, ImportArgs, RestoreArgs, StoreArgs};
+pub use keeping::{BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, RestoreArgs, StoreArgs};
 pub use simulate::SimulateArgs;
 pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
 
-use keeping::{BACKUP_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, RESTORE_EXAMPLES};
+use keeping::{BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, RESTORE_EXAMPLES};
 use train::{EVALUATE_EXAMPLES, MODELS_EXAMPLES, TRAIN_EXAMPLES};
 
 use crate::{
@@ -92,6 +92,9 @@ pub enum Command {
     /// Take a recording into the store of a node that does not run, as a pump's history.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
+    /// Say that the clock of the node on this machine is right, where the node doubts it.
+    #[command(after_help = CONFIRM_CLOCK_EXAMPLES)]
+    ConfirmClock(ConfirmClockArgs),
     /// Print the configuration that `serve` would use, and where each value was set.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
@@ -109,6 +112,7 @@ impl Command {
             Self::Backup(BackupArgs { store, .. })
             | Self::Restore(RestoreArgs { store, .. })
             | Self::Export(ExportArgs { store, .. })
+            | Self::ConfirmClock(ConfirmClockArgs { store })
             | Self::Import(ImportArgs { store, .. }) => store.config.as_deref(),
             Self::Train(_)
             | Self::Models(_)
@@ -126,7 +130,8 @@ impl Command {
             Self::CheckConfig(args) => args.flags(),
             Self::Backup(BackupArgs { store, .. })
             | Self::Restore(RestoreArgs { store, .. })
-            | Self::Export(ExportArgs { store, .. }) => store.flags(),
+            | Self::Export(ExportArgs { store, .. })
+            | Self::ConfirmClock(ConfirmClockArgs { store }) => store.flags(),
             Self::Import(args) => args.flags(),
             Self::Train(_)
             | Self::Models(_)

@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod check_config;
+mod confirm_clock;
 mod evaluate;
 mod export;
 mod import;
@@ -55,6 +56,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Restore(args) => restore::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Export(args) => export::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Import(args) => import::run(&args, &settings.config, &mut io::stdout().lock()),
+        Command::ConfirmClock(args) => confirm_clock::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Bench(args) => bench::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),
     }

@@ -41,6 +41,8 @@ pub enum Request {
     },
     /// Write a pump's readings into a file.
     Export(volute_data::Export),
+    /// Believe the node's clock.
+    ConfirmClock,
     /// Set what happens at a point where tests make a part fail.
     #[cfg(feature = "failpoints")]
     Failpoint {

@@ -14,7 +14,7 @@ use actix::{Actor, Context};
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Retention, Store, StoreError};
-use volute_plant::{Clock, Draft, Profile, PumpId, Rejection, Timestamp};
+use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Rejection, Timestamp};
 
 use crate::{
     commissioning::Judging,
@@ -24,6 +24,7 @@ use crate::{
     live::{AskLive, Frame, LiveActor, LivePump},
     mailbox::{Letter, Mailbox, Undelivered},
     maintenance::{Desk, DrainMaintenance, MaintenanceActor},
+    node_clock::NodeClock,
     pump::PumpStaff,
     receipt::{Queue, Receipt, Refusal},
     recorder::{DrainRecorder, Recorder},
@@ -129,13 +130,13 @@ impl Engine {
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
         let EngineParts { profile, model, store, clock, ingest, engine, commissioning, live, retention } = parts;
         let stored = stored_pumps(&store, &profile)?;
+        let doors = Doors::new(NodeClock::new(clock.clone(), store.clone(), retention.readings).await);
         let tolerance = Tolerance { restarts: engine.restarts, window: engine.restart_window };
         let supervisor = Supervisor::new(Rules { tolerance, wedged_after: engine.wedged_after }, clock.clone());
         let ground = Ground { supervisor, profile, store, clock, counters: Arc::default(), disk: Disk::default() };
-        let doors = Doors::default();
 
         let recorder = ground.recorder(&engine, ingest.max_in_flight_readings, &doors);
-        let keeper = ground.keeper(retention);
+        let keeper = ground.keeper(retention, doors.clock.clone());
         let side = ground.supervisor.home();
         let (listeners, _) = broadcast::channel(live.subscriber_frames);
         let feed = ground.live(&side, engine.stale_after_intervals, live, &listeners);
@@ -311,14 +312,24 @@ impl EngineHandle {
         if self.0.doors.journal_failed.load(Ordering::Relaxed) {
             return not_ready("the journal has failed; the log says why; restart the node");
         }
+        let (now, clock) = self.0.doors.clock.look();
+        if let (ClockState::Behind { .. }, Some(reason)) = (clock, clock.reason(now)) {
+            return not_ready(&reason);
+        }
         let (failed, silent) = (self.0.supervisor.failed(), self.disk_is_silent());
         let ready = silent.is_none() && !failed.iter().any(|id| id == "gate" || id == "recorder");
-        Health { ready, reason: silent.or_else(|| out_of_order(&failed)) }
+        Health { ready, reason: silent.or_else(|| out_of_order(&failed)).or_else(|| clock.reason(now)) }
     }
 
     /// What is wrong with the node, besides what its store tells itself.
     pub fn troubles(&self) -> Vec<String> {
-        self.disk_is_silent().into_iter().chain(out_of_order(&self.0.supervisor.failed())).collect()
+        let failed = out_of_order(&self.0.supervisor.failed());
+        self.disk_is_silent().into_iter().chain(failed).chain(self.0.doors.clock.trouble()).collect()
+    }
+
+    /// A person says that the node's clock is right. Returns its time, or why it cannot be.
+    pub fn confirm_clock(&self) -> Result<Timestamp, String> {
+        self.0.doors.clock.confirm()
     }
 
     /// The journal's thread is stuck with the disk, and cannot be left behind as an actor's can.

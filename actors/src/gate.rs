@@ -21,6 +21,7 @@ use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
 use crate::{
     counters::Counters,
     mailbox::{Letter, Mail, Mailbox},
+    node_clock::NodeClock,
     pump::{Drain, Offer, PumpActor, PumpStaff},
     receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem},
     settings::IngestSettings,
@@ -85,12 +86,20 @@ pub(crate) struct GateActor {
 pub(crate) type Pumps = Arc<Mutex<HashMap<PumpId, PumpHandle>>>;
 
 /// Why the gate may be shut; shared with whoever has to say so.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Doors {
     /// The node is stopping.
     pub closing: Arc<AtomicBool>,
     /// The journal has failed.
     pub journal_failed: Arc<AtomicBool>,
+    /// The clock may not be believed.
+    pub clock: NodeClock,
+}
+
+impl Doors {
+    pub(crate) fn new(clock: NodeClock) -> Self {
+        Self { closing: Arc::default(), journal_failed: Arc::default(), clock }
+    }
 }
 
 #[derive(Clone)]
@@ -241,6 +250,7 @@ impl GateActor {
         if self.doors.journal_failed.load(Ordering::Relaxed) {
             return Err(Refusal::NotStored { retry_after_s: RETRY_AFTER_S });
         }
+        self.doors.clock.check(&items, received)?;
         let mut receipt = Receipt::default();
         let mut lots = self.sort(items, &mut receipt);
         self.refuse_failed_pumps(&mut lots, &mut receipt)?;

@@ -2,7 +2,8 @@
 //!
 //! Nothing waits for it: readings are durable, scored and shown without it. While the database fails it is tried again
 //! after a pause that doubles each time, with some chance in it, and what waits is packed. It also clears away what is too
-//! old, and watches the disk. Deliberately absent: what is moved, and how (the store's business).
+//! old, while the node's clock can be believed, and watches the disk. Deliberately absent: what is moved, and how (the
+//! store's business).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -13,11 +14,12 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use rand::RngExt;
 use tokio::sync::oneshot;
 use volute_data::{DatabaseStatus, Range, Retention, Store, StoreError};
-use volute_plant::{Clock, Timestamp};
+use volute_plant::{ClockState, Timestamp};
 
 use crate::{
     counters::{Counters, add},
     mailbox::{Letter, Mail},
+    node_clock::NodeClock,
     storage::{DiskOutlook, outlook},
     supervision::{Cell, raise},
 };
@@ -61,14 +63,14 @@ impl Disk {
 /// The actor.
 pub(crate) struct KeeperActor {
     store: Store,
-    clock: Arc<dyn Clock>,
+    clock: NodeClock,
     counters: Arc<Counters>,
     retention: Retention,
     disk: Disk,
     /// When it last looked for what is due, and for what is too old.
     looked: Instant,
     round: Option<Instant>,
-    /// The last sweep left something.
+    /// The last sweep left something, or none was made because of the clock.
     more_to_sweep: bool,
     state: State,
     /// Since when a look is under way, if one is.
@@ -89,7 +91,7 @@ enum State {
 impl KeeperActor {
     pub(crate) fn new(
         store: Store,
-        clock: Arc<dyn Clock>,
+        clock: NodeClock,
         counters: Arc<Counters>,
         retention: Retention,
         disk: Disk,
@@ -129,19 +131,25 @@ impl KeeperActor {
         if let State::Pausing { until, .. } = self.state
             && until > Instant::now()
         {
-            self.store.pack(self.clock.now());
+            self.store.pack(self.clock.look().0);
             ctx.run_later(LONGEST_LOOK, Self::look);
             return;
         }
         self.busy = Some(Instant::now());
-        let (store, now, reopen) = (self.store.clone(), self.clock.now(), self.state != State::Working);
-        let sweep = (self.more_to_sweep || round).then_some(self.retention);
+        let (now, clock) = self.clock.look();
+        let (store, believed, reopen) = (self.store.clone(), self.clock.believed(), self.state != State::Working);
+        let sweep = match clock {
+            // What is too old by a wrong clock would be gone for good.
+            ClockState::Behind { .. } | ClockState::Ahead { .. } => Sweep::Held,
+            ClockState::Plausible if self.more_to_sweep || round => Sweep::Due(self.retention),
+            ClockState::Plausible => Sweep::NotDue,
+        };
         let work = async move {
             if reopen {
                 store.reopen().await?;
                 tracing::info!(waiting_readings = store.status().waiting_readings, "the database is open again");
             }
-            match keep(&store, now, sweep).await {
+            match keep(&store, now, believed, sweep).await {
                 Err(error) if !matches!(error, StoreError::Closed) => {
                     store.shut(&error.to_string()).await;
                     Err(error)
@@ -161,8 +169,14 @@ impl KeeperActor {
 
     /// Looks how full the disk is, beside the other work.
     fn look_at_disk(&mut self, ctx: &mut Context<Self>) {
-        let (store, now, disk) = (self.store.clone(), self.clock.now(), self.disk.clone());
+        let (store, now, disk, clock) =
+            (self.store.clone(), self.clock.look().0, self.disk.clone(), self.clock.clone());
         let look = async move {
+            match tokio::task::spawn_blocking(move || clock.keep()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the last time of the node's clock was not written"),
+                Err(failure) => tracing::warn!(%failure, "the last time of the node's clock was not written"),
+            }
             match see(&store, now).await {
                 Ok(seen) => {
                     if let Some(warning) = &seen.warning {
@@ -239,11 +253,22 @@ struct Kept {
     more_to_sweep: bool,
 }
 
-async fn keep(store: &Store, now: Timestamp, sweep: Option<Retention>) -> Result<Kept, StoreError> {
-    let blocks = store.flush(now).await?.minutes;
+/// Whether something is deleted for its age.
+#[derive(Debug, Clone, Copy)]
+enum Sweep {
+    NotDue,
+    /// The clock is not believed. It is made up for when it is.
+    Held,
+    Due(Retention),
+}
+
+async fn keep(store: &Store, now: Timestamp, believed: Timestamp, sweep: Sweep) -> Result<Kept, StoreError> {
+    let blocks = store.flush_due(now).await?.minutes;
+    store.release_journal(believed);
     match sweep {
-        None => Ok(Kept { blocks, swept: 0, more_to_sweep: false }),
-        Some(retention) => {
+        Sweep::NotDue => Ok(Kept { blocks, swept: 0, more_to_sweep: false }),
+        Sweep::Held => Ok(Kept { blocks, swept: 0, more_to_sweep: true }),
+        Sweep::Due(retention) => {
             let swept = store.sweep(&retention, now).await?;
             Ok(Kept { blocks, swept: swept.deleted, more_to_sweep: swept.more })
         }

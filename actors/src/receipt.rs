@@ -105,6 +105,15 @@ pub enum Refusal {
     /// The disk is full. Nothing of the post's refused part is stored; see [`Refusal::NotStored`] for the rest.
     #[error("the disk is full: free some room, and send again")]
     DiskFull,
+    /// The node's clock is not believed, and the time of one of the post's readings cannot be judged without it. Nothing of
+    /// the post is stored.
+    #[error("{reason}")]
+    Clock {
+        /// What is wrong with the clock.
+        reason: String,
+        /// When to try again, in seconds.
+        retry_after_s: u64,
+    },
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,

@@ -189,7 +189,9 @@ impl SimulationActor {
                 }
             }
             // Sent again at the next tick: what has come due meanwhile waits behind it.
-            Err(Refusal::Busy { .. } | Refusal::NotStored { .. }) => self.played().unsent = drafts,
+            Err(Refusal::Busy { .. } | Refusal::NotStored { .. } | Refusal::Clock { .. }) => {
+                self.played().unsent = drafts
+            }
             Err(error) => {
                 tracing::warn!(%error, "the simulation ends");
                 self.played().player = None;

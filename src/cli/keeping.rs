@@ -1,4 +1,4 @@
-//! Flags of the commands about what is stored: `backup`, `restore`, `export`, `import`.
+//! Flags of the commands about what is stored: `backup`, `restore`, `export`, `import`, `confirm-clock`.
 
 use std::path::PathBuf;
 
@@ -41,6 +41,15 @@ Examples:
 
 Only while no node runs on the folder. Rows become history: they raise no alarms. Rows of times that are stored already
 are left out, so an import that was cut short can be repeated. To send a recording to a running node: volute replay.";
+
+pub(super) const CONFIRM_CLOCK_EXAMPLES: &str = "\
+Examples:
+  date -u && volute confirm-clock
+  date -u && volute confirm-clock --config /etc/volute.toml
+
+A node whose clock is a week or more ahead of the last time it ran, as after a long stop, deletes nothing for its age and
+refuses readings without a time until this is said; /readyz and the dashboard tell. Look at the time first: by a wrong
+clock, all history can be too old to be kept.";
 
 /// Which data directory.
 #[derive(Debug, Args)]
@@ -107,6 +116,14 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// From where.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Whose clock is right.
+#[derive(Debug, Args)]
+pub struct ConfirmClockArgs {
+    /// Of which node.
     #[command(flatten)]
     pub store: StoreArgs,
 }

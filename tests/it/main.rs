@@ -13,6 +13,8 @@ mod backup;
 mod bad_input;
 mod cli;
 mod clients;
+#[cfg(feature = "failpoints")]
+mod clock;
 mod commissioning;
 mod crash;
 #[cfg(feature = "failpoints")]

@@ -160,6 +160,9 @@ impl ApiError {
             Self::Refused(Refusal::NotStored { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "The readings could not be stored")
             }
+            Self::Refused(Refusal::Clock { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "clock", "The node's clock cannot be believed")
+            }
             Self::Refused(Refusal::DiskFull) => (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full"),
             Self::Refused(Refusal::Stopping) => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The node is stopping"),
             Self::Subscribers { .. } => {
@@ -226,9 +229,11 @@ impl ApiError {
 
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Refused(Refusal::Busy { retry_after_s, .. } | Refusal::NotStored { retry_after_s }) => {
-                Some(*retry_after_s)
-            }
+            Self::Refused(
+                Refusal::Busy { retry_after_s, .. }
+                | Refusal::NotStored { retry_after_s }
+                | Refusal::Clock { retry_after_s, .. },
+            ) => Some(*retry_after_s),
             Self::Refused(Refusal::DiskFull) => Some(DISK_RETRY_AFTER_S),
             Self::Subscribers { .. } | Self::Store(_) | Self::ManyResponses | Self::ManyReaders => Some(RETRY_AFTER_S),
             _ => None,
@@ -297,6 +302,7 @@ mod tests {
             (Refusal::Busy { queue: Queue::Gate, retry_after_s: 2 }, 429, Some("2")),
             (Refusal::TooMany { pump, count: 9, limit: 3 }, 413, None),
             (Refusal::NotStored { retry_after_s: 5 }, 503, Some("5")),
+            (Refusal::Clock { reason: "it is 1970".into(), retry_after_s: 10 }, 503, Some("10")),
             (Refusal::DiskFull, 507, Some("10")),
             (Refusal::Stopping, 503, None),
         ] {

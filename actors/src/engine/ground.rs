@@ -24,6 +24,7 @@ use crate::{
     mailbox::{Inbox, Mailbox},
     maintenance::MaintenanceActor,
     metrics::MetricsActor,
+    node_clock::NodeClock,
     pump::PumpStaff,
     recorder::{Recorder, RecorderActor, Writer},
     settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
@@ -63,10 +64,9 @@ impl Ground {
         Recorder { readings: inbox.door(max_in_flight + LARGEST_POST), results: inbox.door(RESULTS) }
     }
 
-    pub(super) fn keeper(&self, retention: Retention) -> Mailbox<KeeperActor> {
+    pub(super) fn keeper(&self, retention: Retention, clock: NodeClock) -> Mailbox<KeeperActor> {
         let inbox = self.alone("keeper");
-        let (store, clock, counters, disk) =
-            (self.store.clone(), self.clock.clone(), self.counters.clone(), self.disk.clone());
+        let (store, counters, disk) = (self.store.clone(), self.counters.clone(), self.disk.clone());
         self.supervisor.start(&inbox, move |life| {
             KeeperActor::new(store.clone(), clock.clone(), counters.clone(), retention, disk.clone(), life.cell())
         });

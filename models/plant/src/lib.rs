@@ -8,6 +8,7 @@
 //! crate of this workspace. Nothing here knows how many channels a pump has; a [`Profile`] says so.
 
 mod admission;
+mod clock_check;
 mod detection;
 mod id;
 mod intake;
@@ -19,6 +20,7 @@ mod time;
 mod windower;
 
 pub use admission::{Admission, Verdict};
+pub use clock_check::{ClockCheck, ClockState};
 pub use detection::Detection;
 pub use id::{PumpId, PumpIdError};
 pub use intake::{Draft, Rejection, Stamp, parse_item};

@@ -31,6 +31,9 @@ impl Timestamp {
     /// 2200-01-01.
     const LAST_MS: i64 = 7_258_118_400_000;
 
+    /// 2026-01-01: this version was written later.
+    pub(crate) const VERSION_DATE: Self = Self(1_767_225_600_000);
+
     /// Milliseconds since 1970, from 2000 to 2200.
     pub fn from_millis(ms: i64) -> Result<Self, TimestampError> {
         if (Self::FIRST_MS..Self::LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(TimestampError) }

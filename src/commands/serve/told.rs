@@ -1,4 +1,5 @@
-//! What commands on the same machine tell the running node: to make a backup, to export. Both are noted in the audit log.
+//! What commands on the same machine tell the running node: to make a backup, to export, to believe its clock. Each is
+//! noted in the audit log.
 //!
 //! The work is done on threads that may wait for the disk, never on the actors'. When the node stops, what is under way is
 //! cut short and waited for, since it uses the store.
@@ -108,6 +109,7 @@ impl Told {
                 tracing::info!(%pump, file = %file.display(), readings = exported.readings, "exported");
                 value(&exported)
             }
+            Request::ConfirmClock => self.engine.confirm_clock().map_err(told).and_then(|now| value(&now)),
             #[cfg(feature = "failpoints")]
             Request::Failpoint { point, action } => fail::cfg(point, &action).map(|()| Value::Null),
         }
@@ -122,6 +124,7 @@ fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
         Request::Export(Export { pump, file, .. }) => {
             Some(done(AuditAction::Export, pump.as_str()).detail(&file.display().to_string()))
         }
+        Request::ConfirmClock => Some(done(AuditAction::ConfirmClock, &at.to_string())),
         #[cfg(feature = "failpoints")]
         Request::Failpoint { .. } => None,
     }

@@ -52,7 +52,8 @@ pub(crate) struct ReadingData {
 /// What an item sums up.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SummaryData {
-    /// The length of the stretch, in milliseconds.
+    /// The length of the stretch, in milliseconds. A multiple of it since 1970 is where it begins, but for one that would
+    /// begin before 2000, which is cut off there.
     length_ms: i64,
     /// How many readings were stored of it.
     readings: u64,
@@ -112,7 +113,9 @@ struct Question {
         ("limit" = Option<u32>, Query, description = "1 to 10000; absent: 1000"),
         ("cursor" = Option<String>, Query, description = "The last page's next_cursor"),
         ("points" = Option<u32>, Query, description = "2 to 10000: all of the range in at most so many items, summed up \
-            where the readings are more; without limit and cursor. Absent from: a day before to; absent to: now")
+            where the readings are more; without limit and cursor. Items of a minute or longer are made of whole minutes, \
+            those of an hour or longer of whole hours: one that the range only touches counts whole. Absent from: a day \
+            before to; absent to: now")
     ),
     responses(
         (status = 200, description = "A page of readings", body = List<ReadingData>),

@@ -519,7 +519,7 @@ export interface components {
         /** @description Something that a person did, or was refused. */
         AuditData: {
             /**
-             * @description `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup` or `export`.
+             * @description `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
              * @example restart
              */
             action: string;
@@ -1035,7 +1035,7 @@ export interface components {
             /** @description The items, in the list's order. */
             items: {
                 /**
-                 * @description `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup` or `export`.
+                 * @description `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
                  * @example restart
                  */
                 action: string;
@@ -1688,7 +1688,8 @@ export interface components {
         SummaryData: {
             /**
              * Format: int64
-             * @description The length of the stretch, in milliseconds.
+             * @description The length of the stretch, in milliseconds. A multiple of it since 1970 is where it begins, but for one that would
+             *     begin before 2000, which is cut off there.
              */
             length_ms: number;
             /** @description The highest good value. */
@@ -2536,7 +2537,7 @@ export interface operations {
                 limit?: number;
                 /** @description The last page's next_cursor */
                 cursor?: string;
-                /** @description 2 to 10000: all of the range in at most so many items, summed up where the readings are more; without limit and cursor. Absent from: a day before to; absent to: now */
+                /** @description 2 to 10000: all of the range in at most so many items, summed up where the readings are more; without limit and cursor. Items of a minute or longer are made of whole minutes, those of an hour or longer of whole hours: one that the range only touches counts whole. Absent from: a day before to; absent to: now */
                 points?: number;
             };
             header?: never;
