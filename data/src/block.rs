@@ -36,6 +36,8 @@ use bits::{BitReader, BitWriter};
 pub(crate) const MAX_ROWS: usize = 1 << 16;
 /// The most rows times channels in a block.
 pub(crate) const MAX_CELLS: usize = 1 << 22;
+// A pump has at most one reading for each millisecond of a minute.
+const _: () = assert!(60_000 <= MAX_ROWS && 60_000 * volute_plant::MAX_CHANNELS <= MAX_CELLS);
 
 /// Bytes of the checksum at the end.
 const CHECKSUM_BYTES: usize = 4;

@@ -28,7 +28,7 @@ pub use maintenance::{
     Currency, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Money, MoneyError, Rule, Severity,
 };
 pub use operating::OperatingState;
-pub use profile::{Channel, Limits, Profile, ProfileError, Quantity, ZERO_BAND};
+pub use profile::{Channel, Limits, MAX_CHANNELS, Profile, ProfileError, Quantity, ZERO_BAND};
 pub use reading::{Reading, Sample};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
 pub use windower::{NoWindow, Placed, Window, WindowRules, Windower};

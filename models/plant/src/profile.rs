@@ -131,6 +131,10 @@ pub enum ProfileError {
     },
 }
 
+/// The most channels of a pump. A minute with a reading at each of its 60,000 milliseconds has to fit into a stored block,
+/// which has room for 4,194,304 samples.
+pub const MAX_CHANNELS: usize = 64;
+
 /// The keys of an item that are not channels.
 const RESERVED: [&str; 4] = ["pump_id", "timestamp", "datetime", "machine_status"];
 
@@ -223,8 +227,9 @@ fn check(file: &File) -> Result<(), ProfileError> {
     if !(1..=3_600).contains(&file.settle_s) {
         return fail("settle_s".into(), file.settle_s.to_string(), "1 to 3600");
     }
-    if file.channels.is_empty() {
-        return fail("channels".into(), String::new(), "at least one channel");
+    let count = file.channels.len();
+    if !(1..=MAX_CHANNELS).contains(&count) {
+        return fail("channels".into(), count.to_string(), "1 to 64 channels");
     }
     check_channels(&file.channels)?;
     check_rules(file)

@@ -207,3 +207,18 @@ fn a_zero_that_has_drifted_is_plausible_and_means_0() {
         assert_eq!(channel.meant(value), meant, "{value} of {:?}", channel.plausible);
     }
 }
+
+#[test]
+fn a_pump_has_one_to_sixty_four_channels() {
+    let (head, channel) = SMALL.split_once("[[channels]]").expect("channels");
+    let channel = channel.split("[[").next().expect("one channel");
+    for (count, allowed) in [(0, false), (1, true), (64, true), (65, false)] {
+        let channels = |n: usize| format!("[[channels]]{}", channel.replace("\"Tb\"", &format!("\"T{n}\"")));
+        let none = if count == 0 { "channels = []\n" } else { "" };
+        let text = format!("{head}{none}{}", (0..count).map(channels).collect::<String>());
+        match Profile::from_toml(&text) {
+            Ok(profile) => assert!(allowed && profile.channels().len() == count, "{count}"),
+            Err(refused) => assert!(!allowed && refused.to_string().contains("1 to 64 channels"), "{refused}"),
+        }
+    }
+}
