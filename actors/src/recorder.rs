@@ -160,7 +160,8 @@ impl Recorder {
         self.readings.depth_of_all()
     }
 
-    /// Waits until all that was sent before is stored, or refused.
+    /// Waits until all that was sent before is stored, or refused. Only a pump's state may be stored later: it is as good as
+    /// the one before it.
     pub(crate) async fn settled(&self) {
         loop {
             let (ack, answer) = oneshot::channel();
@@ -255,11 +256,7 @@ impl Handler<Mail<RecordReadings>> for RecorderActor {
 
     fn handle(&mut self, mail: Mail<RecordReadings>, ctx: &mut Self::Context) {
         let record = mail.open();
-        {
-            let mut pending = self.writer.pending();
-            pending.rows += record.readings.len();
-            pending.readings.push_back(record);
-        }
+        self.writer.pending().queue(record);
         let now = Instant::now();
         let before = self.heard.replace(now);
         match before.is_some_and(|before| now < before + COMPANY * self.linger) {

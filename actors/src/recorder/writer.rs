@@ -28,6 +28,8 @@ use crate::{
 const MAX_KEPT_DETECTIONS: usize = 100_000;
 /// Detections in one record.
 const MAX_BATCH_DETECTIONS: usize = 2_000;
+/// States in one record: a stop sends every pump's at once, and some kilobytes of each of 20,000 are too many.
+const MAX_BATCH_STATES: usize = 1_000;
 
 /// What outlives the actor: all that waits to be stored, and the record that is being written.
 #[derive(Clone)]
@@ -82,7 +84,7 @@ struct FoundAt {
 /// What waits to be stored.
 #[derive(Default)]
 pub(crate) struct Pending {
-    pub(super) readings: VecDeque<RecordReadings>,
+    pub(super) readings: VecDeque<Queued>,
     pub(super) rows: usize,
     pub(super) results: Results,
     /// Told once nothing waits.
@@ -93,11 +95,21 @@ pub(crate) struct Pending {
     attendant: Option<u64>,
 }
 
+/// Readings that wait.
+pub(super) struct Queued {
+    record: RecordReadings,
+    /// So many of all detections that ever came have to be taken before it. A record without readings is there to tell that
+    /// all before it is stored; detections have a bound of their own in a record, and would be overtaken.
+    after: u64,
+}
+
 /// What must be stored in the end, whatever happens to one record.
 #[derive(Default)]
 pub(super) struct Results {
     pub(super) pumps: Vec<PumpRecord>,
     detections: VecDeque<Found>,
+    /// Detections that ever came.
+    sent: u64,
     pub(super) events: Vec<MaintenanceEvent>,
     pub(super) metrics: Vec<SystemMetrics>,
     pub(super) audit: Vec<AuditEntry>,
@@ -233,6 +245,13 @@ impl Pending {
         empty
     }
 
+    /// Takes readings in, to be stored after what came before.
+    pub(super) fn queue(&mut self, record: RecordReadings) {
+        let after = if record.readings.is_empty() { self.results.sent } else { 0 };
+        self.rows += record.readings.len();
+        self.readings.push_back(Queued { record, after });
+    }
+
     /// How many messages' worth waits.
     fn len(&self) -> usize {
         self.readings.len() + self.results.len()
@@ -247,9 +266,10 @@ impl Pending {
     fn take(&mut self, max_rows: usize) -> Next {
         let (mut batch, found) = self.results.take();
         let mut acks = Vec::new();
-        while let Some(next) = self.readings.front()
-            && (batch.readings.is_empty() || batch.readings.len() + next.readings.len() <= max_rows)
-            && let Some(RecordReadings { readings, ack, since }) = self.readings.pop_front()
+        while let Some(Queued { record, after }) = self.readings.front()
+            && *after <= self.results.taken()
+            && (batch.readings.is_empty() || batch.readings.len() + record.readings.len() <= max_rows)
+            && let Some(Queued { record: RecordReadings { readings, ack, since }, .. }) = self.readings.pop_front()
         {
             self.rows -= readings.len();
             batch.readings.extend(readings);
@@ -265,12 +285,17 @@ impl Results {
     }
 
     fn len(&self) -> usize {
-        let Self { pumps, detections, events, metrics, audit, states } = self;
+        let Self { pumps, detections, sent: _, events, metrics, audit, states } = self;
         pumps.len() + detections.len() + events.len() + metrics.len() + audit.len() + states.len()
     }
 
     pub(super) fn detections(&self) -> usize {
         self.detections.len()
+    }
+
+    /// How many of the detections that ever came do not wait.
+    fn taken(&self) -> u64 {
+        self.sent - self.detections.len() as u64
     }
 
     /// A state that comes in takes its pump's older one's place.
@@ -287,6 +312,7 @@ impl Results {
             self.detections.pop_front();
         }
         self.detections.push_back(verdict);
+        self.sent += 1;
         usize::from(full)
     }
 
@@ -298,7 +324,12 @@ impl Results {
             .drain(..n)
             .map(|Found { detection, heard, since }| (detection, FoundAt { since, heard }))
             .unzip();
-        let all = self.detections.is_empty();
+        let states = match self.detections.is_empty() {
+            true => {
+                std::iter::from_fn(|| self.states.pop_first()).take(MAX_BATCH_STATES).map(|(_, state)| state).collect()
+            }
+            false => Vec::new(),
+        };
         let batch = Batch {
             pumps: std::mem::take(&mut self.pumps),
             readings: Vec::new(),
@@ -306,7 +337,7 @@ impl Results {
             events: std::mem::take(&mut self.events),
             metrics: std::mem::take(&mut self.metrics),
             audit: std::mem::take(&mut self.audit),
-            states: if all { std::mem::take(&mut self.states).into_values().collect() } else { Vec::new() },
+            states,
         };
         (batch, found)
     }

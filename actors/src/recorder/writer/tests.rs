@@ -27,7 +27,9 @@ fn verdict(n: usize) -> Found {
 fn a_state_is_never_stored_before_a_detection_that_it_holds() {
     let mut results = Results::default();
     let all = 2 * MAX_BATCH_DETECTIONS + 1;
-    results.detections.extend((0..all).map(verdict));
+    for n in 0..all {
+        results.add(verdict(n));
+    }
     results.remember(state("A", all));
     let mut stored = 0;
     while !results.is_empty() {
@@ -71,4 +73,55 @@ fn a_failed_record_brings_back_what_people_did_before_what_they_did_since() {
     results.audit.push(entry(2));
     results.put_back(failed, found);
     assert_eq!(results.take().0.audit, [entry(1), entry(2)]);
+}
+
+#[test]
+fn who_waits_for_all_before_is_told_after_the_last_detection_and_holds_nobody_up() {
+    let mut pending = Pending::default();
+    let readings = |n: usize| {
+        let (ack, stored) = oneshot::channel();
+        let samples = [volute_plant::Sample::Good(1.0)].into();
+        let reading = volute_plant::Reading { pump: pump("A"), at: at(n), received: at(n), samples, late: false };
+        (RecordReadings { readings: vec![reading; n], ack, since: Instant::now() }, stored)
+    };
+    for n in 0..2 * MAX_BATCH_DETECTIONS + 1 {
+        pending.results.add(verdict(n));
+    }
+    let ((before, _), (barrier, _), (after, _)) = (readings(1), readings(0), readings(2));
+    pending.queue(before);
+    pending.queue(barrier);
+    pending.results.add(verdict(0));
+    pending.queue(after);
+    let mut taken = || {
+        let Next { batch, told } = pending.take(1000);
+        (batch.detections.len(), batch.readings.len(), told.acks.len())
+    };
+    assert_eq!(taken(), (MAX_BATCH_DETECTIONS, 1, 1), "the readings before it");
+    assert_eq!(taken(), (MAX_BATCH_DETECTIONS, 0, 0));
+    assert_eq!(taken(), (2, 2, 2), "with the last detection before it, and what came after it");
+}
+
+#[test]
+fn a_record_that_failed_is_waited_for_again() {
+    let mut pending = Pending::default();
+    pending.results.add(verdict(1));
+    let (ack, _stored) = oneshot::channel();
+    let Next { batch, told } = pending.take(1000);
+    pending.queue(RecordReadings { readings: Vec::new(), ack, since: Instant::now() });
+    pending.results.put_back(batch, told.found);
+    for n in 0..MAX_BATCH_DETECTIONS {
+        pending.results.add(verdict(n));
+    }
+    let Next { batch, told } = pending.take(1000);
+    assert_eq!((batch.detections.len(), told.acks.len()), (MAX_BATCH_DETECTIONS, 1), "its detection is the first");
+}
+
+#[test]
+fn states_come_some_at_a_time() {
+    let mut results = Results::default();
+    for n in 0..MAX_BATCH_STATES + 1 {
+        results.remember(state(&format!("P-{n}"), 1));
+    }
+    let mut taken = || results.take().0.states.len();
+    assert_eq!((taken(), taken(), taken()), (MAX_BATCH_STATES, 1, 0));
 }
