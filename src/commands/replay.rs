@@ -22,7 +22,7 @@ use volute_plant::{Profile, PumpId, Timestamp};
 
 pub use self::node::NodeUrl;
 use self::{
-    node::{HttpNode, Node, PostError, Reply},
+    node::{HttpNode, Node, PostError, Reply, within_reason},
     tally::Tally,
 };
 use crate::cli::ReplayArgs;
@@ -130,31 +130,39 @@ impl<N: Node, T: Timer> Replay<'_, N, T> {
             if let Some(due) = post.iter().map(|row| schedule.due(row.at)).max() {
                 self.timer.wait(due.saturating_sub(self.timer.elapsed()));
             }
-            let body = match post {
-                [only] => item(self.pump, self.profile, only),
-                several => several.iter().map(|row| item(self.pump, self.profile, row)).collect(),
-            };
-            let answer = self.post(&body)?;
-            let times: Vec<Timestamp> = post.iter().map(|row| row.at).collect();
-            self.tally.count(answer, &times);
+            self.post(post)?;
             self.bar.inc(post.len() as u64);
         }
         Ok(())
     }
 
-    /// Posts until the node is no longer busy.
-    fn post(&mut self, body: &Value) -> Result<node::Answer, PostError> {
+    /// Posts rows until each is taken or rejected for good: all of them while the node is busy, and alone those that it
+    /// wants to have again.
+    fn post(&mut self, rows: &[&Row]) -> Result<(), PostError> {
+        let mut rows = rows.to_vec();
         let mut waited = Duration::ZERO;
         loop {
-            match self.node.post(body)? {
-                Reply::Taken(answer) => return Ok(answer),
-                Reply::Busy(_) if waited >= PATIENCE => return Err(PostError::Busy { waited }),
-                Reply::Busy(pause) => {
-                    waited += pause;
-                    self.tally.waits += 1;
-                    self.timer.wait(pause);
+            let body = match rows[..] {
+                [only] => item(self.pump, self.profile, only),
+                _ => rows.iter().map(|row| item(self.pump, self.profile, row)).collect(),
+            };
+            let pause = match self.node.post(&body)? {
+                Reply::Taken(mut answer) => {
+                    let again: Vec<_> = answer.rejected.extract_if(.., |no| no.retry_after_s.is_some()).collect();
+                    let times: Vec<Timestamp> = rows.iter().map(|row| row.at).collect();
+                    self.tally.count(answer, &times);
+                    let Some(pause_s) = again.iter().filter_map(|no| no.retry_after_s).max() else { return Ok(()) };
+                    rows = again.iter().filter_map(|no| rows.get(no.index).copied()).collect();
+                    within_reason(Duration::from_secs(pause_s))
                 }
+                Reply::Busy(pause) => pause,
+            };
+            if waited >= PATIENCE {
+                return Err(PostError::Busy { waited });
             }
+            waited += pause;
+            self.tally.waits += 1;
+            self.timer.wait(pause);
         }
     }
 }

@@ -57,6 +57,9 @@ pub(super) struct Rejected {
     pub(super) index: usize,
     /// Why.
     pub(super) message: String,
+    /// It may be sent again after so many seconds; none where it is rejected for good.
+    #[serde(default)]
+    pub(super) retry_after_s: Option<u64>,
 }
 
 /// What a node says to a post.
@@ -140,7 +143,12 @@ fn read(response: &http::Response<Body>, text: &str) -> Result<Reply, PostError>
 fn pause(headers: &http::HeaderMap) -> Duration {
     let asked = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let seconds = Duration::from_secs(asked.unwrap_or(1));
-    seconds.clamp(Duration::from_millis(100), Duration::from_secs(60))
+    within_reason(seconds)
+}
+
+/// A pause that a node asks for, within reason.
+pub(super) fn within_reason(asked: Duration) -> Duration {
+    asked.clamp(Duration::from_millis(100), Duration::from_secs(60))
 }
 
 /// What problem JSON (RFC 9457) says, or the beginning of whatever else came.

@@ -129,6 +129,27 @@ fn a_busy_node_gets_the_same_post_again() {
 }
 
 #[test]
+fn what_the_node_wants_again_is_sent_again_alone() {
+    let stage = Stage::default();
+    let rejected = |index, retry_after_s| Rejected { index, message: "the database".into(), retry_after_s };
+    let answer = |accepted, rejected| Reply::Taken(Answer { accepted, rejected, ..Answer::default() });
+    stage.0.borrow_mut().replies = [
+        answer(1, vec![rejected(0, Some(10)), rejected(1, None), rejected(3, Some(5))]),
+        Reply::Busy(Duration::from_secs(7)),
+        answer(1, vec![rejected(1, Some(10))]),
+    ]
+    .into();
+    let (tally, ended) = run(&stage, &rows(&[0, 1000, 2000, 3000]), "0", 4);
+    ended.expect("posted");
+    assert_eq!((tally.accepted, tally.rejected, tally.waits), (3, 1, 3));
+    assert_eq!(sent_ms(&stage), [0, 10_000, 17_000, 27_000]);
+    let script = stage.0.borrow();
+    let first = script.posts[0].1.as_array().expect("four").clone();
+    let again = serde_json::json!([first[0], first[3]]);
+    assert_eq!((&script.posts[1].1, &script.posts[2].1, &script.posts[3].1), (&again, &again, &first[3]));
+}
+
+#[test]
 fn a_node_that_stays_busy_is_given_up() {
     let stage = Stage::default();
     stage.0.borrow_mut().replies = (0..100).map(|_| Reply::Busy(Duration::from_secs(60))).collect();
@@ -139,7 +160,7 @@ fn a_node_that_stays_busy_is_given_up() {
 #[test]
 fn the_summary_tells_the_first_few_reasons() {
     let stage = Stage::default();
-    let rejected = |index| Rejected { index, message: format!("Q: reason {index}") };
+    let rejected = |index| Rejected { index, message: format!("Q: reason {index}"), retry_after_s: None };
     let answer =
         Answer { accepted: 1, duplicate: 1, late: 1, rejected: (1..8).map(rejected).collect(), rejected_not_listed: 2 };
     stage.0.borrow_mut().replies.push_back(Reply::Taken(answer));
