@@ -118,6 +118,12 @@ pub struct Ingest {
     /// Readings of all pumps that may be on their way to the disk.
     #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
     pub max_in_flight_readings: usize,
+    /// Minutes of the past of one pump that may wait for the database.
+    #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
+    pub past_minutes_per_pump: usize,
+    /// Minutes of the past of all pumps that may wait for the database.
+    #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
+    pub past_minutes: usize,
     /// Bytes that the bodies of all posts under way may have.
     #[serde(deserialize_with = "whole::<1024, 4_294_967_296, _>")]
     pub max_in_flight_bytes: usize,

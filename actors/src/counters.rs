@@ -97,6 +97,8 @@ counters! {
     late,
     /// Items with a wrong field.
     rejected,
+    /// Items that could not be taken just then, and may be sent again.
+    deferred,
     /// Posts, and orders, refused as a whole, for whatever reason.
     refused,
     /// Of these: because there was no room for another body.
@@ -107,6 +109,8 @@ counters! {
     refused_pump,
     /// Because too many readings of all pumps were on their way.
     refused_node,
+    /// Because too many minutes of the past waited for the database.
+    refused_past_minutes,
     /// Because there was no room for a new pump's registration.
     refused_recorder,
     /// Because too many orders for a pump waited.
@@ -157,6 +161,7 @@ impl Counters {
             Queue::Gate => add(&self.refused_gate, 1),
             Queue::Pump => add(&self.refused_pump, 1),
             Queue::Node => add(&self.refused_node, 1),
+            Queue::PastMinutes => add(&self.refused_past_minutes, 1),
             Queue::Recorder => add(&self.refused_recorder, 1),
             Queue::Orders => add(&self.refused_orders, 1),
             Queue::Lessons => add(&self.refused_lessons, 1),

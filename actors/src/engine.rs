@@ -148,6 +148,7 @@ impl Engine {
         let homes: Vec<Arc<Home>> = (0..engine.inference_workers.max(1)).map(|_| ground.supervisor.home()).collect();
         let staff = Arc::new(PumpStaff {
             profile: ground.profile.clone(),
+            readings_kept: retention.readings,
             judging: judging.clone(),
             store: ground.store.clone(),
             counters: ground.counters.clone(),

@@ -15,7 +15,7 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use futures::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use volute_data::PumpRecord;
+use volute_data::{PAST_MS, PumpRecord};
 use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
 
 use crate::{
@@ -33,6 +33,10 @@ pub(crate) use room::Room;
 
 /// When a refused client may try again.
 const RETRY_AFTER_S: u64 = 1;
+/// Items of one post that may be named to be sent again.
+const MAX_DEFERRED: usize = 100;
+/// When it may where something has to come back first.
+const LONG_RETRY_AFTER_S: u64 = 10;
 
 /// A post on its way in.
 pub(crate) struct Post {
@@ -114,9 +118,19 @@ pub(crate) struct PumpHandle {
 type Lots = BTreeMap<PumpId, Vec<(usize, Draft)>>;
 
 impl Receipt {
-    fn reject(&mut self, lot: &[(usize, Draft)], rejection: &Rejection) {
-        let items = lot.iter().map(|(index, _)| RejectedItem { index: *index, rejection: rejection.clone() });
-        self.rejected.extend(items);
+    fn reject(&mut self, lot: &[(usize, Draft)], rejection: &Rejection, retry_after_s: Option<u64>) {
+        let item =
+            |(index, _): &(usize, Draft)| RejectedItem { index: *index, rejection: rejection.clone(), retry_after_s };
+        self.rejected.extend(lot.iter().map(item));
+    }
+
+    /// When all of the post may be sent again: if nothing of it was taken or rejected for good, or if too much is left for
+    /// naming each item.
+    fn try_all_again(&self) -> Option<u64> {
+        let deferred: Vec<u64> = self.rejected.iter().filter_map(|item| item.retry_after_s).collect();
+        let taken = self.accepted + self.duplicate + self.late;
+        let nothing_else = taken == 0 && deferred.len() == self.rejected.len();
+        deferred.iter().copied().max().filter(|_| nothing_else || deferred.len() > MAX_DEFERRED)
     }
 }
 
@@ -136,7 +150,7 @@ impl GateActor {
         for (index, item) in items.into_iter().enumerate() {
             match item.and_then(|draft| self.address(draft)) {
                 Ok((pump, draft)) => lots.entry(pump).or_default().push((index, draft)),
-                Err(rejection) => receipt.rejected.push(RejectedItem { index, rejection }),
+                Err(rejection) => receipt.rejected.push(RejectedItem { index, rejection, retry_after_s: None }),
             }
         }
         for (pump, lot) in &mut lots {
@@ -152,14 +166,14 @@ impl GateActor {
         let pumps = self.pumps();
         let failed = |pump: &PumpId| pumps.get(pump).is_some_and(|handle| handle.mailbox.is_failed());
         if !lots.is_empty() && lots.keys().all(failed) {
-            return Err(Refusal::NotStored { retry_after_s: 10 * RETRY_AFTER_S });
+            return Err(Refusal::NotStored { retry_after_s: LONG_RETRY_AFTER_S });
         }
         lots.retain(|pump, lot| {
             let failed = failed(pump);
             if failed {
                 let allowed = "a pump whose actor runs (/api/actors); send this item again once it has been restarted";
                 let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, "its actor is out of order");
-                receipt.reject(lot, &rejection);
+                receipt.reject(lot, &rejection, Some(LONG_RETRY_AFTER_S));
             }
             !failed
         });
@@ -189,13 +203,13 @@ impl GateActor {
             }
             let allowed = format!("one of the {} pumps registered already (ingest.max_pumps)", self.settings.max_pumps);
             let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, "no room for another pump");
-            receipt.reject(lot, &rejection);
+            receipt.reject(lot, &rejection, None);
             false
         });
     }
 
     /// Room for every lot, or for none.
-    fn permits(&self, lots: &Lots) -> Result<Vec<Permit>, Refusal> {
+    fn permits(&self, lots: &Lots, received: Timestamp) -> Result<Vec<Permit>, Refusal> {
         let limit = self.settings.burst_readings_per_pump;
         let busy = |queue| Refusal::Busy { queue, retry_after_s: RETRY_AFTER_S };
         if self.room.is_full() && !lots.is_empty() {
@@ -206,6 +220,9 @@ impl GateActor {
             if lot.len() > limit {
                 return Err(Refusal::TooMany { pump: pump.clone(), count: lot.len(), limit });
             }
+            if !self.has_room_for_past(pump, lot, received) {
+                return Err(busy(Queue::PastMinutes));
+            }
             let fresh = || Arc::new(Semaphore::new(limit));
             let room = self.pumps().get(pump).map_or_else(fresh, |handle| handle.room.clone());
             // A lot is within the limit, which is far below what fits.
@@ -215,6 +232,18 @@ impl GateActor {
             permits.push(Permit { _of_pump: of_pump, _of_node: of_node });
         }
         Ok(permits)
+    }
+
+    /// Whether a lot's minutes of the past may come in. They do not close with time, each is a row in the database, and
+    /// readings that are scattered over years would open any number of them. While there is any room, a lot is let in whole:
+    /// so many more may be open as readings may be on their way. What is received as it is measured needs no room.
+    fn has_room_for_past(&self, pump: &PumpId, lot: &[(usize, Draft)], received: Timestamp) -> bool {
+        let past = |at: Timestamp| received.since_ms(at) >= PAST_MS;
+        if !lot.iter().any(|(_, draft)| draft.stamp.device().is_some_and(past)) {
+            return true;
+        }
+        let (of_pump, of_all) = self.staff.store.past_minutes(pump);
+        of_pump < self.settings.past_minutes_per_pump && of_all < self.settings.past_minutes
     }
 
     /// The pump's actor; registers the pump if it is new.
@@ -254,7 +283,7 @@ impl GateActor {
         let mut receipt = Receipt::default();
         let mut lots = self.sort(items, &mut receipt);
         self.refuse_failed_pumps(&mut lots, &mut receipt)?;
-        let permits = self.permits(&lots)?;
+        let permits = self.permits(&lots, received)?;
         // All actors before the first offer: a refusal after one would leave a trace.
         let handles = lots.keys().map(|pump| self.pump(pump, received)).collect::<Result<Vec<_>, _>>()?;
         for ((lot, permit), handle) in lots.into_values().zip(permits).zip(handles) {
@@ -339,7 +368,7 @@ fn refuse_repeated_unstamped(pump: &PumpId, lot: &mut Vec<(usize, Draft)>, recei
         if !stamped {
             let allowed = "at most one item without a timestamp for each pump";
             let rejection = Rejection::new("timestamp", serde_json::Value::Null, allowed, &reason);
-            receipt.rejected.push(RejectedItem { index: *index, rejection });
+            receipt.rejected.push(RejectedItem { index: *index, rejection, retry_after_s: None });
         }
         stamped
     });

@@ -22,7 +22,8 @@ use tokio::sync::oneshot;
 use volute_anomaly::Score;
 use volute_data::{PumpRecord, StoreError};
 use volute_plant::{
-    Admission, Detection, Draft, Placed, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
+    Admission, Detection, Draft, LookupResult, Placed, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules,
+    Windower,
 };
 
 pub(crate) use commissioning::{Command, Order};
@@ -76,6 +77,8 @@ pub(crate) enum Outcome {
     Late,
     Duplicate,
     Rejected(Rejection),
+    /// It cannot be told just now whether it is new: it may be sent again.
+    Deferred(Rejection),
 }
 
 /// A window's score.
@@ -154,7 +157,7 @@ pub(crate) struct Settling {
 impl PumpActor {
     fn new(start: Start) -> Self {
         let Start { pump, staff, doors, rest, unregistered, burst, life } = start;
-        let admission = Admission::new(pump.clone(), &staff.profile);
+        let admission = Admission::new(pump.clone(), &staff.profile, staff.readings_kept);
         let windower = Windower::new(&staff.profile);
         // It takes room for what waits only: there are many pumps.
         let (settling, settled) = mpsc::channel(burst);
@@ -202,6 +205,9 @@ impl PumpActor {
         if let Rest::Again = self.rest {
             self.register();
         }
+        if let Some(until) = at_rest.unread_until {
+            self.admission.recall_failed(until);
+        }
         let (mut memory, readings, standing) = Memory::new(&self.pump, at_rest);
         for reading in readings {
             self.admission.recall(&reading);
@@ -214,13 +220,12 @@ impl PumpActor {
         self.resume(ctx);
     }
 
-    /// Judges an offer, given what is stored at the times it repeats, and hands the new readings on to be stored.
-    fn judge(&mut self, offer: Offer, stored: &[Reading]) {
+    /// Judges an offer, given what the store says of it, and hands the new readings on to be stored.
+    fn judge(&mut self, offer: Offer, stored: &LookupResult) {
         let Offer { drafts, received, since, permit, answer } = offer;
         let (mut readings, mut outcomes) = (Vec::new(), Vec::with_capacity(drafts.len()));
-        for (index, draft) in drafts {
-            let known = self.admission.needs_lookup(&draft).and_then(|at| stored.iter().find(|r| r.at == at));
-            let outcome = match self.admission.judge(draft, received, known) {
+        for (index, verdict) in self.admission.judge(drafts, received, stored) {
+            let outcome = match verdict {
                 Verdict::New(reading) => {
                     let outcome = if reading.late { Outcome::Late } else { Outcome::Accepted };
                     readings.push(reading);
@@ -228,6 +233,7 @@ impl PumpActor {
                 }
                 Verdict::Duplicate { .. } => Outcome::Duplicate,
                 Verdict::Rejected(rejection) => Outcome::Rejected(rejection),
+                Verdict::Undecided(rejection) => Outcome::Deferred(rejection),
             };
             outcomes.push((index, outcome));
         }
@@ -418,15 +424,14 @@ impl Handler<Mail<Offer>> for PumpActor {
 
     fn handle(&mut self, mail: Mail<Offer>, ctx: &mut Self::Context) {
         let offer = mail.open();
-        let repeated: Vec<Timestamp> =
-            offer.drafts.iter().filter_map(|(_, draft)| self.admission.needs_lookup(draft)).collect();
-        if repeated.is_empty() {
-            return self.judge(offer, &[]);
+        let lookup = self.admission.lookup(&offer.drafts, offer.received);
+        if lookup.is_empty() {
+            return self.judge(offer, &LookupResult::default());
         }
         let (store, pump) = (self.staff.store.clone(), self.pump.clone());
-        let lookup = async move { store.readings_at(&pump, &repeated).await };
+        let lookup = async move { store.look_up(&pump, &lookup).await };
         // The actor handles nothing else until it knows: judging must follow the order of arrival.
-        ctx.wait(lookup.into_actor(self).map(|found: Result<Vec<Reading>, StoreError>, actor, _| match found {
+        ctx.wait(lookup.into_actor(self).map(|found: Result<LookupResult, StoreError>, actor, _| match found {
             Ok(stored) => actor.judge(offer, &stored),
             // Dropping the offer drops its share: the client is told that nothing was stored.
             Err(error) => tracing::error!(pump = %actor.pump, %error, "lookup failed"),

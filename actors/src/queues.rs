@@ -25,6 +25,7 @@ impl Totals {
             ("posts before the gate", REFUSED, self.refused_gate),
             ("readings of one pump on their way", REFUSED, self.refused_pump),
             ("readings of all pumps on their way", REFUSED, self.refused_node),
+            ("minutes of the past that wait for the database", REFUSED, self.refused_past_minutes),
             ("registrations before the recorder", REFUSED, self.refused_recorder),
             ("orders for one pump", "the order is refused with 429", self.refused_orders),
             ("baselines to be learned by order", "the order is refused with 429", self.refused_lessons),

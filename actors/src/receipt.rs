@@ -26,6 +26,8 @@ pub struct RejectedItem {
     pub index: usize,
     /// Why.
     pub rejection: Rejection,
+    /// It may be sent again after so many seconds: nothing is wrong with it. None where the rejection is final.
+    pub retry_after_s: Option<u64>,
 }
 
 /// A channel of an accepted item with a value outside its plausible range.
@@ -52,6 +54,8 @@ pub enum Queue {
     Pump,
     /// Readings of all pumps on their way.
     Node,
+    /// Minutes of the past that wait for the database, of one pump or of all.
+    PastMinutes,
     /// Registrations before the recorder.
     Recorder,
     /// Orders before a pump.
@@ -67,6 +71,7 @@ impl fmt::Display for Queue {
             Self::Gate => "the gate's queue",
             Self::Pump => "the pump's queue (ingest.burst_readings_per_pump)",
             Self::Node => "the node's queue (ingest.max_in_flight_readings)",
+            Self::PastMinutes => "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes)",
             Self::Recorder => "the recorder's queue",
             Self::Orders => "the pump's queue of orders",
             Self::Lessons => "the commissioning's queue",

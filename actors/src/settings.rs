@@ -21,6 +21,10 @@ pub struct IngestSettings {
     pub burst_readings_per_pump: usize,
     /// How many readings may be on their way at once.
     pub max_in_flight_readings: usize,
+    /// How many minutes of the past may wait for the database, of one pump.
+    pub past_minutes_per_pump: usize,
+    /// The same for all pumps together.
+    pub past_minutes: usize,
 }
 
 /// How readings are stored and scored.

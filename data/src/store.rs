@@ -21,7 +21,9 @@ mod folder;
 mod head;
 mod legacy;
 mod loading;
+mod lookup;
 mod migrations;
+mod moved;
 mod opening;
 mod page;
 mod reading;
@@ -40,12 +42,16 @@ mod types;
 use std::{
     fs::File,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 pub use audit_entry::{AuditAction, AuditEntry};
 pub use commit::Uncommitted;
 pub use error::StoreError;
+pub use head::PAST_MS;
 pub use retention::Retention;
 pub use settings::StoreSettings;
 pub use staging::Staged;
@@ -58,6 +64,7 @@ pub use types::{
 use database::{Database, State};
 use flush::Written;
 use head::{Head, Until};
+use moved::MovedFile;
 use retention::{Oldest, Pass};
 use roster::Roster;
 use volute_plant::Timestamp;
@@ -79,6 +86,10 @@ struct Inner {
     database: Database,
     head: Mutex<Head>,
     roster: Roster,
+    /// The list of pumps was read, from the database or its copy: a pump that is not in it has nothing stored.
+    knows_pumps: AtomicBool,
+    /// Up to which time the database may hold readings, where the clock does not say it.
+    moved: MovedFile,
     /// What of the database a flush knows; held by the one that runs.
     written: tokio::sync::Mutex<Written>,
     /// What of the oldest rows is known.

@@ -193,6 +193,8 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store, clock: Arc<
         max_pumps: config.ingest.max_pumps,
         burst_readings_per_pump: config.ingest.burst_readings_per_pump,
         max_in_flight_readings: config.ingest.max_in_flight_readings,
+        past_minutes_per_pump: config.ingest.past_minutes_per_pump,
+        past_minutes: config.ingest.past_minutes,
     };
     let engine = EngineSettings {
         inference_workers: config.engine.inference_workers.map_or_else(cores, NonZeroUsize::get),

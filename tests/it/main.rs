@@ -36,3 +36,5 @@ mod skab;
 mod storm;
 mod supervision;
 mod support;
+#[cfg(feature = "failpoints")]
+mod times;

@@ -3,7 +3,7 @@
 
 use std::{
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
@@ -32,16 +32,24 @@ fn assert_whole(node: &Node, seconds: usize) {
     assert_eq!(times, expected);
 }
 
+/// The point that moves a node's clock, so that it shows this second when it starts now.
+fn clock_at(second: u32) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64;
+    format!("clock=return({})", EPOCH_MS as i64 + i64::from(second) * 1000 - now)
+}
+
 #[test]
 fn a_database_that_cannot_be_opened_leaves_the_node_serving() {
     let data = tempfile::tempdir().expect("a directory");
     let start = Start::new(&data, "centrifugal");
-    let node = start.node();
+    let node = start.clone().with_env("FAILPOINTS", &clock_at(0)).node();
     post(&node, 0..50);
     assert_eq!(node.ok("/api/store")["state"], "ok");
     assert!(node.terminate().success());
 
-    let node = start.clone().with_env("FAILPOINTS", "database-open=return(broken on purpose)").node();
+    // The pump goes on in real time: what it sends is later than the start.
+    let points = format!("{};database-open=return(broken on purpose)", clock_at(45));
+    let node = start.clone().with_env("FAILPOINTS", &points).node();
     let store = node.ok("/api/store");
     assert_eq!(store["state"], "degraded");
     assert!(store["problems"][0].as_str().expect("text").contains("broken on purpose"), "{store}");

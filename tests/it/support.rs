@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use volute::control::{self, Request};
 
 /// The longest that anything is waited for: on a slow machine the demo takes two minutes to learn its pumps.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// 2026-03-09T10:00:00Z: where tests begin to post, if they count in milliseconds. Nodes under test keep readings of any
 /// year ([`volute`]), so it may be long ago.
@@ -103,6 +103,8 @@ impl Start {
         if let Some(model) = &self.model {
             command.arg("--model").arg(model);
         }
+        // Recordings and fixed times must not grow too old.
+        command.env("VOLUTE__RETENTION__READINGS_DAYS", "36500").env("VOLUTE__RETENTION__DETECTIONS_DAYS", "36500");
         command.envs(self.env.iter().map(|(key, value)| (*key, value.as_str())));
         let log = match &self.log {
             Some(file) => File::options().create(true).append(true).open(file).expect("a file").into(),

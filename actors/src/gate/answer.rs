@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{RETRY_AFTER_S, Reply};
+use super::{LONG_RETRY_AFTER_S, RETRY_AFTER_S, Reply};
 use crate::{
     counters::{Counters, add},
     pump::{Outcome, Settlement},
@@ -94,7 +94,12 @@ impl Answer {
                 Outcome::Late => self.receipt.late += 1,
                 Outcome::Duplicate => self.receipt.duplicate += 1,
                 Outcome::Rejected(rejection) => {
-                    self.receipt.rejected.push(RejectedItem { index, rejection });
+                    self.receipt.rejected.push(RejectedItem { index, rejection, retry_after_s: None });
+                    continue;
+                }
+                Outcome::Deferred(rejection) => {
+                    let retry_after_s = Some(LONG_RETRY_AFTER_S);
+                    self.receipt.rejected.push(RejectedItem { index, rejection, retry_after_s });
                     continue;
                 }
             }
@@ -111,6 +116,9 @@ impl Answer {
             return Err(refusal);
         }
         let mut receipt = mem::take(&mut self.receipt);
+        if let Some(retry_after_s) = receipt.try_all_again() {
+            return Err(Refusal::NotStored { retry_after_s });
+        }
         self.taken.sort_unstable();
         receipt.rejected.sort_by_key(|item| item.index);
         receipt.bad_channels.retain(|bad| self.taken.binary_search(&bad.index).is_ok());
@@ -118,7 +126,9 @@ impl Answer {
         add(&self.counters.accepted, receipt.accepted);
         add(&self.counters.duplicate, receipt.duplicate);
         add(&self.counters.late, receipt.late);
-        add(&self.counters.rejected, receipt.rejected.len());
+        let deferred = receipt.rejected.iter().filter(|item| item.retry_after_s.is_some()).count();
+        add(&self.counters.rejected, receipt.rejected.len() - deferred);
+        add(&self.counters.deferred, deferred);
         Ok(receipt)
     }
 }
@@ -137,7 +147,7 @@ impl From<Unstored> for Refusal {
     fn from(unstored: Unstored) -> Self {
         match unstored {
             Unstored::DiskFull => Self::DiskFull,
-            Unstored::Backlog => Self::NotStored { retry_after_s: 10 * RETRY_AFTER_S },
+            Unstored::Backlog => Self::NotStored { retry_after_s: LONG_RETRY_AFTER_S },
             Unstored::Failed => Self::NotStored { retry_after_s: RETRY_AFTER_S },
         }
     }
@@ -164,7 +174,7 @@ mod tests {
         let gate = Share::first(reply, counters.clone());
         let (one, two) = (gate.another(), gate.another());
         two.settle(settled(vec![(3, Outcome::Duplicate), (1, Outcome::Rejected(rejection()))]));
-        let early = RejectedItem { index: 0, rejection: rejection() };
+        let early = RejectedItem { index: 0, rejection: rejection(), retry_after_s: None };
         gate.complete(Receipt { rejected: vec![early], ..Receipt::default() });
         assert!(answer.try_recv().is_err(), "a lot is under way");
         one.settle(settled(vec![(2, Outcome::Accepted), (4, Outcome::Late)]));
@@ -172,6 +182,40 @@ mod tests {
         assert_eq!((receipt.accepted, receipt.late, receipt.duplicate), (1, 1, 1));
         assert_eq!(receipt.rejected.iter().map(|item| item.index).collect::<Vec<_>>(), [0, 1]);
         assert_eq!((counters.totals().accepted, counters.totals().rejected), (1, 2));
+    }
+
+    #[test]
+    fn items_to_be_sent_again_are_told_so_and_a_post_of_nothing_else_is_refused_for_a_while() {
+        let deferred = |index| (index, Outcome::Deferred(rejection()));
+        let table = [
+            (vec![(0, Outcome::Accepted), deferred(1)], Ok((1, vec![Some(10)]))),
+            (vec![(0, Outcome::Rejected(rejection())), deferred(1)], Ok((0, vec![None, Some(10)]))),
+            (vec![(0, Outcome::Duplicate), (1, Outcome::Accepted)], Ok((1, vec![]))),
+            (vec![(0, Outcome::Duplicate), deferred(1)], Ok((0, vec![Some(10)]))),
+            (vec![(0, Outcome::Late), deferred(1)], Ok((0, vec![Some(10)]))),
+            (vec![deferred(0), deferred(1)], Err(Refusal::NotStored { retry_after_s: 10 })),
+            ((0..100).map(deferred).chain([(100, Outcome::Accepted)]).collect(), Ok((1, vec![Some(10); 100]))),
+            (
+                (0..101).map(deferred).chain([(101, Outcome::Accepted)]).collect(),
+                Err(Refusal::NotStored { retry_after_s: 10 }),
+            ),
+            (vec![(0, Outcome::Rejected(rejection()))], Ok((0, vec![None]))),
+        ];
+        for (outcomes, expected) in table {
+            let (reply, mut answer) = oneshot::channel();
+            let counters = Arc::new(Counters::default());
+            Share::first(reply, counters.clone()).settle(settled(outcomes.clone()));
+            let told = answer.try_recv().expect("it has ended");
+            let retries =
+                |receipt: &Receipt| receipt.rejected.iter().map(|item| item.retry_after_s).collect::<Vec<_>>();
+            let told = told.map(|receipt| (receipt.accepted, retries(&receipt)));
+            assert_eq!(told, expected, "{outcomes:?}");
+            if let Ok((_, retries)) = expected {
+                let deferred = retries.iter().flatten().count() as u64;
+                let totals = counters.totals();
+                assert_eq!((totals.deferred, totals.rejected), (deferred, retries.len() as u64 - deferred));
+            }
+        }
     }
 
     #[test]

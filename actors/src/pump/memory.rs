@@ -25,6 +25,8 @@ pub(crate) struct AtRest {
     pub(super) readings: Vec<Reading>,
     /// What it goes by; none where that cannot be read just now.
     pub(super) standing: Option<Standing>,
+    /// Up to this time it may have readings that could not be read just now.
+    pub(super) unread_until: Option<Timestamp>,
     remembered: Option<Remembered>,
 }
 
@@ -60,23 +62,29 @@ pub(super) struct Memory {
 impl AtRest {
     /// Of a pump that was never heard of: nothing.
     pub(crate) fn nothing() -> Self {
-        Self { readings: Vec::new(), standing: Some(Standing::New), remembered: None }
+        Self { readings: Vec::new(), standing: Some(Standing::New), unread_until: None, remembered: None }
     }
 
     /// Of a registered pump, with what it goes by.
     pub(crate) async fn read(staff: &PumpStaff, pump: &PumpId, standing: Option<Standing>) -> Result<Self, StoreError> {
         let recall = WindowRules::recall_readings(&staff.profile);
+        let unread_until = |reach: &Reach| match reach {
+            Reach::Whole => None,
+            Reach::Since { .. } => staff.store.moved_until(pump),
+        };
         let Some(state) = state(staff, pump).await else {
-            let readings = staff.store.latest_readings(pump, recall).await?.rows;
-            return Ok(Self { readings, standing, remembered: None });
+            let Answer { rows: readings, reach } = staff.store.latest_readings(pump, recall).await?;
+            return Ok(Self { readings, standing, unread_until: unread_until(&reach), remembered: None });
         };
         let most = most_later(staff);
         let later = Range { after: Some(state.at), limit: most, ..Range::default() };
-        let since = staff.store.readings(pump, &later).await?.rows;
+        let Answer { rows: since, reach } = staff.store.readings(pump, &later).await?;
         if since.len() >= most {
-            let readings = staff.store.latest_readings(pump, recall).await?.rows;
-            return Ok(Self { readings, standing, remembered: Some(Remembered { state, decided: None }) });
+            let Answer { rows: readings, reach } = staff.store.latest_readings(pump, recall).await?;
+            let (unread_until, remembered) = (unread_until(&reach), Some(Remembered { state, decided: None }));
+            return Ok(Self { readings, standing, unread_until, remembered });
         }
+        let unread_until = unread_until(&reach);
         let before = Range { to: Some(state.at.plus_ms(1)), ..Range::newest(recall) };
         let mut readings = staff.store.readings(pump, &before).await?.rows;
         readings.reverse();
@@ -87,7 +95,7 @@ impl AtRest {
             Reach::Since { from, .. } => from.is_some_and(|from| from <= state.at),
         };
         let decided = all.then(|| decided.iter().map(|detection| detection.at).collect());
-        Ok(Self { readings, standing, remembered: Some(Remembered { state, decided }) })
+        Ok(Self { readings, standing, unread_until, remembered: Some(Remembered { state, decided }) })
     }
 }
 
@@ -112,7 +120,7 @@ pub(super) async fn state(staff: &PumpStaff, pump: &PumpId) -> Option<PumpState>
 impl Memory {
     /// Of an actor that starts; answers with the readings at rest and the standing too.
     pub(super) fn new(pump: &PumpId, at_rest: AtRest) -> (Self, Vec<Reading>, Option<Standing>) {
-        let AtRest { readings, standing, remembered } = at_rest;
+        let AtRest { readings, standing, unread_until: _, remembered } = at_rest;
         let found = remembered.map(|remembered| (remembered, Vec::new()));
         let offset_ms = i64::from(pump.lot(KEEP_EVERY_MS));
         (Self { found, decided: None, kept_in: None, offset_ms }, readings, standing)

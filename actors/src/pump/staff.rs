@@ -1,8 +1,11 @@
 //! How a pump's actor is started, now and whenever it must be, and what is read for it then.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::sync::Semaphore;
@@ -25,6 +28,8 @@ use crate::{
 /// Whom a pump works with, and what all pumps share.
 pub(crate) struct PumpStaff {
     pub profile: Profile,
+    /// How long readings are kept.
+    pub readings_kept: Duration,
     /// What judges windows; none: nothing is judged.
     pub judging: Option<Judging>,
     pub store: Store,
@@ -69,8 +74,9 @@ impl PumpStaff {
     /// What is at rest of a pump. Where it cannot be read just now what the pump goes by, that is none.
     pub(super) async fn at_rest(&self, pump: &PumpId, rest: Rest) -> Result<AtRest, StoreError> {
         match rest {
-            Rest::New => return Ok(AtRest::nothing()),
-            Rest::Stored => {}
+            Rest::New if self.store.knows_all_pumps() => return Ok(AtRest::nothing()),
+            // Where the pumps that are stored are not known, a new one may be one of them.
+            Rest::New | Rest::Stored => {}
             // What the one before sent must be stored before it can be found.
             Rest::Again => self.recorder.settled().await,
         }

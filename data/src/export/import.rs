@@ -106,7 +106,7 @@ async fn store_batch(
         return Err(ImportError::Future { path: what.file.to_owned(), at: row.at, now: what.now });
     }
     let times: Vec<Timestamp> = rows.iter().map(|row| row.at).collect();
-    let stored = store.readings_at(what.pump, &times).await?;
+    let stored = store.readings_at(what.pump, &times).await?.all()?;
     let mut known: BTreeSet<Timestamp> = stored.iter().map(|reading| reading.at).collect();
     let mut readings = Vec::new();
     for row in rows {

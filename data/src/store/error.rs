@@ -83,6 +83,17 @@ pub enum StoreError {
         /// How much waits.
         waiting_mib: usize,
     },
+    /// Too many records wait for the journal; nothing of the batch is stored.
+    #[error("too many records wait for the journal")]
+    Busy,
+    /// The batch is longer than a record can be; nothing of it is stored.
+    #[error("a batch of {bytes} bytes is longer than a record of the journal, which has at most {most}")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The longest that is taken.
+        most: usize,
+    },
     /// The journal failed, and what of the batch is on the disk is not known. Final until the next start.
     #[error("the journal failed: {0}")]
     Journal(#[source] JournalError),
@@ -100,7 +111,12 @@ impl From<JournalError> for StoreError {
             JournalError::Full => Self::DiskFull,
             JournalError::Shortage(_) => Self::Shortage(error),
             JournalError::Closed => Self::Closed,
-            other => Self::Journal(other),
+            JournalError::Busy => Self::Busy,
+            JournalError::TooLarge { bytes, most } => Self::TooLarge { bytes, most },
+            failed @ (JournalError::Failed(_)
+            | JournalError::InUse { .. }
+            | JournalError::Version { .. }
+            | JournalError::Io { .. }) => Self::Journal(failed),
         }
     }
 }

@@ -42,6 +42,9 @@ use crate::{
 /// Minutes in one transaction: some tens of milliseconds, for which readers wait.
 const MINUTES: usize = 256;
 
+/// After so many minutes of the past everything is written once, so that the low-water mark moves on.
+const PAST_WRITTEN: usize = if cfg!(test) { 100 } else { 10_000 };
+
 const WRITE: &str = "
     BEGIN;
     INSERT IGNORE INTO pump $pumps RETURN NONE;
@@ -69,7 +72,11 @@ const WRITE: &str = "
 
 /// What is known of the pumps' newest blocks without asking the database.
 #[derive(Default)]
-pub(crate) struct Written(HashMap<PumpId, Last>);
+pub(crate) struct Written {
+    pumps: HashMap<PumpId, Last>,
+    /// Minutes of the past that were written since everything was.
+    past_minutes: usize,
+}
 
 struct Last {
     /// No block begins later.
@@ -96,8 +103,11 @@ impl Store {
 
     /// Writes what is due into the database.
     pub async fn flush_due(&self, now: Timestamp) -> Result<Flushed, StoreError> {
+        if let Err(error) = self.0.moved.clock(now) {
+            tracing::warn!(%error, "the clock was set back, and what it showed before is not kept");
+        }
         let crowded = self.0.head().bytes() > self.0.settings.crowded_bytes();
-        self.flush_until(if crowded { Until::Crowded(now) } else { Until::Time(now) }).await
+        self.flush_until(if crowded { Until::Crowded(now) } else { Until::Time(now) }, Some(now)).await
     }
 
     /// Lets the journal forget what the database has, where it is too much or too old at `now`.
@@ -107,16 +117,25 @@ impl Store {
 
     /// Writes everything into the database.
     pub async fn flush_all(&self) -> Result<Flushed, StoreError> {
-        self.flush_until(Until::Now).await
+        self.flush_until(Until::Now, None).await
     }
 
-    async fn flush_until(&self, until: Until) -> Result<Flushed, StoreError> {
+    async fn flush_until(&self, until: Until, now: Option<Timestamp>) -> Result<Flushed, StoreError> {
         let mut written = self.0.written.lock().await;
         let mut flushed = Flushed::default();
+        // A start reads again what was written since the low-water mark moved on, and one minute that waits holds that up.
+        let until = if written.past_minutes < PAST_WRITTEN { until } else { Until::Now };
         loop {
             let engine = self.0.database.engine().await?;
             let mut share = self.0.head().share(until, MINUTES);
             if let Err(error) = share.unpack() {
+                self.0.head().keep(&share);
+                return Err(error);
+            }
+            if let Some(latest) = share.latest()
+                && Some(latest) > now
+                && let Err(error) = self.0.moved.raise(latest)
+            {
                 self.0.head().keep(&share);
                 return Err(error);
             }
@@ -130,10 +149,14 @@ impl Store {
             let more = share.more;
             flushed.minutes += share.due.len();
             flushed.readings += share.due.iter().map(|due| due.readings.len()).sum::<usize>();
+            written.past_minutes += share.due.iter().filter(|due| due.past).count();
             self.0.write_share(&engine, share, &mut written).await?;
             if !more {
                 break;
             }
+        }
+        if let Until::Now = until {
+            written.past_minutes = 0;
         }
         Ok(flushed)
     }
@@ -183,8 +206,16 @@ impl Inner {
         // Also where it failed: what was not told may be there all the same.
         self.note_oldest(share);
         outcome?;
-        self.head().give_up(share);
+        let conflicts = share.conflicts + batch.conflicts;
+        {
+            let mut head = self.head();
+            head.give_up(share);
+            head.note_conflicts(conflicts);
+        }
         drop(moving);
+        if conflicts > 0 {
+            tracing::error!(readings = conflicts, "readings that were taken are not kept: others have their times");
+        }
         self.set_marked(share.low_water);
         if !news.pumps.is_empty() {
             self.remember_pumps();
@@ -217,15 +248,20 @@ impl Inner {
 
     /// Forgets what the head got from the journal and the database has already.
     pub(crate) async fn forget_stored(&self, engine: &Engine) -> Result<(), StoreError> {
-        let keys = self.head().keys();
-        let readings: BTreeMap<_, Vec<Reading>> = of_minutes(engine, &keys).await?;
-        let detections: BTreeMap<_, Vec<Detection>> = of_minutes(engine, &keys).await?;
+        let (with_readings, with_detections) = {
+            let head = self.head();
+            (head.minutes_of_readings(), head.minutes_of_detections())
+        };
+        let mut known: BTreeMap<(PumpId, i64), Stored> = BTreeMap::new();
+        for (key, rows) in of_minutes::<Reading>(engine, &with_readings).await? {
+            known.entry(key).or_default().readings = times(&rows);
+        }
+        for (key, rows) in of_minutes::<Detection>(engine, &with_detections).await? {
+            known.entry(key).or_default().detections = times(&rows);
+        }
         let mut head = self.head();
-        for key in keys {
-            let stored = Stored { readings: times(readings.get(&key)), detections: times(detections.get(&key)) };
-            if !stored.readings.is_empty() || !stored.detections.is_empty() {
-                head.forget(&key.0, key.1, &stored)?;
-            }
+        for ((pump, start_ms), stored) in known {
+            head.forget(&pump, start_ms, &stored)?;
         }
         Ok(())
     }
@@ -243,7 +279,7 @@ impl Written {
     /// Learns of the share's pumps what the database has of them.
     async fn learn(&mut self, engine: &Engine, share: &Share) -> Result<(), StoreError> {
         for due in &share.due {
-            if !self.0.contains_key(&due.pump) {
+            if !self.pumps.contains_key(&due.pump) {
                 let newest_hour = newest_hour(engine, due.pump.as_str()).await?;
                 let end_ms = newest_hour.map_or(i64::MIN, |hour| (hour + 1) * HOUR_MS);
                 // The directory forgets hours whose blocks are deleted; their rollups may be there still.
@@ -253,14 +289,14 @@ impl Written {
                     Some(_) => i64::MAX,
                 };
                 let last = Last { newest_ms, hour_ms: i64::MIN, hourly: Hourly::default() };
-                self.0.insert(due.pump.clone(), last);
+                self.pumps.insert(due.pump.clone(), last);
             }
         }
         Ok(())
     }
 
     fn note_hour(&mut self, pump: PumpId, hour_ms: i64, hourly: Hourly) {
-        match self.0.get_mut(&pump) {
+        match self.pumps.get_mut(&pump) {
             Some(last) if last.hour_ms > hour_ms => {}
             Some(last) => (last.hour_ms, last.hourly) = (hour_ms, hourly),
             None => {}
@@ -268,14 +304,14 @@ impl Written {
     }
 
     fn note_minute(&mut self, pump: &PumpId, start_ms: i64) {
-        if let Some(last) = self.0.get_mut(pump) {
+        if let Some(last) = self.pumps.get_mut(pump) {
             last.newest_ms = last.newest_ms.max(start_ms);
         }
     }
 
     /// Whether the database may have a block or a rollup of this minute.
     fn may_have(&self, pump: &PumpId, start_ms: i64) -> bool {
-        self.0.get(pump).is_none_or(|last| start_ms <= last.newest_ms)
+        self.pumps.get(pump).is_none_or(|last| start_ms <= last.newest_ms)
     }
 }
 
@@ -288,6 +324,8 @@ struct Rows {
     hourly: BTreeMap<(PumpId, i64), Hourly>,
     added_to: BTreeSet<(PumpId, i64)>,
     new_readings: usize,
+    /// Readings whose time a stored one with other values has.
+    conflicts: usize,
     recorded: BTreeSet<(PumpId, i64)>,
 }
 
@@ -318,6 +356,11 @@ impl Rows {
 
     /// `stored`: the minute's block. `counted`: how many readings its rollup is of.
     fn add_readings(&mut self, due: &Due, stored: Vec<Reading>, counted: i64) {
+        let other = |reading: &&Reading| {
+            let known = stored.binary_search_by_key(&reading.at, |known| known.at);
+            known.is_ok_and(|index| !stored[index].says_the_same(reading))
+        };
+        self.conflicts += due.readings.iter().filter(other).count();
         let whole = count(&stored) == counted;
         let Some((all, new)) = joined(stored, &due.readings) else { return };
         let id = Series::readings(&due.pump).id(due.start_ms);
@@ -378,7 +421,7 @@ async fn hourly_before(
     let mut unknown = BTreeSet::new();
     for due in &share.due {
         let hour_ms = hour(due.start_ms) * HOUR_MS;
-        match written.0.get(&due.pump) {
+        match written.pumps.get(&due.pump) {
             Some(last) if last.hour_ms == hour_ms => {
                 known.insert((due.pump.clone(), hour_ms), last.hourly.clone());
             }
@@ -429,8 +472,8 @@ fn joined<T: InBlocks + Clone>(stored: Vec<T>, due: &[T]) -> Option<(Vec<T>, Vec
     Some((all, new))
 }
 
-fn times<T: InBlocks>(rows: Option<&Vec<T>>) -> BTreeSet<Timestamp> {
-    rows.into_iter().flatten().map(InBlocks::at).collect()
+fn times<T: InBlocks>(rows: &[T]) -> BTreeSet<Timestamp> {
+    rows.iter().map(InBlocks::at).collect()
 }
 
 fn count<T>(rows: &[T]) -> i64 {

@@ -1,7 +1,8 @@
 //! The data directory: one process at a time, and what is in it.
 //!
-//! `database/` is SurrealDB's, `journal/` the journal's; `pumps` is a copy of the list of pumps, for a start without the
-//! database; `clock` is the last time at which the node's clock was believed.
+//! `database/` is SurrealDB's, `journal/` the journal's; for a start without the database, `pumps` is a copy of the list of
+//! pumps, and `moved_until` says up to which time it may hold readings, where that is not plain; `clock` is the last time at
+//! which the node's clock was believed.
 
 use std::{
     fs::{File, TryLockError},
@@ -17,6 +18,8 @@ pub(crate) const DATABASE: &str = "database";
 pub(crate) const JOURNAL: &str = "journal";
 /// The copy of the list of pumps.
 pub(crate) const PUMPS: &str = "pumps";
+/// Up to which time the database may hold readings.
+pub(crate) const MOVED_UNTIL: &str = "moved_until";
 
 /// The last time at which the clock was believed.
 pub(crate) const CLOCK: &str = "clock";

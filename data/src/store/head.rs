@@ -19,13 +19,23 @@ use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 use super::{StoreError, types::Batch};
 use crate::journal::Seq;
 
-use minute::{Minute, Rows, detection_bytes, packed_rows, reading_bytes};
+use minute::{MINUTE_BYTES, Minute, Rows, TakenIn, detection_bytes, packed_rows, reading_bytes};
 pub(crate) use minute::{Packed, Ripe};
 use minutes::Minutes;
 pub(crate) use news::News;
 
 /// The length of a block.
 pub(crate) const MINUTE_MS: i64 = 60_000;
+
+/// A reading that is so old when it is received is of the past: it was sent late, and not as it was measured.
+pub const PAST_MS: i64 = 5 * MINUTE_MS;
+/// From so many minutes of the past on, of one pump and of all, these do not wait for their time: what is sent late comes
+/// in many minutes at once.
+const CROWDED_PAST: usize = 60;
+const CROWDED_PAST_OF_ALL: usize = 2_000;
+/// No device's clock may be so far ahead of the node's. A minute that is, or was opened then, is from before the node's clock
+/// was set back; it would wait for ever.
+const SET_BACK_MS: i64 = 11 * MINUTE_MS;
 
 /// From so much memory on, rows are packed before they are due: a packed one takes a fifth, and some microseconds.
 const ROOMY_BYTES: usize = 32 << 20;
@@ -57,6 +67,14 @@ pub(crate) struct Head {
     received_ms: i64,
     bytes: usize,
     readings: usize,
+    /// Minutes of the past.
+    past: usize,
+    /// Readings that were not kept because another one with other values has their time. None should ever be.
+    conflicts: u64,
+    /// No reading that was moved into the database before the start is later than this.
+    moved_before: Option<Timestamp>,
+    /// The latest reading of each pump that was moved since.
+    moved: BTreeMap<PumpId, Timestamp>,
 }
 
 /// One minute to be written.
@@ -69,6 +87,8 @@ pub(crate) struct Due {
     pub detections: Vec<Detection>,
     /// More of both, until [`Share::unpack`].
     packed: Vec<Arc<Packed>>,
+    /// It was opened for readings of the past.
+    pub past: bool,
     /// How many of each the minute gives up when they are written.
     taken: (usize, usize, usize),
 }
@@ -81,6 +101,8 @@ pub(crate) struct Share {
     pub low_water: Seq,
     /// There may be more of what is due.
     pub more: bool,
+    /// Readings that are left out because an earlier one with other values has their time.
+    pub conflicts: usize,
     /// Rows that come in from here on are in no earlier record.
     next: Seq,
 }
@@ -91,7 +113,14 @@ impl Due {
         readings.sort_by_key(|reading| reading.at);
         readings.dedup_by_key(|reading| reading.at);
         let (detections, packed) = (Vec::new(), Vec::new());
-        Self { pump: pump.clone(), start_ms, readings, detections, packed, taken: (0, 0, 0) }
+        Self { pump: pump.clone(), start_ms, readings, detections, packed, past: false, taken: (0, 0, 0) }
+    }
+
+    /// No reading of it is later than this.
+    fn latest(&self) -> Option<Timestamp> {
+        let end = Timestamp::from_millis(self.start_ms + MINUTE_MS - 1).ok();
+        let packed = end.filter(|_| !self.packed.is_empty());
+        self.readings.iter().map(|reading| reading.at).max().max(packed)
     }
 }
 
@@ -100,16 +129,22 @@ impl Share {
     pub(crate) fn unpack(&mut self) -> Result<(), StoreError> {
         for due in &mut self.due {
             let rows = Rows { readings: &due.readings, detections: &due.detections, packed: &due.packed };
-            let (readings, detections) = (rows.all_readings(&due.pump)?, rows.all_detections(&due.pump)?);
+            let ((readings, conflicts), detections) = (rows.one_per_time(&due.pump)?, rows.all_detections(&due.pump)?);
             (due.readings, due.detections) = (readings, detections);
             due.packed.clear();
+            self.conflicts += conflicts;
         }
         Ok(())
     }
 
     /// Of rows that were never in the head, nor in the journal, which has come as far as `low_water`.
     pub(crate) fn loaded(due: Vec<Due>, news: News, low_water: Seq) -> Self {
-        Self { due, news, low_water, more: false, next: low_water }
+        Self { due, news, low_water, more: false, conflicts: 0, next: low_water }
+    }
+
+    /// No reading of it is later than this.
+    pub(crate) fn latest(&self) -> Option<Timestamp> {
+        self.due.iter().filter_map(Due::latest).max()
     }
 }
 
@@ -146,39 +181,55 @@ impl Head {
     pub(crate) fn take_in(&mut self, seq: Seq, batch: Batch) {
         self.newest = self.newest.max(seq);
         let Batch { pumps, readings, detections, events, metrics, states, audit } = batch;
-        self.news.pumps.extend(pumps.into_iter().map(|pump| (seq, pump)));
-        self.news.metrics.extend(metrics.into_iter().map(|metrics| (seq, metrics)));
-        for event in events {
-            self.news.events.retain(|(_, known)| !same_event(known, &event));
-            self.news.events.push((seq, event));
-        }
-        for state in states {
-            self.news.remember(seq, state);
-        }
-        self.news.audit.extend(audit);
+        self.news.take_in(seq, Batch { pumps, events, metrics, states, audit, ..Batch::default() });
+        let conflicts_before = self.conflicts;
         for reading in readings {
             self.received_ms = self.received_ms.max(reading.received.millis());
             let received_ms = reading.received.millis();
             let roomy = self.bytes < ROOMY_BYTES;
             let (pump, start_ms) = (reading.pump.clone(), minute_start(reading.at.millis()));
-            let minute = minute(&mut self.pumps, &pump, reading.at, seq, received_ms);
-            if minute.readings.iter().rev().any(|known| known.at == reading.at) {
-                continue;
+            let bytes = reading_bytes(&reading);
+            let minute = self.open(&pump, reading.at, seq, received_ms);
+            match minute.take_in(reading) {
+                TakenIn::New => {}
+                TakenIn::Known => continue,
+                TakenIn::Conflict => {
+                    self.conflicts += 1;
+                    continue;
+                }
             }
-            self.bytes += reading_bytes(&reading);
+            let minute_rows = minute.readings.len();
+            self.bytes += bytes;
             self.readings += 1;
-            minute.readings.push(reading);
-            if !roomy && minute.readings.len().is_multiple_of(packed_rows(&pump)) {
+            if !roomy && minute_rows.is_multiple_of(packed_rows(&pump)) {
                 self.ripe.push_back((pump, start_ms));
             }
         }
+        if self.conflicts > conflicts_before {
+            let readings = self.conflicts - conflicts_before;
+            tracing::error!(%seq, readings, "readings that were taken are not kept: others have their times");
+        }
         for detection in detections {
-            let minute = minute(&mut self.pumps, &detection.pump, detection.at, seq, self.received_ms);
+            let opened_ms = self.received_ms;
+            let minute = self.open(&detection.pump, detection.at, seq, opened_ms);
             if !minute.detections.iter().rev().any(|known| known.at == detection.at) {
-                self.bytes += detection_bytes(&detection);
+                let bytes = detection_bytes(&detection);
                 minute.detections.push(detection);
+                self.bytes += bytes;
             }
         }
+    }
+
+    /// The minute that a row falls into.
+    fn open(&mut self, pump: &PumpId, at: Timestamp, seq: Seq, opened_ms: i64) -> &mut Minute {
+        let start_ms = minute_start(at.millis());
+        let of_pump = self.pumps.entry(pump.clone()).or_default();
+        let past = opened_ms - start_ms >= PAST_MS + MINUTE_MS;
+        of_pump.get_or_insert(start_ms, || {
+            self.bytes += MINUTE_BYTES;
+            self.past += usize::from(past);
+            Minute { first: seq, opened_ms, past, ..Minute::default() }
+        })
     }
 
     /// Some of what is due and of the news, for one transaction of at most `minutes` minutes. It ends with [`Head::give_up`] or
@@ -191,10 +242,13 @@ impl Head {
         let (news, left) = self.news.some();
         let mut low_water = next.min(left.unwrap_or(next));
         let (mut due, mut rows) = (Vec::new(), 0);
+        let crowded = self.past > CROWDED_PAST_OF_ALL;
         for (pump, of_pump) in &mut self.pumps {
             let newest = of_pump.newest();
+            let crowded = crowded || of_pump.past() > CROWDED_PAST;
             for (start_ms, minute) in of_pump.iter_mut() {
-                if due.len() < minutes && rows < ROWS && minute.is_due(pump, Some(start_ms) == newest, until) {
+                let is_due = minute.is_due(pump, start_ms, Some(start_ms) == newest, crowded, until);
+                if due.len() < minutes && rows < ROWS && is_due {
                     minute.moving = true;
                     rows += minute.count();
                     due.push(Due {
@@ -203,6 +257,7 @@ impl Head {
                         readings: minute.readings.clone(),
                         detections: minute.detections.clone(),
                         packed: minute.packed.clone(),
+                        past: minute.past,
                         taken: (minute.packed.len(), minute.readings.len(), minute.detections.len()),
                     });
                 } else {
@@ -211,7 +266,7 @@ impl Head {
             }
         }
         let more = due.len() >= minutes || rows >= ROWS || left.is_some();
-        Share { due, news, low_water, more, next }
+        Share { due, news, low_water, more, conflicts: 0, next }
     }
 
     /// The share is not in the database, as far as is known: its rows stay.
@@ -226,6 +281,9 @@ impl Head {
     /// The share is in the database.
     pub(crate) fn give_up(&mut self, share: &Share) {
         for due in &share.due {
+            if let Some(latest) = due.latest() {
+                self.note_moved(&due.pump, latest);
+            }
             let (packed, readings, detections) = due.taken;
             self.lessen(&due.pump, due.start_ms, |minute| {
                 minute.packed.drain(..packed.min(minute.packed.len()));
@@ -235,16 +293,47 @@ impl Head {
                 minute.moving = false;
             });
         }
-        let News { pumps, events, metrics, states, audit } = &share.news;
-        self.news.pumps.retain(|known| !pumps.contains(known));
-        self.news.events.retain(|known| !events.contains(known));
-        self.news.metrics.retain(|known| !metrics.contains(known));
-        self.news.states.retain(|pump, known| states.get(pump) != Some(known));
-        self.news.audit.retain(|known| !audit.contains(known));
+        self.news.give_up(&share.news);
+    }
+
+    /// Readings were taken in and are not kept, because others with other values have their times.
+    pub(crate) fn note_conflicts(&mut self, readings: usize) {
+        self.conflicts += readings as u64;
+    }
+
+    fn note_moved(&mut self, pump: &PumpId, latest: Timestamp) {
+        match self.moved.get_mut(pump) {
+            Some(known) => *known = latest.max(*known),
+            None => drop(self.moved.insert(pump.clone(), latest)),
+        }
+    }
+
+    /// What is moved into the database from here on counts; before, it was nothing later than this.
+    pub(crate) fn begin_at(&mut self, now: Timestamp) {
+        let received = Timestamp::from_millis(self.received_ms).ok();
+        self.moved_before = received.max(Some(now));
+    }
+
+    /// The database holds no reading of the pump that is later than this.
+    pub(crate) fn moved_until(&self, pump: &PumpId) -> Option<Timestamp> {
+        self.moved_before.max(self.moved.get(pump).copied())
+    }
+
+    /// Minutes of the past that wait, of this pump and of all.
+    pub(crate) fn past_minutes(&self, pump: &PumpId) -> (usize, usize) {
+        (self.pumps.get(pump).map_or(0, Minutes::past), self.past)
+    }
+
+    /// Readings that were not kept though they were taken in; see [`Head::note_conflicts`].
+    pub(crate) fn conflicts(&self) -> u64 {
+        self.conflicts
     }
 
     /// Forgets rows that the database has already: what the journal still holds of a block that was written.
     pub(crate) fn forget(&mut self, pump: &PumpId, start_ms: i64, stored: &Stored) -> Result<(), StoreError> {
+        if let Some(latest) = stored.readings.last() {
+            self.note_moved(pump, *latest);
+        }
         let forgotten = self.lessen(pump, start_ms, |minute| {
             minute.unpack(pump)?;
             minute.readings.retain(|reading| !stored.readings.contains(&reading.at));
@@ -260,10 +349,13 @@ impl Head {
         let minute = of_pump.get_mut(start_ms)?;
         let (bytes, readings) = (minute.bytes(), minute.count());
         let taken = take(minute);
-        self.bytes = (self.bytes + minute.bytes()).saturating_sub(bytes);
+        let (is_empty, past) = (minute.is_empty(), minute.past);
+        let left = if is_empty { 0 } else { minute.bytes() };
+        self.bytes = (self.bytes + left).saturating_sub(bytes);
         self.readings = (self.readings + minute.count()).saturating_sub(readings);
-        if minute.is_empty() {
+        if is_empty {
             of_pump.remove(start_ms);
+            self.past -= usize::from(past);
         }
         if of_pump.is_empty() {
             self.pumps.remove(pump);
@@ -276,7 +368,7 @@ impl Head {
         for (pump, of_pump) in &mut self.pumps {
             let newest = of_pump.newest();
             for (start_ms, minute) in of_pump.iter_mut() {
-                if !minute.moving && minute.is_due(pump, Some(start_ms) == newest, until) {
+                if !minute.moving && minute.is_due(pump, start_ms, Some(start_ms) == newest, false, until) {
                     let before = minute.bytes();
                     minute.pack();
                     self.bytes = (self.bytes + minute.bytes()).saturating_sub(before);
@@ -331,10 +423,20 @@ impl Head {
         &self.news
     }
 
-    /// All minutes that wait, by pump.
-    pub(crate) fn keys(&self) -> Vec<(PumpId, i64)> {
+    /// The minutes that wait and may have readings, by pump.
+    pub(crate) fn minutes_of_readings(&self) -> Vec<(PumpId, i64)> {
+        self.keys(|minute| !minute.readings.is_empty() || !minute.packed.is_empty())
+    }
+
+    /// The minutes that wait and may have detections, by pump.
+    pub(crate) fn minutes_of_detections(&self) -> Vec<(PumpId, i64)> {
+        self.keys(|minute| !minute.detections.is_empty() || !minute.packed.is_empty())
+    }
+
+    fn keys(&self, has: fn(&Minute) -> bool) -> Vec<(PumpId, i64)> {
         let of_pump = |(pump, minutes): (&PumpId, &Minutes)| {
-            minutes.starts().map(|start_ms| (pump.clone(), start_ms)).collect::<Vec<_>>()
+            let all = minutes.starts().zip(minutes.iter());
+            all.filter(|(_, minute)| has(minute)).map(|(start_ms, _)| (pump.clone(), start_ms)).collect::<Vec<_>>()
         };
         self.pumps.iter().flat_map(of_pump).collect()
     }
@@ -349,9 +451,9 @@ impl Head {
         self.readings
     }
 
-    /// About how much memory the rows take.
+    /// About how much memory all that waits takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.news.bytes()
     }
 
     /// When the oldest minute was opened, by the node's clock.
@@ -370,17 +472,6 @@ impl Head {
 pub(crate) struct Stored {
     pub readings: BTreeSet<Timestamp>,
     pub detections: BTreeSet<Timestamp>,
-}
-
-fn minute<'a>(
-    pumps: &'a mut BTreeMap<PumpId, Minutes>,
-    pump: &PumpId,
-    at: Timestamp,
-    seq: Seq,
-    opened_ms: i64,
-) -> &'a mut Minute {
-    let of_pump = pumps.entry(pump.clone()).or_default();
-    of_pump.get_or_insert(minute_start(at.millis()), || Minute { first: seq, opened_ms, ..Minute::default() })
 }
 
 /// Whether these are two versions of one event.

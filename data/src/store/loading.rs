@@ -28,19 +28,21 @@ impl Store {
     pub async fn load(&self, pump: &PumpRecord, readings: Vec<Reading>) -> Result<usize, StoreError> {
         let given = Batch { pumps: vec![pump.clone()], readings, ..Batch::default() };
         self.0.roster.check(&given)?;
+        let given_latest = given.readings.iter().map(|reading| reading.at).max();
         let mut minutes: BTreeMap<i64, Vec<Reading>> = BTreeMap::new();
         for reading in given.readings {
             minutes.entry(minute_start(reading.at.millis())).or_default().push(reading);
         }
         let mut due: Vec<Due> =
             minutes.into_iter().map(|(start_ms, readings)| Due::loaded(&pump.id, start_ms, readings)).collect();
+        if let Some(latest) = given_latest {
+            self.0.moved.raise(latest)?;
+        }
         let mut written = self.0.written.lock().await;
         let mut new = 0;
         while !due.is_empty() {
             let rest = due.split_off(due.len().min(MINUTES));
-            let pumps = vec![(self.0.marked(), pump.clone())];
-            let news = News { pumps, ..News::default() };
-            let share = Share::loaded(due, news, self.0.marked());
+            let share = Share::loaded(due, News::of_pump(self.0.marked(), pump.clone()), self.0.marked());
             let engine = self.0.database.engine().await?;
             new += self.0.write_share(&engine, share, &mut written).await?;
             due = rest;

@@ -5,7 +5,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use volute_plant::Timestamp;
@@ -17,7 +20,9 @@ use super::{
     flush::{self, Written},
     folder,
     head::{Head, Until},
-    legacy, migrations, record,
+    legacy, migrations,
+    moved::MovedFile,
+    record,
     roster::Roster,
     rows::PumpRow,
     types::{Batch, PumpRecord},
@@ -35,12 +40,12 @@ impl Store {
         let database = Database::shut(dir.to_owned(), settings.clone(), "it is being opened");
         let (opened, found) = match open_engine(&database).await {
             Ok((engine, found)) => (Ok(engine), found),
-            Err(error @ StoreError::Database(_)) => {
-                (Err(error.to_string()), Found { roster: pumps_from_copy(dir), mark: None, rows_to_convert: false })
-            }
+            Err(error @ StoreError::Database(_)) => (Err(error.to_string()), pumps_from_copy(dir)),
             Err(error) => return Err(error),
         };
-        let (head, journal, damage) = replay(dir, settings, found.mark, now)?;
+        let (mut head, journal, damage) = replay(dir, settings, found.mark, now)?;
+        let moved = MovedFile::open(dir);
+        head.begin_at(moved.until().map_or(now, |until| until.max(now)));
         let inner = Inner {
             dir: dir.to_owned(),
             settings: settings.clone(),
@@ -48,6 +53,8 @@ impl Store {
             database,
             head: Mutex::new(head),
             roster: found.roster,
+            knows_pumps: AtomicBool::new(found.knows_pumps),
+            moved,
             written: tokio::sync::Mutex::new(Written::default()),
             oldest: Default::default(),
             pass: Default::default(),
@@ -96,6 +103,7 @@ impl Inner {
             return Err(StoreError::Unavailable { reason });
         }
         self.roster.note(&found.roster.records());
+        self.knows_pumps.store(true, Ordering::Relaxed);
         self.forget_stored(&engine).await?;
         self.set_marked(found.mark.unwrap_or(Seq::ZERO));
         Ok(engine)
@@ -105,6 +113,8 @@ impl Inner {
 /// What the database says at the start.
 struct Found {
     roster: Roster,
+    /// Whether these are all pumps that are stored.
+    knows_pumps: bool,
     /// How far the journal is in it.
     mark: Option<Seq>,
     /// It has rows of before blocks.
@@ -116,7 +126,7 @@ impl Found {
         let rows: Vec<PumpRow> = engine.rows("SELECT * FROM pump", []).await?;
         let pumps = rows.into_iter().map(PumpRecord::try_from).collect::<Result<Vec<_>, _>>()?;
         let mark = if rows_to_convert { Seq::ZERO } else { flush::read_mark(engine).await? };
-        Ok(Self { roster: Roster::new(pumps), mark: Some(mark), rows_to_convert })
+        Ok(Self { roster: Roster::new(pumps), knows_pumps: true, mark: Some(mark), rows_to_convert })
     }
 }
 
@@ -182,12 +192,13 @@ fn replay(
     Ok((head, journal, damage))
 }
 
-fn pumps_from_copy(dir: &Path) -> Roster {
-    match Roster::load(&dir.join(folder::PUMPS)) {
-        Ok(roster) => roster,
+fn pumps_from_copy(dir: &Path) -> Found {
+    let (roster, knows_pumps) = match Roster::load(&dir.join(folder::PUMPS)) {
+        Ok(roster) => (roster, true),
         Err(error) => {
             tracing::warn!(%error, "the copy of the list of pumps cannot be read either");
-            Roster::new(Vec::new())
+            (Roster::new(Vec::new()), false)
         }
-    }
+    };
+    Found { roster, knows_pumps, mark: None, rows_to_convert: false }
 }

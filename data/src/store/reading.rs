@@ -2,11 +2,13 @@
 //!
 //! Where the database does not answer, what the head has is answered, and how far back that reaches.
 
+use std::sync::atomic::Ordering;
+
 use volute_plant::{Detection, PumpId, Reading, Timestamp};
 
 use super::{
     Store, StoreError,
-    blocks::{InBlocks, of_minutes, page},
+    blocks::{InBlocks, page},
     database::State,
     engine::Engine,
     head::{Head, MINUTE_MS, minute_start},
@@ -28,6 +30,12 @@ trait InHead: InBlocks {
 }
 
 impl Store {
+    /// Whether [`Store::pumps`] are all that are stored: not where neither the database nor the copy of its list could be
+    /// read since the start.
+    pub fn knows_all_pumps(&self) -> bool {
+        self.0.knows_pumps.load(Ordering::Relaxed)
+    }
+
     /// All pumps, by name.
     pub fn pumps(&self) -> Vec<PumpRecord> {
         self.0.roster.records()
@@ -43,32 +51,6 @@ impl Store {
         let mut answer = self.readings(pump, &Range::newest(n)).await?;
         answer.rows.reverse();
         Ok(answer)
-    }
-
-    /// Those of a pump's readings that were taken at exactly these times, oldest first.
-    pub async fn readings_at(&self, pump: &PumpId, at: &[Timestamp]) -> Result<Vec<Reading>, StoreError> {
-        let state = self.0.database.read().await;
-        let mut found = Vec::new();
-        let mut minutes = Vec::new();
-        {
-            let head = self.0.head();
-            for at in at {
-                let here = head.readings(pump, at.millis(), at.millis() + 1)?;
-                if here.is_empty() {
-                    minutes.push((pump.clone(), minute_start(at.millis())));
-                }
-                found.extend(here);
-            }
-        }
-        minutes.sort_unstable();
-        minutes.dedup();
-        if !minutes.is_empty() {
-            let blocks = of_minutes::<Reading>(state.engine()?, &minutes).await?;
-            found.extend(blocks.into_values().flatten().filter(|reading| at.contains(&reading.at)));
-        }
-        found.sort_by_key(|reading| reading.at);
-        found.dedup_by_key(|reading| reading.at);
-        Ok(found)
     }
 
     /// A page of one pump's detections, or of all pumps' together, by time and then by pump.

@@ -68,9 +68,11 @@ impl Inner {
             let mut from = io::Read::take(fs::File::open(&segment.path)?, segment.durable_bytes);
             io::copy(&mut from, &mut fs::File::create_new(journal.join(name))?)?;
         }
-        let pumps = self.dir.join(folder::PUMPS);
-        if pumps.exists() {
-            fs::copy(&pumps, staging.join(folder::PUMPS))?;
+        for name in [folder::PUMPS, folder::MOVED_UNTIL] {
+            let file = self.dir.join(name);
+            if file.exists() {
+                fs::copy(&file, staging.join(name))?;
+            }
         }
         Ok(durable_seq)
     }

@@ -2,6 +2,8 @@
 
 use std::{io, path::Path, time::Duration};
 
+use volute_plant::PumpId;
+
 use super::{Store, folder};
 use crate::journal::JournalStatus;
 
@@ -16,6 +18,8 @@ pub struct StoreStatus {
     pub waiting_bytes: usize,
     /// When the first of them came, by the node's clock, in milliseconds since 1970; none if nothing waits.
     pub oldest_waiting_ms: Option<i64>,
+    /// Readings that were taken and are not kept, because others with other values have their times. None should ever be.
+    pub conflicts: u64,
     /// The journal.
     pub journal: JournalStatus,
     /// What of the journal was found damaged at the start, for people.
@@ -53,9 +57,15 @@ impl Store {
             waiting_readings: head.waiting_readings(),
             waiting_bytes: head.bytes(),
             oldest_waiting_ms: head.oldest_ms(),
+            conflicts: head.conflicts(),
             journal: self.0.journal.status(),
             damage: self.0.damage.clone(),
         }
+    }
+
+    /// Minutes of the past that wait for the database ([`PAST_MS`](super::PAST_MS)), of this pump and of all.
+    pub fn past_minutes(&self, pump: &PumpId) -> (usize, usize) {
+        self.0.head().past_minutes(pump)
     }
 
     /// How long the journal's disk has had the records that are being written; zero where none are.

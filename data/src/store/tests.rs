@@ -5,7 +5,9 @@ mod baselines;
 mod buckets;
 mod clock_mark;
 mod lifecycle;
+mod lookup;
 mod paging;
+mod past;
 mod permissions;
 mod recovery;
 mod retention;
@@ -216,9 +218,14 @@ fn exact_times_are_found_in_one_query() {
         let all = [stored.clone(), vec![other]].concat();
         let pumps = vec![record("P-1"), record("P-2")];
         store.commit(&Batch { pumps, readings: all, ..Batch::default() }).await.expect("stored");
-        let found = store.readings_at(&pump("P-1"), &[at(2000), at(500), at(0), at(0)]).await.expect("read");
+        let found = store
+            .readings_at(&pump("P-1"), &[at(2000), at(500), at(0), at(0)])
+            .await
+            .expect("read")
+            .all()
+            .expect("whole");
         assert_eq!(found, [stored[0].clone(), stored[2].clone()]);
-        assert_eq!(store.readings_at(&pump("P-1"), &[]).await.expect("read"), []);
+        assert_eq!(store.readings_at(&pump("P-1"), &[]).await.expect("read").rows, []);
         assert_eq!(store.latest_readings(&pump("P-1"), 2).await.expect("read").rows, stored[1..]);
     });
 }

@@ -19,6 +19,16 @@ pub enum Stamp {
     Received,
 }
 
+impl Stamp {
+    /// The time that the device said, if it did.
+    pub fn device(self) -> Option<Timestamp> {
+        match self {
+            Self::Device(at) => Some(at),
+            Self::Received => None,
+        }
+    }
+}
+
 /// A checked item, before it is known whether it is new.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
@@ -134,7 +144,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::profile::tests::small;
+    use crate::profile::{ZERO_BAND, tests::small};
 
     #[test]
     fn a_wild_sensor_does_not_blind_the_others() {
@@ -171,6 +181,51 @@ mod tests {
             assert_eq!((rejection.field.as_str(), &rejection.value), (field, &value), "{item}");
             assert!(rejection.allowed.contains(allowed), "{item}: {}", rejection.allowed);
             assert!(rejection.message.contains(&rejection.allowed) && rejection.message.contains(field), "{item}");
+        }
+    }
+
+    #[test]
+    fn times_and_names_have_ends() {
+        let ok = |item: Value| parse_item(&small(), &item).is_ok();
+        let year_2000 = 946_684_800_000_i64;
+        let year_2200 = 7_258_118_400_000_i64;
+        for (timestamp, allowed) in [
+            (json!(year_2000), true),
+            (json!(year_2000 - 1), false),
+            (json!(year_2200 - 1), true),
+            (json!(year_2200), false),
+            (json!(1_773_051_273_000.5), false),
+            (json!(u64::MAX), false),
+            (json!("2000-01-01T00:00:00Z"), true),
+            (json!("1999-12-31T23:59:59.999Z"), false),
+            (json!("2199-12-31T23:59:59.999Z"), true),
+            (json!("2200-01-01T00:00:00Z"), false),
+            (json!("2026-03-09T10:14:33"), false),
+            (json!(true), false),
+            (json!(null), true),
+        ] {
+            assert_eq!(ok(json!({"Q": 1, "timestamp": timestamp})), allowed, "{timestamp}");
+        }
+        for (name, allowed) in [("P".repeat(64), true), ("P".repeat(65), false), (String::new(), false)] {
+            assert_eq!(ok(json!({"Q": 1, "pump_id": name})), allowed, "{name:?}");
+        }
+        let unnamed = parse_item(&small(), &json!({"Q": 1, "pump_id": null})).expect("accepted");
+        assert_eq!((unnamed.pump, unnamed.stamp, unnamed.stamp.device()), (None, Stamp::Received, None));
+    }
+
+    #[test]
+    fn a_value_at_the_end_of_the_plausible_range_is_good_and_one_beyond_it_is_bad() {
+        let profile = small();
+        for (index, channel) in profile.channels().iter().enumerate() {
+            let [low, high] = channel.plausible;
+            // A zero may have drifted.
+            let low = if low == 0.0 { -ZERO_BAND * high } else { low };
+            for (value, good) in [(low, true), (high, true), (low.next_down(), false), (high.next_up(), false)] {
+                let draft = parse_item(&profile, &json!({&channel.name: value})).expect("accepted");
+                let expected = if good { Sample::Good(value) } else { Sample::Bad(value) };
+                assert_eq!(draft.samples[index], expected, "{} {value}", channel.name);
+                assert_eq!(draft.samples.iter().filter(|sample| sample.value().is_some()).count(), 1);
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ mod reading;
 mod time;
 mod windower;
 
-pub use admission::{Admission, Verdict};
+pub use admission::{Admission, FreeTime, Lookup, LookupResult, Verdict};
 pub use clock_check::{ClockCheck, ClockState};
 pub use detection::Detection;
 pub use id::{PumpId, PumpIdError};

@@ -24,7 +24,7 @@ pub(crate) struct IngestAnswer {
     duplicate: usize,
     /// New readings that came too late for their window: stored, not scored.
     late: usize,
-    /// Items that were not taken; the first 100 of them.
+    /// Items that were not taken: all that may be sent again, and of the others the first 100.
     rejected: Vec<RejectedAnswer>,
     /// How many more were not taken.
     rejected_not_listed: usize,
@@ -49,6 +49,10 @@ pub(crate) struct RejectedAnswer {
     allowed: String,
     /// The whole as a sentence.
     message: String,
+    /// Present where nothing is wrong with the item: send it again after so many seconds. Without it the rejection is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 10)]
+    retry_after_s: Option<u64>,
 }
 
 /// A value outside the channel's plausible range: stored as sent, kept from the model.
@@ -101,6 +105,11 @@ pub(crate) enum TimeShape {
 ///
 /// Answers when every item that was taken is on disk. An item with a timestamp may be sent again after a
 /// failure: it is then a duplicate. A `Content-Type` has to be sent.
+///
+/// A rejected item with `retry_after_s` may be sent again by itself after so many seconds: its pump's actor is out of order,
+/// or its time is not later than the pump's stored readings and these cannot be read while the database does not answer. Such
+/// items are always listed. A post with nothing else left, or with more than 100 of them, is answered 503 as a whole: what was
+/// taken of it is a duplicate when it comes again. Any other rejection is final.
 #[utoipa::path(
     post,
     path = "/api/ingest",
@@ -112,7 +121,7 @@ pub(crate) enum TimeShape {
     responses(
         (status = 200, description = "Every item was taken", body = IngestAnswer),
         (status = 207, description = "Some items were rejected", body = IngestAnswer),
-        (status = 400, description = "Every item was rejected; or the body is no JSON, or empty: a problem",
+        (status = 400, description = "Every item was rejected for good; or the body is no JSON, or empty: a problem",
             content((IngestAnswer = "application/json"), (Problem = "application/problem+json"))),
         Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
@@ -133,23 +142,32 @@ pub(crate) async fn ingest(
     Ok(HttpResponse::build(status(&receipt, posted)).json(IngestAnswer::from(receipt)))
 }
 
+/// A client may discard what is answered 400: not if an item is to be sent again.
 fn status(receipt: &Receipt, posted: usize) -> StatusCode {
-    match receipt.rejected.len() {
-        0 => StatusCode::OK,
-        n if n < posted => StatusCode::MULTI_STATUS,
+    let for_good = receipt.rejected.iter().filter(|item| item.retry_after_s.is_none()).count();
+    match (receipt.rejected.len(), for_good) {
+        (0, _) => StatusCode::OK,
+        (_, n) if n < posted => StatusCode::MULTI_STATUS,
         _ => StatusCode::BAD_REQUEST,
     }
 }
 
 impl From<Receipt> for IngestAnswer {
     fn from(receipt: Receipt) -> Self {
-        let Receipt { accepted, duplicate, late, rejected, bad_channels } = receipt;
+        let Receipt { accepted, duplicate, late, mut rejected, bad_channels } = receipt;
+        let all = rejected.len();
+        // What is to be sent again has to be named; it is not much.
+        let mut for_good = 0;
+        rejected.retain(|item| {
+            for_good += usize::from(item.retry_after_s.is_none());
+            item.retry_after_s.is_some() || for_good <= LISTED
+        });
         Self {
             accepted,
             duplicate,
             late,
-            rejected_not_listed: rejected.len().saturating_sub(LISTED),
-            rejected: rejected.into_iter().take(LISTED).map(RejectedAnswer::from).collect(),
+            rejected_not_listed: all - rejected.len(),
+            rejected: rejected.into_iter().map(RejectedAnswer::from).collect(),
             bad_channels_not_listed: bad_channels.len().saturating_sub(LISTED),
             bad_channels: bad_channels.into_iter().take(LISTED).map(BadChannelAnswer::from).collect(),
             durable: true,
@@ -158,8 +176,8 @@ impl From<Receipt> for IngestAnswer {
 }
 
 impl From<RejectedItem> for RejectedAnswer {
-    fn from(RejectedItem { index, rejection: no }: RejectedItem) -> Self {
-        Self { index, field: no.field, value: no.value, allowed: no.allowed, message: no.message }
+    fn from(RejectedItem { index, rejection: no, retry_after_s }: RejectedItem) -> Self {
+        Self { index, field: no.field, value: no.value, allowed: no.allowed, message: no.message, retry_after_s }
     }
 }
 
@@ -178,7 +196,8 @@ mod tests {
 
     fn receipt(accepted: usize, rejected: usize) -> Receipt {
         let rejection = Rejection::new("Tb", json!("hot"), "a number", "not a number");
-        let rejected = (0..rejected).map(|index| RejectedItem { index, rejection: rejection.clone() }).collect();
+        let item = |index| RejectedItem { index, rejection: rejection.clone(), retry_after_s: None };
+        let rejected = (0..rejected).map(item).collect();
         Receipt { accepted, rejected, ..Receipt::default() }
     }
 
@@ -187,6 +206,14 @@ mod tests {
         for (accepted, rejected, expected) in [(3, 0, 200), (2, 1, 207), (0, 3, 400)] {
             assert_eq!(status(&receipt(accepted, rejected), 3), expected);
         }
+        let mut mixed = receipt(0, 3);
+        mixed.rejected[1].retry_after_s = Some(10);
+        assert_eq!(status(&mixed, 3), 207, "one of them is to be sent again");
+        let answer = serde_json::to_value(IngestAnswer::from(mixed)).expect("JSON");
+        assert_eq!(
+            (&answer["rejected"][1]["retry_after_s"], answer["rejected"][0].get("retry_after_s")),
+            (&json!(10), None)
+        );
     }
 
     #[test]
@@ -217,5 +244,10 @@ mod tests {
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED, 3));
         assert_eq!((answer.bad_channels.len(), answer.bad_channels_not_listed), (LISTED, 2));
         assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED - 1));
+        let mut receipt = self::receipt(1, LISTED + 3);
+        receipt.rejected[LISTED + 1].retry_after_s = Some(10);
+        let answer = IngestAnswer::from(receipt);
+        assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED + 1, 2));
+        assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED + 1), "it has to come again");
     }
 }

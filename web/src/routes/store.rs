@@ -138,6 +138,12 @@ impl StoreData {
         if !status.damage.is_empty() {
             problems.push(format!("The journal was damaged: {}.", status.damage.join("; ")));
         }
+        if status.conflicts > 0 {
+            problems.push(format!(
+                "{} readings that were taken are not kept, because others have their times: the log says which records.",
+                status.conflicts
+            ));
+        }
         problems.extend(disk.as_ref().and_then(|disk| disk.warning.clone()));
         let state = match (journal, &status.database) {
             ("ok", DatabaseStatus::Open) => "ok",

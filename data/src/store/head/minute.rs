@@ -4,14 +4,17 @@
 
 use std::sync::Arc;
 
-use volute_plant::{Detection, PumpId, Reading};
+use volute_plant::{Detection, PumpId, Reading, Timestamp};
 
-use super::{MINUTE_MS, PACKED_ROWS, Until};
+use super::{MINUTE_MS, PACKED_ROWS, SET_BACK_MS, Until};
 use crate::{
     block::{decode_detections, decode_readings, encode_detections, encode_readings},
     journal::Seq,
     store::StoreError,
 };
+
+/// About how much memory a minute takes besides its rows, and a vector that begins with room for four.
+pub(super) const MINUTE_BYTES: usize = size_of::<(i64, Minute)>() + 3 * size_of::<Reading>();
 
 /// Rows of one pump and minute.
 #[derive(Default)]
@@ -21,10 +24,24 @@ pub(super) struct Minute {
     /// When its first row came, by the node's clock.
     pub opened_ms: i64,
     pub readings: Vec<Reading>,
+    /// The latest of all that came.
+    pub newest: Option<Timestamp>,
     pub detections: Vec<Detection>,
     pub packed: Vec<Arc<Packed>>,
+    /// It was opened for readings of the past.
+    pub past: bool,
     /// A share of it is being written: its rows stay where they are until that has ended.
     pub moving: bool,
+}
+
+/// What became of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TakenIn {
+    New,
+    /// It was here already.
+    Known,
+    /// Another one with other values has its time, and stands.
+    Conflict,
 }
 
 /// Rows that wait in compressed form.
@@ -60,6 +77,19 @@ impl Packed {
 }
 
 impl Minute {
+    /// Takes a reading in, unless one of its time is here: packed ones are not looked at, [`Rows::one_per_time`] does that.
+    pub(super) fn take_in(&mut self, reading: Reading) -> TakenIn {
+        // Most readings are the latest: none has to be looked for.
+        if Some(reading.at) <= self.newest
+            && let Some(known) = self.readings.iter().rev().find(|known| known.at == reading.at)
+        {
+            return if known.says_the_same(&reading) { TakenIn::Known } else { TakenIn::Conflict };
+        }
+        self.newest = self.newest.max(Some(reading.at));
+        self.readings.push(reading);
+        TakenIn::New
+    }
+
     /// Its rows, if there are enough of them to be packed.
     pub(super) fn ripe(&self, pump: &PumpId, start_ms: i64) -> Option<Ripe> {
         let ripe = !self.moving && self.readings.len() >= packed_rows(pump);
@@ -85,16 +115,27 @@ impl Minute {
         self.packed.push(Arc::new(packed));
     }
 
-    pub(super) fn is_due(&self, pump: &PumpId, is_newest: bool, until: Until) -> bool {
-        match until {
-            Until::Now => true,
-            Until::Crowded(_) if !is_newest => true,
-            // Opened in the future: the clock was set back, and may take long to come there again.
-            Until::Time(now) | Until::Crowded(now) => {
-                let open_ms = now.millis() - self.opened_ms;
-                open_ms >= MINUTE_MS + delay_ms(pump) || open_ms < -MINUTE_MS
-            }
+    /// Whether it is written now. Before its end has passed by the node's clock it is not, except where everything is: the
+    /// start relies on it ([`super::Head::begin_at`]).
+    pub(super) fn is_due(
+        &self,
+        pump: &PumpId,
+        start_ms: i64,
+        is_newest: bool,
+        past_is_crowded: bool,
+        until: Until,
+    ) -> bool {
+        let now_ms = match until {
+            Until::Now => return true,
+            Until::Time(now) | Until::Crowded(now) => now.millis(),
+        };
+        // Opened in the future, or for it: the clock was set back, and may take long to come there again.
+        if self.opened_ms > now_ms + MINUTE_MS || start_ms > now_ms + SET_BACK_MS {
+            return true;
         }
+        // The newest still grows.
+        let crowded = !is_newest && (matches!(until, Until::Crowded(_)) || past_is_crowded && self.past);
+        start_ms + MINUTE_MS <= now_ms && (crowded || now_ms >= self.opened_ms + MINUTE_MS + delay_ms(pump))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -116,7 +157,8 @@ impl Minute {
 
     pub(super) fn bytes(&self) -> usize {
         let packed: usize = self.packed.iter().map(|packed| packed.readings.len() + packed.detections.len() + 64).sum();
-        packed
+        MINUTE_BYTES
+            + packed
             + self.readings.iter().map(reading_bytes).sum::<usize>()
             + self.detections.iter().map(detection_bytes).sum::<usize>()
     }
@@ -143,13 +185,24 @@ pub(super) struct Rows<'a> {
 
 impl Rows<'_> {
     pub(super) fn all_readings(&self, pump: &PumpId) -> Result<Vec<Reading>, StoreError> {
-        let mut rows = self.readings.to_vec();
+        Ok(self.one_per_time(pump)?.0)
+    }
+
+    /// The readings, of each time the first that came, and how many of the others had other values.
+    pub(super) fn one_per_time(&self, pump: &PumpId) -> Result<(Vec<Reading>, usize), StoreError> {
+        let mut rows = Vec::new();
         for packed in self.packed {
             rows.extend(decode_readings(pump, &packed.readings).map_err(|error| unpackable(pump, &error))?);
         }
+        rows.extend(self.readings.iter().cloned());
         rows.sort_by_key(|row| row.at);
-        rows.dedup_by_key(|row| row.at);
-        Ok(rows)
+        let mut conflicts = 0;
+        rows.dedup_by(|later, first| {
+            let same_time = later.at == first.at;
+            conflicts += usize::from(same_time && !later.says_the_same(first));
+            same_time
+        });
+        Ok((rows, conflicts))
     }
 
     pub(super) fn all_detections(&self, pump: &PumpId) -> Result<Vec<Detection>, StoreError> {

@@ -15,6 +15,11 @@ impl Minutes {
         self.0.is_empty()
     }
 
+    /// How many were opened for readings of the past.
+    pub(super) fn past(&self) -> usize {
+        self.iter().filter(|minute| minute.past).count()
+    }
+
     pub(super) fn starts(&self) -> impl Iterator<Item = i64> {
         self.0.iter().map(|(start_ms, _)| *start_ms)
     }

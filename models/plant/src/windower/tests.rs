@@ -1,12 +1,12 @@
 //! Order, holes, gaps and pumps that stand: what has a window and what has none.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Admission, Draft, Sample, Stamp, Verdict,
+    Admission, Draft, LookupResult, Sample, Stamp, Verdict,
     profile::tests::{SMALL, motor, small, speed_only},
 };
 
@@ -240,12 +240,16 @@ proptest! {
         sent.extend(repeats.map(|&(s, delay)| (first(s) + delay, s)));
         sent.sort_by(|a, b| a.0.total_cmp(&b.0));
 
-        let (mut door, mut windower) = (Admission::new("P-1".parse().expect("a name"), &small()), Windower::new(&small()));
+        let mut door = Admission::new("P-1".parse().expect("a name"), &small(), Duration::from_secs(86_400));
+        let mut windower = Windower::new(&small());
         let (mut stored, mut placed) = (BTreeMap::new(), Vec::new());
         for (_, s) in sent {
             let Reading { at, samples, .. } = reading(s * 1000, Sample::Good(s as f64));
             let known = stored.get(&at);
-            match door.judge(Draft { pump: None, stamp: Stamp::Device(at), samples }, at, known) {
+            let found = LookupResult { readings: known.cloned().into_iter().collect(), ..LookupResult::default() };
+            let lot = vec![(0, Draft { pump: None, stamp: Stamp::Device(at), samples })];
+            let (_, verdict) = door.judge(lot, at, &found).pop().expect("one verdict");
+            match verdict {
                 Verdict::New(new) => {
                     prop_assert!(known.is_none() && !new.late, "{} is new", s);
                     placed.extend(windower.push(new.clone()));
@@ -253,7 +257,9 @@ proptest! {
                     stored.insert(at, new);
                 }
                 Verdict::Duplicate { at: told } => prop_assert!(known.is_some() && told == at),
-                Verdict::Rejected(why) => prop_assert!(false, "{} is refused: {}", s, why.message),
+                Verdict::Rejected(why) | Verdict::Undecided(why) => {
+                    prop_assert!(false, "{} is refused: {}", s, why.message)
+                }
             }
         }
         placed.extend(windower.flush());

@@ -115,6 +115,11 @@ export interface paths {
          * Takes readings in.
          * @description Answers when every item that was taken is on disk. An item with a timestamp may be sent again after a
          *     failure: it is then a duplicate. A `Content-Type` has to be sent.
+         *
+         *     A rejected item with `retry_after_s` may be sent again by itself after so many seconds: its pump's actor is out of order,
+         *     or its time is not later than the pump's stored readings and these cannot be read while the database does not answer. Such
+         *     items are always listed. A post with nothing else left, or with more than 100 of them, is answered 503 as a whole: what was
+         *     taken of it is a duplicate when it comes again. Any other rejection is final.
          */
         post: operations["ingest"];
         delete?: never;
@@ -899,7 +904,7 @@ export interface components {
             durable: boolean;
             /** @description New readings that came too late for their window: stored, not scored. */
             late: number;
-            /** @description Items that were not taken; the first 100 of them. */
+            /** @description Items that were not taken: all that may be sent again, and of the others the first 100. */
             rejected: components["schemas"]["RejectedAnswer"][];
             /** @description How many more were not taken. */
             rejected_not_listed: number;
@@ -1540,6 +1545,12 @@ export interface components {
             index: number;
             /** @description The whole as a sentence. */
             message: string;
+            /**
+             * Format: int64
+             * @description Present where nothing is wrong with the item: send it again after so many seconds. Without it the rejection is final.
+             * @example 10
+             */
+            retry_after_s?: number | null;
             /** @description What it held, as sent. */
             value: unknown;
         };
@@ -2005,7 +2016,7 @@ export interface operations {
                     "application/json": components["schemas"]["IngestAnswer"];
                 };
             };
-            /** @description Every item was rejected; or the body is no JSON, or empty: a problem */
+            /** @description Every item was rejected for good; or the body is no JSON, or empty: a problem */
             400: {
                 headers: {
                     [name: string]: unknown;
