@@ -26,6 +26,7 @@ use super::{
 use crate::{
     block::{Aggregates, decode_aggregates, encode_aggregates, encode_detections, encode_readings},
     journal::Seq,
+    points::reach,
 };
 
 /// Minutes in one transaction: some tens of milliseconds, for which readers wait.
@@ -175,6 +176,7 @@ impl Inner {
 
     /// Forgets what the head got from the journal and the database has already.
     pub(crate) async fn forget_stored(&self, engine: &Engine) -> Result<(), StoreError> {
+        reach("head-forget").map_err(|error| StoreError::Database(error.into()))?;
         let keys = self.head().keys();
         let readings: BTreeMap<_, Vec<Reading>> = of_minutes(engine, &keys).await?;
         let detections: BTreeMap<_, Vec<Detection>> = of_minutes(engine, &keys).await?;
@@ -185,7 +187,7 @@ impl Inner {
                 head.forget(&key.0, key.1, &stored)?;
             }
         }
-        Ok(())
+        reach("head-forgotten").map_err(|error| StoreError::Database(error.into()))
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     rows::NODE,
     types::Swept,
 };
+use crate::points::reach;
 
 const DAY_MS: i64 = 86_400_000;
 /// Slices deleted, or asked for, in one sweep.
@@ -116,5 +117,7 @@ impl Store {
 }
 
 async fn delete(engine: &Engine, series: &Series<'_>, from: i64, to: i64) -> Result<(), StoreError> {
-    engine.execute("DELETE $range RETURN NONE", [("range", series.between(from, to))]).await
+    reach("sweep").map_err(|error| StoreError::Database(error.into()))?;
+    engine.execute("DELETE $range RETURN NONE", [("range", series.between(from, to))]).await?;
+    reach("swept").map_err(|error| StoreError::Database(error.into()))
 }
