@@ -25,7 +25,7 @@ pub use error::{BackupError, Damage};
 pub use manifest::{FileEntry, Manifest};
 pub use restore::{Restored, restore, verify};
 
-use crate::{Staged, durable::create_folder};
+use crate::{Staged, durable::create_folder, points::reach};
 use files::{Contents, at, check_going, copy, sync_folder};
 
 /// The manifest's name in a backup.
@@ -100,6 +100,7 @@ pub fn take(staging: &Path, repository: &Path, about: &About<'_>) -> Result<Back
     let mut entries = Vec::new();
     for (path, bytes) in &contents.files {
         check_going(about.stopping)?;
+        reach("backup-file").map_err(at(&partial))?;
         entries.push(copying.put(path, *bytes, about.stopping)?);
     }
     let Copying { copied, linked, .. } = copying;
@@ -116,7 +117,9 @@ pub fn take(staging: &Path, repository: &Path, about: &About<'_>) -> Result<Back
     manifest.save(&partial.join(MANIFEST))?;
     contents.sync_folders(&partial)?;
     let dir = repository.join(&name);
+    reach("backup-rename").map_err(at(&dir))?;
     fs::rename(&partial, &dir).map_err(at(&dir))?;
+    reach("backup-renamed").map_err(at(&dir))?;
     sync_folder(repository)?;
     Ok(BackupReport {
         name,

@@ -19,6 +19,8 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile};
 
+use crate::points::reach;
+
 /// A file on its way to its name.
 #[derive(Debug)]
 pub struct NewFile {
@@ -68,6 +70,7 @@ impl NewFile {
     fn named(self, rename: impl FnOnce(NamedTempFile, &Path) -> io::Result<File>) -> io::Result<u64> {
         let Self { file, target } = self;
         file.as_file().sync_all()?;
+        reach("file-rename")?;
         let bytes = rename(file, &target)?.metadata()?.len();
         sync_folder(&folder_of(&target))?;
         Ok(bytes)

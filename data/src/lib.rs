@@ -10,6 +10,7 @@ mod durable;
 mod export;
 mod journal;
 mod labelled;
+mod points;
 mod predictions;
 mod recording;
 mod store;

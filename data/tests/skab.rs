@@ -1,21 +1,28 @@
 //! The recordings of a real pump, where they are at hand (`../shared/skab` beside the repository).
 
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+#![allow(clippy::expect_used, reason = "clippy.toml allows it in tests, and not in their helpers")]
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    thread,
+};
 
 use volute_data::read_recording;
 use volute_plant::Profile;
 
 const SKAB: &str = include_str!("skab.toml");
 
-/// The folder, or none with a line that says so.
+/// The folder, or none with a line that `./scripts/test` counts as a test that was skipped; with `VOLUTE_STRICT` a failure.
 fn folder() -> Option<PathBuf> {
     let folder = PathBuf::from("../../shared/skab");
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("skipped: no recordings in {}", folder.display());
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    assert!(std::env::var_os("VOLUTE_STRICT").is_none(), "{name} cannot run: {} is absent", folder.display());
+    // Not by eprintln!, which is kept back where a test passes.
+    io::stderr().write_all(format!("\nskipped: {name}: {} is absent\n", folder.display()).as_bytes()).expect("written");
     None
 }
 

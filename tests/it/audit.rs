@@ -111,9 +111,7 @@ fn a_restart_of_a_whole_stage_says_of_whom() {
 fn what_is_ordered_while_the_recorder_is_out_of_order_is_noted_all_the_same() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "recorder=6*panic(broken for good)").node();
-    while node.get("/readyz").status == 200 {
-        assert_eq!(node.post(&json!([normal(0)])).status, 503);
-    }
+    node.refuses_until("/readyz", &json!([normal(0)]), |health| health.status != 200);
     assert_eq!(order(&node, "/api/actors/live/restart", ""), 200);
     assert_eq!(node.ok(LOG)["items"], json!([]), "it waits");
     assert_eq!(order(&node, "/api/actors/recorder/restart", ""), 200);

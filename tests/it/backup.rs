@@ -27,7 +27,7 @@ use volute_plant::{
     Timestamp,
 };
 
-use crate::support::{Start, run, ten_values, try_post, volute};
+use crate::support::{Start, StopOnDrop, output, run, ten_values, try_post, until, volute};
 
 /// 2026-03-09T10:00:00Z.
 const EPOCH_MS: i64 = 1_773_050_400_000;
@@ -88,7 +88,7 @@ fn text(path: &Path) -> &str {
 
 /// Runs a command that must fail; answers what it said.
 fn refused(args: &[&str]) -> String {
-    let output = volute().args(args).output().expect("it runs");
+    let output = output(volute().args(args));
     assert_eq!(output.status.code(), Some(1), "volute {args:?}");
     String::from_utf8(output.stderr).expect("text")
 }
@@ -266,9 +266,10 @@ fn acknowledged(ledger: &Ledger) -> usize {
 }
 
 fn until_acknowledged(ledger: &Ledger, n: usize) {
-    while acknowledged(ledger) < n {
-        thread::yield_now();
-    }
+    until("readings are acknowledged", || {
+        let so_far = acknowledged(ledger);
+        if so_far >= n { Ok(()) } else { Err(so_far) }
+    });
 }
 
 #[test]
@@ -278,6 +279,7 @@ fn a_backup_under_load_holds_all_that_was_acknowledged_before_it() {
     let node = place.start().node();
     let (ledger, stop) = (Ledger::default(), Arc::new(AtomicBool::new(false)));
     let (before, during) = thread::scope(|scope| {
+        let _clients_end = StopOnDrop(&stop);
         for name in ["pump-a", "pump-b"] {
             let (url, ledger, stop) = (node.url.clone(), &ledger, &stop);
             scope.spawn(move || client(&url, name, ledger, stop));
@@ -290,7 +292,6 @@ fn a_backup_under_load_holds_all_that_was_acknowledged_before_it() {
         let during = acknowledged(&ledger) - before.len();
         // The node goes on.
         until_acknowledged(&ledger, before.len() + during + 200);
-        stop.store(true, Ordering::Relaxed);
         eprintln!("{told}{during} readings were acknowledged meanwhile");
         (before, during)
     });
@@ -352,9 +353,7 @@ fn a_node_stops_in_order_while_it_makes_a_backup() {
         let args = ["backup", text(&repository), "--data-dir", text(&data)];
         volute().args(args).output().expect("it runs").status.success()
     });
-    while !place.data().join("staging").exists() {
-        thread::yield_now();
-    }
+    until("the copy is begun", || if place.data().join("staging").exists() { Ok(()) } else { Err("no staging") });
     assert!(node.terminate().success(), "an orderly end");
     assert!(!backup.join().expect("it ran"), "the command says that there is no backup");
     assert!(!place.repository().exists() || list_backups(&place.repository()).expect("listed").is_empty());

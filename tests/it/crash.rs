@@ -12,10 +12,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{EPOCH_MS, Node, Start, ten_values, try_post};
+use crate::support::{EPOCH_MS, Node, Start, ten_values, try_post, until};
 
 /// What was acknowledged, by pump and time.
-type Ledger = Arc<Mutex<BTreeSet<(String, u64)>>>;
+pub type Ledger = Arc<Mutex<BTreeSet<(String, u64)>>>;
+
+/// Who posts.
+pub const PUMPS: [&str; 2] = ["pump-a", "pump-b"];
 
 /// Posts batch after batch in the name of one pump until told to stop, and notes what was acknowledged.
 fn client(url: String, pump: String, next: Arc<AtomicU64>, ledger: Ledger, stop: Arc<AtomicBool>) {
@@ -38,22 +41,23 @@ fn client(url: String, pump: String, next: Arc<AtomicU64>, ledger: Ledger, stop:
     }
 }
 
-struct Load {
+/// A client for each pump.
+pub struct Load {
     clients: Vec<thread::JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Load {
-    fn start(node: &Node, next: &Arc<AtomicU64>, ledger: &Ledger) -> Self {
+    pub fn start(node: &Node, next: &Arc<AtomicU64>, ledger: &Ledger) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let clients = ["pump-a", "pump-b"].map(|pump| {
+        let clients = PUMPS.map(|pump| {
             let (url, next, ledger, stop) = (node.url.clone(), next.clone(), ledger.clone(), stop.clone());
             thread::spawn(move || client(url, pump.to_owned(), next, ledger, stop))
         });
         Self { clients: clients.into(), stop }
     }
 
-    fn end(self) {
+    pub fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.join().expect("no client panicked");
@@ -61,14 +65,21 @@ impl Load {
     }
 }
 
+pub fn until_acknowledged(ledger: &Ledger, n: usize) {
+    until("readings are acknowledged", || {
+        let so_far = ledger.lock().expect("no client panicked").len();
+        if so_far >= n { Ok(()) } else { Err(so_far) }
+    });
+}
+
 /// Everything in the ledger is in the store, once.
-fn check(node: &Node, ledger: &Ledger) {
+pub fn check(node: &Node, ledger: &Ledger) {
     check_from(node, ledger, EPOCH_MS);
 }
 
 /// Everything in the ledger from this time on is in the store, once.
 fn check_from(node: &Node, ledger: &Ledger, from_ms: u64) {
-    for pump in ["pump-a", "pump-b"] {
+    for pump in PUMPS {
         let stored: Vec<u64> = node
             .all(&format!("/api/sensor-history?pump_id={pump}&limit=10000&from={from_ms}"))
             .iter()
@@ -103,9 +114,7 @@ fn kills_lose_nothing_that_was_acknowledged() {
         let acknowledged = ledger.lock().expect("no client panicked").len();
         let load = Load::start(&node, &next, &ledger);
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        while ledger.lock().expect("no client panicked").len() < acknowledged + 10 {
-            thread::yield_now();
-        }
+        until_acknowledged(&ledger, acknowledged + 10);
         // The moment must not hang on anything that the node does, so it hangs on the time.
         thread::sleep(Duration::from_micros(u64::from(random >> 12) % 200_000));
         node.kill();
@@ -129,9 +138,7 @@ fn sigterm_drains_and_loses_nothing() {
     let (ledger, next) = (Ledger::default(), Arc::new(AtomicU64::new(0)));
     let node = start.node();
     let load = Load::start(&node, &next, &ledger);
-    while ledger.lock().expect("no client panicked").len() < 100 {
-        thread::yield_now();
-    }
+    until_acknowledged(&ledger, 100);
     assert!(node.terminate().success(), "an orderly end");
     load.end();
     check(&start.node(), &ledger);

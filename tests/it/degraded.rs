@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     engine::{normal, train_on_normal},
-    support::{Node, Start},
+    support::{Node, Start, until},
 };
 
 fn of(pump: &str, second: u32) -> Value {
@@ -65,10 +65,14 @@ fn without_inference_the_limits_are_watched_and_the_node_ends_in_time() {
     let node = start.node();
     // Two panics each, and both are down.
     let mut second = 0;
-    while node.ok("/api/actors?state=failed")["items"].as_array().is_some_and(|failed| failed.len() < 2) {
+    node.until("/api/actors?state=failed", |failed| {
+        if failed["items"].as_array().is_some_and(|failed| failed.len() == 2) {
+            return true;
+        }
         post(&node, (second..second + 5).map(|second| of("P-1", second)).collect());
         second += 5;
-    }
+        false
+    });
     assert_degraded(&node, "inference/0");
     post(&node, (second..second + 40).map(|second| hot("P-1", second)).collect());
     assert_watched_without_scores(&node);
@@ -98,9 +102,7 @@ fn alarms_wait_for_maintenance_that_is_out_of_order() {
 fn a_post_goes_on_without_the_pump_that_is_down() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "pump=6*panic(broken for good)").node();
-    while node.ok("/api/actors")["reason"].is_null() {
-        assert_eq!(node.post(&json!([of("P-1", 0)])).status, 503);
-    }
+    node.refuses_until("/api/actors", &of("P-1", 0), |actors| actors.body["reason"].is_string());
     let answer = node.post(&json!([of("P-2", 0), of("P-1", 0), of("P-3", 0)]));
     assert_eq!((answer.status, &answer.body["accepted"]), (207, &json!(2)), "{answer:?}");
     let rejected = &answer.body["rejected"];
@@ -139,23 +141,24 @@ fn a_disk_that_does_not_answer_is_said_to_be_silent() {
     let start = Start::new(&data, "centrifugal").with_env("VOLUTE__ENGINE__WEDGED_AFTER_S", "3");
     let node = start.node();
     start.inject("journal-sync", "pause");
-    let said = |node: &Node| node.get("/readyz").body.to_string().contains("has not answered for");
     thread::scope(|scope| {
         // The first is with the disk, and the others wait.
         for pump in ["P-1", "P-2", "P-3"] {
             let node = &node;
             scope.spawn(move || post(node, vec![of(pump, 0)]));
         }
-        while !said(&node) {
-            thread::yield_now();
-        }
+        until("the silence is said", || {
+            let health = node.get("/readyz");
+            if health.body.to_string().contains("has not answered for") { Ok(()) } else { Err(health) }
+        });
         node.until("/api/actors?stage=recorder", |actors| actors["items"][0]["queue_depth"].as_u64() > Some(0));
         assert!(node.ok("/api/store")["problems"].to_string().contains("the journal's disk has not answered"));
         start.inject("journal-sync", "off");
     });
-    while node.get("/readyz").body["status"] != "ready" {
-        thread::yield_now();
-    }
+    until("it is ready again", || {
+        let health = node.get("/readyz");
+        if health.body["status"] == "ready" { Ok(()) } else { Err(health) }
+    });
 }
 
 #[test]

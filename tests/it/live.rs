@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use volute_data::{Range, Store, StoreSettings};
 use volute_plant::{Clock, SystemClock};
 
-use crate::{ingest::at, support::Start};
+use crate::{
+    ingest::at,
+    support::{PATIENCE, Start},
+};
 
 /// Reads the stream until an event of this name, and answers its data.
 fn event(lines: &mut impl Iterator<Item = String>, name: &str) -> Value {
@@ -29,6 +32,7 @@ fn a_posted_reading_arrives_on_the_stream_in_columns() {
     let node = Start::new(&data, "centrifugal").node();
     let address = node.url.strip_prefix("http://").expect("http");
     let mut socket = TcpStream::connect(address).expect("connected");
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
     write!(socket, "GET /api/stream?pump_id=pump-1 HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("asked");
     let mut lines = BufReader::new(socket).lines().map(|line| line.expect("a line"));
     let alive = lines.by_ref().find(|line| line.starts_with(": ")).expect("a sign of life");

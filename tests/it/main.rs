@@ -23,6 +23,8 @@ mod demo;
 mod disk_full;
 mod engine;
 mod ingest;
+#[cfg(feature = "failpoints")]
+mod kills;
 mod live;
 mod memory;
 #[cfg(feature = "failpoints")]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{EPOCH_MS, Start, ten_values};
+use crate::support::{EPOCH_MS, Start, ten_values, until};
 
 const PUMPS: u64 = 20;
 
@@ -33,13 +33,14 @@ fn caches_keep_to_their_bounds_under_load() {
     let mut highest = before;
     for second in (0..minutes * 60).step_by(10) {
         // The pumps are far faster than real ones, so the backlog is what bounds: a refused post is sent again.
-        loop {
+        until("it is taken", || {
             let answer = node.post(&body(second));
             if answer.status == 200 {
-                break;
+                return Ok(());
             }
             assert_eq!(answer.status, 503, "{answer:?}");
-        }
+            Err(answer)
+        });
         highest = highest.max(node.resident_mib());
     }
     println!("resident: {before} MiB before, {highest} MiB at most, {} readings", minutes * 60 * PUMPS);

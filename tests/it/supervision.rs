@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     engine::{normal, train_on_normal},
-    support::{Node, Start, try_post},
+    support::{Node, Start, try_post, until},
 };
 
 const PUMPS: [&str; 2] = ["pump-a", "pump-b"];
@@ -39,13 +39,14 @@ fn post_all(node: &Node, seconds: std::ops::Range<u32>) {
                 for first in seconds.step_by(STEP as usize) {
                     let items: Vec<Value> = (first..first + STEP).map(|second| item(pump, second)).collect();
                     let body = json!(items).to_string();
-                    loop {
+                    until("it is acknowledged", || {
                         let answer = try_post(url, "application/json", &body).expect("the node is there");
                         if answer.status == 200 && answer.body["durable"] == true {
-                            break;
+                            return Ok(());
                         }
                         assert_eq!(answer.status, 503, "{answer:?}");
-                    }
+                        Err(answer)
+                    });
                 }
             });
         }
@@ -180,9 +181,7 @@ fn a_recorder_that_stays_down_is_said_to_and_can_be_restarted() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "recorder=6*panic(broken for good)").node();
     let post = |second| node.post(&json!([item("pump-a", second)]));
-    while node.get("/readyz").status == 200 {
-        assert_eq!(post(0).status, 503);
-    }
+    node.refuses_until("/readyz", &item("pump-a", 0), |health| health.status != 200);
     let reason = node.get("/readyz").body["detail"].as_str().expect("text").to_owned();
     assert!(reason.contains("recorder"), "{reason}");
     assert_eq!(post(0).status, 503);
@@ -241,9 +240,7 @@ fn an_inference_worker_that_stays_down_leaves_its_work_to_the_others() {
 fn a_pump_that_stays_down_is_refused_and_the_others_are_not() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "pump=6*panic(broken for good)").node();
-    while node.ok("/api/actors")["reason"].is_null() {
-        assert_eq!(node.post(&json!([item("pump-a", 0)])).status, 503);
-    }
+    node.refuses_until("/api/actors", &item("pump-a", 0), |actors| actors.body["reason"].is_string());
     let refused = node.post(&json!([item("pump-a", 0)]));
     assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("10")));
     assert_eq!(node.post(&json!([item("pump-b", 0)])).status, 200);

@@ -2,9 +2,14 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -15,6 +20,8 @@ use volute::control::{self, Request};
 
 /// The longest that anything is waited for: on a slow machine the demo takes two minutes to learn its pumps.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+/// The longest that a command may take: an evaluation, by a debug build.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(1800);
 
 /// 2026-03-09T10:00:00Z: where tests begin to post, if they count in milliseconds. Nodes under test keep readings of any
 /// year ([`volute`]), so it may be long ago.
@@ -89,8 +96,7 @@ impl Start {
         self
     }
 
-    /// Starts the node and waits until it says where it listens.
-    pub fn node(&self) -> Node {
+    fn command(&self) -> Command {
         let mut command = match self.descriptors {
             Some(limit) => limited(limit),
             None => volute(),
@@ -110,11 +116,29 @@ impl Start {
             Some(file) => File::options().create(true).append(true).open(file).expect("a file").into(),
             None => Stdio::inherit(),
         };
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the node starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let url = line.trim().strip_prefix("Volute listens on ").expect(&line).to_owned();
-        Node { child, url }
+        command.stderr(log);
+        command
+    }
+
+    /// Starts a node that ends while it starts, and waits for that.
+    pub fn ends(&self) -> ExitStatus {
+        let child = self.command().stdout(Stdio::null()).spawn().expect("the node starts");
+        Node { child, url: String::new() }.end()
+    }
+
+    /// Starts the node and waits until it says where it listens.
+    pub fn node(&self) -> Node {
+        let mut child = self.command().stdout(Stdio::piped()).spawn().expect("the node starts");
+        let stdout = child.stdout.take().expect("piped");
+        let mut node = Node { child, url: String::new() };
+        let line = within(PATIENCE, move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).expect("a line");
+            line
+        });
+        let line = line.expect("it says where it listens, or ends");
+        node.url = line.trim().strip_prefix("Volute listens on ").expect(&line).to_owned();
+        node
     }
 }
 
@@ -122,9 +146,14 @@ impl Start {
 impl Start {
     /// Sets what happens at a point of the node that runs there.
     pub fn inject(&self, point: &str, action: &str) {
+        self.try_inject(point, action).expect("told");
+    }
+
+    /// Likewise where the node may be gone before it answers.
+    pub fn try_inject(&self, point: &str, action: &str) -> Result<Value, control::ControlError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let request = Request::Failpoint { point: point.to_owned(), action: action.to_owned() };
-        runtime.block_on(control::tell::<Value>(&self.data, &request)).expect("told");
+        runtime.block_on(control::tell::<Value>(&self.data, &request))
     }
 }
 
@@ -160,23 +189,36 @@ impl Node {
             let page = self.ok(&format!("{path}{cursor}"));
             items.extend(page["items"].as_array().expect("a list").iter().cloned());
             match page["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
+                Some(next) => {
+                    let next = format!("&cursor={next}");
+                    assert_ne!(next, cursor, "{path}: a page that leads to itself");
+                    cursor = next;
+                }
                 None => return items,
             }
         }
     }
 
     /// Asks again until `done`.
-    pub fn until(&self, path: &str, done: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let body = self.ok(path);
-            if done(&body) {
-                return body;
+    pub fn until(&self, path: &str, mut done: impl FnMut(&Value) -> bool) -> Value {
+        let mut body = Value::Null;
+        until(path, || {
+            body = self.ok(path);
+            if done(&body) { Ok(()) } else { Err(body.clone()) }
+        });
+        body
+    }
+
+    /// Posts this, which is refused with 503 each time, until the answer at `path` is so.
+    pub fn refuses_until(&self, path: &str, item: &Value, done: impl Fn(&Answer) -> bool) {
+        until(path, || {
+            let answer = self.get(path);
+            if done(&answer) {
+                return Ok(());
             }
-            assert!(Instant::now() < deadline, "{path} never came to that: {body}");
-            std::thread::yield_now();
-        }
+            assert_eq!(self.post(item).status, 503);
+            Err(answer)
+        });
     }
 
     /// The process's number.
@@ -203,14 +245,12 @@ impl Node {
 
     /// Waits until it ends by itself.
     pub fn end(mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it can be asked") {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it never ended");
-            std::thread::yield_now();
-        }
+        let mut status = None;
+        until("the node's end", || {
+            status = self.child.try_wait().expect("it can be asked");
+            status.map(drop).ok_or("it runs")
+        });
+        status.expect("it ended")
     }
 
     /// `kill -9`.
@@ -220,10 +260,10 @@ impl Node {
     }
 
     /// SIGTERM, and the end that follows.
-    pub fn terminate(mut self) -> ExitStatus {
+    pub fn terminate(self) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
-        self.child.wait().expect("reaped")
+        self.end()
     }
 }
 
@@ -233,6 +273,40 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Tries again until there is no reason any more why it is not so; for ever only in appearance.
+pub fn until<E: std::fmt::Debug>(what: &str, mut so: impl FnMut() -> Result<(), E>) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(reason) = so() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}: {reason:?}");
+        thread::yield_now();
+    }
+}
+
+/// What `work` gives, on a thread of its own; nothing where it takes longer, or panics.
+fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(work()));
+    told.recv_timeout(time).ok()
+}
+
+/// Set when it is dropped: what runs beside a test ends, however the test does.
+pub struct StopOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Says that a test cannot run here. `./scripts/test` counts the line as a test that was skipped and did not pass; with
+/// `VOLUTE_STRICT` set, where everything that tests need is at hand, it is a failure.
+pub fn skip(why: &str) {
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    assert!(std::env::var_os("VOLUTE_STRICT").is_none(), "{name} cannot run: {why}");
+    // Not by eprintln!, which is kept back where a test passes; and on a line of its own.
+    io::stderr().write_all(format!("\nskipped: {name}: {why}\n").as_bytes()).expect("written");
 }
 
 /// Posts, and answers with nothing where the node is gone.
@@ -272,9 +346,22 @@ fn limited(descriptors: u32) -> Command {
 
 /// Runs a command of the binary that must succeed; answers what it printed.
 pub fn run(args: &[&str]) -> String {
-    let output = volute().args(args).output().expect("it runs");
+    let output = output(volute().args(args));
     assert!(output.status.success(), "volute {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
+}
+
+/// What a command prints, and how it ends; it may not take for ever.
+pub fn output(command: &mut Command) -> Output {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let pid = child.id();
+    match within(COMMAND_PATIENCE, move || child.wait_with_output().expect("it ends")) {
+        Some(output) => output,
+        None => {
+            let _ended = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            panic!("{command:?} did not end within {COMMAND_PATIENCE:?}")
+        }
+    }
 }
 
 /// The recordings of a real pump, where they are at hand.
@@ -283,7 +370,7 @@ pub fn skab() -> Option<PathBuf> {
     if dir.is_dir() {
         return Some(dir);
     }
-    eprintln!("skipped: {} is absent", dir.display());
+    skip(&format!("{} is absent", dir.display()));
     None
 }
 

@@ -314,9 +314,10 @@ mod tests {
 
     async fn read_until(client: &mut TcpStream, end: &str) -> String {
         let mut text = String::new();
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !text.contains(end) {
             let mut bytes = [0; 4096];
-            let n = client.read(&mut bytes).await.expect("bytes");
+            let n = tokio::time::timeout_at(deadline, client.read(&mut bytes)).await.expect("in time").expect("bytes");
             assert!(n > 0, "the stream ended early: {text}");
             text.push_str(&String::from_utf8_lossy(&bytes[..n]));
         }

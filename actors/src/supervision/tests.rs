@@ -1,6 +1,6 @@
 //! The supervisor with an actor that does what it is told.
 
-use std::sync::mpsc;
+use std::{sync::mpsc, time::Instant};
 
 use actix::{ActorFutureExt, AsyncContext, Handler, WrapFuture};
 use tokio::sync::oneshot;
@@ -169,9 +169,11 @@ impl Toy {
     }
 }
 
-/// Lets others run until it is so; the whole test run is the limit.
+/// Lets others run until it is so.
 async fn until(so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !so() {
+        assert!(Instant::now() < deadline, "it never became so");
         tokio::task::yield_now().await;
     }
 }

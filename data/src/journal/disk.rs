@@ -11,20 +11,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use crate::durable::create_folder;
-
-/// A point at which tests make the disk fail: `full` means that it is full, `descriptors` that no
-/// file can be opened. Nothing at all in a build without the feature.
-macro_rules! fail_point {
-    ($name:literal) => {
-        #[cfg(feature = "failpoints")]
-        fail::fail_point!($name, |reason| Err(match reason.as_deref() {
-            Some("full") => io::ErrorKind::StorageFull.into(),
-            Some("descriptors") => Errno::MFILE.into(),
-            reason => io::Error::other(format!("injected: {}", reason.unwrap_or_default())),
-        }));
-    };
-}
+use crate::{durable::create_folder, points::reach};
 
 /// The folder of a journal.
 pub(super) trait Disk: Send {
@@ -64,8 +51,10 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        fail_point!("journal-create");
-        Ok(Box::new(OpenOptions::new().write(true).create_new(true).open(path)?))
+        reach("journal-create")?;
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        reach("journal-created")?;
+        Ok(Box::new(file))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
@@ -73,22 +62,25 @@ impl Disk for RealDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        reach("journal-remove")?;
+        fs::remove_file(path)?;
+        reach("journal-removed")
     }
 
     fn sync_dir(&self) -> io::Result<()> {
+        reach("journal-sync-dir")?;
         self.dir.sync_all()
     }
 }
 
 impl LogFile for File {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        fail_point!("journal-write");
+        reach("journal-write")?;
         FileExt::write_all_at(self, bytes, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        fail_point!("journal-sync");
+        reach("journal-sync")?;
         File::sync_data(self)
     }
 

@@ -2,7 +2,10 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::{Seq, format::segment_name};
+use super::{
+    Seq,
+    format::{HEADER_BYTES, segment_name},
+};
 
 /// What was found in a journal's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -82,6 +85,12 @@ impl Recovery {
 }
 
 impl Damage {
+    /// Whether it is a segment that a crash cut short while it was being made. No record was ever in it, for its header is
+    /// synced before the first.
+    pub fn is_unfinished_segment(&self) -> bool {
+        matches!(self, Self::TornTail { to_byte, .. } if *to_byte < HEADER_BYTES as u64)
+    }
+
     /// The numbers that it cost.
     pub fn lost(&self) -> Option<Lost> {
         match self {

@@ -9,6 +9,7 @@ use super::{
     queue::{Append, Facts, Release, Shared},
     scan::Segment,
 };
+use crate::points::reach;
 
 /// A buffer that grew beyond this is given back.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -145,7 +146,8 @@ impl Writer {
     /// Writes and syncs the buffer.
     fn write(&mut self) -> Result<(), Trouble> {
         let segment_bytes = self.shared.settings.segment_bytes.max(HEADER_BYTES as u64 + 1);
-        if self.current.as_ref().is_none_or(|current| current.bytes >= segment_bytes) {
+        let ends = self.current.as_ref().is_none_or(|current| current.bytes >= segment_bytes);
+        if ends || reach("journal-end-segment").is_err() {
             self.rotate()?;
         }
         let Some(current) = &mut self.current else { return Err(Trouble::Failed("no segment is open".to_owned())) };

@@ -33,7 +33,7 @@ use tokio::{
 };
 
 use super::{StoreError, StoreSettings, folder};
-use crate::durable::sync_folder;
+use crate::{durable::sync_folder, points::reach};
 
 /// SurrealDB's futures nest deeply, the more so in a debug build; 2 MiB is not enough for them.
 const STACK_BYTES: usize = 16 << 20;
@@ -45,14 +45,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// goes on without a database. A database of an earlier version may take longer, for it is converted first: a later try
 /// finds it done.
 const OPENING: Duration = Duration::from_secs(30);
-
-/// A point at which tests make the database fail, or slow. Nothing at all in a build without the feature.
-macro_rules! fail_point {
-    ($name:literal) => {
-        #[cfg(feature = "failpoints")]
-        fail::fail_point!($name, |reason| Err(database(format!("injected: {}", reason.unwrap_or_default()))));
-    };
-}
 
 /// The running database.
 pub(crate) struct Engine {
@@ -72,7 +64,7 @@ struct Running {
 impl Engine {
     /// Opens the database in `dir/database`. Whoever calls holds the directory's lock.
     pub(crate) async fn start(dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
-        fail_point!("database-open");
+        reach("database-open").map_err(database)?;
         let new = !dir.join(folder::DATABASE).is_dir();
         let address = address(dir)?;
         let settings = settings.clone();
@@ -127,9 +119,9 @@ impl Engine {
         sql: &'static str,
         vars: [(&'static str, Value); N],
     ) -> Result<(), StoreError> {
-        fail_point!("database-write");
+        reach("database-write").map_err(database)?;
         self.execute(sql, vars).await?;
-        fail_point!("database-written");
+        reach("database-written").map_err(database)?;
         Ok(())
     }
 
@@ -139,7 +131,7 @@ impl Engine {
         sql: &'static str,
         vars: [(&'static str, Value); N],
     ) -> Result<Vec<T>, StoreError> {
-        fail_point!("database-read");
+        reach("database-read").map_err(database)?;
         let query = query(Arc::clone(&self.db), sql, vars);
         self.spawn(async move { Ok(query.await?.take(0)?) }).await
     }
@@ -208,6 +200,7 @@ fn run(
     let runtime = runtime(settings).map_err(database)?;
     runtime.block_on(async {
         let (datastore, db) = open(address, settings).await?;
+        reach("database-opened").map_err(database)?;
         if ready.send((Handle::current(), db)).is_ok() {
             // An error is the signal too: it is the sender's end that counts.
             let _ = stopping.await;

@@ -37,6 +37,7 @@ use super::{
 use crate::{
     block::{Aggregates, decode_aggregates, encode_aggregates, encode_detections, encode_readings},
     journal::Seq,
+    points::reach,
 };
 
 /// Minutes in one transaction: some tens of milliseconds, for which readers wait.
@@ -248,6 +249,7 @@ impl Inner {
 
     /// Forgets what the head got from the journal and the database has already.
     pub(crate) async fn forget_stored(&self, engine: &Engine) -> Result<(), StoreError> {
+        reach("head-forget").map_err(|error| StoreError::Database(error.into()))?;
         let (with_readings, with_detections) = {
             let head = self.head();
             (head.minutes_of_readings(), head.minutes_of_detections())
@@ -263,7 +265,7 @@ impl Inner {
         for ((pump, start_ms), stored) in known {
             head.forget(&pump, start_ms, &stored)?;
         }
-        Ok(())
+        reach("head-forgotten").map_err(|error| StoreError::Database(error.into()))
     }
 }
 

@@ -27,7 +27,10 @@ use super::{
     rows::PumpRow,
     types::{Batch, PumpRecord},
 };
-use crate::journal::{Journal, Seq};
+use crate::{
+    journal::{Journal, Seq},
+    points::reach,
+};
 
 impl Store {
     /// Opens the store in `dir`, or creates it, brings its schema up to date, and reads back from the journal what the
@@ -166,19 +169,21 @@ fn replay(
 ) -> Result<(Head, Journal, Vec<String>), StoreError> {
     let mut head = Head::default();
     let mut unreadable = Vec::new();
-    let take_in = |seq: Seq, bytes: &[u8]| match record::decode(bytes) {
-        Ok(batch) => {
+    let take_in = |seq: Seq, bytes: &[u8]| match reach("journal-replay").map(|()| record::decode(bytes)) {
+        Ok(Ok(batch)) => {
             head.take_in(seq, batch);
             while let Some(ripe) = head.next_ripe() {
                 head.replace(&ripe, ripe.pack());
             }
         }
-        Err(error) => unreadable.push(format!("record {seq} of the journal cannot be read: {error}")),
+        Ok(Err(error)) => unreadable.push(format!("record {seq} of the journal cannot be read: {error}")),
+        Err(error) => unreadable.push(format!("record {seq} of the journal is not read: {error}")),
     };
     let path = dir.join(folder::JOURNAL);
     let opened = Journal::open(&path, settings.journal(), mark, now.millis(), take_in)?;
     let (journal, recovery) = opened;
-    let mut damage: Vec<String> = recovery.damage.iter().map(ToString::to_string).collect();
+    let mut damage: Vec<String> =
+        recovery.damage.iter().filter(|damage| !damage.is_unfinished_segment()).map(ToString::to_string).collect();
     damage.extend(unreadable);
     for what in &damage {
         tracing::error!(what, "the journal is damaged");

@@ -40,6 +40,7 @@ use super::{
     rows::NODE,
     types::Swept,
 };
+use crate::points::reach;
 
 const DAY_MS: i64 = 86_400_000;
 /// Queries in one sweep, after which the rest of the pass waits for the next.
@@ -227,7 +228,7 @@ impl super::Inner {
         swept.slices += 1;
         // Before the deletion: a row that is written meanwhile lowers it again.
         self.oldest.set(owner, table, Some(to));
-        if let Err(error) = engine.execute("DELETE $range RETURN NONE", [("range", series.between(first, to))]).await {
+        if let Err(error) = delete(engine, &series, first, to).await {
             self.oldest.set(owner, table, None);
             return Err(error);
         }
@@ -287,4 +288,10 @@ impl super::Inner {
         }
         deleted
     }
+}
+
+async fn delete(engine: &Engine, series: &Series<'_>, from: i64, to: i64) -> Result<(), StoreError> {
+    reach("sweep").map_err(|error| StoreError::Database(error.into()))?;
+    engine.execute("DELETE $range RETURN NONE", [("range", series.between(from, to))]).await?;
+    reach("swept").map_err(|error| StoreError::Database(error.into()))
 }

@@ -8,7 +8,7 @@
 use std::{fs, io, path::Path};
 
 use super::{Inner, Store, StoreError, conversion::REPLACED, database::State, flush::Written, folder};
-use crate::journal::Seq;
+use crate::{journal::Seq, points::reach};
 
 /// The ending of files that never change once they are written (SurrealKV's sorted tables).
 const IMMUTABLE: &str = "sst";
@@ -59,6 +59,7 @@ impl Store {
 impl Inner {
     /// Copies the closed database and the journal's share.
     fn copy(&self, staging: &Path) -> io::Result<Seq> {
+        reach("stage")?;
         link_or_copy(&self.dir.join(folder::DATABASE), &staging.join(folder::DATABASE))?;
         let journal = staging.join(folder::JOURNAL);
         fs::create_dir_all(&journal)?;
@@ -74,6 +75,7 @@ impl Inner {
                 fs::copy(&file, staging.join(name))?;
             }
         }
+        reach("staged")?;
         Ok(durable_seq)
     }
 }

@@ -34,6 +34,7 @@ fn a_state_is_never_stored_before_a_detection_that_it_holds() {
     let mut stored = 0;
     while !results.is_empty() {
         let (batch, found) = results.take();
+        assert!(!found.is_empty(), "each takes some");
         assert_eq!(batch.detections.len(), found.len());
         stored += batch.detections.len();
         assert_eq!(batch.states.is_empty(), stored < all, "after {stored} of {all} detections");

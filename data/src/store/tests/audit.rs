@@ -119,6 +119,7 @@ fn an_action_is_picked_out_page_by_page() {
             let page = store.audit(&filter).await.expect("read").rows;
             let Some(last) = page.last() else { break };
             assert!(page.len() <= 5, "a moment's two stay together, and no more");
+            assert!(found.len() <= entries.len(), "the pages lead in a circle");
             filter.range.after = Some(last.at);
             found.extend(page);
         }
