@@ -109,8 +109,6 @@ impl Start {
         if let Some(model) = &self.model {
             command.arg("--model").arg(model);
         }
-        // Recordings and fixed times must not grow too old.
-        command.env("VOLUTE__RETENTION__READINGS_DAYS", "36500").env("VOLUTE__RETENTION__DETECTIONS_DAYS", "36500");
         command.envs(self.env.iter().map(|(key, value)| (*key, value.as_str())));
         let log = match &self.log {
             Some(file) => File::options().create(true).append(true).open(file).expect("a file").into(),

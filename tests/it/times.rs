@@ -82,13 +82,14 @@ fn unstamped_readings_among_stamped_ones_ahead_of_the_clock_are_all_kept() {
     assert_eq!(node.ok("/api/store")["problems"], json!([]));
 }
 
+/// By less than ten minutes: after a longer step nothing is taken by the clock until it is confirmed.
 #[test]
 fn a_clock_that_steps_back_costs_no_unstamped_reading() {
     let data = data();
     let start = Start::new(&data, "centrifugal");
     let node = start.node();
     let mut sent = 0;
-    for ahead_ms in [0, -2_000, 1_000, -3_600_000, -3_601_000, -500, 0] {
+    for ahead_ms in [0, -2_000, 1_000, -400_000, -401_000, -500, 0] {
         start.inject("clock", &format!("return({ahead_ms})"));
         for _ in 0..150 {
             accept(&node, &[unstamped(sent)]);
