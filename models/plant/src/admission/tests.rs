@@ -194,6 +194,15 @@ fn an_unstamped_reading_leaves_their_times_to_the_stamped_ones_of_its_post() {
     assert_eq!(times(&mut busy, &found), [4, 0, 1, 3]);
 }
 
+/// The gate lets no more than one in.
+#[test]
+fn of_several_unstamped_readings_in_one_lot_one_gets_a_time() {
+    let lot = (0..3).map(|n| (n, draft(Stamp::Received, n as f64))).collect();
+    let verdicts = door().judge(lot, at(0), &LookupResult::default());
+    assert!(matches!(&verdicts[0].1, Verdict::New(reading) if reading.at == at(0)), "{verdicts:?}");
+    assert!(verdicts[1..].iter().all(|(_, verdict)| matches!(verdict, Verdict::Undecided(_))), "{verdicts:?}");
+}
+
 #[test]
 fn what_the_store_cannot_tell_is_not_decided_and_the_rest_is() {
     let mut door = door();
