@@ -18,11 +18,11 @@ mod simulate;
 mod train;
 
 pub use bench::{Bench, BenchArgs, Format, InferenceArgs, IngestArgs};
-pub use keeping::{BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, RestoreArgs, StoreArgs};
+pub use keeping::{BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, PumpsArgs, PumpsCommand, RestoreArgs, StoreArgs};
 pub use simulate::SimulateArgs;
 pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
 
-use keeping::{BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, RESTORE_EXAMPLES};
+use keeping::{BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PUMPS_EXAMPLES, RESTORE_EXAMPLES};
 use train::{EVALUATE_EXAMPLES, MODELS_EXAMPLES, TRAIN_EXAMPLES};
 
 use crate::{
@@ -95,6 +95,9 @@ pub enum Command {
     /// Say that the clock of the node on this machine is right, where the node doubts it.
     #[command(after_help = CONFIRM_CLOCK_EXAMPLES)]
     ConfirmClock(ConfirmClockArgs),
+    /// List a node's pumps, or remove one with all that is stored of it, while the node runs or not.
+    #[command(after_help = PUMPS_EXAMPLES)]
+    Pumps(PumpsArgs),
     /// Print the configuration that `serve` would use, and where each value was set.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
@@ -114,6 +117,7 @@ impl Command {
             | Self::Export(ExportArgs { store, .. })
             | Self::ConfirmClock(ConfirmClockArgs { store })
             | Self::Import(ImportArgs { store, .. }) => store.config.as_deref(),
+            Self::Pumps(args) => args.store().config.as_deref(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)
@@ -133,6 +137,7 @@ impl Command {
             | Self::Export(ExportArgs { store, .. })
             | Self::ConfirmClock(ConfirmClockArgs { store }) => store.flags(),
             Self::Import(args) => args.flags(),
+            Self::Pumps(args) => args.store().flags(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)
@@ -298,6 +303,8 @@ mod tests {
             "volute restore r --config a.toml --data-dir d",
             "volute export --pump P --out o --config a.toml --data-dir d",
             "volute import f --pump P --config a.toml --data-dir d",
+            "volute pumps list --config a.toml --data-dir d",
+            "volute pumps remove P --config a.toml --data-dir d",
         ] {
             let command = parse(line).expect("fine");
             assert_eq!(command.config_file(), Some(Path::new("a.toml")), "{line}");
@@ -352,6 +359,9 @@ mod tests {
             ("volute export --pump P --out a.csv --format xlsx", ErrorKind::ValueValidation),
             ("volute export --pump P --out a.csv --from yesterday", ErrorKind::ValueValidation),
             ("volute import a.csv --pump a/b", ErrorKind::ValueValidation),
+            ("volute pumps", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("volute pumps remove", ErrorKind::MissingRequiredArgument),
+            ("volute pumps remove a/b", ErrorKind::ValueValidation),
             ("volute fly", ErrorKind::InvalidSubcommand),
         ] {
             assert_eq!(parse(line).expect_err(line), kind, "{line}");

@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod models;
 mod progress;
+mod pumps;
 mod replay;
 mod restore;
 mod serve;
@@ -57,6 +58,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Export(args) => export::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Import(args) => import::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::ConfirmClock(args) => confirm_clock::run(&args, &settings.config, &mut io::stdout().lock()),
+        Command::Pumps(args) => pumps::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Bench(args) => bench::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),
     }

@@ -23,7 +23,7 @@ use volute_plant::{Profile, PumpId};
 pub use layers::{Flag, Origin, Setting, Settings, load};
 pub use mistakes::{ConfigError, Mistake, Problem};
 pub use values::{AutoRegister, HostList, LogFilter, LogFormat};
-use values::{count, days, hours, mebibytes, millis, seconds, text, whole};
+use values::{count, days, hours, mebibytes, millis, pumps, seconds, text, whole};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -112,6 +112,12 @@ pub struct Ingest {
     /// The most pumps.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub max_pumps: usize,
+    /// New pumps that a client may register at once.
+    #[serde(deserialize_with = "pumps::<1_000_000, _>")]
+    pub new_pumps_burst: NonZeroU32,
+    /// New pumps that a client may register a minute, once these are used up.
+    #[serde(deserialize_with = "pumps::<1_000_000, _>")]
+    pub new_pumps_per_minute: NonZeroU32,
     /// Readings of one pump that may be on their way to the disk.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub burst_readings_per_pump: usize,

@@ -1,8 +1,8 @@
 //! The node's control socket: how commands on the same machine reach a node that runs.
 //!
 //! It is a file in the data directory that only its owner can open, so it needs no password and opens no door to the
-//! network. One request a connection: a line of JSON, answered by a line of JSON. Deliberately absent: anything that the
-//! API does.
+//! network. One request a connection: a line of JSON, answered by a line of JSON. Of what the API does, only removing a pump
+//! can be asked for here as well.
 
 use std::{
     fmt,
@@ -18,6 +18,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
 };
+use volute_plant::PumpId;
 
 /// The socket's name in the data directory.
 const NAME: &str = "control.sock";
@@ -43,6 +44,13 @@ pub enum Request {
     Export(volute_data::Export),
     /// Believe the node's clock.
     ConfirmClock,
+    /// Say which pumps there are.
+    Pumps,
+    /// Remove a pump with all that is stored of it.
+    RemovePump {
+        /// Which pump.
+        pump: PumpId,
+    },
     /// Set what happens at a point where tests make a part fail.
     #[cfg(feature = "failpoints")]
     Failpoint {

@@ -111,8 +111,8 @@ counters! {
     refused_node,
     /// Because too many minutes of the past waited for the database.
     refused_past_minutes,
-    /// Because there was no room for a new pump's registration.
-    refused_recorder,
+    /// Because their client had registered too many new pumps.
+    refused_new_pumps,
     /// Because too many orders for a pump waited.
     refused_orders,
     /// Because too many baselines were to be learned.
@@ -162,7 +162,7 @@ impl Counters {
             Queue::Pump => add(&self.refused_pump, 1),
             Queue::Node => add(&self.refused_node, 1),
             Queue::PastMinutes => add(&self.refused_past_minutes, 1),
-            Queue::Recorder => add(&self.refused_recorder, 1),
+            Queue::NewPumps => add(&self.refused_new_pumps, 1),
             Queue::Orders => add(&self.refused_orders, 1),
             Queue::Lessons => add(&self.refused_lessons, 1),
         }

@@ -3,6 +3,7 @@
 mod ground;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +20,7 @@ use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Rejection, Timesta
 use crate::{
     commissioning::Judging,
     counters::{Counters, LatencyQuantiles, Totals},
-    gate::{CloseGate, Doors, GateActor, Post, Room},
+    gate::{CloseGate, Doors, GateActor, Post, Pumps, Room},
     keeper::{Disk, DrainKeeper, KeeperActor},
     live::{AskLive, Frame, LiveActor, LivePump},
     mailbox::{Letter, Mailbox, Undelivered},
@@ -28,6 +29,7 @@ use crate::{
     pump::PumpStaff,
     receipt::{Queue, Receipt, Refusal},
     recorder::{DrainRecorder, Recorder},
+    refusals::SharedRefusals,
     settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
     storage::DiskOutlook,
     supervision::{ActorReport, DeadLetter, Home, Rules, Supervisor, Tolerance},
@@ -36,6 +38,9 @@ use ground::Ground;
 
 /// How many actors that are out of order are named in the node's health.
 const FAILED_SHOWN: usize = 5;
+
+/// New pumps that may wait for their places to be freed.
+const WITHDRAWN: usize = 4096;
 
 /// How long an order's answer waits for its note to be durable.
 const NOTE_PATIENCE: Duration = Duration::from_secs(1);
@@ -108,10 +113,14 @@ pub(crate) struct Inner {
     pub(crate) supervisor: Supervisor,
     profile: Profile,
     pub(crate) judging: Option<Judging>,
-    store: Store,
+    pub(crate) store: Store,
     clock: Arc<dyn Clock>,
     default_pump: PumpId,
     pub(crate) gate: Mailbox<GateActor>,
+    pub(crate) staff: Arc<PumpStaff>,
+    pub(crate) pumps: Pumps,
+    /// Readings of one pump that may be on their way.
+    pub(crate) burst: usize,
     /// For readings on their way.
     room: Room,
     recorder: Recorder,
@@ -120,6 +129,7 @@ pub(crate) struct Inner {
     counters: Arc<Counters>,
     doors: Doors,
     disk: Disk,
+    refusals: SharedRefusals,
     retention: Retention,
     /// How long something may be stuck before it is said to be.
     wedged_after: Duration,
@@ -133,7 +143,8 @@ impl Engine {
         let doors = Doors::new(NodeClock::new(clock.clone(), store.clone(), retention.readings).await);
         let tolerance = Tolerance { restarts: engine.restarts, window: engine.restart_window };
         let supervisor = Supervisor::new(Rules { tolerance, wedged_after: engine.wedged_after }, clock.clone());
-        let ground = Ground { supervisor, profile, store, clock, counters: Arc::default(), disk: Disk::default() };
+        let (counters, disk, refusals) = Default::default();
+        let ground = Ground { supervisor, profile, store, clock, counters, disk, refusals };
 
         let recorder = ground.recorder(&engine, ingest.max_in_flight_readings, &doors);
         let keeper = ground.keeper(retention, doors.clock.clone());
@@ -146,6 +157,7 @@ impl Engine {
         let judging = model.map(|model| ground.commissioning(model, &commissioning));
 
         let homes: Vec<Arc<Home>> = (0..engine.inference_workers.max(1)).map(|_| ground.supervisor.home()).collect();
+        let gate = ground.gate_inbox();
         let staff = Arc::new(PumpStaff {
             profile: ground.profile.clone(),
             readings_kept: retention.readings,
@@ -153,6 +165,7 @@ impl Engine {
             store: ground.store.clone(),
             counters: ground.counters.clone(),
             recorder: recorder.clone(),
+            gate: gate.door(WITHDRAWN),
             pool,
             live: feed.clone(),
             maintenance: Desk { mailbox: maintenance.clone(), counters: ground.counters.clone() },
@@ -161,10 +174,11 @@ impl Engine {
             homes: homes.into(),
             next_home: AtomicUsize::new(0),
         });
-        let default_pump = ingest.default_pump.clone();
-        let (gate, room) = ground.gate(ingest, staff, stored, &doors);
+        let (default_pump, burst) = (ingest.default_pump.clone(), ingest.burst_readings_per_pump);
+        let pumps = ground.pumps(&staff, stored, burst);
+        let (gate, room) = ground.gate(&gate, ingest, &staff, &pumps, &doors);
         ground.supervisor.watch();
-        let Ground { supervisor, profile, store, clock, counters, disk } = ground;
+        let Ground { supervisor, profile, store, clock, counters, disk, refusals } = ground;
         let inner = Inner {
             supervisor,
             profile,
@@ -173,6 +187,9 @@ impl Engine {
             clock,
             default_pump,
             gate,
+            staff,
+            pumps,
+            burst,
             room,
             recorder,
             live: feed,
@@ -180,6 +197,7 @@ impl Engine {
             counters,
             doors,
             disk,
+            refusals,
             retention,
             wedged_after: engine.wedged_after,
         };
@@ -201,7 +219,15 @@ impl Engine {
         let Inner { gate, recorder, supervisor, .. } = &*self.handle.0;
         let mut in_time = stage("gate, pumps and inference", left() / 2, barrier(gate, CloseGate)).await;
         in_time &= stage("maintenance", left() / 2, barrier(&self.maintenance, DrainMaintenance)).await;
-        in_time &= stage("recorder", left() / 2, barrier(&recorder.results, DrainRecorder)).await;
+        let recorded = async {
+            // Orders come in no more.
+            let counted = self.handle.0.refusals.lock().all();
+            for entry in counted {
+                let _ = recorder.results.deliver(entry).await;
+            }
+            barrier(&recorder.results, DrainRecorder).await;
+        };
+        in_time &= stage("recorder", left() / 2, recorded).await;
         in_time &= stage("keeper", left(), barrier(&self.keeper, DrainKeeper)).await;
         supervisor.stop();
         in_time
@@ -229,10 +255,15 @@ impl EngineHandle {
         &self.0.default_pump
     }
 
-    /// Takes a post in: one entry per item, in order. The answer comes when all that was taken is durable.
-    pub async fn ingest(&self, items: Vec<Result<Draft, Rejection>>) -> Result<Receipt, Refusal> {
+    /// Takes a post in: one entry per item, in order. The answer comes when all that was taken is durable. A client may
+    /// register so many new pumps; none is the node itself, which may register any number.
+    pub async fn ingest(
+        &self,
+        items: Vec<Result<Draft, Rejection>>,
+        client: Option<IpAddr>,
+    ) -> Result<Receipt, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let post = Post { items, received: self.0.clock.now(), since: Instant::now(), reply };
+        let post = Post { items, received: self.0.clock.now(), since: Instant::now(), client, reply };
         match self.0.gate.post(post) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unanswered())),
             Err(Undelivered::Full(_)) => {
@@ -359,8 +390,10 @@ impl EngineHandle {
     /// Notes what a person did, or was refused: in the log, and in the audit log of the store.
     ///
     /// Answers once it is durable, or else, where that takes long, once it is with the recorder, which loses nothing of
-    /// it, be it restarted or out of order; where too much waits there, it waits for a place.
+    /// it, be it restarted or out of order; where too much waits there, it waits for a place. Refusals that are repeated
+    /// are counted, and noted together ([`crate::refusals`]); these return at once.
     pub async fn note_action(&self, entry: AuditEntry) {
+        let Some(entry) = self.0.refusals.lock().note(entry, Instant::now()) else { return };
         let AuditEntry { at, who, action, object, outcome, detail } = &entry;
         tracing::info!(target: "audit", %at, who, action, object, outcome, detail, "asked by hand");
         let (action, object) = (action.clone(), object.clone());

@@ -4,10 +4,13 @@
 //! Checking fields is done before ([`volute_plant::parse_item`]); judging new against stored is each pump's own.
 
 mod answer;
+mod newcomers;
+mod pumps;
 mod room;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering},
     time::Instant,
 };
@@ -20,14 +23,17 @@ use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
 
 use crate::{
     counters::Counters,
-    mailbox::{Letter, Mail, Mailbox},
+    mailbox::{Letter, Mail},
     node_clock::NodeClock,
-    pump::{Drain, Offer, PumpActor, PumpStaff},
+    pump::{Drain, Offer, PumpStaff, actor_id},
     receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem},
     settings::IngestSettings,
 };
 
 pub(crate) use answer::Share;
+pub(crate) use newcomers::{Newcomers, Rate};
+use pumps::Places;
+pub(crate) use pumps::{PumpHandle, Pumps};
 pub use room::LARGEST_POST;
 pub(crate) use room::Room;
 
@@ -43,6 +49,8 @@ pub(crate) struct Post {
     pub items: Vec<Result<Draft, Rejection>>,
     pub received: Timestamp,
     pub since: Instant,
+    /// Whose it is; none: the node's own, which may register as many pumps as it likes.
+    pub client: Option<IpAddr>,
     pub reply: oneshot::Sender<Reply>,
 }
 
@@ -59,7 +67,39 @@ pub(crate) struct FindPump {
 /// Lets nothing more in, waits until all that came in has settled and been judged, then answers.
 pub(crate) struct CloseGate(pub oneshot::Sender<()>);
 
+/// Somebody removes a pump: its actor is handed over, and its name is nobody's until [`Pumps::release`].
+pub(crate) struct TakePump {
+    pub pump: PumpId,
+    pub reply: oneshot::Sender<Result<PumpHandle, NotTaken>>,
+}
+
+/// A pump cannot be taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// There is no such pump.
+    Unknown,
+    /// It is taken away already.
+    Leaving,
+    /// The node is stopping.
+    Stopping,
+}
+
+/// A new pump has nothing stored yet: where nothing is on its way either, its place is free again.
+pub(crate) struct Withdraw(pub PumpId);
+
 impl Letter for Post {}
+
+impl Letter for TakePump {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
+
+impl Letter for Withdraw {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.0)
+    }
+}
 
 impl Letter for FindPump {
     fn pump(&self) -> Option<&PumpId> {
@@ -83,11 +123,10 @@ pub(crate) struct GateActor {
     counters: Arc<Counters>,
     room: Room,
     pumps: Pumps,
+    /// What clients may register; it outlives the actor.
+    newcomers: Arc<Mutex<Newcomers>>,
     doors: Doors,
 }
-
-/// The pumps' actors, which outlive the gate's.
-pub(crate) type Pumps = Arc<Mutex<HashMap<PumpId, PumpHandle>>>;
 
 /// Why the gate may be shut; shared with whoever has to say so.
 #[derive(Clone)]
@@ -104,14 +143,6 @@ impl Doors {
     pub(crate) fn new(clock: NodeClock) -> Self {
         Self { closing: Arc::default(), journal_failed: Arc::default(), clock }
     }
-}
-
-#[derive(Clone)]
-pub(crate) struct PumpHandle {
-    pub mailbox: Mailbox<PumpActor>,
-    /// For what is not a reading.
-    pub orders: Mailbox<PumpActor>,
-    pub room: Arc<Semaphore>,
 }
 
 /// The items of one pump in a post, by their places in it.
@@ -135,13 +166,24 @@ impl Receipt {
 }
 
 impl GateActor {
-    pub(crate) fn new(settings: IngestSettings, staff: Arc<PumpStaff>, pumps: Pumps, room: Room, doors: Doors) -> Self {
+    pub(crate) fn new(
+        settings: IngestSettings,
+        staff: Arc<PumpStaff>,
+        pumps: Pumps,
+        newcomers: Arc<Mutex<Newcomers>>,
+        room: Room,
+        doors: Doors,
+    ) -> Self {
         let (profile, counters) = (staff.profile.clone(), staff.counters.clone());
-        Self { profile, settings, staff, counters, room, pumps, doors }
+        Self { profile, settings, staff, counters, room, pumps, newcomers, doors }
     }
 
-    fn pumps(&self) -> MutexGuard<'_, HashMap<PumpId, PumpHandle>> {
-        self.pumps.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pumps(&self) -> MutexGuard<'_, Places> {
+        self.pumps.lock()
+    }
+
+    fn newcomers(&self) -> MutexGuard<'_, Newcomers> {
+        self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sorts a post's items by pump; what is wrong goes into the receipt.
@@ -164,7 +206,7 @@ impl GateActor {
     /// Items of pumps whose actors are out of order are not taken; the others' are.
     fn refuse_failed_pumps(&self, lots: &mut Lots, receipt: &mut Receipt) -> Result<(), Refusal> {
         let pumps = self.pumps();
-        let failed = |pump: &PumpId| pumps.get(pump).is_some_and(|handle| handle.mailbox.is_failed());
+        let failed = |pump: &PumpId| pumps.here.get(pump).is_some_and(|handle| handle.mailbox.is_failed());
         if !lots.is_empty() && lots.keys().all(failed) {
             return Err(Refusal::NotStored { retry_after_s: LONG_RETRY_AFTER_S });
         }
@@ -183,7 +225,7 @@ impl GateActor {
     /// Whose item it is.
     fn address(&self, draft: Draft) -> Result<(PumpId, Draft), Rejection> {
         let pump = draft.pump.clone().unwrap_or_else(|| self.settings.default_pump.clone());
-        if self.settings.auto_register || self.pumps().contains_key(&pump) {
+        if self.settings.auto_register || self.pumps().here.contains_key(&pump) {
             return Ok((pump, draft));
         }
         let allowed = "a registered pump; this node does not register pumps by itself (ingest.auto_register)";
@@ -192,9 +234,9 @@ impl GateActor {
 
     fn refuse_surplus_pumps(&self, lots: &mut Lots, receipt: &mut Receipt) {
         let pumps = self.pumps();
-        let mut known = pumps.len();
+        let mut known = pumps.here.len();
         lots.retain(|pump, lot| {
-            if pumps.contains_key(pump) {
+            if pumps.here.contains_key(pump) {
                 return true;
             }
             known += 1;
@@ -206,6 +248,65 @@ impl GateActor {
             receipt.reject(lot, &rejection, None);
             false
         });
+    }
+
+    /// Items of pumps that are being removed are not taken: their names are free in some minutes.
+    fn refuse_leaving_pumps(&self, lots: &mut Lots, receipt: &mut Receipt) -> Result<(), Refusal> {
+        let pumps = self.pumps();
+        let leaving = |pump: &PumpId| {
+            pumps.leaving.contains(pump) || (!pumps.here.contains_key(pump) && self.staff.store.is_removing(pump))
+        };
+        if !lots.is_empty() && lots.keys().all(leaving) {
+            return Err(Refusal::BeingRemoved { retry_after_s: LONG_RETRY_AFTER_S });
+        }
+        lots.retain(|pump, lot| {
+            let leaving = leaving(pump);
+            if leaving {
+                let allowed = "a name that is free; send this item again in some minutes";
+                let reason = "the pump was removed, and its readings are being deleted";
+                let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, reason);
+                receipt.reject(lot, &rejection, Some(LONG_RETRY_AFTER_S));
+            }
+            !leaving
+        });
+        Ok(())
+    }
+
+    /// Of more new pumps than the client may register now, the first by name are taken. Answers how many are new.
+    fn refuse_newcomers(
+        &self,
+        client: Option<IpAddr>,
+        now: Instant,
+        lots: &mut Lots,
+        receipt: &mut Receipt,
+    ) -> Result<usize, Refusal> {
+        let pumps = self.pumps();
+        let is_new = |pump: &PumpId| !pumps.here.contains_key(pump);
+        let new = lots.keys().filter(|pump| is_new(pump)).count();
+        let Some(client) = client.filter(|_| new > 0) else { return Ok(new) };
+        let allowance = self.newcomers().allowance(client, now);
+        if allowance.pumps == 0 && new == lots.len() {
+            return Err(Refusal::Busy { queue: Queue::NewPumps, retry_after_s: allowance.next_s });
+        }
+        let mut taken = 0;
+        lots.retain(|pump, lot| {
+            if !is_new(pump) {
+                return true;
+            }
+            if taken < allowance.pumps {
+                taken += 1;
+                return true;
+            }
+            let IngestSettings { new_pumps_burst, new_pumps_per_minute, .. } = self.settings;
+            let allowed = format!(
+                "{new_pumps_burst} new pumps of a client at once, and {new_pumps_per_minute} a minute \
+                 (ingest.new_pumps_burst, ingest.new_pumps_per_minute); send this item again in some minutes"
+            );
+            let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, "too many new pumps");
+            receipt.reject(lot, &rejection, Some(allowance.next_s));
+            false
+        });
+        Ok(taken)
     }
 
     /// Room for every lot, or for none.
@@ -224,7 +325,7 @@ impl GateActor {
                 return Err(busy(Queue::PastMinutes));
             }
             let fresh = || Arc::new(Semaphore::new(limit));
-            let room = self.pumps().get(pump).map_or_else(fresh, |handle| handle.room.clone());
+            let room = self.pumps().here.get(pump).map_or_else(fresh, |handle| handle.room.clone());
             // A lot is within the limit, which is far below what fits.
             let wanted = u32::try_from(lot.len()).unwrap_or(u32::MAX);
             let of_pump = room.try_acquire_many_owned(wanted).map_err(|_| busy(Queue::Pump))?;
@@ -246,10 +347,10 @@ impl GateActor {
         of_pump < self.settings.past_minutes_per_pump && of_all < self.settings.past_minutes
     }
 
-    /// The pump's actor; registers the pump if it is new.
-    fn pump(&mut self, pump: &PumpId, received: Timestamp) -> Result<PumpHandle, Refusal> {
-        if let Some(handle) = self.pumps().get(pump) {
-            return Ok(handle.clone());
+    /// The pump's actor. A new pump is registered with its first reading that is stored.
+    fn pump(&mut self, pump: &PumpId, received: Timestamp) -> PumpHandle {
+        if let Some(handle) = self.pumps().here.get(pump) {
+            return handle.clone();
         }
         let record = PumpRecord {
             id: pump.clone(),
@@ -257,12 +358,10 @@ impl GateActor {
             channels: self.profile.channel_names().map(str::to_owned).collect(),
             registered_at: received,
         };
-        let busy = |_| Refusal::Busy { queue: Queue::Recorder, retry_after_s: RETRY_AFTER_S };
-        self.staff.recorder.results.post(record.clone()).map_err(busy)?;
-        tracing::info!(%pump, profile = self.profile.name(), "pump registered");
+        tracing::info!(%pump, profile = self.profile.name(), "new pump");
         let handle = self.staff.start_pump(pump, Some(record), self.settings.burst_readings_per_pump);
-        self.pumps().insert(pump.clone(), handle.clone());
-        Ok(handle)
+        self.pumps().here.insert(pump.clone(), handle.clone());
+        handle
     }
 
     /// Takes the post's items in: each lot with a share in the answer. What is known at once is the receipt so far.
@@ -271,6 +370,7 @@ impl GateActor {
         items: Vec<Result<Draft, Rejection>>,
         received: Timestamp,
         since: Instant,
+        client: Option<IpAddr>,
         answer: &Share,
     ) -> Reply {
         if self.doors.closing.load(Ordering::Relaxed) {
@@ -283,9 +383,13 @@ impl GateActor {
         let mut receipt = Receipt::default();
         let mut lots = self.sort(items, &mut receipt);
         self.refuse_failed_pumps(&mut lots, &mut receipt)?;
+        self.refuse_leaving_pumps(&mut lots, &mut receipt)?;
+        let new = self.refuse_newcomers(client, since, &mut lots, &mut receipt)?;
         let permits = self.permits(&lots, received)?;
-        // All actors before the first offer: a refusal after one would leave a trace.
-        let handles = lots.keys().map(|pump| self.pump(pump, received)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(client) = client.filter(|_| new > 0) {
+            self.newcomers().spend(client, new, since);
+        }
+        let handles: Vec<PumpHandle> = lots.keys().map(|pump| self.pump(pump, received)).collect();
         for ((lot, permit), handle) in lots.into_values().zip(permits).zip(handles) {
             receipt
                 .bad_channels
@@ -306,9 +410,9 @@ impl Handler<Mail<Post>> for GateActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<Post>, _: &mut Self::Context) {
-        let Post { items, received, since, reply } = mail.open();
+        let Post { items, received, since, client, reply } = mail.open();
         let answer = Share::first(reply, self.counters.clone());
-        match self.admit(items, received, since, &answer) {
+        match self.admit(items, received, since, client, &answer) {
             Ok(receipt) => answer.complete(receipt),
             Err(refusal) => {
                 self.counters.refuse(&refusal);
@@ -324,11 +428,51 @@ impl Handler<Mail<FindPump>> for GateActor {
     fn handle(&mut self, mail: Mail<FindPump>, _: &mut Self::Context) {
         let FindPump { pump, register, reply } = mail.open();
         let found = match register {
-            Some(at) if !self.doors.closing.load(Ordering::Relaxed) => self.pump(&pump, at).ok(),
-            _ => self.pumps().get(&pump).cloned(),
+            Some(at) if !self.doors.closing.load(Ordering::Relaxed) => Some(self.pump(&pump, at)),
+            _ => self.pumps().here.get(&pump).cloned(),
         };
         // Whoever asked may have gone.
         let _ = reply.send(found);
+    }
+}
+
+impl Handler<Mail<TakePump>> for GateActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<TakePump>, _: &mut Self::Context) {
+        let TakePump { pump, reply } = mail.open();
+        let mut pumps = self.pumps();
+        let taken = match pumps.here.remove(&pump) {
+            // What drains the pumps must find all of them.
+            Some(handle) if self.doors.closing.load(Ordering::Relaxed) => {
+                pumps.here.insert(pump, handle);
+                Err(NotTaken::Stopping)
+            }
+            Some(handle) => {
+                pumps.leaving.insert(pump);
+                Ok(handle)
+            }
+            None if pumps.leaving.contains(&pump) => Err(NotTaken::Leaving),
+            None => Err(NotTaken::Unknown),
+        };
+        // Whoever asks does not go before it is done.
+        let _ = reply.send(taken);
+    }
+}
+
+impl Handler<Mail<Withdraw>> for GateActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Withdraw>, _: &mut Self::Context) {
+        let Withdraw(pump) = mail.open();
+        let all = self.settings.burst_readings_per_pump;
+        let idle = |handle: &PumpHandle| handle.room.available_permits() == all;
+        let mut pumps = self.pumps();
+        if pumps.here.get(&pump).is_some_and(idle) && !self.staff.store.is_registered(&pump) {
+            pumps.here.remove(&pump);
+            self.staff.supervisor.retire(&actor_id(&pump));
+            tracing::info!(%pump, "a new pump's place is free again: nothing of it was stored");
+        }
     }
 }
 
@@ -339,7 +483,7 @@ impl Handler<Mail<CloseGate>> for GateActor {
         let CloseGate(reply) = mail.open();
         self.doors.closing.store(true, Ordering::Relaxed);
         let room = self.room.clone();
-        let pumps: Vec<_> = self.pumps().values().map(|handle| handle.mailbox.clone()).collect();
+        let pumps: Vec<_> = self.pumps().here.values().map(|handle| handle.mailbox.clone()).collect();
         let drained = async move {
             // All permits back: everything that came in is durable or refused, and in its window.
             room.emptied().await;

@@ -34,6 +34,8 @@ const PACK_EVERY: Duration = Duration::from_millis(100);
 const PACKED_AT_ONCE: usize = 192;
 /// From one sweep to the next, and from one look at the disk to the next.
 const ROUND: Duration = Duration::from_secs(60);
+/// Slices of removed pumps that are deleted between two flushes.
+const PURGED_AT_ONCE: usize = 16;
 /// Over how long the growth of the data is measured.
 const GROWTH_MS: i64 = 86_400_000;
 /// The pause after the first failure, and the longest.
@@ -265,6 +267,7 @@ enum Sweep {
 async fn keep(store: &Store, now: Timestamp, believed: Timestamp, sweep: Sweep) -> Result<Kept, StoreError> {
     let blocks = store.flush_due(now).await?.minutes;
     store.release_journal(believed);
+    store.purge(PURGED_AT_ONCE).await?;
     match sweep {
         Sweep::NotDue => Ok(Kept { blocks, swept: 0, more_to_sweep: false }),
         Sweep::Held => Ok(Kept { blocks, swept: 0, more_to_sweep: true }),

@@ -21,6 +21,8 @@ mod pump;
 mod queues;
 mod receipt;
 mod recorder;
+mod refusals;
+mod removal;
 mod settings;
 mod simulation;
 mod storage;
@@ -36,6 +38,7 @@ pub use live::{
 };
 pub use queues::Overflow;
 pub use receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem};
+pub use removal::RemovalRefusal;
 pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings};
 pub use simulation::{
     Phase, Plan, PumpPlan, PumpProgress, RecordingProgress, Simulation, SimulationProgress, Source, Speed, StartError,

@@ -54,6 +54,9 @@ pub(crate) enum Blind {
 /// A window was judged.
 pub(crate) struct LiveDetection(pub Detection);
 
+/// A pump was removed.
+pub(crate) struct LiveGone(pub PumpId);
+
 /// Somebody asks for one pump, or for all.
 pub(crate) struct AskLive {
     pub pump: Option<PumpId>,
@@ -75,6 +78,15 @@ impl Letter for LiveBlind {
 impl Letter for LiveDetection {
     fn pump(&self) -> Option<&PumpId> {
         Some(&self.0.pump)
+    }
+}
+
+impl Letter for LiveGone {
+    /// Whoever watches must not see it for ever.
+    const KEPT: bool = true;
+
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.0)
     }
 }
 
@@ -251,6 +263,17 @@ impl Handler<Mail<LiveDetection>> for LiveActor {
         state.turn(if detection.is_anomaly { Status::Anomaly } else { Status::Normal }, now);
         state.trend.push(detection.at, detection.loss as f32);
         state.detection = Some(detection);
+    }
+}
+
+impl Handler<Mail<LiveGone>> for LiveActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<LiveGone>, _: &mut Self::Context) {
+        let LiveGone(pump) = mail.open();
+        self.pumps.remove(&pump);
+        self.unsent.remove(&pump);
+        let _ = self.listeners.send(Arc::new(Frame::Removed(pump)));
     }
 }
 

@@ -34,6 +34,18 @@ pub(crate) struct Look {
 /// Answers once everything before it is done.
 pub(crate) struct DrainMaintenance(pub oneshot::Sender<()>);
 
+/// A pump was removed, and its events with it.
+pub(crate) struct ForgetPump(pub PumpId);
+
+impl Letter for ForgetPump {
+    /// A new pump of the same name must not go on with its events.
+    const KEPT: bool = true;
+
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.0)
+    }
+}
+
 impl Letter for Look {
     /// Alarms are not lost with the actor.
     const KEPT: bool = true;
@@ -128,6 +140,10 @@ impl Handler<Mail<Look>> for MaintenanceActor {
 
     fn handle(&mut self, mail: Mail<Look>, ctx: &mut Self::Context) {
         let Look { reading, detection } = mail.open();
+        if !self.store.is_registered(&reading.pump) {
+            // It waited here while its pump was removed.
+            return;
+        }
         let profile = &self.profile;
         let desk =
             self.desks.entry(reading.pump.clone()).or_insert_with(|| MaintenanceDesk::new(profile.clone(), Vec::new()));
@@ -145,6 +161,15 @@ impl Handler<Mail<Look>> for MaintenanceActor {
             }
             self.outbox.send(&self.recorder.results, event, ctx);
         }
+    }
+}
+
+impl Handler<Mail<ForgetPump>> for MaintenanceActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<ForgetPump>, _: &mut Self::Context) {
+        let ForgetPump(pump) = mail.open();
+        self.desks.remove(&pump);
     }
 }
 

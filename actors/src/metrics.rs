@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, AsyncContext, Context};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use volute_data::{Store, SystemMetrics};
 use volute_plant::Clock;
 
-use crate::{counters::Counters, keeper::Disk, recorder::Recorder, supervision::Cell};
+use crate::{counters::Counters, keeper::Disk, recorder::Recorder, refusals::SharedRefusals, supervision::Cell};
 
 /// How often they are written.
 const EVERY: Duration = Duration::from_secs(10);
@@ -24,6 +24,8 @@ pub(crate) struct MetricsActor {
     pub recorder: Recorder,
     pub store: Store,
     pub disk: Disk,
+    /// Refused orders that are counted for the audit log.
+    pub refusals: SharedRefusals,
     /// What was counted up to the last writing of this actor.
     pub before: Option<Moment>,
     /// Where each writing is noted.
@@ -92,6 +94,16 @@ impl MetricsActor {
         }
         self.cell.progressed(begun.elapsed());
     }
+
+    /// Has the refusals noted whose time of being counted has ended.
+    fn note_refusals(&mut self, ctx: &mut Context<Self>) {
+        let due = self.refusals.lock().due(Instant::now());
+        for entry in due {
+            let results = self.recorder.results.clone();
+            let delivery = async move { drop(results.deliver(entry).await) };
+            ctx.spawn(delivery.into_actor(self).map(|(), _, _| ()));
+        }
+    }
 }
 
 impl Actor for MetricsActor {
@@ -99,7 +111,10 @@ impl Actor for MetricsActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.write();
-        ctx.run_interval(EVERY, |actor, _| actor.write());
+        ctx.run_interval(EVERY, |actor, ctx| {
+            actor.write();
+            actor.note_refusals(ctx);
+        });
     }
 }
 

@@ -28,14 +28,14 @@ use volute_plant::{
 
 pub(crate) use commissioning::{Command, Order};
 use memory::{AtRest, Memory};
-pub(crate) use staff::PumpStaff;
+pub(crate) use staff::{PumpStaff, actor_id};
 use staff::{Rest, Start};
 use waiting::Waiting;
 
 use crate::{
     commissioning::footing::{Course, footing},
     counters::add,
-    gate::{Permit, Share},
+    gate::{Permit, Share, Withdraw},
     inference::Job,
     live::{Blind, LiveBlind, LiveDetection},
     mailbox::{Letter, Mail, Mailbox},
@@ -99,7 +99,12 @@ pub(crate) enum Unscored {
 /// Gives up waiting for missing readings, and answers once every window is decided.
 pub(crate) struct Drain(pub oneshot::Sender<()>);
 
+/// Ends the pump's actor for good. Everything that was sent to it before is done, and nothing after it will be.
+pub(crate) struct Retire(pub oneshot::Sender<()>);
+
 impl Letter for Offer {}
+
+impl Letter for Retire {}
 
 impl Letter for Judged {}
 
@@ -110,7 +115,7 @@ pub(crate) struct PumpActor {
     pump: PumpId,
     staff: Arc<PumpStaff>,
     rest: Rest,
-    /// Its registration, as long as it may not be stored.
+    /// Its registration, as long as it may not be stored: it goes with the readings.
     unregistered: Option<PumpRecord>,
     admission: Admission,
     windower: Windower,
@@ -192,19 +197,8 @@ impl PumpActor {
         }
     }
 
-    /// Sends its registration again: it is lost if it breaks the recorder. What is stored already stands.
-    fn register(&self) {
-        if let Some(record) = &self.unregistered {
-            // Where there is no room, the next failure sends it again.
-            let _ = self.staff.recorder.results.post(record.clone());
-        }
-    }
-
     /// Begins with what is at rest.
     fn recall(&mut self, at_rest: AtRest, ctx: &mut Context<Self>) {
-        if let Rest::Again = self.rest {
-            self.register();
-        }
         if let Some(until) = at_rest.unread_until {
             self.admission.recall_failed(until);
         }
@@ -243,6 +237,7 @@ impl PumpActor {
             // Permits bound this queue; if the recorder is gone, the dropped `ack` says so.
             let _ = self.staff.recorder.readings.post(RecordReadings {
                 readings: readings.clone(),
+                register: self.unregistered.clone(),
                 ack,
                 since: Instant::now(),
             });
@@ -260,10 +255,7 @@ impl PumpActor {
             self.admission.settle(reading.at);
         }
         match stored {
-            Err(_) => {
-                self.tainted_until = self.offers;
-                self.register();
-            }
+            Err(_) => self.tainted_until = self.offers,
             Ok(()) if !readings.is_empty() => self.unregistered = None,
             Ok(()) => {}
         }
@@ -274,6 +266,10 @@ impl PumpActor {
             self.take_in(readings, ctx);
         }
         drop(permit);
+        if self.unregistered.is_some() {
+            // Before the answer: whoever gets it finds the place free. Where there is no room, the next answer frees it.
+            let _ = self.staff.gate.post(Withdraw(self.pump.clone()));
+        }
         answer.settle(Settlement { outcomes, durable });
     }
 
@@ -461,6 +457,17 @@ impl Handler<Mail<Judged>> for PumpActor {
             Err(Unscored::Skipped) => *place = Waiting::Skipped,
         }
         self.decide(ctx);
+    }
+}
+
+impl Handler<Mail<Retire>> for PumpActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<Retire>, _: &mut Self::Context) {
+        let Retire(reply) = mail.open();
+        // This life ends with this message: nothing of it runs any more.
+        self.staff.supervisor.retire(&actor_id(&self.pump));
+        let _ = reply.send(());
     }
 }
 

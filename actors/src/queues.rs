@@ -26,7 +26,7 @@ impl Totals {
             ("readings of one pump on their way", REFUSED, self.refused_pump),
             ("readings of all pumps on their way", REFUSED, self.refused_node),
             ("minutes of the past that wait for the database", REFUSED, self.refused_past_minutes),
-            ("registrations before the recorder", REFUSED, self.refused_recorder),
+            ("new pumps of one client", REFUSED, self.refused_new_pumps),
             ("orders for one pump", "the order is refused with 429", self.refused_orders),
             ("baselines to be learned by order", "the order is refused with 429", self.refused_lessons),
             ("baselines to be learned", "the pump asks again later", self.commissioning_deferred),

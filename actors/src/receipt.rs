@@ -56,8 +56,8 @@ pub enum Queue {
     Node,
     /// Minutes of the past that wait for the database, of one pump or of all.
     PastMinutes,
-    /// Registrations before the recorder.
-    Recorder,
+    /// New pumps of one client.
+    NewPumps,
     /// Orders before a pump.
     Orders,
     /// Pumps whose baseline is to be learned.
@@ -72,7 +72,7 @@ impl fmt::Display for Queue {
             Self::Pump => "the pump's queue (ingest.burst_readings_per_pump)",
             Self::Node => "the node's queue (ingest.max_in_flight_readings)",
             Self::PastMinutes => "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes)",
-            Self::Recorder => "the recorder's queue",
+            Self::NewPumps => "the room for new pumps of one client (ingest.new_pumps_per_minute)",
             Self::Orders => "the pump's queue of orders",
             Self::Lessons => "the commissioning's queue",
         })
@@ -116,6 +116,12 @@ pub enum Refusal {
     Clock {
         /// What is wrong with the clock.
         reason: String,
+        /// When to try again, in seconds.
+        retry_after_s: u64,
+    },
+    /// All pumps of the post were removed, and their readings are being deleted. Their names are free after that.
+    #[error("these pumps were removed, and their readings are being deleted: send again in some minutes")]
+    BeingRemoved {
         /// When to try again, in seconds.
         retry_after_s: u64,
     },

@@ -1,8 +1,8 @@
 //! The recorder: groups what has to be stored into one record of the journal at a time, and says when it is durable.
 //!
 //! While a record is written, the next batch gathers. Readings whose record fails are refused, and their
-//! clients try again; detections, events, pumps with their states and what people did are kept and tried again with the
-//! next batch. Of these only detections are ever given up, the oldest first, beyond [`MAX_KEPT_DETECTIONS`].
+//! clients try again; detections, events, the pumps' states and what people did are kept and tried again with the
+//! next batch. A pump is registered in the record of its first readings, and removed in a record of its own. Of these only detections are ever given up, the oldest first, beyond [`MAX_KEPT_DETECTIONS`].
 //!
 //! A failure of the journal itself is final for the process: a record whose sync failed may be there and not
 //! durable, so nothing that is read afterwards may be acknowledged. The gate refuses until the node is restarted.
@@ -53,9 +53,17 @@ pub(crate) struct Found {
 /// Readings to be stored; `ack` says whether they are.
 pub(crate) struct RecordReadings {
     pub readings: Vec<Reading>,
+    /// The registration of their pump, if it may not be stored yet.
+    pub register: Option<PumpRecord>,
     pub ack: oneshot::Sender<Stored>,
     /// When they were sent.
     pub since: Instant,
+}
+
+/// A pump is removed; `ack` says whether that is durable. What waits of the pump then is dropped.
+pub(crate) struct RecordRemoval {
+    pub pump: PumpId,
+    pub ack: oneshot::Sender<Stored>,
 }
 
 /// Whether readings are at rest.
@@ -128,11 +136,9 @@ impl Letter for AuditEntry {
     const KEPT: bool = true;
 }
 
-impl Letter for PumpRecord {
-    const KEPT: bool = true;
-
+impl Letter for RecordRemoval {
     fn pump(&self) -> Option<&PumpId> {
-        Some(&self.id)
+        Some(&self.pump)
     }
 }
 
@@ -166,7 +172,11 @@ impl Recorder {
         loop {
             let (ack, answer) = oneshot::channel();
             // It takes its turn among the readings; an answer that is dropped says that the recorder broke meanwhile.
-            match self.results.deliver(RecordReadings { readings: Vec::new(), ack, since: Instant::now() }).await {
+            match self
+                .results
+                .deliver(RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() })
+                .await
+            {
                 Ok(()) if answer.await.is_err() => {}
                 _ => return,
             }
@@ -240,7 +250,7 @@ impl Handler<Mail<Written>> for RecorderActor {
         let Written { stored } = mail.open();
         let (readings, asked) = {
             let pending = self.writer.pending();
-            (!pending.readings.is_empty(), !pending.drains.is_empty())
+            (pending.is_waited_for(), !pending.drains.is_empty())
         };
         match stored {
             true if readings || asked => self.begin(ctx),
@@ -294,12 +304,12 @@ impl Handler<Mail<AuditEntry>> for RecorderActor {
     }
 }
 
-impl Handler<Mail<PumpRecord>> for RecorderActor {
+impl Handler<Mail<RecordRemoval>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<PumpRecord>, ctx: &mut Self::Context) {
-        self.writer.pending().results.pumps.push(mail.open());
-        self.stir_idly(ctx);
+    fn handle(&mut self, mail: Mail<RecordRemoval>, ctx: &mut Self::Context) {
+        self.writer.pending().removals.push_back(mail.open());
+        self.begin(ctx);
     }
 }
 

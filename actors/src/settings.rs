@@ -17,6 +17,10 @@ pub struct IngestSettings {
     pub auto_register: bool,
     /// How many pumps there may be.
     pub max_pumps: usize,
+    /// How many new pumps a client may register at once.
+    pub new_pumps_burst: u32,
+    /// How many new pumps a client may register a minute, once these are used up.
+    pub new_pumps_per_minute: u32,
     /// How many readings of one pump may be on their way at once.
     pub burst_readings_per_pump: usize,
     /// How many readings may be on their way at once.

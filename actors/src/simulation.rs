@@ -103,6 +103,12 @@ impl Simulation {
         self.ask(AskProgress).await.unwrap_or_default()
     }
 
+    /// Whether it plays this pump now.
+    pub async fn plays(&self, pump: &PumpId) -> bool {
+        let progress = self.progress().await;
+        progress.running && progress.pumps.iter().any(|played| played.pump == *pump)
+    }
+
     async fn ask<M>(&self, order: impl FnOnce(oneshot::Sender<SimulationProgress>) -> M) -> Option<SimulationProgress>
     where
         SimulationActor: Handler<Mail<M>, Result = ()>,
@@ -175,7 +181,7 @@ impl SimulationActor {
         }
         self.posting = true;
         let (engine, items) = (self.engine.clone(), drafts.iter().cloned().map(Ok).collect());
-        let post = async move { engine.ingest(items).await };
+        let post = async move { engine.ingest(items, None).await };
         ctx.spawn(post.into_actor(self).map(|answer, actor, _| actor.settle(answer, drafts)));
     }
 

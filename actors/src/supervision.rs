@@ -146,6 +146,14 @@ impl Supervisor {
         body.launch(cell, generation, Next::Now);
     }
 
+    /// Ends an actor for good, and drops what waits for it. What it is doing on its thread comes to its end, and no more.
+    pub(crate) fn retire(&self, id: &str) {
+        let cell = lock(&self.0.cells).remove(id);
+        if let Some(cell) = cell {
+            cell.stop();
+        }
+    }
+
     /// Looks for stuck actors from time to time, on a thread of its own.
     pub(crate) fn watch(&self) {
         let (every, supervisor) = ((self.0.wedged_after / 4).min(Duration::from_secs(1)), self.clone());

@@ -28,6 +28,7 @@ mod opening;
 mod page;
 mod reading;
 mod record;
+mod removal;
 mod retention;
 mod roster;
 mod rows;
@@ -58,7 +59,7 @@ pub use staging::Staged;
 pub use status::{DatabaseStatus, DiskUse, StoreStatus};
 pub use types::{
     Answer, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, CommissioningRecord, Counts, EventFilter, Flushed,
-    NewBaseline, Order, PumpRecord, PumpState, Range, Reach, Resolution, Standing, Swept, SystemMetrics,
+    NewBaseline, Order, PumpRecord, PumpState, Purged, Range, Reach, Resolution, Standing, Swept, SystemMetrics,
 };
 
 use database::{Database, State};
@@ -201,7 +202,7 @@ impl Inner {
 
     /// Keeps the copy of the list of pumps. It is a help, so a failure is only told.
     fn remember_pumps(&self) {
-        if let Err(error) = self.roster.save(&self.dir.join(folder::PUMPS)) {
+        if let Err(error) = self.roster.save(&self.dir.join(folder::PUMPS), &self.head().removals().pumps()) {
             tracing::warn!(%error, "the copy of the list of pumps was not written");
         }
     }

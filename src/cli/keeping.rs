@@ -1,8 +1,8 @@
-//! Flags of the commands about what is stored: `backup`, `restore`, `export`, `import`, `confirm-clock`.
+//! Flags of the commands about what is stored: `backup`, `restore`, `export`, `import`, `confirm-clock`, `pumps`.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use volute_data::ExportFormat;
 use volute_plant::{PumpId, Timestamp};
 
@@ -50,6 +50,14 @@ Examples:
 A node whose clock is a week or more ahead of the last time it ran, as after a long stop, deletes nothing for its age and
 refuses readings without a time until this is said; /readyz and the dashboard tell. Look at the time first: by a wrong
 clock, all history can be too old to be kept.";
+
+pub(super) const PUMPS_EXAMPLES: &str = "\
+Examples:
+  volute pumps list
+  volute pumps remove line-3 --config /etc/volute.toml
+
+Removed are its readings, detections, baselines and maintenance events. There is no way back but a backup; the audit log
+stays. A pump that posts by this name afterwards is a new one.";
 
 /// Which data directory.
 #[derive(Debug, Args)]
@@ -126,6 +134,42 @@ pub struct ConfirmClockArgs {
     /// Of which node.
     #[command(flatten)]
     pub store: StoreArgs,
+}
+
+/// What is done with the pumps.
+#[derive(Debug, Args)]
+pub struct PumpsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: PumpsCommand,
+}
+
+/// What can be done with the pumps.
+#[derive(Debug, Subcommand)]
+pub enum PumpsCommand {
+    /// List the pumps.
+    List {
+        /// Of what.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Remove a pump with all that is stored of it.
+    Remove {
+        /// The pump.
+        #[arg(value_name = "NAME")]
+        pump: PumpId,
+        /// From where.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+}
+
+impl PumpsArgs {
+    pub(super) fn store(&self) -> &StoreArgs {
+        match &self.command {
+            PumpsCommand::List { store } | PumpsCommand::Remove { store, .. } => store,
+        }
+    }
 }
 
 /// What is imported.

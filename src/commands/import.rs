@@ -15,6 +15,9 @@ pub fn run(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result
     let imported = runtime()?.block_on(async {
         folder::check(&config.store.dir, false)?;
         let store = Store::open(&config.store.dir, &store_settings(config), now).await.map_err(unlock)?;
+        if store.is_removing(&args.pump) {
+            store.finish_removals().await?;
+        }
         let imported = match room(&store, args, config) {
             Ok(()) => {
                 let what = Import { file: &args.file, pump: &args.pump, profile: &config.model.profile, now };

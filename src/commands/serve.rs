@@ -69,7 +69,7 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     if let Err(error) = clear_staging(dir) {
         tracing::warn!(%error, "what a backup left that was cut short is still there");
     }
-    let told = Told::new(engine.handle(), dir.clone());
+    let told = Told::new(engine.handle(), simulation.clone(), dir.clone());
     let control = actix_rt::spawn(told.clone().listen(Control::listen(dir)));
     announce(config, bound, demo);
 
@@ -191,6 +191,8 @@ fn engine_parts(config: &Config, model: Option<Model>, store: Store, clock: Arc<
         default_pump: config.ingest.default_pump.clone(),
         auto_register: config.registers_unknown_pumps(),
         max_pumps: config.ingest.max_pumps,
+        new_pumps_burst: config.ingest.new_pumps_burst.get(),
+        new_pumps_per_minute: config.ingest.new_pumps_per_minute.get(),
         burst_readings_per_pump: config.ingest.burst_readings_per_pump,
         max_in_flight_readings: config.ingest.max_in_flight_readings,
         past_minutes_per_pump: config.ingest.past_minutes_per_pump,

@@ -212,9 +212,18 @@ pub(super) fn days<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Du
 
 /// Reads whole MiB from 1 to `MAX`.
 pub(super) fn mebibytes<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<NonZeroU32, D::Error> {
-    let value = d.deserialize_u64(Whole { min: 1, max: MAX, unit: " (MiB)" })?;
+    whole_u32::<MAX, D>(d, " (MiB)")
+}
+
+fn whole_u32<'de, const MAX: u64, D: Deserializer<'de>>(d: D, unit: &'static str) -> Result<NonZeroU32, D::Error> {
+    let value = d.deserialize_u64(Whole { min: 1, max: MAX, unit })?;
     let fits = u32::try_from(value).ok().and_then(NonZeroU32::new);
     fits.ok_or_else(|| D::Error::invalid_value(Unexpected::Unsigned(value), &"a smaller number"))
+}
+
+/// Reads a number of pumps from 1 to `MAX`.
+pub(super) fn pumps<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<NonZeroU32, D::Error> {
+    whole_u32::<MAX, D>(d, " (pumps)")
 }
 
 /// Reads a number up to `MAX`, none for 0.

@@ -161,3 +161,40 @@ fn commands_that_the_running_node_carries_out_are_noted_too() {
     );
     assert_eq!(node.all("/api/audit-log?action=export").len(), 2);
 }
+
+/// How many refusals an entry stands for.
+fn refusals(entry: &Value) -> u64 {
+    let detail = entry["detail"].as_str().expect("text");
+    detail.split_once(" more from ").map_or(1, |(count, _)| count.parse().expect("a count"))
+}
+
+#[test]
+fn thousands_of_refused_orders_are_few_entries_whose_counts_add_up() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
+    let refused = |path: &str| {
+        let answer = agent.post(format!("{}{path}", node.url)).send("").expect("an answer");
+        assert!([404, 409].contains(&answer.status().as_u16()), "{path}: {}", answer.status());
+    };
+    for n in 0..1000 {
+        refused("/api/actors/nobody/restart");
+        refused(&format!("/api/actors/nobody-{n}/restart"));
+        refused("/api/pumps/pump-9/commission");
+    }
+    assert_eq!(order(&node, "/api/actors/live/restart", ""), 200);
+    let entries = until(&node, 33);
+    assert_eq!(entries.len(), 33, "32 kinds are told apart, and what is done is noted each time");
+    assert_eq!(entries.iter().filter(|entry| entry["outcome"] == "done").count(), 1);
+
+    assert!(node.terminate().success(), "an orderly end");
+    let log = start.node().ok(LOG);
+    let entries = log["items"].as_array().expect("a list");
+    assert!(entries.len() < 33 + 34, "{} entries", entries.len());
+    let of = |action: &str| {
+        let refused = |entry: &&Value| entry["action"] == action && entry["outcome"] != "done";
+        entries.iter().filter(refused).map(refusals).sum::<u64>()
+    };
+    assert_eq!((of("restart"), of("commission")), (2000, 1000));
+}

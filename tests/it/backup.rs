@@ -163,6 +163,7 @@ fn seed(dir: &Path) {
         metrics,
         states: vec![PumpState { pump: id.clone(), at: at(SEEDED), document: "{}".into() }],
         audit: vec![action.clone()],
+        removals: Vec::new(),
     };
     // Stays in the journal.
     let later = Batch {

@@ -32,6 +32,7 @@ mod outage;
 #[cfg(feature = "failpoints")]
 mod panics;
 mod pretrained;
+mod pumps;
 mod restart;
 mod simulate;
 mod skab;

@@ -179,6 +179,13 @@ impl Node {
         try_post_to(&format!("{}{path}", self.url), content_type, body).expect("an answer")
     }
 
+    /// A request without a body.
+    pub fn send(&self, method: &str, path: &str) -> Answer {
+        let url = format!("{}{path}", self.url);
+        let request = ureq::http::Request::builder().method(method).uri(url).body(()).expect("a request");
+        answer(agent().run(request))
+    }
+
     /// Every item of a list, page by page.
     pub fn all(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();

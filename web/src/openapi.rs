@@ -7,7 +7,7 @@ use crate::{
     routes::{
         actors, audit, baselines, health, history, ingest, live, maintenance, node, pumps, simulation, store, stream,
     },
-    stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent},
+    stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent},
 };
 
 /// The API's description, as OpenAPI 3.1.
@@ -32,6 +32,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         history::anomaly_history,
         maintenance::maintenance_events,
         pumps::pumps,
+        pumps::remove,
         pumps::profile,
         baselines::baselines,
         baselines::activate,
@@ -49,7 +50,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         health::openapi_json,
         stream::stream,
     ),
-    components(schemas(Problem, ReadingEvent, DetectionEvent, FleetEvent, LaggedEvent)),
+    components(schemas(Problem, ReadingEvent, DetectionEvent, FleetEvent, RemovedEvent, LaggedEvent)),
     tags(
         (name = "readings", description = "Pumps post here"),
         (name = "live", description = "How the pumps are now"),
@@ -77,6 +78,8 @@ problems! {
     NotFound = 404, "The pump was never heard of, or there is no such version";
     NoSuchActor = 404, "There is no such actor or stage";
     Conflict = 409, "No model is loaded, or the version cannot be used with it";
+    Unremovable = 409, "The pump is being removed already, or it is simulated";
+    DiskFull = 507, "The disk is full";
     Insufficient = 422, "These readings do not suffice to learn from";
     TooLarge = 413, "The body, the number of items, or the number of one pump's readings is too large";
     Slow = 408, "The body did not come in time";

@@ -9,7 +9,7 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{CommissionRefusal, Refusal};
+use volute_actors::{CommissionRefusal, Refusal, RemovalRefusal};
 use volute_data::StoreError;
 use volute_plant::{PumpId, Rejection};
 
@@ -69,6 +69,10 @@ pub(crate) enum ApiError {
     NotADemo,
     #[error(transparent)]
     Commissioning(CommissionRefusal),
+    #[error("{0} is being removed already")]
+    BeingRemoved(PumpId),
+    #[error("{0} is simulated and would come again at once: stop the simulation first (POST /api/stop-simulation)")]
+    SimulatedPump(PumpId),
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("all {limit} live streams are taken")]
@@ -151,6 +155,8 @@ impl ApiError {
             }
             Self::Commissioning(CommissionRefusal::NoModel) => (StatusCode::CONFLICT, "no-model", "No model is loaded"),
             Self::Commissioning(_) => (StatusCode::CONFLICT, "unusable-version", "This version cannot be used"),
+            Self::BeingRemoved(_) => (StatusCode::CONFLICT, "being-removed", "The pump is being removed"),
+            Self::SimulatedPump(_) => (StatusCode::CONFLICT, "simulated-pump", "The pump is simulated"),
             Self::NotADemo => (StatusCode::FORBIDDEN, "not-a-demo", "This node is not a demo"),
             Self::NoRoute { .. } => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed"),
@@ -162,6 +168,9 @@ impl ApiError {
             }
             Self::Refused(Refusal::Clock { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "clock", "The node's clock cannot be believed")
+            }
+            Self::Refused(Refusal::BeingRemoved { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "being-removed", "The pump is being removed")
             }
             Self::Refused(Refusal::DiskFull) => (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full"),
             Self::Refused(Refusal::Stopping) => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The node is stopping"),
@@ -232,11 +241,23 @@ impl ApiError {
             Self::Refused(
                 Refusal::Busy { retry_after_s, .. }
                 | Refusal::NotStored { retry_after_s }
-                | Refusal::Clock { retry_after_s, .. },
+                | Refusal::Clock { retry_after_s, .. }
+                | Refusal::BeingRemoved { retry_after_s },
             ) => Some(*retry_after_s),
             Self::Refused(Refusal::DiskFull) => Some(DISK_RETRY_AFTER_S),
             Self::Subscribers { .. } | Self::Store(_) | Self::ManyResponses | Self::ManyReaders => Some(RETRY_AFTER_S),
             _ => None,
+        }
+    }
+}
+
+impl From<RemovalRefusal> for ApiError {
+    fn from(refusal: RemovalRefusal) -> Self {
+        match refusal {
+            RemovalRefusal::UnknownPump(pump) => Self::UnknownPump(pump),
+            RemovalRefusal::UnderWay(pump) => Self::BeingRemoved(pump),
+            RemovalRefusal::Refused(refusal) => refusal.into(),
+            RemovalRefusal::OutOfOrder => Self::NotReady(refusal.to_string()),
         }
     }
 }

@@ -30,7 +30,7 @@ use volute_plant::{Profile, PumpId};
 
 use crate::problem::ApiError;
 
-pub(crate) use events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, Wanted};
+pub(crate) use events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, Wanted};
 
 /// A comment, which a client's event source skips.
 const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
@@ -183,6 +183,19 @@ mod tests {
 
     async fn text(subscriber: &mut Subscriber) -> String {
         String::from_utf8(subscriber.next().await.expect("an event").to_vec()).expect("text")
+    }
+
+    #[actix_web::test]
+    async fn a_removed_pump_is_told_whatever_is_wanted_and_of_other_pumps_nothing() {
+        let frames = broadcast::Sender::new(8);
+        let (mut all, _stop) = subscriber(&frames, None);
+        let (mut other, _other_stop) = subscriber(&frames, Some("P-2"));
+        all.subscription.wanted = Wanted::parse("fleet").expect("an event");
+        for frame in [Arc::new(Frame::Removed("P-1".parse().expect("a name"))), detections("P-2")] {
+            frames.send(frame).expect("listeners");
+        }
+        assert_eq!(text(&mut all).await, "event: removed\ndata: {\"pump\":\"P-1\"}\n\n");
+        assert!(text(&mut other).await.starts_with("event: detection"));
     }
 
     #[actix_web::test]

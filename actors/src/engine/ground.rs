@@ -4,8 +4,8 @@
 //! what they are told of each other; that is the engine's.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use actix::{Actor, Context};
@@ -17,7 +17,7 @@ use volute_plant::{Clock, Profile, PumpId};
 use crate::{
     commissioning::{CommissioningActor, Judging, LESSONS, School, gathering},
     counters::Counters,
-    gate::{Doors, GateActor, LARGEST_POST, Pumps, Room},
+    gate::{Doors, GateActor, LARGEST_POST, Newcomers, Pumps, Rate, Room},
     inference::{InferenceActor, Limits, Pool, best_batch},
     keeper::{Disk, KeeperActor},
     live::{Frame, LiveActor},
@@ -27,6 +27,7 @@ use crate::{
     node_clock::NodeClock,
     pump::PumpStaff,
     recorder::{Recorder, RecorderActor, Writer},
+    refusals::SharedRefusals,
     settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
     supervision::{Home, Role, Supervisor},
 };
@@ -44,6 +45,7 @@ pub(super) struct Ground {
     pub clock: Arc<dyn Clock>,
     pub counters: Arc<Counters>,
     pub disk: Disk,
+    pub refusals: SharedRefusals,
 }
 
 impl Ground {
@@ -102,13 +104,14 @@ impl Ground {
     pub(super) fn metrics(&self, home: &Arc<Home>, recorder: &Recorder) {
         let (clock, counters, store, disk) =
             (self.clock.clone(), self.counters.clone(), self.store.clone(), self.disk.clone());
-        let recorder = recorder.clone();
+        let (recorder, refusals) = (recorder.clone(), self.refusals.clone());
         self.supervisor.start(&self.single("metrics", home), move |life| MetricsActor {
             clock: clock.clone(),
             counters: counters.clone(),
             recorder: recorder.clone(),
             store: store.clone(),
             disk: disk.clone(),
+            refusals: refusals.clone(),
             before: None,
             cell: life.cell(),
         });
@@ -147,25 +150,37 @@ impl Ground {
         Judging { model, needed_ms, lessons: inbox.door(LESSONS) }
     }
 
-    /// The gate, with the room for readings on their way, and an actor for every pump that is registered already.
-    pub(super) fn gate(
-        &self,
-        settings: IngestSettings,
-        staff: Arc<PumpStaff>,
-        stored: Vec<PumpId>,
-        doors: &Doors,
-    ) -> (Mailbox<GateActor>, Room) {
-        let burst = settings.burst_readings_per_pump;
+    /// Where the gate's messages wait; the pumps have to know it before the gate is there.
+    pub(super) fn gate_inbox(&self) -> Inbox<GateActor> {
+        self.alone("gate")
+    }
+
+    /// An actor for every pump that is registered already.
+    pub(super) fn pumps(&self, staff: &Arc<PumpStaff>, stored: Vec<PumpId>, burst: usize) -> Pumps {
         let start = |pump| {
             let handle = staff.start_pump(&pump, None, burst);
             (pump, handle)
         };
-        let pumps: Pumps = Arc::new(Mutex::new(stored.into_iter().map(start).collect::<HashMap<_, _>>()));
+        Pumps::new(stored.into_iter().map(start).collect())
+    }
+
+    /// The gate, with the room for readings on their way.
+    pub(super) fn gate(
+        &self,
+        inbox: &Inbox<GateActor>,
+        settings: IngestSettings,
+        staff: &Arc<PumpStaff>,
+        pumps: &Pumps,
+        doors: &Doors,
+    ) -> (Mailbox<GateActor>, Room) {
         let room = Room::new(settings.max_in_flight_readings);
         let of_node = room.clone();
-        let (inbox, doors) = (self.alone("gate"), doors.clone());
-        self.supervisor.start(&inbox, move |_| {
-            GateActor::new(settings.clone(), staff.clone(), pumps.clone(), room.clone(), doors.clone())
+        let rate = Rate { burst: settings.new_pumps_burst, per_minute: settings.new_pumps_per_minute };
+        let newcomers = Arc::new(Mutex::new(Newcomers::new(rate, Instant::now())));
+        let (staff, pumps, doors) = (staff.clone(), pumps.clone(), doors.clone());
+        self.supervisor.start(inbox, move |_| {
+            let (pumps, newcomers) = (pumps.clone(), newcomers.clone());
+            GateActor::new(settings.clone(), staff.clone(), pumps, newcomers, room.clone(), doors.clone())
         });
         (inbox.door(GATE_POSTS), of_node)
     }

@@ -13,6 +13,8 @@ pub enum Frame {
     Detections(DetectionFrame),
     /// How every pump is; once a second.
     Fleet(FleetFrame),
+    /// A pump was removed.
+    Removed(PumpId),
 }
 
 /// Readings of one pump, column by column.

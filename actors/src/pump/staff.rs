@@ -16,7 +16,7 @@ use super::{AtRest, ORDERS, PumpActor};
 use crate::{
     commissioning::Judging,
     counters::Counters,
-    gate::PumpHandle,
+    gate::{GateActor, PumpHandle},
     inference::Pool,
     live::LiveActor,
     mailbox::Mailbox,
@@ -35,6 +35,7 @@ pub(crate) struct PumpStaff {
     pub store: Store,
     pub counters: Arc<Counters>,
     pub recorder: Recorder,
+    pub gate: Mailbox<GateActor>,
     pub pool: Pool,
     pub live: Mailbox<LiveActor>,
     pub maintenance: Desk,
@@ -49,7 +50,7 @@ impl PumpStaff {
     pub(crate) fn start_pump(self: &Arc<Self>, pump: &PumpId, new: Option<PumpRecord>, burst: usize) -> PumpHandle {
         let next = self.next_home.fetch_add(1, Ordering::Relaxed);
         let home = &self.homes[next % self.homes.len()];
-        let role = Role { id: format!("pump/{pump}"), kind: "pump", stage: "pumps", pump: Some(pump.clone()) };
+        let role = Role { id: actor_id(pump), kind: "pump", stage: "pumps", pump: Some(pump.clone()) };
         let inbox = self.supervisor.enrol(role, home);
         let doors = PumpDoors { orders: inbox.door(ORDERS), judged: inbox.door(2 * self.queued_windows_per_pump) };
         // One slot for each permit, and one for a drain.
@@ -87,6 +88,11 @@ impl PumpStaff {
         };
         AtRest::read(self, pump, standing).await
     }
+}
+
+/// The id of a pump's actor.
+pub(crate) fn actor_id(pump: &PumpId) -> String {
+    format!("pump/{pump}")
 }
 
 /// The ways to a pump that it hands out itself.

@@ -14,10 +14,10 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use volute_data::{AuditEntry, Batch, PumpRecord, PumpState, Store, StoreError, SystemMetrics, Uncommitted};
+use volute_data::{AuditEntry, Batch, PumpState, Store, StoreError, SystemMetrics, Uncommitted};
 use volute_plant::{Clock, Detection, MaintenanceEvent, PumpId, Timestamp};
 
-use super::{Found, RecordReadings, RecorderActor, Stored, Unstored, Written};
+use super::{Found, RecordReadings, RecordRemoval, RecorderActor, Stored, Unstored, Written};
 use crate::{
     counters::{Counters, add},
     mailbox::Mailbox,
@@ -66,6 +66,8 @@ struct Told {
     acks: Vec<(oneshot::Sender<Stored>, Instant)>,
     /// Likewise, of the detections.
     found: Vec<FoundAt>,
+    /// The pump that is no more once the record is stored.
+    removed: Option<PumpId>,
 }
 
 /// The record under way. However it ends, the next one can begin.
@@ -86,6 +88,7 @@ struct FoundAt {
 pub(crate) struct Pending {
     pub(super) readings: VecDeque<Queued>,
     pub(super) rows: usize,
+    pub(super) removals: VecDeque<RecordRemoval>,
     pub(super) results: Results,
     /// Told once nothing waits.
     pub(super) drains: Vec<oneshot::Sender<()>>,
@@ -106,7 +109,6 @@ pub(super) struct Queued {
 /// What must be stored in the end, whatever happens to one record.
 #[derive(Default)]
 pub(super) struct Results {
-    pub(super) pumps: Vec<PumpRecord>,
     detections: VecDeque<Found>,
     /// Detections that ever came.
     sent: u64,
@@ -195,11 +197,15 @@ impl Drop for InHands<'_> {
 }
 
 impl UnderWay {
-    fn end(&mut self, outcome: Result<(), Uncommitted>, Told { acks, found }: Told) {
+    fn end(&mut self, outcome: Result<(), Uncommitted>, Told { acks, found, removed }: Told) {
         let stored = outcome.as_ref().copied().map_err(|not| Unstored::from(&not.error));
         if outcome.as_ref().is_err_and(|not| matches!(not.error, StoreError::Journal(_))) {
             // Before anybody is told: whoever asks the node's health then hears the same.
             self.writer.failed.store(true, Ordering::Relaxed);
+        }
+        if let (Ok(()), Some(pump)) = (stored, removed) {
+            // Before the next record: rows of a pump that is not registered would be refused, and all others with them.
+            self.writer.pending().forget(&pump);
         }
         for (ack, since) in acks {
             self.writer.counters.latencies.journal.note(since.elapsed());
@@ -236,7 +242,7 @@ impl Drop for UnderWay {
 impl Pending {
     /// Whether nothing waits; whoever wants to know is told then.
     fn is_done(&mut self) -> bool {
-        let empty = self.readings.is_empty() && self.results.is_empty();
+        let empty = !self.is_waited_for() && self.results.is_empty();
         if empty {
             for drain in self.drains.drain(..) {
                 let _ = drain.send(());
@@ -254,7 +260,19 @@ impl Pending {
 
     /// How many messages' worth waits.
     fn len(&self) -> usize {
-        self.readings.len() + self.results.len()
+        self.readings.len() + self.removals.len() + self.results.len()
+    }
+
+    /// Somebody waits for something to be stored.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.readings.is_empty() || !self.removals.is_empty()
+    }
+
+    /// Drops what waits of a pump that is removed.
+    fn forget(&mut self, pump: &PumpId) {
+        self.readings.retain(|waiting| waiting.record.readings.first().is_none_or(|reading| reading.pump != *pump));
+        self.rows = self.readings.iter().map(|waiting| waiting.record.readings.len()).sum();
+        self.results.forget(pump);
     }
 
     /// A record is being written.
@@ -264,18 +282,25 @@ impl Pending {
 
     /// The next record, and who wants to know of it.
     fn take(&mut self, max_rows: usize) -> Next {
+        if let Some(RecordRemoval { pump, ack }) = self.removals.pop_front() {
+            let batch = Batch { removals: vec![pump.clone()], ..Batch::default() };
+            let told = Told { acks: vec![(ack, Instant::now())], found: Vec::new(), removed: Some(pump) };
+            return Next { batch, told };
+        }
         let (mut batch, found) = self.results.take();
         let mut acks = Vec::new();
         while let Some(Queued { record, after }) = self.readings.front()
             && *after <= self.results.taken()
             && (batch.readings.is_empty() || batch.readings.len() + record.readings.len() <= max_rows)
-            && let Some(Queued { record: RecordReadings { readings, ack, since }, .. }) = self.readings.pop_front()
+            && let Some(Queued { record: RecordReadings { readings, register, ack, since }, .. }) = self.readings.pop_front()
         {
             self.rows -= readings.len();
             batch.readings.extend(readings);
+            let new = register.filter(|record| !batch.pumps.contains(record));
+            batch.pumps.extend(new);
             acks.push((ack, since));
         }
-        Next { batch, told: Told { acks, found } }
+        Next { batch, told: Told { acks, found, removed: None } }
     }
 }
 
@@ -285,8 +310,8 @@ impl Results {
     }
 
     fn len(&self) -> usize {
-        let Self { pumps, detections, sent: _, events, metrics, audit, states } = self;
-        pumps.len() + detections.len() + events.len() + metrics.len() + audit.len() + states.len()
+        let Self { detections, sent: _, events, metrics, audit, states } = self;
+        detections.len() + events.len() + metrics.len() + audit.len() + states.len()
     }
 
     pub(super) fn detections(&self) -> usize {
@@ -296,6 +321,13 @@ impl Results {
     /// How many of the detections that ever came do not wait.
     fn taken(&self) -> u64 {
         self.sent - self.detections.len() as u64
+    }
+
+    /// Drops what is of a pump that is removed.
+    fn forget(&mut self, pump: &PumpId) {
+        self.detections.retain(|found| found.detection.pump != *pump);
+        self.events.retain(|event| event.pump != *pump);
+        self.states.remove(pump);
     }
 
     /// A state that comes in takes its pump's older one's place.
@@ -331,21 +363,22 @@ impl Results {
             false => Vec::new(),
         };
         let batch = Batch {
-            pumps: std::mem::take(&mut self.pumps),
+            pumps: Vec::new(),
             readings: Vec::new(),
             detections,
             events: std::mem::take(&mut self.events),
             metrics: std::mem::take(&mut self.metrics),
             audit: std::mem::take(&mut self.audit),
             states,
+            removals: Vec::new(),
         };
         (batch, found)
     }
 
     /// Back in front of what has come in since; answers how many detections had to be given up.
     fn put_back(&mut self, batch: Batch, found: Vec<FoundAt>) -> usize {
-        let Batch { pumps, detections, events, metrics, states, audit, readings: _ } = batch;
-        self.pumps.splice(..0, pumps);
+        // Who sent readings, with their pump's registration, or a removal was told, and tries again.
+        let Batch { detections, events, metrics, states, audit, pumps: _, readings: _, removals: _ } = batch;
         self.events.splice(..0, events);
         self.metrics.splice(..0, metrics);
         self.audit.splice(..0, audit);
@@ -366,9 +399,9 @@ impl Results {
 }
 
 fn is_empty(batch: &Batch) -> bool {
-    let Batch { pumps, readings, detections, events, metrics, states, audit } = batch;
+    let Batch { pumps, readings, detections, events, metrics, states, audit, removals } = batch;
     let results = pumps.is_empty() && events.is_empty() && metrics.is_empty() && states.is_empty();
-    results && audit.is_empty() && readings.is_empty() && detections.is_empty()
+    results && audit.is_empty() && removals.is_empty() && readings.is_empty() && detections.is_empty()
 }
 
 #[cfg(test)]

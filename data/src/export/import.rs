@@ -66,14 +66,18 @@ pub enum ImportError {
     },
 }
 
-/// Stores a recording's rows as readings of a pump.
+/// Stores a recording's rows as readings of a pump, which is registered with its first row.
 ///
-/// What is stored already stands, so that an import which was cut short can simply be repeated. At most a batch of rows is
-/// in memory beside the store's own.
+/// The whole recording is checked before any of it is stored: one with a fault stores nothing and registers no pump. What is
+/// stored already stands, so that an import which was cut short can simply be repeated. At most a batch of rows is in memory
+/// beside the store's own.
 pub async fn import(store: &Store, what: &Import<'_>) -> Result<Imported, ImportError> {
+    // What is read from a pipe comes only once.
+    if what.file.is_file() {
+        check(what)?;
+    }
     let mut rows = open_recording(what.file, what.profile)?;
     let mut imported = Imported::default();
-    register(store, what).await?;
     loop {
         let batch: Vec<Row> = rows.by_ref().take(BATCH).collect::<Result<_, _>>()?;
         if batch.is_empty() {
@@ -88,12 +92,23 @@ pub async fn import(store: &Store, what: &Import<'_>) -> Result<Imported, Import
     Ok(imported)
 }
 
-/// Makes the pump known, or makes sure that it has the same channels.
-async fn register(store: &Store, what: &Import<'_>) -> Result<(), StoreError> {
+/// Reads the whole recording.
+fn check(what: &Import<'_>) -> Result<(), ImportError> {
+    open_recording(what.file, what.profile)?.try_for_each(|row| not_in_future(what, &row?))
+}
+
+fn not_in_future(what: &Import<'_>, row: &Row) -> Result<(), ImportError> {
+    if row.at > what.now {
+        return Err(ImportError::Future { path: what.file.to_owned(), at: row.at, now: what.now });
+    }
+    Ok(())
+}
+
+/// The pump's registration; one that is there already stands, and must have the same channels.
+fn registration(what: &Import<'_>) -> PumpRecord {
     let channels = what.profile.channel_names().map(str::to_owned).collect();
     let (id, profile) = (what.pump.clone(), what.profile.name().to_owned());
-    let pump = PumpRecord { id, profile, channels, registered_at: what.now };
-    store.commit(&Batch { pumps: vec![pump], ..Batch::default() }).await
+    PumpRecord { id, profile, channels, registered_at: what.now }
 }
 
 async fn store_batch(
@@ -102,9 +117,7 @@ async fn store_batch(
     rows: Vec<Row>,
     imported: &mut Imported,
 ) -> Result<(), ImportError> {
-    if let Some(row) = rows.iter().find(|row| row.at > what.now) {
-        return Err(ImportError::Future { path: what.file.to_owned(), at: row.at, now: what.now });
-    }
+    rows.iter().try_for_each(|row| not_in_future(what, row))?;
     let times: Vec<Timestamp> = rows.iter().map(|row| row.at).collect();
     let stored = store.readings_at(what.pump, &times).await?.all()?;
     let mut known: BTreeSet<Timestamp> = stored.iter().map(|reading| reading.at).collect();
@@ -126,7 +139,7 @@ async fn store_batch(
     imported.last = imported.last.into_iter().chain(last).max();
     imported.stored += readings.len() as u64;
     if !readings.is_empty() {
-        store.commit(&Batch { readings, ..Batch::default() }).await?;
+        store.commit(&Batch { pumps: vec![registration(what)], readings, ..Batch::default() }).await?;
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ use volute_plant::Timestamp;
 
 /// The longest text of an entry, in characters: a path can be as long as its sender likes.
 const LONGEST: usize = 300;
+/// The outcome of what was carried out.
+const DONE: &str = "done";
 
 /// What can be ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum AuditAction {
     Commission,
     /// To judge a pump by another version of its baseline.
     ActivateBaseline,
+    /// To remove a pump with all that is stored of it.
+    RemovePump,
     /// To make pumps up, in a demo.
     StartSimulation,
     /// To end that.
@@ -34,6 +38,7 @@ impl AuditAction {
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
+        Self::RemovePump,
         Self::StartSimulation,
         Self::StopSimulation,
         Self::Backup,
@@ -47,6 +52,7 @@ impl AuditAction {
             Self::Restart => "restart",
             Self::Commission => "commission",
             Self::ActivateBaseline => "activate-baseline",
+            Self::RemovePump => "remove-pump",
             Self::StartSimulation => "start-simulation",
             Self::StopSimulation => "stop-simulation",
             Self::Backup => "backup",
@@ -77,7 +83,12 @@ impl AuditEntry {
     /// That something was asked for and done. A long text is cut.
     pub fn done(at: Timestamp, who: String, action: AuditAction, object: &str) -> Self {
         let action = action.as_str().into();
-        Self { at, who, action, object: short(object), outcome: "done".into(), detail: String::new() }
+        Self { at, who, action, object: short(object), outcome: DONE.into(), detail: String::new() }
+    }
+
+    /// Whether it was carried out.
+    pub fn is_done(&self) -> bool {
+        self.outcome == DONE
     }
 
     /// With more about it.

@@ -203,7 +203,7 @@ fn baseline_id(pump: &PumpId, version: i64) -> RecordId {
 }
 
 /// The ids of all versions.
-fn versions(pump: &PumpId) -> Value {
+pub(super) fn versions(pump: &PumpId) -> Value {
     let range = RecordIdKeyRange::from(version_key(pump, 0)..version_key(pump, i64::MAX));
     RecordId::new("baseline", RecordIdKey::Range(Box::new(range))).into_value()
 }

@@ -26,7 +26,8 @@ impl Store {
     /// Writing the same again changes nothing. A reading, detection or figure that is stored already
     /// stands, and so does a pump's registration, but other channels for a known pump are refused:
     /// its rows could not be read any more. Of several versions of an event the last one counts,
-    /// of several states of a pump the newest, and what people did is noted once.
+    /// of several states of a pump the newest, and what people did is noted once. A removal takes all that earlier batches
+    /// hold of its pump; until that is deleted ([`Store::purge`]), the pump's name is refused.
     /// After [`StoreError::Journal`] what is on disk is known only after a restart: treat it as fatal.
     pub async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let (answer, told) = oneshot::channel();
@@ -57,7 +58,14 @@ impl Store {
     /// The batch as a record, if it can be taken.
     fn record_of(&self, batch: &Batch) -> Result<Vec<u8>, StoreError> {
         self.0.roster.check(batch)?;
-        let waiting = self.0.head().bytes();
+        let waiting = {
+            let head = self.0.head();
+            let taken = |pump: &&PumpRecord| head.removals().holds(&pump.id) && !self.0.roster.knows(&pump.id);
+            if let Some(pump) = batch.pumps.iter().find(taken) {
+                return Err(StoreError::BeingRemoved { pump: pump.id.clone() });
+            }
+            head.bytes()
+        };
         if waiting > self.0.settings.backlog_bytes() {
             return Err(StoreError::Backlog { waiting_mib: waiting >> 20 });
         }
@@ -79,8 +87,9 @@ impl Expected {
     }
 
     fn take_in(self, seq: Seq, batch: Batch) {
-        let pumps: Vec<PumpRecord> = batch.pumps.clone();
+        let (pumps, removals) = (batch.pumps.clone(), batch.removals.clone());
         self.store.0.head().take_in(seq, batch);
+        removals.iter().for_each(|pump| self.store.0.roster.forget(pump));
         self.store.0.roster.note(&pumps);
     }
 }

@@ -49,6 +49,12 @@ pub enum StoreError {
         /// The channels it was to have.
         given: Vec<String>,
     },
+    /// A pump was to be registered whose name belongs to one that was removed, and is not deleted yet.
+    #[error("pump {pump} was removed, and its readings are being deleted: try again in some minutes")]
+    BeingRemoved {
+        /// The pump.
+        pump: PumpId,
+    },
     /// A row that no form of the schema can hold; nothing of its batch is stored.
     #[error("{row} cannot be stored: {reason}")]
     Impossible {

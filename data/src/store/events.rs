@@ -1,7 +1,7 @@
 //! Maintenance events: those in the database, and over them those that wait.
 
 use surrealdb::types::SurrealValue;
-use volute_plant::{MaintenanceEvent, Timestamp};
+use volute_plant::{MaintenanceEvent, PumpId, Timestamp};
 
 use super::{
     Store, StoreError,
@@ -30,7 +30,11 @@ impl Store {
     /// Reads every event of the range before it cuts the page: events are few, thousands and not millions.
     pub async fn events(&self, filter: &EventFilter) -> Result<Answer<MaintenanceEvent>, StoreError> {
         let state = self.0.database.read().await;
-        let waiting: Vec<MaintenanceEvent> = self.0.head().news().events.iter().map(|(_, e)| e.clone()).collect();
+        let (waiting, removed): (Vec<MaintenanceEvent>, Vec<PumpId>) = {
+            let head = self.0.head();
+            let removed = head.removals().waiting().map(|(_, pump)| pump.clone());
+            (head.news().events.iter().map(|(_, e)| e.clone()).collect(), removed.collect())
+        };
         let range = &filter.range;
         let stored = match state.engine() {
             Ok(engine) => stored(engine, filter, range.limit.saturating_add(waiting.len())).await,
@@ -40,7 +44,7 @@ impl Store {
             Ok(rows) => (rows, Reach::Whole),
             Err(error) => (Vec::new(), Reach::Since { from: None, reason: outage(error)? }),
         };
-        rows.retain(|row| !waiting.iter().any(|event| same_event(event, row)));
+        rows.retain(|row| !waiting.iter().any(|event| same_event(event, row)) && !removed.contains(&row.pump));
         rows.extend(waiting.into_iter().filter(|event| matches(filter, event)));
         let by_time = |a: &MaintenanceEvent, b: &MaintenanceEvent| range.order.compare(a.opened_at, b.opened_at);
         rows.sort_by(|a, b| by_time(a, b).then_with(|| (&a.pump, &a.rule).cmp(&(&b.pump, &b.rule))));

@@ -26,6 +26,7 @@ use super::{
     engine::Engine,
     head::{Due, News, Share, Stored, Until},
     page::{HOUR_MS, Row, Series, first_from, hour, hour_id, newest_hour},
+    removal,
     retention::Aged,
     rows::{
         DetectionsRow, EventRow, HourRow, MarkRow, MetricsRow, NODE, PumpRow, ReadingsRow, RollupRow, pump_and_start,
@@ -141,7 +142,7 @@ impl Store {
                 return Err(error);
             }
             let low_water = share.low_water;
-            if share.due.is_empty() && share.news.is_empty() {
+            if share.due.is_empty() && share.news.is_empty() && share.removals.is_empty() {
                 if low_water > self.0.marked() {
                     self.0.write_share(&engine, share, &mut written).await?;
                 }
@@ -203,6 +204,7 @@ impl Inner {
         // Nobody reads while the rows move: they would be seen twice, or not at all.
         let moving = self.database.write().await;
         moving.engine()?;
+        removal::store_all(engine, &share.removals, self.marked()).await?;
         let outcome = engine.write(WRITE, vars).await;
         // Also where it failed: what was not told may be there all the same.
         self.note_oldest(share);
@@ -218,7 +220,7 @@ impl Inner {
             tracing::error!(readings = conflicts, "readings that were taken are not kept: others have their times");
         }
         self.set_marked(share.low_water);
-        if !news.pumps.is_empty() {
+        if !news.pumps.is_empty() || !share.removals.is_empty() {
             self.remember_pumps();
         }
         for ((pump, hour_ms), hourly) in batch.hourly {
@@ -295,6 +297,11 @@ impl Written {
             }
         }
         Ok(())
+    }
+
+    /// Forgets a pump that is removed.
+    pub(super) fn forget(&mut self, pump: &PumpId) {
+        self.pumps.remove(pump);
     }
 
     fn note_hour(&mut self, pump: PumpId, hour_ms: i64, hourly: Hourly) {

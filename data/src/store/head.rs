@@ -16,7 +16,11 @@ use std::{
 
 use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 
-use super::{StoreError, types::Batch};
+use super::{
+    StoreError,
+    removal::{self, Removals},
+    types::Batch,
+};
 use crate::journal::Seq;
 
 use minute::{MINUTE_BYTES, Minute, Rows, TakenIn, detection_bytes, packed_rows, reading_bytes};
@@ -59,6 +63,8 @@ pub(crate) struct Head {
     /// Minutes with rows enough to be packed, in the order in which they came to that.
     ripe: VecDeque<(PumpId, i64)>,
     news: News,
+    /// Of their pumps nothing is written until they are done.
+    removals: Removals,
     /// Below each of these no record that is still on its way to the journal can be.
     in_flight: BTreeMap<Seq, usize>,
     /// The highest record taken in.
@@ -97,6 +103,8 @@ pub(crate) struct Due {
 pub(crate) struct Share {
     pub due: Vec<Due>,
     pub news: News,
+    /// Pumps that are removed, and in which record.
+    pub removals: Vec<(Seq, PumpId)>,
     /// Once it is stored, every record below this is.
     pub low_water: Seq,
     /// There may be more of what is due.
@@ -139,7 +147,7 @@ impl Share {
 
     /// Of rows that were never in the head, nor in the journal, which has come as far as `low_water`.
     pub(crate) fn loaded(due: Vec<Due>, news: News, low_water: Seq) -> Self {
-        Self { due, news, low_water, more: false, conflicts: 0, next: low_water }
+        Self { due, news, removals: Vec::new(), low_water, more: false, conflicts: 0, next: low_water }
     }
 
     /// No reading of it is later than this.
@@ -180,7 +188,11 @@ impl Head {
     /// Takes in a batch that is durable as this record. A row that is here already is not taken again.
     pub(crate) fn take_in(&mut self, seq: Seq, batch: Batch) {
         self.newest = self.newest.max(seq);
-        let Batch { pumps, readings, detections, events, metrics, states, audit } = batch;
+        let Batch { pumps, readings, detections, events, metrics, states, audit, removals } = batch;
+        for pump in removals {
+            self.remove_pump(&pump);
+            self.removals.begin(seq, pump);
+        }
         self.news.take_in(seq, Batch { pumps, events, metrics, states, audit, ..Batch::default() });
         let conflicts_before = self.conflicts;
         for reading in readings {
@@ -239,16 +251,21 @@ impl Head {
         if let Some(floor) = self.in_flight.keys().next() {
             next = next.min(*floor);
         }
-        let (news, left) = self.news.some();
-        let mut low_water = next.min(left.unwrap_or(next));
+        let (news, left) = self.news.some(&self.removals);
+        let (now, later): (Vec<_>, Vec<_>) =
+            self.removals.waiting().enumerate().partition(|(place, _)| *place < removal::AT_ONCE);
+        let removals: Vec<(Seq, PumpId)> = now.into_iter().map(|(_, (seq, pump))| (seq, pump.clone())).collect();
+        let low_of_news = [left.beyond, left.held].into_iter().flatten();
+        let mut low_water = low_of_news.chain(later.iter().map(|(_, (seq, _))| *seq)).fold(next, Seq::min);
+        let more_news = left.beyond.is_some() || !later.is_empty();
         let (mut due, mut rows) = (Vec::new(), 0);
         let crowded = self.past > CROWDED_PAST_OF_ALL;
         for (pump, of_pump) in &mut self.pumps {
-            let newest = of_pump.newest();
+            let (newest, held) = (of_pump.newest(), self.removals.holds(pump));
             let crowded = crowded || of_pump.past() > CROWDED_PAST;
             for (start_ms, minute) in of_pump.iter_mut() {
                 let is_due = minute.is_due(pump, start_ms, Some(start_ms) == newest, crowded, until);
-                if due.len() < minutes && rows < ROWS && is_due {
+                if !held && due.len() < minutes && rows < ROWS && is_due {
                     minute.moving = true;
                     rows += minute.count();
                     due.push(Due {
@@ -265,8 +282,8 @@ impl Head {
                 }
             }
         }
-        let more = due.len() >= minutes || rows >= ROWS || left.is_some();
-        Share { due, news, low_water, more, conflicts: 0, next }
+        let more = due.len() >= minutes || rows >= ROWS || more_news;
+        Share { due, news, removals, low_water, more, conflicts: 0, next }
     }
 
     /// The share is not in the database, as far as is known: its rows stay.
@@ -292,6 +309,9 @@ impl Head {
                 minute.first = share.next;
                 minute.moving = false;
             });
+        }
+        for (seq, pump) in &share.removals {
+            self.removals.note_stored(*seq, pump);
         }
         self.news.give_up(&share.news);
     }
@@ -421,6 +441,27 @@ impl Head {
     /// What waits and is no series of a pump.
     pub(crate) fn news(&self) -> &News {
         &self.news
+    }
+
+    /// The removals that are not done.
+    pub(crate) fn removals(&self) -> &Removals {
+        &self.removals
+    }
+
+    pub(crate) fn removals_mut(&mut self) -> &mut Removals {
+        &mut self.removals
+    }
+
+    /// Drops all that waits of a pump.
+    fn remove_pump(&mut self, pump: &PumpId) {
+        let minutes = self.pumps.remove(pump).unwrap_or_default();
+        for minute in minutes.iter() {
+            self.bytes = self.bytes.saturating_sub(minute.bytes());
+            self.readings = self.readings.saturating_sub(minute.count());
+        }
+        self.past = self.past.saturating_sub(minutes.past());
+        self.moved.remove(pump);
+        self.news.forget(pump);
     }
 
     /// The minutes that wait and may have readings, by pump.

@@ -4,6 +4,7 @@
 //! another schema) does.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -11,7 +12,7 @@ use std::{
     },
 };
 
-use volute_plant::Timestamp;
+use volute_plant::{PumpId, Timestamp};
 
 use super::{
     Inner, Store, StoreError, StoreSettings, conversion,
@@ -23,6 +24,7 @@ use super::{
     legacy, migrations,
     moved::MovedFile,
     record,
+    removal::{self, StoredRemoval},
     roster::Roster,
     rows::PumpRow,
     types::{Batch, PumpRecord},
@@ -43,12 +45,13 @@ impl Store {
         let database = Database::shut(dir.to_owned(), settings.clone(), "it is being opened");
         let (opened, found) = match open_engine(&database).await {
             Ok((engine, found)) => (Ok(engine), found),
-            Err(error @ StoreError::Database(_)) => (Err(error.to_string()), pumps_from_copy(dir)),
+            Err(error @ StoreError::Database(_)) => (Err(error.to_string()), Found::in_copy(dir)),
             Err(error) => return Err(error),
         };
         let (mut head, journal, damage) = replay(dir, settings, found.mark, now)?;
         let moved = MovedFile::open(dir);
         head.begin_at(moved.until().map_or(now, |until| until.max(now)));
+        head.take_removals(&found);
         let inner = Inner {
             dir: dir.to_owned(),
             settings: settings.clone(),
@@ -73,8 +76,7 @@ impl Store {
                 *store.0.database.write().await = State::Shut(reason);
             }
         }
-        let pumps: Vec<PumpRecord> = store.0.head().news().pumps.iter().map(|(_, pump)| pump.clone()).collect();
-        store.0.roster.note(&pumps);
+        store.0.bring_roster_up_to_date();
         Ok(store)
     }
 
@@ -105,11 +107,32 @@ impl Inner {
             let reason = "it has the schema of before blocks: restart the node to convert it".to_owned();
             return Err(StoreError::Unavailable { reason });
         }
+        self.head().take_removals(&found);
         self.roster.note(&found.roster.records());
         self.knows_pumps.store(true, Ordering::Relaxed);
+        self.bring_roster_up_to_date();
         self.forget_stored(&engine).await?;
         self.set_marked(found.mark.unwrap_or(Seq::ZERO));
         Ok(engine)
+    }
+
+    /// What the journal says of pumps that is not in the database: removals first, for what is registered is so since.
+    fn bring_roster_up_to_date(&self) {
+        let head = self.head();
+        for (_, pump) in head.removals().waiting() {
+            self.roster.forget(pump);
+        }
+        self.roster.note(head.news().pumps.iter().map(|(_, pump)| pump));
+    }
+}
+
+impl Head {
+    /// Brings the journal's removals together with what was found beside it.
+    fn take_removals(&mut self, found: &Found) {
+        match found.mark {
+            Some(mark) => self.removals_mut().reconcile(&found.removals, mark),
+            None => found.removals.keys().for_each(|pump| self.removals_mut().recall(pump.clone())),
+        }
     }
 }
 
@@ -118,8 +141,9 @@ struct Found {
     roster: Roster,
     /// Whether these are all pumps that are stored.
     knows_pumps: bool,
-    /// How far the journal is in it.
+    /// How far the journal is in it; none where there is only the copy of the list of pumps.
     mark: Option<Seq>,
+    removals: BTreeMap<PumpId, StoredRemoval>,
     /// It has rows of before blocks.
     rows_to_convert: bool,
 }
@@ -128,8 +152,24 @@ impl Found {
     async fn in_database(engine: &Engine, rows_to_convert: bool) -> Result<Self, StoreError> {
         let rows: Vec<PumpRow> = engine.rows("SELECT * FROM pump", []).await?;
         let pumps = rows.into_iter().map(PumpRecord::try_from).collect::<Result<Vec<_>, _>>()?;
-        let mark = if rows_to_convert { Seq::ZERO } else { flush::read_mark(engine).await? };
-        Ok(Self { roster: Roster::new(pumps), knows_pumps: true, mark: Some(mark), rows_to_convert })
+        let (mark, removals) = match rows_to_convert {
+            true => (Seq::ZERO, BTreeMap::new()),
+            false => (flush::read_mark(engine).await?, removal::read(engine).await?),
+        };
+        Ok(Self { roster: Roster::new(pumps), knows_pumps: true, mark: Some(mark), removals, rows_to_convert })
+    }
+
+    /// What the copy of the list of pumps says, where the database cannot be asked.
+    fn in_copy(dir: &Path) -> Self {
+        let copy = Roster::load(&dir.join(folder::PUMPS));
+        let knows_pumps = copy.is_ok();
+        let (roster, removing) = copy.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the copy of the list of pumps cannot be read either");
+            (Roster::new(Vec::new()), Vec::new())
+        });
+        let removal = |pump| (pump, StoredRemoval { seq: Seq::ZERO, purged: false });
+        let removals = removing.into_iter().map(removal).collect();
+        Self { roster, knows_pumps, mark: None, removals, rows_to_convert: false }
     }
 }
 
@@ -195,15 +235,4 @@ fn replay(
         "journal read"
     );
     Ok((head, journal, damage))
-}
-
-fn pumps_from_copy(dir: &Path) -> Found {
-    let (roster, knows_pumps) = match Roster::load(&dir.join(folder::PUMPS)) {
-        Ok(roster) => (roster, true),
-        Err(error) => {
-            tracing::warn!(%error, "the copy of the list of pumps cannot be read either");
-            (Roster::new(Vec::new()), false)
-        }
-    };
-    Found { roster, knows_pumps, mark: None, rows_to_convert: false }
 }

@@ -14,10 +14,12 @@ use super::{
 };
 
 /// The form that is written.
-const VERSION: u8 = 3;
-/// The form of before there was an audit log: the same without it. It is read.
+const VERSION: u8 = 4;
+/// The form of before pumps could be removed: the same without removals. It is read.
+const WITHOUT_REMOVALS: u8 = 3;
+/// The form of before there was an audit log: without it too. It is read.
 const WITHOUT_AUDIT: u8 = 2;
-/// The form of before pumps had states: without either. It is read; others are refused.
+/// The form of before pumps had states: without any of these. It is read; others are refused.
 const WITHOUT_STATES: u8 = 1;
 
 /// A record's bytes are none that this version reads.
@@ -45,18 +47,23 @@ pub(crate) fn encode(batch: &Batch) -> Result<Vec<u8>, RecordError> {
     };
     let states: Vec<StateForm> = batch.states.iter().map(StateForm::from).collect();
     let audit: Vec<AuditForm> = batch.audit.iter().map(AuditForm::from).collect();
-    Ok(postcard::to_extend(&(record, states, audit), vec![VERSION])?)
+    let removals: Vec<&str> = batch.removals.iter().map(PumpId::as_str).collect();
+    Ok(postcard::to_extend(&(record, states, audit, removals), vec![VERSION])?)
 }
 
 /// The batch that was encoded.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
-    let (record, states, audit): (Record, Vec<StateForm>, Vec<AuditForm>) = match bytes.split_first() {
+    let (record, states, audit, removals): Forms = match bytes.split_first() {
         Some((&VERSION, form)) => postcard::from_bytes(form)?,
+        Some((&WITHOUT_REMOVALS, form)) => {
+            let (record, states, audit) = postcard::from_bytes(form)?;
+            (record, states, audit, Vec::new())
+        }
         Some((&WITHOUT_AUDIT, form)) => {
             let (record, states) = postcard::from_bytes(form)?;
-            (record, states, Vec::new())
+            (record, states, Vec::new(), Vec::new())
         }
-        Some((&WITHOUT_STATES, form)) => (postcard::from_bytes(form)?, Vec::new(), Vec::new()),
+        Some((&WITHOUT_STATES, form)) => (postcard::from_bytes(form)?, Vec::new(), Vec::new(), Vec::new()),
         other => return Err(RecordError::Version(other.map(|(version, _)| *version))),
     };
     Ok(Batch {
@@ -71,18 +78,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
             .collect::<Result<_, RecordError>>()?,
         states: states.into_iter().map(PumpState::try_from).collect::<Result<_, _>>()?,
         audit: audit.into_iter().map(AuditEntry::try_from).collect::<Result<_, _>>()?,
+        removals: removals.iter().map(|pump| name(pump)).collect::<Result<_, _>>()?,
     })
 }
 
-/// Pumps alone, in bytes.
-pub(crate) fn encode_pumps(pumps: &[PumpRecord]) -> Result<Vec<u8>, RecordError> {
-    encode(&Batch { pumps: pumps.to_vec(), ..Batch::default() })
-}
-
-/// The pumps that were encoded.
-pub(crate) fn decode_pumps(bytes: &[u8]) -> Result<Vec<PumpRecord>, RecordError> {
-    decode(bytes).map(|batch| batch.pumps)
-}
+/// What a record holds, in its newest form.
+type Forms = (Record, Vec<StateForm>, Vec<AuditForm>, Vec<String>);
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -354,7 +355,8 @@ mod tests {
             pumps: vec![record],
             readings: vec![Reading { pump: pump.clone(), at, received: at, late: false, samples }],
             metrics: vec![SystemMetrics { at, figures: [("resident_bytes".to_owned(), 1.0)].into() }],
-            states: vec![PumpState { pump, at, document: "{\"levels\":[0.1]}".into() }],
+            states: vec![PumpState { pump: pump.clone(), at, document: "{\"levels\":[0.1]}".into() }],
+            removals: vec![pump],
             audit: vec![AuditEntry {
                 at,
                 who: "127.0.0.1:4711".into(),
@@ -376,24 +378,30 @@ mod tests {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
     }
 
-    /// The bytes of a record as versions 1 and 2 of this form have written it, and each with what it cannot hold.
+    /// The bytes of a record as versions 1 to 3 of this form have written it, and each with what it cannot hold.
     #[test]
-    fn records_of_before_states_and_of_before_the_audit_log_are_read() {
+    fn records_of_earlier_versions_are_read() {
         const OLD: &str = "010103502d3105736d616c6c01025462d0fcbaa19a670103502d31d0fcbaa19a67d0fcbaa19a67000100000000000000f83f000001d0fcbaa19a67010e7265736964656e745f6279746573000000000000f03f";
         const STATES: &str = "0103502d31d0fcbaa19a67107b226c6576656c73223a5b302e315d7d";
-        let of_states = Batch { audit: Vec::new(), ..batch() };
+        let of_audit = Batch { removals: Vec::new(), ..batch() };
+        let of_states = Batch { audit: Vec::new(), ..of_audit.clone() };
         let of_neither = Batch { states: Vec::new(), ..of_states.clone() };
         assert_eq!(decode(&bytes(OLD)).expect("decoded"), of_neither);
         let second = [&[WITHOUT_AUDIT], &bytes(OLD)[1..], &bytes(STATES)].concat();
         assert_eq!(decode(&second).expect("decoded"), of_states);
-        let third = [&[VERSION], &second[1..], &[0]].concat();
-        assert_eq!(encode(&of_states).expect("encoded"), third, "the new form only adds to the old ones");
+        let third = [&[WITHOUT_REMOVALS], &second[1..], &[0]].concat();
+        assert_eq!(decode(&third).expect("decoded"), of_states);
+        let fourth = [&[VERSION], &third[1..], &[0]].concat();
+        assert_eq!(encode(&of_states).expect("encoded"), fourth, "the new form only adds to the old ones");
+        let fourth = encode(&of_audit).expect("encoded");
+        let third = [&[WITHOUT_REMOVALS], &fourth[1..fourth.len() - 1]].concat();
+        assert_eq!(decode(&third).expect("decoded"), of_audit);
     }
 
     #[test]
     fn other_versions_and_torn_records_are_refused() {
         let bytes = encode(&batch()).expect("encoded");
-        for version in [0, 4, 255] {
+        for version in [0, 5, 255] {
             let other = [&[version], &bytes[1..]].concat();
             assert!(matches!(decode(&other), Err(RecordError::Version(Some(found))) if found == version));
         }

@@ -21,7 +21,7 @@
 //! No age have: `pump`, `pump_state`, `active_baseline` and `commissioning` (one row a pump), `baseline`,
 //! `maintenance_events` and `audit_log` (kept for good), `journal_mark` and `migration`.
 //!
-//! Does not decide when to sweep, nor whether the clock can be believed; see the engine's keeper.
+//! Does not delete removed pumps (`removal`), decide when to sweep, or whether the clock can be believed; see the engine's keeper.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -30,7 +30,7 @@ use std::{
 };
 
 use surrealdb::types::{RecordId, SurrealValue};
-use volute_plant::Timestamp;
+use volute_plant::{PumpId, Timestamp};
 
 use super::{
     Store, StoreError,
@@ -145,6 +145,13 @@ impl Cutoff {
 /// that is a deletion every 90 ms, and not 700 a second.
 fn step_ms(age: Duration) -> i64 {
     i64::try_from(age.as_millis() / 100).unwrap_or(i64::MAX).clamp(MINUTE_MS, HOUR_MS)
+}
+
+impl Oldest {
+    /// Forgets a pump that is removed: a new one of its name has other rows.
+    pub(super) fn forget(&self, pump: &PumpId) {
+        self.lock().remove(pump.as_str());
+    }
 }
 
 impl Store {

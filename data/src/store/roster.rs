@@ -44,16 +44,27 @@ impl Roster {
         }
     }
 
-    /// Keeps a copy in this file.
-    pub(crate) fn save(&self, path: &Path) -> io::Result<()> {
-        let bytes = record::encode_pumps(&self.records()).map_err(io::Error::other)?;
+    /// Forgets a pump that is removed.
+    pub(crate) fn forget(&self, pump: &PumpId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(pump);
+    }
+
+    /// Whether a pump is registered.
+    pub(crate) fn knows(&self, pump: &PumpId) -> bool {
+        self.read(|known| known.contains_key(pump))
+    }
+
+    /// Keeps a copy in this file, with the pumps whose removal is not done.
+    pub(crate) fn save(&self, path: &Path, removing: &[PumpId]) -> io::Result<()> {
+        let batch = Batch { pumps: self.records(), removals: removing.to_vec(), ..Batch::default() };
+        let bytes = record::encode(&batch).map_err(io::Error::other)?;
         write_file(path, &bytes)
     }
 
-    /// The copy in this file.
-    pub(crate) fn load(path: &Path) -> io::Result<Self> {
-        let pumps = record::decode_pumps(&fs::read(path)?).map_err(io::Error::other)?;
-        Ok(Self::new(pumps))
+    /// The copy in this file, and the pumps whose removal was not done.
+    pub(crate) fn load(path: &Path) -> io::Result<(Self, Vec<PumpId>)> {
+        let batch = record::decode(&fs::read(path)?).map_err(io::Error::other)?;
+        Ok((Self::new(batch.pumps), batch.removals))
     }
 
     /// Refuses a batch that holds a row which could not be read again.

@@ -10,6 +10,7 @@ mod paging;
 mod past;
 mod permissions;
 mod recovery;
+mod removal;
 mod retention;
 mod rollups;
 mod states;
@@ -124,6 +125,7 @@ fn every_table_gives_back_what_it_was_given() {
         metrics: vec![SystemMetrics { at: at(3), figures }],
         states: vec![state("P-1", 1001, "one"), state("P-2", 0, "two")],
         audit: vec![entry("restart", 0), entry("commission", 5)],
+        ..Batch::default()
     };
     with_store(async |store| {
         store.commit(&batch).await.expect("stored");

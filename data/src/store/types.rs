@@ -24,6 +24,8 @@ pub struct Batch {
     pub states: Vec<PumpState>,
     /// What people did.
     pub audit: Vec<AuditEntry>,
+    /// Pumps that are removed, with all that earlier batches hold of them.
+    pub removals: Vec<PumpId>,
 }
 
 /// A pump as registered.
@@ -243,6 +245,15 @@ pub struct Swept {
     /// Slices that were deleted.
     pub deleted: usize,
     /// The pass is not through: there may be more that is too old.
+    pub more: bool,
+}
+
+/// What was done of what is left of removed pumps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Slices that were deleted.
+    pub slices: usize,
+    /// There is more to delete.
     pub more: bool,
 }
 

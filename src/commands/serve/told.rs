@@ -1,4 +1,5 @@
-//! What commands on the same machine tell the running node: to make a backup, to export, to believe its clock. Each is
+//! What commands on the same machine tell the running node: to make a backup, to export, to remove a pump, to believe its
+//! clock. Each is
 //! noted in the audit log.
 //!
 //! The work is done on threads that may wait for the disk, never on the actors'. When the node stops, what is under way is
@@ -19,12 +20,12 @@ use tokio::{
     runtime::Handle,
     sync::{Mutex, RwLock},
 };
-use volute_actors::EngineHandle;
+use volute_actors::{EngineHandle, Simulation};
 use volute_data::{AuditAction, AuditEntry, Export, export};
 use volute_plant::Timestamp;
 
 use crate::{
-    commands::backup::back_up,
+    commands::{backup::back_up, pumps::listed},
     control::{Control, Peer, Request},
 };
 
@@ -32,6 +33,8 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Told {
     engine: EngineHandle,
+    /// What simulates pumps, in a demo.
+    simulation: Option<Simulation>,
     dir: PathBuf,
     stopping: Arc<AtomicBool>,
     /// Read by whatever is under way; written by the end.
@@ -41,9 +44,9 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(engine: EngineHandle, dir: PathBuf) -> Self {
+    pub(super) fn new(engine: EngineHandle, simulation: Option<Simulation>, dir: PathBuf) -> Self {
         let (stopping, under_way, backup) = Default::default();
-        Self { engine, dir, stopping, under_way, backup }
+        Self { engine, simulation, dir, stopping, under_way, backup }
     }
 
     /// Answers until it is dropped. Without the socket the node does all else, so it runs.
@@ -110,13 +113,23 @@ impl Told {
                 value(&exported)
             }
             Request::ConfirmClock => self.engine.confirm_clock().map_err(told).and_then(|now| value(&now)),
+            Request::Pumps => value(&listed(self.engine.store())),
+            Request::RemovePump { pump } => {
+                if let Some(simulation) = &self.simulation
+                    && simulation.plays(&pump).await
+                {
+                    return Err(format!("{pump} is simulated and would come again at once: stop the simulation first"));
+                }
+                self.engine.remove_pump(&pump).await.map_err(told)?;
+                value(&())
+            }
             #[cfg(feature = "failpoints")]
             Request::Failpoint { point, action } => fail::cfg(point, &action).map(|()| Value::Null),
         }
     }
 }
 
-/// What is noted of a request that is carried out; nothing of what only tests ask.
+/// What is noted of a request that is carried out; nothing of what changes nothing, or what only tests ask.
 fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
     let done = |action, object: &str| AuditEntry::done(at, peer.to_string(), action, object);
     match request {
@@ -125,6 +138,8 @@ fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
             Some(done(AuditAction::Export, pump.as_str()).detail(&file.display().to_string()))
         }
         Request::ConfirmClock => Some(done(AuditAction::ConfirmClock, &at.to_string())),
+        Request::RemovePump { pump } => Some(done(AuditAction::RemovePump, pump.as_str())),
+        Request::Pumps => None,
         #[cfg(feature = "failpoints")]
         Request::Failpoint { .. } => None,
     }

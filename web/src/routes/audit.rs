@@ -27,7 +27,7 @@ pub(crate) struct AuditData {
     /// machine its user's number, as `uid 0`.
     #[schema(example = "127.0.0.1:50312")]
     who: String,
-    /// `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+    /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
     #[schema(example = "restart")]
     action: String,
     /// Of what: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
@@ -40,10 +40,12 @@ pub(crate) struct AuditData {
     detail: String,
 }
 
-/// What people did, newest first: restarts, commissioning, baselines, the demo's controls; and the backups and exports that
+/// What people did, newest first: restarts, commissioning, baselines, pumps that were removed, the demo's controls; and the backups and exports that
 /// commands on the node's machine had it make.
 ///
-/// What was refused is there too, with the reason; what could not be understood is not. Entries are kept for good. Those of
+/// What was refused is there too, with the reason; what could not be understood is not. The first refusal of a kind (action,
+/// client and reason) is an entry at once; those like it are counted for five minutes, and are one entry then, whose `detail`
+/// says how many they were. Entries are kept for good. Those of
 /// the same moment stay together, so a page may be a little longer than `limit`.
 #[utoipa::path(
     get,

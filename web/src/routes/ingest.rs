@@ -104,7 +104,9 @@ pub(crate) enum TimeShape {
 /// Takes readings in.
 ///
 /// Answers when every item that was taken is on disk. An item with a timestamp may be sent again after a
-/// failure: it is then a duplicate. A `Content-Type` has to be sent.
+/// failure: it is then a duplicate. The first item of a pump that is stored registers it; a client may register so many
+/// new pumps at once, and so many a minute: items of further ones are rejected, and a post of nothing else is answered 429.
+/// A `Content-Type` has to be sent.
 ///
 /// A rejected item with `retry_after_s` may be sent again by itself after so many seconds: its pump's actor is out of order,
 /// or its time is not later than the pump's stored readings and these cannot be read while the database does not answer. Such
@@ -138,7 +140,8 @@ pub(crate) async fn ingest(
     node.engine.check_room()?;
     let items = format.items(&body.bytes, node.engine.profile())?;
     let posted = items.len();
-    let receipt = node.engine.ingest(items).await?;
+    let client = request.peer_addr().map(|peer| peer.ip());
+    let receipt = node.engine.ingest(items, client).await?;
     Ok(HttpResponse::build(status(&receipt, posted)).json(IngestAnswer::from(receipt)))
 }
 

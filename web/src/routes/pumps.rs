@@ -1,4 +1,4 @@
-//! `GET /api/pumps` and `/api/profile`: which pumps there are, and what kind they are of.
+//! `/api/pumps` and `/api/profile`: which pumps there are, what kind they are of, and removing one.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::LivePump;
-use volute_data::{EventFilter, PumpRecord, StoreError};
+use volute_data::{AuditAction, EventFilter, PumpRecord, StoreError};
 use volute_plant::{Channel, EventState, Profile, PumpId, Quantity};
 
 use crate::{
+    audit::Order,
     list::{IncompleteData, List},
-    openapi::{Invalid, Unavailable},
+    openapi::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
     problem::ApiError,
     query::Params,
     routes::live::{Learning, PumpStatus, at_rest, reason},
@@ -154,6 +155,52 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
     let mut items: Vec<PumpData> = stream::iter(rows).buffered(LOOKUPS).try_collect().await?;
     items.sort_by(|a, b| a.pump_id.cmp(&b.pump_id));
     Ok(web::Json(List { incomplete: IncompleteData::of(active.reach), ..List::whole(items) }))
+}
+
+/// A pump that was removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RemovedPump {
+    /// Its name.
+    #[schema(value_type = String)]
+    pump_id: PumpId,
+}
+
+/// Removes a pump with all that is stored of it.
+///
+/// Its readings, detections, rollups, baselines, maintenance events and memory; the audit log stays, and so do backups of
+/// before. It is durable when it is answered, and the pump is no longer shown; what is in the database is deleted after
+/// that, within minutes for years of readings, also after a restart. Until then its name is refused (503, to be sent
+/// again). A pump that posts by this name afterwards is a new one, without a baseline. Posts that came before are answered
+/// first. A demo's simulated pumps cannot be removed while they are simulated.
+#[utoipa::path(
+    delete,
+    path = "/api/pumps/{id}",
+    tag = "live",
+    params(("id" = String, Path, description = "Which pump")),
+    responses(
+        (status = 200, description = "It is removed", body = RemovedPump),
+        Invalid, NotFound, Unremovable, TooMany, Unavailable, DiskFull
+    )
+)]
+pub(crate) async fn remove(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Result<web::Json<RemovedPump>, ApiError> {
+    Params::parse(request.query_string(), &[])?;
+    let pump: PumpId = id.parse().map_err(|_| ApiError::invalid("id", &id, PumpId::ALLOWED, "not a pump's name"))?;
+    let (engine, simulation, of) = (node.engine.clone(), node.simulation.clone(), pump.clone());
+    let order = Order::new(&node, &request, AuditAction::RemovePump, pump.as_str());
+    let removal = async move {
+        if let Some(simulation) = simulation
+            && simulation.plays(&of).await
+        {
+            return Err(ApiError::SimulatedPump(of));
+        }
+        engine.remove_pump(&of).await.map_err(ApiError::from)
+    };
+    order.carry_out(removal).await?;
+    Ok(web::Json(RemovedPump { pump_id: pump }))
 }
 
 /// The kind of pump that this node watches.

@@ -13,7 +13,7 @@ use crate::{
 /// Live readings and verdicts as server-sent events.
 ///
 /// Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), `fleet` (`FleetEvent`, once
-/// a second), and `lagged` (`LaggedEvent`) where the client was too slow and frames were dropped. A comment line
+/// a second), `removed` (`RemovedEvent`, whatever events are asked for), and `lagged` (`LaggedEvent`) where the client was too slow and frames were dropped. A comment line
 /// comes first, and then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
 #[utoipa::path(
     get,

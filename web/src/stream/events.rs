@@ -69,6 +69,14 @@ pub(crate) struct FleetEvent<'a> {
     threshold: Vec<Option<f64>>,
 }
 
+/// Event `removed`: a pump was removed with all that was stored of it. Every subscriber is told.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RemovedEvent<'a> {
+    /// Which pump.
+    #[schema(value_type = String)]
+    pump: &'a PumpId,
+}
+
 /// Event `lagged`: the subscriber was too slow.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LaggedEvent {
@@ -121,6 +129,7 @@ pub(crate) fn event(frame: &Frame, wanted: Wanted, pump: Option<&PumpId>, profil
             let rows: Vec<&FleetRow> = frame.pumps.iter().filter(|row| about(&row.pump)).collect();
             written("fleet", &fleet(frame.now, &rows))
         }
+        Frame::Removed(removed) if about(removed) => written("removed", &RemovedEvent { pump: removed }),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! What waits for the recorder: what goes into a record, and what comes back from one that failed.
 
-use volute_plant::Timestamp;
+use volute_data::PumpRecord;
+use volute_plant::{Reading, Sample, Timestamp};
 
 use super::*;
 
@@ -83,7 +84,7 @@ fn who_waits_for_all_before_is_told_after_the_last_detection_and_holds_nobody_up
         let (ack, stored) = oneshot::channel();
         let samples = [volute_plant::Sample::Good(1.0)].into();
         let reading = volute_plant::Reading { pump: pump("A"), at: at(n), received: at(n), samples, late: false };
-        (RecordReadings { readings: vec![reading; n], ack, since: Instant::now() }, stored)
+        (RecordReadings { readings: vec![reading; n], register: None, ack, since: Instant::now() }, stored)
     };
     for n in 0..2 * MAX_BATCH_DETECTIONS + 1 {
         pending.results.add(verdict(n));
@@ -108,7 +109,7 @@ fn a_record_that_failed_is_waited_for_again() {
     pending.results.add(verdict(1));
     let (ack, _stored) = oneshot::channel();
     let Next { batch, told } = pending.take(1000);
-    pending.queue(RecordReadings { readings: Vec::new(), ack, since: Instant::now() });
+    pending.queue(RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() });
     pending.results.put_back(batch, told.found);
     for n in 0..MAX_BATCH_DETECTIONS {
         pending.results.add(verdict(n));
@@ -125,4 +126,45 @@ fn states_come_some_at_a_time() {
     }
     let mut taken = || results.take().0.states.len();
     assert_eq!((taken(), taken(), taken()), (MAX_BATCH_STATES, 1, 0));
+}
+
+fn readings(name: &str, register: bool) -> RecordReadings {
+    let record =
+        PumpRecord { id: pump(name), profile: "small".into(), channels: vec!["Tb".into()], registered_at: at(0) };
+    let samples = [Sample::Good(1.0)].into();
+    let reading = Reading { pump: pump(name), at: at(1), received: at(1), samples, late: false };
+    let (ack, _) = oneshot::channel();
+    RecordReadings { readings: vec![reading], register: register.then_some(record), ack, since: Instant::now() }
+}
+
+#[test]
+fn a_pump_is_registered_in_the_record_of_its_first_readings_once_and_not_again_after_a_failure() {
+    let mut pending = Pending::default();
+    for (name, register) in [("A", true), ("B", false), ("A", true)] {
+        pending.queue(readings(name, register));
+    }
+    let next = pending.take(10);
+    let registered: Vec<&str> = next.batch.pumps.iter().map(|record| record.id.as_str()).collect();
+    assert_eq!((registered, next.batch.readings.len()), (vec!["A"], 3));
+    pending.results.put_back(next.batch, next.told.found);
+    assert!(pending.results.is_empty(), "who posted is told, and may not come again");
+}
+
+#[test]
+fn a_removal_is_a_record_of_its_own_and_nothing_of_its_pump_waits_after_it() {
+    let mut pending = Pending::default();
+    let (ack, _) = oneshot::channel();
+    pending.results.add(verdict(1));
+    pending.results.remember(state("A", 1));
+    pending.results.remember(state("B", 1));
+    pending.queue(readings("A", false));
+    pending.queue(readings("B", false));
+    pending.removals.push_back(RecordRemoval { pump: pump("A"), ack });
+    let removal = pending.take(10);
+    assert_eq!(removal.batch, Batch { removals: vec![pump("A")], ..Batch::default() });
+    assert_eq!(removal.told.removed, Some(pump("A")));
+    pending.forget(&pump("A"));
+    let rest = pending.take(10).batch;
+    assert_eq!((rest.detections.len(), rest.states, rest.readings.len()), (0, vec![state("B", 1)], 1));
+    assert_eq!((pending.rows, pending.is_waited_for()), (0, false));
 }

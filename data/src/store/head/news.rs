@@ -9,6 +9,7 @@ use crate::{
     journal::Seq,
     store::{
         audit_entry::AuditEntry,
+        removal::Removals,
         types::{Batch, PumpRecord, PumpState, SystemMetrics},
     },
 };
@@ -27,6 +28,38 @@ pub(crate) struct News {
     bytes: usize,
 }
 
+/// The lowest records of the news that are left for another time.
+#[derive(Default)]
+pub(super) struct Left {
+    /// Beyond what goes into one transaction.
+    pub beyond: Option<Seq>,
+    /// Of pumps whose removal is not done.
+    pub held: Option<Seq>,
+}
+
+impl Left {
+    /// The first of these that are not held.
+    fn first_of<'a, T: Clone + 'a>(
+        &mut self,
+        news: impl IntoIterator<Item = &'a (Seq, T)>,
+        held: impl Fn(&T) -> bool,
+    ) -> Vec<(Seq, T)> {
+        let mut first = Vec::new();
+        for (seq, what) in news {
+            let left = match held(what) {
+                true => &mut self.held,
+                false if first.len() < NEWS => {
+                    first.push((*seq, what.clone()));
+                    continue;
+                }
+                false => &mut self.beyond,
+            };
+            *left = Some(left.map_or(*seq, |lowest| lowest.min(*seq)));
+        }
+        first
+    }
+}
+
 impl News {
     /// That there is this pump.
     pub(crate) fn of_pump(seq: Seq, pump: PumpRecord) -> Self {
@@ -38,25 +71,30 @@ impl News {
         pumps.is_empty() && events.is_empty() && metrics.is_empty() && states.is_empty() && audit.is_empty()
     }
 
-    /// The first of each kind, and the lowest record of those that are left for another time. What people did is little.
-    pub(super) fn some(&self) -> (Self, Option<Seq>) {
-        let Self { pumps, events, metrics, states, audit, bytes: _ } = self;
-        let left = |seqs: &mut dyn Iterator<Item = Seq>| seqs.skip(NEWS).min();
-        let left = [
-            left(&mut pumps.iter().map(|(seq, _)| *seq)),
-            left(&mut events.iter().map(|(seq, _)| *seq)),
-            left(&mut metrics.iter().map(|(seq, _)| *seq)),
-            left(&mut states.values().map(|(seq, _)| *seq)),
-        ];
+    /// The first of each kind, without those of pumps whose removal is not done, and what is left. What people did is little.
+    pub(super) fn some(&self, removals: &Removals) -> (Self, Left) {
+        let mut left = Left::default();
         let some = Self {
-            pumps: pumps.iter().take(NEWS).cloned().collect(),
-            events: events.iter().take(NEWS).cloned().collect(),
-            metrics: metrics.iter().take(NEWS).cloned().collect(),
-            states: states.iter().take(NEWS).map(|(pump, state)| (pump.clone(), state.clone())).collect(),
-            audit: audit.clone(),
+            pumps: left.first_of(&self.pumps, |pump| removals.holds(&pump.id)),
+            events: left.first_of(&self.events, |event| removals.holds(&event.pump)),
+            metrics: left.first_of(&self.metrics, |_| false),
+            states: left
+                .first_of(self.states.values(), |state| removals.holds(&state.pump))
+                .into_iter()
+                .map(|(seq, state)| (state.pump.clone(), (seq, state)))
+                .collect(),
+            audit: self.audit.clone(),
             bytes: 0,
         };
-        (some, left.into_iter().flatten().min())
+        (some, left)
+    }
+
+    /// Drops all that is of a pump.
+    pub(super) fn forget(&mut self, pump: &PumpId) {
+        self.pumps.retain(|(_, known)| known.id != *pump);
+        self.events.retain(|(_, event)| event.pump != *pump);
+        self.states.remove(pump);
+        self.bytes = self.counted_bytes();
     }
 
     /// Takes in what of a record is no series of a pump.

@@ -65,6 +65,7 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
         metrics: metrics.clone(),
         states: Vec::new(),
         audit: entries.clone(),
+        removals: Vec::new(),
     };
     let dir = tempfile::tempdir().expect("a directory");
     let store = runtime().block_on(open(&dir));
@@ -80,6 +81,7 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
             metrics: half(&rows.metrics, even),
             states: Vec::new(),
             audit: half(&rows.audit, even),
+            removals: Vec::new(),
         }
     };
     // Half of the rows in blocks and half in the head, minute by minute; then all in blocks; then once more from the disk.

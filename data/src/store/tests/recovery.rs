@@ -119,6 +119,7 @@ fn of_the_earlier_format() -> Batch {
         metrics: vec![SystemMetrics { at: at(3), figures: [("resident_bytes".to_owned(), 1e9)].into() }],
         states: vec![state("P-1", 1001, &document)],
         audit: vec![entry("restart", 0)],
+        ..Batch::default()
     }
 }
 

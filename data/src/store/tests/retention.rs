@@ -25,6 +25,7 @@ fn ten_days() -> Batch {
         metrics: times.iter().map(|&ms| SystemMetrics { at: at(ms), figures: [("x".into(), 1.0)].into() }).collect(),
         states: vec![state("P-1", 0, "one")],
         audit: vec![entry("restart", 0)],
+        ..Batch::default()
     }
 }
 

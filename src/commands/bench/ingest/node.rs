@@ -83,6 +83,7 @@ impl OwnNode {
         command.args(["serve", "--listen", "127.0.0.1:0", "--profile", &profile, "--model", &model]);
         command.args(["--data-dir", &path("data")]);
         command.env("VOLUTE__INGEST__MAX_PUMPS", pumps.max(1).to_string());
+        command.env("VOLUTE__INGEST__NEW_PUMPS_BURST", pumps.max(1).to_string());
         command.env("VOLUTE__LOG__FILTER", "warn");
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();

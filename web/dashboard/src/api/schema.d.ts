@@ -71,9 +71,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What people did, newest first: restarts, commissioning, baselines, the demo's controls; and the backups and exports that
+         * What people did, newest first: restarts, commissioning, baselines, pumps that were removed, the demo's controls; and the backups and exports that
          *     commands on the node's machine had it make.
-         * @description What was refused is there too, with the reason; what could not be understood is not. Entries are kept for good. Those of
+         * @description What was refused is there too, with the reason; what could not be understood is not. The first refusal of a kind (action,
+         *     client and reason) is an entry at once; those like it are counted for five minutes, and are one entry then, whose `detail`
+         *     says how many they were. Entries are kept for good. Those of
          *     the same moment stay together, so a page may be a little longer than `limit`.
          */
         get: operations["audit_log"];
@@ -233,6 +235,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pumps/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Removes a pump with all that is stored of it.
+         * @description Its readings, detections, rollups, baselines, maintenance events and memory; the audit log stays, and so do backups of
+         *     before. It is durable when it is answered, and the pump is no longer shown; what is in the database is deleted after
+         *     that, within minutes for years of readings, also after a restart. Until then its name is refused (503, to be sent
+         *     again). A pump that posts by this name afterwards is a new one, without a baseline. Posts that came before are answered
+         *     first. A demo's simulated pumps cannot be removed while they are simulated.
+         */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/pumps/{id}/baselines": {
         parameters: {
             query?: never;
@@ -378,7 +404,7 @@ export interface paths {
         /**
          * Live readings and verdicts as server-sent events.
          * @description Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), `fleet` (`FleetEvent`, once
-         *     a second), and `lagged` (`LaggedEvent`) where the client was too slow and frames were dropped. A comment line
+         *     a second), `removed` (`RemovedEvent`, whatever events are asked for), and `lagged` (`LaggedEvent`) where the client was too slow and frames were dropped. A comment line
          *     comes first, and then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
          */
         get: operations["stream"];
@@ -1554,6 +1580,16 @@ export interface components {
             /** @description What it held, as sent. */
             value: unknown;
         };
+        /** @description Event `removed`: a pump was removed with all that was stored of it. Every subscriber is told. */
+        RemovedEvent: {
+            /** @description Which pump. */
+            pump: string;
+        };
+        /** @description A pump that was removed. */
+        RemovedPump: {
+            /** @description Its name. */
+            pump_id: string;
+        };
         /** @description What is restarted. */
         RestartData: {
             /** @description The actors' ids. */
@@ -2286,6 +2322,83 @@ export interface operations {
             };
             /** @description The node is stopping, the store does not answer, or all live streams are taken */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which pump */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemovedPump"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump was never heard of, or there is no such version */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump is being removed already, or it is simulated */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,217 @@
+//! Refused orders for the audit log, summed up: a flood of them costs a bounded number of entries.
+//!
+//! The first refusal of a kind (the same action, client address and reason) is an entry at once. Those that follow within
+//! [`WINDOW`] are counted, and become one entry at its end:
+//!
+//! ```text
+//! 10:00:00  restart of "nobody" refused           an entry
+//! 10:00:01  1,234 times the same until 10:04:59   counted
+//! 10:05:00                                        an entry: "1234 more from 10:00:01 to 10:04:59"
+//! ```
+//!
+//! [`KINDS`] kinds are told apart at a time. Refusals of further kinds are counted by their action alone, so none goes
+//! uncounted and the memory is bounded whatever a client sends. An orderly stop notes what is counted; a kill loses the
+//! counts of the windows that were open. Does not handle orders that were done: each is an entry of its own.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use volute_data::AuditEntry;
+use volute_plant::Timestamp;
+
+/// How long refusals of one kind are counted before they are noted.
+const WINDOW: Duration = Duration::from_secs(300);
+/// Kinds that are told apart at a time.
+const KINDS: usize = 32;
+
+/// Stands for what is not the same in all refusals of an entry.
+const VARIOUS: &str = "various";
+
+/// [`Refusals`] that several threads note to. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedRefusals(Arc<Mutex<Refusals>>);
+
+impl SharedRefusals {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Refusals> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refusals that are being counted.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    kinds: HashMap<Kind, Tally>,
+    /// Those for whose kind there was no room, by action.
+    others: HashMap<String, Tally>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    action: String,
+    client: String,
+    reason: String,
+}
+
+#[derive(Debug)]
+struct Tally {
+    until: Instant,
+    /// The object, while it was the same each time.
+    object: Option<String>,
+    counted: Option<Counted>,
+}
+
+/// What was counted and is not noted yet.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Refusals {
+    /// The entry if it is to be noted now; none if it is a refusal that was counted.
+    pub(crate) fn note(&mut self, entry: AuditEntry, now: Instant) -> Option<AuditEntry> {
+        if entry.is_done() {
+            return Some(entry);
+        }
+        let kind = Kind::of(&entry);
+        if let Some(tally) = self.kinds.get_mut(&kind) {
+            tally.count(&entry);
+            return None;
+        }
+        if self.kinds.len() < KINDS {
+            self.kinds.insert(kind, Tally::until(now + WINDOW, &entry));
+            return Some(entry);
+        }
+        self.others.entry(kind.action).or_insert_with(|| Tally::until(now + WINDOW, &entry)).count(&entry);
+        None
+    }
+
+    /// The entries of windows that have ended.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<AuditEntry> {
+        self.end(|tally| tally.until <= now)
+    }
+
+    /// The entries of all windows, which end.
+    pub(crate) fn all(&mut self) -> Vec<AuditEntry> {
+        self.end(|_| true)
+    }
+
+    fn end(&mut self, ended: impl Fn(&Tally) -> bool) -> Vec<AuditEntry> {
+        let kinds = self.kinds.extract_if(|_, tally| ended(tally)).filter_map(|(kind, tally)| tally.entry(kind));
+        let mut entries: Vec<AuditEntry> = kinds.collect();
+        let others = self.others.extract_if(|_, tally| ended(tally));
+        entries.extend(others.filter_map(|(action, tally)| {
+            let reason = "refused, for various reasons".to_owned();
+            tally.entry(Kind { action, client: VARIOUS.into(), reason })
+        }));
+        entries.sort();
+        entries
+    }
+}
+
+impl Kind {
+    fn of(entry: &AuditEntry) -> Self {
+        // Each connection has a port of its own.
+        let client = entry.who.parse().map_or_else(|_| entry.who.clone(), |peer: SocketAddr| peer.ip().to_string());
+        Self { action: entry.action.clone(), client, reason: entry.outcome.clone() }
+    }
+}
+
+impl Tally {
+    fn until(until: Instant, entry: &AuditEntry) -> Self {
+        Self { until, object: Some(entry.object.clone()), counted: None }
+    }
+
+    fn count(&mut self, entry: &AuditEntry) {
+        self.object.take_if(|object| *object != entry.object);
+        let counted = self.counted.get_or_insert(Counted { count: 0, first: entry.at, last: entry.at });
+        counted.count += 1;
+        counted.last = counted.last.max(entry.at);
+    }
+
+    fn entry(self, Kind { action, client, reason }: Kind) -> Option<AuditEntry> {
+        let Counted { count, first, last } = self.counted?;
+        let object = self.object.unwrap_or_else(|| VARIOUS.into());
+        let detail = format!("{count} more from {first} to {last}");
+        Some(AuditEntry { at: last, who: client, action, object, outcome: reason, detail })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(second: i64, who: &str, object: &str, outcome: &str) -> AuditEntry {
+        let at = Timestamp::from_millis(1_773_051_273_000 + second * 1000).expect("a time");
+        let (action, detail) = ("restart".into(), String::new());
+        AuditEntry { at, who: who.into(), action, object: object.into(), outcome: outcome.into(), detail }
+    }
+
+    fn refused(second: i64, port: u16) -> AuditEntry {
+        entry(second, &format!("10.0.0.1:{port}"), "nobody", "no such actor")
+    }
+
+    fn count(entry: &AuditEntry) -> u64 {
+        entry.detail.split_once(' ').map_or(1, |(count, _)| count.parse().expect("a count"))
+    }
+
+    #[test]
+    fn the_first_is_noted_at_once_and_those_like_it_as_one_entry_when_the_window_ends() {
+        let (mut refusals, begun) = (Refusals::default(), Instant::now());
+        assert_eq!(refusals.note(refused(0, 1), begun), Some(refused(0, 1)));
+        for second in 1..1000_u16 {
+            let now = begun + WINDOW.mul_f64(f64::from(second) / 1000.0);
+            assert_eq!(refusals.note(refused(second.into(), second), now), None, "from another port each time");
+        }
+        assert_eq!(refusals.due(begun + WINDOW - Duration::from_millis(1)), []);
+        let [sum] = &refusals.due(begun + WINDOW)[..] else { panic!("one entry") };
+        let first_to_last = "999 more from 2026-03-09T10:14:34.000Z to 2026-03-09T10:31:12.000Z";
+        assert_eq!((sum.who.as_str(), sum.object.as_str(), sum.detail.as_str()), ("10.0.0.1", "nobody", first_to_last));
+        assert_eq!((sum.at, sum.outcome.as_str()), (refused(999, 0).at, "no such actor"));
+        assert_eq!(refusals.due(begun + 2 * WINDOW), [], "it is noted once");
+        assert!(refusals.note(refused(1000, 1), begun + 2 * WINDOW).is_some(), "and the next is a first one again");
+        assert_eq!(refusals.all(), [], "nothing was counted since");
+    }
+
+    #[test]
+    fn another_client_or_reason_is_another_kind_and_what_is_done_is_never_counted() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        for first in [
+            entry(0, "10.0.0.1:1", "nobody", "no such actor"),
+            entry(0, "10.0.0.2:1", "nobody", "no such actor"),
+            entry(0, "10.0.0.1:1", "nobody", "the node is stopping"),
+            entry(0, "uid 0", "nobody", "no such actor"),
+        ] {
+            assert_eq!(refusals.note(first.clone(), now), Some(first));
+        }
+        for _ in 0..100 {
+            let done = entry(1, "10.0.0.1:1", "gate", "done");
+            assert_eq!(refusals.note(done.clone(), now), Some(done));
+        }
+        assert_eq!(refusals.note(entry(2, "10.0.0.1:9", "somebody", "no such actor"), now), None);
+        let [sum] = &refusals.all()[..] else { panic!("one entry") };
+        assert_eq!((sum.object.as_str(), count(sum)), (VARIOUS, 1));
+    }
+
+    #[test]
+    fn kinds_beyond_the_bound_are_counted_and_none_is_lost() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let mut noted: Vec<AuditEntry> = Vec::new();
+        for n in 0..10_000 {
+            let name = format!("actor {}", n % 5_000);
+            noted.extend(refusals.note(entry(n, "10.0.0.1:1", &name, &format!("no {name}")), now));
+        }
+        assert_eq!(noted.len(), KINDS);
+        assert!(refusals.kinds.len() == KINDS && refusals.others.len() == 1, "bounded");
+        noted.extend(refusals.all());
+        assert_eq!(noted.len(), 2 * KINDS + 1);
+        assert_eq!(noted.iter().map(count).sum::<u64>(), 10_000);
+        let rest = noted.iter().find(|entry| entry.who == VARIOUS).expect("the others");
+        assert_eq!((rest.object.as_str(), rest.action.as_str()), (VARIOUS, "restart"));
+    }
+}

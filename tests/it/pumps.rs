@@ -1,0 +1,371 @@
+//! Pumps come and go: how many a client may register, what registers none, and a pump that is removed, which does not come
+//! back whatever happens to the node.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    engine::normal,
+    ingest::at,
+    support::{Answer, EPOCH_MS, Node, Start, run, ten_values, volute},
+};
+
+/// The pumps that the node knows, by name.
+fn names(node: &Node) -> Vec<String> {
+    let pumps = node.ok("/api/pumps");
+    let name = |pump: &Value| pump["pump_id"].as_str().expect("a name").to_owned();
+    pumps["items"].as_array().expect("a list").iter().map(name).collect()
+}
+
+fn of(pump: &str, second: u32) -> Value {
+    at(second, json!({"pump_id": pump}))
+}
+
+/// Readings of so many new pumps, whose names begin alike.
+fn new_pumps(prefix: &str, count: u32) -> Value {
+    json!((0..count).map(|n| of(&format!("{prefix}-{n:05}"), 0)).collect::<Vec<_>>())
+}
+
+fn remove(node: &Node, pump: &str) -> Answer {
+    node.send("DELETE", &format!("/api/pumps/{pump}"))
+}
+
+fn times(node: &Node, pump: &str) -> Vec<u64> {
+    let time = |row: &Value| row["timestamp"].as_str().expect("a time").to_owned();
+    let rows = node.all(&format!("/api/sensor-history?pump_id={pump}"));
+    let millis = |at: String| at.parse::<volute_plant::Timestamp>().expect("a time").millis() as u64;
+    // They come newest first.
+    rows.iter().rev().map(time).map(millis).collect()
+}
+
+/// Posts until the name is free again; until then it is to be sent again.
+fn post_when_free(node: &Node, item: &Value) {
+    for _ in 0..100_000 {
+        let answer = node.post(item);
+        if answer.status == 200 {
+            return;
+        }
+        assert_eq!((answer.status, answer.retry_after.as_deref()), (503, Some("10")), "{answer:?}");
+        assert_eq!(answer.body["type"], "urn:volute:problem:being-removed");
+    }
+    panic!("the name is never free");
+}
+
+#[test]
+fn two_posts_do_not_take_the_places_of_all_pumps() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__INGEST__NEW_PUMPS_BURST", "50");
+    let node = start.with_env("VOLUTE__INGEST__NEW_PUMPS_PER_MINUTE", "1").node();
+    let some = node.post(&new_pumps("a", 60));
+    assert_eq!((some.status, &some.body["accepted"]), (207, &json!(50)));
+    let rejected = &some.body["rejected"][0];
+    assert_eq!((&rejected["index"], &rejected["field"]), (&json!(50), &json!("pump_id")), "the first by name are in");
+    assert!(rejected["message"].as_str().expect("text").contains("ingest.new_pumps_per_minute"), "{rejected}");
+    assert!(rejected["retry_after_s"].as_u64().is_some_and(|wait| (1..=60).contains(&wait)), "{rejected}");
+
+    let first = node.post(&new_pumps("a", 10_000));
+    assert_eq!((first.status, first.retry_after.is_some()), (503, true), "all of it is to be sent again: {first:?}");
+    let second = node.post(&new_pumps("b", 10_000));
+    assert_eq!(second.status, 429, "{second:?}");
+    let retry_after: u64 = second.retry_after.expect("a time").parse().expect("seconds");
+    assert!((1..=60).contains(&retry_after), "{retry_after}");
+    assert_eq!(names(&node).len(), 50);
+
+    let mixed = node.post(&json!([of("a-00000", 1), of("b-00000", 0)]));
+    assert_eq!((mixed.status, &mixed.body["accepted"]), (207, &json!(1)), "a known pump goes on");
+    let overflows = node.ok("/api/actors")["overflows"].clone();
+    let new = overflows.as_array().expect("a list").iter().find(|of| of["queue"] == "new pumps of one client");
+    assert_eq!(new.expect("it is listed")["count"], 1);
+}
+
+#[test]
+fn a_post_of_which_nothing_is_stored_registers_no_pump_and_takes_no_place() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_PUMPS", "1").node();
+    let future = json!({"pump_id": "A", "timestamp": "2199-01-01T00:00:00Z", "Motor_RPM": 1480});
+    let wrong = json!({"pump_id": "B", "Motor_RPM": "fast"});
+    for post in [&future, &wrong, &json!([future, wrong])] {
+        assert_eq!(node.post(post).status, 400, "{post}");
+        assert_eq!(names(&node), [""; 0]);
+    }
+    assert_eq!(node.ok("/api/actors?stage=pumps")["items"], json!([]));
+    assert_eq!(node.post(&of("C", 0)).status, 200, "the only place is free");
+    assert_eq!((names(&node), node.post(&of("D", 0)).status), (vec!["C".to_owned()], 400));
+    node.kill();
+    assert_eq!(names(&Start::new(&data, "centrifugal").node()), ["C"]);
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_post_that_a_full_disk_refuses_registers_no_pump_and_takes_no_place() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_PUMPS", "1");
+    let node = start.node();
+    start.inject("journal-write", "return(full)");
+    for pump in ["A", "B"] {
+        assert_eq!(node.post(&of(pump, 0)).status, 507, "{pump}");
+    }
+    start.inject("journal-write", "off");
+    assert_eq!(node.post(&of("C", 0)).status, 200, "the only place is free");
+    assert_eq!(names(&node), ["C"]);
+    node.kill();
+    assert_eq!(names(&start.node()), ["C"]);
+}
+
+#[test]
+fn an_import_that_fails_or_stores_nothing_registers_no_pump() {
+    let data = tempfile::tempdir().expect("a directory");
+    let (dir, file) = (data.path().join("store"), data.path().join("rows.csv"));
+    let (dir, file) = (dir.to_str().expect("UTF-8"), file.to_str().expect("UTF-8"));
+    let channels: Vec<String> = ten_values().as_object().expect("an object").keys().cloned().collect();
+    let header = format!("timestamp,{}\n", channels.join(","));
+    let row = |time: &str| format!("{time}{}\n", ",1".repeat(channels.len()));
+    let time = |second: i64| volute_plant::Timestamp::from_millis(EPOCH_MS as i64 + second * 1000).expect("a time");
+    let good: String = (0..11_000).map(|second| row(&time(second).to_string())).collect();
+    let import = || volute().args(["import", file, "--pump", "A", "--data-dir", dir]).output().expect("it runs");
+    for (rows, fails) in [
+        ("", false),
+        (format!("2026-03-09T10:00:00Z{}\n", ",".repeat(channels.len())).as_str(), false),
+        (format!("{good}{}", row("2199-01-01T00:00:00Z")).as_str(), true),
+        (format!("{good}{}", row("yesterday")).as_str(), true),
+    ] {
+        std::fs::write(file, format!("{header}{rows}")).expect("written");
+        let import = import();
+        assert_eq!(import.status.success(), !fails, "{rows:.60} {}", String::from_utf8_lossy(&import.stderr));
+        assert_eq!(run(&["pumps", "list", "--data-dir", dir]), "", "{rows:.60}");
+    }
+    std::fs::write(file, format!("{header}{good}")).expect("written");
+    assert!(import().status.success());
+    assert!(run(&["pumps", "list", "--data-dir", dir]).starts_with("A  centrifugal  since "));
+}
+
+#[test]
+fn a_removed_pump_is_gone_for_good_and_the_next_of_its_name_is_a_new_one() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    for pump in ["A", "B"] {
+        let hot = |second| at(second, json!({"pump_id": pump, "Motor_RPM": 2950, "Bearing_Temperature_C": 120}));
+        assert_eq!(node.post(&json!((0..90).map(hot).collect::<Vec<_>>())).status, 200);
+    }
+    let events =
+        node.until("/api/maintenance-events", |events| events["items"].as_array().is_some_and(|e| e.len() == 2));
+    assert_eq!(events["items"].as_array().map(Vec::len), Some(2), "an alarm of each");
+    let address = node.url.strip_prefix("http://").expect("http");
+    let mut socket = TcpStream::connect(address).expect("connected");
+    write!(socket, "GET /api/stream?events=fleet HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("asked");
+    let mut lines = BufReader::new(socket).lines().map(|line| line.expect("a line"));
+    assert!(lines.any(|line| line == ": alive"));
+
+    assert_eq!(remove(&node, "Z").status, 404);
+    assert_eq!(remove(&node, "a%20b").status, 400);
+    let answer = remove(&node, "A");
+    assert_eq!((answer.status, &answer.body), (200, &json!({"pump_id": "A"})));
+    assert!(lines.any(|line| line == "event: removed"), "browsers are told");
+    assert_eq!(lines.next().as_deref(), Some(r#"data: {"pump":"A"}"#));
+
+    let gone = |node: &Node| {
+        assert_eq!(names(node), ["B"]);
+        for path in ["/api/live-data?pump_id=A", "/api/sensor-history?pump_id=A", "/api/anomaly-history?pump_id=A"] {
+            assert_eq!(node.get(path).status, 404, "{path}");
+        }
+        let pumps_of = |list: &Value, field: &str| -> Vec<String> {
+            let items = list["items"].as_array().expect("a list");
+            items.iter().map(|item| item[field].as_str().expect("text").to_owned()).collect()
+        };
+        assert_eq!(pumps_of(&node.ok("/api/maintenance-events"), "pump_id"), ["B"]);
+        assert_eq!(pumps_of(&node.ok("/api/actors?stage=pumps"), "id"), ["pump/B"]);
+        assert_eq!(times(node, "B").len(), 90, "the other one is whole");
+    };
+    gone(&node);
+    let audit = node.until("/api/audit-log?action=remove-pump", |log| log["items"].as_array().map(Vec::len) == Some(2));
+    let told = |n: usize| (audit["items"][n]["object"].clone(), audit["items"][n]["outcome"].clone());
+    assert_eq!(told(0), (json!("A"), json!("done")));
+    assert_eq!(told(1).0, "Z", "what was refused is noted too");
+
+    node.kill();
+    let node = start.node();
+    gone(&node);
+    assert_eq!(remove(&node, "A").status, 404);
+    post_when_free(&node, &of("A", 1000));
+    let new = [EPOCH_MS + 1_000_000];
+    assert_eq!((names(&node), times(&node, "A")), (vec!["A".to_owned(), "B".to_owned()], new.to_vec()));
+
+    assert!(node.terminate().success(), "an orderly end");
+    let node = start.node();
+    assert_eq!((times(&node, "A"), times(&node, "B").len()), (new.to_vec(), 90));
+}
+
+/// The rows of the removed pump are still in the database when the process dies.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_kill_between_the_removal_and_the_deletion_brings_nothing_back() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let held = start.clone().with_env("FAILPOINTS", "purge=return");
+    let node = held.node();
+    for pump in ["A", "B"] {
+        let items = (0..300).map(|second| of(pump, second)).collect::<Vec<_>>();
+        assert_eq!(node.post(&json!(items)).status, 200);
+    }
+    // Later, all minutes are due.
+    held.inject("clock", "return(600000)");
+    node.until("/api/store", |store| store["waiting"]["readings"] == 0);
+    assert_eq!(remove(&node, "A").status, 200);
+    for _ in 0..2 {
+        let answer = node.post(&of("A", 0));
+        assert_eq!((answer.status, answer.retry_after.as_deref()), (503, Some("10")), "{answer:?}");
+        let mixed = node.post(&json!([of("A", 0), of("B", 0)]));
+        assert_eq!((mixed.status, &mixed.body["rejected"][0]["field"]), (207, &json!("pump_id")), "{mixed:?}");
+    }
+    node.kill();
+
+    let node = held.node();
+    assert_eq!(names(&node), ["B"]);
+    assert_eq!(node.get("/api/sensor-history?pump_id=A").status, 404);
+    assert_eq!(node.post(&of("A", 0)).status, 503, "the name is not free yet");
+    node.kill();
+
+    let node = start.node();
+    post_when_free(&node, &of("A", 7));
+    assert_eq!((times(&node, "A").len(), times(&node, "B").len()), (1, 300));
+    node.kill();
+    let node = start.node();
+    assert_eq!((times(&node, "A"), times(&node, "B").len()), (vec![EPOCH_MS + 7000], 300));
+}
+
+/// Two clients post all the time; one removes. What is acknowledged to posts that begin after the removal's answer stays.
+#[test]
+fn a_pump_that_goes_on_posting_while_it_is_removed_is_answered_truthfully() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    let removed = AtomicBool::new(false);
+    let client = |offset: u32| {
+        let mut acknowledged = Vec::new();
+        for n in 0..20_000 {
+            let after = removed.load(Ordering::SeqCst);
+            let second = 2 * n + offset;
+            let answer = node.post(&of("A", second));
+            match answer.status {
+                200 if after => acknowledged.push(EPOCH_MS + u64::from(second) * 1000),
+                200 => {}
+                503 => assert!(answer.retry_after.is_some(), "{answer:?}"),
+                _ => panic!("{answer:?}"),
+            }
+            if acknowledged.len() >= 10 {
+                return acknowledged;
+            }
+        }
+        panic!("the name is never free")
+    };
+    let mut acknowledged = thread::scope(|scope| {
+        let clients = [scope.spawn(|| client(0)), scope.spawn(|| client(1))];
+        while node.get("/api/live-data?pump_id=A").status != 200 {
+            thread::yield_now();
+        }
+        assert_eq!(remove(&node, "A").status, 200);
+        removed.store(true, Ordering::SeqCst);
+        clients.into_iter().flat_map(|client| client.join().expect("no client panicked")).collect::<Vec<u64>>()
+    });
+    acknowledged.sort_unstable();
+    node.kill();
+    let node = start.node();
+    let stored = times(&node, "A");
+    assert!(acknowledged.iter().all(|at| stored.binary_search(at).is_ok()), "{acknowledged:?} of {stored:?}");
+}
+
+#[test]
+fn a_pump_is_removed_by_a_command_while_the_node_runs_and_while_it_does_not() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    for pump in ["A", "B", "C"] {
+        assert_eq!(node.post(&of(pump, 0)).status, 200);
+    }
+    let dir = start.data.to_str().expect("UTF-8").to_owned();
+    let list = || run(&["pumps", "list", "--data-dir", &dir]);
+    let no = |pump: &str| {
+        let output = volute().args(["pumps", "remove", pump, "--data-dir", &dir]).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    assert_eq!(list().lines().count(), 3);
+    assert_eq!(run(&["pumps", "remove", "A", "--data-dir", &dir]), "A is removed\n");
+    assert!(no("Z").contains("no pump Z"));
+    assert_eq!(names(&node), ["B", "C"]);
+    assert!(node.terminate().success());
+
+    assert_eq!(run(&["pumps", "remove", "B", "--data-dir", &dir]), "B is removed\n");
+    assert!(no("Z").contains("no pump Z"));
+    assert!(list().starts_with("C  centrifugal  since ") && list().lines().count() == 1, "{}", list());
+    let node = start.node();
+    assert_eq!(names(&node), ["C"]);
+    let log = node.ok("/api/audit-log?action=remove-pump");
+    let done = |entry: &&Value| entry["outcome"] == "done";
+    let entries: Vec<&Value> = log["items"].as_array().expect("a list").iter().filter(done).collect();
+    let objects: Vec<&Value> = entries.iter().map(|entry| &entry["object"]).collect();
+    assert_eq!(objects, ["B", "A"]);
+    assert!(entries.iter().all(|entry| entry["who"].as_str().is_some_and(|who| who.starts_with("uid "))));
+    assert!(Path::new(&dir).join("pumps").exists());
+    assert_eq!(node.post(&of("B", 0)).status, 200, "all of it was deleted, so the name is free");
+}
+
+#[test]
+fn a_simulated_pump_is_not_removed_while_it_is_simulated() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::demo(&data).node();
+    let pumps = node.until("/api/pumps", |pumps| pumps["items"].as_array().is_some_and(|pumps| pumps.len() == 6));
+    let pump = pumps["items"][0]["pump_id"].as_str().expect("a name");
+    let answer = remove(&node, pump);
+    assert_eq!((answer.status, &answer.body["type"]), (409, &json!("urn:volute:problem:simulated-pump")), "{answer:?}");
+    assert_eq!(names(&node).len(), 6);
+    assert_eq!(node.post_to("/api/stop-simulation", "application/json", "").status, 200);
+    assert_eq!(remove(&node, pump).status, 200);
+    assert_eq!(names(&node).len(), 5);
+}
+
+/// A pump with a baseline and an open episode; its memory and its baseline go with it.
+#[test]
+fn a_removed_pumps_baseline_is_not_the_next_ones() {
+    let data = tempfile::tempdir().expect("a directory");
+    let model = crate::engine::train_on_normal(&data);
+    let node = Start::new(&data, "centrifugal").with_model(&model).node();
+    let items: Vec<Value> = (0..120).map(normal).collect();
+    assert_eq!(node.post(&json!(items)).status, 200);
+    node.until("/api/anomaly-history", |list| list["items"].as_array().is_some_and(|items| items.len() >= 60));
+    let stretch = json!({"from": "2026-03-09T10:00:00Z", "to": "2026-03-09T10:02:00Z"}).to_string();
+    let commissioned = node.post_to("/api/pumps/pump-1/commission", "application/json", &stretch);
+    let learned = commissioned.status == 200;
+    assert_eq!(remove(&node, "pump-1").status, 200);
+    post_when_free(&node, &normal(500));
+    let baselines = node.ok("/api/pumps/pump-1/baselines");
+    let versions = baselines["versions"].as_array().expect("a list");
+    assert!(versions.iter().all(|version| version["version"] == 0), "learned: {learned}; {baselines}");
+    assert_eq!(node.all("/api/anomaly-history?pump_id=pump-1").len(), 0);
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_removal_that_cannot_be_stored_changes_nothing() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    assert_eq!(node.post(&of("A", 0)).status, 200);
+    start.inject("journal-write", "return(full)");
+    assert_eq!(remove(&node, "A").status, 507);
+    assert_eq!(names(&node), ["A"]);
+    start.inject("journal-write", "off");
+    assert_eq!(node.post(&of("A", 1)).status, 200, "it has an actor again");
+    assert_eq!(times(&node, "A").len(), 2);
+    assert_eq!(remove(&node, "A").status, 200);
+    node.kill();
+    assert_eq!(names(&start.node()), [""; 0]);
+}
