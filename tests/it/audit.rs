@@ -175,7 +175,11 @@ fn thousands_of_refused_orders_are_few_entries_whose_counts_add_up() {
     let node = start.node();
     let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
     let refused = |path: &str| {
-        let answer = agent.post(format!("{}{path}", node.url)).send("").expect("an answer");
+        let answer = agent
+            .post(format!("{}{path}", node.url))
+            .header("content-type", "application/json")
+            .send("")
+            .expect("an answer");
         assert!([404, 409].contains(&answer.status().as_u16()), "{path}: {}", answer.status());
     };
     for n in 0..1000 {

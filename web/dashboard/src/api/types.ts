@@ -23,3 +23,4 @@ export type Store = Schemas['StoreData'];
 export type Disk = Schemas['DiskData'];
 export type Incomplete = Schemas['IncompleteData'];
 export type FleetEvent = Schemas['FleetEvent'];
+export type RemovedEvent = Schemas['RemovedEvent'];

@@ -4,7 +4,7 @@
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
 import { askPumps, type Part } from '../../api/queries';
-import type { FleetEvent, Incomplete, Learning, Pump, Status } from '../../api/types';
+import type { FleetEvent, Incomplete, Learning, Pump, RemovedEvent, Status } from '../../api/types';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
 import { STATUS } from '../../lib/status';
@@ -64,7 +64,11 @@ class Fleet {
   /** Begins to follow the fleet; the result ends it. */
   follow(): () => void {
     const stop = this.poll.start();
-    const unlink = link.follow('/api/stream?events=fleet', { fleet: (event: FleetEvent) => this.#hear(event) }, () => this.poll.refresh());
+    const on = {
+      fleet: (event: FleetEvent) => this.#hear(event),
+      removed: (event: RemovedEvent) => this.#remove(event),
+    };
+    const unlink = link.follow('/api/stream?events=fleet', on, () => this.poll.refresh());
     return () => {
       stop();
       unlink();
@@ -142,6 +146,14 @@ class Fleet {
     if (news.length > 0) this.news = news.slice(0, 5).join('; ');
     if (unknown || news.length > 0) this.#askSoon();
     this.#arrange();
+  }
+
+  #remove(event: RemovedEvent): void {
+    if (!this.#byId.delete(event.pump)) return;
+    this.news = `${event.pump}: removed`;
+    this.#arrange();
+    // Rows that were on their way still have it.
+    this.#askSoon();
   }
 
   /** Whether the status is another one. */

@@ -7,7 +7,7 @@ import { ApiProblem } from '../../api/client';
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
 import { askBaselines, askEvents, askLive, askPumps, detections, overview, readings, type Stretch } from '../../api/queries';
-import type { Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, Profile, ReadingEvent, Status } from '../../api/types';
+import type { Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, Profile, ReadingEvent, RemovedEvent, Status } from '../../api/types';
 import { ChartView, ONE_BY_ONE_MS } from '../../lib/chart/view.svelte';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
@@ -65,6 +65,8 @@ export class PumpModel {
   verdictVersion = $state(0);
   history = $state<'loading' | 'ready'>('loading');
   problem = $state.raw<ApiProblem | null>(null);
+  /** The pump was removed while it was shown. */
+  removed = $state(false);
   /** What of the readings and verdicts could not be read. */
   incomplete = $state.raw<Incomplete | null>(null);
 
@@ -95,6 +97,7 @@ export class PumpModel {
       reading: (event: ReadingEvent) => this.#reading(event),
       detection: (event: DetectionEvent) => this.#detection(event),
       fleet: (event: FleetEvent) => this.#fleet(event),
+      removed: (event: RemovedEvent) => (this.removed ||= event.pump === this.id),
     };
     const url = `/api/stream?${new URLSearchParams({ pump_id: this.id, events: 'reading,detection,fleet' })}`;
     const unlink = link.follow(url, on, () => this.#fetchGap());
