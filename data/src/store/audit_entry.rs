@@ -34,7 +34,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Each of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
