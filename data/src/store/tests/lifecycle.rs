@@ -268,20 +268,25 @@ fn rows_of_before_blocks_are_converted_and_none_is_lost() {
 /// All rows wait in memory until the old tables are gone: packed, or half a year of one pump would not fit.
 #[test]
 fn more_rows_than_fit_unpacked_are_converted() {
+    const PUMP: &str =
+        "CREATE pump:`P-1` CONTENT { profile: 'small', channels: ['Tb', 'Q'], registered_ms: 1773051273000 }";
     const OLD: &str = "
-        CREATE pump:`P-1` CONTENT { profile: 'small', channels: ['Tb', 'Q'], registered_ms: 1773051273000 };
-        FOR $n IN 0..$rows {
+        FOR $n IN $from..$to {
             LET $ms = 1773051273000 + $n * 1000;
             CREATE type::record('sensor_readings', ['P-1', $ms]) CONTENT {
                 values: [<float>($n * 1000), 1f], received_ms: $ms + 7, late: false } RETURN NONE;
         };";
-    const ROWS: i64 = 11_000;
+    const ROWS: i64 = 16_000;
     let dir = tempfile::tempdir().expect("a directory");
     let settings = StoreSettings { backlog_mib: std::num::NonZeroU32::MIN, ..StoreSettings::default() };
     runtime().block_on(async {
         let engine = Engine::start(dir.path(), &settings).await.expect("started");
         migrations::apply(&engine, &migrations::ALL[..3]).await.expect("migrated");
-        engine.execute(OLD, [("rows", ROWS.into_value())]).await.expect("stored");
+        engine.execute(PUMP, []).await.expect("stored");
+        for from in (0..ROWS).step_by(1000) {
+            let vars = [("from", from.into_value()), ("to", (from + 1000).into_value())];
+            engine.execute(OLD, vars).await.expect("stored");
+        }
         engine.stop().await.expect("stopped");
         let store = Store::open(dir.path(), &settings, at(0)).await.expect("converted");
         let expected: Vec<_> = (0..ROWS).map(|n| reading("P-1", n * 1000)).collect();
