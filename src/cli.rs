@@ -18,11 +18,15 @@ mod simulate;
 mod train;
 
 pub use bench::{Bench, BenchArgs, Format, InferenceArgs, IngestArgs};
-pub use keeping::{BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, PumpsArgs, PumpsCommand, RestoreArgs, StoreArgs};
+pub use keeping::{
+    BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, PumpsArgs, PumpsCommand, RestoreArgs, StoreArgs,
+};
 pub use simulate::SimulateArgs;
 pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
 
-use keeping::{BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PUMPS_EXAMPLES, RESTORE_EXAMPLES};
+use keeping::{
+    BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PUMPS_EXAMPLES, RESTORE_EXAMPLES,
+};
 use train::{EVALUATE_EXAMPLES, MODELS_EXAMPLES, TRAIN_EXAMPLES};
 
 use crate::{

@@ -292,7 +292,8 @@ impl Pending {
         while let Some(Queued { record, after }) = self.readings.front()
             && *after <= self.results.taken()
             && (batch.readings.is_empty() || batch.readings.len() + record.readings.len() <= max_rows)
-            && let Some(Queued { record: RecordReadings { readings, register, ack, since }, .. }) = self.readings.pop_front()
+            && let Some(Queued { record: RecordReadings { readings, register, ack, since }, .. }) =
+                self.readings.pop_front()
         {
             self.rows -= readings.len();
             batch.readings.extend(readings);

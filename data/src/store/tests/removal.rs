@@ -191,7 +191,10 @@ fn a_removal_outlives_a_start_without_the_database_and_a_database_that_is_lost()
         assert_eq!(rows_of(&store, "P-1").await, []);
         store.finish_removals().await.expect("deleted");
         store.flush_all().await.expect("flushed");
-        assert!(store.head().news().is_empty() && store.head().minutes_of_readings().is_empty(), "nothing waits any more");
+        assert!(
+            store.head().news().is_empty() && store.head().minutes_of_readings().is_empty(),
+            "nothing waits any more"
+        );
         for name in ["P-1", "P-2"] {
             assert_eq!(readings(&store, name).await, all_of(name).readings, "{name}");
         }
