@@ -116,7 +116,9 @@ export interface paths {
         /**
          * Takes readings in.
          * @description Answers when every item that was taken is on disk. An item with a timestamp may be sent again after a
-         *     failure: it is then a duplicate. A `Content-Type` has to be sent.
+         *     failure: it is then a duplicate. The first item of a pump that is stored registers it; a client may register so many
+         *     new pumps at once, and so many a minute: items of further ones are rejected, and a post of nothing else is answered 429.
+         *     A `Content-Type` has to be sent.
          *
          *     A rejected item with `retry_after_s` may be sent again by itself after so many seconds: its pump's actor is out of order,
          *     or its time is not later than the pump's stored readings and these cannot be read while the database does not answer. Such
@@ -550,7 +552,7 @@ export interface components {
         /** @description Something that a person did, or was refused. */
         AuditData: {
             /**
-             * @description `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
              * @example restart
              */
             action: string;
@@ -1066,7 +1068,7 @@ export interface components {
             /** @description The items, in the list's order. */
             items: {
                 /**
-                 * @description `restart`, `commission`, `activate-baseline`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
                  * @example restart
                  */
                 action: string;
