@@ -48,7 +48,8 @@ impl ClockState {
         match (self, stamp) {
             (Self::Plausible, _) => true,
             (_, Stamp::Received) => false,
-            (Self::Behind { .. }, Stamp::Device(at)) => at <= now,
+            // The true time is no earlier than `last`: what is too old by that would be taken, and deleted later.
+            (Self::Behind { last }, Stamp::Device(at)) => at <= now && at >= oldest_kept.plus_ms(last.since_ms(now)),
             (Self::Ahead { .. }, Stamp::Device(at)) => at >= oldest_kept,
         }
     }
@@ -98,7 +99,8 @@ impl ClockCheck {
 
     /// Judges the clock, which says `now`. A time that is believed is the last one from here on.
     pub fn observe(&mut self, now: Timestamp) -> ClockState {
-        let last = self.last.unwrap_or(now).max(Self::EARLIEST);
+        // A time before any that can be believed says nothing, as that of readings taken while the clock was wrong.
+        let last = self.last.filter(|last| *last >= Self::EARLIEST).unwrap_or(now).max(Self::EARLIEST);
         let ahead_ms = now.since_ms(last);
         if ahead_ms < -Self::BEHIND_MS {
             return ClockState::Behind { last };
@@ -157,6 +159,8 @@ mod tests {
             (None, earliest, ClockState::Plausible, Some(earliest)),
             (None, at(500 * DAY_MS), ClockState::Plausible, Some(at(500 * DAY_MS))),
             (Some(first), earliest, ClockState::Plausible, Some(earliest)),
+            (Some(first), at(0), ClockState::Plausible, Some(at(0))),
+            (Some(first), first, behind(earliest), Some(first)),
         ] {
             let mut check = ClockCheck::new(last);
             assert_eq!(check.observe(now), expected, "{now} after {last:?}");
@@ -203,7 +207,9 @@ mod tests {
             (behind, Stamp::Received, false),
             (behind, Stamp::Device(at(1)), false),
             (behind, Stamp::Device(at(0)), true),
-            (behind, Stamp::Device(at(-500 * DAY_MS)), true),
+            (behind, Stamp::Device(at(-399 * DAY_MS)), true),
+            (behind, Stamp::Device(at(-399 * DAY_MS - 1)), false),
+            (behind, Stamp::Device(at(-500 * DAY_MS)), false),
             (ahead, Stamp::Received, false),
             (ahead, Stamp::Device(at(1)), true),
             (ahead, Stamp::Device(at(-400 * DAY_MS)), true),
