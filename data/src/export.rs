@@ -102,6 +102,14 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
     },
+    /// The file would be among the node's own.
+    #[error("{} is inside the data directory {}; allowed: a file outside it", path.display(), dir.display())]
+    InDataDirectory {
+        /// The file.
+        path: PathBuf,
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// A channel has the name of one of the file's own columns.
     #[error("a channel of {pump} is named {column:?}, as a column of the Parquet file is; export it as csv")]
     Column {
@@ -140,12 +148,27 @@ pub async fn export(store: &Store, what: &Export, stopping: &AtomicBool) -> Resu
         return Err(ExportError::Exists { path: what.file.clone() });
     }
     let path = &what.file;
+    refuse_data_directory(store.dir(), path)?;
     let file = NewFile::create(path).map_err(|source| ExportError::File { path: path.clone(), source })?;
     let readings = write(store, what, pump, &file, stopping).await?;
     match file.publish() {
         Ok(bytes) => Ok(Exported { readings, bytes }),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(ExportError::Exists { path: path.clone() }),
         Err(source) => Err(ExportError::File { path: path.clone(), source }),
+    }
+}
+
+/// Refuses a file among the node's own, which would be read as one of them. Symlinks on the way are followed.
+fn refuse_data_directory(dir: &Path, path: &Path) -> Result<(), ExportError> {
+    let failed = |source| ExportError::File { path: path.to_owned(), source };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let dir = dir.canonicalize().map_err(failed)?;
+    match folder.canonicalize().map_err(failed)?.starts_with(&dir) {
+        true => Err(ExportError::InDataDirectory { path: path.to_owned(), dir }),
+        false => Ok(()),
     }
 }
 

@@ -42,7 +42,7 @@ mod types;
 
 use std::{
     fs::File,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -106,6 +106,11 @@ struct Inner {
 }
 
 impl Store {
+    /// The data directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
     /// Closes the database and opens it anew, or opens it if it was not. What waits stays.
     pub async fn reopen(&self) -> Result<(), StoreError> {
         let mut written = self.0.written.lock().await;

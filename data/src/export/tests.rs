@@ -146,6 +146,20 @@ fn an_export_follows_no_symlink() {
 }
 
 #[test]
+fn an_export_is_never_among_the_nodes_own_files() {
+    with_store(async |store, dir| {
+        commit(store, vec![reading(0, [Sample::Good(1.0); 2])]).await;
+        let data = dir.join("store");
+        std::os::unix::fs::symlink(&data, dir.join("link")).expect("linked");
+        for file in [data.join("x.csv"), data.join("journal/00000000000000009999.log"), dir.join("link/x.csv")] {
+            let exported = export(store, &what(ExportFormat::Csv, file.clone()), &GOING).await;
+            assert!(matches!(exported, Err(ExportError::InDataDirectory { .. })), "{}: {exported:?}", file.display());
+            assert!(!file.exists(), "{}", file.display());
+        }
+    });
+}
+
+#[test]
 fn parquet_holds_all_of_a_reading() {
     with_store(async |store, dir| {
         let rows = vec![
