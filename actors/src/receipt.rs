@@ -100,9 +100,12 @@ pub enum Refusal {
         /// How many there may be.
         limit: usize,
     },
-    /// The store could not take the readings. Part of the post may be stored; sending all of it again is safe
-    /// where its items have timestamps.
-    #[error("the readings could not be stored")]
+    /// It is not known that all readings are stored: the store failed, or who had them in hand broke. Part of the post, or
+    /// all of it, may be stored; sending it again is safe where its items have timestamps.
+    #[error(
+        "it is not known that all readings are stored: send the post again; a reading with a timestamp is not taken twice, \
+         one without may be"
+    )]
     NotStored {
         /// When to try again, in seconds.
         retry_after_s: u64,

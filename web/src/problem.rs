@@ -164,7 +164,7 @@ impl ApiError {
                 (StatusCode::TOO_MANY_REQUESTS, "busy", "The node has more to do than it can")
             }
             Self::Refused(Refusal::NotStored { .. }) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "The readings could not be stored")
+                (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "The readings may not be stored")
             }
             Self::Refused(Refusal::Clock { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "clock", "The node's clock cannot be believed")
