@@ -146,8 +146,12 @@ impl Writer {
     /// Writes and syncs the buffer.
     fn write(&mut self) -> Result<(), Trouble> {
         let segment_bytes = self.shared.settings.segment_bytes.max(HEADER_BYTES as u64 + 1);
-        let ends = self.current.as_ref().is_none_or(|current| current.bytes >= segment_bytes);
-        if ends || reach("journal-end-segment").is_err() {
+        // One without a record is not ended: its successor would have its name.
+        let ends = self.current.as_ref().is_none_or(|current| {
+            let asked = current.bytes > HEADER_BYTES as u64 && reach("journal-end-segment").is_err();
+            asked || current.bytes >= segment_bytes
+        });
+        if ends {
             self.rotate()?;
         }
         let Some(current) = &mut self.current else { return Err(Trouble::Failed("no segment is open".to_owned())) };
