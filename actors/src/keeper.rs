@@ -143,7 +143,9 @@ impl KeeperActor {
         let sweep = match clock {
             // What is too old by a wrong clock would be gone for good.
             ClockState::Behind { .. } | ClockState::Ahead { .. } => Sweep::Held,
-            ClockState::Plausible if self.more_to_sweep || round => Sweep::Due(self.retention),
+            ClockState::Plausible if self.more_to_sweep || round => {
+                Sweep::Due { kept: self.retention, now: self.clock.retention() }
+            }
             ClockState::Plausible => Sweep::NotDue,
         };
         let work = async move {
@@ -261,7 +263,11 @@ enum Sweep {
     NotDue,
     /// The clock is not believed. It is made up for when it is.
     Held,
-    Due(Retention),
+    Due {
+        kept: Retention,
+        /// The time by which rows are too old.
+        now: Timestamp,
+    },
 }
 
 async fn keep(store: &Store, now: Timestamp, believed: Timestamp, sweep: Sweep) -> Result<Kept, StoreError> {
@@ -271,8 +277,8 @@ async fn keep(store: &Store, now: Timestamp, believed: Timestamp, sweep: Sweep) 
     match sweep {
         Sweep::NotDue => Ok(Kept { blocks, swept: 0, more_to_sweep: false }),
         Sweep::Held => Ok(Kept { blocks, swept: 0, more_to_sweep: true }),
-        Sweep::Due(retention) => {
-            let swept = store.sweep(&retention, now).await?;
+        Sweep::Due { kept, now } => {
+            let swept = store.sweep(&kept, now).await?;
             Ok(Kept { blocks, swept: swept.deleted, more_to_sweep: swept.more })
         }
     }

@@ -6,11 +6,11 @@
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use volute_data::Store;
-use volute_plant::{Clock, ClockCheck, ClockState, Draft, Rejection, Timestamp};
+use volute_data::{ClockMark, Store};
+use volute_plant::{Clock, ClockCheck, ClockState, Draft, Rejection, RetentionClock, Timestamp};
 
 use crate::receipt::Refusal;
 
@@ -32,13 +32,18 @@ struct Inner {
 struct Judged {
     check: ClockCheck,
     state: ClockState,
+    retention: RetentionClock,
+    /// When the clock was looked at last.
+    looked: Instant,
 }
 
 impl NodeClock {
     /// Judged by what the store knows.
     pub(crate) async fn new(clock: Arc<dyn Clock>, store: Store, readings_kept: Duration) -> Self {
-        let check = ClockCheck::new(store.clock_last_believed().await);
-        let judged = Mutex::new(Judged { check, state: ClockState::Plausible });
+        let mark = store.clock_mark().await;
+        let check = ClockCheck::new(mark.map(|mark| mark.believed));
+        let retention = RetentionClock::new(mark.map_or_else(|| clock.now(), |mark| mark.retention));
+        let judged = Mutex::new(Judged { check, state: ClockState::Plausible, retention, looked: Instant::now() });
         let clock = Self(Arc::new(Inner { clock, store, readings_kept, judged }));
         clock.look();
         clock
@@ -54,6 +59,12 @@ impl NodeClock {
     pub(crate) fn believed(&self) -> Timestamp {
         let (now, _) = self.look();
         self.judged().check.last().map_or(now, |last| last.min(now))
+    }
+
+    /// The time by which rows are too old to be kept.
+    pub(crate) fn retention(&self) -> Timestamp {
+        self.look();
+        self.judged().retention.at()
     }
 
     /// What is wrong with the clock, for people; none if nothing is.
@@ -80,6 +91,9 @@ impl NodeClock {
         let state = {
             let mut judged = self.judged();
             judged.state = judged.check.confirm(now);
+            if judged.state == ClockState::Plausible {
+                judged.retention = RetentionClock::new(now);
+            }
             judged.state
         };
         match state.reason(now) {
@@ -91,16 +105,23 @@ impl NodeClock {
         }
     }
 
-    /// Keeps the last believed time. Writes a small file.
+    /// Keeps what is known of the clock. Writes a small file.
     pub(crate) fn keep(&self) -> io::Result<()> {
-        let last = self.judged().check.last();
-        last.map_or(Ok(()), |last| self.0.store.note_clock(last))
+        let (last, retention) = {
+            let judged = self.judged();
+            (judged.check.last(), judged.retention.at())
+        };
+        last.map_or(Ok(()), |believed| self.0.store.note_clock(ClockMark { believed, retention }))
     }
 
     fn judge(&self, now: Timestamp) -> ClockState {
         let mut judged = self.judged();
         let state = judged.check.observe(now);
         let before = std::mem::replace(&mut judged.state, state);
+        let elapsed = std::mem::replace(&mut judged.looked, Instant::now()).elapsed();
+        if state == ClockState::Plausible {
+            judged.retention.follow(now, elapsed);
+        }
         drop(judged);
         match (before, state.reason(now)) {
             (ClockState::Plausible, Some(reason)) => tracing::error!("{reason}"),

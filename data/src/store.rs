@@ -50,6 +50,7 @@ use std::{
 };
 
 pub use audit_entry::{AuditAction, AuditEntry};
+pub use clock_mark::ClockMark;
 pub use commit::Uncommitted;
 pub use error::StoreError;
 pub use head::PAST_MS;

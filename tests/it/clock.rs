@@ -148,3 +148,23 @@ fn a_new_node_in_1970_takes_nothing() {
     assert_eq!(node.post(&item(now_ms())).body["accepted"], 1);
     assert_eq!(node.ok("/readyz")["status"], "ready");
 }
+
+#[test]
+fn a_clock_that_is_some_days_ahead_for_a_while_deletes_next_to_nothing() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__RETENTION__READINGS_DAYS", "1");
+    let history = with_history(&start);
+    // It may be right: the node may have been off for three days.
+    let ahead = format!("clock=return({})", 3 * DAY_MS);
+    let doubtful = start.clone().with_env("FAILPOINTS", &ahead);
+    for _ in 0..2 {
+        let node = doubtful.node();
+        assert_eq!(node.ok("/readyz")["status"], "ready");
+        wait_for_looks(&node);
+        assert_eq!(node.all(HISTORY), history, "also after a restart");
+        assert!(node.terminate().success());
+    }
+    let node = start.node();
+    wait_for_looks(&node);
+    assert_eq!(node.all(HISTORY), history);
+}

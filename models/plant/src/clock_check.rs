@@ -17,8 +17,14 @@
 //!
 //! While the clock is not believed, nothing is judged by it that stays: see [`ClockState::can_date`].
 //!
-//! Does not see a clock that is wrong by less than that, nor one that is behind by no more than the node was off. Does
-//! not keep the last believed time beyond the process; whoever uses it does.
+//! A clock that is ahead by less than that cannot be told from a node that was off for some days. What is deleted for its
+//! age therefore follows the clock slowly ([`RetentionClock`]): a clock that was three days ahead for ten minutes has cost
+//! the oldest 100 minutes of history, and not three days.
+//!
+//! Does not see a clock that is behind by no more than the node was off. Does not keep the last believed time beyond the
+//! process; whoever uses it does.
+
+use std::time::Duration;
 
 use crate::{Stamp, Timestamp};
 
@@ -120,6 +126,34 @@ impl ClockCheck {
     }
 }
 
+/// The time by which rows are too old to be kept: it follows the node's clock, but no faster than [`Self::CATCH_UP`] times
+/// as fast as time passes. Pure: every time is passed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionClock {
+    at: Timestamp,
+}
+
+impl RetentionClock {
+    /// A node that was off for a weekend has deleted what became too old meanwhile six hours later.
+    pub const CATCH_UP: i64 = 10;
+
+    /// Stands at `at`.
+    pub fn new(at: Timestamp) -> Self {
+        Self { at }
+    }
+
+    /// The time that has been reached.
+    pub fn at(self) -> Timestamp {
+        self.at
+    }
+
+    /// Follows the clock, which says `now` and is believed, `elapsed` after the last time.
+    pub fn follow(&mut self, now: Timestamp, elapsed: Duration) {
+        let elapsed_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
+        self.at = now.min(self.at.plus_ms(elapsed_ms.saturating_mul(Self::CATCH_UP)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +250,26 @@ mod tests {
             (ahead, Stamp::Device(at(-400 * DAY_MS - 1)), false),
         ] {
             assert_eq!(state.can_date(stamp, now, oldest_kept), expected, "{state:?}, {stamp:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_deleted_follows_a_step_slowly_and_an_even_clock_at_once() {
+        let minute = Duration::from_secs(60);
+        let mut clock = RetentionClock::new(at(0));
+        for (now, elapsed, expected) in [
+            (at(MINUTE_MS), minute, at(MINUTE_MS)),
+            (at(MINUTE_MS), Duration::ZERO, at(MINUTE_MS)),
+            // Three days ahead, for ten minutes.
+            (at(3 * DAY_MS), minute, at(11 * MINUTE_MS)),
+            (at(3 * DAY_MS + 9 * MINUTE_MS), 9 * minute, at(101 * MINUTE_MS)),
+            // It is set right again: nothing that is younger than it goes.
+            (at(12 * MINUTE_MS), minute, at(12 * MINUTE_MS)),
+            (at(13 * MINUTE_MS), minute, at(13 * MINUTE_MS)),
+            (at(7 * DAY_MS), Duration::MAX, at(7 * DAY_MS)),
+        ] {
+            clock.follow(now, elapsed);
+            assert_eq!(clock.at(), expected, "{now} after {elapsed:?}");
         }
     }
 }

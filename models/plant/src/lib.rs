@@ -20,7 +20,7 @@ mod time;
 mod windower;
 
 pub use admission::{Admission, FreeTime, Lookup, LookupResult, Verdict};
-pub use clock_check::{ClockCheck, ClockState};
+pub use clock_check::{ClockCheck, ClockState, RetentionClock};
 pub use detection::Detection;
 pub use id::{PumpId, PumpIdError};
 pub use intake::{Draft, Rejection, Stamp, parse_item};
