@@ -133,8 +133,8 @@ pub(crate) struct PumpActor {
     retries: u32,
     orders: Mailbox<PumpActor>,
     /// Offers whose commit is under way, in order.
-    settling: mpsc::Sender<Settling>,
-    settled: Option<mpsc::Receiver<Settling>>,
+    settling: mpsc::Sender<Orphanable>,
+    settled: Option<mpsc::Receiver<Orphanable>>,
     offers: u64,
     /// Offers up to this one may hold duplicates of readings that were not stored after all.
     tainted_until: u64,
@@ -157,6 +157,45 @@ pub(crate) struct Settling {
     stored: Option<oneshot::Receiver<Stored>>,
     permit: Permit,
     answer: Share,
+}
+
+/// An offer on its way into the store, of a pump whose actor may end before it is there: it is answered all the same.
+pub(crate) struct Orphanable(Option<Settling>);
+
+impl Orphanable {
+    /// Waits until it is stored, or is not. May be given up at any time.
+    async fn stored(&mut self) -> Stored {
+        match self.0.as_mut().and_then(|settling| settling.stored.as_mut()) {
+            Some(stored) => stored.await.unwrap_or(Err(Unstored::Failed)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Orphanable {
+    fn drop(&mut self) {
+        // Where no runtime is left, its share is dropped with it: the client is told that it is not known.
+        if let Some(settling) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(settling.settle_orphaned());
+        }
+    }
+}
+
+impl Settling {
+    /// Answers without the actor. What it repeats may be an offer's that failed, which only the actor knew: then it is not
+    /// known whether all is stored.
+    async fn settle_orphaned(mut self) {
+        let stored = match self.stored.take() {
+            Some(stored) => stored.await.unwrap_or(Err(Unstored::Failed)),
+            None => Ok(()),
+        };
+        let repeats = self.outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Duplicate);
+        let durable = if repeats { stored.and(Err(Unstored::Failed)) } else { stored };
+        drop(self.permit);
+        drop(self.answer.settle(Settlement { outcomes: self.outcomes, durable }));
+    }
 }
 
 impl PumpActor {
@@ -246,7 +285,7 @@ impl PumpActor {
         self.offers += 1;
         let settling = Settling { number: self.offers, readings, outcomes, stored, permit, answer };
         // Permits bound this queue too; a refused entry drops its share, and the client is told to try again.
-        let _ = self.settling.try_send(settling);
+        let _ = self.settling.try_send(Orphanable(Some(settling)));
     }
 
     fn settle(&mut self, settling: Settling, stored: Stored, ctx: &mut Context<Self>) {
@@ -262,6 +301,8 @@ impl PumpActor {
         let repeats = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Duplicate);
         let tainted = repeats && number <= self.tainted_until;
         let durable = if tainted { stored.and(Err(Unstored::Failed)) } else { stored };
+        // A failure from here on is the pump's, and not the client's.
+        let answer = answer.settle(Settlement { outcomes, durable });
         if stored.is_ok() {
             self.take_in(readings, ctx);
         }
@@ -270,7 +311,7 @@ impl PumpActor {
             // Before the answer: whoever gets it finds the place free. Where there is no room, the next answer frees it.
             let _ = self.staff.gate.post(Withdraw(self.pump.clone()));
         }
-        answer.settle(Settlement { outcomes, durable });
+        drop(answer);
     }
 
     /// Durable readings: shown, and put into the window.
@@ -399,10 +440,7 @@ impl Actor for PumpActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(settled) = self.settled.take() else { return };
         let in_order = settled.then(async |mut settling| {
-            let stored = match settling.stored.take() {
-                Some(stored) => stored.await.unwrap_or(Err(Unstored::Failed)),
-                None => Ok(()),
-            };
+            let stored = settling.stored().await;
             (settling, stored)
         });
         ctx.add_stream(in_order);
@@ -435,9 +473,11 @@ impl Handler<Mail<Offer>> for PumpActor {
     }
 }
 
-impl StreamHandler<(Settling, Stored)> for PumpActor {
-    fn handle(&mut self, (settling, stored): (Settling, Stored), ctx: &mut Self::Context) {
-        self.settle(settling, stored, ctx);
+impl StreamHandler<(Orphanable, Stored)> for PumpActor {
+    fn handle(&mut self, (mut settling, stored): (Orphanable, Stored), ctx: &mut Self::Context) {
+        if let Some(settling) = settling.0.take() {
+            self.settle(settling, stored, ctx);
+        }
     }
 
     /// Does not happen while the actor lives: it holds the sender itself. (By default this would stop the context.)

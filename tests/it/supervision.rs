@@ -264,3 +264,42 @@ fn too_many_stuck_threads_end_the_process() {
     let node = Start::new(&data, "centrifugal").node();
     assert_eq!(node.all("/api/sensor-history?pump_id=pump-a&from=2026-01-01T00:00:00Z").len(), 5);
 }
+
+/// How many lots of readings their pumps have judged.
+#[cfg(feature = "failpoints")]
+fn judged(actors: &Value) -> u64 {
+    let latencies = actors["latencies"].as_array().expect("a list");
+    let gate = latencies.iter().find(|latency| latency["of"] == "gate").expect("the gate's");
+    gate["buckets"].as_array().expect("a list").iter().filter_map(|bucket| bucket["count"].as_u64()).sum()
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn what_is_stored_while_its_pump_is_restarted_is_acknowledged() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    let mut unstamped = normal(0);
+    unstamped["pump_id"] = json!("pump-a");
+    unstamped.as_object_mut().expect("an object").remove("timestamp");
+    assert_eq!(node.post(&unstamped).status, 200);
+    let before = node.ok("/api/actors");
+    start.inject("journal-sync", "pause");
+    let answer = thread::scope(|scope| {
+        let under_way = scope.spawn(|| node.post(&unstamped));
+        node.until("/api/actors", |actors| judged(actors) > judged(&before));
+        let restarted = node.post_to("/api/actors/pumps/restart", "application/json", "");
+        assert_eq!(restarted.body["restarted"], json!(["pump/pump-a"]));
+        let restarts = |actors: &Value| {
+            let pump = actors["items"].as_array()?.iter().find(|actor| actor["id"] == "pump/pump-a")?;
+            pump["restarts"].as_u64()
+        };
+        node.until("/api/actors", |actors| restarts(actors) > restarts(&before));
+        start.inject("journal-sync", "off");
+        under_way.join().expect("answered")
+    });
+    // Sent again, it would be there twice.
+    assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(1)), "{answer:?}");
+    assert_eq!(node.all("/api/sensor-history?pump_id=pump-a").len(), 2);
+    assert!(node.terminate().success());
+}

@@ -24,6 +24,12 @@ pub(crate) struct Share {
     settled: bool,
 }
 
+/// A part that is settled, whatever becomes of who holds it. Dropped, it no longer holds up the answer.
+#[must_use]
+pub(crate) struct Settled {
+    _answer: Arc<Mutex<Answer>>,
+}
+
 struct Answer {
     reply: Option<oneshot::Sender<Reply>>,
     receipt: Receipt,
@@ -47,9 +53,11 @@ impl Share {
         Self { answer: self.answer.clone(), settled: false }
     }
 
-    /// How a lot ended.
-    pub(crate) fn settle(self, settlement: Settlement) {
-        self.end(|answer| answer.add(settlement));
+    /// How a lot ended. The answer is not sent before what this returns is dropped.
+    pub(crate) fn settle(mut self, settlement: Settlement) -> Settled {
+        self.answer().add(settlement);
+        self.settled = true;
+        Settled { _answer: self.answer.clone() }
     }
 
     /// What is known without asking the pumps.
@@ -173,11 +181,11 @@ mod tests {
         let (reply, mut answer) = oneshot::channel();
         let gate = Share::first(reply, counters.clone());
         let (one, two) = (gate.another(), gate.another());
-        two.settle(settled(vec![(3, Outcome::Duplicate), (1, Outcome::Rejected(rejection()))]));
+        let _ = two.settle(settled(vec![(3, Outcome::Duplicate), (1, Outcome::Rejected(rejection()))]));
         let early = RejectedItem { index: 0, rejection: rejection(), retry_after_s: None };
         gate.complete(Receipt { rejected: vec![early], ..Receipt::default() });
         assert!(answer.try_recv().is_err(), "a lot is under way");
-        one.settle(settled(vec![(2, Outcome::Accepted), (4, Outcome::Late)]));
+        let _ = one.settle(settled(vec![(2, Outcome::Accepted), (4, Outcome::Late)]));
         let receipt = answer.try_recv().expect("all have ended").expect("all is stored");
         assert_eq!((receipt.accepted, receipt.late, receipt.duplicate), (1, 1, 1));
         assert_eq!(receipt.rejected.iter().map(|item| item.index).collect::<Vec<_>>(), [0, 1]);
@@ -204,7 +212,7 @@ mod tests {
         for (outcomes, expected) in table {
             let (reply, mut answer) = oneshot::channel();
             let counters = Arc::new(Counters::default());
-            Share::first(reply, counters.clone()).settle(settled(outcomes.clone()));
+            let _ = Share::first(reply, counters.clone()).settle(settled(outcomes.clone()));
             let told = answer.try_recv().expect("it has ended");
             let retries =
                 |receipt: &Receipt| receipt.rejected.iter().map(|item| item.retry_after_s).collect::<Vec<_>>();
@@ -229,9 +237,9 @@ mod tests {
             gate.complete(Receipt::default());
             match durable {
                 None => drop(one),
-                Some(durable) => one.settle(Settlement { outcomes: Vec::new(), durable }),
+                Some(durable) => drop(one.settle(Settlement { outcomes: Vec::new(), durable })),
             }
-            two.settle(settled(vec![(0, Outcome::Accepted)]));
+            let _ = two.settle(settled(vec![(0, Outcome::Accepted)]));
             assert_eq!(answer.try_recv().expect("all have ended"), Err(refusal));
             assert_eq!(counters.totals().accepted, 0, "nobody was told so");
         }
