@@ -9,7 +9,8 @@
 //! 10:05:00                                        an entry: "1234 more from 10:00:01 to 10:04:59"
 //! ```
 //!
-//! [`KINDS`] kinds are told apart at a time. Refusals of further kinds are counted by their action alone, so none goes
+//! [`KINDS`] kinds are told apart at a time, and of one action and client [`KINDS_OF_A_CLIENT`]: a client that makes up a new
+//! name for each order leaves room for the others. Refusals of further kinds are counted by their action alone, so none goes
 //! uncounted and the memory is bounded whatever a client sends. An orderly stop notes what is counted; a kill loses the
 //! counts of the windows that were open. Does not handle orders that were done: each is an entry of its own.
 
@@ -27,6 +28,8 @@ use volute_plant::Timestamp;
 const WINDOW: Duration = Duration::from_secs(300);
 /// Kinds that are told apart at a time.
 const KINDS: usize = 32;
+/// Of these, kinds of one action and client: a reason may hold a name that the client made up.
+const KINDS_OF_A_CLIENT: usize = 4;
 
 /// Stands for what is not the same in all refusals of an entry.
 const VARIOUS: &str = "various";
@@ -83,7 +86,8 @@ impl Refusals {
             tally.count(&entry);
             return None;
         }
-        if self.kinds.len() < KINDS {
+        let alike = self.kinds.keys().filter(|known| known.is_of(&kind.action, &kind.client)).count();
+        if self.kinds.len() < KINDS && alike < KINDS_OF_A_CLIENT {
             self.kinds.insert(kind, Tally::until(now + WINDOW, &entry));
             return Some(entry);
         }
@@ -119,6 +123,10 @@ impl Kind {
         // Each connection has a port of its own.
         let client = entry.who.parse().map_or_else(|_| entry.who.clone(), |peer: SocketAddr| peer.ip().to_string());
         Self { action: entry.action.clone(), client, reason: entry.outcome.clone() }
+    }
+
+    fn is_of(&self, action: &str, client: &str) -> bool {
+        self.action == action && self.client == client
     }
 }
 
@@ -203,8 +211,8 @@ mod tests {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         let mut noted: Vec<AuditEntry> = Vec::new();
         for n in 0..10_000 {
-            let name = format!("actor {}", n % 5_000);
-            noted.extend(refusals.note(entry(n, "10.0.0.1:1", &name, &format!("no {name}")), now));
+            let (client, name) = (format!("10.0.0.{}:1", n % 5_000 / 20), format!("actor {}", n % 5_000));
+            noted.extend(refusals.note(entry(n, &client, &name, &format!("no {name}")), now));
         }
         assert_eq!(noted.len(), KINDS);
         assert!(refusals.kinds.len() == KINDS && refusals.others.len() == 1, "bounded");
@@ -213,5 +221,18 @@ mod tests {
         assert_eq!(noted.iter().map(count).sum::<u64>(), 10_000);
         let rest = noted.iter().find(|entry| entry.who == VARIOUS).expect("the others");
         assert_eq!((rest.object.as_str(), rest.action.as_str()), (VARIOUS, "restart"));
+    }
+
+    #[test]
+    fn a_client_that_makes_up_names_leaves_room_for_others() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        for n in 0..1000 {
+            let _ = refusals.note(entry(n, "10.0.0.1:1", &format!("a{n}"), &format!("no actor is called \"a{n}\"")), now);
+        }
+        let other = entry(1000, "10.0.0.2:1", "nobody", "no such actor");
+        assert_eq!(refusals.note(other.clone(), now), Some(other));
+        let mut another_action = entry(1000, "10.0.0.1:1", "pump-1", "no such pump");
+        another_action.action = "remove pump".into();
+        assert_eq!(refusals.note(another_action.clone(), now), Some(another_action));
     }
 }
