@@ -227,7 +227,8 @@ mod tests {
     fn a_client_that_makes_up_names_leaves_room_for_others() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         for n in 0..1000 {
-            let _ = refusals.note(entry(n, "10.0.0.1:1", &format!("a{n}"), &format!("no actor is called \"a{n}\"")), now);
+            let _ =
+                refusals.note(entry(n, "10.0.0.1:1", &format!("a{n}"), &format!("no actor is called \"a{n}\"")), now);
         }
         let other = entry(1000, "10.0.0.2:1", "nobody", "no such actor");
         assert_eq!(refusals.note(other.clone(), now), Some(other));

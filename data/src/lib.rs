@@ -29,8 +29,8 @@ pub use labelled::{Labelled, write_labelled};
 pub use predictions::{Prediction, write_predictions};
 pub use recording::{Recording, RecordingError, Row, open_recording, parse_recording, read_recording};
 pub use store::{
-    Answer, AuditAction, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, ClockMark, CommissioningRecord, Counts,
-    DatabaseStatus, DiskUse, EventFilter, Flushed, NewBaseline, Order, PAST_MS, PumpRecord, PumpState, Purged, Range,
-    Reach, Resolution, Retention, Staged, Standing, Store, StoreError, StoreSettings, StoreStatus, Swept,
-    SystemMetrics, Uncommitted,
+    Answer, AuditAction, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, ClockMark,
+    CommissioningRecord, Counts, DatabaseStatus, DiskUse, EventFilter, Flushed, NewBaseline, Order, PAST_MS,
+    PumpRecord, PumpState, Purged, Range, Reach, Resolution, Retention, Staged, Standing, Store, StoreError,
+    StoreSettings, StoreStatus, Swept, SystemMetrics, Uncommitted,
 };
