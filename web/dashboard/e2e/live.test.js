@@ -100,3 +100,23 @@ async function backwards(page, label, count) {
   }
   return values;
 }
+
+test('eight windows of a browser are all live, whatever each of them shows', { timeout: 120_000 }, async () => {
+  const pumps = Array.from({ length: 6 }, (_, n) => `window-${n}`);
+  for (const pump_id of pumps) await node.post({ pump_id, Bearing_Temperature_C: 60.1 });
+  const context = await chrome.newContext();
+  const windows = await Promise.all(['/', '/', ...pumps.map((pump) => `/pumps/${pump}`)].map(async (path) => {
+    const page = await context.newPage();
+    await page.goto(node.url + path);
+    return page;
+  }));
+  for (const page of windows) await isLive(page);
+  for (const pump_id of pumps) await node.post({ pump_id, Bearing_Temperature_C: 71.7 });
+  for (const page of windows.slice(2)) await sensor(page, 'Bearing_Temperature_C').getByText('71.7').waitFor();
+  for (const page of windows.slice(0, 2)) await page.locator(`[data-pump="${pumps[5]}"]`).waitFor();
+  // One that is closed makes room for another.
+  await windows[2].close();
+  await node.post({ pump_id: pumps[5], Bearing_Temperature_C: 72.7 });
+  await sensor(windows[7], 'Bearing_Temperature_C').getByText('72.7').waitFor();
+  await context.close();
+});

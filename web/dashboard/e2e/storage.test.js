@@ -200,6 +200,8 @@ for (const [state, problems, title] of [
 test('two banners stack: the node is gone, and was not well before', { timeout: 60_000 }, async () => {
   const prepare = async (page) => {
     await outage('degraded', [DEGRADED])(page);
+    // A browser without shared workers: the page's own stream can be cut here.
+    await page.addInitScript(() => delete window.SharedWorker);
     await page.route('**/api/stream*', (route) => route.abort());
   };
   const page = await open(chrome, node.url, { width: 390, prepare });

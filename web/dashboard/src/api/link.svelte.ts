@@ -1,7 +1,8 @@
 // The page's one live stream, and how it is: what the shell's banner and every panel's "stale" follow.
 
 import { clock } from '../lib/clock.svelte';
-import { LiveStream, type LinkState } from './live';
+import type { LinkState } from './live';
+import { subscribe, type Subscription } from './shared';
 
 class Link {
   state = $state<LinkState>('connecting');
@@ -9,7 +10,7 @@ class Link {
   lastHeard = $state<number | null>(null);
 
   #heard: number | null = null;
-  #stream: LiveStream | null = null;
+  #stream: Subscription | null = null;
 
   get lost(): boolean {
     return this.state === 'lost';
@@ -22,19 +23,17 @@ class Link {
 
   /** Follows a stream until the result is called. Only one page is shown, so there is only one. */
   follow(url: string, on: Record<string, (data: never) => void>, onGap: () => void): () => void {
-    const stream = new LiveStream({
+    const stream = subscribe({
       url,
       on: Object.fromEntries(Object.entries(on).map(([type, run]) => [type, this.#noting(run)])),
       onState: (state) => this.#turn(state),
       onGap,
     });
     this.#stream = stream;
-    const retry = () => !document.hidden && stream.retry();
+    const retry = () => stream.retry();
     window.addEventListener('online', retry);
-    document.addEventListener('visibilitychange', retry);
     return () => {
       window.removeEventListener('online', retry);
-      document.removeEventListener('visibilitychange', retry);
       stream.close();
       if (this.#stream === stream) this.#stream = null;
     };

@@ -121,7 +121,7 @@ export class LiveStream {
 
 const browser: LiveEnvironment = {
   open: (url) => new EventSource(url),
-  after: (ms, run) => window.setTimeout(run, ms),
-  cancel: (timer) => window.clearTimeout(timer),
+  after: (ms, run) => setTimeout(run, ms) as unknown as number,
+  cancel: (timer) => clearTimeout(timer),
   random: Math.random,
 };

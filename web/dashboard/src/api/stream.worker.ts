@@ -1,0 +1,16 @@
+// The worker that all tabs and windows of a browser share: it holds their live streams (hub.ts).
+
+import { Hub, POLL_MS, type Asked } from './hub';
+import { LiveStream } from './live';
+
+const hub = new Hub(
+  (url, types, { onEvent, onState, onGap }) =>
+    new LiveStream({ url, on: Object.fromEntries(types.map((type) => [type, (data) => onEvent(type, data)])), onState, onGap }),
+);
+
+addEventListener('connect', (event) => {
+  const [port] = (event as MessageEvent).ports;
+  const tell = (told: unknown) => port.postMessage(told);
+  port.onmessage = ({ data }: MessageEvent<Asked>) => hub.ask(tell, data, Date.now());
+});
+setInterval(() => hub.tick(Date.now()), POLL_MS);
