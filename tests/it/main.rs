@@ -27,6 +27,7 @@ mod ingest;
 mod kills;
 mod live;
 mod memory;
+mod order;
 #[cfg(feature = "failpoints")]
 mod outage;
 #[cfg(feature = "failpoints")]

@@ -379,6 +379,16 @@ pub fn skab() -> Option<PathBuf> {
     None
 }
 
+/// A file of the inputs that plants' gateways are known to send, where they are at hand.
+pub fn field(name: &str) -> Option<String> {
+    let file = std::path::absolute("../shared/field").expect("a directory").join(name);
+    if file.is_file() {
+        return Some(std::fs::read_to_string(&file).expect("text"));
+    }
+    skip(&format!("{} is absent", file.display()));
+    None
+}
+
 /// The body of the original's guide: ten values, nothing else.
 pub fn ten_values() -> Value {
     json!({

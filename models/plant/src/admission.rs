@@ -141,11 +141,12 @@ impl Admission {
 
     /// Judges a lot of drafts that was received at `received`, given what the store says of its [`Lookup`].
     ///
+    /// They are judged in the order of their times, whatever order they were sent in: nothing is later than its own post.
     /// A draft without a time comes last, so that it does not take the time of a stamped one. One in a lot gets a time;
     /// any more are undecided.
     pub fn judge(
         &mut self,
-        drafts: Vec<(usize, Draft)>,
+        mut drafts: Vec<(usize, Draft)>,
         received: Timestamp,
         stored: &LookupResult,
     ) -> Vec<(usize, Verdict)> {
@@ -153,6 +154,8 @@ impl Admission {
             Unstamped::From(from) => Some(from),
             Unstamped::Ask(_) => stored.free,
         };
+        // Stable: of several with one time the first stands.
+        drafts.sort_by_key(|(_, draft)| draft.stamp.device());
         let mut verdicts = Vec::with_capacity(drafts.len());
         let mut unstamped = Vec::new();
         for (index, draft) in drafts {

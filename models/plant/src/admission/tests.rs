@@ -86,6 +86,34 @@ fn late_is_three_steps_behind_the_newest_wherever_in_its_step_a_reading_is() {
     }
 }
 
+/// A gateway may empty its buffer newest first, or in any order.
+#[test]
+fn nothing_is_later_than_its_own_post() {
+    for (what, order) in [
+        ("oldest first", vec![0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("newest first", vec![9, 8, 7, 6, 5, 4, 3, 2, 1, 0]),
+        ("the newest first, and then in order", vec![9, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        ("two buffers one after the other", vec![5, 6, 7, 8, 9, 0, 1, 2, 3, 4]),
+        ("two buffers, each newest first", vec![8, 6, 4, 2, 0, 9, 7, 5, 3, 1]),
+        ("with two at one time", vec![9, 4, 4, 0]),
+    ] {
+        let mut door = door();
+        let lot = order.iter().map(|&second| stamped(10_000 * second, second as f64)).enumerate().collect();
+        let verdicts = door.judge(lot, at(100_000), &LookupResult::default());
+        let mut last = None;
+        for (index, verdict) in verdicts {
+            match verdict {
+                Verdict::New(reading) => {
+                    assert_eq!(reading.at, at(10_000 * order[index]), "{what}: an item keeps its place in the post");
+                    assert!(!reading.late && Some(reading.at) > last, "{what}: {reading:?} after {last:?}");
+                    last = Some(reading.at);
+                }
+                other => assert_eq!((what, other), ("with two at one time", Verdict::Duplicate { at: at(40_000) })),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_time_may_be_ten_minutes_ahead_and_as_old_as_readings_are_kept() {
     for (ms, refused) in [
@@ -209,7 +237,8 @@ fn what_the_store_cannot_tell_is_not_decided_and_the_rest_is() {
     admit(&mut door, stamped(10_000, 1.0), 10_000);
     let unknown = LookupResult { unknown: [at(1000)].into(), ..LookupResult::default() };
     let lot = vec![(0, stamped(1000, 1.0)), (1, stamped(11_000, 1.0)), (2, stamped(10_000, 1.0))];
-    let verdicts = door.judge(lot, at(11_000), &unknown);
+    let mut verdicts = door.judge(lot, at(11_000), &unknown);
+    verdicts.sort_by_key(|(index, _)| *index);
     let Verdict::Undecided(no) = &verdicts[0].1 else { panic!("{verdicts:?}") };
     assert_eq!((no.field.as_str(), &no.value), ("timestamp", &serde_json::json!(at(1000).to_string())));
     assert!(matches!(verdicts[1].1, Verdict::New(_)) && matches!(verdicts[2].1, Verdict::Duplicate { .. }));
