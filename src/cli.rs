@@ -14,6 +14,7 @@ use volute_plant::{Profile, PumpId};
 
 mod bench;
 mod keeping;
+mod recording;
 mod simulate;
 mod train;
 
@@ -21,6 +22,7 @@ pub use bench::{Bench, BenchArgs, Format, InferenceArgs, IngestArgs};
 pub use keeping::{
     BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, PumpsArgs, PumpsCommand, RestoreArgs, StoreArgs,
 };
+pub use recording::DialectArgs;
 pub use simulate::SimulateArgs;
 pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
 
@@ -265,6 +267,9 @@ pub struct ReplayArgs {
     /// The recording (CSV).
     #[arg(long, value_name = "FILE")]
     pub csv: PathBuf,
+    /// What the recording does not say itself.
+    #[command(flatten)]
+    pub dialect: DialectArgs,
     /// The node's address.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
     pub url: NodeUrl,
@@ -363,6 +368,13 @@ mod tests {
             ("volute export --pump P --out a.csv --format xlsx", ErrorKind::ValueValidation),
             ("volute export --pump P --out a.csv --from yesterday", ErrorKind::ValueValidation),
             ("volute import a.csv --pump a/b", ErrorKind::ValueValidation),
+            ("volute import a.csv --pump A --time-format %d.%m.%Y", ErrorKind::ValueValidation),
+            ("volute import a.csv --pump A --time-zone Berlin", ErrorKind::ValueValidation),
+            ("volute import a.csv --pump A --time-zone Europe/Berlin --repeated-hour 2", ErrorKind::ValueValidation),
+            ("volute import a.csv --pump A --repeated-hour first", ErrorKind::MissingRequiredArgument),
+            ("volute train --csv a.csv --out m --decimal dot", ErrorKind::ValueValidation),
+            ("volute evaluate --data d --out o --time-zone Berlin", ErrorKind::ValueValidation),
+            ("volute replay --csv a.csv --time-zone Berlin", ErrorKind::ValueValidation),
             ("volute pumps", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
             ("volute pumps remove", ErrorKind::MissingRequiredArgument),
             ("volute pumps remove a/b", ErrorKind::ValueValidation),

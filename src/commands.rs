@@ -17,11 +17,16 @@ mod simulate;
 mod train;
 mod windows;
 
-use std::{io, num::NonZeroUsize, path::PathBuf, thread};
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use anyhow::ensure;
 use volute_anomaly::{Model, Recipe};
-use volute_data::{Store, StoreError, StoreSettings};
+use volute_data::{Notes, Store, StoreError, StoreSettings};
 use volute_plant::{Clock, SystemClock};
 
 pub use evaluate::Format;
@@ -42,9 +47,11 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Train(args) => {
             let recipe = recipe(&args.training);
             let rows = args.rows.map(NonZeroUsize::get);
-            let (each_its_own_pump, profile) = (args.each_its_own_pump, args.profile);
+            let (each_its_own_pump, profile, dialect) = (args.each_its_own_pump, args.profile, args.dialect.into());
             let (csv, every, out, replace) = (args.csv, args.every, args.out, args.replace);
-            train::run(&train::Training { profile, csv, each_its_own_pump, every, rows, out, replace, recipe })
+            let training =
+                train::Training { profile, csv, dialect, each_its_own_pump, every, rows, out, replace, recipe };
+            train::run(&training)
         }
         Command::Models(args) => {
             let models = models::Models { profile: args.profile, dir: args.dir, put_back: args.put_back };
@@ -67,7 +74,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
 fn evaluate(args: EvaluateArgs, output: &mut dyn io::Write) -> anyhow::Result<()> {
     let recipe = recipe(&args.training);
     let jobs = args.jobs.or(thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
-    let (profile, format) = (args.profile, args.format);
+    let (profile, format, dialect) = (args.profile, args.format, args.dialect.into());
     match (args.model, args.data, args.out) {
         (Some(dir), ..) => {
             let (how, model, id) = (recipe.commissioning(), Model::load(&dir, &profile)?, "simulated".parse()?);
@@ -77,7 +84,8 @@ fn evaluate(args: EvaluateArgs, output: &mut dyn io::Write) -> anyhow::Result<()
             evaluate::run_simulated(&simulated, output)
         }
         (None, Some(data), Some(out)) => {
-            let evaluation = evaluate::Evaluation { profile, data, out, recipe, seeds: args.seeds, jobs, format };
+            let evaluation =
+                evaluate::Evaluation { profile, data, dialect, out, recipe, seeds: args.seeds, jobs, format };
             match args.cross_validate {
                 Some(candidates) => evaluate::choose(&evaluation, candidates, output),
                 None => evaluate::run(&evaluation, output),
@@ -97,6 +105,15 @@ fn recipe(args: &TrainingArgs) -> Recipe {
         detector: args.detector,
         ..default
     }
+}
+
+/// Says on standard error what there is to say about a recording.
+fn tell_notes(path: &Path, notes: &Notes) -> io::Result<()> {
+    let mut output = io::stderr().lock();
+    for line in notes.lines().into_iter().chain(notes.utc_line()) {
+        writeln!(output, "{}: {line}", path.display())?;
+    }
+    Ok(())
 }
 
 /// A runtime that a store may be used on.
@@ -130,6 +147,6 @@ fn unlock(error: StoreError) -> anyhow::Error {
 }
 
 /// The path from the root, for a node that has another working folder.
-fn absolute(path: &std::path::Path) -> anyhow::Result<PathBuf> {
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }

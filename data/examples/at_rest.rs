@@ -8,7 +8,7 @@
 
 use std::{env, error::Error, fs, path::Path, time::Instant};
 
-use volute_data::{Batch, PumpRecord, Store, StoreSettings, read_recording};
+use volute_data::{Batch, Dialect, PumpRecord, Store, StoreSettings, read_recording};
 use volute_plant::{Profile, PumpId, Reading, Timestamp};
 
 type Failure = Box<dyn Error>;
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Failure> {
         let channels = profile.channel_names().map(str::to_owned).collect();
         let record = PumpRecord { id: pump.clone(), profile: profile.name().into(), channels, registered_at: now };
         store.commit(&Batch { pumps: vec![record], ..Batch::default() }).await?;
-        let readings: Vec<Reading> = read_recording(Path::new(file), &profile)?
+        let readings: Vec<Reading> = read_recording(Path::new(file), &profile, &Dialect::default())?
             .rows
             .into_iter()
             .step_by(every)

@@ -21,7 +21,7 @@ use parquet::errors::ParquetError;
 use serde::{Deserialize, Serialize};
 use volute_plant::{PumpId, Reading, Timestamp};
 
-pub use import::{Import, ImportError, Imported, import};
+pub use import::{Import, ImportError, Imported, import, try_import};
 
 use crate::{NewFile, PumpRecord, Range, Store, StoreError};
 use csv_file::CsvFile;

@@ -50,7 +50,7 @@ fn write(path: &Path, profile: &Profile, rows: impl IntoIterator<Item = Labelled
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{read_recording, recording::tests::TWO_CHANNELS};
+    use crate::{Dialect, read_recording, recording::tests::TWO_CHANNELS};
 
     #[test]
     fn what_is_written_is_read_again() {
@@ -69,7 +69,7 @@ mod tests {
             row(2, [Sample::Bad(900.0), Sample::Good(76.0)], "BROKEN", "sensor_spike"),
         ];
         write_labelled(&path, &profile, rows.clone()).expect("written");
-        let read = read_recording(&path, &profile).expect("read").rows;
+        let read = read_recording(&path, &profile, &Dialect::default()).expect("read").rows;
         for (read, written) in read.iter().zip(&rows) {
             assert_eq!((read.at, &*read.samples), (written.at, written.samples.as_slice()));
             assert_eq!(read.normal, Some(written.machine_status == "NORMAL"));

@@ -21,13 +21,18 @@ pub use backup::{
 };
 pub use block::{Aggregate, Aggregates};
 pub use durable::{NewFile, create_folder, sync_folder, write_file};
-pub use export::{Export, ExportError, ExportFormat, Exported, Import, ImportError, Imported, export, import};
+pub use export::{
+    Export, ExportError, ExportFormat, Exported, Import, ImportError, Imported, export, import, try_import,
+};
 pub use journal::{
     Journal, JournalError, JournalHealth, JournalSettings, JournalStatus, Recovery, SegmentFile, Seq, inspect_journal,
 };
 pub use labelled::{Labelled, write_labelled};
 pub use predictions::{Prediction, write_predictions};
-pub use recording::{Recording, RecordingError, Row, open_recording, parse_recording, read_recording};
+pub use recording::{
+    DecimalMark, Dialect, Finding, Notes, Recording, RecordingError, RecordingFile, RepeatedHour, Row, RowOrder,
+    TimeFormat, TimeZone, open_recording, parse_recording, parts, read_recording,
+};
 pub use store::{
     Answer, AuditAction, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, ClockMark,
     CommissioningRecord, Counts, DatabaseStatus, DiskUse, EventFilter, Flushed, NewBaseline, Order, PAST_MS,

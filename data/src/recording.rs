@@ -1,25 +1,76 @@
-//! Recorded CSV files: what a pump once sent, with the labels that people gave it afterwards.
+//! Recordings: CSV files of what a pump once sent, as loggers, historians and the original system write them.
 //!
-//! Two forms are read, told apart by their header: SKAB's (`;`, `datetime`, `anomaly`) and the
-//! original system's (`,`, `timestamp`, `machine_status`). A simulated one also has `fault`, which is for people and other
-//! programs. Deliberately absent: filling holes, order and windows (the windower's business), and which rows are for
-//! training.
+//! A file is read twice: once for what has to be known of all its lines ([`layout`], [`survey`]), then row by row
+//! ([`rows`]). What cannot be read without a guess is trouble, and all trouble is told at once, each kind with its first
+//! line and how many more there are. What costs one value or one line only is told in the [`Notes`].
+//!
+//! ```text
+//! sep=;
+//! Zeitstempel;Motor RPM [1/min];Oil Pressure [bar];Comment
+//! 2026-03-09 10:14:33;2950;2,4;         2950 rpm and 2.4 bar at 10:14:33 UTC, eight channels missing
+//! 2026-03-09 10:14:34;2950;Bad Input;   the pressure is missing: line 4: Oil Pressure [bar]: "Bad Input"
+//! 2026-03-09 10:14:34;;2,4;             the same time, another channel: merged into the row above
+//! ```
+//!
+//! SKAB's form (`;`, `datetime`, `anomaly`) and the original system's (`,`, `timestamp`, `machine_status`) are two of many.
+//! Does not fill holes, and makes no windows: that is the windower's. Does not read one value a row (`time, tag, value`).
+
+mod cells;
+mod columns;
+mod findings;
+mod layout;
+mod order;
+mod records;
+mod rows;
+mod sorted;
+mod survey;
+mod text;
+mod times;
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader, Chain, Cursor, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 use volute_plant::{Profile, Sample, Timestamp};
+
+pub use self::{
+    cells::DecimalMark,
+    findings::Finding,
+    order::{RowOrder, parts},
+    times::{RepeatedHour, TimeFormat, TimeZone},
+};
+use self::{findings::Findings, layout::Layout, rows::Rows, survey::Plan};
+pub(crate) use self::{
+    order::{Merger, Together, compare, count},
+    rows::Numbered,
+    sorted::Sorted,
+};
+
+/// What a person says about a file that it does not say itself. The default says nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Dialect {
+    /// How its times are written.
+    pub time_format: Option<TimeFormat>,
+    /// The zone of its times that have no offset.
+    pub time_zone: Option<TimeZone>,
+    /// Which hour it is, where one that a zone repeats stands in the file once.
+    pub repeated_hour: Option<RepeatedHour>,
+    /// The decimal mark of its numbers; the other one then sets thousands apart.
+    pub decimal: Option<DecimalMark>,
+}
 
 /// A recorded file, read in full.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
-    /// Its rows, in the file's order.
+    /// Its rows, in the file's order; from its end where the newest is first.
     pub rows: Vec<Row>,
+    /// What there is to say about it.
+    pub notes: Notes,
     /// SHA-256 of the file's bytes, in hex.
     pub sha256: String,
 }
@@ -27,7 +78,7 @@ pub struct Recording {
 /// One recorded row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Its time; without an offset it is taken as UTC.
+    /// Its time; without an offset and without a zone it is taken as UTC.
     pub at: Timestamp,
     /// One sample per channel of the profile: good, bad or missing, never filled.
     pub samples: Arc<[Sample]>,
@@ -37,6 +88,53 @@ pub struct Row {
     pub anomaly: Option<bool>,
     /// The time as the file writes it.
     pub recorded_at: String,
+}
+
+/// What there is to say about a file that was read: nothing of it is silent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Notes {
+    /// Columns that are not used, channels that are not there, lines that are no rows.
+    pub remarks: Vec<String>,
+    /// Cells that are no number, taken as missing.
+    pub words: Vec<Finding>,
+    /// Times that were taken as UTC because neither the file nor a person says otherwise.
+    pub taken_as_utc: u64,
+    /// What the order of the rows is like.
+    pub order: RowOrder,
+}
+
+impl Notes {
+    /// The notes for people, one a line; without the one about UTC, which concerns nearly every file.
+    pub fn lines(&self) -> Vec<String> {
+        let RowOrder { out_of_order, steps_back, repeats, conflicts, parts, .. } = &self.order;
+        let mut lines = self.remarks.clone();
+        lines.extend(self.words.iter().map(|finding| format!("taken as missing: {finding}")));
+        lines.extend(repeats.iter().map(|finding| format!("left out: {finding}")));
+        if *parts > 0 {
+            lines.push(format!("{parts} rows hold further channels of the time before them, and are merged"));
+        }
+        if let Some(finding) = out_of_order {
+            lines.push(format!("out of order: {finding}; time goes back {steps_back} times"));
+        }
+        lines.extend(conflicts.iter().map(|finding| format!("{finding}{}", self.hint())));
+        lines
+    }
+
+    /// That times were taken as UTC, if so.
+    pub fn utc_line(&self) -> Option<String> {
+        let count = self.taken_as_utc;
+        (count > 0).then(|| format!("{count} times have no offset and are taken as UTC; --time-zone says otherwise"))
+    }
+
+    /// Why conflicting rows may be no conflict.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self.taken_as_utc > 0 && self.order.steps_back > 0 {
+            true => {
+                "; if this is the hour that stands twice in autumn, say the zone with --time-zone, as Europe/Berlin"
+            }
+            false => "",
+        }
+    }
 }
 
 /// The file is no recording of this profile.
@@ -58,15 +156,7 @@ pub enum RecordingError {
         /// Why.
         source: io::Error,
     },
-    /// The file is not CSV.
-    #[error("{} is not CSV: {source}", path.display())]
-    Csv {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: csv::Error,
-    },
-    /// The header has a column too many, twice or too few.
+    /// There is no header, or it has a column twice, none for the time, or none of the profile.
     #[error("{}: column {column:?} {problem}; a recording has {allowed}", path.display())]
     Header {
         /// The file.
@@ -74,313 +164,244 @@ pub enum RecordingError {
         /// The column's name.
         column: String,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
         /// The columns that a recording of this profile has and may have.
         allowed: String,
     },
-    /// A cell holds what it cannot mean.
-    #[error("{}, line {line}, column {column:?}: {value:?}; allowed: {allowed}", path.display())]
-    Cell {
+    /// Cells or lines that cannot be read without a guess.
+    #[error("{} is not read:{}", path.display(), listed(findings))]
+    Trouble {
         /// The file.
         path: PathBuf,
-        /// The line, counted from 1, the header included.
-        line: u64,
-        /// The column's name.
-        column: String,
-        /// What the cell holds.
-        value: String,
-        /// What it may hold.
-        allowed: &'static str,
+        /// All that is wrong, by its first line.
+        findings: Vec<Finding>,
     },
+}
+
+fn listed(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }
 
 /// Reads a recording of a pump with this profile.
 ///
-/// The delimiter is `;` where the header has one and `,` elsewhere; columns come in any order. An empty
-/// cell or `NaN` is [`Sample::Missing`], a number outside the plausible range [`Sample::Bad`].
-pub fn read_recording(path: &Path, profile: &Profile) -> Result<Recording, RecordingError> {
+/// An empty cell or a word is [`Sample::Missing`], a number outside the plausible range [`Sample::Bad`].
+pub fn read_recording(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<Recording, RecordingError> {
     let bytes = fs::read(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
-    parse_recording(path, &bytes, profile)
+    parse_recording(path, &bytes, profile, dialect)
 }
 
 /// Reads a recording from its bytes; `path` is its name in errors.
-pub fn parse_recording(path: &Path, bytes: &[u8], profile: &Profile) -> Result<Recording, RecordingError> {
-    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let rows = Rows::new(path, bytes, profile)?.collect::<Result<_, _>>()?;
-    Ok(Recording { rows, sha256 })
-}
-
-/// Opens a recording that is read row by row, however long it is; otherwise as [`read_recording`].
-pub fn open_recording(
+pub fn parse_recording(
     path: &Path,
+    bytes: &[u8],
     profile: &Profile,
-) -> Result<impl Iterator<Item = Result<Row, RecordingError>>, RecordingError> {
-    let file = File::open(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
-    Rows::new(path, BufReader::new(file), profile)
+    dialect: &Dialect,
+) -> Result<Recording, RecordingError> {
+    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let source = Source::Bytes(bytes);
+    let known = Known::of(path, &source, profile, dialect)?;
+    let mut rows = Vec::new();
+    let notes = known.check(path, &source, profile, dialect, |row| rows.push(row))?;
+    let notes = order_rows(&mut rows, notes, profile);
+    Ok(Recording { rows: rows.into_iter().map(|numbered| numbered.row).collect(), notes, sha256 })
 }
 
-/// A recording on its way: its rows, in the file's order.
-struct Rows<R> {
-    path: PathBuf,
+/// Turns a file around that has its newest rows first; in another one that is out of order, finds the rows of one time that
+/// are not beside each other.
+fn order_rows(rows: &mut [Numbered], mut notes: Notes, profile: &Profile) -> Notes {
+    if notes.order.is_newest_first() {
+        rows.reverse();
+        notes.turn_around();
+    } else if notes.order.steps_back > 0 {
+        let mut by_time: Vec<&Numbered> = rows.iter().collect();
+        by_time.sort_by_key(|numbered| numbered.row.at);
+        for pair in by_time.windows(2).filter(|pair| pair[0].row.at == pair[1].row.at) {
+            let is_beside = pair[0].row.at == pair[1].row.at && pair[1].line == pair[0].line + 1;
+            if !is_beside && let Together::Conflict(channel) = compare(&pair[0].row.samples, &pair[1].row.samples) {
+                notes.order.conflict(profile, pair[0], pair[1], channel);
+            }
+        }
+    }
+    notes
+}
+
+impl Notes {
+    /// The rows are given from the end of the file: they are in order.
+    fn turn_around(&mut self) {
+        self.remarks.push("the newest row is first: read from the end".to_owned());
+        (self.order.out_of_order, self.order.steps_back) = (None, 0);
+    }
+}
+
+/// Opens a recording and checks it in full, for its rows to be read one by one, however long it is.
+pub fn open_recording(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<RecordingFile, RecordingError> {
+    let failed = |source| RecordingError::File { path: path.to_owned(), source };
+    // What comes from a pipe comes only once.
+    let spooled = if path.is_file() { None } else { Some(spool(path).map_err(failed)?) };
+    let file = spooled.as_ref().map_or(path, NamedTempFile::path).to_owned();
+    let known = Known::of(path, &Source::File(&file), profile, dialect)?;
+    let mut notes = known.check(path, &Source::File(&file), profile, dialect, |_| ())?;
+    let in_order = notes.order.steps_back == 0;
+    if notes.order.is_newest_first() {
+        notes.turn_around();
+    }
+    let (name, profile, dialect) = (path.to_owned(), profile.clone(), dialect.clone());
+    Ok(RecordingFile { name, file, _spooled: spooled, known, profile, dialect, notes, in_order })
+}
+
+fn spool(path: &Path) -> io::Result<NamedTempFile> {
+    let mut source = File::open(path)?;
+    let mut copy = NamedTempFile::new()?;
+    io::copy(&mut source, &mut copy)?;
+    Ok(copy)
+}
+
+/// A recording that has been checked and can be read as often as need be.
+#[derive(Debug)]
+pub struct RecordingFile {
+    /// Its name in errors.
+    name: PathBuf,
+    file: PathBuf,
+    /// Kept for as long as the copy is needed.
+    _spooled: Option<NamedTempFile>,
+    known: Known,
     profile: Profile,
-    columns: Vec<Column>,
-    /// The header has been read from the file for its delimiter, so it is read again from memory.
-    csv: csv::Reader<Chain<Cursor<Vec<u8>>, R>>,
-    record: csv::StringRecord,
-    /// The name that the lines before had.
-    pump: Option<String>,
+    dialect: Dialect,
+    notes: Notes,
+    /// No row is earlier than the one before it.
+    in_order: bool,
 }
 
-impl<R: BufRead> Rows<R> {
-    fn new(path: &Path, mut text: R, profile: &Profile) -> Result<Self, RecordingError> {
-        let mut header = Vec::new();
-        text.read_until(b'\n', &mut header).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
-        if header.starts_with(b"\xef\xbb\xbf") {
-            header.drain(..3);
-        }
-        let delimiter = if header.contains(&b';') { b';' } else { b',' };
-        let text = Cursor::new(header).chain(text);
-        let mut csv = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text);
-        let columns = columns(path, profile, csv.headers().map_err(|error| not_csv(path, error))?)?;
-        let (path, profile, record) = (path.to_owned(), profile.clone(), csv::StringRecord::new());
-        Ok(Self { path, profile, columns, csv, record, pump: None })
-    }
-}
-
-impl<R: BufRead> Iterator for Rows<R> {
-    type Item = Result<Row, RecordingError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.csv.read_record(&mut self.record) {
-            Ok(false) => None,
-            Ok(true) => {
-                let Self { path, profile, columns, record, pump, .. } = self;
-                Some(Line { path, profile, columns, record }.read(pump))
-            }
-            Err(error) => Some(Err(not_csv(&self.path, error))),
-        }
-    }
-}
-
-fn not_csv(path: &Path, source: csv::Error) -> RecordingError {
-    let path = path.to_owned();
-    if source.is_io_error() {
-        RecordingError::File { path, source: source.into() }
-    } else {
-        RecordingError::Csv { path, source }
-    }
-}
-
-/// What a column of the file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    /// The profile's channel at this place.
-    Channel(usize),
-    Time,
-    MachineStatus,
-    Anomaly,
-    ChangePoint,
-    Fault,
-    PumpId,
-}
-
-impl Column {
-    fn named(profile: &Profile, name: &str) -> Option<Self> {
-        if let Some(channel) = profile.index_of(name) {
-            return Some(Self::Channel(channel));
-        }
-        match name {
-            "timestamp" | "datetime" => Some(Self::Time),
-            "machine_status" => Some(Self::MachineStatus),
-            "anomaly" => Some(Self::Anomaly),
-            "changepoint" => Some(Self::ChangePoint),
-            "fault" => Some(Self::Fault),
-            "pump_id" => Some(Self::PumpId),
-            _ => None,
-        }
-    }
-}
-
-fn columns(path: &Path, profile: &Profile, header: &csv::StringRecord) -> Result<Vec<Column>, RecordingError> {
-    let wrong = |column: &str, problem| {
-        let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
-        let others = "machine_status, fault, anomaly, changepoint, pump_id";
-        let allowed = format!("timestamp or datetime, {channels}, and if need be {others}");
-        Err(RecordingError::Header { path: path.to_owned(), column: column.to_owned(), problem, allowed })
-    };
-    let mut columns = Vec::new();
-    for name in header {
-        match Column::named(profile, name) {
-            None => return wrong(name, "is unknown"),
-            Some(column) if columns.contains(&column) => return wrong(name, "is there twice"),
-            Some(column) => columns.push(column),
-        }
-    }
-    if !columns.contains(&Column::Time) {
-        return wrong("timestamp", "is missing");
-    }
-    for (index, name) in profile.channel_names().enumerate() {
-        if !columns.contains(&Column::Channel(index)) {
-            return wrong(name, "is missing");
-        }
-    }
-    Ok(columns)
-}
-
-/// One line and what is needed to read it.
-struct Line<'a> {
-    path: &'a Path,
-    profile: &'a Profile,
-    columns: &'a [Column],
-    record: &'a csv::StringRecord,
-}
-
-impl Line<'_> {
-    /// Reads the line; `pump` is the name that the lines before it had.
-    fn read(&self, pump: &mut Option<String>) -> Result<Row, RecordingError> {
-        let mut samples = vec![Sample::Missing; self.profile.channels().len()];
-        let (mut time, mut normal, mut anomaly) = (None, None, None);
-        for (&column, cell) in self.columns.iter().zip(self.record) {
-            match column {
-                Column::Channel(index) => samples[index] = self.sample(index, cell)?,
-                Column::Time => match Timestamp::parse_recorded(cell) {
-                    Ok(at) => time = Some((at, cell.to_owned())),
-                    Err(_) => return self.wrong(column, cell, "2020-03-09 10:14:33, or RFC 3339"),
-                },
-                Column::MachineStatus => normal = (!cell.is_empty()).then_some(cell == "NORMAL"),
-                Column::Anomaly => anomaly = self.label(column, cell)?,
-                Column::ChangePoint | Column::Fault => {}
-                Column::PumpId if pump.get_or_insert_with(|| cell.to_owned()) == cell => {}
-                Column::PumpId => return self.wrong(column, cell, "the same pump in every line"),
-            }
-        }
-        let Some((at, recorded_at)) = time else { return self.wrong(Column::Time, "", "a time") };
-        Ok(Row { at, samples: samples.into(), normal, anomaly, recorded_at })
+impl RecordingFile {
+    /// What there is to say about it.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
-    fn sample(&self, index: usize, cell: &str) -> Result<Sample, RecordingError> {
-        if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
-            return Ok(Sample::Missing);
-        }
-        match cell.parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(self.profile.channels()[index].sample(value)),
-            _ => self.wrong(Column::Channel(index), cell, "a number; nothing or NaN where there is no value"),
-        }
+    /// The rows in the file's order, beginning with the first.
+    fn rows(&self) -> io::Result<Rows<'_>> {
+        Rows::open(&Source::File(&self.file), &self.known.layout, &self.known.plan, &self.profile, &self.dialect)
     }
 
-    fn label(&self, column: Column, cell: &str) -> Result<Option<bool>, RecordingError> {
-        match cell {
-            "" => Ok(None),
-            "0" | "0.0" => Ok(Some(false)),
-            "1" | "1.0" => Ok(Some(true)),
-            _ => self.wrong(column, cell, "0 or 1"),
-        }
+    /// Names the file in an error.
+    pub(crate) fn failed(&self, source: io::Error) -> RecordingError {
+        RecordingError::File { path: self.name.clone(), source }
     }
 
-    fn wrong<T>(&self, column: Column, value: &str, allowed: &'static str) -> Result<T, RecordingError> {
-        let name = match column {
-            Column::Channel(index) => self.profile.channels()[index].name.as_str(),
-            Column::Time => "timestamp",
-            Column::MachineStatus => "machine_status",
-            Column::Anomaly => "anomaly",
-            Column::ChangePoint => "changepoint",
-            Column::Fault => "fault",
-            Column::PumpId => "pump_id",
+    /// The rows by their times, those of one time put together. Where two of them contradict each other, the first one
+    /// counts for `keep_first`, and otherwise both come.
+    pub(crate) fn by_time(&self, keep_first: bool) -> io::Result<ByTime<'_>> {
+        let rows = self.rows()?;
+        let source = match self.in_order {
+            true => InOrder::AsTheyAre(Box::new(rows)),
+            false => InOrder::Sorted(sorted::sort(rows, &self.profile)?),
         };
-        Err(RecordingError::Cell {
-            path: self.path.to_owned(),
-            line: self.record.position().map_or(0, csv::Position::line),
-            column: name.to_owned(),
-            value: value.to_owned(),
-            allowed,
-        })
+        Ok(ByTime { source, merger: Merger::new(&self.profile, keep_first), ended: false })
+    }
+}
+
+enum InOrder<'a> {
+    AsTheyAre(Box<Rows<'a>>),
+    Sorted(Sorted<'a>),
+}
+
+/// Rows by their times.
+pub(crate) struct ByTime<'a> {
+    source: InOrder<'a>,
+    merger: Merger<'a>,
+    ended: bool,
+}
+
+impl ByTime<'_> {
+    /// The next row.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Numbered>> {
+        while !self.ended {
+            let next = match &mut self.source {
+                InOrder::AsTheyAre(rows) => rows.next()?,
+                InOrder::Sorted(rows) => rows.next()?,
+            };
+            let Some(next) = next else { break };
+            if let Some(whole) = self.merger.push(next) {
+                return Ok(Some(whole));
+            }
+        }
+        self.ended = true;
+        Ok(self.merger.flush())
+    }
+
+    /// The file's notes with what the rows of one time are like, all of which have been seen by now.
+    pub(crate) fn notes(self, of_file: &Notes) -> Notes {
+        let mut notes = of_file.clone();
+        let RowOrder { repeats, conflicts, parts, .. } = self.merger.order;
+        (notes.order.repeats, notes.order.conflicts, notes.order.parts) = (repeats, conflicts, parts);
+        notes
+    }
+}
+
+/// Where a file's bytes come from.
+enum Source<'a> {
+    File(&'a Path),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Source<'a> {
+    fn open(&self) -> io::Result<Box<dyn Read + 'a>> {
+        match self {
+            Self::File(path) => Ok(Box::new(File::open(path)?)),
+            Self::Bytes(bytes) => Ok(Box::new(*bytes)),
+        }
+    }
+}
+
+/// What is known of a file before its rows are read.
+#[derive(Debug)]
+struct Known {
+    layout: Layout,
+    plan: Plan,
+}
+
+impl Known {
+    fn of(path: &Path, source: &Source<'_>, profile: &Profile, dialect: &Dialect) -> Result<Self, RecordingError> {
+        let failed = |source| RecordingError::File { path: path.to_owned(), source };
+        let layout = Layout::find(source, profile).map_err(failed)?.map_err(|error| {
+            let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
+            let others = "machine_status, fault, anomaly, changepoint, pump_id";
+            let allowed = format!("timestamp or datetime, one or more of {channels}, and if need be {others}");
+            RecordingError::Header { path: path.to_owned(), column: error.column, problem: error.problem, allowed }
+        })?;
+        let plan = survey::survey(source, &layout, dialect).map_err(failed)?;
+        Ok(Self { layout, plan })
+    }
+
+    /// Reads all rows, in the file's order, those of one time that are beside each other put together. An error if there is
+    /// trouble with any of them.
+    fn check(
+        &self,
+        path: &Path,
+        source: &Source<'_>,
+        profile: &Profile,
+        dialect: &Dialect,
+        mut take: impl FnMut(Numbered),
+    ) -> Result<Notes, RecordingError> {
+        let failed = |source| RecordingError::File { path: path.to_owned(), source };
+        let mut rows = Rows::open(source, &self.layout, &self.plan, profile, dialect).map_err(failed)?;
+        let mut merger = Merger::new(profile, false);
+        while let Some(row) = rows.next().map_err(failed)? {
+            merger.push(row).into_iter().for_each(&mut take);
+        }
+        merger.flush().into_iter().for_each(&mut take);
+        let (of_rows, words) = rows.findings();
+        let mut trouble: Findings = self.plan.trouble.clone();
+        of_rows.into_vec().into_iter().for_each(|finding| trouble.push(finding));
+        if !trouble.is_empty() {
+            return Err(RecordingError::Trouble { path: path.to_owned(), findings: trouble.into_vec() });
+        }
+        let mut remarks = self.layout.remarks.clone();
+        remarks.extend(self.plan.left_out.clone().into_vec().iter().map(|finding| format!("left out: {finding}")));
+        let (words, taken_as_utc) = (words.into_vec(), self.plan.taken_as_utc);
+        Ok(Notes { remarks, words, taken_as_utc, order: merger.order })
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) const TWO_CHANNELS: &str = r#"
-        name = "two"
-        title = "Two channels"
-        interval_ms = 1000
-        [[channels]]
-        name = "Tb"
-        quantity = "bearing_temperature"
-        unit = "°C"
-        plausible = [-40, 200]
-        resolution = 0.1
-        [[channels]]
-        name = "Volume Flow RateRMS"
-        quantity = "flow"
-        unit = "L/min"
-        plausible = [0, 500]
-        resolution = 1
-    "#;
-
-    fn read(text: &str) -> Result<Recording, RecordingError> {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("run.csv");
-        fs::write(&path, text).expect("written");
-        read_recording(&path, &Profile::from_toml(TWO_CHANNELS).expect("a profile"))
-    }
-
-    #[test]
-    fn both_forms_say_the_same() {
-        let skab = "datetime;Tb;Volume Flow RateRMS;anomaly;changepoint\n\
-                    2020-03-01 15:44:06;40.5;76;0.0;0.0\n\
-                    2020-03-01 15:44:07;;NaN;1.0;1.0\n";
-        let ours = "\u{feff}machine_status,Volume Flow RateRMS,timestamp,Tb,pump_id\n\
-                    NORMAL,76,2020-03-01T15:44:06Z,40.5,P-1\n\
-                    BROKEN,nan,2020-03-01T15:44:07Z, ,P-1\n";
-        let (skab, ours) = (read(skab).expect("SKAB's form").rows, read(ours).expect("the original's form").rows);
-        let same = |row: &Row| (row.at, row.samples.clone());
-        assert_eq!(skab.iter().map(same).collect::<Vec<_>>(), ours.iter().map(same).collect::<Vec<_>>());
-        assert_eq!(&*skab[0].samples, &[Sample::Good(40.5), Sample::Good(76.0)]);
-        assert_eq!(&*skab[1].samples, &[Sample::Missing, Sample::Missing]);
-        let labels = |rows: &[Row]| rows.iter().map(|row| (row.normal, row.anomaly)).collect::<Vec<_>>();
-        assert_eq!(labels(&skab), [(None, Some(false)), (None, Some(true))]);
-        assert_eq!(labels(&ours), [(Some(true), None), (Some(false), None)]);
-        assert_eq!(skab[0].recorded_at, "2020-03-01 15:44:06");
-    }
-
-    #[test]
-    fn a_number_out_of_range_is_a_bad_sensor() {
-        let text = "timestamp,Tb,Volume Flow RateRMS\n2020-03-01T15:44:06Z,900,-6.3\n2020-03-01T15:44:07Z,20,-0.1\n";
-        let rows = read(text).expect("read").rows;
-        assert_eq!(&*rows[0].samples, &[Sample::Bad(900.0), Sample::Bad(-6.3)]);
-        assert_eq!(&*rows[1].samples, &[Sample::Good(20.0), Sample::Good(-0.1)], "a zero that has drifted");
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let header = "timestamp,Tb,Volume Flow RateRMS";
-        for (text, told) in [
-            ("timestamp,Tb\n", "column \"Volume Flow RateRMS\" is missing"),
-            ("Tb,Volume Flow RateRMS\n", "column \"timestamp\" is missing"),
-            ("timestamp,Tb,Volume Flow RateRMS,Torque\n", "column \"Torque\" is unknown; a recording has timestamp"),
-            ("timestamp,Tb,Tb,Volume Flow RateRMS\n", "column \"Tb\" is there twice"),
-            ("timestamp,datetime,Tb,Volume Flow RateRMS\n", "column \"datetime\" is there twice"),
-            (&format!("{header}\n2020-03-01T15:44:06Z,1,2\n2020-03-01T15:44:07Z,1,x\n"), "line 3, column \"Volume"),
-            (&format!("{header}\n2020-03-01T15:44:06Z,inf,2\n"), "line 2, column \"Tb\": \"inf\""),
-            (&format!("{header}\nyesterday,1,2\n"), "line 2, column \"timestamp\": \"yesterday\""),
-            (&format!("{header}\n2020-03-01T15:44:06Z,1\n"), "is not CSV"),
-            (&format!("{header},anomaly\n2020-03-01T15:44:06Z,1,2,2\n"), "column \"anomaly\": \"2\""),
-            (
-                &format!("{header},pump_id\n2020-03-01T15:44:06Z,1,2,A\n2020-03-01T15:44:07Z,1,2,B\n"),
-                "the same pump in every line",
-            ),
-        ] {
-            let error = read(text).expect_err(told).to_string();
-            assert!(error.contains(told), "{error:?} says {told:?}");
-        }
-    }
-
-    #[test]
-    fn an_absent_file_is_named() {
-        let profile = Profile::from_toml(TWO_CHANNELS).expect("a profile");
-        let error = read_recording(Path::new("/nowhere/run.csv"), &profile).expect_err("absent").to_string();
-        assert!(error.contains("/nowhere/run.csv"), "{error}");
-    }
-}
+pub(crate) mod tests;

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use volute_data::read_recording;
+use volute_data::{Dialect, read_recording};
 use volute_plant::Profile;
 
 const SKAB: &str = include_str!("skab.toml");
@@ -30,7 +30,7 @@ fn folder() -> Option<PathBuf> {
 fn a_labelled_run_is_read() {
     let Some(folder) = folder() else { return };
     let profile = Profile::from_toml(SKAB).expect("a profile");
-    let run = read_recording(&folder.join("other/1.csv"), &profile).expect("a recording");
+    let run = read_recording(&folder.join("other/1.csv"), &profile, &Dialect::default()).expect("a recording");
     assert!(run.rows.len() > 700, "{} rows", run.rows.len());
     assert_eq!(run.rows[0].recorded_at, "2020-03-01 15:44:06");
     assert_eq!(run.rows[0].samples[0].good(), Some(0.0820647));
@@ -48,7 +48,8 @@ fn every_run_is_read_and_in_order() {
     for group in ["anomaly-free", "other", "valve1", "valve2"] {
         for entry in folder.join(group).read_dir().expect("a folder") {
             let path = entry.expect("an entry").path();
-            let rows = read_recording(&path, &profile).unwrap_or_else(|error| panic!("{error}")).rows;
+            let rows =
+                read_recording(&path, &profile, &Dialect::default()).unwrap_or_else(|error| panic!("{error}")).rows;
             assert!(rows.windows(2).all(|pair| pair[0].at < pair[1].at), "{}", path.display());
             assert_eq!(rows[0].anomaly.is_none(), group == "anomaly-free", "{}", path.display());
         }

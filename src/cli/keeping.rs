@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use volute_data::ExportFormat;
 use volute_plant::{PumpId, Timestamp};
 
+use super::DialectArgs;
 use crate::config::Flag;
 
 pub(super) const BACKUP_EXAMPLES: &str = "\
@@ -39,8 +40,15 @@ Examples:
   volute import old-system.csv --pump line-3
   volute import run.csv --pump skab-1 --profile skab --config /etc/volute.toml
 
-Only while no node runs on the folder. Rows become history: they raise no alarms. Rows of times that are stored already
-are left out, so an import that was cut short can be repeated. To send a recording to a running node: volute replay.";
+  volute import logger.csv --pump line-3 --time-format '%d.%m.%Y %H:%M:%S' --time-zone Europe/Berlin --dry-run
+      Says all about the file and what would be stored, and stores nothing.
+
+Only while no node runs on the folder. Rows become history: they raise no alarms. Rows that are stored already are left
+out, so an import that was cut short can be repeated. Where a row has other values than another one of its time, nothing
+of the file is stored, and the exit code is 1. To send a recording to a running node: volute replay.
+
+A recording is CSV with a header: timestamp and at least one channel of the profile. Delimiter, decimal mark, encoding and
+the forms of numbers and times are found where they have one meaning; where they have several, the error names the flag.";
 
 pub(super) const CONFIRM_CLOCK_EXAMPLES: &str = "\
 Examples:
@@ -184,6 +192,15 @@ pub struct ImportArgs {
     /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml [model.profile].
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// What the recording does not say itself.
+    #[command(flatten)]
+    pub dialect: DialectArgs,
+    /// Of two values for one time the first one counts, a stored one before all; without it, nothing is stored then.
+    #[arg(long)]
+    pub keep_first: bool,
+    /// Say all, and store nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Where to.
     #[command(flatten)]
     pub store: StoreArgs,

@@ -6,6 +6,7 @@ use clap::Args;
 use volute_anomaly::{Detector, Recipe};
 use volute_plant::Profile;
 
+use super::DialectArgs;
 use crate::{commands::Format, model_versions::Replace, profiles};
 
 pub(super) const TRAIN_EXAMPLES: &str = "\
@@ -35,6 +36,9 @@ pub struct TrainArgs {
     /// Recordings of normal running (CSV), one or more.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub csv: Vec<PathBuf>,
+    /// What the recordings do not say themselves.
+    #[command(flatten)]
+    pub dialect: DialectArgs,
     /// Each recording is of another pump, and scaled by itself; without it, all are of one pump. A model of several pumps
     /// has no baseline: each pump is commissioned on the node.
     #[arg(long)]
@@ -91,6 +95,9 @@ pub struct EvaluateArgs {
     /// Folder of labelled recordings (CSV), with its subfolders.
     #[arg(long, value_name = "DIR", required_unless_present = "simulated")]
     pub data: Option<PathBuf>,
+    /// What the recordings do not say themselves.
+    #[command(flatten)]
+    pub dialect: DialectArgs,
     /// Folder to write predictions and pictures into.
     #[arg(long, value_name = "DIR", required_unless_present = "simulated")]
     pub out: Option<PathBuf>,

@@ -25,7 +25,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use volute_anomaly::Recipe;
-use volute_data::{write_file, write_predictions};
+use volute_data::{Dialect, write_file, write_predictions};
 use volute_plant::Profile;
 
 pub use self::report::Format;
@@ -39,6 +39,8 @@ pub struct Evaluation {
     pub profile: Profile,
     /// Labelled recordings, with subfolders.
     pub data: PathBuf,
+    /// What is said about them.
+    pub dialect: Dialect,
     /// Where predictions and pictures go, at the same places.
     pub out: PathBuf,
     /// How to train; its seed is the first.
@@ -111,7 +113,7 @@ fn learn_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<Learned>)>> {
 fn learn(evaluation: &Evaluation, seed: u64, file: &Path) -> Result<Option<Learned>> {
     let name = file.strip_prefix(&evaluation.data)?.display().to_string();
     let recipe = Recipe { seed, ..evaluation.recipe.clone() };
-    Learned::from(&evaluation.profile, file, name.clone(), &recipe).with_context(|| name)
+    Learned::from(&evaluation.profile, file, &evaluation.dialect, name.clone(), &recipe).with_context(|| name)
 }
 
 /// Where a recording's predictions go.

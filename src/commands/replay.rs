@@ -25,6 +25,7 @@ use self::{
     node::{HttpNode, Node, PostError, Reply, within_reason},
     tally::Tally,
 };
+use super::tell_notes;
 use crate::cli::ReplayArgs;
 
 /// How long one post is repeated while the node says that it is busy.
@@ -52,7 +53,8 @@ impl FromStr for Speed {
 
 /// Replays, and writes a closing summary to `out`. An error if anything was rejected.
 pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let recording = read_recording(&args.csv, &args.profile)?;
+    let recording = read_recording(&args.csv, &args.profile, &args.dialect.clone().into())?;
+    tell_notes(&args.csv, &recording.notes)?;
     let bar = progress_bar(recording.rows.len());
     let mut replay = Replay {
         node: HttpNode::new(&args.url),

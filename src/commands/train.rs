@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Result, ensure};
 use volute_anomaly::{Epoch, HeldBack, Model, Provenance, Recipe};
-use volute_data::Row;
+use volute_data::{Dialect, Row};
 use volute_plant::{Clock, Profile, PumpId, SystemClock, Window};
 
-use super::{progress, windows::training_windows};
+use super::{progress, tell_notes, windows::training_windows};
 use crate::model_versions::{Entry, Folder, Replace};
 
 /// What to train on, and where to put what was learned.
@@ -19,6 +19,8 @@ pub struct Training {
     pub profile: Profile,
     /// Recordings, each read on its own: no window spans two files.
     pub csv: Vec<PathBuf>,
+    /// What is said about them.
+    pub dialect: Dialect,
     /// Whether each recording is of another pump.
     pub each_its_own_pump: bool,
     /// Only every nth window.
@@ -35,10 +37,11 @@ pub struct Training {
 
 /// Trains and saves a model, showing every epoch.
 pub fn run(training: &Training) -> Result<()> {
-    let Training { profile, csv, each_its_own_pump, every, rows, out, replace, recipe } = training;
+    let Training { profile, csv, dialect, each_its_own_pump, every, rows, out, replace, recipe } = training;
     let (mut windows, mut used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
     for (number, path) in csv.iter().enumerate() {
-        let recording = volute_data::read_recording(path, profile)?;
+        let recording = volute_data::read_recording(path, profile, dialect)?;
+        tell_notes(path, &recording.notes)?;
         let first: &[Row] = &recording.rows[..rows.unwrap_or(usize::MAX).min(recording.rows.len())];
         let pump: PumpId = format!("training-{}", if *each_its_own_pump { number } else { 0 }).parse()?;
         let found = training_windows(profile, &pump, first, *every);

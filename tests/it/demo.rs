@@ -93,7 +93,22 @@ fn a_recording_becomes_the_readings_of_a_pump_of_its_own() {
     assert_eq!((again.status, &again.body["field"]), (400, &json!("pump_id")));
     let broken = node.post_to(START, "text/csv", &csv.replace("2950", "fast"));
     assert_eq!(broken.status, 400);
-    assert!(broken.body["detail"].as_str().expect("why").contains("\"Motor_RPM\": \"fast\""), "{broken:?}");
+    assert!(broken.body["detail"].as_str().expect("why").contains("Motor_RPM: \"fast\""), "{broken:?}");
+    let dotted = "timestamp,Motor_RPM\n13.02.2026 10:14:33,2950\n13.02.2026 10:14:34,2950\n";
+    let asked = node.post_to(START, "text/csv", dotted);
+    let why = asked.body["detail"].as_str().expect("why");
+    assert!(asked.status == 400 && why.contains("is read with time_format '%d.%m.%Y %H:%M:%S'"), "{asked:?}");
+    let format = "time_format=%25d.%25m.%25Y%20%25H:%25M:%25S";
+    let zone = node.post_to(&format!("{START}?{format}&time_zone=Berlin"), "text/csv", dotted);
+    assert_eq!((zone.status, &zone.body["field"]), (400, &json!("time_zone")), "{zone:?}");
+    let said = node.post_to(&format!("{START}?pump_id=D&{format}&time_zone=Europe/Berlin"), "text/csv", dotted);
+    assert_eq!(said.status, 200, "{said:?}");
+    node.until("/api/pumps", |pumps| {
+        let items = pumps["items"].as_array();
+        items.is_some_and(|items| items.iter().any(|pump| pump["pump_id"] == "D" && !pump["age_ms"].is_null()))
+    });
+    let rows = node.all("/api/sensor-history?pump_id=D&limit=1000");
+    assert_eq!(rows[0]["timestamp"], "2026-02-13T09:14:33.000Z", "{rows:?}");
     let next = node.post_to(START, "text/csv", &csv);
     assert_eq!(next.body["pumps"][0]["pump_id"], json!("recording-2"));
 }

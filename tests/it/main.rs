@@ -34,6 +34,7 @@ mod outage;
 mod panics;
 mod pretrained;
 mod pumps;
+mod recordings;
 mod restart;
 mod simulate;
 mod skab;

@@ -371,7 +371,12 @@ pub fn output(command: &mut Command) -> Output {
 
 /// The recordings of a real pump, where they are at hand.
 pub fn skab() -> Option<PathBuf> {
-    let dir = std::path::absolute("../shared/skab").expect("a directory");
+    shared("skab")
+}
+
+/// A folder of inputs beside the repository, where it is at hand.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let dir = std::path::absolute(format!("../shared/{name}")).expect("a directory");
     if dir.is_dir() {
         return Some(dir);
     }

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use volute_plant::{Profile, Sample};
 
 use super::*;
-use crate::{Batch, StoreSettings, parse_recording, read_recording, recording::tests::TWO_CHANNELS};
+use crate::{Batch, Dialect, StoreSettings, parse_recording, read_recording, recording::tests::TWO_CHANNELS};
 
 static GOING: AtomicBool = AtomicBool::new(false);
 const START: i64 = 1_773_051_273_000;
@@ -63,7 +63,7 @@ fn pages_are_put_together_and_a_stretch_is_cut_out() {
         let exported = export(store, &all, &GOING).await.expect("exported");
         assert_eq!(exported.readings, 25_000);
         assert_eq!(exported.bytes, fs::metadata(&all.file).expect("there").len());
-        let read = read_recording(&all.file, &profile()).expect("a recording").rows;
+        let read = read_recording(&all.file, &profile(), &Dialect::default()).expect("a recording").rows;
         assert!(read.iter().zip(&rows).all(|(read, row)| read.at == row.at && read.samples == row.samples));
         assert_eq!(read.len(), 25_000);
         let part = Export { from: Some(at(100)), to: Some(at(400)), ..what(ExportFormat::Csv, dir.join("part.csv")) };
@@ -114,7 +114,9 @@ fn of_two_exports_to_one_file_one_is_refused_and_the_other_whole() {
             assert!(matches!(refused, Err(ExportError::Exists { .. })), "{refused:?}");
             assert_eq!(fs::metadata(&file).expect("there").len(), done.bytes);
             let rows = match format {
-                ExportFormat::Csv => read_recording(&file, &profile()).expect("a recording").rows.len(),
+                ExportFormat::Csv => {
+                    read_recording(&file, &profile(), &Dialect::default()).expect("a recording").rows.len()
+                }
                 ExportFormat::Parquet => {
                     let file = SerializedFileReader::new(fs::File::open(&file).expect("there")).expect("Parquet");
                     file.get_row_iter(None).expect("rows").filter(Result::is_ok).count()
@@ -223,23 +225,37 @@ fn a_channel_must_not_be_named_as_a_column() {
     assert!(matches!(error, ExportError::Column { .. }), "{error}");
 }
 
+/// The recording `run.csv` beside the store, taken for the pump of these tests.
+fn recording<'a>(file: &'a Path, pump: &'a PumpId, profile: &'a Profile, dialect: &'a Dialect) -> Import<'a> {
+    Import { file, dialect, pump, profile, now: at(9000), keep_first: false }
+}
+
+async fn samples(store: &Store) -> Vec<[Sample; 2]> {
+    let stored = store.readings(&pump().id, &Range::default()).await.and_then(crate::Answer::all).expect("read");
+    stored.iter().map(|reading| [reading.samples[0], reading.samples[1]]).collect()
+}
+
 #[test]
 fn an_import_stores_what_is_new() {
     with_store(async |store, dir| {
         commit(store, vec![reading(1000, [Sample::Good(41.0), Sample::Good(77.0)])]).await;
         let file = dir.join("run.csv");
         let line = |second: i64, rest: &str| format!("{};{rest}\n", at(second * 1000));
-        let lines = [line(0, "40.5;76;0"), line(1, "1;1;0"), line(2, ";NaN;1"), line(3, "900;;"), line(0, "2;2;0")];
+        let lines =
+            [line(0, "40.5;76;0"), line(1, "41;77;0"), line(2, ";NaN;1"), line(3, "900;;"), line(0, "40.5;76;0")];
         fs::write(&file, format!("datetime;Tb;Volume Flow RateRMS;anomaly\n{}", lines.concat())).expect("written");
-        let (id, profile) = (pump().id, profile());
-        let what = Import { file: &file, pump: &id, profile: &profile, now: at(9000) };
+        let (id, profile, dialect) = (pump().id, profile(), Dialect::default());
+        let what = recording(&file, &id, &profile, &dialect);
+        let tried = try_import(Some(store), &what).await.expect("tried");
+        assert_eq!(samples(store).await.len(), 1, "a dry run stores nothing");
         let imported = import(store, &what).await.expect("imported");
-        let (first, last) = (Some(at(0)), Some(at(3000)));
-        assert_eq!(imported, Imported { stored: 2, known: 2, empty: 1, labelled: 4, first, last });
-        let stored = store.readings(&id, &Range::default()).await.and_then(crate::Answer::all).expect("read");
-        let samples: Vec<[Sample; 2]> = stored.iter().map(|r| [r.samples[0], r.samples[1]]).collect();
+        assert_eq!(imported, tried, "and says the same");
+        assert_eq!((imported.stored, imported.known, imported.empty, imported.labelled), (2, 1, 1, 3));
+        assert_eq!((imported.first, imported.last), (Some(at(0)), Some(at(3000))));
+        let repeats = imported.notes.order.repeats.expect("a repeat").to_string();
+        assert!(repeats.starts_with("line 6: ") && repeats.ends_with("is a repeat of line 2"), "{repeats}");
         assert_eq!(
-            samples,
+            samples(store).await,
             [
                 [Sample::Good(40.5), Sample::Good(76.0)],
                 [Sample::Good(41.0), Sample::Good(77.0)],
@@ -248,9 +264,42 @@ fn an_import_stores_what_is_new() {
         );
         assert_eq!(store.status().waiting_readings, 0, "the database has all of it");
         let again = import(store, &what).await.expect("imported");
-        assert_eq!((again.stored, again.known), (0, 4), "once more is harmless");
+        assert_eq!((again.stored, again.known), (0, 3), "once more is harmless");
         let early = Import { now: at(2000), ..what };
-        assert!(matches!(import(store, &early).await, Err(ImportError::Future { .. })));
+        let error = import(store, &early).await.expect_err("the future").to_string();
+        assert!(error.contains("line 5: ") && error.contains("is after now"), "{error}");
+    });
+}
+
+#[test]
+fn other_values_for_one_time_store_nothing_unless_the_first_one_counts() {
+    with_store(async |store, dir| {
+        commit(store, vec![reading(1000, [Sample::Good(41.0), Sample::Missing])]).await;
+        let file = dir.join("run.csv");
+        let (id, profile, dialect) = (pump().id, profile(), Dialect::default());
+        let line = |second: i64, rest: &str| format!("{};{rest}\n", at(second * 1000));
+        for (lines, told) in [
+            // The file contradicts itself: right away, and after time went back.
+            (line(2, "1;1") + &line(2, "2;1"), "line 3: same time, other values"),
+            (line(3, "1;1") + &line(4, "2;1") + &line(3, "3;1"), "line 4: same time, other values"),
+            // It contradicts the store.
+            (line(1, "42;") + &line(5, "1;1"), "line 2: same time, other values"),
+            // It has a channel more than the store.
+            (line(1, "41;7") + &line(6, "1;1"), "which has fewer channels"),
+        ] {
+            fs::write(&file, format!("datetime;Tb;Volume Flow RateRMS\n{lines}")).expect("written");
+            let before = samples(store).await;
+            let what = recording(&file, &id, &profile, &dialect);
+            let error = import(store, &what).await.expect_err(told).to_string();
+            assert!(error.contains(told) && error.contains("--keep-first"), "{error}");
+            assert_eq!(samples(store).await, before, "{told}: nothing is stored");
+            let imported = import(store, &Import { keep_first: true, ..what }).await.expect("imported");
+            assert!(imported.stored > 0, "{told}");
+            let said = imported.notes.order.conflicts.into_iter().chain(imported.contradicted).count();
+            assert_eq!(said, 1, "{told}");
+        }
+        let first: Vec<Option<f64>> = samples(store).await.iter().map(|pair| pair[0].value()).collect();
+        assert_eq!(first, [Some(41.0), Some(1.0), Some(1.0), Some(2.0), Some(1.0), Some(1.0)], "the first of each");
     });
 }
 
@@ -261,8 +310,8 @@ fn a_pump_of_another_kind_is_not_imported_into() {
         store.commit(&Batch { pumps: vec![other], ..Batch::default() }).await.expect("stored");
         let file = dir.join("run.csv");
         fs::write(&file, "timestamp,Tb,Volume Flow RateRMS\n2020-03-01T15:44:06Z,1,2\n").expect("written");
-        let what = Import { file: &file, pump: &pump().id, profile: &profile(), now: at(0) };
-        let error = import(store, &what).await.expect_err("refused");
+        let (id, profile, dialect) = (pump().id, profile(), Dialect::default());
+        let error = import(store, &recording(&file, &id, &profile, &dialect)).await.expect_err("refused");
         assert!(matches!(error, ImportError::Store(StoreError::OtherChannels { .. })), "{error}");
     });
 }
@@ -278,7 +327,7 @@ proptest! {
         let mut file = CsvFile::create(&path, fs::File::create(&path).expect("made"), &pump()).expect("made");
         file.write(&rows).expect("written");
         file.finish().expect("finished");
-        let read = parse_recording(&path, &fs::read(&path).expect("read"), &profile()).expect("a recording").rows;
+        let read = parse_recording(&path, &fs::read(&path).expect("read"), &profile(), &Dialect::default()).expect("a recording").rows;
         let bits = |samples: &[Sample]| samples.iter().map(|s| s.value().map(f64::to_bits)).collect::<Vec<_>>();
         prop_assert_eq!(read.len(), rows.len());
         for (read, row) in read.iter().zip(&rows) {

@@ -4,10 +4,13 @@ use std::{collections::HashMap, num::NonZeroUsize, path::Path, sync::Arc};
 
 use anyhow::{Result, ensure};
 use volute_anomaly::{Baseline, Commissioning, Decider, Observed, Provenance, Recipe, Score, Scorer, Task};
-use volute_data::{Prediction, Row};
+use volute_data::{Dialect, Prediction, Row};
 use volute_plant::{Clock, Detection, Profile, PumpId, SystemClock, Timestamp};
 
-use crate::commands::windows::{placed, training_windows};
+use crate::commands::{
+    tell_notes,
+    windows::{placed, training_windows},
+};
 
 /// Rows that each run is learned from: the benchmark's protocol (SKAB 0.9).
 pub const TRAINING_ROWS: usize = 400;
@@ -24,8 +27,15 @@ pub struct Learned {
 
 impl Learned {
     /// Trains on the first rows and scores all; none where the recording has no labels.
-    pub fn from(profile: &Profile, file: &Path, name: String, recipe: &Recipe) -> Result<Option<Self>> {
-        let recording = volute_data::read_recording(file, profile)?;
+    pub fn from(
+        profile: &Profile,
+        file: &Path,
+        dialect: &Dialect,
+        name: String,
+        recipe: &Recipe,
+    ) -> Result<Option<Self>> {
+        let recording = volute_data::read_recording(file, profile, dialect)?;
+        tell_notes(file, &recording.notes)?;
         let rows = recording.rows;
         if rows.iter().all(|row| row.anomaly.is_none()) {
             return Ok(None);

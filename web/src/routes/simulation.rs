@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use volute_actors::{
     Fault, Phase, Plan, PumpPlan, PumpProgress, Severity, Simulation, SimulationProgress, Source, Speed, StartError,
 };
-use volute_data::AuditAction;
+use volute_data::{AuditAction, DecimalMark, Dialect, RepeatedHour, TimeFormat, TimeZone};
 use volute_plant::{Profile, PumpId, Rejection};
 
 use crate::{
@@ -31,6 +31,9 @@ const SEVERITY: f64 = 0.8;
 const OBJECT: &str = "simulation";
 /// Where the pumps' random numbers start, where nothing is said; the next pump has the next number.
 const SEED: u64 = 1;
+
+/// The parameters that go with a recording only.
+const WITH_A_RECORDING: [&str; 6] = ["pump_id", "speed", "time_format", "time_zone", "repeated_hour", "decimal"];
 
 /// What is simulated, and how far it is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -145,6 +148,13 @@ pub(crate) struct PumpShape {
         ("pump_id" = Option<String>, Query, description = "With a recording: whose readings its rows become; \
             absent: recording-1, or the next number that is free"),
         ("speed" = Option<f64>, Query, description = "With a recording: rows in an interval, 1 to 60; absent: 1"),
+        ("time_format" = Option<String>, Query, description = "With a recording: how its times are written, as \
+            `%d.%m.%Y %H:%M:%S` (strftime)"),
+        ("time_zone" = Option<String>, Query, description = "With a recording: the zone of its times that have no offset, \
+            as `Europe/Berlin`; absent: UTC"),
+        ("repeated_hour" = Option<String>, Query, description = "With a recording: `first` or `second`, where the hour \
+            that the zone repeats stands in it once"),
+        ("decimal" = Option<String>, Query, description = "With a recording: its decimal mark, `point` or `comma`"),
     ),
     request_body(
         content((StartShape = "application/json"), (String = "text/csv")),
@@ -190,7 +200,7 @@ pub(crate) async fn stop(node: web::Data<Node>, request: HttpRequest) -> Result<
 
 /// What a post asks to be played, and how fast.
 async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Result<(Plan, Speed), ApiError> {
-    let params = Params::parse(request.query_string(), &["pump_id", "speed"])?;
+    let params = Params::parse(request.query_string(), &WITH_A_RECORDING)?;
     let kind = request.mime_type().ok().flatten().map(|kind| kind.essence_str().to_owned());
     let body = node.read_body(request, payload).await?;
     let bytes = &body.bytes;
@@ -202,8 +212,10 @@ async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Resu
     };
     let profile = node.engine.profile();
     if is_csv {
-        let rows = volute_data::parse_recording(Path::new("the recording"), bytes, profile)
-            .map_err(|error| ApiError::invalid("", "", "a recording of this profile", &error.to_string()))?
+        let rows = volute_data::parse_recording(Path::new("the recording"), bytes, profile, &dialect(&params)?)
+            .map_err(|error| {
+                ApiError::invalid("", "", "a recording of this profile", &for_the_api(&error.to_string()))
+            })?
             .rows;
         let pump = match params.pump()? {
             Some(pump) => pump,
@@ -212,7 +224,7 @@ async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Resu
         let speed = params.parsed("speed", Speed::ALLOWED, |text| Speed::new(text.parse().ok()?))?;
         Ok((Plan::Recording { pump, rows }, speed.unwrap_or(Speed::USUAL)))
     } else {
-        if let Some(name) = ["pump_id", "speed"].into_iter().find(|name| params.text(name).is_some()) {
+        if let Some(name) = WITH_A_RECORDING.into_iter().find(|name| params.text(name).is_some()) {
             let value = params.text(name).unwrap_or_default();
             return Err(ApiError::invalid(name, value, "with a recording (text/csv) only", "not with JSON"));
         }
@@ -220,6 +232,22 @@ async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Resu
         let body = serde_json::from_slice(body).map_err(ApiError::not_json)?;
         parse(&body, profile).map_err(ApiError::Invalid)
     }
+}
+
+/// What the parameters say about a recording.
+fn dialect(params: &Params) -> Result<Dialect, ApiError> {
+    Ok(Dialect {
+        time_format: params.parsed("time_format", TimeFormat::ALLOWED, |text| text.parse().ok())?,
+        time_zone: params.parsed("time_zone", TimeZone::ALLOWED, |text| text.parse().ok())?,
+        repeated_hour: params.parsed("repeated_hour", RepeatedHour::ALLOWED, |text| text.parse().ok())?,
+        decimal: params.parsed("decimal", DecimalMark::ALLOWED, |text| text.parse().ok())?,
+    })
+}
+
+/// A message about a recording that names flags, with the parameters in their places.
+fn for_the_api(message: &str) -> String {
+    let flags = ["time-format", "time-zone", "repeated-hour", "decimal"];
+    flags.iter().fold(message.to_owned(), |text, flag| text.replace(&format!("--{flag}"), &flag.replace('-', "_")))
 }
 
 async fn play(simulation: &Simulation, plan: Plan, speed: Speed) -> Result<web::Json<SimulationData>, ApiError> {

@@ -2717,6 +2717,14 @@ export interface operations {
                 pump_id?: string;
                 /** @description With a recording: rows in an interval, 1 to 60; absent: 1 */
                 speed?: number;
+                /** @description With a recording: how its times are written, as `%d.%m.%Y %H:%M:%S` (strftime) */
+                time_format?: string;
+                /** @description With a recording: the zone of its times that have no offset, as `Europe/Berlin`; absent: UTC */
+                time_zone?: string;
+                /** @description With a recording: `first` or `second`, where the hour that the zone repeats stands in it once */
+                repeated_hour?: string;
+                /** @description With a recording: its decimal mark, `point` or `comma` */
+                decimal?: string;
             };
             header?: never;
             path?: never;

@@ -1,0 +1,265 @@
+//! The times of a recording: read as they are written, and put into UTC.
+//!
+//! Without a flag only what has one meaning is read: epoch seconds, milli-, micro- and nanoseconds (told apart by their
+//! size, from 2000 to 2200), times with the year first, and months by name. `03.04.2026` is in April or in March: such a
+//! file needs `--time-format`, and the error proposes those that fit ([`propose`]).
+//!
+//! A time without an offset is UTC, or in the zone of `--time-zone`. Where a zone puts its clocks back, an hour stands
+//! twice ([`folds`]); where it puts them forward, an hour does not exist, and a time in it is an error.
+
+pub(super) mod folds;
+pub(super) mod propose;
+
+use std::{fmt, str::FromStr};
+
+use chrono::{
+    DateTime, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone as _, Utc,
+    format::{Item, StrftimeItems},
+};
+use volute_plant::{Timestamp, TimestampError};
+
+/// How a recording writes its times, in chrono's notation, which is strftime's: `%d.%m.%Y %H:%M:%S`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeFormat(String);
+
+impl TimeFormat {
+    /// What a format may be, for error messages.
+    pub const ALLOWED: &'static str = "a date and a time, as '%d.%m.%Y %H:%M:%S' or '%m/%d/%Y %I:%M:%S %p'";
+
+    fn parse(&self, text: &str) -> Option<Moment> {
+        parse_as(&self.0, text)
+    }
+}
+
+impl FromStr for TimeFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("not a format of times; allowed: {}", Self::ALLOWED);
+        if StrftimeItems::new(text).any(|item| matches!(item, Item::Error)) {
+            return Err(wrong());
+        }
+        // It must tell all that a time is made of.
+        let sample = Utc.with_ymd_and_hms(2026, 3, 9, 10, 14, 0).single().ok_or_else(wrong)?;
+        match parse_as(text, &sample.format(text).to_string()) {
+            Some(moment) if moment.as_utc() == sample.naive_utc() => Ok(Self(text.to_owned())),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for TimeFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The zone of a recording's times that have no offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeZone {
+    /// A region, with its changes through the year.
+    Region(chrono_tz::Tz),
+    /// The same all year.
+    Fixed(FixedOffset),
+}
+
+impl TimeZone {
+    /// What a zone may be, for error messages.
+    pub const ALLOWED: &'static str =
+        "a region, as Europe/Berlin; UTC; or an offset that is the same all year, as +01:00";
+}
+
+impl FromStr for TimeZone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let region = || chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text));
+        match offset(text) {
+            Some(offset) => Ok(Self::Fixed(offset)),
+            None => region().map(|zone| Self::Region(*zone)).ok_or_else(|| {
+                let (allowed, abbreviation) = (Self::ALLOWED, "abbreviations like CEST have no changes");
+                format!("not a time zone; allowed: {allowed} ({abbreviation})")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for TimeZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Region(zone) => f.write_str(zone.name()),
+            Self::Fixed(offset) => offset.fmt(f),
+        }
+    }
+}
+
+/// Which of the two, where the hour that a zone repeats stands in a file only once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepeatedHour {
+    /// Before the clocks were put back.
+    First,
+    /// After that.
+    Second,
+}
+
+impl RepeatedHour {
+    /// The names, for people.
+    pub const ALLOWED: &'static str = "first, second";
+}
+
+impl FromStr for RepeatedHour {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "first" => Ok(Self::First),
+            "second" => Ok(Self::Second),
+            _ => Err(format!("not one of the two hours; allowed: {}", Self::ALLOWED)),
+        }
+    }
+}
+
+/// A time as a file writes it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Moment {
+    /// With an offset, or counted from 1970.
+    Absolute(NaiveDateTime),
+    /// Without an offset.
+    Local(NaiveDateTime),
+}
+
+impl Moment {
+    fn as_utc(self) -> NaiveDateTime {
+        match self {
+            Self::Absolute(time) | Self::Local(time) => time,
+        }
+    }
+
+    /// Whether a timestamp can be in that year.
+    fn is_in_range(self) -> bool {
+        timestamp(self.as_utc()).is_ok()
+    }
+}
+
+pub(super) fn timestamp(utc: NaiveDateTime) -> Result<Timestamp, TimestampError> {
+    Timestamp::from_millis(utc.and_utc().timestamp_millis())
+}
+
+/// Reads a time; none where it has no single meaning.
+pub(super) fn read(text: &str, format: Option<&TimeFormat>) -> Option<Moment> {
+    let moment = match format {
+        Some(format) => format.parse(text),
+        None => year_first(text).or_else(|| epoch(text)).or_else(|| month_by_name(text)),
+    };
+    moment.filter(|moment| moment.is_in_range())
+}
+
+/// `2026-03-09 10:14:33.250`, with `T`, `/` or `.`, without seconds, and with an offset if need be.
+fn year_first(text: &str) -> Option<Moment> {
+    if text.len() < 14 || !text.is_ascii() || !text.as_bytes()[..4].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (date, rest) = text.split_once(['T', 't', ' '])?;
+    let date = date.replace(['/', '.'], "-");
+    let date = if date.len() == 8 && !date.contains('-') {
+        NaiveDate::parse_from_str(&date, "%Y%m%d").ok()?
+    } else {
+        NaiveDate::parse_from_str(&date, "%Y-%m-%d").ok()?
+    };
+    let rest = rest.trim();
+    let digits = rest.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, ':' | '.' | ','));
+    let (time, zone) = rest.split_at(digits.unwrap_or(rest.len()));
+    let time = time.replace(',', ".");
+    let time = ["%H:%M:%S%.f", "%H:%M", "%H%M%S%.f"].iter().find_map(|f| NaiveTime::parse_from_str(&time, f).ok())?;
+    let local = date.and_time(time);
+    match zone.trim() {
+        "" => Some(Moment::Local(local)),
+        zone => local.checked_sub_offset(offset(zone)?).map(Moment::Absolute),
+    }
+}
+
+/// `Z`, `UTC`, `GMT`, `+01:00`, `+0100` and `+01`.
+fn offset(text: &str) -> Option<FixedOffset> {
+    if ["Z", "UTC", "GMT"].iter().any(|name| name.eq_ignore_ascii_case(text)) {
+        return Some(Utc.fix());
+    }
+    let west = text.starts_with('-');
+    let digits = text.strip_prefix(['+', '-'])?;
+    let (hours, minutes) = match (digits.len(), digits.split_once(':')) {
+        (5, Some((hours, minutes))) if hours.len() == 2 => (hours, minutes),
+        (4, None) if digits.is_ascii() => digits.split_at(2),
+        (2, None) => (digits, "0"),
+        _ => return None,
+    };
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    if !(0..=14).contains(&hours) || !(0..60).contains(&minutes) || !digits.starts_with(|d: char| d.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = hours * 3600 + minutes * 60;
+    FixedOffset::east_opt(if west { -seconds } else { seconds })
+}
+
+/// Seconds, milli-, micro- or nanoseconds since 1970: from 2000 to 2200, no number fits two of them.
+fn epoch(text: &str) -> Option<Moment> {
+    const UNITS: [f64; 4] = [1e-3, 1.0, 1e3, 1e6];
+    if !text.starts_with(|letter: char| letter.is_ascii_digit()) {
+        return None;
+    }
+    let value: f64 = text.replacen(',', ".", 1).parse().ok()?;
+    let utc = UNITS.iter().find_map(|unit| {
+        // A float holds seconds to the quarter of a microsecond; the rest of its digits are noise.
+        let ms = (value / unit * 1e3).round() / 1e3;
+        let at = Timestamp::from_millis(ms.floor() as i64).ok()?;
+        DateTime::from_timestamp_millis(at.millis())
+    })?;
+    Some(Moment::Absolute(utc.naive_utc()))
+}
+
+/// `09-Mar-2026 10:14:33`, as PI has it.
+fn month_by_name(text: &str) -> Option<Moment> {
+    const FORMATS: [&str; 4] =
+        ["%d-%b-%Y %H:%M:%S%.f", "%d-%b-%Y %H:%M", "%d %b %Y %H:%M:%S%.f", "%b %d %Y %H:%M:%S%.f"];
+    if !text.contains(|letter: char| letter.is_ascii_alphabetic()) {
+        return None;
+    }
+    let text = text.replacen(", ", " ", 2).replace(',', ".");
+    FORMATS.iter().find_map(|format| parse_as(format, &text))
+}
+
+fn parse_as(format: &str, text: &str) -> Option<Moment> {
+    match DateTime::parse_from_str(text, format) {
+        Ok(time) => Some(Moment::Absolute(time.naive_utc())),
+        Err(_) => NaiveDateTime::parse_from_str(text, format).ok().map(Moment::Local),
+    }
+}
+
+/// What a local time is in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Localized {
+    Once(NaiveDateTime),
+    /// The clocks were put back over it: before that, and after it.
+    Twice(NaiveDateTime, NaiveDateTime),
+    /// The clocks were put forward over it.
+    Never,
+}
+
+pub(super) fn localize(zone: Option<TimeZone>, local: NaiveDateTime) -> Localized {
+    let mapped = match zone {
+        None => return Localized::Once(local),
+        Some(TimeZone::Fixed(offset)) => offset.from_local_datetime(&local).map(|time| time.naive_utc()),
+        Some(TimeZone::Region(zone)) => zone.from_local_datetime(&local).map(|time| time.naive_utc()),
+    };
+    match mapped {
+        MappedLocalTime::Single(time) => Localized::Once(time),
+        MappedLocalTime::Ambiguous(one, other) => Localized::Twice(one.min(other), one.max(other)),
+        MappedLocalTime::None => Localized::Never,
+    }
+}
+
+/// Whether `later` follows `earlier` closely enough to be its neighbour in a log.
+fn follows(earlier: NaiveDateTime, later: NaiveDateTime) -> bool {
+    (TimeDelta::zero()..=TimeDelta::seconds(60)).contains(&(later - earlier))
+}
+
+#[cfg(test)]
+mod tests;

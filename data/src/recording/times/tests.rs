@@ -1,0 +1,204 @@
+//! Times in all their forms, and the hours that stand twice.
+
+use super::{folds::Folds, propose::Proposals, *};
+
+fn at(text: &str) -> NaiveDateTime {
+    text.parse().expect("a time")
+}
+
+#[test]
+fn times_of_one_meaning_need_no_flag() {
+    let local = |text: &str| Some(Moment::Local(at(text)));
+    let utc = |text: &str| Some(Moment::Absolute(at(text)));
+    for (text, expected) in [
+        ("2026-03-09 10:14:33", local("2026-03-09T10:14:33")),
+        ("2026-03-09T10:14:33", local("2026-03-09T10:14:33")),
+        ("2026-03-09 10:14:33.25", local("2026-03-09T10:14:33.250")),
+        ("2026-03-09 10:14:33,250", local("2026-03-09T10:14:33.250")),
+        ("2026-03-09 10:14:33.250417", local("2026-03-09T10:14:33.250417")),
+        ("2026-03-09  10:14", local("2026-03-09T10:14:00")),
+        ("2026/03/09 10:14:33", local("2026-03-09T10:14:33")),
+        ("2026.3.9 10:14:33", local("2026-03-09T10:14:33")),
+        ("20260309T101433", local("2026-03-09T10:14:33")),
+        ("09-Mar-2026 10:14:33", local("2026-03-09T10:14:33")),
+        ("09-MAR-2026 10:14:33.5", local("2026-03-09T10:14:33.5")),
+        ("Mar 9, 2026 10:14:33", local("2026-03-09T10:14:33")),
+        ("2026-03-09T10:14:33Z", utc("2026-03-09T10:14:33")),
+        ("2026-03-09 10:14:33 UTC", utc("2026-03-09T10:14:33")),
+        ("2026-03-09T10:14:33+01:00", utc("2026-03-09T09:14:33")),
+        ("2026-03-09T10:14:33+0100", utc("2026-03-09T09:14:33")),
+        ("2026-03-09T10:14:33+01", utc("2026-03-09T09:14:33")),
+        ("2026-03-09 10:14:33,250 -0530", utc("2026-03-09T15:44:33.250")),
+        ("20260309T101433Z", utc("2026-03-09T10:14:33")),
+        ("1773051273", utc("2026-03-09T10:14:33")),
+        ("1773051273.25", utc("2026-03-09T10:14:33.250")),
+        ("1773051273,25", utc("2026-03-09T10:14:33.250")),
+        ("1773051273000", utc("2026-03-09T10:14:33")),
+        ("1773051273000.0", utc("2026-03-09T10:14:33")),
+        ("1.773051273E12", utc("2026-03-09T10:14:33")),
+        ("1773051273000000", utc("2026-03-09T10:14:33")),
+        ("1773051273000000000", utc("2026-03-09T10:14:33")),
+        ("1773051273.001", utc("2026-03-09T10:14:33.001")),
+        ("09.03.2026 10:14:33", None),
+        ("03/09/2026 10:14:33", None),
+        ("03/09/2026 10:14:33 AM", None),
+        ("2026-03-09 10:14:33 PM", None),
+        ("2026-02-30 10:14:33", None),
+        ("2026-03-09", None),
+        ("2026-03-09 10:14:33+25:00", None),
+        ("2026-03-09 10:14:33 CET", None),
+        ("1999-12-31 23:59:59", None),
+        ("20260309101433", None),
+        ("46090.4270", None),
+        ("-1773051273", None),
+        ("inf", None),
+        ("", None),
+    ] {
+        assert_eq!(read(text, None), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_format_says_the_whole_time() {
+    for (format, text, expected) in [
+        ("%d.%m.%Y %H:%M:%S", "09.03.2026 10:14:33", Some("2026-03-09T10:14:33")),
+        ("%m/%d/%Y %I:%M:%S %p", "03/09/2026 10:14:33 PM", Some("2026-03-09T22:14:33")),
+        ("%d.%m.%Y %H:%M:%S%.f", "09.03.2026 10:14:33.5", Some("2026-03-09T10:14:33.5")),
+        ("%d.%m.%Y %H:%M:%S,%3f", "09.03.2026 10:14:33,500", Some("2026-03-09T10:14:33.5")),
+        ("%d.%m.%y %H:%M", "09.03.26 10:14", Some("2026-03-09T10:14:00")),
+        ("%d.%m.%Y %H:%M:%S", "2026-03-09 10:14:33", None),
+    ] {
+        let format: TimeFormat = format.parse().expect(format);
+        assert_eq!(read(text, Some(&format)), expected.map(|time| Moment::Local(at(time))), "{format} {text}");
+    }
+    for wrong in ["", "%d.%m.%Y", "%H:%M:%S", "%d.%m %H:%M:%S", "%Q", "dd.mm.yyyy hh:mm:ss", "%y %H:%M:%S"] {
+        let error = wrong.parse::<TimeFormat>().expect_err(wrong);
+        assert!(error.contains("allowed: a date and a time"), "{error}");
+    }
+}
+
+#[test]
+fn a_zone_is_a_region_or_an_offset() {
+    for (text, expected) in [
+        ("Europe/Berlin", Some("Europe/Berlin")),
+        ("europe/berlin", Some("Europe/Berlin")),
+        ("UTC", Some("+00:00")),
+        ("+01:00", Some("+01:00")),
+        ("-0530", Some("-05:30")),
+        ("Berlin", None),
+        ("CEST", None),
+        ("", None),
+    ] {
+        assert_eq!(text.parse::<TimeZone>().ok().map(|zone| zone.to_string()).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_fitting_format_is_proposed() {
+    for (times, told) in [
+        (
+            &["09.03.2026 10:14:33"][..],
+            "more than one meaning: say which with --time-format '%d.%m.%Y %H:%M:%S' or --time-format '%m.%d.%Y %H:%M:%S'",
+        ),
+        (
+            &["03.04.2026 10:14:33", "13.04.2026 10:14:33"],
+            "line 2: timestamp: \"03.04.2026 10:14:33\" (and 1 more) is read with --time-format '%d.%m.%Y %H:%M:%S': \
+             \"13.04.2026 10:14:33\" in line 3 fits no other",
+        ),
+        (&["13.02.2026 10:14:33"], "is read with --time-format '%d.%m.%Y %H:%M:%S'"),
+        (&["02/13/2026 10:14:33 PM"], "is read with --time-format '%m/%d/%Y %I:%M:%S %p'"),
+        (&["13.02.2026 10:14:33.250"], "is read with --time-format '%d.%m.%Y %H:%M:%S%.f'"),
+        (&["13.02.2026 10:14:33", "13.02.2026 10:14:33.5"], "is read with --time-format '%d.%m.%Y %H:%M:%S%.f'"),
+        (&["13.02.2026 10:14:33,250"], "is read with --time-format '%d.%m.%Y %H:%M:%S,%3f'"),
+        (&["13/02/2026 10:14"], "is read with --time-format '%d/%m/%Y %H:%M'"),
+        (&["20260213101433"], "is read with --time-format '%Y%m%d%H%M%S'"),
+        (&["03.03.2026 10:14:33"], "more than one meaning"),
+        (&["01.02.03 10:14:33"], "more than one meaning"),
+    ] {
+        let mut proposals = Proposals::default();
+        for (line, time) in (2..).zip(times) {
+            assert!(proposals.see(line, "timestamp", time), "{time}");
+        }
+        let finding = proposals.finding().expect("something to say").to_string();
+        assert!(finding.contains(told), "{finding:?} says {told:?}");
+    }
+    for junk in ["yesterday", "", "32.13.2026 10:14:33", "12345"] {
+        assert!(!Proposals::default().see(2, "timestamp", junk), "{junk:?}");
+    }
+    let mut proposals = Proposals::default();
+    assert!(proposals.see(2, "timestamp", "13.02.2026 10:14:33") && !proposals.see(3, "timestamp", "junk 7"));
+}
+
+/// The rows' times in UTC, in Berlin or Lord Howe, where the clocks are put back by an hour or by half of it.
+fn resolve(zone: &str, asked: Option<RepeatedHour>, times: &[&str]) -> Result<Vec<String>, String> {
+    let times: Vec<NaiveDateTime> = times.iter().map(|time| at(time)).collect();
+    let mut folds = Folds::new(Some(zone.parse().expect("a zone")), asked);
+    (2..).zip(&times).for_each(|(line, time)| folds.see(line, &time.to_string(), *time));
+    if let Some(finding) = folds.unknown().first() {
+        return Err(finding.to_string());
+    }
+    let utc = (2..).zip(&times).map(|(line, time)| folds.utc(line, *time).expect("in UTC"));
+    Ok(utc.map(|time| time.format("%H:%M:%S").to_string()).collect())
+}
+
+#[test]
+fn the_order_of_the_rows_tells_the_repeated_hour() {
+    let day = |times: &str| times.split(' ').map(|time| format!("2025-10-26T{time}")).collect::<Vec<_>>();
+    for (times, expected) in [
+        // The field's file: both halves, with a hole.
+        (
+            "02:00:57 02:00:58 02:30:59 02:00:57 02:30:59 03:00:00",
+            "00:00:57 00:00:58 00:30:59 01:00:57 01:30:59 02:00:00",
+        ),
+        ("01:59:59 02:00:00 02:00:01", "23:59:59 00:00:00 00:00:01"),
+        ("02:59:59 03:00:00 03:00:01", "01:59:59 02:00:00 02:00:01"),
+        (
+            "02:00:00 02:20:00 02:40:00 02:00:00 02:20:00 02:40:00 03:00:00",
+            "00:00:00 00:20:00 00:40:00 01:00:00 01:20:00 01:40:00 02:00:00",
+        ),
+        // Two seconds of disorder are not an hour.
+        ("01:59:59 02:00:03 02:00:01 02:00:04", "23:59:59 00:00:03 00:00:01 00:00:04"),
+        // Newest first.
+        (
+            "03:00:00 02:59:00 02:01:00 02:59:00 02:01:00 01:59:00",
+            "02:00:00 01:59:00 01:01:00 00:59:00 00:01:00 23:59:00",
+        ),
+        // One row per tag.
+        ("02:10:00 02:30:00 02:30:00 02:00:00 02:00:00", "00:10:00 00:30:00 00:30:00 01:00:00 01:00:00"),
+    ] {
+        let times = day(times);
+        let times: Vec<&str> = times.iter().map(String::as_str).collect();
+        let resolved = resolve("Europe/Berlin", None, &times).unwrap_or_else(|error| panic!("{times:?}: {error}"));
+        assert_eq!(resolved.join(" "), expected, "{times:?}");
+    }
+    let half_an_hour = ["2026-04-05T01:31:00", "2026-04-05T01:59:00", "2026-04-05T01:31:00", "2026-04-05T02:01:00"];
+    let resolved = resolve("Australia/Lord_Howe", None, &half_an_hour).expect("told");
+    assert_eq!(resolved.join(" "), "14:31:00 14:59:00 15:01:00 15:31:00");
+}
+
+#[test]
+fn a_repeated_hour_that_nothing_tells_is_asked_for() {
+    let ten_minutes = ["01:50", "02:00", "02:10", "02:50", "03:00"].map(|time| format!("2025-10-26T{time}:00"));
+    let ten_minutes: Vec<&str> = ten_minutes.iter().map(String::as_str).collect();
+    let alone = ["2025-10-26T02:30:00", "2025-10-26T02:30:01"];
+    let complete = ["2025-10-26T01:59:59", "2025-10-26T02:00:00", "2025-10-26T02:59:59", "2025-10-26T03:00:00"];
+    for times in [&ten_minutes[..], &alone, &complete] {
+        let error = resolve("Europe/Berlin", None, times).expect_err("asked for");
+        assert!(error.contains("stands twice in Europe/Berlin") && error.contains("--repeated-hour"), "{error}");
+        let first = resolve("Europe/Berlin", Some(RepeatedHour::First), times).expect("said");
+        let second = resolve("Europe/Berlin", Some(RepeatedHour::Second), times).expect("said");
+        assert_ne!(first, second, "{times:?}");
+    }
+    let back_and_forth = ["02:10", "02:00", "02:10", "02:00", "02:20"].map(|time| format!("2025-10-26T{time}:00"));
+    let back_and_forth: Vec<&str> = back_and_forth.iter().map(String::as_str).collect();
+    let error = resolve("Europe/Berlin", Some(RepeatedHour::First), &back_and_forth).expect_err("not told");
+    assert!(error.contains("time goes back 2 times within it"), "{error}");
+}
+
+#[test]
+fn a_skipped_hour_does_not_exist() {
+    let zone = Some("Europe/Berlin".parse().expect("a zone"));
+    assert_eq!(localize(zone, at("2026-03-29T02:30:00")), Localized::Never);
+    assert_eq!(localize(zone, at("2026-03-29T03:00:00")), Localized::Once(at("2026-03-29T01:00:00")));
+    assert_eq!(localize(None, at("2026-03-29T02:30:00")), Localized::Once(at("2026-03-29T02:30:00")));
+}

@@ -1,0 +1,363 @@
+//! Recordings as plants' loggers and historians write them, through `volute import`: the field's own files and more of each
+//! kind. What each cell becomes is checked in `data/src/recording/tests.rs`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use crate::support::{shared, volute};
+
+/// The names of the ten channels, with `,` between them.
+const CHANNELS: &str = "Motor_RPM,Bearing_Temperature_C,Oil_Pressure_bar,Vibration_mm_s,Flow_Rate_L_min,\
+                        Suction_Pressure_bar,Discharge_Pressure_bar,Motor_Current_A,Casing_Temperature_C,Ambient_Temperature_C";
+const VALUES: &str = "2950,61.5,2.4,2.1,850.5,0.4,6.2,42.5,48.1,21.3";
+
+/// What a run of `volute import` said, and whether it ended well.
+struct Said {
+    fine: bool,
+    text: String,
+}
+
+impl Said {
+    #[track_caller]
+    fn says(&self, fine: bool, parts: &[&str]) {
+        assert_eq!(self.fine, fine, "{}", self.text);
+        for part in parts {
+            assert!(self.text.contains(part), "{part:?} is said in:\n{}", self.text);
+        }
+    }
+}
+
+/// A folder with a store, and what was imported into it.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn file(&self, bytes: &[u8]) -> PathBuf {
+        let path = self.0.path().join("recording.csv");
+        fs::write(&path, bytes).expect("written");
+        path
+    }
+
+    fn import(&self, file: &Path, flags: &[&str]) -> Said {
+        let (data, file) = (self.0.path().join("data"), file.to_str().expect("UTF-8"));
+        let data = data.to_str().expect("UTF-8");
+        let fixed = ["import", file, "--pump", "P", "--data-dir", data];
+        let output = volute().args(fixed.iter().chain(flags)).output().expect("it runs");
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
+        // The log is not what is said.
+        let text = text.lines().filter(|line| !line.contains(" INFO ")).map(|line| format!("{line}\n")).collect();
+        Said { fine: output.status.success(), text }
+    }
+
+    /// What is stored, as CSV.
+    fn stored(&self) -> String {
+        let (data, out) = (self.0.path().join("data"), self.0.path().join("out.csv"));
+        if !data.exists() {
+            return String::new();
+        }
+        drop(fs::remove_file(&out));
+        let output = volute()
+            .args(["export", "--pump", "P", "--data-dir"])
+            .arg(data)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .expect("it runs");
+        if output.status.success() { fs::read_to_string(out).expect("read") } else { String::new() }
+    }
+}
+
+/// Imports, first in a dry run, which must say the same and store nothing.
+#[track_caller]
+fn import(bytes: &[u8], flags: &[&str]) -> (Said, String) {
+    let place = Place::new();
+    let file = place.file(bytes);
+    let dry: Vec<&str> = flags.iter().copied().chain(["--dry-run"]).collect();
+    let tried = place.import(&file, &dry);
+    assert_eq!(place.stored(), "", "a dry run stores nothing");
+    let said = place.import(&file, flags);
+    assert_eq!(said.fine, tried.fine, "{}", tried.text);
+    if said.fine {
+        assert!(tried.text.contains("would be stored; this was a dry run"), "{}", tried.text);
+    } else {
+        assert_eq!(said.text, tried.text);
+        assert_eq!(place.stored(), "", "nothing is stored where it fails");
+    }
+    let stored = place.stored();
+    (said, stored)
+}
+
+/// Rows of the same values at these times.
+fn at(times: &[&str]) -> String {
+    times.iter().map(|time| format!("{time},{VALUES}\n")).collect::<String>()
+}
+
+const FIRST: &str = "2026-03-09T10:14:33.000Z,2950,61.5,2.4,2.1,850.5,0.4,6.2,42.5,48.1,21.3";
+
+#[test]
+fn the_fields_files_are_read_or_refused_with_a_reason() {
+    let Some(folder) = shared("field") else { return };
+    let missing = FIRST.replace("42.5", "");
+    let no_oil = FIRST.replace(",2.4,", ",,");
+    type Case<'a> = (&'a str, &'a [&'a str], bool, &'a [&'a str], &'a str);
+    let cases: [Case<'_>; 13] = [
+        ("07_semicolon_decimal_comma.csv", &[], true, &["5 readings of P stored", "5 times have no offset"], FIRST),
+        ("08_bad_input.csv", &[], true, &["taken as missing: line 2: Motor_Current_A: \"Bad Input\""], &missing),
+        ("09_N_A.csv", &[], true, &["line 2: Motor_Current_A: \"N/A\"", "2 readings of P stored"], &missing),
+        ("10_unit_in_header.csv", &[], true, &["units that are not known", "(and 9 more)"], FIRST),
+        ("11_preamble.csv", &[], true, &["the header is in line 4", "5 readings of P stored"], FIRST),
+        ("12_Timestamp_cap.csv", &[], true, &["5 readings of P stored"], FIRST),
+        ("13_missing_channel.csv", &[], true, &["taken as missing: Oil_Pressure_bar"], &no_oil),
+        ("14_dmy_dot.csv", &[], false, &["--time-format '%d.%m.%Y %H:%M:%S'", "(and 3 more)", "line 2"], ""),
+        ("14_dmy_dot.csv", &["--time-format", "%d.%m.%Y %H:%M:%S"], true, &["4 readings of P stored"], FIRST),
+        ("15_offset_nocolon.csv", &[], true, &["4 readings of P stored"], "2026-03-09T09:14:33.000Z,2950"),
+        ("16_dst_repeated_hour.csv", &[], false, &["same time, other values", "(and 8 more)", "--time-zone"], ""),
+        (
+            "16_dst_repeated_hour.csv",
+            &["--time-zone", "Europe/Berlin"],
+            true,
+            &["18 readings of P stored", "from 2025-10-26T00:00:57.000Z to 2025-10-26T01:59:59.000Z"],
+            "2025-10-26T00:00:57.000Z,2950,61.5,2.4,2,",
+        ),
+        ("17_row_per_tag.csv", &[], true, &["2 readings of P stored", "18 rows hold further channels"], FIRST),
+    ];
+    for (name, flags, fine, told, first) in cases {
+        let (said, stored) = import(&fs::read(folder.join(name)).expect(name), flags);
+        said.says(fine, told);
+        assert!(stored.lines().nth(1).unwrap_or_default().starts_with(first), "{name}: {stored}");
+        if !flags.contains(&"--time-zone") {
+            assert!(!said.text.contains("repeat of"), "{name}: {}", said.text);
+        }
+    }
+}
+
+/// What a recording in memory says in a dry run, where there is no store to compare with.
+#[track_caller]
+fn says(name: &str, bytes: &[u8], flags: &[&str], fine: bool, told: &[&str]) {
+    let place = Place::new();
+    let dry: Vec<&str> = flags.iter().copied().chain(["--dry-run"]).collect();
+    let said = place.import(&place.file(bytes), &dry);
+    assert_eq!(said.fine, fine, "{name}: {}", said.text);
+    for part in told {
+        assert!(said.text.contains(part), "{name}: {part:?} is said in:\n{}", said.text);
+    }
+}
+
+const TIME: &str = "2026-03-09 10:14:33";
+const COMMAS: &str = "2950;61,5;2,4;2,1;850,5;0,4;6,2;42,5;48,1;21,3";
+
+#[test]
+fn other_notations_of_numbers() {
+    let header = CHANNELS.replace(',', ";");
+    let with = |values: &str| format!("timestamp;{header}\n{TIME};{values}\n");
+    let tabs = with(COMMAS).replace(';', "\t");
+    let wide: Vec<u8> = format!("\u{feff}{tabs}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = format!("\u{feff}{tabs}").encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let quoted = COMMAS.split(';').map(|value| format!("\"{value}\"")).collect::<Vec<_>>().join(",");
+    let (yes, no) = (&["1 readings of P would be stored"][..], &["--decimal point or --decimal comma"][..]);
+    says("tabs", tabs.as_bytes(), &[], true, yes);
+    says("UTF-16 LE", &wide, &[], true, yes);
+    says("UTF-16 BE", &big, &[], true, yes);
+    says("sep=", format!("sep=;\r\n{}", with(COMMAS)).as_bytes(), &[], true, yes);
+    says("quoted", format!("timestamp,{CHANNELS}\n{TIME},{quoted}\n").as_bytes(), &[], true, yes);
+    says("trailing", with(&format!("{COMMAS};;")).as_bytes(), &[], true, yes);
+    let thousands = with(COMMAS.replace("2950", "2.950").as_str());
+    says("thousands", thousands.as_bytes(), &[], false, no);
+    says("thousands, said", thousands.as_bytes(), &["--decimal", "comma"], true, yes);
+    says("two marks", with(&COMMAS.replace("61,5", "61.5")).as_bytes(), &[], false, no);
+    says("blanks", with(&COMMAS.replace("2950", "2 950")).as_bytes(), &[], false, no);
+    let unquoted = format!("timestamp,{CHANNELS}\n{TIME},{}\n", COMMAS.replace(';', ","));
+    says("a comma for both", unquoted.as_bytes(), &[], false, &["line 2: 20 cells, and the header has 11"]);
+    says("too few", with("2950;61,5").as_bytes(), &[], false, &["line 2: 3 cells, and the header has 11"]);
+    let cut = format!("{}2026-03-09 10:14:34;29", with(COMMAS));
+    says("cut off", cut.as_bytes(), &[], true, &["left out: line 3: the file ends within the row"]);
+}
+
+#[test]
+fn other_words_for_no_value() {
+    for word in ["NaN", "NA", "null", "-", "Bad", "No Data", "I/O Timeout", "#N/A", "Sensor kaputt", "1.#QNAN", "inf"] {
+        let row = |word: &str| format!("{TIME},{}\n", VALUES.replace("42.5", word));
+        let next = at(&["2026-03-09 10:14:34"]);
+        let text = format!("timestamp,{CHANNELS}\n{}{next}", row(word));
+        let told = format!("taken as missing: line 2: Motor_Current_A: {word:?}");
+        says(word, text.as_bytes(), &[], true, &[&told, "2 readings of P would be stored"]);
+    }
+    let rows: String =
+        (10..50).map(|second| format!("2026-03-09 10:14:{second},{}\n", VALUES.replace("42.5", "on"))).collect();
+    let text = format!("timestamp,{CHANNELS}\n{rows}");
+    says(
+        "a column of text",
+        text.as_bytes(),
+        &[],
+        false,
+        &["line 2: Motor_Current_A: \"on\" (and 39 more) is no number"],
+    );
+    let sentinels = "-9999,32767,65535,2.1,850.5,0.4,6.2,42.5,48.1,21.3";
+    says("sentinels", format!("timestamp,{CHANNELS}\n{TIME},{sentinels}\n").as_bytes(), &[], true, &["1 readings"]);
+}
+
+#[test]
+fn other_headers() {
+    let row = at(&[TIME]);
+    let yes = "1 readings of P would be stored";
+    for (name, header, told) in [
+        ("upper case", format!("TIMESTAMP,{}", CHANNELS.to_uppercase()), yes),
+        ("blanks", format!("Time Stamp,{}", CHANNELS.replace('_', " ")), yes),
+        ("dashes", format!("date-time,{}", CHANNELS.replace('_', "-")), yes),
+        ("rpm", format!("timestamp,{}", CHANNELS.replace("RPM", "RPM (rpm)")), yes),
+        ("1/min", format!("timestamp,{}", CHANNELS.replace("RPM", "RPM [1/min]")), yes),
+        ("units instead", format!("timestamp,{}", CHANNELS.replace("Pressure_bar", "Pressure [bar]")), yes),
+        ("a unit row", format!("timestamp,{CHANNELS}\n,rpm,°C,bar,mm/s,L/min,bar,bar,A,°C,°C"), "taken for units"),
+        ("unit words", format!("timestamp,{CHANNELS}\n[-],[1/min],,,,,,,,,"), "line 2 is taken for units"),
+        ("a preamble", format!("Logger;7\nSerial,12345\n\n\ntimestamp,{CHANNELS}"), "the header is in line 5"),
+        ("InfluxDB's", format!("#group,false\n#default,\ntimestamp,{CHANNELS}"), "the header is in line 3"),
+    ] {
+        says(name, format!("{header}\n{row}").as_bytes(), &[], true, &[told, yes]);
+    }
+    for (name, header, told) in [
+        (
+            "°F",
+            format!("timestamp,{}", CHANNELS.replace("Bearing_Temperature_C", "Bearing_Temperature_C [°F]")),
+            "is in \"°F\"",
+        ),
+        ("psi", format!("timestamp,{CHANNELS}\n,,,psi,,,,,,,"), "Oil_Pressure_bar is in bar: convert it"),
+        ("no time", CHANNELS.to_owned(), "\"timestamp\" is missing"),
+        ("no channel", "timestamp,a,b".to_owned(), "is no channel, and neither is any other"),
+        ("twice", format!("timestamp,motor rpm,{CHANNELS}"), "is there twice"),
+    ] {
+        says(name, format!("{header}\n{row}").as_bytes(), &[], false, &[told]);
+    }
+    for (name, columns, told) in [
+        ("an index", ",timestamp,Motor_RPM\n0,2026-03-09 10:14:33,2950\n", "taken as missing: Bearing_Temperature_C"),
+        ("an unknown column", "timestamp,Motor_RPM,Torque\n2026-03-09 10:14:33,2950,7\n", "not used: \"Torque\""),
+        ("two columns of time", "Date,Time,Motor_RPM\n2026-03-09,10:14:33,2950\n", "1 times have no offset"),
+        ("one channel", "Motor_RPM,timestamp\n2950,2026-03-09 10:14:33\n", "Oil_Pressure_bar, Vibration_mm_s"),
+    ] {
+        says(name, columns.as_bytes(), &[], true, &[told, yes]);
+    }
+}
+
+#[test]
+fn other_times() {
+    let header = format!("timestamp,{CHANNELS}\n");
+    let first = "from 2026-03-09T10:14:33.000Z to 2026-03-09T10:14:34.000Z";
+    for (name, times) in [
+        ("epoch", ["1773051273", "1773051274"]),
+        ("epoch in ms", ["1773051273000", "1773051274000.0"]),
+        ("epoch with fractions", ["1773051273.0", "1.773051274E9"]),
+        ("RFC 3339", ["2026-03-09T10:14:33Z", "2026-03-09T11:14:34+01:00"]),
+        ("short offsets", ["2026-03-09 11:14:33+01", "2026-03-09 11:14:34 +0100"]),
+        ("microseconds", ["2026-03-09 10:14:33.000417", "2026-03-09T10:14:34.000417Z"]),
+        ("slashes", ["2026/03/09 10:14:33", "2026/03/09 10:14:34"]),
+        ("months by name", ["09-Mar-2026 10:14:33", "09-Mar-2026 10:14:34"]),
+    ] {
+        says(name, format!("{header}{}", at(&times)).as_bytes(), &[], true, &[first]);
+    }
+    let commas = format!("{header}{}", at(&["2026-03-09 10:14:33,000", "2026-03-09 10:14:34,000"])).replace(',', ";");
+    let commas = commas.replace(":33;000", ":33,000").replace(":34;000", ":34,000");
+    says("a comma before milliseconds", commas.as_bytes(), &[], true, &[first]);
+    for (times, format) in [
+        (["13.02.2026 10:14:33", "14.02.2026 10:14:34"], "%d.%m.%Y %H:%M:%S"),
+        (["02/13/2026 10:14:33", "02/14/2026 10:14:34"], "%m/%d/%Y %H:%M:%S"),
+        (["02/13/2026 01:14:33 PM", "02/13/2026 01:14:34 PM"], "%m/%d/%Y %I:%M:%S %p"),
+        (["2026-02-13 01:14:33 PM", "2026-02-13 01:14:34 PM"], "%Y-%m-%d %I:%M:%S %p"),
+        (["13.02.2026 10:14", "14.02.2026 10:14"], "%d.%m.%Y %H:%M"),
+    ] {
+        let text = format!("{header}{}", at(&times));
+        says(format, text.as_bytes(), &[], false, &[&format!("--time-format '{format}'")]);
+        says(format, text.as_bytes(), &["--time-format", format], true, &["2 readings of P would be stored"]);
+    }
+    let either = format!("{header}{}", at(&["03.04.2026 10:14:33"]));
+    says(
+        "either",
+        either.as_bytes(),
+        &[],
+        false,
+        &["more than one meaning", "'%d.%m.%Y %H:%M:%S'", "'%m.%d.%Y %H:%M:%S'"],
+    );
+    let none = format!("{header}{}", at(&["yesterday", "46090.4270"]));
+    says(
+        "none",
+        none.as_bytes(),
+        &[],
+        false,
+        &["line 2: timestamp: \"yesterday\" is no time from 2000 to 2200 (and 1 more)"],
+    );
+}
+
+#[test]
+fn other_hours_that_stand_twice_or_never() {
+    let header = format!("timestamp,{CHANNELS}\n");
+    let berlin: &[&str] = &["--time-zone", "Europe/Berlin"];
+    let ask = "stands twice in Europe/Berlin";
+    for (name, times, flags, fine, told) in [
+        ("goes on", &["2025-10-26 01:59:59", "2025-10-26 02:00:00"][..], berlin, true, "to 2025-10-26T00:00:00.000Z"),
+        ("leads on", &["2025-10-26 02:59:59", "2025-10-26 03:00:00"], berlin, true, "from 2025-10-26T01:59:59.000Z"),
+        ("alone", &["2025-10-26 02:30:00"], berlin, false, ask),
+        ("once", &["2025-10-26 01:50:00", "2025-10-26 02:10:00", "2025-10-26 03:00:00"], berlin, false, ask),
+        ("skipped", &["2026-03-29 01:59:59", "2026-03-29 02:30:00"], berlin, false, "does not exist in Europe/Berlin"),
+        (
+            "New York",
+            &["2025-11-02 01:30:00", "2025-11-02 01:00:00", "2025-11-02 02:00:00", "2025-11-02 03:00:00"],
+            &["--time-zone", "America/New_York"],
+            true,
+            "to 2025-11-02T08:00:00.000Z",
+        ),
+        ("an offset", &["2025-10-26 02:30:00"], &["--time-zone", "+01:00"], true, "from 2025-10-26T01:30:00.000Z"),
+        ("its own offset", &["2025-10-26T02:30:00+02:00"], berlin, true, "from 2025-10-26T00:30:00.000Z"),
+        (
+            "said",
+            &["2025-10-26 02:30:00"],
+            &["--time-zone", "Europe/Berlin", "--repeated-hour", "second"],
+            true,
+            "from 2025-10-26T01:30:00.000Z",
+        ),
+    ] {
+        says(name, format!("{header}{}", at(times)).as_bytes(), flags, fine, &[told]);
+    }
+}
+
+#[test]
+fn other_orders_and_rows_of_one_time() {
+    let header = "timestamp,Motor_RPM,Oil_Pressure_bar\n";
+    for (name, rows, fine, told) in [
+        (
+            "newest first",
+            "10:14:35,1,2\n10:14:34,1,2\n10:14:33,1,2\n",
+            true,
+            &["the newest row is first", "3 readings"][..],
+        ),
+        ("out of order", "10:14:33,1,2\n10:14:40,1,2\n10:14:34,1,2\n", true, &["out of order: line 4", "3 readings"]),
+        (
+            "a repeat",
+            "10:14:33,1,2\n10:14:33,1,2\n",
+            true,
+            &["left out: line 3", "is a repeat of line 2", "1 readings"],
+        ),
+        (
+            "parts apart",
+            "10:14:33,1,\n10:14:34,1,\n10:14:33,,2\n10:14:34,,2\n",
+            true,
+            &["2 rows hold further", "2 readings"],
+        ),
+        ("a conflict", "10:14:33,1,2\n10:14:33,1,3\n", false, &["line 3: same time, other values", "--keep-first"]),
+        (
+            "a conflict apart",
+            "10:14:33,1,2\n10:14:34,1,2\n10:14:33,1,3\n",
+            false,
+            &["line 4: same time", "--time-zone"],
+        ),
+        ("parts that contradict", "10:14:33,1,\n10:14:33,2,3\n", false, &["Motor_RPM 2, there 1"]),
+        ("many", "10:14:33,1,2\n10:14:33,2,2\n10:14:33,3,2\n", false, &["(and 1 more)"]),
+    ] {
+        let rows: String = rows.lines().map(|row| format!("2026-03-09 {row}\n")).collect();
+        says(name, format!("{header}{rows}").as_bytes(), &[], fine, told);
+    }
+}
