@@ -48,9 +48,20 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
             let recipe = recipe(&args.training);
             let rows = args.rows.map(NonZeroUsize::get);
             let (each_its_own_pump, profile, dialect) = (args.each_its_own_pump, args.profile, args.dialect.into());
-            let (csv, every, out, replace) = (args.csv, args.every, args.out, args.replace);
-            let training =
-                train::Training { profile, csv, dialect, each_its_own_pump, every, rows, out, replace, recipe };
+            let (interval_ms, csv, every, out, replace) =
+                (args.interval_ms, args.csv, args.every, args.out, args.replace);
+            let training = train::Training {
+                profile,
+                interval_ms,
+                csv,
+                dialect,
+                each_its_own_pump,
+                every,
+                rows,
+                out,
+                replace,
+                recipe,
+            };
             train::run(&training)
         }
         Command::Models(args) => {
@@ -74,7 +85,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
 fn evaluate(args: EvaluateArgs, output: &mut dyn io::Write) -> anyhow::Result<()> {
     let recipe = recipe(&args.training);
     let jobs = args.jobs.or(thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
-    let (profile, format, dialect) = (args.profile, args.format, args.dialect.into());
+    let (profile, interval_ms, format, dialect) = (args.profile, args.interval_ms, args.format, args.dialect.into());
     match (args.model, args.data, args.out) {
         (Some(dir), ..) => {
             let (how, model, id) = (recipe.commissioning(), Model::load(&dir, &profile)?, "simulated".parse()?);
@@ -84,8 +95,17 @@ fn evaluate(args: EvaluateArgs, output: &mut dyn io::Write) -> anyhow::Result<()
             evaluate::run_simulated(&simulated, output)
         }
         (None, Some(data), Some(out)) => {
-            let evaluation =
-                evaluate::Evaluation { profile, data, dialect, out, recipe, seeds: args.seeds, jobs, format };
+            let evaluation = evaluate::Evaluation {
+                profile,
+                interval_ms,
+                data,
+                dialect,
+                out,
+                recipe,
+                seeds: args.seeds,
+                jobs,
+                format,
+            };
             match args.cross_validate {
                 Some(candidates) => evaluate::choose(&evaluation, candidates, output),
                 None => evaluate::run(&evaluation, output),

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 use volute_anomaly::{Detector, Recipe};
-use volute_plant::Profile;
+use volute_plant::{INTERVALS_MS, Profile};
 
 use super::DialectArgs;
 use crate::{commands::Format, model_versions::Replace, profiles};
@@ -33,6 +33,10 @@ pub struct TrainArgs {
     /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
     #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
     pub profile: Profile,
+    /// Time between two readings, in milliseconds, 100 to 3600000; without it, the profile's, or that of the rows where they
+    /// are sparser: a recording of a row a minute is learned in steps of a minute.
+    #[arg(long, value_name = "MS", value_parser = interval_ms)]
+    pub interval_ms: Option<i64>,
     /// Recordings of normal running (CSV), one or more.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub csv: Vec<PathBuf>,
@@ -92,7 +96,12 @@ pub struct EvaluateArgs {
     /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
     #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
     pub profile: Profile,
-    /// Folder of labelled recordings (CSV), with its subfolders.
+    /// Time between two readings, in milliseconds, 100 to 3600000; without it, the profile's, or that of a recording's rows
+    /// where they are sparser.
+    #[arg(long, value_name = "MS", value_parser = interval_ms, conflicts_with = "simulated")]
+    pub interval_ms: Option<i64>,
+    /// Folder of labelled recordings (CSV), with its subfolders. The label is `anomaly`, or a `machine_status` that is not
+    /// NORMAL; of the latter only NORMAL rows are learned from.
     #[arg(long, value_name = "DIR", required_unless_present = "simulated")]
     pub data: Option<PathBuf>,
     /// What the recordings do not say themselves.
@@ -149,6 +158,12 @@ pub struct TrainingArgs {
     /// How detections are made: fused or lstm-autoencoder.
     #[arg(long, value_name = "NAME", default_value_t)]
     pub detector: Detector,
+}
+
+/// A time between two readings of a pump.
+pub(super) fn interval_ms(text: &str) -> Result<i64, String> {
+    let allowed = || format!("allowed: milliseconds from {} to {}", INTERVALS_MS.start(), INTERVALS_MS.end());
+    text.parse().ok().filter(|ms| INTERVALS_MS.contains(ms)).ok_or_else(allowed)
 }
 
 fn threshold_quantile(text: &str) -> Result<f64, String> {

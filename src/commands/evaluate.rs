@@ -2,7 +2,11 @@
 //! every later row with nothing but the past, and compare with the label.
 //!
 //! The windower, scorer and decider are those of a live node, with one configuration for every file. Learning never
-//! sees the label. A row that has no window keeps the decision before it, and has no score.
+//! sees the label `anomaly`. A row that has no window keeps the decision before it, and has no score.
+//!
+//! Recordings in the original system's form are labelled by `machine_status`. That is known at the plant and not afterwards
+//! only, so learning is as in `volute train`: from the NORMAL ones of the first rows. A recording whose rows are sparser than
+//! the profile's interval is learned and decided at its own.
 
 mod choose;
 mod confusion;
@@ -30,13 +34,19 @@ use volute_plant::Profile;
 
 pub use self::report::Format;
 pub use self::simulated::{Simulated, run as run_simulated};
-use self::{confusion::Confusion, report::Report, run::Learned};
+use self::{
+    confusion::{Confusion, Stretches},
+    report::Report,
+    run::Learned,
+};
 use super::progress;
 
 /// What to measure on.
 pub struct Evaluation {
     /// The kind of pump.
     pub profile: Profile,
+    /// Time between two readings; none: as each recording has it.
+    pub interval_ms: Option<i64>,
     /// Labelled recordings, with subfolders.
     pub data: PathBuf,
     /// What is said about them.
@@ -55,11 +65,12 @@ pub struct Evaluation {
 
 /// Evaluates every recording that has labels, and prints the figures beside the published ones.
 pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
-    let mut report = Report::default();
+    let mut report = Report::of(&evaluation.profile);
     for (seed, runs) in learn_all(evaluation)? {
         for run in &runs {
-            let predictions = run.predict(&evaluation.profile, &evaluation.recipe.commissioning());
-            report.add(seed, run.name.clone(), Confusion::of(run.test_rows(), &predictions));
+            let predictions = run.predict(&evaluation.recipe.commissioning());
+            let stretches = Stretches::of(run.test_rows(), &predictions);
+            report.add(seed, run.name.clone(), Confusion::of(run.test_rows(), &predictions), stretches);
             if seed == evaluation.recipe.seed {
                 let target = target(&evaluation.out, &run.name)?;
                 write_predictions(&target, &predictions)?;
@@ -73,7 +84,7 @@ pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
 
 /// Chooses the default detector's numbers by cross-validation over the recordings, and prints what came of it.
 pub fn choose(evaluation: &Evaluation, candidates: NonZeroUsize, output: &mut dyn Write) -> Result<()> {
-    choose::run(&evaluation.profile, &learn_all(evaluation)?, candidates.get(), output)
+    choose::run(&learn_all(evaluation)?, candidates.get(), output)
 }
 
 /// Every labelled recording, learned with every seed.
@@ -113,7 +124,8 @@ fn learn_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<Learned>)>> {
 fn learn(evaluation: &Evaluation, seed: u64, file: &Path) -> Result<Option<Learned>> {
     let name = file.strip_prefix(&evaluation.data)?.display().to_string();
     let recipe = Recipe { seed, ..evaluation.recipe.clone() };
-    Learned::from(&evaluation.profile, file, &evaluation.dialect, name.clone(), &recipe).with_context(|| name)
+    let Evaluation { profile, interval_ms, dialect, .. } = evaluation;
+    Learned::from(profile, *interval_ms, file, dialect, name.clone(), &recipe).with_context(|| name)
 }
 
 /// Where a recording's predictions go.

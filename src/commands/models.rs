@@ -3,6 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use anyhow::Result;
+use volute_anomaly::Model;
 use volute_plant::Profile;
 
 use crate::model_versions::{Folder, Version};
@@ -19,7 +20,9 @@ pub struct Models {
 
 /// Lists the folder's models, or puts one back.
 pub fn run(models: &Models, output: &mut dyn Write) -> Result<()> {
-    let folder = Folder { dir: &models.dir, profile: &models.profile };
+    // Its models are of one interval, whatever the profile's own is.
+    let interval_ms = Model::interval_ms(&models.dir).unwrap_or(models.profile.interval_ms());
+    let folder = Folder { dir: &models.dir, profile: &models.profile.with_interval(interval_ms) };
     if let Some(id) = &models.put_back {
         let version = folder.put_back(id)?;
         writeln!(output, "{} is in use", version.model.id())?;

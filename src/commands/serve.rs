@@ -22,7 +22,7 @@ use volute_actors::{
 };
 use volute_anomaly::Model;
 use volute_data::{Retention, Store};
-use volute_plant::Clock;
+use volute_plant::{Clock, Profile, cadence::in_words};
 use volute_web::WebSettings;
 
 use self::told::Told;
@@ -115,8 +115,8 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
 async fn start(config: &Config, demo: bool) -> Result<(Store, Engine)> {
     let clock = node_clock();
     let store = Store::open(&config.store.dir, &store_settings(config), clock.now()).await?;
-    let model = model(config, demo)?;
-    let engine = Engine::start(engine_parts(config, model, store.clone(), clock)?).await?;
+    let (profile, model) = model(config, demo)?;
+    let engine = Engine::start(engine_parts(config, profile, model, store.clone(), clock)?).await?;
     Ok((store, engine))
 }
 
@@ -169,11 +169,20 @@ fn places(config: &Config, limit: usize) -> Places {
     places
 }
 
-fn model(config: &Config, demo: bool) -> Result<Option<Model>> {
-    let profile = &config.model.profile;
+/// The model, and the kind of pump that the node watches: with the model's interval, for a model is of one interval.
+fn model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
+    let mut profile = config.model.profile.clone();
     let model = match &config.model.dir {
-        Some(dir) => Some(Model::load(dir, profile)?),
-        None if demo => Some(pretrained::load(profile)?),
+        Some(dir) => {
+            let interval_ms = Model::interval_ms(dir)?;
+            if interval_ms != profile.interval_ms() {
+                let (every, own) = (in_words(interval_ms), in_words(profile.interval_ms()));
+                tracing::info!(every, profile = own, "interval taken from the model");
+                profile = profile.with_interval(interval_ms);
+            }
+            Some(Model::load(dir, &profile)?)
+        }
+        None if demo => Some(pretrained::load(&profile)?),
         None => None,
     };
     match &model {
@@ -182,11 +191,16 @@ fn model(config: &Config, demo: bool) -> Result<Option<Model>> {
         }
         None => tracing::warn!("no model: readings are stored and shown, nothing is judged"),
     }
-    Ok(model)
+    Ok((profile, model))
 }
 
-fn engine_parts(config: &Config, model: Option<Model>, store: Store, clock: Arc<dyn Clock>) -> Result<EngineParts> {
-    let profile = config.model.profile.clone();
+fn engine_parts(
+    config: &Config,
+    profile: Profile,
+    model: Option<Model>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+) -> Result<EngineParts> {
     let ingest = IngestSettings {
         default_pump: config.ingest.default_pump.clone(),
         auto_register: config.registers_unknown_pumps(),

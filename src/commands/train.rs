@@ -5,18 +5,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use volute_anomaly::{Epoch, HeldBack, Model, Provenance, Recipe};
 use volute_data::{Dialect, Row};
-use volute_plant::{Clock, Profile, PumpId, SystemClock, Window};
+use volute_plant::{Clock, Profile, PumpId, SystemClock, Window, cadence::in_words};
 
-use super::{progress, tell_notes, windows::training_windows};
+use super::{
+    progress, tell_notes,
+    windows::{at_their_interval, no_window, training_windows},
+};
 use crate::model_versions::{Entry, Folder, Replace};
 
 /// What to train on, and where to put what was learned.
 pub struct Training {
     /// The kind of pump.
     pub profile: Profile,
+    /// Time between two readings; none: as the recordings have it.
+    pub interval_ms: Option<i64>,
     /// Recordings, each read on its own: no window spans two files.
     pub csv: Vec<PathBuf>,
     /// What is said about them.
@@ -37,20 +42,32 @@ pub struct Training {
 
 /// Trains and saves a model, showing every epoch.
 pub fn run(training: &Training) -> Result<()> {
-    let Training { profile, csv, dialect, each_its_own_pump, every, rows, out, replace, recipe } = training;
-    let (mut windows, mut used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
-    for (number, path) in csv.iter().enumerate() {
-        let recording = volute_data::read_recording(path, profile, dialect)?;
+    let Training { profile, interval_ms, csv, dialect, each_its_own_pump, every, rows, out, replace, recipe } =
+        training;
+    let mut recordings = Vec::new();
+    for path in csv {
+        let mut recording = volute_data::read_recording(path, profile, dialect)?;
         tell_notes(path, &recording.notes)?;
-        let first: &[Row] = &recording.rows[..rows.unwrap_or(usize::MAX).min(recording.rows.len())];
+        recording.rows.truncate(rows.unwrap_or(usize::MAX));
+        recordings.push(recording);
+    }
+    let files = csv.iter().zip(&recordings).map(|(path, recording)| (path.as_path(), recording.rows.as_slice()));
+    let profile = &at_their_interval(profile, *interval_ms, files);
+    refuse_another_interval(out, profile)?;
+    let (mut windows, mut used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
+    for (number, (path, recording)) in csv.iter().zip(&recordings).enumerate() {
+        let first: &[Row] = &recording.rows;
         let pump: PumpId = format!("training-{}", if *each_its_own_pump { number } else { 0 }).parse()?;
         let found = training_windows(profile, &pump, first, *every);
         tracing::info!(file = %path.display(), rows = first.len(), windows = found.len(), "recording read");
         used += first.len();
         windows.extend(found);
-        hashes.push(recording.sha256);
+        hashes.push(recording.sha256.clone());
     }
-    ensure!(!windows.is_empty(), "no window to train on: {used} rows without 30 complete, normal ones in a row");
+    if windows.is_empty() {
+        let longest = recordings.iter().map(|recording| recording.rows.as_slice()).max_by_key(|rows| rows.len());
+        bail!("no window to train on in {used} rows: {}", no_window(profile, longest.unwrap_or_default()));
+    }
     let provenance = Provenance {
         data_hash: hashes.join(" "),
         rows: used,
@@ -72,10 +89,24 @@ pub fn run(training: &Training) -> Result<()> {
     Ok(())
 }
 
+/// A folder is of models of one interval: a node goes by the interval of the model that it is given.
+fn refuse_another_interval(out: &Path, profile: &Profile) -> Result<()> {
+    match Model::interval_ms(out) {
+        Ok(found) if found != profile.interval_ms() => bail!(
+            "{} holds a model for readings every {}, and this one would be for every {}: choose another folder (--out)",
+            out.display(),
+            in_words(found),
+            in_words(profile.interval_ms())
+        ),
+        _ => Ok(()),
+    }
+}
+
 #[expect(clippy::print_stdout, reason = "the command's result")]
 fn report(model: &Model, out: &Path, entry: &Entry) {
     let metrics = &model.manifest().metrics;
     println!("{}", model.id());
+    println!("for readings every {}", in_words(model.manifest().interval_ms));
     println!(
         "windows {}  best epoch {}  validation loss {:.5}",
         metrics.windows, metrics.best_epoch, metrics.validation_loss

@@ -1,12 +1,60 @@
-//! From recorded rows to windows, with the windower that a live node uses.
+//! From recorded rows to windows, with the windower that a live node uses; and at which interval.
 //!
 //! Where time goes back further than a live node waits for a late reading, a new windower begins: rows whose clock was ahead
 //! for a while do not hide those after them.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, path::Path};
 
 use volute_data::{Row, parts};
-use volute_plant::{Placed, Profile, PumpId, Reading, Window, WindowRules, Windower};
+use volute_plant::{
+    Cadence, Placed, Profile, PumpId, Reading, Window, WindowRules, Windower,
+    cadence::{Evidence, in_words},
+};
+
+/// The profile with the interval that these recordings have: `asked` if somebody has said one, else the profile's own, or
+/// that of their rows where these are sparser. Of several recordings the sparsest counts: every other one fills its steps.
+pub fn at_their_interval<'a>(
+    profile: &Profile,
+    asked: Option<i64>,
+    recordings: impl IntoIterator<Item = (&'a Path, &'a [Row])>,
+) -> Profile {
+    if let Some(interval_ms) = asked {
+        return profile.with_interval(interval_ms);
+    }
+    let mut interval_ms = profile.interval_ms();
+    for (file, rows) in recordings {
+        let found = Cadence::of(rows.iter().map(|row| row.at)).sparser_than(profile.interval_ms());
+        if let Some(found) = found.filter(|found| *found > interval_ms) {
+            let (every, own) = (in_words(found), in_words(profile.interval_ms()));
+            tracing::info!(file = %file.display(), every, profile = own, "interval taken from the recording");
+            interval_ms = found;
+        }
+    }
+    profile.with_interval(interval_ms)
+}
+
+/// Why there is no window in these rows, as far as their times say, and what to do.
+pub fn no_window(profile: &Profile, rows: &[Row]) -> String {
+    let need = format!(
+        "a window is {} steps of {} without a hole of more than {}",
+        WindowRules::LEN,
+        in_words(profile.interval_ms()),
+        in_words(WindowRules::for_profile(profile).fill_steps * profile.interval_ms())
+    );
+    let said = match Cadence::of(rows.iter().map(|row| row.at)) {
+        Cadence::Unknown => format!("{} rows are too few", rows.len()),
+        Cadence::Regular { interval_ms, .. } => {
+            format!("the rows come every {}, so look for missing values and BROKEN rows", in_words(interval_ms))
+        }
+        Cadence::Irregular { evidence: Evidence { median_ms, p90_ms, .. } } => format!(
+            "the rows come irregularly (half of them within {} of the one before, nine of ten within {}): \
+             say an interval with --interval-ms, as {p90_ms}",
+            in_words(median_ms),
+            in_words(p90_ms)
+        ),
+    };
+    format!("{need}; {said}")
+}
 
 /// The windows that the rows would give on a live node, with their readings, in order.
 pub fn placed(profile: &Profile, pump: &PumpId, rows: &[Row]) -> Vec<Placed> {

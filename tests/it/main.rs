@@ -11,6 +11,7 @@ mod architecture;
 mod audit;
 mod backup;
 mod bad_input;
+mod cadence;
 mod cli;
 mod clients;
 #[cfg(feature = "failpoints")]

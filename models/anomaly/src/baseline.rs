@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use volute_plant::{Profile, Timestamp, Window};
+use volute_plant::{Profile, Timestamp, Window, cadence::in_words};
 
 pub use observation::{MOST_LEVELS, Observation, Survey};
 
@@ -33,6 +33,10 @@ pub struct Baseline {
     pub id: String,
     /// The network whose losses it speaks of; see [`Model::network_id`].
     pub network: String,
+    /// The time between two readings of the windows that it was learned from, in milliseconds: it is for windows of that
+    /// interval and no other. None in baselines of before it was stored, which are of the network's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<i64>,
     /// How detections are made.
     pub detector: Detector,
     /// The numbers that the detector goes by.
@@ -175,6 +179,7 @@ impl Baseline {
         let mut baseline = Baseline {
             id: String::new(),
             network: observed.network.clone(),
+            interval_ms: Some(profile.interval_ms()),
             detector: how.detector,
             tuning: how.tuning,
             scaler: observed.scaler.clone(),
@@ -207,6 +212,16 @@ impl Baseline {
         Ok(())
     }
 
+    /// Refuses a baseline that was learned from windows of another interval. `of_network_ms` is the network's own.
+    pub fn check_interval(&self, interval_ms: i64, of_network_ms: i64) -> Result<(), BaselineError> {
+        let found = self.interval_ms.unwrap_or(of_network_ms);
+        if found == interval_ms {
+            return Ok(());
+        }
+        let of = |ms: i64| format!("for readings every {}", in_words(ms));
+        Err(BaselineError { found: of(found), expected: of(interval_ms) })
+    }
+
     /// What a detection by it names as its model: the detector, the network and the baseline.
     pub fn model_name(&self) -> Arc<str> {
         format!("{}-{}-{}", self.detector, self.network, self.id).into()
@@ -215,8 +230,21 @@ impl Baseline {
     /// The id that a baseline with these numbers must have.
     pub fn expected_id(&self) -> String {
         let mut sha = Sha256::new();
-        let Baseline { id: _, network, detector, tuning, scaler, loss_threshold, channels, thresholds, learned: _ } =
-            self;
+        let Baseline {
+            id: _,
+            network,
+            interval_ms,
+            detector,
+            tuning,
+            scaler,
+            loss_threshold,
+            channels,
+            thresholds,
+            learned: _,
+        } = self;
+        if let Some(interval_ms) = interval_ms {
+            sha.update(format!("{interval_ms} "));
+        }
         // Debug prints every number so that it can be read back exactly.
         sha.update(format!(
             "{network} {detector} {tuning:?} {loss_threshold:?} {channels:?} {thresholds:?} {scaler:?}"

@@ -8,7 +8,9 @@
 //! the greatest. Above 1 an episode begins, and the levels are no
 //! longer followed. It ends when the strain is quiet again, or when of the greatest change little is left in its own
 //! direction: a pump seldom comes back to exactly where it was, so what it then shows is learned as its new levels. The
-//! reconstruction errors keep their place in either case, so that what is abnormal is not learned as normal.
+//! reconstruction errors keep their place in either case, so that what is abnormal is not learned as normal. A fault that comes
+//! and goes is not learned either: where half of the change is back while the new levels are still being learned, the episode goes
+//! on, from the levels that were before it.
 //!
 //! **The loss that is shown** is the number that was decided on, so a window is anomalous exactly where its loss is above
 //! its threshold. For the fused detector the threshold is 1, and with the default tuning (an episode ends after
@@ -23,10 +25,11 @@
 //! | it ends | 0.3 | 0.95 | |
 //! | or it ends | 6.0 | 1.0 | little is left of its greatest change: it counts for no more than the threshold |
 //! | new levels are learned | 4.0 | 1.0 | likewise |
+//! | the change is back meanwhile | 4.0 | 4.65 | the episode goes on: it had paused |
 
 mod memory;
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use volute_plant::{Detection, PumpId, Timestamp};
@@ -42,6 +45,11 @@ pub use memory::{DeciderMemory, MemoryError};
 
 /// Where the fused detector's loss becomes anomalous.
 const THRESHOLD: f64 = 1.0;
+
+/// An episode that has ended goes on where this share of its greatest change is back, if its greatest strain was this: one that
+/// was hardly above the threshold may have been a false alarm, and is not held on to.
+const RESUMED: f64 = 0.5;
+const PLAIN: f64 = 1.5;
 
 /// One pump's decider: takes the pump's scores in the order of its windows.
 #[derive(Debug, Clone)]
@@ -77,7 +85,19 @@ enum Phase {
     /// After an episode that ended elsewhere; so many steps are done.
     Settling {
         done: u32,
+        /// What was before, in case the episode only paused. None in a memory of before this was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paused: Option<Box<Paused>>,
     },
+}
+
+/// An episode that has ended, for as long as the levels are learned anew, and the levels that it was measured from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Paused {
+    episode: Episode,
+    levels: Vec<f64>,
+    homes: Vec<f64>,
 }
 
 /// A run of anomalous windows; at rest as it is here.
@@ -125,6 +145,7 @@ impl Decider {
                 (score.loss, baseline.loss_threshold, parts)
             }
             State::Fused(fused) => {
+                fused.resume(baseline, &score.channels);
                 let strain = Strain::of(baseline, fused.follower.levels(), &score.channels);
                 (fused.advance(baseline, &strain, &score.channels), THRESHOLD, strain.parts)
             }
@@ -135,10 +156,25 @@ impl Decider {
 }
 
 impl Fused {
+    /// Goes on with an episode whose change is back while the levels are still learned anew: it had only paused, and what
+    /// was learned since is of a pump half broken.
+    fn resume(&mut self, baseline: &Baseline, scores: &[ChannelScore]) {
+        let Phase::Settling { paused: Some(paused), .. } = &mut self.phase else { return };
+        let now = change(baseline, &paused.levels, scores, |score| score.short);
+        let is_back = paused.episode.worst >= PLAIN
+            && left(&paused.episode.change, &now) >= RESUMED
+            && Strain::of(baseline, &paused.levels, scores).size > THRESHOLD;
+        if is_back {
+            let Paused { episode, levels, homes } = mem::take(paused.as_mut());
+            self.follower = Follower::at(&baseline.channels, &baseline.tuning, levels, homes);
+            self.phase = Phase::Episode(Episode { back: 0, held: 0.0, ..episode });
+        }
+    }
+
     /// Takes one window in. Returns its loss, which is above [`THRESHOLD`] where the window is anomalous.
     fn advance(&mut self, baseline: &Baseline, strain: &Strain, scores: &[ChannelScore]) -> f64 {
         let tuning = &baseline.tuning;
-        if let Phase::Settling { done } = &mut self.phase {
+        if let Phase::Settling { done, .. } = &mut self.phase {
             *done += 1;
             self.follower.settle(scores, *done);
             if *done == tuning.settle_steps {
@@ -176,7 +212,11 @@ impl Fused {
             self.phase = if quiet || tuning.settle_steps == 0 {
                 Phase::Normal { above: 0 }
             } else {
-                Phase::Settling { done: 0 }
+                let (levels, homes) = (self.follower.levels().to_vec(), self.follower.homes().to_vec());
+                Phase::Settling {
+                    done: 0,
+                    paused: Some(Box::new(Paused { episode: mem::take(episode), levels, homes })),
+                }
             };
         }
         self.follower.follow(scores);
@@ -332,6 +372,34 @@ mod tests {
             assert_eq!(detection.is_anomaly, anomalous, "a loss of {loss}");
             assert_eq!((&detection.model, detection.threshold, detection.at), (&name, threshold, window.at));
             assert!((detection.contributions[0] - 0.75).abs() < 1e-9, "{detection:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_pauses_is_not_learned_as_normal() {
+        // In spreads from home: the fault, and what comes after a pause of so many windows; whether it is seen.
+        for (what, fault, after, windows, seen) in [
+            ("it comes back as it was", 8.0, 8.0, 10, true),
+            ("by half", 8.0, 5.5, 10, true),
+            ("at the first window after the pause", 8.0, 8.0, 2, true),
+            ("with the last of the settling", 8.0, 8.0, 46, true),
+            ("a little of it is no fault", 8.0, 3.5, 10, false),
+            ("the other way is for the settling", 8.0, -8.0, 10, false),
+            ("it was hardly one", 7.0, 8.0, 10, false),
+        ] {
+            let mut pump = Pump::new();
+            pump.stay(100, [HOME; 2]);
+            assert!(pump.stay(20, [HOME, HOME + fault * SPREAD]).is_anomaly, "{what}");
+            // The other channel is not quite at home, so that the episode does not end as if nothing had been.
+            let other = HOME + 2.0 * SPREAD;
+            assert!(!pump.stay(windows, [other, HOME + 0.9 * SPREAD]).is_anomaly, "{what}");
+            let back = pump.stay(1, [other, HOME + after * SPREAD]);
+            assert_eq!(back.is_anomaly, seen, "{what}: {back:?}");
+            if seen {
+                // The levels are those of before the fault, so that health is normal again once it is over for good.
+                pump.stay(100, [HOME; 2]);
+                assert!(!pump.stay(1, [HOME; 2]).is_anomaly, "{what}");
+            }
         }
     }
 

@@ -138,6 +138,13 @@ impl Model {
         assemble(&weights_file, &bytes, manifest, profile)
     }
 
+    /// The time between two readings of the windows that the model in `dir` was trained on, in milliseconds.
+    ///
+    /// Whether the rest of it can be used is told by [`Model::load`].
+    pub fn interval_ms(dir: &Path) -> Result<i64, ModelError> {
+        Ok(load_manifest(dir.join(MANIFEST))?.1.interval_ms)
+    }
+
     /// The model whose files hold `manifest` and `weights`, with the same checks; `dir` is their folder in errors.
     pub fn from_bytes(dir: &Path, manifest: &[u8], weights: &[u8], profile: &Profile) -> Result<Model, ModelError> {
         let (manifest_file, manifest) = parse_manifest(dir.join(MANIFEST), manifest)?;
@@ -225,7 +232,9 @@ fn check(file: &Path, manifest: &Manifest, profile: &Profile) -> Result<(), Mode
         return refuse(file, Mismatch::Id, manifest.id.clone(), manifest.expected_id());
     }
     if let Some(baseline) = &manifest.baseline
-        && let Err(error) = baseline.check(&manifest.id, shape.channels)
+        && let Err(error) = baseline
+            .check(&manifest.id, shape.channels)
+            .and_then(|()| baseline.check_interval(manifest.interval_ms, manifest.interval_ms))
     {
         return refuse(file, Mismatch::Baseline, error.found, error.expected);
     }

@@ -8,6 +8,7 @@
 //! crate of this workspace. Nothing here knows how many channels a pump has; a [`Profile`] says so.
 
 mod admission;
+pub mod cadence;
 mod clock_check;
 mod detection;
 mod id;
@@ -20,6 +21,7 @@ mod time;
 mod windower;
 
 pub use admission::{Admission, FreeTime, Lookup, LookupResult, Verdict};
+pub use cadence::{Cadence, CadenceMeter};
 pub use clock_check::{ClockCheck, ClockState, RetentionClock};
 pub use detection::Detection;
 pub use id::{PumpId, PumpIdError};
@@ -28,7 +30,7 @@ pub use maintenance::{
     Currency, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Money, MoneyError, Rule, Severity,
 };
 pub use operating::OperatingState;
-pub use profile::{Channel, Limits, MAX_CHANNELS, Profile, ProfileError, Quantity, ZERO_BAND};
+pub use profile::{Channel, INTERVALS_MS, Limits, MAX_CHANNELS, Profile, ProfileError, Quantity, ZERO_BAND};
 pub use reading::{Reading, Sample};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
 pub use windower::{NoWindow, Placed, Window, WindowRules, Windower};

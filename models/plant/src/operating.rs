@@ -36,8 +36,10 @@ const STAYS_ON: f64 = 0.8;
 
 /// The longest that a shaft runs down.
 const RUN_DOWN_MS: i64 = 60_000;
-/// Steps in which a stop shows as a fall of speed and current, and the shares of them that are left then.
-pub(crate) const FALL_STEPS: usize = 3;
+/// The most steps, and the longest time, in which a stop shows as a fall of speed and current, and the shares of them that are
+/// left then. Readings that are further apart do not show it: within a minute a pump may be turned down in many ways.
+const FALL_STEPS: i64 = 3;
+const FALL_MS: i64 = 3_000;
 const FALLEN_SPEED: f64 = 0.97;
 const FALLEN_CURRENT: f64 = 0.8;
 
@@ -49,6 +51,8 @@ pub(crate) struct OperatingGate {
     need: i64,
     /// Steps in which a shaft has run down.
     run_down: i64,
+    /// Steps in which a stop shows as a fall.
+    fall: usize,
 }
 
 #[derive(Debug)]
@@ -81,7 +85,9 @@ impl OperatingGate {
         let sensors = profile.channels().iter().enumerate().filter_map(sensor).collect();
         let steps = |ms: i64| (ms + profile.interval_ms() - 1) / profile.interval_ms();
         let settle = steps(profile.settle_ms());
-        Self { sensors, need: settle.max(i64::try_from(len).unwrap_or(i64::MAX)), run_down: steps(RUN_DOWN_MS) }
+        let fall = usize::try_from((FALL_MS / profile.interval_ms()).min(FALL_STEPS)).unwrap_or_default();
+        let need = settle.max(i64::try_from(len).unwrap_or(i64::MAX));
+        Self { sensors, need, run_down: steps(RUN_DOWN_MS), fall }
     }
 
     /// The phase after a step with these values (NaN: none), given the phase before it.
@@ -111,6 +117,11 @@ impl OperatingGate {
             }
             Phase::On { .. } | Phase::RunningDown { .. } => (OperatingState::Running, need, need),
         }
+    }
+
+    /// In how many steps a stop shows as a fall of both; 0: readings are too far apart for it.
+    pub(crate) fn fall_steps(&self) -> usize {
+        self.fall
     }
 
     /// Whether speed and current have both fallen steeply to these values, from one of the steps just before.
@@ -204,6 +215,15 @@ mod tests {
     fn no_shaft_runs_down_for_ever_one_of_the_sensors_lies() {
         let coasts = vec![(1500.0, 0.0); 62];
         assert_eq!(letters(&coasts), format!("{}RR", "d".repeat(60)));
+    }
+
+    #[test]
+    fn a_stop_shows_as_a_fall_only_between_readings_that_are_close() {
+        for (interval_ms, steps) in
+            [(100, 3), (1_000, 3), (1_500, 2), (2_000, 1), (3_000, 1), (3_100, 0), (60_000, 0), (3_600_000, 0)]
+        {
+            assert_eq!(OperatingGate::new(&motor().with_interval(interval_ms), 3).fall_steps(), steps, "{interval_ms}");
+        }
     }
 
     #[test]

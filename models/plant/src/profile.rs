@@ -2,7 +2,7 @@
 //!
 //! A profile is read from TOML (`config/profiles/*.toml`). Deliberately absent: finding the file.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, ops::RangeInclusive, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -102,7 +102,7 @@ impl Channel {
 #[derive(Clone, PartialEq)]
 pub struct Profile(Arc<Inner>);
 
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 struct Inner {
     name: String,
     title: String,
@@ -135,6 +135,9 @@ pub enum ProfileError {
 /// which has room for 4,194,304 samples.
 pub const MAX_CHANNELS: usize = 64;
 
+/// What the time between two readings of a pump may be, in milliseconds.
+pub const INTERVALS_MS: RangeInclusive<i64> = 100..=3_600_000;
+
 /// The keys of an item that are not channels.
 const RESERVED: [&str; 4] = ["pump_id", "timestamp", "datetime", "machine_status"];
 
@@ -161,7 +164,7 @@ impl Profile {
     pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
         let file: File = toml::from_str(text)?;
         check(&file)?;
-        let hash = hash(&file);
+        let hash = hash(file.interval_ms, &file.channels);
         let File { name, title, interval_ms, settle_s, channels, rules } = file;
         Ok(Self(Arc::new(Inner { name, title, interval_ms, settle_ms: 1_000 * settle_s, channels, rules, hash })))
     }
@@ -179,6 +182,17 @@ impl Profile {
     /// Time between two readings, in milliseconds; also the step of its model's windows.
     pub fn interval_ms(&self) -> i64 {
         self.0.interval_ms
+    }
+
+    /// The same kind of pump with another time between two readings, from [`INTERVALS_MS`]: of a pump that posts at a
+    /// cadence of its own. A model of the one is none of the other, so the hash is another.
+    pub fn with_interval(&self, interval_ms: i64) -> Self {
+        if interval_ms == self.0.interval_ms {
+            return self.clone();
+        }
+        let interval_ms = interval_ms.clamp(*INTERVALS_MS.start(), *INTERVALS_MS.end());
+        let hash = hash(interval_ms, &self.0.channels);
+        Self(Arc::new(Inner { interval_ms, hash, ..Inner::clone(&self.0) }))
     }
 
     /// How long a pump runs after a start until it is judged, in milliseconds.
@@ -221,7 +235,7 @@ impl fmt::Debug for Profile {
 }
 
 fn check(file: &File) -> Result<(), ProfileError> {
-    if !(100..=3_600_000).contains(&file.interval_ms) {
+    if !INTERVALS_MS.contains(&file.interval_ms) {
         return fail("interval_ms".into(), file.interval_ms.to_string(), "100 to 3600000");
     }
     if !(1..=3_600).contains(&file.settle_s) {
@@ -286,10 +300,10 @@ fn check_rules(file: &File) -> Result<(), ProfileError> {
     Ok(())
 }
 
-fn hash(file: &File) -> String {
+fn hash(interval_ms: i64, channels: &[Channel]) -> String {
     let mut sha = Sha256::new();
-    sha.update(format!("interval_ms={}\n", file.interval_ms));
-    for channel in &file.channels {
+    sha.update(format!("interval_ms={interval_ms}\n"));
+    for channel in channels {
         sha.update(format!("{}\t{:?}\t{}\n", channel.name, channel.quantity, channel.unit));
     }
     sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

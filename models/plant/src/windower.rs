@@ -20,23 +20,34 @@ use std::{collections::BTreeMap, sync::Arc};
 use self::rows::Rows;
 use crate::{
     OperatingState, Profile, PumpId, Reading, Timestamp,
-    operating::{FALL_STEPS, OperatingGate, Phase},
+    operating::{OperatingGate, Phase},
 };
 
-/// The lengths a windower works with.
+/// The lengths a windower works with. They are counted in steps, so that they are right for readings once a second and once
+/// an hour alike; waiting alone has an end in time:
+///
+/// | interval | window | waits for a missing reading | fills | gap | settles for `settle_s` = 600 |
+/// | --- | --- | --- | --- | --- | --- |
+/// | 1 s | 30 s | 3 steps, 3 s | 5 s | 15 s | 600 steps |
+/// | 10 s | 5 min | 3 steps, 30 s | 50 s | 100 s | 60 steps |
+/// | 1 min | 30 min | not at all | 5 min | 10 min | 30 steps: a whole window |
+/// | 1 h | 30 h | not at all | 5 h | 10 h | 30 steps: a whole window |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowRules {
     /// One step, in milliseconds.
     pub interval_ms: i64,
     /// Steps in a window.
     pub len: usize,
-    /// How many steps a missing reading is waited for.
+    /// How many steps a missing reading is waited for; 1: not at all.
     pub slack_steps: i64,
     /// How many steps a value may stand in for the missing ones after it.
     pub fill_steps: i64,
     /// The longest silence that a window may span.
     pub gap_ms: i64,
 }
+
+/// The longest that a missing reading is waited for.
+const LONGEST_WAIT_MS: i64 = 60_000;
 
 impl WindowRules {
     /// Steps in a window: the recipe's 30.
@@ -45,7 +56,9 @@ impl WindowRules {
     /// The product's rules for a profile.
     pub fn for_profile(profile: &Profile) -> Self {
         let interval_ms = profile.interval_ms();
-        Self { interval_ms, len: Self::LEN, slack_steps: 3, fill_steps: 5, gap_ms: (10 * interval_ms).max(15_000) }
+        // What is out of order is so by seconds: an hour's verdict does not wait for two more hours.
+        let slack_steps = (LONGEST_WAIT_MS / interval_ms).clamp(1, 3);
+        Self { interval_ms, len: Self::LEN, slack_steps, fill_steps: 5, gap_ms: (10 * interval_ms).max(15_000) }
     }
 
     /// So many of its last readings bring a new windower to where a pump's own one was.
@@ -261,7 +274,9 @@ impl Windower {
             return Ok(());
         }
         match state {
-            OperatingState::Running if self.gate.falls(newest, self.steps.newest_first().skip(1).take(FALL_STEPS)) => {
+            OperatingState::Running
+                if self.gate.falls(newest, self.steps.newest_first().skip(1).take(self.gate.fall_steps())) =>
+            {
                 Err(NoWindow::NotRunning { state: OperatingState::Stopping, have: 0, need })
             }
             OperatingState::Running => Ok(()),

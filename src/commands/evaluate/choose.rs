@@ -9,7 +9,6 @@ use std::io::Write;
 use anyhow::Result;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 use volute_anomaly::{Commissioning, Detector, Tuning, Weighting};
-use volute_plant::Profile;
 
 use super::{confusion::Confusion, run::Learned};
 
@@ -29,14 +28,9 @@ struct Candidate {
 }
 
 /// Searches, and prints the numbers in use, the best found, and the cross-validated figures.
-pub fn run(
-    profile: &Profile,
-    learned: &[(u64, Vec<Learned>)],
-    candidates: usize,
-    output: &mut dyn Write,
-) -> Result<()> {
+pub fn run(learned: &[(u64, Vec<Learned>)], candidates: usize, output: &mut dyn Write) -> Result<()> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-    let judge = |tuning: Tuning| Candidate { runs: runs(profile, learned, &tuning), tuning };
+    let judge = |tuning: Tuning| Candidate { runs: runs(learned, &tuning), tuning };
     let current = judge(Tuning::default());
     let count = current.runs.len();
     let mut pool = vec![current];
@@ -95,13 +89,13 @@ fn draw(rng: &mut Xoshiro256PlusPlus) -> Tuning {
 }
 
 /// What these numbers make of each run.
-fn runs(profile: &Profile, learned: &[(u64, Vec<Learned>)], tuning: &Tuning) -> Vec<Confusion> {
+fn runs(learned: &[(u64, Vec<Learned>)], tuning: &Tuning) -> Vec<Confusion> {
     let how = Commissioning { detector: Detector::Fused, tuning: *tuning, ..Commissioning::default() };
     let mut runs: Vec<Confusion> = Vec::new();
     for (_, of_seed) in learned {
         runs.resize(of_seed.len(), Confusion::default());
         for (sum, run) in runs.iter_mut().zip(of_seed) {
-            *sum = sum.plus(Confusion::of(run.test_rows(), &run.predict(profile, &how)));
+            *sum = sum.plus(Confusion::of(run.test_rows(), &run.predict(&how)));
         }
     }
     runs

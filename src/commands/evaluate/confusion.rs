@@ -1,7 +1,52 @@
 //! How decisions compare with the label, row by row, and the benchmark's figures of it.
 
 use serde::Serialize;
+use volute_anomaly::SHORT_STEPS;
 use volute_data::{Prediction, Row};
+
+/// Whether a row is labelled as anomalous: by `anomaly`, or by a `machine_status` that is not NORMAL.
+pub fn label(row: &Row) -> Option<bool> {
+    row.anomaly.or(row.normal.map(|normal| !normal))
+}
+
+/// Rows in a row that have to be labelled as anomalous to make a stretch that has to be found: the detector's short level is
+/// the mean of as many.
+pub const STRETCH_ROWS: usize = SHORT_STEPS;
+
+/// The long stretches of anomalous rows, and those in which at least one row was said to be anomalous.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Stretches {
+    /// Of at least [`STRETCH_ROWS`] rows.
+    pub of: u64,
+    /// Those that were found.
+    pub found: u64,
+}
+
+impl Stretches {
+    /// Counts them.
+    pub fn of(rows: &[Row], predictions: &[Prediction]) -> Self {
+        let mut stretches = Self::default();
+        let (mut length, mut found) = (0, false);
+        let ends = [(None, false)];
+        let pairs = rows.iter().zip(predictions).map(|(row, prediction)| (label(row), prediction.anomaly));
+        for (label, anomaly) in pairs.chain(ends) {
+            if label == Some(true) {
+                (length, found) = (length + 1, found || anomaly);
+                continue;
+            }
+            if length >= STRETCH_ROWS {
+                stretches = stretches.plus(Self { of: 1, found: u64::from(found) });
+            }
+            (length, found) = (0, false);
+        }
+        stretches
+    }
+
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        Self { of: self.of + other.of, found: self.found + other.found }
+    }
+}
 
 /// Rows by label and decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -21,7 +66,7 @@ impl Confusion {
     pub fn of(rows: &[Row], predictions: &[Prediction]) -> Self {
         let mut confusion = Self::default();
         for (row, prediction) in rows.iter().zip(predictions) {
-            let cell = match (row.anomaly, prediction.anomaly) {
+            let cell = match (label(row), prediction.anomaly) {
                 (Some(true), true) => &mut confusion.true_positive,
                 (Some(false), true) => &mut confusion.false_positive,
                 (Some(true), false) => &mut confusion.false_negative,
@@ -63,6 +108,30 @@ impl Confusion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stretch_is_found_by_any_of_its_rows_and_short_ones_do_not_count() {
+        let row = |broken: bool| Row {
+            at: volute_plant::Timestamp::from_millis(1_773_051_273_000).expect("a time"),
+            samples: [].into(),
+            normal: Some(!broken),
+            anomaly: None,
+            recorded_at: String::new(),
+        };
+        let told = |anomaly: bool| Prediction { recorded_at: String::new(), score: Some(0.0), threshold: 1.0, anomaly };
+        for (labels, decisions, of, found) in [
+            ("..####..", "..####..", 0, 0),
+            ("..#####.", "......#.", 1, 1),
+            ("..#####.", ".......#", 1, 0),
+            ("#####.##########", "#...........#...", 2, 2),
+            ("", "", 0, 0),
+        ] {
+            let marks = |text: &str| text.chars().map(|mark| mark == '#').collect::<Vec<_>>();
+            let rows: Vec<Row> = marks(labels).into_iter().map(row).collect();
+            let predictions: Vec<Prediction> = marks(decisions).into_iter().map(told).collect();
+            assert_eq!(Stretches::of(&rows, &predictions), Stretches { of, found }, "{labels} {decisions}");
+        }
+    }
 
     #[test]
     fn the_figures_are_the_benchmarks() {

@@ -6,6 +6,8 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use volute_data::{Prediction, Row};
 
+use super::confusion::label;
+
 const SIZE: (u32, u32) = (1_080, 360);
 const FONT: &str = "sans-serif";
 
@@ -38,7 +40,7 @@ fn draw_to(svg: &mut String, title: &str, rows: &[Row], predictions: &[Predictio
         .x_label_area_size(40)
         .y_label_area_size(60)
         .build_cartesian_2d(0.0..rows.len() as f64, (LEAST / 2.0..highest * 1.5).log_scale())?;
-    let labelled = spans(rows.iter().map(|row| row.anomaly == Some(true)));
+    let labelled = spans(rows.iter().map(|row| label(row) == Some(true)));
     chart.draw_series(
         labelled.map(|(from, to)| Rectangle::new([(from, LEAST / 2.0), (to, highest * 1.5)], LABELLED.filled())),
     )?;

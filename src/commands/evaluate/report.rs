@@ -5,8 +5,9 @@ use std::io::Write;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::{Value, json};
+use volute_plant::Profile;
 
-use super::confusion::Confusion;
+use super::confusion::{Confusion, STRETCH_ROWS, Stretches};
 
 /// How figures are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,13 +33,20 @@ const PUBLISHED: [(&str, [f64; 3], [f64; 3]); 7] = [
 /// Every run's confusion with every seed.
 #[derive(Debug, Default)]
 pub struct Report {
-    runs: Vec<(u64, String, Confusion)>,
+    runs: Vec<(u64, String, Confusion, Stretches)>,
+    /// Whether the recordings are of the pump that the published figures are of.
+    is_published: bool,
 }
 
 impl Report {
-    /// Takes one run's confusion in.
-    pub fn add(&mut self, seed: u64, name: String, confusion: Confusion) {
-        self.runs.push((seed, name, confusion));
+    /// A report on recordings of this kind of pump.
+    pub fn of(profile: &Profile) -> Self {
+        Self { runs: Vec::new(), is_published: profile.name() == "skab" }
+    }
+
+    /// Takes in what came of one run.
+    pub fn add(&mut self, seed: u64, name: String, confusion: Confusion, stretches: Stretches) {
+        self.runs.push((seed, name, confusion, stretches));
     }
 
     /// Prints each run, all runs together, the seeds' spread and the published figures.
@@ -57,7 +65,12 @@ impl Report {
 
     fn pooled(&self, seed: u64) -> Confusion {
         let of_seed = self.runs.iter().filter(|run| run.0 == seed);
-        of_seed.fold(Confusion::default(), |sum, (_, _, confusion)| sum.plus(*confusion))
+        of_seed.fold(Confusion::default(), |sum, (_, _, confusion, _)| sum.plus(*confusion))
+    }
+
+    fn stretches(&self, seed: Option<u64>) -> Stretches {
+        let of_seed = self.runs.iter().filter(|run| Some(run.0) == seed);
+        of_seed.fold(Stretches::default(), |sum, (.., stretches)| sum.plus(*stretches))
     }
 
     fn print_text(&self, output: &mut dyn Write) -> Result<()> {
@@ -65,7 +78,7 @@ impl Report {
             writeln!(output, "{name:<36} F1 {f1:.3}  FAR {far:6.2} %  MAR {mar:6.2} %")
         };
         let seeds = self.seeds();
-        for (seed, name, confusion) in &self.runs {
+        for (seed, name, confusion, _) in &self.runs {
             if Some(seed) == seeds.first() {
                 line(name, figures(*confusion))?;
             }
@@ -79,10 +92,12 @@ impl Report {
             line("mean of the seeds", mean)?;
             line("standard deviation over the seeds", spread)?;
         }
-        for (name, all, these) in PUBLISHED {
+        for (name, all, these) in PUBLISHED.into_iter().filter(|_| self.is_published) {
             line(&format!("published, 34 runs: {name}"), all)?;
             line(&format!("published, these 18: {name}"), these)?;
         }
+        let Stretches { of, found } = self.stretches(seeds.first().copied());
+        writeln!(output, "{found} of {of} stretches of {STRETCH_ROWS} anomalous rows or more found")?;
         Ok(())
     }
 
@@ -103,8 +118,9 @@ impl Report {
             let [f1, far, mar] = figures(confusion);
             json!({ "f1": f1, "far_percent": far, "mar_percent": mar, "rows": confusion })
         };
-        let run = |(seed, name, confusion): &(u64, String, Confusion)| {
+        let run = |(seed, name, confusion, stretches): &(u64, String, Confusion, Stretches)| {
             let mut run = object(*confusion);
+            run["stretches"] = json!(stretches);
             run["run"] = json!(name);
             run["seed"] = json!(seed);
             run
@@ -112,6 +128,7 @@ impl Report {
         let pooled = self.seeds().into_iter().map(|seed| {
             let mut pooled = object(self.pooled(seed));
             pooled["seed"] = json!(seed);
+            pooled["stretches"] = json!(self.stretches(Some(seed)));
             pooled
         });
         json!({ "runs": self.runs.iter().map(run).collect::<Vec<_>>(), "pooled": pooled.collect::<Vec<_>>() })
@@ -127,11 +144,11 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let mut report = Report::default();
+        let mut report = Report { is_published: true, ..Report::default() };
         for (seed, found) in [(1, 8), (1, 4), (2, 6), (2, 6)] {
             let confusion =
                 Confusion { true_positive: found, false_positive: 1, false_negative: 10 - found, true_negative: 9 };
-            report.add(seed, format!("run/{found}.csv"), confusion);
+            report.add(seed, format!("run/{found}.csv"), confusion, Stretches { of: 2, found: 1 });
         }
         report
     }
@@ -144,7 +161,7 @@ mod tests {
         let mut text = Vec::new();
         report.print(Format::Text, &mut text).expect("printed");
         let text = String::from_utf8(text).expect("text");
-        for part in ["run/8.csv", "pooled, seed 2", "standard deviation", "these 18: Conv-AE"] {
+        for part in ["2 of 4 stretches", "run/8.csv", "pooled, seed 2", "standard deviation", "these 18: Conv-AE"] {
             assert!(text.contains(part), "{text} has {part}");
         }
         assert!(!text.contains("run/6.csv"), "only the first seed's runs are listed");

@@ -7,9 +7,10 @@ use volute_anomaly::{Baseline, Commissioning, Decider, Observed, Provenance, Rec
 use volute_data::{Dialect, Prediction, Row};
 use volute_plant::{Clock, Detection, Profile, PumpId, SystemClock, Timestamp};
 
+use super::confusion::label;
 use crate::commands::{
     tell_notes,
-    windows::{placed, training_windows},
+    windows::{at_their_interval, no_window, placed, training_windows},
 };
 
 /// Rows that each run is learned from: the benchmark's protocol (SKAB 0.9).
@@ -19,6 +20,8 @@ pub const TRAINING_ROWS: usize = 400;
 pub struct Learned {
     /// Its path below the data's folder.
     pub name: String,
+    /// With the recording's interval.
+    profile: Profile,
     pump: PumpId,
     rows: Vec<Row>,
     observed: Observed,
@@ -29,6 +32,7 @@ impl Learned {
     /// Trains on the first rows and scores all; none where the recording has no labels.
     pub fn from(
         profile: &Profile,
+        interval_ms: Option<i64>,
         file: &Path,
         dialect: &Dialect,
         name: String,
@@ -37,12 +41,15 @@ impl Learned {
         let recording = volute_data::read_recording(file, profile, dialect)?;
         tell_notes(file, &recording.notes)?;
         let rows = recording.rows;
-        if rows.iter().all(|row| row.anomaly.is_none()) {
+        if rows.iter().all(|row| label(row).is_none()) {
             return Ok(None);
         }
         ensure!(rows.len() > TRAINING_ROWS, "{} rows are too few", rows.len());
         let pump: PumpId = "evaluation".parse()?;
-        let windows = training_windows(profile, &pump, &rows[..TRAINING_ROWS], NonZeroUsize::MIN);
+        let profile = &at_their_interval(profile, interval_ms, [(file, rows.as_slice())]);
+        let first = &rows[..TRAINING_ROWS];
+        let windows = training_windows(profile, &pump, first, NonZeroUsize::MIN);
+        ensure!(!windows.is_empty(), "no window to train on in the first rows: {}", no_window(profile, first));
         let (sources, trained_at) = (vec![name.clone()], SystemClock.now());
         let provenance = Provenance { data_hash: recording.sha256, rows: TRAINING_ROWS, sources, trained_at };
         let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut |_| ())?;
@@ -55,7 +62,7 @@ impl Learned {
         let mut scorer = Scorer::new(&model);
         let times = windows.iter().map(|window| window.at);
         let scores = times.zip(scorer.score(&tasks)?.iter()).collect();
-        Ok(Some(Self { name, pump, rows, observed, scores }))
+        Ok(Some(Self { name, profile: profile.clone(), pump, rows, observed, scores }))
     }
 
     /// The rows that are decided on.
@@ -64,8 +71,8 @@ impl Learned {
     }
 
     /// What a live node would say of the rows that are decided on.
-    pub fn predict(&self, profile: &Profile, how: &Commissioning) -> Vec<Prediction> {
-        let baseline = Baseline::of(profile, &self.observed, &Commissioning { own_network: true, ..*how });
+    pub fn predict(&self, how: &Commissioning) -> Vec<Prediction> {
+        let baseline = Baseline::of(&self.profile, &self.observed, &Commissioning { own_network: true, ..*how });
         let mut decider = Decider::new(Arc::new(baseline));
         let decided = self.scores.iter().map(|(at, score)| (*at, decider.decide(&self.pump, *at, score)));
         let detections: HashMap<Timestamp, Detection> = decided.collect();

@@ -108,8 +108,16 @@ impl FusedMemory {
                 return Err(MemoryError::Shape("episode is not one finite number per channel"));
             }
             // From beyond its end a settling would never end.
-            Phase::Settling { done } if *done >= baseline.tuning.settle_steps => {
+            Phase::Settling { done, .. } if *done >= baseline.tuning.settle_steps => {
                 return Err(MemoryError::Shape("settling is over"));
+            }
+            Phase::Settling { paused: Some(paused), .. }
+                if ![&paused.episode.change, &paused.levels, &paused.homes]
+                    .into_iter()
+                    .all(|numbers| fits(numbers))
+                    || !paused.episode.worst.is_finite() =>
+            {
+                return Err(MemoryError::Shape("paused episode is not one finite number per channel"));
             }
             _ => {}
         }

@@ -286,7 +286,8 @@ fn the_rules_follow_from_the_interval_and_the_settling() {
         let text = SMALL.replace("interval_ms = 1000", &format!("interval_ms = {interval_ms}\nsettle_s = {settle_s}"));
         let profile = Profile::from_toml(&text).expect("a profile");
         let rules = WindowRules::for_profile(&profile);
-        let expected = WindowRules { interval_ms, len: 30, slack_steps: 3, fill_steps: 5, gap_ms };
+        let slack_steps = if interval_ms >= 60_000 { 1 } else { 3 };
+        let expected = WindowRules { interval_ms, len: 30, slack_steps, fill_steps: 5, gap_ms };
         assert_eq!((rules, WindowRules::recall_readings(&profile)), (expected, recalled), "{interval_ms} {settle_s}");
         let at = |ms| Timestamp::from_millis(ms).expect("a time");
         let first = 1_800_000_000_000 / interval_ms * interval_ms;
@@ -426,5 +427,33 @@ proptest! {
             let window = placed.remove(0).window.map(|window| window.values.to_vec());
             prop_assert_eq!(window, by_the_rules(&readings), "at {}", second);
         }
+    }
+}
+
+#[test]
+fn its_lengths_are_right_for_readings_a_second_and_an_hour_apart() {
+    for (interval_ms, slack_steps, gap_ms) in [
+        (100, 3, 15_000),
+        (1_000, 3, 15_000),
+        (10_000, 3, 100_000),
+        (20_000, 3, 200_000),
+        (30_000, 2, 300_000),
+        (60_000, 1, 600_000),
+        (300_000, 1, 3_000_000),
+        (3_600_000, 1, 36_000_000),
+    ] {
+        let expected = WindowRules { interval_ms, len: 30, slack_steps, fill_steps: 5, gap_ms };
+        assert_eq!(WindowRules::for_profile(&small().with_interval(interval_ms)), expected);
+    }
+}
+
+#[test]
+fn readings_a_minute_or_an_hour_apart_have_windows_and_nobody_waits_for_a_missing_one() {
+    for interval_s in [60, 300, 900, 3_600] {
+        let mut windower = Windower::new(&small().with_interval(interval_s * 1_000));
+        let mut placed = run(&mut windower, (0..40).filter(|n| *n != 33).map(|n| n * interval_s));
+        assert!(!windower.is_waiting(), "{interval_s}");
+        assert_eq!(placed.len(), 39);
+        assert!(placed.split_off(29).iter().all(|placed| placed.window.is_ok()), "{interval_s}");
     }
 }

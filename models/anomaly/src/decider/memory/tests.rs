@@ -214,11 +214,12 @@ fn what_is_not_its_own_memory_is_refused() {
         refuse(DeciderMemory { baseline: own.id.clone(), ..theirs(&loss) }),
         MemoryError::Shape("detector is another")
     );
-    let changes: [fn(&mut FusedMemory); 6] = [
+    let changes: [fn(&mut FusedMemory); 7] = [
         |fused| fused.levels.truncate(1),
         |fused| fused.homes.push(0.0),
         |fused| fused.levels[1] = f64::NAN,
-        |fused| fused.phase = Phase::Settling { done: 45 },
+        |fused| fused.phase = Phase::Settling { done: 45, paused: None },
+        |fused| fused.phase = Phase::Settling { done: 1, paused: Some(Box::default()) },
         |fused| match &mut fused.phase {
             Phase::Episode(episode) => episode.change.clear(),
             phase => panic!("{phase:?}"),

@@ -1,0 +1,370 @@
+//! The cadence of a run of readings: how far apart in time they are, and whether that is regular.
+//!
+//! A window is made of steps of one interval, so the interval has to be that of the readings. A worked example: a logger
+//! writes a row a minute, one row is missing, and one comes 2 s late. The times are
+//!
+//! ```text
+//! 00:00  01:00  02:00  04:00  05:02  06:00  07:00  08:00  09:00  10:00  11:00  12:00
+//!     60     60    120     62     58     60     60     60     60     60     60          differences, in s
+//!      1      1      2      1      1      1      1      1      1      1      1          of the median, 60 s, rounded
+//! ```
+//!
+//! Every difference is the median or a small multiple of it (a multiple of 2 is one missing row), and nearly all are the
+//! median itself. So the cadence is regular, and its interval is the mean of all differences, each divided by its multiple:
+//! 720 s / 12 = 60 s. It is rounded to whole minutes, seconds, tenths or hundredths of a second where one of these is as
+//! near as the mean is exact.
+//!
+//! - A time that is not after the one before (a duplicate, a reading out of order) makes no difference and is passed over.
+//! - A difference of more than [`MOST_MISSING`] times the median is a gap. One difference in twenty may be a gap,
+//!   or be off the multiples in another way; of fewer than twenty, one.
+//! - Six of ten have to be the median itself. A feed by exception, or one that has just changed, is irregular: after a
+//!   change the old differences leave the run, and then the new ones are regular.
+//!
+//! Does not decide what becomes of it: see [`Cadence::sparser_than`] and who calls it.
+
+use std::collections::VecDeque;
+
+use crate::Timestamp;
+
+/// Fewer differences than this say nothing.
+pub const LEAST_DIFFERENCES: usize = 10;
+/// A difference of up to so many times the median is one with missing readings; a longer one is a gap.
+pub const MOST_MISSING: i64 = 10;
+
+/// The differences that a live pump's meter remembers.
+const LIVE_DIFFERENCES: usize = 20;
+/// The differences that are looked at in a recording, from its start.
+const RECORDED_DIFFERENCES: usize = 20_000;
+
+/// How far a difference may be from a multiple of the median, in medians.
+const TOLERANCE: f64 = 0.45;
+/// The share of the differences that have to be the median itself.
+const LEAST_SINGLE: f64 = 0.6;
+/// One difference may be off its multiples, or this share of many.
+const MOST_OFF_GRID: f64 = 0.05;
+/// From this many of a profile's intervals on, a feed is sparser than the profile's.
+const SPARSER: f64 = 1.5;
+
+/// What the times of a run of readings say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cadence {
+    /// Too few readings to tell.
+    Unknown,
+    /// The readings come at one interval, but for gaps, jitter and missing ones.
+    Regular {
+        /// The interval.
+        interval_ms: i64,
+        /// What it was told from.
+        evidence: Evidence,
+    },
+    /// They do not.
+    Irregular {
+        /// What that was told from.
+        evidence: Evidence,
+    },
+}
+
+/// What a cadence was told from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    /// Differences between two times.
+    pub differences: usize,
+    /// Half of them are at most this, in milliseconds.
+    pub median_ms: i64,
+    /// Nine of ten are at most this, in milliseconds.
+    pub p90_ms: i64,
+    /// The share of them that are the median or a small multiple of it.
+    pub on_grid: f64,
+}
+
+impl Cadence {
+    /// The cadence of these times, in the order of their readings.
+    pub fn of(times: impl IntoIterator<Item = Timestamp>) -> Self {
+        let mut meter = CadenceMeter::for_recording();
+        times.into_iter().for_each(|at| meter.push(at));
+        meter.cadence()
+    }
+
+    /// The interval of a regular one.
+    pub fn interval_ms(&self) -> Option<i64> {
+        match self {
+            Self::Regular { interval_ms, .. } => Some(*interval_ms),
+            Self::Unknown | Self::Irregular { .. } => None,
+        }
+    }
+
+    /// The interval of a regular cadence, where readings come more seldom than once in `interval_ms`.
+    ///
+    /// Readings that come more often are no trouble: of those within one step the last one counts.
+    pub fn sparser_than(&self, interval_ms: i64) -> Option<i64> {
+        self.interval_ms().filter(|found| *found as f64 >= SPARSER * interval_ms as f64)
+    }
+
+    /// What it was told from.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        match self {
+            Self::Regular { evidence, .. } | Self::Irregular { evidence } => Some(evidence),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// Takes in the times of a run of readings, one by one.
+#[derive(Debug, Clone)]
+pub struct CadenceMeter {
+    last: Option<Timestamp>,
+    /// In milliseconds, the oldest first.
+    differences: VecDeque<i64>,
+    most: usize,
+}
+
+impl CadenceMeter {
+    /// One that follows a live pump: old differences make room for new ones.
+    pub fn live() -> Self {
+        Self { last: None, differences: VecDeque::new(), most: LIVE_DIFFERENCES }
+    }
+
+    /// One for a recording.
+    pub fn for_recording() -> Self {
+        Self { most: RECORDED_DIFFERENCES, ..Self::live() }
+    }
+
+    /// Takes in the time of the next reading.
+    pub fn push(&mut self, at: Timestamp) {
+        let difference = self.last.map(|last| at.since_ms(last));
+        if difference.is_some_and(|difference| difference <= 0) {
+            return;
+        }
+        self.last = Some(at);
+        let Some(difference) = difference else { return };
+        if self.differences.len() == self.most {
+            self.differences.pop_front();
+        }
+        self.differences.push_back(difference);
+    }
+
+    /// How many differences it has.
+    pub fn differences(&self) -> usize {
+        self.differences.len()
+    }
+
+    /// A pause that is usual: nine of ten are no longer, and while there are few, none is. None before the second time.
+    pub fn usual_pause_ms(&self) -> Option<i64> {
+        let mut sorted: Vec<i64> = self.differences.iter().copied().collect();
+        sorted.sort_unstable();
+        let place = if sorted.len() < LEAST_DIFFERENCES { sorted.len().checked_sub(1)? } else { sorted.len() * 9 / 10 };
+        sorted.get(place).copied()
+    }
+
+    /// What the times so far say.
+    pub fn cadence(&self) -> Cadence {
+        let count = self.differences.len();
+        if count < LEAST_DIFFERENCES {
+            return Cadence::Unknown;
+        }
+        let mut sorted: Vec<i64> = self.differences.iter().copied().collect();
+        sorted.sort_unstable();
+        let (median_ms, p90_ms) = (sorted[(count - 1) / 2], sorted[count * 9 / 10]);
+        let grid = Grid::of(&sorted, median_ms as f64);
+        let on_grid = grid.multiples as f64 / count as f64;
+        let evidence = Evidence { differences: count, median_ms, p90_ms, on_grid };
+        let most_off = (MOST_OFF_GRID * count as f64).max(1.0);
+        if (grid.single as f64) < LEAST_SINGLE * count as f64 || (count - grid.multiples) as f64 > most_off {
+            return Cadence::Irregular { evidence };
+        }
+        Cadence::Regular { interval_ms: grid.interval_ms(), evidence }
+    }
+}
+
+/// How the differences lie around the multiples of one of them.
+struct Grid {
+    /// Differences that are the median, and those that are a multiple of it.
+    single: usize,
+    multiples: usize,
+    /// Of the latter: their sum, the sum of their multiples, and how far they are from these in all.
+    sum_ms: f64,
+    steps: f64,
+    off_ms: f64,
+}
+
+impl Grid {
+    fn of(differences: &[i64], median_ms: f64) -> Self {
+        let mut grid = Self { single: 0, multiples: 0, sum_ms: 0.0, steps: 0.0, off_ms: 0.0 };
+        for &difference in differences {
+            let difference = difference as f64;
+            let steps = (difference / median_ms).round();
+            let off_ms = (difference - steps * median_ms).abs();
+            if !(1.0..=MOST_MISSING as f64).contains(&steps) || off_ms > TOLERANCE * median_ms {
+                continue;
+            }
+            grid.single += usize::from(steps == 1.0);
+            grid.multiples += 1;
+            grid.sum_ms += difference;
+            grid.steps += steps;
+            grid.off_ms += off_ms;
+        }
+        grid
+    }
+
+    /// The mean, rounded as far as it is exact: most of the jitter of the times goes out of it.
+    fn interval_ms(&self) -> i64 {
+        let mean_ms = self.sum_ms / self.steps;
+        let jitter_ms = self.off_ms / self.multiples as f64;
+        let exact_to_ms = (0.01 * mean_ms).max(3.0 * jitter_ms / self.multiples as f64);
+        for unit_ms in [60_000.0, 1_000.0, 100.0, 10.0] {
+            let rounded = (mean_ms / unit_ms).round() * unit_ms;
+            if rounded > 0.0 && (rounded - mean_ms).abs() <= exact_to_ms {
+                return rounded as i64;
+            }
+        }
+        (mean_ms.round() as i64).max(1)
+    }
+}
+
+/// A length of time as people say it: `250 ms`, `10 s`, `5 min`, `1 h`.
+pub fn in_words(ms: i64) -> String {
+    let whole = |unit_ms: i64| ms >= unit_ms && ms % unit_ms == 0;
+    match () {
+        () if whole(3_600_000) => format!("{} h", ms / 3_600_000),
+        () if whole(60_000) => format!("{} min", ms / 60_000),
+        () if ms >= 600_000 => format!("{} min", (ms as f64 / 60e3).round()),
+        () if ms >= 10_000 || whole(1_000) => format!("{} s", (ms as f64 / 1e3).round()),
+        () if ms >= 1_000 => format!("{:.1} s", ms as f64 / 1e3),
+        () => format!("{ms} ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: i64 = 1_773_051_240_000;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(START + ms).expect("a time")
+    }
+
+    fn of(ms: impl IntoIterator<Item = i64>) -> Cadence {
+        Cadence::of(ms.into_iter().map(at))
+    }
+
+    #[test]
+    fn regular_runs_have_their_interval() {
+        let every = |interval_ms: i64| (0..40).map(move |n| n * interval_ms);
+        for (what, times, expected) in [
+            ("a second", every(1_000).collect::<Vec<_>>(), 1_000),
+            ("a tenth of a second", every(100).collect(), 100),
+            ("ten seconds", every(10_000).collect(), 10_000),
+            ("a minute", every(60_000).collect(), 60_000),
+            ("an hour", every(3_600_000).collect(), 3_600_000),
+            ("a clock that runs slow", every(60_012).collect(), 60_000),
+            ("an interval that is no round one", every(7_300).collect(), 7_300),
+            ("every sixth row is missing", every(60_000).filter(|ms| ms / 60_000 % 6 != 5).collect(), 60_000),
+            ("every row twice", every(60_000).flat_map(|ms| [ms, ms]).collect(), 60_000),
+            ("jitter of a sixth", every(60_000).map(|ms| ms + ms / 60_000 % 3 * 10_000).collect(), 60_000),
+            ("a gap of a day", every(60_000).map(|ms| ms + ms / 1_200_000 * 86_400_000).collect(), 60_000),
+            ("one out of order", [0, 1, 3, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13].map(|n| n * 5_000).to_vec(), 5_000),
+            (
+                "the example",
+                [0, 60, 120, 240, 302, 360, 420, 480, 540, 600, 660, 720].map(|s| s * 1_000).to_vec(),
+                60_000,
+            ),
+        ] {
+            assert_eq!(of(times).interval_ms(), Some(expected), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_regular_is_not_called_so() {
+        let by_exception = [0, 2, 40, 41, 300, 302, 900, 905, 906, 2_000, 2_700, 2_703, 5_000];
+        // One post for each tag, a few milliseconds apart, once a minute.
+        let tag_by_tag = (0..30).flat_map(|minute| (0..10).map(move |tag| minute * 60_000 + tag * 15));
+        let half_and_half = (0..20).map(|n| n * 1_000).chain((1..=20).map(|n| 20_000 + n * 10_000));
+        for (what, cadence) in [
+            ("by exception", of(by_exception.map(|s| s * 1_000))),
+            ("one post a tag", of(tag_by_tag)),
+            ("it changed in the middle", of(half_and_half)),
+        ] {
+            assert!(matches!(cadence, Cadence::Irregular { .. }), "{what}: {cadence:?}");
+        }
+        for few in 0..=LEAST_DIFFERENCES as i64 {
+            assert_eq!(of((0..few).map(|n| n * 1_000)), Cadence::Unknown, "{few} times");
+        }
+    }
+
+    #[test]
+    fn a_live_feed_that_changes_is_followed() {
+        let mut meter = CadenceMeter::live();
+        let mut now = 0;
+        let mut feed = |count: usize, every_ms: i64| {
+            for _ in 0..count {
+                now += every_ms;
+                meter.push(at(now));
+            }
+            (meter.cadence().interval_ms(), meter.usual_pause_ms())
+        };
+        assert_eq!(feed(3, 10_000), (None, Some(10_000)), "a usual pause is known from the second time on");
+        assert_eq!(feed(100, 10_000).0, Some(10_000));
+        assert_eq!(feed(10, 60_000).0, None);
+        assert_eq!(feed(9, 60_000), (Some(60_000), Some(60_000)));
+        assert_eq!(feed(20, 1_000), (Some(1_000), Some(1_000)));
+    }
+
+    #[test]
+    fn sparser_is_half_as_much_again() {
+        let cadence = of((0..20).map(|n| n * 1_500));
+        for (interval_ms, sparser) in [(1_000, Some(1_500)), (1_001, None), (1_500, None), (60_000, None)] {
+            assert_eq!(cadence.sparser_than(interval_ms), sparser, "{interval_ms}");
+        }
+        assert_eq!(Cadence::Unknown.sparser_than(1), None);
+    }
+
+    #[test]
+    fn lengths_are_said_as_people_do() {
+        for (ms, text) in [
+            (15, "15 ms"),
+            (1_000, "1 s"),
+            (1_500, "1.5 s"),
+            (7_300, "7.3 s"),
+            (12_400, "12 s"),
+            (60_000, "1 min"),
+            (90_000, "90 s"),
+            (300_000, "5 min"),
+            (700_000, "12 min"),
+            (3_600_000, "1 h"),
+            (7_200_000, "2 h"),
+        ] {
+            assert_eq!(in_words(ms), text);
+        }
+    }
+
+    proptest! {
+        /// Whatever the interval: jitter of a sixth of it either way, one row in five missing, any row twice, and a gap.
+        #[test]
+        fn an_interval_is_found_again(
+            interval_ms in 1_000_i64..=3_600_000,
+            rows in prop::collection::vec((-0.16_f64..0.16, 0_u8..10, 0_u8..8), 60..300),
+            gap in 0_i64..100,
+        ) {
+            let mut times = Vec::new();
+            for (n, (jitter, kept, twice)) in (0_i64..).zip(rows) {
+                let after_gap = if n > 30 { gap * interval_ms } else { 0 };
+                let ms = n * interval_ms + after_gap + (jitter * interval_ms as f64) as i64;
+                times.extend((kept > 0).then_some(ms));
+                times.extend((kept > 0 && twice == 0).then_some(ms));
+            }
+            let found = of(times).interval_ms();
+            prop_assert!(found.is_some_and(|found| (found - interval_ms).abs() * 50 <= interval_ms), "{found:?}");
+        }
+
+        /// No times make it fail, and it never finds an interval of nothing.
+        #[test]
+        fn any_times_have_a_cadence(times in prop::collection::vec(0_i64..1_000_000_000, 0..100)) {
+            if let Some(interval_ms) = of(times).interval_ms() {
+                prop_assert!(interval_ms >= 1);
+            }
+        }
+    }
+}

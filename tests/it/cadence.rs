@@ -1,0 +1,177 @@
+//! Recordings and feeds of any regular cadence, from a second to an hour: learned from, judged, imported, played, and said.
+
+use std::{fmt::Write, fs, path::Path};
+
+use serde_json::Value;
+
+use crate::support::{output, run, shared, volute};
+
+const HEADER: &str = "timestamp,Motor_RPM,Bearing_Temperature_C,Oil_Pressure_bar,Vibration_mm_s,Flow_Rate_L_min,\
+    Suction_Pressure_bar,Discharge_Pressure_bar,Motor_Current_A,Casing_Temperature_C,Ambient_Temperature_C,machine_status\n";
+/// Mean and noise of each channel of a healthy pump, and how far it moves where it is broken.
+const CHANNELS: [(f64, f64, f64); 10] = [
+    (1480.0, 12.0, -75.0),
+    (44.0, 1.4, 40.0),
+    (4.1, 0.12, -1.4),
+    (2.0, 0.3, 5.0),
+    (130.0, 5.8, -40.0),
+    (1.7, 0.08, -0.7),
+    (6.0, 0.2, -1.8),
+    (17.5, 0.8, 7.0),
+    (45.0, 1.6, 20.0),
+    (27.0, 2.0, 2.0),
+];
+/// Steps of a window: a row whose last steps hold a broken row cannot be called normal.
+const WINDOW: usize = 30;
+
+/// A recording in the original system's form.
+struct Made {
+    name: &'static str,
+    step_s: f64,
+    /// How far a row may be from its time, either way.
+    jitter_s: f64,
+    /// Every so many rows one is missing; 0: none is.
+    missing_every: usize,
+    every: &'static str,
+}
+
+const MADE: [Made; 5] = [
+    Made { name: "10s.csv", step_s: 10.0, jitter_s: 0.0, missing_every: 0, every: "10 s" },
+    Made { name: "5min.csv", step_s: 300.0, jitter_s: 0.0, missing_every: 0, every: "5 min" },
+    Made { name: "15min.csv", step_s: 900.0, jitter_s: 0.0, missing_every: 0, every: "15 min" },
+    Made { name: "1h.csv", step_s: 3_600.0, jitter_s: 0.0, missing_every: 0, every: "1 h" },
+    Made { name: "jittered.csv", step_s: 60.0, jitter_s: 8.0, missing_every: 23, every: "1 min" },
+];
+
+impl Made {
+    /// 1,400 rows, of which the 700th to 760th and some single ones, and some few after the 1,000th, are broken.
+    fn write(&self, folder: &Path) {
+        let mut noise = Noise(0x5eed ^ self.step_s as u64);
+        let mut text = HEADER.to_owned();
+        for row in 0..1_400_usize {
+            let late_s = self.jitter_s * noise.next();
+            let broken =
+                (700..760).contains(&row) || (1_000..1_007).contains(&row) || matches!(row, 850 | 1_100 | 1_101);
+            let values =
+                CHANNELS.map(|(mean, spread, moved)| mean + spread * noise.normal() + if broken { moved } else { 0.0 });
+            if self.missing_every > 0 && row % self.missing_every == 7 {
+                continue;
+            }
+            let ms = 1_714_521_600_000 + (1e3 * (self.step_s * row as f64 + late_s)) as i64;
+            let at = volute_plant::Timestamp::from_millis(ms).expect("a time").to_string();
+            text += &at[..19].replace('T', " ");
+            values.iter().for_each(|value| write!(text, ",{value}").expect("written"));
+            text += if broken { ",BROKEN\n" } else { ",NORMAL\n" };
+        }
+        fs::write(folder.join(self.name), text).expect("written");
+    }
+}
+
+/// Numbers that look like chance and are the same every time.
+struct Noise(u64);
+
+impl Noise {
+    /// From -1 to 1.
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+
+    /// About normal, with a spread of 1.
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.next() / 2.0).sum()
+    }
+}
+
+/// The field's recording where it is at hand, and the made ones, in a folder; with how often their rows come.
+fn recordings(folder: &Path) -> Vec<(&'static str, &'static str)> {
+    let mut names: Vec<_> = MADE.iter().map(|made| (made.name, made.every)).collect();
+    MADE.iter().for_each(|made| made.write(folder));
+    if let Some(original) = shared("field").map(|field| field.join("original_form.csv")) {
+        fs::copy(original, folder.join("original_form.csv")).expect("copied");
+        names.push(("original_form.csv", "1 min"));
+    }
+    names
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+/// Whether each row of a recording is BROKEN.
+fn broken(csv: &Path) -> Vec<bool> {
+    let text = fs::read_to_string(csv).expect("the recording");
+    text.lines().skip(1).map(|line| line.ends_with("BROKEN")).collect()
+}
+
+#[test]
+fn a_model_is_learned_at_the_recordings_own_cadence() {
+    let folder = tempfile::tempdir().expect("a directory");
+    for (name, every) in recordings(folder.path()) {
+        let (csv, out) = (folder.path().join(name), folder.path().join(format!("model-{name}")));
+        let said = run(&["train", "--csv", text(&csv), "--epochs", "1", "--out", text(&out)]);
+        assert!(said.contains(&format!("for readings every {every}\n")), "{name}: {said}");
+        let manifest = fs::read_to_string(out.join("manifest.json")).expect("a manifest");
+        let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+        assert_eq!(manifest["interval_ms"], manifest["baseline"]["interval_ms"], "{name}");
+    }
+    // A folder is of one interval: a node goes by it.
+    let (minutes, hours) = (folder.path().join("jittered.csv"), folder.path().join("model-1h.csv"));
+    let refused = output(volute().args(["train", "--csv", text(&minutes), "--epochs", "1", "--out", text(&hours)]));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("holds a model for readings every 1 h, and this one would be for every 1 min"), "{said}");
+    let listed = run(&["models", text(&hours)]);
+    assert!(listed.contains("in use"), "{listed}");
+}
+
+/// Of the figures: every stretch of five broken rows or more is found, and of the NORMAL rows whose window holds no broken row
+/// at most one in fifty is called anomalous.
+#[test]
+fn every_broken_stretch_is_found_in_an_evaluation_and_normal_running_is_normal() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+    fs::create_dir(&data).expect("a directory");
+    let names = recordings(&data);
+    let arguments = ["evaluate", "--data", text(&data), "--out", text(&out), "--epochs", "8", "--format", "json"];
+    let report: Value = serde_json::from_str(&run(&arguments)).expect("JSON");
+    let runs = report["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), names.len());
+    for (name, _) in names {
+        let found = &runs.iter().find(|run| run["run"] == name).expect(name)["stretches"];
+        assert!(found["of"].as_u64() >= Some(2) && found["of"] == found["found"], "{name}: {found}");
+        let broken = broken(&data.join(name));
+        let predictions = fs::read_to_string(out.join(name)).expect("predictions");
+        // The predictions begin after the rows that were learned from.
+        let decided = predictions.lines().skip(1).zip(400..);
+        let clear = |row: usize| !broken[row - WINDOW.min(row)..=row].contains(&true);
+        let normal: Vec<bool> = decided.filter(|(_, row)| clear(*row)).map(|(line, _)| line.ends_with(",1")).collect();
+        let false_alarms = normal.iter().filter(|anomaly| **anomaly).count();
+        assert!(normal.len() > 500 && false_alarms * 50 <= normal.len(), "{name}: {false_alarms} of {}", normal.len());
+    }
+}
+
+#[test]
+fn a_recording_without_a_cadence_says_so_and_what_to_do() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let csv = folder.path().join("by-exception.csv");
+    let mut noise = Noise(7);
+    let (mut text_of, mut ms) = (HEADER.to_owned(), 1_714_521_600_000_i64);
+    for _ in 0..900 {
+        ms += 2_000 + (200_000.0 * noise.next().powi(2)) as i64;
+        let at = volute_plant::Timestamp::from_millis(ms).expect("a time");
+        writeln!(text_of, "{at},1480,44,4.1,2,130,1.7,6,17.5,45,27,NORMAL").expect("written");
+    }
+    fs::write(&csv, text_of).expect("written");
+    let out = folder.path().join("model");
+    let train = |more: &[&str]| {
+        let output =
+            output(volute().args(["train", "--csv", text(&csv), "--epochs", "1", "--out", text(&out)]).args(more));
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (trained, said) = train(&[]);
+    assert!(!trained && said.contains("the rows come irregularly") && said.contains("--interval-ms"), "{said}");
+    let (trained, said) = train(&["--interval-ms", "200000"]);
+    assert!(trained, "{said}");
+    let (_, said) = train(&["--interval-ms", "5"]);
+    assert!(said.contains("milliseconds from 100 to 3600000"), "{said}");
+}
