@@ -105,8 +105,7 @@ impl Simulation {
 
     /// Whether it plays this pump now.
     pub async fn plays(&self, pump: &PumpId) -> bool {
-        let progress = self.progress().await;
-        progress.running && progress.pumps.iter().any(|played| played.pump == *pump)
+        self.progress().await.plays(pump)
     }
 
     async fn ask<M>(&self, order: impl FnOnce(oneshot::Sender<SimulationProgress>) -> M) -> Option<SimulationProgress>

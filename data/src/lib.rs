@@ -15,6 +15,9 @@ mod predictions;
 mod recording;
 mod store;
 
+/// A recording in the form of the original system's: 2,000 rows of a simulated pump, a row a minute. See `data/demo/make`.
+pub const DEMO_RECORDING: &[u8] = include_bytes!("../demo/recording.csv");
+
 pub use backup::{
     About, BackupError, BackupReport, Damage, FileEntry, Listed, Manifest, Restored, check_repository,
     list as list_backups, restore, take as take_backup, verify as verify_backup,

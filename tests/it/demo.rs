@@ -197,3 +197,22 @@ fn pages_are_for_browsers_and_the_api_stays_the_api() {
         assert_eq!((answer.status, answer.content_type.as_str()), (404, "application/problem+json"), "{path}");
     }
 }
+
+#[test]
+fn without_a_body_the_demos_recording_is_played_and_what_was_simulated_before_has_ended() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::demo(&data).node();
+    let ended = |pumps: &Value| -> Vec<(String, bool)> {
+        let items = pumps["items"].as_array().expect("pumps").iter();
+        items.map(|pump| (pump["pump_id"].to_string(), pump["simulation_ended"] == true)).collect()
+    };
+    let all = |pumps: &Value, names: usize| ended(pumps).len() == names;
+    let before = node.until("/api/pumps", |pumps| all(pumps, 6));
+    assert!(ended(&before).iter().all(|(_, ended)| !ended), "{before}");
+    let started = node.post_to(&format!("{START}?speed=60"), "application/json", "");
+    assert_eq!((started.status, &started.body["recording"]["rows"]), (200, &json!(2000)), "{started:?}");
+    let after = node.until("/api/pumps", |pumps| all(pumps, 7));
+    for (pump, ended) in ended(&after) {
+        assert_eq!(ended, pump != "\"recording-1\"", "{pump}");
+    }
+}

@@ -29,6 +29,13 @@ pub struct SimulationProgress {
     pub pumps: Vec<PumpProgress>,
 }
 
+impl SimulationProgress {
+    /// Whether readings of this pump come.
+    pub fn plays(&self, pump: &PumpId) -> bool {
+        self.running && self.pumps.iter().any(|played| played.pump == *pump)
+    }
+}
+
 /// Where the readings come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {

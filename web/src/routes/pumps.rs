@@ -64,6 +64,8 @@ pub(crate) struct PumpData {
     top_channel: Option<String>,
     /// Maintenance events that stand open.
     active_events: usize,
+    /// On a demo: it is not, or no longer, simulated, so that nothing comes of it.
+    simulation_ended: bool,
     /// The last verdicts.
     trend: TrendData,
 }
@@ -142,14 +144,19 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
     for event in active.rows {
         *events.entry(event.pump).or_default() += 1;
     }
+    let simulation = match &node.simulation {
+        Some(simulation) => Some(simulation.progress().await),
+        None => None,
+    };
     let rows = store.pumps().into_iter().map(|record| {
         let (live, events) = (live.remove(&record.id), events.get(&record.id).copied().unwrap_or(0));
+        let ended = simulation.as_ref().is_some_and(|simulation| !simulation.plays(&record.id));
         async move {
             let live = match live {
                 Some(live) => Some(live),
                 None => store.latest_readings(&record.id, 1).await?.rows.pop().map(at_rest),
             };
-            Ok::<_, StoreError>(PumpData::new(record, live, events, profile))
+            Ok::<_, StoreError>(PumpData { simulation_ended: ended, ..PumpData::new(record, live, events, profile) })
         }
     });
     let mut items: Vec<PumpData> = stream::iter(rows).buffered(LOOKUPS).try_collect().await?;
@@ -240,6 +247,7 @@ impl PumpData {
             threshold: verdict.map(|d| d.threshold),
             top_channel: top.map(|index| profile.channels()[index].name.clone()),
             active_events,
+            simulation_ended: false,
             trend,
         }
     }
@@ -322,7 +330,7 @@ mod tests {
                 "pump_id": "P-1", "profile": "small", "registered_at": "2026-03-09T10:14:33.000Z",
                 "status": "ANOMALY", "status_reason": null, "learning": null, "since": "2026-03-09T10:14:33.030Z", "age_ms": 150,
                 "last_reading_at": "2026-03-09T10:14:33.000Z", "judged_at": "2026-03-09T10:14:33.000Z",
-                "loss": 0.75, "threshold": 0.5, "top_channel": "Q", "active_events": 2,
+                "loss": 0.75, "threshold": 0.5, "top_channel": "Q", "active_events": 2, "simulation_ended": false,
                 "trend": {"t": [1_773_051_273_000_i64], "loss": [0.75]},
             })
         );

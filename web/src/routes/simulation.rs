@@ -137,7 +137,8 @@ pub(crate) struct PumpShape {
 
 /// Starts a simulation, in place of the one that runs.
 ///
-/// A JSON body says which pumps and faults. A CSV body (`timestamp`, the profile's channels, if need be
+/// Without a body the recording that comes with Volute is played: 2,000 rows of one pump, a row a minute, with three faults. A
+/// JSON body says which pumps and faults; an empty object plays the demo's own six. A CSV body (`timestamp`, the profile's channels, if need be
 /// `machine_status`) is a recording: its rows become readings of a pump that has none yet, one row an interval, or
 /// `speed` times as fast. Only a demo (`volute serve --demo`) simulates.
 #[utoipa::path(
@@ -157,7 +158,7 @@ pub(crate) struct PumpShape {
         ("decimal" = Option<String>, Query, description = "With a recording: its decimal mark, `point` or `comma`"),
     ),
     request_body(
-        content((StartShape = "application/json"), (String = "text/csv")),
+        content((Option<StartShape> = "application/json"), (Option<String> = "text/csv")),
         description = "Which pumps and faults, or a recording"
     ),
     responses(
@@ -211,8 +212,9 @@ async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Resu
         _ => return Err(media_type(request, "application/json, or text/csv")),
     };
     let profile = node.engine.profile();
-    if is_csv {
-        let rows = volute_data::parse_recording(Path::new("the recording"), bytes, profile, &dialect(&params)?)
+    if is_csv || bytes.is_empty() {
+        let recording = if is_csv { bytes.as_ref() } else { volute_data::DEMO_RECORDING };
+        let rows = volute_data::parse_recording(Path::new("the recording"), recording, profile, &dialect(&params)?)
             .map_err(|error| {
                 ApiError::invalid("", "", "a recording of this profile", &for_the_api(&error.to_string()))
             })?
@@ -228,8 +230,7 @@ async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Resu
             let value = params.text(name).unwrap_or_default();
             return Err(ApiError::invalid(name, value, "with a recording (text/csv) only", "not with JSON"));
         }
-        let body = if bytes.trim_ascii().is_empty() { b"{}".as_slice() } else { bytes };
-        let body = serde_json::from_slice(body).map_err(ApiError::not_json)?;
+        let body = serde_json::from_slice(bytes).map_err(ApiError::not_json)?;
         parse(&body, profile).map_err(ApiError::Invalid)
     }
 }

@@ -351,7 +351,8 @@ export interface paths {
         put?: never;
         /**
          * Starts a simulation, in place of the one that runs.
-         * @description A JSON body says which pumps and faults. A CSV body (`timestamp`, the profile's channels, if need be
+         * @description Without a body the recording that comes with Volute is played: 2,000 rows of one pump, a row a minute, with three faults. A
+         *     JSON body says which pumps and faults; an empty object plays the demo's own six. A CSV body (`timestamp`, the profile's channels, if need be
          *     `machine_status`) is a recording: its rows become readings of a pump that has none yet, one row an interval, or
          *     `speed` times as fast. Only a demo (`volute serve --demo`) simulates.
          */
@@ -1232,6 +1233,8 @@ export interface components {
                  * @description When it was first heard of.
                  */
                 registered_at: string;
+                /** @description On a demo: it is not, or no longer, simulated, so that nothing comes of it. */
+                simulation_ended: boolean;
                 /**
                  * Format: date-time
                  * @description Since when the status holds; null if it was not heard since the node started.
@@ -1479,6 +1482,8 @@ export interface components {
              * @description When it was first heard of.
              */
             registered_at: string;
+            /** @description On a demo: it is not, or no longer, simulated, so that nothing comes of it. */
+            simulation_ended: boolean;
             /**
              * Format: date-time
              * @description Since when the status holds; null if it was not heard since the node started.
@@ -2731,10 +2736,10 @@ export interface operations {
             cookie?: never;
         };
         /** @description Which pumps and faults, or a recording */
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["SimulationStart"];
-                "text/csv": string;
+                "application/json": components["schemas"]["SimulationStart"] | null;
+                "text/csv": string | null;
             };
         };
         responses: {

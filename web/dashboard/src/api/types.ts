@@ -10,6 +10,7 @@ export type Profile = Schemas['ProfileData'];
 export type Channel = Schemas['ChannelData'];
 export type Limits = Schemas['LimitsData'];
 export type Pump = Schemas['PumpData'];
+export type Simulation = Schemas['SimulationData'];
 export type Live = Schemas['LiveData'];
 export type Learning = Schemas['Learning'];
 export type Reading = Schemas['ReadingData'];

@@ -2,6 +2,9 @@
 
 import type { Status } from '../api/types';
 
+/** What is shown of a pump: its status, or that it is a demo's and no longer simulated. */
+export type Shown = Status | 'ENDED';
+
 export interface StatusLook {
   word: string;
   /** Names the mark's shape and the colours of class `is-…`. */
@@ -12,7 +15,7 @@ export interface StatusLook {
   judged: boolean;
 }
 
-export const STATUS: Record<Status, StatusLook> = {
+export const STATUS: Record<Shown, StatusLook> = {
   ANOMALY: { word: 'Anomaly', look: 'anomaly', rank: 0, judged: true },
   STALE: { word: 'Stale', look: 'stale', rank: 1, judged: true },
   UNKNOWN: { word: 'Unknown', look: 'unknown', rank: 2, judged: false },
@@ -20,7 +23,12 @@ export const STATUS: Record<Status, StatusLook> = {
   STARTING: { word: 'Starting', look: 'starting', rank: 4, judged: false },
   NORMAL: { word: 'Normal', look: 'normal', rank: 5, judged: true },
   OFF: { word: 'Off', look: 'off', rank: 6, judged: false },
+  ENDED: { word: 'Simulation ended', look: 'off', rank: 7, judged: false },
 };
 
+/** Of a pump that is no longer simulated nothing is missing when it falls silent. */
+export const shown = (status: Status, simulationEnded: boolean): Shown =>
+  status === 'STALE' && simulationEnded ? 'ENDED' : status;
+
 /** All statuses, worst first. */
-export const STATUSES = (Object.keys(STATUS) as Status[]).sort((a, b) => STATUS[a].rank - STATUS[b].rank);
+export const STATUSES = (Object.keys(STATUS) as Shown[]).sort((a, b) => STATUS[a].rank - STATUS[b].rank);

@@ -7,7 +7,7 @@ import { askPumps, type Part } from '../../api/queries';
 import type { FleetEvent, Incomplete, Learning, Pump, RemovedEvent, Status } from '../../api/types';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
-import { STATUS } from '../../lib/status';
+import { shown, STATUS, type Shown } from '../../lib/status';
 import { Order } from './order';
 import { countStatuses } from './summary';
 
@@ -21,7 +21,9 @@ const PAUSE_PER_PUMP_MS = 20;
 /** One pump. */
 export class PumpRow {
   readonly id: string;
-  status = $state<Status>('UNKNOWN');
+  status = $state<Shown>('UNKNOWN');
+  /** On a demo: it is no longer simulated. */
+  simulationEnded = false;
   reason = $state<string | null>(null);
   learning = $state.raw<Learning | null>(null);
   /** Since when the status holds, by the node's clock. */
@@ -91,6 +93,7 @@ class Fleet {
     for (const pump of pumps) {
       gone.delete(pump.pump_id);
       const row = this.#row(pump.pump_id);
+      row.simulationEnded = pump.simulation_ended;
       this.#turn(row, pump.status);
       row.reason = pump.status_reason;
       row.learning = pump.learning;
@@ -131,7 +134,7 @@ class Fleet {
         row.since = event.now;
         row.reason = null;
         row.learning = null;
-        news.push(`${id}: ${STATUS[event.status[i]].word.toLowerCase()}`);
+        news.push(`${id}: ${STATUS[row.status].word.toLowerCase()}`);
       }
       const age = event.age_ms[i];
       row.heardAt = age === null ? row.heardAt : event.now - age;
@@ -158,8 +161,9 @@ class Fleet {
 
   /** Whether the status is another one. */
   #turn(row: PumpRow, status: Status): boolean {
-    if (row.status === status) return false;
-    row.status = status;
+    const next = shown(status, row.simulationEnded);
+    if (row.status === next) return false;
+    row.status = next;
     return true;
   }
 

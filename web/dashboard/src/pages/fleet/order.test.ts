@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Status } from '../../api/types';
+import type { Shown } from '../../lib/status';
 import { Order, RESORT_MS, worstFirst, type Ranked } from './order';
 
-const row = (id: string, status: Status, loss: number | null = null): Ranked => ({ id, status, loss, threshold: 1 });
+const row = (id: string, status: Shown, loss: number | null = null): Ranked => ({ id, status, loss, threshold: 1 });
 
 describe('worst first', () => {
   it('orders by status, then anomalies by ratio, then by name as people count', () => {

@@ -1,12 +1,11 @@
 // The order of the fleet: worst first, and calm. A list that is re-sorted while a person reads or aims is worse than one that is a
 // little out of date, so it is re-sorted when a status changes, else every ten seconds, and never under a pointer.
 
-import type { Status } from '../../api/types';
-import { STATUS } from '../../lib/status';
+import { STATUS, type Shown } from '../../lib/status';
 
 export interface Ranked {
   id: string;
-  status: Status;
+  status: Shown;
   loss: number | null;
   threshold: number | null;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { countsInWords, countStatuses, summarize, tabTitle, type Counts } from './summary';
 
-const counts = (some: Partial<Counts>): Counts => ({ ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, STARTING: 0, NORMAL: 0, OFF: 0, ...some });
+const counts = (some: Partial<Counts>): Counts => ({ ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, STARTING: 0, NORMAL: 0, OFF: 0, ENDED: 0, ...some });
 
 describe('the fleet in a sentence', () => {
   it.each<[Partial<Counts>, string, string]>([
@@ -11,6 +11,9 @@ describe('the fleet in a sentence', () => {
     [{ NORMAL: 5, ANOMALY: 1 }, '1 of 6 pumps needs attention', 'ANOMALY'],
     [{ NORMAL: 3, ANOMALY: 1, STALE: 2 }, '3 of 6 pumps need attention', 'ANOMALY'],
     [{ STALE: 1 }, 'The pump needs attention', 'STALE'],
+    [{ ENDED: 6 }, 'The simulation has ended', 'ENDED'],
+    [{ ENDED: 6, LEARNING: 1 }, 'The pump is not judged yet', 'LEARNING'],
+    [{ ENDED: 6, NORMAL: 2, STALE: 1 }, '1 of 3 pumps needs attention', 'STALE'],
     [{ NORMAL: 4, LEARNING: 1, UNKNOWN: 1 }, 'No anomaly; 2 of 6 pumps not judged yet', 'UNKNOWN'],
     [{ NORMAL: 4, OFF: 2 }, 'No anomaly; 2 of 6 pumps off', 'NORMAL'],
     [{ NORMAL: 3, OFF: 2, STARTING: 1 }, 'No anomaly; 2 of 6 pumps off, 1 not judged yet', 'STARTING'],

@@ -1,19 +1,18 @@
 // The fleet in one sentence: the answer to "is my plant all right?". Pure.
 
-import type { Status } from '../../api/types';
-import { STATUS, STATUSES } from '../../lib/status';
+import { STATUS, STATUSES, type Shown } from '../../lib/status';
 
-export type Counts = Record<Status, number>;
+export type Counts = Record<Shown, number>;
 
 export interface Summary {
   sentence: string;
   /** How bad it is, for the mark beside the sentence. */
-  worst: Status;
+  worst: Shown;
   total: number;
 }
 
-export function countStatuses(rows: Iterable<{ status: Status }>): Counts {
-  const counts: Counts = { ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, STARTING: 0, NORMAL: 0, OFF: 0 };
+export function countStatuses(rows: Iterable<{ status: Shown }>): Counts {
+  const counts: Counts = { ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, STARTING: 0, NORMAL: 0, OFF: 0, ENDED: 0 };
   for (const { status } of rows) counts[status]++;
   return counts;
 }
@@ -43,6 +42,8 @@ const anomalies = (counts: Counts): string => `${counts.ANOMALY} ${counts.ANOMAL
 
 function sentence(counts: Counts, total: number): string {
   if (total === 0) return 'No pumps yet';
+  if (counts.ENDED === total) return 'The simulation has ended';
+  if (counts.ENDED > 0) return sentence({ ...counts, ENDED: 0 }, total - counts.ENDED);
   const attention = counts.ANOMALY + counts.STALE;
   if (attention > 0) {
     return total === 1 ? 'The pump needs attention' : `${attention} of ${total} pumps ${attention === 1 ? 'needs' : 'need'} attention`;

@@ -12,6 +12,7 @@ import { ChartView, ONE_BY_ONE_MS } from '../../lib/chart/view.svelte';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
 import { gapMs } from '../../lib/gap';
+import { shown, type Shown } from '../../lib/status';
 import { nameChannels, type NamedChannel } from '../../lib/names';
 import { detectionEventRows, detectionRows, overviewOf, readingEventRows, readingRows, VERDICT, type Overview } from './history';
 
@@ -111,6 +112,13 @@ export class PumpModel {
       if (this.#zooming !== null) clearTimeout(this.#zooming);
       this.view.close();
     };
+  }
+
+  /** What is shown of it. */
+  get shown(): Shown {
+    const simulation = this.live.data?.simulation;
+    const ended = !!simulation && (!simulation.running || simulation.pump === null);
+    return shown(this.status ?? 'UNKNOWN', ended);
   }
 
   /** What of all that is shown could not be read. */
