@@ -10,6 +10,7 @@ mod durable;
 mod export;
 mod journal;
 mod labelled;
+mod original;
 mod points;
 mod predictions;
 mod recording;
@@ -31,10 +32,11 @@ pub use journal::{
     Journal, JournalError, JournalHealth, JournalSettings, JournalStatus, Recovery, SegmentFile, Seq, inspect_journal,
 };
 pub use labelled::{Labelled, write_labelled};
+pub use original::{EventMapping, EventsFile, EventsImported, import_events, read_events};
 pub use predictions::{Prediction, write_predictions};
 pub use recording::{
     DecimalMark, Dialect, Finding, Notes, Recording, RecordingError, RecordingFile, RepeatedHour, Row, RowOrder,
-    TimeFormat, TimeZone, open_recording, parse_recording, parts, read_recording,
+    TimeFormat, TimeZone, open_recording, parse_recording, parts, pumps_of, read_recording,
 };
 pub use store::{
     Answer, AuditAction, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, ClockMark,

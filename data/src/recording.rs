@@ -28,6 +28,7 @@ mod text;
 mod times;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -44,7 +45,12 @@ pub use self::{
     order::{RowOrder, parts},
     times::{RepeatedHour, TimeFormat, TimeZone},
 };
-use self::{findings::Findings, layout::Layout, rows::Rows, survey::Plan};
+pub(crate) use self::{
+    findings::{Findings, quoted},
+    text::decoded,
+    times::{Localized, Moment, localize, read as read_time, timestamp},
+};
+use self::{layout::Layout, rows::Rows, survey::Plan};
 pub(crate) use self::{
     order::{Merger, Together, compare, count},
     rows::Numbered,
@@ -62,6 +68,10 @@ pub struct Dialect {
     pub repeated_hour: Option<RepeatedHour>,
     /// The decimal mark of its numbers; the other one then sets thousands apart.
     pub decimal: Option<DecimalMark>,
+    /// Only the rows of this pump are read, by the column `pump_id`; without it, all must be of one.
+    pub pump: Option<String>,
+    /// What columns are, by their names in the file: a channel's name, or `timestamp`, `machine_status` or `pump_id`.
+    pub columns: BTreeMap<String, String>,
 }
 
 /// A recorded file, read in full.
@@ -249,6 +259,26 @@ pub fn open_recording(path: &Path, profile: &Profile, dialect: &Dialect) -> Resu
     Ok(RecordingFile { name, file, _spooled: spooled, known, profile, dialect, notes, in_order })
 }
 
+/// The pumps that a recording is of, as its column `pump_id` names them; none without that column.
+pub fn pumps_of(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<BTreeSet<String>, RecordingError> {
+    let failed = |source| RecordingError::File { path: path.to_owned(), source };
+    let source = Source::File(path);
+    let layout = Known::of(path, &source, profile, dialect)?.layout;
+    let mut pumps = BTreeSet::new();
+    let Some(place) = layout.columns.iter().position(|column| *column == columns::Column::PumpId) else {
+        return Ok(pumps);
+    };
+    let mut records = records::Records::open(&source, &layout).map_err(failed)?;
+    while let Some((_, line)) = records.next().map_err(failed)? {
+        if let records::Line::Row(record) = line
+            && !pumps.contains(record.cell(place))
+        {
+            pumps.insert(record.cell(place).to_owned());
+        }
+    }
+    Ok(pumps)
+}
+
 fn spool(path: &Path) -> io::Result<NamedTempFile> {
     let mut source = File::open(path)?;
     let mut copy = NamedTempFile::new()?;
@@ -363,7 +393,7 @@ struct Known {
 impl Known {
     fn of(path: &Path, source: &Source<'_>, profile: &Profile, dialect: &Dialect) -> Result<Self, RecordingError> {
         let failed = |source| RecordingError::File { path: path.to_owned(), source };
-        let layout = Layout::find(source, profile).map_err(failed)?.map_err(|error| {
+        let layout = Layout::find(source, profile, &dialect.columns).map_err(failed)?.map_err(|error| {
             let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
             let others = "machine_status, fault, anomaly, changepoint, pump_id";
             let allowed = format!("timestamp or datetime, one or more of {channels}, and if need be {others}");

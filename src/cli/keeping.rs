@@ -42,6 +42,8 @@ Examples:
 
   volute import logger.csv --pump line-3 --time-format '%d.%m.%Y %H:%M:%S' --time-zone Europe/Berlin --dry-run
       Says all about the file and what would be stored, and stores nothing.
+  volute import --original ./old --pump line-3
+      The original system's recordings, readings and maintenance events; docs/upgrade.md has the whole way.
 
 Only while no node runs on the folder. Rows become history: they raise no alarms. Rows that are stored already are left
 out, so an import that was cut short can be repeated. Where a row has other values than another one of its time, nothing
@@ -184,11 +186,17 @@ impl PumpsArgs {
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// The recording (CSV).
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The pump that it is of; registered if it is new.
-    #[arg(long, value_name = "ID")]
-    pub pump: PumpId,
+    #[arg(value_name = "FILE", required_unless_present = "original")]
+    pub file: Option<PathBuf>,
+    /// The original system's history: a folder with recordings, sensor_readings.csv and maintenance_events.csv.
+    #[arg(long, value_name = "DIR", conflicts_with = "file")]
+    pub original: Option<PathBuf>,
+    /// Which columns of the original's tables are what (TOML); see docs/upgrade.md.
+    #[arg(long, value_name = "FILE", requires = "original")]
+    pub mapping: Option<PathBuf>,
+    /// The pump that it is of, registered if it is new; with --original, of what names no pump.
+    #[arg(long, value_name = "ID", required_unless_present = "original")]
+    pub pump: Option<PumpId>,
     /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml [model.profile].
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,

@@ -23,6 +23,6 @@ pub struct DialectArgs {
 impl From<DialectArgs> for Dialect {
     fn from(args: DialectArgs) -> Self {
         let DialectArgs { time_format, time_zone, repeated_hour, decimal } = args;
-        Self { time_format, time_zone, repeated_hour, decimal }
+        Self { time_format, time_zone, repeated_hour, decimal, ..Self::default() }
     }
 }

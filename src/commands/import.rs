@@ -1,10 +1,12 @@
-//! `volute import`: a recording taken into the store of a node that does not run.
+//! `volute import`: a recording, or the original system's history, taken into the store of a node that does not run.
+
+mod original;
 
 use std::io::Write;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use volute_data::{Dialect, Import, Imported, Store, StoreError, import, try_import};
-use volute_plant::{Clock, SystemClock, Timestamp};
+use volute_plant::{Clock, PumpId, SystemClock, Timestamp};
 
 use super::{runtime, serve::folder, store_settings};
 use crate::{cli::ImportArgs, config::Config};
@@ -12,50 +14,60 @@ use crate::{cli::ImportArgs, config::Config};
 /// Imports, and says what became of the rows; or says what would become of them.
 pub fn run(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result<()> {
     let now = SystemClock.now();
-    let dialect = Dialect::from(args.dialect.clone());
-    let (pump, profile, keep_first) = (&args.pump, &config.model.profile, args.keep_first);
-    let what = Import { file: &args.file, dialect: &dialect, pump, profile, now, keep_first };
-    let imported = runtime()?.block_on(async {
-        match args.dry_run {
-            true => dry_run(&what, config, output).await,
-            false => store(&what, config).await,
+    runtime()?.block_on(async {
+        let store = open(args.dry_run, config, now, output).await?;
+        let ended = with_store(args, config, now, store.as_ref(), output).await;
+        if let Some(store) = store {
+            store.close().await?;
         }
-    })?;
-    tell(args, &imported, oldest_kept(config, now), output)
+        ended
+    })
 }
 
-async fn store(what: &Import<'_>, config: &Config) -> Result<Imported> {
-    folder::check(&config.store.dir, false)?;
-    let store = Store::open(&config.store.dir, &store_settings(config), what.now).await.map_err(unlock)?;
-    if store.is_removing(what.pump) {
+/// The store; none where a dry run has none to compare with.
+async fn open(dry_run: bool, config: &Config, now: Timestamp, output: &mut dyn Write) -> Result<Option<Store>> {
+    let dir = &config.store.dir;
+    if dry_run && !folder::in_use(dir) {
+        return Ok(None);
+    }
+    folder::check(dir, false)?;
+    match Store::open(dir, &store_settings(config), now).await {
+        Ok(store) => Ok(Some(store)),
+        Err(StoreError::Locked { path }) if dry_run => {
+            writeln!(output, "a node runs on {}: not compared with what is stored there", path.display())?;
+            Ok(None)
+        }
+        Err(error) => Err(unlock(error)),
+    }
+}
+
+async fn with_store(
+    args: &ImportArgs,
+    config: &Config,
+    now: Timestamp,
+    store: Option<&Store>,
+    output: &mut dyn Write,
+) -> Result<()> {
+    if let (Some(store), false) = (store, args.dry_run)
+        && !store.removing().is_empty()
+    {
         store.finish_removals().await?;
     }
-    let imported = match room(&store, what, config) {
-        Ok(()) => import(&store, what).await.map_err(anyhow::Error::from),
-        Err(error) => Err(error),
+    if let Some(dir) = &args.original {
+        return original::run(dir, args, config, now, store, output).await;
+    }
+    let (Some(file), Some(pump)) = (&args.file, &args.pump) else { bail!("a recording and its pump are needed") };
+    let dialect = Dialect::from(args.dialect.clone());
+    let (profile, keep_first) = (&config.model.profile, args.keep_first);
+    let what = Import { file, dialect: &dialect, pump, profile, now, keep_first };
+    let imported = match store {
+        Some(store) if !args.dry_run => {
+            room(store, &what, config)?;
+            import(store, &what).await?
+        }
+        _ => try_import(store, &what).await?,
     };
-    store.close().await?;
-    imported
-}
-
-/// Compares with what is stored where a store is there and no node runs on it.
-async fn dry_run(what: &Import<'_>, config: &Config, output: &mut dyn Write) -> Result<Imported> {
-    let dir = &config.store.dir;
-    if !folder::in_use(dir) {
-        return Ok(try_import(None, what).await?);
-    }
-    match Store::open(dir, &store_settings(config), what.now).await {
-        Ok(store) => {
-            let imported = try_import(Some(&store), what).await;
-            store.close().await?;
-            Ok(imported?)
-        }
-        Err(StoreError::Locked { path }) => {
-            writeln!(output, "a node runs on {}: not compared with what is stored there", path.display())?;
-            Ok(try_import(None, what).await?)
-        }
-        Err(error) => Err(error.into()),
-    }
+    tell(args.dry_run, pump, &imported, oldest_kept(config, now), output)
 }
 
 /// Says what to do where a node runs.
@@ -83,14 +95,20 @@ fn oldest_kept(config: &Config, now: Timestamp) -> Timestamp {
     now.plus_ms(keep_ms.saturating_neg())
 }
 
-fn tell(args: &ImportArgs, imported: &Imported, oldest_kept: Timestamp, output: &mut dyn Write) -> Result<()> {
+fn tell(
+    dry_run: bool,
+    pump: &PumpId,
+    imported: &Imported,
+    oldest_kept: Timestamp,
+    output: &mut dyn Write,
+) -> Result<()> {
     let Imported { stored, known, empty, labelled, first, last, .. } = *imported;
     for line in imported.notes.lines().into_iter().chain(imported.notes.utc_line()) {
         writeln!(output, "{line}")?;
     }
-    match args.dry_run {
-        true => writeln!(output, "{stored} readings of {} would be stored; this was a dry run", args.pump)?,
-        false => writeln!(output, "{stored} readings of {} stored", args.pump)?,
+    match dry_run {
+        true => writeln!(output, "{stored} readings of {pump} would be stored; this was a dry run")?,
+        false => writeln!(output, "{stored} readings of {pump} stored")?,
     }
     if let (Some(first), Some(last)) = (first, last) {
         writeln!(output, "from {first} to {last}")?;

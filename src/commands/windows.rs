@@ -101,3 +101,52 @@ fn slack_ms(profile: &Profile) -> i64 {
 fn reading(pump: &PumpId, row: &Row) -> Reading {
     Reading { pump: pump.clone(), at: row.at, received: row.at, samples: row.samples.clone(), late: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use volute_plant::{Sample, Timestamp};
+
+    use super::*;
+    use crate::profiles;
+
+    /// Seconds from the start, each with the values of a pump that runs.
+    fn rows(profile: &Profile, seconds: impl Iterator<Item = i64>) -> Vec<Row> {
+        let start: Timestamp = "2026-03-09T10:00:00Z".parse().expect("a time");
+        let row = |second: i64| Row {
+            at: start.plus_ms(1000 * second),
+            samples: vec![Sample::Good(1.5); profile.channels().len()].into(),
+            normal: None,
+            anomaly: None,
+            recorded_at: second.to_string(),
+        };
+        seconds.map(row).collect()
+    }
+
+    #[test]
+    fn rows_whose_clock_was_ahead_hide_nothing_after_them() {
+        let profile = profiles::load("skab").expect("a profile");
+        let pump: PumpId = "P".parse().expect("a name");
+        let windows = |rows: &[Row]| {
+            let placed = placed(&profile, &pump, rows).into_iter().filter(|placed| placed.window.is_ok()).count();
+            (training_windows(&profile, &pump, rows, NonZeroUsize::MIN).len(), placed)
+        };
+        let whole = windows(&rows(&profile, 0..600)).0;
+        let ahead = |from: i64| (0..600).map(move |n| if (from..from + 5).contains(&n) { n + 3600 } else { n });
+        for from in [100, 300, 590] {
+            let (trained, placed) = windows(&rows(&profile, ahead(from)));
+            // The five, and a window's worth of rows after them.
+            assert!(trained >= whole - 2 * WindowRules::LEN - 5, "{trained} of {whole} windows from {from}");
+            assert_eq!(trained, placed);
+        }
+        let swapped = (0..600).map(|n| match n % 10 {
+            3 => n + 1,
+            4 => n - 1,
+            _ => n,
+        });
+        assert_eq!(
+            windows(&rows(&profile, swapped)),
+            (whole, whole),
+            "two rows in each other's place are put in order"
+        );
+    }
+}

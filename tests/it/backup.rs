@@ -136,13 +136,14 @@ fn seed(dir: &Path) {
         severity: Severity::High,
         cost: Money { amount: 15_000.5, currency: Currency::try_from("INR".to_owned()).expect("a currency") },
         channel: "Bearing_Temperature_C".into(),
-        limit: 85.0,
-        peak: 91.0,
+        limit: Some(85.0),
+        peak: Some(91.0),
         peak_loss: Some(0.75),
         model: Some("m-1".into()),
         opened_at: at(0),
         last_seen_at: at(10),
         resolved_at: Some(at(20)),
+        source: None,
     };
     let figures = [("resident_bytes".to_owned(), 1.5)].into();
     // Recent, or the node would delete it at once.

@@ -29,6 +29,7 @@ mod kills;
 mod live;
 mod memory;
 mod order;
+mod original;
 #[cfg(feature = "failpoints")]
 mod outage;
 #[cfg(feature = "failpoints")]

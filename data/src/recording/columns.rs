@@ -4,6 +4,8 @@
 //! or not: `Motor RPM [1/min]` is `Motor_RPM`, and `Bearing Temperature [°C]` is `Bearing_Temperature_C`. A unit that is
 //! known to be another one than the channel's is an error, for a number in °F is no °C. Other columns are listed and not used.
 
+use std::collections::BTreeMap;
+
 use volute_plant::Profile;
 
 use super::text::Record;
@@ -91,8 +93,9 @@ fn fold(name: &str) -> String {
 }
 
 /// The columns of a header, in the file's order. A name that is there twice is found by the caller.
-pub(super) fn columns(profile: &Profile, header: &Record) -> Vec<Column> {
-    let headings: Vec<(&str, Heading<'_>)> = header.cells().map(|cell| (cell, Heading::new(cell))).collect();
+pub(super) fn columns(profile: &Profile, header: &Record, names: &BTreeMap<String, String>) -> Vec<Column> {
+    let named = |cell| names.get(cell).map_or(cell, String::as_str);
+    let headings: Vec<(&str, Heading<'_>)> = header.cells().map(named).map(|name| (name, Heading::new(name))).collect();
     let mut columns: Vec<Column> = headings.iter().map(|(cell, heading)| column(profile, cell, heading)).collect();
     if columns.contains(&Column::Time) {
         return columns;
@@ -223,7 +226,7 @@ mod tests {
             ("Motor_RPM_max", Column::Unknown),
         ] {
             let header = Splitter::new(b';').split(&format!("{name};x")).expect("a header");
-            assert_eq!(columns(&profile, &header)[0], expected, "{name}");
+            assert_eq!(columns(&profile, &header, &BTreeMap::new())[0], expected, "{name}");
         }
     }
 
@@ -239,7 +242,7 @@ mod tests {
             ("ts;time;Motor_RPM", [Unknown, Time, Channel(0)]),
         ] {
             let record = Splitter::new(b';').split(header).expect("a header");
-            assert_eq!(columns(&profile, &record), expected, "{header}");
+            assert_eq!(columns(&profile, &record, &BTreeMap::new()), expected, "{header}");
         }
     }
 

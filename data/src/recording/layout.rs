@@ -8,7 +8,7 @@
 //! 2026-03-09 10:14:33;2950,0;...    the first row
 //! ```
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use volute_plant::Profile;
 
@@ -49,7 +49,11 @@ pub(super) struct HeaderError {
 
 impl Layout {
     /// Looks for the header; an error inside is about the file's content.
-    pub(super) fn find(source: &Source<'_>, profile: &Profile) -> io::Result<Result<Self, HeaderError>> {
+    pub(super) fn find(
+        source: &Source<'_>,
+        profile: &Profile,
+        names: &BTreeMap<String, String>,
+    ) -> io::Result<Result<Self, HeaderError>> {
         let mut lines = Lines::new(decoded(source.open()?)?);
         let mut delimiters = DELIMITERS.to_vec();
         let mut closest: Option<(u8, u64, Record, Vec<Column>)> = None;
@@ -64,7 +68,7 @@ impl Layout {
             }
             for &delimiter in &delimiters {
                 let Some(record) = Splitter::new(delimiter).split(&line) else { continue };
-                let columns = columns(profile, &record);
+                let columns = columns(profile, &record, names);
                 let channels = columns.iter().filter(|column| matches!(column, Column::Channel(_))).count();
                 let has_time = columns.contains(&Column::Time);
                 let score = 2 * channels + usize::from(has_time) + usize::from(channels > 0 && has_time) * 1000;

@@ -87,6 +87,9 @@ impl<'a> Rows<'a> {
     }
 
     fn row(&mut self, line: u64, record: &Record) -> Option<Row> {
+        if self.is_of_another_pump(record) {
+            return None;
+        }
         let mut samples = vec![Sample::Missing; self.profile.channels().len()];
         let (mut normal, mut anomaly) = (None, None);
         let layout = self.layout;
@@ -107,6 +110,13 @@ impl<'a> Rows<'a> {
         };
         let at = times::timestamp(utc).ok()?;
         Some(Row { at, samples: samples.into(), normal, anomaly, recorded_at })
+    }
+
+    /// Whether one pump was asked for, and the row is of another one.
+    fn is_of_another_pump(&self, record: &Record) -> bool {
+        let Some(wanted) = &self.dialect.pump else { return false };
+        let place = self.layout.columns.iter().position(|column| *column == Column::PumpId);
+        place.is_some_and(|place| record.cell(place) != wanted)
     }
 
     fn sample(&mut self, line: u64, place: usize, index: usize, cell: &str) -> Sample {

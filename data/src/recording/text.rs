@@ -14,7 +14,7 @@ const SAMPLE: u64 = 64 << 10;
 const MAX_LINE: usize = 1 << 20;
 
 /// The text as UTF-8, without a byte-order mark. Bytes that are no text become the replacement character.
-pub(super) fn decoded<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+pub(crate) fn decoded<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     let mut sample = Vec::new();
     source.by_ref().take(SAMPLE).read_to_end(&mut sample)?;
     let encoding = guess(&sample);

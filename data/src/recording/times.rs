@@ -121,7 +121,7 @@ impl FromStr for RepeatedHour {
 
 /// A time as a file writes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Moment {
+pub(crate) enum Moment {
     /// With an offset, or counted from 1970.
     Absolute(NaiveDateTime),
     /// Without an offset.
@@ -141,12 +141,12 @@ impl Moment {
     }
 }
 
-pub(super) fn timestamp(utc: NaiveDateTime) -> Result<Timestamp, TimestampError> {
+pub(crate) fn timestamp(utc: NaiveDateTime) -> Result<Timestamp, TimestampError> {
     Timestamp::from_millis(utc.and_utc().timestamp_millis())
 }
 
 /// Reads a time; none where it has no single meaning.
-pub(super) fn read(text: &str, format: Option<&TimeFormat>) -> Option<Moment> {
+pub(crate) fn read(text: &str, format: Option<&TimeFormat>) -> Option<Moment> {
     let moment = match format {
         Some(format) => format.parse(text),
         None => year_first(text).or_else(|| epoch(text)).or_else(|| month_by_name(text)),
@@ -235,7 +235,7 @@ fn parse_as(format: &str, text: &str) -> Option<Moment> {
 
 /// What a local time is in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Localized {
+pub(crate) enum Localized {
     Once(NaiveDateTime),
     /// The clocks were put back over it: before that, and after it.
     Twice(NaiveDateTime, NaiveDateTime),
@@ -243,7 +243,7 @@ pub(super) enum Localized {
     Never,
 }
 
-pub(super) fn localize(zone: Option<TimeZone>, local: NaiveDateTime) -> Localized {
+pub(crate) fn localize(zone: Option<TimeZone>, local: NaiveDateTime) -> Localized {
     let mapped = match zone {
         None => return Localized::Once(local),
         Some(TimeZone::Fixed(offset)) => offset.from_local_datetime(&local).map(|time| time.naive_utc()),

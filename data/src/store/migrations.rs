@@ -38,6 +38,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(5, "pump_state", include_str!("../../schema/0005_pump_state.surql")),
     migration!(6, "audit_log", include_str!("../../schema/0006_audit_log.surql")),
     migration!(7, "pump_removal", include_str!("../../schema/0007_pump_removal.surql")),
+    migration!(8, "event_source", include_str!("../../schema/0008_event_source.surql")),
 ];
 
 /// Before this one, readings and detections were rows; they have to be read first ([`super::legacy`]).

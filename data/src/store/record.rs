@@ -14,8 +14,10 @@ use super::{
 };
 
 /// The form that is written.
-const VERSION: u8 = 4;
-/// The form of before pumps could be removed: the same without removals. It is read.
+const VERSION: u8 = 5;
+/// The form of before events could come from another system: the same without their sources. It is read.
+const WITHOUT_SOURCES: u8 = 4;
+/// The form of before pumps could be removed: without removals too. It is read.
 const WITHOUT_REMOVALS: u8 = 3;
 /// The form of before there was an audit log: without it too. It is read.
 const WITHOUT_AUDIT: u8 = 2;
@@ -48,29 +50,42 @@ pub(crate) fn encode(batch: &Batch) -> Result<Vec<u8>, RecordError> {
     let states: Vec<StateForm> = batch.states.iter().map(StateForm::from).collect();
     let audit: Vec<AuditForm> = batch.audit.iter().map(AuditForm::from).collect();
     let removals: Vec<&str> = batch.removals.iter().map(PumpId::as_str).collect();
-    Ok(postcard::to_extend(&(record, states, audit, removals), vec![VERSION])?)
+    let sources: Vec<Option<&str>> = match batch.events.iter().any(|event| event.source.is_some()) {
+        true => batch.events.iter().map(|event| event.source.as_deref()).collect(),
+        false => Vec::new(),
+    };
+    Ok(postcard::to_extend(&(record, states, audit, removals, sources), vec![VERSION])?)
 }
 
 /// The batch that was encoded.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
-    let (record, states, audit, removals): Forms = match bytes.split_first() {
+    let (record, states, audit, removals, sources): Forms = match bytes.split_first() {
         Some((&VERSION, form)) => postcard::from_bytes(form)?,
+        Some((&WITHOUT_SOURCES, form)) => {
+            let (record, states, audit, removals) = postcard::from_bytes(form)?;
+            (record, states, audit, removals, Vec::new())
+        }
         Some((&WITHOUT_REMOVALS, form)) => {
             let (record, states, audit) = postcard::from_bytes(form)?;
-            (record, states, audit, Vec::new())
+            (record, states, audit, Vec::new(), Vec::new())
         }
         Some((&WITHOUT_AUDIT, form)) => {
             let (record, states) = postcard::from_bytes(form)?;
-            (record, states, Vec::new(), Vec::new())
+            (record, states, Vec::new(), Vec::new(), Vec::new())
         }
-        Some((&WITHOUT_STATES, form)) => (postcard::from_bytes(form)?, Vec::new(), Vec::new(), Vec::new()),
+        Some((&WITHOUT_STATES, form)) => (postcard::from_bytes(form)?, Vec::new(), Vec::new(), Vec::new(), Vec::new()),
         other => return Err(RecordError::Version(other.map(|(version, _)| *version))),
     };
+    let mut events =
+        record.events.into_iter().map(MaintenanceEvent::try_from).collect::<Result<Vec<_>, RecordError>>()?;
+    for (event, source) in events.iter_mut().zip(sources) {
+        event.source = source;
+    }
     Ok(Batch {
         pumps: record.pumps.into_iter().map(PumpRecord::try_from).collect::<Result<_, _>>()?,
         readings: record.readings.into_iter().map(Reading::try_from).collect::<Result<_, _>>()?,
         detections: record.detections.into_iter().map(Detection::try_from).collect::<Result<_, _>>()?,
-        events: record.events.into_iter().map(MaintenanceEvent::try_from).collect::<Result<_, _>>()?,
+        events,
         metrics: record
             .metrics
             .into_iter()
@@ -83,7 +98,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
 }
 
 /// What a record holds, in its newest form.
-type Forms = (Record, Vec<StateForm>, Vec<AuditForm>, Vec<String>);
+type Forms = (Record, Vec<StateForm>, Vec<AuditForm>, Vec<String>, Vec<Option<String>>);
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -266,8 +281,9 @@ impl From<&MaintenanceEvent> for EventForm {
             severity: u8::try_from(severity).unwrap_or_default(),
             cost: (event.cost.amount, event.cost.currency.to_string()),
             channel: event.channel.clone(),
-            limit: event.limit,
-            peak: event.peak,
+            // What is absent is no number in this form.
+            limit: event.limit.unwrap_or(f64::NAN),
+            peak: event.peak.unwrap_or(f64::NAN),
             peak_loss: event.peak_loss,
             model: event.model.clone(),
             opened: event.opened_at.millis(),
@@ -292,13 +308,14 @@ impl TryFrom<EventForm> for MaintenanceEvent {
             severity: severity.ok_or_else(|| RecordError::Field(format!("severity {}", form.severity)))?,
             cost: Money { amount, currency },
             channel: form.channel,
-            limit: form.limit,
-            peak: form.peak,
+            limit: Some(form.limit).filter(|limit| !limit.is_nan()),
+            peak: Some(form.peak).filter(|peak| !peak.is_nan()),
             peak_loss: form.peak_loss,
             model: form.model,
             opened_at: time(form.opened)?,
             last_seen_at: time(form.last_seen)?,
             resolved_at: form.resolved.map(time).transpose()?,
+            source: None,
         })
     }
 }
@@ -374,11 +391,23 @@ mod tests {
         assert_eq!(decode(&encode(&batch()).expect("encoded")).expect("decoded"), batch());
     }
 
+    #[test]
+    fn an_event_of_another_system_keeps_its_source() {
+        let json = r#"{"pump": "P-1", "rule": "imported", "title": "Seal", "advice": "", "severity": "low",
+            "cost": {"amount": 0.0, "currency": "INR"}, "channel": "", "limit": null, "peak": null, "peak_loss": null,
+            "model": null, "opened_at": "2026-03-09T10:14:33Z", "last_seen_at": "2026-03-09T10:14:33Z",
+            "resolved_at": "2026-03-09T10:14:33Z", "source": "imported: maintenance_events.csv"}"#;
+        let event: MaintenanceEvent = serde_json::from_str(json).expect("an event");
+        let own = MaintenanceEvent { source: None, limit: Some(85.0), ..event.clone() };
+        let batch = Batch { events: vec![own, event], ..Batch::default() };
+        assert_eq!(decode(&encode(&batch).expect("encoded")).expect("decoded"), batch);
+    }
+
     fn bytes(hex: &str) -> Vec<u8> {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
     }
 
-    /// The bytes of a record as versions 1 to 3 of this form have written it, and each with what it cannot hold.
+    /// The bytes of a record as versions 1 to 4 of this form have written it, and each with what it cannot hold.
     #[test]
     fn records_of_earlier_versions_are_read() {
         const OLD: &str = "010103502d3105736d616c6c01025462d0fcbaa19a670103502d31d0fcbaa19a67d0fcbaa19a67000100000000000000f83f000001d0fcbaa19a67010e7265736964656e745f6279746573000000000000f03f";
@@ -391,17 +420,19 @@ mod tests {
         assert_eq!(decode(&second).expect("decoded"), of_states);
         let third = [&[WITHOUT_REMOVALS], &second[1..], &[0]].concat();
         assert_eq!(decode(&third).expect("decoded"), of_states);
-        let fourth = [&[VERSION], &third[1..], &[0]].concat();
-        assert_eq!(encode(&of_states).expect("encoded"), fourth, "the new form only adds to the old ones");
-        let fourth = encode(&of_audit).expect("encoded");
-        let third = [&[WITHOUT_REMOVALS], &fourth[1..fourth.len() - 1]].concat();
+        let fourth = [&[WITHOUT_SOURCES], &third[1..], &[0]].concat();
+        assert_eq!(decode(&fourth).expect("decoded"), of_states);
+        let fifth = [&[VERSION], &fourth[1..], &[0]].concat();
+        assert_eq!(encode(&of_states).expect("encoded"), fifth, "the new form only adds to the old ones");
+        let fifth = encode(&of_audit).expect("encoded");
+        let third = [&[WITHOUT_REMOVALS], &fifth[1..fifth.len() - 2]].concat();
         assert_eq!(decode(&third).expect("decoded"), of_audit);
     }
 
     #[test]
     fn other_versions_and_torn_records_are_refused() {
         let bytes = encode(&batch()).expect("encoded");
-        for version in [0, 5, 255] {
+        for version in [0, 6, 255] {
             let other = [&[version], &bytes[1..]].concat();
             assert!(matches!(decode(&other), Err(RecordError::Version(Some(found))) if found == version));
         }

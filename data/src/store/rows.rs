@@ -85,13 +85,14 @@ pub(crate) struct EventRow {
     cost_amount: f64,
     cost_currency: String,
     channel: String,
-    limit: f64,
-    peak: f64,
+    limit: Option<f64>,
+    peak: Option<f64>,
     peak_loss: Option<f64>,
     model: Option<String>,
     pub(crate) opened_ms: i64,
     last_seen_ms: i64,
     resolved_ms: Option<i64>,
+    source: Option<String>,
 }
 
 macro_rules! rows_of_a_series {
@@ -171,6 +172,7 @@ impl From<&MaintenanceEvent> for EventRow {
             opened_ms: event.opened_at.millis(),
             last_seen_ms: event.last_seen_at.millis(),
             resolved_ms: event.resolved_at.map(Timestamp::millis),
+            source: event.source.clone(),
         }
     }
 }
@@ -198,6 +200,7 @@ impl TryFrom<EventRow> for MaintenanceEvent {
             peak: row.peak,
             peak_loss: row.peak_loss,
             model: row.model,
+            source: row.source,
         };
         if event.state().as_str() != row.state {
             return Err(unreadable(id, "its state and its times contradict each other"));

@@ -81,13 +81,14 @@ fn event(name: &str, rule: &str, ms: i64, resolved: bool) -> MaintenanceEvent {
         severity: Severity::High,
         cost: Money { amount: 15_000.5, currency: Currency::try_from("INR".to_owned()).expect("a currency") },
         channel: "Tb".into(),
-        limit: 85.0,
-        peak: 91.0,
+        limit: Some(85.0),
+        peak: Some(91.0),
         peak_loss: Some(0.75),
         model: Some("m-1".into()),
         opened_at: at(ms),
         last_seen_at: at(ms + 10),
         resolved_at: resolved.then(|| at(ms + 20)),
+        source: None,
     }
 }
 

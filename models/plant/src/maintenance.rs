@@ -137,12 +137,12 @@ pub struct MaintenanceEvent {
     pub severity: Severity,
     /// What the repair is estimated to cost.
     pub cost: Money,
-    /// The channel that was above the limit.
+    /// The channel that was above the limit; empty where another system does not say.
     pub channel: String,
-    /// The rule's limit, in the channel's unit.
-    pub limit: f64,
-    /// The highest value so far, in the channel's unit.
-    pub peak: f64,
+    /// The rule's limit, in the channel's unit; none where another system does not say.
+    pub limit: Option<f64>,
+    /// The highest value so far, in the channel's unit; none where another system does not say.
+    pub peak: Option<f64>,
     /// The highest loss of an anomaly so far; none while only the limit is passed.
     pub peak_loss: Option<f64>,
     /// The model that saw the anomaly; none while only the limit is passed.
@@ -153,6 +153,9 @@ pub struct MaintenanceEvent {
     pub last_seen_at: Timestamp,
     /// When it was resolved.
     pub resolved_at: Option<Timestamp>,
+    /// The other system that it is from, as `imported: maintenance_events.csv`; none: this one.
+    #[serde(default)]
+    pub source: Option<String>,
 }
 
 impl MaintenanceEvent {
@@ -232,7 +235,7 @@ impl MaintenanceDesk {
             self.open.insert(rule.name.clone(), Open { event: event.clone(), told_at: reading.at });
             return Some(EventChange::Opened(event));
         };
-        open.event.peak = open.event.peak.max(value);
+        open.event.peak = Some(open.event.peak.map_or(value, |peak| peak.max(value)));
         open.event.confirm(detection);
         open.event.last_seen_at = reading.at;
         if reading.at.since_ms(open.told_at) < UPDATE_EVERY_MS {
@@ -271,13 +274,14 @@ fn opened(rule: &Rule, reading: &Reading, channel: &str, value: f64) -> Maintena
         severity: rule.severity,
         cost: rule.cost,
         channel: channel.to_owned(),
-        limit: rule.above,
-        peak: value,
+        limit: Some(rule.above),
+        peak: Some(value),
         peak_loss: None,
         model: None,
         opened_at: reading.at,
         last_seen_at: reading.at,
         resolved_at: None,
+        source: None,
     }
 }
 

@@ -34,12 +34,14 @@ pub(crate) struct EventData {
     status: &'static str,
     /// What the repair is estimated to cost.
     cost: CostData,
-    /// The channel that was above the limit.
+    /// The channel that was above the limit; empty where an imported event does not say.
     channel: String,
-    /// The rule's limit, in the channel's unit.
-    limit: f64,
-    /// The highest value so far, in the channel's unit.
-    peak: f64,
+    /// The rule's limit, in the channel's unit; null where an imported event does not say.
+    #[schema(required)]
+    limit: Option<f64>,
+    /// The highest value so far, in the channel's unit; null where an imported event does not say.
+    #[schema(required)]
+    peak: Option<f64>,
     /// The highest reconstruction loss of an anomaly so far; null while the limit alone is passed.
     #[schema(required)]
     peak_loss: Option<f64>,
@@ -55,6 +57,9 @@ pub(crate) struct EventData {
     /// When it was resolved.
     #[schema(format = DateTime, required)]
     resolved_at: Option<String>,
+    /// The other system that it is from; null: a rule of this one opened it.
+    #[schema(required, example = "imported: maintenance_events.csv")]
+    source: Option<String>,
 }
 
 /// An amount of money.
@@ -122,6 +127,7 @@ impl From<MaintenanceEvent> for EventData {
             opened_at: event.opened_at.to_string(),
             last_seen_at: event.last_seen_at.to_string(),
             resolved_at: event.resolved_at.map(|at| at.to_string()),
+            source: event.source,
         }
     }
 }
@@ -155,7 +161,7 @@ mod tests {
             "pump": "P-1", "rule": "bearing-hot", "title": "Bearing too hot", "advice": "Check the lubrication.",
             "severity": "high", "cost": {"amount": 15000.0, "currency": "INR"}, "channel": "Tb", "limit": 85.0,
             "peak": 93.5, "peak_loss": 0.75, "model": "m-1", "opened_at": "2026-03-09T10:14:33.000Z",
-            "last_seen_at": "2026-03-09T10:15:00.000Z", "resolved_at": null,
+            "last_seen_at": "2026-03-09T10:15:00.000Z", "resolved_at": null, "source": null,
         });
         let mut event: MaintenanceEvent = serde_json::from_value(stored.clone()).expect("an event");
         let mut expected = stored;

@@ -242,6 +242,7 @@ fn dialect(params: &Params) -> Result<Dialect, ApiError> {
         time_zone: params.parsed("time_zone", TimeZone::ALLOWED, |text| text.parse().ok())?,
         repeated_hour: params.parsed("repeated_hour", RepeatedHour::ALLOWED, |text| text.parse().ok())?,
         decimal: params.parsed("decimal", DecimalMark::ALLOWED, |text| text.parse().ok())?,
+        ..Dialect::default()
     })
 }
 

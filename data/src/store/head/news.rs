@@ -168,7 +168,8 @@ fn pump_bytes(pump: &PumpRecord) -> usize {
 fn event_bytes(event: &MaintenanceEvent) -> usize {
     let texts = [&event.rule, &event.title, &event.advice, &event.channel];
     let model = event.model.as_ref().map_or(0, String::len);
-    ENTRY_BYTES + size_of::<MaintenanceEvent>() + texts.map(String::len).iter().sum::<usize>() + model
+    let source = event.source.as_ref().map_or(0, String::len);
+    ENTRY_BYTES + size_of::<MaintenanceEvent>() + texts.map(String::len).iter().sum::<usize>() + model + source
 }
 
 fn metrics_bytes(metrics: &SystemMetrics) -> usize {

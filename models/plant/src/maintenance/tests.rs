@@ -36,7 +36,7 @@ fn a_hot_bearing_opens_one_event_and_its_return_to_normal_resolves_it() {
         assert_eq!(look(&mut desk, second, 60.0, true), [], "it may come back");
     }
     let [EventChange::Resolved(event)] = &look(&mut desk, 84, 60.0, false)[..] else { panic!("resolved") };
-    assert_eq!((event.peak, event.state()), (114.0, EventState::Resolved));
+    assert_eq!((event.peak, event.state()), (Some(114.0), EventState::Resolved));
     assert_eq!((event.peak_loss, event.model.as_deref()), (Some(1.14), Some("m")));
     assert!(matches!(look(&mut desk, 90, 99.0, true)[..], [EventChange::Opened(_)]), "and again: a new event");
 }
@@ -53,7 +53,7 @@ fn without_a_verdict_the_limit_alone_opens_and_keeps_an_event() {
     let mut desk = MaintenanceDesk::new(small(), []);
     assert_eq!(look(&mut desk, 0, 85.0, None), [], "the limit itself is allowed");
     let [EventChange::Opened(event)] = &look(&mut desk, 1, 90.0, None)[..] else { panic!("opened") };
-    assert_eq!((event.peak, event.peak_loss, &event.model), (90.0, None, &None));
+    assert_eq!((event.peak, event.peak_loss, &event.model), (Some(90.0), None, &None));
     for second in 2..11 {
         assert_eq!(look(&mut desk, second, 91.0, None), [], "one matter, one event");
     }
@@ -174,10 +174,16 @@ fn the_highest_believable_value_of_the_quantity_counts() {
         ([Filled, Missing, Missing], None),
     ] {
         let changes = look_at(&mut MaintenanceDesk::new(two_rules(), []), 0, samples, None);
-        let opened: Vec<_> =
-            changes.iter().map(EventChange::event).map(|e| (e.rule.as_str(), e.channel.as_str(), e.peak)).collect();
+        let opened: Vec<_> = changes
+            .iter()
+            .map(EventChange::event)
+            .map(|e| (e.rule.as_str(), e.channel.as_str(), e.peak.expect("a peak")))
+            .collect();
         assert_eq!(opened, expected.into_iter().collect::<Vec<_>>(), "{samples:?}");
-        assert!(changes.iter().all(|change| [85.0, 500.0].contains(&change.event().limit)), "the rule's limit");
+        assert!(
+            changes.iter().all(|change| [Some(85.0), Some(500.0)].contains(&change.event().limit)),
+            "the rule's limit"
+        );
     }
 }
 
@@ -213,7 +219,7 @@ fn an_event_keeps_its_highest_figures_its_first_model_and_its_times() {
     let cool = [Sample::Good(60.0), Sample::Good(1.0), Sample::Good(1.0)];
     assert_eq!(look_at(&mut desk, 62_999, cool, None), [], "normal at 4 s: it last held at 3 s");
     let [EventChange::Resolved(event)] = &look_at(&mut desk, 63_000, cool, None)[..] else { panic!("resolved") };
-    assert_eq!((event.peak, event.peak_loss, event.model.as_deref()), (97.0, Some(0.9), Some("m-0.6")));
+    assert_eq!((event.peak, event.peak_loss, event.model.as_deref()), (Some(97.0), Some(0.9), Some("m-0.6")));
     assert_eq!((event.opened_at, event.last_seen_at, event.resolved_at), (at(0), at(3_000), Some(at(63_000))));
     assert_eq!((event.state(), event.state().as_str()), (EventState::Resolved, "resolved"));
     let open = MaintenanceEvent { resolved_at: None, ..event.clone() };

@@ -818,7 +818,7 @@ export interface components {
         EventData: {
             /** @description What to do. */
             advice: string;
-            /** @description The channel that was above the limit. */
+            /** @description The channel that was above the limit; empty where an imported event does not say. */
             channel: string;
             /** @description What the repair is estimated to cost. */
             cost: components["schemas"]["CostData"];
@@ -834,9 +834,9 @@ export interface components {
             last_seen_at: string;
             /**
              * Format: double
-             * @description The rule's limit, in the channel's unit.
+             * @description The rule's limit, in the channel's unit; null where an imported event does not say.
              */
-            limit: number;
+            limit: number | null;
             /** @description The model that saw the anomaly; null while the limit alone is passed. */
             model: string | null;
             /**
@@ -846,9 +846,9 @@ export interface components {
             opened_at: string;
             /**
              * Format: double
-             * @description The highest value so far, in the channel's unit.
+             * @description The highest value so far, in the channel's unit; null where an imported event does not say.
              */
-            peak: number;
+            peak: number | null;
             /**
              * Format: double
              * @description The highest reconstruction loss of an anomaly so far; null while the limit alone is passed.
@@ -865,6 +865,11 @@ export interface components {
             rule: string;
             /** @description How bad it is: `low`, `medium`, `high` or `critical`. */
             severity: string;
+            /**
+             * @description The other system that it is from; null: a rule of this one opened it.
+             * @example imported: maintenance_events.csv
+             */
+            source: string | null;
             /** @description Whether it still stands: `active` or `resolved`. */
             status: string;
             /** @description What is wrong. */
@@ -1141,7 +1146,7 @@ export interface components {
             items: {
                 /** @description What to do. */
                 advice: string;
-                /** @description The channel that was above the limit. */
+                /** @description The channel that was above the limit; empty where an imported event does not say. */
                 channel: string;
                 /** @description What the repair is estimated to cost. */
                 cost: components["schemas"]["CostData"];
@@ -1157,9 +1162,9 @@ export interface components {
                 last_seen_at: string;
                 /**
                  * Format: double
-                 * @description The rule's limit, in the channel's unit.
+                 * @description The rule's limit, in the channel's unit; null where an imported event does not say.
                  */
-                limit: number;
+                limit: number | null;
                 /** @description The model that saw the anomaly; null while the limit alone is passed. */
                 model: string | null;
                 /**
@@ -1169,9 +1174,9 @@ export interface components {
                 opened_at: string;
                 /**
                  * Format: double
-                 * @description The highest value so far, in the channel's unit.
+                 * @description The highest value so far, in the channel's unit; null where an imported event does not say.
                  */
-                peak: number;
+                peak: number | null;
                 /**
                  * Format: double
                  * @description The highest reconstruction loss of an anomaly so far; null while the limit alone is passed.
@@ -1188,6 +1193,11 @@ export interface components {
                 rule: string;
                 /** @description How bad it is: `low`, `medium`, `high` or `critical`. */
                 severity: string;
+                /**
+                 * @description The other system that it is from; null: a rule of this one opened it.
+                 * @example imported: maintenance_events.csv
+                 */
+                source: string | null;
                 /** @description Whether it still stands: `active` or `resolved`. */
                 status: string;
                 /** @description What is wrong. */
