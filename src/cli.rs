@@ -4,9 +4,11 @@
 //! what the commands do ([`crate::commands`]).
 
 use std::{
+    env,
     ffi::OsString,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
@@ -259,6 +261,12 @@ Examples:
   volute bench inference --threads 2 --batch 32,128 --format json";
 
 /// What to post, and where.
+/// The node that the environment configures, or the one of the defaults.
+static NODE_URL: LazyLock<String> = LazyLock::new(|| {
+    let listen = env::var("VOLUTE__SERVER__LISTEN").unwrap_or_else(|_| "127.0.0.1:5000".into());
+    format!("http://{listen}")
+});
+
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
     /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
@@ -270,8 +278,8 @@ pub struct ReplayArgs {
     /// What the recording does not say itself.
     #[command(flatten)]
     pub dialect: DialectArgs,
-    /// The node's address.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
+    /// The node's address; where VOLUTE__SERVER__LISTEN is set, that one.
+    #[arg(long, value_name = "URL", default_value = NODE_URL.as_str())]
     pub url: NodeUrl,
     /// The pump in whose name the readings are posted.
     #[arg(long, value_name = "ID", default_value = "pump-1")]

@@ -36,6 +36,7 @@ mod outage;
 mod panics;
 mod pretrained;
 mod pumps;
+mod readme;
 mod recordings;
 mod restart;
 mod simulate;
