@@ -260,13 +260,13 @@ Examples:
   volute bench inference
   volute bench inference --threads 2 --batch 32,128 --format json";
 
-/// What to post, and where.
 /// The node that the environment configures, or the one of the defaults.
 static NODE_URL: LazyLock<String> = LazyLock::new(|| {
     let listen = env::var("VOLUTE__SERVER__LISTEN").unwrap_or_else(|_| "127.0.0.1:5000".into());
     format!("http://{listen}")
 });
 
+/// What to post, and where.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
     /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
