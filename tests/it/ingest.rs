@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Start, ten_values};
+use crate::support::{Start, field, ten_values};
 
 fn data() -> TempDir {
     tempfile::tempdir().expect("a directory")
@@ -26,7 +26,8 @@ fn the_original_guides_body_is_stored_and_shown() {
     let answer = node.post(&ten_values());
     assert_eq!(answer.status, 200);
     let expected = json!({"accepted": 1, "duplicate": 0, "late": 0, "rejected": [], "rejected_not_listed": 0,
-            "bad_channels": [], "bad_channels_not_listed": 0, "durable": true});
+            "bad_channels": [], "bad_channels_not_listed": 0, "missing_channels": [], "missing_channels_not_listed": 0,
+            "unknown_fields": [], "unknown_fields_not_listed": 0, "durable": true});
     assert_eq!(answer.body, expected);
 
     let history = node.ok("/api/sensor-history");
@@ -48,11 +49,11 @@ fn the_original_guides_body_is_stored_and_shown() {
 fn arrays_and_lines_are_answered_item_by_item() {
     let data = data();
     let node = Start::new(&data, "centrifugal").node();
-    let answer = node.post(&json!([at(0, json!({})), at(1, json!({"Motor_RPM": "fast"})), at(2, json!({}))]));
+    let answer = node.post(&json!([at(0, json!({})), at(1, json!({"timestamp": "soon"})), at(2, json!({}))]));
     assert_eq!(answer.status, 207);
     assert_eq!((&answer.body["accepted"], answer.body["rejected"].as_array().map(Vec::len)), (&json!(2), Some(1)));
     assert_eq!(answer.body["rejected"][0]["index"], 1);
-    assert_eq!(answer.body["rejected"][0]["field"], "Motor_RPM");
+    assert_eq!(answer.body["rejected"][0]["field"], "timestamp");
 
     let lines = format!("{}\n{{not json\n\n{}\n", at(3, json!({})), at(0, json!({})));
     let answer = node.post_as("application/x-ndjson", &lines);
@@ -107,6 +108,46 @@ fn a_wild_sensor_is_kept_and_named() {
     assert_eq!(item["values"]["Bearing_Temperature_C"], 5000.0);
     assert_eq!(item["values"]["Oil_Pressure_bar"], Value::Null);
     assert_eq!(item["quality"], json!({"Bearing_Temperature_C": "bad", "Oil_Pressure_bar": "missing"}));
+}
+
+#[test]
+fn what_gateways_are_known_to_send_is_taken_and_what_is_left_out_is_listed() {
+    let data = data();
+    let node = Start::new(&data, "centrifugal").node();
+    let vibration =
+        |pump: &str| node.all(&format!("/api/sensor-history?pump_id={pump}"))[0]["values"]["Vibration_mm_s"].clone();
+    if let Some(dead) = field("03_one_dead_sensor_word.json") {
+        let answer = node.post_as("application/json", &dead);
+        assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(1)), "{answer:?}");
+        let missing = json!([{"index": 0, "channel": "Ambient_Temperature_C", "value": "Bad Input",
+            "why": "a text that is no number"}]);
+        assert_eq!(answer.body["missing_channels"], missing);
+        assert_eq!(vibration("P-1"), 2.1, "the nine others are taken");
+        let item = &node.all("/api/sensor-history?pump_id=P-1")[0];
+        assert_eq!(item["quality"], json!({"Ambient_Temperature_C": "missing"}));
+    }
+    if let Some(extra) = field("04_extra_field.json") {
+        let answer = node.post_as("application/json", &extra.replace("P-1", "P-2"));
+        assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(1)), "{answer:?}");
+        let unknown = json!([{"field": "quality", "count": 1, "index": 0, "value": "GOOD"}]);
+        assert_eq!(answer.body["unknown_fields"], unknown);
+    }
+    if let Some(float) = field("05_time_ms_float.json") {
+        let answer = node.post_as("application/json", &float.replace("P-1", "P-3"));
+        assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(1)), "{answer:?}");
+        assert_eq!(node.all("/api/sensor-history?pump_id=P-3")[0]["timestamp"], "2026-03-09T10:14:33.000Z");
+    }
+
+    // One body with a bare NaN, a BOM and the shape of ThingsBoard; nothing of it costs the other pump anything.
+    let body = "\u{feff}[{\"pump_id\": \"P-4\", \"ts\": 1773051273000, \"values\": {\"Motor_RPM\": NaN, \"vibration-mm-s\": \"2.5\"}},\n\
+                {\"pump_id\": \"P-5\", \"ts\": 1773051273, \"Vibration_mm_s\": 2.6, \"note\": \"NaN\"},\n\
+                {\"pump_id\": \"P-6\", \"ts\": 1773051273, \"Vibration_mm_s\": \"2,6\"}]";
+    let answer = node.post_as("application/json", body);
+    assert_eq!((answer.status, &answer.body["accepted"]), (207, &json!(2)), "{answer:?}");
+    assert_eq!(answer.body["missing_channels"][0]["value"], "NaN");
+    assert_eq!(answer.body["missing_channels"][1]["value"], "2,6");
+    assert_eq!((&answer.body["rejected"][0]["index"], &answer.body["rejected"][0]["field"]), (&json!(2), &json!("")));
+    assert_eq!((vibration("P-4"), vibration("P-5")), (json!(2.5), json!(2.6)));
 }
 
 #[test]

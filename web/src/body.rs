@@ -1,7 +1,8 @@
 //! From a post's bytes to checked items: JSON or NDJSON, one entry per item, in order.
 //!
 //! What a single item may hold is the vocabulary's business ([`parse_item`]). Here is what only the bytes
-//! can tell: where they stop being JSON, a field that an object has twice, a post of too many items.
+//! can tell: where they stop being JSON, numbers that JSON does not have ([`bare`]), a post of too many items. An item whose
+//! channels are in an object of their own (`{"ts": 1773051273000, "values": {"Q": 850.5}}`) has them as if they were its own.
 
 use std::fmt;
 
@@ -13,21 +14,26 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use volute_actors::LARGEST_POST;
-use volute_plant::{Draft, Profile, Rejection, parse_item};
+use volute_plant::{Draft, LISTED, LeftOut, Profile, Rejection, parse_item};
 
-use crate::problem::ApiError;
+use crate::{bare, problem::ApiError};
 
 /// The most items in one post: what the engine lets in at once. A rejected item can cost a hundred times its bytes in the
 /// answer.
 pub(crate) const MAX_ITEMS: usize = LARGEST_POST;
 
-/// The most rejected items that an answer lists, and the most bad channels.
-pub(crate) const LISTED: usize = 100;
+/// The field in which some gateways put the channels.
+const VALUES: &str = "values";
+/// What some programs put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// How much of a broken line is shown to its sender, in characters.
 const SHOWN_CHARS: usize = 200;
+
+/// The items of a post, each a checked draft or why it is not one.
+pub(crate) type Items = Vec<Result<Draft, Rejection>>;
 
 /// How a post's items are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +59,15 @@ impl Format {
         }
     }
 
-    /// The items in `bytes`, each a checked draft or why it is not one.
+    /// The items in `bytes`, and what was left out of them.
     ///
     /// Broken JSON is an error of the whole post; a broken line of NDJSON is a rejection of that line.
-    pub(crate) fn items(self, bytes: &[u8], profile: &Profile) -> Result<Vec<Result<Draft, Rejection>>, ApiError> {
-        let mut rejected = 0;
+    pub(crate) fn items(self, bytes: &[u8], profile: &Profile) -> Result<(Items, LeftOut), ApiError> {
+        if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+            return Err(ApiError::Charset { sent: "utf-16".into() });
+        }
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        let (mut rejected, mut left_out) = (0, LeftOut::default());
         // A rejection is many times its item, so what will not be listed is not kept either.
         let mut shorten = |item: Result<Draft, Rejection>| {
             item.map_err(|rejection| {
@@ -65,19 +75,24 @@ impl Format {
                 if rejected > LISTED { unlisted() } else { rejection }
             })
         };
-        let items: Vec<_> = match self {
+        let mut items = Vec::new();
+        match self {
             Self::Json => {
-                whole(bytes)?.into_iter().take(MAX_ITEMS + 1).map(|item| shorten(draft(item, profile))).collect()
+                for (index, item) in whole(bytes)?.into_iter().take(MAX_ITEMS + 1).enumerate() {
+                    items.push(shorten(draft(index, item, profile, &mut left_out)));
+                }
             }
             Self::NdJson => {
-                let lines = lines(bytes).take(MAX_ITEMS + 1);
-                lines.map(|(number, line)| shorten(ndjson(number, line, profile))).collect()
+                for (index, (number, line)) in lines(bytes).take(MAX_ITEMS + 1).enumerate() {
+                    let item = ndjson(number, line).and_then(|item| draft(index, item, profile, &mut left_out));
+                    items.push(shorten(item));
+                }
             }
-        };
+        }
         match items.len() {
             0 => Err(ApiError::NoItems),
             n if n > MAX_ITEMS => Err(ApiError::TooManyItems { limit: MAX_ITEMS }),
-            _ => Ok(items),
+            _ => Ok((items, left_out)),
         }
     }
 }
@@ -97,10 +112,44 @@ fn whole(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::NoItems);
     }
-    match serde_json::from_slice(bytes) {
+    match parse(bytes) {
         Ok(Json::Array(items)) => Ok(items),
         Ok(one) => Ok(vec![one]),
-        Err(error) => Err(ApiError::not_json(error)),
+        Err(NoJson { line, column, reason }) => {
+            let reason = format!("{reason} at line {line} column {column}");
+            Err(ApiError::NotJson { line, column, reason })
+        }
+    }
+}
+
+/// Why bytes are no JSON, and where: line and column, from 1.
+struct NoJson {
+    line: usize,
+    column: usize,
+    reason: String,
+}
+
+/// JSON, or what is JSON but for numbers that JSON does not have.
+fn parse(bytes: &[u8]) -> Result<Json, NoJson> {
+    let told = |error: serde_json::Error, column| {
+        let reason = error.to_string();
+        // Its place is told besides.
+        let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
+        NoJson { line: error.line(), column, reason }
+    };
+    let error = match serde_json::from_slice(bytes) {
+        Ok(json) => return Ok(json),
+        Err(error) => error,
+    };
+    match bare::quoted(bytes) {
+        None => {
+            let column = error.column();
+            Err(told(error, column))
+        }
+        Some(quoted) => serde_json::from_slice(&quoted.bytes).map_err(|error| {
+            let column = quoted.column_as_sent(error.line(), error.column());
+            told(error, column)
+        }),
     }
 }
 
@@ -110,33 +159,29 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     numbered.filter(|(_, line)| !line.is_empty())
 }
 
-fn ndjson(number: usize, line: &[u8], profile: &Profile) -> Result<Draft, Rejection> {
-    let item = serde_json::from_slice(line).map_err(|error| {
+fn ndjson(number: usize, line: &[u8]) -> Result<Json, Rejection> {
+    parse(line).map_err(|NoJson { column, reason, .. }| {
         let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).collect();
         // The parser sees one line only; its place in the post is known here.
-        let (place, reason) = (error.column(), error.to_string());
-        let reason = reason.split(" at line ").next().unwrap_or_default();
-        let reason = format!("not JSON: {reason} at line {number} column {place}");
+        let reason = format!("not JSON: {reason} at line {number} column {column}");
         Rejection::new("", shown.into(), "one JSON object per line", &reason)
-    })?;
-    draft(item, profile)
+    })
 }
 
-fn draft(item: Json, profile: &Profile) -> Result<Draft, Rejection> {
-    let Json::Object(fields) = item else { return parse_item(profile, &item.into()) };
-    let mut object = Map::new();
-    for (name, value) in fields {
-        if object.contains_key(&name) {
-            return Err(Rejection::new(&name, value, "each field once", "the item has this field twice"));
+fn draft(index: usize, item: Json, profile: &Profile, left_out: &mut LeftOut) -> Result<Draft, Rejection> {
+    match item {
+        Json::Object(fields) => parse_item(profile, index, &fields, left_out),
+        other => {
+            let allowed = "an object of channels and numbers";
+            Err(Rejection::new("", other.into(), allowed, "an item must be a JSON object"))
         }
-        object.insert(name, value);
     }
-    parse_item(profile, &Value::Object(object))
 }
 
 /// JSON that remembers what [`Value`] forgets: fields that came twice.
 #[derive(Debug)]
 enum Json {
+    /// Its fields, and those of its [`VALUES`].
     Object(Vec<(String, Value)>),
     /// At most one item more than a post may have.
     Array(Vec<Json>),
@@ -170,8 +215,15 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let mut fields = Vec::new();
-        while let Some(field) = map.next_entry()? {
-            fields.push(field);
+        while let Some(name) = map.next_key::<String>()? {
+            if name != VALUES {
+                fields.push((name, map.next_value()?));
+                continue;
+            }
+            match map.next_value()? {
+                Json::Object(values) => fields.extend(values),
+                other => fields.push((name, other.into())),
+            }
         }
         Ok(Json::Object(fields))
     }
@@ -223,12 +275,12 @@ mod tests {
     use super::*;
     use crate::channels::tests::profile;
 
-    fn json(bytes: &[u8]) -> Result<Vec<Result<Draft, Rejection>>, ApiError> {
-        Format::Json.items(bytes, &profile())
+    fn json(bytes: &[u8]) -> Result<Items, ApiError> {
+        Format::Json.items(bytes, &profile()).map(|(items, _)| items)
     }
 
-    fn ndjson(bytes: &[u8]) -> Vec<Result<Draft, Rejection>> {
-        Format::NdJson.items(bytes, &profile()).expect("lines")
+    fn ndjson(bytes: &[u8]) -> Items {
+        Format::NdJson.items(bytes, &profile()).expect("lines").0
     }
 
     #[test]
@@ -282,8 +334,8 @@ mod tests {
         let deep = "[".repeat(100_000);
         for (body, place) in [
             (&b"{\"Tb\": 1,\n \"Q\": }"[..], (2, 7)),
-            (b"{\"Tb\": NaN}", (1, 8)),
-            (b"{\"Tb\": 1e999}", (1, 12)),
+            (b"{\"Tb\": NaNs}", (1, 8)),
+            (b"{\"Tb\": NaN,\n \"Q\": NaN, \"Q\": }", (2, 17)),
             (b"{\"Tb\": 1} {\"Tb\": 2}", (1, 11)),
             (b"{\"Tb\": \"\xff\"}", (1, 9)),
             (b"{\"Tb\": 1", (1, 8)),
@@ -294,6 +346,60 @@ mod tests {
                 Err(ApiError::NotJson { line, column, .. }) => assert_eq!((line, column), place, "{text}"),
                 other => panic!("{text}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_number_that_json_does_not_have_costs_its_channel_in_all_forms() {
+        for bare in ["NaN", "-NaN", "nan", "Infinity", "-Infinity", "inf", "1e999", "-nan(ind)", "1.#QNAN"] {
+            let item = format!(r#"{{"Tb": {bare}, "Q": 120.5}}"#);
+            let clean = r#"{"Tb": 20, "Q": 120.5, "note": "NaN, {\"Q\": NaN}"}"#;
+            for (format, body) in [
+                (Format::Json, item.clone()),
+                (Format::Json, format!("[{item}, {clean}]")),
+                (Format::Json, format!("\u{feff}[{item},\n{clean}]")),
+                (Format::NdJson, format!("{item}\n{clean}\n")),
+                (Format::NdJson, format!("\u{feff}{item}\n{clean}\n")),
+            ] {
+                let (items, left_out) = format.items(body.as_bytes(), &profile()).expect(&body);
+                let samples = |place: usize| items[place].as_ref().expect("taken").samples.to_vec();
+                assert_eq!(samples(0), [Sample::Missing, Sample::Good(120.5)], "{body}");
+                assert_eq!(left_out.not_numbers[0].value, json!(bare), "{body}");
+                assert_eq!(left_out.not_numbers.len(), 1, "{body}");
+                if items.len() > 1 {
+                    assert_eq!(samples(1), [Sample::Good(20.0), Sample::Good(120.5)], "{body}");
+                    assert_eq!(left_out.unknown["note"].value, json!("NaN, {\"Q\": NaN}"), "as it was sent");
+                }
+            }
+        }
+        let items = json(br#"{"pump_id": NaN, "Q": 1}"#).expect("one");
+        assert_eq!(items[0].as_ref().expect_err("no pump").field, "pump_id");
+    }
+
+    #[test]
+    fn channels_may_be_in_an_object_of_their_own() {
+        for body in [
+            r#"{"ts": 1773051273000, "values": {"Tb": 20, "Q": 120.5}}"#,
+            r#"{"values": {"Tb": "20", "Q": 120.5}, "ts": 1773051273000}"#,
+            r#"{"ts": 1773051273000, "Tb": 20, "values": {"q": 120.5}}"#,
+            r#"{"values": {"ts": 1773051273000, "Tb": 20, "Q": 120.5}}"#,
+        ] {
+            let items = json(body.as_bytes()).expect(body);
+            let draft = items[0].as_ref().expect(body);
+            assert_eq!(draft.samples[..], [Sample::Good(20.0), Sample::Good(120.5)], "{body}");
+            assert_eq!(draft.stamp.device().map(|at| at.millis()), Some(1_773_051_273_000), "{body}");
+        }
+        let (items, left_out) =
+            Format::Json.items(br#"{"Q": 1, "values": [1]}"#, &profile()).expect("a list is no object of channels");
+        assert!(items[0].is_ok() && left_out.unknown.contains_key("values"));
+        let twice = json(br#"{"Q": 1, "values": {"Q": 2}}"#).expect("one");
+        assert_eq!(twice[0].as_ref().expect_err("which one?").field, "Q");
+    }
+
+    #[test]
+    fn utf_16_is_told_so() {
+        for bytes in [&b"\xFF\xFE{\0"[..], b"\xFE\xFF\0{"] {
+            assert!(matches!(json(bytes), Err(ApiError::Charset { .. })));
         }
     }
 
@@ -352,7 +458,7 @@ mod tests {
         #[test]
         fn no_bytes_break_the_parser(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for format in [Format::Json, Format::NdJson] {
-                if let Ok(items) = format.items(&bytes, &profile()) {
+                if let Ok((items, _)) = format.items(&bytes, &profile()) {
                     prop_assert!(!items.is_empty());
                 }
             }

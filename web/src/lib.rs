@@ -5,6 +5,7 @@
 //! store's), who may do what (nobody is asked yet), and signals (the binary stops the server by its handle).
 
 mod audit;
+mod bare;
 mod body;
 mod body_budget;
 mod channels;

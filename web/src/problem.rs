@@ -43,6 +43,8 @@ pub(crate) enum ApiError {
     SlowBody { bytes: u64, window_s: u64, limit_s: u64 },
     #[error("Content-Type {sent:?}; send Content-Type: {allowed}")]
     MediaType { sent: String, allowed: &'static str },
+    #[error("the body's text is in {sent:?}; send it in UTF-8")]
+    Charset { sent: String },
     #[error("Content-Encoding {sent:?}; allowed: identity")]
     ContentEncoding { sent: String },
     #[error("no reading of {0} was ever received")]
@@ -135,7 +137,7 @@ impl ApiError {
             Self::TooManyItems { .. } | Self::TooLarge { .. } | Self::Refused(Refusal::TooMany { .. }) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The post is too large")
             }
-            Self::MediaType { .. } | Self::ContentEncoding { .. } => {
+            Self::MediaType { .. } | Self::Charset { .. } | Self::ContentEncoding { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body's form is not supported")
             }
             Self::UnknownHost { .. } => {

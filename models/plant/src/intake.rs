@@ -1,14 +1,40 @@
-//! From a posted JSON object to a draft of a reading: every field checked, nothing guessed.
+//! From the fields of a posted JSON object to a draft of a reading: what is unambiguous is taken, nothing is guessed.
 //!
-//! Deliberately absent: reading bytes, arrays and NDJSON (the web's business), and whether the item is
-//! new, late or a duplicate ([`crate::Admission`]'s).
+//! - A field is a channel by its name, or by the same letters and digits in other case or with other separators
+//!   (`motor-rpm`, `Motor RPM` and `MotorRPM` are `Motor_RPM`) where that is one channel only.
+//! - The pump is named by `pump_id`, or else by `pump`, or else by `device`; the time by `timestamp`, or else by `ts`,
+//!   `time` or `datetime`. They are found in any case, too.
+//! - Any other field is left out and listed ([`LeftOut`]).
+//! - A channel's value is a number, or a text that is one (`"61.5"`). Any other value is missing and listed; it costs
+//!   nothing but its channel. `null` is missing and no more: so a client says that there is none.
+//! - An item in which no channel has a number is rejected: it would make a pump look alive of which nothing is known.
+//! - A pump or a time that cannot be read rejects its item: taken without it, its values would be another pump's, or
+//!   another time's.
+//!
+//! An example: `{"Pump": "P-7", "ts": 1773051273, "motor_rpm": "1480", "Oil_Pressure_bar": "Bad Input", "quality": "GOOD"}`
+//! is a draft of P-7 at 2026-03-09T10:14:33Z with the one number 1480. Left out are the value of `Oil_Pressure_bar` and the
+//! field `quality`.
+//!
+//! Does not handle bytes, arrays and NDJSON (`web/src/body.rs`), nor whether the item is new, late or a duplicate
+//! ([`crate::Admission`]).
+
+mod left_out;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+pub use left_out::{LISTED, LeftOut, NotANumber, UnknownField};
 
 use crate::{Profile, PumpId, Sample, Timestamp};
+
+/// The fields that name a pump, the first that is there wins.
+const PUMP_FIELDS: [&str; 3] = ["pump_id", "pump", "device"];
+/// The fields that say the time, the first that is there wins.
+const TIME_FIELDS: [&str; 4] = ["timestamp", "ts", "time", "datetime"];
 
 /// Where a draft's time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,166 +92,176 @@ impl Rejection {
     }
 }
 
-/// Checks one item against the profile.
+/// Checks one item against the profile: `fields` as sent, `index` its place in the post.
 ///
-/// An unknown field, a wrong type, a bad name or time rejects the item. A number outside a channel's
-/// plausible range does not: the sensor is broken, not the client. `null` or absence is a missing value.
-pub fn parse_item(profile: &Profile, item: &Value) -> Result<Draft, Rejection> {
-    let Value::Object(fields) = item else {
-        return Err(Rejection::new(
-            "",
-            item.clone(),
-            "an object of channels and numbers",
-            "an item must be a JSON object",
-        ));
-    };
-    let pump = parse_pump(fields)?;
-    let stamp = parse_stamp(fields)?;
+/// A number outside a channel's plausible range does not reject the item: the sensor is broken, not the client.
+pub fn parse_item(
+    profile: &Profile,
+    index: usize,
+    fields: &[(String, Value)],
+    left_out: &mut LeftOut,
+) -> Result<Draft, Rejection> {
+    let named = Named::find(profile, fields)?;
+    let (pump, stamp) = (parse_pump(named.pump)?, parse_stamp(named.time)?);
     let mut samples = vec![Sample::Missing; profile.channels().len()];
-    for (name, value) in fields {
-        if name == "pump_id" || name == "timestamp" {
-            continue;
+    let mut first_bad = None;
+    for (place, field) in named.channels.iter().enumerate() {
+        let Some((name, value)) = field else { continue };
+        match parse_number(value) {
+            Ok(Some(number)) => samples[place] = profile.channels()[place].sample(number),
+            Ok(None) => {}
+            Err(why) => {
+                first_bad.get_or_insert((name, value));
+                left_out.not_a_number(index, &profile.channels()[place].name, value, why);
+            }
         }
-        let Some(index) = profile.index_of(name) else {
-            let allowed = profile.channel_names().chain(["pump_id", "timestamp"]).collect::<Vec<_>>().join(", ");
-            return Err(Rejection::new(name, value.clone(), allowed, "no such channel in this pump's profile"));
-        };
-        samples[index] = parse_sample(profile, index, value)?;
     }
-    if samples.iter().all(|s| s.value().is_none()) {
+    for (name, value) in named.unknown {
+        left_out.unknown_field(index, name, value);
+    }
+    if samples.iter().all(|sample| sample.value().is_none()) {
         let allowed = profile.channel_names().collect::<Vec<_>>().join(", ");
-        return Err(Rejection::new("", item.clone(), allowed, "an item must have at least one channel with a number"));
+        let mut reason = "an item must have at least one channel with a number".to_owned();
+        if let Some((name, value)) = first_bad {
+            reason.push_str(&format!(": {name} holds {}", left_out::shown(value)));
+        }
+        return Err(Rejection::new("", fields.iter().cloned().collect(), allowed, &reason));
     }
     Ok(Draft { pump, stamp, samples: samples.into() })
 }
 
-fn parse_pump(fields: &Map<String, Value>) -> Result<Option<PumpId>, Rejection> {
-    match fields.get("pump_id") {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_str().and_then(|text| text.parse().ok()) {
-            Some(pump) => Ok(Some(pump)),
-            None => Err(Rejection::new("pump_id", value.clone(), PumpId::ALLOWED, "not a pump name")),
-        },
+type Field = (String, Value);
+
+/// An item's fields by what they mean.
+struct Named<'a> {
+    pump: Option<&'a Field>,
+    time: Option<&'a Field>,
+    /// By the channels' places in the profile.
+    channels: Vec<Option<&'a Field>>,
+    unknown: Vec<&'a Field>,
+}
+
+impl<'a> Named<'a> {
+    /// A field that is there twice rejects the item: it is not known which one is meant.
+    fn find(profile: &Profile, fields: &'a [Field]) -> Result<Self, Rejection> {
+        let mut channels = vec![None; profile.channels().len()];
+        let (mut pump, mut time) = ([None; PUMP_FIELDS.len()], [None; TIME_FIELDS.len()]);
+        let mut others = Vec::new();
+        for field in fields {
+            let (name, _) = field;
+            if let Some(place) = profile.index_of(name) {
+                put(&mut channels[place], field)?;
+            } else if let Some(rank) = PUMP_FIELDS.iter().position(|known| alike(known, name)) {
+                put(&mut pump[rank], field)?;
+            } else if let Some(rank) = TIME_FIELDS.iter().position(|known| alike(known, name)) {
+                put(&mut time[rank], field)?;
+            } else {
+                others.push(field);
+            }
+        }
+        let mut unknown = Vec::new();
+        for field in others {
+            // The channel's own name goes before one that is like it.
+            match profile.like(&field.0).map(|place| &mut channels[place]) {
+                Some(channel @ None) => *channel = Some(field),
+                _ => unknown.push(field),
+            }
+        }
+        Ok(Self { pump: first(&pump, &mut unknown), time: first(&time, &mut unknown), channels, unknown })
     }
 }
 
-fn parse_stamp(fields: &Map<String, Value>) -> Result<Stamp, Rejection> {
-    let parsed = match fields.get("timestamp") {
-        None | Some(Value::Null) => return Ok(Stamp::Received),
-        Some(Value::String(text)) => text.parse().ok(),
-        Some(Value::Number(number)) => number.as_i64().and_then(|ms| Timestamp::from_millis(ms).ok()),
-        Some(_) => None,
+fn put<'a>(place: &mut Option<&'a Field>, field: &'a Field) -> Result<(), Rejection> {
+    match place.replace(field) {
+        None => Ok(()),
+        Some(_) => Err(Rejection::new(&field.0, field.1.clone(), "each field once", "the item has this field twice")),
+    }
+}
+
+/// The first that is there and not null; the others are fields like any other.
+fn first<'a>(found: &[Option<&'a Field>], unknown: &mut Vec<&'a Field>) -> Option<&'a Field> {
+    let mut said = found.iter().flatten().copied().filter(|(_, value)| !value.is_null());
+    let first = said.next();
+    unknown.extend(said);
+    first
+}
+
+/// Whether two names have the same letters and digits.
+pub(crate) fn alike(a: &str, b: &str) -> bool {
+    fn letters(name: &str) -> impl Iterator<Item = char> {
+        name.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).map(|c| c.to_ascii_lowercase())
+    }
+    letters(a).eq(letters(b))
+}
+
+fn parse_pump(field: Option<&Field>) -> Result<Option<PumpId>, Rejection> {
+    let Some((name, value)) = field else { return Ok(None) };
+    // What a program makes of a number that it does not have is no pump.
+    let text = value.as_str().filter(|text| !is_no_number(text));
+    let pump = text.and_then(|text| text.parse().ok());
+    pump.map(Some).ok_or_else(|| Rejection::new(name, value.clone(), PumpId::ALLOWED, "not a pump name"))
+}
+
+fn parse_stamp(field: Option<&Field>) -> Result<Stamp, Rejection> {
+    let Some((name, value)) = field else { return Ok(Stamp::Received) };
+    let parsed = match value {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Timestamp::from_epoch(whole).ok(),
+            (None, Some(number)) => Timestamp::from_epoch_fraction(number).ok(),
+            (None, None) => None,
+        },
+        _ => None,
     };
     parsed.map(Stamp::Device).ok_or_else(|| {
-        let value = fields.get("timestamp").cloned().unwrap_or_default();
-        Rejection::new("timestamp", value, Timestamp::ALLOWED, "not a time")
+        let reason = match value {
+            Value::String(text) if Timestamp::lacks_offset(text) => {
+                "a time without its offset from UTC, so its hour is not known; add Z where it is UTC, or +01:00 and the like"
+            }
+            _ => "not a time",
+        };
+        Rejection::new(name, value.clone(), Timestamp::ALLOWED, reason)
     })
 }
 
-fn parse_sample(profile: &Profile, index: usize, value: &Value) -> Result<Sample, Rejection> {
-    let channel = &profile.channels()[index];
-    match value {
-        Value::Null => Ok(Sample::Missing),
-        Value::Number(number) => {
-            let value = number.as_f64().filter(|v| v.is_finite());
-            let value = value.ok_or_else(|| not_a_number(&channel.name, number.clone().into()))?;
-            Ok(channel.sample(value))
-        }
-        other => Err(not_a_number(&channel.name, other.clone())),
+/// A channel's number; none where it is null. Otherwise why it is none.
+fn parse_number(value: &Value) -> Result<Option<f64>, &'static str> {
+    let number = match value {
+        Value::Null => return Ok(None),
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => match text.trim().parse() {
+            Ok(number) => Some(number),
+            Err(_) => return Err(why_no_number(text)),
+        },
+        Value::Bool(_) => return Err("true or false, and no number"),
+        Value::Array(_) => return Err("a list, and no number"),
+        Value::Object(_) => return Err("an object, and no number"),
+    };
+    match number.filter(|number| number.is_finite()) {
+        Some(number) => Ok(Some(number)),
+        None => Err("not a finite number"),
     }
 }
 
-fn not_a_number(channel: &str, value: Value) -> Rejection {
-    Rejection::new(channel, value, "a finite number, or null where there is no value", "not a number")
+fn why_no_number(text: &str) -> &'static str {
+    if text.trim().is_empty() {
+        "an empty text"
+    } else if text.contains(',') && text.trim().replace(',', ".").parse::<f64>().is_ok() {
+        "a comma in a number may stand before the fraction or between thousands; send a point, and no thousands' separator"
+    } else if is_no_number(text) {
+        "not a finite number"
+    } else {
+        "a text that is no number"
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::profile::{ZERO_BAND, tests::small};
-
-    #[test]
-    fn a_wild_sensor_does_not_blind_the_others() {
-        let draft = parse_item(&small(), &json!({"Tb": 900, "Q": 120.5})).expect("accepted");
-        assert_eq!(&*draft.samples, &[Sample::Bad(900.0), Sample::Good(120.5)]);
-        assert_eq!((draft.pump, draft.stamp), (None, Stamp::Received));
+/// Whether `text` is what some program writes for a number that is none or too large: `NaN`, `-Infinity`, `1e999`,
+/// `-nan(ind)`, `1.#QNAN`.
+pub fn is_no_number(text: &str) -> bool {
+    let text = text.trim();
+    if let Ok(number) = text.parse::<f64>() {
+        return !number.is_finite();
     }
-
-    #[test]
-    fn absent_and_null_are_missing() {
-        let draft =
-            parse_item(&small(), &json!({"Tb": null, "Q": 1, "pump_id": "P-1", "timestamp": 1773051273000_i64}));
-        let draft = draft.expect("accepted");
-        assert_eq!(&*draft.samples, &[Sample::Missing, Sample::Good(1.0)]);
-        assert!(matches!(draft.stamp, Stamp::Device(at) if at.millis() == 1_773_051_273_000));
-    }
-
-    #[test]
-    fn bad_items_name_field_value_and_what_is_allowed() {
-        let table = [
-            (json!({"Tb": "hot", "Q": 1}), "Tb", json!("hot"), "a finite number"),
-            (json!({"Tb": true}), "Tb", json!(true), "a finite number"),
-            (json!({"Tb": 1, "Torque": 5}), "Torque", json!(5), "Tb, Q, pump_id, timestamp"),
-            (json!({"Tb": 1, "pump_id": "a b"}), "pump_id", json!("a b"), "1 to 64"),
-            (json!({"Tb": 1, "pump_id": 7}), "pump_id", json!(7), "1 to 64"),
-            (json!({"Tb": 1, "timestamp": "today"}), "timestamp", json!("today"), "RFC 3339"),
-            (json!({"Tb": 1, "timestamp": 1773051273}), "timestamp", json!(1773051273), "milliseconds"),
-            (json!({}), "", json!({}), "Tb, Q"),
-            (json!({"Tb": null}), "", json!({"Tb": null}), "Tb, Q"),
-            (json!([1]), "", json!([1]), "an object"),
-        ];
-        for (item, field, value, allowed) in table {
-            let rejection = parse_item(&small(), &item).expect_err(&item.to_string());
-            assert_eq!((rejection.field.as_str(), &rejection.value), (field, &value), "{item}");
-            assert!(rejection.allowed.contains(allowed), "{item}: {}", rejection.allowed);
-            assert!(rejection.message.contains(&rejection.allowed) && rejection.message.contains(field), "{item}");
-        }
-    }
-
-    #[test]
-    fn times_and_names_have_ends() {
-        let ok = |item: Value| parse_item(&small(), &item).is_ok();
-        let year_2000 = 946_684_800_000_i64;
-        let year_2200 = 7_258_118_400_000_i64;
-        for (timestamp, allowed) in [
-            (json!(year_2000), true),
-            (json!(year_2000 - 1), false),
-            (json!(year_2200 - 1), true),
-            (json!(year_2200), false),
-            (json!(1_773_051_273_000.5), false),
-            (json!(u64::MAX), false),
-            (json!("2000-01-01T00:00:00Z"), true),
-            (json!("1999-12-31T23:59:59.999Z"), false),
-            (json!("2199-12-31T23:59:59.999Z"), true),
-            (json!("2200-01-01T00:00:00Z"), false),
-            (json!("2026-03-09T10:14:33"), false),
-            (json!(true), false),
-            (json!(null), true),
-        ] {
-            assert_eq!(ok(json!({"Q": 1, "timestamp": timestamp})), allowed, "{timestamp}");
-        }
-        for (name, allowed) in [("P".repeat(64), true), ("P".repeat(65), false), (String::new(), false)] {
-            assert_eq!(ok(json!({"Q": 1, "pump_id": name})), allowed, "{name:?}");
-        }
-        let unnamed = parse_item(&small(), &json!({"Q": 1, "pump_id": null})).expect("accepted");
-        assert_eq!((unnamed.pump, unnamed.stamp, unnamed.stamp.device()), (None, Stamp::Received, None));
-    }
-
-    #[test]
-    fn a_value_at_the_end_of_the_plausible_range_is_good_and_one_beyond_it_is_bad() {
-        let profile = small();
-        for (index, channel) in profile.channels().iter().enumerate() {
-            let [low, high] = channel.plausible;
-            // A zero may have drifted.
-            let low = if low == 0.0 { -ZERO_BAND * high } else { low };
-            for (value, good) in [(low, true), (high, true), (low.next_down(), false), (high.next_up(), false)] {
-                let draft = parse_item(&profile, &json!({&channel.name: value})).expect("accepted");
-                let expected = if good { Sample::Good(value) } else { Sample::Bad(value) };
-                assert_eq!(draft.samples[index], expected, "{} {value}", channel.name);
-                assert_eq!(draft.samples.iter().filter(|sample| sample.value().is_some()).count(), 1);
-            }
-        }
-    }
+    let bare = text.strip_prefix(['-', '+']).unwrap_or(text).to_ascii_lowercase();
+    matches!(bare.as_str(), "nan(ind)" | "nan(snan)" | "1.#qnan" | "1.#snan" | "1.#ind" | "1.#inf" | "1.#nan")
 }

@@ -25,7 +25,7 @@ pub use cadence::{Cadence, CadenceMeter};
 pub use clock_check::{ClockCheck, ClockState, RetentionClock};
 pub use detection::Detection;
 pub use id::{PumpId, PumpIdError};
-pub use intake::{Draft, Rejection, Stamp, parse_item};
+pub use intake::{Draft, LISTED, LeftOut, NotANumber, Rejection, Stamp, UnknownField, is_no_number, parse_item};
 pub use maintenance::{
     Currency, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Money, MoneyError, Rule, Severity,
 };

@@ -7,7 +7,7 @@ use std::{collections::HashSet, fmt, ops::RangeInclusive, sync::Arc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{maintenance::Rule, reading::Sample};
+use crate::{intake::alike, maintenance::Rule, reading::Sample};
 
 /// The physical role of a channel, which rules and virtual sensors look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -213,6 +213,14 @@ impl Profile {
     /// The place of a channel in every reading.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.0.channels.iter().position(|c| c.name == name)
+    }
+
+    /// The place of the one channel whose name has the letters and digits of `name`, in whatever case and with whatever
+    /// spaces, dashes and underscores between them.
+    pub(crate) fn like(&self, name: &str) -> Option<usize> {
+        let mut places = (0..self.0.channels.len()).filter(|&place| alike(&self.0.channels[place].name, name));
+        let first = places.next();
+        first.filter(|_| places.next().is_none())
     }
 
     /// The maintenance rules.

@@ -1,6 +1,11 @@
 //! Wall-clock time as the plant uses it: UTC milliseconds, and a clock that is passed in.
 //!
-//! Deliberately absent: time zones (the browser's business) and timers (the engine's).
+//! Gateways write one moment in many ways. These all are 2026-03-09T10:14:33.250Z:
+//! `2026-03-09T11:14:33.250+01:00`, `2026-03-09 11:14:33,25 +0100`, `20260309T101433.250000Z`, `1773051273250`,
+//! `1773051273250.0` and `1773051273.25`. A number is in seconds, milliseconds, microseconds or nanoseconds; which of these
+//! is told by its size: from 2000 to 2200 no two of the four overlap. Whatever is finer than a millisecond is cut off.
+//!
+//! Does not handle time zones: a text without an offset is no time here ([`Timestamp::lacks_offset`]).
 
 use std::{
     fmt,
@@ -23,10 +28,10 @@ pub struct TimestampError;
 
 impl Timestamp {
     /// What a time may be, for error messages.
-    pub const ALLOWED: &'static str =
-        "RFC 3339 with an offset, as 2026-03-09T10:14:33Z, or whole milliseconds since 1970, from 2000 to 2200";
+    pub const ALLOWED: &'static str = "a time with an offset, as 2026-03-09T10:14:33Z or 2026-03-09T11:14:33+01:00, or milliseconds or seconds since \
+         1970, from 2000 to 2200";
 
-    /// 2000-01-01: earlier numbers are seconds taken for milliseconds, or a device without a clock.
+    /// 2000-01-01: an earlier time is that of a device without a clock.
     const FIRST_MS: i64 = 946_684_800_000;
     /// 2200-01-01.
     const LAST_MS: i64 = 7_258_118_400_000;
@@ -37,6 +42,30 @@ impl Timestamp {
     /// Milliseconds since 1970, from 2000 to 2200.
     pub fn from_millis(ms: i64) -> Result<Self, TimestampError> {
         if (Self::FIRST_MS..Self::LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(TimestampError) }
+    }
+
+    /// A number of seconds, milliseconds, microseconds or nanoseconds since 1970, whichever is a time from 2000 to 2200.
+    pub fn from_epoch(number: i64) -> Result<Self, TimestampError> {
+        let in_ms = [number.checked_mul(1000), Some(number), Some(number / 1000), Some(number / 1_000_000)];
+        in_ms.into_iter().flatten().find_map(|ms| Self::from_millis(ms).ok()).ok_or(TimestampError)
+    }
+
+    /// The same with a fraction, as `1773051273.25` or `1773051273000.0`.
+    pub fn from_epoch_fraction(number: f64) -> Result<Self, TimestampError> {
+        // A time in seconds has a quarter of a microsecond for its last bit: a thousandth of a millisecond mends that.
+        let in_ms = [number.mul_add(1e3, 1e-3), number, number / 1e3, number / 1e6];
+        let whole = |ms: f64| {
+            let in_range = ms >= Self::FIRST_MS as f64 && ms < Self::LAST_MS as f64;
+            // In this range every whole number has its f64.
+            in_range.then(|| Self(ms.floor() as i64))
+        };
+        in_ms.into_iter().find_map(whole).ok_or(TimestampError)
+    }
+
+    /// Whether `text` is a time but for its offset from UTC: it is not known which hour it is.
+    pub fn lacks_offset(text: &str) -> bool {
+        let text = in_iso_form(text.trim());
+        LOCAL_FORMATS.iter().any(|format| NaiveDateTime::parse_from_str(&text, format).is_ok())
     }
 
     /// A time as a recording has it, without an offset: `2020-03-09 10:14:33`, taken as UTC; or RFC 3339.
@@ -65,13 +94,50 @@ impl Timestamp {
     }
 }
 
+/// How a time is written without its offset.
+const LOCAL_FORMATS: [&str; 3] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y%m%dT%H%M%S%.f"];
+
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        let parsed = DateTime::parse_from_rfc3339(text).map_err(|_| TimestampError)?;
-        Self::from_millis(parsed.timestamp_millis())
+        match DateTime::parse_from_rfc3339(text) {
+            Ok(parsed) => Self::from_millis(parsed.timestamp_millis()),
+            Err(_) => lenient(text.trim()),
+        }
     }
+}
+
+/// A time that is not quite RFC 3339, and unambiguous all the same; see the module.
+fn lenient(text: &str) -> Result<Timestamp, TimestampError> {
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return match text.parse() {
+            Ok(whole) => Timestamp::from_epoch(whole),
+            Err(_) => text.parse().map_err(|_| TimestampError).and_then(Timestamp::from_epoch_fraction),
+        };
+    }
+    let mut text = in_iso_form(text);
+    for utc in ["UTC", "GMT"] {
+        if let Some(local) = text.strip_suffix(utc) {
+            text = format!("{}Z", local.trim_end());
+        }
+    }
+    for local in LOCAL_FORMATS {
+        // The blank stands for any number of them, the sign for an offset with or without colon and minutes.
+        if let Ok(parsed) = DateTime::parse_from_str(&text, &format!("{local} %#z")) {
+            return Timestamp::from_millis(parsed.timestamp_millis());
+        }
+    }
+    Err(TimestampError)
+}
+
+/// The text with a `T` between date and time, and a point before the fraction.
+fn in_iso_form(text: &str) -> String {
+    let mut text = text.to_ascii_uppercase().replace(',', ".");
+    if text.get(10..11) == Some(" ") {
+        text.replace_range(10..11, "T");
+    }
+    text
 }
 
 impl TryFrom<String> for Timestamp {
@@ -155,7 +221,7 @@ mod tests {
         for bad in ["", "yesterday", "2026-03-09 10:14:33", "2026-03-09T10:14:33", "1999-12-31T23:59:59Z"] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad:?}");
         }
-        assert!(Timestamp::from_millis(1_773_051_273).is_err(), "seconds are not milliseconds");
+        assert!(Timestamp::from_millis(1_773_051_273).is_err(), "seconds are not milliseconds: see from_epoch");
         assert!(Timestamp::from_millis(i64::MAX).is_err());
     }
 
@@ -189,6 +255,122 @@ mod tests {
             assert_eq!(at(from).plus_ms(by), at(to), "{from} and {by}");
         }
         assert_eq!((at(first + 7).since_ms(at(first)), at(first).since_ms(at(last))), (7, first - last));
+    }
+
+    #[test]
+    fn one_moment_is_written_in_many_ways() {
+        let at: Timestamp = "2026-03-09T10:14:33.250Z".parse().expect("a time");
+        for text in [
+            "2026-03-09T11:14:33.250+01:00",
+            "2026-03-09T11:14:33.250+0100",
+            "2026-03-09T11:14:33.250+01",
+            "2026-03-09T10:14:33.250+00",
+            "2026-03-09T10:14:33.250-00:00",
+            "2026-03-09 10:14:33.250Z",
+            "2026-03-09 10:14:33,250Z",
+            "2026-03-09 10:14:33,25 +0000",
+            "2026-03-09t10:14:33.250z",
+            "2026-03-09 05:14:33.250 -05:00",
+            "2026-03-09T15:44:33.2500+0530",
+            "2026-03-09T10:14:33.250000Z",
+            "2026-03-09T10:14:33.250999Z",
+            "2026-03-09T10:14:33.250999999+00:00",
+            "2026-03-09T10:14:33.2509999999+0000",
+            "2026-03-09 10:14:33.250 UTC",
+            "2026-03-09T10:14:33.25GMT",
+            "20260309T101433.250Z",
+            "20260309T111433,250+0100",
+            " 2026-03-09T10:14:33.250Z ",
+            "1773051273250",
+            "1773051273250.0",
+            "1773051273250.9",
+            "1773051273.25",
+            "1773051273.2501",
+            "1773051273250999",
+            "1773051273250999999",
+        ] {
+            assert_eq!(text.parse(), Ok(at), "{text}");
+        }
+        for bad in [
+            "2026-03-09T10:14:33,",
+            "2026-03-09T10:14:33.250",
+            "2026-03-09T10:14:33 CET",
+            "2026-03-09T10:14:33+1",
+            "2026-03-09T10:14:33+25:00",
+            "09.03.2026 10:14:33Z",
+            "2026-02-30T10:14:33Z",
+            "2026-03-09",
+            "10:14:33Z",
+            "1,773,051,273",
+            "17730512732",
+            "12",
+            "0",
+            "1773051273.2.5",
+            ".",
+            "1e12",
+            "-1773051273",
+            "99999999999999999999999",
+        ] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_numbers_unit_is_told_by_its_size() {
+        let (first, last) = (Timestamp::FIRST_MS, Timestamp::LAST_MS - 1);
+        for (number, ms) in [
+            (first / 1000 - 1, None),
+            (first / 1000, Some(first)),
+            (last / 1000, Some(last - 999)),
+            (last / 1000 + 1, None),
+            (first - 1, None),
+            (first, Some(first)),
+            (last, Some(last)),
+            (last + 1, None),
+            (first * 1000 - 1, None),
+            (first * 1000, Some(first)),
+            (last * 1000 + 999, Some(last)),
+            (first * 1_000_000 - 1, None),
+            (first * 1_000_000, Some(first)),
+            (last * 1_000_000 + 999_999, Some(last)),
+            (i64::MAX, None),
+            (i64::MIN, None),
+            (0, None),
+        ] {
+            assert_eq!(Timestamp::from_epoch(number).ok().map(Timestamp::millis), ms, "{number}");
+            assert_eq!(number.to_string().parse::<Timestamp>().ok().map(Timestamp::millis), ms, "{number} as text");
+        }
+        for (number, ms) in [
+            (1_773_051_273.0, Some(1_773_051_273_000)),
+            (1_773_051_273.007, Some(1_773_051_273_007)),
+            (1_773_051_273.999_9, Some(1_773_051_273_999)),
+            (1_773_051_273_000.0, Some(1_773_051_273_000)),
+            (1_773_051_273_000.5, Some(1_773_051_273_000)),
+            (1_773_051_273_000_900.0, Some(1_773_051_273_000)),
+            (17_730_512_730.0, None),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+            (-1_773_051_273.0, None),
+            (1e300, None),
+        ] {
+            assert_eq!(Timestamp::from_epoch_fraction(number).ok().map(Timestamp::millis), ms, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_told_apart_from_none() {
+        for text in [
+            "2026-03-09T10:14:33",
+            "2026-03-09 10:14:33,25",
+            " 2026-03-09t10:14:33 ",
+            "20260309T101433",
+            "2026-03-09 10:14",
+        ] {
+            assert!(Timestamp::lacks_offset(text) && text.parse::<Timestamp>().is_err(), "{text}");
+        }
+        for text in ["2026-03-09T10:14:33Z", "2026-03-09", "yesterday", "", "1773051273", "2026-02-30T10:14:33"] {
+            assert!(!Timestamp::lacks_offset(text), "{text}");
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use volute_actors::{BadChannel, Receipt, RejectedItem};
+use volute_plant::{LISTED, LeftOut, NotANumber, UnknownField};
 
 use crate::{
-    body::{Format, LISTED},
+    body::Format,
     openapi::{Slow, TooLarge, TooMany, Unavailable, Unsupported},
     problem::{ApiError, Problem},
     server::Node,
@@ -32,6 +33,15 @@ pub(crate) struct IngestAnswer {
     bad_channels: Vec<BadChannelAnswer>,
     /// How many more there were.
     bad_channels_not_listed: usize,
+    /// Values of channels that are no numbers, and so are missing; of all items, the first 100 of them. `null` is none of
+    /// these.
+    missing_channels: Vec<MissingChannelAnswer>,
+    /// How many more there were.
+    missing_channels_not_listed: usize,
+    /// Fields that mean nothing here and were left out, by name; of all items, the first 100 names.
+    unknown_fields: Vec<UnknownFieldAnswer>,
+    /// How many more there were, of other names.
+    unknown_fields_not_listed: usize,
     /// All but the rejected items are on disk. Always true: a post that cannot be stored has no such answer.
     durable: bool,
 }
@@ -68,6 +78,32 @@ pub(crate) struct BadChannelAnswer {
     plausible: [f64; 2],
 }
 
+/// A channel's value that is no number. The channel is missing, the item's others are taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MissingChannelAnswer {
+    /// The item's place in the post, from 0.
+    index: usize,
+    /// The channel's name in the profile.
+    channel: String,
+    /// The value as sent; of a long one its beginning, as text.
+    value: Value,
+    /// Why it is no number.
+    why: &'static str,
+}
+
+/// A field that is neither a channel of the pump's profile nor the name of a pump or a time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UnknownFieldAnswer {
+    /// Its name.
+    field: String,
+    /// How often it is in the post.
+    count: usize,
+    /// The place of the first item that has it, from 0.
+    index: usize,
+    /// What it holds there; of a long value its beginning, as text.
+    value: Value,
+}
+
 /// One object, or an array of them. At most 10,000.
 #[derive(ToSchema)]
 #[schema(as = IngestPost)]
@@ -78,27 +114,30 @@ pub(crate) enum PostShape {
     Many(Vec<ItemShape>),
 }
 
-/// A reading: the profile's channels by name, a number or null each.
+/// A reading: the profile's channels by name, a number or null each; their names in any case, and with spaces or dashes for
+/// underscores. A number may be a text (`"61.5"`). Any other value is missing, and is listed in the answer, as is a field of
+/// another name. The channels may be in an object `values`.
 #[derive(ToSchema)]
 #[schema(as = IngestItem, example = json!({"pump_id": "pump-1", "timestamp": "2026-03-09T10:14:33Z", "Motor_RPM": 2950.0}))]
 #[expect(dead_code, reason = "it describes what `body` parses")]
 pub(crate) struct ItemShape {
-    /// Whose reading it is; absent: the node's default pump.
+    /// Whose reading it is; absent: what `pump` or else `device` says; without these: the node's default pump.
     pump_id: Option<String>,
-    /// RFC 3339 with an offset, or milliseconds since 1970; absent: the time of receipt.
+    /// A time with an offset, or seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size;
+    /// absent: what `ts`, `time` or else `datetime` says; without these: the time of receipt.
     timestamp: Option<TimeShape>,
     #[serde(flatten)]
     channels: BTreeMap<String, Option<f64>>,
 }
 
-/// A time as text or as milliseconds since 1970.
+/// A time as text or as a number since 1970.
 #[derive(ToSchema)]
 #[schema(as = IngestTime)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "it describes what `body` parses")]
 pub(crate) enum TimeShape {
     Text(String),
-    Milliseconds(i64),
+    Number(f64),
 }
 
 /// Takes readings in.
@@ -138,11 +177,11 @@ pub(crate) async fn ingest(
     let body = node.read_body(&request, payload).await?;
     // A node that is full says so before the post costs it anything more.
     node.engine.check_room()?;
-    let items = format.items(&body.bytes, node.engine.profile())?;
+    let (items, left_out) = format.items(&body.bytes, node.engine.profile())?;
     let posted = items.len();
     let client = request.peer_addr().map(|peer| peer.ip());
     let receipt = node.engine.ingest(items, client).await?;
-    Ok(HttpResponse::build(status(&receipt, posted)).json(IngestAnswer::from(receipt)))
+    Ok(HttpResponse::build(status(&receipt, posted)).json(IngestAnswer::new(receipt, left_out)))
 }
 
 /// A client may discard what is answered 400: not if an item is to be sent again.
@@ -155,8 +194,8 @@ fn status(receipt: &Receipt, posted: usize) -> StatusCode {
     }
 }
 
-impl From<Receipt> for IngestAnswer {
-    fn from(receipt: Receipt) -> Self {
+impl IngestAnswer {
+    fn new(receipt: Receipt, left_out: LeftOut) -> Self {
         let Receipt { accepted, duplicate, late, mut rejected, bad_channels } = receipt;
         let all = rejected.len();
         // What is to be sent again has to be named; it is not much.
@@ -173,8 +212,24 @@ impl From<Receipt> for IngestAnswer {
             rejected: rejected.into_iter().map(RejectedAnswer::from).collect(),
             bad_channels_not_listed: bad_channels.len().saturating_sub(LISTED),
             bad_channels: bad_channels.into_iter().take(LISTED).map(BadChannelAnswer::from).collect(),
+            missing_channels_not_listed: left_out.not_numbers_unlisted,
+            missing_channels: left_out.not_numbers.into_iter().map(MissingChannelAnswer::from).collect(),
+            unknown_fields_not_listed: left_out.unknown_unlisted,
+            unknown_fields: left_out.unknown.into_iter().map(UnknownFieldAnswer::from).collect(),
             durable: true,
         }
+    }
+}
+
+impl From<NotANumber> for MissingChannelAnswer {
+    fn from(NotANumber { index, channel, value, why }: NotANumber) -> Self {
+        Self { index, channel, value, why }
+    }
+}
+
+impl From<(String, UnknownField)> for UnknownFieldAnswer {
+    fn from((field, UnknownField { count, index, value }): (String, UnknownField)) -> Self {
+        Self { field, count, index, value }
     }
 }
 
@@ -212,7 +267,7 @@ mod tests {
         let mut mixed = receipt(0, 3);
         mixed.rejected[1].retry_after_s = Some(10);
         assert_eq!(status(&mixed, 3), 207, "one of them is to be sent again");
-        let answer = serde_json::to_value(IngestAnswer::from(mixed)).expect("JSON");
+        let answer = serde_json::to_value(IngestAnswer::new(mixed, LeftOut::default())).expect("JSON");
         assert_eq!(
             (&answer["rejected"][1]["retry_after_s"], answer["rejected"][0].get("retry_after_s")),
             (&json!(10), None)
@@ -224,7 +279,7 @@ mod tests {
         let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
         let receipt = Receipt { duplicate: 2, late: 1, bad_channels: vec![bad], ..receipt(1, 1) };
         assert_eq!(
-            serde_json::to_value(IngestAnswer::from(receipt)).expect("JSON"),
+            serde_json::to_value(IngestAnswer::new(receipt, LeftOut::default())).expect("JSON"),
             json!({
                 "accepted": 1, "duplicate": 2, "late": 1,
                 "rejected": [{
@@ -234,6 +289,10 @@ mod tests {
                 "rejected_not_listed": 0,
                 "bad_channels": [{"index": 1, "channel": "Q", "value": 9e9, "plausible": [0.0, 5000.0]}],
                 "bad_channels_not_listed": 0,
+                "missing_channels": [],
+                "missing_channels_not_listed": 0,
+                "unknown_fields": [],
+                "unknown_fields_not_listed": 0,
                 "durable": true
             })
         );
@@ -243,13 +302,13 @@ mod tests {
     fn long_lists_are_cut_and_say_so() {
         let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
         let receipt = Receipt { bad_channels: vec![bad; LISTED + 2], ..receipt(1, LISTED + 3) };
-        let answer = IngestAnswer::from(receipt);
+        let answer = IngestAnswer::new(receipt, LeftOut::default());
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED, 3));
         assert_eq!((answer.bad_channels.len(), answer.bad_channels_not_listed), (LISTED, 2));
         assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED - 1));
         let mut receipt = self::receipt(1, LISTED + 3);
         receipt.rejected[LISTED + 1].retry_after_s = Some(10);
-        let answer = IngestAnswer::from(receipt);
+        let answer = IngestAnswer::new(receipt, LeftOut::default());
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED + 1, 2));
         assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED + 1), "it has to come again");
     }

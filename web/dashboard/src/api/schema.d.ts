@@ -938,13 +938,26 @@ export interface components {
             durable: boolean;
             /** @description New readings that came too late for their window: stored, not scored. */
             late: number;
+            /**
+             * @description Values of channels that are no numbers, and so are missing; of all items, the first 100 of them. `null` is none of
+             *     these.
+             */
+            missing_channels: components["schemas"]["MissingChannelAnswer"][];
+            /** @description How many more there were. */
+            missing_channels_not_listed: number;
             /** @description Items that were not taken: all that may be sent again, and of the others the first 100. */
             rejected: components["schemas"]["RejectedAnswer"][];
             /** @description How many more were not taken. */
             rejected_not_listed: number;
+            /** @description Fields that mean nothing here and were left out, by name; of all items, the first 100 names. */
+            unknown_fields: components["schemas"]["UnknownFieldAnswer"][];
+            /** @description How many more there were, of other names. */
+            unknown_fields_not_listed: number;
         };
         /**
-         * @description A reading: the profile's channels by name, a number or null each.
+         * @description A reading: the profile's channels by name, a number or null each; their names in any case, and with spaces or dashes for
+         *     underscores. A number may be a text (`"61.5"`). Any other value is missing, and is listed in the answer, as is a field of
+         *     another name. The channels may be in an object `values`.
          * @example {
          *       "Motor_RPM": 2950,
          *       "pump_id": "pump-1",
@@ -952,7 +965,7 @@ export interface components {
          *     }
          */
         IngestItem: {
-            /** @description Whose reading it is; absent: the node's default pump. */
+            /** @description Whose reading it is; absent: what `pump` or else `device` says; without these: the node's default pump. */
             pump_id?: string | null;
             timestamp?: components["schemas"]["IngestTime"] | null;
         } & {
@@ -960,7 +973,7 @@ export interface components {
         };
         /** @description One object, or an array of them. At most 10,000. */
         IngestPost: components["schemas"]["IngestItem"] | components["schemas"]["IngestItem"][];
-        /** @description A time as text or as milliseconds since 1970. */
+        /** @description A time as text or as a number since 1970. */
         IngestTime: string | number;
         /** @description The journal. */
         JournalData: {
@@ -1371,6 +1384,17 @@ export interface components {
             };
             /** @description This pump's. */
             pump: components["schemas"]["PumpTotals"];
+        };
+        /** @description A channel's value that is no number. The channel is missing, the item's others are taken. */
+        MissingChannelAnswer: {
+            /** @description The channel's name in the profile. */
+            channel: string;
+            /** @description The item's place in the post, from 0. */
+            index: number;
+            /** @description The value as sent; of a long one its beginning, as text. */
+            value: unknown;
+            /** @description Why it is no number. */
+            why: string;
         };
         /** @description Which node this is. */
         NodeData: {
@@ -1799,6 +1823,17 @@ export interface components {
             loss: number[];
             /** @description The times of the windows' last readings, in milliseconds since 1970. */
             t: number[];
+        };
+        /** @description A field that is neither a channel of the pump's profile nor the name of a pump or a time. */
+        UnknownFieldAnswer: {
+            /** @description How often it is in the post. */
+            count: number;
+            /** @description Its name. */
+            field: string;
+            /** @description The place of the first item that has it, from 0. */
+            index: number;
+            /** @description What it holds there; of a long value its beginning, as text. */
+            value: unknown;
         };
         /** @description What waits in the journal for the database. */
         WaitingData: {
