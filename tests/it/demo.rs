@@ -103,6 +103,8 @@ fn a_recording_becomes_the_readings_of_a_pump_of_its_own() {
     assert_eq!((zone.status, &zone.body["field"]), (400, &json!("time_zone")), "{zone:?}");
     let said = node.post_to(&format!("{START}?pump_id=D&{format}&time_zone=Europe/Berlin"), "text/csv", dotted);
     assert_eq!(said.status, 200, "{said:?}");
+    let notes = said.body["notes"][0].as_str().expect("a note");
+    assert!(notes.starts_with("channels without a column, taken as missing: Bearing_Temperature_C"), "{said:?}");
     let next = node.post_to(START, "text/csv", &csv);
     assert_eq!(next.body["pumps"][0]["pump_id"], json!("recording-2"));
 }

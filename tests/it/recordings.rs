@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{shared, volute};
+use crate::support::{Start, run, shared, volute};
 
 /// The names of the ten channels, with `,` between them.
 const CHANNELS: &str = "Motor_RPM,Bearing_Temperature_C,Oil_Pressure_bar,Vibration_mm_s,Flow_Rate_L_min,\
@@ -360,4 +360,65 @@ fn other_orders_and_rows_of_one_time() {
         let rows: String = rows.lines().map(|row| format!("2026-03-09 {row}\n")).collect();
         says(name, format!("{header}{rows}").as_bytes(), &[], fine, told);
     }
+}
+
+/// The same recording as a German logger writes it in Berlin, from lines of `timestamp, numbers, words`.
+fn as_a_logger_writes_it(plain: &str) -> String {
+    let mut lines = plain.lines();
+    let header = lines.next().expect("a header").replace(',', ";");
+    let row = |line: &str| {
+        let (time, cells) = line.split_once(',').expect("cells");
+        let hour: u32 = time[11..13].parse::<u32>().expect("an hour") + 1;
+        let (year, month, day, rest) = (&time[..4], &time[5..7], &time[8..10], &time[13..19]);
+        format!("{day}.{month}.{year} {hour:02}{rest};{}\n", cells.replace(',', ";").replace('.', ","))
+    };
+    format!("Logger XY;3,2\n\n{header}\n{}", lines.map(row).collect::<String>())
+}
+
+const AS_A_LOGGER: [&str; 4] = ["--time-format", "%d.%m.%Y %H:%M:%S", "--time-zone", "Europe/Berlin"];
+
+#[test]
+fn every_command_reads_the_same_and_asks_for_the_same() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (plain, logged) = (path("plain.csv"), path("logged.csv"));
+    run(&["simulate", "--rows", "400", "--load", "steady", "--out", &plain]);
+    fs::write(&logged, as_a_logger_writes_it(&fs::read_to_string(&plain).expect("read"))).expect("written");
+    let learn = |csv: &str, out: &str, flags: &[&str]| {
+        let fixed = ["train", "--csv", csv, "--out", out, "--epochs", "1", "--every", "3"];
+        let said = run(&fixed.iter().chain(flags).copied().collect::<Vec<_>>());
+        said.lines().filter(|line| line.starts_with("windows ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let learned = learn(&plain, &path("a"), &[]);
+    assert_eq!((learned.len(), &learned), (1, &learn(&logged, &path("b"), &AS_A_LOGGER)), "bit for bit");
+    let (out, folder) = (path("c"), dir.path().to_str().expect("UTF-8").to_owned());
+    for args in [
+        vec!["train", "--csv", &logged, "--out", &out],
+        vec!["replay", "--csv", &logged],
+        vec!["evaluate", "--data", &folder, "--out", &out],
+        vec!["import", &logged, "--pump", "P", "--data-dir", &out],
+    ] {
+        let output = volute().args(&args).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(
+            said.contains("--time-format '%d.%m.%Y %H:%M:%S'") && said.contains("(and 399 more)"),
+            "{args:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_replay_posts_what_a_recording_says() {
+    let Some(folder) = shared("field") else { return };
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    let url = format!("http://{}", node.address());
+    let file = folder.join("14_dmy_dot.csv");
+    let fixed = ["replay", "--csv", file.to_str().expect("UTF-8"), "--url", &url, "--pump", "P", "--speed", "0"];
+    run(&fixed.iter().chain(&AS_A_LOGGER).copied().collect::<Vec<_>>());
+    let rows = node.all("/api/sensor-history?pump_id=P&limit=100");
+    let times: Vec<_> = rows.iter().filter_map(|row| row["timestamp"].as_str()).collect();
+    assert!(times.len() == 4 && times.contains(&"2026-03-09T09:14:33.000Z"), "{rows:?}");
 }

@@ -42,6 +42,9 @@ pub(crate) struct SimulationData {
     about: AboutSimulation,
     /// The simulated pumps.
     pumps: Vec<SimulatedPump>,
+    /// What there is to say about a recording that was sent with this order: cells that are no number, channels without a
+    /// column, times taken as UTC.
+    notes: Vec<String>,
 }
 
 /// The simulation as a whole, and one of its pumps.
@@ -175,9 +178,14 @@ pub(crate) async fn start(
     let Some(simulation) = node.simulation.clone() else {
         return order.carry_out(async { Err(ApiError::NotADemo) }).await;
     };
-    let (plan, speed) = plan(&node, &request, payload).await?;
+    let (plan, speed, notes) = plan(&node, &request, payload).await?;
     let order = order.detail(&in_words(&plan, speed));
-    order.carry_out(async move { play(&simulation, plan, speed).await }).await
+    order
+        .carry_out(async move {
+            let started = play(&simulation, plan, speed).await?;
+            Ok(web::Json(SimulationData { notes, ..started }))
+        })
+        .await
 }
 
 /// Stops the simulation: no more simulated readings come. What came stays.
@@ -200,7 +208,11 @@ pub(crate) async fn stop(node: web::Data<Node>, request: HttpRequest) -> Result<
 }
 
 /// What a post asks to be played, and how fast.
-async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Result<(Plan, Speed), ApiError> {
+async fn plan(
+    node: &Node,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(Plan, Speed, Vec<String>), ApiError> {
     let params = Params::parse(request.query_string(), &WITH_A_RECORDING)?;
     let kind = request.mime_type().ok().flatten().map(|kind| kind.essence_str().to_owned());
     let body = node.read_body(request, payload).await?;
@@ -214,24 +226,26 @@ async fn plan(node: &Node, request: &HttpRequest, payload: web::Payload) -> Resu
     let profile = node.engine.profile();
     if is_csv || bytes.is_empty() {
         let recording = if is_csv { bytes.as_ref() } else { volute_data::DEMO_RECORDING };
-        let rows = volute_data::parse_recording(Path::new("the recording"), recording, profile, &dialect(&params)?)
-            .map_err(|error| {
-                ApiError::invalid("", "", "a recording of this profile", &for_the_api(&error.to_string()))
-            })?
-            .rows;
+        let recording =
+            volute_data::parse_recording(Path::new("the recording"), recording, profile, &dialect(&params)?).map_err(
+                |error| ApiError::invalid("", "", "a recording of this profile", &for_the_api(&error.to_string())),
+            )?;
+        let notes = recording.notes.lines().into_iter().chain(recording.notes.utc_line());
+        let (rows, notes) = (recording.rows, notes.map(|note| for_the_api(&note)).collect());
         let pump = match params.pump()? {
             Some(pump) => pump,
             None => free_name(node).await?,
         };
         let speed = params.parsed("speed", Speed::ALLOWED, |text| Speed::new(text.parse().ok()?))?;
-        Ok((Plan::Recording { pump, rows }, speed.unwrap_or(Speed::USUAL)))
+        Ok((Plan::Recording { pump, rows }, speed.unwrap_or(Speed::USUAL), notes))
     } else {
         if let Some(name) = WITH_A_RECORDING.into_iter().find(|name| params.text(name).is_some()) {
             let value = params.text(name).unwrap_or_default();
             return Err(ApiError::invalid(name, value, "with a recording (text/csv) only", "not with JSON"));
         }
         let body = serde_json::from_slice(bytes).map_err(ApiError::not_json)?;
-        parse(&body, profile).map_err(ApiError::Invalid)
+        let (plan, speed) = parse(&body, profile).map_err(ApiError::Invalid)?;
+        Ok((plan, speed, Vec::new()))
     }
 }
 
@@ -252,9 +266,9 @@ fn for_the_api(message: &str) -> String {
     flags.iter().fold(message.to_owned(), |text, flag| text.replace(&format!("--{flag}"), &flag.replace('-', "_")))
 }
 
-async fn play(simulation: &Simulation, plan: Plan, speed: Speed) -> Result<web::Json<SimulationData>, ApiError> {
+async fn play(simulation: &Simulation, plan: Plan, speed: Speed) -> Result<SimulationData, ApiError> {
     match simulation.start(plan, speed).await {
-        Ok(progress) => Ok(web::Json(progress.into())),
+        Ok(progress) => Ok(progress.into()),
         Err(StartError::PumpHasReadings { pump }) => {
             let (allowed, why) =
                 ("a pump without readings", "the pump has readings, and a recording has its own times");
@@ -285,7 +299,7 @@ impl PumpSimulation {
 impl From<SimulationProgress> for SimulationData {
     fn from(progress: SimulationProgress) -> Self {
         let about = AboutSimulation::from(&progress);
-        Self { about, pumps: progress.pumps.into_iter().map(SimulatedPump::from).collect() }
+        Self { about, pumps: progress.pumps.into_iter().map(SimulatedPump::from).collect(), notes: Vec::new() }
     }
 }
 

@@ -1695,6 +1695,11 @@ export interface components {
         };
         /** @description What is simulated, and how far it is. */
         SimulationData: components["schemas"]["AboutSimulation"] & {
+            /**
+             * @description What there is to say about a recording that was sent with this order: cells that are no number, channels without a
+             *     column, times taken as UTC.
+             */
+            notes: string[];
             /** @description The simulated pumps. */
             pumps: components["schemas"]["SimulatedPump"][];
         };
