@@ -168,9 +168,6 @@ pub(super) struct MarkEvidence {
 
 impl MarkEvidence {
     pub(super) fn see(&mut self, line: u64, column: &str, cell: &str) {
-        if is_known_word(cell) {
-            return;
-        }
         let place = match shape(cell) {
             Shape::Word | Shape::Plain => return,
             Shape::Grouped => &mut self.grouped,
