@@ -124,6 +124,12 @@ pub struct Ingest {
     /// Readings of all pumps that may be on their way to the disk.
     #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
     pub max_in_flight_readings: usize,
+    /// How far ahead of the node's clock a device's clock may be.
+    #[serde(rename = "max_ahead_s", deserialize_with = "seconds::<1, 600, _>")]
+    pub max_ahead: Duration,
+    /// How far from its receipt the device time of a current reading may be.
+    #[serde(rename = "current_within_s", deserialize_with = "seconds::<1, 4_000_000_000, _>")]
+    pub current_within: Duration,
     /// Minutes of the past of one pump that may wait for the database.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub past_minutes_per_pump: usize,

@@ -15,7 +15,7 @@ use actix::{Actor, Context};
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Retention, Store, StoreError};
-use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Rejection, Timestamp};
+use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Rejection, TimeRules, Timestamp};
 
 use crate::{
     commissioning::Judging,
@@ -135,6 +135,11 @@ pub(crate) struct Inner {
     wedged_after: Duration,
 }
 
+fn time_rules(ingest: &IngestSettings, retention: &Retention) -> TimeRules {
+    let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    TimeRules { ahead_ms: ms(ingest.max_ahead), current_ms: ms(ingest.current_within), kept_ms: ms(retention.readings) }
+}
+
 impl Engine {
     /// Starts every actor. Must be called within an actix system.
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
@@ -160,7 +165,7 @@ impl Engine {
         let gate = ground.gate_inbox();
         let staff = Arc::new(PumpStaff {
             profile: ground.profile.clone(),
-            readings_kept: retention.readings,
+            times: time_rules(&ingest, &retention),
             judging: judging.clone(),
             store: ground.store.clone(),
             counters: ground.counters.clone(),

@@ -500,17 +500,24 @@ impl Handler<Mail<CloseGate>> for GateActor {
     }
 }
 
-/// Two items of one pump without a timestamp cannot be told apart: neither is taken.
+/// Items of one pump without a timestamp are one reading where each has channels of its own. Where two have the same channel
+/// they cannot be told apart: none is taken.
 fn refuse_repeated_unstamped(pump: &PumpId, lot: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
-    let unstamped = lot.iter().filter(|(_, draft)| draft.stamp == Stamp::Received).count();
+    let drafts = || lot.iter().map(|(_, draft)| draft).filter(|draft| draft.stamp == Stamp::Received);
+    let unstamped = drafts().count();
     if unstamped < 2 {
         return;
     }
-    let reason = format!("{unstamped} items of {pump} in this post have no timestamp");
+    let channels = lot.iter().map(|(_, draft)| draft.samples.len()).max().unwrap_or(0);
+    let has = |draft: &Draft, channel: usize| draft.samples.get(channel).is_some_and(|sample| sample.value().is_some());
+    if (0..channels).all(|channel| drafts().filter(|draft| has(draft, channel)).count() < 2) {
+        return;
+    }
+    let reason = format!("{unstamped} items of {pump} in this post have no timestamp, and some have the same channel");
     lot.retain(|(index, draft)| {
         let stamped = draft.stamp != Stamp::Received;
         if !stamped {
-            let allowed = "at most one item without a timestamp for each pump";
+            let allowed = "items without a timestamp only where each has channels of its own; or a timestamp for each";
             let rejection = Rejection::new("timestamp", serde_json::Value::Null, allowed, &reason);
             receipt.rejected.push(RejectedItem { index: *index, rejection, retry_after_s: None });
         }

@@ -37,7 +37,7 @@ pub use live::{
     ReadingFrame, Status, TREND,
 };
 pub use queues::Overflow;
-pub use receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem};
+pub use receipt::{BadChannel, LATE, Queue, Receipt, Refusal, RejectedItem};
 pub use removal::RemovalRefusal;
 pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings};
 pub use simulation::{

@@ -11,7 +11,9 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler};
 use tokio::sync::{broadcast, oneshot};
-use volute_plant::{Channel, Clock, Detection, NoWindow, OperatingState, Profile, PumpId, Reading, Sample, Timestamp};
+use volute_plant::{
+    Channel, Clock, ClockFault, Detection, NoWindow, OperatingState, Profile, PumpId, Reading, Sample, Timestamp,
+};
 
 pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
 pub use picture::{CommissioningPhase, LearningProgress, LiveChannel, LivePump, Status, TREND};
@@ -25,8 +27,25 @@ use trend::Trend;
 /// Time between two pictures of the whole fleet.
 const FLEET_FRAME: Duration = Duration::from_secs(1);
 
-/// A reading has become durable.
-pub(crate) struct LiveReading(pub Reading);
+/// A reading has become durable, or part of one.
+pub(crate) struct LiveReading {
+    /// The whole of it.
+    pub reading: Reading,
+    /// When the reading, or this part, was received.
+    pub heard: Timestamp,
+    /// It says how the pump is now; any other is only counted.
+    pub is_current: bool,
+    /// It came too late for its window.
+    pub is_late: bool,
+    /// It was counted when its first part came.
+    pub is_part: bool,
+}
+
+/// Something is wrong with a pump's clock, or nothing is any more.
+pub(crate) struct LiveClock {
+    pub pump: PumpId,
+    pub fault: Option<ClockFault>,
+}
 
 /// A reading got its place, and there is no verdict on it.
 pub(crate) struct LiveBlind {
@@ -65,7 +84,13 @@ pub(crate) struct AskLive {
 
 impl Letter for LiveReading {
     fn pump(&self) -> Option<&PumpId> {
-        Some(&self.0.pump)
+        Some(&self.reading.pump)
+    }
+}
+
+impl Letter for LiveClock {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
     }
 }
 
@@ -109,12 +134,19 @@ pub(crate) struct LiveActor {
 }
 
 struct State {
+    /// The current reading that was received last.
     latest: Option<Reading>,
+    /// When that was.
+    shown: Option<Timestamp>,
+    /// When any reading was received last.
+    heard: Option<Timestamp>,
+    clock: Option<ClockFault>,
     status: Status,
     since: Timestamp,
     detection: Option<Detection>,
     trend: Trend,
     readings: u64,
+    late: u64,
     scored: u64,
     anomalies: u64,
 }
@@ -154,28 +186,51 @@ impl LiveActor {
         Some(self.unsent.entry(pump.clone()).or_insert_with(nothing))
     }
 
-    /// How long ago the newest reading was received, in milliseconds, and whether that is too long.
-    fn age(&self, state: &State) -> (Option<i64>, bool) {
-        let age_ms = state.latest.as_ref().map(|r| self.clock.now().since_ms(r.received).max(0));
+    /// How long ago a reading was received, in milliseconds, and whether that is too long.
+    fn age(&self, received: Option<Timestamp>) -> (Option<i64>, bool) {
+        let age_ms = received.map(|received| self.clock.now().since_ms(received).max(0));
         (age_ms, age_ms.is_some_and(|age| age > self.stale_after_ms))
     }
 
+    /// How a pump is. A pump that sends, and sends nothing current, is not stale: how it is now is not known.
+    fn status(&self, state: &State) -> Status {
+        let (heard, shown) = (self.age(state.heard), self.age(state.shown));
+        match (heard, shown) {
+            ((None, _), _) if state.clock.is_some() => Status::Stale,
+            ((_, true), _) => Status::Stale,
+            ((Some(_), _), (None, _) | (_, true)) => Status::Unknown {
+                reason: match state.clock {
+                    Some(fault) => fault.note(),
+                    None => "no reading of now has come, only older ones".into(),
+                },
+            },
+            _ => state.status.clone(),
+        }
+    }
+
     fn snapshot(&self, pump: &PumpId, state: &State) -> LivePump {
-        let (age_ms, stale) = self.age(state);
+        let (age_ms, _) = self.age(state.heard);
+        let status = self.status(state);
         let channels = |r: &Reading| {
             let pairs = self.profile.channels().iter().zip(r.samples.iter());
             pairs.map(|(channel, &sample)| LiveChannel { sample, state: channel_state(channel, sample) }).collect()
         };
-        let heard = state.latest.as_ref().map(|r| r.received).filter(|_| stale);
+        let last = match status {
+            Status::Stale => state.heard,
+            Status::Unknown { .. } if self.age(state.shown).1 => state.shown,
+            _ => None,
+        };
         LivePump {
             pump: pump.clone(),
             latest: state.latest.as_ref().map(|r| (r.clone(), channels(r))),
             age_ms,
-            status: if stale { Status::Stale } else { state.status.clone() },
-            since: heard.map_or(state.since, |heard| heard.plus_ms(self.stale_after_ms)),
+            status,
+            clock: state.clock,
+            since: last.map_or(state.since, |last| last.plus_ms(self.stale_after_ms)),
             detection: state.detection.clone(),
             trend: state.trend.points(),
             readings: state.readings,
+            late: state.late,
             scored: state.scored,
             anomalies: state.anomalies,
         }
@@ -198,10 +253,10 @@ impl LiveActor {
             return;
         }
         let row = |(pump, state): (&PumpId, &State)| {
-            let (age_ms, stale) = self.age(state);
-            let status = if stale { Status::Stale } else { state.status.clone() };
+            let ((age_ms, _), status) = (self.age(state.heard), self.status(state));
+            let clock = state.clock.map(|fault| fault.note());
             let verdict = state.detection.as_ref().map(|d| (d.at, d.loss, d.threshold));
-            FleetRow { pump: pump.clone(), status, age_ms, verdict }
+            FleetRow { pump: pump.clone(), status, age_ms, clock, verdict }
         };
         let frame = FleetFrame { now: self.clock.now(), pumps: self.pumps.iter().map(row).collect() };
         let _ = self.listeners.send(Arc::new(Frame::Fleet(frame)));
@@ -221,20 +276,31 @@ impl Handler<Mail<LiveReading>> for LiveActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<LiveReading>, _: &mut Self::Context) {
-        let LiveReading(reading) = mail.open();
+        let LiveReading { reading, heard, is_current, is_late, is_part } = mail.open();
         let now = self.clock.now();
-        if let Some(unsent) = self.unsent(&reading.pump) {
+        if is_current && let Some(unsent) = self.unsent(&reading.pump) {
             unsent.readings.push(&reading);
         }
-        let was_stale = self.pumps.get(&reading.pump).is_some_and(|state| self.age(state).1);
+        let was_old = self.pumps.get(&reading.pump).is_some_and(|state| self.age(state.shown).1);
         let state = self.state(&reading.pump);
-        state.readings += 1;
-        if was_stale {
-            state.since = now;
+        state.readings += u64::from(!is_part);
+        state.late += u64::from(is_late);
+        state.heard = Some(heard);
+        if is_current {
+            if was_old {
+                state.since = now;
+            }
+            (state.latest, state.shown) = (Some(reading), Some(heard));
         }
-        if state.latest.as_ref().is_none_or(|latest| latest.at <= reading.at) {
-            state.latest = Some(reading);
-        }
+    }
+}
+
+impl Handler<Mail<LiveClock>> for LiveActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<LiveClock>, _: &mut Self::Context) {
+        let LiveClock { pump, fault } = mail.open();
+        self.state(&pump).clock = fault;
     }
 }
 
@@ -329,11 +395,15 @@ impl State {
     fn new(now: Timestamp) -> Self {
         Self {
             latest: None,
+            shown: None,
+            heard: None,
+            clock: None,
             status: Status::Unknown { reason: "no reading has been judged yet".into() },
             since: now,
             detection: None,
             trend: Trend::default(),
             readings: 0,
+            late: 0,
             scored: 0,
             anomalies: 0,
         }

@@ -2,7 +2,8 @@
 //!
 //! Offers are stored concurrently but settled in the order in which they came, so the window sees readings
 //! in the order of admission. Scores are decided in the order of their windows, whatever order the workers
-//! finish in. The rules are the plant crate's; this is the shell. How a pump comes to its baseline is in `commissioning`,
+//! finish in. Only what is current ([`volute_plant::TimeRules`]) is shown and held against limits, whatever its order; what is
+//! older is windowed, scored and recorded by its own time, and raises nothing. The rules are the plant crate's; this is the shell. How a pump comes to its baseline is in `commissioning`,
 //! and what outlives a restart in `memory`.
 
 mod commissioning;
@@ -22,8 +23,8 @@ use tokio::sync::oneshot;
 use volute_anomaly::Score;
 use volute_data::{PumpRecord, StoreError};
 use volute_plant::{
-    Admission, Detection, Draft, LookupResult, Placed, PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules,
-    Windower,
+    Admission, Admitted, ClockFault, Detection, DeviceClock, Draft, Judgement, LookupResult, Placed, PumpId, Reading,
+    Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
 pub(crate) use commissioning::{Command, Order};
@@ -37,7 +38,7 @@ use crate::{
     counters::add,
     gate::{Permit, Share, Withdraw},
     inference::Job,
-    live::{Blind, LiveBlind, LiveDetection},
+    live::{Blind, LiveBlind, LiveClock, LiveDetection, LiveReading},
     mailbox::{Letter, Mail, Mailbox},
     maintenance::Look,
     outbox::Outbox,
@@ -118,7 +119,12 @@ pub(crate) struct PumpActor {
     /// Its registration, as long as it may not be stored: it goes with the readings.
     unregistered: Option<PumpRecord>,
     admission: Admission,
+    /// What its own clock shows, and what the live feed knows of that.
+    device_clock: DeviceClock,
+    told_clock: Option<ClockFault>,
     windower: Windower,
+    /// The last verdict, for readings that have no window of their own.
+    last_verdict: Option<Detection>,
     course: Course,
     memory: Memory,
     /// The number of the first window of this life.
@@ -152,7 +158,7 @@ pub(crate) struct PumpActor {
 /// An offer on its way into the store.
 pub(crate) struct Settling {
     number: u64,
-    readings: Vec<Reading>,
+    readings: Vec<Admitted>,
     outcomes: Vec<(usize, Outcome)>,
     stored: Option<oneshot::Receiver<Stored>>,
     permit: Permit,
@@ -201,7 +207,7 @@ impl Settling {
 impl PumpActor {
     fn new(start: Start) -> Self {
         let Start { pump, staff, doors, rest, unregistered, burst, life } = start;
-        let admission = Admission::new(pump.clone(), &staff.profile, staff.readings_kept);
+        let admission = Admission::new(pump.clone(), &staff.profile, staff.times);
         let windower = Windower::new(&staff.profile);
         // It takes room for what waits only: there are many pumps.
         let (settling, settled) = mpsc::channel(burst);
@@ -213,7 +219,10 @@ impl PumpActor {
             rest,
             unregistered,
             admission,
+            device_clock: DeviceClock::default(),
+            told_clock: None,
             windower,
+            last_verdict: None,
             course: Course::Unread,
             memory,
             begun_with: numbers,
@@ -256,14 +265,14 @@ impl PumpActor {
     /// Judges an offer, given what the store says of it, and hands the new readings on to be stored.
     fn judge(&mut self, offer: Offer, stored: &LookupResult) {
         let Offer { drafts, received, since, permit, answer } = offer;
-        let (mut readings, mut outcomes) = (Vec::new(), Vec::with_capacity(drafts.len()));
-        for (index, verdict) in self.admission.judge(drafts, received, stored) {
+        let times = drafts.iter().filter_map(|(_, draft)| draft.stamp.device());
+        self.device_clock.observe(times, received, &self.staff.times);
+        let Judgement { verdicts, readings } = self.admission.judge(drafts, received, stored);
+        let mut outcomes = Vec::with_capacity(verdicts.len());
+        for (index, verdict) in verdicts {
             let outcome = match verdict {
-                Verdict::New(reading) => {
-                    let outcome = if reading.late { Outcome::Late } else { Outcome::Accepted };
-                    readings.push(reading);
-                    outcome
-                }
+                Verdict::New { late: false } => Outcome::Accepted,
+                Verdict::New { late: true } => Outcome::Late,
                 Verdict::Duplicate { .. } => Outcome::Duplicate,
                 Verdict::Rejected(rejection) => Outcome::Rejected(rejection),
                 Verdict::Undecided(rejection) => Outcome::Deferred(rejection),
@@ -275,7 +284,7 @@ impl PumpActor {
             let (ack, stored) = oneshot::channel();
             // Permits bound this queue; if the recorder is gone, the dropped `ack` says so.
             let _ = self.staff.recorder.readings.post(RecordReadings {
-                readings: readings.clone(),
+                readings: readings.iter().map(|admitted| admitted.reading.clone()).collect(),
                 register: self.unregistered.clone(),
                 ack,
                 since: Instant::now(),
@@ -290,8 +299,8 @@ impl PumpActor {
 
     fn settle(&mut self, settling: Settling, stored: Stored, ctx: &mut Context<Self>) {
         let Settling { number, readings, outcomes, stored: _, permit, answer } = settling;
-        for reading in &readings {
-            self.admission.settle(reading.at);
+        for admitted in &readings {
+            self.admission.settle(admitted.reading.at, stored.is_ok());
         }
         match stored {
             Err(_) => self.tainted_until = self.offers,
@@ -306,6 +315,7 @@ impl PumpActor {
         if stored.is_ok() {
             self.take_in(readings, ctx);
         }
+        self.tell_clock();
         drop(permit);
         if self.unregistered.is_some() {
             // Before the answer: whoever gets it finds the place free. Where there is no room, the next answer frees it.
@@ -314,16 +324,54 @@ impl PumpActor {
         drop(answer);
     }
 
-    /// Durable readings: shown, and put into the window.
-    fn take_in(&mut self, readings: Vec<Reading>, ctx: &mut Context<Self>) {
-        for reading in readings {
-            self.show(reading.clone());
-            if !reading.late {
-                let placed = self.windower.push(reading);
-                self.place(placed, ctx);
+    /// Durable readings: shown, put into the window, and held against their limits.
+    fn take_in(&mut self, readings: Vec<Admitted>, ctx: &mut Context<Self>) {
+        for Admitted { reading, whole } in readings {
+            let (heard, is_late, is_part) = (reading.received, reading.late, whole.is_some());
+            let is_current = self.staff.times.is_current(&reading);
+            let shown = whole.unwrap_or_else(|| reading.clone());
+            self.show(LiveReading { reading: shown, heard, is_current, is_late, is_part });
+            if is_late {
+                self.wait_unplaced(reading);
+                self.decide(ctx);
+            } else {
+                self.put_into_window(reading, ctx);
             }
         }
         self.watch_quiet(ctx);
+    }
+
+    /// A reading in order. Where its time lies far behind all others, a new order has begun with it.
+    fn put_into_window(&mut self, reading: Reading, ctx: &mut Context<Self>) {
+        if self.windower.has_passed(reading.at) {
+            let placed = self.windower.restart();
+            self.place(placed, ctx);
+            self.memory.begin_at_any_time();
+        }
+        if let Some(displaced) = self.windower.displaced_by(&reading) {
+            self.wait_unplaced(displaced);
+        }
+        let placed = self.windower.push(reading);
+        self.place(placed, ctx);
+    }
+
+    /// A reading without a place in the window waits for its turn to be held against its limits, if it is current.
+    fn wait_unplaced(&mut self, reading: Reading) {
+        if self.staff.times.is_current(&reading) {
+            self.windows.push_back(Waiting::Unplaced { reading });
+        }
+    }
+
+    /// Has the live feed know what is wrong with the pump's clock. A pump of which nothing is stored is not shown.
+    fn tell_clock(&mut self) {
+        let fault = self.device_clock.fault();
+        if fault == self.told_clock || self.unregistered.is_some() {
+            return;
+        }
+        self.told_clock = fault;
+        if self.staff.live.post(LiveClock { pump: self.pump.clone(), fault }).is_err() {
+            add(&self.staff.counters.live_dropped, 1);
+        }
     }
 
     /// A pump that goes quiet before a missing reading was given up is not waited for for ever.
@@ -392,9 +440,13 @@ impl PumpActor {
                     break;
                 }
                 Waiting::Scored { reading, at, score } => self.verdict(reading, at, &score, ctx),
-                Waiting::Skipped => {}
                 Waiting::Blind { reading, why } => self.go_on_blind(reading, why, ctx),
                 Waiting::Unjudged { reading } => self.look(reading, None, ctx),
+                Waiting::Unplaced { reading } => {
+                    let near = self.verdict_near(reading.at);
+                    self.look(reading, near, ctx);
+                }
+                Waiting::Taken => {}
             }
             self.first_seq += 1;
         }
@@ -411,8 +463,16 @@ impl PumpActor {
         }
     }
 
+    /// The last verdict, where it is of the same steps as this time.
+    fn verdict_near(&self, at: Timestamp) -> Option<Detection> {
+        let rules = WindowRules::for_profile(&self.staff.profile);
+        let near = |verdict: &&Detection| (rules.step(verdict.at) - rules.step(at)).abs() < rules.slack_steps;
+        self.last_verdict.as_ref().filter(near).cloned()
+    }
+
     fn go_on_blind(&mut self, reading: Reading, why: Blind, ctx: &mut Context<Self>) {
-        if self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
+        let is_current = self.staff.times.is_current(&reading);
+        if is_current && self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
         self.look(reading, None, ctx);
@@ -420,17 +480,21 @@ impl PumpActor {
 
     fn tell(&mut self, reading: Reading, detection: Detection, ctx: &mut Context<Self>) {
         add(&self.staff.counters.anomalies, usize::from(detection.is_anomaly));
-        if self.staff.live.post(LiveDetection(detection.clone())).is_err() {
+        let is_current = self.staff.times.is_current(&reading);
+        if is_current && self.staff.live.post(LiveDetection(detection.clone())).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
+        self.last_verdict = Some(detection.clone());
         let found = Found { detection: detection.clone(), heard: reading.received, since: Instant::now() };
         self.outbox.send(&self.staff.recorder.results, found, ctx);
         self.look(reading, Some(detection), ctx);
     }
 
-    /// Its limits are looked at whatever the model says of it, or if it says nothing.
+    /// Its limits are looked at whatever the model says of it, or if it says nothing. What is not current raises nothing.
     fn look(&mut self, reading: Reading, detection: Option<Detection>, ctx: &mut Context<Self>) {
-        self.staff.maintenance.look(Look { reading, detection }, &self.outbox, ctx);
+        if self.staff.times.is_current(&reading) {
+            self.staff.maintenance.look(Look { reading, detection }, &self.outbox, ctx);
+        }
     }
 }
 
@@ -494,7 +558,7 @@ impl Handler<Mail<Judged>> for PumpActor {
         match score {
             Ok(score) => place.is_scored(score),
             Err(Unscored::Failed) => place.go_blind(),
-            Err(Unscored::Skipped) => *place = Waiting::Skipped,
+            Err(Unscored::Skipped) => place.is_skipped(),
         }
         self.decide(ctx);
     }

@@ -4,6 +4,10 @@ use std::fmt;
 
 use volute_plant::{PumpId, Rejection};
 
+/// What late readings are, for people.
+pub const LATE: &str =
+    "three steps or more behind the pump's newest reading: stored, but too late for their window to be scored";
+
 /// What became of a post's items. All but the rejected ones are durable.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Receipt {

@@ -25,6 +25,10 @@ pub struct IngestSettings {
     pub burst_readings_per_pump: usize,
     /// How many readings may be on their way at once.
     pub max_in_flight_readings: usize,
+    /// How far ahead of the node's clock a device's clock may be.
+    pub max_ahead: Duration,
+    /// A reading whose device time is no further from its receipt says how its pump is now.
+    pub current_within: Duration,
     /// How many minutes of the past may wait for the database, of one pump.
     pub past_minutes_per_pump: usize,
     /// The same for all pumps together.

@@ -1,4 +1,7 @@
-//! The order in which readings come: inside a post it does not matter.
+//! The order in which readings come, and what is current: inside a post order does not matter, a reading of now is shown and
+//! held against its limits whatever came before it, and items of one time are one reading.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -70,4 +73,238 @@ fn in_whatever_order_a_post_has_its_items_none_is_later_than_its_post() {
     let answer = node.post(&json!(items));
     assert_eq!((answer.status, counts(&answer.body)), (207, [100, 0, 0, 1]), "{answer:?}");
     assert_eq!(answer.body["rejected"][0]["index"], 7);
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_millis()).expect("a time")
+}
+
+/// A node that takes only readings of the last minute for current, as by default.
+fn start(data: &TempDir) -> Start {
+    Start::new(data, "centrifugal").with_env("VOLUTE__INGEST__CURRENT_WITHIN_S", "60")
+}
+
+fn of(pump: &str, at_ms: i64, temperature: f64) -> Value {
+    let mut item = ten_values();
+    item["pump_id"] = json!(pump);
+    item["timestamp"] = json!(at_ms);
+    item["Bearing_Temperature_C"] = json!(temperature);
+    item
+}
+
+fn time(at_ms: i64) -> String {
+    volute_plant::Timestamp::from_millis(at_ms).expect("a time").to_string()
+}
+
+fn pump(node: &Node, id: &str) -> Value {
+    let pumps = node.ok("/api/pumps");
+    let found = pumps["items"].as_array().expect("a list").iter().find(|pump| pump["pump_id"] == id);
+    found.cloned().expect("it is registered")
+}
+
+#[test]
+fn one_reading_ahead_of_time_blinds_no_pump() {
+    let data = data();
+    let node = start(&data).node();
+    let begin_ms = now_ms() - 20_000;
+    let send = |ms: i64| {
+        let answer = node.post(&of("P-1", ms, 60.0));
+        node.until("/api/live-data?pump_id=P-1", |live| live["timestamp"] == time(ms));
+        counts(&answer.body)
+    };
+    assert_eq!(send(begin_ms), [1, 0, 0, 0]);
+    assert_eq!(send(now_ms() + 25_000), [1, 0, 0, 0], "so far ahead is allowed");
+    assert_eq!(send(begin_ms + 1000), [0, 0, 1, 0]);
+    assert_eq!(send(begin_ms + 2000), [0, 0, 1, 0]);
+    for second in 3..10 {
+        assert_eq!(send(begin_ms + second * 1000), [1, 0, 0, 0], "second {second}");
+    }
+    let shown = pump(&node, "P-1");
+    assert_eq!((&shown["late"]["count"], &shown["clock"]), (&json!(2), &Value::Null), "{shown}");
+    assert!(shown["late"]["reason"].as_str().expect("text").contains("too late for their window"), "{shown}");
+    let late = node.post(&of("P-1", begin_ms + 4500, 60.0)).body["late_reason"].clone();
+    assert_eq!(late, shown["late"]["reason"]);
+    let again = node.post(&of("P-1", begin_ms + 3000, 60.0));
+    assert_eq!(counts(&again.body), [0, 1, 0, 0], "what is stored is known whatever the order is");
+}
+
+#[test]
+fn a_pumps_status_says_what_is_wrong_with_its_clock() {
+    const HOUR_MS: i64 = 3_600_000;
+    let data = data();
+    let node = start(&data).node();
+    let note = |id: &str| pump(&node, id)["clock"]["note"].as_str().unwrap_or("right").to_owned();
+    let until = |id: &str, words: &str| {
+        let live = node.until(&format!("/api/live-data?pump_id={id}"), |live| match words {
+            "right" => live["clock"].is_null(),
+            words => live["clock"]["note"].as_str().is_some_and(|note| note.contains(words)),
+        });
+        assert!(note(id).contains(words));
+        live
+    };
+    assert_eq!(node.post(&of("P-1", now_ms(), 60.0)).status, 200);
+    until("P-1", "right");
+    let refused = node.post(&of("P-1", now_ms() + 540_000, 60.0));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let message = refused.body["rejected"][0]["message"].as_str().expect("text");
+    assert!(message.contains("its clock is 9 min ahead"), "{message}");
+    until("P-1", "its clock is 9 min ahead: its readings are refused");
+    assert_eq!(node.post(&of("P-1", now_ms(), 60.0)).status, 200);
+    until("P-1", "right");
+    assert_eq!(counts(&node.post(&of("P-1", now_ms() - 2 * HOUR_MS, 60.0)).body), [0, 0, 1, 0]);
+    until("P-1", "its clock jumped back 2 h");
+    // From its first reading on.
+    assert_eq!(counts(&node.post(&of("P-2", now_ms() - 2 * HOUR_MS, 60.0)).body), [1, 0, 0, 0]);
+    let live = until("P-2", "its clock is 2 h behind");
+    assert_eq!(live["status"], "UNKNOWN", "it sends, so it is not stale: {live}");
+    assert!(live["status_reason"].as_str().expect("text").contains("2 h behind"), "{live}");
+    assert!(live["clock"]["offset_ms"].as_i64().is_some_and(|ms| ms <= -2 * HOUR_MS), "{live}");
+    let backlog: Vec<Value> = (0..60).map(|minute| of("P-3", now_ms() - (2 * 60 - minute) * 60_000, 60.0)).collect();
+    assert_eq!(counts(&node.post(&json!(backlog)).body), [60, 0, 0, 0]);
+    until("P-3", "its newest reading is 61 min old");
+    // A pump of which nothing was ever stored is none.
+    assert_eq!(node.post(&of("P-4", now_ms() + 540_000, 60.0)).status, 400);
+    assert_eq!(node.get("/api/live-data?pump_id=P-4").status, 404);
+}
+
+#[test]
+fn what_is_current_is_held_against_its_limits_and_what_is_old_raises_nothing() {
+    let data = data();
+    let node = start(&data).node();
+    let now = now_ms();
+    // Hours of a hot bearing that come late, in order, of one step and out of order.
+    let old: Vec<Value> = (0..100).map(|n| of("old", now - 3_600_000 + n * 1000, 120.0)).collect();
+    assert_eq!(counts(&node.post(&json!(old)).body), [100, 0, 0, 0]);
+    assert_eq!(node.post(&json!([of("old", now, 60.0), of("old", now - 61_500, 120.0)])).status, 200);
+    for (id, items) in [
+        ("late", json!([of("late", now, 60.0)])),
+        ("late", json!([of("late", now - 20_000, 120.0)])),
+        ("step", json!([of("step", now / 1000 * 1000, 60.0), of("step", now / 1000 * 1000 + 1, 120.0)])),
+        ("passed", json!([of("passed", now, 60.0)])),
+        ("passed", json!([of("passed", now - 1000, 120.0)])),
+        ("part", json!([{"pump_id": "part", "timestamp": now, "Motor_RPM": 1480}])),
+        ("part", json!([{"pump_id": "part", "timestamp": now, "Bearing_Temperature_C": 120}])),
+        ("in-order", json!([of("in-order", now, 120.0)])),
+    ] {
+        assert_eq!(node.post(&items).status, 200, "{id}");
+    }
+    let hot = ["in-order", "late", "part", "passed", "step"];
+    let events = node.until("/api/maintenance-events", |events| {
+        events["items"].as_array().is_some_and(|events| events.len() >= hot.len())
+    });
+    let mut pumps: Vec<&str> = events["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|event| event["pump_id"].as_str().expect("a name"))
+        .collect();
+    pumps.sort_unstable();
+    assert_eq!(pumps, hot, "{events}");
+}
+
+#[test]
+fn after_a_restart_an_old_reading_is_not_the_live_one() {
+    let data = data();
+    let start = start(&data);
+    let node = start.node();
+    let now = now_ms();
+    assert_eq!(node.post(&of("P-1", now, 60.0)).status, 200);
+    node.until("/api/live-data?pump_id=P-1", |live| live["timestamp"] == time(now));
+    node.kill();
+    let node = start.node();
+    assert_eq!(counts(&node.post(&of("P-1", now - 3_600_000, 70.0)).body), [0, 0, 1, 0]);
+    let live = node.until("/api/live-data?pump_id=P-1", |live| live["totals"]["pump"]["readings"] == 1);
+    assert_eq!((&live["timestamp"], &live["status"]), (&json!(time(now)), &json!("UNKNOWN")), "{live}");
+    assert_eq!(live["channels"]["Bearing_Temperature_C"]["value"], 60.0, "{live}");
+}
+
+#[test]
+fn one_item_for_each_tag_is_one_reading() {
+    let Some(post) = field("01_one_item_a_tag.json") else { return };
+    let data = data();
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    let history = |node: &Node, pump: &str| node.all(&format!("{HISTORY}{pump}"));
+    let values = |item: &Value| item["values"].as_object().expect("values").values().filter(|v| v.is_number()).count();
+    let answer = node.post_as("application/json", &post);
+    assert_eq!((answer.status, counts(&answer.body)), (200, [10, 0, 0, 0]), "{answer:?}");
+    assert_eq!(history(&node, "P-1").iter().map(values).collect::<Vec<_>>(), [10]);
+    assert_eq!(counts(&node.post_as("application/json", &post).body), [0, 10, 0, 0]);
+    // Another value of one tag: that item alone is refused.
+    let changed = post.replace("\"Oil_Pressure_bar\": 2.4", "\"Oil_Pressure_bar\": 2.5");
+    let answer = node.post_as("application/json", &changed);
+    assert_eq!((answer.status, counts(&answer.body)), (207, [0, 9, 0, 1]), "{answer:?}");
+    assert!(answer.body["rejected"][0]["message"].as_str().expect("text").contains("Oil_Pressure_bar"), "{answer:?}");
+
+    // A post for each tag, of two times alternately, with a kill in between; an item may bring what is known with what is new.
+    let items: Vec<Value> = serde_json::from_str(&post).expect("JSON");
+    let of_time = |item: &Value, second: u32| {
+        let mut item = item.clone();
+        item["pump_id"] = json!("P-2");
+        item["timestamp"] = json!(format!("2026-03-09T10:00:0{second}Z"));
+        item
+    };
+    for item in &items[..5] {
+        for second in [1, 2] {
+            assert_eq!(counts(&node.post(&of_time(item, second)).body), [1, 0, 0, 0], "{item}");
+        }
+    }
+    let (once, mut both) = (of_time(&items[0], 1), of_time(&items[5], 1));
+    both["Motor_RPM"] = once["Motor_RPM"].clone();
+    assert_eq!(counts(&node.post(&both).body), [1, 0, 0, 0]);
+    assert_eq!(counts(&node.post(&once).body), [0, 1, 0, 0]);
+    node.kill();
+    let node = start.node();
+    assert_eq!(history(&node, "P-2").iter().map(values).collect::<Vec<_>>(), [6, 5]);
+    for item in &items {
+        node.post(&json!([of_time(item, 1), of_time(item, 2)]));
+    }
+    let all = history(&node, "P-2");
+    assert_eq!(all.iter().map(values).collect::<Vec<_>>(), [10, 10]);
+
+    // Without a time they are one reading too, at the time of receipt; two values of one tag cannot be told apart.
+    let unstamped = |item: &Value| {
+        let mut item = item.clone();
+        item["pump_id"] = json!("P-3");
+        item.as_object_mut().expect("an object").remove("timestamp");
+        item
+    };
+    let mut lot: Vec<Value> = items.iter().map(unstamped).collect();
+    assert_eq!(counts(&node.post(&json!(lot)).body), [10, 0, 0, 0]);
+    assert_eq!(history(&node, "P-3").iter().map(values).collect::<Vec<_>>(), [10]);
+    lot.push(lot[0].clone());
+    assert_eq!(counts(&node.post(&json!(lot)).body), [0, 0, 0, 11]);
+}
+
+/// The first parts are in a block when the others come.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_tag_that_comes_after_its_minute_was_written_joins_its_reading() {
+    let data = data();
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    let begin_ms = now_ms() - 10_000;
+    let item = |ms: i64, tag: &str| json!({"pump_id": "P-1", "timestamp": ms, tag: 50.0});
+    let all = |tag: &str| (0..10).map(|n| item(begin_ms + n * 1000, tag)).collect::<Value>();
+    assert_eq!(counts(&node.post(&all("Motor_RPM")).body), [10, 0, 0, 0]);
+    start.inject("clock", "return(600000)");
+    node.until("/api/store", |store| store["waiting"]["readings"] == 0);
+    assert_eq!(node.post(&all("Flow_Rate_L_min")).body["rejected"], json!([]));
+    let history = |node: &Node| node.all(&format!("{HISTORY}P-1"));
+    let whole = |node: &Node| {
+        let items = history(node);
+        let both = |item: &Value| item["values"]["Motor_RPM"] == 50.0 && item["values"]["Flow_Rate_L_min"] == 50.0;
+        assert!(items.len() == 10 && items.iter().all(both), "{items:?}");
+    };
+    whole(&node);
+    node.kill();
+    let node = start.node();
+    whole(&node);
+    let again = node.post(&all("Flow_Rate_L_min"));
+    assert_eq!(counts(&again.body), [0, 10, 0, 0]);
+    start.inject("clock", "return(1200000)");
+    node.until("/api/store", |store| store["waiting"]["readings"] == 0);
+    whole(&node);
+    assert_eq!(node.ok("/api/store")["problems"], json!([]));
 }

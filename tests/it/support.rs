@@ -326,8 +326,9 @@ fn try_post_to(url: &str, content_type: &str, body: &str) -> Option<Answer> {
     }
 }
 
-/// The binary, with no configuration from outside. It keeps readings for 100 years: tests post some of fixed times, and
-/// must not fail once those are older than the default. Tests of retention set it themselves.
+/// The binary, with no configuration from outside. It keeps readings for 100 years, and takes them for current as long: tests
+/// post some of fixed times, and must not fail once those are older than the default. Tests of retention, and of what is
+/// current, set it themselves.
 pub fn volute() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_volute"));
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("VOLUTE__")) {
@@ -336,6 +337,7 @@ pub fn volute() -> Command {
     for key in ["READINGS", "AGGREGATES", "DETECTIONS"] {
         command.env(format!("VOLUTE__RETENTION__{key}_DAYS"), "36500");
     }
+    command.env("VOLUTE__INGEST__CURRENT_WITHIN_S", "4000000000");
     command
 }
 

@@ -57,7 +57,7 @@ fn unstamped_readings_among_stamped_ones_ahead_of_the_clock_are_all_kept() {
     const STAMPED: i64 = 8_000;
     const UNSTAMPED: i64 = 200;
     let data = data();
-    let start = Start::new(&data, "centrifugal");
+    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_AHEAD_S", "600");
     let node = start.node();
     let begin_ms = now_ms();
     // One for each millisecond of eight seconds that are still to come, and one after them.

@@ -225,13 +225,13 @@ mod tests {
         }
         let row = |pump: &str, age_ms, verdict| {
             let (pump, status) = (pump.parse().expect("a name"), Status::Stale);
-            FleetRow { pump, status, age_ms, verdict }
+            FleetRow { pump, status, age_ms, clock: None, verdict }
         };
         let pumps = vec![row("P-1", Some(70_000), Some((at(), 0.75, 0.5))), row("P-2", None, None)];
         frames.send(readings("P-1")).expect("listeners");
         frames.send(Arc::new(Frame::Fleet(FleetFrame { now: at().plus_ms(5), pumps }))).expect("listeners");
         let both = "event: fleet\ndata: {\"now\":1773051273005,\"pumps\":[\"P-1\",\"P-2\"],\
-                    \"status\":[\"STALE\",\"STALE\"],\"age_ms\":[70000,null],\"at\":[1773051273000,null],\
+                    \"status\":[\"STALE\",\"STALE\"],\"age_ms\":[70000,null],\"clock\":[null,null],\"at\":[1773051273000,null],\
                     \"loss\":[0.75,null],\"threshold\":[0.5,null]}\n\n";
         assert_eq!(text(&mut all).await, both, "and no reading");
         assert!(text(&mut one).await.contains("\"pumps\":[\"P-2\"],\"status\":[\"STALE\"]"));

@@ -61,8 +61,10 @@ pub struct FleetRow {
     pub pump: PumpId,
     /// How it is.
     pub status: Status,
-    /// How long ago its newest reading was received, in milliseconds.
+    /// How long ago its last reading was received, in milliseconds.
     pub age_ms: Option<i64>,
+    /// What is wrong with its clock, for people.
+    pub clock: Option<String>,
     /// The time of the last reading that the model judged, the loss there, and the threshold.
     pub verdict: Option<(Timestamp, f64, f64)>,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
+use volute_plant::{ClockFault, Detection, PumpId, Reading, Sample, Timestamp};
 
 /// The verdicts that a pump's trend goes back.
 pub const TREND: usize = 120;
@@ -84,12 +84,14 @@ pub struct LiveChannel {
 pub struct LivePump {
     /// Which pump.
     pub pump: PumpId,
-    /// Its newest reading, and its channels in the profile's order.
+    /// Its current reading that was received last, and its channels in the profile's order.
     pub latest: Option<(Reading, Vec<LiveChannel>)>,
-    /// How long ago that was received, in milliseconds.
+    /// How long ago any reading was received, in milliseconds.
     pub age_ms: Option<i64>,
     /// How it is.
     pub status: Status,
+    /// What is wrong with its clock.
+    pub clock: Option<ClockFault>,
     /// Since when, by the node's clock.
     pub since: Timestamp,
     /// The model's last verdict.
@@ -98,6 +100,8 @@ pub struct LivePump {
     pub trend: Vec<(Timestamp, f32)>,
     /// Readings since the node started.
     pub readings: u64,
+    /// Readings, or parts of them, that were too late for their window, since the node started.
+    pub late: u64,
     /// Windows scored since the node started.
     pub scored: u64,
     /// Anomalous windows since the node started.

@@ -138,6 +138,11 @@ impl Memory {
         self.decided.is_some_and(|decided| at <= decided)
     }
 
+    /// The pump's times go back: windows of times that were decided already are other ones now.
+    pub(super) fn begin_at_any_time(&mut self) {
+        self.decided = None;
+    }
+
     /// What is at rest, where it could not be read at the start: it is taken as it is.
     pub(super) fn find(&mut self, state: Option<PumpState>) {
         if self.found.is_none() {
@@ -183,7 +188,9 @@ impl PumpActor {
             if decided.contains(&at) {
                 self.decide_silently(at, &score);
             } else if at > newest && tell {
-                self.show(reading.clone());
+                let (heard, is_current) = (reading.received, self.staff.times.is_current(&reading));
+                let reading_shown = reading.clone();
+                self.show(LiveReading { reading: reading_shown, heard, is_current, is_late: false, is_part: false });
                 self.verdict(reading, at, &score, ctx);
             }
         }
@@ -242,8 +249,8 @@ impl PumpActor {
     }
 
     /// A reading that the feed has not seen.
-    pub(super) fn show(&self, reading: Reading) {
-        if self.staff.live.post(LiveReading(reading)).is_err() {
+    pub(super) fn show(&self, reading: LiveReading) {
+        if self.staff.live.post(reading).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
     }

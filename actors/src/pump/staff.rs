@@ -1,16 +1,13 @@
 //! How a pump's actor is started, now and whenever it must be, and what is read for it then.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use tokio::sync::Semaphore;
 use volute_data::{PumpRecord, Store, StoreError};
-use volute_plant::{Profile, PumpId};
+use volute_plant::{Profile, PumpId, TimeRules};
 
 use super::{AtRest, ORDERS, PumpActor};
 use crate::{
@@ -28,8 +25,8 @@ use crate::{
 /// Whom a pump works with, and what all pumps share.
 pub(crate) struct PumpStaff {
     pub profile: Profile,
-    /// How long readings are kept.
-    pub readings_kept: Duration,
+    /// What a reading's time may be, and when it says how its pump is now.
+    pub times: TimeRules,
     /// What judges windows; none: nothing is judged.
     pub judging: Option<Judging>,
     pub store: Store,

@@ -21,17 +21,21 @@ pub(super) enum Waiting {
         at: Timestamp,
         score: Score,
     },
-    /// It gave way to a newer one.
-    Skipped,
     /// There is no verdict on it.
     Blind {
         reading: Reading,
         why: Blind,
     },
-    /// Its window was for a baseline that is no longer in use.
+    /// Its window was for a baseline that is no longer in use, or gave way to a newer one.
     Unjudged {
         reading: Reading,
     },
+    /// It has no place in the window: it is late, or another one of its step has the place.
+    Unplaced {
+        reading: Reading,
+    },
+    /// Nothing is left of it: its reading was taken out to be another of these.
+    Taken,
 }
 
 impl Waiting {
@@ -45,9 +49,14 @@ impl Waiting {
         self.turn(|reading, _| Self::Blind { reading, why: Blind::Unscored });
     }
 
+    /// Its score will not come, for it gave way to a newer one.
+    pub(super) fn is_skipped(&mut self) {
+        self.turn(|reading, _| Self::Unjudged { reading });
+    }
+
     /// It no longer waits for its score.
     fn turn(&mut self, into: impl FnOnce(Reading, Timestamp) -> Self) {
-        match std::mem::replace(self, Self::Skipped) {
+        match std::mem::replace(self, Self::Taken) {
             Self::Score { reading, at, .. } => *self = into(reading, at),
             other => *self = other,
         }

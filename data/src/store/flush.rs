@@ -1,8 +1,8 @@
 //! From the head into the database: minutes that are due become blocks, and their rollups follow.
 //!
 //! One transaction holds some minutes' blocks, their rollups, and the journal's low-water mark; the rows leave the head
-//! when it is done. A minute that has a block already, because a reading came late, gets a new one with both. One
-//! flush runs at a time. Deliberately absent: when to flush, and what to do where it fails.
+//! when it is done. A minute that has a block already, because a reading came late, or channels of one did, gets a new one
+//! with both. One flush runs at a time. Deliberately absent: when to flush, and what to do where it fails.
 //!
 //! **Rollups outlive readings**, so a minute without a block is not always a minute without readings. An example, with
 //! readings kept for 400 days and rollups for 3,650:
@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
-use volute_plant::{Detection, PumpId, Reading, Timestamp};
+use volute_plant::{Beside, Detection, PumpId, Reading, Timestamp};
 
 use super::{
     Inner, Store, StoreError,
@@ -258,7 +258,7 @@ impl Inner {
         };
         let mut known: BTreeMap<(PumpId, i64), Stored> = BTreeMap::new();
         for (key, rows) in of_minutes::<Reading>(engine, &with_readings).await? {
-            known.entry(key).or_default().readings = times(&rows);
+            known.entry(key).or_default().readings = rows.into_iter().map(|row| (row.at, row)).collect();
         }
         for (key, rows) in of_minutes::<Detection>(engine, &with_detections).await? {
             known.entry(key).or_default().detections = times(&rows);
@@ -365,16 +365,17 @@ impl Rows {
 
     /// `stored`: the minute's block. `counted`: how many readings its rollup is of.
     fn add_readings(&mut self, due: &Due, stored: Vec<Reading>, counted: i64) {
-        let other = |reading: &&Reading| {
-            let known = stored.binary_search_by_key(&reading.at, |known| known.at);
-            known.is_ok_and(|index| !stored[index].says_the_same(reading))
-        };
-        self.conflicts += due.readings.iter().filter(other).count();
         let whole = count(&stored) == counted;
-        let Some((all, new)) = joined(stored, &due.readings) else { return };
+        let before = stored.len();
+        let Joined { all, added, conflicts } = Joined::of(stored, &due.readings);
+        self.conflicts += conflicts;
+        if added.is_empty() {
+            return;
+        }
         let id = Series::readings(&due.pump).id(due.start_ms);
         self.readings.push(ReadingsRow { id, readings: count(&all), block: encode_readings(&all).into() });
-        self.new_readings += new.len();
+        let new = all.len() - before;
+        self.new_readings += new;
         if !whole {
             return;
         }
@@ -384,12 +385,12 @@ impl Rows {
         let key = (due.pump.clone(), hour(due.start_ms) * HOUR_MS);
         self.added_to.insert(key.clone());
         let hourly = self.hourly.entry(key).or_default();
-        hourly.readings += count(&new);
-        hourly.aggregates.merge(&Aggregates::of(&new));
+        hourly.readings += i64::try_from(new).unwrap_or(i64::MAX);
+        hourly.aggregates.merge(&Aggregates::of(&added));
     }
 
     fn add_detections(&mut self, due: &Due, stored: Vec<Detection>) {
-        let Some((all, _)) = joined(stored, &due.detections) else { return };
+        let Some(all) = joined(stored, &due.detections) else { return };
         let id = Series::detections(&due.pump).id(due.start_ms);
         let anomalies = all.iter().filter(|detection| detection.is_anomaly).count();
         let anomalies = i64::try_from(anomalies).unwrap_or(i64::MAX);
@@ -468,17 +469,53 @@ fn mark(low_water: Seq) -> Value {
     MarkRow { id: mark_id(), seq: i64::try_from(low_water.get()).unwrap_or(i64::MAX) }.into_value()
 }
 
-/// A minute's rows together, and those of them that are new; none if there is nothing new.
-fn joined<T: InBlocks + Clone>(stored: Vec<T>, due: &[T]) -> Option<(Vec<T>, Vec<T>)> {
-    let known: BTreeSet<Timestamp> = stored.iter().map(InBlocks::at).collect();
+/// A minute's readings together.
+struct Joined {
+    all: Vec<Reading>,
+    /// What was not in its block: whole readings, and of others only the channels that they got.
+    added: Vec<Reading>,
+    /// Readings that have another value where one is stored: that one stands.
+    conflicts: usize,
+}
+
+impl Joined {
+    /// Both are in the order of their times, each of which is there once.
+    fn of(mut stored: Vec<Reading>, due: &[Reading]) -> Self {
+        let (mut added, mut new, mut conflicts) = (Vec::new(), Vec::new(), 0);
+        for reading in due {
+            let Ok(place) = stored.binary_search_by_key(&reading.at, |known| known.at) else {
+                new.push(reading.clone());
+                added.push(reading.clone());
+                continue;
+            };
+            let known = &mut stored[place];
+            match known.beside(&reading.samples) {
+                Beside::Known => {}
+                Beside::Conflict { .. } => conflicts += 1,
+                Beside::Adds => {
+                    added.push(Reading { samples: known.added_by(&reading.samples), ..reading.clone() });
+                    *known = known.with(&reading.samples);
+                }
+            }
+        }
+        let mut all = stored;
+        all.extend(new);
+        all.sort_by_key(|reading| reading.at);
+        Self { all, added, conflicts }
+    }
+}
+
+/// A minute's rows together; none if there is nothing new.
+fn joined<T: InBlocks + Clone>(stored: Vec<T>, due: &[T]) -> Option<Vec<T>> {
+    let known: BTreeSet<Timestamp> = times(&stored);
     let new: Vec<T> = due.iter().filter(|row| !known.contains(&row.at())).cloned().collect();
     if new.is_empty() {
         return None;
     }
     let mut all = stored;
-    all.extend(new.iter().cloned());
+    all.extend(new);
     all.sort_by_key(InBlocks::at);
-    Some((all, new))
+    Some(all)
 }
 
 fn times<T: InBlocks>(rows: &[T]) -> BTreeSet<Timestamp> {

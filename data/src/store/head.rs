@@ -1,7 +1,7 @@
 //! The head: what is durable in the journal and not in the database yet, by pump and minute.
 //!
 //! It is rebuilt from the journal at the start. Together with the database it holds every row exactly once: rows leave
-//! it when the transaction that stores them is done. Minutes that wait long, because the database does not answer, are
+//! it when the transaction that stores them is done. A reading that came in parts is a row for each part. Minutes that wait long, because the database does not answer, are
 //! packed. Deliberately absent: any I/O, and when what is due is written.
 
 mod minute;
@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
+use volute_plant::{Beside, Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 
 use super::{
     StoreError,
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::journal::Seq;
 
+pub(crate) use minute::join_parts;
 use minute::{MINUTE_BYTES, Minute, Rows, TakenIn, detection_bytes, packed_rows, reading_bytes};
 pub(crate) use minute::{Packed, Ripe};
 use minutes::Minutes;
@@ -119,7 +120,7 @@ impl Due {
     /// Readings that were never in the head.
     pub(crate) fn loaded(pump: &PumpId, start_ms: i64, mut readings: Vec<Reading>) -> Self {
         readings.sort_by_key(|reading| reading.at);
-        readings.dedup_by_key(|reading| reading.at);
+        join_parts(&mut readings);
         let (detections, packed) = (Vec::new(), Vec::new());
         Self { pump: pump.clone(), start_ms, readings, detections, packed, past: false, taken: (0, 0, 0) }
     }
@@ -321,7 +322,8 @@ impl Head {
         self.conflicts += readings as u64;
     }
 
-    fn note_moved(&mut self, pump: &PumpId, latest: Timestamp) {
+    /// The database holds a reading of this time.
+    pub(crate) fn note_moved(&mut self, pump: &PumpId, latest: Timestamp) {
         match self.moved.get_mut(pump) {
             Some(known) => *known = latest.max(*known),
             None => drop(self.moved.insert(pump.clone(), latest)),
@@ -351,12 +353,16 @@ impl Head {
 
     /// Forgets rows that the database has already: what the journal still holds of a block that was written.
     pub(crate) fn forget(&mut self, pump: &PumpId, start_ms: i64, stored: &Stored) -> Result<(), StoreError> {
-        if let Some(latest) = stored.readings.last() {
+        if let Some((latest, _)) = stored.readings.last_key_value() {
             self.note_moved(pump, *latest);
         }
         let forgotten = self.lessen(pump, start_ms, |minute| {
             minute.unpack(pump)?;
-            minute.readings.retain(|reading| !stored.readings.contains(&reading.at));
+            // A part stays where the block has only others of its reading.
+            minute.readings.retain(|reading| match stored.readings.get(&reading.at) {
+                Some(known) => known.beside(&reading.samples) == Beside::Adds,
+                None => true,
+            });
             minute.detections.retain(|detection| !stored.detections.contains(&detection.at));
             Ok(())
         });
@@ -508,10 +514,11 @@ impl Head {
     }
 }
 
-/// The times of the rows that a block in the database has.
+/// The rows that a block in the database has.
 #[derive(Default)]
 pub(crate) struct Stored {
-    pub readings: BTreeSet<Timestamp>,
+    pub readings: BTreeMap<Timestamp, Reading>,
+    /// The times of the detections.
     pub detections: BTreeSet<Timestamp>,
 }
 

@@ -1,7 +1,8 @@
 //! What a pump's door asks before it lets readings in: which readings have these times, and which time is free.
 //!
 //! Head and database are asked as one. Where the database does not answer, the head does: times after
-//! [`Store::moved_until`] cannot be in the database, and of earlier ones that the head does not have the answer is open.
+//! [`Store::moved_until`] cannot be in the database, and of earlier ones that the head does not have whole the answer is open.
+//! A reading that came in parts may have some here and some there.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use super::{
     Store, StoreError,
     blocks::of_minutes,
     database::State,
-    head::{MINUTE_MS, minute_start},
+    head::{MINUTE_MS, join_parts, minute_start},
     reading::outage,
     types::{Answer, Reach},
 };
@@ -24,7 +25,8 @@ impl Store {
         let unknown = match reach {
             Reach::Whole => BTreeSet::new(),
             Reach::Since { .. } => {
-                let known: BTreeSet<Timestamp> = readings.iter().map(|reading| reading.at).collect();
+                let whole = readings.iter().filter(|reading| is_whole(reading));
+                let known: BTreeSet<Timestamp> = whole.map(|reading| reading.at).collect();
                 let moved_until = self.moved_until(pump);
                 let unread = lookup.at.iter().filter(|at| !known.contains(at) && Some(**at) <= moved_until);
                 unread.copied().collect()
@@ -52,9 +54,12 @@ impl Store {
         let mut minutes = Vec::new();
         {
             let head = self.0.head();
+            let moved_until = head.moved_until(pump);
             for at in at {
                 let here = head.readings(pump, at.millis(), at.millis() + 1)?;
-                if here.is_empty() {
+                // The database may have another part of it.
+                let all = here.first().is_some_and(|reading| is_whole(reading) || Some(reading.at) > moved_until);
+                if !all {
                     minutes.push((pump.clone(), minute_start(at.millis())));
                 }
                 found.extend(here);
@@ -64,11 +69,19 @@ impl Store {
         minutes.dedup();
         let mut reach = Reach::Whole;
         match blocks(&state, &minutes).await {
-            Ok(blocks) => found.extend(blocks.into_iter().filter(|reading| at.contains(&reading.at))),
+            Ok(mut blocks) => {
+                blocks.retain(|reading| at.contains(&reading.at));
+                // As after a start by a clock that was set back while the node was off.
+                if let Some(latest) = blocks.iter().map(|reading| reading.at).max() {
+                    self.0.head().note_moved(pump, latest);
+                }
+                // The database's parts came first.
+                drop(found.splice(0..0, blocks));
+            }
             Err(error) => reach = Reach::Since { from: None, reason: outage(error)? },
         }
         found.sort_by_key(|reading| reading.at);
-        found.dedup_by_key(|reading| reading.at);
+        join_parts(&mut found);
         Ok(Answer { rows: found, reach })
     }
 
@@ -98,6 +111,11 @@ impl Store {
     pub fn moved_until(&self, pump: &PumpId) -> Option<Timestamp> {
         self.0.head().moved_until(pump)
     }
+}
+
+/// Whether no channel is left that another part of it could have.
+pub(crate) fn is_whole(reading: &Reading) -> bool {
+    reading.samples.iter().all(|sample| sample.value().is_some())
 }
 
 /// The readings in the blocks of these minutes.

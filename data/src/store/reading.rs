@@ -1,17 +1,22 @@
 //! Questions about a pump's time series: head and database as one.
 //!
-//! Where the database does not answer, what the head has is answered, and how far back that reaches.
+//! Where the database does not answer, what the head has is answered, and how far back that reaches. A reading whose parts
+//! are some here and some there is one, and counts once.
 
-use std::sync::atomic::Ordering;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+};
 
 use volute_plant::{Detection, PumpId, Reading, Timestamp};
 
 use super::{
     Store, StoreError,
-    blocks::{InBlocks, page},
+    blocks::{InBlocks, of_minutes, page},
     database::State,
     engine::Engine,
-    head::{Head, MINUTE_MS, minute_start},
+    head::{Head, MINUTE_MS, join_parts, minute_start},
+    lookup::is_whole,
     page::{Enough, Series, first_rows, walk, whole_moments},
     rows::{DetectionsRow, MetricsRow, NODE, ReadingsRow, RollupRow, pump_and_start, unreadable},
     types::{Answer, Bucket, Buckets, Counts, Order, PumpRecord, Range, Reach, Resolution, SystemMetrics},
@@ -25,6 +30,9 @@ const PART_BLOCKS: usize = 120;
 
 /// A series that is in the head and in blocks.
 trait InHead: InBlocks {
+    /// Makes one row of those that are parts of one, the database's first.
+    fn join(rows: &mut Vec<Self>);
+
     /// The head's share of a stretch, oldest first.
     fn in_head(head: &Head, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Self>, StoreError>;
 }
@@ -97,8 +105,18 @@ impl Store {
                 Err(error) => Err(error),
             };
             let end_ms = *read.as_ref().unwrap_or(&to_ms);
-            for reading in self.0.head().readings(pump, from_ms, end_ms)? {
-                buckets.add(reading.at.millis(), 1, &Aggregates::of(std::slice::from_ref(&reading)));
+            let waiting = self.0.head().readings(pump, from_ms, end_ms)?;
+            let stored = match state.engine() {
+                Ok(engine) if read.is_ok() => self.in_both(engine, pump, &waiting).await?,
+                _ => BTreeMap::new(),
+            };
+            for mut reading in waiting {
+                let known = stored.get(&reading.at);
+                if let Some(known) = known {
+                    reading.samples = known.added_by(&reading.samples);
+                }
+                let count = u64::from(known.is_none());
+                buckets.add(reading.at.millis(), count, &Aggregates::of(std::slice::from_ref(&reading)));
             }
             if read.is_err() || end_ms >= to_ms {
                 break read.map(drop);
@@ -147,8 +165,9 @@ impl Store {
         let engine = state.engine()?;
         let (readings, detections) = {
             let head = self.0.head();
-            (head.readings(pump, 0, i64::MAX)?.len(), head.detections(pump, 0, i64::MAX)?.len())
+            (head.readings(pump, 0, i64::MAX)?, head.detections(pump, 0, i64::MAX)?.len())
         };
+        let readings = readings.len() - self.in_both(engine, pump, &readings).await?.len();
         let mut counts = Counts { readings: readings as u64, detections: detections as u64 };
         let take = |row: ReadingsRow| {
             counts.readings += u64::try_from(row.readings).unwrap_or_default();
@@ -163,18 +182,39 @@ impl Store {
         Ok(counts)
     }
 
+    /// What the database has of the waiting readings of which it has other parts.
+    async fn in_both(
+        &self,
+        engine: &Engine,
+        pump: &PumpId,
+        waiting: &[Reading],
+    ) -> Result<BTreeMap<Timestamp, Reading>, StoreError> {
+        let moved_until = self.moved_until(pump);
+        let may_be = |reading: &&Reading| Some(reading.at) <= moved_until && !is_whole(reading);
+        let times: BTreeSet<Timestamp> = waiting.iter().filter(may_be).map(|reading| reading.at).collect();
+        let minutes: BTreeSet<i64> = times.iter().map(|at| minute_start(at.millis())).collect();
+        let minutes: Vec<(PumpId, i64)> = minutes.into_iter().map(|start_ms| (pump.clone(), start_ms)).collect();
+        let stored = of_minutes::<Reading>(engine, &minutes).await?.into_values().flatten();
+        Ok(stored.filter(|reading| times.contains(&reading.at)).map(|reading| (reading.at, reading)).collect())
+    }
+
     async fn page<T: InHead>(&self, pump: &PumpId, range: &Range) -> Result<Answer<T>, StoreError> {
         let (from_ms, to_ms) = range.bounds_ms();
         // Held over both, so that no row moves from one to the other meanwhile.
         let state = self.0.database.read().await;
-        let mut rows = T::in_head(&self.0.head(), pump, from_ms, to_ms)?;
+        let waiting = T::in_head(&self.0.head(), pump, from_ms, to_ms)?;
+        let mut rows = Vec::new();
         let read = match self.is_removing(pump) {
             // What the database has is of a pump that was removed.
             true => Ok(()),
-            false => stored_page(&state, pump, range).await.map(|stored| rows.extend(stored)),
+            false => stored_page(&state, pump, range).await.map(|stored| rows = stored),
         };
         let reach = self.reach(read, pump)?;
-        rows.sort_by(|a, b| range.order.compare(a.at(), b.at()));
+        if !waiting.is_empty() {
+            rows.extend(waiting);
+            rows.sort_by(|a, b| range.order.compare(a.at(), b.at()));
+            T::join(&mut rows);
+        }
         rows.truncate(range.limit);
         Ok(Answer { rows, reach })
     }
@@ -192,12 +232,18 @@ impl Store {
 }
 
 impl InHead for Reading {
+    fn join(rows: &mut Vec<Self>) {
+        join_parts(rows);
+    }
+
     fn in_head(head: &Head, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Self>, StoreError> {
         head.readings(pump, from_ms, to_ms)
     }
 }
 
 impl InHead for Detection {
+    fn join(_: &mut Vec<Self>) {}
+
     fn in_head(head: &Head, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Self>, StoreError> {
         head.detections(pump, from_ms, to_ms)
     }

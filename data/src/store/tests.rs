@@ -7,6 +7,7 @@ mod clock_mark;
 mod lifecycle;
 mod lookup;
 mod paging;
+mod parts;
 mod past;
 mod permissions;
 mod recovery;

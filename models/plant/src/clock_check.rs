@@ -86,7 +86,7 @@ pub struct ClockCheck {
 }
 
 impl ClockCheck {
-    /// How far behind the last believed time the clock may be: as far as a device may be ahead of the node.
+    /// How far behind the last believed time the clock may be: ten minutes, the most that `ingest.max_ahead_s` may be.
     pub const BEHIND_MS: i64 = 10 * 60 * 1000;
     /// How far ahead of the last believed time it may be: a week.
     pub const AHEAD_MS: i64 = 7 * DAY_MS;

@@ -11,6 +11,7 @@ mod admission;
 pub mod cadence;
 mod clock_check;
 mod detection;
+mod device_clock;
 mod id;
 mod intake;
 mod maintenance;
@@ -20,10 +21,11 @@ mod reading;
 mod time;
 mod windower;
 
-pub use admission::{Admission, FreeTime, Lookup, LookupResult, Verdict};
+pub use admission::{Admission, Admitted, FreeTime, Judgement, Lookup, LookupResult, Verdict};
 pub use cadence::{Cadence, CadenceMeter};
 pub use clock_check::{ClockCheck, ClockState, RetentionClock};
 pub use detection::Detection;
+pub use device_clock::{ClockFault, DeviceClock, FaultKind, TimeRules, in_words};
 pub use id::{PumpId, PumpIdError};
 pub use intake::{Draft, LISTED, LeftOut, NotANumber, Rejection, Stamp, UnknownField, is_no_number, parse_item};
 pub use maintenance::{
@@ -31,6 +33,6 @@ pub use maintenance::{
 };
 pub use operating::OperatingState;
 pub use profile::{Channel, INTERVALS_MS, Limits, MAX_CHANNELS, Profile, ProfileError, Quantity, ZERO_BAND};
-pub use reading::{Reading, Sample};
+pub use reading::{Beside, Reading, Sample};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
 pub use windower::{NoWindow, Placed, Window, WindowRules, Windower};

@@ -1,4 +1,13 @@
 //! A reading: all channels of one pump at one time.
+//!
+//! It may come in parts, as where a gateway sends one item for each tag. An example, of one pump and time:
+//!
+//! | Comes | Beside what is known | The reading then |
+//! | --- | --- | --- |
+//! | speed 1480 | the first | speed 1480 |
+//! | flow 1200 | adds | speed 1480, flow 1200 |
+//! | speed 1480, flow 1200 | known: a duplicate | unchanged |
+//! | speed 1490 | a conflict: the first stands | unchanged |
 
 use std::sync::Arc;
 
@@ -60,7 +69,58 @@ pub struct Reading {
     pub late: bool,
 }
 
+/// What some samples say beside a reading of the same pump and time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Beside {
+    /// Nothing that the reading does not say.
+    Known,
+    /// Values of other channels, and nothing else that is new.
+    Adds,
+    /// Another value of a channel.
+    Conflict {
+        /// The channel's place in the profile.
+        channel: usize,
+        /// The reading's value.
+        known: f64,
+    },
+}
+
 impl Reading {
+    /// What these samples say beside this reading's. Only what was sent counts.
+    pub fn beside(&self, samples: &[Sample]) -> Beside {
+        let mut beside = Beside::Known;
+        for (channel, sample) in samples.iter().enumerate() {
+            let Some(value) = sample.value() else { continue };
+            match self.samples.get(channel).and_then(|sample| sample.value()) {
+                Some(known) if known != value => return Beside::Conflict { channel, known },
+                Some(_) => {}
+                None => beside = Beside::Adds,
+            }
+        }
+        beside
+    }
+
+    /// This reading with the channels that a part of it adds. What it has stands.
+    pub fn with(&self, part: &[Sample]) -> Reading {
+        let sample = |channel: usize| match (self.samples.get(channel), part.get(channel)) {
+            (Some(known), Some(part)) if known.value().is_none() && part.value().is_some() => *part,
+            (Some(known), _) => *known,
+            (None, part) => part.copied().unwrap_or(Sample::Missing),
+        };
+        let channels = self.samples.len().max(part.len());
+        Reading { samples: (0..channels).map(sample).collect(), ..self.clone() }
+    }
+
+    /// What these samples add to this reading: the others are missing.
+    pub fn added_by(&self, samples: &[Sample]) -> Arc<[Sample]> {
+        let known = |channel: usize| self.samples.get(channel).and_then(|sample| sample.value()).is_some();
+        let added = |(channel, sample): (usize, &Sample)| match sample.value() {
+            Some(_) if !known(channel) => *sample,
+            _ => Sample::Missing,
+        };
+        samples.iter().enumerate().map(added).collect()
+    }
+
     /// Whether both say the same of the same moment: what makes a second post a duplicate.
     ///
     /// Only what was sent counts, not how it was filled or when it was received.
@@ -84,6 +144,48 @@ mod tests {
         ] {
             assert_eq!((sample.value(), sample.good(), sample.flag()), (value, good, flag), "{sample:?}");
         }
+    }
+
+    #[test]
+    fn parts_of_one_time_are_one_reading() {
+        use Sample::{Bad, Filled, Good, Missing};
+        let at = Timestamp::from_millis(1_773_051_273_000).expect("a time");
+        let reading = |samples: &[Sample]| Reading {
+            pump: "P-1".parse().expect("a name"),
+            at,
+            received: at,
+            samples: samples.into(),
+            late: false,
+        };
+        let conflict = |channel, known| Beside::Conflict { channel, known };
+        // What is known, what comes, what that is, both together, and what is added.
+        for (known, part, beside, together, added) in [
+            ([Good(1.0), Missing], [Missing, Good(2.0)], Beside::Adds, [Good(1.0), Good(2.0)], [Missing, Good(2.0)]),
+            ([Good(1.0), Filled], [Filled, Bad(2.0)], Beside::Adds, [Good(1.0), Bad(2.0)], [Missing, Bad(2.0)]),
+            ([Good(1.0), Filled], [Good(1.0), Good(2.0)], Beside::Adds, [Good(1.0), Good(2.0)], [Missing, Good(2.0)]),
+            ([Good(1.0), Filled], [Good(1.0), Missing], Beside::Known, [Good(1.0), Filled], [Missing, Missing]),
+            ([Missing, Missing], [Missing, Missing], Beside::Known, [Missing, Missing], [Missing, Missing]),
+            ([Missing, Filled], [Filled, Missing], Beside::Known, [Missing, Filled], [Missing, Missing]),
+            ([Bad(1.0), Missing], [Good(1.0), Missing], Beside::Known, [Bad(1.0), Missing], [Missing, Missing]),
+            ([Good(1.0), Missing], [Good(3.0), Missing], conflict(0, 1.0), [Good(1.0), Missing], [Missing, Missing]),
+            (
+                [Good(1.0), Missing],
+                [Good(3.0), Good(2.0)],
+                conflict(0, 1.0),
+                [Good(1.0), Good(2.0)],
+                [Missing, Good(2.0)],
+            ),
+        ] {
+            let first = reading(&known);
+            assert_eq!(first.beside(&part), beside, "{part:?} beside {known:?}");
+            assert_eq!(first.with(&part), reading(&together), "{part:?} with {known:?}");
+            assert_eq!(*first.added_by(&part), added, "{part:?} to {known:?}");
+        }
+        assert_eq!(
+            reading(&[Good(1.0)]).with(&[Missing, Good(2.0)]),
+            reading(&[Good(1.0), Good(2.0)]),
+            "a new channel"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! - before a hole, readings wait until the newest is `slack_steps` past the last missing step;
 //! - a hole is filled with the last good values, each for at most `fill_steps`; then it is missing;
 //! - after more than `gap_ms` without a reading, a new window starts;
-//! - of several readings in one step, the last one counts;
+//! - of several readings in one step, the last one counts; parts of one reading, which have one time, count together;
 //! - a sensor's zero that has drifted below a range that begins at 0 counts as 0;
 //! - a window with a missing value in it is not scored, and neither is one of a pump that stands, starts or stops
 //!   (`operating.rs`).
@@ -172,7 +172,7 @@ impl Windower {
         if let Some(last) = self.last
             && step <= last.index
         {
-            if step == last.index && reading.at > last.at {
+            if step == last.index && reading.at >= last.at {
                 self.replace_last(&reading);
             }
             return Vec::new();
@@ -182,11 +182,37 @@ impl Windower {
             // Nearly all: they do not have to wait.
             return vec![self.place(step, reading)];
         }
-        match self.waiting.get(&step) {
-            Some(other) if other.at >= reading.at => {}
+        match self.waiting.get_mut(&step) {
+            Some(other) if other.at > reading.at => {}
+            Some(other) if other.at == reading.at => *other = other.with(&reading.samples),
             _ => drop(self.waiting.insert(step, reading)),
         }
         self.release(|newest, missing, slack| newest - missing >= slack)
+    }
+
+    /// The reading that gets no place of its own if this one is pushed now: this one, or one that waits and gives way to it.
+    pub fn displaced_by(&self, reading: &Reading) -> Option<Reading> {
+        let step = self.rules.step(reading.at);
+        if self.last.is_some_and(|last| step <= last.index) {
+            return Some(reading.clone());
+        }
+        match self.waiting.get(&step) {
+            Some(other) if other.at > reading.at => Some(reading.clone()),
+            Some(other) if other.at < reading.at => Some(other.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether a time is so far behind the newest that it cannot get a place any more.
+    pub fn has_passed(&self, at: Timestamp) -> bool {
+        self.newest.saturating_sub(self.rules.step(at)) >= self.rules.slack_steps
+    }
+
+    /// Begins anew, with an empty window, for a pump whose times go back. Returns those that waited.
+    pub fn restart(&mut self) -> Vec<Placed> {
+        let placed = self.flush();
+        *self = Self::new(&self.profile);
+        placed
     }
 
     /// Places everything that still waits for a missing reading: it is not waited for any longer.
@@ -229,9 +255,19 @@ impl Windower {
         Placed { window: self.window(&reading), reading }
     }
 
+    /// A later reading of the last step, or another part of the same one, which changes no value that is known.
     fn replace_last(&mut self, reading: &Reading) {
-        let Some(Step { index, .. }) = self.last else { return };
-        self.remember_good(index, reading);
+        let Some(Step { index, at }) = self.last else { return };
+        if reading.at > at {
+            self.remember_good(index, reading);
+        } else {
+            let known: Vec<_> = self.last_good.clone();
+            self.remember_good(index, reading);
+            let before = known.into_iter().zip(&mut self.last_good);
+            before
+                .filter(|(known, _)| known.is_some_and(|(step, _)| step == index))
+                .for_each(|(known, now)| *now = known);
+        }
         self.steps.replace_newest(filled(&self.last_good, index, self.rules.fill_steps));
         self.last = Some(Step { index, at: reading.at });
         self.phase = self.gate.next(self.before, index, self.steps.newest());

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{BadChannel, Receipt, RejectedItem};
+use volute_actors::{BadChannel, LATE, Receipt, RejectedItem};
 use volute_plant::{LISTED, LeftOut, NotANumber, UnknownField};
 
 use crate::{
@@ -19,12 +19,15 @@ use crate::{
 /// What became of a post.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IngestAnswer {
-    /// New readings.
+    /// New readings, and items that add channels to one: items of one pump and time are one reading.
     accepted: usize,
     /// Readings that were taken before, with the same values.
     duplicate: usize,
     /// New readings that came too late for their window: stored, not scored.
     late: usize,
+    /// Why they were late; absent if none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_reason: Option<&'static str>,
     /// Items that were not taken: all that may be sent again, and of the others the first 100.
     rejected: Vec<RejectedAnswer>,
     /// How many more were not taken.
@@ -208,6 +211,7 @@ impl IngestAnswer {
             accepted,
             duplicate,
             late,
+            late_reason: (late > 0).then_some(LATE),
             rejected_not_listed: all - rejected.len(),
             rejected: rejected.into_iter().map(RejectedAnswer::from).collect(),
             bad_channels_not_listed: bad_channels.len().saturating_sub(LISTED),
@@ -281,7 +285,7 @@ mod tests {
         assert_eq!(
             serde_json::to_value(IngestAnswer::new(receipt, LeftOut::default())).expect("JSON"),
             json!({
-                "accepted": 1, "duplicate": 2, "late": 1,
+                "accepted": 1, "duplicate": 2, "late": 1, "late_reason": LATE,
                 "rejected": [{
                     "index": 0, "field": "Tb", "value": "hot", "allowed": "a number",
                     "message": "Tb: not a number; allowed: a number"

@@ -6,7 +6,8 @@ use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::{CommissioningPhase, LearningProgress, LiveChannel, LivePump, Status, Totals};
-use volute_plant::{Profile, PumpId, Reading};
+use volute_data::{Store, StoreError};
+use volute_plant::{ClockFault, Profile, PumpId, Reading};
 
 use crate::{
     channels::ByChannel,
@@ -47,10 +48,13 @@ pub(crate) struct LiveData {
     /// Why there is no verdict, where there is none.
     #[schema(required)]
     status_reason: Option<String>,
-    /// How long ago the latest reading was received, in milliseconds; null if not since the node started.
+    /// How long ago the pump's last reading was received, in milliseconds; null if none since the node started.
     #[schema(required)]
     age_ms: Option<i64>,
-    /// The latest reading's time by the device's clock.
+    /// What is wrong with its clock; null where nothing is.
+    #[schema(required)]
+    clock: Option<ClockData>,
+    /// The latest reading's time by the device's clock: of those whose time is about that of their receipt, the last received.
     #[schema(format = DateTime, required)]
     timestamp: Option<String>,
     /// When the node received it.
@@ -84,6 +88,18 @@ pub(crate) struct LiveData {
     /// The simulation, on a demo; null on any other node.
     #[schema(required)]
     simulation: Option<PumpSimulation>,
+}
+
+/// A pump's clock that is wrong, by its last post.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct ClockData {
+    /// The device's time less the time of receipt, in milliseconds: above zero where the clock is ahead.
+    offset_ms: i64,
+    /// What is wrong, as `its clock is 9 min ahead: its readings are refused`.
+    #[schema(
+        example = "its clock is 2 h behind: its readings are stored and scored by their own times, and raise no alarm"
+    )]
+    note: String,
 }
 
 /// One channel of the latest reading.
@@ -151,6 +167,8 @@ pub(crate) struct LiveTotals {
 pub(crate) struct PumpTotals {
     /// New readings.
     readings: u64,
+    /// Readings, or parts of them, that came too late for their window: stored, not scored.
+    late: u64,
     /// Windows that the model judged.
     scored: u64,
     /// Windows that it found anomalous.
@@ -170,7 +188,7 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
     let params = Params::parse(request.query_string(), &["pump_id"])?;
     let pump = params.pump()?.unwrap_or_else(|| engine.default_pump().clone());
     let live = match engine.live(&pump).await {
-        Some(live) => live,
+        Some(live) => with_latest(live, engine.store()).await?,
         None => {
             let last = engine.store().latest_readings(&pump, 1).await?.rows.pop();
             at_rest(last.ok_or_else(|| ApiError::UnknownPump(pump.clone()))?)
@@ -184,6 +202,16 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
     Ok(web::Json(data))
 }
 
+/// A pump without a current reading shows its newest stored one.
+pub(crate) async fn with_latest(mut live: LivePump, store: &Store) -> Result<LivePump, StoreError> {
+    if live.latest.is_none()
+        && let Some(last) = store.latest_readings(&live.pump, 1).await?.rows.pop()
+    {
+        live.latest = at_rest(last).latest;
+    }
+    Ok(live)
+}
+
 /// A pump that was not heard since the node started, as its last stored reading has it.
 pub(crate) fn at_rest(last: Reading) -> LivePump {
     let channels = last.samples.iter().map(|&sample| LiveChannel { sample, state: "unknown" }).collect();
@@ -193,11 +221,19 @@ pub(crate) fn at_rest(last: Reading) -> LivePump {
         latest: Some((last, channels)),
         age_ms: None,
         status: Status::Stale,
+        clock: None,
         detection: None,
         trend: Vec::new(),
         readings: 0,
+        late: 0,
         scored: 0,
         anomalies: 0,
+    }
+}
+
+impl From<ClockFault> for ClockData {
+    fn from(fault: ClockFault) -> Self {
+        Self { offset_ms: fault.offset_ms, note: fault.note() }
     }
 }
 
@@ -266,6 +302,7 @@ impl LiveData {
             status: PumpStatus::of(&live.status),
             status_reason,
             age_ms: live.age_ms,
+            clock: live.clock.map(ClockData::from),
             timestamp: reading.as_ref().map(|r| r.at.to_string()),
             received_at: reading.as_ref().map(|r| r.received.to_string()),
             channels: ByChannel::new(profile, channels.enumerate()),
@@ -277,7 +314,12 @@ impl LiveData {
             model: verdict.map(|d| d.model.to_string()).or(model),
             learning,
             totals: LiveTotals {
-                pump: PumpTotals { readings: live.readings, scored: live.scored, anomalies: live.anomalies },
+                pump: PumpTotals {
+                    readings: live.readings,
+                    late: live.late,
+                    scored: live.scored,
+                    anomalies: live.anomalies,
+                },
                 node: node.figures().collect(),
             },
             simulation: None,
@@ -293,8 +335,13 @@ pub(crate) fn reason(live: &LivePump) -> Option<String> {
         (Status::Off { stopping: true }, _) => Some("the pump runs down, so it is not judged".into()),
         (Status::Starting { have, need }, _) => Some(format!("it has run {have} of {need} steps since its start")),
         (Status::Unknown { reason }, _) => Some(reason.clone()),
-        (Status::Stale, Some(age_ms)) => Some(format!("the last reading came {age_ms} ms ago")),
-        (Status::Stale, None) => Some("no reading has come since the node, or its live feed, was started".into()),
+        (Status::Stale, age_ms) => {
+            let clock = live.clock.map(|fault| format!("{}; ", fault.note())).unwrap_or_default();
+            Some(match age_ms {
+                Some(age_ms) => format!("{clock}the last reading came {age_ms} ms ago"),
+                None => format!("{clock}no reading has come since the node, or its live feed, was started"),
+            })
+        }
         (Status::Normal | Status::Anomaly, _) => None,
     }
 }
@@ -337,10 +384,12 @@ mod tests {
             latest: Some((reading.clone(), channels.collect())),
             age_ms: Some(150),
             status: Status::Anomaly,
+            clock: None,
             since: reading.received,
             detection: Some(detection),
             trend: Vec::new(),
             readings: 40,
+            late: 3,
             scored: 11,
             anomalies: 2,
         };
@@ -350,7 +399,7 @@ mod tests {
         assert_eq!(
             shown,
             json!({
-                "pump_id": "P-1", "status": "ANOMALY", "status_reason": null, "age_ms": 150,
+                "pump_id": "P-1", "status": "ANOMALY", "status_reason": null, "age_ms": 150, "clock": null,
                 "timestamp": "2026-03-09T10:14:33.000Z", "received_at": "2026-03-09T10:14:33.020Z",
                 "channels": {
                     "Tb": {"value": 90.0, "unit": "°C", "state": "high_warning", "quality": "good"},
@@ -358,7 +407,7 @@ mod tests {
                 },
                 "judged_at": "2026-03-09T10:14:33.000Z", "loss": 0.75, "threshold": 0.5, "is_anomaly": true,
                 "contributions": {"Tb": 0.9, "Q": 0.1}, "model": "m-1", "learning": null,
-                "totals": {"pump": {"readings": 40, "scored": 11, "anomalies": 2}, "node": null},
+                "totals": {"pump": {"readings": 40, "late": 3, "scored": 11, "anomalies": 2}, "node": null},
                 "simulation": null,
             })
         );

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, web};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_actors::LivePump;
+use volute_actors::{LATE, LivePump};
 use volute_data::{AuditAction, EventFilter, PumpRecord, StoreError};
 use volute_plant::{Channel, EventState, Profile, PumpId, Quantity};
 
@@ -16,7 +16,7 @@ use crate::{
     openapi::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
     problem::ApiError,
     query::Params,
-    routes::live::{Learning, PumpStatus, at_rest, reason},
+    routes::live::{ClockData, Learning, PumpStatus, at_rest, reason, with_latest},
     server::Node,
 };
 
@@ -44,9 +44,15 @@ pub(crate) struct PumpData {
     /// Since when the status holds; null if it was not heard since the node started.
     #[schema(format = DateTime, required)]
     since: Option<String>,
-    /// How long ago its latest reading was received, in milliseconds; null if not since the node started.
+    /// How long ago its last reading was received, in milliseconds; null if none since the node started.
     #[schema(required)]
     age_ms: Option<i64>,
+    /// What is wrong with its clock; null where nothing is.
+    #[schema(required)]
+    clock: Option<ClockData>,
+    /// Readings that came too late for their window since the node started, and why they were; null if none did.
+    #[schema(required)]
+    late: Option<LateData>,
     /// Its latest reading's time by the device's clock.
     #[schema(format = DateTime, required)]
     last_reading_at: Option<String>,
@@ -68,6 +74,15 @@ pub(crate) struct PumpData {
     simulation_ended: bool,
     /// The last verdicts.
     trend: TrendData,
+}
+
+/// Readings that were too late to be judged.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LateData {
+    /// How many, since the node started.
+    count: u64,
+    /// Why.
+    reason: &'static str,
 }
 
 /// The last verdicts of one pump, column by column, the oldest first.
@@ -153,7 +168,7 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
         let ended = simulation.as_ref().is_some_and(|simulation| !simulation.plays(&record.id));
         async move {
             let live = match live {
-                Some(live) => Some(live),
+                Some(live) => Some(with_latest(live, store).await?),
                 None => store.latest_readings(&record.id, 1).await?.rows.pop().map(at_rest),
             };
             Ok::<_, StoreError>(PumpData { simulation_ended: ended, ..PumpData::new(record, live, events, profile) })
@@ -241,6 +256,8 @@ impl PumpData {
             learning: live.as_ref().and_then(|live| Learning::of(&live.status)),
             since: heard.map(|live| live.since.to_string()),
             age_ms: heard.and_then(|live| live.age_ms),
+            clock: live.as_ref().and_then(|live| live.clock).map(ClockData::from),
+            late: live.as_ref().filter(|live| live.late > 0).map(|live| LateData { count: live.late, reason: LATE }),
             last_reading_at: live.as_ref().and_then(|live| Some(live.latest.as_ref()?.0.at.to_string())),
             judged_at: verdict.map(|d| d.at.to_string()),
             loss: verdict.map(|d| d.loss),

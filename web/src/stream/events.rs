@@ -59,8 +59,10 @@ pub(crate) struct FleetEvent<'a> {
     pumps: Vec<&'a PumpId>,
     /// How each is.
     status: Vec<PumpStatus>,
-    /// How long ago its newest reading was received, in milliseconds.
+    /// How long ago its last reading was received, in milliseconds.
     age_ms: Vec<Option<i64>>,
+    /// What is wrong with its clock; null where nothing is.
+    clock: Vec<Option<&'a str>>,
     /// The time of its last reading that the model judged, in milliseconds since 1970.
     at: Vec<Option<i64>>,
     /// The reconstruction loss there.
@@ -172,6 +174,7 @@ fn fleet<'a>(now: Timestamp, rows: &[&'a FleetRow]) -> FleetEvent<'a> {
         pumps: rows.iter().map(|row| &row.pump).collect(),
         status: rows.iter().map(|row| PumpStatus::of(&row.status)).collect(),
         age_ms: rows.iter().map(|row| row.age_ms).collect(),
+        clock: rows.iter().map(|row| row.clock.as_deref()).collect(),
         at: rows.iter().map(|row| row.verdict.map(|(at, _, _)| at.millis())).collect(),
         loss: rows.iter().map(|row| row.verdict.map(|(_, loss, _)| loss)).collect(),
         threshold: rows.iter().map(|row| row.verdict.map(|(_, _, threshold)| threshold)).collect(),

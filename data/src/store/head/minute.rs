@@ -1,10 +1,13 @@
 //! One pump's minute in the head: its rows, some of them packed.
 //!
+//! A reading that came in parts is as many rows here, and one where rows are read ([`Rows::one_per_time`]): rows of a minute
+//! that is being written must stay as they are. Its first parts may be in the database already.
+//!
 //! Deliberately absent: which minutes there are, and any lock.
 
 use std::sync::Arc;
 
-use volute_plant::{Detection, PumpId, Reading, Timestamp};
+use volute_plant::{Beside, Detection, PumpId, Reading, Timestamp};
 
 use super::{MINUTE_MS, PACKED_ROWS, SET_BACK_MS, Until};
 use crate::{
@@ -69,6 +72,8 @@ impl Ripe {
 impl Packed {
     fn of(mut readings: Vec<Reading>, mut detections: Vec<Detection>) -> Self {
         readings.sort_by_key(|reading| reading.at);
+        // None has other values: those were not taken in.
+        join_parts(&mut readings);
         detections.sort_by_key(|detection| detection.at);
         // Without the room that they grew into: there are many.
         let (packed_readings, packed_detections) = (encode_readings(&readings), encode_detections(&detections));
@@ -77,13 +82,20 @@ impl Packed {
 }
 
 impl Minute {
-    /// Takes a reading in, unless one of its time is here: packed ones are not looked at, [`Rows::one_per_time`] does that.
+    /// Takes a reading in, or a part of one, unless those of its time that are here say all of it: packed ones are not looked
+    /// at, [`Rows::one_per_time`] does that.
     pub(super) fn take_in(&mut self, reading: Reading) -> TakenIn {
         // Most readings are the latest: none has to be looked for.
-        if Some(reading.at) <= self.newest
-            && let Some(known) = self.readings.iter().rev().find(|known| known.at == reading.at)
-        {
-            return if known.says_the_same(&reading) { TakenIn::Known } else { TakenIn::Conflict };
+        if Some(reading.at) <= self.newest {
+            let mut known: Option<Reading> = None;
+            for row in self.readings.iter().filter(|row| row.at == reading.at) {
+                known = Some(known.map_or_else(|| row.clone(), |known| known.with(&row.samples)));
+            }
+            match known.map(|known| known.beside(&reading.samples)) {
+                Some(Beside::Known) => return TakenIn::Known,
+                Some(Beside::Conflict { .. }) => return TakenIn::Conflict,
+                Some(Beside::Adds) | None => {}
+            }
         }
         self.newest = self.newest.max(Some(reading.at));
         self.readings.push(reading);
@@ -188,7 +200,7 @@ impl Rows<'_> {
         Ok(self.one_per_time(pump)?.0)
     }
 
-    /// The readings, of each time the first that came, and how many of the others had other values.
+    /// The readings, of each time one with the channels of all its parts, and how many parts had other values.
     pub(super) fn one_per_time(&self, pump: &PumpId) -> Result<(Vec<Reading>, usize), StoreError> {
         let mut rows = Vec::new();
         for packed in self.packed {
@@ -196,12 +208,7 @@ impl Rows<'_> {
         }
         rows.extend(self.readings.iter().cloned());
         rows.sort_by_key(|row| row.at);
-        let mut conflicts = 0;
-        rows.dedup_by(|later, first| {
-            let same_time = later.at == first.at;
-            conflicts += usize::from(same_time && !later.says_the_same(first));
-            same_time
-        });
+        let conflicts = join_parts(&mut rows);
         Ok((rows, conflicts))
     }
 
@@ -214,6 +221,24 @@ impl Rows<'_> {
         rows.dedup_by_key(|row| row.at);
         Ok(rows)
     }
+}
+
+/// Makes one reading of all that have one time; they are in the order of their times, and of those with one time the first
+/// stands. Returns how many of the others had other values.
+pub(crate) fn join_parts(rows: &mut Vec<Reading>) -> usize {
+    let mut conflicts = 0;
+    rows.dedup_by(|later, first| {
+        if later.at != first.at {
+            return false;
+        }
+        let beside = first.beside(&later.samples);
+        conflicts += usize::from(matches!(beside, Beside::Conflict { .. }));
+        if beside != Beside::Known {
+            *first = first.with(&later.samples);
+        }
+        true
+    });
+    conflicts
 }
 
 /// Pumps close their minutes spread over one, each always at the same second.

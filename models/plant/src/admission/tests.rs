@@ -6,14 +6,17 @@ use super::*;
 use crate::profile::tests::small;
 
 const NOW: i64 = 1_773_051_273_000;
-const DAY: Duration = Duration::from_secs(86_400);
+const RULES: TimeRules = TimeRules { ahead_ms: 30_000, current_ms: 60_000, kept_ms: 86_400_000 };
+
+const NEW: Verdict = Verdict::New { late: false };
+const LATE: Verdict = Verdict::New { late: true };
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(NOW + ms).expect("a time")
 }
 
 fn door() -> Admission {
-    Admission::new("P-1".parse().expect("a name"), &small(), DAY)
+    Admission::new("P-1".parse().expect("a name"), &small(), RULES)
 }
 
 fn draft(stamp: Stamp, flow: f64) -> Draft {
@@ -29,15 +32,14 @@ fn holding(readings: &[Reading]) -> LookupResult {
 }
 
 fn judge(door: &mut Admission, draft: Draft, received_ms: i64, stored: &LookupResult) -> Verdict {
-    door.judge(vec![(0, draft)], at(received_ms), stored).pop().expect("a verdict").1
+    door.judge(vec![(0, draft)], at(received_ms), stored).verdicts.pop().expect("a verdict").1
 }
 
 /// Lets in what must be new.
 fn admit(door: &mut Admission, draft: Draft, received_ms: i64) -> Reading {
-    match judge(door, draft, received_ms, &LookupResult::default()) {
-        Verdict::New(reading) => reading,
-        other => panic!("{other:?}"),
-    }
+    let mut judgement = door.judge(vec![(0, draft)], at(received_ms), &LookupResult::default());
+    assert!(matches!(judgement.verdicts[..], [(0, Verdict::New { .. })]), "{judgement:?}");
+    judgement.readings.pop().expect("a reading").reading
 }
 
 fn looked_up(door: &Admission, ms: i64) -> bool {
@@ -51,7 +53,7 @@ fn the_same_again_is_a_duplicate_and_other_values_are_refused() {
     let reading = admit(&mut door, first.clone(), 5);
     let nothing = LookupResult::default();
     assert_eq!(judge(&mut door, first.clone(), 6, &nothing), Verdict::Duplicate { at: at(0) }, "still in flight");
-    door.settle(at(0));
+    door.settle(at(0), true);
     assert!(looked_up(&door, 0), "now the store knows");
     let stored = holding(&[Reading { at: at(-1), ..reading.clone() }, reading]);
     assert_eq!(judge(&mut door, first, 7, &stored), Verdict::Duplicate { at: at(0) });
@@ -86,6 +88,211 @@ fn late_is_three_steps_behind_the_newest_wherever_in_its_step_a_reading_is() {
     }
 }
 
+/// Posts one after the other: when each is received, its readings' times, and which of these are late.
+type Posts = &'static [(i64, &'static [i64], &'static [i64])];
+
+#[test]
+fn a_few_current_readings_behind_the_newest_begin_a_new_order() {
+    let cases: [(&str, Posts); 9] = [
+        (
+            "one stray reading was ahead",
+            &[
+                (0, &[0], &[]),
+                (1000, &[26_000], &[]),
+                (2000, &[2000], &[2000]),
+                (3000, &[3000], &[3000]),
+                (4000, &[4000], &[]),
+                (5000, &[5000], &[]),
+                (6000, &[3500], &[]),
+                (7000, &[1000], &[1000]),
+            ],
+        ),
+        ("they may come in one post", &[(0, &[25_000], &[]), (5000, &[1000, 2000, 3000, 4000, 5000], &[1000, 2000])]),
+        (
+            "a clock was set back by less than a minute",
+            &[
+                (0, &[0], &[]),
+                (1000, &[-40_000], &[-40_000]),
+                (2000, &[-39_000], &[-39_000]),
+                (3000, &[-38_000], &[]),
+                (4000, &[-37_000], &[]),
+            ],
+        ),
+        (
+            "readings that are not current begin none",
+            &[
+                (0, &[0], &[]),
+                (1000, &[-80_000], &[-80_000]),
+                (2000, &[-79_000], &[-79_000]),
+                (3000, &[-78_000], &[-78_000]),
+                (4000, &[-77_000], &[-77_000]),
+            ],
+        ),
+        (
+            "nor do those whose times do not rise",
+            &[
+                (0, &[0], &[]),
+                (1000, &[-10_000], &[-10_000]),
+                (2000, &[-9_000], &[-9_000]),
+                (3000, &[-11_000], &[-11_000]),
+                (4000, &[-8_000], &[-8_000]),
+                (5000, &[-7_000], &[]),
+            ],
+        ),
+        (
+            "nor those among others in order",
+            &[
+                (0, &[0], &[]),
+                (1000, &[-10_000], &[-10_000]),
+                (2000, &[-9_000], &[-9_000]),
+                (3000, &[3000], &[]),
+                (4000, &[-8_000], &[-8_000]),
+                (5000, &[-7_000], &[-7_000]),
+            ],
+        ),
+        (
+            "nor what another gateway has kept",
+            &[
+                (0, &[-9000, -6000, -3000, 0], &[]),
+                (1000, &[-8500, -7500, -6500, -5500], &[-8500, -7500, -6500, -5500]),
+                (10_000, &[1000, 4000, 7000, 10_000], &[]),
+                (11_000, &[1500, 2500, 3500, 4500], &[1500, 2500, 3500, 4500]),
+            ],
+        ),
+        (
+            "old readings between do not count, and do no harm",
+            &[
+                (0, &[20_000], &[]),
+                (1000, &[1000, -90_000], &[1000, -90_000]),
+                (2000, &[2000, -89_000], &[2000, -89_000]),
+                (3000, &[3000, -88_000], &[-88_000]),
+            ],
+        ),
+        ("an hour that was kept comes in order", &[(0, &[-3_600_000, -1_800_000, -60_001], &[]), (1000, &[1000], &[])]),
+    ];
+    for (what, posts) in cases {
+        let mut door = door();
+        for (place, (received_ms, times, late)) in posts.iter().enumerate() {
+            let lot = times.iter().map(|&ms| stamped(ms, 1.0)).enumerate().collect();
+            for (index, verdict) in door.judge(lot, at(*received_ms), &LookupResult::default()).verdicts {
+                let expected = if late.contains(&times[index]) { LATE } else { NEW };
+                assert_eq!(verdict, expected, "{what}: post {place}, {} ms", times[index]);
+            }
+        }
+        // Whatever the order is, what may be stored is looked up.
+        let (received_ms, times, _) = posts[1];
+        assert!(door.lookup(&[(0, stamped(times[0], 1.0))], at(received_ms)).is_empty(), "{what}: it is in flight");
+        door.settle(at(times[0]), true);
+        assert!(!door.lookup(&[(0, stamped(times[0], 1.0))], at(received_ms)).is_empty(), "{what}: it is stored");
+    }
+}
+
+/// One channel, or both.
+fn part(ms: i64, temperature: Option<f64>, flow: Option<f64>) -> Draft {
+    let sample = |value: Option<f64>| value.map_or(Sample::Missing, Sample::Good);
+    Draft { pump: None, stamp: Stamp::Device(at(ms)), samples: [sample(temperature), sample(flow)].into() }
+}
+
+#[test]
+fn items_of_one_time_are_one_reading_and_each_has_its_own_answer() {
+    let mut door = door();
+    let lot = vec![
+        (0, part(0, Some(40.0), None)),
+        (1, part(0, None, Some(7.0))),
+        (2, part(0, Some(41.0), None)),
+        (3, part(0, Some(40.0), None)),
+        (4, part(1000, Some(42.0), None)),
+        (5, part(0, Some(40.0), Some(7.0))),
+    ];
+    let Judgement { verdicts, readings } = door.judge(lot, at(1000), &LookupResult::default());
+    let of = |index: usize| &verdicts.iter().find(|(place, _)| *place == index).expect("a verdict").1;
+    let again = Verdict::Duplicate { at: at(0) };
+    assert_eq!([of(0), of(1), of(3), of(4), of(5)], [&NEW, &NEW, &again, &NEW, &again]);
+    let Verdict::Rejected(no) = of(2) else { panic!("{verdicts:?}") };
+    assert!(no.message.contains("another value of Tb at this time, 40; the first stands"), "{}", no.message);
+    let [first, second] = &readings[..] else { panic!("{readings:?}") };
+    assert_eq!((&*first.reading.samples, &first.whole), (&[Sample::Good(40.0), Sample::Good(7.0)][..], &None));
+    assert_eq!(*second.reading.samples, [Sample::Good(42.0), Sample::Filled]);
+}
+
+/// The first part is stored or on its way; what comes, what that is, and what is to be stored of it.
+#[test]
+fn a_part_that_comes_later_is_stored_beside_the_first() {
+    use Sample::{Good, Missing};
+    for stored in [false, true] {
+        for (comes, expected, added) in [
+            (part(0, None, Some(7.0)), NEW, Some([Missing, Good(7.0)])),
+            (part(0, Some(40.0), Some(7.0)), NEW, Some([Missing, Good(7.0)])),
+            (part(0, Some(40.0), None), Verdict::Duplicate { at: at(0) }, None),
+        ] {
+            let mut door = door();
+            let first = admit(&mut door, part(0, Some(40.0), None), 0);
+            let mut found = LookupResult::default();
+            if stored {
+                door.settle(at(0), true);
+                assert!(looked_up(&door, 0));
+                found = holding(std::slice::from_ref(&first));
+            }
+            let Judgement { verdicts, readings } = door.judge(vec![(0, comes.clone())], at(500), &found);
+            assert_eq!(verdicts, [(0, expected)], "{comes:?}, stored: {stored}");
+            assert_eq!(readings.first().map(|part| part.reading.samples.to_vec()), added.map(|added| added.to_vec()));
+            let Some(Admitted { reading, whole }) = readings.first() else { continue };
+            assert_eq!(
+                (reading.received, &*whole.as_ref().expect("the whole").samples),
+                (at(500), &[Good(40.0), Good(7.0)][..])
+            );
+            // All of it counts while any part is on its way.
+            assert!(!looked_up(&door, 0));
+            let again = judge(&mut door, part(0, Some(40.0), Some(7.0)), 600, &LookupResult::default());
+            assert_eq!(again, Verdict::Duplicate { at: at(0) });
+            for _ in 0..2 - usize::from(stored) {
+                assert!(!looked_up(&door, 0));
+                door.settle(at(0), true);
+            }
+            assert!(looked_up(&door, 0), "the store knows all of it");
+        }
+    }
+}
+
+#[test]
+fn what_a_part_is_beside_is_not_guessed() {
+    let mut door = door();
+    let first = admit(&mut door, part(0, Some(40.0), None), 0);
+    admit(&mut door, part(0, None, Some(7.0)), 0);
+    door.settle(at(0), false);
+    let again = judge(&mut door, part(0, Some(40.0), None), 1, &LookupResult::default());
+    assert!(
+        matches!(again, Verdict::Undecided(_)),
+        "the first part was not stored, and the second is under way: {again:?}"
+    );
+    door.settle(at(0), true);
+    assert!(looked_up(&door, 0));
+    // The head has a part, and the database cannot be asked for others.
+    let unsure = LookupResult { unknown: [at(0)].into(), ..holding(&[first]) };
+    for (comes, certain) in [
+        (part(0, Some(40.0), None), Some(Verdict::Duplicate { at: at(0) })),
+        (part(0, None, Some(7.0)), None),
+        (part(0, Some(40.0), Some(7.0)), None),
+    ] {
+        match (judge(&mut door, comes, 2, &unsure), certain) {
+            (Verdict::Undecided(_), None) => {}
+            (verdict, certain) => assert_eq!(Some(verdict), certain),
+        }
+    }
+    assert!(matches!(judge(&mut door, part(0, Some(41.0), None), 2, &unsure), Verdict::Rejected(_)), "that is certain");
+}
+
+#[test]
+fn items_without_a_time_are_one_reading_where_they_have_channels_of_their_own() {
+    let unstamped = |temperature, flow| Draft { stamp: Stamp::Received, ..part(0, temperature, flow) };
+    let mut door = door();
+    let lot = vec![(0, unstamped(Some(40.0), None)), (1, unstamped(None, Some(7.0)))];
+    let Judgement { verdicts, readings } = door.judge(lot, at(0), &LookupResult::default());
+    assert_eq!(verdicts, [(0, NEW), (1, NEW)]);
+    let [Admitted { reading, whole: None }] = &readings[..] else { panic!("{readings:?}") };
+    assert_eq!((reading.at, &*reading.samples), (at(0), &[Sample::Good(40.0), Sample::Good(7.0)][..]));
+}
+
 /// A gateway may empty its buffer newest first, or in any order.
 #[test]
 fn nothing_is_later_than_its_own_post() {
@@ -98,37 +305,36 @@ fn nothing_is_later_than_its_own_post() {
         ("with two at one time", vec![9, 4, 4, 0]),
     ] {
         let mut door = door();
-        let lot = order.iter().map(|&second| stamped(10_000 * second, second as f64)).enumerate().collect();
-        let verdicts = door.judge(lot, at(100_000), &LookupResult::default());
-        let mut last = None;
-        for (index, verdict) in verdicts {
-            match verdict {
-                Verdict::New(reading) => {
-                    assert_eq!(reading.at, at(10_000 * order[index]), "{what}: an item keeps its place in the post");
-                    assert!(!reading.late && Some(reading.at) > last, "{what}: {reading:?} after {last:?}");
-                    last = Some(reading.at);
-                }
-                other => assert_eq!((what, other), ("with two at one time", Verdict::Duplicate { at: at(40_000) })),
-            }
+        let lot = order.iter().map(|&second| stamped(10_000 * second - 100_000, second as f64)).enumerate().collect();
+        let judgement = door.judge(lot, at(0), &LookupResult::default());
+        for (index, verdict) in &judgement.verdicts {
+            let again = what == "with two at one time" && *index == 2;
+            let expected = if again { Verdict::Duplicate { at: at(-60_000) } } else { Verdict::New { late: false } };
+            assert_eq!(*verdict, expected, "{what}");
         }
+        let times: Vec<Timestamp> = judgement.readings.iter().map(|admitted| admitted.reading.at).collect();
+        let mut seconds = order.clone();
+        seconds.sort_unstable();
+        seconds.dedup();
+        assert_eq!(times, seconds.iter().map(|second| at(10_000 * second - 100_000)).collect::<Vec<_>>(), "{what}");
     }
 }
 
 #[test]
-fn a_time_may_be_ten_minutes_ahead_and_as_old_as_readings_are_kept() {
+fn a_time_may_be_thirty_seconds_ahead_and_as_old_as_readings_are_kept() {
     for (ms, refused) in [
         (0, None),
-        (600_000, None),
-        (600_001, Some("at most 10 minutes after the node's clock")),
+        (30_000, None),
+        (30_001, Some("at most 30 s after the node's clock")),
         (-86_400_000, None),
         (-86_400_001, Some("not older than 1 days (retention.readings_days): 2026-03-08T10:14:33.000Z or later")),
     ] {
         let mut door = door();
         admit(&mut door, stamped(0, 1.0), 0);
-        door.settle(at(0));
+        door.settle(at(0), true);
         let verdict = judge(&mut door, stamped(ms, 2.0), 0, &LookupResult::default());
         match (verdict, refused) {
-            (Verdict::New(_), None) => {}
+            (Verdict::New { .. }, None) => {}
             (Verdict::Rejected(no), Some(allowed)) => {
                 assert_eq!((no.field.as_str(), &no.value), ("timestamp", &serde_json::json!(at(ms).to_string())));
                 assert!(no.allowed.starts_with(allowed), "{}", no.allowed);
@@ -150,7 +356,7 @@ fn the_store_is_asked_for_what_may_be_there_and_for_nothing_else() {
     }
     admit(&mut door, stamped(-1, 1.0), 0);
     assert!(!looked_up(&door, -1), "it is in flight");
-    door.settle(at(-1));
+    door.settle(at(-1), true);
     assert!(looked_up(&door, -1));
     door.recall_failed(at(500));
     door.recall_failed(at(400));
@@ -176,8 +382,9 @@ fn an_unstamped_reading_gets_the_first_time_that_is_surely_free_or_has_it_looked
             door.recall(&Reading { at: at(newest_ms), ..admit(&mut super::tests::door(), stamped(0, 1.0), 0) });
             let lookup = door.lookup(&[(0, draft(Stamp::Received, 1.0))], at(0));
             assert_eq!(lookup.free.map(|free| free.from), asked.map(at), "the newest at {newest_ms} ms");
-            let given = match judge(&mut door, draft(Stamp::Received, 2.0), 0, answer) {
-                Verdict::New(reading) => Some(reading.at.since_ms(at(0))),
+            let mut judgement = door.judge(vec![(0, draft(Stamp::Received, 2.0))], at(0), answer);
+            let given = match judgement.verdicts.pop().expect("a verdict").1 {
+                Verdict::New { .. } => Some(judgement.readings[0].reading.at.since_ms(at(0))),
                 Verdict::Undecided(no) => {
                     assert!(no.allowed.contains("send this item again"), "{no:?}");
                     None
@@ -203,13 +410,11 @@ fn an_unstamped_reading_leaves_their_times_to_the_stamped_ones_of_its_post() {
         |stamps: &[Stamp]| stamps.iter().enumerate().map(|(n, &stamp)| (n, draft(stamp, n as f64))).collect::<Vec<_>>();
     let lot = lot(&[Stamp::Received, Stamp::Device(at(0)), Stamp::Device(at(1)), Stamp::Device(at(3))]);
     let times = |door: &mut Admission, found: &LookupResult| {
-        let mut verdicts = door.judge(lot.clone(), at(0), found);
-        verdicts.sort_by_key(|(index, _)| *index);
-        let time = |verdict| match verdict {
-            Verdict::New(reading) => reading.at.since_ms(at(0)),
-            other => panic!("{other:?}"),
-        };
-        verdicts.into_iter().map(|(_, verdict)| time(verdict)).collect::<Vec<_>>()
+        let judgement = door.judge(lot.clone(), at(0), found);
+        let places: Vec<usize> = judgement.verdicts.iter().map(|(index, _)| *index).collect();
+        assert_eq!(places, [1, 2, 3, 0]);
+        let [first, second, third, given] = &judgement.readings[..] else { panic!("{judgement:?}") };
+        [given, first, second, third].map(|admitted| admitted.reading.at.since_ms(at(0)))
     };
     assert_eq!(times(&mut door(), &LookupResult::default()), [2, 0, 1, 3]);
     let mut busy = door();
@@ -226,8 +431,8 @@ fn an_unstamped_reading_leaves_their_times_to_the_stamped_ones_of_its_post() {
 #[test]
 fn of_several_unstamped_readings_in_one_lot_one_gets_a_time() {
     let lot = (0..3).map(|n| (n, draft(Stamp::Received, n as f64))).collect();
-    let verdicts = door().judge(lot, at(0), &LookupResult::default());
-    assert!(matches!(&verdicts[0].1, Verdict::New(reading) if reading.at == at(0)), "{verdicts:?}");
+    let Judgement { verdicts, readings } = door().judge(lot, at(0), &LookupResult::default());
+    assert_eq!((verdicts[0].1.clone(), readings.len(), readings[0].reading.at), (NEW, 1, at(0)));
     assert!(verdicts[1..].iter().all(|(_, verdict)| matches!(verdict, Verdict::Undecided(_))), "{verdicts:?}");
 }
 
@@ -237,12 +442,12 @@ fn what_the_store_cannot_tell_is_not_decided_and_the_rest_is() {
     admit(&mut door, stamped(10_000, 1.0), 10_000);
     let unknown = LookupResult { unknown: [at(1000)].into(), ..LookupResult::default() };
     let lot = vec![(0, stamped(1000, 1.0)), (1, stamped(11_000, 1.0)), (2, stamped(10_000, 1.0))];
-    let mut verdicts = door.judge(lot, at(11_000), &unknown);
+    let mut verdicts = door.judge(lot, at(11_000), &unknown).verdicts;
     verdicts.sort_by_key(|(index, _)| *index);
     let Verdict::Undecided(no) = &verdicts[0].1 else { panic!("{verdicts:?}") };
     assert_eq!((no.field.as_str(), &no.value), ("timestamp", &serde_json::json!(at(1000).to_string())));
-    assert!(matches!(verdicts[1].1, Verdict::New(_)) && matches!(verdicts[2].1, Verdict::Duplicate { .. }));
-    assert!(matches!(judge(&mut door, stamped(1000, 1.0), 11_000, &LookupResult::default()), Verdict::New(_)));
+    assert!(matches!(verdicts[1].1, Verdict::New { .. }) && matches!(verdicts[2].1, Verdict::Duplicate { .. }));
+    assert!(matches!(judge(&mut door, stamped(1000, 1.0), 11_000, &LookupResult::default()), Verdict::New { .. }));
 }
 
 #[test]
@@ -329,15 +534,22 @@ impl Plant {
         let lot: Vec<_> = stamps.iter().zip(&values).map(|(stamp, value)| draft(*stamp, *value)).enumerate().collect();
         let received = at(self.clock_ms);
         let answer = self.answer(&self.door.lookup(&lot, received));
-        for (index, verdict) in self.door.judge(lot, received, &answer) {
+        let Judgement { verdicts, readings } = self.door.judge(lot, received, &answer);
+        let new = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::New { .. })).count();
+        prop_assert_eq!(new, readings.len());
+        let unstamped = verdicts
+            .iter()
+            .any(|(index, verdict)| stamps[*index] == Stamp::Received && matches!(verdict, Verdict::New { .. }));
+        for (place, Admitted { reading, .. }) in readings.iter().enumerate() {
+            let taken = self.in_flight.iter().any(|known| known.at == reading.at);
+            prop_assert!(!taken && !self.stored.contains_key(&reading.at), "{} is taken", reading.at);
+            let received_or_later = !unstamped || place + 1 < readings.len() || reading.at >= received;
+            prop_assert!(received_or_later, "{} is before {}", reading.at, received);
+            self.in_flight.push(reading.clone());
+        }
+        for (index, verdict) in verdicts {
             match verdict {
-                Verdict::New(reading) => {
-                    let taken = self.in_flight.iter().any(|known| known.at == reading.at);
-                    prop_assert!(!taken && !self.stored.contains_key(&reading.at), "{} is taken", reading.at);
-                    let received_or_later = stamps[index] != Stamp::Received || reading.at >= received;
-                    prop_assert!(received_or_later, "{} is before {}", reading.at, received);
-                    self.in_flight.push(reading);
-                }
+                Verdict::New { .. } => {}
                 Verdict::Undecided(_) => prop_assert!(!self.answers, "the store could tell"),
                 // No value is sent twice here.
                 Verdict::Rejected(_) => prop_assert!(stamps[index] != Stamp::Received, "it has no time to be refused"),
@@ -349,7 +561,7 @@ impl Plant {
 
     fn settle(&mut self, readings: usize, fail: bool) {
         for reading in self.in_flight.drain(..readings.min(self.in_flight.len())) {
-            self.door.settle(reading.at);
+            self.door.settle(reading.at, !fail);
             if !fail {
                 self.stored.insert(reading.at, reading);
             }

@@ -1,12 +1,12 @@
 //! Order, holes, gaps and pumps that stand: what has a window and what has none.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Admission, Draft, LookupResult, Sample, Stamp, Verdict,
+    Admission, Draft, Judgement, LookupResult, Sample, Stamp, TimeRules, Verdict,
     profile::tests::{SMALL, motor, small, speed_only},
 };
 
@@ -240,7 +240,8 @@ proptest! {
         sent.extend(repeats.map(|&(s, delay)| (first(s) + delay, s)));
         sent.sort_by(|a, b| a.0.total_cmp(&b.0));
 
-        let mut door = Admission::new("P-1".parse().expect("a name"), &small(), Duration::from_secs(86_400));
+        let times = TimeRules { ahead_ms: 30_000, current_ms: 60_000, kept_ms: 86_400_000 };
+        let mut door = Admission::new("P-1".parse().expect("a name"), &small(), times);
         let mut windower = Windower::new(&small());
         let (mut stored, mut placed) = (BTreeMap::new(), Vec::new());
         for (_, s) in sent {
@@ -248,12 +249,13 @@ proptest! {
             let known = stored.get(&at);
             let found = LookupResult { readings: known.cloned().into_iter().collect(), ..LookupResult::default() };
             let lot = vec![(0, Draft { pump: None, stamp: Stamp::Device(at), samples })];
-            let (_, verdict) = door.judge(lot, at, &found).pop().expect("one verdict");
-            match verdict {
-                Verdict::New(new) => {
-                    prop_assert!(known.is_none() && !new.late, "{} is new", s);
+            let Judgement { mut verdicts, mut readings } = door.judge(lot, at, &found);
+            match verdicts.pop().expect("one verdict").1 {
+                Verdict::New { late } => {
+                    let new = readings.pop().expect("a reading").reading;
+                    prop_assert!(known.is_none() && !late && !new.late, "{} is new", s);
                     placed.extend(windower.push(new.clone()));
-                    door.settle(at);
+                    door.settle(at, true);
                     stored.insert(at, new);
                 }
                 Verdict::Duplicate { at: told } => prop_assert!(known.is_some() && told == at),
@@ -348,6 +350,72 @@ fn of_two_readings_of_one_time_the_first_counts() {
         let placed = sent.map(|(ms, flow)| windower.push(reading(ms, Sample::Good(flow))));
         assert_eq!(last_flows(placed.iter().flatten().last().expect("placed"))[28..], expected);
     }
+}
+
+/// One that is placed at once, and one that waits for second 29.
+#[test]
+fn parts_of_one_time_count_together() {
+    let part = |ms: i64, samples: [Sample; 2]| Reading { samples: samples.into(), ..reading(ms, Sample::Good(0.0)) };
+    let temperature = |ms: i64| part(ms, [Sample::Good(41.0), Sample::Missing]);
+    let flow = |ms: i64| part(ms, [Sample::Missing, Sample::Good(7.0)]);
+    for second in [29, 30] {
+        let mut windower = Windower::new(&small());
+        run(&mut windower, 0..29);
+        let ms = second * 1000;
+        assert_eq!(windower.displaced_by(&temperature(ms)), None, "it gets a place");
+        windower.push(temperature(ms));
+        let displaced = (second == 29).then(|| flow(ms));
+        assert_eq!(
+            windower.displaced_by(&flow(ms)),
+            displaced,
+            "the reading has its place, or waits and takes the part in"
+        );
+        windower.push(flow(ms));
+        let mut placed = Vec::new();
+        for next in [29, 31, 32, 33].map(|second| second * 1000).into_iter().filter(|next| *next != ms) {
+            placed.extend(windower.push(reading(next, Sample::Good(1.0))));
+        }
+        placed.extend(windower.flush());
+        let window = placed.last().expect("placed").window.as_ref().expect("a window");
+        let rows: Vec<&[f64]> = window.values.chunks(2).collect();
+        assert!(rows.contains(&[41.0, 7.0].as_slice()), "{rows:?}");
+    }
+}
+
+#[test]
+fn what_gets_no_place_of_its_own_is_named() {
+    let at = |ms: i64| reading(ms, Sample::Good(1.0));
+    // What was pushed, what comes, and what has no place then.
+    for (pushed, comes, displaced) in [
+        (&[0, 1000][..], 2000, None),
+        (&[0, 1000], 1500, Some(1500)),
+        (&[0, 1000], 900, Some(900)),
+        (&[0, 1000], 3000, None),
+        (&[0, 3000], 3500, Some(3000)),
+        (&[0, 3500], 3000, Some(3000)),
+        (&[0, 3000], 2000, None),
+    ] {
+        let mut windower = Windower::new(&small());
+        pushed.iter().for_each(|&ms| drop(windower.push(at(ms))));
+        let found = windower.displaced_by(&at(comes)).map(|reading| reading.at);
+        assert_eq!(found, displaced.map(|ms: i64| at(ms).at), "{comes} after {pushed:?}");
+    }
+}
+
+#[test]
+fn a_windower_begins_anew_where_the_times_go_back() {
+    let mut windower = Windower::new(&small());
+    assert!(!windower.has_passed(reading(0, Sample::Good(1.0)).at), "nothing was pushed");
+    run(&mut windower, 0..40);
+    windower.push(reading(60_000, Sample::Good(1.0)));
+    for (ms, passed) in [(57_000, true), (57_999, true), (58_000, false), (60_000, false), (61_000, false)] {
+        assert_eq!(windower.has_passed(reading(ms, Sample::Good(1.0)).at), passed, "{ms} ms");
+    }
+    let waited = windower.restart();
+    assert_eq!(waited.len(), 1, "what waited is placed");
+    let placed = run(&mut windower, 10..40);
+    assert!(placed.last().expect("placed").window.is_ok() && placed.len() == 30, "the thirtieth has a window");
+    assert!(placed[28].window.is_err());
 }
 
 #[test]

@@ -679,6 +679,19 @@ export interface components {
             /** @description The unit of its values. */
             unit: string;
         };
+        /** @description A pump's clock that is wrong, by its last post. */
+        ClockData: {
+            /**
+             * @description What is wrong, as `its clock is 9 min ahead: its readings are refused`.
+             * @example its clock is 2 h behind: its readings are stored and scored by their own times, and raise no alarm
+             */
+            note: string;
+            /**
+             * Format: int64
+             * @description The device's time less the time of receipt, in milliseconds: above zero where the clock is ahead.
+             */
+            offset_ms: number;
+        };
         /** @description What to learn from: stored readings, or, where both are absent, what comes from now on. */
         CommissionRequest: {
             /**
@@ -877,10 +890,12 @@ export interface components {
         };
         /** @description Event `fleet`, once a second: how the pumps are that were heard since the node started, column by column. */
         FleetEvent: {
-            /** @description How long ago its newest reading was received, in milliseconds. */
+            /** @description How long ago its last reading was received, in milliseconds. */
             age_ms: (number | null)[];
             /** @description The time of its last reading that the model judged, in milliseconds since 1970. */
             at: (number | null)[];
+            /** @description What is wrong with its clock; null where nothing is. */
+            clock: (string | null)[];
             /** @description The reconstruction loss there. */
             loss: (number | null)[];
             /**
@@ -926,7 +941,7 @@ export interface components {
         };
         /** @description What became of a post. */
         IngestAnswer: {
-            /** @description New readings. */
+            /** @description New readings, and items that add channels to one: items of one pump and time are one reading. */
             accepted: number;
             /** @description Channels of items that were taken, with values that no working sensor sends; the first 100 of them. */
             bad_channels: components["schemas"]["BadChannelAnswer"][];
@@ -938,6 +953,8 @@ export interface components {
             durable: boolean;
             /** @description New readings that came too late for their window: stored, not scored. */
             late: number;
+            /** @description Why they were late; absent if none was. */
+            late_reason?: string | null;
             /**
              * @description Values of channels that are no numbers, and so are missing; of all items, the first 100 of them. `null` is none of
              *     these.
@@ -1004,6 +1021,16 @@ export interface components {
              * @description Frames that it did not get, of all pumps.
              */
             dropped: number;
+        };
+        /** @description Readings that were too late to be judged. */
+        LateData: {
+            /**
+             * Format: int64
+             * @description How many, since the node started.
+             */
+            count: number;
+            /** @description Why. */
+            reason: string;
         };
         /** @description How long something took; each figure is at most an eighth above the true one, and null before the first. */
         LatencyData: {
@@ -1228,9 +1255,10 @@ export interface components {
                 active_events: number;
                 /**
                  * Format: int64
-                 * @description How long ago its latest reading was received, in milliseconds; null if not since the node started.
+                 * @description How long ago its last reading was received, in milliseconds; null if none since the node started.
                  */
                 age_ms: number | null;
+                clock: components["schemas"]["ClockData"] | null;
                 /**
                  * Format: date-time
                  * @description The time of the last reading that the model judged, and the next three fields belong to.
@@ -1241,6 +1269,7 @@ export interface components {
                  * @description Its latest reading's time by the device's clock.
                  */
                 last_reading_at: string | null;
+                late: components["schemas"]["LateData"] | null;
                 learning: components["schemas"]["Learning"] | null;
                 /**
                  * Format: double
@@ -1327,13 +1356,14 @@ export interface components {
         LiveData: {
             /**
              * Format: int64
-             * @description How long ago the latest reading was received, in milliseconds; null if not since the node started.
+             * @description How long ago the pump's last reading was received, in milliseconds; null if none since the node started.
              */
             age_ms: number | null;
             /** @description The latest reading's channels, by name, in the profile's order. */
             channels: {
                 [key: string]: components["schemas"]["LiveChannelData"];
             };
+            clock: components["schemas"]["ClockData"] | null;
             /** @description Each channel's share of the loss, by name; sums to 1. */
             contributions: {
                 [key: string]: number;
@@ -1371,7 +1401,7 @@ export interface components {
             threshold: number | null;
             /**
              * Format: date-time
-             * @description The latest reading's time by the device's clock.
+             * @description The latest reading's time by the device's clock: of those whose time is about that of their receipt, the last received.
              */
             timestamp: string | null;
             totals: components["schemas"]["LiveTotals"];
@@ -1488,9 +1518,10 @@ export interface components {
             active_events: number;
             /**
              * Format: int64
-             * @description How long ago its latest reading was received, in milliseconds; null if not since the node started.
+             * @description How long ago its last reading was received, in milliseconds; null if none since the node started.
              */
             age_ms: number | null;
+            clock: components["schemas"]["ClockData"] | null;
             /**
              * Format: date-time
              * @description The time of the last reading that the model judged, and the next three fields belong to.
@@ -1501,6 +1532,7 @@ export interface components {
              * @description Its latest reading's time by the device's clock.
              */
             last_reading_at: string | null;
+            late: components["schemas"]["LateData"] | null;
             learning: components["schemas"]["Learning"] | null;
             /**
              * Format: double
@@ -1552,6 +1584,11 @@ export interface components {
              * @description Windows that it found anomalous.
              */
             anomalies: number;
+            /**
+             * Format: int64
+             * @description Readings, or parts of them, that came too late for their window: stored, not scored.
+             */
+            late: number;
             /**
              * Format: int64
              * @description New readings.

@@ -38,11 +38,15 @@ describe('Columns', () => {
     expect(times(columns)).toEqual([1, 3, 4, 5]);
   });
 
-  it('keeps what a time already has', () => {
+  it('keeps what a time already has, and gets what it lacks', () => {
     const columns = new Columns(1, 8);
     columns.add({ t: [1, 2], columns: [[7, null]] });
     columns.add({ t: [1, 2, 3], columns: [[8, 8, 8]] });
-    expect([...columns.column(0)]).toEqual([7, NaN, 8]);
+    expect([...columns.column(0)]).toEqual([7, 8, 8]);
+    columns.add({ t: [4], columns: [[null]] });
+    columns.add({ t: [4], columns: [[9]] });
+    columns.add({ t: [4], columns: [[1]] });
+    expect([...columns.column(0)]).toEqual([7, 8, 8, 9]);
   });
 
   it('drops what is older than a full buffer holds', () => {

@@ -72,9 +72,13 @@ export class Columns {
     return row < this.length && this.at(row) === t ? row : row - 1;
   }
 
-  /** Adds rows. A time that is already there keeps what it has. Rows older than a full buffer's are dropped. */
+  /**
+   * Adds rows. A time that is already there keeps what it has, and gets what it lacks: a reading may come in parts. Rows older
+   * than a full buffer's are dropped.
+   */
   add(rows: Rows): void {
     const { t } = rows;
+    if (t.length === 1 && t[0] === this.last) return this.#fill(this.#end - 1, rows, 0);
     let ordered = true;
     for (let i = 0; i < t.length; i++) {
       if (!(t[i] > (i > 0 ? t[i - 1] : this.length > 0 ? this.last : -Infinity))) ordered = false;
@@ -101,6 +105,12 @@ export class Columns {
     if (this.length > this.capacity) this.#start++;
   }
 
+  #fill(place: number, rows: Rows, from: number): void {
+    for (let c = 0; c < this.width; c++) {
+      if (isNaN(this.#columns[c][place])) this.#columns[c][place] = rows.columns[c][from] ?? NaN;
+    }
+  }
+
   /** The rare way: history before, or a late row in between. */
   #merge(rows: Rows): void {
     const order = Array.from({ length: rows.t.length }, (_, i) => i).sort((a, b) => rows.t[a] - rows.t[b]);
@@ -111,6 +121,7 @@ export class Columns {
       const t = rows.t[row];
       for (; i < old.t.length && old.t[i] <= t; i++) this.#append(old, i);
       if (this.length === 0 || this.last < t) this.#append(rows, row);
+      else if (this.last === t) this.#fill(this.#end - 1, rows, row);
     }
     for (; i < old.t.length; i++) this.#append(old, i);
   }

@@ -25,6 +25,8 @@ export class PumpRow {
   /** On a demo: it is no longer simulated. */
   simulationEnded = false;
   reason = $state<string | null>(null);
+  /** What is wrong with its clock. */
+  clock = $state<string | null>(null);
   learning = $state.raw<Learning | null>(null);
   /** Since when the status holds, by the node's clock. */
   since = $state<number | null>(null);
@@ -96,6 +98,7 @@ class Fleet {
       row.simulationEnded = pump.simulation_ended;
       this.#turn(row, pump.status);
       row.reason = pump.status_reason;
+      row.clock = pump.clock?.note ?? null;
       row.learning = pump.learning;
       row.since = pump.since === null ? null : Date.parse(pump.since);
       row.heardAt = pump.age_ms === null ? null : now - pump.age_ms;
@@ -136,6 +139,7 @@ class Fleet {
         row.learning = null;
         news.push(`${id}: ${STATUS[row.status].word.toLowerCase()}`);
       }
+      row.clock = event.clock[i];
       const age = event.age_ms[i];
       row.heardAt = age === null ? row.heardAt : event.now - age;
       row.loss = event.loss[i];

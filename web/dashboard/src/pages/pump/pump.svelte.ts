@@ -34,7 +34,7 @@ const POINTS = { least: 100, most: 1000 };
 /** What is asked for beyond a view's edges, as a share of it: lines leave the chart instead of ending in it. */
 const BEYOND = 0.05;
 
-/** The newest reading, as sent. */
+/** The reading that was received last, as sent. */
 export interface Newest {
   t: number;
   values: (number | null)[];
@@ -61,6 +61,8 @@ export class PumpModel {
   since = $state<number | null>(null);
   /** When the newest reading was received, by the node's clock. */
   heardAt = $state<number | null>(null);
+  /** What is wrong with its clock. */
+  clock = $state<string | null>(null);
   newest = $state.raw<Newest | null>(null);
   /** Counts the changes of `verdicts`. */
   verdictVersion = $state(0);
@@ -72,6 +74,8 @@ export class PumpModel {
   incomplete = $state.raw<Incomplete | null>(null);
 
   #closed = false;
+  /** Counts what the stream has told of readings. */
+  #told = 0;
   /** Which stretch the overview is of: the newest of some length, or one that was zoomed to. */
   #overviewOf: string | null = null;
   #endOverview: (() => void) | null = null;
@@ -241,10 +245,13 @@ export class PumpModel {
   }
 
   async #askLive(): Promise<Live> {
+    const told = this.#told;
     const live = await askLive(this.id);
+    this.clock = live.clock?.note ?? null;
     if (live.age_ms !== null) this.heardAt = clock.exact() - live.age_ms;
     const t = live.timestamp === null ? NaN : Date.parse(live.timestamp);
-    if (!isNaN(t) && !(t < (this.newest?.t ?? -Infinity))) {
+    // What the stream has told meanwhile was received later, whatever its time.
+    if (!isNaN(t) && told === this.#told) {
       this.newest = { t, values: this.channels.map(({ name }) => live.channels[name]?.value ?? null) };
     }
     this.status = live.status;
@@ -261,7 +268,8 @@ export class PumpModel {
     if (event.pump !== this.id) return;
     this.readings.add(readingEventRows(event, this.channels));
     const last = event.t.length - 1;
-    if (last >= 0 && !(event.t[last] < (this.newest?.t ?? -Infinity))) {
+    if (last >= 0) {
+      this.#told++;
       this.newest = { t: event.t[last], values: this.channels.map((channel) => raw(event, channel, last)) };
       this.heardAt = clock.exact();
     }
@@ -279,6 +287,7 @@ export class PumpModel {
     clock.sync(event.now);
     const i = event.pumps.indexOf(this.id);
     if (i < 0) return;
+    this.clock = event.clock[i];
     const age = event.age_ms[i];
     if (age !== null) this.heardAt = event.now - age;
     if (event.status[i] === this.status) return;
