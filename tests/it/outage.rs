@@ -41,7 +41,7 @@ fn clock_at(second: u32) -> String {
 #[test]
 fn a_database_that_cannot_be_opened_leaves_the_node_serving() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_AHEAD_S", "600");
     let node = start.clone().with_env("FAILPOINTS", &clock_at(0)).node();
     post(&node, 0..50);
     assert_eq!(node.ok("/api/store")["state"], "ok");
