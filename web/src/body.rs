@@ -6,10 +6,7 @@
 
 use std::fmt;
 
-use actix_web::{
-    HttpMessage, HttpRequest,
-    http::header::{CONTENT_ENCODING, CONTENT_TYPE},
-};
+use actix_web::{HttpMessage, HttpRequest, http::header::CONTENT_TYPE};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -18,7 +15,7 @@ use serde_json::Value;
 use volute_actors::LARGEST_POST;
 use volute_plant::{Draft, LISTED, LeftOut, Profile, Rejection, parse_item};
 
-use crate::{bare, problem::ApiError};
+use crate::{bare, body_budget::Coding, problem::ApiError};
 
 /// The most items in one post: what the engine lets in at once. A rejected item can cost a hundred times its bytes in the
 /// answer.
@@ -45,15 +42,19 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Told by the request's headers. A `Content-Type` has to be there: a browser sends a post without one for any page.
+    /// Told by the request's headers. A `Content-Type` has to be there. JSON may come as `text/plain`, which a page of
+    /// another site may send unasked: such requests are refused before (`origin.rs`).
     pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
-        let sent = |name| request.headers().get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
-        if let Some(sent) = sent(CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-            return Err(ApiError::ContentEncoding { sent });
-        }
+        Coding::of(request)?;
         let kind = request.mime_type().ok().flatten();
+        if let Some(charset) = kind.as_ref().and_then(|kind| kind.get_param("charset"))
+            && charset != "utf-8"
+            && charset != "us-ascii"
+        {
+            return Err(ApiError::Charset { sent: charset.as_str().to_owned() });
+        }
         match kind.as_ref().map(|kind| kind.essence_str()) {
-            Some("application/json") => Ok(Self::Json),
+            Some("application/json" | "text/plain") => Ok(Self::Json),
             Some("application/x-ndjson") => Ok(Self::NdJson),
             _ => Err(media_type(request, "application/json, or application/x-ndjson")),
         }
@@ -289,6 +290,9 @@ mod tests {
         for (sent, format) in [
             ("application/json", Format::Json),
             ("Application/JSON; charset=utf-8", Format::Json),
+            ("application/json;charset=\"UTF-8\"", Format::Json),
+            ("text/plain", Format::Json),
+            ("text/plain;charset=UTF-8", Format::Json),
             ("application/x-ndjson", Format::NdJson),
         ] {
             assert_eq!(of("content-type", sent).expect(sent), format);
@@ -298,15 +302,21 @@ mod tests {
             matches!(none, Err(ApiError::MediaType { sent, .. }) if sent.is_empty()),
             "a page of any site can leave it out"
         );
-        for bad in ["text/plain", "application/x-www-form-urlencoded", "json", "*/*"] {
+        for (sent, charset) in [("application/json; charset=utf-16", "utf-16"), ("text/plain;charset=latin1", "latin1")]
+        {
+            assert!(matches!(of("content-type", sent), Err(ApiError::Charset { sent }) if sent == charset), "{sent}");
+        }
+        for bad in ["multipart/form-data", "application/x-www-form-urlencoded", "json", "*/*"] {
             assert!(matches!(of("content-type", bad), Err(ApiError::MediaType { sent, .. }) if sent == bad), "{bad}");
         }
-        for bad in ["gzip", "br, gzip", "identity, gzip"] {
+        for bad in ["br", "deflate", "zstd", "gzip, gzip", "br, gzip", "identity, gzip", ""] {
             assert!(matches!(of("content-encoding", bad), Err(ApiError::ContentEncoding { sent }) if sent == bad));
         }
-        let plain = TestRequest::default().insert_header(("content-encoding", "identity"));
-        let plain = plain.insert_header(("content-type", "application/json")).to_http_request();
-        assert_eq!(Format::of(&plain).expect("no coding"), Format::Json);
+        for coding in ["identity", "gzip", "GZIP", "x-gzip"] {
+            let coded = TestRequest::default().insert_header(("content-encoding", coding));
+            let coded = coded.insert_header(("content-type", "application/json")).to_http_request();
+            assert_eq!(Format::of(&coded).expect(coding), Format::Json);
+        }
     }
 
     #[test]

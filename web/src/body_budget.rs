@@ -5,17 +5,22 @@
 //!
 //! An example, with 1,024 bytes a second: a client says `Content-Length: 4000000` and sends 2,000 bytes. It holds 2 KiB. In
 //! the first 10 s it would have had to send 10,240 bytes or all there is; it is answered 408, and the room is free.
+//!
+//! A body in gzip is taken out as it arrives, some KiB at a time, and what comes out has the same limit and takes the same
+//! room: a small body that becomes gigabytes is refused when it is past the limit.
 
 use std::{
+    io::{self, Write},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix_web::{
     HttpRequest,
-    http::header::CONTENT_LENGTH,
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH},
     web::{self, Bytes, BytesMut},
 };
+use flate2::write::MultiGzDecoder;
 use futures::StreamExt;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -44,6 +49,28 @@ pub(crate) struct BodyBudget {
 pub(crate) struct Body {
     pub(crate) bytes: Bytes,
     _room: Option<OwnedSemaphorePermit>,
+}
+
+/// How a body is coded on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    Identity,
+    Gzip,
+}
+
+/// Where a body's bytes go; it takes room for them.
+struct Sink<'a> {
+    budget: &'a BodyBudget,
+    bytes: BytesMut,
+    room: Option<OwnedSemaphorePermit>,
+    /// Why it takes no more.
+    refused: Option<ApiError>,
+}
+
+/// What takes a body's bytes as they are on the wire.
+enum Inlet<'a> {
+    Plain(Sink<'a>),
+    Gzip(Box<MultiGzDecoder<Sink<'a>>>),
 }
 
 /// How fast a body has to come: in every window so many bytes.
@@ -78,8 +105,7 @@ impl BodyBudget {
         }
         let mut stopping = self.stopping.clone();
         let mut pace = Pace::new(Instant::now(), self.window, self.bytes_per_window);
-        let mut bytes = BytesMut::with_capacity(announced.unwrap_or_default().min(AHEAD_BYTES));
-        let mut room = None;
+        let mut inlet = Inlet::new(self, Coding::of(request)?, announced.unwrap_or_default());
         loop {
             let chunk = tokio::select! {
                 biased;
@@ -88,14 +114,10 @@ impl BodyBudget {
             };
             let Some(chunk) = chunk.map_err(|_| self.too_slow())? else { break };
             let chunk = chunk.map_err(|error| ApiError::Body(error.to_string()))?;
-            let wanted = bytes.len() + chunk.len();
-            if wanted > self.limit_bytes {
-                return Err(self.too_large());
-            }
-            self.grow(&mut room, wanted)?;
-            bytes.extend_from_slice(&chunk);
+            inlet.take(&chunk)?;
             pace.note(Instant::now(), chunk.len());
         }
+        let Sink { bytes, room, .. } = inlet.end()?;
         Ok(Body { bytes: bytes.freeze(), _room: room })
     }
 
@@ -123,6 +145,84 @@ impl BodyBudget {
 
     fn too_slow(&self) -> ApiError {
         ApiError::SlowBody { bytes: self.bytes_per_window, window_s: self.window.as_secs(), limit_s: LONGEST.as_secs() }
+    }
+}
+
+impl Coding {
+    /// As the headers say.
+    pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        let Some(sent) = request.headers().get(CONTENT_ENCODING) else { return Ok(Self::Identity) };
+        let sent = String::from_utf8_lossy(sent.as_bytes()).into_owned();
+        match sent.trim().to_ascii_lowercase().as_str() {
+            "identity" => Ok(Self::Identity),
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            _ => Err(ApiError::ContentEncoding { sent }),
+        }
+    }
+}
+
+impl<'a> Inlet<'a> {
+    fn new(budget: &'a BodyBudget, coding: Coding, announced: usize) -> Self {
+        let bytes = BytesMut::with_capacity(announced.min(AHEAD_BYTES));
+        let sink = Sink { budget, bytes, room: None, refused: None };
+        match coding {
+            Coding::Identity => Self::Plain(sink),
+            Coding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(sink))),
+        }
+    }
+
+    fn take(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        match self {
+            Self::Plain(sink) => sink.take(chunk),
+            Self::Gzip(decoder) => {
+                let taken = decoder.write_all(chunk);
+                taken.map_err(|error| refusal(decoder.get_mut().refused.take(), &error))
+            }
+        }
+    }
+
+    fn end(self) -> Result<Sink<'a>, ApiError> {
+        match self {
+            Self::Plain(sink) => Ok(sink),
+            Self::Gzip(mut decoder) => {
+                let ended = decoder.try_finish();
+                ended.map_err(|error| refusal(decoder.get_mut().refused.take(), &error))?;
+                decoder.finish().map_err(|error| refusal(None, &error))
+            }
+        }
+    }
+}
+
+/// Why a body in gzip is not taken: no room, or it is none.
+fn refusal(refused: Option<ApiError>, error: &io::Error) -> ApiError {
+    refused.unwrap_or_else(|| ApiError::Body(format!("it is no whole gzip: {error}")))
+}
+
+impl Sink<'_> {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
+        let wanted = self.bytes.len() + bytes.len();
+        if wanted > self.budget.limit_bytes {
+            return Err(self.budget.too_large());
+        }
+        self.budget.grow(&mut self.room, wanted)?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.take(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(refused) => {
+                self.refused = Some(refused);
+                Err(io::Error::other("refused"))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -183,6 +283,61 @@ mod tests {
     fn one_body_always_fits_where_there_is_no_other() {
         let budget = budget(1 << 10);
         budget.grow(&mut None, LIMIT).expect("room");
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    /// What comes out of `coded`, sent in pieces of `piece` bytes, and the KiB of room it takes.
+    fn sent(budget: &BodyBudget, coded: &[u8], piece: usize) -> Result<(Vec<u8>, usize), ApiError> {
+        let mut inlet = Inlet::new(budget, Coding::Gzip, coded.len());
+        for chunk in coded.chunks(piece) {
+            inlet.take(chunk)?;
+        }
+        let sink = inlet.end()?;
+        Ok((sink.bytes.to_vec(), sink.room.map_or(0, |room| room.num_permits())))
+    }
+
+    #[test]
+    fn gzip_is_taken_out_within_the_limit_and_the_budget() {
+        let budget = budget(10 << 10);
+        let text = b"{\"Tb\": 61.5}\n".repeat(500);
+        for piece in [1, 7, 1000, 1 << 20] {
+            let (bytes, kib) = sent(&budget, &gzip(&text), piece).expect("it is whole");
+            assert_eq!((bytes == text, kib), (true, (text.len() >> 10) + 1));
+        }
+        let two = [gzip(b"[1,"), gzip(b"2]")].concat();
+        assert_eq!(sent(&budget, &two, 5).expect("two members").0, b"[1,2]");
+        assert!(matches!(sent(&budget, &gzip(&vec![0; LIMIT]), 100), Ok((bytes, _)) if bytes.len() == LIMIT));
+        // 64 MiB of nothing are 64 KiB on the wire.
+        let bomb = gzip(&vec![0; 64 << 20]);
+        for piece in [100, bomb.len()] {
+            assert!(matches!(sent(&budget, &bomb, piece), Err(ApiError::TooLarge { limit_bytes: LIMIT })));
+        }
+        let mut other = None;
+        budget.grow(&mut other, 7 << 10).expect("room");
+        let full = sent(&budget, &gzip(&vec![0; LIMIT]), 100).map(drop);
+        assert!(is_full(&full), "{full:?}");
+        drop(other);
+        assert_eq!(budget.room.available_permits(), 10, "all room is free again");
+    }
+
+    #[test]
+    fn what_is_no_whole_gzip_is_refused() {
+        let budget = budget(10 << 10);
+        let whole = gzip(b"{\"Tb\": 61.5}");
+        let mut flipped = whole.clone();
+        let last = flipped.len() - 5;
+        flipped[last] ^= 1;
+        for bad in
+            [&whole[..whole.len() - 1], &whole[..5], b"", b"{\"Tb\": 61.5}", &flipped, &[&whole[..], b"{}"].concat()]
+        {
+            let refused = sent(&budget, bad, 4);
+            assert!(matches!(refused, Err(ApiError::Body(_))), "{bad:?}: {refused:?}");
+        }
     }
 
     #[test]

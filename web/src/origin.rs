@@ -69,6 +69,8 @@ impl Hosts {
 
     fn knows(&self, host: &str) -> bool {
         let name = name(host);
+        // The dot that ends a full name: `localhost.` is `localhost`.
+        let name = name.strip_suffix('.').unwrap_or(name);
         let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
         let is_address = IpAddr::from_str(address).is_ok();
         is_address || name.ends_with(".localhost") || self.own.iter().any(|own| own == name) || self.allows(host)
@@ -82,8 +84,11 @@ impl Hosts {
     fn check_page(&self, headers: &HeaderMap, hosts: &[String]) -> Result<(), ApiError> {
         for origin in headers.get_all(ORIGIN) {
             let origin = text(origin.as_bytes());
-            let from = origin.split_once("://").map_or("", |(_, from)| from);
-            let is_own = !from.is_empty() && (hosts.iter().any(|host| host == from) || self.allows(from));
+            let (scheme, from) = origin.split_once("://").unwrap_or_default();
+            // A browser leaves out the scheme's own port, a client of another kind may not.
+            let port = if scheme == "https" { ":443" } else { ":80" };
+            let plain = |host: &str| host.strip_suffix(port).unwrap_or(host).to_owned();
+            let is_own = !from.is_empty() && (hosts.iter().any(|host| plain(host) == plain(from)) || self.allows(from));
             if !is_own {
                 return Err(ApiError::ForeignPage { header: "Origin", value: origin });
             }
@@ -140,6 +145,9 @@ mod tests {
             "[fe80::1]",
             "localhost:5000",
             "LOCALHOST",
+            "localhost.",
+            "localhost.:5000",
+            "plant-7.:5000",
             "volute.localhost",
             "plant-7:5000",
             "volute.example",
@@ -152,6 +160,8 @@ mod tests {
         for unknown in [
             "evil.example:5000",
             "localhost.evil.example",
+            "localhost..",
+            ".",
             "gate",
             "gate:80",
             "",
@@ -209,6 +219,18 @@ mod tests {
         for headers in own {
             let headers: Vec<_> = headers.iter().copied().chain([host]).collect();
             check(Method::POST, "/api/ingest", &headers).expect("the node's own page, or none");
+        }
+        for (host, origin, own) in [
+            ("localhost:80", "http://localhost", true),
+            ("localhost", "http://localhost:80", true),
+            ("localhost:443", "https://localhost", true),
+            ("localhost:443", "http://localhost", false),
+            ("localhost:80", "https://localhost", false),
+            ("localhost:5000", "http://localhost", false),
+            ("localhost:80", "http://localhost.evil.example", false),
+        ] {
+            let checked = check(Method::POST, "/api/ingest", &[("host", host), ("origin", origin)]);
+            assert_eq!(checked.is_ok(), own, "{origin} at {host}");
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) enum ApiError {
     MediaType { sent: String, allowed: &'static str },
     #[error("the body's text is in {sent:?}; send it in UTF-8")]
     Charset { sent: String },
-    #[error("Content-Encoding {sent:?}; allowed: identity")]
+    #[error("Content-Encoding {sent:?}; allowed: gzip, identity")]
     ContentEncoding { sent: String },
     #[error("no reading of {0} was ever received")]
     UnknownPump(PumpId),
@@ -221,7 +221,7 @@ impl ApiError {
                 };
                 named(header, value.as_str().into(), allowed.into())
             }
-            Self::ContentEncoding { sent } => named("Content-Encoding", sent.as_str().into(), "identity".into()),
+            Self::ContentEncoding { sent } => named("Content-Encoding", sent.as_str().into(), "gzip, identity".into()),
             Self::NotJson { line, column, .. } => {
                 return Problem { line: Some(*line), column: Some(*column), ..bare };
             }
@@ -278,7 +278,7 @@ impl ResponseError for ApiError {
         match self {
             Self::Method { allow, .. } => drop(answer.insert_header((header::ALLOW, *allow))),
             // RFC 9110, 15.5.16: so that a client can tell the coding from the type.
-            Self::ContentEncoding { .. } => drop(answer.insert_header((header::ACCEPT_ENCODING, "identity"))),
+            Self::ContentEncoding { .. } => drop(answer.insert_header((header::ACCEPT_ENCODING, "gzip, identity"))),
             _ => {}
         }
         answer.json(self.problem())
