@@ -40,7 +40,7 @@ fn a_wrong_item_is_rejected_with_field_value_and_what_is_allowed() {
             "message": format!("{field}: {reason}; allowed: {allowed}"),
         });
         let expected = json!({
-            "accepted": 0, "duplicate": 0, "late": 0, "rejected": [rejection], "rejected_not_listed": 0,
+            "accepted": 0, "duplicate": 0, "late": 0, "late_reason": null, "rejected": [rejection], "rejected_not_listed": 0,
             "bad_channels": [], "bad_channels_not_listed": 0, "missing_channels": [], "missing_channels_not_listed": 0,
             "unknown_fields": [], "unknown_fields_not_listed": 0, "durable": true
         });

@@ -25,8 +25,8 @@ pub(crate) struct IngestAnswer {
     duplicate: usize,
     /// New readings that came too late for their window: stored, not scored.
     late: usize,
-    /// Why they were late; absent if none was.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Why they were late; null if none was.
+    #[schema(required)]
     late_reason: Option<&'static str>,
     /// Items that were not taken: all that may be sent again, and of the others the first 100.
     rejected: Vec<RejectedAnswer>,

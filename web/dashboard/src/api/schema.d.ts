@@ -953,8 +953,8 @@ export interface components {
             durable: boolean;
             /** @description New readings that came too late for their window: stored, not scored. */
             late: number;
-            /** @description Why they were late; absent if none was. */
-            late_reason?: string | null;
+            /** @description Why they were late; null if none was. */
+            late_reason: string | null;
             /**
              * @description Values of channels that are no numbers, and so are missing; of all items, the first 100 of them. `null` is none of
              *     these.
