@@ -38,7 +38,8 @@ const PAGE: usize = 10_000;
 #[derive(Clone)]
 pub(crate) struct Judging {
     pub model: Model,
-    pub needed_ms: i64,
+    /// Normal running that a pump is commissioned from at least, as it is configured.
+    pub running_ms: i64,
     pub lessons: Mailbox<CommissioningActor>,
 }
 
@@ -94,8 +95,8 @@ impl Drop for Pupil {
 pub(crate) enum Material {
     /// Stored readings, up to and without the second time.
     Stored(Timestamp, Timestamp),
-    /// Readings that are made when their turn comes.
-    Made(Box<dyn FnOnce() -> Vec<Reading> + Send>),
+    /// Readings that are made when their turn comes, in runs: no window spans two of them.
+    Made(Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>),
 }
 
 /// Who wants to know how it ended.
@@ -123,6 +124,8 @@ pub(crate) enum LessonError {
     Learning(#[from] CommissioningError),
     #[error("the baseline cannot be written: {0}")]
     Encode(#[from] serde_json::Error),
+    #[error("the pump's interval was changed meanwhile")]
+    OtherInterval,
     #[error("the lesson was broken off; ask again")]
     BrokenOff,
 }
@@ -149,18 +152,21 @@ impl School {
         why: String,
         material: Material,
     ) -> Result<(Baseline, NewBaseline), LessonError> {
+        // The windows are of the pump's own interval.
+        let profile = &self.store.pump_settings(pump).await?.apply(&self.profile);
         let (observed, why, stretch) = match material {
             Material::Stored(from, to) => {
-                let (observed, every) = self.stored(pump, from, to).await?;
+                let (observed, every) = self.stored(profile, pump, from, to).await?;
                 (observed, thinned(why, every), Some((from, to)))
             }
             Material::Made(make) => {
-                let readings = make();
-                let ends = readings.first().map(|first| first.at).zip(readings.last().map(|last| last.at.plus_ms(1)));
-                (self.made(&readings)?, why, ends)
+                let runs = make();
+                let all = || runs.iter().flatten();
+                let ends = all().next().map(|first| first.at).zip(all().next_back().map(|last| last.at.plus_ms(1)));
+                (self.made(profile, &runs)?, why, ends)
             }
         };
-        let baseline = Baseline::of(&self.profile, &observed, &self.how);
+        let baseline = Baseline::of(profile, &observed, &self.how);
         let (from, to) = stretch.unwrap_or((baseline.learned.from, baseline.learned.to));
         let new = NewBaseline {
             created_at: self.clock.now(),
@@ -174,24 +180,31 @@ impl School {
         Ok((baseline, new))
     }
 
-    fn made(&self, readings: &[Reading]) -> Result<Observed, CommissioningError> {
-        let windows = || {
-            let mut normal = NormalWindows::new(&self.profile);
-            readings.iter().cloned().map(Some).chain([None]).flat_map(move |next| normal.take(next))
+    fn made(&self, profile: &Profile, runs: &[Vec<Reading>]) -> Result<Observed, CommissioningError> {
+        let of_run = |readings: &Vec<Reading>| {
+            let mut normal = NormalWindows::new(profile);
+            let all = readings.iter().cloned().map(Some).chain([None]);
+            all.flat_map(move |next| normal.take(next)).collect::<Vec<_>>()
         };
-        Observed::of(&self.model, &self.profile, windows)
+        Observed::of(&self.model, profile, || runs.iter().flat_map(of_run))
     }
 
     /// Learns from a stretch that is stored. Returns also how thin: every nth of its windows was looked at.
-    async fn stored(&self, pump: &PumpId, from: Timestamp, to: Timestamp) -> Result<(Observed, usize), LessonError> {
-        let mut survey = Survey::new(&self.profile);
+    async fn stored(
+        &self,
+        profile: &Profile,
+        pump: &PumpId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<(Observed, usize), LessonError> {
+        let mut survey = Survey::new(profile);
         let count = |window: Window| {
             survey.take(&window);
             Ok(())
         };
-        self.each_window(pump, from, to, count).await?;
+        self.each_window(profile, pump, (from, to), count).await?;
         let mut observation = survey.observe(&self.model)?;
-        self.each_window(pump, from, to, |window| Ok(observation.take(window)?)).await?;
+        self.each_window(profile, pump, (from, to), |window| Ok(observation.take(window)?)).await?;
         let every = observation.every();
         Ok((observation.finish()?, every))
     }
@@ -199,12 +212,12 @@ impl School {
     /// Reads a stretch, a page at a time, and hands on its windows of normal running, oldest first.
     async fn each_window(
         &self,
+        profile: &Profile,
         pump: &PumpId,
-        from: Timestamp,
-        to: Timestamp,
+        (from, to): (Timestamp, Timestamp),
         mut take: impl FnMut(Window) -> Result<(), LessonError>,
     ) -> Result<(), LessonError> {
-        let mut normal = NormalWindows::new(&self.profile);
+        let mut normal = NormalWindows::new(profile);
         let mut after = None;
         loop {
             let range = Range { from: Some(from), to: Some(to), limit: PAGE, after, ..Range::default() };

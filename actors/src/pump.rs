@@ -21,9 +21,9 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, 
 use futures::{StreamExt, channel::mpsc};
 use tokio::sync::oneshot;
 use volute_anomaly::Score;
-use volute_data::{PumpRecord, StoreError};
+use volute_data::{PumpRecord, PumpSettings, StoreError};
 use volute_plant::{
-    Admission, Admitted, ClockFault, Detection, DeviceClock, Draft, Judgement, LookupResult, Placed, PumpId, Reading,
+    Admission, Admitted, ClockFault, Detection, DeviceClock, Draft, Judgement, LookupResult, Placed, Profile, PumpId, Reading,
     Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
@@ -118,6 +118,9 @@ pub(crate) struct PumpActor {
     rest: Rest,
     /// Its registration, as long as it may not be stored: it goes with the readings.
     unregistered: Option<PumpRecord>,
+    /// What was set for it alone, and its profile with that.
+    settings: PumpSettings,
+    profile: Profile,
     admission: Admission,
     /// What its own clock shows, and what the live feed knows of that.
     device_clock: DeviceClock,
@@ -208,7 +211,7 @@ impl PumpActor {
     fn new(start: Start) -> Self {
         let Start { pump, staff, doors, rest, unregistered, burst, life } = start;
         let admission = Admission::new(pump.clone(), &staff.profile, staff.times);
-        let windower = Windower::new(&staff.profile);
+        let (profile, windower) = (staff.profile.clone(), Windower::new(&staff.profile));
         // It takes room for what waits only: there are many pumps.
         let (settling, settled) = mpsc::channel(burst);
         let numbers = life.number << NUMBERS_OF_A_LIFE;
@@ -218,6 +221,8 @@ impl PumpActor {
             staff,
             rest,
             unregistered,
+            settings: PumpSettings::default(),
+            profile,
             admission,
             device_clock: DeviceClock::default(),
             told_clock: None,
@@ -250,6 +255,9 @@ impl PumpActor {
         if let Some(until) = at_rest.unread_until {
             self.admission.recall_failed(until);
         }
+        if let Some(settings) = at_rest.settings.clone() {
+            self.go_by(settings, Vec::new());
+        }
         let (mut memory, readings, standing) = Memory::new(&self.pump, at_rest);
         for reading in readings {
             self.admission.recall(&reading);
@@ -258,7 +266,7 @@ impl PumpActor {
             }
         }
         self.memory = memory;
-        self.course = footing(self.staff.judging.as_ref(), standing);
+        self.course = footing(self.staff.judging.as_ref(), &self.profile, standing);
         self.resume(ctx);
     }
 
@@ -382,7 +390,7 @@ impl PumpActor {
         if !self.windower.is_waiting() {
             return;
         }
-        let rules = WindowRules::for_profile(&self.staff.profile);
+        let rules = WindowRules::for_profile(&self.profile);
         let patience_ms = u64::try_from(rules.slack_steps * rules.interval_ms).unwrap_or_default();
         self.quiet = Some(ctx.run_later(Duration::from_millis(patience_ms), |actor, ctx| {
             let placed = actor.windower.flush();
@@ -401,7 +409,7 @@ impl PumpActor {
                 (_, Course::Unread) => Waiting::Blind { reading, why: Blind::Unread },
                 (Err(why), _) => Waiting::Blind { reading, why: why.into() },
                 (Ok(window), Course::Learning(gathering)) => {
-                    gathering.take(&self.staff.profile, &window);
+                    gathering.take(&self.profile, &window);
                     Waiting::Blind { reading, why: Blind::Learning(gathering.progress()) }
                 }
                 (Ok(window), Course::Judged(_)) if self.memory.holds(window.at) => continue,

@@ -17,8 +17,8 @@ use std::{
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
-use volute_data::StoreError;
-use volute_plant::{Draft, PumpId};
+use volute_data::{PumpSettings, Row, StoreError};
+use volute_plant::{Cadence, Draft, PumpId, cadence::in_words};
 
 pub use plan::{Plan, PumpPlan, Speed};
 pub use player::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source};
@@ -47,6 +47,17 @@ pub enum StartError {
         /// The pump.
         pump: PumpId,
     },
+    /// Its first rows would be older than any reading that is kept.
+    #[error("the recording spans {span}, and the node keeps readings for {kept} (retention.readings_days)")]
+    TooLong {
+        /// From its first row to its last.
+        span: String,
+        /// How long readings are kept.
+        kept: String,
+    },
+    /// The pump cannot be told its interval.
+    #[error(transparent)]
+    Settings(#[from] CommissionRefusal),
     /// What is stored cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -87,10 +98,30 @@ impl Simulation {
         if let (Plan::Recording { pump, .. }, [Some(_)]) = (&plan, last.as_slice()) {
             return Err(StartError::PumpHasReadings { pump: pump.clone() });
         }
+        if let Plan::Recording { pump, rows } = &plan {
+            self.prepare(pump, rows).await?;
+        }
         let (profile, now) = (self.engine.profile(), self.engine.now());
         let lessons = healthy::lessons(profile, &plan, now);
         let player = Player::new(profile, plan, speed, now, &last);
         self.ask(|reply| Play { player, lessons, reply }).await.ok_or(StartError::Stopping)
+    }
+
+    /// Makes the windows of a recording's pump by the cadence of its rows, where they are sparser than the profile's.
+    async fn prepare(&self, pump: &PumpId, rows: &[Row]) -> Result<(), StartError> {
+        let times = || rows.iter().map(|row| row.at);
+        let span_ms = times().max().zip(times().min()).map_or(0, |(last, first)| last.since_ms(first));
+        let kept_ms = self.engine.0.staff.times.kept_ms;
+        if span_ms >= kept_ms {
+            let days = |ms: i64| format!("{:.1} days", ms as f64 / 86_400_000.0);
+            return Err(StartError::TooLong { span: days(span_ms), kept: days(kept_ms) });
+        }
+        let Some(interval_ms) = Cadence::of(times()).sparser_than(self.engine.profile().interval_ms()) else {
+            return Ok(());
+        };
+        let why = format!("the recording's rows come every {}", in_words(interval_ms));
+        let settings = PumpSettings { interval_ms: Some(interval_ms), why, ..PumpSettings::default() };
+        Ok(self.engine.set_settings(pump, settings, true).await?)
     }
 
     /// Sends nothing more. What was sent stays.
@@ -144,6 +175,8 @@ struct Played {
     player: Option<Player>,
     /// What the gate refused for now.
     unsent: Vec<Draft>,
+    /// Counts what was played.
+    number: u64,
 }
 
 /// The actor.
@@ -161,6 +194,17 @@ impl SimulationActor {
 
     fn played(&self) -> MutexGuard<'_, Played> {
         self.played.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is played begins, if it is this and waits.
+    fn begin(&self, number: u64) {
+        let now = self.engine.now();
+        let mut played = self.played();
+        if played.number == number
+            && let Some(player) = &mut played.player
+        {
+            player.begin(now);
+        }
     }
 
     /// Posts what has come due.
@@ -225,6 +269,9 @@ impl Actor for SimulationActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        // Where an earlier life waited, what it waited for ended with it.
+        let number = self.played().number;
+        self.begin(number);
         ctx.run_interval(TICK, Self::tick);
     }
 }
@@ -232,10 +279,19 @@ impl Actor for SimulationActor {
 impl Handler<Mail<Play>> for SimulationActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Play>, _: &mut Self::Context) {
-        let Play { player, lessons, reply } = mail.open();
-        drop(actix_rt::spawn(commission(self.engine.clone(), lessons)));
-        *self.played() = Played { player: Some(player), unsent: Vec::new() };
+    fn handle(&mut self, mail: Mail<Play>, ctx: &mut Self::Context) {
+        let Play { mut player, lessons, reply } = mail.open();
+        // A recording is played once: it waits until its pump can be judged.
+        if player.is_recording() && !lessons.is_empty() {
+            player.wait();
+        }
+        let number = {
+            let mut played = self.played();
+            *played = Played { player: Some(player), unsent: Vec::new(), number: played.number + 1 };
+            played.number
+        };
+        let learned = commission(self.engine.clone(), lessons).into_actor(self);
+        ctx.spawn(learned.map(move |(), actor, _| actor.begin(number)));
         // Whoever asked may have gone; so in the other handlers.
         let _ = reply.send(self.progress());
     }

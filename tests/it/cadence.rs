@@ -4,7 +4,7 @@ use std::{fmt::Write, fs, path::Path};
 
 use serde_json::Value;
 
-use crate::support::{output, run, shared, volute};
+use crate::support::{Start, output, run, shared, volute};
 
 const HEADER: &str = "timestamp,Motor_RPM,Bearing_Temperature_C,Oil_Pressure_bar,Vibration_mm_s,Flow_Rate_L_min,\
     Suction_Pressure_bar,Discharge_Pressure_bar,Motor_Current_A,Casing_Temperature_C,Ambient_Temperature_C,machine_status\n";
@@ -148,6 +148,68 @@ fn every_broken_stretch_is_found_in_an_evaluation_and_normal_running_is_normal()
         let false_alarms = normal.iter().filter(|anomaly| **anomaly).count();
         assert!(normal.len() > 500 && false_alarms * 50 <= normal.len(), "{name}: {false_alarms} of {}", normal.len());
     }
+}
+
+/// The demo: the recording's pump has the recording's interval, every window has a verdict, and the broken stretches are found.
+fn is_judged_in_the_demo(csv: &Path, rows: usize, interval_ms: i64) {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::demo(&data).node();
+    let text = fs::read_to_string(csv).expect("the recording");
+    let started = node.post_to("/api/start-simulation?speed=60&pump_id=R", "text/csv", &text);
+    assert_eq!(started.status, 200, "{started:?}");
+    // It begins once its pump can be judged.
+    node.until("/api/pumps", |pumps| {
+        let pumps = pumps["items"].as_array().expect("pumps");
+        pumps.iter().any(|pump| pump["pump_id"] == "R" && !pump["age_ms"].is_null())
+    });
+    let live = node.until("/api/live-data?pump_id=R", |live| {
+        live["simulation"]["recording"]["sent"] == rows && live["totals"]["pump"]["readings"] == rows
+    });
+    // The windows of the first readings are not whole.
+    let verdicts = node.until("/api/anomaly-history?pump_id=R&limit=10000", |page| {
+        page["items"].as_array().is_some_and(|items| items.len() >= rows - (WINDOW - 1))
+    });
+    let verdicts = verdicts["items"].as_array().expect("verdicts").clone();
+    assert_eq!(verdicts.len(), rows - (WINDOW - 1), "a verdict on every window");
+    assert!(matches!(live["status"].as_str(), Some("NORMAL" | "ANOMALY")), "{}", live["status"]);
+    let readings = node.all("/api/sensor-history?pump_id=R&limit=10000&from=2020-01-01T00:00:00Z");
+    let at =
+        |row: &Value| row["timestamp"].as_str().expect("a time").parse::<volute_plant::Timestamp>().expect("a time");
+    assert_eq!(readings.len(), rows);
+    let (first, last) = (at(&readings[0]), at(&readings[rows - 1]));
+    assert_eq!(last.since_ms(first), (rows as i64 - 1) * interval_ms, "its rows are as far apart as they were");
+
+    let broken = broken(csv);
+    let anomalous: Vec<Option<bool>> = readings
+        .iter()
+        .map(|row| verdicts.iter().find(|v| v["timestamp"] == row["timestamp"]).map(|v| v["is_anomaly"] == true))
+        .collect();
+    let (mut stretches, mut found) = (0, 0);
+    for stretch in (0..rows).collect::<Vec<_>>().chunk_by(|a, b| broken[*a] == broken[*b]) {
+        if broken[stretch[0]] && stretch.len() >= 5 {
+            stretches += 1;
+            found += usize::from(stretch.iter().any(|row| anomalous[*row] == Some(true)));
+        }
+    }
+    assert!(stretches >= 2 && found == stretches, "{found} of {stretches} stretches");
+    let clear = (WINDOW..rows).filter(|row| !broken[row - WINDOW..=*row].contains(&true));
+    let normal: Vec<bool> = clear.map(|row| anomalous[row] == Some(true)).collect();
+    let false_alarms = normal.iter().filter(|anomaly| **anomaly).count();
+    eprintln!("{}: {found} of {stretches} stretches, {false_alarms} false alarms of {}", csv.display(), normal.len());
+    assert!(false_alarms * 50 <= normal.len(), "{false_alarms} of {}", normal.len());
+}
+
+#[test]
+fn the_demo_judges_the_original_systems_recording_window_by_window() {
+    let Some(field) = shared("field") else { return };
+    is_judged_in_the_demo(&field.join("original_form.csv"), 2_000, 60_000);
+}
+
+#[test]
+fn the_demo_judges_a_recording_of_a_row_an_hour() {
+    let folder = tempfile::tempdir().expect("a directory");
+    MADE[3].write(folder.path());
+    is_judged_in_the_demo(&folder.path().join("1h.csv"), 1_400, 3_600_000);
 }
 
 #[test]

@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use volute_anomaly::{Baseline, BaselineError, Decider, Model};
 use volute_data::{BaselineRecord, CommissioningRecord, Standing};
+use volute_plant::Profile;
 
-use super::{Judging, gathering::Gathering};
+use super::{
+    Judging,
+    gathering::{Gathering, needed_ms},
+};
 
 /// How a pump's windows are dealt with.
 #[derive(Debug)]
@@ -30,35 +34,46 @@ pub(crate) enum Unusable {
     Unreadable(#[from] serde_json::Error),
     #[error(transparent)]
     Unfit(#[from] BaselineError),
+    /// The pump's readings come at another interval now.
+    #[error(transparent)]
+    Interval(BaselineError),
 }
 
-/// Where a pump stands that starts with what is stored of it; none where that cannot be read just now.
-pub(crate) fn footing(judging: Option<&Judging>, standing: Option<Standing>) -> Course {
-    let Some(Judging { model, needed_ms, .. }) = judging else { return Course::Blind };
+/// Where a pump of this interval stands that starts with what is stored of it; none where that cannot be read just now.
+pub(crate) fn footing(judging: Option<&Judging>, profile: &Profile, standing: Option<Standing>) -> Course {
+    let Some(Judging { model, running_ms, .. }) = judging else { return Course::Blind };
     let Some(standing) = standing else { return Course::Unread };
-    let of_model = || model.baseline().cloned().map(|baseline| Course::Judged(Decider::new(baseline)));
-    let learning = |record| Course::Learning(Gathering::new(*needed_ms, record));
+    let needed_ms = needed_ms(profile, *running_ms);
+    let of_model = || own_baseline(model, profile).cloned().map(|baseline| Course::Judged(Decider::new(baseline)));
+    let learning = |record| Course::Learning(Gathering::new(needed_ms, record));
     match standing {
-        Standing::Active(record) => match usable(model, &record) {
+        Standing::Active(record) => match usable(model, profile, &record) {
             Ok(baseline) => Course::Judged(Decider::new(Arc::new(baseline))),
             Err(error) => {
                 tracing::warn!(version = record.version, %error, "baseline not used");
-                of_model().unwrap_or_else(|| learning(anew(&record, *needed_ms)))
+                of_model().unwrap_or_else(|| learning(anew(&record, &error, needed_ms)))
             }
         },
-        Standing::Commissioning(record) if record.asked => Course::Learning(Gathering::stored(*needed_ms, record)),
+        Standing::Commissioning(record) if record.asked => Course::Learning(Gathering::stored(needed_ms, record)),
         Standing::Commissioning(record) => {
-            of_model().unwrap_or_else(|| Course::Learning(Gathering::stored(*needed_ms, record)))
+            of_model().unwrap_or_else(|| Course::Learning(Gathering::stored(needed_ms, record)))
         }
         Standing::New => of_model().unwrap_or_else(|| learning(first())),
     }
 }
 
-/// The baseline of a stored version, if this model can use it.
-pub(crate) fn usable(model: &Model, record: &BaselineRecord) -> Result<Baseline, Unusable> {
+/// The baseline of a stored version, if this model can use it for a pump of this interval.
+pub(crate) fn usable(model: &Model, profile: &Profile, record: &BaselineRecord) -> Result<Baseline, Unusable> {
     let baseline: Baseline = serde_json::from_str(&record.what.document)?;
     baseline.check(model.id(), model.manifest().channels.len())?;
+    let of_network_ms = model.manifest().interval_ms;
+    baseline.check_interval(profile.interval_ms(), of_network_ms).map_err(Unusable::Interval)?;
     Ok(baseline)
+}
+
+/// What the model brings along, if that is for a pump of this interval.
+pub(crate) fn own_baseline<'a>(model: &'a Model, profile: &Profile) -> Option<&'a Arc<Baseline>> {
+    model.baseline().filter(|_| model.manifest().interval_ms == profile.interval_ms())
 }
 
 /// A commissioning that begins with the next reading because somebody asked for it.
@@ -70,8 +85,10 @@ fn first() -> CommissioningRecord {
     CommissioningRecord { why: "first commissioning".into(), asked: false, from: None, to: None, running_ms: 0 }
 }
 
-fn anew(record: &BaselineRecord, needed_ms: i64) -> CommissioningRecord {
-    let why = format!("the model was replaced; the readings are those of version {}", record.version);
+fn anew(record: &BaselineRecord, error: &Unusable, needed_ms: i64) -> CommissioningRecord {
+    let what =
+        if matches!(error, Unusable::Interval(_)) { "the interval was changed" } else { "the model was replaced" };
+    let why = format!("{what}; the readings are those of version {}", record.version);
     let (from, to) = (Some(record.what.from), Some(record.what.to));
     CommissioningRecord { why, asked: false, from, to, running_ms: needed_ms }
 }

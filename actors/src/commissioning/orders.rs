@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 use volute_anomaly::CommissioningError;
-use volute_data::StoreError;
+use volute_data::{PumpSettings, StoreError};
 use volute_plant::{PumpId, Reading, Timestamp};
 
 use super::{Asker, Baselines, Judging, Lesson, LessonError, Material, footing::Unusable, versions::versions};
@@ -66,7 +66,7 @@ impl EngineHandle {
     pub async fn baselines(&self, pump: &PumpId) -> Result<Baselines, CommissionRefusal> {
         let judging = self.judging()?;
         self.pump(pump, false).await?;
-        Ok(versions(self.store(), &judging.model, pump).await?)
+        Ok(versions(self.store(), &judging.model, self.profile(), pump).await?)
     }
 
     /// Commissions a pump from its next reading on. Until that is done it is learning, and raises no model alarm.
@@ -91,16 +91,33 @@ impl EngineHandle {
         self.command(pump, Order::Use { version }).await
     }
 
-    /// Commissions a pump, which is registered if need be, with readings that are not stored. `make` is called when its
+    /// Commissions a pump, which is registered if need be, with runs of readings that are not stored. `make` is called when its
     /// turn comes, on the commissioning's own thread.
     pub(crate) async fn commission_with(
         &self,
         pump: &PumpId,
         why: String,
-        make: impl FnOnce() -> Vec<Reading> + Send + 'static,
+        make: impl FnOnce() -> Vec<Vec<Reading>> + Send + 'static,
     ) -> Result<u32, CommissionRefusal> {
         let home = self.pump(pump, true).await?;
         self.learn(pump, home, why, Material::Made(Box::new(make))).await
+    }
+
+    /// Sets what is set for a pump alone. What was learned of it for another interval is learned anew, from the same stretch
+    /// of readings where there is one.
+    pub async fn set_pump_settings(&self, pump: &PumpId, settings: PumpSettings) -> Result<(), CommissionRefusal> {
+        self.set_settings(pump, settings, false).await
+    }
+
+    /// The same for a pump that is registered if need be.
+    pub(crate) async fn set_settings(
+        &self,
+        pump: &PumpId,
+        settings: PumpSettings,
+        register: bool,
+    ) -> Result<(), CommissionRefusal> {
+        let home = self.pump(pump, register).await?;
+        self.tell(&home, Order::Set { settings }).await
     }
 
     async fn learn(
@@ -123,6 +140,10 @@ impl EngineHandle {
     async fn command(&self, pump: &PumpId, order: Order) -> Result<(), CommissionRefusal> {
         self.judging()?;
         let home = self.pump(pump, false).await?;
+        self.tell(&home, order).await
+    }
+
+    async fn tell(&self, home: &PumpHandle, order: Order) -> Result<(), CommissionRefusal> {
         let (reply, answer) = oneshot::channel();
         match home.orders.post(Command { order, reply }) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unheard())),

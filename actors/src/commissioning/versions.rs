@@ -2,9 +2,9 @@
 
 use volute_anomaly::{Baseline, Model};
 use volute_data::{BaselineRecord, NewBaseline, Standing, Store, StoreError};
-use volute_plant::{PumpId, Timestamp};
+use volute_plant::{Profile, PumpId, Timestamp};
 
-use super::footing::usable;
+use super::footing::{own_baseline, usable};
 
 /// What there is of a pump's baseline.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,13 @@ pub struct BaselineVersion {
 }
 
 /// Reads a pump's versions.
-pub(super) async fn versions(store: &Store, model: &Model, pump: &PumpId) -> Result<Baselines, StoreError> {
+pub(super) async fn versions(
+    store: &Store,
+    model: &Model,
+    profile: &Profile,
+    pump: &PumpId,
+) -> Result<Baselines, StoreError> {
+    let profile = &store.pump_settings(pump).await?.apply(profile);
     // First which one is in use: by then that version is stored.
     let standing = store.standing(pump).await?;
     let mut versions = Vec::new();
@@ -59,14 +65,15 @@ pub(super) async fn versions(store: &Store, model: &Model, pump: &PumpId) -> Res
         let baseline: Baseline = serde_json::from_str(&record.what.document).map_err(|error| {
             StoreError::Unreadable { row: format!("baseline {} of {pump}", record.version), reason: error.to_string() }
         })?;
-        versions.push(told(&record, &baseline, usable(model, &record).is_ok()));
+        versions.push(told(&record, &baseline, usable(model, profile, &record).is_ok()));
     }
     if let Some(baseline) = model.baseline() {
-        versions.push(told(&of_model(model, baseline), baseline, true));
+        let usable = own_baseline(model, profile).is_some();
+        versions.push(told(&of_model(model, baseline), baseline, usable));
     }
-    let own = model.baseline().map(|_| 0);
+    let own = own_baseline(model, profile).map(|_| 0);
     let in_use = match standing {
-        Standing::Active(record) if usable(model, &record).is_ok() => Some(record.version),
+        Standing::Active(record) if usable(model, profile, &record).is_ok() => Some(record.version),
         Standing::Commissioning(record) if record.asked => None,
         _ => own,
     };

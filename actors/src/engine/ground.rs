@@ -15,7 +15,7 @@ use volute_data::{Retention, Store};
 use volute_plant::{Clock, Profile, PumpId};
 
 use crate::{
-    commissioning::{CommissioningActor, Judging, LESSONS, School, gathering},
+    commissioning::{CommissioningActor, Judging, LESSONS, School},
     counters::Counters,
     gate::{Doors, GateActor, LARGEST_POST, Newcomers, Pumps, Rate, Room},
     inference::{InferenceActor, Limits, Pool, best_batch},
@@ -141,13 +141,12 @@ impl Ground {
     pub(super) fn commissioning(&self, model: Model, settings: &CommissioningSettings) -> Judging {
         let how = Commissioning { detector: settings.detector, ..model.manifest().recipe.commissioning() };
         let running_ms = i64::try_from(settings.running.as_millis()).unwrap_or(i64::MAX);
-        let needed_ms = gathering::needed_ms(&self.profile, running_ms);
         let (profile, store, clock) = (self.profile.clone(), self.store.clone(), self.clock.clone());
         let school = Arc::new(School { profile, model: model.clone(), how, store, clock });
         let (inbox, counters) = (self.alone("commissioning"), self.counters.clone());
         self.supervisor
             .start(&inbox, move |_| CommissioningActor { school: school.clone(), counters: counters.clone() });
-        Judging { model, needed_ms, lessons: inbox.door(LESSONS) }
+        Judging { model, running_ms, lessons: inbox.door(LESSONS) }
     }
 
     /// Where the gate's messages wait; the pumps have to know it before the gate is there.

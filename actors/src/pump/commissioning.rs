@@ -8,15 +8,15 @@ use std::{sync::Arc, time::Duration};
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, CommissioningError, Decider};
-use volute_data::{CommissioningRecord, NewBaseline, Store, StoreError};
-use volute_plant::PumpId;
+use volute_data::{CommissioningRecord, NewBaseline, PumpSettings, Store, StoreError};
+use volute_plant::{Profile, PumpId, Reading, WindowRules, Windower};
 
 use super::{PumpActor, Waiting, memory};
 use crate::{
     commissioning::{
         Asker, CommissionRefusal, Judging, Learned, Lesson, LessonError, Material,
-        footing::{Course, asked, footing, usable},
-        gathering::Gathering,
+        footing::{Course, asked, footing, own_baseline, usable},
+        gathering::{Gathering, needed_ms},
     },
     counters::add,
     mailbox::{Letter, Mail, Undelivered},
@@ -35,12 +35,14 @@ pub(crate) struct Command {
 impl Letter for Command {}
 
 /// What a pump can be told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Order {
     /// Learn anew, from the next reading on.
     Anew,
     /// Use this version; 0: what the model brings along.
     Use { version: u32 },
+    /// Go by these settings of its own.
+    Set { settings: PumpSettings },
 }
 
 impl PumpActor {
@@ -62,13 +64,17 @@ impl PumpActor {
     fn find_footing(&mut self, ctx: &mut Context<Self>) {
         let (staff, pump) = (self.staff.clone(), self.pump.clone());
         let standing = async move {
+            let settings = staff.store.pump_settings(&pump).await?;
             let standing = staff.store.standing(&pump).await?;
-            Ok::<_, StoreError>((standing, memory::state(&staff, &pump).await))
+            Ok::<_, StoreError>((settings, standing, memory::state(&staff, &pump).await))
         };
         ctx.wait(standing.into_actor(self).map(|found, actor, ctx| match found {
-            Ok((standing, state)) => {
+            Ok((settings, standing, state)) => {
                 actor.memory.find(state);
-                actor.turn(footing(actor.staff.judging.as_ref(), Some(standing)));
+                if settings != actor.settings {
+                    actor.go_by(settings, Vec::new());
+                }
+                actor.turn(footing(actor.staff.judging.as_ref(), &actor.profile, Some(standing)));
                 actor.resume(ctx);
             }
             Err(_) => actor.retry(Self::find_footing, ctx),
@@ -149,6 +155,9 @@ impl PumpActor {
 
     /// Stores a new baseline and uses it.
     fn adopt(&mut self, baseline: Baseline, new: NewBaseline, asker: Asker, ctx: &mut Context<Self>) {
+        if baseline.interval_ms != Some(self.profile.interval_ms()) {
+            return self.not_learned(LessonError::OtherInterval, asker, ctx);
+        }
         let (store, pump) = (self.staff.store.clone(), self.pump.clone());
         let add = async move { store.add_baseline(&pump, &new).await };
         ctx.wait(add.into_actor(self).map(move |outcome, actor, ctx| match outcome {
@@ -194,7 +203,8 @@ impl PumpActor {
 
     fn learn_anew(&mut self, reply: oneshot::Sender<Result<(), CommissionRefusal>>, ctx: &mut Context<Self>) {
         let Some(judging) = &self.staff.judging else { return drop(reply.send(Err(CommissionRefusal::NoModel))) };
-        let (store, pump, needed_ms) = (self.staff.store.clone(), self.pump.clone(), judging.needed_ms);
+        let (store, pump) = (self.staff.store.clone(), self.pump.clone());
+        let needed_ms = needed_ms(&self.profile, judging.running_ms);
         let note = async move { store.note_commissioning(&pump, &asked()).await };
         ctx.wait(note.into_actor(self).map(move |outcome, actor, ctx| {
             let answer = match outcome {
@@ -223,7 +233,8 @@ impl PumpActor {
             return drop(reply.send(Err(CommissionRefusal::NoModel)));
         };
         let (store, pump) = (self.staff.store.clone(), self.pump.clone());
-        let put_back = async move { put_back(&store, &judging, &pump, version).await };
+        let profile = self.profile.clone();
+        let put_back = async move { put_back(&store, &judging, &profile, &pump, version).await };
         ctx.wait(put_back.into_actor(self).map(move |outcome, actor, ctx| {
             let answer = outcome.map(|baseline| {
                 tracing::info!(pump = %actor.pump, version, baseline = baseline.id, "baseline put back");
@@ -235,6 +246,57 @@ impl PumpActor {
             }
             let _ = reply.send(answer);
         }));
+    }
+}
+
+impl PumpActor {
+    /// Stores settings of its own, and goes by them.
+    pub(super) fn set(
+        &mut self,
+        settings: PumpSettings,
+        reply: oneshot::Sender<Result<(), CommissionRefusal>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (staff, pump) = (self.staff.clone(), self.pump.clone());
+        let recall = WindowRules::recall_readings(&settings.apply(&staff.profile));
+        let store = async move {
+            staff.store.set_pump_settings(&pump, &settings).await?;
+            let standing = staff.store.standing(&pump).await?;
+            let readings = staff.store.latest_readings(&pump, recall).await?.rows;
+            Ok::<_, StoreError>((settings, standing, readings))
+        };
+        ctx.wait(store.into_actor(self).map(move |outcome, actor, ctx| {
+            let answer = match outcome {
+                Ok((settings, standing, readings)) => {
+                    tracing::info!(pump = %actor.pump, ?settings, "settings of its own");
+                    // What waits for a missing reading had its place in the old steps.
+                    let placed = actor.windower.flush();
+                    actor.place(placed, ctx);
+                    actor.go_by(settings, readings);
+                    actor.turn(footing(actor.staff.judging.as_ref(), &actor.profile, Some(standing)));
+                    actor.resume(ctx);
+                    actor.decide(ctx);
+                    Ok(())
+                }
+                Err(error) => {
+                    actor.note_failure(&error);
+                    Err(error.into())
+                }
+            };
+            // Whoever asked may have gone.
+            let _ = reply.send(answer);
+        }));
+    }
+
+    /// Makes its windows by these settings from now on; the first of them of these readings, which are stored.
+    pub(super) fn go_by(&mut self, settings: PumpSettings, readings: Vec<Reading>) {
+        self.profile = settings.apply(&self.staff.profile);
+        self.settings = settings;
+        self.admission.change_profile(&self.profile);
+        self.windower = Windower::new(&self.profile);
+        for reading in readings.into_iter().filter(|reading| !reading.late) {
+            self.windower.push(reading);
+        }
     }
 }
 
@@ -262,6 +324,7 @@ impl Handler<Mail<Command>> for PumpActor {
         match order {
             Order::Anew => self.learn_anew(reply, ctx),
             Order::Use { version } => self.use_version(version, reply, ctx),
+            Order::Set { settings } => self.set(settings, reply, ctx),
         }
     }
 }
@@ -270,15 +333,16 @@ impl Handler<Mail<Command>> for PumpActor {
 async fn put_back(
     store: &Store,
     judging: &Judging,
+    profile: &Profile,
     pump: &PumpId,
     version: u32,
 ) -> Result<Arc<Baseline>, CommissionRefusal> {
     let unknown = || CommissionRefusal::UnknownVersion { pump: pump.clone(), version };
     let baseline = if version == 0 {
-        judging.model.baseline().cloned().ok_or_else(unknown)?
+        own_baseline(&judging.model, profile).cloned().ok_or_else(unknown)?
     } else {
         let record = store.baseline(pump, version).await?.ok_or_else(unknown)?;
-        let usable = usable(&judging.model, &record);
+        let usable = usable(&judging.model, profile, &record);
         Arc::new(usable.map_err(|why| CommissionRefusal::unusable(pump, version, &why))?)
     };
     store.use_baseline(pump, version).await?;

@@ -10,8 +10,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use actix::Context;
 use volute_anomaly::{Baseline, Decider, DeciderMemory, MemoryError, Score, Scorer, Task};
-use volute_data::{Answer, PumpState, Range, Reach, Standing, StoreError};
-use volute_plant::{Placed, PumpId, Reading, Timestamp, Window, WindowRules};
+use volute_data::{Answer, PumpSettings, PumpState, Range, Reach, Standing, StoreError};
+use volute_plant::{Placed, Profile, PumpId, Reading, Timestamp, Window, WindowRules};
 
 use super::{PumpActor, PumpStaff};
 use crate::{commissioning::footing::Course, counters::add, live::LiveReading};
@@ -25,6 +25,8 @@ pub(crate) struct AtRest {
     pub(super) readings: Vec<Reading>,
     /// What it goes by; none where that cannot be read just now.
     pub(super) standing: Option<Standing>,
+    /// What was set for it alone; none where that cannot be read just now.
+    pub(super) settings: Option<PumpSettings>,
     /// Up to this time it may have readings that could not be read just now.
     pub(super) unread_until: Option<Timestamp>,
     remembered: Option<Remembered>,
@@ -62,27 +64,34 @@ pub(super) struct Memory {
 impl AtRest {
     /// Of a pump that was never heard of: nothing.
     pub(crate) fn nothing() -> Self {
-        Self { readings: Vec::new(), standing: Some(Standing::New), unread_until: None, remembered: None }
+        let (standing, settings) = (Some(Standing::New), Some(PumpSettings::default()));
+        Self { readings: Vec::new(), standing, settings, unread_until: None, remembered: None }
     }
 
     /// Of a registered pump, with what it goes by.
-    pub(crate) async fn read(staff: &PumpStaff, pump: &PumpId, standing: Option<Standing>) -> Result<Self, StoreError> {
-        let recall = WindowRules::recall_readings(&staff.profile);
+    pub(crate) async fn read(
+        staff: &PumpStaff,
+        pump: &PumpId,
+        known: Option<(PumpSettings, Standing)>,
+    ) -> Result<Self, StoreError> {
+        let (settings, standing) = known.unzip();
+        let profile = settings.as_ref().map_or_else(|| staff.profile.clone(), |set| set.apply(&staff.profile));
+        let recall = WindowRules::recall_readings(&profile);
         let unread_until = |reach: &Reach| match reach {
             Reach::Whole => None,
             Reach::Since { .. } => staff.store.moved_until(pump),
         };
         let Some(state) = state(staff, pump).await else {
             let Answer { rows: readings, reach } = staff.store.latest_readings(pump, recall).await?;
-            return Ok(Self { readings, standing, unread_until: unread_until(&reach), remembered: None });
+            return Ok(Self { readings, standing, settings, unread_until: unread_until(&reach), remembered: None });
         };
-        let most = most_later(staff);
+        let most = most_later(staff, &profile);
         let later = Range { after: Some(state.at), limit: most, ..Range::default() };
         let Answer { rows: since, reach } = staff.store.readings(pump, &later).await?;
         if since.len() >= most {
             let Answer { rows: readings, reach } = staff.store.latest_readings(pump, recall).await?;
             let (unread_until, remembered) = (unread_until(&reach), Some(Remembered { state, decided: None }));
-            return Ok(Self { readings, standing, unread_until, remembered });
+            return Ok(Self { readings, standing, settings, unread_until, remembered });
         }
         let unread_until = unread_until(&reach);
         let before = Range { to: Some(state.at.plus_ms(1)), ..Range::newest(recall) };
@@ -95,13 +104,13 @@ impl AtRest {
             Reach::Since { from, .. } => from.is_some_and(|from| from <= state.at),
         };
         let decided = all.then(|| decided.iter().map(|detection| detection.at).collect());
-        Ok(Self { readings, standing, unread_until, remembered: Some(Remembered { state, decided }) })
+        Ok(Self { readings, standing, settings, unread_until, remembered: Some(Remembered { state, decided }) })
     }
 }
 
 /// More readings than this after a memory mean that none of them was judged by who wrote it.
-fn most_later(staff: &PumpStaff) -> usize {
-    let between = i64::from(KEEP_EVERY_MS) / staff.profile.interval_ms() + 1;
+fn most_later(staff: &PumpStaff, profile: &Profile) -> usize {
+    let between = i64::from(KEEP_EVERY_MS) / profile.interval_ms() + 1;
     2 * usize::try_from(between).unwrap_or_default() + staff.queued_windows_per_pump
 }
 
@@ -120,7 +129,7 @@ pub(super) async fn state(staff: &PumpStaff, pump: &PumpId) -> Option<PumpState>
 impl Memory {
     /// Of an actor that starts; answers with the readings at rest and the standing too.
     pub(super) fn new(pump: &PumpId, at_rest: AtRest) -> (Self, Vec<Reading>, Option<Standing>) {
-        let AtRest { readings, standing, unread_until: _, remembered } = at_rest;
+        let AtRest { readings, standing, settings: _, unread_until: _, remembered } = at_rest;
         let found = remembered.map(|remembered| (remembered, Vec::new()));
         let offset_ms = i64::from(pump.lot(KEEP_EVERY_MS));
         (Self { found, decided: None, kept_in: None, offset_ms }, readings, standing)

@@ -78,12 +78,13 @@ impl PumpStaff {
             // What the one before sent must be stored before it can be found.
             Rest::Again => self.recorder.settled().await,
         }
-        let standing = match self.store.standing(pump).await {
-            Ok(standing) => Some(standing),
+        let known = async { Ok((self.store.pump_settings(pump).await?, self.store.standing(pump).await?)) };
+        let known = match known.await {
+            Ok(known) => Some(known),
             Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => None,
             Err(error) => return Err(error),
         };
-        AtRest::read(self, pump, standing).await
+        AtRest::read(self, pump, known).await
     }
 }
 

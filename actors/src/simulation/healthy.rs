@@ -17,7 +17,8 @@ pub(super) struct Lesson {
     pub(super) pump: PumpId,
     /// Tells the pump's design, so that the same pump is not learned twice.
     pub(super) why: String,
-    pub(super) readings: Box<dyn FnOnce() -> Vec<Reading> + Send>,
+    /// In runs: no window spans two of them.
+    pub(super) readings: Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>,
 }
 
 /// What has to be learned before a plan's pumps can be judged. A recording's pump is commissioned from the rows that say
@@ -25,24 +26,28 @@ pub(super) struct Lesson {
 pub(super) fn lessons(profile: &Profile, plan: &Plan, now: Timestamp) -> Vec<Lesson> {
     let simulated = |plan: PumpPlan| {
         let (profile, id, seed) = (profile.clone(), plan.pump.clone(), plan.seed);
-        let readings = Box::new(move || day(&profile, &id, seed, now));
+        let readings = Box::new(move || vec![day(&profile, &id, seed, now)]);
         Lesson { pump: plan.pump, why: format!("a simulated day of healthy running, pump {seed}"), readings }
     };
     match plan {
         Plan::Stories => stories().into_iter().map(simulated).collect(),
         Plan::Pumps(plans) => plans.iter().cloned().map(simulated).collect(),
         Plan::Recording { pump, rows } => {
-            let normal = rows.iter().filter(|row| row.normal == Some(true));
             let reading = |row: &volute_data::Row| {
                 let (pump, samples) = (pump.clone(), row.samples.clone());
                 Reading { pump, at: row.at, received: row.at, samples, late: false }
             };
-            let readings: Vec<Reading> = normal.map(reading).collect();
-            if readings.is_empty() {
+            // A row that is not normal is in no window of them.
+            let runs: Vec<Vec<Reading>> = rows
+                .chunk_by(|a, b| a.normal == b.normal)
+                .filter(|run| run.iter().all(|row| row.normal == Some(true)))
+                .map(|run| run.iter().map(reading).collect())
+                .collect();
+            if runs.is_empty() {
                 return Vec::new();
             }
             let why = "the recording's normal rows".to_owned();
-            vec![Lesson { pump: pump.clone(), why, readings: Box::new(move || readings) }]
+            vec![Lesson { pump: pump.clone(), why, readings: Box::new(move || runs) }]
         }
     }
 }

@@ -11,7 +11,7 @@ pub enum Plan {
     Stories,
     /// These pumps, their faults over and over.
     Pumps(Vec<PumpPlan>),
-    /// A recording's rows, once, one interval apart.
+    /// A recording's rows, once, as far apart in time as they were recorded, one after the other a second apart.
     Recording {
         /// Whose readings they become.
         pump: PumpId,
@@ -34,7 +34,8 @@ pub struct PumpPlan {
 
 /// How many times as fast as usual: a pump's faults come and go, or a recording's rows follow each other.
 ///
-/// The readings' own clock always goes at its usual pace.
+/// The readings' own clock always goes at its usual pace: rows that were recorded a minute apart are a minute apart in the
+/// readings, however fast they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Speed(f64);
 

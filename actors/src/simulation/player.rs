@@ -9,6 +9,8 @@ use super::{
     plan::{Plan, PumpPlan, Speed, stories},
 };
 
+/// A recording's rows are sent this far apart, or an interval where that is less, at the usual speed.
+const ROW_MS: i64 = 1_000;
 /// The most rows of a recording that are sent at once.
 const MOST_ROWS_AT_ONCE: usize = 300;
 
@@ -95,12 +97,67 @@ pub(super) struct Player {
     speed: Speed,
     started: Timestamp,
     stopped: bool,
+    /// Nothing is sent before [`Player::begin`].
+    waiting: bool,
     what: What,
 }
 
 enum What {
     Pumps(Vec<Course>),
-    Recording { pump: PumpId, rows: Vec<Row>, sent: usize },
+    Recording(Recording),
+}
+
+/// A recording that is played: its rows keep the distances in time that they were recorded with, and the last one falls on the
+/// time at which it is sent, or before it. So a window spans what it spanned when it was recorded, however fast it is played.
+///
+/// Five rows, a minute apart, from 12:00:00 on, a row a second:
+///
+/// | sent at | 12:00:00 | 12:00:01 | 12:00:02 | 12:00:03 | 12:00:04 |
+/// | --- | --- | --- | --- | --- | --- |
+/// | its time | 11:56:04 | 11:57:04 | 11:58:04 | 11:59:04 | 12:00:04 |
+struct Recording {
+    pump: PumpId,
+    rows: Vec<Row>,
+    sent: usize,
+    /// Between the sending of two rows.
+    pace_ms: f64,
+    /// Added to a row's time.
+    shift_ms: i64,
+}
+
+impl Recording {
+    fn new(pump: PumpId, rows: Vec<Row>, pace_ms: f64, started: Timestamp) -> Self {
+        // No row may be of a time that has not come when it is sent.
+        let sent_at = |index: usize| started.plus_ms((index as f64 * pace_ms) as i64);
+        let shift_ms = rows.iter().enumerate().map(|(index, row)| sent_at(index).since_ms(row.at)).min().unwrap_or(0);
+        Self { pump, rows, sent: 0, pace_ms, shift_ms }
+    }
+
+    /// The rows that have come due, so long after the start.
+    fn due(&mut self, elapsed_ms: i64, drafts: &mut Vec<Draft>) {
+        let due = (elapsed_ms as f64 / self.pace_ms) as usize + 1;
+        let due = due.min(self.rows.len()).min(self.sent + MOST_ROWS_AT_ONCE);
+        for row in self.rows.iter().take(due).skip(self.sent) {
+            let (pump, stamp) = (Some(self.pump.clone()), Stamp::Device(row.at.plus_ms(self.shift_ms)));
+            drafts.push(Draft { pump, stamp, samples: row.samples.clone() });
+        }
+        self.sent = due.max(self.sent);
+    }
+
+    fn progress(&self) -> PumpProgress {
+        let seconds = |rows: usize| rows as f64 * self.pace_ms / 1e3;
+        let last = self.sent.checked_sub(1).and_then(|last| self.rows.get(last));
+        PumpProgress {
+            pump: self.pump.clone(),
+            fault: None,
+            severity: None,
+            phase: last.and_then(|row| row.normal).map(|normal| if normal { Phase::Normal } else { Phase::Broken }),
+            growth: 0.0,
+            elapsed_s: seconds(self.sent),
+            total_s: Some(seconds(self.rows.len())),
+            cycle: 1,
+        }
+    }
 }
 
 impl Player {
@@ -122,9 +179,33 @@ impl Player {
         let (source, what) = match plan {
             Plan::Stories => (Source::Stories, courses(stories())),
             Plan::Pumps(plans) => (Source::Pumps, courses(plans)),
-            Plan::Recording { pump, rows } => (Source::Recording, What::Recording { pump, rows, sent: 0 }),
+            Plan::Recording { pump, rows } => {
+                let pace_ms = profile.interval_ms().min(ROW_MS) as f64 / speed.times();
+                (Source::Recording, What::Recording(Recording::new(pump, rows, pace_ms, now)))
+            }
         };
-        Self { profile: profile.clone(), source, speed, started: now, stopped: false, what }
+        Self { profile: profile.clone(), source, speed, started: now, stopped: false, waiting: false, what }
+    }
+
+    /// Whether it is a recording.
+    pub(super) fn is_recording(&self) -> bool {
+        self.source == Source::Recording
+    }
+
+    /// Sends nothing until it begins: what is normal for its pump is being learned.
+    pub(super) fn wait(&mut self) {
+        self.waiting = true;
+    }
+
+    /// Begins now, where it waited.
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        if !std::mem::replace(&mut self.waiting, false) {
+            return;
+        }
+        if let What::Recording(recording) = &mut self.what {
+            recording.shift_ms += now.since_ms(self.started);
+        }
+        self.started = now;
     }
 
     /// Sends nothing more.
@@ -135,24 +216,12 @@ impl Player {
     /// What has come due by `now` and was not handed out before.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Draft> {
         let mut drafts = Vec::new();
-        if self.stopped {
+        if self.stopped || self.waiting {
             return drafts;
         }
-        let interval_ms = self.profile.interval_ms();
         match &mut self.what {
             What::Pumps(courses) => courses.iter_mut().for_each(|course| course.due(&self.profile, now, &mut drafts)),
-            What::Recording { pump, rows, sent } => {
-                let due = (now.since_ms(self.started) as f64 / interval_ms as f64 * self.speed.times()) as usize + 1;
-                let due = due.min(rows.len()).min(*sent + MOST_ROWS_AT_ONCE);
-                // The last row falls on the time at which it is sent; the others lie before it, one interval apart.
-                let end = self.started.plus_ms((rows.len() as f64 * interval_ms as f64 / self.speed.times()) as i64);
-                for (row, index) in rows.iter().zip(0..due).skip(*sent) {
-                    let at = end.plus_ms((index as i64 - rows.len() as i64) * interval_ms);
-                    let (pump, stamp) = (Some(pump.clone()), Stamp::Device(at));
-                    drafts.push(Draft { pump, stamp, samples: row.samples.clone() });
-                }
-                *sent = due.max(*sent);
-            }
+            What::Recording(recording) => recording.due(now.since_ms(self.started), &mut drafts),
         }
         drafts
     }
@@ -161,8 +230,9 @@ impl Player {
     pub(super) fn progress(&self) -> SimulationProgress {
         let (pumps, recording) = match &self.what {
             What::Pumps(courses) => (courses.iter().map(Course::progress).collect(), None),
-            What::Recording { pump, rows, sent } => {
-                (vec![self.recorded(pump, rows, *sent)], Some(RecordingProgress { rows: rows.len(), sent: *sent }))
+            What::Recording(recording) => {
+                let progress = RecordingProgress { rows: recording.rows.len(), sent: recording.sent };
+                (vec![recording.progress()], Some(progress))
             }
         };
         let over = recording.is_some_and(|recording| recording.sent == recording.rows);
@@ -173,21 +243,6 @@ impl Player {
             started_at: Some(self.started),
             recording,
             pumps,
-        }
-    }
-
-    fn recorded(&self, pump: &PumpId, rows: &[Row], sent: usize) -> PumpProgress {
-        let seconds = |rows: usize| rows as f64 * self.profile.interval_ms() as f64 / 1e3 / self.speed.times();
-        let normal = sent.checked_sub(1).and_then(|last| rows.get(last)).and_then(|row| row.normal);
-        PumpProgress {
-            pump: pump.clone(),
-            fault: None,
-            severity: None,
-            phase: normal.map(|normal| if normal { Phase::Normal } else { Phase::Broken }),
-            growth: 0.0,
-            elapsed_s: seconds(sent),
-            total_s: Some(seconds(rows.len())),
-            cycle: 1,
         }
     }
 }
@@ -285,31 +340,69 @@ mod tests {
         assert_eq!((drafts.len(), time(&drafts[0])), (601, at(8_401)));
     }
 
-    #[test]
-    fn a_recording_comes_once_at_its_speed_and_ends_now() {
-        let row = |value: f64, normal| Row {
-            at: at(-1_000_000),
-            samples: [Sample::Good(value), Sample::Missing].into(),
-            normal: Some(normal),
+    fn rows(count: i64, step_s: i64) -> Vec<Row> {
+        let row = |n: i64| Row {
+            at: at(step_s * n - 1_000_000),
+            samples: [Sample::Good(n as f64), Sample::Missing].into(),
+            normal: Some(n < 60),
             anomaly: None,
             recorded_at: String::new(),
         };
-        let rows: Vec<Row> = (0..100).map(|i| row(f64::from(i), i < 60)).collect();
-        for (speed, seconds) in [(1.0, 100), (10.0, 10)] {
-            let plan = Plan::Recording { pump: "R".parse().expect("a name"), rows: rows.clone() };
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn a_recording_comes_once_at_its_speed_with_its_own_distances_and_ends_now() {
+        for (speed, seconds, step_s) in [(1.0, 100, 1), (10.0, 10, 1), (1.0, 100, 60), (10.0, 10, 60), (50.0, 2, 3_600)]
+        {
+            let plan = Plan::Recording { pump: "R".parse().expect("a name"), rows: rows(100, step_s) };
             let mut player = Player::new(&profile(), plan, Speed::new(speed).expect("fine"), at(0), &[None]);
             let half = until(&mut player, 0, seconds / 2);
             let progress = player.progress();
-            assert!((50..=52).contains(&half.len()), "{}", half.len());
+            assert!((50..=56).contains(&half.len()), "{}", half.len());
             assert_eq!((progress.running, progress.pumps[0].phase), (true, Some(Phase::Normal)));
             let drafts = [half, until(&mut player, seconds / 2, seconds)].concat();
             let values: Vec<f64> = drafts.iter().filter_map(|draft| draft.samples[0].value()).collect();
             assert_eq!(values, (0..100).map(f64::from).collect::<Vec<_>>());
-            assert!(drafts.windows(2).all(|two| time(&two[1]).since_ms(time(&two[0])) == 1000));
-            assert_eq!(time(&drafts[99]), at(seconds).plus_ms(-1000));
+            assert!(drafts.windows(2).all(|two| time(&two[1]).since_ms(time(&two[0])) == step_s * 1_000));
+            assert_eq!(time(&drafts[99]), at(0).plus_ms((99_000.0 / speed) as i64), "{speed} {step_s}");
             let progress = player.progress();
             assert_eq!((progress.running, progress.pumps[0].phase), (false, Some(Phase::Broken)));
             assert_eq!(progress.recording, Some(RecordingProgress { rows: 100, sent: 100 }));
         }
+    }
+
+    #[test]
+    fn a_recording_that_waits_begins_when_it_is_told() {
+        let plan = Plan::Recording { pump: "R".parse().expect("a name"), rows: rows(100, 60) };
+        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[None]);
+        player.wait();
+        assert!(until(&mut player, 0, 50).is_empty() && player.progress().running);
+        player.begin(at(50));
+        let drafts = until(&mut player, 50, 150);
+        assert_eq!((drafts.len(), time(&drafts[99])), (100, at(149)));
+        player.begin(at(200));
+        assert!(player.due(at(200)).is_empty(), "it begins once");
+    }
+
+    #[test]
+    fn a_hole_of_a_recording_is_kept_and_not_waited_for_and_no_row_is_of_the_future() {
+        let mut holey = rows(100, 60);
+        holey.iter_mut().skip(50).for_each(|row| row.at = row.at.plus_ms(7_200_000));
+        // These came all at once.
+        holey
+            .iter_mut()
+            .skip(90)
+            .for_each(|row| row.at = at(-1_000_000 + 90 * 60 + 7_200).plus_ms(row.at.millis() % 7));
+        let plan = Plan::Recording { pump: "R".parse().expect("a name"), rows: holey };
+        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[None]);
+        let mut times = Vec::new();
+        for second in 0..100 {
+            let drafts = player.due(at(second));
+            assert_eq!(drafts.len(), 1, "a row a second");
+            assert!(time(&drafts[0]) <= at(second), "{second}");
+            times.push(time(&drafts[0]));
+        }
+        assert_eq!(times[50].since_ms(times[49]), 60_000 + 7_200_000);
     }
 }

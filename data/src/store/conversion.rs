@@ -14,7 +14,7 @@ use super::{StoreError, engine::Engine, folder};
 pub(super) const REPLACED: &str = "_surrealkv_v0_backup";
 
 /// Every table that a store has.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "journal_mark",
     "pump",
     "sensor_readings",
@@ -28,6 +28,7 @@ const TABLES: [&str; 14] = [
     "active_baseline",
     "commissioning",
     "pump_state",
+    "pump_setting",
     "audit_log",
 ];
 

@@ -18,7 +18,7 @@
 //! | `rollup_minute`, `rollup_hour` | `aggregates`, whole hours, so that an hour goes with its minutes |
 //! | `recorded_hour` | with the last block that it leads to |
 //!
-//! No age have: `pump`, `pump_state`, `active_baseline` and `commissioning` (one row a pump), `baseline`,
+//! No age have: `pump`, `pump_state`, `pump_setting`, `active_baseline` and `commissioning` (one row a pump), `baseline`,
 //! `maintenance_events` and `audit_log` (kept for good), `journal_mark` and `migration`.
 //!
 //! Does not delete removed pumps (`removal`), decide when to sweep, or whether the clock can be believed; see the engine's keeper.

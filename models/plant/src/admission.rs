@@ -177,6 +177,11 @@ impl Admission {
         }
     }
 
+    /// Goes by another interval from now on.
+    pub fn change_profile(&mut self, profile: &Profile) {
+        self.rules = WindowRules::for_profile(profile);
+    }
+
     /// Takes note of a reading that is at rest already, as after a restart.
     pub fn recall(&mut self, reading: &Reading) {
         self.order = self.order.max(Some(reading.at));

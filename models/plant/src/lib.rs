@@ -32,7 +32,7 @@ pub use maintenance::{
     Currency, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Money, MoneyError, Rule, Severity,
 };
 pub use operating::OperatingState;
-pub use profile::{Channel, INTERVALS_MS, Limits, MAX_CHANNELS, Profile, ProfileError, Quantity, ZERO_BAND};
+pub use profile::{Channel, HOLDS_S, INTERVALS_MS, Limits, MAX_CHANNELS, Profile, ProfileError, Quantity, ZERO_BAND};
 pub use reading::{Beside, Reading, Sample};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
 pub use windower::{NoWindow, Placed, Window, WindowRules, Windower};

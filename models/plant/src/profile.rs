@@ -73,6 +73,9 @@ pub struct Channel {
     pub limits: Limits,
     /// The pump runs while the channel is above this, in the unit. Absent: the channel says nothing of that.
     pub running_above: Option<f64>,
+    /// How long its last value holds where no new one is sent, in seconds: of a sensor that is reported only when it changes.
+    /// Absent: for five steps of the interval.
+    pub hold_s: Option<i64>,
 }
 
 /// How far below a range that begins at 0 a working sensor may say 0, as a share of the range: NAMUR NE 43 has a
@@ -135,6 +138,9 @@ pub enum ProfileError {
 /// which has room for 4,194,304 samples.
 pub const MAX_CHANNELS: usize = 64;
 
+/// How long a channel's last value may hold, in seconds.
+pub const HOLDS_S: RangeInclusive<i64> = 0..=86_400;
+
 /// What the time between two readings of a pump may be, in milliseconds.
 pub const INTERVALS_MS: RangeInclusive<i64> = 100..=3_600_000;
 
@@ -193,6 +199,14 @@ impl Profile {
         let interval_ms = interval_ms.clamp(*INTERVALS_MS.start(), *INTERVALS_MS.end());
         let hash = hash(interval_ms, &self.0.channels);
         Self(Arc::new(Inner { interval_ms, hash, ..Inner::clone(&self.0) }))
+    }
+
+    /// The same kind of pump, the last value of each of whose channels holds for `hold_ms` where no new one is sent.
+    pub fn with_hold(&self, hold_ms: i64) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        let hold_s = (hold_ms / 1_000).clamp(*HOLDS_S.start(), *HOLDS_S.end());
+        inner.channels.iter_mut().for_each(|channel| channel.hold_s = Some(hold_s));
+        Self(Arc::new(inner))
     }
 
     /// How long a pump runs after a start until it is judged, in milliseconds.
@@ -279,6 +293,11 @@ fn check_channels(channels: &[Channel]) -> Result<(), ProfileError> {
         }
         if !(channel.resolution.is_finite() && channel.resolution > 0.0) {
             return fail(key("resolution"), channel.resolution.to_string(), "a number above 0");
+        }
+        if let Some(hold_s) = channel.hold_s
+            && !HOLDS_S.contains(&hold_s)
+        {
+            return fail(key("hold_s"), hold_s.to_string(), "0 to 86400");
         }
         let tells = matches!(channel.quantity, Quantity::RotationalSpeed | Quantity::Current);
         if let Some(above) = channel.running_above

@@ -6,7 +6,8 @@
 //! The rules (`t` is a reading's time, a step is `floor(t / interval)`):
 //! - a reading whose step directly follows the last one is placed at once: order costs no delay;
 //! - before a hole, readings wait until the newest is `slack_steps` past the last missing step;
-//! - a hole is filled with the last good values, each for at most `fill_steps`; then it is missing;
+//! - a hole is filled with the last good values, each for at most `fill_steps`, or for as long as its channel's `hold_s` says;
+//!   then it is missing;
 //! - after more than `gap_ms` without a reading, a new window starts;
 //! - of several readings in one step, the last one counts; parts of one reading, which have one time, count together;
 //! - a sensor's zero that has drifted below a range that begins at 0 counts as 0;
@@ -58,13 +59,22 @@ impl WindowRules {
         let interval_ms = profile.interval_ms();
         // What is out of order is so by seconds: an hour's verdict does not wait for two more hours.
         let slack_steps = (LONGEST_WAIT_MS / interval_ms).clamp(1, 3);
-        Self { interval_ms, len: Self::LEN, slack_steps, fill_steps: 5, gap_ms: (10 * interval_ms).max(15_000) }
+        // While all of a pump's values hold there is no gap.
+        let held_ms = profile.channels().iter().map(|channel| 1_000 * channel.hold_s.unwrap_or(0)).min().unwrap_or(0);
+        let gap_ms = (10 * interval_ms).max(15_000).max(held_ms);
+        Self { interval_ms, len: Self::LEN, slack_steps, fill_steps: 5, gap_ms }
     }
 
     /// So many of its last readings bring a new windower to where a pump's own one was.
     pub fn recall_readings(profile: &Profile) -> usize {
         let settle = profile.settle_ms() / profile.interval_ms() + 1;
         Self::LEN + usize::try_from(settle).unwrap_or_default().max(Self::LEN)
+    }
+
+    /// For how many steps each channel's last value may stand in.
+    fn holds(&self, profile: &Profile) -> Vec<i64> {
+        let held = |channel: &crate::Channel| 1_000 * channel.hold_s.unwrap_or(0) / self.interval_ms;
+        profile.channels().iter().map(|channel| held(channel).max(self.fill_steps)).collect()
     }
 
     /// The step that a time falls into.
@@ -133,6 +143,8 @@ pub struct Windower {
     steps: Rows,
     /// The newest of these steps.
     last: Option<Step>,
+    /// Per channel: for how many steps its last value may stand in.
+    holds: Arc<[i64]>,
     /// Per channel: the step of its last good value, and the value.
     last_good: Vec<Option<(i64, f64)>>,
     waiting: BTreeMap<i64, Reading>,
@@ -158,6 +170,7 @@ impl Windower {
             phase: Phase::On { since: None },
             steps: Rows::new(rules.len, channels),
             last: None,
+            holds: rules.holds(profile).into(),
             last_good: vec![None; channels],
             waiting: BTreeMap::new(),
             newest: i64::MIN,
@@ -246,7 +259,9 @@ impl Windower {
             self.last_good.fill(None);
         }
         if let Some(last) = self.last {
-            for missing in last.index + 1..step {
+            // What lies further back than a window is not in it.
+            let first = (last.index + 1).max(step - i64::try_from(self.rules.len).unwrap_or(i64::MAX));
+            for missing in first..step {
                 self.append(Step { index: missing, at: last.at });
             }
         }
@@ -268,7 +283,7 @@ impl Windower {
                 .filter(|(known, _)| known.is_some_and(|(step, _)| step == index))
                 .for_each(|(known, now)| *now = known);
         }
-        self.steps.replace_newest(filled(&self.last_good, index, self.rules.fill_steps));
+        self.steps.replace_newest(filled(&self.last_good, index, &self.holds));
         self.last = Some(Step { index, at: reading.at });
         self.phase = self.gate.next(self.before, index, self.steps.newest());
     }
@@ -283,7 +298,7 @@ impl Windower {
     }
 
     fn append(&mut self, step: Step) {
-        self.steps.push(filled(&self.last_good, step.index, self.rules.fill_steps));
+        self.steps.push(filled(&self.last_good, step.index, &self.holds));
         self.last = Some(step);
         self.before = self.phase;
         self.phase = self.gate.next(self.before, step.index, self.steps.newest());
@@ -322,9 +337,9 @@ impl Windower {
 }
 
 /// Each channel's last good value, where it is not too old for this step.
-fn filled(last_good: &[Option<(i64, f64)>], step: i64, fill_steps: i64) -> impl Iterator<Item = f64> {
-    last_good.iter().map(move |last_good| match last_good {
-        Some((since, value)) if step - since <= fill_steps => *value,
+fn filled(last_good: &[Option<(i64, f64)>], step: i64, holds: &[i64]) -> impl Iterator<Item = f64> {
+    last_good.iter().zip(holds).map(move |(last_good, hold)| match last_good {
+        Some((since, value)) if step - since <= *hold => *value,
         _ => f64::NAN,
     })
 }

@@ -141,9 +141,10 @@ pub(crate) struct PumpShape {
 /// Starts a simulation, in place of the one that runs.
 ///
 /// Without a body the recording that comes with Volute is played: 2,000 rows of one pump, a row a minute, with three faults. A
-/// JSON body says which pumps and faults; an empty object plays the demo's own six. A CSV body (`timestamp`, the profile's channels, if need be
-/// `machine_status`) is a recording: its rows become readings of a pump that has none yet, one row an interval, or
-/// `speed` times as fast. Only a demo (`volute serve --demo`) simulates.
+/// JSON body says which pumps and faults; an empty object plays the demo's own six. A CSV body (`timestamp`, the profile's
+/// channels, if need be `machine_status`) is a recording: its rows become readings of a pump that has none yet, one row a second,
+/// or `speed` times as fast. They stay as far apart in time as they were recorded, the last of them now; the pump's interval is
+/// that of the rows where they are sparser than the profile's. Only a demo (`volute serve --demo`) simulates.
 #[utoipa::path(
     post,
     path = "/api/start-simulation",
@@ -151,7 +152,7 @@ pub(crate) struct PumpShape {
     params(
         ("pump_id" = Option<String>, Query, description = "With a recording: whose readings its rows become; \
             absent: recording-1, or the next number that is free"),
-        ("speed" = Option<f64>, Query, description = "With a recording: rows in an interval, 1 to 60; absent: 1"),
+        ("speed" = Option<f64>, Query, description = "With a recording: rows a second, 1 to 60; absent: 1"),
         ("time_format" = Option<String>, Query, description = "With a recording: how its times are written, as \
             `%d.%m.%Y %H:%M:%S` (strftime)"),
         ("time_zone" = Option<String>, Query, description = "With a recording: the zone of its times that have no offset, \
@@ -274,6 +275,11 @@ async fn play(simulation: &Simulation, plan: Plan, speed: Speed) -> Result<Simul
                 ("a pump without readings", "the pump has readings, and a recording has its own times");
             Err(ApiError::invalid("pump_id", pump.as_str(), allowed, why))
         }
+        Err(error @ StartError::TooLong { .. }) => {
+            let allowed = "a recording of less time than readings are kept";
+            Err(ApiError::invalid("", "", allowed, &error.to_string()))
+        }
+        Err(StartError::Settings(error)) => Err(error.into()),
         Err(StartError::Store(error)) => Err(error.into()),
         Err(StartError::Stopping) => Err(volute_actors::Refusal::Stopping.into()),
     }

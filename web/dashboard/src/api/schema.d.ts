@@ -352,9 +352,10 @@ export interface paths {
         /**
          * Starts a simulation, in place of the one that runs.
          * @description Without a body the recording that comes with Volute is played: 2,000 rows of one pump, a row a minute, with three faults. A
-         *     JSON body says which pumps and faults; an empty object plays the demo's own six. A CSV body (`timestamp`, the profile's channels, if need be
-         *     `machine_status`) is a recording: its rows become readings of a pump that has none yet, one row an interval, or
-         *     `speed` times as fast. Only a demo (`volute serve --demo`) simulates.
+         *     JSON body says which pumps and faults; an empty object plays the demo's own six. A CSV body (`timestamp`, the profile's
+         *     channels, if need be `machine_status`) is a recording: its rows become readings of a pump that has none yet, one row a second,
+         *     or `speed` times as fast. They stay as far apart in time as they were recorded, the last of them now; the pump's interval is
+         *     that of the rows where they are sparser than the profile's. Only a demo (`volute serve --demo`) simulates.
          */
         post: operations["start"];
         delete?: never;
@@ -2807,7 +2808,7 @@ export interface operations {
             query?: {
                 /** @description With a recording: whose readings its rows become; absent: recording-1, or the next number that is free */
                 pump_id?: string;
-                /** @description With a recording: rows in an interval, 1 to 60; absent: 1 */
+                /** @description With a recording: rows a second, 1 to 60; absent: 1 */
                 speed?: number;
                 /** @description With a recording: how its times are written, as `%d.%m.%Y %H:%M:%S` (strftime) */
                 time_format?: string;
