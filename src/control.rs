@@ -2,7 +2,7 @@
 //!
 //! It is a file in the data directory that only its owner can open, so it needs no password and opens no door to the
 //! network. One request a connection: a line of JSON, answered by a line of JSON. Of what the API does, only removing a pump
-//! can be asked for here as well.
+//! and setting its interval can be asked for here as well.
 
 use std::{
     fmt,
@@ -50,6 +50,13 @@ pub enum Request {
     RemovePump {
         /// Which pump.
         pump: PumpId,
+    },
+    /// Set what holds for a pump alone.
+    SetInterval {
+        /// Which pump.
+        pump: PumpId,
+        /// The time between two of its readings, in milliseconds; none: its profile's.
+        interval_ms: Option<i64>,
     },
     /// Set what happens at a point where tests make a part fail.
     #[cfg(feature = "failpoints")]

@@ -16,7 +16,7 @@ use volute_plant::{
 };
 
 pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
-pub use picture::{CommissioningPhase, LearningProgress, LiveChannel, LivePump, Status, TREND};
+pub use picture::{CommissioningPhase, LearningProgress, LiveChannel, LiveFeedState, LivePump, Status, TREND};
 
 use crate::{
     mailbox::{Letter, Mail},
@@ -66,8 +66,22 @@ pub(crate) enum Blind {
     NotRunning { state: OperatingState, have: usize, need: usize },
     /// Channels without a value, by their places in the profile.
     Missing { channels: Vec<usize> },
+    /// Its readings are too far apart for a window; why, for people.
+    Starved { why: String },
     /// Its window could not be scored.
     Unscored,
+}
+
+/// A pump's feed is like this now.
+pub(crate) struct LiveFeed {
+    pub pump: PumpId,
+    pub feed: LiveFeedState,
+}
+
+impl Letter for LiveFeed {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
 }
 
 /// A window was judged.
@@ -144,6 +158,7 @@ struct State {
     status: Status,
     since: Timestamp,
     detection: Option<Detection>,
+    feed: Option<LiveFeedState>,
     trend: Trend,
     readings: u64,
     late: u64,
@@ -186,15 +201,20 @@ impl LiveActor {
         Some(self.unsent.entry(pump.clone()).or_insert_with(nothing))
     }
 
-    /// How long ago a reading was received, in milliseconds, and whether that is too long.
-    fn age(&self, received: Option<Timestamp>) -> (Option<i64>, bool) {
+    /// How long a pump may be silent: the node's time, or what its own posts say.
+    fn stale_after_ms(&self, state: &State) -> i64 {
+        state.feed.as_ref().map_or(0, |feed| feed.stale_after_ms).max(self.stale_after_ms)
+    }
+
+    /// How long ago a reading was received, in milliseconds, and whether that is too long for this pump.
+    fn age(&self, state: &State, received: Option<Timestamp>) -> (Option<i64>, bool) {
         let age_ms = received.map(|received| self.clock.now().since_ms(received).max(0));
-        (age_ms, age_ms.is_some_and(|age| age > self.stale_after_ms))
+        (age_ms, age_ms.is_some_and(|age| age > self.stale_after_ms(state)))
     }
 
     /// How a pump is. A pump that sends, and sends nothing current, is not stale: how it is now is not known.
     fn status(&self, state: &State) -> Status {
-        let (heard, shown) = (self.age(state.heard), self.age(state.shown));
+        let (heard, shown) = (self.age(state, state.heard), self.age(state, state.shown));
         match (heard, shown) {
             ((None, _), _) if state.clock.is_some() => Status::Stale,
             ((_, true), _) => Status::Stale,
@@ -209,7 +229,7 @@ impl LiveActor {
     }
 
     fn snapshot(&self, pump: &PumpId, state: &State) -> LivePump {
-        let (age_ms, _) = self.age(state.heard);
+        let (age_ms, _) = self.age(state, state.heard);
         let status = self.status(state);
         let channels = |r: &Reading| {
             let pairs = self.profile.channels().iter().zip(r.samples.iter());
@@ -217,7 +237,7 @@ impl LiveActor {
         };
         let last = match status {
             Status::Stale => state.heard,
-            Status::Unknown { .. } if self.age(state.shown).1 => state.shown,
+            Status::Unknown { .. } if self.age(state, state.shown).1 => state.shown,
             _ => None,
         };
         LivePump {
@@ -226,9 +246,10 @@ impl LiveActor {
             age_ms,
             status,
             clock: state.clock,
-            since: last.map_or(state.since, |last| last.plus_ms(self.stale_after_ms)),
+            since: last.map_or(state.since, |last| last.plus_ms(self.stale_after_ms(state))),
             detection: state.detection.clone(),
             trend: state.trend.points(),
+            feed: state.feed.clone(),
             readings: state.readings,
             late: state.late,
             scored: state.scored,
@@ -253,7 +274,7 @@ impl LiveActor {
             return;
         }
         let row = |(pump, state): (&PumpId, &State)| {
-            let ((age_ms, _), status) = (self.age(state.heard), self.status(state));
+            let ((age_ms, _), status) = (self.age(state, state.heard), self.status(state));
             let clock = state.clock.map(|fault| fault.note());
             let verdict = state.detection.as_ref().map(|d| (d.at, d.loss, d.threshold));
             FleetRow { pump: pump.clone(), status, age_ms, clock, verdict }
@@ -281,7 +302,7 @@ impl Handler<Mail<LiveReading>> for LiveActor {
         if is_current && let Some(unsent) = self.unsent(&reading.pump) {
             unsent.readings.push(&reading);
         }
-        let was_old = self.pumps.get(&reading.pump).is_some_and(|state| self.age(state.shown).1);
+        let was_old = self.pumps.get(&reading.pump).is_some_and(|state| self.age(state, state.shown).1);
         let state = self.state(&reading.pump);
         state.readings += u64::from(!is_part);
         state.late += u64::from(is_late);
@@ -311,6 +332,15 @@ impl Handler<Mail<LiveBlind>> for LiveActor {
         let LiveBlind { pump, why } = mail.open();
         let (status, now) = (why.status(&self.profile), self.clock.now());
         self.state(&pump).turn(status, now);
+    }
+}
+
+impl Handler<Mail<LiveFeed>> for LiveActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<LiveFeed>, _: &mut Self::Context) {
+        let LiveFeed { pump, feed } = mail.open();
+        self.state(&pump).feed = Some(feed);
     }
 }
 
@@ -384,6 +414,7 @@ impl Blind {
                 let missing: Vec<_> = channels.iter().map(|&c| profile.channels()[c].name.as_str()).collect();
                 Status::Unknown { reason: format!("no usable value in the window for {}", missing.join(", ")) }
             }
+            Self::Starved { why } => Status::Unknown { reason: why },
             Self::Unscored => {
                 Status::Unknown { reason: "its window could not be scored; the limits are watched all the same".into() }
             }
@@ -401,6 +432,7 @@ impl State {
             status: Status::Unknown { reason: "no reading has been judged yet".into() },
             since: now,
             detection: None,
+            feed: None,
             trend: Trend::default(),
             readings: 0,
             late: 0,

@@ -7,6 +7,7 @@
 //! and what outlives a restart in `memory`.
 
 mod commissioning;
+mod feed;
 mod memory;
 mod staff;
 mod waiting;
@@ -23,11 +24,12 @@ use tokio::sync::oneshot;
 use volute_anomaly::Score;
 use volute_data::{PumpRecord, PumpSettings, StoreError};
 use volute_plant::{
-    Admission, Admitted, ClockFault, Detection, DeviceClock, Draft, Judgement, LookupResult, Placed, Profile, PumpId, Reading,
-    Rejection, Timestamp, Verdict, WindowRules, Windower,
+    Admission, Admitted, ClockFault, Detection, DeviceClock, Draft, Judgement, LookupResult, NoWindow, Placed, Profile,
+    PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
 pub(crate) use commissioning::{Command, Order};
+use feed::Feed;
 use memory::{AtRest, Memory};
 pub(crate) use staff::{PumpStaff, actor_id};
 use staff::{Rest, Start};
@@ -121,6 +123,9 @@ pub(crate) struct PumpActor {
     /// What was set for it alone, and its profile with that.
     settings: PumpSettings,
     profile: Profile,
+    /// A demo plays a recording as its readings.
+    is_played: bool,
+    feed: Feed,
     admission: Admission,
     /// What its own clock shows, and what the live feed knows of that.
     device_clock: DeviceClock,
@@ -223,6 +228,8 @@ impl PumpActor {
             unregistered,
             settings: PumpSettings::default(),
             profile,
+            is_played: false,
+            feed: Feed::new(),
             admission,
             device_clock: DeviceClock::default(),
             told_clock: None,
@@ -261,6 +268,7 @@ impl PumpActor {
         let (mut memory, readings, standing) = Memory::new(&self.pump, at_rest);
         for reading in readings {
             self.admission.recall(&reading);
+            self.feed.note(&reading);
             if !reading.late {
                 memory.recall(self.windower.push(reading));
             }
@@ -335,8 +343,9 @@ impl PumpActor {
     /// Durable readings: shown, put into the window, and held against their limits.
     fn take_in(&mut self, readings: Vec<Admitted>, ctx: &mut Context<Self>) {
         for Admitted { reading, whole } in readings {
+            self.feed.note(&reading);
             let (heard, is_late, is_part) = (reading.received, reading.late, whole.is_some());
-            let is_current = self.staff.times.is_current(&reading);
+            let is_current = self.is_current(&reading);
             let shown = whole.unwrap_or_else(|| reading.clone());
             self.show(LiveReading { reading: shown, heard, is_current, is_late, is_part });
             if is_late {
@@ -347,6 +356,7 @@ impl PumpActor {
             }
         }
         self.watch_quiet(ctx);
+        self.follow_feed(ctx);
     }
 
     /// A reading in order. Where its time lies far behind all others, a new order has begun with it.
@@ -363,9 +373,14 @@ impl PumpActor {
         self.place(placed, ctx);
     }
 
+    /// Whether a reading says how the pump is now. One of a recording that is played does, whatever its time.
+    fn is_current(&self, reading: &Reading) -> bool {
+        self.is_played || self.staff.times.is_current(reading)
+    }
+
     /// A reading without a place in the window waits for its turn to be held against its limits, if it is current.
     fn wait_unplaced(&mut self, reading: Reading) {
-        if self.staff.times.is_current(&reading) {
+        if self.is_current(&reading) {
             self.windows.push_back(Waiting::Unplaced { reading });
         }
     }
@@ -407,6 +422,10 @@ impl PumpActor {
             let waiting = match (window, &mut self.course) {
                 (_, Course::Blind) => Waiting::Blind { reading, why: Blind::NoModel },
                 (_, Course::Unread) => Waiting::Blind { reading, why: Blind::Unread },
+                (Err(why @ (NoWindow::Filling { .. } | NoWindow::Missing { .. })), _) => {
+                    let why = self.feed.starved(&self.profile).map_or_else(|| why.into(), |why| Blind::Starved { why });
+                    Waiting::Blind { reading, why }
+                }
                 (Err(why), _) => Waiting::Blind { reading, why: why.into() },
                 (Ok(window), Course::Learning(gathering)) => {
                     gathering.take(&self.profile, &window);
@@ -479,7 +498,7 @@ impl PumpActor {
     }
 
     fn go_on_blind(&mut self, reading: Reading, why: Blind, ctx: &mut Context<Self>) {
-        let is_current = self.staff.times.is_current(&reading);
+        let is_current = self.is_current(&reading);
         if is_current && self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
@@ -488,7 +507,7 @@ impl PumpActor {
 
     fn tell(&mut self, reading: Reading, detection: Detection, ctx: &mut Context<Self>) {
         add(&self.staff.counters.anomalies, usize::from(detection.is_anomaly));
-        let is_current = self.staff.times.is_current(&reading);
+        let is_current = self.is_current(&reading);
         if is_current && self.staff.live.post(LiveDetection(detection.clone())).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
@@ -500,7 +519,7 @@ impl PumpActor {
 
     /// Its limits are looked at whatever the model says of it, or if it says nothing. What is not current raises nothing.
     fn look(&mut self, reading: Reading, detection: Option<Detection>, ctx: &mut Context<Self>) {
-        if self.staff.times.is_current(&reading) {
+        if self.is_current(&reading) {
             self.staff.maintenance.look(Look { reading, detection }, &self.outbox, ctx);
         }
     }

@@ -116,12 +116,14 @@ impl Simulation {
             let days = |ms: i64| format!("{:.1} days", ms as f64 / 86_400_000.0);
             return Err(StartError::TooLong { span: days(span_ms), kept: days(kept_ms) });
         }
-        let Some(interval_ms) = Cadence::of(times()).sparser_than(self.engine.profile().interval_ms()) else {
-            return Ok(());
+        let settings = match Cadence::of(times()).sparser_than(self.engine.profile().interval_ms()) {
+            Some(interval_ms) => {
+                let why = format!("the recording's rows come every {}", in_words(interval_ms));
+                PumpSettings { interval_ms: Some(interval_ms), why, ..PumpSettings::default() }
+            }
+            None => PumpSettings::default(),
         };
-        let why = format!("the recording's rows come every {}", in_words(interval_ms));
-        let settings = PumpSettings { interval_ms: Some(interval_ms), why, ..PumpSettings::default() };
-        Ok(self.engine.set_settings(pump, settings, true).await?)
+        Ok(self.engine.prepare_recording(pump, settings).await?)
     }
 
     /// Sends nothing more. What was sent stays.

@@ -163,6 +163,19 @@ pub enum PumpsCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Set the time between two readings of one pump, in place of its profile's. What is normal for it is learned anew then, from
+    /// the same stretch of readings.
+    SetInterval {
+        /// The pump.
+        #[arg(value_name = "NAME")]
+        pump: PumpId,
+        /// In milliseconds, 100 to 3600000; without it, its profile's again.
+        #[arg(value_name = "MS", value_parser = super::train::interval_ms)]
+        interval_ms: Option<i64>,
+        /// Of what.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
     /// Remove a pump with all that is stored of it.
     Remove {
         /// The pump.
@@ -177,7 +190,9 @@ pub enum PumpsCommand {
 impl PumpsArgs {
     pub(super) fn store(&self) -> &StoreArgs {
         match &self.command {
-            PumpsCommand::List { store } | PumpsCommand::Remove { store, .. } => store,
+            PumpsCommand::List { store }
+            | PumpsCommand::SetInterval { store, .. }
+            | PumpsCommand::Remove { store, .. } => store,
         }
     }
 }

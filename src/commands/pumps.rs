@@ -5,8 +5,8 @@ use std::{fs, io::Write, os::unix::fs::MetadataExt};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use volute_data::{AuditAction, AuditEntry, Batch, Store};
-use volute_plant::{Clock, PumpId, SystemClock};
+use volute_data::{AuditAction, AuditEntry, Batch, PumpSettings, Store};
+use volute_plant::{Clock, PumpId, SystemClock, cadence::in_words};
 
 use super::{open_stopped, runtime};
 use crate::{
@@ -42,6 +42,11 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
             for pump in removing {
                 writeln!(output, "{pump}  removed; its readings are being deleted")?;
             }
+        }
+        PumpsCommand::SetInterval { pump, interval_ms, .. } => {
+            runtime()?.block_on(set_interval(pump, *interval_ms, config))?;
+            let every = interval_ms.map_or_else(|| "its profile's".to_owned(), in_words);
+            writeln!(output, "the interval of {pump} is {every}")?;
         }
         PumpsCommand::Remove { pump, .. } => {
             runtime()?.block_on(remove(pump, config))?;
@@ -83,16 +88,42 @@ async fn remove(pump: &PumpId, config: &Config) -> Result<()> {
     removed
 }
 
+async fn set_interval(pump: &PumpId, interval_ms: Option<i64>, config: &Config) -> Result<()> {
+    match tell(&config.store.dir, &Request::SetInterval { pump: pump.clone(), interval_ms }).await {
+        Err(ControlError::NoNode { .. }) => {}
+        told => return Ok(told?),
+    }
+    let store = open_stopped(config).await?;
+    let set = set_interval_stopped(&store, pump, interval_ms).await;
+    store.close().await?;
+    set
+}
+
+/// Sets the interval of a pump of a store that no node has open. The next node learns its baseline anew.
+async fn set_interval_stopped(store: &Store, pump: &PumpId, interval_ms: Option<i64>) -> Result<()> {
+    ensure!(store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
+    let settings = PumpSettings { interval_ms, why: "as asked".into(), ..store.pump_settings(pump).await? };
+    store.set_pump_settings(pump, &settings).await?;
+    let said = interval_ms.map_or_else(|| "as the profile".to_owned(), |ms| ms.to_string());
+    let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::SetPump, pump.as_str());
+    let audit = vec![note.detail(&format!("interval_ms {said}"))];
+    Ok(store.commit(&Batch { audit, ..Batch::default() }).await?)
+}
+
 /// Removes a pump of a store that no node has open, and deletes all of it.
 async fn remove_stopped(store: &Store, pump: &PumpId) -> Result<()> {
     let removing = store.is_removing(pump);
     ensure!(removing || store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
     if !removing {
-        let who = format!("uid {}", fs::metadata("/proc/self")?.uid());
-        let note = AuditEntry::done(SystemClock.now(), who, AuditAction::RemovePump, pump.as_str());
+        let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::RemovePump, pump.as_str());
         store.commit(&Batch { removals: vec![pump.clone()], audit: vec![note], ..Batch::default() }).await?;
     }
     // From here on it is done in the end, by the next node if need be.
     store.finish_removals().await?;
     Ok(())
+}
+
+/// Who asks.
+fn who() -> Result<String> {
+    Ok(format!("uid {}", fs::metadata("/proc/self")?.uid()))
 }

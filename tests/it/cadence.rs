@@ -2,9 +2,9 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Start, output, run, shared, volute};
+use crate::support::{Node, Start, output, run, shared, volute};
 
 const HEADER: &str = "timestamp,Motor_RPM,Bearing_Temperature_C,Oil_Pressure_bar,Vibration_mm_s,Flow_Rate_L_min,\
     Suction_Pressure_bar,Discharge_Pressure_bar,Motor_Current_A,Casing_Temperature_C,Ambient_Temperature_C,machine_status\n";
@@ -210,6 +210,82 @@ fn the_demo_judges_a_recording_of_a_row_an_hour() {
     let folder = tempfile::tempdir().expect("a directory");
     MADE[3].write(folder.path());
     is_judged_in_the_demo(&folder.path().join("1h.csv"), 1_400, 3_600_000);
+}
+
+/// Readings of a healthy pump, so far apart, up to so long ago.
+fn readings(pump: &str, count: usize, every_ms: i64, ago_ms: i64, noise: &mut Noise) -> Vec<Value> {
+    let now = volute_plant::Clock::now(&volute_plant::SystemClock).millis() - ago_ms;
+    let names: Vec<&str> = HEADER.trim_end().split(',').skip(1).take(CHANNELS.len()).collect();
+    (1..=count as i64)
+        .map(|n| {
+            let mut item = json!({"pump_id": pump, "timestamp": now - (count as i64 - n) * every_ms});
+            for (name, (mean, spread, _)) in names.iter().zip(CHANNELS) {
+                item[name] = json!(mean + spread * noise.normal());
+            }
+            item
+        })
+        .collect()
+}
+
+fn put(node: &Node, path: &str, body: &Value) -> (u16, Value) {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    let mut answer = config.build().new_agent().put(format!("{}{path}", node.url)).send_json(body).expect("an answer");
+    (answer.status().as_u16(), answer.body_mut().read_json().expect("JSON"))
+}
+
+/// A pump that posts every 10 s on a node of 1 s gets windows of 10 s steps by itself, is commissioned by them, and keeps its
+/// interval over a restart; a person may set another one, or the profile's again.
+#[test]
+fn a_feed_sparser_than_the_profile_is_judged_at_its_own_interval() {
+    let data = tempfile::tempdir().expect("a directory");
+    let begin = Start::new(&data, "centrifugal")
+        .with_model(Path::new("models/pretrained/centrifugal"))
+        .with_env("VOLUTE__COMMISSIONING__HOURS", "0.1");
+    let node = begin.node();
+    let mut noise = Noise(11);
+    for items in readings("P-1", 400, 10_000, 60_000, &mut noise).chunks(40) {
+        assert_eq!(node.post(&json!(items)).status, 200);
+    }
+    let live = "/api/live-data?pump_id=P-1";
+    node.until("/api/pumps/P-1/baselines", |known| known["in_use"] == 1);
+    assert_eq!(node.post(&json!(readings("P-1", 3, 10_000, 20_000, &mut noise))).status, 200);
+    let judged = node.until(live, |live| live["status"] == "NORMAL" || live["status"] == "ANOMALY");
+    let feed = &judged["feed"];
+    assert_eq!((&feed["interval_ms"], &feed["own_interval"]), (&json!(10_000), &json!(true)), "{judged}");
+    assert_eq!((&feed["readings_every_ms"], &feed["advice"]), (&json!(10_000), &Value::Null), "{feed}");
+    assert!(node.terminate().success());
+
+    let node = begin.node();
+    assert_eq!(node.post(&json!(readings("P-1", 1, 10_000, 0, &mut noise))).status, 200);
+    let again = node.until(live, |live| !live["feed"].is_null());
+    assert_eq!((&again["feed"]["interval_ms"], &again["feed"]["own_interval"]), (&json!(10_000), &json!(true)));
+    assert_eq!(node.ok("/api/pumps/P-1/baselines")["in_use"], 1, "its baseline is of that interval");
+
+    let settings = "/api/pumps/P-1/settings";
+    let (status, set) = put(&node, settings, &json!({"interval_ms": 20_000}));
+    assert_eq!((status, &set["interval_ms"]), (200, &json!(20_000)), "{set}");
+    assert_eq!(node.ok("/api/pumps/P-1/baselines")["in_use"], Value::Null, "a baseline is of one interval");
+    let (status, refused) = put(&node, settings, &json!({"interval_ms": 5}));
+    assert_eq!((status, &refused["field"]), (400, &json!("interval_ms")), "{refused}");
+    assert_eq!(put(&node, "/api/pumps/nobody/settings", &json!({})).0, 404);
+    let folder = begin.data.to_str().expect("text");
+    let said = run(&["pumps", "set-interval", "P-1", "60000", "--data-dir", folder]);
+    assert_eq!(said, "the interval of P-1 is 1 min\n");
+    let log = node.until("/api/audit-log", |log| {
+        log["items"]
+            .as_array()
+            .is_some_and(|items| items.iter().filter(|item| item["action"] == "set-pump").count() == 3)
+    });
+    assert!(
+        log["items"].as_array().expect("entries").iter().any(|item| item["detail"] == "interval_ms 60000"),
+        "{log}"
+    );
+    assert!(node.terminate().success());
+    // Without a node, and back to the profile's.
+    let said = run(&["pumps", "set-interval", "P-1", "--data-dir", folder]);
+    assert_eq!(said, "the interval of P-1 is its profile's\n");
+    let refused = output(volute().args(["pumps", "set-interval", "P-2", "--data-dir", folder]));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no pump P-2"));
 }
 
 #[test]

@@ -5,7 +5,8 @@ use utoipa::{IntoResponses, OpenApi};
 use crate::{
     problem::Problem,
     routes::{
-        actors, audit, baselines, health, history, ingest, live, maintenance, node, pumps, simulation, store, stream,
+        actors, audit, baselines, health, history, ingest, live, maintenance, node, pumps, settings, simulation, store,
+        stream,
     },
     stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent},
 };
@@ -37,6 +38,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         baselines::baselines,
         baselines::activate,
         baselines::commission,
+        settings::set,
         node::node,
         store::store,
         actors::actors,

@@ -55,6 +55,11 @@ impl Gathering {
         self.record.from.zip(self.record.to)
     }
 
+    /// Whether no window was counted in yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.record.running_ms == 0
+    }
+
     /// Why the pump is commissioned.
     pub(crate) fn why(&self) -> &str {
         &self.record.why

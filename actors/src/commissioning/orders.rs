@@ -106,18 +106,19 @@ impl EngineHandle {
     /// Sets what is set for a pump alone. What was learned of it for another interval is learned anew, from the same stretch
     /// of readings where there is one.
     pub async fn set_pump_settings(&self, pump: &PumpId, settings: PumpSettings) -> Result<(), CommissionRefusal> {
-        self.set_settings(pump, settings, false).await
+        let home = self.pump(pump, false).await?;
+        self.tell(&home, Order::Set { settings, is_played: false }).await
     }
 
-    /// The same for a pump that is registered if need be.
-    pub(crate) async fn set_settings(
+    /// The same for the pump of a recording that will be played, which is registered if need be. Its readings say how it is
+    /// now, though their times are of the past.
+    pub(crate) async fn prepare_recording(
         &self,
         pump: &PumpId,
         settings: PumpSettings,
-        register: bool,
     ) -> Result<(), CommissionRefusal> {
-        let home = self.pump(pump, register).await?;
-        self.tell(&home, Order::Set { settings }).await
+        let home = self.pump(pump, true).await?;
+        self.tell(&home, Order::Set { settings, is_played: true }).await
     }
 
     async fn learn(

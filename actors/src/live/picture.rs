@@ -69,6 +69,23 @@ pub enum CommissioningPhase {
     Calculating,
 }
 
+/// What a pump's feed is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveFeedState {
+    /// The steps that its windows are made of.
+    pub interval_ms: i64,
+    /// Whether these are its own, and not its profile's.
+    pub own_interval: bool,
+    /// How far apart its readings are by the device's clock; none where they are irregular, or too few yet.
+    pub readings_every_ms: Option<i64>,
+    /// How far apart its posts are; likewise.
+    pub posts_every_ms: Option<i64>,
+    /// It is not stale before it was silent for this long.
+    pub stale_after_ms: i64,
+    /// What should be done about it, for people; none: nothing.
+    pub advice: Option<String>,
+}
+
 /// One channel of the latest reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveChannel {
@@ -98,6 +115,8 @@ pub struct LivePump {
     pub detection: Option<Detection>,
     /// Its last verdicts' losses, the oldest first; at most [`TREND`] of them.
     pub trend: Vec<(Timestamp, f32)>,
+    /// What its feed is like; none: nothing is known of it yet.
+    pub feed: Option<LiveFeedState>,
     /// Readings since the node started.
     pub readings: u64,
     /// Readings, or parts of them, that were too late for their window, since the node started.

@@ -9,7 +9,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, CommissioningError, Decider};
 use volute_data::{CommissioningRecord, NewBaseline, PumpSettings, Store, StoreError};
-use volute_plant::{Profile, PumpId, Reading, WindowRules, Windower};
+use volute_plant::{INTERVALS_MS, Profile, PumpId, Reading, WindowRules, Windower, cadence::in_words};
 
 use super::{PumpActor, Waiting, memory};
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         gathering::{Gathering, needed_ms},
     },
     counters::add,
+    live::LiveFeed,
     mailbox::{Letter, Mail, Undelivered},
 };
 
@@ -42,7 +43,7 @@ pub(crate) enum Order {
     /// Use this version; 0: what the model brings along.
     Use { version: u32 },
     /// Go by these settings of its own.
-    Set { settings: PumpSettings },
+    Set { settings: PumpSettings, is_played: bool },
 }
 
 impl PumpActor {
@@ -288,6 +289,34 @@ impl PumpActor {
         }));
     }
 
+    /// Tells what its feed is like where that has changed. A pump for which nothing is learned yet takes on the interval that
+    /// its readings come at, if they are too far apart for its profile's.
+    pub(super) fn follow_feed(&mut self, ctx: &mut Context<Self>) {
+        if !self.feed.is_due() {
+            return;
+        }
+        let nothing_learned = matches!(&self.course, Course::Learning(gathering) if gathering.is_empty());
+        if let Some(interval_ms) = self.feed.sparse_ms(&self.profile).filter(|ms| INTERVALS_MS.contains(ms))
+            && nothing_learned
+            && self.settings.interval_ms.is_none()
+        {
+            let why = format!("its readings come every {}", in_words(interval_ms));
+            let settings = PumpSettings { interval_ms: Some(interval_ms), why, ..self.settings.clone() };
+            // Nobody asked; what comes of it is logged.
+            self.set(settings, oneshot::channel().0, ctx);
+            return;
+        }
+        let own = self.settings.interval_ms.is_some();
+        let feed = self.feed.state(&self.profile, own, self.windower.short_runs());
+        if self.feed.told.as_ref() == Some(&feed) {
+            return;
+        }
+        // Where there is no room it is told with a later reading.
+        if self.staff.live.post(LiveFeed { pump: self.pump.clone(), feed: feed.clone() }).is_ok() {
+            self.feed.told = Some(feed);
+        }
+    }
+
     /// Makes its windows by these settings from now on; the first of them of these readings, which are stored.
     pub(super) fn go_by(&mut self, settings: PumpSettings, readings: Vec<Reading>) {
         self.profile = settings.apply(&self.staff.profile);
@@ -324,7 +353,10 @@ impl Handler<Mail<Command>> for PumpActor {
         match order {
             Order::Anew => self.learn_anew(reply, ctx),
             Order::Use { version } => self.use_version(version, reply, ctx),
-            Order::Set { settings } => self.set(settings, reply, ctx),
+            Order::Set { settings, is_played } => {
+                self.is_played |= is_played;
+                self.set(settings, reply, ctx);
+            }
         }
     }
 }

@@ -197,7 +197,7 @@ impl PumpActor {
             if decided.contains(&at) {
                 self.decide_silently(at, &score);
             } else if at > newest && tell {
-                let (heard, is_current) = (reading.received, self.staff.times.is_current(&reading));
+                let (heard, is_current) = (reading.received, self.is_current(&reading));
                 let reading_shown = reading.clone();
                 self.show(LiveReading { reading: reading_shown, heard, is_current, is_late: false, is_part: false });
                 self.verdict(reading, at, &score, ctx);

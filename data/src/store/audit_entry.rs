@@ -20,6 +20,8 @@ pub enum AuditAction {
     ActivateBaseline,
     /// To remove a pump with all that is stored of it.
     RemovePump,
+    /// To set what holds for a pump alone.
+    SetPump,
     /// To make pumps up, in a demo.
     StartSimulation,
     /// To end that.
@@ -34,11 +36,12 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Each of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
         Self::RemovePump,
+        Self::SetPump,
         Self::StartSimulation,
         Self::StopSimulation,
         Self::Backup,
@@ -53,6 +56,7 @@ impl AuditAction {
             Self::Commission => "commission",
             Self::ActivateBaseline => "activate-baseline",
             Self::RemovePump => "remove-pump",
+            Self::SetPump => "set-pump",
             Self::StartSimulation => "start-simulation",
             Self::StopSimulation => "stop-simulation",
             Self::Backup => "backup",

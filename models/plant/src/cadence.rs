@@ -148,11 +148,12 @@ impl CadenceMeter {
         self.differences.len()
     }
 
-    /// A pause that is usual: nine of ten are no longer, and while there are few, none is. None before the second time.
+    /// A pause that is usual: nine of ten are no longer; while there are few, half of them. None before the second time.
     pub fn usual_pause_ms(&self) -> Option<i64> {
         let mut sorted: Vec<i64> = self.differences.iter().copied().collect();
         sorted.sort_unstable();
-        let place = if sorted.len() < LEAST_DIFFERENCES { sorted.len().checked_sub(1)? } else { sorted.len() * 9 / 10 };
+        let last = sorted.len().checked_sub(1)?;
+        let place = if sorted.len() < LEAST_DIFFERENCES { last / 2 } else { last * 9 / 10 };
         sorted.get(place).copied()
     }
 

@@ -149,6 +149,8 @@ pub struct Windower {
     last_good: Vec<Option<(i64, f64)>>,
     waiting: BTreeMap<i64, Reading>,
     newest: i64,
+    /// The runs since the last one that settled, and the steps of the longest of them.
+    short_runs: (u32, i64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -174,6 +176,7 @@ impl Windower {
             last_good: vec![None; channels],
             waiting: BTreeMap::new(),
             newest: i64::MIN,
+            short_runs: (0, 0),
         }
     }
 
@@ -231,6 +234,11 @@ impl Windower {
     /// Places everything that still waits for a missing reading: it is not waited for any longer.
     pub fn flush(&mut self) -> Vec<Placed> {
         self.release(|_, _, _| true)
+    }
+
+    /// How many runs have ended before the pump had settled, since the last one that did; and the steps of the longest.
+    pub fn short_runs(&self) -> (u32, i64) {
+        self.short_runs
     }
 
     /// Whether readings wait for a missing one.
@@ -302,6 +310,21 @@ impl Windower {
         self.last = Some(step);
         self.before = self.phase;
         self.phase = self.gate.next(self.before, step.index, self.steps.newest());
+        self.count_run(step.index);
+    }
+
+    fn count_run(&mut self, step: i64) {
+        let stopped = matches!(self.phase, Phase::Off | Phase::RunningDown { .. });
+        match self.before {
+            Phase::On { since: Some(since) }
+                if stopped && self.gate.state(self.before, step - 1).0 != OperatingState::Running =>
+            {
+                let (count, longest) = self.short_runs;
+                self.short_runs = (count.saturating_add(1), longest.max(step - since));
+            }
+            _ if !stopped && self.gate.state(self.phase, step).0 == OperatingState::Running => self.short_runs = (0, 0),
+            _ => {}
+        }
     }
 
     fn window(&self, reading: &Reading) -> Result<Window, NoWindow> {

@@ -21,7 +21,7 @@ use tokio::{
     sync::{Mutex, RwLock},
 };
 use volute_actors::{EngineHandle, Simulation};
-use volute_data::{AuditAction, AuditEntry, Export, export};
+use volute_data::{AuditAction, AuditEntry, Export, PumpSettings, export};
 use volute_plant::Timestamp;
 
 use crate::{
@@ -123,6 +123,12 @@ impl Told {
                 self.engine.remove_pump(&pump).await.map_err(told)?;
                 value(&())
             }
+            Request::SetInterval { pump, interval_ms } => {
+                let known = self.engine.store().pump_settings(&pump).await.map_err(told)?;
+                let settings = PumpSettings { interval_ms, why: "as asked".into(), ..known };
+                self.engine.set_pump_settings(&pump, settings).await.map_err(told)?;
+                value(&())
+            }
             #[cfg(feature = "failpoints")]
             Request::Failpoint { point, action } => fail::cfg(point, &action).map(|()| Value::Null),
         }
@@ -139,6 +145,10 @@ fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
         }
         Request::ConfirmClock => Some(done(AuditAction::ConfirmClock, &at.to_string())),
         Request::RemovePump { pump } => Some(done(AuditAction::RemovePump, pump.as_str())),
+        Request::SetInterval { pump, interval_ms } => {
+            let said = interval_ms.map_or_else(|| "as the profile".to_owned(), |ms| ms.to_string());
+            Some(done(AuditAction::SetPump, pump.as_str()).detail(&format!("interval_ms {said}")))
+        }
         Request::Pumps => None,
         #[cfg(feature = "failpoints")]
         Request::Failpoint { .. } => None,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_actors::{CommissioningPhase, LearningProgress, LiveChannel, LivePump, Status, Totals};
+use volute_actors::{CommissioningPhase, LearningProgress, LiveChannel, LiveFeedState, LivePump, Status, Totals};
 use volute_data::{Store, StoreError};
 use volute_plant::{ClockFault, Profile, PumpId, Reading};
 
@@ -84,10 +84,43 @@ pub(crate) struct LiveData {
     /// How far it is to the first verdict, while the status is `LEARNING`.
     #[schema(required)]
     learning: Option<Learning>,
+    /// What its feed is like; null if nothing is known of it yet.
+    #[schema(required)]
+    feed: Option<FeedData>,
     totals: LiveTotals,
     /// The simulation, on a demo; null on any other node.
     #[schema(required)]
     simulation: Option<PumpSimulation>,
+}
+
+/// What a pump's feed is like.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FeedData {
+    /// The steps that its windows are made of, in milliseconds.
+    interval_ms: i64,
+    /// Whether these are its own, and not its profile's.
+    own_interval: bool,
+    /// How far apart its readings are by the device's clock, in milliseconds; null where they are irregular, or too few yet.
+    #[schema(required)]
+    readings_every_ms: Option<i64>,
+    /// How far apart its posts are, in milliseconds; null likewise.
+    #[schema(required)]
+    posts_every_ms: Option<i64>,
+    /// What should be done about it; null: nothing.
+    #[schema(required)]
+    advice: Option<String>,
+}
+
+impl From<&LiveFeedState> for FeedData {
+    fn from(feed: &LiveFeedState) -> Self {
+        Self {
+            interval_ms: feed.interval_ms,
+            own_interval: feed.own_interval,
+            readings_every_ms: feed.readings_every_ms,
+            posts_every_ms: feed.posts_every_ms,
+            advice: feed.advice.clone(),
+        }
+    }
 }
 
 /// A pump's clock that is wrong, by its last post.
@@ -224,6 +257,7 @@ pub(crate) fn at_rest(last: Reading) -> LivePump {
         clock: None,
         detection: None,
         trend: Vec::new(),
+        feed: None,
         readings: 0,
         late: 0,
         scored: 0,
@@ -313,6 +347,7 @@ impl LiveData {
             contributions: verdict.map(|d| ByChannel::new(profile, d.contributions.iter().copied().enumerate())),
             model: verdict.map(|d| d.model.to_string()).or(model),
             learning,
+            feed: live.feed.as_ref().map(FeedData::from),
             totals: LiveTotals {
                 pump: PumpTotals {
                     readings: live.readings,
@@ -388,6 +423,7 @@ mod tests {
             since: reading.received,
             detection: Some(detection),
             trend: Vec::new(),
+            feed: None,
             readings: 40,
             late: 3,
             scored: 11,
@@ -406,7 +442,7 @@ mod tests {
                     "Q": {"value": null, "unit": "L/min", "state": "missing", "quality": "missing"},
                 },
                 "judged_at": "2026-03-09T10:14:33.000Z", "loss": 0.75, "threshold": 0.5, "is_anomaly": true,
-                "contributions": {"Tb": 0.9, "Q": 0.1}, "model": "m-1", "learning": null,
+                "contributions": {"Tb": 0.9, "Q": 0.1}, "model": "m-1", "learning": null, "feed": null,
                 "totals": {"pump": {"readings": 40, "late": 3, "scored": 11, "anomalies": 2}, "node": null},
                 "simulation": null,
             })

@@ -13,6 +13,7 @@ pub(crate) mod live;
 pub(crate) mod maintenance;
 pub(crate) mod node;
 pub(crate) mod pumps;
+pub(crate) mod settings;
 pub(crate) mod simulation;
 pub(crate) mod store;
 pub(crate) mod stream;
@@ -30,7 +31,7 @@ pub(crate) struct Endpoint {
 }
 
 /// The whole API. The description at `/api/openapi.json` has the same paths; a test says so.
-pub(crate) const ENDPOINTS: [Endpoint; 23] = [
+pub(crate) const ENDPOINTS: [Endpoint; 24] = [
     Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest) },
     read("/api/live-data", || get(live::live_data)),
     read("/api/sensor-history", || get(history::sensor_history)),
@@ -45,6 +46,7 @@ pub(crate) const ENDPOINTS: [Endpoint; 23] = [
         route: || web::post().to(baselines::activate),
     },
     Endpoint { path: "/api/pumps/{id}/commission", allow: "POST", route: || web::post().to(baselines::commission) },
+    Endpoint { path: "/api/pumps/{id}/settings", allow: "PUT", route: || web::put().to(settings::set) },
     read("/api/profile", || get(pumps::profile)),
     read("/api/node", || get(node::node)),
     read("/api/store", || get(store::store)),

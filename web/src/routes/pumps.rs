@@ -16,7 +16,7 @@ use crate::{
     openapi::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
     problem::ApiError,
     query::Params,
-    routes::live::{ClockData, Learning, PumpStatus, at_rest, reason, with_latest},
+    routes::live::{ClockData, FeedData, Learning, PumpStatus, at_rest, reason, with_latest},
     server::Node,
 };
 
@@ -68,6 +68,9 @@ pub(crate) struct PumpData {
     /// The channel with the largest share of the loss, if that window is anomalous.
     #[schema(required)]
     top_channel: Option<String>,
+    /// What its feed is like; null if nothing is known of it yet.
+    #[schema(required)]
+    feed: Option<FeedData>,
     /// Maintenance events that stand open.
     active_events: usize,
     /// On a demo: it is not, or no longer, simulated, so that nothing comes of it.
@@ -263,6 +266,7 @@ impl PumpData {
             loss: verdict.map(|d| d.loss),
             threshold: verdict.map(|d| d.threshold),
             top_channel: top.map(|index| profile.channels()[index].name.clone()),
+            feed: live.as_ref().and_then(|live| live.feed.as_ref()).map(FeedData::from),
             active_events,
             simulation_ended: false,
             trend,
