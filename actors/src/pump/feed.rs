@@ -26,6 +26,8 @@ const STALE_PAUSES: i64 = 3;
 const SHORT_RUNS: u32 = 3;
 /// Once so many differences are known, the feed is looked at with every so manieth reading only.
 const LOOK_EVERY: u64 = 8;
+/// Readings that come no more often than this are few.
+const FEW_MS: i64 = 10_000;
 
 /// One pump's feed.
 pub(super) struct Feed {
@@ -50,9 +52,10 @@ impl Feed {
         self.posts.push(reading.received);
     }
 
-    /// Whether it is time to look at it.
-    pub(super) fn is_due(&self) -> bool {
-        self.count <= 64 || self.count.is_multiple_of(LOOK_EVERY)
+    /// Whether it is time to look at it: always while nothing was told of it, as after a restart, or readings are few.
+    pub(super) fn is_due(&self, profile: &Profile) -> bool {
+        let few = self.count <= 64 || profile.interval_ms() >= FEW_MS;
+        few || self.told.is_none() || self.count.is_multiple_of(LOOK_EVERY)
     }
 
     /// The interval of its readings, where windows of the profile's cannot be made of them.

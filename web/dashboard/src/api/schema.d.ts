@@ -320,6 +320,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pumps/{id}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Sets what holds for one pump alone.
+         * @description Where its interval changes, its baseline is of another one and is not used any more: it is learned anew, from the same stretch
+         *     of readings where there is one, and until then the pump is `LEARNING`. It is durable when it is answered.
+         */
+        put: operations["set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sensor-history": {
         parameters: {
             query?: never;
@@ -554,7 +575,7 @@ export interface components {
         /** @description Something that a person did, or was refused. */
         AuditData: {
             /**
-             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
              * @example restart
              */
             action: string;
@@ -889,6 +910,28 @@ export interface components {
             /** @description What is wrong. */
             title: string;
         };
+        /** @description What a pump's feed is like. */
+        FeedData: {
+            /** @description What should be done about it; null: nothing. */
+            advice: string | null;
+            /**
+             * Format: int64
+             * @description The steps that its windows are made of, in milliseconds.
+             */
+            interval_ms: number;
+            /** @description Whether these are its own, and not its profile's. */
+            own_interval: boolean;
+            /**
+             * Format: int64
+             * @description How far apart its posts are, in milliseconds; null likewise.
+             */
+            posts_every_ms: number | null;
+            /**
+             * Format: int64
+             * @description How far apart its readings are by the device's clock, in milliseconds; null where they are irregular, or too few yet.
+             */
+            readings_every_ms: number | null;
+        };
         /** @description Event `fleet`, once a second: how the pumps are that were heard since the node started, column by column. */
         FleetEvent: {
             /** @description How long ago its last reading was received, in milliseconds. */
@@ -1115,7 +1158,7 @@ export interface components {
             /** @description The items, in the list's order. */
             items: {
                 /**
-                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
                  * @example restart
                  */
                 action: string;
@@ -1260,6 +1303,7 @@ export interface components {
                  */
                 age_ms: number | null;
                 clock: components["schemas"]["ClockData"] | null;
+                feed: components["schemas"]["FeedData"] | null;
                 /**
                  * Format: date-time
                  * @description The time of the last reading that the model judged, and the next three fields belong to.
@@ -1369,6 +1413,7 @@ export interface components {
             contributions: {
                 [key: string]: number;
             } | null;
+            feed: components["schemas"]["FeedData"] | null;
             /** @description Whether that window is anomalous. */
             is_anomaly: boolean | null;
             /**
@@ -1523,6 +1568,7 @@ export interface components {
              */
             age_ms: number | null;
             clock: components["schemas"]["ClockData"] | null;
+            feed: components["schemas"]["FeedData"] | null;
             /**
              * Format: date-time
              * @description The time of the last reading that the model judged, and the next three fields belong to.
@@ -1568,6 +1614,25 @@ export interface components {
             top_channel: string | null;
             /** @description The last verdicts. */
             trend: components["schemas"]["TrendData"];
+        };
+        /**
+         * @description What is to be set for a pump alone. What is absent or null is as its profile says.
+         * @example {
+         *       "interval_ms": 60000
+         *     }
+         */
+        PumpSettingsRequest: {
+            /**
+             * Format: int64
+             * @description How long the last value of each of its channels holds where no new one is sent, in seconds, 0 to 86400: of a pump that
+             *     reports only what has changed.
+             */
+            hold_s?: number | null;
+            /**
+             * Format: int64
+             * @description The time between two of its readings, in milliseconds, 100 to 3600000.
+             */
+            interval_ms?: number | null;
         };
         /** @description The simulation as a whole, and one of its pumps. */
         PumpSimulation: components["schemas"]["AboutSimulation"] & {
@@ -1696,6 +1761,21 @@ export interface components {
              * @description Readings one by one.
              */
             readings_days: number;
+        };
+        /** @description What is set for a pump alone; null: as its profile says. */
+        SettingsData: {
+            /**
+             * Format: int64
+             * @description How long the last value of each of its channels holds where no new one is sent, in seconds.
+             */
+            hold_s: number | null;
+            /**
+             * Format: int64
+             * @description The time between two of its readings, in milliseconds: the steps of its windows.
+             */
+            interval_ms: number | null;
+            /** @description Which pump. */
+            pump_id: string;
         };
         /** @description What a pump's simulation says of itself; no model sees it. */
         SimulatedPump: {
@@ -2714,6 +2794,97 @@ export interface operations {
             };
             /** @description These readings do not suffice to learn from */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which pump */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description What is to be set */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PumpSettingsRequest"];
+            };
+        };
+        responses: {
+            /** @description It is set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump was never heard of, or there is no such version */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, the number of items, or the number of one pump's readings is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
