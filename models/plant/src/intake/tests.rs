@@ -1,3 +1,5 @@
+//! What is taken of an item, field by field, and what is left out.
+
 use proptest::prelude::*;
 use serde_json::json;
 
