@@ -265,7 +265,9 @@ impl NumberFormat {
         let groups: Vec<&str> = whole.trim_start_matches(['-', '+']).split(separator).collect();
         let all_digits = groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit()));
         let sizes_fit = (1..=3).contains(&groups[0].len()) && groups[1..].iter().all(|group| group.len() == 3);
-        if separator == decimal || !all_digits || !sizes_fit {
+        // Nobody writes 465 as 0.465.
+        let is_fraction = groups.len() > 1 && groups[0].starts_with('0');
+        if separator == decimal || !all_digits || !sizes_fit || is_fraction {
             return None;
         }
         let whole: String = whole.chars().filter(|&letter| letter != separator).collect();
@@ -323,6 +325,8 @@ mod tests {
             (Point, true, "1,465.25", Some(1465.25)),
             (Point, true, "1,465", Some(1465.0)),
             (Point, true, "61,5", None),
+            (Point, true, "0,465", None),
+            (Comma, true, "0.465", None),
             (Comma, false, "61,5", Some(61.5)),
             (Comma, false, "-1,5E3", Some(-1500.0)),
             (Comma, true, "1.465,5", Some(1465.5)),

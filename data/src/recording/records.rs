@@ -23,6 +23,8 @@ pub(super) enum Line {
     Zeros,
     /// A quote that the line does not close.
     OpenQuote,
+    /// Begins with `#`, and has other than the header's number of cells.
+    Comment,
 }
 
 /// Reads them one by one.
@@ -39,7 +41,7 @@ impl<'a> Records<'a> {
         Ok(Self { lines, splitter: Splitter::new(layout.delimiter), layout })
     }
 
-    /// The next line that is not blank and no comment, with its number.
+    /// The next line that is not blank, with its number.
     pub(super) fn next(&mut self) -> io::Result<Option<(u64, Line)>> {
         loop {
             let Some(line) = self.lines.next()? else { return Ok(None) };
@@ -50,10 +52,13 @@ impl<'a> Records<'a> {
                 }
                 continue;
             }
-            if line.starts_with('#') {
-                continue;
+            // A time that was too wide for its column is #### too: what has the header's cells is a row.
+            let record = self.splitter.split(&line);
+            let columns = self.layout.columns.len();
+            if line.starts_with('#') && record.as_ref().is_none_or(|record| record.len() != columns) {
+                return Ok(Some((number, Line::Comment)));
             }
-            let Some(record) = self.splitter.split(&line) else { return Ok(Some((number, Line::OpenQuote))) };
+            let Some(record) = record else { return Ok(Some((number, Line::OpenQuote))) };
             if record.cells().all(str::is_empty) {
                 continue;
             }

@@ -84,6 +84,7 @@ impl Survey<'_> {
             Line::OpenQuote => self.trouble.add(number, "a quote that is not closed".into(), "in its line"),
             Line::CutOff => self.left_out.add(number, "the file ends within the row".into(), ""),
             Line::Header => self.left_out.add(number, "the header again".into(), ""),
+            Line::Comment => self.left_out.add(number, "a comment".into(), ""),
             Line::Zeros => self.left_out.add(number, "zero bytes".into(), ""),
         }
     }

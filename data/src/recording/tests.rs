@@ -284,3 +284,12 @@ fn one_row_per_tag_is_one_reading() {
     assert!(recording.rows.iter().all(|row| row.samples.iter().all(|sample| sample.value() == Some(1.0))));
     assert_eq!(recording.notes.order.parts, 27);
 }
+
+#[test]
+fn a_time_that_was_too_wide_for_its_column_is_a_row_and_a_comment_is_told() {
+    let error = read(&format!("{HEADER}\n2020-03-01 15:44:01,1,2\n########,1,2\n")).expect_err("no time").to_string();
+    assert!(error.contains("line 3: timestamp: \"########\" is no time"), "{error}");
+    let recording = read(&format!("{HEADER}\n# restarted\n2020-03-01 15:44:01,1,2\n")).expect("read");
+    let lines = recording.notes.lines();
+    assert!(recording.rows.len() == 1 && lines.iter().any(|line| line.contains("line 2: a comment")), "{lines:?}");
+}
