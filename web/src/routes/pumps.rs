@@ -352,7 +352,7 @@ mod tests {
                 "status": "ANOMALY", "status_reason": null, "learning": null, "since": "2026-03-09T10:14:33.030Z", "age_ms": 150,
                 "last_reading_at": "2026-03-09T10:14:33.000Z", "judged_at": "2026-03-09T10:14:33.000Z",
                 "loss": 0.75, "threshold": 0.5, "top_channel": "Q", "active_events": 2, "simulation_ended": false,
-                "clock": null, "late": null,
+                "clock": null, "feed": null, "late": null,
                 "trend": {"t": [1_773_051_273_000_i64], "loss": [0.75]},
             })
         );
