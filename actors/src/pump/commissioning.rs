@@ -292,7 +292,8 @@ impl PumpActor {
     /// Tells what its feed is like where that has changed. A pump for which nothing is learned yet takes on the interval that
     /// its readings come at, if they are too far apart for its profile's.
     pub(super) fn follow_feed(&mut self, ctx: &mut Context<Self>) {
-        if !self.feed.is_due(&self.profile) {
+        // A pump of which nothing is stored is not shown.
+        if self.unregistered.is_some() || !self.feed.is_due(&self.profile) {
             return;
         }
         let nothing_learned = matches!(&self.course, Course::Learning(gathering) if gathering.is_empty());
