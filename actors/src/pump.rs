@@ -179,8 +179,8 @@ pub(crate) struct Orphanable(Option<Settling>);
 impl Orphanable {
     /// Waits until it is stored, or is not. May be given up at any time.
     async fn stored(&mut self) -> Stored {
-        match self.0.as_mut().and_then(|settling| settling.stored.as_mut()) {
-            Some(stored) => stored.await.unwrap_or(Err(Unstored::Failed)),
+        match &mut self.0 {
+            Some(settling) => settling.stored().await,
             None => Ok(()),
         }
     }
@@ -198,15 +198,19 @@ impl Drop for Orphanable {
 }
 
 impl Settling {
+    /// Waits until it is stored, or is not; an offer without new readings need not be.
+    async fn stored(&mut self) -> Stored {
+        match &mut self.stored {
+            Some(stored) => stored.await.unwrap_or(Err(Unstored::Failed)),
+            None => Ok(()),
+        }
+    }
+
     /// Answers without the actor. What it repeats may be an offer's that failed, which only the actor knew: then it is not
     /// known whether all is stored.
     async fn settle_orphaned(mut self) {
-        let stored = match self.stored.take() {
-            Some(stored) => stored.await.unwrap_or(Err(Unstored::Failed)),
-            None => Ok(()),
-        };
-        let repeats = self.outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Duplicate);
-        let durable = if repeats { stored.and(Err(Unstored::Failed)) } else { stored };
+        let stored = self.stored().await;
+        let durable = if repeats(&self.outcomes) { stored.and(Err(Unstored::Failed)) } else { stored };
         drop(self.permit);
         drop(self.answer.settle(Settlement { outcomes: self.outcomes, durable }));
     }
@@ -323,8 +327,7 @@ impl PumpActor {
             Ok(()) if !readings.is_empty() => self.unregistered = None,
             Ok(()) => {}
         }
-        let repeats = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Duplicate);
-        let tainted = repeats && number <= self.tainted_until;
+        let tainted = repeats(&outcomes) && number <= self.tainted_until;
         let durable = if tainted { stored.and(Err(Unstored::Failed)) } else { stored };
         // A failure from here on is the pump's, and not the client's.
         let answer = answer.settle(Settlement { outcomes, durable });
@@ -523,6 +526,11 @@ impl PumpActor {
             self.staff.maintenance.look(Look { reading, detection }, &self.outbox, ctx);
         }
     }
+}
+
+/// Whether some of it was sent before.
+fn repeats(outcomes: &[(usize, Outcome)]) -> bool {
+    outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Duplicate)
 }
 
 impl Actor for PumpActor {

@@ -4,9 +4,8 @@ use std::io;
 
 use volute_plant::{Profile, Sample};
 
-use super::Dialect;
 use super::{
-    Row, Source,
+    Dialect, Row, Source,
     cells::{Cell, is_known_word},
     columns::Column,
     findings::{Finding, Findings, quoted},
