@@ -52,7 +52,7 @@ pub fn run(training: &Training) -> Result<()> {
         recordings.push(recording);
     }
     let files = csv.iter().zip(&recordings).map(|(path, recording)| (path.as_path(), recording.rows.as_slice()));
-    let profile = &at_their_interval(profile, *interval_ms, files);
+    let profile = &at_their_interval(profile, *interval_ms, files)?;
     refuse_another_interval(out, profile)?;
     let (mut windows, mut used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
     for (number, (path, recording)) in csv.iter().zip(&recordings).enumerate() {

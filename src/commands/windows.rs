@@ -5,32 +5,42 @@
 
 use std::{num::NonZeroUsize, path::Path};
 
+use anyhow::{Result, bail};
 use volute_data::{Row, parts};
 use volute_plant::{
-    Cadence, Placed, Profile, PumpId, Reading, Window, WindowRules, Windower,
+    Cadence, INTERVALS_MS, Placed, Profile, PumpId, Reading, Window, WindowRules, Windower,
     cadence::{Evidence, in_words},
 };
 
 /// The profile with the interval that these recordings have: `asked` if somebody has said one, else the profile's own, or
 /// that of their rows where these are sparser. Of several recordings the sparsest counts: every other one fills its steps.
+/// An error where that is more than a pump's interval may be.
 pub fn at_their_interval<'a>(
     profile: &Profile,
     asked: Option<i64>,
     recordings: impl IntoIterator<Item = (&'a Path, &'a [Row])>,
-) -> Profile {
+) -> Result<Profile> {
     if let Some(interval_ms) = asked {
-        return profile.with_interval(interval_ms);
+        return Ok(profile.with_interval(interval_ms));
     }
     let mut interval_ms = profile.interval_ms();
     for (file, rows) in recordings {
         let found = Cadence::of(rows.iter().map(|row| row.at)).sparser_than(profile.interval_ms());
         if let Some(found) = found.filter(|found| *found > interval_ms) {
             let (every, own) = (in_words(found), in_words(profile.interval_ms()));
+            if !INTERVALS_MS.contains(&found) {
+                let (least, most) = (in_words(*INTERVALS_MS.start()), in_words(*INTERVALS_MS.end()));
+                bail!(
+                    "{}: the rows come every {every}, and a pump's interval may be {least} to {most}: a recording of denser \
+                     rows is needed",
+                    file.display()
+                );
+            }
             tracing::info!(file = %file.display(), every, profile = own, "interval taken from the recording");
             interval_ms = found;
         }
     }
-    profile.with_interval(interval_ms)
+    Ok(profile.with_interval(interval_ms))
 }
 
 /// Why there is no window in these rows, as far as their times say, and what to do.
@@ -120,6 +130,22 @@ mod tests {
             recorded_at: second.to_string(),
         };
         seconds.map(row).collect()
+    }
+
+    #[test]
+    fn rows_that_are_too_sparse_are_an_error_that_names_the_limit() {
+        let profile = profiles::load("skab").expect("a profile");
+        for (every_s, fine) in [(1, true), (60, true), (3_600, true), (3_700, false), (7_200, false), (86_400, false)] {
+            let rows = rows(&profile, (0..30).map(|n| n * every_s));
+            let taken = at_their_interval(&profile, None, [(Path::new("a.csv"), rows.as_slice())]);
+            match taken {
+                Ok(taken) => assert!(fine && taken.interval_ms() == 1000 * every_s, "{every_s}"),
+                Err(error) => {
+                    let (error, every) = (error.to_string(), in_words(1000 * every_s));
+                    assert!(!fine && error.contains(&every) && error.contains(&in_words(3_600_000)), "{error}");
+                }
+            }
+        }
     }
 
     #[test]

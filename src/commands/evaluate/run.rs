@@ -46,7 +46,7 @@ impl Learned {
         }
         ensure!(rows.len() > TRAINING_ROWS, "{} rows are too few", rows.len());
         let pump: PumpId = "evaluation".parse()?;
-        let profile = &at_their_interval(profile, interval_ms, [(file, rows.as_slice())]);
+        let profile = &at_their_interval(profile, interval_ms, [(file, rows.as_slice())])?;
         let first = &rows[..TRAINING_ROWS];
         let windows = training_windows(profile, &pump, first, NonZeroUsize::MIN);
         ensure!(!windows.is_empty(), "no window to train on in the first rows: {}", no_window(profile, first));
