@@ -355,7 +355,7 @@ mod tests {
             ("volute replay --csv a.csv --speed nan", ErrorKind::ValueValidation),
             ("volute replay --csv a.csv --batch 0", ErrorKind::ValueValidation),
             ("volute replay --csv a.csv --url localhost:5000", ErrorKind::ValueValidation),
-            ("volute replay --csv a.csv --pump a/b", ErrorKind::ValueValidation),
+            ("volute replay --csv a.csv --pump ..", ErrorKind::ValueValidation),
             ("volute replay --csv a.csv --profile gear", ErrorKind::ValueValidation),
             ("volute train --out m", ErrorKind::MissingRequiredArgument),
             ("volute evaluate --data d --out o --jobs 0", ErrorKind::ValueValidation),
@@ -375,7 +375,7 @@ mod tests {
             ("volute export --out a.csv", ErrorKind::MissingRequiredArgument),
             ("volute export --pump P --out a.csv --format xlsx", ErrorKind::ValueValidation),
             ("volute export --pump P --out a.csv --from yesterday", ErrorKind::ValueValidation),
-            ("volute import a.csv --pump a/b", ErrorKind::ValueValidation),
+            ("volute import a.csv --pump *", ErrorKind::ValueValidation),
             ("volute import a.csv --pump A --time-format %d.%m.%Y", ErrorKind::ValueValidation),
             ("volute import a.csv --pump A --time-zone Berlin", ErrorKind::ValueValidation),
             ("volute import a.csv --pump A --time-zone Europe/Berlin --repeated-hour 2", ErrorKind::ValueValidation),
@@ -385,7 +385,7 @@ mod tests {
             ("volute replay --csv a.csv --time-zone Berlin", ErrorKind::ValueValidation),
             ("volute pumps", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
             ("volute pumps remove", ErrorKind::MissingRequiredArgument),
-            ("volute pumps remove a/b", ErrorKind::ValueValidation),
+            ("volute pumps remove *", ErrorKind::ValueValidation),
             ("volute fly", ErrorKind::InvalidSubcommand),
         ] {
             assert_eq!(parse(line).expect_err(line), kind, "{line}");

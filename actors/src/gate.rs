@@ -358,7 +358,7 @@ impl GateActor {
             channels: self.profile.channel_names().map(str::to_owned).collect(),
             registered_at: received,
         };
-        tracing::info!(%pump, profile = self.profile.name(), "new pump");
+        tracing::info!(pump = pump.as_str(), profile = self.profile.name(), "new pump");
         let handle = self.staff.start_pump(pump, Some(record), self.settings.burst_readings_per_pump);
         self.pumps().here.insert(pump.clone(), handle.clone());
         handle
@@ -471,7 +471,7 @@ impl Handler<Mail<Withdraw>> for GateActor {
         if pumps.here.get(&pump).is_some_and(idle) && !self.staff.store.is_registered(&pump) {
             pumps.here.remove(&pump);
             self.staff.supervisor.retire(&actor_id(&pump));
-            tracing::info!(%pump, "a new pump's place is free again: nothing of it was stored");
+            tracing::info!(pump = pump.as_str(), "a new pump's place is free again: nothing of it was stored");
         }
     }
 }

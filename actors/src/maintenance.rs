@@ -152,10 +152,15 @@ impl Handler<Mail<Look>> for MaintenanceActor {
             match change {
                 EventChange::Opened(_) => {
                     add(&self.counters.events_opened, 1);
-                    tracing::warn!(pump = %event.pump, rule = event.rule, peak = event.peak, "maintenance event opened");
+                    tracing::warn!(
+                        pump = event.pump.as_str(),
+                        rule = event.rule,
+                        peak = event.peak,
+                        "maintenance event opened"
+                    );
                 }
                 EventChange::Resolved(_) => {
-                    tracing::info!(pump = %event.pump, rule = event.rule, "maintenance event resolved");
+                    tracing::info!(pump = event.pump.as_str(), rule = event.rule, "maintenance event resolved");
                 }
                 EventChange::Updated(_) => {}
             }

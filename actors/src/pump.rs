@@ -567,7 +567,7 @@ impl Handler<Mail<Offer>> for PumpActor {
         ctx.wait(lookup.into_actor(self).map(|found: Result<LookupResult, StoreError>, actor, _| match found {
             Ok(stored) => actor.judge(offer, &stored),
             // Dropping the offer drops its share: the client is told that nothing was stored.
-            Err(error) => tracing::error!(pump = %actor.pump, %error, "lookup failed"),
+            Err(error) => tracing::error!(pump = actor.pump.as_str(), %error, "lookup failed"),
         }));
     }
 }

@@ -63,11 +63,11 @@ impl EngineHandle {
                 // An actor that is out of order keeps this, unless its inbox is full of what else it keeps.
                 let _ = timeout(PATIENCE, inner.staff.live.deliver(LiveGone(pump.clone()))).await;
                 let _ = timeout(PATIENCE, inner.staff.maintenance.mailbox.deliver(ForgetPump(pump.clone()))).await;
-                tracing::info!(%pump, "pump removed");
+                tracing::info!(pump = pump.as_str(), "pump removed");
                 None
             }
             Err(unstored) => {
-                tracing::error!(%pump, ?unstored, "pump not removed");
+                tracing::error!(pump = pump.as_str(), ?unstored, "pump not removed");
                 // One of which nothing was ever stored is new with its next reading.
                 let is_stored = inner.store.is_registered(pump);
                 is_stored.then(|| inner.staff.start_pump(pump, None, inner.burst))
@@ -112,7 +112,7 @@ impl EngineHandle {
             }
         };
         if timeout(PATIENCE, in_order).await.is_err() {
-            tracing::warn!(%pump, "its actor did not end in time, and is left behind");
+            tracing::warn!(pump = pump.as_str(), "its actor did not end in time, and is left behind");
         }
         // One that is out of order, or stuck, ends here.
         staff.supervisor.retire(&actor_id(pump));

@@ -262,7 +262,7 @@ async fn commission(engine: EngineHandle, lessons: Vec<Lesson>) {
         match engine.commission_with(&pump, why, readings).await {
             Ok(_) => {}
             Err(CommissionRefusal::NoModel | CommissionRefusal::Stopping) => return,
-            Err(error) => tracing::warn!(%pump, %error, "simulated pump not commissioned"),
+            Err(error) => tracing::warn!(pump = pump.as_str(), %error, "simulated pump not commissioned"),
         }
     }
 }

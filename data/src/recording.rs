@@ -37,7 +37,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
-use volute_plant::{Profile, Sample, Timestamp};
+use volute_plant::{Profile, PumpId, Sample, Timestamp};
 
 pub use self::{
     cells::DecimalMark,
@@ -273,7 +273,9 @@ pub fn pumps_of(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<BTr
         if let records::Line::Row(record) = line
             && !pumps.contains(record.cell(place))
         {
-            pumps.insert(record.cell(place).to_owned());
+            // One pump that is spelled in two ways is one.
+            let cell = record.cell(place);
+            pumps.insert(cell.parse::<PumpId>().map_or_else(|_| cell.to_owned(), String::from));
         }
     }
     Ok(pumps)

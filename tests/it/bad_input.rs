@@ -14,7 +14,7 @@ const TIMES: &str = "a time with an offset, as 2026-03-09T10:14:33Z or 2026-03-0
                      since 1970, from 2000 to 2200";
 const LOCAL: &str =
     "a time without its offset from UTC, so its hour is not known; add Z where it is UTC, or +01:00 and the like";
-const NAMES: &str = "1 to 64 characters out of letters, digits, '.', '_', '-' and ':'";
+const IDS: &str = volute_plant::PumpId::ALLOWED;
 
 /// Readings at rest; a pump that was never heard of has none.
 fn stored(node: &Node) -> usize {
@@ -27,8 +27,9 @@ fn a_wrong_item_is_rejected_with_field_value_and_what_is_allowed() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Start::new(&data, "centrifugal").node();
     let table = [
-        (json!({"pump_id": "pump 1"}), "pump_id", json!("pump 1"), "not a pump name", NAMES),
-        (json!({"pump_id": 1}), "pump_id", json!(1), "not a pump name", NAMES),
+        (json!({"pump_id": "pump\n1"}), "pump_id", json!("pump\n1"), "no pump id: U+000A is a control character", IDS),
+        (json!({"pump_id": ".."}), "pump_id", json!(".."), "no pump id: it is reserved", IDS),
+        (json!({"pump_id": 1}), "pump_id", json!(1), "no pump id", IDS),
         (json!({"timestamp": "yesterday"}), "timestamp", json!("yesterday"), "not a time", TIMES),
         (json!({"timestamp": "2026-03-09T10:14:33"}), "timestamp", json!("2026-03-09T10:14:33"), LOCAL, TIMES),
         (json!({"timestamp": 17730512}), "timestamp", json!(17730512), "not a time", TIMES),
@@ -142,7 +143,7 @@ fn wrong_queries_name_the_parameter() {
         ("/api/sensor-history?channel=Torque", "channel"),
         ("/api/sensor-history?cursor=nonsense", "cursor"),
         ("/api/sensor-history?colour=red", "colour"),
-        ("/api/anomaly-history?pump_id=a%20b", "pump_id"),
+        ("/api/anomaly-history?pump_id=a%0Ab", "pump_id"),
         ("/api/maintenance-events?status=open", "status"),
         ("/api/audit-log?action=dance", "action"),
     ] {

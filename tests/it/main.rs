@@ -44,5 +44,6 @@ mod skab;
 mod storm;
 mod supervision;
 mod support;
+mod tags;
 #[cfg(feature = "failpoints")]
 mod times;

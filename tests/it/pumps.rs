@@ -165,7 +165,7 @@ fn a_removed_pump_is_gone_for_good_and_the_next_of_its_name_is_a_new_one() {
     assert!(lines.any(|line| line == ": alive"));
 
     assert_eq!(remove(&node, "Z").status, 404);
-    assert_eq!(remove(&node, "a%20b").status, 400);
+    assert_eq!(remove(&node, "a%0Ab").status, 400);
     let answer = remove(&node, "A");
     assert_eq!((answer.status, &answer.body), (200, &json!({"pump_id": "A"})));
     assert!(lines.any(|line| line == "event: removed"), "browsers are told");

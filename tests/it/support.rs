@@ -186,6 +186,13 @@ impl Node {
         answer(agent().run(request))
     }
 
+    /// A request with a body of JSON.
+    pub fn send_json(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = request.header("content-type", "application/json").body(body.to_string()).expect("a request");
+        answer(agent().run(request))
+    }
+
     /// Every item of a list, page by page.
     pub fn all(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
@@ -394,6 +401,13 @@ pub fn field(name: &str) -> Option<String> {
     }
     skip(&format!("{} is absent", file.display()));
     None
+}
+
+/// A text as a part of a URL's path, or as the value of a parameter.
+pub fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let part = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(part).collect()
 }
 
 /// The body of the original's guide: ten values, nothing else.

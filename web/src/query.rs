@@ -2,7 +2,7 @@
 //! that names it.
 
 use actix_web::web;
-use volute_plant::{Profile, PumpId, Timestamp};
+use volute_plant::{Profile, PumpId, PumpIdError, Timestamp};
 
 use crate::problem::ApiError;
 
@@ -40,7 +40,7 @@ impl Params {
 
     /// `pump_id`.
     pub(crate) fn pump(&self) -> Result<Option<PumpId>, ApiError> {
-        self.parsed("pump_id", PumpId::ALLOWED, |text| text.parse().ok())
+        self.text("pump_id").map(|text| parse_pump("pump_id", text)).transpose()
     }
 
     /// `from` or `to`.
@@ -110,6 +110,11 @@ impl Params {
     }
 }
 
+/// The pump that a parameter names, or a part of a path, once it is decoded.
+pub(crate) fn parse_pump(field: &str, text: &str) -> Result<PumpId, ApiError> {
+    text.parse().map_err(|no: PumpIdError| ApiError::invalid(field, text, PumpId::ALLOWED, &no.why()))
+}
+
 fn parse_time(text: &str) -> Option<Timestamp> {
     // A `+` that was not percent-encoded arrives as a space: 10:14:33 05:30.
     text.parse().or_else(|_| text.replace(' ', "+").parse()).ok()
@@ -169,9 +174,14 @@ mod tests {
         let flag = |query| Params::parse(query, &["only_anomalies"]).expect(query).flag("only_anomalies");
         assert!(!flag("").expect("absent") && flag("only_anomalies=true").expect("true"));
         assert_eq!(refused(flag("only_anomalies=1")), ("only_anomalies".into(), "1".into()));
-        let pump = |query| Params::parse(query, &["pump_id"]).expect(query).pump();
-        assert_eq!(pump("pump_id=P-1").expect("a name").as_ref().map(PumpId::as_str), Some("P-1"));
-        assert_eq!(refused(pump("pump_id=a%20b")), ("pump_id".into(), "a b".into()));
+        let pump = |query: &str| Params::parse(query, &["pump_id"]).expect(query).pump();
+        for (query, id) in [("P-1", "P-1"), ("a%20b", "a b"), ("a+b", "a b"), ("%2BA%26B", "+A&B"), ("Fo%CC%88", "Fö")]
+        {
+            let pump = pump(&format!("pump_id={query}")).expect(query);
+            assert_eq!(pump.as_ref().map(PumpId::as_str), Some(id), "{query}");
+        }
+        assert_eq!(refused(pump("pump_id=a%0Ab")), ("pump_id".into(), "a\nb".into()));
+        assert_eq!(refused(pump("pump_id=..")), ("pump_id".into(), "..".into()));
     }
 
     #[test]

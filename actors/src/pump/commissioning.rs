@@ -164,7 +164,11 @@ impl PumpActor {
         ctx.wait(add.into_actor(self).map(move |outcome, actor, ctx| match outcome {
             Ok(version) => {
                 tracing::info!(
-                    pump = %actor.pump, version, baseline = baseline.id, windows = baseline.learned.windows, "commissioned"
+                    pump = actor.pump.as_str(),
+                    version,
+                    baseline = baseline.id,
+                    windows = baseline.learned.windows,
+                    "commissioned"
                 );
                 actor.turn(Course::Judged(Decider::new(Arc::new(baseline))));
                 actor.decide(ctx);
@@ -189,17 +193,17 @@ impl PumpActor {
         let Course::Learning(gathering) = &mut self.course else { return };
         let text = error.to_string();
         if let LessonError::Learning(CommissioningError::TooFew { .. }) = error {
-            tracing::warn!(pump = %self.pump, error = text, "commissioning begins anew");
+            tracing::warn!(pump = self.pump.as_str(), error = text, "commissioning begins anew");
             gathering.start_over(&text);
             return self.keep(ctx);
         }
-        tracing::warn!(pump = %self.pump, error = text, "commissioning failed and is tried again");
+        tracing::warn!(pump = self.pump.as_str(), error = text, "commissioning failed and is tried again");
         gathering.fail("it failed and is tried again; the log says why");
         self.retry(Self::ask_for_lesson, ctx);
     }
 
     fn note_failure(&self, error: &StoreError) {
-        tracing::error!(pump = %self.pump, %error, "the store failed");
+        tracing::error!(pump = self.pump.as_str(), %error, "the store failed");
     }
 
     fn learn_anew(&mut self, reply: oneshot::Sender<Result<(), CommissionRefusal>>, ctx: &mut Context<Self>) {
@@ -210,7 +214,7 @@ impl PumpActor {
         ctx.wait(note.into_actor(self).map(move |outcome, actor, ctx| {
             let answer = match outcome {
                 Ok(()) => {
-                    tracing::info!(pump = %actor.pump, "commissioned anew from now on");
+                    tracing::info!(pump = actor.pump.as_str(), "commissioned anew from now on");
                     actor.turn(Course::Learning(Gathering::stored(needed_ms, asked())));
                     actor.decide(ctx);
                     Ok(())
@@ -238,7 +242,7 @@ impl PumpActor {
         let put_back = async move { put_back(&store, &judging, &profile, &pump, version).await };
         ctx.wait(put_back.into_actor(self).map(move |outcome, actor, ctx| {
             let answer = outcome.map(|baseline| {
-                tracing::info!(pump = %actor.pump, version, baseline = baseline.id, "baseline put back");
+                tracing::info!(pump = actor.pump.as_str(), version, baseline = baseline.id, "baseline put back");
                 actor.turn(Course::Judged(Decider::new(baseline)));
                 actor.decide(ctx);
             });
@@ -269,7 +273,7 @@ impl PumpActor {
         ctx.wait(store.into_actor(self).map(move |outcome, actor, ctx| {
             let answer = match outcome {
                 Ok((settings, standing, readings)) => {
-                    tracing::info!(pump = %actor.pump, ?settings, "settings of its own");
+                    tracing::info!(pump = actor.pump.as_str(), ?settings, "settings of its own");
                     // What waits for a missing reading had its place in the old steps.
                     let placed = actor.windower.flush();
                     actor.place(placed, ctx);

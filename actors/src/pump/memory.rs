@@ -120,7 +120,7 @@ pub(super) async fn state(staff: &PumpStaff, pump: &PumpId) -> Option<PumpState>
     match staff.store.pump_state(pump).await {
         Ok(state) => state,
         Err(error) => {
-            tracing::warn!(%pump, %error, "memory not read");
+            tracing::warn!(pump = pump.as_str(), %error, "memory not read");
             None
         }
     }
@@ -181,7 +181,7 @@ impl PumpActor {
         let Course::Judged(decider) = &mut self.course else { return };
         match wake(decider.baseline(), &state) {
             Ok(woken) => *decider = woken,
-            Err(error) => return tracing::warn!(pump = %self.pump, %error, "memory not used"),
+            Err(error) => return tracing::warn!(pump = self.pump.as_str(), %error, "memory not used"),
         }
         self.memory.decided = Some(state.at);
         self.memory.kept_in = Some(self.memory.stretch(state.at));
@@ -203,7 +203,7 @@ impl PumpActor {
                 self.verdict(reading, at, &score, ctx);
             }
         }
-        tracing::info!(pump = %self.pump, until = %state.at, decided_again = decided.len(), told = on_their_way, "memory restored");
+        tracing::info!(pump = self.pump.as_str(), until = %state.at, decided_again = decided.len(), told = on_their_way, "memory restored");
     }
 
     /// Scores windows of before the start; one that fails is skipped, as it was then.
@@ -250,7 +250,7 @@ impl PumpActor {
         let (Course::Judged(decider), Some(at)) = (&self.course, self.memory.decided) else { return };
         let document = match serde_json::to_string(&decider.memory()) {
             Ok(document) => document,
-            Err(error) => return tracing::error!(pump = %self.pump, %error, "memory not stored"),
+            Err(error) => return tracing::error!(pump = self.pump.as_str(), %error, "memory not stored"),
         };
         let state = PumpState { pump: self.pump.clone(), at, document };
         self.outbox.send(&self.staff.recorder.results, state, ctx);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use volute_plant::{Profile, Sample};
+use volute_plant::{Profile, PumpId, Sample};
 
 use super::{
     Dialect, Row, Source,
@@ -115,7 +115,7 @@ impl<'a> Rows<'a> {
     fn is_of_another_pump(&self, record: &Record) -> bool {
         let Some(wanted) = &self.dialect.pump else { return false };
         let place = self.layout.columns.iter().position(|column| *column == Column::PumpId);
-        place.is_some_and(|place| record.cell(place) != wanted)
+        place.is_some_and(|place| !is_same_pump(record.cell(place), wanted))
     }
 
     fn sample(&mut self, line: u64, place: usize, index: usize, cell: &str) -> Sample {
@@ -154,9 +154,14 @@ impl<'a> Rows<'a> {
 
     fn check_pump(&mut self, line: u64, place: usize, cell: &str) {
         let pump = self.pump.get_or_insert_with(|| cell.to_owned());
-        if pump != cell {
+        if !is_same_pump(pump, cell) {
             let why = format!("; allowed: the same pump in every line, {} here", quoted(pump));
             self.trouble.add(line, format!("{}: {}", self.layout.name(place), quoted(cell)), &why);
         }
     }
+}
+
+/// Whether two cells name one pump, though they may spell it in two ways.
+fn is_same_pump(one: &str, other: &str) -> bool {
+    one == other || one.parse::<PumpId>().is_ok_and(|one| other.parse().is_ok_and(|other: PumpId| one == other))
 }

@@ -192,6 +192,24 @@ fn all_trouble_is_told_at_once() {
 }
 
 #[test]
+fn a_pump_that_is_spelled_in_two_ways_is_one() {
+    let text = format!(
+        "{HEADER},pump_id\n2020-03-01 15:44:06,40.5,76,F\u{f6}rderpumpe 3\n\
+         2020-03-01 15:44:07,40.5,76,Fo\u{308}rderpumpe\u{a0}3\n"
+    );
+    assert_eq!(short(&read(&text).expect("one pump")).len(), 2);
+    let dialect = Dialect { pump: Some("F\u{f6}rderpumpe 3".into()), ..Dialect::default() };
+    assert_eq!(short(&read_as(text.as_bytes(), &dialect).expect("of this pump")).len(), 2);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), &text).expect("written");
+    let profile = Profile::from_toml(TWO_CHANNELS).expect("a profile");
+    let pumps = pumps_of(file.path(), &profile, &Dialect::default()).expect("pumps");
+    assert_eq!(pumps.into_iter().collect::<Vec<_>>(), ["F\u{f6}rderpumpe 3"]);
+    let error = read(&text.replace("\u{a0}3", " 4")).expect_err("two pumps").to_string();
+    assert!(error.contains("allowed: the same pump in every line"), "{error}");
+}
+
+#[test]
 fn what_is_wrong_with_a_header_is_named() {
     for (text, told) in [
         ("Tb,Volume Flow RateRMS\n", "column \"timestamp\" is missing; a recording has timestamp"),

@@ -131,5 +131,5 @@ fn sample(letter: char, value: Option<f64>) -> Option<Sample> {
 
 fn pump_and_time(id: &RecordId) -> Result<(PumpId, Timestamp), StoreError> {
     let (owner, ms) = owner_and_number(id)?;
-    Ok((owner.parse().map_err(|error| unreadable(id, error))?, time(id, ms)?))
+    Ok((PumpId::stored(owner).map_err(|error| unreadable(id, error))?, time(id, ms)?))
 }

@@ -38,7 +38,7 @@ impl Store {
                 Ok(at) => Some(at),
                 Err(error) => {
                     let reason = outage(error)?;
-                    tracing::debug!(%pump, reason, "no free time was looked up");
+                    tracing::debug!(pump = pump.as_str(), reason, "no free time was looked up");
                     None
                 }
             },

@@ -352,7 +352,7 @@ impl TryFrom<AuditForm> for AuditEntry {
 }
 
 fn name(text: &str) -> Result<PumpId, RecordError> {
-    text.parse().map_err(|error| RecordError::Field(format!("pump {text:?}: {error}")))
+    PumpId::stored(text).map_err(|error| RecordError::Field(format!("pump {text:?}: {error}")))
 }
 
 fn time(ms: i64) -> Result<Timestamp, RecordError> {

@@ -177,7 +177,7 @@ impl Store {
                 }
             }
             self.0.end_removal(&engine, seq, &pump).await?;
-            tracing::info!(%pump, "a removed pump's rows are deleted");
+            tracing::info!(pump = pump.as_str(), "a removed pump's rows are deleted");
         }
         Ok(purged)
     }
@@ -231,7 +231,7 @@ pub(super) async fn read(engine: &Engine) -> Result<BTreeMap<PumpId, StoredRemov
     let rows: Vec<RemovalRow> = engine.rows("SELECT * FROM pump_removal", []).await?;
     let removal = |row: RemovalRow| {
         let RecordIdKey::String(name) = &row.id.key else { return Err(unreadable(&row.id, "its id is no name")) };
-        let pump = name.parse().map_err(|error| unreadable(&row.id, error))?;
+        let pump = PumpId::stored(name).map_err(|error| unreadable(&row.id, error))?;
         let seq = u64::try_from(row.seq).map_err(|error| unreadable(&row.id, error))?;
         Ok((pump, StoredRemoval { seq: Seq::new(seq), purged: row.purged }))
     };

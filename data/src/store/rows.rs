@@ -124,7 +124,7 @@ impl TryFrom<PumpRow> for PumpRecord {
     fn try_from(row: PumpRow) -> Result<Self, StoreError> {
         let RecordIdKey::String(name) = &row.id.key else { return Err(unreadable(&row.id, "its id is no name")) };
         Ok(Self {
-            id: name.parse().map_err(|error| unreadable(&row.id, error))?,
+            id: PumpId::stored(name).map_err(|error| unreadable(&row.id, error))?,
             registered_at: time(&row.id, row.registered_ms)?,
             profile: row.profile,
             channels: row.channels,
@@ -186,7 +186,7 @@ impl TryFrom<EventRow> for MaintenanceEvent {
         let severity = severities.into_iter().find(|severity| severity.as_str() == row.severity);
         let currency = Currency::try_from(row.cost_currency).map_err(|error| unreadable(id, error))?;
         let event = Self {
-            pump: row.pump.parse().map_err(|error| unreadable(id, error))?,
+            pump: PumpId::stored(&row.pump).map_err(|error| unreadable(id, error))?,
             severity: severity.ok_or_else(|| unreadable(id, "its severity is none"))?,
             cost: Money { amount: row.cost_amount, currency },
             opened_at: time(id, row.opened_ms)?,
@@ -212,7 +212,7 @@ impl TryFrom<EventRow> for MaintenanceEvent {
 /// Whose block it is, and of which minute or hour.
 pub(crate) fn pump_and_start(id: &RecordId) -> Result<(PumpId, i64), StoreError> {
     let (owner, start_ms) = owner_and_number(id)?;
-    Ok((owner.parse().map_err(|error| unreadable(id, error))?, start_ms))
+    Ok((PumpId::stored(owner).map_err(|error| unreadable(id, error))?, start_ms))
 }
 
 /// The two parts of a series' id.

@@ -57,7 +57,7 @@ impl TryFrom<StateRow> for PumpState {
 
     fn try_from(row: StateRow) -> Result<Self, StoreError> {
         let RecordIdKey::String(name) = &row.id.key else { return Err(unreadable(&row.id, "its id is no name")) };
-        let pump = name.parse().map_err(|error| unreadable(&row.id, error))?;
+        let pump = PumpId::stored(name).map_err(|error| unreadable(&row.id, error))?;
         Ok(Self { pump, at: time(&row.id, row.at_ms)?, document: row.document })
     }
 }

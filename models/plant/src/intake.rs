@@ -29,7 +29,7 @@ use serde_json::Value;
 
 pub use left_out::{LISTED, LeftOut, NotANumber, UnknownField};
 
-use crate::{Profile, PumpId, Sample, Timestamp};
+use crate::{Profile, PumpId, PumpIdError, Sample, Timestamp};
 
 /// The fields that name a pump, the first that is there wins.
 const PUMP_FIELDS: [&str; 3] = ["pump_id", "pump", "device"];
@@ -198,8 +198,9 @@ fn parse_pump(field: Option<&Field>) -> Result<Option<PumpId>, Rejection> {
     let Some((name, value)) = field else { return Ok(None) };
     // What a program makes of a number that it does not have is no pump.
     let text = value.as_str().filter(|text| !is_no_number(text));
-    let pump = text.and_then(|text| text.parse().ok());
-    pump.map(Some).ok_or_else(|| Rejection::new(name, value.clone(), PumpId::ALLOWED, "not a pump name"))
+    let pump =
+        text.ok_or_else(|| "no pump id".to_owned()).and_then(|text| text.parse().map_err(|no: PumpIdError| no.why()));
+    pump.map(Some).map_err(|why| Rejection::new(name, value.clone(), PumpId::ALLOWED, &why))
 }
 
 fn parse_stamp(field: Option<&Field>) -> Result<Stamp, Rejection> {

@@ -14,6 +14,7 @@ mod detection;
 mod device_clock;
 mod id;
 mod intake;
+mod label;
 mod maintenance;
 mod operating;
 mod profile;
@@ -26,7 +27,7 @@ pub use cadence::{Cadence, CadenceMeter};
 pub use clock_check::{ClockCheck, ClockState, RetentionClock};
 pub use detection::Detection;
 pub use device_clock::{ClockFault, DeviceClock, FaultKind, TimeRules, in_words};
-pub use id::{PumpId, PumpIdError};
+pub use id::{PumpId, PumpIdError, PumpName};
 pub use intake::{Draft, LISTED, LeftOut, NotANumber, Rejection, Stamp, UnknownField, is_no_number, parse_item};
 pub use maintenance::{
     Currency, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Money, MoneyError, Rule, Severity,

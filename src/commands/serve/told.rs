@@ -109,7 +109,7 @@ impl Told {
             Request::Export(what) => {
                 let exported = export(self.engine.store(), &what, &self.stopping).await.map_err(told)?;
                 let Export { pump, file, .. } = &what;
-                tracing::info!(%pump, file = %file.display(), readings = exported.readings, "exported");
+                tracing::info!(pump = pump.as_str(), file = %file.display(), readings = exported.readings, "exported");
                 value(&exported)
             }
             Request::ConfirmClock => self.engine.confirm_clock().map_err(told).and_then(|now| value(&now)),

@@ -13,7 +13,7 @@ use crate::{
     body::media_type,
     openapi::{Conflict, Insufficient, Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
     problem::ApiError,
-    query::Params,
+    query::{Params, parse_pump},
     server::Node,
 };
 
@@ -119,7 +119,7 @@ pub(crate) async fn baselines(
     id: web::Path<String>,
 ) -> Result<web::Json<BaselinesData>, ApiError> {
     Params::parse(request.query_string(), &[])?;
-    told(&node, pump(&id)?).await
+    told(&node, parse_pump("id", &id)?).await
 }
 
 /// Learns anew what is normal for a pump.
@@ -145,7 +145,7 @@ pub(crate) async fn commission(
     payload: web::Payload,
 ) -> Result<web::Json<BaselinesData>, ApiError> {
     Params::parse(request.query_string(), &[])?;
-    let pump = pump(&id)?;
+    let pump = parse_pump("id", &id)?;
     let body = node.read_body(&request, payload).await?;
     let is_json = request.mime_type().ok().flatten().is_some_and(|kind| kind.essence_str() == "application/json");
     if !is_json && !body.bytes.is_empty() {
@@ -192,7 +192,7 @@ pub(crate) async fn activate(
 ) -> Result<web::Json<BaselinesData>, ApiError> {
     Params::parse(request.query_string(), &[])?;
     let (id, version) = path.into_inner();
-    let pump = pump(&id)?;
+    let pump = parse_pump("id", &id)?;
     let not_a_version = |_| ApiError::invalid("version", &version, "a whole number from 0", "not a version");
     let number = version.parse().map_err(not_a_version)?;
     let (engine, of) = (node.engine.clone(), pump.clone());
@@ -207,10 +207,6 @@ async fn told(node: &Node, pump: PumpId) -> Result<web::Json<BaselinesData>, Api
     let channels = node.engine.profile().channels();
     let versions = versions.into_iter().map(|version| BaselineData::new(version, channels)).collect();
     Ok(web::Json(BaselinesData { pump_id: pump, network, in_use, versions }))
-}
-
-fn pump(id: &str) -> Result<PumpId, ApiError> {
-    id.parse().map_err(|_| ApiError::invalid("id", id, PumpId::ALLOWED, "not a pump's name"))
 }
 
 /// The stretch of stored readings in a body, if it names one.

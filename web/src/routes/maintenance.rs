@@ -17,7 +17,7 @@ use crate::{
 /// One matter for maintenance.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventData {
-    /// `pump/rule/opened_at`.
+    /// `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
     #[schema(example = "pump-1/bearing-hot/2026-03-09T10:14:33.000Z")]
     id: String,
     /// Whose event it is.
@@ -108,10 +108,16 @@ fn filter(params: &Params) -> Result<EventFilter, ApiError> {
     Ok(EventFilter { pump: params.pump()?, state, range })
 }
 
+/// Each event's own: a pump's id may hold a `/`, and so may a rule's name.
+fn id(event: &MaintenanceEvent) -> String {
+    let pump = event.pump.as_str().replace('%', "%25").replace('/', "%2F");
+    format!("{pump}/{}/{}", event.rule, event.opened_at)
+}
+
 impl From<MaintenanceEvent> for EventData {
     fn from(event: MaintenanceEvent) -> Self {
         Self {
-            id: format!("{}/{}/{}", event.pump, event.rule, event.opened_at),
+            id: id(&event),
             status: event.state().as_str(),
             pump_id: event.pump.into(),
             rule: event.rule,
@@ -170,6 +176,8 @@ mod tests {
         expected["status"] = "active".into();
         assert_eq!(serde_json::to_value(EventData::from(event.clone())).expect("JSON"), expected);
         event.model = None;
+        event.pump = "P-101A/B 5%".parse().expect("an id");
+        assert_eq!(id(&event), "P-101A%2FB 5%25/bearing-hot/2026-03-09T10:14:33.000Z");
         event.resolved_at = "2026-03-09T10:16:00Z".parse::<Timestamp>().ok();
         let resolved = serde_json::to_value(EventData::from(event)).expect("JSON");
         assert_eq!(

@@ -15,7 +15,7 @@ use crate::{
     list::{IncompleteData, List},
     openapi::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
     problem::ApiError,
-    query::Params,
+    query::{Params, parse_pump},
     routes::live::{ClockData, FeedData, Learning, PumpStatus, at_rest, reason, with_latest},
     server::Node,
 };
@@ -213,7 +213,7 @@ pub(crate) async fn remove(
     id: web::Path<String>,
 ) -> Result<web::Json<RemovedPump>, ApiError> {
     Params::parse(request.query_string(), &[])?;
-    let pump: PumpId = id.parse().map_err(|_| ApiError::invalid("id", &id, PumpId::ALLOWED, "not a pump's name"))?;
+    let pump = parse_pump("id", &id)?;
     let (engine, simulation, of) = (node.engine.clone(), node.simulation.clone(), pump.clone());
     let order = Order::new(&node, &request, AuditAction::RemovePump, pump.as_str());
     let removal = async move {

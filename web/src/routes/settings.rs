@@ -12,7 +12,7 @@ use crate::{
     body::media_type,
     openapi::{Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
     problem::ApiError,
-    query::Params,
+    query::{Params, parse_pump},
     server::Node,
 };
 
@@ -64,7 +64,7 @@ pub(crate) async fn set(
     payload: web::Payload,
 ) -> Result<web::Json<SettingsData>, ApiError> {
     Params::parse(request.query_string(), &[])?;
-    let pump: PumpId = id.parse().map_err(|_| ApiError::invalid("id", &id, PumpId::ALLOWED, "not a pump's name"))?;
+    let pump = parse_pump("id", &id)?;
     let body = node.read_body(&request, payload).await?;
     let is_json = request.mime_type().ok().flatten().is_some_and(|kind| kind.essence_str() == "application/json");
     if !is_json {

@@ -484,7 +484,7 @@ mod tests {
             (json!({"pumps": []}), "pumps", json!([])),
             (json!({"pumps": [1]}), "pumps[0]", json!(1)),
             (json!({"pumps": [{}]}), "pumps[0].pump_id", json!(null)),
-            (json!({"pumps": [{"pump_id": "a b"}]}), "pumps[0].pump_id", json!("a b")),
+            (json!({"pumps": [{"pump_id": "a\tb"}]}), "pumps[0].pump_id", json!("a\tb")),
             (json!({"pumps": [{"pump_id": "A"}, {"pump_id": "A"}]}), "pumps[1].pump_id", json!("A")),
             (json!({"pumps": [{"pump_id": "A", "fault": "rust"}]}), "pumps[0].fault", json!("rust")),
             (json!({"pumps": [{"pump_id": "A", "fault": "sensor_stuck"}]}), "pumps[0].fault", json!("sensor_stuck")),

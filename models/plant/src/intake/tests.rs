@@ -44,7 +44,7 @@ fn bad_items_name_field_value_and_what_is_allowed() {
         (json!({"Torque": 5}), "", json!({"Torque": 5}), "Tb, Q"),
         (json!({"Tb": 1, "device": {"name": "P-1"}}), "device", json!({"name": "P-1"}), "1 to 64"),
         (json!({"Tb": 1, "pump_id": "NaN"}), "pump_id", json!("NaN"), "1 to 64"),
-        (json!({"Tb": 1, "pump_id": "a b"}), "pump_id", json!("a b"), "1 to 64"),
+        (json!({"Tb": 1, "pump_id": "a\tb"}), "pump_id", json!("a\tb"), "1 to 64"),
         (json!({"Tb": 1, "pump_id": 7}), "pump_id", json!(7), "1 to 64"),
         (json!({"Tb": 1, "timestamp": "today"}), "timestamp", json!("today"), "with an offset"),
         (json!({"Tb": 1, "timestamp": 17730512}), "timestamp", json!(17730512), "milliseconds"),

@@ -858,7 +858,7 @@ export interface components {
             /** @description What the repair is estimated to cost. */
             cost: components["schemas"]["CostData"];
             /**
-             * @description `pump/rule/opened_at`.
+             * @description `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
              * @example pump-1/bearing-hot/2026-03-09T10:14:33.000Z
              */
             id: string;
@@ -1235,7 +1235,7 @@ export interface components {
                 /** @description What the repair is estimated to cost. */
                 cost: components["schemas"]["CostData"];
                 /**
-                 * @description `pump/rule/opened_at`.
+                 * @description `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
                  * @example pump-1/bearing-hot/2026-03-09T10:14:33.000Z
                  */
                 id: string;

@@ -3,8 +3,18 @@ import { parseRoute, pumpPath } from './route';
 
 describe('routes', () => {
   it('a pump leads to its page and back, whatever its name', () => {
-    for (const pump of ['P-101', 'a/b', 'ä ö', '100%', 'x?y#z', '..']) {
-      expect(parseRoute(pumpPath(pump))).toEqual({ page: 'pump', pump });
+    const tags = ['P-101', 'P-101A/B', 'a/../b', 'ä ö', '100%', '%2F', '%252F', 'x?y#z', '=10.PAC20.AP001-M01', "+A;B'&`\\⟨", '冷却泵2', 'משאבה 5', '🚰'];
+    for (const pump of tags) {
+      const path = pumpPath(pump);
+      expect(parseRoute(path)).toEqual({ page: 'pump', pump });
+      // As the browser has it in its address bar.
+      expect(new URL(path, 'http://localhost').pathname).toBe(path);
+    }
+  });
+
+  it('an id in another spelling is the same pump', () => {
+    for (const path of ['/pumps/Fo%CC%88rderpumpe%203', '/pumps/%20F%C3%B6rderpumpe%C2%A0%203']) {
+      expect(parseRoute(path)).toEqual({ page: 'pump', pump: 'Förderpumpe 3' });
     }
   });
 

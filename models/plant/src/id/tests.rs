@@ -1,0 +1,185 @@
+//! Tags as plants have them, and texts that are none.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A tag as it is sent, and the id that it is.
+const TAGS: [(&str, &str); 40] = [
+    ("p", "p"),
+    ("-", "-"),
+    ("pump-1", "pump-1"),
+    ("P:3.a_b", "P:3.a_b"),
+    ("10 PAC20 AP001", "10 PAC20 AP001"),
+    ("10PAC20 AP001", "10PAC20 AP001"),
+    ("=10.PAC20.AP001-M01", "=10.PAC20.AP001-M01"),
+    ("+A1-M1", "+A1-M1"),
+    ("-M1", "-M1"),
+    ("@SUM(1+1)", "@SUM(1+1)"),
+    ("P-101A/B", "P-101A/B"),
+    ("a/../b", "a/../b"),
+    ("a\\b", "a\\b"),
+    ("...", "..."),
+    (".hidden", ".hidden"),
+    ("Pumpe #3", "Pumpe #3"),
+    ("P&T", "P&T"),
+    ("O'Brien's", "O'Brien's"),
+    ("'; DELETE pump; --", "'; DELETE pump; --"),
+    ("100%", "100%"),
+    ("a%2Fb", "a%2Fb"),
+    ("a%252Fb", "a%252Fb"),
+    ("a?b=c", "a?b=c"),
+    ("a;b,c|d", "a;b,c|d"),
+    ("⟨P⟩`1`", "⟨P⟩`1`"),
+    ("\"P\"", "\"P\""),
+    ("<b>P</b>", "<b>P</b>"),
+    ("**", "**"),
+    ("Förderpumpe 3", "Förderpumpe 3"),
+    ("Fo\u{308}rderpumpe 3", "Förderpumpe 3"),
+    ("  Förderpumpe\u{a0}\u{a0}3 ", "Förderpumpe 3"),
+    ("冷却泵2", "冷却泵2"),
+    ("насос №4", "насос №4"),
+    ("משאבה 5", "משאבה 5"),
+    ("مضخة ٦", "مضخة ٦"),
+    ("पंप ७", "पंप ७"),
+    ("Ｐ１", "Ｐ１"),
+    ("\u{212b}ngpump", "Ångpump"),
+    ("🚰 1", "🚰 1"),
+    ("CON", "CON"),
+];
+
+const NO_TAGS: [&str; 30] = [
+    "",
+    " ",
+    "\u{a0}",
+    ".",
+    "..",
+    " .. ",
+    "*",
+    "P\n",
+    "P\r\n1",
+    "P\t1",
+    "P\0",
+    "P\u{7f}",
+    "P\u{85}1",
+    "P\u{200b}1",
+    "\u{feff}P",
+    "P\u{202e}1",
+    "P\u{2066}1",
+    "P\u{200e}",
+    "P\u{ad}1",
+    "P\u{2028}1",
+    "P\u{fffd}rderpumpe",
+    "\u{e000}",
+    "\u{378}",
+    "\u{ffff}",
+    "\u{301}",
+    "\u{20dd}P",
+    "P \u{308}",
+    "👩\u{200d}🔧",
+    "⚙\u{fe0f}",
+    "\u{3164}",
+];
+
+#[test]
+fn tags_of_plants_are_ids_and_what_cannot_be_seen_is_none() {
+    for (text, id) in TAGS {
+        assert_eq!(text.parse::<PumpId>().expect(text).as_str(), id);
+        let stem = text.parse::<PumpId>().expect(text).file_stem();
+        assert!(!stem.contains(['/', '\\', ' ', '*', '?', '"', '<', '>', '|', ':']), "{stem}");
+    }
+    for text in NO_TAGS {
+        let told = text.parse::<PumpId>().expect_err(text).to_string();
+        assert!(told.contains(PumpId::ALLOWED), "{told}");
+    }
+}
+
+#[test]
+fn lengths_are_in_characters_and_in_bytes() {
+    for good in ["x".repeat(64), "ü".repeat(64), "冷".repeat(64), "🚰".repeat(48)] {
+        let stem = good.parse::<PumpId>().expect(&good).file_stem();
+        assert!(stem.len() < 240, "{} bytes", stem.len());
+    }
+    for bad in ["x".repeat(65), "冷".repeat(65), "🚰".repeat(49)] {
+        assert!(bad.parse::<PumpId>().is_err(), "{bad}");
+    }
+    let long = "x".repeat(65);
+    let told = "x".repeat(10_000).parse::<PumpId>().expect_err("too long").to_string();
+    assert!(
+        told.starts_with(&format!("{long:?} is no pump id")),
+        "no more of it than shows that it is too long: {told}"
+    );
+}
+
+#[test]
+fn case_makes_two_pumps_and_two_spellings_one() {
+    let id = |text: &str| text.parse::<PumpId>().expect("an id");
+    assert_ne!(id("p-1"), id("P-1"));
+    assert_eq!(id("Caf\u{e9}"), id("Cafe\u{301}"));
+    assert_eq!(id("10 PAC20"), id(" 10\u{a0}\u{2003} PAC20"));
+}
+
+#[test]
+fn ids_of_before_are_read_though_they_are_no_longer_taken() {
+    for old in [".", "..", "P:3.a_b", "-"] {
+        assert_eq!(PumpId::stored(old).expect(old).as_str(), old);
+    }
+    assert!(PumpId::stored("*").is_err() && PumpId::stored("P\u{202e}").is_err());
+}
+
+#[test]
+fn files_get_names_that_every_system_takes() {
+    for (id, stem) in [
+        ("P-101A/B", "P-101A%2FB"),
+        ("Förderpumpe 3", "Förderpumpe%203"),
+        ("a%2Fb", "a%252Fb"),
+        (".hidden", "%2Ehidden"),
+        ("P.1.", "P.1%2E"),
+        ("a/../b", "a%2F..%2Fb"),
+        ("CON", "%43ON"),
+        ("con.1", "%63on.1"),
+        ("Lpt9", "%4Cpt9"),
+        ("CONTROL", "CONTROL"),
+    ] {
+        assert_eq!(id.parse::<PumpId>().expect(id).file_stem(), stem);
+    }
+    for strange in ["", "a%2", "a%zz", "a%+1", "a%2fb", "a/b", "%61", "a\u{202e}"] {
+        assert_eq!(PumpId::from_file_stem(strange), None, "{strange:?}");
+    }
+}
+
+#[test]
+fn names_are_for_people_and_may_be_what_ids_may_not() {
+    let name: PumpName = " Feed  pump\u{a0}3 ".parse().expect("a name");
+    assert_eq!(name.as_str(), "Feed pump 3");
+    assert!("*".parse::<PumpName>().is_ok() && "冷".repeat(80).parse::<PumpName>().is_ok());
+    for bad in ["", " ", "a\nb", "a\u{202e}b", &"x".repeat(81)] {
+        assert!(bad.parse::<PumpName>().expect_err(bad).to_string().contains(PumpName::ALLOWED));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused_or_the_same_id_ever_after(text in "\\PC{0,20}|[ -~]{0,70}|.{0,12}") {
+        let Ok(id) = text.parse::<PumpId>() else { return Ok(()) };
+        prop_assert_eq!(&id.as_str().parse::<PumpId>().expect("its own text"), &id);
+        prop_assert_eq!(&PumpId::stored(id.as_str()).expect("stored"), &id);
+        let stem = id.file_stem();
+        prop_assert!(stem.len() < 240 && !stem.contains(['/', '\\', '\0']) && !stem.starts_with('.'), "{}", stem);
+        prop_assert_eq!(PumpId::from_file_stem(&stem), Some(id));
+    }
+}
+
+#[test]
+fn lots_are_the_pumps_own_and_spread() {
+    let mut pumps_with = [0; 10];
+    for n in 0..1000 {
+        let pump: PumpId = format!("P-{n}").parse().expect("an id");
+        assert_eq!(
+            (pump.lot(10), pump.lot(1), pump.lot(0)),
+            (pump.as_str().parse::<PumpId>().expect("the same id").lot(10), 0, 0)
+        );
+        pumps_with[usize::from(pump.lot(10))] += 1;
+    }
+    assert!(pumps_with.iter().all(|pumps| (50..200).contains(pumps)), "{pumps_with:?}");
+}

@@ -1,0 +1,184 @@
+//! Pump ids are plants' tags, of any letters and signs: taken, shown, asked for, exported and removed by themselves, over a
+//! restart and a kill.
+
+use serde_json::{Value, json};
+
+use crate::{
+    ingest::at,
+    support::{Node, Start, encoded, field, run},
+};
+
+/// Tags that break what does not escape them, in URLs, keys, files and logs. Some are beginnings of others.
+const TAGS: [&str; 34] = [
+    "10 PAC20 AP001",
+    "10 PAC20 AP001 ",
+    "P",
+    "P/2",
+    "P/",
+    "P-101A/B",
+    "a/../b",
+    "a",
+    "a%2F..%2Fb",
+    "%",
+    "%2F",
+    "%252F",
+    "100%",
+    "=10.PAC20.AP001-M01",
+    "+A1",
+    "-M1",
+    "@A1",
+    "Pumpe #3",
+    "P&T?x=1;y",
+    "O'Brien",
+    "'; DELETE pump; --",
+    "⟨P⟩",
+    "`P`",
+    "a\\b",
+    "\"P\"",
+    "<b>P</b>",
+    "a,b",
+    "{id}",
+    "**",
+    "p",
+    "Förderpumpe 3",
+    "冷却泵2",
+    "משאבה 5",
+    "🚰",
+];
+
+fn start(data: &tempfile::TempDir) -> Start {
+    Start::new(data, "centrifugal").with_env("VOLUTE__INGEST__NEW_PUMPS_BURST", "1000")
+}
+
+/// The tags' ids, in order: one of them is spelled in two ways.
+fn ids() -> Vec<String> {
+    let mut ids: Vec<String> = TAGS.iter().map(|tag| tag.trim().to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+fn listed(node: &Node) -> Vec<String> {
+    let pumps = node.ok("/api/pumps");
+    let id = |pump: &Value| pump["pump_id"].as_str().expect("an id").to_owned();
+    pumps["items"].as_array().expect("a list").iter().map(id).collect()
+}
+
+/// The readings of a pump, each of which has its own speed.
+fn speeds(node: &Node, id: &str) -> Vec<f64> {
+    let rows = node.all(&format!("/api/sensor-history?pump_id={}", encoded(id)));
+    let speed = |row: &Value| {
+        assert_eq!(row["pump_id"], id);
+        row["values"]["Motor_RPM"].as_f64().expect("a number")
+    };
+    rows.iter().rev().map(speed).collect()
+}
+
+fn speed(place: usize) -> f64 {
+    1000.0 + place as f64
+}
+
+fn assert_all_are_there(node: &Node) {
+    assert_eq!(listed(node), ids());
+    for (place, id) in ids().iter().enumerate() {
+        assert_eq!(speeds(node, id), [speed(place)], "{id}");
+        let live = node.ok(&format!("/api/live-data?pump_id={}", encoded(id)));
+        assert_eq!(live["pump_id"], json!(id));
+        assert_eq!(node.get(&format!("/pumps/{}", encoded(id))).status, node.get("/").status, "its page");
+    }
+}
+
+#[test]
+fn every_tag_is_taken_asked_for_and_removed_by_itself() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data);
+    let node = start.node();
+    let item = |(place, id): (usize, &String)| at(0, json!({"pump_id": id, "Motor_RPM": speed(place)}));
+    let post: Vec<Value> = ids().iter().enumerate().map(item).collect();
+    let answer = node.post(&json!(post));
+    assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(post.len())), "{answer:?}");
+    let place = ids().iter().position(|id| id == "10 PAC20 AP001").expect("it is there");
+    let again = node.post(&at(0, json!({"pump_id": "\u{a0}10  PAC20 AP001", "Motor_RPM": speed(place)})));
+    assert_eq!((again.status, &again.body["duplicate"]), (200, &json!(1)), "{again:?}");
+    assert_eq!(listed(&node), ids(), "no second pump of the same tag");
+    node.kill();
+
+    let node = start.node();
+    for (place, id) in ids().iter().enumerate() {
+        let path = format!("/api/pumps/{}", encoded(id));
+        let set = node.send_json("PUT", &format!("{path}/settings"), &json!({"hold_s": 60}));
+        assert_eq!((set.status, &set.body["pump_id"]), (200, &json!(id)), "{set:?}");
+        let restart = node.send("POST", &format!("/api/actors/{}/restart", encoded(&format!("pump/{id}"))));
+        assert_eq!((restart.status, &restart.body["restarted"]), (200, &json!([format!("pump/{id}")])));
+        let out = data.path().join(format!("{place}.csv"));
+        let (dir, out) = (start.data.to_str().expect("text"), out.to_str().expect("text"));
+        run(&["export", &format!("--pump={id}"), "--out", out, "--data-dir", dir]);
+        assert!(std::fs::read_to_string(out).expect("a file").contains(&format!(",{}", speed(place))), "{id}");
+    }
+    assert_eq!(node.terminate().code(), Some(0));
+    let node = start.node();
+    assert_all_are_there(&node);
+
+    for (place, id) in ids().iter().enumerate() {
+        let removed = node.send("DELETE", &format!("/api/pumps/{}", encoded(id)));
+        assert_eq!((removed.status, &removed.body["pump_id"]), (200, &json!(id)), "{removed:?}");
+        assert_eq!(listed(&node), ids()[place + 1..], "no other pump");
+        for (place, other) in ids().iter().enumerate().skip(place + 1) {
+            assert_eq!(speeds(&node, other), [speed(place)], "{other} after {id} was removed");
+        }
+    }
+    node.kill();
+    assert_eq!(listed(&start.node()), [""; 0]);
+}
+
+#[test]
+fn the_fields_tag_is_taken() {
+    let Some(post) = field("06_pump_name.json") else { return };
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data);
+    let node = start.node();
+    let answer = node.post_as("application/json", &post);
+    assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(1)), "{answer:?}");
+    node.kill();
+    let node = start.node();
+    assert_eq!(listed(&node), ["10PAC20 AP001"]);
+    assert_eq!(node.all("/api/sensor-history?pump_id=10PAC20+AP001").len(), 1);
+    assert_eq!(node.send("DELETE", "/api/pumps/10PAC20%20AP001").status, 200);
+    assert_eq!(listed(&node), [""; 0]);
+}
+
+#[test]
+fn what_is_no_tag_is_refused_wherever_it_is_named() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = start(&data).node();
+    for bad in ["..", "*", "P\u{202e}1", "P\u{200d}1", "P\n1", "\u{301}", &"x".repeat(65)] {
+        assert_eq!(node.post(&at(0, json!({"pump_id": bad}))).status, 400, "{bad:?}");
+        let id = encoded(bad).replace('.', "%2E");
+        for path in [format!("/api/live-data?pump_id={id}"), format!("/api/stream?pump_id={id}")] {
+            let refused = node.get(&path);
+            assert_eq!((refused.status, &refused.body["field"]), (400, &json!("pump_id")), "{path}");
+        }
+    }
+    let refused = node.send("DELETE", "/api/pumps/P%E2%80%AE1");
+    assert_eq!(
+        (refused.status, &refused.body["field"], &refused.body["value"]),
+        (400, &json!("id"), &json!("P\u{202e}1"))
+    );
+    assert!(refused.body["detail"].as_str().expect("text").contains("U+202E"), "{refused:?}");
+    let not_utf8 = node.send("DELETE", "/api/pumps/F%F6rderpumpe");
+    assert_eq!((not_utf8.status, &not_utf8.body["field"]), (400, &json!("id")), "{not_utf8:?}");
+    assert_eq!(listed(&node), [""; 0]);
+}
+
+/// Two posts of one tag, typed on two systems.
+#[test]
+fn one_tag_in_two_spellings_is_one_pump_and_case_makes_two() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = start(&data).node();
+    for (second, pump) in ["Fo\u{308}rderpumpe 3", " F\u{f6}rderpumpe\u{a0}3"].into_iter().enumerate() {
+        assert_eq!(node.post(&at(second as u32, json!({"pump_id": pump}))).status, 200);
+    }
+    assert_eq!(node.post(&at(0, json!({"pump_id": "f\u{f6}rderpumpe 3"}))).status, 200);
+    assert_eq!(listed(&node), ["F\u{f6}rderpumpe 3", "f\u{f6}rderpumpe 3"]);
+    assert_eq!(node.all("/api/sensor-history?pump_id=Fo%CC%88rderpumpe%203").len(), 2, "asked for in either spelling");
+}
