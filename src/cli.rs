@@ -103,7 +103,7 @@ pub enum Command {
     /// Say that the clock of the node on this machine is right, where the node doubts it.
     #[command(after_help = CONFIRM_CLOCK_EXAMPLES)]
     ConfirmClock(ConfirmClockArgs),
-    /// List a node's pumps, or remove one with all that is stored of it, while the node runs or not.
+    /// List a node's pumps, name one, or remove one with all that is stored of it, while the node runs or not.
     #[command(after_help = PUMPS_EXAMPLES)]
     Pumps(PumpsArgs),
     /// Print the configuration that `serve` would use, and where each value was set.
@@ -321,6 +321,7 @@ mod tests {
             "volute export --pump P --out o --config a.toml --data-dir d",
             "volute import f --pump P --config a.toml --data-dir d",
             "volute pumps list --config a.toml --data-dir d",
+            "volute pumps rename P --config a.toml --data-dir d",
             "volute pumps remove P --config a.toml --data-dir d",
         ] {
             let command = parse(line).expect("fine");

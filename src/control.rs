@@ -1,8 +1,8 @@
 //! The node's control socket: how commands on the same machine reach a node that runs.
 //!
 //! It is a file in the data directory that only its owner can open, so it needs no password and opens no door to the
-//! network. One request a connection: a line of JSON, answered by a line of JSON. Of what the API does, only removing a pump
-//! and setting its interval can be asked for here as well.
+//! network. One request a connection: a line of JSON, answered by a line of JSON. Of what the API does, only removing a pump,
+//! naming it and setting its interval can be asked for here as well.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
 };
-use volute_plant::PumpId;
+use volute_plant::{PumpId, PumpName};
 
 /// The socket's name in the data directory.
 const NAME: &str = "control.sock";
@@ -57,6 +57,13 @@ pub enum Request {
         pump: PumpId,
         /// The time between two of its readings, in milliseconds; none: its profile's.
         interval_ms: Option<i64>,
+    },
+    /// Name a pump for people.
+    NamePump {
+        /// Which pump.
+        pump: PumpId,
+        /// Its name; none: it has none any more.
+        name: Option<PumpName>,
     },
     /// Set what happens at a point where tests make a part fail.
     #[cfg(feature = "failpoints")]

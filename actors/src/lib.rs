@@ -15,6 +15,7 @@ mod live;
 mod mailbox;
 mod maintenance;
 mod metrics;
+mod naming;
 mod node_clock;
 mod outbox;
 mod pump;

@@ -12,7 +12,8 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 use actix::{Actor, AsyncContext, Context, Handler};
 use tokio::sync::{broadcast, oneshot};
 use volute_plant::{
-    Channel, Clock, ClockFault, Detection, NoWindow, OperatingState, Profile, PumpId, Reading, Sample, Timestamp,
+    Channel, Clock, ClockFault, Detection, NoWindow, OperatingState, Profile, PumpId, PumpName, Reading, Sample,
+    Timestamp,
 };
 
 pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
@@ -89,6 +90,18 @@ pub(crate) struct LiveDetection(pub Detection);
 
 /// A pump was removed.
 pub(crate) struct LiveGone(pub PumpId);
+
+/// A pump was given a name for people, or none any more.
+pub(crate) struct LiveNamed {
+    pub pump: PumpId,
+    pub name: Option<PumpName>,
+}
+
+impl Letter for LiveNamed {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.pump)
+    }
+}
 
 /// Somebody asks for one pump, or for all.
 pub(crate) struct AskLive {
@@ -370,6 +383,15 @@ impl Handler<Mail<LiveGone>> for LiveActor {
         self.pumps.remove(&pump);
         self.unsent.remove(&pump);
         let _ = self.listeners.send(Arc::new(Frame::Removed(pump)));
+    }
+}
+
+impl Handler<Mail<LiveNamed>> for LiveActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<LiveNamed>, _: &mut Self::Context) {
+        let LiveNamed { pump, name } = mail.open();
+        let _ = self.listeners.send(Arc::new(Frame::Named(pump, name)));
     }
 }
 

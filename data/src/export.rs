@@ -19,7 +19,7 @@ use std::{
 
 use parquet::errors::ParquetError;
 use serde::{Deserialize, Serialize};
-use volute_plant::{PumpId, Reading, Timestamp};
+use volute_plant::{PumpId, PumpName, Reading, Timestamp};
 
 pub use import::{Import, ImportError, Imported, import, try_import};
 
@@ -180,7 +180,7 @@ async fn write(
     stopping: &AtomicBool,
 ) -> Result<u64, ExportError> {
     let handle = file.handle().map_err(|source| ExportError::File { path: what.file.clone(), source })?;
-    let mut file = ExportFile::create(&what.file, handle, what.format, pump)?;
+    let mut file = ExportFile::create(&what.file, handle, what.format, pump, store.pump_name(&pump.id))?;
     let mut range = Range { from: what.from, to: what.to, limit: PAGE, ..Range::default() };
     let mut readings = 0;
     loop {
@@ -208,7 +208,13 @@ enum ExportFile {
 
 impl ExportFile {
     /// `path` is its name in errors.
-    fn create(path: &Path, file: fs::File, format: ExportFormat, pump: &PumpRecord) -> Result<Self, ExportError> {
+    fn create(
+        path: &Path,
+        file: fs::File,
+        format: ExportFormat,
+        pump: &PumpRecord,
+        name: Option<PumpName>,
+    ) -> Result<Self, ExportError> {
         match format {
             ExportFormat::Csv => {
                 CsvFile::create(path, file, pump).map(|file| Self::Csv(Box::new(file))).map_err(failed(path))
@@ -217,7 +223,9 @@ impl ExportFile {
                 if let Some(column) = pump.channels.iter().find(|name| parquet_file::OWN.contains(&name.as_str())) {
                     return Err(ExportError::Column { pump: pump.id.clone(), column: column.clone() });
                 }
-                ParquetFile::create(path, file, pump).map(|file| Self::Parquet(Box::new(file))).map_err(failed(path))
+                ParquetFile::create(path, file, pump, name)
+                    .map(|file| Self::Parquet(Box::new(file)))
+                    .map_err(failed(path))
             }
         }
     }

@@ -24,6 +24,7 @@ mod loading;
 mod lookup;
 mod migrations;
 mod moved;
+mod names;
 mod opening;
 mod page;
 mod pump_settings;
@@ -69,6 +70,7 @@ use database::{Database, State};
 use flush::Written;
 use head::{Head, Until};
 use moved::MovedFile;
+use names::Names;
 use retention::{Oldest, Pass};
 use roster::Roster;
 use volute_plant::Timestamp;
@@ -90,6 +92,8 @@ struct Inner {
     database: Database,
     head: Mutex<Head>,
     roster: Roster,
+    /// What people call them.
+    names: Names,
     /// The list of pumps was read, from the database or its copy: a pump that is not in it has nothing stored.
     knows_pumps: AtomicBool,
     /// Up to which time the database may hold readings, where the clock does not say it.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use volute_data::ExportFormat;
-use volute_plant::{PumpId, Timestamp};
+use volute_plant::{PumpId, PumpName, Timestamp};
 
 use super::DialectArgs;
 use crate::config::Flag;
@@ -64,10 +64,12 @@ clock, all history can be too old to be kept.";
 pub(super) const PUMPS_EXAMPLES: &str = "\
 Examples:
   volute pumps list
+  volute pumps rename 'P-101A/B' 'Feed pump 3'
   volute pumps remove line-3 --config /etc/volute.toml
 
 Removed are its readings, detections, baselines and maintenance events. There is no way back but a backup; the audit log
-stays. A pump that posts by this name afterwards is a new one.";
+stays. A pump that posts by this id afterwards is a new one. An id that begins with - goes behind --, as in
+`volute pumps remove -- -M1`, and behind =, as in `volute export --pump=-M1`.";
 
 /// Which data directory.
 #[derive(Debug, Args)]
@@ -130,7 +132,7 @@ pub struct ExportArgs {
     /// csv: what was sent, as a recording; parquet: all that is stored of each reading.
     #[arg(long, value_name = "FORMAT", default_value = "csv")]
     pub format: ExportFormat,
-    /// The file to be made; it must not exist.
+    /// The file to be made, which must not exist; or a folder, where it is named by the pump's id.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// From where.
@@ -167,7 +169,7 @@ pub enum PumpsCommand {
     /// the same stretch of readings.
     SetInterval {
         /// The pump.
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "ID")]
         pump: PumpId,
         /// In milliseconds, 100 to 3600000; without it, its profile's again.
         #[arg(value_name = "MS", value_parser = super::train::interval_ms)]
@@ -176,10 +178,22 @@ pub enum PumpsCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Give a pump a name for people, beside its id, which stays; or take it away.
+    Rename {
+        /// The pump.
+        #[arg(value_name = "ID")]
+        pump: PumpId,
+        /// Its name, 1 to 80 characters; without it, the pump has none any more.
+        #[arg(value_name = "NAME")]
+        name: Option<PumpName>,
+        /// Of what.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
     /// Remove a pump with all that is stored of it.
     Remove {
-        /// The pump.
-        #[arg(value_name = "NAME")]
+        /// The pump; one that an earlier version took may be `.` or `..`.
+        #[arg(value_name = "ID", value_parser = PumpId::stored)]
         pump: PumpId,
         /// From where.
         #[command(flatten)]
@@ -192,6 +206,7 @@ impl PumpsArgs {
         match &self.command {
             PumpsCommand::List { store }
             | PumpsCommand::SetInterval { store, .. }
+            | PumpsCommand::Rename { store, .. }
             | PumpsCommand::Remove { store, .. } => store,
         }
     }

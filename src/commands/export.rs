@@ -15,7 +15,11 @@ use crate::{
 /// Exports, and says how much.
 pub fn run(args: &ExportArgs, config: &Config, output: &mut dyn Write) -> Result<()> {
     let ExportArgs { from, to, format, .. } = *args;
-    let export = Export { pump: args.pump.clone(), from, to, format, file: absolute(&args.out)? };
+    let mut file = absolute(&args.out)?;
+    if file.is_dir() {
+        file.push(format!("{}.{format}", args.pump.file_stem()));
+    }
+    let export = Export { pump: args.pump.clone(), from, to, format, file };
     let exported: Exported = runtime()?.block_on(async {
         match tell(&config.store.dir, &Request::Export(export.clone())).await {
             Err(ControlError::NoNode { .. }) => {}

@@ -1,4 +1,4 @@
-//! `volute pumps`: which pumps a node has, and removing one with all that is stored of it; by the node if it runs, and
+//! `volute pumps`: which pumps a node has, naming one, and removing one with all that is stored of it; by the node if it runs, and
 //! without it if not.
 
 use std::{fs, io::Write, os::unix::fs::MetadataExt};
@@ -6,7 +6,7 @@ use std::{fs, io::Write, os::unix::fs::MetadataExt};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use volute_data::{AuditAction, AuditEntry, Batch, PumpSettings, Store};
-use volute_plant::{Clock, PumpId, SystemClock, cadence::in_words};
+use volute_plant::{Clock, PumpId, PumpName, SystemClock, cadence::in_words};
 
 use super::{open_stopped, runtime};
 use crate::{
@@ -27,6 +27,7 @@ pub(super) struct Listed {
 #[derive(Debug, Serialize, Deserialize)]
 struct Pump {
     id: PumpId,
+    name: Option<PumpName>,
     profile: String,
     registered_at: String,
 }
@@ -36,8 +37,10 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
     match &args.command {
         PumpsCommand::List { .. } => {
             let Listed { pumps, removing } = runtime()?.block_on(list(config))?;
-            for Pump { id, profile, registered_at } in pumps {
-                writeln!(output, "{id}  {profile}  since {registered_at}")?;
+            for Pump { id, name, profile, registered_at } in pumps {
+                // An id has no two spaces in a row.
+                let name = name.map(|name| format!("  {name}")).unwrap_or_default();
+                writeln!(output, "{id}{name}  {profile}  since {registered_at}")?;
             }
             for pump in removing {
                 writeln!(output, "{pump}  removed; its readings are being deleted")?;
@@ -47,6 +50,13 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
             runtime()?.block_on(set_interval(pump, *interval_ms, config))?;
             let every = interval_ms.map_or_else(|| "its profile's".to_owned(), in_words);
             writeln!(output, "the interval of {pump} is {every}")?;
+        }
+        PumpsCommand::Rename { pump, name, .. } => {
+            runtime()?.block_on(rename(pump, name.clone(), config))?;
+            match name {
+                Some(name) => writeln!(output, "{pump} is named {name}")?,
+                None => writeln!(output, "{pump} has no name")?,
+            }
         }
         PumpsCommand::Remove { pump, .. } => {
             runtime()?.block_on(remove(pump, config))?;
@@ -58,7 +68,9 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
 
 /// The pumps of an open store.
 pub(super) fn listed(store: &Store) -> Listed {
+    let mut names = store.pump_names();
     let pump = |pump: volute_data::PumpRecord| Pump {
+        name: names.remove(&pump.id),
         id: pump.id,
         profile: pump.profile,
         registered_at: pump.registered_at.to_string(),
@@ -97,6 +109,30 @@ async fn set_interval(pump: &PumpId, interval_ms: Option<i64>, config: &Config) 
     let set = set_interval_stopped(&store, pump, interval_ms).await;
     store.close().await?;
     set
+}
+
+async fn rename(pump: &PumpId, name: Option<PumpName>, config: &Config) -> Result<()> {
+    match tell(&config.store.dir, &Request::NamePump { pump: pump.clone(), name: name.clone() }).await {
+        Err(ControlError::NoNode { .. }) => {}
+        told => return Ok(told?),
+    }
+    let store = open_stopped(config).await?;
+    let renamed = rename_stopped(&store, pump, name).await;
+    store.close().await?;
+    renamed
+}
+
+/// Names a pump of a store that no node has open.
+async fn rename_stopped(store: &Store, pump: &PumpId, name: Option<PumpName>) -> Result<()> {
+    let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::NamePump, pump.as_str());
+    let note = note.detail(&named(name.as_ref()));
+    ensure!(store.set_pump_name(pump, name).await?, "there is no pump {pump}; see `volute pumps list`");
+    Ok(store.commit(&Batch { audit: vec![note], ..Batch::default() }).await?)
+}
+
+/// A name as the audit log has it.
+pub(super) fn named(name: Option<&PumpName>) -> String {
+    name.map_or_else(|| "no name".to_owned(), |name| format!("name {:?}", name.as_str()))
 }
 
 /// Sets the interval of a pump of a store that no node has open. The next node learns its baseline anew.

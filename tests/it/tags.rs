@@ -2,6 +2,7 @@
 //! restart and a kill.
 
 use serde_json::{Value, json};
+use volute_plant::PumpId;
 
 use crate::{
     ingest::at,
@@ -104,16 +105,17 @@ fn every_tag_is_taken_asked_for_and_removed_by_itself() {
     node.kill();
 
     let node = start.node();
+    let (dir, exports) = (start.data.to_str().expect("text"), data.path().join("exports"));
+    std::fs::create_dir(&exports).expect("a folder");
     for (place, id) in ids().iter().enumerate() {
         let path = format!("/api/pumps/{}", encoded(id));
         let set = node.send_json("PUT", &format!("{path}/settings"), &json!({"hold_s": 60}));
         assert_eq!((set.status, &set.body["pump_id"]), (200, &json!(id)), "{set:?}");
         let restart = node.send("POST", &format!("/api/actors/{}/restart", encoded(&format!("pump/{id}"))));
         assert_eq!((restart.status, &restart.body["restarted"]), (200, &json!([format!("pump/{id}")])));
-        let out = data.path().join(format!("{place}.csv"));
-        let (dir, out) = (start.data.to_str().expect("text"), out.to_str().expect("text"));
-        run(&["export", &format!("--pump={id}"), "--out", out, "--data-dir", dir]);
-        assert!(std::fs::read_to_string(out).expect("a file").contains(&format!(",{}", speed(place))), "{id}");
+        let file = exports.join(format!("{}.csv", id.parse::<PumpId>().expect("an id").file_stem()));
+        run(&["export", &format!("--pump={id}"), "--out", exports.to_str().expect("text"), "--data-dir", dir]);
+        assert!(std::fs::read_to_string(file).expect("a file").contains(&format!(",{}", speed(place))), "{id}");
     }
     assert_eq!(node.terminate().code(), Some(0));
     let node = start.node();
@@ -181,4 +183,72 @@ fn one_tag_in_two_spellings_is_one_pump_and_case_makes_two() {
     assert_eq!(node.post(&at(0, json!({"pump_id": "f\u{f6}rderpumpe 3"}))).status, 200);
     assert_eq!(listed(&node), ["F\u{f6}rderpumpe 3", "f\u{f6}rderpumpe 3"]);
     assert_eq!(node.all("/api/sensor-history?pump_id=Fo%CC%88rderpumpe%203").len(), 2, "asked for in either spelling");
+}
+
+fn name(node: &Node, id: &str) -> Value {
+    let live = node.ok(&format!("/api/live-data?pump_id={}", encoded(id)));
+    let pumps = node.ok("/api/pumps");
+    let row = pumps["items"].as_array().expect("a list").iter().find(|pump| pump["pump_id"] == id).expect("listed");
+    assert_eq!(row["name"], live["name"], "{id}");
+    live["name"].clone()
+}
+
+fn set_name(node: &Node, id: &str, body: &Value) -> u16 {
+    node.send_json("PATCH", &format!("/api/pumps/{}", encoded(id)), body).status
+}
+
+#[test]
+fn a_pump_is_given_a_name_for_people_which_outlives_the_node_and_not_the_pump() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data);
+    let node = start.node();
+    for id in ["P-101A/B", "P-101A"] {
+        assert_eq!(node.post(&at(0, json!({"pump_id": id}))).status, 200);
+    }
+    assert_eq!(name(&node, "P-101A/B"), Value::Null);
+    let answer = node.send_json("PATCH", "/api/pumps/P-101A%2FB", &json!({"name": "  K\u{fc}hlwasser \u{a0}3"}));
+    assert_eq!((answer.status, &answer.body), (200, &json!({"pump_id": "P-101A/B", "name": "K\u{fc}hlwasser 3"})));
+    assert_eq!(set_name(&node, "nobody", &json!({"name": "x"})), 404);
+    for bad in [json!({}), json!({"name": ""}), json!({"name": "a\u{202e}b"}), json!({"nom": "x"}), json!("x")] {
+        assert_eq!(set_name(&node, "P-101A/B", &bad), 400, "{bad}");
+    }
+    node.kill();
+
+    let node = start.node();
+    assert_eq!((name(&node, "P-101A/B"), name(&node, "P-101A")), (json!("K\u{fc}hlwasser 3"), Value::Null));
+    let dir = start.data.to_str().expect("text");
+    run(&["pumps", "rename", "P-101A", "Feed pump", "--data-dir", dir]);
+    let list = run(&["pumps", "list", "--data-dir", dir]);
+    assert!(
+        list.contains("P-101A  Feed pump  centrifugal") && list.contains("P-101A/B  K\u{fc}hlwasser 3  "),
+        "{list}"
+    );
+    let audit = node.ok("/api/audit-log?action=name-pump");
+    let noted = |item: &Value| [item["object"].clone(), item["detail"].clone(), item["outcome"].clone()];
+    let noted: Vec<[Value; 3]> = audit["items"].as_array().expect("a list").iter().map(noted).collect();
+    assert!(noted.contains(&[json!("P-101A/B"), json!("name \"K\u{fc}hlwasser 3\""), json!("done")]), "{noted:?}");
+    assert!(noted.iter().any(|[object, _, outcome]| object == "nobody" && outcome != "done"), "{noted:?}");
+
+    assert_eq!(node.send("DELETE", "/api/pumps/P-101A%2FB").status, 200);
+    assert_eq!(node.terminate().code(), Some(0));
+    run(&["pumps", "rename", "P-101A", "--data-dir", dir]);
+    let node = start.node();
+    assert_eq!(name(&node, "P-101A"), Value::Null);
+    node.until("/api/pumps", |_| node.post(&at(9, json!({"pump_id": "P-101A/B"}))).status == 200);
+    assert_eq!(name(&node, "P-101A/B"), Value::Null, "a new pump of this id has not the old one's name");
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn names_are_shown_while_the_database_cannot_be_read() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data);
+    let node = start.node();
+    assert_eq!(node.post(&at(0, json!({"pump_id": "P-1"}))).status, 200);
+    assert_eq!(set_name(&node, "P-1", &json!({"name": "Feed pump 3"})), 200);
+    assert_eq!(node.terminate().code(), Some(0));
+    let node = start.clone().with_env("FAILPOINTS", "database-open=return(broken on purpose)").node();
+    let pumps = node.ok("/api/pumps");
+    assert_eq!(pumps["items"][0]["name"], "Feed pump 3", "{pumps}");
+    assert_eq!(set_name(&node, "P-1", &json!({"name": "another"})), 503, "an order waits for the database");
 }

@@ -5,10 +5,10 @@ use utoipa::{IntoResponses, OpenApi};
 use crate::{
     problem::Problem,
     routes::{
-        actors, audit, baselines, health, history, ingest, live, maintenance, node, pumps, settings, simulation, store,
-        stream,
+        actors, audit, baselines, health, history, ingest, live, maintenance, naming, node, pumps, settings,
+        simulation, store, stream,
     },
-    stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent},
+    stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
 };
 
 /// The API's description, as OpenAPI 3.1.
@@ -34,6 +34,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         maintenance::maintenance_events,
         pumps::pumps,
         pumps::remove,
+        naming::name,
         pumps::profile,
         baselines::baselines,
         baselines::activate,
@@ -52,7 +53,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         health::openapi_json,
         stream::stream,
     ),
-    components(schemas(Problem, ReadingEvent, DetectionEvent, FleetEvent, RemovedEvent, LaggedEvent)),
+    components(schemas(Problem, ReadingEvent, DetectionEvent, FleetEvent, RemovedEvent, RenamedEvent, LaggedEvent)),
     tags(
         (name = "readings", description = "Pumps post here"),
         (name = "live", description = "How the pumps are now"),

@@ -30,7 +30,7 @@ use volute_plant::{Profile, PumpId};
 
 use crate::problem::ApiError;
 
-pub(crate) use events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, Wanted};
+pub(crate) use events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent, Wanted};
 
 /// A comment, which a client's event source skips.
 const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
@@ -186,14 +186,20 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_removed_pump_is_told_whatever_is_wanted_and_of_other_pumps_nothing() {
+    async fn a_named_or_removed_pump_is_told_whatever_is_wanted_and_of_other_pumps_nothing() {
         let frames = broadcast::Sender::new(8);
         let (mut all, _stop) = subscriber(&frames, None);
         let (mut other, _other_stop) = subscriber(&frames, Some("P-2"));
         all.subscription.wanted = Wanted::parse("fleet").expect("an event");
-        for frame in [Arc::new(Frame::Removed("P-1".parse().expect("a name"))), detections("P-2")] {
+        let (pump, name) = ("P-1".parse().expect("an id"), "Feed \"pump\" 3".parse().ok());
+        let named = Arc::new(Frame::Named(pump, name));
+        for frame in [named, Arc::new(Frame::Removed("P-1".parse().expect("a name"))), detections("P-2")] {
             frames.send(frame).expect("listeners");
         }
+        assert_eq!(
+            text(&mut all).await,
+            "event: renamed\ndata: {\"pump\":\"P-1\",\"name\":\"Feed \\\"pump\\\" 3\"}\n\n"
+        );
         assert_eq!(text(&mut all).await, "event: removed\ndata: {\"pump\":\"P-1\"}\n\n");
         assert!(text(&mut other).await.starts_with("event: detection"));
     }

@@ -1,6 +1,6 @@
 //! What the live feed sends to those who listen, column by column.
 
-use volute_plant::{Detection, PumpId, Reading, Timestamp};
+use volute_plant::{Detection, PumpId, PumpName, Reading, Timestamp};
 
 use super::Status;
 
@@ -15,6 +15,8 @@ pub enum Frame {
     Fleet(FleetFrame),
     /// A pump was removed.
     Removed(PumpId),
+    /// A pump was given a name for people, or none any more.
+    Named(PumpId, Option<PumpName>),
 }
 
 /// Readings of one pump, column by column.

@@ -22,7 +22,7 @@ use parquet::{
     },
     schema::types::{Type, TypePtr},
 };
-use volute_plant::{Reading, Sample};
+use volute_plant::{PumpName, Reading, Sample};
 
 use crate::PumpRecord;
 
@@ -44,16 +44,18 @@ pub(super) struct ParquetFile {
 }
 
 impl ParquetFile {
-    pub(super) fn create(path: &Path, file: File, pump: &PumpRecord) -> Result<Self> {
+    pub(super) fn create(path: &Path, file: File, pump: &PumpRecord, name: Option<PumpName>) -> Result<Self> {
         let told = |key: &str, value: String| KeyValue::new(format!("volute.{key}"), value);
+        let mut metadata = vec![
+            told("pump", pump.id.to_string()),
+            told("profile", pump.profile.clone()),
+            told("quality", QUALITY.to_owned()),
+        ];
+        metadata.extend(name.map(|name| told("name", name.to_string())));
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_created_by(concat!("volute ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_key_value_metadata(Some(vec![
-                told("pump", pump.id.to_string()),
-                told("profile", pump.profile.clone()),
-                told("quality", QUALITY.to_owned()),
-            ]))
+            .set_key_value_metadata(Some(metadata))
             .build();
         let writer = SerializedFileWriter::new(file, schema(pump)?, Arc::new(properties))?;
         let (channels, id) = (pump.channels.len(), ByteArray::from(pump.id.as_str()));

@@ -203,7 +203,7 @@ fn parquet_holds_all_of_a_reading() {
 fn row_groups_are_bounded() {
     let dir = TempDir::new().expect("a folder");
     let path = dir.path().join("long.parquet");
-    let mut file = ParquetFile::create(&path, fs::File::create(&path).expect("made"), &pump()).expect("made");
+    let mut file = ParquetFile::create(&path, fs::File::create(&path).expect("made"), &pump(), None).expect("made");
     let rows: Vec<Reading> = (0..10_000).map(|n| reading(n, [Sample::Good(1.5); 2])).collect();
     for _ in 0..21 {
         file.write(&rows).expect("written");
@@ -219,7 +219,7 @@ fn a_channel_must_not_be_named_as_a_column() {
     let pump = PumpRecord { channels: vec!["late".into()], ..pump() };
     let dir = TempDir::new().expect("a folder");
     let path = dir.path().join("a");
-    let error = ExportFile::create(&path, fs::File::create(&path).expect("made"), ExportFormat::Parquet, &pump)
+    let error = ExportFile::create(&path, fs::File::create(&path).expect("made"), ExportFormat::Parquet, &pump, None)
         .err()
         .expect("refused");
     assert!(matches!(error, ExportError::Column { .. }), "{error}");

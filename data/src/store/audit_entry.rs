@@ -22,6 +22,8 @@ pub enum AuditAction {
     RemovePump,
     /// To set what holds for a pump alone.
     SetPump,
+    /// To name a pump for people, or to take its name away.
+    NamePump,
     /// To make pumps up, in a demo.
     StartSimulation,
     /// To end that.
@@ -36,12 +38,13 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Each of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
         Self::RemovePump,
         Self::SetPump,
+        Self::NamePump,
         Self::StartSimulation,
         Self::StopSimulation,
         Self::Backup,
@@ -57,6 +60,7 @@ impl AuditAction {
             Self::ActivateBaseline => "activate-baseline",
             Self::RemovePump => "remove-pump",
             Self::SetPump => "set-pump",
+            Self::NamePump => "name-pump",
             Self::StartSimulation => "start-simulation",
             Self::StopSimulation => "stop-simulation",
             Self::Backup => "backup",

@@ -1,7 +1,7 @@
 //! The data directory: one process at a time, and what is in it.
 //!
 //! `database/` is SurrealDB's, `journal/` the journal's; for a start without the database, `pumps` is a copy of the list of
-//! pumps, and `moved_until` says up to which time it may hold readings, where that is not plain; `clock` is the last time at
+//! pumps, `names` of their names, and `moved_until` says up to which time it may hold readings, where that is not plain; `clock` is the last time at
 //! which the node's clock was believed.
 
 use std::{
@@ -18,6 +18,8 @@ pub(crate) const DATABASE: &str = "database";
 pub(crate) const JOURNAL: &str = "journal";
 /// The copy of the list of pumps.
 pub(crate) const PUMPS: &str = "pumps";
+/// The copy of the pumps' names.
+pub(crate) const NAMES: &str = "names";
 /// Up to which time the database may hold readings.
 pub(crate) const MOVED_UNTIL: &str = "moved_until";
 

@@ -40,6 +40,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(7, "pump_removal", include_str!("../../schema/0007_pump_removal.surql")),
     migration!(8, "event_source", include_str!("../../schema/0008_event_source.surql")),
     migration!(9, "pump_setting", include_str!("../../schema/0009_pump_setting.surql")),
+    migration!(10, "pump_name", include_str!("../../schema/0010_pump_name.surql")),
 ];
 
 /// Before this one, readings and detections were rows; they have to be read first ([`super::legacy`]).

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use volute_plant::{PumpId, Timestamp};
+use volute_plant::{PumpId, PumpName, Timestamp};
 
 use super::{
     Inner, Store, StoreError, StoreSettings, conversion,
@@ -23,6 +23,7 @@ use super::{
     head::{Head, Until},
     legacy, migrations,
     moved::MovedFile,
+    names::{self, Names},
     record,
     removal::{self, StoredRemoval},
     roster::Roster,
@@ -59,6 +60,7 @@ impl Store {
             database,
             head: Mutex::new(head),
             roster: found.roster,
+            names: Names::new(found.names),
             knows_pumps: AtomicBool::new(found.knows_pumps),
             moved,
             written: tokio::sync::Mutex::new(Written::default()),
@@ -109,6 +111,7 @@ impl Inner {
         }
         self.head().take_removals(&found);
         self.roster.note(&found.roster.records());
+        self.take_names(found.names);
         self.knows_pumps.store(true, Ordering::Relaxed);
         self.bring_roster_up_to_date();
         self.forget_stored(&engine).await?;
@@ -144,6 +147,7 @@ struct Found {
     /// How far the journal is in it; none where there is only the copy of the list of pumps.
     mark: Option<Seq>,
     removals: BTreeMap<PumpId, StoredRemoval>,
+    names: BTreeMap<PumpId, PumpName>,
     /// It has rows of before blocks.
     rows_to_convert: bool,
 }
@@ -152,11 +156,11 @@ impl Found {
     async fn in_database(engine: &Engine, rows_to_convert: bool) -> Result<Self, StoreError> {
         let rows: Vec<PumpRow> = engine.rows("SELECT * FROM pump", []).await?;
         let pumps = rows.into_iter().map(PumpRecord::try_from).collect::<Result<Vec<_>, _>>()?;
-        let (mark, removals) = match rows_to_convert {
-            true => (Seq::ZERO, BTreeMap::new()),
-            false => (flush::read_mark(engine).await?, removal::read(engine).await?),
+        let (mark, removals, names) = match rows_to_convert {
+            true => (Seq::ZERO, BTreeMap::new(), BTreeMap::new()),
+            false => (flush::read_mark(engine).await?, removal::read(engine).await?, names::read(engine).await?),
         };
-        Ok(Self { roster: Roster::new(pumps), knows_pumps: true, mark: Some(mark), removals, rows_to_convert })
+        Ok(Self { roster: Roster::new(pumps), knows_pumps: true, mark: Some(mark), removals, names, rows_to_convert })
     }
 
     /// What the copy of the list of pumps says, where the database cannot be asked.
@@ -169,7 +173,8 @@ impl Found {
         });
         let removal = |pump| (pump, StoredRemoval { seq: Seq::ZERO, purged: false });
         let removals = removing.into_iter().map(removal).collect();
-        Self { roster, knows_pumps, mark: None, removals, rows_to_convert: false }
+        let names = Names::in_copy(dir);
+        Self { roster, knows_pumps, mark: None, removals, names, rows_to_convert: false }
     }
 }
 

@@ -198,6 +198,7 @@ impl Inner {
         store(engine, seq, pump, true, self.marked()).await?;
         written.forget(pump);
         self.oldest.forget(pump);
+        self.forget_name(pump);
         self.head().removals_mut().end(seq, pump);
         self.remember_pumps();
         Ok(())
@@ -215,7 +216,7 @@ pub(super) async fn store_all(engine: &Engine, removals: &[(Seq, PumpId)], mark:
 async fn store(engine: &Engine, seq: Seq, pump: &PumpId, purged: bool, mark: Seq) -> Result<(), StoreError> {
     let number = |seq: Seq| i64::try_from(seq.get()).unwrap_or(i64::MAX);
     let row = RemovalRow { id: RecordId::new("pump_removal", pump.as_str()), seq: number(seq), purged };
-    let tables = ["pump", "pump_state", "active_baseline", "commissioning", "pump_setting"];
+    let tables = ["pump", "pump_state", "active_baseline", "commissioning", "pump_setting", "pump_name"];
     let vars = [
         ("ids", tables.map(|table| RecordId::new(table, pump.as_str())).to_vec().into_value()),
         ("versions", versions(pump)),

@@ -25,7 +25,10 @@ use volute_data::{AuditAction, AuditEntry, Export, PumpSettings, export};
 use volute_plant::Timestamp;
 
 use crate::{
-    commands::{backup::back_up, pumps::listed},
+    commands::{
+        backup::back_up,
+        pumps::{listed, named},
+    },
     control::{Control, Peer, Request},
 };
 
@@ -129,6 +132,10 @@ impl Told {
                 self.engine.set_pump_settings(&pump, settings).await.map_err(told)?;
                 value(&())
             }
+            Request::NamePump { pump, name } => match self.engine.name_pump(&pump, name).await.map_err(told)? {
+                true => value(&()),
+                false => Err(format!("there is no pump {pump}")),
+            },
             #[cfg(feature = "failpoints")]
             Request::Failpoint { point, action } => fail::cfg(point, &action).map(|()| Value::Null),
         }
@@ -148,6 +155,9 @@ fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
         Request::SetInterval { pump, interval_ms } => {
             let said = interval_ms.map_or_else(|| "as the profile".to_owned(), |ms| ms.to_string());
             Some(done(AuditAction::SetPump, pump.as_str()).detail(&format!("interval_ms {said}")))
+        }
+        Request::NamePump { pump, name } => {
+            Some(done(AuditAction::NamePump, pump.as_str()).detail(&named(name.as_ref())))
         }
         Request::Pumps => None,
         #[cfg(feature = "failpoints")]

@@ -27,7 +27,7 @@ pub(crate) struct AuditData {
     /// machine its user's number, as `uid 0`.
     #[schema(example = "127.0.0.1:50312")]
     who: String,
-    /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+    /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
     #[schema(example = "restart")]
     action: String,
     /// Of what: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.

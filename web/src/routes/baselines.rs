@@ -108,7 +108,7 @@ pub(crate) struct CommissionRequest {
     get,
     path = "/api/pumps/{id}/baselines",
     tag = "commissioning",
-    params(("id" = String, Path, description = "Which pump")),
+    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
     responses(
         (status = 200, description = "The versions", body = BaselinesData), Invalid, NotFound, Conflict, Unavailable
     )
@@ -131,7 +131,7 @@ pub(crate) async fn baselines(
     post,
     path = "/api/pumps/{id}/commission",
     tag = "commissioning",
-    params(("id" = String, Path, description = "Which pump")),
+    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
     request_body(content = Option<CommissionRequest>, description = "What to learn from"),
     responses(
         (status = 200, description = "It is learning, or has learned", body = BaselinesData),
@@ -177,7 +177,7 @@ pub(crate) async fn commission(
     path = "/api/pumps/{id}/baselines/{version}/activate",
     tag = "commissioning",
     params(
-        ("id" = String, Path, description = "Which pump"),
+        ("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`"),
         ("version" = u32, Path, description = "Which version; 0 is what the model brings along"),
     ),
     responses(

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::{CommissioningPhase, LearningProgress, LiveChannel, LiveFeedState, LivePump, Status, Totals};
 use volute_data::{Store, StoreError};
-use volute_plant::{ClockFault, Profile, PumpId, Reading};
+use volute_plant::{ClockFault, Profile, PumpId, PumpName, Reading};
 
 use crate::{
     channels::ByChannel,
@@ -44,6 +44,9 @@ pub(crate) struct LiveData {
     /// Which pump.
     #[schema(value_type = String)]
     pump_id: PumpId,
+    /// Its name for people; null if it has none.
+    #[schema(value_type = Option<String>, required)]
+    name: Option<PumpName>,
     status: PumpStatus,
     /// Why there is no verdict, where there is none.
     #[schema(required)]
@@ -229,6 +232,7 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
     };
     let model = engine.model().map(|model| model.id().to_string());
     let mut data = LiveData::new(engine.profile(), live, model, &engine.totals());
+    data.name = engine.store().pump_name(&pump);
     if let Some(simulation) = &node.simulation {
         data.simulation = Some(PumpSimulation::new(simulation.progress().await, &pump));
     }
@@ -333,6 +337,7 @@ impl LiveData {
         let verdict = live.detection.as_ref();
         Self {
             pump_id: live.pump,
+            name: None,
             status: PumpStatus::of(&live.status),
             status_reason,
             age_ms: live.age_ms,
@@ -435,7 +440,7 @@ mod tests {
         assert_eq!(
             shown,
             json!({
-                "pump_id": "P-1", "status": "ANOMALY", "status_reason": null, "age_ms": 150, "clock": null,
+                "pump_id": "P-1", "name": null, "status": "ANOMALY", "status_reason": null, "age_ms": 150, "clock": null,
                 "timestamp": "2026-03-09T10:14:33.000Z", "received_at": "2026-03-09T10:14:33.020Z",
                 "channels": {
                     "Tb": {"value": 90.0, "unit": "°C", "state": "high_warning", "quality": "good"},

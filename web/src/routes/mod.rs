@@ -11,6 +11,7 @@ pub(crate) mod history;
 pub(crate) mod ingest;
 pub(crate) mod live;
 pub(crate) mod maintenance;
+pub(crate) mod naming;
 pub(crate) mod node;
 pub(crate) mod pumps;
 pub(crate) mod settings;
@@ -28,39 +29,62 @@ pub(crate) struct Endpoint {
     /// The methods it takes, as the header `Allow` has them.
     pub(crate) allow: &'static str,
     route: fn() -> Route,
+    /// What takes its other method, if it has two.
+    second: Option<fn() -> Route>,
 }
 
 /// The whole API. The description at `/api/openapi.json` has the same paths; a test says so.
 pub(crate) const ENDPOINTS: [Endpoint; 24] = [
-    Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest) },
+    Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest), second: None },
     read("/api/live-data", || get(live::live_data)),
     read("/api/sensor-history", || get(history::sensor_history)),
     read("/api/anomaly-history", || get(history::anomaly_history)),
     read("/api/maintenance-events", || get(maintenance::maintenance_events)),
     read("/api/pumps", || get(pumps::pumps)),
-    Endpoint { path: "/api/pumps/{id}", allow: "DELETE", route: || web::delete().to(pumps::remove) },
+    Endpoint {
+        path: "/api/pumps/{id}",
+        allow: "DELETE, PATCH",
+        route: || web::delete().to(pumps::remove),
+        second: Some(|| web::patch().to(naming::name)),
+    },
     read("/api/pumps/{id}/baselines", || get(baselines::baselines)),
     Endpoint {
         path: "/api/pumps/{id}/baselines/{version}/activate",
         allow: "POST",
         route: || web::post().to(baselines::activate),
+        second: None,
     },
-    Endpoint { path: "/api/pumps/{id}/commission", allow: "POST", route: || web::post().to(baselines::commission) },
-    Endpoint { path: "/api/pumps/{id}/settings", allow: "PUT", route: || web::put().to(settings::set) },
+    Endpoint {
+        path: "/api/pumps/{id}/commission",
+        allow: "POST",
+        route: || web::post().to(baselines::commission),
+        second: None,
+    },
+    Endpoint { path: "/api/pumps/{id}/settings", allow: "PUT", route: || web::put().to(settings::set), second: None },
     read("/api/profile", || get(pumps::profile)),
     read("/api/node", || get(node::node)),
     read("/api/store", || get(store::store)),
     read("/api/actors", || get(actors::actors)),
-    Endpoint { path: "/api/actors/{id}/restart", allow: "POST", route: || web::post().to(actors::restart) },
+    Endpoint {
+        path: "/api/actors/{id}/restart",
+        allow: "POST",
+        route: || web::post().to(actors::restart),
+        second: None,
+    },
     read("/api/audit-log", || get(audit::audit_log)),
     read("/api/dead-letters", || get(actors::dead_letters)),
-    Endpoint { path: "/api/start-simulation", allow: "POST", route: || web::post().to(simulation::start) },
-    Endpoint { path: "/api/stop-simulation", allow: "POST", route: || web::post().to(simulation::stop) },
+    Endpoint {
+        path: "/api/start-simulation",
+        allow: "POST",
+        route: || web::post().to(simulation::start),
+        second: None,
+    },
+    Endpoint { path: "/api/stop-simulation", allow: "POST", route: || web::post().to(simulation::stop), second: None },
     read("/healthz", || get(health::healthz)),
     read("/readyz", || get(health::readyz)),
     read("/api/openapi.json", || get(health::openapi_json)),
     // No HEAD: its answer would never end.
-    Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream) },
+    Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream), second: None },
 ];
 
 /// The dashboard's pages and files.
@@ -73,11 +97,15 @@ const PAGES: [Endpoint; 4] = [
 
 /// Registers every endpoint, and the answers to everything else.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    for Endpoint { path, allow, route } in ENDPOINTS.into_iter().chain(PAGES) {
+    for Endpoint { path, allow, route, second } in ENDPOINTS.into_iter().chain(PAGES) {
         let other_method = web::to(move |request: HttpRequest| async move {
             Err::<&str, _>(ApiError::Method { method: request.method().to_string(), allow })
         });
-        config.service(web::resource(path).route(route()).default_service(other_method));
+        let mut resource = web::resource(path).route(route());
+        if let Some(second) = second {
+            resource = resource.route(second());
+        }
+        config.service(resource.default_service(other_method));
     }
     config.default_service(web::to(|request: HttpRequest| async move {
         Err::<&str, _>(ApiError::NoRoute { path: request.path().to_owned() })
@@ -85,7 +113,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 }
 
 const fn read(path: &'static str, route: fn() -> Route) -> Endpoint {
-    Endpoint { path, allow: "GET, HEAD", route }
+    Endpoint { path, allow: "GET, HEAD", route, second: None }
 }
 
 /// GET, and HEAD with it.
@@ -118,7 +146,7 @@ mod tests {
     async fn another_method_is_told_which_are_allowed() {
         let app = test::init_service(App::new().configure(configure)).await;
         for Endpoint { path, allow, .. } in ENDPOINTS {
-            let others = [Method::PUT, Method::DELETE, Method::OPTIONS, Method::POST, Method::GET];
+            let others = [Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::POST, Method::GET];
             for method in others.into_iter().filter(|method| !allow.contains(method.as_str())) {
                 let request = test::TestRequest::default().method(method.clone()).uri(path).to_request();
                 let answer = test::call_service(&app, request).await;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::{LATE, LivePump};
 use volute_data::{AuditAction, EventFilter, PumpRecord, StoreError};
-use volute_plant::{Channel, EventState, Profile, PumpId, Quantity};
+use volute_plant::{Channel, EventState, Profile, PumpId, PumpName, Quantity};
 
 use crate::{
     audit::Order,
@@ -26,9 +26,12 @@ const LOOKUPS: usize = 16;
 /// A registered pump.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PumpData {
-    /// Its name.
+    /// Its id: the tag that the plant has for it.
     #[schema(value_type = String)]
     pump_id: PumpId,
+    /// Its name for people; null if it has none.
+    #[schema(value_type = Option<String>, required)]
+    name: Option<PumpName>,
     /// Its profile's name.
     profile: String,
     /// When it was first heard of.
@@ -144,7 +147,7 @@ pub(crate) struct LimitsData {
     high_alarm: Option<f64>,
 }
 
-/// Every registered pump, by name, in one page.
+/// Every registered pump, by id, in one page.
 #[utoipa::path(
     get,
     path = "/api/pumps",
@@ -166,7 +169,9 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
         Some(simulation) => Some(simulation.progress().await),
         None => None,
     };
+    let mut names = store.pump_names();
     let rows = store.pumps().into_iter().map(|record| {
+        let name = names.remove(&record.id);
         let (live, events) = (live.remove(&record.id), events.get(&record.id).copied().unwrap_or(0));
         let ended = simulation.as_ref().is_some_and(|simulation| !simulation.plays(&record.id));
         async move {
@@ -174,7 +179,11 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
                 Some(live) => Some(with_latest(live, store).await?),
                 None => store.latest_readings(&record.id, 1).await?.rows.pop().map(at_rest),
             };
-            Ok::<_, StoreError>(PumpData { simulation_ended: ended, ..PumpData::new(record, live, events, profile) })
+            Ok::<_, StoreError>(PumpData {
+                name,
+                simulation_ended: ended,
+                ..PumpData::new(record, live, events, profile)
+            })
         }
     });
     let mut items: Vec<PumpData> = stream::iter(rows).buffered(LOOKUPS).try_collect().await?;
@@ -185,7 +194,7 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
 /// A pump that was removed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RemovedPump {
-    /// Its name.
+    /// Its id.
     #[schema(value_type = String)]
     pump_id: PumpId,
 }
@@ -201,7 +210,7 @@ pub(crate) struct RemovedPump {
     delete,
     path = "/api/pumps/{id}",
     tag = "live",
-    params(("id" = String, Path, description = "Which pump")),
+    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
     responses(
         (status = 200, description = "It is removed", body = RemovedPump),
         Invalid, NotFound, Unremovable, TooMany, Unavailable, DiskFull
@@ -252,6 +261,7 @@ impl PumpData {
         });
         Self {
             pump_id: record.id,
+            name: None,
             profile: record.profile,
             registered_at: record.registered_at.to_string(),
             status: live.as_ref().map_or(PumpStatus::Stale, |live| PumpStatus::of(&live.status)),
@@ -348,7 +358,7 @@ mod tests {
         assert_eq!(
             told(Some(live), 2),
             json!({
-                "pump_id": "P-1", "profile": "small", "registered_at": "2026-03-09T10:14:33.000Z",
+                "pump_id": "P-1", "name": null, "profile": "small", "registered_at": "2026-03-09T10:14:33.000Z",
                 "status": "ANOMALY", "status_reason": null, "learning": null, "since": "2026-03-09T10:14:33.030Z", "age_ms": 150,
                 "last_reading_at": "2026-03-09T10:14:33.000Z", "judged_at": "2026-03-09T10:14:33.000Z",
                 "loss": 0.75, "threshold": 0.5, "top_channel": "Q", "active_events": 2, "simulation_ended": false,

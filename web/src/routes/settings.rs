@@ -50,7 +50,7 @@ pub(crate) struct SettingsShape {
     put,
     path = "/api/pumps/{id}/settings",
     tag = "commissioning",
-    params(("id" = String, Path, description = "Which pump")),
+    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
     request_body(content = SettingsShape, description = "What is to be set"),
     responses(
         (status = 200, description = "It is set", body = SettingsData),
@@ -65,13 +65,7 @@ pub(crate) async fn set(
 ) -> Result<web::Json<SettingsData>, ApiError> {
     Params::parse(request.query_string(), &[])?;
     let pump = parse_pump("id", &id)?;
-    let body = node.read_body(&request, payload).await?;
-    let is_json = request.mime_type().ok().flatten().is_some_and(|kind| kind.essence_str() == "application/json");
-    if !is_json {
-        return Err(media_type(&request, "application/json"));
-    }
-    let body = serde_json::from_slice(&body.bytes).map_err(ApiError::not_json)?;
-    let settings = parse(&body).map_err(ApiError::Invalid)?;
+    let settings = parse(&read_json(&node, &request, payload).await?).map_err(ApiError::Invalid)?;
     let said = |value: Option<i64>| value.map_or_else(|| "as the profile".to_owned(), |value| value.to_string());
     let detail =
         format!("interval_ms {}, hold_s {}", said(settings.interval_ms), said(settings.hold_ms.map(|ms| ms / 1_000)));
@@ -80,6 +74,16 @@ pub(crate) async fn set(
     order.carry_out(async move { engine.set_pump_settings(&of, set).await.map_err(ApiError::from) }).await?;
     let PumpSettings { interval_ms, hold_ms, .. } = settings;
     Ok(web::Json(SettingsData { pump_id: pump, interval_ms, hold_s: hold_ms.map(|ms| ms / 1_000) }))
+}
+
+/// A body that must be JSON, and must say so.
+pub(crate) async fn read_json(node: &Node, request: &HttpRequest, payload: web::Payload) -> Result<Value, ApiError> {
+    let body = node.read_body(request, payload).await?;
+    let is_json = request.mime_type().ok().flatten().is_some_and(|kind| kind.essence_str() == "application/json");
+    match is_json {
+        true => serde_json::from_slice(&body.bytes).map_err(ApiError::not_json),
+        false => Err(media_type(request, "application/json")),
+    }
 }
 
 fn parse(body: &Value) -> Result<PumpSettings, Rejection> {

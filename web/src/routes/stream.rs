@@ -13,8 +13,8 @@ use crate::{
 /// Live readings and verdicts as server-sent events.
 ///
 /// Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), `fleet` (`FleetEvent`, once
-/// a second), `removed` (`RemovedEvent`, whatever events are asked for), and `lagged` (`LaggedEvent`) where the client was too slow and frames were dropped. A comment line
-/// comes first, and then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
+/// a second), `removed` (`RemovedEvent`) and `renamed` (`RenamedEvent`), whatever events are asked for, and `lagged` (`LaggedEvent`)
+/// where the client was too slow and frames were dropped. A comment line comes first, and then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
 #[utoipa::path(
     get,
     path = "/api/stream",

@@ -4,7 +4,7 @@ use actix_web::web::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::{DetectionFrame, FleetRow, Frame, ReadingFrame};
-use volute_plant::{Profile, PumpId, Timestamp};
+use volute_plant::{Profile, PumpId, PumpName, Timestamp};
 
 use crate::routes::live::PumpStatus;
 
@@ -79,6 +79,17 @@ pub(crate) struct RemovedEvent<'a> {
     pump: &'a PumpId,
 }
 
+/// Event `renamed`: a pump was given a name for people, or none any more. Every subscriber is told.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RenamedEvent<'a> {
+    /// Which pump.
+    #[schema(value_type = String)]
+    pump: &'a PumpId,
+    /// Its name; null if it has none any more.
+    #[schema(value_type = Option<String>, required)]
+    name: Option<&'a PumpName>,
+}
+
 /// Event `lagged`: the subscriber was too slow.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LaggedEvent {
@@ -132,6 +143,7 @@ pub(crate) fn event(frame: &Frame, wanted: Wanted, pump: Option<&PumpId>, profil
             written("fleet", &fleet(frame.now, &rows))
         }
         Frame::Removed(removed) if about(removed) => written("removed", &RemovedEvent { pump: removed }),
+        Frame::Named(pump, name) if about(pump) => written("renamed", &RenamedEvent { pump, name: name.as_ref() }),
         _ => None,
     }
 }

@@ -140,7 +140,8 @@ const LATER: &[Migration] = &[
     migration!(7, "pump_removal", include_str!("../../../schema/0007_pump_removal.surql")),
     migration!(8, "event_source", include_str!("../../../schema/0008_event_source.surql")),
     migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
-    migration!(10, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+    migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
+    migration!(11, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
 ];
 
 #[test]
@@ -156,7 +157,7 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         }
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 10, known: 9 })), "{:?}", older.err());
+        assert!(matches!(older, Err(StoreError::Newer { found: 11, known: 10 })), "{:?}", older.err());
         let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
     });
@@ -197,7 +198,8 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(7, "pump_removal", include_str!("../../../schema/0007_pump_removal.surql")),
         migration!(8, "event_source", include_str!("../../../schema/0008_event_source.surql")),
         migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
-        migration!(10, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+        migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
+        migration!(11, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
     ];
     const OTHER: &[Migration] = &[
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
@@ -209,6 +211,7 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(7, "pump_removal", include_str!("../../../schema/0007_pump_removal.surql")),
         migration!(8, "event_source", include_str!("../../../schema/0008_event_source.surql")),
         migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
+        migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
     ];
     with_store(async |store| {
         let engine = &store.engine().await.expect("open");

@@ -1,7 +1,7 @@
 // The questions the dashboard asks, one function each.
 
 import { answer, api } from './client';
-import type { Baselines, Detection, Incomplete, Live, MaintenanceEvent, Node, Profile, Pump, Reading, Simulation, Store } from './types';
+import type { Baselines, Detection, Incomplete, Live, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Simulation, Store } from './types';
 
 /** A stretch of a pump's history; times in epoch milliseconds, `to` exclusive. */
 export interface Stretch {
@@ -53,6 +53,10 @@ export const learnAnew = (id: string): Promise<Baselines> =>
 /** Puts a version of a pump's baseline back. */
 export const putBack = (id: string, version: number): Promise<Baselines> =>
   answer(api.POST('/api/pumps/{id}/baselines/{version}/activate', { params: { path: { id, version } } }));
+
+/** Gives a pump a name for people, or takes it away. */
+export const namePump = (id: string, name: string | null): Promise<NamedPump> =>
+  answer(api.PATCH('/api/pumps/{id}', { params: { path: { id } }, body: { name } }));
 
 /** Plays the demo's recording, in place of what is simulated. */
 export const reloadData = (): Promise<Simulation> => answer(api.POST('/api/start-simulation', {}));

@@ -227,7 +227,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every registered pump, by name, in one page. */
+        /** Every registered pump, by id, in one page. */
         get: operations["pumps"];
         put?: never;
         post?: never;
@@ -258,7 +258,12 @@ export interface paths {
         delete: operations["remove"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Names a pump for people, or takes its name away.
+         * @description The name is shown beside the id, and by the id the pump is known everywhere: a post, a question and a file name it by
+         *     that. It is durable when it is answered.
+         */
+        patch: operations["name"];
         trace?: never;
     };
     "/api/pumps/{id}/baselines": {
@@ -429,8 +434,8 @@ export interface paths {
         /**
          * Live readings and verdicts as server-sent events.
          * @description Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), `fleet` (`FleetEvent`, once
-         *     a second), `removed` (`RemovedEvent`, whatever events are asked for), and `lagged` (`LaggedEvent`) where the client was too slow and frames were dropped. A comment line
-         *     comes first, and then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
+         *     a second), `removed` (`RemovedEvent`) and `renamed` (`RenamedEvent`), whatever events are asked for, and `lagged` (`LaggedEvent`)
+         *     where the client was too slow and frames were dropped. A comment line comes first, and then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
          */
         get: operations["stream"];
         put?: never;
@@ -575,7 +580,7 @@ export interface components {
         /** @description Something that a person did, or was refused. */
         AuditData: {
             /**
-             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
              * @example restart
              */
             action: string;
@@ -1158,7 +1163,7 @@ export interface components {
             /** @description The items, in the list's order. */
             items: {
                 /**
-                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
                  * @example restart
                  */
                 action: string;
@@ -1321,9 +1326,11 @@ export interface components {
                  * @description The reconstruction loss of the window that ends there.
                  */
                 loss: number | null;
+                /** @description Its name for people; null if it has none. */
+                name: string | null;
                 /** @description Its profile's name. */
                 profile: string;
-                /** @description Its name. */
+                /** @description Its id: the tag that the plant has for it. */
                 pump_id: string;
                 /**
                  * Format: date-time
@@ -1429,6 +1436,8 @@ export interface components {
             loss: number | null;
             /** @description The model that judged it; before the first verdict, the model that will. */
             model: string | null;
+            /** @description Its name for people; null if it has none. */
+            name: string | null;
             /** @description Which pump. */
             pump_id: string;
             /**
@@ -1471,6 +1480,13 @@ export interface components {
             value: unknown;
             /** @description Why it is no number. */
             why: string;
+        };
+        /** @description A pump and its name. */
+        NamedPump: {
+            /** @description Its name for people; null: it has none. */
+            name: string | null;
+            /** @description Which pump. */
+            pump_id: string;
         };
         /** @description Which node this is. */
         NodeData: {
@@ -1586,9 +1602,11 @@ export interface components {
              * @description The reconstruction loss of the window that ends there.
              */
             loss: number | null;
+            /** @description Its name for people; null if it has none. */
+            name: string | null;
             /** @description Its profile's name. */
             profile: string;
-            /** @description Its name. */
+            /** @description Its id: the tag that the plant has for it. */
             pump_id: string;
             /**
              * Format: date-time
@@ -1614,6 +1632,16 @@ export interface components {
             top_channel: string | null;
             /** @description The last verdicts. */
             trend: components["schemas"]["TrendData"];
+        };
+        /**
+         * @description What is to be changed of a pump.
+         * @example {
+         *       "name": "Feed pump 3"
+         *     }
+         */
+        PumpRequest: {
+            /** @description Its name for people, 1 to 80 characters that can all be seen; null takes it away. */
+            name: string | null;
         };
         /**
          * @description What is to be set for a pump alone. What is absent or null is as its profile says.
@@ -1731,8 +1759,15 @@ export interface components {
         };
         /** @description A pump that was removed. */
         RemovedPump: {
-            /** @description Its name. */
+            /** @description Its id. */
             pump_id: string;
+        };
+        /** @description Event `renamed`: a pump was given a name for people, or none any more. Every subscriber is told. */
+        RenamedEvent: {
+            /** @description Its name; null if it has none any more. */
+            name: string | null;
+            /** @description Which pump. */
+            pump: string;
         };
         /** @description What is restarted. */
         RestartData: {
@@ -2511,7 +2546,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump */
+                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
@@ -2583,12 +2618,103 @@ export interface operations {
             };
         };
     };
+    name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The name */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PumpRequest"];
+            };
+        };
+        responses: {
+            /** @description It is named */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NamedPump"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump was never heard of, or there is no such version */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, the number of items, or the number of one pump's readings is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     baselines: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump */
+                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
@@ -2647,7 +2773,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump */
+                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
                 id: string;
                 /** @description Which version; 0 is what the model brings along */
                 version: number;
@@ -2717,7 +2843,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump */
+                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
@@ -2826,7 +2952,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump */
+                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;

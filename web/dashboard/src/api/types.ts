@@ -25,3 +25,5 @@ export type Disk = Schemas['DiskData'];
 export type Incomplete = Schemas['IncompleteData'];
 export type FleetEvent = Schemas['FleetEvent'];
 export type RemovedEvent = Schemas['RemovedEvent'];
+export type RenamedEvent = Schemas['RenamedEvent'];
+export type NamedPump = Schemas['NamedPump'];

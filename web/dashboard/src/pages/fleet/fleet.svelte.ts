@@ -4,7 +4,7 @@
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
 import { askPumps, type Part } from '../../api/queries';
-import type { FleetEvent, Incomplete, Learning, Pump, RemovedEvent, Status } from '../../api/types';
+import type { FleetEvent, Incomplete, Learning, Pump, RemovedEvent, RenamedEvent, Status } from '../../api/types';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
 import { shown, STATUS, type Shown } from '../../lib/status';
@@ -21,6 +21,8 @@ const PAUSE_PER_PUMP_MS = 20;
 /** One pump. */
 export class PumpRow {
   readonly id: string;
+  /** Its name for people, if it has one. */
+  name = $state<string | null>(null);
   status = $state<Shown>('UNKNOWN');
   /** On a demo: it is no longer simulated. */
   simulationEnded = false;
@@ -71,6 +73,7 @@ class Fleet {
     const on = {
       fleet: (event: FleetEvent) => this.#hear(event),
       removed: (event: RemovedEvent) => this.#remove(event),
+      renamed: (event: RenamedEvent) => this.#rename(event),
     };
     const unlink = link.follow('/api/stream?events=fleet', on, () => this.poll.refresh());
     return () => {
@@ -95,6 +98,7 @@ class Fleet {
     for (const pump of pumps) {
       gone.delete(pump.pump_id);
       const row = this.#row(pump.pump_id);
+      row.name = pump.name;
       row.simulationEnded = pump.simulation_ended;
       this.#turn(row, pump.status);
       row.reason = pump.status_reason;
@@ -137,7 +141,7 @@ class Fleet {
         row.since = event.now;
         row.reason = null;
         row.learning = null;
-        news.push(`${id}: ${STATUS[row.status].word.toLowerCase()}`);
+        news.push(`${row.name ?? id}: ${STATUS[row.status].word.toLowerCase()}`);
       }
       row.clock = event.clock[i];
       const age = event.age_ms[i];
@@ -161,6 +165,11 @@ class Fleet {
     this.#arrange();
     // Rows that were on their way still have it.
     this.#askSoon();
+  }
+
+  #rename({ pump, name }: RenamedEvent): void {
+    const row = this.#byId.get(pump);
+    if (row) row.name = name;
   }
 
   /** Whether the status is another one. */

@@ -7,7 +7,7 @@ import { ApiProblem } from '../../api/client';
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
 import { askBaselines, askEvents, askLive, askPumps, detections, overview, readings, type Stretch } from '../../api/queries';
-import type { Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, Profile, ReadingEvent, RemovedEvent, Status } from '../../api/types';
+import type { Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, Profile, ReadingEvent, RemovedEvent, RenamedEvent, Status } from '../../api/types';
 import { ChartView, ONE_BY_ONE_MS } from '../../lib/chart/view.svelte';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
@@ -55,6 +55,8 @@ export class PumpModel {
   /** How many points a chart has room for. */
   points = 400;
 
+  /** Its name for people, if it has one. */
+  name = $state<string | null>(null);
   /** The status by the stream, which knows first. */
   status = $state<Status | null>(null);
   /** Since when it holds, by the node's clock. */
@@ -103,6 +105,9 @@ export class PumpModel {
       detection: (event: DetectionEvent) => this.#detection(event),
       fleet: (event: FleetEvent) => this.#fleet(event),
       removed: (event: RemovedEvent) => (this.removed ||= event.pump === this.id),
+      renamed: (event: RenamedEvent) => {
+        if (event.pump === this.id) this.name = event.name;
+      },
     };
     const url = `/api/stream?${new URLSearchParams({ pump_id: this.id, events: 'reading,detection,fleet' })}`;
     const unlink = link.follow(url, on, () => this.#fetchGap());
@@ -116,6 +121,11 @@ export class PumpModel {
       if (this.#zooming !== null) clearTimeout(this.#zooming);
       this.view.close();
     };
+  }
+
+  /** What people call it. */
+  get label(): string {
+    return this.name ?? this.id;
   }
 
   /** What is shown of it. */
@@ -247,6 +257,7 @@ export class PumpModel {
   async #askLive(): Promise<Live> {
     const told = this.#told;
     const live = await askLive(this.id);
+    this.name = live.name;
     this.clock = live.clock?.note ?? null;
     if (live.age_ms !== null) this.heardAt = clock.exact() - live.age_ms;
     const t = live.timestamp === null ? NaN : Date.parse(live.timestamp);

@@ -1,0 +1,123 @@
+//! `PATCH /api/pumps/{id}`: what people call a pump, beside its id.
+
+use actix_web::{HttpRequest, web};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use volute_data::AuditAction;
+use volute_plant::{PumpId, PumpIdError, PumpName, Rejection};
+
+use crate::{
+    audit::Order,
+    openapi::{Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
+    problem::ApiError,
+    query::{Params, parse_pump},
+    routes::settings::read_json,
+    server::Node,
+};
+
+/// A pump and its name.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NamedPump {
+    /// Which pump.
+    #[schema(value_type = String)]
+    pump_id: PumpId,
+    /// Its name for people; null: it has none.
+    #[schema(value_type = Option<String>, required)]
+    name: Option<PumpName>,
+}
+
+/// What is to be changed of a pump.
+#[derive(ToSchema)]
+#[schema(as = PumpRequest, example = json!({"name": "Feed pump 3"}))]
+#[expect(dead_code, reason = "it describes what `parse` takes")]
+pub(crate) struct PumpShape {
+    /// Its name for people, 1 to 80 characters that can all be seen; null takes it away.
+    #[schema(required)]
+    name: Option<String>,
+}
+
+/// Names a pump for people, or takes its name away.
+///
+/// The name is shown beside the id, and by the id the pump is known everywhere: a post, a question and a file name it by
+/// that. It is durable when it is answered.
+#[utoipa::path(
+    patch,
+    path = "/api/pumps/{id}",
+    tag = "live",
+    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
+    request_body(content = PumpShape, description = "The name"),
+    responses(
+        (status = 200, description = "It is named", body = NamedPump),
+        Invalid, NotFound, Slow, TooLarge, Unsupported, TooMany, Unavailable
+    )
+)]
+pub(crate) async fn name(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+) -> Result<web::Json<NamedPump>, ApiError> {
+    Params::parse(request.query_string(), &[])?;
+    let pump = parse_pump("id", &id)?;
+    let name = parse(&read_json(&node, &request, payload).await?).map_err(ApiError::Invalid)?;
+    let detail = name.as_ref().map_or_else(|| "no name".to_owned(), |name| format!("name {:?}", name.as_str()));
+    let (engine, of, given) = (node.engine.clone(), pump.clone(), name.clone());
+    let order = Order::new(&node, &request, AuditAction::NamePump, pump.as_str()).detail(&detail);
+    let naming = async move {
+        match engine.name_pump(&of, given).await? {
+            true => Ok(()),
+            false => Err(ApiError::UnknownPump(of)),
+        }
+    };
+    order.carry_out(naming).await?;
+    Ok(web::Json(NamedPump { pump_id: pump, name }))
+}
+
+fn parse(body: &Value) -> Result<Option<PumpName>, Rejection> {
+    let Value::Object(fields) = body else {
+        return Err(Rejection::new("", body.clone(), "an object with name", "not an object"));
+    };
+    if let Some((field, value)) = fields.iter().find(|(field, _)| *field != "name") {
+        return Err(Rejection::new(field, value.clone(), "name", "no such field"));
+    }
+    let allowed = format!("{}; or null", PumpName::ALLOWED);
+    match fields.get("name") {
+        Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => text
+            .parse()
+            .map(Some)
+            .map_err(|no: PumpIdError| Rejection::new("name", text.as_str().into(), allowed, &no.why())),
+        other => Err(Rejection::new("name", other.cloned().unwrap_or_default(), allowed, "no pump name")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_text_that_can_be_seen_or_null() {
+        for (body, name) in [
+            (json!({"name": "Feed pump 3"}), Some("Feed pump 3")),
+            (json!({"name": " Kühl\u{a0}wasser  *"}), Some("Kühl wasser *")),
+            (json!({"name": null}), None),
+        ] {
+            assert_eq!(parse(&body).expect("a name").as_ref().map(PumpName::as_str), name, "{body}");
+        }
+        for (body, field) in [
+            (json!([]), ""),
+            (json!({}), "name"),
+            (json!({"name": ""}), "name"),
+            (json!({"name": 3}), "name"),
+            (json!({"name": "a\nb"}), "name"),
+            (json!({"name": "a\u{202e}b"}), "name"),
+            (json!({"name": "x".repeat(81)}), "name"),
+            (json!({"name": "a", "pump_id": "b"}), "pump_id"),
+        ] {
+            assert_eq!(parse(&body).expect_err("refused").field, field, "{body}");
+        }
+    }
+}
