@@ -287,7 +287,7 @@ pub struct ReplayArgs {
     /// How many times as fast as it was recorded; 0: as fast as it goes.
     #[arg(long, value_name = "X", default_value = "1")]
     pub speed: Speed,
-    /// Readings in one post; a node takes at most its ingest.burst_readings_per_pump.
+    /// Readings in one post; a node takes at most 10000.
     #[arg(long, value_name = "N", default_value = "1")]
     pub batch: NonZeroUsize,
 }

@@ -124,6 +124,12 @@ pub struct Ingest {
     /// Readings of all pumps that may be on their way to the disk.
     #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
     pub max_in_flight_readings: usize,
+    /// Readings that may wait behind the parts of their backlogs that are on their way.
+    #[serde(deserialize_with = "whole::<10_000, 10_000_000, _>")]
+    pub max_backlog_readings: usize,
+    /// How long a post with a backlog may take.
+    #[serde(rename = "backlog_answer_s", deserialize_with = "seconds::<0, 3600, _>")]
+    pub backlog_answer: Duration,
     /// How far ahead of the node's clock a device's clock may be.
     #[serde(rename = "max_ahead_s", deserialize_with = "seconds::<1, 600, _>")]
     pub max_ahead: Duration,

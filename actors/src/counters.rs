@@ -109,6 +109,8 @@ counters! {
     refused_pump,
     /// Because too many readings of all pumps were on their way.
     refused_node,
+    /// Because too many readings of backlogs waited for their turn.
+    refused_backlogs,
     /// Because too many minutes of the past waited for the database.
     refused_past_minutes,
     /// Because their client had registered too many new pumps.
@@ -161,6 +163,7 @@ impl Counters {
             Queue::Gate => add(&self.refused_gate, 1),
             Queue::Pump => add(&self.refused_pump, 1),
             Queue::Node => add(&self.refused_node, 1),
+            Queue::Backlogs => add(&self.refused_backlogs, 1),
             Queue::PastMinutes => add(&self.refused_past_minutes, 1),
             Queue::NewPumps => add(&self.refused_new_pumps, 1),
             Queue::Orders => add(&self.refused_orders, 1),

@@ -166,6 +166,7 @@ impl Engine {
         let staff = Arc::new(PumpStaff {
             profile: ground.profile.clone(),
             times: time_rules(&ingest, &retention),
+            ingest: ingest.clone(),
             judging: judging.clone(),
             store: ground.store.clone(),
             counters: ground.counters.clone(),

@@ -17,8 +17,8 @@ use std::{
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use futures::future::join_all;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use volute_data::{PAST_MS, PumpRecord};
+use tokio::sync::oneshot;
+use volute_data::PumpRecord;
 use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
 
 use crate::{
@@ -34,15 +34,14 @@ pub(crate) use answer::Share;
 pub(crate) use newcomers::{Newcomers, Rate};
 use pumps::Places;
 pub(crate) use pumps::{PumpHandle, Pumps};
+use room::Full;
 pub use room::LARGEST_POST;
-pub(crate) use room::Room;
+pub(crate) use room::{Permit, PumpLimit, Room};
 
 /// When a refused client may try again.
-const RETRY_AFTER_S: u64 = 1;
-/// Items of one post that may be named to be sent again.
-const MAX_DEFERRED: usize = 100;
+pub(crate) const RETRY_AFTER_S: u64 = 1;
 /// When it may where something has to come back first.
-const LONG_RETRY_AFTER_S: u64 = 10;
+pub(crate) const LONG_RETRY_AFTER_S: u64 = 10;
 
 /// A post on its way in.
 pub(crate) struct Post {
@@ -109,12 +108,6 @@ impl Letter for FindPump {
 
 impl Letter for CloseGate {}
 
-/// The room that readings on their way take up; given back when it is dropped.
-pub(crate) struct Permit {
-    _of_pump: OwnedSemaphorePermit,
-    _of_node: OwnedSemaphorePermit,
-}
-
 /// The actor.
 pub(crate) struct GateActor {
     profile: Profile,
@@ -155,13 +148,12 @@ impl Receipt {
         self.rejected.extend(lot.iter().map(item));
     }
 
-    /// When all of the post may be sent again: if nothing of it was taken or rejected for good, or if too much is left for
-    /// naming each item.
+    /// When all of the post may be sent again: if nothing of it was taken or rejected for good.
     fn try_all_again(&self) -> Option<u64> {
-        let deferred: Vec<u64> = self.rejected.iter().filter_map(|item| item.retry_after_s).collect();
+        let deferred = self.rejected.iter().filter_map(|item| item.retry_after_s);
         let taken = self.accepted + self.duplicate + self.late;
-        let nothing_else = taken == 0 && deferred.len() == self.rejected.len();
-        deferred.iter().copied().max().filter(|_| nothing_else || deferred.len() > MAX_DEFERRED)
+        let nothing_else = taken == 0 && self.rejected.iter().all(|item| item.retry_after_s.is_some());
+        deferred.max().filter(|_| nothing_else)
     }
 }
 
@@ -309,46 +301,33 @@ impl GateActor {
         Ok(taken)
     }
 
-    /// Room for every lot, or for none.
-    fn permits(&self, lots: &Lots, received: Timestamp) -> Result<Vec<Permit>, Refusal> {
-        let limit = self.settings.burst_readings_per_pump;
+    /// Room for every lot, or for none. Of a backlog, for a part at a time.
+    fn permits(&self, lots: &Lots, received: Timestamp) -> Result<Vec<(PumpLimit, Permit)>, Refusal> {
         let busy = |queue| Refusal::Busy { queue, retry_after_s: RETRY_AFTER_S };
         if self.room.is_full() && !lots.is_empty() {
             return Err(busy(Queue::Node));
         }
         let mut permits = Vec::with_capacity(lots.len());
         for (pump, lot) in lots {
-            if lot.len() > limit {
-                return Err(Refusal::TooMany { pump: pump.clone(), count: lot.len(), limit });
-            }
-            if !self.has_room_for_past(pump, lot, received) {
+            if !self.staff.has_room_for_past(pump, lot, received) {
                 return Err(busy(Queue::PastMinutes));
             }
-            let fresh = || Arc::new(Semaphore::new(limit));
-            let room = self.pumps().here.get(pump).map_or_else(fresh, |handle| handle.room.clone());
-            // A lot is within the limit, which is far below what fits.
-            let wanted = u32::try_from(lot.len()).unwrap_or(u32::MAX);
-            let of_pump = room.try_acquire_many_owned(wanted).map_err(|_| busy(Queue::Pump))?;
-            let of_node = self.room.take(lot.len()).ok_or_else(|| busy(Queue::Node))?;
-            permits.push(Permit { _of_pump: of_pump, _of_node: of_node });
+            let fresh = || PumpLimit::new(self.settings.burst_readings_per_pump);
+            let limit = self.pumps().here.get(pump).map_or_else(fresh, |handle| handle.room.clone());
+            let permit = self.room.permit(&limit, lot.len()).map_err(|full| {
+                busy(match full {
+                    Full::Pump => Queue::Pump,
+                    Full::Node => Queue::Node,
+                    Full::Backlogs => Queue::Backlogs,
+                })
+            })?;
+            permits.push((limit, permit));
         }
         Ok(permits)
     }
 
-    /// Whether a lot's minutes of the past may come in. They do not close with time, each is a row in the database, and
-    /// readings that are scattered over years would open any number of them. While there is any room, a lot is let in whole:
-    /// so many more may be open as readings may be on their way. What is received as it is measured needs no room.
-    fn has_room_for_past(&self, pump: &PumpId, lot: &[(usize, Draft)], received: Timestamp) -> bool {
-        let past = |at: Timestamp| received.since_ms(at) >= PAST_MS;
-        if !lot.iter().any(|(_, draft)| draft.stamp.device().is_some_and(past)) {
-            return true;
-        }
-        let (of_pump, of_all) = self.staff.store.past_minutes(pump);
-        of_pump < self.settings.past_minutes_per_pump && of_all < self.settings.past_minutes
-    }
-
     /// The pump's actor. A new pump is registered with its first reading that is stored.
-    fn pump(&mut self, pump: &PumpId, received: Timestamp) -> PumpHandle {
+    fn pump(&mut self, pump: &PumpId, received: Timestamp, limit: PumpLimit) -> PumpHandle {
         if let Some(handle) = self.pumps().here.get(pump) {
             return handle.clone();
         }
@@ -359,7 +338,7 @@ impl GateActor {
             registered_at: received,
         };
         tracing::info!(pump = pump.as_str(), profile = self.profile.name(), "new pump");
-        let handle = self.staff.start_pump(pump, Some(record), self.settings.burst_readings_per_pump);
+        let handle = self.staff.start_pump(pump, Some(record), limit);
         self.pumps().here.insert(pump.clone(), handle.clone());
         handle
     }
@@ -389,12 +368,12 @@ impl GateActor {
         if let Some(client) = client.filter(|_| new > 0) {
             self.newcomers().spend(client, new, since);
         }
-        let handles: Vec<PumpHandle> = lots.keys().map(|pump| self.pump(pump, received)).collect();
-        for ((lot, permit), handle) in lots.into_values().zip(permits).zip(handles) {
+        for ((pump, lot), (limit, permit)) in lots.into_iter().zip(permits) {
+            let handle = self.pump(&pump, received, limit);
             receipt
                 .bad_channels
                 .extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
-            let offer = Offer { drafts: lot, received, since, permit, answer: answer.another() };
+            let offer = Offer { drafts: lot, received, since, permit: Arc::new(permit), answer: answer.another() };
             // The permits bound the mailbox: this is refused only if the actor is gone, and then the share is dropped.
             let _ = handle.mailbox.post(offer);
         }
@@ -428,7 +407,9 @@ impl Handler<Mail<FindPump>> for GateActor {
     fn handle(&mut self, mail: Mail<FindPump>, _: &mut Self::Context) {
         let FindPump { pump, register, reply } = mail.open();
         let found = match register {
-            Some(at) if !self.doors.closing.load(Ordering::Relaxed) => Some(self.pump(&pump, at)),
+            Some(at) if !self.doors.closing.load(Ordering::Relaxed) => {
+                Some(self.pump(&pump, at, PumpLimit::new(self.settings.burst_readings_per_pump)))
+            }
             _ => self.pumps().here.get(&pump).cloned(),
         };
         // Whoever asked may have gone.
@@ -450,6 +431,7 @@ impl Handler<Mail<TakePump>> for GateActor {
             }
             Some(handle) => {
                 pumps.leaving.insert(pump);
+                handle.room.end_backlogs();
                 Ok(handle)
             }
             None if pumps.leaving.contains(&pump) => Err(NotTaken::Leaving),
@@ -465,10 +447,8 @@ impl Handler<Mail<Withdraw>> for GateActor {
 
     fn handle(&mut self, mail: Mail<Withdraw>, _: &mut Self::Context) {
         let Withdraw(pump) = mail.open();
-        let all = self.settings.burst_readings_per_pump;
-        let idle = |handle: &PumpHandle| handle.room.available_permits() == all;
         let mut pumps = self.pumps();
-        if pumps.here.get(&pump).is_some_and(idle) && !self.staff.store.is_registered(&pump) {
+        if pumps.here.get(&pump).is_some_and(|handle| handle.room.is_idle()) && !self.staff.store.is_registered(&pump) {
             pumps.here.remove(&pump);
             self.staff.supervisor.retire(&actor_id(&pump));
             tracing::info!(pump = pump.as_str(), "a new pump's place is free again: nothing of it was stored");
@@ -483,7 +463,11 @@ impl Handler<Mail<CloseGate>> for GateActor {
         let CloseGate(reply) = mail.open();
         self.doors.closing.store(true, Ordering::Relaxed);
         let room = self.room.clone();
-        let pumps: Vec<_> = self.pumps().here.values().map(|handle| handle.mailbox.clone()).collect();
+        let mut pumps = Vec::new();
+        for handle in self.pumps().here.values() {
+            handle.room.end_backlogs();
+            pumps.push(handle.mailbox.clone());
+        }
         let drained = async move {
             // All permits back: everything that came in is durable or refused, and in its window.
             room.emptied().await;

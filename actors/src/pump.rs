@@ -6,6 +6,7 @@
 //! older is windowed, scored and recorded by its own time, and raises nothing. The rules are the plant crate's; this is the shell. How a pump comes to its baseline is in `commissioning`,
 //! and what outlives a restart in `memory`.
 
+mod backlog;
 mod commissioning;
 mod feed;
 mod memory;
@@ -22,12 +23,13 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, 
 use futures::{StreamExt, channel::mpsc};
 use tokio::sync::oneshot;
 use volute_anomaly::Score;
-use volute_data::{PumpRecord, PumpSettings, StoreError};
+use volute_data::{PumpRecord, PumpSettings};
 use volute_plant::{
     Admission, Admitted, ClockFault, Detection, DeviceClock, Draft, Judgement, LookupResult, NoWindow, Placed, Profile,
     PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
 
+use backlog::Turns;
 pub(crate) use commissioning::{Command, Order};
 use feed::Feed;
 use memory::{AtRest, Memory};
@@ -38,7 +40,7 @@ use waiting::Waiting;
 use crate::{
     commissioning::footing::{Course, footing},
     counters::add,
-    gate::{Permit, Share, Withdraw},
+    gate::{LONG_RETRY_AFTER_S, Permit, Share, Withdraw},
     inference::Job,
     live::{Blind, LiveBlind, LiveClock, LiveDetection, LiveReading},
     mailbox::{Letter, Mail, Mailbox},
@@ -61,7 +63,7 @@ pub(crate) struct Offer {
     pub received: Timestamp,
     /// When its post came to the gate.
     pub since: Instant,
-    pub permit: Permit,
+    pub permit: Arc<Permit>,
     pub answer: Share,
 }
 
@@ -80,8 +82,8 @@ pub(crate) enum Outcome {
     Late,
     Duplicate,
     Rejected(Rejection),
-    /// It cannot be told just now whether it is new: it may be sent again.
-    Deferred(Rejection),
+    /// It could not be taken just now, and may be sent again after so many seconds.
+    Deferred(Rejection, u64),
 }
 
 /// A window's score.
@@ -146,6 +148,8 @@ pub(crate) struct PumpActor {
     /// Attempts of this course that failed.
     retries: u32,
     orders: Mailbox<PumpActor>,
+    /// Offers that wait for their turn.
+    turns: Turns,
     /// Offers whose commit is under way, in order.
     settling: mpsc::Sender<Orphanable>,
     settled: Option<mpsc::Receiver<Orphanable>>,
@@ -169,7 +173,7 @@ pub(crate) struct Settling {
     readings: Vec<Admitted>,
     outcomes: Vec<(usize, Outcome)>,
     stored: Option<oneshot::Receiver<Stored>>,
-    permit: Permit,
+    permit: Arc<Permit>,
     answer: Share,
 }
 
@@ -247,6 +251,7 @@ impl PumpActor {
             keeping: false,
             retries: 0,
             orders: doors.orders,
+            turns: Turns::default(),
             settling,
             settled: Some(settled),
             offers: 0,
@@ -282,11 +287,15 @@ impl PumpActor {
         self.resume(ctx);
     }
 
+    /// Takes note of the times of a post. Those of a backlog say together what the clock shows.
+    fn observe_clock(&mut self, offer: &Offer) {
+        let times = offer.drafts.iter().filter_map(|(_, draft)| draft.stamp.device());
+        self.device_clock.observe(times, offer.received, &self.staff.times);
+    }
+
     /// Judges an offer, given what the store says of it, and hands the new readings on to be stored.
     fn judge(&mut self, offer: Offer, stored: &LookupResult) {
         let Offer { drafts, received, since, permit, answer } = offer;
-        let times = drafts.iter().filter_map(|(_, draft)| draft.stamp.device());
-        self.device_clock.observe(times, received, &self.staff.times);
         let Judgement { verdicts, readings } = self.admission.judge(drafts, received, stored);
         let mut outcomes = Vec::with_capacity(verdicts.len());
         for (index, verdict) in verdicts {
@@ -295,7 +304,7 @@ impl PumpActor {
                 Verdict::New { late: true } => Outcome::Late,
                 Verdict::Duplicate { .. } => Outcome::Duplicate,
                 Verdict::Rejected(rejection) => Outcome::Rejected(rejection),
-                Verdict::Undecided(rejection) => Outcome::Deferred(rejection),
+                Verdict::Undecided(rejection) => Outcome::Deferred(rejection, LONG_RETRY_AFTER_S),
             };
             outcomes.push((index, outcome));
         }
@@ -313,8 +322,10 @@ impl PumpActor {
         });
         self.offers += 1;
         let settling = Settling { number: self.offers, readings, outcomes, stored, permit, answer };
-        // Permits bound this queue too; a refused entry drops its share, and the client is told to try again.
-        let _ = self.settling.try_send(Orphanable(Some(settling)));
+        // Permits bound this queue too; a refused entry is answered without the actor.
+        if self.settling.try_send(Orphanable(Some(settling))).is_err() {
+            self.turns.settled(self.offers, false);
+        }
     }
 
     fn settle(&mut self, settling: Settling, stored: Stored, ctx: &mut Context<Self>) {
@@ -335,12 +346,14 @@ impl PumpActor {
             self.take_in(readings, ctx);
         }
         self.tell_clock();
+        self.turns.settled(number, durable.is_ok());
         drop(permit);
         if self.unregistered.is_some() {
             // Before the answer: whoever gets it finds the place free. Where there is no room, the next answer frees it.
             let _ = self.staff.gate.post(Withdraw(self.pump.clone()));
         }
         drop(answer);
+        self.go_on(ctx);
     }
 
     /// Durable readings: shown, put into the window, and held against their limits.
@@ -491,6 +504,8 @@ impl PumpActor {
                 self.outbox.then(reply, ctx);
             }
         }
+        // A backlog may have waited for this.
+        self.go_on(ctx);
     }
 
     /// The last verdict, where it is of the same steps as this time.
@@ -556,19 +571,7 @@ impl Handler<Mail<Offer>> for PumpActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<Offer>, ctx: &mut Self::Context) {
-        let offer = mail.open();
-        let lookup = self.admission.lookup(&offer.drafts, offer.received);
-        if lookup.is_empty() {
-            return self.judge(offer, &LookupResult::default());
-        }
-        let (store, pump) = (self.staff.store.clone(), self.pump.clone());
-        let lookup = async move { store.look_up(&pump, &lookup).await };
-        // The actor handles nothing else until it knows: judging must follow the order of arrival.
-        ctx.wait(lookup.into_actor(self).map(|found: Result<LookupResult, StoreError>, actor, _| match found {
-            Ok(stored) => actor.judge(offer, &stored),
-            // Dropping the offer drops its share: the client is told that nothing was stored.
-            Err(error) => tracing::error!(pump = actor.pump.as_str(), %error, "lookup failed"),
-        }));
+        self.take_turn(mail.open(), ctx);
     }
 }
 

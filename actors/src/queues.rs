@@ -25,6 +25,7 @@ impl Totals {
             ("posts before the gate", REFUSED, self.refused_gate),
             ("readings of one pump on their way", REFUSED, self.refused_pump),
             ("readings of all pumps on their way", REFUSED, self.refused_node),
+            ("readings of backlogs that wait for their turn", REFUSED, self.refused_backlogs),
             ("minutes of the past that wait for the database", REFUSED, self.refused_past_minutes),
             ("new pumps of one client", REFUSED, self.refused_new_pumps),
             ("orders for one pump", "the order is refused with 429", self.refused_orders),

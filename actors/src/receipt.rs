@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use volute_plant::{PumpId, Rejection};
+use volute_plant::Rejection;
 
 /// What late readings are, for people.
 pub const LATE: &str =
@@ -58,6 +58,8 @@ pub enum Queue {
     Pump,
     /// Readings of all pumps on their way.
     Node,
+    /// Readings of backlogs that wait for their turn.
+    Backlogs,
     /// Minutes of the past that wait for the database, of one pump or of all.
     PastMinutes,
     /// New pumps of one client.
@@ -75,6 +77,7 @@ impl fmt::Display for Queue {
             Self::Gate => "the gate's queue",
             Self::Pump => "the pump's queue (ingest.burst_readings_per_pump)",
             Self::Node => "the node's queue (ingest.max_in_flight_readings)",
+            Self::Backlogs => "the room for backlogs (ingest.max_backlog_readings)",
             Self::PastMinutes => "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes)",
             Self::NewPumps => "the room for new pumps of one client (ingest.new_pumps_per_minute)",
             Self::Orders => "the pump's queue of orders",
@@ -93,16 +96,6 @@ pub enum Refusal {
         queue: Queue,
         /// When to try again, in seconds.
         retry_after_s: u64,
-    },
-    /// More readings of one pump in one post than the pump's queue can ever hold.
-    #[error("{count} readings of {pump} in one post; allowed: {limit}")]
-    TooMany {
-        /// The pump.
-        pump: PumpId,
-        /// How many there were.
-        count: usize,
-        /// How many there may be.
-        limit: usize,
     },
     /// It is not known that all readings are stored: the store failed, or who had them in hand broke. Part of the post, or
     /// all of it, may be stored; sending it again is safe where its items have timestamps.

@@ -19,7 +19,7 @@ use volute_plant::PumpId;
 
 use crate::{
     engine::EngineHandle,
-    gate::{NotTaken, PumpHandle, TakePump},
+    gate::{NotTaken, PumpHandle, PumpLimit, TakePump},
     live::LiveGone,
     mailbox::Undelivered,
     maintenance::{DrainMaintenance, ForgetPump},
@@ -70,7 +70,7 @@ impl EngineHandle {
                 tracing::error!(pump = pump.as_str(), ?unstored, "pump not removed");
                 // One of which nothing was ever stored is new with its next reading.
                 let is_stored = inner.store.is_registered(pump);
-                is_stored.then(|| inner.staff.start_pump(pump, None, inner.burst))
+                is_stored.then(|| inner.staff.start_pump(pump, None, PumpLimit::new(inner.burst)))
             }
         };
         inner.pumps.release(pump, back);
@@ -103,9 +103,7 @@ impl EngineHandle {
     async fn end_actor(&self, pump: &PumpId, handle: &PumpHandle) {
         let staff = &self.0.staff;
         let in_order = async {
-            let all = u32::try_from(self.0.burst).unwrap_or(u32::MAX);
-            // It is never closed.
-            let _ = handle.room.acquire_many(all).await;
+            handle.room.emptied().await;
             let (reply, ended) = oneshot::channel();
             if handle.mailbox.deliver(Retire(reply)).await.is_ok() {
                 let _ = ended.await;

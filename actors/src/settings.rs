@@ -25,6 +25,10 @@ pub struct IngestSettings {
     pub burst_readings_per_pump: usize,
     /// How many readings may be on their way at once.
     pub max_in_flight_readings: usize,
+    /// How many readings may wait behind the parts of their backlogs that are on their way.
+    pub max_backlog_readings: usize,
+    /// How long a post with a backlog may take before the rest of it is to be sent again.
+    pub backlog_answer: Duration,
     /// How far ahead of the node's clock a device's clock may be.
     pub max_ahead: Duration,
     /// A reading whose device time is no further from its receipt says how its pump is now.

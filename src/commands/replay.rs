@@ -150,11 +150,13 @@ impl<N: Node, T: Timer> Replay<'_, N, T> {
             };
             let pause = match self.node.post(&body)? {
                 Reply::Taken(mut answer) => {
-                    let again: Vec<_> = answer.rejected.extract_if(.., |no| no.retry_after_s.is_some()).collect();
+                    let (again, pause_s) = answer.take_again(rows.len());
                     let times: Vec<Timestamp> = rows.iter().map(|row| row.at).collect();
                     self.tally.count(answer, &times);
-                    let Some(pause_s) = again.iter().filter_map(|no| no.retry_after_s).max() else { return Ok(()) };
-                    rows = again.iter().filter_map(|no| rows.get(no.index).copied()).collect();
+                    if again.is_empty() {
+                        return Ok(());
+                    }
+                    rows = again.iter().filter_map(|place| rows.get(*place).copied()).collect();
                     within_reason(Duration::from_secs(pause_s))
                 }
                 Reply::Busy(pause) => pause,

@@ -209,6 +209,8 @@ fn engine_parts(
         new_pumps_per_minute: config.ingest.new_pumps_per_minute.get(),
         burst_readings_per_pump: config.ingest.burst_readings_per_pump,
         max_in_flight_readings: config.ingest.max_in_flight_readings,
+        max_backlog_readings: config.ingest.max_backlog_readings,
+        backlog_answer: config.ingest.backlog_answer,
         max_ahead: config.ingest.max_ahead,
         current_within: config.ingest.current_within,
         past_minutes_per_pump: config.ingest.past_minutes_per_pump,

@@ -41,7 +41,7 @@ fn a_wrong_item_is_rejected_with_field_value_and_what_is_allowed() {
             "message": format!("{field}: {reason}; allowed: {allowed}"),
         });
         let expected = json!({
-            "accepted": 0, "duplicate": 0, "late": 0, "late_reason": null, "rejected": [rejection], "rejected_not_listed": 0,
+            "accepted": 0, "duplicate": 0, "late": 0, "late_reason": null, "rejected": [rejection], "rejected_not_listed": 0, "send_again": [],
             "bad_channels": [], "bad_channels_not_listed": 0, "missing_channels": [], "missing_channels_not_listed": 0,
             "unknown_fields": [], "unknown_fields_not_listed": 0, "durable": true
         });
@@ -125,9 +125,13 @@ fn more_than_a_queue_can_hold_is_refused_whole() {
         .with_env("VOLUTE__INGEST__MAX_IN_FLIGHT_READINGS", "12");
     let node = small.node();
     let items = |pump: &str, n: u32| (0..n).map(|s| at(s, json!({"pump_id": pump}))).collect::<Vec<Value>>();
-    assert_eq!(node.post(&json!(items("pump-1", 11))).status, 413, "never fits");
+    let many: Vec<Value> = (0..10_001).map(|n| json!({"ts": 1_773_051_273 + n, "Motor_RPM": n})).collect();
+    let refused = node.post(&json!(many));
+    assert_eq!(refused.status, 413, "{refused:?}");
+    assert!(refused.body["detail"].as_str().expect("text").contains("allowed: up to 10000"), "{refused:?}");
     assert_eq!(stored(&node), 0, "a refused post leaves no trace");
     assert_eq!(node.ok("/api/pumps")["items"], json!([]));
+    assert_eq!(node.post(&json!(items("pump-3", 11))).body["accepted"], 11, "in parts");
     let two = [items("pump-1", 8), items("pump-2", 8)].concat();
     assert_eq!(node.post(&json!(two)).status, 200, "larger than the room, but nothing else is on its way");
     assert_eq!(node.post(&json!(items("pump-1", 10))).status, 200, "the permits were given back");

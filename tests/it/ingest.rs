@@ -25,7 +25,7 @@ fn the_original_guides_body_is_stored_and_shown() {
     let node = Start::new(&data, "centrifugal").node();
     let answer = node.post(&ten_values());
     assert_eq!(answer.status, 200);
-    let expected = json!({"accepted": 1, "duplicate": 0, "late": 0, "late_reason": null, "rejected": [], "rejected_not_listed": 0,
+    let expected = json!({"accepted": 1, "duplicate": 0, "late": 0, "late_reason": null, "rejected": [], "rejected_not_listed": 0, "send_again": [],
             "bad_channels": [], "bad_channels_not_listed": 0, "missing_channels": [], "missing_channels_not_listed": 0,
             "unknown_fields": [], "unknown_fields_not_listed": 0, "durable": true});
     assert_eq!(answer.body, expected);

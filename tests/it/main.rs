@@ -9,8 +9,11 @@
 
 mod architecture;
 mod audit;
+#[cfg(feature = "failpoints")]
+mod backlog;
 mod backup;
 mod bad_input;
+mod bodies;
 mod cadence;
 mod cli;
 mod clients;

@@ -179,6 +179,12 @@ impl Node {
         try_post_to(&format!("{}{path}", self.url), content_type, body).expect("an answer")
     }
 
+    /// A post whose body is coded already.
+    pub fn post_bytes(&self, content_type: &str, coding: &str, body: &[u8]) -> Answer {
+        let request = agent().post(format!("{}/api/ingest", self.url)).header("content-type", content_type);
+        answer(request.header("content-encoding", coding).send(body))
+    }
+
     /// A request without a body.
     pub fn send(&self, method: &str, path: &str) -> Answer {
         let url = format!("{}{path}", self.url);
@@ -417,6 +423,13 @@ pub fn ten_values() -> Value {
         "Flow_Rate_L_min": 1200.0, "Suction_Pressure_bar": 1.2, "Discharge_Pressure_bar": 5.8,
         "Motor_Current_A": 42.0, "Casing_Temperature_C": 55.0, "Ambient_Temperature_C": 28.0
     })
+}
+
+/// What gzip makes of it.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
 }
 
 fn agent() -> ureq::Agent {

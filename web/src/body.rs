@@ -73,7 +73,7 @@ impl Format {
         let mut shorten = |item: Result<Draft, Rejection>| {
             item.map_err(|rejection| {
                 rejected += 1;
-                if rejected > LISTED { unlisted() } else { rejection }
+                if rejected > LISTED { Rejection::unlisted() } else { rejection }
             })
         };
         let mut items = Vec::new();
@@ -104,11 +104,6 @@ pub(crate) fn media_type(request: &HttpRequest, allowed: &'static str) -> ApiErr
     ApiError::MediaType { sent: sent.unwrap_or_default(), allowed }
 }
 
-/// A rejection that no answer lists.
-fn unlisted() -> Rejection {
-    Rejection { field: String::new(), value: Value::Null, allowed: String::new(), message: String::new() }
-}
-
 fn whole(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::NoItems);
@@ -117,7 +112,10 @@ fn whole(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
         Ok(Json::Array(items)) => Ok(items),
         Ok(one) => Ok(vec![one]),
         Err(NoJson { line, column, reason }) => {
-            let reason = format!("{reason} at line {line} column {column}");
+            // What stands behind one whole value, on a line of its own, is likely the next one.
+            let lines = line > 1 && reason == "trailing characters";
+            let hint = if lines { "; one object per line is sent as application/x-ndjson" } else { "" };
+            let reason = format!("{reason} at line {line} column {column}{hint}");
             Err(ApiError::NotJson { line, column, reason })
         }
     }

@@ -6,12 +6,17 @@
 //! An example, with 1,024 bytes a second: a client says `Content-Length: 4000000` and sends 2,000 bytes. It holds 2 KiB. In
 //! the first 10 s it would have had to send 10,240 bytes or all there is; it is answered 408, and the room is free.
 //!
+//! What the connection has found wrong with a chunked body (`framing.rs`) is answered as soon as it is found.
+//!
 //! A body in gzip is taken out as it arrives, some KiB at a time, and what comes out has the same limit and takes the same
 //! room: a small body that becomes gigabytes is refused when it is past the limit.
 
 use std::{
+    future::poll_fn,
     io::{self, Write},
+    rc::Rc,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -28,7 +33,7 @@ use tokio::{
 };
 use volute_actors::{Queue, Refusal};
 
-use crate::problem::ApiError;
+use crate::{connection::Connection, framing::Trouble, problem::ApiError};
 
 /// How long a body may take, however fast it comes.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -106,9 +111,13 @@ impl BodyBudget {
         let mut stopping = self.stopping.clone();
         let mut pace = Pace::new(Instant::now(), self.window, self.bytes_per_window);
         let mut inlet = Inlet::new(self, Coding::of(request)?, announced.unwrap_or_default());
+        let connection = request.conn_data::<Rc<Connection>>();
+        connection.inspect(|connection| connection.invite());
+        let trouble = || connection.and_then(|connection| connection.trouble());
         loop {
             let chunk = tokio::select! {
                 biased;
+                trouble = poll_fn(|_| trouble().map_or(Poll::Pending, Poll::Ready)) => return Err(self.refused(trouble)),
                 chunk = timeout_at(pace.deadline().into(), payload.next()) => chunk,
                 _ = stopping.wait_for(|stopping| *stopping) => return Err(Refusal::Stopping.into()),
             };
@@ -141,6 +150,15 @@ impl BodyBudget {
 
     fn too_large(&self) -> ApiError {
         ApiError::TooLarge { limit_bytes: self.limit_bytes }
+    }
+
+    fn refused(&self, trouble: Trouble) -> ApiError {
+        match trouble {
+            Trouble::TooLarge => self.too_large(),
+            Trouble::Broken => {
+                ApiError::Body("a chunk's size is no hexadecimal number, or it does not end where it should".into())
+            }
+        }
     }
 
     fn too_slow(&self) -> ApiError {

@@ -10,6 +10,7 @@ mod body;
 mod body_budget;
 mod channels;
 mod connection;
+mod framing;
 mod list;
 mod openapi;
 mod origin;

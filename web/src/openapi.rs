@@ -84,11 +84,11 @@ problems! {
     Unremovable = 409, "The pump is being removed already, or it is simulated";
     DiskFull = 507, "The disk is full";
     Insufficient = 422, "These readings do not suffice to learn from";
-    TooLarge = 413, "The body, the number of items, or the number of one pump's readings is too large";
+    TooLarge = 413, "The body or the number of items is too large";
     Slow = 408, "The body did not come in time";
     Forbidden = 403, "This node is not a demo";
     UnsupportedSimulation = 415, "The body is neither JSON nor CSV";
-    Unsupported = 415, "The body is neither JSON nor NDJSON, or it is compressed";
+    Unsupported = 415, "The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip";
     TooMany = 429, "The node has more to do than it can; nothing was taken. Retry-After says when to come back";
     Unavailable = 503, "The node is stopping, the store does not answer, or all live streams are taken";
     NotReady = 503, "The node cannot take readings";

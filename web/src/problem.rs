@@ -30,9 +30,9 @@ pub(crate) enum ApiError {
     NotJson { line: usize, column: usize, reason: String },
     #[error("the post holds no item; allowed: an object, an array of objects, or one object per line")]
     NoItems,
-    #[error("more than {limit} items in one post")]
+    #[error("more than {limit} items in one post; allowed: up to {limit}, so send them in several posts")]
     TooManyItems { limit: usize },
-    #[error("the body is larger than {limit_bytes} bytes")]
+    #[error("the body is larger than {limit_bytes} bytes (server.max_body_bytes; of a compressed one, what comes out)")]
     TooLarge { limit_bytes: usize },
     #[error("the body could not be read: {0}")]
     Body(String),
@@ -134,7 +134,7 @@ impl ApiError {
             Self::NoItems => (StatusCode::BAD_REQUEST, "no-items", "The post is empty"),
             Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, "slow-body", "The body did not come in time"),
             Self::Body(_) => (StatusCode::BAD_REQUEST, "broken-body", "The body could not be read"),
-            Self::TooManyItems { .. } | Self::TooLarge { .. } | Self::Refused(Refusal::TooMany { .. }) => {
+            Self::TooManyItems { .. } | Self::TooLarge { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The post is too large")
             }
             Self::MediaType { .. } | Self::Charset { .. } | Self::ContentEncoding { .. } => {
@@ -201,9 +201,6 @@ impl ApiError {
         let named = |field: &str, value: Value, allowed: String| (Some(field.to_owned()), Some(value), Some(allowed));
         let (field, value, allowed) = match self {
             Self::Invalid(no) => named(&no.field, no.value.clone(), no.allowed.clone()),
-            Self::Refused(Refusal::TooMany { pump, limit, .. }) => {
-                named("pump_id", pump.as_str().into(), format!("at most {limit} readings of one pump in one post"))
-            }
             Self::UnknownPump(pump) => {
                 named("pump_id", pump.as_str().into(), "a pump that has posted a reading; see /api/pumps".into())
             }
@@ -320,10 +317,8 @@ mod tests {
 
     #[actix_web::test]
     async fn each_refusal_has_its_status_and_says_when_to_come_back() {
-        let pump: PumpId = "P-1".parse().expect("a name");
         for (refusal, status, retry) in [
             (Refusal::Busy { queue: Queue::Gate, retry_after_s: 2 }, 429, Some("2")),
-            (Refusal::TooMany { pump, count: 9, limit: 3 }, 413, None),
             (Refusal::NotStored { retry_after_s: 5 }, 503, Some("5")),
             (Refusal::Clock { reason: "it is 1970".into(), retry_after_s: 10 }, 503, Some("10")),
             (Refusal::DiskFull, 507, Some("10")),

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_http::{HttpService, KeepAlive, error::DispatchError};
+use actix_http::{ConnectionType, HttpService, KeepAlive, Request as HttpRequestHead, error::DispatchError};
 use actix_server::{Server, ServerBuilder, ServerHandle};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
@@ -168,8 +168,8 @@ fn listen(
     settings: WebSettings,
 ) -> io::Result<ServerBuilder> {
     let stop = builder.graceful_shutdown_signal();
-    let WebSettings { max_connections, keep_alive, write_timeout, request_timeout, .. } = settings;
-    let connections = Arc::new(Connections::new(max_connections, keep_alive, write_timeout));
+    let WebSettings { max_connections, keep_alive, write_timeout, request_timeout, max_body_bytes, .. } = settings;
+    let connections = Arc::new(Connections::new(max_connections, keep_alive, write_timeout, max_body_bytes));
     builder.listen("http", listener, move || {
         let app = App::new()
             .app_data(node.clone())
@@ -188,6 +188,12 @@ fn listen(
             .keep_alive(KeepAlive::Timeout(keep_alive))
             .client_request_timeout(request_timeout)
             .client_disconnect_timeout(DISCONNECT)
+            .expect(fn_service(|request: HttpRequestHead| {
+                if let Some(connection) = request.conn_data::<Rc<Connection>>() {
+                    connection.expect();
+                }
+                ready(Ok::<_, Error>(request))
+            }))
             .on_connect_ext(|socket: &Socket, data| drop(data.insert(socket.connection())))
             .h1(map_config(app.into_factory().map_err(|error| error.error_response()), |_| AppConfig::default()));
         fn_service(move |io: TcpStream| {
@@ -288,9 +294,13 @@ async fn trace(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let started = Instant::now();
-    let in_progress = request.conn_data::<Rc<Connection>>().map(Connection::begin);
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let in_progress = connection.as_ref().map(Connection::begin);
     let (method, path) = (request.method().clone(), request.path().to_owned());
-    let answer = next.call(request).await?;
+    let mut answer = next.call(request).await?;
+    if connection.is_some_and(|connection| connection.is_spent()) {
+        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let (status, duration_ms) = (answer.status(), started.elapsed().as_secs_f64() * 1e3);
     match answer.response().error().filter(|_| status.is_server_error()) {
         Some(error) => tracing::warn!(%method, path, status = status.as_u16(), duration_ms, %error, "request"),

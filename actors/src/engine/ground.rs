@@ -17,7 +17,7 @@ use volute_plant::{Clock, Profile, PumpId};
 use crate::{
     commissioning::{CommissioningActor, Judging, LESSONS, School},
     counters::Counters,
-    gate::{Doors, GateActor, LARGEST_POST, Newcomers, Pumps, Rate, Room},
+    gate::{Doors, GateActor, LARGEST_POST, Newcomers, PumpLimit, Pumps, Rate, Room},
     inference::{InferenceActor, Limits, Pool, best_batch},
     keeper::{Disk, KeeperActor},
     live::{Frame, LiveActor},
@@ -157,7 +157,7 @@ impl Ground {
     /// An actor for every pump that is registered already.
     pub(super) fn pumps(&self, staff: &Arc<PumpStaff>, stored: Vec<PumpId>, burst: usize) -> Pumps {
         let start = |pump| {
-            let handle = staff.start_pump(&pump, None, burst);
+            let handle = staff.start_pump(&pump, None, PumpLimit::new(burst));
             (pump, handle)
         };
         Pumps::new(stored.into_iter().map(start).collect())
@@ -172,7 +172,7 @@ impl Ground {
         pumps: &Pumps,
         doors: &Doors,
     ) -> (Mailbox<GateActor>, Room) {
-        let room = Room::new(settings.max_in_flight_readings);
+        let room = Room::new(settings.max_in_flight_readings, settings.max_backlog_readings);
         let of_node = room.clone();
         let rate = Rate { burst: settings.new_pumps_burst, per_minute: settings.new_pumps_per_minute };
         let newcomers = Arc::new(Mutex::new(Newcomers::new(rate, Instant::now())));

@@ -10,6 +10,8 @@ use std::{
 
 use tokio::sync::oneshot;
 
+use volute_plant::{LISTED, Rejection};
+
 use super::{LONG_RETRY_AFTER_S, RETRY_AFTER_S, Reply};
 use crate::{
     counters::{Counters, add},
@@ -22,6 +24,8 @@ use crate::{
 pub(crate) struct Share {
     answer: Arc<Mutex<Answer>>,
     settled: bool,
+    /// Readings of the same pump and post are durable already: what is not stored of this part is to be sent again by itself.
+    is_later: bool,
 }
 
 /// A part that is settled, whatever becomes of who holds it. Dropped, it no longer holds up the answer.
@@ -45,19 +49,34 @@ impl Share {
     pub(super) fn first(reply: oneshot::Sender<Reply>, counters: Arc<Counters>) -> Self {
         let (receipt, taken) = (Receipt::default(), Vec::new());
         let answer = Answer { reply: Some(reply), receipt, taken, refusal: None, counters };
-        Self { answer: Arc::new(Mutex::new(answer)), settled: false }
+        Self { answer: Arc::new(Mutex::new(answer)), settled: false, is_later: false }
     }
 
     /// Another part.
     pub(super) fn another(&self) -> Self {
-        Self { answer: self.answer.clone(), settled: false }
+        self.part(false)
+    }
+
+    /// Another part of the same pump; a later one where some of the pump's readings in this post are durable already.
+    pub(crate) fn part(&self, is_later: bool) -> Self {
+        Self { answer: self.answer.clone(), settled: false, is_later }
     }
 
     /// How a lot ended. The answer is not sent before what this returns is dropped.
-    pub(crate) fn settle(mut self, settlement: Settlement) -> Settled {
-        self.answer().add(settlement);
+    pub(crate) fn settle(mut self, Settlement { outcomes, durable }: Settlement) -> Settled {
+        match durable {
+            Ok(()) => self.answer().add(outcomes),
+            Err(unstored) if self.is_later => self.answer().add(put_off(outcomes, unstored)),
+            Err(unstored) => self.answer().refuse(unstored.into()),
+        }
         self.settled = true;
         Settled { _answer: self.answer.clone() }
+    }
+
+    /// None of these items was asked about or stored.
+    pub(crate) fn not_stored(self, indices: impl Iterator<Item = usize>, why: Unstored) -> Settled {
+        let outcomes = indices.map(|index| (index, Outcome::Accepted)).collect();
+        self.settle(Settlement { outcomes, durable: Err(why) })
     }
 
     /// What is known without asking the pumps.
@@ -92,10 +111,7 @@ impl Drop for Share {
 }
 
 impl Answer {
-    fn add(&mut self, Settlement { outcomes, durable }: Settlement) {
-        if let Err(unstored) = durable {
-            return self.refuse(unstored.into());
-        }
+    fn add(&mut self, outcomes: Vec<(usize, Outcome)>) {
         for (index, outcome) in outcomes {
             match outcome {
                 Outcome::Accepted => self.receipt.accepted += 1,
@@ -105,8 +121,8 @@ impl Answer {
                     self.receipt.rejected.push(RejectedItem { index, rejection, retry_after_s: None });
                     continue;
                 }
-                Outcome::Deferred(rejection) => {
-                    let retry_after_s = Some(LONG_RETRY_AFTER_S);
+                Outcome::Deferred(rejection, retry_after_s) => {
+                    let retry_after_s = Some(retry_after_s);
                     self.receipt.rejected.push(RejectedItem { index, rejection, retry_after_s });
                     continue;
                 }
@@ -151,6 +167,31 @@ impl Drop for Answer {
     }
 }
 
+/// What would have been taken, had it been stored, is to be sent again.
+fn put_off(mut outcomes: Vec<(usize, Outcome)>, why: Unstored) -> Vec<(usize, Outcome)> {
+    outcomes.sort_by_key(|(index, _)| *index);
+    let refusal = Refusal::from(why);
+    let retry_after_s = match refusal {
+        Refusal::NotStored { retry_after_s } => retry_after_s,
+        _ => LONG_RETRY_AFTER_S,
+    };
+    let reason = match refusal {
+        Refusal::DiskFull => "the disk is full, and this item may not be stored",
+        _ => "it is not known that this item is stored",
+    };
+    let allowed = "this item once more, later: one with a timestamp is not taken twice";
+    let rejection = Rejection::new("", serde_json::Value::Null, allowed, reason);
+    let mut listed = 0;
+    for (_, outcome) in &mut outcomes {
+        if !matches!(outcome, Outcome::Rejected(_) | Outcome::Deferred(..)) {
+            listed += 1;
+            let rejection = if listed <= LISTED { rejection.clone() } else { Rejection::unlisted() };
+            *outcome = Outcome::Deferred(rejection, retry_after_s);
+        }
+    }
+    outcomes
+}
+
 impl From<Unstored> for Refusal {
     fn from(unstored: Unstored) -> Self {
         match unstored {
@@ -163,8 +204,6 @@ impl From<Unstored> for Refusal {
 
 #[cfg(test)]
 mod tests {
-    use volute_plant::Rejection;
-
     use super::*;
 
     fn settled(outcomes: Vec<(usize, Outcome)>) -> Settlement {
@@ -194,7 +233,7 @@ mod tests {
 
     #[test]
     fn items_to_be_sent_again_are_told_so_and_a_post_of_nothing_else_is_refused_for_a_while() {
-        let deferred = |index| (index, Outcome::Deferred(rejection()));
+        let deferred = |index| (index, Outcome::Deferred(rejection(), 10));
         let table = [
             (vec![(0, Outcome::Accepted), deferred(1)], Ok((1, vec![Some(10)]))),
             (vec![(0, Outcome::Rejected(rejection())), deferred(1)], Ok((0, vec![None, Some(10)]))),
@@ -203,10 +242,7 @@ mod tests {
             (vec![(0, Outcome::Late), deferred(1)], Ok((0, vec![Some(10)]))),
             (vec![deferred(0), deferred(1)], Err(Refusal::NotStored { retry_after_s: 10 })),
             ((0..100).map(deferred).chain([(100, Outcome::Accepted)]).collect(), Ok((1, vec![Some(10); 100]))),
-            (
-                (0..101).map(deferred).chain([(101, Outcome::Accepted)]).collect(),
-                Err(Refusal::NotStored { retry_after_s: 10 }),
-            ),
+            ((0..4000).map(deferred).chain([(4000, Outcome::Accepted)]).collect(), Ok((1, vec![Some(10); 4000]))),
             (vec![(0, Outcome::Rejected(rejection()))], Ok((0, vec![None]))),
         ];
         for (outcomes, expected) in table {
@@ -223,6 +259,28 @@ mod tests {
                 let totals = counters.totals();
                 assert_eq!((totals.deferred, totals.rejected), (deferred, retries.len() as u64 - deferred));
             }
+        }
+    }
+
+    #[test]
+    fn a_later_part_that_is_not_stored_is_sent_again_by_itself() {
+        let accepted = |indices: [usize; 2]| indices.map(|index| (index, Outcome::Accepted)).to_vec();
+        for (first, later, expected) in [
+            (Ok(()), Ok(()), Ok((4, vec![]))),
+            (Ok(()), Err(Unstored::Failed), Ok((2, vec![(2, 1), (3, 1)]))),
+            (Ok(()), Err(Unstored::DiskFull), Ok((2, vec![(2, 10), (3, 10)]))),
+            (Err(Unstored::DiskFull), Ok(()), Err(Refusal::DiskFull)),
+        ] {
+            let (reply, mut answer) = oneshot::channel();
+            let lot = Share::first(reply, Arc::default());
+            let _ = lot.part(false).settle(Settlement { outcomes: accepted([1, 0]), durable: first });
+            let _ = lot.part(true).settle(Settlement { outcomes: accepted([3, 2]), durable: later });
+            let _ = lot.settle(settled(Vec::new()));
+            let told = answer.try_recv().expect("it has ended").map(|receipt| {
+                let again = receipt.rejected.iter().map(|item| (item.index, item.retry_after_s.expect("again")));
+                (receipt.accepted, again.collect::<Vec<_>>())
+            });
+            assert_eq!(told, expected, "{first:?} {later:?}");
         }
     }
 

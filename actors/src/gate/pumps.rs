@@ -7,9 +7,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Semaphore;
 use volute_plant::PumpId;
 
+use super::PumpLimit;
 use crate::{mailbox::Mailbox, pump::PumpActor};
 
 /// Shared by the gate's lives, and by whoever removes pumps.
@@ -30,7 +30,7 @@ pub(crate) struct PumpHandle {
     pub mailbox: Mailbox<PumpActor>,
     /// For what is not a reading.
     pub orders: Mailbox<PumpActor>,
-    pub room: Arc<Semaphore>,
+    pub room: PumpLimit,
 }
 
 impl Pumps {

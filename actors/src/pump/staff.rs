@@ -5,20 +5,20 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use tokio::sync::Semaphore;
-use volute_data::{PumpRecord, Store, StoreError};
-use volute_plant::{Profile, PumpId, TimeRules};
+use volute_data::{PAST_MS, PumpRecord, Store, StoreError};
+use volute_plant::{Draft, Profile, PumpId, TimeRules, Timestamp};
 
 use super::{AtRest, ORDERS, PumpActor};
 use crate::{
     commissioning::Judging,
     counters::Counters,
-    gate::{GateActor, PumpHandle},
+    gate::{GateActor, PumpHandle, PumpLimit},
     inference::Pool,
     live::LiveActor,
     mailbox::Mailbox,
     maintenance::Desk,
     recorder::Recorder,
+    settings::IngestSettings,
     supervision::{Home, Life, Role, Supervisor},
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct PumpStaff {
     pub profile: Profile,
     /// What a reading's time may be, and when it says how its pump is now.
     pub times: TimeRules,
+    /// What may come in.
+    pub ingest: IngestSettings,
     /// What judges windows; none: nothing is judged.
     pub judging: Option<Judging>,
     pub store: Store,
@@ -44,18 +46,15 @@ pub(crate) struct PumpStaff {
 
 impl PumpStaff {
     /// Starts a pump's actor. Of a new pump nothing is stored, and its registration is on its way.
-    pub(crate) fn start_pump(self: &Arc<Self>, pump: &PumpId, new: Option<PumpRecord>, burst: usize) -> PumpHandle {
+    pub(crate) fn start_pump(self: &Arc<Self>, pump: &PumpId, new: Option<PumpRecord>, limit: PumpLimit) -> PumpHandle {
         let next = self.next_home.fetch_add(1, Ordering::Relaxed);
         let home = &self.homes[next % self.homes.len()];
         let role = Role { id: actor_id(pump), kind: "pump", stage: "pumps", pump: Some(pump.clone()) };
         let inbox = self.supervisor.enrol(role, home);
         let doors = PumpDoors { orders: inbox.door(ORDERS), judged: inbox.door(2 * self.queued_windows_per_pump) };
+        let burst = limit.all();
         // One slot for each permit, and one for a drain.
-        let handle = PumpHandle {
-            mailbox: inbox.door(burst + 1),
-            orders: doors.orders.clone(),
-            room: Arc::new(Semaphore::new(burst)),
-        };
+        let handle = PumpHandle { mailbox: inbox.door(burst + 1), orders: doors.orders.clone(), room: limit };
         let (pump, staff) = (pump.clone(), self.clone());
         self.supervisor.start(&inbox, move |life: Life<PumpActor>| {
             let rest = match life.number {
@@ -67,6 +66,18 @@ impl PumpStaff {
             PumpActor::new(Start { pump, staff, doors, rest, unregistered, burst, life })
         });
         handle
+    }
+
+    /// Whether these drafts' minutes of the past may come in. They do not close with time, each is a row in the database,
+    /// and readings that are scattered over years would open any number of them. While there is any room, so many are let in
+    /// as may be on their way at once. What is received as it is measured needs no room.
+    pub(crate) fn has_room_for_past(&self, pump: &PumpId, drafts: &[(usize, Draft)], received: Timestamp) -> bool {
+        let past = |at: Timestamp| received.since_ms(at) >= PAST_MS;
+        if !drafts.iter().any(|(_, draft)| draft.stamp.device().is_some_and(past)) {
+            return true;
+        }
+        let (of_pump, of_all) = self.store.past_minutes(pump);
+        of_pump < self.ingest.past_minutes_per_pump && of_all < self.ingest.past_minutes
     }
 
     /// What is at rest of a pump. Where it cannot be read just now what the pump goes by, that is none.

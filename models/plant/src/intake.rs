@@ -90,6 +90,11 @@ impl Rejection {
         };
         Self { field: field.into(), value, allowed, message }
     }
+
+    /// One that no answer lists: it is only counted.
+    pub fn unlisted() -> Self {
+        Self { field: String::new(), value: Value::Null, allowed: String::new(), message: String::new() }
+    }
 }
 
 /// Checks one item against the profile: `fields` as sent, `index` its place in the post.

@@ -48,6 +48,30 @@ pub(super) struct Answer {
     /// How many more were rejected.
     #[serde(default)]
     pub(super) rejected_not_listed: u64,
+    /// Of the rejected, listed or not, those that are to be sent again.
+    #[serde(default)]
+    pub(super) send_again: Vec<SendAgain>,
+}
+
+/// Readings of a post, from one place to another, that are to be sent again after so many seconds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct SendAgain {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) retry_after_s: u64,
+}
+
+impl Answer {
+    /// Takes out what is to be sent again of a post with so many readings: their places, and after how many seconds.
+    pub(super) fn take_again(&mut self, posted: usize) -> (Vec<usize>, u64) {
+        let listed = self.rejected.extract_if(.., |no| no.retry_after_s.is_some()).count();
+        let ranges = std::mem::take(&mut self.send_again);
+        let places: Vec<usize> =
+            ranges.iter().flat_map(|again| again.from..posted.min(again.to.saturating_add(1))).collect();
+        let unlisted = places.len().saturating_sub(listed) as u64;
+        self.rejected_not_listed = self.rejected_not_listed.saturating_sub(unlisted);
+        (places, ranges.iter().map(|again| again.retry_after_s).max().unwrap_or_default())
+    }
 }
 
 /// A reading that was not taken.

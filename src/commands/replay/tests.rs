@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use volute_plant::Sample;
 
 use super::{
-    node::{Answer, Rejected},
+    node::{Answer, Rejected, SendAgain},
     *,
 };
 use crate::profiles;
@@ -132,7 +132,12 @@ fn a_busy_node_gets_the_same_post_again() {
 fn what_the_node_wants_again_is_sent_again_alone() {
     let stage = Stage::default();
     let rejected = |index, retry_after_s| Rejected { index, message: "the database".into(), retry_after_s };
-    let answer = |accepted, rejected| Reply::Taken(Answer { accepted, rejected, ..Answer::default() });
+    let answer = |accepted, rejected: Vec<Rejected>| {
+        let again = rejected.iter().filter_map(|no| Some((no.index, no.retry_after_s?)));
+        let send_again =
+            again.map(|(index, retry_after_s)| SendAgain { from: index, to: index, retry_after_s }).collect();
+        Reply::Taken(Answer { accepted, rejected, send_again, ..Answer::default() })
+    };
     stage.0.borrow_mut().replies = [
         answer(1, vec![rejected(0, Some(10)), rejected(1, None), rejected(3, Some(5))]),
         Reply::Busy(Duration::from_secs(7)),
@@ -150,6 +155,23 @@ fn what_the_node_wants_again_is_sent_again_alone() {
 }
 
 #[test]
+fn what_is_to_be_sent_again_and_is_not_listed_is_sent_again_too() {
+    let stage = Stage::default();
+    let again = |from, to| vec![SendAgain { from, to, retry_after_s: 1 }];
+    stage.0.borrow_mut().replies = [
+        Answer { accepted: 1, rejected_not_listed: 3, send_again: again(1, 3), ..Answer::default() },
+        Answer { accepted: 3, ..Answer::default() },
+    ]
+    .map(Reply::Taken)
+    .into();
+    let (tally, ended) = run(&stage, &rows(&[0, 1000, 2000, 3000]), "0", 4);
+    ended.expect("posted");
+    assert_eq!((tally.accepted, tally.rejected, tally.waits), (4, 0, 1));
+    let script = stage.0.borrow();
+    assert_eq!(script.posts[1].1.as_array().expect("three")[..], script.posts[0].1.as_array().expect("four")[1..]);
+}
+
+#[test]
 fn a_node_that_stays_busy_is_given_up() {
     let stage = Stage::default();
     stage.0.borrow_mut().replies = (0..100).map(|_| Reply::Busy(Duration::from_secs(60))).collect();
@@ -161,8 +183,14 @@ fn a_node_that_stays_busy_is_given_up() {
 fn the_summary_tells_the_first_few_reasons() {
     let stage = Stage::default();
     let rejected = |index| Rejected { index, message: format!("Q: reason {index}"), retry_after_s: None };
-    let answer =
-        Answer { accepted: 1, duplicate: 1, late: 1, rejected: (1..8).map(rejected).collect(), rejected_not_listed: 2 };
+    let answer = Answer {
+        accepted: 1,
+        duplicate: 1,
+        late: 1,
+        rejected: (1..8).map(rejected).collect(),
+        rejected_not_listed: 2,
+        ..Answer::default()
+    };
     stage.0.borrow_mut().replies.push_back(Reply::Taken(answer));
     let (tally, _) = run(&stage, &rows(&[0, 1000, 2000]), "0", 3);
     let text = tally.to_string();

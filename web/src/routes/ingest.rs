@@ -28,10 +28,13 @@ pub(crate) struct IngestAnswer {
     /// Why they were late; null if none was.
     #[schema(required)]
     late_reason: Option<&'static str>,
-    /// Items that were not taken: all that may be sent again, and of the others the first 100.
+    /// Items that were not taken: the first 100 that may be sent again, and of the others the first 100.
     rejected: Vec<RejectedAnswer>,
     /// How many more were not taken.
     rejected_not_listed: usize,
+    /// All items that were not taken though nothing is wrong with them, listed above or not: exactly these are to be sent
+    /// again. Ranges of places in the post, in order.
+    send_again: Vec<SendAgain>,
     /// Channels of items that were taken, with values that no working sensor sends; the first 100 of them.
     bad_channels: Vec<BadChannelAnswer>,
     /// How many more there were.
@@ -66,6 +69,20 @@ pub(crate) struct RejectedAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 10)]
     retry_after_s: Option<u64>,
+}
+
+/// Items of a post, from one place to another, that are to be sent again.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct SendAgain {
+    /// The place of the first one in the post, from 0.
+    #[schema(example = 6000)]
+    from: usize,
+    /// The place of the last one.
+    #[schema(example = 9999)]
+    to: usize,
+    /// When, in seconds.
+    #[schema(example = 1)]
+    retry_after_s: u64,
 }
 
 /// A value outside the channel's plausible range: stored as sent, kept from the model.
@@ -107,7 +124,7 @@ pub(crate) struct UnknownFieldAnswer {
     value: Value,
 }
 
-/// One object, or an array of them. At most 10,000.
+/// One object, or an array of them: at most 10,000, of one pump or of many.
 #[derive(ToSchema)]
 #[schema(as = IngestPost)]
 #[serde(untagged)]
@@ -150,17 +167,26 @@ pub(crate) enum TimeShape {
 /// new pumps at once, and so many a minute: items of further ones are rejected, and a post of nothing else is answered 429.
 /// A `Content-Type` has to be sent.
 ///
-/// A rejected item with `retry_after_s` may be sent again by itself after so many seconds: its pump's actor is out of order,
-/// or its time is not later than the pump's stored readings and these cannot be read while the database does not answer. Such
-/// items are always listed. A post with nothing else left, or with more than 100 of them, is answered 503 as a whole: what was
-/// taken of it is a duplicate when it comes again. Any other rejection is final.
+/// A post holds up to 10,000 items, also of one pump. More than the pump has room for at once (`ingest.burst_readings_per_pump`)
+/// are taken in parts, in the order of their times, and the answer comes when the last part is on disk, or after
+/// `ingest.backlog_answer_s` (10 s) with what was taken by then. While such a post is under way another one of the same pump is
+/// answered 429; posts with few readings of the pump are taken beside it.
+///
+/// A rejected item with `retry_after_s` may be sent again by itself after so many seconds: the time for its post was up, or
+/// the room for minutes of the past; it could not be stored; the node stops; its pump's actor is out of order; or its time is
+/// not later than the pump's stored readings and these cannot be read while the database does not answer. `send_again` has
+/// the places of all such items, `rejected` of the first 100. A post of nothing else is answered 503 as a whole. Any other
+/// rejection is final.
+///
+/// The body may be compressed (`Content-Encoding: gzip`); taken out it has `server.max_body_bytes` (8 MiB) at most. JSON is
+/// also taken as `text/plain`, from clients that cannot set another type.
 #[utoipa::path(
     post,
     path = "/api/ingest",
     tag = "readings",
     request_body(
-        content((PostShape = "application/json"), (String = "application/x-ndjson")),
-        description = "JSON, or one JSON object per line"
+        content((PostShape = "application/json"), (PostShape = "text/plain"), (String = "application/x-ndjson")),
+        description = "JSON, or one JSON object per line; at most 10,000 items. It may be in gzip (Content-Encoding: gzip)."
     ),
     responses(
         (status = 200, description = "Every item was taken", body = IngestAnswer),
@@ -200,12 +226,12 @@ fn status(receipt: &Receipt, posted: usize) -> StatusCode {
 impl IngestAnswer {
     fn new(receipt: Receipt, left_out: LeftOut) -> Self {
         let Receipt { accepted, duplicate, late, mut rejected, bad_channels } = receipt;
-        let all = rejected.len();
-        // What is to be sent again has to be named; it is not much.
-        let mut for_good = 0;
+        let (all, send_again) = (rejected.len(), ranges(&rejected));
+        let (mut again, mut for_good) = (0, 0);
         rejected.retain(|item| {
-            for_good += usize::from(item.retry_after_s.is_none());
-            item.retry_after_s.is_some() || for_good <= LISTED
+            let count = if item.retry_after_s.is_some() { &mut again } else { &mut for_good };
+            *count += 1;
+            *count <= LISTED
         });
         Self {
             accepted,
@@ -214,6 +240,7 @@ impl IngestAnswer {
             late_reason: (late > 0).then_some(LATE),
             rejected_not_listed: all - rejected.len(),
             rejected: rejected.into_iter().map(RejectedAnswer::from).collect(),
+            send_again,
             bad_channels_not_listed: bad_channels.len().saturating_sub(LISTED),
             bad_channels: bad_channels.into_iter().take(LISTED).map(BadChannelAnswer::from).collect(),
             missing_channels_not_listed: left_out.not_numbers_unlisted,
@@ -223,6 +250,19 @@ impl IngestAnswer {
             durable: true,
         }
     }
+}
+
+/// The places of all items that are to be sent again. The items are in the order of their places.
+fn ranges(rejected: &[RejectedItem]) -> Vec<SendAgain> {
+    let mut ranges: Vec<SendAgain> = Vec::new();
+    for RejectedItem { index, retry_after_s, .. } in rejected {
+        let Some(retry_after_s) = *retry_after_s else { continue };
+        match ranges.last_mut() {
+            Some(last) if last.to + 1 == *index && last.retry_after_s == retry_after_s => last.to = *index,
+            _ => ranges.push(SendAgain { from: *index, to: *index, retry_after_s }),
+        }
+    }
+    ranges
 }
 
 impl From<NotANumber> for MissingChannelAnswer {
@@ -291,6 +331,7 @@ mod tests {
                     "message": "Tb: not a number; allowed: a number"
                 }],
                 "rejected_not_listed": 0,
+                "send_again": [],
                 "bad_channels": [{"index": 1, "channel": "Q", "value": 9e9, "plausible": [0.0, 5000.0]}],
                 "bad_channels_not_listed": 0,
                 "missing_channels": [],
@@ -315,5 +356,21 @@ mod tests {
         let answer = IngestAnswer::new(receipt, LeftOut::default());
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED + 1, 2));
         assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED + 1), "it has to come again");
+    }
+
+    #[test]
+    fn however_many_items_are_to_be_sent_again_their_places_are_told() {
+        let mut receipt = receipt(1, 5000);
+        for item in &mut receipt.rejected {
+            item.retry_after_s = match item.index {
+                10..=4009 => Some(1),
+                4010 | 4012 => Some(10),
+                _ => None,
+            };
+        }
+        let answer = IngestAnswer::new(receipt, LeftOut::default());
+        let again = |from, to, retry_after_s| SendAgain { from, to, retry_after_s };
+        assert_eq!(answer.send_again, [again(10, 4009, 1), again(4010, 4010, 10), again(4012, 4012, 10)]);
+        assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (2 * LISTED, 5000 - 2 * LISTED));
     }
 }

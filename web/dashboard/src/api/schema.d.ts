@@ -120,10 +120,19 @@ export interface paths {
          *     new pumps at once, and so many a minute: items of further ones are rejected, and a post of nothing else is answered 429.
          *     A `Content-Type` has to be sent.
          *
-         *     A rejected item with `retry_after_s` may be sent again by itself after so many seconds: its pump's actor is out of order,
-         *     or its time is not later than the pump's stored readings and these cannot be read while the database does not answer. Such
-         *     items are always listed. A post with nothing else left, or with more than 100 of them, is answered 503 as a whole: what was
-         *     taken of it is a duplicate when it comes again. Any other rejection is final.
+         *     A post holds up to 10,000 items, also of one pump. More than the pump has room for at once (`ingest.burst_readings_per_pump`)
+         *     are taken in parts, in the order of their times, and the answer comes when the last part is on disk, or after
+         *     `ingest.backlog_answer_s` (10 s) with what was taken by then. While such a post is under way another one of the same pump is
+         *     answered 429; posts with few readings of the pump are taken beside it.
+         *
+         *     A rejected item with `retry_after_s` may be sent again by itself after so many seconds: the time for its post was up, or
+         *     the room for minutes of the past; it could not be stored; the node stops; its pump's actor is out of order; or its time is
+         *     not later than the pump's stored readings and these cannot be read while the database does not answer. `send_again` has
+         *     the places of all such items, `rejected` of the first 100. A post of nothing else is answered 503 as a whole. Any other
+         *     rejection is final.
+         *
+         *     The body may be compressed (`Content-Encoding: gzip`); taken out it has `server.max_body_bytes` (8 MiB) at most. JSON is
+         *     also taken as `text/plain`, from clients that cannot set another type.
          */
         post: operations["ingest"];
         delete?: never;
@@ -1011,10 +1020,15 @@ export interface components {
             missing_channels: components["schemas"]["MissingChannelAnswer"][];
             /** @description How many more there were. */
             missing_channels_not_listed: number;
-            /** @description Items that were not taken: all that may be sent again, and of the others the first 100. */
+            /** @description Items that were not taken: the first 100 that may be sent again, and of the others the first 100. */
             rejected: components["schemas"]["RejectedAnswer"][];
             /** @description How many more were not taken. */
             rejected_not_listed: number;
+            /**
+             * @description All items that were not taken though nothing is wrong with them, listed above or not: exactly these are to be sent
+             *     again. Ranges of places in the post, in order.
+             */
+            send_again: components["schemas"]["SendAgain"][];
             /** @description Fields that mean nothing here and were left out, by name; of all items, the first 100 names. */
             unknown_fields: components["schemas"]["UnknownFieldAnswer"][];
             /** @description How many more there were, of other names. */
@@ -1037,7 +1051,7 @@ export interface components {
         } & {
             [key: string]: number | null;
         };
-        /** @description One object, or an array of them. At most 10,000. */
+        /** @description One object, or an array of them: at most 10,000, of one pump or of many. */
         IngestPost: components["schemas"]["IngestItem"] | components["schemas"]["IngestItem"][];
         /** @description A time as text or as a number since 1970. */
         IngestTime: string | number;
@@ -1797,6 +1811,25 @@ export interface components {
              */
             readings_days: number;
         };
+        /** @description Items of a post, from one place to another, that are to be sent again. */
+        SendAgain: {
+            /**
+             * @description The place of the first one in the post, from 0.
+             * @example 6000
+             */
+            from: number;
+            /**
+             * Format: int64
+             * @description When, in seconds.
+             * @example 1
+             */
+            retry_after_s: number;
+            /**
+             * @description The place of the last one.
+             * @example 9999
+             */
+            to: number;
+        };
         /** @description What is set for a pump alone; null: as its profile says. */
         SettingsData: {
             /**
@@ -2236,11 +2269,12 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        /** @description JSON, or one JSON object per line */
+        /** @description JSON, or one JSON object per line; at most 10,000 items. It may be in gzip (Content-Encoding: gzip). */
         requestBody: {
             content: {
                 "application/json": components["schemas"]["IngestPost"];
                 "application/x-ndjson": string;
+                "text/plain": components["schemas"]["IngestPost"];
             };
         };
         responses: {
@@ -2281,7 +2315,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body, the number of items, or the number of one pump's readings is too large */
+            /** @description The body or the number of items is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2290,7 +2324,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -2900,7 +2934,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body, the number of items, or the number of one pump's readings is too large */
+            /** @description The body or the number of items is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2909,7 +2943,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3000,7 +3034,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body, the number of items, or the number of one pump's readings is too large */
+            /** @description The body or the number of items is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3009,7 +3043,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3164,7 +3198,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body, the number of items, or the number of one pump's readings is too large */
+            /** @description The body or the number of items is too large */
             413: {
                 headers: {
                     [name: string]: unknown;

@@ -1,0 +1,385 @@
+//! How a post's body comes: coded, in chunks, announced and waited for, from another site's page; and what is no post.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpStream},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    ingest::at,
+    support::{Node, Start, gzip, ten_values},
+};
+
+/// The longest that an answer is waited for. A body that says nothing is given up after 10 s: what is asked for here has to
+/// come before.
+const SOON: Duration = Duration::from_secs(9);
+
+const POST: &str = "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+
+fn node(data: &tempfile::TempDir) -> Node {
+    Start::new(data, "centrifugal").node()
+}
+
+/// Sends this on a connection of its own.
+fn say(node: &Node, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(node.address()).expect("connected");
+    stream.set_read_timeout(Some(SOON)).expect("set");
+    stream.write_all(bytes).expect("sent");
+    stream
+}
+
+/// The next head that comes, and the body with it.
+fn hear(stream: &mut TcpStream) -> (String, String) {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.to_lowercase();
+            let length = length.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return (head.to_owned(), body.to_owned());
+            }
+        }
+        let mut chunk = [0; 4096];
+        let read = stream.read(&mut chunk).expect("an answer in time");
+        assert!(read > 0, "the connection ended before its answer: {text:?}");
+        bytes.extend_from_slice(&chunk[..read]);
+    }
+}
+
+fn status(head: &str) -> u16 {
+    head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+}
+
+/// All that comes until the node closes the connection.
+fn all(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    match stream.read_to_end(&mut text) {
+        Ok(_) => {}
+        // A reset is an end, too.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("it is still open ({error}) after {:?}", String::from_utf8_lossy(&text)),
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn a_body_may_be_in_gzip_and_in_nothing_else() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = node(&data);
+    let item = |second| at(second, json!({})).to_string().into_bytes();
+    for (second, coding, body) in [
+        (0, "gzip", gzip(&item(0))),
+        (1, "x-gzip", gzip(&item(1))),
+        (2, "GZIP", gzip(&item(2))),
+        (3, "identity", item(3)),
+    ] {
+        let answer = node.post_bytes("application/json", coding, &body);
+        assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(1)), "{second} {coding}: {answer:?}");
+    }
+    let bom = [b"\xEF\xBB\xBF", item(4).as_slice(), b"\n", &item(5)].concat();
+    let answer = node.post_bytes("application/x-ndjson", "gzip", &gzip(&bom));
+    assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(2)), "{answer:?}");
+
+    let whole = gzip(&item(6));
+    let mut flipped = whole.clone();
+    let last = flipped.len() - 6;
+    flipped[last] ^= 1;
+    for (what, body) in [
+        ("half", &whole[..whole.len() / 2]),
+        ("all but the last byte", &whole[..whole.len() - 1]),
+        ("nothing", b""),
+        ("another sum", &flipped),
+        ("no gzip", &item(6)),
+        ("something behind it", &[&whole[..], b"[]"].concat()),
+    ] {
+        let answer = node.post_bytes("application/json", "gzip", body);
+        assert_eq!((answer.status, &answer.body["type"]), (400, &json!("urn:volute:problem:broken-body")), "{what}");
+        assert!(answer.body["detail"].as_str().expect("text").contains("gzip"), "{what}: {answer:?}");
+    }
+    for coding in ["br", "deflate", "zstd", "gzip, gzip", "compress", "none"] {
+        let answer = node.post_bytes("application/json", coding, &whole);
+        assert_eq!((answer.status, &answer.body["allowed"]), (415, &json!("gzip, identity")), "{coding}: {answer:?}");
+        assert_eq!(answer.body["value"], coding);
+    }
+    assert_eq!(node.all("/api/sensor-history?pump_id=pump-1").len(), 6, "and nothing else");
+}
+
+/// 512 MiB of zeros are half a megabyte in gzip, and that in gzip is less than a kilobyte.
+#[test]
+fn a_bomb_in_gzip_is_refused_and_takes_no_memory() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = node(&data);
+    let bomb = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let zeros = vec![0; 1 << 20];
+        (0..512).for_each(|_| encoder.write_all(&zeros).expect("memory"));
+        encoder.finish().expect("memory")
+    };
+    let twice = gzip(&bomb);
+    node.post(&ten_values());
+    let before = node.resident_mib();
+    let mut highest = before;
+    for _ in 0..4 {
+        let answer = node.post_bytes("application/json", "gzip", &bomb);
+        assert_eq!((answer.status, &answer.body["type"]), (413, &json!("urn:volute:problem:too-large")));
+        assert!(answer.body["detail"].as_str().expect("text").contains("8388608 bytes"), "{answer:?}");
+        highest = highest.max(node.resident_mib());
+    }
+    assert_eq!(node.post_bytes("application/json", "gzip", &twice).status, 400, "what comes out is no JSON");
+    highest = highest.max(node.resident_mib());
+    assert!(highest < before + 100, "{before} MiB before, {highest} MiB at most");
+}
+
+#[test]
+fn json_may_come_as_plain_text_but_from_no_other_sites_page() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = node(&data);
+    for (second, kind) in [(0, "text/plain"), (1, "text/plain;charset=UTF-8"), (2, "Text/Plain; charset=us-ascii")] {
+        let answer = node.post_as(kind, &at(second, json!({})).to_string());
+        assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(1)), "{kind}");
+    }
+    assert_eq!(node.post_as("text/plain;charset=latin1", &at(3, json!({})).to_string()).status, 415);
+    // A page sends this without asking first. Not a byte of the body is waited for.
+    for origin in ["Origin: https://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        let head = format!(
+            "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n{origin}Content-Length: 500\r\n\r\n"
+        );
+        let (head, body) = hear(&mut say(&node, head.as_bytes()));
+        assert_eq!(status(&head), 403, "{origin}: {body}");
+        assert!(body.contains("urn:volute:problem:foreign-page"), "{body}");
+    }
+    assert_eq!(node.all("/api/sensor-history?pump_id=pump-1").len(), 3);
+}
+
+#[test]
+fn who_waits_to_be_asked_for_a_body_is_asked_only_if_it_would_be_taken() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = node(&data);
+    let expect = "Expect: 100-continue\r\nContent-Length: 100\r\n";
+    let post = |host: &str, kind: &str, more: &str| {
+        format!("POST /api/ingest HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n{more}\r\n")
+    };
+    let mut streams = Vec::new();
+    for (what, head, expected) in [
+        ("its type", post("localhost", "text/csv", expect), 415),
+        ("no type", format!("POST /api/ingest HTTP/1.1\r\nHost: localhost\r\n{expect}\r\n"), 415),
+        ("its coding", post("localhost", "application/json", &format!("{expect}Content-Encoding: br\r\n")), 415),
+        ("its charset", post("localhost", "application/json;charset=utf-16", expect), 415),
+        ("its page", post("localhost", "application/json", &format!("{expect}Origin: https://evil.example\r\n")), 403),
+        ("its host", post("evil.example", "application/json", expect), 421),
+        ("its size", post("localhost", "application/json", "Expect: 100-continue\r\nContent-Length: 9000000\r\n"), 413),
+        ("no such path", format!("POST /api/nothing HTTP/1.1\r\nHost: localhost\r\n{expect}\r\n"), 404),
+        ("its method", format!("PUT /api/ingest HTTP/1.1\r\nHost: localhost\r\n{expect}\r\n"), 405),
+        ("a path without a body", format!("GET /api/pumps HTTP/1.1\r\nHost: localhost\r\n{expect}\r\n"), 200),
+        ("chunks", post("localhost", "text/csv", "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n"), 415),
+    ] {
+        let mut stream = say(&node, head.as_bytes());
+        let (head, body) = hear(&mut stream);
+        assert!(head.starts_with(&format!("HTTP/1.1 {expected} ")), "{what}: {head}: {body}");
+        assert!(head.to_lowercase().contains("connection: close"), "{what}: {head}");
+        streams.push(stream);
+    }
+    for mut stream in streams {
+        assert_eq!(all(&mut stream), "", "and nothing more");
+    }
+
+    let body = at(0, json!({})).to_string();
+    let lengths = format!("Expect: 100-continue\r\nContent-Length: {}\r\n", body.len());
+    let chunks = "Expect: 100-Continue\r\nTransfer-Encoding: chunked\r\n".to_owned();
+    for (more, body) in [(lengths, body.clone()), (chunks, format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()))] {
+        let mut stream = say(&node, post("localhost", "application/json", &more).as_bytes());
+        assert_eq!(hear(&mut stream).0, "HTTP/1.1 100 Continue");
+        stream.write_all(body.as_bytes()).expect("sent");
+        let (head, text) = hear(&mut stream);
+        assert_eq!(status(&head), 200, "{text}");
+        // On the same connection, and unasked.
+        stream.write_all(format!("{POST}Content-Length: 2\r\n\r\n[]").as_bytes()).expect("sent");
+        assert_eq!(status(&hear(&mut stream).0), 400);
+    }
+    assert_eq!(node.all("/api/sensor-history?pump_id=pump-1").len(), 1);
+}
+
+#[test]
+fn a_chunk_that_cannot_be_taken_is_answered_at_once() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = node(&data);
+    let item = at(0, json!({})).to_string();
+    let first = format!("{:x}\r\n{item}\r\n", item.len());
+    let mut streams = Vec::new();
+    for (body, expected) in [
+        ("ffffffffff\r\n", 413),
+        ("ffffffffffffffffffffffffffffffff\r\n", 413),
+        ("800001\r\n", 413),
+        ("zz\r\n", 400),
+        ("-5\r\n", 400),
+        ("0x5\r\n[1,2,", 400),
+        ("5 5\r\n[1,2,", 400),
+        ("\r\n", 400),
+        ("2\r\n[]garbage\r\n", 400),
+    ] {
+        for before in ["", first.as_str()] {
+            let mut stream = say(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{before}").as_bytes());
+            stream.write_all(body.as_bytes()).expect("sent");
+            let (head, text) = hear(&mut stream);
+            assert!(head.starts_with(&format!("HTTP/1.1 {expected} ")), "{body:?}: {head}: {text}");
+            assert!(text.contains("urn:volute:problem:"), "{body:?}: {text}");
+            streams.push(stream);
+        }
+    }
+    for mut stream in streams {
+        assert_eq!(all(&mut stream), "", "and nothing more");
+    }
+    assert_eq!(node.ok("/api/pumps")["items"], json!([]), "nothing of it is stored");
+    // One that ends before its last chunk, and one that is whole.
+    let mut half = say(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}").as_bytes());
+    half.shutdown(Shutdown::Write).expect("shut");
+    let text = all(&mut half);
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 400 "), "{text}");
+    let mut stream =
+        say(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}0\r\nDate: x\r\n\r\n").as_bytes());
+    assert_eq!(status(&hear(&mut stream).0), 200);
+    stream.write_all(format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}0\r\n\r\n").as_bytes()).expect("sent");
+    let (head, body) = hear(&mut stream);
+    assert_eq!((status(&head), body.contains("\"duplicate\":1")), (200, true), "the connection goes on");
+    let refused =
+        format!("POST /api/nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{first}0\r\n\r\n");
+    stream.write_all(format!("{refused}{POST}Content-Length: 2\r\n\r\n[]").as_bytes()).expect("sent");
+    assert_eq!(status(&hear(&mut stream).0), 404);
+}
+
+/// What is answered to an odd post of one item: the status, and how many were taken, the field that is wrong, or the problem.
+fn odd(node: &Node, kind: &str, body: &str) -> (u16, Value) {
+    let answer = node.post_as(kind, body);
+    assert!(answer.status < 500, "{body:.100}: {answer:?}");
+    let taken = |key: &str| answer.body[key].as_u64();
+    let said = match taken("accepted").zip(taken("late")) {
+        Some((0, 0)) => answer.body["rejected"][0]["field"].clone(),
+        Some((accepted, late)) => json!(accepted + late),
+        None => answer.body["type"].as_str().and_then(|kind| kind.rsplit(':').next()).into(),
+    };
+    (answer.status, said)
+}
+
+#[test]
+fn odd_posts_are_taken_where_they_are_clear_and_told_what_is_wrong_where_not() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = node(&data);
+    let deep = format!(r#"{{"Motor_RPM": 1, "x": {}1{}}}"#, "[".repeat(300), "]".repeat(300));
+    let long = format!(r#"{{"Motor_RPM": 1{}}}"#, "0".repeat(10_000));
+    // How a number is written.
+    let numbers = [
+        (r#"{"Motor_RPM": 1e999, "Flow_Rate_L_min": 1}"#, 200, json!(1)),
+        (r#"{"Motor_RPM": 1e999}"#, 400, json!("")),
+        (r#"{"Motor_RPM": -0}"#, 200, json!(1)),
+        (r#"{"Motor_RPM": -0.0e-5}"#, 200, json!(1)),
+        (r#"{"Motor_RPM": 1e-999}"#, 200, json!(1)),
+        (r#"{"Motor_RPM": 123456789012345678901234567890}"#, 200, json!(1)),
+        (long.as_str(), 400, json!("")),
+        (r#"{"Motor_RPM": "1e3"}"#, 200, json!(1)),
+        (r#"{"Motor_RPM": "0x10", "Flow_Rate_L_min": 1}"#, 200, json!(1)),
+        (r#"{"Motor_RPM": "١٢", "Flow_Rate_L_min": 1}"#, 200, json!(1)),
+        (r#"{"Motor_RPM": 0x10}"#, 400, json!("not-json")),
+        (r#"{"Motor_RPM": 007}"#, 400, json!("not-json")),
+        (r#"{"Motor_RPM": .5}"#, 400, json!("not-json")),
+        (r#"{"Motor_RPM": 1,5}"#, 400, json!("not-json")),
+    ];
+    // Where the channels are.
+    let shapes = [
+        (r#"{"Motor_RPM": 1, "Motor_RPM": 1}"#, 400, json!("Motor_RPM")),
+        (r#"{"values": {"Motor_RPM": 1}, "Motor_RPM": 2}"#, 400, json!("Motor_RPM")),
+        (r#"{"values": {"Motor_RPM": 1}, "Flow_Rate_L_min": 2}"#, 200, json!(1)),
+        (r#"{"values": {"Motor_RPM": 1}, "values": {"Flow_Rate_L_min": 2}}"#, 200, json!(1)),
+        (r#"{"values": null, "Motor_RPM": 1}"#, 200, json!(1)),
+        (r#"{"values": {}}"#, 400, json!("")),
+        (r#"[[1773051273, 1480.0], [1773051274, 1481.0]]"#, 400, json!("")),
+        (r#"[[{"Motor_RPM": 1}]]"#, 400, json!("")),
+        (r#"{"Motor_RPM": [1, 2]}"#, 400, json!("")),
+        (r#"{"Motor_RPM": {"value": 1}}"#, 400, json!("")),
+        (r#""{\"Motor_RPM\": 1}""#, 400, json!("")),
+        ("NaN", 400, json!("")),
+        ("null", 400, json!("")),
+        ("{}", 400, json!("")),
+        ("[]", 400, json!("no-items")),
+        (deep.as_str(), 400, json!("not-json")),
+    ];
+    // What is nearly JSON, and what is none.
+    let forms = [
+        ("{\"Motor_RPM\": 1}\n{\"Motor_RPM\": 2}\n", 400, json!("not-json")),
+        ("pump,id=P-1 Motor_RPM=1480 1773051273000000000", 400, json!("not-json")),
+        ("timestamp,Motor_RPM\n2026-03-09T10:14:33Z,1480\n", 400, json!("not-json")),
+        ("Motor_RPM=1480&Flow_Rate_L_min=1200", 400, json!("not-json")),
+        ("<pump><Motor_RPM>1480</Motor_RPM></pump>", 400, json!("not-json")),
+        ("{'Motor_RPM': 1}", 400, json!("not-json")),
+        ("{\"Motor_RPM\": 1,}", 400, json!("not-json")),
+        ("{\"Motor_RPM\": 1} // fine", 400, json!("not-json")),
+        ("{\"Motor_RPM\": 1}\0\0\0\0", 400, json!("not-json")),
+        ("{\"\\ud800\": 1, \"Motor_RPM\": 1}", 400, json!("not-json")),
+        ("\u{feff}\u{feff}{\"Motor_RPM\": 1}", 400, json!("not-json")),
+        ("\u{feff}{\"Motor_RPM\": 1}\r\n", 200, json!(1)),
+    ];
+    for (body, status, said) in numbers.into_iter().chain(shapes).chain(forms) {
+        for kind in ["application/json", "text/plain"] {
+            assert_eq!(odd(&node, kind, body), (status, said.clone()), "{body:.100}");
+        }
+    }
+    let lines = node.post_as("application/json", "{\"Motor_RPM\": 1}\n{\"Motor_RPM\": 2}\n");
+    assert!(lines.body["detail"].as_str().expect("text").contains("application/x-ndjson"), "{lines:?}");
+    for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "text/csv"]
+    {
+        assert_eq!(odd(&node, kind, "Motor_RPM=1"), (415, json!("unsupported-media-type")), "{kind}");
+    }
+}
+
+#[test]
+fn a_time_is_taken_in_whatever_form_is_clear() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = node(&data);
+    let clear = [
+        (r#""1773051273""#, "2026-03-09T10:14:33.000Z"),
+        (r#""1773051274000""#, "2026-03-09T10:14:34.000Z"),
+        (r#""1773051275000000""#, "2026-03-09T10:14:35.000Z"),
+        (r#""1773051276000000000""#, "2026-03-09T10:14:36.000Z"),
+        (r#""1773051277.25""#, "2026-03-09T10:14:37.250Z"),
+        ("1773051278000000000", "2026-03-09T10:14:38.000Z"),
+        ("1.773051279e12", "2026-03-09T10:14:39.000Z"),
+        (r#""2026-03-09t10:14:40z""#, "2026-03-09T10:14:40.000Z"),
+        (r#""2026-03-09T10:14:41.5-00:00""#, "2026-03-09T10:14:41.500Z"),
+        (r#""2026-03-09 10:14:42utc""#, "2026-03-09T10:14:42.000Z"),
+        // A leap second is the first of the next minute.
+        (r#""2016-12-31T23:59:60Z""#, "2017-01-01T00:00:00.000Z"),
+        (r#""2016-12-31T23:59:60.5Z""#, "2017-01-01T00:00:00.500Z"),
+    ];
+    for (ts, at) in clear {
+        let body = format!(r#"{{"ts": {ts}, "Motor_RPM": 1}}"#);
+        assert_eq!(odd(&node, "application/json", &body), (200, json!(1)), "{ts}");
+        let stored = node.all("/api/sensor-history?pump_id=pump-1&limit=1000");
+        assert!(stored.iter().any(|reading| reading["timestamp"] == at), "{ts}: {stored:?}");
+    }
+    let unclear = [
+        r#""2026-03-09T24:00:00Z""#,
+        r#""2026-02-30T00:00:00Z""#,
+        r#""2026-03-09T10:14:61Z""#,
+        r#""2026-03-09""#,
+        r#""09/03/2026 10:14:33Z""#,
+        r#""10:14:33Z""#,
+        r#""2026-W11-1T10:14:33Z""#,
+        r#""now""#,
+        "\"\"",
+        "\" \"",
+        "0",
+        "-1773051273",
+        "1e300",
+        "true",
+        "[1773051273]",
+        r#"{"$date": 1773051273000}"#,
+    ];
+    for ts in unclear {
+        let body = format!(r#"{{"ts": {ts}, "Motor_RPM": 1}}"#);
+        assert_eq!(odd(&node, "application/json", &body), (400, json!("ts")), "{ts}");
+    }
+    assert_eq!(node.all("/api/sensor-history?pump_id=pump-1&limit=1000").len(), clear.len());
+}
