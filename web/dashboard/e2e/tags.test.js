@@ -94,12 +94,19 @@ test('the longest tags and names break no page', { timeout: 120_000 }, async () 
   const name = `${'Ω'.repeat(40)} ${'W'.repeat(39)}`;
   const named = await fetch(`${node.url}/api/pumps/${WIDE}`, { method: 'PATCH', headers, body: JSON.stringify({ name }) });
   assert.equal(named.status, 200);
+  // More than a few pumps are rows on a wide screen.
+  await node.post(['A', 'B', 'C', 'D'].map((pump_id) => ({ pump_id, Bearing_Temperature_C: 61.5 })));
   for (const width of [1440, 390]) {
     for (const [what, path] of [['fleet', '/'], ['long', `/pumps/${encodeURIComponent(LONG)}`], ['named', `/pumps/${WIDE}`]]) {
       const page = await open(chrome, node.url + path, { width });
       await isLive(page);
       await (path === '/' ? card(page, LONG) : value(page)).waitFor();
       await screenshot(page, `tags-${what}-${width}`);
+      if (path === '/') {
+        const tall = await card(page, WIDE).evaluate((one) => one.getBoundingClientRect().height);
+        assert.ok(tall < (width === 1440 ? 80 : 400), `${tall} px at ${width}`);
+        assert.ok(await card(page, WIDE).getByText(WIDE).isVisible(), 'its id beside its name');
+      }
       assert.ok((await overhang(page)) <= 0, `${what} at ${width}`);
       assert.deepEqual(await violations(page), []);
       assert.deepEqual(page.errors, []);
