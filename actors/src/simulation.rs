@@ -18,7 +18,7 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use volute_data::{PumpSettings, Row, StoreError};
-use volute_plant::{Cadence, Draft, PumpId, cadence::in_words};
+use volute_plant::{Cadence, Draft, INTERVALS_MS, PumpId, cadence::in_words};
 
 pub use plan::{Plan, PumpPlan, Speed};
 pub use player::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source};
@@ -54,6 +54,14 @@ pub enum StartError {
         span: String,
         /// How long readings are kept.
         kept: String,
+    },
+    /// No pump may have the interval of its rows.
+    #[error("the recording's rows come every {every}, and a pump's interval may be at most {most}")]
+    TooSparse {
+        /// The interval of the rows.
+        every: String,
+        /// The longest that a pump may have.
+        most: String,
     },
     /// The pump cannot be told its interval.
     #[error(transparent)]
@@ -117,6 +125,10 @@ impl Simulation {
             return Err(StartError::TooLong { span: days(span_ms), kept: days(kept_ms) });
         }
         let settings = match Cadence::of(times()).sparser_than(self.engine.profile().interval_ms()) {
+            Some(interval_ms) if !INTERVALS_MS.contains(&interval_ms) => {
+                let (every, most) = (in_words(interval_ms), in_words(*INTERVALS_MS.end()));
+                return Err(StartError::TooSparse { every, most });
+            }
             Some(interval_ms) => {
                 let why = format!("the recording's rows come every {}", in_words(interval_ms));
                 PumpSettings { interval_ms: Some(interval_ms), why, ..PumpSettings::default() }

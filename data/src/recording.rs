@@ -20,12 +20,15 @@ mod columns;
 mod findings;
 mod layout;
 mod order;
+mod quality;
 mod records;
 mod rows;
+mod sniff;
 mod sorted;
 mod survey;
 mod text;
 mod times;
+mod units;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,7 +53,11 @@ pub(crate) use self::{
     text::decoded,
     times::{Localized, Moment, localize, read as read_time, timestamp},
 };
-use self::{layout::Layout, rows::Rows, survey::Plan};
+use self::{
+    layout::{HeaderError, Layout},
+    rows::Rows,
+    survey::Plan,
+};
 pub(crate) use self::{
     order::{Merger, Together, compare, count},
     rows::Numbered,
@@ -68,8 +75,16 @@ pub struct Dialect {
     pub repeated_hour: Option<RepeatedHour>,
     /// The decimal mark of its numbers; the other one then sets thousands apart.
     pub decimal: Option<DecimalMark>,
-    /// Only the rows of this pump are read, by the column `pump_id`; without it, all must be of one.
+    /// Only the rows of this pump are read, as the column `pump_id` names it; without it, all must be of one.
     pub pump: Option<String>,
+    /// Whose readings the rows shall be: without a `pump`, the column `pump_id` must name no other.
+    pub read_for: Option<PumpId>,
+    /// The numbers are in the channels' units, whatever units the file names.
+    pub ignore_units: bool,
+    /// What quality columns say of a good value, all else is bad; empty: the usual words.
+    pub good_quality: Vec<String>,
+    /// Cells that look like a number and stand for no value.
+    pub no_value: Vec<String>,
     /// What columns are, by their names in the file: a channel's name, or `timestamp`, `machine_status` or `pump_id`.
     pub columns: BTreeMap<String, String>,
 }
@@ -167,7 +182,7 @@ pub enum RecordingError {
         source: io::Error,
     },
     /// There is no header, or it has a column twice, none for the time, or none of the profile.
-    #[error("{}: column {column:?} {problem}; a recording has {allowed}", path.display())]
+    #[error("{}: column {column:?} {problem}; {allowed}", path.display())]
     Header {
         /// The file.
         path: PathBuf,
@@ -175,8 +190,24 @@ pub enum RecordingError {
         column: String,
         /// What is wrong with it.
         problem: String,
-        /// The columns that a recording of this profile has and may have.
+        /// The columns that a recording of this profile, or the table, has and may have.
         allowed: String,
+    },
+    /// It is no CSV.
+    #[error("{} is {what}", path.display())]
+    NotCsv {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead, and what to do.
+        what: &'static str,
+    },
+    /// There is a header, and no row with a time.
+    #[error("{}: no row is below the header in line {header_line}", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// Where the header is, from 1.
+        header_line: u64,
     },
     /// Cells or lines that cannot be read without a guess.
     #[error("{} is not read:{}", path.display(), listed(findings))]
@@ -186,6 +217,13 @@ pub enum RecordingError {
         /// All that is wrong, by its first line.
         findings: Vec<Finding>,
     },
+}
+
+impl RecordingError {
+    /// Whether the file is none of a pump at all, rather than one with something wrong in it.
+    pub fn is_no_recording(&self) -> bool {
+        matches!(self, Self::Header { .. } | Self::NotCsv { .. } | Self::NoRows { .. })
+    }
 }
 
 fn listed(findings: &[Finding]) -> String {
@@ -216,21 +254,37 @@ pub fn parse_recording(
     Ok(Recording { rows: rows.into_iter().map(|numbered| numbered.row).collect(), notes, sha256 })
 }
 
-/// Turns a file around that has its newest rows first; in another one that is out of order, finds the rows of one time that
-/// are not beside each other.
-fn order_rows(rows: &mut [Numbered], mut notes: Notes, profile: &Profile) -> Notes {
+/// Turns a file around that has its newest rows first; in another one that is out of order, puts the rows of one time
+/// together that are not beside each other. Those that contradict each other stay.
+fn order_rows(rows: &mut Vec<Numbered>, mut notes: Notes, profile: &Profile) -> Notes {
     if notes.order.is_newest_first() {
         rows.reverse();
         notes.turn_around();
     } else if notes.order.steps_back > 0 {
-        let mut by_time: Vec<&Numbered> = rows.iter().collect();
-        by_time.sort_by_key(|numbered| numbered.row.at);
-        for pair in by_time.windows(2).filter(|pair| pair[0].row.at == pair[1].row.at) {
-            let is_beside = pair[0].row.at == pair[1].row.at && pair[1].line == pair[0].line + 1;
-            if !is_beside && let Together::Conflict(channel) = compare(&pair[0].row.samples, &pair[1].row.samples) {
-                notes.order.conflict(profile, pair[0], pair[1], channel);
+        let mut by_time: Vec<usize> = (0..rows.len()).collect();
+        by_time.sort_by_key(|&index| (rows[index].row.at, index));
+        let mut left_out = BTreeSet::new();
+        let mut first = 0;
+        for second in by_time {
+            if second == first || rows[second].row.at != rows[first].row.at {
+                first = second;
+                continue;
+            }
+            match compare(&rows[first].row.samples, &rows[second].row.samples) {
+                // Those beside each other have been compared.
+                Together::Conflict(_) if second == first + 1 => {}
+                Together::Conflict(channel) => {
+                    notes.order.conflict(profile, &rows[first], &rows[second], channel);
+                }
+                together => {
+                    notes.order.note_together(together, &rows[first], &rows[second]);
+                    let other = rows[second].row.clone();
+                    order::merge(&mut rows[first].row, &other);
+                    left_out.insert(rows[second].line);
+                }
             }
         }
+        rows.retain(|numbered| !left_out.contains(&numbered.line));
     }
     notes
 }
@@ -265,9 +319,7 @@ pub fn pumps_of(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<BTr
     let source = Source::File(path);
     let layout = Known::of(path, &source, profile, dialect)?.layout;
     let mut pumps = BTreeSet::new();
-    let Some(place) = layout.columns.iter().position(|column| *column == columns::Column::PumpId) else {
-        return Ok(pumps);
-    };
+    let Some(place) = layout.pump_place() else { return Ok(pumps) };
     let mut records = records::Records::open(&source, &layout).map_err(failed)?;
     while let Some((_, line)) = records.next().map_err(failed)? {
         if let records::Line::Row(record) = line
@@ -395,13 +447,18 @@ struct Known {
 impl Known {
     fn of(path: &Path, source: &Source<'_>, profile: &Profile, dialect: &Dialect) -> Result<Self, RecordingError> {
         let failed = |source| RecordingError::File { path: path.to_owned(), source };
-        let layout = Layout::find(source, profile, &dialect.columns).map_err(failed)?.map_err(|error| {
-            let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
-            let others = "machine_status, fault, anomaly, changepoint, pump_id";
-            let allowed = format!("timestamp or datetime, one or more of {channels}, and if need be {others}");
-            RecordingError::Header { path: path.to_owned(), column: error.column, problem: error.problem, allowed }
+        let layout = Layout::find(source, profile, dialect).map_err(failed)?.map_err(|error| match error {
+            HeaderError::NotCsv(what) => RecordingError::NotCsv { path: path.to_owned(), what },
+            HeaderError::Column { column, problem } => {
+                let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
+                let others = "machine_status, fault, anomaly, changepoint, pump_id, quality";
+                let allowed = format!(
+                    "a recording has timestamp or datetime, one or more of {channels}, and if need be {others}"
+                );
+                RecordingError::Header { path: path.to_owned(), column, problem, allowed }
+            }
         })?;
-        let plan = survey::survey(source, &layout, dialect).map_err(failed)?;
+        let plan = survey::survey(source, &layout, profile, dialect).map_err(failed)?;
         Ok(Self { layout, plan })
     }
 
@@ -418,17 +475,24 @@ impl Known {
         let failed = |source| RecordingError::File { path: path.to_owned(), source };
         let mut rows = Rows::open(source, &self.layout, &self.plan, profile, dialect).map_err(failed)?;
         let mut merger = Merger::new(profile, false);
+        let mut count = 0_u64;
         while let Some(row) = rows.next().map_err(failed)? {
+            count += 1;
             merger.push(row).into_iter().for_each(&mut take);
         }
         merger.flush().into_iter().for_each(&mut take);
         let (of_rows, words) = rows.findings();
         let mut trouble: Findings = self.plan.trouble.clone();
+        self.layout.trouble.iter().cloned().for_each(|finding| trouble.push(finding));
         of_rows.into_vec().into_iter().for_each(|finding| trouble.push(finding));
         if !trouble.is_empty() {
             return Err(RecordingError::Trouble { path: path.to_owned(), findings: trouble.into_vec() });
         }
+        if count == 0 {
+            return Err(RecordingError::NoRows { path: path.to_owned(), header_line: self.layout.header_line });
+        }
         let mut remarks = self.layout.remarks.clone();
+        remarks.extend(self.plan.remarks.iter().cloned());
         remarks.extend(self.plan.left_out.clone().into_vec().iter().map(|finding| format!("left out: {finding}")));
         let (words, taken_as_utc) = (words.into_vec(), self.plan.taken_as_utc);
         Ok(Notes { remarks, words, taken_as_utc, order: merger.order })

@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
-use volute_data::{Row, read_recording};
+use volute_data::{Dialect, Row, read_recording};
 use volute_plant::{Profile, PumpId, Timestamp};
 
 pub use self::node::NodeUrl;
@@ -53,7 +53,8 @@ impl FromStr for Speed {
 
 /// Replays, and writes a closing summary to `out`. An error if anything was rejected.
 pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let recording = read_recording(&args.csv, &args.profile, &args.dialect.clone().into())?;
+    let dialect = Dialect { read_for: Some(args.pump.clone()), ..args.dialect.clone().into() };
+    let recording = read_recording(&args.csv, &args.profile, &dialect)?;
     tell_notes(&args.csv, &recording.notes)?;
     let bar = progress_bar(recording.rows.len());
     let mut replay = Replay {

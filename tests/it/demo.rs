@@ -109,6 +109,57 @@ fn a_recording_becomes_the_readings_of_a_pump_of_its_own() {
     assert_eq!(next.body["pumps"][0]["pump_id"], json!("recording-2"));
 }
 
+#[test]
+fn an_upload_is_told_what_is_odd_about_it_or_why_it_is_not_played() {
+    let data = tempfile::tempdir().expect("a directory");
+    let begin = Start::demo(&data);
+    let node = begin.node();
+    let rows = |rows: &str| -> String {
+        let rows = rows.split(' ').map(|row| format!("2026-03-09 10:14:{row}\n"));
+        format!("timestamp,Motor_RPM,Oil_Pressure_bar\n{}", rows.collect::<String>())
+    };
+    for (number, (csv, told)) in [
+        (rows("33,1,2 33,1,2 34,1,2"), "left out: line 3: "),
+        (rows("33,1,2 34,1,2 33,1,2"), "left out: line 4: "),
+        (rows("33,1,2 33,1,3 34,1,2"), "line 3: same time, other values"),
+        (rows("33,1,2 34,1,2 33,1,3"), "line 4: same time, other values"),
+        (rows("33,1, 33,,2 34,1,2"), "1 rows hold further channels"),
+        (rows("33,1,2 34,1,Bad"), "taken as missing: line 3: Oil_Pressure_bar"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let said = node.post_to(&format!("{START}?pump_id=U-{number}"), "text/csv", &csv);
+        let notes = said.body["notes"].as_array().cloned().unwrap_or_default();
+        let has = notes.iter().any(|note| note.as_str().is_some_and(|note| note.contains(told)));
+        assert!(said.status == 200 && has, "{told}: {said:?}");
+    }
+    for (query, csv, told) in [
+        ("", "timestamp,Motor_RPM\n".to_owned(), "no row is below the header"),
+        ("", "\u{1f}\u{1}".to_owned(), "no text"),
+        ("", "{\"a\": 1}".to_owned(), "JSON"),
+        ("", "timestamp,Motor_RPM [%]\n2026-03-09 10:14:33,1\n".to_owned(), "ignore_units takes"),
+        ("?pump_id=V", "timestamp,pump_id,Motor_RPM\n2026-03-09 10:14:33,W,1\n".to_owned(), "file_pump 'W'"),
+        ("", "timestamp,Motor_RPM,quality\n2026-03-09 10:14:33,1,0\n".to_owned(), "good_quality names"),
+        (
+            "",
+            (0..30)
+                .map(|n| format!("2026-{:02}-{:02} 10:14:33,1\n", 1 + n / 28, 1 + n % 28))
+                .fold("timestamp,Motor_RPM\n".to_owned(), |text, row| text + &row),
+            "at most 1 h",
+        ),
+    ] {
+        let said = node.post_to(&format!("{START}{query}"), "text/csv", &csv);
+        let why = said.body["detail"].as_str().unwrap_or_default();
+        assert!(said.status == 400 && why.contains(told), "{told}: {said:?}");
+    }
+    let named = "Wann,Drehzahl [%],pump_id,q\n2026-03-09 10:14:33,1,W,9\n2026-03-09 10:14:34,1,V,9\n";
+    let query =
+        "pump_id=V&file_pump=W&ignore_units=true&good_quality=9&column=Wann=timestamp,Drehzahl%20[%25]=Motor_RPM";
+    let said = node.post_to(&format!("{START}?{query}"), "text/csv", named);
+    assert_eq!((said.status, &said.body["recording"]["rows"]), (200, &json!(1)), "{said:?}");
+}
+
 #[cfg(feature = "failpoints")]
 #[test]
 fn what_simulates_and_what_measures_go_on_after_a_panic() {

@@ -10,9 +10,12 @@
 //! 1.465,5            a separator of thousands                   asks for --decimal
 //! ```
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
-use super::findings::Finding;
+use super::{
+    findings::Finding,
+    units::{Unit, compare_units, number_and_unit},
+};
 
 /// The decimal mark of a recording's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +115,38 @@ pub(super) fn is_known_word(word: &str) -> bool {
     NO_VALUE.contains(&bare.as_str()) || bare.starts_with("1.#") || bare.starts_with("-1.#") || bare.starts_with("#")
 }
 
+/// Whether a cell that is not read as a number looks like one: `44.5 psi`, `(5)`, `5%`, `1_000`, `03. Apr` of a
+/// spreadsheet. It means something that nobody knows here, so it is not a missing value.
+pub(super) fn looks_like_a_number(cell: &str) -> bool {
+    const MONTHS: [&str; 16] = [
+        "jan", "feb", "mar", "mrz", "mär", "apr", "may", "mai", "jun", "jul", "aug", "sep", "oct", "okt", "nov", "dec",
+    ];
+    let before = |letter: char| letter.is_whitespace() || "(<>~≈=$€'`\"+-−–—±.,*_".contains(letter);
+    let start = cell.trim_start_matches(before);
+    let is_month = || {
+        let lower = cell.to_lowercase();
+        let rest = MONTHS.iter().find_map(|month| lower.strip_prefix(month)).unwrap_or_default();
+        let digits = rest.trim_start_matches(['.', ' ', '-', '/']);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    !is_known_word(cell) && (start.starts_with(char::is_numeric) || is_month())
+}
+
+/// A cell without what is around its number and changes nothing: the channel's own unit, and a minus of typographers.
+pub(super) fn bare<'a>(cell: &'a str, unit: &str) -> Cow<'a, str> {
+    if cell.bytes().all(|byte| byte.is_ascii_digit() || b"+-.,".contains(&byte)) {
+        return Cow::Borrowed(cell);
+    }
+    let is_own = |(number, written): &(&str, &str)| {
+        number.contains(|letter: char| letter.is_ascii_digit()) && compare_units(written, unit) == Unit::Same
+    };
+    let number = number_and_unit(cell).find(is_own).map_or(cell, |(number, _)| number);
+    match number.strip_prefix('\u{2212}') {
+        Some(digits) => Cow::Owned(format!("-{digits}")),
+        None => Cow::Borrowed(number),
+    }
+}
+
 /// How a cell looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
@@ -144,11 +179,25 @@ fn shape(cell: &str) -> Shape {
         [] => return Shape::Plain,
         [(place, '.')] => (place, DecimalMark::Point),
         [(place, ',')] => (place, DecimalMark::Comma),
-        _ => return Shape::Grouped,
+        _ if is_grouped(mantissa) => return Shape::Grouped,
+        _ => return Shape::Word,
     };
     let (whole, fraction) = (&mantissa[..place], &mantissa[place + 1..]);
     let like_thousands = fraction.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with('0');
     Shape::Marked { mark, sure: !like_thousands || exponent.is_some() }
+}
+
+/// Whether a number with several marks is one with its thousands set apart, and so has one meaning with either mark: the
+/// marks but the last are the same, and groups of three digits are between them. `1.4.6` is not.
+fn is_grouped(mantissa: &str) -> bool {
+    let marks: Vec<char> = mantissa.chars().filter(|&letter| is_separator(letter)).collect();
+    let groups: Vec<&str> = mantissa.split(is_separator).collect();
+    let [first, between @ .., last] = &groups[..] else { return false };
+    let (one, rest) = (marks[0], &marks[1..]);
+    let is_fraction = rest.last().is_some_and(|&mark| mark != one && matches!(mark, '.' | ','));
+    let same = rest.iter().take(rest.len() - usize::from(is_fraction)).all(|&mark| mark == one);
+    let three = |group: &&str| group.len() == 3;
+    same && (1..=3).contains(&first.len()) && between.iter().all(three) && (is_fraction || three(last))
 }
 
 /// What may stand between digits: a decimal mark, or what sets thousands apart.
@@ -300,6 +349,8 @@ mod tests {
             (b';', &["1'465.5"], None),
             (b',', &["61,5", "2.4"], None),
             (b',', &["1,465"], None),
+            (b';', &["1.4.6", "61,5"], Some(Comma)),
+            (b',', &["12.03.26", "61.5"], Some(Point)),
         ] {
             let mut evidence = MarkEvidence::default();
             for (line, cell) in (2..).zip(cells) {
@@ -346,6 +397,35 @@ mod tests {
             assert_eq!(read, expected.map_or(Cell::Word, Cell::Number), "{mark:?} {cell}");
         }
         assert_eq!(NumberFormat { mark: Point, thousands: false }.read(""), Cell::Empty);
+    }
+
+    #[test]
+    fn a_number_with_something_around_it_is_no_word() {
+        for (cell, unit, number) in [
+            ("44.5 °C", "°C", "44.5"),
+            ("44,5°C", "°C", "44,5"),
+            ("2950 1/min", "rpm", "2950"),
+            ("2950 min-1", "rpm", "2950"),
+            ("850.5 l/min", "L/min", "850.5"),
+            ("\u{2212}5.5", "°C", "-5.5"),
+            ("\u{2212}5.5 deg C", "°C", "-5.5"),
+            ("1 465,5 bar", "bar", "1 465,5 bar"),
+            ("44.5 °F", "°C", "44.5 °F"),
+            ("Bad Input", "bar", "Bad Input"),
+            ("bar", "bar", "bar"),
+        ] {
+            assert_eq!(bare(cell, unit), number, "{cell}");
+        }
+        for cell in
+            ["5%", "1_000", "(5)", "44.5 psi", "<0.5", "~7", "0x1F", "1.4.6", "–5", "$5", "03. Apr", "Apr 26", "5 ?"]
+        {
+            assert!(looks_like_a_number(cell) && shape(cell) == Shape::Word, "{cell}");
+        }
+        for word in
+            ["Bad Input", "-", "--", "1.#QNAN", "#DIV/0!", "[-11059]", "Err 5", "Sensor 3 kaputt", "Marble", "n/a"]
+        {
+            assert!(!looks_like_a_number(word), "{word}");
+        }
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! What each column of a recording is, by its name.
 //!
 //! Names are compared without case, and with `_` for anything that is no letter or digit; a unit in brackets may be there
-//! or not: `Motor RPM [1/min]` is `Motor_RPM`, and `Bearing Temperature [°C]` is `Bearing_Temperature_C`. A unit that is
-//! known to be another one than the channel's is an error, for a number in °F is no °C. Other columns are listed and not used.
+//! or not: `Motor RPM [1/min]` is `Motor_RPM`, and `Bearing Temperature [°C]` is `Bearing_Temperature_C`. What the unit says
+//! is in [`super::units`], what a zone beside the time's name says in [`zones`]. Other columns are listed and not used.
 
 use std::collections::BTreeMap;
 
 use volute_plant::Profile;
 
-use super::text::Record;
+use super::{quality, text::Record, times::zones};
 
 /// What a column of the file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) enum Column {
     MachineStatus,
     Anomaly,
     PumpId,
+    /// How good a channel's value is, or the whole row.
+    Quality(quality::Of),
     /// Known to recordings, and nothing that is read.
     Aside,
     /// A running number, or the empty column behind a trailing delimiter.
@@ -29,13 +31,37 @@ pub(super) enum Column {
 }
 
 /// The names of a whole time, the best first: where several are there, the others are not used.
-const TIMES: [&str; 15] = [
+const TIMES: [&str; 41] = [
     "date_time",
     "time_stamp",
     "timestamp_utc",
     "time_utc",
     "utc",
+    "utc_time",
+    "utc_timestamp",
+    "timeutc",
+    "t_stamp",
+    "tstamp",
+    "timestring",
+    "time_string",
     "zeitstempel",
+    "date_and_time",
+    "datum_zeit",
+    "datum_uhrzeit",
+    "datumzeit",
+    "datum_und_uhrzeit",
+    "time_iso",
+    "iso_time",
+    "sample_time",
+    "sampletime",
+    "log_time",
+    "logtime",
+    "event_time",
+    "measured_at",
+    "source_timestamp",
+    "sourcetimestamp",
+    "local_time",
+    "localtime",
     "time",
     "zeit",
     "date",
@@ -45,17 +71,22 @@ const TIMES: [&str; 15] = [
     "unix_time",
     "created_at",
     "recorded_at",
+    "horodatage",
+    "date_heure",
 ];
-const DATES: [&str; 2] = ["date", "datum"];
-const TIMES_OF_DAY: [&str; 3] = ["time", "zeit", "uhrzeit"];
+const DATES: [&str; 3] = ["date", "datum", "fecha"];
+const TIMES_OF_DAY: [&str; 6] = ["time", "zeit", "uhrzeit", "heure", "hora", "time_of_day"];
+/// Whose readings the rows are.
+const PUMPS: [&str; 9] =
+    ["pump_id", "pumpid", "pump_name", "pump_tag", "pump_no", "machine_id", "equipment_id", "asset_id", "device_id"];
 const INDEXES: [&str; 7] = ["", "index", "unnamed_0", "id", "row", "no", "nr"];
 
 /// A header's cell: the name in one notation, and the unit if there is one.
 pub(super) struct Heading<'a> {
     /// The text before the unit.
-    base: String,
+    pub base: String,
     /// The whole, the unit included.
-    whole: String,
+    pub whole: String,
     /// The unit as written.
     pub unit: Option<&'a str>,
 }
@@ -97,12 +128,16 @@ pub(super) fn columns(profile: &Profile, header: &Record, names: &BTreeMap<Strin
     let named = |cell| names.get(cell).map_or(cell, String::as_str);
     let headings: Vec<(&str, Heading<'_>)> = header.cells().map(named).map(|name| (name, Heading::new(name))).collect();
     let mut columns: Vec<Column> = headings.iter().map(|(cell, heading)| column(profile, cell, heading)).collect();
+    quality::find(profile, &headings, &mut columns);
     if columns.contains(&Column::Time) {
         return columns;
     }
     let place = |columns: &[Column], names: &[&str]| {
         names.iter().find_map(|name| {
-            (0..columns.len()).find(|&place| columns[place] == Column::Unknown && headings[place].1.base == *name)
+            (0..columns.len()).find(|&place| {
+                let base = &headings[place].1.base;
+                columns[place] == Column::Unknown && (base == name || without_zone(base) == *name)
+            })
         })
     };
     if let (Some(date), Some(time)) = (place(&columns, &DATES), place(&columns, &TIMES_OF_DAY)) {
@@ -118,14 +153,19 @@ fn column(profile: &Profile, cell: &str, heading: &Heading<'_>) -> Column {
         return Column::Channel(channel);
     }
     match heading.base.as_str() {
-        "timestamp" | "datetime" => Column::Time,
+        base if matches!(without_zone(base), "timestamp" | "datetime") => Column::Time,
         "machine_status" => Column::MachineStatus,
         "anomaly" => Column::Anomaly,
         "changepoint" | "fault" => Column::Aside,
-        "pump_id" => Column::PumpId,
+        name if PUMPS.contains(&name) => Column::PumpId,
         name if INDEXES.contains(&name) => Column::Unnamed,
         _ => Column::Unknown,
     }
+}
+
+/// A time's name without the zone at its end: `timestamp_cet` is `timestamp`.
+fn without_zone(base: &str) -> &str {
+    base.rsplit_once('_').filter(|(_, word)| zones::is_zone_word(word)).map_or(base, |(name, _)| name)
 }
 
 /// The one channel of this name.
@@ -137,60 +177,6 @@ fn channel(profile: &Profile, heading: &Heading<'_>) -> Option<usize> {
             _ => None,
         }
     })
-}
-
-/// Units by their spellings, each with the name that is compared.
-const UNITS: [(&str, &[&str]); 24] = [
-    ("rpm", &["rpm", "1/min", "min-1", "min^-1", "u/min", "r/min", "rev/min", "upm", "min⁻¹"]),
-    ("Hz", &["hz", "1/s", "s-1", "s^-1"]),
-    ("°C", &["°c", "c", "degc", "deg c", "celsius", "℃", "grad c", "\u{fffd}c"]),
-    ("°F", &["°f", "f", "degf", "deg f", "fahrenheit", "℉", "\u{fffd}f"]),
-    ("K", &["k", "kelvin"]),
-    ("bar", &["bar"]),
-    ("mbar", &["mbar", "hpa"]),
-    ("Pa", &["pa"]),
-    ("kPa", &["kpa"]),
-    ("MPa", &["mpa"]),
-    ("psi", &["psi", "psig", "psia"]),
-    ("mm/s", &["mm/s", "mm/sec", "mm s-1", "mm/s rms"]),
-    ("m/s", &["m/s"]),
-    ("in/s", &["in/s", "ips", "inch/s"]),
-    ("L/min", &["l/min", "lpm", "ltr/min"]),
-    ("L/s", &["l/s", "ltr/s"]),
-    ("L/h", &["l/h", "ltr/h"]),
-    ("m³/h", &["m³/h", "m3/h", "m^3/h", "cbm/h"]),
-    ("gpm", &["gpm", "usgpm", "gal/min"]),
-    ("mA", &["ma"]),
-    ("A", &["a", "amp", "amps", "ampere"]),
-    ("kV", &["kv"]),
-    ("V", &["v", "volt", "volts"]),
-    ("g", &["g"]),
-];
-
-/// What a column's unit says about its numbers.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    /// That of the channel.
-    Same,
-    /// Another one: the numbers mean something else.
-    Other,
-    /// No unit that is known here.
-    Unknown,
-}
-
-pub(super) fn compare_units(written: &str, channel: &str) -> Unit {
-    let name = |unit: &str| {
-        let unit = unit.trim().to_lowercase();
-        UNITS.iter().find(|(_, spellings)| spellings.contains(&unit.as_str())).map(|(name, _)| *name)
-    };
-    if written.trim() == channel {
-        return Unit::Same;
-    }
-    match (name(written), name(channel)) {
-        (Some(one), Some(other)) if one == other => Unit::Same,
-        (Some(_), Some(_)) => Unit::Other,
-        _ => Unit::Unknown,
-    }
 }
 
 #[cfg(test)]
@@ -219,7 +205,16 @@ mod tests {
             ("Zeitstempel", Column::Time),
             ("Date/Time", Column::Time),
             ("_time", Column::Time),
+            ("Timestamp CET", Column::Time),
+            ("t_stamp", Column::Time),
+            ("TimeString", Column::Time),
+            ("Zeit (MEZ)", Column::Time),
+            ("Local Time", Column::Time),
             ("Machine Status", Column::MachineStatus),
+            ("Pump ID", Column::PumpId),
+            ("Motor_RPM quality", Column::Quality(quality::Of::Channel(0))),
+            ("Motor_RPM.Status", Column::Quality(quality::Of::Channel(0))),
+            ("Quality", Column::Quality(quality::Of::Row)),
             ("Unnamed: 0", Column::Unnamed),
             ("", Column::Unnamed),
             ("Torque", Column::Unknown),
@@ -243,25 +238,6 @@ mod tests {
         ] {
             let record = Splitter::new(b';').split(header).expect("a header");
             assert_eq!(columns(&profile, &record, &BTreeMap::new()), expected, "{header}");
-        }
-    }
-
-    #[test]
-    fn units_are_compared() {
-        for (written, channel, expected) in [
-            ("1/min", "rpm", Unit::Same),
-            ("U/min", "rpm", Unit::Same),
-            ("deg C", "°C", Unit::Same),
-            ("l/min", "L/min", Unit::Same),
-            ("°F", "°C", Unit::Other),
-            ("psi", "bar", Unit::Other),
-            ("m³/h", "L/min", Unit::Other),
-            ("mA", "A", Unit::Other),
-            ("x", "rpm", Unit::Unknown),
-            ("barg", "bar", Unit::Unknown),
-            ("furlong", "furlong", Unit::Same),
-        ] {
-            assert_eq!(compare_units(written, channel), expected, "{written} for {channel}");
         }
     }
 }

@@ -8,22 +8,27 @@
 //! 2026-03-09 10:14:33;2950,0;...    the first row
 //! ```
 
-use std::{collections::BTreeMap, io};
+use std::io::{self, Read};
 
-use volute_plant::Profile;
+use volute_plant::{Profile, PumpId};
 
 use super::{
-    Source,
+    Dialect, Source,
     cells::{Cell, DecimalMark, NumberFormat},
-    columns::{Column, Heading, Unit, columns, compare_units},
-    findings::quoted,
+    columns::{Column, Heading, columns},
+    findings::{Finding, quoted},
+    sniff,
     text::{Lines, Record, Splitter, decoded, trim},
+    times::zones::{NamedZone, zone_in},
+    units::{Unit, compare_units},
 };
 
 /// The header is among so many lines.
 const HEADER_WITHIN: usize = 200;
 /// Rows of units and descriptions below the header.
 const MOST_UNIT_ROWS: usize = 3;
+/// A header's cell may go on in the next lines, as far as these.
+const HEADER_LINES: usize = 5;
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// How a file is to be read.
@@ -36,15 +41,32 @@ pub(super) struct Layout {
     pub columns: Vec<Column>,
     /// The last line before the first row.
     pub rows_after: u64,
+    /// What the rows of units say of the time.
+    unit_of_time: String,
     /// What there is to say about the columns.
     pub remarks: Vec<String>,
+    /// Units that are not the channels'.
+    pub trouble: Vec<Finding>,
 }
 
 /// The file has no header of a recording of this profile.
 #[derive(Debug)]
-pub(super) struct HeaderError {
-    pub column: String,
-    pub problem: String,
+pub(super) enum HeaderError {
+    /// A column is missing, or there twice.
+    Column {
+        /// Its name.
+        column: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It is no CSV, but this.
+    NotCsv(&'static str),
+}
+
+impl HeaderError {
+    fn new(column: &str, problem: impl Into<String>) -> Self {
+        Self::Column { column: column.to_owned(), problem: problem.into() }
+    }
 }
 
 impl Layout {
@@ -52,46 +74,99 @@ impl Layout {
     pub(super) fn find(
         source: &Source<'_>,
         profile: &Profile,
-        names: &BTreeMap<String, String>,
+        dialect: &Dialect,
     ) -> io::Result<Result<Self, HeaderError>> {
-        let mut lines = Lines::new(decoded(source.open()?)?);
+        let mut start = Vec::new();
+        source.open()?.take(sniff::SAMPLE as u64).read_to_end(&mut start)?;
+        if let Some(what) = sniff::magic(&start) {
+            return Ok(Err(HeaderError::NotCsv(what)));
+        }
+        let lines = first_lines(source)?;
+        Ok(Self::of(&lines, profile, dialect))
+    }
+
+    fn of(lines: &[String], profile: &Profile, dialect: &Dialect) -> Result<Self, HeaderError> {
         let mut delimiters = DELIMITERS.to_vec();
-        let mut closest: Option<(u8, u64, Record, Vec<Column>)> = None;
+        let mut closest: Option<Self> = None;
+        let mut one_value_a_row = None;
         let mut best = 0;
-        while let Some(line) = lines.next()? {
-            if lines.number as usize > HEADER_WITHIN {
-                break;
-            }
-            if let Some(delimiter) = declared_delimiter(&line) {
+        for (index, line) in lines.iter().enumerate().take(HEADER_WITHIN) {
+            if let Some(delimiter) = declared_delimiter(line) {
                 delimiters = vec![delimiter];
                 continue;
             }
+            if trim(line).is_empty() {
+                continue;
+            }
             for &delimiter in &delimiters {
-                let Some(record) = Splitter::new(delimiter).split(&line) else { continue };
-                let columns = columns(profile, &record, names);
+                let Some((header, used)) = split_header(delimiter, &lines[index..]) else { continue };
+                let columns = columns(profile, &header, &dialect.columns);
                 let channels = columns.iter().filter(|column| matches!(column, Column::Channel(_))).count();
                 let has_time = columns.contains(&Column::Time);
+                if channels == 0 && one_value_a_row.is_none() {
+                    one_value_a_row = name_and_value(&header);
+                }
                 let score = 2 * channels + usize::from(has_time) + usize::from(channels > 0 && has_time) * 1000;
                 if score > best {
-                    (best, closest) = (score, Some((delimiter, lines.number, record, columns)));
+                    best = score;
+                    let (header_line, rows_after) = (index as u64 + 1, (index + used) as u64);
+                    let (unit_of_time, remarks, trouble) = Default::default();
+                    closest = Some(Self {
+                        delimiter,
+                        header_line,
+                        header,
+                        columns,
+                        rows_after,
+                        unit_of_time,
+                        remarks,
+                        trouble,
+                    });
                 }
             }
             if best > 1000 {
                 break;
             }
         }
-        let Some((delimiter, header_line, header, columns)) = closest else {
-            let problem = format!("is in none of the first {} lines", lines.number.clamp(1, HEADER_WITHIN as u64));
-            return Ok(Err(HeaderError { column: "timestamp".into(), problem }));
-        };
-        if let Err(error) = check(&header, &columns) {
-            return Ok(Err(error));
+        if let (Some(error), true) = (one_value_a_row, best < 1000) {
+            return Err(error);
         }
-        let mut layout = Self { delimiter, header_line, rows_after: header_line, header, columns, remarks: Vec::new() };
+        let Some(mut layout) = closest else {
+            let within = lines.len().clamp(1, HEADER_WITHIN);
+            let problem = format!("is in none of the first {within} lines, with , ; | or a tab between the cells");
+            let error = sniff::of_text(lines).map(HeaderError::NotCsv);
+            return Err(error.unwrap_or_else(|| HeaderError::new("timestamp", problem)));
+        };
+        layout.check(&lines[layout.rows_after as usize..])?;
         layout.remark_columns(profile);
-        let mut units = layout.header_units();
-        units.extend(layout.unit_rows(&mut lines)?);
-        Ok(layout.check_units(profile, units).map(|()| layout))
+        let units = layout.header_units();
+        layout.check_units(profile, units, dialect.ignore_units);
+        // What is no unit in a row that is taken for units is told with the row.
+        let units =
+            layout.unit_rows(lines).into_iter().filter(|(_, unit)| compare_units(unit, "") != Unit::None).collect();
+        layout.check_units(profile, units, dialect.ignore_units);
+        Ok(layout)
+    }
+
+    /// The zone that the time's columns name, or the row of units below them.
+    pub(super) fn zone(&self) -> Option<NamedZone> {
+        zone_in(&self.time_name()).or_else(|| zone_in(&self.unit_of_time))
+    }
+
+    /// The names of the time's columns.
+    pub(super) fn time_name(&self) -> String {
+        let is_time = |place: &usize| matches!(self.columns[*place], Column::Time | Column::TimeOfDay);
+        (0..self.columns.len()).filter(is_time).map(|place| self.name(place)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The column that says whose the rows are.
+    pub(super) fn pump_place(&self) -> Option<usize> {
+        self.columns.iter().position(|column| *column == Column::PumpId)
+    }
+
+    /// Whether one pump was asked for, and the row is of another one.
+    pub(super) fn is_of_another_pump(&self, record: &Record, dialect: &Dialect) -> bool {
+        let Some(wanted) = &dialect.pump else { return false };
+        self.pump_place().is_some_and(|place| !is_same_pump(record.cell(place), wanted))
     }
 
     /// The name of a column, as the file has it.
@@ -128,20 +203,27 @@ impl Layout {
     }
 
     /// Reads the rows of units below the header.
-    fn unit_rows(&mut self, lines: &mut Lines<'_>) -> io::Result<Vec<(usize, String)>> {
+    fn unit_rows(&mut self, lines: &[String]) -> Vec<(usize, String)> {
         let mut units = Vec::new();
         let mut splitter = Splitter::new(self.delimiter);
-        for _ in 0..MOST_UNIT_ROWS {
-            let Some(line) = lines.next()? else { break };
-            let Some(record) = splitter.split(&line) else { break };
+        for line in lines.iter().skip(self.rows_after as usize).take(MOST_UNIT_ROWS) {
+            let Some(record) = splitter.split(line) else { break };
             if record != self.header && !self.is_unit_row(&record) {
                 break;
             }
-            self.rows_after = lines.number;
-            self.remarks.push(format!("line {} is taken for units, not for a row", lines.number));
-            units.extend(record.cells().enumerate().map(|(place, cell)| (place, without_brackets(cell).to_owned())));
+            self.rows_after += 1;
+            if record == self.header {
+                continue;
+            }
+            self.remarks.push(format!("line {} is taken for units, not for a row", self.rows_after));
+            for (place, cell) in record.cells().enumerate() {
+                if let Some(Column::Time | Column::TimeOfDay) = self.columns.get(place) {
+                    self.unit_of_time = format!("{} {cell}", self.unit_of_time);
+                }
+                units.push((place, without_brackets(cell).to_owned()));
+            }
         }
-        Ok(units)
+        units
     }
 
     /// Whether a row below the header has words in every column, the time's too.
@@ -158,47 +240,133 @@ impl Layout {
         self.columns.iter().enumerate().all(is_word) && self.columns.iter().enumerate().any(says_something)
     }
 
-    /// Refuses units that are not the channels'; says which ones are not known.
-    fn check_units(&mut self, profile: &Profile, units: Vec<(usize, String)>) -> Result<(), HeaderError> {
-        let mut unknown: Vec<String> = Vec::new();
+    /// Asks about units that are not the channels'.
+    fn check_units(&mut self, profile: &Profile, units: Vec<(usize, String)>, are_ignored: bool) {
+        const ASK: &str = "--ignore-units takes the numbers as they are";
+        let (mut none, mut ignored) = (Vec::new(), Vec::new());
         for (place, unit) in units {
             let Some(Column::Channel(index)) = self.columns.get(place) else { continue };
             let channel = &profile.channels()[*index];
-            match compare_units(&unit, &channel.unit) {
-                Unit::Same => {}
-                _ if unit.is_empty() => {}
-                Unit::Other => {
-                    let (unit, right) = (quoted(&unit), &channel.unit);
-                    let problem = format!("is in {unit}, and {} is in {right}: convert it", channel.name);
-                    return Err(HeaderError { column: self.name(place).to_owned(), problem });
+            let (column, unit_text, right) = (quoted(self.name(place)), quoted(&unit), &channel.unit);
+            let why = match compare_units(&unit, right) {
+                Unit::Same => continue,
+                Unit::None if unit.is_empty() => continue,
+                Unit::None => {
+                    none.push(format!("{unit_text} for {} in {right}", channel.name));
+                    continue;
                 }
-                Unit::Unknown => unknown.push(format!("{} for {} in {}", quoted(&unit), channel.name, channel.unit)),
+                _ if are_ignored => {
+                    ignored.push(format!("{unit_text} for {} in {right}", channel.name));
+                    continue;
+                }
+                Unit::Other => format!("is in {unit_text}, and {} is in {right}: convert it; {ASK}", channel.name),
+                Unit::Unknown => {
+                    let allowed = "which is no unit that is known here";
+                    format!("says {unit_text}, {allowed}, and {} is in {right}: {ASK}", channel.name)
+                }
+            };
+            self.trouble.push(Finding::new(self.header_line, format!("column {column}")).why(why));
+        }
+        for (said, list) in [("units that are not known, numbers taken as they are", none), ("units ignored", ignored)]
+        {
+            if let [first, rest @ ..] = &list[..] {
+                let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+                self.remarks.push(format!("{said}: {first}{more}"));
             }
         }
-        if let [first, rest @ ..] = &unknown[..] {
-            let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-            self.remarks.push(format!("units that are not known, numbers taken as they are: {first}{more}"));
+    }
+
+    /// A recording has a time, a channel at least, and each column once.
+    fn check(&self, rows: &[String]) -> Result<(), HeaderError> {
+        for (place, column) in self.columns.iter().enumerate() {
+            let once = matches!(column, Column::Unnamed | Column::Unknown | Column::Aside | Column::Quality(_));
+            if !once && self.columns[..place].contains(column) {
+                return Err(HeaderError::new(self.name(place), "is there twice"));
+            }
+        }
+        let has_channel = self.columns.iter().any(|column| matches!(column, Column::Channel(_)));
+        if !self.columns.contains(&Column::Time) {
+            let like_a_time = self.like_a_time(rows);
+            let hint =
+                like_a_time.map(|name| format!("; {} looks like one: --column '{name}=timestamp'", quoted(name)));
+            return Err(HeaderError::new("timestamp", format!("is missing{}", hint.unwrap_or_default())));
+        }
+        if !has_channel {
+            let problem = "is no channel, and neither is any other; --column 'NAME=CHANNEL' says which is";
+            return Err(HeaderError::new(self.name(self.header.len().saturating_sub(1)), problem));
         }
         Ok(())
     }
+
+    /// The column that is called like a time, or whose first row is one.
+    fn like_a_time(&self, rows: &[String]) -> Option<&str> {
+        let mut splitter = Splitter::new(self.delimiter);
+        let first =
+            rows.iter().find_map(|row| splitter.split(row).filter(|record| record.len() == self.header.len()))?;
+        let is_time = |cell: &str| super::read_time(cell, None).is_some() || (cell.contains(':') && cell.len() > 9);
+        let is_unknown = |place: &usize| self.columns[*place] == Column::Unknown;
+        (0..self.columns.len())
+            .filter(is_unknown)
+            .find(|&place| is_time(first.cell(place)))
+            .map(|place| self.name(place))
+    }
 }
 
-/// A recording has a time, a channel at least, and each column once.
-fn check(header: &Record, columns: &[Column]) -> Result<(), HeaderError> {
-    let wrong = |column: &str, problem: &str| Err(HeaderError { column: column.into(), problem: problem.into() });
-    for (place, column) in columns.iter().enumerate() {
-        let once = matches!(column, Column::Unnamed | Column::Unknown | Column::Aside);
-        if !once && columns[..place].contains(column) {
-            return wrong(header.cell(place), "is there twice");
+/// Whether two cells name one pump, though they may spell it in two ways.
+pub(super) fn is_same_pump(one: &str, other: &str) -> bool {
+    one == other || one.parse::<PumpId>().is_ok_and(|one| other.parse().is_ok_and(|other: PumpId| one == other))
+}
+
+/// What is said of a file with one value a row: a column has the channel's name, and another the value.
+fn name_and_value(header: &Record) -> Option<HeaderError> {
+    const NAMES: [&str; 12] = [
+        "varname",
+        "tag",
+        "tagname",
+        "tag_name",
+        "field",
+        "point",
+        "variable",
+        "parameter",
+        "sensor",
+        "signal",
+        "name",
+        "channel",
+    ];
+    const VALUES: [&str; 6] = ["varvalue", "value", "wert", "val", "reading", "messwert"];
+    let find = |names: &[&str]| header.cells().find(|cell| names.contains(&Heading::new(cell).base.as_str()));
+    let (name, value) = find(&NAMES).zip(find(&VALUES))?;
+    let problem = format!(
+        "names the channel of each row, whose value is in {}: one value a row is not read; export it with a column for each \
+         channel",
+        quoted(value)
+    );
+    Some(HeaderError::new(name, problem))
+}
+
+/// The first lines of a file: enough for the header and the rows of units below it.
+fn first_lines(source: &Source<'_>) -> io::Result<Vec<String>> {
+    let mut lines = Lines::new(decoded(source.open()?)?);
+    let mut first = Vec::new();
+    while first.len() < HEADER_WITHIN + HEADER_LINES + MOST_UNIT_ROWS {
+        let Some(line) = lines.next()? else { break };
+        first.push(line);
+    }
+    Ok(first)
+}
+
+/// The cells of a header that begins with the first of these lines, and how many of them it has.
+fn split_header(delimiter: u8, lines: &[String]) -> Option<(Record, usize)> {
+    let mut splitter = Splitter::new(delimiter);
+    let mut text = String::new();
+    for (used, line) in lines.iter().enumerate().take(HEADER_LINES) {
+        text.push_str(line);
+        if let Some(record) = splitter.split(&text) {
+            return Some((record, used + 1));
         }
+        text.push(' ');
     }
-    if !columns.contains(&Column::Time) {
-        return wrong("timestamp", "is missing");
-    }
-    if !columns.iter().any(|column| matches!(column, Column::Channel(_))) {
-        return wrong(header.cell(header.len().saturating_sub(1)), "is no channel, and neither is any other");
-    }
-    Ok(())
+    None
 }
 
 /// Excel's first line, as `sep=;`.

@@ -74,6 +74,17 @@ impl RowOrder {
         self.steps_back > 0 && self.steps_forward == 0
     }
 
+    /// Counts a row that adds nothing to the one of its time, or further channels.
+    pub(crate) fn note_together(&mut self, together: Together, first: &Numbered, second: &Numbered) {
+        match together {
+            Together::Repeat => count(&mut self.repeats, || {
+                let what = format!("{:?} is a repeat", second.row.recorded_at);
+                Finding::new(second.line, what).why(format!("of line {}", first.line))
+            }),
+            Together::Parts | Together::Conflict(_) => self.parts += 1,
+        }
+    }
+
     /// Says that a row has another value than the one of its time.
     pub(crate) fn conflict(&mut self, profile: &Profile, first: &Numbered, second: &Numbered, channel: usize) {
         count(&mut self.conflicts, || {
@@ -115,11 +126,7 @@ impl<'a> Merger<'a> {
             return Some(last);
         }
         match compare(&last.row.samples, &next.row.samples) {
-            Together::Repeat => count(&mut self.order.repeats, || {
-                let what = format!("{:?} is a repeat", next.row.recorded_at);
-                Finding::new(next.line, what).why(format!("of line {}", last.line))
-            }),
-            Together::Parts => self.order.parts += 1,
+            together @ (Together::Repeat | Together::Parts) => self.order.note_together(together, &last, &next),
             Together::Conflict(channel) => {
                 self.order.conflict(self.profile, &last, &next, channel);
                 if !self.keep_first {
@@ -152,7 +159,7 @@ impl<'a> Merger<'a> {
     }
 }
 
-fn merge(row: &mut Row, other: &Row) {
+pub(super) fn merge(row: &mut Row, other: &Row) {
     row.samples = merged(&row.samples, &other.samples).into();
     // A label that says that something is wrong stands.
     row.normal = [row.normal, other.normal].into_iter().flatten().reduce(|one, other| one && other);

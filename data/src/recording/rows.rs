@@ -2,14 +2,15 @@
 
 use std::io;
 
-use volute_plant::{Profile, PumpId, Sample};
+use volute_plant::{Profile, Sample};
 
 use super::{
     Dialect, Row, Source,
-    cells::{Cell, is_known_word},
+    cells::{Cell, bare, is_known_word, looks_like_a_number},
     columns::Column,
     findings::{Finding, Findings, quoted},
     layout::Layout,
+    quality::Of,
     records::{Line, Records},
     survey::{Plan, time_text},
     text::Record,
@@ -39,7 +40,6 @@ pub(super) struct Rows<'a> {
     plan: &'a Plan,
     profile: &'a Profile,
     dialect: &'a Dialect,
-    pump: Option<String>,
     cells: Vec<Cells>,
     words: Findings,
     trouble: Findings,
@@ -56,13 +56,13 @@ impl<'a> Rows<'a> {
         let cells = vec![Cells::default(); profile.channels().len()];
         let records = Records::open(source, layout)?;
         let (words, trouble) = Default::default();
-        Ok(Self { records, layout, plan, profile, dialect, pump: None, cells, words, trouble })
+        Ok(Self { records, layout, plan, profile, dialect, cells, words, trouble })
     }
 
     /// The next row whose time is known.
     pub(super) fn next(&mut self) -> io::Result<Option<Numbered>> {
         while let Some((line, content)) = self.records.next()? {
-            if let Line::Row(record) = content
+            if let Line::Row(record) | Line::OpenEnd(record, _) = content
                 && let Some(row) = self.row(line, &record)
             {
                 return Ok(Some(Numbered { line, row }));
@@ -86,22 +86,22 @@ impl<'a> Rows<'a> {
     }
 
     fn row(&mut self, line: u64, record: &Record) -> Option<Row> {
-        if self.is_of_another_pump(record) {
+        let layout = self.layout;
+        if layout.is_of_another_pump(record, self.dialect) {
             return None;
         }
         let mut samples = vec![Sample::Missing; self.profile.channels().len()];
         let (mut normal, mut anomaly) = (None, None);
-        let layout = self.layout;
         for (place, &column) in layout.columns.iter().enumerate() {
             let cell = record.cell(place);
             match column {
                 Column::Channel(index) => samples[index] = self.sample(line, place, index, cell),
                 Column::MachineStatus => normal = (!cell.is_empty()).then_some(cell == "NORMAL"),
                 Column::Anomaly => anomaly = self.label(line, place, cell),
-                Column::PumpId => self.check_pump(line, place, cell),
-                Column::Time | Column::TimeOfDay | Column::Aside | Column::Unnamed | Column::Unknown => {}
+                _ => {}
             }
         }
+        self.leave_out_bad(line, record, &mut samples);
         let recorded_at = time_text(layout, record);
         let utc = match times::read(&recorded_at, self.dialect.time_format.as_ref())? {
             Moment::Absolute(time) => time,
@@ -111,25 +111,48 @@ impl<'a> Rows<'a> {
         Some(Row { at, samples: samples.into(), normal, anomaly, recorded_at })
     }
 
-    /// Whether one pump was asked for, and the row is of another one.
-    fn is_of_another_pump(&self, record: &Record) -> bool {
-        let Some(wanted) = &self.dialect.pump else { return false };
-        let place = self.layout.columns.iter().position(|column| *column == Column::PumpId);
-        place.is_some_and(|place| !is_same_pump(record.cell(place), wanted))
+    /// Values whose quality is bad are missing.
+    fn leave_out_bad(&mut self, line: u64, record: &Record, samples: &mut [Sample]) {
+        for (&place, verdicts) in &self.plan.qualities {
+            let Column::Quality(of) = self.layout.columns[place] else { continue };
+            let word = record.cell(place);
+            let of = match of {
+                Of::Channel(index) => index..index + 1,
+                Of::Row => 0..samples.len(),
+            };
+            let has_value = samples[of.clone()].iter().any(|sample| sample.value().is_some());
+            if has_value && verdicts.get(word) == Some(&false) {
+                samples[of].fill(Sample::Missing);
+                self.words.add(line, format!("{}: {}", self.layout.name(place), quoted(word)), "");
+            }
+        }
     }
 
     fn sample(&mut self, line: u64, place: usize, index: usize, cell: &str) -> Sample {
-        let cells = &mut self.cells[index];
-        match self.plan.number.read(cell) {
+        let (cells, channel) = (&mut self.cells[index], &self.profile.channels()[index]);
+        match self.plan.number.read(&bare(cell, &channel.unit)) {
             Cell::Empty => Sample::Missing,
             Cell::Number(value) => {
                 cells.numbers += 1;
-                self.profile.channels()[index].sample(value)
+                channel.sample(value)
             }
             Cell::Word => {
                 cells.words += 1;
-                let what = format!("{}: {}", self.layout.name(place), quoted(cell));
-                if !is_known_word(cell) {
+                let name = self.layout.name(place);
+                let what = format!("{name}: {}", quoted(cell));
+                let is_said = self.dialect.no_value.iter().any(|word| word == cell);
+                if !is_said && looks_like_a_number(cell) {
+                    if self.plan.mark_is_known {
+                        let why = format!(
+                            "is no number that has one meaning here; allowed: a number, in {} if a unit is beside it; \
+                             --no-value '{cell}' says that it is none",
+                            channel.unit
+                        );
+                        self.trouble.add_alike(line, &format!("{name} number"), what, &why);
+                    }
+                    return Sample::Missing;
+                }
+                if !is_said && !is_known_word(cell) {
                     cells.unknown_words += 1;
                     cells.first_unknown.get_or_insert_with(|| Finding::new(line, what.clone()));
                 }
@@ -151,17 +174,4 @@ impl<'a> Rows<'a> {
             }
         }
     }
-
-    fn check_pump(&mut self, line: u64, place: usize, cell: &str) {
-        let pump = self.pump.get_or_insert_with(|| cell.to_owned());
-        if !is_same_pump(pump, cell) {
-            let why = format!("; allowed: the same pump in every line, {} here", quoted(pump));
-            self.trouble.add(line, format!("{}: {}", self.layout.name(place), quoted(cell)), &why);
-        }
-    }
-}
-
-/// Whether two cells name one pump, though they may spell it in two ways.
-fn is_same_pump(one: &str, other: &str) -> bool {
-    one == other || one.parse::<PumpId>().is_ok_and(|one| other.parse().is_ok_and(|other: PumpId| one == other))
 }

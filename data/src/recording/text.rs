@@ -121,6 +121,13 @@ impl Record {
         cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).map_or(cell, trim)
     }
 
+    /// Leaves out what is in the cell at this place, and behind it.
+    pub(super) fn cut(&mut self, index: usize) {
+        let start = if index == 0 { 0 } else { self.ends.get(index - 1).copied().unwrap_or(self.text.len()) };
+        self.text.truncate(start);
+        self.ends.iter_mut().for_each(|end| *end = (*end).min(start));
+    }
+
     pub(super) fn cells(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|index| self.cell(index))
     }

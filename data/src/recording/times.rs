@@ -7,14 +7,17 @@
 //! A time without an offset is UTC, or in the zone of `--time-zone`. Where a zone puts its clocks back, an hour stands
 //! twice ([`folds`]); where it puts them forward, an hour does not exist, and a time in it is an error.
 
+pub(super) mod diagnose;
 pub(super) mod folds;
 pub(super) mod propose;
+pub(super) mod zones;
 
 use std::{fmt, str::FromStr};
 
 use chrono::{
-    DateTime, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone as _, Utc,
-    format::{Item, StrftimeItems},
+    DateTime, Datelike, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta,
+    TimeZone as _, Timelike, Utc,
+    format::{Fixed, Item, StrftimeItems},
 };
 use volute_plant::{Timestamp, TimestampError};
 
@@ -29,6 +32,18 @@ impl TimeFormat {
     fn parse(&self, text: &str) -> Option<Moment> {
         parse_as(&self.0, text)
     }
+
+    /// The zone that stands in it as a word, as in `%H:%M:%S UTC`.
+    pub(in crate::recording) fn zone(&self) -> Option<zones::NamedZone> {
+        let words = StrftimeItems::new(&self.0).map(|item| match item {
+            Item::Literal("T" | "t") => " ",
+            Item::Literal("Z") => "UTC",
+            Item::Literal(text) => text,
+            _ => " ",
+        });
+        let words: String = words.collect();
+        zones::zone_in(&words)
+    }
 }
 
 impl FromStr for TimeFormat {
@@ -38,6 +53,13 @@ impl FromStr for TimeFormat {
         let wrong = || format!("not a format of times; allowed: {}", Self::ALLOWED);
         if StrftimeItems::new(text).any(|item| matches!(item, Item::Error)) {
             return Err(wrong());
+        }
+        if StrftimeItems::new(text).any(|item| matches!(item, Item::Fixed(Fixed::TimezoneName))) {
+            return Err(format!(
+                "{}: %Z reads the name of a zone and forgets it: write the name itself in its place and say the zone with \
+                 --time-zone; an offset as +01:00 is %z",
+                wrong()
+            ));
         }
         // It must tell all that a time is made of.
         let sample = Utc.with_ymd_and_hms(2026, 3, 9, 10, 14, 0).single().ok_or_else(wrong)?;
@@ -73,8 +95,10 @@ impl FromStr for TimeZone {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        const UTC: [&str; 6] = ["etc/utc", "etc/gmt", "etc/uct", "uct", "zulu", "etc/zulu"];
         let region = || chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text));
-        match offset(text) {
+        let lower = text.to_ascii_lowercase();
+        match offset(if UTC.contains(&lower.as_str()) { "UTC" } else { text }) {
             Some(offset) => Ok(Self::Fixed(offset)),
             None => region().map(|zone| Self::Region(*zone)).ok_or_else(|| {
                 let (allowed, abbreviation) = (Self::ALLOWED, "abbreviations like CEST have no changes");
@@ -107,6 +131,15 @@ impl RepeatedHour {
     pub const ALLOWED: &'static str = "first, second";
 }
 
+impl fmt::Display for RepeatedHour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "first",
+            Self::Second => "second",
+        })
+    }
+}
+
 impl FromStr for RepeatedHour {
     type Err = String;
 
@@ -135,6 +168,20 @@ impl Moment {
         }
     }
 
+    /// Whether there may be such a time: a second 60 is only at the end of 30 June or 31 December by UTC. Where that is by
+    /// the clock of a zone is not known here: at the end of an hour, or some quarters before or behind it.
+    fn may_be(self) -> bool {
+        let time = self.as_utc();
+        let is_near = || matches!((time.month(), time.day()), (6, 30) | (7, 1) | (12, 31) | (1, 1));
+        let is_there =
+            || matches!((time.month(), time.day(), time.hour(), time.minute()), (6, 30, 23, 59) | (12, 31, 23, 59));
+        time.nanosecond() < 1_000_000_000
+            || match self {
+                Self::Absolute(_) => is_there(),
+                Self::Local(_) => is_near() && matches!(time.minute(), 29 | 44 | 59),
+            }
+    }
+
     /// Whether a timestamp can be in that year.
     fn is_in_range(self) -> bool {
         timestamp(self.as_utc()).is_ok()
@@ -151,7 +198,7 @@ pub(crate) fn read(text: &str, format: Option<&TimeFormat>) -> Option<Moment> {
         Some(format) => format.parse(text),
         None => year_first(text).or_else(|| epoch(text)).or_else(|| month_by_name(text)),
     };
-    moment.filter(|moment| moment.is_in_range())
+    moment.filter(|moment| moment.is_in_range() && moment.may_be())
 }
 
 /// `2026-03-09 10:14:33.250`, with `T`, `/` or `.`, without seconds, and with an offset if need be.
@@ -205,6 +252,9 @@ fn epoch(text: &str) -> Option<Moment> {
     if !text.starts_with(|letter: char| letter.is_ascii_digit()) {
         return None;
     }
+    if rounded_to_s(text).is_some() {
+        return None;
+    }
     let value: f64 = text.replacen(',', ".", 1).parse().ok()?;
     let utc = UNITS.iter().find_map(|unit| {
         // A float holds seconds to the quarter of a microsecond; the rest of its digits are noise.
@@ -213,6 +263,19 @@ fn epoch(text: &str) -> Option<Moment> {
         DateTime::from_timestamp_millis(at.millis())
     })?;
     Some(Moment::Absolute(utc.naive_utc()))
+}
+
+/// The seconds that a number with an exponent is rounded to, where that is more than one: `1.77305E+12` to 10,000.
+fn rounded_to_s(text: &str) -> Option<i64> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let decimals = mantissa.split_once(['.', ',']).map_or(0, |(_, decimals)| decimals.len());
+    let exponent: i32 = exponent.parse().ok()?;
+    let step = exponent.checked_sub(i32::try_from(decimals).ok()?)?;
+    let value: f64 = text.replacen(',', ".", 1).parse().ok()?;
+    // Seconds from 2000 to 2200 are of the magnitude 8 or 9, and each finer unit is three more.
+    let of_unit = (value.log10().floor() as i32).saturating_sub(8).max(0) / 3 * 3;
+    let of_second = u32::try_from(step.checked_sub(of_unit)?).ok()?;
+    (of_second > 0).then(|| 10_i64.checked_pow(of_second)).flatten()
 }
 
 /// `09-Mar-2026 10:14:33`, as PI has it.

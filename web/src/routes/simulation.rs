@@ -33,7 +33,19 @@ const OBJECT: &str = "simulation";
 const SEED: u64 = 1;
 
 /// The parameters that go with a recording only.
-const WITH_A_RECORDING: [&str; 6] = ["pump_id", "speed", "time_format", "time_zone", "repeated_hour", "decimal"];
+const WITH_A_RECORDING: [&str; 11] = [
+    "pump_id",
+    "speed",
+    "time_format",
+    "time_zone",
+    "repeated_hour",
+    "decimal",
+    "column",
+    "file_pump",
+    "ignore_units",
+    "good_quality",
+    "no_value",
+];
 
 /// What is simulated, and how far it is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -160,6 +172,16 @@ pub(crate) struct PumpShape {
         ("repeated_hour" = Option<String>, Query, description = "With a recording: `first` or `second`, where the hour \
             that the zone repeats stands in it once"),
         ("decimal" = Option<String>, Query, description = "With a recording: its decimal mark, `point` or `comma`"),
+        ("column" = Option<String>, Query, description = "With a recording: what columns are, as \
+            `Drehzahl=Motor_RPM,Wann=timestamp`"),
+        ("file_pump" = Option<String>, Query, description = "With a recording: only the rows of this pump are read, as its \
+            column `pump_id` names it"),
+        ("ignore_units" = Option<bool>, Query, description = "With a recording: its numbers are in the channels' units, \
+            whatever units it names"),
+        ("good_quality" = Option<String>, Query, description = "With a recording: what a quality column says of a good \
+            value, with `,` between words; absent: `Good`, `OK`, `192` and the like"),
+        ("no_value" = Option<String>, Query, description = "With a recording: cells that look like a number and stand for \
+            no value, with `,` between them"),
     ),
     request_body(
         content((Option<StartShape> = "application/json"), (Option<String> = "text/csv")),
@@ -227,13 +249,15 @@ async fn plan(
     let profile = node.engine.profile();
     if is_csv || bytes.is_empty() {
         let recording = if is_csv { bytes.as_ref() } else { volute_data::DEMO_RECORDING };
-        let recording =
-            volute_data::parse_recording(Path::new("the recording"), recording, profile, &dialect(&params)?).map_err(
-                |error| ApiError::invalid("", "", "a recording of this profile", &for_the_api(&error.to_string())),
-            )?;
+        let named = params.pump()?;
+        let dialect = Dialect { read_for: named.clone(), ..dialect(&params)? };
+        let recording = volute_data::parse_recording(Path::new("the recording"), recording, profile, &dialect)
+            .map_err(|error| {
+                ApiError::invalid("", "", "a recording of this profile", &for_the_api(&error.to_string()))
+            })?;
         let notes = recording.notes.lines().into_iter().chain(recording.notes.utc_line());
         let (rows, notes) = (recording.rows, notes.map(|note| for_the_api(&note)).collect());
-        let pump = match params.pump()? {
+        let pump = match named {
             Some(pump) => pump,
             None => free_name(node).await?,
         };
@@ -252,18 +276,40 @@ async fn plan(
 
 /// What the parameters say about a recording.
 fn dialect(params: &Params) -> Result<Dialect, ApiError> {
+    let list = |name| -> Vec<String> {
+        let text = params.text(name).unwrap_or_default();
+        text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    let columns = params.parsed("column", "a column's name, =, and what it is, as Drehzahl=Motor_RPM", |text| {
+        text.split(',').map(|one| one.split_once('=').map(|(name, column)| (name.into(), column.into()))).collect()
+    })?;
     Ok(Dialect {
         time_format: params.parsed("time_format", TimeFormat::ALLOWED, |text| text.parse().ok())?,
         time_zone: params.parsed("time_zone", TimeZone::ALLOWED, |text| text.parse().ok())?,
         repeated_hour: params.parsed("repeated_hour", RepeatedHour::ALLOWED, |text| text.parse().ok())?,
         decimal: params.parsed("decimal", DecimalMark::ALLOWED, |text| text.parse().ok())?,
-        ..Dialect::default()
+        columns: columns.unwrap_or_default(),
+        pump: params.text("file_pump").map(str::to_owned),
+        read_for: None,
+        ignore_units: params.parsed("ignore_units", "true, false", |text| text.parse().ok())?.unwrap_or_default(),
+        good_quality: list("good_quality"),
+        no_value: list("no_value"),
     })
 }
 
 /// A message about a recording that names flags, with the parameters in their places.
 fn for_the_api(message: &str) -> String {
-    let flags = ["time-format", "time-zone", "repeated-hour", "decimal"];
+    let flags = [
+        "time-format",
+        "time-zone",
+        "repeated-hour",
+        "decimal",
+        "column",
+        "file-pump",
+        "ignore-units",
+        "good-quality",
+        "no-value",
+    ];
     flags.iter().fold(message.to_owned(), |text, flag| text.replace(&format!("--{flag}"), &flag.replace('-', "_")))
 }
 
@@ -277,6 +323,10 @@ async fn play(simulation: &Simulation, plan: Plan, speed: Speed) -> Result<Simul
         }
         Err(error @ StartError::TooLong { .. }) => {
             let allowed = "a recording of less time than readings are kept";
+            Err(ApiError::invalid("", "", allowed, &error.to_string()))
+        }
+        Err(error @ StartError::TooSparse { .. }) => {
+            let allowed = "a recording whose rows are no sparser than a pump's interval may be";
             Err(ApiError::invalid("", "", allowed, &error.to_string()))
         }
         Err(StartError::Settings(error)) => Err(error.into()),

@@ -1,6 +1,6 @@
 //! Which `--time-format` fits times that have no single meaning: proposed, never taken.
 
-use super::{Moment, parse_as};
+use super::parse_as;
 use crate::recording::findings::{Finding, quoted};
 
 const DATES: [&str; 15] = [
@@ -28,7 +28,8 @@ pub(in crate::recording) struct Proposals {
 impl Proposals {
     /// Takes a time that is not read without a flag; false where it is like no known form.
     pub(in crate::recording) fn see(&mut self, line: u64, column: &str, text: &str) -> bool {
-        let fits = |format: &String| parse_as(format, text).is_some_and(Moment::is_in_range);
+        let fits =
+            |format: &String| parse_as(format, text).is_some_and(|moment| moment.is_in_range() && moment.may_be());
         let Some(seen) = &mut self.seen else {
             self.tries += 1;
             if self.tries > MAX_TRIES || !text.contains(|letter: char| letter.is_ascii_digit()) {

@@ -122,7 +122,7 @@ fn the_fitting_format_is_proposed() {
         let finding = proposals.finding().expect("something to say").to_string();
         assert!(finding.contains(told), "{finding:?} says {told:?}");
     }
-    for junk in ["yesterday", "", "32.13.2026 10:14:33", "12345"] {
+    for junk in ["yesterday", "", "32.13.2026 10:14:33", "12345", "2026-03-09 10:14:60", "09-Mar-2026 10:14:60"] {
         assert!(!Proposals::default().see(2, "timestamp", junk), "{junk:?}");
     }
     let mut proposals = Proposals::default();
@@ -134,7 +134,8 @@ fn resolve(zone: &str, asked: Option<RepeatedHour>, times: &[&str]) -> Result<Ve
     let times: Vec<NaiveDateTime> = times.iter().map(|time| at(time)).collect();
     let mut folds = Folds::new(Some(zone.parse().expect("a zone")), asked);
     (2..).zip(&times).for_each(|(line, time)| folds.see(line, &time.to_string(), *time));
-    if let Some(finding) = folds.unknown().first() {
+    folds.decide();
+    if let Some(finding) = folds.trouble().first() {
         return Err(finding.to_string());
     }
     let utc = (2..).zip(&times).map(|(line, time)| folds.utc(line, *time).expect("in UTC"));
@@ -164,7 +165,13 @@ fn the_order_of_the_rows_tells_the_repeated_hour() {
             "02:00:00 01:59:00 01:01:00 00:59:00 00:01:00 23:59:00",
         ),
         // One row per tag.
-        ("02:10:00 02:30:00 02:30:00 02:00:00 02:00:00", "00:10:00 00:30:00 00:30:00 01:00:00 01:00:00"),
+        (
+            "02:10:00 02:30:00 02:30:00 02:00:00 02:00:00 02:20:00",
+            "00:10:00 00:30:00 00:30:00 01:00:00 01:00:00 01:20:00",
+        ),
+        // The rows go on over the hour's end to its start, though those behind it fit before the others.
+        ("02:30:00 02:40:00 02:50:00 02:00:00 02:10:00", "00:30:00 00:40:00 00:50:00 01:00:00 01:10:00"),
+        ("02:30:00 02:59:59 02:00:00 02:10:00", "00:30:00 00:59:59 01:00:00 01:10:00"),
     ] {
         let times = day(times);
         let times: Vec<&str> = times.iter().map(String::as_str).collect();
@@ -193,6 +200,100 @@ fn a_repeated_hour_that_nothing_tells_is_asked_for() {
     let back_and_forth: Vec<&str> = back_and_forth.iter().map(String::as_str).collect();
     let error = resolve("Europe/Berlin", Some(RepeatedHour::First), &back_and_forth).expect_err("not told");
     assert!(error.contains("time goes back 2 times within it"), "{error}");
+}
+
+#[test]
+fn rows_out_of_order_are_not_the_clocks() {
+    for times in [
+        "01:50 02:00 02:20 02:10 02:30 02:40 02:50 03:00",
+        "02:00 02:10 02:20 02:30 02:05 02:40 02:50",
+        "02:00 02:10 02:40 02:50 02:20 02:30 03:00",
+        "01:50 02:30 02:00 02:40 03:00",
+        "02:20 02:30 02:50 02:40 03:00",
+        "02:50 02:40 02:20 02:30 02:10 01:50",
+    ] {
+        let times: Vec<String> = times.split(' ').map(|time| format!("2025-10-26T{time}:00")).collect();
+        let times: Vec<&str> = times.iter().map(String::as_str).collect();
+        let error = resolve("Europe/Berlin", None, &times).expect_err("asked for");
+        assert!(error.contains("goes back once") && error.contains("--repeated-hour"), "{times:?}: {error}");
+        for (asked, hours_off) in [(RepeatedHour::First, 2), (RepeatedHour::Second, 1)] {
+            let resolved = resolve("Europe/Berlin", Some(asked), &times).expect("said");
+            let inside = times.iter().zip(resolved).filter(|(time, _)| time.contains("T02"));
+            for (time, utc) in inside {
+                assert_eq!(utc[..5], format!("{:02}:{}", 2 - hours_off, &time[14..16]), "{time} {asked}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_hour_that_is_said_and_not_needed_is_told() {
+    let remark = |zone: &str, times: &[&str]| {
+        let mut folds = Folds::new(zone.parse().ok(), Some(RepeatedHour::First));
+        (2..).zip(times).for_each(|(line, time)| folds.see(line, time, at(time)));
+        folds.decide();
+        (folds.remark(), folds.trouble().first().map(ToString::to_string))
+    };
+    let told = |said: Option<String>, part: &str| said.is_some_and(|said| said.contains(part));
+    let berlin = "Europe/Berlin";
+    for (zone, times, part) in [
+        (berlin, &["2026-03-09T10:14:33"][..], "no time is in an hour"),
+        ("", &["2025-10-26T02:30:00"], "no time is in an hour"),
+        ("+01:00", &["2025-10-26T02:30:00"], "no time is in an hour"),
+        (berlin, &["2025-10-26T02:00:00", "2025-10-26T02:59:59", "2025-10-26T02:00:00"], "tells both hours apart"),
+        (berlin, &[], "no time is in an hour"),
+    ] {
+        assert!(told(remark(zone, times).0, part), "{times:?}");
+    }
+    assert_eq!(remark(berlin, &["2025-10-26T02:30:00"]), (None, None), "needed");
+    let (remark, trouble) = remark(berlin, &["2025-10-26T02:59:59", "2025-10-26T03:00:00"]);
+    assert!(remark.is_none() && told(trouble, "tell that it is the second: leave --repeated-hour out"));
+}
+
+#[test]
+fn a_second_sixty_is_a_leap_second() {
+    for (text, is_time) in [
+        ("2016-12-31 23:59:60", true),
+        ("2017-01-01T00:59:60+01:00", true),
+        ("2015-06-30T23:59:60Z", true),
+        ("2015-06-30T22:59:60Z", false),
+        ("2026-03-09 10:14:60", false),
+        ("2026-03-09T10:14:60Z", false),
+        ("2026-06-30 10:14:60", false),
+        ("20260309T101460", false),
+        ("09-Mar-2026 10:14:60", false),
+        ("2026-03-09 10:14:60.5", false),
+    ] {
+        assert_eq!(read(text, None).is_some(), is_time, "{text}");
+    }
+    let format: TimeFormat = "%d.%m.%Y %H:%M:%S".parse().expect("a format");
+    assert_eq!(read("09.03.2026 10:14:60", Some(&format)), None);
+}
+
+#[test]
+fn a_rounded_number_is_no_time() {
+    for text in ["1.77305E+12", "1,77305E+12", "1.77E+09", "1.77305127E9", "1.7730512E+12", "1.773E15", "1.77305E18"] {
+        assert_eq!(read(text, None), None, "{text}");
+    }
+    for text in ["1.773051273E12", "1.773051273E9", "1.773051273000E12", "1773051273E0", "1.773051273000000E15"] {
+        assert_eq!(read(text, None), Some(Moment::Absolute(at("2026-03-09T10:14:33"))), "{text}");
+    }
+}
+
+#[test]
+fn a_format_forgets_no_zone() {
+    for format in ["%Y-%m-%d %H:%M:%S %Z", "%d.%m.%Y %H:%M:%S%Z", "%d.%m.%Y %T %Z", "%Z %Y-%m-%d %H:%M", "%c %Z"] {
+        let error = format.parse::<TimeFormat>().expect_err(format);
+        assert!(error.contains("--time-zone") && error.contains("%z"), "{format}: {error}");
+    }
+    let zone = |format: &str| format.parse::<TimeFormat>().expect(format).zone();
+    let utc = Some(zones::NamedZone::Known("UTC".parse().expect("a zone")));
+    assert_eq!(zone("%d.%m.%Y %H:%M:%S UTC"), utc);
+    assert_eq!(zone("%Y-%m-%dT%H:%M:%SZ"), utc);
+    assert_eq!(zone("%d.%m.%Y %H:%M:%S MEZ"), Some(zones::NamedZone::Unclear("MEZ".into())));
+    for without in ["%d.%m.%Y %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M:%S %z", "%d.%m.%Y um %H:%M Uhr"] {
+        assert_eq!(zone(without), None, "{without}");
+    }
 }
 
 #[test]

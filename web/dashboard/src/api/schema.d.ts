@@ -3149,6 +3149,16 @@ export interface operations {
                 repeated_hour?: string;
                 /** @description With a recording: its decimal mark, `point` or `comma` */
                 decimal?: string;
+                /** @description With a recording: what columns are, as `Drehzahl=Motor_RPM,Wann=timestamp` */
+                column?: string;
+                /** @description With a recording: only the rows of this pump are read, as its column `pump_id` names it */
+                file_pump?: string;
+                /** @description With a recording: its numbers are in the channels' units, whatever units it names */
+                ignore_units?: boolean;
+                /** @description With a recording: what a quality column says of a good value, with `,` between words; absent: `Good`, `OK`, `192` and the like */
+                good_quality?: string;
+                /** @description With a recording: cells that look like a number and stand for no value, with `,` between them */
+                no_value?: string;
             };
             header?: never;
             path?: never;

@@ -1,0 +1,89 @@
+//! Files that are no CSV, told by how they begin: what they are, and what to do.
+
+/// How much of a file is looked at.
+pub(super) const SAMPLE: usize = 4096;
+
+/// What a file is whose first bytes are these; none where it may be CSV.
+pub(super) fn magic(start: &[u8]) -> Option<&'static str> {
+    const WORKBOOK: &str = "a spreadsheet's workbook, no CSV: save its sheet as CSV";
+    let has = |text: &[u8]| start.windows(text.len()).any(|window| window == text);
+    let what = match start {
+        [] => "empty",
+        [0x1f, 0x8b, ..] => "a gzip file, no CSV: unpack it with gunzip",
+        [b'P', b'K', 3, 4, ..] if has(b"[Content_Types].xml") || has(b"xl/") || has(b"mimetype") => WORKBOOK,
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => "a zip archive, no CSV: unpack it",
+        [0xd0, 0xcf, 0x11, 0xe0, ..] => WORKBOOK,
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => "a bzip2 file, no CSV: unpack it with bunzip2",
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "an xz file, no CSV: unpack it with unxz",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "a zstd file, no CSV: unpack it with unzstd",
+        [b'7', b'z', 0xbc, 0xaf, ..] => "a 7z archive, no CSV: unpack it",
+        [b'P', b'A', b'R', b'1', ..] => "a Parquet file, no CSV",
+        [b'%', b'P', b'D', b'F', ..] => "a PDF, no CSV",
+        [b'T', b'D', b'S', b'm', ..] => "a TDMS file of LabVIEW, no CSV: export it as text",
+        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file, no CSV",
+        _ if start.starts_with(b"SQLite format 3") => "an SQLite database, no CSV",
+        _ => return None,
+    };
+    Some(what)
+}
+
+/// What a file without a header is, by its text.
+pub(super) fn of_text(lines: &[String]) -> Option<&'static str> {
+    let text = lines.iter().map(|line| line.trim_start_matches('\u{feff}').trim()).find(|line| !line.is_empty());
+    let Some(first) = text else { return Some("empty but for blank lines") };
+    let second = first.get(1..).unwrap_or_default().trim_start().chars().next();
+    let is_json = match first.chars().next() {
+        Some('{') => matches!(second, None | Some('"' | '}')),
+        Some('[') => matches!(second, None | Some('{' | '[' | '"' | ']')),
+        _ => false,
+    };
+    let bytes = || lines.iter().take(20).flat_map(|line| line.chars());
+    let odd = bytes().filter(|&letter| letter == '\u{fffd}' || (letter.is_control() && letter != '\t')).count();
+    if is_json {
+        Some("JSON, no CSV: export it as CSV, or post it to a node")
+    } else if first.starts_with('<') {
+        Some("XML or HTML, no CSV: export it as CSV")
+    } else if 10 * odd > bytes().count() {
+        Some("no text, and so no CSV")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_csv_is_told() {
+        for (bytes, told) in [
+            (&b""[..], "empty"),
+            (b"\x1f\x8b\x08\0\0", "gunzip"),
+            (b"PK\x03\x04\x14\0\x06\0[Content_Types].xml", "workbook"),
+            (b"PK\x03\x04\x14\0\0\0a.csv", "zip archive"),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "workbook"),
+            (b"PAR1", "Parquet"),
+            (b"%PDF-1.4", "PDF"),
+        ] {
+            assert!(magic(bytes).is_some_and(|what| what.contains(told)), "{told}");
+        }
+        for text in ["timestamp,Tb\n", "[Header]\n", "PK,timestamp\n", "BZ"] {
+            assert_eq!(magic(text.as_bytes()), None, "{text}");
+        }
+        for (text, told) in [
+            ("{\"a\": 1}", Some("JSON")),
+            ("[\n{", Some("JSON")),
+            ("[{\"a\": 1}]", Some("JSON")),
+            ("<?xml version=\"1.0\"?>", Some("XML")),
+            ("\u{1}\u{2}\u{3}\u{4}", Some("no text")),
+            ("\n \n", Some("empty")),
+            ("[Header]", None),
+            ("a,b", None),
+        ] {
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            let what = of_text(&lines);
+            assert_eq!(what.is_some(), told.is_some(), "{text}: {what:?}");
+            assert!(told.is_none_or(|told| what.is_some_and(|what| what.contains(told))), "{text}: {what:?}");
+        }
+    }
+}

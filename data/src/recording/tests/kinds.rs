@@ -1,0 +1,310 @@
+//! Kinds of what a plant's files have that could be misread: each is read right, asked for, or told.
+
+use super::*;
+
+/// A row: seconds since 15:44:00, and the values.
+type Short = (i64, Option<f64>, Option<f64>);
+
+const AT: &str = "2020-03-01 15:44:06";
+
+fn dialect(change: impl FnOnce(&mut Dialect)) -> Dialect {
+    let mut dialect = Dialect::default();
+    change(&mut dialect);
+    dialect
+}
+
+/// All that is said about a file: its notes, or why it is not read.
+fn said(text: &str, dialect: &Dialect) -> (Vec<Short>, String) {
+    match read_as(text.as_bytes(), dialect) {
+        Ok(recording) => {
+            let notes = recording.notes.lines().into_iter().chain(recording.notes.utc_line());
+            (short(&recording), notes.collect::<Vec<_>>().join("\n"))
+        }
+        Err(error) => (Vec::new(), error.to_string()),
+    }
+}
+
+#[track_caller]
+fn is_read(text: &str, dialect: &Dialect, expected: &[Short], told: &[&str]) {
+    let (rows, said) = said(text, dialect);
+    assert_eq!(rows, expected, "{text:?}: {said}");
+    told.iter().for_each(|told| assert!(said.contains(told), "{text:?}: {told:?} is said in {said:?}"));
+}
+
+#[track_caller]
+fn is_asked(text: &str, dialect: &Dialect, told: &[&str]) {
+    let (rows, said) = said(text, dialect);
+    assert_eq!(rows, [], "{text:?}");
+    told.iter().for_each(|told| assert!(said.contains(told), "{text:?}: {told:?} is said in {said:?}"));
+}
+
+#[test]
+fn a_value_at_a_files_end_may_be_cut_off() {
+    let none = Dialect::default();
+    let first = (6, Some(40.5), Some(76.0));
+    let start = format!("{HEADER}\n{AT},40.5,76\n");
+    for (end, second, told) in [
+        (
+            "2020-03-01 15:44:07,41.5,7",
+            (7, Some(41.5), None),
+            "line 3: Volume Flow RateRMS: \"7\", as its line has no end",
+        ),
+        ("2020-03-01 15:44:07,41.5,76.", (7, Some(41.5), None), "\"76.\", as its line has no end"),
+        ("2020-03-01 15:44:07,41.5,NaN", (7, Some(41.5), None), "\"NaN\", as its line has no end"),
+        ("2020-03-01 15:44:07,41.5,\"76\"", (7, Some(41.5), Some(76.0)), ""),
+        ("2020-03-01 15:44:07,41.5,76,", (7, Some(41.5), Some(76.0)), ""),
+        ("2020-03-01 15:44:07,41.5,76\r", (7, Some(41.5), Some(76.0)), ""),
+        ("2020-03-01 15:44:07,41.5,", (7, Some(41.5), None), ""),
+    ] {
+        is_read(&format!("{start}{end}"), &none, &[first, second], &[told]);
+    }
+    for end in [
+        "2020-03-01 15:44:07,41.5",
+        "2020-03-01 15:44:07,",
+        "2020",
+        "2020-03-01 15:44:07,\"41",
+        "2020-03-01 15:44:07,4",
+    ] {
+        is_read(&format!("{start}{end}"), &none, &[first], &["left out: line 3: the file ends within the row"]);
+    }
+    // The time, the pump and the quality decide about the row; a label is whole if it is one.
+    for (header, end, rows) in [
+        ("Tb,timestamp", "40.5,2020-03-01 15:44:0", 0),
+        ("Tb,timestamp", "40.5,2020-03-01T15:44:06Z", 1),
+        ("timestamp,Tb,pump_id", "2020-03-01 15:44:06,40.5,P-1", 0),
+        ("timestamp,Tb,quality", "2020-03-01 15:44:06,40.5,Good", 0),
+        ("timestamp,Tb,machine_status", "2020-03-01 15:44:06,40.5,NORM", 1),
+        ("timestamp,Tb,comment", "2020-03-01 15:44:06,40.5,al", 1),
+    ] {
+        let whole = "40.5,2020-03-01 15:44:05,P-1";
+        let whole =
+            if header.starts_with("Tb") { whole[..24].to_owned() } else { format!("2020-03-01 15:44:05,{},", "40.5") };
+        let whole = if header.contains("pump_id") { format!("{whole}P-1") } else { whole };
+        let text = format!("{header}\n{whole}\n{end}");
+        let recording = read(&text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        assert_eq!(recording.rows.len(), 1 + rows, "{text:?}");
+        assert_eq!(recording.rows.last().and_then(|row| row.normal), None, "{text:?}");
+    }
+}
+
+#[test]
+fn a_files_own_pump_is_asked_about() {
+    let file = |column: &str, pumps: &[&str]| {
+        let row = |(second, pump): (u32, &&str)| format!("2020-03-01 15:44:{second:02},{pump},40.5\n");
+        format!("timestamp,{column},Tb\n{}", (6..).zip(pumps).map(row).collect::<String>())
+    };
+    let for_p = dialect(|dialect| dialect.read_for = "P".parse().ok());
+    let only = |name: &str| dialect(|dialect| (dialect.read_for, dialect.pump) = ("P".parse().ok(), Some(name.into())));
+    for (column, pumps, dialect, told) in [
+        (
+            "pump_id",
+            &["Q", "Q"][..],
+            &for_p,
+            "pump_id: \"Q\" (and 1 more) is not P, whose readings they shall be; --file-pump 'Q'",
+        ),
+        ("Pump ID", &["q"], &for_p, "--file-pump 'q' says that they are"),
+        ("machine_id", &["7"], &for_p, "\"7\" is not P"),
+        (
+            "pump_id",
+            &["P", "Q", "P"],
+            &for_p,
+            "rows of several pumps: \"P\" in 2 rows, \"Q\" in 1 rows; --file-pump 'P'",
+        ),
+        ("asset_id", &["A", "B", "C"], &Dialect::default(), "\"A\" in 1 rows, \"B\" in 1 rows, \"C\" in 1 rows"),
+        ("pump_id", &["A", ""], &Dialect::default(), "rows of several pumps"),
+        ("pump_id", &["A", "B"], &only("C"), "no row is of \"C\"; there is \"A\" in 1 rows, \"B\" in 1 rows"),
+        ("where", &["A"], &only("A"), "no column is a pump's name, as pump_id"),
+    ] {
+        is_asked(&file(column, pumps), dialect, &[told]);
+    }
+    let one = |second| (second, Some(40.5), None);
+    is_read(&file("pump_id", &["P", "P"]), &for_p, &[one(6), one(7)], &[]);
+    is_read(&file("pump_id", &["Q", "Q"]), &only("Q"), &[one(6), one(7)], &[]);
+    is_read(&file("pump_id", &["A", "B", "A"]), &only("A"), &[one(6), one(8)], &[]);
+    is_read(&file("pump_id", &["A", "A"]), &Dialect::default(), &[one(6), one(7)], &[]);
+}
+
+#[test]
+fn a_zone_in_the_times_name_counts() {
+    let file = |name: &str| format!("{name},Tb\n2020-03-01 16:44:06,40.5\n");
+    let (utc, berlin) = (3606, 6);
+    for (name, second) in [
+        ("Time (UTC)", utc),
+        ("time_utc", utc),
+        ("UTC", utc),
+        ("timestamp [GMT]", utc),
+        ("timestamp (Europe/Berlin)", berlin),
+        ("Zeit [UTC+1]", berlin),
+        ("Time (GMT+01:00)", berlin),
+        ("Time (+0100)", berlin),
+    ] {
+        is_read(&file(name), &Dialect::default(), &[(second, Some(40.5), None)], &["times are in "]);
+        assert!(!said(&file(name), &Dialect::default()).1.contains("taken as UTC"), "{name}");
+        let other = dialect(|dialect| dialect.time_zone = "Asia/Kolkata".parse().ok());
+        is_asked(&file(name), &other, &["and --time-zone says Asia/Kolkata"]);
+    }
+    for name in ["timestamp [CET]", "Zeit (MEZ)", "timestamp_est", "Local Time", "Time (IST)", "Zeitstempel (MESZ)"] {
+        is_asked(&file(name), &Dialect::default(), &["has several meanings", "--time-zone"]);
+        let asked = dialect(|dialect| dialect.time_zone = "Europe/Berlin".parse().ok());
+        is_read(&file(name), &asked, &[(berlin, Some(40.5), None)], &[]);
+    }
+    // What has an offset of its own needs no zone.
+    is_read("Zeit (MEZ),Tb\n1583077446,40.5\n", &Dialect::default(), &[(6, Some(40.5), None)], &[]);
+    is_read("Time [s],Tb\n1583077446,40.5\n", &Dialect::default(), &[(6, Some(40.5), None)], &[]);
+    is_read(
+        "timestamp,Tb\n(UTC),(°C)\n2020-03-01 15:44:06,40.5\n",
+        &Dialect::default(),
+        &[(6, Some(40.5), None)],
+        &["in +00:00"],
+    );
+    let format = |format: &str| dialect(|dialect| dialect.time_format = Some(format.parse().expect("a format")));
+    let text = "timestamp,Tb\n01.03.2020 15:44:06 UTC,40.5\n";
+    let berlin = |dialect: Dialect| Dialect { time_zone: "Europe/Berlin".parse().ok(), ..dialect };
+    let utc = format("%d.%m.%Y %H:%M:%S UTC");
+    is_read(text, &utc, &[(6, Some(40.5), None)], &["times are in"]);
+    is_asked(text, &berlin(utc), &["--time-zone says Europe/Berlin"]);
+    let mez = format("%d.%m.%Y %H:%M:%S MEZ");
+    is_asked(&text.replace("UTC", "MEZ"), &mez, &["MEZ has several meanings"]);
+    is_read(&text.replace("15:44:06 UTC", "16:44:06 MEZ"), &berlin(mez), &[(6, Some(40.5), None)], &[]);
+}
+
+#[test]
+fn a_unit_that_is_not_the_channels_is_asked_about() {
+    for unit in ["°F", "degrees Fahrenheit", "kPag", "%", "SP", "barg", "furlong", "V", "Max", "K"] {
+        for text in [
+            format!("timestamp,Tb [{unit}]\n{AT},40.5\n"),
+            format!("timestamp,Tb\n,{unit}\n{AT},40.5\n"),
+            format!("timestamp,Tb\nTS,({unit})\n,Smp\n{AT},40.5\n"),
+        ] {
+            is_asked(&text, &Dialect::default(), &["Tb", "is in °C", "--ignore-units"]);
+            let ignored = dialect(|dialect| dialect.ignore_units = true);
+            is_read(&text, &ignored, &[(6, Some(40.5), None)], &["units ignored: "]);
+        }
+    }
+    for unit in ["°C", "deg C", "degrees Celsius", "x", "-", "Smp", "Avg", "FLOAT"] {
+        is_read(&format!("timestamp,Tb\nTS,{unit}\n{AT},40.5\n"), &Dialect::default(), &[(6, Some(40.5), None)], &[]);
+    }
+    let several = "timestamp,Tb [°F],Volume Flow RateRMS [gpm]\n2020-03-01 15:44:06,1,2\n2020-03-01 25:44:06,1,2\n";
+    is_asked(several, &Dialect::default(), &["Tb [°F]", "RateRMS [gpm]", "no hour 25"]);
+}
+
+#[test]
+fn a_cell_that_looks_like_a_number_is_one_or_is_asked_about() {
+    for (cell, value) in [
+        ("44.5 °C", 44.5),
+        ("44.5°C", 44.5),
+        ("44.5 deg C", 44.5),
+        ("\u{2212}5", -5.0),
+        ("\u{2212}5.5 °C", -5.5),
+        ("+5.5", 5.5),
+    ] {
+        is_read(&format!("timestamp,Tb\n{AT},{cell}\n"), &Dialect::default(), &[(6, Some(value), None)], &[]);
+    }
+    is_read(&format!("timestamp;Tb\n{AT};44,5 °C\n"), &Dialect::default(), &[(6, Some(44.5), None)], &[]);
+    for cell in ["5%", "1_000", "(5)", "44.5 °F", "<0.5", "0x1F", "1.4.6", "5 ?", "03. Apr", "–5", "44.5 psi", "1e999"]
+    {
+        let text = format!("timestamp,Tb\n{AT},{cell}\n2020-03-01 15:44:07,{cell}\n2020-03-01 15:44:08,40.5\n");
+        let told = format!("line 2: Tb: {cell:?} (and 1 more) is no number");
+        is_asked(&text, &Dialect::default(), &[&told, "--no-value"]);
+        let no_value = dialect(|dialect| dialect.no_value.push(cell.into()));
+        let rows = [(6, None, None), (7, None, None), (8, Some(40.5), None)];
+        is_read(&text, &no_value, &rows, &["taken as missing: line 2: Tb"]);
+    }
+}
+
+#[test]
+fn a_bad_quality_costs_the_value() {
+    for (header, first, second, rows) in [
+        (
+            "timestamp,Tb,Tb_quality,Volume Flow RateRMS",
+            "1,Good,2",
+            "3,Bad,4",
+            [(Some(1.0), Some(2.0)), (None, Some(4.0))],
+        ),
+        ("timestamp,Tb,Volume Flow RateRMS,Quality", "1,2,Good", "3,4,Bad", [(Some(1.0), Some(2.0)), (None, None)]),
+        ("timestamp,Tb,Volume Flow RateRMS,quality", "1,2,192", "3,4,0", [(Some(1.0), Some(2.0)), (None, None)]),
+        ("timestamp,Tb,Volume Flow RateRMS,Validity", "1,2,1", "3,4,0", [(Some(1.0), Some(2.0)), (None, None)]),
+        (
+            "timestamp,Tb,Quality,Volume Flow RateRMS,Quality",
+            "1,Good,2,Bad",
+            "3,Uncertain,4,Good",
+            [(Some(1.0), None), (None, Some(4.0))],
+        ),
+        ("timestamp,Tb,Volume Flow RateRMS,status", "1,2,OK", "3,4,Bad Input", [(Some(1.0), Some(2.0)), (None, None)]),
+        (
+            "timestamp,Tb,Volume Flow RateRMS,Tb.StatusCode",
+            "1,2,0x00000000",
+            "3,4,0x80050000",
+            [(Some(1.0), Some(2.0)), (None, Some(4.0))],
+        ),
+    ] {
+        let text = format!("{header}\n{AT},{first}\n2020-03-01 15:44:07,{second}\n");
+        let [one, other] = rows;
+        is_read(&text, &Dialect::default(), &[(6, one.0, one.1), (7, other.0, other.1)], &["taken as missing: line "]);
+    }
+    for (word, column) in [("Suspicious", "Quality"), ("0", "Quality"), ("7", "Tb_quality"), ("maybe", "validity")] {
+        let text = format!("timestamp,Tb,{column}\n{AT},1,{word}\n");
+        let told = format!("line 2: {column}: {word:?} may stand for good or for bad: --good-quality");
+        is_asked(&text, &Dialect::default(), &[&told]);
+        let good = dialect(|dialect| dialect.good_quality.push(word.into()));
+        is_read(&text, &good, &[(6, Some(1.0), None)], &[]);
+        let bad = dialect(|dialect| dialect.good_quality.push("Good".into()));
+        is_read(&text, &bad, &[(6, None, None)], &["taken as missing"]);
+    }
+    let running = format!("timestamp,Tb,Status\n{AT},1,RUNNING\n");
+    is_read(&running, &Dialect::default(), &[(6, Some(1.0), None)], &["not used: \"Status\""]);
+}
+
+#[test]
+fn what_is_no_recording_is_told_as_what_it_is() {
+    for (bytes, told) in [
+        (&b""[..], "is empty"),
+        (b"\n\n", "empty but for blank lines"),
+        (b"\x1f\x8b\x08\0", "gunzip"),
+        (b"PK\x03\x04\x14\0\x06\0\x08\0[Content_Types].xml", "save its sheet as CSV"),
+        (b"{\"timestamp\": 1}\n", "JSON"),
+        (b"\0\x01\x02\x03\xff\xfe\x90\x81\x03\x04\x05", "no text"),
+        (b"timestamp,Tb\n", "no row is below the header in line 1"),
+        (b"Logger\n\ntimestamp,Tb\n,\xc2\xb0C\n", "no row is below the header in line 3"),
+        (b"VarName;TimeString;VarValue;Validity;Time_ms\nTb;2020-03-01 15:44:06;1;1;1\n", "one value a row"),
+        (b"_time,_field,_value\n2020-03-01T15:44:06Z,Tb,1\n", "one value a row"),
+        (b"Wann,Tb\n2020-03-01 15:44:06,1\n", "\"Wann\" looks like one: --column 'Wann=timestamp'"),
+    ] {
+        let error = read_as(bytes, &Dialect::default()).expect_err(told);
+        assert!(error.is_no_recording() && error.to_string().contains(told), "{error} says {told:?}");
+    }
+    let named = dialect(|dialect| drop(dialect.columns.insert("Wann".into(), "timestamp".into())));
+    is_read("Wann,Tb\n2020-03-01 15:44:06,1\n", &named, &[(6, Some(1.0), None)], &[]);
+    let quoted = "timestamp,Tb,note\n2020-03-01 15:44:06,1,\"two\nlines\"\n";
+    is_asked(quoted, &Dialect::default(), &["line 2: a quote that is not closed", "goes on in the next line"]);
+    let header = "\"time\nstamp\",\"Tb\n[°C]\"\n2020-03-01 15:44:06,1\n";
+    is_read(header, &Dialect::default(), &[(6, Some(1.0), None)], &[]);
+}
+
+#[test]
+fn rows_of_one_time_that_are_apart_are_put_together() {
+    for (rows, expected, told) in [
+        ("06,1, 07,1, 06,,2 07,,2", &[(6, Some(1.0), Some(2.0)), (7, Some(1.0), Some(2.0))][..], "2 rows hold further"),
+        (
+            "06,1,2 07,1,2 06,1,2",
+            &[(6, Some(1.0), Some(2.0)), (7, Some(1.0), Some(2.0))],
+            "line 4: \"2020-03-01 15:44:06\" is a repeat",
+        ),
+        (
+            "06,1,2 07,1,2 06,1,3",
+            &[(6, Some(1.0), Some(2.0)), (7, Some(1.0), Some(2.0)), (6, Some(1.0), Some(3.0))],
+            "same time, other",
+        ),
+        ("08,1, 06,1, 08,,2", &[(8, Some(1.0), Some(2.0)), (6, Some(1.0), None)], "1 rows hold further"),
+        (
+            "06,1,2 06,1,2 05,1,2 06,1,2",
+            &[(6, Some(1.0), Some(2.0)), (5, Some(1.0), Some(2.0))],
+            "(and 1 more) of line 2",
+        ),
+    ] {
+        let rows: String = rows.split(' ').map(|row| format!("2020-03-01 15:44:{row}\n")).collect();
+        let (read, said) = said(&format!("{HEADER}\n{rows}"), &Dialect::default());
+        assert_eq!(read, expected, "{rows}");
+        assert!(said.contains(told), "{told:?} is said in {said:?}");
+    }
+}
