@@ -161,7 +161,7 @@ impl Columns {
             path: path.to_owned(),
             column: column.to_owned(),
             problem: problem.to_owned(),
-            allowed: header.iter().collect::<Vec<_>>().join(", "),
+            allowed: format!("the table has {}", header.iter().collect::<Vec<_>>().join(", ")),
         };
         let place = |named: &Option<String>, usual: &[&str]| match named {
             Some(name) => header
@@ -173,9 +173,13 @@ impl Columns {
         };
         let opened = place(&mapping.opened, &["timestamp", "created_at", "opened_at", "event_time", "date"])?;
         let severity = place(&mapping.severity, &["severity", "priority", "level"])?;
+        const SAY: &str = "below [maintenance_events] in a file for --mapping";
+        let missing = |name: &str, key: &str, what: &str| {
+            wrong(name, &format!("is missing: say which one is {what}, as {key} = \"NAME\" {SAY}"))
+        };
         Ok(Self {
-            opened: opened.ok_or_else(|| wrong("timestamp", "is missing; a mapping may name another one as opened"))?,
-            severity: severity.ok_or_else(|| wrong("severity", "is missing; a mapping may name another one"))?,
+            opened: opened.ok_or_else(|| missing("timestamp", "opened", "when an event was opened"))?,
+            severity: severity.ok_or_else(|| missing("severity", "severity", "how bad it is"))?,
             resolved: place(&mapping.resolved, &["resolved_at", "completed_at", "closed_at"])?,
             pump: place(&mapping.pump, &["pump_id", "pump", "machine_id", "equipment_id"])?,
             kind: place(&mapping.kind, &["event_type", "rule", "type", "category"])?,

@@ -17,7 +17,7 @@ mod simulated;
 
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{
@@ -29,7 +29,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use volute_anomaly::Recipe;
-use volute_data::{Dialect, write_file, write_predictions};
+use volute_data::{Dialect, RecordingError, write_file, write_predictions};
 use volute_plant::Profile;
 
 pub use self::report::Format;
@@ -110,6 +110,15 @@ fn learn_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<Learned>)>> {
     bar.finish_and_clear();
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by(|a, b| a.0.cmp(&b.0));
+    let first_seed = evaluation.recipe.seed;
+    let others =
+        results.extract_if(.., |(_, learned)| learned.as_ref().is_err_and(is_no_recording)).collect::<Vec<_>>();
+    for ((seed, _), learned) in others {
+        if let (true, Err(error)) = (seed == first_seed, learned) {
+            tell_left_out(&error)?;
+        }
+    }
+    ensure!(!results.is_empty(), "no .csv file below {} is a recording of this profile", evaluation.data.display());
     let mut of_seed: Vec<(u64, Vec<Learned>)> = seeds.map(|seed| (seed, Vec::new())).collect();
     for ((seed, _), learned) in results {
         let Some(learned) = learned? else { continue };
@@ -118,6 +127,16 @@ fn learn_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<Learned>)>> {
         }
     }
     Ok(of_seed)
+}
+
+/// Whether a file is none of a pump at all, as a table beside the recordings.
+fn is_no_recording(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<RecordingError>().is_some_and(RecordingError::is_no_recording)
+}
+
+fn tell_left_out(error: &anyhow::Error) -> io::Result<()> {
+    let why = error.chain().last().map(ToString::to_string).unwrap_or_default();
+    writeln!(io::stderr().lock(), "left out, for it is no recording: {why}")
 }
 
 /// One recording; none where it has no labels.

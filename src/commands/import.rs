@@ -2,7 +2,7 @@
 
 mod original;
 
-use std::io::Write;
+use std::{collections::BTreeSet, io::Write};
 
 use anyhow::{Result, bail, ensure};
 use volute_data::{Dialect, Import, Imported, Store, StoreError, import, try_import};
@@ -57,17 +57,19 @@ async fn with_store(
         return original::run(dir, args, config, now, store, output).await;
     }
     let (Some(file), Some(pump)) = (&args.file, &args.pump) else { bail!("a recording and its pump are needed") };
-    let dialect = Dialect::from(args.dialect.clone());
+    let dialect = Dialect { read_for: Some(pump.clone()), ..args.dialect.clone().into() };
     let (profile, keep_first) = (&config.model.profile, args.keep_first);
     let what = Import { file, dialect: &dialect, pump, profile, now, keep_first };
     let imported = match store {
         Some(store) if !args.dry_run => {
-            room(store, &what, config)?;
+            refuse_too_many(store, [pump], config)?;
             import(store, &what).await?
         }
         _ => try_import(store, &what).await?,
     };
-    tell(args.dry_run, pump, &imported, oldest_kept(config, now), output)
+    tell(args.dry_run, pump, &imported, oldest_kept(config, now), output)?;
+    ensure!(!imported.found_nothing(), "{}: no row holds a value: there is nothing to store", file.display());
+    Ok(())
 }
 
 /// Says what to do where a node runs.
@@ -81,11 +83,17 @@ fn unlock(error: StoreError) -> anyhow::Error {
     }
 }
 
-/// Refuses a new pump beyond the most that the node takes.
-fn room(store: &Store, what: &Import<'_>, config: &Config) -> Result<()> {
-    let (pumps, most) = (store.pumps(), config.ingest.max_pumps);
-    let known = pumps.iter().any(|pump| pump.id == *what.pump);
-    ensure!(known || pumps.len() < most, "there are {most} pumps already, the most that may be (ingest.max_pumps)");
+/// Refuses new pumps beyond the most that the node takes.
+fn refuse_too_many<'a>(store: &Store, pumps: impl IntoIterator<Item = &'a PumpId>, config: &Config) -> Result<()> {
+    let known: BTreeSet<PumpId> = store.pumps().into_iter().map(|pump| pump.id).collect();
+    let new: BTreeSet<&PumpId> = pumps.into_iter().filter(|pump| !known.contains(pump)).collect();
+    let most = config.ingest.max_pumps;
+    ensure!(
+        known.len() + new.len() <= most || new.is_empty(),
+        "{} new pumps are too many beside {}: {most} are the most that may be (ingest.max_pumps)",
+        new.len(),
+        known.len()
+    );
     Ok(())
 }
 
@@ -102,7 +110,7 @@ fn tell(
     oldest_kept: Timestamp,
     output: &mut dyn Write,
 ) -> Result<()> {
-    let Imported { stored, known, empty, labelled, first, last, .. } = *imported;
+    let Imported { stored, joined, known, empty, labelled, first, last, .. } = *imported;
     for line in imported.notes.lines().into_iter().chain(imported.notes.utc_line()) {
         writeln!(output, "{line}")?;
     }
@@ -112,6 +120,12 @@ fn tell(
     }
     if let (Some(first), Some(last)) = (first, last) {
         writeln!(output, "from {first} to {last}")?;
+    }
+    if joined > 0 {
+        writeln!(output, "{joined} of them hold further channels of a reading that is stored")?;
+    }
+    if stored == 0 && known > 0 {
+        writeln!(output, "nothing is new: all that the file holds is stored")?;
     }
     if known > 0 {
         writeln!(output, "{known} rows left out: they are stored already")?;

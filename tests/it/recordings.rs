@@ -288,7 +288,10 @@ fn other_times() {
         none.as_bytes(),
         &[],
         false,
-        &["line 2: timestamp: \"yesterday\" is no time from 2000 to 2200 (and 1 more)"],
+        &[
+            "line 2: timestamp: \"yesterday\" is no time: it is in no form",
+            "line 3: timestamp: \"46090.4270\" is no time: it is like",
+        ],
     );
 }
 
@@ -305,7 +308,13 @@ fn other_hours_that_stand_twice_or_never() {
         ("skipped", &["2026-03-29 01:59:59", "2026-03-29 02:30:00"], berlin, false, "does not exist in Europe/Berlin"),
         (
             "New York",
-            &["2025-11-02 01:30:00", "2025-11-02 01:00:00", "2025-11-02 02:00:00", "2025-11-02 03:00:00"],
+            &[
+                "2025-11-02 01:00:00",
+                "2025-11-02 01:30:00",
+                "2025-11-02 01:00:00",
+                "2025-11-02 01:30:00",
+                "2025-11-02 03:00:00",
+            ],
             &["--time-zone", "America/New_York"],
             true,
             "to 2025-11-02T08:00:00.000Z",
@@ -360,6 +369,71 @@ fn other_orders_and_rows_of_one_time() {
         let rows: String = rows.lines().map(|row| format!("2026-03-09 {row}\n")).collect();
         says(name, format!("{header}{rows}").as_bytes(), &[], fine, told);
     }
+}
+
+#[test]
+fn an_import_ends_well_only_where_it_found_something() {
+    let place = Place::new();
+    let file = |text: &str| place.file(format!("timestamp,Motor_RPM,Oil_Pressure_bar\n{text}").as_bytes());
+    for (rows, fine, told) in [
+        ("", false, "no row is below the header in line 1"),
+        ("2026-03-09 10:14:33,,\n2026-03-09 10:14:34,Bad,\n", false, "no row holds a value: there is nothing to store"),
+        ("2026-03-09 10:14:33,1,\n", true, "1 readings of P stored"),
+        ("2026-03-09 10:14:33,1,\n", true, "nothing is new: all that the file holds is stored"),
+        ("2026-03-09 10:14:33,1,2\n", true, "1 of them hold further channels of a reading that is stored"),
+        ("2026-03-09 10:14:33,1,2\n2026-03-09 10:14:33,1,2\n", true, "nothing is new"),
+        ("2026-03-09 10:14:33,1,3\n", false, "same time, other values"),
+    ] {
+        let file = file(rows);
+        place.import(&file, &[]).says(fine, &[told]);
+    }
+    assert!(place.stored().contains("2026-03-09T10:14:33.000Z,1,,2"), "{}", place.stored());
+    let other = Place::new();
+    let output = volute()
+        .args(["import", "--pump", "P", "--data-dir"])
+        .arg(other.0.path().join("data"))
+        .arg(other.file(b"timestamp,Motor_RPM\n2026-03-09 10:14:33,1\n"))
+        .output()
+        .expect("it runs");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !log.contains("migrated"), "{log}");
+}
+
+#[test]
+fn an_evaluation_leaves_out_what_is_no_recording() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let evaluate = || {
+        let args = ["evaluate", "--data", &path("data"), "--out", &path("out"), "--epochs", "1"];
+        let output = volute().args(args).output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    fs::create_dir_all(path("data/sub")).expect("made");
+    let others: [(&str, &[u8]); 5] = [
+        ("data/causes.csv", b"file,cause,group\na.csv,\"closing the valve\",flow\n"),
+        ("data/empty.csv", b""),
+        ("data/sub/header.csv", b"timestamp,Motor_RPM\n"),
+        ("data/sub/packed.csv", b"\x1f\x8b\x08\0\0"),
+        ("data/sub/tags.csv", b"tag,time,value\nx,2026-03-09 10:14:33,1\n"),
+    ];
+    for (name, bytes) in others {
+        fs::write(path(name), bytes).expect("written");
+    }
+    let (fine, said) = evaluate();
+    assert!(!fine && said.contains("is a recording of this profile"), "{said}");
+    let row = |n: i64| format!("{},{VALUES},{}\n", 1_773_051_273 + n, i64::from(n > 500));
+    let rows: String = (0..600).map(row).collect();
+    fs::write(path("data/run.csv"), format!("timestamp,{CHANNELS},anomaly\n{rows}")).expect("written");
+    let (fine, said) = evaluate();
+    assert!(fine, "{said}");
+    for (name, _) in others {
+        let told = |line: &str| line.contains("left out, for it is no recording") && line.contains(name);
+        assert!(said.lines().any(told), "{name}: {said}");
+    }
+    // Something wrong within a recording is no reason to leave it out.
+    fs::write(path("data/wrong.csv"), "timestamp,Motor_RPM,anomaly\n13.02.2026 10:14:33,1,0\n").expect("written");
+    let (fine, said) = evaluate();
+    assert!(!fine && said.contains("--time-format"), "{said}");
 }
 
 /// The same recording as a German logger writes it in Berlin, from lines of `timestamp, numbers, words`.

@@ -7,15 +7,19 @@
 //! the file has              the store has          what becomes of it
 //! 10:14:33  2950  61.5      nothing                stored
 //! 10:14:34  2950  61.5      2950  61.5             known, left out
+//! 10:14:34  2950  61.5      2950  -                stored: the store joins a reading's parts
 //! 10:14:35  2950  61.5      2950  61.9             "same time, other values": nothing of the file is stored,
 //!                                                  or the row is left out where the first value is to count
 //! ```
 //!
 //! Does not store the recording's labels, for which the store has no place.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use volute_plant::{Profile, PumpId, Reading, Timestamp};
+use volute_plant::{Profile, PumpId, Reading, Sample, Timestamp};
 
 use crate::{
     Batch, Dialect, Finding, Notes, PumpRecord, RecordingError, RecordingFile, Store, StoreError, open_recording,
@@ -47,6 +51,8 @@ pub struct Import<'a> {
 pub struct Imported {
     /// Rows that are stored now.
     pub stored: u64,
+    /// Those of them that hold further channels of a reading that is stored.
+    pub joined: u64,
     /// Rows that were left out because the pump has the same reading already.
     pub known: u64,
     /// Rows that were left out because they hold no value.
@@ -63,6 +69,13 @@ pub struct Imported {
     pub notes: Notes,
     /// Rows of times that have not come yet.
     future: Option<Finding>,
+}
+
+impl Imported {
+    /// Whether the recording held nothing that could be stored, or was.
+    pub fn found_nothing(&self) -> bool {
+        self.stored == 0 && self.known == 0 && self.contradicted.is_none()
+    }
 }
 
 /// Why a recording was not imported, or not to its end.
@@ -187,13 +200,24 @@ async fn new_readings(
         let known = stored.binary_search_by_key(&row.at, |reading| reading.at).ok().map(|index| &stored[index]);
         if row.samples.iter().all(|sample| sample.value().is_none()) {
             imported.empty += 1;
-        } else if let Some(known) = known {
-            match compare(&known.samples, &row.samples) {
-                Together::Repeat => imported.known += 1,
-                other => count(&mut imported.contradicted, || contradiction(what, line, &row.recorded_at, other)),
-            }
         } else {
-            let (pump, samples) = (what.pump.clone(), row.samples);
+            let samples = match known.map(|known| compare(&known.samples, &row.samples)) {
+                None => row.samples,
+                Some(Together::Parts) => {
+                    imported.joined += 1;
+                    known.map_or_else(|| row.samples.clone(), |known| further(&known.samples, &row.samples))
+                }
+                Some(Together::Repeat) => {
+                    imported.known += 1;
+                    continue;
+                }
+                Some(Together::Conflict(channel)) => {
+                    let name = &what.profile.channels()[channel].name;
+                    count(&mut imported.contradicted, || contradiction(line, &row.recorded_at, name));
+                    continue;
+                }
+            };
+            let pump = what.pump.clone();
             readings.push(Reading { pump, at: row.at, received: what.now, samples, late: false });
         }
     }
@@ -205,10 +229,13 @@ async fn new_readings(
     Ok(readings)
 }
 
-fn contradiction(what: &Import<'_>, line: u64, recorded_at: &str, together: Together) -> Finding {
-    let why = match together {
-        Together::Conflict(channel) => format!("than what is stored: {}", what.profile.channels()[channel].name),
-        Together::Parts | Together::Repeat => "than what is stored, which has fewer channels".to_owned(),
-    };
+/// What a row has beyond the stored reading of its time.
+fn further(stored: &[Sample], row: &[Sample]) -> Arc<[Sample]> {
+    let pairs = stored.iter().zip(row);
+    pairs.map(|(stored, row)| if stored.value().is_some() { Sample::Missing } else { *row }).collect()
+}
+
+fn contradiction(line: u64, recorded_at: &str, channel: &str) -> Finding {
+    let why = format!("than what is stored: {channel}");
     Finding::new(line, format!("same time, other values: {recorded_at:?}")).why(why)
 }

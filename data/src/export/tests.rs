@@ -284,8 +284,6 @@ fn other_values_for_one_time_store_nothing_unless_the_first_one_counts() {
             (line(3, "1;1") + &line(4, "2;1") + &line(3, "3;1"), "line 4: same time, other values"),
             // It contradicts the store.
             (line(1, "42;") + &line(5, "1;1"), "line 2: same time, other values"),
-            // It has a channel more than the store.
-            (line(1, "41;7") + &line(6, "1;1"), "which has fewer channels"),
         ] {
             fs::write(&file, format!("datetime;Tb;Volume Flow RateRMS\n{lines}")).expect("written");
             let before = samples(store).await;
@@ -299,8 +297,34 @@ fn other_values_for_one_time_store_nothing_unless_the_first_one_counts() {
             assert_eq!(said, 1, "{told}");
         }
         let first: Vec<Option<f64>> = samples(store).await.iter().map(|pair| pair[0].value()).collect();
-        assert_eq!(first, [Some(41.0), Some(1.0), Some(1.0), Some(2.0), Some(1.0), Some(1.0)], "the first of each");
+        assert_eq!(first, [Some(41.0), Some(1.0), Some(1.0), Some(2.0), Some(1.0)], "the first of each");
     });
+}
+
+#[test]
+fn further_channels_of_a_stored_time_are_joined() {
+    let (good, gap) = (Sample::Good, Sample::Missing);
+    for (stored, row, whole, counts) in [
+        ([good(41.0), gap], "41;7", [good(41.0), good(7.0)], (1, 1, 0)),
+        ([good(41.0), gap], ";7", [good(41.0), good(7.0)], (1, 1, 0)),
+        ([gap, good(7.0)], "41;", [good(41.0), good(7.0)], (1, 1, 0)),
+        ([gap, good(7.0)], "900;7", [Sample::Bad(900.0), good(7.0)], (1, 1, 0)),
+        ([gap, gap], "41;7", [good(41.0), good(7.0)], (1, 1, 0)),
+        ([good(41.0), good(7.0)], "41;", [good(41.0), good(7.0)], (0, 0, 1)),
+        ([good(41.0), gap], "41;Bad", [good(41.0), gap], (0, 0, 1)),
+    ] {
+        with_store(async |store, dir| {
+            commit(store, vec![reading(1000, stored)]).await;
+            let file = dir.join("run.csv");
+            fs::write(&file, format!("datetime;Tb;Volume Flow RateRMS\n{};{row}\n", at(1000))).expect("written");
+            let (id, profile, dialect) = (pump().id, profile(), Dialect::default());
+            let imported = import(store, &recording(&file, &id, &profile, &dialect)).await.expect("imported");
+            assert_eq!((imported.stored, imported.joined, imported.known), counts, "{stored:?} {row}");
+            assert_eq!(samples(store).await, [whole], "{stored:?} {row}");
+            let again = import(store, &recording(&file, &id, &profile, &dialect)).await.expect("imported");
+            assert_eq!((again.stored, again.known, again.found_nothing()), (0, 1, false), "{stored:?} {row}");
+        });
+    }
 }
 
 #[test]

@@ -69,21 +69,26 @@ fn events_of_one_kind_and_time_stay_apart_and_repeats_are_left_out() {
 #[test]
 fn what_is_wrong_with_a_table_is_told_at_once() {
     let text = "timestamp,severity,estimated_cost,pump\n01.05.2024 08:00:00,low,1,P\nyesterday,odd,\"1,000\",P\n\
-                2024-05-01 08:00:00,odd,-1,a/b\n2024-05-01 08:00:00,low,1,\n";
+                2024-05-01 08:00:00,odd,-1,*\n2024-05-01 08:00:00,low,1,\n";
     let error = read_with(text, "{}", None, &Dialect::default()).expect_err("trouble").to_string();
     for told in [
         "line 2: the time: \"01.05.2024 08:00:00\" (and 1 more) is no time",
         "line 3: the severity: \"odd\" (and 1 more); allowed: low",
         "line 3: the cost: \"1,000\"; allowed",
         "line 4: the cost: \"-1\"",
-        "line 4: the pump: \"a/b\"",
+        "line 4: the pump: \"*\"",
         "line 5: no pump is named: say it with --pump",
     ] {
         assert!(error.contains(told), "{told} is said in {error}");
     }
     for (text, mapping, told) in [
         ("severity\nlow\n", "{}", "column \"timestamp\" is missing"),
-        ("timestamp\n2024-05-01 08:00:00\n", "{}", "column \"severity\" is missing"),
+        (
+            "timestamp\n2024-05-01 08:00:00\n",
+            "{}",
+            "column \"severity\" is missing: say which one is how bad it is, as severity = \"NAME\" below \
+             [maintenance_events] in a file for --mapping; the table has timestamp",
+        ),
         ("timestamp,severity\n", r#"{"cost": "kosten"}"#, "column \"kosten\" of the mapping is not there"),
     ] {
         let error = read_with(text, mapping, Some("P"), &Dialect::default()).expect_err(told).to_string();

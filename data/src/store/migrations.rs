@@ -101,7 +101,11 @@ pub(crate) async fn apply<'a>(
                 let id = RecordId::new("migration", i64::from(version));
                 let record = Record { id, name: name.to_owned(), sha256 };
                 engine.execute(migration.transaction, [("record", record.into_value())]).await?;
-                tracing::info!(version, name, "migrated");
+                // A new folder's first tables are no news.
+                match applied.is_empty() {
+                    true => tracing::debug!(version, name, "migrated"),
+                    false => tracing::info!(version, name, "migrated"),
+                }
             }
         }
     }

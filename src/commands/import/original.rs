@@ -18,12 +18,12 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use volute_data::{
-    Dialect, EventMapping, EventsFile, Import, PumpRecord, RecordingError, Store, import, import_events, pumps_of,
-    read_events, try_import,
+    Dialect, EventMapping, EventsFile, Import, PumpRecord, Store, import, import_events, pumps_of, read_events,
+    try_import,
 };
 use volute_plant::{Currency, Profile, PumpId, Timestamp};
 
-use super::tell;
+use super::{refuse_too_many, tell};
 use crate::{cli::ImportArgs, config::Config};
 
 /// Which file and column is what; all that it does not say has a default.
@@ -83,7 +83,9 @@ pub(super) async fn run(
     folder.find(dir, &mapping, output)?;
     folder.check(store).await?;
     if let (Some(store), false) = (store, args.dry_run) {
-        room(&folder, store)?;
+        let of_events = folder.events.iter().flat_map(|file| &file.events).map(|event| &event.pump);
+        let pumps = folder.readings.iter().map(|readings| &readings.pump).chain(of_events);
+        refuse_too_many(store, pumps, config)?;
     }
     folder.import(store, output).await
 }
@@ -111,14 +113,14 @@ impl Folder<'_> {
             }
             let mut dialect = Dialect::from(self.args.dialect.clone());
             if path == sensor_readings {
-                dialect.columns = mapping.sensor_readings.columns.clone();
+                dialect.columns.extend(mapping.sensor_readings.columns.clone());
             }
             match pumps_of(&path, self.profile(), &dialect) {
                 Ok(pumps) => {
                     let added = self.add(&path, &dialect, pumps);
                     self.trouble.extend(added.err().map(|error| error.to_string()));
                 }
-                Err(error @ RecordingError::Header { .. }) if path != sensor_readings => {
+                Err(error) if error.is_no_recording() && path != sensor_readings => {
                     writeln!(output, "left out, for it is no recording: {error}")?;
                 }
                 Err(error) => self.trouble.push(error.to_string()),
@@ -143,7 +145,10 @@ impl Folder<'_> {
 
     /// Takes a recording for its pumps: those that it names, or else the one of the command line.
     fn add(&mut self, path: &Path, dialect: &Dialect, pumps: impl IntoIterator<Item = String>) -> Result<()> {
-        let named: Vec<String> = pumps.into_iter().collect();
+        let mut named: Vec<String> = pumps.into_iter().collect();
+        if let Some(wanted) = &dialect.pump {
+            named.retain(|name| name == wanted);
+        }
         if named.is_empty() {
             let Some(pump) = self.args.pump.clone() else {
                 bail!("{}: no column pump_id says whose readings these are: say it with --pump", path.display());
@@ -205,24 +210,6 @@ impl Folder<'_> {
         }
         Ok(())
     }
-}
-
-/// Refuses new pumps beyond the most that the node takes.
-fn room(folder: &Folder<'_>, store: &Store) -> Result<()> {
-    let known: Vec<PumpId> = store.pumps().into_iter().map(|pump| pump.id).collect();
-    let of_events = folder.events.iter().flat_map(|file| &file.events).map(|event| &event.pump);
-    let mut new: Vec<&PumpId> = folder.readings.iter().map(|readings| &readings.pump).chain(of_events).collect();
-    new.retain(|pump| !known.contains(pump));
-    new.sort();
-    new.dedup();
-    let most = folder.config.ingest.max_pumps;
-    ensure!(
-        known.len() + new.len() <= most,
-        "{} new pumps are too many beside {}: {most} are the most that may be (ingest.max_pumps)",
-        new.len(),
-        known.len()
-    );
-    Ok(())
 }
 
 /// The CSV files in a folder, by name.
