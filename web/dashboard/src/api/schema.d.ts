@@ -2705,7 +2705,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body, the number of items, or the number of one pump's readings is too large */
+            /** @description The body or the number of items is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2714,7 +2714,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
