@@ -35,7 +35,8 @@ pub struct ChannelScore {
     pub short: f64,
     /// The mean of the last [`LONG_STEPS`].
     pub long: f64,
-    /// The mean absolute change from step to step over the window: how lively the channel is.
+    /// The mean absolute change from step to step over the window: how lively the channel is. Infinite where the channel's last
+    /// value was held ([`Window::held`]): that it stands still says nothing of its sensor.
     pub liveliness: f64,
 }
 
@@ -199,7 +200,11 @@ impl Autoencoder {
             let scaled = self.scaled.chunks_exact(shape.window_size());
             for (task, (scaled, other)) in batch.iter().zip(scaled.zip(reconstructed.chunks_exact(shape.window_size())))
             {
+                let first = self.scores.channels.len();
                 let loss = compare(scaled, other, shape.channels, &mut self.scores.channels);
+                let held = |(channel, _): &(usize, &mut ChannelScore)| task.window.held.contains(*channel);
+                let channels = self.scores.channels[first..].iter_mut().enumerate();
+                channels.filter(held).for_each(|(_, score)| score.liveliness = f64::INFINITY);
                 if !loss.is_finite() {
                     return Err(ScoreError::Loss { pump: task.window.pump.clone(), at: task.window.at });
                 }
@@ -211,7 +216,7 @@ impl Autoencoder {
 }
 
 fn check(Task { window, scaler }: &Task, size: usize, channels: usize) -> Result<(), ScoreError> {
-    let Window { pump, at, values } = window;
+    let Window { pump, at, values, held: _ } = window;
     if values.len() != size {
         return Err(ScoreError::Size { pump: pump.clone(), at: *at, found: values.len(), expected: size });
     }

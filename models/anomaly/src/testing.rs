@@ -23,7 +23,7 @@ pub(crate) fn profile(channels: usize) -> Profile {
 /// The pump's window that ends `second` seconds after the start.
 pub(crate) fn window(second: usize, values: Vec<f64>) -> Window {
     let at = Timestamp::from_millis(START_MS + 1000 * second as i64).expect("a time");
-    Window { pump: "P-1".parse().expect("a name"), at, values: values.into() }
+    Window { pump: "P-1".parse().expect("a name"), at, values: values.into(), held: Default::default() }
 }
 
 /// Successive windows of channels that swing, each at its own pace, by 10 around 100.

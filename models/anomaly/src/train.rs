@@ -153,7 +153,7 @@ fn check(profile: &Profile, shape: Shape, windows: &[Window]) -> Result<(), Trai
     if windows.len() < MIN_WINDOWS {
         return Err(TrainError::TooFew { found: windows.len() });
     }
-    for Window { pump, at, values } in windows {
+    for Window { pump, at, values, held: _ } in windows {
         let (pump, at) = (pump.clone(), *at);
         if values.len() != shape.window_size() {
             return Err(TrainError::Size { pump, at, found: values.len(), expected: shape.window_size() });

@@ -62,6 +62,7 @@ fn a_warm_scorer_allocates_nothing() {
         pump: "P-1".parse().expect("a name"),
         at: "2026-03-02T00:00:00Z".parse().expect("a time"),
         values: (first..first + 300).map(|i| (i as f64 * 0.7).sin()).collect(),
+        held: Default::default(),
     };
     let windows: Vec<Window> = (0..512).map(window).collect();
     let scaler = volute_anomaly::Scaler::learn(profile.channels(), &windows).expect("a scaler");

@@ -123,7 +123,16 @@ pub struct Admission {
     order: Option<Timestamp>,
     behind: Behind,
     in_flight: BTreeMap<Timestamp, InFlight>,
-    last_good: Vec<Option<Timestamp>>,
+    /// Per channel: for how long its last good value stands in for missing ones, in milliseconds.
+    holds_ms: Vec<i64>,
+    last_good: Vec<Option<LastGood>>,
+}
+
+/// When a channel's last good value was sent, and until when it stands in for missing ones, as it does in the pump's window.
+#[derive(Debug, Clone, Copy)]
+struct LastGood {
+    at: Timestamp,
+    until: Timestamp,
 }
 
 /// Current readings behind the order, with rising times, since the last one in order.
@@ -163,23 +172,29 @@ impl Lookup {
 impl Admission {
     /// A door for a pump that has never been heard of.
     pub fn new(pump: PumpId, profile: &Profile, times: TimeRules) -> Self {
+        let rules = WindowRules::for_profile(profile);
         Self {
             pump,
             profile: profile.clone(),
-            rules: WindowRules::for_profile(profile),
+            rules,
             times,
             newest: None,
             unread_until: None,
             order: None,
             behind: Behind::default(),
             in_flight: BTreeMap::new(),
+            holds_ms: holds_ms(&rules, profile),
             last_good: vec![None; profile.channels().len()],
         }
     }
 
-    /// Goes by another interval from now on.
+    /// Goes by another interval from now on, or by values that hold for another time.
     pub fn change_profile(&mut self, profile: &Profile) {
         self.rules = WindowRules::for_profile(profile);
+        self.holds_ms = holds_ms(&self.rules, profile);
+        for (known, hold_ms) in self.last_good.iter_mut().zip(&self.holds_ms) {
+            *known = known.map(|known| LastGood { until: known.at.plus_ms(*hold_ms), ..known });
+        }
     }
 
     /// Takes note of a reading that is at rest already, as after a restart.
@@ -413,23 +428,42 @@ impl Admission {
         Verdict::Rejected(Rejection::new("timestamp", text(at), allowed, &reason))
     }
 
+    /// Nothing stands in over a gap, nor after its time.
     fn mark_filled(&self, reading: &Reading) -> Arc<[Sample]> {
-        let max_age_ms = self.rules.fill_steps * self.rules.interval_ms;
-        let mark = |(sample, last_good): (&Sample, &Option<Timestamp>)| match (sample, last_good) {
-            (Sample::Missing, Some(last)) if (0..=max_age_ms).contains(&reading.at.since_ms(*last)) => Sample::Filled,
+        let gap = self.is_after_gap(reading.at);
+        let stands_in = |known: &LastGood| !gap && known.at <= reading.at && reading.at <= known.until;
+        let mark = |(sample, known): (&Sample, &Option<LastGood>)| match sample {
+            Sample::Missing if known.as_ref().is_some_and(stands_in) => Sample::Filled,
             _ => *sample,
         };
         reading.samples.iter().zip(&self.last_good).map(mark).collect()
     }
 
+    fn is_after_gap(&self, at: Timestamp) -> bool {
+        self.newest.is_some_and(|newest| at.since_ms(newest) > self.rules.gap_ms)
+    }
+
     fn note(&mut self, reading: &Reading) {
-        self.newest = self.newest.max(Some(reading.at));
-        for (sample, last_good) in reading.samples.iter().zip(&mut self.last_good) {
-            if sample.good().is_some() {
-                *last_good = (*last_good).max(Some(reading.at));
+        let at = reading.at;
+        if self.is_after_gap(at) {
+            self.last_good.fill(None);
+        }
+        self.newest = self.newest.max(Some(at));
+        let fill_ms = (self.rules.fill_steps - 1) * self.rules.interval_ms;
+        for (sample, (known, hold_ms)) in reading.samples.iter().zip(self.last_good.iter_mut().zip(&self.holds_ms)) {
+            match (sample, known) {
+                (Sample::Good(_), Some(known)) if known.at >= at => {}
+                (Sample::Good(_), known) => *known = Some(LastGood { at, until: at.plus_ms(*hold_ms) }),
+                // A broken sensor: what it said before is held no longer.
+                (Sample::Bad(_), Some(known)) if known.at < at => known.until = known.until.min(at.plus_ms(fill_ms)),
+                _ => {}
             }
         }
     }
+}
+
+fn holds_ms(rules: &WindowRules, profile: &Profile) -> Vec<i64> {
+    rules.holds(profile).into_iter().map(|steps| steps * rules.interval_ms).collect()
 }
 
 fn undecided(value: serde_json::Value) -> Verdict {

@@ -20,11 +20,26 @@
 //! - Six of ten have to be the median itself. A feed by exception, or one that has just changed, is irregular: after a
 //!   change the old differences leave the run, and then the new ones are regular.
 //!
+//! Readings may come in *bursts*, with most of the time between them. A gateway that reads its tags one after the other and
+//! sends each with a time of its own scans the pump, here once a minute:
+//!
+//! ```text
+//! 00:00.000  .015  .030  .045      01:00.001  .016  .031  .046      02:00.000 ...
+//!          15    15    15     59956         15    15    15     59954          differences, in ms
+//! |---------- 60001 --------------|--------- 59999 ---------------|           from scan to scan
+//! ```
+//!
+//! - A difference of more than [`MOST_MISSING`] times those before it is a pause, and ends a burst.
+//! - Bursts whose pauses take half of the time or more, of readings less than 1 s apart and fewer than a window has steps, are
+//!   scans: the cadence is that from scan to scan. So are any whose readings are less than 50 ms apart, for no pump's interval is
+//!   that short.
+//! - Longer bursts are runs of a pump that sends only while it runs: the cadence is that within them.
+//!
 //! Does not decide what becomes of it: see [`Cadence::sparser_than`] and who calls it.
 
 use std::collections::VecDeque;
 
-use crate::Timestamp;
+use crate::{Timestamp, WindowRules};
 
 /// Fewer differences than this say nothing.
 pub const LEAST_DIFFERENCES: usize = 10;
@@ -33,7 +48,7 @@ pub const MOST_MISSING: i64 = 10;
 
 /// The differences that a live pump's meter remembers.
 const LIVE_DIFFERENCES: usize = 20;
-/// The differences that are looked at in a recording, from its start.
+/// The differences that are looked at in a recording, the last ones.
 const RECORDED_DIFFERENCES: usize = 20_000;
 
 /// How far a difference may be from a multiple of the median, in medians.
@@ -45,10 +60,20 @@ const MOST_OFF_GRID: f64 = 0.05;
 /// From this many of a profile's intervals on, a feed is sparser than the profile's.
 const SPARSER: f64 = 1.5;
 
+/// So many of the newest differences say how far apart the readings of a burst are.
+const RECENT: usize = 20;
+/// Fewer pauses than this are accidents.
+const LEAST_PAUSES: usize = 3;
+/// Readings of a scan are at most so far apart.
+const SCAN_MS: i64 = 1_000;
+/// Readings that are closer together than this are of one scan, however many they are: half of the shortest interval.
+const CLOSE_MS: i64 = 50;
+
 /// What the times of a run of readings say.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Cadence {
     /// Too few readings to tell.
+    #[default]
     Unknown,
     /// The readings come at one interval, but for gaps, jitter and missing ones.
     Regular {
@@ -115,13 +140,30 @@ pub struct CadenceMeter {
     last: Option<Timestamp>,
     /// In milliseconds, the oldest first.
     differences: VecDeque<i64>,
+    /// Those of them that are no pauses, the newest ones.
+    within: VecDeque<i64>,
+    /// Bursts that have ended, the oldest first.
+    bursts: VecDeque<Burst>,
+    /// Where the burst that is under way began, and its readings.
+    began: Option<Timestamp>,
+    readings: usize,
     most: usize,
+}
+
+/// Readings that came together, and the pause after them.
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    readings: usize,
+    pause_ms: i64,
+    /// From its first reading to the next one's.
+    apart_ms: i64,
 }
 
 impl CadenceMeter {
     /// One that follows a live pump: old differences make room for new ones.
     pub fn live() -> Self {
-        Self { last: None, differences: VecDeque::new(), most: LIVE_DIFFERENCES }
+        let (differences, within, bursts) = Default::default();
+        Self { last: None, differences, within, bursts, began: None, readings: 0, most: LIVE_DIFFERENCES }
     }
 
     /// One for a recording.
@@ -136,11 +178,23 @@ impl CadenceMeter {
             return;
         }
         self.last = Some(at);
-        let Some(difference) = difference else { return };
-        if self.differences.len() == self.most {
-            self.differences.pop_front();
+        let began = *self.began.get_or_insert(at);
+        let Some(difference) = difference else {
+            self.readings = 1;
+            return;
+        };
+        push_bounded(&mut self.differences, difference, self.most);
+        let is_pause = median(&self.within).is_some_and(|median| difference > MOST_MISSING * median);
+        if is_pause {
+            let burst = Burst { readings: self.readings, pause_ms: difference, apart_ms: at.since_ms(began) };
+            push_bounded(&mut self.bursts, burst, self.most);
+            self.began = Some(at);
         }
-        self.differences.push_back(difference);
+        // A pause after a single reading may be the new distance of all.
+        if !is_pause || self.readings == 1 {
+            push_bounded(&mut self.within, difference, RECENT);
+        }
+        self.readings = if is_pause { 1 } else { self.readings + 1 };
     }
 
     /// How many differences it has.
@@ -148,33 +202,82 @@ impl CadenceMeter {
         self.differences.len()
     }
 
-    /// A pause that is usual: nine of ten are no longer; while there are few, half of them. None before the second time.
+    /// A pause that is usual: nine of ten are no longer; while there are few, half of them. Where most of the time lies between
+    /// bursts, the pauses between these count. None before the second time.
     pub fn usual_pause_ms(&self) -> Option<i64> {
-        let mut sorted: Vec<i64> = self.differences.iter().copied().collect();
-        sorted.sort_unstable();
-        let last = sorted.len().checked_sub(1)?;
-        let place = if sorted.len() < LEAST_DIFFERENCES { last / 2 } else { last * 9 / 10 };
-        sorted.get(place).copied()
+        if self.pauses_are_usual() {
+            return usual(self.bursts.iter().map(|burst| burst.pause_ms));
+        }
+        usual(self.differences.iter().copied())
     }
 
     /// What the times so far say.
     pub fn cadence(&self) -> Cadence {
-        let count = self.differences.len();
-        if count < LEAST_DIFFERENCES {
-            return Cadence::Unknown;
+        if self.scans() {
+            let (scans, of_scans) = (self.bursts.iter().map(|burst| burst.apart_ms), self.bursts.len());
+            return if of_scans < LEAST_DIFFERENCES { Cadence::Unknown } else { regular(scans.collect()) };
         }
-        let mut sorted: Vec<i64> = self.differences.iter().copied().collect();
-        sorted.sort_unstable();
-        let (median_ms, p90_ms) = (sorted[(count - 1) / 2], sorted[count * 9 / 10]);
-        let grid = Grid::of(&sorted, median_ms as f64);
-        let on_grid = grid.multiples as f64 / count as f64;
-        let evidence = Evidence { differences: count, median_ms, p90_ms, on_grid };
-        let most_off = (MOST_OFF_GRID * count as f64).max(1.0);
-        if (grid.single as f64) < LEAST_SINGLE * count as f64 || (count - grid.multiples) as f64 > most_off {
-            return Cadence::Irregular { evidence };
+        match self.differences.len() {
+            0..LEAST_DIFFERENCES => Cadence::Unknown,
+            _ => regular(self.differences.iter().copied().collect()),
         }
-        Cadence::Regular { interval_ms: grid.interval_ms(), evidence }
     }
+
+    /// Whether more of the time lies between bursts than in them, and that is no accident.
+    fn pauses_are_usual(&self) -> bool {
+        let paused_ms: i64 = self.bursts.iter().map(|burst| burst.pause_ms).sum();
+        let ended_ms: i64 = self.bursts.iter().map(|burst| burst.apart_ms).sum();
+        let under_way_ms = self.last.zip(self.began).map_or(0, |(last, began)| last.since_ms(began));
+        self.bursts.len() >= LEAST_PAUSES && 2 * paused_ms >= ended_ms + under_way_ms
+    }
+
+    /// Whether the bursts are scans, of which none can be a pump's run.
+    fn scans(&self) -> bool {
+        let apart_ms = median(&self.within).unwrap_or_default();
+        let mut readings: Vec<usize> = self.bursts.iter().map(|burst| burst.readings).collect();
+        readings.sort_unstable();
+        let usual = readings.get(readings.len() / 2).copied().unwrap_or_default();
+        let short = apart_ms <= SCAN_MS && (2..WindowRules::LEN).contains(&usual);
+        self.pauses_are_usual() && (short || apart_ms < CLOSE_MS)
+    }
+}
+
+fn push_bounded<T>(queue: &mut VecDeque<T>, new: T, most: usize) {
+    if queue.len() == most {
+        queue.pop_front();
+    }
+    queue.push_back(new);
+}
+
+/// The middle one of a few; of two, the lower.
+fn median(values: &VecDeque<i64>) -> Option<i64> {
+    let mut sorted: Vec<i64> = values.iter().copied().collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len().checked_sub(1)? / 2).copied()
+}
+
+/// Nine of ten are no greater; while there are few, half of them.
+fn usual(values: impl Iterator<Item = i64>) -> Option<i64> {
+    let mut sorted: Vec<i64> = values.collect();
+    sorted.sort_unstable();
+    let last = sorted.len().checked_sub(1)?;
+    let place = if sorted.len() < LEAST_DIFFERENCES { last / 2 } else { last * 9 / 10 };
+    sorted.get(place).copied()
+}
+
+/// Whether differences are regular; there are some.
+fn regular(mut differences: Vec<i64>) -> Cadence {
+    let count = differences.len();
+    differences.sort_unstable();
+    let (median_ms, p90_ms) = (differences[(count - 1) / 2], differences[count * 9 / 10]);
+    let grid = Grid::of(&differences, median_ms as f64);
+    let on_grid = grid.multiples as f64 / count as f64;
+    let evidence = Evidence { differences: count, median_ms, p90_ms, on_grid };
+    let most_off = (MOST_OFF_GRID * count as f64).max(1.0);
+    if (grid.single as f64) < LEAST_SINGLE * count as f64 || (count - grid.multiples) as f64 > most_off {
+        return Cadence::Irregular { evidence };
+    }
+    Cadence::Regular { interval_ms: grid.interval_ms(), evidence }
 }
 
 /// How the differences lie around the multiples of one of them.
@@ -279,19 +382,64 @@ mod tests {
 
     #[test]
     fn what_is_not_regular_is_not_called_so() {
-        let by_exception = [0, 2, 40, 41, 300, 302, 900, 905, 906, 2_000, 2_700, 2_703, 5_000];
-        // One post for each tag, a few milliseconds apart, once a minute.
-        let tag_by_tag = (0..30).flat_map(|minute| (0..10).map(move |tag| minute * 60_000 + tag * 15));
+        let by_exception = [0, 2, 40, 41, 80, 110, 150, 152, 190, 300, 302, 350, 420, 500, 530, 600, 604, 900];
         let half_and_half = (0..20).map(|n| n * 1_000).chain((1..=20).map(|n| 20_000 + n * 10_000));
-        for (what, cadence) in [
-            ("by exception", of(by_exception.map(|s| s * 1_000))),
-            ("one post a tag", of(tag_by_tag)),
-            ("it changed in the middle", of(half_and_half)),
-        ] {
+        for (what, cadence) in
+            [("by exception", of(by_exception.map(|s| s * 1_000))), ("it changed in the middle", of(half_and_half))]
+        {
             assert!(matches!(cadence, Cadence::Irregular { .. }), "{what}: {cadence:?}");
         }
         for few in 0..=LEAST_DIFFERENCES as i64 {
             assert_eq!(of((0..few).map(|n| n * 1_000)), Cadence::Unknown, "{few} times");
+        }
+    }
+
+    /// So many scans, so far apart, of so many tags, so many milliseconds apart.
+    fn scans(count: i64, every_ms: i64, tags: i64, apart_ms: i64) -> impl Iterator<Item = i64> {
+        (0..count)
+            .flat_map(move |scan| (0..tags).map(move |tag| scan * every_ms + tag * apart_ms + (scan * 7 + tag) % 3))
+    }
+
+    #[test]
+    fn scans_of_tags_come_from_scan_to_scan_and_runs_of_a_pump_do_not() {
+        let minutes = |ms: i64| 60_000 * ms;
+        for (what, times, expected) in [
+            ("ten tags a minute", scans(30, 60_000, 10, 15).collect::<Vec<_>>(), Some(60_000)),
+            ("two tags a minute", scans(30, 60_000, 2, 5).collect(), Some(60_000)),
+            ("64 tags a minute", scans(15, 60_000, 64, 15).collect(), Some(60_000)),
+            ("64 tags each second, 2 ms apart", scans(30, 1_000, 64, 2).collect(), Some(1_000)),
+            ("ten tags an hour, a polling of 900 ms each", scans(12, 3_600_000, 10, 900).collect(), Some(3_600_000)),
+            ("ten tags each 7 s, 120 ms apart", scans(30, 7_000, 10, 40).collect(), Some(7_000)),
+            ("too few scans to tell", scans(10, 60_000, 10, 15).collect(), None),
+            ("runs of 3 min an hour", scans(5, 3_600_000, 180, 1_000).collect(), Some(1_000)),
+            ("600 values each minute, 40 ms apart", scans(12, 60_000, 600, 40).collect(), Some(60_000)),
+            ("a value each 20 ms", (0..900).map(|n| n * 20).collect(), Some(20)),
+            ("a day's outages: 20 s each hour", scans(24, 3_600_000, 358, 10_000).collect(), Some(10_000)),
+            ("59 s and 61 s in turn", (0..30).map(|n| minutes(n) + n % 2 * 1_000).collect(), Some(60_000)),
+        ] {
+            let mut live = CadenceMeter::live();
+            times.iter().for_each(|&ms| live.push(at(ms)));
+            for cadence in [of(times), live.cadence()] {
+                assert_eq!(cadence.interval_ms(), expected, "{what}: {cadence:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_usual_pause_is_one_between_bursts_where_these_take_little_of_the_time() {
+        let pause = |times: Vec<i64>| {
+            let mut meter = CadenceMeter::live();
+            times.into_iter().for_each(|ms| meter.push(at(ms)));
+            meter.usual_pause_ms().expect("a pause")
+        };
+        for (what, times, expected_s) in [
+            ("a post of its own for each of 60 buffered readings", scans(5, 60_000, 60, 80).collect::<Vec<_>>(), 56),
+            ("runs of 3 min an hour", scans(5, 3_600_000, 180, 1_000).collect(), 3_421),
+            ("outages of 5 min, thrice", scans(4, 7_200_000, 690, 10_000).collect(), 10),
+            ("bursts, long ago", scans(5, 60_000, 60, 80).chain((300..600).map(|s| s * 1_000)).collect(), 1),
+        ] {
+            let found_s = pause(times) / 1_000;
+            assert!((found_s - expected_s).abs() <= 1, "{what}: {found_s} s");
         }
     }
 
@@ -310,6 +458,10 @@ mod tests {
         assert_eq!(feed(100, 10_000).0, Some(10_000));
         assert_eq!(feed(10, 60_000).0, None);
         assert_eq!(feed(9, 60_000), (Some(60_000), Some(60_000)));
+        assert_eq!(feed(20, 1_000), (Some(1_000), Some(1_000)));
+        // In the night.
+        assert_eq!(feed(2, 60_000).0, None);
+        assert_eq!(feed(18, 60_000).0, Some(60_000));
         assert_eq!(feed(20, 1_000), (Some(1_000), Some(1_000)));
     }
 

@@ -36,4 +36,4 @@ pub use operating::OperatingState;
 pub use profile::{Channel, HOLDS_S, INTERVALS_MS, Limits, MAX_CHANNELS, Profile, ProfileError, Quantity, ZERO_BAND};
 pub use reading::{Beside, Reading, Sample};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
-pub use windower::{NoWindow, Placed, Window, WindowRules, Windower};
+pub use windower::{ChannelSet, NoWindow, Placed, Window, WindowRules, Windower};

@@ -222,7 +222,11 @@ mod tests {
         for (interval_ms, steps) in
             [(100, 3), (1_000, 3), (1_500, 2), (2_000, 1), (3_000, 1), (3_100, 0), (60_000, 0), (3_600_000, 0)]
         {
-            assert_eq!(OperatingGate::new(&motor().with_interval(interval_ms), 3).fall_steps(), steps, "{interval_ms}");
+            assert_eq!(
+                OperatingGate::new(&motor().with_interval(interval_ms).expect("allowed"), 3).fall_steps(),
+                steps,
+                "{interval_ms}"
+            );
         }
     }
 

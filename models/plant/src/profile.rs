@@ -190,23 +190,35 @@ impl Profile {
         self.0.interval_ms
     }
 
-    /// The same kind of pump with another time between two readings, from [`INTERVALS_MS`]: of a pump that posts at a
-    /// cadence of its own. A model of the one is none of the other, so the hash is another.
-    pub fn with_interval(&self, interval_ms: i64) -> Self {
+    /// The same kind of pump with another time between two readings: of a pump that posts at a cadence of its own. A model of the
+    /// one is none of the other, so the hash is another. None where it is not one of [`INTERVALS_MS`].
+    pub fn with_interval(&self, interval_ms: i64) -> Option<Self> {
         if interval_ms == self.0.interval_ms {
-            return self.clone();
+            return Some(self.clone());
         }
-        let interval_ms = interval_ms.clamp(*INTERVALS_MS.start(), *INTERVALS_MS.end());
         let hash = hash(interval_ms, &self.0.channels);
-        Self(Arc::new(Inner { interval_ms, hash, ..Inner::clone(&self.0) }))
+        let with = || Self(Arc::new(Inner { interval_ms, hash, ..Inner::clone(&self.0) }));
+        INTERVALS_MS.contains(&interval_ms).then(with)
     }
 
-    /// The same kind of pump, the last value of each of whose channels holds for `hold_ms` where no new one is sent.
-    pub fn with_hold(&self, hold_ms: i64) -> Self {
+    /// The same kind of pump, the last value of each of whose channels holds for so many seconds, of [`HOLDS_S`], where no new one
+    /// is sent.
+    pub fn with_hold(&self, hold_s: i64) -> Self {
+        (0..self.channels().len()).fold(self.clone(), |profile, channel| profile.with_channel_hold(channel, hold_s))
+    }
+
+    /// The same of one channel, by its place.
+    pub fn with_channel_hold(&self, channel: usize, hold_s: i64) -> Self {
         let mut inner = Inner::clone(&self.0);
-        let hold_s = (hold_ms / 1_000).clamp(*HOLDS_S.start(), *HOLDS_S.end());
-        inner.channels.iter_mut().for_each(|channel| channel.hold_s = Some(hold_s));
+        if let Some(channel) = inner.channels.get_mut(channel) {
+            channel.hold_s = Some(hold_s);
+        }
         Self(Arc::new(inner))
+    }
+
+    /// For how long the values of all channels hold, in seconds: that of the channel whose value holds the shortest.
+    pub fn all_hold_s(&self) -> i64 {
+        self.channels().iter().map(|channel| channel.hold_s.unwrap_or(0)).min().unwrap_or(0)
     }
 
     /// How long a pump runs after a start until it is judged, in milliseconds.

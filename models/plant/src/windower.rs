@@ -8,19 +8,37 @@
 //! - before a hole, readings wait until the newest is `slack_steps` past the last missing step;
 //! - a hole is filled with the last good values, each for at most `fill_steps`, or for as long as its channel's `hold_s` says;
 //!   then it is missing;
-//! - after more than `gap_ms` without a reading, a new window starts;
-//! - of several readings in one step, the last one counts; parts of one reading, which have one time, count together;
+//! - a value that a sensor cannot have sent ends a hold: the sensor is broken, and its last good value does not hide that. It
+//!   stands in for `fill_steps`, the bad one's step the first of them, as it does for any channel;
+//! - after more than `gap_ms` without a reading of any channel, a new window starts, and nothing is held over it. Where all of a
+//!   pump's channels hold, silence is no gap before the first of them has held for long enough;
+//! - of several readings in one step, the last good value of each channel counts; of parts of one reading, which have one
+//!   time, the first;
 //! - a sensor's zero that has drifted below a range that begins at 0 counts as 0;
 //! - a window with a missing value in it is not scored, and neither is one of a pump that stands, starts or stops
 //!   (`operating.rs`).
+//!
+//! An example of a channel that is reported when it changes, `hold_s = 60`, among others once a second (`fill_steps` is 5):
+//!
+//! ```text
+//! second    0    1 .. 5   6 .. 60     61         100   101   102    103 .. 105   106
+//! sent      7    -        -           -          8     bad   -      -            -
+//! step has  7    7        7           missing    8     8     8      8            missing
+//! is held   -    -        yes         -          -     -     -      -            -
+//! ```
+//!
+//! A window knows which of its channels were held ([`Window::held`]): that such a channel stands still says nothing of its sensor.
 
 mod rows;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use self::rows::Rows;
 use crate::{
-    OperatingState, Profile, PumpId, Reading, Timestamp,
+    MAX_CHANNELS, OperatingState, Profile, PumpId, Reading, Sample, Timestamp,
     operating::{OperatingGate, Phase},
 };
 
@@ -60,8 +78,7 @@ impl WindowRules {
         // What is out of order is so by seconds: an hour's verdict does not wait for two more hours.
         let slack_steps = (LONGEST_WAIT_MS / interval_ms).clamp(1, 3);
         // While all of a pump's values hold there is no gap.
-        let held_ms = profile.channels().iter().map(|channel| 1_000 * channel.hold_s.unwrap_or(0)).min().unwrap_or(0);
-        let gap_ms = (10 * interval_ms).max(15_000).max(held_ms);
+        let gap_ms = (10 * interval_ms).max(15_000).max(1_000 * profile.all_hold_s());
         Self { interval_ms, len: Self::LEN, slack_steps, fill_steps: 5, gap_ms }
     }
 
@@ -72,7 +89,7 @@ impl WindowRules {
     }
 
     /// For how many steps each channel's last value may stand in.
-    fn holds(&self, profile: &Profile) -> Vec<i64> {
+    pub(crate) fn holds(&self, profile: &Profile) -> Vec<i64> {
         let held = |channel: &crate::Channel| 1_000 * channel.hold_s.unwrap_or(0) / self.interval_ms;
         profile.channels().iter().map(|channel| held(channel).max(self.fill_steps)).collect()
     }
@@ -92,6 +109,30 @@ pub struct Window {
     pub at: Timestamp,
     /// Row by row, oldest first: `len` rows of one finite number per channel, in the channels' units.
     pub values: Arc<[f64]>,
+    /// The channels of which some value was held for longer than `fill_steps`, as their `hold_s` says.
+    pub held: ChannelSet,
+}
+
+/// Some of a profile's channels, by their places.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChannelSet(u64);
+
+impl ChannelSet {
+    /// With a channel more.
+    pub fn with(self, channel: usize) -> Self {
+        debug_assert!(channel < MAX_CHANNELS);
+        Self(self.0 | 1 << channel)
+    }
+
+    /// Those of both.
+    fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether a channel is one of them.
+    pub fn contains(self, channel: usize) -> bool {
+        channel < MAX_CHANNELS && self.0 & 1 << channel != 0
+    }
 }
 
 /// Why a reading has no window.
@@ -143,14 +184,60 @@ pub struct Windower {
     steps: Rows,
     /// The newest of these steps.
     last: Option<Step>,
+    /// The channels that were held in each of them.
+    held: VecDeque<ChannelSet>,
     /// Per channel: for how many steps its last value may stand in.
     holds: Arc<[i64]>,
-    /// Per channel: the step of its last good value, and the value.
-    last_good: Vec<Option<(i64, f64)>>,
-    waiting: BTreeMap<i64, Reading>,
+    /// Per channel: its last good value.
+    last_good: Vec<Option<LastGood>>,
+    waiting: BTreeMap<i64, Waiting>,
     newest: i64,
     /// The runs since the last one that settled, and the steps of the longest of them.
     short_runs: (u32, i64),
+}
+
+/// A channel's last good value.
+#[derive(Debug, Clone, Copy)]
+struct LastGood {
+    step: i64,
+    at: Timestamp,
+    value: f64,
+    /// The last step that it may stand in.
+    until: i64,
+}
+
+/// A reading that waits for a missing one before it, or several of one step.
+#[derive(Debug)]
+struct Waiting {
+    /// The last of them.
+    reading: Reading,
+    /// Per channel: what counts of them, and its time.
+    samples: Vec<(Timestamp, Sample)>,
+}
+
+impl Waiting {
+    fn new(reading: Reading) -> Self {
+        Self { samples: reading.samples.iter().map(|&sample| (reading.at, sample)).collect(), reading }
+    }
+
+    /// Takes in another reading of the same step. Of one time, the first counts.
+    fn add(&mut self, reading: Reading) {
+        for ((known_at, known), &sample) in self.samples.iter_mut().zip(reading.samples.iter()) {
+            let counts = match (*known, sample) {
+                (Sample::Good(_), Sample::Good(_)) => reading.at > *known_at,
+                (_, Sample::Good(_)) => true,
+                (known, sample) => known.value().is_none() && sample.value().is_some(),
+            };
+            if counts {
+                (*known_at, *known) = (reading.at, sample);
+            }
+        }
+        if reading.at == self.reading.at {
+            self.reading = self.reading.with(&reading.samples);
+        } else if reading.at > self.reading.at {
+            self.reading = reading;
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -171,6 +258,7 @@ impl Windower {
             before: Phase::On { since: None },
             phase: Phase::On { since: None },
             steps: Rows::new(rules.len, channels),
+            held: VecDeque::new(),
             last: None,
             holds: rules.holds(profile).into(),
             last_good: vec![None; channels],
@@ -188,20 +276,19 @@ impl Windower {
         if let Some(last) = self.last
             && step <= last.index
         {
-            if step == last.index && reading.at >= last.at {
-                self.replace_last(&reading);
+            if step == last.index {
+                self.add_to_last(last, &reading);
             }
             return Vec::new();
         }
         self.newest = self.newest.max(step);
         if self.waiting.is_empty() && self.last.is_none_or(|last| step == last.index + 1) {
             // Nearly all: they do not have to wait.
-            return vec![self.place(step, reading)];
+            return vec![self.place(step, Waiting::new(reading))];
         }
         match self.waiting.get_mut(&step) {
-            Some(other) if other.at > reading.at => {}
-            Some(other) if other.at == reading.at => *other = other.with(&reading.samples),
-            _ => drop(self.waiting.insert(step, reading)),
+            Some(others) => others.add(reading),
+            None => drop(self.waiting.insert(step, Waiting::new(reading))),
         }
         self.release(|newest, missing, slack| newest - missing >= slack)
     }
@@ -212,7 +299,7 @@ impl Windower {
         if self.last.is_some_and(|last| step <= last.index) {
             return Some(reading.clone());
         }
-        match self.waiting.get(&step) {
+        match self.waiting.get(&step).map(|others| &others.reading) {
             Some(other) if other.at > reading.at => Some(reading.clone()),
             Some(other) if other.at < reading.at => Some(other.clone()),
             _ => None,
@@ -253,16 +340,17 @@ impl Windower {
             if step > expected && !given_up(self.newest, step - 1, self.rules.slack_steps) {
                 break;
             }
-            let Some((_, reading)) = self.waiting.pop_first() else { break };
-            placed.push(self.place(step, reading));
+            let Some((_, waiting)) = self.waiting.pop_first() else { break };
+            placed.push(self.place(step, waiting));
         }
         placed
     }
 
-    fn place(&mut self, step: i64, reading: Reading) -> Placed {
+    fn place(&mut self, step: i64, Waiting { reading, samples }: Waiting) -> Placed {
         let gap = self.last.is_some_and(|last| reading.at.since_ms(last.at) > self.rules.gap_ms);
         if gap {
             self.steps.clear();
+            self.held.clear();
             self.last = None;
             self.last_good.fill(None);
         }
@@ -273,44 +361,61 @@ impl Windower {
                 self.append(Step { index: missing, at: last.at });
             }
         }
-        self.remember_good(step, &reading);
+        self.remember_good(step, samples.into_iter());
         self.append(Step { index: step, at: reading.at });
         Placed { window: self.window(&reading), reading }
     }
 
-    /// A later reading of the last step, or another part of the same one, which changes no value that is known.
-    fn replace_last(&mut self, reading: &Reading) {
-        let Some(Step { index, at }) = self.last else { return };
-        if reading.at > at {
-            self.remember_good(index, reading);
-        } else {
-            let known: Vec<_> = self.last_good.clone();
-            self.remember_good(index, reading);
-            let before = known.into_iter().zip(&mut self.last_good);
-            before
-                .filter(|(known, _)| known.is_some_and(|(step, _)| step == index))
-                .for_each(|(known, now)| *now = known);
-        }
-        self.steps.replace_newest(filled(&self.last_good, index, &self.holds));
-        self.last = Some(Step { index, at: reading.at });
-        self.phase = self.gate.next(self.before, index, self.steps.newest());
+    /// Another reading of the last step, or another part of the same one.
+    fn add_to_last(&mut self, last: Step, reading: &Reading) {
+        self.remember_good(last.index, reading.samples.iter().map(|&sample| (reading.at, sample)));
+        self.steps.replace_newest(filled(&self.last_good, last.index));
+        self.held.pop_back();
+        self.held.push_back(self.held_now(last.index));
+        self.last = Some(Step { at: last.at.max(reading.at), ..last });
+        self.phase = self.gate.next(self.before, last.index, self.steps.newest());
     }
 
-    fn remember_good(&mut self, step: i64, reading: &Reading) {
-        let channels = self.profile.channels().iter().zip(&mut self.last_good);
-        for (sample, (channel, last_good)) in reading.samples.iter().zip(channels) {
-            if let Some(value) = sample.good() {
-                *last_good = Some((step, channel.meant(value)));
+    /// Takes note of what was sent for a step. Of several good values the last one counts, and the first of one time. A bad one
+    /// ends a hold, but for a good one in its own step.
+    fn remember_good(&mut self, step: i64, samples: impl Iterator<Item = (Timestamp, Sample)>) {
+        let channels = self.profile.channels().iter().zip(self.holds.iter()).zip(&mut self.last_good);
+        for ((at, sample), ((channel, hold), last_good)) in samples.zip(channels) {
+            let known = last_good.as_mut().filter(|known| known.step == step);
+            match (sample, known) {
+                (Sample::Good(_), Some(known)) if known.at >= at => {}
+                (Sample::Good(value), _) => {
+                    *last_good = Some(LastGood { step, at, value: channel.meant(value), until: step + hold });
+                }
+                (Sample::Bad(_), None) => {
+                    if let Some(known) = last_good {
+                        known.until = known.until.min(step - 1 + self.rules.fill_steps);
+                    }
+                }
+                _ => {}
             }
         }
     }
 
     fn append(&mut self, step: Step) {
-        self.steps.push(filled(&self.last_good, step.index, &self.holds));
+        self.steps.push(filled(&self.last_good, step.index));
+        if self.held.len() == self.rules.len {
+            self.held.pop_front();
+        }
+        self.held.push_back(self.held_now(step.index));
         self.last = Some(step);
         self.before = self.phase;
         self.phase = self.gate.next(self.before, step.index, self.steps.newest());
         self.count_run(step.index);
+    }
+
+    /// The channels whose value stands in for longer than for any channel.
+    fn held_now(&self, step: i64) -> ChannelSet {
+        let held = |known: &Option<LastGood>| {
+            known.is_some_and(|known| step - known.step > self.rules.fill_steps && step <= known.until)
+        };
+        let channels = self.last_good.iter().enumerate().filter(|(_, known)| held(known));
+        channels.fold(ChannelSet::default(), |held, (channel, _)| held.with(channel))
     }
 
     fn count_run(&mut self, step: i64) {
@@ -336,7 +441,8 @@ impl Windower {
         if self.steps.len() < self.rules.len {
             return Err(NoWindow::Filling { have: self.steps.len(), need: self.rules.len });
         }
-        Ok(Window { pump: reading.pump.clone(), at: reading.at, values: self.steps.in_order() })
+        let held = self.held.iter().fold(ChannelSet::default(), |all, &step| all.union(step));
+        Ok(Window { pump: reading.pump.clone(), at: reading.at, values: self.steps.in_order(), held })
     }
 
     /// A pump of which nothing says whether it runs is not off: what is missing is said instead.
@@ -360,11 +466,8 @@ impl Windower {
 }
 
 /// Each channel's last good value, where it is not too old for this step.
-fn filled(last_good: &[Option<(i64, f64)>], step: i64, holds: &[i64]) -> impl Iterator<Item = f64> {
-    last_good.iter().zip(holds).map(move |(last_good, hold)| match last_good {
-        Some((since, value)) if step - since <= *hold => *value,
-        _ => f64::NAN,
-    })
+fn filled(last_good: &[Option<LastGood>], step: i64) -> impl Iterator<Item = f64> {
+    last_good.iter().map(move |known| known.filter(|known| step <= known.until).map_or(f64::NAN, |known| known.value))
 }
 
 #[cfg(test)]

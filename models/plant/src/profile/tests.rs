@@ -226,12 +226,15 @@ fn a_pump_has_one_to_sixty_four_channels() {
 #[test]
 fn another_interval_makes_another_hash_and_changes_nothing_else() {
     let profile = small();
-    let minutes = profile.with_interval(60_000);
+    let minutes = profile.with_interval(60_000).expect("allowed");
     let text = SMALL.replace("interval_ms = 1000", "interval_ms = 60000");
     assert_eq!(minutes, Profile::from_toml(&text).expect("a profile"), "as if the file said so");
     assert_ne!(minutes.hash(), profile.hash());
-    assert_eq!(minutes.with_interval(1_000), profile);
-    for (asked, got) in [(0, 100), (99, 100), (100, 100), (3_600_000, 3_600_000), (i64::MAX, 3_600_000)] {
-        assert_eq!(profile.with_interval(asked).interval_ms(), got, "{asked}");
+    assert_eq!(minutes.with_interval(1_000), Some(profile.clone()));
+    for (asked, allowed) in
+        [(0, false), (99, false), (100, true), (3_600_000, true), (3_600_001, false), (i64::MAX, false)]
+    {
+        let got = profile.with_interval(asked).map(|profile| profile.interval_ms());
+        assert_eq!(got, allowed.then_some(asked), "no other one in its place");
     }
 }

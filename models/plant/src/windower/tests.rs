@@ -272,6 +272,145 @@ proptest! {
     }
 }
 
+/// The pump of the tests, whose flow holds for so many seconds.
+fn flow_holds(hold_s: i64) -> Profile {
+    small().with_channel_hold(1, hold_s)
+}
+
+/// What was sent of the flow, by seconds.
+type Sent = &'static [(i64, Sample)];
+/// A window's last flows, NaN where missing, and whether the flow was held in it.
+type Expected = ([f64; 2], bool);
+
+#[test]
+fn a_channel_that_is_reported_when_it_changes_holds_within_its_limit() {
+    use Sample::{Bad, Good, Missing};
+    const M: f64 = f64::NAN;
+    // What is sent of the flow at which second, what a window's last steps have, and whether the flow was held in it.
+    let cases: [(&str, i64, Sent, i64, Expected); 8] = [
+        ("as any channel", 0, &[(0, Good(7.0)), (40, Good(8.0))], 45, ([M, 8.0], false)),
+        ("for 60 s", 60, &[(0, Good(7.0))], 60, ([7.0, 7.0], true)),
+        ("and no longer", 60, &[(0, Good(7.0))], 61, ([7.0, M], true)),
+        ("a new value", 60, &[(0, Good(7.0)), (50, Good(8.0))], 50, ([7.0, 8.0], true)),
+        ("null and nothing are the same", 60, &[(0, Good(7.0)), (40, Missing)], 50, ([7.0, 7.0], true)),
+        ("a bad one is no value", 60, &[(0, Good(7.0)), (40, Bad(9e9))], 40, ([7.0, 7.0], true)),
+        ("and ends the hold after five steps", 60, &[(0, Good(7.0)), (40, Bad(9e9))], 45, ([7.0, M], true)),
+        ("until there is a good one", 60, &[(0, Good(7.0)), (40, Bad(9e9)), (70, Good(9.0))], 110, ([9.0, 9.0], true)),
+    ];
+    for (what, hold_s, sent, until, (expected, held)) in cases {
+        let mut windower = Windower::new(&flow_holds(hold_s));
+        for second in 0..=until {
+            let flow = sent.iter().find(|(at, _)| *at == second).map_or(Missing, |(_, flow)| *flow);
+            let placed = windower.push(reading(second * 1000, flow));
+            let Some(Placed { window, .. }) = placed.last().filter(|_| second == until) else { continue };
+            let is_whole = expected.iter().all(|value| !value.is_nan());
+            assert_eq!(window.is_ok(), is_whole, "{what}: {window:?}");
+            if let Ok(window) = window {
+                assert_eq!(last_flows(&placed[0])[28..], expected, "{what}");
+                assert_eq!((window.held.contains(1), window.held.contains(0)), (held, false), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_all_channels_hold_silence_is_no_gap_before_the_first_is_too_old() {
+    for (hold_s, silent_s, window) in [(300, 250, true), (300, 301, false), (0, 20, false)] {
+        let mut windower = Windower::new(&small().with_hold(hold_s));
+        run(&mut windower, 0..40);
+        let mut placed = windower.push(reading((39 + silent_s) * 1000, Sample::Good(5.0)));
+        placed.extend(windower.flush());
+        assert_eq!(placed[0].window.is_ok(), window, "{hold_s} {silent_s}");
+    }
+}
+
+#[test]
+fn values_of_one_step_count_together_in_any_order() {
+    use Sample::{Bad, Good, Missing};
+    let part = |ms: i64, samples: [Sample; 2]| Reading { samples: samples.into(), ..reading(ms, Missing) };
+    let parts = [
+        part(30_010, [Good(41.0), Missing]),
+        part(30_020, [Missing, Good(7.0)]),
+        part(30_030, [Missing, Bad(9e9)]),
+        part(30_040, [Good(42.0), Missing]),
+    ];
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
+        // Placed at once, and where they wait for second 29.
+        for from in [0, 1] {
+            let mut windower = Windower::new(&small());
+            run(&mut windower, 0..30 - from);
+            order.iter().for_each(|&n| drop(windower.push(parts[n].clone())));
+            let placed = match from {
+                0 => windower.push(reading(31_000, Good(1.0))),
+                _ => [windower.push(reading(29_000, Good(1.0))), windower.push(reading(31_000, Good(1.0)))].concat(),
+            };
+            let window = placed.last().expect("placed").window.as_ref().expect("a window");
+            assert_eq!(window.values[56..58], [42.0, 7.0], "{order:?} {from}");
+        }
+    }
+}
+
+/// What each second has of a channel, by the rules: its last good value since the last gap, for as long as it holds.
+fn value_of(sent: &BTreeMap<i64, Sample>, hold: i64, since: i64, second: i64) -> Option<(i64, f64)> {
+    let mut known = None;
+    for (&at, sample) in sent.range(since..=second.max(since)).filter(|(at, _)| **at <= second) {
+        match (sample, known) {
+            (Sample::Good(value), _) => known = Some((at, *value, at + hold.max(5))),
+            (Sample::Bad(_), Some((from, value, until))) => known = Some((from, value, until.min(at + 4))),
+            _ => {}
+        }
+    }
+    known.filter(|(_, _, until)| second <= *until).map(|(at, value, _)| (at, value))
+}
+
+proptest! {
+    /// A channel that is reported every 20 to 200 s, now and then with a bad value, among one that comes each second but for
+    /// a silence of all: each window is what the rules say, and none holds a value over a gap or beyond its limit.
+    #[test]
+    fn no_value_is_held_beyond_its_limit_or_over_a_gap(
+        hold_s in prop_oneof![Just(0_i64), 1_i64..=300],
+        reports in prop::collection::vec((20_i64..=200, 0_u8..6), 3..12),
+        silent in (40_i64..500, 0_i64..60),
+    ) {
+        let mut flows: BTreeMap<i64, Sample> = [(0, Sample::Good(0.0))].into();
+        let mut second = 0;
+        for (after, kind) in reports {
+            second += after;
+            flows.insert(second, if kind == 0 { Sample::Bad(9e9) } else { Sample::Good(second as f64) });
+        }
+        let speaks = |s: &i64| !(silent.0..silent.0 + silent.1).contains(s);
+        flows.retain(|second, _| speaks(second));
+        let seconds: Vec<i64> = (0..=second + 40).filter(speaks).collect();
+        let mut windower = Windower::new(&flow_holds(hold_s));
+        let mut placed = Vec::new();
+        for &s in &seconds {
+            placed.extend(windower.push(reading(s * 1000, flows.get(&s).copied().unwrap_or(Sample::Missing))));
+        }
+        placed.extend(windower.flush());
+        let temperatures: BTreeMap<i64, Sample> = seconds.iter().map(|&s| (s, Sample::Good(40.0))).collect();
+        // The silence is a gap where two readings are more than 15 s apart.
+        let back = silent.0 + silent.1;
+        let since = |s: i64| if s >= back && silent.1 >= 15 { back } else { 0 };
+        prop_assert_eq!(placed.len(), seconds.len());
+        for (s, Placed { window, .. }) in seconds.into_iter().zip(placed) {
+            let first = s - 29;
+            let steps = (first..=s).map(|step| {
+                let of = |sent, hold| value_of(sent, hold, since(s), step);
+                Some((of(&temperatures, 0)?, of(&flows, hold_s)?, step))
+            });
+            let steps: Option<Vec<_>> = steps.collect();
+            let expected = steps.filter(|_| first >= since(s)).map(|steps| {
+                let held = steps.iter().any(|(_, (at, _), step)| step - at > 5);
+                (steps.iter().map(|(_, (_, flow), _)| *flow).collect::<Vec<_>>(), held)
+            });
+            let found = window.ok().map(|window| {
+                (window.values.chunks(2).map(|row| row[1]).collect::<Vec<_>>(), window.held.contains(1))
+            });
+            prop_assert_eq!(found, expected, "{}", s);
+        }
+    }
+}
+
 #[test]
 fn the_rules_follow_from_the_interval_and_the_settling() {
     // Interval in ms, settling in s; longest gap in ms, readings that a new windower needs.
@@ -511,14 +650,14 @@ fn its_lengths_are_right_for_readings_a_second_and_an_hour_apart() {
         (3_600_000, 1, 36_000_000),
     ] {
         let expected = WindowRules { interval_ms, len: 30, slack_steps, fill_steps: 5, gap_ms };
-        assert_eq!(WindowRules::for_profile(&small().with_interval(interval_ms)), expected);
+        assert_eq!(WindowRules::for_profile(&small().with_interval(interval_ms).expect("allowed")), expected);
     }
 }
 
 #[test]
 fn readings_a_minute_or_an_hour_apart_have_windows_and_nobody_waits_for_a_missing_one() {
     for interval_s in [60, 300, 900, 3_600] {
-        let mut windower = Windower::new(&small().with_interval(interval_s * 1_000));
+        let mut windower = Windower::new(&small().with_interval(interval_s * 1_000).expect("allowed"));
         let mut placed = run(&mut windower, (0..40).filter(|n| *n != 33).map(|n| n * interval_s));
         assert!(!windower.is_waiting(), "{interval_s}");
         assert_eq!(placed.len(), 39);
