@@ -2,7 +2,7 @@
 //!
 //! It is a file in the data directory that only its owner can open, so it needs no password and opens no door to the
 //! network. One request a connection: a line of JSON, answered by a line of JSON. Of what the API does, only removing a pump,
-//! naming it and setting its interval can be asked for here as well.
+//! naming it and its settings can be asked for here as well.
 
 use std::{
     fmt,
@@ -18,6 +18,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
 };
+use volute_data::PumpSetting;
 use volute_plant::{PumpId, PumpName};
 
 /// The socket's name in the data directory.
@@ -51,12 +52,17 @@ pub enum Request {
         /// Which pump.
         pump: PumpId,
     },
-    /// Set what holds for a pump alone.
-    SetInterval {
+    /// Say what is set for a pump alone.
+    PumpSettings {
         /// Which pump.
         pump: PumpId,
-        /// The time between two of its readings, in milliseconds; none: its profile's.
-        interval_ms: Option<i64>,
+    },
+    /// Set one thing for a pump alone.
+    SetPump {
+        /// Which pump.
+        pump: PumpId,
+        /// What.
+        setting: PumpSetting,
     },
     /// Name a pump for people.
     NamePump {

@@ -17,7 +17,9 @@ use volute_plant::{
 };
 
 pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
-pub use picture::{CommissioningPhase, LearningProgress, LiveChannel, LiveFeedState, LivePump, Status, TREND};
+pub use picture::{
+    CommissioningPhase, LearningProgress, LiveAdvice, LiveChannel, LiveFeedState, LivePump, Status, TREND,
+};
 
 use crate::{
     mailbox::{Letter, Mail},
@@ -175,6 +177,7 @@ struct State {
     trend: Trend,
     readings: u64,
     late: u64,
+    past: u64,
     scored: u64,
     anomalies: u64,
 }
@@ -262,9 +265,10 @@ impl LiveActor {
             since: last.map_or(state.since, |last| last.plus_ms(self.stale_after_ms(state))),
             detection: state.detection.clone(),
             trend: state.trend.points(),
-            feed: state.feed.clone(),
+            feed: state.feed.clone().map(|feed| LiveFeedState { stale_after_ms: self.stale_after_ms(state), ..feed }),
             readings: state.readings,
             late: state.late,
+            past: state.past,
             scored: state.scored,
             anomalies: state.anomalies,
         }
@@ -319,6 +323,7 @@ impl Handler<Mail<LiveReading>> for LiveActor {
         let state = self.state(&reading.pump);
         state.readings += u64::from(!is_part);
         state.late += u64::from(is_late);
+        state.past += u64::from(!is_current);
         state.heard = Some(heard);
         if is_current {
             if was_old {
@@ -434,7 +439,13 @@ impl Blind {
             }
             Self::Missing { channels } => {
                 let missing: Vec<_> = channels.iter().map(|&c| profile.channels()[c].name.as_str()).collect();
-                Status::Unknown { reason: format!("no usable value in the window for {}", missing.join(", ")) }
+                Status::Unknown {
+                    reason: format!(
+                        "no usable value in the window for {}; of what is reported only when it changes, say how long it holds \
+                         (volute pumps set-hold)",
+                        missing.join(", ")
+                    ),
+                }
             }
             Self::Starved { why } => Status::Unknown { reason: why },
             Self::Unscored => {
@@ -458,6 +469,7 @@ impl State {
             trend: Trend::default(),
             readings: 0,
             late: 0,
+            past: 0,
             scored: 0,
             anomalies: 0,
         }
@@ -513,7 +525,10 @@ mod tests {
             ),
             (
                 NoWindow::Missing { channels: vec![0, 7] }.into(),
-                unknown("no usable value in the window for Motor_RPM, Motor_Current_A"),
+                unknown(
+                    "no usable value in the window for Motor_RPM, Motor_Current_A; of what is reported only when it changes, say \
+                     how long it holds (volute pumps set-hold)",
+                ),
             ),
             (Blind::Learning(commissioning()), Status::Learning(commissioning())),
         ] {

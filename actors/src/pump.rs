@@ -510,7 +510,7 @@ impl PumpActor {
 
     /// The last verdict, where it is of the same steps as this time.
     fn verdict_near(&self, at: Timestamp) -> Option<Detection> {
-        let rules = WindowRules::for_profile(&self.staff.profile);
+        let rules = WindowRules::for_profile(&self.profile);
         let near = |verdict: &&Detection| (rules.step(verdict.at) - rules.step(at)).abs() < rules.slack_steps;
         self.last_verdict.as_ref().filter(near).cloned()
     }

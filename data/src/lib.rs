@@ -41,6 +41,6 @@ pub use recording::{
 pub use store::{
     Answer, AuditAction, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, ClockMark,
     CommissioningRecord, Counts, DatabaseStatus, DiskUse, EventFilter, Flushed, NewBaseline, Order, PAST_MS,
-    PumpRecord, PumpSettings, PumpState, Purged, Range, Reach, Resolution, Retention, Staged, Standing, Store,
-    StoreError, StoreSettings, StoreStatus, Swept, SystemMetrics, Uncommitted,
+    PumpRecord, PumpSetting, PumpSettings, PumpState, Purged, Range, Reach, Resolution, Retention, Staged, Standing,
+    Store, StoreError, StoreSettings, StoreStatus, Swept, SystemMetrics, Uncommitted,
 };

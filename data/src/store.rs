@@ -56,7 +56,7 @@ pub use clock_mark::ClockMark;
 pub use commit::Uncommitted;
 pub use error::StoreError;
 pub use head::PAST_MS;
-pub use pump_settings::PumpSettings;
+pub use pump_settings::{PumpSetting, PumpSettings};
 pub use retention::Retention;
 pub use settings::StoreSettings;
 pub use staging::Staged;

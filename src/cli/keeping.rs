@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use volute_data::ExportFormat;
-use volute_plant::{PumpId, PumpName, Timestamp};
+use volute_plant::{HOLDS_S, PumpId, PumpName, Timestamp};
 
 use super::DialectArgs;
 use crate::config::Flag;
@@ -42,6 +42,9 @@ Examples:
 
   volute import logger.csv --pump line-3 --time-format '%d.%m.%Y %H:%M:%S' --time-zone Europe/Berlin --dry-run
       Says all about the file and what would be stored, and stores nothing.
+  volute import minutes.csv --pump line-3 --interval-ms 60000
+      A row a minute, of a profile of one a second: its pump goes by windows of one-minute steps. Without the flag, what the
+      rows' cadence asks for is said.
   volute import --original ./old --pump line-3
       The original system's recordings, readings and maintenance events; docs/upgrade.md has the whole way.
 
@@ -64,12 +67,23 @@ clock, all history can be too old to be kept.";
 pub(super) const PUMPS_EXAMPLES: &str = "\
 Examples:
   volute pumps list
+  volute pumps settings line-3
+  volute pumps set-interval line-3 60000
+      It reads once a minute. What is normal for it is learned anew, for windows of one-minute steps.
+  volute pumps set-hold line-3 600 --channel Vibration_mm_s
+      This channel is reported when it changes: its last value holds for at most 10 minutes.
   volute pumps rename 'P-101A/B' 'Feed pump 3'
   volute pumps remove line-3 --config /etc/volute.toml
 
-Removed are its readings, detections, baselines and maintenance events. There is no way back but a backup; the audit log
+What is set for a pump is durable, and goes before its profile. Removed are its readings, detections, baselines and maintenance events. There is no way back but a backup; the audit log
 stays. A pump that posts by this id afterwards is a new one. An id that begins with - goes behind --, as in
 `volute pumps remove -- -M1`, and behind =, as in `volute export --pump=-M1`.";
+
+/// How long a value holds.
+fn hold_s(text: &str) -> Result<i64, String> {
+    let allowed = || format!("allowed: seconds from {} to {}", HOLDS_S.start(), HOLDS_S.end());
+    text.parse().ok().filter(|s| HOLDS_S.contains(s)).ok_or_else(allowed)
+}
 
 /// Which data directory.
 #[derive(Debug, Args)]
@@ -190,6 +204,31 @@ pub enum PumpsCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Set how long a channel's last value holds where no new one is sent, of a pump that reports what has changed; in place of what
+    /// its profile says.
+    SetHold {
+        /// The pump.
+        #[arg(value_name = "NAME")]
+        pump: PumpId,
+        /// In seconds, 0 to 86400; without it, as its profile says again.
+        #[arg(value_name = "S", value_parser = hold_s)]
+        hold_s: Option<i64>,
+        /// Of this channel alone; without it, of all of them.
+        #[arg(long, value_name = "NAME")]
+        channel: Option<String>,
+        /// Of what.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Show what is set for one pump alone.
+    Settings {
+        /// The pump.
+        #[arg(value_name = "NAME")]
+        pump: PumpId,
+        /// Of what.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
     /// Remove a pump with all that is stored of it.
     Remove {
         /// The pump; one that an earlier version took may be `.` or `..`.
@@ -207,6 +246,8 @@ impl PumpsArgs {
             PumpsCommand::List { store }
             | PumpsCommand::SetInterval { store, .. }
             | PumpsCommand::Rename { store, .. }
+            | PumpsCommand::SetHold { store, .. }
+            | PumpsCommand::Settings { store, .. }
             | PumpsCommand::Remove { store, .. } => store,
         }
     }
@@ -233,6 +274,10 @@ pub struct ImportArgs {
     /// What the recording does not say itself.
     #[command(flatten)]
     pub dialect: DialectArgs,
+    /// Set the pump's interval to this as well, in milliseconds (volute pumps set-interval); without it, what the rows' cadence asks
+    /// for is only said.
+    #[arg(long, value_name = "MS", value_parser = super::train::interval_ms, conflicts_with = "original")]
+    pub interval_ms: Option<i64>,
     /// Of two values for one time the first one counts, a stored one before all; without it, nothing is stored then.
     #[arg(long)]
     pub keep_first: bool,

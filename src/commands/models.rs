@@ -22,7 +22,8 @@ pub struct Models {
 pub fn run(models: &Models, output: &mut dyn Write) -> Result<()> {
     // Its models are of one interval, whatever the profile's own is.
     let interval_ms = Model::interval_ms(&models.dir).unwrap_or(models.profile.interval_ms());
-    let folder = Folder { dir: &models.dir, profile: &models.profile.with_interval(interval_ms) };
+    let profile = models.profile.with_interval(interval_ms).unwrap_or_else(|| models.profile.clone());
+    let folder = Folder { dir: &models.dir, profile: &profile };
     if let Some(id) = &models.put_back {
         let version = folder.put_back(id)?;
         writeln!(output, "{} is in use", version.model.id())?;

@@ -1,12 +1,12 @@
-//! `volute pumps`: which pumps a node has, naming one, and removing one with all that is stored of it; by the node if it runs, and
+//! `volute pumps`: which pumps a node has, what is set for one of them alone, naming one, and removing one with all that is stored of it; by the node if it runs, and
 //! without it if not.
 
 use std::{fs, io::Write, os::unix::fs::MetadataExt};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use volute_data::{AuditAction, AuditEntry, Batch, PumpSettings, Store};
-use volute_plant::{Clock, PumpId, PumpName, SystemClock, cadence::in_words};
+use volute_data::{AuditAction, AuditEntry, Batch, PumpSetting, PumpSettings, Store};
+use volute_plant::{Clock, Profile, PumpId, PumpName, SystemClock, cadence::in_words};
 
 use super::{open_stopped, runtime};
 use crate::{
@@ -32,6 +32,13 @@ struct Pump {
     registered_at: String,
 }
 
+/// What is set for a pump alone, and what holds without that.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Settings {
+    pub settings: PumpSettings,
+    profile_interval_ms: i64,
+}
+
 /// Does it, and says what came of it.
 pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<()> {
     match &args.command {
@@ -46,8 +53,19 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
                 writeln!(output, "{pump}  removed; its readings are being deleted")?;
             }
         }
+        PumpsCommand::Settings { pump, .. } => {
+            let Settings { settings, profile_interval_ms } = runtime()?.block_on(settings(pump, config))?;
+            show(&settings, profile_interval_ms, output)?;
+        }
+        PumpsCommand::SetHold { pump, hold_s, channel, .. } => {
+            let setting = PumpSetting::Hold { channel: channel.clone(), hold_s: *hold_s };
+            runtime()?.block_on(set(pump, setting, config))?;
+            let what = channel.as_ref().map_or_else(|| "the values".to_owned(), |name| format!("{name}'s last value"));
+            let long = hold_s.map_or_else(|| "as long as its profile says".to_owned(), |s| in_words(1_000 * s));
+            writeln!(output, "{what} of {pump} holds for {long}")?;
+        }
         PumpsCommand::SetInterval { pump, interval_ms, .. } => {
-            runtime()?.block_on(set_interval(pump, *interval_ms, config))?;
+            runtime()?.block_on(set(pump, PumpSetting::Interval(*interval_ms), config))?;
             let every = interval_ms.map_or_else(|| "its profile's".to_owned(), in_words);
             writeln!(output, "the interval of {pump} is {every}")?;
         }
@@ -100,13 +118,46 @@ async fn remove(pump: &PumpId, config: &Config) -> Result<()> {
     removed
 }
 
-async fn set_interval(pump: &PumpId, interval_ms: Option<i64>, config: &Config) -> Result<()> {
-    match tell(&config.store.dir, &Request::SetInterval { pump: pump.clone(), interval_ms }).await {
+async fn settings(pump: &PumpId, config: &Config) -> Result<Settings> {
+    match tell(&config.store.dir, &Request::PumpSettings { pump: pump.clone() }).await {
         Err(ControlError::NoNode { .. }) => {}
         told => return Ok(told?),
     }
     let store = open_stopped(config).await?;
-    let set = set_interval_stopped(&store, pump, interval_ms).await;
+    let known = settings_of(&store, &config.model.profile, pump).await;
+    store.close().await?;
+    known
+}
+
+/// What is set for a pump that there is.
+pub(super) async fn settings_of(store: &Store, profile: &Profile, pump: &PumpId) -> Result<Settings> {
+    ensure!(store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
+    Ok(Settings { settings: store.pump_settings(pump).await?, profile_interval_ms: profile.interval_ms() })
+}
+
+fn show(settings: &PumpSettings, profile_interval_ms: i64, output: &mut dyn Write) -> Result<()> {
+    match settings.interval_ms {
+        Some(ms) => writeln!(output, "interval  {} ({ms} ms), its own; {}", in_words(ms), settings.why)?,
+        None => writeln!(output, "interval  {}, its profile's", in_words(profile_interval_ms))?,
+    }
+    match settings.hold_s {
+        Some(s) => writeln!(output, "hold      {} ({s} s)", in_words(1_000 * s))?,
+        None => writeln!(output, "hold      as its profile says")?,
+    }
+    for (channel, s) in &settings.channel_hold_s {
+        writeln!(output, "hold      {} ({s} s) of {channel}", in_words(1_000 * s))?;
+    }
+    Ok(())
+}
+
+async fn set(pump: &PumpId, setting: PumpSetting, config: &Config) -> Result<()> {
+    let request = Request::SetPump { pump: pump.clone(), setting: setting.clone() };
+    match tell(&config.store.dir, &request).await {
+        Err(ControlError::NoNode { .. }) => {}
+        told => return Ok(told?),
+    }
+    let store = open_stopped(config).await?;
+    let set = set_stopped(&store, &config.model.profile, pump, setting).await;
     store.close().await?;
     set
 }
@@ -135,15 +186,23 @@ pub(super) fn named(name: Option<&PumpName>) -> String {
     name.map_or_else(|| "no name".to_owned(), |name| format!("name {:?}", name.as_str()))
 }
 
-/// Sets the interval of a pump of a store that no node has open. The next node learns its baseline anew.
-async fn set_interval_stopped(store: &Store, pump: &PumpId, interval_ms: Option<i64>) -> Result<()> {
-    ensure!(store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
-    let settings = PumpSettings { interval_ms, why: "as asked".into(), ..store.pump_settings(pump).await? };
-    store.set_pump_settings(pump, &settings).await?;
-    let said = interval_ms.map_or_else(|| "as the profile".to_owned(), |ms| ms.to_string());
+/// Sets something for a pump of a store that no node has open. Where its interval changes, the next node learns its baseline anew.
+pub(super) async fn set_stopped(store: &Store, profile: &Profile, pump: &PumpId, setting: PumpSetting) -> Result<()> {
+    let known = settings_of(store, profile, pump).await?;
+    check_channel(&setting, profile)?;
     let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::SetPump, pump.as_str());
-    let audit = vec![note.detail(&format!("interval_ms {said}"))];
+    let audit = vec![note.detail(&setting.to_string())];
+    store.set_pump_settings(pump, &known.settings.with(setting)).await?;
     Ok(store.commit(&Batch { audit, ..Batch::default() }).await?)
+}
+
+/// Whether the profile has the channel that something is set for.
+pub(super) fn check_channel(setting: &PumpSetting, profile: &Profile) -> Result<()> {
+    if let PumpSetting::Hold { channel: Some(name), .. } = setting {
+        let channels = || profile.channel_names().collect::<Vec<_>>().join(", ");
+        ensure!(profile.index_of(name).is_some(), "there is no channel {name}; the profile has {}", channels());
+    }
+    Ok(())
 }
 
 /// Removes a pump of a store that no node has open, and deletes all of it.

@@ -178,7 +178,10 @@ fn model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
             if interval_ms != profile.interval_ms() {
                 let (every, own) = (in_words(interval_ms), in_words(profile.interval_ms()));
                 tracing::info!(every, profile = own, "interval taken from the model");
-                profile = profile.with_interval(interval_ms);
+                let of = dir.display();
+                profile = profile
+                    .with_interval(interval_ms)
+                    .with_context(|| format!("{of}: no pump's interval is {every}"))?;
             }
             Some(Model::load(dir, &profile)?)
         }

@@ -5,7 +5,7 @@
 
 use std::{num::NonZeroUsize, path::Path};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use volute_data::{Row, parts};
 use volute_plant::{
     Cadence, INTERVALS_MS, Placed, Profile, PumpId, Reading, Window, WindowRules, Windower,
@@ -14,33 +14,35 @@ use volute_plant::{
 
 /// The profile with the interval that these recordings have: `asked` if somebody has said one, else the profile's own, or
 /// that of their rows where these are sparser. Of several recordings the sparsest counts: every other one fills its steps.
-/// An error where that is more than a pump's interval may be.
+/// An error where that is not what a pump's interval may be.
 pub fn at_their_interval<'a>(
     profile: &Profile,
     asked: Option<i64>,
     recordings: impl IntoIterator<Item = (&'a Path, &'a [Row])>,
 ) -> Result<Profile> {
     if let Some(interval_ms) = asked {
-        return Ok(profile.with_interval(interval_ms));
+        return profile
+            .with_interval(interval_ms)
+            .with_context(|| format!("no pump's interval is {}", in_words(interval_ms)));
     }
-    let mut interval_ms = profile.interval_ms();
+    let mut at_theirs = profile.clone();
     for (file, rows) in recordings {
         let found = Cadence::of(rows.iter().map(|row| row.at)).sparser_than(profile.interval_ms());
-        if let Some(found) = found.filter(|found| *found > interval_ms) {
+        if let Some(found) = found.filter(|found| *found > at_theirs.interval_ms()) {
             let (every, own) = (in_words(found), in_words(profile.interval_ms()));
-            if !INTERVALS_MS.contains(&found) {
+            let Some(with) = profile.with_interval(found) else {
                 let (least, most) = (in_words(*INTERVALS_MS.start()), in_words(*INTERVALS_MS.end()));
                 bail!(
                     "{}: the rows come every {every}, and a pump's interval may be {least} to {most}: a recording of denser \
                      rows is needed",
                     file.display()
                 );
-            }
+            };
             tracing::info!(file = %file.display(), every, profile = own, "interval taken from the recording");
-            interval_ms = found;
+            at_theirs = with;
         }
     }
-    Ok(profile.with_interval(interval_ms))
+    Ok(at_theirs)
 }
 
 /// Why there is no window in these rows, as far as their times say, and what to do.
@@ -58,9 +60,10 @@ pub fn no_window(profile: &Profile, rows: &[Row]) -> String {
         }
         Cadence::Irregular { evidence: Evidence { median_ms, p90_ms, .. } } => format!(
             "the rows come irregularly (half of them within {} of the one before, nine of ten within {}): \
-             say an interval with --interval-ms, as {p90_ms}",
+             say an interval with --interval-ms{}",
             in_words(median_ms),
-            in_words(p90_ms)
+            in_words(p90_ms),
+            if INTERVALS_MS.contains(&p90_ms) { format!(", as {p90_ms}") } else { String::new() }
         ),
     };
     format!("{need}; {said}")

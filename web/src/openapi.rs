@@ -39,6 +39,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         baselines::baselines,
         baselines::activate,
         baselines::commission,
+        settings::get,
         settings::set,
         node::node,
         store::store,

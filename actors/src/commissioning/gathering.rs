@@ -56,8 +56,8 @@ impl Gathering {
     }
 
     /// Whether no window was counted in yet.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.record.running_ms == 0
+    pub(crate) fn is_slight(&self, profile: &Profile) -> bool {
+        self.record.running_ms < WindowRules::LEN as i64 * profile.interval_ms()
     }
 
     /// Why the pump is commissioned.
@@ -177,7 +177,7 @@ mod tests {
     fn window(s: i64, value: f64) -> Window {
         let mut values = vec![50.0; 30];
         values[29] = value;
-        Window { pump: "P-1".parse().expect("a name"), at: at(s), values: values.into() }
+        Window { pump: "P-1".parse().expect("a name"), at: at(s), values: values.into(), held: Default::default() }
     }
 
     #[test]

@@ -82,8 +82,17 @@ pub struct LiveFeedState {
     pub posts_every_ms: Option<i64>,
     /// It is not stale before it was silent for this long.
     pub stale_after_ms: i64,
-    /// What should be done about it, for people; none: nothing.
-    pub advice: Option<String>,
+    /// What should be done about it; none: nothing.
+    pub advice: Option<LiveAdvice>,
+}
+
+/// What should be done about a pump's feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveAdvice {
+    /// For people.
+    pub text: String,
+    /// The interval to set for it, in milliseconds; none where that is not the advice.
+    pub interval_ms: Option<i64>,
 }
 
 /// One channel of the latest reading.
@@ -121,6 +130,8 @@ pub struct LivePump {
     pub readings: u64,
     /// Readings, or parts of them, that were too late for their window, since the node started.
     pub late: u64,
+    /// Readings, or parts of them, that were more than a minute old when they came.
+    pub past: u64,
     /// Windows scored since the node started.
     pub scored: u64,
     /// Anomalous windows since the node started.

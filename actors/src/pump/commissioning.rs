@@ -281,6 +281,8 @@ impl PumpActor {
                     actor.turn(footing(actor.staff.judging.as_ref(), &actor.profile, Some(standing)));
                     actor.resume(ctx);
                     actor.decide(ctx);
+                    // Whoever asked sees it at once, and not with the next reading.
+                    actor.tell_feed();
                     Ok(())
                 }
                 Err(error) => {
@@ -300,7 +302,7 @@ impl PumpActor {
         if self.unregistered.is_some() || !self.feed.is_due(&self.profile) {
             return;
         }
-        let nothing_learned = matches!(&self.course, Course::Learning(gathering) if gathering.is_empty());
+        let nothing_learned = matches!(&self.course, Course::Learning(gathering) if gathering.is_slight(&self.profile));
         if let Some(interval_ms) = self.feed.sparse_ms(&self.profile).filter(|ms| INTERVALS_MS.contains(ms))
             && nothing_learned
             && self.settings.interval_ms.is_none()
@@ -309,6 +311,13 @@ impl PumpActor {
             let settings = PumpSettings { interval_ms: Some(interval_ms), why, ..self.settings.clone() };
             // Nobody asked; what comes of it is logged.
             self.set(settings, oneshot::channel().0, ctx);
+            return;
+        }
+        self.tell_feed();
+    }
+
+    fn tell_feed(&mut self) {
+        if self.unregistered.is_some() {
             return;
         }
         let own = self.settings.interval_ms.is_some();

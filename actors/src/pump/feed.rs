@@ -7,18 +7,19 @@
 //! | readings | interval | baseline | what follows |
 //! | --- | --- | --- | --- |
 //! | every 1 s | 1 s | any | nothing |
-//! | every 10 s | 1 s, its profile's | none, and nothing gathered | 10 s becomes its own interval |
+//! | every 10 s | 1 s, its profile's | none, and less than a window gathered | 10 s becomes its own interval |
 //! | every 10 s | 1 s | one | it is said what to do: windows of 10 s steps need another baseline |
+//! | every 2 h | any | any | it is said that no interval is that long |
 //! | irregular, half within 40 s | 1 s | any | it is said what to do: an interval, or values that hold |
 //!
 //! Does not set anything; see the pump's `follow_feed`.
 
 use volute_plant::{
-    Cadence, CadenceMeter, Profile, Reading, WindowRules,
+    Cadence, CadenceMeter, INTERVALS_MS, Profile, Reading, WindowRules,
     cadence::{Evidence, in_words},
 };
 
-use crate::live::LiveFeedState;
+use crate::live::{LiveAdvice, LiveFeedState};
 
 /// A pump is stale after so many of its usual pauses.
 const STALE_PAUSES: i64 = 3;
@@ -73,18 +74,20 @@ impl Feed {
             Cadence::Unknown => return None,
         };
         // The fewest steps for which every channel's value holds.
-        let held_ms = (rules.fill_steps * rules.interval_ms).max(held_ms(profile));
-        (every_ms > held_ms + rules.interval_ms).then(|| advice(&cadence, profile)).flatten()
+        let held_ms = (rules.fill_steps * rules.interval_ms).max(1_000 * profile.all_hold_s());
+        (every_ms > held_ms + rules.interval_ms).then(|| Some(advice(&cadence, profile)?.text)).flatten()
     }
 
     /// All that there is to say of it.
     pub(super) fn state(&self, profile: &Profile, own_interval: bool, short_runs: (u32, i64)) -> LiveFeedState {
         let interval_ms = profile.interval_ms();
         let own_ms = if own_interval { interval_ms } else { 0 };
-        let pause_ms = self.posts.usual_pause_ms().unwrap_or(0).max(own_ms);
+        // No post has less than a reading: after a backlog of one post, the readings say how often there will be one.
+        let usual = |meter: &CadenceMeter| meter.usual_pause_ms().unwrap_or(0);
+        let pause_ms = usual(&self.posts).max(usual(&self.readings)).max(own_ms);
         let readings = self.readings.cadence();
         let sparse = match readings {
-            Cadence::Irregular { evidence } => evidence.median_ms > 2 * interval_ms && held_ms(profile) == 0,
+            Cadence::Irregular { evidence } => evidence.median_ms > 2 * interval_ms && profile.all_hold_s() == 0,
             _ => readings.sparser_than(interval_ms).is_some(),
         };
         let (count, longest_steps) = short_runs;
@@ -101,37 +104,45 @@ impl Feed {
             own_interval,
             readings_every_ms: readings.interval_ms(),
             posts_every_ms: self.posts.cadence().interval_ms(),
-            stale_after_ms: (STALE_PAUSES * pause_ms).max(held_ms(profile)),
+            stale_after_ms: (STALE_PAUSES * pause_ms).max(1_000 * profile.all_hold_s()),
             advice: match () {
                 () if sparse => advice(&readings, profile),
-                () if count >= SHORT_RUNS => Some(short()),
+                () if count >= SHORT_RUNS => Some(LiveAdvice { text: short(), interval_ms: None }),
                 () => None,
             },
         }
     }
 }
 
-/// For how long all of its values hold.
-fn held_ms(profile: &Profile) -> i64 {
-    profile.channels().iter().map(|channel| 1_000 * channel.hold_s.unwrap_or(0)).min().unwrap_or(0)
-}
-
-fn advice(readings: &Cadence, profile: &Profile) -> Option<String> {
+fn advice(readings: &Cadence, profile: &Profile) -> Option<LiveAdvice> {
     let need = in_words(profile.interval_ms());
     match readings {
         Cadence::Unknown => None,
-        Cadence::Regular { interval_ms, .. } => Some(format!(
-            "it reads every {}, and its windows need a reading every {need}: set its interval to {interval_ms} ms \
-             (volute pumps set-interval), and what is normal for it is learned anew",
-            in_words(*interval_ms)
-        )),
-        Cadence::Irregular { evidence: Evidence { median_ms, p90_ms, .. } } => Some(format!(
-            "it reads irregularly, half of the times within {} and nine of ten within {}, and its windows need a reading every \
-             {need}: set its interval (volute pumps set-interval), or how long its values hold if it reports changes only \
-             (hold_s)",
-            in_words(*median_ms),
-            in_words(*p90_ms)
-        )),
+        Cadence::Regular { interval_ms, .. } if INTERVALS_MS.contains(interval_ms) => {
+            let text = format!(
+                "it reads every {}, and its windows need a reading every {need}: set its interval to {interval_ms} ms \
+                 (volute pumps set-interval), and what is normal for it is learned anew",
+                in_words(*interval_ms)
+            );
+            Some(LiveAdvice { text, interval_ms: Some(*interval_ms) })
+        }
+        Cadence::Regular { interval_ms, .. } => {
+            let (every, most) = (in_words(*interval_ms), in_words(*INTERVALS_MS.end()));
+            let text = format!(
+                "it reads every {every}, and an interval is at most {most}: its limits are watched, and it is not judged"
+            );
+            Some(LiveAdvice { text, interval_ms: None })
+        }
+        Cadence::Irregular { evidence: Evidence { median_ms, p90_ms, .. } } => {
+            let text = format!(
+                "it reads irregularly, half of the times within {} and nine of ten within {}, and its windows need a reading \
+                 every {need}: set its interval (volute pumps set-interval), or how long its values hold if it reports changes \
+                 only (volute pumps set-hold)",
+                in_words(*median_ms),
+                in_words(*p90_ms)
+            );
+            Some(LiveAdvice { text, interval_ms: None })
+        }
     }
 }
 
@@ -168,8 +179,9 @@ mod tests {
 
     #[test]
     fn what_a_feed_is_like_and_what_to_do() {
-        let own = profile().with_interval(60_000);
-        let held = profile().with_hold(600_000);
+        let own = profile().with_interval(60_000).expect("allowed");
+        let held = profile().with_hold(600);
+        let tags = [[15; 9].as_slice(), &[59_865]].concat();
         let exception = [2_000, 40_000, 90_000, 3_000, 400_000, 50_000, 170_000];
         for (what, profile, feed, sparse, starved, stale_ms, said) in [
             ("once a second", profile(), feed(&[1_000], 1, 40), None, false, 3_000, None),
@@ -185,6 +197,19 @@ mod tests {
                 Some("every 3 s"),
             ),
             ("every hour", profile(), feed(&[3_600_000], 1, 40), Some(3_600_000), true, 10_800_000, Some("every 1 h")),
+            ("every 2 h", profile(), feed(&[7_200_000], 1, 40), Some(7_200_000), true, 21_600_000, Some("at most 1 h")),
+            ("0.9 s", profile(), feed(&[900], 1, 40), None, false, 2_700, None),
+            ("1.1 s", profile(), feed(&[1_100], 1, 40), None, false, 3_300, None),
+            (
+                "59 s and 61 s in turn",
+                profile(),
+                feed(&[59_000, 61_000], 1, 40),
+                Some(60_000),
+                true,
+                180_000,
+                Some("1 min"),
+            ),
+            ("ten tags a minute", profile(), feed(&tags, 1, 400), Some(60_000), true, 179_000, Some("every 1 min")),
             ("60 readings once a minute", profile(), feed(&[1_000], 60, 900), None, false, 180_000, None),
             ("its own interval", own, feed(&[60_000], 1, 40), None, false, 180_000, None),
             ("too few to tell", profile(), feed(&[10_000], 1, 5), None, false, 30_000, None),
@@ -195,7 +220,9 @@ mod tests {
             assert_eq!((feed.sparse_ms(&profile), feed.starved(&profile).is_some()), (sparse, starved), "{what}");
             assert!(state.stale_after_ms >= stale_ms && state.stale_after_ms <= 3 * stale_ms, "{what}: {state:?}");
             assert_eq!(state.advice.is_some(), said.is_some(), "{what}: {state:?}");
-            assert!(said.is_none_or(|said| state.advice.is_some_and(|advice| advice.contains(said))), "{what}");
+            let advised = state.advice.as_ref().and_then(|advice| advice.interval_ms);
+            assert_eq!(advised, sparse.filter(|ms| *ms <= 3_600_000), "{what}: only an interval that can be set");
+            assert!(said.is_none_or(|said| state.advice.is_some_and(|advice| advice.text.contains(said))), "{what}");
         }
     }
 
@@ -203,7 +230,7 @@ mod tests {
     fn a_pump_that_never_runs_long_enough_is_told_so() {
         let feed = feed(&[1_000], 1, 40);
         assert_eq!(feed.state(&profile(), false, (2, 240)).advice, None);
-        let advice = feed.state(&profile(), false, (3, 240)).advice.expect("advice");
+        let advice = feed.state(&profile(), false, (3, 240)).advice.expect("advice").text;
         assert!(advice.contains("last 3 runs") && advice.contains("10 min; the longest was 4 min"), "{advice}");
     }
 }

@@ -3,6 +3,9 @@
 //! A row is written into the database itself, as a baseline is: it is durable when it is written, and an order to change it
 //! fails while the database does not answer. Does not decide what follows from a change (the engine's business).
 
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
 use surrealdb::types::{RecordId, SurrealValue};
 use volute_plant::{Profile, PumpId};
 
@@ -13,27 +16,74 @@ const SET: &str = "UPSERT $row.id CONTENT $row RETURN NONE";
 const CLEAR: &str = "DELETE $id RETURN NONE";
 
 /// What was set for a pump alone; by default nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PumpSettings {
-    /// The time between two of its readings, in milliseconds; none: its profile's.
+    /// The time between two of its readings, in milliseconds, of [`volute_plant::INTERVALS_MS`]; none: its profile's.
     pub interval_ms: Option<i64>,
-    /// How long the last value of each of its channels holds where nothing new is sent, in milliseconds; none: as its
-    /// profile says.
-    pub hold_ms: Option<i64>,
+    /// How long the last value of each of its channels holds where nothing new is sent, in seconds, of
+    /// [`volute_plant::HOLDS_S`]; none: as its profile says.
+    pub hold_s: Option<i64>,
+    /// The same of single channels, by their names, which goes before that of all.
+    pub channel_hold_s: BTreeMap<String, i64>,
     /// Who set it, for people.
     pub why: String,
 }
 
+/// One of a pump's settings, to be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PumpSetting {
+    /// The time between two of its readings, in milliseconds; none: its profile's.
+    Interval(Option<i64>),
+    /// How long a channel's last value holds, or that of all channels, in seconds; none: as its profile says.
+    Hold {
+        /// Which channel; none: all of them.
+        channel: Option<String>,
+        /// For how long.
+        hold_s: Option<i64>,
+    },
+}
+
+impl fmt::Display for PumpSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |value: Option<i64>| value.map_or_else(|| "as the profile".to_owned(), |value| value.to_string());
+        match self {
+            Self::Interval(interval_ms) => write!(f, "interval_ms {}", said(*interval_ms)),
+            Self::Hold { channel: None, hold_s } => write!(f, "hold_s {}", said(*hold_s)),
+            Self::Hold { channel: Some(channel), hold_s } => write!(f, "hold_s of {channel} {}", said(*hold_s)),
+        }
+    }
+}
+
 impl PumpSettings {
-    /// The kind of pump that this one is, with its own settings.
+    /// With one of them set as somebody asked; the others stay.
+    pub fn with(mut self, setting: PumpSetting) -> Self {
+        self.why = "as asked".into();
+        match setting {
+            PumpSetting::Interval(interval_ms) => self.interval_ms = interval_ms,
+            PumpSetting::Hold { channel: None, hold_s } => self.hold_s = hold_s,
+            PumpSetting::Hold { channel: Some(channel), hold_s: Some(hold_s) } => {
+                self.channel_hold_s.insert(channel, hold_s);
+            }
+            PumpSetting::Hold { channel: Some(channel), hold_s: None } => drop(self.channel_hold_s.remove(&channel)),
+        }
+        self
+    }
+
+    /// The kind of pump that this one is, with its own settings. A channel that the profile does not have is passed over: the node
+    /// may go by another profile than when it was set.
     pub fn apply(&self, profile: &Profile) -> Profile {
-        let profile = self.interval_ms.map_or_else(|| profile.clone(), |ms| profile.with_interval(ms));
-        self.hold_ms.map_or_else(|| profile.clone(), |ms| profile.with_hold(ms))
+        // What is set was checked, by who set it and by the database.
+        let profile = self.interval_ms.and_then(|ms| profile.with_interval(ms)).unwrap_or_else(|| profile.clone());
+        let profile = self.hold_s.map_or_else(|| profile.clone(), |hold_s| profile.with_hold(hold_s));
+        let channels = self.channel_hold_s.iter();
+        let known = channels.filter_map(|(name, hold_s)| Some((profile.index_of(name)?, *hold_s)));
+        known.fold(profile.clone(), |profile, (channel, hold_s)| profile.with_channel_hold(channel, hold_s))
     }
 
     /// Whether nothing is set.
     pub fn is_empty(&self) -> bool {
-        self.interval_ms.is_none() && self.hold_ms.is_none()
+        self.interval_ms.is_none() && self.hold_s.is_none() && self.channel_hold_s.is_empty()
     }
 }
 
@@ -44,6 +94,7 @@ struct SettingRow {
     id: RecordId,
     interval_ms: Option<i64>,
     hold_ms: Option<i64>,
+    channel_holds: Option<String>,
     why: String,
 }
 
@@ -51,8 +102,16 @@ impl Store {
     /// What was set for a pump.
     pub async fn pump_settings(&self, pump: &PumpId) -> Result<PumpSettings, StoreError> {
         let mut rows: Vec<SettingRow> = self.engine().await?.rows(ONE, [("id", id(pump).into_value())]).await?;
-        let settings = |SettingRow { interval_ms, hold_ms, why, .. }| PumpSettings { interval_ms, hold_ms, why };
-        Ok(rows.pop().map(settings).unwrap_or_default())
+        let Some(row) = rows.pop() else { return Ok(PumpSettings::default()) };
+        let channel_hold_s = match &row.channel_holds {
+            Some(text) => serde_json::from_str(text).map_err(|error| StoreError::Unreadable {
+                row: format!("what is set for {pump}"),
+                reason: error.to_string(),
+            })?,
+            None => BTreeMap::new(),
+        };
+        let hold_s = row.hold_ms.map(|ms| ms / 1_000);
+        Ok(PumpSettings { interval_ms: row.interval_ms, hold_s, channel_hold_s, why: row.why })
     }
 
     /// Sets it; what says nothing takes away what was set.
@@ -60,8 +119,10 @@ impl Store {
         if settings.is_empty() {
             return self.engine().await?.execute(CLEAR, [("id", id(pump).into_value())]).await;
         }
-        let PumpSettings { interval_ms, hold_ms, why } = settings.clone();
-        let row = SettingRow { id: id(pump), interval_ms, hold_ms, why };
+        let PumpSettings { interval_ms, hold_s, channel_hold_s, why } = settings.clone();
+        let channel_holds = (!channel_hold_s.is_empty()).then(|| serde_json::json!(channel_hold_s).to_string());
+        let hold_ms = hold_s.map(|hold_s| 1_000 * hold_s);
+        let row = SettingRow { id: id(pump), interval_ms, hold_ms, channel_holds, why };
         self.engine().await?.execute(SET, [("row", row.into_value())]).await
     }
 }

@@ -21,13 +21,13 @@ use tokio::{
     sync::{Mutex, RwLock},
 };
 use volute_actors::{EngineHandle, Simulation};
-use volute_data::{AuditAction, AuditEntry, Export, PumpSettings, export};
+use volute_data::{AuditAction, AuditEntry, Export, export};
 use volute_plant::Timestamp;
 
 use crate::{
     commands::{
         backup::back_up,
-        pumps::{listed, named},
+        pumps::{check_channel, listed, named, settings_of},
     },
     control::{Control, Peer, Request},
 };
@@ -126,10 +126,13 @@ impl Told {
                 self.engine.remove_pump(&pump).await.map_err(told)?;
                 value(&())
             }
-            Request::SetInterval { pump, interval_ms } => {
-                let known = self.engine.store().pump_settings(&pump).await.map_err(told)?;
-                let settings = PumpSettings { interval_ms, why: "as asked".into(), ..known };
-                self.engine.set_pump_settings(&pump, settings).await.map_err(told)?;
+            Request::PumpSettings { pump } => {
+                value(&settings_of(self.engine.store(), self.engine.profile(), &pump).await.map_err(told)?)
+            }
+            Request::SetPump { pump, setting } => {
+                let known = settings_of(self.engine.store(), self.engine.profile(), &pump).await.map_err(told)?;
+                check_channel(&setting, self.engine.profile()).map_err(told)?;
+                self.engine.set_pump_settings(&pump, known.settings.with(setting)).await.map_err(told)?;
                 value(&())
             }
             Request::NamePump { pump, name } => match self.engine.name_pump(&pump, name).await.map_err(told)? {
@@ -152,14 +155,13 @@ fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
         }
         Request::ConfirmClock => Some(done(AuditAction::ConfirmClock, &at.to_string())),
         Request::RemovePump { pump } => Some(done(AuditAction::RemovePump, pump.as_str())),
-        Request::SetInterval { pump, interval_ms } => {
-            let said = interval_ms.map_or_else(|| "as the profile".to_owned(), |ms| ms.to_string());
-            Some(done(AuditAction::SetPump, pump.as_str()).detail(&format!("interval_ms {said}")))
+        Request::SetPump { pump, setting } => {
+            Some(done(AuditAction::SetPump, pump.as_str()).detail(&setting.to_string()))
         }
         Request::NamePump { pump, name } => {
             Some(done(AuditAction::NamePump, pump.as_str()).detail(&named(name.as_ref())))
         }
-        Request::Pumps => None,
+        Request::Pumps | Request::PumpSettings { .. } => None,
         #[cfg(feature = "failpoints")]
         Request::Failpoint { .. } => None,
     }

@@ -109,9 +109,14 @@ pub(crate) struct FeedData {
     /// How far apart its posts are, in milliseconds; null likewise.
     #[schema(required)]
     posts_every_ms: Option<i64>,
+    /// It is stale once it was silent for this long, in milliseconds.
+    stale_after_ms: i64,
     /// What should be done about it; null: nothing.
     #[schema(required)]
     advice: Option<String>,
+    /// The interval that the advice is to set, in milliseconds (`PUT /api/pumps/{id}/settings`); null where it is another.
+    #[schema(required)]
+    advised_interval_ms: Option<i64>,
 }
 
 impl From<&LiveFeedState> for FeedData {
@@ -121,7 +126,9 @@ impl From<&LiveFeedState> for FeedData {
             own_interval: feed.own_interval,
             readings_every_ms: feed.readings_every_ms,
             posts_every_ms: feed.posts_every_ms,
-            advice: feed.advice.clone(),
+            stale_after_ms: feed.stale_after_ms,
+            advice: feed.advice.as_ref().map(|advice| advice.text.clone()),
+            advised_interval_ms: feed.advice.as_ref().and_then(|advice| advice.interval_ms),
         }
     }
 }
@@ -205,6 +212,9 @@ pub(crate) struct PumpTotals {
     readings: u64,
     /// Readings, or parts of them, that came too late for their window: stored, not scored.
     late: u64,
+    /// Readings, or parts of them, of the past: more than a minute old when they came. They are in the history, and not in the
+    /// stream of readings.
+    past: u64,
     /// Windows that the model judged.
     scored: u64,
     /// Windows that it found anomalous.
@@ -264,6 +274,7 @@ pub(crate) fn at_rest(last: Reading) -> LivePump {
         feed: None,
         readings: 0,
         late: 0,
+        past: 0,
         scored: 0,
         anomalies: 0,
     }
@@ -357,6 +368,7 @@ impl LiveData {
                 pump: PumpTotals {
                     readings: live.readings,
                     late: live.late,
+                    past: live.past,
                     scored: live.scored,
                     anomalies: live.anomalies,
                 },
@@ -431,6 +443,7 @@ mod tests {
             feed: None,
             readings: 40,
             late: 3,
+            past: 0,
             scored: 11,
             anomalies: 2,
         };
@@ -448,7 +461,7 @@ mod tests {
                 },
                 "judged_at": "2026-03-09T10:14:33.000Z", "loss": 0.75, "threshold": 0.5, "is_anomaly": true,
                 "contributions": {"Tb": 0.9, "Q": 0.1}, "model": "m-1", "learning": null, "feed": null,
-                "totals": {"pump": {"readings": 40, "late": 3, "scored": 11, "anomalies": 2}, "node": null},
+                "totals": {"pump": {"readings": 40, "late": 3, "past": 0, "scored": 11, "anomalies": 2}, "node": null},
                 "simulation": null,
             })
         );

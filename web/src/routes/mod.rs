@@ -60,7 +60,12 @@ pub(crate) const ENDPOINTS: [Endpoint; 24] = [
         route: || web::post().to(baselines::commission),
         second: None,
     },
-    Endpoint { path: "/api/pumps/{id}/settings", allow: "PUT", route: || web::put().to(settings::set), second: None },
+    Endpoint {
+        path: "/api/pumps/{id}/settings",
+        allow: "GET, HEAD, PUT",
+        route: || get(settings::get),
+        second: Some(|| web::put().to(settings::set)),
+    },
     read("/api/profile", || get(pumps::profile)),
     read("/api/node", || get(node::node)),
     read("/api/store", || get(store::store)),

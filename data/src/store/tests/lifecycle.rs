@@ -141,7 +141,8 @@ const LATER: &[Migration] = &[
     migration!(8, "event_source", include_str!("../../../schema/0008_event_source.surql")),
     migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
     migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
-    migration!(11, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+    migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
+    migration!(12, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
 ];
 
 #[test]
@@ -157,7 +158,7 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         }
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 11, known: 10 })), "{:?}", older.err());
+        assert!(matches!(older, Err(StoreError::Newer { found: 12, known: 11 })), "{:?}", older.err());
         let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
     });
@@ -199,7 +200,8 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(8, "event_source", include_str!("../../../schema/0008_event_source.surql")),
         migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
         migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
-        migration!(11, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+        migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
+        migration!(12, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
     ];
     const OTHER: &[Migration] = &[
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
@@ -212,6 +214,7 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(8, "event_source", include_str!("../../../schema/0008_event_source.surql")),
         migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
         migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
+        migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
     ];
     with_store(async |store| {
         let engine = &store.engine().await.expect("open");

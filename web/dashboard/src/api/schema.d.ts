@@ -341,7 +341,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** What is set for one pump alone. */
+        get: operations["get"];
         /**
          * Sets what holds for one pump alone.
          * @description Where its interval changes, its baseline is of another one and is not used any more: it is learned anew, from the same stretch
@@ -930,6 +931,11 @@ export interface components {
             advice: string | null;
             /**
              * Format: int64
+             * @description The interval that the advice is to set, in milliseconds (`PUT /api/pumps/{id}/settings`); null where it is another.
+             */
+            advised_interval_ms: number | null;
+            /**
+             * Format: int64
              * @description The steps that its windows are made of, in milliseconds.
              */
             interval_ms: number;
@@ -945,6 +951,11 @@ export interface components {
              * @description How far apart its readings are by the device's clock, in milliseconds; null where they are irregular, or too few yet.
              */
             readings_every_ms: number | null;
+            /**
+             * Format: int64
+             * @description It is stale once it was silent for this long, in milliseconds.
+             */
+            stale_after_ms: number;
         };
         /** @description Event `fleet`, once a second: how the pumps are that were heard since the node started, column by column. */
         FleetEvent: {
@@ -1660,10 +1671,17 @@ export interface components {
         /**
          * @description What is to be set for a pump alone. What is absent or null is as its profile says.
          * @example {
+         *       "channel_hold_s": {
+         *         "Vibration_mm_s": 300
+         *       },
          *       "interval_ms": 60000
          *     }
          */
         PumpSettingsRequest: {
+            /** @description The same of single channels, by name: of a pump some of whose channels are reported when they change. */
+            channel_hold_s?: {
+                [key: string]: number;
+            } | null;
             /**
              * Format: int64
              * @description How long the last value of each of its channels holds where no new one is sent, in seconds, 0 to 86400: of a pump that
@@ -1697,6 +1715,12 @@ export interface components {
              * @description Readings, or parts of them, that came too late for their window: stored, not scored.
              */
             late: number;
+            /**
+             * Format: int64
+             * @description Readings, or parts of them, of the past: more than a minute old when they came. They are in the history, and not in the
+             *     stream of readings.
+             */
+            past: number;
             /**
              * Format: int64
              * @description New readings.
@@ -1832,6 +1856,10 @@ export interface components {
         };
         /** @description What is set for a pump alone; null: as its profile says. */
         SettingsData: {
+            /** @description The same of single channels, by name; goes before `hold_s`. */
+            channel_hold_s: {
+                [key: string]: number;
+            };
             /**
              * Format: int64
              * @description How long the last value of each of its channels holds where no new one is sent, in seconds.
@@ -1844,6 +1872,8 @@ export interface components {
             interval_ms: number | null;
             /** @description Which pump. */
             pump_id: string;
+            /** @description Who set it, for people; empty where nothing is set. */
+            why: string;
         };
         /** @description What a pump's simulation says of itself; no model sees it. */
         SimulatedPump: {
@@ -2963,6 +2993,56 @@ export interface operations {
             };
             /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which pump */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsData"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump was never heard of, or there is no such version */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
