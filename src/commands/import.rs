@@ -1,5 +1,6 @@
 //! `volute import`: a recording, or the original system's history, taken into the store of a node that does not run.
 
+mod cadence;
 mod original;
 
 use std::{collections::BTreeSet, io::Write};
@@ -69,7 +70,7 @@ async fn with_store(
     };
     tell(args.dry_run, pump, &imported, oldest_kept(config, now), output)?;
     ensure!(!imported.found_nothing(), "{}: no row holds a value: there is nothing to store", file.display());
-    Ok(())
+    cadence::tell(pump, &imported, args, config, store, output).await
 }
 
 /// Says what to do where a node runs.

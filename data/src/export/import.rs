@@ -19,7 +19,7 @@ use std::{
     sync::Arc,
 };
 
-use volute_plant::{Profile, PumpId, Reading, Sample, Timestamp};
+use volute_plant::{Cadence, CadenceMeter, Profile, PumpId, Reading, Sample, Timestamp};
 
 use crate::{
     Batch, Dialect, Finding, Notes, PumpRecord, RecordingError, RecordingFile, Store, StoreError, open_recording,
@@ -65,6 +65,8 @@ pub struct Imported {
     pub first: Option<Timestamp>,
     /// The last time that was stored.
     pub last: Option<Timestamp>,
+    /// How often its rows come, those that are left out among them.
+    pub cadence: Cadence,
     /// What there is to say about the recording.
     pub notes: Notes,
     /// Rows of times that have not come yet.
@@ -146,7 +148,7 @@ async fn pass(
     what: &Import<'_>,
 ) -> Result<Imported, ImportError> {
     let mut rows = recording.by_time(what.keep_first).map_err(|error| recording.failed(error))?;
-    let mut imported = Imported::default();
+    let (mut imported, mut meter) = (Imported::default(), CadenceMeter::for_recording());
     let mut ended = false;
     while !ended {
         let mut batch = Vec::new();
@@ -155,6 +157,7 @@ async fn pass(
                 ended = true;
                 break;
             };
+            meter.push(row.row.at);
             batch.push(row);
         }
         let readings = new_readings(store, what, batch, &mut imported).await?;
@@ -165,6 +168,7 @@ async fn pass(
             store.flush(what.now).await?;
         }
     }
+    imported.cadence = meter.cadence();
     imported.notes = rows.notes(recording.notes());
     Ok(imported)
 }

@@ -23,7 +23,7 @@ use volute_data::{
 };
 use volute_plant::{Currency, Profile, PumpId, Timestamp};
 
-use super::{refuse_too_many, tell};
+use super::{cadence, refuse_too_many, tell};
 use crate::{cli::ImportArgs, config::Config};
 
 /// Which file and column is what; all that it does not say has a default.
@@ -188,6 +188,7 @@ impl Folder<'_> {
                 _ => try_import(store, &what).await?,
             };
             tell(self.args.dry_run, &readings.pump, &imported, super::oldest_kept(self.config, self.now), output)?;
+            cadence::tell(&readings.pump, &imported, self.args, self.config, store, output).await?;
         }
         let Some(EventsFile { events, remarks }) = &self.events else { return Ok(()) };
         writeln!(output, "maintenance events:")?;
