@@ -1,7 +1,7 @@
 // The questions the dashboard asks, one function each.
 
 import { answer, api } from './client';
-import type { Baselines, Detection, Incomplete, Live, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Simulation, Store } from './types';
+import type { Baselines, Detection, Incomplete, Live, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Settings, Simulation, Store } from './types';
 
 /** A stretch of a pump's history; times in epoch milliseconds, `to` exclusive. */
 export interface Stretch {
@@ -57,6 +57,15 @@ export const putBack = (id: string, version: number): Promise<Baselines> =>
 /** Gives a pump a name for people, or takes it away. */
 export const namePump = (id: string, name: string | null): Promise<NamedPump> =>
   answer(api.PATCH('/api/pumps/{id}', { params: { path: { id } }, body: { name } }));
+
+/** What is set for one pump alone. */
+export const askSettings = (id: string): Promise<Settings> => answer(api.GET('/api/pumps/{id}/settings', { params: { path: { id } } }));
+
+/** Sets the time between two readings of a pump; null: its profile's. What else is set for it stays. */
+export async function setPumpInterval(id: string, interval_ms: number | null): Promise<Settings> {
+  const { hold_s, channel_hold_s } = await askSettings(id);
+  return answer(api.PUT('/api/pumps/{id}/settings', { params: { path: { id } }, body: { interval_ms, hold_s, channel_hold_s } }));
+}
 
 /** Plays the demo's recording, in place of what is simulated. */
 export const reloadData = (): Promise<Simulation> => answer(api.POST('/api/start-simulation', {}));

@@ -31,7 +31,7 @@ describe('what a value means', () => {
   );
 
   it('a filled value is said to be one, and a channel without limits has none', () => {
-    expect(meaningOf(null, channel, 'filled').text).toBe('No value; the last one stands in');
+    expect(meaningOf(null, channel, 'filled').text).toBe('The last value stands in');
     expect(meaningOf(50, { ...channel, limits: none }, 'good').text).toBe('No limits set');
   });
 

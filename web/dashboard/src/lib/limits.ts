@@ -31,7 +31,7 @@ export const isPlausible = (value: number, { plausible: [low, high] }: Channel):
 export function meaningOf(value: number | null, channel: Channel, quality: string, locale?: string): Meaning {
   const number = (x: number) => `${formatNumber(x, decimals(channel.resolution), locale)} ${channel.unit}`;
   if (value === null) {
-    return { verdict: 'none', text: quality === 'filled' ? 'No value; the last one stands in' : 'No value' };
+    return { verdict: 'none', text: quality === 'filled' ? 'The last value stands in' : 'No value' };
   }
   if (!isPlausible(value, channel)) {
     return { verdict: 'fault', text: `Not plausible (${number(channel.plausible[0])} to ${number(channel.plausible[1])}): check the sensor` };

@@ -79,7 +79,7 @@ export function chartOptions(width: number, height: number, band: boolean, pictu
     series: [
       {},
       ...(band ? [EDGE, EDGE] : []),
-      { stroke: () => picture().colours.trace, width: 1.25, points: { show: (_u, _s, from, to) => to - from < 24, size: 4 } },
+      { stroke: () => picture().colours.trace, width: 1.25, points: { show: hasDots, size: 4 } },
     ],
     bands: band ? [{ series: [1, 2], fill: () => picture().colours.band }] : [],
     hooks: {
@@ -87,6 +87,16 @@ export function chartOptions(width: number, height: number, band: boolean, pictu
       draw: [(u) => paintNewest(u, picture()), onDrawn],
     },
   };
+}
+
+/** Whether each value has a dot: where values are few, or so far between that no line joins most of them, as of a channel that is reported
+ * when it changes. */
+function hasDots(u: uPlot, series: number, from: number, to: number): boolean {
+  const rows = to - from;
+  if (rows < 24) return true;
+  let values = 0;
+  for (let row = from; row <= to; row++) if (u.data[series][row] != null) values++;
+  return 4 * values < rows;
 }
 
 /** The edge of a band has no line of its own. */

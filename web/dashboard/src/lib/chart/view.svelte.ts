@@ -20,6 +20,10 @@ export const WINDOWS = [
   { ms: 365 * DAY_MS, label: '1 y' },
 ];
 
+/** The shortest length that has some thirty readings so far apart; not less than the usual one. */
+export const lengthFor = (everyMs: number): number =>
+  WINDOWS.slice(1).find(({ ms }) => ms >= 30 * everyMs)?.ms ?? WINDOWS[WINDOWS.length - 1].ms;
+
 /** Up to this long a view shows readings one by one; a longer one shows them summed up. */
 export const ONE_BY_ONE_MS = 60 * 60_000;
 
@@ -37,6 +41,7 @@ export class ChartView {
   #newest: () => number;
   #moved: () => void;
   #held: Stretch | null = null;
+  #chosen = false;
   #charts = new Set<() => void>();
   #frame: number | null = null;
   #leaving: ReturnType<typeof setTimeout> | null = null;
@@ -83,7 +88,16 @@ export class ChartView {
     });
   }
 
+  /** Shows another length than usual to begin with, unless a person has chosen one, or looks at something. */
+  begin(windowMs: number): void {
+    if (this.#chosen || this.mode !== 'live' || windowMs === this.windowMs) return;
+    this.windowMs = windowMs;
+    this.#moved();
+    this.invalidate();
+  }
+
   choose(windowMs: number): void {
+    this.#chosen = true;
     this.windowMs = windowMs;
     this.backToLive();
   }

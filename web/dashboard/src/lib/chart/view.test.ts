@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ChartView } from './view.svelte';
+import { ChartView, lengthFor } from './view.svelte';
 
 describe('ChartView', () => {
   let frames: (() => void)[];
@@ -23,6 +23,18 @@ describe('ChartView', () => {
     nextFrame();
     return { view, world };
   }
+
+  it('begins with a length that has some thirty readings, and leaves what a person has chosen', () => {
+    const [minute, day] = [60_000, 24 * 60 * 60_000];
+    const cases: [number, number][] = [[0, 10], [1000, 10], [20_000, 10], [60_000, 60], [15 * minute, 24 * 60], [60 * minute, 7 * 24 * 60]];
+    for (const [everyMs, minutes] of cases) expect(lengthFor(everyMs)).toBe(minutes * minute);
+    const { view } = following();
+    view.begin(day);
+    expect(view.windowMs).toBe(day);
+    view.choose(10 * minute);
+    view.begin(day);
+    expect(view.windowMs).toBe(10 * minute);
+  });
 
   it('follows the newest and draws once per frame, however much comes', () => {
     const { view, world } = following();

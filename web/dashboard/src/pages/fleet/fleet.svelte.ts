@@ -4,7 +4,7 @@
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
 import { askPumps, type Part } from '../../api/queries';
-import type { FleetEvent, Incomplete, Learning, Pump, RemovedEvent, RenamedEvent, Status } from '../../api/types';
+import type { Feed, FleetEvent, Incomplete, Learning, Pump, RemovedEvent, RenamedEvent, Status } from '../../api/types';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
 import { shown, STATUS, type Shown } from '../../lib/status';
@@ -30,6 +30,8 @@ export class PumpRow {
   /** What is wrong with its clock. */
   clock = $state<string | null>(null);
   learning = $state.raw<Learning | null>(null);
+  /** How it posts, and what should be done about that. */
+  feed = $state.raw<Feed | null>(null);
   /** Since when the status holds, by the node's clock. */
   since = $state<number | null>(null);
   /** When the newest reading was received, by the node's clock. */
@@ -104,6 +106,7 @@ class Fleet {
       row.reason = pump.status_reason;
       row.clock = pump.clock?.note ?? null;
       row.learning = pump.learning;
+      row.feed = pump.feed;
       row.since = pump.since === null ? null : Date.parse(pump.since);
       row.heardAt = pump.age_ms === null ? null : now - pump.age_ms;
       row.loss = pump.loss;

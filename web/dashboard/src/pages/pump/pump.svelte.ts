@@ -6,14 +6,14 @@
 import { ApiProblem } from '../../api/client';
 import { link } from '../../api/link.svelte';
 import { Poll } from '../../api/poll.svelte';
-import { askBaselines, askEvents, askLive, askPumps, detections, overview, readings, type Stretch } from '../../api/queries';
-import type { Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, Profile, ReadingEvent, RemovedEvent, RenamedEvent, Status } from '../../api/types';
-import { ChartView, ONE_BY_ONE_MS } from '../../lib/chart/view.svelte';
+import { askBaselines, askEvents, askLive, askPumps, askSettings, detections, overview, readings, type Stretch } from '../../api/queries';
+import type { Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, Profile, ReadingEvent, RemovedEvent, RenamedEvent, Settings, Status } from '../../api/types';
+import { ChartView, lengthFor, ONE_BY_ONE_MS } from '../../lib/chart/view.svelte';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
-import { gapMs } from '../../lib/gap';
 import { shown, type Shown } from '../../lib/status';
 import { nameChannels, type NamedChannel } from '../../lib/names';
+import { feedGapMs } from './feed';
 import { detectionEventRows, detectionRows, overviewOf, readingEventRows, readingRows, VERDICT, type Overview } from './history';
 
 /** What charts hold of a pump: an hour at ten readings a second, with room to spare. */
@@ -43,13 +43,13 @@ export interface Newest {
 export class PumpModel {
   readonly id: string;
   readonly channels: NamedChannel[];
-  readonly gapMs: number;
   readonly readings: Columns;
   readonly verdicts: Columns;
   readonly view: ChartView;
   readonly live: Poll<Live>;
   readonly events: Poll<Awaited<ReturnType<typeof askEvents>>>;
   readonly baselines: Poll<Baselines>;
+  readonly settings: Poll<Settings>;
   /** What a long view shows; without data while the view is not long. */
   readonly overview: Poll<Overview>;
   /** How many points a chart has room for. */
@@ -65,9 +65,13 @@ export class PumpModel {
   heardAt = $state<number | null>(null);
   /** What is wrong with its clock. */
   clock = $state<string | null>(null);
+  /** Why readings came too late to be scored; null where none did. */
+  late = $state<string | null>(null);
   newest = $state.raw<Newest | null>(null);
   /** Counts the changes of `verdicts`. */
   verdictVersion = $state(0);
+  /** Counts the stretches of `readings` that were fetched. */
+  fetched = $state(0);
   history = $state<'loading' | 'ready'>('loading');
   problem = $state.raw<ApiProblem | null>(null);
   /** The pump was removed while it was shown. */
@@ -75,9 +79,12 @@ export class PumpModel {
   /** What of the readings and verdicts could not be read. */
   incomplete = $state.raw<Incomplete | null>(null);
 
+  readonly #profileIntervalMs: number;
   #closed = false;
   /** Counts what the stream has told of readings. */
   #told = 0;
+  /** Readings of the past that were taken since the node started. The stream does not tell them. */
+  #past: number | null = null;
   /** Which stretch the overview is of: the newest of some length, or one that was zoomed to. */
   #overviewOf: string | null = null;
   #endOverview: (() => void) | null = null;
@@ -87,13 +94,14 @@ export class PumpModel {
   constructor(id: string, profile: Profile) {
     this.id = id;
     this.channels = nameChannels(profile.channels);
-    this.gapMs = gapMs(profile.interval_ms);
+    this.#profileIntervalMs = profile.interval_ms;
     this.readings = new Columns(this.channels.length, CAPACITY);
     this.verdicts = new Columns(VERDICT.contributions + this.channels.length, CAPACITY);
     this.view = new ChartView(() => newer(this.readings.last, this.verdicts.last), () => this.#moved());
     this.live = new Poll(() => this.#askLive(), LIVE_EVERY_MS);
     this.events = new Poll(() => askEvents(id), EVENTS_EVERY_MS);
     this.baselines = new Poll(() => askBaselines(id), BASELINES_EVERY_MS);
+    this.settings = new Poll(() => askSettings(id), BASELINES_EVERY_MS);
     this.overview = new Poll(() => this.#askOverview(), OVERVIEW_EVERY_MS);
     this.#row = new Poll(() => this.#askSince());
   }
@@ -111,7 +119,7 @@ export class PumpModel {
     };
     const url = `/api/stream?${new URLSearchParams({ pump_id: this.id, events: 'reading,detection,fleet' })}`;
     const unlink = link.follow(url, on, () => this.#fetchGap());
-    const stops = [this.live.start(), this.events.start(), this.baselines.start(), this.#row.start()];
+    const stops = [this.live.start(), this.events.start(), this.baselines.start(), this.settings.start(), this.#row.start()];
     void this.fetchHistory();
     return () => {
       this.#closed = true;
@@ -126,6 +134,18 @@ export class PumpModel {
   /** What people call it. */
   get label(): string {
     return this.name ?? this.id;
+  }
+
+  /** A longer pause between readings or verdicts is a hole. */
+  get gapMs(): number {
+    return feedGapMs(this.live.data?.feed ?? null, this.#profileIntervalMs);
+  }
+
+  /** Asks anew for all that follows from a pump's interval. */
+  refreshFeed(): void {
+    void this.live.refresh();
+    void this.baselines.refresh();
+    void this.#row.refresh();
   }
 
   /** What is shown of it. */
@@ -151,8 +171,11 @@ export class PumpModel {
   fetchHistory = async (): Promise<void> => {
     this.history = 'loading';
     await this.#guard(async () => {
-      const { timestamp } = this.live.data ?? (await askLive(this.id));
-      if (timestamp !== null) this.incomplete = await this.#fetch(Date.parse(timestamp) - FIRST_MS);
+      const { timestamp, feed } = this.live.data ?? (await askLive(this.id));
+      if (timestamp === null) return;
+      const length = lengthFor(Math.max(feed?.interval_ms ?? 0, feed?.readings_every_ms ?? 0));
+      this.incomplete = await this.#fetch(Date.parse(timestamp) - Math.max(FIRST_MS, Math.min(length, ONE_BY_ONE_MS)));
+      this.view.begin(length);
     });
     this.history = 'ready';
   };
@@ -226,6 +249,7 @@ export class PumpModel {
       if (this.#closed) return null;
       missing ??= page.incomplete ?? null;
       this.readings.add(readingRows(page.items, this.channels));
+      this.fetched++;
       this.view.invalidate();
     }
     await stored;
@@ -266,12 +290,17 @@ export class PumpModel {
       this.newest = { t, values: this.channels.map(({ name }) => live.channels[name]?.value ?? null) };
     }
     this.status = live.status;
+    const { past } = live.totals.pump;
+    const backlog = this.#past !== null && past > this.#past;
+    this.#past = past;
+    if (backlog) void this.refill();
     return live;
   }
 
   async #askSince(): Promise<number | null> {
     const row = (await askPumps()).items.find(({ pump_id }) => pump_id === this.id);
     this.since = row?.since == null ? null : Date.parse(row.since);
+    this.late = row?.late?.reason ?? null;
     return this.since;
   }
 
