@@ -312,3 +312,50 @@ fn a_recording_without_a_cadence_says_so_and_what_to_do() {
     let (_, said) = train(&["--interval-ms", "5"]);
     assert!(said.contains("milliseconds from 100 to 3600000"), "{said}");
 }
+
+/// What is imported says how often its rows come, and how a pump of these is judged: by the command that it prints, or by itself.
+#[test]
+fn an_import_says_how_often_its_rows_come_and_what_that_asks_for() {
+    let data = tempfile::tempdir().expect("a directory");
+    let folder = data.path().join("store dir");
+    let dir = text(&folder);
+    let made = |name: &'static str, step_s: f64, jitter_s: f64| {
+        let made = Made { name, step_s, jitter_s, missing_every: 0, every: "" };
+        made.write(data.path());
+        data.path().join(name)
+    };
+    let (seconds, minutes, days) = (made("1s.csv", 1.0, 0.0), made("min.csv", 60.0, 4.0), made("2h.csv", 7_200.0, 0.0));
+    let import = |file: &Path, pump: &str, more: &[&str]| {
+        run(&[&["import", text(file), "--pump", pump, "--data-dir", dir], more].concat())
+    };
+    let said = import(&seconds, "seconds", &[]);
+    assert!(said.contains("its rows come every 1 s\n") && !said.contains("set-interval"), "{said}");
+    let command = format!("  volute pumps set-interval minutes 60000 --data-dir '{dir}'\n");
+    for more in [&["--dry-run"][..], &[]] {
+        let said = import(&minutes, "minutes", more);
+        assert!(said.contains("its rows come every 1 min\nthe interval of minutes is 1 s, its profile's"), "{said}");
+        assert!(said.ends_with(&command), "{said}");
+    }
+    // As a shell takes it.
+    let words: Vec<&str> = command.split_whitespace().skip(1).take(4).collect();
+    assert_eq!(run(&[&words[..], &["--data-dir", dir]].concat()), "the interval of minutes is 1 min\n");
+    let said = import(&minutes, "minutes", &[]);
+    assert!(said.ends_with("its rows come every 1 min\n"), "{said}");
+    // By itself, and a dry run sets nothing.
+    let said = import(&minutes, "others", &["--interval-ms", "60000", "--dry-run"]);
+    assert!(said.ends_with("the interval of others would be 1 min\n"), "{said}");
+    let said = import(&minutes, "others", &["--interval-ms", "60000"]);
+    assert!(said.ends_with("the interval of others is 1 min\n"), "{said}");
+    assert!(
+        run(&["pumps", "settings", "others", "--data-dir", dir]).starts_with("interval  1 min (60000 ms), its own")
+    );
+    // No interval is that long.
+    let said = import(&days, "days", &[]);
+    assert!(said.contains("its rows come every 2 h\n") && said.contains("an interval is at most 1 h"), "{said}");
+    assert!(!said.contains("set-interval"), "{said}");
+    let model = data.path().join("model");
+    let train = ["train", "--csv", text(&days), "--epochs", "1", "--out", text(&model)];
+    let refused = output(volute().args(train));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("2 h") && said.contains("1 h"), "{said}");
+}

@@ -26,6 +26,8 @@ mod degraded;
 mod demo;
 mod disk_full;
 mod engine;
+#[cfg(feature = "failpoints")]
+mod feeds;
 mod ingest;
 #[cfg(feature = "failpoints")]
 mod kills;
