@@ -469,6 +469,38 @@ fn a_missing_value_is_marked_filled_for_five_steps_after_the_last_good_one() {
     }
 }
 
+/// The mark goes by the rules of the window: as long as the channel holds, over no gap, and not after a bad value.
+#[test]
+fn a_missing_value_is_marked_filled_for_as_long_as_it_holds() {
+    use Sample::{Bad, Filled, Good, Missing};
+    for (what, between, then_ms, expected) in [
+        ("the last that it holds for", vec![], 60_000, Filled),
+        ("too old", vec![], 60_001, Missing),
+        ("five steps from a bad one on", vec![(10_000, Bad(9e9))], 14_000, Filled),
+        ("which ends it", vec![(10_000, Bad(9e9))], 14_001, Missing),
+        ("until a good one", vec![(10_000, Bad(9e9)), (40_000, Good(2.0))], 100_000, Filled),
+    ] {
+        let mut door = door();
+        door.change_profile(&small().with_channel_hold(1, 60));
+        let mut say = |ms: i64, flow: Sample| {
+            let draft = Draft { pump: None, stamp: Stamp::Device(at(ms)), samples: [Good(40.0), flow].into() };
+            admit(&mut door, draft, ms).samples[1]
+        };
+        say(0, Good(1.0));
+        for ms in (10_000..then_ms).step_by(10_000) {
+            say(ms, between.iter().find(|(at, _)| *at == ms).map_or(Missing, |(_, flow)| *flow));
+        }
+        assert_eq!(say(then_ms, Missing), expected, "{what}");
+    }
+    for (gap_ms, expected) in [(15_000, Filled), (15_001, Missing)] {
+        let mut door = door();
+        door.change_profile(&small().with_channel_hold(1, 60));
+        admit(&mut door, stamped(0, 1.0), 0);
+        let half = Draft { pump: None, stamp: Stamp::Device(at(gap_ms)), samples: [Good(40.0), Missing].into() };
+        assert_eq!(admit(&mut door, half, gap_ms).samples[1], expected, "{gap_ms} ms of silence");
+    }
+}
+
 /// What happens to a pump's door.
 #[derive(Debug, Clone)]
 enum Step {
