@@ -1,7 +1,10 @@
 //! The order in which readings come, and what is current: inside a post order does not matter, a reading of now is shown and
 //! held against its limits whatever came before it, and items of one time are one reading.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -127,6 +130,23 @@ fn one_reading_ahead_of_time_blinds_no_pump() {
     assert_eq!(late, shown["late"]["reason"]);
     let again = node.post(&of("P-1", begin_ms + 3000, 60.0));
     assert_eq!(counts(&again.body), [0, 1, 0, 0], "what is stored is known whatever the order is");
+}
+
+#[test]
+fn a_pump_whose_clock_was_ahead_has_windows_again_once_it_is_right() {
+    let data = data();
+    let node = start(&data).with_model(Path::new("models/pretrained/centrifugal")).node();
+    let now = now_ms();
+    let post = |from_ms: i64, count: i64| {
+        let times = (0..count).map(|n| from_ms + n * 1000);
+        // One post a reading, as a gateway sends them.
+        times.map(|at_ms| counts(&node.post(&of("P-1", at_ms, 60.0)).body)).collect::<Vec<_>>()
+    };
+    assert_eq!(post(now + 20_000, 5), [[1, 0, 0, 0]; 5], "all in the window");
+    let mut expected = [[1, 0, 0, 0]; 12];
+    expected[..2].fill([0, 0, 1, 0]);
+    assert_eq!(post(now - 20_000, 12), expected);
+    node.until("/api/live-data?pump_id=P-1", |live| live["learning"]["have"] == 10);
 }
 
 #[test]
