@@ -102,7 +102,7 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[server]\nallowed_hosts = \"a,,b\"", "names of hosts separated by commas"),
         ("[server]\nallowed_hosts = \"gate:port\"", "names of hosts separated by commas"),
         ("[server]\nkeep_alive_s = 0", "a whole number from 1 to 86400 (seconds)"),
-        ("[ingest]\ndefault_pump = \"a b\"", "1 to 64 characters"),
+        ("[ingest]\ndefault_pump = \"..\"", "1 to 64 characters"),
         ("[ingest]\nauto_register = true", "\"auto\", \"on\" or \"off\""),
         ("[ingest]\nauto_register = \"maybe\"", "\"auto\", \"on\" or \"off\""),
         ("[log]\nformat = \"xml\"", "\"text\" or \"json\""),
