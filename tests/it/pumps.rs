@@ -132,15 +132,15 @@ fn an_import_that_fails_or_stores_nothing_registers_no_pump() {
     let time = |second: i64| volute_plant::Timestamp::from_millis(EPOCH_MS as i64 + second * 1000).expect("a time");
     let good: String = (0..11_000).map(|second| row(&time(second).to_string())).collect();
     let import = || volute().args(["import", file, "--pump", "A", "--data-dir", dir]).output().expect("it runs");
-    for (rows, fails) in [
-        ("", false),
-        (format!("2026-03-09T10:00:00Z{}\n", ",".repeat(channels.len())).as_str(), false),
-        (format!("{good}{}", row("2199-01-01T00:00:00Z")).as_str(), true),
-        (format!("{good}{}", row("yesterday")).as_str(), true),
+    for rows in [
+        String::new(),
+        format!("2026-03-09T10:00:00Z{}\n", ",".repeat(channels.len())),
+        format!("{good}{}", row("2199-01-01T00:00:00Z")),
+        format!("{good}{}", row("yesterday")),
     ] {
         std::fs::write(file, format!("{header}{rows}")).expect("written");
         let import = import();
-        assert_eq!(import.status.success(), !fails, "{rows:.60} {}", String::from_utf8_lossy(&import.stderr));
+        assert!(!import.status.success(), "{rows:.60} {}", String::from_utf8_lossy(&import.stderr));
         assert_eq!(run(&["pumps", "list", "--data-dir", dir]), "", "{rows:.60}");
     }
     std::fs::write(file, format!("{header}{good}")).expect("written");
