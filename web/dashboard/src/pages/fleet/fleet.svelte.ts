@@ -9,7 +9,7 @@ import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
 import { shown, STATUS, type Shown } from '../../lib/status';
 import { Order } from './order';
-import { countStatuses } from './summary';
+import { countStatuses, hasOpenEvent } from './summary';
 
 const TREND = 120;
 const ROWS_EVERY_MS = 30_000;
@@ -58,6 +58,8 @@ class Fleet {
   /** What has just changed, for those who listen instead of looking. */
   news = $state('');
   counts = $derived(countStatuses(this.rows));
+  /** Pumps with open events whose status does not say that they need attention. */
+  withEvents = $derived(this.rows.filter(hasOpenEvent).length);
 
   readonly poll = new Poll(async () => this.#take(await askPumps()), ROWS_EVERY_MS);
   /** What of the rows cannot be read now. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Shown } from '../../lib/status';
 import { Order, RESORT_MS, worstFirst, type Ranked } from './order';
 
-const row = (id: string, status: Shown, loss: number | null = null): Ranked => ({ id, status, loss, threshold: 1 });
+const row = (id: string, status: Shown, loss: number | null = null, activeEvents = 0): Ranked => ({ id, status, loss, threshold: 1, activeEvents });
 
 describe('worst first', () => {
   it('orders by status, then anomalies by ratio, then by name as people count', () => {
@@ -13,6 +13,11 @@ describe('worst first', () => {
     ];
     expect([...rows].sort(worstFirst).map((r) => r.id)).toEqual(['P-2', 'P-1', 'P-5', 'P-4', 'P-3', 'P-7', 'P-9', 'P-10', 'P-6']);
   });
+});
+
+it('open events put a pump behind the anomalies, before all others', () => {
+  const rows = [row('P-1', 'STALE'), row('P-2', 'LEARNING', null, 2), row('P-3', 'ANOMALY', 2), row('P-4', 'ENDED', null, 1)];
+  expect([...rows].sort(worstFirst).map((r) => r.id)).toEqual(['P-3', 'P-2', 'P-1', 'P-4']);
 });
 
 describe('Order', () => {

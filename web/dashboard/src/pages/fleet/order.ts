@@ -2,12 +2,14 @@
 // little out of date, so it is re-sorted when a status changes, else every ten seconds, and never under a pointer.
 
 import { STATUS, type Shown } from '../../lib/status';
+import { hasOpenEvent } from './summary';
 
 export interface Ranked {
   id: string;
   status: Shown;
   loss: number | null;
   threshold: number | null;
+  activeEvents: number;
 }
 
 /** How long an order stands while no status changes. */
@@ -15,9 +17,9 @@ export const RESORT_MS = 10_000;
 
 const byName = new Intl.Collator('en', { numeric: true });
 
-/** Worst first; among anomalies the highest loss against threshold; else by name, with 9 before 10. */
+/** Worst first: anomalies, the highest loss against threshold first; then what has open events; else by name, with 9 before 10. */
 export function worstFirst(a: Ranked, b: Ranked): number {
-  const rank = STATUS[a.status].rank - STATUS[b.status].rank;
+  const rank = rankOf(a) - rankOf(b);
   if (rank !== 0) return rank;
   if (a.status === 'ANOMALY') {
     const ratio = ratioOf(b) - ratioOf(a);
@@ -34,7 +36,7 @@ export class Order {
 
   /** The order now. `held`: someone points at the list. A new pump comes last while it is. */
   of(rows: readonly Ranked[], now: number, held: boolean): { ids: string[]; waiting: boolean } {
-    const statuses = rows.map((row) => `${row.id} ${row.status}`).join('\n');
+    const statuses = rows.map((row) => `${row.id} ${row.status} ${hasOpenEvent(row)}`).join('\n');
     const due = statuses !== this.#statuses || now - this.#sortedAt >= RESORT_MS;
     if (!due) return { ids: this.#ids, waiting: false };
     const sorted = [...rows].sort(worstFirst).map((row) => row.id);
@@ -49,6 +51,11 @@ export class Order {
     this.#sortedAt = now;
     return { ids: this.#ids, waiting: false };
   }
+}
+
+/** A pump with open events stands behind the anomalies, before all others. */
+function rankOf(row: Ranked): number {
+  return hasOpenEvent(row) ? STATUS.ANOMALY.rank + 0.5 : STATUS[row.status].rank;
 }
 
 function ratioOf({ loss, threshold }: Ranked): number {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countsInWords, countStatuses, summarize, tabTitle, type Counts } from './summary';
+import { countsInWords, countStatuses, hasOpenEvent, summarize, tabTitle, type Counts } from './summary';
 
 const counts = (some: Partial<Counts>): Counts => ({ ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, STARTING: 0, NORMAL: 0, OFF: 0, ENDED: 0, ...some });
 
@@ -23,6 +23,25 @@ describe('the fleet in a sentence', () => {
     [{ LEARNING: 6 }, 'None of the 6 pumps is judged yet', 'LEARNING'],
   ])('%j: %s', (some, sentence, worst) => {
     expect(summarize(counts(some))).toMatchObject({ sentence, worst });
+  });
+
+  it.each<[Partial<Counts>, number, string, string, string]>([
+    [{ LEARNING: 3 }, 2, '2 of 3 pumps need attention', '▲ 2 with open events — Volute', '3 learning; 2 with open events'],
+    [{ UNKNOWN: 1 }, 1, 'The pump needs attention', '▲ 1 with open events — Volute', '1 unknown; 1 with open events'],
+    [{ NORMAL: 3, STALE: 1, ENDED: 1 }, 1, '2 of 4 pumps need attention', '▲ 1 with open events — Volute', '1 stale, 3 normal, 1 simulation ended; 1 with open events'],
+    [{ ANOMALY: 1, LEARNING: 1 }, 1, '2 of 2 pumps need attention', '▲ 1 anomaly, 1 with open events — Volute', '1 anomaly, 1 learning; 1 with open events'],
+  ])('%j with %d of them with open events: %s', (some, withEvents, sentence, title, words) => {
+    expect(summarize(counts(some), withEvents)).toMatchObject({ sentence, worst: 'ANOMALY' });
+    expect(tabTitle(counts(some), withEvents)).toBe(title);
+    expect(countsInWords(counts(some), withEvents)).toBe(words);
+  });
+
+  it('an open event counts where the status does not say it already', () => {
+    const counted = (['LEARNING', 'STARTING', 'UNKNOWN', 'NORMAL', 'OFF', 'ANOMALY', 'STALE', 'ENDED'] as const).filter((status) =>
+      hasOpenEvent({ status, activeEvents: 1 }),
+    );
+    expect(counted).toEqual(['LEARNING', 'STARTING', 'UNKNOWN', 'NORMAL', 'OFF']);
+    expect(hasOpenEvent({ status: 'LEARNING', activeEvents: 0 })).toBe(false);
   });
 
   it('the tab says the worst', () => {
