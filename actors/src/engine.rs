@@ -15,7 +15,7 @@ use actix::{Actor, Context};
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Retention, Store, StoreError};
-use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Rejection, TimeRules, Timestamp};
+use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Reading, Rejection, TimeRules, Timestamp};
 
 use crate::{
     commissioning::Judging,
@@ -36,6 +36,9 @@ use crate::{
 };
 use ground::Ground;
 
+/// Among so many of a pump's newest readings the one that was shown last is looked for: more than come in the time within
+/// which a reading is current, at one a second.
+const LOOKED_THROUGH: usize = 100;
 /// How many actors that are out of order are named in the node's health.
 const FAILED_SHOWN: usize = 5;
 
@@ -319,6 +322,18 @@ impl EngineHandle {
     /// What was last seen of the disk; none before the first look.
     pub fn disk(&self) -> Option<DiskOutlook> {
         self.0.disk.outlook()
+    }
+
+    /// The stored reading that says how a pump was when it was last heard; none if nothing of it is stored.
+    ///
+    /// As on a live pump: of the current ones the last received, whatever its order. Where none of the newest is current,
+    /// the newest by its own time.
+    pub async fn last_shown(&self, pump: &PumpId) -> Result<Option<Reading>, StoreError> {
+        let readings = self.0.store.latest_readings(pump, LOOKED_THROUGH).await?.rows;
+        let times = self.0.staff.times;
+        let current = readings.iter().filter(|reading| times.is_current(reading));
+        let shown = current.max_by_key(|reading| (reading.received, reading.at)).cloned();
+        Ok(shown.or_else(|| readings.into_iter().next_back()))
     }
 
     /// How long what is stored is kept.

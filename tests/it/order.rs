@@ -239,6 +239,38 @@ fn after_a_restart_an_old_reading_is_not_the_live_one() {
     assert_eq!(live["channels"]["Bearing_Temperature_C"]["value"], 60.0, "{live}");
 }
 
+/// Newer by its own time than the last current one, and yet not how the pump was when it was last heard.
+#[cfg(feature = "failpoints")]
+#[test]
+fn after_a_restart_the_reading_that_was_shown_last_is_the_live_one() {
+    let data = data();
+    let (hour, now) = (3_600_000, now_ms());
+    // The node's clock is an hour behind while it receives the current ones of two pumps, and right for the others.
+    let start = start(&data).with_env("FAILPOINTS", &format!("clock=return({})", -hour));
+    let node = start.node();
+    assert_eq!(counts(&node.post(&of("LATE", now - hour, 61.0)).body), [1, 0, 0, 0]);
+    assert_eq!(counts(&node.post(&of("AHEAD", now - hour + 25_000, 60.0)).body), [1, 0, 0, 0]);
+    assert_eq!(node.post(&of("AHEAD", now - hour, 61.0)).status, 200);
+    start.inject("clock", "off");
+    let late = node.post(&of("LATE", now_ms() - 600_000, 70.0));
+    assert_eq!(late.status, 200, "{late:?}");
+    let shown = |node: &Node| {
+        for pump in ["LATE", "AHEAD"] {
+            let live =
+                node.until(&format!("/api/live-data?pump_id={pump}"), |live| live["timestamp"] == time(now - hour));
+            assert_eq!(live["channels"]["Bearing_Temperature_C"]["value"], 61.0, "{live}");
+            let row = node.ok("/api/pumps");
+            assert!(row["items"].as_array().is_some_and(|rows| rows.len() == 2), "{row}");
+        }
+    };
+    shown(&node);
+    node.kill();
+    let node = start.with_env("FAILPOINTS", "").node();
+    shown(&node);
+    assert_eq!(node.post(&of("LATE", now_ms() - 500_000, 71.0)).status, 200);
+    shown(&node);
+}
+
 #[test]
 fn one_item_for_each_tag_is_one_reading() {
     let Some(post) = field("01_one_item_a_tag.json") else { return };

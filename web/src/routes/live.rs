@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_actors::{CommissioningPhase, LearningProgress, LiveChannel, LiveFeedState, LivePump, Status, Totals};
-use volute_data::{Store, StoreError};
+use volute_actors::{
+    CommissioningPhase, EngineHandle, LearningProgress, LiveChannel, LiveFeedState, LivePump, Status, Totals,
+};
+use volute_data::StoreError;
 use volute_plant::{ClockFault, Profile, PumpId, PumpName, Reading};
 
 use crate::{
@@ -234,9 +236,9 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
     let params = Params::parse(request.query_string(), &["pump_id"])?;
     let pump = params.pump()?.unwrap_or_else(|| engine.default_pump().clone());
     let live = match engine.live(&pump).await {
-        Some(live) => with_latest(live, engine.store()).await?,
+        Some(live) => with_latest(live, engine).await?,
         None => {
-            let last = engine.store().latest_readings(&pump, 1).await?.rows.pop();
+            let last = engine.last_shown(&pump).await?;
             at_rest(last.ok_or_else(|| ApiError::UnknownPump(pump.clone()))?)
         }
     };
@@ -249,10 +251,10 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
     Ok(web::Json(data))
 }
 
-/// A pump without a current reading shows its newest stored one.
-pub(crate) async fn with_latest(mut live: LivePump, store: &Store) -> Result<LivePump, StoreError> {
+/// A pump without a current reading since the start shows the stored one that was shown last.
+pub(crate) async fn with_latest(mut live: LivePump, engine: &EngineHandle) -> Result<LivePump, StoreError> {
     if live.latest.is_none()
-        && let Some(last) = store.latest_readings(&live.pump, 1).await?.rows.pop()
+        && let Some(last) = engine.last_shown(&live.pump).await?
     {
         live.latest = at_rest(last).latest;
     }

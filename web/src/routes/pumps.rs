@@ -156,7 +156,8 @@ pub(crate) struct LimitsData {
 )]
 pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<List<PumpData>>, ApiError> {
     Params::parse(request.query_string(), &[])?;
-    let (store, profile) = (node.engine.store(), node.engine.profile());
+    let engine = &node.engine;
+    let (store, profile) = (engine.store(), engine.profile());
     let mut live: BTreeMap<PumpId, LivePump> =
         node.engine.live_all().await.into_iter().map(|live| (live.pump.clone(), live)).collect();
     let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
@@ -176,8 +177,8 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
         let ended = simulation.as_ref().is_some_and(|simulation| !simulation.plays(&record.id));
         async move {
             let live = match live {
-                Some(live) => Some(with_latest(live, store).await?),
-                None => store.latest_readings(&record.id, 1).await?.rows.pop().map(at_rest),
+                Some(live) => Some(with_latest(live, engine).await?),
+                None => engine.last_shown(&record.id).await?.map(at_rest),
             };
             Ok::<_, StoreError>(PumpData {
                 name,
