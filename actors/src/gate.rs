@@ -301,17 +301,37 @@ impl GateActor {
         Ok(taken)
     }
 
+    /// Where there is no room for minutes of the past, the items that need it are to be sent again; current ones are taken.
+    fn put_off_past(&self, received: Timestamp, lots: &mut Lots, receipt: &mut Receipt) -> Result<(), Refusal> {
+        let is_past = |(_, draft): &(usize, Draft)| self.staff.is_of_past(draft, received);
+        let is_full =
+            |pump: &PumpId, lot: &[(usize, Draft)]| lot.iter().any(is_past) && !self.staff.has_room_for_past(pump);
+        let full: Vec<PumpId> =
+            lots.iter().filter(|(pump, lot)| is_full(pump, lot)).map(|(pump, _)| pump.clone()).collect();
+        let nothing_else =
+            |(pump, lot): (&PumpId, &Vec<(usize, Draft)>)| full.contains(pump) && lot.iter().all(is_past);
+        if !full.is_empty() && lots.iter().all(nothing_else) {
+            return Err(Refusal::Busy { queue: Queue::PastMinutes, retry_after_s: RETRY_AFTER_S });
+        }
+        for pump in full {
+            let Some(lot) = lots.remove(&pump) else { continue };
+            let (past, rest): (Vec<_>, Vec<_>) = lot.into_iter().partition(is_past);
+            receipt.reject(&past, &no_room_for_past(), Some(LONG_RETRY_AFTER_S));
+            if !rest.is_empty() {
+                lots.insert(pump, rest);
+            }
+        }
+        Ok(())
+    }
+
     /// Room for every lot, or for none. Of a backlog, for a part at a time.
-    fn permits(&self, lots: &Lots, received: Timestamp) -> Result<Vec<(PumpLimit, Permit)>, Refusal> {
+    fn permits(&self, lots: &Lots) -> Result<Vec<(PumpLimit, Permit)>, Refusal> {
         let busy = |queue| Refusal::Busy { queue, retry_after_s: RETRY_AFTER_S };
         if self.room.is_full() && !lots.is_empty() {
             return Err(busy(Queue::Node));
         }
         let mut permits = Vec::with_capacity(lots.len());
         for (pump, lot) in lots {
-            if !self.staff.has_room_for_past(pump, lot, received) {
-                return Err(busy(Queue::PastMinutes));
-            }
             let fresh = || PumpLimit::new(self.settings.burst_readings_per_pump);
             let limit = self.pumps().here.get(pump).map_or_else(fresh, |handle| handle.room.clone());
             let permit = self.room.permit(&limit, lot.len()).map_err(|full| {
@@ -364,7 +384,8 @@ impl GateActor {
         self.refuse_failed_pumps(&mut lots, &mut receipt)?;
         self.refuse_leaving_pumps(&mut lots, &mut receipt)?;
         let new = self.refuse_newcomers(client, since, &mut lots, &mut receipt)?;
-        let permits = self.permits(&lots, received)?;
+        self.put_off_past(received, &mut lots, &mut receipt)?;
+        let permits = self.permits(&lots)?;
         if let Some(client) = client.filter(|_| new > 0) {
             self.newcomers().spend(client, new, since);
         }
@@ -379,6 +400,12 @@ impl GateActor {
         }
         Ok(receipt)
     }
+}
+
+/// Said of an item for whose minute of the past there is no room.
+pub(crate) fn no_room_for_past() -> Rejection {
+    let reason = "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes) is full";
+    Rejection::new("", serde_json::Value::Null, "this item once more, later", reason)
 }
 
 impl Actor for GateActor {

@@ -337,11 +337,21 @@ fn where_minutes_of_the_past_have_no_room_the_rest_is_to_be_sent_again() {
     start.inject("database-write", "return(worn out)");
     let begin_ms = now_ms() - 3000 * 60_000;
     let item = |n: i64| json!({"pump_id": "P-1", "timestamp": begin_ms + n * 60_000, "Motor_RPM": n});
-    let answer = node.post(&(0..2500).map(item).collect());
-    assert_eq!((answer.status, counts(&answer)), (207, [1000, 0, 0, 1500]), "{:.600}", answer.body.to_string());
+    let mut items: Vec<Value> = (0..2500).map(item).collect();
+    // Neither of these needs room: one is current, and one is refused for good.
+    items.push(json!({"pump_id": "P-1", "timestamp": now_ms(), "Vibration_mm_s": 9.9}));
+    items.push(json!({"pump_id": "P-1", "timestamp": now_ms() + 15 * 60_000, "Motor_RPM": 1}));
+    let answer = node.post(&json!(items));
+    assert_eq!((answer.status, counts(&answer)), (207, [1001, 0, 0, 1501]), "{:.600}", answer.body.to_string());
     assert_eq!(answer.body["send_again"], json!([{"from": 1000, "to": 2499, "retry_after_s": 10}]));
-    let message = answer.body["rejected"][0]["message"].as_str().expect("text");
-    assert!(message.contains("ingest.past_minutes_per_pump"), "{message}");
+    let rejected = answer.body["rejected"].as_array().expect("a list");
+    let message = |item: Option<&Value>| item.and_then(|item| item["message"].as_str()).expect("text").to_owned();
+    assert!(message(rejected.first()).contains("ingest.past_minutes_per_pump"), "{rejected:?}");
+    let ahead = message(rejected.iter().find(|item| item["index"] == 2501));
+    assert!(ahead.contains("its clock is 15 min ahead"), "{ahead}");
+    node.until("/api/maintenance-events?pump_id=P-1", |events| {
+        events["items"].as_array().is_some_and(|all| all.len() == 1)
+    });
 }
 
 /// The scoring is slow: the backlog waits for it, so no window is skipped.

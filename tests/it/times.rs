@@ -210,6 +210,9 @@ fn readings_scattered_over_the_past_are_bounded_and_hold_up_nobody_else() {
     assert_eq!((refused.status, refused.retry_after.as_deref()), (429, Some("1")), "{refused:?}");
     assert!(refused.body["detail"].as_str().expect("text").contains("minutes of the past"), "{refused:?}");
     accept(&node, &[stamped(now_ms(), 1), stamped(now_ms() - 4 * MINUTE_MS, 2)]);
+    let mixed = node.post(&json!([scattered("pump-1", 100..101)[0], stamped(now_ms() + 2, 4)]));
+    assert_eq!((mixed.status, &mixed.body["accepted"]), (207, &json!(1)), "a current one needs no room: {mixed:?}");
+    assert_eq!(mixed.body["send_again"], json!([{"from": 0, "to": 0, "retry_after_s": 10}]), "{mixed:?}");
     assert_eq!(node.post(&scattered("pump-2", 0..40)).status, 200, "another pump has its own");
     assert_eq!(node.post(&scattered("pump-3", 0..1)).status, 429, "all together are bounded too");
     accept(&node, &[stamped(now_ms() + 1, 3)]);

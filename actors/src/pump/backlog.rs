@@ -27,7 +27,7 @@ use volute_plant::{Draft, LISTED, LookupResult, Rejection, Stamp, Timestamp};
 
 use super::{Offer, Outcome, PumpActor, Settlement};
 use crate::{
-    gate::{LONG_RETRY_AFTER_S, Permit, RETRY_AFTER_S, Share},
+    gate::{LONG_RETRY_AFTER_S, Permit, RETRY_AFTER_S, Share, no_room_for_past},
     recorder::Unstored,
 };
 
@@ -62,7 +62,6 @@ struct Backlog {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     TimeIsUp,
-    PastMinutes,
     /// The node stops, or the pump is removed.
     Closing,
     /// A part could not be stored.
@@ -110,12 +109,17 @@ impl Backlog {
         let Some(answer) = self.answer.take() else { return };
         let mut indices: Vec<usize> = self.rest.drain(..).map(|(index, _)| index).collect();
         indices.sort_unstable();
-        let outcomes = indices.into_iter().enumerate().map(|(place, index)| {
-            // No answer lists more of them.
-            let rejection = if place < LISTED { end.rejection() } else { Rejection::unlisted() };
-            (index, Outcome::Deferred(rejection, end.retry_after_s()))
-        });
-        drop(answer.settle(Settlement { outcomes: outcomes.collect(), durable: Ok(()) }));
+        drop(answer.settle(deferred(indices, &end.rejection(), end.retry_after_s())));
+    }
+
+    /// Has those of the rest sent again that need room for minutes of the past, which is full. The others go on.
+    fn put_off_past(&mut self, is_past: impl Fn(&Draft) -> bool) {
+        let Some(answer) = &self.answer else { return };
+        let (past, rest): (VecDeque<_>, VecDeque<_>) = self.rest.drain(..).partition(|(_, draft)| is_past(draft));
+        self.rest = rest;
+        let mut indices: Vec<usize> = past.into_iter().map(|(index, _)| index).collect();
+        indices.sort_unstable();
+        drop(answer.part(true).settle(deferred(indices, &no_room_for_past(), LONG_RETRY_AFTER_S)));
     }
 }
 
@@ -131,10 +135,6 @@ impl End {
             Self::TimeIsUp => {
                 "the post took too long (ingest.backlog_answer_s), and had to be answered before this item"
             }
-            Self::PastMinutes => {
-                "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes) became full before \
-                 this item"
-            }
             Self::Closing => "the node stops, or the pump is being removed; this item was not taken",
             Self::Unstored => {
                 "an earlier item of this pump in this post could not be stored, so this one was not taken"
@@ -147,9 +147,19 @@ impl End {
     fn retry_after_s(self) -> u64 {
         match self {
             Self::TimeIsUp | Self::Unstored => RETRY_AFTER_S,
-            Self::PastMinutes | Self::Closing | Self::Broken => LONG_RETRY_AFTER_S,
+            Self::Closing | Self::Broken => LONG_RETRY_AFTER_S,
         }
     }
+}
+
+/// These items are to be sent again.
+fn deferred(indices: Vec<usize>, rejection: &Rejection, retry_after_s: u64) -> Settlement {
+    let outcome = |(place, index)| {
+        // No answer lists more of them.
+        let rejection = if place < LISTED { rejection.clone() } else { Rejection::unlisted() };
+        (index, Outcome::Deferred(rejection, retry_after_s))
+    };
+    Settlement { outcomes: indices.into_iter().enumerate().map(outcome).collect(), durable: Ok(()) }
 }
 
 /// By what the items of a post are sorted: those without a time come last.
@@ -243,17 +253,20 @@ impl PumpActor {
         if windows > 0 && room < backlog.part.get() && waited < patience && !backlog.permit.is_ended() {
             return None;
         }
-        let len = next_len(&backlog.rest, backlog.part);
-        let part = &backlog.rest.make_contiguous()[..len];
+        let (staff, received) = (&self.staff, backlog.received);
+        let is_past = |draft: &Draft| staff.is_of_past(draft, received);
+        let needs_room = backlog.is_begun && backlog.rest.iter().any(|(_, draft)| is_past(draft));
+        if needs_room && !staff.has_room_for_past(&self.pump) {
+            backlog.put_off_past(is_past);
+        }
         let end = if !backlog.is_begun {
             // It was asked before the post was let in.
             None
         } else if backlog.permit.is_ended() {
             Some(End::Closing)
-        } else if waited >= limit {
-            Some(End::TimeIsUp)
         } else {
-            (!self.staff.has_room_for_past(&self.pump, part, backlog.received)).then_some(End::PastMinutes)
+            // Where nothing is left it has ended with what was put off.
+            (waited >= limit || backlog.rest.is_empty()).then_some(End::TimeIsUp)
         };
         let Some(end) = end else { return backlog.next_part(self.offers + 1) };
         backlog.end(end);

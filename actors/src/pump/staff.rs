@@ -68,14 +68,17 @@ impl PumpStaff {
         handle
     }
 
-    /// Whether these drafts' minutes of the past may come in. They do not close with time, each is a row in the database,
-    /// and readings that are scattered over years would open any number of them. While there is any room, so many are let in
-    /// as may be on their way at once. What is received as it is measured needs no room.
-    pub(crate) fn has_room_for_past(&self, pump: &PumpId, drafts: &[(usize, Draft)], received: Timestamp) -> bool {
-        let past = |at: Timestamp| received.since_ms(at) >= PAST_MS;
-        if !drafts.iter().any(|(_, draft)| draft.stamp.device().is_some_and(past)) {
-            return true;
-        }
+    /// Whether a draft needs room for minutes of the past. What is received as it is measured needs none, nor does what is
+    /// too old to be taken.
+    pub(crate) fn is_of_past(&self, draft: &Draft, received: Timestamp) -> bool {
+        let age_ms = |at: Timestamp| received.since_ms(at);
+        draft.stamp.device().is_some_and(|at| (PAST_MS..=self.times.kept_ms).contains(&age_ms(at)))
+    }
+
+    /// Whether minutes of the past may come in. They do not close with time, each is a row in the database, and readings
+    /// that are scattered over years would open any number of them. While there is any room, so many are let in as may be
+    /// on their way at once.
+    pub(crate) fn has_room_for_past(&self, pump: &PumpId) -> bool {
         let (of_pump, of_all) = self.store.past_minutes(pump);
         of_pump < self.ingest.past_minutes_per_pump && of_all < self.ingest.past_minutes
     }
