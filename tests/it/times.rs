@@ -224,7 +224,7 @@ fn readings_scattered_over_the_past_are_bounded_and_hold_up_nobody_else() {
     post_in_the_end(&node, &scattered("pump-1", 100..110));
     node.kill();
     let node = start.node();
-    assert_eq!(node.all(HISTORY).len(), 110 + 3);
+    assert_eq!(node.all(HISTORY).len(), 110 + 4);
 }
 
 /// Posts again while the node is busy.
