@@ -162,6 +162,7 @@ impl Columns {
             column: column.to_owned(),
             problem: problem.to_owned(),
             allowed: format!("the table has {}", header.iter().collect::<Vec<_>>().join(", ")),
+            findings: Vec::new(),
         };
         let place = |named: &Option<String>, usual: &[&str]| match named {
             Some(name) => header

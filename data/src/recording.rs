@@ -18,6 +18,7 @@
 mod cells;
 mod columns;
 mod findings;
+mod grouping;
 mod layout;
 mod order;
 mod quality;
@@ -49,7 +50,7 @@ pub use self::{
     times::{RepeatedHour, TimeFormat, TimeZone},
 };
 pub(crate) use self::{
-    findings::{Findings, quoted},
+    findings::{Findings, plural, quoted},
     text::decoded,
     times::{Localized, Moment, localize, read as read_time, timestamp},
 };
@@ -85,7 +86,8 @@ pub struct Dialect {
     pub good_quality: Vec<String>,
     /// Cells that look like a number and stand for no value.
     pub no_value: Vec<String>,
-    /// What columns are, by their names in the file: a channel's name, or `timestamp`, `machine_status` or `pump_id`.
+    /// What columns are, by their names in the file: a channel's name, or `timestamp`, `machine_status`, `pump_id` or
+    /// `ignore`.
     pub columns: BTreeMap<String, String>,
 }
 
@@ -122,6 +124,8 @@ pub struct Notes {
     pub remarks: Vec<String>,
     /// Cells that are no number, taken as missing.
     pub words: Vec<Finding>,
+    /// Numbers that no sensor can send, as `-9999`, by their columns: kept as bad values.
+    pub bad_values: Vec<Finding>,
     /// Times that were taken as UTC because neither the file nor a person says otherwise.
     pub taken_as_utc: u64,
     /// What the order of the rows is like.
@@ -134,12 +138,16 @@ impl Notes {
         let RowOrder { out_of_order, steps_back, repeats, conflicts, parts, .. } = &self.order;
         let mut lines = self.remarks.clone();
         lines.extend(self.words.iter().map(|finding| format!("taken as missing: {finding}")));
+        lines.extend(self.bad_values.iter().map(|finding| format!("kept as bad values: {finding}")));
         lines.extend(repeats.iter().map(|finding| format!("left out: {finding}")));
         if *parts > 0 {
-            lines.push(format!("{parts} rows hold further channels of the time before them, and are merged"));
+            lines.push(match parts {
+                1 => "1 row holds further channels of the time before it, and is merged".to_owned(),
+                _ => format!("{parts} rows hold further channels of the time before them, and are merged"),
+            });
         }
         if let Some(finding) = out_of_order {
-            lines.push(format!("out of order: {finding}; time goes back {steps_back} times"));
+            lines.push(format!("out of order: {finding}; time goes back {}", plural(*steps_back, "time")));
         }
         lines.extend(conflicts.iter().map(|finding| format!("{finding}{}", self.hint())));
         lines
@@ -148,7 +156,12 @@ impl Notes {
     /// That times were taken as UTC, if so.
     pub fn utc_line(&self) -> Option<String> {
         let count = self.taken_as_utc;
-        (count > 0).then(|| format!("{count} times have no offset and are taken as UTC; --time-zone says otherwise"))
+        let told = if count == 1 {
+            "1 time has no offset and is".into()
+        } else {
+            format!("{count} times have no offset and are")
+        };
+        (count > 0).then(|| format!("{told} taken as UTC; --time-zone says otherwise"))
     }
 
     /// Why conflicting rows may be no conflict.
@@ -182,7 +195,7 @@ pub enum RecordingError {
         source: io::Error,
     },
     /// There is no header, or it has a column twice, none for the time, or none of the profile.
-    #[error("{}: column {column:?} {problem}; {allowed}", path.display())]
+    #[error("{}: column {} {problem}; {allowed}{}", path.display(), quoted(column), also(findings))]
     Header {
         /// The file.
         path: PathBuf,
@@ -192,6 +205,8 @@ pub enum RecordingError {
         problem: String,
         /// The columns that a recording of this profile, or the table, has and may have.
         allowed: String,
+        /// What else is wrong, as far as it can be told without the column.
+        findings: Vec<Finding>,
     },
     /// It is no CSV.
     #[error("{} is {what}", path.display())]
@@ -224,6 +239,10 @@ impl RecordingError {
     pub fn is_no_recording(&self) -> bool {
         matches!(self, Self::Header { .. } | Self::NotCsv { .. } | Self::NoRows { .. })
     }
+}
+
+fn also(findings: &[Finding]) -> String {
+    if findings.is_empty() { String::new() } else { format!("; further:{}", listed(findings)) }
 }
 
 fn listed(findings: &[Finding]) -> String {
@@ -447,7 +466,7 @@ struct Known {
 impl Known {
     fn of(path: &Path, source: &Source<'_>, profile: &Profile, dialect: &Dialect) -> Result<Self, RecordingError> {
         let failed = |source| RecordingError::File { path: path.to_owned(), source };
-        let layout = Layout::find(source, profile, dialect).map_err(failed)?.map_err(|error| match error {
+        let of_header = |error, findings| match error {
             HeaderError::NotCsv(what) => RecordingError::NotCsv { path: path.to_owned(), what },
             HeaderError::Column { column, problem } => {
                 let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
@@ -455,10 +474,18 @@ impl Known {
                 let allowed = format!(
                     "a recording has timestamp or datetime, one or more of {channels}, and if need be {others}"
                 );
-                RecordingError::Header { path: path.to_owned(), column, problem, allowed }
+                RecordingError::Header { path: path.to_owned(), column, problem, allowed, findings }
             }
-        })?;
+        };
+        let found = Layout::find(source, profile, dialect).map_err(failed)?;
+        let mut layout = found.map_err(|error| of_header(error, Vec::new()))?;
         let plan = survey::survey(source, &layout, profile, dialect).map_err(failed)?;
+        if let Some(error) = layout.error.take() {
+            let mut rows = Rows::open(source, &layout, &plan, profile, dialect).map_err(failed)?;
+            while rows.next().map_err(failed)?.is_some() {}
+            let trouble = all_trouble(&layout, &plan, rows.findings().0);
+            return Err(of_header(error, trouble.into_vec()));
+        }
         Ok(Self { layout, plan })
     }
 
@@ -481,10 +508,8 @@ impl Known {
             merger.push(row).into_iter().for_each(&mut take);
         }
         merger.flush().into_iter().for_each(&mut take);
-        let (of_rows, words) = rows.findings();
-        let mut trouble: Findings = self.plan.trouble.clone();
-        self.layout.trouble.iter().cloned().for_each(|finding| trouble.push(finding));
-        of_rows.into_vec().into_iter().for_each(|finding| trouble.push(finding));
+        let (of_rows, words, bad_values) = rows.findings();
+        let trouble = all_trouble(&self.layout, &self.plan, of_rows);
         if !trouble.is_empty() {
             return Err(RecordingError::Trouble { path: path.to_owned(), findings: trouble.into_vec() });
         }
@@ -494,9 +519,17 @@ impl Known {
         let mut remarks = self.layout.remarks.clone();
         remarks.extend(self.plan.remarks.iter().cloned());
         remarks.extend(self.plan.left_out.clone().into_vec().iter().map(|finding| format!("left out: {finding}")));
-        let (words, taken_as_utc) = (words.into_vec(), self.plan.taken_as_utc);
-        Ok(Notes { remarks, words, taken_as_utc, order: merger.order })
+        let (words, bad_values, taken_as_utc) = (words.into_vec(), bad_values.into_vec(), self.plan.taken_as_utc);
+        Ok(Notes { remarks, words, bad_values, taken_as_utc, order: merger.order })
     }
+}
+
+/// What is wrong with the header, with the file as a whole, and with its rows.
+fn all_trouble(layout: &Layout, plan: &Plan, of_rows: Findings) -> Findings {
+    let mut trouble = plan.trouble.clone();
+    layout.trouble.iter().cloned().for_each(|finding| trouble.push(finding));
+    of_rows.into_vec().into_iter().for_each(|finding| trouble.push(finding));
+    trouble
 }
 
 #[cfg(test)]

@@ -20,10 +20,11 @@ pub struct DialectArgs {
     /// The decimal mark, point or comma; the other one then sets thousands apart.
     #[arg(long, value_name = "MARK")]
     pub decimal: Option<DecimalMark>,
-    /// What a column is, by its name in the recording: 'Drehzahl=Motor_RPM', 'Wann=timestamp'. May be repeated.
+    /// What a column is, by its name in the recording: 'Drehzahl=Motor_RPM', 'Wann=timestamp', 'Ort=pump_id', or
+    /// 'Ort=ignore' for nothing that is read. May be repeated.
     #[arg(long = "column", value_name = "NAME=COLUMN", value_parser = column)]
     pub columns: Vec<(String, String)>,
-    /// Read only the rows of this pump, as the recording's column pump_id names it.
+    /// Read only the rows of this pump, as the recording's column of pumps names it: pump_id, Pump, Machine and the like.
     #[arg(long, value_name = "NAME")]
     pub file_pump: Option<String>,
     /// The numbers are in the channels' units, whatever units the recording names.

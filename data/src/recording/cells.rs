@@ -13,7 +13,7 @@
 use std::{borrow::Cow, str::FromStr};
 
 use super::{
-    findings::Finding,
+    findings::{Finding, quoted},
     units::{Unit, compare_units, number_and_unit},
 };
 
@@ -132,6 +132,11 @@ pub(super) fn looks_like_a_number(cell: &str) -> bool {
     !is_known_word(cell) && (start.starts_with(char::is_numeric) || is_month())
 }
 
+/// Whether a cell looks like a number and is none with either decimal mark, as `61.79%`.
+pub(super) fn is_no_number_with_any_mark(cell: &str) -> bool {
+    shape(cell) == Shape::Word && looks_like_a_number(cell)
+}
+
 /// A cell without what is around its number and changes nothing: the channel's own unit, and a minus of typographers.
 pub(super) fn bare<'a>(cell: &'a str, unit: &str) -> Cow<'a, str> {
     if cell.bytes().all(|byte| byte.is_ascii_digit() || b"+-.,".contains(&byte)) {
@@ -231,7 +236,7 @@ impl MarkEvidence {
         };
         match place {
             Some(finding) => finding.again(),
-            None => *place = Some(Finding::new(line, format!("{column}: {cell:?}"))),
+            None => *place = Some(Finding::new(line, format!("{column}: {}", quoted(cell)))),
         }
     }
 

@@ -100,6 +100,24 @@ pub(crate) fn quoted(cell: &str) -> String {
     }
 }
 
+/// A cell without quotes, for a flag in a hint: control characters are escaped, and it is cut off where it is long.
+pub(crate) fn plain(cell: &str) -> String {
+    let mut text: String = cell.chars().take(QUOTED).map(escaped).collect();
+    if cell.chars().nth(QUOTED).is_some() {
+        text.push_str("...");
+    }
+    text
+}
+
+fn escaped(letter: char) -> String {
+    if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+}
+
+/// A number of things, as `1 row` and `2 rows`.
+pub(crate) fn plural(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +140,17 @@ mod tests {
         let all = findings.into_vec();
         assert_eq!(all.len(), MAX_KINDS + 1);
         assert_eq!(all[MAX_KINDS].to_string(), "line 40: further kinds (and 959 more) that are not listed");
+    }
+
+    #[test]
+    fn hints_are_short_and_printable() {
+        assert_eq!(plain("Förderpumpe 3"), "Förderpumpe 3");
+        assert_eq!(plain("5\0\u{1b}[2J\t"), "5\\u{0}\\u{1b}[2J\\t");
+        assert!(plain(&"\0".repeat(1000)).len() < 6 * QUOTED + 4);
+        assert_eq!(
+            (plural(1, "row"), plural(0, "row"), plural(2, "row")),
+            ("1 row".into(), "0 rows".into(), "2 rows".into())
+        );
     }
 
     #[test]

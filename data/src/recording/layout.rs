@@ -15,8 +15,8 @@ use volute_plant::{Profile, PumpId};
 use super::{
     Dialect, Source,
     cells::{Cell, DecimalMark, NumberFormat},
-    columns::{Column, Heading, columns},
-    findings::{Finding, quoted},
+    columns::{Column, Heading, columns, other_times, unit_beside_stem},
+    findings::{Finding, plain, quoted},
     sniff,
     text::{Lines, Record, Splitter, decoded, trim},
     times::zones::{NamedZone, zone_in},
@@ -29,6 +29,8 @@ const HEADER_WITHIN: usize = 200;
 const MOST_UNIT_ROWS: usize = 3;
 /// A header's cell may go on in the next lines, as far as these.
 const HEADER_LINES: usize = 5;
+/// Columns that are told by name where none is a channel.
+const MOST_NAMES: usize = 30;
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// How a file is to be read.
@@ -45,8 +47,12 @@ pub(super) struct Layout {
     unit_of_time: String,
     /// What there is to say about the columns.
     pub remarks: Vec<String>,
-    /// Units that are not the channels'.
+    /// Units that are not the channels', and columns that are there twice.
     pub trouble: Vec<Finding>,
+    /// Why this is no recording's header; what is below it is looked at all the same.
+    pub error: Option<HeaderError>,
+    /// Columns of times that are not used: each a place, or that of a date with that of the time of day.
+    pub other_times: Vec<(usize, Option<usize>)>,
 }
 
 /// The file has no header of a recording of this profile.
@@ -111,6 +117,7 @@ impl Layout {
                     best = score;
                     let (header_line, rows_after) = (index as u64 + 1, (index + used) as u64);
                     let (unit_of_time, remarks, trouble) = Default::default();
+                    let other_times = other_times(&header, &columns);
                     closest = Some(Self {
                         delimiter,
                         header_line,
@@ -120,6 +127,8 @@ impl Layout {
                         unit_of_time,
                         remarks,
                         trouble,
+                        error: None,
+                        other_times,
                     });
                 }
             }
@@ -136,9 +145,10 @@ impl Layout {
             let error = sniff::of_text(lines).map(HeaderError::NotCsv);
             return Err(error.unwrap_or_else(|| HeaderError::new("timestamp", problem)));
         };
-        layout.check(&lines[layout.rows_after as usize..])?;
+        layout.check_columns();
+        layout.error = layout.missing(&lines[layout.rows_after as usize..]);
         layout.remark_columns(profile);
-        let units = layout.header_units();
+        let units = layout.header_units(profile);
         layout.check_units(profile, units, dialect.ignore_units);
         // What is no unit in a row that is taken for units is told with the row.
         let units =
@@ -197,8 +207,15 @@ impl Layout {
         }
     }
 
-    fn header_units(&self) -> Vec<(usize, String)> {
-        let unit = |place: usize| Heading::new(self.name(place)).unit.map(|unit| (place, unit.to_owned()));
+    fn header_units(&self, profile: &Profile) -> Vec<(usize, String)> {
+        let unit = |place: usize| {
+            let heading = Heading::new(self.name(place));
+            let in_name = || match self.columns[place] {
+                Column::Channel(index) => unit_beside_stem(profile, index, &heading),
+                _ => None,
+            };
+            heading.unit.map(str::to_owned).or_else(in_name).map(|unit| (place, unit))
+        };
         (0..self.columns.len()).filter_map(unit).collect()
     }
 
@@ -237,7 +254,10 @@ impl Layout {
         };
         let says_something =
             |(place, column): (usize, &Column)| matches!(column, Column::Channel(_)) && !record.cell(place).is_empty();
-        self.columns.iter().enumerate().all(is_word) && self.columns.iter().enumerate().any(says_something)
+        // Without a time nothing tells it from a row.
+        self.columns.contains(&Column::Time)
+            && self.columns.iter().enumerate().all(is_word)
+            && self.columns.iter().enumerate().any(says_something)
     }
 
     /// Asks about units that are not the channels'.
@@ -276,26 +296,42 @@ impl Layout {
         }
     }
 
-    /// A recording has a time, a channel at least, and each column once.
-    fn check(&self, rows: &[String]) -> Result<(), HeaderError> {
+    /// Each column is there once.
+    fn check_columns(&mut self) {
         for (place, column) in self.columns.iter().enumerate() {
             let once = matches!(column, Column::Unnamed | Column::Unknown | Column::Aside | Column::Quality(_));
-            if !once && self.columns[..place].contains(column) {
-                return Err(HeaderError::new(self.name(place), "is there twice"));
+            let first = self.columns[..place].iter().position(|other| other == column);
+            if let (false, Some(first)) = (once, first) {
+                let (name, other) = (self.name(place), self.name(first));
+                let what = format!("column {} is there twice", quoted(name));
+                let why = match name == other {
+                    true => "; rename one of them".to_owned(),
+                    false => {
+                        format!(", as {} is the same; --column '{}=ignore' leaves it out", quoted(other), plain(name))
+                    }
+                };
+                self.trouble.push(Finding::new(self.header_line, what).why(why));
             }
         }
-        let has_channel = self.columns.iter().any(|column| matches!(column, Column::Channel(_)));
+    }
+
+    /// What a recording must have, and this one has not: a time, and one channel at least.
+    fn missing(&self, rows: &[String]) -> Option<HeaderError> {
         if !self.columns.contains(&Column::Time) {
             let like_a_time = self.like_a_time(rows);
             let hint =
                 like_a_time.map(|name| format!("; {} looks like one: --column '{name}=timestamp'", quoted(name)));
-            return Err(HeaderError::new("timestamp", format!("is missing{}", hint.unwrap_or_default())));
+            return Some(HeaderError::new("timestamp", format!("is missing{}", hint.unwrap_or_default())));
         }
-        if !has_channel {
-            let problem = "is no channel, and neither is any other; --column 'NAME=CHANNEL' says which is";
-            return Err(HeaderError::new(self.name(self.header.len().saturating_sub(1)), problem));
+        if !self.columns.iter().any(|column| matches!(column, Column::Channel(_))) {
+            let names: Vec<String> = self.header.cells().take(MOST_NAMES).map(quoted).collect();
+            let problem = format!(
+                "is no channel, and neither is any other of {}; --column 'NAME=CHANNEL' says which is",
+                names.join(", ")
+            );
+            return Some(HeaderError::new(self.name(self.header.len().saturating_sub(1)), problem));
         }
-        Ok(())
+        None
     }
 
     /// The column that is called like a time, or whose first row is one.

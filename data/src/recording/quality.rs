@@ -17,7 +17,7 @@ use volute_plant::Profile;
 use super::{
     cells::is_known_word,
     columns::{Column, Heading},
-    findings::Finding,
+    findings::{Finding, quoted},
 };
 
 /// More different words than this are no quality.
@@ -107,7 +107,7 @@ impl Words {
         if let Some(finding) = self.words.get_mut(word) {
             finding.again();
         } else if self.words.len() < MOST_WORDS {
-            self.words.insert(word.to_owned(), Finding::new(line, format!("{column}: {word:?}")));
+            self.words.insert(word.to_owned(), Finding::new(line, format!("{column}: {}", quoted(word))));
         } else {
             self.too_many = true;
         }

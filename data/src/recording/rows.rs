@@ -6,9 +6,9 @@ use volute_plant::{Profile, Sample};
 
 use super::{
     Dialect, Row, Source,
-    cells::{Cell, bare, is_known_word, looks_like_a_number},
+    cells::{Cell, bare, is_known_word, is_no_number_with_any_mark, looks_like_a_number},
     columns::Column,
-    findings::{Finding, Findings, quoted},
+    findings::{Finding, Findings, plain, quoted},
     layout::Layout,
     quality::Of,
     records::{Line, Records},
@@ -42,6 +42,7 @@ pub(super) struct Rows<'a> {
     dialect: &'a Dialect,
     cells: Vec<Cells>,
     words: Findings,
+    bad: Findings,
     trouble: Findings,
 }
 
@@ -55,8 +56,8 @@ impl<'a> Rows<'a> {
     ) -> io::Result<Self> {
         let cells = vec![Cells::default(); profile.channels().len()];
         let records = Records::open(source, layout)?;
-        let (words, trouble) = Default::default();
-        Ok(Self { records, layout, plan, profile, dialect, cells, words, trouble })
+        let (words, bad, trouble) = Default::default();
+        Ok(Self { records, layout, plan, profile, dialect, cells, words, bad, trouble })
     }
 
     /// The next row whose time is known.
@@ -71,8 +72,8 @@ impl<'a> Rows<'a> {
         Ok(None)
     }
 
-    /// What is wrong with the rows, and the words that were taken as missing values.
-    pub(super) fn findings(mut self) -> (Findings, Findings) {
+    /// What is wrong with the rows, the words that were taken as missing values, and the numbers that no sensor can send.
+    pub(super) fn findings(mut self) -> (Findings, Findings, Findings) {
         for cells in &self.cells {
             // Nine words in ten cells: no broken sensor, but numbers in a notation that is not understood, or other data.
             let Some(finding) = &cells.first_unknown else { continue };
@@ -82,7 +83,7 @@ impl<'a> Rows<'a> {
                 self.trouble.push(Finding { count, ..finding.clone().why(why) });
             }
         }
-        (self.trouble, self.words)
+        (self.trouble, self.words, self.bad)
     }
 
     fn row(&mut self, line: u64, record: &Record) -> Option<Row> {
@@ -134,7 +135,14 @@ impl<'a> Rows<'a> {
             Cell::Empty => Sample::Missing,
             Cell::Number(value) => {
                 cells.numbers += 1;
-                channel.sample(value)
+                let sample = channel.sample(value);
+                if let Sample::Bad(_) = sample {
+                    let what = format!("{}: {}", self.layout.name(place), quoted(cell));
+                    let [low, high] = channel.plausible;
+                    let why = format!("; plausible is {low} to {high} {}", channel.unit);
+                    self.bad.add_alike(line, self.layout.name(place), what, &why);
+                }
+                sample
             }
             Cell::Word => {
                 cells.words += 1;
@@ -142,12 +150,15 @@ impl<'a> Rows<'a> {
                 let what = format!("{name}: {}", quoted(cell));
                 let is_said = self.dialect.no_value.iter().any(|word| word == cell);
                 if !is_said && looks_like_a_number(cell) {
-                    if self.plan.mark_is_known {
-                        let why = format!(
-                            "is no number that has one meaning here; allowed: a number, in {} if a unit is beside it; \
-                             --no-value '{cell}' says that it is none",
+                    if self.plan.mark_is_known || is_no_number_with_any_mark(&bare(cell, &channel.unit)) {
+                        let mut why = format!(
+                            "is no number that has one meaning here; allowed: a number, in {} if a unit is beside it",
                             channel.unit
                         );
+                        // Control characters cannot be typed.
+                        if !cell.contains(char::is_control) && plain(cell) == cell {
+                            why = format!("{why}; --no-value '{cell}' says that it is none");
+                        }
                         self.trouble.add_alike(line, &format!("{name} number"), what, &why);
                     }
                     return Sample::Missing;

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod asked;
 mod kinds;
 
 pub(crate) const TWO_CHANNELS: &str = r#"
@@ -183,7 +184,7 @@ fn all_trouble_is_told_at_once() {
             "  line 2: Tb: \"40.5\" (and 2 more) stands beside Tb: \"1,5\" in line 6: say which with --decimal point or \
              --decimal comma; the other mark is then the thousands'",
             "  line 2: anomaly: \"2\" (and 1 more); allowed: 0, 1, or nothing",
-            "  line 2: pump_id: rows of several pumps: \"A\" in 3 rows, \"B\" in 1 rows; --file-pump 'A' reads the rows of that \
+            "  line 2: pump_id: rows of several pumps: \"A\" in 3 rows, \"B\" in 1 row; --file-pump 'A' reads the rows of that \
              one only",
             "  line 3: timestamp: \"yesterday\" is no time (and 1 more): it is in no form that is known; allowed: \
              2026-03-09 10:14:33, RFC 3339, seconds or milliseconds since 1970; others by --time-format",

@@ -162,7 +162,7 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    fn as_utc(self) -> NaiveDateTime {
+    pub(crate) fn as_utc(self) -> NaiveDateTime {
         match self {
             Self::Absolute(time) | Self::Local(time) => time,
         }

@@ -84,6 +84,18 @@ const UNITS: [(&str, &[&str]); 40] = [
     ("g", &["g", "g rms", "grms"]),
 ];
 
+/// The units of one quantity each, by their names in [`UNITS`].
+const QUANTITIES: [&[&str]; 8] = [
+    &["°C", "°F", "K"],
+    &["bar", "bar, gauge", "bar, absolute", "mbar", "Pa", "kPa", "MPa", "psi", "kg/cm²", "atm", "m"],
+    &["mm/s", "m/s", "in/s", "µm", "m/s²", "g"],
+    &["L/min", "L/s", "L/h", "m³/h", "m³/s", "m³/min", "gpm"],
+    &["mA", "A"],
+    &["kV", "mV", "V"],
+    &["kW", "W"],
+    &["rpm", "Hz"],
+];
+
 /// What is written where a unit could be, and is none.
 const NO_UNIT: [&str; 14] =
     ["", "-", "--", "---", "x", "?", "1", "n/a", "na", "none", "unit", "einheit", "pv", "value"];
@@ -147,6 +159,17 @@ fn name(unit: &str) -> Option<&'static str> {
     UNITS.iter().find(|(_, spellings)| spellings.contains(&unit.as_str())).map(|(name, _)| *name)
 }
 
+/// Whether two units are of the same quantity, or of none in particular, as `%`.
+pub(super) fn is_one_quantity(one: &str, other: &str) -> bool {
+    let of = |unit: &str| name(unit).and_then(|name| QUANTITIES.iter().position(|units| units.contains(&name)));
+    of(one).is_none_or(|quantity| of(other) == Some(quantity))
+}
+
+/// The unit that is written like this in a column's name, where every sign is folded to `_`: `l_min` is `l/min`.
+pub(super) fn unit_in_name(folded: &str, fold: impl Fn(&str) -> String) -> Option<&'static str> {
+    UNITS.iter().flat_map(|(_, spellings)| spellings.iter()).copied().find(|spelling| fold(spelling) == folded)
+}
+
 /// Splits `44.5 °C` into the number and what is behind it, for a unit to be looked for there.
 pub(super) fn number_and_unit(cell: &str) -> impl Iterator<Item = (&str, &str)> {
     let is_of_number = |letter: char| letter.is_ascii_digit() || "+-.,\u{2212}".contains(letter);
@@ -158,6 +181,12 @@ pub(super) fn number_and_unit(cell: &str) -> impl Iterator<Item = (&str, &str)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantities_are_of_known_units() {
+        let is_known = |unit: &&&str| UNITS.iter().any(|(name, _)| name == *unit);
+        assert!(QUANTITIES.iter().all(|units| units.iter().all(|unit| is_known(&unit))));
+    }
 
     #[test]
     fn units_are_compared() {

@@ -3,18 +3,18 @@
 use super::*;
 
 /// A row: seconds since 15:44:00, and the values.
-type Short = (i64, Option<f64>, Option<f64>);
+pub(super) type Short = (i64, Option<f64>, Option<f64>);
 
 const AT: &str = "2020-03-01 15:44:06";
 
-fn dialect(change: impl FnOnce(&mut Dialect)) -> Dialect {
+pub(super) fn dialect(change: impl FnOnce(&mut Dialect)) -> Dialect {
     let mut dialect = Dialect::default();
     change(&mut dialect);
     dialect
 }
 
 /// All that is said about a file: its notes, or why it is not read.
-fn said(text: &str, dialect: &Dialect) -> (Vec<Short>, String) {
+pub(super) fn said(text: &str, dialect: &Dialect) -> (Vec<Short>, String) {
     match read_as(text.as_bytes(), dialect) {
         Ok(recording) => {
             let notes = recording.notes.lines().into_iter().chain(recording.notes.utc_line());
@@ -25,14 +25,14 @@ fn said(text: &str, dialect: &Dialect) -> (Vec<Short>, String) {
 }
 
 #[track_caller]
-fn is_read(text: &str, dialect: &Dialect, expected: &[Short], told: &[&str]) {
+pub(super) fn is_read(text: &str, dialect: &Dialect, expected: &[Short], told: &[&str]) {
     let (rows, said) = said(text, dialect);
     assert_eq!(rows, expected, "{text:?}: {said}");
     told.iter().for_each(|told| assert!(said.contains(told), "{text:?}: {told:?} is said in {said:?}"));
 }
 
 #[track_caller]
-fn is_asked(text: &str, dialect: &Dialect, told: &[&str]) {
+pub(super) fn is_asked(text: &str, dialect: &Dialect, told: &[&str]) {
     let (rows, said) = said(text, dialect);
     assert_eq!(rows, [], "{text:?}");
     told.iter().for_each(|told| assert!(said.contains(told), "{text:?}: {told:?} is said in {said:?}"));
@@ -76,9 +76,9 @@ fn a_value_at_a_files_end_may_be_cut_off() {
         ("timestamp,Tb,machine_status", "2020-03-01 15:44:06,40.5,NORM", 1),
         ("timestamp,Tb,comment", "2020-03-01 15:44:06,40.5,al", 1),
     ] {
-        let whole = "40.5,2020-03-01 15:44:05,P-1";
+        let whole = "40.5,2020-03-01 15:44:05Z,P-1";
         let whole =
-            if header.starts_with("Tb") { whole[..24].to_owned() } else { format!("2020-03-01 15:44:05,{},", "40.5") };
+            if header.starts_with("Tb") { whole[..25].to_owned() } else { format!("2020-03-01 15:44:05,{},", "40.5") };
         let whole = if header.contains("pump_id") { format!("{whole}P-1") } else { whole };
         let text = format!("{header}\n{whole}\n{end}");
         let recording = read(&text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
@@ -108,11 +108,11 @@ fn a_files_own_pump_is_asked_about() {
             "pump_id",
             &["P", "Q", "P"],
             &for_p,
-            "rows of several pumps: \"P\" in 2 rows, \"Q\" in 1 rows; --file-pump 'P'",
+            "rows of several pumps: \"P\" in 2 rows, \"Q\" in 1 row; --file-pump 'P'",
         ),
-        ("asset_id", &["A", "B", "C"], &Dialect::default(), "\"A\" in 1 rows, \"B\" in 1 rows, \"C\" in 1 rows"),
+        ("asset_id", &["A", "B", "C"], &Dialect::default(), "\"A\" in 1 row, \"B\" in 1 row, \"C\" in 1 row"),
         ("pump_id", &["A", ""], &Dialect::default(), "rows of several pumps"),
-        ("pump_id", &["A", "B"], &only("C"), "no row is of \"C\"; there is \"A\" in 1 rows, \"B\" in 1 rows"),
+        ("pump_id", &["A", "B"], &only("C"), "no row is of \"C\"; there is \"A\" in 1 row, \"B\" in 1 row"),
         ("where", &["A"], &only("A"), "no column is a pump's name, as pump_id"),
     ] {
         is_asked(&file(column, pumps), dialect, &[told]);
@@ -295,7 +295,7 @@ fn rows_of_one_time_that_are_apart_are_put_together() {
             &[(6, Some(1.0), Some(2.0)), (7, Some(1.0), Some(2.0)), (6, Some(1.0), Some(3.0))],
             "same time, other",
         ),
-        ("08,1, 06,1, 08,,2", &[(8, Some(1.0), Some(2.0)), (6, Some(1.0), None)], "1 rows hold further"),
+        ("08,1, 06,1, 08,,2", &[(8, Some(1.0), Some(2.0)), (6, Some(1.0), None)], "1 row holds further"),
         (
             "06,1,2 06,1,2 05,1,2 06,1,2",
             &[(6, Some(1.0), Some(2.0)), (5, Some(1.0), Some(2.0))],

@@ -53,6 +53,12 @@ impl Proposals {
         true
     }
 
+    /// How many of the times have no offset, in whatever form they are.
+    pub(in crate::recording) fn without_offset(&self) -> u64 {
+        let has_offset = self.formats.iter().all(|format| format.ends_with("%z"));
+        self.seen.as_ref().filter(|_| !has_offset).map_or(0, |seen| seen.count)
+    }
+
     /// What has to be said: the times, and the flags that fit.
     pub(in crate::recording) fn finding(self) -> Option<Finding> {
         let Self { formats, seen, decided, .. } = self;
