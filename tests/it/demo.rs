@@ -123,7 +123,7 @@ fn an_upload_is_told_what_is_odd_about_it_or_why_it_is_not_played() {
         (rows("33,1,2 34,1,2 33,1,2"), "left out: line 4: "),
         (rows("33,1,2 33,1,3 34,1,2"), "line 3: same time, other values"),
         (rows("33,1,2 34,1,2 33,1,3"), "line 4: same time, other values"),
-        (rows("33,1, 33,,2 34,1,2"), "1 rows hold further channels"),
+        (rows("33,1, 33,,2 34,1,2"), "1 row holds further channels"),
         (rows("33,1,2 34,1,Bad"), "taken as missing: line 3: Oil_Pressure_bar"),
     ]
     .into_iter()

@@ -237,7 +237,7 @@ fn other_headers() {
     for (name, columns, told) in [
         ("an index", ",timestamp,Motor_RPM\n0,2026-03-09 10:14:33,2950\n", "taken as missing: Bearing_Temperature_C"),
         ("an unknown column", "timestamp,Motor_RPM,Torque\n2026-03-09 10:14:33,2950,7\n", "not used: \"Torque\""),
-        ("two columns of time", "Date,Time,Motor_RPM\n2026-03-09,10:14:33,2950\n", "1 times have no offset"),
+        ("two columns of time", "Date,Time,Motor_RPM\n2026-03-09,10:14:33,2950\n", "1 time has no offset"),
         ("one channel", "Motor_RPM,timestamp\n2950,2026-03-09 10:14:33\n", "Oil_Pressure_bar, Vibration_mm_s"),
     ] {
         says(name, columns.as_bytes(), &[], true, &[told, yes]);

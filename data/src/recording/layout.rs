@@ -307,7 +307,7 @@ impl Layout {
                 let why = match name == other {
                     true => "; rename one of them".to_owned(),
                     false => {
-                        format!(", as {} is the same; --column '{}=ignore' leaves it out", quoted(other), plain(name))
+                        format!("; {} is the same; --column '{}=ignore' leaves it out", quoted(other), plain(name))
                     }
                 };
                 self.trouble.push(Finding::new(self.header_line, what).why(why));
