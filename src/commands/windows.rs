@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use volute_data::{Row, parts};
 use volute_plant::{
     Cadence, INTERVALS_MS, Placed, Profile, PumpId, Reading, Window, WindowRules, Windower,
-    cadence::{Evidence, in_words},
+    cadence::{Evidence, about_in_words, in_words},
 };
 
 /// The profile with the interval that these recordings have: `asked` if somebody has said one, else the profile's own, or
@@ -61,8 +61,8 @@ pub fn no_window(profile: &Profile, rows: &[Row]) -> String {
         Cadence::Irregular { evidence: Evidence { median_ms, p90_ms, .. } } => format!(
             "the rows come irregularly (half of them within {} of the one before, nine of ten within {}): \
              say an interval with --interval-ms{}",
-            in_words(median_ms),
-            in_words(p90_ms),
+            about_in_words(median_ms),
+            about_in_words(p90_ms),
             if INTERVALS_MS.contains(&p90_ms) { format!(", as {p90_ms}") } else { String::new() }
         ),
     };

@@ -16,7 +16,7 @@
 
 use volute_plant::{
     Cadence, CadenceMeter, INTERVALS_MS, Profile, Reading, WindowRules,
-    cadence::{Evidence, in_words},
+    cadence::{Evidence, about_in_words, in_words},
 };
 
 use crate::live::{LiveAdvice, LiveFeedState};
@@ -95,8 +95,8 @@ impl Feed {
             format!(
                 "its last {count} runs were all shorter than it takes to settle ({}; the longest was {}), so it is not judged: \
                  see settle_s in its profile",
-                in_words(profile.settle_ms().max(WindowRules::LEN as i64 * interval_ms)),
-                in_words(longest_steps * interval_ms)
+                about_in_words(profile.settle_ms().max(WindowRules::LEN as i64 * interval_ms)),
+                about_in_words(longest_steps * interval_ms)
             )
         };
         LiveFeedState {
@@ -138,8 +138,8 @@ fn advice(readings: &Cadence, profile: &Profile) -> Option<LiveAdvice> {
                 "it reads irregularly, half of the times within {} and nine of ten within {}, and its windows need a reading \
                  every {need}: set its interval (volute pumps set-interval), or how long its values hold if it reports changes \
                  only (volute pumps set-hold)",
-                in_words(*median_ms),
-                in_words(*p90_ms)
+                about_in_words(*median_ms),
+                about_in_words(*p90_ms)
             );
             Some(LiveAdvice { text, interval_ms: None })
         }

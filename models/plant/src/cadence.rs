@@ -11,8 +11,9 @@
 //!
 //! Every difference is the median or a small multiple of it (a multiple of 2 is one missing row), and nearly all are the
 //! median itself. So the cadence is regular, and its interval is the mean of all differences, each divided by its multiple:
-//! 720 s / 12 = 60 s. It is rounded to whole minutes, seconds, tenths or hundredths of a second where one of these is as
-//! near as the mean is exact.
+//! 720 s / 12 = 60 s. It is rounded to whole minutes, seconds, tenths or hundredths of a second where one of these is no
+//! further away than the differences are off on average: 10 s with some of 11 s are 10 s, and rows that come exactly every
+//! 777 s keep 777 s.
 //!
 //! - A time that is not after the one before (a duplicate, a reading out of order) makes no difference and is passed over.
 //! - A difference of more than [`MOST_MISSING`] times the median is a gap. One difference in twenty may be a gap,
@@ -57,6 +58,11 @@ const TOLERANCE: f64 = 0.45;
 const LEAST_SINGLE: f64 = 0.6;
 /// One difference may be off its multiples, or this share of many.
 const MOST_OFF_GRID: f64 = 0.05;
+/// The most that an interval is rounded by where its times have jitter, as a share of it.
+const MOST_ROUNDED: f64 = 0.02;
+/// The most that an interval is rounded by to whole seconds, as a share of it: a clock
+/// drifts, and a timer that is set after each reading is late by what that took.
+const MOST_DRIFT: f64 = 0.005;
 /// From this many of a profile's intervals on, a feed is sparser than the profile's.
 const SPARSER: f64 = 1.5;
 
@@ -310,14 +316,21 @@ impl Grid {
         grid
     }
 
-    /// The mean, rounded as far as it is exact: most of the jitter of the times goes out of it.
+    /// The mean, rounded as far as the times are inexact: by no more than they are off on average, and by 2 % at most. Times
+    /// without jitter give their exact interval; only to whole seconds is it rounded by up to [`MOST_DRIFT`].
     fn interval_ms(&self) -> i64 {
         let mean_ms = self.sum_ms / self.steps;
-        let jitter_ms = self.off_ms / self.multiples as f64;
-        let exact_to_ms = (0.01 * mean_ms).max(3.0 * jitter_ms / self.multiples as f64);
-        for unit_ms in [60_000.0, 1_000.0, 100.0, 10.0] {
+        let off_ms = self.off_ms / self.multiples as f64;
+        let by_jitter_ms = (off_ms + 0.5).min(MOST_ROUNDED * mean_ms);
+        let by_drift_ms = MOST_DRIFT * mean_ms;
+        for (unit_ms, most_ms) in [
+            (60_000.0, by_jitter_ms),
+            (1_000.0, by_jitter_ms.max(by_drift_ms)),
+            (100.0, by_jitter_ms),
+            (10.0, by_jitter_ms),
+        ] {
             let rounded = (mean_ms / unit_ms).round() * unit_ms;
-            if rounded > 0.0 && (rounded - mean_ms).abs() <= exact_to_ms {
+            if rounded > 0.0 && (rounded - mean_ms).abs() <= most_ms {
                 return rounded as i64;
             }
         }
@@ -325,16 +338,25 @@ impl Grid {
     }
 }
 
-/// A length of time as people say it: `250 ms`, `10 s`, `5 min`, `1 h`.
+/// An interval as people say it, to the millisecond: `250 ms`, `10 s`, `10.1 s`, `777 s`, `5 min`, `1 h`.
 pub fn in_words(ms: i64) -> String {
     let whole = |unit_ms: i64| ms >= unit_ms && ms % unit_ms == 0;
     match () {
         () if whole(3_600_000) => format!("{} h", ms / 3_600_000),
         () if whole(60_000) => format!("{} min", ms / 60_000),
-        () if ms >= 600_000 => format!("{} min", (ms as f64 / 60e3).round()),
-        () if ms >= 10_000 || whole(1_000) => format!("{} s", (ms as f64 / 1e3).round()),
-        () if ms >= 1_000 => format!("{:.1} s", ms as f64 / 1e3),
+        () if ms >= 1_000 => format!("{} s", ms as f64 / 1e3),
         () => format!("{ms} ms"),
+    }
+}
+
+/// About how long something takes, where the milliseconds say nothing: `7.3 s`, `12 s`, `12 min`.
+pub fn about_in_words(ms: i64) -> String {
+    let rounded_to = |unit_ms: i64| in_words((ms + unit_ms / 2) / unit_ms * unit_ms);
+    match ms {
+        600_000.. if ms % 3_600_000 != 0 => rounded_to(60_000),
+        10_000.. => rounded_to(1_000),
+        1_000.. => rounded_to(100),
+        _ => in_words(ms),
     }
 }
 
@@ -481,15 +503,70 @@ mod tests {
             (1_000, "1 s"),
             (1_500, "1.5 s"),
             (7_300, "7.3 s"),
-            (12_400, "12 s"),
+            (10_100, "10.1 s"),
+            (12_400, "12.4 s"),
+            (59_865, "59.865 s"),
             (60_000, "1 min"),
             (90_000, "90 s"),
             (300_000, "5 min"),
-            (700_000, "12 min"),
+            (700_000, "700 s"),
+            (777_000, "777 s"),
+            (1_980_000, "33 min"),
+            (2_000_000, "2000 s"),
             (3_600_000, "1 h"),
             (7_200_000, "2 h"),
         ] {
             assert_eq!(in_words(ms), text);
+        }
+        for (ms, text) in [
+            (15, "15 ms"),
+            (7_340, "7.3 s"),
+            (12_400, "12 s"),
+            (59_865, "1 min"),
+            (90_000, "90 s"),
+            (700_000, "12 min"),
+            (3_601_000, "1 h"),
+        ] {
+            assert_eq!(about_in_words(ms), text);
+        }
+    }
+
+    #[test]
+    fn an_exact_interval_stays_and_one_with_jitter_is_a_round_one() {
+        for interval_ms in [
+            1_000, 1_500, 2_000, 3_000, 7_000, 7_300, 11_000, 37_000, 59_000, 61_000, 100_000, 333_000, 777_000,
+            1_200_000, 1_500_000, 2_000_000, 2_400_000, 3_000_000, 3_599_000, 3_600_000, 3_700_000,
+        ] {
+            let exact = |n: i64| (0..n).map(move |row| row * interval_ms);
+            for times in [exact(13), exact(40), exact(2_000)] {
+                assert_eq!(of(times).interval_ms(), Some(interval_ms));
+            }
+        }
+        // Milliseconds of each difference, in turn.
+        let poll = [10_007, 10_043, 10_120, 10_015, 10_080, 10_011];
+        for (what, differences, expected) in [
+            ("10 s, one in ten 11 s", [[10_000; 9].as_slice(), &[11_000]].concat(), 10_000),
+            ("10 s, one in seven 11 s", [[10_000; 6].as_slice(), &[11_000]].concat(), 10_000),
+            ("10 s, one in six 11 s", [[10_000; 5].as_slice(), &[11_000]].concat(), 10_000),
+            ("10 s, one in twenty 9 s", [[10_000; 19].as_slice(), &[9_000]].concat(), 10_000),
+            ("10 s and the time that a poll takes", poll.to_vec(), 10_000),
+            ("10.1 s exactly", vec![10_100], 10_100),
+            ("10.1 s, give or take 20 ms", vec![10_080, 10_120, 10_100], 10_100),
+            ("60 s of a timer 3 ms late", vec![60_003], 60_000),
+            ("a minute, whole seconds", vec![60_000, 60_000, 60_000, 61_000, 59_000, 60_000], 60_000),
+            ("33 min 20 s, give or take 1 s", vec![1_999_000, 2_001_000, 2_000_000], 2_000_000),
+            ("15 min, and up to half a minute", vec![900_000, 915_000, 900_000, 885_000], 900_000),
+        ] {
+            let mut at_ms = 0;
+            let times = differences.iter().cycle().take(120).map(|ms| {
+                at_ms += ms;
+                at_ms
+            });
+            let times: Vec<i64> = times.collect();
+            assert_eq!(of(times.iter().copied()).interval_ms(), Some(expected), "{what}");
+            let mut live = CadenceMeter::live();
+            times.into_iter().for_each(|ms| live.push(at(ms)));
+            assert_eq!(live.cadence().interval_ms(), Some(expected), "{what}, live");
         }
     }
 
@@ -509,7 +586,7 @@ mod tests {
                 times.extend((kept > 0 && twice == 0).then_some(ms));
             }
             let found = of(times).interval_ms();
-            prop_assert!(found.is_some_and(|found| (found - interval_ms).abs() * 50 <= interval_ms), "{found:?}");
+            prop_assert!(found.is_some_and(|found| (found - interval_ms).abs() * 40 <= interval_ms), "{found:?}");
         }
 
         /// No times make it fail, and it never finds an interval of nothing.

@@ -16,7 +16,7 @@ use anyhow::Result;
 use volute_data::{Imported, PumpSetting, Store};
 use volute_plant::{
     Cadence, INTERVALS_MS, PumpId,
-    cadence::{Evidence, in_words},
+    cadence::{Evidence, about_in_words, in_words},
 };
 
 use crate::{cli::ImportArgs, commands::pumps, config::Config};
@@ -38,8 +38,8 @@ pub(super) async fn tell(
         Cadence::Irregular { evidence: Evidence { median_ms, p90_ms, .. } } => writeln!(
             output,
             "its rows come irregularly: half of them within {} of the one before, nine of ten within {}",
-            in_words(median_ms),
-            in_words(p90_ms)
+            about_in_words(median_ms),
+            about_in_words(p90_ms)
         )?,
     }
     if let Some(interval_ms) = args.interval_ms {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Feed, Settings } from '../../api/types';
-import { adviceText, feedFacts, feedGapMs, holdsInWords, inWords } from './feed';
+import { aboutInWords, adviceText, feedFacts, feedGapMs, holdsInWords, inWords } from './feed';
 
 const feed: Feed = {
   interval_ms: 1000,
@@ -15,8 +15,10 @@ const settings: Settings = { pump_id: 'P', interval_ms: null, hold_s: null, chan
 
 describe('a pump’s feed', () => {
   it('says lengths as the node does', () => {
-    const cases: [number, string][] = [[250, '250 ms'], [1500, '1.5 s'], [10_000, '10 s'], [90_000, '90 s'], [300_000, '5 min'], [3_600_000, '1 h'], [700_000, '12 min']];
+    const cases: [number, string][] = [[250, '250 ms'], [1500, '1.5 s'], [10_000, '10 s'], [90_000, '90 s'], [300_000, '5 min'], [3_600_000, '1 h'], [10_100, '10.1 s'], [777_000, '777 s'], [2_000_000, '2000 s'], [1_980_000, '33 min']];
     for (const [ms, text] of cases) expect(inWords(ms)).toBe(text);
+    const about: [number, string][] = [[15, '15 ms'], [7340, '7.3 s'], [59_865, '1 min'], [700_000, '12 min'], [10_800_000, '3 h']];
+    for (const [ms, text] of about) expect(aboutInWords(ms)).toBe(text);
   });
 
   it('is listed, with whose its interval is', () => {

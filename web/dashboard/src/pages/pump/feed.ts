@@ -4,12 +4,17 @@ import type { Feed, Settings } from '../../api/types';
 import { asSentence } from '../../lib/format';
 import { gapMs } from '../../lib/gap';
 
-/** A length of time as it is set: 250 ms, 7.3 s, 10 s, 5 min, 1 h. The node says lengths the same way. */
+/** A length of time as it is set, to the millisecond: 250 ms, 7.3 s, 10.1 s, 777 s, 5 min, 1 h. The node says lengths the same way. */
 export function inWords(ms: number): string {
   if (ms >= 3_600_000 && ms % 3_600_000 === 0) return `${ms / 3_600_000} h`;
-  if (ms >= 600_000 || (ms >= 60_000 && ms % 60_000 === 0)) return `${Math.round(ms / 60_000)} min`;
-  if (ms >= 10_000 || (ms >= 1000 && ms % 1000 === 0)) return `${Math.round(ms / 1000)} s`;
-  return ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms} ms`;
+  if (ms >= 60_000 && ms % 60_000 === 0) return `${ms / 60_000} min`;
+  return ms >= 1000 ? `${ms / 1000} s` : `${ms} ms`;
+}
+
+/** About how long something takes, where the milliseconds say nothing. */
+export function aboutInWords(ms: number): string {
+  const to = ms >= 600_000 && ms % 3_600_000 !== 0 ? 60_000 : ms >= 10_000 ? 1000 : ms >= 1000 ? 100 : 1;
+  return inWords(Math.round(ms / to) * to);
 }
 
 /** How often something comes. */
@@ -22,7 +27,7 @@ export function feedFacts(feed: Feed, settings: Settings | null): { name: string
     { name: 'Reads', text: every(feed.readings_every_ms), note: 'by its own clock' },
     { name: 'Posts', text: every(feed.posts_every_ms), note: '' },
     { name: 'Steps of its windows', text: inWords(feed.interval_ms), note: feed.own_interval ? ['its own', own].filter(Boolean).join(': ') : 'its profile’s' },
-    { name: 'Stale', text: `after ${inWords(feed.stale_after_ms)} of silence`, note: '' },
+    { name: 'Stale', text: `after ${aboutInWords(feed.stale_after_ms)} of silence`, note: '' },
   ];
 }
 
