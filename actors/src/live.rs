@@ -93,6 +93,15 @@ pub(crate) struct LiveDetection(pub Detection);
 /// A pump was removed.
 pub(crate) struct LiveGone(pub PumpId);
 
+/// A demo's pump: its readings have ended. It is stale from now on, and not only once it was silent for long.
+pub(crate) struct LiveEnded(pub PumpId);
+
+impl Letter for LiveEnded {
+    fn pump(&self) -> Option<&PumpId> {
+        Some(&self.0)
+    }
+}
+
 /// A pump was given a name for people, or none any more.
 pub(crate) struct LiveNamed {
     pub pump: PumpId,
@@ -169,6 +178,8 @@ struct State {
     shown: Option<Timestamp>,
     /// When any reading was received last.
     heard: Option<Timestamp>,
+    /// When its simulation ended, if no reading came since.
+    ended: Option<Timestamp>,
     clock: Option<ClockFault>,
     status: Status,
     since: Timestamp,
@@ -234,6 +245,7 @@ impl LiveActor {
         match (heard, shown) {
             ((None, _), _) if state.clock.is_some() => Status::Stale,
             ((_, true), _) => Status::Stale,
+            _ if state.ended.is_some() => Status::Stale,
             ((Some(_), _), (None, _) | (_, true)) => Status::Unknown {
                 reason: match state.clock {
                     Some(fault) => fault.note(),
@@ -256,13 +268,14 @@ impl LiveActor {
             Status::Unknown { .. } if self.age(state, state.shown).1 => state.shown,
             _ => None,
         };
+        let silent_since = last.map(|last| last.plus_ms(self.stale_after_ms(state)));
         LivePump {
             pump: pump.clone(),
             latest: state.latest.as_ref().map(|r| (r.clone(), channels(r))),
             age_ms,
             status,
             clock: state.clock,
-            since: last.map_or(state.since, |last| last.plus_ms(self.stale_after_ms(state))),
+            since: state.ended.or(silent_since).unwrap_or(state.since),
             detection: state.detection.clone(),
             trend: state.trend.points(),
             feed: state.feed.clone().map(|feed| LiveFeedState { stale_after_ms: self.stale_after_ms(state), ..feed }),
@@ -319,12 +332,13 @@ impl Handler<Mail<LiveReading>> for LiveActor {
         if is_current && let Some(unsent) = self.unsent(&reading.pump) {
             unsent.readings.push(&reading);
         }
-        let was_old = self.pumps.get(&reading.pump).is_some_and(|state| self.age(state, state.shown).1);
+        let old = |state: &State| state.ended.is_some() || self.age(state, state.shown).1;
+        let was_old = self.pumps.get(&reading.pump).is_some_and(old);
         let state = self.state(&reading.pump);
         state.readings += u64::from(!is_part);
         state.late += u64::from(is_late);
         state.past += u64::from(!is_current);
-        state.heard = Some(heard);
+        (state.heard, state.ended) = (Some(heard), None);
         if is_current {
             if was_old {
                 state.since = now;
@@ -388,6 +402,18 @@ impl Handler<Mail<LiveGone>> for LiveActor {
         self.pumps.remove(&pump);
         self.unsent.remove(&pump);
         let _ = self.listeners.send(Arc::new(Frame::Removed(pump)));
+    }
+}
+
+impl Handler<Mail<LiveEnded>> for LiveActor {
+    type Result = ();
+
+    fn handle(&mut self, mail: Mail<LiveEnded>, _: &mut Self::Context) {
+        let LiveEnded(pump) = mail.open();
+        let now = self.clock.now();
+        if let Some(state) = self.pumps.get_mut(&pump) {
+            state.ended.get_or_insert(now);
+        }
     }
 }
 
@@ -461,6 +487,7 @@ impl State {
             latest: None,
             shown: None,
             heard: None,
+            ended: None,
             clock: None,
             status: Status::Unknown { reason: "no reading has been judged yet".into() },
             since: now,

@@ -11,6 +11,7 @@ mod plan;
 mod player;
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -26,6 +27,7 @@ pub use player::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Sou
 use crate::{
     commissioning::CommissionRefusal,
     engine::EngineHandle,
+    live::LiveEnded,
     mailbox::{Letter, Mail, Mailbox},
     receipt::{Receipt, Refusal},
     supervision::Role,
@@ -191,6 +193,16 @@ struct Played {
     unsent: Vec<Draft>,
     /// Counts what was played.
     number: u64,
+    /// Pumps whose readings have ended, of which the live feed does not know yet.
+    ended: BTreeSet<PumpId>,
+}
+
+impl Played {
+    /// Nothing more comes of these pumps.
+    fn end(&mut self, keep: &[PumpId]) {
+        let pumps = self.player.iter().flat_map(Player::pumps);
+        self.ended.extend(pumps.filter(|pump| !keep.contains(pump)));
+    }
 }
 
 /// The actor.
@@ -221,11 +233,19 @@ impl SimulationActor {
         }
     }
 
+    /// Has the live feed know whose readings have ended. Not while a post is under way, whose readings it may not have yet.
+    fn tell_ended(&self) {
+        let live = &self.engine.0.staff.live;
+        // Where there is no room, the next tick tries again.
+        self.played().ended.retain(|pump| live.post(LiveEnded(pump.clone())).is_err());
+    }
+
     /// Posts what has come due.
     fn tick(&mut self, ctx: &mut Context<Self>) {
         if self.posting {
             return;
         }
+        self.tell_ended();
         let drafts = {
             let mut played = self.played();
             match (std::mem::take(&mut played.unsent), &mut played.player) {
@@ -250,6 +270,10 @@ impl SimulationActor {
                     let (count, message) = (receipt.rejected.len(), &first.rejection.message);
                     tracing::warn!(count, first = message, "simulated readings were rejected");
                 }
+                let mut played = self.played();
+                if played.player.as_ref().is_some_and(Player::is_over) {
+                    played.end(&[]);
+                }
             }
             // Sent again at the next tick: what has come due meanwhile waits behind it.
             Err(Refusal::Busy { .. } | Refusal::NotStored { .. } | Refusal::Clock { .. }) => {
@@ -257,7 +281,9 @@ impl SimulationActor {
             }
             Err(error) => {
                 tracing::warn!(%error, "the simulation ends");
-                self.played().player = None;
+                let mut played = self.played();
+                played.end(&[]);
+                played.player = None;
             }
         }
     }
@@ -301,7 +327,11 @@ impl Handler<Mail<Play>> for SimulationActor {
         }
         let number = {
             let mut played = self.played();
-            *played = Played { player: Some(player), unsent: Vec::new(), number: played.number + 1 };
+            let new: Vec<PumpId> = player.pumps().collect();
+            played.end(&new);
+            played.ended.retain(|pump| !new.contains(pump));
+            (played.player, played.unsent) = (Some(player), Vec::new());
+            played.number += 1;
             played.number
         };
         let learned = commission(self.engine.clone(), lessons).into_actor(self);
@@ -319,6 +349,7 @@ impl Handler<Mail<StopPlaying>> for SimulationActor {
         {
             let mut played = self.played();
             played.unsent.clear();
+            played.end(&[]);
             if let Some(player) = &mut played.player {
                 player.stop();
             }

@@ -269,3 +269,57 @@ fn without_a_body_the_demos_recording_is_played_and_what_was_simulated_before_ha
         assert_eq!(ended, pump != "\"recording-1\"", "{pump}");
     }
 }
+
+#[test]
+fn a_pump_whose_recording_has_ended_or_gave_way_is_not_live_whatever_its_interval() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Start::demo(&data).node();
+    // A row a minute, an hour and two seconds. Only a silence of three of these would be too long.
+    let rows = |every_s: u32| -> String {
+        let header = recording(0);
+        let row = |n: u32| {
+            let s = n * every_s;
+            let (day, hour) = (1 + s / 86_400, s / 3_600 % 24);
+            format!(
+                "2024-01-{day:02} {hour:02}:{:02}:{:02},2950,40,2.4,1.9,1100,0.4,6,28,45,28,NORMAL\n",
+                s / 60 % 60,
+                s % 60
+            )
+        };
+        (0..120).map(row).fold(header, |text, row| text + &row)
+    };
+    let mut gave_way = None;
+    for (id, every_s, rows_a_second) in
+        [("minutes", 60, 60), ("hours", 3_600, 60), ("slowly", 60, 1), ("seconds", 2, 60)]
+    {
+        let path = format!("{START}?pump_id={id}&speed={rows_a_second}");
+        let started = node.post_to(&path, "text/csv", &rows(every_s));
+        assert_eq!(started.status, 200, "{started:?}");
+        let live = format!("/api/live-data?pump_id={id}");
+        let heard = || node.get(&live).status == 200;
+        crate::support::until(&live, || if heard() { Ok(()) } else { Err("it is not heard yet") });
+        // The pump before this one, whose recording has not been played to its end.
+        if let Some(before) = gave_way.take() {
+            node.until(&format!("/api/live-data?pump_id={before}"), |live| live["status"] == "STALE");
+        }
+        if rows_a_second == 1 {
+            gave_way = Some(id);
+            continue;
+        }
+        let ended = node.until(&live, |live| {
+            assert!(live["clock"].is_null(), "a recording is of the past, and no clock is behind: {live}");
+            live["status"] == "STALE"
+        });
+        assert_eq!(ended["simulation"]["recording"], json!({"rows": 120, "sent": 120}), "{ended}");
+        let pumps = node.ok("/api/pumps");
+        let pump = pumps["items"].as_array().expect("pumps").iter().find(|pump| pump["pump_id"] == id).expect("it");
+        assert_eq!((&pump["status"], &pump["simulation_ended"]), (&json!("STALE"), &json!(true)), "{pump}");
+    }
+    // Of the demo's own pumps too, which gave way to all these.
+    node.until("/api/live-data?pump_id=P-101", |live| live["status"] == "STALE");
+    // Whoever posts to such a pump, it is live again.
+    let mut item = crate::support::ten_values();
+    item["pump_id"] = json!("minutes");
+    assert_eq!(node.post(&item).status, 200);
+    node.until("/api/live-data?pump_id=minutes", |live| live["status"] != "STALE");
+}

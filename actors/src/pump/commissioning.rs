@@ -9,7 +9,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, CommissioningError, Decider};
 use volute_data::{CommissioningRecord, NewBaseline, PumpSettings, Store, StoreError};
-use volute_plant::{INTERVALS_MS, Profile, PumpId, Reading, WindowRules, Windower, cadence::in_words};
+use volute_plant::{DeviceClock, INTERVALS_MS, Profile, PumpId, Reading, WindowRules, Windower, cadence::in_words};
 
 use super::{PumpActor, Waiting, memory};
 use crate::{
@@ -368,7 +368,10 @@ impl Handler<Mail<Command>> for PumpActor {
             Order::Anew => self.learn_anew(reply, ctx),
             Order::Use { version } => self.use_version(version, reply, ctx),
             Order::Set { settings, is_played } => {
-                self.is_played |= is_played;
+                if is_played {
+                    self.is_played = true;
+                    self.device_clock = DeviceClock::default();
+                }
                 self.set(settings, reply, ctx);
             }
         }

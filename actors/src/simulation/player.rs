@@ -192,6 +192,16 @@ impl Player {
         self.source == Source::Recording
     }
 
+    /// Whose readings come.
+    pub(super) fn pumps(&self) -> impl Iterator<Item = PumpId> {
+        self.progress().pumps.into_iter().map(|progress| progress.pump)
+    }
+
+    /// Whether nothing more will come.
+    pub(super) fn is_over(&self) -> bool {
+        !self.progress().running
+    }
+
     /// Sends nothing until it begins: what is normal for its pump is being learned.
     pub(super) fn wait(&mut self) {
         self.waiting = true;
