@@ -11,7 +11,7 @@ describe('an answer', () => {
   });
 
   it.each<[number, unknown, string]>([
-    [404, { title: 'The pump is not known', detail: 'no reading of P-9 was ever received' }, 'No reading of P-9 was ever received.'],
+    [404, { title: 'The pump is not known', detail: 'no reading of P-9 is stored' }, 'No reading of P-9 is stored.'],
     [503, { title: 'The node is stopping' }, 'The node is stopping.'],
     [502, '<html>', 'The node answered 502 Bad Gateway.'],
   ])('that is a problem (%d) is a sentence for people', async (status, error, message) => {

@@ -2,12 +2,10 @@
 // Colours are the page's own tokens, read once per theme.
 
 import type uPlot from 'uplot';
-import { formatDay, formatNumber, formatTime } from '../format';
+import { clock } from '../clock.svelte';
+import { formatNumber } from '../format';
+import { timeLabels } from './axis';
 import type { Span } from './spans';
-
-const DAY_MS = 86_400_000;
-/** Steps longer than this are those of a view that passes midnight. */
-const LONG_STEP_MS = 30 * 60_000;
 
 /** A horizontal line with a name. */
 export interface Mark {
@@ -73,7 +71,7 @@ export function chartOptions(width: number, height: number, band: boolean, pictu
     scales: { x: { time: true, auto: false }, y: { auto: false } },
     cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: 6 }, points: { size: 8, width: 2 } },
     axes: [
-      { ...axis, size: fontPx * 2, space: fontPx * 5.5, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map((t) => clockLabel(t, step)) },
+      { ...axis, size: (_, labels) => fontPx * (labels?.some((label) => label.includes('\n')) ? 3.4 : 2), space: fontPx * 5.5, grid: { show: false }, values: (_, splits, __, ___, step) => timeLabels(splits, step, clock.exact()) },
       { ...axis, size: fontPx * 4.4, space: fontPx * 1.9, grid, values: (_, splits, __, ___, step) => splits.map((v) => formatNumber(v, placesOf(step, picture().places))) },
     ],
     series: [
@@ -101,14 +99,6 @@ function hasDots(u: uPlot, series: number, from: number, to: number): boolean {
 
 /** The edge of a band has no line of its own. */
 const EDGE: uPlot.Series = { class: 'edge', width: 0, points: { show: false } };
-
-/** 14:03, or 14:03:20 where steps are shorter than a minute; the day where one begins, and where steps are as long. */
-function clockLabel(t: number, step: number): string {
-  if (step >= DAY_MS) return formatDay(t, step >= 28 * DAY_MS);
-  if (step > LONG_STEP_MS && new Date(t).getHours() === 0 && new Date(t).getMinutes() === 0) return formatDay(t, false);
-  const text = formatTime(t);
-  return step >= 60_000 ? text.slice(0, 5) : text;
-}
 
 /** Decimals that tell two ticks apart, never more than the channel resolves. */
 function placesOf(step: number, most: number): number {

@@ -36,6 +36,8 @@ export class PumpRow {
   since = $state<number | null>(null);
   /** When the newest reading was received, by the node's clock. */
   heardAt = $state<number | null>(null);
+  /** The time of its newest reading, where its clock is not right. */
+  readAt = $state<number | null>(null);
   loss = $state<number | null>(null);
   threshold = $state<number | null>(null);
   topChannel = $state<string | null>(null);
@@ -111,6 +113,7 @@ class Fleet {
       row.feed = pump.feed;
       row.since = pump.since === null ? null : Date.parse(pump.since);
       row.heardAt = pump.age_ms === null ? null : now - pump.age_ms;
+      row.readAt = pump.clock === null || pump.last_reading_at === null ? null : Date.parse(pump.last_reading_at);
       row.loss = pump.loss;
       row.threshold = pump.threshold;
       row.topChannel = pump.top_channel;
@@ -149,6 +152,7 @@ class Fleet {
         news.push(`${row.name ?? id}: ${STATUS[row.status].word.toLowerCase()}`);
       }
       row.clock = event.clock[i];
+      if (row.clock === null) row.readAt = null;
       const age = event.age_ms[i];
       row.heardAt = age === null ? row.heardAt : event.now - age;
       row.loss = event.loss[i];

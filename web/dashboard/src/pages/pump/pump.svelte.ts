@@ -11,6 +11,7 @@ import type { Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, 
 import { ChartView, lengthFor, ONE_BY_ONE_MS } from '../../lib/chart/view.svelte';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
+import { readingAt } from '../../lib/age';
 import { shown, type Shown } from '../../lib/status';
 import { nameChannels, type NamedChannel } from '../../lib/names';
 import { feedGapMs } from './feed';
@@ -153,6 +154,12 @@ export class PumpModel {
     const simulation = this.live.data?.simulation;
     const ended = !!simulation && (!simulation.running || simulation.pump === null);
     return shown(this.status ?? 'UNKNOWN', ended);
+  }
+
+  /** The time that its newest reading is as old as. Of a recording that is played, readings are as old as their receipt. */
+  get lastAt(): number | null {
+    if (this.heardAt === null || this.newest === null || this.live.data?.simulation?.pump) return this.heardAt;
+    return readingAt(this.heardAt, this.newest.t);
   }
 
   /** What of all that is shown could not be read. */
