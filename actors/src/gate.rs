@@ -6,6 +6,7 @@
 mod answer;
 mod newcomers;
 mod pumps;
+mod refused;
 mod room;
 
 use std::{
@@ -84,7 +85,11 @@ pub(crate) enum NotTaken {
 }
 
 /// A new pump has nothing stored yet: where nothing is on its way either, its place is free again.
-pub(crate) struct Withdraw(pub PumpId);
+pub(crate) struct Withdraw {
+    pub pump: PumpId,
+    /// Why its last post was refused, where it was.
+    pub why: Option<Rejection>,
+}
 
 impl Letter for Post {}
 
@@ -96,7 +101,7 @@ impl Letter for TakePump {
 
 impl Letter for Withdraw {
     fn pump(&self) -> Option<&PumpId> {
-        Some(&self.0)
+        Some(&self.pump)
     }
 }
 
@@ -357,7 +362,6 @@ impl GateActor {
             channels: self.profile.channel_names().map(str::to_owned).collect(),
             registered_at: received,
         };
-        tracing::info!(pump = pump.as_str(), profile = self.profile.name(), "new pump");
         let handle = self.staff.start_pump(pump, Some(record), limit);
         self.pumps().here.insert(pump.clone(), handle.clone());
         handle
@@ -473,12 +477,21 @@ impl Handler<Mail<Withdraw>> for GateActor {
     type Result = ();
 
     fn handle(&mut self, mail: Mail<Withdraw>, _: &mut Self::Context) {
-        let Withdraw(pump) = mail.open();
+        let Withdraw { pump, why } = mail.open();
         let mut pumps = self.pumps();
+        if let Some(Rejection { field, message, .. }) = why
+            && pumps.refused.note(&pump, field, message.clone(), Instant::now())
+        {
+            tracing::warn!(
+                pump = pump.as_str(),
+                why = message,
+                "all readings of a new pump are refused: nothing of it is stored"
+            );
+        }
         if pumps.here.get(&pump).is_some_and(|handle| handle.room.is_idle()) && !self.staff.store.is_registered(&pump) {
             pumps.here.remove(&pump);
             self.staff.supervisor.retire(&actor_id(&pump));
-            tracing::info!(pump = pump.as_str(), "a new pump's place is free again: nothing of it was stored");
+            tracing::debug!(pump = pump.as_str(), "a new pump's place is free again: nothing of it was stored");
         }
     }
 }

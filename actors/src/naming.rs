@@ -13,6 +13,11 @@ use crate::{engine::EngineHandle, live::LiveNamed};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl EngineHandle {
+    /// Why the last reading of a pump was refused, of which none is stored; none where nothing is known of that.
+    pub fn refused(&self, pump: &PumpId) -> Option<String> {
+        self.0.pumps.lock().refused.why(pump).map(str::to_owned)
+    }
+
     /// Names a pump, or takes its name away; durable when it returns. Returns whether there is such a pump.
     pub async fn name_pump(&self, pump: &PumpId, name: Option<PumpName>) -> Result<bool, StoreError> {
         let known = self.store().set_pump_name(pump, name.clone()).await?;

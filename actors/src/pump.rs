@@ -287,8 +287,12 @@ impl PumpActor {
         self.resume(ctx);
     }
 
-    /// Takes note of the times of a post. Those of a backlog say together what the clock shows.
+    /// Takes note of the times of a post. Those of a backlog say together what the clock shows. The times of a recording that
+    /// is played are of the past, and no fault of a clock.
     fn observe_clock(&mut self, offer: &Offer) {
+        if self.is_played {
+            return;
+        }
         let times = offer.drafts.iter().filter_map(|(_, draft)| draft.stamp.device());
         self.device_clock.observe(times, offer.received, &self.staff.times);
     }
@@ -335,11 +339,19 @@ impl PumpActor {
         }
         match stored {
             Err(_) => self.tainted_until = self.offers,
-            Ok(()) if !readings.is_empty() => self.unregistered = None,
+            Ok(()) if !readings.is_empty() => {
+                if let Some(record) = self.unregistered.take() {
+                    tracing::info!(pump = self.pump.as_str(), profile = record.profile, "new pump");
+                }
+            }
             Ok(()) => {}
         }
         let tainted = repeats(&outcomes) && number <= self.tainted_until;
         let durable = if tainted { stored.and(Err(Unstored::Failed)) } else { stored };
+        let why = outcomes.iter().rev().find_map(|(_, outcome)| match outcome {
+            Outcome::Rejected(rejection) if self.unregistered.is_some() => Some(rejection.clone()),
+            _ => None,
+        });
         // A failure from here on is the pump's, and not the client's.
         let answer = answer.settle(Settlement { outcomes, durable });
         if stored.is_ok() {
@@ -350,7 +362,7 @@ impl PumpActor {
         drop(permit);
         if self.unregistered.is_some() {
             // Before the answer: whoever gets it finds the place free. Where there is no room, the next answer frees it.
-            let _ = self.staff.gate.post(Withdraw(self.pump.clone()));
+            let _ = self.staff.gate.post(Withdraw { pump: self.pump.clone(), why });
         }
         drop(answer);
         self.go_on(ctx);

@@ -153,7 +153,8 @@ fn a_pump_whose_clock_was_ahead_has_windows_again_once_it_is_right() {
 fn a_pumps_status_says_what_is_wrong_with_its_clock() {
     const HOUR_MS: i64 = 3_600_000;
     let data = data();
-    let node = start(&data).node();
+    let start = start(&data);
+    let node = start.node();
     let note = |id: &str| pump(&node, id)["clock"]["note"].as_str().unwrap_or("right").to_owned();
     let until = |id: &str, words: &str| {
         let live = node.until(&format!("/api/live-data?pump_id={id}"), |live| match words {
@@ -169,11 +170,20 @@ fn a_pumps_status_says_what_is_wrong_with_its_clock() {
     assert_eq!(refused.status, 400, "{refused:?}");
     let message = refused.body["rejected"][0]["message"].as_str().expect("text");
     assert!(message.contains("its clock is 9 min ahead"), "{message}");
+    until("P-1", "some of its readings came 9 min ahead within the last minute and were refused");
+    // Beside readings of now, older ones are a backlog.
+    assert_eq!(node.post(&of("P-5", now_ms(), 60.0)).status, 200);
+    assert_eq!(counts(&node.post(&of("P-5", now_ms() - 2 * HOUR_MS, 60.0)).body), [0, 0, 1, 0]);
+    until("P-5", "right");
+    // A minute on, it is more than one of its readings that is wrong.
+    start.inject("clock", "return(61000)");
+    let now_ms = || now_ms() + 61_000;
+    assert_eq!(node.post(&of("P-1", now_ms() + 540_000, 60.0)).status, 400);
     until("P-1", "its clock is 9 min ahead: its readings are refused");
-    assert_eq!(node.post(&of("P-1", now_ms(), 60.0)).status, 200);
-    until("P-1", "right");
-    assert_eq!(counts(&node.post(&of("P-1", now_ms() - 2 * HOUR_MS, 60.0)).body), [0, 0, 1, 0]);
-    until("P-1", "its clock jumped back 2 h");
+    assert_eq!(counts(&node.post(&of("P-5", now_ms() - 2 * HOUR_MS, 60.0)).body), [0, 0, 1, 0]);
+    until("P-5", "its clock jumped back 2 h");
+    assert_eq!(node.post(&of("P-5", now_ms(), 60.0)).status, 200);
+    until("P-5", "right");
     // From its first reading on.
     assert_eq!(counts(&node.post(&of("P-2", now_ms() - 2 * HOUR_MS, 60.0)).body), [1, 0, 0, 0]);
     let live = until("P-2", "its clock is 2 h behind");
@@ -185,7 +195,16 @@ fn a_pumps_status_says_what_is_wrong_with_its_clock() {
     until("P-3", "its newest reading is 61 min old");
     // A pump of which nothing was ever stored is none.
     assert_eq!(node.post(&of("P-4", now_ms() + 540_000, 60.0)).status, 400);
-    assert_eq!(node.get("/api/live-data?pump_id=P-4").status, 404);
+    let unknown = node.get("/api/live-data?pump_id=P-4");
+    let detail = unknown.body["detail"].as_str().expect("a sentence");
+    assert!(
+        unknown.status == 404 && detail.contains("is stored; the last one that it sent was refused"),
+        "{unknown:?}"
+    );
+    assert!(detail.contains("timestamp: its clock is 9 min ahead"), "{unknown:?}");
+    let never = node.get("/api/live-data?pump_id=P-6");
+    let detail = never.body["detail"].as_str().expect("a sentence");
+    assert!(never.status == 404 && detail.contains("what it sent may have been refused"), "{never:?}");
 }
 
 #[test]

@@ -47,8 +47,10 @@ pub(crate) enum ApiError {
     Charset { sent: String },
     #[error("Content-Encoding {sent:?}; allowed: gzip, identity")]
     ContentEncoding { sent: String },
-    #[error("no reading of {0} was ever received")]
+    #[error("no reading of {0} is stored; what it sent may have been refused: see the answers to its posts")]
     UnknownPump(PumpId),
+    #[error("no reading of {pump} is stored; the last one that it sent was refused: {why}")]
+    RefusedPump { pump: PumpId, why: String },
     #[error("there is no actor and no stage {0:?}")]
     UnknownActor(String),
     #[error("nothing is at {path}")]
@@ -148,7 +150,9 @@ impl ApiError {
                 (StatusCode::SERVICE_UNAVAILABLE, "busy-reading", "The node has more to answer than it can")
             }
             Self::UnknownActor(_) => (StatusCode::NOT_FOUND, "unknown-actor", "There is no such actor"),
-            Self::UnknownPump(_) => (StatusCode::NOT_FOUND, "unknown-pump", "The pump is not known"),
+            Self::UnknownPump(_) | Self::RefusedPump { .. } => {
+                (StatusCode::NOT_FOUND, "unknown-pump", "The pump is not known")
+            }
             Self::Commissioning(CommissionRefusal::UnknownVersion { .. }) => {
                 (StatusCode::NOT_FOUND, "unknown-version", "There is no such version")
             }
@@ -201,8 +205,8 @@ impl ApiError {
         let named = |field: &str, value: Value, allowed: String| (Some(field.to_owned()), Some(value), Some(allowed));
         let (field, value, allowed) = match self {
             Self::Invalid(no) => named(&no.field, no.value.clone(), no.allowed.clone()),
-            Self::UnknownPump(pump) => {
-                named("pump_id", pump.as_str().into(), "a pump that has posted a reading; see /api/pumps".into())
+            Self::UnknownPump(pump) | Self::RefusedPump { pump, .. } => {
+                named("pump_id", pump.as_str().into(), "a pump of which a reading is stored; see /api/pumps".into())
             }
             Self::UnknownActor(id) => named("id", id.as_str().into(), "an id or a stage; see /api/actors".into()),
             Self::MediaType { sent, allowed } => named("Content-Type", sent.as_str().into(), (*allowed).into()),

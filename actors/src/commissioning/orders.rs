@@ -20,8 +20,8 @@ pub enum CommissionRefusal {
     /// Nothing is judged on this node.
     #[error("no model is loaded, so no pump is commissioned; start the node with --model")]
     NoModel,
-    /// No reading of this pump ever came.
-    #[error("no reading of {0} was ever received")]
+    /// No reading of this pump is stored.
+    #[error("no reading of {0} is stored; what it sent may have been refused: see the answers to its posts")]
     UnknownPump(PumpId),
     /// It has no such version.
     #[error("{pump} has no version {version} of its baseline")]

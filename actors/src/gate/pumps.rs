@@ -9,7 +9,7 @@ use std::{
 
 use volute_plant::PumpId;
 
-use super::PumpLimit;
+use super::{PumpLimit, refused::RefusedPumps};
 use crate::{mailbox::Mailbox, pump::PumpActor};
 
 /// Shared by the gate's lives, and by whoever removes pumps.
@@ -22,6 +22,8 @@ pub(crate) struct Places {
     pub here: HashMap<PumpId, PumpHandle>,
     /// Pumps that are being removed.
     pub leaving: HashSet<PumpId>,
+    /// New pumps of which nothing could be stored.
+    pub refused: RefusedPumps,
 }
 
 /// The ways to a pump's actor.
@@ -35,7 +37,7 @@ pub(crate) struct PumpHandle {
 
 impl Pumps {
     pub(crate) fn new(here: HashMap<PumpId, PumpHandle>) -> Self {
-        Self(Arc::new(Mutex::new(Places { here, leaving: HashSet::new() })))
+        Self(Arc::new(Mutex::new(Places { here, leaving: HashSet::new(), refused: RefusedPumps::default() })))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Places> {

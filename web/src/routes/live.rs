@@ -239,7 +239,10 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
         Some(live) => with_latest(live, engine).await?,
         None => {
             let last = engine.last_shown(&pump).await?;
-            at_rest(last.ok_or_else(|| ApiError::UnknownPump(pump.clone()))?)
+            at_rest(last.ok_or_else(|| match engine.refused(&pump) {
+                Some(why) => ApiError::RefusedPump { pump: pump.clone(), why },
+                None => ApiError::UnknownPump(pump.clone()),
+            })?)
         }
     };
     let model = engine.model().map(|model| model.id().to_string());
