@@ -15,14 +15,14 @@ use actix::{Actor, Context};
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Retention, Store, StoreError};
-use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Reading, Rejection, TimeRules, Timestamp};
+use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Rejection, TimeRules, Timestamp};
 
 use crate::{
     commissioning::Judging,
     counters::{Counters, LatencyQuantiles, Totals},
     gate::{CloseGate, Doors, GateActor, Post, Pumps, Room},
     keeper::{Disk, DrainKeeper, KeeperActor},
-    live::{AskLive, Frame, LiveActor, LivePump},
+    live::{AskLive, Frame, LastShown, LiveActor, LivePump},
     mailbox::{Letter, Mailbox, Undelivered},
     maintenance::{Desk, DrainMaintenance, MaintenanceActor},
     node_clock::NodeClock,
@@ -136,6 +136,8 @@ pub(crate) struct Inner {
     retention: Retention,
     /// How long something may be stuck before it is said to be.
     wedged_after: Duration,
+    /// A pump that posts more often than that is stale after this.
+    stale_after_ms: i64,
 }
 
 fn time_rules(ingest: &IngestSettings, retention: &Retention) -> TimeRules {
@@ -158,6 +160,7 @@ impl Engine {
         let keeper = ground.keeper(retention, doors.clock.clone());
         let side = ground.supervisor.home();
         let (listeners, _) = broadcast::channel(live.subscriber_frames);
+        let stale_after_ms = engine.stale_after_intervals * ground.profile.interval_ms();
         let feed = ground.live(&side, engine.stale_after_intervals, live, &listeners);
         let maintenance = ground.maintenance(&side, &recorder);
         ground.metrics(&side, &recorder);
@@ -209,6 +212,7 @@ impl Engine {
             refusals,
             retention,
             wedged_after: engine.wedged_after,
+            stale_after_ms,
         };
         Ok(Self { handle: EngineHandle(Arc::new(inner)), maintenance, keeper })
     }
@@ -328,12 +332,9 @@ impl EngineHandle {
     ///
     /// As on a live pump: of the current ones the last received, whatever its order. Where none of the newest is current,
     /// the newest by its own time.
-    pub async fn last_shown(&self, pump: &PumpId) -> Result<Option<Reading>, StoreError> {
+    pub async fn last_shown(&self, pump: &PumpId) -> Result<Option<LastShown>, StoreError> {
         let readings = self.0.store.latest_readings(pump, LOOKED_THROUGH).await?.rows;
-        let times = self.0.staff.times;
-        let current = readings.iter().filter(|reading| times.is_current(reading));
-        let shown = current.max_by_key(|reading| (reading.received, reading.at)).cloned();
-        Ok(shown.or_else(|| readings.into_iter().next_back()))
+        Ok(LastShown::of(&readings, &self.0.staff.times, self.0.stale_after_ms))
     }
 
     /// How long what is stored is kept.

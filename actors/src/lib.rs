@@ -34,8 +34,8 @@ pub use counters::{Counters, LatencyQuantiles, Totals};
 pub use engine::{Engine, EngineError, EngineHandle, EngineParts, Health};
 pub use gate::LARGEST_POST;
 pub use live::{
-    CommissioningPhase, DetectionFrame, FleetFrame, FleetRow, Frame, LearningProgress, LiveAdvice, LiveChannel,
-    LiveFeedState, LivePump, ReadingFrame, Status, TREND,
+    CommissioningPhase, DetectionFrame, FleetFrame, FleetRow, Frame, LastShown, LearningProgress, LiveAdvice,
+    LiveChannel, LiveFeedState, LivePump, ReadingFrame, Status, TREND,
 };
 pub use queues::Overflow;
 pub use receipt::{BadChannel, LATE, Queue, Receipt, Refusal, RejectedItem};

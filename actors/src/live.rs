@@ -4,6 +4,7 @@
 //! update for which the mailbox has no room is counted and dropped, since the next one replaces it.
 
 mod frames;
+mod last_shown;
 mod picture;
 mod trend;
 
@@ -17,6 +18,8 @@ use volute_plant::{
 };
 
 pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
+pub use last_shown::LastShown;
+pub(crate) use last_shown::STALE_PAUSES;
 pub use picture::{
     CommissioningPhase, LearningProgress, LiveAdvice, LiveChannel, LiveFeedState, LivePump, Status, TREND,
 };

@@ -205,6 +205,11 @@ fn listen(
 }
 
 impl Node {
+    /// Since when the node is up, in milliseconds by its clock.
+    pub(crate) fn up_ms(&self) -> i64 {
+        self.engine.now().since_ms(self.started_at)
+    }
+
     /// All of a body; its room is free again when it is dropped.
     pub(crate) async fn read_body(&self, request: &HttpRequest, payload: web::Payload) -> Result<Body, ApiError> {
         let body = self.bodies.read(request, payload).await;

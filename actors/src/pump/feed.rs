@@ -19,10 +19,8 @@ use volute_plant::{
     cadence::{Evidence, about_in_words, in_words},
 };
 
-use crate::live::{LiveAdvice, LiveFeedState};
+use crate::live::{LiveAdvice, LiveFeedState, STALE_PAUSES};
 
-/// A pump is stale after so many of its usual pauses.
-const STALE_PAUSES: i64 = 3;
 /// So many runs in a row that are shorter than settling takes are no accident.
 const SHORT_RUNS: u32 = 3;
 /// Once so many differences are known, the feed is looked at with every so manieth reading only.

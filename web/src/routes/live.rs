@@ -6,10 +6,10 @@ use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::{
-    CommissioningPhase, EngineHandle, LearningProgress, LiveChannel, LiveFeedState, LivePump, Status, Totals,
+    CommissioningPhase, EngineHandle, LastShown, LearningProgress, LiveChannel, LiveFeedState, LivePump, Status, Totals,
 };
 use volute_data::StoreError;
-use volute_plant::{ClockFault, Profile, PumpId, PumpName, Reading};
+use volute_plant::{ClockFault, Profile, PumpId, PumpName, Reading, in_words};
 
 use crate::{
     channels::ByChannel,
@@ -239,10 +239,19 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
         Some(live) => with_latest(live, engine).await?,
         None => {
             let last = engine.last_shown(&pump).await?;
-            at_rest(last.ok_or_else(|| match engine.refused(&pump) {
+            let last = last.ok_or_else(|| match engine.refused(&pump) {
                 Some(why) => ApiError::RefusedPump { pump: pump.clone(), why },
                 None => ApiError::UnknownPump(pump.clone()),
-            })?)
+            })?;
+            let ended = match &node.simulation {
+                Some(simulation) => !simulation.progress().await.plays(&pump),
+                None => false,
+            };
+            if ended {
+                LivePump { status: Status::Stale, ..at_rest(last.reading) }
+            } else {
+                resting(last, node.up_ms())
+            }
         }
     };
     let model = engine.model().map(|model| model.id().to_string());
@@ -259,12 +268,25 @@ pub(crate) async fn with_latest(mut live: LivePump, engine: &EngineHandle) -> Re
     if live.latest.is_none()
         && let Some(last) = engine.last_shown(&live.pump).await?
     {
-        live.latest = at_rest(last).latest;
+        live.latest = at_rest(last.reading).latest;
     }
     Ok(live)
 }
 
-/// A pump that was not heard since the node started, as its last stored reading has it.
+/// A pump that was not heard since the node started, `up_ms` ago. It is stale once it should have been heard.
+pub(crate) fn resting(last: LastShown, up_ms: i64) -> LivePump {
+    let LastShown { reading, stale_after_ms } = last;
+    let status = if up_ms > stale_after_ms {
+        Status::Stale
+    } else {
+        let expected = in_words(stale_after_ms - up_ms);
+        let reason = format!("no reading has come since the node was started; one is expected within {expected}");
+        Status::Unknown { reason }
+    };
+    LivePump { status, ..at_rest(reading) }
+}
+
+/// A pump as its last stored reading has it.
 pub(crate) fn at_rest(last: Reading) -> LivePump {
     let channels = last.samples.iter().map(|&sample| LiveChannel { sample, state: "unknown" }).collect();
     LivePump {
@@ -470,6 +492,16 @@ mod tests {
                 "simulation": null,
             })
         );
+    }
+
+    #[test]
+    fn a_pump_that_was_not_heard_since_the_start_is_stale_once_it_should_have_been() {
+        let shown = |up_ms| shown(resting(LastShown { reading: reading(), stale_after_ms: 180_000 }, up_ms));
+        let early = shown(60_000);
+        assert_eq!(early["status"], "UNKNOWN");
+        let reason = "no reading has come since the node was started; one is expected within 2 min";
+        assert_eq!(early["status_reason"], reason);
+        assert_eq!(shown(180_001)["status"], "STALE");
     }
 
     #[test]

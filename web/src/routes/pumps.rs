@@ -16,7 +16,7 @@ use crate::{
     openapi::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
     problem::ApiError,
     query::{Params, parse_pump},
-    routes::live::{ClockData, FeedData, Learning, PumpStatus, at_rest, reason, with_latest},
+    routes::live::{ClockData, FeedData, Learning, PumpStatus, reason, resting, with_latest},
     server::Node,
 };
 
@@ -171,6 +171,7 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
         None => None,
     };
     let mut names = store.pump_names();
+    let up_ms = node.up_ms();
     let rows = store.pumps().into_iter().map(|record| {
         let name = names.remove(&record.id);
         let (live, events) = (live.remove(&record.id), events.get(&record.id).copied().unwrap_or(0));
@@ -178,7 +179,9 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
         async move {
             let live = match live {
                 Some(live) => Some(with_latest(live, engine).await?),
-                None => engine.last_shown(&record.id).await?.map(at_rest),
+                None => {
+                    engine.last_shown(&record.id).await?.map(|last| resting(last, if ended { i64::MAX } else { up_ms }))
+                }
             };
             Ok::<_, StoreError>(PumpData {
                 name,
@@ -328,6 +331,7 @@ mod tests {
 
     use super::*;
     use crate::channels::tests::profile;
+    use crate::routes::live::at_rest;
 
     #[test]
     fn a_pump_is_told_with_its_last_verdict() {
