@@ -1,25 +1,24 @@
 //! The supervisor with an actor that does what it is told.
 
-use std::{sync::mpsc, time::Instant};
+use std::{
+    sync::{Arc, mpsc},
+    time::{Duration, Instant, UNIX_EPOCH},
+};
 
-use actix::{ActorFutureExt, AsyncContext, Handler, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use volute_plant::ManualClock;
 
 use super::*;
-use crate::{
-    mailbox::{Letter, Mail, Mailbox},
-    outbox::Outbox,
-};
 
 /// The longest that a test waits for a toy; one whose thread never comes back fails it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Remembers numbers for all its lives together; panics at 13; can be made to wait, or to block its thread.
+/// Remembers numbers for all its incarnations together; panics at 13; can be made to wait, or to block its thread.
 pub(crate) struct Toy {
     seen: Seen,
     pub outbox: Outbox,
-    life: Life<Toy>,
+    incarnation: Incarnation<Toy>,
 }
 
 type Seen = Arc<Mutex<Vec<u32>>>;
@@ -48,124 +47,124 @@ struct Kept(u32);
 struct Act(Turn);
 type Turn = Box<dyn FnOnce(&mut Toy, &mut Context<Toy>) + Send>;
 
-impl Letter for u32 {}
-impl Letter for Hold {}
-impl Letter for Block {}
-impl Letter for Ping {}
-impl Letter for Act {}
+impl Message for u32 {}
+impl Message for Hold {}
+impl Message for Block {}
+impl Message for Ping {}
+impl Message for Act {}
 
-impl Letter for Kept {
-    const KEPT: bool = true;
+impl Message for Kept {
+    const SURVIVES_FAILURE: bool = true;
 }
 
 pub(crate) fn supervisor(restarts: usize) -> Supervisor {
-    let tolerance = Tolerance { restarts, window: Duration::from_secs(3600) };
-    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_773_050_400_000).expect("a time")));
-    Supervisor::new(Rules { tolerance, wedged_after: Duration::ZERO }, clock)
+    let policy = RestartPolicy { restarts, window: Duration::from_secs(3600) };
+    let config = SupervisionConfig { policy, stuck_after: Duration::ZERO };
+    Supervisor::new(config, Arc::new(|| UNIX_EPOCH + Duration::from_secs(1_773_050_400)))
 }
 
 impl Actor for Toy {
     type Context = Context<Self>;
 }
 
-impl Handler<Mail<u32>> for Toy {
+impl Handler<Envelope<u32>> for Toy {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<u32>, ctx: &mut Self::Context) {
-        match mail.open() {
+    fn handle(&mut self, message: Envelope<u32>, ctx: &mut Self::Context) {
+        match message.into_inner() {
             13 => panic!("thirteen"),
             // Not in the handler, but in what it waits for.
             14 => ctx.wait(async {}.into_actor(self).map(|(), _, _| panic!("fourteen"))),
-            n => lock(&self.seen).push(n),
+            n => self.seen.lock().push(n),
         }
     }
 }
 
-impl Handler<Mail<Hold>> for Toy {
+impl Handler<Envelope<Hold>> for Toy {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Hold>, ctx: &mut Self::Context) {
-        let Hold(gate, begun) = mail.open();
+    fn handle(&mut self, message: Envelope<Hold>, ctx: &mut Self::Context) {
+        let Hold(gate, begun) = message.into_inner();
         begun.send(()).expect("the test waits");
         ctx.wait(gate.into_actor(self).map(|_, _, _| ()));
     }
 }
 
-impl Handler<Mail<Block>> for Toy {
+impl Handler<Envelope<Block>> for Toy {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Block>, _: &mut Self::Context) {
-        let Block { gate, begun, friend, ended } = mail.open();
+    fn handle(&mut self, message: Envelope<Block>, _: &mut Self::Context) {
+        let Block { gate, begun, friend, ended } = message.into_inner();
         begun.send(()).expect("the test waits");
         gate.recv().expect("the test lets it go");
-        let refused = friend.post(666) == Err(crate::mailbox::Undelivered::Closed);
-        ended.send(refused && abandoned()).expect("the test waits");
+        let refused = friend.try_send(666) == Err(TrySendError::Closed);
+        ended.send(refused && is_superseded()).expect("the test waits");
     }
 }
 
-impl Handler<Mail<Kept>> for Toy {
+impl Handler<Envelope<Kept>> for Toy {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Kept>, _: &mut Self::Context) {
-        lock(&self.seen).push(mail.open().0);
+    fn handle(&mut self, message: Envelope<Kept>, _: &mut Self::Context) {
+        self.seen.lock().push(message.into_inner().0);
     }
 }
 
-impl Handler<Mail<Act>> for Toy {
+impl Handler<Envelope<Act>> for Toy {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Act>, ctx: &mut Self::Context) {
-        (mail.open().0)(self, ctx);
+    fn handle(&mut self, message: Envelope<Act>, ctx: &mut Self::Context) {
+        (message.into_inner().0)(self, ctx);
     }
 }
 
-impl Handler<Mail<Ping>> for Toy {
+impl Handler<Envelope<Ping>> for Toy {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Ping>, _: &mut Self::Context) {
-        mail.open().0.send(()).expect("the test waits");
+    fn handle(&mut self, message: Envelope<Ping>, _: &mut Self::Context) {
+        message.into_inner().0.send(()).expect("the test waits");
     }
 }
 
 impl Handle {
     fn role(id: &str) -> Role {
-        Role { id: id.to_owned(), kind: "toy", stage: "toys", pump: None }
+        Role { id: id.to_owned(), kind: "toy", stage: "toys", subject: None }
     }
 
-    fn on(supervisor: &Supervisor, home: &Arc<Home>, id: &str, limit: usize) -> Self {
-        let (inbox, seen) = (supervisor.enrol(Self::role(id), home), Seen::default());
-        let (mailbox, orders, wide) = (inbox.door(limit), inbox.door(8), inbox.door(1000));
+    fn on(supervisor: &Supervisor, thread: &Arc<ActorThread>, id: &str, limit: usize) -> Self {
+        let (inbox, seen) = (supervisor.register(Self::role(id), thread), Seen::default());
+        let (mailbox, orders, wide) = (inbox.mailbox(limit), inbox.mailbox(8), inbox.mailbox(1000));
         let handle = Self { mailbox, orders, wide, seen: seen.clone() };
-        supervisor.start(&inbox, move |life| Toy { seen: seen.clone(), outbox: Outbox::default(), life });
+        supervisor.start(&inbox, move |incarnation| Toy { seen: seen.clone(), outbox: Outbox::default(), incarnation });
         handle
     }
 
     /// Has the toy do this in its turn.
     pub(crate) fn act(&self, what: impl FnOnce(&mut Toy, &mut Context<Toy>) + Send + 'static) {
-        self.orders.post(Act(Box::new(what))).map_err(|_| "no room").expect("posted");
+        self.orders.try_send(Act(Box::new(what))).map_err(|_| "no room").expect("posted");
     }
 
     /// Has the toy wait for `gate`; answers when it does.
     pub(crate) async fn hold(&self, gate: oneshot::Receiver<()>) {
         let (begun, waits) = oneshot::channel();
-        self.orders.post(Hold(gate, begun)).map_err(|_| "no room").expect("posted");
+        self.orders.try_send(Hold(gate, begun)).map_err(|_| "no room").expect("posted");
         waits.await.expect("it waits");
     }
 
     /// What it has seen, as soon as that is so much.
     pub(crate) async fn seen(&self, many: usize) -> Vec<u32> {
-        until(|| lock(&self.seen).len() >= many).await;
-        lock(&self.seen).clone()
+        until(|| self.seen.lock().len() >= many).await;
+        self.seen.lock().clone()
     }
 
     pub(crate) fn post(&self, n: u32) {
-        self.mailbox.post(n).expect("posted");
+        self.mailbox.try_send(n).expect("posted");
     }
 }
 
 impl Toy {
     pub(crate) fn start(supervisor: &Supervisor, id: &str, limit: usize) -> Handle {
-        Handle::on(supervisor, &supervisor.home(), id, limit)
+        Handle::on(supervisor, &supervisor.thread(), id, limit)
     }
 }
 
@@ -179,11 +178,11 @@ async fn until(so: impl Fn() -> bool) {
 }
 
 fn state(supervisor: &Supervisor, id: &str) -> ActorReport {
-    supervisor.reports().into_iter().find(|report| report.id == id).expect("it is enrolled")
+    supervisor.reports().into_iter().find(|report| report.id == id).expect("it is registered")
 }
 
 #[actix::test]
-async fn only_the_message_in_hand_is_lost() {
+async fn only_the_current_message_is_lost() {
     let supervisor = supervisor(5);
     let toy = Toy::start(&supervisor, "toy", 20);
     let (open, gate) = oneshot::channel();
@@ -212,12 +211,12 @@ async fn one_that_fails_too_often_stays_down_until_it_is_asked_for() {
     for n in [13, 13, 1] {
         toy.post(n);
     }
-    toy.orders.post(Kept(70)).map_err(|_| "no room").expect("posted");
+    toy.orders.try_send(Kept(70)).map_err(|_| "no room").expect("posted");
     open.send(()).expect("it waits");
     until(|| state(&supervisor, "toy").state == ActorState::Failed && state(&supervisor, "toy").queue_depth == 1).await;
-    toy.orders.post(Kept(71)).map_err(|_| "no room").expect("taken all the same");
+    toy.orders.try_send(Kept(71)).map_err(|_| "no room").expect("taken all the same");
     assert_eq!(supervisor.failed(), ["toy"]);
-    assert_eq!(toy.mailbox.post(2), Err(crate::mailbox::Undelivered::Closed));
+    assert_eq!(toy.mailbox.try_send(2), Err(TrySendError::Closed));
     assert_eq!(supervisor.restart("nobody"), [""; 0]);
     assert_eq!(supervisor.restart("toys"), ["toy"], "by its stage");
     until(|| state(&supervisor, "toy").state == ActorState::Running).await;
@@ -280,11 +279,11 @@ async fn a_restart_that_is_asked_for_wakes_an_idle_actor_and_waits_for_a_busy_on
     let (open, gate) = oneshot::channel();
     let asked = supervisor.clone();
     toy.act(move |toy, ctx| {
-        ctx.wait(gate.into_actor(toy).map(|_, toy: &mut Toy, _| lock(&toy.seen).push(2)));
+        ctx.wait(gate.into_actor(toy).map(|_, toy: &mut Toy, _| toy.seen.lock().push(2)));
         asked.restart("toy");
     });
     toy.post(3);
-    until(|| state(&supervisor, "toy").in_hand.is_some()).await;
+    until(|| state(&supervisor, "toy").current.is_some()).await;
     assert_eq!(state(&supervisor, "toy").restarts, 1, "it waits for something");
     open.send(()).expect("it waits");
     assert_eq!(toy.seen(3).await, [1, 2, 3], "what it waited for is done, and nothing is lost");
@@ -293,12 +292,12 @@ async fn a_restart_that_is_asked_for_wakes_an_idle_actor_and_waits_for_a_busy_on
 }
 
 #[actix::test]
-async fn a_life_that_fails_by_its_own_word_does_nothing_more() {
+async fn an_incarnation_that_fails_by_itself_does_nothing_more() {
     let supervisor = supervisor(5);
     let toy = Toy::start(&supervisor, "toy", 20);
     toy.act(|toy, ctx| {
-        ctx.run_later(Duration::ZERO, |toy, _| lock(&toy.seen).push(666));
-        toy.life.fail("the disk is gone".into(), ctx);
+        ctx.run_later(Duration::ZERO, |toy, _| toy.seen.lock().push(666));
+        toy.incarnation.fail("the disk is gone".into(), ctx);
     });
     toy.post(1);
     assert_eq!(toy.seen(1).await, [1]);
@@ -313,25 +312,25 @@ async fn a_life_that_fails_by_its_own_word_does_nothing_more() {
 #[actix::test]
 async fn a_stuck_actor_is_left_behind_and_has_no_effect() {
     let supervisor = supervisor(9);
-    let home = supervisor.home();
-    let (toy, neighbour) = (Handle::on(&supervisor, &home, "toy", 20), Handle::on(&supervisor, &home, "other", 20));
+    let thread = supervisor.thread();
+    let (toy, neighbour) = (Handle::on(&supervisor, &thread, "toy", 20), Handle::on(&supervisor, &thread, "other", 20));
     // Both are there, so that nobody is on the thread but who is made to block it.
     for handle in [&toy, &neighbour] {
         let (ping, pong) = oneshot::channel();
-        handle.orders.post(Ping(ping)).map_err(|_| "no room").expect("posted");
+        handle.orders.try_send(Ping(ping)).map_err(|_| "no room").expect("posted");
         pong.await.expect("an answer");
     }
     let (mut gates, (ended, ends)) = (Vec::new(), mpsc::channel());
     for n in 1..=4 {
         let ((open, gate), (begun, blocks)) = (mpsc::channel(), mpsc::channel());
         let block = Block { gate, begun, friend: neighbour.mailbox.clone(), ended: ended.clone() };
-        toy.orders.post(block).map_err(|_| "no room").expect("posted");
+        toy.orders.try_send(block).map_err(|_| "no room").expect("posted");
         toy.post(10 * n);
         neighbour.post(n);
         blocks.recv().expect("it blocks");
         gates.push(open);
         until(|| {
-            supervisor.look();
+            supervisor.replace_stuck();
             state(&supervisor, "toy").failures == u64::from(n)
         })
         .await;
@@ -341,13 +340,13 @@ async fn a_stuck_actor_is_left_behind_and_has_no_effect() {
     }
     assert_eq!(state(&supervisor, "other").failures, 0);
     assert!(supervisor.dead_letters().iter().all(|letter| letter.message == "Block"));
-    supervisor.hopeless().await;
+    supervisor.unrecoverable().await;
     for open in &gates {
         open.send(()).expect("it blocks");
     }
     assert!(ends.iter().take(4).all(|without_effect| without_effect), "what they send at last is refused");
     let (ping, pong) = oneshot::channel();
-    neighbour.orders.post(Ping(ping)).map_err(|_| "no room").expect("posted");
+    neighbour.orders.try_send(Ping(ping)).map_err(|_| "no room").expect("posted");
     pong.await.expect("an answer");
     assert_eq!(neighbour.seen(4).await, [1, 2, 3, 4]);
     assert_eq!(toy.seen(4).await, [10, 20, 30, 40]);
