@@ -18,13 +18,13 @@ use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, Commissioning, CommissioningError, MOST_LEVELS, Model, Observed, Survey};
 use volute_data::{NewBaseline, Range, Store, StoreError};
 use volute_plant::{Clock, Profile, PumpId, Reading, Timestamp, Window};
+use volute_runtime::{Envelope, Mailbox, Message, Subject};
 
 pub use orders::CommissionRefusal;
 pub use versions::{BaselineVersion, Baselines};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Letter, Mail, Mailbox},
     pump::PumpActor,
 };
 use gathering::NormalWindows;
@@ -57,9 +57,9 @@ struct Pupil {
     asker: Option<Asker>,
 }
 
-impl Letter for Lesson {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+impl Message for Lesson {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
     }
 }
 
@@ -78,7 +78,7 @@ impl Pupil {
     async fn tell(mut self, outcome: Result<(Baseline, NewBaseline), LessonError>) {
         if let Some(asker) = self.asker.take() {
             // A pump that is gone needs no answer.
-            let _ = self.home.deliver(Learned { outcome, asker }).await;
+            let _ = self.home.send(Learned { outcome, asker }).await;
         }
     }
 }
@@ -86,7 +86,7 @@ impl Pupil {
 impl Drop for Pupil {
     fn drop(&mut self) {
         if let Some(asker) = self.asker.take() {
-            let _ = self.home.post(Learned { outcome: Err(LessonError::BrokenOff), asker });
+            let _ = self.home.try_send(Learned { outcome: Err(LessonError::BrokenOff), asker });
         }
     }
 }
@@ -113,7 +113,7 @@ pub(crate) struct Learned {
     pub asker: Asker,
 }
 
-impl Letter for Learned {}
+impl Message for Learned {}
 
 /// There is no baseline.
 #[derive(Debug, thiserror::Error)]
@@ -239,11 +239,11 @@ impl Actor for CommissioningActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Mail<Lesson>> for CommissioningActor {
+impl Handler<Envelope<Lesson>> for CommissioningActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Lesson>, ctx: &mut Self::Context) {
-        let Lesson { pump, why, material, pupil } = mail.open();
+    fn handle(&mut self, message: Envelope<Lesson>, ctx: &mut Self::Context) {
+        let Lesson { pump, why, material, pupil } = message.into_inner();
         let school = self.school.clone();
         let lesson = async move {
             let outcome = school.teach(&pump, why, material).await;

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{
-    receipt::{Queue, Refusal},
-    supervision::{Histogram, quantile_ms},
-};
+use volute_runtime::{Histogram, quantile_ms};
+
+use crate::receipt::{Queue, Refusal};
 
 /// How long readings and verdicts take to be durable, hop by hop and in all.
 #[derive(Debug, Default)]

@@ -16,6 +16,9 @@ use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Retention, Store, StoreError};
 use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Rejection, TimeRules, Timestamp};
+use volute_runtime::{
+    ActorReport, ActorThread, DeadLetter, Mailbox, Message, RestartPolicy, SupervisionConfig, Supervisor, TrySendError,
+};
 
 use crate::{
     commissioning::Judging,
@@ -23,16 +26,14 @@ use crate::{
     gate::{CloseGate, Doors, GateActor, Post, Pumps, Room},
     keeper::{Disk, DrainKeeper, KeeperActor},
     live::{AskLive, Frame, LastShown, LiveActor, LivePump},
-    mailbox::{Letter, Mailbox, Undelivered},
     maintenance::{Desk, DrainMaintenance, MaintenanceActor},
     node_clock::NodeClock,
     pump::PumpStaff,
     receipt::{Queue, Receipt, Refusal},
-    recorder::{DrainRecorder, Recorder},
+    recorder::{DrainRecorder, RecordRow, Recorder},
     refusals::SharedRefusals,
     settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
     storage::DiskOutlook,
-    supervision::{ActorReport, DeadLetter, Home, Rules, Supervisor, Tolerance},
 };
 use ground::Ground;
 
@@ -151,14 +152,16 @@ impl Engine {
         let EngineParts { profile, model, store, clock, ingest, engine, commissioning, live, retention } = parts;
         let stored = stored_pumps(&store, &profile)?;
         let doors = Doors::new(NodeClock::new(clock.clone(), store.clone(), retention.readings).await);
-        let tolerance = Tolerance { restarts: engine.restarts, window: engine.restart_window };
-        let supervisor = Supervisor::new(Rules { tolerance, wedged_after: engine.wedged_after }, clock.clone());
+        let policy = RestartPolicy { restarts: engine.restarts, window: engine.restart_window };
+        let config = SupervisionConfig { policy, stuck_after: engine.wedged_after };
+        let wall = clock.clone();
+        let supervisor = Supervisor::new(config, Arc::new(move || wall.now().into()));
         let (counters, disk, refusals) = Default::default();
         let ground = Ground { supervisor, profile, store, clock, counters, disk, refusals };
 
         let recorder = ground.recorder(&engine, ingest.max_in_flight_readings, &doors);
         let keeper = ground.keeper(retention, doors.clock.clone());
-        let side = ground.supervisor.home();
+        let side = ground.supervisor.thread();
         let (listeners, _) = broadcast::channel(live.subscriber_frames);
         let stale_after_ms = engine.stale_after_intervals * ground.profile.interval_ms();
         let feed = ground.live(&side, engine.stale_after_intervals, live, &listeners);
@@ -167,7 +170,8 @@ impl Engine {
         let pool = ground.inference(&engine, model.as_ref());
         let judging = model.map(|model| ground.commissioning(model, &commissioning));
 
-        let homes: Vec<Arc<Home>> = (0..engine.inference_workers.max(1)).map(|_| ground.supervisor.home()).collect();
+        let homes: Vec<Arc<ActorThread>> =
+            (0..engine.inference_workers.max(1)).map(|_| ground.supervisor.thread()).collect();
         let gate = ground.gate_inbox();
         let staff = Arc::new(PumpStaff {
             profile: ground.profile.clone(),
@@ -177,7 +181,7 @@ impl Engine {
             store: ground.store.clone(),
             counters: ground.counters.clone(),
             recorder: recorder.clone(),
-            gate: gate.door(WITHDRAWN),
+            gate: gate.mailbox(WITHDRAWN),
             pool,
             live: feed.clone(),
             maintenance: Desk { mailbox: maintenance.clone(), counters: ground.counters.clone() },
@@ -236,7 +240,7 @@ impl Engine {
             // Orders come in no more.
             let counted = self.handle.0.refusals.lock().all();
             for entry in counted {
-                let _ = recorder.results.deliver(entry).await;
+                let _ = recorder.results.send(RecordRow::Audit(entry)).await;
             }
             barrier(&recorder.results, DrainRecorder).await;
         };
@@ -277,14 +281,14 @@ impl EngineHandle {
     ) -> Result<Receipt, Refusal> {
         let (reply, answer) = oneshot::channel();
         let post = Post { items, received: self.0.clock.now(), since: Instant::now(), client, reply };
-        match self.0.gate.post(post) {
+        match self.0.gate.try_send(post) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unanswered())),
-            Err(Undelivered::Full(_)) => {
+            Err(TrySendError::Full(_)) => {
                 let full = Refusal::Busy { queue: Queue::Gate, retry_after_s: 1 };
                 self.note_refusal(&full);
                 Err(full)
             }
-            Err(Undelivered::Closed) => Err(self.unanswered()),
+            Err(TrySendError::Closed) => Err(self.unanswered()),
         }
     }
 
@@ -419,7 +423,7 @@ impl EngineHandle {
         let AuditEntry { at, who, action, object, outcome, detail } = &entry;
         tracing::info!(target: "audit", %at, who, action, object, outcome, detail, "asked by hand");
         let (action, object) = (action.clone(), object.clone());
-        if self.0.recorder.results.deliver(entry).await.is_err() {
+        if self.0.recorder.results.send(RecordRow::Audit(entry)).await.is_err() {
             return tracing::error!(action, object, "not in the audit log: the node is stopping");
         }
         if tokio::time::timeout(NOTE_PATIENCE, self.0.recorder.settled()).await.is_err() {
@@ -433,13 +437,13 @@ impl EngineHandle {
     }
 
     /// Answers when so many threads are stuck that the process should be started anew.
-    pub async fn hopeless(&self) {
-        self.0.supervisor.hopeless().await;
+    pub async fn unrecoverable(&self) {
+        self.0.supervisor.unrecoverable().await;
     }
 
     async fn ask(&self, pump: Option<PumpId>) -> Vec<LivePump> {
         let (reply, answer) = oneshot::channel();
-        match self.0.live.deliver(AskLive { pump, reply }).await {
+        match self.0.live.send(AskLive { pump, reply }).await {
             Ok(()) => answer.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         }
@@ -485,13 +489,13 @@ async fn stage(stage: &str, limit: Duration, end: impl Future<Output = ()>) -> b
 /// Sends a message that is answered when everything before it is done, and waits for the answer.
 async fn barrier<A, M>(mailbox: &Mailbox<A>, message: impl Fn(oneshot::Sender<()>) -> M)
 where
-    A: Actor<Context = Context<A>> + actix::Handler<crate::mailbox::Mail<M>, Result = ()>,
-    M: Letter,
+    A: Actor<Context = Context<A>> + actix::Handler<volute_runtime::Envelope<M>, Result = ()>,
+    M: Message,
 {
     loop {
         let (reply, done) = oneshot::channel();
         // An actor that is gone or out of order has nothing left to wait for; one that broke meanwhile is asked again.
-        if mailbox.deliver(message(reply)).await.is_err() || done.await.is_ok() {
+        if mailbox.send(message(reply)).await.is_err() || done.await.is_ok() {
             return;
         }
     }

@@ -21,10 +21,10 @@ use futures::future::join_all;
 use tokio::sync::oneshot;
 use volute_data::PumpRecord;
 use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
+use volute_runtime::{Envelope, Message, Subject};
 
 use crate::{
     counters::Counters,
-    mailbox::{Letter, Mail},
     node_clock::NodeClock,
     pump::{Drain, Offer, PumpStaff, actor_id},
     receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem},
@@ -91,27 +91,27 @@ pub(crate) struct Withdraw {
     pub why: Option<Rejection>,
 }
 
-impl Letter for Post {}
+impl Message for Post {}
 
-impl Letter for TakePump {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+impl Message for TakePump {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
     }
 }
 
-impl Letter for Withdraw {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+impl Message for Withdraw {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
     }
 }
 
-impl Letter for FindPump {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+impl Message for FindPump {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
     }
 }
 
-impl Letter for CloseGate {}
+impl Message for CloseGate {}
 
 /// The actor.
 pub(crate) struct GateActor {
@@ -400,7 +400,7 @@ impl GateActor {
                 .extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
             let offer = Offer { drafts: lot, received, since, permit: Arc::new(permit), answer: answer.another() };
             // The permits bound the mailbox: this is refused only if the actor is gone, and then the share is dropped.
-            let _ = handle.mailbox.post(offer);
+            let _ = handle.mailbox.try_send(offer);
         }
         Ok(receipt)
     }
@@ -416,11 +416,11 @@ impl Actor for GateActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Mail<Post>> for GateActor {
+impl Handler<Envelope<Post>> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Post>, _: &mut Self::Context) {
-        let Post { items, received, since, client, reply } = mail.open();
+    fn handle(&mut self, message: Envelope<Post>, _: &mut Self::Context) {
+        let Post { items, received, since, client, reply } = message.into_inner();
         let answer = Share::first(reply, self.counters.clone());
         match self.admit(items, received, since, client, &answer) {
             Ok(receipt) => answer.complete(receipt),
@@ -432,11 +432,11 @@ impl Handler<Mail<Post>> for GateActor {
     }
 }
 
-impl Handler<Mail<FindPump>> for GateActor {
+impl Handler<Envelope<FindPump>> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<FindPump>, _: &mut Self::Context) {
-        let FindPump { pump, register, reply } = mail.open();
+    fn handle(&mut self, message: Envelope<FindPump>, _: &mut Self::Context) {
+        let FindPump { pump, register, reply } = message.into_inner();
         let found = match register {
             Some(at) if !self.doors.closing.load(Ordering::Relaxed) => {
                 Some(self.pump(&pump, at, PumpLimit::new(self.settings.burst_readings_per_pump)))
@@ -448,11 +448,11 @@ impl Handler<Mail<FindPump>> for GateActor {
     }
 }
 
-impl Handler<Mail<TakePump>> for GateActor {
+impl Handler<Envelope<TakePump>> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<TakePump>, _: &mut Self::Context) {
-        let TakePump { pump, reply } = mail.open();
+    fn handle(&mut self, message: Envelope<TakePump>, _: &mut Self::Context) {
+        let TakePump { pump, reply } = message.into_inner();
         let mut pumps = self.pumps();
         let taken = match pumps.here.remove(&pump) {
             // What drains the pumps must find all of them.
@@ -473,11 +473,11 @@ impl Handler<Mail<TakePump>> for GateActor {
     }
 }
 
-impl Handler<Mail<Withdraw>> for GateActor {
+impl Handler<Envelope<Withdraw>> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Withdraw>, _: &mut Self::Context) {
-        let Withdraw { pump, why } = mail.open();
+    fn handle(&mut self, message: Envelope<Withdraw>, _: &mut Self::Context) {
+        let Withdraw { pump, why } = message.into_inner();
         let mut pumps = self.pumps();
         if let Some(Rejection { field, message, .. }) = why
             && pumps.refused.note(&pump, field, message.clone(), Instant::now())
@@ -496,11 +496,11 @@ impl Handler<Mail<Withdraw>> for GateActor {
     }
 }
 
-impl Handler<Mail<CloseGate>> for GateActor {
+impl Handler<Envelope<CloseGate>> for GateActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<CloseGate>, ctx: &mut Self::Context) {
-        let CloseGate(reply) = mail.open();
+    fn handle(&mut self, message: Envelope<CloseGate>, ctx: &mut Self::Context) {
+        let CloseGate(reply) = message.into_inner();
         self.doors.closing.store(true, Ordering::Relaxed);
         let room = self.room.clone();
         let mut pumps = Vec::new();
@@ -513,7 +513,7 @@ impl Handler<Mail<CloseGate>> for GateActor {
             room.emptied().await;
             let judged = pumps.iter().map(async |pump| {
                 let (reply, done) = oneshot::channel();
-                if pump.deliver(Drain(reply)).await.is_ok() {
+                if pump.send(Drain(reply)).await.is_ok() {
                     let _ = done.await;
                 }
             });

@@ -15,12 +15,11 @@ use std::{
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use volute_anomaly::{Model, Score, ScoreError, Scorer, Task};
+use volute_runtime::{Envelope, Incarnation, Message, panic_text};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Letter, Mail},
     pump::Unscored,
-    supervision::{Life, panic_text},
 };
 
 pub(crate) use dispatch::Limits;
@@ -32,7 +31,7 @@ use dispatch::{LINGER, Next};
 /// Windows wait, or may.
 pub(crate) struct Work;
 
-impl Letter for Work {}
+impl Message for Work {}
 
 /// The actor.
 pub(crate) struct InferenceActor {
@@ -45,7 +44,7 @@ pub(crate) struct InferenceActor {
     /// It has waited for more.
     lingered: bool,
     counters: Arc<Counters>,
-    life: Life<InferenceActor>,
+    incarnation: Incarnation<InferenceActor>,
 }
 
 impl InferenceActor {
@@ -54,10 +53,10 @@ impl InferenceActor {
         model: &Model,
         pool: Pool,
         counters: Arc<Counters>,
-        life: Life<InferenceActor>,
+        incarnation: Incarnation<InferenceActor>,
     ) -> Self {
         let (model, scorer) = (model.clone(), Scorer::new(model));
-        Self { number, model, scorer, pool, lingering: None, lingered: false, counters, life }
+        Self { number, model, scorer, pool, lingering: None, lingered: false, counters, incarnation }
     }
 
     /// Looks again, as a message of its own: in between it can be restarted.
@@ -107,7 +106,11 @@ impl InferenceActor {
                 let Some(job) = jobs.pop() else { return };
                 let (pump, at) = (job.window.pump.clone(), job.window.at);
                 add(&self.counters.score_failures, 1);
-                self.life.inbox.cell().stumbled("Window", Some(pump), &format!("the window at {at}: {panic}"));
+                self.incarnation.inbox.slot().recovered(
+                    "Window",
+                    Some(pump.shared()),
+                    &format!("the window at {at}: {panic}"),
+                );
                 job.finish(Err(Unscored::Failed));
             }
         }
@@ -123,11 +126,11 @@ impl Actor for InferenceActor {
     }
 }
 
-impl Handler<Mail<Work>> for InferenceActor {
+impl Handler<Envelope<Work>> for InferenceActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Work>, ctx: &mut Self::Context) {
-        let Work = mail.open();
+    fn handle(&mut self, message: Envelope<Work>, ctx: &mut Self::Context) {
+        let Work = message.into_inner();
         if let Some(timer) = self.lingering.take() {
             ctx.cancel_future(timer);
         }

@@ -15,13 +15,12 @@ use rand::RngExt;
 use tokio::sync::oneshot;
 use volute_data::{DatabaseStatus, Range, Retention, Store, StoreError};
 use volute_plant::{ClockState, Timestamp};
+use volute_runtime::{ActorSlot, Envelope, Message, resume_task_panic};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Letter, Mail},
     node_clock::NodeClock,
     storage::{DiskOutlook, outlook},
-    supervision::{Cell, raise},
 };
 
 /// The longest and the shortest pause between two looks for what is due.
@@ -45,7 +44,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Answers once nothing of its own is under way.
 pub(crate) struct DrainKeeper(pub oneshot::Sender<()>);
 
-impl Letter for DrainKeeper {}
+impl Message for DrainKeeper {}
 
 /// What was last seen of the disk, for whoever asks.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +78,7 @@ pub(crate) struct KeeperActor {
     busy: Option<Instant>,
     drains: Vec<oneshot::Sender<()>>,
     /// Where each look is noted.
-    cell: Arc<Cell>,
+    slot: Arc<ActorSlot>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +96,7 @@ impl KeeperActor {
         counters: Arc<Counters>,
         retention: Retention,
         disk: Disk,
-        cell: Arc<Cell>,
+        slot: Arc<ActorSlot>,
     ) -> Self {
         let state = match store.status().database {
             DatabaseStatus::Open => State::Working,
@@ -115,7 +114,7 @@ impl KeeperActor {
             state,
             busy: None,
             drains: Vec::new(),
-            cell,
+            slot,
         }
     }
 
@@ -167,7 +166,7 @@ impl KeeperActor {
                 let next = actor.done(outcome);
                 ctx.run_later(next, Self::look);
             }
-            Err(broken) => raise(broken),
+            Err(broken) => resume_task_panic(broken),
         }));
     }
 
@@ -197,7 +196,7 @@ impl KeeperActor {
     /// Answers when to look again.
     fn done(&mut self, outcome: Result<Kept, StoreError>) -> Duration {
         if let Some(begun) = self.busy.take() {
-            self.cell.progressed(begun.elapsed());
+            self.slot.progressed(begun.elapsed());
         }
         let mut next = LONGEST_LOOK;
         let since_last = std::mem::replace(&mut self.looked, Instant::now()).elapsed();
@@ -237,11 +236,11 @@ impl Actor for KeeperActor {
     }
 }
 
-impl Handler<Mail<DrainKeeper>> for KeeperActor {
+impl Handler<Envelope<DrainKeeper>> for KeeperActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<DrainKeeper>, _: &mut Self::Context) {
-        let DrainKeeper(reply) = mail.open();
+    fn handle(&mut self, message: Envelope<DrainKeeper>, _: &mut Self::Context) {
+        let DrainKeeper(reply) = message.into_inner();
         if self.busy.is_some() {
             self.drains.push(reply);
         } else {

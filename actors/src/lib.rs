@@ -12,12 +12,10 @@ mod gate;
 mod inference;
 mod keeper;
 mod live;
-mod mailbox;
 mod maintenance;
 mod metrics;
 mod naming;
 mod node_clock;
-mod outbox;
 mod pump;
 mod queues;
 mod receipt;
@@ -27,7 +25,6 @@ mod removal;
 mod settings;
 mod simulation;
 mod storage;
-mod supervision;
 
 pub use commissioning::{BaselineVersion, Baselines, CommissionRefusal};
 pub use counters::{Counters, LatencyQuantiles, Totals};
@@ -45,5 +42,5 @@ pub use simulation::{
     Phase, Plan, PumpPlan, PumpProgress, RecordingProgress, Simulation, SimulationProgress, Source, Speed, StartError,
 };
 pub use storage::DiskOutlook;
-pub use supervision::{ActorReport, ActorState, DeadLetter, MessageInHand, quantile_ms};
+pub use volute_runtime::{ActorReport, ActorState, CurrentMessage, DeadLetter, quantile_ms};
 pub use volute_simulator::{Fault, Severity};

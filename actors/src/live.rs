@@ -16,6 +16,7 @@ use volute_plant::{
     Channel, Clock, ClockFault, Detection, NoWindow, OperatingState, Profile, PumpId, PumpName, Reading, Sample,
     Timestamp,
 };
+use volute_runtime::{Envelope, Message, Subject};
 
 pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
 pub use last_shown::LastShown;
@@ -24,10 +25,7 @@ pub use picture::{
     CommissioningPhase, LearningProgress, LiveAdvice, LiveChannel, LiveFeedState, LivePump, Status, TREND,
 };
 
-use crate::{
-    mailbox::{Letter, Mail},
-    settings::LiveSettings,
-};
+use crate::settings::LiveSettings;
 use trend::Trend;
 
 /// Time between two pictures of the whole fleet.
@@ -84,9 +82,9 @@ pub(crate) struct LiveFeed {
     pub feed: LiveFeedState,
 }
 
-impl Letter for LiveFeed {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+impl Message for LiveFeed {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
     }
 }
 
@@ -99,9 +97,9 @@ pub(crate) struct LiveGone(pub PumpId);
 /// A demo's pump: its readings have ended. It is stale from now on, and not only once it was silent for long.
 pub(crate) struct LiveEnded(pub PumpId);
 
-impl Letter for LiveEnded {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.0)
+impl Message for LiveEnded {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.0.shared())
     }
 }
 
@@ -111,9 +109,9 @@ pub(crate) struct LiveNamed {
     pub name: Option<PumpName>,
 }
 
-impl Letter for LiveNamed {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+impl Message for LiveNamed {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
     }
 }
 
@@ -123,42 +121,42 @@ pub(crate) struct AskLive {
     pub reply: oneshot::Sender<Vec<LivePump>>,
 }
 
-impl Letter for LiveReading {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.reading.pump)
+impl Message for LiveReading {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.reading.pump.shared())
     }
 }
 
-impl Letter for LiveClock {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+impl Message for LiveClock {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
     }
 }
 
-impl Letter for LiveBlind {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+impl Message for LiveBlind {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
     }
 }
 
-impl Letter for LiveDetection {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.0.pump)
+impl Message for LiveDetection {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.0.pump.shared())
     }
 }
 
-impl Letter for LiveGone {
+impl Message for LiveGone {
     /// Whoever watches must not see it for ever.
-    const KEPT: bool = true;
+    const SURVIVES_FAILURE: bool = true;
 
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.0)
+    fn subject(&self) -> Option<Subject> {
+        Some(self.0.shared())
     }
 }
 
-impl Letter for AskLive {
-    fn pump(&self) -> Option<&PumpId> {
-        self.pump.as_ref()
+impl Message for AskLive {
+    fn subject(&self) -> Option<Subject> {
+        self.pump.as_ref().map(PumpId::shared)
     }
 }
 
@@ -326,11 +324,11 @@ impl Actor for LiveActor {
     }
 }
 
-impl Handler<Mail<LiveReading>> for LiveActor {
+impl Handler<Envelope<LiveReading>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<LiveReading>, _: &mut Self::Context) {
-        let LiveReading { reading, heard, is_current, is_late, is_part } = mail.open();
+    fn handle(&mut self, message: Envelope<LiveReading>, _: &mut Self::Context) {
+        let LiveReading { reading, heard, is_current, is_late, is_part } = message.into_inner();
         let now = self.clock.now();
         if is_current && let Some(unsent) = self.unsent(&reading.pump) {
             unsent.readings.push(&reading);
@@ -351,39 +349,39 @@ impl Handler<Mail<LiveReading>> for LiveActor {
     }
 }
 
-impl Handler<Mail<LiveClock>> for LiveActor {
+impl Handler<Envelope<LiveClock>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<LiveClock>, _: &mut Self::Context) {
-        let LiveClock { pump, fault } = mail.open();
+    fn handle(&mut self, message: Envelope<LiveClock>, _: &mut Self::Context) {
+        let LiveClock { pump, fault } = message.into_inner();
         self.state(&pump).clock = fault;
     }
 }
 
-impl Handler<Mail<LiveBlind>> for LiveActor {
+impl Handler<Envelope<LiveBlind>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<LiveBlind>, _: &mut Self::Context) {
-        let LiveBlind { pump, why } = mail.open();
+    fn handle(&mut self, message: Envelope<LiveBlind>, _: &mut Self::Context) {
+        let LiveBlind { pump, why } = message.into_inner();
         let (status, now) = (why.status(&self.profile), self.clock.now());
         self.state(&pump).turn(status, now);
     }
 }
 
-impl Handler<Mail<LiveFeed>> for LiveActor {
+impl Handler<Envelope<LiveFeed>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<LiveFeed>, _: &mut Self::Context) {
-        let LiveFeed { pump, feed } = mail.open();
+    fn handle(&mut self, message: Envelope<LiveFeed>, _: &mut Self::Context) {
+        let LiveFeed { pump, feed } = message.into_inner();
         self.state(&pump).feed = Some(feed);
     }
 }
 
-impl Handler<Mail<LiveDetection>> for LiveActor {
+impl Handler<Envelope<LiveDetection>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<LiveDetection>, _: &mut Self::Context) {
-        let LiveDetection(detection) = mail.open();
+    fn handle(&mut self, message: Envelope<LiveDetection>, _: &mut Self::Context) {
+        let LiveDetection(detection) = message.into_inner();
         let now = self.clock.now();
         if let Some(unsent) = self.unsent(&detection.pump) {
             unsent.detections.push(&detection);
@@ -397,22 +395,22 @@ impl Handler<Mail<LiveDetection>> for LiveActor {
     }
 }
 
-impl Handler<Mail<LiveGone>> for LiveActor {
+impl Handler<Envelope<LiveGone>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<LiveGone>, _: &mut Self::Context) {
-        let LiveGone(pump) = mail.open();
+    fn handle(&mut self, message: Envelope<LiveGone>, _: &mut Self::Context) {
+        let LiveGone(pump) = message.into_inner();
         self.pumps.remove(&pump);
         self.unsent.remove(&pump);
         let _ = self.listeners.send(Arc::new(Frame::Removed(pump)));
     }
 }
 
-impl Handler<Mail<LiveEnded>> for LiveActor {
+impl Handler<Envelope<LiveEnded>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<LiveEnded>, _: &mut Self::Context) {
-        let LiveEnded(pump) = mail.open();
+    fn handle(&mut self, message: Envelope<LiveEnded>, _: &mut Self::Context) {
+        let LiveEnded(pump) = message.into_inner();
         let now = self.clock.now();
         if let Some(state) = self.pumps.get_mut(&pump) {
             state.ended.get_or_insert(now);
@@ -420,20 +418,20 @@ impl Handler<Mail<LiveEnded>> for LiveActor {
     }
 }
 
-impl Handler<Mail<LiveNamed>> for LiveActor {
+impl Handler<Envelope<LiveNamed>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<LiveNamed>, _: &mut Self::Context) {
-        let LiveNamed { pump, name } = mail.open();
+    fn handle(&mut self, message: Envelope<LiveNamed>, _: &mut Self::Context) {
+        let LiveNamed { pump, name } = message.into_inner();
         let _ = self.listeners.send(Arc::new(Frame::Named(pump, name)));
     }
 }
 
-impl Handler<Mail<AskLive>> for LiveActor {
+impl Handler<Envelope<AskLive>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<AskLive>, _: &mut Self::Context) {
-        let AskLive { pump, reply } = mail.open();
+    fn handle(&mut self, message: Envelope<AskLive>, _: &mut Self::Context) {
+        let AskLive { pump, reply } = message.into_inner();
         let answer = match pump {
             Some(pump) => self.pumps.get(&pump).map(|state| self.snapshot(&pump, state)).into_iter().collect(),
             None => self.pumps.iter().map(|(pump, state)| self.snapshot(pump, state)).collect(),

@@ -11,14 +11,12 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::{sync::oneshot, time::timeout};
 use volute_data::{EventFilter, Store};
 use volute_plant::{Detection, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Profile, PumpId, Reading};
+use volute_runtime::{Envelope, Incarnation, Mailbox, Message, Outbox, Subject};
 
 use crate::{
     counters::{Counters, add},
-    mailbox::{Letter, Mail, Mailbox},
-    outbox::Outbox,
     pump::PumpActor,
-    recorder::Recorder,
-    supervision::Life,
+    recorder::{RecordRow, Recorder},
 };
 
 /// How often a pump that waits for room asks whether there is still anybody to make some.
@@ -37,25 +35,25 @@ pub(crate) struct DrainMaintenance(pub oneshot::Sender<()>);
 /// A pump was removed, and its events with it.
 pub(crate) struct ForgetPump(pub PumpId);
 
-impl Letter for ForgetPump {
+impl Message for ForgetPump {
     /// A new pump of the same name must not go on with its events.
-    const KEPT: bool = true;
+    const SURVIVES_FAILURE: bool = true;
 
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.0)
+    fn subject(&self) -> Option<Subject> {
+        Some(self.0.shared())
     }
 }
 
-impl Letter for Look {
+impl Message for Look {
     /// Alarms are not lost with the actor.
-    const KEPT: bool = true;
+    const SURVIVES_FAILURE: bool = true;
 
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.reading.pump)
+    fn subject(&self) -> Option<Subject> {
+        Some(self.reading.pump.shared())
     }
 }
 
-impl Letter for DrainMaintenance {}
+impl Message for DrainMaintenance {}
 
 /// Where readings are sent to be looked at.
 #[derive(Clone)]
@@ -72,7 +70,7 @@ impl Desk {
         let Self { mailbox, counters } = self.clone();
         let delivery = async move {
             while !mailbox.is_failed() {
-                if timeout(ASK_AGAIN, mailbox.deliver(look.clone())).await.is_ok() {
+                if timeout(ASK_AGAIN, mailbox.send(look.clone())).await.is_ok() {
                     return;
                 }
             }
@@ -90,7 +88,7 @@ pub(crate) struct MaintenanceActor {
     outbox: Outbox,
     counters: Arc<Counters>,
     desks: HashMap<PumpId, MaintenanceDesk>,
-    life: Life<MaintenanceActor>,
+    incarnation: Incarnation<MaintenanceActor>,
 }
 
 impl MaintenanceActor {
@@ -99,9 +97,9 @@ impl MaintenanceActor {
         store: Store,
         recorder: Recorder,
         counters: Arc<Counters>,
-        life: Life<MaintenanceActor>,
+        incarnation: Incarnation<MaintenanceActor>,
     ) -> Self {
-        Self { profile, store, recorder, outbox: Outbox::default(), counters, desks: HashMap::new(), life }
+        Self { profile, store, recorder, outbox: Outbox::default(), counters, desks: HashMap::new(), incarnation }
     }
 
     fn take_over(&mut self, standing: Vec<MaintenanceEvent>) {
@@ -119,7 +117,7 @@ impl Actor for MaintenanceActor {
 
     /// Starts with the events that stand. Without the database only those are known that wait for it.
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (store, recorder, again) = (self.store.clone(), self.recorder.clone(), self.life.number > 1);
+        let (store, recorder, again) = (self.store.clone(), self.recorder.clone(), self.incarnation.number > 1);
         let standing = async move {
             if again {
                 // What the one before found must be stored before it can be found.
@@ -130,16 +128,16 @@ impl Actor for MaintenanceActor {
         };
         ctx.wait(standing.into_actor(self).map(|standing, actor, ctx| match standing {
             Ok(standing) => actor.take_over(standing.rows),
-            Err(error) => actor.life.fail(format!("the standing events could not be read: {error}"), ctx),
+            Err(error) => actor.incarnation.fail(format!("the standing events could not be read: {error}"), ctx),
         }));
     }
 }
 
-impl Handler<Mail<Look>> for MaintenanceActor {
+impl Handler<Envelope<Look>> for MaintenanceActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Look>, ctx: &mut Self::Context) {
-        let Look { reading, detection } = mail.open();
+    fn handle(&mut self, message: Envelope<Look>, ctx: &mut Self::Context) {
+        let Look { reading, detection } = message.into_inner();
         if !self.store.is_registered(&reading.pump) {
             // It waited here while its pump was removed.
             return;
@@ -164,25 +162,25 @@ impl Handler<Mail<Look>> for MaintenanceActor {
                 }
                 EventChange::Updated(_) => {}
             }
-            self.outbox.send(&self.recorder.results, event, ctx);
+            self.outbox.send_or_suspend(&self.recorder.results, RecordRow::Event(event), ctx);
         }
     }
 }
 
-impl Handler<Mail<ForgetPump>> for MaintenanceActor {
+impl Handler<Envelope<ForgetPump>> for MaintenanceActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<ForgetPump>, _: &mut Self::Context) {
-        let ForgetPump(pump) = mail.open();
+    fn handle(&mut self, message: Envelope<ForgetPump>, _: &mut Self::Context) {
+        let ForgetPump(pump) = message.into_inner();
         self.desks.remove(&pump);
     }
 }
 
-impl Handler<Mail<DrainMaintenance>> for MaintenanceActor {
+impl Handler<Envelope<DrainMaintenance>> for MaintenanceActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<DrainMaintenance>, _: &mut Self::Context) {
-        let DrainMaintenance(reply) = mail.open();
+    fn handle(&mut self, message: Envelope<DrainMaintenance>, _: &mut Self::Context) {
+        let DrainMaintenance(reply) = message.into_inner();
         let _ = reply.send(());
     }
 }

@@ -11,8 +11,14 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use volute_data::{Store, SystemMetrics};
 use volute_plant::Clock;
+use volute_runtime::ActorSlot;
 
-use crate::{counters::Counters, keeper::Disk, recorder::Recorder, refusals::SharedRefusals, supervision::Cell};
+use crate::{
+    counters::Counters,
+    keeper::Disk,
+    recorder::{RecordRow, Recorder},
+    refusals::SharedRefusals,
+};
 
 /// How often they are written.
 const EVERY: Duration = Duration::from_secs(10);
@@ -29,7 +35,7 @@ pub(crate) struct MetricsActor {
     /// What was counted up to the last writing of this actor.
     pub before: Option<Moment>,
     /// Where each writing is noted.
-    pub cell: Arc<Cell>,
+    pub slot: Arc<ActorSlot>,
 }
 
 /// What rates are made of: totals, and when they were read.
@@ -89,10 +95,10 @@ impl MetricsActor {
             add("disk_free_bytes", disk.used.free_bytes as f64);
         }
         let metrics = SystemMetrics { at: self.clock.now(), figures: figures.into_iter().collect() };
-        if self.recorder.results.post(metrics).is_err() {
+        if self.recorder.results.try_send(RecordRow::Metrics(metrics)).is_err() {
             tracing::warn!(queue = "recorder", "no room for the node's figures");
         }
-        self.cell.progressed(begun.elapsed());
+        self.slot.progressed(begun.elapsed());
     }
 
     /// Has the refusals noted whose time of being counted has ended.
@@ -100,7 +106,7 @@ impl MetricsActor {
         let due = self.refusals.lock().due(Instant::now());
         for entry in due {
             let results = self.recorder.results.clone();
-            let delivery = async move { drop(results.deliver(entry).await) };
+            let delivery = async move { drop(results.send(RecordRow::Audit(entry)).await) };
             ctx.spawn(delivery.into_actor(self).map(|(), _, _| ()));
         }
     }

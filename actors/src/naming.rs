@@ -23,7 +23,7 @@ impl EngineHandle {
         let known = self.store().set_pump_name(pump, name.clone()).await?;
         if known {
             tracing::info!(pump = pump.as_str(), name = name.as_ref().map(PumpName::as_str), "pump named");
-            let _ = timeout(PATIENCE, self.0.staff.live.deliver(LiveNamed { pump: pump.clone(), name })).await;
+            let _ = timeout(PATIENCE, self.0.staff.live.send(LiveNamed { pump: pump.clone(), name })).await;
         }
         Ok(known)
     }

@@ -28,6 +28,7 @@ use volute_plant::{
     Admission, Admitted, ClockFault, Detection, DeviceClock, Draft, Judgement, LookupResult, NoWindow, Placed, Profile,
     PumpId, Reading, Rejection, Timestamp, Verdict, WindowRules, Windower,
 };
+use volute_runtime::{Envelope, Incarnation, Mailbox, Message, Outbox};
 
 use backlog::Turns;
 pub(crate) use commissioning::{Command, Order};
@@ -43,11 +44,8 @@ use crate::{
     gate::{LONG_RETRY_AFTER_S, Permit, Share, Withdraw},
     inference::Job,
     live::{Blind, LiveBlind, LiveClock, LiveDetection, LiveReading},
-    mailbox::{Letter, Mail, Mailbox},
     maintenance::Look,
-    outbox::Outbox,
     recorder::{Found, RecordReadings, Stored, Unstored},
-    supervision::Life,
 };
 
 /// Orders for one pump that may wait.
@@ -107,13 +105,13 @@ pub(crate) struct Drain(pub oneshot::Sender<()>);
 /// Ends the pump's actor for good. Everything that was sent to it before is done, and nothing after it will be.
 pub(crate) struct Retire(pub oneshot::Sender<()>);
 
-impl Letter for Offer {}
+impl Message for Offer {}
 
-impl Letter for Retire {}
+impl Message for Retire {}
 
-impl Letter for Judged {}
+impl Message for Judged {}
 
-impl Letter for Drain {}
+impl Message for Drain {}
 
 /// The actor.
 pub(crate) struct PumpActor {
@@ -137,7 +135,7 @@ pub(crate) struct PumpActor {
     last_verdict: Option<Detection>,
     course: Course,
     memory: Memory,
-    /// The number of the first window of this life.
+    /// The number of the first window of this incarnation.
     begun_with: u64,
     /// Counts the courses: an answer to an earlier one is not for this one.
     course_number: u64,
@@ -164,7 +162,7 @@ pub(crate) struct PumpActor {
     drains: Vec<oneshot::Sender<()>>,
     /// Detections and checkpoints for the recorder, and readings for maintenance.
     outbox: Outbox,
-    life: Life<PumpActor>,
+    incarnation: Incarnation<PumpActor>,
 }
 
 /// An offer on its way into the store.
@@ -222,12 +220,12 @@ impl Settling {
 
 impl PumpActor {
     fn new(start: Start) -> Self {
-        let Start { pump, staff, doors, rest, unregistered, burst, life } = start;
+        let Start { pump, staff, doors, rest, unregistered, burst, incarnation } = start;
         let admission = Admission::new(pump.clone(), &staff.profile, staff.times);
         let (profile, windower) = (staff.profile.clone(), Windower::new(&staff.profile));
         // It takes room for what waits only: there are many pumps.
         let (settling, settled) = mpsc::channel(burst);
-        let numbers = life.number << NUMBERS_OF_A_LIFE;
+        let numbers = incarnation.number << NUMBERS_OF_A_LIFE;
         let (memory, ..) = Memory::new(&pump, AtRest::nothing());
         Self {
             pump,
@@ -262,7 +260,7 @@ impl PumpActor {
             quiet: None,
             drains: Vec::new(),
             outbox: Outbox::default(),
-            life,
+            incarnation,
         }
     }
 
@@ -316,7 +314,7 @@ impl PumpActor {
         let stored = (!readings.is_empty()).then(|| {
             let (ack, stored) = oneshot::channel();
             // Permits bound this queue; if the recorder is gone, the dropped `ack` says so.
-            let _ = self.staff.recorder.readings.post(RecordReadings {
+            let _ = self.staff.recorder.readings.try_send(RecordReadings {
                 readings: readings.iter().map(|admitted| admitted.reading.clone()).collect(),
                 register: self.unregistered.clone(),
                 ack,
@@ -362,7 +360,7 @@ impl PumpActor {
         drop(permit);
         if self.unregistered.is_some() {
             // Before the answer: whoever gets it finds the place free. Where there is no room, the next answer frees it.
-            let _ = self.staff.gate.post(Withdraw { pump: self.pump.clone(), why });
+            let _ = self.staff.gate.try_send(Withdraw { pump: self.pump.clone(), why });
         }
         drop(answer);
         self.go_on(ctx);
@@ -420,7 +418,7 @@ impl PumpActor {
             return;
         }
         self.told_clock = fault;
-        if self.staff.live.post(LiveClock { pump: self.pump.clone(), fault }).is_err() {
+        if self.staff.live.try_send(LiveClock { pump: self.pump.clone(), fault }).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
     }
@@ -529,7 +527,7 @@ impl PumpActor {
 
     fn go_on_blind(&mut self, reading: Reading, why: Blind, ctx: &mut Context<Self>) {
         let is_current = self.is_current(&reading);
-        if is_current && self.staff.live.post(LiveBlind { pump: self.pump.clone(), why }).is_err() {
+        if is_current && self.staff.live.try_send(LiveBlind { pump: self.pump.clone(), why }).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
         self.look(reading, None, ctx);
@@ -538,12 +536,12 @@ impl PumpActor {
     fn tell(&mut self, reading: Reading, detection: Detection, ctx: &mut Context<Self>) {
         add(&self.staff.counters.anomalies, usize::from(detection.is_anomaly));
         let is_current = self.is_current(&reading);
-        if is_current && self.staff.live.post(LiveDetection(detection.clone())).is_err() {
+        if is_current && self.staff.live.try_send(LiveDetection(detection.clone())).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
         self.last_verdict = Some(detection.clone());
         let found = Found { detection: detection.clone(), heard: reading.received, since: Instant::now() };
-        self.outbox.send(&self.staff.recorder.results, found, ctx);
+        self.outbox.send_or_suspend(&self.staff.recorder.results, found, ctx);
         self.look(reading, Some(detection), ctx);
     }
 
@@ -574,16 +572,16 @@ impl Actor for PumpActor {
         let at_rest = async move { staff.at_rest(&pump, rest).await };
         ctx.wait(at_rest.into_actor(self).map(|at_rest, actor, ctx| match at_rest {
             Ok(at_rest) => actor.recall(at_rest, ctx),
-            Err(error) => actor.life.fail(format!("what is stored of the pump could not be read: {error}"), ctx),
+            Err(error) => actor.incarnation.fail(format!("what is stored of the pump could not be read: {error}"), ctx),
         }));
     }
 }
 
-impl Handler<Mail<Offer>> for PumpActor {
+impl Handler<Envelope<Offer>> for PumpActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Offer>, ctx: &mut Self::Context) {
-        self.take_turn(mail.open(), ctx);
+    fn handle(&mut self, message: Envelope<Offer>, ctx: &mut Self::Context) {
+        self.take_turn(message.into_inner(), ctx);
     }
 }
 
@@ -598,11 +596,11 @@ impl StreamHandler<(Orphanable, Stored)> for PumpActor {
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
-impl Handler<Mail<Judged>> for PumpActor {
+impl Handler<Envelope<Judged>> for PumpActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Judged>, ctx: &mut Self::Context) {
-        let Judged { seq, score } = mail.open();
+    fn handle(&mut self, message: Envelope<Judged>, ctx: &mut Self::Context) {
+        let Judged { seq, score } = message.into_inner();
         let place = seq.checked_sub(self.first_seq).and_then(|n| self.windows.get_mut(usize::try_from(n).ok()?));
         let Some(place @ Waiting::Score { .. }) = place else { return };
         match score {
@@ -614,22 +612,22 @@ impl Handler<Mail<Judged>> for PumpActor {
     }
 }
 
-impl Handler<Mail<Retire>> for PumpActor {
+impl Handler<Envelope<Retire>> for PumpActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Retire>, _: &mut Self::Context) {
-        let Retire(reply) = mail.open();
+    fn handle(&mut self, message: Envelope<Retire>, _: &mut Self::Context) {
+        let Retire(reply) = message.into_inner();
         // This life ends with this message: nothing of it runs any more.
         self.staff.supervisor.retire(&actor_id(&self.pump));
         let _ = reply.send(());
     }
 }
 
-impl Handler<Mail<Drain>> for PumpActor {
+impl Handler<Envelope<Drain>> for PumpActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Drain>, ctx: &mut Self::Context) {
-        let Drain(reply) = mail.open();
+    fn handle(&mut self, message: Envelope<Drain>, ctx: &mut Self::Context) {
+        let Drain(reply) = message.into_inner();
         self.drains.push(reply);
         let placed = self.windower.flush();
         self.place(placed, ctx);

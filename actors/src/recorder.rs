@@ -18,13 +18,11 @@ use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use tokio::sync::oneshot;
 use volute_data::{AuditEntry, PumpRecord, PumpState, StoreError, SystemMetrics};
 use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
+use volute_runtime::{Envelope, Mailbox, Message, Subject};
 
 pub(crate) use writer::Writer;
 
-use crate::{
-    counters::add,
-    mailbox::{Letter, Mail, Mailbox},
-};
+use crate::counters::add;
 
 /// Readings wait for company only where the last ones came so many times their wait ago, or less.
 const COMPANY: u32 = 4;
@@ -58,6 +56,14 @@ pub(crate) struct RecordReadings {
     pub ack: oneshot::Sender<Stored>,
     /// When they were sent.
     pub since: Instant,
+}
+
+/// A row to be stored whose sender does not wait for that.
+pub(crate) enum RecordRow {
+    Event(MaintenanceEvent),
+    Audit(AuditEntry),
+    State(PumpState),
+    Metrics(SystemMetrics),
 }
 
 /// A pump is removed; `ack` says whether that is durable. What waits of the pump then is dropped.
@@ -106,64 +112,52 @@ pub(crate) struct RecorderActor {
     lingering: Option<(Instant, SpawnHandle)>,
     /// When readings came last.
     heard: Option<Instant>,
-    /// The number of this life.
-    life: u64,
+    /// The number of this incarnation.
+    incarnation: u64,
 }
 
-impl Letter for RecordReadings {
-    fn pump(&self) -> Option<&PumpId> {
-        self.readings.first().map(|reading| &reading.pump)
+impl Message for RecordReadings {
+    fn subject(&self) -> Option<Subject> {
+        self.readings.first().map(|reading| reading.pump.shared())
     }
 }
 
-impl Letter for Found {
-    const KEPT: bool = true;
+impl Message for Found {
+    const SURVIVES_FAILURE: bool = true;
 
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.detection.pump)
+    fn subject(&self) -> Option<Subject> {
+        Some(self.detection.pump.shared())
     }
 }
 
-impl Letter for MaintenanceEvent {
-    const KEPT: bool = true;
+impl Message for RecordRow {
+    const SURVIVES_FAILURE: bool = true;
 
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+    fn subject(&self) -> Option<Subject> {
+        match self {
+            Self::Event(event) => Some(event.pump.shared()),
+            Self::State(state) => Some(state.pump.shared()),
+            Self::Audit(_) | Self::Metrics(_) => None,
+        }
     }
 }
 
-impl Letter for AuditEntry {
-    const KEPT: bool = true;
-}
-
-impl Letter for RecordRemoval {
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
+impl Message for RecordRemoval {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
     }
 }
 
-impl Letter for PumpState {
-    const KEPT: bool = true;
+impl Message for DrainRecorder {}
 
-    fn pump(&self) -> Option<&PumpId> {
-        Some(&self.pump)
-    }
-}
-
-impl Letter for SystemMetrics {
-    const KEPT: bool = true;
-}
-
-impl Letter for DrainRecorder {}
-
-impl Letter for Written {
-    const KEPT: bool = true;
+impl Message for Written {
+    const SURVIVES_FAILURE: bool = true;
 }
 
 impl Recorder {
     /// How much waits to be stored, before the actor and with it.
     pub(crate) fn depth(&self) -> usize {
-        self.readings.depth_of_all()
+        self.readings.inbox_depth()
     }
 
     /// Waits until all that was sent before is stored, or refused. Only a pump's state may be stored later: it is as good as
@@ -174,7 +168,7 @@ impl Recorder {
             // It takes its turn among the readings; an answer that is dropped says that the recorder broke meanwhile.
             match self
                 .results
-                .deliver(RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() })
+                .send(RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() })
                 .await
             {
                 Ok(()) if answer.await.is_err() => {}
@@ -185,8 +179,8 @@ impl Recorder {
 }
 
 impl RecorderActor {
-    pub(crate) fn new(writer: Writer, linger: Duration, life: u64) -> Self {
-        Self { writer, linger, lingering: None, heard: None, life }
+    pub(crate) fn new(writer: Writer, linger: Duration, incarnation: u64) -> Self {
+        Self { writer, linger, lingering: None, heard: None, incarnation }
     }
 
     /// Something has come in that may wait so long for company.
@@ -231,7 +225,7 @@ impl RecorderActor {
 
 impl Drop for RecorderActor {
     fn drop(&mut self) {
-        self.writer.leave(self.life);
+        self.writer.leave(self.incarnation);
     }
 }
 
@@ -239,15 +233,15 @@ impl Actor for RecorderActor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
-        self.writer.attend(self.life);
+        self.writer.attend(self.incarnation);
     }
 }
 
-impl Handler<Mail<Written>> for RecorderActor {
+impl Handler<Envelope<Written>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Written>, ctx: &mut Self::Context) {
-        let Written { stored } = mail.open();
+    fn handle(&mut self, message: Envelope<Written>, ctx: &mut Self::Context) {
+        let Written { stored } = message.into_inner();
         let (readings, asked) = {
             let pending = self.writer.pending();
             (pending.is_waited_for(), !pending.drains.is_empty())
@@ -261,11 +255,11 @@ impl Handler<Mail<Written>> for RecorderActor {
     }
 }
 
-impl Handler<Mail<RecordReadings>> for RecorderActor {
+impl Handler<Envelope<RecordReadings>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<RecordReadings>, ctx: &mut Self::Context) {
-        let record = mail.open();
+    fn handle(&mut self, message: Envelope<RecordReadings>, ctx: &mut Self::Context) {
+        let record = message.into_inner();
         self.writer.pending().queue(record);
         let now = Instant::now();
         let before = self.heard.replace(now);
@@ -276,66 +270,44 @@ impl Handler<Mail<RecordReadings>> for RecorderActor {
     }
 }
 
-impl Handler<Mail<Found>> for RecorderActor {
+impl Handler<Envelope<Found>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Found>, ctx: &mut Self::Context) {
-        let given_up = self.writer.pending().results.add(mail.open());
+    fn handle(&mut self, message: Envelope<Found>, ctx: &mut Self::Context) {
+        let given_up = self.writer.pending().results.add(message.into_inner());
         add(&self.writer.counters.detections_dropped, given_up);
         self.stir_idly(ctx);
     }
 }
 
-impl Handler<Mail<MaintenanceEvent>> for RecorderActor {
+impl Handler<Envelope<RecordRow>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<MaintenanceEvent>, ctx: &mut Self::Context) {
-        self.writer.pending().results.events.push(mail.open());
+    fn handle(&mut self, message: Envelope<RecordRow>, ctx: &mut Self::Context) {
+        match message.into_inner() {
+            RecordRow::Event(event) => self.writer.pending().results.events.push(event),
+            RecordRow::Audit(entry) => self.writer.pending().results.audit.push(entry),
+            RecordRow::State(state) => self.writer.pending().results.remember(state),
+            RecordRow::Metrics(metrics) => self.writer.pending().results.metrics.push(metrics),
+        }
         self.stir_idly(ctx);
     }
 }
 
-impl Handler<Mail<AuditEntry>> for RecorderActor {
+impl Handler<Envelope<RecordRemoval>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<AuditEntry>, ctx: &mut Self::Context) {
-        self.writer.pending().results.audit.push(mail.open());
-        self.stir_idly(ctx);
-    }
-}
-
-impl Handler<Mail<RecordRemoval>> for RecorderActor {
-    type Result = ();
-
-    fn handle(&mut self, mail: Mail<RecordRemoval>, ctx: &mut Self::Context) {
-        self.writer.pending().removals.push_back(mail.open());
+    fn handle(&mut self, message: Envelope<RecordRemoval>, ctx: &mut Self::Context) {
+        self.writer.pending().removals.push_back(message.into_inner());
         self.begin(ctx);
     }
 }
 
-impl Handler<Mail<PumpState>> for RecorderActor {
+impl Handler<Envelope<DrainRecorder>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<PumpState>, ctx: &mut Self::Context) {
-        self.writer.pending().results.remember(mail.open());
-        self.stir_idly(ctx);
-    }
-}
-
-impl Handler<Mail<SystemMetrics>> for RecorderActor {
-    type Result = ();
-
-    fn handle(&mut self, mail: Mail<SystemMetrics>, ctx: &mut Self::Context) {
-        self.writer.pending().results.metrics.push(mail.open());
-        self.stir_idly(ctx);
-    }
-}
-
-impl Handler<Mail<DrainRecorder>> for RecorderActor {
-    type Result = ();
-
-    fn handle(&mut self, mail: Mail<DrainRecorder>, ctx: &mut Self::Context) {
-        let DrainRecorder(reply) = mail.open();
+    fn handle(&mut self, message: Envelope<DrainRecorder>, ctx: &mut Self::Context) {
+        let DrainRecorder(reply) = message.into_inner();
         self.writer.pending().drains.push(reply);
         self.begin(ctx);
     }

@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use tokio::{sync::oneshot, time::timeout};
 use volute_plant::PumpId;
+use volute_runtime::TrySendError;
 
 use crate::{
     engine::EngineHandle,
     gate::{NotTaken, PumpHandle, PumpLimit, TakePump},
     live::LiveGone,
-    mailbox::Undelivered,
     maintenance::{DrainMaintenance, ForgetPump},
     pump::{Retire, actor_id},
     receipt::{Queue, Refusal},
@@ -61,8 +61,8 @@ impl EngineHandle {
         let back = match stored {
             Ok(()) => {
                 // An actor that is out of order keeps this, unless its inbox is full of what else it keeps.
-                let _ = timeout(PATIENCE, inner.staff.live.deliver(LiveGone(pump.clone()))).await;
-                let _ = timeout(PATIENCE, inner.staff.maintenance.mailbox.deliver(ForgetPump(pump.clone()))).await;
+                let _ = timeout(PATIENCE, inner.staff.live.send(LiveGone(pump.clone()))).await;
+                let _ = timeout(PATIENCE, inner.staff.maintenance.mailbox.send(ForgetPump(pump.clone()))).await;
                 tracing::info!(pump = pump.as_str(), "pump removed");
                 None
             }
@@ -79,12 +79,12 @@ impl EngineHandle {
 
     async fn take_pump(&self, pump: &PumpId) -> Result<PumpHandle, RemovalRefusal> {
         let (reply, answer) = oneshot::channel();
-        match self.0.gate.post(TakePump { pump: pump.clone(), reply }) {
+        match self.0.gate.try_send(TakePump { pump: pump.clone(), reply }) {
             Ok(()) => {}
-            Err(Undelivered::Full(_)) => {
+            Err(TrySendError::Full(_)) => {
                 return Err(Refusal::Busy { queue: Queue::Gate, retry_after_s: 1 }.into());
             }
-            Err(Undelivered::Closed) => return Err(self.out_of_order()),
+            Err(TrySendError::Closed) => return Err(self.out_of_order()),
         }
         match answer.await {
             Ok(Ok(handle)) => Ok(handle),
@@ -105,7 +105,7 @@ impl EngineHandle {
         let in_order = async {
             handle.room.emptied().await;
             let (reply, ended) = oneshot::channel();
-            if handle.mailbox.deliver(Retire(reply)).await.is_ok() {
+            if handle.mailbox.send(Retire(reply)).await.is_ok() {
                 let _ = ended.await;
             }
         };
@@ -116,7 +116,7 @@ impl EngineHandle {
         staff.supervisor.retire(&actor_id(pump));
         let (reply, looked) = oneshot::channel();
         let looked_at = async {
-            if staff.maintenance.mailbox.deliver(DrainMaintenance(reply)).await.is_ok() {
+            if staff.maintenance.mailbox.send(DrainMaintenance(reply)).await.is_ok() {
                 let _ = looked.await;
             }
         };
@@ -127,7 +127,7 @@ impl EngineHandle {
     async fn store_removal(&self, pump: &PumpId) -> Result<(), Unstored> {
         let (ack, stored) = oneshot::channel();
         let removal = RecordRemoval { pump: pump.clone(), ack };
-        match timeout(PATIENCE, self.0.staff.recorder.results.deliver(removal)).await {
+        match timeout(PATIENCE, self.0.staff.recorder.results.send(removal)).await {
             Ok(Ok(())) => stored.await.unwrap_or(Err(Unstored::Failed)),
             Ok(Err(_)) | Err(_) => Err(Unstored::Failed),
         }

@@ -20,6 +20,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use volute_data::{PumpSettings, Row, StoreError};
 use volute_plant::{Cadence, Draft, INTERVALS_MS, PumpId, cadence::in_words};
+use volute_runtime::{Envelope, Mailbox, Message, Role};
 
 pub use plan::{Plan, PumpPlan, Speed};
 pub use player::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source};
@@ -28,9 +29,7 @@ use crate::{
     commissioning::CommissionRefusal,
     engine::EngineHandle,
     live::LiveEnded,
-    mailbox::{Letter, Mail, Mailbox},
     receipt::{Receipt, Refusal},
-    supervision::Role,
 };
 use healthy::Lesson;
 use player::Player;
@@ -87,15 +86,15 @@ impl Simulation {
     /// Starts the actor, which plays nothing yet. Must be called within an actix system.
     pub fn new(engine: EngineHandle) -> Self {
         let supervisor = &engine.0.supervisor;
-        let role = Role { id: "simulation".into(), kind: "simulation", stage: "simulation", pump: None };
-        let inbox = supervisor.enrol(role, &supervisor.home());
+        let role = Role { id: "simulation".into(), kind: "simulation", stage: "simulation", subject: None };
+        let inbox = supervisor.register(role, &supervisor.thread());
         let (of_actor, played) = (engine.clone(), Arc::<Mutex<Played>>::default());
         supervisor.start(&inbox, move |_| SimulationActor {
             engine: of_actor.clone(),
             played: played.clone(),
             posting: false,
         });
-        let orders = inbox.door(ORDERS);
+        let orders = inbox.mailbox(ORDERS);
         Self { engine, orders }
     }
 
@@ -157,11 +156,11 @@ impl Simulation {
 
     async fn ask<M>(&self, order: impl FnOnce(oneshot::Sender<SimulationProgress>) -> M) -> Option<SimulationProgress>
     where
-        SimulationActor: Handler<Mail<M>, Result = ()>,
-        M: Letter,
+        SimulationActor: Handler<Envelope<M>, Result = ()>,
+        M: Message,
     {
         let (reply, answer) = oneshot::channel();
-        self.orders.deliver(order(reply)).await.ok()?;
+        self.orders.send(order(reply)).await.ok()?;
         answer.await.ok()
     }
 }
@@ -179,11 +178,11 @@ struct StopPlaying(oneshot::Sender<SimulationProgress>);
 /// Somebody asks how far it is.
 struct AskProgress(oneshot::Sender<SimulationProgress>);
 
-impl Letter for Play {}
+impl Message for Play {}
 
-impl Letter for StopPlaying {}
+impl Message for StopPlaying {}
 
-impl Letter for AskProgress {}
+impl Message for AskProgress {}
 
 /// What is played; it outlives the actor.
 #[derive(Default)]
@@ -237,7 +236,7 @@ impl SimulationActor {
     fn tell_ended(&self) {
         let live = &self.engine.0.staff.live;
         // Where there is no room, the next tick tries again.
-        self.played().ended.retain(|pump| live.post(LiveEnded(pump.clone())).is_err());
+        self.played().ended.retain(|pump| live.try_send(LiveEnded(pump.clone())).is_err());
     }
 
     /// Posts what has come due.
@@ -316,11 +315,11 @@ impl Actor for SimulationActor {
     }
 }
 
-impl Handler<Mail<Play>> for SimulationActor {
+impl Handler<Envelope<Play>> for SimulationActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Play>, ctx: &mut Self::Context) {
-        let Play { mut player, lessons, reply } = mail.open();
+    fn handle(&mut self, message: Envelope<Play>, ctx: &mut Self::Context) {
+        let Play { mut player, lessons, reply } = message.into_inner();
         // A recording is played once: it waits until its pump can be judged.
         if player.is_recording() && !lessons.is_empty() {
             player.wait();
@@ -341,11 +340,11 @@ impl Handler<Mail<Play>> for SimulationActor {
     }
 }
 
-impl Handler<Mail<StopPlaying>> for SimulationActor {
+impl Handler<Envelope<StopPlaying>> for SimulationActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<StopPlaying>, _: &mut Self::Context) {
-        let StopPlaying(reply) = mail.open();
+    fn handle(&mut self, message: Envelope<StopPlaying>, _: &mut Self::Context) {
+        let StopPlaying(reply) = message.into_inner();
         {
             let mut played = self.played();
             played.unsent.clear();
@@ -358,11 +357,11 @@ impl Handler<Mail<StopPlaying>> for SimulationActor {
     }
 }
 
-impl Handler<Mail<AskProgress>> for SimulationActor {
+impl Handler<Envelope<AskProgress>> for SimulationActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<AskProgress>, _: &mut Self::Context) {
-        let AskProgress(reply) = mail.open();
+    fn handle(&mut self, message: Envelope<AskProgress>, _: &mut Self::Context) {
+        let AskProgress(reply) = message.into_inner();
         let _ = reply.send(self.progress());
     }
 }

@@ -77,7 +77,7 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     tokio::select! {
         () = stop.wait() => {}
         // What is stuck cannot be ended or drained: only the end of the process frees it.
-        () = handle.hopeless() => bail!("too many threads are stuck; the log says where; the node must be started anew"),
+        () = handle.unrecoverable() => bail!("too many threads are stuck; the log says where; the node must be started anew"),
     }
     tracing::info!("stopping");
     let until = Instant::now() + config.server.shutdown_timeout;

@@ -4,12 +4,12 @@ use tokio::sync::oneshot;
 use volute_anomaly::CommissioningError;
 use volute_data::{PumpSettings, StoreError};
 use volute_plant::{PumpId, Reading, Timestamp};
+use volute_runtime::TrySendError;
 
 use super::{Asker, Baselines, Judging, Lesson, LessonError, Material, footing::Unusable, versions::versions};
 use crate::{
     engine::EngineHandle,
     gate::{FindPump, PumpHandle},
-    mailbox::Undelivered,
     pump::{Command, Order},
     receipt::Queue,
 };
@@ -131,10 +131,10 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         let asker = Asker::Caller(reply);
         let lesson = Lesson::new(pump.clone(), why, material, home.orders, asker);
-        match self.judging()?.lessons.post(lesson) {
+        match self.judging()?.lessons.try_send(lesson) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unheard())),
-            Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: Queue::Lessons }),
-            Err(Undelivered::Closed) => Err(self.unheard()),
+            Err(TrySendError::Full(_)) => Err(CommissionRefusal::Busy { queue: Queue::Lessons }),
+            Err(TrySendError::Closed) => Err(self.unheard()),
         }
     }
 
@@ -146,10 +146,10 @@ impl EngineHandle {
 
     async fn tell(&self, home: &PumpHandle, order: Order) -> Result<(), CommissionRefusal> {
         let (reply, answer) = oneshot::channel();
-        match home.orders.post(Command { order, reply }) {
+        match home.orders.try_send(Command { order, reply }) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unheard())),
-            Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: Queue::Orders }),
-            Err(Undelivered::Closed) => Err(self.unheard()),
+            Err(TrySendError::Full(_)) => Err(CommissionRefusal::Busy { queue: Queue::Orders }),
+            Err(TrySendError::Closed) => Err(self.unheard()),
         }
     }
 
@@ -165,13 +165,13 @@ impl EngineHandle {
     async fn pump(&self, pump: &PumpId, register: bool) -> Result<PumpHandle, CommissionRefusal> {
         let (reply, answer) = oneshot::channel();
         let register = register.then(|| self.now());
-        match self.0.gate.post(FindPump { pump: pump.clone(), register, reply }) {
+        match self.0.gate.try_send(FindPump { pump: pump.clone(), register, reply }) {
             Ok(()) => match answer.await {
                 Ok(found) => found.ok_or_else(|| CommissionRefusal::UnknownPump(pump.clone())),
                 Err(_) => Err(self.unheard()),
             },
-            Err(Undelivered::Full(_)) => Err(CommissionRefusal::Busy { queue: Queue::Gate }),
-            Err(Undelivered::Closed) => Err(self.unheard()),
+            Err(TrySendError::Full(_)) => Err(CommissionRefusal::Busy { queue: Queue::Gate }),
+            Err(TrySendError::Closed) => Err(self.unheard()),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::broadcast;
 use volute_anomaly::{Commissioning, Model};
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, Profile, PumpId};
+use volute_runtime::{ActorThread, Inbox, Mailbox, Role, Supervisor};
 
 use crate::{
     commissioning::{CommissioningActor, Judging, LESSONS, School},
@@ -21,7 +22,6 @@ use crate::{
     inference::{InferenceActor, Limits, Pool, best_batch},
     keeper::{Disk, KeeperActor},
     live::{Frame, LiveActor},
-    mailbox::{Inbox, Mailbox},
     maintenance::MaintenanceActor,
     metrics::MetricsActor,
     node_clock::NodeClock,
@@ -29,7 +29,6 @@ use crate::{
     recorder::{Recorder, RecorderActor, Writer},
     refusals::SharedRefusals,
     settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings},
-    supervision::{Home, Role, Supervisor},
 };
 
 /// Posts that may wait at the gate.
@@ -58,26 +57,34 @@ impl Ground {
             max_rows: engine.max_batch_readings,
             failed: doors.journal_failed.clone(),
             pending: Arc::default(),
-            written: inbox.door(1),
-            shown: inbox.cell().clone(),
+            written: inbox.mailbox(1),
+            shown: inbox.slot().clone(),
         };
         let linger = engine.linger;
-        self.supervisor.start(&inbox, move |life| RecorderActor::new(writer.clone(), linger, life.number));
-        Recorder { readings: inbox.door(max_in_flight + LARGEST_POST), results: inbox.door(RESULTS) }
+        self.supervisor
+            .start(&inbox, move |incarnation| RecorderActor::new(writer.clone(), linger, incarnation.number));
+        Recorder { readings: inbox.mailbox(max_in_flight + LARGEST_POST), results: inbox.mailbox(RESULTS) }
     }
 
     pub(super) fn keeper(&self, retention: Retention, clock: NodeClock) -> Mailbox<KeeperActor> {
         let inbox = self.alone("keeper");
         let (store, counters, disk) = (self.store.clone(), self.counters.clone(), self.disk.clone());
-        self.supervisor.start(&inbox, move |life| {
-            KeeperActor::new(store.clone(), clock.clone(), counters.clone(), retention, disk.clone(), life.cell())
+        self.supervisor.start(&inbox, move |incarnation| {
+            KeeperActor::new(
+                store.clone(),
+                clock.clone(),
+                counters.clone(),
+                retention,
+                disk.clone(),
+                incarnation.slot(),
+            )
         });
-        inbox.door(1)
+        inbox.mailbox(1)
     }
 
     pub(super) fn live(
         &self,
-        home: &Arc<Home>,
+        home: &Arc<ActorThread>,
         stale_after_intervals: i64,
         settings: LiveSettings,
         listeners: &broadcast::Sender<Arc<Frame>>,
@@ -87,25 +94,25 @@ impl Ground {
         self.supervisor.start(&inbox, move |_| {
             LiveActor::new(profile.clone(), clock.clone(), stale_after_intervals, &settings, listeners.clone())
         });
-        inbox.door(RESULTS)
+        inbox.mailbox(RESULTS)
     }
 
-    pub(super) fn maintenance(&self, home: &Arc<Home>, recorder: &Recorder) -> Mailbox<MaintenanceActor> {
+    pub(super) fn maintenance(&self, home: &Arc<ActorThread>, recorder: &Recorder) -> Mailbox<MaintenanceActor> {
         let inbox = self.single("maintenance", home);
         let (profile, store, counters, recorder) =
             (self.profile.clone(), self.store.clone(), self.counters.clone(), recorder.clone());
-        self.supervisor.start(&inbox, move |life| {
+        self.supervisor.start(&inbox, move |incarnation| {
             let (profile, store, counters) = (profile.clone(), store.clone(), counters.clone());
-            MaintenanceActor::new(profile, store, recorder.clone(), counters, life)
+            MaintenanceActor::new(profile, store, recorder.clone(), counters, incarnation)
         });
-        inbox.door(RESULTS)
+        inbox.mailbox(RESULTS)
     }
 
-    pub(super) fn metrics(&self, home: &Arc<Home>, recorder: &Recorder) {
+    pub(super) fn metrics(&self, home: &Arc<ActorThread>, recorder: &Recorder) {
         let (clock, counters, store, disk) =
             (self.clock.clone(), self.counters.clone(), self.store.clone(), self.disk.clone());
         let (recorder, refusals) = (recorder.clone(), self.refusals.clone());
-        self.supervisor.start(&self.single("metrics", home), move |life| MetricsActor {
+        self.supervisor.start(&self.single("metrics", home), move |incarnation| MetricsActor {
             clock: clock.clone(),
             counters: counters.clone(),
             recorder: recorder.clone(),
@@ -113,15 +120,15 @@ impl Ground {
             disk: disk.clone(),
             refusals: refusals.clone(),
             before: None,
-            cell: life.cell(),
+            slot: incarnation.slot(),
         });
     }
 
     /// The pool, and a worker on a thread of its own for each that is set, if there is a model.
     pub(super) fn inference(&self, engine: &EngineSettings, model: Option<&Model>) -> Pool {
-        let role = |n| Role { id: format!("inference/{n}"), kind: "inference", stage: "inference", pump: None };
+        let role = |n| Role { id: format!("inference/{n}"), kind: "inference", stage: "inference", subject: None };
         let workers: Vec<Inbox<InferenceActor>> = (0..model.map_or(0, |_| engine.inference_workers))
-            .map(|n| self.supervisor.enrol(role(n), &self.supervisor.home()))
+            .map(|n| self.supervisor.register(role(n), &self.supervisor.thread()))
             .collect();
         let batch = match (engine.max_batch_windows, model) {
             (Some(batch), _) => batch.get(),
@@ -132,8 +139,9 @@ impl Ground {
         let pool = Pool::new(limits, self.counters.clone(), &workers);
         for (number, (worker, model)) in workers.iter().zip(model.into_iter().cycle()).enumerate() {
             let (model, pool, counters) = (model.clone(), pool.clone(), self.counters.clone());
-            self.supervisor
-                .start(worker, move |life| InferenceActor::new(number, &model, pool.clone(), counters.clone(), life));
+            self.supervisor.start(worker, move |incarnation| {
+                InferenceActor::new(number, &model, pool.clone(), counters.clone(), incarnation)
+            });
         }
         pool
     }
@@ -146,7 +154,7 @@ impl Ground {
         let (inbox, counters) = (self.alone("commissioning"), self.counters.clone());
         self.supervisor
             .start(&inbox, move |_| CommissioningActor { school: school.clone(), counters: counters.clone() });
-        Judging { model, running_ms, lessons: inbox.door(LESSONS) }
+        Judging { model, running_ms, lessons: inbox.mailbox(LESSONS) }
     }
 
     /// Where the gate's messages wait; the pumps have to know it before the gate is there.
@@ -181,16 +189,16 @@ impl Ground {
             let (pumps, newcomers) = (pumps.clone(), newcomers.clone());
             GateActor::new(settings.clone(), staff.clone(), pumps, newcomers, room.clone(), doors.clone())
         });
-        (inbox.door(GATE_POSTS), of_node)
+        (inbox.mailbox(GATE_POSTS), of_node)
     }
 
     /// An actor that is a stage by itself.
-    fn single<A: Actor<Context = Context<A>>>(&self, name: &'static str, home: &Arc<Home>) -> Inbox<A> {
-        self.supervisor.enrol(Role { id: name.into(), kind: name, stage: name, pump: None }, home)
+    fn single<A: Actor<Context = Context<A>>>(&self, name: &'static str, home: &Arc<ActorThread>) -> Inbox<A> {
+        self.supervisor.register(Role { id: name.into(), kind: name, stage: name, subject: None }, home)
     }
 
     /// The same, on a thread of its own.
     fn alone<A: Actor<Context = Context<A>>>(&self, name: &'static str) -> Inbox<A> {
-        self.single(name, &self.supervisor.home())
+        self.single(name, &self.supervisor.thread())
     }
 }

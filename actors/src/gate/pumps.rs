@@ -8,9 +8,10 @@ use std::{
 };
 
 use volute_plant::PumpId;
+use volute_runtime::Mailbox;
 
 use super::{PumpLimit, refused::RefusedPumps};
-use crate::{mailbox::Mailbox, pump::PumpActor};
+use crate::pump::PumpActor;
 
 /// Shared by the gate's lives, and by whoever removes pumps.
 #[derive(Clone)]

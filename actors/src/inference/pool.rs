@@ -10,6 +10,7 @@ use std::{
 
 use volute_anomaly::{Baseline, Score};
 use volute_plant::Window;
+use volute_runtime::{ActorSlot, Inbox, Mailbox};
 
 use super::{
     InferenceActor, Work,
@@ -17,9 +18,7 @@ use super::{
 };
 use crate::{
     counters::{Counters, add},
-    mailbox::{Inbox, Mailbox},
     pump::{Judged, PumpActor, Unscored},
-    supervision::Cell,
 };
 
 /// A worker may be called twice before it looks; whichever call comes first has it look at all that waits.
@@ -45,7 +44,7 @@ struct Inner {
     counters: Arc<Counters>,
     workers: Vec<Mailbox<InferenceActor>>,
     /// Where each worker shows how much waits for all of them.
-    shown: Vec<Arc<Cell>>,
+    shown: Vec<Arc<ActorSlot>>,
     dispatch: Mutex<Dispatch<Job>>,
 }
 
@@ -67,7 +66,7 @@ impl Job {
     /// Bounded by the pump's own windows; a pump that is gone needs no answer.
     fn tell(&mut self, score: Result<Score, Unscored>) {
         if !std::mem::replace(&mut self.told, true) {
-            let _ = self.judged.post(Judged { seq: self.seq, score });
+            let _ = self.judged.try_send(Judged { seq: self.seq, score });
         }
     }
 }
@@ -81,11 +80,11 @@ impl Drop for Job {
 impl Pool {
     /// For workers that are yet to be started.
     pub(crate) fn new(limits: Limits, counters: Arc<Counters>, workers: &[Inbox<InferenceActor>]) -> Self {
-        let shown: Vec<Arc<Cell>> = workers.iter().map(|worker| worker.cell().clone()).collect();
+        let shown: Vec<Arc<ActorSlot>> = workers.iter().map(|worker| worker.slot().clone()).collect();
         for worker in &shown {
-            worker.vitals.limit.fetch_add(limits.in_all, Relaxed);
+            worker.metrics.capacity.fetch_add(limits.in_all, Relaxed);
         }
-        let workers = workers.iter().map(|worker| worker.door(CALLS)).collect();
+        let workers = workers.iter().map(|worker| worker.mailbox(CALLS)).collect();
         let dispatch = Mutex::new(Dispatch::new(limits, Instant::now()));
         Self(Arc::new(Inner { counters, workers, shown, dispatch }))
     }
@@ -121,7 +120,7 @@ impl Pool {
     /// Has a worker look; false where it is out of order.
     pub(super) fn call(&self, worker: usize) -> bool {
         // One that was called twice already will look.
-        self.0.workers.get(worker).is_some_and(|mailbox| mailbox.post(Work).is_ok() || !mailbox.is_failed())
+        self.0.workers.get(worker).is_some_and(|mailbox| mailbox.try_send(Work).is_ok() || !mailbox.is_failed())
     }
 
     /// What this worker does next; it has waited for more already, or not.
@@ -143,7 +142,7 @@ impl Pool {
     }
 
     fn show(&self, dispatch: &Dispatch<Job>) {
-        self.0.shown.iter().for_each(|worker| worker.vitals.held.store(dispatch.waiting(), Relaxed));
+        self.0.shown.iter().for_each(|worker| worker.metrics.held.store(dispatch.waiting(), Relaxed));
     }
 
     fn dispatch(&self) -> MutexGuard<'_, Dispatch<Job>> {

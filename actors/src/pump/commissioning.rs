@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, CommissioningError, Decider};
 use volute_data::{CommissioningRecord, NewBaseline, PumpSettings, Store, StoreError};
 use volute_plant::{DeviceClock, INTERVALS_MS, Profile, PumpId, Reading, WindowRules, Windower, cadence::in_words};
+use volute_runtime::{Envelope, Message, TrySendError};
 
 use super::{PumpActor, Waiting, memory};
 use crate::{
@@ -20,7 +21,6 @@ use crate::{
     },
     counters::add,
     live::LiveFeed,
-    mailbox::{Letter, Mail, Undelivered},
 };
 
 /// How long after a lesson that failed, or for which there was no room, it is tried again; doubled each time.
@@ -33,7 +33,7 @@ pub(crate) struct Command {
     pub reply: oneshot::Sender<Result<(), CommissionRefusal>>,
 }
 
-impl Letter for Command {}
+impl Message for Command {}
 
 /// What a pump can be told.
 #[derive(Debug, Clone)]
@@ -118,14 +118,14 @@ impl PumpActor {
         let asker = Asker::Pump { course: self.course_number };
         let (why, material) = (gathering.why().to_owned(), Material::Stored(from, to));
         let lesson = Lesson::new(self.pump.clone(), why, material, self.orders.clone(), asker);
-        match judging.lessons.post(lesson) {
+        match judging.lessons.try_send(lesson) {
             Ok(()) => self.asked_on = Some(self.course_number),
-            Err(Undelivered::Full(lesson)) => {
+            Err(TrySendError::Full(lesson)) => {
                 lesson.forget();
                 add(&self.staff.counters.commissioning_deferred, 1);
                 self.retry(Self::ask_for_lesson, ctx);
             }
-            Err(Undelivered::Closed) => {}
+            Err(TrySendError::Closed) => {}
         }
     }
 
@@ -326,7 +326,7 @@ impl PumpActor {
             return;
         }
         // Where there is no room it is told with a later reading.
-        if self.staff.live.post(LiveFeed { pump: self.pump.clone(), feed: feed.clone() }).is_ok() {
+        if self.staff.live.try_send(LiveFeed { pump: self.pump.clone(), feed: feed.clone() }).is_ok() {
             self.feed.told = Some(feed);
         }
     }
@@ -343,11 +343,11 @@ impl PumpActor {
     }
 }
 
-impl Handler<Mail<Learned>> for PumpActor {
+impl Handler<Envelope<Learned>> for PumpActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Learned>, ctx: &mut Self::Context) {
-        let Learned { outcome, asker } = mail.open();
+    fn handle(&mut self, message: Envelope<Learned>, ctx: &mut Self::Context) {
+        let Learned { outcome, asker } = message.into_inner();
         if matches!(asker, Asker::Pump { course } if course != self.course_number) {
             // It has been told otherwise since it asked.
             return;
@@ -359,11 +359,11 @@ impl Handler<Mail<Learned>> for PumpActor {
     }
 }
 
-impl Handler<Mail<Command>> for PumpActor {
+impl Handler<Envelope<Command>> for PumpActor {
     type Result = ();
 
-    fn handle(&mut self, mail: Mail<Command>, ctx: &mut Self::Context) {
-        let Command { order, reply } = mail.open();
+    fn handle(&mut self, message: Envelope<Command>, ctx: &mut Self::Context) {
+        let Command { order, reply } = message.into_inner();
         match order {
             Order::Anew => self.learn_anew(reply, ctx),
             Order::Use { version } => self.use_version(version, reply, ctx),

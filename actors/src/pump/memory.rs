@@ -14,7 +14,7 @@ use volute_data::{Answer, PumpSettings, PumpState, Range, Reach, Standing, Store
 use volute_plant::{Placed, Profile, PumpId, Reading, Timestamp, Window, WindowRules};
 
 use super::{PumpActor, PumpStaff};
-use crate::{commissioning::footing::Course, counters::add, live::LiveReading};
+use crate::{commissioning::footing::Course, counters::add, live::LiveReading, recorder::RecordRow};
 
 /// The longest that a judged pump's memory waits to be stored, in the time of its windows.
 const KEEP_EVERY_MS: u16 = 60_000;
@@ -253,13 +253,13 @@ impl PumpActor {
             Err(error) => return tracing::error!(pump = self.pump.as_str(), %error, "memory not stored"),
         };
         let state = PumpState { pump: self.pump.clone(), at, document };
-        self.outbox.send(&self.staff.recorder.results, state, ctx);
+        self.outbox.send_or_suspend(&self.staff.recorder.results, RecordRow::State(state), ctx);
         self.memory.kept_in = Some(self.memory.stretch(at));
     }
 
     /// A reading that the feed has not seen.
     pub(super) fn show(&self, reading: LiveReading) {
-        if self.staff.live.post(reading).is_err() {
+        if self.staff.live.try_send(reading).is_err() {
             add(&self.staff.counters.live_dropped, 1);
         }
     }

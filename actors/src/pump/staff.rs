@@ -7,6 +7,7 @@ use std::sync::{
 
 use volute_data::{PAST_MS, PumpRecord, Store, StoreError};
 use volute_plant::{Draft, Profile, PumpId, TimeRules, Timestamp};
+use volute_runtime::{ActorThread, Incarnation, Mailbox, Role, Supervisor};
 
 use super::{AtRest, ORDERS, PumpActor};
 use crate::{
@@ -15,11 +16,9 @@ use crate::{
     gate::{GateActor, PumpHandle, PumpLimit},
     inference::Pool,
     live::LiveActor,
-    mailbox::Mailbox,
     maintenance::Desk,
     recorder::Recorder,
     settings::IngestSettings,
-    supervision::{Home, Life, Role, Supervisor},
 };
 
 /// Whom a pump works with, and what all pumps share.
@@ -40,7 +39,7 @@ pub(crate) struct PumpStaff {
     pub maintenance: Desk,
     pub queued_windows_per_pump: usize,
     pub supervisor: Supervisor,
-    pub homes: Arc<[Arc<Home>]>,
+    pub homes: Arc<[Arc<ActorThread>]>,
     pub next_home: AtomicUsize,
 }
 
@@ -49,21 +48,22 @@ impl PumpStaff {
     pub(crate) fn start_pump(self: &Arc<Self>, pump: &PumpId, new: Option<PumpRecord>, limit: PumpLimit) -> PumpHandle {
         let next = self.next_home.fetch_add(1, Ordering::Relaxed);
         let home = &self.homes[next % self.homes.len()];
-        let role = Role { id: actor_id(pump), kind: "pump", stage: "pumps", pump: Some(pump.clone()) };
-        let inbox = self.supervisor.enrol(role, home);
-        let doors = PumpDoors { orders: inbox.door(ORDERS), judged: inbox.door(2 * self.queued_windows_per_pump) };
+        let role = Role { id: actor_id(pump), kind: "pump", stage: "pumps", subject: Some(pump.shared()) };
+        let inbox = self.supervisor.register(role, home);
+        let doors =
+            PumpDoors { orders: inbox.mailbox(ORDERS), judged: inbox.mailbox(2 * self.queued_windows_per_pump) };
         let burst = limit.all();
         // One slot for each permit, and one for a drain.
-        let handle = PumpHandle { mailbox: inbox.door(burst + 1), orders: doors.orders.clone(), room: limit };
+        let handle = PumpHandle { mailbox: inbox.mailbox(burst + 1), orders: doors.orders.clone(), room: limit };
         let (pump, staff) = (pump.clone(), self.clone());
-        self.supervisor.start(&inbox, move |life: Life<PumpActor>| {
-            let rest = match life.number {
+        self.supervisor.start(&inbox, move |incarnation: Incarnation<PumpActor>| {
+            let rest = match incarnation.number {
                 1 if new.is_some() => Rest::New,
                 1 => Rest::Stored,
                 _ => Rest::Again,
             };
             let (pump, staff, doors, unregistered) = (pump.clone(), staff.clone(), doors.clone(), new.clone());
-            PumpActor::new(Start { pump, staff, doors, rest, unregistered, burst, life })
+            PumpActor::new(Start { pump, staff, doors, rest, unregistered, burst, incarnation })
         });
         handle
     }
@@ -135,5 +135,5 @@ pub(super) struct Start {
     pub unregistered: Option<PumpRecord>,
     /// Readings that may be on their way.
     pub burst: usize,
-    pub life: Life<PumpActor>,
+    pub incarnation: Incarnation<PumpActor>,
 }

@@ -16,13 +16,10 @@ use std::{
 use tokio::sync::oneshot;
 use volute_data::{AuditEntry, Batch, PumpState, Store, StoreError, SystemMetrics, Uncommitted};
 use volute_plant::{Clock, Detection, MaintenanceEvent, PumpId, Timestamp};
+use volute_runtime::{ActorSlot, Mailbox};
 
 use super::{Found, RecordReadings, RecordRemoval, RecorderActor, Stored, Unstored, Written};
-use crate::{
-    counters::{Counters, add},
-    mailbox::Mailbox,
-    supervision::Cell,
-};
+use crate::counters::{Counters, add};
 
 /// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
 const MAX_KEPT_DETECTIONS: usize = 100_000;
@@ -45,13 +42,13 @@ pub(crate) struct Writer {
     /// Tells the actor that a record has ended while something waits.
     pub written: Mailbox<RecorderActor>,
     /// Where it is shown how much waits.
-    pub shown: Arc<Cell>,
+    pub shown: Arc<ActorSlot>,
 }
 
 /// What waits, in somebody's hands; how much it is then is shown.
 pub(super) struct InHands<'a> {
     pending: MutexGuard<'a, Pending>,
-    shown: &'a Cell,
+    shown: &'a ActorSlot,
 }
 
 /// What goes into one record.
@@ -126,14 +123,14 @@ impl Writer {
     }
 
     /// An actor's life attends to it from now on, and goes on with what an earlier one left.
-    pub(super) fn attend(&self, life: u64) {
-        self.pending().attendant = Some(life);
+    pub(super) fn attend(&self, incarnation: u64) {
+        self.pending().attendant = Some(incarnation);
         self.begin();
     }
 
     /// That life is over: what was taken in is written at once, whenever the next one comes.
-    pub(super) fn leave(&self, life: u64) {
-        if self.pending().attendant.take_if(|attendant| *attendant == life).is_some() {
+    pub(super) fn leave(&self, incarnation: u64) {
+        if self.pending().attendant.take_if(|attendant| *attendant == incarnation).is_some() {
             self.begin();
         }
     }
@@ -192,7 +189,7 @@ impl DerefMut for InHands<'_> {
 
 impl Drop for InHands<'_> {
     fn drop(&mut self) {
-        self.shown.vitals.held.store(self.pending.len(), Ordering::Relaxed);
+        self.shown.metrics.held.store(self.pending.len(), Ordering::Relaxed);
     }
 }
 
@@ -232,7 +229,7 @@ impl Drop for UnderWay {
         };
         if !unattended {
             // Where one waits already, the actor will look; one that is gone has left, or is about to.
-            let _ = self.writer.written.post(Written { stored: self.stored });
+            let _ = self.writer.written.try_send(Written { stored: self.stored });
         } else if self.stored {
             self.writer.begin();
         }

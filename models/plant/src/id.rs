@@ -68,6 +68,11 @@ impl PumpId {
         }
     }
 
+    /// The id, shared.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// The pump's lot, a number below `lots`: always the same one in a program, and evenly spread over pumps. By it work
     /// that all pumps have is spread over time.
     pub fn lot(&self, lots: u16) -> u16 {

@@ -11,6 +11,7 @@ use std::{
     fmt,
     str::FromStr,
     sync::atomic::{AtomicI64, Ordering},
+    time::{Duration, SystemTime},
 };
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
@@ -154,6 +155,21 @@ impl From<Timestamp> for String {
     }
 }
 
+/// Times before 2000 or from 2200 on become the nearest that a timestamp can be.
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let ms = DateTime::<Utc>::from(time).timestamp_millis();
+        Self(ms.clamp(Self::FIRST_MS, Self::LAST_MS - 1))
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(at: Timestamp) -> Self {
+        // From 2000 on, so never before 1970.
+        SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.unsigned_abs())
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let utc: DateTime<Utc> = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
@@ -179,7 +195,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp(Utc::now().timestamp_millis().clamp(Timestamp::FIRST_MS, Timestamp::LAST_MS - 1))
+        SystemTime::now().into()
     }
 }
 

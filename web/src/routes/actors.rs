@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::{ActorReport, ActorState, DeadLetter, LatencyQuantiles, Overflow};
 use volute_data::AuditAction;
+use volute_plant::Timestamp;
 
 use crate::{
     audit::Order,
@@ -267,11 +268,12 @@ impl From<ActorReport> for ActorData {
             ActorState::Failed => ("failed", None),
             ActorState::Stopped => ("stopped", None),
         };
-        let (last_error, last_error_at) = report.last_error.map(|(error, at)| (error, at.to_string())).unzip();
-        let in_hand = report.in_hand.map(|hand| InHandData {
-            message: hand.message,
-            pump_id: hand.pump.map(Into::into),
-            since: hand.since.to_string(),
+        let (last_error, last_error_at) =
+            report.last_error.map(|(error, at)| (error, Timestamp::from(at).to_string())).unzip();
+        let in_hand = report.current.map(|current| InHandData {
+            message: current.message,
+            pump_id: current.subject.map(|pump| pump.to_string()),
+            since: Timestamp::from(current.since).to_string(),
         });
         Self {
             id: report.id,
@@ -286,7 +288,7 @@ impl From<ActorReport> for ActorData {
             restarts: report.restarts,
             last_error,
             last_error_at,
-            last_progress: report.last_progress.map(|at| at.to_string()),
+            last_progress: report.last_progress.map(|at| Timestamp::from(at).to_string()),
             p50_ms: report.p50_ms,
             p99_ms: report.p99_ms,
             in_hand,
@@ -297,10 +299,10 @@ impl From<ActorReport> for ActorData {
 impl From<DeadLetter> for DeadLetterData {
     fn from(letter: DeadLetter) -> Self {
         Self {
-            at: letter.at.to_string(),
+            at: Timestamp::from(letter.at).to_string(),
             actor: letter.actor,
             message: letter.message,
-            pump_id: letter.pump.map(Into::into),
+            pump_id: letter.subject.map(|pump| pump.to_string()),
             error: letter.error,
         }
     }
