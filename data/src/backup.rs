@@ -19,13 +19,14 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use volute_journal::{durable::create_folder, points::reach};
 use volute_plant::Timestamp;
 
 pub use error::{BackupError, Damage};
 pub use manifest::{FileEntry, Manifest};
 pub use restore::{Restored, restore, verify};
 
-use crate::{Staged, durable::create_folder, points::reach};
+use crate::Staged;
 use files::{Contents, at, check_going, copy, sync_folder};
 
 /// The manifest's name in a backup.

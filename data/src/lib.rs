@@ -6,12 +6,9 @@
 
 mod backup;
 mod block;
-mod durable;
 mod export;
-mod journal;
 mod labelled;
 mod original;
-mod points;
 mod predictions;
 mod recording;
 mod store;
@@ -24,12 +21,8 @@ pub use backup::{
     list as list_backups, restore, take as take_backup, verify as verify_backup,
 };
 pub use block::{Aggregate, Aggregates};
-pub use durable::{NewFile, create_folder, sync_folder, write_file};
 pub use export::{
     Export, ExportError, ExportFormat, Exported, Import, ImportError, Imported, export, import, try_import,
-};
-pub use journal::{
-    Journal, JournalError, JournalHealth, JournalSettings, JournalStatus, Recovery, SegmentFile, Seq, inspect_journal,
 };
 pub use labelled::{Labelled, write_labelled};
 pub use original::{EventMapping, EventsFile, EventsImported, import_events, read_events};
@@ -43,4 +36,8 @@ pub use store::{
     CommissioningRecord, Counts, DatabaseStatus, DiskUse, EventFilter, Flushed, NewBaseline, Order, PAST_MS,
     PumpRecord, PumpSetting, PumpSettings, PumpState, Purged, Range, Reach, Resolution, Retention, Staged, Standing,
     Store, StoreError, StoreSettings, StoreStatus, Swept, SystemMetrics, Uncommitted,
+};
+pub use volute_journal::durable::{NewFile, create_folder, sync_folder, write_file};
+pub use volute_journal::{
+    Journal, JournalError, JournalHealth, JournalSettings, JournalStatus, Recovery, SegmentFile, Seq, inspect_journal,
 };

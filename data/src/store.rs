@@ -1,6 +1,6 @@
 //! The store: batches in, durable at once; pages of rows out; years of them.
 //!
-//! A batch is durable when it is in the journal ([`crate::journal`]). Its rows wait in the head, by minute, and go from
+//! A batch is durable when it is in the journal ([`volute_journal`]). Its rows wait in the head, by minute, and go from
 //! there into the database as compressed blocks with their rollups ([`Store::flush`]). Readers see head and database as
 //! one. Where the database does not answer, the store goes on from journal and head, and says how far back it can read.
 //! Each concern has its file. Deliberately absent: when to flush, to try again and to clean up (the engine's keeper).
@@ -73,9 +73,8 @@ use moved::MovedFile;
 use names::Names;
 use retention::{Oldest, Pass};
 use roster::Roster;
+use volute_journal::{Journal, Seq};
 use volute_plant::Timestamp;
-
-use crate::journal::{Journal, Seq};
 
 /// A handle on the open store. Cheap to clone, and usable from any tokio runtime: the database
 /// has threads of its own, so a call costs the caller's thread no more than the conversion of rows.

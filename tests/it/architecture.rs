@@ -9,13 +9,14 @@ use std::{
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Which crates of ours a crate may use, be it for its tests. `None`: all of them.
-const ARROWS: [(&str, Option<&[&str]>); 10] = [
+const ARROWS: [(&str, Option<&[&str]>); 11] = [
     ("volute-runtime", Some(&[])),
+    ("volute-journal", Some(&[])),
     ("volute-plant", Some(&[])),
     ("volute-simulator", Some(&["volute-plant"])),
     ("volute-anomaly", Some(&["volute-plant"])),
     ("volute-diagnosis", Some(&["volute-plant"])),
-    ("volute-data", Some(&["volute-plant"])),
+    ("volute-data", Some(&["volute-plant", "volute-journal"])),
     (
         "volute-actors",
         Some(&[

@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::fs::OFlags;
+use volute_journal::durable::create_folder;
 use volute_plant::Timestamp;
 
 use super::{
@@ -18,7 +19,6 @@ use super::{
     files::{at, check_apart, copy, make_folders, sha256, sync_folder, sync_folders},
     list,
 };
-use crate::durable::create_folder;
 
 /// What was put back.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{
     Store, StoreError, record,
     types::{Batch, PumpRecord},
 };
-use crate::journal::Seq;
+use volute_journal::Seq;
 
 /// A batch that is not stored, and why.
 #[derive(Debug)]

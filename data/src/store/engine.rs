@@ -33,7 +33,7 @@ use tokio::{
 };
 
 use super::{StoreError, StoreSettings, folder};
-use crate::{durable::sync_folder, points::reach};
+use volute_journal::{durable::sync_folder, points::reach};
 
 /// SurrealDB's futures nest deeply, the more so in a debug build; 2 MiB is not enough for them.
 const STACK_BYTES: usize = 16 << 20;

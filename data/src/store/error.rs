@@ -2,9 +2,8 @@
 
 use std::{error::Error, io, path::PathBuf};
 
+use volute_journal::JournalError;
 use volute_plant::PumpId;
-
-use crate::journal::JournalError;
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

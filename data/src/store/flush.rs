@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
+use volute_journal::{Seq, points::reach};
 use volute_plant::{Beside, Detection, PumpId, Reading, Timestamp};
 
 use super::{
@@ -35,11 +36,7 @@ use super::{
     states::StateRow,
     types::Flushed,
 };
-use crate::{
-    block::{Aggregates, decode_aggregates, encode_aggregates, encode_detections, encode_readings},
-    journal::Seq,
-    points::reach,
-};
+use crate::block::{Aggregates, decode_aggregates, encode_aggregates, encode_detections, encode_readings};
 
 /// Minutes in one transaction: some tens of milliseconds, for which readers wait.
 const MINUTES: usize = 256;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::StoreError;
-use crate::durable::create_folder;
+use volute_journal::durable::create_folder;
 
 /// The database's folder.
 pub(crate) const DATABASE: &str = "database";

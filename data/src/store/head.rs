@@ -14,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+use volute_journal::Seq;
 use volute_plant::{Beside, Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
 
 use super::{
@@ -21,7 +22,6 @@ use super::{
     removal::{self, Removals},
     types::Batch,
 };
-use crate::journal::Seq;
 
 pub(crate) use minute::join_parts;
 use minute::{MINUTE_BYTES, Minute, Rows, TakenIn, detection_bytes, packed_rows, reading_bytes};

@@ -14,10 +14,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use volute_journal::durable::write_file;
 use volute_plant::Timestamp;
 
 use super::{StoreError, folder};
-use crate::durable::write_file;
 
 /// See the module's head.
 pub(crate) struct MovedFile {

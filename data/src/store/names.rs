@@ -13,10 +13,10 @@ use std::{
 };
 
 use surrealdb::types::{RecordId, RecordIdKey, SurrealValue};
+use volute_journal::durable::write_file;
 use volute_plant::{PumpId, PumpName};
 
 use super::{Inner, Store, StoreError, engine::Engine, folder, rows::unreadable};
-use crate::durable::write_file;
 
 const ALL: &str = "SELECT * FROM pump_name";
 const SET: &str = "UPSERT $row.id CONTENT $row RETURN NONE";

@@ -12,6 +12,7 @@ use std::{
     },
 };
 
+use volute_journal::{Journal, Seq, points::reach};
 use volute_plant::{PumpId, PumpName, Timestamp};
 
 use super::{
@@ -29,10 +30,6 @@ use super::{
     roster::Roster,
     rows::PumpRow,
     types::{Batch, PumpRecord},
-};
-use crate::{
-    journal::{Journal, Seq},
-    points::reach,
 };
 
 impl Store {

@@ -19,6 +19,7 @@
 use std::collections::BTreeMap;
 
 use surrealdb::types::{RecordId, RecordIdKey, SurrealValue};
+use volute_journal::Seq;
 use volute_plant::PumpId;
 
 use super::{
@@ -29,7 +30,6 @@ use super::{
     rows::unreadable,
     types::Purged,
 };
-use crate::journal::Seq;
 
 /// Removals in one flush.
 pub(super) const AT_ONCE: usize = 16;

@@ -30,6 +30,7 @@ use std::{
 };
 
 use surrealdb::types::{RecordId, SurrealValue};
+use volute_journal::points::reach;
 use volute_plant::{PumpId, Timestamp};
 
 use super::{
@@ -40,7 +41,6 @@ use super::{
     rows::NODE,
     types::Swept,
 };
-use crate::points::reach;
 
 const DAY_MS: i64 = 86_400_000;
 /// Queries in one sweep, after which the rest of the pass waits for the next.

@@ -10,13 +10,13 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
+use volute_journal::durable::write_file;
 use volute_plant::{Detection, PumpId, Reading};
 
 use super::{
     StoreError, record,
     types::{Batch, PumpRecord, PumpState},
 };
-use crate::durable::write_file;
 
 /// The pumps that are stored.
 pub(crate) struct Roster(RwLock<BTreeMap<PumpId, PumpRecord>>);

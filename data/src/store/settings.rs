@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::journal::JournalSettings;
+use volute_journal::JournalSettings;
 
 /// The bounds of the store; the keys of `[store]` in the configuration.
 ///

@@ -2,10 +2,10 @@
 
 use std::{io, path::Path, time::Duration};
 
+use volute_journal::JournalStatus;
 use volute_plant::PumpId;
 
 use super::{Store, folder};
-use crate::journal::JournalStatus;
 
 /// How the store is at one moment.
 #[derive(Debug, Clone)]

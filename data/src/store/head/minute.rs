@@ -7,12 +7,12 @@
 
 use std::sync::Arc;
 
+use volute_journal::Seq;
 use volute_plant::{Beside, Detection, PumpId, Reading, Timestamp};
 
 use super::{MINUTE_MS, PACKED_ROWS, SET_BACK_MS, Until};
 use crate::{
     block::{decode_detections, decode_readings, encode_detections, encode_readings},
-    journal::Seq,
     store::StoreError,
 };
 

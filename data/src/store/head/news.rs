@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use volute_journal::Seq;
 use volute_plant::{MaintenanceEvent, PumpId};
 
 use super::{NEWS, same_event};
-use crate::{
-    journal::Seq,
-    store::{
-        audit_entry::AuditEntry,
-        removal::Removals,
-        types::{Batch, PumpRecord, PumpState, SystemMetrics},
-    },
+use crate::store::{
+    audit_entry::AuditEntry,
+    removal::Removals,
+    types::{Batch, PumpRecord, PumpState, SystemMetrics},
 };
 
 /// What is no series of a pump.

@@ -43,11 +43,13 @@ fn what_was_committed_is_there_after_close_and_after_drop() {
 }
 
 /// A power cut takes what was not synced with it: be it the name of the data directory itself.
+#[cfg(feature = "failpoints")]
 #[test]
 fn the_names_of_new_folders_are_brought_down_to_the_disk() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("plant/line-3");
-    let synced = |folder: &Path| crate::durable::SYNCED.lock().expect("not poisoned").iter().any(|path| path == folder);
+    let synced =
+        |folder: &Path| volute_journal::durable::SYNCED.lock().expect("not poisoned").iter().any(|path| path == folder);
     runtime().block_on(async {
         let store = Store::open(&data, &StoreSettings::default(), at(0)).await.expect("opened");
         assert!(synced(dir.path()), "the entry of plant");
@@ -56,7 +58,7 @@ fn the_names_of_new_folders_are_brought_down_to_the_disk() {
         store.close().await.expect("closed");
         // A database that is new beside a journal that is not: as when somebody moved a damaged one away.
         std::fs::remove_dir_all(data.join("database")).expect("removed");
-        crate::durable::SYNCED.lock().expect("not poisoned").retain(|path| path != &data);
+        volute_journal::durable::SYNCED.lock().expect("not poisoned").retain(|path| path != &data);
         Store::open(&data, &StoreSettings::default(), at(0)).await.expect("opened");
         assert!(synced(&data), "the entry of database");
     });

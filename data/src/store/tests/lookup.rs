@@ -121,7 +121,7 @@ fn a_batch_longer_than_a_record_is_refused_and_the_next_is_taken() {
 
 #[test]
 fn only_a_failure_of_the_journal_itself_is_final() {
-    use crate::journal::JournalError as Journal;
+    use volute_journal::JournalError as Journal;
     for (error, is_final) in [
         (Journal::Full, false),
         (Journal::Busy, false),

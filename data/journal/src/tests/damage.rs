@@ -1,7 +1,7 @@
 //! Whatever the bytes are: no panic, nothing wrong handed on, everything valid found, the damage reported.
 
 use super::*;
-use crate::journal::format::{self, FRAME_BYTES, HEADER_BYTES};
+use crate::format::{self, FRAME_BYTES, HEADER_BYTES};
 
 /// Where each record of a segment begins, and the file's end.
 fn boundaries(bytes: &[u8]) -> Vec<usize> {

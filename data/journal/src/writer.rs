@@ -2,14 +2,14 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Instant};
 
-use super::{
+use crate::points::reach;
+use crate::{
     JournalError, JournalHealth, Seq,
     disk::{Disk, LogFile, is_full, is_shortage},
     format::{self, HEADER_BYTES, Header},
     queue::{Append, Facts, Release, Shared},
     scan::Segment,
 };
-use crate::points::reach;
 
 /// A buffer that grew beyond this is given back.
 const BUFFER_BYTES: usize = 1 << 20;

@@ -12,7 +12,7 @@
 //! A later version keeps the header's places, so that an older program can tell a newer journal from a damaged one.
 //! Both magics hold bytes that no UTF-8 text has: text within a damaged payload cannot pass for a record.
 
-use super::Seq;
+use crate::Seq;
 
 /// The version that this program writes and reads.
 pub(super) const VERSION: u32 = 1;

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::{
+use crate::{
     Seq,
     format::{HEADER_BYTES, segment_name},
 };

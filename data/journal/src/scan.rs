@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
+use crate::{
     Damage, JournalError, Lost, Recovery, Seq,
     format::{self, FRAME_BYTES, Found, Frame, HEADER_BYTES, Header, RECORD_MAGIC},
     window::Window,

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
+use crate::{
     JournalError, JournalHealth, JournalSettings, JournalStatus, SegmentFile, Seq,
     format::{self, FRAME_BYTES, MAX_PAYLOAD_BYTES},
     scan::Segment,

@@ -9,7 +9,9 @@
 //! Deliberately absent: what is in a record, when it is no longer needed ([`Journal::release`] is told), and any clock.
 
 mod disk;
+pub mod durable;
 mod format;
+pub mod points;
 mod queue;
 mod recovery;
 mod scan;

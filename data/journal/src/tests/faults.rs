@@ -8,7 +8,7 @@ use std::{
 use rustix::io::Errno;
 
 use super::*;
-use crate::journal::{
+use crate::{
     disk::LogFile,
     window::{ReadAt, Window},
 };

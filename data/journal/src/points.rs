@@ -15,13 +15,13 @@ use std::io;
 
 /// An error where a test asks for one at this point.
 #[cfg(feature = "failpoints")]
-pub(crate) fn reach(point: &str) -> io::Result<()> {
+pub fn reach(point: &str) -> io::Result<()> {
     fail::fail_point!(point, |reason| heed(&reason.unwrap_or_default()));
     Ok(())
 }
 
 #[cfg(not(feature = "failpoints"))]
-pub(crate) fn reach(_: &str) -> io::Result<()> {
+pub fn reach(_: &str) -> io::Result<()> {
     Ok(())
 }
 
