@@ -274,6 +274,8 @@ fn without_a_body_the_demos_recording_is_played_and_what_was_simulated_before_ha
 fn a_pump_whose_recording_has_ended_or_gave_way_is_not_live_whatever_its_interval() {
     let data = tempfile::tempdir().expect("a directory");
     let node = Start::demo(&data).node();
+    let own = || node.get("/api/live-data?pump_id=P-101").status == 200;
+    crate::support::until("the demo's own pump", || if own() { Ok(()) } else { Err("it is not heard yet") });
     // A row a minute, an hour and two seconds. Only a silence of three of these would be too long.
     let rows = |every_s: u32| -> String {
         let header = recording(0);
