@@ -11,11 +11,10 @@ use std::{
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use rand::RngExt;
 use tokio::sync::oneshot;
 use volute_data::{DatabaseStatus, Range, Retention, Store, StoreError};
 use volute_plant::{ClockState, Timestamp};
-use volute_runtime::{ActorSlot, Envelope, Message, resume_task_panic};
+use volute_runtime::{ActorSlot, BackOff, Envelope, Message, resume_task_panic};
 
 use crate::{
     counters::{Counters, add},
@@ -38,8 +37,7 @@ const PURGED_AT_ONCE: usize = 16;
 /// Over how long the growth of the data is measured.
 const GROWTH_MS: i64 = 86_400_000;
 /// The pause after the first failure, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const BACK_OFF: BackOff = BackOff { shortest: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
 /// Answers once nothing of its own is under way.
 pub(crate) struct DrainKeeper(pub oneshot::Sender<()>);
@@ -214,7 +212,7 @@ impl KeeperActor {
                     State::Working => 1,
                     State::Pausing { failures, .. } => failures + 1,
                 };
-                let pause = pause(failures);
+                let pause = BACK_OFF.pause(usize::try_from(failures).unwrap_or(usize::MAX), rand::random());
                 tracing::error!(%error, failures, again_in_s = pause.as_secs(), "the database failed; readings are kept in the journal");
                 add(&self.counters.database_failures, 1);
                 self.state = State::Pausing { failures, until: Instant::now() + pause };
@@ -298,13 +296,6 @@ async fn see(store: &Store, now: Timestamp) -> Result<DiskOutlook, Box<dyn std::
 fn next_look(minutes: usize, since_last: Duration) -> Duration {
     let each = since_last.div_f64(minutes.max(1) as f64);
     each.mul_f64(SMOOTH as f64).clamp(SHORTEST_LOOK, LONGEST_LOOK)
-}
-
-/// How long after so many failures in a row it is tried again: doubled each time, and up to half as much more by chance,
-/// so that nodes that failed together do not come back together.
-fn pause(failures: u32) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
-    pause.mul_f64(rand::rng().random_range(1.0..1.5)).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, CommissioningError, Decider};
 use volute_data::{CommissioningRecord, NewBaseline, PumpSettings, Store, StoreError};
 use volute_plant::{DeviceClock, INTERVALS_MS, Profile, PumpId, Reading, WindowRules, Windower, cadence::in_words};
-use volute_runtime::{Envelope, Message, TrySendError};
+use volute_runtime::{BackOff, Envelope, Message, TrySendError};
 
 use super::{PumpActor, Waiting, memory};
 use crate::{
@@ -23,9 +23,8 @@ use crate::{
     live::LiveFeed,
 };
 
-/// How long after a lesson that failed, or for which there was no room, it is tried again; doubled each time.
-const FIRST_RETRY: Duration = Duration::from_secs(5);
-const LONGEST_RETRY: Duration = Duration::from_secs(600);
+/// How long after a lesson that failed, or for which there was no room, it is tried again.
+const BACK_OFF: BackOff = BackOff { shortest: Duration::from_secs(5), longest: Duration::from_secs(600) };
 
 /// An order for a pump, and where it is answered.
 pub(crate) struct Command {
@@ -131,8 +130,8 @@ impl PumpActor {
 
     fn retry(&mut self, what: fn(&mut Self, &mut Context<Self>), ctx: &mut Context<Self>) {
         let course = self.course_number;
-        let delay = FIRST_RETRY.saturating_mul(1 << self.retries.min(10)).min(LONGEST_RETRY);
         self.retries += 1;
+        let delay = BACK_OFF.pause(usize::try_from(self.retries).unwrap_or(usize::MAX), 0.0);
         ctx.run_later(delay, move |actor, ctx| {
             if actor.course_number == course {
                 what(actor, ctx);
