@@ -1,7 +1,7 @@
 //! The command line: commands, flags and their help.
 //!
-//! Values are checked here, so that a command only ever sees what it can use. Deliberately absent:
-//! what the commands do ([`crate::commands`]).
+//! Values are checked here, so that a command only ever sees what it can use. Does not handle what the
+//! commands do; see [`crate::commands`].
 
 use std::{
     env,
@@ -15,29 +15,27 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use volute_plant::{Profile, PumpId};
 
 mod bench;
-mod keeping;
 mod recording;
 mod simulate;
+mod storage;
 mod train;
+mod values;
 
-pub use bench::{Bench, BenchArgs, Format, InferenceArgs, IngestArgs};
-pub use keeping::{
-    BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, PumpsArgs, PumpsCommand, RestoreArgs, StoreArgs,
-};
+pub use bench::{Bench, BenchArgs, InferenceArgs, IngestArgs};
 pub use recording::DialectArgs;
 pub use simulate::SimulateArgs;
+pub use storage::{
+    BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, PumpsArgs, PumpsCommand, RestoreArgs, StoreArgs,
+};
 pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
+pub use values::{Format, NodeUrl, NodeUrlError, Speed, SpeedError};
 
-use keeping::{
+use storage::{
     BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PUMPS_EXAMPLES, RESTORE_EXAMPLES,
 };
 use train::{EVALUATE_EXAMPLES, MODELS_EXAMPLES, TRAIN_EXAMPLES};
 
-use crate::{
-    commands::{NodeUrl, Speed},
-    config::Flag,
-    profiles,
-};
+use crate::{config::Flag, profiles};
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -4,11 +4,15 @@ mod backup;
 mod bench;
 mod check_config;
 mod confirm_clock;
+mod data_folder;
 mod evaluate;
 mod export;
 mod import;
 mod models;
+mod notes;
+mod open_store;
 mod progress;
+mod pump_reports;
 mod pumps;
 mod replay;
 mod restore;
@@ -20,25 +24,15 @@ mod windows;
 use std::{
     io::{self, Write},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
     thread,
 };
 
-use anyhow::ensure;
 use volute_anomaly::{Model, Recipe};
-use volute_data::{Notes, Store, StoreError, StoreSettings};
-use volute_plant::{Clock, SystemClock};
-
-pub use evaluate::Format;
-pub use replay::{NodeUrl, Speed};
 
 use crate::{
     cli::{Command, EvaluateArgs, TrainingArgs},
-    config::{Config, Settings},
+    config::Settings,
 };
-
-/// SurrealDB's futures are deep in an unoptimised build; tokio's 2 MiB are not enough for them.
-const STACK_BYTES: usize = 8 << 20;
 
 /// Runs a command to its end.
 pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
@@ -82,7 +76,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
     }
 }
 
-fn evaluate(args: EvaluateArgs, output: &mut dyn io::Write) -> anyhow::Result<()> {
+fn evaluate(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Result<()> {
     let recipe = recipe(&args.training);
     let jobs = args.jobs.or(thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
     let (profile, interval_ms, format, dialect) = (args.profile, args.interval_ms, args.format, args.dialect.into());
@@ -125,48 +119,4 @@ fn recipe(args: &TrainingArgs) -> Recipe {
         detector: args.detector,
         ..default
     }
-}
-
-/// Says on standard error what there is to say about a recording.
-fn tell_notes(path: &Path, notes: &Notes) -> io::Result<()> {
-    let mut output = io::stderr().lock();
-    for line in notes.lines().into_iter().chain(notes.utc_line()) {
-        writeln!(output, "{}: {line}", path.display())?;
-    }
-    Ok(())
-}
-
-/// A runtime that a store may be used on.
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()
-}
-
-fn store_settings(config: &Config) -> StoreSettings {
-    StoreSettings {
-        block_cache_mib: config.store.block_cache_mib,
-        memtable_mib: config.store.memtable_mib,
-        journal_keep: config.store.journal_keep,
-        journal_keep_mib: config.store.journal_keep_mib,
-        backlog_mib: config.store.backlog_mib,
-        ..StoreSettings::default()
-    }
-}
-
-/// Opens the store of a node that does not run, and that has run before.
-async fn open_stopped(config: &Config) -> anyhow::Result<Store> {
-    let dir = &config.store.dir;
-    ensure!(serve::folder::in_use(dir), "no node has ever stored anything in {}", dir.display());
-    Store::open(dir, &store_settings(config), SystemClock.now()).await.map_err(unlock)
-}
-
-/// Says it where a node runs that does not answer on its socket.
-fn unlock(error: StoreError) -> anyhow::Error {
-    let locked = matches!(error, StoreError::Locked { .. });
-    let error = anyhow::Error::from(error);
-    if locked { error.context("a node is starting or stopping there: try again in a moment") } else { error }
-}
-
-/// The path from the root, for a node that has another working folder.
-fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }

@@ -2,11 +2,12 @@
 //!
 //! Layers, the later wins: `config/default.toml` (built in, every key), a TOML file, the environment
 //! (`VOLUTE__SECTION__KEY`), flags. [`load`] finds every mistake at once. Values come out in the types
-//! that the rest of the product uses, checked. Deliberately absent: a global getter, and reading
-//! anything again while running.
+//! that the rest of the product uses, checked. There is no global getter, and nothing is read again
+//! while the node runs.
 
+mod diagnostics;
+mod entry;
 mod layers;
-mod mistakes;
 mod values;
 
 use std::{
@@ -20,8 +21,9 @@ use serde::Deserialize;
 use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 
-pub use layers::{Flag, Origin, Setting, Settings, load};
-pub use mistakes::{ConfigError, Mistake, Problem};
+pub use diagnostics::{ConfigError, Mistake, Problem};
+pub use entry::{Origin, Setting};
+pub use layers::{Flag, Settings, load};
 pub use values::{AutoRegister, HostList, LogFilter, LogFormat};
 use values::{count, days, hours, mebibytes, millis, pumps, seconds, text, whole};
 

@@ -1,7 +1,6 @@
 //! Volute's binary as a library: the command line, the configuration and the commands.
 //!
-//! Here the crates of the workspace are put together. Deliberately absent: everything they do
-//! (see `ARCHITECTURE.md` for who does what).
+//! Here the crates of the workspace are put together. For who does what see `ARCHITECTURE.md`.
 
 pub mod cli;
 mod clock;

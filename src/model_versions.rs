@@ -3,7 +3,7 @@
 //! A trained model takes the place of the one in use only if it is better on windows held back from learning; the other
 //! one is kept and can be put back. Which one is in use changes by [`Model::save`] alone, so a crash leaves the old one or
 //! the new one. One command at a time changes a folder; another waits for it.
-//! Deliberately absent: training, and what better means ([`volute_anomaly::HeldBack`]).
+//! Does not handle training, nor what better means; see [`volute_anomaly::HeldBack`].
 
 use std::{
     fs, io,

@@ -1,6 +1,6 @@
 //! Finds a profile: one of those built in, or a TOML file.
 //!
-//! Deliberately absent: what a profile may say ([`volute_plant::Profile`] checks that).
+//! Does not check what a profile may say; see [`volute_plant::Profile`].
 
 use std::{fs, io, path::PathBuf};
 

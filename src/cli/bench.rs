@@ -2,9 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
-use crate::commands::NodeUrl;
+use super::{Format, NodeUrl};
 
 /// What to measure on this machine.
 #[derive(Debug, Args)]
@@ -92,15 +92,6 @@ pub struct InferenceArgs {
     /// How to print the figures.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
-}
-
-/// How figures are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table for people, and the memory that the workers take.
-    Text,
-    /// A list of objects.
-    Json,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -6,8 +6,8 @@ use clap::Args;
 use volute_anomaly::{Detector, Recipe};
 use volute_plant::{INTERVALS_MS, Profile};
 
-use super::DialectArgs;
-use crate::{commands::Format, model_versions::Replace, profiles};
+use super::{DialectArgs, Format};
+use crate::{model_versions::Replace, profiles};
 
 pub(super) const TRAIN_EXAMPLES: &str = "\
 Examples:

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use volute_data::{About, BackupReport, Store, check_repository, take_backup};
 use volute_plant::{Clock, SystemClock};
 
-use super::{absolute, open_stopped, runtime, serve::folder};
+use super::{
+    data_folder,
+    open_store::{absolute, open_stopped, runtime},
+};
 use crate::{
     cli::BackupArgs,
     config::Config,
@@ -67,7 +70,7 @@ pub(super) async fn back_up(store: &Store, dir: &Path, repository: PathBuf, stop
         Ok(staged) => {
             let (dir, staging) = (dir.to_owned(), staging.clone());
             let take = move || {
-                folder::mark_copy(&dir, &staging).map_err(|error| anyhow!("{}: {error}", staging.display()))?;
+                data_folder::mark_copy(&dir, &staging).map_err(|error| anyhow!("{}: {error}", staging.display()))?;
                 let product = env!("CARGO_PKG_VERSION");
                 let about = About { data_dir: &dir, staged, created_at, product, stopping: &stopping };
                 anyhow::Ok(take_backup(&staging, &repository, &about)?)

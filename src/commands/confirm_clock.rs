@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use volute_plant::Timestamp;
 
-use super::runtime;
+use super::open_store::runtime;
 use crate::{
     cli::ConfirmClockArgs,
     config::Config,

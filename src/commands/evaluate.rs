@@ -8,9 +8,9 @@
 //! only, so learning is as in `volute train`: from the NORMAL ones of the first rows. A recording whose rows are sparser than
 //! the profile's interval is learned and decided at its own.
 
-mod choose;
 mod confusion;
-mod picture;
+mod cross_validate;
+mod plot;
 mod report;
 mod run;
 mod simulated;
@@ -32,7 +32,6 @@ use volute_anomaly::Recipe;
 use volute_data::{Dialect, RecordingError, write_file, write_predictions};
 use volute_plant::Profile;
 
-pub use self::report::Format;
 pub use self::simulated::{Simulated, run as run_simulated};
 use self::{
     confusion::{Confusion, Stretches},
@@ -40,6 +39,7 @@ use self::{
     run::Learned,
 };
 use super::progress;
+use crate::cli::Format;
 
 /// What to measure on.
 pub struct Evaluation {
@@ -74,7 +74,7 @@ pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
             if seed == evaluation.recipe.seed {
                 let target = target(&evaluation.out, &run.name)?;
                 write_predictions(&target, &predictions)?;
-                let drawing = picture::draw(&run.name, run.test_rows(), &predictions)?;
+                let drawing = plot::draw(&run.name, run.test_rows(), &predictions)?;
                 write_file(&target.with_extension("svg"), drawing.as_bytes())?;
             }
         }
@@ -84,7 +84,7 @@ pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
 
 /// Chooses the default detector's numbers by cross-validation over the recordings, and prints what came of it.
 pub fn choose(evaluation: &Evaluation, candidates: NonZeroUsize, output: &mut dyn Write) -> Result<()> {
-    choose::run(&learn_all(evaluation)?, candidates.get(), output)
+    cross_validate::run(&learn_all(evaluation)?, candidates.get(), output)
 }
 
 /// Every labelled recording, learned with every seed.

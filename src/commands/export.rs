@@ -5,7 +5,7 @@ use std::{io::Write, sync::atomic::AtomicBool};
 use anyhow::Result;
 use volute_data::{Export, Exported};
 
-use super::{absolute, open_stopped, runtime};
+use super::open_store::{absolute, open_stopped, runtime};
 use crate::{
     cli::ExportArgs,
     config::Config,

@@ -4,40 +4,18 @@
 use std::{fs, io::Write, os::unix::fs::MetadataExt};
 
 use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize};
 use volute_data::{AuditAction, AuditEntry, Batch, PumpSetting, PumpSettings, Store};
 use volute_plant::{Clock, Profile, PumpId, PumpName, SystemClock, cadence::in_words};
 
-use super::{open_stopped, runtime};
+use super::{
+    open_store::{open_stopped, runtime},
+    pump_reports::{Listed, Pump, Settings, check_channel, listed, named, settings_of},
+};
 use crate::{
     cli::{PumpsArgs, PumpsCommand},
     config::Config,
     control::{ControlError, Request, tell},
 };
-
-/// The pumps of a node.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Listed {
-    pumps: Vec<Pump>,
-    /// Pumps that were removed, and whose readings are being deleted.
-    removing: Vec<PumpId>,
-}
-
-/// One of them.
-#[derive(Debug, Serialize, Deserialize)]
-struct Pump {
-    id: PumpId,
-    name: Option<PumpName>,
-    profile: String,
-    registered_at: String,
-}
-
-/// What is set for a pump alone, and what holds without that.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Settings {
-    pub settings: PumpSettings,
-    profile_interval_ms: i64,
-}
 
 /// Does it, and says what came of it.
 pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<()> {
@@ -84,18 +62,6 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
     Ok(())
 }
 
-/// The pumps of an open store.
-pub(super) fn listed(store: &Store) -> Listed {
-    let mut names = store.pump_names();
-    let pump = |pump: volute_data::PumpRecord| Pump {
-        name: names.remove(&pump.id),
-        id: pump.id,
-        profile: pump.profile,
-        registered_at: pump.registered_at.to_string(),
-    };
-    Listed { pumps: store.pumps().into_iter().map(pump).collect(), removing: store.removing() }
-}
-
 async fn list(config: &Config) -> Result<Listed> {
     match tell(&config.store.dir, &Request::Pumps).await {
         Err(ControlError::NoNode { .. }) => {}
@@ -127,12 +93,6 @@ async fn settings(pump: &PumpId, config: &Config) -> Result<Settings> {
     let known = settings_of(&store, &config.model.profile, pump).await;
     store.close().await?;
     known
-}
-
-/// What is set for a pump that there is.
-pub(super) async fn settings_of(store: &Store, profile: &Profile, pump: &PumpId) -> Result<Settings> {
-    ensure!(store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
-    Ok(Settings { settings: store.pump_settings(pump).await?, profile_interval_ms: profile.interval_ms() })
 }
 
 fn show(settings: &PumpSettings, profile_interval_ms: i64, output: &mut dyn Write) -> Result<()> {
@@ -181,11 +141,6 @@ async fn rename_stopped(store: &Store, pump: &PumpId, name: Option<PumpName>) ->
     Ok(store.commit(&Batch { audit: vec![note], ..Batch::default() }).await?)
 }
 
-/// A name as the audit log has it.
-pub(super) fn named(name: Option<&PumpName>) -> String {
-    name.map_or_else(|| "no name".to_owned(), |name| format!("name {:?}", name.as_str()))
-}
-
 /// Sets something for a pump of a store that no node has open. Where its interval changes, the next node learns its baseline anew.
 pub(super) async fn set_stopped(store: &Store, profile: &Profile, pump: &PumpId, setting: PumpSetting) -> Result<()> {
     let known = settings_of(store, profile, pump).await?;
@@ -194,15 +149,6 @@ pub(super) async fn set_stopped(store: &Store, profile: &Profile, pump: &PumpId,
     let audit = vec![note.detail(&setting.to_string())];
     store.set_pump_settings(pump, &known.settings.with(setting)).await?;
     Ok(store.commit(&Batch { audit, ..Batch::default() }).await?)
-}
-
-/// Whether the profile has the channel that something is set for.
-pub(super) fn check_channel(setting: &PumpSetting, profile: &Profile) -> Result<()> {
-    if let PumpSetting::Hold { channel: Some(name), .. } = setting {
-        let channels = || profile.channel_names().collect::<Vec<_>>().join(", ");
-        ensure!(profile.index_of(name).is_some(), "there is no channel {name}; the profile has {}", channels());
-    }
-    Ok(())
 }
 
 /// Removes a pump of a store that no node has open, and deletes all of it.

@@ -1,15 +1,14 @@
 //! `volute replay`: posts a recording to a running node, as if the pump were sending it.
 //!
 //! Each post has its due time, worked out from the recorded times, so a slow answer is caught up with
-//! and the whole keeps its length. Recorded times are sent unchanged. Deliberately absent: sending
-//! again after a lost answer; the node cannot be asked what it took, but a second replay is harmless.
+//! and the whole keeps its length. Recorded times are sent unchanged. Does not send again after a lost
+//! answer: the node cannot be asked what it took, but a second replay is harmless.
 
 mod node;
 mod tally;
 
 use std::{
     io::Write,
-    str::FromStr,
     thread,
     time::{Duration, Instant},
 };
@@ -20,42 +19,21 @@ use serde_json::{Map, Value};
 use volute_data::{Dialect, Row, read_recording};
 use volute_plant::{Profile, PumpId, Timestamp};
 
-pub use self::node::NodeUrl;
 use self::{
     node::{HttpNode, Node, PostError, Reply, within_reason},
     tally::Tally,
 };
-use super::tell_notes;
-use crate::cli::ReplayArgs;
+use super::notes::print_notes;
+use crate::cli::{ReplayArgs, Speed};
 
 /// How long one post is repeated while the node says that it is busy.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// How many times as fast as recorded; 0: without waiting.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Speed(f64);
-
-/// The text is no speed.
-#[derive(Debug, thiserror::Error)]
-#[error("not a speed; allowed: a number from 0 (as fast as it goes), 1 being real time")]
-pub struct SpeedError;
-
-impl FromStr for Speed {
-    type Err = SpeedError;
-
-    fn from_str(text: &str) -> Result<Self, SpeedError> {
-        match text.parse() {
-            Ok(speed) if (0.0..=1e9).contains(&speed) => Ok(Self(speed)),
-            _ => Err(SpeedError),
-        }
-    }
-}
 
 /// Replays, and writes a closing summary to `out`. An error if anything was rejected.
 pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let dialect = Dialect { read_for: Some(args.pump.clone()), ..args.dialect.clone().into() };
     let recording = read_recording(&args.csv, &args.profile, &dialect)?;
-    tell_notes(&args.csv, &recording.notes)?;
+    print_notes(&args.csv, &recording.notes)?;
     let bar = progress_bar(recording.rows.len());
     let mut replay = Replay {
         node: HttpNode::new(&args.url),
@@ -106,10 +84,10 @@ struct Schedule {
 impl Schedule {
     fn due(&self, at: Timestamp) -> Duration {
         let recorded_ms = at.since_ms(self.first).max(0) as f64;
-        if self.speed.0 == 0.0 {
+        if self.speed.times() == 0.0 {
             return Duration::ZERO;
         }
-        Duration::try_from_secs_f64(recorded_ms / 1000.0 / self.speed.0).unwrap_or(Duration::MAX)
+        Duration::try_from_secs_f64(recorded_ms / 1000.0 / self.speed.times()).unwrap_or(Duration::MAX)
     }
 }
 

@@ -1,7 +1,6 @@
 //! `volute serve`: puts store, model, engine and web together, and takes them apart in order.
 
-pub(super) mod folder;
-mod told;
+mod control_server;
 
 use std::{
     io::{self, Write},
@@ -9,9 +8,10 @@ use std::{
     num::NonZeroUsize,
     sync::Arc,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use actix_rt::task::JoinHandle;
 use anyhow::{Context, Result, bail};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -23,10 +23,14 @@ use volute_actors::{
 use volute_anomaly::Model;
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, Profile, cadence::in_words};
-use volute_web::WebSettings;
+use volute_web::{WebHandle, WebSettings};
 
-use self::told::Told;
-use super::{backup::clear_staging, runtime, store_settings};
+use self::control_server::ControlServer;
+use super::{
+    backup::clear_staging,
+    data_folder,
+    open_store::{runtime, store_settings},
+};
 use crate::{
     clock::node_clock,
     config::Config,
@@ -51,64 +55,90 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     let address = config.server.listen;
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
-    let dir = &config.store.dir;
-    folder::check(dir, demo)?;
+    data_folder::check(&config.store.dir, demo)?;
     let (store, engine) = tokio::select! {
         started = start(config, demo) => started?,
         // Nothing was taken in yet, so nothing is lost.
         () = stop.wait() => bail!("told to stop before it had started"),
     };
-    let simulation = demo.then(|| Simulation::new(engine.handle()));
-    if let Some(simulation) = &simulation {
-        simulation.start(Plan::Stories, Speed::USUAL).await?;
-    }
-    let places = places(config, limit);
-    let server = volute_web::serve(listener, engine.handle(), simulation.clone(), web_settings(config, places))?;
-    let web = server.handle();
-    let serving = actix_rt::spawn(server);
-    if let Err(error) = clear_staging(dir) {
-        tracing::warn!(%error, "what a backup left that was cut short is still there");
-    }
-    let told = Told::new(engine.handle(), simulation.clone(), dir.clone());
-    let control = actix_rt::spawn(told.clone().listen(Control::listen(dir)));
+    let handle = engine.handle();
+    let node = RunningNode::start(config, demo, listener, places(config, limit), (store, engine)).await?;
     announce(config, bound, demo);
 
-    let handle = engine.handle();
     tokio::select! {
         () = stop.wait() => {}
         // What is stuck cannot be ended or drained: only the end of the process frees it.
         () = handle.unrecoverable() => bail!("too many threads are stuck; the log says where; the node must be started anew"),
     }
     tracing::info!("stopping");
-    let until = Instant::now() + config.server.shutdown_timeout;
-    let orderly = async {
-        told.stop().await;
-        control.abort();
-        tracing::info!(stage = "control", "drained");
+    tokio::select! {
+        ended = node.stop(config.server.shutdown_timeout) => ended,
+        () = stop.wait() => bail!("stopped at once by a second signal"),
+    }
+}
+
+/// What a node runs, in the order in which it is stopped.
+struct RunningNode {
+    control: ControlServer,
+    controlling: JoinHandle<()>,
+    simulation: Option<Simulation>,
+    web: WebHandle,
+    serving: JoinHandle<io::Result<()>>,
+    engine: Engine,
+    store: Store,
+}
+
+impl RunningNode {
+    /// Starts what surrounds the engine: a demo's simulation, the web server and the control socket.
+    async fn start(
+        config: &Config,
+        demo: bool,
+        listener: TcpListener,
+        places: Places,
+        (store, engine): (Store, Engine),
+    ) -> Result<Self> {
+        let dir = &config.store.dir;
+        let simulation = demo.then(|| Simulation::new(engine.handle()));
         if let Some(simulation) = &simulation {
+            simulation.start(Plan::Stories, Speed::USUAL).await?;
+        }
+        let server = volute_web::serve(listener, engine.handle(), simulation.clone(), web_settings(config, places))?;
+        let web = server.handle();
+        let serving = actix_rt::spawn(server);
+        if let Err(error) = clear_staging(dir) {
+            tracing::warn!(%error, "what a backup left that was cut short is still there");
+        }
+        let control = ControlServer::new(engine.handle(), simulation.clone(), dir.clone());
+        let controlling = actix_rt::spawn(control.clone().listen(Control::listen(dir)));
+        Ok(Self { control, controlling, simulation, web, serving, engine, store })
+    }
+
+    /// Stops everything in order. An error where not all that was under way ended in time.
+    async fn stop(self, limit: Duration) -> Result<()> {
+        let until = Instant::now() + limit;
+        self.control.stop().await;
+        self.controlling.abort();
+        tracing::info!(stage = "control", "drained");
+        if let Some(simulation) = &self.simulation {
             simulation.stop().await;
         }
         // Requests under way are answered; one that does not end must not take the engine's time as well.
         let answered = async {
-            let all = web.stop(true).await;
-            let _ = serving.await;
+            let all = self.web.stop(true).await;
+            let _ = self.serving.await;
             all
         };
-        match timeout(config.server.shutdown_timeout, answered).await {
+        match timeout(limit, answered).await {
             Ok(true) => tracing::info!(stage = "web", "drained"),
             Ok(false) | Err(_) => tracing::warn!(stage = "web", "not drained in time: a request did not end"),
         }
-        let in_time = engine.drain(until.saturating_duration_since(Instant::now())).await;
-        store.close().await?;
+        let in_time = self.engine.drain(until.saturating_duration_since(Instant::now())).await;
+        self.store.close().await?;
         tracing::info!(stage = "store", "closed");
         if !in_time {
-            bail!("not everything under way ended within {:?}", config.server.shutdown_timeout);
+            bail!("not everything under way ended within {limit:?}");
         }
         Ok(())
-    };
-    tokio::select! {
-        ended = orderly => ended,
-        () = stop.wait() => bail!("stopped at once by a second signal"),
     }
 }
 

@@ -11,7 +11,8 @@ use volute_data::{Dialect, Row};
 use volute_plant::{Clock, Profile, PumpId, SystemClock, Window, cadence::in_words};
 
 use super::{
-    progress, tell_notes,
+    notes::print_notes,
+    progress,
     windows::{at_their_interval, no_window, training_windows},
 };
 use crate::model_versions::{Entry, Folder, Replace};
@@ -47,7 +48,7 @@ pub fn run(training: &Training) -> Result<()> {
     let mut recordings = Vec::new();
     for path in csv {
         let mut recording = volute_data::read_recording(path, profile, dialect)?;
-        tell_notes(path, &recording.notes)?;
+        print_notes(path, &recording.notes)?;
         recording.rows.truncate(rows.unwrap_or(usize::MAX));
         recordings.push(recording);
     }

@@ -3,42 +3,21 @@
 //! The keys of `config/default.toml` are the keys there are. Every entry of every layer is checked by
 //! itself, also one that a later layer covers, so that all mistakes are found at once.
 
-use std::{ffi::OsString, fmt, fs, path::Path, path::PathBuf};
+use std::{ffi::OsString, fs, path::Path};
 
 use figment::{
-    Figment, Metadata, Provider,
-    util::nest,
-    value::{Dict, Map, Value},
+    Figment,
+    value::{Dict, Value},
 };
 
-use super::{Config, ConfigError, mistakes};
+use super::{
+    Config,
+    diagnostics::{ConfigError, check},
+    entry::{Entry, Origin, Setting},
+};
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 const ENV_PREFIX: &str = "VOLUTE__";
-
-/// Where a value was set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// In `config/default.toml`, which is built in.
-    Default,
-    /// In this file.
-    File(PathBuf),
-    /// In this environment variable.
-    Env(String),
-    /// With this flag of the command line, as `--listen`.
-    Flag(&'static str),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(path) => write!(f, "file:{}", path.display()),
-            Self::Env(name) => write!(f, "env:{name}"),
-            Self::Flag(name) => write!(f, "flag:{name}"),
-        }
-    }
-}
 
 /// A flag that stands for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,17 +39,6 @@ pub struct Settings {
     pub values: Vec<Setting>,
 }
 
-/// One key's value and where it was set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// As `server.listen`.
-    pub key: String,
-    /// As TOML.
-    pub value: String,
-    /// Where it was set.
-    pub origin: Origin,
-}
-
 /// Loads the configuration; `env` is the process's environment, of which only `VOLUTE__*` counts.
 pub fn load(
     file: Option<&Path>,
@@ -86,7 +54,7 @@ pub fn load(
     entries.extend(flags.iter().map(from_flag));
 
     let base = defaults.iter().fold(Figment::new(), Figment::merge);
-    let mistakes: Vec<_> = entries.iter().filter_map(|entry| mistakes::check(entry, &base, &defaults)).collect();
+    let mistakes: Vec<_> = entries.iter().filter_map(|entry| check(entry, &base, &defaults)).collect();
     if !mistakes.is_empty() {
         return Err(ConfigError::Mistakes(mistakes));
     }
@@ -94,35 +62,6 @@ pub fn load(
     let winner = |default| entries.iter().rev().find(|entry| entry.is_for(default)).unwrap_or(default);
     let values = defaults.iter().map(|default| winner(default).setting()).collect();
     Ok(Settings { config, values })
-}
-
-/// One key with one value of one layer.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) value: Value,
-    pub(super) origin: Origin,
-}
-
-impl Entry {
-    pub(super) fn is_for(&self, other: &Entry) -> bool {
-        self.key == other.key
-    }
-
-    pub(super) fn setting(&self) -> Setting {
-        Setting { key: self.key.clone(), value: as_toml(&self.value), origin: self.origin.clone() }
-    }
-}
-
-impl Provider for &Entry {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.origin.to_string())
-    }
-
-    fn data(&self) -> figment::error::Result<Map<figment::Profile, Dict>> {
-        let dict = nest(&self.key, self.value.clone()).into_dict().unwrap_or_default();
-        Ok(figment::Profile::Default.collect(dict))
-    }
 }
 
 fn from_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
@@ -160,13 +99,6 @@ fn from_env((name, text): (OsString, OsString), defaults: &[Entry]) -> Option<En
 
 fn from_flag(flag: &Flag) -> Entry {
     Entry { key: flag.key.into(), value: Value::from(flag.value.as_str()), origin: Origin::Flag(flag.name) }
-}
-
-fn as_toml(value: &Value) -> String {
-    match toml::Value::try_from(value) {
-        Ok(toml) => toml.to_string(),
-        Err(_) => value.to_actual().to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Values of the configuration, checked as they are read.
 //!
-//! Whatever is refused, the error's `expected` says what is allowed; [`super::mistakes`] shows it.
+//! Whatever is refused, the error's `expected` says what is allowed; [`super::diagnostics`] shows it.
 
 use std::{
     fmt,

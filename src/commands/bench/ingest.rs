@@ -1,7 +1,7 @@
 //! `volute bench ingest`: an open-loop load on a node, and how it bears it.
 //!
 //! Every post has its due time from the rate alone, and its latency counts from there, so that a node that falls behind is
-//! not spared (no coordinated omission). Deliberately absent: whether the answers are right, which the tests ask.
+//! not spared (no coordinated omission). Does not check that the answers are right: the tests do.
 
 mod figures;
 mod load;

@@ -3,20 +3,11 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::ValueEnum;
 use serde_json::{Value, json};
 use volute_plant::Profile;
 
 use super::confusion::{Confusion, STRETCH_ROWS, Stretches};
-
-/// How figures are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table for people.
-    Text,
-    /// One JSON object.
-    Json,
-}
+use crate::cli::Format;
 
 /// The published predictions (F1, false alarms %, missed %), scored on all 34 runs of SKAB and on the 18 of them that
 /// are used here (`../shared/skab/README.md`).

@@ -9,7 +9,7 @@ use volute_plant::{Clock, Detection, Profile, PumpId, SystemClock, Timestamp};
 
 use super::confusion::label;
 use crate::commands::{
-    tell_notes,
+    notes::print_notes,
     windows::{at_their_interval, no_window, placed, training_windows},
 };
 
@@ -39,7 +39,7 @@ impl Learned {
         recipe: &Recipe,
     ) -> Result<Option<Self>> {
         let recording = volute_data::read_recording(file, profile, dialect)?;
-        tell_notes(file, &recording.notes)?;
+        print_notes(file, &recording.notes)?;
         let rows = recording.rows;
         if rows.iter().all(|row| label(row).is_none()) {
             return Ok(None);

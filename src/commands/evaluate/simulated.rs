@@ -2,7 +2,7 @@
 //!
 //! Each pump is commissioned on healthy running, then watched: for days in which nothing is wrong, and in an hour with
 //! each fault at each severity. Counted are false episodes, faults found, how long that took, and whether the channel
-//! that is named is the one that lies. Deliberately absent: what a fault is called.
+//! that is named is the one that lies. Does not look at what a fault is called.
 
 use std::{
     collections::BTreeMap,
@@ -21,8 +21,7 @@ use volute_anomaly::{Baseline, Commissioning, Decider, Model, Observed, Score, S
 use volute_plant::{Detection, NoWindow, Profile, PumpId, Quantity, Reading, Timestamp, Window, Windower};
 use volute_simulator::{Design, Episode, Fault, LoadPlan, SensorFault, Severity, Simulator};
 
-use super::report::Format;
-use crate::commands::progress;
+use crate::{cli::Format, commands::progress};
 
 /// Pumps from here on are strangers to the shipped model, which learned from smaller seeds.
 const FIRST_STRANGER: u64 = 1_001;

@@ -22,7 +22,7 @@ use volute_plant::{
 use crate::{cli::ImportArgs, commands::pumps, config::Config};
 
 /// Says how often the rows come, and sets the pump's interval where that is asked for.
-pub(super) async fn tell(
+pub(super) async fn report(
     pump: &PumpId,
     imported: &Imported,
     args: &ImportArgs,

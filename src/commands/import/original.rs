@@ -23,7 +23,11 @@ use volute_data::{
 };
 use volute_plant::{Currency, Profile, PumpId, Timestamp};
 
-use super::{cadence, refuse_too_many, tell};
+use super::{
+    cadence,
+    limits::{oldest_kept, refuse_too_many},
+    report::report,
+};
 use crate::{cli::ImportArgs, config::Config};
 
 /// Which file and column is what; all that it does not say has a default.
@@ -187,8 +191,8 @@ impl Folder<'_> {
                 Some(store) if !self.args.dry_run => import(store, &what).await?,
                 _ => try_import(store, &what).await?,
             };
-            tell(self.args.dry_run, &readings.pump, &imported, super::oldest_kept(self.config, self.now), output)?;
-            cadence::tell(&readings.pump, &imported, self.args, self.config, store, output).await?;
+            report(self.args.dry_run, &readings.pump, &imported, oldest_kept(self.config, self.now), output)?;
+            cadence::report(&readings.pump, &imported, self.args, self.config, store, output).await?;
         }
         let Some(EventsFile { events, remarks }) = &self.events else { return Ok(()) };
         writeln!(output, "maintenance events:")?;

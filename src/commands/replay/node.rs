@@ -1,42 +1,17 @@
 //! A node as a replay sees it: a place to post to, and its answers.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 use ureq::{Agent, Body, http};
 
+use crate::cli::NodeUrl;
+
 /// How long one post may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
-
-/// The address of a node: `http://host:port` or `https://...`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeUrl(String);
-
-/// The text is no address of a node.
-#[derive(Debug, thiserror::Error)]
-#[error("not a node's address; allowed: http:// or https:// and a host, as http://127.0.0.1:5000")]
-pub struct NodeUrlError;
-
-impl fmt::Display for NodeUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for NodeUrl {
-    type Err = NodeUrlError;
-
-    fn from_str(text: &str) -> Result<Self, NodeUrlError> {
-        let uri: http::Uri = text.parse().map_err(|_| NodeUrlError)?;
-        match uri.scheme_str() {
-            Some("http" | "https") if uri.query().is_none() => Ok(Self(text.trim_end_matches('/').into())),
-            _ => Err(NodeUrlError),
-        }
-    }
-}
 
 /// What became of the readings of one post.
 #[derive(Debug, Default, Deserialize)]
@@ -137,7 +112,7 @@ pub(super) struct HttpNode {
 impl HttpNode {
     pub(super) fn new(url: &NodeUrl) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
-        Self { agent: config.build().new_agent(), ingest: format!("{}/api/ingest", url.0) }
+        Self { agent: config.build().new_agent(), ingest: format!("{url}/api/ingest") }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A drawing of a simulated recording: one strip for each channel, one time axis, the machine's states as shades.
 //!
-//! SVG, in colours that print. Deliberately absent: other recordings, and anything interactive (the dashboard's business).
+//! SVG, in colours that print. Does not draw other recordings, and nothing interactive (the dashboard does).
 
 use std::ops::Range;
 

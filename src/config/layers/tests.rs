@@ -1,6 +1,6 @@
 //! The layers over each other, and every kind of mistake.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use proptest::prelude::*;
 use tempfile::TempDir;

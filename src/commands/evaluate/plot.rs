@@ -1,6 +1,6 @@
 //! A drawing of one evaluated run: the score over its threshold, the label and the decision, row by row.
 //!
-//! SVG, in colours that print. Deliberately absent: the channels themselves.
+//! SVG, in colours that print. Does not draw the channels themselves.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;

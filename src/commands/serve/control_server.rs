@@ -1,6 +1,5 @@
-//! What commands on the same machine tell the running node: to make a backup, to export, to remove a pump, to believe its
-//! clock. Each is
-//! noted in the audit log.
+//! Carries out what commands on the same machine ask of the running node over the control socket: to make a backup, to export,
+//! to remove a pump, to believe its clock. Each is noted in the audit log.
 //!
 //! The work is done on threads that may wait for the disk, never on the actors'. When the node stops, what is under way is
 //! cut short and waited for, since it uses the store.
@@ -27,14 +26,14 @@ use volute_plant::Timestamp;
 use crate::{
     commands::{
         backup::back_up,
-        pumps::{check_channel, listed, named, settings_of},
+        pump_reports::{check_channel, listed, named, settings_of},
     },
     control::{Control, Peer, Request},
 };
 
-/// Who answers. Cheap to clone.
+/// What answers. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Told {
+pub(super) struct ControlServer {
     engine: EngineHandle,
     /// What simulates pumps, in a demo.
     simulation: Option<Simulation>,
@@ -46,7 +45,7 @@ pub(super) struct Told {
     backup: Arc<Mutex<()>>,
 }
 
-impl Told {
+impl ControlServer {
     pub(super) fn new(engine: EngineHandle, simulation: Option<Simulation>, dir: PathBuf) -> Self {
         let (stopping, under_way, backup) = Default::default();
         Self { engine, simulation, dir, stopping, under_way, backup }
@@ -107,15 +106,15 @@ impl Told {
                     return Err("a backup is being made already".to_owned());
                 };
                 let done = back_up(self.engine.store(), &self.dir, repository, self.stopping).await;
-                done.map_err(told).and_then(|done| value(&done))
+                done.map_err(failure).and_then(|done| value(&done))
             }
             Request::Export(what) => {
-                let exported = export(self.engine.store(), &what, &self.stopping).await.map_err(told)?;
+                let exported = export(self.engine.store(), &what, &self.stopping).await.map_err(failure)?;
                 let Export { pump, file, .. } = &what;
                 tracing::info!(pump = pump.as_str(), file = %file.display(), readings = exported.readings, "exported");
                 value(&exported)
             }
-            Request::ConfirmClock => self.engine.confirm_clock().map_err(told).and_then(|now| value(&now)),
+            Request::ConfirmClock => self.engine.confirm_clock().map_err(failure).and_then(|now| value(&now)),
             Request::Pumps => value(&listed(self.engine.store())),
             Request::RemovePump { pump } => {
                 if let Some(simulation) = &self.simulation
@@ -123,19 +122,19 @@ impl Told {
                 {
                     return Err(format!("{pump} is simulated and would come again at once: stop the simulation first"));
                 }
-                self.engine.remove_pump(&pump).await.map_err(told)?;
+                self.engine.remove_pump(&pump).await.map_err(failure)?;
                 value(&())
             }
             Request::PumpSettings { pump } => {
-                value(&settings_of(self.engine.store(), self.engine.profile(), &pump).await.map_err(told)?)
+                value(&settings_of(self.engine.store(), self.engine.profile(), &pump).await.map_err(failure)?)
             }
             Request::SetPump { pump, setting } => {
-                let known = settings_of(self.engine.store(), self.engine.profile(), &pump).await.map_err(told)?;
-                check_channel(&setting, self.engine.profile()).map_err(told)?;
-                self.engine.set_pump_settings(&pump, known.settings.with(setting)).await.map_err(told)?;
+                let known = settings_of(self.engine.store(), self.engine.profile(), &pump).await.map_err(failure)?;
+                check_channel(&setting, self.engine.profile()).map_err(failure)?;
+                self.engine.set_pump_settings(&pump, known.settings.with(setting)).await.map_err(failure)?;
                 value(&())
             }
-            Request::NamePump { pump, name } => match self.engine.name_pump(&pump, name).await.map_err(told)? {
+            Request::NamePump { pump, name } => match self.engine.name_pump(&pump, name).await.map_err(failure)? {
                 true => value(&()),
                 false => Err(format!("there is no pump {pump}")),
             },
@@ -168,7 +167,7 @@ fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
 }
 
 /// Logs what failed, and says it to who asked.
-fn told(error: impl std::fmt::Display) -> String {
+fn failure(error: impl std::fmt::Display) -> String {
     tracing::warn!(%error, "what a command asked for failed");
     error.to_string()
 }

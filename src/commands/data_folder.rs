@@ -13,12 +13,12 @@ const MARK_TEXT: &str = "The readings in this folder are simulated: a demo of Vo
 const LOCK: &str = "store.lock";
 
 /// Whether a store has been in the folder.
-pub(in crate::commands) fn in_use(dir: &Path) -> bool {
+pub fn in_use(dir: &Path) -> bool {
     dir.join(LOCK).exists()
 }
 
 /// Makes a copy of a folder's database one of the same kind, so that it is taken for nothing else.
-pub(in crate::commands) fn mark_copy(dir: &Path, copy: &Path) -> io::Result<()> {
+pub fn mark_copy(dir: &Path, copy: &Path) -> io::Result<()> {
     if dir.join(MARK).exists() {
         fs::write(copy.join(MARK), MARK_TEXT)?;
     }
@@ -26,7 +26,7 @@ pub(in crate::commands) fn mark_copy(dir: &Path, copy: &Path) -> io::Result<()> 
 }
 
 /// Refuses a folder of the other kind, and marks a new one of a demo.
-pub(in crate::commands) fn check(dir: &Path, demo: bool) -> Result<()> {
+pub fn check(dir: &Path, demo: bool) -> Result<()> {
     let marked = dir.join(MARK).exists();
     let in_use = in_use(dir);
     match (demo, marked) {

@@ -5,8 +5,8 @@ use std::{fmt, io, path::PathBuf};
 use figment::{Figment, error::Kind};
 
 use super::{
-    Config, Origin,
-    layers::{Entry, Setting},
+    Config,
+    entry::{Entry, Origin, Setting},
 };
 
 /// The configuration cannot be used.

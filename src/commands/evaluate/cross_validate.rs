@@ -1,8 +1,8 @@
 //! Chooses the default detector's numbers by leaving whole runs out.
 //!
 //! Candidates are drawn around the numbers in use. For each fold of runs, the candidates that are best on the other runs
-//! decide on the fold: what comes of that is the figure to expect on runs that nobody has seen. Deliberately absent:
-//! changing the numbers in use, which a person does.
+//! decide on the fold: what comes of that is the figure to expect on runs that nobody has seen. Does not change the
+//! numbers in use: a person does.
 
 use std::io::Write;
 

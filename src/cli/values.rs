@@ -1,0 +1,69 @@
+//! Values of flags that have a type of their own, and what is said of a text that is none.
+
+use std::{fmt, str::FromStr};
+
+use clap::ValueEnum;
+use ureq::http;
+
+/// How figures are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for people.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// The address of a node: `http://host:port` or `https://...`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeUrl(String);
+
+/// The text is no address of a node.
+#[derive(Debug, thiserror::Error)]
+#[error("not a node's address; allowed: http:// or https:// and a host, as http://127.0.0.1:5000")]
+pub struct NodeUrlError;
+
+impl fmt::Display for NodeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for NodeUrl {
+    type Err = NodeUrlError;
+
+    fn from_str(text: &str) -> Result<Self, NodeUrlError> {
+        let uri: http::Uri = text.parse().map_err(|_| NodeUrlError)?;
+        match uri.scheme_str() {
+            Some("http" | "https") if uri.query().is_none() => Ok(Self(text.trim_end_matches('/').into())),
+            _ => Err(NodeUrlError),
+        }
+    }
+}
+
+/// How many times as fast as recorded; 0: without waiting.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speed(f64);
+
+impl Speed {
+    /// As a number from 0.
+    pub fn times(self) -> f64 {
+        self.0
+    }
+}
+
+/// The text is no speed.
+#[derive(Debug, thiserror::Error)]
+#[error("not a speed; allowed: a number from 0 (as fast as it goes), 1 being real time")]
+pub struct SpeedError;
+
+impl FromStr for Speed {
+    type Err = SpeedError;
+
+    fn from_str(text: &str) -> Result<Self, SpeedError> {
+        match text.parse() {
+            Ok(speed) if (0.0..=1e9).contains(&speed) => Ok(Self(speed)),
+            _ => Err(SpeedError),
+        }
+    }
+}
