@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ingest::at,
-    support::{Node, Start, gzip, ten_values},
+    support::{self, Node, RawResponse, Start, gzip, receive, ten_values},
 };
 
 /// The longest that an answer is waited for. A body that says nothing is given up after 10 s: what is asked for here has to
@@ -24,34 +24,8 @@ fn node(data: &tempfile::TempDir) -> Node {
 }
 
 /// Sends this on a connection of its own.
-fn say(node: &Node, bytes: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(node.address()).expect("connected");
-    stream.set_read_timeout(Some(SOON)).expect("set");
-    stream.write_all(bytes).expect("sent");
-    stream
-}
-
-/// The next head that comes, and the body with it.
-fn hear(stream: &mut TcpStream) -> (String, String) {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.to_lowercase();
-            let length = length.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
-            if body.len() >= length.unwrap_or(0) {
-                return (head.to_owned(), body.to_owned());
-            }
-        }
-        let mut chunk = [0; 4096];
-        let read = stream.read(&mut chunk).expect("an answer in time");
-        assert!(read > 0, "the connection ended before its answer: {text:?}");
-        bytes.extend_from_slice(&chunk[..read]);
-    }
-}
-
-fn status(head: &str) -> u16 {
-    head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+fn send(node: &Node, bytes: impl AsRef<[u8]>) -> TcpStream {
+    support::send(node, bytes, SOON)
 }
 
 /// All that comes until the node closes the connection.
@@ -148,8 +122,8 @@ fn json_may_come_as_plain_text_but_from_no_other_sites_page() {
         let head = format!(
             "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n{origin}Content-Length: 500\r\n\r\n"
         );
-        let (head, body) = hear(&mut say(&node, head.as_bytes()));
-        assert_eq!(status(&head), 403, "{origin}: {body}");
+        let RawResponse { status, body, .. } = receive(&mut send(&node, head.as_bytes()));
+        assert_eq!(status, 403, "{origin}: {body}");
         assert!(body.contains("urn:volute:problem:foreign-page"), "{body}");
     }
     assert_eq!(node.all("/api/sensor-history?pump_id=pump-1").len(), 3);
@@ -177,8 +151,8 @@ fn who_waits_to_be_asked_for_a_body_is_asked_only_if_it_would_be_taken() {
         ("a path without a body", format!("GET /api/pumps HTTP/1.1\r\nHost: localhost\r\n{expect}\r\n"), 200),
         ("chunks", post("localhost", "text/csv", "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n"), 415),
     ] {
-        let mut stream = say(&node, head.as_bytes());
-        let (head, body) = hear(&mut stream);
+        let mut stream = send(&node, head.as_bytes());
+        let RawResponse { head, body, .. } = receive(&mut stream);
         assert!(head.starts_with(&format!("HTTP/1.1 {expected} ")), "{what}: {head}: {body}");
         assert!(head.to_lowercase().contains("connection: close"), "{what}: {head}");
         streams.push(stream);
@@ -191,14 +165,14 @@ fn who_waits_to_be_asked_for_a_body_is_asked_only_if_it_would_be_taken() {
     let lengths = format!("Expect: 100-continue\r\nContent-Length: {}\r\n", body.len());
     let chunks = "Expect: 100-Continue\r\nTransfer-Encoding: chunked\r\n".to_owned();
     for (more, body) in [(lengths, body.clone()), (chunks, format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()))] {
-        let mut stream = say(&node, post("localhost", "application/json", &more).as_bytes());
-        assert_eq!(hear(&mut stream).0, "HTTP/1.1 100 Continue");
+        let mut stream = send(&node, post("localhost", "application/json", &more).as_bytes());
+        assert_eq!(receive(&mut stream).head, "HTTP/1.1 100 Continue");
         stream.write_all(body.as_bytes()).expect("sent");
-        let (head, text) = hear(&mut stream);
-        assert_eq!(status(&head), 200, "{text}");
+        let RawResponse { status, body: text, .. } = receive(&mut stream);
+        assert_eq!(status, 200, "{text}");
         // On the same connection, and unasked.
         stream.write_all(format!("{POST}Content-Length: 2\r\n\r\n[]").as_bytes()).expect("sent");
-        assert_eq!(status(&hear(&mut stream).0), 400);
+        assert_eq!(receive(&mut stream).status, 400);
     }
     assert_eq!(node.all("/api/sensor-history?pump_id=pump-1").len(), 1);
 }
@@ -222,9 +196,9 @@ fn a_chunk_that_cannot_be_taken_is_answered_at_once() {
         ("2\r\n[]garbage\r\n", 400),
     ] {
         for before in ["", first.as_str()] {
-            let mut stream = say(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{before}").as_bytes());
+            let mut stream = send(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{before}").as_bytes());
             stream.write_all(body.as_bytes()).expect("sent");
-            let (head, text) = hear(&mut stream);
+            let RawResponse { head, body: text, .. } = receive(&mut stream);
             assert!(head.starts_with(&format!("HTTP/1.1 {expected} ")), "{body:?}: {head}: {text}");
             assert!(text.contains("urn:volute:problem:"), "{body:?}: {text}");
             streams.push(stream);
@@ -235,20 +209,20 @@ fn a_chunk_that_cannot_be_taken_is_answered_at_once() {
     }
     assert_eq!(node.ok("/api/pumps")["items"], json!([]), "nothing of it is stored");
     // One that ends before its last chunk, and one that is whole.
-    let mut half = say(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}").as_bytes());
+    let mut half = send(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}").as_bytes());
     half.shutdown(Shutdown::Write).expect("shut");
     let text = all(&mut half);
     assert!(text.is_empty() || text.starts_with("HTTP/1.1 400 "), "{text}");
     let mut stream =
-        say(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}0\r\nDate: x\r\n\r\n").as_bytes());
-    assert_eq!(status(&hear(&mut stream).0), 200);
+        send(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}0\r\nDate: x\r\n\r\n").as_bytes());
+    assert_eq!(receive(&mut stream).status, 200);
     stream.write_all(format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}0\r\n\r\n").as_bytes()).expect("sent");
-    let (head, body) = hear(&mut stream);
-    assert_eq!((status(&head), body.contains("\"duplicate\":1")), (200, true), "the connection goes on");
+    let RawResponse { status, body, .. } = receive(&mut stream);
+    assert_eq!((status, body.contains("\"duplicate\":1")), (200, true), "the connection goes on");
     let refused =
         format!("POST /api/nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{first}0\r\n\r\n");
     stream.write_all(format!("{refused}{POST}Content-Length: 2\r\n\r\n[]").as_bytes()).expect("sent");
-    assert_eq!(status(&hear(&mut stream).0), 404);
+    assert_eq!(receive(&mut stream).status, 404);
 }
 
 /// What is answered to an odd post of one item: the status, and how many were taken, the field that is wrong, or the problem.

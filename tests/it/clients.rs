@@ -13,38 +13,15 @@ use serde_json::{Value, json};
 
 use crate::{
     ingest::at,
-    support::{EPOCH_MS, Node, Start, ten_values},
+    support::{self, EPOCH_MS, Node, RawResponse, Start, receive, ten_values},
 };
 
 /// The longest that an answer or the end of a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A connection on which something was sent.
-fn say(node: &Node, bytes: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(node.address()).expect("connected");
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
-    stream.write_all(bytes.as_bytes()).expect("sent");
-    stream
-}
-
-/// Reads one answer: its status and its body.
-fn hear(stream: &mut TcpStream) -> (u16, String) {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.to_lowercase();
-            let length = length.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
-            if body.len() >= length.unwrap_or(0) {
-                let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-                return (status, body.to_owned());
-            }
-        }
-        let mut chunk = [0; 4096];
-        let read = stream.read(&mut chunk).expect("an answer");
-        assert!(read > 0, "the connection ended before its answer: {text}");
-        bytes.extend_from_slice(&chunk[..read]);
-    }
+fn send(node: &Node, bytes: impl AsRef<[u8]>) -> TcpStream {
+    support::send(node, bytes, PATIENCE)
 }
 
 /// Waits until the node has closed the connection.
@@ -98,15 +75,15 @@ fn clients_that_say_nothing_leave_the_store_its_descriptors() {
     let start = Start::new(&data, "centrifugal").with_descriptors(LIMIT);
     let node = start.node();
     let before = node.open_files();
-    let mut pump = say(&node, &post(&readings("P-1", 0..10), ""));
-    assert_eq!(hear(&mut pump).0, 200);
+    let mut pump = send(&node, post(&readings("P-1", 0..10), ""));
+    assert_eq!(receive(&mut pump).status, 200);
 
     // More than there can be: those beyond the limit wait in the kernel.
     let idle: Vec<TcpStream> = (0..LIMIT).map(|_| TcpStream::connect(node.address()).expect("connected")).collect();
     until("they are not taken in", || node.open_files() > before + 60);
     for round in 1..200 {
         pump.write_all(post(&readings("P-1", round * 10..round * 10 + 10), "").as_bytes()).expect("sent");
-        let (status, body) = hear(&mut pump);
+        let RawResponse { status, body, .. } = receive(&mut pump);
         assert_eq!(status, 200, "{body}");
         let open = node.open_files();
         assert!(open < LIMIT as usize - 40, "{open} of {LIMIT} are open: too few are left for the store");
@@ -142,17 +119,17 @@ fn headers_alone_hold_no_room_and_a_body_that_stops_is_given_up() {
         .with_env("VOLUTE__INGEST__MAX_IN_FLIGHT_BYTES", "2097152");
     let node = start.node();
     let head = "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n[";
-    let mut slow: Vec<TcpStream> = (0..20).map(|_| say(&node, head)).collect();
+    let mut slow: Vec<TcpStream> = (0..20).map(|_| send(&node, head)).collect();
     for second in 0..20 {
         assert_eq!(node.post(&at(second, json!({}))).status, 200, "20 headers hold no room");
     }
     for stream in &mut slow {
-        let (status, body) = hear(stream);
+        let RawResponse { status, body, .. } = receive(stream);
         assert_eq!(status, 408, "{body}");
         assert!(body.contains("2048 bytes"), "{body}");
     }
     let large = "POST /api/pumps/pump-1/commission HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n";
-    assert_eq!(hear(&mut say(&node, large)).0, 413, "from the header");
+    assert_eq!(receive(&mut send(&node, large)).status, 413, "from the header");
 }
 
 #[test]
@@ -168,12 +145,12 @@ fn small_chunked_posts_take_the_room_that_they_need() {
             move || {
                 let head = "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                             Transfer-Encoding: chunked\r\n\r\n";
-                let mut stream = say(node, "");
+                let mut stream = send(node, "");
                 let mut one = |second: u64| {
                     let body = readings(&format!("P-{n}"), second..second + 1).to_string();
                     let request = format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
                     stream.write_all(request.as_bytes()).expect("sent");
-                    hear(&mut stream).0
+                    receive(&mut stream).status
                 };
                 (0..20).map(&mut one).collect::<Vec<u16>>()
             }
@@ -200,7 +177,7 @@ fn answers_that_nobody_reads_are_bounded_and_given_up() {
     let mut statuses = Vec::new();
     let mut deaf = Vec::new();
     for _ in 0..60 {
-        let mut stream = say(&node, ask);
+        let mut stream = send(&node, ask);
         let mut first = [0; 12];
         stream.read_exact(&mut first).expect("the beginning of an answer");
         statuses.push(String::from_utf8_lossy(&first[9..]).into_owned());
@@ -229,8 +206,8 @@ fn a_request_that_never_comes_whole_ends_with_the_keep_alive() {
     // Idle; in the head of a second request; in a body that the first answer did not wait for.
     let unread = "POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
     for (request, more) in [(whole, ""), (whole, "GET /healthz HT"), (unread, "5\r\nhello\r\n")] {
-        let mut stream = say(&node, request);
-        assert!(matches!(hear(&mut stream).0, 200 | 405));
+        let mut stream = send(&node, request);
+        assert!(matches!(receive(&mut stream).status, 200 | 405));
         stream.write_all(more.as_bytes()).expect("sent");
         ended(&mut stream);
     }
@@ -249,8 +226,8 @@ fn streams_that_nobody_reads_free_their_places_and_do_not_hold_the_stop() {
     let node = start.node();
     let ask = "GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let open = || {
-        let mut stream = say(&node, ask);
-        let (status, _) = hear(&mut stream);
+        let mut stream = send(&node, ask);
+        let RawResponse { status, .. } = receive(&mut stream);
         (status, stream)
     };
     let mut posts = 0;
@@ -284,8 +261,8 @@ fn requests_that_are_no_http_do_not_fill_the_log() {
     let log = data.path().join("log");
     let node = Start::new(&data, "centrifugal").with_log(&log).node();
     for _ in 0..BAD {
-        let mut stream = say(&node, "no HTTP at all\r\n\r\n");
-        assert_eq!(hear(&mut stream).0, 400);
+        let mut stream = send(&node, "no HTTP at all\r\n\r\n");
+        assert_eq!(receive(&mut stream).status, 400);
         ended(&mut stream);
     }
     let (mut written, mut counted) = (0, 0);
@@ -309,7 +286,8 @@ fn pages_of_other_sites_are_refused() {
     let address = node.address().to_owned();
     let ask = |method: &str, path: &str, host: &str, more: &str| {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n{more}\r\n");
-        hear(&mut say(&node, &request))
+        let RawResponse { status, body, .. } = receive(&mut send(&node, request));
+        (status, body)
     };
     let (status, body) = ask("GET", "/api/pumps", "rebound.evil.example", "");
     assert_eq!(status, 421, "{body}");
@@ -331,11 +309,11 @@ fn pages_of_other_sites_are_refused() {
 
     let body = at(0, json!({})).to_string();
     let bare = format!("POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let (status, answer) = hear(&mut say(&node, &bare));
+    let RawResponse { status, body: answer, .. } = receive(&mut send(&node, &bare));
     assert_eq!(status, 415, "{answer}");
     assert!(answer.contains("send Content-Type: application/json"), "{answer}");
     let bare = "POST /api/pumps/pump-1/commission HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}";
-    assert_eq!(hear(&mut say(&node, bare)).0, 415);
+    assert_eq!(receive(&mut send(&node, bare)).status, 415);
 }
 
 #[test]

@@ -18,6 +18,10 @@ use tempfile::TempDir;
 #[cfg(feature = "failpoints")]
 use volute::control::{self, Request};
 
+mod socket;
+
+pub use socket::{RawResponse, receive, send};
+
 /// The longest that anything is waited for: on a slow machine the demo takes two minutes to learn its pumps.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 /// The longest that a command may take: an evaluation, by a debug build.
