@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { asSentence, decimals, formatAge, formatBytes, formatDay, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
+import { asSentence, capitalized, decimals, formatAge, formatBytes, formatDay, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
 
 describe('numbers', () => {
   it.each([
@@ -48,6 +48,7 @@ describe('numbers', () => {
 
   it('what a machine said becomes a sentence', () => {
     expect(['only 5 % is free', 'It is.', ''].map(asSentence)).toEqual(['Only 5 % is free.', 'It is.', '']);
+    expect(['flow', 'Ölstand', ''].map(capitalized)).toEqual(['Flow', 'Ölstand', '']);
   });
 
   it('counts agree with their noun', () => {

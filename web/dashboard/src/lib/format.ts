@@ -106,10 +106,15 @@ export function formatMoney(amount: number, currency: string, locale?: string): 
   }
 }
 
+/** A text with a capital at its beginning. */
+export function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** What a machine said as a sentence: a capital at its beginning, a full stop at its end. */
 export function asSentence(text: string): string {
-  const capital = text.charAt(0).toUpperCase() + text.slice(1);
-  return /(^|[.!?])$/.test(capital) ? capital : `${capital}.`;
+  const sentence = capitalized(text);
+  return /(^|[.!?])$/.test(sentence) ? sentence : `${sentence}.`;
 }
 
 /** A count with its noun: 1 pump, 3 pumps. */

@@ -1,6 +1,7 @@
 // Channels' names for people, made from the profile. The wire name stays what machines and tooltips use.
 
 import type { Channel } from '../api/types';
+import { capitalized } from './format';
 
 /** A channel with its place in the profile and its name for people. */
 export interface NamedChannel extends Channel {
@@ -24,6 +25,5 @@ export function nameChannels(channels: readonly Channel[]): NamedChannel[] {
 
 /** `bearing_temperature` as Bearing temperature. */
 function words(quantity: string): string {
-  const text = quantity.replaceAll('_', ' ');
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return capitalized(quantity.replaceAll('_', ' '));
 }
