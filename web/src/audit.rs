@@ -1,22 +1,22 @@
-//! What people order over the API: carried out and noted, whoever hangs up meanwhile.
+//! What people command over the API: carried out and noted in the audit log, also where the client hangs up meanwhile.
 //!
-//! An order that cannot be understood is none, and is not noted; one that is refused is. Deliberately absent: what an order
-//! does (the routes'), how a note is kept (the recorder's and the store's), and who may give one: there are no users yet.
+//! A command that cannot be understood is not noted; one that is refused is. Does not handle what a command does (the routes
+//! do), how a note is kept (the recorder and the store), and who may give one: there are no users yet.
 
 use actix_web::HttpRequest;
 use volute_actors::EngineHandle;
 use volute_data::{AuditAction, AuditEntry};
 
-use crate::{problem::ApiError, server::Node};
+use crate::{node::Node, problem::ApiError};
 
-/// Something that a person orders.
-pub(crate) struct Order {
+/// Something that a person commands.
+pub(crate) struct AuditedCommand {
     engine: EngineHandle,
     note: AuditEntry,
 }
 
-impl Order {
-    /// An order of now, for this object.
+impl AuditedCommand {
+    /// A command of now, for this object.
     pub(crate) fn new(node: &Node, request: &HttpRequest, action: AuditAction, object: &str) -> Self {
         let who = request.peer_addr().map_or_else(|| "unknown".into(), |peer| peer.to_string());
         let note = AuditEntry::done(node.engine.now(), who, action, object);
@@ -32,11 +32,11 @@ impl Order {
     /// client is gone meanwhile.
     pub(crate) async fn carry_out<T: 'static>(
         self,
-        order: impl Future<Output = Result<T, ApiError>> + 'static,
+        command: impl Future<Output = Result<T, ApiError>> + 'static,
     ) -> Result<T, ApiError> {
         let Self { engine, mut note } = self;
         let task = actix_web::rt::spawn(async move {
-            let outcome = order.await;
+            let outcome = command.await;
             if let Err(error) = &outcome {
                 note = note.refused(&error.detail());
             }

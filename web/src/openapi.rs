@@ -1,14 +1,15 @@
-//! The API's description, made from the handlers' own annotations.
+//! The API's description, made from the handlers' own annotations, and the route that sends it.
 
-use utoipa::{IntoResponses, OpenApi};
+use actix_web::HttpResponse;
+use utoipa::OpenApi;
 
 use crate::{
     problem::Problem,
     routes::{
-        actors, audit, baselines, health, history, ingest, live, maintenance, naming, node, pumps, settings,
-        simulation, store, stream,
+        actors, anomaly_history, audit, baselines, health, ingest, live, maintenance, naming, node, pumps,
+        sensor_history, settings, simulation, store, stream,
     },
-    stream::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
+    stream_events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
 };
 
 /// The API's description, as OpenAPI 3.1.
@@ -29,8 +30,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         ingest::ingest,
         live::live_data,
-        history::sensor_history,
-        history::anomaly_history,
+        sensor_history::sensor_history,
+        anomaly_history::anomaly_history,
         maintenance::maintenance_events,
         pumps::pumps,
         pumps::remove,
@@ -51,7 +52,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         simulation::stop,
         health::healthz,
         health::readyz,
-        health::openapi_json,
+        openapi_json,
         stream::stream,
     ),
     components(schemas(Problem, ReadingEvent, DetectionEvent, FleetEvent, RemovedEvent, RenamedEvent, LaggedEvent)),
@@ -67,32 +68,15 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 )]
 struct Description;
 
-/// The answers that several routes have in common.
-macro_rules! problems {
-    ($($name:ident = $status:literal, $description:literal;)*) => {$(
-        #[derive(IntoResponses)]
-        #[response(status = $status, description = $description, content_type = "application/problem+json")]
-        #[expect(dead_code, reason = "it describes what `problem` answers")]
-        pub(crate) struct $name(Problem);
-    )*};
-}
-
-problems! {
-    Invalid = 400, "A parameter is unknown, repeated or has a value that is not allowed";
-    NotFound = 404, "The pump was never heard of, or there is no such version";
-    NoSuchActor = 404, "There is no such actor or stage";
-    Conflict = 409, "No model is loaded, or the version cannot be used with it";
-    Unremovable = 409, "The pump is being removed already, or it is simulated";
-    DiskFull = 507, "The disk is full";
-    Insufficient = 422, "These readings do not suffice to learn from";
-    TooLarge = 413, "The body or the number of items is too large";
-    Slow = 408, "The body did not come in time";
-    Forbidden = 403, "This node is not a demo";
-    UnsupportedSimulation = 415, "The body is neither JSON nor CSV";
-    Unsupported = 415, "The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip";
-    TooMany = 429, "The node has more to do than it can; nothing was taken. Retry-After says when to come back";
-    Unavailable = 503, "The node is stopping, the store does not answer, or all live streams are taken";
-    NotReady = 503, "The node cannot take readings";
+/// This description.
+#[utoipa::path(
+    get,
+    path = "/api/openapi.json",
+    tag = "node",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"))
+)]
+pub(crate) async fn openapi_json() -> HttpResponse {
+    HttpResponse::Ok().json(openapi())
 }
 
 #[cfg(test)]
@@ -158,23 +142,23 @@ mod tests {
             (of("required"), schema["properties"].as_object().map_or(0, serde_json::Map::len))
         };
         for name in [
-            "LiveData",
-            "LiveChannelData",
-            "PumpData",
-            "NodeData",
+            "LiveResponse",
+            "LiveChannelResponse",
+            "PumpResponse",
+            "NodeResponse",
             "SimulatedPump",
             "AboutSimulation",
-            "EventData",
-            "LimitsData",
-            "DetectionData",
-            "IngestAnswer",
-            "BaselinesData",
-            "BaselineData",
-            "ActorsData",
-            "ActorData",
-            "InHandData",
-            "DeadLetterData",
-            "AuditData",
+            "EventResponse",
+            "LimitsResponse",
+            "DetectionResponse",
+            "IngestResponse",
+            "BaselinesResponse",
+            "BaselineResponse",
+            "ActorsResponse",
+            "ActorResponse",
+            "InHandResponse",
+            "DeadLetterResponse",
+            "AuditResponse",
         ] {
             let (required, properties) = required(name);
             assert!(required == properties && required > 0, "{name}: {required} of {properties}");

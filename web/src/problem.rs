@@ -1,6 +1,6 @@
 //! What goes wrong at this edge, and how the API says so: problem details after RFC 9457.
 //!
-//! Deliberately absent: what becomes of single items of a post; their answer is a receipt.
+//! Does not handle what becomes of single items of a post: their answer is a receipt.
 
 use actix_web::{
     HttpResponse, ResponseError,

@@ -1,94 +1,162 @@
-//! Query parameters, parsed strictly: an unknown one, a repeated one and a bad value each have an answer
-//! that names it.
+//! Query parameters as typed structs.
+//!
+//! A route says its parameters once, as a struct: the API's description is made of it (`IntoParams`), and [`Query`] reads a
+//! request's parameters into it. An unknown parameter, a repeated one and a bad value are refused by name. For
+//! `struct Page { limit: Option<Limit>, cursor: Option<Cursor> }`:
+//!
+//! ```text
+//! ?limt=5             limt: no such parameter; allowed: limit, cursor
+//! ?limit=1&limit=2    limit: given more than once; allowed: one value
+//! ?limit=0            limit: not allowed here; allowed: 1 to 10000
+//! ```
+//!
+//! Here are also the types of parameters that several routes have. Those of lists are in `list.rs`.
 
-use actix_web::web;
-use volute_plant::{Profile, PumpId, PumpIdError, Timestamp};
+use std::{
+    fmt::Display,
+    future::{Ready, ready},
+    slice,
+    str::FromStr,
+};
 
-use crate::problem::ApiError;
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error},
+};
+use serde_json::{Map, Value, map::Entry};
+use volute_plant::{Profile, PumpId, Rejection, Timestamp, TimestampError};
 
-/// How long a list is if nothing else is asked for.
-const DEFAULT_LIMIT: usize = 1000;
-/// How long a list can be.
-const MAX_LIMIT: usize = 10_000;
+use crate::{
+    decode::{from_value, refused},
+    problem::ApiError,
+};
 
-/// The parameters of one request, all of them known.
+/// The parameters of a request.
 #[derive(Debug)]
-pub(crate) struct Params(Vec<(String, String)>);
+pub(crate) struct Query<T>(pub(crate) T);
 
-impl Params {
-    /// Splits and decodes a query string. Only `channel` may come more than once.
-    pub(crate) fn parse(query: &str, known: &[&str]) -> Result<Self, ApiError> {
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
-            .map_err(|error| ApiError::invalid("", query, "name=value pairs joined by &", &error.to_string()))?
-            .into_inner();
-        for (place, (name, value)) in pairs.iter().enumerate() {
-            if !known.contains(&name.as_str()) {
-                let allowed = if known.is_empty() { "no parameter".into() } else { known.join(", ") };
-                return Err(ApiError::invalid(name, value, allowed, "no such parameter"));
-            }
-            if name != "channel" && pairs[..place].iter().any(|(earlier, _)| earlier == name) {
-                return Err(ApiError::invalid(name, value, "one value", "given more than once"));
+impl<T: DeserializeOwned> Query<T> {
+    /// Reads a query string.
+    pub(crate) fn parse(query: &str) -> Result<Self, ApiError> {
+        let mut fields = Map::new();
+        for (name, value) in pairs(query)? {
+            match fields.entry(name) {
+                Entry::Vacant(entry) => drop(entry.insert(value.into())),
+                Entry::Occupied(mut entry) => match entry.get_mut() {
+                    Value::Array(values) => values.push(value.into()),
+                    first => *first = Value::Array(vec![first.take(), value.into()]),
+                },
             }
         }
-        Ok(Self(pairs))
+        from_value(&Value::Object(fields), "parameter").map(Self).map_err(|no| ApiError::Invalid(of_one_value(no)))
     }
+}
 
-    /// A parameter's text.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
     }
+}
 
-    /// `pump_id`.
-    pub(crate) fn pump(&self) -> Result<Option<PumpId>, ApiError> {
-        self.text("pump_id").map(|text| parse_pump("pump_id", text)).transpose()
+/// The names and values of a query string, decoded.
+pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, ApiError> {
+    match web::Query::<Vec<(String, String)>>::from_query(query) {
+        Ok(pairs) => Ok(pairs.into_inner()),
+        Err(error) => Err(ApiError::invalid("", query, "name=value pairs joined by &", &error.to_string())),
     }
+}
 
-    /// `from` or `to`.
-    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
-        self.parsed(name, Timestamp::ALLOWED, parse_time)
-    }
-
-    /// `from` and `to`, in this order.
-    pub(crate) fn span(&self) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
-        let (from, to) = (self.time("from")?, self.time("to")?);
-        if let (Some(from), Some(to)) = (from, to)
-            && to < from
-        {
-            return Err(ApiError::invalid("to", &to.to_string(), format!("{from} or later"), "before from"));
+/// A parameter that was repeated is a list of texts here, and is refused where one text is meant: for its second value.
+fn of_one_value(no: Rejection) -> Rejection {
+    match no.value.get(1) {
+        Some(second) if no.allowed == "a string" => {
+            Rejection::new(&no.field, second.clone(), "one value", "given more than once")
         }
-        Ok((from, to))
+        _ => no,
     }
+}
 
-    /// `limit`: how many items are asked for.
-    pub(crate) fn limit(&self) -> Result<usize, ApiError> {
-        let in_range = |text: &str| text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-        Ok(self.parsed("limit", &format!("1 to {MAX_LIMIT}"), in_range)?.unwrap_or(DEFAULT_LIMIT))
+/// The parameters of a route that has none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoParameters {}
+
+/// A parameter, or a field of a body, whose type reads itself from text with an error that says what is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parsed<T>(pub(crate) T);
+
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map(Self).map_err(D::Error::custom)
     }
+}
 
-    /// `points`: into how many items at most a stretch is summed up.
-    pub(crate) fn points(&self) -> Result<Option<usize>, ApiError> {
-        let in_range = |text: &str| text.parse().ok().filter(|points| (2..=MAX_LIMIT).contains(points));
-        self.parsed("points", &format!("2 to {MAX_LIMIT}"), in_range)
+/// A pump's id. `PumpId`'s own `Deserialize` is for what is stored: it takes ids that were allowed once.
+pub(crate) type PumpParam = Parsed<PumpId>;
+
+/// A time, as text or in milliseconds or seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct TimeParam(pub(crate) Timestamp);
+
+impl TryFrom<String> for TimeParam {
+    type Error = TimestampError;
+
+    fn try_from(text: String) -> Result<Self, TimestampError> {
+        // A `+` that was not percent-encoded arrives as a space: 10:14:33 05:30.
+        text.parse().or_else(|_| text.replace(' ', "+").parse()).map(Self)
     }
+}
 
-    /// Whether a parameter is there.
-    pub(crate) fn given(&self, name: &str) -> bool {
-        self.text(name).is_some()
+/// The beginning and the end of a stretch of time, either of which may be absent; the end is not before the beginning.
+pub(crate) type Span = (Option<Timestamp>, Option<Timestamp>);
+
+/// Parameters `from` and `to`.
+pub(crate) fn span(from: Option<TimeParam>, to: Option<TimeParam>) -> Result<Span, ApiError> {
+    if let (Some(TimeParam(from)), Some(TimeParam(to))) = (from, to)
+        && to < from
+    {
+        return Err(ApiError::invalid("to", &to.to_string(), format!("{from} or later"), "before from"));
     }
+    Ok((from.map(|from| from.0), to.map(|to| to.0)))
+}
 
-    /// A parameter that is `true` or `false`; absent is false.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
-        Ok(self.parsed(name, "true, false", |text| text.parse().ok())?.unwrap_or(false))
+/// `true` or `false`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Flag(pub(crate) bool);
+
+impl TryFrom<String> for Flag {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| refused("true, false"))
     }
+}
 
-    /// `channel`, repeated or separated by commas: places in the profile, in its order; all if none is named.
-    pub(crate) fn channels(&self, profile: &Profile) -> Result<Vec<usize>, ApiError> {
+/// Parameter `channel`: channels' names, repeated or separated by commas.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ChannelsParam {
+    Once(String),
+    Repeated(Vec<String>),
+}
+
+impl ChannelsParam {
+    /// Their places in the profile, in its order; all if none is named.
+    pub(crate) fn places(named: Option<&Self>, profile: &Profile) -> Result<Vec<usize>, ApiError> {
         let all = 0..profile.channels().len();
-        if self.text("channel").is_none() {
-            return Ok(all.collect());
-        }
+        let texts = match named {
+            None => return Ok(all.collect()),
+            Some(Self::Once(text)) => slice::from_ref(text),
+            Some(Self::Repeated(texts)) => texts,
+        };
         let mut wanted = vec![false; profile.channels().len()];
-        for name in self.0.iter().filter(|(n, _)| n == "channel").flat_map(|(_, value)| value.split(',')) {
+        for name in texts.iter().flat_map(|text| text.split(',')) {
             let Some(index) = profile.index_of(name) else {
                 let allowed = profile.channel_names().collect::<Vec<_>>().join(", ");
                 return Err(ApiError::invalid("channel", name, allowed, "no such channel"));
@@ -97,33 +165,32 @@ impl Params {
         }
         Ok(all.filter(|&index| wanted[index]).collect())
     }
-
-    /// A parameter through a parser of its own.
-    pub(crate) fn parsed<T>(
-        &self,
-        name: &str,
-        allowed: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        parse(text).map(Some).ok_or_else(|| ApiError::invalid(name, text, allowed, "not allowed here"))
-    }
 }
 
-/// The pump that a parameter names, or a part of a path, once it is decoded.
-pub(crate) fn parse_pump(field: &str, text: &str) -> Result<PumpId, ApiError> {
-    text.parse().map_err(|no: PumpIdError| ApiError::invalid(field, text, PumpId::ALLOWED, &no.why()))
-}
-
-fn parse_time(text: &str) -> Option<Timestamp> {
-    // A `+` that was not percent-encoded arrives as a space: 10:14:33 05:30.
-    text.parse().or_else(|_| text.replace(' ', "+").parse()).ok()
+/// The text, if it is one of these names.
+pub(crate) fn one_of(text: String, names: &[&str]) -> Result<String, String> {
+    if names.contains(&text.as_str()) { Ok(text) } else { Err(refused(names.join(", "))) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::tests::profile;
+    use crate::{channels::tests::profile, list::Limit};
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct All {
+        limit: Option<Limit>,
+        channel: Option<ChannelsParam>,
+        from: Option<TimeParam>,
+        to: Option<TimeParam>,
+        only_anomalies: Option<Flag>,
+        pump_id: Option<PumpParam>,
+    }
+
+    fn parse(query: &str) -> Result<All, ApiError> {
+        Query::parse(query).map(|Query(all)| all)
+    }
 
     fn refused<T: std::fmt::Debug>(result: Result<T, ApiError>) -> (String, String) {
         match result {
@@ -134,11 +201,20 @@ mod tests {
 
     #[test]
     fn unknown_and_repeated_parameters_are_refused_by_name() {
-        let parse = |query| Params::parse(query, &["limit", "channel"]);
         assert_eq!(refused(parse("limit=1&limt=2")), ("limt".into(), "2".into()));
         assert_eq!(refused(parse("limit=1&limit=2")), ("limit".into(), "2".into()));
-        assert_eq!(refused(Params::parse("a=1", &[])), ("a".into(), "1".into()));
-        assert!(parse("channel=a&channel=b&limit=3").is_ok());
+        assert_eq!(refused(parse("limit=1&limit=2&limit=3")), ("limit".into(), "2".into()));
+        assert!(matches!(parse("limt=1&limt=2"), Err(ApiError::Invalid(no)) if no.field == "limt"));
+        assert_eq!(refused(Query::<NoParameters>::parse("a=1")), ("a".into(), "1".into()));
+        assert!(parse("channel=a&channel=b&limit=3").is_ok_and(|all| all.limit.is_some()));
+        let told = |query| match parse(query) {
+            Err(error) => error.to_string(),
+            Ok(all) => panic!("{all:?}"),
+        };
+        let names = "limit, channel, from, to, only_anomalies, pump_id";
+        assert_eq!(told("limt=2"), format!("limt: no such parameter; allowed: {names}"));
+        assert_eq!(told("limit=1&limit=2"), "limit: given more than once; allowed: one value");
+        assert_eq!(told("limit=0"), "limit: not allowed here; allowed: 1 to 10000");
     }
 
     #[test]
@@ -150,31 +226,20 @@ mod tests {
             "1773051273000",
             "1773051273",
         ] {
-            let params = Params::parse(&format!("from={text}"), &["from"]).expect(text);
-            assert_eq!(params.time("from").expect(text).map(Timestamp::millis), Some(1_773_051_273_000), "{text}");
+            let all = parse(&format!("from={text}")).expect(text);
+            assert_eq!(all.from.map(|at| at.0.millis()), Some(1_773_051_273_000), "{text}");
         }
         for bad in ["", "yesterday", "17730512", "2026-03-09", "99999999999999999999"] {
-            let params = Params::parse(&format!("to={bad}"), &["to"]).expect(bad);
-            assert_eq!(refused(params.time("to")), ("to".into(), bad.into()));
-        }
-    }
-
-    #[test]
-    fn limits_have_limits() {
-        let limit = |query: &str| Params::parse(query, &["limit"]).expect(query).limit();
-        assert_eq!(limit("").expect("the default"), 1000);
-        assert_eq!(limit("limit=10000").expect("the most"), 10_000);
-        for bad in ["0", "10001", "-1", "many", "1.5", ""] {
-            assert_eq!(refused(limit(&format!("limit={bad}"))), ("limit".into(), bad.into()));
+            assert_eq!(refused(parse(&format!("to={bad}")).map(|all| all.to)), ("to".into(), bad.into()));
         }
     }
 
     #[test]
     fn flags_and_names_are_checked() {
-        let flag = |query| Params::parse(query, &["only_anomalies"]).expect(query).flag("only_anomalies");
+        let flag = |query| parse(query).map(|all| all.only_anomalies.is_some_and(|flag| flag.0));
         assert!(!flag("").expect("absent") && flag("only_anomalies=true").expect("true"));
         assert_eq!(refused(flag("only_anomalies=1")), ("only_anomalies".into(), "1".into()));
-        let pump = |query: &str| Params::parse(query, &["pump_id"]).expect(query).pump();
+        let pump = |query: &str| parse(query).map(|all| all.pump_id.map(|pump| pump.0));
         for (query, id) in [("P-1", "P-1"), ("a%20b", "a b"), ("a+b", "a b"), ("%2BA%26B", "+A&B"), ("Fo%CC%88", "Fö")]
         {
             let pump = pump(&format!("pump_id={query}")).expect(query);
@@ -187,7 +252,7 @@ mod tests {
     #[test]
     fn channels_are_repeated_or_listed_and_come_in_the_profiles_order() {
         let profile = profile();
-        let channels = |query| Params::parse(query, &["channel"]).expect(query).channels(&profile);
+        let channels = |query| ChannelsParam::places(parse(query).expect(query).channel.as_ref(), &profile);
         for (query, expected) in
             [("", vec![0, 1]), ("channel=Q", vec![1]), ("channel=Q,Tb", vec![0, 1]), ("channel=Q&channel=Q", vec![1])]
         {

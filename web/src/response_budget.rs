@@ -28,7 +28,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{problem::ApiError, server::Node};
+use crate::problem::ApiError;
 
 /// An answer of up to this is not counted.
 const FREE_BYTES: u64 = 32 << 10;
@@ -84,15 +84,15 @@ pub(crate) async fn limit<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<Held<B>, EitherBody<B>>>, Error> {
     let is_get = request.method() == Method::GET;
-    let node = request.app_data::<web::Data<Node>>().cloned();
+    let budget = request.app_data::<web::Data<ResponseBudget>>().cloned();
     let answer = next.call(request).await?;
-    let (BodySize::Sized(bytes), true, Some(node)) = (answer.response().body().size(), is_get, node) else {
+    let (BodySize::Sized(bytes), true, Some(budget)) = (answer.response().body().size(), is_get, budget) else {
         return Ok(answer.map_body(|_, body| EitherBody::right(EitherBody::left(body))));
     };
     if bytes <= FREE_BYTES {
         return Ok(answer.map_body(|_, body| EitherBody::right(EitherBody::left(body))));
     }
-    match node.responses.take(bytes) {
+    match budget.take(bytes) {
         Some(room) => Ok(answer.map_body(|_, body| EitherBody::left(Held::new(body, room)))),
         None => {
             let full = HttpResponse::from_error(ApiError::ManyResponses);

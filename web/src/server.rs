@@ -10,10 +10,7 @@ use std::{
     net::TcpListener,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -22,27 +19,25 @@ use actix_http::{ConnectionType, HttpService, KeepAlive, Request as HttpRequestH
 use actix_server::{Server, ServerBuilder, ServerHandle};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
-    App, Error, HttpRequest, HttpResponse,
+    App, Error, HttpResponse,
     body::{BodySize, EitherBody, MessageBody},
     dev::{AppConfig, ServiceRequest, ServiceResponse},
     middleware::{Compress, DefaultHeaders, Next, from_fn},
     rt::net::TcpStream,
     web,
 };
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use volute_actors::{EngineHandle, Refusal, Simulation};
-use volute_plant::Timestamp;
 
 use crate::{
-    body_budget::{Body, BodyBudget},
+    body_budget::BodyBudget,
     connection::{Connection, Connections, InProgress, Socket},
+    in_flight::InFlightRequests,
+    node::Node,
     origin::Hosts,
-    problem::ApiError,
     response_budget::{self, Readers, ResponseBudget},
     routes,
+    stored::Stored,
     stream::Feed,
 };
 
@@ -82,21 +77,6 @@ pub struct WebSettings {
     pub shutdown_timeout: Duration,
 }
 
-/// What every handler can reach.
-pub(crate) struct Node {
-    pub(crate) engine: EngineHandle,
-    /// What simulates pumps; a demo has it, and no other node.
-    pub(crate) simulation: Option<Simulation>,
-    pub(crate) started_at: Timestamp,
-    pub(crate) feed: Feed,
-    pub(crate) readers: Readers,
-    pub(crate) responses: ResponseBudget,
-    bodies: BodyBudget,
-    hosts: Hosts,
-    requests: Arc<Requests>,
-    stopping: watch::Receiver<bool>,
-}
-
 /// A running server. It serves while it is polled, and ends when it has stopped.
 #[must_use = "a server serves only while it is polled"]
 pub struct WebServer {
@@ -109,19 +89,16 @@ pub struct WebServer {
 pub struct WebHandle {
     server: ServerHandle,
     stopping: watch::Sender<bool>,
-    requests: Arc<Requests>,
+    requests: Arc<InFlightRequests>,
     shutdown_timeout: Duration,
 }
 
-/// The requests whose answers are being made.
-#[derive(Default)]
-struct Requests {
-    count: AtomicUsize,
-    none: Notify,
+/// What the workers share.
+struct Shared {
+    node: web::Data<Node>,
+    stored: web::Data<Stored>,
+    responses: web::Data<ResponseBudget>,
 }
-
-/// One of them, until it is dropped.
-struct Request(Arc<Requests>);
 
 /// Serves on an already bound listener. Must be called within a tokio runtime. Only a demo has a simulation.
 pub fn serve(
@@ -131,40 +108,62 @@ pub fn serve(
     settings: WebSettings,
 ) -> io::Result<WebServer> {
     let stopping = watch::Sender::new(false);
-    let requests = Arc::<Requests>::default();
     let workers = settings.workers.max(1);
-    let node = web::Data::new(Node {
-        started_at: engine.now(),
-        engine,
-        simulation,
-        feed: Feed::new(settings.max_subscribers, settings.heartbeat, stopping.subscribe()),
-        readers: Readers::new(workers * 2),
-        responses: ResponseBudget::new(settings.max_in_flight_response_bytes),
-        bodies: BodyBudget::new(
-            (settings.max_in_flight_bytes, settings.max_body_bytes),
-            (settings.request_timeout, settings.min_body_bytes_per_s),
-            stopping.subscribe(),
-        ),
-        hosts: Hosts::new(&settings.allowed_hosts),
-        requests: requests.clone(),
-        stopping: stopping.subscribe(),
-    });
+    let shared = Shared {
+        stored: web::Data::new(stored(&engine, workers)),
+        node: web::Data::new(node(engine, simulation, &settings, &stopping)),
+        responses: web::Data::new(ResponseBudget::new(settings.max_in_flight_response_bytes)),
+    };
+    let requests = shared.node.requests.clone();
     let shutdown_timeout = settings.shutdown_timeout;
     let builder = Server::build()
         .workers(workers)
         .max_concurrent_connections((settings.max_connections / workers).max(1))
         .shutdown_timeout(FLUSH_S)
         .disable_signals();
-    let server = listen(builder, listener, node, settings)?.run();
+    let server = listen(builder, listener, shared, settings)?.run();
     let handle = WebHandle { server: server.handle(), stopping, requests, shutdown_timeout };
     Ok(WebServer { server, handle })
+}
+
+fn node(
+    engine: EngineHandle,
+    simulation: Option<Simulation>,
+    settings: &WebSettings,
+    stopping: &watch::Sender<bool>,
+) -> Node {
+    Node {
+        started_at: engine.now(),
+        engine,
+        simulation,
+        feed: Feed::new(settings.max_subscribers, settings.heartbeat, stopping.subscribe()),
+        bodies: BodyBudget::new(
+            (settings.max_in_flight_bytes, settings.max_body_bytes),
+            (settings.request_timeout, settings.min_body_bytes_per_s),
+            stopping.subscribe(),
+        ),
+        hosts: Hosts::new(&settings.allowed_hosts),
+        requests: Arc::default(),
+        stopping: stopping.subscribe(),
+    }
+}
+
+fn stored(engine: &EngineHandle, workers: usize) -> Stored {
+    let clock = engine.clone();
+    Stored {
+        queries: Arc::new(engine.store().clone()),
+        readers: Readers::new(workers * 2),
+        profile: engine.profile().clone(),
+        default_pump: engine.default_pump().clone(),
+        now: Box::new(move || clock.now()),
+    }
 }
 
 /// The app on a listener, in every worker.
 fn listen(
     builder: ServerBuilder,
     listener: TcpListener,
-    node: web::Data<Node>,
+    shared: Shared,
     settings: WebSettings,
 ) -> io::Result<ServerBuilder> {
     let stop = builder.graceful_shutdown_signal();
@@ -172,7 +171,9 @@ fn listen(
     let connections = Arc::new(Connections::new(max_connections, keep_alive, write_timeout, max_body_bytes));
     builder.listen("http", listener, move || {
         let app = App::new()
-            .app_data(node.clone())
+            .app_data(shared.node.clone())
+            .app_data(shared.stored.clone())
+            .app_data(shared.responses.clone())
             .configure(routes::configure)
             .wrap(from_fn(response_budget::limit))
             .wrap(Compress::default())
@@ -204,23 +205,6 @@ fn listen(
     })
 }
 
-impl Node {
-    /// Since when the node is up, in milliseconds by its clock.
-    pub(crate) fn up_ms(&self) -> i64 {
-        self.engine.now().since_ms(self.started_at)
-    }
-
-    /// All of a body; its room is free again when it is dropped.
-    pub(crate) async fn read_body(&self, request: &HttpRequest, payload: web::Payload) -> Result<Body, ApiError> {
-        let body = self.bodies.read(request, payload).await;
-        body.inspect_err(|error| {
-            if let ApiError::Refused(refusal) = error {
-                self.engine.note_refusal(refusal);
-            }
-        })
-    }
-}
-
 impl WebServer {
     /// What stops it.
     pub fn handle(&self) -> WebHandle {
@@ -247,32 +231,6 @@ impl WebHandle {
         let answered = !graceful || timeout(self.shutdown_timeout, self.requests.ended()).await.is_ok();
         self.server.stop(graceful).await;
         answered
-    }
-}
-
-impl Requests {
-    fn begin(self: &Arc<Self>) -> Request {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        Request(Arc::clone(self))
-    }
-
-    /// Resolves once there is none.
-    async fn ended(&self) {
-        loop {
-            let none = self.none.notified();
-            if self.count.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            none.await;
-        }
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.none.notify_waiters();
-        }
     }
 }
 

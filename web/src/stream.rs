@@ -1,10 +1,8 @@
 //! The live feed as server-sent events: one stream per subscriber, fed from the engine's frames.
 //!
 //! A subscriber that cannot keep up loses its oldest frames and is told how many; it never slows the
-//! engine. A stream ends at once when the server stops. Deliberately absent: replay (`Last-Event-ID`);
-//! what was missed is in the history.
-
-mod events;
+//! engine. A stream ends at once when the server stops. Does not replay (`Last-Event-ID`): what was missed is in the
+//! history.
 
 use std::{
     convert::Infallible,
@@ -28,9 +26,10 @@ use tokio::{
 use volute_actors::Frame;
 use volute_plant::{Profile, PumpId};
 
-use crate::problem::ApiError;
-
-pub(crate) use events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent, Wanted};
+use crate::{
+    problem::ApiError,
+    stream_events::{EventMask, LaggedEvent, event, written},
+};
 
 /// A comment, which a client's event source skips.
 const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
@@ -51,7 +50,7 @@ pub(crate) struct Subscription {
     pub(crate) profile: Profile,
     /// None is all of them.
     pub(crate) pump: Option<PumpId>,
-    pub(crate) wanted: Wanted,
+    pub(crate) events: EventMask,
 }
 
 impl Feed {
@@ -119,14 +118,14 @@ impl Subscriber {
                 _ = self.heartbeat.tick() => return Some(ALIVE),
                 frame = self.subscription.frames.recv() => match frame {
                     Ok(frame) => {
-                        let Subscription { wanted, pump, profile, .. } = &self.subscription;
-                        if let Some(event) = events::event(&frame, *wanted, pump.as_ref(), profile) {
+                        let Subscription { events, pump, profile, .. } = &self.subscription;
+                        if let Some(event) = event(&frame, *events, pump.as_ref(), profile) {
                             return Some(event);
                         }
                     }
                     Err(RecvError::Lagged(dropped)) => {
                         self.lost.fetch_add(dropped, Relaxed);
-                        return events::written("lagged", &LaggedEvent { dropped });
+                        return written("lagged", &LaggedEvent { dropped });
                     }
                     Err(RecvError::Closed) => return None,
                 },
@@ -174,11 +173,15 @@ mod tests {
         let stop = watch::Sender::new(false);
         let pump = pump.map(|name| name.parse().expect("a name"));
         let subscription =
-            Subscription { frames: frames.subscribe(), profile: profile(), pump, wanted: Wanted::default() };
+            Subscription { frames: frames.subscribe(), profile: profile(), pump, events: EventMask::default() };
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
         let pause = Duration::from_secs(3600);
         let heartbeat = interval_at(Instant::now() + pause, pause);
         (Subscriber { subscription, heartbeat, stopping: stop.subscribe(), lost: Arc::default(), _place: place }, stop)
+    }
+
+    fn mask(list: &str) -> Option<EventMask> {
+        EventMask::try_from(list.to_owned()).ok()
     }
 
     async fn text(subscriber: &mut Subscriber) -> String {
@@ -190,7 +193,7 @@ mod tests {
         let frames = broadcast::Sender::new(8);
         let (mut all, _stop) = subscriber(&frames, None);
         let (mut other, _other_stop) = subscriber(&frames, Some("P-2"));
-        all.subscription.wanted = Wanted::parse("fleet").expect("an event");
+        all.subscription.events = mask("fleet").expect("an event");
         let (pump, name) = ("P-1".parse().expect("an id"), "Feed \"pump\" 3".parse().ok());
         let named = Arc::new(Frame::Named(pump, name));
         for frame in [named, Arc::new(Frame::Removed("P-1".parse().expect("a name"))), detections("P-2")] {
@@ -227,7 +230,7 @@ mod tests {
         let (mut all, _stop) = subscriber(&frames, None);
         let (mut one, _stop) = subscriber(&frames, Some("P-2"));
         for subscriber in [&mut all, &mut one] {
-            subscriber.subscription.wanted = Wanted::parse("fleet").expect("an event");
+            subscriber.subscription.events = mask("fleet").expect("an event");
         }
         let row = |pump: &str, age_ms, verdict| {
             let (pump, status) = (pump.parse().expect("a name"), Status::Stale);
@@ -245,10 +248,10 @@ mod tests {
 
     #[test]
     fn events_are_asked_for_by_name() {
-        assert_eq!(Wanted::parse("detection,reading"), Some(Wanted::default()));
-        assert_ne!(Wanted::parse("reading,detection,fleet"), Some(Wanted::default()));
+        assert_eq!(mask("detection,reading"), Some(EventMask::default()));
+        assert_ne!(mask("reading,detection,fleet"), Some(EventMask::default()));
         for bad in ["", "readings", "reading,", "reading, fleet"] {
-            assert_eq!(Wanted::parse(bad), None, "{bad:?}");
+            assert_eq!(mask(bad), None, "{bad:?}");
         }
     }
 
@@ -282,7 +285,7 @@ mod tests {
                 frames: frames.subscribe(),
                 profile: profile(),
                 pump: None,
-                wanted: Wanted::default(),
+                events: EventMask::default(),
             })
         };
         let first = ask().expect("a place");
@@ -307,7 +310,7 @@ mod tests {
                     frames: source.subscribe(),
                     profile: profile(),
                     pump: None,
-                    wanted: Wanted::default(),
+                    events: EventMask::default(),
                 };
                 std::future::ready(feed.open(subscription))
             };

@@ -5,41 +5,66 @@
 //! flat; `stage` says what an actor is a part of.
 
 use actix_web::{HttpRequest, web};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use volute_actors::{ActorReport, ActorState, DeadLetter, LatencyQuantiles, Overflow};
 use volute_data::AuditAction;
 use volute_plant::Timestamp;
 
 use crate::{
-    audit::Order,
-    openapi::{Invalid, NoSuchActor, Unavailable},
+    audit::AuditedCommand,
+    node::Node,
     problem::ApiError,
-    query::Params,
-    server::Node,
+    query::{NoParameters, Query, one_of},
+    responses::{Invalid, NoSuchActor, Unavailable},
 };
 
 const STATES: [&str; 5] = ["starting", "running", "restarting", "failed", "stopped"];
 
+/// Which actors are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ActorsQuery {
+    /// Only those of this stage, as `pumps`
+    stage: Option<String>,
+    /// Only those in this state, as `failed`
+    #[param(value_type = Option<String>)]
+    state: Option<StateName>,
+}
+
+/// The name of a state.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct StateName(String);
+
+impl TryFrom<String> for StateName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(text, &STATES).map(Self)
+    }
+}
+
 /// The node's actors.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ActorsData {
+pub(crate) struct ActorsResponse {
     /// By their ids.
-    items: Vec<ActorData>,
+    items: Vec<ActorResponse>,
     /// Whether the node can take readings.
     ready: bool,
     /// What is out of order; null where nothing is.
     #[schema(required)]
     reason: Option<String>,
     /// How long readings and verdicts took to be durable since the start.
-    latencies: Vec<LatencyData>,
+    latencies: Vec<LatencyResponse>,
     /// What does not fit into the node's queues.
-    overflows: Vec<OverflowData>,
+    overflows: Vec<OverflowResponse>,
 }
 
 /// A bounded queue, and what becomes of what does not fit.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OverflowData {
+pub(crate) struct OverflowResponse {
     /// What waits in it.
     #[schema(example = "windows to be scored")]
     queue: &'static str,
@@ -50,7 +75,7 @@ pub(crate) struct OverflowData {
     count: u64,
 }
 
-impl From<Overflow> for OverflowData {
+impl From<Overflow> for OverflowResponse {
     fn from(Overflow { queue, when_full, count }: Overflow) -> Self {
         Self { queue, when_full, count }
     }
@@ -58,7 +83,7 @@ impl From<Overflow> for OverflowData {
 
 /// How long something took; each figure is at most an eighth above the true one, and null before the first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LatencyData {
+pub(crate) struct LatencyResponse {
     /// `gate`: from a post that was parsed until its pump has judged its readings; `journal`: from there until they are in
     /// the journal; `queue`: from a window to the worker that takes it; `inference`: from there to its score; `record`:
     /// from a verdict until it is in the journal; `detection`: from a reading that was received until the verdict on its
@@ -75,29 +100,29 @@ pub(crate) struct LatencyData {
     #[schema(required)]
     p999_ms: Option<f64>,
     /// How the times are distributed since the start; empty buckets are left out.
-    buckets: Vec<BucketData>,
+    buckets: Vec<BucketResponse>,
 }
 
 /// Some of the times.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BucketData {
+pub(crate) struct BucketResponse {
     /// They took less than this, in milliseconds, and not less than the bucket before says.
     below_ms: f64,
     /// How many there were.
     count: u64,
 }
 
-impl From<LatencyQuantiles> for LatencyData {
+impl From<LatencyQuantiles> for LatencyResponse {
     fn from(quantiles: LatencyQuantiles) -> Self {
         let LatencyQuantiles { of, p50_ms, p99_ms, p999_ms, buckets } = quantiles;
-        let buckets = buckets.into_iter().map(|(below_ms, count)| BucketData { below_ms, count }).collect();
+        let buckets = buckets.into_iter().map(|(below_ms, count)| BucketResponse { below_ms, count }).collect();
         Self { of, p50_ms, p99_ms, p999_ms, buckets }
     }
 }
 
 /// One of the parts that the node is made of.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ActorData {
+pub(crate) struct ActorResponse {
     /// As `pump/P-101`, `recorder` or `inference/0`.
     id: String,
     /// What it is, as `pump`.
@@ -138,12 +163,12 @@ pub(crate) struct ActorData {
     p99_ms: Option<f64>,
     /// What it handles now.
     #[schema(required)]
-    in_hand: Option<InHandData>,
+    in_hand: Option<InHandResponse>,
 }
 
 /// A message that is being handled.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct InHandData {
+pub(crate) struct InHandResponse {
     /// What kind of message.
     message: &'static str,
     /// Whose; null where it is no pump's.
@@ -156,21 +181,21 @@ pub(crate) struct InHandData {
 
 /// What is restarted.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RestartData {
+pub(crate) struct RestartResponse {
     /// The actors' ids.
     restarted: Vec<String>,
 }
 
 /// The messages that broke an actor.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DeadLettersData {
+pub(crate) struct DeadLettersResponse {
     /// Newest first; at most 1,000 are kept, and none beyond the node's stop.
-    items: Vec<DeadLetterData>,
+    items: Vec<DeadLetterResponse>,
 }
 
 /// A message that broke an actor, and was given up.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DeadLetterData {
+pub(crate) struct DeadLetterResponse {
     /// When it was given up.
     #[schema(format = DateTime)]
     at: String,
@@ -190,26 +215,22 @@ pub(crate) struct DeadLetterData {
     get,
     path = "/api/actors",
     tag = "node",
-    params(
-        ("stage" = Option<String>, Query, description = "Only those of this stage, as `pumps`"),
-        ("state" = Option<String>, Query, description = "Only those in this state, as `failed`"),
-    ),
-    responses((status = 200, description = "All actors, or those asked for", body = ActorsData), Invalid)
+    params(ActorsQuery),
+    responses((status = 200, description = "All actors, or those asked for", body = ActorsResponse), Invalid)
 )]
-pub(crate) async fn actors(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<ActorsData>, ApiError> {
-    let params = Params::parse(request.query_string(), &["stage", "state"])?;
-    let stage = params.text("stage");
-    let state = params.parsed("state", &STATES.join(", "), |text| STATES.into_iter().find(|state| *state == text))?;
-    let wanted = |actor: &ActorData| {
-        stage.is_none_or(|stage| actor.stage == stage) && state.is_none_or(|state| actor.state == state)
+pub(crate) async fn actors(node: web::Data<Node>, Query(query): Query<ActorsQuery>) -> web::Json<ActorsResponse> {
+    let ActorsQuery { stage, state } = query;
+    let wanted = |actor: &ActorResponse| {
+        stage.as_ref().is_none_or(|stage| actor.stage == stage)
+            && state.as_ref().is_none_or(|state| actor.state == state.0)
     };
-    let items = node.engine.actors().into_iter().map(ActorData::from).filter(wanted).collect();
+    let items = node.engine.actors().into_iter().map(ActorResponse::from).filter(wanted).collect();
     let health = node.engine.health();
-    let latencies = node.engine.latencies().map(LatencyData::from).into();
+    let latencies = node.engine.latencies().map(LatencyResponse::from).into();
     let slow =
         Overflow { queue: "frames for a live stream", when_full: "the oldest are lost", count: node.feed.lost() };
-    let overflows = node.engine.totals().overflows().into_iter().chain([slow]).map(OverflowData::from).collect();
-    Ok(web::Json(ActorsData { items, ready: health.ready, reason: health.reason, latencies, overflows }))
+    let overflows = node.engine.totals().overflows().into_iter().chain([slow]).map(OverflowResponse::from).collect();
+    web::Json(ActorsResponse { items, ready: health.ready, reason: health.reason, latencies, overflows })
 }
 
 /// Restarts a part of the node.
@@ -225,22 +246,22 @@ pub(crate) async fn actors(node: web::Data<Node>, request: HttpRequest) -> Resul
         Path,
         description = "An actor's id, percent-encoded, as `pump%2FP-101`; or a stage, as `pumps`: all of it is restarted"
     )),
-    responses((status = 200, description = "It is asked to", body = RestartData), NoSuchActor, Unavailable)
+    responses((status = 200, description = "It is asked to", body = RestartResponse), NoSuchActor, Unavailable)
 )]
 pub(crate) async fn restart(
     node: web::Data<Node>,
     request: HttpRequest,
     id: web::Path<String>,
-) -> Result<web::Json<RestartData>, ApiError> {
-    let order = Order::new(&node, &request, AuditAction::Restart, &id);
+) -> Result<web::Json<RestartResponse>, ApiError> {
+    let command = AuditedCommand::new(&node, &request, AuditAction::Restart, &id);
     // Before it is noted: it may be the recorder, out of order and with no place for a note.
     let restarted = node.engine.restart_actors(&id);
     let detail = if restarted.len() > 1 { restarted.join(", ") } else { String::new() };
     let outcome = match restarted.is_empty() {
         true => Err(ApiError::UnknownActor(id.into_inner())),
-        false => Ok(web::Json(RestartData { restarted })),
+        false => Ok(web::Json(RestartResponse { restarted })),
     };
-    order.detail(&detail).carry_out(async move { outcome }).await
+    command.detail(&detail).carry_out(async move { outcome }).await
 }
 
 /// The messages that broke a part of the node.
@@ -248,18 +269,14 @@ pub(crate) async fn restart(
     get,
     path = "/api/dead-letters",
     tag = "node",
-    responses((status = 200, description = "The newest of them", body = DeadLettersData), Invalid)
+    responses((status = 200, description = "The newest of them", body = DeadLettersResponse), Invalid)
 )]
-pub(crate) async fn dead_letters(
-    node: web::Data<Node>,
-    request: HttpRequest,
-) -> Result<web::Json<DeadLettersData>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    let items = node.engine.dead_letters().into_iter().map(DeadLetterData::from).collect();
-    Ok(web::Json(DeadLettersData { items }))
+pub(crate) async fn dead_letters(node: web::Data<Node>, _: Query<NoParameters>) -> web::Json<DeadLettersResponse> {
+    let items = node.engine.dead_letters().into_iter().map(DeadLetterResponse::from).collect();
+    web::Json(DeadLettersResponse { items })
 }
 
-impl From<ActorReport> for ActorData {
+impl From<ActorReport> for ActorResponse {
     fn from(report: ActorReport) -> Self {
         let (state, restarts_in_ms) = match report.state {
             ActorState::Starting => ("starting", None),
@@ -270,7 +287,7 @@ impl From<ActorReport> for ActorData {
         };
         let (last_error, last_error_at) =
             report.last_error.map(|(error, at)| (error, Timestamp::from(at).to_string())).unzip();
-        let in_hand = report.current.map(|current| InHandData {
+        let in_hand = report.current.map(|current| InHandResponse {
             message: current.message,
             pump_id: current.subject.map(|pump| pump.to_string()),
             since: Timestamp::from(current.since).to_string(),
@@ -296,7 +313,7 @@ impl From<ActorReport> for ActorData {
     }
 }
 
-impl From<DeadLetter> for DeadLetterData {
+impl From<DeadLetter> for DeadLetterResponse {
     fn from(letter: DeadLetter) -> Self {
         Self {
             at: Timestamp::from(letter.at).to_string(),

@@ -1,25 +1,58 @@
 //! `GET /api/audit-log`: what people did, over the API or with a command on the node's machine.
 //!
-//! Deliberately absent: how an action gets there ([`crate::audit`]).
+//! Does not handle how an action gets there; see [`crate::audit`].
 
-use actix_web::{HttpRequest, web};
-use serde::Serialize;
-use utoipa::ToSchema;
-use volute_data::{AuditAction, AuditEntry, AuditFilter, Order, Range};
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use volute_data::{AuditAction, AuditEntry, AuditFilter, Order};
 
 use crate::{
-    list::{List, cursor, page},
-    openapi::{Invalid, Unavailable},
+    list::{Cursor, Limit, List, Page, page_range},
     problem::ApiError,
-    query::Params,
-    server::Node,
+    query::{Query, TimeParam, one_of, span},
+    responses::{Invalid, Unavailable},
+    stored::Stored,
 };
 
-const PARAMETERS: [&str; 5] = ["action", "from", "to", "limit", "cursor"];
+/// Which entries are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AuditQuery {
+    /// Of this action only, as `restart`
+    #[param(value_type = Option<String>)]
+    action: Option<ActionName>,
+    /// From this time on; RFC 3339 or milliseconds since 1970
+    #[param(value_type = Option<String>)]
+    from: Option<TimeParam>,
+    /// Before this time
+    #[param(value_type = Option<String>)]
+    to: Option<TimeParam>,
+    /// 1 to 10000; absent: 1000
+    #[param(value_type = Option<u32>)]
+    limit: Option<Limit>,
+    /// The last page's next_cursor
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+}
+
+/// The name of an action.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ActionName(String);
+
+impl TryFrom<String> for ActionName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(text, &AuditAction::ALL.map(AuditAction::as_str)).map(Self)
+    }
+}
 
 /// Something that a person did, or was refused.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AuditData {
+pub(crate) struct AuditResponse {
     /// When it was asked for.
     #[schema(format = DateTime)]
     at: String,
@@ -51,35 +84,29 @@ pub(crate) struct AuditData {
     get,
     path = "/api/audit-log",
     tag = "node",
-    params(
-        ("action" = Option<String>, Query, description = "Of this action only, as `restart`"),
-        ("from" = Option<String>, Query, description = "From this time on; RFC 3339 or milliseconds since 1970"),
-        ("to" = Option<String>, Query, description = "Before this time"),
-        ("limit" = Option<u32>, Query, description = "1 to 10000; absent: 1000"),
-        ("cursor" = Option<String>, Query, description = "The last page's next_cursor")
-    ),
-    responses((status = 200, description = "A page of entries", body = List<AuditData>), Invalid, Unavailable)
+    params(AuditQuery),
+    responses((status = 200, description = "A page of entries", body = List<AuditResponse>), Invalid, Unavailable)
 )]
 pub(crate) async fn audit_log(
-    node: web::Data<Node>,
-    request: HttpRequest,
-) -> Result<web::Json<List<AuditData>>, ApiError> {
-    let store = node.engine.store();
-    let AuditFilter { action, range } = filter(&Params::parse(request.query_string(), &PARAMETERS)?)?;
-    let _turn = node.readers.turn().await?;
-    let read = async |range| store.audit(&AuditFilter { action: action.clone(), range }).await;
-    Ok(web::Json(page(range, |entry: &AuditEntry| entry.at, read).await?))
+    stored: web::Data<Stored>,
+    Query(query): Query<AuditQuery>,
+) -> Result<web::Json<List<AuditResponse>>, ApiError> {
+    let AuditFilter { action, range } = query.filter()?;
+    let _turn = stored.readers.turn().await?;
+    let read = async |range| stored.queries.audit(&AuditFilter { action: action.clone(), range }).await;
+    let page = Page::read(&range, |entry: &AuditEntry| entry.at, read).await?;
+    Ok(web::Json(page.into_list(AuditResponse::from)))
 }
 
-fn filter(params: &Params) -> Result<AuditFilter, ApiError> {
-    let names = AuditAction::ALL.map(AuditAction::as_str);
-    let action = params.parsed("action", &names.join(", "), |text| names.into_iter().find(|name| *name == text))?;
-    let (from, to) = params.span()?;
-    let range = Range { from, to, after: cursor(params, Order::NewestFirst)?, ..Range::newest(params.limit()?) };
-    Ok(AuditFilter { action: action.map(str::to_owned), range })
+impl AuditQuery {
+    fn filter(self) -> Result<AuditFilter, ApiError> {
+        let Self { action, from, to, limit, cursor } = self;
+        let range = page_range(Order::NewestFirst, span(from, to)?, limit, cursor)?;
+        Ok(AuditFilter { action: action.map(|action| action.0), range })
+    }
 }
 
-impl From<AuditEntry> for AuditData {
+impl From<AuditEntry> for AuditResponse {
     fn from(entry: AuditEntry) -> Self {
         let AuditEntry { at, who, action, object, outcome, detail } = entry;
         Self { at: at.to_string(), who, action, object, outcome, detail }
@@ -88,10 +115,34 @@ impl From<AuditEntry> for AuditData {
 
 #[cfg(test)]
 mod tests {
+    use volute_data::Range;
+
     use super::*;
+    use crate::queries::memory::{MemoryStore, at};
 
     fn ask(query: &str) -> Result<AuditFilter, ApiError> {
-        filter(&Params::parse(query, &PARAMETERS)?)
+        Query::<AuditQuery>::parse(query)?.0.filter()
+    }
+
+    #[actix_web::test]
+    async fn entries_of_one_moment_are_on_one_page() {
+        let entry = |second: i64, object: &str| {
+            AuditEntry::done(at(second), "127.0.0.1:9".into(), AuditAction::Restart, object)
+        };
+        let store = || {
+            let mut store = MemoryStore::of(&[]);
+            store.audit = vec![entry(1, "a"), entry(2, "b"), entry(2, "c"), entry(3, "d")];
+            store
+        };
+        let (status, _, first) = store().get("/api/audit-log?limit=2").await;
+        let objects = |list: &serde_json::Value| -> Vec<String> {
+            let items = list["items"].as_array().expect("a list");
+            items.iter().map(|item| item["object"].as_str().expect("text").to_owned()).collect()
+        };
+        assert_eq!((status, objects(&first).len()), (200, 3), "{first}");
+        let next = first["next_cursor"].as_str().expect("one is left");
+        let (_, _, last) = store().get(&format!("/api/audit-log?limit=2&cursor={next}")).await;
+        assert_eq!((objects(&last), &last["next_cursor"]), (vec!["a".to_owned()], &serde_json::Value::Null));
     }
 
     #[test]

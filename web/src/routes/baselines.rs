@@ -1,7 +1,7 @@
 //! `/api/pumps/{id}/baselines` and `/api/pumps/{id}/commission`: what is normal for a pump, which version of it is in use,
 //! and learning it anew.
 
-use actix_web::{HttpMessage, HttpRequest, web};
+use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volute_actors::{BaselineVersion, Baselines, CommissionRefusal, Refusal};
@@ -9,17 +9,18 @@ use volute_data::AuditAction;
 use volute_plant::{Channel, PumpId, Timestamp};
 
 use crate::{
-    audit::Order,
+    audit::AuditedCommand,
     body::media_type,
-    openapi::{Conflict, Insufficient, Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
+    extract::{PumpPath, is_json},
+    node::Node,
     problem::ApiError,
-    query::{Params, parse_pump},
-    server::Node,
+    query::{NoParameters, Query},
+    responses::{Conflict, Insufficient, Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
 };
 
 /// What there is of a pump's baseline.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BaselinesData {
+pub(crate) struct BaselinesResponse {
     /// Which pump.
     #[schema(value_type = String)]
     pump_id: PumpId,
@@ -29,12 +30,12 @@ pub(crate) struct BaselinesData {
     #[schema(required)]
     in_use: Option<u32>,
     /// All versions, newest first.
-    versions: Vec<BaselineData>,
+    versions: Vec<BaselineResponse>,
 }
 
 /// One version of a pump's baseline.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BaselineData {
+pub(crate) struct BaselineResponse {
     /// Its number, from 1; 0 is what the model brings along.
     version: u32,
     /// Whether the node's network can use it.
@@ -60,14 +61,14 @@ pub(crate) struct BaselineData {
     to: String,
     /// The windows of normal running in them.
     windows: usize,
-    thresholds: ThresholdsData,
+    thresholds: ThresholdsResponse,
     /// Each channel's span in them, in the profile's order.
-    spans: Vec<SpanData>,
+    spans: Vec<SpanResponse>,
 }
 
 /// Above these a window is anomalous.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ThresholdsData {
+pub(crate) struct ThresholdsResponse {
     /// Of the reconstruction loss; it counts with the detector `lstm-autoencoder`.
     loss: f64,
     /// Of the deviation of the channels' short levels, in spreads; the next two are of the same kind.
@@ -80,7 +81,7 @@ pub(crate) struct ThresholdsData {
 
 /// What a channel spanned while the pump ran normally.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SpanData {
+pub(crate) struct SpanResponse {
     /// The channel's wire name.
     channel: String,
     /// The unit of the next two.
@@ -110,16 +111,15 @@ pub(crate) struct CommissionRequest {
     tag = "commissioning",
     params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
     responses(
-        (status = 200, description = "The versions", body = BaselinesData), Invalid, NotFound, Conflict, Unavailable
+        (status = 200, description = "The versions", body = BaselinesResponse), Invalid, NotFound, Conflict, Unavailable
     )
 )]
 pub(crate) async fn baselines(
     node: web::Data<Node>,
-    request: HttpRequest,
-    id: web::Path<String>,
-) -> Result<web::Json<BaselinesData>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    told(&node, parse_pump("id", &id)?).await
+    _: Query<NoParameters>,
+    PumpPath(pump): PumpPath,
+) -> Result<web::Json<BaselinesResponse>, ApiError> {
+    baselines_of(&node, pump).await
 }
 
 /// Learns anew what is normal for a pump.
@@ -134,21 +134,19 @@ pub(crate) async fn baselines(
     params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
     request_body(content = Option<CommissionRequest>, description = "What to learn from"),
     responses(
-        (status = 200, description = "It is learning, or has learned", body = BaselinesData),
+        (status = 200, description = "It is learning, or has learned", body = BaselinesResponse),
         Invalid, NotFound, Conflict, Insufficient, Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
 pub(crate) async fn commission(
     node: web::Data<Node>,
     request: HttpRequest,
-    id: web::Path<String>,
+    _: Query<NoParameters>,
+    PumpPath(pump): PumpPath,
     payload: web::Payload,
-) -> Result<web::Json<BaselinesData>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    let pump = parse_pump("id", &id)?;
+) -> Result<web::Json<BaselinesResponse>, ApiError> {
     let body = node.read_body(&request, payload).await?;
-    let is_json = request.mime_type().ok().flatten().is_some_and(|kind| kind.essence_str() == "application/json");
-    if !is_json && !body.bytes.is_empty() {
+    if !is_json(&request) && !body.bytes.is_empty() {
         return Err(media_type(&request, "application/json"));
     }
     let stretch = stretch(&body.bytes)?;
@@ -157,8 +155,8 @@ pub(crate) async fn commission(
         None => "from now on".to_owned(),
     };
     let (engine, of) = (node.engine.clone(), pump.clone());
-    let order = Order::new(&node, &request, AuditAction::Commission, pump.as_str()).detail(&detail);
-    let outcome = order.carry_out(async move {
+    let command = AuditedCommand::new(&node, &request, AuditAction::Commission, pump.as_str()).detail(&detail);
+    let outcome = command.carry_out(async move {
         match stretch {
             Some((from, to)) => engine.commission_from(&of, from, to).await.map(drop)?,
             None => engine.commission_anew(&of).await?,
@@ -166,7 +164,7 @@ pub(crate) async fn commission(
         Ok(())
     });
     outcome.await?;
-    told(&node, pump).await
+    baselines_of(&node, pump).await
 }
 
 /// Puts a version of a pump's baseline back.
@@ -181,32 +179,32 @@ pub(crate) async fn commission(
         ("version" = u32, Path, description = "Which version; 0 is what the model brings along"),
     ),
     responses(
-        (status = 200, description = "It is in use", body = BaselinesData),
+        (status = 200, description = "It is in use", body = BaselinesResponse),
         Invalid, NotFound, Conflict, TooMany, Unavailable
     )
 )]
 pub(crate) async fn activate(
     node: web::Data<Node>,
     request: HttpRequest,
+    _: Query<NoParameters>,
+    PumpPath(pump): PumpPath,
     path: web::Path<(String, String)>,
-) -> Result<web::Json<BaselinesData>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    let (id, version) = path.into_inner();
-    let pump = parse_pump("id", &id)?;
+) -> Result<web::Json<BaselinesResponse>, ApiError> {
+    let (_, version) = path.into_inner();
     let not_a_version = |_| ApiError::invalid("version", &version, "a whole number from 0", "not a version");
     let number = version.parse().map_err(not_a_version)?;
     let (engine, of) = (node.engine.clone(), pump.clone());
-    let order = Order::new(&node, &request, AuditAction::ActivateBaseline, pump.as_str());
-    let order = order.detail(&format!("version {number}"));
-    order.carry_out(async move { engine.use_baseline(&of, number).await.map_err(ApiError::from) }).await?;
-    told(&node, pump).await
+    let command = AuditedCommand::new(&node, &request, AuditAction::ActivateBaseline, pump.as_str());
+    let command = command.detail(&format!("version {number}"));
+    command.carry_out(async move { engine.use_baseline(&of, number).await.map_err(ApiError::from) }).await?;
+    baselines_of(&node, pump).await
 }
 
-async fn told(node: &Node, pump: PumpId) -> Result<web::Json<BaselinesData>, ApiError> {
+async fn baselines_of(node: &Node, pump: PumpId) -> Result<web::Json<BaselinesResponse>, ApiError> {
     let Baselines { network, in_use, versions } = node.engine.baselines(&pump).await?;
     let channels = node.engine.profile().channels();
-    let versions = versions.into_iter().map(|version| BaselineData::new(version, channels)).collect();
-    Ok(web::Json(BaselinesData { pump_id: pump, network, in_use, versions }))
+    let versions = versions.into_iter().map(|version| BaselineResponse::new(version, channels)).collect();
+    Ok(web::Json(BaselinesResponse { pump_id: pump, network, in_use, versions }))
 }
 
 /// The stretch of stored readings in a body, if it names one.
@@ -231,11 +229,11 @@ fn stretch(bytes: &[u8]) -> Result<Option<(Timestamp, Timestamp)>, ApiError> {
     }
 }
 
-impl BaselineData {
+impl BaselineResponse {
     fn new(version: BaselineVersion, channels: &[Channel]) -> Self {
         let [short_level, long_level, error] = version.thresholds;
         let spans = channels.iter().zip(version.spans);
-        let span = |(channel, [min, max]): (&Channel, [f64; 2])| SpanData {
+        let span = |(channel, [min, max]): (&Channel, [f64; 2])| SpanResponse {
             channel: channel.name.clone(),
             unit: channel.unit.clone(),
             min,
@@ -253,7 +251,7 @@ impl BaselineData {
             from: version.from.to_string(),
             to: version.to.to_string(),
             windows: version.windows,
-            thresholds: ThresholdsData { loss: version.loss_threshold, short_level, long_level, error },
+            thresholds: ThresholdsResponse { loss: version.loss_threshold, short_level, long_level, error },
             spans: spans.map(span).collect(),
         }
     }

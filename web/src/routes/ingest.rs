@@ -11,14 +11,14 @@ use volute_plant::{LISTED, LeftOut, NotANumber, UnknownField};
 
 use crate::{
     body::Format,
-    openapi::{Slow, TooLarge, TooMany, Unavailable, Unsupported},
+    node::Node,
     problem::{ApiError, Problem},
-    server::Node,
+    responses::{Slow, TooLarge, TooMany, Unavailable, Unsupported},
 };
 
 /// What became of a post.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct IngestAnswer {
+pub(crate) struct IngestResponse {
     /// New readings, and items that add channels to one: items of one pump and time are one reading.
     accepted: usize,
     /// Readings that were taken before, with the same values.
@@ -29,23 +29,23 @@ pub(crate) struct IngestAnswer {
     #[schema(required)]
     late_reason: Option<&'static str>,
     /// Items that were not taken: the first 100 that may be sent again, and of the others the first 100.
-    rejected: Vec<RejectedAnswer>,
+    rejected: Vec<RejectedResponse>,
     /// How many more were not taken.
     rejected_not_listed: usize,
     /// All items that were not taken though nothing is wrong with them, listed above or not: exactly these are to be sent
     /// again. Ranges of places in the post, in order.
     send_again: Vec<SendAgain>,
     /// Channels of items that were taken, with values that no working sensor sends; the first 100 of them.
-    bad_channels: Vec<BadChannelAnswer>,
+    bad_channels: Vec<BadChannelResponse>,
     /// How many more there were.
     bad_channels_not_listed: usize,
     /// Values of channels that are no numbers, and so are missing; of all items, the first 100 of them. `null` is none of
     /// these.
-    missing_channels: Vec<MissingChannelAnswer>,
+    missing_channels: Vec<MissingChannelResponse>,
     /// How many more there were.
     missing_channels_not_listed: usize,
     /// Fields that mean nothing here and were left out, by name; of all items, the first 100 names.
-    unknown_fields: Vec<UnknownFieldAnswer>,
+    unknown_fields: Vec<UnknownFieldResponse>,
     /// How many more there were, of other names.
     unknown_fields_not_listed: usize,
     /// All but the rejected items are on disk. Always true: a post that cannot be stored has no such answer.
@@ -54,7 +54,7 @@ pub(crate) struct IngestAnswer {
 
 /// An item that was not taken, and why.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RejectedAnswer {
+pub(crate) struct RejectedResponse {
     /// The item's place in the post, from 0; blank lines of NDJSON do not count.
     index: usize,
     /// The field that is wrong; empty where it is the item as a whole.
@@ -87,7 +87,7 @@ pub(crate) struct SendAgain {
 
 /// A value outside the channel's plausible range: stored as sent, kept from the model.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BadChannelAnswer {
+pub(crate) struct BadChannelResponse {
     /// The item's place in the post, from 0.
     index: usize,
     /// The channel's name.
@@ -100,7 +100,7 @@ pub(crate) struct BadChannelAnswer {
 
 /// A channel's value that is no number. The channel is missing, the item's others are taken.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct MissingChannelAnswer {
+pub(crate) struct MissingChannelResponse {
     /// The item's place in the post, from 0.
     index: usize,
     /// The channel's name in the profile.
@@ -113,7 +113,7 @@ pub(crate) struct MissingChannelAnswer {
 
 /// A field that is neither a channel of the pump's profile nor the name of a pump or a time.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct UnknownFieldAnswer {
+pub(crate) struct UnknownFieldResponse {
     /// Its name.
     field: String,
     /// How often it is in the post.
@@ -129,9 +129,9 @@ pub(crate) struct UnknownFieldAnswer {
 #[schema(as = IngestPost)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "it describes what `body` parses")]
-pub(crate) enum PostShape {
-    One(ItemShape),
-    Many(Vec<ItemShape>),
+pub(crate) enum PostSchema {
+    One(ItemSchema),
+    Many(Vec<ItemSchema>),
 }
 
 /// A reading: the profile's channels by name, a number or null each; their names in any case, and with spaces or dashes for
@@ -140,12 +140,12 @@ pub(crate) enum PostShape {
 #[derive(ToSchema)]
 #[schema(as = IngestItem, example = json!({"pump_id": "pump-1", "timestamp": "2026-03-09T10:14:33Z", "Motor_RPM": 2950.0}))]
 #[expect(dead_code, reason = "it describes what `body` parses")]
-pub(crate) struct ItemShape {
+pub(crate) struct ItemSchema {
     /// Whose reading it is; absent: what `pump` or else `device` says; without these: the node's default pump.
     pump_id: Option<String>,
     /// A time with an offset, or seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size;
     /// absent: what `ts`, `time` or else `datetime` says; without these: the time of receipt.
-    timestamp: Option<TimeShape>,
+    timestamp: Option<TimeSchema>,
     #[serde(flatten)]
     channels: BTreeMap<String, Option<f64>>,
 }
@@ -155,7 +155,7 @@ pub(crate) struct ItemShape {
 #[schema(as = IngestTime)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "it describes what `body` parses")]
-pub(crate) enum TimeShape {
+pub(crate) enum TimeSchema {
     Text(String),
     Number(f64),
 }
@@ -185,14 +185,14 @@ pub(crate) enum TimeShape {
     path = "/api/ingest",
     tag = "readings",
     request_body(
-        content((PostShape = "application/json"), (PostShape = "text/plain"), (String = "application/x-ndjson")),
+        content((PostSchema = "application/json"), (PostSchema = "text/plain"), (String = "application/x-ndjson")),
         description = "JSON, or one JSON object per line; at most 10,000 items. It may be in gzip (Content-Encoding: gzip)."
     ),
     responses(
-        (status = 200, description = "Every item was taken", body = IngestAnswer),
-        (status = 207, description = "Some items were rejected", body = IngestAnswer),
+        (status = 200, description = "Every item was taken", body = IngestResponse),
+        (status = 207, description = "Some items were rejected", body = IngestResponse),
         (status = 400, description = "Every item was rejected for good; or the body is no JSON, or empty: a problem",
-            content((IngestAnswer = "application/json"), (Problem = "application/problem+json"))),
+            content((IngestResponse = "application/json"), (Problem = "application/problem+json"))),
         Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
@@ -210,7 +210,7 @@ pub(crate) async fn ingest(
     let posted = items.len();
     let client = request.peer_addr().map(|peer| peer.ip());
     let receipt = node.engine.ingest(items, client).await?;
-    Ok(HttpResponse::build(status(&receipt, posted)).json(IngestAnswer::new(receipt, left_out)))
+    Ok(HttpResponse::build(status(&receipt, posted)).json(IngestResponse::new(receipt, left_out)))
 }
 
 /// A client may discard what is answered 400: not if an item is to be sent again.
@@ -223,7 +223,7 @@ fn status(receipt: &Receipt, posted: usize) -> StatusCode {
     }
 }
 
-impl IngestAnswer {
+impl IngestResponse {
     fn new(receipt: Receipt, left_out: LeftOut) -> Self {
         let Receipt { accepted, duplicate, late, mut rejected, bad_channels } = receipt;
         let (all, send_again) = (rejected.len(), ranges(&rejected));
@@ -239,14 +239,14 @@ impl IngestAnswer {
             late,
             late_reason: (late > 0).then_some(LATE),
             rejected_not_listed: all - rejected.len(),
-            rejected: rejected.into_iter().map(RejectedAnswer::from).collect(),
+            rejected: rejected.into_iter().map(RejectedResponse::from).collect(),
             send_again,
             bad_channels_not_listed: bad_channels.len().saturating_sub(LISTED),
-            bad_channels: bad_channels.into_iter().take(LISTED).map(BadChannelAnswer::from).collect(),
+            bad_channels: bad_channels.into_iter().take(LISTED).map(BadChannelResponse::from).collect(),
             missing_channels_not_listed: left_out.not_numbers_unlisted,
-            missing_channels: left_out.not_numbers.into_iter().map(MissingChannelAnswer::from).collect(),
+            missing_channels: left_out.not_numbers.into_iter().map(MissingChannelResponse::from).collect(),
             unknown_fields_not_listed: left_out.unknown_unlisted,
-            unknown_fields: left_out.unknown.into_iter().map(UnknownFieldAnswer::from).collect(),
+            unknown_fields: left_out.unknown.into_iter().map(UnknownFieldResponse::from).collect(),
             durable: true,
         }
     }
@@ -265,25 +265,25 @@ fn ranges(rejected: &[RejectedItem]) -> Vec<SendAgain> {
     ranges
 }
 
-impl From<NotANumber> for MissingChannelAnswer {
+impl From<NotANumber> for MissingChannelResponse {
     fn from(NotANumber { index, channel, value, why }: NotANumber) -> Self {
         Self { index, channel, value, why }
     }
 }
 
-impl From<(String, UnknownField)> for UnknownFieldAnswer {
+impl From<(String, UnknownField)> for UnknownFieldResponse {
     fn from((field, UnknownField { count, index, value }): (String, UnknownField)) -> Self {
         Self { field, count, index, value }
     }
 }
 
-impl From<RejectedItem> for RejectedAnswer {
+impl From<RejectedItem> for RejectedResponse {
     fn from(RejectedItem { index, rejection: no, retry_after_s }: RejectedItem) -> Self {
         Self { index, field: no.field, value: no.value, allowed: no.allowed, message: no.message, retry_after_s }
     }
 }
 
-impl From<BadChannel> for BadChannelAnswer {
+impl From<BadChannel> for BadChannelResponse {
     fn from(BadChannel { index, channel, value, plausible }: BadChannel) -> Self {
         Self { index, channel, value, plausible }
     }
@@ -311,7 +311,7 @@ mod tests {
         let mut mixed = receipt(0, 3);
         mixed.rejected[1].retry_after_s = Some(10);
         assert_eq!(status(&mixed, 3), 207, "one of them is to be sent again");
-        let answer = serde_json::to_value(IngestAnswer::new(mixed, LeftOut::default())).expect("JSON");
+        let answer = serde_json::to_value(IngestResponse::new(mixed, LeftOut::default())).expect("JSON");
         assert_eq!(
             (&answer["rejected"][1]["retry_after_s"], answer["rejected"][0].get("retry_after_s")),
             (&json!(10), None)
@@ -323,7 +323,7 @@ mod tests {
         let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
         let receipt = Receipt { duplicate: 2, late: 1, bad_channels: vec![bad], ..receipt(1, 1) };
         assert_eq!(
-            serde_json::to_value(IngestAnswer::new(receipt, LeftOut::default())).expect("JSON"),
+            serde_json::to_value(IngestResponse::new(receipt, LeftOut::default())).expect("JSON"),
             json!({
                 "accepted": 1, "duplicate": 2, "late": 1, "late_reason": LATE,
                 "rejected": [{
@@ -347,13 +347,13 @@ mod tests {
     fn long_lists_are_cut_and_say_so() {
         let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
         let receipt = Receipt { bad_channels: vec![bad; LISTED + 2], ..receipt(1, LISTED + 3) };
-        let answer = IngestAnswer::new(receipt, LeftOut::default());
+        let answer = IngestResponse::new(receipt, LeftOut::default());
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED, 3));
         assert_eq!((answer.bad_channels.len(), answer.bad_channels_not_listed), (LISTED, 2));
         assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED - 1));
         let mut receipt = self::receipt(1, LISTED + 3);
         receipt.rejected[LISTED + 1].retry_after_s = Some(10);
-        let answer = IngestAnswer::new(receipt, LeftOut::default());
+        let answer = IngestResponse::new(receipt, LeftOut::default());
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED + 1, 2));
         assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED + 1), "it has to come again");
     }
@@ -368,7 +368,7 @@ mod tests {
                 _ => None,
             };
         }
-        let answer = IngestAnswer::new(receipt, LeftOut::default());
+        let answer = IngestResponse::new(receipt, LeftOut::default());
         let again = |from, to, retry_after_s| SendAgain { from, to, retry_after_s };
         assert_eq!(answer.send_again, [again(10, 4009, 1), again(4010, 4010, 10), again(4012, 4012, 10)]);
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (2 * LISTED, 5000 - 2 * LISTED));

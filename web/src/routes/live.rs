@@ -2,47 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, web};
-use serde::Serialize;
-use utoipa::ToSchema;
-use volute_actors::{
-    CommissioningPhase, EngineHandle, LastShown, LearningProgress, LiveChannel, LiveFeedState, LivePump, Status, Totals,
-};
-use volute_data::StoreError;
-use volute_plant::{ClockFault, Profile, PumpId, PumpName, Reading, in_words};
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use volute_actors::{LiveChannel, LivePump, Status, Totals};
+use volute_plant::{Profile, PumpId, PumpName};
 
 use crate::{
     channels::ByChannel,
-    openapi::{Invalid, NotFound, Unavailable},
+    last_known::{last_known, silent_since_start, with_latest},
+    node::Node,
     problem::ApiError,
-    query::Params,
-    routes::simulation::PumpSimulation,
-    server::Node,
+    query::{PumpParam, Query},
+    responses::{Invalid, NotFound, Unavailable},
+    stored::Stored,
+    wire::{ClockResponse, FeedResponse, Learning, PumpSimulation, PumpStatus, status_reason},
 };
 
-/// How a pump is, as far as the model can tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum PumpStatus {
-    /// No verdict yet: the window is filling, or the node learns what is normal for this pump.
-    Learning,
-    /// The pump stands or runs down, and is not judged.
-    Off,
-    /// The pump has just started, and is not judged until it has settled.
-    Starting,
-    /// The last window is like those the model was trained on.
-    Normal,
-    /// It is not.
-    Anomaly,
-    /// Nothing was heard for too long.
-    Stale,
-    /// No verdict is possible.
-    Unknown,
+/// Which pump is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LiveQuery {
+    /// Which pump; absent: the node's default pump
+    #[param(value_type = Option<String>)]
+    pump_id: Option<PumpParam>,
 }
 
 /// The latest of one pump.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LiveData {
+pub(crate) struct LiveResponse {
     /// Which pump.
     #[schema(value_type = String)]
     pump_id: PumpId,
@@ -58,7 +47,7 @@ pub(crate) struct LiveData {
     age_ms: Option<i64>,
     /// What is wrong with its clock; null where nothing is.
     #[schema(required)]
-    clock: Option<ClockData>,
+    clock: Option<ClockResponse>,
     /// The latest reading's time by the device's clock: of those whose time is about that of their receipt, the last received.
     #[schema(format = DateTime, required)]
     timestamp: Option<String>,
@@ -66,8 +55,8 @@ pub(crate) struct LiveData {
     #[schema(format = DateTime, required)]
     received_at: Option<String>,
     /// The latest reading's channels, by name, in the profile's order.
-    #[schema(value_type = BTreeMap<String, LiveChannelData>)]
-    channels: ByChannel<LiveChannelData>,
+    #[schema(value_type = BTreeMap<String, LiveChannelResponse>)]
+    channels: ByChannel<LiveChannelResponse>,
     /// The time of the last reading that the model judged, and the next five fields belong to.
     #[schema(format = DateTime, required)]
     judged_at: Option<String>,
@@ -91,65 +80,16 @@ pub(crate) struct LiveData {
     learning: Option<Learning>,
     /// What its feed is like; null if nothing is known of it yet.
     #[schema(required)]
-    feed: Option<FeedData>,
+    feed: Option<FeedResponse>,
     totals: LiveTotals,
     /// The simulation, on a demo; null on any other node.
     #[schema(required)]
     simulation: Option<PumpSimulation>,
 }
 
-/// What a pump's feed is like.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FeedData {
-    /// The steps that its windows are made of, in milliseconds.
-    interval_ms: i64,
-    /// Whether these are its own, and not its profile's.
-    own_interval: bool,
-    /// How far apart its readings are by the device's clock, in milliseconds; null where they are irregular, or too few yet.
-    #[schema(required)]
-    readings_every_ms: Option<i64>,
-    /// How far apart its posts are, in milliseconds; null likewise.
-    #[schema(required)]
-    posts_every_ms: Option<i64>,
-    /// It is stale once it was silent for this long, in milliseconds.
-    stale_after_ms: i64,
-    /// What should be done about it; null: nothing.
-    #[schema(required)]
-    advice: Option<String>,
-    /// The interval that the advice is to set, in milliseconds (`PUT /api/pumps/{id}/settings`); null where it is another.
-    #[schema(required)]
-    advised_interval_ms: Option<i64>,
-}
-
-impl From<&LiveFeedState> for FeedData {
-    fn from(feed: &LiveFeedState) -> Self {
-        Self {
-            interval_ms: feed.interval_ms,
-            own_interval: feed.own_interval,
-            readings_every_ms: feed.readings_every_ms,
-            posts_every_ms: feed.posts_every_ms,
-            stale_after_ms: feed.stale_after_ms,
-            advice: feed.advice.as_ref().map(|advice| advice.text.clone()),
-            advised_interval_ms: feed.advice.as_ref().and_then(|advice| advice.interval_ms),
-        }
-    }
-}
-
-/// A pump's clock that is wrong, by its last post.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct ClockData {
-    /// The device's time less the time of receipt, in milliseconds: above zero where the clock is ahead.
-    offset_ms: i64,
-    /// What is wrong, as `its clock is 9 min ahead: its readings are refused`.
-    #[schema(
-        example = "its clock is 2 h behind: its readings are stored and scored by their own times, and raise no alarm"
-    )]
-    note: String,
-}
-
 /// One channel of the latest reading.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LiveChannelData {
+pub(crate) struct LiveChannelResponse {
     /// The value as sent; null where nothing was sent.
     #[schema(required)]
     value: Option<f64>,
@@ -160,41 +100,6 @@ pub(crate) struct LiveChannelData {
     state: &'static str,
     /// `good`, `bad`, `filled` or `missing`.
     quality: &'static str,
-}
-
-/// How far it is to the first verdict.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "of", rename_all = "snake_case")]
-pub(crate) enum Learning {
-    /// The window is filling.
-    Window {
-        /// Steps so far.
-        have: usize,
-        /// Steps it takes.
-        need: usize,
-    },
-    /// The node learns what is normal for this pump.
-    Commissioning {
-        phase: Phase,
-        /// Hours of normal running so far.
-        running_h: f64,
-        /// Hours of normal running that it takes.
-        needed_h: f64,
-        /// What went wrong the last time; null if nothing did.
-        #[schema(required)]
-        trouble: Option<String>,
-    },
-}
-
-/// What commissioning is at.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = CommissioningPhase)]
-pub(crate) enum Phase {
-    /// Normal running is gathered.
-    Gathering,
-    /// There is enough of it, and the pump's own threshold is being calculated.
-    Calculating,
 }
 
 /// Since the node started.
@@ -228,13 +133,16 @@ pub(crate) struct PumpTotals {
     get,
     path = "/api/live-data",
     tag = "live",
-    params(("pump_id" = Option<String>, Query, description = "Which pump; absent: the node's default pump")),
-    responses((status = 200, description = "The latest", body = LiveData), Invalid, NotFound, Unavailable)
+    params(LiveQuery),
+    responses((status = 200, description = "The latest", body = LiveResponse), Invalid, NotFound, Unavailable)
 )]
-pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<LiveData>, ApiError> {
+pub(crate) async fn live_data(
+    node: web::Data<Node>,
+    stored: web::Data<Stored>,
+    Query(query): Query<LiveQuery>,
+) -> Result<web::Json<LiveResponse>, ApiError> {
     let engine = &node.engine;
-    let params = Params::parse(request.query_string(), &["pump_id"])?;
-    let pump = params.pump()?.unwrap_or_else(|| engine.default_pump().clone());
+    let pump = query.pump_id.map_or_else(|| stored.default_pump.clone(), |pump| pump.0);
     let live = match engine.live(&pump).await {
         Some(live) => with_latest(live, engine).await?,
         None => {
@@ -248,124 +156,27 @@ pub(crate) async fn live_data(node: web::Data<Node>, request: HttpRequest) -> Re
                 None => false,
             };
             if ended {
-                LivePump { status: Status::Stale, ..at_rest(last.reading) }
+                LivePump { status: Status::Stale, ..last_known(last.reading) }
             } else {
-                resting(last, node.up_ms())
+                silent_since_start(last, node.up_ms())
             }
         }
     };
     let model = engine.model().map(|model| model.id().to_string());
-    let mut data = LiveData::new(engine.profile(), live, model, &engine.totals());
-    data.name = engine.store().pump_name(&pump);
+    let mut data = LiveResponse::new(engine.profile(), live, model, &engine.totals());
+    data.name = stored.queries.pump_name(&pump);
     if let Some(simulation) = &node.simulation {
         data.simulation = Some(PumpSimulation::new(simulation.progress().await, &pump));
     }
     Ok(web::Json(data))
 }
 
-/// A pump without a current reading since the start shows the stored one that was shown last.
-pub(crate) async fn with_latest(mut live: LivePump, engine: &EngineHandle) -> Result<LivePump, StoreError> {
-    if live.latest.is_none()
-        && let Some(last) = engine.last_shown(&live.pump).await?
-    {
-        live.latest = at_rest(last.reading).latest;
-    }
-    Ok(live)
-}
-
-/// A pump that was not heard since the node started, `up_ms` ago. It is stale once it should have been heard.
-pub(crate) fn resting(last: LastShown, up_ms: i64) -> LivePump {
-    let LastShown { reading, stale_after_ms } = last;
-    let status = if up_ms > stale_after_ms {
-        Status::Stale
-    } else {
-        let expected = in_words(stale_after_ms - up_ms);
-        let reason = format!("no reading has come since the node was started; one is expected within {expected}");
-        Status::Unknown { reason }
-    };
-    LivePump { status, ..at_rest(reading) }
-}
-
-/// A pump as its last stored reading has it.
-pub(crate) fn at_rest(last: Reading) -> LivePump {
-    let channels = last.samples.iter().map(|&sample| LiveChannel { sample, state: "unknown" }).collect();
-    LivePump {
-        pump: last.pump.clone(),
-        since: last.received,
-        latest: Some((last, channels)),
-        age_ms: None,
-        status: Status::Stale,
-        clock: None,
-        detection: None,
-        trend: Vec::new(),
-        feed: None,
-        readings: 0,
-        late: 0,
-        past: 0,
-        scored: 0,
-        anomalies: 0,
-    }
-}
-
-impl From<ClockFault> for ClockData {
-    fn from(fault: ClockFault) -> Self {
-        Self { offset_ms: fault.offset_ms, note: fault.note() }
-    }
-}
-
-impl PumpStatus {
-    pub(crate) fn of(status: &Status) -> Self {
-        match status {
-            Status::Learning(_) => Self::Learning,
-            Status::Off { .. } => Self::Off,
-            Status::Starting { .. } => Self::Starting,
-            Status::Unknown { .. } => Self::Unknown,
-            Status::Normal => Self::Normal,
-            Status::Anomaly => Self::Anomaly,
-            Status::Stale => Self::Stale,
-        }
-    }
-}
-
-impl Learning {
-    /// None where the status is another.
-    pub(crate) fn of(status: &Status) -> Option<Self> {
-        let hours = |ms: i64| ms as f64 / 3_600_000.0;
-        match status {
-            &Status::Learning(LearningProgress::Window { have, need }) => Some(Self::Window { have, need }),
-            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms, trouble }) => {
-                let phase = match phase {
-                    CommissioningPhase::Gathering => Phase::Gathering,
-                    CommissioningPhase::Calculating => Phase::Calculating,
-                };
-                let (running_h, needed_h) = (hours(*running_ms), hours(*needed_ms));
-                Some(Self::Commissioning { phase, running_h, needed_h, trouble: trouble.as_deref().map(str::to_owned) })
-            }
-            _ => None,
-        }
-    }
-
-    fn in_words(&self) -> String {
-        match self {
-            Self::Window { have, need } => format!("the window has {have} of {need} steps"),
-            Self::Commissioning { phase, running_h, needed_h, trouble } => {
-                let far = match phase {
-                    Phase::Gathering => format!("{running_h:.1} of {needed_h} h of normal running"),
-                    Phase::Calculating => "its threshold is being calculated".into(),
-                };
-                let trouble = trouble.as_ref().map(|trouble| format!("; before that: {trouble}")).unwrap_or_default();
-                format!("what is normal is being learned: {far}{trouble}")
-            }
-        }
-    }
-}
-
-impl LiveData {
+impl LiveResponse {
     fn new(profile: &Profile, live: LivePump, model: Option<String>, node: &Totals) -> Self {
-        let status_reason = reason(&live);
+        let status_reason = status_reason(&live);
         let learning = Learning::of(&live.status);
         let (reading, channels) = live.latest.unzip();
-        let data = |(channel, live): (&volute_plant::Channel, LiveChannel)| LiveChannelData {
+        let data = |(channel, live): (&volute_plant::Channel, LiveChannel)| LiveChannelResponse {
             value: live.sample.value(),
             unit: channel.unit.clone(),
             state: live.state,
@@ -379,7 +190,7 @@ impl LiveData {
             status: PumpStatus::of(&live.status),
             status_reason,
             age_ms: live.age_ms,
-            clock: live.clock.map(ClockData::from),
+            clock: live.clock.map(ClockResponse::from),
             timestamp: reading.as_ref().map(|r| r.at.to_string()),
             received_at: reading.as_ref().map(|r| r.received.to_string()),
             channels: ByChannel::new(profile, channels.enumerate()),
@@ -390,7 +201,7 @@ impl LiveData {
             contributions: verdict.map(|d| ByChannel::new(profile, d.contributions.iter().copied().enumerate())),
             model: verdict.map(|d| d.model.to_string()).or(model),
             learning,
-            feed: live.feed.as_ref().map(FeedData::from),
+            feed: live.feed.as_ref().map(FeedResponse::from),
             totals: LiveTotals {
                 pump: PumpTotals {
                     readings: live.readings,
@@ -406,29 +217,11 @@ impl LiveData {
     }
 }
 
-/// Why there is no verdict, where there is none.
-pub(crate) fn reason(live: &LivePump) -> Option<String> {
-    match (&live.status, live.age_ms) {
-        (status @ Status::Learning(_), _) => Learning::of(status).map(|learning| learning.in_words()),
-        (Status::Off { stopping: false }, _) => Some("the pump stands, so it is not judged".into()),
-        (Status::Off { stopping: true }, _) => Some("the pump runs down, so it is not judged".into()),
-        (Status::Starting { have, need }, _) => Some(format!("it has run {have} of {need} steps since its start")),
-        (Status::Unknown { reason }, _) => Some(reason.clone()),
-        (Status::Stale, age_ms) => {
-            let clock = live.clock.map(|fault| format!("{}; ", fault.note())).unwrap_or_default();
-            Some(match age_ms {
-                Some(age_ms) => format!("{clock}the last reading came {age_ms} ms ago"),
-                None => format!("{clock}no reading has come since the node, or its live feed, was started"),
-            })
-        }
-        (Status::Normal | Status::Anomaly, _) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use volute_plant::{Detection, Sample, Timestamp};
+    use volute_actors::{CommissioningPhase, LastShown, LearningProgress};
+    use volute_plant::{Detection, Reading, Sample, Timestamp};
 
     use super::*;
     use crate::channels::tests::profile;
@@ -441,7 +234,7 @@ mod tests {
 
     fn shown(live: LivePump) -> Value {
         let totals = Totals { accepted: 7, ..Totals::default() };
-        serde_json::to_value(LiveData::new(&profile(), live, Some("m-2".into()), &totals)).expect("JSON")
+        serde_json::to_value(LiveResponse::new(&profile(), live, Some("m-2".into()), &totals)).expect("JSON")
     }
 
     #[test]
@@ -496,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_pump_that_was_not_heard_since_the_start_is_stale_once_it_should_have_been() {
-        let shown = |up_ms| shown(resting(LastShown { reading: reading(), stale_after_ms: 180_000 }, up_ms));
+        let shown = |up_ms| shown(silent_since_start(LastShown { reading: reading(), stale_after_ms: 180_000 }, up_ms));
         let early = shown(60_000);
         assert_eq!(early["status"], "UNKNOWN");
         let reason = "no reading has come since the node was started; one is expected within 2 min";
@@ -506,7 +299,7 @@ mod tests {
 
     #[test]
     fn every_status_without_a_verdict_says_why() {
-        let shown = |status, age_ms| shown(LivePump { status, age_ms, ..at_rest(reading()) });
+        let shown = |status, age_ms| shown(LivePump { status, age_ms, ..last_known(reading()) });
         let window = || Status::Learning(LearningProgress::Window { have: 12, need: 30 });
         let commissioning = |phase| {
             let (running_ms, needed_ms) = (11_520_000, 86_400_000);

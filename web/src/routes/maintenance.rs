@@ -1,22 +1,49 @@
 //! `GET /api/maintenance-events`: what is, or was, a matter for maintenance.
 
-use actix_web::{HttpRequest, web};
-use serde::Serialize;
-use utoipa::ToSchema;
-use volute_data::{EventFilter, Order, Range};
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use volute_data::{EventFilter, Order};
 use volute_plant::{EventState, MaintenanceEvent};
 
 use crate::{
-    list::{List, cursor, page},
-    openapi::{Invalid, Unavailable},
+    list::{Cursor, Limit, List, Page, page_range},
     problem::ApiError,
-    query::Params,
-    server::Node,
+    query::{PumpParam, Query},
+    responses::{Invalid, Unavailable},
+    stored::Stored,
 };
+
+/// Which events are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventsQuery {
+    /// `active` or `resolved`; absent: both
+    #[param(value_type = Option<String>)]
+    status: Option<EventStatus>,
+    /// Of this pump only
+    #[param(value_type = Option<String>)]
+    pump_id: Option<PumpParam>,
+    /// 1 to 10000; absent: 1000
+    #[param(value_type = Option<u32>)]
+    limit: Option<Limit>,
+    /// The last page's next_cursor
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+}
+
+/// Whether an event still stands.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EventStatus {
+    Active,
+    Resolved,
+}
 
 /// One matter for maintenance.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EventData {
+pub(crate) struct EventResponse {
     /// `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
     #[schema(example = "pump-1/bearing-hot/2026-03-09T10:14:33.000Z")]
     id: String,
@@ -33,7 +60,7 @@ pub(crate) struct EventData {
     /// Whether it still stands: `active` or `resolved`.
     status: &'static str,
     /// What the repair is estimated to cost.
-    cost: CostData,
+    cost: CostResponse,
     /// The channel that was above the limit; empty where an imported event does not say.
     channel: String,
     /// The rule's limit, in the channel's unit; null where an imported event does not say.
@@ -64,7 +91,7 @@ pub(crate) struct EventData {
 
 /// An amount of money.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CostData {
+pub(crate) struct CostResponse {
     /// In whole units of the currency.
     amount: f64,
     /// ISO 4217.
@@ -79,33 +106,30 @@ pub(crate) struct CostData {
     get,
     path = "/api/maintenance-events",
     tag = "maintenance",
-    params(
-        ("status" = Option<String>, Query, description = "`active` or `resolved`; absent: both"),
-        ("pump_id" = Option<String>, Query, description = "Of this pump only"),
-        ("limit" = Option<u32>, Query, description = "1 to 10000; absent: 1000"),
-        ("cursor" = Option<String>, Query, description = "The last page's next_cursor")
-    ),
-    responses((status = 200, description = "A page of events", body = List<EventData>), Invalid, Unavailable)
+    params(EventsQuery),
+    responses((status = 200, description = "A page of events", body = List<EventResponse>), Invalid, Unavailable)
 )]
 pub(crate) async fn maintenance_events(
-    node: web::Data<Node>,
-    request: HttpRequest,
-) -> Result<web::Json<List<EventData>>, ApiError> {
-    let store = node.engine.store();
-    let params = Params::parse(request.query_string(), &["status", "pump_id", "limit", "cursor"])?;
-    let EventFilter { pump, state, range } = filter(&params)?;
-    let _turn = node.readers.turn().await?;
-    let read = async |range| store.events(&EventFilter { pump: pump.clone(), state, range }).await;
-    Ok(web::Json(page(range, |event: &MaintenanceEvent| event.opened_at, read).await?))
+    stored: web::Data<Stored>,
+    Query(query): Query<EventsQuery>,
+) -> Result<web::Json<List<EventResponse>>, ApiError> {
+    let EventFilter { pump, state, range } = query.filter()?;
+    let _turn = stored.readers.turn().await?;
+    let read = async |range| stored.queries.events(&EventFilter { pump: pump.clone(), state, range }).await;
+    let page = Page::read(&range, |event: &MaintenanceEvent| event.opened_at, read).await?;
+    Ok(web::Json(page.into_list(EventResponse::from)))
 }
 
-fn filter(params: &Params) -> Result<EventFilter, ApiError> {
-    let state = params.parsed("status", "active, resolved", |text| {
-        [EventState::Active, EventState::Resolved].into_iter().find(|state| state.as_str() == text)
-    })?;
-    let order = Order::NewestFirst;
-    let range = Range { after: cursor(params, order)?, ..Range::newest(params.limit()?) };
-    Ok(EventFilter { pump: params.pump()?, state, range })
+impl EventsQuery {
+    fn filter(self) -> Result<EventFilter, ApiError> {
+        let Self { status, pump_id, limit, cursor } = self;
+        let state = status.map(|status| match status {
+            EventStatus::Active => EventState::Active,
+            EventStatus::Resolved => EventState::Resolved,
+        });
+        let range = page_range(Order::NewestFirst, (None, None), limit, cursor)?;
+        Ok(EventFilter { pump: pump_id.map(|pump| pump.0), state, range })
+    }
 }
 
 /// Each event's own: a pump's id may hold a `/`, and so may a rule's name.
@@ -114,7 +138,7 @@ fn id(event: &MaintenanceEvent) -> String {
     format!("{pump}/{}/{}", event.rule, event.opened_at)
 }
 
-impl From<MaintenanceEvent> for EventData {
+impl From<MaintenanceEvent> for EventResponse {
     fn from(event: MaintenanceEvent) -> Self {
         Self {
             id: id(&event),
@@ -124,7 +148,7 @@ impl From<MaintenanceEvent> for EventData {
             title: event.title,
             advice: event.advice,
             severity: event.severity.as_str(),
-            cost: CostData { amount: event.cost.amount, currency: event.cost.currency.into() },
+            cost: CostResponse { amount: event.cost.amount, currency: event.cost.currency.into() },
             channel: event.channel,
             limit: event.limit,
             peak: event.peak,
@@ -141,12 +165,13 @@ impl From<MaintenanceEvent> for EventData {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use volute_data::Range;
     use volute_plant::Timestamp;
 
     use super::*;
 
     fn ask(query: &str) -> Result<EventFilter, ApiError> {
-        filter(&Params::parse(query, &["status", "pump_id", "limit", "cursor"])?)
+        Query::<EventsQuery>::parse(query)?.0.filter()
     }
 
     #[test]
@@ -174,12 +199,12 @@ mod tests {
         expected["pump_id"] = expected.as_object_mut().and_then(|fields| fields.remove("pump")).expect("a pump");
         expected["id"] = "P-1/bearing-hot/2026-03-09T10:14:33.000Z".into();
         expected["status"] = "active".into();
-        assert_eq!(serde_json::to_value(EventData::from(event.clone())).expect("JSON"), expected);
+        assert_eq!(serde_json::to_value(EventResponse::from(event.clone())).expect("JSON"), expected);
         event.model = None;
         event.pump = "P-101A/B 5%".parse().expect("an id");
         assert_eq!(id(&event), "P-101A%2FB 5%25/bearing-hot/2026-03-09T10:14:33.000Z");
         event.resolved_at = "2026-03-09T10:16:00Z".parse::<Timestamp>().ok();
-        let resolved = serde_json::to_value(EventData::from(event)).expect("JSON");
+        let resolved = serde_json::to_value(EventResponse::from(event)).expect("JSON");
         assert_eq!(
             (&resolved["status"], &resolved["resolved_at"], &resolved["model"]),
             (&json!("resolved"), &json!("2026-03-09T10:16:00.000Z"), &json!(null))

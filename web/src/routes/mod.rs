@@ -3,17 +3,18 @@
 //! One file per group; each route's JSON shapes stand beside its handler.
 
 pub(crate) mod actors;
+pub(crate) mod anomaly_history;
 pub(crate) mod audit;
 pub(crate) mod baselines;
 pub(crate) mod dashboard;
 pub(crate) mod health;
-pub(crate) mod history;
 pub(crate) mod ingest;
 pub(crate) mod live;
 pub(crate) mod maintenance;
 pub(crate) mod naming;
 pub(crate) mod node;
 pub(crate) mod pumps;
+pub(crate) mod sensor_history;
 pub(crate) mod settings;
 pub(crate) mod simulation;
 pub(crate) mod store;
@@ -21,7 +22,7 @@ pub(crate) mod stream;
 
 use actix_web::{Handler, HttpRequest, Responder, Route, guard, web};
 
-use crate::problem::ApiError;
+use crate::{openapi::openapi_json, problem::ApiError};
 
 /// A path, and what answers there.
 pub(crate) struct Endpoint {
@@ -37,8 +38,8 @@ pub(crate) struct Endpoint {
 pub(crate) const ENDPOINTS: [Endpoint; 24] = [
     Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest), second: None },
     read("/api/live-data", || get(live::live_data)),
-    read("/api/sensor-history", || get(history::sensor_history)),
-    read("/api/anomaly-history", || get(history::anomaly_history)),
+    read("/api/sensor-history", || get(sensor_history::sensor_history)),
+    read("/api/anomaly-history", || get(anomaly_history::anomaly_history)),
     read("/api/maintenance-events", || get(maintenance::maintenance_events)),
     read("/api/pumps", || get(pumps::pumps)),
     Endpoint {
@@ -87,7 +88,7 @@ pub(crate) const ENDPOINTS: [Endpoint; 24] = [
     Endpoint { path: "/api/stop-simulation", allow: "POST", route: || web::post().to(simulation::stop), second: None },
     read("/healthz", || get(health::healthz)),
     read("/readyz", || get(health::readyz)),
-    read("/api/openapi.json", || get(health::openapi_json)),
+    read("/api/openapi.json", || get(openapi_json)),
     // No HEAD: its answer would never end.
     Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream), second: None },
 ];

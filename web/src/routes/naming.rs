@@ -1,19 +1,20 @@
 //! `PATCH /api/pumps/{id}`: what people call a pump, beside its id.
 
 use actix_web::{HttpRequest, web};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use volute_data::AuditAction;
 use volute_plant::{PumpId, PumpIdError, PumpName, Rejection};
 
 use crate::{
-    audit::Order,
-    openapi::{Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
+    audit::AuditedCommand,
+    decode::{from_value, refused},
+    extract::{JsonBody, PumpPath},
+    node::Node,
     problem::ApiError,
-    query::{Params, parse_pump},
-    routes::settings::read_json,
-    server::Node,
+    query::{NoParameters, Query},
+    responses::{Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
 };
 
 /// A pump and its name.
@@ -28,13 +29,34 @@ pub(crate) struct NamedPump {
 }
 
 /// What is to be changed of a pump.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = PumpRequest, example = json!({"name": "Feed pump 3"}))]
-#[expect(dead_code, reason = "it describes what `parse` takes")]
-pub(crate) struct PumpShape {
+pub(crate) struct PumpSchema {
     /// Its name for people, 1 to 80 characters that can all be seen; null takes it away.
-    #[schema(required)]
-    name: Option<String>,
+    #[schema(value_type = Option<String>, required)]
+    name: GivenName,
+}
+
+/// A name, or none any more. It has to be there: an empty object changes nothing.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+struct GivenName(Option<PumpName>);
+
+impl TryFrom<Value> for GivenName {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let allowed = format!("{}; or null", PumpName::ALLOWED);
+        match value {
+            Value::Null => Ok(Self(None)),
+            Value::String(text) => match text.parse() {
+                Ok(name) => Ok(Self(Some(name))),
+                Err(no) => Err(format!("{}; allowed: {allowed}", PumpIdError::why(&no))),
+            },
+            _ => Err(refused(allowed)),
+        }
+    }
 }
 
 /// Names a pump for people, or takes its name away.
@@ -46,7 +68,7 @@ pub(crate) struct PumpShape {
     path = "/api/pumps/{id}",
     tag = "live",
     params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
-    request_body(content = PumpShape, description = "The name"),
+    request_body(content = PumpSchema, description = "The name"),
     responses(
         (status = 200, description = "It is named", body = NamedPump),
         Invalid, NotFound, Slow, TooLarge, Unsupported, TooMany, Unavailable
@@ -55,41 +77,26 @@ pub(crate) struct PumpShape {
 pub(crate) async fn name(
     node: web::Data<Node>,
     request: HttpRequest,
-    id: web::Path<String>,
-    payload: web::Payload,
+    _: Query<NoParameters>,
+    PumpPath(pump): PumpPath,
+    JsonBody(body): JsonBody,
 ) -> Result<web::Json<NamedPump>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    let pump = parse_pump("id", &id)?;
-    let name = parse(&read_json(&node, &request, payload).await?).map_err(ApiError::Invalid)?;
+    let name = parse(&body).map_err(ApiError::Invalid)?;
     let detail = name.as_ref().map_or_else(|| "no name".to_owned(), |name| format!("name {:?}", name.as_str()));
     let (engine, of, given) = (node.engine.clone(), pump.clone(), name.clone());
-    let order = Order::new(&node, &request, AuditAction::NamePump, pump.as_str()).detail(&detail);
+    let command = AuditedCommand::new(&node, &request, AuditAction::NamePump, pump.as_str()).detail(&detail);
     let naming = async move {
         match engine.name_pump(&of, given).await? {
             true => Ok(()),
             false => Err(ApiError::UnknownPump(of)),
         }
     };
-    order.carry_out(naming).await?;
+    command.carry_out(naming).await?;
     Ok(web::Json(NamedPump { pump_id: pump, name }))
 }
 
 fn parse(body: &Value) -> Result<Option<PumpName>, Rejection> {
-    let Value::Object(fields) = body else {
-        return Err(Rejection::new("", body.clone(), "an object with name", "not an object"));
-    };
-    if let Some((field, value)) = fields.iter().find(|(field, _)| *field != "name") {
-        return Err(Rejection::new(field, value.clone(), "name", "no such field"));
-    }
-    let allowed = format!("{}; or null", PumpName::ALLOWED);
-    match fields.get("name") {
-        Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => text
-            .parse()
-            .map(Some)
-            .map_err(|no: PumpIdError| Rejection::new("name", text.as_str().into(), allowed, &no.why())),
-        other => Err(Rejection::new("name", other.cloned().unwrap_or_default(), allowed, "no pump name")),
-    }
+    from_value::<PumpSchema>(body, "field").map(|pump| pump.name.0)
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! `GET /api/node`: which node this is.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_plant::PumpId;
 
 use crate::{
-    openapi::{Invalid, Unavailable},
-    problem::ApiError,
-    query::Params,
-    server::Node,
+    node::Node,
+    query::{NoParameters, Query},
+    responses::{Invalid, Unavailable},
+    stored::Stored,
 };
 
 /// Which node this is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct NodeData {
+pub(crate) struct NodeResponse {
     /// The program's version.
     version: &'static str,
     /// The name of the kind of pump that it watches.
@@ -44,12 +44,15 @@ pub(crate) struct NodeData {
     get,
     path = "/api/node",
     tag = "node",
-    responses((status = 200, description = "The node", body = NodeData), Invalid, Unavailable)
+    responses((status = 200, description = "The node", body = NodeResponse), Invalid, Unavailable)
 )]
-pub(crate) async fn node(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<NodeData>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    let (engine, profile) = (&node.engine, node.engine.profile());
-    Ok(web::Json(NodeData {
+pub(crate) async fn node(
+    node: web::Data<Node>,
+    stored: web::Data<Stored>,
+    _: Query<NoParameters>,
+) -> web::Json<NodeResponse> {
+    let (engine, profile) = (&node.engine, &stored.profile);
+    web::Json(NodeResponse {
         version: env!("CARGO_PKG_VERSION"),
         profile: profile.name().to_owned(),
         profile_title: profile.title().to_owned(),
@@ -57,7 +60,7 @@ pub(crate) async fn node(node: web::Data<Node>, request: HttpRequest) -> Result<
         started_at: node.started_at.to_string(),
         now: engine.now().to_string(),
         demo: node.simulation.is_some(),
-        default_pump: engine.default_pump().clone(),
-        pumps: engine.store().pumps().len(),
-    }))
+        default_pump: stored.default_pump.clone(),
+        pumps: stored.queries.pumps().len(),
+    })
 }

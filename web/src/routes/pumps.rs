@@ -11,13 +11,16 @@ use volute_data::{AuditAction, EventFilter, PumpRecord, StoreError};
 use volute_plant::{Channel, EventState, Profile, PumpId, PumpName, Quantity};
 
 use crate::{
-    audit::Order,
-    list::{IncompleteData, List},
-    openapi::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
+    audit::AuditedCommand,
+    extract::PumpPath,
+    last_known::{silent_since_start, with_latest},
+    list::List,
+    node::Node,
     problem::ApiError,
-    query::{Params, parse_pump},
-    routes::live::{ClockData, FeedData, Learning, PumpStatus, reason, resting, with_latest},
-    server::Node,
+    query::{NoParameters, Query},
+    responses::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
+    stored::Stored,
+    wire::{ClockResponse, FeedResponse, Learning, PumpStatus, status_reason},
 };
 
 /// How many pumps' last readings are looked up at once.
@@ -25,7 +28,7 @@ const LOOKUPS: usize = 16;
 
 /// A registered pump.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PumpData {
+pub(crate) struct PumpResponse {
     /// Its id: the tag that the plant has for it.
     #[schema(value_type = String)]
     pump_id: PumpId,
@@ -52,10 +55,10 @@ pub(crate) struct PumpData {
     age_ms: Option<i64>,
     /// What is wrong with its clock; null where nothing is.
     #[schema(required)]
-    clock: Option<ClockData>,
+    clock: Option<ClockResponse>,
     /// Readings that came too late for their window since the node started, and why they were; null if none did.
     #[schema(required)]
-    late: Option<LateData>,
+    late: Option<LateResponse>,
     /// Its latest reading's time by the device's clock.
     #[schema(format = DateTime, required)]
     last_reading_at: Option<String>,
@@ -73,18 +76,18 @@ pub(crate) struct PumpData {
     top_channel: Option<String>,
     /// What its feed is like; null if nothing is known of it yet.
     #[schema(required)]
-    feed: Option<FeedData>,
+    feed: Option<FeedResponse>,
     /// Maintenance events that stand open.
     active_events: usize,
     /// On a demo: it is not, or no longer, simulated, so that nothing comes of it.
     simulation_ended: bool,
     /// The last verdicts.
-    trend: TrendData,
+    trend: TrendResponse,
 }
 
 /// Readings that were too late to be judged.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LateData {
+pub(crate) struct LateResponse {
     /// How many, since the node started.
     count: u64,
     /// Why.
@@ -93,7 +96,7 @@ pub(crate) struct LateData {
 
 /// The last verdicts of one pump, column by column, the oldest first.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct TrendData {
+pub(crate) struct TrendResponse {
     /// The times of the windows' last readings, in milliseconds since 1970.
     t: Vec<i64>,
     /// The reconstruction losses.
@@ -102,7 +105,7 @@ pub(crate) struct TrendData {
 
 /// A kind of pump.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ProfileData {
+pub(crate) struct ProfileResponse {
     /// Its short name.
     name: String,
     /// Its name for people.
@@ -110,12 +113,12 @@ pub(crate) struct ProfileData {
     /// Time between two readings, in milliseconds.
     interval_ms: i64,
     /// Its channels, in the order of every object and column of channels.
-    channels: Vec<ChannelData>,
+    channels: Vec<ChannelResponse>,
 }
 
 /// One sensor.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ChannelData {
+pub(crate) struct ChannelResponse {
     /// Its wire name.
     name: String,
     /// What it measures.
@@ -127,12 +130,12 @@ pub(crate) struct ChannelData {
     plausible: [f64; 2],
     /// The smallest step that means anything, in the unit.
     resolution: f64,
-    limits: LimitsData,
+    limits: LimitsResponse,
 }
 
 /// Alarm limits, in the channel's unit; null where none is watched.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LimitsData {
+pub(crate) struct LimitsResponse {
     /// Below this: alarm.
     #[schema(required)]
     low_alarm: Option<f64>,
@@ -152,12 +155,15 @@ pub(crate) struct LimitsData {
     get,
     path = "/api/pumps",
     tag = "live",
-    responses((status = 200, description = "Every pump", body = List<PumpData>), Invalid, Unavailable)
+    responses((status = 200, description = "Every pump", body = List<PumpResponse>), Invalid, Unavailable)
 )]
-pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<List<PumpData>>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
+pub(crate) async fn pumps(
+    node: web::Data<Node>,
+    stored: web::Data<Stored>,
+    _: Query<NoParameters>,
+) -> Result<web::Json<List<PumpResponse>>, ApiError> {
     let engine = &node.engine;
-    let (store, profile) = (engine.store(), engine.profile());
+    let (store, profile) = (&stored.queries, &stored.profile);
     let mut live: BTreeMap<PumpId, LivePump> =
         node.engine.live_all().await.into_iter().map(|live| (live.pump.clone(), live)).collect();
     let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
@@ -180,19 +186,20 @@ pub(crate) async fn pumps(node: web::Data<Node>, request: HttpRequest) -> Result
             let live = match live {
                 Some(live) => Some(with_latest(live, engine).await?),
                 None => {
-                    engine.last_shown(&record.id).await?.map(|last| resting(last, if ended { i64::MAX } else { up_ms }))
+                    let last = engine.last_shown(&record.id).await?;
+                    last.map(|last| silent_since_start(last, if ended { i64::MAX } else { up_ms }))
                 }
             };
-            Ok::<_, StoreError>(PumpData {
+            Ok::<_, StoreError>(PumpResponse {
                 name,
                 simulation_ended: ended,
-                ..PumpData::new(record, live, events, profile)
+                ..PumpResponse::new(record, live, events, profile)
             })
         }
     });
-    let mut items: Vec<PumpData> = stream::iter(rows).buffered(LOOKUPS).try_collect().await?;
+    let mut items: Vec<PumpResponse> = stream::iter(rows).buffered(LOOKUPS).try_collect().await?;
     items.sort_by(|a, b| a.pump_id.cmp(&b.pump_id));
-    Ok(web::Json(List { incomplete: IncompleteData::of(active.reach), ..List::whole(items) }))
+    Ok(web::Json(List::whole(items, active.reach)))
 }
 
 /// A pump that was removed.
@@ -223,12 +230,11 @@ pub(crate) struct RemovedPump {
 pub(crate) async fn remove(
     node: web::Data<Node>,
     request: HttpRequest,
-    id: web::Path<String>,
+    _: Query<NoParameters>,
+    PumpPath(pump): PumpPath,
 ) -> Result<web::Json<RemovedPump>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    let pump = parse_pump("id", &id)?;
     let (engine, simulation, of) = (node.engine.clone(), node.simulation.clone(), pump.clone());
-    let order = Order::new(&node, &request, AuditAction::RemovePump, pump.as_str());
+    let command = AuditedCommand::new(&node, &request, AuditAction::RemovePump, pump.as_str());
     let removal = async move {
         if let Some(simulation) = simulation
             && simulation.plays(&of).await
@@ -237,7 +243,7 @@ pub(crate) async fn remove(
         }
         engine.remove_pump(&of).await.map_err(ApiError::from)
     };
-    order.carry_out(removal).await?;
+    command.carry_out(removal).await?;
     Ok(web::Json(RemovedPump { pump_id: pump }))
 }
 
@@ -246,20 +252,19 @@ pub(crate) async fn remove(
     get,
     path = "/api/profile",
     tag = "live",
-    responses((status = 200, description = "The profile", body = ProfileData), Invalid)
+    responses((status = 200, description = "The profile", body = ProfileResponse), Invalid)
 )]
-pub(crate) async fn profile(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<ProfileData>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    Ok(web::Json(ProfileData::from(node.engine.profile())))
+pub(crate) async fn profile(stored: web::Data<Stored>, _: Query<NoParameters>) -> web::Json<ProfileResponse> {
+    web::Json(ProfileResponse::from(&stored.profile))
 }
 
-impl PumpData {
+impl PumpResponse {
     /// Without `live`, nothing of the pump was ever stored.
     fn new(record: PumpRecord, live: Option<LivePump>, active_events: usize, profile: &Profile) -> Self {
         let heard = live.as_ref().filter(|live| live.age_ms.is_some());
         let verdict = live.as_ref().and_then(|live| live.detection.as_ref());
         let top = verdict.filter(|d| d.is_anomaly).and_then(|d| largest(&d.contributions));
-        let trend = live.as_ref().map_or_else(TrendData::default, |live| TrendData {
+        let trend = live.as_ref().map_or_else(TrendResponse::default, |live| TrendResponse {
             t: live.trend.iter().map(|(at, _)| at.millis()).collect(),
             loss: live.trend.iter().map(|&(_, loss)| loss).collect(),
         });
@@ -269,18 +274,21 @@ impl PumpData {
             profile: record.profile,
             registered_at: record.registered_at.to_string(),
             status: live.as_ref().map_or(PumpStatus::Stale, |live| PumpStatus::of(&live.status)),
-            status_reason: live.as_ref().and_then(reason),
+            status_reason: live.as_ref().and_then(status_reason),
             learning: live.as_ref().and_then(|live| Learning::of(&live.status)),
             since: heard.map(|live| live.since.to_string()),
             age_ms: heard.and_then(|live| live.age_ms),
-            clock: live.as_ref().and_then(|live| live.clock).map(ClockData::from),
-            late: live.as_ref().filter(|live| live.late > 0).map(|live| LateData { count: live.late, reason: LATE }),
+            clock: live.as_ref().and_then(|live| live.clock).map(ClockResponse::from),
+            late: live
+                .as_ref()
+                .filter(|live| live.late > 0)
+                .map(|live| LateResponse { count: live.late, reason: LATE }),
             last_reading_at: live.as_ref().and_then(|live| Some(live.latest.as_ref()?.0.at.to_string())),
             judged_at: verdict.map(|d| d.at.to_string()),
             loss: verdict.map(|d| d.loss),
             threshold: verdict.map(|d| d.threshold),
             top_channel: top.map(|index| profile.channels()[index].name.clone()),
-            feed: live.as_ref().and_then(|live| live.feed.as_ref()).map(FeedData::from),
+            feed: live.as_ref().and_then(|live| live.feed.as_ref()).map(FeedResponse::from),
             active_events,
             simulation_ended: false,
             trend,
@@ -293,18 +301,18 @@ fn largest(shares: &[f64]) -> Option<usize> {
     (0..shares.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]))
 }
 
-impl From<&Profile> for ProfileData {
+impl From<&Profile> for ProfileResponse {
     fn from(profile: &Profile) -> Self {
         Self {
             name: profile.name().to_owned(),
             title: profile.title().to_owned(),
             interval_ms: profile.interval_ms(),
-            channels: profile.channels().iter().map(ChannelData::from).collect(),
+            channels: profile.channels().iter().map(ChannelResponse::from).collect(),
         }
     }
 }
 
-impl From<&Channel> for ChannelData {
+impl From<&Channel> for ChannelResponse {
     fn from(channel: &Channel) -> Self {
         let limits = channel.limits;
         Self {
@@ -313,7 +321,7 @@ impl From<&Channel> for ChannelData {
             unit: channel.unit.clone(),
             plausible: channel.plausible,
             resolution: channel.resolution,
-            limits: LimitsData {
+            limits: LimitsResponse {
                 low_alarm: limits.low_alarm,
                 low_warning: limits.low_warning,
                 high_warning: limits.high_warning,
@@ -330,8 +338,7 @@ mod tests {
     use volute_plant::{Detection, Reading, Sample, Timestamp};
 
     use super::*;
-    use crate::channels::tests::profile;
-    use crate::routes::live::at_rest;
+    use crate::{channels::tests::profile, last_known::last_known};
 
     #[test]
     fn a_pump_is_told_with_its_last_verdict() {
@@ -349,7 +356,7 @@ mod tests {
         };
         let samples = [Sample::Good(90.0), Sample::Missing].into();
         let last = Reading { pump, at, received: at.plus_ms(20), samples, late: false };
-        let resting = || at_rest(last.clone());
+        let resting = || last_known(last.clone());
         let live = LivePump {
             age_ms: Some(150),
             status: Status::Anomaly,
@@ -358,8 +365,9 @@ mod tests {
             trend: vec![(at, 0.75)],
             ..resting()
         };
-        let told =
-            |live, events| serde_json::to_value(PumpData::new(record.clone(), live, events, &profile())).expect("JSON");
+        let told = |live, events| {
+            serde_json::to_value(PumpResponse::new(record.clone(), live, events, &profile())).expect("JSON")
+        };
         assert_eq!(
             told(Some(live), 2),
             json!({
@@ -378,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_profile_is_told_with_its_channels() {
-        let told = serde_json::to_value(ProfileData::from(&profile())).expect("JSON");
+        let told = serde_json::to_value(ProfileResponse::from(&profile())).expect("JSON");
         assert_eq!(
             (&told["name"], &told["title"], &told["interval_ms"]),
             (&json!("small"), &json!("A pump for tests"), &json!(1000))

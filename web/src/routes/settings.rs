@@ -1,26 +1,28 @@
 //! `/api/pumps/{id}/settings`: what is set for one pump alone, in place of what its profile says.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::collections::BTreeMap;
 
-use actix_web::{HttpMessage, HttpRequest, web};
-use serde::Serialize;
+use actix_web::{HttpRequest, web};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use volute_data::{AuditAction, PumpSettings};
 use volute_plant::{HOLDS_S, INTERVALS_MS, Profile, PumpId, Rejection};
 
 use crate::{
-    audit::Order,
-    body::media_type,
-    openapi::{Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
+    audit::AuditedCommand,
+    decode::{FromNumber, Number, from_value},
+    extract::{JsonBody, PumpPath},
+    node::Node,
     problem::ApiError,
-    query::{Params, parse_pump},
-    server::Node,
+    query::{NoParameters, Query},
+    responses::{Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
+    stored::Stored,
 };
 
 /// What is set for a pump alone; null: as its profile says.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SettingsData {
+pub(crate) struct SettingsResponse {
     /// Which pump.
     #[schema(value_type = String)]
     pump_id: PumpId,
@@ -36,7 +38,7 @@ pub(crate) struct SettingsData {
     why: String,
 }
 
-impl SettingsData {
+impl SettingsResponse {
     fn new(pump_id: PumpId, settings: PumpSettings) -> Self {
         let PumpSettings { interval_ms, hold_s, channel_hold_s, why } = settings;
         Self { pump_id, interval_ms, hold_s, channel_hold_s, why }
@@ -44,17 +46,42 @@ impl SettingsData {
 }
 
 /// What is to be set for a pump alone. What is absent or null is as its profile says.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = PumpSettingsRequest, example = json!({"interval_ms": 60000, "channel_hold_s": {"Vibration_mm_s": 300}}))]
-#[expect(dead_code, reason = "it describes what `parse` takes")]
-pub(crate) struct SettingsShape {
+pub(crate) struct SettingsSchema {
     /// The time between two of its readings, in milliseconds, 100 to 3600000.
-    interval_ms: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    interval_ms: Option<Number<IntervalMs>>,
     /// How long the last value of each of its channels holds where no new one is sent, in seconds, 0 to 86400: of a pump that
     /// reports only what has changed.
-    hold_s: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    hold_s: Option<Number<HoldS>>,
     /// The same of single channels, by name: of a pump some of whose channels are reported when they change.
-    channel_hold_s: Option<BTreeMap<String, i64>>,
+    #[schema(value_type = Option<BTreeMap<String, i64>>)]
+    channel_hold_s: Option<BTreeMap<String, Option<Number<HoldS>>>>,
+}
+
+/// An interval that a pump may have.
+struct IntervalMs(i64);
+
+impl FromNumber for IntervalMs {
+    const ALLOWED: &'static str = "a whole number from 100 to 3600000, or null";
+
+    fn from_number(number: &Value) -> Option<Self> {
+        number.as_i64().filter(|ms| INTERVALS_MS.contains(ms)).map(Self)
+    }
+}
+
+/// A time for which a value may hold.
+struct HoldS(i64);
+
+impl FromNumber for HoldS {
+    const ALLOWED: &'static str = "a whole number from 0 to 86400, or null";
+
+    fn from_number(number: &Value) -> Option<Self> {
+        number.as_i64().filter(|seconds| HOLDS_S.contains(seconds)).map(Self)
+    }
 }
 
 /// What is set for one pump alone.
@@ -63,21 +90,16 @@ pub(crate) struct SettingsShape {
     path = "/api/pumps/{id}/settings",
     tag = "commissioning",
     params(("id" = String, Path, description = "Which pump")),
-    responses((status = 200, description = "What is set", body = SettingsData), Invalid, NotFound, Unavailable)
+    responses((status = 200, description = "What is set", body = SettingsResponse), Invalid, NotFound, Unavailable)
 )]
 pub(crate) async fn get(
-    node: web::Data<Node>,
-    request: HttpRequest,
-    id: web::Path<String>,
-) -> Result<web::Json<SettingsData>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    let pump = parse_pump("id", &id)?;
-    let store = node.engine.store();
-    if !store.is_registered(&pump) {
-        return Err(ApiError::UnknownPump(pump));
-    }
-    let settings = store.pump_settings(&pump).await?;
-    Ok(web::Json(SettingsData::new(pump, settings)))
+    stored: web::Data<Stored>,
+    _: Query<NoParameters>,
+    PumpPath(pump): PumpPath,
+) -> Result<web::Json<SettingsResponse>, ApiError> {
+    stored.check_known(&pump)?;
+    let settings = stored.queries.pump_settings(&pump).await?;
+    Ok(web::Json(SettingsResponse::new(pump, settings)))
 }
 
 /// Sets what holds for one pump alone.
@@ -89,36 +111,25 @@ pub(crate) async fn get(
     path = "/api/pumps/{id}/settings",
     tag = "commissioning",
     params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
-    request_body(content = SettingsShape, description = "What is to be set"),
+    request_body(content = SettingsSchema, description = "What is to be set"),
     responses(
-        (status = 200, description = "It is set", body = SettingsData),
+        (status = 200, description = "It is set", body = SettingsResponse),
         Invalid, NotFound, Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
 pub(crate) async fn set(
     node: web::Data<Node>,
     request: HttpRequest,
-    id: web::Path<String>,
-    payload: web::Payload,
-) -> Result<web::Json<SettingsData>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
-    let pump = parse_pump("id", &id)?;
-    let body = read_json(&node, &request, payload).await?;
+    _: Query<NoParameters>,
+    PumpPath(pump): PumpPath,
+    JsonBody(body): JsonBody,
+) -> Result<web::Json<SettingsResponse>, ApiError> {
     let settings = parse(&body, node.engine.profile()).map_err(ApiError::Invalid)?;
     let (engine, of, set) = (node.engine.clone(), pump.clone(), settings.clone());
-    let order = Order::new(&node, &request, AuditAction::SetPump, pump.as_str()).detail(&in_words(&settings));
-    order.carry_out(async move { engine.set_pump_settings(&of, set).await.map_err(ApiError::from) }).await?;
-    Ok(web::Json(SettingsData::new(pump, settings)))
-}
-
-/// A body that must be JSON, and must say so.
-pub(crate) async fn read_json(node: &Node, request: &HttpRequest, payload: web::Payload) -> Result<Value, ApiError> {
-    let body = node.read_body(request, payload).await?;
-    let is_json = request.mime_type().ok().flatten().is_some_and(|kind| kind.essence_str() == "application/json");
-    match is_json {
-        true => serde_json::from_slice(&body.bytes).map_err(ApiError::not_json),
-        false => Err(media_type(request, "application/json")),
-    }
+    let command = AuditedCommand::new(&node, &request, AuditAction::SetPump, pump.as_str());
+    let command = command.detail(&in_words(&settings));
+    command.carry_out(async move { engine.set_pump_settings(&of, set).await.map_err(ApiError::from) }).await?;
+    Ok(web::Json(SettingsResponse::new(pump, settings)))
 }
 
 /// Settings in short, for the audit log.
@@ -132,50 +143,23 @@ fn in_words(settings: &PumpSettings) -> String {
 }
 
 fn parse(body: &Value, profile: &Profile) -> Result<PumpSettings, Rejection> {
-    const FIELDS: [&str; 3] = ["interval_ms", "hold_s", "channel_hold_s"];
-    let shape = "an object with interval_ms, hold_s and channel_hold_s, all optional";
-    let Value::Object(fields) = body else { return Err(Rejection::new("", body.clone(), shape, "not an object")) };
-    if let Some((name, value)) = fields.iter().find(|(name, _)| !FIELDS.contains(&name.as_str())) {
-        return Err(Rejection::new(name, value.clone(), FIELDS.join(", "), "no such field"));
-    }
-    let field = |name: &str| fields.get(name).unwrap_or(&Value::Null);
-    let interval_ms = number("interval_ms", field("interval_ms"), &INTERVALS_MS)?;
-    let hold_s = number("hold_s", field("hold_s"), &HOLDS_S)?;
-    let channel_hold_s = channel_holds(field("channel_hold_s"), profile)?;
-    Ok(PumpSettings { interval_ms, hold_s, channel_hold_s, why: "as asked".into() })
-}
-
-fn channel_holds(value: &Value, profile: &Profile) -> Result<BTreeMap<String, i64>, Rejection> {
-    let channels = match value {
-        Value::Null => return Ok(BTreeMap::new()),
-        Value::Object(channels) => channels,
-        other => {
-            let allowed = "an object of channels' names and seconds, or null";
-            return Err(Rejection::new("channel_hold_s", other.clone(), allowed, "not allowed here"));
-        }
-    };
+    let SettingsSchema { interval_ms, hold_s, channel_hold_s } = from_value(body, "field")?;
     let mut holds = BTreeMap::new();
-    for (name, value) in channels {
-        let field = format!("channel_hold_s.{name}");
-        if profile.index_of(name).is_none() {
+    for (name, hold_s) in channel_hold_s.unwrap_or_default() {
+        if profile.index_of(&name).is_none() {
             let allowed = profile.channel_names().collect::<Vec<_>>().join(", ");
-            return Err(Rejection::new(&field, value.clone(), allowed, "no such channel"));
+            let (field, value) = (format!("channel_hold_s.{name}"), body["channel_hold_s"][&name].clone());
+            return Err(Rejection::new(&field, value, allowed, "no such channel"));
         }
-        if let Some(hold_s) = number(&field, value, &HOLDS_S)? {
-            holds.insert(name.clone(), hold_s);
+        if let Some(Number(HoldS(hold_s))) = hold_s {
+            holds.insert(name, hold_s);
         }
     }
-    Ok(holds)
-}
-
-/// A whole number that is allowed, or null.
-fn number(field: &str, value: &Value, allowed: &RangeInclusive<i64>) -> Result<Option<i64>, Rejection> {
-    if value.is_null() {
-        return Ok(None);
-    }
-    value.as_i64().filter(|number| allowed.contains(number)).map(Some).ok_or_else(|| {
-        let allowed = format!("a whole number from {} to {}, or null", allowed.start(), allowed.end());
-        Rejection::new(field, value.clone(), allowed, "not allowed here")
+    Ok(PumpSettings {
+        interval_ms: interval_ms.map(|Number(IntervalMs(ms))| ms),
+        hold_s: hold_s.map(|Number(HoldS(seconds))| seconds),
+        channel_hold_s: holds,
+        why: "as asked".into(),
     })
 }
 
@@ -185,6 +169,14 @@ mod tests {
 
     use super::*;
     use crate::channels::tests::profile;
+
+    #[test]
+    fn what_may_be_set_is_told_as_it_is() {
+        let told = |range: &std::ops::RangeInclusive<i64>| {
+            format!("a whole number from {} to {}, or null", range.start(), range.end())
+        };
+        assert_eq!((IntervalMs::ALLOWED, HoldS::ALLOWED), (told(&INTERVALS_MS).as_str(), told(&HOLDS_S).as_str()));
+    }
 
     #[test]
     fn what_is_set_is_checked() {

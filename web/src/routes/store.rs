@@ -1,6 +1,6 @@
 //! `GET /api/store`: how what is stored is: the database, the journal, what waits, the disk, and how long things are kept.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::DiskOutlook;
@@ -8,36 +8,36 @@ use volute_data::{DatabaseStatus, JournalHealth, Retention, StoreStatus};
 use volute_plant::Timestamp;
 
 use crate::{
-    openapi::{Invalid, Unavailable},
-    problem::ApiError,
-    query::Params,
-    server::Node,
+    node::Node,
+    query::{NoParameters, Query},
+    responses::{Invalid, Unavailable},
+    stored::Stored,
 };
 
 const DAY_S: f64 = 86_400.0;
 
 /// How the store is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct StoreData {
+pub(crate) struct StoreResponse {
     /// `ok`, `degraded` (readings are taken, history is not whole) or `failed` (readings are refused).
     #[schema(example = "ok")]
     state: &'static str,
     /// What is wrong with it, and what else of the node is out of order, for people; empty where nothing is.
     problems: Vec<String>,
     /// What is stored and not in the database yet.
-    waiting: WaitingData,
+    waiting: WaitingResponse,
     /// The journal, which makes readings durable.
-    journal: JournalData,
+    journal: JournalResponse,
     /// The disk; null before it was first looked at.
     #[schema(required)]
-    disk: Option<DiskData>,
+    disk: Option<DiskResponse>,
     /// How long things are kept.
-    retention: RetentionData,
+    retention: RetentionResponse,
 }
 
 /// What waits in the journal for the database.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct WaitingData {
+pub(crate) struct WaitingResponse {
     /// Readings.
     readings: usize,
     /// About how much memory all that waits takes.
@@ -49,7 +49,7 @@ pub(crate) struct WaitingData {
 
 /// The journal.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct JournalData {
+pub(crate) struct JournalResponse {
     /// `ok`, `full` (the disk is), `shortage` (of file descriptors or memory; it passes) or `failed`.
     state: &'static str,
     /// The highest record that is durable.
@@ -64,7 +64,7 @@ pub(crate) struct JournalData {
 
 /// The disk that the data is on.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DiskData {
+pub(crate) struct DiskResponse {
     /// When it was looked at.
     #[schema(format = DateTime)]
     at: String,
@@ -86,7 +86,7 @@ pub(crate) struct DiskData {
 
 /// How long things are kept, in days.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RetentionData {
+pub(crate) struct RetentionResponse {
     /// Readings one by one.
     readings_days: f64,
     /// Minima, maxima and means per minute and per hour.
@@ -102,17 +102,20 @@ pub(crate) struct RetentionData {
     get,
     path = "/api/store",
     tag = "node",
-    responses((status = 200, description = "The store", body = StoreData), Invalid, Unavailable)
+    responses((status = 200, description = "The store", body = StoreResponse), Invalid, Unavailable)
 )]
-pub(crate) async fn store(node: web::Data<Node>, request: HttpRequest) -> Result<web::Json<StoreData>, ApiError> {
-    Params::parse(request.query_string(), &[])?;
+pub(crate) async fn store(
+    node: web::Data<Node>,
+    stored: web::Data<Stored>,
+    _: Query<NoParameters>,
+) -> web::Json<StoreResponse> {
     let engine = &node.engine;
-    let mut data = StoreData::new(engine.store().status(), engine.disk(), engine.retention());
+    let mut data = StoreResponse::new(stored.queries.status(), engine.disk(), engine.retention());
     data.problems.extend(engine.troubles());
-    Ok(web::Json(data))
+    web::Json(data)
 }
 
-impl StoreData {
+impl StoreResponse {
     fn new(status: StoreStatus, disk: Option<DiskOutlook>, retention: Retention) -> Self {
         let mut problems = Vec::new();
         let journal = match &status.journal.health {
@@ -154,25 +157,25 @@ impl StoreData {
         Self {
             state,
             problems,
-            waiting: WaitingData {
+            waiting: WaitingResponse {
                 readings: status.waiting_readings,
                 bytes: status.waiting_bytes,
                 since: since.map(|since| since.to_string()),
             },
-            journal: JournalData {
+            journal: JournalResponse {
                 state: journal,
                 durable_seq: status.journal.durable_seq.get(),
                 low_water: status.journal.low_water.get(),
                 segments: status.journal.segments,
                 damage: status.damage,
             },
-            disk: disk.map(DiskData::from),
-            retention: RetentionData::from(retention),
+            disk: disk.map(DiskResponse::from),
+            retention: RetentionResponse::from(retention),
         }
     }
 }
 
-impl From<DiskOutlook> for DiskData {
+impl From<DiskOutlook> for DiskResponse {
     fn from(disk: DiskOutlook) -> Self {
         Self {
             at: disk.at.to_string(),
@@ -186,7 +189,7 @@ impl From<DiskOutlook> for DiskData {
     }
 }
 
-impl From<Retention> for RetentionData {
+impl From<Retention> for RetentionResponse {
     fn from(retention: Retention) -> Self {
         Self {
             readings_days: retention.readings.as_secs_f64() / DAY_S,

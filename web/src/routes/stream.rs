@@ -1,14 +1,30 @@
 //! `GET /api/stream`: readings and verdicts as they come, as server-sent events.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::{
-    openapi::{Invalid, Unavailable},
+    node::Node,
     problem::ApiError,
-    query::Params,
-    server::Node,
-    stream::{Subscription, Wanted},
+    query::{PumpParam, Query},
+    responses::{Invalid, Unavailable},
+    stream::Subscription,
+    stream_events::EventMask,
 };
+
+/// Which events are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StreamQuery {
+    /// Of this pump only; absent: all pumps
+    #[param(value_type = Option<String>)]
+    pump_id: Option<PumpParam>,
+    /// Which events, separated by commas: reading, detection, fleet; absent: reading,detection
+    #[param(value_type = Option<String>)]
+    events: Option<EventMask>,
+}
 
 /// Live readings and verdicts as server-sent events.
 ///
@@ -19,11 +35,7 @@ use crate::{
     get,
     path = "/api/stream",
     tag = "live",
-    params(
-        ("pump_id" = Option<String>, Query, description = "Of this pump only; absent: all pumps"),
-        ("events" = Option<String>, Query, description = "Which events, separated by commas: reading, detection, \
-            fleet; absent: reading,detection"),
-    ),
+    params(StreamQuery),
     responses(
         (status = 200, description = "A stream that does not end by itself", body = String,
             content_type = "text/event-stream",
@@ -31,10 +43,8 @@ use crate::{
         Invalid, Unavailable
     )
 )]
-pub(crate) async fn stream(node: web::Data<Node>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let params = Params::parse(request.query_string(), &["pump_id", "events"])?;
-    let pump = params.pump()?;
-    let wanted = params.parsed("events", Wanted::ALLOWED, Wanted::parse)?.unwrap_or_default();
+pub(crate) async fn stream(node: web::Data<Node>, Query(query): Query<StreamQuery>) -> Result<HttpResponse, ApiError> {
+    let (pump, events) = (query.pump_id.map(|pump| pump.0), query.events.unwrap_or_default());
     let (frames, profile) = (node.engine.subscribe(), node.engine.profile().clone());
-    node.feed.open(Subscription { frames, profile, pump, wanted })
+    node.feed.open(Subscription { frames, profile, pump, events })
 }

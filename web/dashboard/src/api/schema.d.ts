@@ -496,7 +496,7 @@ export interface components {
     schemas: {
         /** @description The simulation as a whole. */
         AboutSimulation: {
-            recording: components["schemas"]["RecordingData"] | null;
+            recording: components["schemas"]["RecordingResponse"] | null;
             /** @description Whether simulated readings come. */
             running: boolean;
             /** @description `stories`, `pumps` or `recording`; null if nothing was simulated yet. */
@@ -513,7 +513,7 @@ export interface components {
             started_at: string | null;
         };
         /** @description One of the parts that the node is made of. */
-        ActorData: {
+        ActorResponse: {
             /**
              * Format: int64
              * @description How often it failed.
@@ -521,7 +521,7 @@ export interface components {
             failures: number;
             /** @description As `pump/P-101`, `recorder` or `inference/0`. */
             id: string;
-            in_hand: components["schemas"]["InHandData"] | null;
+            in_hand: components["schemas"]["InHandResponse"] | null;
             /** @description What it is, as `pump`. */
             kind: string;
             /** @description What went wrong last. */
@@ -575,20 +575,20 @@ export interface components {
             state: string;
         };
         /** @description The node's actors. */
-        ActorsData: {
+        ActorsResponse: {
             /** @description By their ids. */
-            items: components["schemas"]["ActorData"][];
+            items: components["schemas"]["ActorResponse"][];
             /** @description How long readings and verdicts took to be durable since the start. */
-            latencies: components["schemas"]["LatencyData"][];
+            latencies: components["schemas"]["LatencyResponse"][];
             /** @description What does not fit into the node's queues. */
-            overflows: components["schemas"]["OverflowData"][];
+            overflows: components["schemas"]["OverflowResponse"][];
             /** @description Whether the node can take readings. */
             ready: boolean;
             /** @description What is out of order; null where nothing is. */
             reason: string | null;
         };
         /** @description Something that a person did, or was refused. */
-        AuditData: {
+        AuditResponse: {
             /**
              * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
              * @example restart
@@ -619,7 +619,7 @@ export interface components {
             who: string;
         };
         /** @description A value outside the channel's plausible range: stored as sent, kept from the model. */
-        BadChannelAnswer: {
+        BadChannelResponse: {
             /** @description The channel's name. */
             channel: string;
             /** @description The item's place in the post, from 0. */
@@ -633,7 +633,7 @@ export interface components {
             value: number;
         };
         /** @description One version of a pump's baseline. */
-        BaselineData: {
+        BaselineResponse: {
             /**
              * Format: date-time
              * @description When it was learned.
@@ -653,8 +653,8 @@ export interface components {
             /** @description The id of its network. */
             network: string;
             /** @description Each channel's span in them, in the profile's order. */
-            spans: components["schemas"]["SpanData"][];
-            thresholds: components["schemas"]["ThresholdsData"];
+            spans: components["schemas"]["SpanResponse"][];
+            thresholds: components["schemas"]["ThresholdsResponse"];
             /**
              * Format: date-time
              * @description The first reading that no longer belongs to them.
@@ -673,7 +673,7 @@ export interface components {
             windows: number;
         };
         /** @description What there is of a pump's baseline. */
-        BaselinesData: {
+        BaselinesResponse: {
             /**
              * Format: int32
              * @description The version that the pump is judged by; null while it is learning. 0 is what the model brings along.
@@ -684,10 +684,10 @@ export interface components {
             /** @description Which pump. */
             pump_id: string;
             /** @description All versions, newest first. */
-            versions: components["schemas"]["BaselineData"][];
+            versions: components["schemas"]["BaselineResponse"][];
         };
         /** @description Some of the times. */
-        BucketData: {
+        BucketResponse: {
             /**
              * Format: double
              * @description They took less than this, in milliseconds, and not less than the bucket before says.
@@ -700,8 +700,8 @@ export interface components {
             count: number;
         };
         /** @description One sensor. */
-        ChannelData: {
-            limits: components["schemas"]["LimitsData"];
+        ChannelResponse: {
+            limits: components["schemas"]["LimitsResponse"];
             /** @description Its wire name. */
             name: string;
             /** @description The lowest and the highest value that a working sensor can send. */
@@ -717,7 +717,7 @@ export interface components {
             unit: string;
         };
         /** @description A pump's clock that is wrong, by its last post. */
-        ClockData: {
+        ClockResponse: {
             /**
              * @description What is wrong, as `its clock is 9 min ahead: its readings are refused`.
              * @example its clock is 2 h behind: its readings are stored and scored by their own times, and raise no alarm
@@ -748,7 +748,7 @@ export interface components {
          */
         CommissioningPhase: "gathering" | "calculating";
         /** @description An amount of money. */
-        CostData: {
+        CostResponse: {
             /**
              * Format: double
              * @description In whole units of the currency.
@@ -761,7 +761,7 @@ export interface components {
             currency: string;
         };
         /** @description A message that broke an actor, and was given up. */
-        DeadLetterData: {
+        DeadLetterResponse: {
             /** @description The actor's id. */
             actor: string;
             /**
@@ -777,12 +777,29 @@ export interface components {
             pump_id: string | null;
         };
         /** @description The messages that broke an actor. */
-        DeadLettersData: {
+        DeadLettersResponse: {
             /** @description Newest first; at most 1,000 are kept, and none beyond the node's stop. */
-            items: components["schemas"]["DeadLetterData"][];
+            items: components["schemas"]["DeadLetterResponse"][];
+        };
+        /** @description Event `detection`: the model's verdicts on windows of one pump, column by column. */
+        DetectionEvent: {
+            /** @description The channels' names. */
+            channels: string[];
+            /** @description One column per channel, each as long as `t`: the channel's share of the loss; a window's shares sum to 1. */
+            contributions: number[][];
+            /** @description Whether each window is anomalous. */
+            is_anomaly: boolean[];
+            /** @description The reconstruction losses. */
+            loss: number[];
+            /** @description Whose windows they are. */
+            pump: string;
+            /** @description The times of the windows' last readings, in milliseconds since 1970. */
+            t: number[];
+            /** @description The losses above which a window is anomalous. */
+            threshold: number[];
         };
         /** @description A stored verdict of the model. */
-        DetectionData: {
+        DetectionResponse: {
             /** @description Each channel's share of the loss, to four decimals; the shares of all channels sum to 1 but for the rounding. */
             contributions: {
                 [key: string]: number;
@@ -809,25 +826,8 @@ export interface components {
              */
             timestamp: string;
         };
-        /** @description Event `detection`: the model's verdicts on windows of one pump, column by column. */
-        DetectionEvent: {
-            /** @description The channels' names. */
-            channels: string[];
-            /** @description One column per channel, each as long as `t`: the channel's share of the loss; a window's shares sum to 1. */
-            contributions: number[][];
-            /** @description Whether each window is anomalous. */
-            is_anomaly: boolean[];
-            /** @description The reconstruction losses. */
-            loss: number[];
-            /** @description Whose windows they are. */
-            pump: string;
-            /** @description The times of the windows' last readings, in milliseconds since 1970. */
-            t: number[];
-            /** @description The losses above which a window is anomalous. */
-            threshold: number[];
-        };
         /** @description The disk that the data is on. */
-        DiskData: {
+        DiskResponse: {
             /**
              * Format: date-time
              * @description When it was looked at.
@@ -865,13 +865,13 @@ export interface components {
             total_bytes: number;
         };
         /** @description One matter for maintenance. */
-        EventData: {
+        EventResponse: {
             /** @description What to do. */
             advice: string;
             /** @description The channel that was above the limit; empty where an imported event does not say. */
             channel: string;
             /** @description What the repair is estimated to cost. */
-            cost: components["schemas"]["CostData"];
+            cost: components["schemas"]["CostResponse"];
             /**
              * @description `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
              * @example pump-1/bearing-hot/2026-03-09T10:14:33.000Z
@@ -926,7 +926,7 @@ export interface components {
             title: string;
         };
         /** @description What a pump's feed is like. */
-        FeedData: {
+        FeedResponse: {
             /** @description What should be done about it; null: nothing. */
             advice: string | null;
             /**
@@ -980,14 +980,14 @@ export interface components {
             threshold: (number | null)[];
         };
         /** @description How the node is. */
-        HealthData: {
+        HealthResponse: {
             /** @description What is out of order; absent where nothing is. */
             reason?: string | null;
             /** @description `alive`, `ready`, or `degraded`: it takes readings, and something else is out of order. */
             status: string;
         };
         /** @description A message that is being handled. */
-        InHandData: {
+        InHandResponse: {
             /** @description What kind of message. */
             message: string;
             /** @description Whose; null where it is no pump's. */
@@ -999,7 +999,7 @@ export interface components {
             since: string;
         };
         /** @description What is missing from an answer. */
-        IncompleteData: {
+        IncompleteResponse: {
             /** @description Why the rest cannot be read. */
             reason: string;
             /**
@@ -1007,43 +1007,6 @@ export interface components {
              * @description From this time on nothing is missing; null if that cannot be said of any time.
              */
             since: string | null;
-        };
-        /** @description What became of a post. */
-        IngestAnswer: {
-            /** @description New readings, and items that add channels to one: items of one pump and time are one reading. */
-            accepted: number;
-            /** @description Channels of items that were taken, with values that no working sensor sends; the first 100 of them. */
-            bad_channels: components["schemas"]["BadChannelAnswer"][];
-            /** @description How many more there were. */
-            bad_channels_not_listed: number;
-            /** @description Readings that were taken before, with the same values. */
-            duplicate: number;
-            /** @description All but the rejected items are on disk. Always true: a post that cannot be stored has no such answer. */
-            durable: boolean;
-            /** @description New readings that came too late for their window: stored, not scored. */
-            late: number;
-            /** @description Why they were late; null if none was. */
-            late_reason: string | null;
-            /**
-             * @description Values of channels that are no numbers, and so are missing; of all items, the first 100 of them. `null` is none of
-             *     these.
-             */
-            missing_channels: components["schemas"]["MissingChannelAnswer"][];
-            /** @description How many more there were. */
-            missing_channels_not_listed: number;
-            /** @description Items that were not taken: the first 100 that may be sent again, and of the others the first 100. */
-            rejected: components["schemas"]["RejectedAnswer"][];
-            /** @description How many more were not taken. */
-            rejected_not_listed: number;
-            /**
-             * @description All items that were not taken though nothing is wrong with them, listed above or not: exactly these are to be sent
-             *     again. Ranges of places in the post, in order.
-             */
-            send_again: components["schemas"]["SendAgain"][];
-            /** @description Fields that mean nothing here and were left out, by name; of all items, the first 100 names. */
-            unknown_fields: components["schemas"]["UnknownFieldAnswer"][];
-            /** @description How many more there were, of other names. */
-            unknown_fields_not_listed: number;
         };
         /**
          * @description A reading: the profile's channels by name, a number or null each; their names in any case, and with spaces or dashes for
@@ -1064,10 +1027,47 @@ export interface components {
         };
         /** @description One object, or an array of them: at most 10,000, of one pump or of many. */
         IngestPost: components["schemas"]["IngestItem"] | components["schemas"]["IngestItem"][];
+        /** @description What became of a post. */
+        IngestResponse: {
+            /** @description New readings, and items that add channels to one: items of one pump and time are one reading. */
+            accepted: number;
+            /** @description Channels of items that were taken, with values that no working sensor sends; the first 100 of them. */
+            bad_channels: components["schemas"]["BadChannelResponse"][];
+            /** @description How many more there were. */
+            bad_channels_not_listed: number;
+            /** @description Readings that were taken before, with the same values. */
+            duplicate: number;
+            /** @description All but the rejected items are on disk. Always true: a post that cannot be stored has no such answer. */
+            durable: boolean;
+            /** @description New readings that came too late for their window: stored, not scored. */
+            late: number;
+            /** @description Why they were late; null if none was. */
+            late_reason: string | null;
+            /**
+             * @description Values of channels that are no numbers, and so are missing; of all items, the first 100 of them. `null` is none of
+             *     these.
+             */
+            missing_channels: components["schemas"]["MissingChannelResponse"][];
+            /** @description How many more there were. */
+            missing_channels_not_listed: number;
+            /** @description Items that were not taken: the first 100 that may be sent again, and of the others the first 100. */
+            rejected: components["schemas"]["RejectedResponse"][];
+            /** @description How many more were not taken. */
+            rejected_not_listed: number;
+            /**
+             * @description All items that were not taken though nothing is wrong with them, listed above or not: exactly these are to be sent
+             *     again. Ranges of places in the post, in order.
+             */
+            send_again: components["schemas"]["SendAgain"][];
+            /** @description Fields that mean nothing here and were left out, by name; of all items, the first 100 names. */
+            unknown_fields: components["schemas"]["UnknownFieldResponse"][];
+            /** @description How many more there were, of other names. */
+            unknown_fields_not_listed: number;
+        };
         /** @description A time as text or as a number since 1970. */
         IngestTime: string | number;
         /** @description The journal. */
-        JournalData: {
+        JournalResponse: {
             /** @description What was found damaged at the start, for people. */
             damage: string[];
             /**
@@ -1097,7 +1097,7 @@ export interface components {
             dropped: number;
         };
         /** @description Readings that were too late to be judged. */
-        LateData: {
+        LateResponse: {
             /**
              * Format: int64
              * @description How many, since the node started.
@@ -1107,9 +1107,9 @@ export interface components {
             reason: string;
         };
         /** @description How long something took; each figure is at most an eighth above the true one, and null before the first. */
-        LatencyData: {
+        LatencyResponse: {
             /** @description How the times are distributed since the start; empty buckets are left out. */
-            buckets: components["schemas"]["BucketData"][];
+            buckets: components["schemas"]["BucketResponse"][];
             /**
              * @description `gate`: from a post that was parsed until its pump has judged its readings; `journal`: from there until they are in
              *     the journal; `queue`: from a window to the worker that takes it; `inference`: from there to its score; `record`:
@@ -1160,7 +1160,7 @@ export interface components {
             trouble: string | null;
         };
         /** @description Alarm limits, in the channel's unit; null where none is watched. */
-        LimitsData: {
+        LimitsResponse: {
             /**
              * Format: double
              * @description Above this: alarm.
@@ -1183,8 +1183,8 @@ export interface components {
             low_warning: number | null;
         };
         /** @description One page of a list. */
-        List_AuditData: {
-            incomplete?: components["schemas"]["IncompleteData"] | null;
+        List_AuditResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: {
                 /**
@@ -1220,8 +1220,8 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description One page of a list. */
-        List_DetectionData: {
-            incomplete?: components["schemas"]["IncompleteData"] | null;
+        List_DetectionResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: {
                 /** @description Each channel's share of the loss, to four decimals; the shares of all channels sum to 1 but for the rounding. */
@@ -1254,8 +1254,8 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description One page of a list. */
-        List_EventData: {
-            incomplete?: components["schemas"]["IncompleteData"] | null;
+        List_EventResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: {
                 /** @description What to do. */
@@ -1263,7 +1263,7 @@ export interface components {
                 /** @description The channel that was above the limit; empty where an imported event does not say. */
                 channel: string;
                 /** @description What the repair is estimated to cost. */
-                cost: components["schemas"]["CostData"];
+                cost: components["schemas"]["CostResponse"];
                 /**
                  * @description `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
                  * @example pump-1/bearing-hot/2026-03-09T10:14:33.000Z
@@ -1321,8 +1321,8 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description One page of a list. */
-        List_PumpData: {
-            incomplete?: components["schemas"]["IncompleteData"] | null;
+        List_PumpResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: {
                 /** @description Maintenance events that stand open. */
@@ -1332,8 +1332,8 @@ export interface components {
                  * @description How long ago its last reading was received, in milliseconds; null if none since the node started.
                  */
                 age_ms: number | null;
-                clock: components["schemas"]["ClockData"] | null;
-                feed: components["schemas"]["FeedData"] | null;
+                clock: components["schemas"]["ClockResponse"] | null;
+                feed: components["schemas"]["FeedResponse"] | null;
                 /**
                  * Format: date-time
                  * @description The time of the last reading that the model judged, and the next three fields belong to.
@@ -1344,7 +1344,7 @@ export interface components {
                  * @description Its latest reading's time by the device's clock.
                  */
                 last_reading_at: string | null;
-                late: components["schemas"]["LateData"] | null;
+                late: components["schemas"]["LateResponse"] | null;
                 learning: components["schemas"]["Learning"] | null;
                 /**
                  * Format: double
@@ -1380,14 +1380,14 @@ export interface components {
                 /** @description The channel with the largest share of the loss, if that window is anomalous. */
                 top_channel: string | null;
                 /** @description The last verdicts. */
-                trend: components["schemas"]["TrendData"];
+                trend: components["schemas"]["TrendResponse"];
             }[];
             /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
             next_cursor: string | null;
         };
         /** @description One page of a list. */
-        List_ReadingData: {
-            incomplete?: components["schemas"]["IncompleteData"] | null;
+        List_ReadingResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: {
                 /** @description Present, and true, if it came after its place in the order had passed: it was not scored. */
@@ -1398,7 +1398,7 @@ export interface components {
                 quality: {
                     [key: string]: string;
                 };
-                summary?: components["schemas"]["SummaryData"] | null;
+                summary?: components["schemas"]["SummaryResponse"] | null;
                 /**
                  * Format: date-time
                  * @description Its time by the device's clock.
@@ -1413,7 +1413,7 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description One channel of the latest reading. */
-        LiveChannelData: {
+        LiveChannelResponse: {
             /** @description `good`, `bad`, `filled` or `missing`. */
             quality: string;
             /**
@@ -1430,7 +1430,7 @@ export interface components {
             value: number | null;
         };
         /** @description The latest of one pump. */
-        LiveData: {
+        LiveResponse: {
             /**
              * Format: int64
              * @description How long ago the pump's last reading was received, in milliseconds; null if none since the node started.
@@ -1438,14 +1438,14 @@ export interface components {
             age_ms: number | null;
             /** @description The latest reading's channels, by name, in the profile's order. */
             channels: {
-                [key: string]: components["schemas"]["LiveChannelData"];
+                [key: string]: components["schemas"]["LiveChannelResponse"];
             };
-            clock: components["schemas"]["ClockData"] | null;
+            clock: components["schemas"]["ClockResponse"] | null;
             /** @description Each channel's share of the loss, by name; sums to 1. */
             contributions: {
                 [key: string]: number;
             } | null;
-            feed: components["schemas"]["FeedData"] | null;
+            feed: components["schemas"]["FeedResponse"] | null;
             /** @description Whether that window is anomalous. */
             is_anomaly: boolean | null;
             /**
@@ -1496,7 +1496,7 @@ export interface components {
             pump: components["schemas"]["PumpTotals"];
         };
         /** @description A channel's value that is no number. The channel is missing, the item's others are taken. */
-        MissingChannelAnswer: {
+        MissingChannelResponse: {
             /** @description The channel's name in the profile. */
             channel: string;
             /** @description The item's place in the post, from 0. */
@@ -1514,7 +1514,7 @@ export interface components {
             pump_id: string;
         };
         /** @description Which node this is. */
-        NodeData: {
+        NodeResponse: {
             /** @description The pump of readings that name none. */
             default_pump: string;
             /** @description Whether it is a demo: then every reading is, or may be, simulated. */
@@ -1541,7 +1541,7 @@ export interface components {
             version: string;
         };
         /** @description A bounded queue, and what becomes of what does not fit. */
-        OverflowData: {
+        OverflowResponse: {
             /**
              * Format: int64
              * @description How often that was since the start.
@@ -1586,9 +1586,9 @@ export interface components {
             value?: unknown;
         };
         /** @description A kind of pump. */
-        ProfileData: {
+        ProfileResponse: {
             /** @description Its channels, in the order of every object and column of channels. */
-            channels: components["schemas"]["ChannelData"][];
+            channels: components["schemas"]["ChannelResponse"][];
             /**
              * Format: int64
              * @description Time between two readings, in milliseconds.
@@ -1599,8 +1599,18 @@ export interface components {
             /** @description Its name for people. */
             title: string;
         };
+        /**
+         * @description What is to be changed of a pump.
+         * @example {
+         *       "name": "Feed pump 3"
+         *     }
+         */
+        PumpRequest: {
+            /** @description Its name for people, 1 to 80 characters that can all be seen; null takes it away. */
+            name: string | null;
+        };
         /** @description A registered pump. */
-        PumpData: {
+        PumpResponse: {
             /** @description Maintenance events that stand open. */
             active_events: number;
             /**
@@ -1608,8 +1618,8 @@ export interface components {
              * @description How long ago its last reading was received, in milliseconds; null if none since the node started.
              */
             age_ms: number | null;
-            clock: components["schemas"]["ClockData"] | null;
-            feed: components["schemas"]["FeedData"] | null;
+            clock: components["schemas"]["ClockResponse"] | null;
+            feed: components["schemas"]["FeedResponse"] | null;
             /**
              * Format: date-time
              * @description The time of the last reading that the model judged, and the next three fields belong to.
@@ -1620,7 +1630,7 @@ export interface components {
              * @description Its latest reading's time by the device's clock.
              */
             last_reading_at: string | null;
-            late: components["schemas"]["LateData"] | null;
+            late: components["schemas"]["LateResponse"] | null;
             learning: components["schemas"]["Learning"] | null;
             /**
              * Format: double
@@ -1656,17 +1666,7 @@ export interface components {
             /** @description The channel with the largest share of the loss, if that window is anomalous. */
             top_channel: string | null;
             /** @description The last verdicts. */
-            trend: components["schemas"]["TrendData"];
-        };
-        /**
-         * @description What is to be changed of a pump.
-         * @example {
-         *       "name": "Feed pump 3"
-         *     }
-         */
-        PumpRequest: {
-            /** @description Its name for people, 1 to 80 characters that can all be seen; null takes it away. */
-            name: string | null;
+            trend: components["schemas"]["TrendResponse"];
         };
         /**
          * @description What is to be set for a pump alone. What is absent or null is as its profile says.
@@ -1732,27 +1732,6 @@ export interface components {
              */
             scored: number;
         };
-        /** @description A stored reading. */
-        ReadingData: {
-            /** @description Present, and true, if it came after its place in the order had passed: it was not scored. */
-            late?: boolean;
-            /** @description Whose reading it is. */
-            pump_id: string;
-            /** @description The channels without a good value: `bad`, `filled` or `missing`. */
-            quality: {
-                [key: string]: string;
-            };
-            summary?: components["schemas"]["SummaryData"] | null;
-            /**
-             * Format: date-time
-             * @description Its time by the device's clock.
-             */
-            timestamp: string;
-            /** @description The values as sent, by channel; null where nothing was sent. */
-            values: {
-                [key: string]: number | null;
-            };
-        };
         /** @description Event `reading`: readings of one pump, column by column. */
         ReadingEvent: {
             /** @description The channels' names. */
@@ -1764,15 +1743,36 @@ export interface components {
             /** @description One column per channel, each as long as `t`; null where nothing was sent. */
             values: (number | null)[][];
         };
+        /** @description A stored reading. */
+        ReadingResponse: {
+            /** @description Present, and true, if it came after its place in the order had passed: it was not scored. */
+            late?: boolean;
+            /** @description Whose reading it is. */
+            pump_id: string;
+            /** @description The channels without a good value: `bad`, `filled` or `missing`. */
+            quality: {
+                [key: string]: string;
+            };
+            summary?: components["schemas"]["SummaryResponse"] | null;
+            /**
+             * Format: date-time
+             * @description Its time by the device's clock.
+             */
+            timestamp: string;
+            /** @description The values as sent, by channel; null where nothing was sent. */
+            values: {
+                [key: string]: number | null;
+            };
+        };
         /** @description How far a recording is. */
-        RecordingData: {
+        RecordingResponse: {
             /** @description Its rows. */
             rows: number;
             /** @description Those that were sent. */
             sent: number;
         };
         /** @description An item that was not taken, and why. */
-        RejectedAnswer: {
+        RejectedResponse: {
             /** @description What it may hold. */
             allowed: string;
             /** @description The field that is wrong; empty where it is the item as a whole. */
@@ -1808,12 +1808,12 @@ export interface components {
             pump: string;
         };
         /** @description What is restarted. */
-        RestartData: {
+        RestartResponse: {
             /** @description The actors' ids. */
             restarted: string[];
         };
         /** @description How long things are kept, in days. */
-        RetentionData: {
+        RetentionResponse: {
             /**
              * Format: double
              * @description Minima, maxima and means per minute and per hour.
@@ -1855,7 +1855,7 @@ export interface components {
             to: number;
         };
         /** @description What is set for a pump alone; null: as its profile says. */
-        SettingsData: {
+        SettingsResponse: {
             /** @description The same of single channels, by name; goes before `hold_s`. */
             channel_hold_s: {
                 [key: string]: number;
@@ -1909,16 +1909,6 @@ export interface components {
              */
             total_s: number | null;
         };
-        /** @description What is simulated, and how far it is. */
-        SimulationData: components["schemas"]["AboutSimulation"] & {
-            /**
-             * @description What there is to say about a recording that was sent with this order: cells that are no number, channels without a
-             *     column, times taken as UTC.
-             */
-            notes: string[];
-            /** @description The simulated pumps. */
-            pumps: components["schemas"]["SimulatedPump"][];
-        };
         /** @description One pump to simulate. */
         SimulationPump: {
             /** @description The channel whose sensor is at fault, by its wire name; for a sensor's fault only. */
@@ -1937,6 +1927,16 @@ export interface components {
              * @description How badly, 0 to 1; absent: 0.8.
              */
             severity?: number | null;
+        };
+        /** @description What is simulated, and how far it is. */
+        SimulationResponse: components["schemas"]["AboutSimulation"] & {
+            /**
+             * @description What there is to say about a recording that was sent with this order: cells that are no number, channels without a
+             *     column, times taken as UTC.
+             */
+            notes: string[];
+            /** @description The simulated pumps. */
+            pumps: components["schemas"]["SimulatedPump"][];
         };
         /**
          * @description What to simulate. Everything is optional; an empty object plays the demo's own six pumps.
@@ -1960,7 +1960,7 @@ export interface components {
             speed?: number | null;
         };
         /** @description What a channel spanned while the pump ran normally. */
-        SpanData: {
+        SpanResponse: {
             /** @description The channel's wire name. */
             channel: string;
             /**
@@ -1977,24 +1977,24 @@ export interface components {
             unit: string;
         };
         /** @description How the store is. */
-        StoreData: {
-            disk: components["schemas"]["DiskData"] | null;
+        StoreResponse: {
+            disk: components["schemas"]["DiskResponse"] | null;
             /** @description The journal, which makes readings durable. */
-            journal: components["schemas"]["JournalData"];
+            journal: components["schemas"]["JournalResponse"];
             /** @description What is wrong with it, and what else of the node is out of order, for people; empty where nothing is. */
             problems: string[];
             /** @description How long things are kept. */
-            retention: components["schemas"]["RetentionData"];
+            retention: components["schemas"]["RetentionResponse"];
             /**
              * @description `ok`, `degraded` (readings are taken, history is not whole) or `failed` (readings are refused).
              * @example ok
              */
             state: string;
             /** @description What is stored and not in the database yet. */
-            waiting: components["schemas"]["WaitingData"];
+            waiting: components["schemas"]["WaitingResponse"];
         };
         /** @description What an item sums up. */
-        SummaryData: {
+        SummaryResponse: {
             /**
              * Format: int64
              * @description The length of the stretch, in milliseconds. A multiple of it since 1970 is where it begins, but for one that would
@@ -2016,7 +2016,7 @@ export interface components {
             readings: number;
         };
         /** @description Above these a window is anomalous. */
-        ThresholdsData: {
+        ThresholdsResponse: {
             /**
              * Format: double
              * @description Of their reconstruction errors.
@@ -2039,14 +2039,14 @@ export interface components {
             short_level: number;
         };
         /** @description The last verdicts of one pump, column by column, the oldest first. */
-        TrendData: {
+        TrendResponse: {
             /** @description The reconstruction losses. */
             loss: number[];
             /** @description The times of the windows' last readings, in milliseconds since 1970. */
             t: number[];
         };
         /** @description A field that is neither a channel of the pump's profile nor the name of a pump or a time. */
-        UnknownFieldAnswer: {
+        UnknownFieldResponse: {
             /** @description How often it is in the post. */
             count: number;
             /** @description Its name. */
@@ -2057,7 +2057,7 @@ export interface components {
             value: unknown;
         };
         /** @description What waits in the journal for the database. */
-        WaitingData: {
+        WaitingResponse: {
             /** @description About how much memory all that waits takes. */
             bytes: number;
             /** @description Readings. */
@@ -2097,7 +2097,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ActorsData"];
+                    "application/json": components["schemas"]["ActorsResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2129,7 +2129,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RestartData"];
+                    "application/json": components["schemas"]["RestartResponse"];
                 };
             };
             /** @description There is no such actor or stage */
@@ -2182,7 +2182,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List_DetectionData"];
+                    "application/json": components["schemas"]["List_DetectionResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2240,7 +2240,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List_AuditData"];
+                    "application/json": components["schemas"]["List_AuditResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2278,7 +2278,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DeadLettersData"];
+                    "application/json": components["schemas"]["DeadLettersResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2314,7 +2314,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["IngestAnswer"];
+                    "application/json": components["schemas"]["IngestResponse"];
                 };
             };
             /** @description Some items were rejected */
@@ -2323,7 +2323,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["IngestAnswer"];
+                    "application/json": components["schemas"]["IngestResponse"];
                 };
             };
             /** @description Every item was rejected for good; or the body is no JSON, or empty: a problem */
@@ -2332,7 +2332,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["IngestAnswer"];
+                    "application/json": components["schemas"]["IngestResponse"];
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2401,7 +2401,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["LiveData"];
+                    "application/json": components["schemas"]["LiveResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2457,7 +2457,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List_EventData"];
+                    "application/json": components["schemas"]["List_EventResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2495,7 +2495,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NodeData"];
+                    "application/json": components["schemas"]["NodeResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2553,7 +2553,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ProfileData"];
+                    "application/json": components["schemas"]["ProfileResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2582,7 +2582,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List_PumpData"];
+                    "application/json": components["schemas"]["List_PumpResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2791,7 +2791,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BaselinesData"];
+                    "application/json": components["schemas"]["BaselinesResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2852,7 +2852,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BaselinesData"];
+                    "application/json": components["schemas"]["BaselinesResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -2925,7 +2925,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["BaselinesData"];
+                    "application/json": components["schemas"]["BaselinesResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -3029,7 +3029,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SettingsData"];
+                    "application/json": components["schemas"]["SettingsResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -3084,7 +3084,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SettingsData"];
+                    "application/json": components["schemas"]["SettingsResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -3167,7 +3167,11 @@ export interface operations {
                 limit?: number;
                 /** @description The last page's next_cursor */
                 cursor?: string;
-                /** @description 2 to 10000: all of the range in at most so many items, summed up where the readings are more; without limit and cursor. Items of a minute or longer are made of whole minutes, those of an hour or longer of whole hours: one that the range only touches counts whole. Absent from: a day before to; absent to: now */
+                /**
+                 * @description 2 to 10000: all of the range in at most so many items, summed up where the readings are more; without limit and cursor.
+                 *     Items of a minute or longer are made of whole minutes, those of an hour or longer of whole hours: one that the range
+                 *     only touches counts whole. Absent from: a day before to; absent to: now
+                 */
                 points?: number;
             };
             header?: never;
@@ -3182,7 +3186,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List_ReadingData"];
+                    "application/json": components["schemas"]["List_ReadingResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -3235,7 +3239,10 @@ export interface operations {
                 file_pump?: string;
                 /** @description With a recording: its numbers are in the channels' units, whatever units it names */
                 ignore_units?: boolean;
-                /** @description With a recording: what a quality column says of a good value, with `,` between words; absent: `Good`, `OK`, `192` and the like */
+                /**
+                 * @description With a recording: what a quality column says of a good value, with `,` between words; absent: `Good`, `OK`, `192` and
+                 *     the like
+                 */
                 good_quality?: string;
                 /** @description With a recording: cells that look like a number and stand for no value, with `,` between them */
                 no_value?: string;
@@ -3258,7 +3265,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SimulationData"];
+                    "application/json": components["schemas"]["SimulationResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -3332,7 +3339,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SimulationData"];
+                    "application/json": components["schemas"]["SimulationResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -3379,7 +3386,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["StoreData"];
+                    "application/json": components["schemas"]["StoreResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -3464,7 +3471,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HealthData"];
+                    "application/json": components["schemas"]["HealthResponse"];
                 };
             };
         };
@@ -3484,7 +3491,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HealthData"];
+                    "application/json": components["schemas"]["HealthResponse"];
                 };
             };
             /** @description The node cannot take readings */

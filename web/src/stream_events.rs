@@ -1,12 +1,12 @@
 //! What goes over a live stream: the engine's frames as JSON columns, and which of them somebody wants.
 
 use actix_web::web::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volute_actors::{DetectionFrame, FleetRow, Frame, ReadingFrame};
 use volute_plant::{Profile, PumpId, PumpName, Timestamp};
 
-use crate::routes::live::PumpStatus;
+use crate::{decode::refused, wire::PumpStatus};
 
 /// Event `reading`: readings of one pump, column by column.
 #[derive(Serialize, ToSchema)]
@@ -98,47 +98,47 @@ pub(crate) struct LaggedEvent {
 }
 
 /// Which events a subscriber wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wanted {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct EventMask {
     reading: bool,
     detection: bool,
     fleet: bool,
 }
 
-impl Wanted {
-    /// What a list of events may name.
-    pub(crate) const ALLOWED: &str = "reading, detection, fleet; several are separated by commas";
+impl TryFrom<String> for EventMask {
+    type Error = String;
 
     /// Reads a list as `reading,fleet`.
-    pub(crate) fn parse(list: &str) -> Option<Self> {
-        let mut wanted = Self { reading: false, detection: false, fleet: false };
+    fn try_from(list: String) -> Result<Self, String> {
+        let mut mask = Self { reading: false, detection: false, fleet: false };
         for name in list.split(',') {
             match name {
-                "reading" => wanted.reading = true,
-                "detection" => wanted.detection = true,
-                "fleet" => wanted.fleet = true,
-                _ => return None,
+                "reading" => mask.reading = true,
+                "detection" => mask.detection = true,
+                "fleet" => mask.fleet = true,
+                _ => return Err(refused("reading, detection, fleet; several are separated by commas")),
             }
         }
-        Some(wanted)
+        Ok(mask)
     }
 }
 
-impl Default for Wanted {
+impl Default for EventMask {
     fn default() -> Self {
         Self { reading: true, detection: true, fleet: false }
     }
 }
 
-/// A frame as an event's name and JSON, if it is wanted; of one pump, or of all.
-pub(crate) fn event(frame: &Frame, wanted: Wanted, pump: Option<&PumpId>, profile: &Profile) -> Option<Bytes> {
+/// A frame as an event's name and JSON, if somebody wants it; of one pump, or of all.
+pub(crate) fn event(frame: &Frame, mask: EventMask, pump: Option<&PumpId>, profile: &Profile) -> Option<Bytes> {
     let about = |of| pump.is_none_or(|pump| pump == of);
     match frame {
-        Frame::Readings(frame) if wanted.reading && about(&frame.pump) => written("reading", &readings(frame, profile)),
-        Frame::Detections(frame) if wanted.detection && about(&frame.pump) => {
+        Frame::Readings(frame) if mask.reading && about(&frame.pump) => written("reading", &readings(frame, profile)),
+        Frame::Detections(frame) if mask.detection && about(&frame.pump) => {
             written("detection", &detections(frame, profile))
         }
-        Frame::Fleet(frame) if wanted.fleet => {
+        Frame::Fleet(frame) if mask.fleet => {
             let rows: Vec<&FleetRow> = frame.pumps.iter().filter(|row| about(&row.pump)).collect();
             written("fleet", &fleet(frame.now, &rows))
         }

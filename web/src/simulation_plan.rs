@@ -1,0 +1,191 @@
+//! What a post of JSON asks to be simulated: which pumps, with which faults, and how fast.
+
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use volute_actors::{Fault, Plan, PumpPlan, Severity, Speed};
+use volute_plant::{Profile, PumpId, Rejection};
+
+use crate::{
+    decode::{FromNumber, Number, from_value},
+    query::PumpParam,
+};
+
+/// The most pumps that may be simulated at once.
+const MAX_PUMPS: usize = 200;
+/// From one healthy time of a pump to the next, in seconds at the usual speed.
+const CYCLE_S: f64 = 180.0;
+/// How badly, where nothing is said.
+const SEVERITY: f64 = 0.8;
+/// Where the pumps' random numbers start, where nothing is said; the next pump has the next number.
+const SEED: u64 = 1;
+
+/// What to simulate. Everything is optional; an empty object plays the demo's own six pumps.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SimulationStart, example = json!({"speed": 2.0, "pumps": [{"pump_id": "P-7", "fault": "cavitation"}]}))]
+pub(crate) struct StartSchema {
+    /// How many times as fast as usual the faults come and go, 1 to 60.
+    #[schema(value_type = Option<f64>)]
+    speed: Option<Number<Speed>>,
+    /// The pumps, at most 200; absent: the demo's own six.
+    pumps: Option<Vec<PumpSchema>>,
+}
+
+/// One pump to simulate.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[schema(as = SimulationPump)]
+pub(crate) struct PumpSchema {
+    /// Its name.
+    #[schema(value_type = String)]
+    pump_id: Option<PumpParam>,
+    /// What goes wrong with it, as `bearing_wear`; absent: nothing.
+    fault: Option<String>,
+    /// The channel whose sensor is at fault, by its wire name; for a sensor's fault only.
+    channel: Option<String>,
+    /// How badly, 0 to 1; absent: 0.8.
+    #[schema(value_type = Option<f64>)]
+    severity: Option<Number<Severity>>,
+    /// Decides how it was built, its load and its noise.
+    #[schema(value_type = Option<u64>)]
+    seed: Option<Number<u64>>,
+}
+
+impl FromNumber for Speed {
+    const ALLOWED: &'static str = Speed::ALLOWED;
+
+    fn from_number(number: &Value) -> Option<Self> {
+        Self::new(number.as_f64()?)
+    }
+}
+
+impl FromNumber for Severity {
+    const ALLOWED: &'static str = "0 to 1";
+
+    fn from_number(number: &Value) -> Option<Self> {
+        Self::new(number.as_f64()?).ok()
+    }
+}
+
+impl FromNumber for u64 {
+    const ALLOWED: &'static str = "a whole number from 0";
+
+    fn from_number(number: &Value) -> Option<Self> {
+        number.as_u64()
+    }
+}
+
+/// Which pumps, and how fast.
+pub(crate) fn parse(body: &Value, profile: &Profile) -> Result<(Plan, Speed), Rejection> {
+    let StartSchema { speed, pumps } = from_value(body, "field")?;
+    let speed = speed.map_or(Speed::USUAL, |speed| speed.0);
+    let Some(pumps) = pumps else { return Ok((Plan::Stories, speed)) };
+    if !(1..=MAX_PUMPS).contains(&pumps.len()) {
+        let allowed = format!("a list of 1 to {MAX_PUMPS}");
+        return Err(Rejection::new("pumps", body["pumps"].clone(), allowed, "no such list"));
+    }
+    let mut plans: Vec<PumpPlan> = Vec::new();
+    for (index, pump) in pumps.into_iter().enumerate() {
+        // Serde takes a list of a struct's fields for the struct, too.
+        let item = &body["pumps"][index];
+        if !item.is_object() {
+            return Err(Rejection::new(&format!("pumps[{index}]"), item.clone(), "an object", "not an object"));
+        }
+        let plan = pump.plan(index, profile)?;
+        if plans.iter().any(|other| other.pump == plan.pump) {
+            let field = format!("pumps[{index}].pump_id");
+            return Err(Rejection::new(&field, plan.pump.as_str().into(), "each pump once", "there twice"));
+        }
+        plans.push(plan);
+    }
+    Ok((Plan::Pumps(plans), speed))
+}
+
+impl PumpSchema {
+    fn plan(self, index: usize, profile: &Profile) -> Result<PumpPlan, Rejection> {
+        let field = |name: &str| format!("pumps[{index}].{name}");
+        let Self { pump_id, fault, channel, severity, seed } = self;
+        let pump = pump_id.ok_or_else(|| Rejection::new(&field("pump_id"), Value::Null, PumpId::ALLOWED, "missing"))?.0;
+        let quantity = match channel {
+            None => None,
+            Some(name) => {
+                let place = profile.index_of(&name).ok_or_else(|| {
+                    let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
+                    Rejection::new(&field("channel"), name.into(), channels, "no such channel")
+                })?;
+                Some(profile.channels()[place].quantity)
+            }
+        };
+        let severity = match severity {
+            Some(severity) => severity.0,
+            None => Severity::new(SEVERITY)
+                .map_err(|error| Rejection::new(&field("severity"), Value::Null, "0 to 1", &error.to_string()))?,
+        };
+        let fault = match fault {
+            None => None,
+            Some(name) => {
+                let fault = Fault::parse(&name, quantity).map_err(|error| {
+                    let allowed = format!("{}; a sensor's with a channel", Fault::NAMES.join(", "));
+                    Rejection::new(&field("fault"), name.as_str().into(), allowed, &error.to_string())
+                })?;
+                Some((fault, severity, CYCLE_S))
+            }
+        };
+        Ok(PumpPlan { pump, fault, seed: seed.map_or(SEED + index as u64, |seed| seed.0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::channels::tests::profile;
+
+    #[test]
+    fn pumps_and_faults_are_taken_as_asked() {
+        let body = json!({"speed": 2, "pumps": [
+            {"pump_id": "A"},
+            {"pump_id": "B", "fault": "cavitation", "severity": 0.5, "seed": 9},
+            {"pump_id": "C", "fault": "sensor_stuck", "channel": "Q"},
+        ]});
+        let Ok((Plan::Pumps(pumps), speed)) = parse(&body, &profile()) else { panic!("a plan") };
+        assert_eq!(speed.times(), 2.0);
+        let told: Vec<_> = pumps
+            .iter()
+            .map(|plan| {
+                (plan.pump.as_str(), plan.fault.map(|(fault, severity, _)| (fault.name(), severity.get())), plan.seed)
+            })
+            .collect();
+        let expected = [("A", None, 1), ("B", Some(("cavitation", 0.5)), 9), ("C", Some(("sensor_stuck", 0.8)), 3)];
+        assert_eq!(told, expected);
+        assert!(matches!(parse(&json!({}), &profile()), Ok((Plan::Stories, Speed::USUAL))));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (body, field, value) in [
+            (json!([]), "", json!([])),
+            (json!({"spede": 1}), "spede", json!(1)),
+            (json!({"speed": 0}), "speed", json!(0)),
+            (json!({"speed": "fast"}), "speed", json!("fast")),
+            (json!({"pumps": []}), "pumps", json!([])),
+            (json!({"pumps": [1]}), "pumps[0]", json!(1)),
+            (json!({"pumps": [{}]}), "pumps[0].pump_id", json!(null)),
+            (json!({"pumps": [{"pump_id": "a\tb"}]}), "pumps[0].pump_id", json!("a\tb")),
+            (json!({"pumps": [{"pump_id": "A"}, {"pump_id": "A"}]}), "pumps[1].pump_id", json!("A")),
+            (json!({"pumps": [{"pump_id": "A", "fault": "rust"}]}), "pumps[0].fault", json!("rust")),
+            (json!({"pumps": [{"pump_id": "A", "fault": "sensor_stuck"}]}), "pumps[0].fault", json!("sensor_stuck")),
+            (json!({"pumps": [{"pump_id": "A", "channel": "X"}]}), "pumps[0].channel", json!("X")),
+            (json!({"pumps": [{"pump_id": "A", "severity": 1.5}]}), "pumps[0].severity", json!(1.5)),
+            (json!({"pumps": [{"pump_id": "A", "seed": -1}]}), "pumps[0].seed", json!(-1)),
+            (json!({"pumps": [{"pump_id": "A", "sead": 1}]}), "pumps[0].sead", json!(1)),
+            (json!({"pumps": [["A", null, null, null, null]]}), "pumps[0]", json!(["A", null, null, null, null])),
+        ] {
+            let no = parse(&body, &profile()).map(|_| ()).expect_err(field);
+            assert_eq!((no.field.as_str(), &no.value), (field, &value), "{body}");
+            assert!(!no.allowed.is_empty());
+        }
+    }
+}
