@@ -72,7 +72,7 @@ fn shell(folder: &Path, port: u16) -> Command {
     }
     let path = std::env::var("PATH").expect("a path");
     command.env("PATH", format!("{}:{path}", folder.join("programs").display()));
-    command.env("VOLUTE__SERVER__LISTEN", format!("127.0.0.1:{port}")).env("RAYON_NUM_THREADS", "1");
+    command.env("VOLUTE__SERVER__LISTEN", format!("127.0.0.1:{port}"));
     command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
