@@ -7,6 +7,8 @@
 
 mod error;
 mod files;
+mod layout;
+mod listing;
 mod manifest;
 mod restore;
 #[cfg(test)]
@@ -23,18 +25,13 @@ use volute_journal::{durable::create_folder, points::reach};
 use volute_plant::Timestamp;
 
 pub use error::{BackupError, Damage};
+pub use listing::{Listed, list};
 pub use manifest::{FileEntry, Manifest};
 pub use restore::{Restored, restore, verify};
 
 use crate::Staged;
 use files::{Contents, at, check_going, copy, sync_folder};
-
-/// The manifest's name in a backup.
-const MANIFEST: &str = "manifest.json";
-/// The ending of a backup, or of a restored directory, that is not complete yet.
-const PARTIAL: &str = "partial";
-/// The file that keeps two backups from being made in one repository at the same time.
-const LOCK: &str = ".lock";
+use layout::{MANIFEST, PARTIAL, is_name};
 
 /// What a backup is of.
 #[derive(Debug, Clone, Copy)]
@@ -70,17 +67,6 @@ pub struct BackupReport {
     pub linked: u64,
     /// The journal's records up to this one are in it.
     pub durable_seq: u64,
-}
-
-/// A complete backup in a repository.
-#[derive(Debug)]
-pub struct Listed {
-    /// Its name.
-    pub name: String,
-    /// Its folder.
-    pub dir: PathBuf,
-    /// What it holds; an error where its manifest cannot be read.
-    pub manifest: Result<Manifest, BackupError>,
 }
 
 /// Makes a backup of a staged copy as a new folder of the repository, which is made if need be.
@@ -137,22 +123,6 @@ pub fn take(staging: &Path, repository: &Path, about: &About<'_>) -> Result<Back
 /// Refuses a repository that a data directory must not have: one inside it, or around it. [`take`] checks it too.
 pub fn check_repository(data_dir: &Path, repository: &Path) -> Result<(), BackupError> {
     files::check_apart(data_dir, repository)
-}
-
-/// The complete backups of a repository, oldest first.
-pub fn list(repository: &Path) -> Result<Vec<Listed>, BackupError> {
-    let mut listed = Vec::new();
-    for entry in repository.read_dir().map_err(at(repository))? {
-        let entry = entry.map_err(at(repository))?;
-        let dir = entry.path();
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if is_name(&name) && dir.is_dir() {
-            let manifest = Manifest::load(&dir.join(MANIFEST));
-            listed.push(Listed { name, dir, manifest });
-        }
-    }
-    listed.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(listed)
 }
 
 /// The newest complete backup, to link to.
@@ -232,10 +202,4 @@ fn stamp(at: Timestamp) -> String {
     let text = at.to_string();
     let seconds = text.split('.').next().unwrap_or_default();
     format!("{}Z", seconds.replace(':', "-"))
-}
-
-fn is_name(name: &str) -> bool {
-    let form = "0000-00-00T00-00-00Z";
-    let fits = |(given, form): (u8, u8)| if form == b'0' { given.is_ascii_digit() } else { given == form };
-    name.len() == form.len() && name.bytes().zip(form.bytes()).all(fits)
 }

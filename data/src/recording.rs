@@ -16,37 +16,42 @@
 //! Does not fill holes, and makes no windows: that is the windower's. Does not read one value a row (`time, tag, value`).
 
 mod cells;
+mod column;
 mod columns;
+mod dialect;
 mod findings;
 mod grouping;
 mod layout;
 mod order;
 mod quality;
 mod records;
+mod row;
 mod rows;
 mod sniff;
 mod sorted;
+mod source;
 mod survey;
 mod text;
 mod times;
 mod units;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
-use volute_plant::{Profile, PumpId, Sample, Timestamp};
+use volute_plant::{Profile, PumpId};
 
 pub use self::{
     cells::DecimalMark,
+    dialect::Dialect,
     findings::Finding,
     order::{RowOrder, parts},
+    row::Row,
     times::{RepeatedHour, TimeFormat, TimeZone},
 };
 pub(crate) use self::{
@@ -57,6 +62,7 @@ pub(crate) use self::{
 use self::{
     layout::{HeaderError, Layout},
     rows::Rows,
+    source::Source,
     survey::Plan,
 };
 pub(crate) use self::{
@@ -64,32 +70,6 @@ pub(crate) use self::{
     rows::Numbered,
     sorted::Sorted,
 };
-
-/// What a person says about a file that it does not say itself. The default says nothing.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Dialect {
-    /// How its times are written.
-    pub time_format: Option<TimeFormat>,
-    /// The zone of its times that have no offset.
-    pub time_zone: Option<TimeZone>,
-    /// Which hour it is, where one that a zone repeats stands in the file once.
-    pub repeated_hour: Option<RepeatedHour>,
-    /// The decimal mark of its numbers; the other one then sets thousands apart.
-    pub decimal: Option<DecimalMark>,
-    /// Only the rows of this pump are read, as the column `pump_id` names it; without it, all must be of one.
-    pub pump: Option<String>,
-    /// Whose readings the rows shall be: without a `pump`, the column `pump_id` must name no other.
-    pub read_for: Option<PumpId>,
-    /// The numbers are in the channels' units, whatever units the file names.
-    pub ignore_units: bool,
-    /// What quality columns say of a good value, all else is bad; empty: the usual words.
-    pub good_quality: Vec<String>,
-    /// Cells that look like a number and stand for no value.
-    pub no_value: Vec<String>,
-    /// What columns are, by their names in the file: a channel's name, or `timestamp`, `machine_status`, `pump_id` or
-    /// `ignore`.
-    pub columns: BTreeMap<String, String>,
-}
 
 /// A recorded file, read in full.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,21 +80,6 @@ pub struct Recording {
     pub notes: Notes,
     /// SHA-256 of the file's bytes, in hex.
     pub sha256: String,
-}
-
-/// One recorded row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// Its time; without an offset and without a zone it is taken as UTC.
-    pub at: Timestamp,
-    /// One sample per channel of the profile: good, bad or missing, never filled.
-    pub samples: Arc<[Sample]>,
-    /// Whether `machine_status` says `NORMAL`; none without that column, or where it is empty.
-    pub normal: Option<bool>,
-    /// SKAB's label; none without the column `anomaly`, or where it is empty.
-    pub anomaly: Option<bool>,
-    /// The time as the file writes it.
-    pub recorded_at: String,
 }
 
 /// What there is to say about a file that was read: nothing of it is silent.
@@ -251,7 +216,8 @@ fn listed(findings: &[Finding]) -> String {
 
 /// Reads a recording of a pump with this profile.
 ///
-/// An empty cell or a word is [`Sample::Missing`], a number outside the plausible range [`Sample::Bad`].
+/// An empty cell or a word is [`volute_plant::Sample::Missing`], a number outside the plausible range
+/// [`volute_plant::Sample::Bad`].
 pub fn read_recording(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<Recording, RecordingError> {
     let bytes = fs::read(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
     parse_recording(path, &bytes, profile, dialect)
@@ -438,21 +404,6 @@ impl ByTime<'_> {
         let RowOrder { repeats, conflicts, parts, .. } = self.merger.order;
         (notes.order.repeats, notes.order.conflicts, notes.order.parts) = (repeats, conflicts, parts);
         notes
-    }
-}
-
-/// Where a file's bytes come from.
-enum Source<'a> {
-    File(&'a Path),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Source<'a> {
-    fn open(&self) -> io::Result<Box<dyn Read + 'a>> {
-        match self {
-            Self::File(path) => Ok(Box::new(File::open(path)?)),
-            Self::Bytes(bytes) => Ok(Box::new(*bytes)),
-        }
     }
 }
 

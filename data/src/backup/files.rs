@@ -9,7 +9,10 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{BackupError, LOCK};
+use super::{
+    error::BackupError,
+    layout::{LOCK, MANIFEST},
+};
 
 /// How much is read at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -87,7 +90,7 @@ impl Contents {
             if kind.is_dir() {
                 self.walk(&full, &format!("{path}/"))?;
                 self.folders.push(path);
-            } else if kind.is_file() && path != super::MANIFEST {
+            } else if kind.is_file() && path != MANIFEST {
                 self.files.push((path, entry.metadata().map_err(at(&full))?.len()));
             } else {
                 return Err(not_a_file());

@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use volute_plant::Timestamp;
 
-use super::{BackupError, files::at};
+use super::{error::BackupError, files::at};
 
 /// The form that is written; others are refused.
 pub(super) const FORMAT: u32 = 1;

@@ -15,9 +15,11 @@ use volute_journal::durable::create_folder;
 use volute_plant::Timestamp;
 
 use super::{
-    BackupError, Damage, MANIFEST, Manifest, PARTIAL,
+    error::{BackupError, Damage},
     files::{at, check_apart, copy, make_folders, sha256, sync_folder, sync_folders},
-    list,
+    layout::{MANIFEST, PARTIAL},
+    listing::list,
+    manifest::Manifest,
 };
 
 /// What was put back.

@@ -5,11 +5,11 @@
 use volute_plant::{Reading, Sample};
 
 use super::{
-    BlockError, Kind,
     bits::{BitReader, BitWriter, number_bits, zigzag},
+    error::BlockError,
+    frame::{Kind, open, seal},
     integers,
     numbers::Places,
-    open, seal,
 };
 
 /// The most channels in a block of aggregates.

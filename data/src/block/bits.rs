@@ -2,7 +2,7 @@
 //!
 //! The lowest bit comes first. Deliberately absent: what the bits mean.
 
-use super::BlockError;
+use super::error::BlockError;
 
 /// Bits that say how long a number of [`BitWriter::number`] is.
 const LENGTH_BITS: u32 = 6;

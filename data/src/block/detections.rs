@@ -7,9 +7,11 @@ use std::sync::Arc;
 use volute_plant::{Detection, PumpId};
 
 use super::{
-    BlockError, Kind, MAX_ROWS,
     bits::{BitReader, BitWriter},
-    flags, integers, numbers, open, seal,
+    error::BlockError,
+    flags,
+    frame::{Kind, MAX_ROWS, open, seal},
+    integers, numbers,
     table::{self, Widths},
 };
 
@@ -18,7 +20,7 @@ const MAX_MODEL_BYTES: usize = 1 << 10;
 
 /// The block of these detections, all of one pump. Smallest where they are in order and of one model.
 ///
-/// At most [`MAX_ROWS`] detections and [`MAX_CELLS`](super::MAX_CELLS) contributions: more is not read back.
+/// At most [`MAX_ROWS`] detections and [`MAX_CELLS`](super::frame::MAX_CELLS) contributions: more is not read back.
 pub(crate) fn encode_detections(detections: &[Detection]) -> Vec<u8> {
     seal(Kind::Detections, |bits| write(detections, bits))
 }

@@ -3,8 +3,8 @@
 //! Deliberately absent: which flag means what.
 
 use super::{
-    BlockError,
     bits::{BitReader, BitWriter},
+    error::BlockError,
 };
 
 /// Bits of one flag.

@@ -6,8 +6,8 @@
 //! as a resolution of 0.5 or 25 gives them, is divided. Deliberately absent: what the numbers mean.
 
 use super::{
-    BlockError,
     bits::{BitReader, BitWriter, Rice, number_bits, zigzag},
+    error::BlockError,
 };
 
 /// Binary places of a smoothed value.

@@ -6,8 +6,8 @@
 //! Deliberately absent: rounding.
 
 use super::{
-    BlockError,
     bits::{BitReader, BitWriter},
+    error::BlockError,
     integers,
 };
 

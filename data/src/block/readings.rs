@@ -5,9 +5,11 @@
 use volute_plant::{PumpId, Reading, Sample};
 
 use super::{
-    BlockError, Kind,
     bits::{BitReader, BitWriter},
-    flags, integers, numbers, open, seal,
+    error::BlockError,
+    flags,
+    frame::{Kind, open, seal},
+    integers, numbers,
     table::{self, Widths},
 };
 
@@ -18,7 +20,7 @@ const MISSING: u8 = 3;
 
 /// The block of these readings, all of one pump. Smallest where they are in order and have the same channels.
 ///
-/// At most [`MAX_ROWS`](super::MAX_ROWS) readings and [`MAX_CELLS`](super::MAX_CELLS) samples: more is not read back.
+/// At most [`MAX_ROWS`](super::frame::MAX_ROWS) readings and [`MAX_CELLS`](super::frame::MAX_CELLS) samples: more is not read back.
 pub(crate) fn encode_readings(readings: &[Reading]) -> Vec<u8> {
     seal(Kind::Readings, |bits| write(readings, bits))
 }

@@ -5,8 +5,9 @@
 use volute_plant::Timestamp;
 
 use super::{
-    BlockError, MAX_CELLS, MAX_ROWS,
     bits::{BitReader, BitWriter},
+    error::BlockError,
+    frame::{MAX_CELLS, MAX_ROWS},
     integers,
 };
 

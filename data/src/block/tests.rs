@@ -3,7 +3,12 @@
 use proptest::prelude::*;
 use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
 
-use super::{bits::BitWriter, *};
+use super::{
+    bits::{BitReader, BitWriter},
+    error::BlockError,
+    frame::{CHECKSUM_BYTES, Kind, MAX_CELLS, MAX_ROWS, seal},
+    *,
+};
 
 const START_MS: i64 = 1_773_051_240_000;
 

@@ -9,31 +9,12 @@ use std::collections::BTreeMap;
 use volute_plant::Profile;
 
 use super::{
+    column::{Column, Heading, fold},
     quality,
     text::Record,
     times::zones,
     units::{Unit, compare_units, is_one_quantity, unit_in_name},
 };
-
-/// What a column of the file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
-    /// The profile's channel at this place.
-    Channel(usize),
-    /// The whole time, or the date with [`Column::TimeOfDay`] beside it.
-    Time,
-    TimeOfDay,
-    MachineStatus,
-    Anomaly,
-    PumpId,
-    /// How good a channel's value is, or the whole row.
-    Quality(quality::Of),
-    /// Known to recordings, and nothing that is read.
-    Aside,
-    /// A running number, or the empty column behind a trailing delimiter.
-    Unnamed,
-    Unknown,
-}
 
 /// The names of a whole time, the best first: where several are there, the others are not used.
 const TIMES: [&str; 41] = [
@@ -145,48 +126,6 @@ const ENDS: [&str; 19] = [
     "ref",
 ];
 const INDEXES: [&str; 7] = ["", "index", "unnamed_0", "id", "row", "no", "nr"];
-
-/// A header's cell: the name in one notation, and the unit if there is one.
-pub(super) struct Heading<'a> {
-    /// The text before the unit.
-    pub base: String,
-    /// The whole, the unit included.
-    pub whole: String,
-    /// The unit as written.
-    pub unit: Option<&'a str>,
-}
-
-impl<'a> Heading<'a> {
-    pub(super) fn new(cell: &'a str) -> Self {
-        let (base, unit) = split_unit(cell);
-        Self { base: fold(base), whole: fold(cell), unit }
-    }
-}
-
-fn split_unit(cell: &str) -> (&str, Option<&str>) {
-    for (open, close) in [('[', ']'), ('(', ')'), ('{', '}')] {
-        if let Some(start) = cell.strip_suffix(close).and_then(|inner| inner.find(open))
-            && start > 0
-        {
-            return (&cell[..start], Some(cell[start + 1..cell.len() - 1].trim()));
-        }
-    }
-    (cell, None)
-}
-
-/// A name in one notation.
-fn fold(name: &str) -> String {
-    let mut folded = String::new();
-    for letter in name.chars() {
-        if letter.is_alphanumeric() {
-            folded.extend(letter.to_lowercase());
-        } else if !folded.is_empty() && !folded.ends_with('_') {
-            folded.push('_');
-        }
-    }
-    folded.truncate(folded.trim_end_matches('_').len());
-    folded
-}
 
 /// How sure a column's name says whose the rows are, the surest first; none if it does not.
 ///
@@ -345,7 +284,7 @@ pub(super) fn unit_beside_stem(profile: &Profile, index: usize, heading: &Headin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::{tests::TEN_CHANNELS, text::Splitter};
+    use crate::recording::{column::Of, tests::TEN_CHANNELS, text::Splitter};
 
     #[test]
     fn columns_go_by_many_names() {
@@ -375,9 +314,9 @@ mod tests {
             ("Local Time", Column::Time),
             ("Machine Status", Column::MachineStatus),
             ("Pump ID", Column::PumpId),
-            ("Motor_RPM quality", Column::Quality(quality::Of::Channel(0))),
-            ("Motor_RPM.Status", Column::Quality(quality::Of::Channel(0))),
-            ("Quality", Column::Quality(quality::Of::Row)),
+            ("Motor_RPM quality", Column::Quality(Of::Channel(0))),
+            ("Motor_RPM.Status", Column::Quality(Of::Channel(0))),
+            ("Quality", Column::Quality(Of::Row)),
             ("Unnamed: 0", Column::Unnamed),
             ("", Column::Unnamed),
             ("Torque", Column::Unknown),

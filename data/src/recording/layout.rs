@@ -13,13 +13,18 @@ use std::io::{self, Read};
 use volute_plant::{Profile, PumpId};
 
 use super::{
-    Dialect, Source,
     cells::{Cell, DecimalMark, NumberFormat},
-    columns::{Column, Heading, columns, other_times, unit_beside_stem},
+    column::{Column, Heading},
+    columns::{columns, other_times, unit_beside_stem},
+    dialect::Dialect,
     findings::{Finding, plain, quoted},
     sniff,
+    source::Source,
     text::{Lines, Record, Splitter, decoded, trim},
-    times::zones::{NamedZone, zone_in},
+    times::{
+        self,
+        zones::{NamedZone, zone_in},
+    },
     units::{Unit, compare_units},
 };
 
@@ -339,7 +344,7 @@ impl Layout {
         let mut splitter = Splitter::new(self.delimiter);
         let first =
             rows.iter().find_map(|row| splitter.split(row).filter(|record| record.len() == self.header.len()))?;
-        let is_time = |cell: &str| super::read_time(cell, None).is_some() || (cell.contains(':') && cell.len() > 9);
+        let is_time = |cell: &str| times::read(cell, None).is_some() || (cell.contains(':') && cell.len() > 9);
         let is_unknown = |place: &usize| self.columns[*place] == Column::Unknown;
         (0..self.columns.len())
             .filter(is_unknown)

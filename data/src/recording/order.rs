@@ -12,7 +12,7 @@
 
 use volute_plant::{Profile, Sample, Timestamp};
 
-use super::{Row, findings::Finding, rows::Numbered};
+use super::{findings::Finding, row::Row, rows::Numbered};
 
 /// What two rows of one time say together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,21 +16,12 @@ use volute_plant::Profile;
 
 use super::{
     cells::is_known_word,
-    columns::{Column, Heading},
+    column::{Column, Heading, Of},
     findings::{Finding, quoted},
 };
 
 /// More different words than this are no quality.
 const MOST_WORDS: usize = 100;
-
-/// What a quality is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
-    /// The channel at this place of the profile.
-    Channel(usize),
-    /// All of the row.
-    Row,
-}
 
 /// Names of a column that is nothing but a quality.
 const SURE: [&str; 15] = [

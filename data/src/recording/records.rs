@@ -3,9 +3,9 @@
 use std::io;
 
 use super::{
-    Source,
-    columns::Column,
+    column::Column,
     layout::Layout,
+    source::Source,
     text::{Lines, Record, Splitter, decoded, trim},
 };
 

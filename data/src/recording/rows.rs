@@ -5,13 +5,14 @@ use std::io;
 use volute_plant::{Profile, Sample};
 
 use super::{
-    Dialect, Row, Source,
     cells::{Cell, bare, is_known_word, is_no_number_with_any_mark, looks_like_a_number},
-    columns::Column,
+    column::{Column, Of},
+    dialect::Dialect,
     findings::{Finding, Findings, plain, quoted},
     layout::Layout,
-    quality::Of,
     records::{Line, Records},
+    row::Row,
+    source::Source,
     survey::{Plan, time_text},
     text::Record,
     times::{self, Moment},

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use volute_plant::{Profile, Sample, Timestamp};
 
 use super::{
-    Row,
+    row::Row,
     rows::{Numbered, Rows},
 };
 

@@ -9,14 +9,16 @@ use chrono::NaiveDateTime;
 use volute_plant::Profile;
 
 use super::{
-    Dialect, Source,
     cells::{DecimalMark, MarkEvidence, NumberFormat, bare},
-    columns::{Column, Heading, is_bare_pump, is_weak_pump, pump_rank},
+    column::{Column, Heading},
+    columns::{is_bare_pump, is_weak_pump, pump_rank},
+    dialect::Dialect,
     findings::{Finding, Findings, plain, plural, quoted},
     grouping::{Texts, is_state},
     layout::{Layout, is_same_pump},
     quality::{Verdicts, Words},
     records::{Line, Records},
+    source::Source,
     text::Record,
     times::{
         self, Localized, Moment, TimeZone, diagnose::why_not, folds::Folds, localize, propose::Proposals,

@@ -1,5 +1,7 @@
 //! What becomes of each cell and line; the field's own files go through the program in `tests/it/recordings.rs`.
 
+use volute_plant::{Sample, Timestamp};
+
 use super::*;
 
 mod asked;

@@ -9,17 +9,21 @@
 
 pub(super) mod diagnose;
 pub(super) mod folds;
+mod offset;
 pub(super) mod propose;
 pub(super) mod zones;
 
 use std::{fmt, str::FromStr};
 
 use chrono::{
-    DateTime, Datelike, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta,
-    TimeZone as _, Timelike, Utc,
+    DateTime, Datelike, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike, Utc,
     format::{Fixed, Item, StrftimeItems},
 };
 use volute_plant::{Timestamp, TimestampError};
+
+pub use offset::TimeZone;
+
+use offset::offset;
 
 /// How a recording writes its times, in chrono's notation, which is strftime's: `%d.%m.%Y %H:%M:%S`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,47 +77,6 @@ impl FromStr for TimeFormat {
 impl fmt::Display for TimeFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// The zone of a recording's times that have no offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeZone {
-    /// A region, with its changes through the year.
-    Region(chrono_tz::Tz),
-    /// The same all year.
-    Fixed(FixedOffset),
-}
-
-impl TimeZone {
-    /// What a zone may be, for error messages.
-    pub const ALLOWED: &'static str =
-        "a region, as Europe/Berlin; UTC; or an offset that is the same all year, as +01:00";
-}
-
-impl FromStr for TimeZone {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const UTC: [&str; 6] = ["etc/utc", "etc/gmt", "etc/uct", "uct", "zulu", "etc/zulu"];
-        let region = || chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text));
-        let lower = text.to_ascii_lowercase();
-        match offset(if UTC.contains(&lower.as_str()) { "UTC" } else { text }) {
-            Some(offset) => Ok(Self::Fixed(offset)),
-            None => region().map(|zone| Self::Region(*zone)).ok_or_else(|| {
-                let (allowed, abbreviation) = (Self::ALLOWED, "abbreviations like CEST have no changes");
-                format!("not a time zone; allowed: {allowed} ({abbreviation})")
-            }),
-        }
-    }
-}
-
-impl fmt::Display for TimeZone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Region(zone) => f.write_str(zone.name()),
-            Self::Fixed(offset) => offset.fmt(f),
-        }
     }
 }
 
@@ -223,27 +186,6 @@ fn year_first(text: &str) -> Option<Moment> {
         "" => Some(Moment::Local(local)),
         zone => local.checked_sub_offset(offset(zone)?).map(Moment::Absolute),
     }
-}
-
-/// `Z`, `UTC`, `GMT`, `+01:00`, `+0100` and `+01`.
-fn offset(text: &str) -> Option<FixedOffset> {
-    if ["Z", "UTC", "GMT"].iter().any(|name| name.eq_ignore_ascii_case(text)) {
-        return Some(Utc.fix());
-    }
-    let west = text.starts_with('-');
-    let digits = text.strip_prefix(['+', '-'])?;
-    let (hours, minutes) = match (digits.len(), digits.split_once(':')) {
-        (5, Some((hours, minutes))) if hours.len() == 2 => (hours, minutes),
-        (4, None) if digits.is_ascii() => digits.split_at(2),
-        (2, None) => (digits, "0"),
-        _ => return None,
-    };
-    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    if !(0..=14).contains(&hours) || !(0..60).contains(&minutes) || !digits.starts_with(|d: char| d.is_ascii_digit()) {
-        return None;
-    }
-    let seconds = hours * 3600 + minutes * 60;
-    FixedOffset::east_opt(if west { -seconds } else { seconds })
 }
 
 /// Seconds, milli-, micro- or nanoseconds since 1970: from 2000 to 2200, no number fits two of them.

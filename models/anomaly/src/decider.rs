@@ -35,10 +35,9 @@ use serde::{Deserialize, Serialize};
 use volute_plant::{Detection, PumpId, Timestamp};
 
 use crate::{
-    Baseline, ChannelBaseline, Detector, Score, Thresholds,
-    baseline::length,
-    levels::{Follower, deviation},
-    score::ChannelScore,
+    Baseline, ChannelBaseline, ChannelScore, Detector, Score, Thresholds,
+    deviation::{deviation, length},
+    levels::Follower,
 };
 
 pub use memory::{DeciderMemory, MemoryError};

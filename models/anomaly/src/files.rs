@@ -17,7 +17,8 @@ use volute_plant::Profile;
 
 use crate::{
     Manifest, Model,
-    model::{ARCHITECTURE, FORMAT_VERSION, sha256, shape},
+    hex::sha256,
+    model::{ARCHITECTURE, FORMAT_VERSION, shape},
     recipe::MAX_UNITS,
     weights::{ArrayError, Weights, WeightsError},
 };

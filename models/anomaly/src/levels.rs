@@ -4,11 +4,7 @@
 //! commissioning has seen them wander, times a factor, so that drift without end is one. Deliberately absent: when a
 //! pump is normal (`decider.rs`).
 
-use crate::{
-    baseline::ChannelBaseline,
-    score::ChannelScore,
-    tuning::{FURTHEST_SPREADS, Tuning},
-};
+use crate::{ChannelBaseline, ChannelScore, Tuning};
 
 /// One pump's followed levels, in its own scale.
 #[derive(Debug, Clone)]
@@ -72,9 +68,4 @@ impl Follower {
             *home = *level;
         }
     }
-}
-
-/// A distance in spreads, at most [`FURTHEST_SPREADS`] either way.
-pub(crate) fn deviation(distance: f64, spread: f64) -> f64 {
-    (distance / spread).clamp(-FURTHEST_SPREADS, FURTHEST_SPREADS)
 }

@@ -13,9 +13,13 @@
 mod baseline;
 #[doc(hidden)]
 pub mod bench;
+mod channel_score;
+mod commissioning;
 mod decider;
+mod deviation;
 mod files;
 mod held_back;
+mod hex;
 mod kernel;
 mod levels;
 mod model;
@@ -31,17 +35,16 @@ mod weights;
 #[cfg(test)]
 mod testing;
 
-pub use baseline::{
-    Baseline, BaselineError, ChannelBaseline, Commissioning, CommissioningError, Learned, MIN_WINDOWS, MOST_LEVELS,
-    Observation, Observed, Survey, Thresholds,
-};
+pub use baseline::{Baseline, BaselineError, ChannelBaseline, Learned, Thresholds};
+pub use channel_score::{ChannelScore, LONG_STEPS, SHORT_STEPS};
+pub use commissioning::{CommissioningError, MIN_WINDOWS, MOST_LEVELS, Observation, Observed, Survey};
 pub use decider::{Decider, DeciderMemory, MemoryError};
 pub use files::{Mismatch, ModelError};
 pub use held_back::HeldBack;
 pub use model::{ARCHITECTURE, FORMAT_VERSION, LossQuantiles, Manifest, Metrics, Model, Provenance};
 pub use network::NetworkError;
-pub use recipe::{Recipe, RecipeError};
+pub use recipe::{Commissioning, Recipe, RecipeError};
 pub use scaler::{Scaler, ScalerError, Span};
-pub use score::{ChannelScore, LONG_STEPS, SHORT_STEPS, Score, ScoreError, Scorer, Scores, Task};
+pub use score::{Score, ScoreError, Scorer, Scores, Task};
 pub use train::{Epoch, TrainError, train};
 pub use tuning::{Detector, Tuning, UnknownDetector, Weighting};

@@ -5,11 +5,11 @@
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use volute_plant::{Profile, Timestamp, WindowRules};
 
 use crate::{
     Baseline, Recipe,
+    hex::sha256,
     weights::{Shape, Weights},
 };
 
@@ -173,16 +173,6 @@ impl Manifest {
 /// The shape of a profile's networks: its channels, and the windows that its windower makes.
 pub(crate) fn shape(profile: &Profile, units: usize) -> Shape {
     Shape { channels: profile.channels().len(), len: WindowRules::for_profile(profile).len, units }
-}
-
-/// SHA-256 in hex.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Bytes in hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

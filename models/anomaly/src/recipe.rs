@@ -1,10 +1,10 @@
-//! How to train, as a configuration says it.
+//! How to train and how to commission, as a configuration says it.
 //!
 //! Deliberately absent: where the configuration is kept.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Commissioning, Detector, Tuning};
+use crate::{Detector, Tuning};
 
 /// The most hidden units that a model may have.
 pub(crate) const MAX_UNITS: usize = 4096;
@@ -48,6 +48,30 @@ impl Default for Recipe {
             detector: Detector::default(),
             tuning: Tuning::default(),
             seed: 1,
+        }
+    }
+}
+
+/// How a pump is commissioned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Commissioning {
+    /// How its detections will be made.
+    pub detector: Detector,
+    /// The numbers for it.
+    pub tuning: Tuning,
+    /// The quantile of the windows' losses that becomes the recipe's threshold.
+    pub threshold_quantile: f64,
+    /// Whether the network has learned from these very windows.
+    pub own_network: bool,
+}
+
+impl Default for Commissioning {
+    fn default() -> Commissioning {
+        Commissioning {
+            detector: Detector::default(),
+            tuning: Tuning::default(),
+            threshold_quantile: 0.99,
+            own_network: false,
         }
     }
 }

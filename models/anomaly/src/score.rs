@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use volute_plant::{PumpId, Timestamp, Window};
 
-use crate::{Model, Scaler, kernel::Kernel, network::NetworkError, weights::Weights};
-
-/// Steps at a window's end whose mean is a channel's short level.
-pub const SHORT_STEPS: usize = 5;
-/// Steps at a window's end whose mean is a channel's long level.
-pub const LONG_STEPS: usize = 15;
+use crate::{
+    Model, Scaler,
+    channel_score::{ChannelScore, LONG_STEPS, SHORT_STEPS},
+    kernel::Kernel,
+    network::NetworkError,
+    weights::Weights,
+};
 
 /// Windows that go through the network together: more are not faster, and stay in no cache.
 const BATCH: usize = 32;
@@ -24,20 +25,6 @@ pub struct Task<'a> {
     pub window: &'a Window,
     /// What scales its values.
     pub scaler: &'a Scaler,
-}
-
-/// What a window says of one channel; everything in the pump's own scale (1 is the span that its scaler learned).
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct ChannelScore {
-    /// The mean absolute error of the reconstruction over the window.
-    pub error: f64,
-    /// The mean of the last [`SHORT_STEPS`].
-    pub short: f64,
-    /// The mean of the last [`LONG_STEPS`].
-    pub long: f64,
-    /// The mean absolute change from step to step over the window: how lively the channel is. Infinite where the channel's last
-    /// value was held ([`Window::held`]): that it stands still says nothing of its sensor.
-    pub liveliness: f64,
 }
 
 /// What there is to say of one window.

@@ -12,8 +12,9 @@ use volute_plant::{Profile, PumpId, Timestamp, Window};
 use crate::{
     Baseline, Commissioning, CommissioningError, LossQuantiles, Manifest, Metrics, Model, Provenance, Recipe,
     RecipeError, Scaler, ScalerError, ScoreError,
-    baseline::MIN_WINDOWS,
-    model::{ARCHITECTURE, FORMAT_VERSION, TUNING_CHOSEN, sha256, shape},
+    commissioning::MIN_WINDOWS,
+    hex::sha256,
+    model::{ARCHITECTURE, FORMAT_VERSION, TUNING_CHOSEN, shape},
     network::{Learner, NetworkError},
     quantile::quantile,
     score::{Autoencoder, Task},

@@ -29,7 +29,7 @@ use serde_json::Value;
 
 pub use left_out::{LISTED, LeftOut, NotANumber, UnknownField};
 
-use crate::{Profile, PumpId, PumpIdError, Sample, Timestamp};
+use crate::{Profile, PumpId, PumpIdError, Sample, Timestamp, spelling::alike};
 
 /// The fields that name a pump, the first that is there wins.
 const PUMP_FIELDS: [&str; 3] = ["pump_id", "pump", "device"];
@@ -189,14 +189,6 @@ fn first<'a>(found: &[Option<&'a Field>], unknown: &mut Vec<&'a Field>) -> Optio
     let first = said.next();
     unknown.extend(said);
     first
-}
-
-/// Whether two names have the same letters and digits.
-pub(crate) fn alike(a: &str, b: &str) -> bool {
-    fn letters(name: &str) -> impl Iterator<Item = char> {
-        name.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).map(|c| c.to_ascii_lowercase())
-    }
-    letters(a).eq(letters(b))
 }
 
 fn parse_pump(field: Option<&Field>) -> Result<Option<PumpId>, Rejection> {

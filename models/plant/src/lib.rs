@@ -16,9 +16,13 @@ mod id;
 mod intake;
 mod label;
 mod maintenance;
+mod money;
 mod operating;
 mod profile;
+mod quantity;
 mod reading;
+mod rule;
+mod spelling;
 mod time;
 mod windower;
 
@@ -29,11 +33,12 @@ pub use detection::Detection;
 pub use device_clock::{ClockFault, DeviceClock, FaultKind, TimeRules, in_words};
 pub use id::{PumpId, PumpIdError, PumpName};
 pub use intake::{Draft, LISTED, LeftOut, NotANumber, Rejection, Stamp, UnknownField, is_no_number, parse_item};
-pub use maintenance::{
-    Currency, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Money, MoneyError, Rule, Severity,
-};
+pub use maintenance::{EventChange, EventState, MaintenanceDesk, MaintenanceEvent};
+pub use money::{Currency, Money, MoneyError};
 pub use operating::OperatingState;
-pub use profile::{Channel, HOLDS_S, INTERVALS_MS, Limits, MAX_CHANNELS, Profile, ProfileError, Quantity, ZERO_BAND};
+pub use profile::{Channel, HOLDS_S, INTERVALS_MS, Limits, MAX_CHANNELS, Profile, ProfileError, ZERO_BAND};
+pub use quantity::Quantity;
 pub use reading::{Beside, Reading, Sample};
+pub use rule::{Rule, Severity};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
 pub use windower::{ChannelSet, NoWindow, Placed, Window, WindowRules, Windower};

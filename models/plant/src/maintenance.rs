@@ -7,100 +7,11 @@
 //!
 //! Deliberately absent: who is told (the notifier's business) and root causes (diagnosis).
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Detection, Profile, PumpId, Quantity, Reading, Timestamp};
-
-/// Three capital letters, as `INR`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Currency([u8; 3]);
-
-/// An amount of money.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Money {
-    /// In whole units of the currency.
-    pub amount: f64,
-    /// The currency.
-    pub currency: Currency,
-}
-
-/// The text is no currency.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a currency; allowed: three capital letters, as INR")]
-pub struct MoneyError(String);
-
-impl TryFrom<String> for Currency {
-    type Error = MoneyError;
-
-    fn try_from(text: String) -> Result<Self, MoneyError> {
-        match <[u8; 3]>::try_from(text.as_bytes()) {
-            Ok(letters) if letters.iter().all(u8::is_ascii_uppercase) => Ok(Self(letters)),
-            _ => Err(MoneyError(text)),
-        }
-    }
-}
-
-impl From<Currency> for String {
-    fn from(currency: Currency) -> Self {
-        currency.to_string()
-    }
-}
-
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|&letter| write!(f, "{}", char::from(letter)))
-    }
-}
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Worth knowing.
-    Low,
-    /// Plan for it.
-    Medium,
-    /// Act soon.
-    High,
-    /// Act now.
-    Critical,
-}
-
-impl Severity {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-/// When something becomes a matter for maintenance.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// The rule's short name, unique in its profile.
-    pub name: String,
-    /// What is wrong, for people.
-    pub title: String,
-    /// What to do about it.
-    pub advice: String,
-    /// Which channels it looks at.
-    pub quantity: Quantity,
-    /// It holds while one of them is above this, in the channel's unit, and no verdict says that the window is normal.
-    pub above: f64,
-    /// How bad that is.
-    pub severity: Severity,
-    /// What the repair is estimated to cost.
-    pub cost: Money,
-}
+use crate::{Detection, Money, Profile, PumpId, Reading, Rule, Severity, Timestamp};
 
 /// Whether an event still stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::fmt;
 
 use volute_plant::Quantity;
 
-use crate::sensors;
+use crate::sensor_specs;
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,7 +135,7 @@ impl Fault {
             return Err(FaultError::Unknown { name: name.to_owned() });
         };
         let channel = channel.ok_or(FaultError::ChannelMissing { name })?;
-        match sensors::index_of(channel) {
+        match sensor_specs::index_of(channel) {
             Some(_) => Ok(Self::Sensor(kind, channel)),
             None => Err(FaultError::NotMeasured { channel }),
         }

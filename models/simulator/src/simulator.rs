@@ -14,7 +14,8 @@ use crate::{
     hydraulics::{BAR_PER_M, L_MIN_PER_M3_S, OperatingPoint},
     load::Load,
     noise::{Ar1, follow, stream},
-    sensors::{Liar, PerSensor, Sensors, Strength, index_of},
+    sensor_specs::{PerSensor, index_of},
+    sensors::{Liar, Sensors, Strength},
     thermal::{Heating, Temperatures},
 };
 

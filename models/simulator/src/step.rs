@@ -4,7 +4,7 @@ use volute_plant::{Profile, Quantity, Sample, Timestamp};
 
 use crate::{
     Fault, MachineStatus,
-    sensors::{PerSensor, SENSORS, at_resolution, index_of},
+    sensor_specs::{PerSensor, SENSORS, at_resolution, index_of},
 };
 
 /// One moment of a simulated pump.

@@ -3,7 +3,7 @@
 //! UTC, an offset and a region are clear. An abbreviation is not: `CET` is written all year by loggers whose clock is put
 //! forward in summer and by those whose clock is not, and `EST` is on two continents. `local` says only that it is not UTC.
 
-use super::{TimeZone, offset};
+use super::offset::{TimeZone, offset};
 
 const ABBREVIATIONS: [&str; 40] = [
     "cet", "cest", "mez", "mesz", "met", "mest", "wet", "west", "eet", "eest", "msk", "bst", "ist", "est", "edt", "et",

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Sample,
+    Currency, Sample,
     profile::tests::{SMALL, small},
 };
 

@@ -9,11 +9,11 @@
 
 use volute_plant::{Profile, Timestamp, Window};
 
-use super::{CommissioningError, Learned, MIN_WINDOWS, Observed};
+use super::{CommissioningError, MIN_WINDOWS, Observed};
 use crate::{
-    Model, Scaler, ScoreError, Scorer,
+    ChannelScore, Learned, Model, Scaler, ScoreError, Scorer,
     scaler::Extremes,
-    score::{self, ChannelScore, Task},
+    score::{self, Task},
 };
 
 /// The most windows that go through the network; of more, every second, third and so on does.
