@@ -14,7 +14,7 @@ use std::{
 use actix::{Actor, Context};
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
-use volute_data::{AuditEntry, Retention, Store, StoreError};
+use volute_data::{AuditEntry, Document, Retention, Store, StoreError};
 use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Rejection, TimeRules, Timestamp};
 use volute_runtime::{
     ActorReport, ActorThread, DeadLetter, Mailbox, Message, RestartPolicy, SupervisionConfig, Supervisor, TrySendError,
@@ -240,7 +240,7 @@ impl Engine {
             // Orders come in no more.
             let counted = self.handle.0.refusals.lock().all();
             for entry in counted {
-                let _ = recorder.results.send(RecordRow::Audit(entry)).await;
+                let _ = recorder.results.send(RecordRow::Document(Document::of(&entry))).await;
             }
             barrier(&recorder.results, DrainRecorder).await;
         };
@@ -423,7 +423,7 @@ impl EngineHandle {
         let AuditEntry { at, who, action, object, outcome, detail } = &entry;
         tracing::info!(target: "audit", %at, who, action, object, outcome, detail, "asked by hand");
         let (action, object) = (action.clone(), object.clone());
-        if self.0.recorder.results.send(RecordRow::Audit(entry)).await.is_err() {
+        if self.0.recorder.results.send(RecordRow::Document(Document::of(&entry))).await.is_err() {
             return tracing::error!(action, object, "not in the audit log: the node is stopping");
         }
         if tokio::time::timeout(NOTE_PATIENCE, self.0.recorder.settled()).await.is_err() {

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::{sync::oneshot, time::timeout};
-use volute_data::{EventFilter, Store};
+use volute_data::{Document, EventFilter, Store};
 use volute_plant::{Detection, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Profile, PumpId, Reading};
 use volute_runtime::{Envelope, Incarnation, Mailbox, Message, Outbox, Subject};
 
@@ -162,7 +162,7 @@ impl Handler<Envelope<Look>> for MaintenanceActor {
                 }
                 EventChange::Updated(_) => {}
             }
-            self.outbox.send_or_suspend(&self.recorder.results, RecordRow::Event(event), ctx);
+            self.outbox.send_or_suspend(&self.recorder.results, RecordRow::Document(Document::of(&event)), ctx);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
-use volute_data::{Store, SystemMetrics};
+use volute_data::{Document, Store, SystemMetrics};
 use volute_plant::Clock;
 use volute_runtime::ActorSlot;
 
@@ -106,7 +106,7 @@ impl MetricsActor {
         let due = self.refusals.lock().due(Instant::now());
         for entry in due {
             let results = self.recorder.results.clone();
-            let delivery = async move { drop(results.send(RecordRow::Audit(entry)).await) };
+            let delivery = async move { drop(results.send(RecordRow::Document(Document::of(&entry))).await) };
             ctx.spawn(delivery.into_actor(self).map(|(), _, _| ()));
         }
     }

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use tokio::sync::oneshot;
-use volute_data::{AuditEntry, PumpRecord, PumpState, StoreError, SystemMetrics};
-use volute_plant::{Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
+use volute_data::{Document, PumpRecord, PumpState, StoreError, SystemMetrics};
+use volute_plant::{Detection, PumpId, Reading, Timestamp};
 use volute_runtime::{Envelope, Mailbox, Message, Subject};
 
 pub(crate) use writer::Writer;
@@ -60,8 +60,7 @@ pub(crate) struct RecordReadings {
 
 /// A row to be stored whose sender does not wait for that.
 pub(crate) enum RecordRow {
-    Event(MaintenanceEvent),
-    Audit(AuditEntry),
+    Document(Document),
     State(PumpState),
     Metrics(SystemMetrics),
 }
@@ -135,9 +134,9 @@ impl Message for RecordRow {
 
     fn subject(&self) -> Option<Subject> {
         match self {
-            Self::Event(event) => Some(event.pump.shared()),
+            Self::Document(document) => document.pump().map(PumpId::shared),
             Self::State(state) => Some(state.pump.shared()),
-            Self::Audit(_) | Self::Metrics(_) => None,
+            Self::Metrics(_) => None,
         }
     }
 }
@@ -285,8 +284,7 @@ impl Handler<Envelope<RecordRow>> for RecorderActor {
 
     fn handle(&mut self, message: Envelope<RecordRow>, ctx: &mut Self::Context) {
         match message.into_inner() {
-            RecordRow::Event(event) => self.writer.pending().results.events.push(event),
-            RecordRow::Audit(entry) => self.writer.pending().results.audit.push(entry),
+            RecordRow::Document(document) => self.writer.pending().results.documents.push(document),
             RecordRow::State(state) => self.writer.pending().results.remember(state),
             RecordRow::Metrics(metrics) => self.writer.pending().results.metrics.push(metrics),
         }

@@ -5,6 +5,7 @@
 //! one file.
 
 mod csv_file;
+mod documents;
 mod import;
 mod parquet_file;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use parquet::errors::ParquetError;
 use serde::{Deserialize, Serialize};
 use volute_plant::{PumpId, PumpName, Reading, Timestamp};
 
+pub use documents::export_documents;
 pub use import::{Import, ImportError, Imported, import, try_import};
 
 use crate::{NewFile, PumpRecord, Range, Store, StoreError};

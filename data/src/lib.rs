@@ -22,7 +22,8 @@ pub use backup::{
 };
 pub use block::{Aggregate, Aggregates};
 pub use export::{
-    Export, ExportError, ExportFormat, Exported, Import, ImportError, Imported, export, import, try_import,
+    Export, ExportError, ExportFormat, Exported, Import, ImportError, Imported, export, export_documents, import,
+    try_import,
 };
 pub use labelled::{Labelled, write_labelled};
 pub use original::{EventMapping, EventsFile, EventsImported, import_events, read_events};
@@ -33,9 +34,10 @@ pub use recording::{
 };
 pub use store::{
     Answer, AuditAction, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, ClockMark,
-    CommissioningRecord, Counts, DatabaseStatus, DiskUse, EventFilter, Flushed, NewBaseline, Order, PAST_MS,
-    PumpRecord, PumpSetting, PumpSettings, PumpState, Purged, Range, Reach, Resolution, Retention, Staged, Standing,
-    Store, StoreError, StoreSettings, StoreStatus, Swept, SystemMetrics, Uncommitted,
+    CommissioningRecord, Counts, DatabaseStatus, DiskUse, Document, DocumentFilter, DocumentKey, DocumentKind,
+    EventFilter, Flushed, KeyBegins, KeyPart, NewBaseline, Order, PAST_MS, PumpRecord, PumpSetting, PumpSettings,
+    PumpState, Purged, Range, Reach, Resolution, Retention, Staged, Standing, Store, StoreError, StoreSettings,
+    StoreStatus, Swept, SystemMetrics, Uncommitted,
 };
 pub use volute_journal::durable::{NewFile, create_folder, sync_folder, write_file};
 pub use volute_journal::{

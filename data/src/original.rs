@@ -20,7 +20,7 @@ use serde::Deserialize;
 use volute_plant::{Currency, MaintenanceEvent, Money, PumpId, Severity, Timestamp};
 
 use crate::{
-    Batch, Dialect, EventFilter, PumpRecord, Range, RecordingError, Store, StoreError,
+    Batch, Dialect, Document, EventFilter, PumpRecord, Range, RecordingError, Store, StoreError,
     recording::{Findings, Localized, Moment, decoded, localize, quoted, read_time, timestamp},
 };
 
@@ -364,7 +364,9 @@ pub async fn import_events(
         for batch in fresh.chunks(BATCH) {
             let pumps: BTreeSet<&PumpId> = batch.iter().map(|event| &event.pump).collect();
             let pumps = pumps.into_iter().map(&registration).collect();
-            store.commit(&Batch { pumps, events: batch.to_vec(), ..Batch::default() }).await?;
+            store
+                .commit(&Batch { pumps, documents: batch.iter().map(Document::of).collect(), ..Batch::default() })
+                .await?;
         }
         store.flush_all().await?;
     }

@@ -4,7 +4,7 @@
 use std::{fs, io::Write, os::unix::fs::MetadataExt};
 
 use anyhow::{Result, ensure};
-use volute_data::{AuditAction, AuditEntry, Batch, PumpSetting, PumpSettings, Store};
+use volute_data::{AuditAction, AuditEntry, Batch, Document, PumpSetting, PumpSettings, Store};
 use volute_plant::{Clock, Profile, PumpId, PumpName, SystemClock, cadence::in_words};
 
 use super::{
@@ -138,7 +138,7 @@ async fn rename_stopped(store: &Store, pump: &PumpId, name: Option<PumpName>) ->
     let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::NamePump, pump.as_str());
     let note = note.detail(&named(name.as_ref()));
     ensure!(store.set_pump_name(pump, name).await?, "there is no pump {pump}; see `volute pumps list`");
-    Ok(store.commit(&Batch { audit: vec![note], ..Batch::default() }).await?)
+    Ok(store.commit(&Batch { documents: vec![Document::of(&note)], ..Batch::default() }).await?)
 }
 
 /// Sets something for a pump of a store that no node has open. Where its interval changes, the next node learns its baseline anew.
@@ -146,9 +146,9 @@ pub(super) async fn set_stopped(store: &Store, profile: &Profile, pump: &PumpId,
     let known = settings_of(store, profile, pump).await?;
     check_channel(&setting, profile)?;
     let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::SetPump, pump.as_str());
-    let audit = vec![note.detail(&setting.to_string())];
+    let documents = vec![Document::of(&note.detail(&setting.to_string()))];
     store.set_pump_settings(pump, &known.settings.with(setting)).await?;
-    Ok(store.commit(&Batch { audit, ..Batch::default() }).await?)
+    Ok(store.commit(&Batch { documents, ..Batch::default() }).await?)
 }
 
 /// Removes a pump of a store that no node has open, and deletes all of it.
@@ -157,7 +157,9 @@ async fn remove_stopped(store: &Store, pump: &PumpId) -> Result<()> {
     ensure!(removing || store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
     if !removing {
         let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::RemovePump, pump.as_str());
-        store.commit(&Batch { removals: vec![pump.clone()], audit: vec![note], ..Batch::default() }).await?;
+        store
+            .commit(&Batch { removals: vec![pump.clone()], documents: vec![Document::of(&note)], ..Batch::default() })
+            .await?;
     }
     // From here on it is done in the end, by the next node if need be.
     store.finish_removals().await?;

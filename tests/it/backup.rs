@@ -19,8 +19,8 @@ use parquet::{
 use serde_json::json;
 use tempfile::TempDir;
 use volute_data::{
-    Answer, AuditEntry, AuditFilter, Batch, CommissioningRecord, EventFilter, NewBaseline, PumpRecord, PumpState,
-    Range, Store, StoreSettings, SystemMetrics, list_backups, verify_backup,
+    Answer, AuditEntry, AuditFilter, Batch, CommissioningRecord, Document, EventFilter, NewBaseline, PumpRecord,
+    PumpState, Range, Store, StoreSettings, SystemMetrics, list_backups, verify_backup,
 };
 use volute_plant::{
     Clock, Currency, Detection, MaintenanceEvent, Money, Profile, PumpId, Reading, Sample, Severity, SystemClock,
@@ -160,18 +160,19 @@ fn seed(dir: &Path) {
         pumps: vec![record],
         readings: (0..SEEDED).map(reading).collect(),
         detections: (0..SEEDED).map(detection).collect(),
-        events: vec![event.clone()],
+        documents: vec![Document::of(&event), Document::of(&action)],
         metrics,
         states: vec![PumpState { pump: id.clone(), at: at(SEEDED), document: "{}".into() }],
-        audit: vec![action.clone()],
         removals: Vec::new(),
     };
     // Stays in the journal.
     let later = Batch {
         readings: (SEEDED..2 * SEEDED).map(reading).collect(),
         detections: (SEEDED..2 * SEEDED).map(detection).collect(),
-        events: vec![MaintenanceEvent { rule: "other".into(), ..event }],
-        audit: vec![AuditEntry { outcome: "there is no such version".into(), ..action }],
+        documents: vec![
+            Document::of(&MaintenanceEvent { rule: "other".into(), ..event }),
+            Document::of(&AuditEntry { outcome: "there is no such version".into(), ..action }),
+        ],
         ..Batch::default()
     };
     let baseline = NewBaseline {

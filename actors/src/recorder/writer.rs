@@ -14,8 +14,8 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use volute_data::{AuditEntry, Batch, PumpState, Store, StoreError, SystemMetrics, Uncommitted};
-use volute_plant::{Clock, Detection, MaintenanceEvent, PumpId, Timestamp};
+use volute_data::{Batch, Document, PumpState, Store, StoreError, SystemMetrics, Uncommitted};
+use volute_plant::{Clock, Detection, PumpId, Timestamp};
 use volute_runtime::{ActorSlot, Mailbox};
 
 use super::{Found, RecordReadings, RecordRemoval, RecorderActor, Stored, Unstored, Written};
@@ -109,9 +109,9 @@ pub(super) struct Results {
     detections: VecDeque<Found>,
     /// Detections that ever came.
     sent: u64,
-    pub(super) events: Vec<MaintenanceEvent>,
+    /// Maintenance events and audit entries, in the order in which they came.
+    pub(super) documents: Vec<Document>,
     pub(super) metrics: Vec<SystemMetrics>,
-    pub(super) audit: Vec<AuditEntry>,
     /// Of each pump the newest.
     states: BTreeMap<PumpId, PumpState>,
 }
@@ -308,8 +308,8 @@ impl Results {
     }
 
     fn len(&self) -> usize {
-        let Self { detections, sent: _, events, metrics, audit, states } = self;
-        detections.len() + events.len() + metrics.len() + audit.len() + states.len()
+        let Self { detections, sent: _, documents, metrics, states } = self;
+        detections.len() + documents.len() + metrics.len() + states.len()
     }
 
     pub(super) fn detections(&self) -> usize {
@@ -324,7 +324,7 @@ impl Results {
     /// Drops what is of a pump that is removed.
     fn forget(&mut self, pump: &PumpId) {
         self.detections.retain(|found| found.detection.pump != *pump);
-        self.events.retain(|event| event.pump != *pump);
+        self.documents.retain(|document| document.pump() != Some(pump));
         self.states.remove(pump);
     }
 
@@ -364,9 +364,8 @@ impl Results {
             pumps: Vec::new(),
             readings: Vec::new(),
             detections,
-            events: std::mem::take(&mut self.events),
+            documents: std::mem::take(&mut self.documents),
             metrics: std::mem::take(&mut self.metrics),
-            audit: std::mem::take(&mut self.audit),
             states,
             removals: Vec::new(),
         };
@@ -376,10 +375,9 @@ impl Results {
     /// Back in front of what has come in since; answers how many detections had to be given up.
     fn put_back(&mut self, batch: Batch, found: Vec<FoundAt>) -> usize {
         // Who sent readings, with their pump's registration, or a removal was told, and tries again.
-        let Batch { detections, events, metrics, states, audit, pumps: _, readings: _, removals: _ } = batch;
-        self.events.splice(..0, events);
+        let Batch { detections, documents, metrics, states, pumps: _, readings: _, removals: _ } = batch;
+        self.documents.splice(..0, documents);
         self.metrics.splice(..0, metrics);
-        self.audit.splice(..0, audit);
         // What has come in since is newer.
         for state in states {
             self.states.entry(state.pump.clone()).or_insert(state);
@@ -397,9 +395,9 @@ impl Results {
 }
 
 fn is_empty(batch: &Batch) -> bool {
-    let Batch { pumps, readings, detections, events, metrics, states, audit, removals } = batch;
-    let results = pumps.is_empty() && events.is_empty() && metrics.is_empty() && states.is_empty();
-    results && audit.is_empty() && removals.is_empty() && readings.is_empty() && detections.is_empty()
+    let Batch { pumps, readings, detections, documents, metrics, states, removals } = batch;
+    let results = pumps.is_empty() && documents.is_empty() && metrics.is_empty() && states.is_empty();
+    results && removals.is_empty() && readings.is_empty() && detections.is_empty()
 }
 
 #[cfg(test)]

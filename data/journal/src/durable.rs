@@ -108,13 +108,13 @@ pub fn create_folder(dir: &Path) -> io::Result<()> {
 /// Brings the names in a folder down to the disk.
 pub fn sync_folder(dir: &Path) -> io::Result<()> {
     #[cfg(feature = "failpoints")]
-    SYNCED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(dir.to_owned());
+    SYNCED.lock().push(dir.to_owned());
     File::open(dir)?.sync_all()
 }
 
 /// The folders that were synced, for tests: what a power cut would have left cannot be seen otherwise.
 #[cfg(feature = "failpoints")]
-pub static SYNCED: std::sync::Mutex<Vec<PathBuf>> = std::sync::Mutex::new(Vec::new());
+pub static SYNCED: parking_lot::Mutex<Vec<PathBuf>> = parking_lot::Mutex::new(Vec::new());
 
 /// The folder that a path is in.
 fn folder_of(path: &Path) -> PathBuf {

@@ -22,12 +22,13 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 pub use recovery::{Damage, Lost, Recovery};
@@ -324,7 +325,7 @@ impl Open {
     fn close(&self) {
         self.shared.close();
         // Whoever else closes waits too, until the file is closed.
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut thread = self.thread.lock();
         let Some(thread) = thread.take() else { return };
         // Whoever is told of a record may hold the last handle; the thread ends by itself then.
         let is_own = thread.thread().id() == thread::current().id();

@@ -1,8 +1,15 @@
 //! What people order of a node, as it stands in the audit log.
 //!
-//! Deliberately absent: who may order what, and how an entry is kept (`audit.rs`).
+//! An entry is a document that never changes and is never deleted. Its key is made of its fields, so that what the journal
+//! brings again is the same row. Does not say who may order what.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use volute_plant::Timestamp;
+
+use super::document::{DocumentKey, DocumentKind, KeyBegins};
 
 /// The longest text of an entry, in characters: a path can be as long as its sender likes.
 const LONGEST: usize = 300;
@@ -108,6 +115,51 @@ impl AuditEntry {
     pub fn refused(self, why: &str) -> Self {
         Self { outcome: short(why), ..self }
     }
+}
+
+/// The fields; their meaning stands in `schema/0006_audit_log.surql`.
+#[derive(Serialize, Deserialize)]
+pub struct AuditFields {
+    at_ms: i64,
+    who: String,
+    action: String,
+    object: String,
+    outcome: String,
+    detail: String,
+}
+
+impl DocumentKind for AuditEntry {
+    const TABLE: &'static str = "audit_log";
+    const KEY_BEGINS: KeyBegins = KeyBegins::WithTime;
+    const WITH_PUMP: bool = false;
+    const AGE: Option<Duration> = None;
+    type Fields = AuditFields;
+
+    fn key(&self) -> DocumentKey {
+        DocumentKey::new([self.at.millis().into(), hash(self).as_str().into()])
+    }
+
+    fn to_fields(&self) -> AuditFields {
+        let Self { at, who, action, object, outcome, detail } = self.clone();
+        AuditFields { at_ms: at.millis(), who, action, object, outcome, detail }
+    }
+
+    fn from_fields(fields: AuditFields) -> Result<Self, String> {
+        let AuditFields { at_ms, who, action, object, outcome, detail } = fields;
+        let at = Timestamp::from_millis(at_ms).map_err(|error| error.to_string())?;
+        Ok(Self { at, who, action, object, outcome, detail })
+    }
+}
+
+/// The first half of a SHA-256 over all fields but the time, each behind its length.
+fn hash(entry: &AuditEntry) -> String {
+    let AuditEntry { at: _, who, action, object, outcome, detail } = entry;
+    let mut hasher = Sha256::new();
+    for field in [who, action, object, outcome, detail] {
+        hasher.update(u64::try_from(field.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(field.as_bytes());
+    }
+    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The text, or its beginning.

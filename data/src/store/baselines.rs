@@ -9,7 +9,7 @@ use volute_plant::{PumpId, Timestamp};
 
 use super::{
     Store, StoreError,
-    rows::{time, unreadable},
+    ids::{time, unreadable},
     types::{BaselineRecord, CommissioningRecord, NewBaseline, Standing},
 };
 

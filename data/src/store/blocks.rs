@@ -11,8 +11,10 @@ use super::{
     StoreError,
     engine::Engine,
     head::minute_start,
-    page::{Enough, Row, Series, walk},
-    rows::{DetectionsRow, ReadingsRow, pump_and_start, unreadable},
+    ids::{pump_and_start, unreadable},
+    page::{Enough, walk},
+    rows::{DetectionsRow, ReadingsRow},
+    series::{Row, Series},
     types::{Order, Range},
 };
 use crate::block::{decode_detections, decode_readings};

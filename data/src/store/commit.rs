@@ -6,7 +6,7 @@
 use tokio::sync::oneshot;
 
 use super::{
-    Store, StoreError, record,
+    Store, StoreError, kinds, record,
     types::{Batch, PumpRecord},
 };
 use volute_journal::Seq;
@@ -25,8 +25,8 @@ impl Store {
     ///
     /// Writing the same again changes nothing. A reading, detection or figure that is stored already
     /// stands, and so does a pump's registration, but other channels for a known pump are refused:
-    /// its rows could not be read any more. Of several versions of an event the last one counts,
-    /// of several states of a pump the newest, and what people did is noted once. A removal takes all that earlier batches
+    /// its rows could not be read any more. Of several documents of one key the last one counts,
+    /// of several states of a pump the newest. A removal takes all that earlier batches
     /// hold of its pump; until that is deleted ([`Store::purge`]), the pump's name is refused.
     /// After [`StoreError::Journal`] what is on disk is known only after a restart: treat it as fatal.
     pub async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -58,6 +58,7 @@ impl Store {
     /// The batch as a record, if it can be taken.
     fn record_of(&self, batch: &Batch) -> Result<Vec<u8>, StoreError> {
         self.0.roster.check(batch)?;
+        batch.documents.iter().try_for_each(kinds::check)?;
         let waiting = {
             let head = self.0.head();
             let taken = |pump: &&PumpRecord| head.removals().holds(&pump.id) && !self.0.roster.knows(&pump.id);

@@ -8,13 +8,13 @@ use std::{fs, path::Path, time::Instant};
 
 use surrealdb::types::SurrealValue;
 
-use super::{StoreError, engine::Engine, folder};
+use super::{StoreError, engine::Engine, folder, kinds::KINDS};
 
 /// The folder of the replaced files, in the database's.
 pub(super) const REPLACED: &str = "_surrealkv_v0_backup";
 
-/// Every table that a store has.
-const TABLES: [&str; 15] = [
+/// Every table that a store has, without those of documents.
+const TABLES: [&str; 13] = [
     "journal_mark",
     "pump",
     "sensor_readings",
@@ -23,13 +23,11 @@ const TABLES: [&str; 15] = [
     "recorded_hour",
     "rollup_minute",
     "rollup_hour",
-    "maintenance_events",
     "baseline",
     "active_baseline",
     "commissioning",
     "pump_state",
     "pump_setting",
-    "audit_log",
 ];
 
 /// Removes the files that a conversion replaced, if there are any. Where the converted tables cannot be read, or the
@@ -66,7 +64,7 @@ pub(super) async fn clear_replaced(engine: &Engine, dir: &Path) {
 /// Reads every table to its end, and returns how many rows they have.
 async fn count_all(engine: &Engine) -> Result<i64, StoreError> {
     let mut rows = 0;
-    for table in TABLES {
+    for table in TABLES.into_iter().chain(KINDS.iter().map(|kind| kind.table)) {
         let vars = [("table", table.to_owned().into_value())];
         let counted: Vec<i64> =
             engine.rows("SELECT VALUE count FROM (SELECT count() FROM type::table($table) GROUP ALL)", vars).await?;

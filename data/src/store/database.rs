@@ -6,12 +6,13 @@
 use std::{
     ops::{Deref, DerefMut},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{StoreError, StoreSettings, engine::Engine, status::DatabaseStatus};
+use super::{StoreError, StoreSettings, engine::Engine};
 
 /// See the module's head.
 pub(crate) struct Database {
@@ -49,6 +50,15 @@ impl State {
             Self::Closed => DatabaseStatus::Unavailable("it is closed".into()),
         }
     }
+}
+
+/// Whether the database answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseStatus {
+    /// It does.
+    Open,
+    /// It does not, and why not.
+    Unavailable(String),
 }
 
 /// The state while nobody reads; see [`Database::write`].
@@ -115,6 +125,6 @@ impl Database {
     }
 
     fn told(&self) -> MutexGuard<'_, DatabaseStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        self.status.lock()
     }
 }

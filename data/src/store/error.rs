@@ -110,6 +110,18 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// The reason of an answer that does not reach all the way, where the database does not answer; any other error stays
+    /// one.
+    pub(crate) fn outage(self) -> Result<String, Self> {
+        match self {
+            Self::Unavailable { reason } => Ok(reason),
+            Self::Database(_) => Ok(self.to_string()),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<JournalError> for StoreError {
     fn from(error: JournalError) -> Self {
         match error {

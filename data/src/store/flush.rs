@@ -22,19 +22,18 @@ use volute_plant::{Beside, Detection, PumpId, Reading, Timestamp};
 
 use super::{
     Inner, Store, StoreError,
-    audit::AuditRow,
     blocks::{InBlocks, of_minutes},
+    documents,
     engine::Engine,
     head::{Due, News, Share, Stored, Until},
-    page::{HOUR_MS, Row, Series, first_from, hour, hour_id, newest_hour},
+    ids::{pump_and_start, unreadable},
+    oldest::Aged,
     removal,
-    retention::Aged,
-    rows::{
-        DetectionsRow, EventRow, HourRow, MarkRow, MetricsRow, NODE, PumpRow, ReadingsRow, RollupRow, pump_and_start,
-        unreadable,
-    },
+    rows::{DetectionsRow, HourRow, MarkRow, MetricsRow, NODE, PumpRow, ReadingsRow, RollupRow},
+    series::{HOUR_MS, Row, Series, hour, hour_id, hourly_id},
     states::StateRow,
     types::Flushed,
+    written::{Hourly, Written},
 };
 use crate::block::{Aggregates, decode_aggregates, encode_aggregates, encode_detections, encode_readings};
 
@@ -63,33 +62,10 @@ const WRITE: &str = "
             document = IF $input.at_ms >= at_ms { $input.document } ELSE { document },
             at_ms = IF $input.at_ms >= at_ms { $input.at_ms } ELSE { at_ms }
         RETURN NONE;
-    INSERT IGNORE INTO audit_log $audit RETURN NONE;
-    FOR $event IN $events { UPSERT $event.id CONTENT $event RETURN NONE };
+    FOR $document IN $documents { UPSERT $document.id CONTENT $document RETURN NONE };
     UPSERT $mark.id CONTENT $mark RETURN NONE;
     COMMIT;
 ";
-
-/// What is known of the pumps' newest blocks without asking the database.
-#[derive(Default)]
-pub(crate) struct Written {
-    pumps: HashMap<PumpId, Last>,
-    /// Minutes of the past that were written since everything was.
-    past_minutes: usize,
-}
-
-struct Last {
-    /// No block begins later.
-    newest_ms: i64,
-    hour_ms: i64,
-    hourly: Hourly,
-}
-
-/// The rollup of an hour.
-#[derive(Clone, Default)]
-struct Hourly {
-    readings: i64,
-    aggregates: Aggregates,
-}
 
 impl Store {
     /// Writes what is due into the database, and lets the journal forget what is old. `now` is the time by which minutes
@@ -193,15 +169,15 @@ impl Inner {
             ("rollups", batch.rollups.into_value()),
             ("hourly", batch.hourly.iter().map(hourly_row).collect::<Result<Vec<_>, _>>()?.into_value()),
             ("metrics", news.metrics.iter().map(|(_, m)| MetricsRow::from(m)).collect::<Vec<_>>().into_value()),
-            ("events", news.events.iter().map(|(_, event)| EventRow::from(event)).collect::<Vec<_>>().into_value()),
+            ("documents", news.all_documents().map(documents::row).collect::<Result<Vec<_>, _>>()?.into_value()),
             ("states", news.states.values().map(|(_, state)| StateRow::from(state)).collect::<Vec<_>>().into_value()),
-            ("audit", news.audit.iter().map(AuditRow::from).collect::<Vec<_>>().into_value()),
             ("mark", mark(share.low_water)),
         ];
         // Nobody reads while the rows move: they would be seen twice, or not at all.
         let moving = self.database.write().await;
         moving.engine()?;
         removal::store_all(engine, &share.removals, self.marked()).await?;
+        documents::define_unknown(engine, news.all_documents()).await?;
         let outcome = engine.write(WRITE, vars).await;
         // Also where it failed: what was not told may be there all the same.
         self.note_oldest(share);
@@ -274,51 +250,6 @@ pub(crate) async fn read_mark(engine: &Engine) -> Result<Seq, StoreError> {
     let Some(row) = rows.first() else { return Ok(Seq::ZERO) };
     let seq = u64::try_from(row.seq).map_err(|error| unreadable(&row.id, error))?;
     Ok(Seq::new(seq))
-}
-
-impl Written {
-    /// Learns of the share's pumps what the database has of them.
-    async fn learn(&mut self, engine: &Engine, share: &Share) -> Result<(), StoreError> {
-        for due in &share.due {
-            if !self.pumps.contains_key(&due.pump) {
-                let newest_hour = newest_hour(engine, due.pump.as_str()).await?;
-                let end_ms = newest_hour.map_or(i64::MIN, |hour| (hour + 1) * HOUR_MS);
-                // The directory forgets hours whose blocks are deleted; their rollups may be there still.
-                let rollups = Series::new("rollup_hour", due.pump.as_str());
-                let newest_ms = match first_from(engine, &rollups, end_ms).await? {
-                    None => end_ms.saturating_sub(1),
-                    Some(_) => i64::MAX,
-                };
-                let last = Last { newest_ms, hour_ms: i64::MIN, hourly: Hourly::default() };
-                self.pumps.insert(due.pump.clone(), last);
-            }
-        }
-        Ok(())
-    }
-
-    /// Forgets a pump that is removed.
-    pub(super) fn forget(&mut self, pump: &PumpId) {
-        self.pumps.remove(pump);
-    }
-
-    fn note_hour(&mut self, pump: PumpId, hour_ms: i64, hourly: Hourly) {
-        match self.pumps.get_mut(&pump) {
-            Some(last) if last.hour_ms > hour_ms => {}
-            Some(last) => (last.hour_ms, last.hourly) = (hour_ms, hourly),
-            None => {}
-        }
-    }
-
-    fn note_minute(&mut self, pump: &PumpId, start_ms: i64) {
-        if let Some(last) = self.pumps.get_mut(pump) {
-            last.newest_ms = last.newest_ms.max(start_ms);
-        }
-    }
-
-    /// Whether the database may have a block or a rollup of this minute.
-    fn may_have(&self, pump: &PumpId, start_ms: i64) -> bool {
-        self.pumps.get(pump).is_none_or(|last| start_ms <= last.newest_ms)
-    }
 }
 
 /// A transaction's rows.
@@ -452,10 +383,6 @@ async fn hourly_before(
 fn hourly_row(((pump, hour_ms), hourly): (&(PumpId, i64), &Hourly)) -> Result<RollupRow, StoreError> {
     let (id, aggregates) = (hourly_id(pump, *hour_ms), encode_aggregates(&hourly.aggregates).into());
     Ok(RollupRow { id, readings: hourly.readings, aggregates })
-}
-
-pub(crate) fn hourly_id(pump: &PumpId, hour_ms: i64) -> RecordId {
-    Series::new("rollup_hour", pump.as_str()).id(hour_ms)
 }
 
 fn mark_id() -> RecordId {

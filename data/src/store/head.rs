@@ -4,58 +4,41 @@
 //! it when the transaction that stores them is done. A reading that came in parts is a row for each part. Minutes that wait long, because the database does not answer, are
 //! packed. Deliberately absent: any I/O, and when what is due is written.
 
+mod due;
 mod minute;
 mod minutes;
 mod news;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::RangeInclusive,
     sync::Arc,
 };
 
 use volute_journal::Seq;
-use volute_plant::{Beside, Detection, MaintenanceEvent, PumpId, Reading, Timestamp};
+use volute_plant::{Beside, Detection, PumpId, Reading, Timestamp};
 
 use super::{
     StoreError,
-    removal::{self, Removals},
+    removals::{AT_ONCE, Removals},
     types::Batch,
 };
 
+pub use due::PAST_MS;
+pub(crate) use due::{MINUTE_MS, Until, minute_start};
 pub(crate) use minute::join_parts;
 use minute::{MINUTE_BYTES, Minute, Rows, TakenIn, detection_bytes, packed_rows, reading_bytes};
 pub(crate) use minute::{Packed, Ripe};
 use minutes::Minutes;
 pub(crate) use news::News;
 
-/// The length of a block.
-pub(crate) const MINUTE_MS: i64 = 60_000;
-
-/// A reading that is so old when it is received is of the past: it was sent late, and not as it was measured.
-pub const PAST_MS: i64 = 5 * MINUTE_MS;
 /// From so many minutes of the past on, of one pump and of all, these do not wait for their time: what is sent late comes
 /// in many minutes at once.
 const CROWDED_PAST: usize = 60;
 const CROWDED_PAST_OF_ALL: usize = 2_000;
-/// No device's clock may be so far ahead of the node's. A minute that is, or was opened then, is from before the node's clock
-/// was set back; it would wait for ever.
-const SET_BACK_MS: i64 = 11 * MINUTE_MS;
-
 /// From so much memory on, rows are packed before they are due: a packed one takes a fifth, and some microseconds.
 const ROOMY_BYTES: usize = 32 << 20;
-/// About so many rows are packed together then: with fewer, a block's frame weighs too much. Each pump has its own number
-/// between these, or all that began together would be packed together.
-const PACKED_ROWS: RangeInclusive<u16> = 6..=14;
-
-/// The most news of each kind, and the most rows, in one transaction: one that does not fit into a memtable fails for ever.
-const NEWS: usize = 1_000;
+/// The most rows in one transaction: one that does not fit into a memtable fails for ever.
 const ROWS: usize = 50_000;
-
-/// The start of the minute that a time falls into, in milliseconds since 1970.
-pub(crate) fn minute_start(at_ms: i64) -> i64 {
-    at_ms - at_ms.rem_euclid(MINUTE_MS)
-}
 
 /// See the module's head.
 #[derive(Default)]
@@ -157,17 +140,6 @@ impl Share {
     }
 }
 
-/// How far one has to wait for a minute's end.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Until {
-    /// Minutes are due a minute and the pump's own delay after they were opened.
-    Time(Timestamp),
-    /// Minutes of pumps that have a later one are due too: there are too many.
-    Crowded(Timestamp),
-    /// Everything is due.
-    Now,
-}
-
 impl Head {
     /// A batch is about to be written to the journal, whose highest record so far is `durable`.
     pub(crate) fn expect(&mut self, durable: Seq) -> Seq {
@@ -189,12 +161,12 @@ impl Head {
     /// Takes in a batch that is durable as this record. A row that is here already is not taken again.
     pub(crate) fn take_in(&mut self, seq: Seq, batch: Batch) {
         self.newest = self.newest.max(seq);
-        let Batch { pumps, readings, detections, events, metrics, states, audit, removals } = batch;
+        let Batch { pumps, readings, detections, documents, metrics, states, removals } = batch;
         for pump in removals {
             self.remove_pump(&pump);
             self.removals.begin(seq, pump);
         }
-        self.news.take_in(seq, Batch { pumps, events, metrics, states, audit, ..Batch::default() });
+        self.news.take_in(seq, Batch { pumps, documents, metrics, states, ..Batch::default() });
         let conflicts_before = self.conflicts;
         for reading in readings {
             self.received_ms = self.received_ms.max(reading.received.millis());
@@ -254,7 +226,7 @@ impl Head {
         }
         let (news, left) = self.news.some(&self.removals);
         let (now, later): (Vec<_>, Vec<_>) =
-            self.removals.waiting().enumerate().partition(|(place, _)| *place < removal::AT_ONCE);
+            self.removals.waiting().enumerate().partition(|(place, _)| *place < AT_ONCE);
         let removals: Vec<(Seq, PumpId)> = now.into_iter().map(|(_, (seq, pump))| (seq, pump.clone())).collect();
         let low_of_news = [left.beyond, left.held].into_iter().flatten();
         let mut low_water = low_of_news.chain(later.iter().map(|(_, (seq, _))| *seq)).fold(next, Seq::min);
@@ -520,11 +492,6 @@ pub(crate) struct Stored {
     pub readings: BTreeMap<Timestamp, Reading>,
     /// The times of the detections.
     pub detections: BTreeSet<Timestamp>,
-}
-
-/// Whether these are two versions of one event.
-pub(crate) fn same_event(a: &MaintenanceEvent, b: &MaintenanceEvent) -> bool {
-    (&a.pump, &a.rule, a.opened_at) == (&b.pump, &b.rule, b.opened_at)
 }
 
 #[cfg(test)]

@@ -12,8 +12,10 @@ use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
 use super::{
     StoreError,
     engine::Engine,
-    page::{Row, Series, first_rows},
-    rows::{MetricsRow, NODE, owner_and_number, time, unreadable},
+    ids::{owner_and_number, time, unreadable},
+    page::first_rows,
+    rows::{MetricsRow, NODE},
+    series::{Row, Series},
     types::{Batch, SystemMetrics},
 };
 

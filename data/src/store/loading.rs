@@ -10,10 +10,10 @@ use volute_plant::{PumpId, Reading, Timestamp};
 
 use super::{
     Store, StoreError,
-    flush::hourly_id,
     head::{Due, News, Share, minute_start},
-    retention::Aged,
+    oldest::Aged,
     rows::RollupRow,
+    series::hourly_id,
     types::{Batch, PumpRecord},
 };
 use crate::block::{Aggregates, encode_aggregates};

@@ -13,7 +13,6 @@ use super::{
     blocks::of_minutes,
     database::State,
     head::{MINUTE_MS, join_parts, minute_start},
-    reading::outage,
     types::{Answer, Reach},
 };
 
@@ -37,7 +36,7 @@ impl Store {
             Some(free) => match self.free_time(pump, free).await {
                 Ok(at) => Some(at),
                 Err(error) => {
-                    let reason = outage(error)?;
+                    let reason = error.outage()?;
                     tracing::debug!(pump = pump.as_str(), reason, "no free time was looked up");
                     None
                 }
@@ -78,7 +77,7 @@ impl Store {
                 // The database's parts came first.
                 drop(found.splice(0..0, blocks));
             }
-            Err(error) => reach = Reach::Since { from: None, reason: outage(error)? },
+            Err(error) => reach = Reach::Since { from: None, reason: error.outage()? },
         }
         found.sort_by_key(|reading| reading.at);
         join_parts(&mut found);
@@ -93,7 +92,7 @@ impl Store {
             let (start_ms, end_ms) = (minute_start(from.millis()), minute_start(from.millis()) + MINUTE_MS);
             let waiting = self.0.head().readings(pump, from.millis(), end_ms)?;
             let stored = match blocks(&state, &[(pump.clone(), start_ms)]).await {
-                Err(error) if Some(from) > self.moved_until(pump) => outage(error).map(|_| Vec::new())?,
+                Err(error) if Some(from) > self.moved_until(pump) => error.outage().map(|_| Vec::new())?,
                 stored => stored?,
             };
             let taken: BTreeSet<Timestamp> =

@@ -42,6 +42,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(9, "pump_setting", include_str!("../../schema/0009_pump_setting.surql")),
     migration!(10, "pump_name", include_str!("../../schema/0010_pump_name.surql")),
     migration!(11, "channel_holds", include_str!("../../schema/0011_channel_holds.surql")),
+    migration!(12, "documents", include_str!("../../schema/0012_documents.surql")),
 ];
 
 /// Before this one, readings and detections were rows; they have to be read first ([`super::legacy`]).

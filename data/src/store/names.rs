@@ -1,33 +1,21 @@
-//! What people call the pumps, beside their ids.
-//!
-//! A row is written into the database itself, as a pump's settings are: it is durable when it is written, and an order to
-//! change it fails while the database does not answer. Every list of pumps shows the names, so all of them are in memory; a
-//! copy in the file `names` stands in where the database cannot be opened at the start. Does not look for two pumps of one
-//! name: it is the id that is a pump's own.
+//! The pumps' names in memory and in the database. How a pump is named: `naming.rs`.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::Path,
-    sync::{PoisonError, RwLock},
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
+use parking_lot::RwLock;
 use surrealdb::types::{RecordId, RecordIdKey, SurrealValue};
-use volute_journal::durable::write_file;
 use volute_plant::{PumpId, PumpName};
 
-use super::{Inner, Store, StoreError, engine::Engine, folder, rows::unreadable};
+use super::{StoreError, engine::Engine, folder, ids::unreadable};
 
 const ALL: &str = "SELECT * FROM pump_name";
-const SET: &str = "UPSERT $row.id CONTENT $row RETURN NONE";
-const CLEAR: &str = "DELETE $id RETURN NONE";
 
 /// `pump_name:pump`
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
-struct NameRow {
-    id: RecordId,
-    name: String,
+pub(super) struct NameRow {
+    pub(super) id: RecordId,
+    pub(super) name: String,
 }
 
 /// The names that are stored.
@@ -52,71 +40,29 @@ impl Names {
         }
     }
 
-    fn all(&self) -> BTreeMap<PumpId, PumpName> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn all(&self) -> BTreeMap<PumpId, PumpName> {
+        self.0.read().clone()
     }
 
-    fn set(&self, pump: &PumpId, name: Option<PumpName>) {
-        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn of(&self, pump: &PumpId) -> Option<PumpName> {
+        self.0.read().get(pump).cloned()
+    }
+
+    pub(super) fn replace(&self, names: BTreeMap<PumpId, PumpName>) {
+        *self.0.write() = names;
+    }
+
+    /// Returns whether it had one.
+    pub(super) fn remove(&self, pump: &PumpId) -> bool {
+        self.0.write().remove(pump).is_some()
+    }
+
+    pub(super) fn set(&self, pump: &PumpId, name: Option<PumpName>) {
+        let mut names = self.0.write();
         match name {
             Some(name) => names.insert(pump.clone(), name),
             None => names.remove(pump),
         };
-    }
-}
-
-impl Store {
-    /// What people call a pump, if they do.
-    pub fn pump_name(&self, pump: &PumpId) -> Option<PumpName> {
-        self.0.names.0.read().unwrap_or_else(PoisonError::into_inner).get(pump).cloned()
-    }
-
-    /// The names of all pumps that have one.
-    pub fn pump_names(&self) -> BTreeMap<PumpId, PumpName> {
-        self.0.names.all()
-    }
-
-    /// Names a pump, or takes its name away. Returns whether there is such a pump.
-    pub async fn set_pump_name(&self, pump: &PumpId, name: Option<PumpName>) -> Result<bool, StoreError> {
-        // The rows of a removed pump are deleted by whoever has this: a name does not come after that.
-        let _written = self.0.written.lock().await;
-        if !self.is_registered(pump) {
-            return Ok(false);
-        }
-        let engine = self.engine().await?;
-        match &name {
-            Some(name) => {
-                let row = NameRow { id: id(pump), name: name.as_str().to_owned() };
-                engine.execute(SET, [("row", row.into_value())]).await?;
-            }
-            None => engine.execute(CLEAR, [("id", id(pump).into_value())]).await?,
-        }
-        self.0.names.set(pump, name);
-        self.0.remember_names();
-        Ok(true)
-    }
-}
-
-impl Inner {
-    /// Goes by the names that the database has.
-    pub(super) fn take_names(&self, names: BTreeMap<PumpId, PumpName>) {
-        *self.names.0.write().unwrap_or_else(PoisonError::into_inner) = names;
-        self.remember_names();
-    }
-
-    /// Forgets the name of a pump that is removed.
-    pub(super) fn forget_name(&self, pump: &PumpId) {
-        if self.names.0.write().unwrap_or_else(PoisonError::into_inner).remove(pump).is_some() {
-            self.remember_names();
-        }
-    }
-
-    /// Keeps the copy. It is a help, so a failure is only told.
-    fn remember_names(&self) {
-        let written = serde_json::to_vec(&self.names.all()).map_err(io::Error::other);
-        if let Err(error) = written.and_then(|bytes| write_file(&self.dir.join(folder::NAMES), &bytes)) {
-            tracing::warn!(%error, "the copy of the pumps' names was not written");
-        }
     }
 }
 
@@ -132,6 +78,6 @@ pub(super) async fn read(engine: &Engine) -> Result<BTreeMap<PumpId, PumpName>, 
     rows.into_iter().map(name).collect()
 }
 
-fn id(pump: &PumpId) -> RecordId {
+pub(super) fn id(pump: &PumpId) -> RecordId {
     RecordId::new("pump_name", pump.as_str())
 }

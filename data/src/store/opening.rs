@@ -7,29 +7,31 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use volute_journal::{Journal, Seq, points::reach};
 use volute_plant::{PumpId, PumpName, Timestamp};
 
 use super::{
     Inner, Store, StoreError, StoreSettings, conversion,
     database::{Database, State},
+    documents,
     engine::Engine,
-    flush::{self, Written},
-    folder,
+    flush, folder,
     head::{Head, Until},
     legacy, migrations,
     moved::MovedFile,
     names::{self, Names},
-    record,
-    removal::{self, StoredRemoval},
+    record, removal,
+    removals::StoredRemoval,
     roster::Roster,
     rows::PumpRow,
     types::{Batch, PumpRecord},
+    written::Written,
 };
 
 impl Store {
@@ -91,6 +93,7 @@ impl Store {
             };
             legacy::read(&engine, &pumps, take).await?;
             migrations::apply(&engine, migrations::ALL).await?;
+            documents::define_all(&engine).await?;
         }
         self.0.forget_stored(&engine).await?;
         *self.0.database.write().await = State::Open(Arc::new(engine));
@@ -184,6 +187,9 @@ async fn open_engine(database: &Database) -> Result<(Engine, Found), StoreError>
         let up_to_date: Vec<_> =
             migrations::ALL.iter().filter(|migration| !convert || migration.version < migrations::BLOCKS).collect();
         migrations::apply(&engine, up_to_date).await?;
+        if !convert {
+            documents::define_all(&engine).await?;
+        }
         let found = Found::in_database(&engine, convert).await?;
         // One with rows of before blocks has not all tables yet: the next opening is early enough.
         if !convert {

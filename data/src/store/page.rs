@@ -6,79 +6,29 @@
 //! (`dynamic.rs`). Hence [`SCAN`]'s closure, and hence a directory of the hours in which a pump has
 //! rows, whose ids run backwards: newest first is a walk through it, hour by hour.
 
-use surrealdb::types::{Array, RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
-use volute_plant::{PumpId, Timestamp};
+use surrealdb::types::{SurrealValue, Value};
+use volute_plant::Timestamp;
 
-use super::{StoreError, engine::Engine, rows::owner_and_number, types::Order};
+use super::{
+    StoreError,
+    engine::Engine,
+    ids::owner_and_number,
+    series::{HOUR_MS, Row, Series, directory, hour},
+    types::Order,
+};
 
 /// The identity closure is what lets the engine stop at the limit; see the module's head. A test asks for the plan.
 pub(crate) const SCAN: &str = "SELECT * FROM (|$range| $range)($range) LIMIT $limit";
 const NUMBERS: &str = "SELECT VALUE id[1] FROM (|$range| $range)($range) LIMIT $limit";
 
-pub(crate) const HOUR_MS: i64 = 3_600_000;
 /// Rows read at a time, going forward: blocks of an hour.
 const FORWARD_ROWS: usize = 64;
 /// The most hours read at a time, walking back.
 const MAX_HOURS: usize = 24;
 
-/// One pump's or the node's rows in one table.
-pub(crate) struct Series<'a> {
-    table: &'static str,
-    owner: &'a str,
-}
-
-impl<'a> Series<'a> {
-    pub(crate) fn new(table: &'static str, owner: &'a str) -> Self {
-        Self { table, owner }
-    }
-
-    pub(crate) fn readings(pump: &'a PumpId) -> Self {
-        Self::new("sensor_readings", pump.as_str())
-    }
-
-    pub(crate) fn detections(pump: &'a PumpId) -> Self {
-        Self::new("anomaly_detections", pump.as_str())
-    }
-
-    pub(crate) fn metrics(node: &'a str) -> Self {
-        Self::new("system_metrics", node)
-    }
-
-    /// The id of a row.
-    pub(crate) fn id(&self, number: i64) -> RecordId {
-        RecordId::new(self.table, self.key(number))
-    }
-
-    /// The ids from `from` up to and without `to`.
-    pub(crate) fn between(&self, from: i64, to: i64) -> Value {
-        let range = RecordIdKeyRange::from(self.key(from)..self.key(to));
-        RecordId::new(self.table, RecordIdKey::Range(Box::new(range))).into_value()
-    }
-
-    fn key(&self, number: i64) -> RecordIdKey {
-        RecordIdKey::Array(Array::from(vec![self.owner.to_owned().into_value(), number.into_value()]))
-    }
-}
-
-/// The id of the directory's entry for an hour.
-pub(crate) fn hour_id(owner: &str, hour: i64) -> RecordId {
-    directory(owner).id(-hour)
-}
-
-/// The hour since 1970 that a time falls into.
-pub(crate) fn hour(at_ms: i64) -> i64 {
-    at_ms.div_euclid(HOUR_MS)
-}
-
 /// A limit as SurrealDB takes it.
 pub(crate) fn limit(limit: usize) -> Value {
     i64::try_from(limit).unwrap_or(i64::MAX).into_value()
-}
-
-/// A row of a series.
-pub(crate) trait Row: SurrealValue + Send + 'static {
-    /// Its id, `[owner, number]`.
-    fn id(&self) -> &RecordId;
 }
 
 /// Goes through a series' rows from `from` up to and without `to`, in the order, until `take` has enough.
@@ -115,34 +65,11 @@ pub(crate) fn whole_moments<T>(mut rows: Vec<T>, limit: usize, at: fn(&T) -> Tim
     rows
 }
 
-/// So many rows of a table that is read by a query, and the rest of the moment that the last of them is in.
-pub(crate) async fn rows_of_whole_moments<T>(
-    (from, to): (i64, i64),
-    limit: usize,
-    at_ms: fn(&T) -> i64,
-    select: impl AsyncFn(i64, i64, usize) -> Result<Vec<T>, StoreError>,
-) -> Result<Vec<T>, StoreError> {
-    if from >= to {
-        return Ok(Vec::new());
-    }
-    let mut rows = select(from, to, limit).await?;
-    if let Some(last) = rows.last().filter(|_| rows.len() == limit).map(at_ms) {
-        rows.retain(|row| at_ms(row) != last);
-        rows.extend(select(last, last + 1, usize::MAX).await?);
-    }
-    Ok(rows)
-}
-
 /// The last hour since 1970 in which a pump or the node has rows.
 pub(crate) async fn newest_hour(engine: &Engine, owner: &str) -> Result<Option<i64>, StoreError> {
     let vars = [("range", directory(owner).between(i64::MIN, i64::MAX)), ("limit", limit(1))];
     let hours: Vec<i64> = engine.rows(NUMBERS, vars).await?;
     Ok(hours.first().map(|hour| -hour))
-}
-
-/// The directory's entries of hours before this one.
-pub(crate) fn hours_before(owner: &str, hour: i64) -> Value {
-    directory(owner).between(1 - hour, i64::MAX)
 }
 
 /// The number of a series' first row.
@@ -217,11 +144,6 @@ async fn back<T: Row>(
         hours_at_once = (hours_at_once * 2).min(MAX_HOURS);
     }
     Ok(())
-}
-
-/// The hours in which a pump or the node has rows, newest first.
-fn directory(owner: &str) -> Series<'_> {
-    Series::new("recorded_hour", owner)
 }
 
 async fn scan<T: Row>(engine: &Engine, ids: Value, at_most: usize) -> Result<Vec<T>, StoreError> {

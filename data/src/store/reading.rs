@@ -16,9 +16,11 @@ use super::{
     database::State,
     engine::Engine,
     head::{Head, MINUTE_MS, join_parts, minute_start},
+    ids::{pump_and_start, unreadable},
     lookup::is_whole,
-    page::{Enough, Series, first_rows, walk, whole_moments},
-    rows::{DetectionsRow, MetricsRow, NODE, ReadingsRow, RollupRow, pump_and_start, unreadable},
+    page::{Enough, first_rows, walk, whole_moments},
+    rows::{DetectionsRow, MetricsRow, NODE, ReadingsRow, RollupRow},
+    series::Series,
     types::{Answer, Bucket, Buckets, Counts, Order, PumpRecord, Range, Reach, Resolution, SystemMetrics},
 };
 use crate::block::{Aggregates, decode_aggregates};
@@ -149,7 +151,7 @@ impl Store {
         };
         let reach = match read {
             Ok(()) => Reach::Whole,
-            Err(error) => Reach::Since { from: None, reason: outage(error)? },
+            Err(error) => Reach::Since { from: None, reason: error.outage()? },
         };
         rows.sort_by(|a, b| range.order.compare(a.at, b.at));
         rows.dedup_by_key(|m| m.at);
@@ -225,7 +227,7 @@ impl Store {
             Ok(()) => Ok(Reach::Whole),
             Err(error) => {
                 let from = self.0.head().earliest(pump).and_then(|ms| Timestamp::from_millis(ms).ok());
-                Ok(Reach::Since { from, reason: outage(error)? })
+                Ok(Reach::Since { from, reason: error.outage()? })
             }
         }
     }
@@ -251,15 +253,6 @@ impl InHead for Detection {
 
 async fn stored_page<T: InBlocks>(state: &State, pump: &PumpId, range: &Range) -> Result<Vec<T>, StoreError> {
     page(state.engine()?, pump, range).await
-}
-
-/// The reason of an answer that does not reach all the way; any other error stays one.
-pub(crate) fn outage(error: StoreError) -> Result<String, StoreError> {
-    match error {
-        StoreError::Unavailable { reason } => Ok(reason),
-        StoreError::Database(_) => Ok(error.to_string()),
-        other => Err(other),
-    }
 }
 
 /// Buckets on their way.

@@ -18,27 +18,28 @@
 //! | `rollup_minute`, `rollup_hour` | `aggregates`, whole hours, so that an hour goes with its minutes |
 //! | `recorded_hour` | with the last block that it leads to |
 //!
-//! No age have: `pump`, `pump_state`, `pump_setting`, `active_baseline` and `commissioning` (one row a pump), `baseline`,
-//! `maintenance_events` and `audit_log` (kept for good), `journal_mark` and `migration`.
+//! Documents are kept as long as their kind says ([`DocumentKind::AGE`](super::document::DocumentKind::AGE)): a pass looks
+//! at them once an hour. `maintenance_events` and `audit_log` are kept for good. No age have: `pump`, `pump_state`,
+//! `pump_setting`, `active_baseline` and `commissioning` (one row a pump), `baseline`, `journal_mark` and `migration`.
 //!
 //! Does not delete removed pumps (`removal`), decide when to sweep, or whether the clock can be believed; see the engine's keeper.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use surrealdb::types::{RecordId, SurrealValue};
 use volute_journal::points::reach;
-use volute_plant::{PumpId, Timestamp};
+use volute_plant::Timestamp;
 
 use super::{
-    Store, StoreError,
+    Inner, Store, StoreError, document, documents,
     engine::Engine,
     head::MINUTE_MS,
-    page::{HOUR_MS, Series, hour, hours_before, limit, oldest},
+    ids::unreadable,
+    kinds::{self, KINDS, KindInfo},
+    oldest::{Aged, Pass},
+    page::{Enough, limit, oldest},
     rows::NODE,
+    series::{HOUR_MS, Series, hour, hours_before},
     types::Swept,
 };
 
@@ -47,6 +48,10 @@ const DAY_MS: i64 = 86_400_000;
 const SLICES: usize = 64;
 /// Entries of the directory of hours that are deleted at once.
 const HOURS: usize = 1_000;
+/// Documents of a kind that are deleted at once.
+const DOCUMENTS: usize = 1_000;
+/// Documents are looked at once in so long.
+const DOCUMENTS_EVERY_MS: i64 = HOUR_MS;
 const FIRST_HOURS: &str = "SELECT VALUE id FROM (|$range| $range)($range) LIMIT $limit";
 
 /// How long things are kept.
@@ -61,67 +66,6 @@ pub struct Retention {
     /// The node's own figures.
     pub metrics: Duration,
 }
-
-/// A table that retention deletes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Aged {
-    Readings,
-    Detections,
-    MinuteRollups,
-    HourRollups,
-    Metrics,
-    /// The directory of hours; its numbers are hours since 1970.
-    Hours,
-}
-
-const TABLES: usize = 6;
-
-impl Aged {
-    fn table(self) -> &'static str {
-        match self {
-            Self::Readings => "sensor_readings",
-            Self::Detections => "anomaly_detections",
-            Self::MinuteRollups => "rollup_minute",
-            Self::HourRollups => "rollup_hour",
-            Self::Metrics => "system_metrics",
-            Self::Hours => "recorded_hour",
-        }
-    }
-}
-
-/// For each owner and table: no row starts earlier than this. `i64::MAX`: there is none. `None`: not known.
-#[derive(Default)]
-pub(crate) struct Oldest(Mutex<HashMap<String, [Option<i64>; TABLES]>>);
-
-impl Oldest {
-    /// A row with this start may have been written.
-    pub(crate) fn note(&self, owner: &str, table: Aged, start: i64) {
-        if let Some(Some(known)) = self.lock().get_mut(owner).map(|known| &mut known[table as usize]) {
-            *known = (*known).min(start);
-        }
-    }
-
-    /// Nothing is known any more.
-    pub(crate) fn clear(&self) {
-        self.lock().clear();
-    }
-
-    fn get(&self, owner: &str, table: Aged) -> Option<i64> {
-        self.lock().get(owner).and_then(|known| known[table as usize])
-    }
-
-    fn set(&self, owner: &str, table: Aged, start: Option<i64>) {
-        self.lock().entry(owner.to_owned()).or_default()[table as usize] = start;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, [Option<i64>; TABLES]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whom the current pass has not come to yet, the next one first.
-#[derive(Default)]
-pub(crate) struct Pass(VecDeque<String>);
 
 /// What is deleted of a table: series with a row that starts before `due_ms` lose all rows that start before `cutoff_ms`.
 #[derive(Clone, Copy)]
@@ -147,20 +91,13 @@ fn step_ms(age: Duration) -> i64 {
     i64::try_from(age.as_millis() / 100).unwrap_or(i64::MAX).clamp(MINUTE_MS, HOUR_MS)
 }
 
-impl Oldest {
-    /// Forgets a pump that is removed: a new one of its name has other rows.
-    pub(super) fn forget(&self, pump: &PumpId) {
-        self.lock().remove(pump.as_str());
-    }
-}
-
 impl Store {
     /// Deletes some of what is too old at `now`. Says whether the pass has more to look at.
     pub async fn sweep(&self, retention: &Retention, now: Timestamp) -> Result<Swept, StoreError> {
         let mut pass = self.0.pass.lock().await;
-        if pass.0.is_empty() {
-            pass.0.extend(self.0.roster.pumps().iter().map(ToString::to_string));
-            pass.0.push_back(NODE.to_owned());
+        if pass.owners.is_empty() {
+            pass.owners.extend(self.0.roster.pumps().iter().map(ToString::to_string));
+            pass.owners.push_back(NODE.to_owned());
         }
         let engine = self.engine().await?;
         let of_pumps = [
@@ -171,23 +108,26 @@ impl Store {
         ];
         let of_node = [Cutoff::new(Aged::Metrics, retention.metrics, 1, now)];
         let mut swept = Swept::default();
-        for _ in 0..pass.0.len() {
+        for _ in 0..pass.owners.len() {
             if swept.slices >= SLICES {
                 break;
             }
-            let Some(owner) = pass.0.pop_front() else { break };
+            let Some(owner) = pass.owners.pop_front() else { break };
             // The directory leads to blocks, and not to rollups.
             let (cutoffs, listed) = if owner == NODE { (&of_node[..], 1) } else { (&of_pumps[..], 2) };
             if self.0.sweep_owner(&engine, &owner, cutoffs, listed, &mut swept).await? {
-                pass.0.push_back(owner);
+                pass.owners.push_back(owner);
             }
         }
-        swept.more = !pass.0.is_empty();
+        if pass.owners.is_empty() {
+            sweep_documents(&engine, &mut pass, now, &mut swept).await?;
+        }
+        swept.more |= !pass.owners.is_empty();
         Ok(swept)
     }
 }
 
-impl super::Inner {
+impl Inner {
     /// Returns whether there is more of this owner's.
     async fn sweep_owner(
         &self,
@@ -301,4 +241,46 @@ async fn delete(engine: &Engine, series: &Series<'_>, from: i64, to: i64) -> Res
     reach("sweep").map_err(|error| StoreError::Database(error.into()))?;
     engine.execute("DELETE $range RETURN NONE", [("range", series.between(from, to))]).await?;
     reach("swept").map_err(|error| StoreError::Database(error.into()))
+}
+
+/// Deletes documents that are too old, of each kind some at a time.
+async fn sweep_documents(
+    engine: &Engine,
+    pass: &mut Pass,
+    now: Timestamp,
+    swept: &mut Swept,
+) -> Result<(), StoreError> {
+    // Sooner too where the clock was set back.
+    if pass.documents_at.is_some_and(|at| (0..DOCUMENTS_EVERY_MS).contains(&now.since_ms(at))) {
+        return Ok(());
+    }
+    let mut more = false;
+    for kind in KINDS {
+        let Some(age) = kind.age else { continue };
+        let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let ids = documents_before(engine, kind, now.millis().saturating_sub(age_ms)).await?;
+        swept.slices += 1;
+        if !ids.is_empty() {
+            more |= ids.len() == DOCUMENTS;
+            engine.execute("DELETE $ids RETURN NONE", [("ids", ids.into_value())]).await?;
+            swept.deleted += 1;
+        }
+    }
+    swept.more = more;
+    pass.documents_at = (!more).then_some(now);
+    Ok(())
+}
+
+/// The first documents of a kind whose time is before this one.
+async fn documents_before(engine: &Engine, kind: &KindInfo, before_ms: i64) -> Result<Vec<RecordId>, StoreError> {
+    let mut ids = Vec::new();
+    documents::scan(engine, kind.table, documents::all_ids(), |id, row| {
+        let at = document::time(&kinds::from_row(row), kind.time).map_err(|error| unreadable(id, error))?;
+        if at.millis() < before_ms {
+            ids.push(id.clone());
+        }
+        Ok(if ids.len() == DOCUMENTS { Enough::Yes } else { Enough::No })
+    })
+    .await?;
+    Ok(ids)
 }

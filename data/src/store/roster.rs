@@ -7,9 +7,9 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
     path::Path,
-    sync::{PoisonError, RwLock},
 };
 
+use parking_lot::RwLock;
 use volute_journal::durable::write_file;
 use volute_plant::{Detection, PumpId, Reading};
 
@@ -38,7 +38,7 @@ impl Roster {
 
     /// Takes note of pumps that are stored. What was known of one stands.
     pub(crate) fn note<'a>(&self, pumps: impl IntoIterator<Item = &'a PumpRecord>) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.write();
         for pump in pumps {
             known.entry(pump.id.clone()).or_insert_with(|| pump.clone());
         }
@@ -46,7 +46,7 @@ impl Roster {
 
     /// Forgets a pump that is removed.
     pub(crate) fn forget(&self, pump: &PumpId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(pump);
+        self.0.write().remove(pump);
     }
 
     /// Whether a pump is registered.
@@ -107,7 +107,7 @@ impl Roster {
     }
 
     fn read<T>(&self, look: impl FnOnce(&BTreeMap<PumpId, PumpRecord>) -> T) -> T {
-        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.0.read())
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::{fs, io, path::Path};
 
-use super::{Inner, Store, StoreError, conversion::REPLACED, database::State, flush::Written, folder};
+use super::{Inner, Store, StoreError, conversion::REPLACED, database::State, folder, written::Written};
 use volute_journal::{Seq, points::reach};
 
 /// The ending of files that never change once they are written (SurrealKV's sorted tables).

@@ -9,7 +9,7 @@ use volute_plant::PumpId;
 use super::{
     Store, StoreError,
     engine::Engine,
-    rows::{time, unreadable},
+    ids::{time, unreadable},
     types::PumpState,
 };
 

@@ -5,7 +5,7 @@ use std::{io, path::Path, time::Duration};
 use volute_journal::JournalStatus;
 use volute_plant::PumpId;
 
-use super::{Store, folder};
+use super::{Store, database::DatabaseStatus, folder};
 
 /// How the store is at one moment.
 #[derive(Debug, Clone)]
@@ -24,15 +24,6 @@ pub struct StoreStatus {
     pub journal: JournalStatus,
     /// What of the journal was found damaged at the start, for people.
     pub damage: Vec<String>,
-}
-
-/// Whether the database answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DatabaseStatus {
-    /// It does.
-    Open,
-    /// It does not, and why not.
-    Unavailable(String),
 }
 
 /// What of a disk is used.

@@ -4,6 +4,7 @@ mod audit;
 mod baselines;
 mod buckets;
 mod clock_mark;
+pub(super) mod documents;
 mod lifecycle;
 mod lookup;
 mod paging;
@@ -11,6 +12,7 @@ mod parts;
 mod past;
 mod permissions;
 mod recovery;
+pub(super) mod released;
 mod removal;
 mod retention;
 mod rollups;
@@ -22,9 +24,12 @@ use proptest::prelude::*;
 use surrealdb::types::Value;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
-use volute_plant::{Currency, Detection, EventState, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity};
+use volute_journal::Seq;
+use volute_plant::{
+    Currency, Detection, EventState, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity, Timestamp,
+};
 
-use super::{engine::Engine, page::Series, *};
+use super::{engine::Engine, series::Series, *};
 
 const START: i64 = 1_773_051_273_000;
 
@@ -73,6 +78,10 @@ fn entry(action: &str, ms: i64) -> AuditEntry {
     }
 }
 
+fn documents<K: DocumentKind>(rows: &[K]) -> Vec<Document> {
+    rows.iter().map(Document::of).collect()
+}
+
 fn event(name: &str, rule: &str, ms: i64, resolved: bool) -> MaintenanceEvent {
     MaintenanceEvent {
         pump: pump(name),
@@ -119,14 +128,15 @@ fn every_table_gives_back_what_it_was_given() {
     unusual.late = true;
     let figures = [("ingest_readings_per_s".to_owned(), 3.0), ("resident_bytes".to_owned(), 1e9)].into();
     let by_limit = MaintenanceEvent { peak_loss: None, model: None, ..event("P-1", "limit", 500, false) };
+    let events = [event("P-1", "bearing-hot", 0, false), event("P-1", "bearing-hot", 500, true), by_limit];
+    let entries = [entry("restart", 0), entry("commission", 5)];
     let batch = Batch {
         pumps: vec![record("P-1"), record("P-2")],
         readings: vec![reading("P-1", 0), unusual],
         detections: vec![detection("P-1", 0), detection("P-1", 1001)],
-        events: vec![event("P-1", "bearing-hot", 0, false), event("P-1", "bearing-hot", 500, true), by_limit],
+        documents: [documents(&events), documents(&entries)].concat(),
         metrics: vec![SystemMetrics { at: at(3), figures }],
         states: vec![state("P-1", 1001, "one"), state("P-2", 0, "two")],
-        audit: vec![entry("restart", 0), entry("commission", 5)],
         ..Batch::default()
     };
     with_store(async |store| {
@@ -134,9 +144,9 @@ fn every_table_gives_back_what_it_was_given() {
         assert_eq!(store.pumps(), batch.pumps);
         assert_eq!(readings(&store, "P-1").await, batch.readings);
         assert_eq!(store.detections(Some(&pump("P-1")), &Range::default()).await.expect("read").rows, batch.detections);
-        assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, batch.events);
+        assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, events);
         assert_eq!(store.metrics(&Range::default()).await.expect("read").rows, batch.metrics);
-        assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, batch.audit);
+        assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, entries);
         for state in &batch.states {
             assert_eq!(store.pump_state(&state.pump).await.expect("read").as_ref(), Some(state));
         }
@@ -152,14 +162,17 @@ fn the_same_batch_again_changes_nothing() {
         pumps: vec![record("P-1")],
         readings: vec![reading("P-1", 0), reading("P-1", 1000)],
         detections: vec![detection("P-1", 0)],
-        events: vec![event("P-1", "bearing-hot", 0, false)],
+        documents: documents(&[event("P-1", "bearing-hot", 0, false)]),
         ..Batch::default()
     };
     with_store(async |store| {
         for _ in 0..2 {
             store.commit(&batch).await.expect("stored");
             assert_eq!(readings(&store, "P-1").await, batch.readings);
-            assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, batch.events);
+            assert_eq!(
+                store.events(&EventFilter::default()).await.expect("read").rows,
+                [event("P-1", "bearing-hot", 0, false)]
+            );
             let counts = store.counts(&pump("P-1")).await.expect("counted");
             assert_eq!(counts, Counts { readings: 2, detections: 1 });
         }
@@ -174,7 +187,7 @@ fn the_same_batch_again_changes_nothing() {
 fn an_event_is_what_it_last_was() {
     let (opened, resolved) = (event("P-1", "bearing-hot", 0, false), event("P-1", "bearing-hot", 0, true));
     let other = event("P-2", "cavitation", 5, false);
-    let batch = Batch { events: vec![opened, resolved.clone(), other.clone()], ..Batch::default() };
+    let batch = Batch { documents: documents(&[opened, resolved.clone(), other.clone()]), ..Batch::default() };
     with_store(async |store| {
         store.commit(&batch).await.expect("stored");
         for (filter, expected) in [

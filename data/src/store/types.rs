@@ -2,9 +2,9 @@
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
-use volute_plant::{Detection, EventState, MaintenanceEvent, PumpId, Reading, Timestamp};
+use volute_plant::{Detection, EventState, PumpId, Reading, Timestamp};
 
-use super::{StoreError, audit_entry::AuditEntry};
+use super::{StoreError, document::Document};
 use crate::block::Aggregates;
 
 /// Rows to be stored together.
@@ -16,14 +16,12 @@ pub struct Batch {
     pub readings: Vec<Reading>,
     /// Detections.
     pub detections: Vec<Detection>,
-    /// Maintenance events as they now are.
-    pub events: Vec<MaintenanceEvent>,
+    /// Audit entries, maintenance events and other documents as they now are; of several of one key the last one counts.
+    pub documents: Vec<Document>,
     /// The node's own figures.
     pub metrics: Vec<SystemMetrics>,
     /// What is remembered of pumps; the newest of each counts.
     pub states: Vec<PumpState>,
-    /// What people did.
-    pub audit: Vec<AuditEntry>,
     /// Pumps that are removed, with all that earlier batches hold of them.
     pub removals: Vec<PumpId>,
 }
@@ -255,6 +253,15 @@ pub struct Purged {
     pub slices: usize,
     /// There is more to delete.
     pub more: bool,
+}
+
+/// Which documents of a kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DocumentFilter {
+    /// Of this pump only, as their field `pump` names it.
+    pub pump: Option<PumpId>,
+    /// Of this range of their times.
+    pub range: Range,
 }
 
 /// Which maintenance events.

@@ -1,6 +1,6 @@
 //! What waits for the recorder: what goes into a record, and what comes back from one that failed.
 
-use volute_data::PumpRecord;
+use volute_data::{AuditEntry, PumpRecord};
 use volute_plant::{Reading, Sample, Timestamp};
 
 use super::*;
@@ -68,13 +68,13 @@ fn a_failed_record_brings_back_what_people_did_before_what_they_did_since() {
         detail: String::new(),
     };
     let mut results = Results::default();
-    results.audit.push(entry(1));
+    results.documents.push(Document::of(&entry(1)));
     assert!(!results.is_empty());
     let (failed, found) = results.take();
     assert!(!is_empty(&failed) && results.is_empty());
-    results.audit.push(entry(2));
+    results.documents.push(Document::of(&entry(2)));
     results.put_back(failed, found);
-    assert_eq!(results.take().0.audit, [entry(1), entry(2)]);
+    assert_eq!(results.take().0.documents, [entry(1), entry(2)].map(|entry| Document::of(&entry)));
 }
 
 #[test]

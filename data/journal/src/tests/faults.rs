@@ -37,16 +37,16 @@ struct Faults {
 
 impl Plan {
     fn set(&self, change: impl FnOnce(&mut Faults)) {
-        change(&mut self.0.lock().unwrap());
+        change(&mut self.0.lock());
     }
 
     fn check(&self, fails: impl FnOnce(&Faults) -> bool) -> io::Result<()> {
-        if fails(&self.0.lock().unwrap()) { Err(io::Error::other("injected")) } else { Ok(()) }
+        if fails(&self.0.lock()) { Err(io::Error::other("injected")) } else { Ok(()) }
     }
 
     /// How much of a write there is room for.
     fn take_room(&self, bytes: usize) -> usize {
-        let mut faults = self.0.lock().unwrap();
+        let mut faults = self.0.lock();
         let Some(room) = &mut faults.room else { return bytes };
         let fits = bytes.min(*room);
         *room -= fits;
@@ -60,7 +60,7 @@ struct FaultyFile(Box<dyn LogFile>, Plan);
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        if let Some(errno) = self.1.0.lock().unwrap().create_errno {
+        if let Some(errno) = self.1.0.lock().create_errno {
             return Err(errno.into());
         }
         Ok(Box::new(FaultyFile(self.0.create(path)?, self.1.clone())))
@@ -85,22 +85,22 @@ impl Disk for FaultyDisk {
 
 impl LogFile for FaultyFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if let Some(kind) = self.1.0.lock().unwrap().write {
+        if let Some(kind) = self.1.0.lock().write {
             self.0.write_all_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(kind.into());
         }
-        if let Some(errno) = self.1.0.lock().unwrap().write_errno {
+        if let Some(errno) = self.1.0.lock().write_errno {
             self.0.write_all_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(errno.into());
         }
         let fits = self.1.take_room(bytes.len());
         self.0.write_all_at(&bytes[..fits], offset)?;
-        let full = self.1.0.lock().unwrap().full.unwrap_or(io::ErrorKind::StorageFull);
+        let full = self.1.0.lock().full.unwrap_or(io::ErrorKind::StorageFull);
         if fits < bytes.len() { Err(full.into()) } else { Ok(()) }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let gate = self.1.0.lock().unwrap().gate.take();
+        let gate = self.1.0.lock().gate.take();
         if let Some((begun, go_on)) = gate {
             begun.send(()).unwrap();
             go_on.recv().unwrap();

@@ -5,16 +5,20 @@
 //!
 //! Deliberately absent: which minutes there are, and any lock.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use volute_journal::Seq;
 use volute_plant::{Beside, Detection, PumpId, Reading, Timestamp};
 
-use super::{MINUTE_MS, PACKED_ROWS, SET_BACK_MS, Until};
+use super::due::{MINUTE_MS, SET_BACK_MS, Until};
 use crate::{
     block::{decode_detections, decode_readings, encode_detections, encode_readings},
     store::StoreError,
 };
+
+/// About so many rows are packed together then: with fewer, a block's frame weighs too much. Each pump has its own number
+/// between these, or all that began together would be packed together.
+pub(super) const PACKED_ROWS: RangeInclusive<u16> = 6..=14;
 
 /// About how much memory a minute takes besides its rows, and a vector that begins with room for four.
 pub(super) const MINUTE_BYTES: usize = size_of::<(i64, Minute)>() + 3 * size_of::<Reading>();

@@ -1,27 +1,30 @@
 //! What waits in the head and is no series of a pump.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use volute_journal::Seq;
-use volute_plant::{MaintenanceEvent, PumpId};
+use volute_plant::PumpId;
 
-use super::{NEWS, same_event};
 use crate::store::{
-    audit_entry::AuditEntry,
-    removal::Removals,
+    document::{Document, DocumentKey},
+    removals::Removals,
     types::{Batch, PumpRecord, PumpState, SystemMetrics},
 };
+
+/// The most news of each kind in one transaction, and the most bytes of them: one that does not fit into a memtable fails for
+/// ever.
+pub(super) const NEWS: usize = 1_000;
+const NEWS_BYTES: usize = 4 << 20;
 
 /// What is no series of a pump.
 #[derive(Default, Clone)]
 pub(crate) struct News {
     pub pumps: Vec<(Seq, PumpRecord)>,
-    pub events: Vec<(Seq, MaintenanceEvent)>,
     pub metrics: Vec<(Seq, SystemMetrics)>,
     /// One per pump, its newest.
     pub states: BTreeMap<PumpId, (Seq, PumpState)>,
-    /// Without their records' numbers: an entry never changes, so any record of it is as good as another.
-    pub audit: BTreeSet<AuditEntry>,
+    /// One per kind and key, its newest.
+    documents: BTreeMap<(String, DocumentKey), (Seq, Document)>,
     /// About how much memory all of it takes.
     bytes: usize,
 }
@@ -41,12 +44,14 @@ impl Left {
         &mut self,
         news: impl IntoIterator<Item = &'a (Seq, T)>,
         held: impl Fn(&T) -> bool,
+        bytes: impl Fn(&T) -> usize,
     ) -> Vec<(Seq, T)> {
-        let mut first = Vec::new();
+        let (mut first, mut taken) = (Vec::new(), 0);
         for (seq, what) in news {
             let left = match held(what) {
                 true => &mut self.held,
-                false if first.len() < NEWS => {
+                false if first.len() < NEWS && taken < NEWS_BYTES => {
+                    taken += bytes(what);
                     first.push((*seq, what.clone()));
                     continue;
                 }
@@ -65,23 +70,45 @@ impl News {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { pumps, events, metrics, states, audit, bytes: _ } = self;
-        pumps.is_empty() && events.is_empty() && metrics.is_empty() && states.is_empty() && audit.is_empty()
+        let Self { pumps, documents, metrics, states, bytes: _ } = self;
+        pumps.is_empty() && documents.is_empty() && metrics.is_empty() && states.is_empty()
     }
 
-    /// The first of each kind, without those of pumps whose removal is not done, and what is left. What people did is little.
+    /// The documents of a kind.
+    pub(crate) fn documents<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a Document> {
+        self.all_documents().filter(move |document| document.table() == table)
+    }
+
+    /// The documents of all kinds, each kind together.
+    pub(crate) fn all_documents(&self) -> impl Iterator<Item = &Document> {
+        self.documents.values().map(|(_, document)| document)
+    }
+
+    /// The document of this kind and key.
+    pub(crate) fn document(&self, table: &str, key: &DocumentKey) -> Option<&Document> {
+        self.documents.get(&(table.to_owned(), key.clone())).map(|(_, document)| document)
+    }
+
+    /// The first of each kind, without those of pumps whose removal is not done, and what is left.
     pub(super) fn some(&self, removals: &Removals) -> (Self, Left) {
         let mut left = Left::default();
         let some = Self {
-            pumps: left.first_of(&self.pumps, |pump| removals.holds(&pump.id)),
-            events: left.first_of(&self.events, |event| removals.holds(&event.pump)),
-            metrics: left.first_of(&self.metrics, |_| false),
+            pumps: left.first_of(&self.pumps, |pump| removals.holds(&pump.id), pump_bytes),
+            documents: left
+                .first_of(
+                    self.documents.values(),
+                    |document| document.pump().is_some_and(|pump| removals.holds(pump)),
+                    Document::bytes,
+                )
+                .into_iter()
+                .map(|(seq, document)| (id(&document), (seq, document)))
+                .collect(),
+            metrics: left.first_of(&self.metrics, |_| false, metrics_bytes),
             states: left
-                .first_of(self.states.values(), |state| removals.holds(&state.pump))
+                .first_of(self.states.values(), |state| removals.holds(&state.pump), state_bytes)
                 .into_iter()
                 .map(|(seq, state)| (state.pump.clone(), (seq, state)))
                 .collect(),
-            audit: self.audit.clone(),
             bytes: 0,
         };
         (some, left)
@@ -90,7 +117,7 @@ impl News {
     /// Drops all that is of a pump.
     pub(super) fn forget(&mut self, pump: &PumpId) {
         self.pumps.retain(|(_, known)| known.id != *pump);
-        self.events.retain(|(_, event)| event.pump != *pump);
+        self.documents.retain(|_, (_, document)| document.pump() != Some(pump));
         self.states.remove(pump);
         self.bytes = self.counted_bytes();
     }
@@ -105,29 +132,23 @@ impl News {
             self.bytes += metrics_bytes(&metrics);
             self.metrics.push((seq, metrics));
         }
-        for event in batch.events {
-            self.bytes += event_bytes(&event);
-            let superseded = self.events.extract_if(.., |(_, known)| same_event(known, &event));
-            self.bytes -= superseded.map(|(_, known)| event_bytes(&known)).sum::<usize>();
-            self.events.push((seq, event));
+        for document in batch.documents {
+            self.bytes += document.bytes();
+            let before = self.documents.insert(id(&document), (seq, document));
+            self.bytes -= before.map_or(0, |(_, known)| known.bytes());
         }
         for state in batch.states {
             self.remember(seq, state);
-        }
-        for entry in batch.audit {
-            let bytes = audit_bytes(&entry);
-            self.bytes += if self.audit.insert(entry) { bytes } else { 0 };
         }
     }
 
     /// All of this is in the database.
     pub(super) fn give_up(&mut self, stored: &Self) {
-        let Self { pumps, events, metrics, states, audit, bytes: _ } = stored;
+        let Self { pumps, documents, metrics, states, bytes: _ } = stored;
         self.pumps.retain(|known| !pumps.contains(known));
-        self.events.retain(|known| !events.contains(known));
+        self.documents.retain(|id, known| documents.get(id).is_none_or(|stored| stored.0 != known.0));
         self.metrics.retain(|known| !metrics.contains(known));
         self.states.retain(|pump, known| states.get(pump) != Some(known));
-        self.audit.retain(|known| !audit.contains(known));
         self.bytes = self.counted_bytes();
     }
 
@@ -137,12 +158,11 @@ impl News {
     }
 
     fn counted_bytes(&self) -> usize {
-        let Self { pumps, events, metrics, states, audit, bytes: _ } = self;
+        let Self { pumps, documents, metrics, states, bytes: _ } = self;
         pumps.iter().map(|(_, pump)| pump_bytes(pump)).sum::<usize>()
-            + events.iter().map(|(_, event)| event_bytes(event)).sum::<usize>()
+            + documents.values().map(|(_, document)| document.bytes()).sum::<usize>()
             + metrics.iter().map(|(_, metrics)| metrics_bytes(metrics)).sum::<usize>()
             + states.values().map(|(_, state)| state_bytes(state)).sum::<usize>()
-            + audit.iter().map(audit_bytes).sum::<usize>()
     }
 
     /// Keeps a pump's state, unless it has a newer one.
@@ -155,19 +175,16 @@ impl News {
     }
 }
 
+fn id(document: &Document) -> (String, DocumentKey) {
+    (document.table().to_owned(), document.key().clone())
+}
+
 /// A list's entry takes so much besides what it holds.
 const ENTRY_BYTES: usize = 32;
 
 fn pump_bytes(pump: &PumpRecord) -> usize {
     let channels: usize = pump.channels.iter().map(|channel| size_of::<String>() + channel.len()).sum();
     ENTRY_BYTES + size_of::<PumpRecord>() + pump.profile.len() + channels
-}
-
-fn event_bytes(event: &MaintenanceEvent) -> usize {
-    let texts = [&event.rule, &event.title, &event.advice, &event.channel];
-    let model = event.model.as_ref().map_or(0, String::len);
-    let source = event.source.as_ref().map_or(0, String::len);
-    ENTRY_BYTES + size_of::<MaintenanceEvent>() + texts.map(String::len).iter().sum::<usize>() + model + source
 }
 
 fn metrics_bytes(metrics: &SystemMetrics) -> usize {
@@ -177,9 +194,4 @@ fn metrics_bytes(metrics: &SystemMetrics) -> usize {
 
 fn state_bytes(state: &PumpState) -> usize {
     ENTRY_BYTES + size_of::<PumpState>() + state.document.len()
-}
-
-fn audit_bytes(entry: &AuditEntry) -> usize {
-    let texts = [&entry.who, &entry.action, &entry.object, &entry.outcome, &entry.detail];
-    ENTRY_BYTES + size_of::<AuditEntry>() + texts.map(String::len).iter().sum::<usize>()
 }

@@ -2,7 +2,7 @@
 
 use volute_plant::Sample;
 
-use super::*;
+use super::{minute::PACKED_ROWS, news::NEWS, *};
 use crate::store::types::PumpState;
 
 fn at(s: i64) -> Timestamp {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn audit(entries: &[AuditEntry]) -> Batch {
-    Batch { audit: entries.to_vec(), ..Batch::default() }
+    Batch { documents: documents(entries), ..Batch::default() }
 }
 
 async fn all(store: &Store) -> Answer<AuditEntry> {
@@ -27,7 +27,7 @@ fn an_entry_comes_back_from_the_journal_alone_and_from_the_database_alone() {
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        let waiting = store.0.head().news().audit.len();
+        let waiting = store.0.head().news().all_documents().count();
         assert_eq!((waiting, rows(&store).await), (2, 0), "they wait, read from the journal");
         assert_eq!(all(&store).await.rows, entries);
         store.flush_all().await.expect("flushed");
@@ -60,7 +60,7 @@ fn what_the_journal_brings_again_is_there_once() {
         let store = open(&dir).await;
         let newest_first = AuditFilter { range: Range::newest(10), ..AuditFilter::default() };
         for flushed in [false, true] {
-            assert_eq!(store.0.head().news().audit.len(), if flushed { 0 } else { 2 });
+            assert_eq!(store.0.head().news().all_documents().count(), if flushed { 0 } else { 2 });
             let mut sorted = entries.to_vec();
             sorted.sort();
             assert_eq!(all(&store).await.rows, sorted, "flushed: {flushed}");
@@ -154,10 +154,10 @@ fn a_flush_gives_up_no_entry_that_came_after_it_began() {
     let mut head = head::Head::default();
     head.take_in(Seq::new(1), audit(&[entry("restart", 5)]));
     let share = head.share(head::Until::Now, 10);
-    assert_eq!((share.news.audit.len(), share.low_water), (1, Seq::new(2)));
+    assert_eq!((share.news.all_documents().count(), share.low_water), (1, Seq::new(2)));
     head.take_in(Seq::new(2), audit(&[entry("restart", 6)]));
     head.give_up(&share);
-    assert_eq!(head.news().audit.iter().collect::<Vec<_>>(), [&entry("restart", 6)]);
+    assert_eq!(head.news().all_documents().collect::<Vec<_>>(), [&Document::of(&entry("restart", 6))]);
 }
 
 #[test]

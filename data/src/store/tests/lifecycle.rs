@@ -48,8 +48,7 @@ fn what_was_committed_is_there_after_close_and_after_drop() {
 fn the_names_of_new_folders_are_brought_down_to_the_disk() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("plant/line-3");
-    let synced =
-        |folder: &Path| volute_journal::durable::SYNCED.lock().expect("not poisoned").iter().any(|path| path == folder);
+    let synced = |folder: &Path| volute_journal::durable::SYNCED.lock().iter().any(|path| path == folder);
     runtime().block_on(async {
         let store = Store::open(&data, &StoreSettings::default(), at(0)).await.expect("opened");
         assert!(synced(dir.path()), "the entry of plant");
@@ -58,7 +57,7 @@ fn the_names_of_new_folders_are_brought_down_to_the_disk() {
         store.close().await.expect("closed");
         // A database that is new beside a journal that is not: as when somebody moved a damaged one away.
         std::fs::remove_dir_all(data.join("database")).expect("removed");
-        volute_journal::durable::SYNCED.lock().expect("not poisoned").retain(|path| path != &data);
+        volute_journal::durable::SYNCED.lock().retain(|path| path != &data);
         Store::open(&data, &StoreSettings::default(), at(0)).await.expect("opened");
         assert!(synced(&data), "the entry of database");
     });
@@ -144,7 +143,8 @@ const LATER: &[Migration] = &[
     migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
     migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
     migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
-    migration!(12, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+    migration!(12, "documents", include_str!("../../../schema/0012_documents.surql")),
+    migration!(13, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
 ];
 
 #[test]
@@ -160,7 +160,7 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         }
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 12, known: 11 })), "{:?}", older.err());
+        assert!(matches!(older, Err(StoreError::Newer { found: 13, known: 12 })), "{:?}", older.err());
         let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
     });
@@ -180,7 +180,7 @@ fn events_of_the_first_schema_are_read_by_the_next() {
         drop(engine);
         let store = open(&dir).await;
         let new = MaintenanceEvent { peak_loss: None, model: None, ..event("P-1", "limit", 1, false) };
-        let batch = Batch { pumps: vec![record("P-1")], events: vec![new.clone()], ..Batch::default() };
+        let batch = Batch { pumps: vec![record("P-1")], documents: vec![Document::of(&new)], ..Batch::default() };
         store.commit(&batch).await.expect("stored");
         assert_eq!(
             store.events(&EventFilter::default()).await.expect("read").rows,
@@ -203,7 +203,8 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
         migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
         migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
-        migration!(12, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+        migration!(12, "documents", include_str!("../../../schema/0012_documents.surql")),
+        migration!(13, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
     ];
     const OTHER: &[Migration] = &[
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
@@ -217,6 +218,7 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
         migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
         migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
+        migration!(12, "documents", include_str!("../../../schema/0012_documents.surql")),
     ];
     with_store(async |store| {
         let engine = &store.engine().await.expect("open");

@@ -61,10 +61,9 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
         pumps: vec![record("P-1"), record("P-2"), record("P-3")],
         readings: one.clone(),
         detections: both.clone(),
-        events: events.clone(),
+        documents: [documents(&events), documents(&entries)].concat(),
         metrics: metrics.clone(),
         states: Vec::new(),
-        audit: entries.clone(),
         removals: Vec::new(),
     };
     let dir = tempfile::tempdir().expect("a directory");
@@ -77,10 +76,9 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
             pumps: rows.pumps.clone(),
             readings: half(&rows.readings, even),
             detections: half(&rows.detections, even),
-            events: half(&rows.events, even),
+            documents: half(&rows.documents, even),
             metrics: half(&rows.metrics, even),
             states: Vec::new(),
-            audit: half(&rows.audit, even),
             removals: Vec::new(),
         }
     };

@@ -16,9 +16,8 @@ fn a_record_user_reads_and_writes_nothing() {
             pumps: vec![record("P-1")],
             readings: vec![reading("P-1", 0)],
             detections: vec![detection("P-1", 0)],
-            events: vec![event("P-1", "bearing-hot", 0, false)],
+            documents: vec![Document::of(&event("P-1", "bearing-hot", 0, false)), Document::of(&entry("restart", 0))],
             states: vec![state("P-1", 0, "one")],
-            audit: vec![entry("restart", 0)],
             ..Batch::default()
         };
         store.commit(&batch).await.expect("stored");

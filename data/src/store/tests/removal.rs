@@ -8,14 +8,14 @@ fn all_of(name: &str) -> Batch {
         pumps: vec![record(name)],
         readings: (0..3).map(|minute| reading(name, minute * 60_000)).collect(),
         detections: (0..3).map(|minute| detection(name, minute * 60_000)).collect(),
-        events: vec![event(name, "bearing-hot", 0, false)],
+        documents: documents(&[event(name, "bearing-hot", 0, false)]),
         states: vec![state(name, 0, "one")],
         ..Batch::default()
     }
 }
 
 fn removal(name: &str) -> Batch {
-    Batch { removals: vec![pump(name)], audit: vec![entry("remove-pump", 0)], ..Batch::default() }
+    Batch { removals: vec![pump(name)], documents: documents(&[entry("remove-pump", 0)]), ..Batch::default() }
 }
 
 fn baseline() -> NewBaseline {
@@ -60,14 +60,17 @@ async fn assert_gone(store: &Store, name: &str, other: &str) {
     assert_eq!(store.pumps(), [record(other)], "{name} is not registered");
     assert_eq!(readings(store, name).await, []);
     assert_eq!(store.detections(None, &Range::default()).await.expect("read").rows, all_of(other).detections);
-    assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, all_of(other).events);
+    assert_eq!(
+        store.events(&EventFilter::default()).await.expect("read").rows,
+        [event(other, "bearing-hot", 0, false)]
+    );
     assert_eq!(store.head().pump_rows(name), 0, "nothing waits");
     assert_eq!(readings(store, other).await, all_of(other).readings);
     assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, [entry("remove-pump", 0)]);
 }
 
 impl Store {
-    fn head(&self) -> std::sync::MutexGuard<'_, head::Head> {
+    fn head(&self) -> parking_lot::MutexGuard<'_, head::Head> {
         self.0.head()
     }
 }

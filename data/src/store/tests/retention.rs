@@ -5,7 +5,7 @@ use std::time::Duration;
 use surrealdb::types::SurrealValue;
 
 use super::*;
-use crate::store::page::{HOUR_MS, hour};
+use crate::store::series::{HOUR_MS, hour};
 
 const DAY_MS: i64 = 86_400_000;
 const MINUTE_MS: i64 = 60_000;
@@ -21,10 +21,9 @@ fn ten_days() -> Batch {
         pumps: vec![record("P-1"), record("P-2")],
         readings: times.iter().flat_map(|&ms| [reading("P-1", ms), reading("P-2", ms)]).collect(),
         detections: times.iter().map(|&ms| detection("P-1", ms)).collect(),
-        events: vec![event("P-1", "bearing-hot", 0, true)],
+        documents: vec![Document::of(&event("P-1", "bearing-hot", 0, true)), Document::of(&entry("restart", 0))],
         metrics: times.iter().map(|&ms| SystemMetrics { at: at(ms), figures: [("x".into(), 1.0)].into() }).collect(),
         states: vec![state("P-1", 0, "one")],
-        audit: vec![entry("restart", 0)],
         ..Batch::default()
     }
 }
@@ -83,8 +82,11 @@ fn each_kind_goes_by_its_own_age() {
         assert_eq!(store.detections(None, &Range::default()).await.expect("read").rows, expected);
         let expected: Vec<_> = batch.metrics.iter().filter(|m| kept(2, m.at)).cloned().collect();
         assert_eq!(store.metrics(&Range::default()).await.expect("read").rows, expected);
-        assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, batch.events);
-        assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, batch.audit);
+        assert_eq!(
+            store.events(&EventFilter::default()).await.expect("read").rows,
+            [event("P-1", "bearing-hot", 0, true)]
+        );
+        assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, [entry("restart", 0)]);
         let remembered = store.pump_state(&super::pump("P-1")).await.expect("read");
         assert_eq!(remembered.as_ref(), batch.states.first(), "a pump's memory has no age");
         let again = store.sweep(&retention, now).await.expect("swept");

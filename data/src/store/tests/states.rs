@@ -104,7 +104,7 @@ fn a_database_of_before_states_gets_their_table_and_keeps_its_rows() {
         assert_eq!(migrations::version(&engine).await.expect("read"), 4);
         drop(engine);
         let store = open(&dir).await;
-        assert_eq!(migrations::version(&store.engine().await.expect("open")).await.expect("read"), 11);
+        assert_eq!(migrations::version(&store.engine().await.expect("open")).await.expect("read"), 12);
         assert_eq!(store.pumps(), [record("P-1")]);
         assert_eq!(remembered(&store, "P-1").await, None);
         let one = state("P-1", 5, "one");
