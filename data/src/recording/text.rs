@@ -79,7 +79,7 @@ impl<'a> Lines<'a> {
             if std::mem::take(&mut self.after_return) && buffer[0] == b'\n' {
                 (buffer, skipped) = (&buffer[1..], 1);
             }
-            let end = buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let end = memchr::memchr2(b'\n', b'\r', buffer);
             self.bytes.extend_from_slice(&buffer[..end.unwrap_or(buffer.len())]);
             if let Some(end) = end {
                 self.ended = true;

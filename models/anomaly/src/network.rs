@@ -7,12 +7,13 @@
 //! One step after the other, on one thread, in a fixed order of sums: the same windows and weights give the same step.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Tensor, Var, bail};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     kernel::Kernel,
@@ -95,7 +96,7 @@ impl Reconstruct {
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock()
     }
 }
 
