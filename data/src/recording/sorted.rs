@@ -150,7 +150,12 @@ impl Eq for Head {}
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
+    use volute_plant::Profile;
+
+    use crate::recording::{
+        rows::Rows,
+        sorted::{Sorted, sort_pieces},
+    };
 
     /// Sorts in pieces of a few rows.
     pub(in crate::recording) fn in_pieces_of<'a>(rows: Rows<'a>, profile: &'a Profile, length: usize) -> Sorted<'a> {
