@@ -46,7 +46,7 @@
 //! }
 //! ```
 //!
-//! and a line in `kinds.rs`: `KindInfo::of::<Comment>()`. It is stored with `Batch { documents: vec![Document::of(&comment)], .. }`
+//! its `mod` in `store.rs`, and a line in `kinds.rs`: `KindInfo::of::<Comment>()`. It is stored with `Batch { documents: vec![Document::of(&comment)], .. }`
 //! and read with `store.documents::<Comment>(..)`.
 //!
 //! A field that is added later is `#[serde(default)]`: older rows do not have it. Fields that a version does not know are
