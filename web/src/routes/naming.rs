@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use volute_data::AuditAction;
-use volute_plant::{PumpId, PumpIdError, PumpName, Rejection};
+use volute_plant::{PumpId, PumpName, Rejection};
 
 use crate::{
     audit::AuditedCommand,
@@ -34,29 +34,40 @@ pub(crate) struct NamedPump {
 #[schema(as = PumpRequest, example = json!({"name": "Feed pump 3"}))]
 pub(crate) struct PumpSchema {
     /// Its name for people, 1 to 80 characters that can all be seen; null takes it away.
+    #[serde(default)]
     #[schema(value_type = Option<String>, required)]
-    name: GivenName,
+    name: NameChange,
 }
 
-/// A name, or none any more. It has to be there: an empty object changes nothing.
-#[derive(Deserialize)]
+/// What becomes of a pump's name.
+#[derive(Default, Deserialize)]
 #[serde(try_from = "Value")]
-struct GivenName(Option<PumpName>);
+enum NameChange {
+    /// Nothing is said of it, which is refused.
+    #[default]
+    Absent,
+    Give(PumpName),
+    TakeAway,
+}
 
-impl TryFrom<Value> for GivenName {
+impl TryFrom<Value> for NameChange {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        let allowed = format!("{}; or null", PumpName::ALLOWED);
         match value {
-            Value::Null => Ok(Self(None)),
-            Value::String(text) => match text.parse() {
-                Ok(name) => Ok(Self(Some(name))),
-                Err(no) => Err(format!("{}; allowed: {allowed}", PumpIdError::why(&no))),
+            Value::Null => Ok(Self::TakeAway),
+            Value::String(text) => match text.parse::<PumpName>() {
+                Ok(name) => Ok(Self::Give(name)),
+                Err(no) => Err(format!("{}; allowed: {}", no.why(), allowed())),
             },
-            _ => Err(refused(allowed)),
+            _ => Err(refused(allowed())),
         }
     }
+}
+
+/// What a name may be, for error messages.
+fn allowed() -> String {
+    format!("{}; or null", PumpName::ALLOWED)
 }
 
 /// Names a pump for people, or takes its name away.
@@ -96,7 +107,11 @@ pub(crate) async fn name(
 }
 
 fn parse(body: &Value) -> Result<Option<PumpName>, Rejection> {
-    from_value::<PumpSchema>(body, "field").map(|pump| pump.name.0)
+    match from_value::<PumpSchema>(body, "field")?.name {
+        NameChange::Give(name) => Ok(Some(name)),
+        NameChange::TakeAway => Ok(None),
+        NameChange::Absent => Err(Rejection::new("name", Value::Null, allowed(), "missing")),
+    }
 }
 
 #[cfg(test)]
