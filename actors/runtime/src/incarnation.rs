@@ -30,7 +30,7 @@ use actix::{
 };
 
 use crate::{
-    current::on_thread,
+    catch_panic::on_thread,
     liveness::{CurrentMessage, End, Liveness},
     mailbox::{Inbox, QueuedMessage},
     restart_policy::NextStart,

@@ -91,9 +91,9 @@
 //!
 //! | module | |
 //! | --- | --- |
-//! | `message`, `mailbox`, `outbox` | what is sent, how it waits, how an order is kept |
+//! | `message`, `mailbox`, `outbox`, `reply_to` | what is sent, how it waits, how an order is kept, how one replies |
 //! | `supervisor` | starts, restarts, replaces and ends actors |
-//! | `incarnation`, `current` | one run of an actor, from built to dropped; where its panics end |
+//! | `incarnation`, `catch_panic` | one run of an actor, from built to dropped; where its panics are caught |
 //! | `slot` | what stays of an actor while incarnations come and go |
 //! | `restart_policy`, `back_off` | when the next incarnation starts |
 //! | `liveness`, `metrics`, `histogram`, `dead_letters` | what can be seen from outside |
@@ -101,7 +101,7 @@
 //! Does not handle state over restarts, which is the actor's own, nor messages between processes.
 
 mod back_off;
-mod current;
+mod catch_panic;
 mod dead_letters;
 mod histogram;
 mod incarnation;
@@ -110,12 +110,13 @@ mod mailbox;
 mod message;
 mod metrics;
 mod outbox;
+mod reply_to;
 mod restart_policy;
 mod slot;
 mod supervisor;
 
 pub use back_off::BackOff;
-pub use current::{is_superseded, panic_text, resume_task_panic};
+pub use catch_panic::{is_superseded, panic_text, resume_task_panic};
 pub use dead_letters::DeadLetter;
 pub use histogram::{Histogram, quantile_ms};
 pub use incarnation::Incarnation;
@@ -124,6 +125,7 @@ pub use mailbox::{Inbox, Mailbox, TrySendError};
 pub use message::{Envelope, Message, Subject};
 pub use metrics::ActorMetrics;
 pub use outbox::Outbox;
+pub use reply_to::ReplyTo;
 pub use restart_policy::RestartPolicy;
 pub use slot::{ActorSlot, ActorState, ActorThread, Role, WallClock};
 pub use supervisor::{ActorReport, MOST_ABANDONED, SupervisionConfig, Supervisor};

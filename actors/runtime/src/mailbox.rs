@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    current::is_superseded,
+    catch_panic::is_superseded,
     message::{Envelope, Message, Subject},
     slot::ActorSlot,
 };

@@ -1,4 +1,4 @@
-//! Which incarnation is on this thread now, and panics that end there.
+//! Runs a piece of an incarnation on this thread and catches its panic; knows which incarnation is on the thread.
 
 use std::{
     any::Any,
