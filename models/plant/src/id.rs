@@ -1,11 +1,6 @@
 //! The id of a pump, and its name for people. Where pumps are registered is not this module's business.
 
-use std::{
-    fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-    str::FromStr,
-    sync::Arc,
-};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +45,10 @@ pub struct PumpIdError {
     allowed: &'static str,
 }
 
+/// FNV-1a with 64 bits (draft-eastlake-fnv, sections 2 and 5).
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
 impl PumpId {
     /// What a pump's id may be, for error messages.
     pub const ALLOWED: &'static str = "1 to 64 characters, at most 192 bytes in UTF-8, that can all be seen, with single spaces between them; not '.', \
@@ -73,12 +72,10 @@ impl PumpId {
         self.0.clone()
     }
 
-    /// The pump's lot, a number below `lots`: always the same one in a program, and evenly spread over pumps. By it work
-    /// that all pumps have is spread over time.
-    pub fn lot(&self, lots: u16) -> u16 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        u16::try_from(hasher.finish() % u64::from(lots.max(1))).unwrap_or_default()
+    /// Returns which of so many slots this pump has: the same in every build of the program, and spread evenly over pumps.
+    pub fn hash_slot(&self, slots: u16) -> u16 {
+        let hash = self.0.bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
+        u16::try_from(hash % u64::from(slots.max(1))).unwrap_or_default()
     }
 
     /// The id as a file's name without an ending: another one for each id, below 240 bytes, and the id again with

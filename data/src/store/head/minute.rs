@@ -247,13 +247,13 @@ pub(crate) fn join_parts(rows: &mut Vec<Reading>) -> usize {
 
 /// Pumps close their minutes spread over one, each always at the same second.
 fn delay_ms(pump: &PumpId) -> i64 {
-    i64::from(pump.lot(60_000))
+    i64::from(pump.hash_slot(60_000))
 }
 
 /// So many of a pump's rows are packed together.
 pub(super) fn packed_rows(pump: &PumpId) -> usize {
     let (fewest, most) = (*PACKED_ROWS.start(), *PACKED_ROWS.end());
-    usize::from(fewest + pump.lot(most - fewest + 1))
+    usize::from(fewest + pump.hash_slot(most - fewest + 1))
 }
 
 pub(super) fn reading_bytes(reading: &Reading) -> usize {

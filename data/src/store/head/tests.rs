@@ -163,7 +163,7 @@ fn a_clock_that_was_set_back_holds_no_minute_up() {
 /// A minute that starts at 0, or was opened then, by the node's clock; both in seconds against its own start.
 #[test]
 fn a_minute_is_due_when_it_has_passed_and_waited_its_time_or_there_are_too_many_of_the_past() {
-    let waits = i64::from(pump().lot(60_000));
+    let waits = i64::from(pump().hash_slot(60_000));
     let start_ms = minute_start(at(0).millis());
     for (opened_s, past, crowded, now_ms, due) in [
         (0, false, false, 60_000 + waits - 1, false),

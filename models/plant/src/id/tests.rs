@@ -171,15 +171,18 @@ proptest! {
 }
 
 #[test]
-fn lots_are_the_pumps_own_and_spread() {
+fn slots_are_the_same_in_every_build_and_spread() {
+    let slots =
+        ["P-1", "P-2", "P-10", "Förderpumpe 3"].map(|pump| pump.parse::<PumpId>().expect("an id").hash_slot(60_000));
+    assert_eq!(slots, [26325, 1692, 19423, 20491]);
     let mut pumps_with = [0; 10];
     for n in 0..1000 {
         let pump: PumpId = format!("P-{n}").parse().expect("an id");
         assert_eq!(
-            (pump.lot(10), pump.lot(1), pump.lot(0)),
-            (pump.as_str().parse::<PumpId>().expect("the same id").lot(10), 0, 0)
+            (pump.hash_slot(10), pump.hash_slot(1), pump.hash_slot(0)),
+            (pump.as_str().parse::<PumpId>().expect("the same id").hash_slot(10), 0, 0)
         );
-        pumps_with[usize::from(pump.lot(10))] += 1;
+        pumps_with[usize::from(pump.hash_slot(10))] += 1;
     }
     assert!(pumps_with.iter().all(|pumps| (50..200).contains(pumps)), "{pumps_with:?}");
 }
