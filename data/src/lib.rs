@@ -35,9 +35,9 @@ pub use recording::{
 pub use store::{
     Answer, AuditAction, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, ClockMark,
     CommissioningRecord, Counts, DatabaseStatus, DiskUse, Document, DocumentFilter, DocumentKey, DocumentKind,
-    EventFilter, Flushed, KeyBegins, KeyPart, NewBaseline, Order, PAST_MS, PumpRecord, PumpSetting, PumpSettings,
-    PumpState, Purged, Range, Reach, Resolution, Retention, Staged, Standing, Store, StoreError, StoreSettings,
-    StoreStatus, Swept, SystemMetrics, Uncommitted,
+    EventFilter, Flushed, KeyBegins, KeyPart, NewBaseline, Order, PAST_MS, PROFILES, PumpRecord, PumpSetting,
+    PumpSettings, PumpState, Purged, Range, Reach, Resolution, Retention, Staged, Standing, Store, StoreError,
+    StoreSettings, StoreStatus, Swept, SystemMetrics, Uncommitted,
 };
 pub use volute_journal::durable::{NewFile, create_folder, sync_folder, write_file};
 pub use volute_journal::{

@@ -31,6 +31,10 @@ pub enum AuditAction {
     SetPump,
     /// To name a pump for people, or to take its name away.
     NamePump,
+    /// To add a kind of pump.
+    AddProfile,
+    /// To assign another profile to a pump.
+    AssignProfile,
     /// To make pumps up, in a demo.
     StartSimulation,
     /// To end that.
@@ -45,13 +49,15 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Each of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
         Self::RemovePump,
         Self::SetPump,
         Self::NamePump,
+        Self::AddProfile,
+        Self::AssignProfile,
         Self::StartSimulation,
         Self::StopSimulation,
         Self::Backup,
@@ -68,6 +74,8 @@ impl AuditAction {
             Self::RemovePump => "remove-pump",
             Self::SetPump => "set-pump",
             Self::NamePump => "name-pump",
+            Self::AddProfile => "add-profile",
+            Self::AssignProfile => "assign-profile",
             Self::StartSimulation => "start-simulation",
             Self::StopSimulation => "stop-simulation",
             Self::Backup => "backup",

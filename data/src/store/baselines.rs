@@ -131,16 +131,21 @@ impl Store {
 
     /// Says how far a pump's commissioning is; no version of its baseline is in use until it ends.
     pub async fn note_commissioning(&self, pump: &PumpId, record: &CommissioningRecord) -> Result<(), StoreError> {
-        let row = CommissioningRow {
-            id: commissioning_id(pump),
-            why: record.why.clone(),
-            asked: record.asked,
-            from_ms: record.from.map(Timestamp::millis),
-            to_ms: record.to.map(Timestamp::millis),
-            running_ms: record.running_ms,
-        };
-        self.engine().await?.execute(BEGIN, [("active", active_id(pump).into_value()), ("row", row.into_value())]).await
+        self.engine().await?.execute(BEGIN, commissioning(pump, record)).await
     }
+}
+
+/// What a statement binds that has a pump commissioned: the row in use, which goes, and the commissioning's.
+pub(super) fn commissioning(pump: &PumpId, record: &CommissioningRecord) -> [(&'static str, Value); 2] {
+    let row = CommissioningRow {
+        id: commissioning_id(pump),
+        why: record.why.clone(),
+        asked: record.asked,
+        from_ms: record.from.map(Timestamp::millis),
+        to_ms: record.to.map(Timestamp::millis),
+        running_ms: record.running_ms,
+    };
+    [("active", active_id(pump).into_value()), ("row", row.into_value())]
 }
 
 impl BaselineRow {

@@ -2,7 +2,7 @@
 //!
 //! `database/` is SurrealDB's, `journal/` the journal's; for a start without the database, `pumps` is a copy of the list of
 //! pumps, `names` of their names, and `moved_until` says up to which time it may hold readings, where that is not plain; `clock` is the last time at
-//! which the node's clock was believed.
+//! which the node's clock was believed. `profiles/` holds the kinds of pumps that were added to the node.
 
 use std::{
     fs::{File, TryLockError},
@@ -22,6 +22,9 @@ pub(crate) const PUMPS: &str = "pumps";
 pub(crate) const NAMES: &str = "names";
 /// Up to which time the database may hold readings.
 pub(crate) const MOVED_UNTIL: &str = "moved_until";
+
+/// The kinds of pumps that were added to the node: the program's, the store only keeps them in its backups.
+pub const PROFILES: &str = "profiles";
 
 /// The last time at which the clock was believed.
 pub(crate) const CLOCK: &str = "clock";

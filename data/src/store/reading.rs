@@ -51,6 +51,11 @@ impl Store {
         self.0.roster.records()
     }
 
+    /// The name of a registered pump's profile; none where it is not registered.
+    pub fn profile_of(&self, pump: &PumpId) -> Option<String> {
+        self.0.roster.profile_of(pump)
+    }
+
     /// A page of a pump's readings.
     pub async fn readings(&self, pump: &PumpId, range: &Range) -> Result<Answer<Reading>, StoreError> {
         self.page(pump, range).await

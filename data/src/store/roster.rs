@@ -49,6 +49,21 @@ impl Roster {
         self.0.write().remove(pump);
     }
 
+    /// A registered pump.
+    pub(crate) fn get(&self, pump: &PumpId) -> Option<PumpRecord> {
+        self.read(|known| known.get(pump).cloned())
+    }
+
+    /// Takes note of a pump that is stored, in the place of what was known of it.
+    pub(crate) fn replace(&self, pump: PumpRecord) {
+        self.0.write().insert(pump.id.clone(), pump);
+    }
+
+    /// The name of a registered pump's profile.
+    pub(crate) fn profile_of(&self, pump: &PumpId) -> Option<String> {
+        self.read(|known| known.get(pump).map(|pump| pump.profile.clone()))
+    }
+
     /// Whether a pump is registered.
     pub(crate) fn knows(&self, pump: &PumpId) -> bool {
         self.read(|known| known.contains_key(pump))

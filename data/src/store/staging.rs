@@ -75,6 +75,10 @@ impl Inner {
                 fs::copy(&file, staging.join(name))?;
             }
         }
+        let profiles = self.dir.join(folder::PROFILES);
+        if profiles.exists() {
+            link_or_copy(&profiles, &staging.join(folder::PROFILES))?;
+        }
         reach("staged")?;
         Ok(durable_seq)
     }

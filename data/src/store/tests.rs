@@ -11,6 +11,7 @@ mod paging;
 mod parts;
 mod past;
 mod permissions;
+mod profiles;
 mod recovery;
 pub(super) mod released;
 mod removal;

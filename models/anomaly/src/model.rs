@@ -123,6 +123,11 @@ impl Model {
         &self.0.id
     }
 
+    /// Whether this is the same model, and not only one that was read from the same files.
+    pub fn is_same(&self, other: &Model) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The first 12 hex digits of a SHA-256 over everything that decides a reconstruction. Two models of one id
     /// reconstruct every scaled window alike.
     pub fn network_id(&self) -> &str {

@@ -4,6 +4,7 @@
 //!   (`motor-rpm`, `Motor RPM` and `MotorRPM` are `Motor_RPM`) where that is one channel only.
 //! - The pump is named by `pump_id`, or else by `pump`, or else by `device`; the time by `timestamp`, or else by `ts`,
 //!   `time` or `datetime`. They are found in any case, too.
+//! - `profile` names the profile of a pump that is new, where that is not the node's default one ([`Profiles`]).
 //! - Any other field is left out and listed ([`LeftOut`]).
 //! - A channel's value is a number, or a text that is one (`"61.5"`). Any other value is missing and listed; it costs
 //!   nothing but its channel. `null` is missing and no more: so a client says that there is none.
@@ -33,6 +34,8 @@ use crate::{Profile, PumpId, PumpIdError, Sample, Timestamp, spelling::alike};
 
 /// The fields that name a pump, the first that is there wins.
 const PUMP_FIELDS: [&str; 3] = ["pump_id", "pump", "device"];
+/// The field that names the profile of a pump that is new.
+const PROFILE_FIELD: &str = "profile";
 /// The fields that say the time, the first that is there wins.
 const TIME_FIELDS: [&str; 4] = ["timestamp", "ts", "time", "datetime"];
 
@@ -60,6 +63,8 @@ impl Stamp {
 pub struct Draft {
     /// The pump it names; none means the node's default pump.
     pub pump: Option<PumpId>,
+    /// What it was checked against.
+    pub profile: Profile,
     /// Its time.
     pub stamp: Stamp,
     /// One sample per channel of the profile: [`Sample::Good`], [`Sample::Bad`] or [`Sample::Missing`].
@@ -97,15 +102,36 @@ impl Rejection {
     }
 }
 
-/// Checks one item against the profile: `fields` as sent, `index` its place in the post.
+/// Which profile the readings of a pump are of.
+pub trait Profiles {
+    /// Returns the profile of a pump; none: of the node's default pump. `named` is what an item says its pump's profile is.
+    ///
+    /// An error is what the item may say, for people, and what is wrong with what it says.
+    fn of(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, (String, String)>;
+}
+
+/// The only one there is.
+impl Profiles for Profile {
+    fn of(&self, _: Option<&PumpId>, named: Option<&str>) -> Result<Profile, (String, String)> {
+        match named {
+            Some(other) if other != self.name() => {
+                Err((self.name().to_owned(), format!("there is no profile {other}")))
+            }
+            _ => Ok(self.clone()),
+        }
+    }
+}
+
+/// Checks one item against the profile of its pump: `fields` as sent, `index` its place in the post.
 ///
 /// A number outside a channel's plausible range does not reject the item: the sensor is broken, not the client.
 pub fn parse_item(
-    profile: &Profile,
+    profiles: &dyn Profiles,
     index: usize,
     fields: &[(String, Value)],
     left_out: &mut LeftOut,
 ) -> Result<Draft, Rejection> {
+    let profile = &profile_of(profiles, fields)?;
     let named = Named::find(profile, fields)?;
     let (pump, stamp) = (parse_pump(named.pump)?, parse_stamp(named.time)?);
     let mut samples = vec![Sample::Missing; profile.channels().len()];
@@ -132,10 +158,26 @@ pub fn parse_item(
         }
         return Err(Rejection::new("", fields.iter().cloned().collect(), allowed, &reason));
     }
-    Ok(Draft { pump, stamp, samples: samples.into() })
+    Ok(Draft { pump, profile: profile.clone(), stamp, samples: samples.into() })
 }
 
 type Field = (String, Value);
+
+/// The profile by which an item is read: what its pump is of, or what it names. A pump that cannot be read has none; that is
+/// said when its field has its turn.
+fn profile_of(profiles: &dyn Profiles, fields: &[Field]) -> Result<Profile, Rejection> {
+    let find = |name: &str| fields.iter().find(|(known, value)| alike(name, known) && !value.is_null());
+    let pump = PUMP_FIELDS.iter().find_map(|name| find(name));
+    let pump: Option<PumpId> = pump.and_then(|(_, value)| value.as_str()?.parse().ok());
+    let Some((name, value)) = find(PROFILE_FIELD) else {
+        return profiles
+            .of(pump.as_ref(), None)
+            .map_err(|(allowed, why)| Rejection::new("", Value::Null, allowed, &why));
+    };
+    let known = value.as_str().ok_or_else(|| (String::from("the name of a profile"), String::from("no text")));
+    let profile = known.and_then(|named| profiles.of(pump.as_ref(), Some(named)));
+    profile.map_err(|(allowed, why)| Rejection::new(name, value.clone(), allowed, &why))
+}
 
 /// An item's fields by what they mean.
 struct Named<'a> {
@@ -158,6 +200,8 @@ impl<'a> Named<'a> {
                 put(&mut channels[place], field)?;
             } else if let Some(rank) = PUMP_FIELDS.iter().position(|known| alike(known, name)) {
                 put(&mut pump[rank], field)?;
+            } else if alike(PROFILE_FIELD, name) {
+                // Found before: it says by which profile all this is read.
             } else if let Some(rank) = TIME_FIELDS.iter().position(|known| alike(known, name)) {
                 put(&mut time[rank], field)?;
             } else {

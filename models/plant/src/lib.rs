@@ -32,7 +32,9 @@ pub use clock_check::{ClockCheck, ClockState, RetentionClock};
 pub use detection::Detection;
 pub use device_clock::{ClockFault, DeviceClock, FaultKind, TimeRules, in_words};
 pub use id::{PumpId, PumpIdError, PumpName};
-pub use intake::{Draft, LISTED, LeftOut, NotANumber, Rejection, Stamp, UnknownField, is_no_number, parse_item};
+pub use intake::{
+    Draft, LISTED, LeftOut, NotANumber, Profiles, Rejection, Stamp, UnknownField, is_no_number, parse_item,
+};
 pub use maintenance::{EventChange, EventState, MaintenanceDesk, MaintenanceEvent};
 pub use money::{Currency, Money, MoneyError};
 pub use operating::OperatingState;

@@ -133,13 +133,24 @@ impl MaintenanceDesk {
     /// Looks at one reading, with the verdict on it if there is one. Readings must come in order.
     pub fn observe(&mut self, reading: &Reading, detection: Option<&Detection>) -> Vec<EventChange> {
         let profile = self.profile.clone();
-        profile.rules().iter().filter_map(|rule| self.apply(rule, reading, detection)).collect()
+        let mut changes: Vec<EventChange> =
+            profile.rules().iter().filter_map(|rule| self.apply(rule, reading, detection)).collect();
+        let is_gone = |rule: &String| profile.rules().iter().all(|known| known.name != *rule);
+        let gone: Vec<String> = self.open.keys().filter(|rule| is_gone(rule)).cloned().collect();
+        changes.extend(gone.iter().filter_map(|rule| self.clear(rule, reading.at)));
+        changes
+    }
+
+    /// Goes by another profile from now on. An open event of a rule that it does not have is resolved as one whose condition
+    /// stays away.
+    pub fn change_profile(&mut self, profile: Profile) {
+        self.profile = profile;
     }
 
     fn apply(&mut self, rule: &Rule, reading: &Reading, detection: Option<&Detection>) -> Option<EventChange> {
         let may_hold = detection.is_none_or(|detection| detection.is_anomaly);
         let holds = may_hold.then(|| highest(&self.profile, rule, reading)).flatten();
-        let Some((channel, value)) = holds else { return self.clear(rule, reading.at) };
+        let Some((channel, value)) = holds else { return self.clear(&rule.name, reading.at) };
         let Some(open) = self.open.get_mut(&rule.name) else {
             let mut event = opened(rule, reading, channel, value);
             event.confirm(detection);
@@ -156,12 +167,12 @@ impl MaintenanceDesk {
         Some(EventChange::Updated(open.event.clone()))
     }
 
-    fn clear(&mut self, rule: &Rule, at: Timestamp) -> Option<EventChange> {
-        let open = self.open.get(&rule.name)?;
+    fn clear(&mut self, rule: &str, at: Timestamp) -> Option<EventChange> {
+        let open = self.open.get(rule)?;
         if at.since_ms(open.event.last_seen_at) < CLEAR_AFTER_MS {
             return None;
         }
-        let mut event = self.open.remove(&rule.name)?.event;
+        let mut event = self.open.remove(rule)?.event;
         event.resolved_at = Some(at);
         Some(EventChange::Resolved(event))
     }

@@ -20,7 +20,7 @@ fn door() -> Admission {
 }
 
 fn draft(stamp: Stamp, flow: f64) -> Draft {
-    Draft { pump: None, stamp, samples: [Sample::Good(40.0), Sample::Good(flow)].into() }
+    Draft { pump: None, profile: small(), stamp, samples: [Sample::Good(40.0), Sample::Good(flow)].into() }
 }
 
 fn stamped(ms: i64, flow: f64) -> Draft {
@@ -190,7 +190,12 @@ fn a_few_current_readings_behind_the_newest_begin_a_new_order() {
 /// One channel, or both.
 fn part(ms: i64, temperature: Option<f64>, flow: Option<f64>) -> Draft {
     let sample = |value: Option<f64>| value.map_or(Sample::Missing, Sample::Good);
-    Draft { pump: None, stamp: Stamp::Device(at(ms)), samples: [sample(temperature), sample(flow)].into() }
+    Draft {
+        pump: None,
+        profile: small(),
+        stamp: Stamp::Device(at(ms)),
+        samples: [sample(temperature), sample(flow)].into(),
+    }
 }
 
 #[test]
@@ -463,8 +468,12 @@ fn a_missing_value_is_marked_filled_for_five_steps_after_the_last_good_one() {
         // An older value does not take a newer one's place.
         door.recall(&Reading { at: at(0), ..admit(&mut super::tests::door(), stamped(0, 1.0), 0) });
         admit(&mut door, stamped(-9000, 1.0), 0);
-        let half =
-            Draft { pump: None, stamp: Stamp::Device(at(ms)), samples: [Sample::Good(40.0), Sample::Missing].into() };
+        let half = Draft {
+            pump: None,
+            profile: small(),
+            stamp: Stamp::Device(at(ms)),
+            samples: [Sample::Good(40.0), Sample::Missing].into(),
+        };
         assert_eq!(admit(&mut door, half, ms.max(0)).samples[1], expected, "{ms} ms after the last flow");
     }
 }
@@ -483,7 +492,12 @@ fn a_missing_value_is_marked_filled_for_as_long_as_it_holds() {
         let mut door = door();
         door.change_profile(&small().with_channel_hold(1, 60));
         let mut say = |ms: i64, flow: Sample| {
-            let draft = Draft { pump: None, stamp: Stamp::Device(at(ms)), samples: [Good(40.0), flow].into() };
+            let draft = Draft {
+                pump: None,
+                profile: small(),
+                stamp: Stamp::Device(at(ms)),
+                samples: [Good(40.0), flow].into(),
+            };
             admit(&mut door, draft, ms).samples[1]
         };
         say(0, Good(1.0));
@@ -496,7 +510,12 @@ fn a_missing_value_is_marked_filled_for_as_long_as_it_holds() {
         let mut door = door();
         door.change_profile(&small().with_channel_hold(1, 60));
         admit(&mut door, stamped(0, 1.0), 0);
-        let half = Draft { pump: None, stamp: Stamp::Device(at(gap_ms)), samples: [Good(40.0), Missing].into() };
+        let half = Draft {
+            pump: None,
+            profile: small(),
+            stamp: Stamp::Device(at(gap_ms)),
+            samples: [Good(40.0), Missing].into(),
+        };
         assert_eq!(admit(&mut door, half, gap_ms).samples[1], expected, "{gap_ms} ms of silence");
     }
 }

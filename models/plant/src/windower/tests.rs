@@ -248,7 +248,7 @@ proptest! {
             let Reading { at, samples, .. } = reading(s * 1000, Sample::Good(s as f64));
             let known = stored.get(&at);
             let found = LookupResult { readings: known.cloned().into_iter().collect(), ..LookupResult::default() };
-            let lot = vec![(0, Draft { pump: None, stamp: Stamp::Device(at), samples })];
+            let lot = vec![(0, Draft { pump: None, profile: small(), stamp: Stamp::Device(at), samples })];
             let Judgement { mut verdicts, mut readings } = door.judge(lot, at, &found);
             match verdicts.pop().expect("one verdict").1 {
                 Verdict::New { late } => {
