@@ -6,11 +6,12 @@
 //! store's business).
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use volute_data::{DatabaseStatus, Range, Retention, Store, StoreError};
 use volute_plant::{ClockState, Timestamp};
@@ -18,8 +19,8 @@ use volute_runtime::{ActorSlot, BackOff, Envelope, Message, resume_task_panic};
 
 use crate::{
     counters::{Counters, add},
+    disk_forecast::{DiskOutlook, outlook},
     node_clock::NodeClock,
-    storage::{DiskOutlook, outlook},
 };
 
 /// The longest and the shortest pause between two looks for what is due.
@@ -51,11 +52,11 @@ pub(crate) struct Disk(Arc<Mutex<Option<DiskOutlook>>>);
 impl Disk {
     /// None before the first look.
     pub(crate) fn outlook(&self) -> Option<DiskOutlook> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     fn set(&self, seen: DiskOutlook) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        *self.0.lock() = Some(seen);
     }
 }
 
@@ -65,6 +66,7 @@ pub(crate) struct KeeperActor {
     clock: NodeClock,
     counters: Arc<Counters>,
     retention: Retention,
+    warn_free_share: f64,
     disk: Disk,
     /// When it last looked for what is due, and for what is too old.
     looked: Instant,
@@ -93,6 +95,7 @@ impl KeeperActor {
         clock: NodeClock,
         counters: Arc<Counters>,
         retention: Retention,
+        warn_free_share: f64,
         disk: Disk,
         slot: Arc<ActorSlot>,
     ) -> Self {
@@ -105,6 +108,7 @@ impl KeeperActor {
             clock,
             counters,
             retention,
+            warn_free_share,
             disk,
             looked: Instant::now(),
             round: None,
@@ -170,6 +174,7 @@ impl KeeperActor {
 
     /// Looks how full the disk is, beside the other work.
     fn look_at_disk(&mut self, ctx: &mut Context<Self>) {
+        let warn_free_share = self.warn_free_share;
         let (store, now, disk, clock) =
             (self.store.clone(), self.clock.look().0, self.disk.clone(), self.clock.clone());
         let look = async move {
@@ -178,7 +183,7 @@ impl KeeperActor {
                 Ok(Err(error)) => tracing::warn!(%error, "the last time of the node's clock was not written"),
                 Err(failure) => tracing::warn!(%failure, "the last time of the node's clock was not written"),
             }
-            match see(&store, now).await {
+            match see(&store, now, warn_free_share).await {
                 Ok(seen) => {
                     if let Some(warning) = &seen.warning {
                         tracing::warn!(warning, free_bytes = seen.used.free_bytes, "the disk fills up");
@@ -281,7 +286,7 @@ async fn keep(store: &Store, now: Timestamp, believed: Timestamp, sweep: Sweep) 
     }
 }
 
-async fn see(store: &Store, now: Timestamp) -> Result<DiskOutlook, Box<dyn std::error::Error>> {
+async fn see(store: &Store, now: Timestamp, warn_free_share: f64) -> Result<DiskOutlook, Box<dyn std::error::Error>> {
     let walker = store.clone();
     let used = tokio::task::spawn_blocking(move || walker.disk_use()).await??;
     let range = Range { from: Some(now.plus_ms(-GROWTH_MS)), limit: 1, ..Range::default() };
@@ -289,7 +294,7 @@ async fn see(store: &Store, now: Timestamp) -> Result<DiskOutlook, Box<dyn std::
         let bytes = |name: &str| metrics.figures.get(name).copied();
         Some((metrics.at, (bytes("database_bytes")? + bytes("journal_bytes")?) as u64))
     });
-    Ok(outlook(now, used, earlier))
+    Ok(outlook(now, used, earlier, warn_free_share))
 }
 
 /// When so many are due as should be written at once, after `minutes` became due within `since_last`.

@@ -3,168 +3,40 @@
 //! Nothing here is kept for long: history is the store's. A slow listener loses its oldest frames; an
 //! update for which the mailbox has no room is counted and dropped, since the next one replaces it.
 
-mod frames;
-mod last_shown;
-mod picture;
-mod trend;
+pub(crate) mod frames;
+pub(crate) mod last_shown;
+pub(crate) mod snapshot;
+pub(crate) mod trend;
 
 use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 use volute_plant::{
-    Channel, Clock, ClockFault, Detection, NoWindow, OperatingState, Profile, PumpId, PumpName, Reading, Sample,
-    Timestamp,
+    Channel, Clock, ClockFault, Detection, OperatingState, Profile, PumpId, Reading, Sample, Timestamp,
 };
-use volute_runtime::{Envelope, Message, Subject};
+use volute_runtime::Envelope;
 
-pub use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
-pub use last_shown::LastShown;
-pub(crate) use last_shown::STALE_PAUSES;
-pub use picture::{
-    CommissioningPhase, LearningProgress, LiveAdvice, LiveChannel, LiveFeedState, LivePump, Status, TREND,
+use crate::{
+    catalog::Catalog,
+    protocol::live::{
+        AskLive, LiveClock, LiveDetection, LiveEnded, LiveFeed, LiveGone, LiveNamed, LiveNotScored, LiveProfile,
+        LiveReading, NotScoredReason,
+    },
+    settings::LiveSettings,
 };
-
-use crate::settings::LiveSettings;
+use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
+use snapshot::{LiveChannel, LiveFeedState, LivePump, Status};
 use trend::Trend;
 
 /// Time between two pictures of the whole fleet.
 const FLEET_FRAME: Duration = Duration::from_secs(1);
 
-/// A reading has become durable, or part of one.
-pub(crate) struct LiveReading {
-    /// The whole of it.
-    pub reading: Reading,
-    /// When the reading, or this part, was received.
-    pub heard: Timestamp,
-    /// It says how the pump is now; any other is only counted.
-    pub is_current: bool,
-    /// It came too late for its window.
-    pub is_late: bool,
-    /// It was counted when its first part came.
-    pub is_part: bool,
-}
-
-/// Something is wrong with a pump's clock, or nothing is any more.
-pub(crate) struct LiveClock {
-    pub pump: PumpId,
-    pub fault: Option<ClockFault>,
-}
-
-/// A reading got its place, and there is no verdict on it.
-pub(crate) struct LiveBlind {
-    pub pump: PumpId,
-    pub why: Blind,
-}
-
-/// Why there is no verdict on a reading.
-#[derive(Debug)]
-pub(crate) enum Blind {
-    /// There is nothing to judge it by.
-    NoModel,
-    /// What it is judged by could not be read yet.
-    Unread,
-    /// It is too early. Commissioning says so of a reading that has a window.
-    Learning(LearningProgress),
-    /// The pump does not run, in the words of [`NoWindow::NotRunning`].
-    NotRunning { state: OperatingState, have: usize, need: usize },
-    /// Channels without a value, by their places in the profile.
-    Missing { channels: Vec<usize> },
-    /// Its readings are too far apart for a window; why, for people.
-    Starved { why: String },
-    /// Its window could not be scored.
-    Unscored,
-}
-
-/// A pump's feed is like this now.
-pub(crate) struct LiveFeed {
-    pub pump: PumpId,
-    pub feed: LiveFeedState,
-}
-
-impl Message for LiveFeed {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.pump.shared())
-    }
-}
-
-/// A window was judged.
-pub(crate) struct LiveDetection(pub Detection);
-
-/// A pump was removed.
-pub(crate) struct LiveGone(pub PumpId);
-
-/// A demo's pump: its readings have ended. It is stale from now on, and not only once it was silent for long.
-pub(crate) struct LiveEnded(pub PumpId);
-
-impl Message for LiveEnded {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.0.shared())
-    }
-}
-
-/// A pump was given a name for people, or none any more.
-pub(crate) struct LiveNamed {
-    pub pump: PumpId,
-    pub name: Option<PumpName>,
-}
-
-impl Message for LiveNamed {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.pump.shared())
-    }
-}
-
-/// Somebody asks for one pump, or for all.
-pub(crate) struct AskLive {
-    pub pump: Option<PumpId>,
-    pub reply: oneshot::Sender<Vec<LivePump>>,
-}
-
-impl Message for LiveReading {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.reading.pump.shared())
-    }
-}
-
-impl Message for LiveClock {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.pump.shared())
-    }
-}
-
-impl Message for LiveBlind {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.pump.shared())
-    }
-}
-
-impl Message for LiveDetection {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.0.pump.shared())
-    }
-}
-
-impl Message for LiveGone {
-    /// Whoever watches must not see it for ever.
-    const SURVIVES_FAILURE: bool = true;
-
-    fn subject(&self) -> Option<Subject> {
-        Some(self.0.shared())
-    }
-}
-
-impl Message for AskLive {
-    fn subject(&self) -> Option<Subject> {
-        self.pump.as_ref().map(PumpId::shared)
-    }
-}
-
 /// The actor.
 pub(crate) struct LiveActor {
-    profile: Profile,
+    catalog: Catalog,
     clock: Arc<dyn Clock>,
-    stale_after_ms: i64,
+    stale_after_intervals: i64,
     frame: Duration,
     listeners: broadcast::Sender<Arc<Frame>>,
     pumps: BTreeMap<PumpId, State>,
@@ -173,6 +45,7 @@ pub(crate) struct LiveActor {
 }
 
 struct State {
+    profile: Profile,
     /// The current reading that was received last.
     latest: Option<Reading>,
     /// When that was.
@@ -201,19 +74,19 @@ struct Unsent {
 
 impl LiveActor {
     pub(crate) fn new(
-        profile: Profile,
+        catalog: Catalog,
         clock: Arc<dyn Clock>,
         stale_after_intervals: i64,
         settings: &LiveSettings,
         listeners: broadcast::Sender<Arc<Frame>>,
     ) -> Self {
-        let stale_after_ms = stale_after_intervals * profile.interval_ms();
         let (pumps, unsent) = Default::default();
-        Self { profile, clock, stale_after_ms, frame: settings.frame, listeners, pumps, unsent }
+        Self { catalog, clock, stale_after_intervals, frame: settings.frame, listeners, pumps, unsent }
     }
 
     fn state(&mut self, pump: &PumpId) -> &mut State {
-        self.pumps.entry(pump.clone()).or_insert_with(|| State::new(self.clock.now()))
+        let new = || State::new(self.catalog.of(pump).profile, self.clock.now());
+        self.pumps.entry(pump.clone()).or_insert_with(new)
     }
 
     /// Where news of this pump go; none if nobody listens.
@@ -221,17 +94,18 @@ impl LiveActor {
         if self.listeners.receiver_count() == 0 {
             return None;
         }
-        let channels = self.profile.channels().len();
+        let profile = self.state(pump).profile.clone();
         let nothing = || Unsent {
-            readings: ReadingFrame::empty(pump, channels),
-            detections: DetectionFrame::empty(pump, channels),
+            readings: ReadingFrame::empty(pump, &profile),
+            detections: DetectionFrame::empty(pump, &profile),
         };
         Some(self.unsent.entry(pump.clone()).or_insert_with(nothing))
     }
 
     /// How long a pump may be silent: the node's time, or what its own posts say.
     fn stale_after_ms(&self, state: &State) -> i64 {
-        state.feed.as_ref().map_or(0, |feed| feed.stale_after_ms).max(self.stale_after_ms)
+        let own_ms = state.feed.as_ref().map_or(0, |feed| feed.stale_after_ms);
+        own_ms.max(self.stale_after_intervals * state.profile.interval_ms())
     }
 
     /// How long ago a reading was received, in milliseconds, and whether that is too long for this pump.
@@ -261,7 +135,7 @@ impl LiveActor {
         let (age_ms, _) = self.age(state, state.heard);
         let status = self.status(state);
         let channels = |r: &Reading| {
-            let pairs = self.profile.channels().iter().zip(r.samples.iter());
+            let pairs = state.profile.channels().iter().zip(r.samples.iter());
             pairs.map(|(channel, &sample)| LiveChannel { sample, state: channel_state(channel, sample) }).collect()
         };
         let last = match status {
@@ -358,13 +232,15 @@ impl Handler<Envelope<LiveClock>> for LiveActor {
     }
 }
 
-impl Handler<Envelope<LiveBlind>> for LiveActor {
+impl Handler<Envelope<LiveNotScored>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<LiveBlind>, _: &mut Self::Context) {
-        let LiveBlind { pump, why } = message.into_inner();
-        let (status, now) = (why.status(&self.profile), self.clock.now());
-        self.state(&pump).turn(status, now);
+    fn handle(&mut self, message: Envelope<LiveNotScored>, _: &mut Self::Context) {
+        let LiveNotScored { pump, why } = message.into_inner();
+        let now = self.clock.now();
+        let state = self.state(&pump);
+        let status = why.status(&state.profile);
+        state.turn(status, now);
     }
 }
 
@@ -406,6 +282,19 @@ impl Handler<Envelope<LiveGone>> for LiveActor {
     }
 }
 
+impl Handler<Envelope<LiveProfile>> for LiveActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Envelope<LiveProfile>, _: &mut Self::Context) {
+        let LiveProfile { pump, profile } = message.into_inner();
+        // What waits to be sent was of the other one.
+        self.unsent.remove(&pump);
+        if let Some(state) = self.pumps.get_mut(&pump) {
+            *state = State { readings: state.readings, late: state.late, ..State::new(profile, self.clock.now()) };
+        }
+    }
+}
+
 impl Handler<Envelope<LiveEnded>> for LiveActor {
     type Result = ();
 
@@ -441,17 +330,7 @@ impl Handler<Envelope<AskLive>> for LiveActor {
     }
 }
 
-impl From<NoWindow> for Blind {
-    fn from(why: NoWindow) -> Self {
-        match why {
-            NoWindow::NotRunning { state, have, need } => Self::NotRunning { state, have, need },
-            NoWindow::Filling { have, need } => Self::Learning(LearningProgress::Window { have, need }),
-            NoWindow::Missing { channels } => Self::Missing { channels },
-        }
-    }
-}
-
-impl Blind {
+impl NotScoredReason {
     fn status(self, profile: &Profile) -> Status {
         match self {
             Self::NoModel => Status::Unknown { reason: "no model is loaded".into() },
@@ -475,7 +354,7 @@ impl Blind {
                 }
             }
             Self::Starved { why } => Status::Unknown { reason: why },
-            Self::Unscored => {
+            Self::Failed => {
                 Status::Unknown { reason: "its window could not be scored; the limits are watched all the same".into() }
             }
         }
@@ -483,8 +362,9 @@ impl Blind {
 }
 
 impl State {
-    fn new(now: Timestamp) -> Self {
+    fn new(profile: Profile, now: Timestamp) -> Self {
         Self {
+            profile,
             latest: None,
             shown: None,
             heard: None,
@@ -528,7 +408,10 @@ fn channel_state(channel: &Channel, sample: Sample) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use volute_plant::NoWindow;
+
     use super::*;
+    use crate::live::snapshot::{CommissioningPhase, LearningProgress};
 
     #[test]
     fn every_reason_for_no_verdict_is_a_status() {
@@ -543,7 +426,7 @@ mod tests {
             trouble: None,
         };
         for (why, expected) in [
-            (Blind::NoModel, unknown("no model is loaded")),
+            (NotScoredReason::NoModel, unknown("no model is loaded")),
             (not_running(OperatingState::Off, 0), Status::Off { stopping: false }),
             (not_running(OperatingState::Stopping, 0), Status::Off { stopping: true }),
             (not_running(OperatingState::Starting, 12), Status::Starting { have: 12, need: 60 }),
@@ -558,7 +441,7 @@ mod tests {
                      how long it holds (volute pumps set-hold)",
                 ),
             ),
-            (Blind::Learning(commissioning()), Status::Learning(commissioning())),
+            (NotScoredReason::Learning(commissioning()), Status::Learning(commissioning())),
         ] {
             assert_eq!(why.status(&profile), expected);
         }

@@ -8,69 +8,43 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::time::timeout;
 use volute_data::{Document, EventFilter, Store};
-use volute_plant::{Detection, EventChange, EventState, MaintenanceDesk, MaintenanceEvent, Profile, PumpId, Reading};
-use volute_runtime::{Envelope, Incarnation, Mailbox, Message, Outbox, Subject};
+use volute_plant::{EventChange, EventState, MaintenanceDesk, MaintenanceEvent, PumpId};
+use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox};
 
 use crate::{
+    catalog::Catalog,
     counters::{Counters, add},
-    pump::PumpActor,
-    recorder::{RecordRow, Recorder},
+    protocol::{
+        recorder::RecordRow,
+        rules::{ChangeRules, DrainMaintenance, EvaluateLimits, ForgetPump},
+    },
+    recorder::Recorder,
 };
 
 /// How often a pump that waits for room asks whether there is still anybody to make some.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A reading that got its place, and the verdict on it if there is one.
-#[derive(Clone)]
-pub(crate) struct Look {
-    pub reading: Reading,
-    pub detection: Option<Detection>,
-}
-
-/// Answers once everything before it is done.
-pub(crate) struct DrainMaintenance(pub oneshot::Sender<()>);
-
-/// A pump was removed, and its events with it.
-pub(crate) struct ForgetPump(pub PumpId);
-
-impl Message for ForgetPump {
-    /// A new pump of the same name must not go on with its events.
-    const SURVIVES_FAILURE: bool = true;
-
-    fn subject(&self) -> Option<Subject> {
-        Some(self.0.shared())
-    }
-}
-
-impl Message for Look {
-    /// Alarms are not lost with the actor.
-    const SURVIVES_FAILURE: bool = true;
-
-    fn subject(&self) -> Option<Subject> {
-        Some(self.reading.pump.shared())
-    }
-}
-
-impl Message for DrainMaintenance {}
-
 /// Where readings are sent to be looked at.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct RulesClient {
     pub mailbox: Mailbox<MaintenanceActor>,
     pub counters: Arc<Counters>,
 }
 
-impl Desk {
-    /// Has a reading looked at, after all that the pump sent before; where there is no room, the pump handles nothing
-    /// else until there is, or nobody to make any.
-    pub(crate) fn look(&self, look: Look, outbox: &Outbox, ctx: &mut Context<PumpActor>) {
-        let Some(look) = outbox.try_send(&self.mailbox, look) else { return };
+impl RulesClient {
+    /// Has a reading evaluated, after all that its pump sent before. Where there is no room, the pump handles nothing else
+    /// until there is, or nobody to make any.
+    pub(crate) fn evaluate<A>(&self, reading: EvaluateLimits, outbox: &Outbox, ctx: &mut Context<A>)
+    where
+        A: Actor<Context = Context<A>>,
+    {
+        let Some(reading) = outbox.try_send(&self.mailbox, reading) else { return };
         let Self { mailbox, counters } = self.clone();
         let delivery = async move {
             while !mailbox.is_failed() {
-                if timeout(ASK_AGAIN, mailbox.send(look.clone())).await.is_ok() {
+                if timeout(ASK_AGAIN, mailbox.send(reading.clone())).await.is_ok() {
                     return;
                 }
             }
@@ -82,7 +56,7 @@ impl Desk {
 
 /// The actor.
 pub(crate) struct MaintenanceActor {
-    profile: Profile,
+    catalog: Catalog,
     store: Store,
     recorder: Recorder,
     outbox: Outbox,
@@ -93,13 +67,13 @@ pub(crate) struct MaintenanceActor {
 
 impl MaintenanceActor {
     pub(crate) fn new(
-        profile: Profile,
+        catalog: Catalog,
         store: Store,
         recorder: Recorder,
         counters: Arc<Counters>,
         incarnation: Incarnation<MaintenanceActor>,
     ) -> Self {
-        Self { profile, store, recorder, outbox: Outbox::default(), counters, desks: HashMap::new(), incarnation }
+        Self { catalog, store, recorder, outbox: Outbox::default(), counters, desks: HashMap::new(), incarnation }
     }
 
     fn take_over(&mut self, standing: Vec<MaintenanceEvent>) {
@@ -107,7 +81,10 @@ impl MaintenanceActor {
         for event in standing {
             of_pump.entry(event.pump.clone()).or_default().push(event);
         }
-        let desk = |(pump, events)| (pump, MaintenanceDesk::new(self.profile.clone(), events));
+        let desk = |(pump, events)| {
+            let desk = MaintenanceDesk::new(self.catalog.of(&pump).profile, events);
+            (pump, desk)
+        };
         self.desks = of_pump.into_iter().map(desk).collect();
     }
 }
@@ -133,18 +110,18 @@ impl Actor for MaintenanceActor {
     }
 }
 
-impl Handler<Envelope<Look>> for MaintenanceActor {
+impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<Look>, ctx: &mut Self::Context) {
-        let Look { reading, detection } = message.into_inner();
+    fn handle(&mut self, message: Envelope<EvaluateLimits>, ctx: &mut Self::Context) {
+        let EvaluateLimits { reading, detection } = message.into_inner();
         if !self.store.is_registered(&reading.pump) {
             // It waited here while its pump was removed.
             return;
         }
-        let profile = &self.profile;
-        let desk =
-            self.desks.entry(reading.pump.clone()).or_insert_with(|| MaintenanceDesk::new(profile.clone(), Vec::new()));
+        let catalog = &self.catalog;
+        let new = || MaintenanceDesk::new(catalog.of(&reading.pump).profile, Vec::new());
+        let desk = self.desks.entry(reading.pump.clone()).or_insert_with(new);
         for change in desk.observe(&reading, detection.as_ref()) {
             let event = change.event().clone();
             match change {
@@ -173,6 +150,17 @@ impl Handler<Envelope<ForgetPump>> for MaintenanceActor {
     fn handle(&mut self, message: Envelope<ForgetPump>, _: &mut Self::Context) {
         let ForgetPump(pump) = message.into_inner();
         self.desks.remove(&pump);
+    }
+}
+
+impl Handler<Envelope<ChangeRules>> for MaintenanceActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Envelope<ChangeRules>, _: &mut Self::Context) {
+        let ChangeRules { pump, profile } = message.into_inner();
+        if let Some(desk) = self.desks.get_mut(&pump) {
+            desk.change_profile(profile);
+        }
     }
 }
 

@@ -9,15 +9,13 @@ use std::{
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use procfs::process::Process;
 use volute_data::{Document, Store, SystemMetrics};
 use volute_plant::Clock;
 use volute_runtime::ActorSlot;
 
 use crate::{
-    counters::Counters,
-    keeper::Disk,
-    recorder::{RecordRow, Recorder},
-    refusals::SharedRefusals,
+    counters::Counters, keeper::Disk, protocol::recorder::RecordRow, recorder::Recorder, refusals::SharedRefusals,
 };
 
 /// How often they are written.
@@ -124,25 +122,16 @@ impl Actor for MetricsActor {
     }
 }
 
-/// Resident memory from `/proc/self/status` (proc(5), `VmRSS`), which is in KiB whatever the size of a page; none where
-/// there is no such file.
+/// Returns the resident memory in bytes; none where the system does not say.
 fn resident_bytes() -> Option<u64> {
-    resident_in(&std::fs::read_to_string("/proc/self/status").ok()?)
+    Process::myself().ok()?.status().ok()?.vmrss?.checked_mul(1024)
 }
 
-fn resident_in(status: &str) -> Option<u64> {
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?;
-    kib.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// Processor time of all threads, from `/proc/self/stat` (proc(5), fields 14 and 15). They are in ticks of `USER_HZ`, which
-/// is 100 in a second on every Linux that Rust builds for.
+/// Returns the processor time of all threads; none where the system does not say.
 fn cpu_time() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is the program's name in parentheses, which may hold blanks.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let ticks = |n: usize| fields.split_whitespace().nth(n)?.parse::<u64>().ok();
-    Some(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
+    let stat = Process::myself().ok()?.stat().ok()?;
+    let ticks_ms = 1_000 / procfs::ticks_per_second().max(1);
+    Some(Duration::from_millis((stat.utime + stat.stime) * ticks_ms))
 }
 
 #[cfg(test)]
@@ -171,9 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_told_in_bytes_whatever_the_size_of_a_page() {
-        let status = "Name:\tvolute\nVmHWM:\t   99999 kB\nVmRSS:\t   20480 kB\nRssAnon:\t  1 kB\n";
-        assert_eq!(resident_in(status), Some(20 << 20));
-        assert_eq!(resident_in("Name:\tvolute\n"), None);
+    fn the_system_says_what_the_process_takes() {
+        let pages: Vec<u8> = vec![1; 64 << 20];
+        let resident = resident_bytes().expect("Linux");
+        assert!(resident > pages.len() as u64, "{resident} bytes, with 64 MiB that are written");
+        assert!(cpu_time().is_some());
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use volute_data::StoreError;
 use volute_plant::{PumpId, PumpName};
 
-use crate::{engine::EngineHandle, live::LiveNamed};
+use crate::{engine::handle::EngineHandle, protocol::live::LiveNamed};
 
 /// How long the live feed may take; one that is out of order tells nobody.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ impl EngineHandle {
         let known = self.store().set_pump_name(pump, name.clone()).await?;
         if known {
             tracing::info!(pump = pump.as_str(), name = name.as_ref().map(PumpName::as_str), "pump named");
-            let _ = timeout(PATIENCE, self.0.staff.live.send(LiveNamed { pump: pump.clone(), name })).await;
+            let _ = timeout(PATIENCE, self.0.context.live.send(LiveNamed { pump: pump.clone(), name })).await;
         }
         Ok(known)
     }

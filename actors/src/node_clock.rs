@@ -5,10 +5,11 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use volute_data::{ClockMark, Store};
 use volute_plant::{Clock, ClockCheck, ClockState, Draft, Rejection, RetentionClock, Timestamp};
 
@@ -134,6 +135,6 @@ impl NodeClock {
     }
 
     fn judged(&self) -> MutexGuard<'_, Judged> {
-        self.0.judged.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.judged.lock()
     }
 }

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use volute_plant::Rejection;
+use volute_plant::{Draft, Rejection};
+
+/// When a refused client may try again, in seconds.
+pub(crate) const RETRY_AFTER_S: u64 = 1;
+/// When it may where something has to come back first, in seconds.
+pub(crate) const LONG_RETRY_AFTER_S: u64 = 10;
 
 /// What late readings are, for people.
 pub const LATE: &str =
@@ -21,6 +26,23 @@ pub struct Receipt {
     pub rejected: Vec<RejectedItem>,
     /// Channels of accepted items whose values no working sensor sends.
     pub bad_channels: Vec<BadChannel>,
+}
+
+impl Receipt {
+    /// Adds items that were not taken.
+    pub(crate) fn reject(&mut self, items: &[(usize, Draft)], rejection: &Rejection, retry_after_s: Option<u64>) {
+        let item =
+            |(index, _): &(usize, Draft)| RejectedItem { index: *index, rejection: rejection.clone(), retry_after_s };
+        self.rejected.extend(items.iter().map(item));
+    }
+
+    /// When all of the post may be sent again: if nothing of it was taken or rejected for good.
+    pub(crate) fn try_all_again(&self) -> Option<u64> {
+        let deferred = self.rejected.iter().filter_map(|item| item.retry_after_s);
+        let taken = self.accepted + self.duplicate + self.late;
+        let nothing_else = taken == 0 && self.rejected.iter().all(|item| item.retry_after_s.is_some());
+        deferred.max().filter(|_| nothing_else)
+    }
 }
 
 /// An item that was not taken.
@@ -128,4 +150,13 @@ pub enum Refusal {
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,
+}
+
+/// What a post is answered.
+pub(crate) type IngestResult = Result<Receipt, Refusal>;
+
+/// Said of an item for whose minute of the past there is no room.
+pub(crate) fn no_room_for_past() -> Rejection {
+    let reason = "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes) is full";
+    Rejection::new("", serde_json::Value::Null, "this item once more, later", reason)
 }

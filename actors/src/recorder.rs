@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use tokio::sync::oneshot;
-use volute_data::{Document, PumpRecord, PumpState, StoreError, SystemMetrics};
-use volute_plant::{Detection, PumpId, Reading, Timestamp};
-use volute_runtime::{Envelope, Mailbox, Message, Subject};
+use volute_runtime::{Envelope, Mailbox};
 
-pub(crate) use writer::Writer;
-
-use crate::counters::add;
+use crate::{
+    counters::add,
+    protocol::recorder::{DrainRecorder, RecordDetection, RecordReadings, RecordRemoval, RecordRow},
+};
+pub(crate) use writer::{Writer, Written};
 
 /// Readings wait for company only where the last ones came so many times their wait ago, or less.
 const COMPANY: u32 = 4;
@@ -38,71 +38,6 @@ pub(crate) struct Recorder {
     pub results: Mailbox<RecorderActor>,
 }
 
-/// A detection to be stored.
-#[derive(Debug, Clone)]
-pub(crate) struct Found {
-    pub detection: Detection,
-    /// When the last reading of its window was received.
-    pub heard: Timestamp,
-    /// When it was sent.
-    pub since: Instant,
-}
-
-/// Readings to be stored; `ack` says whether they are.
-pub(crate) struct RecordReadings {
-    pub readings: Vec<Reading>,
-    /// The registration of their pump, if it may not be stored yet.
-    pub register: Option<PumpRecord>,
-    pub ack: oneshot::Sender<Stored>,
-    /// When they were sent.
-    pub since: Instant,
-}
-
-/// A row to be stored whose sender does not wait for that.
-pub(crate) enum RecordRow {
-    Document(Document),
-    State(PumpState),
-    Metrics(SystemMetrics),
-}
-
-/// A pump is removed; `ack` says whether that is durable. What waits of the pump then is dropped.
-pub(crate) struct RecordRemoval {
-    pub pump: PumpId,
-    pub ack: oneshot::Sender<Stored>,
-}
-
-/// Whether readings are at rest.
-pub(crate) type Stored = Result<(), Unstored>;
-
-/// Why readings are not at rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unstored {
-    /// The disk is full.
-    DiskFull,
-    /// Too much waits for the database.
-    Backlog,
-    /// Something failed; the log says what.
-    Failed,
-}
-
-impl From<&StoreError> for Unstored {
-    fn from(error: &StoreError) -> Self {
-        match error {
-            StoreError::DiskFull => Self::DiskFull,
-            StoreError::Backlog { .. } => Self::Backlog,
-            _ => Self::Failed,
-        }
-    }
-}
-
-/// Answers once nothing waits to be stored.
-pub(crate) struct DrainRecorder(pub oneshot::Sender<()>);
-
-/// A record has ended, and something waits for the next one.
-pub(crate) struct Written {
-    stored: bool,
-}
-
 /// The actor.
 pub(crate) struct RecorderActor {
     writer: Writer,
@@ -110,47 +45,9 @@ pub(crate) struct RecorderActor {
     /// What waits does so for company, until then.
     lingering: Option<(Instant, SpawnHandle)>,
     /// When readings came last.
-    heard: Option<Instant>,
+    last_readings: Option<Instant>,
     /// The number of this incarnation.
     incarnation: u64,
-}
-
-impl Message for RecordReadings {
-    fn subject(&self) -> Option<Subject> {
-        self.readings.first().map(|reading| reading.pump.shared())
-    }
-}
-
-impl Message for Found {
-    const SURVIVES_FAILURE: bool = true;
-
-    fn subject(&self) -> Option<Subject> {
-        Some(self.detection.pump.shared())
-    }
-}
-
-impl Message for RecordRow {
-    const SURVIVES_FAILURE: bool = true;
-
-    fn subject(&self) -> Option<Subject> {
-        match self {
-            Self::Document(document) => document.pump().map(PumpId::shared),
-            Self::State(state) => Some(state.pump.shared()),
-            Self::Metrics(_) => None,
-        }
-    }
-}
-
-impl Message for RecordRemoval {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.pump.shared())
-    }
-}
-
-impl Message for DrainRecorder {}
-
-impl Message for Written {
-    const SURVIVES_FAILURE: bool = true;
 }
 
 impl Recorder {
@@ -179,11 +76,11 @@ impl Recorder {
 
 impl RecorderActor {
     pub(crate) fn new(writer: Writer, linger: Duration, incarnation: u64) -> Self {
-        Self { writer, linger, lingering: None, heard: None, incarnation }
+        Self { writer, linger, lingering: None, last_readings: None, incarnation }
     }
 
     /// Something has come in that may wait so long for company.
-    fn stir(&mut self, linger: Duration, ctx: &mut Context<Self>) {
+    fn schedule_commit(&mut self, linger: Duration, ctx: &mut Context<Self>) {
         let (under_way, enough) = {
             let pending = self.writer.pending();
             (pending.is_under_way(), pending.rows + pending.results.detections() >= self.writer.max_rows)
@@ -198,9 +95,9 @@ impl RecorderActor {
     }
 
     /// Something has come in that nobody waits for. It puts off nothing, and does not hurry on what waits after a failure.
-    fn stir_idly(&mut self, ctx: &mut Context<Self>) {
+    fn schedule_idle_commit(&mut self, ctx: &mut Context<Self>) {
         if self.lingering.is_none() {
-            self.stir(RESULTS_LINGER, ctx);
+            self.schedule_commit(RESULTS_LINGER, ctx);
         }
     }
 
@@ -247,7 +144,7 @@ impl Handler<Envelope<Written>> for RecorderActor {
         };
         match stored {
             true if readings || asked => self.begin(ctx),
-            true => self.stir_idly(ctx),
+            true => self.schedule_idle_commit(ctx),
             false if readings => self.begin(ctx),
             false => self.wait_for_company(RETRY, ctx),
         }
@@ -261,21 +158,21 @@ impl Handler<Envelope<RecordReadings>> for RecorderActor {
         let record = message.into_inner();
         self.writer.pending().queue(record);
         let now = Instant::now();
-        let before = self.heard.replace(now);
+        let before = self.last_readings.replace(now);
         match before.is_some_and(|before| now < before + COMPANY * self.linger) {
-            true => self.stir(self.linger, ctx),
+            true => self.schedule_commit(self.linger, ctx),
             false => self.begin(ctx),
         }
     }
 }
 
-impl Handler<Envelope<Found>> for RecorderActor {
+impl Handler<Envelope<RecordDetection>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<Found>, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: Envelope<RecordDetection>, ctx: &mut Self::Context) {
         let given_up = self.writer.pending().results.add(message.into_inner());
         add(&self.writer.counters.detections_dropped, given_up);
-        self.stir_idly(ctx);
+        self.schedule_idle_commit(ctx);
     }
 }
 
@@ -288,7 +185,7 @@ impl Handler<Envelope<RecordRow>> for RecorderActor {
             RecordRow::State(state) => self.writer.pending().results.remember(state),
             RecordRow::Metrics(metrics) => self.writer.pending().results.metrics.push(metrics),
         }
-        self.stir_idly(ctx);
+        self.schedule_idle_commit(ctx);
     }
 }
 

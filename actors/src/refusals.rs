@@ -17,10 +17,11 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use volute_data::AuditEntry;
 use volute_plant::Timestamp;
 
@@ -40,7 +41,7 @@ pub(crate) struct SharedRefusals(Arc<Mutex<Refusals>>);
 
 impl SharedRefusals {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Refusals> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -19,17 +19,21 @@ use volute_plant::PumpId;
 use volute_runtime::TrySendError;
 
 use crate::{
-    engine::EngineHandle,
-    gate::{NotTaken, PumpHandle, PumpLimit, TakePump},
-    live::LiveGone,
-    maintenance::{DrainMaintenance, ForgetPump},
-    pump::{Retire, actor_id},
+    engine::handle::EngineHandle,
+    ingress::in_flight::PumpInFlight,
+    protocol::{
+        ingress::{NotTaken, TakePump},
+        live::LiveGone,
+        pump::RetirePump,
+        recorder::{RecordRemoval, Unstored},
+        rules::{DrainMaintenance, ForgetPump},
+    },
+    pump::{context::actor_id, handle::PumpHandle, launch::start_pump},
     receipt::{Queue, Refusal},
-    recorder::{RecordRemoval, Unstored},
 };
 
 /// How long each of these may take; who is stuck, or out of order, is left behind.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A pump is not removed; nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +65,8 @@ impl EngineHandle {
         let back = match stored {
             Ok(()) => {
                 // An actor that is out of order keeps this, unless its inbox is full of what else it keeps.
-                let _ = timeout(PATIENCE, inner.staff.live.send(LiveGone(pump.clone()))).await;
-                let _ = timeout(PATIENCE, inner.staff.maintenance.mailbox.send(ForgetPump(pump.clone()))).await;
+                let _ = timeout(PATIENCE, inner.context.live.send(LiveGone(pump.clone()))).await;
+                let _ = timeout(PATIENCE, inner.context.maintenance.mailbox.send(ForgetPump(pump.clone()))).await;
                 tracing::info!(pump = pump.as_str(), "pump removed");
                 None
             }
@@ -70,16 +74,19 @@ impl EngineHandle {
                 tracing::error!(pump = pump.as_str(), ?unstored, "pump not removed");
                 // One of which nothing was ever stored is new with its next reading.
                 let is_stored = inner.store.is_registered(pump);
-                is_stored.then(|| inner.staff.start_pump(pump, None, PumpLimit::new(inner.burst)))
+                is_stored.then(|| {
+                    let limit = PumpInFlight::new(inner.burst);
+                    start_pump(&inner.context, pump, inner.catalog.of(pump), None, limit)
+                })
             }
         };
         inner.pumps.release(pump, back);
         stored.map_err(|unstored| Refusal::from(unstored).into())
     }
 
-    async fn take_pump(&self, pump: &PumpId) -> Result<PumpHandle, RemovalRefusal> {
+    pub(crate) async fn take_pump(&self, pump: &PumpId) -> Result<PumpHandle, RemovalRefusal> {
         let (reply, answer) = oneshot::channel();
-        match self.0.gate.try_send(TakePump { pump: pump.clone(), reply }) {
+        match self.0.ingress.try_send(TakePump { pump: pump.clone(), reply }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 return Err(Refusal::Busy { queue: Queue::Gate, retry_after_s: 1 }.into());
@@ -100,12 +107,12 @@ impl EngineHandle {
     }
 
     /// Ends the pump's actor once all that came in is durable and decided, and waits for what it sent.
-    async fn end_actor(&self, pump: &PumpId, handle: &PumpHandle) {
-        let staff = &self.0.staff;
+    pub(crate) async fn end_actor(&self, pump: &PumpId, handle: &PumpHandle) {
+        let context = &self.0.context;
         let in_order = async {
-            handle.room.emptied().await;
+            handle.in_flight.emptied().await;
             let (reply, ended) = oneshot::channel();
-            if handle.mailbox.send(Retire(reply)).await.is_ok() {
+            if handle.mailbox.send(RetirePump(reply)).await.is_ok() {
                 let _ = ended.await;
             }
         };
@@ -113,10 +120,10 @@ impl EngineHandle {
             tracing::warn!(pump = pump.as_str(), "its actor did not end in time, and is left behind");
         }
         // One that is out of order, or stuck, ends here.
-        staff.supervisor.retire(&actor_id(pump));
+        context.supervisor.retire(&actor_id(pump));
         let (reply, looked) = oneshot::channel();
         let looked_at = async {
-            if staff.maintenance.mailbox.send(DrainMaintenance(reply)).await.is_ok() {
+            if context.maintenance.mailbox.send(DrainMaintenance(reply)).await.is_ok() {
                 let _ = looked.await;
             }
         };
@@ -127,7 +134,7 @@ impl EngineHandle {
     async fn store_removal(&self, pump: &PumpId) -> Result<(), Unstored> {
         let (ack, stored) = oneshot::channel();
         let removal = RecordRemoval { pump: pump.clone(), ack };
-        match timeout(PATIENCE, self.0.staff.recorder.results.send(removal)).await {
+        match timeout(PATIENCE, self.0.context.recorder.results.send(removal)).await {
             Ok(Ok(())) => stored.await.unwrap_or(Err(Unstored::Failed)),
             Ok(Err(_)) | Err(_) => Err(Unstored::Failed),
         }

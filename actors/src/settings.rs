@@ -62,6 +62,8 @@ pub struct EngineSettings {
     pub restart_window: Duration,
     /// An actor that keeps its thread for longer is stuck.
     pub wedged_after: Duration,
+    /// Warned is when less than this share of the disk is free, 0 to 1.
+    pub warn_free_share: f64,
 }
 
 /// How a pump's own baseline is learned.

@@ -5,34 +5,31 @@
 //! commissioned in the background at its start ([`healthy`]), so that they are judged at once. Deliberately absent: the
 //! physics (`volute-simulator`), and whether a node may simulate at all (who starts this actor decides).
 
-mod course;
+mod fault_cycle;
 mod healthy;
-mod plan;
+pub(crate) mod plan;
 mod player;
+pub(crate) mod progress;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::{PumpSettings, Row, StoreError};
 use volute_plant::{Cadence, Draft, INTERVALS_MS, PumpId, cadence::in_words};
 use volute_runtime::{Envelope, Mailbox, Message, Role};
 
-pub use plan::{Plan, PumpPlan, Speed};
-pub use player::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source};
-
 use crate::{
-    commissioning::CommissionRefusal,
-    engine::EngineHandle,
-    live::LiveEnded,
+    commissioning::errors::CommissionRefusal,
+    engine::handle::EngineHandle,
+    protocol::live::LiveEnded,
     receipt::{Receipt, Refusal},
 };
 use healthy::Lesson;
+use plan::{Plan, Speed};
 use player::Player;
+use progress::SimulationProgress;
 
 /// How often it is looked what has come due.
 const TICK: Duration = Duration::from_millis(100);
@@ -120,7 +117,7 @@ impl Simulation {
     async fn prepare(&self, pump: &PumpId, rows: &[Row]) -> Result<(), StartError> {
         let times = || rows.iter().map(|row| row.at);
         let span_ms = times().max().zip(times().min()).map_or(0, |(last, first)| last.since_ms(first));
-        let kept_ms = self.engine.0.staff.times.kept_ms;
+        let kept_ms = self.engine.0.context.times.kept_ms;
         if span_ms >= kept_ms {
             let days = |ms: i64| format!("{:.1} days", ms as f64 / 86_400_000.0);
             return Err(StartError::TooLong { span: days(span_ms), kept: days(kept_ms) });
@@ -218,7 +215,7 @@ impl SimulationActor {
     }
 
     fn played(&self) -> MutexGuard<'_, Played> {
-        self.played.lock().unwrap_or_else(PoisonError::into_inner)
+        self.played.lock()
     }
 
     /// What is played begins, if it is this and waits.
@@ -234,7 +231,7 @@ impl SimulationActor {
 
     /// Has the live feed know whose readings have ended. Not while a post is under way, whose readings it may not have yet.
     fn tell_ended(&self) {
-        let live = &self.engine.0.staff.live;
+        let live = &self.engine.0.context.live;
         // Where there is no room, the next tick tries again.
         self.played().ended.retain(|pump| live.try_send(LiveEnded(pump.clone())).is_err());
     }

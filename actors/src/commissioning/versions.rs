@@ -4,7 +4,7 @@ use volute_anomaly::{Baseline, Model};
 use volute_data::{BaselineRecord, NewBaseline, Standing, Store, StoreError};
 use volute_plant::{Profile, PumpId, Timestamp};
 
-use super::footing::{own_baseline, usable};
+use super::mode::{own_baseline, usable};
 
 /// What there is of a pump's baseline.
 #[derive(Debug, Clone, PartialEq)]

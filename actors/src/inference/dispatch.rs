@@ -11,7 +11,7 @@ use std::{
 
 use volute_plant::PumpId;
 
-use super::fair::FairQueue;
+use super::fair_queue::FairQueue;
 
 /// How long a worker waits for more windows at the most, and for how many of them it does.
 pub(super) const LINGER: Duration = Duration::from_millis(4);
@@ -36,7 +36,7 @@ pub(super) struct Dispatch<T> {
     idle: BTreeSet<usize>,
     /// Who waits for more, and until when.
     lingering: Option<(usize, Instant)>,
-    pace: Pace,
+    pace: ArrivalRate,
 }
 
 /// What a worker does next.
@@ -51,7 +51,7 @@ pub(super) enum Next<T> {
 
 /// How many windows come.
 #[derive(Debug)]
-struct Pace {
+struct ArrivalRate {
     since: Instant,
     count: u32,
     per_s: f64,
@@ -59,7 +59,13 @@ struct Pace {
 
 impl<T> Dispatch<T> {
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
-        Self { limits, queue: FairQueue::default(), idle: BTreeSet::new(), lingering: None, pace: Pace::new(now) }
+        Self {
+            limits,
+            queue: FairQueue::default(),
+            idle: BTreeSet::new(),
+            lingering: None,
+            pace: ArrivalRate::new(now),
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -76,7 +82,7 @@ impl<T> Dispatch<T> {
     }
 
     /// Who is to be called because something has come. Nobody is called twice before he has looked.
-    pub(super) fn whom_to_call(&mut self, now: Instant) -> Option<usize> {
+    pub(super) fn worker_to_wake(&mut self, now: Instant) -> Option<usize> {
         if self.queue.is_empty() || (!self.is_enough() && self.is_waited_for(now)) {
             return None;
         }
@@ -109,7 +115,7 @@ impl<T> Dispatch<T> {
     }
 }
 
-impl Pace {
+impl ArrivalRate {
     fn new(now: Instant) -> Self {
         Self { since: now, count: 0, per_s: 0.0 }
     }
@@ -153,7 +159,7 @@ mod tests {
     fn a_worker_waits_for_more_only_where_they_come_quickly() {
         for (gap_us, waits) in [(100, true), (400, true), (600, false), (10_000, false)] {
             let start = Instant::now();
-            let mut pace = Pace::new(start);
+            let mut pace = ArrivalRate::new(start);
             assert!(!pace.is_worth_waiting(), "nothing is known yet");
             for n in 1..=3000 {
                 pace.note(start + n * Duration::from_micros(gap_us));
@@ -167,12 +173,12 @@ mod tests {
         let now = Instant::now();
         let mut dispatch = Dispatch::new(LIMITS, now);
         assert_eq!((dispatch.next(0, false, now), dispatch.next(1, false, now)), (Next::Nothing, Next::Nothing));
-        assert_eq!(dispatch.whom_to_call(now), None, "nothing waits");
+        assert_eq!(dispatch.worker_to_wake(now), None, "nothing waits");
         dispatch.put(pump(1), 1, now);
-        assert_eq!(dispatch.whom_to_call(now), Some(0));
+        assert_eq!(dispatch.worker_to_wake(now), Some(0));
         dispatch.put(pump(2), 2, now);
-        assert_eq!(dispatch.whom_to_call(now), Some(1));
-        assert_eq!(dispatch.whom_to_call(now), None, "both are called");
+        assert_eq!(dispatch.worker_to_wake(now), Some(1));
+        assert_eq!(dispatch.worker_to_wake(now), None, "both are called");
         assert_eq!(dispatch.next(0, false, now), Next::Score(vec![1, 2]));
         assert_eq!(dispatch.next(1, false, now), Next::Nothing);
     }
@@ -184,7 +190,7 @@ mod tests {
         assert_eq!(dispatch.next(0, false, now), Next::Linger);
         assert_eq!(dispatch.next(1, false, now), Next::Nothing);
         dispatch.put(pump(2), 2, now);
-        assert_eq!(dispatch.whom_to_call(now), None, "the first is at it");
+        assert_eq!(dispatch.worker_to_wake(now), None, "the first is at it");
         assert_eq!(dispatch.next(0, true, now + LINGER), Next::Score(vec![1, 2]));
     }
 
@@ -194,10 +200,10 @@ mod tests {
         dispatch.put(pump(1), 1, now);
         assert_eq!(dispatch.next(0, false, now), Next::Linger);
         for n in 2..=4 {
-            assert_eq!(dispatch.whom_to_call(now), None);
+            assert_eq!(dispatch.worker_to_wake(now), None);
             dispatch.put(pump(n), n, now);
         }
-        assert_eq!(dispatch.whom_to_call(now), Some(0));
+        assert_eq!(dispatch.worker_to_wake(now), Some(0));
         assert_eq!(dispatch.next(0, false, now), Next::Score(vec![1, 2, 3, 4]));
     }
 
@@ -210,7 +216,7 @@ mod tests {
         let later = now + 3 * LINGER;
         dispatch.put(pump(2), 2, later);
         // He takes no call, so the next one is called.
-        assert_eq!((dispatch.whom_to_call(later), dispatch.whom_to_call(later)), (Some(0), Some(1)));
+        assert_eq!((dispatch.worker_to_wake(later), dispatch.worker_to_wake(later)), (Some(0), Some(1)));
         assert_eq!(dispatch.next(1, true, later), Next::Score(vec![1, 2]));
     }
 

@@ -4,33 +4,38 @@
 //! through no other. Deliberately absent: who scores what when ([`super::dispatch`]), and scoring (the workers').
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use volute_anomaly::{Baseline, Score};
+use parking_lot::{Mutex, MutexGuard};
+use volute_anomaly::{Baseline, Model, Score};
 use volute_plant::Window;
-use volute_runtime::{ActorSlot, Inbox, Mailbox};
+use volute_runtime::{ActorSlot, Message, ReplyTo};
 
-use super::{
-    InferenceActor, Work,
-    dispatch::{Dispatch, Limits, Next},
-};
+use super::dispatch::{Dispatch, Limits, Next};
 use crate::{
     counters::{Counters, add},
-    pump::{Judged, PumpActor, Unscored},
+    protocol::pump::{ScoreFailure, ScoreResult},
 };
 
 /// A worker may be called twice before it looks; whichever call comes first has it look at all that waits.
-const CALLS: usize = 2;
+pub(crate) const CALLS: usize = 2;
+
+/// Windows wait, or may. Sent to a worker.
+pub(crate) struct Work;
+
+impl Message for Work {}
 
 /// A window to be scored. One that is dropped on its way tells its pump so.
 pub(crate) struct Job {
     seq: u64,
     pub window: Window,
+    /// What it is scored with.
+    pub model: Model,
     /// What is normal for its pump.
     pub baseline: Arc<Baseline>,
-    judged: Mailbox<PumpActor>,
+    reply_to: ReplyTo<ScoreResult>,
     /// When it came here, and then when a worker took it.
     since: Instant,
     told: bool,
@@ -42,15 +47,21 @@ pub(crate) struct Pool(Arc<Inner>);
 
 struct Inner {
     counters: Arc<Counters>,
-    workers: Vec<Mailbox<InferenceActor>>,
+    workers: Vec<ReplyTo<Work>>,
     /// Where each worker shows how much waits for all of them.
     shown: Vec<Arc<ActorSlot>>,
     dispatch: Mutex<Dispatch<Job>>,
 }
 
 impl Job {
-    pub(crate) fn new(seq: u64, window: Window, baseline: Arc<Baseline>, judged: Mailbox<PumpActor>) -> Self {
-        Self { seq, window, baseline, judged, since: Instant::now(), told: false }
+    pub(crate) fn new(
+        seq: u64,
+        window: Window,
+        model: Model,
+        baseline: Arc<Baseline>,
+        reply_to: ReplyTo<ScoreResult>,
+    ) -> Self {
+        Self { seq, window, model, baseline, reply_to, since: Instant::now(), told: false }
     }
 
     /// How long it has been with its worker.
@@ -59,32 +70,31 @@ impl Job {
     }
 
     /// Tells the pump how it ended.
-    pub(super) fn finish(mut self, score: Result<Score, Unscored>) {
+    pub(super) fn finish(mut self, score: Result<Score, ScoreFailure>) {
         self.tell(score);
     }
 
     /// Bounded by the pump's own windows; a pump that is gone needs no answer.
-    fn tell(&mut self, score: Result<Score, Unscored>) {
+    fn tell(&mut self, score: Result<Score, ScoreFailure>) {
         if !std::mem::replace(&mut self.told, true) {
-            let _ = self.judged.try_send(Judged { seq: self.seq, score });
+            let _ = self.reply_to.try_send(ScoreResult { seq: self.seq, score });
         }
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.tell(Err(Unscored::Failed));
+        self.tell(Err(ScoreFailure::Failed));
     }
 }
 
 impl Pool {
-    /// For workers that are yet to be started.
-    pub(crate) fn new(limits: Limits, counters: Arc<Counters>, workers: &[Inbox<InferenceActor>]) -> Self {
-        let shown: Vec<Arc<ActorSlot>> = workers.iter().map(|worker| worker.slot().clone()).collect();
+    /// For workers that are yet to be started: how each is called, and where it shows how much waits.
+    pub(crate) fn new(limits: Limits, counters: Arc<Counters>, workers: Vec<(ReplyTo<Work>, Arc<ActorSlot>)>) -> Self {
+        let (workers, shown): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
         for worker in &shown {
             worker.metrics.capacity.fetch_add(limits.in_all, Relaxed);
         }
-        let workers = workers.iter().map(|worker| worker.mailbox(CALLS)).collect();
         let dispatch = Mutex::new(Dispatch::new(limits, Instant::now()));
         Self(Arc::new(Inner { counters, workers, shown, dispatch }))
     }
@@ -100,10 +110,10 @@ impl Pool {
         };
         if let Some(job) = skipped {
             add(&self.0.counters.skipped, 1);
-            job.finish(Err(Unscored::Skipped));
+            job.finish(Err(ScoreFailure::Skipped));
         }
         loop {
-            let called = self.dispatch().whom_to_call(Instant::now());
+            let called = self.dispatch().worker_to_wake(Instant::now());
             match called {
                 // One that is out of order takes no call; when it is started again it looks by itself.
                 Some(worker) if !self.call(worker) => {}
@@ -114,7 +124,7 @@ impl Pool {
 
     /// Whether no worker is left that could score anything before it is restarted by hand.
     pub(crate) fn is_out_of_order(&self) -> bool {
-        self.0.workers.iter().all(Mailbox::is_failed)
+        self.0.workers.iter().all(ReplyTo::is_failed)
     }
 
     /// Has a worker look; false where it is out of order.
@@ -146,6 +156,6 @@ impl Pool {
     }
 
     fn dispatch(&self) -> MutexGuard<'_, Dispatch<Job>> {
-        self.0.dispatch.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.dispatch.lock()
     }
 }

@@ -1,8 +1,8 @@
 //! What the live feed sends to those who listen, column by column.
 
-use volute_plant::{Detection, PumpId, PumpName, Reading, Timestamp};
+use volute_plant::{Detection, Profile, PumpId, PumpName, Reading, Timestamp};
 
-use super::Status;
+use super::snapshot::Status;
 
 /// What listeners get.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub enum Frame {
 pub struct ReadingFrame {
     /// Which pump.
     pub pump: PumpId,
+    /// Its profile, whose channels the columns are.
+    pub profile: Profile,
     /// The times, in the order of arrival.
     pub t: Vec<Timestamp>,
     /// One column per channel of the profile, each as long as `t`; nothing where nothing was sent.
@@ -35,6 +37,8 @@ pub struct ReadingFrame {
 pub struct DetectionFrame {
     /// Which pump.
     pub pump: PumpId,
+    /// Its profile, whose channels the columns are.
+    pub profile: Profile,
     /// The times of the windows' last readings.
     pub t: Vec<Timestamp>,
     /// The losses.
@@ -73,8 +77,9 @@ pub struct FleetRow {
 
 impl ReadingFrame {
     /// Nothing yet.
-    pub(super) fn empty(pump: &PumpId, channels: usize) -> Self {
-        Self { pump: pump.clone(), t: Vec::new(), values: vec![Vec::new(); channels] }
+    pub(super) fn empty(pump: &PumpId, profile: &Profile) -> Self {
+        let values = vec![Vec::new(); profile.channels().len()];
+        Self { pump: pump.clone(), profile: profile.clone(), t: Vec::new(), values }
     }
 
     /// Adds a reading.
@@ -88,9 +93,10 @@ impl ReadingFrame {
 
 impl DetectionFrame {
     /// Nothing yet.
-    pub(super) fn empty(pump: &PumpId, channels: usize) -> Self {
+    pub(super) fn empty(pump: &PumpId, profile: &Profile) -> Self {
         let (t, loss, threshold, is_anomaly) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { pump: pump.clone(), t, loss, threshold, is_anomaly, contributions: vec![Vec::new(); channels] }
+        let contributions = vec![Vec::new(); profile.channels().len()];
+        Self { pump: pump.clone(), profile: profile.clone(), t, loss, threshold, is_anomaly, contributions }
     }
 
     /// Adds a detection.

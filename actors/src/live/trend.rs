@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use volute_plant::Timestamp;
 
-use super::TREND;
+/// Detections in a pump's trend.
+pub const TREND: usize = 120;
 
 /// At most [`TREND`] losses, in the order of their times.
 #[derive(Debug, Default)]
-pub(super) struct Trend {
+pub(crate) struct Trend {
     /// Milliseconds since the one before, and the loss.
     points: VecDeque<(u32, f32)>,
     newest: Option<Timestamp>,
@@ -16,7 +17,7 @@ pub(super) struct Trend {
 
 impl Trend {
     /// One more. What lies weeks before it, or after, says nothing beside it and is forgotten.
-    pub(super) fn push(&mut self, at: Timestamp, loss: f32) {
+    pub(crate) fn push(&mut self, at: Timestamp, loss: f32) {
         let gap = self.newest.and_then(|newest| u32::try_from(at.since_ms(newest)).ok());
         if gap.is_none() {
             self.points.clear();
@@ -29,7 +30,7 @@ impl Trend {
     }
 
     /// All of them, the oldest first.
-    pub(super) fn points(&self) -> Vec<(Timestamp, f32)> {
+    pub(crate) fn points(&self) -> Vec<(Timestamp, f32)> {
         let Some(mut at) = self.newest else { return Vec::new() };
         let mut points = Vec::with_capacity(self.points.len());
         for &(gap_ms, loss) in self.points.iter().rev() {

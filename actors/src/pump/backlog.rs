@@ -12,7 +12,7 @@
 //! the answer as to be sent again. No part is begun later than `ingest.backlog_answer_s` after the post came. In the first
 //! half of that time a part also waits until the pump's windows have room to be scored, so that none is skipped.
 //!
-//! Does not decide how much room there is (`gate/room.rs`), nor what becomes of a single reading (`admission.rs`).
+//! Does not decide how much room there is ([`crate::ingress::in_flight`]), nor whose turn it is ([`super::admit`]).
 
 use std::{
     collections::VecDeque,
@@ -21,28 +21,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
-use volute_data::StoreError;
-use volute_plant::{Draft, LISTED, LookupResult, Rejection, Stamp, Timestamp};
+use volute_plant::{Draft, LISTED, Rejection, Stamp, Timestamp};
 
-use super::{Offer, Outcome, PumpActor, Settlement};
 use crate::{
-    gate::{LONG_RETRY_AFTER_S, Permit, RETRY_AFTER_S, Share, no_room_for_past},
-    recorder::Unstored,
+    ingress::{
+        in_flight::Permit,
+        response::{BatchOutcome, ItemOutcome, ResponsePart},
+    },
+    protocol::pump::SubmitReadings,
+    receipt::{LONG_RETRY_AFTER_S, RETRY_AFTER_S, no_room_for_past},
 };
 
-/// Offers whose turn has not come, and the backlog that is before them.
-#[derive(Default)]
-pub(super) struct Turns {
-    backlog: Option<Backlog>,
-    /// Bounded by the permits that they hold.
-    offers: VecDeque<Offer>,
-    /// Ends the backlog's patience with the scoring.
-    timer: Option<SpawnHandle>,
-}
-
 /// The readings of a post that are taken in parts.
-struct Backlog {
+pub(super) struct Backlog {
     /// What has had no turn, in the order of its times.
     rest: VecDeque<(usize, Draft)>,
     received: Timestamp,
@@ -51,7 +42,7 @@ struct Backlog {
     permit: Arc<Permit>,
     part: NonZeroUsize,
     /// For the rest. None once the backlog has ended.
-    answer: Option<Share>,
+    response: Option<ResponsePart>,
     /// The number of the part that is under way.
     under_way: Option<u64>,
     /// Some of it is durable.
@@ -60,7 +51,7 @@ struct Backlog {
 
 /// Why a backlog ends before its last part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     TimeIsUp,
     /// The node stops, or the pump is removed.
     Closing,
@@ -70,56 +61,92 @@ enum End {
     Broken,
 }
 
-impl Turns {
-    /// The part with this number has settled.
-    pub(super) fn settled(&mut self, number: u64, is_durable: bool) {
-        let Some(backlog) = self.backlog.as_mut().filter(|backlog| backlog.under_way == Some(number)) else { return };
-        backlog.under_way = None;
-        backlog.is_begun |= is_durable;
-        if !is_durable {
-            backlog.end(End::Unstored);
-        }
-        if backlog.rest.is_empty() {
-            self.backlog = None;
-        }
-    }
-}
-
 impl Backlog {
-    fn new(offer: Offer, part: NonZeroUsize) -> Self {
-        let Offer { mut drafts, received, since, permit, answer } = offer;
-        // Stable, and as an offer is sorted when it is judged.
+    pub(super) fn new(items: SubmitReadings, part: NonZeroUsize) -> Self {
+        let SubmitReadings { mut drafts, received, since, permit, response } = items;
+        // Stable, and as a batch is sorted when it is judged.
         drafts.sort_by_key(time);
-        let (rest, answer) = (drafts.into(), Some(answer));
-        Self { rest, received, since, permit, part, answer, under_way: None, is_begun: false }
+        let (rest, response) = (drafts.into(), Some(response));
+        Self { rest, received, since, permit, part, response, under_way: None, is_begun: false }
     }
 
-    /// The next part, which gets this number.
-    fn next_part(&mut self, number: u64) -> Option<Offer> {
-        let answer = self.answer.as_ref()?.part(self.is_begun);
+    pub(super) fn received(&self) -> Timestamp {
+        self.received
+    }
+
+    /// How long ago the post came.
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    /// Readings in one part.
+    pub(super) fn part_len(&self) -> usize {
+        self.part.get()
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Whether some of it is durable.
+    pub(super) fn is_begun(&self) -> bool {
+        self.is_begun
+    }
+
+    /// Whether no part is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Whether no backlog may go on: the node stops, or the pump is removed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.permit.is_ended()
+    }
+
+    /// Whether what is left has an item such as this.
+    pub(super) fn holds(&self, is_such: impl Fn(&Draft) -> bool) -> bool {
+        self.rest.iter().any(|(_, draft)| is_such(draft))
+    }
+
+    /// Returns the next part, which gets this number.
+    pub(super) fn next_part(&mut self, number: u64, now: Instant) -> Option<SubmitReadings> {
+        let response = self.response.as_ref()?.part(self.is_begun);
         let drafts = self.rest.drain(..next_len(&self.rest, self.part)).collect();
-        // What it has waited for its turn is no latency of the gate.
-        let since = if self.is_begun { Instant::now() } else { self.since };
+        // What it has waited for its turn is no latency of the ingress.
+        let since = if self.is_begun { now } else { self.since };
         self.under_way = Some(number);
-        Some(Offer { drafts, received: self.received, since, permit: self.permit.clone(), answer })
+        Some(SubmitReadings { drafts, received: self.received, since, permit: self.permit.clone(), response })
+    }
+
+    /// A part has ended. Returns whether it was one of this backlog's.
+    pub(super) fn part_ended(&mut self, number: u64, is_durable: bool) -> bool {
+        if self.under_way != Some(number) {
+            return false;
+        }
+        self.under_way = None;
+        self.is_begun |= is_durable;
+        if !is_durable {
+            self.end(End::Unstored);
+        }
+        true
     }
 
     /// Has the rest sent again.
-    fn end(&mut self, end: End) {
-        let Some(answer) = self.answer.take() else { return };
+    pub(super) fn end(&mut self, end: End) {
+        let Some(response) = self.response.take() else { return };
         let mut indices: Vec<usize> = self.rest.drain(..).map(|(index, _)| index).collect();
         indices.sort_unstable();
-        drop(answer.settle(deferred(indices, &end.rejection(), end.retry_after_s())));
+        drop(response.settle(deferred(indices, &end.rejection(), end.retry_after_s())));
     }
 
     /// Has those of the rest sent again that need room for minutes of the past, which is full. The others go on.
-    fn put_off_past(&mut self, is_past: impl Fn(&Draft) -> bool) {
-        let Some(answer) = &self.answer else { return };
+    pub(super) fn put_off_past(&mut self, is_past: impl Fn(&Draft) -> bool) {
+        let Some(response) = &self.response else { return };
         let (past, rest): (VecDeque<_>, VecDeque<_>) = self.rest.drain(..).partition(|(_, draft)| is_past(draft));
         self.rest = rest;
         let mut indices: Vec<usize> = past.into_iter().map(|(index, _)| index).collect();
         indices.sort_unstable();
-        drop(answer.part(true).settle(deferred(indices, &no_room_for_past(), LONG_RETRY_AFTER_S)));
+        drop(response.part(true).settle(deferred(indices, &no_room_for_past(), LONG_RETRY_AFTER_S)));
     }
 }
 
@@ -153,13 +180,13 @@ impl End {
 }
 
 /// These items are to be sent again.
-fn deferred(indices: Vec<usize>, rejection: &Rejection, retry_after_s: u64) -> Settlement {
+fn deferred(indices: Vec<usize>, rejection: &Rejection, retry_after_s: u64) -> BatchOutcome {
     let outcome = |(place, index)| {
         // No answer lists more of them.
         let rejection = if place < LISTED { rejection.clone() } else { Rejection::unlisted() };
-        (index, Outcome::Deferred(rejection, retry_after_s))
+        (index, ItemOutcome::Deferred(rejection, retry_after_s))
     };
-    Settlement { outcomes: indices.into_iter().enumerate().map(outcome).collect(), durable: Ok(()) }
+    BatchOutcome { outcomes: indices.into_iter().enumerate().map(outcome).collect(), durable: Ok(()) }
 }
 
 /// By what the items of a post are sorted: those without a time come last.
@@ -175,116 +202,18 @@ fn next_len(rest: &VecDeque<(usize, Draft)>, part: NonZeroUsize) -> usize {
     last.map_or(len, |last| last + 1)
 }
 
-impl PumpActor {
-    /// Another offer, which has its turn after those before it.
-    pub(super) fn take_turn(&mut self, offer: Offer, ctx: &mut Context<Self>) {
-        self.turns.offers.push_back(offer);
-        self.go_on(ctx);
-    }
-
-    /// Judges all offers whose turn has come.
-    pub(super) fn go_on(&mut self, ctx: &mut Context<Self>) {
-        while let Some(offer) = self.next_offer(ctx) {
-            let lookup = self.admission.lookup(&offer.drafts, offer.received);
-            if lookup.is_empty() {
-                self.judge(offer, &LookupResult::default());
-                continue;
-            }
-            let (store, pump) = (self.staff.store.clone(), self.pump.clone());
-            let lookup = async move { store.look_up(&pump, &lookup).await };
-            // The actor handles nothing else until it knows: judging must follow the order of arrival.
-            let found = lookup.into_actor(self).map(|found: Result<LookupResult, StoreError>, actor, ctx| {
-                match found {
-                    Ok(stored) => actor.judge(offer, &stored),
-                    Err(error) => actor.give_back(offer, &error),
-                }
-                actor.go_on(ctx);
-            });
-            ctx.wait(found);
-            return;
-        }
-    }
-
-    /// What is stored could not be read: the offer is not taken.
-    fn give_back(&mut self, offer: Offer, error: &StoreError) {
-        tracing::error!(pump = self.pump.as_str(), %error, "lookup failed");
-        let indices = offer.drafts.into_iter().map(|(index, _)| index);
-        drop(offer.answer.not_stored(indices, Unstored::Failed));
-        self.turns.settled(self.offers + 1, false);
-    }
-
-    /// The next offer to be judged, if one may be now.
-    fn next_offer(&mut self, ctx: &mut Context<Self>) -> Option<Offer> {
-        loop {
-            if self.turns.backlog.is_some() {
-                match self.next_part() {
-                    Some(part) => return Some(part),
-                    None if self.turns.backlog.is_some() => return None,
-                    None => continue,
-                }
-            }
-            let offer = self.turns.offers.pop_front()?;
-            self.observe_clock(&offer);
-            match offer.permit.part() {
-                Some(part) if offer.drafts.len() > part.get() => {
-                    self.turns.backlog = Some(Backlog::new(offer, part));
-                    // Where the scoring makes no room it goes on without.
-                    let timer = ctx.run_later(self.patience_with_scores(), |actor, ctx| actor.go_on(ctx));
-                    if let Some(timer) = self.turns.timer.replace(timer) {
-                        ctx.cancel_future(timer);
-                    }
-                }
-                _ => return Some(offer),
-            }
-        }
-    }
-
-    /// How long a part waits for the windows before it.
-    fn patience_with_scores(&self) -> Duration {
-        self.staff.ingest.backlog_answer / 2
-    }
-
-    /// The next part of the backlog, if it may be judged now. A backlog that cannot go on is no more after this.
-    fn next_part(&mut self) -> Option<Offer> {
-        let (limit, patience) = (self.staff.ingest.backlog_answer, self.patience_with_scores());
-        let backlog = self.turns.backlog.as_mut().filter(|backlog| backlog.under_way.is_none())?;
-        let (waited, windows) = (backlog.since.elapsed(), self.windows.len());
-        let room = self.staff.queued_windows_per_pump.saturating_sub(windows);
-        if windows > 0 && room < backlog.part.get() && waited < patience && !backlog.permit.is_ended() {
-            return None;
-        }
-        let (staff, received) = (&self.staff, backlog.received);
-        let is_past = |draft: &Draft| staff.is_of_past(draft, received);
-        let needs_room = backlog.is_begun && backlog.rest.iter().any(|(_, draft)| is_past(draft));
-        if needs_room && !staff.has_room_for_past(&self.pump) {
-            backlog.put_off_past(is_past);
-        }
-        let end = if !backlog.is_begun {
-            // It was asked before the post was let in.
-            None
-        } else if backlog.permit.is_ended() {
-            Some(End::Closing)
-        } else {
-            // Where nothing is left it has ended with what was put off.
-            (waited >= limit || backlog.rest.is_empty()).then_some(End::TimeIsUp)
-        };
-        let Some(end) = end else { return backlog.next_part(self.offers + 1) };
-        backlog.end(end);
-        self.turns.backlog = None;
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::profile;
 
     fn drafts(times: &[Option<i64>]) -> VecDeque<(usize, Draft)> {
         let stamp = |at: Option<i64>| match at {
             Some(ms) => Stamp::Device(Timestamp::from_millis(1_773_050_400_000 + ms).expect("a time")),
             None => Stamp::Received,
         };
-        let draft = |at: &Option<i64>| Draft { pump: None, stamp: stamp(*at), samples: Arc::new([]) };
+        let draft =
+            |at: &Option<i64>| Draft { pump: None, profile: profile(), stamp: stamp(*at), samples: Arc::new([]) };
         times.iter().map(draft).enumerate().collect()
     }
 

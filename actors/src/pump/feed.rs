@@ -19,7 +19,10 @@ use volute_plant::{
     cadence::{Evidence, about_in_words, in_words},
 };
 
-use crate::live::{LiveAdvice, LiveFeedState, STALE_PAUSES};
+use crate::live::{
+    last_shown::STALE_PAUSES,
+    snapshot::{LiveAdvice, LiveFeedState},
+};
 
 /// So many runs in a row that are shorter than settling takes are no accident.
 const SHORT_RUNS: u32 = 3;

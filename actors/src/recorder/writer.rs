@@ -7,19 +7,22 @@ use std::{
     collections::{BTreeMap, VecDeque},
     ops::{Deref, DerefMut},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::{Batch, Document, PumpState, Store, StoreError, SystemMetrics, Uncommitted};
 use volute_plant::{Clock, Detection, PumpId, Timestamp};
-use volute_runtime::{ActorSlot, Mailbox};
+use volute_runtime::{ActorSlot, Message, ReplyTo};
 
-use super::{Found, RecordReadings, RecordRemoval, RecorderActor, Stored, Unstored, Written};
-use crate::counters::{Counters, add};
+use crate::{
+    counters::{Counters, add},
+    protocol::recorder::{RecordDetection, RecordReadings, RecordRemoval, Stored, Unstored},
+};
 
 /// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
 const MAX_KEPT_DETECTIONS: usize = 100_000;
@@ -40,13 +43,22 @@ pub(crate) struct Writer {
     pub failed: Arc<AtomicBool>,
     pub pending: Arc<Mutex<Pending>>,
     /// Tells the actor that a record has ended while something waits.
-    pub written: Mailbox<RecorderActor>,
+    pub written: ReplyTo<Written>,
     /// Where it is shown how much waits.
     pub shown: Arc<ActorSlot>,
 }
 
+/// A record has ended, and something waits for the next one.
+pub(crate) struct Written {
+    pub stored: bool,
+}
+
+impl Message for Written {
+    const SURVIVES_FAILURE: bool = true;
+}
+
 /// What waits, in somebody's hands; how much it is then is shown.
-pub(super) struct InHands<'a> {
+pub(super) struct PendingGuard<'a> {
     pending: MutexGuard<'a, Pending>,
     shown: &'a ActorSlot,
 }
@@ -54,30 +66,30 @@ pub(super) struct InHands<'a> {
 /// What goes into one record.
 struct Next {
     batch: Batch,
-    told: Told,
+    told: Waiters,
 }
 
 /// Who wants to know of a record.
-struct Told {
+struct Waiters {
     /// Who waits for it, and since when.
     acks: Vec<(oneshot::Sender<Stored>, Instant)>,
     /// Likewise, of the detections.
-    found: Vec<FoundAt>,
+    found: Vec<DetectionTimes>,
     /// The pump that is no more once the record is stored.
     removed: Option<PumpId>,
 }
 
 /// The record under way. However it ends, the next one can begin.
-struct UnderWay {
+struct InFlightCommit {
     writer: Writer,
     stored: bool,
 }
 
 /// When a detection was made, and when the last reading of its window was received.
 #[derive(Clone, Copy)]
-struct FoundAt {
+struct DetectionTimes {
     since: Instant,
-    heard: Timestamp,
+    received_at: Timestamp,
 }
 
 /// What waits to be stored.
@@ -87,7 +99,7 @@ pub(crate) struct Pending {
     pub(super) rows: usize,
     pub(super) removals: VecDeque<RecordRemoval>,
     pub(super) results: Results,
-    /// Told once nothing waits.
+    /// Waiters once nothing waits.
     pub(super) drains: Vec<oneshot::Sender<()>>,
     /// A record is being written, whoever had it begun: one at a time.
     under_way: bool,
@@ -106,7 +118,7 @@ pub(super) struct Queued {
 /// What must be stored in the end, whatever happens to one record.
 #[derive(Default)]
 pub(super) struct Results {
-    detections: VecDeque<Found>,
+    detections: VecDeque<RecordDetection>,
     /// Detections that ever came.
     sent: u64,
     /// Maintenance events and audit entries, in the order in which they came.
@@ -117,9 +129,9 @@ pub(super) struct Results {
 }
 
 impl Writer {
-    pub(super) fn pending(&self) -> InHands<'_> {
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        InHands { pending, shown: &self.shown }
+    pub(super) fn pending(&self) -> PendingGuard<'_> {
+        let pending = self.pending.lock();
+        PendingGuard { pending, shown: &self.shown }
     }
 
     /// An actor's life attends to it from now on, and goes on with what an earlier one left.
@@ -145,7 +157,7 @@ impl Writer {
             pending.under_way = true;
             pending.take(self.max_rows)
         };
-        let mut under_way = UnderWay { writer: self.clone(), stored: false };
+        let mut under_way = InFlightCommit { writer: self.clone(), stored: false };
         if is_empty(&batch) {
             // Somebody wanted to know that all before is stored.
             return under_way.end(Ok(()), told);
@@ -156,16 +168,16 @@ impl Writer {
         });
     }
 
-    fn note_stored(&self, found: Vec<FoundAt>) {
+    fn note_stored(&self, found: Vec<DetectionTimes>) {
         let (now, latencies) = (self.clock.now(), &self.counters.latencies);
-        for FoundAt { since, heard } in found {
+        for DetectionTimes { since, received_at } in found {
             latencies.record.note(since.elapsed());
-            let took_ms = u64::try_from(now.since_ms(heard)).unwrap_or_default();
+            let took_ms = u64::try_from(now.since_ms(received_at)).unwrap_or_default();
             latencies.detection.note(Duration::from_millis(took_ms));
         }
     }
 
-    fn note_unstored(&self, Uncommitted { error, batch }: Uncommitted, found: Vec<FoundAt>) {
+    fn note_unstored(&self, Uncommitted { error, batch }: Uncommitted, found: Vec<DetectionTimes>) {
         tracing::error!(%error, readings = batch.readings.len(), "not stored");
         add(&self.counters.commit_failures, 1);
         let dropped = self.pending().results.put_back(batch, found);
@@ -173,7 +185,7 @@ impl Writer {
     }
 }
 
-impl Deref for InHands<'_> {
+impl Deref for PendingGuard<'_> {
     type Target = Pending;
 
     fn deref(&self) -> &Pending {
@@ -181,20 +193,20 @@ impl Deref for InHands<'_> {
     }
 }
 
-impl DerefMut for InHands<'_> {
+impl DerefMut for PendingGuard<'_> {
     fn deref_mut(&mut self) -> &mut Pending {
         &mut self.pending
     }
 }
 
-impl Drop for InHands<'_> {
+impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
         self.shown.metrics.held.store(self.pending.len(), Ordering::Relaxed);
     }
 }
 
-impl UnderWay {
-    fn end(&mut self, outcome: Result<(), Uncommitted>, Told { acks, found, removed }: Told) {
+impl InFlightCommit {
+    fn end(&mut self, outcome: Result<(), Uncommitted>, Waiters { acks, found, removed }: Waiters) {
         let stored = outcome.as_ref().copied().map_err(|not| Unstored::from(&not.error));
         if outcome.as_ref().is_err_and(|not| matches!(not.error, StoreError::Journal(_))) {
             // Before anybody is told: whoever asks the node's health then hears the same.
@@ -217,7 +229,7 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlightCommit {
     fn drop(&mut self) {
         let unattended = {
             let mut pending = self.writer.pending();
@@ -281,7 +293,7 @@ impl Pending {
     fn take(&mut self, max_rows: usize) -> Next {
         if let Some(RecordRemoval { pump, ack }) = self.removals.pop_front() {
             let batch = Batch { removals: vec![pump.clone()], ..Batch::default() };
-            let told = Told { acks: vec![(ack, Instant::now())], found: Vec::new(), removed: Some(pump) };
+            let told = Waiters { acks: vec![(ack, Instant::now())], found: Vec::new(), removed: Some(pump) };
             return Next { batch, told };
         }
         let (mut batch, found) = self.results.take();
@@ -298,7 +310,7 @@ impl Pending {
             batch.pumps.extend(new);
             acks.push((ack, since));
         }
-        Next { batch, told: Told { acks, found, removed: None } }
+        Next { batch, told: Waiters { acks, found, removed: None } }
     }
 }
 
@@ -336,7 +348,7 @@ impl Results {
     }
 
     /// One more; answers how many had to be given up for it.
-    pub(super) fn add(&mut self, verdict: Found) -> usize {
+    pub(super) fn add(&mut self, verdict: RecordDetection) -> usize {
         let full = self.detections.len() >= MAX_KEPT_DETECTIONS;
         if full {
             self.detections.pop_front();
@@ -347,12 +359,12 @@ impl Results {
     }
 
     /// The next record's share. States wait for the last detection: they must not be stored before those that they hold.
-    fn take(&mut self) -> (Batch, Vec<FoundAt>) {
+    fn take(&mut self) -> (Batch, Vec<DetectionTimes>) {
         let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
-        let (detections, found): (Vec<Detection>, Vec<FoundAt>) = self
+        let (detections, found): (Vec<Detection>, Vec<DetectionTimes>) = self
             .detections
             .drain(..n)
-            .map(|Found { detection, heard, since }| (detection, FoundAt { since, heard }))
+            .map(|RecordDetection { detection, received_at, since }| (detection, DetectionTimes { since, received_at }))
             .unzip();
         let states = match self.detections.is_empty() {
             true => {
@@ -373,7 +385,7 @@ impl Results {
     }
 
     /// Back in front of what has come in since; answers how many detections had to be given up.
-    fn put_back(&mut self, batch: Batch, found: Vec<FoundAt>) -> usize {
+    fn put_back(&mut self, batch: Batch, found: Vec<DetectionTimes>) -> usize {
         // Who sent readings, with their pump's registration, or a removal was told, and tries again.
         let Batch { detections, documents, metrics, states, pumps: _, readings: _, removals: _ } = batch;
         self.documents.splice(..0, documents);
@@ -382,8 +394,8 @@ impl Results {
         for state in states {
             self.states.entry(state.pump.clone()).or_insert(state);
         }
-        for (detection, FoundAt { since, heard }) in detections.into_iter().zip(found).rev() {
-            self.detections.push_front(Found { detection, heard, since });
+        for (detection, DetectionTimes { since, received_at }) in detections.into_iter().zip(found).rev() {
+            self.detections.push_front(RecordDetection { detection, received_at, since });
         }
         // The figures of a minute ago are worth less than the memory.
         let surplus_metrics = self.metrics.len().saturating_sub(60);

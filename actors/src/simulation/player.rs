@@ -2,93 +2,17 @@
 
 use volute_data::Row;
 use volute_plant::{Draft, Profile, PumpId, Stamp, Timestamp};
-use volute_simulator::Fault;
 
 use super::{
-    course::{Course, PAST_MS},
+    fault_cycle::{FaultCycle, PAST_MS},
     plan::{Plan, PumpPlan, Speed, stories},
+    progress::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source},
 };
 
 /// A recording's rows are sent this far apart, or an interval where that is less, at the usual speed.
 const ROW_MS: i64 = 1_000;
 /// The most rows of a recording that are sent at once.
 const MOST_ROWS_AT_ONCE: usize = 300;
-
-/// What is played, and how far.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SimulationProgress {
-    /// Whether readings come.
-    pub running: bool,
-    /// What is, or was, played; none: nothing was yet.
-    pub source: Option<Source>,
-    /// How many times as fast as usual.
-    pub speed: f64,
-    /// Since when.
-    pub started_at: Option<Timestamp>,
-    /// How far the recording is, if it is one.
-    pub recording: Option<RecordingProgress>,
-    /// The pumps, in the plan's order.
-    pub pumps: Vec<PumpProgress>,
-}
-
-impl SimulationProgress {
-    /// Whether readings of this pump come.
-    pub fn plays(&self, pump: &PumpId) -> bool {
-        self.running && self.pumps.iter().any(|played| played.pump == *pump)
-    }
-}
-
-/// Where the readings come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The demo's own pumps.
-    Stories,
-    /// Pumps that somebody asked for.
-    Pumps,
-    /// A recording.
-    Recording,
-}
-
-/// How far a recording is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordingProgress {
-    /// Its rows.
-    pub rows: usize,
-    /// Those that were sent.
-    pub sent: usize,
-}
-
-/// What a pump's simulation says of itself. A model never sees it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PumpProgress {
-    /// Which pump.
-    pub pump: PumpId,
-    /// What goes wrong with it over and over.
-    pub fault: Option<Fault>,
-    /// How badly, 0 to 1.
-    pub severity: Option<f64>,
-    /// How the machine is; none where a recording does not say.
-    pub phase: Option<Phase>,
-    /// How far the fault has grown, 0 to 1.
-    pub growth: f64,
-    /// Since this round began, in seconds.
-    pub elapsed_s: f64,
-    /// How long a round takes, in seconds.
-    pub total_s: Option<f64>,
-    /// Which round it is, from 1; 0 before the first.
-    pub cycle: u32,
-}
-
-/// How a simulated machine is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Healthy.
-    Normal,
-    /// The fault is there; of a recording: its `machine_status` is not `NORMAL`.
-    Broken,
-    /// The fault is fading.
-    Recovering,
-}
 
 /// Plays one plan.
 pub(super) struct Player {
@@ -103,7 +27,7 @@ pub(super) struct Player {
 }
 
 enum What {
-    Pumps(Vec<Course>),
+    Pumps(Vec<FaultCycle>),
     Recording(Recording),
 }
 
@@ -134,12 +58,12 @@ impl Recording {
     }
 
     /// The rows that have come due, so long after the start.
-    fn due(&mut self, elapsed_ms: i64, drafts: &mut Vec<Draft>) {
+    fn due(&mut self, profile: &Profile, elapsed_ms: i64, drafts: &mut Vec<Draft>) {
         let due = (elapsed_ms as f64 / self.pace_ms) as usize + 1;
         let due = due.min(self.rows.len()).min(self.sent + MOST_ROWS_AT_ONCE);
         for row in self.rows.iter().take(due).skip(self.sent) {
             let (pump, stamp) = (Some(self.pump.clone()), Stamp::Device(row.at.plus_ms(self.shift_ms)));
-            drafts.push(Draft { pump, stamp, samples: row.samples.clone() });
+            drafts.push(Draft { pump, profile: profile.clone(), stamp, samples: row.samples.clone() });
         }
         self.sent = due.max(self.sent);
     }
@@ -172,7 +96,7 @@ impl Player {
                 // Spread over the interval, so that the pumps do not all speak at once.
                 let past = now.plus_ms(place as i64 * spread_ms - PAST_MS);
                 let from = last.get(place).copied().flatten().map_or(past, |last| last.max(past));
-                courses.push(Course::new(plan, speed, from, now));
+                courses.push(FaultCycle::new(plan, speed, from, now));
             }
             What::Pumps(courses)
         };
@@ -231,7 +155,7 @@ impl Player {
         }
         match &mut self.what {
             What::Pumps(courses) => courses.iter_mut().for_each(|course| course.due(&self.profile, now, &mut drafts)),
-            What::Recording(recording) => recording.due(now.since_ms(self.started), &mut drafts),
+            What::Recording(recording) => recording.due(&self.profile, now.since_ms(self.started), &mut drafts),
         }
         drafts
     }
@@ -239,7 +163,7 @@ impl Player {
     /// What is played, and how far.
     pub(super) fn progress(&self) -> SimulationProgress {
         let (pumps, recording) = match &self.what {
-            What::Pumps(courses) => (courses.iter().map(Course::progress).collect(), None),
+            What::Pumps(courses) => (courses.iter().map(FaultCycle::progress).collect(), None),
             What::Recording(recording) => {
                 let progress = RecordingProgress { rows: recording.rows.len(), sent: recording.sent };
                 (vec![recording.progress()], Some(progress))
@@ -260,7 +184,7 @@ impl Player {
 #[cfg(test)]
 mod tests {
     use volute_plant::Sample;
-    use volute_simulator::Severity;
+    use volute_simulator::{Fault, Severity};
 
     use super::*;
 

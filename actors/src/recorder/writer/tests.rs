@@ -17,11 +17,11 @@ fn state(name: &str, n: usize) -> PumpState {
     PumpState { pump: pump(name), at: at(n), document: format!("{name} {n}") }
 }
 
-fn verdict(n: usize) -> Found {
+fn verdict(n: usize) -> RecordDetection {
     let (contributions, model) = ([1.0].into(), "m".into());
     let detection =
         Detection { pump: pump("A"), at: at(n), loss: 0.5, threshold: 1.0, is_anomaly: false, contributions, model };
-    Found { detection, heard: at(n), since: Instant::now() }
+    RecordDetection { detection, received_at: at(n), since: Instant::now() }
 }
 
 #[test]

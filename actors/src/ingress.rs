@@ -3,132 +3,81 @@
 //!
 //! Checking fields is done before ([`volute_plant::parse_item`]); judging new against stored is each pump's own.
 
-mod answer;
-mod newcomers;
-mod pumps;
-mod refused;
-mod room;
+pub(crate) mod directory;
+pub(crate) mod in_flight;
+mod last_rejections;
+pub(crate) mod newcomers;
+pub(crate) mod response;
 
 use std::{
     collections::BTreeMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering},
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
     time::Instant,
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use futures::future::join_all;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::PumpRecord;
-use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Stamp, Timestamp};
-use volute_runtime::{Envelope, Message, Subject};
+use volute_plant::{Draft, PumpId, Rejection, Sample, Stamp, Timestamp};
+use volute_runtime::Envelope;
 
 use crate::{
+    catalog::Catalog,
     counters::Counters,
+    kind::PumpKind,
     node_clock::NodeClock,
-    pump::{Drain, Offer, PumpStaff, actor_id},
-    receipt::{BadChannel, Queue, Receipt, Refusal, RejectedItem},
+    protocol::{
+        ingress::{DrainIngress, FindPump, IngestRequest, NotTaken, TakePump},
+        pump::{DrainPump, SubmitReadings, Withdraw},
+    },
+    pump::{
+        admit::is_of_past,
+        context::{PumpContext, actor_id},
+        handle::PumpHandle,
+        launch::start_pump,
+    },
+    receipt::{
+        BadChannel, IngestResult, LONG_RETRY_AFTER_S, Queue, RETRY_AFTER_S, Receipt, Refusal, RejectedItem,
+        no_room_for_past,
+    },
     settings::IngestSettings,
 };
-
-pub(crate) use answer::Share;
-pub(crate) use newcomers::{Newcomers, Rate};
-use pumps::Places;
-pub(crate) use pumps::{PumpHandle, Pumps};
-use room::Full;
-pub use room::LARGEST_POST;
-pub(crate) use room::{Permit, PumpLimit, Room};
-
-/// When a refused client may try again.
-pub(crate) const RETRY_AFTER_S: u64 = 1;
-/// When it may where something has to come back first.
-pub(crate) const LONG_RETRY_AFTER_S: u64 = 10;
-
-/// A post on its way in.
-pub(crate) struct Post {
-    pub items: Vec<Result<Draft, Rejection>>,
-    pub received: Timestamp,
-    pub since: Instant,
-    /// Whose it is; none: the node's own, which may register as many pumps as it likes.
-    pub client: Option<IpAddr>,
-    pub reply: oneshot::Sender<Reply>,
-}
-
-/// What a post is answered.
-pub(crate) type Reply = Result<Receipt, Refusal>;
-
-/// Somebody wants a pump's actor; one that is not known is registered where a time is given.
-pub(crate) struct FindPump {
-    pub pump: PumpId,
-    pub register: Option<Timestamp>,
-    pub reply: oneshot::Sender<Option<PumpHandle>>,
-}
-
-/// Lets nothing more in, waits until all that came in has settled and been judged, then answers.
-pub(crate) struct CloseGate(pub oneshot::Sender<()>);
-
-/// Somebody removes a pump: its actor is handed over, and its name is nobody's until [`Pumps::release`].
-pub(crate) struct TakePump {
-    pub pump: PumpId,
-    pub reply: oneshot::Sender<Result<PumpHandle, NotTaken>>,
-}
-
-/// A pump cannot be taken away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotTaken {
-    /// There is no such pump.
-    Unknown,
-    /// It is taken away already.
-    Leaving,
-    /// The node is stopping.
-    Stopping,
-}
-
-/// A new pump has nothing stored yet: where nothing is on its way either, its place is free again.
-pub(crate) struct Withdraw {
-    pub pump: PumpId,
-    /// Why its last post was refused, where it was.
-    pub why: Option<Rejection>,
-}
-
-impl Message for Post {}
-
-impl Message for TakePump {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.pump.shared())
-    }
-}
-
-impl Message for Withdraw {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.pump.shared())
-    }
-}
-
-impl Message for FindPump {
-    fn subject(&self) -> Option<Subject> {
-        Some(self.pump.shared())
-    }
-}
-
-impl Message for CloseGate {}
+use directory::{Directory, PumpDirectory};
+use in_flight::{Full, InFlightLimit, Permit, PumpInFlight};
+use newcomers::Newcomers;
+use response::ResponsePart;
 
 /// The actor.
-pub(crate) struct GateActor {
-    profile: Profile,
+pub(crate) struct IngressActor {
+    catalog: Catalog,
     settings: IngestSettings,
-    staff: Arc<PumpStaff>,
+    context: Arc<PumpContext>,
     counters: Arc<Counters>,
-    room: Room,
-    pumps: Pumps,
+    in_flight: InFlightLimit,
+    pumps: PumpDirectory,
     /// What clients may register; it outlives the actor.
     newcomers: Arc<Mutex<Newcomers>>,
-    doors: Doors,
+    flags: ShutdownFlags,
 }
 
-/// Why the gate may be shut; shared with whoever has to say so.
+/// What the actor is built of. All of it outlives the actor.
 #[derive(Clone)]
-pub(crate) struct Doors {
+pub(crate) struct IngressParts {
+    pub settings: IngestSettings,
+    pub catalog: Catalog,
+    pub context: Arc<PumpContext>,
+    pub pumps: PumpDirectory,
+    pub newcomers: Arc<Mutex<Newcomers>>,
+    pub in_flight: InFlightLimit,
+    pub flags: ShutdownFlags,
+}
+
+/// Why the ingress may be shut; shared with whoever has to say so.
+#[derive(Clone)]
+pub(crate) struct ShutdownFlags {
     /// The node is stopping.
     pub closing: Arc<AtomicBool>,
     /// The journal has failed.
@@ -137,55 +86,33 @@ pub(crate) struct Doors {
     pub clock: NodeClock,
 }
 
-impl Doors {
+impl ShutdownFlags {
     pub(crate) fn new(clock: NodeClock) -> Self {
         Self { closing: Arc::default(), journal_failed: Arc::default(), clock }
     }
 }
 
 /// The items of one pump in a post, by their places in it.
-type Lots = BTreeMap<PumpId, Vec<(usize, Draft)>>;
+type ReadingsByPump = BTreeMap<PumpId, Vec<(usize, Draft)>>;
 
-impl Receipt {
-    fn reject(&mut self, lot: &[(usize, Draft)], rejection: &Rejection, retry_after_s: Option<u64>) {
-        let item =
-            |(index, _): &(usize, Draft)| RejectedItem { index: *index, rejection: rejection.clone(), retry_after_s };
-        self.rejected.extend(lot.iter().map(item));
+impl IngressActor {
+    pub(crate) fn new(parts: IngressParts) -> Self {
+        let IngressParts { settings, catalog, context, pumps, newcomers, in_flight, flags } = parts;
+        let counters = context.counters.clone();
+        Self { catalog, settings, context, counters, in_flight, pumps, newcomers, flags }
     }
 
-    /// When all of the post may be sent again: if nothing of it was taken or rejected for good.
-    fn try_all_again(&self) -> Option<u64> {
-        let deferred = self.rejected.iter().filter_map(|item| item.retry_after_s);
-        let taken = self.accepted + self.duplicate + self.late;
-        let nothing_else = taken == 0 && self.rejected.iter().all(|item| item.retry_after_s.is_some());
-        deferred.max().filter(|_| nothing_else)
-    }
-}
-
-impl GateActor {
-    pub(crate) fn new(
-        settings: IngestSettings,
-        staff: Arc<PumpStaff>,
-        pumps: Pumps,
-        newcomers: Arc<Mutex<Newcomers>>,
-        room: Room,
-        doors: Doors,
-    ) -> Self {
-        let (profile, counters) = (staff.profile.clone(), staff.counters.clone());
-        Self { profile, settings, staff, counters, room, pumps, newcomers, doors }
-    }
-
-    fn pumps(&self) -> MutexGuard<'_, Places> {
+    fn pumps(&self) -> MutexGuard<'_, Directory> {
         self.pumps.lock()
     }
 
     fn newcomers(&self) -> MutexGuard<'_, Newcomers> {
-        self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.newcomers.lock()
     }
 
     /// Sorts a post's items by pump; what is wrong goes into the receipt.
-    fn sort(&self, items: Vec<Result<Draft, Rejection>>, receipt: &mut Receipt) -> Lots {
-        let mut lots = Lots::new();
+    fn sort(&self, items: Vec<Result<Draft, Rejection>>, receipt: &mut Receipt) -> ReadingsByPump {
+        let mut lots = ReadingsByPump::new();
         for (index, item) in items.into_iter().enumerate() {
             match item.and_then(|draft| self.address(draft)) {
                 Ok((pump, draft)) => lots.entry(pump).or_default().push((index, draft)),
@@ -193,6 +120,7 @@ impl GateActor {
             }
         }
         for (pump, lot) in &mut lots {
+            self.refuse_other_profiles(pump, lot, receipt);
             refuse_repeated_unstamped(pump, lot, receipt);
         }
         lots.retain(|_, lot| !lot.is_empty());
@@ -201,7 +129,7 @@ impl GateActor {
     }
 
     /// Items of pumps whose actors are out of order are not taken; the others' are.
-    fn refuse_failed_pumps(&self, lots: &mut Lots, receipt: &mut Receipt) -> Result<(), Refusal> {
+    fn refuse_failed_pumps(&self, lots: &mut ReadingsByPump, receipt: &mut Receipt) -> Result<(), Refusal> {
         let pumps = self.pumps();
         let failed = |pump: &PumpId| pumps.here.get(pump).is_some_and(|handle| handle.mailbox.is_failed());
         if !lots.is_empty() && lots.keys().all(failed) {
@@ -219,6 +147,23 @@ impl GateActor {
         Ok(())
     }
 
+    /// Items that were read by another profile than their pump's are not taken: of a new pump, the first item says which it is.
+    /// A pump's profile may have been assigned since they were read.
+    fn refuse_other_profiles(&self, pump: &PumpId, lot: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
+        let known = self.pumps().here.get(pump).map(|handle| handle.kind.profile.name().to_owned());
+        let first = || lot.first().map(|(_, draft)| draft.profile.name().to_owned());
+        let Some(name) = known.or_else(first) else { return };
+        lot.retain(|(index, draft)| {
+            let same = draft.profile.name() == name;
+            if !same {
+                let (value, reason) = (draft.profile.name().into(), format!("{pump} is of the profile {name}"));
+                let rejection = Rejection::new("profile", value, name.as_str(), &reason);
+                receipt.rejected.push(RejectedItem { index: *index, rejection, retry_after_s: None });
+            }
+            same
+        });
+    }
+
     /// Whose item it is.
     fn address(&self, draft: Draft) -> Result<(PumpId, Draft), Rejection> {
         let pump = draft.pump.clone().unwrap_or_else(|| self.settings.default_pump.clone());
@@ -229,7 +174,7 @@ impl GateActor {
         Err(Rejection::new("pump_id", pump.as_str().into(), allowed, "no such pump"))
     }
 
-    fn refuse_surplus_pumps(&self, lots: &mut Lots, receipt: &mut Receipt) {
+    fn refuse_surplus_pumps(&self, lots: &mut ReadingsByPump, receipt: &mut Receipt) {
         let pumps = self.pumps();
         let mut known = pumps.here.len();
         lots.retain(|pump, lot| {
@@ -248,10 +193,10 @@ impl GateActor {
     }
 
     /// Items of pumps that are being removed are not taken: their names are free in some minutes.
-    fn refuse_leaving_pumps(&self, lots: &mut Lots, receipt: &mut Receipt) -> Result<(), Refusal> {
+    fn refuse_leaving_pumps(&self, lots: &mut ReadingsByPump, receipt: &mut Receipt) -> Result<(), Refusal> {
         let pumps = self.pumps();
         let leaving = |pump: &PumpId| {
-            pumps.leaving.contains(pump) || (!pumps.here.contains_key(pump) && self.staff.store.is_removing(pump))
+            pumps.leaving.contains(pump) || (!pumps.here.contains_key(pump) && self.context.store.is_removing(pump))
         };
         if !lots.is_empty() && lots.keys().all(leaving) {
             return Err(Refusal::BeingRemoved { retry_after_s: LONG_RETRY_AFTER_S });
@@ -274,7 +219,7 @@ impl GateActor {
         &self,
         client: Option<IpAddr>,
         now: Instant,
-        lots: &mut Lots,
+        lots: &mut ReadingsByPump,
         receipt: &mut Receipt,
     ) -> Result<usize, Refusal> {
         let pumps = self.pumps();
@@ -307,10 +252,15 @@ impl GateActor {
     }
 
     /// Where there is no room for minutes of the past, the items that need it are to be sent again; current ones are taken.
-    fn put_off_past(&self, received: Timestamp, lots: &mut Lots, receipt: &mut Receipt) -> Result<(), Refusal> {
-        let is_past = |(_, draft): &(usize, Draft)| self.staff.is_of_past(draft, received);
+    fn put_off_past(
+        &self,
+        received: Timestamp,
+        lots: &mut ReadingsByPump,
+        receipt: &mut Receipt,
+    ) -> Result<(), Refusal> {
+        let is_past = |(_, draft): &(usize, Draft)| is_of_past(draft, received, &self.context.times);
         let is_full =
-            |pump: &PumpId, lot: &[(usize, Draft)]| lot.iter().any(is_past) && !self.staff.has_room_for_past(pump);
+            |pump: &PumpId, lot: &[(usize, Draft)]| lot.iter().any(is_past) && !self.context.has_room_for_past(pump);
         let full: Vec<PumpId> =
             lots.iter().filter(|(pump, lot)| is_full(pump, lot)).map(|(pump, _)| pump.clone()).collect();
         let nothing_else =
@@ -330,16 +280,16 @@ impl GateActor {
     }
 
     /// Room for every lot, or for none. Of a backlog, for a part at a time.
-    fn permits(&self, lots: &Lots) -> Result<Vec<(PumpLimit, Permit)>, Refusal> {
+    fn permits(&self, lots: &ReadingsByPump) -> Result<Vec<(PumpInFlight, Permit)>, Refusal> {
         let busy = |queue| Refusal::Busy { queue, retry_after_s: RETRY_AFTER_S };
-        if self.room.is_full() && !lots.is_empty() {
+        if self.in_flight.is_full() && !lots.is_empty() {
             return Err(busy(Queue::Node));
         }
         let mut permits = Vec::with_capacity(lots.len());
         for (pump, lot) in lots {
-            let fresh = || PumpLimit::new(self.settings.burst_readings_per_pump);
-            let limit = self.pumps().here.get(pump).map_or_else(fresh, |handle| handle.room.clone());
-            let permit = self.room.permit(&limit, lot.len()).map_err(|full| {
+            let fresh = || PumpInFlight::new(self.settings.burst_readings_per_pump);
+            let limit = self.pumps().here.get(pump).map_or_else(fresh, |handle| handle.in_flight.clone());
+            let permit = self.in_flight.permit(&limit, lot.len()).map_err(|full| {
                 busy(match full {
                     Full::Pump => Queue::Pump,
                     Full::Node => Queue::Node,
@@ -351,18 +301,19 @@ impl GateActor {
         Ok(permits)
     }
 
-    /// The pump's actor. A new pump is registered with its first reading that is stored.
-    fn pump(&mut self, pump: &PumpId, received: Timestamp, limit: PumpLimit) -> PumpHandle {
+    /// Returns a pump's actor. A new pump is registered with its first reading that is stored.
+    fn pump(&mut self, pump: &PumpId, kind: Option<PumpKind>, received: Timestamp, limit: PumpInFlight) -> PumpHandle {
         if let Some(handle) = self.pumps().here.get(pump) {
             return handle.clone();
         }
+        let kind = kind.unwrap_or_else(|| self.catalog.default_kind().clone());
         let record = PumpRecord {
             id: pump.clone(),
-            profile: self.profile.name().to_owned(),
-            channels: self.profile.channel_names().map(str::to_owned).collect(),
+            profile: kind.profile.name().to_owned(),
+            channels: kind.profile.channel_names().map(str::to_owned).collect(),
             registered_at: received,
         };
-        let handle = self.staff.start_pump(pump, Some(record), limit);
+        let handle = start_pump(&self.context, pump, kind, Some(record), limit);
         self.pumps().here.insert(pump.clone(), handle.clone());
         handle
     }
@@ -374,15 +325,15 @@ impl GateActor {
         received: Timestamp,
         since: Instant,
         client: Option<IpAddr>,
-        answer: &Share,
-    ) -> Reply {
-        if self.doors.closing.load(Ordering::Relaxed) {
+        response: &ResponsePart,
+    ) -> IngestResult {
+        if self.flags.closing.load(Ordering::Relaxed) {
             return Err(Refusal::Stopping);
         }
-        if self.doors.journal_failed.load(Ordering::Relaxed) {
+        if self.flags.journal_failed.load(Ordering::Relaxed) {
             return Err(Refusal::NotStored { retry_after_s: RETRY_AFTER_S });
         }
-        self.doors.clock.check(&items, received)?;
+        self.flags.clock.check(&items, received)?;
         let mut receipt = Receipt::default();
         let mut lots = self.sort(items, &mut receipt);
         self.refuse_failed_pumps(&mut lots, &mut receipt)?;
@@ -394,11 +345,11 @@ impl GateActor {
             self.newcomers().spend(client, new, since);
         }
         for ((pump, lot), (limit, permit)) in lots.into_iter().zip(permits) {
-            let handle = self.pump(&pump, received, limit);
-            receipt
-                .bad_channels
-                .extend(lot.iter().flat_map(|(index, draft)| bad_channels(&self.profile, *index, draft)));
-            let offer = Offer { drafts: lot, received, since, permit: Arc::new(permit), answer: answer.another() };
+            let kind = lot.first().and_then(|(_, draft)| self.catalog.get(draft.profile.name()));
+            let handle = self.pump(&pump, kind, received, limit);
+            receipt.bad_channels.extend(lot.iter().flat_map(|(index, draft)| bad_channels(*index, draft)));
+            let offer =
+                SubmitReadings { drafts: lot, received, since, permit: Arc::new(permit), response: response.another() };
             // The permits bound the mailbox: this is refused only if the actor is gone, and then the share is dropped.
             let _ = handle.mailbox.try_send(offer);
         }
@@ -406,40 +357,34 @@ impl GateActor {
     }
 }
 
-/// Said of an item for whose minute of the past there is no room.
-pub(crate) fn no_room_for_past() -> Rejection {
-    let reason = "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes) is full";
-    Rejection::new("", serde_json::Value::Null, "this item once more, later", reason)
-}
-
-impl Actor for GateActor {
+impl Actor for IngressActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Envelope<Post>> for GateActor {
+impl Handler<Envelope<IngestRequest>> for IngressActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<Post>, _: &mut Self::Context) {
-        let Post { items, received, since, client, reply } = message.into_inner();
-        let answer = Share::first(reply, self.counters.clone());
-        match self.admit(items, received, since, client, &answer) {
-            Ok(receipt) => answer.complete(receipt),
+    fn handle(&mut self, message: Envelope<IngestRequest>, _: &mut Self::Context) {
+        let IngestRequest { items, received, since, client, reply } = message.into_inner();
+        let response = ResponsePart::first(reply, self.counters.clone());
+        match self.admit(items, received, since, client, &response) {
+            Ok(receipt) => response.complete(receipt),
             Err(refusal) => {
                 self.counters.refuse(&refusal);
-                answer.refuse(refusal);
+                response.refuse(refusal);
             }
         }
     }
 }
 
-impl Handler<Envelope<FindPump>> for GateActor {
+impl Handler<Envelope<FindPump>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<FindPump>, _: &mut Self::Context) {
         let FindPump { pump, register, reply } = message.into_inner();
         let found = match register {
-            Some(at) if !self.doors.closing.load(Ordering::Relaxed) => {
-                Some(self.pump(&pump, at, PumpLimit::new(self.settings.burst_readings_per_pump)))
+            Some(at) if !self.flags.closing.load(Ordering::Relaxed) => {
+                Some(self.pump(&pump, None, at, PumpInFlight::new(self.settings.burst_readings_per_pump)))
             }
             _ => self.pumps().here.get(&pump).cloned(),
         };
@@ -448,7 +393,7 @@ impl Handler<Envelope<FindPump>> for GateActor {
     }
 }
 
-impl Handler<Envelope<TakePump>> for GateActor {
+impl Handler<Envelope<TakePump>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<TakePump>, _: &mut Self::Context) {
@@ -456,13 +401,13 @@ impl Handler<Envelope<TakePump>> for GateActor {
         let mut pumps = self.pumps();
         let taken = match pumps.here.remove(&pump) {
             // What drains the pumps must find all of them.
-            Some(handle) if self.doors.closing.load(Ordering::Relaxed) => {
+            Some(handle) if self.flags.closing.load(Ordering::Relaxed) => {
                 pumps.here.insert(pump, handle);
                 Err(NotTaken::Stopping)
             }
             Some(handle) => {
                 pumps.leaving.insert(pump);
-                handle.room.end_backlogs();
+                handle.in_flight.end_backlogs();
                 Ok(handle)
             }
             None if pumps.leaving.contains(&pump) => Err(NotTaken::Leaving),
@@ -473,7 +418,7 @@ impl Handler<Envelope<TakePump>> for GateActor {
     }
 }
 
-impl Handler<Envelope<Withdraw>> for GateActor {
+impl Handler<Envelope<Withdraw>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<Withdraw>, _: &mut Self::Context) {
@@ -488,24 +433,26 @@ impl Handler<Envelope<Withdraw>> for GateActor {
                 "all readings of a new pump are refused: nothing of it is stored"
             );
         }
-        if pumps.here.get(&pump).is_some_and(|handle| handle.room.is_idle()) && !self.staff.store.is_registered(&pump) {
+        if pumps.here.get(&pump).is_some_and(|handle| handle.in_flight.is_idle())
+            && !self.context.store.is_registered(&pump)
+        {
             pumps.here.remove(&pump);
-            self.staff.supervisor.retire(&actor_id(&pump));
+            self.context.supervisor.retire(&actor_id(&pump));
             tracing::debug!(pump = pump.as_str(), "a new pump's place is free again: nothing of it was stored");
         }
     }
 }
 
-impl Handler<Envelope<CloseGate>> for GateActor {
+impl Handler<Envelope<DrainIngress>> for IngressActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<CloseGate>, ctx: &mut Self::Context) {
-        let CloseGate(reply) = message.into_inner();
-        self.doors.closing.store(true, Ordering::Relaxed);
-        let room = self.room.clone();
+    fn handle(&mut self, message: Envelope<DrainIngress>, ctx: &mut Self::Context) {
+        let DrainIngress(reply) = message.into_inner();
+        self.flags.closing.store(true, Ordering::Relaxed);
+        let room = self.in_flight.clone();
         let mut pumps = Vec::new();
         for handle in self.pumps().here.values() {
-            handle.room.end_backlogs();
+            handle.in_flight.end_backlogs();
             pumps.push(handle.mailbox.clone());
         }
         let drained = async move {
@@ -513,7 +460,7 @@ impl Handler<Envelope<CloseGate>> for GateActor {
             room.emptied().await;
             let judged = pumps.iter().map(async |pump| {
                 let (reply, done) = oneshot::channel();
-                if pump.send(Drain(reply)).await.is_ok() {
+                if pump.send(DrainPump(reply)).await.is_ok() {
                     let _ = done.await;
                 }
             });
@@ -549,8 +496,8 @@ fn refuse_repeated_unstamped(pump: &PumpId, lot: &mut Vec<(usize, Draft)>, recei
     });
 }
 
-fn bad_channels(profile: &Profile, index: usize, draft: &Draft) -> Vec<BadChannel> {
-    let pairs = profile.channels().iter().zip(draft.samples.iter());
+fn bad_channels(index: usize, draft: &Draft) -> Vec<BadChannel> {
+    let pairs = draft.profile.channels().iter().zip(draft.samples.iter());
     pairs
         .filter_map(|(channel, sample)| match sample {
             Sample::Bad(value) => {

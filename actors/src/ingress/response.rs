@@ -3,26 +3,41 @@
 //! Nobody has to wait for the lots in between, and it is given whatever becomes of the gate meanwhile. Deliberately
 //! absent: what an item's outcome is (its pump's).
 
-use std::{
-    mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{mem, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use volute_plant::{LISTED, Rejection};
 
-use super::{LONG_RETRY_AFTER_S, RETRY_AFTER_S, Reply};
 use crate::{
     counters::{Counters, add},
-    pump::{Outcome, Settlement},
-    receipt::{Receipt, Refusal, RejectedItem},
-    recorder::Unstored,
+    protocol::recorder::{Stored, Unstored},
+    receipt::{IngestResult, LONG_RETRY_AFTER_S, RETRY_AFTER_S, Receipt, Refusal, RejectedItem},
 };
 
+/// How the items of one pump ended.
+pub(crate) struct BatchOutcome {
+    /// By the items' places in the post.
+    pub outcomes: Vec<(usize, ItemOutcome)>,
+    /// Whether everything that was not rejected is durable.
+    pub durable: Stored,
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ItemOutcome {
+    Accepted,
+    Late,
+    Duplicate,
+    Rejected(Rejection),
+    /// It could not be taken just now, and may be sent again after so many seconds.
+    Deferred(Rejection, u64),
+}
+
 /// A part in the answer to a post. One that is dropped before it is settled makes the post count as not stored.
-pub(crate) struct Share {
-    answer: Arc<Mutex<Answer>>,
+pub(crate) struct ResponsePart {
+    answer: Arc<Mutex<ResponseAggregator>>,
     settled: bool,
     /// Readings of the same pump and post are durable already: what is not stored of this part is to be sent again by itself.
     is_later: bool,
@@ -30,12 +45,12 @@ pub(crate) struct Share {
 
 /// A part that is settled, whatever becomes of who holds it. Dropped, it no longer holds up the answer.
 #[must_use]
-pub(crate) struct Settled {
-    _answer: Arc<Mutex<Answer>>,
+pub(crate) struct SettledPart {
+    _answer: Arc<Mutex<ResponseAggregator>>,
 }
 
-struct Answer {
-    reply: Option<oneshot::Sender<Reply>>,
+struct ResponseAggregator {
+    reply: Option<oneshot::Sender<IngestResult>>,
     receipt: Receipt,
     /// The places of the items that were taken.
     taken: Vec<usize>,
@@ -44,16 +59,16 @@ struct Answer {
     counters: Arc<Counters>,
 }
 
-impl Share {
+impl ResponsePart {
     /// The first part of an answer.
-    pub(super) fn first(reply: oneshot::Sender<Reply>, counters: Arc<Counters>) -> Self {
+    pub(crate) fn first(reply: oneshot::Sender<IngestResult>, counters: Arc<Counters>) -> Self {
         let (receipt, taken) = (Receipt::default(), Vec::new());
-        let answer = Answer { reply: Some(reply), receipt, taken, refusal: None, counters };
+        let answer = ResponseAggregator { reply: Some(reply), receipt, taken, refusal: None, counters };
         Self { answer: Arc::new(Mutex::new(answer)), settled: false, is_later: false }
     }
 
     /// Another part.
-    pub(super) fn another(&self) -> Self {
+    pub(crate) fn another(&self) -> Self {
         self.part(false)
     }
 
@@ -63,24 +78,24 @@ impl Share {
     }
 
     /// How a lot ended. The answer is not sent before what this returns is dropped.
-    pub(crate) fn settle(mut self, Settlement { outcomes, durable }: Settlement) -> Settled {
+    pub(crate) fn settle(mut self, BatchOutcome { outcomes, durable }: BatchOutcome) -> SettledPart {
         match durable {
             Ok(()) => self.answer().add(outcomes),
             Err(unstored) if self.is_later => self.answer().add(put_off(outcomes, unstored)),
             Err(unstored) => self.answer().refuse(unstored.into()),
         }
         self.settled = true;
-        Settled { _answer: self.answer.clone() }
+        SettledPart { _answer: self.answer.clone() }
     }
 
     /// None of these items was asked about or stored.
-    pub(crate) fn not_stored(self, indices: impl Iterator<Item = usize>, why: Unstored) -> Settled {
-        let outcomes = indices.map(|index| (index, Outcome::Accepted)).collect();
-        self.settle(Settlement { outcomes, durable: Err(why) })
+    pub(crate) fn not_stored(self, indices: impl Iterator<Item = usize>, why: Unstored) -> SettledPart {
+        let outcomes = indices.map(|index| (index, ItemOutcome::Accepted)).collect();
+        self.settle(BatchOutcome { outcomes, durable: Err(why) })
     }
 
     /// What is known without asking the pumps.
-    pub(super) fn complete(self, Receipt { rejected, bad_channels, .. }: Receipt) {
+    pub(crate) fn complete(self, Receipt { rejected, bad_channels, .. }: Receipt) {
         self.end(|answer| {
             answer.receipt.rejected.extend(rejected);
             answer.receipt.bad_channels.extend(bad_channels);
@@ -88,21 +103,21 @@ impl Share {
     }
 
     /// The post is not taken.
-    pub(super) fn refuse(self, refusal: Refusal) {
+    pub(crate) fn refuse(self, refusal: Refusal) {
         self.end(|answer| answer.refuse(refusal));
     }
 
-    fn end(mut self, how: impl FnOnce(&mut Answer)) {
+    fn end(mut self, how: impl FnOnce(&mut ResponseAggregator)) {
         how(&mut self.answer());
         self.settled = true;
     }
 
-    fn answer(&self) -> MutexGuard<'_, Answer> {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn answer(&self) -> MutexGuard<'_, ResponseAggregator> {
+        self.answer.lock()
     }
 }
 
-impl Drop for Share {
+impl Drop for ResponsePart {
     fn drop(&mut self) {
         if !self.settled {
             self.answer().refuse(Refusal::NotStored { retry_after_s: RETRY_AFTER_S });
@@ -110,18 +125,18 @@ impl Drop for Share {
     }
 }
 
-impl Answer {
-    fn add(&mut self, outcomes: Vec<(usize, Outcome)>) {
+impl ResponseAggregator {
+    fn add(&mut self, outcomes: Vec<(usize, ItemOutcome)>) {
         for (index, outcome) in outcomes {
             match outcome {
-                Outcome::Accepted => self.receipt.accepted += 1,
-                Outcome::Late => self.receipt.late += 1,
-                Outcome::Duplicate => self.receipt.duplicate += 1,
-                Outcome::Rejected(rejection) => {
+                ItemOutcome::Accepted => self.receipt.accepted += 1,
+                ItemOutcome::Late => self.receipt.late += 1,
+                ItemOutcome::Duplicate => self.receipt.duplicate += 1,
+                ItemOutcome::Rejected(rejection) => {
                     self.receipt.rejected.push(RejectedItem { index, rejection, retry_after_s: None });
                     continue;
                 }
-                Outcome::Deferred(rejection, retry_after_s) => {
+                ItemOutcome::Deferred(rejection, retry_after_s) => {
                     let retry_after_s = Some(retry_after_s);
                     self.receipt.rejected.push(RejectedItem { index, rejection, retry_after_s });
                     continue;
@@ -135,7 +150,7 @@ impl Answer {
         self.refusal.get_or_insert(refusal);
     }
 
-    fn put_together(&mut self) -> Reply {
+    fn put_together(&mut self) -> IngestResult {
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
         }
@@ -157,7 +172,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for ResponseAggregator {
     fn drop(&mut self) {
         let answer = self.put_together();
         if let Some(reply) = self.reply.take() {
@@ -168,7 +183,7 @@ impl Drop for Answer {
 }
 
 /// What would have been taken, had it been stored, is to be sent again.
-fn put_off(mut outcomes: Vec<(usize, Outcome)>, why: Unstored) -> Vec<(usize, Outcome)> {
+fn put_off(mut outcomes: Vec<(usize, ItemOutcome)>, why: Unstored) -> Vec<(usize, ItemOutcome)> {
     outcomes.sort_by_key(|(index, _)| *index);
     let refusal = Refusal::from(why);
     let retry_after_s = match refusal {
@@ -183,10 +198,10 @@ fn put_off(mut outcomes: Vec<(usize, Outcome)>, why: Unstored) -> Vec<(usize, Ou
     let rejection = Rejection::new("", serde_json::Value::Null, allowed, reason);
     let mut listed = 0;
     for (_, outcome) in &mut outcomes {
-        if !matches!(outcome, Outcome::Rejected(_) | Outcome::Deferred(..)) {
+        if !matches!(outcome, ItemOutcome::Rejected(_) | ItemOutcome::Deferred(..)) {
             listed += 1;
             let rejection = if listed <= LISTED { rejection.clone() } else { Rejection::unlisted() };
-            *outcome = Outcome::Deferred(rejection, retry_after_s);
+            *outcome = ItemOutcome::Deferred(rejection, retry_after_s);
         }
     }
     outcomes
@@ -206,8 +221,8 @@ impl From<Unstored> for Refusal {
 mod tests {
     use super::*;
 
-    fn settled(outcomes: Vec<(usize, Outcome)>) -> Settlement {
-        Settlement { outcomes, durable: Ok(()) }
+    fn settled(outcomes: Vec<(usize, ItemOutcome)>) -> BatchOutcome {
+        BatchOutcome { outcomes, durable: Ok(()) }
     }
 
     fn rejection() -> Rejection {
@@ -218,13 +233,13 @@ mod tests {
     fn the_last_share_sends_what_all_have_brought() {
         let counters = Arc::new(Counters::default());
         let (reply, mut answer) = oneshot::channel();
-        let gate = Share::first(reply, counters.clone());
+        let gate = ResponsePart::first(reply, counters.clone());
         let (one, two) = (gate.another(), gate.another());
-        let _ = two.settle(settled(vec![(3, Outcome::Duplicate), (1, Outcome::Rejected(rejection()))]));
+        let _ = two.settle(settled(vec![(3, ItemOutcome::Duplicate), (1, ItemOutcome::Rejected(rejection()))]));
         let early = RejectedItem { index: 0, rejection: rejection(), retry_after_s: None };
         gate.complete(Receipt { rejected: vec![early], ..Receipt::default() });
         assert!(answer.try_recv().is_err(), "a lot is under way");
-        let _ = one.settle(settled(vec![(2, Outcome::Accepted), (4, Outcome::Late)]));
+        let _ = one.settle(settled(vec![(2, ItemOutcome::Accepted), (4, ItemOutcome::Late)]));
         let receipt = answer.try_recv().expect("all have ended").expect("all is stored");
         assert_eq!((receipt.accepted, receipt.late, receipt.duplicate), (1, 1, 1));
         assert_eq!(receipt.rejected.iter().map(|item| item.index).collect::<Vec<_>>(), [0, 1]);
@@ -233,22 +248,22 @@ mod tests {
 
     #[test]
     fn items_to_be_sent_again_are_told_so_and_a_post_of_nothing_else_is_refused_for_a_while() {
-        let deferred = |index| (index, Outcome::Deferred(rejection(), 10));
+        let deferred = |index| (index, ItemOutcome::Deferred(rejection(), 10));
         let table = [
-            (vec![(0, Outcome::Accepted), deferred(1)], Ok((1, vec![Some(10)]))),
-            (vec![(0, Outcome::Rejected(rejection())), deferred(1)], Ok((0, vec![None, Some(10)]))),
-            (vec![(0, Outcome::Duplicate), (1, Outcome::Accepted)], Ok((1, vec![]))),
-            (vec![(0, Outcome::Duplicate), deferred(1)], Ok((0, vec![Some(10)]))),
-            (vec![(0, Outcome::Late), deferred(1)], Ok((0, vec![Some(10)]))),
+            (vec![(0, ItemOutcome::Accepted), deferred(1)], Ok((1, vec![Some(10)]))),
+            (vec![(0, ItemOutcome::Rejected(rejection())), deferred(1)], Ok((0, vec![None, Some(10)]))),
+            (vec![(0, ItemOutcome::Duplicate), (1, ItemOutcome::Accepted)], Ok((1, vec![]))),
+            (vec![(0, ItemOutcome::Duplicate), deferred(1)], Ok((0, vec![Some(10)]))),
+            (vec![(0, ItemOutcome::Late), deferred(1)], Ok((0, vec![Some(10)]))),
             (vec![deferred(0), deferred(1)], Err(Refusal::NotStored { retry_after_s: 10 })),
-            ((0..100).map(deferred).chain([(100, Outcome::Accepted)]).collect(), Ok((1, vec![Some(10); 100]))),
-            ((0..4000).map(deferred).chain([(4000, Outcome::Accepted)]).collect(), Ok((1, vec![Some(10); 4000]))),
-            (vec![(0, Outcome::Rejected(rejection()))], Ok((0, vec![None]))),
+            ((0..100).map(deferred).chain([(100, ItemOutcome::Accepted)]).collect(), Ok((1, vec![Some(10); 100]))),
+            ((0..4000).map(deferred).chain([(4000, ItemOutcome::Accepted)]).collect(), Ok((1, vec![Some(10); 4000]))),
+            (vec![(0, ItemOutcome::Rejected(rejection()))], Ok((0, vec![None]))),
         ];
         for (outcomes, expected) in table {
             let (reply, mut answer) = oneshot::channel();
             let counters = Arc::new(Counters::default());
-            let _ = Share::first(reply, counters.clone()).settle(settled(outcomes.clone()));
+            let _ = ResponsePart::first(reply, counters.clone()).settle(settled(outcomes.clone()));
             let told = answer.try_recv().expect("it has ended");
             let retries =
                 |receipt: &Receipt| receipt.rejected.iter().map(|item| item.retry_after_s).collect::<Vec<_>>();
@@ -264,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_later_part_that_is_not_stored_is_sent_again_by_itself() {
-        let accepted = |indices: [usize; 2]| indices.map(|index| (index, Outcome::Accepted)).to_vec();
+        let accepted = |indices: [usize; 2]| indices.map(|index| (index, ItemOutcome::Accepted)).to_vec();
         for (first, later, expected) in [
             (Ok(()), Ok(()), Ok((4, vec![]))),
             (Ok(()), Err(Unstored::Failed), Ok((2, vec![(2, 1), (3, 1)]))),
@@ -272,9 +287,9 @@ mod tests {
             (Err(Unstored::DiskFull), Ok(()), Err(Refusal::DiskFull)),
         ] {
             let (reply, mut answer) = oneshot::channel();
-            let lot = Share::first(reply, Arc::default());
-            let _ = lot.part(false).settle(Settlement { outcomes: accepted([1, 0]), durable: first });
-            let _ = lot.part(true).settle(Settlement { outcomes: accepted([3, 2]), durable: later });
+            let lot = ResponsePart::first(reply, Arc::default());
+            let _ = lot.part(false).settle(BatchOutcome { outcomes: accepted([1, 0]), durable: first });
+            let _ = lot.part(true).settle(BatchOutcome { outcomes: accepted([3, 2]), durable: later });
             let _ = lot.settle(settled(Vec::new()));
             let told = answer.try_recv().expect("it has ended").map(|receipt| {
                 let again = receipt.rejected.iter().map(|item| (item.index, item.retry_after_s.expect("again")));
@@ -290,14 +305,14 @@ mod tests {
         for (durable, refusal) in [(None, lost), (Some(Err(Unstored::DiskFull)), Refusal::DiskFull)] {
             let counters = Arc::new(Counters::default());
             let (reply, mut answer) = oneshot::channel();
-            let gate = Share::first(reply, counters.clone());
+            let gate = ResponsePart::first(reply, counters.clone());
             let (one, two) = (gate.another(), gate.another());
             gate.complete(Receipt::default());
             match durable {
                 None => drop(one),
-                Some(durable) => drop(one.settle(Settlement { outcomes: Vec::new(), durable })),
+                Some(durable) => drop(one.settle(BatchOutcome { outcomes: Vec::new(), durable })),
             }
-            let _ = two.settle(settled(vec![(0, Outcome::Accepted)]));
+            let _ = two.settle(settled(vec![(0, ItemOutcome::Accepted)]));
             assert_eq!(answer.try_recv().expect("all have ended"), Err(refusal));
             assert_eq!(counters.totals().accepted, 0, "nobody was told so");
         }

@@ -4,21 +4,21 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use volute_plant::PumpId;
-use volute_runtime::Mailbox;
 
-use super::{PumpLimit, refused::RefusedPumps};
-use crate::pump::PumpActor;
+use super::last_rejections::RefusedPumps;
+use crate::{kind::PumpKind, pump::handle::PumpHandle};
 
 /// Shared by the gate's lives, and by whoever removes pumps.
 #[derive(Clone)]
-pub(crate) struct Pumps(Arc<Mutex<Places>>);
+pub(crate) struct PumpDirectory(Arc<Mutex<Directory>>);
 
 /// See the module's head.
-pub(crate) struct Places {
+pub(crate) struct Directory {
     /// The pumps' actors.
     pub here: HashMap<PumpId, PumpHandle>,
     /// Pumps that are being removed.
@@ -27,22 +27,18 @@ pub(crate) struct Places {
     pub refused: RefusedPumps,
 }
 
-/// The ways to a pump's actor.
-#[derive(Clone)]
-pub(crate) struct PumpHandle {
-    pub mailbox: Mailbox<PumpActor>,
-    /// For what is not a reading.
-    pub orders: Mailbox<PumpActor>,
-    pub room: PumpLimit,
-}
-
-impl Pumps {
+impl PumpDirectory {
     pub(crate) fn new(here: HashMap<PumpId, PumpHandle>) -> Self {
-        Self(Arc::new(Mutex::new(Places { here, leaving: HashSet::new(), refused: RefusedPumps::default() })))
+        Self(Arc::new(Mutex::new(Directory { here, leaving: HashSet::new(), refused: RefusedPumps::default() })))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Places> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Directory> {
+        self.0.lock()
+    }
+
+    /// Returns the kind of a pump that has an actor.
+    pub(crate) fn kind_of(&self, pump: &PumpId) -> Option<PumpKind> {
+        self.lock().here.get(pump).map(|handle| handle.kind.clone())
     }
 
     /// The pump's name is free again; or the pump is back, with a new actor.

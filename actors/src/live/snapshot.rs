@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use volute_plant::{ClockFault, Detection, PumpId, Reading, Sample, Timestamp};
 
-/// The verdicts that a pump's trend goes back.
-pub const TREND: usize = 120;
+use crate::commissioning::collection::CollectionProgress;
 
 /// How a pump is, as far as the model can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +57,14 @@ pub enum LearningProgress {
         /// What went wrong the last time, for people.
         trouble: Option<Arc<str>>,
     },
+}
+
+impl From<CollectionProgress> for LearningProgress {
+    fn from(progress: CollectionProgress) -> Self {
+        let CollectionProgress { is_complete, running_ms, needed_ms, trouble } = progress;
+        let phase = if is_complete { CommissioningPhase::Calculating } else { CommissioningPhase::Gathering };
+        Self::Commissioning { phase, running_ms, needed_ms, trouble }
+    }
 }
 
 /// What commissioning is at.

@@ -5,10 +5,8 @@ use volute_plant::Timestamp;
 
 /// A shorter time says nothing about growth: the database's files come and go by the minute.
 const LEAST_SPAN_MS: i64 = 3_600_000;
-/// Warned is when the disk is going to be full within so many days,
+/// Warned is when the disk is going to be full within this time, in days.
 const WARNING_DAYS: f64 = 30.0;
-/// or when less than this share of it is free.
-const WARNING_SHARE: f64 = 0.1;
 
 const DAY_MS: f64 = 86_400_000.0;
 
@@ -27,8 +25,14 @@ pub struct DiskOutlook {
     pub warning: Option<String>,
 }
 
-/// What is to be expected of a disk that is used so `at` this time, if the data took `earlier` bytes before.
-pub(crate) fn outlook(at: Timestamp, used: DiskUse, earlier: Option<(Timestamp, u64)>) -> DiskOutlook {
+/// What is to be expected of a disk that is used so `at` this time, if the data took `earlier` bytes before. Warned is also
+/// when less than `warn_free_share` of it is free.
+pub(crate) fn outlook(
+    at: Timestamp,
+    used: DiskUse,
+    earlier: Option<(Timestamp, u64)>,
+    warn_free_share: f64,
+) -> DiskOutlook {
     let bytes = used.database_bytes + used.journal_bytes;
     let growth = earlier.filter(|(then, _)| at.since_ms(*then) >= LEAST_SPAN_MS).map(|(then, before)| {
         let days = at.since_ms(then) as f64 / DAY_MS;
@@ -40,7 +44,7 @@ pub(crate) fn outlook(at: Timestamp, used: DiskUse, earlier: Option<(Timestamp, 
         Some(days) if days < WARNING_DAYS => {
             Some(format!("at the pace of the last day the disk is full in {days:.0} days"))
         }
-        _ if free_share < WARNING_SHARE => Some(format!("only {:.0} % of the disk is free", free_share * 100.0)),
+        _ if free_share < warn_free_share => Some(format!("only {:.0} % of the disk is free", free_share * 100.0)),
         _ => None,
     };
     DiskOutlook { at, used, growth_bytes_per_day: growth, full_in_days, warning }
@@ -70,7 +74,7 @@ mod tests {
             (24, 12, used(10, 50), None, None),
             (24, 10, used(10, 5), None, Some("only 5 %")),
         ] {
-            let found = outlook(at(hours), now, Some((at(0), before_gib * GIB)));
+            let found = outlook(at(hours), now, Some((at(0), before_gib * GIB)), 0.1);
             assert_eq!(found.full_in_days, days, "{found:?}");
             let told = found.warning.as_deref();
             assert_eq!(told.is_some(), warned.is_some(), "{found:?}");
@@ -82,7 +86,7 @@ mod tests {
     fn nothing_is_said_of_growth_that_was_not_watched() {
         for earlier in [None, Some((at(0), GIB))] {
             let now = at(0).plus_ms(LEAST_SPAN_MS - 1);
-            let found = outlook(now, used(10, 80), earlier);
+            let found = outlook(now, used(10, 80), earlier, 0.1);
             assert_eq!((found.growth_bytes_per_day, found.full_in_days, found.warning), (None, None, None));
         }
     }

@@ -10,14 +10,25 @@ use volute_anomaly::MIN_WINDOWS;
 use volute_data::CommissioningRecord;
 use volute_plant::{Profile, Reading, Timestamp, Window, WindowRules, Windower};
 
-use crate::live::{CommissioningPhase, LearningProgress};
+/// How far a commissioning is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CollectionProgress {
+    /// There is enough, and the baseline is being learned.
+    pub is_complete: bool,
+    /// Normal running so far.
+    pub running_ms: i64,
+    /// Normal running that it takes.
+    pub needed_ms: i64,
+    /// What went wrong the last time, for people.
+    pub trouble: Option<Arc<str>>,
+}
 
 /// How much running may be counted before it is stored.
 const KEEP_EVERY_MS: i64 = 60_000;
 
 /// One pump's commissioning.
 #[derive(Debug)]
-pub(crate) struct Gathering {
+pub(crate) struct BaselineCollection {
     needed_ms: i64,
     record: CommissioningRecord,
     /// What is stored of it.
@@ -25,7 +36,7 @@ pub(crate) struct Gathering {
     trouble: Option<Arc<str>>,
 }
 
-impl Gathering {
+impl BaselineCollection {
     /// A commissioning of which nothing is stored.
     pub(crate) fn new(needed_ms: i64, record: CommissioningRecord) -> Self {
         Self { needed_ms, record, kept: None, trouble: None }
@@ -73,7 +84,7 @@ impl Gathering {
     }
 
     /// That is stored.
-    pub(crate) fn keep(&mut self, record: CommissioningRecord) {
+    pub(crate) fn persisted(&mut self, record: CommissioningRecord) {
         self.kept = Some(record);
     }
 
@@ -89,12 +100,14 @@ impl Gathering {
         self.fail(trouble);
     }
 
-    /// What there is to show.
-    pub(crate) fn progress(&self) -> LearningProgress {
-        let gathered = self.record.to.is_some();
-        let phase = if gathered { CommissioningPhase::Calculating } else { CommissioningPhase::Gathering };
-        let running_ms = self.record.running_ms.min(self.needed_ms);
-        LearningProgress::Commissioning { phase, running_ms, needed_ms: self.needed_ms, trouble: self.trouble.clone() }
+    /// Returns how far it is.
+    pub(crate) fn progress(&self) -> CollectionProgress {
+        CollectionProgress {
+            is_complete: self.record.to.is_some(),
+            running_ms: self.record.running_ms.min(self.needed_ms),
+            needed_ms: self.needed_ms,
+            trouble: self.trouble.clone(),
+        }
     }
 }
 
@@ -183,38 +196,38 @@ mod tests {
     #[test]
     fn only_running_within_the_alarm_limits_counts() {
         for (value, counted) in [(9.9, 0), (10.0, 1000), (85.0, 1000), (85.1, 0)] {
-            let mut gathering = Gathering::new(60_000, record());
-            gathering.take(&profile(), &window(100, value));
-            assert_eq!(gathering.record.running_ms, counted, "{value}");
+            let mut collection = BaselineCollection::new(60_000, record());
+            collection.take(&profile(), &window(100, value));
+            assert_eq!(collection.record.running_ms, counted, "{value}");
         }
     }
 
     #[test]
     fn with_enough_running_there_is_a_stretch_to_learn_from() {
-        let mut gathering = Gathering::new(3000, record());
+        let mut collection = BaselineCollection::new(3000, record());
         for s in [100, 101] {
-            gathering.take(&profile(), &window(s, 50.0));
-            assert_eq!(gathering.complete(), None);
+            collection.take(&profile(), &window(s, 50.0));
+            assert_eq!(collection.complete(), None);
         }
-        gathering.take(&profile(), &window(500, 50.0));
+        collection.take(&profile(), &window(500, 50.0));
         let stretch = (at(71), at(500).plus_ms(1));
-        assert_eq!(gathering.complete(), Some(stretch), "from the first reading of the first window");
-        gathering.take(&profile(), &window(501, 50.0));
-        assert_eq!(gathering.complete(), Some(stretch), "what comes later is not counted");
-        gathering.start_over("too few windows");
-        gathering.take(&profile(), &window(900, 50.0));
-        assert_eq!((gathering.complete(), gathering.record.from), (None, Some(at(871))));
+        assert_eq!(collection.complete(), Some(stretch), "from the first reading of the first window");
+        collection.take(&profile(), &window(501, 50.0));
+        assert_eq!(collection.complete(), Some(stretch), "what comes later is not counted");
+        collection.start_over("too few windows");
+        collection.take(&profile(), &window(900, 50.0));
+        assert_eq!((collection.complete(), collection.record.from), (None, Some(at(871))));
     }
 
     #[test]
     fn it_is_stored_once_a_minute_of_running_and_when_it_is_complete() {
-        let mut gathering = Gathering::new(150_000, record());
+        let mut collection = BaselineCollection::new(150_000, record());
         let mut stored = Vec::new();
         for s in 1..=200 {
-            gathering.take(&profile(), &window(s, 50.0));
-            if let Some(record) = gathering.due().cloned() {
+            collection.take(&profile(), &window(s, 50.0));
+            if let Some(record) = collection.due().cloned() {
                 stored.push(s);
-                gathering.keep(record);
+                collection.persisted(record);
             }
         }
         assert_eq!(stored, [60, 120, 150]);
@@ -236,17 +249,17 @@ mod tests {
             let profile = profile();
             let numbered = values.iter().zip(0..).filter(|(_, s)| !holes.contains(s));
             let readings: Vec<Reading> = numbered.map(|(value, s)| reading(s, *value)).collect();
-            let mut gathering = Gathering::new(i64::MAX, record());
+            let mut collection = BaselineCollection::new(i64::MAX, record());
             let mut windower = Windower::new(&profile);
             let mut placed: Vec<_> = readings.iter().flat_map(|reading| windower.push(reading.clone())).collect();
             placed.extend(windower.flush());
             for window in placed.iter().filter_map(|placed| placed.window.as_ref().ok()) {
-                gathering.take(&profile, window);
+                collection.take(&profile, window);
             }
             let mut normal = NormalWindows::new(&profile);
             let all = readings.into_iter().map(Some).chain([None]);
             let teaching: usize = all.map(|next| normal.take(next).count()).sum();
-            prop_assert_eq!(gathering.record.running_ms, teaching as i64 * 1000);
+            prop_assert_eq!(collection.record.running_ms, teaching as i64 * 1000);
         }
     }
 }

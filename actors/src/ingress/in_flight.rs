@@ -1,4 +1,4 @@
-//! The room for readings on their way: of all pumps ([`Room`]), and of each ([`PumpLimit`]).
+//! The room for readings on their way: of all pumps ([`InFlightLimit`]), and of each ([`PumpInFlight`]).
 //!
 //! While there is any left in the node's, a post is let in whole, be it larger than what is left: it would wait for ever for
 //! all others to end otherwise. A pump's own no post may exceed. More readings of one pump than it has room for are a
@@ -18,7 +18,7 @@ pub const LARGEST_POST: usize = 10_000;
 
 /// The room. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Room {
+pub(crate) struct InFlightLimit {
     places: Arc<Semaphore>,
     all: usize,
     /// For readings of backlogs that wait for their turn.
@@ -27,7 +27,7 @@ pub(crate) struct Room {
 
 /// How many readings of one pump may be on their way. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct PumpLimit {
+pub(crate) struct PumpInFlight {
     places: Arc<Semaphore>,
     all: usize,
     /// One place: for the one backlog that may be under way. Closed once none may go on.
@@ -59,7 +59,7 @@ pub(crate) enum Full {
     Backlogs,
 }
 
-impl PumpLimit {
+impl PumpInFlight {
     /// Room for `limit` readings, one at least.
     pub(crate) fn new(limit: usize) -> Self {
         let all = limit.max(1);
@@ -106,7 +106,7 @@ impl Permit {
     }
 }
 
-impl Room {
+impl InFlightLimit {
     /// Room for `limit` readings, and what goes beyond it in one post; and for `backlogs` that wait for their turn.
     pub(crate) fn new(limit: usize, backlogs: usize) -> Self {
         let all = limit + LARGEST_POST;
@@ -114,7 +114,7 @@ impl Room {
     }
 
     /// Room for some readings of one pump: for all of them, or else, where they are many, for a part at a time.
-    pub(super) fn permit(&self, pump: &PumpLimit, readings: usize) -> Result<Permit, Full> {
+    pub(crate) fn permit(&self, pump: &PumpInFlight, readings: usize) -> Result<Permit, Full> {
         if let Ok(of_pump) = pump.places.clone().try_acquire_many_owned(whole(readings)) {
             let of_node = self.take(readings).ok_or(Full::Node)?;
             return Ok(Permit { _of_pump: of_pump, _of_node: of_node, backlog: None });
@@ -134,7 +134,7 @@ impl Room {
         self.places.available_permits() <= LARGEST_POST
     }
 
-    /// Places for readings of a post that is let in.
+    /// Directory for readings of a post that is let in.
     pub(super) fn take(&self, readings: usize) -> Option<OwnedSemaphorePermit> {
         self.places.clone().try_acquire_many_owned(whole(readings)).ok()
     }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_post_is_let_in_whole_while_there_is_room_and_none_after_it() {
-        let room = Room::new(100, 0);
+        let room = InFlightLimit::new(100, 0);
         let small = room.take(99).expect("nothing is on its way");
         assert!(!room.is_full());
         let large = room.take(LARGEST_POST).expect("one place is left");
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn more_than_a_pump_has_room_for_goes_in_parts_and_leaves_room_beside_it() {
-        let (room, pump) = (Room::new(100, 20), PumpLimit::new(10));
+        let (room, pump) = (InFlightLimit::new(100, 20), PumpInFlight::new(10));
         let part = |permit: &Permit| permit.part().map(NonZeroUsize::get);
         let refused = |readings| room.permit(&pump, readings).map(|permit| part(&permit)).expect_err("no room");
         assert_eq!(part(&room.permit(&pump, 10).expect("all of it")), None);
@@ -180,7 +180,7 @@ mod tests {
         let backlog = room.permit(&pump, 25).expect("20 wait");
         assert_eq!(part(&backlog), Some(5));
         assert_eq!(refused(6), Full::Pump, "one backlog at a time");
-        let other = PumpLimit::new(10);
+        let other = PumpInFlight::new(10);
         assert_eq!(room.permit(&other, 11).expect_err("no room"), Full::Backlogs);
         let live = room.permit(&pump, 5).expect("beside the backlog");
         assert_eq!(refused(1), Full::Pump);
@@ -191,6 +191,6 @@ mod tests {
         assert_eq!(room.places.available_permits(), 100 + LARGEST_POST);
         assert_eq!(room.backlogs.available_permits(), 20);
         assert_eq!(refused(11), Full::Pump, "none is begun any more");
-        assert_eq!(part(&room.permit(&PumpLimit::new(1), 3).expect("one by one")), Some(1));
+        assert_eq!(part(&room.permit(&PumpInFlight::new(1), 3).expect("one by one")), Some(1));
     }
 }

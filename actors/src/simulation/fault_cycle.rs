@@ -5,7 +5,7 @@ use volute_simulator::{Design, Episode, LoadPlan, MachineStatus, Simulator, Step
 
 use super::{
     plan::{PumpPlan, Speed},
-    player::{Phase, PumpProgress},
+    progress::{Phase, PumpProgress},
 };
 
 /// Healthy running between two episodes, in seconds at the usual speed.
@@ -16,7 +16,7 @@ const MOST_AT_ONCE: usize = 300;
 pub(super) const PAST_MS: i64 = 600_000;
 
 /// A simulated pump.
-pub(super) struct Course {
+pub(super) struct FaultCycle {
     pump: PumpId,
     simulator: Simulator,
     episode: Option<Episode>,
@@ -29,7 +29,7 @@ pub(super) struct Course {
     cycle: u32,
 }
 
-impl Course {
+impl FaultCycle {
     /// A pump whose first reading comes one interval after `from`, and whose faults begin after `live_from`.
     pub(super) fn new(plan: PumpPlan, speed: Speed, from: Timestamp, live_from: Timestamp) -> Self {
         let pace = speed.times();
@@ -53,7 +53,8 @@ impl Course {
             let samples = self.advance(interval_ms).samples(profile);
             if samples.iter().any(|sample| sample.value().is_some()) {
                 let (pump, stamp) = (Some(self.pump.clone()), Stamp::Device(self.at));
-                drafts.push(Draft { pump, stamp, samples: samples.into() });
+                let profile = profile.clone();
+                drafts.push(Draft { pump, profile, stamp, samples: samples.into() });
             }
         }
     }

@@ -9,20 +9,18 @@ use volute_anomaly::{Baseline, BaselineError, Decider, Model};
 use volute_data::{BaselineRecord, CommissioningRecord, Standing};
 use volute_plant::Profile;
 
-use super::{
-    Judging,
-    gathering::{Gathering, needed_ms},
-};
+use super::collection::{BaselineCollection, needed_ms};
+use crate::kind::DetectionContext;
 
 /// How a pump's windows are dealt with.
 #[derive(Debug)]
-pub(crate) enum Course {
+pub(crate) enum PumpMode {
     /// There is no model.
-    Blind,
+    NoModel,
     /// What it goes by could not be read yet.
     Unread,
     /// What is normal for it is being learned.
-    Learning(Gathering),
+    Learning(BaselineCollection),
     /// It is judged.
     Judged(Decider),
 }
@@ -40,23 +38,29 @@ pub(crate) enum Unusable {
 }
 
 /// Where a pump of this interval stands that starts with what is stored of it; none where that cannot be read just now.
-pub(crate) fn footing(judging: Option<&Judging>, profile: &Profile, standing: Option<Standing>) -> Course {
-    let Some(Judging { model, running_ms, .. }) = judging else { return Course::Blind };
-    let Some(standing) = standing else { return Course::Unread };
+pub(crate) fn initial_mode(
+    detection: Option<&DetectionContext>,
+    profile: &Profile,
+    standing: Option<Standing>,
+) -> PumpMode {
+    let Some(DetectionContext { model, running_ms, .. }) = detection else { return PumpMode::NoModel };
+    let Some(standing) = standing else { return PumpMode::Unread };
     let needed_ms = needed_ms(profile, *running_ms);
-    let of_model = || own_baseline(model, profile).cloned().map(|baseline| Course::Judged(Decider::new(baseline)));
-    let learning = |record| Course::Learning(Gathering::new(needed_ms, record));
+    let of_model = || own_baseline(model, profile).cloned().map(|baseline| PumpMode::Judged(Decider::new(baseline)));
+    let learning = |record| PumpMode::Learning(BaselineCollection::new(needed_ms, record));
     match standing {
         Standing::Active(record) => match usable(model, profile, &record) {
-            Ok(baseline) => Course::Judged(Decider::new(Arc::new(baseline))),
+            Ok(baseline) => PumpMode::Judged(Decider::new(Arc::new(baseline))),
             Err(error) => {
                 tracing::warn!(version = record.version, %error, "baseline not used");
                 of_model().unwrap_or_else(|| learning(anew(&record, &error, needed_ms)))
             }
         },
-        Standing::Commissioning(record) if record.asked => Course::Learning(Gathering::stored(needed_ms, record)),
+        Standing::Commissioning(record) if record.asked => {
+            PumpMode::Learning(BaselineCollection::stored(needed_ms, record))
+        }
         Standing::Commissioning(record) => {
-            of_model().unwrap_or_else(|| Course::Learning(Gathering::stored(needed_ms, record)))
+            of_model().unwrap_or_else(|| PumpMode::Learning(BaselineCollection::stored(needed_ms, record)))
         }
         Standing::New => of_model().unwrap_or_else(|| learning(first())),
     }
@@ -79,6 +83,11 @@ pub(crate) fn own_baseline<'a>(model: &'a Model, profile: &Profile) -> Option<&'
 /// A commissioning that begins with the next reading because somebody asked for it.
 pub(crate) fn asked() -> CommissioningRecord {
     CommissioningRecord { why: "learned anew, as asked".into(), asked: true, ..first() }
+}
+
+/// A commissioning that begins with the next reading because the pump is of another profile now.
+pub(crate) fn for_profile(profile: &Profile) -> CommissioningRecord {
+    CommissioningRecord { why: format!("the profile {} was assigned", profile.name()), asked: true, ..first() }
 }
 
 fn first() -> CommissioningRecord {
