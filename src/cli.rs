@@ -25,13 +25,15 @@ pub use bench::{Bench, BenchArgs, InferenceArgs, IngestArgs};
 pub use recording::DialectArgs;
 pub use simulate::SimulateArgs;
 pub use storage::{
-    BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, PumpsArgs, PumpsCommand, RestoreArgs, StoreArgs,
+    BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, ProfilesArgs, ProfilesCommand, PumpsArgs, PumpsCommand,
+    RestoreArgs, StoreArgs,
 };
 pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
 pub use values::{Format, NodeUrl, NodeUrlError, Speed, SpeedError};
 
 use storage::{
-    BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PUMPS_EXAMPLES, RESTORE_EXAMPLES,
+    BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PROFILES_EXAMPLES, PUMPS_EXAMPLES,
+    RESTORE_EXAMPLES,
 };
 use train::{EVALUATE_EXAMPLES, MODELS_EXAMPLES, TRAIN_EXAMPLES};
 
@@ -104,6 +106,9 @@ pub enum Command {
     /// List a node's pumps, name one, or remove one with all that is stored of it, while the node runs or not.
     #[command(after_help = PUMPS_EXAMPLES)]
     Pumps(PumpsArgs),
+    /// List the kinds of pumps that a node watches, or add one, while the node runs or not.
+    #[command(after_help = PROFILES_EXAMPLES)]
+    Profiles(ProfilesArgs),
     /// Print the configuration that `serve` would use, and where each value was set.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
@@ -124,6 +129,7 @@ impl Command {
             | Self::ConfirmClock(ConfirmClockArgs { store })
             | Self::Import(ImportArgs { store, .. }) => store.config.as_deref(),
             Self::Pumps(args) => args.store().config.as_deref(),
+            Self::Profiles(args) => args.store().config.as_deref(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)
@@ -144,6 +150,7 @@ impl Command {
             | Self::ConfirmClock(ConfirmClockArgs { store }) => store.flags(),
             Self::Import(args) => args.flags(),
             Self::Pumps(args) => args.store().flags(),
+            Self::Profiles(args) => args.store().flags(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)

@@ -8,9 +8,11 @@ mod data_folder;
 mod evaluate;
 mod export;
 mod import;
+mod kind_reports;
 mod models;
 mod notes;
 mod open_store;
+mod profiles;
 mod progress;
 mod pump_reports;
 mod pumps;
@@ -70,6 +72,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Export(args) => export::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Import(args) => import::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::ConfirmClock(args) => confirm_clock::run(&args, &settings.config, &mut io::stdout().lock()),
+        Command::Profiles(args) => profiles::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Pumps(args) => pumps::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Bench(args) => bench::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),

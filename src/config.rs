@@ -177,6 +177,9 @@ pub struct Store {
     /// The most that may wait in memory for the database, in MiB.
     #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
     pub backlog_mib: NonZeroU32,
+    /// Warned is when less of the disk is free, in percent.
+    #[serde(deserialize_with = "whole::<0, 100, _>")]
+    pub warn_free_percent: usize,
 }
 
 /// How long things are kept.

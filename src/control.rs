@@ -2,7 +2,7 @@
 //!
 //! It is a file in the data directory that only its owner can open, so it needs no password and opens no door to the
 //! network. One request a connection: a line of JSON, answered by a line of JSON. Of what the API does, only removing a pump,
-//! naming it and its settings can be asked for here as well.
+//! naming it, its settings and its profile can be asked for here as well.
 
 use std::{
     fmt,
@@ -70,6 +70,24 @@ pub enum Request {
         pump: PumpId,
         /// Its name; none: it has none any more.
         name: Option<PumpName>,
+    },
+    /// Say which kinds of pumps there are.
+    Profiles,
+    /// Add a kind of pump.
+    AddProfile {
+        /// The profile's text (TOML).
+        profile: String,
+        /// Where it is from, for people.
+        origin: String,
+        /// The folder of its model, if it has one; absolute.
+        model: Option<PathBuf>,
+    },
+    /// Assign another profile to a pump.
+    AssignProfile {
+        /// Which pump.
+        pump: PumpId,
+        /// The profile's name.
+        profile: String,
     },
     /// Set what happens at a point where tests make a part fail.
     #[cfg(feature = "failpoints")]

@@ -9,8 +9,9 @@
 //!
 //! Does not handle what happens when there is none left after all; see the journal, and `StoreError::Shortage`.
 
-use std::{fs, num::NonZeroUsize};
+use std::num::NonZeroUsize;
 
+use procfs::process::Process;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The most connections where nothing else is configured.
@@ -41,7 +42,7 @@ pub fn raise_limit() -> usize {
 
 /// How many are open, as far as it can be told.
 pub fn open() -> usize {
-    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+    Process::myself().and_then(|process| process.fd_count()).unwrap_or(0)
 }
 
 impl Places {

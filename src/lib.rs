@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 mod descriptors;
+pub mod kinds;
 pub mod model_versions;
 pub mod pretrained;
 pub mod profiles;

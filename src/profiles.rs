@@ -40,22 +40,24 @@ pub enum LoadProfileError {
     },
 }
 
-/// Loads the built-in profile of this name, or the profile in this file.
-///
-/// What ends in `.toml` or has a `/` in it is a file.
+/// Loads the built-in profile of this name, or the profile in this file; see [`text`].
 pub fn load(name_or_path: &str) -> Result<Profile, LoadProfileError> {
     let invalid = |source| LoadProfileError::Invalid { name: name_or_path.into(), source };
+    Profile::from_toml(&text(name_or_path)?).map_err(invalid)
+}
+
+/// Reads the text of the built-in profile of this name, or of the profile in this file.
+///
+/// What ends in `.toml` or has a `/` in it is a file.
+pub fn text(name_or_path: &str) -> Result<String, LoadProfileError> {
     if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-        return Profile::from_toml(text).map_err(invalid);
+        return Ok((*text).to_owned());
     }
     if !(name_or_path.ends_with(".toml") || name_or_path.contains('/')) {
         return Err(LoadProfileError::Unknown { name: name_or_path.into() });
     }
     let path = PathBuf::from(name_or_path);
-    match fs::read_to_string(&path) {
-        Ok(text) => Profile::from_toml(&text).map_err(invalid),
-        Err(source) => Err(LoadProfileError::File { path, source }),
-    }
+    fs::read_to_string(&path).map_err(|source| LoadProfileError::File { path, source })
 }
 
 fn names() -> String {

@@ -64,6 +64,12 @@ A node whose clock is a week or more ahead of the last time it ran, as after a l
 refuses readings without a time until this is said; /readyz and the dashboard tell. Look at the time first: by a wrong
 clock, all history can be too old to be kept.";
 
+pub(super) const PROFILES_EXAMPLES: &str = "\
+Examples:
+  volute profiles list
+  volute profiles add skab --model ./models/skab
+  volute profiles add ./bearing.toml";
+
 pub(super) const PUMPS_EXAMPLES: &str = "\
 Examples:
   volute pumps list
@@ -192,6 +198,18 @@ pub enum PumpsCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Assign another profile to a pump, of the same channels. What is normal for it is learned anew.
+    SetProfile {
+        /// The pump.
+        #[arg(value_name = "ID")]
+        pump: PumpId,
+        /// The name of the profile; see `volute profiles list`.
+        #[arg(value_name = "NAME")]
+        profile: String,
+        /// Of what.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
     /// Give a pump a name for people, beside its id, which stays; or take it away.
     Rename {
         /// The pump.
@@ -245,10 +263,51 @@ impl PumpsArgs {
         match &self.command {
             PumpsCommand::List { store }
             | PumpsCommand::SetInterval { store, .. }
+            | PumpsCommand::SetProfile { store, .. }
             | PumpsCommand::Rename { store, .. }
             | PumpsCommand::SetHold { store, .. }
             | PumpsCommand::Settings { store, .. }
             | PumpsCommand::Remove { store, .. } => store,
+        }
+    }
+}
+
+/// What is done with the kinds of pumps.
+#[derive(Debug, Args)]
+pub struct ProfilesArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ProfilesCommand,
+}
+
+/// What can be done with the kinds of pumps.
+#[derive(Debug, Subcommand)]
+pub enum ProfilesCommand {
+    /// List the profiles that the node's pumps may be of.
+    List {
+        /// Of what.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Add a profile, and a model for it if there is one. Both are checked whole before anything of them is taken. A profile that
+    /// is there may be given another model: it is used for pumps that come from then on, and for all after a restart.
+    Add {
+        /// The profile: centrifugal, skab, or a path, as ./mine.toml.
+        #[arg(value_name = "PROFILE")]
+        profile: String,
+        /// The folder of a trained model.
+        #[arg(long, value_name = "DIR")]
+        model: Option<PathBuf>,
+        /// Of what.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+}
+
+impl ProfilesArgs {
+    pub(super) fn store(&self) -> &StoreArgs {
+        match &self.command {
+            ProfilesCommand::List { store } | ProfilesCommand::Add { store, .. } => store,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, io::Write, os::unix::fs::MetadataExt};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use volute_data::{AuditAction, AuditEntry, Batch, Document, PumpSetting, PumpSettings, Store};
 use volute_plant::{Clock, Profile, PumpId, PumpName, SystemClock, cadence::in_words};
 
@@ -46,6 +46,12 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
             runtime()?.block_on(set(pump, PumpSetting::Interval(*interval_ms), config))?;
             let every = interval_ms.map_or_else(|| "its profile's".to_owned(), in_words);
             writeln!(output, "the interval of {pump} is {every}")?;
+        }
+        PumpsCommand::SetProfile { pump, profile, .. } => {
+            let request = Request::AssignProfile { pump: pump.clone(), profile: profile.clone() };
+            let told: Result<(), ControlError> = runtime()?.block_on(tell(&config.store.dir, &request));
+            told.context("a profile is assigned while the node runs")?;
+            writeln!(output, "{pump} is of the profile {profile}; what is normal for it is learned anew")?;
         }
         PumpsCommand::Rename { pump, name, .. } => {
             runtime()?.block_on(rename(pump, name.clone(), config))?;

@@ -18,7 +18,8 @@ use tokio::{
     time::timeout,
 };
 use volute_actors::{
-    CommissioningSettings, Engine, EngineParts, EngineSettings, IngestSettings, LiveSettings, Plan, Simulation, Speed,
+    CommissioningSettings, Engine, EngineParts, EngineSettings, IngestSettings, KindParts, LiveSettings, Plan,
+    Simulation, Speed,
 };
 use volute_anomaly::Model;
 use volute_data::{Retention, Store};
@@ -36,6 +37,7 @@ use crate::{
     config::Config,
     control::Control,
     descriptors::{self, Places},
+    kinds::AddedKinds,
     pretrained, telemetry,
 };
 
@@ -146,7 +148,8 @@ async fn start(config: &Config, demo: bool) -> Result<(Store, Engine)> {
     let clock = node_clock();
     let store = Store::open(&config.store.dir, &store_settings(config), clock.now()).await?;
     let (profile, model) = model(config, demo)?;
-    let engine = Engine::start(engine_parts(config, profile, model, store.clone(), clock)?).await?;
+    let kinds = kinds(config, KindParts { profile, model })?;
+    let engine = Engine::start(engine_parts(config, kinds, store.clone(), clock)?).await?;
     Ok((store, engine))
 }
 
@@ -227,10 +230,25 @@ fn model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
     Ok((profile, model))
 }
 
+/// The kind of the configuration, and those that were added to the data folder. One that was added under the name of the
+/// configured one brings its model where the configuration has none.
+fn kinds(config: &Config, mut default: KindParts) -> Result<(KindParts, Vec<KindParts>)> {
+    let mut others = Vec::new();
+    for kind in AddedKinds::of(&config.store.dir).load()? {
+        let (name, has_model) = (kind.profile.name().to_owned(), kind.model.is_some());
+        tracing::info!(profile = name, has_model, "profile added before");
+        if name != default.profile.name() {
+            others.push(kind);
+        } else if default.model.is_none() && kind.profile.hash() == default.profile.hash() {
+            default = kind;
+        }
+    }
+    Ok((default, others))
+}
+
 fn engine_parts(
     config: &Config,
-    profile: Profile,
-    model: Option<Model>,
+    (default, others): (KindParts, Vec<KindParts>),
     store: Store,
     clock: Arc<dyn Clock>,
 ) -> Result<EngineParts> {
@@ -260,6 +278,7 @@ fn engine_parts(
         restarts: config.engine.restarts,
         restart_window: config.engine.restart_window,
         wedged_after: config.engine.wedged_after,
+        warn_free_share: config.store.warn_free_percent as f64 / 100.0,
     };
     let commissioning =
         CommissioningSettings { running: config.commissioning.running, detector: config.commissioning.detector };
@@ -270,7 +289,7 @@ fn engine_parts(
         detections: config.retention.detections,
         metrics: config.retention.metrics,
     };
-    Ok(EngineParts { profile, model, store, clock, ingest, engine, commissioning, live, retention })
+    Ok(EngineParts { default, others, store, clock, ingest, engine, commissioning, live, retention })
 }
 
 fn web_settings(config: &Config, places: Places) -> WebSettings {

@@ -4,7 +4,6 @@
 //! absent: scaling, scores and queues, which `volute serve` has around it.
 
 use std::{
-    fs,
     io::Write,
     num::NonZeroUsize,
     sync::Barrier,
@@ -13,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
+use procfs::process::Process;
 use serde::Serialize;
 use volute_anomaly::{
     Recipe,
@@ -112,11 +112,9 @@ fn report_memory(network: &Untrained, output: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-/// This process' resident memory; `None` where the system is not Linux.
+/// This process' resident memory in KiB; `None` where the system is not Linux.
 fn resident_kb() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
+    Process::myself().ok()?.status().ok()?.vmrss
 }
 
 #[cfg(test)]

@@ -26,9 +26,11 @@ use volute_plant::Timestamp;
 use crate::{
     commands::{
         backup::back_up,
+        kind_reports::kinds_listed,
         pump_reports::{check_channel, listed, named, settings_of},
     },
     control::{Control, Peer, Request},
+    kinds::AddedKinds,
 };
 
 /// What answers. Cheap to clone.
@@ -126,11 +128,12 @@ impl ControlServer {
                 value(&())
             }
             Request::PumpSettings { pump } => {
-                value(&settings_of(self.engine.store(), self.engine.profile(), &pump).await.map_err(failure)?)
+                value(&settings_of(self.engine.store(), &self.engine.profile_of(&pump), &pump).await.map_err(failure)?)
             }
             Request::SetPump { pump, setting } => {
-                let known = settings_of(self.engine.store(), self.engine.profile(), &pump).await.map_err(failure)?;
-                check_channel(&setting, self.engine.profile()).map_err(failure)?;
+                let profile = self.engine.profile_of(&pump);
+                let known = settings_of(self.engine.store(), &profile, &pump).await.map_err(failure)?;
+                check_channel(&setting, &profile).map_err(failure)?;
                 self.engine.set_pump_settings(&pump, known.settings.with(setting)).await.map_err(failure)?;
                 value(&())
             }
@@ -138,6 +141,19 @@ impl ControlServer {
                 true => value(&()),
                 false => Err(format!("there is no pump {pump}")),
             },
+            Request::Profiles => value(&kinds_listed(&self.engine.kinds())),
+            Request::AddProfile { profile, origin, model } => {
+                let known = self.engine.kinds();
+                let added = AddedKinds::of(&self.dir).add(&profile, &origin, model.as_deref(), &known);
+                let added = added.map_err(failure)?;
+                let listed = kinds_listed(std::slice::from_ref(&added));
+                self.engine.add_kind(added);
+                value(&listed)
+            }
+            Request::AssignProfile { pump, profile } => {
+                self.engine.assign_profile(&pump, &profile).await.map_err(failure)?;
+                value(&())
+            }
             #[cfg(feature = "failpoints")]
             Request::Failpoint { point, action } => fail::cfg(point, &action).map(|()| Value::Null),
         }
@@ -160,7 +176,14 @@ fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
         Request::NamePump { pump, name } => {
             Some(done(AuditAction::NamePump, pump.as_str()).detail(&named(name.as_ref())))
         }
-        Request::Pumps | Request::PumpSettings { .. } => None,
+        Request::AddProfile { origin, model, .. } => {
+            let note = done(AuditAction::AddProfile, origin);
+            Some(model.as_ref().map_or(note.clone(), |model| note.detail(&model.display().to_string())))
+        }
+        Request::AssignProfile { pump, profile } => {
+            Some(done(AuditAction::AssignProfile, pump.as_str()).detail(profile))
+        }
+        Request::Pumps | Request::PumpSettings { .. } | Request::Profiles => None,
         #[cfg(feature = "failpoints")]
         Request::Failpoint { .. } => None,
     }
