@@ -13,7 +13,7 @@ use serde::{
 };
 use serde_json::Value;
 use volute_actors::LARGEST_POST;
-use volute_plant::{Draft, LISTED, LeftOut, Profile, Rejection, parse_item};
+use volute_plant::{Draft, LISTED, LeftOut, Profiles, Rejection, parse_item};
 
 use crate::{bare, body_budget::Coding, problem::ApiError};
 
@@ -63,7 +63,7 @@ impl Format {
     /// The items in `bytes`, and what was left out of them.
     ///
     /// Broken JSON is an error of the whole post; a broken line of NDJSON is a rejection of that line.
-    pub(crate) fn items(self, bytes: &[u8], profile: &Profile) -> Result<(Items, LeftOut), ApiError> {
+    pub(crate) fn items(self, bytes: &[u8], profiles: &dyn Profiles) -> Result<(Items, LeftOut), ApiError> {
         if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
             return Err(ApiError::Charset { sent: "utf-16".into() });
         }
@@ -80,12 +80,12 @@ impl Format {
         match self {
             Self::Json => {
                 for (index, item) in whole(bytes)?.into_iter().take(MAX_ITEMS + 1).enumerate() {
-                    items.push(shorten(draft(index, item, profile, &mut left_out)));
+                    items.push(shorten(draft(index, item, profiles, &mut left_out)));
                 }
             }
             Self::NdJson => {
                 for (index, (number, line)) in lines(bytes).take(MAX_ITEMS + 1).enumerate() {
-                    let item = ndjson(number, line).and_then(|item| draft(index, item, profile, &mut left_out));
+                    let item = ndjson(number, line).and_then(|item| draft(index, item, profiles, &mut left_out));
                     items.push(shorten(item));
                 }
             }
@@ -167,9 +167,9 @@ fn ndjson(number: usize, line: &[u8]) -> Result<Json, Rejection> {
     })
 }
 
-fn draft(index: usize, item: Json, profile: &Profile, left_out: &mut LeftOut) -> Result<Draft, Rejection> {
+fn draft(index: usize, item: Json, profiles: &dyn Profiles, left_out: &mut LeftOut) -> Result<Draft, Rejection> {
     match item {
-        Json::Object(fields) => parse_item(profile, index, &fields, left_out),
+        Json::Object(fields) => parse_item(profiles, index, &fields, left_out),
         other => {
             let allowed = "an object of channels and numbers";
             Err(Rejection::new("", other.into(), allowed, "an item must be a JSON object"))

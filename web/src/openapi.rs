@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use crate::{
     problem::Problem,
     routes::{
-        actors, anomaly_history, audit, baselines, health, ingest, live, maintenance, naming, node, pumps,
+        actors, anomaly_history, audit, baselines, health, ingest, live, maintenance, naming, node, profiles, pumps,
         sensor_history, settings, simulation, store, stream,
     },
     stream_events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
@@ -37,6 +37,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         pumps::remove,
         naming::name,
         pumps::profile,
+        profiles::profiles,
+        profiles::profile_named,
+        profiles::profile_of_pump,
+        profiles::assign_profile,
         baselines::baselines,
         baselines::activate,
         baselines::commission,

@@ -9,7 +9,7 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{CommissionRefusal, Refusal, RemovalRefusal};
+use volute_actors::{AssignRefusal, CommissionRefusal, Refusal, RemovalRefusal};
 use volute_data::StoreError;
 use volute_plant::{PumpId, Rejection};
 
@@ -75,6 +75,8 @@ pub(crate) enum ApiError {
     Commissioning(CommissionRefusal),
     #[error("{0} is being removed already")]
     BeingRemoved(PumpId),
+    #[error(transparent)]
+    Profile(AssignRefusal),
     #[error("{0} is simulated and would come again at once: stop the simulation first (POST /api/stop-simulation)")]
     SimulatedPump(PumpId),
     #[error(transparent)]
@@ -153,6 +155,10 @@ impl ApiError {
             Self::UnknownPump(_) | Self::RefusedPump { .. } => {
                 (StatusCode::NOT_FOUND, "unknown-pump", "The pump is not known")
             }
+            Self::Profile(AssignRefusal::OtherChannels { .. }) => {
+                (StatusCode::CONFLICT, "other-channels", "The pump has other channels")
+            }
+            Self::Profile(_) => (StatusCode::NOT_FOUND, "unknown-profile", "No such profile"),
             Self::Commissioning(CommissionRefusal::UnknownVersion { .. }) => {
                 (StatusCode::NOT_FOUND, "unknown-version", "There is no such version")
             }
@@ -250,6 +256,18 @@ impl ApiError {
             Self::Refused(Refusal::DiskFull) => Some(DISK_RETRY_AFTER_S),
             Self::Subscribers { .. } | Self::Store(_) | Self::ManyResponses | Self::ManyReaders => Some(RETRY_AFTER_S),
             _ => None,
+        }
+    }
+}
+
+impl From<AssignRefusal> for ApiError {
+    fn from(refusal: AssignRefusal) -> Self {
+        match refusal {
+            AssignRefusal::NotTaken(refusal) => refusal.into(),
+            AssignRefusal::Store(error) => error.into(),
+            refused @ (AssignRefusal::UnknownProfile { .. } | AssignRefusal::OtherChannels { .. }) => {
+                Self::Profile(refused)
+            }
         }
     }
 }

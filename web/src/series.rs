@@ -29,10 +29,8 @@ impl SeriesQuery {
         cursor: Option<Cursor>,
     ) -> Result<Self, ApiError> {
         let order = if span.0.is_some() { Order::OldestFirst } else { Order::NewestFirst };
-        Ok(Self {
-            pump: pump.map_or_else(|| stored.default_pump.clone(), |pump| pump.0),
-            range: page_range(order, span, limit, cursor)?,
-            channels: ChannelsParam::places(channels, &stored.profile)?,
-        })
+        let pump = pump.map_or_else(|| stored.default_pump.clone(), |pump| pump.0);
+        let channels = ChannelsParam::places(channels, &(stored.profile_of)(&pump))?;
+        Ok(Self { pump, range: page_range(order, span, limit, cursor)?, channels })
     }
 }

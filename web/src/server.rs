@@ -149,11 +149,12 @@ fn node(
 }
 
 fn stored(engine: &EngineHandle, workers: usize) -> Stored {
-    let clock = engine.clone();
+    let (clock, kinds) = (engine.clone(), engine.clone());
     Stored {
         queries: Arc::new(engine.store().clone()),
         readers: Readers::new(workers * 2),
         profile: engine.profile().clone(),
+        profile_of: Box::new(move |pump| kinds.profile_of(pump)),
         default_pump: engine.default_pump().clone(),
         now: Box::new(move || clock.now()),
     }

@@ -11,7 +11,10 @@ pub(crate) struct Stored {
     pub(crate) queries: Arc<dyn StoreQueries>,
     /// How many of its questions are worked on at once.
     pub(crate) readers: Readers,
+    /// The profile of pumps that name none.
     pub(crate) profile: Profile,
+    /// The profile of a pump.
+    pub(crate) profile_of: Box<dyn Fn(&PumpId) -> Profile + Send + Sync>,
     /// The pump of questions that name none.
     pub(crate) default_pump: PumpId,
     /// The node's time.

@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 use volute_actors::Frame;
-use volute_plant::{Profile, PumpId};
+use volute_plant::PumpId;
 
 use crate::{
     problem::ApiError,
@@ -47,7 +47,6 @@ pub(crate) struct Feed {
 /// What a subscriber wants to hear.
 pub(crate) struct Subscription {
     pub(crate) frames: broadcast::Receiver<Arc<Frame>>,
-    pub(crate) profile: Profile,
     /// None is all of them.
     pub(crate) pump: Option<PumpId>,
     pub(crate) events: EventMask,
@@ -118,8 +117,8 @@ impl Subscriber {
                 _ = self.heartbeat.tick() => return Some(ALIVE),
                 frame = self.subscription.frames.recv() => match frame {
                     Ok(frame) => {
-                        let Subscription { events, pump, profile, .. } = &self.subscription;
-                        if let Some(event) = event(&frame, *events, pump.as_ref(), profile) {
+                        let Subscription { events, pump, .. } = &self.subscription;
+                        if let Some(event) = event(&frame, *events, pump.as_ref()) {
                             return Some(event);
                         }
                     }
@@ -155,11 +154,17 @@ mod tests {
 
     fn readings(pump: &str) -> Arc<Frame> {
         let values = vec![vec![Some(40.5)], vec![None]];
-        Arc::new(Frame::Readings(ReadingFrame { pump: pump.parse().expect("a name"), t: vec![at()], values }))
+        Arc::new(Frame::Readings(ReadingFrame {
+            pump: pump.parse().expect("a name"),
+            profile: profile(),
+            t: vec![at()],
+            values,
+        }))
     }
 
     fn detections(pump: &str) -> Arc<Frame> {
         Arc::new(Frame::Detections(DetectionFrame {
+            profile: profile(),
             pump: pump.parse().expect("a name"),
             t: vec![at()],
             loss: vec![0.75],
@@ -172,8 +177,7 @@ mod tests {
     fn subscriber(frames: &broadcast::Sender<Arc<Frame>>, pump: Option<&str>) -> (Subscriber, watch::Sender<bool>) {
         let stop = watch::Sender::new(false);
         let pump = pump.map(|name| name.parse().expect("a name"));
-        let subscription =
-            Subscription { frames: frames.subscribe(), profile: profile(), pump, events: EventMask::default() };
+        let subscription = Subscription { frames: frames.subscribe(), pump, events: EventMask::default() };
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
         let pause = Duration::from_secs(3600);
         let heartbeat = interval_at(Instant::now() + pause, pause);
@@ -280,14 +284,7 @@ mod tests {
     async fn only_so_many_at_once() {
         let (frames, stop) = (broadcast::Sender::new(2), watch::Sender::new(false));
         let feed = Feed::new(1, Duration::from_secs(3600), stop.subscribe());
-        let ask = || {
-            feed.open(Subscription {
-                frames: frames.subscribe(),
-                profile: profile(),
-                pump: None,
-                events: EventMask::default(),
-            })
-        };
+        let ask = || feed.open(Subscription { frames: frames.subscribe(), pump: None, events: EventMask::default() });
         let first = ask().expect("a place");
         assert!(matches!(ask(), Err(ApiError::Subscribers { limit: 1 })));
         drop(first);
@@ -306,12 +303,8 @@ mod tests {
         let server = HttpServer::new(move || {
             let (feed, source) = (feed.clone(), source.clone());
             let open = move || {
-                let subscription = Subscription {
-                    frames: source.subscribe(),
-                    profile: profile(),
-                    pump: None,
-                    events: EventMask::default(),
-                };
+                let subscription =
+                    Subscription { frames: source.subscribe(), pump: None, events: EventMask::default() };
                 std::future::ready(feed.open(subscription))
             };
             App::new().wrap(Compress::default()).route("/", web::get().to(open))

@@ -4,7 +4,7 @@ use actix_web::web::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volute_actors::{DetectionFrame, FleetRow, Frame, ReadingFrame};
-use volute_plant::{Profile, PumpId, PumpName, Timestamp};
+use volute_plant::{PumpId, PumpName, Timestamp};
 
 use crate::{decode::refused, wire::PumpStatus};
 
@@ -131,13 +131,11 @@ impl Default for EventMask {
 }
 
 /// A frame as an event's name and JSON, if somebody wants it; of one pump, or of all.
-pub(crate) fn event(frame: &Frame, mask: EventMask, pump: Option<&PumpId>, profile: &Profile) -> Option<Bytes> {
+pub(crate) fn event(frame: &Frame, mask: EventMask, pump: Option<&PumpId>) -> Option<Bytes> {
     let about = |of| pump.is_none_or(|pump| pump == of);
     match frame {
-        Frame::Readings(frame) if mask.reading && about(&frame.pump) => written("reading", &readings(frame, profile)),
-        Frame::Detections(frame) if mask.detection && about(&frame.pump) => {
-            written("detection", &detections(frame, profile))
-        }
+        Frame::Readings(frame) if mask.reading && about(&frame.pump) => written("reading", &readings(frame)),
+        Frame::Detections(frame) if mask.detection && about(&frame.pump) => written("detection", &detections(frame)),
         Frame::Fleet(frame) if mask.fleet => {
             let rows: Vec<&FleetRow> = frame.pumps.iter().filter(|row| about(&row.pump)).collect();
             written("fleet", &fleet(frame.now, &rows))
@@ -159,23 +157,23 @@ pub(crate) fn written(name: &str, data: &impl Serialize) -> Option<Bytes> {
     }
 }
 
-fn readings<'a>(frame: &'a ReadingFrame, profile: &'a Profile) -> ReadingEvent<'a> {
+fn readings(frame: &ReadingFrame) -> ReadingEvent<'_> {
     ReadingEvent {
         t: millis(&frame.t),
         pump: &frame.pump,
-        channels: profile.channel_names().collect(),
+        channels: frame.profile.channel_names().collect(),
         values: &frame.values,
     }
 }
 
-fn detections<'a>(frame: &'a DetectionFrame, profile: &'a Profile) -> DetectionEvent<'a> {
+fn detections(frame: &DetectionFrame) -> DetectionEvent<'_> {
     DetectionEvent {
         t: millis(&frame.t),
         pump: &frame.pump,
         loss: &frame.loss,
         threshold: &frame.threshold,
         is_anomaly: &frame.is_anomaly,
-        channels: profile.channel_names().collect(),
+        channels: frame.profile.channel_names().collect(),
         contributions: &frame.contributions,
     }
 }

@@ -67,7 +67,7 @@ export class Node {
 
   #launch(listen) {
     const flags = ['serve', '--data-dir', this.dir, '--listen', listen, ...this.flags];
-    this.process = spawn(binary(), flags, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawn(binary(), flags, { env: { ...process.env, VOLUTE__STORE__WARN_FREE_PERCENT: '0' }, stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     return new Promise((resolve, reject) => {
       const failed = (why) => reject(new Error(`the node ${why}; it said:\n${said.slice(-3000)}`));

@@ -70,6 +70,7 @@ impl MemoryStore {
             queries: Arc::new(self),
             readers: Readers::new(1),
             profile: profile(),
+            profile_of: Box::new(|_| profile()),
             default_pump: "P-0".parse().expect("an id"),
             now: Box::new(|| at(3600)),
         }

@@ -102,7 +102,8 @@ pub(crate) async fn anomaly_history(
     if page.rows.is_empty() {
         stored.check_known(&pump)?;
     }
-    Ok(web::Json(page.into_list(|row| DetectionResponse::new(&stored.profile, &channels, row))))
+    let profile = (stored.profile_of)(&pump);
+    Ok(web::Json(page.into_list(|row| DetectionResponse::new(&profile, &channels, row))))
 }
 
 /// A page of anomalous windows. Where few are, it ends at the last of [`MAX_SCANNED`] windows, and the next page goes on there.

@@ -202,8 +202,9 @@ pub(crate) async fn activate(
 
 async fn baselines_of(node: &Node, pump: PumpId) -> Result<web::Json<BaselinesResponse>, ApiError> {
     let Baselines { network, in_use, versions } = node.engine.baselines(&pump).await?;
-    let channels = node.engine.profile().channels();
-    let versions = versions.into_iter().map(|version| BaselineResponse::new(version, channels)).collect();
+    let profile = node.engine.profile_of(&pump);
+    let response = |version| BaselineResponse::new(version, profile.channels());
+    let versions = versions.into_iter().map(response).collect();
     Ok(web::Json(BaselinesResponse { pump_id: pump, network, in_use, versions }))
 }
 

@@ -206,7 +206,7 @@ pub(crate) async fn ingest(
     let body = node.read_body(&request, payload).await?;
     // A node that is full says so before the post costs it anything more.
     node.engine.check_room()?;
-    let (items, left_out) = format.items(&body.bytes, node.engine.profile())?;
+    let (items, left_out) = format.items(&body.bytes, &node.engine)?;
     let posted = items.len();
     let client = request.peer_addr().map(|peer| peer.ip());
     let receipt = node.engine.ingest(items, client).await?;

@@ -162,8 +162,8 @@ pub(crate) async fn live_data(
             }
         }
     };
-    let model = engine.model().map(|model| model.id().to_string());
-    let mut data = LiveResponse::new(engine.profile(), live, model, &engine.totals());
+    let model = engine.model_of(&pump).map(|model| model.id().to_string());
+    let mut data = LiveResponse::new(&engine.profile_of(&pump), live, model, &engine.totals());
     data.name = stored.queries.pump_name(&pump);
     if let Some(simulation) = &node.simulation {
         data.simulation = Some(PumpSimulation::new(simulation.progress().await, &pump));

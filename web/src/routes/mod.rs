@@ -13,6 +13,7 @@ pub(crate) mod live;
 pub(crate) mod maintenance;
 pub(crate) mod naming;
 pub(crate) mod node;
+pub(crate) mod profiles;
 pub(crate) mod pumps;
 pub(crate) mod sensor_history;
 pub(crate) mod settings;
@@ -35,7 +36,7 @@ pub(crate) struct Endpoint {
 }
 
 /// The whole API. The description at `/api/openapi.json` has the same paths; a test says so.
-pub(crate) const ENDPOINTS: [Endpoint; 24] = [
+pub(crate) const ENDPOINTS: [Endpoint; 27] = [
     Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest), second: None },
     read("/api/live-data", || get(live::live_data)),
     read("/api/sensor-history", || get(sensor_history::sensor_history)),
@@ -67,7 +68,15 @@ pub(crate) const ENDPOINTS: [Endpoint; 24] = [
         route: || get(settings::get),
         second: Some(|| web::put().to(settings::set)),
     },
+    Endpoint {
+        path: "/api/pumps/{id}/profile",
+        allow: "GET, HEAD, PUT",
+        route: || get(profiles::profile_of_pump),
+        second: Some(|| web::put().to(profiles::assign_profile)),
+    },
     read("/api/profile", || get(pumps::profile)),
+    read("/api/profiles", || get(profiles::profiles)),
+    read("/api/profiles/{name}", || get(profiles::profile_named)),
     read("/api/node", || get(node::node)),
     read("/api/store", || get(store::store)),
     read("/api/actors", || get(actors::actors)),

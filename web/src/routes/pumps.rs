@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::{LATE, LivePump};
 use volute_data::{AuditAction, EventFilter, PumpRecord, StoreError};
-use volute_plant::{Channel, EventState, Profile, PumpId, PumpName, Quantity};
+use volute_plant::{EventState, Profile, PumpId, PumpName};
 
 use crate::{
     audit::AuditedCommand,
@@ -20,7 +20,7 @@ use crate::{
     query::{NoParameters, Query},
     responses::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
     stored::Stored,
-    wire::{ClockResponse, FeedResponse, Learning, PumpStatus, status_reason},
+    wire::{ClockResponse, FeedResponse, Learning, ProfileResponse, PumpStatus, status_reason},
 };
 
 /// How many pumps' last readings are looked up at once.
@@ -103,53 +103,6 @@ pub(crate) struct TrendResponse {
     loss: Vec<f32>,
 }
 
-/// A kind of pump.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ProfileResponse {
-    /// Its short name.
-    name: String,
-    /// Its name for people.
-    title: String,
-    /// Time between two readings, in milliseconds.
-    interval_ms: i64,
-    /// Its channels, in the order of every object and column of channels.
-    channels: Vec<ChannelResponse>,
-}
-
-/// One sensor.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ChannelResponse {
-    /// Its wire name.
-    name: String,
-    /// What it measures.
-    #[schema(value_type = String)]
-    quantity: Quantity,
-    /// The unit of its values.
-    unit: String,
-    /// The lowest and the highest value that a working sensor can send.
-    plausible: [f64; 2],
-    /// The smallest step that means anything, in the unit.
-    resolution: f64,
-    limits: LimitsResponse,
-}
-
-/// Alarm limits, in the channel's unit; null where none is watched.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LimitsResponse {
-    /// Below this: alarm.
-    #[schema(required)]
-    low_alarm: Option<f64>,
-    /// Below this: warning.
-    #[schema(required)]
-    low_warning: Option<f64>,
-    /// Above this: warning.
-    #[schema(required)]
-    high_warning: Option<f64>,
-    /// Above this: alarm.
-    #[schema(required)]
-    high_alarm: Option<f64>,
-}
-
 /// Every registered pump, by id, in one page.
 #[utoipa::path(
     get,
@@ -163,7 +116,7 @@ pub(crate) async fn pumps(
     _: Query<NoParameters>,
 ) -> Result<web::Json<List<PumpResponse>>, ApiError> {
     let engine = &node.engine;
-    let (store, profile) = (&stored.queries, &stored.profile);
+    let (store, profile_of) = (&stored.queries, &stored.profile_of);
     let mut live: BTreeMap<PumpId, LivePump> =
         node.engine.live_all().await.into_iter().map(|live| (live.pump.clone(), live)).collect();
     let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
@@ -179,7 +132,7 @@ pub(crate) async fn pumps(
     let mut names = store.pump_names();
     let up_ms = node.up_ms();
     let rows = store.pumps().into_iter().map(|record| {
-        let name = names.remove(&record.id);
+        let (name, profile) = (names.remove(&record.id), profile_of(&record.id));
         let (live, events) = (live.remove(&record.id), events.get(&record.id).copied().unwrap_or(0));
         let ended = simulation.as_ref().is_some_and(|simulation| !simulation.plays(&record.id));
         async move {
@@ -193,7 +146,7 @@ pub(crate) async fn pumps(
             Ok::<_, StoreError>(PumpResponse {
                 name,
                 simulation_ended: ended,
-                ..PumpResponse::new(record, live, events, profile)
+                ..PumpResponse::new(record, live, events, &profile)
             })
         }
     });
@@ -299,36 +252,6 @@ impl PumpResponse {
 /// The place of the largest share.
 fn largest(shares: &[f64]) -> Option<usize> {
     (0..shares.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]))
-}
-
-impl From<&Profile> for ProfileResponse {
-    fn from(profile: &Profile) -> Self {
-        Self {
-            name: profile.name().to_owned(),
-            title: profile.title().to_owned(),
-            interval_ms: profile.interval_ms(),
-            channels: profile.channels().iter().map(ChannelResponse::from).collect(),
-        }
-    }
-}
-
-impl From<&Channel> for ChannelResponse {
-    fn from(channel: &Channel) -> Self {
-        let limits = channel.limits;
-        Self {
-            name: channel.name.clone(),
-            quantity: channel.quantity,
-            unit: channel.unit.clone(),
-            plausible: channel.plausible,
-            resolution: channel.resolution,
-            limits: LimitsResponse {
-                low_alarm: limits.low_alarm,
-                low_warning: limits.low_warning,
-                high_warning: limits.high_warning,
-                high_alarm: limits.high_alarm,
-            },
-        }
-    }
 }
 
 #[cfg(test)]

@@ -144,7 +144,8 @@ async fn page(stored: &Stored, query: &SeriesQuery) -> Result<List<ReadingRespon
     if page.rows.is_empty() {
         stored.check_known(pump)?;
     }
-    Ok(page.into_list(|reading| ReadingResponse::new(&stored.profile, channels, reading)))
+    let profile = (stored.profile_of)(pump);
+    Ok(page.into_list(|reading| ReadingResponse::new(&profile, channels, reading)))
 }
 
 /// The readings of a stretch in at most so many items: as they are, where they are few, else summed up.
@@ -155,7 +156,7 @@ async fn buckets(
     Points(points): Points,
 ) -> Result<List<ReadingResponse>, ApiError> {
     let SeriesQuery { pump, channels, range } = query;
-    let profile = &stored.profile;
+    let profile = &(stored.profile_of)(pump);
     let to = to.unwrap_or_else(|| (stored.now)().plus_ms(1));
     let from = from.unwrap_or_else(|| to.plus_ms(-DAY_MS));
     if to <= from {

@@ -124,7 +124,7 @@ pub(crate) async fn set(
     PumpPath(pump): PumpPath,
     JsonBody(body): JsonBody,
 ) -> Result<web::Json<SettingsResponse>, ApiError> {
-    let settings = parse(&body, node.engine.profile()).map_err(ApiError::Invalid)?;
+    let settings = parse(&body, &node.engine.profile_of(&pump)).map_err(ApiError::Invalid)?;
     let (engine, of, set) = (node.engine.clone(), pump.clone(), settings.clone());
     let command = AuditedCommand::new(&node, &request, AuditAction::SetPump, pump.as_str());
     let command = command.detail(&in_words(&settings));

@@ -45,6 +45,5 @@ pub(crate) struct StreamQuery {
 )]
 pub(crate) async fn stream(node: web::Data<Node>, Query(query): Query<StreamQuery>) -> Result<HttpResponse, ApiError> {
     let (pump, events) = (query.pump_id.map(|pump| pump.0), query.events.unwrap_or_default());
-    let (frames, profile) = (node.engine.subscribe(), node.engine.profile().clone());
-    node.feed.open(Subscription { frames, profile, pump, events })
+    node.feed.open(Subscription { frames: node.engine.subscribe(), pump, events })
 }

@@ -1,7 +1,7 @@
 // The questions the dashboard asks, one function each.
 
 import { answer, api } from './client';
-import type { Baselines, Detection, Incomplete, Live, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Settings, Simulation, Store } from './types';
+import type { Baselines, Detection, Incomplete, Kind, Live, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Settings, Simulation, Store } from './types';
 
 /** A stretch of a pump's history; times in epoch milliseconds, `to` exclusive. */
 export interface Stretch {
@@ -32,6 +32,13 @@ export const askNode = (): Promise<Node> => answer(api.GET('/api/node'));
 export const askStore = (): Promise<Store> => answer(api.GET('/api/store'));
 
 export const askProfile = (): Promise<Profile> => answer(api.GET('/api/profile'));
+
+/** The kinds of pumps that the node watches. */
+export const askKinds = (): Promise<Part<Kind>> => answer(api.GET('/api/profiles'));
+
+/** What a pump is: its profile, and the model that scores its windows. */
+export const askKindOf = (pump: string): Promise<Kind> =>
+  answer(api.GET('/api/pumps/{id}/profile', { params: { path: { id: pump } } }));
 
 export const askPumps = (): Promise<Part<Pump>> => answer(api.GET('/api/pumps'));
 

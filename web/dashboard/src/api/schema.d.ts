@@ -229,6 +229,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/profiles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every kind of pump that this node watches, by name, in one page. */
+        get: operations["profiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/profiles/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One kind of pump. */
+        get: operations["profile_named"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/pumps": {
         parameters: {
             query?: never;
@@ -328,6 +362,28 @@ export interface paths {
          *     when that is done, and until then nothing changes.
          */
         post: operations["commission"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pumps/{id}/profile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The kind of one pump. A pump that the node does not know would be of the kind of those that name none. */
+        get: operations["profile_of_pump"];
+        /**
+         * Assigns another profile to a pump, of the same channels.
+         * @description What is stored of it stays, its limits and rules are the other's, and it is commissioned anew: until that is done it is
+         *     `LEARNING`. Posts for the pump are refused meanwhile (503, to be sent again). It is durable when it is answered.
+         */
+        put: operations["assign_profile"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -586,6 +642,23 @@ export interface components {
             ready: boolean;
             /** @description What is out of order; null where nothing is. */
             reason: string | null;
+        };
+        /**
+         * @description Which profile a pump is to be of.
+         * @example {
+         *       "profile": "skab"
+         *     }
+         */
+        AssignProfileRequest: {
+            /** @description The profile's name. */
+            profile: string;
+        };
+        /** @description Which profile a pump is of. */
+        AssignedResponse: {
+            /** @description The profile's name. */
+            profile: string;
+            /** @description Which pump. */
+            pump_id: string;
         };
         /** @description Something that a person did, or was refused. */
         AuditResponse: {
@@ -1088,6 +1161,11 @@ export interface components {
             /** @description `ok`, `full` (the disk is), `shortage` (of file descriptors or memory; it passes) or `failed`. */
             state: string;
         };
+        /** @description A kind of pump. */
+        KindResponse: components["schemas"]["ProfileResponse"] & {
+            /** @description The id of the model that scores their windows; none: they are not judged. */
+            model: string | null;
+        };
         /** @description Event `lagged`: the subscriber was too slow. */
         LaggedEvent: {
             /**
@@ -1317,6 +1395,17 @@ export interface components {
                 /** @description What is wrong. */
                 title: string;
             }[];
+            /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
+            next_cursor: string | null;
+        };
+        /** @description One page of a list. */
+        List_KindResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
+            /** @description The items, in the list's order. */
+            items: (components["schemas"]["ProfileResponse"] & {
+                /** @description The id of the model that scores their windows; none: they are not judged. */
+                model: string | null;
+            })[];
             /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
             next_cursor: string | null;
         };
@@ -2567,6 +2656,94 @@ export interface operations {
             };
         };
     };
+    profiles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every kind */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_KindResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    profile_named: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The profile's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The kind */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KindResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump was never heard of, or there is no such version */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     pumps: {
         parameters: {
             query?: never;
@@ -2984,6 +3161,147 @@ export interface operations {
             };
             /** @description These readings do not suffice to learn from */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    profile_of_pump: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pump's kind */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KindResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    assign_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description Which profile */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssignProfileRequest"];
+            };
+        };
+        responses: {
+            /** @description It is assigned */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssignedResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump was never heard of, or there is no such version */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No model is loaded, or the version cannot be used with it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

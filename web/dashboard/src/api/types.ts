@@ -7,6 +7,7 @@ type Schemas = components['schemas'];
 export type Status = Schemas['PumpStatus'];
 export type Node = Schemas['NodeResponse'];
 export type Profile = Schemas['ProfileResponse'];
+export type Kind = Schemas['KindResponse'];
 export type Channel = Schemas['ChannelResponse'];
 export type Limits = Schemas['LimitsResponse'];
 export type Pump = Schemas['PumpResponse'];

@@ -1,7 +1,7 @@
-// What holds for the whole page: the node, its profile, and how its store is.
+// What holds for the whole page: the node, the kinds of its pumps, and how its store is.
 
 import { Poll } from '../api/poll.svelte';
-import { askNode, askProfile, askStore } from '../api/queries';
+import { askKinds, askNode, askProfile, askStore } from '../api/queries';
 import type { Node, Store } from '../api/types';
 import { clock } from './clock.svelte';
 
@@ -14,6 +14,10 @@ export const node: Poll<Node> = new Poll(async () => {
   return answer;
 }, 60_000);
 
+/** The profile of pumps that name none. */
 export const profile = new Poll(askProfile);
+
+/** All kinds of pumps; more may be added while the page is open. */
+export const kinds = new Poll(askKinds, 60_000);
 
 export const store: Poll<Store> = new Poll(askStore, 10_000);

@@ -21,6 +21,8 @@ const PAUSE_PER_PUMP_MS = 20;
 /** One pump. */
 export class PumpRow {
   readonly id: string;
+  /** Its profile's name. */
+  profile = $state('');
   /** Its name for people, if it has one. */
   name = $state<string | null>(null);
   status = $state<Shown>('UNKNOWN');
@@ -105,6 +107,7 @@ class Fleet {
       gone.delete(pump.pump_id);
       const row = this.#row(pump.pump_id);
       row.name = pump.name;
+      row.profile = pump.profile;
       row.simulationEnded = pump.simulation_ended;
       this.#turn(row, pump.status);
       row.reason = pump.status_reason;
