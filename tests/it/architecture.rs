@@ -1,7 +1,6 @@
 //! The arrows between the crates and the rules of the house (`ARCHITECTURE.md`), kept by a test.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -106,53 +105,15 @@ fn unsafe_code_is_for_models_only() {
 }
 
 #[test]
-fn the_runtime_knows_no_pump_and_has_no_circle() {
+fn the_runtime_knows_no_pump() {
     let root = workspace().workspace_root.join("actors/runtime/src");
-    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut files = Vec::new();
     collect(root.as_std_path(), &mut files);
+    assert!(files.len() > 10, "the sources are where they are looked for");
     for file in files {
         let text = fs::read_to_string(&file).expect("a source file");
         assert!(!text.to_lowercase().contains("pump"), "{} speaks of pumps", file.display());
-        let module = file.file_stem().expect("a name").to_string_lossy().into_owned();
-        if module != "lib" && module != "tests" {
-            uses.insert(module, modules_used(&text));
-        }
     }
-    assert!(uses["supervisor"].contains("slot"), "uses are found where they are looked for: {uses:?}");
-    // What uses only what was taken out already is taken out; what is left is a circle, or uses one.
-    while let Some(free) = uses.iter().find(|(_, used)| used.iter().all(|module| !uses.contains_key(module))) {
-        let free = free.0.clone();
-        uses.remove(&free);
-    }
-    assert!(uses.is_empty(), "modules in a circle: {uses:?}");
-}
-
-/// The modules of its own crate that a source file uses, its tests and comments aside.
-fn modules_used(text: &str) -> BTreeSet<String> {
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-    let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let name = |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
-    let mut used = BTreeSet::new();
-    for after in code.split("crate::").skip(1) {
-        if !after.starts_with('{') {
-            used.insert(name(after));
-            continue;
-        }
-        let mut depth = 0;
-        for (place, c) in after.char_indices().take_while(|(_, c)| *c != ';') {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            if depth == 1 && (c == '{' || c == ',') {
-                used.insert(name(after[place + 1..].trim_start()));
-            }
-        }
-    }
-    used.remove("");
-    used
 }
 
 /// Every `.rs` file under the `src` of every package.

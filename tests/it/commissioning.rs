@@ -103,7 +103,7 @@ fn a_lesson_that_breaks_is_given_again() {
     assert_eq!((&commissioning["failures"], &commissioning["state"]), (&json!(2), &json!("running")), "{actors}");
     let letters = node.ok("/api/dead-letters")["items"].clone();
     let letter = &letters[0];
-    assert_eq!((&letter["actor"], &letter["message"]), (&json!("commissioning"), &json!("Lesson")), "{letters}");
+    assert_eq!((&letter["actor"], &letter["message"]), (&json!("commissioning"), &json!("CommissionJob")), "{letters}");
     assert_eq!((&letter["pump_id"], &letter["error"]), (&json!("P-1"), &json!("injected")), "{letters}");
     pump.post(&node, 60);
     node.until(&pump.live(), |live| live["status"] == "NORMAL");

@@ -15,6 +15,7 @@ mod backup;
 mod bad_input;
 mod bodies;
 mod cadence;
+mod circles;
 mod cli;
 mod clients;
 #[cfg(feature = "failpoints")]
@@ -40,6 +41,7 @@ mod outage;
 #[cfg(feature = "failpoints")]
 mod panics;
 mod pretrained;
+mod profiles;
 mod pumps;
 mod readme;
 mod recordings;

@@ -355,6 +355,8 @@ pub fn volute() -> Command {
         command.env(format!("VOLUTE__RETENTION__{key}_DAYS"), "36500");
     }
     command.env("VOLUTE__INGEST__CURRENT_WITHIN_S", "4000000000");
+    // How full this machine's disk is says nothing of the program.
+    command.env("VOLUTE__STORE__WARN_FREE_PERCENT", "0");
     command
 }
 
@@ -365,6 +367,7 @@ fn limited(descriptors: u32) -> Command {
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("VOLUTE__")) {
         command.env_remove(key);
     }
+    command.env("VOLUTE__STORE__WARN_FREE_PERCENT", "0");
     command
 }
 

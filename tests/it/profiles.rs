@@ -1,0 +1,277 @@
+//! Several kinds of pumps on one node: each pump is read, limited, scored and shown by its own profile and model, live, after a
+//! kill, and while kinds are added.
+
+use std::{fmt::Write, fs, path::Path};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Node, Start, output, run, volute};
+
+/// One channel, at a reading in 5 minutes, with a rule.
+const BEARING: &str = r#"
+name = "bearing"
+title = "A bearing, logged every 5 minutes"
+interval_ms = 300000
+[[channels]]
+name = "Tb"
+quantity = "bearing_temperature"
+unit = "°C"
+plausible = [-40, 200]
+resolution = 0.1
+limits = { high_warning = 80, high_alarm = 90 }
+[[rules]]
+name = "hot-bearing"
+title = "Hot bearing"
+severity = "critical"
+quantity = "bearing_temperature"
+above = 90
+cost = { amount = 900, currency = "EUR" }
+advice = "Check the lubrication."
+"#;
+
+/// 2026-03-09T10:00:00Z.
+const BEGIN_S: i64 = 1_773_050_400;
+
+/// A kind of pump in this test: how its pump is called, how far apart its readings are, and its channels' values.
+struct Kind {
+    profile: &'static str,
+    pump: &'static str,
+    step_s: i64,
+    channels: &'static [(&'static str, f64)],
+}
+
+const KINDS: [Kind; 3] = [
+    Kind {
+        profile: "centrifugal",
+        pump: "P-7",
+        step_s: 1,
+        channels: &[
+            ("Motor_RPM", 1480.0),
+            ("Bearing_Temperature_C", 44.0),
+            ("Oil_Pressure_bar", 4.1),
+            ("Vibration_mm_s", 2.0),
+            ("Flow_Rate_L_min", 130.0),
+            ("Suction_Pressure_bar", 1.7),
+            ("Discharge_Pressure_bar", 6.0),
+            ("Motor_Current_A", 17.5),
+            ("Casing_Temperature_C", 45.0),
+            ("Ambient_Temperature_C", 27.0),
+        ],
+    },
+    Kind {
+        profile: "skab",
+        pump: "bed-1",
+        step_s: 1,
+        channels: &[
+            ("Accelerometer1RMS", 0.2),
+            ("Accelerometer2RMS", 0.3),
+            ("Current", 2.0),
+            ("Pressure", 0.4),
+            ("Temperature", 70.0),
+            ("Thermocouple", 25.0),
+            ("Voltage", 230.0),
+            ("Volume Flow RateRMS", 32.0),
+        ],
+    },
+    Kind { profile: "bearing", pump: "B-3", step_s: 300, channels: &[("Tb", 50.0)] },
+];
+
+impl Kind {
+    /// Values a little around their means.
+    fn values(&self, step: i64) -> impl Iterator<Item = (&'static str, f64)> {
+        let wave = 1.0 + 0.01 * (step as f64 * 0.7).sin();
+        self.channels.iter().map(move |(name, mean)| (*name, mean * wave))
+    }
+
+    fn item(&self, step: i64) -> Value {
+        let mut item = json!({"pump_id": self.pump, "timestamp": BEGIN_S + step * self.step_s});
+        for (name, value) in self.values(step) {
+            item[name] = json!(value);
+        }
+        item
+    }
+
+    fn live(&self) -> String {
+        format!("/api/live-data?pump_id={}", self.pump)
+    }
+
+    /// Posts these steps, the first of which names the profile.
+    fn post(&self, node: &Node, steps: std::ops::Range<i64>) {
+        let mut items: Vec<Value> = steps.map(|step| self.item(step)).collect();
+        items[0]["profile"] = json!(self.profile);
+        let answer = node.post(&json!(items));
+        assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(items.len())), "{answer:?}");
+    }
+
+    /// A model of 300 steps of the same, with a baseline.
+    fn train(&self, folder: &TempDir) -> String {
+        let path = |name: String| folder.path().join(name).to_str().expect("text").to_owned();
+        let names: Vec<&str> = self.channels.iter().map(|(name, _)| *name).collect();
+        let mut csv = format!("timestamp,{},machine_status\n", names.join(","));
+        for step in 0..300 {
+            let values: Vec<String> = self.values(step).map(|(_, value)| value.to_string()).collect();
+            writeln!(csv, "{},{},NORMAL", BEGIN_S + step * self.step_s, values.join(",")).expect("written");
+        }
+        let (recording, profile, model) =
+            (path(format!("{}.csv", self.pump)), path("bearing.toml".into()), path(format!("{}-model", self.pump)));
+        fs::write(&recording, csv).expect("written");
+        fs::write(&profile, BEARING).expect("written");
+        let profile = if self.profile == "bearing" { &profile } else { self.profile };
+        run(&["train", "--profile", profile, "--csv", &recording, "--epochs", "2", "--out", &model]);
+        model
+    }
+}
+
+fn add(store: &Path, profile: &str, model: Option<&str>) -> (bool, String) {
+    let mut command = volute();
+    command.args(["profiles", "add", profile, "--data-dir", store.to_str().expect("text")]);
+    command.args(model.into_iter().flat_map(|model| ["--model", model]));
+    let said = output(&mut command);
+    (said.status.success(), String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned())
+}
+
+#[test]
+fn three_kinds_on_one_node_each_with_its_model_live_and_after_a_kill() {
+    let data = tempfile::tempdir().expect("a directory");
+    let [centrifugal, skab, bearing] = KINDS.each_ref();
+    let models = KINDS.each_ref().map(|kind| kind.train(&data));
+    let start = Start::new(&data, "centrifugal").with_model(Path::new(&models[0]));
+    let node = start.node();
+
+    // A kind that the node does not have is refused item by item, and said what there is.
+    let mut item = skab.item(0);
+    item["profile"] = json!("skab");
+    let refused = node.post(&json!([item]));
+    let rejected = &refused.body["rejected"][0];
+    assert_eq!(
+        (refused.status, &rejected["field"], &rejected["allowed"]),
+        (400, &json!("profile"), &json!("centrifugal"))
+    );
+
+    // Two kinds come while it runs.
+    let toml = data.path().join("bearing.toml");
+    for (profile, model) in [("skab", &models[1]), (toml.to_str().expect("text"), &models[2])] {
+        let (added, said) = add(&start.data, profile, Some(model));
+        assert!(added, "{said}");
+    }
+    let kinds = node.ok("/api/profiles");
+    let names: Vec<&str> =
+        kinds["items"].as_array().expect("a list").iter().filter_map(|k| k["name"].as_str()).collect();
+    assert_eq!(names, ["bearing", "centrifugal", "skab"], "{kinds}");
+
+    for kind in [centrifugal, skab, bearing] {
+        kind.post(&node, 0..40);
+        let live = node.until(&kind.live(), |live| live["totals"]["pump"]["scored"] == 11);
+        assert_eq!(live["status"], json!("NORMAL"), "{}: {live}", kind.profile);
+        assert_eq!(live["channels"].as_object().map_or(0, serde_json::Map::len), kind.channels.len(), "{live}");
+    }
+    // Each pump's model is that of its kind, and its history has its channels.
+    let models_used: Vec<Value> = KINDS
+        .iter()
+        .map(|kind| node.all(&format!("/api/anomaly-history?pump_id={}", kind.pump))[0]["model"].clone())
+        .collect();
+    assert!(models_used[0] != models_used[1] && models_used[1] != models_used[2], "{models_used:?}");
+    let fleet = node.ok("/api/pumps");
+    let profiles: Vec<(&Value, &Value)> =
+        fleet["items"].as_array().expect("a list").iter().map(|pump| (&pump["pump_id"], &pump["profile"])).collect();
+    let expected = json!(["B-3", "bearing", "P-7", "centrifugal", "bed-1", "skab"]);
+    let expected: Vec<(&Value, &Value)> =
+        expected.as_array().expect("a list").chunks(2).map(|pair| (&pair[0], &pair[1])).collect();
+    assert_eq!(profiles, expected);
+
+    // A killed node knows all of them, and goes on.
+    node.kill();
+    let node = start.node();
+    for kind in [centrifugal, skab, bearing] {
+        let mut items: Vec<Value> = (40..45).map(|step| kind.item(step)).collect();
+        // A pump that is known need not be named, and may be.
+        items[0]["profile"] = json!(kind.profile);
+        assert_eq!(node.post(&json!(items)).body["accepted"], json!(5), "{}", kind.profile);
+        node.until(&kind.live(), |live| live["totals"]["pump"]["scored"] == 5 && live["status"] == "NORMAL");
+    }
+
+    // Rules are the kind's own.
+    let mut hot = bearing.item(45);
+    hot["Tb"] = json!(95.0);
+    assert_eq!(node.post(&json!([hot])).status, 200);
+    node.until("/api/maintenance-events?status=active", |events| events["items"][0]["rule"] == "hot-bearing");
+
+    // A known pump keeps its profile.
+    let mut other = skab.item(46);
+    other["profile"] = json!("centrifugal");
+    let refused = node.post(&json!([other]));
+    assert_eq!((refused.status, &refused.body["rejected"][0]["allowed"]), (400, &json!("skab")), "{refused:?}");
+}
+
+#[test]
+fn another_profile_is_assigned_where_the_channels_are_the_same_and_the_pump_is_commissioned_anew() {
+    let data = tempfile::tempdir().expect("a directory");
+    let model = KINDS[2].train(&data);
+    let hotter = BEARING.replace("\"bearing\"", "\"furnace-bearing\"").replace("above = 90", "above = 150");
+    let file = data.path().join("furnace.toml");
+    fs::write(&file, hotter).expect("written");
+    let start = Start::new(&data, data.path().join("bearing.toml").to_str().expect("text").to_owned().leak())
+        .with_model(Path::new(&model));
+    let node = start.node();
+    let (added, said) = add(&start.data, file.to_str().expect("text"), None);
+    assert!(added, "{said}");
+    let (added, said) = add(&start.data, "skab", None);
+    assert!(added, "{said}");
+
+    let bearing = &KINDS[2];
+    bearing.post(&node, 0..40);
+    node.until(&bearing.live(), |live| live["status"] == "NORMAL");
+    let mut hot = bearing.item(40);
+    hot["Tb"] = json!(95.0);
+    assert_eq!(node.post(&json!([hot])).status, 200);
+    node.until("/api/maintenance-events?status=active", |events| events["items"][0]["rule"] == "hot-bearing");
+
+    let assign = |profile: &str| node.send_json("PUT", "/api/pumps/B-3/profile", &json!({"profile": profile}));
+    let (unknown, other) = (assign("gear"), assign("skab"));
+    assert_eq!((unknown.status, other.status), (404, 409), "{unknown:?} {other:?}");
+    let assigned = assign("furnace-bearing");
+    assert_eq!((assigned.status, &assigned.body["profile"]), (200, &json!("furnace-bearing")), "{assigned:?}");
+
+    // The event was of the other's rule: 95 °C is no fault here, and it ends.
+    let items: Vec<Value> = (41..46)
+        .map(|step| {
+            let mut item = bearing.item(step);
+            item["Tb"] = json!(95.0);
+            item
+        })
+        .collect();
+    assert_eq!(node.post(&json!(items)).status, 200);
+    node.until("/api/maintenance-events", |events| events["items"][0]["status"] == "resolved");
+    // Its kind has no model, so it is not judged; assigned back, it is commissioned anew.
+    node.until(&bearing.live(), |live| live["status"] == "UNKNOWN");
+    assert_eq!(assign("bearing").status, 200);
+    bearing.post(&node, 46..90);
+    let live = node.until(&bearing.live(), |live| live["status"] == "LEARNING");
+    assert_eq!(live["learning"]["phase"], json!("gathering"), "{live}");
+    node.kill();
+    let node = start.node();
+    let pumps = node.ok("/api/pumps");
+    assert_eq!(pumps["items"][0]["profile"], json!("bearing"), "{pumps}");
+}
+
+#[test]
+fn what_is_no_kind_is_refused_and_says_why() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = Start::new(&data, "centrifugal");
+    let node = start.node();
+    let file = data.path().join("mine.toml");
+    for (text, said) in [
+        ("name = 3".to_owned(), "mine.toml"),
+        (BEARING.replace("\"bearing\"", "\"../bearing\""), "allowed: 1 to 64"),
+        (BEARING.replace("\"bearing\"", "\"centrifugal\""), "there is a profile centrifugal already"),
+    ] {
+        fs::write(&file, text).expect("written");
+        let (added, words) = add(&start.data, file.to_str().expect("text"), None);
+        assert!(!added && words.contains(said), "{words}");
+    }
+    let kinds = node.ok("/api/profiles");
+    assert_eq!(kinds["items"].as_array().map(Vec::len), Some(1), "{kinds}");
+    assert_eq!(node.get("/api/profiles/gear").status, 404);
+    assert_eq!(node.ok("/api/profiles/centrifugal")["name"], json!("centrifugal"));
+}
