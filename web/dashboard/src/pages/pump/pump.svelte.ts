@@ -43,6 +43,8 @@ export interface Newest {
 
 export class PumpModel {
   readonly id: string;
+  /** What kind of pump it is, for people. */
+  readonly title: string;
   readonly channels: NamedChannel[];
   readonly readings: Columns;
   readonly verdicts: Columns;
@@ -94,6 +96,7 @@ export class PumpModel {
 
   constructor(id: string, profile: Profile) {
     this.id = id;
+    this.title = profile.title;
     this.channels = nameChannels(profile.channels);
     this.#profileIntervalMs = profile.interval_ms;
     this.readings = new Columns(this.channels.length, CAPACITY);
