@@ -13,7 +13,7 @@ use serde::{
 };
 use serde_json::Value;
 use volute_actors::LARGEST_POST;
-use volute_plant::{Draft, LISTED, LeftOut, Profiles, Rejection, parse_item};
+use volute_plant::{Draft, LISTED, LeftOut, PostProfiles, Profiles, Rejection, parse_item};
 
 use crate::{bare, body_budget::Coding, problem::ApiError};
 
@@ -68,6 +68,7 @@ impl Format {
             return Err(ApiError::Charset { sent: "utf-16".into() });
         }
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        let profiles = &PostProfiles::new(profiles);
         let (mut rejected, mut left_out) = (0, LeftOut::default());
         // A rejection is many times its item, so what will not be listed is not kept either.
         let mut shorten = |item: Result<Draft, Rejection>| {

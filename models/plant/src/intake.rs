@@ -23,7 +23,7 @@ mod left_out;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -108,6 +108,36 @@ pub trait Profiles {
     ///
     /// An error is what the item may say, for people, and what is wrong with what it says.
     fn of(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, (String, String)>;
+}
+
+/// The profiles of the pumps of one post: what an item names its pump's profile holds for the items of that pump that follow.
+pub struct PostProfiles<'a> {
+    all: &'a dyn Profiles,
+    named: RefCell<BTreeMap<Option<PumpId>, Profile>>,
+}
+
+impl<'a> PostProfiles<'a> {
+    /// Those of a post that has named none yet.
+    pub fn new(all: &'a dyn Profiles) -> Self {
+        Self { all, named: RefCell::default() }
+    }
+}
+
+impl Profiles for PostProfiles<'_> {
+    fn of(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, (String, String)> {
+        if named.is_none() {
+            let before = self.named.borrow();
+            // Most posts name none, and cost no look-up.
+            if let Some(profile) = before.first_key_value().and_then(|_| before.get(&pump.cloned())) {
+                return Ok(profile.clone());
+            }
+        }
+        let profile = self.all.of(pump, named)?;
+        if named.is_some() {
+            self.named.borrow_mut().insert(pump.cloned(), profile.clone());
+        }
+        Ok(profile)
+    }
 }
 
 /// The only one there is.

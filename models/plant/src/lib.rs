@@ -33,7 +33,8 @@ pub use detection::Detection;
 pub use device_clock::{ClockFault, DeviceClock, FaultKind, TimeRules, in_words};
 pub use id::{PumpId, PumpIdError, PumpName};
 pub use intake::{
-    Draft, LISTED, LeftOut, NotANumber, Profiles, Rejection, Stamp, UnknownField, is_no_number, parse_item,
+    Draft, LISTED, LeftOut, NotANumber, PostProfiles, Profiles, Rejection, Stamp, UnknownField, is_no_number,
+    parse_item,
 };
 pub use maintenance::{EventChange, EventState, MaintenanceDesk, MaintenanceEvent};
 pub use money::{Currency, Money, MoneyError};

@@ -237,3 +237,36 @@ proptest! {
         prop_assert_eq!(samples(json!(number)), samples(json!(number.to_string())));
     }
 }
+
+/// Two kinds of pumps, of which the first is the default.
+struct Two(Profile, Profile);
+
+impl Profiles for Two {
+    fn of(&self, _: Option<&PumpId>, named: Option<&str>) -> Result<Profile, (String, String)> {
+        match named {
+            None => Ok(self.0.clone()),
+            Some(name) if name == self.1.name() => Ok(self.1.clone()),
+            Some(name) => Err(("other".to_owned(), format!("there is no profile {name}"))),
+        }
+    }
+}
+
+#[test]
+fn what_one_item_names_holds_for_the_items_of_its_pump_that_follow() {
+    let other = "name = \"other\"\ntitle = \"Another\"\ninterval_ms = 1000\n[[channels]]\nname = \"X\"\n\
+        quantity = \"flow\"\nunit = \"L/min\"\nplausible = [0, 500]\nresolution = 1\n";
+    let all = Two(small(), Profile::from_toml(other).expect("a profile"));
+    let post = PostProfiles::new(&all);
+    let of = |item: Value| {
+        let fields: Vec<(String, Value)> = item.as_object().expect("an object").clone().into_iter().collect();
+        let draft = parse_item(&post, 0, &fields, &mut LeftOut::default());
+        draft.map(|draft| draft.profile.name().to_owned()).map_err(|rejection| rejection.field)
+    };
+    assert_eq!(of(json!({"pump_id": "A", "Tb": 40})).as_deref(), Ok("small"));
+    assert_eq!(of(json!({"pump_id": "B", "profile": "other", "X": 1})).as_deref(), Ok("other"));
+    assert_eq!(of(json!({"pump_id": "B", "X": 2})).as_deref(), Ok("other"));
+    assert_eq!(of(json!({"pump_id": "A", "Tb": 41})).as_deref(), Ok("small"));
+    assert_eq!(of(json!({"pump_id": "C", "profile": "gear", "X": 1})), Err("profile".to_owned()));
+    assert_eq!(of(json!({"pump_id": "C", "profile": 7, "X": 1})), Err("profile".to_owned()));
+    assert_eq!(of(json!({"X": 1, "PROFILE": "other"})).as_deref(), Ok("other"), "the default pump's");
+}
