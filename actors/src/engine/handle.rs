@@ -115,7 +115,7 @@ impl EngineHandle {
         self.kind_of(pump).detection.map(|detection| detection.model)
     }
 
-    /// The kinds of pumps that this node watches, by name. The first is that of pumps that name none.
+    /// The kinds of pumps that this node watches, by name.
     pub fn kinds(&self) -> Vec<KindParts> {
         let parts = |kind: PumpKind| KindParts {
             profile: kind.profile,

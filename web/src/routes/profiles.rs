@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use volute_actors::{AssignRefusal, KindParts};
 use volute_data::{AuditAction, Reach};
-use volute_plant::{PumpId, Rejection};
+use volute_plant::PumpId;
 
 use crate::{
     audit::AuditedCommand,
+    decode::from_value,
     extract::{JsonBody, PumpPath},
     list::List,
     node::Node,
@@ -128,11 +129,7 @@ pub(crate) async fn assign_profile(
     PumpPath(pump): PumpPath,
     JsonBody(body): JsonBody,
 ) -> Result<web::Json<AssignedResponse>, ApiError> {
-    let wrong = |error: serde_json::Error| {
-        let allowed = "{\"profile\": \"the name of a profile\"}";
-        ApiError::Invalid(Rejection::new("profile", body.clone(), allowed, &error.to_string()))
-    };
-    let AssignSchema { profile } = serde_json::from_value(body.clone()).map_err(wrong)?;
+    let AssignSchema { profile } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let (engine, of, name) = (node.engine.clone(), pump.clone(), profile.clone());
     let command = AuditedCommand::new(&node, &request, AuditAction::AssignProfile, pump.as_str()).detail(&profile);
     command.carry_out(async move { engine.assign_profile(&of, &name).await.map_err(ApiError::from) }).await?;
