@@ -1,30 +1,13 @@
 //! Tables of what a pump's commissioning does next.
 
 use volute_data::StoreError;
-use volute_plant::{Profile, Window};
+use volute_plant::Window;
 
 use super::*;
-use crate::commissioning::collection::BaselineCollection;
-
-/// One channel at one reading a second.
-fn profile() -> Profile {
-    let text = r#"
-        name = "small"
-        title = "A pump for tests"
-        interval_ms = 1000
-        [[channels]]
-        name = "Tb"
-        quantity = "bearing_temperature"
-        unit = "°C"
-        plausible = [0, 200]
-        resolution = 0.1
-    "#;
-    Profile::from_toml(text).expect("the test profile is valid")
-}
-
-fn at(s: i64) -> Timestamp {
-    Timestamp::from_millis(1_773_050_400_000 + s * 1000).expect("a time")
-}
+use crate::{
+    commissioning::collection::BaselineCollection,
+    testing::{at, profile},
+};
 
 fn record() -> CommissioningRecord {
     CommissioningRecord { why: "new".into(), asked: false, from: None, to: None, running_ms: 0 }
