@@ -1,10 +1,13 @@
 //! Learning: the kernel in candle's graph, with candle's Adam. The one module that knows candle.
 //!
 //! In: scaled windows, one after the other in a slice; out: weights. The whole network, `window → LSTM → last hidden
-//! state, repeated → LSTM → linear → window`, is one operation of the graph, with the kernel's own way back; the loss and
-//! the optimiser are candle's. Deliberately absent: scaling, epochs, scores.
+//! state, repeated → LSTM → linear → window`, and its mean absolute error are one operation of the graph, with the kernel's
+//! own backward pass. The chain rule from there on and the optimiser are candle's. Does not scale, count epochs or score.
 //!
 //! One step after the other, on one thread, in a fixed order of sums: the same windows and weights give the same step.
+//! candle spreads element-wise operations on 65,536 numbers and more over all cores, with threads that spin: at these sizes
+//! that costs more than it saves. So no tensor here is that long: the error is a number when it reaches the graph, and the
+//! weights are several variables.
 
 use std::sync::{
     Arc,
@@ -23,6 +26,9 @@ use crate::{
 #[cfg(test)]
 pub(crate) mod reference;
 
+/// Numbers in one variable at most.
+const VARIABLE_LEN: usize = 1 << 15;
+
 /// candle refused an operation: a defect of this crate.
 #[derive(Debug, thiserror::Error)]
 #[error("the network cannot compute: {0}")]
@@ -32,30 +38,31 @@ pub struct NetworkError(#[from] candle_core::Error);
 #[derive(Debug)]
 pub(crate) struct Learner {
     shape: Shape,
-    /// All arrays, one after the other in the order of [`Part::ALL`].
-    weights: Var,
-    desk: Arc<Mutex<Desk>>,
+    /// All arrays, one after the other in the order of [`Part::ALL`], cut into pieces of [`VARIABLE_LEN`].
+    weights: Vec<Var>,
+    kernel: Arc<Mutex<TrainingKernel>>,
     adam: AdamW,
 }
 
 impl Learner {
     /// Starts from these weights, with Adam (Kingma and Ba 2015) in Keras' setting.
     pub(crate) fn new(weights: &Weights, learning_rate: f64) -> Result<Learner, NetworkError> {
-        let variable = Var::from_slice(weights.numbers(), weights.numbers().len(), &Device::Cpu)?;
+        let pieces = weights.numbers().chunks(VARIABLE_LEN);
+        let variables: Vec<Var> =
+            pieces.map(|piece| Var::from_slice(piece, piece.len(), &Device::Cpu)).collect::<Result<_, _>>()?;
         let setting = ParamsAdamW { lr: learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-7, weight_decay: 0.0 };
+        let kernel = TrainingKernel { kernel: Kernel::new(weights), passes: 0, output_grad: Vec::new() };
         Ok(Learner {
             shape: weights.shape(),
-            desk: Arc::new(Mutex::new(Desk { kernel: Kernel::new(weights), passes: 0 })),
-            adam: AdamW::new(vec![variable.clone()], setting)?,
-            weights: variable,
+            kernel: Arc::new(Mutex::new(kernel)),
+            adam: AdamW::new(variables.clone(), setting)?,
+            weights: variables,
         })
     }
 
-    /// One step on one batch of scaled windows. Answers with the batch's mean absolute error before it.
+    /// One step on one batch of scaled windows. Returns the batch's mean absolute error before it.
     pub(crate) fn step(&mut self, windows: &[f32]) -> Result<f64, NetworkError> {
-        let windows = Tensor::from_slice(windows, windows.len(), &Device::Cpu)?;
-        let reconstructed = self.weights.apply_op2(&windows, Reconstruct::at(&self.desk))?;
-        let loss = (reconstructed - windows)?.abs()?.mean_all()?;
+        let loss = self.loss(windows)?;
         self.adam.backward_step(&loss)?;
         Ok(f64::from(loss.to_scalar::<f32>()?))
     }
@@ -67,42 +74,77 @@ impl Learner {
 
     /// What it has learned, in the order of [`Part::ALL`]; not finite where learning went astray.
     pub(crate) fn arrays(&self) -> Result<Vec<Vec<f32>>, NetworkError> {
-        let numbers: Vec<f32> = self.weights.to_vec1()?;
+        let mut numbers = Vec::new();
+        for piece in &self.weights {
+            numbers.extend(piece.to_vec1::<f32>()?);
+        }
         Ok(Part::ALL.map(|part| numbers[part.range(self.shape)].to_vec()).into())
+    }
+
+    /// The mean absolute error of a batch, as a node of the graph.
+    fn loss(&self, windows: &[f32]) -> Result<Tensor, NetworkError> {
+        let windows = Tensor::from_slice(windows, windows.len(), &Device::Cpu)?;
+        let pieces: Vec<&Tensor> = self.weights.iter().map(Var::as_tensor).collect();
+        let weights = Tensor::cat(&pieces, 0)?;
+        Ok(weights.apply_op2(&windows, MeanAbsoluteError::new(&self.kernel))?)
     }
 }
 
-/// A kernel with the memory of its last pass, which a gradient asks for.
+/// A kernel with what the backward pass needs of its last forward pass.
 #[derive(Debug)]
-struct Desk {
+struct TrainingKernel {
     kernel: Kernel,
-    /// Passes so far.
+    /// Forward passes so far.
     passes: u64,
+    /// The error's derivative for each reconstructed value.
+    output_grad: Vec<f32>,
 }
 
-/// From weights and windows, each flat, to the windows' reconstructions: the kernel as one operation of the graph.
+/// From weights and windows, each flat, to the mean absolute error of the windows' reconstructions: the kernel as one
+/// operation of the graph.
 ///
-/// An operation has one answer, so the gates of the pass stay in the kernel; a gradient after another pass is refused.
-/// The windows have no gradient: they are data.
-struct Reconstruct {
-    desk: Arc<Mutex<Desk>>,
-    /// The number of this operation's pass.
+/// The gates of the forward pass stay in the kernel, so a backward pass after another forward pass is refused. The windows
+/// have no gradient: they are data.
+struct MeanAbsoluteError {
+    kernel: Arc<Mutex<TrainingKernel>>,
+    /// The number of this operation's forward pass.
     pass: AtomicU64,
 }
 
-impl Reconstruct {
-    fn at(desk: &Arc<Mutex<Desk>>) -> Reconstruct {
-        Reconstruct { desk: Arc::clone(desk), pass: AtomicU64::new(0) }
+impl MeanAbsoluteError {
+    fn new(kernel: &Arc<Mutex<TrainingKernel>>) -> MeanAbsoluteError {
+        MeanAbsoluteError { kernel: Arc::clone(kernel), pass: AtomicU64::new(0) }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock()
+    fn kernel(&self) -> MutexGuard<'_, TrainingKernel> {
+        self.kernel.lock()
     }
 }
 
-impl CustomOp2 for Reconstruct {
+impl TrainingKernel {
+    /// Returns the mean absolute error, and keeps its derivative: for each value 1/n or -1/n, by the sign of its error.
+    fn forward(&mut self, weights: &[f32], windows: &[f32]) -> f32 {
+        let reconstructed = self.kernel.study(weights, windows);
+        let share = (1.0 / windows.len() as f64) as f32;
+        self.output_grad.clear();
+        let mut sum = 0.0;
+        for (reconstructed, value) in reconstructed.iter().zip(windows) {
+            let error = reconstructed - value;
+            sum += f64::from(error.abs());
+            self.output_grad.push(if error >= 0.0 { share } else { -share });
+        }
+        (sum / windows.len() as f64) as f32
+    }
+
+    /// Returns the error's gradient for each weight.
+    fn backward(&mut self, windows: &[f32]) -> &[f32] {
+        self.kernel.gradient(windows, &self.output_grad)
+    }
+}
+
+impl CustomOp2 for MeanAbsoluteError {
     fn name(&self) -> &'static str {
-        "lstm-autoencoder"
+        "lstm-autoencoder-mae"
     }
 
     fn cpu_fwd(
@@ -113,27 +155,28 @@ impl CustomOp2 for Reconstruct {
         windows_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, candle_core::Shape)> {
         let (weights, windows) = (slice(weights, weights_layout)?, slice(windows, windows_layout)?);
-        let mut desk = self.desk();
-        desk.passes += 1;
-        self.pass.store(desk.passes, Ordering::Relaxed);
-        let reconstructed = desk.kernel.study(weights, windows).to_vec();
-        Ok((CpuStorage::F32(reconstructed), windows_layout.shape().clone()))
+        let mut kernel = self.kernel();
+        kernel.passes += 1;
+        self.pass.store(kernel.passes, Ordering::Relaxed);
+        Ok((CpuStorage::F32(vec![kernel.forward(weights, windows)]), ().into()))
     }
 
     fn bwd(
         &self,
         _weights: &Tensor,
         windows: &Tensor,
-        _reconstructed: &Tensor,
-        slopes: &Tensor,
+        _error: &Tensor,
+        upstream: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let mut desk = self.desk();
-        if desk.passes != self.pass.load(Ordering::Relaxed) {
+        let mut kernel = self.kernel();
+        if kernel.passes != self.pass.load(Ordering::Relaxed) {
             bail!("the kernel has made another pass since");
         }
-        let (windows, slopes): (Vec<f32>, Vec<f32>) = (windows.to_vec1()?, slopes.to_vec1()?);
-        let gradient = desk.kernel.gradient(&windows, &slopes);
-        Ok((Some(Tensor::from_slice(gradient, gradient.len(), &Device::Cpu)?), None))
+        let upstream: f32 = upstream.to_scalar()?;
+        let gradient = kernel.backward(&windows.to_vec1::<f32>()?);
+        let gradient: Vec<f32> = gradient.iter().map(|slope| slope * upstream).collect();
+        let len = gradient.len();
+        Ok((Some(Tensor::from_vec(gradient, len, &Device::Cpu)?), None))
     }
 }
 
@@ -182,12 +225,35 @@ mod tests {
     #[test]
     fn a_gradient_belongs_to_the_last_pass() {
         let learner = Learner::new(&draw(Shape { channels: 2, len: 4, units: 3 }, 1), 1e-3).expect("a learner");
-        let pass = |value: f32| {
-            let windows = Tensor::from_slice(&[value; 8], 8, &Device::Cpu).expect("windows");
-            learner.weights.apply_op2(&windows, Reconstruct::at(&learner.desk)).expect("a pass")
-        };
-        let (first, second) = (pass(0.1), pass(0.2));
-        assert!(second.sum_all().expect("a sum").backward().is_ok());
-        assert!(first.sum_all().expect("a sum").backward().is_err());
+        let (first, second) = (learner.loss(&[0.1; 8]).expect("a pass"), learner.loss(&[0.2; 8]).expect("a pass"));
+        assert!(second.backward().is_ok());
+        assert!(first.backward().is_err());
+    }
+
+    #[test]
+    fn the_loss_and_its_gradient_are_those_of_candles_own_network() {
+        // More weights than one variable holds.
+        let weights = draw(Shape { channels: 3, len: 4, units: 64 }, 5);
+        let learner = Learner::new(&weights, 1e-3).expect("a learner");
+        assert!(learner.weights.len() > 1);
+        let windows: Vec<f32> = (0..6 * 12).map(|i| (i as f32 * 0.7).sin()).collect();
+        let reconstructed = reference::reconstruct(&weights, &windows).expect("windows");
+        let errors: Vec<f32> = reconstructed.iter().zip(&windows).map(|(theirs, value)| theirs - value).collect();
+        let share = 1.0 / errors.len() as f32;
+        let loss = learner.loss(&windows).expect("a pass");
+        let mean = errors.iter().map(|error| error.abs()).sum::<f32>() * share;
+        assert!((loss.to_scalar::<f32>().expect("a number") - mean).abs() < 1e-6);
+        let slopes: Vec<f32> = errors.iter().map(|error| share.copysign(*error)).collect();
+        let theirs = reference::gradient(&weights, &windows, &slopes).expect("a gradient");
+        let gradients = loss.backward().expect("a backward pass");
+        let ours: Vec<f32> = learner
+            .weights
+            .iter()
+            .flat_map(|piece| gradients.get(piece).expect("each learns").to_vec1::<f32>().expect("numbers"))
+            .collect();
+        assert_eq!(ours.len(), theirs.len());
+        for (place, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+            assert!((ours - theirs).abs() < 1e-5, "{place}: {ours} {theirs}");
+        }
     }
 }
