@@ -1,7 +1,7 @@
 //! The gate: takes posts in, finds or registers their pumps, takes permits for all of a post before any of it
 //! is written, and begins the answer ([`answer`]).
 //!
-//! Checking fields is done before ([`volute_plant::parse_item`]); judging new against stored is each pump's own.
+//! Checking fields is done before (the edge that reads a post does it); judging new against stored is each pump's own.
 
 pub(crate) mod directory;
 pub(crate) mod in_flight;
@@ -21,7 +21,7 @@ use futures::future::join_all;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::PumpRecord;
-use volute_plant::{Draft, PumpId, Rejection, Sample, Stamp, Timestamp};
+use volute_plant::{Draft, PumpId, Rejection, Sample, Timestamp, TimestampSource};
 use volute_runtime::Envelope;
 
 use crate::{
@@ -111,10 +111,14 @@ impl IngressActor {
     }
 
     /// Sorts a post's items by pump; what is wrong goes into the receipt.
-    fn sort(&self, items: Vec<Result<Draft, Rejection>>, receipt: &mut Receipt) -> ReadingsByPump {
+    fn sort(&self, items: Vec<Option<Draft>>, receipt: &mut Receipt) -> ReadingsByPump {
         let mut lots = ReadingsByPump::new();
         for (index, item) in items.into_iter().enumerate() {
-            match item.and_then(|draft| self.address(draft)) {
+            let Some(draft) = item else {
+                receipt.unreadable += 1;
+                continue;
+            };
+            match self.address(draft) {
                 Ok((pump, draft)) => lots.entry(pump).or_default().push((index, draft)),
                 Err(rejection) => receipt.rejected.push(RejectedItem { index, rejection, retry_after_s: None }),
             }
@@ -139,7 +143,7 @@ impl IngressActor {
             let failed = failed(pump);
             if failed {
                 let allowed = "a pump whose actor runs (/api/actors); send this item again once it has been restarted";
-                let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, "its actor is out of order");
+                let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, "its actor is out of order");
                 receipt.reject(lot, &rejection, Some(LONG_RETRY_AFTER_S));
             }
             !failed
@@ -156,8 +160,8 @@ impl IngressActor {
         lot.retain(|(index, draft)| {
             let same = draft.profile.name() == name;
             if !same {
-                let (value, reason) = (draft.profile.name().into(), format!("{pump} is of the profile {name}"));
-                let rejection = Rejection::new("profile", value, name.as_str(), &reason);
+                let (value, reason) = (draft.profile.name().to_owned(), format!("{pump} is of the profile {name}"));
+                let rejection = Rejection::new("profile", Some(value), name.as_str(), &reason);
                 receipt.rejected.push(RejectedItem { index: *index, rejection, retry_after_s: None });
             }
             same
@@ -171,7 +175,7 @@ impl IngressActor {
             return Ok((pump, draft));
         }
         let allowed = "a registered pump; this node does not register pumps by itself (ingest.auto_register)";
-        Err(Rejection::new("pump_id", pump.as_str().into(), allowed, "no such pump"))
+        Err(Rejection::new("pump_id", Some(pump.to_string()), allowed, "no such pump"))
     }
 
     fn refuse_surplus_pumps(&self, lots: &mut ReadingsByPump, receipt: &mut Receipt) {
@@ -186,7 +190,7 @@ impl IngressActor {
                 return true;
             }
             let allowed = format!("one of the {} pumps registered already (ingest.max_pumps)", self.settings.max_pumps);
-            let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, "no room for another pump");
+            let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, "no room for another pump");
             receipt.reject(lot, &rejection, None);
             false
         });
@@ -206,7 +210,7 @@ impl IngressActor {
             if leaving {
                 let allowed = "a name that is free; send this item again in some minutes";
                 let reason = "the pump was removed, and its readings are being deleted";
-                let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, reason);
+                let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, reason);
                 receipt.reject(lot, &rejection, Some(LONG_RETRY_AFTER_S));
             }
             !leaving
@@ -244,7 +248,7 @@ impl IngressActor {
                 "{new_pumps_burst} new pumps of a client at once, and {new_pumps_per_minute} a minute \
                  (ingest.new_pumps_burst, ingest.new_pumps_per_minute); send this item again in some minutes"
             );
-            let rejection = Rejection::new("pump_id", pump.as_str().into(), allowed, "too many new pumps");
+            let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, "too many new pumps");
             receipt.reject(lot, &rejection, Some(allowance.next_s));
             false
         });
@@ -321,7 +325,7 @@ impl IngressActor {
     /// Takes the post's items in: each lot with a share in the answer. What is known at once is the receipt so far.
     fn admit(
         &mut self,
-        items: Vec<Result<Draft, Rejection>>,
+        items: Vec<Option<Draft>>,
         received: Timestamp,
         since: Instant,
         client: Option<IpAddr>,
@@ -474,7 +478,7 @@ impl Handler<Envelope<DrainIngress>> for IngressActor {
 /// Items of one pump without a timestamp are one reading where each has channels of its own. Where two have the same channel
 /// they cannot be told apart: none is taken.
 fn refuse_repeated_unstamped(pump: &PumpId, lot: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
-    let drafts = || lot.iter().map(|(_, draft)| draft).filter(|draft| draft.stamp == Stamp::Received);
+    let drafts = || lot.iter().map(|(_, draft)| draft).filter(|draft| draft.stamp == TimestampSource::Received);
     let unstamped = drafts().count();
     if unstamped < 2 {
         return;
@@ -486,10 +490,10 @@ fn refuse_repeated_unstamped(pump: &PumpId, lot: &mut Vec<(usize, Draft)>, recei
     }
     let reason = format!("{unstamped} items of {pump} in this post have no timestamp, and some have the same channel");
     lot.retain(|(index, draft)| {
-        let stamped = draft.stamp != Stamp::Received;
+        let stamped = draft.stamp != TimestampSource::Received;
         if !stamped {
             let allowed = "items without a timestamp only where each has channels of its own; or a timestamp for each";
-            let rejection = Rejection::new("timestamp", serde_json::Value::Null, allowed, &reason);
+            let rejection = Rejection::new("timestamp", None, allowed, &reason);
             receipt.rejected.push(RejectedItem { index: *index, rejection, retry_after_s: None });
         }
         stamped

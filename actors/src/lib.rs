@@ -52,7 +52,7 @@ pub use counters::{Counters, LatencyQuantiles, Totals};
 pub use disk_forecast::DiskOutlook;
 pub use engine::{
     Engine, EngineError, EngineParts,
-    handle::{EngineHandle, Health},
+    handle::{EngineHandle, Health, UnfitProfile},
 };
 pub use ingress::in_flight::LARGEST_POST;
 pub use kind::KindParts;
@@ -63,7 +63,7 @@ pub use live::{
     trend::TREND,
 };
 pub use overflow::Overflow;
-pub use receipt::{BadChannel, LATE, Queue, Receipt, Refusal, RejectedItem};
+pub use receipt::{BadChannel, LATE, LISTED, Queue, Receipt, Refusal, RejectedItem};
 pub use removal::RemovalRefusal;
 pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings};
 pub use simulation::{

@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use volute_data::{ClockMark, Store};
-use volute_plant::{Clock, ClockCheck, ClockState, Draft, Rejection, RetentionClock, Timestamp};
+use volute_plant::{Clock, ClockCheck, ClockState, Draft, RetentionClock, Timestamp};
 
 use crate::receipt::Refusal;
 
@@ -75,7 +75,7 @@ impl NodeClock {
     }
 
     /// Refuses a post with an item whose time cannot be judged.
-    pub(crate) fn check(&self, items: &[Result<Draft, Rejection>], received: Timestamp) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, items: &[Option<Draft>], received: Timestamp) -> Result<(), Refusal> {
         let state = self.judge(received);
         let Some(reason) = state.reason(received) else { return Ok(()) };
         let kept_ms = i64::try_from(self.0.readings_kept.as_millis()).unwrap_or(i64::MAX);

@@ -9,6 +9,9 @@ pub(crate) const RETRY_AFTER_S: u64 = 1;
 /// When it may where something has to come back first, in seconds.
 pub(crate) const LONG_RETRY_AFTER_S: u64 = 10;
 
+/// Items of a kind, such as rejected ones, that the answer to a post lists; the others are counted.
+pub const LISTED: usize = 100;
+
 /// What late readings are, for people.
 pub const LATE: &str =
     "three steps or more behind the pump's newest reading: stored, but too late for their window to be scored";
@@ -22,8 +25,10 @@ pub struct Receipt {
     pub duplicate: usize,
     /// New readings that came after their place in the order had passed: stored, not scored.
     pub late: usize,
-    /// Items that were not taken, by their place in the post.
+    /// Drafts that were not taken, by their place in the post.
     pub rejected: Vec<RejectedItem>,
+    /// Items that were rejected before they came here: no draft could be made of them.
+    pub unreadable: usize,
     /// Channels of accepted items whose values no working sensor sends.
     pub bad_channels: Vec<BadChannel>,
 }
@@ -40,7 +45,8 @@ impl Receipt {
     pub(crate) fn try_all_again(&self) -> Option<u64> {
         let deferred = self.rejected.iter().filter_map(|item| item.retry_after_s);
         let taken = self.accepted + self.duplicate + self.late;
-        let nothing_else = taken == 0 && self.rejected.iter().all(|item| item.retry_after_s.is_some());
+        let for_good = self.unreadable > 0 || self.rejected.iter().any(|item| item.retry_after_s.is_none());
+        let nothing_else = taken == 0 && !for_good;
         deferred.max().filter(|_| nothing_else)
     }
 }
@@ -158,5 +164,5 @@ pub(crate) type IngestResult = Result<Receipt, Refusal>;
 /// Said of an item for whose minute of the past there is no room.
 pub(crate) fn no_room_for_past() -> Rejection {
     let reason = "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes) is full";
-    Rejection::new("", serde_json::Value::Null, "this item once more, later", reason)
+    Rejection::new("", None, "this item once more, later", reason)
 }

@@ -253,7 +253,7 @@ impl SimulationActor {
             return;
         }
         self.posting = true;
-        let (engine, items) = (self.engine.clone(), drafts.iter().cloned().map(Ok).collect());
+        let (engine, items) = (self.engine.clone(), drafts.iter().cloned().map(Some).collect());
         let post = async move { engine.ingest(items, None).await };
         ctx.spawn(post.into_actor(self).map(|answer, actor, _| actor.settle(answer, drafts)));
     }

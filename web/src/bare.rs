@@ -4,9 +4,9 @@
 //! JSON, these words are put into quotes, and it is parsed once more: `{"Q": NaN, "note": "NaN"}` becomes
 //! `{"Q": "NaN", "note": "NaN"}`. What stands in quotes already stays as it is. A body that is JSON never comes here.
 //!
-//! Does not handle what the words mean; for the intake they are texts like any other.
+//! Does not handle what the words mean; for an item (`item.rs`) they are texts like any other.
 
-use volute_plant::is_no_number;
+use crate::item::number::is_no_number;
 
 /// A body whose bare words are in quotes.
 pub(crate) struct Quoted {

@@ -1,6 +1,6 @@
 //! From a post's bytes to checked items: JSON or NDJSON, one entry per item, in order.
 //!
-//! What a single item may hold is the vocabulary's business ([`parse_item`]). Here is what only the bytes
+//! What a single item may hold is told by [`parse_item`]. Here is what only the bytes
 //! can tell: where they stop being JSON, numbers that JSON does not have ([`bare`]), a post of too many items. An item whose
 //! channels are in an object of their own (`{"ts": 1773051273000, "values": {"Q": 850.5}}`) has them as if they were its own.
 
@@ -12,10 +12,16 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
-use volute_actors::LARGEST_POST;
-use volute_plant::{Draft, LISTED, LeftOut, PostProfiles, Profiles, Rejection, parse_item};
+use volute_actors::{LARGEST_POST, LISTED};
+use volute_plant::Draft;
 
-use crate::{bare, body_budget::Coding, problem::ApiError};
+use crate::{
+    bare,
+    body_budget::Coding,
+    invalid_value::InvalidValue,
+    item::{LeftOut, PostProfiles, Profiles, parse_item},
+    problem::ApiError,
+};
 
 /// The most items in one post: what the engine lets in at once. A rejected item can cost a hundred times its bytes in the
 /// answer.
@@ -30,7 +36,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 const SHOWN_CHARS: usize = 200;
 
 /// The items of a post, each a checked draft or why it is not one.
-pub(crate) type Items = Vec<Result<Draft, Rejection>>;
+pub(crate) type Items = Vec<Result<Draft, InvalidValue>>;
 
 /// How a post's items are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +77,10 @@ impl Format {
         let profiles = &PostProfiles::new(profiles);
         let (mut rejected, mut left_out) = (0, LeftOut::default());
         // A rejection is many times its item, so what will not be listed is not kept either.
-        let mut shorten = |item: Result<Draft, Rejection>| {
+        let mut shorten = |item: Result<Draft, InvalidValue>| {
             item.map_err(|rejection| {
                 rejected += 1;
-                if rejected > LISTED { Rejection::unlisted() } else { rejection }
+                if rejected > LISTED { InvalidValue::unlisted() } else { rejection }
             })
         };
         let mut items = Vec::new();
@@ -159,21 +165,21 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     numbered.filter(|(_, line)| !line.is_empty())
 }
 
-fn ndjson(number: usize, line: &[u8]) -> Result<Json, Rejection> {
+fn ndjson(number: usize, line: &[u8]) -> Result<Json, InvalidValue> {
     parse(line).map_err(|NoJson { column, reason, .. }| {
         let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).collect();
         // The parser sees one line only; its place in the post is known here.
         let reason = format!("not JSON: {reason} at line {number} column {column}");
-        Rejection::new("", shown.into(), "one JSON object per line", &reason)
+        InvalidValue::new("", shown.into(), "one JSON object per line", &reason)
     })
 }
 
-fn draft(index: usize, item: Json, profiles: &dyn Profiles, left_out: &mut LeftOut) -> Result<Draft, Rejection> {
+fn draft(index: usize, item: Json, profiles: &dyn Profiles, left_out: &mut LeftOut) -> Result<Draft, InvalidValue> {
     match item {
         Json::Object(fields) => parse_item(profiles, index, &fields, left_out),
         other => {
             let allowed = "an object of channels and numbers";
-            Err(Rejection::new("", other.into(), allowed, "an item must be a JSON object"))
+            Err(InvalidValue::new("", other.into(), allowed, "an item must be a JSON object"))
         }
     }
 }

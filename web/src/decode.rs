@@ -19,16 +19,17 @@ use std::fmt::Display;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
-use volute_plant::Rejection;
+
+use crate::invalid_value::InvalidValue;
 
 /// Why a value is refused where there is no better reason.
 const NOT_ALLOWED: &str = "not allowed here";
 
 /// The value as a `T`. `what` is what one of its fields is called in a refusal: a field, a parameter.
-pub(crate) fn from_value<T: DeserializeOwned>(value: &Value, what: &str) -> Result<T, Rejection> {
+pub(crate) fn from_value<T: DeserializeOwned>(value: &Value, what: &str) -> Result<T, InvalidValue> {
     // Serde would take an array for a struct, too.
     if !value.is_object() {
-        return Err(Rejection::new("", value.clone(), "an object", "not an object"));
+        return Err(InvalidValue::new("", value.clone(), "an object", "not an object"));
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let field = if error.path().iter().len() == 0 { String::new() } else { error.path().to_string() };
@@ -63,10 +64,10 @@ impl<T: FromNumber> TryFrom<Value> for Number<T> {
     }
 }
 
-fn refusal(field: String, held: Value, error: &str, what: &str) -> Rejection {
+fn refusal(field: String, held: Value, error: &str, what: &str) -> InvalidValue {
     if let Some(name) = error.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         let field = if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
-        return Rejection::new(&field, Value::Null, "a value", "missing");
+        return InvalidValue::new(&field, Value::Null, "a value", "missing");
     }
     let ours = error.rsplit_once("; allowed: ");
     let serdes = error.rsplit_once(", expected ");
@@ -81,9 +82,9 @@ fn refusal(field: String, held: Value, error: &str, what: &str) -> Rejection {
     };
     if error.starts_with("unknown field ") {
         let allowed = if allowed.is_empty() { format!("no {what}") } else { allowed };
-        return Rejection::new(&field, held, allowed, &format!("no such {what}"));
+        return InvalidValue::new(&field, held, allowed, &format!("no such {what}"));
     }
-    Rejection::new(&field, held, allowed, why)
+    InvalidValue::new(&field, held, allowed, why)
 }
 
 /// The names in backticks.

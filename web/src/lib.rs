@@ -4,7 +4,9 @@
 //! out gets its JSON here. From below upwards:
 //!
 //! ```text
-//! problem, decode, query, list      what a request asks, and how it is refused
+//! invalid_value, problem            how what comes in is refused
+//! decode, query, list               what a request asks
+//! item, body                        what a post holds: JSON to drafts of readings
 //! queries, stored, node             what a handler works with: the store's queries, the engine
 //! wire, series, extract, audit      what several handlers share
 //! routes, openapi                   the handlers, and their description
@@ -24,6 +26,8 @@ mod decode;
 mod extract;
 mod framing;
 mod in_flight;
+mod invalid_value;
+mod item;
 mod last_known;
 mod list;
 mod node;

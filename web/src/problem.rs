@@ -11,7 +11,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use volute_actors::{AssignRefusal, CommissionRefusal, Refusal, RemovalRefusal};
 use volute_data::StoreError;
-use volute_plant::{PumpId, Rejection};
+use volute_plant::PumpId;
+
+use crate::invalid_value::InvalidValue;
 
 /// The media type of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -25,7 +27,7 @@ const DISK_RETRY_AFTER_S: u64 = 10;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error("{}", .0.message)]
-    Invalid(Rejection),
+    Invalid(InvalidValue),
     #[error("the body is not JSON: {reason}")]
     NotJson { line: usize, column: usize, reason: String },
     #[error("the post holds no item; allowed: an object, an array of objects, or one object per line")]
@@ -122,7 +124,7 @@ pub(crate) struct Problem {
 impl ApiError {
     /// A query parameter or header that holds what it may not.
     pub(crate) fn invalid(field: &str, value: &str, allowed: impl Into<String>, reason: &str) -> Self {
-        Self::Invalid(Rejection::new(field, value.into(), allowed, reason))
+        Self::Invalid(InvalidValue::new(field, value.into(), allowed, reason))
     }
 
     /// A body that stops being JSON somewhere.

@@ -25,10 +25,11 @@ use serde::{
     de::{DeserializeOwned, Error},
 };
 use serde_json::{Map, Value, map::Entry};
-use volute_plant::{Profile, PumpId, Rejection, Timestamp, TimestampError};
+use volute_plant::{Profile, PumpId, Timestamp, TimestampError};
 
 use crate::{
     decode::{from_value, refused},
+    invalid_value::InvalidValue,
     problem::ApiError,
 };
 
@@ -71,10 +72,10 @@ pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, ApiError> {
 }
 
 /// A parameter that was repeated is a list of texts here, and is refused where one text is meant: for its second value.
-fn of_one_value(no: Rejection) -> Rejection {
+fn of_one_value(no: InvalidValue) -> InvalidValue {
     match no.value.get(1) {
         Some(second) if no.allowed == "a string" => {
-            Rejection::new(&no.field, second.clone(), "one value", "given more than once")
+            InvalidValue::new(&no.field, second.clone(), "one value", "given more than once")
         }
         _ => no,
     }

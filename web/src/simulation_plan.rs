@@ -4,10 +4,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use volute_actors::{Fault, Plan, PumpPlan, Severity, Speed};
-use volute_plant::{Profile, PumpId, Rejection};
+use volute_plant::{Profile, PumpId};
 
 use crate::{
     decode::{FromNumber, Number, from_value},
+    invalid_value::InvalidValue,
     query::PumpParam,
 };
 
@@ -77,25 +78,25 @@ impl FromNumber for u64 {
 }
 
 /// Which pumps, and how fast.
-pub(crate) fn parse(body: &Value, profile: &Profile) -> Result<(Plan, Speed), Rejection> {
+pub(crate) fn parse(body: &Value, profile: &Profile) -> Result<(Plan, Speed), InvalidValue> {
     let StartSchema { speed, pumps } = from_value(body, "field")?;
     let speed = speed.map_or(Speed::USUAL, |speed| speed.0);
     let Some(pumps) = pumps else { return Ok((Plan::Stories, speed)) };
     if !(1..=MAX_PUMPS).contains(&pumps.len()) {
         let allowed = format!("a list of 1 to {MAX_PUMPS}");
-        return Err(Rejection::new("pumps", body["pumps"].clone(), allowed, "no such list"));
+        return Err(InvalidValue::new("pumps", body["pumps"].clone(), allowed, "no such list"));
     }
     let mut plans: Vec<PumpPlan> = Vec::new();
     for (index, pump) in pumps.into_iter().enumerate() {
         // Serde takes a list of a struct's fields for the struct, too.
         let item = &body["pumps"][index];
         if !item.is_object() {
-            return Err(Rejection::new(&format!("pumps[{index}]"), item.clone(), "an object", "not an object"));
+            return Err(InvalidValue::new(&format!("pumps[{index}]"), item.clone(), "an object", "not an object"));
         }
         let plan = pump.plan(index, profile)?;
         if plans.iter().any(|other| other.pump == plan.pump) {
             let field = format!("pumps[{index}].pump_id");
-            return Err(Rejection::new(&field, plan.pump.as_str().into(), "each pump once", "there twice"));
+            return Err(InvalidValue::new(&field, plan.pump.as_str().into(), "each pump once", "there twice"));
         }
         plans.push(plan);
     }
@@ -103,16 +104,17 @@ pub(crate) fn parse(body: &Value, profile: &Profile) -> Result<(Plan, Speed), Re
 }
 
 impl PumpSchema {
-    fn plan(self, index: usize, profile: &Profile) -> Result<PumpPlan, Rejection> {
+    fn plan(self, index: usize, profile: &Profile) -> Result<PumpPlan, InvalidValue> {
         let field = |name: &str| format!("pumps[{index}].{name}");
         let Self { pump_id, fault, channel, severity, seed } = self;
-        let pump = pump_id.ok_or_else(|| Rejection::new(&field("pump_id"), Value::Null, PumpId::ALLOWED, "missing"))?.0;
+        let pump =
+            pump_id.ok_or_else(|| InvalidValue::new(&field("pump_id"), Value::Null, PumpId::ALLOWED, "missing"))?.0;
         let quantity = match channel {
             None => None,
             Some(name) => {
                 let place = profile.index_of(&name).ok_or_else(|| {
                     let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
-                    Rejection::new(&field("channel"), name.into(), channels, "no such channel")
+                    InvalidValue::new(&field("channel"), name.into(), channels, "no such channel")
                 })?;
                 Some(profile.channels()[place].quantity)
             }
@@ -120,14 +122,14 @@ impl PumpSchema {
         let severity = match severity {
             Some(severity) => severity.0,
             None => Severity::new(SEVERITY)
-                .map_err(|error| Rejection::new(&field("severity"), Value::Null, "0 to 1", &error.to_string()))?,
+                .map_err(|error| InvalidValue::new(&field("severity"), Value::Null, "0 to 1", &error.to_string()))?,
         };
         let fault = match fault {
             None => None,
             Some(name) => {
                 let fault = Fault::parse(&name, quantity).map_err(|error| {
                     let allowed = format!("{}; a sensor's with a channel", Fault::NAMES.join(", "));
-                    Rejection::new(&field("fault"), name.as_str().into(), allowed, &error.to_string())
+                    InvalidValue::new(&field("fault"), name.as_str().into(), allowed, &error.to_string())
                 })?;
                 Some((fault, severity, CYCLE_S))
             }

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Document, Retention, Store, StoreError};
-use volute_plant::{Clock, ClockState, Draft, Profile, Profiles, PumpId, Rejection, Timestamp};
+use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Timestamp};
 use volute_runtime::{ActorReport, DeadLetter, Mailbox, Supervisor, TrySendError};
 
 use crate::{
@@ -77,26 +77,13 @@ pub(crate) struct Inner {
     pub(crate) stale_after_intervals: i64,
 }
 
-impl Profiles for EngineHandle {
-    /// A pump that is known has its profile. One that is not has what it is named with, or else the default one.
-    fn of(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, (String, String)> {
-        let pump = pump.unwrap_or(&self.0.default_pump);
-        let Inner { pumps, catalog, .. } = &*self.0;
-        let known = pumps.kind_of(pump).map(|kind| kind.profile);
-        match (known, named) {
-            (Some(profile), Some(named)) if named != profile.name() => {
-                let why =
-                    format!("{pump} is of the profile {}, and another one is assigned by an order", profile.name());
-                Err((profile.name().to_owned(), why))
-            }
-            (Some(profile), _) => Ok(profile),
-            (None, None) => Ok(catalog.default_kind().profile.clone()),
-            (None, Some(named)) => match catalog.get(named) {
-                Some(kind) => Ok(kind.profile),
-                None => Err((catalog.names().join(", "), format!("this node has no profile {named}"))),
-            },
-        }
-    }
+/// A profile that an item names and that its pump is not of, or that this node does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnfitProfile {
+    /// What the item may name.
+    pub allowed: String,
+    /// Why not this one.
+    pub why: String,
 }
 
 impl EngineHandle {
@@ -108,6 +95,31 @@ impl EngineHandle {
     /// The profile of a pump that is known; of any other that of pumps that name none.
     pub fn profile_of(&self, pump: &PumpId) -> Profile {
         self.kind_of(pump).profile
+    }
+
+    /// The profile by which an item is read that names its pump's profile, or none, and its pump, or none: the default pump's.
+    ///
+    /// A pump that is known has its profile. One that is not has what it is named with, or else the default one.
+    pub fn profile_named(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile> {
+        let pump = pump.unwrap_or(&self.0.default_pump);
+        let Inner { pumps, catalog, .. } = &*self.0;
+        let known = pumps.kind_of(pump).map(|kind| kind.profile);
+        match (known, named) {
+            (Some(profile), Some(named)) if named != profile.name() => {
+                let allowed = profile.name().to_owned();
+                let why = format!("{pump} is of the profile {allowed}, and another one is assigned by an order");
+                Err(UnfitProfile { allowed, why })
+            }
+            (Some(profile), _) => Ok(profile),
+            (None, None) => Ok(catalog.default_kind().profile.clone()),
+            (None, Some(named)) => match catalog.get(named) {
+                Some(kind) => Ok(kind.profile),
+                None => {
+                    let (allowed, why) = (catalog.names().join(", "), format!("this node has no profile {named}"));
+                    Err(UnfitProfile { allowed, why })
+                }
+            },
+        }
     }
 
     /// What scores windows of a pump.
@@ -148,13 +160,10 @@ impl EngineHandle {
         &self.0.default_pump
     }
 
-    /// Takes a post in: one entry per item, in order. The answer comes when all that was taken is durable. A client may
-    /// register so many new pumps; none is the node itself, which may register any number.
-    pub async fn ingest(
-        &self,
-        items: Vec<Result<Draft, Rejection>>,
-        client: Option<IpAddr>,
-    ) -> Result<Receipt, Refusal> {
+    /// Takes a post in: one entry per item, in order; none for one of which no draft could be made, which is counted. The
+    /// answer comes when all that was taken is durable. A client may register so many new pumps; none is the node itself,
+    /// which may register any number.
+    pub async fn ingest(&self, items: Vec<Option<Draft>>, client: Option<IpAddr>) -> Result<Receipt, Refusal> {
         let (reply, answer) = oneshot::channel();
         let post = IngestRequest { items, received: self.0.clock.now(), since: Instant::now(), client, reply };
         match self.0.ingress.try_send(post) {

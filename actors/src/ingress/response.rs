@@ -8,12 +8,12 @@ use std::{mem, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use volute_plant::{LISTED, Rejection};
+use volute_plant::Rejection;
 
 use crate::{
     counters::{Counters, add},
     protocol::recorder::{Stored, Unstored},
-    receipt::{IngestResult, LONG_RETRY_AFTER_S, RETRY_AFTER_S, Receipt, Refusal, RejectedItem},
+    receipt::{IngestResult, LISTED, LONG_RETRY_AFTER_S, RETRY_AFTER_S, Receipt, Refusal, RejectedItem},
 };
 
 /// How the items of one pump ended.
@@ -95,9 +95,10 @@ impl ResponsePart {
     }
 
     /// What is known without asking the pumps.
-    pub(crate) fn complete(self, Receipt { rejected, bad_channels, .. }: Receipt) {
+    pub(crate) fn complete(self, Receipt { rejected, unreadable, bad_channels, .. }: Receipt) {
         self.end(|answer| {
             answer.receipt.rejected.extend(rejected);
+            answer.receipt.unreadable += unreadable;
             answer.receipt.bad_channels.extend(bad_channels);
         });
     }
@@ -166,7 +167,7 @@ impl ResponseAggregator {
         add(&self.counters.duplicate, receipt.duplicate);
         add(&self.counters.late, receipt.late);
         let deferred = receipt.rejected.iter().filter(|item| item.retry_after_s.is_some()).count();
-        add(&self.counters.rejected, receipt.rejected.len() - deferred);
+        add(&self.counters.rejected, receipt.rejected.len() - deferred + receipt.unreadable);
         add(&self.counters.deferred, deferred);
         Ok(receipt)
     }
@@ -195,7 +196,7 @@ fn put_off(mut outcomes: Vec<(usize, ItemOutcome)>, why: Unstored) -> Vec<(usize
         _ => "it is not known that this item is stored",
     };
     let allowed = "this item once more, later: one with a timestamp is not taken twice";
-    let rejection = Rejection::new("", serde_json::Value::Null, allowed, reason);
+    let rejection = Rejection::new("", None, allowed, reason);
     let mut listed = 0;
     for (_, outcome) in &mut outcomes {
         if !matches!(outcome, ItemOutcome::Rejected(_) | ItemOutcome::Deferred(..)) {
@@ -226,7 +227,7 @@ mod tests {
     }
 
     fn rejection() -> Rejection {
-        Rejection::new("timestamp", serde_json::Value::Null, "a time", "it has none")
+        Rejection::new("timestamp", None, "a time", "it has none")
     }
 
     #[test]
@@ -275,6 +276,18 @@ mod tests {
                 assert_eq!((totals.deferred, totals.rejected), (deferred, retries.len() as u64 - deferred));
             }
         }
+    }
+
+    #[test]
+    fn an_item_of_which_no_draft_was_made_is_counted_and_is_for_good() {
+        let counters = Arc::new(Counters::default());
+        let (reply, mut answer) = oneshot::channel();
+        let ingress = ResponsePart::first(reply, counters.clone());
+        let _ = ingress.another().settle(settled(vec![(0, ItemOutcome::Deferred(rejection(), 10))]));
+        ingress.complete(Receipt { unreadable: 2, ..Receipt::default() });
+        let receipt = answer.try_recv().expect("it has ended").expect("the post need not be sent again as it is");
+        assert_eq!((receipt.unreadable, receipt.rejected.len()), (2, 1));
+        assert_eq!((counters.totals().rejected, counters.totals().deferred), (2, 1));
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use std::{net::IpAddr, time::Instant};
 
 use tokio::sync::oneshot;
-use volute_plant::{Draft, PumpId, Rejection, Timestamp};
+use volute_plant::{Draft, PumpId, Timestamp};
 use volute_runtime::{Message, Subject};
 
 use crate::{pump::handle::PumpHandle, receipt::IngestResult};
 
 /// A post on its way in.
 pub(crate) struct IngestRequest {
-    pub items: Vec<Result<Draft, Rejection>>,
+    /// One entry per item, in order; none for one of which no draft could be made: it keeps its place and is counted.
+    pub items: Vec<Option<Draft>>,
     pub received: Timestamp,
     pub since: Instant,
     /// Whose it is; none: the node's own, which may register as many pumps as it likes.

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use volute_plant::{Draft, LISTED, Rejection, Stamp, Timestamp};
+use volute_plant::{Draft, Rejection, Timestamp, TimestampSource};
 
 use crate::{
     ingress::{
@@ -29,7 +29,7 @@ use crate::{
         response::{BatchOutcome, ItemOutcome, ResponsePart},
     },
     protocol::pump::SubmitReadings,
-    receipt::{LONG_RETRY_AFTER_S, RETRY_AFTER_S, no_room_for_past},
+    receipt::{LISTED, LONG_RETRY_AFTER_S, RETRY_AFTER_S, no_room_for_past},
 };
 
 /// The readings of a post that are taken in parts.
@@ -168,7 +168,7 @@ impl End {
             }
             Self::Broken => "the pump's actor broke before this item was taken",
         };
-        Rejection::new("", serde_json::Value::Null, "this item once more, later", reason)
+        Rejection::new("", None, "this item once more, later", reason)
     }
 
     fn retry_after_s(self) -> u64 {
@@ -191,7 +191,7 @@ fn deferred(indices: Vec<usize>, rejection: &Rejection, retry_after_s: u64) -> B
 
 /// By what the items of a post are sorted: those without a time come last.
 fn time((_, draft): &(usize, Draft)) -> (bool, Option<Timestamp>) {
-    (draft.stamp == Stamp::Received, draft.stamp.device())
+    (draft.stamp == TimestampSource::Received, draft.stamp.device())
 }
 
 /// How many items the next part has. Items of one time stay together where they have room: they are one reading.
@@ -209,8 +209,8 @@ mod tests {
 
     fn drafts(times: &[Option<i64>]) -> VecDeque<(usize, Draft)> {
         let stamp = |at: Option<i64>| match at {
-            Some(ms) => Stamp::Device(Timestamp::from_millis(1_773_050_400_000 + ms).expect("a time")),
-            None => Stamp::Received,
+            Some(ms) => TimestampSource::Device(Timestamp::from_millis(1_773_050_400_000 + ms).expect("a time")),
+            None => TimestampSource::Received,
         };
         let draft =
             |at: &Option<i64>| Draft { pump: None, profile: profile(), stamp: stamp(*at), samples: Arc::new([]) };

@@ -1,6 +1,6 @@
 //! One simulated pump over time: its past, and its fault over and over.
 
-use volute_plant::{Draft, Profile, PumpId, Stamp, Timestamp};
+use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
 use volute_simulator::{Design, Episode, LoadPlan, MachineStatus, Simulator, Step};
 
 use super::{
@@ -52,7 +52,7 @@ impl FaultCycle {
             }
             let samples = self.advance(interval_ms).samples(profile);
             if samples.iter().any(|sample| sample.value().is_some()) {
-                let (pump, stamp) = (Some(self.pump.clone()), Stamp::Device(self.at));
+                let (pump, stamp) = (Some(self.pump.clone()), TimestampSource::Device(self.at));
                 let profile = profile.clone();
                 drafts.push(Draft { pump, profile, stamp, samples: samples.into() });
             }

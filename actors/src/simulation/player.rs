@@ -1,7 +1,7 @@
 //! What is sent when: simulated pumps or a recording, by the node's clock. Pure.
 
 use volute_data::Row;
-use volute_plant::{Draft, Profile, PumpId, Stamp, Timestamp};
+use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
 
 use super::{
     fault_cycle::{FaultCycle, PAST_MS},
@@ -62,7 +62,7 @@ impl Recording {
         let due = (elapsed_ms as f64 / self.pace_ms) as usize + 1;
         let due = due.min(self.rows.len()).min(self.sent + MOST_ROWS_AT_ONCE);
         for row in self.rows.iter().take(due).skip(self.sent) {
-            let (pump, stamp) = (Some(self.pump.clone()), Stamp::Device(row.at.plus_ms(self.shift_ms)));
+            let (pump, stamp) = (Some(self.pump.clone()), TimestampSource::Device(row.at.plus_ms(self.shift_ms)));
             drafts.push(Draft { pump, profile: profile.clone(), stamp, samples: row.samples.clone() });
         }
         self.sent = due.max(self.sent);
@@ -215,8 +215,8 @@ mod tests {
 
     fn time(draft: &Draft) -> Timestamp {
         match draft.stamp {
-            Stamp::Device(at) => at,
-            Stamp::Received => panic!("simulated readings say their time"),
+            TimestampSource::Device(at) => at,
+            TimestampSource::Received => panic!("simulated readings say their time"),
         }
     }
 

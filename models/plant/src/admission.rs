@@ -31,7 +31,7 @@ use std::{
 };
 
 use crate::{
-    Beside, Draft, Profile, PumpId, Reading, Rejection, Sample, Stamp, TimeRules, Timestamp, WindowRules,
+    Beside, Draft, Profile, PumpId, Reading, Rejection, Sample, TimeRules, Timestamp, TimestampSource, WindowRules,
     device_clock::in_words,
 };
 
@@ -212,7 +212,7 @@ impl Admission {
     pub fn lookup(&self, drafts: &[(usize, Draft)], received: Timestamp) -> Lookup {
         let stamped = || drafts.iter().filter_map(|(_, draft)| draft.stamp.device());
         let at = stamped().filter(|at| self.may_be_stored(*at) && self.refusal(*at, received).is_none()).collect();
-        let unstamped = drafts.iter().any(|(_, draft)| draft.stamp == Stamp::Received);
+        let unstamped = drafts.iter().any(|(_, draft)| draft.stamp == TimestampSource::Received);
         let free = match self.unstamped(received) {
             Unstamped::Ask(from) if unstamped => {
                 let in_flight = self.in_flight.range(from..).map(|(at, _)| *at);
@@ -234,21 +234,21 @@ impl Admission {
             Unstamped::Ask(_) => stored.free,
         };
         // Stable: of several with one time the first stands.
-        drafts.sort_by_key(|(_, draft)| (draft.stamp == Stamp::Received, draft.stamp.device()));
+        drafts.sort_by_key(|(_, draft)| (draft.stamp == TimestampSource::Received, draft.stamp.device()));
         let (verdicts, readings) = (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
         let mut judgement = Judgement { verdicts, readings };
         let mut given = None;
         for (index, draft) in drafts {
             let verdict = match draft.stamp {
-                Stamp::Device(at) => self.judge_stamped(draft, at, received, stored, &mut judgement.readings),
-                Stamp::Received => match (given, free.take()) {
+                TimestampSource::Device(at) => self.judge_stamped(draft, at, received, stored, &mut judgement.readings),
+                TimestampSource::Received => match (given, free.take()) {
                     (Some(at), _) => self.judge_with_unstamped(&draft, at, received, &mut judgement.readings),
                     (None, Some(from)) => {
                         let at = self.not_in_flight(from);
                         given = Some(at);
                         self.let_in(draft, at, received, &mut judgement.readings)
                     }
-                    (None, None) => undecided(serde_json::Value::Null),
+                    (None, None) => undecided(None),
                 },
             };
             judgement.verdicts.push((index, verdict));
@@ -279,7 +279,7 @@ impl Admission {
         }
         let in_flight = self.in_flight.get(&at);
         if in_flight.is_some_and(|in_flight| in_flight.failed) {
-            return undecided(text(at));
+            return undecided(Some(at));
         }
         let unknown = in_flight.is_none() && stored.unknown.contains(&at);
         let at_rest = || {
@@ -287,12 +287,12 @@ impl Admission {
             Some(Arc::new(stored.readings[index].clone()))
         };
         let Some(known) = in_flight.map(|in_flight| in_flight.whole.clone()).or_else(at_rest) else {
-            return if unknown { undecided(text(at)) } else { self.let_in(draft, at, received, readings) };
+            return if unknown { undecided(Some(at)) } else { self.let_in(draft, at, received, readings) };
         };
         match known.beside(&draft.samples) {
             Beside::Known => Verdict::Duplicate { at },
             Beside::Conflict { channel, known } => self.conflict(at, channel, known),
-            Beside::Adds if unknown => undecided(text(at)),
+            Beside::Adds if unknown => undecided(Some(at)),
             Beside::Adds => self.add(&known, &draft, received, readings),
         }
     }
@@ -306,10 +306,10 @@ impl Admission {
         readings: &mut Vec<Admitted>,
     ) -> Verdict {
         let Some(known) = self.in_flight.get(&at).map(|in_flight| in_flight.whole.clone()) else {
-            return undecided(serde_json::Value::Null);
+            return undecided(None);
         };
         let apart = known.samples.iter().zip(draft.samples.iter()).all(|(a, b)| a.value().and(b.value()).is_none());
-        if apart { self.add(&known, draft, received, readings) } else { undecided(serde_json::Value::Null) }
+        if apart { self.add(&known, draft, received, readings) } else { undecided(None) }
     }
 
     /// A reading at a time that none has.
@@ -411,12 +411,17 @@ impl Admission {
             let seconds = ahead_ms / 1000;
             let allowed = format!("at most {seconds} s after the node's clock, {received} (ingest.max_ahead_s)");
             let reason = format!("its clock is {} ahead", in_words(at.since_ms(received)));
-            return Some(Rejection::new("timestamp", text(at), allowed, &reason));
+            return Some(Rejection::new("timestamp", Some(at.to_string()), allowed, &reason));
         }
         if received.since_ms(at) > kept_ms {
             let (days, oldest) = (kept_ms as f64 / DAY_MS, received.plus_ms(-kept_ms));
             let allowed = format!("not older than {days} days (retention.readings_days): {oldest} or later");
-            return Some(Rejection::new("timestamp", text(at), allowed, "older than the node keeps readings"));
+            return Some(Rejection::new(
+                "timestamp",
+                Some(at.to_string()),
+                allowed,
+                "older than the node keeps readings",
+            ));
         }
         None
     }
@@ -425,7 +430,7 @@ impl Admission {
         let name = self.profile.channels().get(channel).map_or("a channel", |channel| &channel.name);
         let allowed = "the values first sent for this pump and time, or another time";
         let reason = format!("this pump already has another value of {name} at this time, {known}; the first stands");
-        Verdict::Rejected(Rejection::new("timestamp", text(at), allowed, &reason))
+        Verdict::Rejected(Rejection::new("timestamp", Some(at.to_string()), allowed, &reason))
     }
 
     /// Nothing stands in over a gap, nor after its time.
@@ -466,14 +471,11 @@ fn holds_ms(rules: &WindowRules, profile: &Profile) -> Vec<i64> {
     rules.holds(profile).into_iter().map(|steps| steps * rules.interval_ms).collect()
 }
 
-fn undecided(value: serde_json::Value) -> Verdict {
+/// At a time that the device said, or at the time of receipt.
+fn undecided(at: Option<Timestamp>) -> Verdict {
     let allowed = "a time later than the pump's stored readings; send this item again once the database answers";
     let reason = "what is stored at this time cannot be read just now";
-    Verdict::Undecided(Rejection::new("timestamp", value, allowed, reason))
-}
-
-fn text(at: Timestamp) -> serde_json::Value {
-    serde_json::Value::String(at.to_string())
+    Verdict::Undecided(Rejection::new("timestamp", at.map(|at| at.to_string()), allowed, reason))
 }
 
 #[cfg(test)]

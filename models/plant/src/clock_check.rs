@@ -26,7 +26,7 @@
 
 use std::time::Duration;
 
-use crate::{Stamp, Timestamp};
+use crate::{Timestamp, TimestampSource};
 
 /// What is thought of the node's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +50,15 @@ impl ClockState {
     ///
     /// If not, it must not be refused for good: the fault may be the clock's. Unstamped readings would get a wrong time
     /// for good.
-    pub fn can_date(self, stamp: Stamp, now: Timestamp, oldest_kept: Timestamp) -> bool {
+    pub fn can_date(self, stamp: TimestampSource, now: Timestamp, oldest_kept: Timestamp) -> bool {
         match (self, stamp) {
             (Self::Plausible, _) => true,
-            (_, Stamp::Received) => false,
+            (_, TimestampSource::Received) => false,
             // The true time is no earlier than `last`: what is too old by that would be taken, and deleted later.
-            (Self::Behind { last }, Stamp::Device(at)) => at <= now && at >= oldest_kept.plus_ms(last.since_ms(now)),
-            (Self::Ahead { .. }, Stamp::Device(at)) => at >= oldest_kept,
+            (Self::Behind { last }, TimestampSource::Device(at)) => {
+                at <= now && at >= oldest_kept.plus_ms(last.since_ms(now))
+            }
+            (Self::Ahead { .. }, TimestampSource::Device(at)) => at >= oldest_kept,
         }
     }
 
@@ -235,19 +237,19 @@ mod tests {
         let (now, oldest_kept) = (at(0), at(-400 * DAY_MS));
         let (behind, ahead) = (behind(at(DAY_MS)), ahead(at(-500 * DAY_MS)));
         for (state, stamp, expected) in [
-            (ClockState::Plausible, Stamp::Received, true),
-            (ClockState::Plausible, Stamp::Device(at(DAY_MS)), true),
-            (ClockState::Plausible, Stamp::Device(at(-500 * DAY_MS)), true),
-            (behind, Stamp::Received, false),
-            (behind, Stamp::Device(at(1)), false),
-            (behind, Stamp::Device(at(0)), true),
-            (behind, Stamp::Device(at(-399 * DAY_MS)), true),
-            (behind, Stamp::Device(at(-399 * DAY_MS - 1)), false),
-            (behind, Stamp::Device(at(-500 * DAY_MS)), false),
-            (ahead, Stamp::Received, false),
-            (ahead, Stamp::Device(at(1)), true),
-            (ahead, Stamp::Device(at(-400 * DAY_MS)), true),
-            (ahead, Stamp::Device(at(-400 * DAY_MS - 1)), false),
+            (ClockState::Plausible, TimestampSource::Received, true),
+            (ClockState::Plausible, TimestampSource::Device(at(DAY_MS)), true),
+            (ClockState::Plausible, TimestampSource::Device(at(-500 * DAY_MS)), true),
+            (behind, TimestampSource::Received, false),
+            (behind, TimestampSource::Device(at(1)), false),
+            (behind, TimestampSource::Device(at(0)), true),
+            (behind, TimestampSource::Device(at(-399 * DAY_MS)), true),
+            (behind, TimestampSource::Device(at(-399 * DAY_MS - 1)), false),
+            (behind, TimestampSource::Device(at(-500 * DAY_MS)), false),
+            (ahead, TimestampSource::Received, false),
+            (ahead, TimestampSource::Device(at(1)), true),
+            (ahead, TimestampSource::Device(at(-400 * DAY_MS)), true),
+            (ahead, TimestampSource::Device(at(-400 * DAY_MS - 1)), false),
         ] {
             assert_eq!(state.can_date(stamp, now, oldest_kept), expected, "{state:?}, {stamp:?}");
         }

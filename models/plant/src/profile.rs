@@ -213,7 +213,7 @@ impl Profile {
 
     /// The place of the one channel whose name has the letters and digits of `name`, in whatever case and with whatever
     /// spaces, dashes and underscores between them.
-    pub(crate) fn like(&self, name: &str) -> Option<usize> {
+    pub fn like(&self, name: &str) -> Option<usize> {
         let mut places = (0..self.0.channels.len()).filter(|&place| alike(&self.0.channels[place].name, name));
         let first = places.next();
         first.filter(|_| places.next().is_none())

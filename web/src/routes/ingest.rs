@@ -6,11 +6,13 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{BadChannel, LATE, Receipt, RejectedItem};
-use volute_plant::{LISTED, LeftOut, NotANumber, UnknownField};
+use volute_actors::{BadChannel, LATE, LISTED, Receipt, RejectedItem};
+use volute_plant::Draft;
 
 use crate::{
-    body::Format,
+    body::{Format, Items},
+    invalid_value::InvalidValue,
+    item::{LeftOut, NotANumber, UnknownField},
     node::Node,
     problem::{ApiError, Problem},
     responses::{Slow, TooLarge, TooMany, Unavailable, Unsupported},
@@ -209,14 +211,32 @@ pub(crate) async fn ingest(
     let (items, left_out) = format.items(&body.bytes, &node.engine)?;
     let posted = items.len();
     let client = request.peer_addr().map(|peer| peer.ip());
-    let receipt = node.engine.ingest(items, client).await?;
-    Ok(HttpResponse::build(status(&receipt, posted)).json(IngestResponse::new(receipt, left_out)))
+    let (drafts, mut rejected) = split(items);
+    let mut receipt = node.engine.ingest(drafts, client).await?;
+    rejected.extend(receipt.rejected.drain(..).map(RejectedResponse::from));
+    rejected.sort_by_key(|item| item.index);
+    Ok(HttpResponse::build(status(&rejected, posted)).json(IngestResponse::new(receipt, rejected, left_out)))
+}
+
+/// What the engine takes in, and the items of which no draft could be made.
+fn split(items: Items) -> (Vec<Option<Draft>>, Vec<RejectedResponse>) {
+    let (mut drafts, mut rejected) = (Vec::with_capacity(items.len()), Vec::new());
+    for (index, item) in items.into_iter().enumerate() {
+        match item {
+            Ok(draft) => drafts.push(Some(draft)),
+            Err(no) => {
+                drafts.push(None);
+                rejected.push(RejectedResponse::new(index, no, None));
+            }
+        }
+    }
+    (drafts, rejected)
 }
 
 /// A client may discard what is answered 400: not if an item is to be sent again.
-fn status(receipt: &Receipt, posted: usize) -> StatusCode {
-    let for_good = receipt.rejected.iter().filter(|item| item.retry_after_s.is_none()).count();
-    match (receipt.rejected.len(), for_good) {
+fn status(rejected: &[RejectedResponse], posted: usize) -> StatusCode {
+    let for_good = rejected.iter().filter(|item| item.retry_after_s.is_none()).count();
+    match (rejected.len(), for_good) {
         (0, _) => StatusCode::OK,
         (_, n) if n < posted => StatusCode::MULTI_STATUS,
         _ => StatusCode::BAD_REQUEST,
@@ -224,8 +244,9 @@ fn status(receipt: &Receipt, posted: usize) -> StatusCode {
 }
 
 impl IngestResponse {
-    fn new(receipt: Receipt, left_out: LeftOut) -> Self {
-        let Receipt { accepted, duplicate, late, mut rejected, bad_channels } = receipt;
+    /// `rejected` are all items that were not taken, in the order of their places.
+    fn new(receipt: Receipt, mut rejected: Vec<RejectedResponse>, left_out: LeftOut) -> Self {
+        let Receipt { accepted, duplicate, late, bad_channels, .. } = receipt;
         let (all, send_again) = (rejected.len(), ranges(&rejected));
         let (mut again, mut for_good) = (0, 0);
         rejected.retain(|item| {
@@ -239,7 +260,7 @@ impl IngestResponse {
             late,
             late_reason: (late > 0).then_some(LATE),
             rejected_not_listed: all - rejected.len(),
-            rejected: rejected.into_iter().map(RejectedResponse::from).collect(),
+            rejected,
             send_again,
             bad_channels_not_listed: bad_channels.len().saturating_sub(LISTED),
             bad_channels: bad_channels.into_iter().take(LISTED).map(BadChannelResponse::from).collect(),
@@ -253,9 +274,9 @@ impl IngestResponse {
 }
 
 /// The places of all items that are to be sent again. The items are in the order of their places.
-fn ranges(rejected: &[RejectedItem]) -> Vec<SendAgain> {
+fn ranges(rejected: &[RejectedResponse]) -> Vec<SendAgain> {
     let mut ranges: Vec<SendAgain> = Vec::new();
-    for RejectedItem { index, retry_after_s, .. } in rejected {
+    for RejectedResponse { index, retry_after_s, .. } in rejected {
         let Some(retry_after_s) = *retry_after_s else { continue };
         match ranges.last_mut() {
             Some(last) if last.to + 1 == *index && last.retry_after_s == retry_after_s => last.to = *index,
@@ -277,9 +298,16 @@ impl From<(String, UnknownField)> for UnknownFieldResponse {
     }
 }
 
+impl RejectedResponse {
+    fn new(index: usize, no: InvalidValue, retry_after_s: Option<u64>) -> Self {
+        let InvalidValue { field, value, allowed, message } = no;
+        Self { index, field, value, allowed, message, retry_after_s }
+    }
+}
+
 impl From<RejectedItem> for RejectedResponse {
-    fn from(RejectedItem { index, rejection: no, retry_after_s }: RejectedItem) -> Self {
-        Self { index, field: no.field, value: no.value, allowed: no.allowed, message: no.message, retry_after_s }
+    fn from(RejectedItem { index, rejection, retry_after_s }: RejectedItem) -> Self {
+        Self::new(index, rejection.into(), retry_after_s)
     }
 }
 
@@ -296,22 +324,27 @@ mod tests {
 
     use super::*;
 
-    fn receipt(accepted: usize, rejected: usize) -> Receipt {
-        let rejection = Rejection::new("Tb", json!("hot"), "a number", "not a number");
+    fn receipt(accepted: usize) -> Receipt {
+        Receipt { accepted, ..Receipt::default() }
+    }
+
+    /// So many items that were not taken, from the first on.
+    fn rejected(count: usize) -> Vec<RejectedResponse> {
+        let rejection = Rejection::new("Tb", Some("hot".into()), "a number", "not a number");
         let item = |index| RejectedItem { index, rejection: rejection.clone(), retry_after_s: None };
-        let rejected = (0..rejected).map(item).collect();
-        Receipt { accepted, rejected, ..Receipt::default() }
+        (0..count).map(item).map(RejectedResponse::from).collect()
     }
 
     #[test]
     fn the_status_tells_all_some_and_none_apart() {
-        for (accepted, rejected, expected) in [(3, 0, 200), (2, 1, 207), (0, 3, 400)] {
-            assert_eq!(status(&receipt(accepted, rejected), 3), expected);
+        for (count, expected) in [(0, 200), (1, 207), (3, 400)] {
+            assert_eq!(status(&rejected(count), 3), expected);
         }
-        let mut mixed = receipt(0, 3);
-        mixed.rejected[1].retry_after_s = Some(10);
+        let mut mixed = rejected(3);
+        mixed[1].retry_after_s = Some(10);
         assert_eq!(status(&mixed, 3), 207, "one of them is to be sent again");
-        let answer = serde_json::to_value(IngestResponse::new(mixed, LeftOut::default())).expect("JSON");
+        let answer = IngestResponse::new(receipt(0), mixed, LeftOut::default());
+        let answer = serde_json::to_value(answer).expect("JSON");
         assert_eq!(
             (&answer["rejected"][1]["retry_after_s"], answer["rejected"][0].get("retry_after_s")),
             (&json!(10), None)
@@ -321,9 +354,9 @@ mod tests {
     #[test]
     fn a_receipt_has_its_shape() {
         let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
-        let receipt = Receipt { duplicate: 2, late: 1, bad_channels: vec![bad], ..receipt(1, 1) };
+        let receipt = Receipt { duplicate: 2, late: 1, bad_channels: vec![bad], ..receipt(1) };
         assert_eq!(
-            serde_json::to_value(IngestResponse::new(receipt, LeftOut::default())).expect("JSON"),
+            serde_json::to_value(IngestResponse::new(receipt, rejected(1), LeftOut::default())).expect("JSON"),
             json!({
                 "accepted": 1, "duplicate": 2, "late": 1, "late_reason": LATE,
                 "rejected": [{
@@ -346,31 +379,49 @@ mod tests {
     #[test]
     fn long_lists_are_cut_and_say_so() {
         let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
-        let receipt = Receipt { bad_channels: vec![bad; LISTED + 2], ..receipt(1, LISTED + 3) };
-        let answer = IngestResponse::new(receipt, LeftOut::default());
+        let receipt = Receipt { bad_channels: vec![bad; LISTED + 2], ..receipt(1) };
+        let answer = IngestResponse::new(receipt, rejected(LISTED + 3), LeftOut::default());
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED, 3));
         assert_eq!((answer.bad_channels.len(), answer.bad_channels_not_listed), (LISTED, 2));
         assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED - 1));
-        let mut receipt = self::receipt(1, LISTED + 3);
-        receipt.rejected[LISTED + 1].retry_after_s = Some(10);
-        let answer = IngestResponse::new(receipt, LeftOut::default());
+        let mut one_again = rejected(LISTED + 3);
+        one_again[LISTED + 1].retry_after_s = Some(10);
+        let answer = IngestResponse::new(self::receipt(1), one_again, LeftOut::default());
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED + 1, 2));
         assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED + 1), "it has to come again");
     }
 
     #[test]
     fn however_many_items_are_to_be_sent_again_their_places_are_told() {
-        let mut receipt = receipt(1, 5000);
-        for item in &mut receipt.rejected {
+        let mut rejected = rejected(5000);
+        for item in &mut rejected {
             item.retry_after_s = match item.index {
                 10..=4009 => Some(1),
                 4010 | 4012 => Some(10),
                 _ => None,
             };
         }
-        let answer = IngestResponse::new(receipt, LeftOut::default());
+        let answer = IngestResponse::new(receipt(1), rejected, LeftOut::default());
         let again = |from, to, retry_after_s| SendAgain { from, to, retry_after_s };
         assert_eq!(answer.send_again, [again(10, 4009, 1), again(4010, 4010, 10), again(4012, 4012, 10)]);
         assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (2 * LISTED, 5000 - 2 * LISTED));
+    }
+
+    #[test]
+    fn an_item_of_which_no_draft_can_be_made_keeps_its_place_and_its_value() {
+        let items: Items = vec![
+            Err(InvalidValue::new("Tb", json!({"is": "hot"}), "a number", "an object, and no number")),
+            Ok(Draft {
+                pump: None,
+                profile: crate::channels::tests::profile(),
+                stamp: volute_plant::TimestampSource::Received,
+                samples: [].into(),
+            }),
+            Err(InvalidValue::new("", json!([7]), "an object", "not an object")),
+        ];
+        let (drafts, rejected) = split(items);
+        assert_eq!(drafts.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
+        let shown: Vec<_> = rejected.iter().map(|item| (item.index, item.value.clone(), item.retry_after_s)).collect();
+        assert_eq!(shown, [(0, json!({"is": "hot"}), None), (2, json!([7]), None)]);
     }
 }

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use volute_data::AuditAction;
-use volute_plant::{PumpId, PumpName, Rejection};
+use volute_plant::{PumpId, PumpName};
 
 use crate::{
     audit::AuditedCommand,
     decode::{from_value, refused},
     extract::{JsonBody, PumpPath},
+    invalid_value::InvalidValue,
     node::Node,
     problem::ApiError,
     query::{NoParameters, Query},
@@ -106,11 +107,11 @@ pub(crate) async fn name(
     Ok(web::Json(NamedPump { pump_id: pump, name }))
 }
 
-fn parse(body: &Value) -> Result<Option<PumpName>, Rejection> {
+fn parse(body: &Value) -> Result<Option<PumpName>, InvalidValue> {
     match from_value::<PumpSchema>(body, "field")?.name {
         NameChange::Give(name) => Ok(Some(name)),
         NameChange::TakeAway => Ok(None),
-        NameChange::Absent => Err(Rejection::new("name", Value::Null, allowed(), "missing")),
+        NameChange::Absent => Err(InvalidValue::new("name", Value::Null, allowed(), "missing")),
     }
 }
 

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use volute_data::{AuditAction, PumpSettings};
-use volute_plant::{HOLDS_S, INTERVALS_MS, Profile, PumpId, Rejection};
+use volute_plant::{HOLDS_S, INTERVALS_MS, Profile, PumpId};
 
 use crate::{
     audit::AuditedCommand,
     decode::{FromNumber, Number, from_value},
     extract::{JsonBody, PumpPath},
+    invalid_value::InvalidValue,
     node::Node,
     problem::ApiError,
     query::{NoParameters, Query},
@@ -142,14 +143,14 @@ fn in_words(settings: &PumpSettings) -> String {
     words
 }
 
-fn parse(body: &Value, profile: &Profile) -> Result<PumpSettings, Rejection> {
+fn parse(body: &Value, profile: &Profile) -> Result<PumpSettings, InvalidValue> {
     let SettingsSchema { interval_ms, hold_s, channel_hold_s } = from_value(body, "field")?;
     let mut holds = BTreeMap::new();
     for (name, hold_s) in channel_hold_s.unwrap_or_default() {
         if profile.index_of(&name).is_none() {
             let allowed = profile.channel_names().collect::<Vec<_>>().join(", ");
             let (field, value) = (format!("channel_hold_s.{name}"), body["channel_hold_s"][&name].clone());
-            return Err(Rejection::new(&field, value, allowed, "no such channel"));
+            return Err(InvalidValue::new(&field, value, allowed, "no such channel"));
         }
         if let Some(Number(HoldS(hold_s))) = hold_s {
             holds.insert(name, hold_s);

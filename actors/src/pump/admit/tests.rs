@@ -1,7 +1,7 @@
 //! Posts on a bench: how they are answered, and what is durable.
 
 use tokio::sync::oneshot;
-use volute_plant::{Sample, Stamp};
+use volute_plant::{Sample, TimestampSource};
 
 use super::*;
 use crate::{
@@ -43,7 +43,7 @@ impl Bench {
         let draft = |s| Draft {
             pump: None,
             profile: profile(),
-            stamp: Stamp::Device(at(s)),
+            stamp: TimestampSource::Device(at(s)),
             samples: [Sample::Good(50.0)].into(),
         };
         let drafts: Vec<(usize, Draft)> = seconds.into_iter().map(draft).enumerate().collect();

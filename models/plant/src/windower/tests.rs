@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Admission, Draft, Judgement, LookupResult, Sample, Stamp, TimeRules, Verdict,
+    Admission, Draft, Judgement, LookupResult, Sample, TimeRules, TimestampSource, Verdict,
     profile::tests::{SMALL, motor, small, speed_only},
 };
 
@@ -248,7 +248,7 @@ proptest! {
             let Reading { at, samples, .. } = reading(s * 1000, Sample::Good(s as f64));
             let known = stored.get(&at);
             let found = LookupResult { readings: known.cloned().into_iter().collect(), ..LookupResult::default() };
-            let lot = vec![(0, Draft { pump: None, profile: small(), stamp: Stamp::Device(at), samples })];
+            let lot = vec![(0, Draft { pump: None, profile: small(), stamp: TimestampSource::Device(at), samples })];
             let Judgement { mut verdicts, mut readings } = door.judge(lot, at, &found);
             match verdicts.pop().expect("one verdict").1 {
                 Verdict::New { late } => {

@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 use serde_json::json;
+use volute_actors::LISTED;
+use volute_plant::ZERO_BAND;
 
 use super::*;
-use crate::profile::{ZERO_BAND, tests::small};
+use crate::channels::tests::profile as small;
 
 fn fields(item: Value) -> Vec<(String, Value)> {
     match item {
@@ -13,12 +15,12 @@ fn fields(item: Value) -> Vec<(String, Value)> {
     }
 }
 
-fn read(item: Value) -> (Result<Draft, Rejection>, LeftOut) {
+fn read(item: Value) -> (Result<Draft, InvalidValue>, LeftOut) {
     let mut left_out = LeftOut::default();
     (parse_item(&small(), 7, &fields(item), &mut left_out), left_out)
 }
 
-fn taken(item: Value) -> Result<Draft, Rejection> {
+fn taken(item: Value) -> Result<Draft, InvalidValue> {
     read(item).0
 }
 
@@ -26,7 +28,7 @@ fn taken(item: Value) -> Result<Draft, Rejection> {
 fn a_wild_sensor_does_not_blind_the_others() {
     let draft = taken(json!({"Tb": 900, "Q": 120.5})).expect("accepted");
     assert_eq!(&*draft.samples, &[Sample::Bad(900.0), Sample::Good(120.5)]);
-    assert_eq!((draft.pump, draft.stamp), (None, Stamp::Received));
+    assert_eq!((draft.pump, draft.stamp), (None, TimestampSource::Received));
 }
 
 #[test]
@@ -34,7 +36,7 @@ fn absent_and_null_are_missing() {
     let draft = taken(json!({"Tb": null, "Q": 1, "pump_id": "P-1", "timestamp": 1773051273000_i64}));
     let draft = draft.expect("accepted");
     assert_eq!(&*draft.samples, &[Sample::Missing, Sample::Good(1.0)]);
-    assert!(matches!(draft.stamp, Stamp::Device(at) if at.millis() == 1_773_051_273_000));
+    assert!(matches!(draft.stamp, TimestampSource::Device(at) if at.millis() == 1_773_051_273_000));
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn times_and_names_have_ends() {
         assert_eq!(ok(json!({"Q": 1, "pump_id": name})), allowed, "{name:?}");
     }
     let unnamed = taken(json!({"Q": 1, "pump_id": null})).expect("accepted");
-    assert_eq!((unnamed.pump, unnamed.stamp, unnamed.stamp.device()), (None, Stamp::Received, None));
+    assert_eq!((unnamed.pump, unnamed.stamp, unnamed.stamp.device()), (None, TimestampSource::Received, None));
 }
 
 #[test]
@@ -242,11 +244,11 @@ proptest! {
 struct Two(Profile, Profile);
 
 impl Profiles for Two {
-    fn of(&self, _: Option<&PumpId>, named: Option<&str>) -> Result<Profile, (String, String)> {
+    fn of(&self, _: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile> {
         match named {
             None => Ok(self.0.clone()),
             Some(name) if name == self.1.name() => Ok(self.1.clone()),
-            Some(name) => Err(("other".to_owned(), format!("there is no profile {name}"))),
+            Some(name) => Err(UnfitProfile { allowed: "other".to_owned(), why: format!("there is no profile {name}") }),
         }
     }
 }

@@ -7,47 +7,46 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use volute_actors::LISTED;
 
-/// How many of a kind are listed in the answer to a post.
-pub const LISTED: usize = 100;
 /// How much of a value or a name is shown, in characters.
 const SHOWN_CHARS: usize = 200;
 
 /// What was left out of a post's items.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct LeftOut {
+pub(crate) struct LeftOut {
     /// Values that are no numbers: the first [`LISTED`], in the order of the items.
-    pub not_numbers: Vec<NotANumber>,
+    pub(crate) not_numbers: Vec<NotANumber>,
     /// How many more there are.
-    pub not_numbers_unlisted: usize,
+    pub(crate) not_numbers_unlisted: usize,
     /// Unknown fields by name: the first [`LISTED`] names.
-    pub unknown: BTreeMap<String, UnknownField>,
+    pub(crate) unknown: BTreeMap<String, UnknownField>,
     /// How many more fields there are, of other names.
-    pub unknown_unlisted: usize,
+    pub(crate) unknown_unlisted: usize,
 }
 
 /// A channel's value that is no number.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NotANumber {
+pub(crate) struct NotANumber {
     /// The item's place in the post, from 0.
-    pub index: usize,
+    pub(crate) index: usize,
     /// The channel's name in the profile.
-    pub channel: String,
+    pub(crate) channel: String,
     /// The value as sent; of a long one its beginning, as text.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Why it is none.
-    pub why: &'static str,
+    pub(crate) why: &'static str,
 }
 
 /// A field that means nothing to this node.
 #[derive(Debug, Clone, PartialEq)]
-pub struct UnknownField {
+pub(crate) struct UnknownField {
     /// How often it is in the post.
-    pub count: usize,
+    pub(crate) count: usize,
     /// The first item that has it, from 0.
-    pub index: usize,
+    pub(crate) index: usize,
     /// What it holds there; of a long value its beginning, as text.
-    pub value: Value,
+    pub(crate) value: Value,
 }
 
 impl LeftOut {
