@@ -2,7 +2,7 @@
 //!
 //! It is a file in the data directory that only its owner can open, so it needs no password and opens no door to the
 //! network. One request a connection: a line of JSON, answered by a line of JSON. Of what the API does, only removing a pump,
-//! naming it, its settings and its profile can be asked for here as well.
+//! naming it, its settings and its profile, and adding a kind of pump can be asked for here as well.
 
 use std::{
     fmt,

@@ -21,6 +21,10 @@ use volute_plant::{Profile, ProfileError};
 
 /// Bytes that a profile's name may have: it is a file's name too.
 const LONGEST_NAME: usize = 64;
+/// The most kinds that one node has: none is ever taken away, and whoever adds one takes memory and room on the disk.
+pub(crate) const MOST_KINDS: usize = 256;
+/// What a profile that is added may be named, for people.
+pub(crate) const NAMES: &str = "1 to 64 of a to z, A to Z, 0 to 9, - and _";
 
 /// A kind cannot be added, or one that was added cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +38,7 @@ pub enum KindError {
         source: ProfileError,
     },
     /// A name that is no file's name everywhere.
-    #[error("a profile's name is {name:?}; allowed: 1 to {LONGEST_NAME} of a to z, A to Z, 0 to 9, - and _")]
+    #[error("a profile's name is {name:?}; allowed: {NAMES}")]
     Name {
         /// The name.
         name: String,
@@ -45,6 +49,9 @@ pub enum KindError {
         /// The name.
         name: String,
     },
+    /// There are as many kinds as a node may have.
+    #[error("there are {MOST_KINDS} profiles already, and a node has no more")]
+    Full,
     /// The model is not for this profile, or damaged.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -56,6 +63,30 @@ pub enum KindError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// The files of a model that is added with a kind.
+#[derive(Debug, Clone, Copy)]
+pub enum ModelFiles<'a> {
+    /// In this folder.
+    Folder(&'a Path),
+    /// As they were sent.
+    Bytes {
+        /// `manifest.json`.
+        manifest: &'a [u8],
+        /// `model.safetensors`.
+        weights: &'a [u8],
+    },
+}
+
+impl ModelFiles<'_> {
+    /// The model, if it is whole, unchanged and made for `profile`.
+    fn load(self, profile: &Profile) -> Result<Model, ModelError> {
+        match self {
+            Self::Folder(dir) => Model::load(dir, profile),
+            Self::Bytes { manifest, weights } => Model::from_bytes(Path::new("model"), manifest, weights, profile),
+        }
+    }
 }
 
 /// The kinds that were added to one data folder.
@@ -92,7 +123,7 @@ impl AddedKinds {
         &self,
         text: &str,
         origin: &str,
-        model: Option<&Path>,
+        model: Option<ModelFiles<'_>>,
         known: &[KindParts],
     ) -> Result<KindParts, KindError> {
         let profile =
@@ -105,7 +136,10 @@ impl AddedKinds {
         if same.is_some_and(|kind| kind.profile.hash() != profile.hash()) {
             return Err(KindError::Taken { name });
         }
-        let model = model.map(|dir| Model::load(dir, &profile)).transpose()?;
+        if same.is_none() && known.len() >= MOST_KINDS {
+            return Err(KindError::Full);
+        }
+        let model = model.map(|files| files.load(&profile)).transpose()?;
         create_folder(&self.0).map_err(|source| KindError::File { path: self.0.clone(), source })?;
         if let Some(model) = &model {
             model.save(&self.0.join(&name))?;
@@ -156,7 +190,9 @@ mod tests {
         kinds.add(SMALL, "small.toml", None, &[]).expect("it is one");
         let profile = profiles::load("centrifugal").expect("built in");
         pretrained::load(&profile).expect("whole").save(models.path()).expect("written");
-        let added = kinds.add(profiles::CENTRIFUGAL, "centrifugal", Some(models.path()), &[]).expect("it is one");
+        let added = kinds
+            .add(profiles::CENTRIFUGAL, "centrifugal", Some(ModelFiles::Folder(models.path())), &[])
+            .expect("it is one");
         assert!(added.model.is_some());
         let names: Vec<(String, bool)> = AddedKinds::of(dir.path())
             .load()
@@ -183,9 +219,23 @@ mod tests {
             (SMALL, Some(models.path()), "profile"),
             (SMALL, Some(dir.path()), "model"),
         ] {
+            let model = model.map(ModelFiles::Folder);
             let Err(error) = kinds.add(text, "mine", model, std::slice::from_ref(&other)) else { panic!("{text}") };
             assert!(error.to_string().contains(said), "{error}");
             assert!(!dir.path().join(PROFILES).exists(), "{said}");
         }
+    }
+
+    #[test]
+    fn a_node_has_so_many_kinds_and_no_more() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let named = |n: usize| SMALL.replace("\"small\"", &format!("\"small-{n}\""));
+        let kind = |n| KindParts { profile: Profile::from_toml(&named(n)).expect("valid"), model: None };
+        let known: Vec<KindParts> = (0..MOST_KINDS).map(kind).collect();
+        let kinds = AddedKinds::of(dir.path());
+        assert!(matches!(kinds.add(&named(MOST_KINDS), "mine", None, &known), Err(KindError::Full)));
+        assert!(!dir.path().join(PROFILES).exists());
+        kinds.add(&named(7), "mine", None, &known).expect("one that is there may be added again");
+        kinds.add(&named(MOST_KINDS), "mine", None, &known[1..]).expect("there is room for one");
     }
 }

@@ -10,6 +10,7 @@ pub mod control;
 mod descriptors;
 pub mod kinds;
 pub mod model_versions;
+mod node_kinds;
 pub mod pretrained;
 pub mod profiles;
 pub mod telemetry;

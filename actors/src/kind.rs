@@ -34,6 +34,12 @@ pub(crate) struct DetectionContext {
     pub running_ms: i64,
 }
 
+impl From<PumpKind> for KindParts {
+    fn from(PumpKind { profile, detection }: PumpKind) -> Self {
+        Self { profile, model: detection.map(|detection| detection.model) }
+    }
+}
+
 impl KindParts {
     pub(crate) fn into_kind(self, settings: &CommissioningSettings) -> PumpKind {
         let Self { profile, model } = self;

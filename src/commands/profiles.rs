@@ -13,7 +13,7 @@ use crate::{
     cli::{ProfilesArgs, ProfilesCommand},
     config::Config,
     control::{ControlError, Request, tell},
-    kinds::AddedKinds,
+    kinds::{AddedKinds, ModelFiles},
     profiles,
 };
 
@@ -54,11 +54,15 @@ async fn add(profile: &str, model: Option<&Path>, config: &Config) -> Result<Vec
     }
     // Nobody else may have the folder meanwhile.
     let store = open_stopped(config).await?;
-    let added = known(config).map(|known| {
-        AddedKinds::of(&config.store.dir).add(&text, profile, model.as_deref(), &known).map(|added| vec![added])
-    });
+    let added = add_stopped(&text, profile, model.as_deref(), config);
     store.close().await?;
-    Ok(kinds_listed(&added??))
+    Ok(kinds_listed(&[added?]))
+}
+
+/// Adds a kind to the data folder of a node that does not run.
+fn add_stopped(text: &str, origin: &str, model: Option<&Path>, config: &Config) -> Result<KindParts> {
+    let kinds = AddedKinds::of(&config.store.dir);
+    Ok(kinds.add(text, origin, model.map(ModelFiles::Folder), &known(config)?)?)
 }
 
 /// The kinds that a node of this configuration has.

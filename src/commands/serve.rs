@@ -38,6 +38,7 @@ use crate::{
     control::Control,
     descriptors::{self, Places},
     kinds::AddedKinds,
+    node_kinds::NodeKinds,
     pretrained, telemetry,
 };
 
@@ -104,13 +105,16 @@ impl RunningNode {
         if let Some(simulation) = &simulation {
             simulation.start(Plan::Stories, Speed::USUAL).await?;
         }
-        let server = volute_web::serve(listener, engine.handle(), simulation.clone(), web_settings(config, places))?;
+        let kinds = NodeKinds::new(engine.handle(), dir);
+        let port = Arc::new(kinds.clone());
+        let settings = web_settings(config, places);
+        let server = volute_web::serve(listener, engine.handle(), simulation.clone(), port, settings)?;
         let web = server.handle();
         let serving = actix_rt::spawn(server);
         if let Err(error) = clear_staging(dir) {
             tracing::warn!(%error, "what a backup left that was cut short is still there");
         }
-        let control = ControlServer::new(engine.handle(), simulation.clone(), dir.clone());
+        let control = ControlServer::new(engine.handle(), simulation.clone(), dir.clone(), kinds);
         let controlling = actix_rt::spawn(control.clone().listen(Control::listen(dir)));
         Ok(Self { control, controlling, simulation, web, serving, engine, store })
     }

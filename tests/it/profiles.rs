@@ -1,7 +1,12 @@
 //! Several kinds of pumps on one node: each pump is read, limited, scored and shown by its own profile and model, live, after a
 //! kill, and while kinds are added.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -274,4 +279,107 @@ fn what_is_no_kind_is_refused_and_says_why() {
     assert_eq!(kinds["items"].as_array().map(Vec::len), Some(1), "{kinds}");
     assert_eq!(node.get("/api/profiles/gear").status, 404);
     assert_eq!(node.ok("/api/profiles/centrifugal")["name"], json!("centrifugal"));
+}
+
+/// The body that adds a kind over the API: a profile's text and, if there is one, the files of a model's folder.
+fn kind(profile: &str, model: Option<&str>) -> Value {
+    let Some(folder) = model else { return json!({"profile": profile}) };
+    let manifest = fs::read_to_string(format!("{folder}/manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+    let weights = output(Command::new("base64").args(["-w0", &format!("{folder}/model.safetensors")]));
+    assert!(weights.status.success(), "{weights:?}");
+    json!({"profile": profile, "model": {
+        "manifest": manifest, "weights": String::from_utf8(weights.stdout).expect("text"),
+    }})
+}
+
+/// Every file of the kinds that were added, with its bytes.
+fn kept(store: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let (mut folders, mut files) = (vec![store.join("profiles")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.expect("an entry").path()) {
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push((path.clone(), fs::read(&path).expect("a file"))),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn a_kind_is_added_over_http_and_its_pump_is_judged_also_after_a_kill() {
+    let data = tempfile::tempdir().expect("a directory");
+    let bearing = &KINDS[2];
+    let folder = bearing.train(&data);
+    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__SERVER__MAX_BODY_BYTES", "400000");
+    let node = start.node();
+    let put = |node: &Node, name: &str, body: &Value| node.send_json("PUT", &format!("/api/profiles/{name}"), body);
+    let whole = kind(BEARING, Some(&folder));
+
+    // What is wrong with it is said with field, value and what is allowed, and nothing of it is written.
+    let changed = |change: fn(&mut Value)| {
+        let mut body = whole.clone();
+        change(&mut body);
+        body
+    };
+    let climbing = BEARING.replace("\"bearing\"", "\"../bearing\"");
+    let slow = BEARING.replace("300000", "1");
+    for (name, body, status, field) in [
+        ("bearing", changed(|kind| kind["model"]["weights"] = json!("no base64!")), 400, "model.weights"),
+        ("bearing", changed(|kind| kind["model"]["weights"] = json!("AAAA")), 400, "model.weights"),
+        ("bearing", changed(|kind| kind["model"]["manifest"]["weights_sha256"] = json!("0")), 400, "model.manifest.id"),
+        ("bearing", changed(|kind| kind["model"]["manifest"]["units"] = json!("many")), 400, "model.manifest"),
+        ("bearing", changed(|kind| kind["model"] = json!("/models/bearing")), 400, "model"),
+        ("bearing", json!({"profile": slow}), 400, "profile.interval_ms"),
+        ("..%2Fbearing", kind(&climbing, Some(&folder)), 400, "profile.name"),
+        ("bearing", kind(&climbing, None), 400, "profile.name"),
+        ("skab", whole.clone(), 400, "profile.name"),
+        ("centrifugal", json!({"profile": BEARING.replace("\"bearing\"", "\"centrifugal\"")}), 409, "name"),
+    ] {
+        let refused = put(&node, name, &body);
+        assert_eq!((refused.status, &refused.body["field"]), (status, &json!(field)), "{refused:?}");
+        assert!(refused.body.get("value").is_some() && refused.body["allowed"].is_string(), "{refused:?}");
+        assert!(refused.body.to_string().len() < 3_000, "as much of it as shows what it is: {refused:?}");
+        assert!(!start.data.join("profiles").exists(), "{field}");
+    }
+    let large = json!({"profile": BEARING, "model": {"manifest": {}, "weights": "A".repeat(400_000)}});
+    let refused = put(&node, "bearing", &large);
+    assert_eq!((refused.status, &refused.body["type"]), (413, &json!("urn:volute:problem:too-large")));
+    let refused = node.send_as("PUT", "/api/profiles/bearing", "text/plain", &whole.to_string());
+    assert_eq!(refused.status, 415, "a page of another site could send it unasked: {refused:?}");
+    assert!(!start.data.join("profiles").exists());
+
+    let added = put(&node, "bearing", &whole);
+    let model = &whole["model"]["manifest"]["id"];
+    assert_eq!((added.status, &added.body["name"], &added.body["model"]), (201, &json!("bearing"), model), "{added:?}");
+    let files = kept(&start.data);
+    assert_eq!(files.len(), 3, "{:?}", files.iter().map(|(path, _)| path).collect::<Vec<_>>());
+    // Sent again, with its model and without, it is there as it was. Another one of its name is not taken.
+    for same in [&whole, &kind(BEARING, None)] {
+        let again = put(&node, "bearing", same);
+        assert_eq!((again.status, &again.body["model"]), (200, model), "{again:?}");
+    }
+    let other = put(&node, "bearing", &kind(&BEARING.replace("300000", "60000"), None));
+    assert_eq!((other.status, &other.body["type"]), (409, &json!("urn:volute:problem:profile-taken")), "{other:?}");
+    assert!(kept(&start.data) == files, "nothing is written that was refused");
+    let entries = node.all("/api/audit-log?action=add-profile");
+    let done: Vec<_> = entries.iter().filter(|entry| entry["outcome"] == "done").collect();
+    assert_eq!((done.len(), &done[0]["object"]), (3, &json!("bearing")), "{entries:?}");
+    assert!(entries.len() > done.len(), "what was refused is noted, too: {entries:?}");
+
+    bearing.post(&node, 0..40);
+    // What judges is the network of the model, whose id ends the model's.
+    let network = model.as_str().and_then(|id| id.rsplit('-').next()).expect("an id");
+    let judged = |live: &Value| {
+        live["status"] == "NORMAL" && live["model"].as_str().is_some_and(|detector| detector.contains(network))
+    };
+    node.until(&bearing.live(), |live| live["totals"]["pump"]["scored"] == 11 && judged(live));
+    node.kill();
+    let node = start.node();
+    assert_eq!(&node.ok("/api/profiles/bearing")["model"], model);
+    bearing.post(&node, 40..45);
+    node.until(&bearing.live(), |live| live["totals"]["pump"]["scored"] == 5 && judged(live));
 }

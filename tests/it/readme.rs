@@ -158,11 +158,11 @@ fn checkout() -> TempDir {
     let folder = tempfile::tempdir().expect("a directory");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let at = |name: &str| folder.path().join(name);
-    for dir in ["target/release", "programs", "data"] {
+    for dir in ["target/release", "programs", "data", "config"] {
         fs::create_dir_all(at(dir)).expect("made");
     }
     symlink(env!("CARGO_BIN_EXE_volute"), at("target/release/volute")).expect("linked");
-    for shared in ["models", "data/demo"] {
+    for shared in ["models", "data/demo", "config/profiles"] {
         symlink(here.join(shared), at(shared)).expect("linked");
     }
     for (name, script) in [
@@ -178,8 +178,10 @@ fn checkout() -> TempDir {
 
 #[test]
 fn the_commands_of_the_readme_work_from_top_to_bottom() {
-    if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
-        return skip("there is no curl");
+    for program in ["curl", "jq"] {
+        if Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err() {
+            return skip(&format!("there is no {program}"));
+        }
     }
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the page");
     // The page's own port is whoever's on this machine.

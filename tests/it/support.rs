@@ -198,8 +198,13 @@ impl Node {
 
     /// A request with a body of JSON.
     pub fn send_json(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.send_as(method, path, "application/json", &body.to_string())
+    }
+
+    /// A request with a body of some type.
+    pub fn send_as(&self, method: &str, path: &str, content_type: &str, body: &str) -> Answer {
         let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
-        let request = request.header("content-type", "application/json").body(body.to_string()).expect("a request");
+        let request = request.header("content-type", content_type).body(body.to_owned()).expect("a request");
         answer(agent().run(request))
     }
 

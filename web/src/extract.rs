@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use volute_plant::{PumpId, PumpIdError};
 
-use crate::{body::media_type, node::Node, problem::ApiError};
+use crate::{body::media_type, body_budget::Body, node::Node, problem::ApiError};
 
 /// The pump that is the part `{id}` of a path, percent-encoded, as `P-101A%2FB`.
 #[derive(Debug)]
@@ -32,8 +32,11 @@ impl FromRequest for PumpPath {
     }
 }
 
-/// A body that must be JSON, and must say so.
-pub(crate) struct JsonBody(pub(crate) Value);
+/// A body that must be JSON, and must say so. Its room is held for as long as this is.
+pub(crate) struct JsonBody {
+    pub(crate) json: Value,
+    _body: Body,
+}
 
 impl FromRequest for JsonBody {
     type Error = ApiError;
@@ -49,7 +52,8 @@ impl FromRequest for JsonBody {
             if !is_json(&request) {
                 return Err(media_type(&request, "application/json"));
             }
-            serde_json::from_slice(&body.bytes).map(Self).map_err(ApiError::not_json)
+            let json = serde_json::from_slice(&body.bytes).map_err(ApiError::not_json)?;
+            Ok(Self { json, _body: body })
         })
     }
 }

@@ -19,7 +19,7 @@
 //! Does not handle bytes, arrays and NDJSON (`body.rs`), nor whether the item is new, late or a duplicate
 //! ([`volute_plant::Admission`]).
 
-mod left_out;
+pub(crate) mod left_out;
 pub(crate) mod number;
 mod profiles;
 #[cfg(test)]

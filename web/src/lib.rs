@@ -8,6 +8,7 @@
 //! decode, query, list               what a request asks
 //! item, body                        what a post holds: JSON to drafts of readings
 //! queries, stored, node             what a handler works with: the store's queries, the engine
+//! new_kinds                         how kinds of pumps are added, by the program
 //! wire, series, extract, audit      what several handlers share
 //! routes, openapi                   the handlers, and their description
 //! server                            the routes over a socket, with the budgets of connections, bodies and responses
@@ -30,6 +31,7 @@ mod invalid_value;
 mod item;
 mod last_known;
 mod list;
+mod new_kinds;
 mod node;
 mod openapi;
 mod origin;
@@ -47,5 +49,6 @@ mod stream;
 mod stream_events;
 mod wire;
 
+pub use new_kinds::{AddKindError, AddKinds, AddedKind, NewKind, NewModel};
 pub use openapi::openapi;
 pub use server::{WebHandle, WebServer, WebSettings, serve};

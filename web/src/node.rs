@@ -10,6 +10,7 @@ use volute_plant::Timestamp;
 use crate::{
     body_budget::{Body, BodyBudget},
     in_flight::InFlightRequests,
+    new_kinds::AddKinds,
     origin::Hosts,
     problem::ApiError,
     stream::Feed,
@@ -20,6 +21,8 @@ pub(crate) struct Node {
     pub(crate) engine: EngineHandle,
     /// What simulates pumps; a demo has it, and no other node.
     pub(crate) simulation: Option<Simulation>,
+    /// What adds kinds of pumps.
+    pub(crate) kinds: Arc<dyn AddKinds>,
     pub(crate) started_at: Timestamp,
     pub(crate) feed: Feed,
     pub(crate) bodies: BodyBudget,

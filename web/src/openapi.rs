@@ -39,6 +39,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         pumps::profile,
         profiles::profiles,
         profiles::profile_named,
+        profiles::add_profile,
         profiles::profile_of_pump,
         profiles::assign_profile,
         baselines::baselines,

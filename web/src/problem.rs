@@ -13,7 +13,7 @@ use volute_actors::{AssignRefusal, CommissionRefusal, Refusal, RemovalRefusal};
 use volute_data::StoreError;
 use volute_plant::PumpId;
 
-use crate::invalid_value::InvalidValue;
+use crate::{invalid_value::InvalidValue, new_kinds::AddKindError};
 
 /// The media type of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -79,6 +79,8 @@ pub(crate) enum ApiError {
     BeingRemoved(PumpId),
     #[error(transparent)]
     Profile(AssignRefusal),
+    #[error(transparent)]
+    NotAdded(AddKindError),
     #[error("{0} is simulated and would come again at once: stop the simulation first (POST /api/stop-simulation)")]
     SimulatedPump(PumpId),
     #[error(transparent)]
@@ -161,6 +163,13 @@ impl ApiError {
                 (StatusCode::CONFLICT, "other-channels", "The pump has other channels")
             }
             Self::Profile(_) => (StatusCode::NOT_FOUND, "unknown-profile", "No such profile"),
+            Self::NotAdded(AddKindError::Taken { .. }) => {
+                (StatusCode::CONFLICT, "profile-taken", "There is another profile of this name")
+            }
+            Self::NotAdded(AddKindError::Full { .. }) => {
+                (StatusCode::CONFLICT, "too-many-profiles", "The node has as many profiles as it may have")
+            }
+            Self::NotAdded(_) => (StatusCode::SERVICE_UNAVAILABLE, "profile-not-kept", "The profile could not be kept"),
             Self::Commissioning(CommissionRefusal::UnknownVersion { .. }) => {
                 (StatusCode::NOT_FOUND, "unknown-version", "There is no such version")
             }
@@ -216,6 +225,9 @@ impl ApiError {
             Self::UnknownPump(pump) | Self::RefusedPump { pump, .. } => {
                 named("pump_id", pump.as_str().into(), "a pump of which a reading is stored; see /api/pumps".into())
             }
+            Self::NotAdded(AddKindError::Taken { name }) => {
+                named("name", name.as_str().into(), "a name that no profile has, or that profile as it is".into())
+            }
             Self::UnknownActor(id) => named("id", id.as_str().into(), "an id or a stage; see /api/actors".into()),
             Self::MediaType { sent, allowed } => named("Content-Type", sent.as_str().into(), (*allowed).into()),
             Self::UnknownHost { host } => named(
@@ -239,10 +251,13 @@ impl ApiError {
         Problem { field, value, allowed, ..bare }
     }
 
-    /// The error as told outside: a store's own words stay inside.
+    /// The error as told outside: the words of the store and of the disk stay inside.
     pub(crate) fn detail(&self) -> String {
         match self {
             Self::Store(_) => "what is stored cannot be read just now".into(),
+            Self::NotAdded(AddKindError::NotKept(_)) => {
+                "the profile could not be written to the node's disk, or read again; adding it once more is safe".into()
+            }
             other => other.to_string(),
         }
     }
@@ -256,6 +271,7 @@ impl ApiError {
                 | Refusal::BeingRemoved { retry_after_s },
             ) => Some(*retry_after_s),
             Self::Refused(Refusal::DiskFull) => Some(DISK_RETRY_AFTER_S),
+            Self::NotAdded(AddKindError::NotKept(_)) => Some(DISK_RETRY_AFTER_S),
             Self::Subscribers { .. } | Self::Store(_) | Self::ManyResponses | Self::ManyReaders => Some(RETRY_AFTER_S),
             _ => None,
         }
@@ -269,6 +285,18 @@ impl From<AssignRefusal> for ApiError {
             AssignRefusal::Store(error) => error.into(),
             refused @ (AssignRefusal::UnknownProfile { .. } | AssignRefusal::OtherChannels { .. }) => {
                 Self::Profile(refused)
+            }
+        }
+    }
+}
+
+impl From<AddKindError> for ApiError {
+    fn from(error: AddKindError) -> Self {
+        match error {
+            AddKindError::Invalid(no) => Self::Invalid(no.into()),
+            AddKindError::DiskFull => Refusal::DiskFull.into(),
+            error @ (AddKindError::Taken { .. } | AddKindError::Full { .. } | AddKindError::NotKept(_)) => {
+                Self::NotAdded(error)
             }
         }
     }

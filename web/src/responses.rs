@@ -19,6 +19,7 @@ problems! {
     NotFound = 404, "The pump was never heard of, or there is no such version";
     NoSuchActor = 404, "There is no such actor or stage";
     Conflict = 409, "No model is loaded, or the version cannot be used with it";
+    NameTaken = 409, "There is a profile of this name, with other channels or another interval; or the node has 256 already";
     Unremovable = 409, "The pump is being removed already, or it is simulated";
     DiskFull = 507, "The disk is full";
     Insufficient = 422, "These readings do not suffice to learn from";

@@ -33,6 +33,7 @@ use crate::{
     body_budget::BodyBudget,
     connection::{Connection, Connections, InProgress, Socket},
     in_flight::InFlightRequests,
+    new_kinds::AddKinds,
     node::Node,
     origin::Hosts,
     response_budget::{self, Readers, ResponseBudget},
@@ -105,13 +106,14 @@ pub fn serve(
     listener: TcpListener,
     engine: EngineHandle,
     simulation: Option<Simulation>,
+    kinds: Arc<dyn AddKinds>,
     settings: WebSettings,
 ) -> io::Result<WebServer> {
     let stopping = watch::Sender::new(false);
     let workers = settings.workers.max(1);
     let shared = Shared {
         stored: web::Data::new(stored(&engine, workers)),
-        node: web::Data::new(node(engine, simulation, &settings, &stopping)),
+        node: web::Data::new(node(engine, simulation, kinds, &settings, &stopping)),
         responses: web::Data::new(ResponseBudget::new(settings.max_in_flight_response_bytes)),
     };
     let requests = shared.node.requests.clone();
@@ -129,6 +131,7 @@ pub fn serve(
 fn node(
     engine: EngineHandle,
     simulation: Option<Simulation>,
+    kinds: Arc<dyn AddKinds>,
     settings: &WebSettings,
     stopping: &watch::Sender<bool>,
 ) -> Node {
@@ -136,6 +139,7 @@ fn node(
         started_at: engine.now(),
         engine,
         simulation,
+        kinds,
         feed: Feed::new(settings.max_subscribers, settings.heartbeat, stopping.subscribe()),
         bodies: BodyBudget::new(
             (settings.max_in_flight_bytes, settings.max_body_bytes),

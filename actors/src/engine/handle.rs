@@ -122,18 +122,14 @@ impl EngineHandle {
         }
     }
 
-    /// What scores windows of a pump.
-    pub fn model_of(&self, pump: &PumpId) -> Option<Model> {
-        self.kind_of(pump).detection.map(|detection| detection.model)
+    /// The profile of a pump, and what scores its windows; of a pump that is not known, those of pumps that name none.
+    pub fn kind_parts_of(&self, pump: &PumpId) -> KindParts {
+        self.kind_of(pump).into()
     }
 
     /// The kinds of pumps that this node watches, by name.
     pub fn kinds(&self) -> Vec<KindParts> {
-        let parts = |kind: PumpKind| KindParts {
-            profile: kind.profile,
-            model: kind.detection.map(|detection| detection.model),
-        };
-        self.0.catalog.all().into_iter().map(parts).collect()
+        self.0.catalog.all().into_iter().map(KindParts::from).collect()
     }
 
     /// Adds a kind of pump, or replaces the one of the same profile for pumps that come from now on and after a restart.

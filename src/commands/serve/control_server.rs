@@ -30,7 +30,8 @@ use crate::{
         pump_reports::{check_channel, listed, named, settings_of},
     },
     control::{Control, Peer, Request},
-    kinds::AddedKinds,
+    kinds::ModelFiles,
+    node_kinds::NodeKinds,
 };
 
 /// What answers. Cheap to clone.
@@ -40,6 +41,7 @@ pub(super) struct ControlServer {
     /// What simulates pumps, in a demo.
     simulation: Option<Simulation>,
     dir: PathBuf,
+    kinds: NodeKinds,
     stopping: Arc<AtomicBool>,
     /// Read by whatever is under way; written by the end.
     under_way: Arc<RwLock<()>>,
@@ -48,9 +50,9 @@ pub(super) struct ControlServer {
 }
 
 impl ControlServer {
-    pub(super) fn new(engine: EngineHandle, simulation: Option<Simulation>, dir: PathBuf) -> Self {
+    pub(super) fn new(engine: EngineHandle, simulation: Option<Simulation>, dir: PathBuf, kinds: NodeKinds) -> Self {
         let (stopping, under_way, backup) = Default::default();
-        Self { engine, simulation, dir, stopping, under_way, backup }
+        Self { engine, simulation, dir, kinds, stopping, under_way, backup }
     }
 
     /// Answers until it is dropped. Without the socket the node does all else, so it runs.
@@ -143,12 +145,9 @@ impl ControlServer {
             },
             Request::Profiles => value(&kinds_listed(&self.engine.kinds())),
             Request::AddProfile { profile, origin, model } => {
-                let known = self.engine.kinds();
-                let added = AddedKinds::of(&self.dir).add(&profile, &origin, model.as_deref(), &known);
-                let added = added.map_err(failure)?;
-                let listed = kinds_listed(std::slice::from_ref(&added));
-                self.engine.add_kind(added);
-                value(&listed)
+                let model = model.as_deref().map(ModelFiles::Folder);
+                let added = self.kinds.add(&profile, &origin, model).map_err(failure)?;
+                value(&kinds_listed(&[added.kind]))
             }
             Request::AssignProfile { pump, profile } => {
                 self.engine.assign_profile(&pump, &profile).await.map_err(failure)?;

@@ -71,7 +71,7 @@ impl LeftOut {
 }
 
 /// A value as it is shown to its sender.
-pub(super) fn shown(value: &Value) -> Value {
+pub(crate) fn shown(value: &Value) -> Value {
     match value {
         Value::String(text) => cut(text).into(),
         Value::Array(_) | Value::Object(_) => {

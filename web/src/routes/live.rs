@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use volute_actors::{LiveChannel, LivePump, Status, Totals};
+use volute_actors::{KindParts, LiveChannel, LivePump, Status, Totals};
 use volute_plant::{Profile, PumpId, PumpName};
 
 use crate::{
@@ -162,8 +162,9 @@ pub(crate) async fn live_data(
             }
         }
     };
-    let model = engine.model_of(&pump).map(|model| model.id().to_string());
-    let mut data = LiveResponse::new(&engine.profile_of(&pump), live, model, &engine.totals());
+    let KindParts { profile, model } = engine.kind_parts_of(&pump);
+    let model = model.map(|model| model.id().to_string());
+    let mut data = LiveResponse::new(&profile, live, model, &engine.totals());
     data.name = stored.queries.pump_name(&pump);
     if let Some(simulation) = &node.simulation {
         data.simulation = Some(PumpSimulation::new(simulation.progress().await, &pump));

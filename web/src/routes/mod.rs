@@ -76,7 +76,12 @@ pub(crate) const ENDPOINTS: [Endpoint; 27] = [
     },
     read("/api/profile", || get(pumps::profile)),
     read("/api/profiles", || get(profiles::profiles)),
-    read("/api/profiles/{name}", || get(profiles::profile_named)),
+    Endpoint {
+        path: "/api/profiles/{name}",
+        allow: "GET, HEAD, PUT",
+        route: || get(profiles::profile_named),
+        second: Some(|| web::put().to(profiles::add_profile)),
+    },
     read("/api/node", || get(node::node)),
     read("/api/store", || get(store::store)),
     read("/api/actors", || get(actors::actors)),

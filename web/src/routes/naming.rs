@@ -91,7 +91,7 @@ pub(crate) async fn name(
     request: HttpRequest,
     _: Query<NoParameters>,
     PumpPath(pump): PumpPath,
-    JsonBody(body): JsonBody,
+    JsonBody { json: body, .. }: JsonBody,
 ) -> Result<web::Json<NamedPump>, ApiError> {
     let name = parse(&body).map_err(ApiError::Invalid)?;
     let detail = name.as_ref().map_or_else(|| "no name".to_owned(), |name| format!("name {:?}", name.as_str()));

@@ -123,7 +123,7 @@ pub(crate) async fn set(
     request: HttpRequest,
     _: Query<NoParameters>,
     PumpPath(pump): PumpPath,
-    JsonBody(body): JsonBody,
+    JsonBody { json: body, .. }: JsonBody,
 ) -> Result<web::Json<SettingsResponse>, ApiError> {
     let settings = parse(&body, &node.engine.profile_of(&pump)).map_err(ApiError::Invalid)?;
     let (engine, of, set) = (node.engine.clone(), pump.clone(), settings.clone());

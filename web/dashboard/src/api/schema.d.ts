@@ -255,7 +255,14 @@ export interface paths {
         };
         /** One kind of pump. */
         get: operations["profile_named"];
-        put?: never;
+        /**
+         * Adds a kind of pump: a profile, and its model if there is one.
+         * @description Nothing of it is written before all of it is checked, and it is on the disk when it is answered. Posts may name it from then
+         *     on. The same profile may be put again, with another model: pumps that come from now on have that one, and the others after a
+         *     restart. Another profile under the same name is refused (409). The body has `server.max_body_bytes` (8 MiB) at most; a larger
+         *     model is added with `volute profiles add` on the node's machine.
+         */
+        put: operations["add_profile"];
         post?: never;
         delete?: never;
         options?: never;
@@ -642,6 +649,19 @@ export interface components {
             ready: boolean;
             /** @description What is out of order; null where nothing is. */
             reason: string | null;
+        };
+        /** @description The two files of a model's folder. */
+        AddProfileModel: {
+            /** @description `manifest.json`. */
+            manifest: Record<string, never>;
+            /** @description `model.safetensors`, in base64 (RFC 4648, with padding). */
+            weights: string;
+        };
+        /** @description A kind of pump that is to be added. */
+        AddProfileRequest: {
+            model?: components["schemas"]["AddProfileModel"] | null;
+            /** @description The profile, as the text of its file (TOML). */
+            profile: string;
         };
         /**
          * @description Which profile a pump is to be of.
@@ -2735,6 +2755,115 @@ export interface operations {
             };
             /** @description The node is stopping, the store does not answer, or all live streams are taken */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The profile's name, which is in its text, too */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /** @description The kind */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddProfileRequest"];
+            };
+        };
+        responses: {
+            /** @description The profile was there; its model is replaced where one was sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KindResponse"];
+                };
+            };
+            /** @description It is added */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KindResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is a profile of this name, with other channels or another interval; or the node has 256 already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
