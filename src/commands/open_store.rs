@@ -36,7 +36,12 @@ pub fn store_settings(config: &Config) -> StoreSettings {
 pub async fn open_stopped(config: &Config) -> anyhow::Result<Store> {
     let dir = &config.store.dir;
     ensure!(data_folder::in_use(dir), "no node has ever stored anything in {}", dir.display());
-    Store::open(dir, &store_settings(config), SystemClock.now()).await.map_err(unlock)
+    open_stopped_or_new(config).await
+}
+
+/// Opens the store of a node that does not run; where none has run yet, makes the folder that the first one will take.
+pub async fn open_stopped_or_new(config: &Config) -> anyhow::Result<Store> {
+    Store::open(&config.store.dir, &store_settings(config), SystemClock.now()).await.map_err(unlock)
 }
 
 /// Says it where a node runs that does not answer on its socket.

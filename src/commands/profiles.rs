@@ -7,7 +7,7 @@ use volute_actors::KindParts;
 
 use super::{
     kind_reports::{Kind, kinds_listed},
-    open_store::{open_stopped, runtime},
+    open_store::{open_stopped_or_new, runtime},
 };
 use crate::{
     cli::{ProfilesArgs, ProfilesCommand},
@@ -53,7 +53,7 @@ async fn add(profile: &str, model: Option<&Path>, config: &Config) -> Result<Vec
         told => return Ok(told?),
     }
     // Nobody else may have the folder meanwhile.
-    let store = open_stopped(config).await?;
+    let store = open_stopped_or_new(config).await?;
     let added = add_stopped(&text, profile, model.as_deref(), config);
     store.close().await?;
     Ok(kinds_listed(&[added?]))
@@ -65,12 +65,13 @@ fn add_stopped(text: &str, origin: &str, model: Option<&Path>, config: &Config) 
     Ok(kinds.add(text, origin, model.map(ModelFiles::Folder), &known(config)?)?)
 }
 
-/// The kinds that a node of this configuration has.
+/// The kinds that a node of this configuration has, by name.
 fn known(config: &Config) -> Result<Vec<KindParts>> {
     let mut kinds = AddedKinds::of(&config.store.dir).load()?;
     let default = &config.model.profile;
     if kinds.iter().all(|kind| kind.profile.name() != default.name()) {
         kinds.push(KindParts { profile: default.clone(), model: None });
+        kinds.sort_by(|a, b| a.profile.name().cmp(b.profile.name()));
     }
     Ok(kinds)
 }

@@ -15,6 +15,7 @@ use crate::{
     cli::{PumpsArgs, PumpsCommand},
     config::Config,
     control::{ControlError, Request, tell},
+    kinds::AddedKinds,
 };
 
 /// Does it, and says what came of it.
@@ -96,7 +97,7 @@ async fn settings(pump: &PumpId, config: &Config) -> Result<Settings> {
         told => return Ok(told?),
     }
     let store = open_stopped(config).await?;
-    let known = settings_of(&store, &config.model.profile, pump).await;
+    let known = settings_stopped(&store, pump, config).await;
     store.close().await?;
     known
 }
@@ -123,7 +124,10 @@ async fn set(pump: &PumpId, setting: PumpSetting, config: &Config) -> Result<()>
         told => return Ok(told?),
     }
     let store = open_stopped(config).await?;
-    let set = set_stopped(&store, &config.model.profile, pump, setting).await;
+    let set = match profile_stopped(&store, pump, config) {
+        Ok(profile) => set_stopped(&store, &profile, pump, setting).await,
+        Err(error) => Err(error),
+    };
     store.close().await?;
     set
 }
@@ -137,6 +141,20 @@ async fn rename(pump: &PumpId, name: Option<PumpName>, config: &Config) -> Resul
     let renamed = rename_stopped(&store, pump, name).await;
     store.close().await?;
     renamed
+}
+
+/// What is set for a pump of a store that no node has open.
+async fn settings_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Settings> {
+    settings_of(store, &profile_stopped(store, pump, config)?, pump).await
+}
+
+/// The profile of a pump of a store that no node has open; of one that is not registered, that of pumps that name none.
+fn profile_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Profile> {
+    let default = &config.model.profile;
+    let Some(name) = store.profile_of(pump).filter(|name| name != default.name()) else { return Ok(default.clone()) };
+    let kinds = AddedKinds::of(&config.store.dir).load()?;
+    let own = kinds.into_iter().map(|kind| kind.profile).find(|profile| profile.name() == name);
+    Ok(own.unwrap_or_else(|| default.clone()))
 }
 
 /// Names a pump of a store that no node has open.

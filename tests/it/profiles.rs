@@ -383,3 +383,37 @@ fn a_kind_is_added_over_http_and_its_pump_is_judged_also_after_a_kill() {
     bearing.post(&node, 40..45);
     node.until(&bearing.live(), |live| live["totals"]["pump"]["scored"] == 5 && judged(live));
 }
+
+#[test]
+fn a_node_that_does_not_run_is_given_kinds_before_its_first_start_and_its_pumps_go_by_their_own() {
+    let data = tempfile::tempdir().expect("a directory");
+    let bearing = &KINDS[2];
+    let (start, file) = (Start::new(&data, "centrifugal"), data.path().join("bearing.toml"));
+    fs::write(&file, BEARING).expect("written");
+    for profile in ["skab", file.to_str().expect("text")] {
+        let (added, said) = add(&start.data, profile, None);
+        assert!(added, "{said}");
+    }
+    let store = start.data.to_str().expect("text");
+    let list = || run(&["profiles", "list", "--data-dir", store]);
+    let names = |list: &str| list.lines().filter_map(|line| line.split("  ").next().map(str::to_owned)).collect();
+    let stopped: Vec<String> = names(&list());
+    assert_eq!(stopped, ["bearing", "centrifugal", "skab"], "by name, as the running node lists them");
+
+    let node = start.node();
+    let running: Vec<String> = names(&list());
+    assert_eq!(running, stopped);
+    bearing.post(&node, 0..3);
+    node.terminate();
+
+    let settings = run(&["pumps", "settings", bearing.pump, "--data-dir", store]);
+    assert!(settings.contains("interval  5 min, its profile's"), "{settings}");
+    run(&["pumps", "set-hold", bearing.pump, "600", "--channel", "Tb", "--data-dir", store]);
+    let settings = run(&["pumps", "settings", bearing.pump, "--data-dir", store]);
+    assert!(settings.contains("(600 s) of Tb"), "{settings}");
+    let mut other = volute();
+    other.args(["pumps", "set-hold", bearing.pump, "600", "--channel", "Motor_RPM", "--data-dir", store]);
+    let refused = output(&mut other);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("the profile has Tb"), "{said}");
+}
