@@ -1,10 +1,10 @@
 //! What is asked of one pump's stored rows: its readings (`sensor_history.rs`) and the verdicts on it (`anomaly_history.rs`).
 
 use volute_data::{Order, Range};
-use volute_plant::PumpId;
+use volute_plant::{Profile, PumpId};
 
 use crate::{
-    list::{Cursor, Limit, page_range},
+    list::{Cursor, Limit, List, Page, page_range},
     problem::ApiError,
     query::{ChannelsParam, PumpParam, Span},
     stored::Stored,
@@ -14,6 +14,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct SeriesQuery {
     pub(crate) pump: PumpId,
+    /// What its rows are shown by.
+    pub(crate) profile: Profile,
     /// Places in the profile.
     pub(crate) channels: Vec<usize>,
     pub(crate) range: Range,
@@ -30,7 +32,22 @@ impl SeriesQuery {
     ) -> Result<Self, ApiError> {
         let order = if span.0.is_some() { Order::OldestFirst } else { Order::NewestFirst };
         let pump = pump.map_or_else(|| stored.default_pump.clone(), |pump| pump.0);
-        let channels = ChannelsParam::places(channels, &(stored.profile_of)(&pump))?;
-        Ok(Self { pump, range: page_range(order, span, limit, cursor)?, channels })
+        let profile = (stored.profile_of)(&pump);
+        let channels = ChannelsParam::places(channels, &profile)?;
+        Ok(Self { pump, profile, range: page_range(order, span, limit, cursor)?, channels })
+    }
+
+    /// A page of rows as it is sent, each as `item` makes it of the profile, the channels' places and the row. A page without
+    /// rows must be of a pump that is known.
+    pub(crate) fn list<Row, Item>(
+        &self,
+        stored: &Stored,
+        page: Page<Row>,
+        item: impl Fn(&Profile, &[usize], Row) -> Item,
+    ) -> Result<List<Item>, ApiError> {
+        if page.rows.is_empty() {
+            stored.check_known(&self.pump)?;
+        }
+        Ok(page.into_list(|row| item(&self.profile, &self.channels, row)))
     }
 }

@@ -90,20 +90,17 @@ pub(crate) async fn anomaly_history(
     Query(query): Query<AnomalyHistoryQuery>,
 ) -> Result<web::Json<List<DetectionResponse>>, ApiError> {
     let only_anomalies = query.only_anomalies.is_some_and(|flag| flag.0);
-    let SeriesQuery { pump, channels, range } = query.series(&stored)?;
+    let series = query.series(&stored)?;
+    let SeriesQuery { pump, range, .. } = &series;
     let _turn = stored.readers.turn().await?;
     let page = match only_anomalies {
-        true => anomalies(&stored, &pump, &range).await?,
+        true => anomalies(&stored, pump, range).await?,
         false => {
-            let read = async |range| stored.queries.detections(&pump, &range).await;
-            Page::read(&range, at, read).await?
+            let read = async |range| stored.queries.detections(pump, &range).await;
+            Page::read(range, at, read).await?
         }
     };
-    if page.rows.is_empty() {
-        stored.check_known(&pump)?;
-    }
-    let profile = (stored.profile_of)(&pump);
-    Ok(web::Json(page.into_list(|row| DetectionResponse::new(&profile, &channels, row))))
+    series.list(&stored, page, DetectionResponse::new).map(web::Json)
 }
 
 /// A page of anomalous windows. Where few are, it ends at the last of [`MAX_SCANNED`] windows, and the next page goes on there.

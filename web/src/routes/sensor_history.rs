@@ -137,15 +137,10 @@ pub(crate) async fn sensor_history(
 }
 
 async fn page(stored: &Stored, query: &SeriesQuery) -> Result<List<ReadingResponse>, ApiError> {
-    let SeriesQuery { pump, channels, range } = query;
     let _turn = stored.readers.turn().await?;
-    let read = async |range| stored.queries.readings(pump, &range).await;
-    let page = Page::read(range, |reading: &Reading| reading.at, read).await?;
-    if page.rows.is_empty() {
-        stored.check_known(pump)?;
-    }
-    let profile = (stored.profile_of)(pump);
-    Ok(page.into_list(|reading| ReadingResponse::new(&profile, channels, reading)))
+    let read = async |range| stored.queries.readings(&query.pump, &range).await;
+    let page = Page::read(&query.range, |reading: &Reading| reading.at, read).await?;
+    query.list(stored, page, ReadingResponse::new)
 }
 
 /// The readings of a stretch in at most so many items: as they are, where they are few, else summed up.
@@ -155,8 +150,7 @@ async fn buckets(
     (from, to): Span,
     Points(points): Points,
 ) -> Result<List<ReadingResponse>, ApiError> {
-    let SeriesQuery { pump, channels, range } = query;
-    let profile = &(stored.profile_of)(pump);
+    let SeriesQuery { pump, profile, channels, range } = query;
     let to = to.unwrap_or_else(|| (stored.now)().plus_ms(1));
     let from = from.unwrap_or_else(|| to.plus_ms(-DAY_MS));
     if to <= from {
