@@ -16,6 +16,9 @@ use volute_web::{AddKindError, AddKinds, AddedKind, NewKind, NewModel};
 
 use crate::kinds::{AddedKinds, KindError, MOST_KINDS, ModelFiles, NAMES};
 
+/// How much of what was sent is repeated in a refusal, which is noted in the audit log, in characters.
+const SHOWN_CHARS: usize = 200;
+
 /// See the module's head. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct NodeKinds {
@@ -58,15 +61,16 @@ fn refusal(error: KindError) -> AddKindError {
             AddKindError::Invalid(Rejection::new("profile.name", Some(name), NAMES, "no name of a profile"))
         }
         KindError::Profile { source, .. } => {
-            AddKindError::Invalid(Rejection::new("profile", None, "a profile in TOML", &source.to_string()))
+            AddKindError::Invalid(Rejection::new("profile", None, "a profile in TOML", &cut(&source.to_string())))
         }
         KindError::Model(ModelError::Refused { what, found, expected, .. }) => {
+            let (found, expected) = (cut(&found), cut(&expected));
             let reason = format!("{what} {found}");
             AddKindError::Invalid(Rejection::new(field(what), Some(found), expected, &reason))
         }
         KindError::Model(ModelError::Manifest { source, .. }) => {
             let allowed = "manifest.json as training wrote it";
-            AddKindError::Invalid(Rejection::new("model.manifest", None, allowed, &source.to_string()))
+            AddKindError::Invalid(Rejection::new("model.manifest", None, allowed, &cut(&source.to_string())))
         }
         KindError::Model(ModelError::Io { source, .. }) | KindError::File { source, .. }
             if source.kind() == io::ErrorKind::StorageFull =>
@@ -78,6 +82,11 @@ fn refusal(error: KindError) -> AddKindError {
         }
         error @ KindError::File { .. } => AddKindError::NotKept(error.to_string()),
     }
+}
+
+/// The beginning of a text.
+fn cut(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS).collect()
 }
 
 /// Where in a body that stands of which a model is refused.
@@ -93,5 +102,30 @@ fn field(what: Mismatch) -> &'static str {
         Mismatch::Baseline => "model.manifest.baseline",
         Mismatch::Id => "model.manifest.id",
         Mismatch::Checksum | Mismatch::Weights => "model.weights",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_field_value_and_what_is_allowed_and_is_short() {
+        let long = "x".repeat(1_000_000);
+        for (what, named) in [(Mismatch::Channels, "model.manifest.channels"), (Mismatch::Checksum, "model.weights")] {
+            let error = ModelError::Refused { file: "model".into(), what, found: long.clone(), expected: long.clone() };
+            let AddKindError::Invalid(no) = refusal(error.into()) else {
+                panic!("{named}: it is the client's to mend")
+            };
+            assert_eq!((no.field.as_str(), no.value.map(|value| value.len())), (named, Some(SHOWN_CHARS)));
+            assert!(no.allowed.len() == SHOWN_CHARS && no.message.len() < 3 * SHOWN_CHARS, "{}", no.message.len());
+        }
+    }
+
+    #[test]
+    fn what_the_disk_refuses_is_not_the_clients_to_mend() {
+        let error = |kind: io::ErrorKind| KindError::File { path: "small.toml".into(), source: kind.into() };
+        assert!(matches!(refusal(error(io::ErrorKind::StorageFull)), AddKindError::DiskFull));
+        assert!(matches!(refusal(error(io::ErrorKind::PermissionDenied)), AddKindError::NotKept(_)));
     }
 }

@@ -4,6 +4,7 @@ use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, Result};
 use volute_actors::KindParts;
+use volute_plant::Profile;
 
 use super::{
     kind_reports::{Kind, kinds_listed},
@@ -13,7 +14,7 @@ use crate::{
     cli::{ProfilesArgs, ProfilesCommand},
     config::Config,
     control::{ControlError, Request, tell},
-    kinds::{AddedKinds, ModelFiles},
+    kinds::{AddedKinds, KindError, ModelFiles},
     profiles,
 };
 
@@ -52,6 +53,8 @@ async fn add(profile: &str, model: Option<&Path>, config: &Config) -> Result<Vec
         Err(ControlError::NoNode { .. }) => {}
         told => return Ok(told?),
     }
+    // What is no profile makes no folder.
+    Profile::from_toml(&text).map_err(|source| KindError::Profile { file: profile.to_owned(), source })?;
     // Nobody else may have the folder meanwhile.
     let store = open_stopped_or_new(config).await?;
     let added = add_stopped(&text, profile, model.as_deref(), config);

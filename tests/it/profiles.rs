@@ -389,6 +389,9 @@ fn a_node_that_does_not_run_is_given_kinds_before_its_first_start_and_its_pumps_
     let data = tempfile::tempdir().expect("a directory");
     let bearing = &KINDS[2];
     let (start, file) = (Start::new(&data, "centrifugal"), data.path().join("bearing.toml"));
+    fs::write(&file, "name = 3").expect("written");
+    let (added, said) = add(&start.data, file.to_str().expect("text"), None);
+    assert!(!added && !start.data.exists(), "what is no profile makes no folder: {said}");
     fs::write(&file, BEARING).expect("written");
     for profile in ["skab", file.to_str().expect("text")] {
         let (added, said) = add(&start.data, profile, None);

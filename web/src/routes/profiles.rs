@@ -26,6 +26,9 @@ use crate::{
     wire::ProfileResponse,
 };
 
+/// How much is repeated of why a text is no profile, in characters: it may hold what was sent.
+const SHOWN_CHARS: usize = 200;
+
 /// A kind of pump.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KindResponse {
@@ -212,7 +215,8 @@ fn no_profile(text: &str, error: &ProfileError) -> InvalidValue {
         }
         ProfileError::Toml(error) => {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let (line, reason) = (before.matches('\n').count() + 1, error.message());
+            let line = before.matches('\n').count() + 1;
+            let reason: String = error.message().chars().take(SHOWN_CHARS).collect();
             let shown = shown(&text.into());
             InvalidValue::new("profile", shown, "a profile in TOML", &format!("{reason} at line {line}"))
         }
