@@ -28,7 +28,7 @@ const TARGETS: [&str; 7] = [
     "actix_web",
     "volute_web",
     "volute::control",
-    "volute_actors::gate",
+    "volute_actors::ingress",
     "volute_actors::recorder::writer",
 ];
 /// Lines of a kind in one interval.
@@ -158,5 +158,21 @@ mod tests {
         assert!(throttle.admit(kind(503), "request", start + INTERVAL), "the next interval has lines again");
         assert!(throttle.take_ended(start + INTERVAL * 3).is_empty());
         assert!(throttle.kinds.is_empty(), "nothing is kept");
+    }
+
+    #[test]
+    fn every_target_of_ours_is_a_module_that_logs() {
+        for target in TARGETS.iter().filter(|target| target.starts_with("volute")) {
+            let (name, module) = target.split_once("::").unwrap_or((target, "lib"));
+            let folder = match name {
+                "volute" => "src",
+                "volute_web" => "web/src",
+                "volute_actors" => "actors/src",
+                other => panic!("{other} is not a crate that clients reach"),
+            };
+            let file = format!("{}/{folder}/{}.rs", env!("CARGO_MANIFEST_DIR"), module.replace("::", "/"));
+            let source = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{target}: {file}: {error}"));
+            assert!(module == "lib" || source.contains("tracing::"), "{target}: {file} writes no line");
+        }
     }
 }
