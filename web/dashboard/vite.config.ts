@@ -5,7 +5,7 @@ export default defineConfig({
   plugins: [svelte()],
   build: {
     target: 'es2022',
-    // The server's content security policy allows no inline anything but images.
+    // The server's content security policy allows inline images, but no other inline content.
     modulePreload: { polyfill: false },
   },
   server: { proxy: { '/api': 'http://127.0.0.1:5000' } },

@@ -1,17 +1,17 @@
-// The demo: its sick pump is found and opened, both pages fit every screen, and nobody is shut out.
+// The demo: an anomalous pump is found and opened, both pages fit every screen width, and both are accessible.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browser, isLive, Node, open, overhang, screenshot, violations } from './support.js';
+import { axeViolations, horizontalOverflow, launchBrowser, Node, openPage, screenshot, waitUntilLive } from './support.js';
 
-/** The demo's faults grow over minutes. */
-const SICK_WITHIN_MS = 300_000;
+/** The demo's faults develop over minutes. */
+const ANOMALY_WITHIN_MS = 300_000;
 
-let node, chrome, sick;
+let node, chrome, anomalousPump;
 
 before(async () => {
   node = await Node.start(['--demo']);
-  chrome = await browser();
+  chrome = await launchBrowser();
 });
 
 after(async () => {
@@ -19,30 +19,30 @@ after(async () => {
   await node?.stop();
 });
 
-test('the sick pump is found on the fleet page and opened', { timeout: SICK_WITHIN_MS + 60_000 }, async () => {
-  const page = await open(chrome, node.url);
+test('an anomalous pump is found on the fleet page and opened', { timeout: ANOMALY_WITHIN_MS + 60_000 }, async () => {
+  const page = await openPage(chrome, node.url);
   await page.getByText('Simulated plant').waitFor();
   const card = page.locator('[data-status="ANOMALY"]').first();
-  await card.waitFor({ timeout: SICK_WITHIN_MS });
-  sick = await card.getAttribute('data-pump');
+  await card.waitFor({ timeout: ANOMALY_WITHIN_MS });
+  anomalousPump = await card.getAttribute('data-pump');
   await page.getByRole('heading', { level: 1, name: /attention/ }).waitFor();
   assert.match(await page.title(), /^▲ \d+ anomal/);
 
-  await page.locator(`[data-pump="${sick}"]`).click();
-  await page.getByRole('heading', { level: 1, name: sick, exact: true }).waitFor();
-  assert.equal(new URL(page.url()).pathname, `/pumps/${sick}`);
+  await page.locator(`[data-pump="${anomalousPump}"]`).click();
+  await page.getByRole('heading', { level: 1, name: anomalousPump, exact: true }).waitFor();
+  assert.equal(new URL(page.url()).pathname, `/pumps/${anomalousPump}`);
   await page.getByText('Simulated plant').waitFor();
-  await page.getByRole('heading', { name: 'What explains it' }).waitFor();
+  await page.getByRole('heading', { name: 'Deviation by sensor' }).waitFor();
   await page.getByRole('slider', { name: 'Loss over time' }).waitFor();
 
   await page.goBack();
-  await page.locator(`[data-pump="${sick}"]`).waitFor();
+  await page.locator(`[data-pump="${anomalousPump}"]`).waitFor();
   assert.deepEqual(page.errors, []);
   await page.context().close();
 });
 
 test('a chart is inspected with the keyboard and goes back to live', { timeout: 60_000 }, async () => {
-  const page = await open(chrome, `${node.url}/pumps/${sick}`);
+  const page = await openPage(chrome, `${node.url}/pumps/${anomalousPump}`);
   const chart = page.getByRole('slider', { name: 'Loss over time' });
   await chart.focus();
   await page.waitForFunction(() => /newest \d/.test(document.activeElement.getAttribute('aria-valuetext')));
@@ -58,12 +58,12 @@ test('a chart is inspected with the keyboard and goes back to live', { timeout: 
 for (const width of [390, 820, 1440, 2560]) {
   for (const colorScheme of ['light', 'dark']) {
     test(`both pages fit ${width} px and are accessible, ${colorScheme}`, { timeout: 120_000 }, async () => {
-      for (const [name, path] of [['fleet', '/'], ['pump', `/pumps/${sick}`]]) {
-        const page = await open(chrome, node.url + path, { width, colorScheme });
-        await ready(page, name);
-        assert.ok((await overhang(page)) <= 0, `${name}: ${await overhang(page)} px too wide`);
+      for (const [name, path] of [['fleet', '/'], ['pump', `/pumps/${anomalousPump}`]]) {
+        const page = await openPage(chrome, node.url + path, { width, colorScheme });
+        await waitUntilLoaded(page, name);
+        assert.ok((await horizontalOverflow(page)) <= 0, `${name}: ${await horizontalOverflow(page)} px too wide`);
         await screenshot(page, `${name}-${width}-${colorScheme}`);
-        assert.deepEqual(await violations(page), [], name);
+        assert.deepEqual(await axeViolations(page), [], name);
         assert.deepEqual(page.errors, []);
         await page.context().close();
       }
@@ -71,10 +71,10 @@ for (const width of [390, 820, 1440, 2560]) {
   }
 }
 
-/** Waits until a page shows what it is for. */
-async function ready(page, name) {
+/** Waits until a page has loaded its data. */
+async function waitUntilLoaded(page, name) {
   if (name === 'fleet') await page.locator('[data-pump]').first().waitFor();
   else await page.locator('.u-wrap').last().waitFor();
-  await isLive(page);
+  await waitUntilLive(page);
   await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
 }

@@ -1,11 +1,11 @@
-// How a pump posts: advice with a button that says what it costs, what is set for one pump alone, a clock that is wrong, runs that are
-// too short, and a pump that is stale by its own cadence. With a build that has failpoints the clock is moved for the last one.
+// How a pump posts: advice with a button that names the consequences, settings of one pump, a wrong clock, runs that are too short, and a
+// pump that is stale by its own interval. The last test moves the node's clock, and needs a build with failpoints.
 
 import assert from 'node:assert/strict';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { browser, isLive, Node, open, overhang, screenshot, until, violations } from './support.js';
+import { axeViolations, horizontalOverflow, launchBrowser, Node, openPage, screenshot, waitUntil, waitUntilLive } from './support.js';
 
 const VALUES = {
   Motor_RPM: 1480, Bearing_Temperature_C: 52.5, Oil_Pressure_bar: 4.1, Vibration_mm_s: 2.3, Flow_Rate_L_min: 1200,
@@ -15,31 +15,31 @@ const WIDTHS = [1440, 390];
 
 let node, chrome;
 
-/** Readings up to now, so far apart; `but` changes the nth. */
-function items(pump, count, everyMs, but = () => ({}), end = Date.now()) {
+/** `count` readings up to `end`, `intervalMs` apart; `override` returns the fields that the nth changes. */
+function items(pump, count, intervalMs, override = () => ({}), end = Date.now()) {
   return Array.from({ length: count }, (_, n) => {
-    const timestamp = end - (count - 1 - n) * everyMs;
-    return { pump_id: pump, timestamp, ...VALUES, Vibration_mm_s: 2.3 + Math.sin(n), ...but(n) };
+    const timestamp = end - (count - 1 - n) * intervalMs;
+    return { pump_id: pump, timestamp, ...VALUES, Vibration_mm_s: 2.3 + Math.sin(n), ...override(n) };
   });
 }
 
-async function put(pump, body) {
+async function putSettings(pump, body) {
   const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(`${node.url}/api/pumps/${pump}/settings`, { method: 'PUT', headers, body: JSON.stringify(body) });
-  assert.equal(answer.status, 200, await answer.text());
+  const response = await fetch(`${node.url}/api/pumps/${pump}/settings`, { method: 'PUT', headers, body: JSON.stringify(body) });
+  assert.equal(response.status, 200, await response.text());
 }
 
 const feed = async (pump) => (await node.get(`/api/live-data?pump_id=${pump}`)).feed;
 
-/** What a pump's page and the fleet look like, and that they fit and are accessible. */
-async function look(pump, wait) {
+/** Opens a pump's page, waits for its content, saves a screenshot, and checks that the page fits and is accessible. */
+async function checkPage(pump, wait) {
   for (const width of WIDTHS) {
-    const page = await open(chrome, `${node.url}/pumps/${pump}`, { width });
-    await isLive(page);
+    const page = await openPage(chrome, `${node.url}/pumps/${pump}`, { width });
+    await waitUntilLive(page);
     await wait(page);
     await screenshot(page, `feed-${pump}-${width}`);
-    assert.deepEqual(await violations(page), []);
-    assert.ok((await overhang(page)) <= 0);
+    assert.deepEqual(await axeViolations(page), []);
+    assert.ok((await horizontalOverflow(page)) <= 0);
     assert.deepEqual(page.errors, []);
     await page.context().close();
   }
@@ -47,9 +47,9 @@ async function look(pump, wait) {
 
 before(async () => {
   node = await Node.start();
-  chrome = await browser();
+  chrome = await launchBrowser();
   for (let from = 0; from < 3; from++) {
-    // Three runs of three minutes, an hour apart, and the pump stands.
+    // Three runs of three minutes, an hour apart; the pump stands in between.
     const end = Date.now() - (2 - from) * 3_600_000;
     await node.post(items('short-runs', 200, 1000, (n) => (n >= 10 && n < 190 ? {} : { Motor_RPM: 0, Motor_Current_A: 0 }), end));
   }
@@ -68,29 +68,29 @@ after(async () => {
   await node?.stop();
 });
 
-test('the fleet says what to do, and whose steps are their own', { timeout: 60_000 }, async () => {
-  await put('own', { interval_ms: 60_000 });
+test('the fleet shows advice, and which pumps have their own interval', { timeout: 60_000 }, async () => {
+  await putSettings('own', { interval_ms: 60_000 });
   for (const width of WIDTHS) {
-    const page = await open(chrome, node.url, { width });
+    const page = await openPage(chrome, node.url, { width });
     await page.locator('[data-pump="sparse"]').getByText(/^It reads every 10 s/).waitFor();
-    await page.locator('[data-pump="own"]').getByText('steps of 1 min').waitFor();
+    await page.locator('[data-pump="own"]').getByText('interval 1 min').waitFor();
     await screenshot(page, `feed-fleet-${width}`);
-    assert.deepEqual(await violations(page), []);
+    assert.deepEqual(await axeViolations(page), []);
     await page.context().close();
   }
 });
 
-test('advice is taken with a button that says what it costs, and is gone then', { timeout: 120_000 }, async () => {
-  await until('advice', async () => (await feed('sparse'))?.advised_interval_ms === 10_000);
-  await look('sparse', (page) => page.getByRole('button', { name: 'Set its interval to 10 s…' }).waitFor());
-  const page = await open(chrome, `${node.url}/pumps/sparse`);
+test('a button follows the advice after a dialog names the consequences', { timeout: 120_000 }, async () => {
+  await waitUntil('advice', async () => (await feed('sparse'))?.advised_interval_ms === 10_000);
+  await checkPage('sparse', (page) => page.getByRole('button', { name: 'Set its interval to 10 s…' }).waitFor());
+  const page = await openPage(chrome, `${node.url}/pumps/sparse`);
   await page.getByText('It reads every 10 s').waitFor();
   await page.getByRole('button', { name: 'Set its interval to 10 s…' }).click();
-  await page.getByText('A baseline is of one interval').waitFor();
+  await page.getByText('A baseline holds for one interval only').waitFor();
   await screenshot(page, 'feed-sparse-dialog');
-  assert.deepEqual(await violations(page), []);
+  assert.deepEqual(await axeViolations(page), []);
 
-  // It fails with a sentence, and nothing is closed.
+  // A failed request shows its reason, and the dialog stays open.
   await page.route('**/settings', (route) =>
     route.request().method() === 'PUT'
       ? route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"title":"Unavailable","detail":"the database does not answer"}' })
@@ -102,38 +102,38 @@ test('advice is taken with a button that says what it costs, and is gone then', 
   await page.unroute('**/settings');
 
   await page.getByRole('button', { name: 'Set its interval to 10 s', exact: true }).click();
-  await page.getByRole('button', { name: 'Go by its profile’s interval…' }).waitFor();
+  await page.getByRole('button', { name: 'Use its profile’s interval…' }).waitFor();
   assert.equal((await node.get('/api/pumps/sparse/settings')).interval_ms, 10_000);
   await page.getByText('It reads every 10 s').waitFor({ state: 'detached' });
   assert.deepEqual(page.errors, []);
   await page.context().close();
 });
 
-test('a pump with an interval of its own and values that hold says so, and shows what it holds', { timeout: 120_000 }, async () => {
-  await put('exception', { channel_hold_s: { Vibration_mm_s: 300 } });
+test('an own interval and held values are shown', { timeout: 120_000 }, async () => {
+  await putSettings('exception', { channel_hold_s: { Vibration_mm_s: 300 } });
   await node.post(items('exception', 30, 1000, () => ({ Vibration_mm_s: undefined })).slice(1));
-  await until('its own', async () => (await feed('own'))?.own_interval);
-  await look('own', (page) => page.getByText('its own: as asked').waitFor());
-  await look('exception', (page) => page.getByText('The last value stands in').first().waitFor());
+  await waitUntil('its own', async () => (await feed('own'))?.own_interval);
+  await checkPage('own', (page) => page.getByText('its own: as asked').waitFor());
+  await checkPage('exception', (page) => page.getByText('Last value held').first().waitFor());
 });
 
-test('a clock that is wrong, runs that are too short, late readings, and a cadence beyond any interval are said', { timeout: 120_000 }, async () => {
-  // Its other readings were right: within a minute of these only some of them are ahead, later its clock is.
+test('a wrong clock, runs that are too short, late readings, and an interval that is too long are shown', { timeout: 120_000 }, async () => {
+  // Within a minute of its correct readings only some readings count as ahead; later its clock does.
   await assert.rejects(node.post([{ pump_id: 'clock', timestamp: Date.now() + 540_000, ...VALUES }]), /9 min ahead/);
-  await look('clock', (page) => page.getByText(/(its clock is|of its readings came) 9 min ahead/).first().waitFor());
-  await look('short-runs', (page) => page.getByText(/runs were all shorter than it takes to settle/).first().waitFor());
-  await look('late', (page) => page.getByText('Too late to be scored', { exact: true }).waitFor());
-  await look('sparse-2h', (page) => page.getByText(/an interval is at most 1 h/).first().waitFor());
+  await checkPage('clock', (page) => page.getByText(/(its clock is|of its readings came) 9 min ahead/).first().waitFor());
+  await checkPage('short-runs', (page) => page.getByText(/runs were all shorter than it takes to settle/).first().waitFor());
+  await checkPage('late', (page) => page.getByText('Too late to be scored', { exact: true }).waitFor());
+  await checkPage('sparse-2h', (page) => page.getByText(/an interval is at most 1 h/).first().waitFor());
 });
 
-test('a pump is stale by its own cadence', { timeout: 60_000, skip: process.env.VOLUTE_FAILPOINTS ? false : 'needs a build with failpoints' }, async () => {
-  // Three of its minutes: at two it is not, at four it is.
+test('a pump is stale by its own interval', { timeout: 60_000, skip: process.env.VOLUTE_FAILPOINTS ? false : 'needs a build with failpoints' }, async () => {
+  // It is stale after three of its intervals of 1 min: not after 2 min, but after 4 min.
   await node.post(items('own', 1, 1));
   await moveClock(120_000);
-  await until('not stale', async () => (await node.get('/api/live-data?pump_id=own')).status !== 'STALE');
+  await waitUntil('not stale', async () => (await node.get('/api/live-data?pump_id=own')).status !== 'STALE');
   await moveClock(240_000);
-  await look('own', (page) => page.locator('.panel.stale').first().waitFor());
-  const page = await open(chrome, node.url);
+  await checkPage('own', (page) => page.locator('.panel.stale').first().waitFor());
+  const page = await openPage(chrome, node.url);
   await page.getByText('Silent for more than 3 min').first().waitFor();
   await page.context().close();
 });

@@ -1,14 +1,14 @@
-// A real pump: what it posts appears, and a node that dies and comes back is noticed both times.
+// A real pump: its values appear, and the page notices when the node is killed and when it is restarted.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browser, isLive, Node, open, screenshot, violations } from './support.js';
+import { axeViolations, launchBrowser, Node, openPage, screenshot, waitUntilLive } from './support.js';
 
 let node, chrome;
 
 before(async () => {
   node = await Node.start();
-  chrome = await browser();
+  chrome = await launchBrowser();
 });
 
 after(async () => {
@@ -18,8 +18,8 @@ after(async () => {
 
 const sensor = (page, channel) => page.locator(`[data-channel="${channel}"] .value`);
 
-test('a node without pumps says how to post, and shows the first one that does', { timeout: 60_000 }, async () => {
-  const page = await open(chrome, node.url);
+test('a node without pumps shows how to post, and then shows the first pump', { timeout: 60_000 }, async () => {
+  const page = await openPage(chrome, node.url);
   await page.getByText('Post a first reading').waitFor();
   const command = await page.locator('pre').innerText();
   assert.ok(command.includes(`${node.url}/api/ingest`), command);
@@ -33,9 +33,9 @@ test('a node without pumps says how to post, and shows the first one that does',
 
 test('a posted value appears on the pump page', { timeout: 60_000 }, async () => {
   await node.post({ pump_id: 'e2e-1', Bearing_Temperature_C: 61.5, Vibration_mm_s: 2.1 });
-  const page = await open(chrome, `${node.url}/pumps/e2e-1`);
+  const page = await openPage(chrome, `${node.url}/pumps/e2e-1`);
   await sensor(page, 'Bearing_Temperature_C').getByText('61.5').waitFor();
-  await isLive(page);
+  await waitUntilLive(page);
   await node.post({ pump_id: 'e2e-1', Bearing_Temperature_C: 88.8, Vibration_mm_s: 500 });
   await sensor(page, 'Bearing_Temperature_C').getByText('88.8').waitFor();
   await page.getByText('Above warning limit 82.0').waitFor();
@@ -44,20 +44,20 @@ test('a posted value appears on the pump page', { timeout: 60_000 }, async () =>
   await page.context().close();
 });
 
-test('a pump that was never heard of is said to be unknown', { timeout: 60_000 }, async () => {
-  const page = await open(chrome, `${node.url}/pumps/nobody`);
+test('an unknown pump has a page that says so', { timeout: 60_000 }, async () => {
+  const page = await openPage(chrome, `${node.url}/pumps/nobody`);
   await page.getByRole('heading', { name: 'nobody is not known' }).waitFor();
   await page.getByRole('link', { name: 'All pumps' }).last().click();
   await page.locator('[data-pump]').first().waitFor();
   await page.context().close();
 });
 
-test('a node that dies is noticed, and so is its return, without a hole and without doubles', { timeout: 120_000 }, async () => {
+test('a killed node is noticed, and so is its restart, without gaps or duplicate values', { timeout: 120_000 }, async () => {
   await node.post({ pump_id: 'e2e-2', Bearing_Temperature_C: 61.1 });
-  const [fleet, pump] = [await open(chrome, node.url), await open(chrome, `${node.url}/pumps/e2e-2`)];
+  const [fleet, pump] = [await openPage(chrome, node.url), await openPage(chrome, `${node.url}/pumps/e2e-2`)];
   await sensor(pump, 'Bearing_Temperature_C').getByText('61.1').waitFor();
   await fleet.locator('[data-pump="e2e-2"]').waitFor();
-  for (const page of [fleet, pump]) await isLive(page);
+  for (const page of [fleet, pump]) await waitUntilLive(page);
 
   await node.kill();
   for (const page of [fleet, pump]) await page.getByText('Connection lost').waitFor({ timeout: 10_000 });
@@ -66,10 +66,10 @@ test('a node that dies is noticed, and so is its return, without a hole and with
   await pump.locator('[data-channel="Bearing_Temperature_C"] .age').getByText(/\d+ s ago/).waitFor();
   await screenshot(fleet, 'fleet-lost');
   await screenshot(pump, 'pump-lost');
-  for (const page of [fleet, pump]) assert.deepEqual(await violations(page), []);
+  for (const page of [fleet, pump]) assert.deepEqual(await axeViolations(page), []);
 
   await node.restart();
-  // Before the browser is back: what it missed has to come from history.
+  // Posted before the browser has reconnected: these values have to come from history.
   for (const value of [63.1, 63.2]) await node.post({ pump_id: 'e2e-2', Bearing_Temperature_C: value });
   for (const page of [fleet, pump]) await page.getByText('Connection lost').waitFor({ state: 'detached', timeout: 30_000 });
   await node.post({ pump_id: 'e2e-2', Bearing_Temperature_C: 62.2 });
@@ -77,20 +77,20 @@ test('a node that dies is noticed, and so is its return, without a hole and with
   await pump.locator('[data-channel="Bearing_Temperature_C"] .age').getByText('just now').waitFor();
   await pump.waitForFunction(() => !document.querySelector('.panel.stale'));
   await fleet.locator('[data-pump="e2e-2"]:not(.old)').waitFor();
-  const whole = ['62.2', '63.2', '63.1', '61.1', '61.1'];
+  const expected = ['62.2', '63.2', '63.1', '61.1', '61.1'];
   let values = [];
-  for (const until = Date.now() + 20_000; Date.now() < until && values.join() !== whole.join(); ) {
-    values = await backwards(pump, 'Bearing temperature', 5);
+  for (const end = Date.now() + 20_000; Date.now() < end && values.join() !== expected.join(); ) {
+    values = await newestFirst(pump, 'Bearing temperature', 5);
   }
-  assert.deepEqual(values, whole);
+  assert.deepEqual(values, expected);
   for (const page of [fleet, pump]) {
     assert.deepEqual(page.errors, []);
     await page.context().close();
   }
 });
 
-/** The newest values of a chart, as the arrow keys say them, the newest first; the oldest again where there is no older one. */
-async function backwards(page, label, count) {
+/** Reads a chart's values with the arrow keys, the newest first; repeats the oldest if there is no older one. */
+async function newestFirst(page, label, count) {
   const chart = page.getByRole('slider', { name: `${label} over time` });
   await chart.focus();
   const values = [];
@@ -101,22 +101,22 @@ async function backwards(page, label, count) {
   return values;
 }
 
-test('eight windows of a browser are all live, whatever each of them shows', { timeout: 120_000 }, async () => {
-  const pumps = Array.from({ length: 6 }, (_, n) => `window-${n}`);
+test('eight tabs of one browser are all live', { timeout: 120_000 }, async () => {
+  const pumps = Array.from({ length: 6 }, (_, n) => `tab-${n}`);
   for (const pump_id of pumps) await node.post({ pump_id, Bearing_Temperature_C: 60.1 });
   const context = await chrome.newContext();
-  const windows = await Promise.all(['/', '/', ...pumps.map((pump) => `/pumps/${pump}`)].map(async (path) => {
+  const tabs = await Promise.all(['/', '/', ...pumps.map((pump) => `/pumps/${pump}`)].map(async (path) => {
     const page = await context.newPage();
     await page.goto(node.url + path);
     return page;
   }));
-  for (const page of windows) await isLive(page);
+  for (const page of tabs) await waitUntilLive(page);
   for (const pump_id of pumps) await node.post({ pump_id, Bearing_Temperature_C: 71.7 });
-  for (const page of windows.slice(2)) await sensor(page, 'Bearing_Temperature_C').getByText('71.7').waitFor();
-  for (const page of windows.slice(0, 2)) await page.locator(`[data-pump="${pumps[5]}"]`).waitFor();
-  // One that is closed makes room for another.
-  await windows[2].close();
+  for (const page of tabs.slice(2)) await sensor(page, 'Bearing_Temperature_C').getByText('71.7').waitFor();
+  for (const page of tabs.slice(0, 2)) await page.locator(`[data-pump="${pumps[5]}"]`).waitFor();
+  // A closed tab frees its stream for another one.
+  await tabs[2].close();
   await node.post({ pump_id: pumps[5], Bearing_Temperature_C: 72.7 });
-  await sensor(windows[7], 'Bearing_Temperature_C').getByText('72.7').waitFor();
+  await sensor(tabs[7], 'Bearing_Temperature_C').getByText('72.7').waitFor();
   await context.close();
 });

@@ -1,28 +1,28 @@
-// What is stored: a day of a pump comes summed up, an outage of the store is said, and lists that are not whole say so.
+// Stored data: a day of a pump is aggregated, an outage of the store is shown, and incomplete lists say so.
 
 import assert from 'node:assert/strict';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { browser, isLive, Node, open, overhang, screenshot, violations } from './support.js';
+import { axeViolations, horizontalOverflow, launchBrowser, Node, openPage, screenshot, waitUntilLive } from './support.js';
 
 const PUMP = 'e2e-day';
 const HOUR_MS = 3_600_000;
-const EVERY_MS = 10_000;
+const INTERVAL_MS = 10_000;
 const CHANNEL = { name: 'Bearing_Temperature_C', label: 'Bearing temperature' };
-const WHY = 'the database does not answer: disk error 5';
+const REASON = 'the database does not answer: disk error 5';
 
 let node, chrome;
 
 before(async () => {
   node = await Node.start();
-  chrome = await browser();
-  // A day, with a pause of two hours in it and one short peak.
+  chrome = await launchBrowser();
+  // A day with a pause of two hours and one short peak.
   const now = Date.now();
   for (let hour = 24; hour > 0; hour--) {
     if (hour === 9 || hour === 8) continue;
-    const readings = Array.from({ length: HOUR_MS / EVERY_MS }, (_, i) => {
-      const t = now - hour * HOUR_MS + i * EVERY_MS;
+    const readings = Array.from({ length: HOUR_MS / INTERVAL_MS }, (_, i) => {
+      const t = now - hour * HOUR_MS + i * INTERVAL_MS;
       const wave = Math.sin((t / HOUR_MS) * 0.7);
       return {
         pump_id: PUMP,
@@ -40,35 +40,35 @@ after(async () => {
   await node?.stop();
 });
 
-/** Answers a route with what the node says, changed. */
-const changed = (path, change) => async (page) => {
+/** Changes the node's responses to a path. */
+const changeResponse = (path, change) => async (page) => {
   await page.route(
     (url) => url.pathname === path,
     async (route) => {
-      const answer = await route.fetch();
-      await route.fulfill({ response: answer, json: change(await answer.json()) });
+      const response = await route.fetch();
+      await route.fulfill({ response, json: change(await response.json()) });
     },
   );
 };
 
-const outage = (state, problems) => changed('/api/store', (store) => ({ ...store, state, problems }));
-const DEGRADED = `The database does not answer: disk error 5. Readings are kept in the journal; history is not whole.`;
+const storeState = (state, problems) => changeResponse('/api/store', (store) => ({ ...store, state, problems }));
+const DEGRADED = `The database does not answer: disk error 5. Readings are kept in the journal; history is incomplete.`;
 
-test('a day comes summed up, with its peak and its pause', { timeout: 60_000 }, async () => {
-  const asked = [];
-  const prepare = (page) => page.on('request', (request) => asked.push(new URL(request.url())));
-  const page = await open(chrome, `${node.url}/pumps/${PUMP}`, { prepare });
-  await isLive(page);
+test('a day is aggregated, with its peak and its pause', { timeout: 60_000 }, async () => {
+  const requests = [];
+  const prepare = (page) => page.on('request', (request) => requests.push(new URL(request.url())));
+  const page = await openPage(chrome, `${node.url}/pumps/${PUMP}`, { prepare });
+  await waitUntilLive(page);
   await page.locator('.u-wrap').last().waitFor();
   const chart = page.getByRole('slider', { name: `${CHANNEL.label} over time` });
   await page.getByRole('button', { name: '24 h' }).click();
   await page.getByText(/Line: mean of \d+ min; band: lowest to highest/).first().waitFor();
-  const question = asked.findLast((url) => url.searchParams.has('points'));
-  assert.equal(question.pathname, '/api/sensor-history');
-  assert.ok(Number(question.searchParams.get('points')) <= 1000);
-  assert.ok(Number(question.searchParams.get('to')) - Number(question.searchParams.get('from')) >= 24 * HOUR_MS);
+  const overviewRequest = requests.findLast((url) => url.searchParams.has('points'));
+  assert.equal(overviewRequest.pathname, '/api/sensor-history');
+  assert.ok(Number(overviewRequest.searchParams.get('points')) <= 1000);
+  assert.ok(Number(overviewRequest.searchParams.get('to')) - Number(overviewRequest.searchParams.get('from')) >= 24 * HOUR_MS);
 
-  // The peak is one reading of thousands: the band has it, a mean alone would not.
+  // The peak is a single reading: it is in the band; a mean alone would hide it.
   await page.waitForFunction((label) => {
     const text = document.querySelector(`[aria-label="${label} over time"]`)?.getAttribute('aria-valuetext');
     return /in view [\d.]+ to 79\.0 °C/.test(text ?? '');
@@ -80,13 +80,13 @@ test('a day comes summed up, with its peak and its pause', { timeout: 60_000 }, 
   await page.mouse.move(5, 5);
   await screenshot(page, 'pump-day');
 
-  // Closer in there are readings one by one, and verdicts of that time would be fetched.
+  // A short range has single readings.
   for (let i = 0; i < 6; i++) await page.keyboard.press('+');
   await page.waitForFunction((label) => {
     const text = document.querySelector(`[aria-label="${label} over time"]`)?.getAttribute('aria-valuetext');
     return text?.includes('one reading at');
   }, CHANNEL.label);
-  // By now the pump may be stale: then its next reading would be waited for, and not the newest followed.
+  // The pump may be stale by now; then the page would show "Waiting for its next reading".
   await node.post({ pump_id: PUMP, [CHANNEL.name]: 60, Vibration_mm_s: 2.5 });
   await page.keyboard.press('Escape');
   await page.getByText('Following the newest').waitFor();
@@ -98,8 +98,8 @@ test('a day comes summed up, with its peak and its pause', { timeout: 60_000 }, 
 
 for (const range of ['7 d', '30 d', '1 y']) {
   test(`${range} can be shown`, { timeout: 60_000 }, async () => {
-    const page = await open(chrome, `${node.url}/pumps/${PUMP}`);
-    await isLive(page);
+    const page = await openPage(chrome, `${node.url}/pumps/${PUMP}`);
+    await waitUntilLive(page);
     await page.locator('.u-wrap').last().waitFor();
     await page.getByRole('button', { name: range }).click();
     await page.getByText(/Line: mean of .*; band: lowest to highest/).first().waitFor();
@@ -108,49 +108,49 @@ for (const range of ['7 d', '30 d', '1 y']) {
   });
 }
 
-test('history that is not whole says from when on it is, and why', { timeout: 60_000 }, async () => {
+test('incomplete history says from which time on it is complete, and why', { timeout: 60_000 }, async () => {
   const since = new Date(Date.now() - HOUR_MS).toISOString();
   const prepare = async (page) => {
     for (const path of ['/api/sensor-history', '/api/maintenance-events', '/api/pumps']) {
-      await changed(path, (list) => ({ ...list, incomplete: { since, reason: WHY } }))(page);
+      await changeResponse(path, (list) => ({ ...list, incomplete: { since, reason: REASON } }))(page);
     }
   };
-  const page = await open(chrome, `${node.url}/pumps/${PUMP}`, { prepare });
-  await page.getByText(/Whole from \d\d:\d\d:\d\d on\. Readings from before may be missing: the database does not answer/).waitFor();
-  await page.getByText(/Events from before may be missing/).waitFor();
+  const page = await openPage(chrome, `${node.url}/pumps/${PUMP}`, { prepare });
+  await page.getByText(/Complete from \d\d:\d\d:\d\d on\. Readings before that may be missing: the database does not answer/).waitFor();
+  await page.getByText(/Events before that may be missing/).waitFor();
   await page.getByRole('button', { name: '24 h' }).click();
   await page.getByText(/band: lowest to highest/).first().waitFor();
-  await page.getByText(/Readings from before may be missing/).waitFor();
+  await page.getByText(/Readings before that may be missing/).waitFor();
   await page.goto(node.url);
-  await page.getByText(/Pumps from before may be missing/).waitFor();
+  await page.getByText(/Pumps before that may be missing/).waitFor();
   assert.deepEqual(page.errors, []);
   await page.context().close();
 });
 
-test('what was missing once comes with the next look at a store that is well', { timeout: 60_000 }, async () => {
-  let asked = 0;
-  const prepare = changed('/api/sensor-history', (list) => (asked++ === 0 ? { ...list, incomplete: { since: null, reason: WHY } } : list));
-  const page = await open(chrome, `${node.url}/pumps/${PUMP}`, { prepare });
+test('missing history is fetched again once the store reports no outage', { timeout: 60_000 }, async () => {
+  let requests = 0;
+  const prepare = changeResponse('/api/sensor-history', (list) => (requests++ === 0 ? { ...list, incomplete: { since: null, reason: REASON } } : list));
+  const page = await openPage(chrome, `${node.url}/pumps/${PUMP}`, { prepare });
   await page.getByText(/Readings may be missing: the database does not answer/).waitFor();
   await page.locator('[data-incomplete]').first().waitFor({ state: 'detached' });
   assert.deepEqual(page.errors, []);
   await page.context().close();
 });
 
-test('a database that does not open is said, and what was missing comes when it does', { timeout: 240_000 }, async () => {
-  const sick = await Node.start();
-  const [database, aside] = ['database', 'aside'].map((name) => join(sick.dir, name));
+test('a database that does not open is shown, and missing history follows once it opens', { timeout: 240_000 }, async () => {
+  const failing = await Node.start();
+  const [database, aside] = ['database', 'aside'].map((name) => join(failing.dir, name));
   try {
-    await sick.post({ pump_id: 'e2e-out', [CHANNEL.name]: 61.1 });
-    await sick.kill();
+    await failing.post({ pump_id: 'e2e-out', [CHANNEL.name]: 61.1 });
+    await failing.kill();
     renameSync(database, aside);
     writeFileSync(database, 'not a folder');
-    await sick.restart();
-    await sick.post({ pump_id: 'e2e-out', [CHANNEL.name]: 62.2 });
-    const page = await open(chrome, `${sick.url}/pumps/e2e-out`);
+    await failing.restart();
+    await failing.post({ pump_id: 'e2e-out', [CHANNEL.name]: 62.2 });
+    const page = await openPage(chrome, `${failing.url}/pumps/e2e-out`);
     await page.locator('[data-outage="degraded"]').waitFor();
     await page.locator(`[data-channel="${CHANNEL.name}"] .value`).getByText('62.2').waitFor();
-    await page.getByText(/Whole from .* Readings from before may be missing/).waitFor();
+    await page.getByText(/Complete from .* Readings before that may be missing/).waitFor();
     rmSync(database);
     renameSync(aside, database);
     await page.locator('[data-outage]').waitFor({ state: 'detached', timeout: 120_000 });
@@ -158,17 +158,17 @@ test('a database that does not open is said, and what was missing comes when it 
     assert.deepEqual(page.errors, []);
     await page.context().close();
   } finally {
-    await sick.stop();
+    await failing.stop();
   }
 });
 
-test('the fleet page says what is stored and how long the disk lasts', { timeout: 60_000 }, async () => {
-  const page = await open(chrome, node.url);
-  await page.locator('[data-storage="room"]').getByText(/B of .*B free \(/).waitFor();
-  assert.equal(await page.locator('[data-storage="growth"]').innerText(), 'Not known yet: watched for less than an hour');
+test('the fleet page shows the free disk space and its growth', { timeout: 60_000 }, async () => {
+  const page = await openPage(chrome, node.url);
+  await page.locator('[data-storage="free-space"]').getByText(/B of .*B free \(/).waitFor();
+  assert.equal(await page.locator('[data-storage="growth"]').innerText(), 'Not known yet: measured for less than an hour');
   await page.getByRole('button', { name: 'Where these numbers come from: Storage' }).click();
   await page.getByText('GET /api/store').waitFor();
-  // The disk of this machine may be nearly full: then, and only then, there is a notice.
+  // There is a notice only if the disk of this machine is nearly full.
   const { problems } = await (await fetch(`${node.url}/api/store`)).json();
   assert.equal(await page.locator('[data-outage]').count(), problems.length > 0 ? 1 : 0);
   await page.context().close();
@@ -176,20 +176,20 @@ test('the fleet page says what is stored and how long the disk lasts', { timeout
 
 for (const [state, problems, title] of [
   ['failed', ['The journal failed, and readings are refused until a restart: I/O error.', 'only 2 % of the disk is free'], 'Readings are refused'],
-  ['degraded', [DEGRADED], 'History is not whole'],
+  ['degraded', [DEGRADED], 'History is incomplete'],
   ['ok', ['at the pace of the last day the disk is full in 12 days'], 'At the pace of the last day the disk is full in 12 days.'],
 ]) {
   for (const width of [390, 820, 1440, 2560]) {
     for (const colorScheme of width === 1440 || width === 390 ? ['light', 'dark'] : ['light']) {
-      test(`a store that is ${state} and has problems is said, ${width} px, ${colorScheme}`, { timeout: 60_000 }, async () => {
-        const page = await open(chrome, node.url, { width, colorScheme, prepare: outage(state, problems) });
+      test(`the problems of a store that is ${state} are shown, ${width} px, ${colorScheme}`, { timeout: 60_000 }, async () => {
+        const page = await openPage(chrome, node.url, { width, colorScheme, prepare: storeState(state, problems) });
         await page.locator('[data-pump]').first().waitFor();
         const banner = page.locator('[role="status"] [data-outage]');
         await banner.getByText(title, { exact: true }).waitFor();
-        await page.locator('[data-storage="room"]').waitFor();
-        assert.ok((await overhang(page)) <= 0, `${await overhang(page)} px too wide`);
+        await page.locator('[data-storage="free-space"]').waitFor();
+        assert.ok((await horizontalOverflow(page)) <= 0, `${await horizontalOverflow(page)} px too wide`);
         await screenshot(page, `store-${state}-${width}-${colorScheme}`);
-        assert.deepEqual(await violations(page), []);
+        assert.deepEqual(await axeViolations(page), []);
         assert.deepEqual(page.errors, []);
         await page.context().close();
       });
@@ -197,36 +197,36 @@ for (const [state, problems, title] of [
   }
 }
 
-test('two banners stack: the node is gone, and was not well before', { timeout: 60_000 }, async () => {
+test('two banners are stacked: the connection is lost, and the store was degraded before', { timeout: 60_000 }, async () => {
   const prepare = async (page) => {
-    await outage('degraded', [DEGRADED])(page);
-    // A browser without shared workers: the page's own stream can be cut here.
+    await storeState('degraded', [DEGRADED])(page);
+    // Without shared workers the page opens its own stream, which can be blocked here.
     await page.addInitScript(() => delete window.SharedWorker);
     await page.route('**/api/stream*', (route) => route.abort());
   };
-  const page = await open(chrome, node.url, { width: 390, prepare });
+  const page = await openPage(chrome, node.url, { width: 390, prepare });
   await page.getByText('Connection lost').waitFor();
-  await page.getByText('History is not whole', { exact: true }).waitFor();
-  assert.ok((await overhang(page)) <= 0);
+  await page.getByText('History is incomplete', { exact: true }).waitFor();
+  assert.ok((await horizontalOverflow(page)) <= 0);
   const tops = await page.locator('.banners .banner').evaluateAll((all) => all.map((one) => one.getBoundingClientRect()).map(({ top, bottom }) => [top, bottom]));
   assert.equal(tops.length, 2);
   assert.ok(tops[0][1] <= tops[1][0], 'one stands below the other');
   await screenshot(page, 'store-two-banners-390');
-  assert.deepEqual(await violations(page), []);
+  assert.deepEqual(await axeViolations(page), []);
   await page.context().close();
 });
 
 for (const width of [390, 820, 1440, 2560]) {
   for (const colorScheme of ['light', 'dark']) {
     test(`a day of a pump fits ${width} px and is accessible, ${colorScheme}`, { timeout: 60_000 }, async () => {
-      const page = await open(chrome, `${node.url}/pumps/${PUMP}`, { width, colorScheme });
-      await isLive(page);
+      const page = await openPage(chrome, `${node.url}/pumps/${PUMP}`, { width, colorScheme });
+      await waitUntilLive(page);
       await page.locator('.u-wrap').last().waitFor();
       await page.getByRole('button', { name: '24 h' }).click();
       await page.getByText(/band: lowest to highest/).first().waitFor();
-      assert.ok((await overhang(page)) <= 0, `${await overhang(page)} px too wide`);
+      assert.ok((await horizontalOverflow(page)) <= 0, `${await horizontalOverflow(page)} px too wide`);
       await screenshot(page, `pump-day-${width}-${colorScheme}`);
-      assert.deepEqual(await violations(page), []);
+      assert.deepEqual(await axeViolations(page), []);
       assert.deepEqual(page.errors, []);
       await page.context().close();
     });

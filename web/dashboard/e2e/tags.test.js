@@ -1,9 +1,9 @@
-// Pumps by the tags that plants give them: reached by a link, by a reload and by an address typed elsewhere, named for people, and as
-// long as a tag may be.
+// Pump ids (tags) as plants use them: the page opens by a link, by a reload and by an address typed on another system; pumps are given
+// display names; the longest ids and names fit.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browser, isLive, Node, open, overhang, screenshot, violations } from './support.js';
+import { axeViolations, horizontalOverflow, launchBrowser, Node, openPage, screenshot, waitUntilLive } from './support.js';
 
 const TAGS = ['P-101A/B', 'Förderpumpe 3', '10 PAC20 AP001', '=10.PAC20.AP001-M01', '100%', '%2F', 'a?b#c', 'משאבה 5'];
 const LONG = '冷却水循环泵'.repeat(11).slice(0, 64);
@@ -13,7 +13,7 @@ let node, chrome;
 
 before(async () => {
   node = await Node.start();
-  chrome = await browser();
+  chrome = await launchBrowser();
   await node.post([...TAGS, LONG, WIDE].map((pump_id) => ({ pump_id, Bearing_Temperature_C: 61.5 })));
 });
 
@@ -26,8 +26,8 @@ const card = (page, id) => page.locator(`[data-pump="${id}"]`);
 const heading = (page, name) => page.getByRole('heading', { level: 1, name, exact: true });
 const value = (page) => page.locator('[data-channel="Bearing_Temperature_C"] .value');
 
-test('a pump is reached from the fleet and by a reload, whatever its tag', { timeout: 120_000 }, async () => {
-  const page = await open(chrome, node.url);
+test('every id opens its page from the fleet and by a reload', { timeout: 120_000 }, async () => {
+  const page = await openPage(chrome, node.url);
   for (const id of TAGS) {
     await card(page, id).click();
     await heading(page, id).waitFor();
@@ -38,22 +38,22 @@ test('a pump is reached from the fleet and by a reload, whatever its tag', { tim
     await value(page).getByText('61.5').waitFor();
     await page.getByRole('link', { name: 'All pumps', exact: true }).click();
   }
-  // Typed on a system that takes letters apart, with a no-break space.
+  // Typed on a system with decomposed letters (NFD), and with a no-break space.
   await page.goto(`${node.url}/pumps/${encodeURIComponent('Fo\u0308rderpumpe\u00a03')}`);
   await heading(page, 'Förderpumpe 3').waitFor();
-  await isLive(page);
+  await waitUntilLive(page);
   await node.post({ pump_id: 'Förderpumpe 3', Bearing_Temperature_C: 63.5 });
   await value(page).getByText('63.5').waitFor();
   assert.deepEqual(page.errors, []);
   await page.context().close();
 });
 
-test('a pump is given a name, which every window shows, and which is taken away', { timeout: 120_000 }, async () => {
-  const [fleet, page] = [await open(chrome, node.url), await open(chrome, `${node.url}/pumps/P-101A%2FB`)];
-  for (const one of [fleet, page]) await isLive(one);
+test('a display name is set, shown on every page, and removed', { timeout: 120_000 }, async () => {
+  const [fleet, page] = [await openPage(chrome, node.url), await openPage(chrome, `${node.url}/pumps/P-101A%2FB`)];
+  for (const one of [fleet, page]) await waitUntilLive(one);
   const field = page.getByLabel('Name for people');
   await page.getByRole('button', { name: 'Add a name' }).click();
-  assert.deepEqual(await violations(page), []);
+  assert.deepEqual(await axeViolations(page), []);
   await field.press('Escape');
   await page.getByRole('button', { name: 'Add a name' }).click();
 
@@ -61,20 +61,20 @@ test('a pump is given a name, which every window shows, and which is taken away'
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByText('U+202E').waitFor();
   assert.equal(await field.getAttribute('aria-invalid'), 'true');
-  assert.deepEqual(await violations(page), []);
+  assert.deepEqual(await axeViolations(page), []);
 
   await field.fill('Kühlwasser 3');
   await field.press('Enter');
   await heading(page, 'Kühlwasser 3').waitFor();
   await page.getByText('P-101A/B', { exact: true }).waitFor();
   await card(fleet, 'P-101A/B').getByText('Kühlwasser 3').waitFor();
-  assert.ok((await card(fleet, 'P-101A/B').innerText()).includes('P-101A/B'), 'its id beside it');
+  assert.ok((await card(fleet, 'P-101A/B').innerText()).includes('P-101A/B'), 'the id is shown beside the name');
   for (const wanted of ['kühlwasser', 'p-101a/']) {
     await fleet.getByLabel('Find a pump').fill(wanted);
     await fleet.waitForFunction(() => document.querySelectorAll('[data-pump]').length === 1);
     await card(fleet, 'P-101A/B').waitFor();
   }
-  assert.deepEqual(await violations(fleet), []);
+  assert.deepEqual(await axeViolations(fleet), []);
 
   await page.reload();
   await heading(page, 'Kühlwasser 3').waitFor();
@@ -89,26 +89,26 @@ test('a pump is given a name, which every window shows, and which is taken away'
   }
 });
 
-test('the longest tags and names break no page', { timeout: 120_000 }, async () => {
+test('the longest ids and names fit every page', { timeout: 120_000 }, async () => {
   const headers = { 'content-type': 'application/json' };
   const name = `${'Ω'.repeat(40)} ${'W'.repeat(39)}`;
   const named = await fetch(`${node.url}/api/pumps/${WIDE}`, { method: 'PATCH', headers, body: JSON.stringify({ name }) });
   assert.equal(named.status, 200);
-  // More than a few pumps are rows on a wide screen.
+  // More than 12 pumps are rows on a wide screen.
   await node.post(['A', 'B', 'C', 'D'].map((pump_id) => ({ pump_id, Bearing_Temperature_C: 61.5 })));
   for (const width of [1440, 390]) {
     for (const [what, path] of [['fleet', '/'], ['long', `/pumps/${encodeURIComponent(LONG)}`], ['named', `/pumps/${WIDE}`]]) {
-      const page = await open(chrome, node.url + path, { width });
-      await isLive(page);
+      const page = await openPage(chrome, node.url + path, { width });
+      await waitUntilLive(page);
       await (path === '/' ? card(page, LONG) : value(page)).waitFor();
       await screenshot(page, `tags-${what}-${width}`);
       if (path === '/') {
         const tall = await card(page, WIDE).evaluate((one) => one.getBoundingClientRect().height);
         assert.ok(tall < (width === 1440 ? 80 : 400), `${tall} px at ${width}`);
-        assert.ok(await card(page, WIDE).getByText(WIDE).isVisible(), 'its id beside its name');
+        assert.ok(await card(page, WIDE).getByText(WIDE).isVisible(), 'the id is shown beside the name');
       }
-      assert.ok((await overhang(page)) <= 0, `${what} at ${width}`);
-      assert.deepEqual(await violations(page), []);
+      assert.ok((await horizontalOverflow(page)) <= 0, `${what} at ${width}`);
+      assert.deepEqual(await axeViolations(page), []);
       assert.deepEqual(page.errors, []);
       await page.context().close();
     }

@@ -1,5 +1,5 @@
-// What a first visit loads, compressed, against its budget. Run after `npm run build`; fails above the budget.
-// "Initial" is what index.html names and what that imports statically; pages that load on demand are listed apart.
+// Compares the compressed size of a first visit with its budget; fails if it is above. Run after `npm run build`. A first visit loads
+// the files that index.html names and their static imports; the pages that load on demand are listed separately.
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,15 +8,15 @@ import { gzipSync } from 'node:zlib';
 const BUDGET_KB = { js: 70, css: 20 };
 const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
 
-/** Sizes in kB after gzip: initial and on demand, by kind. */
+/** The sizes in kB after gzip, of the first visit and on demand, by file type. */
 export function sizes() {
   const html = readFileSync(join(dist, 'index.html'), 'utf8');
-  const initial = new Set([...html.matchAll(/(?:src|href)="\/assets\/([^"]+)"/g)].map((found) => found[1]));
+  const initial = new Set([...html.matchAll(/(?:src|href)="\/assets\/([^"]+)"/g)].map((match) => match[1]));
   for (const name of initial) {
     if (!name.endsWith('.js')) continue;
     const text = readFileSync(join(dist, 'assets', name), 'utf8');
-    for (const found of text.matchAll(/(?:^|[;}\s])(?:import|export)\s*(?:[^"'`;()]*?from\s*)?["']\.\/([^"']+)["']/g)) {
-      initial.add(found[1]);
+    for (const match of text.matchAll(/(?:^|[;}\s])(?:import|export)\s*(?:[^"'`;()]*?from\s*)?["']\.\/([^"']+)["']/g)) {
+      initial.add(match[1]);
     }
   }
   const total = { initial: { js: 0, css: 0 }, onDemand: { js: 0, css: 0 } };
@@ -31,13 +31,13 @@ export function sizes() {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const total = sizes();
-  let over = false;
+  let overBudget = false;
   for (const kind of ['js', 'css']) {
     const [first, later] = [total.initial[kind], total.onDemand[kind]];
     console.log(`${kind}: ${first.toFixed(1)} kB initial of ${BUDGET_KB[kind]} kB, ${later.toFixed(1)} kB on demand (gzip)`);
-    over ||= first > BUDGET_KB[kind];
+    overBudget ||= first > BUDGET_KB[kind];
   }
-  if (over) {
+  if (overBudget) {
     console.error('above the budget');
     process.exit(1);
   }

@@ -1,6 +1,7 @@
 interface Window {
-  /** For measuring: told of every draw of a live chart, with the newest point that was drawn. */
+  /** A hook for bench/run.js. */
   __volute?: {
+    /** Called after every draw of a chart, with the newest point that was drawn. */
     onDraw?: (drawn: { chart: string; t: number; value: number | null }) => void;
   };
 }

@@ -1,25 +1,26 @@
-// One browser's live streams, shared by all of its tabs and windows: a browser opens six connections to a node and no more,
-// and six streams would leave none for anything else. An example with two windows on the fleet and five on a pump each:
+// Shares one browser's live streams among all of its tabs. A browser opens at most six connections to a node; six streams
+// would leave none for anything else. An example with two tabs on the fleet page and one tab on each of five pumps:
 //
-//   the fleet's two windows share a stream;
-//   the first three pumps have one each: MAX_STREAMS are open;
-//   the other two pumps are told every POLL_MS to fetch what is new, and take the next stream that becomes free.
+//   the two fleet tabs share one stream;
+//   the first three pumps have one stream each: MAX_STREAMS are open;
+//   the tabs of the other two pumps get a 'gap' message every POLL_MS and fetch what is new over HTTP; the next stream that
+//   becomes free is theirs.
 //
-// A window says every HERE_MS that it is there; one that says nothing for GONE_MS has gone without a word. Left out: how the
-// windows reach it (the worker's, stream.worker.ts), and how a stream is kept open (live.ts).
+// A tab repeats its subscription every HEARTBEAT_MS. A tab that sends nothing for TAB_TIMEOUT_MS is removed. Does not handle
+// how tabs reach the hub (see stream.worker.ts), nor how a stream is kept open (see live.ts).
 
-import type { LinkState } from './live';
+import type { ConnectionState } from './live';
 
 export const MAX_STREAMS = 4;
-export const HERE_MS = 4_000;
-export const GONE_MS = 15_000;
+export const HEARTBEAT_MS = 4_000;
+export const TAB_TIMEOUT_MS = 15_000;
 export const POLL_MS = 5_000;
 
-/** What a window asks of the hub. `follow` is said again and again: it also means that the window is there. */
-export type Asked = { follow: string; types: string[] } | 'retry' | 'leave';
+/** A request from a tab. A repeated `subscribe` is the tab's heartbeat. */
+export type HubRequest = { subscribe: string; types: string[] } | 'retry' | 'unsubscribe';
 
-/** What a window is told. */
-export type Told = { state: LinkState } | { type: string; data: unknown } | 'gap';
+/** A message to a tab. `gap`: events may be missing, and the tab has to fetch them over HTTP. */
+export type HubMessage = { state: ConnectionState } | { type: string; data: unknown } | 'gap';
 
 export interface Stream {
   retry(): void;
@@ -28,21 +29,23 @@ export interface Stream {
 
 export interface Listener {
   onEvent: (type: string, data: unknown) => void;
-  onState: (state: LinkState) => void;
+  onState: (state: ConnectionState) => void;
   onGap: () => void;
 }
 
 export type OpenStream = (url: string, types: string[], listener: Listener) => Stream;
 
-type Tell = (told: Told) => void;
+/** Sends a message to a tab; also identifies the tab. */
+type Tab = (message: HubMessage) => void;
 
+/** A stream's URL and the tabs that subscribe to it. */
 interface Topic {
   types: string[];
-  /** The windows, and when each was last heard. */
-  windows: Map<Tell, number>;
-  /** None while there is no room for another one. */
+  /** The tabs, and when each sent its last heartbeat. */
+  tabs: Map<Tab, number>;
+  /** Null while MAX_STREAMS other streams are open. */
   stream: Stream | null;
-  state: LinkState;
+  state: ConnectionState;
 }
 
 export class Hub {
@@ -53,47 +56,47 @@ export class Hub {
     this.#open = open;
   }
 
-  /** A window asks for something at `now`. */
-  ask(window: Tell, asked: Asked, now: number): void {
-    if (asked === 'leave') this.#leave(window);
-    else if (asked === 'retry') this.#of(window)?.stream?.retry();
-    else this.#follow(window, asked.follow, asked.types, now);
-    this.#fill();
+  /** Handles a request that a tab sent at `now`. */
+  handle(tab: Tab, request: HubRequest, now: number): void {
+    if (request === 'unsubscribe') this.#unsubscribe(tab);
+    else if (request === 'retry') this.#topicOf(tab)?.stream?.retry();
+    else this.#subscribe(tab, request.subscribe, request.types, now);
+    this.#assignStreams();
   }
 
-  /** To be called every POLL_MS: windows that have gone are forgotten, and those without a stream fetch what is new. */
+  /** Must be called every POLL_MS: removes tabs that have timed out, and has tabs without a stream fetch what is new. */
   tick(now: number): void {
     for (const topic of this.#topics.values()) {
-      for (const [window, heard] of topic.windows) if (now - heard > GONE_MS) topic.windows.delete(window);
+      for (const [tab, heartbeatAt] of topic.tabs) if (now - heartbeatAt > TAB_TIMEOUT_MS) topic.tabs.delete(tab);
     }
-    this.#fill();
-    for (const topic of this.#topics.values()) if (!topic.stream) tellAll(topic, 'gap');
+    this.#assignStreams();
+    for (const topic of this.#topics.values()) if (!topic.stream) broadcast(topic, 'gap');
   }
 
-  #follow(window: Tell, url: string, types: string[], now: number): void {
-    const known = this.#topics.get(url)?.windows.has(window);
-    if (known) return void this.#topics.get(url)?.windows.set(window, now);
-    this.#leave(window);
-    const topic = this.#topics.get(url) ?? { types, windows: new Map(), stream: null, state: 'connecting' as LinkState };
+  #subscribe(tab: Tab, url: string, types: string[], now: number): void {
+    const subscribed = this.#topics.get(url)?.tabs.has(tab);
+    if (subscribed) return void this.#topics.get(url)?.tabs.set(tab, now);
+    this.#unsubscribe(tab);
+    const topic = this.#topics.get(url) ?? { types, tabs: new Map(), stream: null, state: 'connecting' as ConnectionState };
     this.#topics.set(url, topic);
-    topic.windows.set(window, now);
-    // What it missed before it came here.
-    window({ state: topic.state });
-    window('gap');
+    topic.tabs.set(tab, now);
+    tab({ state: topic.state });
+    // Events from before the subscription.
+    tab('gap');
   }
 
-  #leave(window: Tell): void {
-    for (const topic of this.#topics.values()) topic.windows.delete(window);
+  #unsubscribe(tab: Tab): void {
+    for (const topic of this.#topics.values()) topic.tabs.delete(tab);
   }
 
-  #of(window: Tell): Topic | undefined {
-    return [...this.#topics.values()].find((topic) => topic.windows.has(window));
+  #topicOf(tab: Tab): Topic | undefined {
+    return [...this.#topics.values()].find((topic) => topic.tabs.has(tab));
   }
 
-  /** Closes what nobody listens to, and opens what there is room for, first come, first served. */
-  #fill(): void {
+  /** Closes streams without tabs, then opens streams up to MAX_STREAMS, in the order of subscription. */
+  #assignStreams(): void {
     for (const [url, topic] of this.#topics) {
-      if (topic.windows.size > 0) continue;
+      if (topic.tabs.size > 0) continue;
       topic.stream?.close();
       this.#topics.delete(url);
     }
@@ -101,26 +104,26 @@ export class Hub {
     for (const [url, topic] of this.#topics) {
       if (topic.stream) continue;
       if (open >= MAX_STREAMS) {
-        // What is fetched is no older than POLL_MS: that is not lost.
-        turn(topic, 'open');
+        // The tab polls, so its data is at most POLL_MS old: that does not count as a lost connection.
+        setState(topic, 'open');
         continue;
       }
       open += 1;
       topic.stream = this.#open(url, topic.types, {
-        onEvent: (type, data) => tellAll(topic, { type, data }),
-        onState: (state) => turn(topic, state),
-        onGap: () => tellAll(topic, 'gap'),
+        onEvent: (type, data) => broadcast(topic, { type, data }),
+        onState: (state) => setState(topic, state),
+        onGap: () => broadcast(topic, 'gap'),
       });
     }
   }
 }
 
-function turn(topic: Topic, state: LinkState): void {
+function setState(topic: Topic, state: ConnectionState): void {
   if (topic.state === state) return;
   topic.state = state;
-  tellAll(topic, { state });
+  broadcast(topic, { state });
 }
 
-function tellAll(topic: Topic, told: Told): void {
-  for (const window of topic.windows.keys()) window(told);
+function broadcast(topic: Topic, message: HubMessage): void {
+  for (const tab of topic.tabs.keys()) tab(message);
 }

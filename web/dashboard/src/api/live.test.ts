@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { LiveStream, SILENCE_MS, type LinkState, type LiveEnvironment, type Source } from './live';
+import { LiveStream, SILENCE_TIMEOUT_MS, type ConnectionState, type EventSourceLike, type LiveEnvironment } from './live';
 
-class FakeSource implements Source {
+class FakeSource implements EventSourceLike {
   closed = false;
   listeners = new Map<string, ((event: MessageEvent) => void)[]>();
   addEventListener(type: string, listener: (event: MessageEvent) => void) {
@@ -10,13 +10,13 @@ class FakeSource implements Source {
   close() {
     this.closed = true;
   }
-  say(type: string, data: unknown = null) {
+  emit(type: string, data: unknown = null) {
     for (const listener of this.listeners.get(type) ?? []) listener({ data: JSON.stringify(data) } as MessageEvent);
   }
 }
 
-/** A stream in a world whose time is moved by hand. */
-function world() {
+/** A stream whose time the test advances. */
+function setup() {
   let now = 0;
   let next = 1;
   const timers = new Map<number, { at: number; run: () => void }>();
@@ -30,14 +30,14 @@ function world() {
     cancel: (timer) => void timers.delete(timer),
     random: () => 1,
   };
-  const states: LinkState[] = [];
-  const heard: unknown[] = [];
+  const states: ConnectionState[] = [];
+  const received: unknown[] = [];
   const log = { gaps: 0 };
   const stream = new LiveStream(
-    { url: '/x', on: { fleet: (data) => heard.push(data) }, onState: (s) => states.push(s), onGap: () => log.gaps++ },
+    { url: '/x', on: { fleet: (data) => received.push(data) }, onState: (s) => states.push(s), onGap: () => log.gaps++ },
     environment,
   );
-  const pass = (ms: number) => {
+  const advance = (ms: number) => {
     const until = now + ms;
     for (;;) {
       const due = [...timers].filter(([, timer]) => timer.at <= until).sort((a, b) => a[1].at - b[1].at)[0];
@@ -48,51 +48,51 @@ function world() {
     }
     now = until;
   };
-  return { stream, sources, states, heard, log, pass, timers };
+  return { stream, sources, states, received, log, advance, timers };
 }
 
 describe('LiveStream', () => {
-  it('opens, listens, and has no gap the first time', () => {
-    const { sources, states, heard, log } = world();
-    sources[0].say('open');
-    sources[0].say('fleet', { now: 1 });
+  it('delivers events, and reports no gap at the first connection', () => {
+    const { sources, states, received, log } = setup();
+    sources[0].emit('open');
+    sources[0].emit('fleet', { now: 1 });
     expect(states).toEqual(['connecting', 'open']);
-    expect(heard).toEqual([{ now: 1 }]);
+    expect(received).toEqual([{ now: 1 }]);
     expect(log.gaps).toBe(0);
   });
 
-  it('comes back after an error, and then says that something was missed', () => {
-    const { sources, states, log, pass } = world();
-    sources[0].say('open');
-    sources[0].say('error');
+  it('reconnects after an error, and then reports a gap', () => {
+    const { sources, states, log, advance } = setup();
+    sources[0].emit('open');
+    sources[0].emit('error');
     expect(sources[0].closed).toBe(true);
-    pass(500);
+    advance(500);
     expect(sources.length).toBe(2);
     expect(log.gaps).toBe(0);
-    sources[1].say('open');
+    sources[1].emit('open');
     expect(states).toEqual(['connecting', 'open', 'lost', 'open']);
     expect(log.gaps).toBe(1);
   });
 
-  it('takes silence for a loss, and any event for a sign of life', () => {
-    const { sources, states, pass } = world();
-    sources[0].say('open');
-    pass(SILENCE_MS - 1);
-    sources[0].say('fleet', {});
-    pass(SILENCE_MS - 1);
+  it('is lost after silence; any event restarts the timeout', () => {
+    const { sources, states, advance } = setup();
+    sources[0].emit('open');
+    advance(SILENCE_TIMEOUT_MS - 1);
+    sources[0].emit('fleet', {});
+    advance(SILENCE_TIMEOUT_MS - 1);
     expect(states.at(-1)).toBe('open');
-    pass(1);
+    advance(1);
     expect(states.at(-1)).toBe('lost');
   });
 
-  it('waits longer and longer, up to a limit', () => {
-    const { sources, pass } = world();
+  it('doubles the retry pause up to a limit', () => {
+    const { sources, advance } = setup();
     const pauses: number[] = [];
     for (let round = 0; round < 7; round++) {
-      sources[round].say('error');
+      sources[round].emit('error');
       let waited = 0;
       while (sources.length === round + 1) {
-        pass(100);
+        advance(100);
         waited += 100;
       }
       pauses.push(waited);
@@ -100,23 +100,23 @@ describe('LiveStream', () => {
     expect(pauses).toEqual([500, 1000, 2000, 4000, 8000, 8000, 8000]);
   });
 
-  it('dropped frames are a gap', () => {
-    const { sources, log } = world();
-    sources[0].say('open');
-    sources[0].say('lagged', { dropped: 3 });
+  it('reports a gap when the server dropped frames', () => {
+    const { sources, log } = setup();
+    sources[0].emit('open');
+    sources[0].emit('lagged', { dropped: 3 });
     expect(log.gaps).toBe(1);
   });
 
-  it('hears nothing of a source it has given up, and leaves no timer behind', () => {
-    const { stream, sources, heard, timers, pass } = world();
-    sources[0].say('error');
+  it('ignores events of a closed source, and leaves no timer', () => {
+    const { stream, sources, received, timers, advance } = setup();
+    sources[0].emit('error');
     stream.retry();
     expect(sources.length).toBe(2);
-    sources[0].say('fleet', 'ghost');
-    expect(heard).toEqual([]);
+    sources[0].emit('fleet', 'ghost');
+    expect(received).toEqual([]);
     stream.close();
     expect(timers.size).toBe(0);
-    pass(60_000);
+    advance(60_000);
     expect(sources.length).toBe(2);
   });
 });

@@ -1,22 +1,28 @@
-// The live stream: one EventSource with a state of its own, for the browser's neither says when a connection has gone
-// silent nor backs off. Whoever listens to `fleet` hears something every second, so silence means that the connection
-// is gone even where TCP has not noticed. Nothing is replayed by the server: after a reconnect, and where the server
-// dropped frames, `onGap` says that the gap has to be fetched from history. Left out: what the events mean.
+// The live stream: an EventSource with timeout, backoff and a state. The browser's own reconnect neither notices that a
+// connection has gone silent nor backs off. The node sends a `fleet` event every second, so silence means that the connection
+// is lost even where TCP has not noticed. An example:
+//
+//   open; 6 s without an event: state 'lost', and a retry after 250 to 500 ms (500 ms with jitter);
+//   the retry fails: the next ones follow after at most 1 s, 2 s, 4 s and then 8 s each;
+//   a retry succeeds: state 'open', and `onGap`.
+//
+// The server replays nothing. After a reconnect, and after the server dropped frames, `onGap` is called: the missing events
+// have to be fetched from history. Does not interpret the events.
 
-export type LinkState = 'connecting' | 'open' | 'lost';
+export type ConnectionState = 'connecting' | 'open' | 'lost';
 
 export interface LiveOptions {
   url: string;
-  /** What to do with each kind of event; its name is the stream's. */
+  /** The handler of each event type. */
   on: Record<string, (data: unknown) => void>;
-  onState: (state: LinkState) => void;
-  /** Something was missed, and the stream is open again. */
+  onState: (state: ConnectionState) => void;
+  /** Events were missed; the stream is open again. */
   onGap: () => void;
 }
 
-/** What it needs of the browser; tests bring their own. */
+/** What a stream needs of the browser; tests pass a substitute. */
 export interface LiveEnvironment {
-  open(url: string): Source;
+  open(url: string): EventSourceLike;
   after(ms: number, run: () => void): number;
   cancel(timer: number): void;
   /** 0 to 1. */
@@ -24,95 +30,94 @@ export interface LiveEnvironment {
 }
 
 /** The part of an EventSource that is used. */
-export interface Source {
+export interface EventSourceLike {
   addEventListener(type: string, listener: (event: MessageEvent) => void): void;
   close(): void;
 }
 
-/** A connection that says nothing for so long is lost. */
-export const SILENCE_MS = 6_000;
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 8_000;
+/** A connection without an event for this long is lost. */
+export const SILENCE_TIMEOUT_MS = 6_000;
+const FIRST_RETRY_MS = 500;
+const MAX_RETRY_MS = 8_000;
 
 export class LiveStream {
   #options: LiveOptions;
   #environment: LiveEnvironment;
-  #source: Source | null = null;
+  #source: EventSourceLike | null = null;
   #timer: number | null = null;
-  #state: LinkState | null = null;
+  #state: ConnectionState | null = null;
   #failures = 0;
-  #missed = false;
+  #hasGap = false;
   #closed = false;
 
   constructor(options: LiveOptions, environment: LiveEnvironment = browser) {
     this.#options = options;
     this.#environment = environment;
-    this.#turn('connecting');
+    this.#setState('connecting');
     this.#connect();
   }
 
-  /** Tries at once instead of waiting for the pause to end: the network is back, or a person asks. */
+  /** Retries at once instead of waiting for the backoff: the network is back, or the user asks for it. */
   retry(): void {
     if (this.#state === 'lost' && !this.#source) this.#connect();
   }
 
   close(): void {
     this.#closed = true;
-    this.#drop();
+    this.#disconnect();
   }
 
   #connect(): void {
-    this.#drop();
+    this.#disconnect();
     const source = this.#environment.open(this.#options.url);
     this.#source = source;
     const listen = (type: string, run: (event: MessageEvent) => void) =>
       source.addEventListener(type, (event) => {
         if (source !== this.#source) return;
-        this.#listenOn();
+        this.#restartSilenceTimer();
         run(event);
       });
-    listen('open', () => this.#opened());
+    listen('open', () => this.#onOpen());
     listen('lagged', () => this.#options.onGap());
     for (const [type, run] of Object.entries(this.#options.on)) listen(type, (event) => run(JSON.parse(event.data)));
-    source.addEventListener('error', () => source === this.#source && this.#lost());
-    this.#listenOn();
+    source.addEventListener('error', () => source === this.#source && this.#onLost());
+    this.#restartSilenceTimer();
   }
 
-  #opened(): void {
+  #onOpen(): void {
     this.#failures = 0;
-    this.#turn('open');
-    if (this.#missed) this.#options.onGap();
-    this.#missed = false;
+    this.#setState('open');
+    if (this.#hasGap) this.#options.onGap();
+    this.#hasGap = false;
   }
 
-  /** Something was heard: the silence begins anew. */
-  #listenOn(): void {
-    this.#cancel();
-    this.#timer = this.#environment.after(SILENCE_MS, () => this.#lost());
+  #restartSilenceTimer(): void {
+    this.#cancelTimer();
+    this.#timer = this.#environment.after(SILENCE_TIMEOUT_MS, () => this.#onLost());
   }
 
-  #lost(): void {
-    this.#drop();
-    this.#missed = true;
-    this.#turn('lost');
-    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures++);
-    // Jitter, so that a plant's browsers do not all come back in the same moment.
+  #onLost(): void {
+    this.#disconnect();
+    this.#hasGap = true;
+    this.#setState('lost');
+    const pause = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++);
+    // Jitter, so that a plant's browsers do not all reconnect at the same moment.
     const jittered = pause * (0.5 + this.#environment.random() / 2);
     this.#timer = this.#environment.after(jittered, () => this.#connect());
   }
 
-  #drop(): void {
-    this.#cancel();
+  #disconnect(): void {
+    this.#cancelTimer();
     this.#source?.close();
     this.#source = null;
   }
 
-  #cancel(): void {
+  #cancelTimer(): void {
     if (this.#timer !== null) this.#environment.cancel(this.#timer);
     this.#timer = null;
   }
 
-  #turn(state: LinkState): void {
+  #setState(state: ConnectionState): void {
     if (this.#closed || state === this.#state) return;
     this.#state = state;
     this.#options.onState(state);

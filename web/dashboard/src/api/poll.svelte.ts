@@ -1,66 +1,66 @@
-// A question that is asked again and again: its last answer, when that came, and why there is no newer one.
-// Answers to earlier questions never replace those to later ones. A hidden page asks nothing;
-// a question without an answer is asked again soon.
+// A request that is repeated: its last result, when that arrived, and why there is no newer one. The response to an earlier
+// request never replaces that to a later one. A hidden page sends nothing. A failed request is repeated after at most RETRY_MS.
 
 import { ApiProblem } from './client';
 
-/** After a question that had no answer. */
+/** The pause after a failed request. */
 const RETRY_MS = 3_000;
 
 export class Poll<T> {
-  /** The last good answer. */
+  /** The last good result. */
   data = $state.raw<T | null>(null);
-  /** Why the last question had none. */
+  /** Why the last request failed; null if it did not. */
   problem = $state.raw<ApiProblem | null>(null);
-  /** When the last good answer came, by the browser's clock. */
+  /** When the last good result arrived, by the browser's clock. */
   at = $state<number | null>(null);
 
-  #ask: () => Promise<T>;
-  #everyMs: number | null;
+  #fetch: () => Promise<T>;
+  #intervalMs: number | null;
   #timer: ReturnType<typeof setTimeout> | null = null;
-  #asked = 0;
+  /** The number of the newest request. */
+  #newest = 0;
   #running = false;
 
-  /** `everyMs` null: once, and when told to. */
-  constructor(ask: () => Promise<T>, everyMs: number | null = null) {
-    this.#ask = ask;
-    this.#everyMs = everyMs;
+  /** `intervalMs` null: fetches at `start` and at each `refresh`. */
+  constructor(fetch: () => Promise<T>, intervalMs: number | null = null) {
+    this.#fetch = fetch;
+    this.#intervalMs = intervalMs;
   }
 
-  /** Begins; the result ends it. */
+  /** Starts polling; the returned function stops it. */
   start(): () => void {
     this.#running = true;
     void this.refresh();
     return () => {
       this.#running = false;
-      this.#cancel();
+      this.#cancelTimer();
     };
   }
 
   refresh = async (): Promise<void> => {
-    this.#cancel();
-    const turn = ++this.#asked;
+    this.#cancelTimer();
+    const request = ++this.#newest;
     try {
-      const data = await this.#ask();
-      if (turn !== this.#asked) return;
+      const data = await this.#fetch();
+      if (request !== this.#newest) return;
       this.data = data;
       this.problem = null;
       this.at = Date.now();
     } catch (error) {
-      if (turn !== this.#asked) return;
+      if (request !== this.#newest) return;
       this.problem = error instanceof ApiProblem ? error : new ApiProblem(0, String(error));
     }
-    this.#again();
+    this.#scheduleNext();
   };
 
-  #again(): void {
-    const pause = this.problem ? Math.min(RETRY_MS, this.#everyMs ?? RETRY_MS) : this.#everyMs;
+  #scheduleNext(): void {
+    const pause = this.problem ? Math.min(RETRY_MS, this.#intervalMs ?? RETRY_MS) : this.#intervalMs;
     if (!this.#running || pause === null) return;
-    this.#cancel();
-    this.#timer = setTimeout(() => (document.hidden ? this.#again() : void this.refresh()), pause);
+    this.#cancelTimer();
+    this.#timer = setTimeout(() => (document.hidden ? this.#scheduleNext() : void this.refresh()), pause);
   }
 
-  #cancel(): void {
+  #cancelTimer(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }

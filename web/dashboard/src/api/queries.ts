@@ -1,106 +1,105 @@
-// The questions the dashboard asks, one function each.
+// The dashboard's requests to the node, one function each.
 
-import { answer, api } from './client';
+import { api, unwrap } from './client';
 import type { Baselines, Detection, Incomplete, Kind, Live, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Settings, Simulation, Store } from './types';
 
-/** A stretch of a pump's history; times in epoch milliseconds, `to` exclusive. */
-export interface Stretch {
+/** A part of a pump's history; times in epoch milliseconds, `to` exclusive. */
+export interface HistoryRange {
   pump: string;
   from: number;
   to?: number;
 }
 
-/** Items of a list. */
-export interface Part<T> {
+/** The items of a response. */
+export interface ResultList<T> {
   items: T[];
-  /** Present if these are not all there are. */
+  /** Present if items may be missing. */
   incomplete?: Incomplete | null;
 }
 
 /** One page of a list. */
-interface Page<T> extends Part<T> {
+interface Page<T> extends ResultList<T> {
   next_cursor: string | null;
 }
 
-/** A stretch longer than this comes page by page. */
-const PAGE = 5000;
-/** So many events of a pump are shown. */
-const EVENTS = 50;
+const PAGE_LIMIT = 5000;
+/** At most this many events of a pump are shown. */
+const MAX_EVENTS = 50;
 
-export const askNode = (): Promise<Node> => answer(api.GET('/api/node'));
+export const fetchNode = (): Promise<Node> => unwrap(api.GET('/api/node'));
 
-export const askStore = (): Promise<Store> => answer(api.GET('/api/store'));
+export const fetchStore = (): Promise<Store> => unwrap(api.GET('/api/store'));
 
-export const askProfile = (): Promise<Profile> => answer(api.GET('/api/profile'));
+export const fetchProfile = (): Promise<Profile> => unwrap(api.GET('/api/profile'));
 
 /** The kinds of pumps that the node watches. */
-export const askKinds = (): Promise<Part<Kind>> => answer(api.GET('/api/profiles'));
+export const fetchKinds = (): Promise<ResultList<Kind>> => unwrap(api.GET('/api/profiles'));
 
-/** What a pump is: its profile, and the model that scores its windows. */
-export const askKindOf = (pump: string): Promise<Kind> =>
-  answer(api.GET('/api/pumps/{id}/profile', { params: { path: { id: pump } } }));
+/** A pump's kind: its profile, and the model that scores its windows. */
+export const fetchKindOf = (pump: string): Promise<Kind> =>
+  unwrap(api.GET('/api/pumps/{id}/profile', { params: { path: { id: pump } } }));
 
-export const askPumps = (): Promise<Part<Pump>> => answer(api.GET('/api/pumps'));
+export const fetchPumps = (): Promise<ResultList<Pump>> => unwrap(api.GET('/api/pumps'));
 
-export const askLive = (pump: string): Promise<Live> =>
-  answer(api.GET('/api/live-data', { params: { query: { pump_id: pump } } }));
+export const fetchLive = (pump: string): Promise<Live> =>
+  unwrap(api.GET('/api/live-data', { params: { query: { pump_id: pump } } }));
 
 /** A pump's maintenance events, newest first. */
-export const askEvents = (pump: string): Promise<Part<MaintenanceEvent>> =>
-  answer(api.GET('/api/maintenance-events', { params: { query: { pump_id: pump, limit: EVENTS } } }));
+export const fetchEvents = (pump: string): Promise<ResultList<MaintenanceEvent>> =>
+  unwrap(api.GET('/api/maintenance-events', { params: { query: { pump_id: pump, limit: MAX_EVENTS } } }));
 
-/** What is normal for a pump, as versions. */
-export const askBaselines = (id: string): Promise<Baselines> =>
-  answer(api.GET('/api/pumps/{id}/baselines', { params: { path: { id } } }));
+/** All versions of a pump's baseline: what is normal for this pump. */
+export const fetchBaselines = (id: string): Promise<Baselines> =>
+  unwrap(api.GET('/api/pumps/{id}/baselines', { params: { path: { id } } }));
 
-/** Learns anew what is normal for a pump, from now on. */
-export const learnAnew = (id: string): Promise<Baselines> =>
-  answer(api.POST('/api/pumps/{id}/commission', { params: { path: { id } }, body: {} }));
+/** Starts a commissioning: learns a new baseline from the pump's running from now on. */
+export const startCommissioning = (id: string): Promise<Baselines> =>
+  unwrap(api.POST('/api/pumps/{id}/commission', { params: { path: { id } }, body: {} }));
 
-/** Puts a version of a pump's baseline back. */
-export const putBack = (id: string, version: number): Promise<Baselines> =>
-  answer(api.POST('/api/pumps/{id}/baselines/{version}/activate', { params: { path: { id, version } } }));
+/** Makes a version of a pump's baseline the one in use. */
+export const activateBaseline = (id: string, version: number): Promise<Baselines> =>
+  unwrap(api.POST('/api/pumps/{id}/baselines/{version}/activate', { params: { path: { id, version } } }));
 
-/** Gives a pump a name for people, or takes it away. */
-export const namePump = (id: string, name: string | null): Promise<NamedPump> =>
-  answer(api.PATCH('/api/pumps/{id}', { params: { path: { id } }, body: { name } }));
+/** Sets a pump's display name; null removes it. */
+export const setPumpName = (id: string, name: string | null): Promise<NamedPump> =>
+  unwrap(api.PATCH('/api/pumps/{id}', { params: { path: { id } }, body: { name } }));
 
-/** What is set for one pump alone. */
-export const askSettings = (id: string): Promise<Settings> => answer(api.GET('/api/pumps/{id}/settings', { params: { path: { id } } }));
+/** The settings of one pump that override its profile. */
+export const fetchSettings = (id: string): Promise<Settings> => unwrap(api.GET('/api/pumps/{id}/settings', { params: { path: { id } } }));
 
-/** Sets the time between two readings of a pump; null: its profile's. What else is set for it stays. */
+/** Sets a pump's interval between two readings; null uses that of its profile. Leaves its other settings as they are. */
 export async function setPumpInterval(id: string, interval_ms: number | null): Promise<Settings> {
-  const { hold_s, channel_hold_s } = await askSettings(id);
-  return answer(api.PUT('/api/pumps/{id}/settings', { params: { path: { id } }, body: { interval_ms, hold_s, channel_hold_s } }));
+  const { hold_s, channel_hold_s } = await fetchSettings(id);
+  return unwrap(api.PUT('/api/pumps/{id}/settings', { params: { path: { id } }, body: { interval_ms, hold_s, channel_hold_s } }));
 }
 
-/** Plays the demo's recording, in place of what is simulated. */
-export const reloadData = (): Promise<Simulation> => answer(api.POST('/api/start-simulation', {}));
+/** Plays the demo's recording in place of the running simulation. */
+export const reloadData = (): Promise<Simulation> => unwrap(api.POST('/api/start-simulation', {}));
 
 /** Readings, oldest first. */
-export const readings = (stretch: Stretch): AsyncGenerator<Part<Reading>> =>
-  pages((cursor) => answer(api.GET('/api/sensor-history', { params: { query: { ...bounds(stretch), cursor } } })));
+export const readingPages = (range: HistoryRange): AsyncGenerator<ResultList<Reading>> =>
+  pages((cursor) => unwrap(api.GET('/api/sensor-history', { params: { query: { ...pageQuery(range), cursor } } })));
 
-/** The model's verdicts, oldest first. */
-export const detections = (stretch: Stretch): AsyncGenerator<Part<Detection>> =>
-  pages((cursor) => answer(api.GET('/api/anomaly-history', { params: { query: { ...bounds(stretch), cursor } } })));
+/** The model's detections, one per scored window, oldest first. */
+export const detectionPages = (range: HistoryRange): AsyncGenerator<ResultList<Detection>> =>
+  pages((cursor) => unwrap(api.GET('/api/anomaly-history', { params: { query: { ...pageQuery(range), cursor } } })));
 
-/** All readings of a stretch in at most so many items, summed up where they are more; oldest first. */
-export const overview = (stretch: Stretch, points: number): Promise<Part<Reading>> =>
-  answer(api.GET('/api/sensor-history', { params: { query: { ...times(stretch), points } } }));
+/** All readings of a range in at most `points` items, oldest first; the node aggregates them where there are more. */
+export const fetchOverview = (range: HistoryRange, points: number): Promise<ResultList<Reading>> =>
+  unwrap(api.GET('/api/sensor-history', { params: { query: { ...rangeQuery(range), points } } }));
 
-function bounds(stretch: Stretch) {
-  return { ...times(stretch), limit: PAGE };
+function pageQuery(range: HistoryRange) {
+  return { ...rangeQuery(range), limit: PAGE_LIMIT };
 }
 
-function times({ pump, from, to }: Stretch) {
+function rangeQuery({ pump, from, to }: HistoryRange) {
   return { pump_id: pump, from: Math.floor(from).toFixed(0), to: to?.toFixed(0) };
 }
 
-async function* pages<T>(ask: (cursor?: string) => Promise<Page<T>>): AsyncGenerator<Part<T>> {
+async function* pages<T>(fetchPage: (cursor?: string) => Promise<Page<T>>): AsyncGenerator<ResultList<T>> {
   let cursor: string | undefined;
   do {
-    const page = await ask(cursor);
+    const page = await fetchPage(cursor);
     yield page;
     cursor = page.next_cursor ?? undefined;
   } while (cursor);

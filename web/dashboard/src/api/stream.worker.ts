@@ -1,6 +1,6 @@
-// The worker that all tabs and windows of a browser share: it holds their live streams (hub.ts).
+// The worker that all tabs of a browser share: it holds their live streams (hub.ts).
 
-import { Hub, POLL_MS, type Asked } from './hub';
+import { Hub, POLL_MS, type HubRequest } from './hub';
 import { LiveStream } from './live';
 
 const hub = new Hub(
@@ -10,7 +10,7 @@ const hub = new Hub(
 
 addEventListener('connect', (event) => {
   const [port] = (event as MessageEvent).ports;
-  const tell = (told: unknown) => port.postMessage(told);
-  port.onmessage = ({ data }: MessageEvent<Asked>) => hub.ask(tell, data, Date.now());
+  const tab = (message: unknown) => port.postMessage(message);
+  port.onmessage = ({ data }: MessageEvent<HubRequest>) => hub.handle(tab, data, Date.now());
 });
 setInterval(() => hub.tick(Date.now()), POLL_MS);

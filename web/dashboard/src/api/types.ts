@@ -1,4 +1,4 @@
-// The API's shapes by short names; what they are comes from the generated schema.
+// Short names for the API's schemas. The types themselves come from the generated schema.d.ts.
 
 import type { components } from './schema';
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { readingAt } from './age';
+import { ageOrigin } from './age';
 
 const NOON = Date.UTC(2026, 10, 29, 12);
 
-describe('the time that a reading is as old as', () => {
-  it('is its receipt while it is current, and else its own', () => {
-    const own: [offsetMs: number, asOfMs: number][] = [
+describe('ageOrigin', () => {
+  it('is the receipt of a current reading, and the time of any other', () => {
+    const cases: [offsetMs: number, originMs: number][] = [
       [0, 0],
       [-20, 0],
       [-60_000, 0],
@@ -14,6 +14,6 @@ describe('the time that a reading is as old as', () => {
       [-88_920_000, -88_920_000],
       [60_001, 60_001],
     ];
-    for (const [offset, as] of own) expect(readingAt(NOON, NOON + offset) - NOON).toBe(as);
+    for (const [offset, origin] of cases) expect(ageOrigin(NOON, NOON + offset) - NOON).toBe(origin);
   });
 });

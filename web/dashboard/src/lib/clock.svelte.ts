@@ -1,11 +1,11 @@
-// The node's time, as well as the browser knows it: ages are differences of the node's times, and a phone's clock may be
-// minutes off. Ticks once a second for everything that shows an age.
+// The node's time, estimated by the browser. Ages are differences of the node's times, since a phone's clock may be minutes off.
+// Ticks once a second for everything that shows an age.
 
-/** Frames arrive with some delay; less than this is no news of the clock. */
+/** A smaller difference is ignored: it may be the delay of a frame. */
 const TOLERANCE_MS = 400;
 
 class Clock {
-  /** The node's time, in epoch milliseconds, renewed every second. */
+  /** The node's time in epoch milliseconds, updated every second. */
   now = $state(Date.now());
 
   #offset = 0;
@@ -20,7 +20,7 @@ class Clock {
     return Date.now() + this.#offset;
   }
 
-  /** Learns the node's time from an answer or event. */
+  /** Sets the clock by the node's time in a response or event. */
   sync(nodeNow: number): void {
     const offset = nodeNow - Date.now();
     if (this.#synced && Math.abs(offset - this.#offset) < TOLERANCE_MS) return;

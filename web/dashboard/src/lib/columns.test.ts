@@ -5,7 +5,7 @@ const rows = (...t: number[]) => ({ t, columns: [t.map((x) => x * 10)] });
 const times = (columns: Columns) => [...columns.times()];
 
 describe('Columns', () => {
-  it('keeps the newest rows up to its capacity, whatever the size of the frames', () => {
+  it('keeps the newest rows up to its capacity, whatever the size of a frame', () => {
     for (const size of [1, 3, 7, 40]) {
       const columns = new Columns(1, 10);
       const all: number[] = [];
@@ -19,26 +19,26 @@ describe('Columns', () => {
     }
   });
 
-  it('joins history and stream without holes or doubles, in any order of arrival', () => {
-    const whole = Array.from({ length: 50 }, (_, i) => i + 1);
+  it('joins history and stream without gaps or duplicates, in any order of arrival', () => {
+    const all = Array.from({ length: 50 }, (_, i) => i + 1);
     for (let seed = 1; seed < 60; seed++) {
       const columns = new Columns(1, 64);
-      // Overlapping pieces in a scrambled order.
-      const pieces = [whole.slice(0, 21), whole.slice(15, 33), whole.slice(28, 40), whole.slice(38)];
-      pieces.sort((a, b) => ((a[0] * seed) % 17) - ((b[0] * seed) % 17));
-      for (const piece of pieces) columns.add(rows(...piece));
-      expect(times(columns)).toEqual(whole);
+      // Overlapping parts in a shuffled order.
+      const parts = [all.slice(0, 21), all.slice(15, 33), all.slice(28, 40), all.slice(38)];
+      parts.sort((a, b) => ((a[0] * seed) % 17) - ((b[0] * seed) % 17));
+      for (const part of parts) columns.add(rows(...part));
+      expect(times(columns)).toEqual(all);
     }
   });
 
-  it('takes rows that come late or twice within one frame', () => {
+  it('accepts late and duplicate rows within one frame', () => {
     const columns = new Columns(1, 8);
     columns.add(rows(5, 3, 4, 4));
     columns.add(rows(3, 1));
     expect(times(columns)).toEqual([1, 3, 4, 5]);
   });
 
-  it('keeps what a time already has, and gets what it lacks', () => {
+  it('keeps the values of a time, and adds its missing ones', () => {
     const columns = new Columns(1, 8);
     columns.add({ t: [1, 2], columns: [[7, null]] });
     columns.add({ t: [1, 2, 3], columns: [[8, 8, 8]] });
@@ -49,7 +49,7 @@ describe('Columns', () => {
     expect([...columns.column(0)]).toEqual([7, 8, 8, 9]);
   });
 
-  it('drops what is older than a full buffer holds', () => {
+  it('drops rows older than those of a full buffer', () => {
     const columns = new Columns(1, 4);
     columns.add(rows(10, 11, 12, 13));
     columns.add(rows(1, 2));

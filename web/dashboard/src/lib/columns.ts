@@ -1,8 +1,13 @@
-// Time-ordered columns of numbers with a fixed capacity: what charts draw from. Rows are held in typed arrays of twice the
-// capacity and slide to the front when these are full, so a push costs nothing worth naming, a view is contiguous, and the
-// heap stays flat however long a page is open. NaN stands for "no value". Left out: what the columns mean.
+// Time-ordered columns of numbers with a fixed capacity; the charts draw from them. Rows are held in typed arrays of twice the
+// capacity, and the newest are copied to the front when the arrays are full. So appending is cheap, a view is contiguous, and the
+// heap does not grow however long a page is open. NaN means "no value". An example with a capacity of 10 000 rows:
+//
+//   rows 1 to 20 000 are appended; `length` is 10 000 from row 10 000 on;
+//   row 20 001: the arrays are full; the newest 9 999 rows are copied to the front, and the row is appended.
+//
+// Does not know what the columns mean; see history.ts.
 
-/** Rows from elsewhere, in any order; `columns` are as long as `t`. */
+/** Rows to be added, in any order; each column is as long as `t`. */
 export interface Rows {
   t: ArrayLike<number>;
   columns: ArrayLike<number | null>[];
@@ -27,7 +32,7 @@ export class Columns {
     return this.#end - this.#start;
   }
 
-  /** The time of a row, in epoch milliseconds; NaN where there is none. */
+  /** The time of a row in epoch milliseconds; NaN if there is no such row. */
   at(row: number): number {
     return row >= 0 && row < this.length ? this.#t[this.#start + row] : NaN;
   }
@@ -44,12 +49,12 @@ export class Columns {
     return this.at(this.length - 1);
   }
 
-  /** A view of the times, good until the next change. */
+  /** A view of the times, valid until the next change. */
   times(): Float64Array {
     return this.#t.subarray(this.#start, this.#end);
   }
 
-  /** A view of a column, good until the next change. */
+  /** A view of a column, valid until the next change. */
   column(index: number): Float64Array {
     return this.#columns[index].subarray(this.#start, this.#end);
   }
@@ -73,12 +78,12 @@ export class Columns {
   }
 
   /**
-   * Adds rows. A time that is already there keeps what it has, and gets what it lacks: a reading may come in parts. Rows older
-   * than a full buffer's are dropped.
+   * Adds rows. A time that is already there keeps its values and gets only the missing ones: a reading may arrive in parts. If the
+   * capacity is reached, rows older than the oldest are dropped.
    */
   add(rows: Rows): void {
     const { t } = rows;
-    if (t.length === 1 && t[0] === this.last) return this.#fill(this.#end - 1, rows, 0);
+    if (t.length === 1 && t[0] === this.last) return this.#fillMissing(this.#end - 1, rows, 0);
     let ordered = true;
     for (let i = 0; i < t.length; i++) {
       if (!(t[i] > (i > 0 ? t[i - 1] : this.length > 0 ? this.last : -Infinity))) ordered = false;
@@ -92,7 +97,7 @@ export class Columns {
 
   #append(rows: Rows, from: number): void {
     if (this.#end === this.#t.length) {
-      // Full to the end: slide the newest rows, one place short of the capacity, to the front.
+      // The arrays are full: copy the newest rows, one less than the capacity, to the front.
       const keep = this.capacity - 1;
       this.#t.copyWithin(0, this.#end - keep, this.#end);
       for (const column of this.#columns) column.copyWithin(0, this.#end - keep, this.#end);
@@ -105,13 +110,13 @@ export class Columns {
     if (this.length > this.capacity) this.#start++;
   }
 
-  #fill(place: number, rows: Rows, from: number): void {
+  #fillMissing(index: number, rows: Rows, from: number): void {
     for (let c = 0; c < this.width; c++) {
-      if (isNaN(this.#columns[c][place])) this.#columns[c][place] = rows.columns[c][from] ?? NaN;
+      if (isNaN(this.#columns[c][index])) this.#columns[c][index] = rows.columns[c][from] ?? NaN;
     }
   }
 
-  /** The rare way: history before, or a late row in between. */
+  /** The rare case: history before the first row, or late rows in between. */
   #merge(rows: Rows): void {
     const order = Array.from({ length: rows.t.length }, (_, i) => i).sort((a, b) => rows.t[a] - rows.t[b]);
     const old = { t: this.times().slice(), columns: this.#columns.map((_, c) => this.column(c).slice()) };
@@ -121,7 +126,7 @@ export class Columns {
       const t = rows.t[row];
       for (; i < old.t.length && old.t[i] <= t; i++) this.#append(old, i);
       if (this.length === 0 || this.last < t) this.#append(rows, row);
-      else if (this.last === t) this.#fill(this.#end - 1, rows, row);
+      else if (this.last === t) this.#fillMissing(this.#end - 1, rows, row);
     }
     for (; i < old.t.length; i++) this.#append(old, i);
   }

@@ -4,7 +4,7 @@ import { asSentence, capitalized, decimals, formatAge, formatBytes, formatDay, f
 describe('numbers', () => {
   it.each([
     [1, 0], [0.1, 1], [0.01, 2], [0.0001, 4], [0.5, 1], [0.25, 2], [10, 0], [1e-9, 6], [0, 2],
-  ])('a resolution of %d has %d decimals', (resolution, places) => {
+  ])('show a resolution of %d with %d decimals', (resolution, places) => {
     expect(decimals(resolution)).toBe(places);
   });
 
@@ -16,20 +16,20 @@ describe('numbers', () => {
     for (const nothing of [null, undefined, NaN, Infinity]) expect(formatNumber(nothing, 1)).toBe('–');
   });
 
-  it('losses have three figures', () => {
+  it('have three figures if they are losses', () => {
     expect([0.05123, 0.512, 1.234, 12.34, 1234, 0].map((x) => formatLoss(x, 'en'))).toEqual([
       '0.0512', '0.512', '1.23', '12.3', '1,234', '0.00',
     ]);
   });
 
-  it('ratios say how far above the threshold', () => {
+  it('are multiples of the threshold if they are ratios', () => {
     expect(formatRatio(0.09, 0.05, 'en')).toBe('1.8 ×');
     expect(formatRatio(0.4999, 0.05, 'en')).toBe('10 ×');
     expect(formatRatio(1, 0, 'en')).toBe('–');
     expect(formatRatio(null, 0.05)).toBe('–');
   });
 
-  it('percents do not turn something into nothing', () => {
+  it('are never 0 % for a share above 0', () => {
     expect([0, 0.004, 0.006, 0.42, 1].map((x) => formatPercent(x, 'en'))).toEqual([
       '0 %', '< 1 %', '1 %', '42 %', '100 %',
     ]);
@@ -42,16 +42,16 @@ describe('numbers', () => {
     expect(formatBytes(bytes, 'en')).toBe(text);
   });
 
-  it('no size is a dash', () => {
+  it('are a dash without a value', () => {
     expect([null, undefined, NaN].map((bytes) => formatBytes(bytes))).toEqual(['–', '–', '–']);
   });
 
-  it('what a machine said becomes a sentence', () => {
+  it('become a sentence if they are messages of the node', () => {
     expect(['only 5 % is free', 'It is.', ''].map(asSentence)).toEqual(['Only 5 % is free.', 'It is.', '']);
     expect(['flow', 'Ölstand', ''].map(capitalized)).toEqual(['Flow', 'Ölstand', '']);
   });
 
-  it('counts agree with their noun', () => {
+  it('have a noun in the singular or plural', () => {
     expect([0, 1, 2].map((n) => plural(n, 'pump'))).toEqual(['0 pumps', '1 pump', '2 pumps']);
   });
 });
@@ -64,7 +64,7 @@ describe('durations', () => {
     expect(formatDuration(ms)).toBe(text);
   });
 
-  it('an age below two seconds does not tick', () => {
+  it('are "just now" below two seconds if they are ages', () => {
     expect([0, 1999, 2000].map(formatAge)).toEqual(['just now', 'just now', '2 s ago']);
   });
 });

@@ -1,5 +1,5 @@
-// How numbers, times and durations are written for people. Pure; a locale may be passed, else it is the browser's.
-// Left out: what a value means (limits.ts) and channels' names (names.ts).
+// Formats numbers, times and durations for display. Pure. The locale is the browser's unless one is passed. Does not say what a
+// value means (see limits.ts), nor name channels (see names.ts).
 
 type Millis = number;
 
@@ -10,7 +10,7 @@ const DAY = 24 * HOUR;
 
 const numberFormats = new Map<string, Intl.NumberFormat>();
 
-/** Decimals that show a step of `resolution` and nothing finer; at most six. */
+/** The number of decimals that shows a step of `resolution`; at most 6. */
 export function decimals(resolution: number): number {
   if (!(resolution > 0)) return 2;
   for (let places = 0; places < 6; places++) {
@@ -20,7 +20,7 @@ export function decimals(resolution: number): number {
   return 6;
 }
 
-/** A number with so many decimals, grouped, with a true minus. Nothing is a dash. */
+/** A number with `places` decimals, digit groups and a true minus; a dash if there is no value. */
 export function formatNumber(value: number | null | undefined, places: number, locale?: string): string {
   if (value == null || !Number.isFinite(value)) return '–';
   const key = `${locale ?? ''}/${places}`;
@@ -33,21 +33,21 @@ export function formatNumber(value: number | null | undefined, places: number, l
   return /[1-9]/.test(text) ? text : text.replace('−', '');
 }
 
-/** A loss or threshold: three significant figures, for it has no resolution of its own. */
+/** A loss or threshold with three significant figures: it has no resolution of its own. */
 export function formatLoss(value: number | null | undefined, locale?: string): string {
   if (value == null || !Number.isFinite(value)) return '–';
   const magnitude = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
   return formatNumber(value, Math.min(6, Math.max(0, 2 - magnitude)), locale);
 }
 
-/** Loss against threshold: 1.8 ×, 25 ×. */
+/** The ratio of a loss to its threshold: 1.8 ×, 25 ×. */
 export function formatRatio(loss: number | null, threshold: number | null, locale?: string): string {
   if (loss == null || threshold == null || !(threshold > 0)) return '–';
   const ratio = loss / threshold;
   return `${formatNumber(ratio, ratio < 9.95 ? 1 : 0, locale)} ×`;
 }
 
-/** A share of one as percent: 42 %; what rounds to nothing is < 1 %. */
+/** A share from 0 to 1 as percent: 42 %; a share that rounds to 0 % is < 1 %. */
 export function formatPercent(share: number, locale?: string): string {
   if (share > 0 && share < 0.005) return '< 1 %';
   return `${formatNumber(share * 100, 0, locale)} %`;
@@ -55,11 +55,11 @@ export function formatPercent(share: number, locale?: string): string {
 
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
-/** An amount of data in its largest decimal unit, three figures at most: 0 B, 4.2 kB, 312 MB. */
+/** An amount of data in its largest decimal unit, with at most three figures: 0 B, 4.2 kB, 312 MB. */
 export function formatBytes(bytes: number | null | undefined, locale?: string): string {
   if (bytes == null || !Number.isFinite(bytes)) return '–';
   let [value, unit] = [bytes, 0];
-  // What would be written as 1,000 of a unit is one of the next.
+  // A value that would be rounded to 1,000 of a unit is shown as 1 of the next.
   while (Math.abs(value) >= 999.5 && unit < BYTE_UNITS.length - 1) [value, unit] = [value / 1000, unit + 1];
   const places = unit === 0 || Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 || unit === 1 ? 1 : 2;
   return `${formatNumber(value, places, locale)} ${BYTE_UNITS[unit]}`;
@@ -70,11 +70,11 @@ export function formatDuration(ms: Millis): string {
   const seconds = Math.max(0, Math.floor(ms / SECOND));
   if (seconds < 60) return `${seconds} s`;
   if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
-  if (ms < DAY) return two(Math.floor(ms / HOUR), 'h', Math.floor((ms % HOUR) / MINUTE), 'min');
-  return two(Math.floor(ms / DAY), 'd', Math.floor((ms % DAY) / HOUR), 'h');
+  if (ms < DAY) return twoUnits(Math.floor(ms / HOUR), 'h', Math.floor((ms % HOUR) / MINUTE), 'min');
+  return twoUnits(Math.floor(ms / DAY), 'd', Math.floor((ms % DAY) / HOUR), 'h');
 }
 
-/** How long ago: just now, 4 s ago, 12 min ago. Below two seconds it would only flicker. */
+/** How long ago: just now, 4 s ago, 12 min ago. Below 2 s the number would only flicker. */
 export function formatAge(ms: Millis): string {
   return ms < 2 * SECOND ? 'just now' : `${formatDuration(ms)} ago`;
 }
@@ -84,20 +84,20 @@ export function formatTime(at: Millis, locale?: string): string {
   return timeFormat(locale).format(at);
 }
 
-/** The time of day; with the date where it is half a day or more from `now`. */
+/** The time of day; with the date if it is 12 h or more from `now`. */
 export function formatMoment(at: Millis, now: Millis, locale?: string): string {
   if (Math.abs(now - at) < 12 * HOUR) return formatTime(at, locale);
   const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
   return `${dateFormat(sameYear, locale).format(at)}, ${formatTime(at, locale).slice(0, 5)}`;
 }
 
-/** The day: 9 Mar; or its month and year: Mar 2026. */
+/** The day: 9 Mar; with `month` its month and year: Mar 2026. */
 export function formatDay(at: Millis, month: boolean, locale?: string): string {
   if (!month) return dateFormat(true, locale).format(at);
-  return cached('month', locale, { month: 'short', year: 'numeric' }).format(at);
+  return dateTimeFormat('month', locale, { month: 'short', year: 'numeric' }).format(at);
 }
 
-/** An amount of money in whole units. */
+/** An amount of money in whole units of its currency. */
 export function formatMoney(amount: number, currency: string, locale?: string): string {
   try {
     return new Intl.NumberFormat(locale, { style: 'currency', currency, maximumFractionDigits: 0 }).format(amount);
@@ -106,12 +106,12 @@ export function formatMoney(amount: number, currency: string, locale?: string): 
   }
 }
 
-/** A text with a capital at its beginning. */
+/** Capitalizes the first letter of a text. */
 export function capitalized(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** What a machine said as a sentence: a capital at its beginning, a full stop at its end. */
+/** A message of the node as a sentence, with a capital and a full stop. */
 export function asSentence(text: string): string {
   const sentence = capitalized(text);
   return /(^|[.!?])$/.test(sentence) ? sentence : `${sentence}.`;
@@ -122,24 +122,24 @@ export function plural(count: number, noun: string): string {
   return `${formatNumber(count, 0)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-function two(large: number, largeUnit: string, small: number, smallUnit: string): string {
+function twoUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
   return small > 0 ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
 }
 
-const dateFormats = new Map<string, Intl.DateTimeFormat>();
+const dateTimeFormats = new Map<string, Intl.DateTimeFormat>();
 
-function cached(key: string, locale: string | undefined, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+function dateTimeFormat(key: string, locale: string | undefined, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   const name = `${key}/${locale ?? ''}`;
-  let format = dateFormats.get(name);
-  if (!format) dateFormats.set(name, (format = new Intl.DateTimeFormat(locale, options)));
+  let format = dateTimeFormats.get(name);
+  if (!format) dateTimeFormats.set(name, (format = new Intl.DateTimeFormat(locale, options)));
   return format;
 }
 
 function timeFormat(locale?: string): Intl.DateTimeFormat {
-  return cached('time', locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+  return dateTimeFormat('time', locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 }
 
 function dateFormat(sameYear: boolean, locale?: string): Intl.DateTimeFormat {
   const year = sameYear ? undefined : 'numeric';
-  return cached(sameYear ? 'day' : 'date', locale, { day: 'numeric', month: 'short', year });
+  return dateTimeFormat(sameYear ? 'day' : 'date', locale, { day: 'numeric', month: 'short', year });
 }

@@ -1,4 +1,4 @@
-// When a pause between two readings is a hole in the data.
+// How long a pause between two readings must be to count as a gap in the data.
 
-/** Longer than the larger of ten intervals and 15 s: there a pump's window starts anew, and a chart draws no line across. */
+/** Ten intervals, but at least 15 s. A pump's window restarts after a longer pause, and a chart draws no line across it. */
 export const gapMs = (intervalMs: number): number => Math.max(10 * intervalMs, 15_000);

@@ -1,11 +1,11 @@
-// What is missing from a list, in words. Pure.
+// The sentence about a list that is incomplete. Pure.
 
 import type { Incomplete } from '../api/types';
 import { formatMoment } from './format';
 
-/** From when on a list is whole, and why not before. */
-export function incompleteInWords(what: string, { since, reason }: Incomplete, now: number, locale?: string): string {
+/** From which time on a list is complete, and why earlier items may be missing. */
+export function incompleteText(what: string, { since, reason }: Incomplete, now: number, locale?: string): string {
   const why = reason.replace(/[.\s]+$/, '');
   if (since === null) return `${what} may be missing: ${why}.`;
-  return `Whole from ${formatMoment(Date.parse(since), now, locale)} on. ${what} from before may be missing: ${why}.`;
+  return `Complete from ${formatMoment(Date.parse(since), now, locale)} on. ${what} before that may be missing: ${why}.`;
 }

@@ -6,7 +6,7 @@ const commissioning = (phase: 'gathering' | 'calculating', running_h: number, ne
   of: 'commissioning', phase, running_h, needed_h, trouble: null,
 });
 
-describe('how far it is to the first verdict', () => {
+describe('the progress to the first verdict', () => {
   it.each<[Learning, string, number | null]>([
     [{ of: 'window', have: 12, need: 30 }, 'Learning: 12 of 30 readings until the first verdict', 0.4],
     [commissioning('gathering', 6), 'Learning what is normal: 6.0 of 24 h', 0.25],

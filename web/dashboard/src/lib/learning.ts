@@ -1,4 +1,5 @@
-// How far it is to a pump's first verdict, in words and as a share. Pure.
+// The progress to a pump's first verdict, in words and as a share. Pure. Either its first window of readings
+// is being filled, or commissioning collects normal running and learns the pump's baseline from it.
 
 import type { Learning } from '../api/types';
 import { formatNumber } from './format';
@@ -11,7 +12,7 @@ export function learningInWords(learning: Learning, locale?: string): string {
   return `Learning what is normal: ${formatNumber(learning.running_h, 1, locale)} of ${needed} h`;
 }
 
-/** 0 to 1; none where nobody knows how long it takes. */
+/** 0 to 1; null if the remaining time is not known. */
 export function learningShare(learning: Learning): number | null {
   if (learning.of === 'window') return share(learning.have, learning.need);
   return learning.phase === 'calculating' ? null : share(learning.running_h, learning.needed_h);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Channel } from '../api/types';
-import { limitMarks, meaningOf } from './limits';
+import { assessValue, limitLines } from './limits';
 
 const none = { low_alarm: null, low_warning: null, high_warning: null, high_alarm: null };
 const channel: Channel = {
@@ -8,7 +8,7 @@ const channel: Channel = {
   limits: { low_alarm: 5, low_warning: 10, high_warning: 80, high_alarm: 93 },
 };
 
-describe('what a value means', () => {
+describe('assessValue', () => {
   it.each<[number | null, string, string]>([
     [50, 'ok', 'Within limits'],
     [80, 'ok', 'Within limits'],
@@ -18,25 +18,25 @@ describe('what a value means', () => {
     [-3, 'alarm', 'Below alarm limit 5.0'],
     [900, 'fault', 'Not plausible (−40.0 °C to 200.0 °C): check the sensor'],
     [null, 'none', 'No value'],
-  ])('%d: %s', (value, verdict, text) => {
-    expect(meaningOf(value, channel, 'missing', 'en')).toEqual({ verdict, text });
+  ])('%d: %s', (value, state, text) => {
+    expect(assessValue(value, channel, 'missing', 'en')).toEqual({ state, text });
   });
 
   it.each<[number, string]>([[-15, 'ok'], [-15.1, 'fault'], [0, 'ok'], [1200, 'ok'], [1200.1, 'fault']])(
-    'of a range from 0, %d is %s: a zero drifts',
-    (value, verdict) => {
+    'allows for zero drift: of a range from 0, %d is %s',
+    (value, state) => {
       const current: Channel = { ...channel, plausible: [0, 1200], limits: none };
-      expect(meaningOf(value, current, 'good', 'en').verdict).toBe(verdict);
+      expect(assessValue(value, current, 'good', 'en').state).toBe(state);
     },
   );
 
-  it('a filled value is said to be one, and a channel without limits has none', () => {
-    expect(meaningOf(null, channel, 'filled').text).toBe('The last value stands in');
-    expect(meaningOf(50, { ...channel, limits: none }, 'good').text).toBe('No limits set');
+  it('names a held value, and a channel without limits', () => {
+    expect(assessValue(null, channel, 'filled').text).toBe('Last value held');
+    expect(assessValue(50, { ...channel, limits: none }, 'good').text).toBe('No limits set');
   });
 
-  it('limits that are not set are no lines', () => {
-    expect(limitMarks({ ...channel, limits: { ...none, high_alarm: 93 } })).toEqual([{ value: 93, label: 'high alarm', kind: 'alarm' }]);
-    expect(limitMarks({ ...channel, limits: none })).toEqual([]);
+  it('draws no lines for limits that are not set', () => {
+    expect(limitLines({ ...channel, limits: { ...none, high_alarm: 93 } })).toEqual([{ value: 93, label: 'high alarm', kind: 'alarm' }]);
+    expect(limitLines({ ...channel, limits: none })).toEqual([]);
   });
 });

@@ -1,29 +1,29 @@
-// Channels' names for people, made from the profile. The wire name stays what machines and tooltips use.
+// Display names of channels, made from the profile. The API and tooltips use the wire name.
 
 import type { Channel } from '../api/types';
 import { capitalized } from './format';
 
-/** A channel with its place in the profile and its name for people. */
+/** A channel with its index in the profile and its display name. */
 export interface NamedChannel extends Channel {
   index: number;
   label: string;
 }
 
-/** Names every channel; those that share a quantity are numbered in the profile's order. */
+/** Names every channel; channels of the same quantity are numbered in the profile's order. */
 export function nameChannels(channels: readonly Channel[]): NamedChannel[] {
   const total = new Map<string, number>();
   for (const { quantity } of channels) total.set(quantity, (total.get(quantity) ?? 0) + 1);
-  const seen = new Map<string, number>();
+  const count = new Map<string, number>();
   return channels.map((channel, index) => {
     const { quantity } = channel;
-    const place = (seen.get(quantity) ?? 0) + 1;
-    seen.set(quantity, place);
-    const name = words(quantity);
-    return { ...channel, index, label: (total.get(quantity) ?? 0) > 1 ? `${name} ${place}` : name };
+    const number = (count.get(quantity) ?? 0) + 1;
+    count.set(quantity, number);
+    const name = quantityName(quantity);
+    return { ...channel, index, label: (total.get(quantity) ?? 0) > 1 ? `${name} ${number}` : name };
   });
 }
 
 /** `bearing_temperature` as Bearing temperature. */
-function words(quantity: string): string {
+function quantityName(quantity: string): string {
   return capitalized(quantity.replaceAll('_', ' '));
 }

@@ -1,23 +1,23 @@
-// What holds for the whole page: the node, the kinds of its pumps, and how its store is.
+// The data that every page uses: the node, the kinds of its pumps, and the state of its store.
 
 import { Poll } from '../api/poll.svelte';
-import { askKinds, askNode, askProfile, askStore } from '../api/queries';
+import { fetchKinds, fetchNode, fetchProfile, fetchStore } from '../api/queries';
 import type { Node, Store } from '../api/types';
 import { clock } from './clock.svelte';
 
 export const node: Poll<Node> = new Poll(async () => {
-  const answer = await askNode();
-  // A node that came back as another one: this page's code, names and units may be wrong for it.
+  const current = await fetchNode();
+  // The node was updated or has another profile: this page's code, names and units may be wrong for it.
   const before = node.data;
-  if (before && (before.version !== answer.version || before.profile !== answer.profile)) location.reload();
-  clock.sync(Date.parse(answer.now));
-  return answer;
+  if (before && (before.version !== current.version || before.profile !== current.profile)) location.reload();
+  clock.sync(Date.parse(current.now));
+  return current;
 }, 60_000);
 
 /** The profile of pumps that name none. */
-export const profile = new Poll(askProfile);
+export const profile = new Poll(fetchProfile);
 
-/** All kinds of pumps; more may be added while the page is open. */
-export const kinds = new Poll(askKinds, 60_000);
+/** All kinds of pumps; the user may add more while the page is open. */
+export const kinds = new Poll(fetchKinds, 60_000);
 
-export const store: Poll<Store> = new Poll(askStore, 10_000);
+export const store: Poll<Store> = new Poll(fetchStore, 10_000);

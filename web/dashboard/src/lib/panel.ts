@@ -4,21 +4,21 @@ import type { Learning } from '../api/types';
 
 export type PanelState =
   | { kind: 'loading' }
-  /** Nothing is there; the text says what would fill it. */
+  /** There is no data; the text says why, or what would add some. */
   | { kind: 'empty'; text: string }
   | { kind: 'error'; text: string; retry?: () => unknown }
-  /** What was last known; `at` by the node's clock. */
+  /** Shows the last known data, which are of `at`, by the node's clock. */
   | { kind: 'stale'; at: number | null }
-  /** `known`: there is something older to show beneath. */
-  | { kind: 'learning'; progress: Learning; known: boolean }
-  /** A person looks at an earlier moment. */
+  /** `hasContent`: older data is shown below the progress. */
+  | { kind: 'learning'; progress: Learning; hasContent: boolean }
+  /** The user points at an earlier moment. */
   | { kind: 'paused'; at: number }
   | { kind: 'ready' };
 
 export interface Provenance {
   route: string;
   model?: string | null;
-  /** The time of the newest number, in epoch milliseconds; null where there is none. */
+  /** The time of the newest number in epoch milliseconds; null if there is none. */
   at?: number | null;
   note?: string;
 }

@@ -1,16 +1,19 @@
-// The geometry of a sparkline. Pure.
+// The geometry of a sparkline (Sparkline.svelte). Pure.
 
 import type { Columns } from './columns';
 
 export interface Spark {
-  /** SVG path of the losses, broken where there is a gap. */
+  /** The SVG path of the losses, interrupted at gaps. */
   line: string;
-  /** The same, closed down to the bottom. */
+  /** The area below it. */
   area: string;
   thresholdY: number | null;
 }
 
-/** Draws losses into a box. The scale begins at zero and leaves room above the threshold, so that calm pumps look alike. */
+/**
+ * Fits losses into a box; null if there are fewer than two. The scale starts at zero and ends well above the threshold, so that all
+ * normal pumps look alike.
+ */
 export function sparkPath(trend: Columns, threshold: number | null, gapMs: number, width: number, height: number): Spark | null {
   const count = trend.length;
   if (count < 2) return null;
@@ -23,15 +26,15 @@ export function sparkPath(trend: Columns, threshold: number | null, gapMs: numbe
   const y = (value: number) => height - 1 - (value / top) * (height - 2);
   let line = '';
   let area = '';
-  let begun = -1;
+  let start = -1;
   const close = (to: number) => {
-    if (begun >= 0) area += `L${x(t[to])} ${height}L${x(t[begun])} ${height}Z`;
-    begun = -1;
+    if (start >= 0) area += `L${x(t[to])} ${height}L${x(t[start])} ${height}Z`;
+    start = -1;
   };
   for (let i = 0; i < count; i++) {
-    if (begun >= 0 && t[i] - t[i - 1] > gapMs) close(i - 1);
-    const step = `${begun < 0 ? 'M' : 'L'}${x(t[i])} ${y(loss[i]).toFixed(1)}`;
-    if (begun < 0) begun = i;
+    if (start >= 0 && t[i] - t[i - 1] > gapMs) close(i - 1);
+    const step = `${start < 0 ? 'M' : 'L'}${x(t[i])} ${y(loss[i]).toFixed(1)}`;
+    if (start < 0) start = i;
     line += step;
     area += step;
   }

@@ -1,21 +1,21 @@
-// What a pump's status is called, how bad it is, and which mark it has. Colour is never its only sign: each has a word and a shape.
+// The word, the severity and the symbol of a pump's status. Colour is never the only sign of a status: each has a word and a shape.
 
 import type { Status } from '../api/types';
 
-/** What is shown of a pump: its status, or that it is a demo's and no longer simulated. */
-export type Shown = Status | 'ENDED';
+/** A pump's status as it is displayed. `ENDED`: a pump of the demo that is no longer simulated. */
+export type DisplayStatus = Status | 'ENDED';
 
 export interface StatusLook {
   word: string;
-  /** Names the mark's shape and the colours of class `is-…`. */
+  /** Selects the symbol's shape and the colours of the class `is-…`. */
   look: 'normal' | 'anomaly' | 'learning' | 'starting' | 'off' | 'stale' | 'unknown';
-  /** Lower is worse. */
+  /** The sort order; lower is worse. */
   rank: number;
-  /** The newest readings have verdicts, or had as long as any came. */
+  /** Whether the newest reading that was received has a verdict. */
   judged: boolean;
 }
 
-export const STATUS: Record<Shown, StatusLook> = {
+export const STATUS: Record<DisplayStatus, StatusLook> = {
   ANOMALY: { word: 'Anomaly', look: 'anomaly', rank: 0, judged: true },
   STALE: { word: 'Stale', look: 'stale', rank: 1, judged: true },
   UNKNOWN: { word: 'Unknown', look: 'unknown', rank: 2, judged: false },
@@ -26,9 +26,9 @@ export const STATUS: Record<Shown, StatusLook> = {
   ENDED: { word: 'Simulation ended', look: 'off', rank: 7, judged: false },
 };
 
-/** Of a pump that is no longer simulated nothing is missing when it falls silent. */
-export const shown = (status: Status, simulationEnded: boolean): Shown =>
+/** A pump that is silent because its simulation has ended is not stale. */
+export const displayStatus = (status: Status, simulationEnded: boolean): DisplayStatus =>
   status === 'STALE' && simulationEnded ? 'ENDED' : status;
 
 /** All statuses, worst first. */
-export const STATUSES = (Object.keys(STATUS) as Shown[]).sort((a, b) => STATUS[a].rank - STATUS[b].rank);
+export const STATUSES = (Object.keys(STATUS) as DisplayStatus[]).sort((a, b) => STATUS[a].rank - STATUS[b].rank);

@@ -1,19 +1,20 @@
-// Tells an element whether it can be seen, so that what cannot be is not drawn. One observer serves the page.
+// Observes whether elements are visible, so that invisible ones need not be drawn. One observer serves the whole page.
 
-const watchers = new WeakMap<Element, (visible: boolean) => void>();
+const callbacks = new WeakMap<Element, (visible: boolean) => void>();
 let observer: IntersectionObserver | null = null;
 
-export function whileVisible(element: Element, tell: (visible: boolean) => void): () => void {
+/** Calls back when an element comes into view or leaves it; the returned function ends that. */
+export function observeVisibility(element: Element, callback: (visible: boolean) => void): () => void {
   observer ??= new IntersectionObserver(
     (entries) => {
-      for (const entry of entries) watchers.get(entry.target)?.(entry.isIntersecting);
+      for (const entry of entries) callbacks.get(entry.target)?.(entry.isIntersecting);
     },
     { rootMargin: '120px' },
   );
-  watchers.set(element, tell);
+  callbacks.set(element, callback);
   observer.observe(element);
   return () => {
     observer?.unobserve(element);
-    watchers.delete(element);
+    callbacks.delete(element);
   };
 }

@@ -1,25 +1,25 @@
-// What a store that is not well means for who looks at the plant, in words. Pure.
+// What the store's problems mean for the plant, in words. Pure.
 
 import type { Store } from '../api/types';
 import { asSentence } from '../lib/format';
 
 export interface Outage {
-  /** How loud it is said: readings are refused; history is not whole; there is something to know. */
+  /** How prominent it is. failed: readings are refused; degraded: history is incomplete; notice: any other problem. */
   kind: 'failed' | 'degraded' | 'notice';
   title: string;
-  /** What follows for the plant. */
+  /** The consequence for the plant. */
   meaning: string;
-  /** Why, in the node's own words. */
+  /** The reasons that the node reports. */
   problems: readonly string[];
 }
 
-/** What is to be said; null where all is well. */
+/** What to show; null if the store has no problem. */
 export function outageOf(store: Pick<Store, 'state' | 'problems'>): Outage | null {
   const { state } = store;
   const problems = store.problems.map(asSentence);
-  if (state === 'failed') return { kind: 'failed', title: 'Readings are refused', meaning: 'What pumps send now is not kept.', problems };
+  if (state === 'failed') return { kind: 'failed', title: 'Readings are refused', meaning: 'Readings that pumps send now are not stored.', problems };
   if (state === 'degraded') {
-    return { kind: 'degraded', title: 'History is not whole', meaning: 'Readings are still kept, judged and shown.', problems };
+    return { kind: 'degraded', title: 'History is incomplete', meaning: 'Readings are still stored, judged and shown.', problems };
   }
   if (problems.length === 0) return null;
   return { kind: 'notice', title: 'The node', meaning: '', problems };

@@ -2,26 +2,26 @@ import { describe, expect, it } from 'vitest';
 import { parseRoute, pumpPath } from './route';
 
 describe('routes', () => {
-  it('a pump leads to its page and back, whatever its name', () => {
+  it('convert any pump id to a path and back', () => {
     const tags = ['P-101', 'P-101A/B', 'a/../b', 'ä ö', '100%', '%2F', '%252F', 'x?y#z', '=10.PAC20.AP001-M01', "+A;B'&`\\⟨", '冷却泵2', 'משאבה 5', '🚰'];
     for (const pump of tags) {
       const path = pumpPath(pump);
       expect(parseRoute(path)).toEqual({ page: 'pump', pump });
-      // As the browser has it in its address bar.
+      // The browser does not change the path.
       expect(new URL(path, 'http://localhost').pathname).toBe(path);
     }
   });
 
-  it('an id in another spelling is the same pump', () => {
+  it('normalize the id of a pump', () => {
     for (const path of ['/pumps/Fo%CC%88rderpumpe%203', '/pumps/%20F%C3%B6rderpumpe%C2%A0%203']) {
       expect(parseRoute(path)).toEqual({ page: 'pump', pump: 'Förderpumpe 3' });
     }
   });
 
-  it('what is no page is nowhere', () => {
+  it('are notFound for unknown paths', () => {
     expect(parseRoute('/')).toEqual({ page: 'fleet' });
     for (const path of ['/pumps', '/pumps/', '/pumps/a/b', '/x', '/pumps/%E0%A4%A']) {
-      expect(parseRoute(path)).toEqual({ page: 'nowhere', path });
+      expect(parseRoute(path)).toEqual({ page: 'notFound', path });
     }
   });
 });

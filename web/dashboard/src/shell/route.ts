@@ -1,18 +1,18 @@
-// Which page a path means, and the path of a page. Pure.
+// Converts paths to routes, and pumps to paths. Pure.
 
-export type Route = { page: 'fleet' } | { page: 'pump'; pump: string } | { page: 'nowhere'; path: string };
+export type Route = { page: 'fleet' } | { page: 'pump'; pump: string } | { page: 'notFound'; path: string };
 
-/** The one spelling of a pump's id, as the node has it: a link may have been typed on another system. */
-export const spelled = (id: string): string => id.normalize('NFC').replace(/\p{Zs}+/gu, ' ').replace(/^ | $/g, '');
+/** The normal form of a pump's id, as in the node: other systems may encode the same characters differently. */
+export const normalizeId = (id: string): string => id.normalize('NFC').replace(/\p{Zs}+/gu, ' ').replace(/^ | $/g, '');
 
 export function parseRoute(path: string): Route {
   if (path === '/') return { page: 'fleet' };
-  const found = /^\/pumps\/([^/]+)\/?$/.exec(path);
-  if (!found) return { page: 'nowhere', path };
+  const match = /^\/pumps\/([^/]+)\/?$/.exec(path);
+  if (!match) return { page: 'notFound', path };
   try {
-    return { page: 'pump', pump: spelled(decodeURIComponent(found[1])) };
+    return { page: 'pump', pump: normalizeId(decodeURIComponent(match[1])) };
   } catch {
-    return { page: 'nowhere', path };
+    return { page: 'notFound', path };
   }
 }
 

@@ -1,16 +1,16 @@
-// Pages by path with the History API: plain links work, "back" returns to where the list was scrolled.
+// Routes paths with the History API. Plain links work, and going back restores the scroll position.
 
 import { parseRoute, type Route } from './route';
 
 class Router {
   route = $state.raw<Route>(parseRoute(location.pathname));
-  /** Where the page that is about to be shown was scrolled; 0 for a new one. */
+  /** The scroll position that the next page restores; 0 for a new one. */
   scrollTo = 0;
 
   constructor() {
     history.scrollRestoration = 'manual';
     addEventListener('popstate', (event) => this.#show((event.state as { scroll?: number } | null)?.scroll ?? 0));
-    addEventListener('click', (event) => this.#click(event));
+    addEventListener('click', (event) => this.#onClick(event));
   }
 
   go(path: string): void {
@@ -24,13 +24,13 @@ class Router {
     this.route = parseRoute(location.pathname);
   }
 
-  #click(event: MouseEvent): void {
+  #onClick(event: MouseEvent): void {
     if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) {
       return;
     }
     const link = (event.target as Element | null)?.closest?.('a');
     if (!link || link.target || link.origin !== location.origin || link.hasAttribute('download')) return;
-    if (link.hash || parseRoute(link.pathname).page === 'nowhere') return;
+    if (link.hash || parseRoute(link.pathname).page === 'notFound') return;
     event.preventDefault();
     if (link.pathname !== location.pathname) this.go(link.pathname);
   }

@@ -1,25 +1,25 @@
-// Light or dark: the system's choice, or a person's, which this browser remembers.
+// The colour theme: that of the system, or the user's choice, which is stored in the browser.
 
-export type Choice = 'system' | 'light' | 'dark';
+export type ThemeChoice = 'system' | 'light' | 'dark';
 
-const KEY = 'volute-theme';
-const CHOICES: Choice[] = ['system', 'light', 'dark'];
+const STORAGE_KEY = 'volute-theme';
+const CHOICES: ThemeChoice[] = ['system', 'light', 'dark'];
 
 class Theme {
-  choice = $state<Choice>(remembered());
-  /** Counts changes of what is shown, for what paints its own pixels. */
+  choice = $state<ThemeChoice>(storedChoice());
+  /** Incremented with each change of the colours; charts repaint. */
   version = $state(0);
 
   constructor() {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.version++);
   }
 
-  choose(choice: Choice): void {
+  choose(choice: ThemeChoice): void {
     this.choice = choice;
     try {
-      localStorage.setItem(KEY, choice);
+      localStorage.setItem(STORAGE_KEY, choice);
     } catch {
-      // A browser that remembers nothing still shows it.
+      // Without storage the choice lasts until the page is reloaded.
     }
     this.apply();
   }
@@ -35,9 +35,9 @@ class Theme {
   }
 }
 
-function remembered(): Choice {
+function storedChoice(): ThemeChoice {
   try {
-    return CHOICES.find((choice) => choice === localStorage.getItem(KEY)) ?? 'system';
+    return CHOICES.find((choice) => choice === localStorage.getItem(STORAGE_KEY)) ?? 'system';
   } catch {
     return 'system';
   }

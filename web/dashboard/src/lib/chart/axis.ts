@@ -1,12 +1,12 @@
-// What stands along a chart's time axis. Pure.
+// The labels of a chart's time axis. Pure.
 
 import { formatDay, formatTime } from '../format';
 
 const DAY_MS = 86_400_000;
-/** Steps longer than this are those of a view that passes midnight. */
+/** The labels of longer steps show the day at midnight. */
 const LONG_STEP_MS = 30 * 60_000;
 
-/** 14:03, or 14:03:20 where steps are shorter than a minute; the day where one begins, and where steps are as long. */
+/** 14:03; 14:03:20 if steps are shorter than a minute; the day at midnight of a longer view, and for steps of a day or more. */
 function clockLabel(t: number, step: number, locale?: string): string {
   if (step >= DAY_MS) return formatDay(t, step >= 28 * DAY_MS, locale);
   if (step > LONG_STEP_MS && new Date(t).getHours() === 0 && new Date(t).getMinutes() === 0) return formatDay(t, false, locale);
@@ -15,8 +15,8 @@ function clockLabel(t: number, step: number, locale?: string): string {
 }
 
 /**
- * The labels of these times. Where a short view is of another day than today, or passes midnight, the first time of each day
- * has its date above it.
+ * Returns the labels of these times. In a short view that shows another day than today, or passes midnight, the first time of
+ * each day has its date above it.
  */
 export function timeLabels(times: number[], step: number, now: number, locale?: string): string[] {
   let day = new Date(now).toDateString();

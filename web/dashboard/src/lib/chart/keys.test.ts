@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Columns } from '../columns';
-import { pressed } from './keys';
+import { handleKey } from './keys';
 import { ChartView } from './view.svelte';
 
-describe('a chart by keyboard', () => {
+describe('the keyboard control of a chart', () => {
   beforeEach(() => vi.stubGlobal('requestAnimationFrame', () => 1));
   afterEach(() => vi.unstubAllGlobals());
 
@@ -13,10 +13,10 @@ describe('a chart by keyboard', () => {
     const t = Array.from({ length: 1201 }, (_, i) => i * 1000);
     columns.add({ t, columns: [t] });
     const view = new ChartView(() => columns.last);
-    return { view, press: (...keys: string[]) => keys.map((key) => pressed(key, view, columns)) };
+    return { view, press: (...keys: string[]) => keys.map((key) => handleKey(key, view, columns)) };
   }
 
-  it('begins at the newest reading, and does not leave what there is', () => {
+  it('starts at the newest reading, and stays within the readings', () => {
     const { view, press } = chart();
     press('ArrowLeft');
     expect([view.mode, view.cursor]).toEqual(['pinned', 1_200_000]);
@@ -26,22 +26,22 @@ describe('a chart by keyboard', () => {
     expect(view.cursor).toBe(1_200_000);
   });
 
-  it('brings an earlier moment into view, as long as before', () => {
+  it('moves the view to an earlier moment without changing its length', () => {
     const { view, press } = chart();
     press('Home', 'ArrowLeft');
     expect(view.cursor).toBe(599_000);
-    expect(view.stretch()).toEqual({ min: 599_000, max: 1_199_000 });
+    expect(view.range()).toEqual({ min: 599_000, max: 1_199_000 });
   });
 
-  it('zooms around the moment, and goes back to live', () => {
+  it('zooms around the cursor, and goes back to live', () => {
     const { view, press } = chart();
     press('End', '+');
-    expect(view.stretch()).toEqual({ min: 900_000, max: 1_200_000 });
+    expect(view.range()).toEqual({ min: 900_000, max: 1_200_000 });
     press('-', 'Escape');
-    expect([view.mode, view.cursor, view.stretch().min]).toEqual(['live', null, 600_000]);
+    expect([view.mode, view.cursor, view.range().min]).toEqual(['live', null, 600_000]);
   });
 
-  it('leaves other keys to the page', () => {
+  it('ignores other keys', () => {
     const { view, press } = chart();
     expect(press('Tab', 'a', 'Enter')).toEqual([false, false, false]);
     expect(view.live).toBe(true);

@@ -1,17 +1,17 @@
-// What one point of a chart sums up, in words. Pure.
+// The text for one point of a chart, and for what its line and band are. Pure.
 
 import { formatDuration, formatNumber, plural } from '../format';
 
 /** Several readings as one point. */
-export interface Summed {
+export interface Aggregate {
   mean: number;
   low: number;
   high: number;
   readings: number;
 }
 
-/** mean 61.2, 58.0 to 63.4 °C of 180 readings. One reading is its own mean. */
-export function readout({ mean, low, high, readings }: Summed, unit: string, places: number, locale?: string): string {
+/** mean 61.2, 58.0 to 63.4 °C of 180 readings. A single reading is shown as it is. */
+export function readout({ mean, low, high, readings }: Aggregate, unit: string, places: number, locale?: string): string {
   const number = (value: number) => formatNumber(value, places, locale);
   const withUnit = (text: string) => (unit ? `${text} ${unit}` : text);
   if (isNaN(mean)) return 'No reading here';
@@ -19,7 +19,7 @@ export function readout({ mean, low, high, readings }: Summed, unit: string, pla
   return `mean ${number(mean)}, ${withUnit(`${number(low)} to ${number(high)}`)} of ${plural(readings, 'reading')}`;
 }
 
-/** What line and band are, for a chart whose points each sum up so much; null: none does. */
-export function legend(summedMs: number | null): string {
-  return summedMs === null ? 'Every reading' : `Line: mean of ${formatDuration(summedMs)}; band: lowest to highest`;
+/** What the line and the band of a chart are. `aggregateMs`: the time that one point aggregates; null if each is one reading. */
+export function legend(aggregateMs: number | null): string {
+  return aggregateMs === null ? 'Every reading' : `Line: mean of ${formatDuration(aggregateMs)}; band: lowest to highest`;
 }

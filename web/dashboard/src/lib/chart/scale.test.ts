@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { YScale, type Content } from './scale';
+import { YScale, type ScaleContent } from './scale';
 
-const content = (some: Partial<Content>): Content => ({
-  low: 60, high: 62, leastSpan: 2, fromZero: false, always: [], near: [], ...some,
+const content = (some: Partial<ScaleContent>): ScaleContent => ({
+  low: 60, high: 62, minSpan: 2, fromZero: false, always: [], near: [], ...some,
 });
 
 describe('YScale', () => {
-  it('holds the data with room to spare, and does not move for noise', () => {
+  it('contains the data with padding, and does not change for noise', () => {
     const scale = new YScale();
     expect(scale.fit(content({}))).toBe(true);
     const { min, max } = scale;
@@ -18,7 +18,7 @@ describe('YScale', () => {
     expect([scale.min, scale.max]).toEqual([min, max]);
   });
 
-  it('grows at once and shrinks when there is much room', () => {
+  it('grows at once, and shrinks when the data needs little of it', () => {
     const scale = new YScale();
     scale.fit(content({}));
     expect(scale.fit(content({ high: 80 }))).toBe(true);
@@ -27,24 +27,24 @@ describe('YScale', () => {
     expect(scale.max).toBeLessThan(65);
   });
 
-  it('shows a limit that is near, and not one that would flatten the line', () => {
+  it('includes a near limit, but not one that would flatten the line', () => {
     const scale = new YScale();
     scale.fit(content({ near: [64, 93] }));
     expect(scale.max).toBeGreaterThan(64);
     expect(scale.max).toBeLessThan(93);
   });
 
-  it('a loss begins at zero and always shows its threshold', () => {
+  it('starts at zero and includes the threshold for a loss', () => {
     const scale = new YScale();
-    scale.fit(content({ low: 0.2, high: 0.3, leastSpan: 0, fromZero: true, always: [0.5] }));
+    scale.fit(content({ low: 0.2, high: 0.3, minSpan: 0, fromZero: true, always: [0.5] }));
     expect(scale.min).toBe(0);
     expect(scale.max).toBeGreaterThan(0.5);
   });
 
-  it('is a scale whatever comes', () => {
+  it('is never empty', () => {
     const scale = new YScale();
     expect(scale.fit(content({ low: NaN, high: NaN }))).toBe(false);
-    scale.fit(content({ low: 5, high: 5, leastSpan: 0 }));
+    scale.fit(content({ low: 5, high: 5, minSpan: 0 }));
     expect(scale.max).toBeGreaterThan(scale.min);
   });
 });

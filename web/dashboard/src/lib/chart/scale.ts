@@ -1,37 +1,38 @@
-// The height of a chart's scale. It moves only when it must: a scale that breathes with every reading cannot be read. Pure.
+// The vertical scale of a chart. It changes only when necessary: a scale that moves with every reading is hard to read. It grows
+// at once when data leaves it, and shrinks when data needs less than SHRINK_BELOW of it. Pure.
 
-export interface Content {
-  /** The data's extremes in view; NaN where there are none. */
+export interface ScaleContent {
+  /** The data's extremes in view; NaN if there are none. */
   low: number;
   high: number;
-  /** Less than this is not worth a whole chart's height. */
-  leastSpan: number;
-  /** The scale begins at zero. */
+  /** The scale spans at least this much. */
+  minSpan: number;
+  /** The scale starts at zero. */
   fromZero: boolean;
-  /** Lines that are always in the picture. */
+  /** Lines that are always within the scale. */
   always: readonly number[];
-  /** Lines that are in the picture while the data comes near them. */
+  /** Lines that are within the scale while the data is near them. */
   near: readonly number[];
 }
 
-/** How near a line must be, in spans of the data. */
-const NEAR = 1.5;
-/** Room above and below. */
+/** The largest distance of a near line, in spans of the data. */
+const NEAR_SPANS = 1.5;
+/** The padding above and below, as a share of the content's span. */
 const PADDING = 0.15;
-/** Data that needs less of the scale than this gets a smaller one. */
-const ROOMY = 0.55;
+/** The scale shrinks if its content needs less than this share of it. */
+const SHRINK_BELOW = 0.55;
 
 export class YScale {
   min = 0;
   max = 1;
   #set = false;
 
-  /** Makes the content fit; says whether the scale has changed. */
-  fit(content: Content): boolean {
-    const wanted = target(content);
-    if (!wanted) return false;
-    const [low, high] = wanted;
-    const fits = this.#set && low >= this.min && high <= this.max && high - low >= ROOMY * (this.max - this.min);
+  /** Fits the content; returns whether the scale has changed. */
+  fit(content: ScaleContent): boolean {
+    const range = targetRange(content);
+    if (!range) return false;
+    const [low, high] = range;
+    const fits = this.#set && low >= this.min && high <= this.max && high - low >= SHRINK_BELOW * (this.max - this.min);
     if (fits) return false;
     const padding = (high - low) * PADDING;
     this.min = content.fromZero ? 0 : low - padding;
@@ -41,7 +42,7 @@ export class YScale {
   }
 }
 
-function target({ low, high, leastSpan, fromZero, always, near }: Content): [number, number] | null {
+function targetRange({ low, high, minSpan, fromZero, always, near }: ScaleContent): [number, number] | null {
   let [from, to] = [low, high];
   if (isNaN(from) || isNaN(to)) {
     if (always.length === 0) return null;
@@ -52,16 +53,16 @@ function target({ low, high, leastSpan, fromZero, always, near }: Content): [num
     from = Math.min(from, line);
     to = Math.max(to, line);
   }
-  const missing = leastSpan - (to - from);
-  if (missing > 0) {
-    from -= fromZero ? 0 : missing / 2;
-    to += fromZero ? missing : missing / 2;
+  const shortfall = minSpan - (to - from);
+  if (shortfall > 0) {
+    from -= fromZero ? 0 : shortfall / 2;
+    to += fromZero ? shortfall : shortfall / 2;
   }
-  const reach = (to - from) * NEAR;
+  const maxDistance = (to - from) * NEAR_SPANS;
   const [bottom, top] = [from, to];
   for (const line of near) {
-    if (line > top && line - top <= reach) to = Math.max(to, line);
-    if (line < bottom && bottom - line <= reach) from = Math.min(from, line);
+    if (line > top && line - top <= maxDistance) to = Math.max(to, line);
+    if (line < bottom && bottom - line <= maxDistance) from = Math.min(from, line);
   }
   return to > from ? [from, to] : [from - 0.5, to + 0.5];
 }

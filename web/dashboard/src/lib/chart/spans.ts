@@ -1,4 +1,4 @@
-// Stretches of time in which a flag was up. Pure.
+// Spans of time in which a flag is set, such as the anomalous ones. Pure.
 
 import type { Columns } from '../columns';
 
@@ -7,16 +7,16 @@ export interface Span {
   to: number;
 }
 
-/** The stretches between two times in which `column` is not zero. One row alone is a stretch, and a gap ends one. */
-export function spans(columns: Columns, column: number, from: number, to: number, gapMs: number): Span[] {
-  const found: Span[] = [];
+/** The spans between two times in which `column` is not zero. A single row is a span; a gap ends one. */
+export function flaggedSpans(columns: Columns, column: number, from: number, to: number, gapMs: number): Span[] {
+  const spans: Span[] = [];
   let open: Span | null = null;
   for (let row = Math.max(0, columns.rowAt(from)); row < columns.length && columns.at(row) <= to; row++) {
     const t = columns.at(row);
-    const up = columns.value(row, column) > 0;
-    if (open && up && t - open.to <= gapMs) open.to = t;
-    else open = up ? { from: t, to: t } : null;
-    if (open && found.at(-1) !== open) found.push(open);
+    const set = columns.value(row, column) > 0;
+    if (open && set && t - open.to <= gapMs) open.to = t;
+    else open = set ? { from: t, to: t } : null;
+    if (open && spans.at(-1) !== open) spans.push(open);
   }
-  return found;
+  return spans;
 }

@@ -1,16 +1,20 @@
-// What all time charts of a page have in common: the stretch of time they show, the moment that is pointed at, and when they are
-// drawn. A view follows the newest data until a person looks closer: pointing at a chart holds it while the pointer is there,
-// a click, a key or a zoom pins it until "back to live". Data goes on being collected meanwhile. All charts are drawn in one
-// animation frame, and in none while the tab is hidden.
+// What all time charts of a page share: the time range they show, the cursor, and when they are drawn. A view has three modes:
+//
+//   live       follows the newest data;
+//   pointing   the pointer is over a chart: the range stands still; back to live LEAVE_DELAY_MS after the pointer has left;
+//   pinned     after a click, a key or a zoom: the range stands still until "back to live".
+//
+// Data is collected in all modes. All charts are drawn in the same animation frame, and none while the tab is hidden.
 
-export interface Stretch {
+export interface TimeRange {
   min: number;
   max: number;
 }
 
 const DAY_MS = 24 * 60 * 60_000;
 
-export const WINDOWS = [
+/** The lengths that a user can choose. */
+export const RANGES = [
   { ms: 2 * 60_000, label: '2 min' },
   { ms: 10 * 60_000, label: '10 min' },
   { ms: 60 * 60_000, label: '1 h' },
@@ -20,67 +24,68 @@ export const WINDOWS = [
   { ms: 365 * DAY_MS, label: '1 y' },
 ];
 
-/** The shortest length that has some thirty readings so far apart; not less than the usual one. */
-export const lengthFor = (everyMs: number): number =>
-  WINDOWS.slice(1).find(({ ms }) => ms >= 30 * everyMs)?.ms ?? WINDOWS[WINDOWS.length - 1].ms;
+/** The shortest range that contains at least 30 readings at this interval; at least the default of 10 min. */
+export const initialRangeMs = (intervalMs: number): number =>
+  RANGES.slice(1).find(({ ms }) => ms >= 30 * intervalMs)?.ms ?? RANGES[RANGES.length - 1].ms;
 
-/** Up to this long a view shows readings one by one; a longer one shows them summed up. */
-export const ONE_BY_ONE_MS = 60 * 60_000;
+/** The longest range whose readings are drawn one by one; a longer range is drawn from aggregates. */
+export const MAX_RAW_RANGE_MS = 60 * 60_000;
 
-/** After the pointer has left a chart, so that crossing from one to the next does not jump. */
-const LEAVE_MS = 500;
-const SHORTEST_MS = 5_000;
+/** How long the range stands still after the pointer has left a chart: moving on to the next chart does not jump. */
+const LEAVE_DELAY_MS = 500;
+const MIN_RANGE_MS = 5_000;
 
 export class ChartView {
-  /** How long the view is while it follows. */
-  windowMs = $state(WINDOWS[1].ms);
+  /** The length of the range in live mode. */
+  rangeMs = $state(RANGES[1].ms);
   mode = $state<'live' | 'pointing' | 'pinned'>('live');
-  /** The moment that is pointed at, in epoch milliseconds. */
+  /** The time that the user points at, in epoch milliseconds. */
   cursor = $state<number | null>(null);
 
   #newest: () => number;
-  #moved: () => void;
-  #held: Stretch | null = null;
-  #chosen = false;
+  #onRangeChange: () => void;
+  /** The range while it stands still. */
+  #heldRange: TimeRange | null = null;
+  #userChose = false;
   #charts = new Set<() => void>();
   #frame: number | null = null;
-  #leaving: ReturnType<typeof setTimeout> | null = null;
+  #leaveTimer: ReturnType<typeof setTimeout> | null = null;
 
-  /** `newest`: the time of the newest data. `moved`: a person has chosen another stretch, or has gone back to live. */
-  constructor(newest: () => number, moved: () => void = () => {}) {
+  /** `newest`: the time of the newest data. `onRangeChange`: called when the user chooses another range, or goes back to live. */
+  constructor(newest: () => number, onRangeChange: () => void = () => {}) {
     this.#newest = newest;
-    this.#moved = moved;
+    this.#onRangeChange = onRangeChange;
   }
 
-  /** Whether the view, while it follows, is too long for readings one by one. */
+  /** Whether the range in live mode is longer than MAX_RAW_RANGE_MS. */
   get long(): boolean {
-    return this.windowMs > ONE_BY_ONE_MS;
+    return this.rangeMs > MAX_RAW_RANGE_MS;
   }
 
   get live(): boolean {
     return this.mode === 'live';
   }
 
-  /** What is shown now. */
-  stretch(): Stretch {
-    if (this.#held) return this.#held;
+  /** The range that is shown now. */
+  range(): TimeRange {
+    if (this.#heldRange) return this.#heldRange;
     const max = this.#newest();
-    return { min: max - this.windowMs, max };
+    return { min: max - this.rangeMs, max };
   }
 
-  /** Adds a chart; the result takes it away. */
+  /** Adds a chart; the returned function removes it. */
   register(draw: () => void): () => void {
     this.#charts.add(draw);
     this.invalidate();
     return () => this.#charts.delete(draw);
   }
 
-  /** There is new data. */
-  data(): void {
-    if (!this.#held) this.invalidate();
+  /** Must be called when there is new data. */
+  dataChanged(): void {
+    if (!this.#heldRange) this.invalidate();
   }
 
-  /** Draws all charts with the next frame. */
+  /** Draws all charts in the next animation frame. */
   invalidate(): void {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = null;
@@ -88,71 +93,72 @@ export class ChartView {
     });
   }
 
-  /** Shows another length than usual to begin with, unless a person has chosen one, or looks at something. */
-  begin(windowMs: number): void {
-    if (this.#chosen || this.mode !== 'live' || windowMs === this.windowMs) return;
-    this.windowMs = windowMs;
-    this.#moved();
+  /** Sets the initial length, unless the user has chosen one or the view is not live. */
+  setInitialRange(rangeMs: number): void {
+    if (this.#userChose || this.mode !== 'live' || rangeMs === this.rangeMs) return;
+    this.rangeMs = rangeMs;
+    this.#onRangeChange();
     this.invalidate();
   }
 
-  choose(windowMs: number): void {
-    this.#chosen = true;
-    this.windowMs = windowMs;
+  /** Shows the newest data of the length that the user has chosen. */
+  choose(rangeMs: number): void {
+    this.#userChose = true;
+    this.rangeMs = rangeMs;
     this.backToLive();
   }
 
   point(t: number): void {
-    this.#stay();
-    this.#hold();
+    this.#cancelLeave();
+    this.#holdRange();
     if (this.mode === 'live') this.mode = 'pointing';
     this.cursor = t;
   }
 
-  /** The pointer has gone. What is pinned stays. */
+  /** The pointer has left. A pinned view stays as it is. */
   leave(): void {
     if (this.mode !== 'pointing') return;
-    this.#stay();
-    this.#leaving = setTimeout(() => this.backToLive(), LEAVE_MS);
+    this.#cancelLeave();
+    this.#leaveTimer = setTimeout(() => this.backToLive(), LEAVE_DELAY_MS);
   }
 
   pin(): void {
-    this.#stay();
-    this.#hold();
+    this.#cancelLeave();
+    this.#holdRange();
     this.mode = 'pinned';
   }
 
-  /** Shows this stretch and stays there. */
+  /** Shows this range and pins it. */
   zoom(min: number, max: number): void {
     const middle = (min + max) / 2;
-    const half = Math.max(max - min, SHORTEST_MS) / 2;
+    const half = Math.max(max - min, MIN_RANGE_MS) / 2;
     this.pin();
-    this.#held = { min: middle - half, max: middle + half };
+    this.#heldRange = { min: middle - half, max: middle + half };
     this.invalidate();
-    this.#moved();
+    this.#onRangeChange();
   }
 
   backToLive = (): void => {
-    this.#stay();
-    this.#held = null;
+    this.#cancelLeave();
+    this.#heldRange = null;
     this.cursor = null;
     this.mode = 'live';
     this.invalidate();
-    this.#moved();
+    this.#onRangeChange();
   };
 
   close(): void {
-    this.#stay();
+    this.#cancelLeave();
     if (this.#frame !== null) cancelAnimationFrame(this.#frame);
     this.#charts.clear();
   }
 
-  #hold(): void {
-    this.#held ??= this.stretch();
+  #holdRange(): void {
+    this.#heldRange ??= this.range();
   }
 
-  #stay(): void {
-    if (this.#leaving !== null) clearTimeout(this.#leaving);
-    this.#leaving = null;
+  #cancelLeave(): void {
+    if (this.#leaveTimer !== null) clearTimeout(this.#leaveTimer);
+    this.#leaveTimer = null;
   }
 }

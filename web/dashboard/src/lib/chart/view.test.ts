@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ChartView, lengthFor } from './view.svelte';
+import { ChartView, initialRangeMs } from './view.svelte';
 
 describe('ChartView', () => {
   let frames: (() => void)[];
@@ -16,43 +16,43 @@ describe('ChartView', () => {
     vi.unstubAllGlobals();
   });
 
-  function following() {
-    const world = { newest: 1_000_000, drawn: 0 };
-    const view = new ChartView(() => world.newest);
-    view.register(() => world.drawn++);
+  function liveView() {
+    const state = { newest: 1_000_000, drawn: 0 };
+    const view = new ChartView(() => state.newest);
+    view.register(() => state.drawn++);
     nextFrame();
-    return { view, world };
+    return { view, state };
   }
 
-  it('begins with a length that has some thirty readings, and leaves what a person has chosen', () => {
+  it('starts with a range of at least 30 readings, and keeps the range that the user chose', () => {
     const [minute, day] = [60_000, 24 * 60 * 60_000];
     const cases: [number, number][] = [[0, 10], [1000, 10], [20_000, 10], [60_000, 60], [15 * minute, 24 * 60], [60 * minute, 7 * 24 * 60]];
-    for (const [everyMs, minutes] of cases) expect(lengthFor(everyMs)).toBe(minutes * minute);
-    const { view } = following();
-    view.begin(day);
-    expect(view.windowMs).toBe(day);
+    for (const [intervalMs, minutes] of cases) expect(initialRangeMs(intervalMs)).toBe(minutes * minute);
+    const { view } = liveView();
+    view.setInitialRange(day);
+    expect(view.rangeMs).toBe(day);
     view.choose(10 * minute);
-    view.begin(day);
-    expect(view.windowMs).toBe(10 * minute);
+    view.setInitialRange(day);
+    expect(view.rangeMs).toBe(10 * minute);
   });
 
-  it('follows the newest and draws once per frame, however much comes', () => {
-    const { view, world } = following();
-    for (let i = 0; i < 20; i++) view.data();
+  it('follows the newest data and draws once per frame', () => {
+    const { view, state } = liveView();
+    for (let i = 0; i < 20; i++) view.dataChanged();
     expect(frames).toHaveLength(1);
     nextFrame();
-    expect(world.drawn).toBe(2);
-    world.newest += 5000;
-    expect(view.stretch()).toEqual({ min: 405_000, max: 1_005_000 });
+    expect(state.drawn).toBe(2);
+    state.newest += 5000;
+    expect(view.range()).toEqual({ min: 405_000, max: 1_005_000 });
   });
 
-  it('holds while someone points, and follows again soon after', () => {
-    const { view, world } = following();
+  it('stands still while the user points, and is live again soon after', () => {
+    const { view, state } = liveView();
     view.point(900_000);
-    world.newest += 60_000;
-    view.data();
+    state.newest += 60_000;
+    view.dataChanged();
     expect(frames).toHaveLength(0);
-    expect(view.stretch().max).toBe(1_000_000);
+    expect(view.range().max).toBe(1_000_000);
     view.leave();
     vi.advanceTimersByTime(100);
     view.point(910_000);
@@ -60,43 +60,43 @@ describe('ChartView', () => {
     expect(view.mode).toBe('pointing');
     view.leave();
     vi.advanceTimersByTime(10_000);
-    expect([view.mode, view.cursor, view.stretch().max]).toEqual(['live', null, 1_060_000]);
+    expect([view.mode, view.cursor, view.range().max]).toEqual(['live', null, 1_060_000]);
   });
 
-  it('what is pinned or zoomed stays until it is let go', () => {
-    const { view, world } = following();
+  it('keeps a pinned or zoomed range until it goes back to live', () => {
+    const { view, state } = liveView();
     view.point(900_000);
     view.pin();
     view.leave();
     vi.advanceTimersByTime(60_000);
     expect([view.mode, view.cursor]).toEqual(['pinned', 900_000]);
     view.zoom(800_000, 850_000);
-    world.newest += 60_000;
-    expect(view.stretch()).toEqual({ min: 800_000, max: 850_000 });
+    state.newest += 60_000;
+    expect(view.range()).toEqual({ min: 800_000, max: 850_000 });
     view.zoom(800_000, 800_001);
-    expect(view.stretch().max - view.stretch().min).toBe(5000);
+    expect(view.range().max - view.range().min).toBe(5000);
     view.backToLive();
-    expect(view.stretch().max).toBe(1_060_000);
+    expect(view.range().max).toBe(1_060_000);
   });
 
-  it('says when a person chooses another stretch, and not when data moves it', () => {
-    const moved: string[] = [];
-    const view: ChartView = new ChartView(() => 1_000_000, () => moved.push(`${view.mode} ${view.long}`));
-    view.data();
+  it('reports a range that the user chose, but not one that new data moved', () => {
+    const changes: string[] = [];
+    const view: ChartView = new ChartView(() => 1_000_000, () => changes.push(`${view.mode} ${view.long}`));
+    view.dataChanged();
     view.point(900_000);
     view.pin();
-    expect(moved).toEqual([]);
+    expect(changes).toEqual([]);
     view.choose(60 * 60_000);
     view.choose(24 * 60 * 60_000);
     view.zoom(0, 10_000);
-    expect(moved).toEqual(['live false', 'live true', 'pinned true']);
+    expect(changes).toEqual(['live false', 'live true', 'pinned true']);
   });
 
   it('draws nothing after it is closed', () => {
-    const { view, world } = following();
-    view.data();
+    const { view, state } = liveView();
+    view.dataChanged();
     view.close();
     nextFrame();
-    expect(world.drawn).toBe(1);
+    expect(state.drawn).toBe(1);
   });
 });

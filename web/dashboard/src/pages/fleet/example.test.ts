@@ -8,8 +8,8 @@ const channels: Channel[] = [
   { name: 'Volume Flow', quantity: 'flow', unit: 'L/min', plausible: [0, 500], resolution: 1, limits },
 ];
 
-describe('the example command', () => {
-  it('is a post that the node takes: JSON with plausible values inside the limits', () => {
+describe('exampleCommand', () => {
+  it('posts valid JSON with plausible values within the limits', () => {
     const command = exampleCommand('http://x:5000', channels);
     expect(command.startsWith('curl -s http://x:5000/api/ingest ')).toBe(true);
     const body = JSON.parse(/-d '(.*)'/.exec(command)![1]);

@@ -1,53 +1,54 @@
-// Every pump as the fleet page shows it: rows from /api/pumps, kept up by the stream's `fleet` event once a second. What only
-// the rows know (since when, why, open events) is asked for again when a status changes and now and then.
+// The state of the fleet page: rows from /api/pumps, updated by the stream's `fleet` event once a second. The fields that only
+// /api/pumps has (since when, why, open events) are requested again after a status change, and every 30 s.
 
-import { link } from '../../api/link.svelte';
+import { liveConnection } from '../../api/liveConnection.svelte';
 import { Poll } from '../../api/poll.svelte';
-import { askPumps, type Part } from '../../api/queries';
+import { fetchPumps, type ResultList } from '../../api/queries';
 import type { Feed, FleetEvent, Incomplete, Learning, Pump, RemovedEvent, RenamedEvent, Status } from '../../api/types';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
-import { shown, STATUS, type Shown } from '../../lib/status';
-import { Order } from './order';
+import { displayStatus, STATUS, type DisplayStatus } from '../../lib/status';
+import { FleetOrder } from './fleetOrder';
 import { countStatuses, hasOpenEvent } from './summary';
 
-const TREND = 120;
-const ROWS_EVERY_MS = 30_000;
-/** Status changes come in bursts; the rows are asked for once after each. */
-const AFTER_CHANGE_MS = 700;
-/** Five hundred rows with their trends are more than a megabyte: large fleets are asked about less often. */
-const PAUSE_PER_PUMP_MS = 20;
+/** The number of losses in a row's trend. */
+const TREND_POINTS = 120;
+const POLL_INTERVAL_MS = 30_000;
+/** The delay of the request after a status change: changes come in bursts, and one request serves a burst. */
+const REFRESH_DELAY_MS = 700;
+/** The least time between two requests, per pump: 500 rows with their trends are more than 1 MB. */
+const MIN_PAUSE_PER_PUMP_MS = 20;
 
 /** One pump. */
 export class PumpRow {
   readonly id: string;
-  /** Its profile's name. */
+  /** The name of its profile. */
   profile = $state('');
-  /** Its name for people, if it has one. */
+  /** Its display name, if it has one. */
   name = $state<string | null>(null);
-  status = $state<Shown>('UNKNOWN');
-  /** On a demo: it is no longer simulated. */
+  status = $state<DisplayStatus>('UNKNOWN');
+  /** Of a demo's pump: it is no longer simulated. */
   simulationEnded = false;
   reason = $state<string | null>(null);
-  /** What is wrong with its clock. */
+  /** The fault of its clock, if any. */
   clock = $state<string | null>(null);
   learning = $state.raw<Learning | null>(null);
-  /** How it posts, and what should be done about that. */
+  /** How often it reads and posts, and advice about that. */
   feed = $state.raw<Feed | null>(null);
-  /** Since when the status holds, by the node's clock. */
+  /** When the status began, by the node's clock. */
   since = $state<number | null>(null);
   /** When the newest reading was received, by the node's clock. */
-  heardAt = $state<number | null>(null);
-  /** The time of its newest reading, where its clock is not right. */
-  readAt = $state<number | null>(null);
+  receivedAt = $state<number | null>(null);
+  /** The time of its newest reading by the pump's clock; null unless that clock has a fault. */
+  deviceTime = $state<number | null>(null);
   loss = $state<number | null>(null);
   threshold = $state<number | null>(null);
   topChannel = $state<string | null>(null);
   activeEvents = $state(0);
-  /** Counts the changes of `trend`. */
+  /** Incremented with each change of `trend`. */
   version = $state(0);
   /** The last losses. */
-  readonly trend = new Columns(1, TREND);
+  readonly trend = new Columns(1, TREND_POINTS);
 
   constructor(id: string) {
     this.id = id;
@@ -55,109 +56,109 @@ export class PumpRow {
 }
 
 class Fleet {
-  /** In the order they are shown. */
+  /** In display order. */
   rows = $state.raw<PumpRow[]>([]);
-  /** A new order waits until nobody points at the list. */
-  waiting = $state(false);
-  /** What has just changed, for those who listen instead of looking. */
-  news = $state('');
+  /** Another order will be shown when the user no longer points at the list. */
+  orderPending = $state(false);
+  /** The last changes, for screen readers. */
+  announcement = $state('');
   counts = $derived(countStatuses(this.rows));
-  /** Pumps with open events whose status does not say that they need attention. */
+  /** The number of pumps with open events whose status alone does not call for attention. */
   withEvents = $derived(this.rows.filter(hasOpenEvent).length);
 
-  readonly poll = new Poll(async () => this.#take(await askPumps()), ROWS_EVERY_MS);
-  /** What of the rows cannot be read now. */
+  readonly poll = new Poll(async () => this.#load(await fetchPumps()), POLL_INTERVAL_MS);
+  /** Why rows may be missing. */
   incomplete = $state.raw<Incomplete | null>(null);
 
   #byId = new Map<string, PumpRow>();
-  #order = new Order();
+  #order = new FleetOrder();
   #held = false;
-  #takenAt = 0;
-  #soon: ReturnType<typeof setTimeout> | null = null;
+  #loadedAt = 0;
+  #refreshTimer: ReturnType<typeof setTimeout> | null = null;
 
-  /** Begins to follow the fleet; the result ends it. */
+  /** Starts to follow the fleet; the returned function ends that. */
   follow(): () => void {
     const stop = this.poll.start();
     const on = {
-      fleet: (event: FleetEvent) => this.#hear(event),
-      removed: (event: RemovedEvent) => this.#remove(event),
-      renamed: (event: RenamedEvent) => this.#rename(event),
+      fleet: (event: FleetEvent) => this.#onFleet(event),
+      removed: (event: RemovedEvent) => this.#onRemoved(event),
+      renamed: (event: RenamedEvent) => this.#onRenamed(event),
     };
-    const unlink = link.follow('/api/stream?events=fleet', on, () => this.poll.refresh());
+    const disconnect = liveConnection.follow('/api/stream?events=fleet', on, () => this.poll.refresh());
     return () => {
       stop();
-      unlink();
-      if (this.#soon !== null) clearTimeout(this.#soon);
-      this.#soon = null;
+      disconnect();
+      if (this.#refreshTimer !== null) clearTimeout(this.#refreshTimer);
+      this.#refreshTimer = null;
       this.#held = false;
     };
   }
 
-  /** Someone points at the list, or no longer does. */
+  /** Sets whether the user points at the list. */
   hold(held: boolean): void {
     this.#held = held;
-    if (!held && this.waiting) this.#arrange();
+    if (!held && this.orderPending) this.#updateOrder();
   }
 
-  #take({ items: pumps, incomplete }: Part<Pump>): true {
+  #load({ items: pumps, incomplete }: ResultList<Pump>): true {
     this.incomplete = incomplete ?? null;
     const now = clock.exact();
-    const gone = new Set(this.#byId.keys());
+    const removed = new Set(this.#byId.keys());
     for (const pump of pumps) {
-      gone.delete(pump.pump_id);
-      const row = this.#row(pump.pump_id);
+      removed.delete(pump.pump_id);
+      const row = this.#rowOf(pump.pump_id);
       row.name = pump.name;
       row.profile = pump.profile;
       row.simulationEnded = pump.simulation_ended;
-      this.#turn(row, pump.status);
+      this.#setStatus(row, pump.status);
       row.reason = pump.status_reason;
       row.clock = pump.clock?.note ?? null;
       row.learning = pump.learning;
       row.feed = pump.feed;
       row.since = pump.since === null ? null : Date.parse(pump.since);
-      row.heardAt = pump.age_ms === null ? null : now - pump.age_ms;
-      row.readAt = pump.clock === null || pump.last_reading_at === null ? null : Date.parse(pump.last_reading_at);
+      row.receivedAt = pump.age_ms === null ? null : now - pump.age_ms;
+      row.deviceTime = pump.clock === null || pump.last_reading_at === null ? null : Date.parse(pump.last_reading_at);
       row.loss = pump.loss;
       row.threshold = pump.threshold;
       row.topChannel = pump.top_channel;
       row.activeEvents = pump.active_events;
-      this.#extend(row, pump.trend);
+      this.#extendTrend(row, pump.trend);
     }
-    for (const id of gone) this.#byId.delete(id);
-    this.#takenAt = Date.now();
-    this.#arrange();
+    for (const id of removed) this.#byId.delete(id);
+    this.#loadedAt = Date.now();
+    this.#updateOrder();
     return true;
   }
 
-  /** Takes the verdicts that the stream has not told. */
-  #extend(row: PumpRow, { t, loss }: Pump['trend']): void {
-    const known = row.trend.last;
-    const first = isNaN(known) ? 0 : t.findIndex((at) => at > known);
+  /** Adds the losses that are newer than the row's last one. */
+  #extendTrend(row: PumpRow, { t, loss }: Pump['trend']): void {
+    const last = row.trend.last;
+    const first = isNaN(last) ? 0 : t.findIndex((at) => at > last);
     if (first < 0 || t.length === 0) return;
     row.trend.add({ t: t.slice(first), columns: [loss.slice(first)] });
     row.version++;
   }
 
-  #hear(event: FleetEvent): void {
+  #onFleet(event: FleetEvent): void {
     clock.sync(event.now);
-    const news: string[] = [];
-    let unknown = false;
+    const changes: string[] = [];
+    let hasUnknownPump = false;
     event.pumps.forEach((id, i) => {
       const row = this.#byId.get(id);
       if (!row) {
-        unknown = true;
+        hasUnknownPump = true;
         return;
       }
-      if (this.#turn(row, event.status[i])) {
+      if (this.#setStatus(row, event.status[i])) {
         row.since = event.now;
         row.reason = null;
         row.learning = null;
-        news.push(`${row.name ?? id}: ${STATUS[row.status].word.toLowerCase()}`);
+        changes.push(`${row.name ?? id}: ${STATUS[row.status].word.toLowerCase()}`);
       }
       row.clock = event.clock[i];
-      if (row.clock === null) row.readAt = null;
+      if (row.clock === null) row.deviceTime = null;
       const age = event.age_ms[i];
-      row.heardAt = age === null ? row.heardAt : event.now - age;
+      row.receivedAt = age === null ? row.receivedAt : event.now - age;
       row.loss = event.loss[i];
       row.threshold = event.threshold[i];
       const [at, loss] = [event.at[i], event.loss[i]];
@@ -166,56 +167,56 @@ class Fleet {
         row.version++;
       }
     });
-    if (news.length > 0) this.news = news.slice(0, 5).join('; ');
-    if (unknown || news.length > 0) this.#askSoon();
-    this.#arrange();
+    if (changes.length > 0) this.announcement = changes.slice(0, 5).join('; ');
+    if (hasUnknownPump || changes.length > 0) this.#refreshSoon();
+    this.#updateOrder();
   }
 
-  #remove(event: RemovedEvent): void {
+  #onRemoved(event: RemovedEvent): void {
     if (!this.#byId.delete(event.pump)) return;
-    this.news = `${event.pump}: removed`;
-    this.#arrange();
-    // Rows that were on their way still have it.
-    this.#askSoon();
+    this.announcement = `${event.pump}: removed`;
+    this.#updateOrder();
+    // A response that was on its way may still contain the pump.
+    this.#refreshSoon();
   }
 
-  #rename({ pump, name }: RenamedEvent): void {
+  #onRenamed({ pump, name }: RenamedEvent): void {
     const row = this.#byId.get(pump);
     if (row) row.name = name;
   }
 
-  /** Whether the status is another one. */
-  #turn(row: PumpRow, status: Status): boolean {
-    const next = shown(status, row.simulationEnded);
+  /** Sets the status; returns whether it has changed. */
+  #setStatus(row: PumpRow, status: Status): boolean {
+    const next = displayStatus(status, row.simulationEnded);
     if (row.status === next) return false;
     row.status = next;
     return true;
   }
 
-  #row(id: string): PumpRow {
+  #rowOf(id: string): PumpRow {
     let row = this.#byId.get(id);
     if (!row) this.#byId.set(id, (row = new PumpRow(id)));
     return row;
   }
 
-  #arrange(): void {
-    const { ids, waiting } = this.#order.of([...this.#byId.values()], clock.exact(), this.#held);
-    this.waiting = waiting;
+  #updateOrder(): void {
+    const { ids, pending } = this.#order.update([...this.#byId.values()], clock.exact(), this.#held);
+    this.orderPending = pending;
     const same = ids.length === this.rows.length && ids.every((id, i) => this.rows[i].id === id);
     if (!same) this.rows = ids.flatMap((id) => this.#byId.get(id) ?? []);
   }
 
-  #askSoon(): void {
-    const rested = this.#takenAt + PAUSE_PER_PUMP_MS * this.#byId.size - Date.now();
-    this.#soon ??= setTimeout(
+  #refreshSoon(): void {
+    const pauseLeft = this.#loadedAt + MIN_PAUSE_PER_PUMP_MS * this.#byId.size - Date.now();
+    this.#refreshTimer ??= setTimeout(
       () => {
-        this.#soon = null;
+        this.#refreshTimer = null;
         void this.poll.refresh();
       },
-      Math.max(AFTER_CHANGE_MS, rested),
+      Math.max(REFRESH_DELAY_MS, pauseLeft),
     );
   }
 }
 
-/** Kept while other pages are shown, so that "back" is instant. */
+/** Kept while other pages are shown, so that going back is instant. */
 export const fleet = new Fleet();

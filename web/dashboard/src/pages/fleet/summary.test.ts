@@ -3,7 +3,7 @@ import { countsInWords, countStatuses, hasOpenEvent, summarize, tabTitle, type C
 
 const counts = (some: Partial<Counts>): Counts => ({ ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, STARTING: 0, NORMAL: 0, OFF: 0, ENDED: 0, ...some });
 
-describe('the fleet in a sentence', () => {
+describe('summarize', () => {
   it.each<[Partial<Counts>, string, string]>([
     [{}, 'No pumps yet', 'UNKNOWN'],
     [{ NORMAL: 6 }, 'All 6 pumps are normal', 'NORMAL'],
@@ -36,7 +36,7 @@ describe('the fleet in a sentence', () => {
     expect(countsInWords(counts(some), withEvents)).toBe(words);
   });
 
-  it('an open event counts where the status does not say it already', () => {
+  it('counts an open event unless the status already calls for attention', () => {
     const counted = (['LEARNING', 'STARTING', 'UNKNOWN', 'NORMAL', 'OFF', 'ANOMALY', 'STALE', 'ENDED'] as const).filter((status) =>
       hasOpenEvent({ status, activeEvents: 1 }),
     );
@@ -44,16 +44,16 @@ describe('the fleet in a sentence', () => {
     expect(hasOpenEvent({ status: 'LEARNING', activeEvents: 0 })).toBe(false);
   });
 
-  it('the tab says the worst', () => {
+  it('shows the worst status in the title of the tab', () => {
     expect(tabTitle(counts({ ANOMALY: 1, STALE: 3 }))).toBe('▲ 1 anomaly — Volute');
     expect(tabTitle(counts({ ANOMALY: 2 }))).toBe('▲ 2 anomalies — Volute');
     expect(tabTitle(counts({ STALE: 2, NORMAL: 1 }))).toBe('◷ 2 stale — Volute');
     expect(tabTitle(counts({ NORMAL: 6 }))).toBe('Fleet — Volute');
   });
 
-  it('counts and says them worst first', () => {
-    const found = countStatuses([{ status: 'NORMAL' }, { status: 'ANOMALY' }, { status: 'NORMAL' }]);
-    expect(found).toEqual(counts({ NORMAL: 2, ANOMALY: 1 }));
-    expect(countsInWords(found)).toBe('1 anomaly, 2 normal');
+  it('counts the statuses, worst first', () => {
+    const counted = countStatuses([{ status: 'NORMAL' }, { status: 'ANOMALY' }, { status: 'NORMAL' }]);
+    expect(counted).toEqual(counts({ NORMAL: 2, ANOMALY: 1 }));
+    expect(countsInWords(counted)).toBe('1 anomaly, 2 normal');
   });
 });

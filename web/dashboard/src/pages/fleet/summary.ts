@@ -1,30 +1,31 @@
-// The fleet in one sentence: the answer to "is my plant all right?". Pure.
+// The fleet in one sentence: the answer to "is my plant all right?". Pure. An example: of 6 pumps one is ANOMALY, one NORMAL pump has
+// an open event, and four more are NORMAL: '2 of 6 pumps need attention'.
 
-import { STATUS, STATUSES, type Shown } from '../../lib/status';
+import { STATUS, STATUSES, type DisplayStatus } from '../../lib/status';
 
-export type Counts = Record<Shown, number>;
+export type Counts = Record<DisplayStatus, number>;
 
 export interface Summary {
   sentence: string;
-  /** How bad it is, for the mark beside the sentence. */
-  worst: Shown;
+  /** The worst status, for the symbol beside the sentence. */
+  worst: DisplayStatus;
   total: number;
 }
 
-export function countStatuses(rows: Iterable<{ status: Shown }>): Counts {
+export function countStatuses(rows: Iterable<{ status: DisplayStatus }>): Counts {
   const counts: Counts = { ANOMALY: 0, STALE: 0, UNKNOWN: 0, LEARNING: 0, STARTING: 0, NORMAL: 0, OFF: 0, ENDED: 0 };
   for (const { status } of rows) counts[status]++;
   return counts;
 }
 
-/** Whether a pump needs attention though its status does not say so: its limits are watched whatever its status is. */
-export function hasOpenEvent({ status, activeEvents }: { status: Shown; activeEvents: number }): boolean {
+/** Whether a pump needs attention although its status does not say so: limits are evaluated whatever the status is. */
+export function hasOpenEvent({ status, activeEvents }: { status: DisplayStatus; activeEvents: number }): boolean {
   return activeEvents > 0 && status !== 'ANOMALY' && status !== 'STALE' && status !== 'ENDED';
 }
 
 /**
- * Anomalous and stale pumps need attention, and `withEvents` others, which have open events; of learning, starting and
- * unknown ones nothing else can be said yet; off is no matter.
+ * Anomalous and stale pumps need attention, and so do the `withEvents` pumps that have open events and another status. Learning,
+ * starting and unknown pumps are not judged yet. A pump that is off needs no attention.
  */
 export function summarize(counts: Counts, withEvents = 0): Summary {
   const total = STATUSES.reduce((sum, status) => sum + counts[status], 0);
@@ -32,7 +33,7 @@ export function summarize(counts: Counts, withEvents = 0): Summary {
   return { sentence: sentence(counts, total, withEvents), worst, total };
 }
 
-/** What the browser's tab says. */
+/** The title of the browser's tab. */
 export function tabTitle(counts: Counts, withEvents = 0): string {
   const alarms = [
     ...(counts.ANOMALY > 0 ? [anomalies(counts)] : []),
@@ -43,7 +44,7 @@ export function tabTitle(counts: Counts, withEvents = 0): string {
   return 'Fleet — Volute';
 }
 
-/** 2 anomalies, 1 stale: what there is, worst first; then how many of the others have open events. */
+/** 2 anomalies, 1 stale: the number of pumps of each status, worst first; then how many of the others have open events. */
 export function countsInWords(counts: Counts, withEvents = 0): string {
   const words = STATUSES.filter((status) => counts[status] > 0)
     .map((status) => (status === 'ANOMALY' ? anomalies(counts) : `${counts[status]} ${STATUS[status].word.toLowerCase()}`))
@@ -62,10 +63,10 @@ function sentence(counts: Counts, total: number, withEvents: number): string {
     return total === 1 ? 'The pump needs attention' : `${attention} of ${total} pumps ${attention === 1 ? 'needs' : 'need'} attention`;
   }
   if (counts.OFF === total) return total === 1 ? 'The pump is off' : `All ${total} pumps are off`;
-  const unjudged = counts.LEARNING + counts.STARTING + counts.UNKNOWN;
-  if (unjudged === total) return total === 1 ? 'The pump is not judged yet' : `None of the ${total} pumps is judged yet`;
+  const notJudged = counts.LEARNING + counts.STARTING + counts.UNKNOWN;
+  if (notJudged === total) return total === 1 ? 'The pump is not judged yet' : `None of the ${total} pumps is judged yet`;
   const of = `of ${total} pumps`;
-  if (counts.OFF > 0) return `No anomaly; ${counts.OFF} ${of} off${unjudged > 0 ? `, ${unjudged} not judged yet` : ''}`;
-  if (unjudged > 0) return `No anomaly; ${unjudged} ${of} not judged yet`;
+  if (counts.OFF > 0) return `No anomaly; ${counts.OFF} ${of} off${notJudged > 0 ? `, ${notJudged} not judged yet` : ''}`;
+  if (notJudged > 0) return `No anomaly; ${notJudged} ${of} not judged yet`;
   return total === 1 ? 'The pump is normal' : `All ${total} pumps are normal`;
 }

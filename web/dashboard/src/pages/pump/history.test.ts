@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Channel, Reading } from '../../api/types';
 import { Columns } from '../../lib/columns';
-import { detectionEventRows, detectionRows, overviewColumns, overviewOf, readingEventRows, readingRows, VERDICT } from './history';
+import { DETECTION_COLUMNS, detectionEventRows, detectionRows, overviewColumns, overviewOf, readingEventRows, readingRows } from './history';
 
 const limits = { low_alarm: null, low_warning: null, high_warning: null, high_alarm: null };
 const channel = (name: string): Channel => ({ name, quantity: name, unit: '', plausible: [0, 100], resolution: 1, limits });
@@ -9,7 +9,7 @@ const channels = [channel('A'), channel('B')];
 const at = (ms: number) => new Date(ms).toISOString();
 
 describe('history and stream', () => {
-  it('say the same of the same readings, whatever the order of channels', () => {
+  it('give the same rows for the same readings, in any order of channels', () => {
     const history = readingRows(
       [
         { pump_id: 'P', timestamp: at(1000), values: { A: 1, B: null }, quality: { B: 'missing' } },
@@ -22,7 +22,7 @@ describe('history and stream', () => {
     expect(stream).toEqual(history);
   });
 
-  it('say the same of the same verdicts', () => {
+  it('give the same rows for the same detections', () => {
     const history = detectionRows(
       [{ pump_id: 'P', timestamp: at(1000), loss: 0.2, threshold: 0.1, is_anomaly: true, contributions: { A: 0.75, B: 0.25 }, model: 'm' }],
       channels,
@@ -32,12 +32,12 @@ describe('history and stream', () => {
       channels,
     );
     expect(stream).toEqual(history);
-    const columns = new Columns(VERDICT.contributions + 2, 8);
+    const columns = new Columns(DETECTION_COLUMNS.contributions + 2, 8);
     columns.add(stream);
     columns.add(history);
     expect(columns.length).toBe(1);
-    expect(columns.value(0, VERDICT.anomalous)).toBe(1);
-    expect(columns.value(0, VERDICT.contributions)).toBe(0.75);
+    expect(columns.value(0, DETECTION_COLUMNS.anomalous)).toBe(1);
+    expect(columns.value(0, DETECTION_COLUMNS.contributions)).toBe(0.75);
   });
 });
 
@@ -50,18 +50,18 @@ describe('an overview', () => {
     return [view.columns.at(at), ...[mean, low, high, readings].map((column) => view.columns.value(at, column))];
   };
 
-  it('stands in the middle of what it sums up, the last one of what there is of it', () => {
+  it('places a row in the middle of the time it aggregates, and ends the last one at the end of the range', () => {
     const items = [
       { pump_id: 'P', timestamp: at(0), values: { A: 5, B: null }, quality: {}, summary: summary(60, 1, 9) },
       { pump_id: 'P', timestamp: at(60_000), values: { A: 6, B: null }, quality: {}, summary: summary(20, 2, 8) },
     ];
     const view = overviewOf({ items }, channels, 80_000);
     expect([row(view, 0), row(view, 1)]).toEqual([[30_000, 5, 1, 9, 60], [70_000, 6, 2, 8, 20]]);
-    expect([view.summedMs, view.incomplete, view.columns.length]).toEqual([60_000, null, 2]);
+    expect([view.aggregateMs, view.incomplete, view.columns.length]).toEqual([60_000, null, 2]);
     expect(view.columns.value(0, overviewColumns(1, 2).low)).toBeNaN();
   });
 
-  it('of few readings has them one by one, without what no sensor sends', () => {
+  it('has single readings if there are few, without implausible values', () => {
     const items: Reading[] = [
       { pump_id: 'P', timestamp: at(1000), values: { A: 5, B: 1 }, quality: {} },
       { pump_id: 'P', timestamp: at(2000), values: { A: 900, B: 1 }, quality: { A: 'bad' } },
@@ -69,10 +69,10 @@ describe('an overview', () => {
     const view = overviewOf({ items, incomplete: { since: null, reason: 'why' } }, channels, 3000);
     expect(row(view, 0)).toEqual([1000, 5, 5, 5, 1]);
     expect(row(view, 1).slice(1)).toEqual([NaN, NaN, NaN, 1]);
-    expect([view.summedMs, view.incomplete?.reason]).toEqual([null, 'why']);
+    expect([view.aggregateMs, view.incomplete?.reason]).toEqual([null, 'why']);
   });
 
-  it('of nothing is empty', () => {
+  it('is empty without readings', () => {
     expect(overviewOf({ items: [] }, channels, 0).columns.length).toBe(0);
   });
 });

@@ -1,17 +1,17 @@
-// Rows of the API's histories and events as columns; what is summed up, as an overview. Pure.
+// Converts the API's histories and stream events into rows of `Columns`, and aggregated history into an overview. Pure.
 
-import type { Part } from '../../api/queries';
+import type { ResultList } from '../../api/queries';
 import type { Channel, Detection, DetectionEvent, Incomplete, Reading, ReadingEvent } from '../../api/types';
 import { Columns, type Rows } from '../../lib/columns';
 import { isPlausible } from '../../lib/limits';
 
-/** The columns of verdicts before each channel's contribution. */
-export const VERDICT = { loss: 0, threshold: 1, anomalous: 2, contributions: 3 };
+/** The columns of detections. Those of the channels' contributions start at `contributions`, in the profile's order. */
+export const DETECTION_COLUMNS = { loss: 0, threshold: 1, anomalous: 2, contributions: 3 };
 
 export function readingRows(items: readonly Reading[], channels: readonly Channel[]): Rows {
   return {
     t: items.map((item) => Date.parse(item.timestamp)),
-    columns: channels.map((channel) => items.map((item) => plausible(item.values[channel.name], channel))),
+    columns: channels.map((channel) => items.map((item) => plausibleOrNull(item.values[channel.name], channel))),
   };
 }
 
@@ -20,7 +20,7 @@ export function readingEventRows(event: ReadingEvent, channels: readonly Channel
     t: event.t,
     columns: channels.map((channel) => {
       const values = event.values[event.channels.indexOf(channel.name)] ?? [];
-      return event.t.map((_, i) => plausible(values[i], channel));
+      return event.t.map((_, i) => plausibleOrNull(values[i], channel));
     }),
   };
 }
@@ -50,16 +50,16 @@ export function detectionEventRows(event: DetectionEvent, channels: readonly Cha
   };
 }
 
-/** What of a stretch a chart draws where its readings are too many to be drawn one by one. */
+/** The aggregated data of a range that has too many readings to be drawn one by one. */
 export interface Overview {
-  /** Per channel the means, then the lowest, then the highest; then how many readings a row sums up. */
+  /** The means of all channels, then the lowest values, then the highest, then the number of readings that a row aggregates. */
   columns: Columns;
-  /** How long a stretch a row sums up; null where each is one reading. */
-  summedMs: number | null;
+  /** The time that a row aggregates; null if each row is one reading. */
+  aggregateMs: number | null;
   incomplete: Incomplete | null;
 }
 
-/** Where an overview of so many channels has what. */
+/** The columns of one channel in an overview of `channels` channels. */
 export const overviewColumns = (channel: number, channels: number) => ({
   mean: channel,
   low: channels + channel,
@@ -67,31 +67,31 @@ export const overviewColumns = (channel: number, channels: number) => ({
   readings: 3 * channels,
 });
 
-/** An answer that sums up, or does not where the readings are few. `to`: the end of what was asked for. */
-export function overviewOf({ items, incomplete }: Part<Reading>, channels: readonly Channel[], to: number): Overview {
-  const figure = (of: (item: Reading) => Reading['values'] | undefined) =>
-    channels.map((channel) => items.map((item) => plausible(of(item)?.[channel.name], channel)));
+/** Makes an overview of a response, whose items are single readings if there are few. `to`: the end of the requested range. */
+export function overviewOf({ items, incomplete }: ResultList<Reading>, channels: readonly Channel[], to: number): Overview {
+  const valuesOf = (of: (item: Reading) => Reading['values'] | undefined) =>
+    channels.map((channel) => items.map((item) => plausibleOrNull(of(item)?.[channel.name], channel)));
   const columns = new Columns(3 * channels.length + 1, Math.max(1, items.length));
   columns.add({
-    t: items.map((item) => middle(item, to)),
+    t: items.map((item) => midpoint(item, to)),
     columns: [
-      ...figure((item) => item.values),
-      ...figure((item) => (item.summary ? item.summary.min : item.values)),
-      ...figure((item) => (item.summary ? item.summary.max : item.values)),
+      ...valuesOf((item) => item.values),
+      ...valuesOf((item) => (item.summary ? item.summary.min : item.values)),
+      ...valuesOf((item) => (item.summary ? item.summary.max : item.values)),
       items.map((item) => item.summary?.readings ?? 1),
     ],
   });
-  const summedMs = items.reduce((most, { summary }) => Math.max(most, summary?.length_ms ?? 0), 0);
-  return { columns, summedMs: summedMs > 0 ? summedMs : null, incomplete: incomplete ?? null };
+  const aggregateMs = items.reduce((max, { summary }) => Math.max(max, summary?.length_ms ?? 0), 0);
+  return { columns, aggregateMs: aggregateMs > 0 ? aggregateMs : null, incomplete: incomplete ?? null };
 }
 
-/** The middle of what an item sums up. The last one may only have begun: then of what there is of it. */
-function middle({ timestamp, summary }: Reading, to: number): number {
+/** The middle of the time that an item aggregates. The last item may not be over: then it ends at `to`. */
+function midpoint({ timestamp, summary }: Reading, to: number): number {
   const start = Date.parse(timestamp);
   return summary ? start + Math.max(0, Math.min(summary.length_ms, to - start)) / 2 : start;
 }
 
-/** A value that no working sensor sends would flatten its chart; the sensor table shows it. */
-function plausible(value: number | null | undefined, channel: Channel): number | null {
+/** The value, or null if no working sensor sends it: it would flatten the chart. The sensor table shows it. */
+function plausibleOrNull(value: number | null | undefined, channel: Channel): number | null {
   return value != null && isPlausible(value, channel) ? value : null;
 }

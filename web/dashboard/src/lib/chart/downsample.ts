@@ -1,21 +1,28 @@
-// Which rows of a long stretch are drawn: all where they are few, else the lowest and highest of each bucket, so that no peak is lost.
-// Buckets stand at fixed times and not at the view's edge, or a moving chart would shimmer. Pure.
+// Selects the rows of a long series that are drawn: all of them if they are few, else the lowest and the highest of each time
+// bucket, so that no peak is lost. Buckets start at fixed times and not at the view's edge: a moving chart does not shimmer.
+// Pure. An example with buckets of 10 ms:
+//
+//   rows      t = 0, 3, 6 and 12 ms with the values 1, 9, 4 and 2
+//   selected  t = 0 and 3 (lowest and highest of the first bucket), t = 12 (only row of the second)
 
-/** Stands in the picks for a gap: no line is drawn across. */
+/** Marks a gap among the selected rows: no line is drawn across. */
 export const GAP = -1;
 
-export interface Picking {
+export interface DownsampleInput {
   t: Float64Array;
   y: Float64Array;
-  /** The first row, and the one behind the last. */
+  /** The first row, and the one after the last. */
   from: number;
   to: number;
   bucketMs: number;
   gapMs: number;
 }
 
-/** Writes the rows to draw into `out`, in order, and says how many; `out` must hold four per bucket. The last row is always among them. */
-export function pickRows({ t, y, from, to, bucketMs, gapMs }: Picking, out: Int32Array): number {
+/**
+ * Writes the rows to draw into `out`, in order, and returns their number; `out` must hold four per bucket. The last row is always
+ * among them.
+ */
+export function downsample({ t, y, from, to, bucketMs, gapMs }: DownsampleInput, out: Int32Array): number {
   let count = 0;
   let row = from;
   while (row < to) {

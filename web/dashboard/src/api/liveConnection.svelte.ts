@@ -1,0 +1,60 @@
+// The page's one live stream and its state. The shell's banner and the stale panels follow that state.
+
+import { clock } from '../lib/clock.svelte';
+import type { ConnectionState } from './live';
+import { subscribe, type Subscription } from './sharedStream';
+
+class LiveConnection {
+  state = $state<ConnectionState>('connecting');
+  /** When the last event was received, by the node's clock; updated when the stream is lost. */
+  lastEventAt = $state<number | null>(null);
+
+  #receivedAt: number | null = null;
+  #stream: Subscription | null = null;
+
+  get lost(): boolean {
+    return this.state === 'lost';
+  }
+
+  /** The time up to which the page's data is known: the node's time, or the last event's while the stream is lost. */
+  get now(): number {
+    return this.lost ? (this.lastEventAt ?? clock.now) : clock.now;
+  }
+
+  /** Follows a stream until the returned function is called. Only one page is shown at a time, so there is one stream. */
+  follow(url: string, on: Record<string, (data: never) => void>, onGap: () => void): () => void {
+    const stream = subscribe({
+      url,
+      on: Object.fromEntries(Object.entries(on).map(([type, run]) => [type, this.#noteReceipt(run)])),
+      onState: (state) => this.#setState(state),
+      onGap,
+    });
+    this.#stream = stream;
+    const retry = () => stream.retry();
+    window.addEventListener('online', retry);
+    return () => {
+      window.removeEventListener('online', retry);
+      stream.close();
+      if (this.#stream === stream) this.#stream = null;
+    };
+  }
+
+  retry = (): void => this.#stream?.retry();
+
+  /** Wraps an event handler so that the time of receipt is noted. */
+  #noteReceipt(run: (data: never) => void) {
+    return (data: unknown) => {
+      this.#receivedAt = clock.exact();
+      run(data as never);
+    };
+  }
+
+  #setState(state: ConnectionState): void {
+    // A page that is opened during an outage shows 'lost' until the stream opens.
+    if (state === 'connecting' && this.state === 'lost') return;
+    if (state === 'lost') this.lastEventAt = this.#receivedAt;
+    this.state = state;
+  }
+}
+
+export const liveConnection = new LiveConnection();
