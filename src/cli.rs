@@ -1,7 +1,7 @@
 //! The command line: commands, flags and their help.
 //!
-//! Values are checked here, so that a command only ever sees what it can use. Does not handle what the
-//! commands do; see [`crate::commands`].
+//! Values are parsed and checked here, so that a command gets only valid ones. Does not run the commands; see
+//! [`crate::commands`].
 
 use std::{
     env,
@@ -41,11 +41,11 @@ use crate::{config::Flag, profiles};
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  fine
-  1  failed; the reason is on standard error
-  2  wrong usage or configuration; all that is wrong is on standard error";
+  0  success
+  1  failure; the reason is on standard error
+  2  wrong usage or configuration; all mistakes are on standard error";
 
-/// Watches pumps: learns what normal is, and says when and where a pump stops being normal.
+/// Watches pumps: learns what is normal for each, detects anomalies, and names the sensors that explain them.
 #[derive(Debug, Parser)]
 #[command(name = "volute", version, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -55,9 +55,9 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the words of a command line, the program's name first.
+    /// Parses the arguments of a command line, the program's name first.
     ///
-    /// What one flag says is checked as it is read; after that, what several say together.
+    /// Each flag is checked on its own, and then the combination of flags.
     pub fn read(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
         let cli = Self::try_parse_from(words)?;
         if let Command::Simulate(args) = &cli.command {
@@ -67,58 +67,58 @@ impl Cli {
     }
 }
 
-/// What Volute can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a node: take readings from pumps, score them, answer browsers.
+    /// Run a node: take readings from pumps, score them, serve the dashboard.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
-    /// Learn what normal is from recordings, and write a model.
+    /// Train a model on recordings of normal running.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainArgs),
-    /// List the models that a folder has held, or put one back.
+    /// List the versions of a model folder, or activate an earlier one.
     #[command(after_help = MODELS_EXAMPLES)]
     Models(ModelsArgs),
     /// Make a labelled recording of a simulated pump, healthy or with a fault.
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),
-    /// Measure detection on labelled recordings: for each file, learn its first rows and decide on the others.
+    /// Measure detection on labelled recordings: for each file, train on its first rows and score the others.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(EvaluateArgs),
     /// Post a recording to a running node, with its recorded times, as if the pump were sending it.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
-    /// Make a backup of all that a node has stored, while it runs or not.
+    /// Make a backup of everything that a node has stored; the node may be running or stopped.
     #[command(after_help = BACKUP_EXAMPLES)]
     Backup(BackupArgs),
-    /// Put a backup back as a data directory, or list those that there are.
+    /// Restore a backup as a data directory, or list the backups.
     #[command(after_help = RESTORE_EXAMPLES)]
     Restore(RestoreArgs),
-    /// Write a pump's readings into a file, as CSV or Parquet, while the node runs or not.
+    /// Write a pump's readings to a CSV or Parquet file; the node may be running or stopped.
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
-    /// Take a recording into the store of a node that does not run, as a pump's history.
+    /// Import a recording into the store of a stopped node, as a pump's history.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
-    /// Say that the clock of the node on this machine is right, where the node doubts it.
+    /// Confirm that the clock of the node on this machine is right, when the node does not trust it.
     #[command(after_help = CONFIRM_CLOCK_EXAMPLES)]
     ConfirmClock(ConfirmClockArgs),
-    /// List a node's pumps, name one, or remove one with all that is stored of it, while the node runs or not.
+    /// List a node's pumps, change the settings of one, or remove one with all its data; the node may be running or stopped.
     #[command(after_help = PUMPS_EXAMPLES)]
     Pumps(PumpsArgs),
-    /// List the kinds of pumps that a node watches, or add one, while the node runs or not.
+    /// List the profiles of a node, or add one; the node may be running or stopped.
     #[command(after_help = PROFILES_EXAMPLES)]
     Profiles(ProfilesArgs),
     /// Print the configuration that `serve` would use, and where each value was set.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
-    /// Measure what this machine can do.
+    /// Measure the performance of this machine.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
 }
 
 impl Command {
-    /// The configuration file that was named.
+    /// Returns the configuration file that was given.
     pub fn config_file(&self) -> Option<&Path> {
         match self {
             Self::Serve(args) => args.settings.config.as_deref(),
@@ -139,7 +139,7 @@ impl Command {
         }
     }
 
-    /// The flags that stand for keys of the configuration.
+    /// Returns the flags that set keys of the configuration.
     pub fn flags(&self) -> Vec<Flag> {
         match self {
             Self::Serve(args) => args.flags(),
@@ -166,7 +166,7 @@ Examples:
   volute serve --demo
       Six simulated pumps, their faults and a dashboard, at http://127.0.0.1:5000.
   volute serve
-      On this machine only, at http://127.0.0.1:5000, without a model: readings are stored, not scored.
+      Reachable from this machine only, at http://127.0.0.1:5000, without a model: readings are stored, not scored.
   volute serve --config /etc/volute.toml --model /var/lib/volute-models/line-3
       A plant's node, with a model that `volute train` wrote.
 
@@ -179,19 +179,19 @@ Examples:
 
 All wrong keys are listed at once, each with its source and what is allowed; the exit code is then 2.";
 
-/// How to serve.
+/// The arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Flags that go over the configuration.
+    /// Flags that override the configuration.
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Simulate six pumps with their faults, in a folder of their own (./volute-demo-data unless --data-dir is given).
+    /// Simulate six pumps with their faults, in a separate folder (./volute-demo-data unless --data-dir is given).
     #[arg(long, conflicts_with = "profile")]
     pub demo: bool,
 }
 
 impl ServeArgs {
-    /// A demo watches centrifugal pumps, and never touches the configured folder.
+    /// A demo watches centrifugal pumps, and never uses the configured folder.
     fn flags(&self) -> Vec<Flag> {
         let mut flags = self.settings.flags();
         if self.demo {
@@ -204,22 +204,22 @@ impl ServeArgs {
     }
 }
 
-/// Flags that go over the configuration. They are checked with it.
+/// Flags that override the configuration. They are checked together with it.
 #[derive(Debug, Args)]
 pub struct SettingsArgs {
-    /// A configuration file (TOML) over the defaults.
+    /// A configuration file (TOML), which overrides the defaults.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address and port to listen on, as 0.0.0.0:5000 [server.listen].
+    /// Address and port to listen on, for example 0.0.0.0:5000 [server.listen].
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
-    /// Folder of the database [store.dir].
+    /// The data directory [store.dir].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
-    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml [model.profile].
+    /// The profile: centrifugal, skab, or a path such as ./mine.toml [model.profile].
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Folder of a trained model [model.dir].
+    /// The folder of a trained model [model.dir].
     #[arg(long, value_name = "DIR")]
     pub model: Option<String>,
 }
@@ -251,48 +251,48 @@ BROKEN, RECOVERING) and fault; `volute train` and `volute replay` read them.";
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   volute replay --csv line-3.csv
-      In real time, one reading a post, to the node on this machine.
+      In real time, one reading per post, to the node on this machine.
   volute replay --profile skab --csv run.csv --pump skab-1 --speed 60
       Sixty times as fast.
   volute replay --csv line-3.csv --speed 0 --batch 500
       As fast as the node takes it.
 
-A node that is busy (429, 503) is waited for as long as it asks. Posting a recording twice is harmless:
-the node answers `duplicate`. The exit code is 1 if the node rejected a reading.";
+If the node is busy (429, 503), the command waits as long as the node asks. Posting a recording twice is harmless:
+the node reports `duplicate`. The exit code is 1 if the node rejected a reading.";
 
 const BENCH_EXAMPLES: &str = "\
 Examples:
   volute bench inference
   volute bench inference --threads 2 --batch 32,128 --format json";
 
-/// The node that the environment configures, or the one of the defaults.
+/// The URL of the node that the environment configures, or of the default one.
 static NODE_URL: LazyLock<String> = LazyLock::new(|| {
     let listen = env::var("VOLUTE__SERVER__LISTEN").unwrap_or_else(|_| "127.0.0.1:5000".into());
     format!("http://{listen}")
 });
 
-/// What to post, and where.
+/// The arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml.
+    /// The profile: centrifugal, skab, or a path such as ./mine.toml.
     #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
     pub profile: Profile,
     /// The recording (CSV).
     #[arg(long, value_name = "FILE")]
     pub csv: PathBuf,
-    /// What the recording does not say itself.
+    /// How to read the recording, where the file does not say it.
     #[command(flatten)]
     pub dialect: DialectArgs,
-    /// The node's address; where VOLUTE__SERVER__LISTEN is set, that one.
+    /// The node's URL; by default from VOLUTE__SERVER__LISTEN, if that is set.
     #[arg(long, value_name = "URL", default_value = NODE_URL.as_str())]
     pub url: NodeUrl,
-    /// The pump in whose name the readings are posted.
+    /// The pump whose readings these are.
     #[arg(long, value_name = "ID", default_value = "pump-1")]
     pub pump: PumpId,
-    /// How many times as fast as it was recorded; 0: as fast as it goes.
+    /// The speed, as a multiple of real time; 0: as fast as the node takes it.
     #[arg(long, value_name = "X", default_value = "1")]
     pub speed: Speed,
-    /// Readings in one post; a node takes at most 10000.
+    /// Readings per post, at most 10000.
     #[arg(long, value_name = "N", default_value = "1")]
     pub batch: NonZeroUsize,
 }
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_stand_for_keys() {
+    fn flags_override_keys() {
         let command = parse("volute serve --config a.toml --listen 0.0.0.0:1 --data-dir d").expect("fine");
         assert_eq!(command.config_file(), Some(Path::new("a.toml")));
         let keys: Vec<_> = command.flags().into_iter().map(|flag| (flag.name, flag.key, flag.value)).collect();
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_named_as_to_serve() {
+    fn the_data_directory_is_given_as_for_serve() {
         for line in [
             "volute backup r --config a.toml --data-dir d",
             "volute restore r --config a.toml --data-dir d",
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demo_has_a_folder_of_its_own() {
+    fn a_demo_has_a_separate_folder() {
         let keys = |line| {
             let flags = parse(line).expect("fine").flags();
             flags.into_iter().map(|flag| (flag.name, flag.key, flag.value)).collect::<Vec<_>>()
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_are_refused_at_the_edge() {
+    fn wrong_values_are_rejected_by_the_parser() {
         for (line, kind) in [
             ("volute replay --csv a.csv --speed -1", ErrorKind::UnknownArgument),
             ("volute replay --csv a.csv --speed=-1", ErrorKind::ValueValidation),
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn several_recordings_are_learned_from() {
+    fn several_recordings_are_accepted() {
         let Ok(Command::Train(args)) = parse("volute train --csv a.csv b.csv --rows 400 --out m --seed 7") else {
             panic!("train")
         };

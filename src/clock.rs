@@ -1,14 +1,14 @@
-//! The clock that a node goes by: the machine's own.
+//! The clock that a node uses: the machine's own.
 //!
-//! In a build with the feature `failpoints` tests move it, for a machine whose clock is wrong: the point `clock` says how
-//! many milliseconds it is ahead (negative: behind), from the start (`FAILPOINTS='clock=return(86400000)'`) or while
-//! the node runs.
+//! In a build with the feature `failpoints` tests can move it, to simulate a machine whose clock is wrong: the failpoint `clock`
+//! is the number of milliseconds that it is ahead (negative: behind), from the start (`FAILPOINTS='clock=return(86400000)'`)
+//! or while the node runs.
 
 use std::sync::Arc;
 
 use volute_plant::Clock;
 
-/// The node's clock.
+/// Returns the node's clock.
 pub(crate) fn node_clock() -> Arc<dyn Clock> {
     #[cfg(feature = "failpoints")]
     return Arc::new(moved::MovedClock);
@@ -20,7 +20,7 @@ pub(crate) fn node_clock() -> Arc<dyn Clock> {
 mod moved {
     use volute_plant::{Clock, SystemClock, Timestamp};
 
-    /// The machine's clock, moved by what the point says.
+    /// The machine's clock, moved by the failpoint.
     #[derive(Debug)]
     pub(super) struct MovedClock;
 

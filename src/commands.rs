@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! The commands, one module for each.
 
 mod backup;
 mod bench;
@@ -36,7 +36,7 @@ use crate::{
     config::Settings,
 };
 
-/// Runs a command to its end.
+/// Runs a command, and returns when it has ended.
 pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => serve::run(&settings.config, args.demo),
@@ -61,7 +61,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
             train::run(&training)
         }
         Command::Models(args) => {
-            let models = models::Models { profile: args.profile, dir: args.dir, put_back: args.put_back };
+            let models = models::Models { profile: args.profile, dir: args.dir, activate: args.activate };
             models::run(&models, &mut io::stdout().lock())
         }
         Command::Simulate(args) => simulate::run(&args, &mut io::stdout().lock()),
@@ -85,10 +85,20 @@ fn evaluate(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Result<()> {
     let (profile, interval_ms, format, dialect) = (args.profile, args.interval_ms, args.format, args.dialect.into());
     match (args.model, args.data, args.out) {
         (Some(dir), ..) => {
-            let (how, model, id) = (recipe.commissioning(), Model::load(&dir, &profile)?, "simulated".parse()?);
+            let (commissioning, model, id) =
+                (recipe.commissioning(), Model::load(&dir, &profile)?, "simulated".parse()?);
             let EvaluateArgs { pumps, commissioning_hours, days: healthy_days, .. } = args;
-            let simulated =
-                evaluate::Simulated { profile, id, model, how, pumps, commissioning_hours, healthy_days, jobs, format };
+            let simulated = evaluate::Simulated {
+                profile,
+                id,
+                model,
+                commissioning,
+                pumps,
+                commissioning_hours,
+                healthy_days,
+                jobs,
+                format,
+            };
             evaluate::run_simulated(&simulated, output)
         }
         (None, Some(data), Some(out)) => {
@@ -104,11 +114,11 @@ fn evaluate(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Result<()> {
                 format,
             };
             match args.cross_validate {
-                Some(candidates) => evaluate::choose(&evaluation, candidates, output),
+                Some(candidates) => evaluate::choose_tuning(&evaluation, candidates, output),
                 None => evaluate::run(&evaluation, output),
             }
         }
-        // The command line asks for the model or for both folders.
+        // The command line requires either --model, or --data and --out.
         (None, ..) => Ok(()),
     }
 }

@@ -1,9 +1,8 @@
-//! The configuration: what can be set, within which bounds, and what was set where.
+//! The configuration: its keys, their bounds, and where each value was set.
 //!
-//! Layers, the later wins: `config/default.toml` (built in, every key), a TOML file, the environment
-//! (`VOLUTE__SECTION__KEY`), flags. [`load`] finds every mistake at once. Values come out in the types
-//! that the rest of the product uses, checked. There is no global getter, and nothing is read again
-//! while the node runs.
+//! Layers in rising order of precedence: `config/default.toml` (built in, with every key), a TOML file, the environment
+//! (`VOLUTE__SECTION__KEY`), flags. [`load`] reports all mistakes at once, and returns checked values of the types that the
+//! rest of the product uses. There is no global getter, and nothing is read again while the node runs.
 
 mod diagnostics;
 mod entry;
@@ -27,7 +26,7 @@ pub use layers::{Flag, Settings, load};
 pub use values::{AutoRegister, HostList, LogFilter, LogFormat};
 use values::{count, days, hours, mebibytes, millis, pumps, seconds, text, whole};
 
-/// Everything that can be set.
+/// The configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -52,7 +51,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether a pump that was never heard of is registered by its first reading.
+    /// Returns whether an unknown pump is registered by its first reading.
     pub fn registers_unknown_pumps(&self) -> bool {
         match self.ingest.auto_register {
             AutoRegister::On => true,
@@ -62,101 +61,101 @@ impl Config {
     }
 }
 
-/// Where requests are answered.
+/// The HTTP server.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// Address and port.
     #[serde(deserialize_with = "text")]
     pub listen: SocketAddr,
-    /// Names under which the node is reached besides its addresses and the machine's name.
+    /// Names of the node besides its addresses and the machine's name.
     #[serde(deserialize_with = "text")]
     pub allowed_hosts: HostList,
-    /// The most connections; none: what the limit on file descriptors leaves.
+    /// Connections at once, at most; none: as many as the limit on file descriptors allows.
     #[serde(deserialize_with = "count::<1_000_000, _>")]
     pub max_connections: Option<NonZeroUsize>,
     /// How long a connection may be idle.
     #[serde(rename = "keep_alive_s", deserialize_with = "seconds::<1, 86_400, _>")]
     pub keep_alive: Duration,
-    /// How long a request's head may take, and a window of its body.
+    /// How long a request's head may take, and the time over which the rate of its body is measured.
     #[serde(rename = "request_timeout_s", deserialize_with = "seconds::<1, 3_600, _>")]
     pub request_timeout: Duration,
-    /// How fast a body has to come.
+    /// The rate at which a body must arrive.
     #[serde(deserialize_with = "whole::<1, 1_073_741_824, _>")]
     pub min_body_bytes_per_s: usize,
-    /// How long a client may take nothing of what it is sent.
+    /// How long a client may read nothing of its response.
     #[serde(rename = "write_timeout_s", deserialize_with = "seconds::<1, 3_600, _>")]
     pub write_timeout: Duration,
-    /// Bytes that large answers may hold until they are read.
+    /// Memory for large responses until they are read.
     #[serde(deserialize_with = "whole::<1024, 4_294_967_296, _>")]
     pub max_in_flight_response_bytes: usize,
     /// The largest body of a post.
     #[serde(deserialize_with = "whole::<1024, 268_435_456, _>")]
     pub max_body_bytes: usize,
-    /// Threads that answer; none: one per core.
+    /// Threads that handle requests; none: one per core.
     #[serde(deserialize_with = "count::<256, _>")]
     pub workers: Option<NonZeroUsize>,
-    /// How long a stop waits for what is under way.
+    /// How long a stop waits for work in progress.
     #[serde(rename = "shutdown_timeout_s", deserialize_with = "seconds::<1, 600, _>")]
     pub shutdown_timeout: Duration,
 }
 
-/// What is let in.
+/// Limits of what comes in.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
     /// The pump of readings that name none.
     #[serde(deserialize_with = "text")]
     pub default_pump: PumpId,
-    /// Whether unknown pumps are registered; ask [`Config::registers_unknown_pumps`].
+    /// Whether unknown pumps are registered; see [`Config::registers_unknown_pumps`].
     #[serde(deserialize_with = "text")]
     pub auto_register: AutoRegister,
-    /// The most pumps.
+    /// Registered pumps, at most.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub max_pumps: usize,
     /// New pumps that a client may register at once.
     #[serde(deserialize_with = "pumps::<1_000_000, _>")]
     pub new_pumps_burst: NonZeroU32,
-    /// New pumps that a client may register a minute, once these are used up.
+    /// New pumps that a client may register per minute after that.
     #[serde(deserialize_with = "pumps::<1_000_000, _>")]
     pub new_pumps_per_minute: NonZeroU32,
-    /// Readings of one pump that may be on their way to the disk.
+    /// Readings of one pump that may wait for the disk.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
-    pub burst_readings_per_pump: usize,
-    /// Readings of all pumps that may be on their way to the disk.
+    pub max_in_flight_readings_per_pump: usize,
+    /// Readings of all pumps that may wait for the disk.
     #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
     pub max_in_flight_readings: usize,
-    /// Readings that may wait behind the parts of their backlogs that are on their way.
+    /// Readings that may wait behind the current parts of their backlogs.
     #[serde(deserialize_with = "whole::<10_000, 10_000_000, _>")]
     pub max_backlog_readings: usize,
     /// How long a post with a backlog may take.
-    #[serde(rename = "backlog_answer_s", deserialize_with = "seconds::<0, 3600, _>")]
-    pub backlog_answer: Duration,
+    #[serde(rename = "backlog_timeout_s", deserialize_with = "seconds::<0, 3600, _>")]
+    pub backlog_timeout: Duration,
     /// How far ahead of the node's clock a device's clock may be.
     #[serde(rename = "max_ahead_s", deserialize_with = "seconds::<1, 600, _>")]
     pub max_ahead: Duration,
     /// How far from its receipt the device time of a current reading may be.
     #[serde(rename = "current_within_s", deserialize_with = "seconds::<1, 4_000_000_000, _>")]
     pub current_within: Duration,
-    /// Minutes of the past of one pump that may wait for the database.
+    /// Past minutes of one pump that may wait for the database.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub past_minutes_per_pump: usize,
-    /// Minutes of the past of all pumps that may wait for the database.
+    /// Past minutes of all pumps that may wait for the database.
     #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
     pub past_minutes: usize,
-    /// Bytes that the bodies of all posts under way may have.
+    /// Memory for the bodies of all posts in progress.
     #[serde(deserialize_with = "whole::<1024, 4_294_967_296, _>")]
     pub max_in_flight_bytes: usize,
 }
 
-/// Where readings are kept.
+/// The store.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// The folder of the database.
+    /// The data directory.
     #[serde(deserialize_with = "text")]
     pub dir: PathBuf,
-    /// The most readings in one batch.
+    /// Readings in one batch, at most.
     #[serde(deserialize_with = "whole::<1, 100_000, _>")]
     pub max_batch_readings: usize,
     /// How long a batch waits for more readings.
@@ -168,21 +167,21 @@ pub struct Store {
     /// Memory for writes that are not in a table file yet, in MiB.
     #[serde(deserialize_with = "mebibytes::<65_536, _>")]
     pub memtable_mib: NonZeroU32,
-    /// How long journal segments are kept that the database has all of.
+    /// How long journal segments are kept after the database has all their rows.
     #[serde(rename = "journal_keep_hours", deserialize_with = "hours::<8_760, _>")]
     pub journal_keep: Duration,
-    /// The most of them that is kept, in MiB.
+    /// The size of these segments, at most, in MiB.
     #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
     pub journal_keep_mib: NonZeroU32,
-    /// The most that may wait in memory for the database, in MiB.
+    /// Rows that may wait in memory for the database, in MiB.
     #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
     pub backlog_mib: NonZeroU32,
-    /// Warned is when less of the disk is free, in percent.
+    /// The free share of the disk below which the node warns, in percent.
     #[serde(deserialize_with = "whole::<0, 100, _>")]
     pub warn_free_percent: usize,
 }
 
-/// How long things are kept.
+/// How long rows are kept.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
@@ -192,19 +191,19 @@ pub struct Retention {
     /// Rollups per minute and per hour.
     #[serde(rename = "aggregates_days", deserialize_with = "days::<36_500, _>")]
     pub aggregates: Duration,
-    /// Verdicts of the model.
+    /// Detections.
     #[serde(rename = "detections_days", deserialize_with = "days::<36_500, _>")]
     pub detections: Duration,
-    /// The node's own figures.
+    /// The node's own metrics.
     #[serde(rename = "metrics_days", deserialize_with = "days::<36_500, _>")]
     pub metrics: Duration,
 }
 
-/// What is watched, and with what.
+/// The default kind of pump.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// The kind of pump.
+    /// The profile.
     #[serde(deserialize_with = "text")]
     pub profile: Profile,
     /// The folder of a trained model, if there is one.
@@ -219,7 +218,7 @@ pub struct Engine {
     /// Threads that score; none: one per core.
     #[serde(deserialize_with = "count::<256, _>")]
     pub inference_workers: Option<NonZeroUsize>,
-    /// The most windows scored at once; none: what is measured best at the start.
+    /// Windows in one batch, at most; none: the size that is measured as fastest at start.
     #[serde(deserialize_with = "count::<4096, _>")]
     pub max_batch_windows: Option<NonZeroUsize>,
     /// Windows of one pump that may wait.
@@ -231,30 +230,30 @@ pub struct Engine {
     /// Intervals without a reading after which a pump is stale.
     #[serde(deserialize_with = "whole::<1, 100_000, _>")]
     pub stale_after_intervals: usize,
-    /// Failures of an actor within the next after which it stays down.
+    /// Failures of an actor within `restart_window` after which it stays down.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub restarts: usize,
     /// The time in which failures are counted.
     #[serde(rename = "restart_window_s", deserialize_with = "seconds::<1, 86_400, _>")]
     pub restart_window: Duration,
-    /// An actor that keeps its thread for longer is stuck.
-    #[serde(rename = "wedged_after_s", deserialize_with = "seconds::<1, 3_600, _>")]
-    pub wedged_after: Duration,
+    /// An actor that blocks its thread for longer is stuck.
+    #[serde(rename = "stuck_after_s", deserialize_with = "seconds::<1, 3_600, _>")]
+    pub stuck_after: Duration,
 }
 
-/// How a pump's own baseline is learned.
+/// How a pump's baseline is learned.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commissioning {
-    /// How long its normal running is gathered.
+    /// How much normal running it is learned from.
     #[serde(rename = "hours", deserialize_with = "hours::<720, _>")]
     pub running: Duration,
-    /// How its detections are made.
+    /// The detector.
     #[serde(deserialize_with = "text")]
     pub detector: Detector,
 }
 
-/// What browsers are sent.
+/// The live stream.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Live {
@@ -264,22 +263,22 @@ pub struct Live {
     /// Frames that wait for a slow subscriber.
     #[serde(deserialize_with = "whole::<1, 65_536, _>")]
     pub subscriber_frames: usize,
-    /// The most subscribers.
+    /// Subscribers, at most.
     #[serde(deserialize_with = "whole::<1, 100_000, _>")]
     pub max_subscribers: usize,
-    /// Time between signs of life.
+    /// Time between heartbeats.
     #[serde(rename = "heartbeat_s", deserialize_with = "seconds::<1, 300, _>")]
     pub heartbeat: Duration,
 }
 
-/// What is logged, and how.
+/// The logs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// What is logged.
+    /// The log filter.
     #[serde(deserialize_with = "text")]
     pub filter: LogFilter,
-    /// For whom.
+    /// The log format.
     #[serde(deserialize_with = "text")]
     pub format: LogFormat,
 }

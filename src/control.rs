@@ -1,8 +1,15 @@
-//! The node's control socket: how commands on the same machine reach a node that runs.
+//! The node's control socket, by which commands on the same machine reach a running node.
 //!
-//! It is a file in the data directory that only its owner can open, so it needs no password and opens no door to the
-//! network. One request a connection: a line of JSON, answered by a line of JSON. Of what the API does, only removing a pump,
-//! naming it, its settings and its profile, and adding a kind of pump can be asked for here as well.
+//! It is a Unix socket in the data directory. Only its owner can open it, so it needs no password, and it is not reachable over
+//! the network. A connection carries one request and one response, each one line of JSON:
+//!
+//! ```text
+//! {"name-pump":{"pump":"line-3","name":"Feed pump 3"}}    the request
+//! {"done":null}                                           the response
+//! {"failed":"there is no pump line-3"}                    the response if it failed
+//! ```
+//!
+//! The API has some of the requests too: removal, name, settings and profile of a pump, and adding a kind of pump.
 
 use std::{
     fmt,
@@ -22,17 +29,17 @@ use volute_data::PumpSetting;
 use volute_plant::{PumpId, PumpName};
 
 /// The socket's name in the data directory.
-const NAME: &str = "control.sock";
-/// The folder in the data directory where the socket is made.
-const PRIVATE: &str = ".sock";
-/// The longest request.
+const SOCKET_NAME: &str = "control.sock";
+/// The folder in the data directory in which the socket is created.
+const PRIVATE_DIR: &str = ".sock";
+/// The size of a request, at most.
 const MAX_REQUEST_BYTES: u64 = 64 << 10;
-/// Requests served at the same time.
-const AT_ONCE: usize = 4;
-/// How long a client may take to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Requests that are handled at the same time, at most.
+const MAX_CONCURRENT_REQUESTS: usize = 4;
+/// How long a client may take to send its request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a node can be told.
+/// A request to the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
@@ -41,65 +48,65 @@ pub enum Request {
         /// The folder that holds the backups; absolute.
         repository: PathBuf,
     },
-    /// Write a pump's readings into a file.
-    Export(volute_data::Export),
-    /// Believe the node's clock.
+    /// Write a pump's readings to a file.
+    Export(volute_data::ExportRequest),
+    /// Confirm that the node's clock is right.
     ConfirmClock,
-    /// Say which pumps there are.
+    /// List the pumps.
     Pumps,
     /// Remove a pump with all that is stored of it.
     RemovePump {
-        /// Which pump.
+        /// The pump.
         pump: PumpId,
     },
-    /// Say what is set for a pump alone.
+    /// Return the settings of a pump.
     PumpSettings {
-        /// Which pump.
+        /// The pump.
         pump: PumpId,
     },
-    /// Set one thing for a pump alone.
+    /// Change one setting of a pump.
     SetPump {
-        /// Which pump.
+        /// The pump.
         pump: PumpId,
-        /// What.
+        /// The setting.
         setting: PumpSetting,
     },
-    /// Name a pump for people.
+    /// Set the display name of a pump.
     NamePump {
-        /// Which pump.
+        /// The pump.
         pump: PumpId,
-        /// Its name; none: it has none any more.
+        /// The name; `None` removes it.
         name: Option<PumpName>,
     },
-    /// Say which kinds of pumps there are.
+    /// List the kinds of pumps.
     Profiles,
     /// Add a kind of pump.
     AddProfile {
         /// The profile's text (TOML).
         profile: String,
-        /// Where it is from, for people.
+        /// Where the text comes from, for messages.
         origin: String,
         /// The folder of its model, if it has one; absolute.
         model: Option<PathBuf>,
     },
     /// Assign another profile to a pump.
     AssignProfile {
-        /// Which pump.
+        /// The pump.
         pump: PumpId,
         /// The profile's name.
         profile: String,
     },
-    /// Set what happens at a point where tests make a part fail.
+    /// Configure a failpoint.
     #[cfg(feature = "failpoints")]
     Failpoint {
-        /// The point's name.
+        /// The failpoint's name.
         point: String,
-        /// What happens there, in the words of the crate `fail`.
+        /// The action, in the syntax of the crate `fail`.
         action: String,
     },
 }
 
-/// Who asks, as the system says: the number of the user whose command it is.
+/// The user whose process sent the request, as the system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     uid: u32,
@@ -111,121 +118,125 @@ impl fmt::Display for Peer {
     }
 }
 
-/// How a request ended, as it is sent.
+/// The response to a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Answer<T> {
-    /// Done.
+enum Response<T> {
+    /// The result.
     Done(T),
-    /// Not done, and why not.
+    /// The reason for the failure.
     Failed(String),
 }
 
-/// Why a node could not be told.
+/// A request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Nobody listens: no node has this data directory open.
+    /// No node has this data directory open.
     #[error("no node runs on {}", dir.display())]
     NoNode {
         /// The data directory.
         dir: PathBuf,
     },
-    /// The connection broke.
-    #[error("the node on {} does not answer: {source}", dir.display())]
+    /// The connection failed.
+    #[error("the node on {} does not respond: {source}", dir.display())]
     Io {
         /// The data directory.
         dir: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The node says no.
+    /// The node reported a failure.
     #[error("{0}")]
-    Refused(String),
+    Failed(String),
 }
 
-/// The socket, removed when it is dropped.
-pub struct Control {
+/// The listening socket. Its file is removed on drop.
+pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
 }
 
-impl Control {
-    /// Opens the socket in the data directory. Whoever calls holds the directory's lock: a socket that is there already
-    /// is a leftover.
+impl ControlSocket {
+    /// Creates the socket in the data directory. The caller must hold the directory's lock, so an existing socket is left over
+    /// from a killed node.
     pub fn listen(dir: &Path) -> io::Result<Self> {
-        let (path, private) = (dir.join(NAME), dir.join(PRIVATE));
-        clear(&private)?;
-        // Made where nobody else can reach it, and moved when it is closed to others: at no moment can they open it. The
-        // path there is no longer than the one that it gets, for a socket's path may have no more than 108 bytes.
+        let (path, private) = (dir.join(SOCKET_NAME), dir.join(PRIVATE_DIR));
+        remove_private_dir(&private)?;
+        // The socket is created in a private folder, and moved after its permissions are set, so other users can never open it.
+        // The first path is not longer than the final one: a socket's path is limited to 108 bytes.
         DirBuilder::new().mode(0o700).create(&private)?;
-        let made = private.join("s");
-        let listener = UnixListener::bind(&made)?;
-        fs::set_permissions(&made, fs::Permissions::from_mode(0o600))?;
-        fs::rename(&made, &path)?;
+        let created = private.join("s");
+        let listener = UnixListener::bind(&created)?;
+        fs::set_permissions(&created, fs::Permissions::from_mode(0o600))?;
+        fs::rename(&created, &path)?;
         fs::remove_dir(&private)?;
         Ok(Self { listener, path })
     }
 
-    /// Answers requests, and who asks, some at a time, until it is dropped.
-    pub async fn serve<T, F>(self, answer: impl Fn(Request, Peer) -> F + Clone)
+    /// Handles requests with `handler`, at most [`MAX_CONCURRENT_REQUESTS`] at a time, until the future is dropped.
+    pub async fn serve<T, F>(self, handler: impl Fn(Request, Peer) -> F + Clone)
     where
         T: Serialize,
         F: Future<Output = Result<T, String>>,
     {
-        let one = async || loop {
+        let accept_loop = async || loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    if let Err(error) = converse(stream, answer.clone()).await {
-                        tracing::warn!(%error, "a command on the control socket was not answered");
+                    if let Err(error) = handle_connection(stream, handler.clone()).await {
+                        tracing::warn!(%error, "a connection on the control socket failed");
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the control socket");
+                    tracing::warn!(%error, "the control socket cannot accept a connection");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
         };
-        futures::future::join_all((0..AT_ONCE).map(|_| one())).await;
+        futures::future::join_all((0..MAX_CONCURRENT_REQUESTS).map(|_| accept_loop())).await;
     }
 }
 
-/// Removes what a start left that was cut short.
-fn clear(private: &Path) -> io::Result<()> {
+/// Removes the private folder, which an interrupted start leaves behind.
+fn remove_private_dir(private: &Path) -> io::Result<()> {
     match fs::remove_dir_all(private) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-impl Drop for Control {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // The directory may be gone already.
+        // The directory may have been removed already.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Tells the node on a data directory something, and waits for its answer.
-pub async fn tell<T: DeserializeOwned>(dir: &Path, request: &Request) -> Result<T, ControlError> {
-    let broken = |source| ControlError::Io { dir: dir.to_owned(), source };
-    let stream = UnixStream::connect(dir.join(NAME)).await.map_err(|source| match source.kind() {
+/// Sends a request to the node on a data directory, and waits for the response.
+pub async fn send_request<T: DeserializeOwned>(dir: &Path, request: &Request) -> Result<T, ControlError> {
+    let io_error = |source| ControlError::Io { dir: dir.to_owned(), source };
+    let stream = UnixStream::connect(dir.join(SOCKET_NAME)).await.map_err(|source| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NoNode { dir: dir.to_owned() },
-        _ => broken(source),
+        _ => io_error(source),
     })?;
     let mut stream = BufReader::new(stream);
-    let mut line = serde_json::to_string(request).map_err(|error| broken(error.into()))?;
+    let mut line = serde_json::to_string(request).map_err(|error| io_error(error.into()))?;
     line.push('\n');
-    stream.write_all(line.as_bytes()).await.map_err(broken)?;
-    let mut said = String::new();
-    if stream.read_line(&mut said).await.map_err(broken)? == 0 {
-        return Err(broken(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended before it had answered")));
+    stream.write_all(line.as_bytes()).await.map_err(io_error)?;
+    let mut response = String::new();
+    if stream.read_line(&mut response).await.map_err(io_error)? == 0 {
+        return Err(io_error(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the connection was closed without a response",
+        )));
     }
-    match serde_json::from_str(&said).map_err(|error| broken(error.into()))? {
-        Answer::Done(done) => Ok(done),
-        Answer::Failed(why) => Err(ControlError::Refused(why)),
+    match serde_json::from_str(&response).map_err(|error| io_error(error.into()))? {
+        Response::Done(result) => Ok(result),
+        Response::Failed(reason) => Err(ControlError::Failed(reason)),
     }
 }
 
-async fn converse<T, F>(stream: UnixStream, answer: impl Fn(Request, Peer) -> F) -> io::Result<()>
+/// Reads one request and writes its response.
+async fn handle_connection<T, F>(stream: UnixStream, handler: impl Fn(Request, Peer) -> F) -> io::Result<()>
 where
     T: Serialize,
     F: Future<Output = Result<T, String>>,
@@ -234,17 +245,17 @@ where
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(MAX_REQUEST_BYTES));
-    tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
-    let said = match serde_json::from_str(&line) {
-        Ok(request) => match answer(request, peer).await {
-            Ok(done) => Answer::Done(done),
-            Err(why) => Answer::Failed(why),
+    tokio::time::timeout(REQUEST_TIMEOUT, read.read_line(&mut line)).await??;
+    let response = match serde_json::from_str(&line) {
+        Ok(request) => match handler(request, peer).await {
+            Ok(result) => Response::Done(result),
+            Err(reason) => Response::Failed(reason),
         },
-        Err(error) => Answer::Failed(format!("not understood: {error}")),
+        Err(error) => Response::Failed(format!("not a valid request: {error}")),
     };
-    let mut said = serde_json::to_string(&said)?;
-    said.push('\n');
-    write.write_all(said.as_bytes()).await
+    let mut response = serde_json::to_string(&response)?;
+    response.push('\n');
+    write.write_all(response.as_bytes()).await
 }
 
 #[cfg(test)]
@@ -258,61 +269,61 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_told_is_answered_and_nobody_there_is_said() {
+    async fn a_request_gets_its_response_or_the_error_that_no_node_runs() {
         let dir = tempfile::tempdir().expect("a directory");
-        let nobody = tell::<String>(dir.path(), &backup()).await;
-        assert!(matches!(nobody, Err(ControlError::NoNode { .. })), "{nobody:?}");
-        let control = Control::listen(dir.path()).expect("listening");
-        let mode = fs::metadata(dir.path().join(NAME)).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "nobody else may open it");
+        let no_node = send_request::<String>(dir.path(), &backup()).await;
+        assert!(matches!(no_node, Err(ControlError::NoNode { .. })), "{no_node:?}");
+        let control = ControlSocket::listen(dir.path()).expect("listening");
+        let mode = fs::metadata(dir.path().join(SOCKET_NAME)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "only the owner can open it");
         let serving = control.serve(|request, peer| async move {
             match request {
-                Request::Backup { repository } if repository == Path::new("/full") => Err("no room".to_owned()),
+                Request::Backup { repository } if repository == Path::new("/full") => Err("disk full".to_owned()),
                 other => Ok(format!("{other:?} {peer}")),
             }
         });
-        let asking = async {
-            let done: String = tell(dir.path(), &backup()).await.expect("done");
+        let client = async {
+            let done: String = send_request(dir.path(), &backup()).await.expect("done");
             let me = fs::metadata(dir.path()).expect("there").uid();
             assert!(done.contains("/backups") && done.ends_with(&format!(" uid {me}")), "{done}");
-            let full = tell::<String>(dir.path(), &Request::Backup { repository: "/full".into() }).await;
-            assert!(matches!(full, Err(ControlError::Refused(why)) if why == "no room"));
+            let full = send_request::<String>(dir.path(), &Request::Backup { repository: "/full".into() }).await;
+            assert!(matches!(full, Err(ControlError::Failed(reason)) if reason == "disk full"));
         };
         tokio::select! {
             () = serving => panic!("it ended"),
-            () = asking => {}
+            () = client => {}
         }
-        assert!(!dir.path().join(NAME).exists(), "the socket goes with its node");
+        assert!(!dir.path().join(SOCKET_NAME).exists(), "the socket is removed with its node");
     }
 
     #[tokio::test]
-    async fn the_socket_takes_the_place_of_what_a_killed_node_left() {
+    async fn the_socket_of_a_killed_node_is_replaced() {
         let dir = tempfile::tempdir().expect("a directory");
         let precious = dir.path().join("precious");
         fs::write(&precious, "precious").expect("written");
-        std::os::unix::fs::symlink(&precious, dir.path().join(NAME)).expect("linked");
-        fs::create_dir(dir.path().join(PRIVATE)).expect("made");
-        fs::write(dir.path().join(PRIVATE).join("s"), "").expect("written");
-        let _control = Control::listen(dir.path()).expect("listening");
-        assert!(!dir.path().join(PRIVATE).exists());
-        assert_eq!(fs::metadata(dir.path().join(NAME)).expect("there").permissions().mode() & 0o777, 0o600);
+        std::os::unix::fs::symlink(&precious, dir.path().join(SOCKET_NAME)).expect("linked");
+        fs::create_dir(dir.path().join(PRIVATE_DIR)).expect("created");
+        fs::write(dir.path().join(PRIVATE_DIR).join("s"), "").expect("written");
+        let _control = ControlSocket::listen(dir.path()).expect("listening");
+        assert!(!dir.path().join(PRIVATE_DIR).exists());
+        assert_eq!(fs::metadata(dir.path().join(SOCKET_NAME)).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read(&precious).expect("read"), b"precious");
     }
 
     #[tokio::test]
-    async fn nonsense_is_answered_too() {
+    async fn an_invalid_request_gets_a_response() {
         let dir = tempfile::tempdir().expect("a directory");
-        let control = Control::listen(dir.path()).expect("listening");
-        let asking = async {
-            let mut stream = UnixStream::connect(dir.path().join(NAME)).await.expect("connected");
+        let control = ControlSocket::listen(dir.path()).expect("listening");
+        let client = async {
+            let mut stream = UnixStream::connect(dir.path().join(SOCKET_NAME)).await.expect("connected");
             stream.write_all(b"{\"dance\":1}\n").await.expect("sent");
-            let mut said = String::new();
-            stream.read_to_string(&mut said).await.expect("answered");
-            assert!(said.contains("not understood"), "{said}");
+            let mut response = String::new();
+            stream.read_to_string(&mut response).await.expect("a response");
+            assert!(response.contains("not a valid request"), "{response}");
         };
         tokio::select! {
             () = control.serve(async |_, _| Ok(())) => panic!("it ended"),
-            () = asking => {}
+            () = client => {}
         }
     }
 }

@@ -1,34 +1,34 @@
-//! File descriptors: how many the process may have, and how many of them clients may take.
+//! The limit on file descriptors, and the number of connections that it allows.
 //!
-//! A process that has none left can open neither a table of the database nor the next file of the journal. The limit is
-//! often 1,024 by default and may be raised by the process itself up to the hard limit; what is left when the node starts is
-//! shared: half for the store, half for clients.
+//! A process without a free descriptor cannot open a table of the database or the next file of the journal. The soft limit is
+//! often 1,024; the process raises it to the hard limit. The descriptors that are free when the node starts are divided: half
+//! for the store, half for clients.
 //!
-//! An example: a limit of 1,024, of which 64 are open at the start. 480 connections are accepted, 240 of them as live
-//! streams; the 481st client waits until another leaves.
+//! Example: the limit is 1,024, and 64 descriptors are open at the start. At most 480 connections are accepted, at most 240 of
+//! them live streams; the 481st client waits until another connection closes.
 //!
-//! Does not handle what happens when there is none left after all; see the journal, and `StoreError::Shortage`.
+//! Does not handle the lack of descriptors itself; see the journal, and `StoreError::Shortage`.
 
 use std::num::NonZeroUsize;
 
 use procfs::process::Process;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most connections where nothing else is configured.
-const MOST_CONNECTIONS: usize = 10_000;
-/// As many are always accepted.
-const LEAST_CONNECTIONS: usize = 8;
+/// Connections at once, at most, unless configured.
+const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+/// Connections that are accepted even if the limit on descriptors is too low.
+const MIN_CONNECTIONS: usize = 8;
 
-/// How many clients there may be.
+/// Limits on the clients of the HTTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Places {
-    /// Connections.
+pub struct ClientLimits {
+    /// Connections at once, at most.
     pub connections: usize,
-    /// Those of them that may be live streams.
+    /// Live streams at once, at most; they count as connections too.
     pub streams: usize,
 }
 
-/// Raises the soft limit to the hard one, as far as the system lets it. Returns the limit that holds.
+/// Raises the soft limit to the hard limit, if the system allows it. Returns the resulting soft limit.
 pub fn raise_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
@@ -36,20 +36,20 @@ pub fn raise_limit() -> usize {
     {
         tracing::warn!(%error, ?current, ?maximum, "the limit on file descriptors cannot be raised");
     }
-    let holds = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(holds).unwrap_or(usize::MAX)
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// How many are open, as far as it can be told.
-pub fn open() -> usize {
+/// Returns the number of open descriptors of the process; 0 if the system does not report it.
+pub fn open_count() -> usize {
     Process::myself().and_then(|process| process.fd_count()).unwrap_or(0)
 }
 
-impl Places {
-    /// What a limit leaves, of which so many are open; at most what is configured.
+impl ClientLimits {
+    /// Returns the configured limits, lowered to what the `limit` on descriptors allows if `open` of them are in use.
     pub fn new(limit: usize, open: usize, connections: Option<NonZeroUsize>, streams: usize) -> Self {
-        let most = (limit.saturating_sub(open) / 2).max(LEAST_CONNECTIONS);
-        let connections = connections.map_or(MOST_CONNECTIONS, NonZeroUsize::get).min(most);
+        let allowed = (limit.saturating_sub(open) / 2).max(MIN_CONNECTIONS);
+        let connections = connections.map_or(DEFAULT_MAX_CONNECTIONS, NonZeroUsize::get).min(allowed);
         Self { connections, streams: streams.min(connections / 2) }
     }
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_get_half_of_what_is_left_and_no_more_than_is_configured() {
+    fn clients_get_half_of_the_free_descriptors_and_at_most_the_configured_number() {
         for (limit, open, configured, streams, expected) in [
             (1024, 64, 0, 1000, (480, 240)),
             (1024, 64, 100, 1000, (100, 50)),
@@ -69,8 +69,8 @@ mod tests {
             (usize::MAX, 64, 0, 1000, (10_000, 1000)),
             (64, 64, 0, 1000, (8, 4)),
         ] {
-            let places = Places::new(limit, open, NonZeroUsize::new(configured), streams);
-            assert_eq!((places.connections, places.streams), expected, "{limit}, {configured}");
+            let limits = ClientLimits::new(limit, open, NonZeroUsize::new(configured), streams);
+            assert_eq!((limits.connections, limits.streams), expected, "{limit}, {configured}");
         }
     }
 
@@ -79,6 +79,6 @@ mod tests {
         let limit = raise_limit();
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         assert_eq!(current, maximum);
-        assert!(open() > 0 && open() < limit);
+        assert!(open_count() > 0 && open_count() < limit);
     }
 }

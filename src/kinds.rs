@@ -1,13 +1,14 @@
-//! Kinds of pumps that were added to a data folder, beside the one of the configuration.
+//! Kinds of pumps that were added to a data directory, in addition to the configured one. A kind is a profile and, optionally, a
+//! model.
 //!
 //! ```text
 //! DATA/profiles/skab.toml    the profile, as it was given
-//! DATA/profiles/skab/        its model, if it has one: manifest.json and model.safetensors
+//! DATA/profiles/skab/        its model, if there is one: manifest.json and model.safetensors
 //! ```
 //!
-//! A kind is checked whole before anything of it is written, its model comes first, and the profile's file gets its name last:
-//! after a crash at any moment there is the whole kind or none. A kind of the same name and the same profile may be added
-//! again, with another model. Does not say which pump is of which kind; the pumps' registrations do.
+//! A kind is checked completely before anything is written. The model is written first, and the profile's file is renamed into
+//! place last, so a crash leaves the complete kind or none. A kind with the same name and profile may be added again, with
+//! another model. Does not know the kind of each pump; the registrations of pumps do.
 
 use std::{
     fs, io,
@@ -16,51 +17,51 @@ use std::{
 
 use volute_actors::KindParts;
 use volute_anomaly::{Model, ModelError};
-use volute_data::{PROFILES, create_folder, write_file};
+use volute_data::{PROFILES_FOLDER, create_folder, write_file};
 use volute_plant::{Profile, ProfileError};
 
-/// Bytes that a profile's name may have: it is a file's name too.
-const LONGEST_NAME: usize = 64;
-/// The most kinds that one node has: none is ever taken away, and whoever adds one takes memory and room on the disk.
-pub(crate) const MOST_KINDS: usize = 256;
-/// What a profile that is added may be named, for people.
-pub(crate) const NAMES: &str = "1 to 64 of a to z, A to Z, 0 to 9, - and _";
+/// The length of a profile's name, at most, in bytes; it is also a file name.
+const MAX_NAME_LEN: usize = 64;
+/// Kinds of one node, at most. Kinds are never removed, and each needs memory and disk space.
+pub(crate) const MAX_KINDS: usize = 256;
+/// The allowed names of an added profile, for error messages.
+pub(crate) const ALLOWED_NAMES: &str = "1 to 64 of a to z, A to Z, 0 to 9, - and _";
 
 /// A kind cannot be added, or one that was added cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
-    /// The text is no profile.
+    /// The text is not a valid profile.
     #[error("the profile {file}: {source}")]
     Profile {
-        /// Where it was read.
+        /// The file, or where the text came from.
         file: String,
-        /// What is wrong with it.
+        /// The cause.
         source: ProfileError,
     },
-    /// A name that is no file's name everywhere.
-    #[error("a profile's name is {name:?}; allowed: {NAMES}")]
+    /// The name is not a portable file name.
+    #[error("a profile's name is {name:?}; allowed: {ALLOWED_NAMES}")]
     Name {
         /// The name.
         name: String,
     },
-    /// There is one of that name which is another.
+    /// Another profile has this name.
     #[error("there is a profile {name} already, with other channels or another interval; give yours another name")]
-    Taken {
+    NameTaken {
         /// The name.
         name: String,
     },
-    /// There are as many kinds as a node may have.
-    #[error("there are {MOST_KINDS} profiles already, and a node has no more")]
-    Full,
-    /// The model is not for this profile, or damaged.
+    /// The node has [`MAX_KINDS`] kinds.
+    #[error("there are {MAX_KINDS} profiles already, and a node has no more")]
+    TooManyKinds,
+    /// The model is damaged, or not for this profile.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -70,7 +71,7 @@ pub enum KindError {
 pub enum ModelFiles<'a> {
     /// In this folder.
     Folder(&'a Path),
-    /// As they were sent.
+    /// These contents.
     Bytes {
         /// `manifest.json`.
         manifest: &'a [u8],
@@ -80,7 +81,7 @@ pub enum ModelFiles<'a> {
 }
 
 impl ModelFiles<'_> {
-    /// The model, if it is whole, unchanged and made for `profile`.
+    /// Loads the model. Returns an error if it is damaged or not for `profile`.
     fn load(self, profile: &Profile) -> Result<Model, ModelError> {
         match self {
             Self::Folder(dir) => Model::load(dir, profile),
@@ -89,17 +90,17 @@ impl ModelFiles<'_> {
     }
 }
 
-/// The kinds that were added to one data folder.
+/// The kinds that were added to one data directory.
 #[derive(Debug, Clone)]
 pub struct AddedKinds(PathBuf);
 
 impl AddedKinds {
-    /// Those of this data folder.
+    /// Returns the added kinds of this data directory. Reads nothing.
     pub fn of(data_dir: &Path) -> Self {
-        Self(data_dir.join(PROFILES))
+        Self(data_dir.join(PROFILES_FOLDER))
     }
 
-    /// Reads all of them, by name. One that cannot be read is an error: its pumps cannot be watched without it.
+    /// Loads all kinds, sorted by name. Returns an error if one cannot be loaded, because its pumps cannot be scored without it.
     pub fn load(&self) -> Result<Vec<KindParts>, KindError> {
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
@@ -109,7 +110,7 @@ impl AddedKinds {
         let mut files = Vec::new();
         for entry in entries {
             let path = entry.map_err(|source| KindError::File { path: self.0.clone(), source })?.path();
-            if path.extension().is_some_and(|ending| ending == "toml") {
+            if path.extension().is_some_and(|extension| extension == "toml") {
                 files.push(path);
             }
         }
@@ -117,8 +118,8 @@ impl AddedKinds {
         files.iter().map(|file| read(file)).collect()
     }
 
-    /// Adds a kind: checks it whole, writes it, and returns it as it is read from now on. `origin` names the text in errors;
-    /// the `known` kinds are there already.
+    /// Adds a kind: checks it, writes it, and returns it as read back from the disk. `origin` names the text in errors; `known`
+    /// are the existing kinds.
     pub fn add(
         &self,
         text: &str,
@@ -132,12 +133,12 @@ impl AddedKinds {
         if !is_file_name(&name) {
             return Err(KindError::Name { name });
         }
-        let same = known.iter().find(|kind| kind.profile.name() == name);
-        if same.is_some_and(|kind| kind.profile.hash() != profile.hash()) {
-            return Err(KindError::Taken { name });
+        let namesake = known.iter().find(|kind| kind.profile.name() == name);
+        if namesake.is_some_and(|kind| kind.profile.hash() != profile.hash()) {
+            return Err(KindError::NameTaken { name });
         }
-        if same.is_none() && known.len() >= MOST_KINDS {
-            return Err(KindError::Full);
+        if namesake.is_none() && known.len() >= MAX_KINDS {
+            return Err(KindError::TooManyKinds);
         }
         let model = model.map(|files| files.load(&profile)).transpose()?;
         create_folder(&self.0).map_err(|source| KindError::File { path: self.0.clone(), source })?;
@@ -146,7 +147,7 @@ impl AddedKinds {
         }
         let file = self.0.join(format!("{name}.toml"));
         write_file(&file, text.as_bytes()).map_err(|source| KindError::File { path: file.clone(), source })?;
-        // As it will be read after a restart.
+        // As after a restart.
         read(&file)
     }
 }
@@ -161,7 +162,7 @@ fn read(file: &Path) -> Result<KindParts, KindError> {
 }
 
 fn is_file_name(name: &str) -> bool {
-    (1..=LONGEST_NAME).contains(&name.len())
+    (1..=MAX_NAME_LEN).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
@@ -183,16 +184,16 @@ mod tests {
     "#;
 
     #[test]
-    fn a_kind_is_there_after_a_restart_and_its_model_with_it() {
+    fn an_added_kind_and_its_model_are_loaded_after_a_restart() {
         let dir = tempfile::tempdir().expect("a folder");
         let (kinds, models) = (AddedKinds::of(dir.path()), tempfile::tempdir().expect("a folder"));
         assert_eq!(kinds.load().expect("none").len(), 0);
-        kinds.add(SMALL, "small.toml", None, &[]).expect("it is one");
+        kinds.add(SMALL, "small.toml", None, &[]).expect("a valid kind");
         let profile = profiles::load("centrifugal").expect("built in");
         pretrained::load(&profile).expect("whole").save(models.path()).expect("written");
         let added = kinds
             .add(profiles::CENTRIFUGAL, "centrifugal", Some(ModelFiles::Folder(models.path())), &[])
-            .expect("it is one");
+            .expect("a valid kind");
         assert!(added.model.is_some());
         let names: Vec<(String, bool)> = AddedKinds::of(dir.path())
             .load()
@@ -204,38 +205,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_kind_is_refused_and_nothing_of_it_is_written() {
+    fn an_invalid_kind_is_rejected_and_nothing_is_written() {
         let dir = tempfile::tempdir().expect("a folder");
         let (kinds, models) = (AddedKinds::of(dir.path()), tempfile::tempdir().expect("a folder"));
         let profile = profiles::load("centrifugal").expect("built in");
         pretrained::load(&profile).expect("whole").save(models.path()).expect("written");
         let other = KindParts { profile: Profile::from_toml(SMALL).expect("valid"), model: None };
         let faster = SMALL.replace("300000", "1000");
-        let climbing = SMALL.replace("\"small\"", "\"../small\"");
-        for (text, model, said) in [
+        let outside_folder = SMALL.replace("\"small\"", "\"../small\"");
+        for (text, model, expected) in [
             ("name = 3", None, "the profile mine"),
-            (climbing.as_str(), None, "allowed: 1 to 64"),
+            (outside_folder.as_str(), None, "allowed: 1 to 64"),
             (faster.as_str(), None, "there is a profile small already"),
             (SMALL, Some(models.path()), "profile"),
             (SMALL, Some(dir.path()), "model"),
         ] {
             let model = model.map(ModelFiles::Folder);
             let Err(error) = kinds.add(text, "mine", model, std::slice::from_ref(&other)) else { panic!("{text}") };
-            assert!(error.to_string().contains(said), "{error}");
-            assert!(!dir.path().join(PROFILES).exists(), "{said}");
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(!dir.path().join(PROFILES_FOLDER).exists(), "{expected}");
         }
     }
 
     #[test]
-    fn a_node_has_so_many_kinds_and_no_more() {
+    fn the_number_of_kinds_is_limited() {
         let dir = tempfile::tempdir().expect("a folder");
         let named = |n: usize| SMALL.replace("\"small\"", &format!("\"small-{n}\""));
         let kind = |n| KindParts { profile: Profile::from_toml(&named(n)).expect("valid"), model: None };
-        let known: Vec<KindParts> = (0..MOST_KINDS).map(kind).collect();
+        let known: Vec<KindParts> = (0..MAX_KINDS).map(kind).collect();
         let kinds = AddedKinds::of(dir.path());
-        assert!(matches!(kinds.add(&named(MOST_KINDS), "mine", None, &known), Err(KindError::Full)));
-        assert!(!dir.path().join(PROFILES).exists());
-        kinds.add(&named(7), "mine", None, &known).expect("one that is there may be added again");
-        kinds.add(&named(MOST_KINDS), "mine", None, &known[1..]).expect("there is room for one");
+        assert!(matches!(kinds.add(&named(MAX_KINDS), "mine", None, &known), Err(KindError::TooManyKinds)));
+        assert!(!dir.path().join(PROFILES_FOLDER).exists());
+        kinds.add(&named(7), "mine", None, &known).expect("an existing kind may be added again");
+        kinds.add(&named(MAX_KINDS), "mine", None, &known[1..]).expect("one kind fewer than the limit");
     }
 }

@@ -1,6 +1,6 @@
 //! Volute's binary as a library: the command line, the configuration and the commands.
 //!
-//! Here the crates of the workspace are put together. For who does what see `ARCHITECTURE.md`.
+//! It combines the crates of the workspace; see `ARCHITECTURE.md`.
 
 pub mod cli;
 mod clock;

@@ -1,6 +1,6 @@
-//! The program `volute`: reads the command line, loads the configuration, starts the logs, runs the command.
+//! The program `volute`: parses the command line, loads the configuration, starts logging and runs the command.
 //!
-//! Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
+//! Exit codes: 0 success, 1 failure, 2 wrong usage or configuration.
 
 use std::{env, fmt::Display, process::ExitCode};
 
@@ -10,9 +10,9 @@ use volute::{cli::Cli, commands, config, telemetry};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    // What FAILPOINTS says is made to fail, for as long as this lives.
+    // Applies the variable FAILPOINTS until this is dropped.
     #[cfg(feature = "failpoints")]
-    let _injected = fail::FailScenario::setup();
+    let _failpoints = fail::FailScenario::setup();
     let Cli { command } = Cli::read(env::args_os()).unwrap_or_else(|error| error.exit());
     let settings = match config::load(command.config_file(), env::vars_os(), &command.flags()) {
         Ok(settings) => settings,
@@ -23,12 +23,12 @@ fn main() -> ExitCode {
     }
     match commands::run(command, &settings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, &explain(&error)),
+        Err(error) => fail(1, &with_causes(&error)),
     }
 }
 
-/// The error with its causes, less those that an error above them has quoted already.
-fn explain(error: &anyhow::Error) -> String {
+/// Returns the error's text followed by its causes, except for those that the text already contains.
+fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {
@@ -38,7 +38,7 @@ fn explain(error: &anyhow::Error) -> String {
     text
 }
 
-#[expect(clippy::print_stderr, reason = "the command line talks to a person")]
+#[expect(clippy::print_stderr, reason = "the error message of a command")]
 fn fail(code: u8, error: &dyn Display) -> ExitCode {
     eprintln!("volute: {error}");
     ExitCode::from(code)

@@ -1,9 +1,18 @@
-//! The models that a folder has held: the one in use at its top, the others below `versions/`, and what became of each.
+//! The versions of a model in one folder: which one is in use, and the history of each.
 //!
-//! A trained model takes the place of the one in use only if it is better on windows held back from learning; the other
-//! one is kept and can be put back. Which one is in use changes by [`Model::save`] alone, so a crash leaves the old one or
-//! the new one. One command at a time changes a folder; another waits for it.
-//! Does not handle training, nor what better means; see [`volute_anomaly::HeldBack`].
+//! ```text
+//! DIR/manifest.json, DIR/model.safetensors    the model in use
+//! DIR/versions/ID/                            every version, once there is more than one
+//! DIR/versions/history.json                   what happened to each: when, whether it was in use, its error, and why
+//! ```
+//!
+//! Example: the folder holds a model with a validation error of 0.0412, and a new one is trained. Both are measured on the
+//! new one's validation windows, the newest ones, which neither was trained on. If the new model's error is below that of
+//! the old one, it replaces it; otherwise it is only stored in `versions/`. Either can be activated later.
+//!
+//! Only [`Model::save`] changes which model is in use, so a crash leaves the old model or the new one. A lock on the folder
+//! lets one command at a time change it. Does not train models, and does not define the error; see
+//! [`volute_anomaly::ValidationSet`].
 
 use std::{
     fs, io,
@@ -12,106 +21,110 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use volute_anomaly::{HeldBack, Model};
+use volute_anomaly::{Model, ValidationSet};
 use volute_data::{create_folder, write_file};
 use volute_plant::{Clock, Profile, SystemClock, Timestamp};
 
-const VERSIONS: &str = "versions";
-const HISTORY: &str = "history.json";
+const VERSIONS_DIR: &str = "versions";
+const HISTORY_FILE: &str = "history.json";
 
-/// When a trained model takes the place of the one in use.
+/// When a new model replaces the one in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Replace {
-    /// If it is better on windows held back from learning.
+    /// If its validation error is lower.
     Better,
-    /// In any case.
+    /// Always.
     Always,
 }
 
-/// What became of a model.
+/// One event in the history of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// When.
+pub struct HistoryEntry {
+    /// The time of the event.
     pub at: Timestamp,
-    /// Which model.
+    /// The id of the model.
     pub model: String,
-    /// Whether it was in use from then on.
+    /// Whether the model is in use after the event.
     pub in_use: bool,
-    /// Its error on the windows held back, in spreads of the channels.
-    pub held_back: Option<f64>,
-    /// Why, for people.
+    /// The model's mean absolute error on the validation windows, in spreads of the channels.
+    #[serde(rename = "held_back")]
+    pub validation_error: Option<f64>,
+    /// The reason, as text.
     pub why: String,
 }
 
-/// A model of a folder.
+/// A model in a folder.
 #[derive(Debug, Clone)]
 pub struct Version {
     /// The model.
     pub model: Model,
-    /// Whether it is the one in use.
+    /// Whether it is the model in use.
     pub in_use: bool,
-    /// What became of it last.
-    pub last: Option<Entry>,
+    /// Its last event.
+    pub last_event: Option<HistoryEntry>,
 }
 
-/// A folder of models of one profile.
-pub struct Folder<'a> {
-    /// Where.
+/// A folder with models of one profile.
+pub struct ModelFolder<'a> {
+    /// Its path.
     pub dir: &'a Path,
-    /// Of which kind of pump.
+    /// The profile.
     pub profile: &'a Profile,
 }
 
-impl Folder<'_> {
-    /// Puts a trained model in, in the place of the one in use or beside it. Answers what became of it.
+impl ModelFolder<'_> {
+    /// Adds a trained model: it replaces the model in use, or is only stored as a version. Returns its event.
     ///
-    /// A folder whose model cannot be read, or is of another profile, is taken for an empty one.
-    pub fn put(&self, new: &Model, held_back: &HeldBack, replace: Replace) -> Result<Entry> {
+    /// If the model in use cannot be read, or is of another profile, it is replaced as if there were none.
+    pub fn add(&self, new: &Model, validation: &ValidationSet, replace: Replace) -> Result<HistoryEntry> {
         let _lock = self.lock()?;
         let Some(old) = self.in_use().filter(|old| old.id() != new.id()) else {
             self.save(new, self.dir)?;
-            let error = held_back.error(new)?;
-            return self.note(new, true, Some(error), "no other model was in use".into());
+            let error = validation.error(new)?;
+            return self.record(new, true, Some(error), "no other model was in use".into());
         };
-        let (was, is) = (held_back.error(&old)?, held_back.error(new)?);
-        self.keep(&old)?;
-        self.keep(new)?;
-        let figures =
-            format!("on {} windows held back its error is {is:.4}, that of {} {was:.4}", held_back.len(), old.id());
-        if is < was || replace == Replace::Always {
-            let asked = if is < was { "better" } else { "asked for" };
-            self.note(&old, false, Some(was), format!("replaced by {}", new.id()))?;
+        let (old_error, new_error) = (validation.error(&old)?, validation.error(new)?);
+        self.store_version(&old)?;
+        self.store_version(new)?;
+        let errors = format!(
+            "on {} validation windows its error is {new_error:.4}, that of {} {old_error:.4}",
+            validation.len(),
+            old.id()
+        );
+        if new_error < old_error || replace == Replace::Always {
+            let reason = if new_error < old_error { "better" } else { "replaced on request" };
+            self.record(&old, false, Some(old_error), format!("replaced by {}", new.id()))?;
             self.save(new, self.dir)?;
-            return self.note(new, true, Some(is), format!("{asked}: {figures}"));
+            return self.record(new, true, Some(new_error), format!("{reason}: {errors}"));
         }
-        self.note(new, false, Some(is), format!("not better: {figures}"))
+        self.record(new, false, Some(new_error), format!("not better: {errors}"))
     }
 
-    /// Puts a version back; `id` is its name, or the end of it.
-    pub fn put_back(&self, id: &str) -> Result<Version> {
+    /// Makes a version the model in use; `id` is the version's id, or the end of it.
+    pub fn activate(&self, id: &str) -> Result<Version> {
         let _lock = self.lock()?;
         let Some(mut version) = self.versions()?.into_iter().find(|version| version.model.id().ends_with(id)) else {
-            bail!("{} holds no model {id}; `volute models` lists them", self.dir.display());
+            bail!("there is no model {id} in {}; `volute models` lists the versions", self.dir.display());
         };
         if version.in_use {
             return Ok(version);
         }
         if let Some(old) = self.in_use() {
-            self.keep(&old)?;
-            self.note(&old, false, None, format!("{} was put back", version.model.id()))?;
+            self.store_version(&old)?;
+            self.record(&old, false, None, format!("{} was activated", version.model.id()))?;
         }
         self.save(&version.model, self.dir)?;
-        version.last = Some(self.note(&version.model, true, None, "put back".into())?);
+        version.last_event = Some(self.record(&version.model, true, None, "activated".into())?);
         version.in_use = true;
         Ok(version)
     }
 
-    /// Every model there is, the newest first.
+    /// Returns all models of the folder, the newest first.
     pub fn versions(&self) -> Result<Vec<Version>> {
         let (in_use, history) = (self.in_use(), self.history()?);
         let mut models: Vec<Model> = in_use.iter().cloned().collect();
-        for dir in self.kept()? {
+        for dir in self.version_dirs()? {
             let model = Model::load(&dir, self.profile)?;
             if models.iter().all(|known| known.id() != model.id()) {
                 models.push(model);
@@ -119,18 +132,18 @@ impl Folder<'_> {
         }
         models.sort_by_key(|model| std::cmp::Reverse(model.manifest().provenance.trained_at));
         let version = |model: Model| {
-            let of_model = || history.iter().rev().filter(|entry| *entry.model == **model.id());
-            let held_back = of_model().find_map(|entry| entry.held_back);
-            let last = of_model().next().cloned().map(|entry| Entry { held_back, ..entry });
-            Version { in_use: in_use.as_ref().is_some_and(|used| used.id() == model.id()), last, model }
+            let newest_first = || history.iter().rev().filter(|entry| *entry.model == **model.id());
+            let validation_error = newest_first().find_map(|entry| entry.validation_error);
+            let last_event = newest_first().next().cloned().map(|entry| HistoryEntry { validation_error, ..entry });
+            Version { in_use: in_use.as_ref().is_some_and(|used| used.id() == model.id()), last_event, model }
         };
         Ok(models.into_iter().map(version).collect())
     }
 
-    /// Waits for the lock of the folder's versions, which is held until what this returns is dropped. [`Model::save`] has
-    /// another one, so the two do not wait for each other.
+    /// Waits for the lock of the folder's versions; it is released when the returned file is dropped. [`Model::save`] takes
+    /// another lock, so there is no deadlock.
     fn lock(&self) -> Result<fs::File> {
-        let dir = self.dir.join(VERSIONS);
+        let dir = self.dir.join(VERSIONS_DIR);
         let lock = || {
             create_folder(&dir)?;
             let folder = fs::File::open(&dir)?;
@@ -150,8 +163,8 @@ impl Folder<'_> {
         }
     }
 
-    fn kept(&self) -> Result<Vec<PathBuf>> {
-        let dir = self.dir.join(VERSIONS);
+    fn version_dirs(&self) -> Result<Vec<PathBuf>> {
+        let dir = self.dir.join(VERSIONS_DIR);
         if !dir.is_dir() {
             return Ok(Vec::new());
         }
@@ -166,9 +179,10 @@ impl Folder<'_> {
         Ok(dirs)
     }
 
-    fn keep(&self, model: &Model) -> Result<()> {
-        let dir = self.dir.join(VERSIONS).join(&**model.id());
-        if Model::load(&dir, self.profile).is_ok_and(|kept| kept.id() == model.id()) {
+    /// Stores a copy of the model below `versions/`, unless there is one.
+    fn store_version(&self, model: &Model) -> Result<()> {
+        let dir = self.dir.join(VERSIONS_DIR).join(&**model.id());
+        if Model::load(&dir, self.profile).is_ok_and(|stored| stored.id() == model.id()) {
             return Ok(());
         }
         self.save(model, &dir)
@@ -178,20 +192,22 @@ impl Folder<'_> {
         model.save(dir).with_context(|| format!("the model cannot be written to {}", dir.display()))
     }
 
-    fn history(&self) -> Result<Vec<Entry>> {
-        let file = self.dir.join(VERSIONS).join(HISTORY);
+    fn history(&self) -> Result<Vec<HistoryEntry>> {
+        let file = self.dir.join(VERSIONS_DIR).join(HISTORY_FILE);
         if !file.exists() {
             return Ok(Vec::new());
         }
         let bytes = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is no history of models", file.display()))
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is not a history of models", file.display()))
     }
 
-    fn note(&self, model: &Model, in_use: bool, held_back: Option<f64>, why: String) -> Result<Entry> {
-        let entry = Entry { at: SystemClock.now(), model: model.id().to_string(), in_use, held_back, why };
+    /// Appends an event to the history.
+    fn record(&self, model: &Model, in_use: bool, validation_error: Option<f64>, why: String) -> Result<HistoryEntry> {
+        let entry =
+            HistoryEntry { at: SystemClock.now(), model: model.id().to_string(), in_use, validation_error, why };
         let mut history = self.history()?;
         history.push(entry.clone());
-        let file = self.dir.join(VERSIONS).join(HISTORY);
+        let file = self.dir.join(VERSIONS_DIR).join(HISTORY_FILE);
         let written = write_file(&file, &serde_json::to_vec_pretty(&history)?);
         written.with_context(|| format!("{} cannot be written", file.display()))?;
         Ok(entry)

@@ -1,7 +1,8 @@
-//! Adds kinds of pumps to the running node, for the API and the control socket: one at a time, and each by one way.
+//! Adds kinds of pumps to the running node, one at a time, for the API and the control socket.
 //!
-//! An example: two clients put different profiles `bearing` at the same time. The second one waits until the first one's is
-//! written and watched, and is then told that the name is taken. Does not handle how a kind is kept ([`AddedKinds`]).
+//! Example: two clients add different profiles named `bearing` at the same time. The second one waits until the first one's
+//! profile is written and known to the engine, and then gets the error that the name is taken. Does not handle files; see
+//! [`AddedKinds`].
 
 use std::{
     io,
@@ -14,29 +15,29 @@ use volute_anomaly::{Mismatch, ModelError};
 use volute_plant::Rejection;
 use volute_web::{AddKindError, AddKinds, AddedKind, NewKind, NewModel};
 
-use crate::kinds::{AddedKinds, KindError, MOST_KINDS, ModelFiles, NAMES};
+use crate::kinds::{ALLOWED_NAMES, AddedKinds, KindError, MAX_KINDS, ModelFiles};
 
-/// How much of what was sent is repeated in a refusal, which is noted in the audit log, in characters.
-const SHOWN_CHARS: usize = 200;
+/// The length of a quotation in an error, at most, in characters; the error is recorded in the audit log.
+const MAX_QUOTED_CHARS: usize = 200;
 
-/// See the module's head. Cheap to clone.
+/// Adds kinds to the node. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct NodeKinds {
     engine: EngineHandle,
     added: AddedKinds,
-    adding: Arc<Mutex<()>>,
+    add_lock: Arc<Mutex<()>>,
 }
 
 impl NodeKinds {
-    /// Those of the node with this engine and data folder.
+    /// Returns the kinds of the node with this engine and data directory.
     pub(crate) fn new(engine: EngineHandle, data_dir: &Path) -> Self {
-        Self { engine, added: AddedKinds::of(data_dir), adding: Arc::default() }
+        Self { engine, added: AddedKinds::of(data_dir), add_lock: Arc::default() }
     }
 
-    /// Checks a kind whole, writes it, and has the engine watch pumps of it. Waits for the disk.
+    /// Checks a kind, writes it, and adds it to the engine. Blocks on the disk.
     pub(crate) fn add(&self, text: &str, origin: &str, model: Option<ModelFiles<'_>>) -> Result<AddedKind, KindError> {
-        // What a panic left is on the disk, and what is there is checked.
-        let _one_at_a_time = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        // A poisoned lock is harmless: the lock holds no data, and the files on disk are checked.
+        let _guard = self.add_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.engine.kinds();
         let kind = self.added.add(text, origin, model, &known)?;
         let is_new = known.iter().all(|known| known.profile.name() != kind.profile.name());
@@ -48,29 +49,32 @@ impl NodeKinds {
 impl AddKinds for NodeKinds {
     fn add(&self, new: &NewKind) -> Result<AddedKind, AddKindError> {
         let model = new.model.as_ref().map(|NewModel { manifest, weights }| ModelFiles::Bytes { manifest, weights });
-        NodeKinds::add(self, &new.profile, "sent over the API", model).map_err(refusal)
+        NodeKinds::add(self, &new.profile, "sent over the API", model).map_err(api_error)
     }
 }
 
-/// What a client is told: the field of its body, what it held, and what it may hold.
-fn refusal(error: KindError) -> AddKindError {
+/// Returns the error for a client of the API: the field of its body, the value, and what is allowed.
+fn api_error(error: KindError) -> AddKindError {
     match error {
-        KindError::Taken { name } => AddKindError::Taken { name },
-        KindError::Full => AddKindError::Full { limit: MOST_KINDS },
-        KindError::Name { name } => {
-            AddKindError::Invalid(Rejection::new("profile.name", Some(name), NAMES, "no name of a profile"))
-        }
+        KindError::NameTaken { name } => AddKindError::NameTaken { name },
+        KindError::TooManyKinds => AddKindError::TooMany { limit: MAX_KINDS },
+        KindError::Name { name } => AddKindError::Invalid(Rejection::new(
+            "profile.name",
+            Some(name),
+            ALLOWED_NAMES,
+            "not a valid name of a profile",
+        )),
         KindError::Profile { source, .. } => {
-            AddKindError::Invalid(Rejection::new("profile", None, "a profile in TOML", &cut(&source.to_string())))
+            AddKindError::Invalid(Rejection::new("profile", None, "a profile in TOML", &truncated(&source.to_string())))
         }
         KindError::Model(ModelError::Refused { what, found, expected, .. }) => {
-            let (found, expected) = (cut(&found), cut(&expected));
+            let (found, expected) = (truncated(&found), truncated(&expected));
             let reason = format!("{what} {found}");
             AddKindError::Invalid(Rejection::new(field(what), Some(found), expected, &reason))
         }
         KindError::Model(ModelError::Manifest { source, .. }) => {
             let allowed = "manifest.json as training wrote it";
-            AddKindError::Invalid(Rejection::new("model.manifest", None, allowed, &cut(&source.to_string())))
+            AddKindError::Invalid(Rejection::new("model.manifest", None, allowed, &truncated(&source.to_string())))
         }
         KindError::Model(ModelError::Io { source, .. }) | KindError::File { source, .. }
             if source.kind() == io::ErrorKind::StorageFull =>
@@ -78,18 +82,18 @@ fn refusal(error: KindError) -> AddKindError {
             AddKindError::DiskFull
         }
         KindError::Model(error @ (ModelError::Io { .. } | ModelError::Encode(_))) => {
-            AddKindError::NotKept(error.to_string())
+            AddKindError::NotStored(error.to_string())
         }
-        error @ KindError::File { .. } => AddKindError::NotKept(error.to_string()),
+        error @ KindError::File { .. } => AddKindError::NotStored(error.to_string()),
     }
 }
 
-/// The beginning of a text.
-fn cut(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS).collect()
+/// Returns the first [`MAX_QUOTED_CHARS`] characters.
+fn truncated(text: &str) -> String {
+    text.chars().take(MAX_QUOTED_CHARS).collect()
 }
 
-/// Where in a body that stands of which a model is refused.
+/// Returns the field of the body that a mismatch of the model is about.
 fn field(what: Mismatch) -> &'static str {
     match what {
         Mismatch::FormatVersion => "model.manifest.format_version",
@@ -110,22 +114,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_names_field_value_and_what_is_allowed_and_is_short() {
+    fn an_error_names_field_value_and_what_is_allowed_and_is_short() {
         let long = "x".repeat(1_000_000);
-        for (what, named) in [(Mismatch::Channels, "model.manifest.channels"), (Mismatch::Checksum, "model.weights")] {
+        for (what, field) in [(Mismatch::Channels, "model.manifest.channels"), (Mismatch::Checksum, "model.weights")] {
             let error = ModelError::Refused { file: "model".into(), what, found: long.clone(), expected: long.clone() };
-            let AddKindError::Invalid(no) = refusal(error.into()) else {
-                panic!("{named}: it is the client's to mend")
+            let AddKindError::Invalid(rejection) = api_error(error.into()) else {
+                panic!("{field}: an error of the client")
             };
-            assert_eq!((no.field.as_str(), no.value.map(|value| value.len())), (named, Some(SHOWN_CHARS)));
-            assert!(no.allowed.len() == SHOWN_CHARS && no.message.len() < 3 * SHOWN_CHARS, "{}", no.message.len());
+            assert_eq!(
+                (rejection.field.as_str(), rejection.value.map(|value| value.len())),
+                (field, Some(MAX_QUOTED_CHARS))
+            );
+            assert!(
+                rejection.allowed.len() == MAX_QUOTED_CHARS && rejection.message.len() < 3 * MAX_QUOTED_CHARS,
+                "{}",
+                rejection.message.len()
+            );
         }
     }
 
     #[test]
-    fn what_the_disk_refuses_is_not_the_clients_to_mend() {
+    fn a_disk_error_is_not_the_clients_error() {
         let error = |kind: io::ErrorKind| KindError::File { path: "small.toml".into(), source: kind.into() };
-        assert!(matches!(refusal(error(io::ErrorKind::StorageFull)), AddKindError::DiskFull));
-        assert!(matches!(refusal(error(io::ErrorKind::PermissionDenied)), AddKindError::NotKept(_)));
+        assert!(matches!(api_error(error(io::ErrorKind::StorageFull)), AddKindError::DiskFull));
+        assert!(matches!(api_error(error(io::ErrorKind::PermissionDenied)), AddKindError::NotStored(_)));
     }
 }

@@ -1,7 +1,7 @@
-//! The model that comes with the program, for the profile `centrifugal`.
+//! The built-in model, for the profile `centrifugal`.
 //!
-//! It was trained on simulated pumps (`scripts/pretrain`); its manifest says on which and how well. Deliberately
-//! absent: using it for real pumps unasked. A pump of another make would be abnormal from the first window.
+//! It is trained on simulated pumps (`scripts/pretrain`); its manifest has their provenance and the model's metrics. It is not
+//! used for real pumps by default: a pump of another make would be anomalous from its first window.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const FOLDER: &str = "models/pretrained/centrifugal";
 const MANIFEST: &[u8] = include_bytes!("../models/pretrained/centrifugal/manifest.json");
 const WEIGHTS: &[u8] = include_bytes!("../models/pretrained/centrifugal/model.safetensors");
 
-/// The model; refused where `profile` is not the one that it was trained for.
+/// Loads the model. Returns an error if it was not trained for `profile`.
 pub fn load(profile: &Profile) -> Result<Model, ModelError> {
     Model::from_bytes(Path::new(FOLDER), MANIFEST, WEIGHTS, profile)
 }
@@ -23,7 +23,7 @@ mod tests {
     use crate::profiles;
 
     #[test]
-    fn it_is_for_the_default_profile_and_says_where_it_comes_from() {
+    fn it_is_for_the_default_profile_and_has_its_provenance() {
         let model = load(&profiles::load("centrifugal").expect("built in")).expect("whole and for this profile");
         let manifest = model.manifest();
         assert!(manifest.provenance.rows > 10_000 && !manifest.provenance.sources.is_empty());

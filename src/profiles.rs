@@ -1,6 +1,6 @@
-//! Finds a profile: one of those built in, or a TOML file.
+//! Loads a profile by name, if it is built in, or from a TOML file.
 //!
-//! Does not check what a profile may say; see [`volute_plant::Profile`].
+//! Does not validate profiles; see [`volute_plant::Profile`].
 
 use std::{fs, io, path::PathBuf};
 
@@ -9,17 +9,17 @@ use volute_plant::{Profile, ProfileError};
 /// The text of the default profile.
 pub(crate) const CENTRIFUGAL: &str = include_str!("../config/profiles/centrifugal.toml");
 
-/// The profiles built in, by name.
+/// The built-in profiles, by name.
 const BUILT_IN: [(&str, &str); 2] =
     [("centrifugal", CENTRIFUGAL), ("skab", include_str!("../config/profiles/skab.toml"))];
 
-/// There is no such profile, or it makes no sense.
+/// A profile cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadProfileError {
-    /// Neither a built-in profile nor, by its look, a file.
-    #[error("no profile is named {name:?}; there are: {}; or a path to a profile of your own, as ./mine.toml", names())]
+    /// Not the name of a built-in profile, and not a path.
+    #[error("no profile is named {name:?}; allowed: {}, or a path to a profile, such as ./mine.toml", names())]
     Unknown {
-        /// What was asked for.
+        /// The given name.
         name: String,
     },
     /// The file cannot be read.
@@ -27,28 +27,28 @@ pub enum LoadProfileError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The text is no profile.
+    /// The text is not a valid profile.
     #[error("the profile {name}: {source}")]
     Invalid {
-        /// The built-in profile's name or the file.
+        /// The name of the built-in profile, or the path.
         name: String,
-        /// What is wrong with it.
+        /// The cause.
         source: ProfileError,
     },
 }
 
-/// Loads the built-in profile of this name, or the profile in this file; see [`text`].
+/// Loads a built-in profile by name, or a profile from a file; see [`text`].
 pub fn load(name_or_path: &str) -> Result<Profile, LoadProfileError> {
     let invalid = |source| LoadProfileError::Invalid { name: name_or_path.into(), source };
     Profile::from_toml(&text(name_or_path)?).map_err(invalid)
 }
 
-/// Reads the text of the built-in profile of this name, or of the profile in this file.
+/// Returns the TOML text of a built-in profile, or of a file.
 ///
-/// What ends in `.toml` or has a `/` in it is a file.
+/// The argument is a path if it ends in `.toml` or contains a `/`.
 pub fn text(name_or_path: &str) -> Result<String, LoadProfileError> {
     if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
         return Ok((*text).to_owned());
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_a_profile_of_ones_own() {
+    fn a_path_loads_a_profile_from_a_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("mine.toml");
         fs::write(&path, BUILT_IN[1].1.replace("name = \"skab\"", "name = \"mine\"")).expect("written");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_lists_what_there_is() {
+    fn the_error_of_an_unknown_name_lists_the_built_in_profiles() {
         let error = load("centrifuge").expect_err("no such profile").to_string();
         assert!(error.contains("centrifugal, skab"), "{error}");
     }

@@ -1,7 +1,7 @@
-//! Logs, as `[log]` says, to standard error.
+//! Logging to standard error, as configured in `[log]`.
 //!
-//! Lines that anybody who can send a request can cause are throttled, kind by kind; see [`throttle`]. Does not handle
-//! metrics (the engine counts for itself) and log files (the service manager's business).
+//! Lines that any client can cause by its requests are rate limited; see [`throttle`]. Does not handle metrics, which the
+//! engine counts, nor log files, which are up to the service manager.
 
 mod throttle;
 
@@ -11,14 +11,14 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, registry, 
 
 use crate::config::{Log, LogFormat};
 
-pub use throttle::report_left_out;
+pub use throttle::report_suppressed;
 
-/// The logs could not be started.
+/// Logging could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("the logs cannot be started: {0}")]
+#[error("logging cannot be started: {0}")]
 pub struct TelemetryError(Box<dyn std::error::Error + Send + Sync>);
 
-/// Starts logging for the whole process; once.
+/// Starts logging for the whole process. To be called once.
 pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(log.filter.as_str()).map_err(|error| TelemetryError(error.into()))?;
     let lines = fmt::layer().with_writer(io::stderr);
@@ -28,7 +28,7 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     };
     registry()
         .with(lines)
-        .with(throttle::Throttled)
+        .with(throttle::ThrottleLayer)
         .with(filter)
         .try_init()
         .map_err(|error| TelemetryError(error.into()))

@@ -1,7 +1,6 @@
-//! Builds the dashboard into `dashboard/dist` for a release, which carries it inside the binary.
+//! Builds the dashboard into `dashboard/dist` for a release build, which embeds it into the binary.
 //!
-//! A debug build reads that folder from the disk when it is asked for a page, so it needs no npm and
-//! nothing is built here for it.
+//! A debug build reads that folder at each request. It needs no npm, and this script does nothing for it.
 
 use std::{
     env,
@@ -11,7 +10,7 @@ use std::{
     process::Command,
 };
 
-/// What the bundle is made of.
+/// The files and folders that the bundle is built from.
 const SOURCES: [&str; 8] = [
     "src",
     "index.html",
@@ -38,27 +37,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     npm(&dashboard, &["run", "build"])
 }
 
-/// Whether the installed packages are at least as new as the list of them.
+/// Returns whether the installed packages are at least as new as `package-lock.json`.
 fn is_installed(dashboard: &Path) -> bool {
-    let changed = |file: &str| fs::metadata(dashboard.join(file)).and_then(|meta| meta.modified());
-    match (changed("node_modules/.package-lock.json"), changed("package-lock.json")) {
-        (Ok(installed), Ok(listed)) => installed >= listed,
+    let modified = |file: &str| fs::metadata(dashboard.join(file)).and_then(|meta| meta.modified());
+    match (modified("node_modules/.package-lock.json"), modified("package-lock.json")) {
+        (Ok(installed), Ok(locked)) => installed >= locked,
         _ => false,
     }
 }
 
 fn npm(dashboard: &Path, args: &[&str]) -> Result<(), Box<dyn Error>> {
     let program = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    let needed = "a release build makes the dashboard with npm: install Node.js 20.19 or later (https://nodejs.org)";
+    let hint = "a release build builds the dashboard with npm: install Node.js 20.19 or later (https://nodejs.org)";
     let output =
         Command::new(program).args(args).current_dir(dashboard).output().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => format!("npm is not installed; {needed}"),
-            _ => format!("npm cannot be run: {error}; {needed}"),
+            io::ErrorKind::NotFound => format!("npm is not installed; {hint}"),
+            _ => format!("npm cannot be run: {error}; {hint}"),
         })?;
     if output.status.success() {
         return Ok(());
     }
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let command = format!("npm {} in {}", args.join(" "), dashboard.display());
-    Err(format!("{command} failed; {needed}\n{}\n{}", said(&output.stdout), said(&output.stderr)).into())
+    Err(format!("{command} failed; {hint}\n{}\n{}", text(&output.stdout), text(&output.stderr)).into())
 }

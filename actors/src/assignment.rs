@@ -1,32 +1,32 @@
-//! Assigning another profile to a pump: its actor ends, the profile is stored, and a new actor begins with commissioning.
+//! Assigns another profile to a pump: stops its actor, stores the profile, and starts a new actor, which begins commissioning.
 //!
-//! Posts for the pump are refused meanwhile, to be sent again. What is stored of it stays, so the other profile must have the
-//! same channels in the same places; a pump that measures something else is another pump. Where the profile cannot be stored,
-//! the pump gets its actor back and nothing has changed.
+//! Meanwhile the pump's items are deferred, so clients post them again. The pump's stored data stays, so the new profile must
+//! have the same channels in the same order; a pump that measures something else is a different pump. If the profile cannot
+//! be stored, a new actor starts with the previous profile, and nothing has changed.
 
 use tokio::time::timeout;
 use volute_data::StoreError;
 use volute_plant::PumpId;
 
 use crate::{
-    commissioning::mode::for_profile,
+    commissioning::mode::profile_assigned,
     engine::handle::EngineHandle,
     ingress::in_flight::PumpInFlight,
     kind::PumpKind,
-    protocol::{live::LiveProfile, rules::ChangeRules},
+    protocol::{live::LiveProfileChanged, rules::ChangeRules},
     pump::launch::start_pump,
-    removal::{PATIENCE, RemovalRefusal},
+    removal::{RemovePumpError, STEP_TIMEOUT},
 };
 
-/// A pump keeps its profile.
+/// Why a profile was not assigned. The pump keeps its previous one.
 #[derive(Debug, thiserror::Error)]
-pub enum AssignRefusal {
+pub enum AssignProfileError {
     /// The node has no such profile.
     #[error("this node has no profile {name}; it has: {known}")]
     UnknownProfile {
-        /// What was asked for.
+        /// The requested profile.
         name: String,
-        /// What there is.
+        /// The node's profiles.
         known: String,
     },
     /// The pump's stored readings have other channels.
@@ -37,63 +37,64 @@ pub enum AssignRefusal {
     OtherChannels {
         /// The pump.
         pump: PumpId,
-        /// What was asked for.
+        /// The requested profile.
         profile: String,
-        /// The channels of its rows.
+        /// The channels of the stored readings.
         stored: String,
-        /// Those of the profile.
+        /// The channels of the profile.
         given: String,
     },
-    /// The pump's actor could not be ended.
+    /// The pump's actor could not be stopped.
     #[error(transparent)]
-    NotTaken(#[from] RemovalRefusal),
+    StopFailed(#[from] RemovePumpError),
     /// The profile cannot be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl EngineHandle {
-    /// Assigns a profile to a pump, which is commissioned anew by it. Durable when it returns `Ok`. Must not be broken off.
-    pub async fn assign_profile(&self, pump: &PumpId, name: &str) -> Result<(), AssignRefusal> {
+    /// Assigns a profile to a pump, which is then commissioned anew. Durable when it returns `Ok`. Not cancel-safe: the future
+    /// must be polled to its end.
+    pub async fn assign_profile(&self, pump: &PumpId, name: &str) -> Result<(), AssignProfileError> {
         let inner = &self.0;
-        let kind = inner.catalog.get(name).ok_or_else(|| AssignRefusal::UnknownProfile {
+        let kind = inner.catalog.get(name).ok_or_else(|| AssignProfileError::UnknownProfile {
             name: name.to_owned(),
             known: inner.catalog.names().join(", "),
         })?;
-        let before = self.kind_of(pump);
-        if !before.profile.channel_names().eq(kind.profile.channel_names()) {
+        let previous = self.kind_of(pump);
+        if !previous.profile.channel_names().eq(kind.profile.channel_names()) {
             let channels = |kind: &PumpKind| kind.profile.channel_names().collect::<Vec<_>>().join(", ");
-            return Err(AssignRefusal::OtherChannels {
+            return Err(AssignProfileError::OtherChannels {
                 pump: pump.clone(),
                 profile: name.to_owned(),
-                stored: channels(&before),
+                stored: channels(&previous),
                 given: channels(&kind),
             });
         }
         let handle = self.take_pump(pump).await?;
-        self.end_actor(pump, &handle).await;
+        self.stop_actor(pump, &handle).await;
         let stored = self.store_profile(pump, &kind).await;
-        let now = if stored.is_ok() { kind } else { before };
+        let current = if stored.is_ok() { kind } else { previous };
         if stored.is_ok() {
-            let profile = now.profile.clone();
-            // Actors that are out of order keep these, unless their inboxes are full of what else they keep.
-            let live = LiveProfile { pump: pump.clone(), profile: profile.clone() };
-            let _ = timeout(PATIENCE, inner.context.live.send(live)).await;
+            let profile = current.profile.clone();
+            // These messages survive a failure of their actor, unless its inbox is full of other messages that do.
+            let live = LiveProfileChanged { pump: pump.clone(), profile: profile.clone() };
+            let _ = timeout(STEP_TIMEOUT, inner.context.live.send(live)).await;
             let rules = ChangeRules { pump: pump.clone(), profile };
-            let _ = timeout(PATIENCE, inner.context.maintenance.mailbox.send(rules)).await;
+            let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(rules)).await;
             tracing::info!(pump = pump.as_str(), profile = name, "profile assigned");
         }
-        // One of which nothing was ever stored is new with its next reading.
+        // A pump of which nothing was stored gets a new actor with its next reading.
         let limit = PumpInFlight::new(inner.burst);
-        let back = inner.store.is_registered(pump).then(|| start_pump(&inner.context, pump, now, None, limit));
-        inner.pumps.release(pump, back);
+        let restarted = inner.store.is_registered(pump).then(|| start_pump(&inner.context, pump, current, None, limit));
+        inner.pumps.release(pump, restarted);
         stored
     }
 
-    async fn store_profile(&self, pump: &PumpId, kind: &PumpKind) -> Result<(), AssignRefusal> {
+    async fn store_profile(&self, pump: &PumpId, kind: &PumpKind) -> Result<(), AssignProfileError> {
         let store = &self.0.store;
-        if !store.set_pump_profile(pump, &kind.profile, &for_profile(&kind.profile)).await? {
-            return Err(RemovalRefusal::UnknownPump(pump.clone()).into());
+        if !store.set_pump_profile(pump, &kind.profile, &profile_assigned(&kind.profile)).await? {
+            return Err(RemovePumpError::UnknownPump(pump.clone()).into());
         }
         Ok(())
     }

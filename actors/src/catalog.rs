@@ -1,7 +1,7 @@
-//! The kinds of pumps that this node watches, by the names of their profiles.
+//! The catalog of the node's kinds of pumps, by profile name.
 //!
-//! A pump is registered with the name of its profile, and keeps it. One that names none is of the default kind. Kinds are
-//! added while the node runs; none is ever taken away, since pumps may be of it.
+//! A pump is registered with the name of its profile. A pump registered without a profile name is of the default kind.
+//! Kinds can be added while the node runs. They are never removed, since pumps may be of them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,42 +11,42 @@ use volute_plant::PumpId;
 
 use crate::kind::PumpKind;
 
-/// See the module's head. Cheap to clone.
+/// The catalog. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Catalog(Arc<Inner>);
 
 struct Inner {
-    /// The default one as it was at the start.
+    /// The default kind, as it was at the start.
     default: PumpKind,
     kinds: RwLock<BTreeMap<String, PumpKind>>,
     store: Store,
 }
 
 impl Catalog {
-    /// With the default kind, and others.
+    /// Returns a catalog with the default kind and the others.
     pub(crate) fn new(default: PumpKind, others: Vec<PumpKind>, store: Store) -> Self {
         let named = |kind: PumpKind| (kind.profile.name().to_owned(), kind);
         let kinds = others.into_iter().chain([default.clone()]).map(named).collect();
         Self(Arc::new(Inner { default, kinds: RwLock::new(kinds), store }))
     }
 
-    /// Returns the kind of pumps that name none, as it was at the start: its profile does not change.
+    /// Returns the default kind, as it was at the start. Its profile does not change while the node runs.
     pub(crate) fn default_kind(&self) -> &PumpKind {
         &self.0.default
     }
 
-    /// Returns the kind with this name.
+    /// Returns the kind with this profile name.
     pub(crate) fn get(&self, name: &str) -> Option<PumpKind> {
         self.0.kinds.read().get(name).cloned()
     }
 
-    /// Returns the kind of a registered pump; of any other the default.
+    /// Returns the kind of a registered pump, or the default kind for any other pump.
     pub(crate) fn of(&self, pump: &PumpId) -> PumpKind {
         let profile = self.0.store.profile_of(pump);
         profile.and_then(|name| self.get(&name)).unwrap_or_else(|| self.0.default.clone())
     }
 
-    /// Returns all kinds, by name.
+    /// Returns all kinds, ordered by name.
     pub(crate) fn all(&self) -> Vec<PumpKind> {
         self.0.kinds.read().values().cloned().collect()
     }
@@ -56,7 +56,7 @@ impl Catalog {
         self.0.kinds.read().keys().cloned().collect()
     }
 
-    /// Adds a kind, or replaces the one with its name.
+    /// Adds a kind, or replaces the one with the same name.
     pub(crate) fn put(&self, kind: PumpKind) {
         self.0.kinds.write().insert(kind.profile.name().to_owned(), kind);
     }

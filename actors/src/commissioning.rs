@@ -1,11 +1,12 @@
-//! Commissioning: learns what is normal for one pump at a time, on a thread of its own.
+//! Learns the baselines of pumps: what is normal for each. One pump at a time, on a thread of its own.
 //!
-//! A pump that has collected enough normal running requests it, and so does who wants it learned anew. The readings are read,
-//! or made, when their turn comes, one pump at a time, and no inference worker is held up. Stored readings are read twice, a
-//! page at a time, so that a stretch may be as long as it likes: of more windows than [`volute_anomaly::MOST_LEVELS`] an even
-//! share is learned from, and the baseline's reason says so.
+//! A pump that has collected enough normal running requests its baseline; an operator or the simulation may request one from
+//! other readings. The readings are read, or generated, when the job starts. Inference workers are not blocked. Stored readings
+//! are read twice, page by page, so a range may have any length. If it has more windows than
+//! [`volute_anomaly::MAX_LEVEL_WINDOWS`], an even share of them is used, and the baseline's reason says so.
 //!
-//! Does not store or use the baseline, which the pump does, and does not say when there is enough: see [`collection`].
+//! Does not store or use the baseline, which the pump's actor does. Does not decide when there is enough normal running; see
+//! [`collection`].
 
 pub(crate) mod collection;
 pub(crate) mod errors;
@@ -16,8 +17,8 @@ pub(crate) mod versions;
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use volute_anomaly::{Baseline, CommissioningError, MOST_LEVELS, Model, Observed, Survey};
-use volute_data::{NewBaseline, Range, Store};
+use volute_anomaly::{Baseline, CommissioningError, HealthyStatistics, MAX_LEVEL_WINDOWS, Model, Survey};
+use volute_data::{NewBaseline, PageRange, Store};
 use volute_plant::{Clock, Profile, PumpId, Reading, Timestamp, Window};
 use volute_runtime::Envelope;
 
@@ -29,18 +30,18 @@ use crate::{
 use collection::NormalWindows;
 use errors::LearnError;
 
-/// Jobs that may wait. A pump for whose own there is no room tries again later.
-pub(crate) const JOBS: usize = 64;
+/// At most this many jobs wait. A pump that finds the queue full tries again later.
+pub(crate) const MAX_QUEUED_JOBS: usize = 64;
 /// Readings in one page from the store.
-const PAGE: usize = 10_000;
+const PAGE_READINGS: usize = 10_000;
 
-/// The actor.
+/// The actor that learns baselines.
 pub(crate) struct CommissioningActor {
     pub commissioner: Arc<Commissioner>,
     pub counters: Arc<Counters>,
 }
 
-/// What learning takes besides the job.
+/// Learns the baseline of one job.
 pub(crate) struct Commissioner {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
@@ -56,56 +57,57 @@ impl Commissioner {
     ) -> Result<(Baseline, NewBaseline), LearnError> {
         let detection = kind.detection.as_ref().ok_or(LearnError::NoModel)?;
         let model = &detection.model;
-        // The windows are of the pump's own interval.
+        // Windows are built by the pump's own interval.
         let profile = &self.store.pump_settings(pump).await?.apply(&kind.profile);
-        let (observed, why, stretch) = match data {
+        let (statistics, why, range) = match data {
             TrainingData::Stored(from, to) => {
-                let (observed, every) = self.stored(model, profile, pump, (from, to)).await?;
-                (observed, thinned(why, every), Some((from, to)))
+                let (statistics, every) = self.observe_stored(model, profile, pump, (from, to)).await?;
+                (statistics, with_sampling_note(why, every), Some((from, to)))
             }
-            TrainingData::Made(make) => {
+            TrainingData::Generated(make) => {
                 let runs = make();
-                let all = || runs.iter().flatten();
-                let ends = all().next().map(|first| first.at).zip(all().next_back().map(|last| last.at.plus_ms(1)));
-                (made(model, profile, &runs)?, why, ends)
+                let readings = || runs.iter().flatten();
+                let ends =
+                    readings().next().map(|first| first.at).zip(readings().next_back().map(|last| last.at.plus_ms(1)));
+                (observe_generated(model, profile, &runs)?, why, ends)
             }
         };
-        let baseline = Baseline::of(profile, &observed, &detection.how);
-        let (from, to) = stretch.unwrap_or((baseline.learned.from, baseline.learned.to));
+        let baseline = Baseline::of(profile, &statistics, &detection.how);
+        let (from, to) = range.unwrap_or((baseline.learned.from, baseline.learned.to));
         let new = NewBaseline {
             created_at: self.clock.now(),
             network: baseline.network.clone(),
-            baseline: baseline.id.clone(),
+            baseline_id: baseline.id.clone(),
             from,
             to,
-            why,
+            reason: why,
             document: serde_json::to_string(&baseline)?,
         };
         Ok((baseline, new))
     }
 
-    /// Learns from a stretch that is stored. Returns also how thin: every nth of its windows was looked at.
-    async fn stored(
+    /// Observes the normal windows of a stored range. Also returns n if only every nth window was used.
+    async fn observe_stored(
         &self,
         model: &Model,
         profile: &Profile,
         pump: &PumpId,
-        stretch: (Timestamp, Timestamp),
-    ) -> Result<(Observed, usize), LearnError> {
+        range: (Timestamp, Timestamp),
+    ) -> Result<(HealthyStatistics, usize), LearnError> {
         let mut survey = Survey::new(profile);
         let count = |window: Window| {
             survey.take(&window);
             Ok(())
         };
-        self.each_window(profile, pump, stretch, count).await?;
-        let mut observation = survey.observe(model)?;
-        self.each_window(profile, pump, stretch, |window| Ok(observation.take(window)?)).await?;
-        let every = observation.every();
+        self.for_each_window(profile, pump, range, count).await?;
+        let mut observation = survey.collect(model)?;
+        self.for_each_window(profile, pump, range, |window| Ok(observation.take(window)?)).await?;
+        let every = observation.stride();
         Ok((observation.finish()?, every))
     }
 
-    /// Reads a stretch, a page at a time, and hands on its windows of normal running, oldest first.
-    async fn each_window(
+    /// Reads a range page by page and passes its windows of normal running to `take`, oldest first.
+    async fn for_each_window(
         &self,
         profile: &Profile,
         pump: &PumpId,
@@ -115,8 +117,9 @@ impl Commissioner {
         let mut normal = NormalWindows::new(profile);
         let mut after = None;
         loop {
-            let range = Range { from: Some(from), to: Some(to), limit: PAGE, after, ..Range::default() };
-            let page = self.store.readings(pump, &range).await?.all()?;
+            let page_range =
+                PageRange { from: Some(from), to: Some(to), limit: PAGE_READINGS, after, ..PageRange::default() };
+            let page = self.store.readings(pump, &page_range).await?.into_complete()?;
             let Some(last) = page.last() else { break };
             after = Some(last.at);
             page.into_iter().flat_map(|reading| normal.take(Some(reading))).try_for_each(&mut take)?;
@@ -125,19 +128,27 @@ impl Commissioner {
     }
 }
 
-/// Learns from readings that are not stored.
-fn made(model: &Model, profile: &Profile, runs: &[Vec<Reading>]) -> Result<Observed, CommissioningError> {
-    let of_run = |readings: &Vec<Reading>| {
+/// Observes the normal windows of generated readings.
+fn observe_generated(
+    model: &Model,
+    profile: &Profile,
+    runs: &[Vec<Reading>],
+) -> Result<HealthyStatistics, CommissioningError> {
+    let windows_of_run = |readings: &Vec<Reading>| {
         let mut normal = NormalWindows::new(profile);
-        let all = readings.iter().cloned().map(Some).chain([None]);
-        all.flat_map(move |next| normal.take(next)).collect::<Vec<_>>()
+        let inputs = readings.iter().cloned().map(Some).chain([None]);
+        inputs.flat_map(move |next| normal.take(next)).collect::<Vec<_>>()
     };
-    Observed::of(model, profile, || runs.iter().flat_map(of_run))
+    HealthyStatistics::of(model, profile, || runs.iter().flat_map(windows_of_run))
 }
 
-/// Why a baseline was learned, and from which share of the windows if not from all.
-fn thinned(why: String, every: usize) -> String {
-    if every == 1 { why } else { format!("{why}; from every {every}th window, for there are more than {MOST_LEVELS}") }
+/// Returns the reason for a baseline, with the share of the windows that was used if not all were.
+fn with_sampling_note(why: String, every: usize) -> String {
+    if every == 1 {
+        why
+    } else {
+        format!("{why}; from every {every}th window, because there are more than {MAX_LEVEL_WINDOWS}")
+    }
 }
 
 impl Actor for CommissioningActor {
@@ -156,7 +167,7 @@ impl Handler<Envelope<CommissionJob>> for CommissioningActor {
             reply.send(outcome).await;
             is_learned
         };
-        // The actor takes nothing else until this is done: one pump at a time.
+        // The actor handles no other job until this one has ended.
         ctx.wait(job.into_actor(self).map(|is_learned, actor, _| {
             let Counters { commissioned, commissioning_failures, .. } = &*actor.counters;
             add(if is_learned { commissioned } else { commissioning_failures }, 1);
@@ -169,9 +180,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stretch_that_was_thinned_says_so() {
-        assert_eq!(thinned("as asked".into(), 1), "as asked");
-        let thin = "as asked; from every 12th window, for there are more than 259200";
-        assert_eq!(thinned("as asked".into(), 12), thin);
+    fn the_reason_notes_the_share_of_windows_used() {
+        assert_eq!(with_sampling_note("as asked".into(), 1), "as asked");
+        let expected = "as asked; from every 12th window, because there are more than 259200";
+        assert_eq!(with_sampling_note("as asked".into(), 12), expected);
     }
 }

@@ -1,53 +1,54 @@
-//! What the engine has done since it started, as counters that every actor may move.
+//! Counters and latency histograms of the engine since its start, shared by all actors. Their names are part of the API
+//! and of the stored metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use volute_runtime::{Histogram, quantile_ms};
 
-use crate::receipt::{Queue, Refusal};
+use crate::receipt::{IngestError, Queue};
 
-/// How long readings and verdicts take to be durable, hop by hop and in all.
+/// How long readings and verdicts take to become durable, by hop and in total.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
-    /// From a post that was parsed until its pump has judged its readings.
-    pub gate: Histogram,
-    /// From a pump's readings on their way to the recorder until they are in the journal.
-    pub journal: Histogram,
-    /// From a window on its way to the workers until one takes it.
-    pub queue: Histogram,
-    /// From there until it is scored.
-    pub inference: Histogram,
-    /// From a verdict on its way to the recorder until it is in the journal.
-    pub record: Histogram,
-    /// From a reading that was received until the verdict on its window is in the journal.
-    pub detection: Histogram,
+    /// From a parsed post until its pump has admitted or rejected its readings.
+    pub admission: Histogram,
+    /// From sending readings to the recorder until they are durable in the journal.
+    pub reading_commit: Histogram,
+    /// From putting a window into the pool until a worker takes it.
+    pub pool_wait: Histogram,
+    /// From a worker's taking a window until it is scored.
+    pub scoring: Histogram,
+    /// From sending a detection to the recorder until it is durable in the journal.
+    pub detection_commit: Histogram,
+    /// From receiving a window's last reading until the detection is durable in the journal.
+    pub detection_total: Histogram,
 }
 
-/// How a time is distributed, in milliseconds; no quantiles before the first.
+/// Quantiles of a latency in milliseconds; none before the first measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatencyQuantiles {
-    /// Of what.
+    /// The hop's name.
     pub of: &'static str,
-    /// Half took at most this long.
+    /// The median.
     pub p50_ms: Option<f64>,
-    /// All but one in a hundred did.
+    /// The 99th percentile.
     pub p99_ms: Option<f64>,
-    /// All but one in a thousand did.
+    /// The 99.9th percentile.
     pub p999_ms: Option<f64>,
-    /// How many took less than these milliseconds, and not less than those before.
+    /// The histogram: the exclusive upper end of each bucket in milliseconds, and its count.
     pub buckets: Vec<(f64, u64)>,
 }
 
 impl Latencies {
     pub(crate) fn quantiles(&self) -> [LatencyQuantiles; 6] {
-        let Self { gate, journal, queue, inference, record, detection } = self;
+        let Self { admission, reading_commit, pool_wait, scoring, detection_commit, detection_total } = self;
         let hops = [
-            ("gate", gate),
-            ("journal", journal),
-            ("queue", queue),
-            ("inference", inference),
-            ("record", record),
-            ("detection", detection),
+            ("gate", admission),
+            ("journal", reading_commit),
+            ("queue", pool_wait),
+            ("inference", scoring),
+            ("record", detection_commit),
+            ("detection", detection_total),
         ];
         hops.map(|(of, histogram)| {
             let buckets = histogram.buckets();
@@ -59,27 +60,27 @@ impl Latencies {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Running totals since the start; shared by all actors.
+        /// Running totals since the start. Shared by all actors.
         #[derive(Debug, Default)]
         pub struct Counters {
             $($(#[$doc])* pub $name: AtomicU64,)*
-            /// How long it takes.
+            /// The latencies.
             pub(crate) latencies: Latencies,
         }
 
-        /// [`Counters`] at one moment.
+        /// A snapshot of [`Counters`].
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub struct Totals { $($(#[$doc])* pub $name: u64,)* }
 
         impl Counters {
-            /// All totals now.
+            /// Returns all totals.
             pub fn totals(&self) -> Totals {
                 Totals { $($name: self.$name.load(Ordering::Relaxed),)* }
             }
         }
 
         impl Totals {
-            /// Names and figures, for the store and the logs.
+            /// Returns the names and values of all totals, for the store and the logs.
             pub fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)*].into_iter()
             }
@@ -88,85 +89,85 @@ macro_rules! counters {
 }
 
 counters! {
-    /// New readings, durable.
+    /// New readings that are durable.
     accepted,
-    /// Readings that were taken before.
+    /// Readings that were stored before.
     duplicate,
-    /// Readings stored but too late for their window.
+    /// New readings that are stored but arrived too late for their window.
     late,
-    /// Items with a wrong field.
+    /// Items rejected for good.
     rejected,
-    /// Items that could not be taken just then, and may be sent again.
+    /// Items rejected for now; clients may send them again.
     deferred,
-    /// Posts, and orders, refused as a whole, for whatever reason.
+    /// Posts and orders refused as a whole, for any reason.
     refused,
-    /// Of these: because there was no room for another body.
+    /// Of `refused`: because the bodies of posts in flight had reached their limit.
     refused_bodies,
-    /// Because too many posts waited before the gate.
+    /// Of `refused`: because too many posts waited at the ingress.
     refused_gate,
-    /// Because too many readings of one of their pumps were on their way.
+    /// Of `refused`: because too many readings of a pump were in flight.
     refused_pump,
-    /// Because too many readings of all pumps were on their way.
+    /// Of `refused`: because too many readings of all pumps were in flight.
     refused_node,
-    /// Because too many readings of backlogs waited for their turn.
+    /// Of `refused`: because too many readings of backlogs waited.
     refused_backlogs,
-    /// Because too many minutes of the past waited for the database.
+    /// Of `refused`: because too many past minutes waited for the database.
     refused_past_minutes,
-    /// Because their client had registered too many new pumps.
+    /// Of `refused`: because the client had registered too many new pumps.
     refused_new_pumps,
-    /// Because too many orders for a pump waited.
+    /// Of `refused`: because too many orders to a pump waited.
     refused_orders,
-    /// Because too many baselines were to be learned.
+    /// Of `refused`: because too many baselines were waiting to be learned.
     refused_lessons,
     /// Windows scored.
     scored,
-    /// Windows skipped because their pump had newer ones, or the queue was full.
+    /// Windows skipped because their pump had newer ones or the queue was full.
     skipped,
-    /// Windows that the model failed on.
+    /// Windows that could not be scored.
     score_failures,
     /// Anomalous windows.
     anomalies,
-    /// Readings that maintenance, out of order and its queue full, did not look at.
+    /// Readings not evaluated by maintenance because it had failed and its mailbox was full.
     looks_dropped,
     /// Maintenance events opened.
     events_opened,
-    /// Batches in the journal.
+    /// Records written to the journal.
     commits,
-    /// Batches that the journal did not take.
+    /// Records that the journal failed to write.
     commit_failures,
     /// Blocks written into the database.
     blocks_written,
-    /// Slices of what was too old, deleted.
+    /// Slices of expired rows that were deleted.
     slices_deleted,
     /// Failures of the database.
     database_failures,
-    /// Detections given up because the store stayed unavailable.
+    /// Detections dropped because the journal failed for too long.
     detections_dropped,
     /// Baselines learned.
     commissioned,
-    /// Attempts to learn one that failed.
+    /// Failed attempts to learn a baseline.
     commissioning_failures,
-    /// Pumps for whose commissioning there was no room yet; they ask again later.
+    /// Commissioning requests deferred because the queue was full; the pumps repeat them later.
     commissioning_deferred,
-    /// Updates that the live feed had no room for.
+    /// Updates dropped because the live feed's mailbox was full.
     live_dropped,
 }
 
 impl Counters {
-    /// A post is refused.
-    pub(crate) fn refuse(&self, refusal: &Refusal) {
+    /// Counts a refused post or order.
+    pub(crate) fn refuse(&self, refusal: &IngestError) {
         add(&self.refused, 1);
-        let Refusal::Busy { queue, .. } = refusal else { return };
+        let IngestError::Busy { queue, .. } = refusal else { return };
         match queue {
             Queue::Bodies => add(&self.refused_bodies, 1),
-            Queue::Gate => add(&self.refused_gate, 1),
+            Queue::Ingress => add(&self.refused_gate, 1),
             Queue::Pump => add(&self.refused_pump, 1),
             Queue::Node => add(&self.refused_node, 1),
             Queue::Backlogs => add(&self.refused_backlogs, 1),
             Queue::PastMinutes => add(&self.refused_past_minutes, 1),
             Queue::NewPumps => add(&self.refused_new_pumps, 1),
             Queue::Orders => add(&self.refused_orders, 1),
-            Queue::Lessons => add(&self.refused_lessons, 1),
+            Queue::CommissionJobs => add(&self.refused_lessons, 1),
         }
     }
 }

@@ -1,32 +1,36 @@
-//! How full the disk is, how fast it fills, and when it will be full. Pure.
+//! A forecast of the disk: how full it is, how fast the data grows, and in how many days the disk is full. Pure.
+//!
+//! An example: the data took 8 GiB 24 hours ago and takes 10 GiB now, with 80 GiB free. It grows by 2 GiB a day, so the
+//! disk is full in 40 days.
 
 use volute_data::DiskUse;
 use volute_plant::Timestamp;
 
-/// A shorter time says nothing about growth: the database's files come and go by the minute.
-const LEAST_SPAN_MS: i64 = 3_600_000;
-/// Warned is when the disk is going to be full within this time, in days.
+/// The shortest time over which growth is computed. The database creates and deletes files every few minutes, so a
+/// shorter time would not show the growth.
+const MIN_GROWTH_SPAN_MS: i64 = 3_600_000;
+/// Warns if the disk will be full in fewer days.
 const WARNING_DAYS: f64 = 30.0;
 
 const DAY_MS: f64 = 86_400_000.0;
 
-/// The disk, and what is to be expected of it.
+/// The use of the disk, and a forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiskOutlook {
-    /// When it was looked at.
+    /// When the disk was measured.
     pub at: Timestamp,
-    /// What is used now.
+    /// The use of the disk then.
     pub used: DiskUse,
-    /// By how much the data has grown in a day, in bytes; none where it has not been watched for an hour.
+    /// By how many bytes the data grows per day; none if it was measured for less than an hour.
     pub growth_bytes_per_day: Option<f64>,
-    /// How many days the free room lasts at that pace; none where nothing grows, or nothing is known.
+    /// In how many days the disk is full at that rate; none if the data does not grow, or its growth is not known.
     pub full_in_days: Option<f64>,
-    /// What a person should do something about.
+    /// A warning that calls for action, as text for users.
     pub warning: Option<String>,
 }
 
-/// What is to be expected of a disk that is used so `at` this time, if the data took `earlier` bytes before. Warned is also
-/// when less than `warn_free_share` of it is free.
+/// Returns the outlook of a disk from its use `at` this time, and from an `earlier` time with the data's size in bytes
+/// then. Also warns if less than `warn_free_share` of the disk is free.
 pub(crate) fn outlook(
     at: Timestamp,
     used: DiskUse,
@@ -34,9 +38,9 @@ pub(crate) fn outlook(
     warn_free_share: f64,
 ) -> DiskOutlook {
     let bytes = used.database_bytes + used.journal_bytes;
-    let growth = earlier.filter(|(then, _)| at.since_ms(*then) >= LEAST_SPAN_MS).map(|(then, before)| {
+    let growth = earlier.filter(|(then, _)| at.since_ms(*then) >= MIN_GROWTH_SPAN_MS).map(|(then, bytes_then)| {
         let days = at.since_ms(then) as f64 / DAY_MS;
-        (bytes as f64 - before as f64) / days
+        (bytes as f64 - bytes_then as f64) / days
     });
     let full_in_days = growth.filter(|growth| *growth > 0.0).map(|growth| used.free_bytes as f64 / growth);
     let free_share = used.free_bytes as f64 / used.total_bytes.max(1) as f64;
@@ -66,28 +70,28 @@ mod tests {
     }
 
     #[test]
-    fn growth_goes_on_as_it_did() {
-        for (hours, before_gib, now, days, warned) in [
+    fn the_forecast_extrapolates_growth() {
+        for (hours, before_gib, now, days, warning) in [
             (24, 8, used(10, 80), Some(40.0), None),
             (12, 8, used(10, 80), Some(20.0), Some("20 days")),
             (24, 10, used(10, 50), None, None),
             (24, 12, used(10, 50), None, None),
             (24, 10, used(10, 5), None, Some("only 5 %")),
         ] {
-            let found = outlook(at(hours), now, Some((at(0), before_gib * GIB)), 0.1);
-            assert_eq!(found.full_in_days, days, "{found:?}");
-            let told = found.warning.as_deref();
-            assert_eq!(told.is_some(), warned.is_some(), "{found:?}");
-            assert!(warned.is_none_or(|words| told.is_some_and(|told| told.contains(words))), "{found:?}");
+            let outlook = outlook(at(hours), now, Some((at(0), before_gib * GIB)), 0.1);
+            assert_eq!(outlook.full_in_days, days, "{outlook:?}");
+            let text = outlook.warning.as_deref();
+            assert_eq!(text.is_some(), warning.is_some(), "{outlook:?}");
+            assert!(warning.is_none_or(|words| text.is_some_and(|text| text.contains(words))), "{outlook:?}");
         }
     }
 
     #[test]
-    fn nothing_is_said_of_growth_that_was_not_watched() {
+    fn there_is_no_forecast_without_an_hour_of_measurements() {
         for earlier in [None, Some((at(0), GIB))] {
-            let now = at(0).plus_ms(LEAST_SPAN_MS - 1);
-            let found = outlook(now, used(10, 80), earlier, 0.1);
-            assert_eq!((found.growth_bytes_per_day, found.full_in_days, found.warning), (None, None, None));
+            let now = at(0).plus_ms(MIN_GROWTH_SPAN_MS - 1);
+            let outlook = outlook(now, used(10, 80), earlier, 0.1);
+            assert_eq!((outlook.growth_bytes_per_day, outlook.full_in_days, outlook.warning), (None, None, None));
         }
     }
 }

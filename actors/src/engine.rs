@@ -1,4 +1,9 @@
-//! Puts the engine together, and takes it apart stage by stage.
+//! Starts the engine's actors, and drains them stage by stage when the node stops.
+//!
+//! A drain refuses new posts, then waits for the ingress with pumps and inference, for maintenance, for the recorder
+//! and for the flusher, in this order, so that each stage has received all that the stages before it send. With a limit
+//! of 16 s, the first stage may take 8 s, and each later one half of the time that is left; the last may take all of
+//! it.
 
 mod builder;
 pub(crate) mod handle;
@@ -11,13 +16,13 @@ use std::{
 use actix::{Actor, Context};
 use tokio::sync::{broadcast, oneshot};
 use volute_data::{Document, Retention, Store, StoreError};
-use volute_plant::{Clock, PumpId, TimeRules};
+use volute_plant::{Clock, PumpId, TimestampLimits};
 use volute_runtime::{ActorThread, Mailbox, Message, RestartPolicy, SupervisionConfig, Supervisor};
 
 use crate::{
     catalog::Catalog,
+    flusher::{DrainFlusher, FlusherActor},
     ingress::ShutdownFlags,
-    keeper::{DrainKeeper, KeeperActor},
     kind::KindParts,
     maintenance::{MaintenanceActor, RulesClient},
     node_clock::NodeClock,
@@ -32,35 +37,35 @@ use crate::{
 use builder::EngineBuilder;
 use handle::{EngineHandle, Inner};
 
-/// New pumps that may wait for their places to be freed.
-const WITHDRAWN: usize = 4096;
+/// The maximum number of new pumps whose places wait to be freed.
+const MAX_WITHDRAWALS: usize = 4096;
 
-/// What an engine is made of.
+/// The parts and settings of an engine.
 pub struct EngineParts {
-    /// The kind of pumps that name none.
-    pub default: KindParts,
+    /// The kind of pumps that are registered without a profile name.
+    pub default_kind: KindParts,
     /// Other kinds.
-    pub others: Vec<KindParts>,
-    /// Where everything is kept.
+    pub other_kinds: Vec<KindParts>,
+    /// The store.
     pub store: Store,
-    /// Tells the time.
+    /// The wall clock.
     pub clock: Arc<dyn Clock>,
-    /// What may come in.
+    /// The limits of ingestion.
     pub ingest: IngestSettings,
-    /// How it is stored and scored.
+    /// How readings are stored and scored.
     pub engine: EngineSettings,
     /// How pumps are commissioned.
     pub commissioning: CommissioningSettings,
-    /// How it is shown.
+    /// How the live feed sends frames.
     pub live: LiveSettings,
-    /// How long what is stored is kept.
+    /// How long stored rows are kept.
     pub retention: Retention,
 }
 
-/// The engine did not start.
+/// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// What is stored could not be read.
+    /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A stored pump has other channels than the node's profile.
@@ -83,49 +88,54 @@ pub enum EngineError {
 pub struct Engine {
     handle: EngineHandle,
     maintenance: Mailbox<MaintenanceActor>,
-    keeper: Mailbox<KeeperActor>,
+    flusher: Mailbox<FlusherActor>,
 }
 
-fn time_rules(ingest: &IngestSettings, retention: &Retention) -> TimeRules {
+fn timestamp_limits(ingest: &IngestSettings, retention: &Retention) -> TimestampLimits {
     let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    TimeRules { ahead_ms: ms(ingest.max_ahead), current_ms: ms(ingest.current_within), kept_ms: ms(retention.readings) }
+    TimestampLimits {
+        max_ahead_ms: ms(ingest.max_ahead),
+        max_current_offset_ms: ms(ingest.current_within),
+        max_age_ms: ms(retention.readings),
+    }
 }
 
 impl Engine {
     /// Starts every actor. Must be called within an actix system.
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
-        let EngineParts { default, others, store, clock, ingest, engine, commissioning, live, retention } = parts;
+        let EngineParts { default_kind, other_kinds, store, clock, ingest, engine, commissioning, live, retention } =
+            parts;
         let kind = |parts: KindParts| parts.into_kind(&commissioning);
-        let catalog = Catalog::new(kind(default), others.into_iter().map(kind).collect(), store.clone());
+        let catalog = Catalog::new(kind(default_kind), other_kinds.into_iter().map(kind).collect(), store.clone());
         check_channels(&store, &catalog)?;
         let flags = ShutdownFlags::new(NodeClock::new(clock.clone(), store.clone(), retention.readings).await);
         let policy = RestartPolicy { restarts: engine.restarts, window: engine.restart_window };
-        let config = SupervisionConfig { policy, stuck_after: engine.wedged_after };
+        let config = SupervisionConfig { policy, stuck_after: engine.stuck_after };
         let wall = clock.clone();
         let supervisor = Supervisor::new(config, Arc::new(move || wall.now().into()));
         let (counters, disk, refusals) = Default::default();
         let builder = EngineBuilder { supervisor, catalog, store, clock, counters, disk, refusals };
 
         let recorder = builder.recorder(&engine, ingest.max_in_flight_readings, &flags);
-        let keeper = builder.keeper(retention, engine.warn_free_share, flags.clock.clone());
-        let side = builder.supervisor.thread();
-        let (listeners, _) = broadcast::channel(live.subscriber_frames);
+        let flusher = builder.flusher(retention, engine.warn_free_share, flags.clock.clone());
+        let shared_thread = builder.supervisor.thread();
+        let (subscribers, _) = broadcast::channel(live.subscriber_frames);
         let stale_after_intervals = engine.stale_after_intervals;
-        let feed = builder.live(&side, stale_after_intervals, live, &listeners);
-        let maintenance = builder.maintenance(&side, &recorder);
-        builder.metrics(&side, &recorder);
+        let feed = builder.live(&shared_thread, stale_after_intervals, live, &subscribers);
+        let maintenance = builder.maintenance(&shared_thread, &recorder);
+        builder.metrics(&shared_thread, &recorder);
         let (pool, jobs) = (builder.inference(&engine), builder.commissioning());
 
         let threads: Vec<Arc<ActorThread>> =
             (0..engine.inference_workers.max(1)).map(|_| builder.supervisor.thread()).collect();
         let ingress = builder.ingress_inbox();
         let context = Arc::new(PumpContext {
-            times: time_rules(&ingest, &retention),
+            timestamp_limits: timestamp_limits(&ingest, &retention),
             ingest: ingest.clone(),
             store: builder.store.clone(),
             counters: builder.counters.clone(),
             recorder: recorder.clone(),
-            ingress: ingress.mailbox(WITHDRAWN).into(),
+            ingress: ingress.mailbox(MAX_WITHDRAWALS).into(),
             pool,
             live: feed.clone(),
             maintenance: RulesClient { mailbox: maintenance.clone(), counters: builder.counters.clone() },
@@ -135,7 +145,7 @@ impl Engine {
             threads: threads.into(),
             next_thread: AtomicUsize::new(0),
         });
-        let (default_pump, burst) = (ingest.default_pump.clone(), ingest.burst_readings_per_pump);
+        let (default_pump, burst) = (ingest.default_pump.clone(), ingest.max_in_flight_readings_per_pump);
         let pumps = builder.pumps(&context, burst);
         let (ingress, in_flight) = builder.ingress(&ingress, ingest, &context, &pumps, &flags);
         builder.supervisor.watch();
@@ -153,50 +163,49 @@ impl Engine {
             in_flight,
             recorder,
             live: feed,
-            listeners,
+            subscribers,
             counters,
             flags,
             disk,
             refusals,
             retention,
             commissioning,
-            wedged_after: engine.wedged_after,
+            stuck_after: engine.stuck_after,
             stale_after_intervals,
         };
-        Ok(Self { handle: EngineHandle(Arc::new(inner)), maintenance, keeper })
+        Ok(Self { handle: EngineHandle(Arc::new(inner)), maintenance, flusher })
     }
 
-    /// The way in.
+    /// Returns a handle for the web API, the control socket and the demo.
     pub fn handle(&self) -> EngineHandle {
         self.handle.clone()
     }
 
-    /// Lets nothing more in, and brings what is under way to its end: readings, windows, events, records.
-    ///
-    /// Answers whether all of it ended within `limit`: one that does not end takes half of the time that is left, and the
-    /// next has its turn. The store is still open afterwards.
+    /// Refuses new posts and finishes the readings, windows, events and records in flight. Returns whether all stages
+    /// finished within `limit`. A stage that does not finish is given up after half of the time that is left. The store
+    /// stays open.
     pub async fn drain(self, limit: Duration) -> bool {
-        let until = Instant::now() + limit;
-        let left = || until.saturating_duration_since(Instant::now());
+        let deadline = Instant::now() + limit;
+        let left = || deadline.saturating_duration_since(Instant::now());
         let Inner { ingress, recorder, supervisor, .. } = &*self.handle.0;
         let mut in_time = stage("gate, pumps and inference", left() / 2, barrier(ingress, DrainIngress)).await;
         in_time &= stage("maintenance", left() / 2, barrier(&self.maintenance, DrainMaintenance)).await;
         let recorded = async {
-            // Orders come in no more.
-            let counted = self.handle.0.refusals.lock().all();
-            for entry in counted {
+            // The counted refusals are written now, since no more orders arrive.
+            let counted_refusals = self.handle.0.refusals.lock().drain();
+            for entry in counted_refusals {
                 let _ = recorder.results.send(RecordRow::Document(Document::of(&entry))).await;
             }
             barrier(&recorder.results, DrainRecorder).await;
         };
         in_time &= stage("recorder", left() / 2, recorded).await;
-        in_time &= stage("keeper", left(), barrier(&self.keeper, DrainKeeper)).await;
+        in_time &= stage("keeper", left(), barrier(&self.flusher, DrainFlusher)).await;
         supervisor.stop();
         in_time
     }
 }
 
-/// A pump whose rows have other channels than its profile cannot be read by this node.
+/// Returns an error if a stored pump has other channels than its profile, since this node could not read its rows.
 fn check_channels(store: &Store, catalog: &Catalog) -> Result<(), EngineError> {
     for record in store.pumps() {
         let profile = catalog.of(&record.id).profile;
@@ -212,7 +221,7 @@ fn check_channels(store: &Store, catalog: &Catalog) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Waits for the end of a stage, and says how it came.
+/// Waits until a stage has drained, and logs the outcome. Returns whether it drained within `limit`.
 async fn stage(stage: &str, limit: Duration, end: impl Future<Output = ()>) -> bool {
     let in_time = tokio::time::timeout(limit, end).await.is_ok();
     match in_time {
@@ -222,7 +231,7 @@ async fn stage(stage: &str, limit: Duration, end: impl Future<Output = ()>) -> b
     in_time
 }
 
-/// Sends a message that is answered when everything before it is done, and waits for the answer.
+/// Sends a message that the actor replies to after all messages before it, and waits for the reply.
 async fn barrier<A, M>(mailbox: &Mailbox<A>, message: impl Fn(oneshot::Sender<()>) -> M)
 where
     A: Actor<Context = Context<A>> + actix::Handler<volute_runtime::Envelope<M>, Result = ()>,
@@ -230,7 +239,7 @@ where
 {
     loop {
         let (reply, done) = oneshot::channel();
-        // An actor that is gone or out of order has nothing left to wait for; one that broke meanwhile is asked again.
+        // A stopped or failed actor has nothing to wait for. If the actor fails meanwhile, the message is sent again.
         if mailbox.send(message(reply)).await.is_err() || done.await.is_ok() {
             return;
         }

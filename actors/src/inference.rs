@@ -1,7 +1,7 @@
-//! Inference: windows are scored in batches, by workers with threads of their own.
+//! Inference: scores windows in batches, on worker actors with a thread each.
 //!
-//! A pump puts a window into the [`pool`], [`dispatch`] says which worker takes which windows when, a [`worker`] scores them
-//! and replies to each window's pump. [`batch_size`] measures the best size of a batch.
+//! A pump puts a window into the [`pool`]. [`dispatch`] decides which worker takes which windows and when. A [`worker`]
+//! scores them and replies to each window's pump. [`batch_size`] measures the best batch size.
 
 pub(crate) mod batch_size;
 pub(crate) mod dispatch;

@@ -1,12 +1,16 @@
-//! The gate: takes posts in, finds or registers their pumps, takes permits for all of a post before any of it
-//! is written, and begins the answer ([`answer`]).
+//! The ingress: admits posts, finds or registers their pumps, and takes permits for a whole post before any of it is written.
 //!
-//! Checking fields is done before (the edge that reads a post does it); judging new against stored is each pump's own.
+//! An example: a post with readings of P-1 and P-2. Its items are grouped by pump. Both pumps have room, so each group gets a
+//! permit and is sent to its pump's actor with a part of the response ([`response`]). If P-2 had no room, the whole post would
+//! be refused as busy, and nothing of it written. The response is sent when both pumps have completed their parts.
+//!
+//! Does not parse items, which the web crate does before. Does not compare new readings with stored ones, which each pump's
+//! actor does.
 
 pub(crate) mod directory;
 pub(crate) mod in_flight;
 mod last_rejections;
-pub(crate) mod newcomers;
+pub(crate) mod registration_limiter;
 pub(crate) mod response;
 
 use std::{
@@ -30,27 +34,27 @@ use crate::{
     kind::PumpKind,
     node_clock::NodeClock,
     protocol::{
-        ingress::{DrainIngress, FindPump, IngestRequest, NotTaken, TakePump},
-        pump::{DrainPump, SubmitReadings, Withdraw},
+        ingress::{DetachError, DetachPump, DrainIngress, FindPump, IngestRequest},
+        pump::{DrainPump, SubmitReadings, WithdrawPump},
     },
     pump::{
-        admit::is_of_past,
+        admit::is_past_minute,
         context::{PumpContext, actor_id},
         handle::PumpHandle,
         launch::start_pump,
     },
     receipt::{
-        BadChannel, IngestResult, LONG_RETRY_AFTER_S, Queue, RETRY_AFTER_S, Receipt, Refusal, RejectedItem,
-        no_room_for_past,
+        BadChannel, IngestError, IngestResult, LONG_RETRY_AFTER_S, Queue, RETRY_AFTER_S, Receipt, RejectedItem,
+        past_minutes_full,
     },
     settings::IngestSettings,
 };
 use directory::{Directory, PumpDirectory};
-use in_flight::{Full, InFlightLimit, Permit, PumpInFlight};
-use newcomers::Newcomers;
+use in_flight::{InFlightLimit, LimitReached, Permit, PumpInFlight};
+use registration_limiter::RegistrationLimiter;
 use response::ResponsePart;
 
-/// The actor.
+/// The actor that admits posts.
 pub(crate) struct IngressActor {
     catalog: Catalog,
     settings: IngestSettings,
@@ -58,31 +62,31 @@ pub(crate) struct IngressActor {
     counters: Arc<Counters>,
     in_flight: InFlightLimit,
     pumps: PumpDirectory,
-    /// What clients may register; it outlives the actor.
-    newcomers: Arc<Mutex<Newcomers>>,
+    /// Limits how many new pumps a client may register. It outlives the actor.
+    registration_limiter: Arc<Mutex<RegistrationLimiter>>,
     flags: ShutdownFlags,
 }
 
-/// What the actor is built of. All of it outlives the actor.
+/// The arguments of the actor. All of them outlive it.
 #[derive(Clone)]
 pub(crate) struct IngressParts {
     pub settings: IngestSettings,
     pub catalog: Catalog,
     pub context: Arc<PumpContext>,
     pub pumps: PumpDirectory,
-    pub newcomers: Arc<Mutex<Newcomers>>,
+    pub registration_limiter: Arc<Mutex<RegistrationLimiter>>,
     pub in_flight: InFlightLimit,
     pub flags: ShutdownFlags,
 }
 
-/// Why the ingress may be shut; shared with whoever has to say so.
+/// The conditions under which no post is admitted. Shared with the actors and API routes that report them.
 #[derive(Clone)]
 pub(crate) struct ShutdownFlags {
     /// The node is stopping.
     pub closing: Arc<AtomicBool>,
     /// The journal has failed.
     pub journal_failed: Arc<AtomicBool>,
-    /// The clock may not be believed.
+    /// Whether the node's clock is trusted.
     pub clock: NodeClock,
 }
 
@@ -92,72 +96,72 @@ impl ShutdownFlags {
     }
 }
 
-/// The items of one pump in a post, by their places in it.
+/// The items of a post by pump, each with its index in the post.
 type ReadingsByPump = BTreeMap<PumpId, Vec<(usize, Draft)>>;
 
 impl IngressActor {
     pub(crate) fn new(parts: IngressParts) -> Self {
-        let IngressParts { settings, catalog, context, pumps, newcomers, in_flight, flags } = parts;
+        let IngressParts { settings, catalog, context, pumps, registration_limiter, in_flight, flags } = parts;
         let counters = context.counters.clone();
-        Self { catalog, settings, context, counters, in_flight, pumps, newcomers, flags }
+        Self { catalog, settings, context, counters, in_flight, pumps, registration_limiter, flags }
     }
 
     fn pumps(&self) -> MutexGuard<'_, Directory> {
         self.pumps.lock()
     }
 
-    fn newcomers(&self) -> MutexGuard<'_, Newcomers> {
-        self.newcomers.lock()
+    fn registration_limiter(&self) -> MutexGuard<'_, RegistrationLimiter> {
+        self.registration_limiter.lock()
     }
 
-    /// Sorts a post's items by pump; what is wrong goes into the receipt.
-    fn sort(&self, items: Vec<Option<Draft>>, receipt: &mut Receipt) -> ReadingsByPump {
-        let mut lots = ReadingsByPump::new();
+    /// Groups the items of a post by pump. Items that are rejected here are added to the receipt.
+    fn group_by_pump(&self, items: Vec<Option<Draft>>, receipt: &mut Receipt) -> ReadingsByPump {
+        let mut by_pump = ReadingsByPump::new();
         for (index, item) in items.into_iter().enumerate() {
             let Some(draft) = item else {
                 receipt.unreadable += 1;
                 continue;
             };
-            match self.address(draft) {
-                Ok((pump, draft)) => lots.entry(pump).or_default().push((index, draft)),
+            match self.resolve_pump(draft) {
+                Ok((pump, draft)) => by_pump.entry(pump).or_default().push((index, draft)),
                 Err(rejection) => receipt.rejected.push(RejectedItem { index, rejection, retry_after_s: None }),
             }
         }
-        for (pump, lot) in &mut lots {
-            self.refuse_other_profiles(pump, lot, receipt);
-            refuse_repeated_unstamped(pump, lot, receipt);
+        for (pump, drafts) in &mut by_pump {
+            self.reject_other_profiles(pump, drafts, receipt);
+            reject_repeated_unstamped(pump, drafts, receipt);
         }
-        lots.retain(|_, lot| !lot.is_empty());
-        self.refuse_surplus_pumps(&mut lots, receipt);
-        lots
+        by_pump.retain(|_, drafts| !drafts.is_empty());
+        self.reject_surplus_pumps(&mut by_pump, receipt);
+        by_pump
     }
 
-    /// Items of pumps whose actors are out of order are not taken; the others' are.
-    fn refuse_failed_pumps(&self, lots: &mut ReadingsByPump, receipt: &mut Receipt) -> Result<(), Refusal> {
+    /// Defers the items of pumps whose actors are out of order.
+    fn defer_failed_pumps(&self, by_pump: &mut ReadingsByPump, receipt: &mut Receipt) -> Result<(), IngestError> {
         let pumps = self.pumps();
-        let failed = |pump: &PumpId| pumps.here.get(pump).is_some_and(|handle| handle.mailbox.is_failed());
-        if !lots.is_empty() && lots.keys().all(failed) {
-            return Err(Refusal::NotStored { retry_after_s: LONG_RETRY_AFTER_S });
+        let failed = |pump: &PumpId| pumps.active.get(pump).is_some_and(|handle| handle.mailbox.is_failed());
+        if !by_pump.is_empty() && by_pump.keys().all(failed) {
+            return Err(IngestError::NotStored { retry_after_s: LONG_RETRY_AFTER_S });
         }
-        lots.retain(|pump, lot| {
+        by_pump.retain(|pump, drafts| {
             let failed = failed(pump);
             if failed {
                 let allowed = "a pump whose actor runs (/api/actors); send this item again once it has been restarted";
                 let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, "its actor is out of order");
-                receipt.reject(lot, &rejection, Some(LONG_RETRY_AFTER_S));
+                receipt.reject(drafts, &rejection, Some(LONG_RETRY_AFTER_S));
             }
             !failed
         });
         Ok(())
     }
 
-    /// Items that were read by another profile than their pump's are not taken: of a new pump, the first item says which it is.
-    /// A pump's profile may have been assigned since they were read.
-    fn refuse_other_profiles(&self, pump: &PumpId, lot: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
-        let known = self.pumps().here.get(pump).map(|handle| handle.kind.profile.name().to_owned());
-        let first = || lot.first().map(|(_, draft)| draft.profile.name().to_owned());
+    /// Rejects items that were parsed by another profile than their pump's, which may have been assigned since. The profile of
+    /// a new pump is that of its first item.
+    fn reject_other_profiles(&self, pump: &PumpId, drafts: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
+        let known = self.pumps().active.get(pump).map(|handle| handle.kind.profile.name().to_owned());
+        let first = || drafts.first().map(|(_, draft)| draft.profile.name().to_owned());
         let Some(name) = known.or_else(first) else { return };
-        lot.retain(|(index, draft)| {
+        drafts.retain(|(index, draft)| {
             let same = draft.profile.name() == name;
             if !same {
                 let (value, reason) = (draft.profile.name().to_owned(), format!("{pump} is of the profile {name}"));
@@ -168,21 +172,22 @@ impl IngressActor {
         });
     }
 
-    /// Whose item it is.
-    fn address(&self, draft: Draft) -> Result<(PumpId, Draft), Rejection> {
+    /// Returns the pump of an item: the one that it names, or the default pump.
+    fn resolve_pump(&self, draft: Draft) -> Result<(PumpId, Draft), Rejection> {
         let pump = draft.pump.clone().unwrap_or_else(|| self.settings.default_pump.clone());
-        if self.settings.auto_register || self.pumps().here.contains_key(&pump) {
+        if self.settings.auto_register || self.pumps().active.contains_key(&pump) {
             return Ok((pump, draft));
         }
         let allowed = "a registered pump; this node does not register pumps by itself (ingest.auto_register)";
         Err(Rejection::new("pump_id", Some(pump.to_string()), allowed, "no such pump"))
     }
 
-    fn refuse_surplus_pumps(&self, lots: &mut ReadingsByPump, receipt: &mut Receipt) {
+    /// Rejects the items of new pumps beyond `ingest.max_pumps`.
+    fn reject_surplus_pumps(&self, by_pump: &mut ReadingsByPump, receipt: &mut Receipt) {
         let pumps = self.pumps();
-        let mut known = pumps.here.len();
-        lots.retain(|pump, lot| {
-            if pumps.here.contains_key(pump) {
+        let mut known = pumps.active.len();
+        by_pump.retain(|pump, drafts| {
+            if pumps.active.contains_key(pump) {
                 return true;
             }
             known += 1;
@@ -191,56 +196,62 @@ impl IngressActor {
             }
             let allowed = format!("one of the {} pumps registered already (ingest.max_pumps)", self.settings.max_pumps);
             let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, "no room for another pump");
-            receipt.reject(lot, &rejection, None);
+            receipt.reject(drafts, &rejection, None);
             false
         });
     }
 
-    /// Items of pumps that are being removed are not taken: their names are free in some minutes.
-    fn refuse_leaving_pumps(&self, lots: &mut ReadingsByPump, receipt: &mut Receipt) -> Result<(), Refusal> {
+    /// Defers the items of pumps that are being removed: their names are free again in some minutes.
+    fn defer_pumps_being_removed(
+        &self,
+        by_pump: &mut ReadingsByPump,
+        receipt: &mut Receipt,
+    ) -> Result<(), IngestError> {
         let pumps = self.pumps();
-        let leaving = |pump: &PumpId| {
-            pumps.leaving.contains(pump) || (!pumps.here.contains_key(pump) && self.context.store.is_removing(pump))
+        let is_removing = |pump: &PumpId| {
+            pumps.removing.contains(pump)
+                || (!pumps.active.contains_key(pump) && self.context.store.is_being_removed(pump))
         };
-        if !lots.is_empty() && lots.keys().all(leaving) {
-            return Err(Refusal::BeingRemoved { retry_after_s: LONG_RETRY_AFTER_S });
+        if !by_pump.is_empty() && by_pump.keys().all(is_removing) {
+            return Err(IngestError::BeingRemoved { retry_after_s: LONG_RETRY_AFTER_S });
         }
-        lots.retain(|pump, lot| {
-            let leaving = leaving(pump);
-            if leaving {
+        by_pump.retain(|pump, drafts| {
+            let is_removing = is_removing(pump);
+            if is_removing {
                 let allowed = "a name that is free; send this item again in some minutes";
                 let reason = "the pump was removed, and its readings are being deleted";
                 let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, reason);
-                receipt.reject(lot, &rejection, Some(LONG_RETRY_AFTER_S));
+                receipt.reject(drafts, &rejection, Some(LONG_RETRY_AFTER_S));
             }
-            !leaving
+            !is_removing
         });
         Ok(())
     }
 
-    /// Of more new pumps than the client may register now, the first by name are taken. Answers how many are new.
-    fn refuse_newcomers(
+    /// Defers the items of new pumps beyond what the client may register now. The first by name are admitted. Returns how many
+    /// new pumps are admitted.
+    fn defer_new_pumps(
         &self,
         client: Option<IpAddr>,
         now: Instant,
-        lots: &mut ReadingsByPump,
+        by_pump: &mut ReadingsByPump,
         receipt: &mut Receipt,
-    ) -> Result<usize, Refusal> {
+    ) -> Result<usize, IngestError> {
         let pumps = self.pumps();
-        let is_new = |pump: &PumpId| !pumps.here.contains_key(pump);
-        let new = lots.keys().filter(|pump| is_new(pump)).count();
+        let is_new = |pump: &PumpId| !pumps.active.contains_key(pump);
+        let new = by_pump.keys().filter(|pump| is_new(pump)).count();
         let Some(client) = client.filter(|_| new > 0) else { return Ok(new) };
-        let allowance = self.newcomers().allowance(client, now);
-        if allowance.pumps == 0 && new == lots.len() {
-            return Err(Refusal::Busy { queue: Queue::NewPumps, retry_after_s: allowance.next_s });
+        let allowance = self.registration_limiter().allowance(client, now);
+        if allowance.pumps == 0 && new == by_pump.len() {
+            return Err(IngestError::Busy { queue: Queue::NewPumps, retry_after_s: allowance.next_s });
         }
-        let mut taken = 0;
-        lots.retain(|pump, lot| {
+        let mut admitted = 0;
+        by_pump.retain(|pump, drafts| {
             if !is_new(pump) {
                 return true;
             }
-            if taken < allowance.pumps {
-                taken += 1;
+            if admitted < allowance.pumps {
+                admitted += 1;
                 return true;
             }
             let IngestSettings { new_pumps_burst, new_pumps_per_minute, .. } = self.settings;
@@ -249,55 +260,56 @@ impl IngressActor {
                  (ingest.new_pumps_burst, ingest.new_pumps_per_minute); send this item again in some minutes"
             );
             let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, "too many new pumps");
-            receipt.reject(lot, &rejection, Some(allowance.next_s));
+            receipt.reject(drafts, &rejection, Some(allowance.next_s));
             false
         });
-        Ok(taken)
+        Ok(admitted)
     }
 
-    /// Where there is no room for minutes of the past, the items that need it are to be sent again; current ones are taken.
-    fn put_off_past(
+    /// Defers items of past minutes if there is no room for them. Current items are admitted.
+    fn defer_past(
         &self,
         received: Timestamp,
-        lots: &mut ReadingsByPump,
+        by_pump: &mut ReadingsByPump,
         receipt: &mut Receipt,
-    ) -> Result<(), Refusal> {
-        let is_past = |(_, draft): &(usize, Draft)| is_of_past(draft, received, &self.context.times);
-        let is_full =
-            |pump: &PumpId, lot: &[(usize, Draft)]| lot.iter().any(is_past) && !self.context.has_room_for_past(pump);
+    ) -> Result<(), IngestError> {
+        let is_past = |(_, draft): &(usize, Draft)| is_past_minute(draft, received, &self.context.timestamp_limits);
+        let is_full = |pump: &PumpId, drafts: &[(usize, Draft)]| {
+            drafts.iter().any(is_past) && !self.context.accepts_past_minutes(pump)
+        };
         let full: Vec<PumpId> =
-            lots.iter().filter(|(pump, lot)| is_full(pump, lot)).map(|(pump, _)| pump.clone()).collect();
-        let nothing_else =
-            |(pump, lot): (&PumpId, &Vec<(usize, Draft)>)| full.contains(pump) && lot.iter().all(is_past);
-        if !full.is_empty() && lots.iter().all(nothing_else) {
-            return Err(Refusal::Busy { queue: Queue::PastMinutes, retry_after_s: RETRY_AFTER_S });
+            by_pump.iter().filter(|(pump, drafts)| is_full(pump, drafts)).map(|(pump, _)| pump.clone()).collect();
+        let has_only_past =
+            |(pump, drafts): (&PumpId, &Vec<(usize, Draft)>)| full.contains(pump) && drafts.iter().all(is_past);
+        if !full.is_empty() && by_pump.iter().all(has_only_past) {
+            return Err(IngestError::Busy { queue: Queue::PastMinutes, retry_after_s: RETRY_AFTER_S });
         }
         for pump in full {
-            let Some(lot) = lots.remove(&pump) else { continue };
-            let (past, rest): (Vec<_>, Vec<_>) = lot.into_iter().partition(is_past);
-            receipt.reject(&past, &no_room_for_past(), Some(LONG_RETRY_AFTER_S));
-            if !rest.is_empty() {
-                lots.insert(pump, rest);
+            let Some(drafts) = by_pump.remove(&pump) else { continue };
+            let (past, current): (Vec<_>, Vec<_>) = drafts.into_iter().partition(is_past);
+            receipt.reject(&past, &past_minutes_full(), Some(LONG_RETRY_AFTER_S));
+            if !current.is_empty() {
+                by_pump.insert(pump, current);
             }
         }
         Ok(())
     }
 
-    /// Room for every lot, or for none. Of a backlog, for a part at a time.
-    fn permits(&self, lots: &ReadingsByPump) -> Result<Vec<(PumpInFlight, Permit)>, Refusal> {
-        let busy = |queue| Refusal::Busy { queue, retry_after_s: RETRY_AFTER_S };
-        if self.in_flight.is_full() && !lots.is_empty() {
+    /// Returns a permit for each pump's items, or an error and no permits. The permit of a backlog is for one part at a time.
+    fn acquire_permits(&self, by_pump: &ReadingsByPump) -> Result<Vec<(PumpInFlight, Permit)>, IngestError> {
+        let busy = |queue| IngestError::Busy { queue, retry_after_s: RETRY_AFTER_S };
+        if self.in_flight.is_full() && !by_pump.is_empty() {
             return Err(busy(Queue::Node));
         }
-        let mut permits = Vec::with_capacity(lots.len());
-        for (pump, lot) in lots {
-            let fresh = || PumpInFlight::new(self.settings.burst_readings_per_pump);
-            let limit = self.pumps().here.get(pump).map_or_else(fresh, |handle| handle.in_flight.clone());
-            let permit = self.in_flight.permit(&limit, lot.len()).map_err(|full| {
+        let mut permits = Vec::with_capacity(by_pump.len());
+        for (pump, drafts) in by_pump {
+            let new_limit = || PumpInFlight::new(self.settings.max_in_flight_readings_per_pump);
+            let limit = self.pumps().active.get(pump).map_or_else(new_limit, |handle| handle.in_flight.clone());
+            let permit = self.in_flight.permit(&limit, drafts.len()).map_err(|full| {
                 busy(match full {
-                    Full::Pump => Queue::Pump,
-                    Full::Node => Queue::Node,
-                    Full::Backlogs => Queue::Backlogs,
+                    LimitReached::Pump => Queue::Pump,
+                    LimitReached::Node => Queue::Node,
+                    LimitReached::Backlogs => Queue::Backlogs,
                 })
             })?;
             permits.push((limit, permit));
@@ -305,9 +317,15 @@ impl IngressActor {
         Ok(permits)
     }
 
-    /// Returns a pump's actor. A new pump is registered with its first reading that is stored.
-    fn pump(&mut self, pump: &PumpId, kind: Option<PumpKind>, received: Timestamp, limit: PumpInFlight) -> PumpHandle {
-        if let Some(handle) = self.pumps().here.get(pump) {
+    /// Returns a pump's actor, and starts it for a new pump. The pump's registration is stored with its first reading.
+    fn find_or_start_pump(
+        &mut self,
+        pump: &PumpId,
+        kind: Option<PumpKind>,
+        received: Timestamp,
+        limit: PumpInFlight,
+    ) -> PumpHandle {
+        if let Some(handle) = self.pumps().active.get(pump) {
             return handle.clone();
         }
         let kind = kind.unwrap_or_else(|| self.catalog.default_kind().clone());
@@ -318,11 +336,12 @@ impl IngressActor {
             registered_at: received,
         };
         let handle = start_pump(&self.context, pump, kind, Some(record), limit);
-        self.pumps().here.insert(pump.clone(), handle.clone());
+        self.pumps().active.insert(pump.clone(), handle.clone());
         handle
     }
 
-    /// Takes the post's items in: each lot with a share in the answer. What is known at once is the receipt so far.
+    /// Admits the items of a post: sends each pump its items with a part of the response. Returns the receipt of the items that
+    /// are decided already.
     fn admit(
         &mut self,
         items: Vec<Option<Draft>>,
@@ -332,30 +351,36 @@ impl IngressActor {
         response: &ResponsePart,
     ) -> IngestResult {
         if self.flags.closing.load(Ordering::Relaxed) {
-            return Err(Refusal::Stopping);
+            return Err(IngestError::Stopping);
         }
         if self.flags.journal_failed.load(Ordering::Relaxed) {
-            return Err(Refusal::NotStored { retry_after_s: RETRY_AFTER_S });
+            return Err(IngestError::NotStored { retry_after_s: RETRY_AFTER_S });
         }
         self.flags.clock.check(&items, received)?;
         let mut receipt = Receipt::default();
-        let mut lots = self.sort(items, &mut receipt);
-        self.refuse_failed_pumps(&mut lots, &mut receipt)?;
-        self.refuse_leaving_pumps(&mut lots, &mut receipt)?;
-        let new = self.refuse_newcomers(client, since, &mut lots, &mut receipt)?;
-        self.put_off_past(received, &mut lots, &mut receipt)?;
-        let permits = self.permits(&lots)?;
+        let mut by_pump = self.group_by_pump(items, &mut receipt);
+        self.defer_failed_pumps(&mut by_pump, &mut receipt)?;
+        self.defer_pumps_being_removed(&mut by_pump, &mut receipt)?;
+        let new = self.defer_new_pumps(client, since, &mut by_pump, &mut receipt)?;
+        self.defer_past(received, &mut by_pump, &mut receipt)?;
+        let permits = self.acquire_permits(&by_pump)?;
         if let Some(client) = client.filter(|_| new > 0) {
-            self.newcomers().spend(client, new, since);
+            self.registration_limiter().spend(client, new, since);
         }
-        for ((pump, lot), (limit, permit)) in lots.into_iter().zip(permits) {
-            let kind = lot.first().and_then(|(_, draft)| self.catalog.get(draft.profile.name()));
-            let handle = self.pump(&pump, kind, received, limit);
-            receipt.bad_channels.extend(lot.iter().flat_map(|(index, draft)| bad_channels(*index, draft)));
-            let offer =
-                SubmitReadings { drafts: lot, received, since, permit: Arc::new(permit), response: response.another() };
-            // The permits bound the mailbox: this is refused only if the actor is gone, and then the share is dropped.
-            let _ = handle.mailbox.try_send(offer);
+        for ((pump, drafts), (limit, permit)) in by_pump.into_iter().zip(permits) {
+            let kind = drafts.first().and_then(|(_, draft)| self.catalog.get(draft.profile.name()));
+            let handle = self.find_or_start_pump(&pump, kind, received, limit);
+            receipt.bad_channels.extend(drafts.iter().flat_map(|(index, draft)| bad_channels(*index, draft)));
+            let message = SubmitReadings {
+                drafts,
+                received,
+                since,
+                permit: Arc::new(permit),
+                response: response.for_another_pump(),
+            };
+            // The permits bound the mailbox. Sending fails only if the actor is gone; then the part is dropped, and the post
+            // counts as not stored.
+            let _ = handle.mailbox.try_send(message);
         }
         Ok(receipt)
     }
@@ -372,10 +397,10 @@ impl Handler<Envelope<IngestRequest>> for IngressActor {
         let IngestRequest { items, received, since, client, reply } = message.into_inner();
         let response = ResponsePart::first(reply, self.counters.clone());
         match self.admit(items, received, since, client, &response) {
-            Ok(receipt) => response.complete(receipt),
-            Err(refusal) => {
-                self.counters.refuse(&refusal);
-                response.refuse(refusal);
+            Ok(receipt) => response.complete_with_receipt(receipt),
+            Err(error) => {
+                self.counters.refuse(&error);
+                response.fail(error);
             }
         }
     }
@@ -387,62 +412,65 @@ impl Handler<Envelope<FindPump>> for IngressActor {
     fn handle(&mut self, message: Envelope<FindPump>, _: &mut Self::Context) {
         let FindPump { pump, register, reply } = message.into_inner();
         let found = match register {
-            Some(at) if !self.flags.closing.load(Ordering::Relaxed) => {
-                Some(self.pump(&pump, None, at, PumpInFlight::new(self.settings.burst_readings_per_pump)))
-            }
-            _ => self.pumps().here.get(&pump).cloned(),
+            Some(at) if !self.flags.closing.load(Ordering::Relaxed) => Some(self.find_or_start_pump(
+                &pump,
+                None,
+                at,
+                PumpInFlight::new(self.settings.max_in_flight_readings_per_pump),
+            )),
+            _ => self.pumps().active.get(&pump).cloned(),
         };
-        // Whoever asked may have gone.
+        // The caller may be gone.
         let _ = reply.send(found);
     }
 }
 
-impl Handler<Envelope<TakePump>> for IngressActor {
+impl Handler<Envelope<DetachPump>> for IngressActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<TakePump>, _: &mut Self::Context) {
-        let TakePump { pump, reply } = message.into_inner();
+    fn handle(&mut self, message: Envelope<DetachPump>, _: &mut Self::Context) {
+        let DetachPump { pump, reply } = message.into_inner();
         let mut pumps = self.pumps();
-        let taken = match pumps.here.remove(&pump) {
-            // What drains the pumps must find all of them.
+        let taken = match pumps.active.remove(&pump) {
+            // The drain that is running must find all pumps.
             Some(handle) if self.flags.closing.load(Ordering::Relaxed) => {
-                pumps.here.insert(pump, handle);
-                Err(NotTaken::Stopping)
+                pumps.active.insert(pump, handle);
+                Err(DetachError::Stopping)
             }
             Some(handle) => {
-                pumps.leaving.insert(pump);
+                pumps.removing.insert(pump);
                 handle.in_flight.end_backlogs();
                 Ok(handle)
             }
-            None if pumps.leaving.contains(&pump) => Err(NotTaken::Leaving),
-            None => Err(NotTaken::Unknown),
+            None if pumps.removing.contains(&pump) => Err(DetachError::BeingRemoved),
+            None => Err(DetachError::Unknown),
         };
-        // Whoever asks does not go before it is done.
+        // The caller waits for this.
         let _ = reply.send(taken);
     }
 }
 
-impl Handler<Envelope<Withdraw>> for IngressActor {
+impl Handler<Envelope<WithdrawPump>> for IngressActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<Withdraw>, _: &mut Self::Context) {
-        let Withdraw { pump, why } = message.into_inner();
+    fn handle(&mut self, message: Envelope<WithdrawPump>, _: &mut Self::Context) {
+        let WithdrawPump { pump, why } = message.into_inner();
         let mut pumps = self.pumps();
         if let Some(Rejection { field, message, .. }) = why
-            && pumps.refused.note(&pump, field, message.clone(), Instant::now())
+            && pumps.last_rejections.record(&pump, field, message.clone(), Instant::now())
         {
             tracing::warn!(
                 pump = pump.as_str(),
                 why = message,
-                "all readings of a new pump are refused: nothing of it is stored"
+                "all readings of a new pump are rejected, so it is not registered"
             );
         }
-        if pumps.here.get(&pump).is_some_and(|handle| handle.in_flight.is_idle())
+        if pumps.active.get(&pump).is_some_and(|handle| handle.in_flight.is_idle())
             && !self.context.store.is_registered(&pump)
         {
-            pumps.here.remove(&pump);
+            pumps.active.remove(&pump);
             self.context.supervisor.retire(&actor_id(&pump));
-            tracing::debug!(pump = pump.as_str(), "a new pump's place is free again: nothing of it was stored");
+            tracing::debug!(pump = pump.as_str(), "removed the actor of a new pump of which nothing was stored");
         }
     }
 }
@@ -453,15 +481,15 @@ impl Handler<Envelope<DrainIngress>> for IngressActor {
     fn handle(&mut self, message: Envelope<DrainIngress>, ctx: &mut Self::Context) {
         let DrainIngress(reply) = message.into_inner();
         self.flags.closing.store(true, Ordering::Relaxed);
-        let room = self.in_flight.clone();
+        let in_flight = self.in_flight.clone();
         let mut pumps = Vec::new();
-        for handle in self.pumps().here.values() {
+        for handle in self.pumps().active.values() {
             handle.in_flight.end_backlogs();
             pumps.push(handle.mailbox.clone());
         }
         let drained = async move {
-            // All permits back: everything that came in is durable or refused, and in its window.
-            room.emptied().await;
+            // With all permits returned every item is durable and in its window, or refused.
+            in_flight.wait_until_idle().await;
             let judged = pumps.iter().map(async |pump| {
                 let (reply, done) = oneshot::channel();
                 if pump.send(DrainPump(reply)).await.is_ok() {
@@ -475,22 +503,23 @@ impl Handler<Envelope<DrainIngress>> for IngressActor {
     }
 }
 
-/// Items of one pump without a timestamp are one reading where each has channels of its own. Where two have the same channel
-/// they cannot be told apart: none is taken.
-fn refuse_repeated_unstamped(pump: &PumpId, lot: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
-    let drafts = || lot.iter().map(|(_, draft)| draft).filter(|draft| draft.stamp == TimestampSource::Received);
-    let unstamped = drafts().count();
+/// Rejects a pump's items without a timestamp if two of them have the same channel: which is newer is not known. Items with
+/// different channels are parts of one reading.
+fn reject_repeated_unstamped(pump: &PumpId, drafts: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
+    let unstamped_drafts =
+        || drafts.iter().map(|(_, draft)| draft).filter(|draft| draft.timestamp == TimestampSource::Received);
+    let unstamped = unstamped_drafts().count();
     if unstamped < 2 {
         return;
     }
-    let channels = lot.iter().map(|(_, draft)| draft.samples.len()).max().unwrap_or(0);
+    let channels = drafts.iter().map(|(_, draft)| draft.samples.len()).max().unwrap_or(0);
     let has = |draft: &Draft, channel: usize| draft.samples.get(channel).is_some_and(|sample| sample.value().is_some());
-    if (0..channels).all(|channel| drafts().filter(|draft| has(draft, channel)).count() < 2) {
+    if (0..channels).all(|channel| unstamped_drafts().filter(|draft| has(draft, channel)).count() < 2) {
         return;
     }
     let reason = format!("{unstamped} items of {pump} in this post have no timestamp, and some have the same channel");
-    lot.retain(|(index, draft)| {
-        let stamped = draft.stamp != TimestampSource::Received;
+    drafts.retain(|(index, draft)| {
+        let stamped = draft.timestamp != TimestampSource::Received;
         if !stamped {
             let allowed = "items without a timestamp only where each has channels of its own; or a timestamp for each";
             let rejection = Rejection::new("timestamp", None, allowed, &reason);

@@ -1,36 +1,38 @@
-//! A kind of pump: its profile, and what windows of such pumps are scored and judged with.
+//! A kind of pump: a profile, and the model that scores windows of such pumps.
 //!
-//! A node watches several kinds. Each pump has one, by the name of its profile; what is set for the pump alone
-//! ([`volute_data::PumpSettings`]) is applied on top. Does not know which pump is of which kind: see the store's registry.
+//! A node watches several kinds. A pump's kind is given by the name of its profile; the pump's own settings
+//! ([`volute_data::PumpSettings`]) override the profile's. Does not know which pump is of which kind; see the store's
+//! registry.
 
 use volute_anomaly::{Commissioning, Model};
 use volute_plant::Profile;
 
 use crate::settings::CommissioningSettings;
 
-/// A kind of pump, as it is given to the engine.
+/// A kind of pump, as passed to the engine.
 #[derive(Clone)]
 pub struct KindParts {
-    /// What its pumps measure.
+    /// The profile of its pumps.
     pub profile: Profile,
-    /// What scores their windows; without one, readings are stored and shown, and nothing is judged.
+    /// The model; without one, readings are stored, shown and compared with limits, and no window is scored.
     pub model: Option<Model>,
 }
 
-/// See the module's head. Cheap to clone.
+/// A kind of pump within the engine. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct PumpKind {
     pub profile: Profile,
-    /// None: readings are stored, shown and held against their limits, and no window is scored.
+    /// None without a model: no window is scored.
     pub detection: Option<DetectionContext>,
 }
 
-/// What windows of a kind are scored with, and how its pumps are commissioned.
+/// The model of a kind, and the parameters of its pumps' commissioning.
 #[derive(Clone)]
 pub(crate) struct DetectionContext {
     pub model: Model,
+    /// How a baseline is learned.
     pub how: Commissioning,
-    /// Normal running that a pump is commissioned from at least, as it is configured.
+    /// The configured minimum of normal running for a baseline, in milliseconds.
     pub running_ms: i64,
 }
 

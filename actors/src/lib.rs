@@ -1,20 +1,42 @@
-//! The engine: a reading's way from a post to the store, the model and the screen, as actix actors.
+//! The engine: takes posted readings to the store, the model and the live view, as supervised actix actors.
+//!
+//! A pump posts readings. Each is checked, compared with what is stored, and written with others as one record of the
+//! journal; then the post is acknowledged. Durable readings enter the pump's window, the model scores full windows, and
+//! the pump's actor turns a score into a detection. Detections are shown, stored, and passed to the maintenance rules.
+//!
+//! # Terms
+//!
+//! See `docs/concepts.md` for all of them.
+//!
+//! - **Profile**: the description of a kind of pump, with its channels, limits, rules and interval.
+//! - **Window**: the last 30 steps of a pump's readings, one step per interval of the profile, which the model scores.
+//! - **Baseline**: what is normal for one pump (scaler, levels, thresholds), learned from its own normal running.
+//! - **Commissioning**: collecting normal running of a pump and learning its baseline from it.
+//! - **Detection**: the verdict on a window: anomalous or not, and the channels' shares of the loss.
+//! - **Current**: a reading that was received within a minute of its device time, so it shows the pump's present state.
+//! - **Head**: the rows in memory that are durable in the journal and not in the database yet.
+//! - **Rollup**: the aggregates of a minute's or an hour's readings per channel.
+//!
+//! # Modules
 //!
 //! | module | |
 //! | --- | --- |
-//! | `protocol` | the messages, with one reading's and one window's way |
-//! | `ingress` | where a post is taken or refused, and its response put together |
-//! | `pump` | one actor for each pump, a shell around three state machines |
-//! | `inference` | where windows are batched and scored |
-//! | `commissioning` | where baselines are learned |
-//! | `maintenance` | where readings are held against limits |
-//! | `recorder`, `keeper` | where rows become durable, and move into the database |
-//! | `live` | what is shown now |
-//! | `kind`, `catalog` | the kinds of pumps |
+//! | `protocol` | the messages between actors, with the path of one reading and of its window |
+//! | `ingress` | admits or refuses posts, and assembles their responses |
+//! | `pump` | one actor for each pump, around three state machines |
+//! | `inference` | batches windows and scores them |
+//! | `commissioning` | learns baselines |
+//! | `maintenance` | evaluates limits and rules on readings |
+//! | `recorder` | makes rows durable in the journal |
+//! | `flusher` | moves rows from the head into the database |
+//! | `live` | the present state of every pump, for queries and subscribers |
+//! | `kind`, `catalog` | the kinds of pumps: profiles with their models |
+//! | `node_clock`, `disk_forecast`, `metrics`, `counters`, `overflow` | the node's own state |
 //! | `engine` | starts and drains all of it |
 //!
-//! Each actor is a thin shell around logic that lives in `volute-plant`, `volute-anomaly`, `volute-data`, or in plain state
-//! machines beside it. Does not handle HTTP (the web crate), SQL (the data crate) or the network (the anomaly crate).
+//! An actor is a thin shell around logic in `volute-plant`, `volute-anomaly` and `volute-data`, or around a state
+//! machine beside it. Does not handle HTTP (the web crate), SQL (the data crate) or the neural network (the anomaly
+//! crate).
 
 mod assignment;
 mod catalog;
@@ -22,9 +44,9 @@ mod commissioning;
 mod counters;
 mod disk_forecast;
 mod engine;
+mod flusher;
 mod inference;
 mod ingress;
-mod keeper;
 mod kind;
 mod live;
 mod maintenance;
@@ -43,9 +65,9 @@ mod simulation;
 #[cfg(test)]
 mod testing;
 
-pub use assignment::AssignRefusal;
+pub use assignment::AssignProfileError;
 pub use commissioning::{
-    errors::CommissionRefusal,
+    errors::CommissionError,
     versions::{BaselineVersion, Baselines},
 };
 pub use counters::{Counters, LatencyQuantiles, Totals};
@@ -54,17 +76,17 @@ pub use engine::{
     Engine, EngineError, EngineParts,
     handle::{EngineHandle, Health, UnfitProfile},
 };
-pub use ingress::in_flight::LARGEST_POST;
+pub use ingress::in_flight::MAX_POST_ITEMS;
 pub use kind::KindParts;
 pub use live::{
     frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame},
     last_shown::LastShown,
     snapshot::{CommissioningPhase, LearningProgress, LiveAdvice, LiveChannel, LiveFeedState, LivePump, Status},
-    trend::TREND,
+    trend::TREND_LEN,
 };
 pub use overflow::Overflow;
-pub use receipt::{BadChannel, LATE, LISTED, Queue, Receipt, Refusal, RejectedItem};
-pub use removal::RemovalRefusal;
+pub use receipt::{BadChannel, IngestError, LATE_EXPLANATION, MAX_LISTED, Queue, Receipt, RejectedItem};
+pub use removal::RemovePumpError;
 pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings};
 pub use simulation::{
     Simulation, StartError,

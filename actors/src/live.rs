@@ -1,7 +1,15 @@
-//! The live feed: the latest of every pump for those who ask, and frames for those who listen.
+//! The live feed: the present state of every pump, for queries and as frames for subscribers.
 //!
-//! Nothing here is kept for long: history is the store's. A slow listener loses its oldest frames; an
-//! update for which the mailbox has no room is counted and dropped, since the next one replaces it.
+//! Pumps send updates to one actor. It keeps a state per pump and broadcasts frames: readings and detections every
+//! `live.frame_ms`, and the status of all pumps once a second. An example of one pump's status:
+//!
+//! 1. A current reading arrives. The status is learning (12 of 30 steps) until the window is full.
+//! 2. The detection of the window arrives: the status is normal or anomaly.
+//! 3. No reading arrives for as long as the pump's `stale_after_ms`: the status is stale, since the end of that time.
+//! 4. Only old readings arrive, as part of a backlog: the status is unknown, because none shows the present.
+//!
+//! A slow subscriber loses its oldest frames. An update that does not fit into the mailbox is counted and dropped,
+//! since the next one replaces it. Does not keep history; see the store.
 
 pub(crate) mod frames;
 pub(crate) mod last_shown;
@@ -20,8 +28,8 @@ use volute_runtime::Envelope;
 use crate::{
     catalog::Catalog,
     protocol::live::{
-        AskLive, LiveClock, LiveDetection, LiveEnded, LiveFeed, LiveGone, LiveNamed, LiveNotScored, LiveProfile,
-        LiveReading, NotScoredReason,
+        GetLivePumps, LiveClockFault, LiveDetection, LiveFeedChanged, LiveNotScored, LiveProfileChanged,
+        LivePumpRemoved, LivePumpRenamed, LiveReading, LiveSimulationEnded, NotScoredReason,
     },
     settings::LiveSettings,
 };
@@ -29,8 +37,8 @@ use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
 use snapshot::{LiveChannel, LiveFeedState, LivePump, Status};
 use trend::Trend;
 
-/// Time between two pictures of the whole fleet.
-const FLEET_FRAME: Duration = Duration::from_secs(1);
+/// The time between two frames of the whole fleet.
+const FLEET_FRAME_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The actor.
 pub(crate) struct LiveActor {
@@ -38,24 +46,25 @@ pub(crate) struct LiveActor {
     clock: Arc<dyn Clock>,
     stale_after_intervals: i64,
     frame: Duration,
-    listeners: broadcast::Sender<Arc<Frame>>,
-    pumps: BTreeMap<PumpId, State>,
-    /// What listeners were not sent yet, of the pumps that have such.
+    subscribers: broadcast::Sender<Arc<Frame>>,
+    pumps: BTreeMap<PumpId, LivePumpState>,
+    /// What was not sent to subscribers yet, by pump.
     unsent: BTreeMap<PumpId, Unsent>,
 }
 
-struct State {
+struct LivePumpState {
     profile: Profile,
     /// The current reading that was received last.
     latest: Option<Reading>,
-    /// When that was.
-    shown: Option<Timestamp>,
-    /// When any reading was received last.
-    heard: Option<Timestamp>,
-    /// When its simulation ended, if no reading came since.
-    ended: Option<Timestamp>,
+    /// When `latest` was received.
+    last_current_at: Option<Timestamp>,
+    /// When any reading was received last, current or not.
+    last_received_at: Option<Timestamp>,
+    /// When its simulation ended, if no reading arrived since.
+    simulation_ended_at: Option<Timestamp>,
     clock: Option<ClockFault>,
     status: Status,
+    /// When the status last changed.
     since: Timestamp,
     detection: Option<Detection>,
     feed: Option<LiveFeedState>,
@@ -78,69 +87,71 @@ impl LiveActor {
         clock: Arc<dyn Clock>,
         stale_after_intervals: i64,
         settings: &LiveSettings,
-        listeners: broadcast::Sender<Arc<Frame>>,
+        subscribers: broadcast::Sender<Arc<Frame>>,
     ) -> Self {
         let (pumps, unsent) = Default::default();
-        Self { catalog, clock, stale_after_intervals, frame: settings.frame, listeners, pumps, unsent }
+        Self { catalog, clock, stale_after_intervals, frame: settings.frame, subscribers, pumps, unsent }
     }
 
-    fn state(&mut self, pump: &PumpId) -> &mut State {
-        let new = || State::new(self.catalog.of(pump).profile, self.clock.now());
+    fn state(&mut self, pump: &PumpId) -> &mut LivePumpState {
+        let new = || LivePumpState::new(self.catalog.of(pump).profile, self.clock.now());
         self.pumps.entry(pump.clone()).or_insert_with(new)
     }
 
-    /// Where news of this pump go; none if nobody listens.
+    /// Returns the unsent frames of a pump; none if there is no subscriber.
     fn unsent(&mut self, pump: &PumpId) -> Option<&mut Unsent> {
-        if self.listeners.receiver_count() == 0 {
+        if self.subscribers.receiver_count() == 0 {
             return None;
         }
         let profile = self.state(pump).profile.clone();
-        let nothing = || Unsent {
+        let empty = || Unsent {
             readings: ReadingFrame::empty(pump, &profile),
             detections: DetectionFrame::empty(pump, &profile),
         };
-        Some(self.unsent.entry(pump.clone()).or_insert_with(nothing))
+        Some(self.unsent.entry(pump.clone()).or_insert_with(empty))
     }
 
-    /// How long a pump may be silent: the node's time, or what its own posts say.
-    fn stale_after_ms(&self, state: &State) -> i64 {
+    /// Returns for how long a pump may be silent before it is stale: the longer of the node's setting and of the pump's
+    /// own pauses between posts.
+    fn stale_after_ms(&self, state: &LivePumpState) -> i64 {
         let own_ms = state.feed.as_ref().map_or(0, |feed| feed.stale_after_ms);
         own_ms.max(self.stale_after_intervals * state.profile.interval_ms())
     }
 
-    /// How long ago a reading was received, in milliseconds, and whether that is too long for this pump.
-    fn age(&self, state: &State, received: Option<Timestamp>) -> (Option<i64>, bool) {
+    /// Returns how long ago a reading was received, in milliseconds, and whether the pump is stale by that.
+    fn age(&self, state: &LivePumpState, received: Option<Timestamp>) -> (Option<i64>, bool) {
         let age_ms = received.map(|received| self.clock.now().since_ms(received).max(0));
         (age_ms, age_ms.is_some_and(|age| age > self.stale_after_ms(state)))
     }
 
-    /// How a pump is. A pump that sends, and sends nothing current, is not stale: how it is now is not known.
-    fn status(&self, state: &State) -> Status {
-        let (heard, shown) = (self.age(state, state.heard), self.age(state, state.shown));
-        match (heard, shown) {
+    /// Returns a pump's status now. A pump that sends only old readings is not stale but unknown.
+    fn status(&self, state: &LivePumpState) -> Status {
+        let any = self.age(state, state.last_received_at);
+        let current = self.age(state, state.last_current_at);
+        match (any, current) {
             ((None, _), _) if state.clock.is_some() => Status::Stale,
             ((_, true), _) => Status::Stale,
-            _ if state.ended.is_some() => Status::Stale,
+            _ if state.simulation_ended_at.is_some() => Status::Stale,
             ((Some(_), _), (None, _) | (_, true)) => Status::Unknown {
                 reason: match state.clock {
-                    Some(fault) => fault.note(),
-                    None => "no reading of now has come, only older ones".into(),
+                    Some(fault) => fault.message(),
+                    None => "no current reading has arrived, only older ones".into(),
                 },
             },
             _ => state.status.clone(),
         }
     }
 
-    fn snapshot(&self, pump: &PumpId, state: &State) -> LivePump {
-        let (age_ms, _) = self.age(state, state.heard);
+    fn snapshot(&self, pump: &PumpId, state: &LivePumpState) -> LivePump {
+        let (age_ms, _) = self.age(state, state.last_received_at);
         let status = self.status(state);
         let channels = |r: &Reading| {
             let pairs = state.profile.channels().iter().zip(r.samples.iter());
             pairs.map(|(channel, &sample)| LiveChannel { sample, state: channel_state(channel, sample) }).collect()
         };
         let last = match status {
-            Status::Stale => state.heard,
-            Status::Unknown { .. } if self.age(state, state.shown).1 => state.shown,
+            Status::Stale => state.last_received_at,
+            Status::Unknown { .. } if self.age(state, state.last_current_at).1 => state.last_current_at,
             _ => None,
         };
         let silent_since = last.map(|last| last.plus_ms(self.stale_after_ms(state)));
@@ -150,7 +161,7 @@ impl LiveActor {
             age_ms,
             status,
             clock: state.clock,
-            since: state.ended.or(silent_since).unwrap_or(state.since),
+            since: state.simulation_ended_at.or(silent_since).unwrap_or(state.since),
             detection: state.detection.clone(),
             trend: state.trend.points(),
             feed: state.feed.clone().map(|feed| LiveFeedState { stale_after_ms: self.stale_after_ms(state), ..feed }),
@@ -165,27 +176,27 @@ impl LiveActor {
     fn send_frames(&mut self) {
         for Unsent { readings, detections } in mem::take(&mut self.unsent).into_values() {
             if !readings.t.is_empty() {
-                // No listener is no error.
-                let _ = self.listeners.send(Arc::new(Frame::Readings(readings)));
+                // Fails without subscribers, which is no error.
+                let _ = self.subscribers.send(Arc::new(Frame::Readings(readings)));
             }
             if !detections.t.is_empty() {
-                let _ = self.listeners.send(Arc::new(Frame::Detections(detections)));
+                let _ = self.subscribers.send(Arc::new(Frame::Detections(detections)));
             }
         }
     }
 
     fn send_fleet(&self) {
-        if self.listeners.receiver_count() == 0 {
+        if self.subscribers.receiver_count() == 0 {
             return;
         }
-        let row = |(pump, state): (&PumpId, &State)| {
-            let ((age_ms, _), status) = (self.age(state, state.heard), self.status(state));
-            let clock = state.clock.map(|fault| fault.note());
+        let row = |(pump, state): (&PumpId, &LivePumpState)| {
+            let ((age_ms, _), status) = (self.age(state, state.last_received_at), self.status(state));
+            let clock = state.clock.map(|fault| fault.message());
             let verdict = state.detection.as_ref().map(|d| (d.at, d.loss, d.threshold));
             FleetRow { pump: pump.clone(), status, age_ms, clock, verdict }
         };
         let frame = FleetFrame { now: self.clock.now(), pumps: self.pumps.iter().map(row).collect() };
-        let _ = self.listeners.send(Arc::new(Frame::Fleet(frame)));
+        let _ = self.subscribers.send(Arc::new(Frame::Fleet(frame)));
     }
 }
 
@@ -194,7 +205,7 @@ impl Actor for LiveActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(self.frame, |actor, _| actor.send_frames());
-        ctx.run_interval(FLEET_FRAME, |actor, _| actor.send_fleet());
+        ctx.run_interval(FLEET_FRAME_INTERVAL, |actor, _| actor.send_fleet());
     }
 }
 
@@ -202,32 +213,33 @@ impl Handler<Envelope<LiveReading>> for LiveActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<LiveReading>, _: &mut Self::Context) {
-        let LiveReading { reading, heard, is_current, is_late, is_part } = message.into_inner();
+        let LiveReading { reading, received_at, is_current, is_late, is_part } = message.into_inner();
         let now = self.clock.now();
         if is_current && let Some(unsent) = self.unsent(&reading.pump) {
             unsent.readings.push(&reading);
         }
-        let old = |state: &State| state.ended.is_some() || self.age(state, state.shown).1;
-        let was_old = self.pumps.get(&reading.pump).is_some_and(old);
+        let is_stale =
+            |state: &LivePumpState| state.simulation_ended_at.is_some() || self.age(state, state.last_current_at).1;
+        let was_stale = self.pumps.get(&reading.pump).is_some_and(is_stale);
         let state = self.state(&reading.pump);
         state.readings += u64::from(!is_part);
         state.late += u64::from(is_late);
         state.past += u64::from(!is_current);
-        (state.heard, state.ended) = (Some(heard), None);
+        (state.last_received_at, state.simulation_ended_at) = (Some(received_at), None);
         if is_current {
-            if was_old {
+            if was_stale {
                 state.since = now;
             }
-            (state.latest, state.shown) = (Some(reading), Some(heard));
+            (state.latest, state.last_current_at) = (Some(reading), Some(received_at));
         }
     }
 }
 
-impl Handler<Envelope<LiveClock>> for LiveActor {
+impl Handler<Envelope<LiveClockFault>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<LiveClock>, _: &mut Self::Context) {
-        let LiveClock { pump, fault } = message.into_inner();
+    fn handle(&mut self, message: Envelope<LiveClockFault>, _: &mut Self::Context) {
+        let LiveClockFault { pump, fault } = message.into_inner();
         self.state(&pump).clock = fault;
     }
 }
@@ -240,15 +252,15 @@ impl Handler<Envelope<LiveNotScored>> for LiveActor {
         let now = self.clock.now();
         let state = self.state(&pump);
         let status = why.status(&state.profile);
-        state.turn(status, now);
+        state.set_status(status, now);
     }
 }
 
-impl Handler<Envelope<LiveFeed>> for LiveActor {
+impl Handler<Envelope<LiveFeedChanged>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<LiveFeed>, _: &mut Self::Context) {
-        let LiveFeed { pump, feed } = message.into_inner();
+    fn handle(&mut self, message: Envelope<LiveFeedChanged>, _: &mut Self::Context) {
+        let LiveFeedChanged { pump, feed } = message.into_inner();
         self.state(&pump).feed = Some(feed);
     }
 }
@@ -265,68 +277,72 @@ impl Handler<Envelope<LiveDetection>> for LiveActor {
         let state = self.state(&detection.pump);
         state.scored += 1;
         state.anomalies += u64::from(detection.is_anomaly);
-        state.turn(if detection.is_anomaly { Status::Anomaly } else { Status::Normal }, now);
+        state.set_status(if detection.is_anomaly { Status::Anomaly } else { Status::Normal }, now);
         state.trend.push(detection.at, detection.loss as f32);
         state.detection = Some(detection);
     }
 }
 
-impl Handler<Envelope<LiveGone>> for LiveActor {
+impl Handler<Envelope<LivePumpRemoved>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<LiveGone>, _: &mut Self::Context) {
-        let LiveGone(pump) = message.into_inner();
+    fn handle(&mut self, message: Envelope<LivePumpRemoved>, _: &mut Self::Context) {
+        let LivePumpRemoved(pump) = message.into_inner();
         self.pumps.remove(&pump);
         self.unsent.remove(&pump);
-        let _ = self.listeners.send(Arc::new(Frame::Removed(pump)));
+        let _ = self.subscribers.send(Arc::new(Frame::Removed(pump)));
     }
 }
 
-impl Handler<Envelope<LiveProfile>> for LiveActor {
+impl Handler<Envelope<LiveProfileChanged>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<LiveProfile>, _: &mut Self::Context) {
-        let LiveProfile { pump, profile } = message.into_inner();
-        // What waits to be sent was of the other one.
+    fn handle(&mut self, message: Envelope<LiveProfileChanged>, _: &mut Self::Context) {
+        let LiveProfileChanged { pump, profile } = message.into_inner();
+        // The unsent frames have the columns of the old profile.
         self.unsent.remove(&pump);
         if let Some(state) = self.pumps.get_mut(&pump) {
-            *state = State { readings: state.readings, late: state.late, ..State::new(profile, self.clock.now()) };
+            *state = LivePumpState {
+                readings: state.readings,
+                late: state.late,
+                ..LivePumpState::new(profile, self.clock.now())
+            };
         }
     }
 }
 
-impl Handler<Envelope<LiveEnded>> for LiveActor {
+impl Handler<Envelope<LiveSimulationEnded>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<LiveEnded>, _: &mut Self::Context) {
-        let LiveEnded(pump) = message.into_inner();
+    fn handle(&mut self, message: Envelope<LiveSimulationEnded>, _: &mut Self::Context) {
+        let LiveSimulationEnded(pump) = message.into_inner();
         let now = self.clock.now();
         if let Some(state) = self.pumps.get_mut(&pump) {
-            state.ended.get_or_insert(now);
+            state.simulation_ended_at.get_or_insert(now);
         }
     }
 }
 
-impl Handler<Envelope<LiveNamed>> for LiveActor {
+impl Handler<Envelope<LivePumpRenamed>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<LiveNamed>, _: &mut Self::Context) {
-        let LiveNamed { pump, name } = message.into_inner();
-        let _ = self.listeners.send(Arc::new(Frame::Named(pump, name)));
+    fn handle(&mut self, message: Envelope<LivePumpRenamed>, _: &mut Self::Context) {
+        let LivePumpRenamed { pump, name } = message.into_inner();
+        let _ = self.subscribers.send(Arc::new(Frame::Named(pump, name)));
     }
 }
 
-impl Handler<Envelope<AskLive>> for LiveActor {
+impl Handler<Envelope<GetLivePumps>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<AskLive>, _: &mut Self::Context) {
-        let AskLive { pump, reply } = message.into_inner();
-        let answer = match pump {
+    fn handle(&mut self, message: Envelope<GetLivePumps>, _: &mut Self::Context) {
+        let GetLivePumps { pump, reply } = message.into_inner();
+        let pumps = match pump {
             Some(pump) => self.pumps.get(&pump).map(|state| self.snapshot(&pump, state)).into_iter().collect(),
             None => self.pumps.iter().map(|(pump, state)| self.snapshot(pump, state)).collect(),
         };
-        // Whoever asked may have gone.
-        let _ = reply.send(answer);
+        // The caller may have stopped waiting.
+        let _ = reply.send(pumps);
     }
 }
 
@@ -334,8 +350,8 @@ impl NotScoredReason {
     fn status(self, profile: &Profile) -> Status {
         match self {
             Self::NoModel => Status::Unknown { reason: "no model is loaded".into() },
-            Self::Unread => {
-                Status::Unknown { reason: "the database does not answer, so what is normal for it is not known".into() }
+            Self::BaselineUnavailable => {
+                Status::Unknown { reason: "the database does not answer, so the pump's baseline is not known".into() }
             }
             Self::Learning(progress) => Status::Learning(progress),
             Self::NotRunning { state: OperatingState::Off, .. } => Status::Off { stopping: false },
@@ -353,22 +369,22 @@ impl NotScoredReason {
                     ),
                 }
             }
-            Self::Starved { why } => Status::Unknown { reason: why },
-            Self::Failed => {
-                Status::Unknown { reason: "its window could not be scored; the limits are watched all the same".into() }
+            Self::TooSparse { why } => Status::Unknown { reason: why },
+            Self::ScoringFailed => {
+                Status::Unknown { reason: "its window could not be scored; its limits are still evaluated".into() }
             }
         }
     }
 }
 
-impl State {
+impl LivePumpState {
     fn new(profile: Profile, now: Timestamp) -> Self {
         Self {
             profile,
             latest: None,
-            shown: None,
-            heard: None,
-            ended: None,
+            last_current_at: None,
+            last_received_at: None,
+            simulation_ended_at: None,
             clock: None,
             status: Status::Unknown { reason: "no reading has been judged yet".into() },
             since: now,
@@ -383,8 +399,8 @@ impl State {
         }
     }
 
-    /// Takes a status on. The same one with other figures holds since it began.
-    fn turn(&mut self, status: Status, now: Timestamp) {
+    /// Sets the status. `since` stays if only the status's figures change.
+    fn set_status(&mut self, status: Status, now: Timestamp) {
         if mem::discriminant(&self.status) != mem::discriminant(&status) {
             self.since = now;
         }
@@ -414,7 +430,7 @@ mod tests {
     use crate::live::snapshot::{CommissioningPhase, LearningProgress};
 
     #[test]
-    fn every_reason_for_no_verdict_is_a_status() {
+    fn each_reason_for_no_verdict_has_a_status() {
         let text = include_str!("../../config/profiles/centrifugal.toml");
         let profile = Profile::from_toml(text).expect("the default profile");
         let not_running = |state, have| NoWindow::NotRunning { state, have, need: 60 }.into();
@@ -423,7 +439,7 @@ mod tests {
             phase: CommissioningPhase::Gathering,
             running_ms: 11_520_000,
             needed_ms: 86_400_000,
-            trouble: None,
+            last_error: None,
         };
         for (why, expected) in [
             (NotScoredReason::NoModel, unknown("no model is loaded")),

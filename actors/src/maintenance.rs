@@ -1,16 +1,23 @@
-//! Maintenance: runs the profile's rules over every reading that came in time and has their events stored.
+//! The maintenance actor: evaluates the rules of each pump's profile on its readings, and sends changed events to the
+//! recorder.
 //!
-//! The rules and the life of an event are [`MaintenanceDesk`]'s. Telling people is not done here.
+//! An example, with a rule on bearing temperatures above 90 °C: a pump sends [`EvaluateLimits`] with a reading of 95 °C
+//! and the anomalous detection of its window. The pump's [`RuleEvaluator`] opens an event, which goes to the recorder.
+//! Later readings update the event or resolve it. After a restart the actor continues with the active events from the
+//! store.
 //!
-//! A reading that is to be looked at waits, and its pump with it where there is no room. What waits for an actor that is
-//! out of order stays until it is restarted, as far as there is room: beyond that, readings are stored, and not looked at.
+//! If the actor's mailbox is full, the sending pump is suspended. While the actor has failed, waiting readings stay in
+//! its mailbox until it is restarted; readings that do not fit are stored but not evaluated, and are counted as
+//! `looks_dropped`.
+//!
+//! Does not define when an event is opened and resolved, see [`RuleEvaluator`], and does not notify operators.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::time::timeout;
 use volute_data::{Document, EventFilter, Store};
-use volute_plant::{EventChange, EventState, MaintenanceDesk, MaintenanceEvent, PumpId};
+use volute_plant::{EventChange, EventState, MaintenanceEvent, PumpId, RuleEvaluator};
 use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox};
 
 use crate::{
@@ -23,10 +30,10 @@ use crate::{
     recorder::Recorder,
 };
 
-/// How often a pump that waits for room asks whether there is still anybody to make some.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How often a pump that waits for a permit checks whether the maintenance actor has failed.
+const FAILURE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where readings are sent to be looked at.
+/// Sends readings to the maintenance actor.
 #[derive(Clone)]
 pub(crate) struct RulesClient {
     pub mailbox: Mailbox<MaintenanceActor>,
@@ -34,8 +41,8 @@ pub(crate) struct RulesClient {
 }
 
 impl RulesClient {
-    /// Has a reading evaluated, after all that its pump sent before. Where there is no room, the pump handles nothing else
-    /// until there is, or nobody to make any.
+    /// Sends a reading for evaluation, after all that its pump sent before. If the mailbox is full, the pump is
+    /// suspended until a permit is free or the maintenance actor has failed.
     pub(crate) fn evaluate<A>(&self, reading: EvaluateLimits, outbox: &Outbox, ctx: &mut Context<A>)
     where
         A: Actor<Context = Context<A>>,
@@ -44,7 +51,7 @@ impl RulesClient {
         let Self { mailbox, counters } = self.clone();
         let delivery = async move {
             while !mailbox.is_failed() {
-                if timeout(ASK_AGAIN, mailbox.send(reading.clone())).await.is_ok() {
+                if timeout(FAILURE_CHECK_INTERVAL, mailbox.send(reading.clone())).await.is_ok() {
                     return;
                 }
             }
@@ -61,7 +68,7 @@ pub(crate) struct MaintenanceActor {
     recorder: Recorder,
     outbox: Outbox,
     counters: Arc<Counters>,
-    desks: HashMap<PumpId, MaintenanceDesk>,
+    evaluators: HashMap<PumpId, RuleEvaluator>,
     incarnation: Incarnation<MaintenanceActor>,
 }
 
@@ -73,39 +80,41 @@ impl MaintenanceActor {
         counters: Arc<Counters>,
         incarnation: Incarnation<MaintenanceActor>,
     ) -> Self {
-        Self { catalog, store, recorder, outbox: Outbox::default(), counters, desks: HashMap::new(), incarnation }
+        Self { catalog, store, recorder, outbox: Outbox::default(), counters, evaluators: HashMap::new(), incarnation }
     }
 
-    fn take_over(&mut self, standing: Vec<MaintenanceEvent>) {
-        let mut of_pump: HashMap<PumpId, Vec<MaintenanceEvent>> = HashMap::new();
-        for event in standing {
-            of_pump.entry(event.pump.clone()).or_default().push(event);
+    /// Continues with the active events of all pumps.
+    fn restore(&mut self, active: Vec<MaintenanceEvent>) {
+        let mut by_pump: HashMap<PumpId, Vec<MaintenanceEvent>> = HashMap::new();
+        for event in active {
+            by_pump.entry(event.pump.clone()).or_default().push(event);
         }
-        let desk = |(pump, events)| {
-            let desk = MaintenanceDesk::new(self.catalog.of(&pump).profile, events);
-            (pump, desk)
+        let evaluator = |(pump, events)| {
+            let evaluator = RuleEvaluator::new(self.catalog.of(&pump).profile, events);
+            (pump, evaluator)
         };
-        self.desks = of_pump.into_iter().map(desk).collect();
+        self.evaluators = by_pump.into_iter().map(evaluator).collect();
     }
 }
 
 impl Actor for MaintenanceActor {
     type Context = Context<Self>;
 
-    /// Starts with the events that stand. Without the database only those are known that wait for it.
+    /// Loads the active events. If the database is unavailable, only those are known that still wait for it.
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (store, recorder, again) = (self.store.clone(), self.recorder.clone(), self.incarnation.number > 1);
-        let standing = async move {
-            if again {
-                // What the one before found must be stored before it can be found.
-                recorder.settled().await;
+        let (store, recorder, is_restart) =
+            (self.store.clone(), self.recorder.clone(), self.incarnation.generation > 1);
+        let load = async move {
+            if is_restart {
+                // The events of the previous incarnation must be stored before they can be read.
+                recorder.wait_until_stored().await;
             }
             let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
             store.events(&active).await
         };
-        ctx.wait(standing.into_actor(self).map(|standing, actor, ctx| match standing {
-            Ok(standing) => actor.take_over(standing.rows),
-            Err(error) => actor.incarnation.fail(format!("the standing events could not be read: {error}"), ctx),
+        ctx.wait(load.into_actor(self).map(|loaded, actor, ctx| match loaded {
+            Ok(active) => actor.restore(active.rows),
+            Err(error) => actor.incarnation.fail(format!("the active events could not be read: {error}"), ctx),
         }));
     }
 }
@@ -116,13 +125,13 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
     fn handle(&mut self, message: Envelope<EvaluateLimits>, ctx: &mut Self::Context) {
         let EvaluateLimits { reading, detection } = message.into_inner();
         if !self.store.is_registered(&reading.pump) {
-            // It waited here while its pump was removed.
+            // The pump was removed while the reading waited.
             return;
         }
         let catalog = &self.catalog;
-        let new = || MaintenanceDesk::new(catalog.of(&reading.pump).profile, Vec::new());
-        let desk = self.desks.entry(reading.pump.clone()).or_insert_with(new);
-        for change in desk.observe(&reading, detection.as_ref()) {
+        let new = || RuleEvaluator::new(catalog.of(&reading.pump).profile, Vec::new());
+        let evaluator = self.evaluators.entry(reading.pump.clone()).or_insert_with(new);
+        for change in evaluator.evaluate(&reading, detection.as_ref()) {
             let event = change.event().clone();
             match change {
                 EventChange::Opened(_) => {
@@ -149,7 +158,7 @@ impl Handler<Envelope<ForgetPump>> for MaintenanceActor {
 
     fn handle(&mut self, message: Envelope<ForgetPump>, _: &mut Self::Context) {
         let ForgetPump(pump) = message.into_inner();
-        self.desks.remove(&pump);
+        self.evaluators.remove(&pump);
     }
 }
 
@@ -158,8 +167,8 @@ impl Handler<Envelope<ChangeRules>> for MaintenanceActor {
 
     fn handle(&mut self, message: Envelope<ChangeRules>, _: &mut Self::Context) {
         let ChangeRules { pump, profile } = message.into_inner();
-        if let Some(desk) = self.desks.get_mut(&pump) {
-            desk.change_profile(profile);
+        if let Some(evaluator) = self.evaluators.get_mut(&pump) {
+            evaluator.change_profile(profile);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Naming a pump for people: the store keeps the name, and whoever watches is told. Does not change the pump's id, by which
-//! it is known everywhere else.
+//! Sets the display name of a pump: stores it and sends it to the live feed. Does not change the pump's id, which
+//! identifies it everywhere else.
 
 use std::time::Duration;
 
@@ -7,23 +7,25 @@ use tokio::time::timeout;
 use volute_data::StoreError;
 use volute_plant::{PumpId, PumpName};
 
-use crate::{engine::handle::EngineHandle, protocol::live::LiveNamed};
+use crate::{engine::handle::EngineHandle, protocol::live::LivePumpRenamed};
 
-/// How long the live feed may take; one that is out of order tells nobody.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for the live feed. If it fails to take the name, subscribers do not receive it.
+const LIVE_FEED_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl EngineHandle {
-    /// Why the last reading of a pump was refused, of which none is stored; none where nothing is known of that.
+    /// Returns why the last reading of a pump was rejected, for a pump of which no reading is stored. None if that is
+    /// not known.
     pub fn refused(&self, pump: &PumpId) -> Option<String> {
-        self.0.pumps.lock().refused.why(pump).map(str::to_owned)
+        self.0.pumps.lock().last_rejections.reason(pump).map(str::to_owned)
     }
 
-    /// Names a pump, or takes its name away; durable when it returns. Returns whether there is such a pump.
+    /// Sets or deletes the display name of a pump. The change is durable on return. Returns whether the pump exists.
     pub async fn name_pump(&self, pump: &PumpId, name: Option<PumpName>) -> Result<bool, StoreError> {
         let known = self.store().set_pump_name(pump, name.clone()).await?;
         if known {
             tracing::info!(pump = pump.as_str(), name = name.as_ref().map(PumpName::as_str), "pump named");
-            let _ = timeout(PATIENCE, self.0.context.live.send(LiveNamed { pump: pump.clone(), name })).await;
+            let _ = timeout(LIVE_FEED_TIMEOUT, self.0.context.live.send(LivePumpRenamed { pump: pump.clone(), name }))
+                .await;
         }
         Ok(known)
     }

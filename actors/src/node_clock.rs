@@ -1,7 +1,7 @@
-//! The node's clock, and what is thought of it: who asks for the time learns whether it can be believed.
+//! The node's clock, with a check of whether its time is plausible.
 //!
-//! Shared by the gate, the keeper and the web. The rules are the plant crate's ([`ClockCheck`]); this is the shell, which
-//! tells the clock, says once what is wrong with it, and keeps the last believed time in the store.
+//! Shared by the ingress, the flusher and the web API. Reads the clock, logs once when it becomes implausible, and
+//! stores the last plausible time. Does not define what is plausible; see [`ClockCheck`] in the plant crate.
 
 use std::{
     io,
@@ -13,9 +13,9 @@ use parking_lot::{Mutex, MutexGuard};
 use volute_data::{ClockMark, Store};
 use volute_plant::{Clock, ClockCheck, ClockState, Draft, RetentionClock, Timestamp};
 
-use crate::receipt::Refusal;
+use crate::receipt::IngestError;
 
-/// When a client may send again what a doubtful clock cannot date.
+/// After how many seconds a client may repeat a post that the implausible clock cannot date.
 const RETRY_AFTER_S: u64 = 10;
 
 /// See the module's head. Cheap to clone.
@@ -25,105 +25,110 @@ pub(crate) struct NodeClock(Arc<Inner>);
 struct Inner {
     clock: Arc<dyn Clock>,
     store: Store,
-    /// How long readings are kept.
-    readings_kept: Duration,
-    judged: Mutex<Judged>,
+    /// The retention time of readings.
+    readings_retention: Duration,
+    check: Mutex<CheckState>,
 }
 
-struct Judged {
+struct CheckState {
     check: ClockCheck,
     state: ClockState,
     retention: RetentionClock,
-    /// When the clock was looked at last.
-    looked: Instant,
+    /// When the clock was read last.
+    read_at: Instant,
 }
 
 impl NodeClock {
-    /// Judged by what the store knows.
-    pub(crate) async fn new(clock: Arc<dyn Clock>, store: Store, readings_kept: Duration) -> Self {
+    /// Compares the clock with the last plausible time in the store.
+    pub(crate) async fn new(clock: Arc<dyn Clock>, store: Store, readings_retention: Duration) -> Self {
         let mark = store.clock_mark().await;
-        let check = ClockCheck::new(mark.map(|mark| mark.believed));
-        let retention = RetentionClock::new(mark.map_or_else(|| clock.now(), |mark| mark.retention));
-        let judged = Mutex::new(Judged { check, state: ClockState::Plausible, retention, looked: Instant::now() });
-        let clock = Self(Arc::new(Inner { clock, store, readings_kept, judged }));
-        clock.look();
+        let check = ClockCheck::new(mark.map(|mark| mark.last_trusted));
+        let retention = RetentionClock::new(mark.map_or_else(|| clock.now(), |mark| mark.swept_until));
+        let check = Mutex::new(CheckState { check, state: ClockState::Plausible, retention, read_at: Instant::now() });
+        let clock = Self(Arc::new(Inner { clock, store, readings_retention, check }));
+        clock.read();
         clock
     }
 
-    /// The time, and what is thought of it.
-    pub(crate) fn look(&self) -> (Timestamp, ClockState) {
+    /// Returns the time, and whether it is plausible.
+    pub(crate) fn read(&self) -> (Timestamp, ClockState) {
         let now = self.0.clock.now();
-        (now, self.judge(now))
+        (now, self.observe(now))
     }
 
-    /// The time as far as it is believed: by it, nothing is too old too early.
+    /// Returns the time, but at most the last plausible one, so that nothing expires too early.
     pub(crate) fn believed(&self) -> Timestamp {
-        let (now, _) = self.look();
-        self.judged().check.last().map_or(now, |last| last.min(now))
+        let (now, _) = self.read();
+        self.check_state().check.last_plausible().map_or(now, |last| last.min(now))
     }
 
-    /// The time by which rows are too old to be kept.
+    /// Returns the time against which the age of rows is compared for their deletion.
     pub(crate) fn retention(&self) -> Timestamp {
-        self.look();
-        self.judged().retention.at()
+        self.read();
+        self.check_state().retention.at()
     }
 
-    /// What is wrong with the clock, for people; none if nothing is.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        let (now, state) = self.look();
+    /// Returns a message on what is wrong with the clock; none if it is plausible.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let (now, state) = self.read();
         state.reason(now)
     }
 
-    /// Refuses a post with an item whose time cannot be judged.
-    pub(crate) fn check(&self, items: &[Option<Draft>], received: Timestamp) -> Result<(), Refusal> {
-        let state = self.judge(received);
+    /// Refuses a post if the clock is not plausible and one of the items cannot be dated without it.
+    pub(crate) fn check(&self, items: &[Option<Draft>], received: Timestamp) -> Result<(), IngestError> {
+        let state = self.observe(received);
         let Some(reason) = state.reason(received) else { return Ok(()) };
-        let kept_ms = i64::try_from(self.0.readings_kept.as_millis()).unwrap_or(i64::MAX);
-        let oldest_kept = received.plus_ms(kept_ms.saturating_neg());
-        match items.iter().flatten().all(|draft| state.can_date(draft.stamp, received, oldest_kept)) {
+        let retention_ms = i64::try_from(self.0.readings_retention.as_millis()).unwrap_or(i64::MAX);
+        let oldest_kept = received.plus_ms(retention_ms.saturating_neg());
+        match items.iter().flatten().all(|draft| state.can_validate(draft.timestamp, received, oldest_kept)) {
             true => Ok(()),
-            false => Err(Refusal::Clock { reason, retry_after_s: RETRY_AFTER_S }),
+            false => Err(IngestError::Clock { reason, retry_after_s: RETRY_AFTER_S }),
         }
     }
 
-    /// A person says that the clock is right. Returns its time, or why it cannot be.
+    /// Accepts the clock's time because an operator confirms it. Returns the time, or why it cannot be right.
     pub(crate) fn confirm(&self) -> Result<Timestamp, String> {
         let now = self.0.clock.now();
         let state = {
-            let mut judged = self.judged();
-            judged.state = judged.check.confirm(now);
-            if judged.state == ClockState::Plausible {
-                judged.retention = RetentionClock::new(now);
+            let mut guard = self.check_state();
+            guard.state = guard.check.confirm(now);
+            if guard.state == ClockState::Plausible {
+                guard.retention = RetentionClock::new(now);
             }
-            judged.state
+            guard.state
         };
         match state.reason(now) {
             Some(reason) => Err(reason),
             None => {
                 tracing::info!(%now, "the node's clock was confirmed");
-                self.keep().map_err(|error| format!("it holds, but not beyond a restart: {error}")).map(|()| now)
+                self.persist()
+                    .map_err(|error| format!("the time is accepted, but only until the next restart: {error}"))
+                    .map(|()| now)
             }
         }
     }
 
-    /// Keeps what is known of the clock. Writes a small file.
-    pub(crate) fn keep(&self) -> io::Result<()> {
+    /// Stores the last plausible time and the retention time in a small file.
+    pub(crate) fn persist(&self) -> io::Result<()> {
         let (last, retention) = {
-            let judged = self.judged();
-            (judged.check.last(), judged.retention.at())
+            let guard = self.check_state();
+            (guard.check.last_plausible(), guard.retention.at())
         };
-        last.map_or(Ok(()), |believed| self.0.store.note_clock(ClockMark { believed, retention }))
+        last.map_or(Ok(()), |believed| {
+            self.0.store.save_clock_mark(ClockMark { last_trusted: believed, swept_until: retention })
+        })
     }
 
-    fn judge(&self, now: Timestamp) -> ClockState {
-        let mut judged = self.judged();
-        let state = judged.check.observe(now);
-        let before = std::mem::replace(&mut judged.state, state);
-        let elapsed = std::mem::replace(&mut judged.looked, Instant::now()).elapsed();
+    /// Checks the time and logs when the result changes.
+    fn observe(&self, now: Timestamp) -> ClockState {
+        let mut guard = self.check_state();
+        let state = guard.check.observe(now);
+        let before = std::mem::replace(&mut guard.state, state);
+        let elapsed = std::mem::replace(&mut guard.read_at, Instant::now()).elapsed();
         if state == ClockState::Plausible {
-            judged.retention.follow(now, elapsed);
+            guard.retention.advance(now, elapsed);
         }
-        drop(judged);
+        drop(guard);
         match (before, state.reason(now)) {
             (ClockState::Plausible, Some(reason)) => tracing::error!("{reason}"),
             (ClockState::Behind { .. } | ClockState::Ahead { .. }, None) => {
@@ -134,7 +139,7 @@ impl NodeClock {
         state
     }
 
-    fn judged(&self) -> MutexGuard<'_, Judged> {
-        self.0.judged.lock()
+    fn check_state(&self) -> MutexGuard<'_, CheckState> {
+        self.0.check.lock()
     }
 }

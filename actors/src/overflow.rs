@@ -1,28 +1,28 @@
-//! What becomes of what does not fit into a queue, and how often that was.
+//! A list of the engine's bounded queues: what happens when each is full, and how often that happened.
 //!
-//! Deliberately absent: the queues, and their limits; each is where its messages are.
+//! Does not define the queues and their limits; see the modules of their messages.
 
 use crate::counters::Totals;
 
-/// A bounded queue, and its overflow.
+/// A bounded queue and its overflows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overflow {
-    /// What waits in it.
+    /// What the queue holds.
     pub queue: &'static str,
-    /// What becomes of what does not fit.
+    /// What happens when it is full.
     pub when_full: &'static str,
-    /// How often that was since the start.
+    /// How often that happened since the start.
     pub count: u64,
 }
 
 const REFUSED: &str = "the post is refused with 429";
 
 impl Totals {
-    /// Every queue of the engine in which something may not fit.
+    /// Returns all bounded queues of the engine.
     pub fn overflows(&self) -> Vec<Overflow> {
         [
             ("bytes of the bodies of posts under way", REFUSED, self.refused_bodies),
-            ("posts before the gate", REFUSED, self.refused_gate),
+            ("posts that wait at the ingress", REFUSED, self.refused_gate),
             ("readings of one pump on their way", REFUSED, self.refused_pump),
             ("readings of all pumps on their way", REFUSED, self.refused_node),
             ("readings of backlogs that wait for their turn", REFUSED, self.refused_backlogs),
@@ -30,12 +30,12 @@ impl Totals {
             ("new pumps of one client", REFUSED, self.refused_new_pumps),
             ("orders for one pump", "the order is refused with 429", self.refused_orders),
             ("baselines to be learned by order", "the order is refused with 429", self.refused_lessons),
-            ("baselines to be learned", "the pump asks again later", self.commissioning_deferred),
+            ("baselines to be learned", "the pump requests it again later", self.commissioning_deferred),
             ("windows to be scored", "the pump's oldest is skipped", self.skipped),
-            ("verdicts to be stored while the journal fails", "the oldest is given up", self.detections_dropped),
+            ("verdicts to be stored while the journal fails", "the oldest is dropped", self.detections_dropped),
             (
-                "readings for maintenance to look at",
-                "the pump waits; where maintenance is out of order, the reading is stored and not looked at",
+                "readings for maintenance to evaluate",
+                "the pump waits; while maintenance is out of order, the reading is stored and not evaluated",
                 self.looks_dropped,
             ),
             ("updates for the live feed", "the update is dropped", self.live_dropped),

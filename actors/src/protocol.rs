@@ -1,22 +1,23 @@
-//! The messages between the actors of the engine, by what they are about.
+//! The messages between the engine's actors, grouped by receiver.
 //!
-//! One reading's way and one window's way, as the messages that carry them:
+//! The path of a reading and of its window through these messages:
 //!
 //! ```text
-//! web          IngestRequest            ->  ingress        a post, parsed
-//! ingress      SubmitReadings           ->  pump           the items of one pump, with their room and their part of the response
-//! pump         RecordReadings           ->  recorder       new readings; the response is complete when all are durable
-//! pump         LiveReading              ->  live           shown
-//! pump         Job (`inference`)        ->  the pool       a window, once the readings are durable
-//! a worker     ScoreResult              ->  pump           through a `ReplyTo`: a worker does not know the pump's actor
-//! pump         RecordDetection          ->  recorder       the decision on the window
-//! pump         LiveDetection            ->  live           shown
+//! web          IngestRequest            ->  ingress        a parsed post
+//! ingress      SubmitReadings           ->  pump           the items of one pump, with their permit and their part of the response
+//! pump         RecordReadings           ->  recorder       new readings; the response is sent when all are durable
+//! pump         LiveReading              ->  live           the reading, for display
+//! pump         Job (`inference`)        ->  pool           a window, once its readings are durable
+//! worker       ScoreResult              ->  pump           through a `ReplyTo`: a worker does not know the pump actor's type
+//! pump         RecordDetection          ->  recorder       the verdict on the window
+//! pump         LiveDetection            ->  live           the detection, for display
 //! pump         EvaluateLimits           ->  maintenance    the reading with its detection, in the order of the readings
-//! maintenance  RecordRow::Document      ->  recorder       an event that opened, changed or ended
+//! maintenance  RecordRow::Document      ->  recorder       an event that was opened, changed or resolved
 //! ```
 //!
-//! A message names no actor that is above its receiver: who answers gets a [`ReplyTo`](volute_runtime::ReplyTo) or a oneshot.
-//! Messages that an actor sends to itself stand beside it.
+//! Messages do not depend on the types of their senders: a message that needs a reply carries a
+//! [`ReplyTo`](volute_runtime::ReplyTo) or a oneshot sender. Messages that an actor sends to itself are defined in the
+//! actor's module.
 
 pub(crate) mod commissioning;
 pub(crate) mod ingress;

@@ -1,13 +1,13 @@
-//! One pump: its actor and the plain state machines behind it.
+//! One pump: its actor, and the three plain state machines that the actor runs.
 //!
 //! | file | |
 //! | --- | --- |
-//! | `admit`, `backlog` | which submitted items are new, and in which order they become durable |
-//! | `judge`, `pending`, `checkpoint` | windows of durable readings, and decisions on their scores |
-//! | `commission` | how the pump comes to its baseline |
-//! | `feed` | how often readings and posts come |
-//! | `actor`, `orders` | the shell: asks the store, sends, keeps timers |
-//! | `recovery`, `launch`, `handle`, `context` | how the actor starts, what it is given, how it is reached |
+//! | `admit`, `backlog` | decide which submitted items are new, and the order in which they become durable |
+//! | `judge`, `pending`, `checkpoint` | build windows of durable readings and decide on their scores |
+//! | `commission` | decides what the pump does next to get its baseline |
+//! | `feed` | measures how often readings and posts arrive |
+//! | `actor`, `orders` | the shell: queries the store, sends messages, runs timers |
+//! | `recovery`, `launch`, `handle`, `context` | start the actor, recover its state, and hold its mailboxes |
 
 pub(crate) mod actor;
 pub(crate) mod admit;

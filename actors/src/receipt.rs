@@ -1,71 +1,71 @@
-//! What a post is answered: a receipt per item, or one refusal for the whole.
+//! The response to a post: a receipt with the outcome of each item, or one error for the whole post.
 
 use std::fmt;
 
 use volute_plant::{Draft, Rejection};
 
-/// When a refused client may try again, in seconds.
+/// Seconds after which a refused client may try again.
 pub(crate) const RETRY_AFTER_S: u64 = 1;
-/// When it may where something has to come back first, in seconds.
+/// Seconds after which a client may try again if a part of the node has to recover first.
 pub(crate) const LONG_RETRY_AFTER_S: u64 = 10;
 
-/// Items of a kind, such as rejected ones, that the answer to a post lists; the others are counted.
-pub const LISTED: usize = 100;
+/// The most items of a kind, such as rejected ones, that the response to a post lists. Further ones are counted.
+pub const MAX_LISTED: usize = 100;
 
-/// What late readings are, for people.
-pub const LATE: &str =
+/// Explains late readings, as text for users.
+pub const LATE_EXPLANATION: &str =
     "three steps or more behind the pump's newest reading: stored, but too late for their window to be scored";
 
-/// What became of a post's items. All but the rejected ones are durable.
+/// The outcomes of a post's items. All but the rejected ones are durable.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Receipt {
     /// New readings.
     pub accepted: usize,
-    /// Readings that were taken before, with the same values.
+    /// Readings that are stored already with the same values.
     pub duplicate: usize,
-    /// New readings that came after their place in the order had passed: stored, not scored.
+    /// New readings that arrived too late for their window: stored, not scored.
     pub late: usize,
-    /// Drafts that were not taken, by their place in the post.
+    /// Items that were rejected or deferred after parsing, by their index in the post.
     pub rejected: Vec<RejectedItem>,
-    /// Items that were rejected before they came here: no draft could be made of them.
+    /// The number of items that could not be parsed. They are rejected before they reach the ingress.
     pub unreadable: usize,
     /// Channels of accepted items whose values no working sensor sends.
     pub bad_channels: Vec<BadChannel>,
 }
 
 impl Receipt {
-    /// Adds items that were not taken.
+    /// Adds items that are rejected, or deferred if `retry_after_s` is given.
     pub(crate) fn reject(&mut self, items: &[(usize, Draft)], rejection: &Rejection, retry_after_s: Option<u64>) {
         let item =
             |(index, _): &(usize, Draft)| RejectedItem { index: *index, rejection: rejection.clone(), retry_after_s };
         self.rejected.extend(items.iter().map(item));
     }
 
-    /// When all of the post may be sent again: if nothing of it was taken or rejected for good.
-    pub(crate) fn try_all_again(&self) -> Option<u64> {
+    /// Returns the seconds after which the whole post may be sent again, if all of its items are deferred.
+    pub(crate) fn retry_all_after_s(&self) -> Option<u64> {
         let deferred = self.rejected.iter().filter_map(|item| item.retry_after_s);
-        let taken = self.accepted + self.duplicate + self.late;
-        let for_good = self.unreadable > 0 || self.rejected.iter().any(|item| item.retry_after_s.is_none());
-        let nothing_else = taken == 0 && !for_good;
-        deferred.max().filter(|_| nothing_else)
+        let stored = self.accepted + self.duplicate + self.late;
+        let has_final_rejection = self.unreadable > 0 || self.rejected.iter().any(|item| item.retry_after_s.is_none());
+        let are_all_deferred = stored == 0 && !has_final_rejection;
+        deferred.max().filter(|_| are_all_deferred)
     }
 }
 
-/// An item that was not taken.
+/// An item that was rejected or deferred.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RejectedItem {
-    /// Its place in the post, from 0.
+    /// Its index in the post, from 0.
     pub index: usize,
     /// Why.
     pub rejection: Rejection,
-    /// It may be sent again after so many seconds: nothing is wrong with it. None where the rejection is final.
+    /// Seconds after which a deferred item may be posted again. None if the rejection is final.
     pub retry_after_s: Option<u64>,
 }
 
 /// A channel of an accepted item with a value outside its plausible range.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BadChannel {
-    /// The item's place in the post, from 0.
+    /// The item's index in the post, from 0.
     pub index: usize,
     /// The channel's wire name.
     pub channel: String,
@@ -75,49 +75,49 @@ pub struct BadChannel {
     pub plausible: [f64; 2],
 }
 
-/// A queue on a post's way. Each is bounded, and a post that finds it full is refused.
+/// A bounded resource of the node. A request that finds it full is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
-    /// Bytes of the bodies of all posts under way.
+    /// Bytes of the bodies of all posts in flight.
     Bodies,
-    /// Posts before the gate.
-    Gate,
-    /// Readings of one pump on their way.
+    /// Posts that wait for the ingress.
+    Ingress,
+    /// Readings of one pump in flight.
     Pump,
-    /// Readings of all pumps on their way.
+    /// Readings of all pumps in flight.
     Node,
-    /// Readings of backlogs that wait for their turn.
+    /// Readings of backlogs that wait for their part.
     Backlogs,
-    /// Minutes of the past that wait for the database, of one pump or of all.
+    /// Past minutes that wait for the database, of one pump or of all.
     PastMinutes,
     /// New pumps of one client.
     NewPumps,
-    /// Orders before a pump.
+    /// Orders that wait for a pump.
     Orders,
     /// Pumps whose baseline is to be learned.
-    Lessons,
+    CommissionJobs,
 }
 
 impl fmt::Display for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bodies => "the room for bodies (ingest.max_in_flight_bytes)",
-            Self::Gate => "the gate's queue",
-            Self::Pump => "the pump's queue (ingest.burst_readings_per_pump)",
+            Self::Ingress => "the ingress queue",
+            Self::Pump => "the pump's queue (ingest.max_in_flight_readings_per_pump)",
             Self::Node => "the node's queue (ingest.max_in_flight_readings)",
             Self::Backlogs => "the room for backlogs (ingest.max_backlog_readings)",
             Self::PastMinutes => "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes)",
             Self::NewPumps => "the room for new pumps of one client (ingest.new_pumps_per_minute)",
-            Self::Orders => "the pump's queue of orders",
-            Self::Lessons => "the commissioning's queue",
+            Self::Orders => "the pump's order queue",
+            Self::CommissionJobs => "the commissioning queue",
         })
     }
 }
 
-/// Why a whole post was not taken. Nothing of it was written, unless it says otherwise.
+/// Why a whole post was refused. Nothing of it was written unless the variant says otherwise.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// A queue is full. Try again later.
+pub enum IngestError {
+    /// A limit is reached. Try again later.
     #[error("the node is busy: {queue} is full")]
     Busy {
         /// Which queue.
@@ -125,21 +125,21 @@ pub enum Refusal {
         /// When to try again, in seconds.
         retry_after_s: u64,
     },
-    /// It is not known that all readings are stored: the store failed, or who had them in hand broke. Part of the post, or
-    /// all of it, may be stored; sending it again is safe where its items have timestamps.
+    /// Some readings may not be stored: the store failed, or an actor that handled them failed. Part of the post, or all of
+    /// it, may be stored. Sending it again is safe if its items have timestamps.
     #[error(
-        "it is not known that all readings are stored: send the post again; a reading with a timestamp is not taken twice, \
+        "some readings may not be stored: send the post again; a reading with a timestamp is not stored twice, \
          one without may be"
     )]
     NotStored {
         /// When to try again, in seconds.
         retry_after_s: u64,
     },
-    /// The disk is full. Nothing of the post's refused part is stored; see [`Refusal::NotStored`] for the rest.
+    /// The disk is full. Nothing of the refused part of the post is stored; see [`IngestError::NotStored`] for the rest.
     #[error("the disk is full: free some room, and send again")]
     DiskFull,
-    /// The node's clock is not believed, and the time of one of the post's readings cannot be judged without it. Nothing of
-    /// the post is stored.
+    /// The node's clock is not trusted, and the timestamp of one of the post's readings cannot be checked without it. Nothing
+    /// of the post is stored.
     #[error("{reason}")]
     Clock {
         /// What is wrong with the clock.
@@ -158,11 +158,11 @@ pub enum Refusal {
     Stopping,
 }
 
-/// What a post is answered.
-pub(crate) type IngestResult = Result<Receipt, Refusal>;
+/// The response to a post.
+pub(crate) type IngestResult = Result<Receipt, IngestError>;
 
-/// Said of an item for whose minute of the past there is no room.
-pub(crate) fn no_room_for_past() -> Rejection {
+/// Returns the rejection of an item of a past minute for which there is no room.
+pub(crate) fn past_minutes_full() -> Rejection {
     let reason = "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes) is full";
     Rejection::new("", None, "this item once more, later", reason)
 }

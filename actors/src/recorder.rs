@@ -1,14 +1,25 @@
-//! The recorder: groups what has to be stored into one record of the journal at a time, and says when it is durable.
+//! The recorder: groups rows into records of the journal (group commit) and acknowledges them when they are durable.
 //!
-//! While a record is written, the next batch gathers. Readings whose record fails are refused, and their
-//! clients try again; detections, events, the pumps' states and what people did are kept and tried again with the
-//! next batch. A pump is registered in the record of its first readings, and removed in a record of its own. Of these only detections are ever given up, the oldest first, beyond [`MAX_KEPT_DETECTIONS`].
+//! One record is written at a time; meanwhile rows for the next one collect. An example, with a linger of 1 ms:
 //!
-//! A failure of the journal itself is final for the process: a record whose sync failed may be there and not
-//! durable, so nothing that is read afterwards may be acknowledged. The gate refuses until the node is restarted.
-//! A full disk is not final, and the database's failures do not come up here: see the keeper.
+//! 1. At 0 ms pump A sends readings. No readings arrived in the 4 ms before, so a record with them begins at once.
+//! 2. At 0.5 ms pump B sends readings, and pump A a detection. They wait, because a record is being written.
+//! 3. At 2 ms the first record is durable: A's readings are acknowledged, and a record with B's readings and the
+//!    detection begins. It is durable at 3 ms.
+//! 4. At 4 ms pump C sends readings, 3.5 ms after B's. Its record begins 1 ms later, with what arrives meanwhile, or
+//!    earlier if it is full.
 //!
-//! What waits, and the record under way, are not the actor's own, so that nothing of it is lost with the actor.
+//! If a record fails, its readings are refused, and their clients send them again. Detections, documents (maintenance
+//! events and audit entries) and pumps' checkpoints stay and go into a later record. Only detections are ever dropped,
+//! the oldest first, beyond 100,000. A pump is registered in the record of its first readings, and removed in a record
+//! of its own.
+//!
+//! A failed sync of the journal is final for the process: the record may be in the file but not durable, so nothing may
+//! be acknowledged afterwards. The ingress refuses posts until the node is restarted. A full disk is not final.
+//! Failures of the database do not appear here; see the flusher.
+//!
+//! Waiting rows and the record in flight are held outside of the actor ([`Writer`]), so a failure of the actor loses
+//! none.
 
 mod writer;
 
@@ -22,16 +33,16 @@ use crate::{
     counters::add,
     protocol::recorder::{DrainRecorder, RecordDetection, RecordReadings, RecordRemoval, RecordRow},
 };
-pub(crate) use writer::{Writer, Written};
+pub(crate) use writer::{RecordEnded, Writer};
 
-/// Readings wait for company only where the last ones came so many times their wait ago, or less.
-const COMPANY: u32 = 4;
-/// How long after a failure what was kept is tried again.
-const RETRY: Duration = Duration::from_secs(1);
-/// How long what nobody waits for does without a record of its own: the next readings' takes it along.
+/// Readings linger only if the previous ones arrived at most this many linger times ago.
+const MAX_LINGER_GAP: u32 = 4;
+/// The pause before rows of a failed record are written again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long rows without an acknowledgment wait to share the record of the next readings.
 const RESULTS_LINGER: Duration = Duration::from_millis(10);
 
-/// The ways to the recorder: readings have a mailbox of their own, as large as their permits.
+/// The recorder's mailboxes. Readings have one of their own, as large as the number of readings that may be in flight.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     pub readings: Mailbox<RecorderActor>,
@@ -42,32 +53,33 @@ pub(crate) struct Recorder {
 pub(crate) struct RecorderActor {
     writer: Writer,
     linger: Duration,
-    /// What waits does so for company, until then.
+    /// When the next record begins, and the timer for it; none if no timer runs.
     lingering: Option<(Instant, SpawnHandle)>,
-    /// When readings came last.
+    /// When readings arrived last.
     last_readings: Option<Instant>,
     /// The number of this incarnation.
-    incarnation: u64,
+    generation: u64,
 }
 
 impl Recorder {
-    /// How much waits to be stored, before the actor and with it.
+    /// Returns the number of waiting messages and rows.
     pub(crate) fn depth(&self) -> usize {
         self.readings.inbox_depth()
     }
 
-    /// Waits until all that was sent before is stored, or refused. Only a pump's state may be stored later: it is as good as
-    /// the one before it.
-    pub(crate) async fn settled(&self) {
+    /// Waits until all that was sent before is stored or refused. Only pumps' checkpoints may be stored later; until
+    /// then the previous checkpoint serves as well.
+    pub(crate) async fn wait_until_stored(&self) {
         loop {
-            let (ack, answer) = oneshot::channel();
-            // It takes its turn among the readings; an answer that is dropped says that the recorder broke meanwhile.
+            let (ack, stored) = oneshot::channel();
+            // An empty set of readings, which is acknowledged in order. If the sender is dropped, the recorder has
+            // failed, and this tries again.
             match self
                 .results
                 .send(RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() })
                 .await
             {
-                Ok(()) if answer.await.is_err() => {}
+                Ok(()) if stored.await.is_err() => {}
                 _ => return,
             }
         }
@@ -75,53 +87,54 @@ impl Recorder {
 }
 
 impl RecorderActor {
-    pub(crate) fn new(writer: Writer, linger: Duration, incarnation: u64) -> Self {
-        Self { writer, linger, lingering: None, last_readings: None, incarnation }
+    pub(crate) fn new(writer: Writer, linger: Duration, generation: u64) -> Self {
+        Self { writer, linger, lingering: None, last_readings: None, generation }
     }
 
-    /// Something has come in that may wait so long for company.
+    /// Schedules a record for new rows, which may wait for `linger`. A full record begins at once.
     fn schedule_commit(&mut self, linger: Duration, ctx: &mut Context<Self>) {
-        let (under_way, enough) = {
+        let (in_flight, is_full) = {
             let pending = self.writer.pending();
-            (pending.is_under_way(), pending.rows + pending.results.detections() >= self.writer.max_rows)
+            (pending.is_in_flight(), pending.rows + pending.results.detections() >= self.writer.max_rows)
         };
-        if under_way {
-            // Its end is told.
-        } else if enough {
+        if in_flight {
+            // The actor receives `RecordEnded` when it ends.
+        } else if is_full {
             self.begin(ctx);
         } else if self.lingering.is_none_or(|(until, _)| until > Instant::now() + linger) {
-            self.wait_for_company(linger, ctx);
+            self.begin_after(linger, ctx);
         }
     }
 
-    /// Something has come in that nobody waits for. It puts off nothing, and does not hurry on what waits after a failure.
+    /// Schedules a record for rows without an acknowledgment. A timer that runs already, also one after a failure, is
+    /// kept.
     fn schedule_idle_commit(&mut self, ctx: &mut Context<Self>) {
         if self.lingering.is_none() {
             self.schedule_commit(RESULTS_LINGER, ctx);
         }
     }
 
-    fn wait_for_company(&mut self, time: Duration, ctx: &mut Context<Self>) {
-        self.stop_waiting(ctx);
-        let timer = ctx.run_later(time, |actor, ctx| actor.begin(ctx));
-        self.lingering = Some((Instant::now() + time, timer));
+    fn begin_after(&mut self, pause: Duration, ctx: &mut Context<Self>) {
+        self.cancel_timer(ctx);
+        let timer = ctx.run_later(pause, |actor, ctx| actor.begin(ctx));
+        self.lingering = Some((Instant::now() + pause, timer));
     }
 
-    fn stop_waiting(&mut self, ctx: &mut Context<Self>) {
+    fn cancel_timer(&mut self, ctx: &mut Context<Self>) {
         if let Some((_, timer)) = self.lingering.take() {
             ctx.cancel_future(timer);
         }
     }
 
     fn begin(&mut self, ctx: &mut Context<Self>) {
-        self.stop_waiting(ctx);
+        self.cancel_timer(ctx);
         self.writer.begin();
     }
 }
 
 impl Drop for RecorderActor {
     fn drop(&mut self) {
-        self.writer.leave(self.incarnation);
+        self.writer.detach(self.generation);
     }
 }
 
@@ -129,24 +142,24 @@ impl Actor for RecorderActor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
-        self.writer.attend(self.incarnation);
+        self.writer.attach(self.generation);
     }
 }
 
-impl Handler<Envelope<Written>> for RecorderActor {
+impl Handler<Envelope<RecordEnded>> for RecorderActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<Written>, ctx: &mut Self::Context) {
-        let Written { stored } = message.into_inner();
-        let (readings, asked) = {
+    fn handle(&mut self, message: Envelope<RecordEnded>, ctx: &mut Self::Context) {
+        let RecordEnded { stored } = message.into_inner();
+        let (has_unacknowledged, is_draining) = {
             let pending = self.writer.pending();
-            (pending.is_waited_for(), !pending.drains.is_empty())
+            (pending.has_unacknowledged(), !pending.drains.is_empty())
         };
         match stored {
-            true if readings || asked => self.begin(ctx),
+            true if has_unacknowledged || is_draining => self.begin(ctx),
             true => self.schedule_idle_commit(ctx),
-            false if readings => self.begin(ctx),
-            false => self.wait_for_company(RETRY, ctx),
+            false if has_unacknowledged => self.begin(ctx),
+            false => self.begin_after(RETRY_INTERVAL, ctx),
         }
     }
 }
@@ -158,8 +171,8 @@ impl Handler<Envelope<RecordReadings>> for RecorderActor {
         let record = message.into_inner();
         self.writer.pending().queue(record);
         let now = Instant::now();
-        let before = self.last_readings.replace(now);
-        match before.is_some_and(|before| now < before + COMPANY * self.linger) {
+        let previous = self.last_readings.replace(now);
+        match previous.is_some_and(|previous| now < previous + MAX_LINGER_GAP * self.linger) {
             true => self.schedule_commit(self.linger, ctx),
             false => self.begin(ctx),
         }
@@ -170,8 +183,8 @@ impl Handler<Envelope<RecordDetection>> for RecorderActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<RecordDetection>, ctx: &mut Self::Context) {
-        let given_up = self.writer.pending().results.add(message.into_inner());
-        add(&self.writer.counters.detections_dropped, given_up);
+        let dropped = self.writer.pending().results.add_detection(message.into_inner());
+        add(&self.writer.counters.detections_dropped, dropped);
         self.schedule_idle_commit(ctx);
     }
 }
@@ -182,7 +195,7 @@ impl Handler<Envelope<RecordRow>> for RecorderActor {
     fn handle(&mut self, message: Envelope<RecordRow>, ctx: &mut Self::Context) {
         match message.into_inner() {
             RecordRow::Document(document) => self.writer.pending().results.documents.push(document),
-            RecordRow::State(state) => self.writer.pending().results.remember(state),
+            RecordRow::Checkpoint(checkpoint) => self.writer.pending().results.add_checkpoint(checkpoint),
             RecordRow::Metrics(metrics) => self.writer.pending().results.metrics.push(metrics),
         }
         self.schedule_idle_commit(ctx);

@@ -1,7 +1,7 @@
-//! Refused orders for the audit log, summed up: a flood of them costs a bounded number of entries.
+//! Combines refused orders for the audit log, so a flood of them gives a bounded number of entries.
 //!
-//! The first refusal of a kind (the same action, client address and reason) is an entry at once. Those that follow within
-//! [`WINDOW`] are counted, and become one entry at its end:
+//! The first refusal of a kind (the same action, client address and reason) gives an entry at once. Those that follow within
+//! [`WINDOW`] are counted and give one entry at its end:
 //!
 //! ```text
 //! 10:00:00  restart of "nobody" refused           an entry
@@ -9,10 +9,10 @@
 //! 10:05:00                                        an entry: "1234 more from 10:00:01 to 10:04:59"
 //! ```
 //!
-//! [`KINDS`] kinds are told apart at a time, and of one action and client [`KINDS_OF_A_CLIENT`]: a client that makes up a new
-//! name for each order leaves room for the others. Refusals of further kinds are counted by their action alone, so none goes
-//! uncounted and the memory is bounded whatever a client sends. An orderly stop notes what is counted; a kill loses the
-//! counts of the windows that were open. Does not handle orders that were done: each is an entry of its own.
+//! At most [`MAX_KINDS`] kinds are counted separately at a time, and at most [`MAX_KINDS_PER_CLIENT`] of one action and client,
+//! so a client that uses a new name for each order leaves room for others. Refusals of further kinds are counted by their
+//! action alone. So every refusal is counted, and memory is bounded. An orderly stop writes the counts; a kill loses those of
+//! open windows. Does not combine orders that were carried out: each gives an entry of its own.
 
 use std::{
     collections::HashMap,
@@ -25,17 +25,17 @@ use parking_lot::{Mutex, MutexGuard};
 use volute_data::AuditEntry;
 use volute_plant::Timestamp;
 
-/// How long refusals of one kind are counted before they are noted.
+/// How long refusals of one kind are counted before they give an entry.
 const WINDOW: Duration = Duration::from_secs(300);
-/// Kinds that are told apart at a time.
-const KINDS: usize = 32;
-/// Of these, kinds of one action and client: a reason may hold a name that the client made up.
-const KINDS_OF_A_CLIENT: usize = 4;
+/// The most kinds counted separately at a time.
+const MAX_KINDS: usize = 32;
+/// The most of these kinds with the same action and client. A reason may contain a name chosen by the client.
+const MAX_KINDS_PER_CLIENT: usize = 4;
 
-/// Stands for what is not the same in all refusals of an entry.
+/// The value of a field that differs among the refusals of one entry.
 const VARIOUS: &str = "various";
 
-/// [`Refusals`] that several threads note to. Cheap to clone.
+/// [`Refusals`] shared by several threads. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SharedRefusals(Arc<Mutex<Refusals>>);
 
@@ -45,12 +45,12 @@ impl SharedRefusals {
     }
 }
 
-/// Refusals that are being counted.
+/// Counts refusals by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     kinds: HashMap<Kind, Tally>,
-    /// Those for whose kind there was no room, by action.
-    others: HashMap<String, Tally>,
+    /// Refusals of further kinds, by action.
+    by_action: HashMap<String, Tally>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,12 +63,12 @@ struct Kind {
 #[derive(Debug)]
 struct Tally {
     until: Instant,
-    /// The object, while it was the same each time.
+    /// The object, if it was the same each time.
     object: Option<String>,
     counted: Option<Counted>,
 }
 
-/// What was counted and is not noted yet.
+/// Counted refusals that have no entry yet.
 #[derive(Debug, Clone, Copy)]
 struct Counted {
     count: u64,
@@ -77,8 +77,8 @@ struct Counted {
 }
 
 impl Refusals {
-    /// The entry if it is to be noted now; none if it is a refusal that was counted.
-    pub(crate) fn note(&mut self, entry: AuditEntry, now: Instant) -> Option<AuditEntry> {
+    /// Returns the entry if it is to be written now, or none if it was counted.
+    pub(crate) fn record(&mut self, entry: AuditEntry, now: Instant) -> Option<AuditEntry> {
         if entry.is_done() {
             return Some(entry);
         }
@@ -87,30 +87,30 @@ impl Refusals {
             tally.count(&entry);
             return None;
         }
-        let alike = self.kinds.keys().filter(|known| known.is_of(&kind.action, &kind.client)).count();
-        if self.kinds.len() < KINDS && alike < KINDS_OF_A_CLIENT {
+        let same_client = self.kinds.keys().filter(|known| known.is_of(&kind.action, &kind.client)).count();
+        if self.kinds.len() < MAX_KINDS && same_client < MAX_KINDS_PER_CLIENT {
             self.kinds.insert(kind, Tally::until(now + WINDOW, &entry));
             return Some(entry);
         }
-        self.others.entry(kind.action).or_insert_with(|| Tally::until(now + WINDOW, &entry)).count(&entry);
+        self.by_action.entry(kind.action).or_insert_with(|| Tally::until(now + WINDOW, &entry)).count(&entry);
         None
     }
 
-    /// The entries of windows that have ended.
+    /// Returns the entries of windows that have ended.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<AuditEntry> {
         self.end(|tally| tally.until <= now)
     }
 
-    /// The entries of all windows, which end.
-    pub(crate) fn all(&mut self) -> Vec<AuditEntry> {
+    /// Ends all windows and returns their entries.
+    pub(crate) fn drain(&mut self) -> Vec<AuditEntry> {
         self.end(|_| true)
     }
 
     fn end(&mut self, ended: impl Fn(&Tally) -> bool) -> Vec<AuditEntry> {
         let kinds = self.kinds.extract_if(|_, tally| ended(tally)).filter_map(|(kind, tally)| tally.entry(kind));
         let mut entries: Vec<AuditEntry> = kinds.collect();
-        let others = self.others.extract_if(|_, tally| ended(tally));
-        entries.extend(others.filter_map(|(action, tally)| {
+        let by_action = self.by_action.extract_if(|_, tally| ended(tally));
+        entries.extend(by_action.filter_map(|(action, tally)| {
             let reason = "refused, for various reasons".to_owned();
             tally.entry(Kind { action, client: VARIOUS.into(), reason })
         }));
@@ -121,7 +121,7 @@ impl Refusals {
 
 impl Kind {
     fn of(entry: &AuditEntry) -> Self {
-        // Each connection has a port of its own.
+        // Without the port, which differs for each connection.
         let client = entry.who.parse().map_or_else(|_| entry.who.clone(), |peer: SocketAddr| peer.ip().to_string());
         Self { action: entry.action.clone(), client, reason: entry.outcome.clone() }
     }
@@ -170,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_is_noted_at_once_and_those_like_it_as_one_entry_when_the_window_ends() {
+    fn the_first_gives_an_entry_at_once_and_the_others_one_at_the_end_of_the_window() {
         let (mut refusals, begun) = (Refusals::default(), Instant::now());
-        assert_eq!(refusals.note(refused(0, 1), begun), Some(refused(0, 1)));
+        assert_eq!(refusals.record(refused(0, 1), begun), Some(refused(0, 1)));
         for second in 1..1000_u16 {
             let now = begun + WINDOW.mul_f64(f64::from(second) / 1000.0);
-            assert_eq!(refusals.note(refused(second.into(), second), now), None, "from another port each time");
+            assert_eq!(refusals.record(refused(second.into(), second), now), None, "from another port each time");
         }
         assert_eq!(refusals.due(begun + WINDOW - Duration::from_millis(1)), []);
         let [sum] = &refusals.due(begun + WINDOW)[..] else { panic!("one entry") };
@@ -183,12 +183,12 @@ mod tests {
         assert_eq!((sum.who.as_str(), sum.object.as_str(), sum.detail.as_str()), ("10.0.0.1", "nobody", first_to_last));
         assert_eq!((sum.at, sum.outcome.as_str()), (refused(999, 0).at, "no such actor"));
         assert_eq!(refusals.due(begun + 2 * WINDOW), [], "it is noted once");
-        assert!(refusals.note(refused(1000, 1), begun + 2 * WINDOW).is_some(), "and the next is a first one again");
-        assert_eq!(refusals.all(), [], "nothing was counted since");
+        assert!(refusals.record(refused(1000, 1), begun + 2 * WINDOW).is_some(), "and the next is a first one again");
+        assert_eq!(refusals.drain(), [], "nothing was counted since");
     }
 
     #[test]
-    fn another_client_or_reason_is_another_kind_and_what_is_done_is_never_counted() {
+    fn another_client_or_reason_is_another_kind_and_orders_carried_out_are_not_counted() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         for first in [
             entry(0, "10.0.0.1:1", "nobody", "no such actor"),
@@ -196,45 +196,45 @@ mod tests {
             entry(0, "10.0.0.1:1", "nobody", "the node is stopping"),
             entry(0, "uid 0", "nobody", "no such actor"),
         ] {
-            assert_eq!(refusals.note(first.clone(), now), Some(first));
+            assert_eq!(refusals.record(first.clone(), now), Some(first));
         }
         for _ in 0..100 {
             let done = entry(1, "10.0.0.1:1", "gate", "done");
-            assert_eq!(refusals.note(done.clone(), now), Some(done));
+            assert_eq!(refusals.record(done.clone(), now), Some(done));
         }
-        assert_eq!(refusals.note(entry(2, "10.0.0.1:9", "somebody", "no such actor"), now), None);
-        let [sum] = &refusals.all()[..] else { panic!("one entry") };
+        assert_eq!(refusals.record(entry(2, "10.0.0.1:9", "somebody", "no such actor"), now), None);
+        let [sum] = &refusals.drain()[..] else { panic!("one entry") };
         assert_eq!((sum.object.as_str(), count(sum)), (VARIOUS, 1));
     }
 
     #[test]
-    fn kinds_beyond_the_bound_are_counted_and_none_is_lost() {
+    fn kinds_beyond_the_limit_are_counted_together() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         let mut noted: Vec<AuditEntry> = Vec::new();
         for n in 0..10_000 {
             let (client, name) = (format!("10.0.0.{}:1", n % 5_000 / 20), format!("actor {}", n % 5_000));
-            noted.extend(refusals.note(entry(n, &client, &name, &format!("no {name}")), now));
+            noted.extend(refusals.record(entry(n, &client, &name, &format!("no {name}")), now));
         }
-        assert_eq!(noted.len(), KINDS);
-        assert!(refusals.kinds.len() == KINDS && refusals.others.len() == 1, "bounded");
-        noted.extend(refusals.all());
-        assert_eq!(noted.len(), 2 * KINDS + 1);
+        assert_eq!(noted.len(), MAX_KINDS);
+        assert!(refusals.kinds.len() == MAX_KINDS && refusals.by_action.len() == 1, "bounded");
+        noted.extend(refusals.drain());
+        assert_eq!(noted.len(), 2 * MAX_KINDS + 1);
         assert_eq!(noted.iter().map(count).sum::<u64>(), 10_000);
         let rest = noted.iter().find(|entry| entry.who == VARIOUS).expect("the others");
         assert_eq!((rest.object.as_str(), rest.action.as_str()), (VARIOUS, "restart"));
     }
 
     #[test]
-    fn a_client_that_makes_up_names_leaves_room_for_others() {
+    fn a_client_with_many_names_leaves_room_for_others() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         for n in 0..1000 {
             let _ =
-                refusals.note(entry(n, "10.0.0.1:1", &format!("a{n}"), &format!("no actor is called \"a{n}\"")), now);
+                refusals.record(entry(n, "10.0.0.1:1", &format!("a{n}"), &format!("no actor is called \"a{n}\"")), now);
         }
         let other = entry(1000, "10.0.0.2:1", "nobody", "no such actor");
-        assert_eq!(refusals.note(other.clone(), now), Some(other));
+        assert_eq!(refusals.record(other.clone(), now), Some(other));
         let mut another_action = entry(1000, "10.0.0.1:1", "pump-1", "no such pump");
         another_action.action = "remove pump".into();
-        assert_eq!(refusals.note(another_action.clone(), now), Some(another_action));
+        assert_eq!(refusals.record(another_action.clone(), now), Some(another_action));
     }
 }

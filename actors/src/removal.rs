@@ -1,16 +1,18 @@
-//! Removing a pump: its actor ends first, then all that is stored of it.
+//! Removes a pump: stops its actor, then deletes everything that is stored of it.
+//!
+//! The steps, in order:
 //!
 //! ```text
-//! gate         takes the pump out of its map; posts for it are refused from here on, to be sent again
-//! pump         ends once all that came in before is durable and answered, and its windows are decided
-//! maintenance  has looked at its last reading
-//! recorder     has stored what these sent; then the removal, which is a record of its own
-//! live feed, maintenance   forget the pump; browsers are told
+//! ingress      removes the pump from its directory; from here on the pump's items are deferred
+//! pump         stops once all its readings are durable, their posts have their responses, and its windows are decided
+//! maintenance  has evaluated the pump's last reading
+//! recorder     has stored the messages of these actors, then stores the removal, which is a record of its own
+//! live feed, maintenance   forget the pump; browsers are notified
 //! ```
 //!
-//! Where the removal cannot be stored, the pump gets its actor back, and nothing has changed. What is in the database is
-//! deleted later, by the keeper; until that is done the pump's name is refused. Does not know of simulated pumps: their
-//! simulation would only make them anew, so who asks has to look.
+//! If the removal cannot be stored, the pump gets a new actor, and nothing has changed. Rows in the database are deleted later
+//! by the flusher; until then the pump's name cannot be used again. Does not check whether the pump is simulated. A simulation
+//! would register it again, so the caller has to check that.
 
 use std::time::Duration;
 
@@ -22,57 +24,58 @@ use crate::{
     engine::handle::EngineHandle,
     ingress::in_flight::PumpInFlight,
     protocol::{
-        ingress::{NotTaken, TakePump},
-        live::LiveGone,
+        ingress::{DetachError, DetachPump},
+        live::LivePumpRemoved,
         pump::RetirePump,
-        recorder::{RecordRemoval, Unstored},
+        recorder::{RecordRemoval, StoreFailure},
         rules::{DrainMaintenance, ForgetPump},
     },
     pump::{context::actor_id, handle::PumpHandle, launch::start_pump},
-    receipt::{Queue, Refusal},
+    receipt::{IngestError, Queue},
 };
 
-/// How long each of these may take; who is stuck, or out of order, is left behind.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit of each step. An actor that is stuck or out of order is not waited for any longer.
+pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A pump is not removed; nothing has changed.
+/// Why a pump was not removed. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
-pub enum RemovalRefusal {
+pub enum RemovePumpError {
     /// There is no such pump.
     #[error("there is no pump {0}")]
     UnknownPump(PumpId),
-    /// Somebody has it removed already.
+    /// The pump is being removed already.
     #[error("{0} is being removed already")]
-    UnderWay(PumpId),
-    /// The node cannot do it just now.
+    InProgress(PumpId),
+    /// The node cannot do it at the moment.
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The gate is out of order.
+    Ingest(#[from] IngestError),
+    /// The ingress actor is out of order.
     #[error("a part of the node is out of order: see /api/actors")]
     OutOfOrder,
 }
 
 impl EngineHandle {
-    /// Removes a pump with all that is stored of it. Durable when it returns `Ok`; its rows in the database are deleted
-    /// afterwards, and until then its name is refused.
+    /// Removes a pump with everything that is stored of it. Durable when it returns `Ok`; the rows in the database are deleted
+    /// afterwards, and until then its name cannot be used again.
     ///
-    /// A post that came before is answered before; one that comes meanwhile is to be sent again. Must not be broken off.
-    pub async fn remove_pump(&self, pump: &PumpId) -> Result<(), RemovalRefusal> {
+    /// Posts that arrived before get their responses first; items that arrive meanwhile are deferred. Not cancel-safe: the
+    /// future must be polled to its end.
+    pub async fn remove_pump(&self, pump: &PumpId) -> Result<(), RemovePumpError> {
         let handle = self.take_pump(pump).await?;
-        self.end_actor(pump, &handle).await;
+        self.stop_actor(pump, &handle).await;
         let stored = self.store_removal(pump).await;
         let inner = &self.0;
-        let back = match stored {
+        let restarted = match stored {
             Ok(()) => {
-                // An actor that is out of order keeps this, unless its inbox is full of what else it keeps.
-                let _ = timeout(PATIENCE, inner.context.live.send(LiveGone(pump.clone()))).await;
-                let _ = timeout(PATIENCE, inner.context.maintenance.mailbox.send(ForgetPump(pump.clone()))).await;
+                // These messages survive a failure of their actor, unless its inbox is full of other messages that do.
+                let _ = timeout(STEP_TIMEOUT, inner.context.live.send(LivePumpRemoved(pump.clone()))).await;
+                let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(ForgetPump(pump.clone()))).await;
                 tracing::info!(pump = pump.as_str(), "pump removed");
                 None
             }
             Err(unstored) => {
                 tracing::error!(pump = pump.as_str(), ?unstored, "pump not removed");
-                // One of which nothing was ever stored is new with its next reading.
+                // A pump of which nothing was stored gets a new actor with its next reading.
                 let is_stored = inner.store.is_registered(pump);
                 is_stored.then(|| {
                     let limit = PumpInFlight::new(inner.burst);
@@ -80,63 +83,65 @@ impl EngineHandle {
                 })
             }
         };
-        inner.pumps.release(pump, back);
-        stored.map_err(|unstored| Refusal::from(unstored).into())
+        inner.pumps.release(pump, restarted);
+        stored.map_err(|unstored| IngestError::from(unstored).into())
     }
 
-    pub(crate) async fn take_pump(&self, pump: &PumpId) -> Result<PumpHandle, RemovalRefusal> {
-        let (reply, answer) = oneshot::channel();
-        match self.0.ingress.try_send(TakePump { pump: pump.clone(), reply }) {
+    /// Removes the pump's actor from the ingress directory and returns its handle.
+    pub(crate) async fn take_pump(&self, pump: &PumpId) -> Result<PumpHandle, RemovePumpError> {
+        let (reply, taken) = oneshot::channel();
+        match self.0.ingress.try_send(DetachPump { pump: pump.clone(), reply }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                return Err(Refusal::Busy { queue: Queue::Gate, retry_after_s: 1 }.into());
+                return Err(IngestError::Busy { queue: Queue::Ingress, retry_after_s: 1 }.into());
             }
-            Err(TrySendError::Closed) => return Err(self.out_of_order()),
+            Err(TrySendError::Closed) => return Err(self.ingress_unavailable()),
         }
-        match answer.await {
+        match taken.await {
             Ok(Ok(handle)) => Ok(handle),
-            Ok(Err(NotTaken::Unknown)) => Err(RemovalRefusal::UnknownPump(pump.clone())),
-            Ok(Err(NotTaken::Leaving)) => Err(RemovalRefusal::UnderWay(pump.clone())),
-            Ok(Err(NotTaken::Stopping)) => Err(Refusal::Stopping.into()),
-            Err(_) => Err(self.out_of_order()),
+            Ok(Err(DetachError::Unknown)) => Err(RemovePumpError::UnknownPump(pump.clone())),
+            Ok(Err(DetachError::BeingRemoved)) => Err(RemovePumpError::InProgress(pump.clone())),
+            Ok(Err(DetachError::Stopping)) => Err(IngestError::Stopping.into()),
+            Err(_) => Err(self.ingress_unavailable()),
         }
     }
 
-    fn out_of_order(&self) -> RemovalRefusal {
-        if self.is_closing() { Refusal::Stopping.into() } else { RemovalRefusal::OutOfOrder }
+    fn ingress_unavailable(&self) -> RemovePumpError {
+        if self.is_closing() { IngestError::Stopping.into() } else { RemovePumpError::OutOfOrder }
     }
 
-    /// Ends the pump's actor once all that came in is durable and decided, and waits for what it sent.
-    pub(crate) async fn end_actor(&self, pump: &PumpId, handle: &PumpHandle) {
+    /// Stops the pump's actor once all its readings are durable and decided, and waits until maintenance has handled its
+    /// messages.
+    pub(crate) async fn stop_actor(&self, pump: &PumpId, handle: &PumpHandle) {
         let context = &self.0.context;
         let in_order = async {
-            handle.in_flight.emptied().await;
+            handle.in_flight.wait_until_idle().await;
             let (reply, ended) = oneshot::channel();
             if handle.mailbox.send(RetirePump(reply)).await.is_ok() {
                 let _ = ended.await;
             }
         };
-        if timeout(PATIENCE, in_order).await.is_err() {
-            tracing::warn!(pump = pump.as_str(), "its actor did not end in time, and is left behind");
+        if timeout(STEP_TIMEOUT, in_order).await.is_err() {
+            tracing::warn!(pump = pump.as_str(), "the actor did not stop in time; stopping it by force");
         }
-        // One that is out of order, or stuck, ends here.
+        // Stops an actor that is out of order or stuck.
         context.supervisor.retire(&actor_id(pump));
-        let (reply, looked) = oneshot::channel();
-        let looked_at = async {
+        let (reply, drained) = oneshot::channel();
+        let maintenance_drained = async {
             if context.maintenance.mailbox.send(DrainMaintenance(reply)).await.is_ok() {
-                let _ = looked.await;
+                let _ = drained.await;
             }
         };
-        // Maintenance that is out of order looks later, and passes over readings of pumps that are no more.
-        let _ = timeout(PATIENCE, looked_at).await;
+        // If maintenance is out of order it handles them later, and ignores readings of pumps that are removed.
+        let _ = timeout(STEP_TIMEOUT, maintenance_drained).await;
     }
 
-    async fn store_removal(&self, pump: &PumpId) -> Result<(), Unstored> {
+    async fn store_removal(&self, pump: &PumpId) -> Result<(), StoreFailure> {
         let (ack, stored) = oneshot::channel();
         let removal = RecordRemoval { pump: pump.clone(), ack };
-        match timeout(PATIENCE, self.0.context.recorder.results.send(removal)).await {
-            Ok(Ok(())) => stored.await.unwrap_or(Err(Unstored::Failed)),
-            Ok(Err(_)) | Err(_) => Err(Unstored::Failed),
+        match timeout(STEP_TIMEOUT, self.0.context.recorder.results.send(removal)).await {
+            Ok(Ok(())) => stored.await.unwrap_or(Err(StoreFailure::Failed)),
+            Ok(Err(_)) | Err(_) => Err(StoreFailure::Failed),
         }
     }
 }

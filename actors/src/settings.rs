@@ -1,41 +1,42 @@
 //! The engine's settings: sections `[ingest]`, `[engine]`, `[commissioning]` and `[live]` of the configuration.
 //!
-//! Plain values, already checked; their defaults, comments and ranges stand in `config/default.toml`
-//! and the binary's configuration types.
+//! Plain values, validated before. Defaults and ranges are in `config/default.toml` and in the binary's configuration
+//! types.
 
 use std::{num::NonZeroUsize, time::Duration};
 
 use volute_anomaly::Detector;
 use volute_plant::PumpId;
 
-/// What may come in.
+/// Limits of ingestion.
 #[derive(Debug, Clone)]
 pub struct IngestSettings {
-    /// Whose readings those without a `pump_id` are.
+    /// The pump of readings without a `pump_id`.
     pub default_pump: PumpId,
     /// Whether an unknown pump is registered on its first reading.
     pub auto_register: bool,
-    /// How many pumps there may be.
+    /// The maximum number of pumps.
     pub max_pumps: usize,
     /// How many new pumps a client may register at once.
     pub new_pumps_burst: u32,
-    /// How many new pumps a client may register a minute, once these are used up.
+    /// How many new pumps a client may register per minute after that burst.
     pub new_pumps_per_minute: u32,
-    /// How many readings of one pump may be on their way at once.
-    pub burst_readings_per_pump: usize,
-    /// How many readings may be on their way at once.
+    /// The maximum number of readings of one pump in flight.
+    pub max_in_flight_readings_per_pump: usize,
+    /// The maximum number of readings of all pumps in flight.
     pub max_in_flight_readings: usize,
-    /// How many readings may wait behind the parts of their backlogs that are on their way.
+    /// The maximum number of readings that wait behind the parts of their backlogs in flight.
     pub max_backlog_readings: usize,
-    /// How long a post with a backlog may take before the rest of it is to be sent again.
-    pub backlog_answer: Duration,
-    /// How far ahead of the node's clock a device's clock may be.
+    /// How long a post with a backlog may take. What is not stored by then has to be sent again.
+    pub backlog_timeout: Duration,
+    /// How far a device's clock may be ahead of the node's.
     pub max_ahead: Duration,
-    /// A reading whose device time is no further from its receipt says how its pump is now.
+    /// A reading is current, which means it shows its pump's present state, if its device time is at most this far from
+    /// its receipt.
     pub current_within: Duration,
-    /// How many minutes of the past may wait for the database, of one pump.
+    /// The maximum number of past minutes of one pump that wait for the database.
     pub past_minutes_per_pump: usize,
-    /// The same for all pumps together.
+    /// The maximum number of past minutes of all pumps that wait for the database.
     pub past_minutes: usize,
 }
 
@@ -44,42 +45,43 @@ pub struct IngestSettings {
 pub struct EngineSettings {
     /// Inference workers, each with a thread of its own.
     pub inference_workers: usize,
-    /// The largest batch a worker takes; none: what is measured best at the start.
+    /// The largest batch of a worker; none to measure the best size at the start.
     pub max_batch_windows: Option<NonZeroUsize>,
-    /// Windows of one pump that may wait; beyond that its oldest is skipped.
+    /// The maximum number of waiting windows of one pump; beyond that its oldest is skipped.
     pub queued_windows_per_pump: usize,
-    /// Windows that may wait in all; beyond that the arriving pump's oldest is skipped.
+    /// The maximum number of waiting windows of all pumps; beyond that the oldest of the arriving window's pump is
+    /// skipped.
     pub queued_windows: usize,
-    /// Rows in one transaction.
+    /// The maximum number of readings in one record of the journal.
     pub max_batch_readings: usize,
-    /// How long a lone row waits for company before it is committed.
+    /// How long a reading waits for others before its record is written.
     pub linger: Duration,
     /// A pump is stale after this many intervals without a reading.
     pub stale_after_intervals: i64,
-    /// How often an actor may fail within the next before it stays down.
+    /// How many restarts an actor may need within `restart_window` before it stays down.
     pub restarts: usize,
-    /// The time in which failures are counted.
+    /// The period over which failures are counted.
     pub restart_window: Duration,
-    /// An actor that keeps its thread for longer is stuck.
-    pub wedged_after: Duration,
-    /// Warned is when less than this share of the disk is free, 0 to 1.
+    /// An actor that blocks its thread for longer is stuck.
+    pub stuck_after: Duration,
+    /// The node warns if less than this share of the disk is free, 0 to 1.
     pub warn_free_share: f64,
 }
 
 /// How a pump's own baseline is learned.
 #[derive(Debug, Clone)]
 pub struct CommissioningSettings {
-    /// How long its normal running is gathered.
+    /// How much normal running is collected.
     pub running: Duration,
-    /// How its detections are made.
+    /// The detector that the baseline is for.
     pub detector: Detector,
 }
 
-/// How the live feed is sent.
+/// How the live feed sends frames.
 #[derive(Debug, Clone)]
 pub struct LiveSettings {
-    /// How long readings are gathered into one frame.
+    /// The time between two frames.
     pub frame: Duration,
-    /// Frames that a slow subscriber may fall behind before its oldest are dropped.
+    /// How many frames a slow subscriber may fall behind before it loses the oldest.
     pub subscriber_frames: usize,
 }

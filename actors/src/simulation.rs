@@ -1,9 +1,10 @@
-//! The demo's pumps: made-up or recorded readings that come in through the same gate as posted ones.
+//! Plays simulated or recorded pumps: posts their readings through the same ingress as clients do.
 //!
-//! One simulation runs at a time; starting another takes its place. What is sent is the player's business
-//! ([`player`]); here are its clock, its posts, and those who start, stop and ask. Its pumps are
-//! commissioned in the background at its start ([`healthy`]), so that they are judged at once. Deliberately absent: the
-//! physics (`volute-simulator`), and whether a node may simulate at all (who starts this actor decides).
+//! One simulation runs at a time; starting another replaces it. The actor runs the clock, posts the readings that are due, and
+//! handles requests to start, stop and report progress. [`player`] decides which readings are due. The pumps are
+//! commissioned in the background at the start ([`healthy`]), so they are judged soon. A recording starts when this has
+//! ended. Does not hold the physics of a pump (see `volute-simulator`). Does not decide whether a node may simulate: the
+//! caller creates this actor only if so.
 
 mod fault_cycle;
 mod healthy;
@@ -17,35 +18,35 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::{PumpSettings, Row, StoreError};
-use volute_plant::{Cadence, Draft, INTERVALS_MS, PumpId, cadence::in_words};
+use volute_plant::{Cadence, Draft, INTERVAL_RANGE_MS, PumpId, cadence::format_interval};
 use volute_runtime::{Envelope, Mailbox, Message, Role};
 
 use crate::{
-    commissioning::errors::CommissionRefusal,
+    commissioning::errors::CommissionError,
     engine::handle::EngineHandle,
-    protocol::live::LiveEnded,
-    receipt::{Receipt, Refusal},
+    protocol::live::LiveSimulationEnded,
+    receipt::{IngestError, Receipt},
 };
-use healthy::Lesson;
+use healthy::CommissionPlan;
 use plan::{Plan, Speed};
 use player::Player;
 use progress::SimulationProgress;
 
-/// How often it is looked what has come due.
+/// The interval at which due readings are posted.
 const TICK: Duration = Duration::from_millis(100);
-/// Questions and orders that may wait.
-const ORDERS: usize = 256;
+/// At most this many requests wait in the actor's mailbox.
+const MAX_QUEUED_ORDERS: usize = 256;
 
-/// The simulation cannot start.
+/// Why a simulation did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A recording cannot be played into a pump's own past.
+    /// A recording cannot be played to a pump that has readings.
     #[error("{pump} has readings already; a recording is played to a pump that has none")]
     PumpHasReadings {
         /// The pump.
         pump: PumpId,
     },
-    /// Its first rows would be older than any reading that is kept.
+    /// The first rows of the recording would be older than the retention of readings.
     #[error("the recording spans {span}, and the node keeps readings for {kept} (retention.readings_days)")]
     TooLong {
         /// From its first row to its last.
@@ -53,7 +54,7 @@ pub enum StartError {
         /// How long readings are kept.
         kept: String,
     },
-    /// No pump may have the interval of its rows.
+    /// The interval of the recording's rows is longer than a pump's may be.
     #[error("the recording's rows come every {every}, and a pump's interval may be at most {most}")]
     TooSparse {
         /// The interval of the rows.
@@ -61,10 +62,10 @@ pub enum StartError {
         /// The longest that a pump may have.
         most: String,
     },
-    /// The pump cannot be told its interval.
+    /// The pump's interval cannot be set.
     #[error(transparent)]
-    Settings(#[from] CommissionRefusal),
-    /// What is stored cannot be read.
+    Settings(#[from] CommissionError),
+    /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The node is stopping.
@@ -72,7 +73,7 @@ pub enum StartError {
     Stopping,
 }
 
-/// How a simulation is started, stopped and looked at. Cheap to clone, usable from any thread.
+/// Starts and stops simulations and reports their progress. Cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct Simulation {
     engine: EngineHandle,
@@ -80,26 +81,28 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// Starts the actor, which plays nothing yet. Must be called within an actix system.
+    /// Starts the actor, which plays nothing until [`Self::start`]. Must be called within an actix system.
     pub fn new(engine: EngineHandle) -> Self {
         let supervisor = &engine.0.supervisor;
         let role = Role { id: "simulation".into(), kind: "simulation", stage: "simulation", subject: None };
         let inbox = supervisor.register(role, &supervisor.thread());
-        let (of_actor, played) = (engine.clone(), Arc::<Mutex<Played>>::default());
+        let (of_actor, playback) = (engine.clone(), Arc::<Mutex<Playback>>::default());
         supervisor.start(&inbox, move |_| SimulationActor {
             engine: of_actor.clone(),
-            played: played.clone(),
+            playback: playback.clone(),
             posting: false,
         });
-        let orders = inbox.mailbox(ORDERS);
+        let orders = inbox.mailbox(MAX_QUEUED_ORDERS);
         Self { engine, orders }
     }
 
-    /// Plays a plan from now on, in place of what is played.
+    /// Plays a plan, in place of the current one.
     pub async fn start(&self, plan: Plan, speed: Speed) -> Result<SimulationProgress, StartError> {
         let mut last = Vec::new();
         for pump in plan.pumps() {
-            last.push(self.engine.store().latest_readings(&pump, 1).await?.all()?.pop().map(|reading| reading.at));
+            last.push(
+                self.engine.store().latest_readings(&pump, 1).await?.into_complete()?.pop().map(|reading| reading.at),
+            );
         }
         if let (Plan::Recording { pump, .. }, [Some(_)]) = (&plan, last.as_slice()) {
             return Err(StartError::PumpHasReadings { pump: pump.clone() });
@@ -108,27 +111,27 @@ impl Simulation {
             self.prepare(pump, rows).await?;
         }
         let (profile, now) = (self.engine.profile(), self.engine.now());
-        let lessons = healthy::lessons(profile, &plan, now);
+        let commission_plans = healthy::commission_plans(profile, &plan, now);
         let player = Player::new(profile, plan, speed, now, &last);
-        self.ask(|reply| Play { player, lessons, reply }).await.ok_or(StartError::Stopping)
+        self.request(|reply| Play { player, commission_plans, reply }).await.ok_or(StartError::Stopping)
     }
 
-    /// Makes the windows of a recording's pump by the cadence of its rows, where they are sparser than the profile's.
+    /// Sets the interval of a recording's pump to that of the rows if they are sparser than the profile's interval.
     async fn prepare(&self, pump: &PumpId, rows: &[Row]) -> Result<(), StartError> {
         let times = || rows.iter().map(|row| row.at);
         let span_ms = times().max().zip(times().min()).map_or(0, |(last, first)| last.since_ms(first));
-        let kept_ms = self.engine.0.context.times.kept_ms;
+        let kept_ms = self.engine.0.context.timestamp_limits.max_age_ms;
         if span_ms >= kept_ms {
             let days = |ms: i64| format!("{:.1} days", ms as f64 / 86_400_000.0);
             return Err(StartError::TooLong { span: days(span_ms), kept: days(kept_ms) });
         }
         let settings = match Cadence::of(times()).sparser_than(self.engine.profile().interval_ms()) {
-            Some(interval_ms) if !INTERVALS_MS.contains(&interval_ms) => {
-                let (every, most) = (in_words(interval_ms), in_words(*INTERVALS_MS.end()));
+            Some(interval_ms) if !INTERVAL_RANGE_MS.contains(&interval_ms) => {
+                let (every, most) = (format_interval(interval_ms), format_interval(*INTERVAL_RANGE_MS.end()));
                 return Err(StartError::TooSparse { every, most });
             }
             Some(interval_ms) => {
-                let why = format!("the recording's rows come every {}", in_words(interval_ms));
+                let why = format!("the recording's rows come every {}", format_interval(interval_ms));
                 PumpSettings { interval_ms: Some(interval_ms), why, ..PumpSettings::default() }
             }
             None => PumpSettings::default(),
@@ -136,115 +139,119 @@ impl Simulation {
         Ok(self.engine.prepare_recording(pump, settings).await?)
     }
 
-    /// Sends nothing more. What was sent stays.
+    /// Stops the simulation. Readings that were sent stay.
     pub async fn stop(&self) -> SimulationProgress {
-        self.ask(StopPlaying).await.unwrap_or_default()
+        self.request(StopPlaying).await.unwrap_or_default()
     }
 
-    /// What is played, and how far.
+    /// Returns what is played, and the progress.
     pub async fn progress(&self) -> SimulationProgress {
-        self.ask(AskProgress).await.unwrap_or_default()
+        self.request(GetProgress).await.unwrap_or_default()
     }
 
-    /// Whether it plays this pump now.
+    /// Returns whether this pump is simulated at the moment.
     pub async fn plays(&self, pump: &PumpId) -> bool {
         self.progress().await.plays(pump)
     }
 
-    async fn ask<M>(&self, order: impl FnOnce(oneshot::Sender<SimulationProgress>) -> M) -> Option<SimulationProgress>
+    async fn request<M>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<SimulationProgress>) -> M,
+    ) -> Option<SimulationProgress>
     where
         SimulationActor: Handler<Envelope<M>, Result = ()>,
         M: Message,
     {
-        let (reply, answer) = oneshot::channel();
+        let (reply, response) = oneshot::channel();
         self.orders.send(order(reply)).await.ok()?;
-        answer.await.ok()
+        response.await.ok()
     }
 }
 
-/// Plays something else from now on.
+/// Plays another plan.
 struct Play {
     player: Player,
-    lessons: Vec<Lesson>,
+    commission_plans: Vec<CommissionPlan>,
     reply: oneshot::Sender<SimulationProgress>,
 }
 
-/// Sends nothing more.
+/// Stops the simulation.
 struct StopPlaying(oneshot::Sender<SimulationProgress>);
 
-/// Somebody asks how far it is.
-struct AskProgress(oneshot::Sender<SimulationProgress>);
+/// Requests the progress.
+struct GetProgress(oneshot::Sender<SimulationProgress>);
 
 impl Message for Play {}
 
 impl Message for StopPlaying {}
 
-impl Message for AskProgress {}
+impl Message for GetProgress {}
 
-/// What is played; it outlives the actor.
+/// The state of the simulation. It outlives the actor.
 #[derive(Default)]
-struct Played {
+struct Playback {
     player: Option<Player>,
-    /// What the gate refused for now.
+    /// Readings that the ingress refused temporarily.
     unsent: Vec<Draft>,
-    /// Counts what was played.
+    /// Counts the plans that were started.
     number: u64,
-    /// Pumps whose readings have ended, of which the live feed does not know yet.
+    /// Pumps whose readings have ended. They are still to be sent to the live feed.
     ended: BTreeSet<PumpId>,
 }
 
-impl Played {
-    /// Nothing more comes of these pumps.
-    fn end(&mut self, keep: &[PumpId]) {
+impl Playback {
+    /// Marks the player's pumps as ended, except these.
+    fn end(&mut self, except: &[PumpId]) {
         let pumps = self.player.iter().flat_map(Player::pumps);
-        self.ended.extend(pumps.filter(|pump| !keep.contains(pump)));
+        self.ended.extend(pumps.filter(|pump| !except.contains(pump)));
     }
 }
 
-/// The actor.
+/// The actor that plays a plan.
 struct SimulationActor {
     engine: EngineHandle,
-    played: Arc<Mutex<Played>>,
-    /// A post is under way; the next waits for its answer.
+    playback: Arc<Mutex<Playback>>,
+    /// A post is in flight. The next one is sent after its response.
     posting: bool,
 }
 
 impl SimulationActor {
     fn progress(&self) -> SimulationProgress {
-        self.played().player.as_ref().map_or_else(SimulationProgress::default, Player::progress)
+        self.playback().player.as_ref().map_or_else(SimulationProgress::default, Player::progress)
     }
 
-    fn played(&self) -> MutexGuard<'_, Played> {
-        self.played.lock()
+    fn playback(&self) -> MutexGuard<'_, Playback> {
+        self.playback.lock()
     }
 
-    /// What is played begins, if it is this and waits.
+    /// Starts the waiting player if it is still that of this number.
     fn begin(&self, number: u64) {
         let now = self.engine.now();
-        let mut played = self.played();
-        if played.number == number
-            && let Some(player) = &mut played.player
+        let mut playback = self.playback();
+        if playback.number == number
+            && let Some(player) = &mut playback.player
         {
             player.begin(now);
         }
     }
 
-    /// Has the live feed know whose readings have ended. Not while a post is under way, whose readings it may not have yet.
-    fn tell_ended(&self) {
+    /// Sends the pumps whose readings have ended to the live feed. Must not be called while a post is in flight, whose readings
+    /// the live feed may not have yet.
+    fn publish_ended(&self) {
         let live = &self.engine.0.context.live;
-        // Where there is no room, the next tick tries again.
-        self.played().ended.retain(|pump| live.try_send(LiveEnded(pump.clone())).is_err());
+        // If the mailbox is full, the next tick tries again.
+        self.playback().ended.retain(|pump| live.try_send(LiveSimulationEnded(pump.clone())).is_err());
     }
 
-    /// Posts what has come due.
+    /// Posts the readings that are due.
     fn tick(&mut self, ctx: &mut Context<Self>) {
         if self.posting {
             return;
         }
-        self.tell_ended();
+        self.publish_ended();
         let drafts = {
-            let mut played = self.played();
-            match (std::mem::take(&mut played.unsent), &mut played.player) {
+            let mut playback = self.playback();
+            match (std::mem::take(&mut playback.unsent), &mut playback.player) {
                 (unsent, Some(player)) if unsent.is_empty() => player.due(self.engine.now()),
                 (unsent, _) => unsent,
             }
@@ -255,39 +262,39 @@ impl SimulationActor {
         self.posting = true;
         let (engine, items) = (self.engine.clone(), drafts.iter().cloned().map(Some).collect());
         let post = async move { engine.ingest(items, None).await };
-        ctx.spawn(post.into_actor(self).map(|answer, actor, _| actor.settle(answer, drafts)));
+        ctx.spawn(post.into_actor(self).map(|outcome, actor, _| actor.complete_post(outcome, drafts)));
     }
 
-    fn settle(&mut self, answer: Result<Receipt, Refusal>, drafts: Vec<Draft>) {
+    fn complete_post(&mut self, outcome: Result<Receipt, IngestError>, drafts: Vec<Draft>) {
         self.posting = false;
-        match answer {
+        match outcome {
             Ok(receipt) => {
                 if let Some(first) = receipt.rejected.first() {
                     let (count, message) = (receipt.rejected.len(), &first.rejection.message);
                     tracing::warn!(count, first = message, "simulated readings were rejected");
                 }
-                let mut played = self.played();
-                if played.player.as_ref().is_some_and(Player::is_over) {
-                    played.end(&[]);
+                let mut playback = self.playback();
+                if playback.player.as_ref().is_some_and(Player::is_over) {
+                    playback.end(&[]);
                 }
             }
-            // Sent again at the next tick: what has come due meanwhile waits behind it.
-            Err(Refusal::Busy { .. } | Refusal::NotStored { .. } | Refusal::Clock { .. }) => {
-                self.played().unsent = drafts
+            // Posted again at the next tick, before readings that become due meanwhile.
+            Err(IngestError::Busy { .. } | IngestError::NotStored { .. } | IngestError::Clock { .. }) => {
+                self.playback().unsent = drafts
             }
             Err(error) => {
-                tracing::warn!(%error, "the simulation ends");
-                let mut played = self.played();
-                played.end(&[]);
-                played.player = None;
+                tracing::warn!(%error, "simulation stopped by an error");
+                let mut playback = self.playback();
+                playback.end(&[]);
+                playback.player = None;
             }
         }
     }
 }
 
-/// Commissions those pumps that are not in use as they are planned, one after the other.
-async fn commission(engine: EngineHandle, lessons: Vec<Lesson>) {
-    for Lesson { pump, why, readings } in lessons {
+/// Commissions the pumps whose baseline in use does not come from their plan, one after the other.
+async fn commission(engine: EngineHandle, commission_plans: Vec<CommissionPlan>) {
+    for CommissionPlan { pump, why, readings } in commission_plans {
         let known = engine.baselines(&pump).await.ok();
         let in_use = known.and_then(|known| known.versions.into_iter().find(|v| Some(v.version) == known.in_use));
         if in_use.is_some_and(|version| version.why == why) {
@@ -295,7 +302,7 @@ async fn commission(engine: EngineHandle, lessons: Vec<Lesson>) {
         }
         match engine.commission_with(&pump, why, readings).await {
             Ok(_) => {}
-            Err(CommissionRefusal::NoModel | CommissionRefusal::Stopping) => return,
+            Err(CommissionError::NoModel | CommissionError::Stopping) => return,
             Err(error) => tracing::warn!(pump = pump.as_str(), %error, "simulated pump not commissioned"),
         }
     }
@@ -305,8 +312,8 @@ impl Actor for SimulationActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Where an earlier life waited, what it waited for ended with it.
-        let number = self.played().number;
+        // If an earlier incarnation waited for the commissioning, that wait ended with it.
+        let number = self.playback().number;
         self.begin(number);
         ctx.run_interval(TICK, Self::tick);
     }
@@ -316,23 +323,23 @@ impl Handler<Envelope<Play>> for SimulationActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<Play>, ctx: &mut Self::Context) {
-        let Play { mut player, lessons, reply } = message.into_inner();
-        // A recording is played once: it waits until its pump can be judged.
-        if player.is_recording() && !lessons.is_empty() {
+        let Play { mut player, commission_plans, reply } = message.into_inner();
+        // A recording is played once, so it waits until its pump has a baseline.
+        if player.is_recording() && !commission_plans.is_empty() {
             player.wait();
         }
         let number = {
-            let mut played = self.played();
+            let mut playback = self.playback();
             let new: Vec<PumpId> = player.pumps().collect();
-            played.end(&new);
-            played.ended.retain(|pump| !new.contains(pump));
-            (played.player, played.unsent) = (Some(player), Vec::new());
-            played.number += 1;
-            played.number
+            playback.end(&new);
+            playback.ended.retain(|pump| !new.contains(pump));
+            (playback.player, playback.unsent) = (Some(player), Vec::new());
+            playback.number += 1;
+            playback.number
         };
-        let learned = commission(self.engine.clone(), lessons).into_actor(self);
+        let learned = commission(self.engine.clone(), commission_plans).into_actor(self);
         ctx.spawn(learned.map(move |(), actor, _| actor.begin(number)));
-        // Whoever asked may have gone; so in the other handlers.
+        // The caller may be gone, here and in the other handlers.
         let _ = reply.send(self.progress());
     }
 }
@@ -343,10 +350,10 @@ impl Handler<Envelope<StopPlaying>> for SimulationActor {
     fn handle(&mut self, message: Envelope<StopPlaying>, _: &mut Self::Context) {
         let StopPlaying(reply) = message.into_inner();
         {
-            let mut played = self.played();
-            played.unsent.clear();
-            played.end(&[]);
-            if let Some(player) = &mut played.player {
+            let mut playback = self.playback();
+            playback.unsent.clear();
+            playback.end(&[]);
+            if let Some(player) = &mut playback.player {
                 player.stop();
             }
         }
@@ -354,11 +361,11 @@ impl Handler<Envelope<StopPlaying>> for SimulationActor {
     }
 }
 
-impl Handler<Envelope<AskProgress>> for SimulationActor {
+impl Handler<Envelope<GetProgress>> for SimulationActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<AskProgress>, _: &mut Self::Context) {
-        let AskProgress(reply) = message.into_inner();
+    fn handle(&mut self, message: Envelope<GetProgress>, _: &mut Self::Context) {
+        let GetProgress(reply) = message.into_inner();
         let _ = reply.send(self.progress());
     }
 }

@@ -1,15 +1,16 @@
-//! What tests of several modules share: a small kind of pump, its readings and a baseline of it.
+//! Fixtures of several modules' tests: a pump profile with one channel, readings and a baseline.
 
 use std::sync::Arc;
 
 use serde_json::json;
 use volute_anomaly::{Baseline, ChannelScore, Score};
-use volute_plant::{Profile, PumpId, Reading, Sample, TimeRules, Timestamp};
+use volute_plant::{Profile, PumpId, Reading, Sample, Timestamp, TimestampLimits};
 
-/// The rules of the default configuration.
-pub(crate) const TIMES: TimeRules = TimeRules { ahead_ms: 30_000, current_ms: 60_000, kept_ms: 400 * 86_400_000 };
+/// The limits of the default configuration.
+pub(crate) const TIMES: TimestampLimits =
+    TimestampLimits { max_ahead_ms: 30_000, max_current_offset_ms: 60_000, max_age_ms: 400 * 86_400_000 };
 
-/// One channel at one reading a second.
+/// A profile with one channel and an interval of 1 s.
 pub(crate) fn profile() -> Profile {
     let text = r#"
         name = "small"
@@ -29,17 +30,17 @@ pub(crate) fn pump() -> PumpId {
     "P-1".parse().expect("a name")
 }
 
-/// A time at this second.
+/// The test's start time plus `s` seconds.
 pub(crate) fn at(s: i64) -> Timestamp {
     Timestamp::from_millis(1_773_050_400_000 + s * 1000).expect("a time")
 }
 
-/// A reading that is received as it is measured.
+/// A reading that is received at the time of its measurement.
 pub(crate) fn reading(s: i64) -> Reading {
     Reading { pump: pump(), at: at(s), received: at(s), samples: [Sample::Good(50.0)].into(), late: false }
 }
 
-/// By this a window is anomalous above a loss of 1.
+/// A baseline by which a window is anomalous above a loss of 1.
 pub(crate) fn baseline() -> Arc<Baseline> {
     let channel = json!({
         "level": 0.5, "reach": 0.3, "short_spread": 0.1, "long_spread": 0.1, "error": 0.05, "error_spread": 0.01,

@@ -1,8 +1,9 @@
-//! How many bytes a reading takes at rest, all included: `at_rest PROFILE.toml EVERY FILE.csv...`.
+//! Measures how many bytes a stored reading takes on disk: `at_rest PROFILE.toml EVERY FILE.csv...`.
 //!
-//! Every file is one pump's recording, of which every EVERY-th row is kept (5: a pump that posts one in five seconds). It is
-//! stored as a node stores it, journal and all; what is counted is the closed database, whose files hold blocks, rollups
-//! and everything else. Also: how long the head takes to be rebuilt from the journal when nothing is in the database yet.
+//! Every file is the recording of one pump, of which every EVERY-th row is used (5 simulates a pump that posts once in
+//! five seconds). The rows are stored as by a node, through the journal. The size is that of the closed database, whose
+//! files hold blocks, rollups and everything else. Also measures how long it takes to rebuild the head (the readings
+//! that are not in the database yet) from the journal.
 
 #![allow(clippy::print_stdout, reason = "a command line tool")]
 
@@ -11,10 +12,10 @@ use std::{env, error::Error, fs, path::Path, time::Instant};
 use volute_data::{Batch, Dialect, PumpRecord, Store, StoreSettings, read_recording};
 use volute_plant::{Profile, PumpId, Reading, Timestamp};
 
-type Failure = Box<dyn Error>;
+type BoxError = Box<dyn Error>;
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), BoxError> {
     let args: Vec<String> = env::args().skip(1).collect();
     let [profile, every, files @ ..] = args.as_slice() else {
         return Err("usage: at_rest PROFILE.toml EVERY FILE.csv...".into());
@@ -50,22 +51,22 @@ async fn main() -> Result<(), Failure> {
     let journal_bytes = store.disk_use()?.journal_bytes;
     store.close().await?;
 
-    let begun = Instant::now();
+    let start = Instant::now();
     let store = Store::open(dir.path(), &StoreSettings::default(), now).await?;
-    let waiting = store.status().waiting_readings;
-    println!("opened with {waiting} readings to rebuild in {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
-    let begun = Instant::now();
+    let unflushed = store.status().unflushed_readings;
+    println!("opened with {unflushed} readings to rebuild in {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
+    let start = Instant::now();
     store.flush_all().await?;
-    println!("written as blocks in {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
+    println!("written as blocks in {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
     store.close().await?;
-    // Closing wrote the tables; what is read is what a plant's disk holds once they are.
+    // Closing wrote the tables. Now the size is that on a plant's disk.
     let store = Store::open(dir.path(), &StoreSettings::default(), now).await?;
     let database_bytes = store.disk_use()?.database_bytes;
     store.close().await?;
     let per_reading = |bytes: u64| bytes as f64 / rows as f64;
     println!("{} files, every {every}th row: {rows} readings of {} channels", files.len(), profile.channels().len());
     println!(
-        "database {:.1} bytes per reading, journal {:.1} (while it is kept)",
+        "database {:.1} bytes per reading, journal {:.1} (while it is retained)",
         per_reading(database_bytes),
         per_reading(journal_bytes)
     );

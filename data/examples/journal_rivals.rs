@@ -1,8 +1,8 @@
-//! The journal against rivals, for small and large records and 1, 8 and 64 appenders that each wait for their answer:
-//! `journal_rivals [DIR] [SECONDS]`.
+//! Compares the journal with fjall and SurrealDB, for small and large records and with 1, 8 and 64 appenders that each
+//! wait for the acknowledgement of their record: `journal_rivals [DIR] [SECONDS]`.
 //!
-//! Every rival syncs before it answers. Without a directory it measures in a temporary one, which may be no disk at all.
-//! Times are of the closed loop alone; bytes and CPU include closing.
+//! All of them sync before they acknowledge. Without DIR, measures in a temporary directory, which may be in memory.
+//! Times are those of the closed loop alone; bytes and CPU time include closing.
 
 #![allow(clippy::print_stdout, reason = "a command line tool")]
 
@@ -31,17 +31,17 @@ use tokio::{
 };
 use volute_data::{Journal, JournalSettings};
 
-/// A reading of ten channels, and a hundred of them.
+/// The payload of one reading of ten channels, and of a hundred readings, in bytes.
 const PAYLOADS: [usize; 2] = [110, 11_000];
 const APPENDERS: [usize; 3] = [1, 8, 64];
-/// What a rival's writer takes at most before it syncs, as the journal does.
+/// The maximum size of a group before a sync, as in the journal.
 const GROUP_BYTES: usize = 256 << 10;
-/// What Linux counts a process's CPU time in.
+/// The unit of CPU time in `/proc/self/stat`.
 const TICK_US: u64 = 10_000;
 
-type Failure = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What one rival is put through.
+/// The load of one measurement.
 #[derive(Clone, Copy)]
 struct Load {
     appenders: usize,
@@ -49,26 +49,26 @@ struct Load {
     time: Duration,
 }
 
-/// What the appenders saw.
+/// The result of one measurement.
 #[derive(Default)]
-struct Seen {
+struct Measurement {
     latencies_us: Vec<u64>,
     seconds: f64,
 }
 
-/// What the process has used so far.
-struct Used {
+/// The resources that the process has used so far.
+struct ResourceUsage {
     cpu_us: u64,
     written_bytes: u64,
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<(), BoxError> {
     // SurrealDB's futures nest deeply.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build()?;
     runtime.block_on(async { tokio::spawn(measure()).await? })
 }
 
-async fn measure() -> Result<(), Failure> {
+async fn measure() -> Result<(), BoxError> {
     let temporary = tempfile::tempdir()?;
     let dir = env::args_os().nth(1).map_or_else(|| temporary.path().to_owned(), PathBuf::from);
     let seconds = env::args().nth(2).map_or(Ok(3), |seconds| seconds.parse())?;
@@ -81,22 +81,22 @@ async fn measure() -> Result<(), Failure> {
     for payload_bytes in PAYLOADS {
         for appenders in APPENDERS {
             let load = Load { appenders, payload_bytes, time: Duration::from_secs(seconds) };
-            let before = Used::now()?;
-            let seen = journal(&dir.join("journal"), load).await?;
-            print("journal", load, seen, &before, &dir.join("journal"))?;
-            let before = Used::now()?;
-            let seen = fjall(&dir.join("fjall"), load).await?;
-            print("fjall", load, seen, &before, &dir.join("fjall"))?;
-            let before = Used::now()?;
-            let seen = surrealdb(&dir.join("surreal"), load).await?;
-            print("surreal", load, seen, &before, &dir.join("surreal"))?;
+            let usage_before = ResourceUsage::now()?;
+            let measurement = journal(&dir.join("journal"), load).await?;
+            print("journal", load, measurement, &usage_before, &dir.join("journal"))?;
+            let usage_before = ResourceUsage::now()?;
+            let measurement = fjall(&dir.join("fjall"), load).await?;
+            print("fjall", load, measurement, &usage_before, &dir.join("fjall"))?;
+            let usage_before = ResourceUsage::now()?;
+            let measurement = surrealdb(&dir.join("surreal"), load).await?;
+            print("surreal", load, measurement, &usage_before, &dir.join("surreal"))?;
         }
     }
     Ok(())
 }
 
 /// Volute's journal.
-async fn journal(dir: &Path, load: Load) -> Result<Seen, Failure> {
+async fn journal(dir: &Path, load: Load) -> Result<Measurement, BoxError> {
     let (journal, _) = Journal::open(dir, JournalSettings::default(), None, 0, |_, _| {})?;
     let mut tasks = JoinSet::new();
     for _ in 0..load.appenders {
@@ -112,16 +112,17 @@ async fn journal(dir: &Path, load: Load) -> Result<Seen, Failure> {
             Ok(latencies_us)
         });
     }
-    let seen = collect(tasks).await?;
+    let measurement = collect(tasks).await?;
     journal.close();
-    Ok(seen)
+    Ok(measurement)
 }
 
-/// fjall: one insert per record and one sync per group, by one thread, so that a group gathers while another is synced.
-async fn fjall(dir: &Path, load: Load) -> Result<Seen, Failure> {
-    let (sender, waiting) = mpsc::channel(8192);
+/// fjall: one insert per record and one sync per group, by one thread. Records that arrive during a sync form the next
+/// group.
+async fn fjall(dir: &Path, load: Load) -> Result<Measurement, BoxError> {
+    let (sender, receiver) = mpsc::channel(8192);
     let dir = dir.to_owned();
-    let writer = thread::spawn(move || fjall_writer(&dir, waiting));
+    let writer = thread::spawn(move || fjall_writer(&dir, receiver));
     let mut tasks = JoinSet::new();
     for _ in 0..load.appenders {
         let sender = sender.clone();
@@ -130,47 +131,47 @@ async fn fjall(dir: &Path, load: Load) -> Result<Seen, Failure> {
             let end = Instant::now() + load.time;
             while Instant::now() < end {
                 let start = Instant::now();
-                let (answer, answered) = oneshot::channel();
-                sender.send((payload(load, latencies_us.len()), answer)).await?;
-                answered.await?;
+                let (ack_sender, ack_receiver) = oneshot::channel();
+                sender.send((payload(load, latencies_us.len()), ack_sender)).await?;
+                ack_receiver.await?;
                 latencies_us.push(micros(start));
             }
             Ok(latencies_us)
         });
     }
-    let seen = collect(tasks).await?;
+    let measurement = collect(tasks).await?;
     drop(sender);
     writer.join().map_err(|_| "fjall's writer panicked")??;
-    Ok(seen)
+    Ok(measurement)
 }
 
-fn fjall_writer(dir: &Path, mut waiting: mpsc::Receiver<(Vec<u8>, oneshot::Sender<()>)>) -> Result<(), Failure> {
+fn fjall_writer(dir: &Path, mut receiver: mpsc::Receiver<(Vec<u8>, oneshot::Sender<()>)>) -> Result<(), BoxError> {
     let db = Database::builder(dir).open()?;
     let keyspace = db.keyspace("journal", || KeyspaceCreateOptions::default().manual_journal_persist(true))?;
     let mut seq = 0u64;
-    let mut answers = Vec::new();
-    while let Some(first) = waiting.blocking_recv() {
+    let mut ack_senders = Vec::new();
+    while let Some(first) = receiver.blocking_recv() {
         let mut bytes = 0;
         let mut next = Some(first);
-        while let Some((payload, answer)) = next.take() {
+        while let Some((payload, ack_sender)) = next.take() {
             seq += 1;
             bytes += payload.len();
             keyspace.insert(seq.to_be_bytes(), payload)?;
-            answers.push(answer);
+            ack_senders.push(ack_sender);
             if bytes < GROUP_BYTES {
-                next = waiting.try_recv().ok();
+                next = receiver.try_recv().ok();
             }
         }
         db.persist(PersistMode::SyncData)?;
-        for answer in answers.drain(..) {
-            let _nobody_waits = answer.send(());
+        for ack_sender in ack_senders.drain(..) {
+            let _nobody_waits = ack_sender.send(());
         }
     }
     Ok(())
 }
 
-/// SurrealDB on SurrealKV as the store uses it: a transaction for each record, whose syncs SurrealKV groups by itself.
-async fn surrealdb(dir: &Path, load: Load) -> Result<Seen, Failure> {
+/// SurrealDB on SurrealKV, as the store uses it: one transaction per record. SurrealKV groups their syncs.
+async fn surrealdb(dir: &Path, load: Load) -> Result<Measurement, BoxError> {
     fs::create_dir_all(dir)?;
     let path = format!("surrealkv://{}", dir.canonicalize()?.display());
     let config = ConfigMap::empty()
@@ -205,23 +206,23 @@ async fn surrealdb(dir: &Path, load: Load) -> Result<Seen, Failure> {
             Ok(latencies_us)
         });
     }
-    let seen = collect(tasks).await?;
+    let measurement = collect(tasks).await?;
     datastore.shutdown().await?;
-    Ok(seen)
+    Ok(measurement)
 }
 
-async fn collect(mut tasks: JoinSet<Result<Vec<u64>, Failure>>) -> Result<Seen, Failure> {
+async fn collect(mut tasks: JoinSet<Result<Vec<u64>, BoxError>>) -> Result<Measurement, BoxError> {
     let start = Instant::now();
-    let mut seen = Seen::default();
+    let mut measurement = Measurement::default();
     while let Some(done) = tasks.join_next().await {
-        seen.latencies_us.extend(done??);
+        measurement.latencies_us.extend(done??);
     }
-    seen.seconds = start.elapsed().as_secs_f64();
-    seen.latencies_us.sort_unstable();
-    Ok(seen)
+    measurement.seconds = start.elapsed().as_secs_f64();
+    measurement.latencies_us.sort_unstable();
+    Ok(measurement)
 }
 
-/// Bytes that hardly compress, as packed numbers do not, and that differ from record to record.
+/// Returns bytes that hardly compress, like packed numbers, and differ from record to record.
 fn payload(load: Load, number: usize) -> Vec<u8> {
     let mut state = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(load.payload_bytes + 8);
@@ -239,29 +240,37 @@ fn micros(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Prints a line and removes what the rival left.
+/// Prints a line of the table and removes the files.
 #[allow(clippy::cast_precision_loss, reason = "figures for people")]
-fn print(rival: &str, load: Load, seen: Seen, before: &Used, dir: &Path) -> Result<(), Failure> {
-    let after = Used::now()?;
-    let count = seen.latencies_us.len().max(1) as f64;
-    let at = |share: usize| seen.latencies_us.get(seen.latencies_us.len() * share / 100).copied().unwrap_or(0);
+fn print(
+    rival: &str,
+    load: Load,
+    measurement: Measurement,
+    usage_before: &ResourceUsage,
+    dir: &Path,
+) -> Result<(), BoxError> {
+    let usage_after = ResourceUsage::now()?;
+    let appends = measurement.latencies_us.len().max(1) as f64;
+    let at = |percent: usize| {
+        measurement.latencies_us.get(measurement.latencies_us.len() * percent / 100).copied().unwrap_or(0)
+    };
     println!(
         "| {rival:7} | {:7} | {:9} | {:9.0} | {:6} | {:6} | {:11.1} | {:12.0} | {:12.0} |",
         load.payload_bytes,
         load.appenders,
-        count / seen.seconds,
+        appends / measurement.seconds,
         at(50),
         at(99),
-        (after.cpu_us - before.cpu_us) as f64 / count,
-        allocated_bytes(dir)? as f64 / count,
-        (after.written_bytes - before.written_bytes) as f64 / count,
+        (usage_after.cpu_us - usage_before.cpu_us) as f64 / appends,
+        allocated_bytes(dir)? as f64 / appends,
+        (usage_after.written_bytes - usage_before.written_bytes) as f64 / appends,
     );
     fs::remove_dir_all(dir)?;
     Ok(())
 }
 
-/// What the files in a folder take on the disk.
-fn allocated_bytes(dir: &Path) -> Result<u64, Failure> {
+/// Returns how many bytes the files in a folder occupy on the disk.
+fn allocated_bytes(dir: &Path) -> Result<u64, BoxError> {
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -271,10 +280,10 @@ fn allocated_bytes(dir: &Path) -> Result<u64, Failure> {
     Ok(bytes)
 }
 
-impl Used {
-    fn now() -> Result<Self, Failure> {
+impl ResourceUsage {
+    fn now() -> Result<Self, BoxError> {
         let stat = fs::read_to_string("/proc/self/stat")?;
-        // The name, in brackets, may hold blanks; user and system time are the 14th and 15th of all fields.
+        // The process name, in brackets, may contain spaces. User and system time are the 14th and 15th fields.
         let behind_name = stat.rsplit(')').next().unwrap_or_default();
         let ticks = behind_name.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
         let cpu_us = ticks.sum::<Result<u64, _>>()? * TICK_US;

@@ -1,9 +1,18 @@
-//! Backups of a data directory: made from a staged copy, checked, listed, put back.
+//! Backups of a data directory: made from a staged copy, verified, listed and restored.
 //!
-//! A repository is a folder of backups, one folder each, named after its time. Each is a whole data directory with a
-//! manifest, so it can be restored alone, copied elsewhere, or deleted; files that have not changed since the backup
-//! before are hard links to it and take no room. Deliberately absent: making the staged copy ([`crate::Store::stage`]),
-//! when to make a backup and how many to keep (whoever runs the command decides), and encryption.
+//! A repository is a folder of backups. Each backup is a folder named after its time: a complete data directory with a
+//! manifest. It can be restored alone, copied elsewhere, or deleted. Files that have not changed since the previous
+//! backup are hard links to its files and take no space:
+//!
+//! ```text
+//! backups/
+//!   2026-11-25T06-20-00Z/    manifest.json, database/sst/1.sst, database/manifest, journal/1
+//!   2026-11-25T07-20-00Z/    manifest.json, database/sst/1.sst (a hard link), database/sst/2.sst, database/manifest
+//!   2026-11-25T08-20-00Z.partial/    interrupted; the next backup removes it
+//! ```
+//!
+//! Does not make the staged copy; see [`crate::Store::stage`]. Does not decide when to make a backup nor how many to
+//! retain: the caller of the command does. Does not encrypt.
 
 mod error;
 mod files;
@@ -21,92 +30,93 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use volute_journal::{durable::create_folder, points::reach};
+use volute_journal::{durable::create_folder, failpoints::fail_point};
 use volute_plant::Timestamp;
 
 pub use error::{BackupError, Damage};
-pub use listing::{Listed, list};
+pub use listing::{ListedBackup, list};
 pub use manifest::{FileEntry, Manifest};
-pub use restore::{Restored, restore, verify};
+pub use restore::{RestoreReport, restore, verify};
 
-use crate::Staged;
-use files::{Contents, at, check_going, copy, sync_folder};
+use crate::StagedCopy;
+use files::{Contents, at, check_not_stopped, copy, sync_folder};
 use layout::{MANIFEST, PARTIAL, is_name};
 
-/// What a backup is of.
+/// The source and the metadata of a backup.
 #[derive(Debug, Clone, Copy)]
-pub struct About<'a> {
+pub struct BackupRequest<'a> {
     /// The data directory that was staged.
     pub data_dir: &'a Path,
-    /// What the staged copy holds.
-    pub staged: Staged,
-    /// Now.
+    /// The content of the staged copy.
+    pub staged: StagedCopy,
+    /// The current time.
     pub created_at: Timestamp,
     /// The version of the program.
     pub product: &'a str,
-    /// Set from outside to end it early.
+    /// Set by the caller to stop the backup early.
     pub stopping: &'a AtomicBool,
 }
 
-/// A backup that was made.
+/// The report of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupReport {
-    /// Its name in the repository.
+    /// The name of the backup in the repository.
     pub name: String,
-    /// Its folder.
+    /// The path of its folder.
     pub dir: PathBuf,
-    /// Its files, the manifest not counted.
+    /// The number of its files, without the manifest.
     pub files: u64,
-    /// Their length together.
+    /// The total length of its files.
     pub bytes: u64,
-    /// Files that were copied.
+    /// The number of files that were copied.
     pub copied: u64,
-    /// Their length together.
+    /// The total length of the copied files.
     pub copied_bytes: u64,
-    /// Files that are those of an earlier backup.
+    /// The number of files that are hard links to the previous backup.
     pub linked: u64,
-    /// The journal's records up to this one are in it.
+    /// The backup holds every journal record up to this number.
     pub durable_seq: u64,
 }
 
-/// Makes a backup of a staged copy as a new folder of the repository, which is made if need be.
+/// Makes a backup of a staged copy as a new folder of the repository. Creates the repository if it is missing.
 ///
-/// Nothing of the backup is shared with `staging` or the data directory. When it returns, all of it is on the disk. A
-/// backup that was cut short has another name, and is cleared away by the next.
-pub fn take(staging: &Path, repository: &Path, about: &About<'_>) -> Result<BackupReport, BackupError> {
-    files::check_apart(about.data_dir, repository)?;
+/// The backup shares no file with `staging` or the data directory. When this returns, the backup is durable. An
+/// interrupted backup has a different name and is removed by the next.
+pub fn take(staging: &Path, repository: &Path, request: &BackupRequest<'_>) -> Result<BackupReport, BackupError> {
+    files::check_apart(request.data_dir, repository)?;
     create_folder(repository).map_err(at(repository))?;
     let _lock = files::lock(repository)?;
     remove_partials(repository)?;
-    let earlier = newest(repository)?;
-    let name = free_name(repository, about.created_at);
+    let previous = newest_backup(repository)?;
+    let name = free_name(repository, request.created_at);
     let partial = repository.join(format!("{name}.{PARTIAL}"));
     let contents = Contents::of(staging)?;
     contents.make_folders(&partial)?;
-    let mut copying = Copying { staging, partial: &partial, earlier: earlier.as_ref(), copied: Vec::new(), linked: 0 };
+    let mut writer =
+        BackupWriter { staging, partial: &partial, previous: previous.as_ref(), copied: Vec::new(), linked: 0 };
     let mut entries = Vec::new();
     for (path, bytes) in &contents.files {
-        check_going(about.stopping)?;
-        reach("backup-file").map_err(at(&partial))?;
-        entries.push(copying.put(path, *bytes, about.stopping)?);
+        check_not_stopped(request.stopping)?;
+        fail_point("backup-file").map_err(at(&partial))?;
+        entries.push(writer.add_file(path, *bytes, request.stopping)?);
     }
-    let Copying { copied, linked, .. } = copying;
+    let BackupWriter { copied, linked, .. } = writer;
     let manifest = Manifest {
         format: manifest::FORMAT,
-        product: about.product.to_owned(),
-        schema: about.staged.schema,
-        created_at: about.created_at,
-        durable_seq: about.staged.durable_seq,
-        low_water: about.staged.low_water,
+        product: request.product.to_owned(),
+        schema: request.staged.schema,
+        created_at: request.created_at,
+        durable_seq: request.staged.durable_seq,
+        low_water: request.staged.low_water,
         folders: contents.folders.clone(),
         files: entries,
     };
     manifest.save(&partial.join(MANIFEST))?;
     contents.sync_folders(&partial)?;
     let dir = repository.join(&name);
-    reach("backup-rename").map_err(at(&dir))?;
+    fail_point("backup-rename").map_err(at(&dir))?;
     fs::rename(&partial, &dir).map_err(at(&dir))?;
-    reach("backup-renamed").map_err(at(&dir))?;
+    fail_point("backup-renamed").map_err(at(&dir))?;
     sync_folder(repository)?;
     Ok(BackupReport {
         name,
@@ -120,50 +130,51 @@ pub fn take(staging: &Path, repository: &Path, about: &About<'_>) -> Result<Back
     })
 }
 
-/// Refuses a repository that a data directory must not have: one inside it, or around it. [`take`] checks it too.
+/// Fails if the repository is inside the data directory or contains it. [`take`] checks it too.
 pub fn check_repository(data_dir: &Path, repository: &Path) -> Result<(), BackupError> {
     files::check_apart(data_dir, repository)
 }
 
-/// The newest complete backup, to link to.
-fn newest(repository: &Path) -> Result<Option<Earlier>, BackupError> {
-    let readable = |backup: Listed| Some(Earlier { dir: backup.dir, manifest: backup.manifest.ok()? });
+/// Returns the newest complete backup, whose files may be linked.
+fn newest_backup(repository: &Path) -> Result<Option<PreviousBackup>, BackupError> {
+    let readable = |backup: ListedBackup| Some(PreviousBackup { dir: backup.dir, manifest: backup.manifest.ok()? });
     Ok(list(repository)?.into_iter().rev().find_map(readable))
 }
 
-struct Earlier {
+struct PreviousBackup {
     dir: PathBuf,
     manifest: Manifest,
 }
 
-/// A backup's files on their way.
-struct Copying<'a> {
+/// Writes the files of a backup.
+struct BackupWriter<'a> {
     staging: &'a Path,
     partial: &'a Path,
-    earlier: Option<&'a Earlier>,
-    /// How long each file is that was copied.
+    previous: Option<&'a PreviousBackup>,
+    /// The length of each copied file.
     copied: Vec<u64>,
+    /// The number of linked files.
     linked: u64,
 }
 
-impl Copying<'_> {
-    /// Links a file to the earlier backup's where that is the same and still undamaged, and copies it elsewhere.
-    fn put(&mut self, path: &str, bytes: u64, stopping: &AtomicBool) -> Result<FileEntry, BackupError> {
+impl BackupWriter<'_> {
+    /// Adds a file: as a hard link if the previous backup has the same file undamaged, otherwise as a copy.
+    fn add_file(&mut self, path: &str, bytes: u64, stopping: &AtomicBool) -> Result<FileEntry, BackupError> {
         let (from, to) = (self.staging.join(path), self.partial.join(path));
-        if let Some(earlier) = self.earlier
-            && let Some(entry) = earlier.manifest.file(path).filter(|entry| entry.bytes == bytes)
+        if let Some(previous) = self.previous
+            && let Some(entry) = previous.manifest.file(path).filter(|entry| entry.bytes == bytes)
             && files::sha256(&from, stopping)? == entry.sha256
         {
-            let before = earlier.dir.join(path);
-            match files::sha256(&before, stopping) {
-                // A file system without links, or with too many of this one: a copy does as well.
-                Ok(sha256) if sha256 == entry.sha256 && fs::hard_link(&before, &to).is_ok() => {
+            let previous_file = previous.dir.join(path);
+            match files::sha256(&previous_file, stopping) {
+                // Linking fails on a file system without hard links, or if the file has too many: then it is copied.
+                Ok(sha256) if sha256 == entry.sha256 && fs::hard_link(&previous_file, &to).is_ok() => {
                     self.linked += 1;
                     return Ok(entry.clone());
                 }
                 Ok(sha256) if sha256 == entry.sha256 => {}
                 Err(BackupError::Stopped) => return Err(BackupError::Stopped),
-                _ => tracing::warn!(file = %before.display(), "a file of an earlier backup is damaged"),
+                _ => tracing::warn!(file = %previous_file.display(), "a file of an earlier backup is damaged"),
             }
         }
         let (bytes, sha256) = copy(&from, &to, stopping)?;
@@ -172,24 +183,24 @@ impl Copying<'_> {
     }
 }
 
-/// Removes what backups left that were cut short. Whoever calls holds the repository's lock.
+/// Removes interrupted backups. The caller holds the repository's lock.
 fn remove_partials(repository: &Path) -> Result<(), BackupError> {
     for entry in repository.read_dir().map_err(at(repository))? {
         let entry = entry.map_err(at(repository))?;
         let name = entry.file_name();
-        let stamp = name.to_str().and_then(|name| name.strip_suffix(PARTIAL)?.strip_suffix('.'));
-        if stamp.is_some_and(is_name) {
-            tracing::info!(folder = %entry.path().display(), "a backup that was cut short is removed");
+        let backup_name = name.to_str().and_then(|name| name.strip_suffix(PARTIAL)?.strip_suffix('.'));
+        if backup_name.is_some_and(is_name) {
+            tracing::info!(folder = %entry.path().display(), "an incomplete backup is removed");
             fs::remove_dir_all(entry.path()).map_err(at(&entry.path()))?;
         }
     }
     Ok(())
 }
 
-/// The name of a backup made at this time, or in the next second that has none yet.
+/// Returns the name of a backup at this time, or at the next second that has none yet.
 fn free_name(repository: &Path, mut now: Timestamp) -> String {
     loop {
-        let name = stamp(now);
+        let name = name_at(now);
         if !repository.join(&name).exists() {
             return name;
         }
@@ -197,8 +208,8 @@ fn free_name(repository: &Path, mut now: Timestamp) -> String {
     }
 }
 
-/// `2026-11-25T06-20-00Z`: sorts by time, and is a file's name everywhere.
-fn stamp(at: Timestamp) -> String {
+/// Returns a name such as `2026-11-25T06-20-00Z`. Names sort by time, and are valid file names on every system.
+fn name_at(at: Timestamp) -> String {
     let text = at.to_string();
     let seconds = text.split('.').next().unwrap_or_default();
     format!("{}Z", seconds.replace(':', "-"))

@@ -1,17 +1,26 @@
-//! Compressed blocks: what one pump sent in one minute, what the model said of it, and the rollup of its channels.
+//! Compressed blocks: one pump's readings of a minute, its detections of a minute, and the rollups of its channels.
 //!
-//! A block is a byte for kind and version, a stream of bits, and the CRC-32C of all that, in four bytes (the lowest first).
-//! The bits hold one column after another: times, delays, quality flags if anything is worth a flag, and then the values of
-//! each channel. Blocks are small, some hundred bytes, so nothing in them is aligned to bytes and no column has a header of
-//! more than a few bits. Everything comes back as it was, to the last bit of every number.
+//! A rollup holds the aggregates (count, minimum, maximum, sum) of each channel over a minute or an hour.
 //!
-//! A block keeps about 5 bytes of a simulated reading of ten channels at 1 Hz, times included, and 9 to 10 at one in five
-//! seconds. Pcodec (the crate `pco`) came to 1.3 and 1.4 times that for the same columns, as each of its chunks begins with
-//! a header that is long against 60 numbers and very long against 12.
+//! A block is a byte for kind and version, a stream of bits, and the CRC-32C of both, in four bytes (the lowest first):
 //!
-//! Reading a block never panics, and allocates no more than `MAX_ROWS` and `MAX_CELLS` allow, whatever the bytes.
+//! ```text
+//! 0x11 | rows, times, delays, widths, flags?, channel 1, channel 2, ... | CRC-32C     readings
+//! 0x21 | rows, times, anomaly flags, models, losses, thresholds, ...    | CRC-32C     detections
+//! 0x31 | channels, counts, then minimum, range and sum per channel      | CRC-32C     aggregates
+//! ```
 //!
-//! Deliberately absent: which readings make a block, where it is stored, and whose it is: the key says that, not the block.
+//! The bits hold one column after another. Blocks are small, a few hundred bytes, so columns are not aligned to bytes
+//! and the header of a column takes only a few bits. Every number is read back bit for bit.
+//!
+//! A block takes about 5 bytes per simulated reading of ten channels at 1 Hz, times included, and 9 to 10 bytes at one
+//! reading in five seconds. Pcodec (the crate `pco`) takes 1.3 and 1.4 times that for the same columns, because each of
+//! its chunks begins with a header that is long compared to 60 numbers, and more so compared to 12.
+//!
+//! Reading a block never panics, whatever the bytes, and allocates at most `MAX_ROWS` rows and `MAX_CELLS` cells.
+//!
+//! Does not choose which readings make a block, nor store it: the pump and the time are in the block's key, see
+//! `store`.
 
 mod aggregates;
 mod bits;

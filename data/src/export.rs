@@ -1,8 +1,9 @@
-//! A pump's readings written into one file, as CSV or Parquet, and recordings read into the store.
+//! Exports a pump's readings to one file, as CSV or Parquet, and imports recordings into the store.
 //!
-//! Both go page by page, so that years of readings need no more memory than a page. A file is written under another name
-//! and gets its own when it is complete ([`crate::NewFile`]). Deliberately absent: detections and events, which the API lists, and several pumps in
-//! one file.
+//! Both work page by page, so years of readings need no more memory than one page. A file is written under a temporary
+//! name and gets its own name when it is complete ([`crate::NewFile`]).
+//!
+//! Does not export detections and events, which the API lists, nor several pumps to one file.
 
 mod csv_file;
 mod documents;
@@ -23,22 +24,22 @@ use serde::{Deserialize, Serialize};
 use volute_plant::{PumpId, PumpName, Reading, Timestamp};
 
 pub use documents::export_documents;
-pub use import::{Import, ImportError, Imported, import, try_import};
+pub use import::{ImportError, ImportReport, ImportRequest, dry_run_import, import};
 
-use crate::{NewFile, PumpRecord, Range, Store, StoreError};
+use crate::{NewFile, PageRange, PumpRecord, Store, StoreError};
 use csv_file::CsvFile;
 use parquet_file::ParquetFile;
 
-/// Readings asked for at once.
-const PAGE: usize = 10_000;
+/// The number of readings that are queried at once.
+const PAGE_ROWS: usize = 10_000;
 
-/// The form of the file.
+/// The format of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExportFormat {
-    /// `timestamp` and the pump's channels, as [`crate::read_recording`] reads it. What was sent, not how it was judged.
+    /// `timestamp` and the pump's channels, as [`crate::read_recording`] reads it. Without the quality of the samples.
     Csv,
-    /// All that is stored of each reading, in columns, compressed.
+    /// All fields of each reading, compressed by column.
     Parquet,
 }
 
@@ -63,48 +64,48 @@ impl fmt::Display for ExportFormat {
     }
 }
 
-/// What is to be exported.
+/// A request to export readings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Export {
+pub struct ExportRequest {
     /// The pump.
     pub pump: PumpId,
-    /// From this time on; none: from the first reading.
+    /// The start of the time range, inclusive; without it, from the first reading.
     pub from: Option<Timestamp>,
-    /// Up to and without this time; none: to the last reading.
+    /// The end of the time range, exclusive; without it, to the last reading.
     pub to: Option<Timestamp>,
-    /// The form of the file.
+    /// The format of the file.
     pub format: ExportFormat,
-    /// The file to be made; it must not exist.
+    /// The path of the file, which must not exist.
     pub file: PathBuf,
 }
 
-/// What was exported.
+/// The report of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exported {
-    /// Readings.
+pub struct ExportReport {
+    /// The number of readings.
     pub readings: u64,
     /// The file's length.
     pub bytes: u64,
 }
 
-/// Why nothing was exported.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// No such pump.
+    /// The pump does not exist.
     #[error("there is no pump {pump}; there are: {known}")]
-    NoPump {
+    UnknownPump {
         /// The pump.
         pump: PumpId,
-        /// Those that there are.
+        /// The existing pumps.
         known: String,
     },
-    /// The file is there.
-    #[error("{} is there already; nothing is written over", path.display())]
+    /// The file exists already.
+    #[error("{} already exists; it is not overwritten", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// The file would be among the node's own.
+    /// The file would be in the data directory.
     #[error("{} is inside the data directory {}; allowed: a file outside it", path.display(), dir.display())]
     InDataDirectory {
         /// The file.
@@ -112,9 +113,9 @@ pub enum ExportError {
         /// The data directory.
         dir: PathBuf,
     },
-    /// A channel has the name of one of the file's own columns.
-    #[error("a channel of {pump} is named {column:?}, as a column of the Parquet file is; export it as csv")]
-    Column {
+    /// A channel has the name of one of the file's fixed columns.
+    #[error("a channel of {pump} is named {column:?}, like a fixed column of the Parquet file; export it as csv")]
+    ReservedColumn {
         /// The pump.
         pump: PumpId,
         /// The column.
@@ -125,50 +126,55 @@ pub enum ExportError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It was told to stop.
+    /// It was stopped on request.
     #[error("it was stopped before it was complete")]
     Stopped,
 }
 
-/// Writes a pump's readings into a new file, oldest first, down to the disk.
+/// Writes a pump's readings to a new file, oldest first, and syncs it.
 ///
-/// Blocks on the disk: for a thread that may. Readings that come in meanwhile may or may not be in it.
-pub async fn export(store: &Store, what: &Export, stopping: &AtomicBool) -> Result<Exported, ExportError> {
+/// Blocks on disk I/O, so it must run on a thread that may block. Readings that arrive meanwhile may or may not be in
+/// the file.
+pub async fn export(
+    store: &Store,
+    request: &ExportRequest,
+    stopping: &AtomicBool,
+) -> Result<ExportReport, ExportError> {
     let pumps = store.pumps();
-    let Some(pump) = pumps.iter().find(|pump| pump.id == what.pump) else {
+    let Some(pump) = pumps.iter().find(|pump| pump.id == request.pump) else {
         let known = pumps.iter().map(|pump| pump.id.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(ExportError::NoPump { pump: what.pump.clone(), known });
+        return Err(ExportError::UnknownPump { pump: request.pump.clone(), known });
     };
-    // Before years of readings are read for nothing; that the name is free is decided when the file gets it.
-    if fs::symlink_metadata(&what.file).is_ok() {
-        return Err(ExportError::Exists { path: what.file.clone() });
+    // Fails early, before all readings are read. `NewFile::publish` checks again.
+    if fs::symlink_metadata(&request.file).is_ok() {
+        return Err(ExportError::Exists { path: request.file.clone() });
     }
-    let path = &what.file;
+    let path = &request.file;
     refuse_data_directory(store.dir(), path)?;
     let file = NewFile::create(path).map_err(|source| ExportError::File { path: path.clone(), source })?;
-    let readings = write(store, what, pump, &file, stopping).await?;
+    let readings = write(store, request, pump, &file, stopping).await?;
     match file.publish() {
-        Ok(bytes) => Ok(Exported { readings, bytes }),
+        Ok(bytes) => Ok(ExportReport { readings, bytes }),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(ExportError::Exists { path: path.clone() }),
         Err(source) => Err(ExportError::File { path: path.clone(), source }),
     }
 }
 
-/// Refuses a file among the node's own, which would be read as one of them. Symlinks on the way are followed.
+/// Fails if the file would be in the data directory, where the node could read it as its own. Follows symlinks.
 fn refuse_data_directory(dir: &Path, path: &Path) -> Result<(), ExportError> {
-    let failed = |source| ExportError::File { path: path.to_owned(), source };
+    let file_error = |source| ExportError::File { path: path.to_owned(), source };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let dir = dir.canonicalize().map_err(failed)?;
-    match folder.canonicalize().map_err(failed)?.starts_with(&dir) {
+    let dir = dir.canonicalize().map_err(file_error)?;
+    match folder.canonicalize().map_err(file_error)?.starts_with(&dir) {
         true => Err(ExportError::InDataDirectory { path: path.to_owned(), dir }),
         false => Ok(()),
     }
@@ -176,25 +182,25 @@ fn refuse_data_directory(dir: &Path, path: &Path) -> Result<(), ExportError> {
 
 async fn write(
     store: &Store,
-    what: &Export,
+    request: &ExportRequest,
     pump: &PumpRecord,
     file: &NewFile,
     stopping: &AtomicBool,
 ) -> Result<u64, ExportError> {
-    let handle = file.handle().map_err(|source| ExportError::File { path: what.file.clone(), source })?;
-    let mut file = ExportFile::create(&what.file, handle, what.format, pump, store.pump_name(&pump.id))?;
-    let mut range = Range { from: what.from, to: what.to, limit: PAGE, ..Range::default() };
+    let handle = file.handle().map_err(|source| ExportError::File { path: request.file.clone(), source })?;
+    let mut file = ExportFile::create(&request.file, handle, request.format, pump, store.pump_name(&pump.id))?;
+    let mut range = PageRange { from: request.from, to: request.to, limit: PAGE_ROWS, ..PageRange::default() };
     let mut readings = 0;
     loop {
         if stopping.load(Ordering::Relaxed) {
             return Err(ExportError::Stopped);
         }
-        let page = store.readings(&what.pump, &range).await?.all()?;
+        let page = store.readings(&request.pump, &range).await?.into_complete()?;
         let Some(last) = page.last() else { break };
         range.after = Some(last.at);
         readings += page.len() as u64;
         file.write(&page)?;
-        if page.len() < PAGE {
+        if page.len() < PAGE_ROWS {
             break;
         }
     }
@@ -202,14 +208,14 @@ async fn write(
     Ok(readings)
 }
 
-/// The file on its way.
+/// The file that is being written.
 enum ExportFile {
     Csv(Box<CsvFile>),
     Parquet(Box<ParquetFile>),
 }
 
 impl ExportFile {
-    /// `path` is its name in errors.
+    /// `path` is only used in errors.
     fn create(
         path: &Path,
         file: fs::File,
@@ -219,43 +225,45 @@ impl ExportFile {
     ) -> Result<Self, ExportError> {
         match format {
             ExportFormat::Csv => {
-                CsvFile::create(path, file, pump).map(|file| Self::Csv(Box::new(file))).map_err(failed(path))
+                CsvFile::create(path, file, pump).map(|file| Self::Csv(Box::new(file))).map_err(file_error(path))
             }
             ExportFormat::Parquet => {
-                if let Some(column) = pump.channels.iter().find(|name| parquet_file::OWN.contains(&name.as_str())) {
-                    return Err(ExportError::Column { pump: pump.id.clone(), column: column.clone() });
+                if let Some(column) =
+                    pump.channels.iter().find(|name| parquet_file::FIXED_COLUMNS.contains(&name.as_str()))
+                {
+                    return Err(ExportError::ReservedColumn { pump: pump.id.clone(), column: column.clone() });
                 }
                 ParquetFile::create(path, file, pump, name)
                     .map(|file| Self::Parquet(Box::new(file)))
-                    .map_err(failed(path))
+                    .map_err(file_error(path))
             }
         }
     }
 
     fn write(&mut self, page: &[Reading]) -> Result<(), ExportError> {
         match self {
-            Self::Csv(file) => file.write(page).map_err(failed(file.path())),
-            Self::Parquet(file) => file.write(page).map_err(failed(file.path())),
+            Self::Csv(file) => file.write(page).map_err(file_error(file.path())),
+            Self::Parquet(file) => file.write(page).map_err(file_error(file.path())),
         }
     }
 
-    /// Ends the file.
+    /// Completes the file.
     fn finish(self) -> Result<(), ExportError> {
         match self {
             Self::Csv(file) => {
                 let path = file.path().to_owned();
-                file.finish().map_err(failed(&path))
+                file.finish().map_err(file_error(&path))
             }
             Self::Parquet(file) => {
                 let path = file.path().to_owned();
-                file.finish().map_err(failed(&path))
+                file.finish().map_err(file_error(&path))
             }
         }
     }
 }
 
-/// Names the file in an error.
-fn failed<E: IntoIo>(path: &Path) -> impl Fn(E) -> ExportError {
+/// Returns a conversion that adds the path to an error.
+fn file_error<E: IntoIo>(path: &Path) -> impl Fn(E) -> ExportError {
     move |error| ExportError::File { path: path.to_owned(), source: error.into_io() }
 }
 

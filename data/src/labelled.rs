@@ -1,6 +1,12 @@
-//! Recordings that are made rather than found: rows with the machine's state and the fault behind it.
+//! Writes simulated recordings: rows with labels for the machine's state and the active fault.
 //!
-//! The form is the original system's, which [`crate::read_recording`] reads. Deliberately absent: making the rows.
+//! ```text
+//! timestamp,Tb,Volume Flow RateRMS,machine_status,fault
+//! 2026-03-09T10:14:01.000Z,40.5,,NORMAL,
+//! 2026-03-09T10:14:02.000Z,900,76,BROKEN,sensor_spike
+//! ```
+//!
+//! The format is that of the original system; [`crate::read_recording`] reads it. Does not simulate the rows.
 
 use std::{io, path::Path};
 
@@ -8,32 +14,32 @@ use volute_plant::{Profile, Sample, Timestamp};
 
 use crate::{NewFile, RecordingError};
 
-/// One row and what is known about it.
+/// One row with its labels.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Labelled {
-    /// Its time.
+pub struct LabelledRow {
+    /// The time of the row.
     pub at: Timestamp,
     /// One sample for each channel of the profile.
     pub samples: Vec<Sample>,
-    /// The machine's state, as `NORMAL`.
+    /// The machine's state, such as `NORMAL`.
     pub machine_status: String,
-    /// The fault that acts; empty where none does.
+    /// The active fault; empty if there is none.
     pub fault: String,
 }
 
-/// Writes `timestamp`, the profile's channels, `machine_status` and `fault`, one line for each row, in order.
+/// Writes the columns `timestamp`, the profile's channels, `machine_status` and `fault`, one line per row, in order.
 ///
-/// Numbers are written so that reading them gives the same bits; a missing sample is an empty cell. The file gets its name
-/// when it is complete, in the place of the one that has it.
+/// Numbers are written so that reading them gives the same bits. A missing sample is an empty cell. The file gets its
+/// name when it is complete, and replaces an existing file.
 pub fn write_labelled(
     path: &Path,
     profile: &Profile,
-    rows: impl IntoIterator<Item = Labelled>,
+    rows: impl IntoIterator<Item = LabelledRow>,
 ) -> Result<(), RecordingError> {
     write(path, profile, rows).map_err(|source| RecordingError::Write { path: path.to_owned(), source })
 }
 
-fn write(path: &Path, profile: &Profile, rows: impl IntoIterator<Item = Labelled>) -> io::Result<()> {
+fn write(path: &Path, profile: &Profile, rows: impl IntoIterator<Item = LabelledRow>) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(NewFile::create(path)?);
     let header = ["timestamp"].into_iter().chain(profile.channel_names()).chain(["machine_status", "fault"]);
     csv.write_record(header)?;
@@ -53,12 +59,12 @@ mod tests {
     use crate::{Dialect, read_recording, recording::tests::TWO_CHANNELS};
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_written_recording_is_read_back() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("run.csv");
         let profile = Profile::from_toml(TWO_CHANNELS).expect("a profile");
         let at = |second: u32| format!("2026-03-09T10:14:{second:02}Z").parse().expect("a time");
-        let row = |second, samples: [Sample; 2], machine_status: &str, fault: &str| Labelled {
+        let row = |second, samples: [Sample; 2], machine_status: &str, fault: &str| LabelledRow {
             at: at(second),
             samples: samples.into(),
             machine_status: machine_status.into(),

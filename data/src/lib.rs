@@ -1,43 +1,55 @@
-//! Everything at rest: the journal, the embedded database with its schema, and recorded CSV files.
+//! Storage: the journal, the embedded database with its schema, backups, exports, and recorded CSV files.
 //!
-//! The one place where SurrealDB is known; nothing of it shows in the public interface.
-//! Deliberately absent: who may read what (the web's business), when a batch is cut (the
-//! recorder's), and any clock: every time comes in with its row.
+//! This crate is the only one that knows SurrealDB; its public interface does not show it. The terms that it shares with
+//! the other crates:
+//!
+//! - A *reading* is one row of a pump's sensor values at one time. A *window* is the stretch of consecutive readings that
+//!   the anomaly model scores at once, and a *detection* is the result for one window.
+//! - A *profile* describes a kind of pump: its channels, their limits, and its maintenance rules.
+//! - *Commissioning* is the learning phase of a pump. Its result is the pump's *baseline*: what is normal for this pump.
+//!   Baselines are stored as numbered versions, of which at most one is active.
+//! - A *block* holds one pump's readings, or its detections, of one minute in compressed form. A *rollup* holds the count,
+//!   minimum, maximum and sum of each channel over a minute or an hour; buckets for charts are made from rollups.
+//! - The *head* holds in memory what is durable in the journal and not in the database yet.
+//!
+//! Does not check who may read what (see the `web` crate), does not decide when to cut a batch (the recorder of the
+//! `actors` crate), and reads no clock: every time comes in with its row or as an argument.
 
 mod backup;
 mod block;
+mod event_import;
 mod export;
 mod labelled;
-mod original;
 mod predictions;
 mod recording;
 mod store;
 
-/// A recording in the form of the original system's: 2,000 rows of a simulated pump, a row a minute. See `data/demo/make`.
+/// A recording in the format of the original system: 2,000 rows of a simulated pump, one row per minute. Made by
+/// `data/demo/make`.
 pub const DEMO_RECORDING: &[u8] = include_bytes!("../demo/recording.csv");
 
 pub use backup::{
-    About, BackupError, BackupReport, Damage, FileEntry, Listed, Manifest, Restored, check_repository,
-    list as list_backups, restore, take as take_backup, verify as verify_backup,
+    BackupError, BackupReport, BackupRequest, Damage, FileEntry, ListedBackup, Manifest, RestoreReport,
+    check_repository, list as list_backups, restore, take as take_backup, verify as verify_backup,
 };
 pub use block::{Aggregate, Aggregates};
+pub use event_import::{EventImportReport, EventMapping, EventsFile, import_events, read_events};
 pub use export::{
-    Export, ExportError, ExportFormat, Exported, Import, ImportError, Imported, export, export_documents, import,
-    try_import,
+    ExportError, ExportFormat, ExportReport, ExportRequest, ImportError, ImportReport, ImportRequest, dry_run_import,
+    export, export_documents, import,
 };
-pub use labelled::{Labelled, write_labelled};
-pub use original::{EventMapping, EventsFile, EventsImported, import_events, read_events};
+pub use labelled::{LabelledRow, write_labelled};
 pub use predictions::{Prediction, write_predictions};
 pub use recording::{
     DecimalMark, Dialect, Finding, Notes, Recording, RecordingError, RecordingFile, RepeatedHour, Row, RowOrder,
-    TimeFormat, TimeZone, open_recording, parse_recording, parts, pumps_of, read_recording,
+    TimeFormat, TimeZone, open_recording, ordered_segments, parse_recording, pumps_of, read_recording,
 };
 pub use store::{
-    Answer, AuditAction, AuditEntry, AuditFilter, BaselineRecord, Batch, Bucket, Buckets, ClockMark,
-    CommissioningRecord, Counts, DatabaseStatus, DiskUse, Document, DocumentFilter, DocumentKey, DocumentKind,
-    EventFilter, Flushed, KeyBegins, KeyPart, NewBaseline, Order, PAST_MS, PROFILES, PumpRecord, PumpSetting,
-    PumpSettings, PumpState, Purged, Range, Reach, Resolution, Retention, Staged, Standing, Store, StoreError,
-    StoreSettings, StoreStatus, Swept, SystemMetrics, Uncommitted,
+    AuditAction, AuditEntry, AuditFilter, BaselineRecord, BaselineStatus, Batch, Bucket, Buckets, ClockMark,
+    CommissioningRecord, CommitError, Completeness, DatabaseStatus, DiskUse, Document, DocumentFilter, DocumentKey,
+    DocumentKind, EventFilter, FlushReport, KeyPart, KeyPrefix, NewBaseline, PAST_AGE_MS, PROFILES_FOLDER, PageRange,
+    PumpCheckpoint, PumpRecord, PumpSetting, PumpSettings, PurgeReport, QueryResult, Resolution, Retention, RowCounts,
+    SortOrder, StagedCopy, Store, StoreError, StoreSettings, StoreStatus, SweepReport, SystemMetrics,
 };
 pub use volute_journal::durable::{NewFile, create_folder, sync_folder, write_file};
 pub use volute_journal::{

@@ -1,25 +1,31 @@
-//! What an evaluation decided, row by row, in the form that SKAB's `score.py` reads.
+//! The predictions of an evaluation, one per row, in the format that SKAB's `score.py` reads.
+//!
+//! ```text
+//! datetime,score,threshold,anomaly
+//! 2020-03-01 15:50:46,,0.1,0
+//! 2020-03-01 15:50:47,0.30000000000000004,0.1,1
+//! ```
 
 use std::{io, path::Path};
 
 use crate::{NewFile, RecordingError};
 
-/// The decision on one recorded row.
+/// The prediction for one recorded row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// The row's time as its recording writes it.
+    /// The row's time as written in the recording.
     pub recorded_at: String,
-    /// How anomalous it is; none where the row could not be scored.
+    /// The anomaly score; none if the row could not be scored.
     pub score: Option<f64>,
     /// The score above which a row is anomalous.
     pub threshold: f64,
-    /// The decision.
+    /// Whether the row is anomalous.
     pub anomaly: bool,
 }
 
-/// Writes `datetime,score,threshold,anomaly`, one line for each prediction, in order.
+/// Writes the header `datetime,score,threshold,anomaly` and one line per prediction, in order.
 ///
-/// Numbers are written so that reading them gives the same bits; an absent score is an empty cell.
+/// Numbers are written so that reading them gives the same bits. A missing score is an empty cell.
 pub fn write_predictions(path: &Path, predictions: &[Prediction]) -> Result<(), RecordingError> {
     write(path, predictions).map_err(|source| RecordingError::Write { path: path.to_owned(), source })
 }
@@ -43,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prediction_is_a_line() {
+    fn each_prediction_is_written_as_one_line() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("1.csv");
         let at = |second: u32| format!("2020-03-01 15:50:{second:02}");

@@ -1,19 +1,21 @@
-//! Recordings: CSV files of what a pump once sent, as loggers, historians and the original system write them.
+//! Reads recordings: CSV files of a pump's past readings, as written by loggers, historians and the original system.
 //!
-//! A file is read twice: once for what has to be known of all its lines ([`layout`], [`survey`]), then row by row
-//! ([`rows`]). What cannot be read without a guess is trouble, and all trouble is told at once, each kind with its first
-//! line and how many more there are. What costs one value or one line only is told in the [`Notes`].
+//! A file is read in two passes. The first one finds the header ([`layout`]) and what depends on all lines, as the
+//! decimal mark ([`survey`]). The second one reads row by row ([`rows`]). Content that cannot be read without guessing
+//! is an error: the file is rejected with all errors at once, each kind with its first line and its count. What affects
+//! only single values or lines is reported in the [`Notes`].
 //!
 //! ```text
 //! sep=;
 //! Zeitstempel;Motor RPM [1/min];Oil Pressure [bar];Comment
-//! 2026-03-09 10:14:33;2950;2,4;         2950 rpm and 2.4 bar at 10:14:33 UTC, eight channels missing
+//! 2026-03-09 10:14:33;2950;2,4;         2950 rpm and 2.4 bar at 10:14:33 UTC, eight channels are missing
 //! 2026-03-09 10:14:34;2950;Bad Input;   the pressure is missing: line 4: Oil Pressure [bar]: "Bad Input"
-//! 2026-03-09 10:14:34;;2,4;             the same time, another channel: merged into the row above
+//! 2026-03-09 10:14:34;;2,4;             same time, other channel: merged into the row above
 //! ```
 //!
-//! SKAB's form (`;`, `datetime`, `anomaly`) and the original system's (`,`, `timestamp`, `machine_status`) are two of many.
-//! Does not fill holes, and makes no windows: that is the windower's. Does not read one value a row (`time, tag, value`).
+//! SKAB's files (`;`, `datetime`, `anomaly`) and those of the original system (`,`, `timestamp`, `machine_status`) are
+//! two of many supported forms. Does not fill gaps or build windows; see [`volute_plant::Windower`]. Does not read the
+//! long format with one value per row (`time, tag, value`).
 
 mod cells;
 mod column;
@@ -50,97 +52,98 @@ pub use self::{
     cells::DecimalMark,
     dialect::Dialect,
     findings::Finding,
-    order::{RowOrder, parts},
+    order::{RowOrder, ordered_segments},
     row::Row,
     times::{RepeatedHour, TimeFormat, TimeZone},
 };
 pub(crate) use self::{
     findings::{Findings, plural, quoted},
-    text::decoded,
-    times::{Localized, Moment, localize, read as read_time, timestamp},
+    text::decode,
+    times::{Localized, ParsedTime, localize, parse as parse_time, timestamp},
 };
 use self::{
     layout::{HeaderError, Layout},
     rows::Rows,
     source::Source,
-    survey::Plan,
+    survey::ReadPlan,
 };
 pub(crate) use self::{
-    order::{Merger, Together, compare, count},
-    rows::Numbered,
-    sorted::Sorted,
+    order::{Merger, RowComparison, compare_samples, count_finding},
+    rows::NumberedRow,
+    sorted::SortedRows,
 };
 
-/// A recorded file, read in full.
+/// A recording, read completely into memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
-    /// Its rows, in the file's order; from its end where the newest is first.
+    /// The rows in the file's order; reversed if the file has its newest row first.
     pub rows: Vec<Row>,
-    /// What there is to say about it.
+    /// What the user should know about the file.
     pub notes: Notes,
     /// SHA-256 of the file's bytes, in hex.
     pub sha256: String,
 }
 
-/// What there is to say about a file that was read: nothing of it is silent.
+/// What the user should know about a file that was read: everything that was skipped, merged or assumed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Notes {
-    /// Columns that are not used, channels that are not there, lines that are no rows.
+    /// Unused columns, channels without a column, and lines that are not rows.
     pub remarks: Vec<String>,
-    /// Cells that are no number, taken as missing.
-    pub words: Vec<Finding>,
-    /// Numbers that no sensor can send, as `-9999`, by their columns: kept as bad values.
+    /// Cells that are not numbers, taken as missing.
+    pub not_numbers: Vec<Finding>,
+    /// Implausible numbers, as `-9999`, by column: kept as bad values.
     pub bad_values: Vec<Finding>,
-    /// Times that were taken as UTC because neither the file nor a person says otherwise.
-    pub taken_as_utc: u64,
-    /// What the order of the rows is like.
+    /// The number of times that were taken as UTC because neither the file nor the user gives a zone.
+    pub assumed_utc: u64,
+    /// The order of the rows.
     pub order: RowOrder,
 }
 
 impl Notes {
-    /// The notes for people, one a line; without the one about UTC, which concerns nearly every file.
+    /// Returns the notes as lines for the user, without [`utc_line`](Self::utc_line), which applies to nearly every
+    /// file.
     pub fn lines(&self) -> Vec<String> {
-        let RowOrder { out_of_order, steps_back, repeats, conflicts, parts, .. } = &self.order;
+        let RowOrder { out_of_order, steps_back, repeats, conflicts, merged, .. } = &self.order;
         let mut lines = self.remarks.clone();
-        lines.extend(self.words.iter().map(|finding| format!("taken as missing: {finding}")));
+        lines.extend(self.not_numbers.iter().map(|finding| format!("taken as missing: {finding}")));
         lines.extend(self.bad_values.iter().map(|finding| format!("kept as bad values: {finding}")));
         lines.extend(repeats.iter().map(|finding| format!("left out: {finding}")));
-        if *parts > 0 {
-            lines.push(match parts {
+        if *merged > 0 {
+            lines.push(match merged {
                 1 => "1 row holds further channels of the time before it, and is merged".to_owned(),
-                _ => format!("{parts} rows hold further channels of the time before them, and are merged"),
+                _ => format!("{merged} rows hold further channels of the time before them, and are merged"),
             });
         }
         if let Some(finding) = out_of_order {
             lines.push(format!("out of order: {finding}; time goes back {}", plural(*steps_back, "time")));
         }
-        lines.extend(conflicts.iter().map(|finding| format!("{finding}{}", self.hint())));
+        lines.extend(conflicts.iter().map(|finding| format!("{finding}{}", self.conflict_hint())));
         lines
     }
 
-    /// That times were taken as UTC, if so.
+    /// Returns the note that times were taken as UTC, if any were.
     pub fn utc_line(&self) -> Option<String> {
-        let count = self.taken_as_utc;
-        let told = if count == 1 {
+        let count = self.assumed_utc;
+        let times = if count == 1 {
             "1 time has no offset and is".into()
         } else {
             format!("{count} times have no offset and are")
         };
-        (count > 0).then(|| format!("{told} taken as UTC; --time-zone says otherwise"))
+        (count > 0).then(|| format!("{times} taken as UTC; --time-zone says otherwise"))
     }
 
-    /// Why conflicting rows may be no conflict.
-    pub(crate) fn hint(&self) -> &'static str {
-        match self.taken_as_utc > 0 && self.order.steps_back > 0 {
+    /// Returns a hint for conflicting rows: they may be in an hour that occurs twice.
+    pub(crate) fn conflict_hint(&self) -> &'static str {
+        match self.assumed_utc > 0 && self.order.steps_back > 0 {
             true => {
-                "; if this is the hour that stands twice in autumn, say the zone with --time-zone, as Europe/Berlin"
+                "; if this is the hour that occurs twice in autumn, say the zone with --time-zone, as Europe/Berlin"
             }
             false => "",
         }
     }
 }
 
-/// The file is no recording of this profile.
+/// Why a file is not read as a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// The file cannot be read.
@@ -159,8 +162,8 @@ pub enum RecordingError {
         /// Why.
         source: io::Error,
     },
-    /// There is no header, or it has a column twice, none for the time, or none of the profile.
-    #[error("{}: column {} {problem}; {allowed}{}", path.display(), quoted(column), also(findings))]
+    /// There is no header, or it has no column for the time or for a channel of the profile.
+    #[error("{}: column {} {problem}; {allowed}{}", path.display(), quoted(column), further_errors(findings))]
     Header {
         /// The file.
         path: PathBuf,
@@ -168,62 +171,62 @@ pub enum RecordingError {
         column: String,
         /// What is wrong with it.
         problem: String,
-        /// The columns that a recording of this profile, or the table, has and may have.
+        /// The required and optional columns.
         allowed: String,
-        /// What else is wrong, as far as it can be told without the column.
+        /// Further errors that can be found without the column.
         findings: Vec<Finding>,
     },
-    /// It is no CSV.
+    /// The file is not CSV.
     #[error("{} is {what}", path.display())]
     NotCsv {
         /// The file.
         path: PathBuf,
-        /// What it is instead, and what to do.
+        /// What the file is, and what to do.
         what: &'static str,
     },
-    /// There is a header, and no row with a time.
+    /// There is no row with a time below the header.
     #[error("{}: no row is below the header in line {header_line}", path.display())]
     NoRows {
         /// The file.
         path: PathBuf,
-        /// Where the header is, from 1.
+        /// The header's line, from 1 on.
         header_line: u64,
     },
-    /// Cells or lines that cannot be read without a guess.
-    #[error("{} is not read:{}", path.display(), listed(findings))]
-    Trouble {
+    /// The file has cells or lines that are invalid or ambiguous.
+    #[error("{} is not read:{}", path.display(), finding_lines(findings))]
+    Invalid {
         /// The file.
         path: PathBuf,
-        /// All that is wrong, by its first line.
+        /// All errors, in the order of their first lines.
         findings: Vec<Finding>,
     },
 }
 
 impl RecordingError {
-    /// Whether the file is none of a pump at all, rather than one with something wrong in it.
-    pub fn is_no_recording(&self) -> bool {
+    /// Whether the file is not a recording at all, rather than a recording with errors.
+    pub fn is_not_a_recording(&self) -> bool {
         matches!(self, Self::Header { .. } | Self::NotCsv { .. } | Self::NoRows { .. })
     }
 }
 
-fn also(findings: &[Finding]) -> String {
-    if findings.is_empty() { String::new() } else { format!("; further:{}", listed(findings)) }
+fn further_errors(findings: &[Finding]) -> String {
+    if findings.is_empty() { String::new() } else { format!("; further:{}", finding_lines(findings)) }
 }
 
-fn listed(findings: &[Finding]) -> String {
+fn finding_lines(findings: &[Finding]) -> String {
     findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }
 
 /// Reads a recording of a pump with this profile.
 ///
-/// An empty cell or a word is [`volute_plant::Sample::Missing`], a number outside the plausible range
+/// An empty cell or a word becomes [`volute_plant::Sample::Missing`], a number outside the plausible range becomes
 /// [`volute_plant::Sample::Bad`].
 pub fn read_recording(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<Recording, RecordingError> {
     let bytes = fs::read(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
     parse_recording(path, &bytes, profile, dialect)
 }
 
-/// Reads a recording from its bytes; `path` is its name in errors.
+/// Reads a recording from its bytes. `path` names it in errors.
 pub fn parse_recording(
     path: &Path,
     bytes: &[u8],
@@ -232,92 +235,93 @@ pub fn parse_recording(
 ) -> Result<Recording, RecordingError> {
     let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let source = Source::Bytes(bytes);
-    let known = Known::of(path, &source, profile, dialect)?;
+    let analysis = FileAnalysis::new(path, &source, profile, dialect)?;
     let mut rows = Vec::new();
-    let notes = known.check(path, &source, profile, dialect, |row| rows.push(row))?;
+    let notes = analysis.read_rows(path, &source, profile, dialect, |row| rows.push(row))?;
     let notes = order_rows(&mut rows, notes, profile);
     Ok(Recording { rows: rows.into_iter().map(|numbered| numbered.row).collect(), notes, sha256 })
 }
 
-/// Turns a file around that has its newest rows first; in another one that is out of order, puts the rows of one time
-/// together that are not beside each other. Those that contradict each other stay.
-fn order_rows(rows: &mut Vec<Numbered>, mut notes: Notes, profile: &Profile) -> Notes {
+/// Reverses the rows if the newest is first. If the rows are out of order otherwise, merges rows with the same time
+/// that are not consecutive; rows that contradict each other are kept.
+fn order_rows(rows: &mut Vec<NumberedRow>, mut notes: Notes, profile: &Profile) -> Notes {
     if notes.order.is_newest_first() {
         rows.reverse();
-        notes.turn_around();
+        notes.mark_reversed();
     } else if notes.order.steps_back > 0 {
         let mut by_time: Vec<usize> = (0..rows.len()).collect();
         by_time.sort_by_key(|&index| (rows[index].row.at, index));
-        let mut left_out = BTreeSet::new();
+        let mut merged_lines = BTreeSet::new();
         let mut first = 0;
         for second in by_time {
             if second == first || rows[second].row.at != rows[first].row.at {
                 first = second;
                 continue;
             }
-            match compare(&rows[first].row.samples, &rows[second].row.samples) {
-                // Those beside each other have been compared.
-                Together::Conflict(_) if second == first + 1 => {}
-                Together::Conflict(channel) => {
+            match compare_samples(&rows[first].row.samples, &rows[second].row.samples) {
+                // Consecutive rows have already been compared.
+                RowComparison::Conflict(_) if second == first + 1 => {}
+                RowComparison::Conflict(channel) => {
                     notes.order.conflict(profile, &rows[first], &rows[second], channel);
                 }
-                together => {
-                    notes.order.note_together(together, &rows[first], &rows[second]);
+                comparison => {
+                    notes.order.record_comparison(comparison, &rows[first], &rows[second]);
                     let other = rows[second].row.clone();
                     order::merge(&mut rows[first].row, &other);
-                    left_out.insert(rows[second].line);
+                    merged_lines.insert(rows[second].line);
                 }
             }
         }
-        rows.retain(|numbered| !left_out.contains(&numbered.line));
+        rows.retain(|numbered| !merged_lines.contains(&numbered.line));
     }
     notes
 }
 
 impl Notes {
-    /// The rows are given from the end of the file: they are in order.
-    fn turn_around(&mut self) {
+    /// Notes that the rows are read from the end of the file, and so are in order.
+    fn mark_reversed(&mut self) {
         self.remarks.push("the newest row is first: read from the end".to_owned());
         (self.order.out_of_order, self.order.steps_back) = (None, 0);
     }
 }
 
-/// Opens a recording and checks it in full, for its rows to be read one by one, however long it is.
+/// Opens a recording and checks all of it. Its rows can then be read one by one, in bounded memory.
 pub fn open_recording(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<RecordingFile, RecordingError> {
-    let failed = |source| RecordingError::File { path: path.to_owned(), source };
-    // What comes from a pipe comes only once.
-    let spooled = if path.is_file() { None } else { Some(spool(path).map_err(failed)?) };
+    let read_error = |source| RecordingError::File { path: path.to_owned(), source };
+    // A pipe can be read only once, so its content is copied.
+    let spooled = if path.is_file() { None } else { Some(spool(path).map_err(read_error)?) };
     let file = spooled.as_ref().map_or(path, NamedTempFile::path).to_owned();
-    let known = Known::of(path, &Source::File(&file), profile, dialect)?;
-    let mut notes = known.check(path, &Source::File(&file), profile, dialect, |_| ())?;
+    let analysis = FileAnalysis::new(path, &Source::File(&file), profile, dialect)?;
+    let mut notes = analysis.read_rows(path, &Source::File(&file), profile, dialect, |_| ())?;
     let in_order = notes.order.steps_back == 0;
     if notes.order.is_newest_first() {
-        notes.turn_around();
+        notes.mark_reversed();
     }
     let (name, profile, dialect) = (path.to_owned(), profile.clone(), dialect.clone());
-    Ok(RecordingFile { name, file, _spooled: spooled, known, profile, dialect, notes, in_order })
+    Ok(RecordingFile { name, file, _spooled: spooled, analysis, profile, dialect, notes, in_order })
 }
 
-/// The pumps that a recording is of, as its column `pump_id` names them; none without that column.
+/// Returns the pumps that a recording names in its column `pump_id`; empty without that column.
 pub fn pumps_of(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<BTreeSet<String>, RecordingError> {
-    let failed = |source| RecordingError::File { path: path.to_owned(), source };
+    let read_error = |source| RecordingError::File { path: path.to_owned(), source };
     let source = Source::File(path);
-    let layout = Known::of(path, &source, profile, dialect)?.layout;
+    let layout = FileAnalysis::new(path, &source, profile, dialect)?.layout;
     let mut pumps = BTreeSet::new();
-    let Some(place) = layout.pump_place() else { return Ok(pumps) };
-    let mut records = records::Records::open(&source, &layout).map_err(failed)?;
-    while let Some((_, line)) = records.next().map_err(failed)? {
+    let Some(column) = layout.pump_column() else { return Ok(pumps) };
+    let mut records = records::Records::open(&source, &layout).map_err(read_error)?;
+    while let Some((_, line)) = records.next().map_err(read_error)? {
         if let records::Line::Row(record) = line
-            && !pumps.contains(record.cell(place))
+            && !pumps.contains(record.cell(column))
         {
-            // One pump that is spelled in two ways is one.
-            let cell = record.cell(place);
+            // Different spellings of one pump are the same pump.
+            let cell = record.cell(column);
             pumps.insert(cell.parse::<PumpId>().map_or_else(|_| cell.to_owned(), String::from));
         }
     }
     Ok(pumps)
 }
 
+/// Copies a pipe's content to a temporary file.
 fn spool(path: &Path) -> io::Result<NamedTempFile> {
     let mut source = File::open(path)?;
     let mut copy = NamedTempFile::new()?;
@@ -325,15 +329,15 @@ fn spool(path: &Path) -> io::Result<NamedTempFile> {
     Ok(copy)
 }
 
-/// A recording that has been checked and can be read as often as need be.
+/// A recording that has been checked and can be read any number of times.
 #[derive(Debug)]
 pub struct RecordingFile {
-    /// Its name in errors.
+    /// Names it in errors.
     name: PathBuf,
     file: PathBuf,
-    /// Kept for as long as the copy is needed.
+    /// Deletes the copy of a pipe's content when dropped.
     _spooled: Option<NamedTempFile>,
-    known: Known,
+    analysis: FileAnalysis,
     profile: Profile,
     dialect: Dialect,
     notes: Notes,
@@ -342,82 +346,83 @@ pub struct RecordingFile {
 }
 
 impl RecordingFile {
-    /// What there is to say about it.
+    /// Returns what the user should know about the file.
     pub fn notes(&self) -> &Notes {
         &self.notes
     }
 
-    /// The rows in the file's order, beginning with the first.
+    /// Reads the rows in the file's order, from the first one on.
     fn rows(&self) -> io::Result<Rows<'_>> {
-        Rows::open(&Source::File(&self.file), &self.known.layout, &self.known.plan, &self.profile, &self.dialect)
+        Rows::open(&Source::File(&self.file), &self.analysis.layout, &self.analysis.plan, &self.profile, &self.dialect)
     }
 
-    /// Names the file in an error.
-    pub(crate) fn failed(&self, source: io::Error) -> RecordingError {
+    /// Returns the error for a file that cannot be read.
+    pub(crate) fn read_error(&self, source: io::Error) -> RecordingError {
         RecordingError::File { path: self.name.clone(), source }
     }
 
-    /// The rows by their times, those of one time put together. Where two of them contradict each other, the first one
-    /// counts for `keep_first`, and otherwise both come.
-    pub(crate) fn by_time(&self, keep_first: bool) -> io::Result<ByTime<'_>> {
+    /// Reads the rows in the order of their times, rows with the same time merged. If two rows contradict each other,
+    /// both are returned; with `keep_first` the first value counts.
+    pub(crate) fn rows_by_time(&self, keep_first: bool) -> io::Result<RowsByTime<'_>> {
         let rows = self.rows()?;
         let source = match self.in_order {
-            true => InOrder::AsTheyAre(Box::new(rows)),
-            false => InOrder::Sorted(sorted::sort(rows, &self.profile)?),
+            true => RowSource::FileOrder(Box::new(rows)),
+            false => RowSource::Sorted(sorted::sort(rows, &self.profile)?),
         };
-        Ok(ByTime { source, merger: Merger::new(&self.profile, keep_first), ended: false })
+        Ok(RowsByTime { source, merger: Merger::new(&self.profile, keep_first), ended: false })
     }
 }
 
-enum InOrder<'a> {
-    AsTheyAre(Box<Rows<'a>>),
-    Sorted(Sorted<'a>),
+enum RowSource<'a> {
+    /// The file is in order.
+    FileOrder(Box<Rows<'a>>),
+    Sorted(SortedRows<'a>),
 }
 
-/// Rows by their times.
-pub(crate) struct ByTime<'a> {
-    source: InOrder<'a>,
+/// Iterates over the rows in the order of their times.
+pub(crate) struct RowsByTime<'a> {
+    source: RowSource<'a>,
     merger: Merger<'a>,
     ended: bool,
 }
 
-impl ByTime<'_> {
-    /// The next row.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Numbered>> {
+impl RowsByTime<'_> {
+    /// Returns the next row.
+    pub(crate) fn next(&mut self) -> io::Result<Option<NumberedRow>> {
         while !self.ended {
             let next = match &mut self.source {
-                InOrder::AsTheyAre(rows) => rows.next()?,
-                InOrder::Sorted(rows) => rows.next()?,
+                RowSource::FileOrder(rows) => rows.next()?,
+                RowSource::Sorted(rows) => rows.next()?,
             };
             let Some(next) = next else { break };
-            if let Some(whole) = self.merger.push(next) {
-                return Ok(Some(whole));
+            if let Some(complete) = self.merger.push(next) {
+                return Ok(Some(complete));
             }
         }
         self.ended = true;
         Ok(self.merger.flush())
     }
 
-    /// The file's notes with what the rows of one time are like, all of which have been seen by now.
+    /// Returns the file's notes, with what was found about rows with the same time. To be called after the last row.
     pub(crate) fn notes(self, of_file: &Notes) -> Notes {
         let mut notes = of_file.clone();
-        let RowOrder { repeats, conflicts, parts, .. } = self.merger.order;
-        (notes.order.repeats, notes.order.conflicts, notes.order.parts) = (repeats, conflicts, parts);
+        let RowOrder { repeats, conflicts, merged, .. } = self.merger.order;
+        (notes.order.repeats, notes.order.conflicts, notes.order.merged) = (repeats, conflicts, merged);
         notes
     }
 }
 
-/// What is known of a file before its rows are read.
+/// The results of the first pass over a file.
 #[derive(Debug)]
-struct Known {
+struct FileAnalysis {
     layout: Layout,
-    plan: Plan,
+    plan: ReadPlan,
 }
 
-impl Known {
-    fn of(path: &Path, source: &Source<'_>, profile: &Profile, dialect: &Dialect) -> Result<Self, RecordingError> {
-        let failed = |source| RecordingError::File { path: path.to_owned(), source };
-        let of_header = |error, findings| match error {
+impl FileAnalysis {
+    fn new(path: &Path, source: &Source<'_>, profile: &Profile, dialect: &Dialect) -> Result<Self, RecordingError> {
+        let read_error = |source| RecordingError::File { path: path.to_owned(), source };
+        let header_error = |error, findings| match error {
             HeaderError::NotCsv(what) => RecordingError::NotCsv { path: path.to_owned(), what },
             HeaderError::Column { column, problem } => {
                 let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
@@ -428,59 +433,61 @@ impl Known {
                 RecordingError::Header { path: path.to_owned(), column, problem, allowed, findings }
             }
         };
-        let found = Layout::find(source, profile, dialect).map_err(failed)?;
-        let mut layout = found.map_err(|error| of_header(error, Vec::new()))?;
-        let plan = survey::survey(source, &layout, profile, dialect).map_err(failed)?;
-        if let Some(error) = layout.error.take() {
-            let mut rows = Rows::open(source, &layout, &plan, profile, dialect).map_err(failed)?;
-            while rows.next().map_err(failed)?.is_some() {}
-            let trouble = all_trouble(&layout, &plan, rows.findings().0);
-            return Err(of_header(error, trouble.into_vec()));
+        let layout = Layout::find(source, profile, dialect).map_err(read_error)?;
+        let mut layout = layout.map_err(|error| header_error(error, Vec::new()))?;
+        let plan = survey::survey(source, &layout, profile, dialect).map_err(read_error)?;
+        if let Some(error) = layout.header_error.take() {
+            let mut rows = Rows::open(source, &layout, &plan, profile, dialect).map_err(read_error)?;
+            while rows.next().map_err(read_error)?.is_some() {}
+            let errors = all_errors(&layout, &plan, rows.findings().0);
+            return Err(header_error(error, errors.into_vec()));
         }
         Ok(Self { layout, plan })
     }
 
-    /// Reads all rows, in the file's order, those of one time that are beside each other put together. An error if there is
-    /// trouble with any of them.
-    fn check(
+    /// Reads all rows in the file's order, and passes them to `take` with consecutive rows of the same time merged.
+    ///
+    /// # Errors
+    /// The file has errors anywhere, or no row.
+    fn read_rows(
         &self,
         path: &Path,
         source: &Source<'_>,
         profile: &Profile,
         dialect: &Dialect,
-        mut take: impl FnMut(Numbered),
+        mut take: impl FnMut(NumberedRow),
     ) -> Result<Notes, RecordingError> {
-        let failed = |source| RecordingError::File { path: path.to_owned(), source };
-        let mut rows = Rows::open(source, &self.layout, &self.plan, profile, dialect).map_err(failed)?;
+        let read_error = |source| RecordingError::File { path: path.to_owned(), source };
+        let mut rows = Rows::open(source, &self.layout, &self.plan, profile, dialect).map_err(read_error)?;
         let mut merger = Merger::new(profile, false);
         let mut count = 0_u64;
-        while let Some(row) = rows.next().map_err(failed)? {
+        while let Some(row) = rows.next().map_err(read_error)? {
             count += 1;
             merger.push(row).into_iter().for_each(&mut take);
         }
         merger.flush().into_iter().for_each(&mut take);
-        let (of_rows, words, bad_values) = rows.findings();
-        let trouble = all_trouble(&self.layout, &self.plan, of_rows);
-        if !trouble.is_empty() {
-            return Err(RecordingError::Trouble { path: path.to_owned(), findings: trouble.into_vec() });
+        let (row_errors, not_numbers, bad_values) = rows.findings();
+        let errors = all_errors(&self.layout, &self.plan, row_errors);
+        if !errors.is_empty() {
+            return Err(RecordingError::Invalid { path: path.to_owned(), findings: errors.into_vec() });
         }
         if count == 0 {
             return Err(RecordingError::NoRows { path: path.to_owned(), header_line: self.layout.header_line });
         }
         let mut remarks = self.layout.remarks.clone();
         remarks.extend(self.plan.remarks.iter().cloned());
-        remarks.extend(self.plan.left_out.clone().into_vec().iter().map(|finding| format!("left out: {finding}")));
-        let (words, bad_values, taken_as_utc) = (words.into_vec(), bad_values.into_vec(), self.plan.taken_as_utc);
-        Ok(Notes { remarks, words, bad_values, taken_as_utc, order: merger.order })
+        remarks.extend(self.plan.skipped.clone().into_vec().iter().map(|finding| format!("left out: {finding}")));
+        let (not_numbers, bad_values) = (not_numbers.into_vec(), bad_values.into_vec());
+        Ok(Notes { remarks, not_numbers, bad_values, assumed_utc: self.plan.assumed_utc, order: merger.order })
     }
 }
 
-/// What is wrong with the header, with the file as a whole, and with its rows.
-fn all_trouble(layout: &Layout, plan: &Plan, of_rows: Findings) -> Findings {
-    let mut trouble = plan.trouble.clone();
-    layout.trouble.iter().cloned().for_each(|finding| trouble.push(finding));
-    of_rows.into_vec().into_iter().for_each(|finding| trouble.push(finding));
-    trouble
+/// Collects the errors in the header, in the file as a whole and in its rows.
+fn all_errors(layout: &Layout, plan: &ReadPlan, row_errors: Findings) -> Findings {
+    let mut errors = plan.errors.clone();
+    layout.errors.iter().cloned().for_each(|finding| errors.push(finding));
+    row_errors.into_vec().into_iter().for_each(|finding| errors.push(finding));
+    errors
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The database fails, and comes back: nothing that was acknowledged is lost or doubled, and answers say how far they reach.
+//! The database fails and recovers: no acknowledged reading is lost or duplicated, and query results say whether they
+//! are complete.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "clippy.toml allows them in tests, and not in their helpers")]
 
@@ -7,7 +8,8 @@ use std::{collections::BTreeSet, path::Path};
 use fail::FailScenario;
 use tempfile::TempDir;
 use volute_data::{
-    Answer, Batch, DatabaseStatus, EventFilter, PumpRecord, Range, Reach, Store, StoreError, StoreSettings,
+    Batch, Completeness, DatabaseStatus, EventFilter, PageRange, PumpRecord, QueryResult, Store, StoreError,
+    StoreSettings,
 };
 use volute_plant::{PumpId, Reading, Sample, Timestamp};
 
@@ -42,26 +44,26 @@ async fn open(dir: &Path) -> Store {
     Store::open(dir, &StoreSettings::default(), at(0)).await.expect("opened")
 }
 
-async fn stored(store: &Store) -> Answer<Reading> {
-    store.readings(&pump(), &Range::default()).await.expect("answered")
+async fn stored(store: &Store) -> QueryResult<Reading> {
+    store.readings(&pump(), &PageRange::default()).await.expect("answered")
 }
 
-/// Every reading up to `s`, once, in blocks and on the disk.
-async fn assert_whole(dir: &TempDir, store: Store, s: i64) {
-    assert_eq!(stored(&store).await, Answer { rows: readings(0..s), reach: Reach::Whole });
+/// Checks that the store holds every reading up to `s` once: in the head, in blocks, and after it is opened again.
+async fn assert_complete(dir: &TempDir, store: Store, s: i64) {
+    assert_eq!(stored(&store).await, QueryResult { rows: readings(0..s), completeness: Completeness::Complete });
     store.flush_all().await.expect("flushed");
-    assert_eq!(stored(&store).await, Answer { rows: readings(0..s), reach: Reach::Whole });
+    assert_eq!(stored(&store).await, QueryResult { rows: readings(0..s), completeness: Completeness::Complete });
     assert_eq!(store.counts(&pump()).await.expect("counted").readings, s as u64);
     let hourly = store.buckets(&pump(), (at(-86_400), at(86_400)), 49).await.expect("answered");
     assert_eq!(hourly.rows.iter().map(|bucket| bucket.readings).sum::<u64>(), s as u64, "{hourly:?}");
     store.close().await.expect("closed");
     let again = open(dir.path()).await;
-    assert_eq!(stored(&again).await, Answer { rows: readings(0..s), reach: Reach::Whole });
+    assert_eq!(stored(&again).await, QueryResult { rows: readings(0..s), completeness: Completeness::Complete });
 }
 
 #[tokio::test]
-async fn a_failing_write_loses_and_doubles_nothing() {
-    // Before the transaction, and after it: what was not told may be there all the same.
+async fn a_failing_write_loses_and_duplicates_nothing() {
+    // Before the transaction and after it: a transaction whose result was lost may have been committed all the same.
     for (point, failures) in [("database-write", 2), ("database-written", 1)] {
         let scenario = FailScenario::setup();
         let dir = tempfile::tempdir().expect("a directory");
@@ -73,18 +75,20 @@ async fn a_failing_write_loses_and_doubles_nothing() {
         for _ in 0..failures {
             let error = store.flush_all().await.expect_err("it fails");
             assert!(matches!(error, StoreError::Database(_)), "{error}");
-            store.shut(&error.to_string()).await;
+            store.mark_unavailable(&error.to_string()).await;
             store.pack(at(1000));
             let during = stored(&store).await;
-            assert_eq!(during.rows, readings(90..200), "what waits can be read");
-            let Reach::Since { from: Some(from), reason } = &during.reach else { panic!("{:?}", during.reach) };
+            assert_eq!(during.rows, readings(90..200), "unflushed readings can be read");
+            let Completeness::Partial { from: Some(from), reason } = &during.completeness else {
+                panic!("{:?}", during.completeness)
+            };
             assert!(*from <= at(90) && reason.contains("no"), "{from} {reason}");
             store.reopen().await.expect("open again");
             assert_eq!(stored(&store).await.rows, readings(0..200));
         }
         store.commit(&batch(200..201)).await.expect("durable");
         fail::remove(point);
-        assert_whole(&dir, store, 201).await;
+        assert_complete(&dir, store, 201).await;
         scenario.teardown();
     }
 }
@@ -104,40 +108,40 @@ async fn a_database_that_cannot_be_opened_leaves_the_store_open() {
     assert!(matches!(store.status().database, DatabaseStatus::Unavailable(why) if why.contains("broken")));
     assert_eq!(store.pumps(), [record()], "known from the copy");
     store.commit(&batch(100..150)).await.expect("durable");
-    // What the journal still holds of what the database has is shown too.
+    // Readings of the database that the journal still holds are returned too.
     assert!(stored(&store).await.rows.ends_with(&readings(90..150)));
     let events = store.events(&EventFilter::default()).await.expect("answered");
-    assert!(matches!(events.reach, Reach::Since { .. }));
-    let lookup = store.readings_at(&pump(), &[at(120)]).await.expect("it is in the head");
-    assert_eq!(lookup, Answer { rows: readings(120..121), reach: Reach::Whole });
-    let lookup = store.readings_at(&pump(), &[at(-3), at(120)]).await.expect("what is in the head");
-    assert_eq!(lookup.rows, readings(120..121));
-    let unknown = lookup.all();
-    assert!(matches!(unknown, Err(StoreError::Unavailable { .. })), "what cannot be known is not guessed: {unknown:?}");
+    assert!(matches!(events.completeness, Completeness::Partial { .. }));
+    let found = store.readings_at(&pump(), &[at(120)]).await.expect("it is in the head");
+    assert_eq!(found, QueryResult { rows: readings(120..121), completeness: Completeness::Complete });
+    let found = store.readings_at(&pump(), &[at(-3), at(120)]).await.expect("what is in the head");
+    assert_eq!(found.rows, readings(120..121));
+    let unknown = found.into_complete();
+    assert!(matches!(unknown, Err(StoreError::Unavailable { .. })), "an incomplete result is an error: {unknown:?}");
     assert!(store.reopen().await.is_err());
     store.close().await.expect("closed");
 
-    // A second start without the database: everything of the first is there too.
+    // A second start without the database: the readings of the first run are returned too.
     let store = open(dir.path()).await;
     assert!(stored(&store).await.rows.ends_with(&readings(90..150)));
-    let (says, said) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let opening = store.clone();
-    let look = move || says.send(opening.status().database).expect("somebody listens");
-    fail::cfg_callback("database-open", look).expect("set");
+    let send_status = move || sender.send(opening.status().database).expect("the receiver exists");
+    fail::cfg_callback("database-open", send_status).expect("set");
     store.reopen().await.expect("open at last");
     fail::remove("database-open");
-    let while_it_opened = said.try_iter().collect::<Vec<_>>();
+    let during_open = receiver.try_iter().collect::<Vec<_>>();
     assert!(
-        matches!(&while_it_opened[..], [DatabaseStatus::Unavailable(why)] if why.contains("broken")),
-        "{while_it_opened:?}"
+        matches!(&during_open[..], [DatabaseStatus::Unavailable(why)] if why.contains("broken")),
+        "{during_open:?}"
     );
     assert_eq!(store.status().database, DatabaseStatus::Open);
-    assert_whole(&dir, store, 150).await;
+    assert_complete(&dir, store, 150).await;
     scenario.teardown();
 }
 
 #[tokio::test]
-async fn a_failing_read_says_how_far_it_reaches() {
+async fn a_failing_read_reports_its_completeness() {
     let scenario = FailScenario::setup();
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path()).await;
@@ -145,17 +149,17 @@ async fn a_failing_read_says_how_far_it_reaches() {
     store.flush_all().await.expect("flushed");
     store.commit(&batch(90..100)).await.expect("durable");
     fail::cfg("database-read", "return(slow disk)").expect("set");
-    let answer = stored(&store).await;
-    assert_eq!(answer.rows, readings(90..100));
-    assert!(matches!(&answer.reach, Reach::Since { reason, .. } if reason.contains("slow disk")));
-    assert!(matches!(answer.all(), Err(StoreError::Unavailable { .. })), "a part is not taken for the whole");
+    let result = stored(&store).await;
+    assert_eq!(result.rows, readings(90..100));
+    assert!(matches!(&result.completeness, Completeness::Partial { reason, .. } if reason.contains("slow disk")));
+    assert!(matches!(result.into_complete(), Err(StoreError::Unavailable { .. })), "an incomplete result is an error");
     fail::remove("database-read");
-    assert_whole(&dir, store, 100).await;
+    assert_complete(&dir, store, 100).await;
     scenario.teardown();
 }
 
 #[tokio::test]
-async fn a_full_backlog_refuses_and_takes_again() {
+async fn a_full_backlog_refuses_batches_until_it_is_packed() {
     let scenario = FailScenario::setup();
     let dir = tempfile::tempdir().expect("a directory");
     let settings = StoreSettings { backlog_mib: 1.try_into().expect("above zero"), ..StoreSettings::default() };
@@ -173,11 +177,11 @@ async fn a_full_backlog_refuses_and_takes_again() {
         }
     }
     assert!(matches!(refused, Some(StoreError::Backlog { .. })), "{refused:?}");
-    let held = acknowledged.len() as i64;
+    let stored_seconds = acknowledged.len() as i64;
     store.pack(at(1_000_000));
-    assert!(store.status().waiting_bytes < 1 << 20, "packed rows are small: {:?}", store.status().waiting_bytes);
-    store.commit(&batch(held..held + 1000)).await.expect("there is room again");
+    assert!(store.status().unflushed_bytes < 1 << 20, "packed rows are small: {:?}", store.status().unflushed_bytes);
+    store.commit(&batch(stored_seconds..stored_seconds + 1000)).await.expect("there is room again");
     fail::remove("database-write");
-    assert_whole(&dir, store, held + 1000).await;
+    assert_complete(&dir, store, stored_seconds + 1000).await;
     scenario.teardown();
 }

@@ -1,4 +1,4 @@
-//! What the settings say reaches the storage engine, as it says itself when it starts.
+//! The store's settings are passed to the storage engine, which logs them when it starts.
 
 use std::{
     io::{self, Write},
@@ -22,7 +22,7 @@ impl Write for Log {
     }
 }
 
-/// Alone in its binary, because it listens to the whole process.
+/// The only test of its binary, because it captures the log of the whole process.
 #[tokio::test]
 async fn caches_are_bounded_and_every_commit_is_synced() {
     let log = Log::default();
@@ -39,8 +39,9 @@ async fn caches_are_bounded_and_every_commit_is_synced() {
     let store = Store::open(dir.path(), &settings, now).await.expect("opened");
     store.close().await.expect("closed");
     let log = String::from_utf8(log.0.lock().expect("not poisoned").clone()).expect("text");
-    for told in ["block cache capacity: 25165824", "max memtable size: 8388608", "Sync mode: every transaction commit"]
+    for expected in
+        ["block cache capacity: 25165824", "max memtable size: 8388608", "Sync mode: every transaction commit"]
     {
-        assert!(log.contains(told), "{told:?} in {log}");
+        assert!(log.contains(expected), "{expected:?} in {log}");
     }
 }

@@ -1,4 +1,4 @@
-//! The recordings of a real pump, where they are at hand (`../shared/skab` beside the repository).
+//! Reads the SKAB recordings of a real pump, if they are available (`../shared/skab` beside the repository).
 
 #![allow(clippy::expect_used, reason = "clippy.toml allows it in tests, and not in their helpers")]
 
@@ -13,7 +13,8 @@ use volute_plant::Profile;
 
 const SKAB: &str = include_str!("skab.toml");
 
-/// The folder, or none with a line that `./scripts/test` counts as a test that was skipped; with `VOLUTE_STRICT` a failure.
+/// Returns the folder of the recordings. Without it, prints a line that `./scripts/test` counts as a skipped test and
+/// returns none, or panics if `VOLUTE_STRICT` is set.
 fn folder() -> Option<PathBuf> {
     let folder = PathBuf::from("../../shared/skab");
     if folder.is_dir() {
@@ -21,7 +22,7 @@ fn folder() -> Option<PathBuf> {
     }
     let name = thread::current().name().unwrap_or("a test").to_owned();
     assert!(std::env::var_os("VOLUTE_STRICT").is_none(), "{name} cannot run: {} is absent", folder.display());
-    // Not by eprintln!, which is kept back where a test passes.
+    // Not by `eprintln!`, whose output is hidden if the test passes.
     io::stderr().write_all(format!("\nskipped: {name}: {} is absent\n", folder.display()).as_bytes()).expect("written");
     None
 }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Format, NodeUrl};
 
-/// What to measure on this machine.
+/// The arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// What to measure.
@@ -14,13 +14,13 @@ pub struct BenchArgs {
     pub what: Bench,
 }
 
-/// What can be measured.
+/// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
-    /// Windows a second that the network reconstructs, and the time a batch takes.
+    /// Windows per second that the network reconstructs, and the time per batch.
     #[command(after_help = INFERENCE_EXAMPLES)]
     Inference(InferenceArgs),
-    /// Readings a second that a node takes, and how long each takes to be durable.
+    /// Readings per second that a node takes, and how long each takes to be durable.
     #[command(after_help = INGEST_EXAMPLES)]
     Ingest(IngestArgs),
 }
@@ -34,36 +34,36 @@ Examples:
   volute bench ingest --pumps 1000 --batch 100 --rate 60000 --connections 512 --seconds 60
   volute bench ingest --url http://127.0.0.1:5000 --rate 1000
 
-Posts are sent when they are due, whether or not earlier ones are answered, and a time counts from when its post was due:
-a node that falls behind shows. Without --url the command starts a node of its own in a temporary folder, with a model
-that judges every pump from its thirtieth reading on, on the same machine: both share its cores. A node that is named
-must register unknown pumps.";
+Posts are sent when they are due, whether or not earlier ones have a response, and latencies are measured from the due time,
+so a node that falls behind is visible. Without --url the command starts its own node in a temporary folder, with a model
+that scores every pump from its thirtieth reading on. Both share the cores of this machine. A node given by --url must
+register unknown pumps.";
 
-/// How to measure a node.
+/// The arguments of `bench ingest`.
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// How many pumps post.
+    /// Pumps that post.
     #[arg(long, value_name = "N", default_value = "100")]
     pub pumps: NonZeroUsize,
-    /// Readings a second, of all pumps together; several are measured one after the other.
+    /// Readings per second, of all pumps together; several rates are measured one after the other.
     #[arg(long, value_name = "R,...", value_delimiter = ',', default_value = "100", value_parser = rate)]
     pub rate: Vec<f64>,
-    /// Readings in one post.
+    /// Readings per post.
     #[arg(long, value_name = "B", default_value = "1")]
     pub batch: NonZeroUsize,
-    /// How long to measure, after a start that does not count.
+    /// How long to measure, in seconds, after the warm-up.
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub seconds: f64,
-    /// How long that start is; long enough for every pump's window to be full.
+    /// How long to warm up, in seconds; long enough for every pump's window to be full.
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     pub warm_up: f64,
-    /// Connections that posts are sent over.
+    /// Connections to use.
     #[arg(long, value_name = "N", default_value = "64")]
     pub connections: NonZeroUsize,
-    /// A node that runs already; absent: one of its own.
+    /// The URL of a running node; by default the command starts its own.
     #[arg(long, value_name = "URL")]
     pub url: Option<NodeUrl>,
-    /// How to print the figures.
+    /// The output format.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }
@@ -73,23 +73,23 @@ Examples:
   volute bench inference
   volute bench inference --threads 1 --batch 32 --seconds 10 --format json
 
-The network is untrained, of the shipped model's size: windows of 30 readings of 10 channels, 64 units. Each thread owns
-its weights and buffers and works on batches of its own, as a node's workers do: windows/s is the sum over the threads, ms
-the mean time of one batch.";
+The network is untrained and has the size of the model that comes with Volute: windows of 30 readings of 10 channels, 64
+units. Each thread has its own weights, buffers and batches, as a node's workers do: windows/s is the sum over the threads,
+ms the mean time per batch.";
 
-/// How to measure inference.
+/// The arguments of `bench inference`.
 #[derive(Debug, Args)]
 pub struct InferenceArgs {
-    /// Threads, one figure for each number.
+    /// Threads; each number is measured.
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2")]
     pub threads: Vec<NonZeroUsize>,
-    /// Windows in a batch, one figure for each number.
+    /// Windows per batch; each number is measured.
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,32,128,512")]
     pub batch: Vec<NonZeroUsize>,
-    /// How long to measure for each figure.
+    /// How long each measurement takes, in seconds.
     #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
     pub seconds: f64,
-    /// How to print the figures.
+    /// The output format.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn every_figure_has_a_default() {
+    fn every_flag_has_a_default() {
         let args = parse("volute bench inference").expect("fine");
         assert_eq!(args.threads.iter().map(|n| n.get()).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(args.batch.iter().map(|n| n.get()).collect::<Vec<_>>(), [1, 32, 128, 512]);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_measured_for_no_time_or_on_no_thread() {
+    fn zero_seconds_threads_and_batches_are_rejected() {
         for flags in ["--seconds 0", "--seconds nan", "--seconds 1e9", "--threads 0", "--batch 1,0", "--format xml"] {
             assert!(parse(&format!("volute bench inference {flags}")).is_none(), "{flags}");
         }

@@ -9,51 +9,51 @@ use volute_simulator::{Design, Fault, LoadPlan, Severity};
 
 use crate::profiles;
 
-/// What to simulate.
+/// The arguments of `simulate`.
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// Kind of pump: centrifugal, skab, or a path to a profile, as ./mine.toml. It says which channels are written.
+    /// The profile: centrifugal, skab, or a path such as ./mine.toml. Its channels are written.
     #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
     pub profile: Profile,
-    /// What goes wrong; without it, the pump stays healthy.
+    /// The fault; by default the pump stays healthy.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Fault::NAMES))]
     fault: Option<String>,
-    /// Which sensor lies, for the faults of sensors: a channel, as Flow_Rate_L_min, or what it measures, as flow.
+    /// The sensor of a sensor fault: a channel, such as Flow_Rate_L_min, or a quantity, such as flow.
     #[arg(long, value_name = "NAME", requires = "fault")]
     channel: Option<String>,
-    /// How badly: 0 is nothing, 0.2 subtle, 1 drastic.
+    /// The severity of the fault: 0 is none, 0.2 subtle, 1 drastic.
     #[arg(long, value_name = "0..1", default_value = "0.8", value_parser = severity)]
     pub severity: Severity,
-    /// Start of the random numbers: of the load, the noise and the drawn pump.
+    /// The seed of the random numbers: of the load, the noise and the drawn pump.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Readings to write, one for each interval of the profile.
     #[arg(long, value_name = "N", default_value = "3600")]
     pub rows: NonZeroUsize,
-    /// How demand moves.
+    /// The load plan.
     #[arg(long, value_name = "PLAN", default_value = "steps")]
     load: Load,
-    /// Which pump of the family.
+    /// The pump's design.
     #[arg(long, value_name = "WHICH", default_value = "drawn")]
     design: Which,
-    /// The time of the first reading. The hour matters: the room is warmest at 15:00 UTC.
+    /// The time of the first reading. The hour matters: ambient temperature is highest at 15:00 UTC.
     #[arg(long, value_name = "TIME", default_value = "2026-03-02T09:00:00Z")]
     pub start: Timestamp,
     /// The recording to write (CSV).
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// A drawing of it to write (SVG).
+    /// A plot of it to write (SVG).
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Load {
-    /// Always the pump's own duty.
+    /// Always the pump's duty point.
     Steady,
-    /// A new level, 75 to 110 % of its duty, every few minutes.
+    /// A new level, 75 to 110 % of the duty point, every few minutes.
     Steps,
-    /// The same, with stops in between.
+    /// The same, with stops and starts in between.
     Starts,
 }
 
@@ -61,12 +61,12 @@ enum Load {
 enum Which {
     /// The one of the data sheet.
     Rated,
-    /// One with tolerances and a duty of its own, drawn by the seed.
+    /// One with tolerances and a duty point drawn by the seed.
     Drawn,
 }
 
 impl SimulateArgs {
-    /// What goes wrong. An error is for people, and says what is allowed.
+    /// Returns the fault. An error says what is allowed.
     pub fn fault(&self) -> Result<Option<Fault>, String> {
         let Some(name) = &self.fault else { return Ok(None) };
         let channel = self.channel.as_deref().map(|name| self.quantity(name)).transpose()?;
@@ -77,7 +77,7 @@ impl SimulateArgs {
         Ok(Some(fault))
     }
 
-    /// How demand moves.
+    /// Returns the load plan.
     pub fn load(&self) -> LoadPlan {
         match self.load {
             Load::Steady => LoadPlan::Steady,
@@ -86,7 +86,7 @@ impl SimulateArgs {
         }
     }
 
-    /// The pump.
+    /// Returns the pump's design.
     pub fn design(&self) -> Design {
         match self.design {
             Which::Rated => Design::rated(),
@@ -94,14 +94,14 @@ impl SimulateArgs {
         }
     }
 
-    /// What a channel measures, by its wire name or by the quantity itself.
+    /// Returns a channel's quantity, by the channel's name or by the quantity's.
     fn quantity(&self, name: &str) -> Result<Quantity, String> {
         if let Some(channel) = self.profile.channels().iter().find(|channel| channel.name == name) {
             return Ok(channel.quantity);
         }
         let quantity: Result<Quantity, NoQuantity> = Quantity::deserialize(name.into_deserializer());
         let measured = |quantity: &Quantity| self.profile.channels().iter().any(|c| c.quantity == *quantity);
-        quantity.ok().filter(measured).ok_or_else(|| format!("no channel is {name:?}; there are: {}", self.channels()))
+        quantity.ok().filter(measured).ok_or_else(|| format!("no such channel: {name:?}; allowed: {}", self.channels()))
     }
 
     fn channels(&self) -> String {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_goes_by_its_name_or_by_what_it_measures() {
+    fn a_channel_is_given_by_its_name_or_its_quantity() {
         for name in ["flow", "Flow_Rate_L_min"] {
             let args = args(&format!("volute simulate --out a.csv --fault sensor_stuck --channel {name}"));
             assert_eq!(args.fault(), Ok(Some(Fault::Sensor(SensorFault::Stuck, Quantity::Flow))), "{name}");

@@ -1,11 +1,11 @@
-//! Values of flags that have a type of their own, and what is said of a text that is none.
+//! Types of flag values, with their parsers and errors.
 
 use std::{fmt, str::FromStr};
 
 use clap::ValueEnum;
 use ureq::http;
 
-/// How figures are printed.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A table for people.
@@ -14,13 +14,13 @@ pub enum Format {
     Json,
 }
 
-/// The address of a node: `http://host:port` or `https://...`.
+/// The URL of a node: `http://host:port` or `https://...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeUrl(String);
 
-/// The text is no address of a node.
+/// The text is not the URL of a node.
 #[derive(Debug, thiserror::Error)]
-#[error("not a node's address; allowed: http:// or https:// and a host, as http://127.0.0.1:5000")]
+#[error("not the URL of a node; allowed: http:// or https:// and a host, as http://127.0.0.1:5000")]
 pub struct NodeUrlError;
 
 impl fmt::Display for NodeUrl {
@@ -41,20 +41,20 @@ impl FromStr for NodeUrl {
     }
 }
 
-/// How many times as fast as recorded; 0: without waiting.
+/// A replay speed, as a multiple of real time; 0: without waiting.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speed(f64);
 
 impl Speed {
-    /// As a number from 0.
+    /// Returns the multiple of real time.
     pub fn times(self) -> f64 {
         self.0
     }
 }
 
-/// The text is no speed.
+/// The text is not a speed.
 #[derive(Debug, thiserror::Error)]
-#[error("not a speed; allowed: a number from 0 (as fast as it goes), 1 being real time")]
+#[error("not a speed; allowed: a number from 0 (without waiting); 1 is real time")]
 pub struct SpeedError;
 
 impl FromStr for Speed {

@@ -1,4 +1,4 @@
-//! `volute bench`: what this machine can do. One file for each thing that is measured.
+//! `volute bench`: measures the performance of this machine. There is one module per benchmark.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use crate::cli::{Bench, BenchArgs};
 mod inference;
 mod ingest;
 
-/// Measures, and prints the figures.
+/// Runs a benchmark, and prints its figures.
 pub fn run(args: &BenchArgs, output: &mut dyn Write) -> Result<()> {
     match &args.what {
         Bench::Inference(args) => inference::run(args, output),

@@ -1,12 +1,12 @@
-//! `volute check-config`: the configuration as it holds, and where each value was set.
+//! `volute check-config`: prints the effective configuration, and where each value was set.
 //!
-//! Finding mistakes is not done here: every command loads the configuration first and stops at them.
+//! Does not look for mistakes: every command loads the configuration first, and fails if it has any.
 
 use std::io::Write;
 
 use crate::config::{Setting, Settings};
 
-/// The column in which origins begin, where the value leaves room.
+/// The column in which origins begin, unless the value is longer.
 const ORIGIN_COLUMN: usize = 40;
 
 /// Writes the configuration as TOML, each value with its origin as a comment.
@@ -30,7 +30,7 @@ mod tests {
     use crate::config;
 
     #[test]
-    fn what_is_printed_is_a_configuration_that_says_the_same() {
+    fn the_output_is_a_configuration_with_the_same_values() {
         let env = [("VOLUTE__STORE__LINGER_MS".into(), "7".into())];
         let settings = config::load(None, env, &[]).expect("valid");
         let mut printed = Vec::new();

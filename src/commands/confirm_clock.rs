@@ -1,4 +1,4 @@
-//! `volute confirm-clock`: a person says that the clock of the running node is right.
+//! `volute confirm-clock`: confirms that the clock of the running node is right.
 
 use std::io::Write;
 
@@ -9,12 +9,12 @@ use super::open_store::runtime;
 use crate::{
     cli::ConfirmClockArgs,
     config::Config,
-    control::{Request, tell},
+    control::{Request, send_request},
 };
 
-/// Confirms, and says which time.
+/// Confirms the node's clock, and prints its time.
 pub fn run(_: &ConfirmClockArgs, config: &Config, output: &mut dyn Write) -> Result<()> {
-    let now: Timestamp = runtime()?.block_on(tell(&config.store.dir, &Request::ConfirmClock))?;
-    writeln!(output, "confirmed: it is {now}")?;
+    let now: Timestamp = runtime()?.block_on(send_request(&config.store.dir, &Request::ConfirmClock))?;
+    writeln!(output, "confirmed: the time is {now}")?;
     Ok(())
 }

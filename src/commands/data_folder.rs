@@ -1,44 +1,46 @@
-//! Keeps simulated and real readings apart: a folder of the database holds the one or the other.
+//! Separates simulated readings from real ones: a data directory holds either.
+//!
+//! The directory of a demo has the file `SIMULATED`. A demo rejects a used directory without it; all else rejects one with it.
 
 use std::{fs, io, path::Path};
 
 use anyhow::{Context, Result, bail};
 use volute_data::{create_folder, write_file};
 
-/// The file that marks a folder with simulated readings.
-const MARK: &str = "SIMULATED";
-const MARK_TEXT: &str = "The readings in this folder are simulated: a demo of Volute wrote them.\n";
+/// The file that marks a data directory with simulated readings.
+const MARKER_FILE: &str = "SIMULATED";
+const MARKER_TEXT: &str = "The readings in this folder are simulated: a demo of Volute wrote them.\n";
 
-/// The store's lock; where it is, a store has been.
-const LOCK: &str = "store.lock";
+/// The store's lock file. It stays, so it also marks a directory that a store has used.
+const LOCK_FILE: &str = "store.lock";
 
-/// Whether a store has been in the folder.
-pub fn in_use(dir: &Path) -> bool {
-    dir.join(LOCK).exists()
+/// Returns whether a store has used the directory.
+pub fn has_store(dir: &Path) -> bool {
+    dir.join(LOCK_FILE).exists()
 }
 
-/// Makes a copy of a folder's database one of the same kind, so that it is taken for nothing else.
+/// Marks a copy of a data directory as used, and as simulated if the original is.
 pub fn mark_copy(dir: &Path, copy: &Path) -> io::Result<()> {
-    if dir.join(MARK).exists() {
-        fs::write(copy.join(MARK), MARK_TEXT)?;
+    if dir.join(MARKER_FILE).exists() {
+        fs::write(copy.join(MARKER_FILE), MARKER_TEXT)?;
     }
-    fs::write(copy.join(LOCK), "")
+    fs::write(copy.join(LOCK_FILE), "")
 }
 
-/// Refuses a folder of the other kind, and marks a new one of a demo.
-pub fn check(dir: &Path, demo: bool) -> Result<()> {
-    let marked = dir.join(MARK).exists();
-    let in_use = in_use(dir);
+/// Returns an error if the directory is for the other kind of readings. Marks a new directory of a demo.
+pub fn check_or_mark(dir: &Path, demo: bool) -> Result<()> {
+    let marked = dir.join(MARKER_FILE).exists();
+    let has_store = has_store(dir);
     match (demo, marked) {
-        (true, false) if in_use => {
-            bail!("{} holds the readings of real pumps; a demo needs a folder of its own (--data-dir)", dir.display())
+        (true, false) if has_store => {
+            bail!("{} holds the readings of real pumps; use another directory for a demo (--data-dir)", dir.display())
         }
-        // Durable before a store is made there: one without its mark would be taken for that of real pumps.
+        // The marker is durable before the store is created: without it, the store would count as one of real pumps.
         (true, false) => create_folder(dir)
-            .and_then(|()| write_file(&dir.join(MARK), MARK_TEXT.as_bytes()))
-            .with_context(|| format!("the folder {} cannot be made", dir.display())),
+            .and_then(|()| write_file(&dir.join(MARKER_FILE), MARKER_TEXT.as_bytes()))
+            .with_context(|| format!("the folder {} cannot be created", dir.display())),
         (false, true) => bail!(
-            "{} holds simulated readings of a demo; start it with --demo, or name another folder (--data-dir)",
+            "{} holds simulated readings of a demo; start it with --demo, or use another directory (--data-dir)",
             dir.display()
         ),
         (true, true) | (false, false) => Ok(()),
@@ -50,21 +52,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn simulated_and_real_readings_do_not_meet() {
+    fn a_directory_holds_either_simulated_or_real_readings() {
         let folder = tempfile::tempdir().expect("a folder");
         let (real, demo) = (folder.path().join("real"), folder.path().join("demo"));
-        check(&demo, true).expect("a new demo");
-        check(&demo, true).expect("the same demo again");
-        assert!(check(&demo, false).expect_err("no demo").to_string().contains("simulated readings"));
-        check(&real, false).expect("a new folder");
+        check_or_mark(&demo, true).expect("a new demo");
+        check_or_mark(&demo, true).expect("the same demo again");
+        assert!(check_or_mark(&demo, false).expect_err("no demo").to_string().contains("simulated readings"));
+        check_or_mark(&real, false).expect("a new folder");
         fs::create_dir_all(&real).and_then(|()| fs::write(real.join("store.lock"), "")).expect("in use");
-        check(&real, false).expect("the same folder again");
+        check_or_mark(&real, false).expect("the same folder again");
         for (from, is_demo) in [(&real, false), (&demo, true)] {
             let copy = folder.path().join(format!("copy-{is_demo}"));
             fs::create_dir(&copy).and_then(|()| mark_copy(from, &copy)).expect("marked");
-            check(&copy, is_demo).expect("a copy of the same kind");
-            check(&copy, !is_demo).expect_err("and of no other");
+            check_or_mark(&copy, is_demo).expect("a copy of the same kind");
+            check_or_mark(&copy, !is_demo).expect_err("a copy of another kind");
         }
-        assert!(check(&real, true).expect_err("a demo").to_string().contains("real pumps"));
+        assert!(check_or_mark(&real, true).expect_err("a demo").to_string().contains("real pumps"));
     }
 }

@@ -1,12 +1,17 @@
-//! `volute evaluate`: SKAB's protocol on labelled recordings. For each file, learn from its first rows, decide on
-//! every later row with nothing but the past, and compare with the label.
+//! `volute evaluate`: measures detection on labelled recordings, by SKAB's protocol: for each file, train on its first 400
+//! rows, decide on each later row from the rows up to it, and compare the decision with the label.
 //!
-//! The windower, scorer and decider are those of a live node, with one configuration for every file. Learning never
-//! sees the label `anomaly`. A row that has no window keeps the decision before it, and has no score.
+//! Windower, scorer and decider are those of a live node, with one configuration for all files. Training never uses the label
+//! `anomaly`. A row without a window has no score, and repeats the decision of the row before it.
 //!
-//! Recordings in the original system's form are labelled by `machine_status`. That is known at the plant and not afterwards
-//! only, so learning is as in `volute train`: from the NORMAL ones of the first rows. A recording whose rows are sparser than
-//! the profile's interval is learned and decided at its own.
+//! Example: a recording has 1,000 rows, one per second. The network and the baseline are learned from the windows within rows 1
+//! to 400. Row 401 is decided from the window of rows 372 to 401, row 402 from the next one. If rows 700 to 720 are labelled
+//! anomalous, and rows 705 to 730 are decided anomalous, there are 16 true positives, 5 false negatives, 10 false positives and
+//! 569 true negatives: F1 is 16 / (16 + 15 / 2) = 0.681.
+//!
+//! Recordings in the original system's format are labelled by `machine_status`. A plant knows that label at the time, so
+//! training uses only the NORMAL ones of the first rows, as `volute train` does. If the rows of a recording are sparser than the
+//! profile's interval, the recording's interval is used.
 
 mod confusion;
 mod cross_validate;
@@ -34,61 +39,61 @@ use volute_plant::Profile;
 
 pub use self::simulated::{Simulated, run as run_simulated};
 use self::{
-    confusion::{Confusion, Stretches},
+    confusion::{ConfusionMatrix, Stretches},
     report::Report,
-    run::Learned,
+    run::ScoredRecording,
 };
 use super::progress;
 use crate::cli::Format;
 
 /// What to measure on.
 pub struct Evaluation {
-    /// The kind of pump.
+    /// The profile.
     pub profile: Profile,
-    /// Time between two readings; none: as each recording has it.
+    /// The interval between two readings, in milliseconds; if `None`, it follows from each recording.
     pub interval_ms: Option<i64>,
-    /// Labelled recordings, with subfolders.
+    /// The folder of labelled recordings, with its subfolders.
     pub data: PathBuf,
-    /// What is said about them.
+    /// How to read them.
     pub dialect: Dialect,
-    /// Where predictions and pictures go, at the same places.
+    /// The folder for predictions and plots, at the same relative paths.
     pub out: PathBuf,
-    /// How to train; its seed is the first.
+    /// How to train, with the first seed.
     pub recipe: Recipe,
-    /// Seeds to measure with. Predictions and pictures are the first one's.
+    /// The number of seeds. Predictions and plots are written for the first.
     pub seeds: NonZeroUsize,
-    /// Recordings to work on at once.
+    /// The number of recordings to work on at once.
     pub jobs: NonZeroUsize,
-    /// How the figures are printed.
+    /// The output format.
     pub format: Format,
 }
 
-/// Evaluates every recording that has labels, and prints the figures beside the published ones.
+/// Evaluates every labelled recording, writes predictions and plots, and prints the figures beside the published ones.
 pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
     let mut report = Report::of(&evaluation.profile);
-    for (seed, runs) in learn_all(evaluation)? {
+    for (seed, runs) in score_all(evaluation)? {
         for run in &runs {
             let predictions = run.predict(&evaluation.recipe.commissioning());
             let stretches = Stretches::of(run.test_rows(), &predictions);
-            report.add(seed, run.name.clone(), Confusion::of(run.test_rows(), &predictions), stretches);
+            report.add(seed, run.name.clone(), ConfusionMatrix::of(run.test_rows(), &predictions), stretches);
             if seed == evaluation.recipe.seed {
-                let target = target(&evaluation.out, &run.name)?;
+                let target = output_path(&evaluation.out, &run.name)?;
                 write_predictions(&target, &predictions)?;
-                let drawing = plot::draw(&run.name, run.test_rows(), &predictions)?;
-                write_file(&target.with_extension("svg"), drawing.as_bytes())?;
+                let plot = plot::draw(&run.name, run.test_rows(), &predictions)?;
+                write_file(&target.with_extension("svg"), plot.as_bytes())?;
             }
         }
     }
     report.print(evaluation.format, output)
 }
 
-/// Chooses the default detector's numbers by cross-validation over the recordings, and prints what came of it.
-pub fn choose(evaluation: &Evaluation, candidates: NonZeroUsize, output: &mut dyn Write) -> Result<()> {
-    cross_validate::run(&learn_all(evaluation)?, candidates.get(), output)
+/// Chooses the default detector's constants by cross-validation over the recordings, and prints the result.
+pub fn choose_tuning(evaluation: &Evaluation, candidates: NonZeroUsize, output: &mut dyn Write) -> Result<()> {
+    cross_validate::run(&score_all(evaluation)?, candidates.get(), output)
 }
 
-/// Every labelled recording, learned with every seed.
-fn learn_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<Learned>)>> {
+/// Trains on and scores every labelled recording, once for each seed.
+fn score_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<ScoredRecording>)>> {
     let files = recordings(&evaluation.data)?;
     ensure!(!files.is_empty(), "no .csv file below {}", evaluation.data.display());
     let seeds = evaluation.recipe.seed..evaluation.recipe.seed + evaluation.seeds.get() as u64;
@@ -99,10 +104,10 @@ fn learn_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<Learned>)>> {
         for _ in 0..evaluation.jobs.get().min(tasks.len()) {
             scope.spawn(|| {
                 while let Some(&(seed, file)) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let learned = learn(evaluation, seed, file);
+                    let scored = score_recording(evaluation, seed, file);
                     bar.inc(1);
-                    // A thread that panicked has ended the scope; until then what it left is whole.
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push(((seed, file.clone()), learned));
+                    // A poisoned lock is harmless: the list is complete after each push, and a panic ends the scope.
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push(((seed, file.clone()), scored));
                 }
             });
         }
@@ -111,50 +116,50 @@ fn learn_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<Learned>)>> {
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by(|a, b| a.0.cmp(&b.0));
     let first_seed = evaluation.recipe.seed;
-    let others =
-        results.extract_if(.., |(_, learned)| learned.as_ref().is_err_and(is_no_recording)).collect::<Vec<_>>();
-    for ((seed, _), learned) in others {
-        if let (true, Err(error)) = (seed == first_seed, learned) {
-            tell_left_out(&error)?;
+    let skipped =
+        results.extract_if(.., |(_, scored)| scored.as_ref().is_err_and(is_not_a_recording)).collect::<Vec<_>>();
+    for ((seed, _), scored) in skipped {
+        if let (true, Err(error)) = (seed == first_seed, scored) {
+            report_skipped(&error)?;
         }
     }
     ensure!(!results.is_empty(), "no .csv file below {} is a recording of this profile", evaluation.data.display());
-    let mut of_seed: Vec<(u64, Vec<Learned>)> = seeds.map(|seed| (seed, Vec::new())).collect();
-    for ((seed, _), learned) in results {
-        let Some(learned) = learned? else { continue };
-        if let Some((_, runs)) = of_seed.iter_mut().find(|(other, _)| *other == seed) {
-            runs.push(learned);
+    let mut by_seed: Vec<(u64, Vec<ScoredRecording>)> = seeds.map(|seed| (seed, Vec::new())).collect();
+    for ((seed, _), scored) in results {
+        let Some(recording) = scored? else { continue };
+        if let Some((_, runs)) = by_seed.iter_mut().find(|(run_seed, _)| *run_seed == seed) {
+            runs.push(recording);
         }
     }
-    Ok(of_seed)
+    Ok(by_seed)
 }
 
-/// Whether a file is none of a pump at all, as a table beside the recordings.
-fn is_no_recording(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<RecordingError>().is_some_and(RecordingError::is_no_recording)
+/// Returns whether the file is not a recording of a pump at all, but for example another table.
+fn is_not_a_recording(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<RecordingError>().is_some_and(RecordingError::is_not_a_recording)
 }
 
-fn tell_left_out(error: &anyhow::Error) -> io::Result<()> {
-    let why = error.chain().last().map(ToString::to_string).unwrap_or_default();
-    writeln!(io::stderr().lock(), "left out, for it is no recording: {why}")
+fn report_skipped(error: &anyhow::Error) -> io::Result<()> {
+    let reason = error.chain().last().map(ToString::to_string).unwrap_or_default();
+    writeln!(io::stderr().lock(), "left out, not a recording: {reason}")
 }
 
-/// One recording; none where it has no labels.
-fn learn(evaluation: &Evaluation, seed: u64, file: &Path) -> Result<Option<Learned>> {
+/// Trains on and scores one recording; `None` if it has no labels.
+fn score_recording(evaluation: &Evaluation, seed: u64, file: &Path) -> Result<Option<ScoredRecording>> {
     let name = file.strip_prefix(&evaluation.data)?.display().to_string();
     let recipe = Recipe { seed, ..evaluation.recipe.clone() };
     let Evaluation { profile, interval_ms, dialect, .. } = evaluation;
-    Learned::from(profile, *interval_ms, file, dialect, name.clone(), &recipe).with_context(|| name)
+    ScoredRecording::train_and_score(profile, *interval_ms, file, dialect, name.clone(), &recipe).with_context(|| name)
 }
 
-/// Where a recording's predictions go.
-fn target(out: &Path, name: &str) -> Result<PathBuf> {
+/// Returns the path for a recording's predictions, and creates its folder.
+fn output_path(out: &Path, name: &str) -> Result<PathBuf> {
     let target = out.join(name);
     fs::create_dir_all(target.parent().ok_or_else(|| anyhow!("{} has no folder", target.display()))?)?;
     Ok(target)
 }
 
-/// Every CSV file below `dir`, in order of its path.
+/// Returns all CSV files below `dir`, sorted by path.
 fn recordings(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![dir.to_owned()];

@@ -1,4 +1,4 @@
-//! `volute import`: a recording, or the original system's history, taken into the store of a node that does not run.
+//! `volute import`: imports a recording, or the original system's history, into the store of a stopped node.
 
 mod cadence;
 mod limits;
@@ -8,7 +8,7 @@ mod report;
 use std::io::Write;
 
 use anyhow::{Result, bail, ensure};
-use volute_data::{Dialect, Import, Store, StoreError, import, try_import};
+use volute_data::{Dialect, ImportRequest, Store, StoreError, dry_run_import, import};
 use volute_plant::{Clock, SystemClock, Timestamp};
 
 use super::{
@@ -16,40 +16,40 @@ use super::{
     open_store::{runtime, store_settings},
 };
 use crate::{cli::ImportArgs, config::Config};
-use limits::{oldest_kept, refuse_too_many};
+use limits::{check_pump_limit, retention_start};
 use report::report;
 
-/// Imports, and says what became of the rows; or says what would become of them.
+/// Imports, or in a dry run only reports what would be imported. Prints how many rows are stored or left out, and why.
 pub fn run(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result<()> {
     let now = SystemClock.now();
     runtime()?.block_on(async {
-        let store = open(args.dry_run, config, now, output).await?;
-        let ended = with_store(args, config, now, store.as_ref(), output).await;
+        let store = open_store(args.dry_run, config, now, output).await?;
+        let result = import_into(args, config, now, store.as_ref(), output).await;
         if let Some(store) = store {
             store.close().await?;
         }
-        ended
+        result
     })
 }
 
-/// The store; none where a dry run has none to compare with.
-async fn open(dry_run: bool, config: &Config, now: Timestamp, output: &mut dyn Write) -> Result<Option<Store>> {
+/// Opens the store; `None` if a dry run has no store to compare with.
+async fn open_store(dry_run: bool, config: &Config, now: Timestamp, output: &mut dyn Write) -> Result<Option<Store>> {
     let dir = &config.store.dir;
-    if dry_run && !data_folder::in_use(dir) {
+    if dry_run && !data_folder::has_store(dir) {
         return Ok(None);
     }
-    data_folder::check(dir, false)?;
+    data_folder::check_or_mark(dir, false)?;
     match Store::open(dir, &store_settings(config), now).await {
         Ok(store) => Ok(Some(store)),
         Err(StoreError::Locked { path }) if dry_run => {
-            writeln!(output, "a node runs on {}: not compared with what is stored there", path.display())?;
+            writeln!(output, "a node runs on {}: not compared with its stored readings", path.display())?;
             Ok(None)
         }
-        Err(error) => Err(unlock(error)),
+        Err(error) => Err(explain_lock(error)),
     }
 }
 
-async fn with_store(
+async fn import_into(
     args: &ImportArgs,
     config: &Config,
     now: Timestamp,
@@ -57,7 +57,7 @@ async fn with_store(
     output: &mut dyn Write,
 ) -> Result<()> {
     if let (Some(store), false) = (store, args.dry_run)
-        && !store.removing().is_empty()
+        && !store.pumps_being_removed().is_empty()
     {
         store.finish_removals().await?;
     }
@@ -65,23 +65,23 @@ async fn with_store(
         return original::run(dir, args, config, now, store, output).await;
     }
     let (Some(file), Some(pump)) = (&args.file, &args.pump) else { bail!("a recording and its pump are needed") };
-    let dialect = Dialect { read_for: Some(pump.clone()), ..args.dialect.clone().into() };
+    let dialect = Dialect { expected_pump: Some(pump.clone()), ..args.dialect.clone().into() };
     let (profile, keep_first) = (&config.model.profile, args.keep_first);
-    let what = Import { file, dialect: &dialect, pump, profile, now, keep_first };
+    let request = ImportRequest { file, dialect: &dialect, pump, profile, now, keep_first };
     let imported = match store {
         Some(store) if !args.dry_run => {
-            refuse_too_many(store, [pump], config)?;
-            import(store, &what).await?
+            check_pump_limit(store, [pump], config)?;
+            import(store, &request).await?
         }
-        _ => try_import(store, &what).await?,
+        _ => dry_run_import(store, &request).await?,
     };
-    report(args.dry_run, pump, &imported, oldest_kept(config, now), output)?;
-    ensure!(!imported.found_nothing(), "{}: no row holds a value: there is nothing to store", file.display());
+    report(args.dry_run, pump, &imported, retention_start(config, now), output)?;
+    ensure!(!imported.found_nothing(), "{}: no row has a value, so there is nothing to store", file.display());
     cadence::report(pump, &imported, args, config, store, output).await
 }
 
-/// Says what to do where a node runs.
-fn unlock(error: StoreError) -> anyhow::Error {
+/// Explains the error if a running node has the store open.
+fn explain_lock(error: StoreError) -> anyhow::Error {
     match error {
         StoreError::Locked { path } => anyhow::anyhow!(
             "a node runs on {}: stop it first, or send the recording to it with `volute replay`",

@@ -1,22 +1,22 @@
-//! Kinds of pumps as they are told by the control socket and the commands.
+//! Summaries of kinds of pumps, for `volute profiles` and the control socket.
 
 use serde::{Deserialize, Serialize};
 use volute_actors::KindParts;
 
-/// A kind of pump.
+/// The summary of a kind of pump.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Kind {
+pub(super) struct KindSummary {
     pub name: String,
     pub title: String,
-    /// How many it has.
+    /// The number of channels.
     pub channels: usize,
-    /// The id of its model.
+    /// The id of its model, if it has one.
     pub model: Option<String>,
 }
 
-/// Kinds, as they are told.
-pub(super) fn kinds_listed(kinds: &[KindParts]) -> Vec<Kind> {
-    let kind = |KindParts { profile, model }: &KindParts| Kind {
+/// Returns the summaries of these kinds.
+pub(super) fn summarize_kinds(kinds: &[KindParts]) -> Vec<KindSummary> {
+    let kind = |KindParts { profile, model }: &KindParts| KindSummary {
         name: profile.name().to_owned(),
         title: profile.title().to_owned(),
         channels: profile.channels().len(),

@@ -1,4 +1,4 @@
-//! `volute models`: lists the models that a folder has held, and puts one back.
+//! `volute models`: lists the versions of a model in a folder, or activates one.
 
 use std::{io::Write, path::PathBuf};
 
@@ -6,32 +6,32 @@ use anyhow::Result;
 use volute_anomaly::Model;
 use volute_plant::Profile;
 
-use crate::model_versions::{Folder, Version};
+use crate::model_versions::{ModelFolder, Version};
 
-/// Which folder, and what to do.
+/// The folder, and the version to activate, if any.
 pub struct Models {
-    /// The kind of pump.
+    /// The profile.
     pub profile: Profile,
     /// The folder of the models.
     pub dir: PathBuf,
-    /// The model to put back.
-    pub put_back: Option<String>,
+    /// The version to activate: its id, or the end of it.
+    pub activate: Option<String>,
 }
 
-/// Lists the folder's models, or puts one back.
+/// Lists the folder's versions, or activates one.
 pub fn run(models: &Models, output: &mut dyn Write) -> Result<()> {
-    // Its models are of one interval, whatever the profile's own is.
+    // All models in the folder are for one interval, which may differ from the profile's.
     let interval_ms = Model::interval_ms(&models.dir).unwrap_or(models.profile.interval_ms());
     let profile = models.profile.with_interval(interval_ms).unwrap_or_else(|| models.profile.clone());
-    let folder = Folder { dir: &models.dir, profile: &profile };
-    if let Some(id) = &models.put_back {
-        let version = folder.put_back(id)?;
+    let folder = ModelFolder { dir: &models.dir, profile: &profile };
+    if let Some(id) = &models.activate {
+        let version = folder.activate(id)?;
         writeln!(output, "{} is in use", version.model.id())?;
         return Ok(());
     }
     let versions = folder.versions()?;
     if versions.is_empty() {
-        writeln!(output, "no model of {} in {}", models.profile.name(), models.dir.display())?;
+        writeln!(output, "no model of the profile {} in {}", models.profile.name(), models.dir.display())?;
     }
     for version in &versions {
         writeln!(output, "{}", line(version))?;
@@ -39,10 +39,10 @@ pub fn run(models: &Models, output: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-fn line(Version { model, in_use, last }: &Version) -> String {
-    let held_back = last.as_ref().and_then(|last| last.held_back);
-    let held_back = held_back.map_or_else(|| "     -".to_owned(), |error| format!("{error:6.4}"));
-    let (used, trained) = (if *in_use { "in use" } else { "" }, model.manifest().provenance.trained_at);
-    let why = last.as_ref().map_or("", |last| last.why.as_str());
-    format!("{}  trained {trained}  held back {held_back}  {used:6}  {why}", model.id())
+fn line(Version { model, in_use, last_event }: &Version) -> String {
+    let error = last_event.as_ref().and_then(|event| event.validation_error);
+    let error = error.map_or_else(|| "     -".to_owned(), |error| format!("{error:6.4}"));
+    let (status, trained_at) = (if *in_use { "in use" } else { "" }, model.manifest().provenance.trained_at);
+    let why = last_event.as_ref().map_or("", |event| event.why.as_str());
+    format!("{}  trained {trained_at}  validation error {error}  {status:6}  {why}", model.id())
 }

@@ -1,4 +1,4 @@
-//! What there is to say about a recording that was read.
+//! Prints the notes that reading a recording has produced.
 
 use std::{
     io::{self, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use volute_data::Notes;
 
-/// Prints it on standard error, a line for each note.
+/// Prints the notes on standard error, one line for each.
 pub fn print_notes(path: &Path, notes: &Notes) -> io::Result<()> {
     let mut output = io::stderr().lock();
     for line in notes.lines().into_iter().chain(notes.utc_line()) {

@@ -1,4 +1,4 @@
-//! What a command needs to use a node's store: a runtime, the settings, and the store itself where no node has it open.
+//! Opens the store of a stopped node for a command, and provides the runtime and the settings for it.
 
 use std::{
     io,
@@ -12,15 +12,15 @@ use volute_plant::{Clock, SystemClock};
 use super::data_folder;
 use crate::config::Config;
 
-/// SurrealDB's futures are deep in an unoptimised build; tokio's 2 MiB are not enough for them.
+/// The stack of each runtime thread, in bytes: SurrealDB's futures overflow tokio's 2 MiB in an unoptimised build.
 const STACK_BYTES: usize = 8 << 20;
 
-/// A runtime that a store may be used on.
+/// Returns a runtime for use of a store.
 pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()
 }
 
-/// The store's settings, of the configuration.
+/// Returns the settings of the store from the configuration.
 pub fn store_settings(config: &Config) -> StoreSettings {
     StoreSettings {
         block_cache_mib: config.store.block_cache_mib,
@@ -32,26 +32,26 @@ pub fn store_settings(config: &Config) -> StoreSettings {
     }
 }
 
-/// Opens the store of a node that does not run, and that has run before.
+/// Opens the store of a stopped node. Returns an error if the data directory has never been used.
 pub async fn open_stopped(config: &Config) -> anyhow::Result<Store> {
     let dir = &config.store.dir;
-    ensure!(data_folder::in_use(dir), "no node has ever stored anything in {}", dir.display());
+    ensure!(data_folder::has_store(dir), "{} has never been used by a node", dir.display());
     open_stopped_or_new(config).await
 }
 
-/// Opens the store of a node that does not run; where none has run yet, makes the folder that the first one will take.
+/// Opens the store of a stopped node; creates the data directory if it has never been used.
 pub async fn open_stopped_or_new(config: &Config) -> anyhow::Result<Store> {
-    Store::open(&config.store.dir, &store_settings(config), SystemClock.now()).await.map_err(unlock)
+    Store::open(&config.store.dir, &store_settings(config), SystemClock.now()).await.map_err(explain_lock)
 }
 
-/// Says it where a node runs that does not answer on its socket.
-fn unlock(error: StoreError) -> anyhow::Error {
+/// Explains the error if the store is locked: the node that has it open does not respond on its control socket.
+fn explain_lock(error: StoreError) -> anyhow::Error {
     let locked = matches!(error, StoreError::Locked { .. });
     let error = anyhow::Error::from(error);
-    if locked { error.context("a node is starting or stopping there: try again in a moment") } else { error }
+    if locked { error.context("a node is starting or stopping on it: try again in a moment") } else { error }
 }
 
-/// The path from the root, for a node that has another working folder.
+/// Returns the absolute path, because a running node has another working directory.
 pub fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }

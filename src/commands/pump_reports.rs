@@ -1,5 +1,5 @@
-//! What a node's store says of its pumps, for `volute pumps`: the running node sends it over the control socket, and without
-//! one the command reads it itself.
+//! Reports on a node's pumps from its store, for `volute pumps`. A running node makes them and sends them over the control socket;
+//! otherwise the command opens the store.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -8,48 +8,48 @@ use volute_plant::{Profile, PumpId, PumpName};
 
 /// The pumps of a node.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Listed {
-    /// Those that there are.
-    pub pumps: Vec<Pump>,
-    /// Pumps that were removed, and whose readings are being deleted.
+pub struct PumpList {
+    /// The registered pumps.
+    pub pumps: Vec<PumpSummary>,
+    /// Removed pumps whose readings are still being deleted.
     pub removing: Vec<PumpId>,
 }
 
-/// One of them.
+/// The summary of a registered pump.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Pump {
+pub struct PumpSummary {
     pub id: PumpId,
     pub name: Option<PumpName>,
     pub profile: String,
     pub registered_at: String,
 }
 
-/// What is set for a pump alone, and what holds without that.
+/// The settings of a pump, and its profile's interval, which applies if the pump has none.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Settings {
+pub struct SettingsReport {
     pub settings: PumpSettings,
     pub profile_interval_ms: i64,
 }
 
-/// The pumps of an open store.
-pub fn listed(store: &Store) -> Listed {
+/// Returns the pumps of an open store.
+pub fn list_pumps(store: &Store) -> PumpList {
     let mut names = store.pump_names();
-    let pump = |pump: PumpRecord| Pump {
+    let pump = |pump: PumpRecord| PumpSummary {
         name: names.remove(&pump.id),
         id: pump.id,
         profile: pump.profile,
         registered_at: pump.registered_at.to_string(),
     };
-    Listed { pumps: store.pumps().into_iter().map(pump).collect(), removing: store.removing() }
+    PumpList { pumps: store.pumps().into_iter().map(pump).collect(), removing: store.pumps_being_removed() }
 }
 
-/// What is set for a pump that there is.
-pub async fn settings_of(store: &Store, profile: &Profile, pump: &PumpId) -> Result<Settings> {
+/// Returns the settings of a pump, or an error if it is not registered.
+pub async fn read_settings(store: &Store, profile: &Profile, pump: &PumpId) -> Result<SettingsReport> {
     ensure!(store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
-    Ok(Settings { settings: store.pump_settings(pump).await?, profile_interval_ms: profile.interval_ms() })
+    Ok(SettingsReport { settings: store.pump_settings(pump).await?, profile_interval_ms: profile.interval_ms() })
 }
 
-/// Whether the profile has the channel that something is set for.
+/// Returns an error if the profile does not have the channel of the setting.
 pub fn check_channel(setting: &PumpSetting, profile: &Profile) -> Result<()> {
     if let PumpSetting::Hold { channel: Some(name), .. } = setting {
         let channels = || profile.channel_names().collect::<Vec<_>>().join(", ");
@@ -58,7 +58,7 @@ pub fn check_channel(setting: &PumpSetting, profile: &Profile) -> Result<()> {
     Ok(())
 }
 
-/// A name as the audit log has it.
-pub fn named(name: Option<&PumpName>) -> String {
+/// Returns the detail of an audit entry for a change of name.
+pub fn name_detail(name: Option<&PumpName>) -> String {
     name.map_or_else(|| "no name".to_owned(), |name| format!("name {:?}", name.as_str()))
 }

@@ -1,30 +1,30 @@
-//! `volute pumps`: which pumps a node has, what is set for one of them alone, naming one, and removing one with all that is stored of it; by the node if it runs, and
-//! without it if not.
+//! `volute pumps`: lists a node's pumps, shows or changes the settings of one, or removes one with all its data. A running node
+//! does it itself; otherwise the command opens the store.
 
 use std::{fs, io::Write, os::unix::fs::MetadataExt};
 
 use anyhow::{Context, Result, ensure};
 use volute_data::{AuditAction, AuditEntry, Batch, Document, PumpSetting, PumpSettings, Store};
-use volute_plant::{Clock, Profile, PumpId, PumpName, SystemClock, cadence::in_words};
+use volute_plant::{Clock, Profile, PumpId, PumpName, SystemClock, cadence::format_interval};
 
 use super::{
     open_store::{open_stopped, runtime},
-    pump_reports::{Listed, Pump, Settings, check_channel, listed, named, settings_of},
+    pump_reports::{PumpList, PumpSummary, SettingsReport, check_channel, list_pumps, name_detail, read_settings},
 };
 use crate::{
     cli::{PumpsArgs, PumpsCommand},
     config::Config,
-    control::{ControlError, Request, tell},
+    control::{ControlError, Request, send_request},
     kinds::AddedKinds,
 };
 
-/// Does it, and says what came of it.
+/// Executes the command, and prints its result.
 pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<()> {
     match &args.command {
         PumpsCommand::List { .. } => {
-            let Listed { pumps, removing } = runtime()?.block_on(list(config))?;
-            for Pump { id, name, profile, registered_at } in pumps {
-                // An id has no two spaces in a row.
+            let PumpList { pumps, removing } = runtime()?.block_on(list(config))?;
+            for PumpSummary { id, name, profile, registered_at } in pumps {
+                // Two spaces separate the columns; an id never has two spaces in a row.
                 let name = name.map(|name| format!("  {name}")).unwrap_or_default();
                 writeln!(output, "{id}{name}  {profile}  since {registered_at}")?;
             }
@@ -33,26 +33,27 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
             }
         }
         PumpsCommand::Settings { pump, .. } => {
-            let Settings { settings, profile_interval_ms } = runtime()?.block_on(settings(pump, config))?;
+            let SettingsReport { settings, profile_interval_ms } = runtime()?.block_on(settings(pump, config))?;
             show(&settings, profile_interval_ms, output)?;
         }
         PumpsCommand::SetHold { pump, hold_s, channel, .. } => {
             let setting = PumpSetting::Hold { channel: channel.clone(), hold_s: *hold_s };
             runtime()?.block_on(set(pump, setting, config))?;
-            let what = channel.as_ref().map_or_else(|| "the values".to_owned(), |name| format!("{name}'s last value"));
-            let long = hold_s.map_or_else(|| "as long as its profile says".to_owned(), |s| in_words(1_000 * s));
-            writeln!(output, "{what} of {pump} holds for {long}")?;
+            let values =
+                channel.as_ref().map_or_else(|| "the values".to_owned(), |name| format!("{name}'s last value"));
+            let duration = hold_s.map_or_else(|| "the profile's hold time".to_owned(), |s| format_interval(1_000 * s));
+            writeln!(output, "{values} of {pump} holds for {duration}")?;
         }
         PumpsCommand::SetInterval { pump, interval_ms, .. } => {
             runtime()?.block_on(set(pump, PumpSetting::Interval(*interval_ms), config))?;
-            let every = interval_ms.map_or_else(|| "its profile's".to_owned(), in_words);
+            let every = interval_ms.map_or_else(|| "its profile's".to_owned(), format_interval);
             writeln!(output, "the interval of {pump} is {every}")?;
         }
         PumpsCommand::SetProfile { pump, profile, .. } => {
             let request = Request::AssignProfile { pump: pump.clone(), profile: profile.clone() };
-            let told: Result<(), ControlError> = runtime()?.block_on(tell(&config.store.dir, &request));
-            told.context("a profile is assigned while the node runs")?;
-            writeln!(output, "{pump} is of the profile {profile}; what is normal for it is learned anew")?;
+            let result: Result<(), ControlError> = runtime()?.block_on(send_request(&config.store.dir, &request));
+            result.context("a profile can be assigned only while the node runs")?;
+            writeln!(output, "{pump} has the profile {profile} now; its baseline is learned again")?;
         }
         PumpsCommand::Rename { pump, name, .. } => {
             runtime()?.block_on(rename(pump, name.clone(), config))?;
@@ -69,21 +70,21 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
     Ok(())
 }
 
-async fn list(config: &Config) -> Result<Listed> {
-    match tell(&config.store.dir, &Request::Pumps).await {
+async fn list(config: &Config) -> Result<PumpList> {
+    match send_request(&config.store.dir, &Request::Pumps).await {
         Err(ControlError::NoNode { .. }) => {}
-        told => return Ok(told?),
+        response => return Ok(response?),
     }
     let store = open_stopped(config).await?;
-    let listed = listed(&store);
+    let listed = list_pumps(&store);
     store.close().await?;
     Ok(listed)
 }
 
 async fn remove(pump: &PumpId, config: &Config) -> Result<()> {
-    match tell(&config.store.dir, &Request::RemovePump { pump: pump.clone() }).await {
+    match send_request(&config.store.dir, &Request::RemovePump { pump: pump.clone() }).await {
         Err(ControlError::NoNode { .. }) => {}
-        told => return Ok(told?),
+        response => return Ok(response?),
     }
     let store = open_stopped(config).await?;
     let removed = remove_stopped(&store, pump).await;
@@ -91,37 +92,37 @@ async fn remove(pump: &PumpId, config: &Config) -> Result<()> {
     removed
 }
 
-async fn settings(pump: &PumpId, config: &Config) -> Result<Settings> {
-    match tell(&config.store.dir, &Request::PumpSettings { pump: pump.clone() }).await {
+async fn settings(pump: &PumpId, config: &Config) -> Result<SettingsReport> {
+    match send_request(&config.store.dir, &Request::PumpSettings { pump: pump.clone() }).await {
         Err(ControlError::NoNode { .. }) => {}
-        told => return Ok(told?),
+        response => return Ok(response?),
     }
     let store = open_stopped(config).await?;
-    let known = settings_stopped(&store, pump, config).await;
+    let report = settings_stopped(&store, pump, config).await;
     store.close().await?;
-    known
+    report
 }
 
 fn show(settings: &PumpSettings, profile_interval_ms: i64, output: &mut dyn Write) -> Result<()> {
     match settings.interval_ms {
-        Some(ms) => writeln!(output, "interval  {} ({ms} ms), its own; {}", in_words(ms), settings.why)?,
-        None => writeln!(output, "interval  {}, its profile's", in_words(profile_interval_ms))?,
+        Some(ms) => writeln!(output, "interval  {} ({ms} ms), its own; {}", format_interval(ms), settings.why)?,
+        None => writeln!(output, "interval  {}, its profile's", format_interval(profile_interval_ms))?,
     }
     match settings.hold_s {
-        Some(s) => writeln!(output, "hold      {} ({s} s)", in_words(1_000 * s))?,
-        None => writeln!(output, "hold      as its profile says")?,
+        Some(s) => writeln!(output, "hold      {} ({s} s)", format_interval(1_000 * s))?,
+        None => writeln!(output, "hold      its profile's")?,
     }
     for (channel, s) in &settings.channel_hold_s {
-        writeln!(output, "hold      {} ({s} s) of {channel}", in_words(1_000 * s))?;
+        writeln!(output, "hold      {} ({s} s) of {channel}", format_interval(1_000 * s))?;
     }
     Ok(())
 }
 
 async fn set(pump: &PumpId, setting: PumpSetting, config: &Config) -> Result<()> {
     let request = Request::SetPump { pump: pump.clone(), setting: setting.clone() };
-    match tell(&config.store.dir, &request).await {
+    match send_request(&config.store.dir, &request).await {
         Err(ControlError::NoNode { .. }) => {}
-        told => return Ok(told?),
+        response => return Ok(response?),
     }
     let store = open_stopped(config).await?;
     let set = match profile_stopped(&store, pump, config) {
@@ -133,9 +134,9 @@ async fn set(pump: &PumpId, setting: PumpSetting, config: &Config) -> Result<()>
 }
 
 async fn rename(pump: &PumpId, name: Option<PumpName>, config: &Config) -> Result<()> {
-    match tell(&config.store.dir, &Request::NamePump { pump: pump.clone(), name: name.clone() }).await {
+    match send_request(&config.store.dir, &Request::NamePump { pump: pump.clone(), name: name.clone() }).await {
         Err(ControlError::NoNode { .. }) => {}
-        told => return Ok(told?),
+        response => return Ok(response?),
     }
     let store = open_stopped(config).await?;
     let renamed = rename_stopped(&store, pump, name).await;
@@ -143,12 +144,12 @@ async fn rename(pump: &PumpId, name: Option<PumpName>, config: &Config) -> Resul
     renamed
 }
 
-/// What is set for a pump of a store that no node has open.
-async fn settings_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Settings> {
-    settings_of(store, &profile_stopped(store, pump, config)?, pump).await
+/// Returns the settings of a pump from the store of a stopped node.
+async fn settings_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<SettingsReport> {
+    read_settings(store, &profile_stopped(store, pump, config)?, pump).await
 }
 
-/// The profile of a pump of a store that no node has open; of one that is not registered, that of pumps that name none.
+/// Returns the profile of a pump in the store of a stopped node; the default profile if the pump is not registered.
 fn profile_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Profile> {
     let default = &config.model.profile;
     let Some(name) = store.profile_of(pump).filter(|name| name != default.name()) else { return Ok(default.clone()) };
@@ -157,40 +158,41 @@ fn profile_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Prof
     Ok(own.unwrap_or_else(|| default.clone()))
 }
 
-/// Names a pump of a store that no node has open.
+/// Sets or removes the display name of a pump in the store of a stopped node.
 async fn rename_stopped(store: &Store, pump: &PumpId, name: Option<PumpName>) -> Result<()> {
-    let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::NamePump, pump.as_str());
-    let note = note.detail(&named(name.as_ref()));
+    let entry = AuditEntry::done(SystemClock.now(), current_user()?, AuditAction::NamePump, pump.as_str());
+    let entry = entry.detail(&name_detail(name.as_ref()));
     ensure!(store.set_pump_name(pump, name).await?, "there is no pump {pump}; see `volute pumps list`");
-    Ok(store.commit(&Batch { documents: vec![Document::of(&note)], ..Batch::default() }).await?)
+    Ok(store.commit(&Batch { documents: vec![Document::of(&entry)], ..Batch::default() }).await?)
 }
 
-/// Sets something for a pump of a store that no node has open. Where its interval changes, the next node learns its baseline anew.
+/// Changes a setting of a pump in the store of a stopped node. If its interval changes, the next start of a node learns the pump's
+/// baseline again.
 pub(super) async fn set_stopped(store: &Store, profile: &Profile, pump: &PumpId, setting: PumpSetting) -> Result<()> {
-    let known = settings_of(store, profile, pump).await?;
+    let report = read_settings(store, profile, pump).await?;
     check_channel(&setting, profile)?;
-    let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::SetPump, pump.as_str());
-    let documents = vec![Document::of(&note.detail(&setting.to_string()))];
-    store.set_pump_settings(pump, &known.settings.with(setting)).await?;
+    let entry = AuditEntry::done(SystemClock.now(), current_user()?, AuditAction::SetPump, pump.as_str());
+    let documents = vec![Document::of(&entry.detail(&setting.to_string()))];
+    store.set_pump_settings(pump, &report.settings.with(setting)).await?;
     Ok(store.commit(&Batch { documents, ..Batch::default() }).await?)
 }
 
-/// Removes a pump of a store that no node has open, and deletes all of it.
+/// Removes a pump from the store of a stopped node, and deletes its data.
 async fn remove_stopped(store: &Store, pump: &PumpId) -> Result<()> {
-    let removing = store.is_removing(pump);
+    let removing = store.is_being_removed(pump);
     ensure!(removing || store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
     if !removing {
-        let note = AuditEntry::done(SystemClock.now(), who()?, AuditAction::RemovePump, pump.as_str());
+        let entry = AuditEntry::done(SystemClock.now(), current_user()?, AuditAction::RemovePump, pump.as_str());
         store
-            .commit(&Batch { removals: vec![pump.clone()], documents: vec![Document::of(&note)], ..Batch::default() })
+            .commit(&Batch { removals: vec![pump.clone()], documents: vec![Document::of(&entry)], ..Batch::default() })
             .await?;
     }
-    // From here on it is done in the end, by the next node if need be.
+    // The removal is durable now: if the command is interrupted, the next start of a node completes it.
     store.finish_removals().await?;
     Ok(())
 }
 
-/// Who asks.
-fn who() -> Result<String> {
+/// Returns the current user for the audit log, as `uid N`.
+fn current_user() -> Result<String> {
     Ok(format!("uid {}", fs::metadata("/proc/self")?.uid()))
 }

@@ -1,8 +1,13 @@
 //! `volute replay`: posts a recording to a running node, as if the pump were sending it.
 //!
-//! Each post has its due time, worked out from the recorded times, so a slow answer is caught up with
-//! and the whole keeps its length. Recorded times are sent unchanged. Does not send again after a lost
-//! answer: the node cannot be asked what it took, but a second replay is harmless.
+//! The due time of each post follows from the recorded times, so the replay catches up after a slow response and does not
+//! become longer. Recorded times are sent unchanged.
+//!
+//! Example: rows at 0, 1, 3 and 9 s, at speed 2, one reading per post. The posts are due 0, 0.5, 1.5 and 4.5 s after the start.
+//! If the response to the second post is 429 with `Retry-After: 2`, that post is sent again at 2.5 s, and the third one follows
+//! at once.
+//!
+//! Does not retry after a lost response, because the node does not say what it has accepted; a second replay is harmless.
 
 mod node;
 mod tally;
@@ -20,18 +25,18 @@ use volute_data::{Dialect, Row, read_recording};
 use volute_plant::{Profile, PumpId, Timestamp};
 
 use self::{
-    node::{HttpNode, Node, PostError, Reply, within_reason},
+    node::{HttpNode, Node, PostError, PostOutcome, clamped_pause},
     tally::Tally,
 };
 use super::notes::print_notes;
 use crate::cli::{ReplayArgs, Speed};
 
-/// How long one post is repeated while the node says that it is busy.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long one post is repeated while the node is busy, at most.
+const MAX_BUSY_WAIT: Duration = Duration::from_secs(600);
 
-/// Replays, and writes a closing summary to `out`. An error if anything was rejected.
+/// Replays the recording, and prints a summary. Returns an error if the node rejected a reading.
 pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let dialect = Dialect { read_for: Some(args.pump.clone()), ..args.dialect.clone().into() };
+    let dialect = Dialect { expected_pump: Some(args.pump.clone()), ..args.dialect.clone().into() };
     let recording = read_recording(&args.csv, &args.profile, &dialect)?;
     print_notes(&args.csv, &recording.notes)?;
     let bar = progress_bar(recording.rows.len());
@@ -43,15 +48,15 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> 
         profile: &args.profile,
         tally: Tally::default(),
     };
-    let ended = replay.run(&recording.rows, args.speed, args.batch.get());
+    let result = replay.run(&recording.rows, args.speed, args.batch.get());
     bar.finish_and_clear();
     write!(out, "{}", replay.tally)?;
-    ended.with_context(|| format!("{} is not posted in full", args.csv.display()))?;
+    result.with_context(|| format!("{} is not posted completely", args.csv.display()))?;
     ensure!(replay.tally.rejected == 0, "readings rejected: {}", replay.tally.rejected);
     Ok(())
 }
 
-/// Time since the start, and waiting. Passed in, so that a test need not wait.
+/// The time since the start, and waiting. A test has its own, so that it does not wait.
 trait Timer {
     fn elapsed(&self) -> Duration;
     fn wait(&mut self, pause: Duration);
@@ -75,7 +80,7 @@ impl Timer for Stopwatch {
     }
 }
 
-/// When each time of a recording is due, counted from the start.
+/// Maps recorded times to due times since the start of the replay.
 struct Schedule {
     first: Timestamp,
     speed: Speed,
@@ -102,12 +107,12 @@ struct Replay<'a, N, T> {
 
 impl<N: Node, T: Timer> Replay<'_, N, T> {
     fn run(&mut self, rows: &[Row], speed: Speed, batch: usize) -> Result<(), PostError> {
-        let (sent, empty): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| has_value(row));
+        let (with_value, empty): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| has_value(row));
         self.tally.empty = empty.len();
-        let Some(first) = sent.first() else { return Ok(()) };
+        let Some(first) = with_value.first() else { return Ok(()) };
         let schedule = Schedule { first: first.at, speed };
-        for post in sent.chunks(batch) {
-            // A post is due with its last reading: nobody can send what is not measured yet.
+        for post in with_value.chunks(batch) {
+            // A post is due with its last reading: a pump cannot send a reading that is not measured yet.
             if let Some(due) = post.iter().map(|row| schedule.due(row.at)).max() {
                 self.timer.wait(due.saturating_sub(self.timer.elapsed()));
             }
@@ -117,30 +122,30 @@ impl<N: Node, T: Timer> Replay<'_, N, T> {
         Ok(())
     }
 
-    /// Posts rows until each is taken or rejected for good: all of them while the node is busy, and alone those that it
-    /// wants to have again.
+    /// Posts rows until each is accepted or finally rejected. Repeats all rows while the node is busy, and then only those for
+    /// which the node asks for a retry.
     fn post(&mut self, rows: &[&Row]) -> Result<(), PostError> {
         let mut rows = rows.to_vec();
         let mut waited = Duration::ZERO;
         loop {
             let body = match rows[..] {
-                [only] => item(self.pump, self.profile, only),
-                _ => rows.iter().map(|row| item(self.pump, self.profile, row)).collect(),
+                [row] => reading_json(self.pump, self.profile, row),
+                _ => rows.iter().map(|row| reading_json(self.pump, self.profile, row)).collect(),
             };
             let pause = match self.node.post(&body)? {
-                Reply::Taken(mut answer) => {
-                    let (again, pause_s) = answer.take_again(rows.len());
+                PostOutcome::Processed(mut response) => {
+                    let (retries, pause_s) = response.take_retries(rows.len());
                     let times: Vec<Timestamp> = rows.iter().map(|row| row.at).collect();
-                    self.tally.count(answer, &times);
-                    if again.is_empty() {
+                    self.tally.count(response, &times);
+                    if retries.is_empty() {
                         return Ok(());
                     }
-                    rows = again.iter().filter_map(|place| rows.get(*place).copied()).collect();
-                    within_reason(Duration::from_secs(pause_s))
+                    rows = retries.iter().filter_map(|index| rows.get(*index).copied()).collect();
+                    clamped_pause(Duration::from_secs(pause_s))
                 }
-                Reply::Busy(pause) => pause,
+                PostOutcome::Busy(pause) => pause,
             };
-            if waited >= PATIENCE {
+            if waited >= MAX_BUSY_WAIT {
                 return Err(PostError::Busy { waited });
             }
             waited += pause;
@@ -154,20 +159,20 @@ fn has_value(row: &Row) -> bool {
     row.samples.iter().any(|sample| sample.value().is_some())
 }
 
-/// One reading as a pump posts it: what is missing is left out, what is out of range is sent as it is.
-fn item(pump: &PumpId, profile: &Profile, row: &Row) -> Value {
-    let mut item = Map::new();
-    item.insert("pump_id".into(), pump.as_str().into());
-    item.insert("timestamp".into(), row.at.to_string().into());
+/// Returns a reading as a pump posts it: without missing values, and with values out of range unchanged.
+fn reading_json(pump: &PumpId, profile: &Profile, row: &Row) -> Value {
+    let mut object = Map::new();
+    object.insert("pump_id".into(), pump.as_str().into());
+    object.insert("timestamp".into(), row.at.to_string().into());
     for (name, sample) in profile.channel_names().zip(row.samples.iter()) {
         if let Some(value) = sample.value() {
-            item.insert(name.into(), value.into());
+            object.insert(name.into(), value.into());
         }
     }
-    Value::Object(item)
+    Value::Object(object)
 }
 
-/// On standard error, and only where that is a terminal.
+/// Returns a progress bar on standard error; it is hidden if that is not a terminal.
 fn progress_bar(rows: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} readings, {per_sec}, {eta} left");
     ProgressBar::new(rows as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

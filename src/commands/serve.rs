@@ -1,4 +1,9 @@
-//! `volute serve`: puts store, model, engine and web together, and takes them apart in order.
+//! `volute serve`: runs a node, from its start to an orderly stop.
+//!
+//! Start: bind the address, check the data directory, open the store, load the models, start the engine, then a demo's
+//! simulation, the web server and the control socket. Stop, on SIGTERM or Ctrl-C: the control socket, the simulation, the web
+//! server, the engine, the store, in this order. All of them share `server.shutdown_timeout`. A second signal ends the process
+//! at once.
 
 mod control_server;
 
@@ -23,7 +28,7 @@ use volute_actors::{
 };
 use volute_anomaly::Model;
 use volute_data::{Retention, Store};
-use volute_plant::{Clock, Profile, cadence::in_words};
+use volute_plant::{Clock, Profile, cadence::format_interval};
 use volute_web::{WebHandle, WebSettings};
 
 use self::control_server::ControlServer;
@@ -35,16 +40,16 @@ use super::{
 use crate::{
     clock::node_clock,
     config::Config,
-    control::Control,
-    descriptors::{self, Places},
+    control::ControlSocket,
+    descriptors::{self, ClientLimits},
     kinds::AddedKinds,
     node_kinds::NodeKinds,
     pretrained, telemetry,
 };
 
-/// Serves until it is told to stop (SIGTERM or Ctrl-C), then brings what is under way to its end.
+/// Runs a node until SIGTERM or Ctrl-C, then completes the work in progress.
 ///
-/// A demo simulates its pumps, and judges them with the model that comes with the program unless another is set.
+/// A demo simulates its pumps, and scores them with the built-in model unless another is configured.
 pub fn run(config: &Config, demo: bool) -> Result<()> {
     let runtime = runtime()?;
     let system = actix_rt::System::with_tokio_rt(|| runtime);
@@ -53,148 +58,148 @@ pub fn run(config: &Config, demo: bool) -> Result<()> {
 
 async fn serve(config: &Config, demo: bool) -> Result<()> {
     let limit = descriptors::raise_limit();
-    actix_rt::spawn(telemetry::report_left_out());
-    let mut stop = Stop::listen()?;
+    actix_rt::spawn(telemetry::report_suppressed());
+    let mut stop = StopSignals::listen()?;
     let address = config.server.listen;
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-    let bound = listener.local_addr()?;
-    data_folder::check(&config.store.dir, demo)?;
+    let local_address = listener.local_addr()?;
+    data_folder::check_or_mark(&config.store.dir, demo)?;
     let (store, engine) = tokio::select! {
-        started = start(config, demo) => started?,
-        // Nothing was taken in yet, so nothing is lost.
-        () = stop.wait() => bail!("told to stop before it had started"),
+        started = start_engine(config, demo) => started?,
+        // No reading has been received yet, so none is lost.
+        () = stop.wait() => bail!("stopped by a signal during the start"),
     };
     let handle = engine.handle();
-    let node = RunningNode::start(config, demo, listener, places(config, limit), (store, engine)).await?;
-    announce(config, bound, demo);
+    let node = RunningNode::start(config, demo, listener, client_limits(config, limit), (store, engine)).await?;
+    announce(config, local_address, demo);
 
     tokio::select! {
         () = stop.wait() => {}
-        // What is stuck cannot be ended or drained: only the end of the process frees it.
-        () = handle.unrecoverable() => bail!("too many threads are stuck; the log says where; the node must be started anew"),
+        // A stuck thread cannot be stopped or drained; only the end of the process frees it.
+        () = handle.unrecoverable() => bail!("too many threads are stuck (see the log); restart the node"),
     }
     tracing::info!("stopping");
     tokio::select! {
-        ended = node.stop(config.server.shutdown_timeout) => ended,
+        result = node.stop(config.server.shutdown_timeout) => result,
         () = stop.wait() => bail!("stopped at once by a second signal"),
     }
 }
 
-/// What a node runs, in the order in which it is stopped.
+/// The parts of a node, in the order in which they are stopped.
 struct RunningNode {
     control: ControlServer,
-    controlling: JoinHandle<()>,
+    control_task: JoinHandle<()>,
     simulation: Option<Simulation>,
     web: WebHandle,
-    serving: JoinHandle<io::Result<()>>,
+    web_task: JoinHandle<io::Result<()>>,
     engine: Engine,
     store: Store,
 }
 
 impl RunningNode {
-    /// Starts what surrounds the engine: a demo's simulation, the web server and the control socket.
+    /// Starts the parts around the engine: a demo's simulation, the web server and the control socket.
     async fn start(
         config: &Config,
         demo: bool,
         listener: TcpListener,
-        places: Places,
+        limits: ClientLimits,
         (store, engine): (Store, Engine),
     ) -> Result<Self> {
         let dir = &config.store.dir;
         let simulation = demo.then(|| Simulation::new(engine.handle()));
         if let Some(simulation) = &simulation {
-            simulation.start(Plan::Stories, Speed::USUAL).await?;
+            simulation.start(Plan::Demo, Speed::NORMAL).await?;
         }
         let kinds = NodeKinds::new(engine.handle(), dir);
         let port = Arc::new(kinds.clone());
-        let settings = web_settings(config, places);
+        let settings = web_settings(config, limits);
         let server = volute_web::serve(listener, engine.handle(), simulation.clone(), port, settings)?;
         let web = server.handle();
-        let serving = actix_rt::spawn(server);
+        let web_task = actix_rt::spawn(server);
         if let Err(error) = clear_staging(dir) {
-            tracing::warn!(%error, "what a backup left that was cut short is still there");
+            tracing::warn!(%error, "the staged copy of an interrupted backup cannot be removed");
         }
         let control = ControlServer::new(engine.handle(), simulation.clone(), dir.clone(), kinds);
-        let controlling = actix_rt::spawn(control.clone().listen(Control::listen(dir)));
-        Ok(Self { control, controlling, simulation, web, serving, engine, store })
+        let control_task = actix_rt::spawn(control.clone().listen(ControlSocket::listen(dir)));
+        Ok(Self { control, control_task, simulation, web, web_task, engine, store })
     }
 
-    /// Stops everything in order. An error where not all that was under way ended in time.
+    /// Stops all parts in order. Returns an error if some work in progress did not end within `limit`.
     async fn stop(self, limit: Duration) -> Result<()> {
-        let until = Instant::now() + limit;
+        let deadline = Instant::now() + limit;
         self.control.stop().await;
-        self.controlling.abort();
+        self.control_task.abort();
         tracing::info!(stage = "control", "drained");
         if let Some(simulation) = &self.simulation {
             simulation.stop().await;
         }
-        // Requests under way are answered; one that does not end must not take the engine's time as well.
-        let answered = async {
-            let all = self.web.stop(true).await;
-            let _ = self.serving.await;
-            all
+        // Requests in progress get their responses; a request that does not end must not use up the engine's time as well.
+        let web_drained = async {
+            let all_ended = self.web.stop(true).await;
+            let _ = self.web_task.await;
+            all_ended
         };
-        match timeout(limit, answered).await {
+        match timeout(limit, web_drained).await {
             Ok(true) => tracing::info!(stage = "web", "drained"),
             Ok(false) | Err(_) => tracing::warn!(stage = "web", "not drained in time: a request did not end"),
         }
-        let in_time = self.engine.drain(until.saturating_duration_since(Instant::now())).await;
+        let in_time = self.engine.drain(deadline.saturating_duration_since(Instant::now())).await;
         self.store.close().await?;
         tracing::info!(stage = "store", "closed");
         if !in_time {
-            bail!("not everything under way ended within {limit:?}");
+            bail!("not all work in progress ended within {limit:?}");
         }
         Ok(())
     }
 }
 
-async fn start(config: &Config, demo: bool) -> Result<(Store, Engine)> {
+/// Opens the store and starts the engine on it.
+async fn start_engine(config: &Config, demo: bool) -> Result<(Store, Engine)> {
     let clock = node_clock();
     let store = Store::open(&config.store.dir, &store_settings(config), clock.now()).await?;
-    let (profile, model) = model(config, demo)?;
-    let kinds = kinds(config, KindParts { profile, model })?;
+    let (profile, model) = load_model(config, demo)?;
+    let kinds = load_kinds(config, KindParts { profile, model })?;
     let engine = Engine::start(engine_parts(config, kinds, store.clone(), clock)?).await?;
     Ok((store, engine))
 }
 
-/// Says where the node is found, to people and scripts. Nobody has to listen.
-fn announce(config: &Config, bound: SocketAddr, demo: bool) {
+/// Prints the node's URL, for people and scripts, and logs it. Ignores a closed standard output.
+fn announce(config: &Config, local_address: SocketAddr, demo: bool) {
     let profile = &config.model.profile;
-    tracing::info!(%bound, profile = profile.name(), dir = %config.store.dir.display(), demo, "listening");
-    let mut text = format!("Volute listens on http://{bound}\n");
+    tracing::info!(%local_address, profile = profile.name(), dir = %config.store.dir.display(), demo, "listening");
+    let mut text = format!("Volute listens on http://{local_address}\n");
     if demo {
         text +=
             "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute.\n";
     }
-    for warning in warnings(bound, rustix::process::geteuid().is_root()) {
+    for warning in warnings(local_address, rustix::process::geteuid().is_root()) {
         tracing::warn!("{warning}");
         text += &format!("Warning: {warning}\n");
     }
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// What an operator should know of how the node is started.
-fn warnings(bound: SocketAddr, is_root: bool) -> Vec<String> {
+/// Returns warnings about the address and the user of the node.
+fn warnings(local_address: SocketAddr, is_root: bool) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !bound.ip().is_loopback() {
+    if !local_address.ip().is_loopback() {
         warnings.push(format!(
-            "listening on {bound}, not on loopback: there is no access control, and whoever reaches that address can read, \
-             post and give orders"
+            "listening on {local_address}, not on loopback: there is no access control, so any client that reaches this address \
+             can read, post and change settings"
         ));
     }
     if is_root {
-        warnings
-            .push("running as root: a user of its own, with the data directory, is all that volute needs".to_owned());
+        warnings.push("running as root: volute needs only an ordinary user that owns the data directory".to_owned());
     }
     warnings
 }
 
-/// How many clients there may be, as the limit on file descriptors has it.
-fn places(config: &Config, limit: usize) -> Places {
-    let open = descriptors::open();
+/// Returns the limits on clients that the configuration and the limit on file descriptors allow.
+fn client_limits(config: &Config, limit: usize) -> ClientLimits {
+    let open = descriptors::open_count();
     let (configured, streams) = (config.server.max_connections, config.live.max_subscribers);
-    let places = Places::new(limit, open, configured, streams);
-    let Places { connections, streams } = places;
+    let limits = ClientLimits::new(limit, open, configured, streams);
+    let ClientLimits { connections, streams } = limits;
     tracing::info!(limit, open, connections, streams, "file descriptors");
     if configured.is_some_and(|configured| configured.get() > connections) {
         tracing::warn!(
@@ -203,22 +208,22 @@ fn places(config: &Config, limit: usize) -> Places {
             "fewer connections than server.max_connections: raise the hard limit (ulimit -Hn)"
         );
     }
-    places
+    limits
 }
 
-/// The model, and the kind of pump that the node watches: with the model's interval, for a model is of one interval.
-fn model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
+/// Loads the configured profile and its model. The profile gets the model's interval, because a model is for one interval.
+fn load_model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
     let mut profile = config.model.profile.clone();
     let model = match &config.model.dir {
         Some(dir) => {
             let interval_ms = Model::interval_ms(dir)?;
             if interval_ms != profile.interval_ms() {
-                let (every, own) = (in_words(interval_ms), in_words(profile.interval_ms()));
+                let (every, own) = (format_interval(interval_ms), format_interval(profile.interval_ms()));
                 tracing::info!(every, profile = own, "interval taken from the model");
-                let of = dir.display();
+                let dir = dir.display();
                 profile = profile
                     .with_interval(interval_ms)
-                    .with_context(|| format!("{of}: no pump's interval is {every}"))?;
+                    .with_context(|| format!("{dir}: {every} is not a valid interval of a pump"))?;
             }
             Some(Model::load(dir, &profile)?)
         }
@@ -229,30 +234,30 @@ fn model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
         Some(model) => {
             tracing::info!(model = %model.id(), own_baseline = model.baseline().is_some(), "model loaded");
         }
-        None => tracing::warn!("no model: readings are stored and shown, nothing is judged"),
+        None => tracing::warn!("no model: readings are stored and shown, but not scored"),
     }
     Ok((profile, model))
 }
 
-/// The kind of the configuration, and those that were added to the data folder. One that was added under the name of the
-/// configured one brings its model where the configuration has none.
-fn kinds(config: &Config, mut default: KindParts) -> Result<(KindParts, Vec<KindParts>)> {
-    let mut others = Vec::new();
+/// Loads the kinds of pumps that were added to the data directory. Returns the default kind and the other ones. If the default
+/// kind has no model, it gets that of the added kind with the same name and profile.
+fn load_kinds(config: &Config, mut default_kind: KindParts) -> Result<(KindParts, Vec<KindParts>)> {
+    let mut other_kinds = Vec::new();
     for kind in AddedKinds::of(&config.store.dir).load()? {
         let (name, has_model) = (kind.profile.name().to_owned(), kind.model.is_some());
-        tracing::info!(profile = name, has_model, "profile added before");
-        if name != default.profile.name() {
-            others.push(kind);
-        } else if default.model.is_none() && kind.profile.hash() == default.profile.hash() {
-            default = kind;
+        tracing::info!(profile = name, has_model, "added profile loaded");
+        if name != default_kind.profile.name() {
+            other_kinds.push(kind);
+        } else if default_kind.model.is_none() && kind.profile.hash() == default_kind.profile.hash() {
+            default_kind = kind;
         }
     }
-    Ok((default, others))
+    Ok((default_kind, other_kinds))
 }
 
 fn engine_parts(
     config: &Config,
-    (default, others): (KindParts, Vec<KindParts>),
+    (default_kind, other_kinds): (KindParts, Vec<KindParts>),
     store: Store,
     clock: Arc<dyn Clock>,
 ) -> Result<EngineParts> {
@@ -262,10 +267,10 @@ fn engine_parts(
         max_pumps: config.ingest.max_pumps,
         new_pumps_burst: config.ingest.new_pumps_burst.get(),
         new_pumps_per_minute: config.ingest.new_pumps_per_minute.get(),
-        burst_readings_per_pump: config.ingest.burst_readings_per_pump,
+        max_in_flight_readings_per_pump: config.ingest.max_in_flight_readings_per_pump,
         max_in_flight_readings: config.ingest.max_in_flight_readings,
         max_backlog_readings: config.ingest.max_backlog_readings,
-        backlog_answer: config.ingest.backlog_answer,
+        backlog_timeout: config.ingest.backlog_timeout,
         max_ahead: config.ingest.max_ahead,
         current_within: config.ingest.current_within,
         past_minutes_per_pump: config.ingest.past_minutes_per_pump,
@@ -281,7 +286,7 @@ fn engine_parts(
         stale_after_intervals: i64::try_from(config.engine.stale_after_intervals)?,
         restarts: config.engine.restarts,
         restart_window: config.engine.restart_window,
-        wedged_after: config.engine.wedged_after,
+        stuck_after: config.engine.stuck_after,
         warn_free_share: config.store.warn_free_percent as f64 / 100.0,
     };
     let commissioning =
@@ -293,12 +298,12 @@ fn engine_parts(
         detections: config.retention.detections,
         metrics: config.retention.metrics,
     };
-    Ok(EngineParts { default, others, store, clock, ingest, engine, commissioning, live, retention })
+    Ok(EngineParts { default_kind, other_kinds, store, clock, ingest, engine, commissioning, live, retention })
 }
 
-fn web_settings(config: &Config, places: Places) -> WebSettings {
+fn web_settings(config: &Config, limits: ClientLimits) -> WebSettings {
     WebSettings {
-        max_connections: places.connections,
+        max_connections: limits.connections,
         keep_alive: config.server.keep_alive,
         request_timeout: config.server.request_timeout,
         min_body_bytes_per_s: config.server.min_body_bytes_per_s as u64,
@@ -308,7 +313,7 @@ fn web_settings(config: &Config, places: Places) -> WebSettings {
         max_body_bytes: config.server.max_body_bytes,
         max_in_flight_bytes: config.ingest.max_in_flight_bytes.max(config.server.max_body_bytes + 1024),
         heartbeat: config.live.heartbeat,
-        max_subscribers: places.streams,
+        max_subscribers: limits.streams,
         workers: config.server.workers.map_or_else(cores, NonZeroUsize::get),
         shutdown_timeout: config.server.shutdown_timeout / 2,
     }
@@ -318,13 +323,13 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// The two ways in which an operator asks for the end.
-struct Stop {
+/// The signals that stop the node.
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
+impl StopSignals {
     fn listen() -> Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
@@ -342,14 +347,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_open_address_and_root_are_warned_of() {
-        for (bound, is_root, count) in [
+    fn an_open_address_and_the_user_root_cause_warnings() {
+        for (local_address, is_root, count) in [
             ("127.0.0.1:5000", false, 0),
             ("[::1]:5000", true, 1),
             ("0.0.0.0:5000", false, 1),
             ("192.168.1.2:1", true, 2),
         ] {
-            assert_eq!(warnings(bound.parse().expect("an address"), is_root).len(), count, "{bound}");
+            assert_eq!(warnings(local_address.parse().expect("an address"), is_root).len(), count, "{local_address}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! `volute simulate`: a labelled recording of a simulated pump.
+//! `volute simulate`: makes a labelled recording of a simulated pump, and optionally a plot of it.
 
 use std::io::Write;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use volute_data::{Labelled, write_file, write_labelled};
+use volute_data::{LabelledRow, write_file, write_labelled};
 use volute_plant::Sample;
 use volute_simulator::{Episode, Fault, MachineStatus, Severity, Simulator, Step};
 
@@ -11,17 +11,17 @@ use crate::cli::SimulateArgs;
 
 mod plot;
 
-/// Simulates, and writes the recording and its drawing.
+/// Simulates the pump, writes the recording and the plot, and prints a summary.
 pub fn run(args: &SimulateArgs, output: &mut dyn Write) -> Result<()> {
     let fault = args.fault().map_err(|error| anyhow!(error))?;
     let steps = steps(args, fault);
     let profile = &args.profile;
-    let measured = steps.iter().any(|step| step.samples(profile).iter().any(|sample| *sample != Sample::Missing));
-    ensure!(measured, "the simulated pump measures none of the channels of {}", profile.name());
+    let has_values = steps.iter().any(|step| step.samples(profile).iter().any(|sample| *sample != Sample::Missing));
+    ensure!(has_values, "the simulated pump measures none of the channels of {}", profile.name());
     write_labelled(
         &args.out,
         profile,
-        steps.iter().map(|step| Labelled {
+        steps.iter().map(|step| LabelledRow {
             at: step.at,
             samples: step.samples(profile),
             machine_status: step.status.to_string(),
@@ -40,25 +40,25 @@ pub fn run(args: &SimulateArgs, output: &mut dyn Write) -> Result<()> {
 fn steps(args: &SimulateArgs, fault: Option<Fault>) -> Vec<Step> {
     let interval_ms = args.profile.interval_ms();
     let interval_s = interval_ms as f64 / 1_000.0;
-    // The first step is the first row.
+    // One interval earlier, so that the first step has the time `start`.
     let mut pump = Simulator::new(args.design(), args.load(), args.seed, args.start.plus_ms(-interval_ms));
     let total_s = args.rows.get() as f64 * interval_s;
     pump.set_episode(fault.map(|fault| episode(fault, args.severity, total_s)));
     (0..args.rows.get()).map(|_| pump.step(interval_s)).collect()
 }
 
-/// Begins after a third, and is over a little before the end.
+/// Returns an episode that begins after a third of the recording, and ends a little before its end.
 fn episode(fault: Fault, severity: Severity, total_s: f64) -> Episode {
     let onset_s = total_s / 3.0;
-    let sick = Episode::within(fault, severity, 0.6 * total_s);
-    Episode { onset_s, hold_s: sick.hold_s + sick.onset_s, ..sick }
+    let fitted = Episode::within(fault, severity, 0.6 * total_s);
+    Episode { onset_s, hold_s: fitted.hold_s + fitted.onset_s, ..fitted }
 }
 
 fn report(args: &SimulateArgs, steps: &[Step], output: &mut dyn Write) -> Result<()> {
     let count = |status| steps.iter().filter(|step| step.status == status).count();
     use MachineStatus::{Broken, Normal, Recovering};
-    let states = [Normal, Broken, Recovering].map(|status| format!("{status} {}", count(status))).join("  ");
-    writeln!(output, "rows {}  {states}", steps.len())?;
+    let counts = [Normal, Broken, Recovering].map(|status| format!("{status} {}", count(status))).join("  ");
+    writeln!(output, "rows {}  {counts}", steps.len())?;
     for path in [Some(&args.out), args.plot.as_ref()].into_iter().flatten() {
         writeln!(output, "written to {}", path.display())?;
     }
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn an_episode_fits_into_the_rows() {
         for name in &Fault::NAMES[..13] {
-            let fault = Fault::parse(name, None).expect("a machine's");
+            let fault = Fault::parse(name, None).expect("a fault of the machine");
             for total_s in [120.0, 7_200.0, 1e6] {
                 let episode = episode(fault, Severity::new(1.0).expect("fine"), total_s);
                 assert!((0.9 * total_s..total_s).contains(&episode.total_s()), "{name}: {episode:?}");

@@ -1,4 +1,4 @@
-//! `volute train`: learns what normal is from recordings, and writes a model.
+//! `volute train`: trains a model on recordings of normal running, and adds it to a model folder.
 
 use std::{
     num::NonZeroUsize,
@@ -6,42 +6,42 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use volute_anomaly::{Epoch, HeldBack, Model, Provenance, Recipe};
+use volute_anomaly::{Epoch, Model, Provenance, Recipe, ValidationSet};
 use volute_data::{Dialect, Row};
-use volute_plant::{Clock, Profile, PumpId, SystemClock, Window, cadence::in_words};
+use volute_plant::{Clock, Profile, PumpId, SystemClock, Window, cadence::format_interval};
 
 use super::{
     notes::print_notes,
     progress,
-    windows::{at_their_interval, no_window, training_windows},
+    windows::{explain_no_window, training_windows, with_interval_of},
 };
-use crate::model_versions::{Entry, Folder, Replace};
+use crate::model_versions::{HistoryEntry, ModelFolder, Replace};
 
-/// What to train on, and where to put what was learned.
+/// What to train on, and where to write the model.
 pub struct Training {
-    /// The kind of pump.
+    /// The profile.
     pub profile: Profile,
-    /// Time between two readings; none: as the recordings have it.
+    /// The interval between two readings, in milliseconds; if `None`, it follows from the recordings.
     pub interval_ms: Option<i64>,
-    /// Recordings, each read on its own: no window spans two files.
+    /// The recordings. No window spans two files.
     pub csv: Vec<PathBuf>,
-    /// What is said about them.
+    /// How to read them.
     pub dialect: Dialect,
     /// Whether each recording is of another pump.
     pub each_its_own_pump: bool,
-    /// Only every nth window.
+    /// Train on every nth window only.
     pub every: NonZeroUsize,
-    /// Only the first so many rows of each file.
+    /// Use only the first `rows` rows of each file.
     pub rows: Option<usize>,
-    /// The folder of the model.
+    /// The model folder.
     pub out: PathBuf,
-    /// When the model takes the place of one that is there.
+    /// When the model replaces the one in the folder.
     pub replace: Replace,
     /// How to train.
     pub recipe: Recipe,
 }
 
-/// Trains and saves a model, showing every epoch.
+/// Trains a model and adds it to the folder. Prints the losses of each epoch.
 pub fn run(training: &Training) -> Result<()> {
     let Training { profile, interval_ms, csv, dialect, each_its_own_pump, every, rows, out, replace, recipe } =
         training;
@@ -53,72 +53,72 @@ pub fn run(training: &Training) -> Result<()> {
         recordings.push(recording);
     }
     let files = csv.iter().zip(&recordings).map(|(path, recording)| (path.as_path(), recording.rows.as_slice()));
-    let profile = &at_their_interval(profile, *interval_ms, files)?;
-    refuse_another_interval(out, profile)?;
-    let (mut windows, mut used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
+    let profile = &with_interval_of(profile, *interval_ms, files)?;
+    check_folder_interval(out, profile)?;
+    let (mut windows, mut rows_used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
     for (number, (path, recording)) in csv.iter().zip(&recordings).enumerate() {
-        let first: &[Row] = &recording.rows;
+        let rows: &[Row] = &recording.rows;
         let pump: PumpId = format!("training-{}", if *each_its_own_pump { number } else { 0 }).parse()?;
-        let found = training_windows(profile, &pump, first, *every);
-        tracing::info!(file = %path.display(), rows = first.len(), windows = found.len(), "recording read");
-        used += first.len();
-        windows.extend(found);
+        let file_windows = training_windows(profile, &pump, rows, *every);
+        tracing::info!(file = %path.display(), rows = rows.len(), windows = file_windows.len(), "recording read");
+        rows_used += rows.len();
+        windows.extend(file_windows);
         hashes.push(recording.sha256.clone());
     }
     if windows.is_empty() {
         let longest = recordings.iter().map(|recording| recording.rows.as_slice()).max_by_key(|rows| rows.len());
-        bail!("no window to train on in {used} rows: {}", no_window(profile, longest.unwrap_or_default()));
+        bail!("no window to train on in {rows_used} rows: {}", explain_no_window(profile, longest.unwrap_or_default()));
     }
     let provenance = Provenance {
         data_hash: hashes.join(" "),
-        rows: used,
+        rows: rows_used,
         sources: csv.iter().map(|path| path.display().to_string()).collect(),
         trained_at: SystemClock.now(),
     };
     let bar = progress::bar(recipe.epochs as u64, "training");
-    let mut show = |epoch: &Epoch| {
+    let mut report_epoch = |epoch: &Epoch| {
         bar.set_position(epoch.number as u64);
         let best = if epoch.best { "  best so far" } else { "" };
         let losses = format!("loss {:.5}  validation {:.5}", epoch.train_loss, epoch.validation_loss);
         progress::line(&bar, &format!("epoch {:3} of {}  {losses}{best}", epoch.number, epoch.of));
     };
-    let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut show)?;
+    let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut report_epoch)?;
     bar.finish_and_clear();
-    let held_back = HeldBack::of(profile, &windows, recipe.validation_share)?;
-    let entry = Folder { dir: out, profile }.put(&model, &held_back, *replace)?;
-    report(&model, out, &entry);
+    let validation = ValidationSet::of(profile, &windows, recipe.validation_share)?;
+    let entry = ModelFolder { dir: out, profile }.add(&model, &validation, *replace)?;
+    print_report(&model, out, &entry);
     Ok(())
 }
 
-/// A folder is of models of one interval: a node goes by the interval of the model that it is given.
-fn refuse_another_interval(out: &Path, profile: &Profile) -> Result<()> {
+/// Returns an error if the folder holds a model for another interval. A node takes its interval from the model in its folder.
+fn check_folder_interval(out: &Path, profile: &Profile) -> Result<()> {
     match Model::interval_ms(out) {
-        Ok(found) if found != profile.interval_ms() => bail!(
-            "{} holds a model for readings every {}, and this one would be for every {}: choose another folder (--out)",
+        Ok(interval_ms) if interval_ms != profile.interval_ms() => bail!(
+            "{} holds a model for readings every {}, and this one would be for readings every {}: use another folder (--out)",
             out.display(),
-            in_words(found),
-            in_words(profile.interval_ms())
+            format_interval(interval_ms),
+            format_interval(profile.interval_ms())
         ),
         _ => Ok(()),
     }
 }
 
 #[expect(clippy::print_stdout, reason = "the command's result")]
-fn report(model: &Model, out: &Path, entry: &Entry) {
+fn print_report(model: &Model, out: &Path, entry: &HistoryEntry) {
     let metrics = &model.manifest().metrics;
     println!("{}", model.id());
-    println!("for readings every {}", in_words(model.manifest().interval_ms));
+    println!("for readings every {}", format_interval(model.manifest().interval_ms));
     println!(
         "windows {}  best epoch {}  validation loss {:.5}",
         metrics.windows, metrics.best_epoch, metrics.validation_loss
     );
     match model.baseline() {
         Some(baseline) => println!("baseline {}  loss threshold {:.5}", baseline.id, baseline.loss_threshold),
-        None => println!("no baseline: each pump is commissioned by itself"),
+        None => println!("no baseline: each pump is commissioned on the node"),
     }
     match entry.in_use {
         true => println!("written to {}", out.display()),
-        false => println!("kept in {}, not in use", out.join("versions").join(&entry.model).display()),
+        false => println!("stored in {}, not in use", out.join("versions").join(&entry.model).display()),
     }
     println!("{}", entry.why);
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, so that whoever wrote it can put it right in one go.
+//! What is wrong with a configuration: all mistakes at once, each with its origin and what is allowed.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -25,14 +25,14 @@ pub enum ConfigError {
     NotToml {
         /// The file.
         origin: Origin,
-        /// Where it stops making sense.
+        /// The parser's error.
         source: Box<toml::de::Error>,
     },
-    /// Keys that do not exist, or with values that are not allowed: all of them.
+    /// Keys that do not exist or have values that are not allowed: all of them.
     #[error("{}", list(.0))]
     Mistakes(Vec<Mistake>),
-    /// The layers are fine one by one and not together.
-    #[error("the configuration makes no sense: {0}")]
+    /// Each layer is valid, and their combination is not.
+    #[error("the configuration is not valid: {0}")]
     Whole(#[from] Box<figment::Error>),
 }
 
@@ -50,10 +50,15 @@ pub struct Mistake {
 pub enum Problem {
     /// There is no such key.
     Unknown {
-        /// A key that looks like it.
+        /// A key with a similar name.
         did_you_mean: Option<String>,
-        /// The keys there are: those of the section, or the sections.
+        /// The keys of the section, or the sections.
         allowed: String,
+    },
+    /// The key had this name in an earlier version.
+    Renamed {
+        /// Its name now.
+        to: &'static str,
     },
     /// Its value is not allowed.
     Value {
@@ -71,14 +76,25 @@ impl fmt::Display for Mistake {
                 write!(f, "no such key; did you mean {other}? allowed: {allowed}")
             }
             Problem::Unknown { did_you_mean: None, allowed } => write!(f, "no such key; allowed: {allowed}"),
+            Problem::Renamed { to } => write!(f, "this key is now {to}; allowed: {to}"),
             Problem::Value { allowed } => write!(f, "allowed: {allowed}"),
         }
     }
 }
 
-/// Checks one entry by itself over the defaults.
+/// Keys of earlier versions, and their names now.
+const RENAMED: [(&str, &str); 3] = [
+    ("ingest.burst_readings_per_pump", "ingest.max_in_flight_readings_per_pump"),
+    ("ingest.backlog_answer_s", "ingest.backlog_timeout_s"),
+    ("engine.wedged_after_s", "engine.stuck_after_s"),
+];
+
+/// Checks one entry on its own over the defaults.
 pub(super) fn check(entry: &Entry, base: &Figment, defaults: &[Entry]) -> Option<Mistake> {
-    let problem = if !defaults.iter().any(|default| default.is_for(entry)) {
+    let renamed = RENAMED.iter().find(|(earlier, _)| *earlier == entry.key);
+    let problem = if let Some((_, to)) = renamed {
+        Problem::Renamed { to }
+    } else if !defaults.iter().any(|default| default.has_same_key(entry)) {
         Problem::Unknown { did_you_mean: similar(&entry.key, defaults), allowed: neighbours(&entry.key, defaults) }
     } else {
         let error = base.clone().merge(entry).extract::<Config>().err()?;
@@ -100,16 +116,16 @@ fn allowed(kind: Kind) -> String {
     }
 }
 
-/// The known key that is most like `key`, if one is like it at all.
+/// Returns the known key that is most similar to `key`, if any is similar.
 fn similar(key: &str, defaults: &[Entry]) -> Option<String> {
-    const LIKE_ENOUGH: f64 = 0.7;
-    let likeness = |other: &str| strsim::normalized_damerau_levenshtein(key, other);
-    let scored = defaults.iter().map(|default| (likeness(&default.key), &default.key));
+    const MIN_SIMILARITY: f64 = 0.7;
+    let similarity = |other: &str| strsim::normalized_damerau_levenshtein(key, other);
+    let scored = defaults.iter().map(|default| (similarity(&default.key), &default.key));
     let (score, best) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (score >= LIKE_ENOUGH).then(|| best.clone())
+    (score >= MIN_SIMILARITY).then(|| best.clone())
 }
 
-/// The keys of the section that `key` is in, or else the sections.
+/// Returns the keys of the section of `key`, or the sections if there is no such section.
 fn neighbours(key: &str, defaults: &[Entry]) -> String {
     let section = key.split('.').next().unwrap_or(key);
     let pairs = || defaults.iter().filter_map(|default| default.key.split_once('.'));

@@ -1,4 +1,4 @@
-//! One key with one value, and where it was set.
+//! A key of the configuration with its value and origin.
 
 use std::{fmt, path::PathBuf};
 
@@ -11,13 +11,13 @@ use figment::{
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// In `config/default.toml`, which is built in.
+    /// In `config/default.toml`, which is built into the program.
     Default,
     /// In this file.
     File(PathBuf),
     /// In this environment variable.
     Env(String),
-    /// With this flag of the command line, as `--listen`.
+    /// With this flag of the command line, for example `--listen`.
     Flag(&'static str),
 }
 
@@ -32,18 +32,18 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One key's value and where it was set.
+/// The effective value of a key, and where it was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// As `server.listen`.
+    /// The key, for example `server.listen`.
     pub key: String,
-    /// As TOML.
+    /// The value as TOML.
     pub value: String,
     /// Where it was set.
     pub origin: Origin,
 }
 
-/// One key with one value of one layer.
+/// The value that one layer sets for a key.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
@@ -52,12 +52,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn is_for(&self, other: &Entry) -> bool {
+    pub(super) fn has_same_key(&self, other: &Entry) -> bool {
         self.key == other.key
     }
 
     pub(super) fn setting(&self) -> Setting {
-        Setting { key: self.key.clone(), value: as_toml(&self.value), origin: self.origin.clone() }
+        Setting { key: self.key.clone(), value: to_toml(&self.value), origin: self.origin.clone() }
     }
 }
 
@@ -72,7 +72,7 @@ impl Provider for &Entry {
     }
 }
 
-fn as_toml(value: &Value) -> String {
+fn to_toml(value: &Value) -> String {
     match toml::Value::try_from(value) {
         Ok(toml) => toml.to_string(),
         Err(_) => value.to_actual().to_string(),

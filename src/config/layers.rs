@@ -1,7 +1,7 @@
-//! Puts the layers over each other: the defaults, a file, the environment, flags.
+//! Merges the layers: the defaults, a file, the environment, flags.
 //!
-//! The keys of `config/default.toml` are the keys there are. Every entry of every layer is checked by
-//! itself, also one that a later layer covers, so that all mistakes are found at once.
+//! The keys of `config/default.toml` are the only keys. Every entry of every layer is checked on its own, also one that a later
+//! layer overrides, so that all mistakes are reported at once.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -19,14 +19,14 @@ use super::{
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 const ENV_PREFIX: &str = "VOLUTE__";
 
-/// A flag that stands for a key.
+/// A flag that sets a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flag {
-    /// The flag, as `--listen`.
+    /// The flag, for example `--listen`.
     pub name: &'static str,
-    /// The key, as `server.listen`.
+    /// The key, for example `server.listen`.
     pub key: &'static str,
-    /// What was given.
+    /// Its value.
     pub value: String,
 }
 
@@ -39,7 +39,7 @@ pub struct Settings {
     pub values: Vec<Setting>,
 }
 
-/// Loads the configuration; `env` is the process's environment, of which only `VOLUTE__*` counts.
+/// Loads the configuration. `env` is the process's environment, of which only `VOLUTE__*` is used.
 pub fn load(
     file: Option<&Path>,
     env: impl IntoIterator<Item = (OsString, OsString)>,
@@ -59,7 +59,7 @@ pub fn load(
         return Err(ConfigError::Mistakes(mistakes));
     }
     let config = entries.iter().fold(base, Figment::merge).extract().map_err(Box::new)?;
-    let winner = |default| entries.iter().rev().find(|entry| entry.is_for(default)).unwrap_or(default);
+    let winner = |default| entries.iter().rev().find(|entry| entry.has_same_key(default)).unwrap_or(default);
     let values = defaults.iter().map(|default| winner(default).setting()).collect();
     Ok(Settings { config, values })
 }
@@ -91,7 +91,7 @@ fn from_env((name, text): (OsString, OsString), defaults: &[Entry]) -> Option<En
     let key = name.strip_prefix(ENV_PREFIX)?.to_lowercase().replace("__", ".");
     let text = text.to_string_lossy();
     let parsed: Value = text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
-    // Where a text is meant, 7 is the text "7".
+    // For keys whose type is a string, 7 means the string "7".
     let is_text = defaults.iter().any(|default| default.key == key && default.value.as_str().is_some());
     let value = if is_text && parsed.as_str().is_none() { Value::from(text.as_ref()) } else { parsed };
     Some(Entry { key, value, origin: Origin::Env(name.into_owned()) })

@@ -1,6 +1,6 @@
-//! Values of the configuration, checked as they are read.
+//! Types of configuration values, checked as they are parsed.
 //!
-//! Whatever is refused, the error's `expected` says what is allowed; [`super::diagnostics`] shows it.
+//! When a value is rejected, the error's `expected` says what is allowed; [`super::diagnostics`] shows it.
 
 use std::{
     fmt,
@@ -21,7 +21,7 @@ use volute_plant::{Profile, PumpId};
 
 use crate::profiles;
 
-/// Whether a pump that was never heard of is registered by its first reading.
+/// Whether the first reading of an unknown pump registers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AutoRegister {
     /// Only while listening on loopback.
@@ -32,48 +32,48 @@ pub enum AutoRegister {
     Off,
 }
 
-/// Names of hosts, each with a port or without.
+/// Host names, each with or without a port.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostList(Vec<String>);
 
 impl HostList {
-    /// The names.
+    /// Returns the names.
     pub fn names(&self) -> &[String] {
         &self.0
     }
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For a log collector: one JSON object a line.
+    /// For a log collector: one JSON object per line.
     Json,
 }
 
-/// What is logged: a filter that `tracing-subscriber` takes.
+/// A filter of log lines, in the syntax of `tracing-subscriber`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
 
 impl LogFilter {
-    /// The filter as text.
+    /// Returns the filter as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A value that is written as text.
+/// A value that is written as a string.
 pub(super) trait FromText: Sized {
-    /// What is allowed.
+    /// The values that are allowed, for error messages.
     const ALLOWED: &'static str;
 
-    /// The value, or what is allowed: [`Self::ALLOWED`], or more about this very text.
+    /// Parses the value. An error says what is allowed: [`Self::ALLOWED`], or more details about this text.
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
 impl FromText for SocketAddr {
-    const ALLOWED: &'static str = "an IP address and a port, as 127.0.0.1:5000 or [::1]:5000";
+    const ALLOWED: &'static str = "an IP address and a port, such as 127.0.0.1:5000 or [::1]:5000";
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| Self::ALLOWED.into())
@@ -115,7 +115,7 @@ impl FromText for LogFormat {
 
 impl FromText for HostList {
     const ALLOWED: &'static str =
-        "names of hosts separated by commas, each with a port or without, as volute.example, gate:8443";
+        "host names separated by commas, each with or without a port, such as volute.example, gate:8443";
 
     fn from_text(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
@@ -123,8 +123,8 @@ impl FromText for HostList {
         }
         let is_name = |name: &&str| {
             let (host, port) = name.split_once(':').unwrap_or((name, "0"));
-            let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-            !host.is_empty() && host.bytes().all(letters) && port.parse::<u16>().is_ok()
+            let is_host_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+            !host.is_empty() && host.bytes().all(is_host_byte) && port.parse::<u16>().is_ok()
         };
         let names: Vec<&str> = text.split(',').map(str::trim).collect();
         match names.iter().all(is_name) {
@@ -135,7 +135,7 @@ impl FromText for HostList {
 }
 
 impl FromText for LogFilter {
-    const ALLOWED: &'static str = "error, warn, info, debug or trace, also by part, as info,volute_data=debug";
+    const ALLOWED: &'static str = "error, warn, info, debug or trace, also per module, such as info,volute_data=debug";
 
     fn from_text(text: &str) -> Result<Self, String> {
         match EnvFilter::try_new(text) {
@@ -154,7 +154,7 @@ impl FromText for Detector {
 }
 
 impl FromText for Profile {
-    const ALLOWED: &'static str = "the name of a profile, as centrifugal, or a path to one, as ./mine.toml";
+    const ALLOWED: &'static str = "the name of a profile, such as centrifugal, or a path to one, such as ./mine.toml";
 
     fn from_text(text: &str) -> Result<Self, String> {
         profiles::load(text).map_err(|error| format!("{}; {error}", Self::ALLOWED))
@@ -177,65 +177,65 @@ impl FromText for Option<PathBuf> {
     }
 }
 
-/// Reads a value that is written as text.
+/// Deserialises a value that is written as a string.
 pub(super) fn text<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    deserializer.deserialize_str(Text(PhantomData))
+    deserializer.deserialize_str(TextVisitor(PhantomData))
 }
 
-/// Reads a whole number from `MIN` to `MAX`.
+/// Deserialises a whole number from `MIN` to `MAX`.
 pub(super) fn whole<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
-    let value = d.deserialize_u64(Whole { min: MIN, max: MAX, unit: "" })?;
+    let value = d.deserialize_u64(WholeVisitor { min: MIN, max: MAX, unit: "" })?;
     usize::try_from(value).map_err(|_| D::Error::invalid_value(Unexpected::Unsigned(value), &"a smaller number"))
 }
 
-/// Reads whole milliseconds from `MIN` to `MAX`.
+/// Deserialises whole milliseconds from `MIN` to `MAX`.
 pub(super) fn millis<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
-    d.deserialize_u64(Whole { min: MIN, max: MAX, unit: " (milliseconds)" }).map(Duration::from_millis)
+    d.deserialize_u64(WholeVisitor { min: MIN, max: MAX, unit: " (milliseconds)" }).map(Duration::from_millis)
 }
 
-/// Reads whole seconds from `MIN` to `MAX`.
+/// Deserialises whole seconds from `MIN` to `MAX`.
 pub(super) fn seconds<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
-    d.deserialize_u64(Whole { min: MIN, max: MAX, unit: " (seconds)" }).map(Duration::from_secs)
+    d.deserialize_u64(WholeVisitor { min: MIN, max: MAX, unit: " (seconds)" }).map(Duration::from_secs)
 }
 
-/// Reads hours, above 0 and up to `MAX`; fractions are fine.
+/// Deserialises hours, above 0 and up to `MAX`; fractions are allowed.
 pub(super) fn hours<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
-    let length = Length { max: MAX as f64, unit: "hours" };
-    d.deserialize_f64(length).map(|hours| Duration::from_secs_f64(hours * 3600.0))
+    let visitor = DurationVisitor { max: MAX as f64, unit: "hours" };
+    d.deserialize_f64(visitor).map(|hours| Duration::from_secs_f64(hours * 3600.0))
 }
 
-/// Reads days, above 0 and up to `MAX`; fractions are fine.
+/// Deserialises days, above 0 and up to `MAX`; fractions are allowed.
 pub(super) fn days<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
-    let length = Length { max: MAX as f64, unit: "days" };
-    d.deserialize_f64(length).map(|days| Duration::from_secs_f64(days * 86_400.0))
+    let visitor = DurationVisitor { max: MAX as f64, unit: "days" };
+    d.deserialize_f64(visitor).map(|days| Duration::from_secs_f64(days * 86_400.0))
 }
 
-/// Reads whole MiB from 1 to `MAX`.
+/// Deserialises whole MiB from 1 to `MAX`.
 pub(super) fn mebibytes<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<NonZeroU32, D::Error> {
     whole_u32::<MAX, D>(d, " (MiB)")
 }
 
 fn whole_u32<'de, const MAX: u64, D: Deserializer<'de>>(d: D, unit: &'static str) -> Result<NonZeroU32, D::Error> {
-    let value = d.deserialize_u64(Whole { min: 1, max: MAX, unit })?;
+    let value = d.deserialize_u64(WholeVisitor { min: 1, max: MAX, unit })?;
     let fits = u32::try_from(value).ok().and_then(NonZeroU32::new);
     fits.ok_or_else(|| D::Error::invalid_value(Unexpected::Unsigned(value), &"a smaller number"))
 }
 
-/// Reads a number of pumps from 1 to `MAX`.
+/// Deserialises a number of pumps from 1 to `MAX`.
 pub(super) fn pumps<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<NonZeroU32, D::Error> {
     whole_u32::<MAX, D>(d, " (pumps)")
 }
 
-/// Reads a number up to `MAX`, none for 0.
+/// Deserialises a whole number up to `MAX`; 0 is `None`.
 pub(super) fn count<'de, const MAX: u64, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<NonZeroUsize>, D::Error> {
     whole::<0, MAX, D>(deserializer).map(NonZeroUsize::new)
 }
 
-struct Text<T>(PhantomData<T>);
+struct TextVisitor<T>(PhantomData<T>);
 
-impl<T: FromText> Visitor<'_> for Text<T> {
+impl<T: FromText> Visitor<'_> for TextVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -247,13 +247,14 @@ impl<T: FromText> Visitor<'_> for Text<T> {
     }
 }
 
-struct Whole {
+/// Visits a whole number from `min` to `max`.
+struct WholeVisitor {
     min: u64,
     max: u64,
     unit: &'static str,
 }
 
-impl Visitor<'_> for Whole {
+impl Visitor<'_> for WholeVisitor {
     type Value = u64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -275,13 +276,13 @@ impl Visitor<'_> for Whole {
     }
 }
 
-/// A length of time above 0, in some unit.
-struct Length {
+/// Visits a duration above 0 and up to `max`, in `unit`.
+struct DurationVisitor {
     max: f64,
     unit: &'static str,
 }
 
-impl Visitor<'_> for Length {
+impl Visitor<'_> for DurationVisitor {
     type Value = f64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

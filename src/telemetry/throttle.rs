@@ -1,12 +1,12 @@
-//! Keeps those who send bad requests from filling the log.
+//! Limits the rate of log lines that clients can cause, so that bad requests do not fill the log.
 //!
-//! Of the targets in [`TARGETS`], every kind of line (the place in the code that says it, and the HTTP status where it has
-//! one) is written at most [`BURST`] times in [`INTERVAL`]. The rest are counted, and one line says how many there were.
+//! For the targets in [`TARGETS`], each line of code that logs, with each HTTP status if the event has one, writes at most
+//! [`MAX_LINES`] lines per [`INTERVAL`]. Further lines are counted, and one line reports how many were suppressed.
 //!
-//! An example: 10,000 requests a second are no HTTP. The log has five lines "stream error: ..." and after 10 s
-//! `lines were left out count=99995 target="actix_http::h1::dispatcher" like="stream error: ..."`.
+//! Example: a client sends 10,000 requests per second that are not HTTP. The log has five lines "stream error: ...", and
+//! after 10 s `lines suppressed count=99995 target="actix_http::h1::dispatcher" example="stream error: ..."`.
 //!
-//! Does not touch what the node says of itself: the journal, the database, its actors.
+//! Does not limit what the node logs about itself: the journal, the database, its actors.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use tracing::{
 };
 use tracing_subscriber::layer::{Context, Layer};
 
-/// The beginnings of the targets whose lines requests and connections cause.
+/// Prefixes of the targets whose lines are caused by requests and connections.
 const TARGETS: [&str; 7] = [
     "actix_http",
     "actix_server",
@@ -31,98 +31,107 @@ const TARGETS: [&str; 7] = [
     "volute_actors::ingress",
     "volute_actors::recorder::writer",
 ];
-/// Lines of a kind in one interval.
-const BURST: u64 = 5;
-/// How long lines are counted together.
+/// Lines that are written per key and interval, at most.
+const MAX_LINES: u64 = 5;
+/// The interval in which lines are counted.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How much of a kind's first message stands for all of them, in characters.
-const LIKE_CHARS: usize = 120;
+/// The length of the message that is quoted as an example, at most, in characters.
+const MAX_EXAMPLE_CHARS: usize = 120;
 
 static THROTTLE: LazyLock<Mutex<Throttle>> = LazyLock::new(Mutex::default);
 
-/// The layer before the log's writer.
-pub(super) struct Throttled;
+/// The layer that drops lines above the limit, before they are written.
+pub(super) struct ThrottleLayer;
 
-/// What is counted together.
+/// What identifies lines that are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Kind {
+struct LineKey {
     target: &'static str,
     line: Option<u32>,
     status: Option<u64>,
 }
 
-/// How often each kind was said in its interval. There are as many kinds as places in the code times statuses.
+/// The number of lines per key in its current interval. There are at most as many keys as lines of code that log, times HTTP
+/// statuses.
 #[derive(Debug, Default)]
 struct Throttle {
-    kinds: HashMap<Kind, Said>,
+    counts: HashMap<LineKey, LineCount>,
 }
 
 #[derive(Debug)]
-struct Said {
-    ends: Instant,
+struct LineCount {
+    ends_at: Instant,
     count: u64,
-    like: String,
+    /// The first message.
+    example: String,
 }
 
-/// Lines that were not written.
+/// Lines of one key that were not written.
 #[derive(Debug, PartialEq, Eq)]
-struct LeftOut {
-    kind: Kind,
+struct SuppressedLines {
+    key: LineKey,
     count: u64,
-    like: String,
+    example: String,
 }
 
-/// Says, once in each interval, what was left out. Does not end.
-pub async fn report_left_out() {
+/// Logs how many lines were suppressed, for each key once per interval. Does not return.
+pub async fn report_suppressed() {
     let mut interval = tokio::time::interval(INTERVAL / 2);
     loop {
         interval.tick().await;
-        let left_out = throttle().take_ended(Instant::now());
-        for LeftOut { kind, count, like } in left_out {
-            tracing::warn!(count, target = kind.target, status = kind.status, like, "lines were left out");
+        let suppressed = throttle().take_ended(Instant::now());
+        for SuppressedLines { key, count, example } in suppressed {
+            tracing::warn!(count, target = key.target, status = key.status, example, "lines suppressed");
         }
     }
 }
 
-impl<S: Subscriber> Layer<S> for Throttled {
+impl<S: Subscriber> Layer<S> for ThrottleLayer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         if !TARGETS.iter().any(|target| metadata.target().starts_with(target)) {
             return true;
         }
-        let mut fields = Fields::default();
+        let mut fields = EventFields::default();
         event.record(&mut fields);
-        let kind = Kind { target: metadata.target(), line: metadata.line(), status: fields.status };
-        throttle().admit(kind, &fields.message, Instant::now())
+        let key = LineKey { target: metadata.target(), line: metadata.line(), status: fields.status };
+        throttle().admit(key, &fields.message, Instant::now())
     }
 }
 
 impl Throttle {
-    /// Counts a line; whether it is written.
-    fn admit(&mut self, kind: Kind, message: &str, now: Instant) -> bool {
-        let new = || Said { ends: now + INTERVAL, count: 0, like: message.chars().take(LIKE_CHARS).collect() };
-        let said = self.kinds.entry(kind).or_insert_with(new);
-        said.count = said.count.saturating_add(1);
-        said.count <= BURST
+    /// Counts a line. Returns whether it is written.
+    fn admit(&mut self, key: LineKey, message: &str, now: Instant) -> bool {
+        let new = || LineCount {
+            ends_at: now + INTERVAL,
+            count: 0,
+            example: message.chars().take(MAX_EXAMPLE_CHARS).collect(),
+        };
+        let lines = self.counts.entry(key).or_insert_with(new);
+        lines.count = lines.count.saturating_add(1);
+        lines.count <= MAX_LINES
     }
 
-    /// Ends the intervals that are over, and returns what was left out in them.
-    fn take_ended(&mut self, now: Instant) -> Vec<LeftOut> {
-        let ended = self.kinds.extract_if(|_, said| said.ends <= now);
-        let left_out =
-            ended.map(|(kind, said)| LeftOut { kind, count: said.count.saturating_sub(BURST), like: said.like });
-        left_out.filter(|left_out| left_out.count > 0).collect()
+    /// Removes the intervals that have ended, and returns the lines that were suppressed in them.
+    fn take_ended(&mut self, now: Instant) -> Vec<SuppressedLines> {
+        let ended = self.counts.extract_if(|_, lines| lines.ends_at <= now);
+        let suppressed = ended.map(|(key, lines)| SuppressedLines {
+            key,
+            count: lines.count.saturating_sub(MAX_LINES),
+            example: lines.example,
+        });
+        suppressed.filter(|suppressed| suppressed.count > 0).collect()
     }
 }
 
-/// What of an event tells its kind.
+/// The fields of an event that the limit needs.
 #[derive(Default)]
-struct Fields {
+struct EventFields {
     status: Option<u64>,
     message: String,
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_u64(&mut self, field: &Field, value: u64) {
         if field.name() == "status" {
             self.status = Some(value);
@@ -145,19 +154,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_has_its_lines_and_the_rest_are_counted() {
-        let kind = |status| Kind { target: "volute_web::server", line: Some(7), status: Some(status) };
+    fn each_key_has_its_own_limit_and_further_lines_are_counted() {
+        let key = |status| LineKey { target: "volute_web::server", line: Some(7), status: Some(status) };
         let start = Instant::now();
         let mut throttle = Throttle::default();
-        let written = (0..1000).filter(|_| throttle.admit(kind(503), "request", start)).count();
-        assert_eq!(written as u64, BURST);
-        assert!(throttle.admit(kind(500), "request", start), "another kind has lines of its own");
+        let written = (0..1000).filter(|_| throttle.admit(key(503), "request", start)).count();
+        assert_eq!(written as u64, MAX_LINES);
+        assert!(throttle.admit(key(500), "request", start), "another key has its own limit");
         assert_eq!(throttle.take_ended(start + INTERVAL / 2), [], "the interval is not over");
-        let left_out = LeftOut { kind: kind(503), count: 1000 - BURST, like: "request".into() };
-        assert_eq!(throttle.take_ended(start + INTERVAL), [left_out]);
-        assert!(throttle.admit(kind(503), "request", start + INTERVAL), "the next interval has lines again");
+        let suppressed = SuppressedLines { key: key(503), count: 1000 - MAX_LINES, example: "request".into() };
+        assert_eq!(throttle.take_ended(start + INTERVAL), [suppressed]);
+        assert!(throttle.admit(key(503), "request", start + INTERVAL), "the next interval has its own limit");
         assert!(throttle.take_ended(start + INTERVAL * 3).is_empty());
-        assert!(throttle.kinds.is_empty(), "nothing is kept");
+        assert!(throttle.counts.is_empty(), "ended intervals are removed");
     }
 
     #[test]

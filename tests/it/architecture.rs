@@ -1,14 +1,15 @@
-//! The arrows between the crates and the rules of the house (`ARCHITECTURE.md`), kept by a test.
+//! Checks the dependencies between the crates and the code rules of `ARCHITECTURE.md`.
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
-/// Which crates of ours a crate may use, be it for its tests. `None`: all of them.
-const ARROWS: [(&str, Option<&[&str]>); 11] = [
+/// The workspace crates that each crate may depend on, tests included. `None`: all of them.
+const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 11] = [
     ("volute-runtime", Some(&[])),
     ("volute-journal", Some(&[])),
     ("volute-plant", Some(&[])),
@@ -32,13 +33,38 @@ const ARROWS: [(&str, Option<&[&str]>); 11] = [
     ("surrealkv", Some(&[])),
 ];
 
-/// Foreign crates, by the beginning of their names, and who alone may use them.
-const WALLS: [(&str, &[&str]); 4] = [
+/// External crates by the prefix of their names, and the only crates that may depend on them.
+const RESTRICTED_CRATES: [(&str, &[&str]); 4] = [
     ("candle", &["volute-anomaly"]),
     ("surrealdb", &["volute-data"]),
     ("surrealkv", &["surrealkv"]),
     ("actix-web", &["volute-web", "volute"]),
 ];
+
+/// Words of an earlier vocabulary, which no file of the repository may contain. `docs/concepts.md` has the words in use.
+const RETIRED_WORDS: [&str; 18] = [
+    "Deliberately absent",
+    "Answers with",
+    "whoever asked",
+    "CloseGate",
+    "KeeperActor",
+    "KeptDetections",
+    "MaintenanceDesk",
+    "PumpStaff",
+    "WindowRules",
+    "TimeRules",
+    "footing",
+    "held against its limits",
+    "is told to the",
+    "learned anew",
+    "put back in use",
+    "verdicts of the model",
+    "whom_to_call",
+    "wedged_after",
+];
+/// Files that name a retired word on purpose: this one, and the one that rejects renamed configuration keys.
+const MAY_NAME_RETIRED_WORDS: [&str; 3] =
+    ["tests/it/architecture.rs", "src/config/diagnostics.rs", "src/config/layers/tests.rs"];
 
 fn workspace() -> Metadata {
     MetadataCommand::new().no_deps().exec().expect("cargo metadata")
@@ -49,11 +75,11 @@ fn dependencies(package: &Package) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn crates_use_only_the_crates_of_ours_that_they_may() {
+fn crates_depend_on_allowed_workspace_crates_only() {
     for package in workspace().workspace_packages() {
         let name = package.name.as_str();
-        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
-            panic!("{name} has no place in ARROWS yet: say what it may use")
+        let Some((_, allowed)) = ALLOWED_DEPENDENCIES.iter().find(|(known, _)| *known == name) else {
+            panic!("{name} is missing in ALLOWED_DEPENDENCIES")
         };
         let Some(allowed) = allowed else { continue };
         for used in dependencies(package).filter(|used| used.starts_with("volute")) {
@@ -63,10 +89,10 @@ fn crates_use_only_the_crates_of_ours_that_they_may() {
 }
 
 #[test]
-fn candle_surrealdb_and_actix_web_stay_behind_their_walls() {
+fn restricted_crates_are_used_by_their_owners_only() {
     for package in workspace().workspace_packages() {
         for used in dependencies(package) {
-            for (foreign, allowed) in WALLS {
+            for (foreign, allowed) in RESTRICTED_CRATES {
                 let inside = allowed.contains(&package.name.as_str());
                 assert!(inside || !used.starts_with(foreign), "{} must not use {used}", package.name);
             }
@@ -85,15 +111,15 @@ fn every_package_inherits_the_workspaces_lints() {
 }
 
 #[test]
-fn every_module_says_what_it_is_for() {
+fn every_module_begins_with_documentation() {
     for file in sources() {
         let text = fs::read_to_string(&file).expect("a source file");
-        assert!(text.starts_with("//! "), "{} opens with `//!`", file.display());
+        assert!(text.starts_with("//! "), "{} begins with `//!`", file.display());
     }
 }
 
 #[test]
-fn unsafe_code_is_for_models_only() {
+fn unsafe_code_is_in_models_only() {
     let models = workspace().workspace_root.join("models");
     for file in sources().into_iter().filter(|file| !file.starts_with(&models)) {
         let text = fs::read_to_string(&file).expect("a source file");
@@ -105,25 +131,43 @@ fn unsafe_code_is_for_models_only() {
 }
 
 #[test]
-fn the_runtime_knows_no_pump() {
+fn runtime_does_not_mention_pumps() {
     let root = workspace().workspace_root.join("actors/runtime/src");
     let mut files = Vec::new();
     collect(root.as_std_path(), &mut files);
-    assert!(files.len() > 10, "the sources are where they are looked for");
+    assert!(files.len() > 10, "the sources are found");
     for file in files {
         let text = fs::read_to_string(&file).expect("a source file");
-        assert!(!text.to_lowercase().contains("pump"), "{} speaks of pumps", file.display());
+        assert!(!text.to_lowercase().contains("pump"), "{} mentions pumps", file.display());
     }
 }
 
-/// Every `.rs` file under the `src` of every package.
+#[test]
+fn retired_words_do_not_come_back() {
+    let root = workspace().workspace_root;
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(&root).output().expect("git");
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let names = String::from_utf8(listed.stdout).expect("UTF-8");
+    let mut read = 0;
+    for name in names.split_terminator('\0').filter(|name| !MAY_NAME_RETIRED_WORDS.contains(name)) {
+        // Binary files, and files that were removed and are not committed yet, have no words.
+        let Ok(text) = fs::read_to_string(root.join(name)) else { continue };
+        read += 1;
+        for word in RETIRED_WORDS {
+            assert!(!text.contains(word), "{name} contains {word:?}");
+        }
+    }
+    assert!(read > 100, "the files are found");
+}
+
+/// All `.rs` files in the `src` folders of all packages.
 fn sources() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for package in workspace().workspace_packages() {
         let root = package.manifest_path.parent().expect("a folder").join("src");
         collect(root.as_std_path(), &mut files);
     }
-    assert!(files.len() > 10, "the sources are where they are looked for");
+    assert!(files.len() > 10, "the sources are found");
     files
 }
 

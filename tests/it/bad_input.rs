@@ -1,10 +1,10 @@
-//! Every bad input that the design names, with its exact answer. Nothing of it is stored, nothing else is lost.
+//! Invalid inputs with their exact responses. None of them is stored, and valid items beside them are not lost.
 
 use serde_json::{Value, json};
 
 use crate::{
     ingest::at,
-    support::{Node, Start, ten_values},
+    support::{Node, NodeConfig, ten_values},
 };
 
 const CHANNELS: &str = "Motor_RPM, Bearing_Temperature_C, Oil_Pressure_bar, Vibration_mm_s, Flow_Rate_L_min, \
@@ -16,16 +16,16 @@ const LOCAL: &str =
     "a time without its offset from UTC, so its hour is not known; add Z where it is UTC, or +01:00 and the like";
 const IDS: &str = volute_plant::PumpId::ALLOWED;
 
-/// Readings at rest; a pump that was never heard of has none.
+/// The number of stored readings; 0 for an unknown pump.
 fn stored(node: &Node) -> usize {
     let path = "/api/sensor-history?pump_id=pump-1";
-    if node.get(path).status == 404 { 0 } else { node.all(path).len() }
+    if node.get(path).status == 404 { 0 } else { node.all_items(path).len() }
 }
 
 #[test]
-fn a_wrong_item_is_rejected_with_field_value_and_what_is_allowed() {
+fn invalid_item_is_rejected_with_field_value_and_allowed_values() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").node();
+    let node = NodeConfig::new(&data, "centrifugal").node();
     let table = [
         (json!({"pump_id": "pump\n1"}), "pump_id", json!("pump\n1"), "no pump id: U+000A is a control character", IDS),
         (json!({"pump_id": ".."}), "pump_id", json!(".."), "no pump id: it is reserved", IDS),
@@ -35,7 +35,7 @@ fn a_wrong_item_is_rejected_with_field_value_and_what_is_allowed() {
         (json!({"timestamp": 17730512}), "timestamp", json!(17730512), "not a time", TIMES),
     ];
     for (changes, field, value, reason, allowed) in table {
-        let answer = node.post(&at(0, changes.clone()));
+        let response = node.post(&at(0, changes.clone()));
         let rejection = json!({
             "index": 0, "field": field, "value": value, "allowed": allowed,
             "message": format!("{field}: {reason}; allowed: {allowed}"),
@@ -45,7 +45,7 @@ fn a_wrong_item_is_rejected_with_field_value_and_what_is_allowed() {
             "bad_channels": [], "bad_channels_not_listed": 0, "missing_channels": [], "missing_channels_not_listed": 0,
             "unknown_fields": [], "unknown_fields_not_listed": 0, "durable": true
         });
-        assert_eq!((answer.status, answer.body), (400, expected), "{changes}");
+        assert_eq!((response.status, response.body), (400, expected), "{changes}");
     }
     let nothing = node.post(&json!({"pump_id": "pump-1"}));
     assert_eq!((nothing.status, &nothing.body["rejected"][0]["allowed"]), (400, &json!(CHANNELS)));
@@ -53,19 +53,19 @@ fn a_wrong_item_is_rejected_with_field_value_and_what_is_allowed() {
 }
 
 #[test]
-fn the_future_and_indistinguishable_items_are_rejected() {
+fn future_times_and_indistinguishable_items_are_rejected() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").node();
-    let answer = node.post(&at(0, json!({"timestamp": "2199-01-01T00:00:00Z"})));
-    assert_eq!(answer.status, 400);
-    let rejection = &answer.body["rejected"][0];
+    let node = NodeConfig::new(&data, "centrifugal").node();
+    let response = node.post(&at(0, json!({"timestamp": "2199-01-01T00:00:00Z"})));
+    assert_eq!(response.status, 400);
+    let rejection = &response.body["rejected"][0];
     assert_eq!((&rejection["field"], &rejection["value"]), (&json!("timestamp"), &json!("2199-01-01T00:00:00.000Z")));
     assert!(rejection["allowed"].as_str().expect("text").starts_with("at most 30 s after the node's clock, "));
 
-    let answer = node.post(&json!([ten_values(), ten_values(), at(0, json!({}))]));
-    assert_eq!((answer.status, &answer.body["accepted"]), (207, &json!(1)));
+    let response = node.post(&json!([ten_values(), ten_values(), at(0, json!({}))]));
+    assert_eq!((response.status, &response.body["accepted"]), (207, &json!(1)));
     for (place, index) in [(0, 0), (1, 1)] {
-        let rejection = &answer.body["rejected"][place];
+        let rejection = &response.body["rejected"][place];
         assert_eq!((&rejection["index"], &rejection["field"]), (&json!(index), &json!("timestamp")));
         let allowed = rejection["allowed"].as_str().expect("text");
         assert!(allowed.contains("only where each has channels of its own"), "{allowed}");
@@ -74,9 +74,9 @@ fn the_future_and_indistinguishable_items_are_rejected() {
 }
 
 #[test]
-fn a_body_that_is_no_post_is_a_problem() {
+fn invalid_body_is_a_problem_response() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").with_env("VOLUTE__SERVER__MAX_BODY_BYTES", "4096").node();
+    let node = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__SERVER__MAX_BODY_BYTES", "4096").node();
     let large = json!({"Motor_RPM": 1, "pump_id": "x".repeat(5000)}).to_string();
     let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
     for (content_type, body, status) in [
@@ -88,59 +88,59 @@ fn a_body_that_is_no_post_is_a_problem() {
         ("text/csv", "Motor_RPM\n1480", 415),
         ("application/json", large.as_str(), 413),
     ] {
-        let answer = node.post_as(content_type, body);
-        assert_eq!(answer.status, status, "{body:.40}: {answer:?}");
-        assert_eq!(answer.content_type, "application/problem+json");
-        assert_eq!(answer.body["status"], status);
-        assert!(answer.body["title"].is_string() && answer.body["detail"].is_string(), "{answer:?}");
+        let response = node.post_as(content_type, body);
+        assert_eq!(response.status, status, "{body:.40}: {response:?}");
+        assert_eq!(response.content_type, "application/problem+json");
+        assert_eq!(response.body["status"], status);
+        assert!(response.body["title"].is_string() && response.body["detail"].is_string(), "{response:?}");
     }
     assert_eq!(stored(&node), 0);
 }
 
 #[test]
-fn an_unknown_pump_is_refused_where_pumps_are_not_registered_by_themselves() {
+fn unknown_pump_is_rejected_without_automatic_registration() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let node = start.clone().with_env("VOLUTE__INGEST__MAX_PUMPS", "1").node();
     assert_eq!(node.post(&ten_values()).status, 200);
-    let answer = node.post(&json!([at(0, json!({})), at(0, json!({"pump_id": "pump-2"}))]));
-    assert_eq!((answer.status, &answer.body["rejected"][0]["index"]), (207, &json!(1)));
-    assert_eq!(answer.body["rejected"][0]["field"], "pump_id");
+    let response = node.post(&json!([at(0, json!({})), at(0, json!({"pump_id": "pump-2"}))]));
+    assert_eq!((response.status, &response.body["rejected"][0]["index"]), (207, &json!(1)));
+    assert_eq!(response.body["rejected"][0]["field"], "pump_id");
     node.kill();
 
     let node = start.with_env("VOLUTE__INGEST__AUTO_REGISTER", "off").node();
     assert_eq!(node.post(&at(1, json!({}))).status, 200, "pump-1 is registered");
-    let answer = node.post(&at(1, json!({"pump_id": "pump-9"})));
-    assert_eq!((answer.status, &answer.body["rejected"][0]["value"]), (400, &json!("pump-9")));
+    let response = node.post(&at(1, json!({"pump_id": "pump-9"})));
+    assert_eq!((response.status, &response.body["rejected"][0]["value"]), (400, &json!("pump-9")));
     assert_eq!(node.get("/api/live-data?pump_id=pump-9").status, 404);
 }
 
 #[test]
-fn more_than_a_queue_can_hold_is_refused_whole() {
+fn post_larger_than_a_queue_is_rejected_completely() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let small = start
         .clone()
-        .with_env("VOLUTE__INGEST__BURST_READINGS_PER_PUMP", "10")
+        .with_env("VOLUTE__INGEST__MAX_IN_FLIGHT_READINGS_PER_PUMP", "10")
         .with_env("VOLUTE__INGEST__MAX_IN_FLIGHT_READINGS", "12");
     let node = small.node();
     let items = |pump: &str, n: u32| (0..n).map(|s| at(s, json!({"pump_id": pump}))).collect::<Vec<Value>>();
     let many: Vec<Value> = (0..10_001).map(|n| json!({"ts": 1_773_051_273 + n, "Motor_RPM": n})).collect();
     let refused = node.post(&json!(many));
     assert_eq!(refused.status, 413, "{refused:?}");
-    assert!(refused.body["detail"].as_str().expect("text").contains("allowed: up to 10000"), "{refused:?}");
-    assert_eq!(stored(&node), 0, "a refused post leaves no trace");
-    assert_eq!(node.ok("/api/pumps")["items"], json!([]));
+    assert!(refused.body["detail"].as_str().expect("text").contains("allowed: at most 10000"), "{refused:?}");
+    assert_eq!(stored(&node), 0, "a rejected post leaves no trace");
+    assert_eq!(node.get_ok("/api/pumps")["items"], json!([]));
     assert_eq!(node.post(&json!(items("pump-3", 11))).body["accepted"], 11, "in parts");
     let two = [items("pump-1", 8), items("pump-2", 8)].concat();
-    assert_eq!(node.post(&json!(two)).status, 200, "larger than the room, but nothing else is on its way");
-    assert_eq!(node.post(&json!(items("pump-1", 10))).status, 200, "the permits were given back");
+    assert_eq!(node.post(&json!(two)).status, 200, "larger than the limit, but nothing else is in flight");
+    assert_eq!(node.post(&json!(items("pump-1", 10))).status, 200, "the permits are released");
 }
 
 #[test]
-fn wrong_queries_name_the_parameter() {
+fn invalid_queries_name_the_parameter() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").node();
+    let node = NodeConfig::new(&data, "centrifugal").node();
     for (path, field) in [
         ("/api/sensor-history?from=yesterday", "from"),
         ("/api/sensor-history?limit=0", "limit"),
@@ -151,9 +151,9 @@ fn wrong_queries_name_the_parameter() {
         ("/api/maintenance-events?status=open", "status"),
         ("/api/audit-log?action=dance", "action"),
     ] {
-        let answer = node.get(path);
-        assert_eq!((answer.status, answer.content_type.as_str()), (400, "application/problem+json"), "{path}");
-        assert_eq!(answer.body["field"], field, "{path}: {answer:?}");
+        let response = node.get(path);
+        assert_eq!((response.status, response.content_type.as_str()), (400, "application/problem+json"), "{path}");
+        assert_eq!(response.body["field"], field, "{path}: {response:?}");
     }
     assert_eq!(node.get("/api/nothing").status, 404);
 }

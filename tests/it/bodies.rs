@@ -1,4 +1,5 @@
-//! How a post's body comes: coded, in chunks, announced and waited for, from another site's page; and what is no post.
+//! The forms of a post's body: compressed, chunked, after `Expect: 100-continue`, from another site's page; and invalid
+//! ones.
 
 use std::{
     io::{Read, Write},
@@ -10,30 +11,29 @@ use serde_json::{Value, json};
 
 use crate::{
     ingest::at,
-    support::{self, Node, RawResponse, Start, gzip, receive, ten_values},
+    support::{self, Node, NodeConfig, RawResponse, gzip, receive, ten_values},
 };
 
-/// The longest that an answer is waited for. A body that says nothing is given up after 10 s: what is asked for here has to
-/// come before.
-const SOON: Duration = Duration::from_secs(9);
+/// The node closes a connection whose body stops after 10 s. Responses must come before that.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(9);
 
 const POST: &str = "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
 
 fn node(data: &tempfile::TempDir) -> Node {
-    Start::new(data, "centrifugal").node()
+    NodeConfig::new(data, "centrifugal").node()
 }
 
-/// Sends this on a connection of its own.
+/// Sends bytes on a new connection.
 fn send(node: &Node, bytes: impl AsRef<[u8]>) -> TcpStream {
-    support::send(node, bytes, SOON)
+    support::send(node, bytes, RESPONSE_TIMEOUT)
 }
 
-/// All that comes until the node closes the connection.
-fn all(stream: &mut TcpStream) -> String {
+/// Reads until the node closes the connection.
+fn read_to_end(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     match stream.read_to_end(&mut text) {
         Ok(_) => {}
-        // A reset is an end, too.
+        // A reset also closes the connection.
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
         Err(error) => panic!("it is still open ({error}) after {:?}", String::from_utf8_lossy(&text)),
     }
@@ -41,7 +41,7 @@ fn all(stream: &mut TcpStream) -> String {
 }
 
 #[test]
-fn a_body_may_be_in_gzip_and_in_nothing_else() {
+fn gzip_is_the_only_content_encoding() {
     let data = tempfile::tempdir().expect("a directory");
     let node = node(&data);
     let item = |second| at(second, json!({})).to_string().into_bytes();
@@ -51,12 +51,12 @@ fn a_body_may_be_in_gzip_and_in_nothing_else() {
         (2, "GZIP", gzip(&item(2))),
         (3, "identity", item(3)),
     ] {
-        let answer = node.post_bytes("application/json", coding, &body);
-        assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(1)), "{second} {coding}: {answer:?}");
+        let response = node.post_bytes("application/json", coding, &body);
+        assert_eq!((response.status, &response.body["accepted"]), (200, &json!(1)), "{second} {coding}: {response:?}");
     }
     let bom = [b"\xEF\xBB\xBF", item(4).as_slice(), b"\n", &item(5)].concat();
-    let answer = node.post_bytes("application/x-ndjson", "gzip", &gzip(&bom));
-    assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(2)), "{answer:?}");
+    let response = node.post_bytes("application/x-ndjson", "gzip", &gzip(&bom));
+    assert_eq!((response.status, &response.body["accepted"]), (200, &json!(2)), "{response:?}");
 
     let whole = gzip(&item(6));
     let mut flipped = whole.clone();
@@ -70,21 +70,29 @@ fn a_body_may_be_in_gzip_and_in_nothing_else() {
         ("no gzip", &item(6)),
         ("something behind it", &[&whole[..], b"[]"].concat()),
     ] {
-        let answer = node.post_bytes("application/json", "gzip", body);
-        assert_eq!((answer.status, &answer.body["type"]), (400, &json!("urn:volute:problem:broken-body")), "{what}");
-        assert!(answer.body["detail"].as_str().expect("text").contains("gzip"), "{what}: {answer:?}");
+        let response = node.post_bytes("application/json", "gzip", body);
+        assert_eq!(
+            (response.status, &response.body["type"]),
+            (400, &json!("urn:volute:problem:broken-body")),
+            "{what}"
+        );
+        assert!(response.body["detail"].as_str().expect("text").contains("gzip"), "{what}: {response:?}");
     }
     for coding in ["br", "deflate", "zstd", "gzip, gzip", "compress", "none"] {
-        let answer = node.post_bytes("application/json", coding, &whole);
-        assert_eq!((answer.status, &answer.body["allowed"]), (415, &json!("gzip, identity")), "{coding}: {answer:?}");
-        assert_eq!(answer.body["value"], coding);
+        let response = node.post_bytes("application/json", coding, &whole);
+        assert_eq!(
+            (response.status, &response.body["allowed"]),
+            (415, &json!("gzip, identity")),
+            "{coding}: {response:?}"
+        );
+        assert_eq!(response.body["value"], coding);
     }
-    assert_eq!(node.all("/api/sensor-history?pump_id=pump-1").len(), 6, "and nothing else");
+    assert_eq!(node.all_items("/api/sensor-history?pump_id=pump-1").len(), 6, "and nothing else");
 }
 
-/// 512 MiB of zeros are half a megabyte in gzip, and that in gzip is less than a kilobyte.
+/// 512 MiB of zeros are 0.5 MB in gzip, and less than 1 kB in gzip twice.
 #[test]
-fn a_bomb_in_gzip_is_refused_and_takes_no_memory() {
+fn gzip_bomb_is_rejected_without_using_memory() {
     let data = tempfile::tempdir().expect("a directory");
     let node = node(&data);
     let bomb = {
@@ -98,26 +106,26 @@ fn a_bomb_in_gzip_is_refused_and_takes_no_memory() {
     let before = node.resident_mib();
     let mut highest = before;
     for _ in 0..4 {
-        let answer = node.post_bytes("application/json", "gzip", &bomb);
-        assert_eq!((answer.status, &answer.body["type"]), (413, &json!("urn:volute:problem:too-large")));
-        assert!(answer.body["detail"].as_str().expect("text").contains("8388608 bytes"), "{answer:?}");
+        let response = node.post_bytes("application/json", "gzip", &bomb);
+        assert_eq!((response.status, &response.body["type"]), (413, &json!("urn:volute:problem:too-large")));
+        assert!(response.body["detail"].as_str().expect("text").contains("8388608 bytes"), "{response:?}");
         highest = highest.max(node.resident_mib());
     }
-    assert_eq!(node.post_bytes("application/json", "gzip", &twice).status, 400, "what comes out is no JSON");
+    assert_eq!(node.post_bytes("application/json", "gzip", &twice).status, 400, "the decompressed body is not JSON");
     highest = highest.max(node.resident_mib());
     assert!(highest < before + 100, "{before} MiB before, {highest} MiB at most");
 }
 
 #[test]
-fn json_may_come_as_plain_text_but_from_no_other_sites_page() {
+fn json_as_plain_text_is_accepted_except_from_other_sites() {
     let data = tempfile::tempdir().expect("a directory");
     let node = node(&data);
     for (second, kind) in [(0, "text/plain"), (1, "text/plain;charset=UTF-8"), (2, "Text/Plain; charset=us-ascii")] {
-        let answer = node.post_as(kind, &at(second, json!({})).to_string());
-        assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(1)), "{kind}");
+        let response = node.post_as(kind, &at(second, json!({})).to_string());
+        assert_eq!((response.status, &response.body["accepted"]), (200, &json!(1)), "{kind}");
     }
     assert_eq!(node.post_as("text/plain;charset=latin1", &at(3, json!({})).to_string()).status, 415);
-    // A page sends this without asking first. Not a byte of the body is waited for.
+    // A page can send this without a preflight request. The node does not read the body.
     for origin in ["Origin: https://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
         let head = format!(
             "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n{origin}Content-Length: 500\r\n\r\n"
@@ -126,11 +134,11 @@ fn json_may_come_as_plain_text_but_from_no_other_sites_page() {
         assert_eq!(status, 403, "{origin}: {body}");
         assert!(body.contains("urn:volute:problem:foreign-page"), "{body}");
     }
-    assert_eq!(node.all("/api/sensor-history?pump_id=pump-1").len(), 3);
+    assert_eq!(node.all_items("/api/sensor-history?pump_id=pump-1").len(), 3);
 }
 
 #[test]
-fn who_waits_to_be_asked_for_a_body_is_asked_only_if_it_would_be_taken() {
+fn expect_continue_is_answered_only_if_the_body_would_be_accepted() {
     let data = tempfile::tempdir().expect("a directory");
     let node = node(&data);
     let expect = "Expect: 100-continue\r\nContent-Length: 100\r\n";
@@ -158,7 +166,7 @@ fn who_waits_to_be_asked_for_a_body_is_asked_only_if_it_would_be_taken() {
         streams.push(stream);
     }
     for mut stream in streams {
-        assert_eq!(all(&mut stream), "", "and nothing more");
+        assert_eq!(read_to_end(&mut stream), "", "and nothing more");
     }
 
     let body = at(0, json!({})).to_string();
@@ -170,15 +178,15 @@ fn who_waits_to_be_asked_for_a_body_is_asked_only_if_it_would_be_taken() {
         stream.write_all(body.as_bytes()).expect("sent");
         let RawResponse { status, body: text, .. } = receive(&mut stream);
         assert_eq!(status, 200, "{text}");
-        // On the same connection, and unasked.
+        // On the same connection, without `Expect`.
         stream.write_all(format!("{POST}Content-Length: 2\r\n\r\n[]").as_bytes()).expect("sent");
         assert_eq!(receive(&mut stream).status, 400);
     }
-    assert_eq!(node.all("/api/sensor-history?pump_id=pump-1").len(), 1);
+    assert_eq!(node.all_items("/api/sensor-history?pump_id=pump-1").len(), 1);
 }
 
 #[test]
-fn a_chunk_that_cannot_be_taken_is_answered_at_once() {
+fn invalid_chunk_is_answered_at_once() {
     let data = tempfile::tempdir().expect("a directory");
     let node = node(&data);
     let item = at(0, json!({})).to_string();
@@ -205,46 +213,46 @@ fn a_chunk_that_cannot_be_taken_is_answered_at_once() {
         }
     }
     for mut stream in streams {
-        assert_eq!(all(&mut stream), "", "and nothing more");
+        assert_eq!(read_to_end(&mut stream), "", "and nothing more");
     }
-    assert_eq!(node.ok("/api/pumps")["items"], json!([]), "nothing of it is stored");
-    // One that ends before its last chunk, and one that is whole.
+    assert_eq!(node.get_ok("/api/pumps")["items"], json!([]), "none of it is stored");
+    // One body ends before its last chunk, and one is complete.
     let mut half = send(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}").as_bytes());
     half.shutdown(Shutdown::Write).expect("shut");
-    let text = all(&mut half);
+    let text = read_to_end(&mut half);
     assert!(text.is_empty() || text.starts_with("HTTP/1.1 400 "), "{text}");
     let mut stream =
         send(&node, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}0\r\nDate: x\r\n\r\n").as_bytes());
     assert_eq!(receive(&mut stream).status, 200);
     stream.write_all(format!("{POST}Transfer-Encoding: chunked\r\n\r\n{first}0\r\n\r\n").as_bytes()).expect("sent");
     let RawResponse { status, body, .. } = receive(&mut stream);
-    assert_eq!((status, body.contains("\"duplicate\":1")), (200, true), "the connection goes on");
+    assert_eq!((status, body.contains("\"duplicate\":1")), (200, true), "the connection stays open");
     let refused =
         format!("POST /api/nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{first}0\r\n\r\n");
     stream.write_all(format!("{refused}{POST}Content-Length: 2\r\n\r\n[]").as_bytes()).expect("sent");
     assert_eq!(receive(&mut stream).status, 404);
 }
 
-/// What is answered to an odd post of one item: the status, and how many were taken, the field that is wrong, or the problem.
-fn odd(node: &Node, kind: &str, body: &str) -> (u16, Value) {
-    let answer = node.post_as(kind, body);
-    assert!(answer.status < 500, "{body:.100}: {answer:?}");
-    let taken = |key: &str| answer.body[key].as_u64();
-    let said = match taken("accepted").zip(taken("late")) {
-        Some((0, 0)) => answer.body["rejected"][0]["field"].clone(),
+/// Posts an unusual item. Returns the status, and the number of accepted items, the invalid field or the problem.
+fn post_unusual(node: &Node, kind: &str, body: &str) -> (u16, Value) {
+    let response = node.post_as(kind, body);
+    assert!(response.status < 500, "{body:.100}: {response:?}");
+    let taken = |key: &str| response.body[key].as_u64();
+    let outcome = match taken("accepted").zip(taken("late")) {
+        Some((0, 0)) => response.body["rejected"][0]["field"].clone(),
         Some((accepted, late)) => json!(accepted + late),
-        None => answer.body["type"].as_str().and_then(|kind| kind.rsplit(':').next()).into(),
+        None => response.body["type"].as_str().and_then(|kind| kind.rsplit(':').next()).into(),
     };
-    (answer.status, said)
+    (response.status, outcome)
 }
 
 #[test]
-fn odd_posts_are_taken_where_they_are_clear_and_told_what_is_wrong_where_not() {
+fn unusual_posts_are_accepted_if_unambiguous_or_rejected_with_a_reason() {
     let data = tempfile::tempdir().expect("a directory");
     let node = node(&data);
     let deep = format!(r#"{{"Motor_RPM": 1, "x": {}1{}}}"#, "[".repeat(300), "]".repeat(300));
     let long = format!(r#"{{"Motor_RPM": 1{}}}"#, "0".repeat(10_000));
-    // How a number is written.
+    // Notations of numbers.
     let numbers = [
         (r#"{"Motor_RPM": 1e999, "Flow_Rate_L_min": 1}"#, 200, json!(1)),
         (r#"{"Motor_RPM": 1e999}"#, 400, json!("")),
@@ -261,7 +269,7 @@ fn odd_posts_are_taken_where_they_are_clear_and_told_what_is_wrong_where_not() {
         (r#"{"Motor_RPM": .5}"#, 400, json!("not-json")),
         (r#"{"Motor_RPM": 1,5}"#, 400, json!("not-json")),
     ];
-    // Where the channels are.
+    // Nesting of channels.
     let shapes = [
         (r#"{"Motor_RPM": 1, "Motor_RPM": 1}"#, 400, json!("Motor_RPM")),
         (r#"{"values": {"Motor_RPM": 1}, "Motor_RPM": 2}"#, 400, json!("Motor_RPM")),
@@ -280,7 +288,7 @@ fn odd_posts_are_taken_where_they_are_clear_and_told_what_is_wrong_where_not() {
         ("[]", 400, json!("no-items")),
         (deep.as_str(), 400, json!("not-json")),
     ];
-    // What is nearly JSON, and what is none.
+    // Nearly JSON, and not JSON.
     let forms = [
         ("{\"Motor_RPM\": 1}\n{\"Motor_RPM\": 2}\n", 400, json!("not-json")),
         ("pump,id=P-1 Motor_RPM=1480 1773051273000000000", 400, json!("not-json")),
@@ -295,21 +303,21 @@ fn odd_posts_are_taken_where_they_are_clear_and_told_what_is_wrong_where_not() {
         ("\u{feff}\u{feff}{\"Motor_RPM\": 1}", 400, json!("not-json")),
         ("\u{feff}{\"Motor_RPM\": 1}\r\n", 200, json!(1)),
     ];
-    for (body, status, said) in numbers.into_iter().chain(shapes).chain(forms) {
+    for (body, status, outcome) in numbers.into_iter().chain(shapes).chain(forms) {
         for kind in ["application/json", "text/plain"] {
-            assert_eq!(odd(&node, kind, body), (status, said.clone()), "{body:.100}");
+            assert_eq!(post_unusual(&node, kind, body), (status, outcome.clone()), "{body:.100}");
         }
     }
     let lines = node.post_as("application/json", "{\"Motor_RPM\": 1}\n{\"Motor_RPM\": 2}\n");
     assert!(lines.body["detail"].as_str().expect("text").contains("application/x-ndjson"), "{lines:?}");
     for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "text/csv"]
     {
-        assert_eq!(odd(&node, kind, "Motor_RPM=1"), (415, json!("unsupported-media-type")), "{kind}");
+        assert_eq!(post_unusual(&node, kind, "Motor_RPM=1"), (415, json!("unsupported-media-type")), "{kind}");
     }
 }
 
 #[test]
-fn a_time_is_taken_in_whatever_form_is_clear() {
+fn times_are_accepted_in_every_unambiguous_form() {
     let data = tempfile::tempdir().expect("a directory");
     let node = node(&data);
     let clear = [
@@ -323,14 +331,14 @@ fn a_time_is_taken_in_whatever_form_is_clear() {
         (r#""2026-03-09t10:14:40z""#, "2026-03-09T10:14:40.000Z"),
         (r#""2026-03-09T10:14:41.5-00:00""#, "2026-03-09T10:14:41.500Z"),
         (r#""2026-03-09 10:14:42utc""#, "2026-03-09T10:14:42.000Z"),
-        // A leap second is the first of the next minute.
+        // A leap second is read as the first second of the next minute.
         (r#""2016-12-31T23:59:60Z""#, "2017-01-01T00:00:00.000Z"),
         (r#""2016-12-31T23:59:60.5Z""#, "2017-01-01T00:00:00.500Z"),
     ];
     for (ts, at) in clear {
         let body = format!(r#"{{"ts": {ts}, "Motor_RPM": 1}}"#);
-        assert_eq!(odd(&node, "application/json", &body), (200, json!(1)), "{ts}");
-        let stored = node.all("/api/sensor-history?pump_id=pump-1&limit=1000");
+        assert_eq!(post_unusual(&node, "application/json", &body), (200, json!(1)), "{ts}");
+        let stored = node.all_items("/api/sensor-history?pump_id=pump-1&limit=1000");
         assert!(stored.iter().any(|reading| reading["timestamp"] == at), "{ts}: {stored:?}");
     }
     let unclear = [
@@ -353,7 +361,7 @@ fn a_time_is_taken_in_whatever_form_is_clear() {
     ];
     for ts in unclear {
         let body = format!(r#"{{"ts": {ts}, "Motor_RPM": 1}}"#);
-        assert_eq!(odd(&node, "application/json", &body), (400, json!("ts")), "{ts}");
+        assert_eq!(post_unusual(&node, "application/json", &body), (400, json!("ts")), "{ts}");
     }
-    assert_eq!(node.all("/api/sensor-history?pump_id=pump-1&limit=1000").len(), clear.len());
+    assert_eq!(node.all_items("/api/sensor-history?pump_id=pump-1&limit=1000").len(), clear.len());
 }

@@ -1,11 +1,11 @@
-//! The program from outside: what it prints, where, and how it exits.
+//! The command line: output, streams and exit codes.
 
 use std::{
     fs,
     process::{Command, Output},
 };
 
-/// The program with nothing of this process's environment but `env`.
+/// Runs the program with `env` as its only environment.
 fn volute(args: &[&str], env: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_volute"));
@@ -26,7 +26,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn check_config_shows_every_value_with_its_source() {
+fn check_config_prints_every_value_with_its_source() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("plant.toml");
     fs::write(&file, "[ingest]\nmax_pumps = 12\n").expect("written");
@@ -49,7 +49,7 @@ fn check_config_shows_every_value_with_its_source() {
 }
 
 #[test]
-fn all_wrong_keys_are_listed_at_once_and_the_exit_code_is_2() {
+fn all_invalid_keys_are_listed_at_once_with_exit_code_2() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("plant.toml");
     fs::write(&file, "[server]\nlisen = \"0.0.0.0:5000\"\n[store]\nlinger_ms = 50\n").expect("written");
@@ -60,7 +60,7 @@ fn all_wrong_keys_are_listed_at_once_and_the_exit_code_is_2() {
             &[("VOLUTE__LIVE__FRAME_MS", "fast"), ("VOLUTE__STOER__DIR", "/x")],
         );
         assert_eq!((code(&output), stdout(&output).as_str()), (Some(2), ""), "{command}");
-        let told = stderr(&output);
+        let printed = stderr(&output);
         for part in [
             "5 keys are wrong".into(),
             format!("server.lisen = \"0.0.0.0:5000\" (file:{file}): no such key; did you mean server.listen?"),
@@ -69,20 +69,20 @@ fn all_wrong_keys_are_listed_at_once_and_the_exit_code_is_2() {
             "stoer.dir = \"/x\" (env:VOLUTE__STOER__DIR): no such key; did you mean store.dir?".into(),
             "model.profile = \"gear\" (flag:--profile): allowed: the name of a profile".into(),
         ] {
-            assert!(told.contains(&part), "{told}\nsays {part}");
+            assert!(printed.contains(&part), "{printed}\nsays {part}");
         }
     }
 }
 
 #[test]
-fn a_configuration_file_that_is_absent_is_wrong_usage() {
+fn missing_configuration_file_exits_with_2() {
     let output = volute(&["check-config", "--config", "absent.toml"], &[]);
     assert_eq!(code(&output), Some(2));
     assert!(stderr(&output).contains("absent.toml cannot be read"), "{}", stderr(&output));
 }
 
 #[test]
-fn a_failure_gives_its_cause_once() {
+fn failure_prints_its_cause_once() {
     let output = volute(&["replay", "--csv", "absent.csv"], &[]);
     assert_eq!(stderr(&output).matches("absent.csv").count(), 1, "{}", stderr(&output));
     assert_eq!(stderr(&output).matches("os error").count(), 1, "{}", stderr(&output));
@@ -101,7 +101,7 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
-fn wrong_usage_exits_with_2_and_failure_with_1() {
+fn invalid_usage_exits_with_2_and_failure_with_1() {
     for (args, expected) in [
         (&["fly"][..], 2),
         (&[], 2),

@@ -1,5 +1,5 @@
-//! Clients that misbehave: that open and say nothing, send slowly, read nothing, or are pages of other sites. None of them
-//! holds the node, and none of them costs the others anything.
+//! Misbehaving clients: idle connections, slow senders, clients that do not read, pages of other sites. None of them
+//! blocks the node or other clients.
 
 use std::{
     fs,
@@ -13,25 +13,25 @@ use serde_json::{Value, json};
 
 use crate::{
     ingest::at,
-    support::{self, EPOCH_MS, Node, RawResponse, Start, receive, ten_values},
+    support::{self, EPOCH_MS, Node, NodeConfig, RawResponse, receive, ten_values},
 };
 
-/// The longest that an answer or the end of a connection is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The time after which waiting for a response or the end of a connection fails.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A connection on which something was sent.
+/// Sends bytes on a new connection.
 fn send(node: &Node, bytes: impl AsRef<[u8]>) -> TcpStream {
-    support::send(node, bytes, PATIENCE)
+    support::send(node, bytes, TIMEOUT)
 }
 
 /// Waits until the node has closed the connection.
-fn ended(stream: &mut TcpStream) {
+fn wait_for_close(stream: &mut TcpStream) {
     let mut chunk = [0; 4096];
     loop {
         match stream.read(&mut chunk) {
             Ok(0) => return,
             Ok(_) => {}
-            // A reset is an end, too.
+            // A reset also closes the connection.
             Err(error) => return assert!(!is_timeout(&error), "it is still open"),
         }
     }
@@ -41,10 +41,10 @@ fn is_timeout(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }
 
-/// Waits until something is so.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
+/// Waits until a condition holds; `what` is the panic message.
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
         assert!(Instant::now() < deadline, "{what}");
         thread::yield_now();
     }
@@ -58,7 +58,7 @@ fn post(body: &Value, more: &str) -> String {
     )
 }
 
-/// Readings of a pump from this second on.
+/// Readings of a pump at these seconds.
 fn readings(pump: &str, seconds: std::ops::Range<u64>) -> Value {
     let item = |second: u64| {
         let mut item = ten_values();
@@ -69,18 +69,18 @@ fn readings(pump: &str, seconds: std::ops::Range<u64>) -> Value {
 }
 
 #[test]
-fn clients_that_say_nothing_leave_the_store_its_descriptors() {
+fn idle_clients_leave_file_descriptors_to_the_store() {
     const LIMIT: u32 = 512;
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal").with_descriptors(LIMIT);
+    let start = NodeConfig::new(&data, "centrifugal").with_descriptors(LIMIT);
     let node = start.node();
     let before = node.open_files();
     let mut pump = send(&node, post(&readings("P-1", 0..10), ""));
     assert_eq!(receive(&mut pump).status, 200);
 
-    // More than there can be: those beyond the limit wait in the kernel.
+    // More connections than the limit allows. The others wait in the kernel.
     let idle: Vec<TcpStream> = (0..LIMIT).map(|_| TcpStream::connect(node.address()).expect("connected")).collect();
-    until("they are not taken in", || node.open_files() > before + 60);
+    wait_until("the connections are not accepted", || node.open_files() > before + 60);
     for round in 1..200 {
         pump.write_all(post(&readings("P-1", round * 10..round * 10 + 10), "").as_bytes()).expect("sent");
         let RawResponse { status, body, .. } = receive(&mut pump);
@@ -89,31 +89,31 @@ fn clients_that_say_nothing_leave_the_store_its_descriptors() {
         assert!(open < LIMIT as usize - 40, "{open} of {LIMIT} are open: too few are left for the store");
     }
     drop(idle);
-    let store = node.until("/api/store", |store| store["state"] == "ok");
+    let store = node.wait_until("/api/store", |store| store["state"] == "ok");
     assert_eq!(store["journal"]["state"], "ok");
     node.kill();
     let node = start.node();
-    assert_eq!(node.all("/api/sensor-history?pump_id=P-1&limit=1000").len(), 2000, "all that was acknowledged");
+    assert_eq!(node.all_items("/api/sensor-history?pump_id=P-1&limit=1000").len(), 2000, "all that was acknowledged");
 }
 
 #[cfg(feature = "failpoints")]
 #[test]
-fn a_journal_without_a_descriptor_refuses_and_takes_again() {
+fn journal_without_a_file_descriptor_rejects_and_recovers() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "journal-create=return(descriptors)");
+    let start = NodeConfig::new(&data, "centrifugal").with_env("FAILPOINTS", "journal-create=return(descriptors)");
     let node = start.node();
     let refused = node.post(&at(0, json!({})));
     assert_eq!((refused.status, refused.retry_after.is_some()), (503, true), "{refused:?}");
-    assert_eq!(node.ok("/api/store")["journal"]["state"], "shortage");
+    assert_eq!(node.get_ok("/api/store")["journal"]["state"], "shortage");
     start.inject("journal-create", "off");
     assert_eq!(node.post(&at(0, json!({}))).status, 200);
-    assert_eq!(node.ok("/api/store")["journal"]["state"], "ok");
+    assert_eq!(node.get_ok("/api/store")["journal"]["state"], "ok");
 }
 
 #[test]
-fn headers_alone_hold_no_room_and_a_body_that_stops_is_given_up() {
+fn headers_reserve_no_memory_and_stalled_bodies_time_out() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal")
+    let start = NodeConfig::new(&data, "centrifugal")
         .with_env("VOLUTE__SERVER__REQUEST_TIMEOUT_S", "2")
         .with_env("VOLUTE__SERVER__MAX_BODY_BYTES", "1048576")
         .with_env("VOLUTE__INGEST__MAX_IN_FLIGHT_BYTES", "2097152");
@@ -133,9 +133,9 @@ fn headers_alone_hold_no_room_and_a_body_that_stops_is_given_up() {
 }
 
 #[test]
-fn small_chunked_posts_take_the_room_that_they_need() {
+fn small_chunked_posts_reserve_only_their_size() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal")
+    let start = NodeConfig::new(&data, "centrifugal")
         .with_env("VOLUTE__SERVER__MAX_BODY_BYTES", "65536")
         .with_env("VOLUTE__INGEST__MAX_IN_FLIGHT_BYTES", "66560");
     let node = start.node();
@@ -162,9 +162,9 @@ fn small_chunked_posts_take_the_room_that_they_need() {
 }
 
 #[test]
-fn answers_that_nobody_reads_are_bounded_and_given_up() {
+fn unread_responses_are_bounded_and_time_out() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal")
+    let start = NodeConfig::new(&data, "centrifugal")
         .with_env("VOLUTE__SERVER__WRITE_TIMEOUT_S", "10")
         .with_env("VOLUTE__SERVER__MAX_IN_FLIGHT_RESPONSE_BYTES", "8388608");
     let node = start.node();
@@ -179,7 +179,7 @@ fn answers_that_nobody_reads_are_bounded_and_given_up() {
     for _ in 0..60 {
         let mut stream = send(&node, ask);
         let mut first = [0; 12];
-        stream.read_exact(&mut first).expect("the beginning of an answer");
+        stream.read_exact(&mut first).expect("the beginning of a response");
         statuses.push(String::from_utf8_lossy(&first[9..]).into_owned());
         deaf.push(stream);
     }
@@ -189,35 +189,35 @@ fn answers_that_nobody_reads_are_bounded_and_given_up() {
         statuses.iter().any(|status| status == "200") && statuses.iter().any(|status| status == "503"),
         "{statuses:?}"
     );
-    // All of them together are far beyond that.
+    // Together they are far larger than that.
     assert!(60 * size > 90 << 20, "{size}");
     assert!(held < before + 60, "{before} MiB before, {held} MiB after");
-    assert_eq!(node.post(&at(0, json!({}))).status, 200, "posts have room of their own");
-    until("they are still connected", || node.open_files() <= files + 1);
-    assert_eq!(node.get("/api/sensor-history?pump_id=P-1&limit=5000").status, 200, "the room is free again");
+    assert_eq!(node.post(&at(0, json!({}))).status, 200, "posts have their own limit");
+    wait_until("the clients are still connected", || node.open_files() <= files + 1);
+    assert_eq!(node.get("/api/sensor-history?pump_id=P-1&limit=5000").status, 200, "the memory is released");
     drop(deaf);
 }
 
 #[test]
-fn a_request_that_never_comes_whole_ends_with_the_keep_alive() {
+fn incomplete_request_ends_with_the_keep_alive_timeout() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").with_env("VOLUTE__SERVER__KEEP_ALIVE_S", "1").node();
+    let node = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__SERVER__KEEP_ALIVE_S", "1").node();
     let whole = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    // Idle; in the head of a second request; in a body that the first answer did not wait for.
+    // Idle; within the head of a second request; within a body for which the first response did not wait.
     let unread = "POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
     for (request, more) in [(whole, ""), (whole, "GET /healthz HT"), (unread, "5\r\nhello\r\n")] {
         let mut stream = send(&node, request);
         assert!(matches!(receive(&mut stream).status, 200 | 405));
         stream.write_all(more.as_bytes()).expect("sent");
-        ended(&mut stream);
+        wait_for_close(&mut stream);
     }
 }
 
 #[test]
-fn streams_that_nobody_reads_free_their_places_and_do_not_hold_the_stop() {
+fn unread_streams_are_closed_and_do_not_delay_the_stop() {
     let data = tempfile::tempdir().expect("a directory");
     let log = data.path().join("log");
-    let start = Start::new(&data, "centrifugal")
+    let start = NodeConfig::new(&data, "centrifugal")
         .with_env("VOLUTE__LIVE__MAX_SUBSCRIBERS", "2")
         .with_env("VOLUTE__LIVE__FRAME_MS", "10")
         .with_env("VOLUTE__SERVER__WRITE_TIMEOUT_S", "1")
@@ -237,15 +237,15 @@ fn streams_that_nobody_reads_free_their_places_and_do_not_hold_the_stop() {
     };
     let deaf = [open(), open()];
     assert!(deaf.iter().all(|(status, _)| *status == 200));
-    assert_eq!(open().0, 503, "both places are taken");
+    assert_eq!(open().0, 503, "both streams are in use");
     let mut next = Vec::new();
-    until("no place was freed", || {
+    wait_until("no stream was closed", || {
         feed();
         let (status, stream) = open();
         next.push(stream);
         status == 200
     });
-    // Those that came last do not read either.
+    // The newest clients do not read either.
     for _ in 0..10 {
         feed();
     }
@@ -255,18 +255,18 @@ fn streams_that_nobody_reads_free_their_places_and_do_not_hold_the_stop() {
 }
 
 #[test]
-fn requests_that_are_no_http_do_not_fill_the_log() {
+fn invalid_http_requests_do_not_fill_the_log() {
     const BAD: usize = 300;
     let data = tempfile::tempdir().expect("a directory");
     let log = data.path().join("log");
-    let node = Start::new(&data, "centrifugal").with_log(&log).node();
+    let node = NodeConfig::new(&data, "centrifugal").with_log(&log).node();
     for _ in 0..BAD {
         let mut stream = send(&node, "no HTTP at all\r\n\r\n");
         assert_eq!(receive(&mut stream).status, 400);
-        ended(&mut stream);
+        wait_for_close(&mut stream);
     }
     let (mut written, mut counted) = (0, 0);
-    until("not all are accounted for", || {
+    wait_until("not all requests are counted", || {
         let text = fs::read_to_string(&log).expect("a log");
         let lines = || text.lines().filter(|line| line.contains("stream error"));
         let count = |line: &str| line.split("count=").nth(1)?.split(' ').next()?.parse::<usize>().ok();
@@ -279,9 +279,9 @@ fn requests_that_are_no_http_do_not_fill_the_log() {
 }
 
 #[test]
-fn pages_of_other_sites_are_refused() {
+fn pages_of_other_sites_are_rejected() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__SERVER__ALLOWED_HOSTS", "volute.example");
+    let start = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__SERVER__ALLOWED_HOSTS", "volute.example");
     let node = start.node();
     let address = node.address().to_owned();
     let ask = |method: &str, path: &str, host: &str, more: &str| {
@@ -291,7 +291,7 @@ fn pages_of_other_sites_are_refused() {
     };
     let (status, body) = ask("GET", "/api/pumps", "rebound.evil.example", "");
     assert_eq!(status, 421, "{body}");
-    assert!(body.contains("server.allowed_hosts"), "it says what to set: {body}");
+    assert!(body.contains("server.allowed_hosts"), "the setting is named: {body}");
     for known in [address.as_str(), "volute.example", "localhost"] {
         assert_eq!(ask("GET", "/api/pumps", known, "").0, 200, "{known}");
     }
@@ -302,30 +302,30 @@ fn pages_of_other_sites_are_refused() {
         }
         assert_eq!(ask("GET", "/api/stream", &address, foreign).0, 403, "{foreign}");
     }
-    assert_eq!(node.ok("/api/audit-log")["items"], json!([]), "nothing was done");
+    assert_eq!(node.get_ok("/api/audit-log")["items"], json!([]), "nothing has changed");
     let own = format!("Origin: http://{address}\r\nSec-Fetch-Site: same-origin\r\n");
     assert_eq!(ask("POST", restart, &address, &own).0, 200);
     assert_eq!(ask("POST", restart, "volute.example", "Origin: https://volute.example\r\n").0, 200, "behind a proxy");
 
     let body = at(0, json!({})).to_string();
     let bare = format!("POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let RawResponse { status, body: answer, .. } = receive(&mut send(&node, &bare));
-    assert_eq!(status, 415, "{answer}");
-    assert!(answer.contains("send Content-Type: application/json"), "{answer}");
+    let RawResponse { status, body: response, .. } = receive(&mut send(&node, &bare));
+    assert_eq!(status, 415, "{response}");
+    assert!(response.contains("send Content-Type: application/json"), "{response}");
     let bare = "POST /api/pumps/pump-1/commission HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}";
     assert_eq!(receive(&mut send(&node, bare)).status, 415);
 }
 
 #[test]
-fn long_lists_of_rejected_items_are_cut() {
+fn long_lists_of_rejected_items_are_truncated() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").node();
+    let node = NodeConfig::new(&data, "centrifugal").node();
     let mut items = readings("P-1", 0..1).as_array().expect("one").clone();
     items.extend((0..10_000 - 1).map(|_| json!(0)));
-    let answer = node.post(&json!(items));
-    assert_eq!((answer.status, answer.body["rejected"].as_array().map(Vec::len)), (207, Some(100)));
-    assert_eq!((&answer.body["rejected_not_listed"], &answer.body["accepted"]), (&json!(9_899), &json!(1)));
+    let response = node.post(&json!(items));
+    assert_eq!((response.status, response.body["rejected"].as_array().map(Vec::len)), (207, Some(100)));
+    assert_eq!((&response.body["rejected_not_listed"], &response.body["accepted"]), (&json!(9_899), &json!(1)));
     let wild = |second| at(second, json!({"Bearing_Temperature_C": 5000.0}));
-    let answer = node.post(&(0..150).map(wild).collect());
-    assert_eq!((&answer.body["accepted"], &answer.body["bad_channels_not_listed"]), (&json!(150), &json!(50)));
+    let response = node.post(&(0..150).map(wild).collect());
+    assert_eq!((&response.body["accepted"], &response.body["bad_channels_not_listed"]), (&json!(150), &json!(50)));
 }

@@ -1,4 +1,5 @@
-//! A pump learns its own baseline: before, over a kill, afterwards; versions, other networks, and two pumps of one network.
+//! Commissioning: a pump learns its own baseline, also over a kill; baseline versions, replaced models, and two pumps
+//! with one model.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use tempfile::TempDir;
 use volute_plant::{Profile, Timestamp};
 use volute_simulator::{Design, Episode, Fault, LoadPlan, Severity, Simulator};
 
-use crate::support::{Node, Start, run};
+use crate::support::{Node, NodeConfig, run};
 
 /// A simulated pump whose readings are posted.
 struct Pump {
@@ -23,7 +24,7 @@ impl Pump {
         Self { name, profile: volute::profiles::load("centrifugal").expect("built in"), simulator }
     }
 
-    /// Its next readings, a second each.
+    /// Returns the next readings, at intervals of 1 s.
     fn items(&mut self, seconds: usize) -> Vec<Value> {
         let mut items = Vec::new();
         for _ in 0..seconds {
@@ -53,13 +54,13 @@ impl Pump {
         format!("/api/pumps/{}/baselines", self.name)
     }
 
-    /// Waits until a version is in use, and answers what there is.
+    /// Waits until a version is in use, and returns the baselines.
     fn until_in_use(&self, node: &Node, version: u32) -> Value {
-        node.until(&self.baselines(), |known| known["in_use"] == json!(version))
+        node.wait_until(&self.baselines(), |known| known["in_use"] == json!(version))
     }
 }
 
-/// A model of several pumps, so without a baseline of its own.
+/// Trains a model on several pumps, so that it has no baseline.
 fn model(data: &TempDir, seed: &str) -> PathBuf {
     let path = |name: String| data.path().join(name).to_str().expect("text").to_owned();
     let recordings: Vec<String> = ["1", "2", "3"].map(|pump| path(format!("{pump}.csv"))).into();
@@ -73,44 +74,44 @@ fn model(data: &TempDir, seed: &str) -> PathBuf {
     out.into()
 }
 
-fn start(data: &TempDir, model: &Path, hours: &str) -> Start {
-    Start::new(data, "centrifugal").with_model(model).with_env("VOLUTE__COMMISSIONING__HOURS", hours)
+fn start(data: &TempDir, model: &Path, hours: &str) -> NodeConfig {
+    NodeConfig::new(data, "centrifugal").with_model(model).with_env("VOLUTE__COMMISSIONING__HOURS", hours)
 }
 
 fn commission(node: &Node, pump: &Pump, body: &Value) -> (u16, Value) {
     let path = format!("/api/pumps/{}/commission", pump.name);
-    let answer = node.post_to(&path, "application/json", &body.to_string());
-    (answer.status, answer.body)
+    let response = node.post_to(&path, "application/json", &body.to_string());
+    (response.status, response.body)
 }
 
-fn put_back(node: &Node, pump: &Pump, version: &str) -> (u16, Value) {
+fn activate(node: &Node, pump: &Pump, version: &str) -> (u16, Value) {
     let path = format!("{}/{version}/activate", pump.baselines());
-    let answer = node.post_to(&path, "application/json", "");
-    (answer.status, answer.body)
+    let response = node.post_to(&path, "application/json", "");
+    (response.status, response.body)
 }
 
 #[cfg(feature = "failpoints")]
 #[test]
-fn a_lesson_that_breaks_is_given_again() {
+fn commissioning_job_that_panics_is_retried() {
     let data = tempfile::tempdir().expect("a directory");
     let start = start(&data, &model(&data, "1"), "0.1").with_env("FAILPOINTS", "commissioning=2*panic(injected)");
     let node = start.node();
     let mut pump = Pump::new("P-1", 3);
     pump.post(&node, 450);
     pump.until_in_use(&node, 1);
-    let actors = node.ok("/api/actors?stage=commissioning");
+    let actors = node.get_ok("/api/actors?stage=commissioning");
     let commissioning = &actors["items"][0];
     assert_eq!((&commissioning["failures"], &commissioning["state"]), (&json!(2), &json!("running")), "{actors}");
-    let letters = node.ok("/api/dead-letters")["items"].clone();
+    let letters = node.get_ok("/api/dead-letters")["items"].clone();
     let letter = &letters[0];
     assert_eq!((&letter["actor"], &letter["message"]), (&json!("commissioning"), &json!("CommissionJob")), "{letters}");
     assert_eq!((&letter["pump_id"], &letter["error"]), (&json!("P-1"), &json!("injected")), "{letters}");
     pump.post(&node, 60);
-    node.until(&pump.live(), |live| live["status"] == "NORMAL");
+    node.wait_until(&pump.live(), |live| live["status"] == "NORMAL");
 }
 
 #[test]
-fn a_pump_learns_its_own_baseline_over_a_kill_and_is_judged_by_it() {
+fn pump_learns_its_baseline_over_a_kill_and_is_scored_with_it() {
     let data = tempfile::tempdir().expect("a directory");
     let start = start(&data, &model(&data, "1"), "0.1");
     let node = start.node();
@@ -120,22 +121,22 @@ fn a_pump_learns_its_own_baseline_over_a_kill_and_is_judged_by_it() {
     let mut hot = pump.items(1);
     hot[0]["Bearing_Temperature_C"] = json!(95.0);
     assert_eq!(node.post(&json!(hot)).status, 200);
-    node.until("/api/maintenance-events?pump_id=P-1", |events| {
+    node.wait_until("/api/maintenance-events?pump_id=P-1", |events| {
         events["items"].as_array().is_some_and(|e| !e.is_empty())
     });
     pump.post(&node, 49);
-    // 29 steps fill the window, and for 30 there is the hot one in it.
-    let live = node.until(&pump.live(), |live| live["learning"]["running_h"] == json!(141.0 / 3600.0));
+    // 29 steps fill the window, and the hot reading is in it for 30 steps.
+    let live = node.wait_until(&pump.live(), |live| live["learning"]["running_h"] == json!(141.0 / 3600.0));
     assert_eq!((&live["status"], &live["learning"]["phase"]), (&json!("LEARNING"), &json!("gathering")));
     assert_eq!((&live["learning"]["needed_h"], &live["totals"]["pump"]["scored"]), (&json!(0.1), &json!(0)));
-    assert_eq!(node.ok(&pump.baselines())["in_use"], json!(null));
+    assert_eq!(node.get_ok(&pump.baselines())["in_use"], json!(null));
 
     node.kill();
     let node = start.node();
     pump.post(&node, 10);
-    let live = node.until(&pump.live(), |live| live["learning"]["of"] == "commissioning");
+    let live = node.wait_until(&pump.live(), |live| live["learning"]["of"] == "commissioning");
     let again = live["learning"]["running_h"].as_f64().expect("hours") * 3600.0;
-    assert!((120.0..152.0).contains(&again), "at most a minute is gathered again: {again}");
+    assert!((120.0..152.0).contains(&again), "at most 1 min is collected again: {again}");
     pump.post(&node, 300);
     let known = pump.until_in_use(&node, 1);
     let version = &known["versions"][0];
@@ -145,16 +146,16 @@ fn a_pump_learns_its_own_baseline_over_a_kill_and_is_judged_by_it() {
     assert!(flow.is_some_and(|flow| flow["unit"] == "L/min" && flow["min"].as_f64() < flow["max"].as_f64()));
 
     pump.post(&node, 60);
-    let live = node.until(&pump.live(), |live| live["status"] == "NORMAL");
-    assert_eq!(live["model"], version["model"], "a detection names its network and its baseline");
+    let live = node.wait_until(&pump.live(), |live| live["status"] == "NORMAL");
+    assert_eq!(live["model"], version["model"], "a detection has its network and baseline");
     let severity = Severity::new(1.0).expect("0 to 1");
     pump.simulator.set_episode(Some(Episode::within(Fault::Cavitation, severity, 240.0)));
     pump.post(&node, 120);
-    node.until(&pump.live(), |live| live["totals"]["pump"]["anomalies"].as_u64() > Some(0));
+    node.wait_until(&pump.live(), |live| live["totals"]["pump"]["anomalies"].as_u64() > Some(0));
 }
 
 #[test]
-fn versions_are_listed_put_back_and_learned_anew() {
+fn baseline_versions_are_listed_activated_and_relearned() {
     let data = tempfile::tempdir().expect("a directory");
     let (first, second) = (model(&data, "1"), model(&data, "2"));
     let node = start(&data, &first, "0.05").node();
@@ -171,20 +172,20 @@ fn versions_are_listed_put_back_and_learned_anew() {
     let (status, known) = commission(&node, &a, &stretch("2026-03-02T10:03:00Z"));
     assert_eq!((status, &known["in_use"], &known["versions"][1]["version"]), (200, &json!(2), &json!(1)), "{known}");
     let (status, problem) = commission(&node, &a, &stretch("2026-03-02T10:01:00Z"));
-    assert_eq!((status, &problem["title"]), (422, &json!("These readings do not suffice")), "{problem}");
-    assert_eq!(node.ok(&a.baselines())["in_use"], json!(2), "and nothing has changed");
+    assert_eq!((status, &problem["title"]), (422, &json!("There are not enough readings")), "{problem}");
+    assert_eq!(node.get_ok(&a.baselines())["in_use"], json!(2), "and nothing has changed");
     assert_eq!(commission(&node, &a, &json!({"from": "2026-03-02T10:00:00Z"})).0, 400);
-    assert_eq!(put_back(&node, &a, "1").1["in_use"], json!(1));
-    assert_eq!((put_back(&node, &a, "9").0, put_back(&node, &a, "x").0), (404, 400));
+    assert_eq!(activate(&node, &a, "1").1["in_use"], json!(1));
+    assert_eq!((activate(&node, &a, "9").0, activate(&node, &a, "x").0), (404, 400));
     assert_eq!(node.get("/api/pumps/nobody/baselines").status, 404);
 
     let (status, known) = commission(&node, &a, &json!({}));
     assert_eq!((status, &known["in_use"]), (200, &json!(null)));
     a.post(&node, 50);
-    node.until(&a.live(), |live| live["status"] == "LEARNING" && live["learning"]["phase"] == "gathering");
+    node.wait_until(&a.live(), |live| live["status"] == "LEARNING" && live["learning"]["phase"] == "gathering");
     a.post(&node, 200);
     let known = a.until_in_use(&node, 3);
-    assert_eq!(known["versions"][0]["why"], json!("learned anew, as asked"));
+    assert_eq!(known["versions"][0]["why"], json!("learned again, as asked"));
 
     assert!(node.terminate().success());
     let node = start(&data, &second, "0.05").node();
@@ -192,22 +193,22 @@ fn versions_are_listed_put_back_and_learned_anew() {
     assert_eq!(known["versions"][0]["network"], known["network"], "learned from the same readings for another network");
     assert_eq!(known["versions"][0]["from"], known["versions"][1]["from"]);
     assert_eq!(known["versions"][1]["usable"], json!(false));
-    let (status, problem) = put_back(&node, &a, "3");
+    let (status, problem) = activate(&node, &a, "3");
     assert_eq!((status, &problem["title"]), (409, &json!("This version cannot be used")), "{problem}");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("for the network")), "{problem}");
     b.until_in_use(&node, 2);
 }
 
 #[test]
-fn a_model_is_replaced_by_a_better_one_kept_and_put_back() {
+fn model_is_replaced_kept_and_restored() {
     let data = tempfile::tempdir().expect("a directory");
     let path = |name: &str| data.path().join(name).to_str().expect("text").to_owned();
     let (csv, out) = (path("pump.csv"), path("model"));
     run(&["simulate", "--seed", "1", "--rows", "600", "--load", "steps", "--out", &csv]);
     let train = |epochs: &str, seed: &str, more: &[&str]| {
         let words = ["train", "--csv", &csv, "--out", &out, "--epochs", epochs, "--seed", seed];
-        let said = run(&[&words[..], more].concat());
-        said.lines().next().expect("a line").to_owned()
+        let printed = run(&[&words[..], more].concat());
+        printed.lines().next().expect("a line").to_owned()
     };
     let in_use = || -> Vec<String> {
         let list = run(&["models", &out]);
@@ -217,40 +218,40 @@ fn a_model_is_replaced_by_a_better_one_kept_and_put_back() {
     let good = train("12", "1", &[]);
     assert_eq!(in_use(), std::slice::from_ref(&good));
     let worse = train("1", "2", &[]);
-    assert_eq!(in_use(), std::slice::from_ref(&good), "a worse one is kept beside it");
+    assert_eq!(in_use(), std::slice::from_ref(&good), "a worse one is kept as well");
     assert!(run(&["models", &out]).contains("not better: on "));
-    let asked = train("1", "3", &["--replace", "always"]);
-    assert_eq!(in_use(), std::slice::from_ref(&asked));
+    let replaced = train("1", "3", &["--replace", "always"]);
+    assert_eq!(in_use(), std::slice::from_ref(&replaced));
     let better = train("12", "4", &[]);
-    assert_eq!(in_use(), std::slice::from_ref(&better), "a better one takes its place");
+    assert_eq!(in_use(), std::slice::from_ref(&better), "a better one replaces it");
     for model in [&worse, &good] {
         run(&["models", &out, "--use", model.rsplit('-').next().expect("an id")]);
         assert_eq!(in_use(), std::slice::from_ref(model));
     }
     let list = run(&["models", &out]);
     assert_eq!(list.lines().count(), 4, "{list}");
-    assert!([good, worse, asked, better].iter().all(|model| list.contains(model.as_str())), "{list}");
+    assert!([good, worse, replaced, better].iter().all(|model| list.contains(model.as_str())), "{list}");
     let unknown = crate::support::volute().args(["models", &out, "--use", "nothing"]).output().expect("it runs");
     assert_eq!(unknown.status.code(), Some(1));
 }
 
 #[test]
-fn a_model_of_one_pump_brings_its_baseline_and_without_a_model_there_is_none() {
+fn model_of_one_pump_has_a_baseline_and_no_model_means_none() {
     let data = tempfile::tempdir().expect("a directory");
     let (csv, out) = (data.path().join("one.csv"), data.path().join("one"));
     let (csv, dir) = (csv.to_str().expect("text"), out.to_str().expect("text"));
     run(&["simulate", "--seed", "5", "--rows", "300", "--out", csv]);
     run(&["train", "--csv", csv, "--epochs", "2", "--out", dir]);
     let mut pump = Pump::new("P-1", 5);
-    let node = Start::new(&data, "centrifugal").with_model(&out).node();
+    let node = NodeConfig::new(&data, "centrifugal").with_model(&out).node();
     pump.post(&node, 40);
-    let known = node.ok(&pump.baselines());
+    let known = node.get_ok(&pump.baselines());
     assert_eq!((&known["in_use"], &known["versions"][0]["why"]), (&json!(0), &json!("learned with the model")));
-    assert_eq!(commission(&node, &pump, &json!({})).1["in_use"], json!(null), "what is asked for goes before it");
-    assert_eq!(put_back(&node, &pump, "0").1["in_use"], json!(0));
+    assert_eq!(commission(&node, &pump, &json!({})).1["in_use"], json!(null), "a requested commissioning comes first");
+    assert_eq!(activate(&node, &pump, "0").1["in_use"], json!(0));
     assert!(node.terminate().success());
 
-    let node = Start::new(&data, "centrifugal").node();
+    let node = NodeConfig::new(&data, "centrifugal").node();
     let refused = node.get(&pump.baselines());
     assert_eq!((refused.status, &refused.body["title"]), (409, &json!("No model is loaded")));
 }

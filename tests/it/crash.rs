@@ -1,4 +1,4 @@
-//! Acknowledged means durable: a client outside the process keeps its own ledger while the node is killed.
+//! Acknowledged readings are durable: clients record what was acknowledged while the node is killed.
 
 use std::{
     collections::BTreeSet,
@@ -12,15 +12,15 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{EPOCH_MS, Node, Start, ten_values, try_post, until};
+use crate::support::{EPOCH_MS, Node, NodeConfig, ten_values, try_post, wait_until};
 
-/// What was acknowledged, by pump and time.
+/// The acknowledged readings, by pump and time.
 pub type Ledger = Arc<Mutex<BTreeSet<(String, u64)>>>;
 
-/// Who posts.
+/// The pumps whose readings are posted.
 pub const PUMPS: [&str; 2] = ["pump-a", "pump-b"];
 
-/// Posts batch after batch in the name of one pump until told to stop, and notes what was acknowledged.
+/// Posts batches of readings of one pump until `stop` is set, and records the acknowledged ones.
 fn client(url: String, pump: String, next: Arc<AtomicU64>, ledger: Ledger, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::Relaxed) {
         let first = next.fetch_add(5, Ordering::Relaxed);
@@ -32,16 +32,16 @@ fn client(url: String, pump: String, next: Arc<AtomicU64>, ledger: Ledger, stop:
             item
         };
         let body = json!(times.iter().map(item).collect::<Vec<_>>()).to_string();
-        // A node that is gone or stopping acknowledges nothing, and the client is told to stop soon.
-        let Some(answer) = try_post(&url, "application/json", &body) else { continue };
-        if answer.status == 200 && answer.body["durable"] == true {
+        // A killed or stopping node acknowledges nothing; `stop` is then set soon.
+        let Some(response) = try_post(&url, "application/json", &body) else { continue };
+        if response.status == 200 && response.body["durable"] == true {
             let mut ledger = ledger.lock().expect("no client panicked");
             ledger.extend(times.into_iter().map(|at| (pump.clone(), at)));
         }
     }
 }
 
-/// A client for each pump.
+/// The running clients, one for each pump.
 pub struct Load {
     clients: Vec<thread::JoinHandle<()>>,
     stop: Arc<AtomicBool>,
@@ -57,7 +57,7 @@ impl Load {
         Self { clients: clients.into(), stop }
     }
 
-    pub fn end(self) {
+    pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.join().expect("no client panicked");
@@ -66,22 +66,22 @@ impl Load {
 }
 
 pub fn until_acknowledged(ledger: &Ledger, n: usize) {
-    until("readings are acknowledged", || {
+    wait_until("readings are acknowledged", || {
         let so_far = ledger.lock().expect("no client panicked").len();
         if so_far >= n { Ok(()) } else { Err(so_far) }
     });
 }
 
-/// Everything in the ledger is in the store, once.
+/// Checks that each reading in the ledger is stored exactly once.
 pub fn check(node: &Node, ledger: &Ledger) {
     check_from(node, ledger, EPOCH_MS);
 }
 
-/// Everything in the ledger from this time on is in the store, once.
+/// Checks that each reading in the ledger from this time on is stored exactly once.
 fn check_from(node: &Node, ledger: &Ledger, from_ms: u64) {
     for pump in PUMPS {
         let stored: Vec<u64> = node
-            .all(&format!("/api/sensor-history?pump_id={pump}&limit=10000&from={from_ms}"))
+            .all_items(&format!("/api/sensor-history?pump_id={pump}&limit=10000&from={from_ms}"))
             .iter()
             .map(|item: &Value| {
                 let text = item["timestamp"].as_str().expect("a time");
@@ -99,29 +99,29 @@ fn check_from(node: &Node, ledger: &Ledger, from_ms: u64) {
 }
 
 #[test]
-fn kills_lose_nothing_that_was_acknowledged() {
+fn kills_lose_no_acknowledged_reading() {
     let kills = if std::env::var_os("VOLUTE_LONG").is_some() { 1000 } else { 30 };
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let (ledger, next) = (Ledger::default(), Arc::new(AtomicU64::new(0)));
     let mut node = start.node();
     let mut slowest = Duration::ZERO;
-    // A small linear congruence is random enough to choose moments (Numerical Recipes' constants).
+    // A linear congruential generator (constants from Numerical Recipes) is random enough to choose moments.
     let mut random = 7_u32;
     for kill in 0..kills {
-        // What is lost stays lost: what is new is looked at each time, and all of it every hundred times and at the end.
+        // Lost readings stay lost: new ones are checked each time, and all of them every hundred times and at the end.
         let from_ms = if kill % 100 == 0 { EPOCH_MS } else { EPOCH_MS + next.load(Ordering::Relaxed) * 1000 };
         let acknowledged = ledger.lock().expect("no client panicked").len();
         let load = Load::start(&node, &next, &ledger);
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         until_acknowledged(&ledger, acknowledged + 10);
-        // The moment must not hang on anything that the node does, so it hangs on the time.
+        // The moment must not depend on anything that the node does, so it depends on the time.
         thread::sleep(Duration::from_micros(u64::from(random >> 12) % 200_000));
         node.kill();
-        load.end();
+        load.stop();
         let killed = Instant::now();
         node = start.node();
-        node.ok("/readyz");
+        node.get_ok("/readyz");
         slowest = slowest.max(killed.elapsed());
         check_from(&node, &ledger, from_ms);
     }
@@ -132,14 +132,14 @@ fn kills_lose_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn sigterm_drains_and_loses_nothing() {
+fn sigterm_drains_without_loss() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let (ledger, next) = (Ledger::default(), Arc::new(AtomicU64::new(0)));
     let node = start.node();
     let load = Load::start(&node, &next, &ledger);
     until_acknowledged(&ledger, 100);
-    assert!(node.terminate().success(), "an orderly end");
-    load.end();
+    assert!(node.terminate().success(), "a clean exit");
+    load.stop();
     check(&start.node(), &ledger);
 }

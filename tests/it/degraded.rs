@@ -1,4 +1,4 @@
-//! A part of the node is out of order: what the others go on with, what is kept for it, and what is said.
+//! A node with a failed part: what keeps working, what is retained for the failed part, and what is reported.
 
 use std::{io::Write, net::TcpStream, thread};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     engine::{normal, train_on_normal},
-    support::{Node, Start, until},
+    support::{Node, NodeConfig, wait_until},
 };
 
 fn of(pump: &str, second: u32) -> Value {
@@ -22,50 +22,52 @@ fn hot(pump: &str, second: u32) -> Value {
 }
 
 fn post(node: &Node, items: Vec<Value>) {
-    let answer = node.post(&json!(items));
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = node.post(&json!(items));
+    assert_eq!(response.status, 200, "{response:?}");
 }
 
 fn assert_degraded(node: &Node, part: &str) {
-    let health = node.ok("/readyz");
+    let health = node.get_ok("/readyz");
     assert_eq!(health["status"], "degraded");
-    assert!(health["reason"].as_str().expect("it is told").contains(part), "{health}");
-    let problems = node.ok("/api/store")["problems"].to_string();
-    assert!(problems.contains("out of order") && problems.contains(part), "the page's banner says so: {problems}");
+    assert!(health["reason"].as_str().expect("a text").contains(part), "{health}");
+    let problems = node.get_ok("/api/store")["problems"].to_string();
+    assert!(problems.contains("out of order") && problems.contains(part), "the problems name it: {problems}");
 }
 
-/// No verdict is no verdict of normal, and the limits are watched without the model.
-fn assert_watched_without_scores(node: &Node) {
-    let live = node.until("/api/live-data?pump_id=P-1", |live| live["status"] == "UNKNOWN");
+/// Checks that the pump is not called normal without a score, and that limits are evaluated without the model.
+fn assert_limits_evaluated_without_scores(node: &Node) {
+    let live = node.wait_until("/api/live-data?pump_id=P-1", |live| live["status"] == "UNKNOWN");
     assert!(live["status_reason"].as_str().expect("a reason").contains("could not be scored"), "{live}");
     let events = "/api/maintenance-events?pump_id=P-1&status=active";
-    let events = node.until(events, |events| events["items"].as_array().is_some_and(|events| !events.is_empty()));
+    let events = node.wait_until(events, |events| events["items"].as_array().is_some_and(|events| !events.is_empty()));
     assert_eq!(events["items"][0]["peak_loss"], json!(null), "by the limit alone");
 }
 
 #[test]
-fn windows_that_all_break_the_scoring_leave_the_limits_on_watch() {
+fn limits_are_evaluated_if_every_window_fails_to_score() {
     let data = tempfile::tempdir().expect("a directory");
     let model = train_on_normal(&data);
-    let node = Start::new(&data, "centrifugal").with_model(&model).with_env("FAILPOINTS", "score=panic(poison)").node();
+    let node =
+        NodeConfig::new(&data, "centrifugal").with_model(&model).with_env("FAILPOINTS", "score=panic(poison)").node();
     post(&node, (0..40).map(|second| of("P-1", second)).collect());
     post(&node, (40..80).map(|second| hot("P-1", second)).collect());
-    assert_watched_without_scores(&node);
-    let totals = &node.ok("/api/live-data?pump_id=P-1")["totals"]["node"];
+    assert_limits_evaluated_without_scores(&node);
+    let totals = &node.get_ok("/api/live-data?pump_id=P-1")["totals"]["node"];
     assert_eq!(totals["scored"], 0);
-    assert!(node.terminate().success(), "an orderly end");
+    assert!(node.terminate().success(), "a clean exit");
 }
 
 #[test]
-fn without_inference_the_limits_are_watched_and_the_node_ends_in_time() {
+fn without_inference_limits_are_evaluated_and_the_node_stops_in_time() {
     let data = tempfile::tempdir().expect("a directory");
     let model = train_on_normal(&data);
-    let start = Start::new(&data, "centrifugal").with_model(&model).with_env("FAILPOINTS", "inference=4*panic(broken)");
+    let start =
+        NodeConfig::new(&data, "centrifugal").with_model(&model).with_env("FAILPOINTS", "inference=4*panic(broken)");
     let start = start.with_env("VOLUTE__ENGINE__RESTARTS", "1").with_env("VOLUTE__ENGINE__INFERENCE_WORKERS", "2");
     let node = start.node();
-    // Two panics each, and both are down.
+    // Each worker panics twice, after which both are down.
     let mut second = 0;
-    node.until("/api/actors?state=failed", |failed| {
+    node.wait_until("/api/actors?state=failed", |failed| {
         if failed["items"].as_array().is_some_and(|failed| failed.len() == 2) {
             return true;
         }
@@ -75,51 +77,54 @@ fn without_inference_the_limits_are_watched_and_the_node_ends_in_time() {
     });
     assert_degraded(&node, "inference/0");
     post(&node, (second..second + 40).map(|second| hot("P-1", second)).collect());
-    assert_watched_without_scores(&node);
-    assert!(node.terminate().success(), "nothing waits for scores that cannot come");
+    assert_limits_evaluated_without_scores(&node);
+    assert!(node.terminate().success(), "nothing waits for missing scores");
 }
 
 #[test]
-fn alarms_wait_for_maintenance_that_is_out_of_order() {
+fn alarms_wait_for_failed_maintenance() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "maintenance=6*panic(broken for good)").node();
+    let node =
+        NodeConfig::new(&data, "centrifugal").with_env("FAILPOINTS", "maintenance=6*panic(broken for good)").node();
     post(&node, (0..10).map(|second| of("P-1", second)).collect());
-    node.until("/api/actors?state=failed", |failed| failed["items"].as_array().is_some_and(|failed| failed.len() == 1));
+    node.wait_until("/api/actors?state=failed", |failed| {
+        failed["items"].as_array().is_some_and(|failed| failed.len() == 1)
+    });
     assert_degraded(&node, "maintenance");
     post(&node, (10..70).map(|second| hot("P-1", second)).collect());
     post(&node, (70..200).map(|second| of("P-1", second)).collect());
-    let last = node.ok("/api/actors?state=failed")["items"][0].clone();
-    assert!(last["queue_depth"].as_u64() > Some(100), "what it has to look at waits: {last}");
-    assert_eq!(node.ok("/api/maintenance-events")["items"], json!([]));
+    let last = node.get_ok("/api/actors?state=failed")["items"][0].clone();
+    assert!(last["queue_depth"].as_u64() > Some(100), "its inputs are queued: {last}");
+    assert_eq!(node.get_ok("/api/maintenance-events")["items"], json!([]));
 
     assert_eq!(node.post_to("/api/actors/maintenance/restart", "application/json", "").status, 200);
-    let events = node.until("/api/maintenance-events", |events| events["items"][0]["status"] == "resolved");
+    let events = node.wait_until("/api/maintenance-events", |events| events["items"][0]["status"] == "resolved");
     assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "{events}");
-    assert_eq!(node.ok("/readyz"), json!({"status": "ready"}));
+    assert_eq!(node.get_ok("/readyz"), json!({"status": "ready"}));
 }
 
 #[test]
-fn a_post_goes_on_without_the_pump_that_is_down() {
+fn post_is_accepted_except_for_the_failed_pump() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "pump=6*panic(broken for good)").node();
-    node.refuses_until("/api/actors", &of("P-1", 0), |actors| actors.body["reason"].is_string());
-    let answer = node.post(&json!([of("P-2", 0), of("P-1", 0), of("P-3", 0)]));
-    assert_eq!((answer.status, &answer.body["accepted"]), (207, &json!(2)), "{answer:?}");
-    let rejected = &answer.body["rejected"];
-    assert_eq!((rejected.as_array().map(Vec::len), &rejected[0]["index"]), (Some(1), &json!(1)), "{answer:?}");
+    let node = NodeConfig::new(&data, "centrifugal").with_env("FAILPOINTS", "pump=6*panic(broken for good)").node();
+    node.assert_unavailable_until("/api/actors", &of("P-1", 0), |actors| actors.body["reason"].is_string());
+    let response = node.post(&json!([of("P-2", 0), of("P-1", 0), of("P-3", 0)]));
+    assert_eq!((response.status, &response.body["accepted"]), (207, &json!(2)), "{response:?}");
+    let rejected = &response.body["rejected"];
+    assert_eq!((rejected.as_array().map(Vec::len), &rejected[0]["index"]), (Some(1), &json!(1)), "{response:?}");
     assert!(rejected.to_string().contains("out of order"), "{rejected}");
     for pump in ["P-2", "P-3"] {
         let path = format!("/api/sensor-history?pump_id={pump}&from=2026-01-01T00:00:00Z");
-        assert_eq!(node.all(&path).len(), 1, "{pump}");
+        assert_eq!(node.all_items(&path).len(), 1, "{pump}");
     }
     let refused = node.post(&json!([of("P-1", 0)]));
-    assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("10")), "nothing else was in it");
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("10")), "nothing else is lost");
 }
 
 #[test]
-fn a_journal_whose_thread_panicked_is_said_to_have_failed() {
+fn panicked_journal_thread_is_reported_as_failed() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let node = start.node();
     post(&node, vec![of("P-1", 0)]);
     start.inject("journal-write", "1*panic(broken)");
@@ -129,56 +134,56 @@ fn a_journal_whose_thread_panicked_is_said_to_have_failed() {
     let health = node.get("/readyz");
     assert_eq!(health.status, 503);
     assert!(health.body["detail"].as_str().expect("a reason").contains("the journal has failed"), "{health:?}");
-    assert!(node.ok("/api/store")["problems"].to_string().contains("its thread panicked"));
+    assert!(node.get_ok("/api/store")["problems"].to_string().contains("its thread panicked"));
     drop(node);
-    let stored = start.node().all("/api/sensor-history?pump_id=P-1&from=2026-01-01T00:00:00Z");
-    assert_eq!(stored.len(), 1, "what was acknowledged is there, what was refused is not");
+    let stored = start.node().all_items("/api/sensor-history?pump_id=P-1&from=2026-01-01T00:00:00Z");
+    assert_eq!(stored.len(), 1, "acknowledged readings are stored, rejected ones are not");
 }
 
 #[test]
-fn a_disk_that_does_not_answer_is_said_to_be_silent() {
+fn unresponsive_disk_is_reported() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__ENGINE__WEDGED_AFTER_S", "3");
+    let start = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__ENGINE__STUCK_AFTER_S", "3");
     let node = start.node();
     start.inject("journal-sync", "pause");
     thread::scope(|scope| {
-        // The first is with the disk, and the others wait.
+        // The disk has the first write, and the others wait.
         for pump in ["P-1", "P-2", "P-3"] {
             let node = &node;
             scope.spawn(move || post(node, vec![of(pump, 0)]));
         }
-        until("the silence is said", || {
+        wait_until("the unresponsive disk is reported", || {
             let health = node.get("/readyz");
             if health.body.to_string().contains("has not answered for") { Ok(()) } else { Err(health) }
         });
-        node.until("/api/actors?stage=recorder", |actors| actors["items"][0]["queue_depth"].as_u64() > Some(0));
-        assert!(node.ok("/api/store")["problems"].to_string().contains("the journal's disk has not answered"));
+        node.wait_until("/api/actors?stage=recorder", |actors| actors["items"][0]["queue_depth"].as_u64() > Some(0));
+        assert!(node.get_ok("/api/store")["problems"].to_string().contains("the journal's disk has not answered"));
         start.inject("journal-sync", "off");
     });
-    until("it is ready again", || {
+    wait_until("the node is ready again", || {
         let health = node.get("/readyz");
         if health.body["status"] == "ready" { Ok(()) } else { Err(health) }
     });
 }
 
 #[test]
-fn an_order_is_in_the_audit_log_when_it_is_answered() {
+fn command_is_in_the_audit_log_once_it_is_answered() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let node = start.node();
     for _ in 0..5 {
         assert_eq!(node.post_to("/api/actors/live/restart", "application/json", "").status, 200);
     }
     node.kill();
-    assert_eq!(start.node().all("/api/audit-log?action=restart").len(), 5);
+    assert_eq!(start.node().all_items("/api/audit-log?action=restart").len(), 5);
 }
 
 #[test]
-fn actors_that_go_by_the_clock_show_their_progress() {
+fn timed_actors_show_their_progress() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").node();
+    let node = NodeConfig::new(&data, "centrifugal").node();
     for kind in ["keeper", "metrics"] {
-        node.until(&format!("/api/actors?stage={kind}"), |actors| {
+        node.wait_until(&format!("/api/actors?stage={kind}"), |actors| {
             let actor = &actors["items"][0];
             actor["processed"].as_u64() > Some(0) && actor["last_progress"].is_string() && actor["p50_ms"].is_number()
         });
@@ -186,12 +191,12 @@ fn actors_that_go_by_the_clock_show_their_progress() {
 }
 
 #[test]
-fn a_request_that_does_not_end_does_not_take_the_time_of_the_drain() {
+fn unfinished_request_does_not_delay_the_drain() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").with_env("VOLUTE__SERVER__SHUTDOWN_TIMEOUT_S", "10").node();
+    let node = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__SERVER__SHUTDOWN_TIMEOUT_S", "10").node();
     let address = node.url.trim_start_matches("http://").to_owned();
     let mut half = TcpStream::connect(address).expect("connected");
     half.write_all(b"POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[").expect("sent");
     post(&node, vec![of("P-1", 0)]);
-    assert!(node.terminate().success(), "the engine was drained all the same");
+    assert!(node.terminate().success(), "the engine is drained all the same");
 }

@@ -1,6 +1,7 @@
-//! A full disk is said, acknowledges nothing falsely, and is over once there is room again.
+//! A node with a full disk reports it, acknowledges nothing that is not stored, and recovers once there is free space.
 //!
-//! Each time another amount is left, on a small file system in memory; mounting it needs root, so elsewhere this is skipped.
+//! Runs on a small file system in memory, each time with another amount of free space. Mounting it needs root; without
+//! root the test is skipped.
 
 use std::{
     collections::BTreeSet,
@@ -11,11 +12,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{EPOCH_MS, Node, Start, skip, ten_values};
+use crate::support::{EPOCH_MS, Node, NodeConfig, skip, ten_values};
 
 const SIZE_KIB: u64 = 24 << 10;
 
-/// A file system of its own; unmounted when it is dropped.
+/// A separate file system, unmounted when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -28,7 +29,7 @@ impl SmallDisk {
         mounted.then(|| Self(at.to_owned()))
     }
 
-    /// Leaves only so much room.
+    /// Fills the disk up to this much free space.
     fn fill(&self, left_kib: u64) {
         let free = free_kib(&self.0);
         let block = vec![7_u8; 1024];
@@ -36,7 +37,7 @@ impl SmallDisk {
         for _ in 0..free.saturating_sub(left_kib) {
             ballast.extend_from_slice(&block);
         }
-        // What does not fit is not written: then nothing at all is left.
+        // A write that does not fit leaves no free space at all.
         let _ = fs::write(self.0.join("ballast"), ballast);
     }
 
@@ -57,17 +58,18 @@ fn free_kib(at: &Path) -> u64 {
     text.lines().nth(1).and_then(|line| line.trim().parse().ok()).expect("a number")
 }
 
-/// Posts batches of 50 until one is refused; answers the refusal's status, and what was acknowledged.
-fn post_until_refused(node: &Node, next: &mut u64, acknowledged: &mut BTreeSet<u64>) -> u16 {
+/// Posts batches of 50 until one is rejected. Returns the status of the rejection, and collects the acknowledged
+/// readings.
+fn post_until_rejected(node: &Node, next: &mut u64, acknowledged: &mut BTreeSet<u64>) -> u16 {
     loop {
         let times: Vec<u64> = (*next..*next + 50).map(|n| EPOCH_MS + n * 1000).collect();
         *next += 50;
-        let answer = node.post(&times.iter().map(item).collect::<Value>());
-        if answer.status != 200 {
-            return answer.status;
+        let response = node.post(&times.iter().map(item).collect::<Value>());
+        if response.status != 200 {
+            return response.status;
         }
         acknowledged.extend(times);
-        assert!(acknowledged.len() < 400_000, "the disk never became full");
+        assert!(acknowledged.len() < 400_000, "the disk did not become full");
     }
 }
 
@@ -79,7 +81,7 @@ fn item(at: &u64) -> Value {
 }
 
 fn stored(node: &Node) -> Vec<u64> {
-    let items = node.all("/api/sensor-history?limit=10000&from=2026-01-01T00:00:00Z");
+    let items = node.all_items("/api/sensor-history?limit=10000&from=2026-01-01T00:00:00Z");
     let time = |item: &Value| {
         let time: volute_plant::Timestamp = item["timestamp"].as_str().expect("text").parse().expect("a time");
         time.millis() as u64
@@ -88,29 +90,29 @@ fn stored(node: &Node) -> Vec<u64> {
 }
 
 #[test]
-fn a_full_disk_acknowledges_nothing_falsely_and_is_over_when_there_is_room() {
+fn full_disk_acknowledges_nothing_falsely_and_recovers() {
     let points = if std::env::var_os("VOLUTE_LONG").is_some() { 50 } else { 4 };
     for point in 0..points {
         let dir = tempfile::tempdir().expect("a directory");
         let Some(disk) = SmallDisk::mount(dir.path()) else {
             return skip("a file system cannot be mounted here: it takes root");
         };
-        let start = Start::new(&dir, "centrifugal");
+        let start = NodeConfig::new(&dir, "centrifugal");
         let node = start.node();
         let (mut next, mut acknowledged) = (0, BTreeSet::new());
-        // The pump is known, and stored, before the disk is full.
+        // The pump is registered and stored before the disk is full.
         let first = EPOCH_MS - 1000;
         assert_eq!(node.post(&item(&first)).status, 200);
         acknowledged.insert(first);
-        // From a few pages to a few MiB, never the same twice.
+        // From a few pages to a few MiB, a different amount each time.
         disk.fill(4 + point * 97 % 2048);
-        let status = post_until_refused(&node, &mut next, &mut acknowledged);
+        let status = post_until_rejected(&node, &mut next, &mut acknowledged);
         assert_eq!(status, 507, "point {point}");
-        let store = node.ok("/api/store");
+        let store = node.get_ok("/api/store");
         assert_eq!((&store["state"], &store["journal"]["state"]), (&json!("failed"), &json!("full")), "{store}");
-        node.ok("/api/live-data");
+        node.get_ok("/api/live-data");
 
-        // Half of the times the node is killed while the disk is full.
+        // Every second time the node is killed while the disk is full.
         let node = if point % 2 == 0 {
             disk.free();
             node
@@ -124,7 +126,7 @@ fn a_full_disk_acknowledges_nothing_falsely_and_is_over_when_there_is_room() {
             assert_eq!(node.post(&item(&at)).status, 200, "point {point}: there is room again");
             acknowledged.insert(at);
         }
-        node.until("/api/store", |store| store["state"] == "ok");
+        node.wait_until("/api/store", |store| store["state"] == "ok");
         let stored = stored(&node);
         let distinct: BTreeSet<u64> = stored.iter().copied().collect();
         assert_eq!(distinct.len(), stored.len(), "point {point}: nothing is stored twice");

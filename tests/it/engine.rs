@@ -1,4 +1,4 @@
-//! Rules and episodes on a live node: one event for one matter, over restarts too.
+//! Rules and episodes on a running node: one maintenance event for one fault, also over restarts.
 
 use std::fmt::Write;
 
@@ -7,14 +7,14 @@ use tempfile::TempDir;
 
 use crate::{
     ingest::at,
-    support::{Start, run, ten_values},
+    support::{NodeConfig, run, ten_values},
 };
 
-/// Ten minutes of a pump that runs normally: every channel swings a little around its place.
+/// A reading of a pump that runs normally: each channel oscillates by 1 % around its value.
 pub fn normal(second: u32) -> Value {
     let mut item = at(second, json!({}));
-    for (place, (channel, value)) in ten_values().as_object().expect("an object").iter().enumerate() {
-        let phase = f64::from(second) / (7.0 + place as f64);
+    for (index, (channel, value)) in ten_values().as_object().expect("an object").iter().enumerate() {
+        let phase = f64::from(second) / (7.0 + index as f64);
         let value = value.as_f64().expect("a number") * (1.0 + 0.01 * phase.sin());
         item[channel] = json!(value);
     }
@@ -38,10 +38,10 @@ pub fn train_on_normal(data: &TempDir) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_hot_bearing_gives_one_event_not_one_for_each_window() {
+fn hot_bearing_opens_one_event_not_one_for_each_window() {
     let data = tempfile::tempdir().expect("a directory");
     let model = train_on_normal(&data);
-    let start = Start::new(&data, "centrifugal").with_model(&model);
+    let start = NodeConfig::new(&data, "centrifugal").with_model(&model);
     let node = start.node();
     let hot = |second: u32| {
         let mut item = normal(second);
@@ -51,17 +51,17 @@ fn a_hot_bearing_gives_one_event_not_one_for_each_window() {
     let post = |node: &crate::support::Node, items: Vec<Value>| assert_eq!(node.post(&json!(items)).status, 200);
 
     post(&node, (0..20).map(normal).collect());
-    let learning = node.until("/api/live-data", |live| live["learning"]["have"] == 20);
+    let learning = node.wait_until("/api/live-data", |live| live["learning"]["have"] == 20);
     assert_eq!((&learning["status"], &learning["learning"]["need"]), (&json!("LEARNING"), &json!(30)));
     post(&node, (20..60).map(normal).collect());
-    node.until("/api/live-data", |live| live["totals"]["pump"]["scored"] == 31);
-    assert_eq!(node.ok("/api/maintenance-events?status=active")["items"], json!([]));
+    node.wait_until("/api/live-data", |live| live["totals"]["pump"]["scored"] == 31);
+    assert_eq!(node.get_ok("/api/maintenance-events?status=active")["items"], json!([]));
 
     post(&node, (60..100).map(hot).collect());
-    let live = node.until("/api/live-data", |live| live["status"] == "ANOMALY");
+    let live = node.wait_until("/api/live-data", |live| live["status"] == "ANOMALY");
     assert!(live["loss"].as_f64() > live["threshold"].as_f64(), "{live}");
     let active = "/api/maintenance-events?status=active";
-    let events = node.until(active, |events| events["items"].as_array().is_some_and(|items| !items.is_empty()));
+    let events = node.wait_until(active, |events| events["items"].as_array().is_some_and(|items| !items.is_empty()));
     let event = events["items"][0].clone();
     assert_eq!(
         (&event["channel"], &event["limit"], &event["peak"]),
@@ -72,25 +72,25 @@ fn a_hot_bearing_gives_one_event_not_one_for_each_window() {
 
     let node = start.node();
     post(&node, (100..140).map(hot).collect());
-    node.until("/api/live-data", |live| live["totals"]["pump"]["scored"] == 40);
-    let events = node.ok("/api/maintenance-events");
-    assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "one matter, one event: {events}");
+    node.wait_until("/api/live-data", |live| live["totals"]["pump"]["scored"] == 40);
+    let events = node.get_ok("/api/maintenance-events");
+    assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "one fault, one event: {events}");
     assert_eq!(events["items"][0]["opened_at"], event["opened_at"]);
 
     post(&node, (140..260).map(normal).collect());
-    let resolved = node.until("/api/maintenance-events?status=resolved", |events| {
+    let resolved = node.wait_until("/api/maintenance-events?status=resolved", |events| {
         events["items"].as_array().is_some_and(|items| !items.is_empty())
     });
     assert_eq!(resolved["items"].as_array().map(Vec::len), Some(1));
-    assert_eq!(node.ok(active)["items"], json!([]));
+    assert_eq!(node.get_ok(active)["items"], json!([]));
 }
 
 #[test]
-fn a_pump_that_stands_is_off_and_its_limits_are_watched() {
+fn stopped_pump_is_off_and_its_limits_are_evaluated() {
     let data = tempfile::tempdir().expect("a directory");
     let model = train_on_normal(&data);
-    let node = Start::new(&data, "centrifugal").with_model(&model).node();
-    let stands = |second: u32| {
+    let node = NodeConfig::new(&data, "centrifugal").with_model(&model).node();
+    let at_standstill = |second: u32| {
         let mut item = normal(second);
         (item["Motor_RPM"], item["Motor_Current_A"]) = (json!(0.0), json!(0.0));
         item
@@ -98,26 +98,26 @@ fn a_pump_that_stands_is_off_and_its_limits_are_watched() {
     let post = |items: Vec<Value>| assert_eq!(node.post(&json!(items)).status, 200);
 
     post((0..40).map(normal).collect());
-    node.until("/api/live-data", |live| live["totals"]["pump"]["scored"] == 11);
-    post((40..60).map(stands).collect());
-    let off = node.until("/api/live-data", |live| live["status"] == "OFF");
-    assert_eq!(off["totals"]["pump"]["scored"], 11, "nothing is judged: {off}");
+    node.wait_until("/api/live-data", |live| live["totals"]["pump"]["scored"] == 11);
+    post((40..60).map(at_standstill).collect());
+    let off = node.wait_until("/api/live-data", |live| live["status"] == "OFF");
+    assert_eq!(off["totals"]["pump"]["scored"], 11, "nothing is scored: {off}");
 
-    let mut hot = stands(60);
+    let mut hot = at_standstill(60);
     hot["Bearing_Temperature_C"] = json!(95.0);
     post(vec![hot]);
     let active = "/api/maintenance-events?status=active";
-    let events = node.until(active, |events| events["items"].as_array().is_some_and(|items| !items.is_empty()));
+    let events = node.wait_until(active, |events| events["items"].as_array().is_some_and(|items| !items.is_empty()));
     let event = &events["items"][0];
     assert_eq!((&event["peak"], &event["peak_loss"], &event["model"]), (&json!(95.0), &Value::Null, &Value::Null));
 
     post((61..80).map(normal).collect());
-    let starting = node.until("/api/live-data", |live| live["status"] == "STARTING");
-    assert_eq!(starting["is_anomaly"], false, "the last verdict is from before: {starting}");
+    let starting = node.wait_until("/api/live-data", |live| live["status"] == "STARTING");
+    assert_eq!(starting["is_anomaly"], false, "the last detection is from before: {starting}");
 }
 
 #[test]
-fn a_model_of_another_profile_is_refused_at_the_start() {
+fn model_of_another_profile_is_rejected_at_start() {
     let data = tempfile::tempdir().expect("a directory");
     let model = train_on_normal(&data);
     let mut command = crate::support::volute();
@@ -128,8 +128,8 @@ fn a_model_of_another_profile_is_refused_at_the_start() {
     assert!(message.contains("profile"), "{message}");
 }
 
-/// A zero that has drifted: `value` in the place of 0, of a pump that stands.
-fn stands(pump: &str, second: u32, [rpm, current_a]: [f64; 2]) -> Value {
+/// A reading of a stopped pump whose zero points have drifted to these values.
+fn stopped(pump: &str, second: u32, [rpm, current_a]: [f64; 2]) -> Value {
     let mut item = normal(second);
     item["pump_id"] = json!(pump);
     for (channel, value) in [
@@ -145,27 +145,27 @@ fn stands(pump: &str, second: u32, [rpm, current_a]: [f64; 2]) -> Value {
 }
 
 #[test]
-fn a_pump_that_stands_is_off_although_its_zeros_have_drifted() {
+fn stopped_pump_with_drifted_zeros_is_off() {
     let data = tempfile::tempdir().expect("a directory");
     let model = train_on_normal(&data);
-    let node = Start::new(&data, "centrifugal").with_model(&model).node();
+    let node = NodeConfig::new(&data, "centrifugal").with_model(&model).node();
     let runs = |pump: &str, second: u32| {
         let mut item = normal(second);
         item["pump_id"] = json!(pump);
         item
     };
     let post = |items: Vec<Value>| {
-        let answer = node.post(&json!(items));
-        assert_eq!((answer.status, &answer.body["bad_channels"]), (200, &json!([])), "{answer:?}");
+        let response = node.post(&json!(items));
+        assert_eq!((response.status, &response.body["bad_channels"]), (200, &json!([])), "{response:?}");
     };
     for (pump, zero) in [("pump-a", [0.0, -0.1]), ("pump-b", [-0.4, -0.1]), ("pump-c", [-0.4, 0.0])] {
         let live = format!("/api/live-data?pump_id={pump}");
         let status = |status: &str, second: u32| {
             let shown = format!("2026-03-09T10:{:02}:{:02}.000Z", second / 60, second % 60);
-            node.until(&live, |live| live["status"] == status && live["timestamp"] == shown.as_str())
+            node.wait_until(&live, |live| live["status"] == status && live["timestamp"] == shown.as_str())
         };
-        // First heard while it stands: its start settles.
-        post((0..10).map(|second| stands(pump, second, zero)).collect());
+        // The first reading is of the stopped pump: its start settles.
+        post((0..10).map(|second| stopped(pump, second, zero)).collect());
         let off = status("OFF", 9);
         let current = &off["channels"]["Motor_Current_A"];
         assert_eq!((&current["value"], &current["quality"]), (&json!(zero[1]), &json!("good")), "shown as sent");
@@ -173,13 +173,13 @@ fn a_pump_that_stands_is_off_although_its_zeros_have_drifted() {
         let starting = status("STARTING", 99);
         assert_eq!(starting["status_reason"].as_str().map(|reason| reason.contains("90")), Some(true), "{starting}");
         post((100..700).map(|second| runs(pump, second)).collect());
-        node.until(&live, |live| live["totals"]["pump"]["scored"] == 91);
-        // None of a stop is judged.
-        post((700..760).map(|second| stands(pump, second, zero)).collect());
+        node.wait_until(&live, |live| live["totals"]["pump"]["scored"] == 91);
+        // Readings of a stopped pump are not scored.
+        post((700..760).map(|second| stopped(pump, second, zero)).collect());
         status("OFF", 759);
-        assert_eq!(node.ok(&live)["totals"]["pump"]["scored"], 91, "{pump}");
+        assert_eq!(node.get_ok(&live)["totals"]["pump"]["scored"], 91, "{pump}");
         let path = format!("/api/anomaly-history?pump_id={pump}&limit=10000&from=2026-01-01T00:00:00Z");
-        let verdicts = node.until(&path, |page| page["items"].as_array().is_some_and(|all| all.len() == 91));
+        let verdicts = node.wait_until(&path, |page| page["items"].as_array().is_some_and(|all| all.len() == 91));
         let anomalies = verdicts["items"].as_array().expect("a list").iter().filter(|one| one["is_anomaly"] == true);
         assert_eq!(anomalies.count(), 0, "{pump}");
     }

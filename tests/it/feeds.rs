@@ -1,14 +1,14 @@
-//! Live feeds of every cadence, on the real program with a clock that is moved: which interval a pump gets, when it is stale, what
-//! is said to do and what comes of doing it, and values that hold.
+//! Live feeds of different intervals, on the real program with a moved clock: the interval that a pump gets, when it is
+//! stale, the advice and the result of following it, and held values.
 
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Node, Start, output, run, volute};
+use crate::support::{Node, NodeConfig, output, run, volute};
 
-/// A channel's name, its mean and how far it varies in normal running.
+/// Each channel's name, mean and variation in normal running.
 const CHANNELS: [(&str, f64, f64); 10] = [
     ("Motor_RPM", 1480.0, 12.0),
     ("Bearing_Temperature_C", 44.0, 1.4),
@@ -23,19 +23,19 @@ const CHANNELS: [(&str, f64, f64); 10] = [
 ];
 const MINUTE: i64 = 60_000;
 
-/// A node whose clock is where the plant's time is: it is moved, and nobody waits.
+/// A node whose clock is moved to the simulated time of the plant, so that tests do not wait.
 struct Plant {
     node: Node,
-    start: Start,
-    /// The plant's time, and how far it is ahead of the machine's.
+    start: NodeConfig,
+    /// The plant's time, and its offset to the machine's time.
     now: i64,
     ahead: i64,
     noise: u64,
 }
 
 impl Plant {
-    fn begin(data: &TempDir) -> Self {
-        let start = Start::new(data, "centrifugal")
+    fn start(data: &TempDir) -> Self {
+        let start = NodeConfig::new(data, "centrifugal")
             .with_model(Path::new("models/pretrained/centrifugal"))
             .with_env("VOLUTE__COMMISSIONING__HOURS", "0.1");
         let node = start.node();
@@ -43,31 +43,31 @@ impl Plant {
         Self { node, start, now, ahead: 0, noise: 7 }
     }
 
-    /// Lets time go by.
-    fn wait(&mut self, ms: i64) {
+    /// Advances the time.
+    fn advance(&mut self, ms: i64) {
         (self.now, self.ahead) = (self.now + ms, self.ahead + ms);
         self.start.inject("clock", &format!("return({})", self.ahead));
     }
 
-    /// From -1 to 1.
-    fn chance(&mut self) -> f64 {
+    /// Returns a pseudorandom number from -1 to 1.
+    fn random(&mut self) -> f64 {
         self.noise = self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.noise >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 
-    /// What the sensors of a pump that runs say at a time.
+    /// Returns the sensor values of a running pump at a time.
     fn item(&mut self, pump: &str, at: i64) -> Map<String, Value> {
         let mut item = Map::new();
         item.insert("pump_id".to_owned(), json!(pump));
         item.insert("timestamp".to_owned(), json!(at));
         for (name, mean, spread) in CHANNELS {
-            let normal: f64 = (0..12).map(|_| self.chance() / 2.0).sum();
+            let normal: f64 = (0..12).map(|_| self.random() / 2.0).sum();
             item.insert(name.to_owned(), json!(mean + spread * normal));
         }
         item
     }
 
-    /// Readings up to now, so far apart.
+    /// Returns readings up to now, at intervals of `every_ms`.
     fn items(&mut self, pump: &str, count: i64, every_ms: i64) -> Vec<Value> {
         let first = self.now - (count - 1) * every_ms;
         (0..count).map(|n| Value::Object(self.item(pump, first + n * every_ms))).collect()
@@ -75,69 +75,69 @@ impl Plant {
 
     fn post(&self, items: &[Value]) {
         for items in items.chunks(100) {
-            let answer = self.node.post(&json!(items));
-            assert_eq!((answer.status, &answer.body["rejected"]), (200, &json!([])), "{answer:?}");
+            let response = self.node.post(&json!(items));
+            assert_eq!((response.status, &response.body["rejected"]), (200, &json!([])), "{response:?}");
         }
     }
 
     fn live(&self, pump: &str) -> Value {
-        self.node.ok(&format!("/api/live-data?pump_id={pump}"))
+        self.node.get_ok(&format!("/api/live-data?pump_id={pump}"))
     }
 
-    fn until(&self, pump: &str, done: impl FnMut(&Value) -> bool) -> Value {
-        self.node.until(&format!("/api/live-data?pump_id={pump}"), done)
+    fn wait_until(&self, pump: &str, done: impl FnMut(&Value) -> bool) -> Value {
+        self.node.wait_until(&format!("/api/live-data?pump_id={pump}"), done)
     }
 
     fn put(&self, pump: &str, body: &Value) -> Value {
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         let url = format!("{}/api/pumps/{pump}/settings", self.node.url);
-        let mut answer = config.build().new_agent().put(url).send_json(body).expect("an answer");
-        assert_eq!(answer.status().as_u16(), 200);
-        answer.body_mut().read_json().expect("JSON")
+        let mut response = config.build().new_agent().put(url).send_json(body).expect("a response");
+        assert_eq!(response.status().as_u16(), 200);
+        response.body_mut().read_json().expect("JSON")
     }
 }
 
 #[test]
-fn a_pump_that_posts_every_ten_minutes_is_stale_by_its_own_cadence() {
+fn pump_with_10_minute_posts_is_stale_by_its_own_interval() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut plant = Plant::begin(&data);
+    let mut plant = Plant::start(&data);
     for post in 0..12 {
         let items = plant.items("P-1", 1, 1);
         plant.post(&items);
-        plant.until("P-1", |live| live["totals"]["pump"]["readings"] == post + 1);
-        plant.wait(10 * MINUTE - 1_000);
+        plant.wait_until("P-1", |live| live["totals"]["pump"]["readings"] == post + 1);
+        plant.advance(10 * MINUTE - 1_000);
         let live = plant.live("P-1");
-        // Of a pump that posted once nobody knows when it will again.
+        // The interval of a pump that posted once is unknown.
         assert_eq!(live["status"] == "STALE", post == 0, "before post {post}: {live}");
-        plant.wait(1_000);
+        plant.advance(1_000);
     }
     let (gap, live) = (10 * MINUTE, plant.live("P-1"));
     let stale_after_ms = live["feed"]["stale_after_ms"].as_i64().expect("a time");
     assert!((3 * gap..4 * gap).contains(&stale_after_ms), "{live}");
     assert_eq!(live["feed"]["posts_every_ms"], gap, "{live}");
-    // It is ten minutes silent already.
-    plant.wait(stale_after_ms - gap - 60_000);
+    // It has been silent for 10 min already.
+    plant.advance(stale_after_ms - gap - 60_000);
     assert_ne!(plant.live("P-1")["status"], "STALE");
-    plant.wait(62_000);
+    plant.advance(62_000);
     let live = plant.live("P-1");
     assert_eq!(live["status"], "STALE", "{live}");
-    // Also after a restart, of which it knows its posts by what is stored.
+    // Also after a restart, where the interval is known from the stored readings.
     let Plant { node, start, ahead, .. } = plant;
     assert!(node.terminate().success());
     let again = start.with_env("FAILPOINTS", &format!("clock=return({ahead})"));
     let mut plant = Plant { node: again.node(), start: again, now: plant.now, ahead, noise: 1 };
     let items = plant.items("P-1", 1, 1);
     plant.post(&items);
-    plant.until("P-1", |live| !live["feed"].is_null());
-    plant.wait(25 * MINUTE);
+    plant.wait_until("P-1", |live| !live["feed"].is_null());
+    plant.advance(25 * MINUTE);
     assert_ne!(plant.live("P-1")["status"], "STALE");
 }
 
-/// A minute's buffer that is sent reading by reading, tags with times of their own, jitter, posts that are lost.
+/// A minute's buffer that is sent reading by reading, tags with their own times, jitter, lost posts.
 #[test]
-fn any_regular_cadence_gets_its_interval_and_windows() {
+fn every_regular_feed_gets_its_interval_and_windows() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut plant = Plant::begin(&data);
+    let mut plant = Plant::start(&data);
     for (pump, every_ms, own) in [
         ("1s", 1_000, false),
         ("0.9s", 900, false),
@@ -149,7 +149,7 @@ fn any_regular_cadence_gets_its_interval_and_windows() {
     ] {
         let mut items = Vec::new();
         for (n, item) in plant.items(pump, 48, every_ms).into_iter().enumerate() {
-            let (jitter, mut item) = ((0.1 * every_ms as f64 * plant.chance()) as i64, item);
+            let (jitter, mut item) = ((0.1 * every_ms as f64 * plant.random()) as i64, item);
             if n < 47 {
                 item["timestamp"] = json!(item["timestamp"].as_i64().expect("a time") + jitter);
             }
@@ -158,24 +158,25 @@ fn any_regular_cadence_gets_its_interval_and_windows() {
             }
         }
         plant.post(&items);
-        let live = plant.until(pump, |live| !live["feed"]["readings_every_ms"].is_null());
-        let live = if own { plant.until(pump, |live| live["feed"]["own_interval"] == true) } else { live };
+        let live = plant.wait_until(pump, |live| !live["feed"]["readings_every_ms"].is_null());
+        let live = if own { plant.wait_until(pump, |live| live["feed"]["own_interval"] == true) } else { live };
         let interval_ms = live["feed"]["interval_ms"].as_i64().expect("an interval");
         let expected = if own { every_ms } else { 1_000 };
         assert!((interval_ms - expected).abs() * 50 <= expected, "{pump}: {live}");
-        // The next one of now has a window: learning is of normal running, and not of the first of 30 for ever.
-        plant.wait(every_ms);
+        // The next current reading has a window: learning counts normal running, and does not stay at the first of 30
+        // steps.
+        plant.advance(every_ms);
         let items = plant.items(pump, 1, 1);
         plant.post(&items);
-        plant.until(pump, |live| live["learning"]["of"] == "commissioning");
+        plant.wait_until(pump, |live| live["learning"]["of"] == "commissioning");
     }
 }
 
 #[test]
-fn scans_buffers_and_two_gateways_are_no_cadence_of_their_own() {
+fn scans_buffers_and_two_gateways_do_not_change_the_interval() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut plant = Plant::begin(&data);
-    // One item a tag, 15 ms apart, once a minute.
+    let mut plant = Plant::start(&data);
+    // One item per tag, at intervals of 15 ms, once a minute.
     let mut tags = Vec::new();
     for scan in 0..40 {
         let at = plant.now - (39 - scan) * MINUTE - 200;
@@ -185,97 +186,97 @@ fn scans_buffers_and_two_gateways_are_no_cadence_of_their_own() {
         }
     }
     plant.post(&tags);
-    let live = plant.until("tags", |live| live["feed"]["own_interval"] == true);
+    let live = plant.wait_until("tags", |live| live["feed"]["own_interval"] == true);
     assert_eq!((&live["feed"]["interval_ms"], &live["feed"]["advice"]), (&json!(MINUTE), &Value::Null), "{live}");
-    // Sixty readings once a minute: the cadence is that of the readings, and a minute's silence is usual.
+    // 60 readings once a minute: the interval is that of the readings, and a silence of 1 min is usual.
     for minute in 1..=6 {
-        plant.wait(MINUTE);
+        plant.advance(MINUTE);
         let items = plant.items("buffer", 60, 1_000);
         plant.post(&items);
-        plant.until("buffer", |live| live["totals"]["pump"]["readings"] == 60 * minute);
+        plant.wait_until("buffer", |live| live["totals"]["pump"]["readings"] == 60 * minute);
     }
-    let live = plant.until("buffer", |live| live["feed"]["stale_after_ms"].as_i64() >= Some(3 * MINUTE));
+    let live = plant.wait_until("buffer", |live| live["feed"]["stale_after_ms"].as_i64() >= Some(3 * MINUTE));
     let feed = &live["feed"];
     assert_eq!((&feed["readings_every_ms"], &feed["own_interval"]), (&json!(1_000), &json!(false)), "{live}");
     assert_eq!(live["learning"]["of"], "commissioning", "{live}");
-    plant.wait(59_000);
+    plant.advance(59_000);
     assert_eq!(plant.live("buffer")["status"], "LEARNING");
-    // Two gateways, one each second and one each ten.
+    // Two gateways, with intervals of 1 s and 10 s.
     let mut items = plant.items("two", 120, 1_000);
     items.extend((0..12).map(|n| Value::Object(plant.item("two", plant.now - n * 10_000 - 400))));
     items.sort_by_key(|item| item["timestamp"].as_i64());
     plant.post(&items);
-    let live = plant.until("two", |live| live["learning"]["of"] == "commissioning");
+    let live = plant.wait_until("two", |live| live["learning"]["of"] == "commissioning");
     assert_eq!(live["feed"]["own_interval"], false, "{live}");
 }
 
-/// A pump that is judged once a second, and one night posts once a minute: it is said what to do; somebody does it; what is normal
-/// for it is learned anew by windows of the new steps, and the advice is gone.
+/// A pump that is scored once a second posts only once a minute at night. The node advises a new interval, a user sets
+/// it, and the pump learns its baseline again from windows with the new steps. Then the advice is gone.
 #[test]
-fn a_feed_that_becomes_sparse_is_advised_and_its_new_interval_is_learned_anew() {
+fn feed_that_becomes_sparse_gets_advice_and_relearns_at_the_new_interval() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut plant = Plant::begin(&data);
+    let mut plant = Plant::start(&data);
     let items = plant.items("P-1", 600, 1_000);
     plant.post(&items);
-    plant.node.until("/api/pumps/P-1/baselines", |known| known["in_use"] == 1);
-    plant.wait(2_000);
+    plant.node.wait_until("/api/pumps/P-1/baselines", |known| known["in_use"] == 1);
+    plant.advance(2_000);
     let items = plant.items("P-1", 2, 1_000);
     plant.post(&items);
     let judged = |live: &Value| live["status"] == "NORMAL" || live["status"] == "ANOMALY";
-    let live = plant.until("P-1", judged);
+    let live = plant.wait_until("P-1", judged);
     assert_eq!(live["feed"]["advice"], Value::Null, "{live}");
 
-    // A feed that was dense is looked at with every eighth reading.
+    // The interval of a dense feed is checked at every eighth reading.
     for _ in 0..28 {
-        plant.wait(MINUTE);
+        plant.advance(MINUTE);
         let items = plant.items("P-1", 1, 1);
         plant.post(&items);
     }
-    let live = plant.until("P-1", |live| live["feed"]["advised_interval_ms"] == MINUTE);
+    let live = plant.wait_until("P-1", |live| live["feed"]["advised_interval_ms"] == MINUTE);
     let advice = live["feed"]["advice"].as_str().expect("advice");
-    assert!(advice.contains("reads every 1 min") && advice.contains("learned anew"), "{advice}");
+    assert!(advice.contains("reads every 1 min") && advice.contains("learned again"), "{advice}");
     assert_eq!(
         (&live["feed"]["own_interval"], &live["status"]),
         (&json!(false), &json!("UNKNOWN")),
         "nothing is set unasked"
     );
-    let row = plant.node.ok("/api/pumps")["items"][0].clone();
+    let row = plant.node.get_ok("/api/pumps")["items"][0].clone();
     assert_eq!(row["feed"]["advice"], live["feed"]["advice"]);
-    assert_eq!(plant.node.ok("/api/pumps/P-1/settings")["interval_ms"], Value::Null);
+    assert_eq!(plant.node.get_ok("/api/pumps/P-1/settings")["interval_ms"], Value::Null);
 
-    // What else is set stays as it is asked for; the baseline of the other interval is not used.
+    // Other settings are unchanged, and the baseline of the old interval is not used.
     let set = plant.put("P-1", &json!({"interval_ms": MINUTE, "channel_hold_s": {"Ambient_Temperature_C": 600}}));
     assert_eq!((&set["interval_ms"], &set["channel_hold_s"]["Ambient_Temperature_C"]), (&json!(MINUTE), &json!(600)));
-    assert_eq!(plant.node.ok("/api/pumps/P-1/settings"), set);
-    let known = plant.node.ok("/api/pumps/P-1/baselines");
+    assert_eq!(plant.node.get_ok("/api/pumps/P-1/settings"), set);
+    let known = plant.node.get_ok("/api/pumps/P-1/baselines");
     assert_eq!((&known["in_use"], known["versions"].as_array().map(Vec::len)), (&Value::Null, Some(1)), "{known}");
-    plant.wait(MINUTE);
+    plant.advance(MINUTE);
     let items = plant.items("P-1", 1, 1);
     plant.post(&items);
-    let live = plant.until("P-1", |live| live["status"] == "LEARNING");
+    let live = plant.wait_until("P-1", |live| live["status"] == "LEARNING");
     assert_eq!(live["feed"]["advice"], Value::Null, "{live}");
 
-    // Two and a half hours later.
-    plant.wait(150 * MINUTE);
+    // 2.5 h later.
+    plant.advance(150 * MINUTE);
     let items = plant.items("P-1", 150, MINUTE);
     plant.post(&items);
-    plant.node.until("/api/pumps/P-1/baselines", |known| known["in_use"] == 2);
-    plant.wait(MINUTE);
+    plant.node.wait_until("/api/pumps/P-1/baselines", |known| known["in_use"] == 2);
+    plant.advance(MINUTE);
     let items = plant.items("P-1", 1, 1);
     plant.post(&items);
-    plant.until("P-1", judged);
-    // Denser is no trouble: in the morning it posts once a second again.
-    plant.wait(120_000);
+    plant.wait_until("P-1", judged);
+    // A denser feed needs no change: in the morning the pump posts once a second again.
+    plant.advance(120_000);
     let items = plant.items("P-1", 119, 1_000);
     plant.post(&items);
-    let live = plant.until("P-1", |live| live["feed"]["readings_every_ms"] == 1_000);
+    let live = plant.wait_until("P-1", |live| live["feed"]["readings_every_ms"] == 1_000);
     assert!(live["feed"]["advice"].is_null() && judged(&live), "{live}");
 }
 
 #[test]
-fn a_pump_that_runs_three_minutes_an_hour_is_told_why_it_is_not_judged() {
+fn pump_running_3_minutes_an_hour_reports_why_it_is_not_scored() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut plant = Plant::begin(&data);
+    let mut plant = Plant::start(&data);
     for hour in 0..5 {
         let mut items = plant.items("P-1", 200, 1_000);
         for (second, item) in items.iter_mut().enumerate() {
@@ -284,11 +285,11 @@ fn a_pump_that_runs_three_minutes_an_hour_is_told_why_it_is_not_judged() {
             }
         }
         plant.post(&items);
-        plant.until("P-1", |live| live["totals"]["pump"]["readings"] == 200 * (hour + 1));
-        plant.wait(60 * MINUTE - 200_000);
-        // It is silent for an hour each time, which is usual for it once that was so a few times.
+        plant.wait_until("P-1", |live| live["totals"]["pump"]["readings"] == 200 * (hour + 1));
+        plant.advance(60 * MINUTE - 200_000);
+        // The pump is silent for 1 h each time, which is usual once it has happened a few times.
         assert!(hour < 3 || plant.live("P-1")["status"] != "STALE", "{}", plant.live("P-1"));
-        plant.wait(200_000);
+        plant.advance(200_000);
     }
     let feed = plant.live("P-1")["feed"].clone();
     let advice = feed["advice"].as_str().expect("advice");
@@ -303,11 +304,11 @@ fn a_pump_that_runs_three_minutes_an_hour_is_told_why_it_is_not_judged() {
     );
 }
 
-/// Nine channels each second, and the vibration every 20 to 200 s.
+/// Nine channels are sent every second, and the vibration every 20 to 200 s.
 #[test]
-fn a_pump_that_reports_a_channel_by_exception_leaves_learning_and_is_judged() {
+fn pump_with_one_channel_by_exception_completes_learning_and_is_scored() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut plant = Plant::begin(&data);
+    let mut plant = Plant::start(&data);
     let mut next = 0;
     let mut by_exception = |plant: &mut Plant, count: i64| {
         let mut items = plant.items("P-1", count, 1_000);
@@ -316,87 +317,90 @@ fn a_pump_that_reports_a_channel_by_exception_leaves_learning_and_is_judged() {
                 item.as_object_mut().expect("an item").remove("Vibration_mm_s");
                 next -= 1;
             } else {
-                next = 19 + (90.0 * (1.0 + plant.chance())) as i64;
+                next = 19 + (90.0 * (1.0 + plant.random())) as i64;
             }
         }
         items
     };
     let items = by_exception(&mut plant, 300);
     plant.post(&items);
-    let live = plant.until("P-1", |live| live["status"] == "UNKNOWN" && live["totals"]["pump"]["readings"] == 300);
+    let live = plant.wait_until("P-1", |live| live["status"] == "UNKNOWN" && live["totals"]["pump"]["readings"] == 300);
     let reason = live["status_reason"].as_str().expect("a reason");
     assert!(
         reason.contains("Vibration_mm_s") && reason.contains("volute pumps set-hold"),
-        "it is said what to do: {reason}"
+        "it says what to do: {reason}"
     );
 
     let folder = plant.start.data.to_str().expect("text").to_owned();
     let set =
         |more: &[&str]| output(volute().args(["pumps", "set-hold", "P-1"]).args(more).args(["--data-dir", &folder]));
     let refused = set(&["300", "--channel", "Vibration"]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("there is no channel Vibration; the profile has"), "{said}");
+    let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && printed.contains("there is no channel Vibration; the profile has"),
+        "{printed}"
+    );
     assert!(!set(&["86401"]).status.success(), "a day at most");
     let done = set(&["300", "--channel", "Vibration_mm_s"]);
     assert_eq!(String::from_utf8_lossy(&done.stdout), "Vibration_mm_s's last value of P-1 holds for 5 min\n");
-    let said = run(&["pumps", "settings", "P-1", "--data-dir", &folder]);
+    let printed = run(&["pumps", "settings", "P-1", "--data-dir", &folder]);
     assert!(
-        said.contains("interval  1 s, its profile's") && said.contains("5 min (300 s) of Vibration_mm_s"),
-        "{said}"
+        printed.contains("interval  1 s, its profile's") && printed.contains("5 min (300 s) of Vibration_mm_s"),
+        "{printed}"
     );
 
-    plant.wait(900_000);
+    plant.advance(900_000);
     let items = by_exception(&mut plant, 900);
     plant.post(&items);
-    plant.node.until("/api/pumps/P-1/baselines", |known| known["in_use"] == 1);
-    plant.wait(60_000);
+    plant.node.wait_until("/api/pumps/P-1/baselines", |known| known["in_use"] == 1);
+    plant.advance(60_000);
     let items = by_exception(&mut plant, 60);
     plant.post(&items);
-    let live = plant.until("P-1", |live| live["status"] == "NORMAL");
+    let live = plant.wait_until("P-1", |live| live["status"] == "NORMAL");
     assert_eq!(live["feed"]["advice"], Value::Null, "{live}");
-    // A value that is held is not a measured one.
-    let rows = plant.node.all("/api/sensor-history?pump_id=P-1&limit=10000&from=2020-01-01T00:00:00Z");
+    // A held value is not a measured one.
+    let rows = plant.node.all_items("/api/sensor-history?pump_id=P-1&limit=10000&from=2020-01-01T00:00:00Z");
     let held = |row: &&Value| row["values"]["Vibration_mm_s"].is_null() && row["quality"]["Vibration_mm_s"] == "filled";
     let newest: Vec<&Value> = rows.iter().rev().take(900).collect();
     assert!(newest.iter().filter(|row| held(row)).count() > 700, "{}", newest[0]);
 
-    // It is silent for longer than it holds, and then comes as one that no sensor sends.
-    plant.wait(400_000);
+    // The channel is silent for longer than it is held, and then sends an implausible value.
+    plant.advance(400_000);
     let mut items = plant.items("P-1", 400, 1_000);
     items.iter_mut().for_each(|item| drop(item.as_object_mut().expect("an item").remove("Vibration_mm_s")));
     plant.post(&items);
-    plant.until("P-1", |live| live["status"] == "UNKNOWN");
+    plant.wait_until("P-1", |live| live["status"] == "UNKNOWN");
     let channel = &plant.live("P-1")["channels"]["Vibration_mm_s"];
     assert_eq!((&channel["value"], &channel["quality"]), (&Value::Null, &json!("missing")), "{channel}");
 }
 
-/// All channels by exception: each item has one channel, and the whole is silent for a minute at times.
+/// All channels are reported by exception: each item has one channel, and at times the pump is silent for 1 min.
 #[test]
-fn a_pump_that_reports_all_channels_by_exception_is_judged_where_its_values_hold() {
+fn pump_with_all_channels_by_exception_is_scored_on_held_values() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut plant = Plant::begin(&data);
+    let mut plant = Plant::start(&data);
     let first = plant.items("P-1", 1, 1);
     plant.post(&first);
-    plant.node.until("/api/pumps", |pumps| pumps["items"].as_array().is_some_and(|pumps| pumps.len() == 1));
+    plant.node.wait_until("/api/pumps", |pumps| pumps["items"].as_array().is_some_and(|pumps| pumps.len() == 1));
     plant.put("P-1", &json!({"interval_ms": 10_000, "hold_s": 900}));
     let (mut at, mut items) = (plant.now, Vec::new());
     for n in 0..900_usize {
-        at += 2_000 + (15_000.0 * (1.0 + plant.chance()).powi(2)) as i64;
+        at += 2_000 + (15_000.0 * (1.0 + plant.random()).powi(2)) as i64;
         let whole = plant.item("P-1", at);
         let (name, ..) = CHANNELS[(n * 7) % 10];
         items.push(json!({"pump_id": "P-1", "timestamp": at, name: whole[name]}));
     }
-    plant.wait(at - plant.now);
+    plant.advance(at - plant.now);
     plant.post(&items);
-    plant.node.until("/api/pumps/P-1/baselines", |known| known["in_use"] == 1);
-    plant.wait(20_000);
+    plant.node.wait_until("/api/pumps/P-1/baselines", |known| known["in_use"] == 1);
+    plant.advance(20_000);
     let items = plant.items("P-1", 1, 1);
     plant.post(&items);
-    let live = plant.until("P-1", |live| live["status"] == "NORMAL" || live["status"] == "ANOMALY");
+    let live = plant.wait_until("P-1", |live| live["status"] == "NORMAL" || live["status"] == "ANOMALY");
     assert_eq!(live["feed"]["advice"], Value::Null, "{live}");
-    // Fifteen minutes of silence are usual for values that hold for so long.
-    plant.wait(880_000);
+    // A silence of 15 min is usual for values that are held for that long.
+    plant.advance(880_000);
     assert_ne!(plant.live("P-1")["status"], "STALE");
-    plant.wait(600_000);
+    plant.advance(600_000);
     assert_eq!(plant.live("P-1")["status"], "STALE");
 }

@@ -1,10 +1,10 @@
-//! The node is killed at chosen places, so that every stage is met: of a flush, of the journal's segments, of an opening, of
-//! a backup, of a sweep. Nothing that was acknowledged is lost, and nothing is there twice.
+//! Kills the node at chosen failpoints: in each stage of a flush, between journal segments, while opening its folder,
+//! in a backup, and while deleting expired data. No acknowledged reading is lost or stored twice.
 //!
-//! A kill at a random moment (`crash.rs`) seldom meets a flush: minutes are due a minute after they were opened, and a flush
-//! takes some milliseconds. Here the process ends itself at a failpoint (`kill`, see `data/src/points.rs`), as by `kill -9`,
-//! while clients post; and its clock is moved, so that what they post is due. One folder goes through all kills of a test,
-//! so that what one leaves is what the next one finds.
+//! A kill at a random moment (`crash.rs`) rarely hits a flush: minutes are due 1 min after they were opened, and a
+//! flush takes some milliseconds. Here the process kills itself at a failpoint (`kill`, see
+//! `data/journal/src/failpoints.rs`), as with `kill -9`, while clients post. Its clock is moved so that the posted
+//! readings are due. All kills of a test use the same folder, so that each start finds what the previous kill left.
 
 use std::{
     os::unix::process::ExitStatusExt,
@@ -14,45 +14,45 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use volute_data::{Range, Store, StoreSettings, list_backups, verify_backup};
+use volute_data::{PageRange, Store, StoreSettings, list_backups, verify_backup};
 use volute_plant::{Clock, SystemClock, Timestamp};
 
 use crate::{
     crash::{Ledger, Load, PUMPS, check, until_acknowledged},
-    support::{EPOCH_MS, Node, Start, output, run, ten_values, volute},
+    support::{EPOCH_MS, Node, NodeConfig, output, run, ten_values, volute},
 };
 
-/// By so much the clock moves on, so that all minutes that were opened before are due.
+/// The clock is moved by this time so that all open minutes are due.
 const DUE_MS: u64 = 180_000;
-/// The signal by which a process ends itself at once (abort).
+/// The signal of a process that aborts.
 const SIGABRT: i32 = 6;
 const DAY_MS: i64 = 86_400_000;
 
-/// A folder that outlives its nodes, and what they acknowledged.
-struct Victim {
+/// A data folder for a sequence of nodes, and the readings that they acknowledged.
+struct KilledNodes {
     folder: TempDir,
-    start: Start,
+    start: NodeConfig,
     ledger: Ledger,
     next: Arc<AtomicU64>,
     ahead_ms: u64,
 }
 
-impl Victim {
-    /// Its readings are of yesterday.
+impl KilledNodes {
+    /// Begins with readings of yesterday.
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a directory");
-        let start = Start::new(&folder, "centrifugal");
+        let start = NodeConfig::new(&folder, "centrifugal");
         let first = days_ago(1).millis().unsigned_abs().saturating_sub(EPOCH_MS) / 1000;
         Self { folder, start, ledger: Ledger::default(), next: Arc::new(AtomicU64::new(first)), ahead_ms: 0 }
     }
 
-    /// How to start it with these faults, its clock where the last one's was.
-    fn start(&self, faults: &str) -> Start {
+    /// Returns the configuration of the next node with these failpoints, and with the clock of the last one.
+    fn start(&self, faults: &str) -> NodeConfig {
         let faults = format!("clock=return({});{faults}", self.ahead_ms);
         self.start.clone().with_env("FAILPOINTS", &faults)
     }
 
-    /// Posts until this many more readings are acknowledged, and goes on.
+    /// Posts until this many more readings are acknowledged. The clients continue to post.
     fn post(&self, node: &Node, more: usize) -> Load {
         let so_far = self.ledger.lock().expect("no client panicked").len();
         let load = Load::start(node, &self.next, &self.ledger);
@@ -60,47 +60,47 @@ impl Victim {
         load
     }
 
-    /// Everything that was posted so far is due from now on.
+    /// Moves the clock so that all readings posted so far are due.
     fn make_due(&mut self) {
         self.move_clock(DUE_MS);
     }
 
     fn move_clock(&mut self, ms: u64) {
         self.ahead_ms += ms;
-        // The node may have been killed by what was set before.
+        // A failpoint set before may have killed the node.
         let _told = self.start.try_inject("clock", &format!("return({})", self.ahead_ms));
     }
 
-    /// Has the node that clients post to end at this point.
+    /// Kills a node at this failpoint while clients post to it.
     fn kill_at(&self, point: &str, action: &str) {
         let _told = self.start.try_inject(point, action);
     }
 
-    /// Has a node take readings, and write them into the database until it ends at this point.
+    /// Lets a node accept readings and flush them until this failpoint kills it.
     fn kill_in_a_flush(&mut self, point: &str, action: &str) {
         let node = self.start("").node();
         let load = self.post(&node, 100);
         self.kill_at(point, action);
         self.make_due();
         assert_killed(node, point);
-        load.end();
+        load.stop();
     }
 
-    /// Starts a node that ends while it opens its folder, at the pass of this point after so many.
+    /// Starts a node that is killed while it opens its folder, after this many passes of the failpoint.
     fn kill_while_opening(&self, point: &str, passes: usize) {
-        let status = self.start(&format!("{point}={passes}*off->return(kill)")).ends();
+        let status = self.start(&format!("{point}={passes}*off->return(kill)")).run_to_exit();
         assert_eq!(status.signal(), Some(SIGABRT), "{point} is met while it opens");
     }
 
-    /// All that was acknowledged is there once, as a new node sees it, and nothing is wrong with the store.
+    /// Starts a node, and checks that each acknowledged reading is stored once and that the store reports no problem.
     fn check(&self, after: &str) {
         let node = self.start("").node();
         check(&node, &self.ledger);
-        assert_eq!(node.ok("/api/store")["problems"], json!([]), "after a kill at {after}");
+        assert_eq!(node.get_ok("/api/store")["problems"], json!([]), "after a kill at {after}");
         node.kill();
     }
 
-    /// All that was acknowledged is in the database, and its rollups count every reading once.
+    /// Flushes all readings, and checks that the rollups count each reading once.
     fn check_rollups(&self) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
@@ -109,12 +109,22 @@ impl Victim {
             store.flush_all().await.expect("flushed");
             for pump in PUMPS {
                 let pump = pump.parse().expect("a name");
-                let stored = store.readings(&pump, &Range::default()).await.expect("read").all().expect("all").len();
+                let stored = store
+                    .readings(&pump, &PageRange::default())
+                    .await
+                    .expect("read")
+                    .into_complete()
+                    .expect("all")
+                    .len();
                 assert_eq!(store.counts(&pump).await.expect("counted").readings, stored as u64, "{pump}: counted");
-                // By the minute, and by the hour.
+                // From rollups by minute, and by hour.
                 for points in [5_000, 100] {
-                    let buckets =
-                        store.buckets(&pump, (days_ago(3), now), points).await.expect("read").all().expect("all");
+                    let buckets = store
+                        .buckets(&pump, (days_ago(3), now), points)
+                        .await
+                        .expect("read")
+                        .into_complete()
+                        .expect("all");
                     let in_rollups: u64 = buckets.iter().map(|bucket| bucket.readings).sum();
                     assert_eq!(in_rollups, stored as u64, "{pump}: in {points} buckets");
                 }
@@ -129,85 +139,85 @@ fn days_ago(days: i64) -> Timestamp {
 }
 
 fn assert_killed(node: Node, point: &str) {
-    assert_eq!(node.end().signal(), Some(SIGABRT), "{point} is met");
+    assert_eq!(node.wait_for_exit().signal(), Some(SIGABRT), "{point} is met");
 }
 
 #[test]
-fn kills_at_every_stage_of_a_flush_lose_and_double_nothing() {
-    let mut victim = Victim::new();
-    // The copy of the list of pumps is made after the first flush of one.
+fn kills_in_every_stage_of_a_flush_lose_and_duplicate_nothing() {
+    let mut nodes = KilledNodes::new();
+    // The list of pumps is copied after the first flush of a pump.
     for point in ["file-rename", "database-write", "database-written"] {
-        victim.kill_in_a_flush(point, "return(kill)");
-        victim.check(point);
+        nodes.kill_in_a_flush(point, "return(kill)");
+        nodes.check(point);
     }
-    // In the middle of the transaction, sooner and later.
+    // At different points within the transaction.
     let moments = if std::env::var_os("VOLUTE_LONG").is_some() { 300 } else { 3 };
     for n in 1..=moments {
         let action = format!("return(kill {})", n * 30_000 / moments);
-        victim.kill_in_a_flush("database-write", &action);
-        victim.check(&action);
+        nodes.kill_in_a_flush("database-write", &action);
+        nodes.check(&action);
     }
-    victim.check_rollups();
+    nodes.check_rollups();
 }
 
 #[test]
-fn kills_between_two_segments_of_the_journal_lose_nothing() {
-    let mut victim = Victim::new();
-    // What is not needed is not kept, so that segments are deleted, too.
-    victim.start = victim.start.clone().with_env("VOLUTE__STORE__JOURNAL_KEEP_HOURS", "0.001");
+fn kills_between_journal_segments_lose_nothing() {
+    let mut nodes = KilledNodes::new();
+    // Flushed segments are retained for 3.6 s only, so that segments are deleted as well.
+    nodes.start = nodes.start.clone().with_env("VOLUTE__STORE__JOURNAL_KEEP_HOURS", "0.001");
     for point in ["journal-create", "journal-created", "journal-write", "journal-sync", "journal-sync-dir"] {
-        let node = victim.start("").node();
-        let load = victim.post(&node, 50);
-        victim.start.inject("journal-end-segment", "return");
-        victim.kill_at(point, "return(kill)");
+        let node = nodes.start("").node();
+        let load = nodes.post(&node, 50);
+        nodes.start.inject("journal-end-segment", "return");
+        nodes.kill_at(point, "return(kill)");
         assert_killed(node, point);
-        load.end();
-        victim.check(point);
-        // The first segment of a new node's own.
-        let node = victim.start("").node();
-        let load = victim.post(&node, 20);
+        load.stop();
+        nodes.check(point);
+        // The first segment that the new node creates.
+        let node = nodes.start("").node();
+        let load = nodes.post(&node, 20);
         node.kill();
-        load.end();
-        victim.kill_while_opening(point, 0);
-        victim.check(point);
+        load.stop();
+        nodes.kill_while_opening(point, 0);
+        nodes.check(point);
     }
     for point in ["journal-remove", "journal-removed"] {
-        victim.kill_in_a_flush(point, "return(kill)");
-        victim.check(point);
+        nodes.kill_in_a_flush(point, "return(kill)");
+        nodes.check(point);
     }
-    // What is needed stays, though it is older than what is kept: half a minute later nothing of this is due yet.
-    let node = victim.start("").node();
-    victim.start.inject("journal-end-segment", "return");
-    victim.post(&node, 50).end();
-    victim.move_clock(30_000);
-    let looks = |actors: &Value| actors["items"][0]["processed"].as_u64().expect("a count");
-    let before = looks(&node.ok("/api/actors?stage=keeper"));
-    node.until("/api/actors?stage=keeper", |actors| looks(actors) > before + 1);
+    // Unflushed segments are retained beyond the retention time: 30 s later nothing in them is due yet.
+    let node = nodes.start("").node();
+    nodes.start.inject("journal-end-segment", "return");
+    nodes.post(&node, 50).stop();
+    nodes.move_clock(30_000);
+    let runs = |actors: &Value| actors["items"][0]["processed"].as_u64().expect("a count");
+    let before = runs(&node.get_ok("/api/actors?stage=keeper"));
+    node.wait_until("/api/actors?stage=keeper", |actors| runs(actors) > before + 1);
     node.kill();
-    victim.check("segments that are old and needed");
-    victim.check_rollups();
+    nodes.check("segments that are old and needed");
+    nodes.check_rollups();
 }
 
 #[test]
-fn kills_while_a_node_opens_its_folder_lose_and_double_nothing() {
-    let mut victim = Victim::new();
-    // The database and the journal both have it: the transaction is done, and nobody learned of that.
-    victim.kill_in_a_flush("database-written", "return(kill)");
+fn kills_while_opening_the_folder_lose_and_duplicate_nothing() {
+    let mut nodes = KilledNodes::new();
+    // The database and the journal both have the readings: the transaction was committed, but not recorded.
+    nodes.kill_in_a_flush("database-written", "return(kill)");
     let stages = ["database-open", "database-opened", "journal-replay", "head-forget", "head-forgotten"];
     for point in stages {
-        victim.kill_while_opening(point, 0);
+        nodes.kill_while_opening(point, 0);
     }
-    victim.kill_while_opening("journal-replay", 5);
-    victim.check("every stage of an opening");
-    victim.check_rollups();
+    nodes.kill_while_opening("journal-replay", 5);
+    nodes.check("every stage of an opening");
+    nodes.check_rollups();
 }
 
 #[test]
-fn kills_in_a_backup_lose_nothing_and_leave_none_that_is_not_whole() {
-    let victim = Victim::new();
-    let at = |name: &str| victim.folder.path().join(name);
+fn kills_in_a_backup_lose_nothing_and_leave_no_incomplete_backup() {
+    let nodes = KilledNodes::new();
+    let at = |name: &str| nodes.folder.path().join(name);
     let (repository, restored) = (at("backups"), at("restored"));
-    let words = ["backup", text(&repository), "--data-dir", text(&victim.start.data)];
+    let words = ["backup", text(&repository), "--data-dir", text(&nodes.start.data)];
     let backups = || if repository.exists() { list_backups(&repository).expect("listed") } else { Vec::new() };
     for (point, passes, complete) in [
         ("stage", 0, 0),
@@ -217,14 +227,14 @@ fn kills_in_a_backup_lose_nothing_and_leave_none_that_is_not_whole() {
         ("backup-rename", 0, 0),
         ("backup-renamed", 0, 1),
     ] {
-        let node = victim.start("").node();
-        let load = victim.post(&node, 50);
-        victim.kill_at(point, &format!("{passes}*off->return(kill)"));
+        let node = nodes.start("").node();
+        let load = nodes.post(&node, 50);
+        nodes.kill_at(point, &format!("{passes}*off->return(kill)"));
         assert!(!output(volute().args(words)).status.success(), "{point}: the command says that it was cut short");
         assert_killed(node, point);
-        load.end();
+        load.stop();
         assert_eq!(backups().len(), complete, "{point}");
-        victim.check(point);
+        nodes.check(point);
     }
     run(&words);
     assert_eq!(backups().len(), 2);
@@ -235,17 +245,17 @@ fn kills_in_a_backup_lose_nothing_and_leave_none_that_is_not_whole() {
         .read_dir()
         .expect("read")
         .filter(|entry| entry.as_ref().expect("an entry").path().extension().is_some_and(|ending| ending == "partial"));
-    assert_eq!((left_over.count(), victim.start.data.join("staging").exists()), (0, false), "all is cleared away");
+    assert_eq!((left_over.count(), nodes.start.data.join("staging").exists()), (0, false), "all leftovers are removed");
     run(&["restore", text(&repository), "--data-dir", text(&restored)]);
-    check(&Start { data: restored, ..victim.start("") }.node(), &victim.ledger);
-    victim.check_rollups();
+    check(&NodeConfig { data: restored, ..nodes.start("") }.node(), &nodes.ledger);
+    nodes.check_rollups();
 }
 
-/// What is too old goes, a day at a time; a kill before or after one takes nothing else with it.
+/// Expired data is deleted a day at a time. A kill before or after a deletion removes nothing else.
 #[test]
-fn kills_in_a_sweep_take_nothing_that_is_not_too_old() {
-    let mut victim = Victim::new();
-    let node = victim.start("").node();
+fn kills_while_deleting_expired_data_delete_nothing_else() {
+    let mut nodes = KilledNodes::new();
+    let node = nodes.start("").node();
     let of_days_ago = |days| {
         let mut item = ten_values();
         (item["pump_id"], item["timestamp"]) = (json!("old"), json!(days_ago(days).millis()));
@@ -253,25 +263,25 @@ fn kills_in_a_sweep_take_nothing_that_is_not_too_old() {
     };
     let items: Value = [30, 29, 28, 27, 26, 3, 2, 1].into_iter().map(of_days_ago).collect();
     assert_eq!(node.post(&items).body["accepted"], json!(8));
-    victim.post(&node, 50).end();
-    victim.make_due();
-    node.until("/api/store", |store| store["waiting"]["readings"] == 0);
+    nodes.post(&node, 50).stop();
+    nodes.make_due();
+    node.wait_until("/api/store", |store| store["waiting"]["readings"] == 0);
     node.kill();
 
     let old = format!("/api/sensor-history?pump_id=old&limit=10000&from={}", days_ago(100).millis());
-    let sweeping = |faults: &str| victim.start(faults).with_env("VOLUTE__RETENTION__READINGS_DAYS", "10").node();
+    let sweeping = |faults: &str| nodes.start(faults).with_env("VOLUTE__RETENTION__READINGS_DAYS", "10").node();
     for (point, passes, left) in [("sweep", 0, 8), ("swept", 0, 7), ("sweep", 1, 6), ("swept", 1, 4)] {
         assert_killed(sweeping(&format!("{point}={passes}*off->return(kill)")), point);
-        let node = victim.start("").node();
-        assert_eq!(node.all(&old).len(), left, "{point}: a day is there, or it is gone");
-        check(&node, &victim.ledger);
+        let node = nodes.start("").node();
+        assert_eq!(node.all_items(&old).len(), left, "{point}: a day is there, or it is gone");
+        check(&node, &nodes.ledger);
         node.kill();
     }
     let node = sweeping("");
-    node.until(&old, |page| page["items"].as_array().is_some_and(|items| items.len() == 3));
-    check(&node, &victim.ledger);
+    node.wait_until(&old, |page| page["items"].as_array().is_some_and(|items| items.len() == 3));
+    check(&node, &nodes.ledger);
     node.kill();
-    victim.check_rollups();
+    nodes.check_rollups();
 }
 
 fn text(path: &Path) -> &str {

@@ -1,4 +1,4 @@
-//! All end-to-end tests, one binary, a module per concern: the real program from outside, a real database, real HTTP.
+//! The end-to-end tests, in one binary with a module per concern: the real program, a real database, real HTTP.
 
 #![allow(
     clippy::expect_used,
@@ -15,7 +15,6 @@ mod backup;
 mod bad_input;
 mod bodies;
 mod cadence;
-mod circles;
 mod cli;
 mod clients;
 #[cfg(feature = "failpoints")]
@@ -34,6 +33,7 @@ mod ingest;
 mod kills;
 mod live;
 mod memory;
+mod module_cycles;
 mod order;
 mod original;
 #[cfg(feature = "failpoints")]

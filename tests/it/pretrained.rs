@@ -1,4 +1,4 @@
-//! What the model that comes with Volute sees, on simulated pumps that it never learned from, once they are commissioned.
+//! Detections of the pretrained model on commissioned simulated pumps that are not in its training data.
 //!
 //! The short form of `volute evaluate --simulated`, whose full figures are in `models/anomaly/BENCHMARKS.md`.
 
@@ -7,13 +7,13 @@ use serde_json::Value;
 use crate::support::run;
 
 #[test]
-fn commissioned_strangers_are_left_alone_while_healthy_and_seen_when_they_are_not() {
+fn commissioned_unseen_pumps_have_few_false_alarms_and_detected_faults() {
     let words = "evaluate --simulated --model models/pretrained/centrifugal --pumps 2 --days 1 --format json";
     let words: Vec<&str> = words.split(' ').collect();
     let figures: Value = serde_json::from_str(&run(&words)).expect("JSON");
     eprintln!("{figures:#}");
 
-    assert!(figures["healthy_pump_days"].as_f64().expect("days") > 1.5, "two pumps were judged for a day each");
+    assert!(figures["healthy_pump_days"].as_f64().expect("days") > 1.5, "two pumps were scored for a day each");
     assert!(figures["false_episodes"].as_u64().expect("a count") <= 1);
     assert!(figures["named_first_percent"].as_f64().expect("a share") > 85.0);
     let faults = figures["faults"].as_array().expect("faults");

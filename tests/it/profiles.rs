@@ -1,5 +1,5 @@
-//! Several kinds of pumps on one node: each pump is read, limited, scored and shown by its own profile and model, live, after a
-//! kill, and while kinds are added.
+//! Several profiles on one node: each pump is parsed, limited, scored and shown with its own profile and model, live,
+//! after a kill, and while profiles are added.
 
 use std::{
     fmt::Write,
@@ -11,9 +11,9 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Node, Start, output, run, volute};
+use crate::support::{Node, NodeConfig, output, run, volute};
 
-/// One channel, at a reading in 5 minutes, with a rule.
+/// A profile with one channel, an interval of 5 min and a rule.
 const BEARING: &str = r#"
 name = "bearing"
 title = "A bearing, logged every 5 minutes"
@@ -38,16 +38,16 @@ advice = "Check the lubrication."
 /// 2026-03-09T10:00:00Z.
 const BEGIN_S: i64 = 1_773_050_400;
 
-/// A kind of pump in this test: how its pump is called, how far apart its readings are, and its channels' values.
-struct Kind {
+/// A kind of pump in this test: its pump's name, the interval of its readings, and its channels' mean values.
+struct PumpKind {
     profile: &'static str,
     pump: &'static str,
     step_s: i64,
     channels: &'static [(&'static str, f64)],
 }
 
-const KINDS: [Kind; 3] = [
-    Kind {
+const KINDS: [PumpKind; 3] = [
+    PumpKind {
         profile: "centrifugal",
         pump: "P-7",
         step_s: 1,
@@ -64,7 +64,7 @@ const KINDS: [Kind; 3] = [
             ("Ambient_Temperature_C", 27.0),
         ],
     },
-    Kind {
+    PumpKind {
         profile: "skab",
         pump: "bed-1",
         step_s: 1,
@@ -79,11 +79,11 @@ const KINDS: [Kind; 3] = [
             ("Volume Flow RateRMS", 32.0),
         ],
     },
-    Kind { profile: "bearing", pump: "B-3", step_s: 300, channels: &[("Tb", 50.0)] },
+    PumpKind { profile: "bearing", pump: "B-3", step_s: 300, channels: &[("Tb", 50.0)] },
 ];
 
-impl Kind {
-    /// Values a little around their means.
+impl PumpKind {
+    /// Returns values close to their means.
     fn values(&self, step: i64) -> impl Iterator<Item = (&'static str, f64)> {
         let wave = 1.0 + 0.01 * (step as f64 * 0.7).sin();
         self.channels.iter().map(move |(name, mean)| (*name, mean * wave))
@@ -101,15 +101,15 @@ impl Kind {
         format!("/api/live-data?pump_id={}", self.pump)
     }
 
-    /// Posts these steps, the first of which names the profile.
+    /// Posts the readings of these steps. The first one names the profile.
     fn post(&self, node: &Node, steps: std::ops::Range<i64>) {
         let mut items: Vec<Value> = steps.map(|step| self.item(step)).collect();
         items[0]["profile"] = json!(self.profile);
-        let answer = node.post(&json!(items));
-        assert_eq!((answer.status, &answer.body["accepted"]), (200, &json!(items.len())), "{answer:?}");
+        let response = node.post(&json!(items));
+        assert_eq!((response.status, &response.body["accepted"]), (200, &json!(items.len())), "{response:?}");
     }
 
-    /// A model of 300 steps of the same, with a baseline.
+    /// Trains a model with a baseline on 300 such steps.
     fn train(&self, folder: &TempDir) -> String {
         let path = |name: String| folder.path().join(name).to_str().expect("text").to_owned();
         let names: Vec<&str> = self.channels.iter().map(|(name, _)| *name).collect();
@@ -132,19 +132,19 @@ fn add(store: &Path, profile: &str, model: Option<&str>) -> (bool, String) {
     let mut command = volute();
     command.args(["profiles", "add", profile, "--data-dir", store.to_str().expect("text")]);
     command.args(model.into_iter().flat_map(|model| ["--model", model]));
-    let said = output(&mut command);
-    (said.status.success(), String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned())
+    let printed = output(&mut command);
+    (printed.status.success(), String::from_utf8_lossy(&[printed.stdout, printed.stderr].concat()).into_owned())
 }
 
 #[test]
-fn three_kinds_on_one_node_each_with_its_model_live_and_after_a_kill() {
+fn three_profiles_on_one_node_each_with_its_model_live_and_after_a_kill() {
     let data = tempfile::tempdir().expect("a directory");
     let [centrifugal, skab, bearing] = KINDS.each_ref();
     let models = KINDS.each_ref().map(|kind| kind.train(&data));
-    let start = Start::new(&data, "centrifugal").with_model(Path::new(&models[0]));
+    let start = NodeConfig::new(&data, "centrifugal").with_model(Path::new(&models[0]));
     let node = start.node();
 
-    // A kind that the node does not have is refused item by item, and said what there is.
+    // Items with an unknown profile are rejected one by one, with the list of known ones.
     let mut item = skab.item(0);
     item["profile"] = json!("skab");
     let refused = node.post(&json!([item]));
@@ -154,30 +154,30 @@ fn three_kinds_on_one_node_each_with_its_model_live_and_after_a_kill() {
         (400, &json!("profile"), &json!("centrifugal"))
     );
 
-    // Two kinds come while it runs.
+    // Two profiles are added while the node runs.
     let toml = data.path().join("bearing.toml");
     for (profile, model) in [("skab", &models[1]), (toml.to_str().expect("text"), &models[2])] {
-        let (added, said) = add(&start.data, profile, Some(model));
-        assert!(added, "{said}");
+        let (added, printed) = add(&start.data, profile, Some(model));
+        assert!(added, "{printed}");
     }
-    let kinds = node.ok("/api/profiles");
+    let kinds = node.get_ok("/api/profiles");
     let names: Vec<&str> =
         kinds["items"].as_array().expect("a list").iter().filter_map(|k| k["name"].as_str()).collect();
     assert_eq!(names, ["bearing", "centrifugal", "skab"], "{kinds}");
 
     for kind in [centrifugal, skab, bearing] {
         kind.post(&node, 0..40);
-        let live = node.until(&kind.live(), |live| live["totals"]["pump"]["scored"] == 11);
+        let live = node.wait_until(&kind.live(), |live| live["totals"]["pump"]["scored"] == 11);
         assert_eq!(live["status"], json!("NORMAL"), "{}: {live}", kind.profile);
         assert_eq!(live["channels"].as_object().map_or(0, serde_json::Map::len), kind.channels.len(), "{live}");
     }
-    // Each pump's model is that of its kind, and its history has its channels.
+    // Each pump has the model and the channels of its profile.
     let models_used: Vec<Value> = KINDS
         .iter()
-        .map(|kind| node.all(&format!("/api/anomaly-history?pump_id={}", kind.pump))[0]["model"].clone())
+        .map(|kind| node.all_items(&format!("/api/anomaly-history?pump_id={}", kind.pump))[0]["model"].clone())
         .collect();
     assert!(models_used[0] != models_used[1] && models_used[1] != models_used[2], "{models_used:?}");
-    let fleet = node.ok("/api/pumps");
+    let fleet = node.get_ok("/api/pumps");
     let profiles: Vec<(&Value, &Value)> =
         fleet["items"].as_array().expect("a list").iter().map(|pump| (&pump["pump_id"], &pump["profile"])).collect();
     let expected = json!(["B-3", "bearing", "P-7", "centrifugal", "bed-1", "skab"]);
@@ -185,22 +185,22 @@ fn three_kinds_on_one_node_each_with_its_model_live_and_after_a_kill() {
         expected.as_array().expect("a list").chunks(2).map(|pair| (&pair[0], &pair[1])).collect();
     assert_eq!(profiles, expected);
 
-    // A killed node knows all of them, and goes on.
+    // After a kill the node has all profiles, and continues.
     node.kill();
     let node = start.node();
     for kind in [centrifugal, skab, bearing] {
         let mut items: Vec<Value> = (40..45).map(|step| kind.item(step)).collect();
-        // A pump that is known need not be named, and may be.
+        // The profile of a known pump is optional in an item.
         items[0]["profile"] = json!(kind.profile);
         assert_eq!(node.post(&json!(items)).body["accepted"], json!(5), "{}", kind.profile);
-        node.until(&kind.live(), |live| live["totals"]["pump"]["scored"] == 5 && live["status"] == "NORMAL");
+        node.wait_until(&kind.live(), |live| live["totals"]["pump"]["scored"] == 5 && live["status"] == "NORMAL");
     }
 
-    // Rules are the kind's own.
+    // Rules are those of the profile.
     let mut hot = bearing.item(45);
     hot["Tb"] = json!(95.0);
     assert_eq!(node.post(&json!([hot])).status, 200);
-    node.until("/api/maintenance-events?status=active", |events| events["items"][0]["rule"] == "hot-bearing");
+    node.wait_until("/api/maintenance-events?status=active", |events| events["items"][0]["rule"] == "hot-bearing");
 
     // A known pump keeps its profile.
     let mut other = skab.item(46);
@@ -210,27 +210,27 @@ fn three_kinds_on_one_node_each_with_its_model_live_and_after_a_kill() {
 }
 
 #[test]
-fn another_profile_is_assigned_where_the_channels_are_the_same_and_the_pump_is_commissioned_anew() {
+fn profile_with_the_same_channels_is_assigned_and_the_pump_is_commissioned_again() {
     let data = tempfile::tempdir().expect("a directory");
     let model = KINDS[2].train(&data);
     let hotter = BEARING.replace("\"bearing\"", "\"furnace-bearing\"").replace("above = 90", "above = 150");
     let file = data.path().join("furnace.toml");
     fs::write(&file, hotter).expect("written");
-    let start = Start::new(&data, data.path().join("bearing.toml").to_str().expect("text").to_owned().leak())
+    let start = NodeConfig::new(&data, data.path().join("bearing.toml").to_str().expect("text").to_owned().leak())
         .with_model(Path::new(&model));
     let node = start.node();
-    let (added, said) = add(&start.data, file.to_str().expect("text"), None);
-    assert!(added, "{said}");
-    let (added, said) = add(&start.data, "skab", None);
-    assert!(added, "{said}");
+    let (added, printed) = add(&start.data, file.to_str().expect("text"), None);
+    assert!(added, "{printed}");
+    let (added, printed) = add(&start.data, "skab", None);
+    assert!(added, "{printed}");
 
     let bearing = &KINDS[2];
     bearing.post(&node, 0..40);
-    node.until(&bearing.live(), |live| live["status"] == "NORMAL");
+    node.wait_until(&bearing.live(), |live| live["status"] == "NORMAL");
     let mut hot = bearing.item(40);
     hot["Tb"] = json!(95.0);
     assert_eq!(node.post(&json!([hot])).status, 200);
-    node.until("/api/maintenance-events?status=active", |events| events["items"][0]["rule"] == "hot-bearing");
+    node.wait_until("/api/maintenance-events?status=active", |events| events["items"][0]["rule"] == "hot-bearing");
 
     let assign = |profile: &str| node.send_json("PUT", "/api/pumps/B-3/profile", &json!({"profile": profile}));
     let (unknown, other) = (assign("gear"), assign("skab"));
@@ -238,7 +238,7 @@ fn another_profile_is_assigned_where_the_channels_are_the_same_and_the_pump_is_c
     let assigned = assign("furnace-bearing");
     assert_eq!((assigned.status, &assigned.body["profile"]), (200, &json!("furnace-bearing")), "{assigned:?}");
 
-    // The event was of the other's rule: 95 °C is no fault here, and it ends.
+    // The event belongs to the other profile's rule. With this profile 95 °C is not a fault, so the event is resolved.
     let items: Vec<Value> = (41..46)
         .map(|step| {
             let mut item = bearing.item(step);
@@ -247,42 +247,43 @@ fn another_profile_is_assigned_where_the_channels_are_the_same_and_the_pump_is_c
         })
         .collect();
     assert_eq!(node.post(&json!(items)).status, 200);
-    node.until("/api/maintenance-events", |events| events["items"][0]["status"] == "resolved");
-    // Its kind has no model, so it is not judged; assigned back, it is commissioned anew.
-    node.until(&bearing.live(), |live| live["status"] == "UNKNOWN");
+    node.wait_until("/api/maintenance-events", |events| events["items"][0]["status"] == "resolved");
+    // This profile has no model, so the pump is not scored. With its old profile it is commissioned again.
+    node.wait_until(&bearing.live(), |live| live["status"] == "UNKNOWN");
     assert_eq!(assign("bearing").status, 200);
     bearing.post(&node, 46..90);
-    let live = node.until(&bearing.live(), |live| live["status"] == "LEARNING");
+    let live = node.wait_until(&bearing.live(), |live| live["status"] == "LEARNING");
     assert_eq!(live["learning"]["phase"], json!("gathering"), "{live}");
     node.kill();
     let node = start.node();
-    let pumps = node.ok("/api/pumps");
+    let pumps = node.get_ok("/api/pumps");
     assert_eq!(pumps["items"][0]["profile"], json!("bearing"), "{pumps}");
 }
 
 #[test]
-fn what_is_no_kind_is_refused_and_says_why() {
+fn invalid_profile_is_rejected_with_a_reason() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let node = start.node();
     let file = data.path().join("mine.toml");
-    for (text, said) in [
+    for (text, expected) in [
         ("name = 3".to_owned(), "mine.toml"),
         (BEARING.replace("\"bearing\"", "\"../bearing\""), "allowed: 1 to 64"),
         (BEARING.replace("\"bearing\"", "\"centrifugal\""), "there is a profile centrifugal already"),
     ] {
         fs::write(&file, text).expect("written");
         let (added, words) = add(&start.data, file.to_str().expect("text"), None);
-        assert!(!added && words.contains(said), "{words}");
+        assert!(!added && words.contains(expected), "{words}");
     }
-    let kinds = node.ok("/api/profiles");
+    let kinds = node.get_ok("/api/profiles");
     assert_eq!(kinds["items"].as_array().map(Vec::len), Some(1), "{kinds}");
     assert_eq!(node.get("/api/profiles/gear").status, 404);
-    assert_eq!(node.ok("/api/profiles/centrifugal")["name"], json!("centrifugal"));
+    assert_eq!(node.get_ok("/api/profiles/centrifugal")["name"], json!("centrifugal"));
 }
 
-/// The body that adds a kind over the API: a profile's text and, if there is one, the files of a model's folder.
-fn kind(profile: &str, model: Option<&str>) -> Value {
+/// The body of a request that adds a profile: the profile's text, and the files of a model's folder if there is a
+/// model.
+fn profile_body(profile: &str, model: Option<&str>) -> Value {
     let Some(folder) = model else { return json!({"profile": profile}) };
     let manifest = fs::read_to_string(format!("{folder}/manifest.json")).expect("a manifest");
     let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
@@ -293,8 +294,8 @@ fn kind(profile: &str, model: Option<&str>) -> Value {
     }})
 }
 
-/// Every file of the kinds that were added, with its bytes.
-fn kept(store: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+/// All files of the added profiles with their content.
+fn profile_files(store: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let (mut folders, mut files) = (vec![store.join("profiles")], Vec::new());
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
@@ -310,16 +311,16 @@ fn kept(store: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn a_kind_is_added_over_http_and_its_pump_is_judged_also_after_a_kill() {
+fn profile_is_added_over_http_and_its_pump_is_scored_also_after_a_kill() {
     let data = tempfile::tempdir().expect("a directory");
     let bearing = &KINDS[2];
     let folder = bearing.train(&data);
-    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__SERVER__MAX_BODY_BYTES", "400000");
+    let start = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__SERVER__MAX_BODY_BYTES", "400000");
     let node = start.node();
     let put = |node: &Node, name: &str, body: &Value| node.send_json("PUT", &format!("/api/profiles/{name}"), body);
-    let whole = kind(BEARING, Some(&folder));
+    let whole = profile_body(BEARING, Some(&folder));
 
-    // What is wrong with it is said with field, value and what is allowed, and nothing of it is written.
+    // Errors name the field, the value and the allowed values. Nothing is written.
     let changed = |change: fn(&mut Value)| {
         let mut body = whole.clone();
         change(&mut body);
@@ -334,15 +335,15 @@ fn a_kind_is_added_over_http_and_its_pump_is_judged_also_after_a_kill() {
         ("bearing", changed(|kind| kind["model"]["manifest"]["units"] = json!("many")), 400, "model.manifest"),
         ("bearing", changed(|kind| kind["model"] = json!("/models/bearing")), 400, "model"),
         ("bearing", json!({"profile": slow}), 400, "profile.interval_ms"),
-        ("..%2Fbearing", kind(&climbing, Some(&folder)), 400, "profile.name"),
-        ("bearing", kind(&climbing, None), 400, "profile.name"),
+        ("..%2Fbearing", profile_body(&climbing, Some(&folder)), 400, "profile.name"),
+        ("bearing", profile_body(&climbing, None), 400, "profile.name"),
         ("skab", whole.clone(), 400, "profile.name"),
         ("centrifugal", json!({"profile": BEARING.replace("\"bearing\"", "\"centrifugal\"")}), 409, "name"),
     ] {
         let refused = put(&node, name, &body);
         assert_eq!((refused.status, &refused.body["field"]), (status, &json!(field)), "{refused:?}");
         assert!(refused.body.get("value").is_some() && refused.body["allowed"].is_string(), "{refused:?}");
-        assert!(refused.body.to_string().len() < 3_000, "as much of it as shows what it is: {refused:?}");
+        assert!(refused.body.to_string().len() < 3_000, "only the beginning of the value: {refused:?}");
         assert!(!start.data.join("profiles").exists(), "{field}");
     }
     let large = json!({"profile": BEARING, "model": {"manifest": {}, "weights": "A".repeat(400_000)}});
@@ -355,47 +356,47 @@ fn a_kind_is_added_over_http_and_its_pump_is_judged_also_after_a_kill() {
     let added = put(&node, "bearing", &whole);
     let model = &whole["model"]["manifest"]["id"];
     assert_eq!((added.status, &added.body["name"], &added.body["model"]), (201, &json!("bearing"), model), "{added:?}");
-    let files = kept(&start.data);
+    let files = profile_files(&start.data);
     assert_eq!(files.len(), 3, "{:?}", files.iter().map(|(path, _)| path).collect::<Vec<_>>());
-    // Sent again, with its model and without, it is there as it was. Another one of its name is not taken.
-    for same in [&whole, &kind(BEARING, None)] {
+    // Sending it again, with its model and without, changes nothing. Another profile with this name is rejected.
+    for same in [&whole, &profile_body(BEARING, None)] {
         let again = put(&node, "bearing", same);
         assert_eq!((again.status, &again.body["model"]), (200, model), "{again:?}");
     }
-    let other = put(&node, "bearing", &kind(&BEARING.replace("300000", "60000"), None));
+    let other = put(&node, "bearing", &profile_body(&BEARING.replace("300000", "60000"), None));
     assert_eq!((other.status, &other.body["type"]), (409, &json!("urn:volute:problem:profile-taken")), "{other:?}");
-    assert!(kept(&start.data) == files, "nothing is written that was refused");
-    let entries = node.all("/api/audit-log?action=add-profile");
+    assert!(profile_files(&start.data) == files, "a rejected profile writes nothing");
+    let entries = node.all_items("/api/audit-log?action=add-profile");
     let done: Vec<_> = entries.iter().filter(|entry| entry["outcome"] == "done").collect();
     assert_eq!((done.len(), &done[0]["object"]), (3, &json!("bearing")), "{entries:?}");
-    assert!(entries.len() > done.len(), "what was refused is noted, too: {entries:?}");
+    assert!(entries.len() > done.len(), "rejected commands are recorded as well: {entries:?}");
 
     bearing.post(&node, 0..40);
-    // What judges is the network of the model, whose id ends the model's.
+    // Scores come from the model's network, whose id is the end of the model's id.
     let network = model.as_str().and_then(|id| id.rsplit('-').next()).expect("an id");
     let judged = |live: &Value| {
         live["status"] == "NORMAL" && live["model"].as_str().is_some_and(|detector| detector.contains(network))
     };
-    node.until(&bearing.live(), |live| live["totals"]["pump"]["scored"] == 11 && judged(live));
+    node.wait_until(&bearing.live(), |live| live["totals"]["pump"]["scored"] == 11 && judged(live));
     node.kill();
     let node = start.node();
-    assert_eq!(&node.ok("/api/profiles/bearing")["model"], model);
+    assert_eq!(&node.get_ok("/api/profiles/bearing")["model"], model);
     bearing.post(&node, 40..45);
-    node.until(&bearing.live(), |live| live["totals"]["pump"]["scored"] == 5 && judged(live));
+    node.wait_until(&bearing.live(), |live| live["totals"]["pump"]["scored"] == 5 && judged(live));
 }
 
 #[test]
-fn a_node_that_does_not_run_is_given_kinds_before_its_first_start_and_its_pumps_go_by_their_own() {
+fn profiles_are_added_before_the_first_start_and_used_by_their_pumps() {
     let data = tempfile::tempdir().expect("a directory");
     let bearing = &KINDS[2];
-    let (start, file) = (Start::new(&data, "centrifugal"), data.path().join("bearing.toml"));
+    let (start, file) = (NodeConfig::new(&data, "centrifugal"), data.path().join("bearing.toml"));
     fs::write(&file, "name = 3").expect("written");
-    let (added, said) = add(&start.data, file.to_str().expect("text"), None);
-    assert!(!added && !start.data.exists(), "what is no profile makes no folder: {said}");
+    let (added, printed) = add(&start.data, file.to_str().expect("text"), None);
+    assert!(!added && !start.data.exists(), "an invalid profile creates no folder: {printed}");
     fs::write(&file, BEARING).expect("written");
     for profile in ["skab", file.to_str().expect("text")] {
-        let (added, said) = add(&start.data, profile, None);
-        assert!(added, "{said}");
+        let (added, printed) = add(&start.data, profile, None);
+        assert!(added, "{printed}");
     }
     let store = start.data.to_str().expect("text");
     let list = || run(&["profiles", "list", "--data-dir", store]);
@@ -417,6 +418,6 @@ fn a_node_that_does_not_run_is_given_kinds_before_its_first_start_and_its_pumps_
     let mut other = volute();
     other.args(["pumps", "set-hold", bearing.pump, "600", "--channel", "Motor_RPM", "--data-dir", store]);
     let refused = output(&mut other);
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && said.contains("the profile has Tb"), "{said}");
+    let printed = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && printed.contains("the profile has Tb"), "{printed}");
 }

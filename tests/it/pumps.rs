@@ -1,5 +1,5 @@
-//! Pumps come and go: how many a client may register, what registers none, and a pump that is removed, which does not come
-//! back whatever happens to the node.
+//! Registration and removal of pumps: the limit of new pumps, posts that register none, and removed pumps that do not
+//! come back whatever happens to the node.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use crate::{
     engine::normal,
     ingest::at,
-    support::{Answer, EPOCH_MS, Node, Start, run, ten_values, volute},
+    support::{EPOCH_MS, Node, NodeConfig, Response, run, ten_values, volute},
 };
 
-/// The pumps that the node knows, by name.
+/// The names of the node's pumps.
 fn names(node: &Node) -> Vec<String> {
-    let pumps = node.ok("/api/pumps");
+    let pumps = node.get_ok("/api/pumps");
     let name = |pump: &Value| pump["pump_id"].as_str().expect("a name").to_owned();
     pumps["items"].as_array().expect("a list").iter().map(name).collect()
 }
@@ -28,52 +28,60 @@ fn of(pump: &str, second: u32) -> Value {
     at(0, json!({"pump_id": pump, "timestamp": EPOCH_MS + u64::from(second) * 1000}))
 }
 
-/// Readings of so many new pumps, whose names begin alike.
+/// Readings of this many new pumps with a common name prefix.
 fn new_pumps(prefix: &str, count: u32) -> Value {
     json!((0..count).map(|n| of(&format!("{prefix}-{n:05}"), 0)).collect::<Vec<_>>())
 }
 
-fn remove(node: &Node, pump: &str) -> Answer {
+fn remove(node: &Node, pump: &str) -> Response {
     node.send("DELETE", &format!("/api/pumps/{pump}"))
 }
 
 fn times(node: &Node, pump: &str) -> Vec<u64> {
     let time = |row: &Value| row["timestamp"].as_str().expect("a time").to_owned();
-    let rows = node.all(&format!("/api/sensor-history?pump_id={pump}"));
+    let rows = node.all_items(&format!("/api/sensor-history?pump_id={pump}"));
     let millis = |at: String| at.parse::<volute_plant::Timestamp>().expect("a time").millis() as u64;
-    // They come newest first.
+    // The newest is first in the response.
     rows.iter().rev().map(time).map(millis).collect()
 }
 
-/// Posts until the name is free again; until then it is to be sent again.
+/// Repeats a post until the pump's removal is complete. Until then the node asks to send it again.
 fn post_when_free(node: &Node, item: &Value) {
     for _ in 0..100_000 {
-        let answer = node.post(item);
-        if answer.status == 200 {
+        let response = node.post(item);
+        if response.status == 200 {
             return;
         }
-        assert_eq!((answer.status, answer.retry_after.as_deref()), (503, Some("10")), "{answer:?}");
-        assert_eq!(answer.body["type"], "urn:volute:problem:being-removed");
+        assert_eq!((response.status, response.retry_after.as_deref()), (503, Some("10")), "{response:?}");
+        assert_eq!(response.body["type"], "urn:volute:problem:being-removed");
     }
     panic!("the name is never free");
 }
 
 #[test]
-fn two_posts_do_not_take_the_places_of_all_pumps() {
+fn two_posts_cannot_register_all_pumps() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__INGEST__NEW_PUMPS_BURST", "50");
+    let start = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__INGEST__NEW_PUMPS_BURST", "50");
     let node = start.with_env("VOLUTE__INGEST__NEW_PUMPS_PER_MINUTE", "1").node();
     let some = node.post(&new_pumps("a", 60));
     assert_eq!((some.status, &some.body["accepted"]), (207, &json!(50)));
     let rejected = &some.body["rejected"][0];
-    assert_eq!((&rejected["index"], &rejected["field"]), (&json!(50), &json!("pump_id")), "the first by name are in");
+    assert_eq!(
+        (&rejected["index"], &rejected["field"]),
+        (&json!(50), &json!("pump_id")),
+        "the first names are registered"
+    );
     assert!(rejected["message"].as_str().expect("text").contains("ingest.new_pumps_per_minute"), "{rejected}");
     assert!(rejected["retry_after_s"].as_u64().is_some_and(|wait| (1..=60).contains(&wait)), "{rejected}");
 
     let first = node.post(&new_pumps("a", 10_000));
     let again = &first.body["send_again"];
     assert_eq!((first.status, &first.body["duplicate"], again.as_array().map(Vec::len)), (207, &json!(50), Some(1)));
-    assert_eq!((&again[0]["from"], &again[0]["to"]), (&json!(50), &json!(9_999)), "however many are to be sent again");
+    assert_eq!(
+        (&again[0]["from"], &again[0]["to"]),
+        (&json!(50), &json!(9_999)),
+        "however many items are to be sent again"
+    );
     let second = node.post(&new_pumps("b", 10_000));
     assert_eq!(second.status, 429, "{second:?}");
     let retry_after: u64 = second.retry_after.expect("a time").parse().expect("seconds");
@@ -81,48 +89,48 @@ fn two_posts_do_not_take_the_places_of_all_pumps() {
     assert_eq!(names(&node).len(), 50);
 
     let mixed = node.post(&json!([of("a-00000", 1), of("b-00000", 0)]));
-    assert_eq!((mixed.status, &mixed.body["accepted"]), (207, &json!(1)), "a known pump goes on");
-    let overflows = node.ok("/api/actors")["overflows"].clone();
+    assert_eq!((mixed.status, &mixed.body["accepted"]), (207, &json!(1)), "a known pump is accepted");
+    let overflows = node.get_ok("/api/actors")["overflows"].clone();
     let new = overflows.as_array().expect("a list").iter().find(|of| of["queue"] == "new pumps of one client");
     assert_eq!(new.expect("it is listed")["count"], 1);
 }
 
 #[test]
-fn a_post_of_which_nothing_is_stored_registers_no_pump_and_takes_no_place() {
+fn rejected_post_registers_no_pump() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_PUMPS", "1").node();
+    let node = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_PUMPS", "1").node();
     let future = json!({"pump_id": "A", "timestamp": "2199-01-01T00:00:00Z", "Motor_RPM": 1480});
     let wrong = json!({"pump_id": "B", "Motor_RPM": "fast"});
     for post in [&future, &wrong, &json!([future, wrong])] {
         assert_eq!(node.post(post).status, 400, "{post}");
         assert_eq!(names(&node), [""; 0]);
     }
-    assert_eq!(node.ok("/api/actors?stage=pumps")["items"], json!([]));
-    assert_eq!(node.post(&of("C", 0)).status, 200, "the only place is free");
+    assert_eq!(node.get_ok("/api/actors?stage=pumps")["items"], json!([]));
+    assert_eq!(node.post(&of("C", 0)).status, 200, "the only slot is free");
     assert_eq!((names(&node), node.post(&of("D", 0)).status), (vec!["C".to_owned()], 400));
     node.kill();
-    assert_eq!(names(&Start::new(&data, "centrifugal").node()), ["C"]);
+    assert_eq!(names(&NodeConfig::new(&data, "centrifugal").node()), ["C"]);
 }
 
 #[cfg(feature = "failpoints")]
 #[test]
-fn a_post_that_a_full_disk_refuses_registers_no_pump_and_takes_no_place() {
+fn post_rejected_by_a_full_disk_registers_no_pump() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_PUMPS", "1");
+    let start = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_PUMPS", "1");
     let node = start.node();
     start.inject("journal-write", "return(full)");
     for pump in ["A", "B"] {
         assert_eq!(node.post(&of(pump, 0)).status, 507, "{pump}");
     }
     start.inject("journal-write", "off");
-    assert_eq!(node.post(&of("C", 0)).status, 200, "the only place is free");
+    assert_eq!(node.post(&of("C", 0)).status, 200, "the only slot is free");
     assert_eq!(names(&node), ["C"]);
     node.kill();
     assert_eq!(names(&start.node()), ["C"]);
 }
 
 #[test]
-fn an_import_that_fails_or_stores_nothing_registers_no_pump() {
+fn failed_or_empty_import_registers_no_pump() {
     let data = tempfile::tempdir().expect("a directory");
     let (dir, file) = (data.path().join("store"), data.path().join("rows.csv"));
     let (dir, file) = (dir.to_str().expect("UTF-8"), file.to_str().expect("UTF-8"));
@@ -149,17 +157,17 @@ fn an_import_that_fails_or_stores_nothing_registers_no_pump() {
 }
 
 #[test]
-fn a_removed_pump_is_gone_for_good_and_the_next_of_its_name_is_a_new_one() {
+fn removed_pump_is_gone_and_its_name_can_be_reused() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let node = start.node();
     for pump in ["A", "B"] {
         let hot = |second| at(second, json!({"pump_id": pump, "Motor_RPM": 2950, "Bearing_Temperature_C": 120}));
         assert_eq!(node.post(&json!((0..90).map(hot).collect::<Vec<_>>())).status, 200);
     }
     let events =
-        node.until("/api/maintenance-events", |events| events["items"].as_array().is_some_and(|e| e.len() == 2));
-    assert_eq!(events["items"].as_array().map(Vec::len), Some(2), "an alarm of each");
+        node.wait_until("/api/maintenance-events", |events| events["items"].as_array().is_some_and(|e| e.len() == 2));
+    assert_eq!(events["items"].as_array().map(Vec::len), Some(2), "one alarm of each");
     let address = node.url.strip_prefix("http://").expect("http");
     let mut socket = TcpStream::connect(address).expect("connected");
     write!(socket, "GET /api/stream?events=fleet HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("asked");
@@ -168,9 +176,9 @@ fn a_removed_pump_is_gone_for_good_and_the_next_of_its_name_is_a_new_one() {
 
     assert_eq!(remove(&node, "Z").status, 404);
     assert_eq!(remove(&node, "a%0Ab").status, 400);
-    let answer = remove(&node, "A");
-    assert_eq!((answer.status, &answer.body), (200, &json!({"pump_id": "A"})));
-    assert!(lines.any(|line| line == "event: removed"), "browsers are told");
+    let response = remove(&node, "A");
+    assert_eq!((response.status, &response.body), (200, &json!({"pump_id": "A"})));
+    assert!(lines.any(|line| line == "event: removed"), "browsers are notified");
     assert_eq!(lines.next().as_deref(), Some(r#"data: {"pump":"A"}"#));
 
     let gone = |node: &Node| {
@@ -182,15 +190,16 @@ fn a_removed_pump_is_gone_for_good_and_the_next_of_its_name_is_a_new_one() {
             let items = list["items"].as_array().expect("a list");
             items.iter().map(|item| item[field].as_str().expect("text").to_owned()).collect()
         };
-        assert_eq!(pumps_of(&node.ok("/api/maintenance-events"), "pump_id"), ["B"]);
-        assert_eq!(pumps_of(&node.ok("/api/actors?stage=pumps"), "id"), ["pump/B"]);
-        assert_eq!(times(node, "B").len(), 90, "the other one is whole");
+        assert_eq!(pumps_of(&node.get_ok("/api/maintenance-events"), "pump_id"), ["B"]);
+        assert_eq!(pumps_of(&node.get_ok("/api/actors?stage=pumps"), "id"), ["pump/B"]);
+        assert_eq!(times(node, "B").len(), 90, "the other pump is complete");
     };
     gone(&node);
-    let audit = node.until("/api/audit-log?action=remove-pump", |log| log["items"].as_array().map(Vec::len) == Some(2));
-    let told = |n: usize| (audit["items"][n]["object"].clone(), audit["items"][n]["outcome"].clone());
-    assert_eq!(told(0), (json!("A"), json!("done")));
-    assert_eq!(told(1).0, "Z", "what was refused is noted too");
+    let audit =
+        node.wait_until("/api/audit-log?action=remove-pump", |log| log["items"].as_array().map(Vec::len) == Some(2));
+    let outcome = |n: usize| (audit["items"][n]["object"].clone(), audit["items"][n]["outcome"].clone());
+    assert_eq!(outcome(0), (json!("A"), json!("done")));
+    assert_eq!(outcome(1).0, "Z", "rejected commands are recorded as well");
 
     node.kill();
     let node = start.node();
@@ -200,30 +209,30 @@ fn a_removed_pump_is_gone_for_good_and_the_next_of_its_name_is_a_new_one() {
     let new = [EPOCH_MS + 1_000_000];
     assert_eq!((names(&node), times(&node, "A")), (vec!["A".to_owned(), "B".to_owned()], new.to_vec()));
 
-    assert!(node.terminate().success(), "an orderly end");
+    assert!(node.terminate().success(), "a clean exit");
     let node = start.node();
     assert_eq!((times(&node, "A"), times(&node, "B").len()), (new.to_vec(), 90));
 }
 
-/// The rows of the removed pump are still in the database when the process dies.
+/// The process is killed while rows of the removed pump are still in the database.
 #[cfg(feature = "failpoints")]
 #[test]
-fn a_kill_between_the_removal_and_the_deletion_brings_nothing_back() {
+fn kill_between_removal_and_deletion_restores_nothing() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let held = start.clone().with_env("FAILPOINTS", "purge=return");
     let node = held.node();
     for pump in ["A", "B"] {
         let items = (0..300).map(|second| of(pump, second)).collect::<Vec<_>>();
         assert_eq!(node.post(&json!(items)).status, 200);
     }
-    // Later, all minutes are due.
+    // Moves the clock so that all minutes are due.
     held.inject("clock", "return(600000)");
-    node.until("/api/store", |store| store["waiting"]["readings"] == 0);
+    node.wait_until("/api/store", |store| store["waiting"]["readings"] == 0);
     assert_eq!(remove(&node, "A").status, 200);
     for _ in 0..2 {
-        let answer = node.post(&of("A", 0));
-        assert_eq!((answer.status, answer.retry_after.as_deref()), (503, Some("10")), "{answer:?}");
+        let response = node.post(&of("A", 0));
+        assert_eq!((response.status, response.retry_after.as_deref()), (503, Some("10")), "{response:?}");
         let mixed = node.post(&json!([of("A", 0), of("B", 0)]));
         assert_eq!((mixed.status, &mixed.body["rejected"][0]["field"]), (207, &json!("pump_id")), "{mixed:?}");
     }
@@ -243,13 +252,14 @@ fn a_kill_between_the_removal_and_the_deletion_brings_nothing_back() {
     assert_eq!((times(&node, "A"), times(&node, "B").len()), (vec![EPOCH_MS + 7000], 300));
 }
 
-/// Two clients post all the time; one removes. What is acknowledged to posts that begin after the removal's answer stays,
-/// though all that waits is written into the database before the old rows are deleted from there.
+/// Two clients post continuously while the pump is removed. Readings acknowledged to posts that begin after the
+/// removal's response are kept, although all unflushed readings are flushed before the old rows are deleted from the
+/// database.
 #[cfg(feature = "failpoints")]
 #[test]
-fn a_pump_that_goes_on_posting_while_it_is_removed_is_answered_truthfully() {
+fn posts_during_a_removal_are_answered_correctly() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal").with_env("FAILPOINTS", "purge=return");
+    let start = NodeConfig::new(&data, "centrifugal").with_env("FAILPOINTS", "purge=return");
     let node = start.node();
     let (removed, refused, done) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let client = |offset: u32| {
@@ -257,15 +267,15 @@ fn a_pump_that_goes_on_posting_while_it_is_removed_is_answered_truthfully() {
         for n in 0..20_000 {
             let after = removed.load(Ordering::SeqCst);
             let second = 2 * n + offset;
-            let answer = node.post(&of("A", second));
-            match answer.status {
+            let response = node.post(&of("A", second));
+            match response.status {
                 200 if after => acknowledged.push(EPOCH_MS + u64::from(second) * 1000),
                 200 => {}
                 503 => {
-                    assert!(answer.retry_after.is_some(), "{answer:?}");
+                    assert!(response.retry_after.is_some(), "{response:?}");
                     refused.fetch_add(1, Ordering::SeqCst);
                 }
-                _ => panic!("{answer:?}"),
+                _ => panic!("{response:?}"),
             }
             if acknowledged.len() >= 10 {
                 done.fetch_add(1, Ordering::SeqCst);
@@ -281,24 +291,24 @@ fn a_pump_that_goes_on_posting_while_it_is_removed_is_answered_truthfully() {
         }
         assert_eq!(remove(&node, "A").status, 200);
         removed.store(true, Ordering::SeqCst);
-        let told = || refused.load(Ordering::SeqCst) >= 50 || done.load(Ordering::SeqCst) == 2;
-        node.until("/api/store", |_| told());
+        let is_done = || refused.load(Ordering::SeqCst) >= 50 || done.load(Ordering::SeqCst) == 2;
+        node.wait_until("/api/store", |_| is_done());
         start.inject("clock", "return(600000)");
-        node.until("/api/store", |store| store["waiting"]["readings"] == 0);
+        node.wait_until("/api/store", |store| store["waiting"]["readings"] == 0);
         start.inject("purge", "off");
         clients.into_iter().flat_map(|client| client.join().expect("no client panicked")).collect::<Vec<u64>>()
     });
     post_when_free(&node, &of("A", 1_000_000));
     node.kill();
-    let node = Start::new(&data, "centrifugal").node();
+    let node = NodeConfig::new(&data, "centrifugal").node();
     let stored = times(&node, "A");
     assert!(acknowledged.iter().all(|at| stored.contains(at)), "{acknowledged:?} of {stored:?}");
 }
 
 #[test]
-fn a_pump_is_removed_by_a_command_while_the_node_runs_and_while_it_does_not() {
+fn pump_is_removed_by_a_command_with_and_without_a_running_node() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let node = start.node();
     for pump in ["A", "B", "C"] {
         assert_eq!(node.post(&of(pump, 0)).status, 200);
@@ -321,7 +331,7 @@ fn a_pump_is_removed_by_a_command_while_the_node_runs_and_while_it_does_not() {
     assert!(list().starts_with("C  centrifugal  since ") && list().lines().count() == 1, "{}", list());
     let node = start.node();
     assert_eq!(names(&node), ["C"]);
-    let log = node.ok("/api/audit-log?action=remove-pump");
+    let log = node.get_ok("/api/audit-log?action=remove-pump");
     let done = |entry: &&Value| entry["outcome"] == "done";
     let entries: Vec<&Value> = log["items"].as_array().expect("a list").iter().filter(done).collect();
     let objects: Vec<&Value> = entries.iter().map(|entry| &entry["object"]).collect();
@@ -332,44 +342,48 @@ fn a_pump_is_removed_by_a_command_while_the_node_runs_and_while_it_does_not() {
 }
 
 #[test]
-fn a_simulated_pump_is_not_removed_while_it_is_simulated() {
+fn simulated_pump_cannot_be_removed() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Start::demo(&data).node();
-    let pumps = node.until("/api/pumps", |pumps| pumps["items"].as_array().is_some_and(|pumps| pumps.len() == 6));
+    let node = NodeConfig::demo(&data).node();
+    let pumps = node.wait_until("/api/pumps", |pumps| pumps["items"].as_array().is_some_and(|pumps| pumps.len() == 6));
     let pump = pumps["items"][0]["pump_id"].as_str().expect("a name");
-    let answer = remove(&node, pump);
-    assert_eq!((answer.status, &answer.body["type"]), (409, &json!("urn:volute:problem:simulated-pump")), "{answer:?}");
+    let response = remove(&node, pump);
+    assert_eq!(
+        (response.status, &response.body["type"]),
+        (409, &json!("urn:volute:problem:simulated-pump")),
+        "{response:?}"
+    );
     assert_eq!(names(&node).len(), 6);
     assert_eq!(node.post_to("/api/stop-simulation", "application/json", "").status, 200);
     assert_eq!(remove(&node, pump).status, 200);
     assert_eq!(names(&node).len(), 5);
 }
 
-/// A pump with a baseline and an open episode; its memory and its baseline go with it.
+/// A pump with a baseline and an open episode: both are removed with it.
 #[test]
-fn a_removed_pumps_baseline_is_not_the_next_ones() {
+fn baseline_of_a_removed_pump_is_not_reused() {
     let data = tempfile::tempdir().expect("a directory");
     let model = crate::engine::train_on_normal(&data);
-    let node = Start::new(&data, "centrifugal").with_model(&model).node();
+    let node = NodeConfig::new(&data, "centrifugal").with_model(&model).node();
     let items: Vec<Value> = (0..120).map(normal).collect();
     assert_eq!(node.post(&json!(items)).status, 200);
-    node.until("/api/anomaly-history", |list| list["items"].as_array().is_some_and(|items| items.len() >= 60));
+    node.wait_until("/api/anomaly-history", |list| list["items"].as_array().is_some_and(|items| items.len() >= 60));
     let stretch = json!({"from": "2026-03-09T10:00:00Z", "to": "2026-03-09T10:02:00Z"}).to_string();
     let commissioned = node.post_to("/api/pumps/pump-1/commission", "application/json", &stretch);
     let learned = commissioned.status == 200;
     assert_eq!(remove(&node, "pump-1").status, 200);
     post_when_free(&node, &normal(500));
-    let baselines = node.ok("/api/pumps/pump-1/baselines");
+    let baselines = node.get_ok("/api/pumps/pump-1/baselines");
     let versions = baselines["versions"].as_array().expect("a list");
     assert!(versions.iter().all(|version| version["version"] == 0), "learned: {learned}; {baselines}");
-    assert_eq!(node.all("/api/anomaly-history?pump_id=pump-1").len(), 0);
+    assert_eq!(node.all_items("/api/anomaly-history?pump_id=pump-1").len(), 0);
 }
 
 #[cfg(feature = "failpoints")]
 #[test]
-fn a_removal_that_cannot_be_stored_changes_nothing() {
+fn removal_that_cannot_be_stored_changes_nothing() {
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let node = start.node();
     assert_eq!(node.post(&of("A", 0)).status, 200);
     start.inject("journal-write", "return(full)");

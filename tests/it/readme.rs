@@ -1,8 +1,8 @@
-//! The commands of the README, as they stand there, from top to bottom in one folder: each of them works.
+//! Runs the commands of the README unchanged, from top to bottom in one folder.
 //!
-//! A block that begins with `# Terminal 1` ends what the one before it there started, and starts a node; all others go into a
-//! second terminal, one after the other. A block behind `<!-- elsewhere: WHY -->` is not run. Only the node's port is another than
-//! on the page, `cargo` does nothing, and a `curl` that is answered an error fails.
+//! A block that begins with `# Terminal 1` stops the node that the previous such block started, and starts another one.
+//! All other blocks run in a second terminal, one after the other. A block after `<!-- elsewhere: WHY -->` is not run.
+//! Only the node's port differs from the page, `cargo` does nothing, and a `curl` with an error response fails.
 
 use std::{
     fs,
@@ -19,20 +19,20 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{skip, until, volute};
+use crate::support::{skip, volute, wait_until};
 
-/// Blocks that cannot be run here; more of them would be a page that is not tried.
-const ELSEWHERE: usize = 3;
+/// At most this many blocks may be excluded from the test.
+const MAX_EXCLUDED_BLOCKS: usize = 3;
 
 #[derive(Debug, PartialEq)]
 enum Block {
-    /// For the terminal of the node; empty where the node is only ended.
+    /// For the node's terminal; empty if the node is only stopped.
     Node(String),
     Commands(String),
     Elsewhere,
 }
 
-/// The page's blocks of commands, in order.
+/// Returns the page's blocks of commands in order.
 fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let (mut open, mut elsewhere): (Option<String>, bool) = (None, false);
@@ -60,7 +60,7 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// A shell in the folder of the page, with its programs on the path.
+/// A shell in the folder, with the programs of the page on its path.
 fn shell(folder: &Path, port: u16) -> Command {
     let mut command = Command::new("bash");
     let settings = volute();
@@ -77,7 +77,7 @@ fn shell(folder: &Path, port: u16) -> Command {
     command
 }
 
-/// The first terminal: a node at a time.
+/// The first terminal, which runs one node at a time.
 struct NodeTerminal<'a> {
     folder: &'a Path,
     port: u16,
@@ -86,22 +86,22 @@ struct NodeTerminal<'a> {
 
 impl NodeTerminal<'_> {
     fn run(&mut self, commands: &str) {
-        self.end();
+        self.stop();
         if commands.is_empty() {
             return;
         }
-        // A group of its own, which Ctrl-C reaches as a whole.
+        // A separate process group, so that Ctrl-C reaches all its processes.
         let path = "export PATH=\"$PWD/target/release:$PATH\"\n";
         let mut shell = shell(self.folder, self.port);
         let mut node = shell.arg("-c").arg(format!("{path}{commands}")).process_group(0).spawn().expect("bash");
-        let said = BufReader::new(node.stdout.take().expect("piped"));
+        let stdout = BufReader::new(node.stdout.take().expect("piped"));
         self.node = Some(node);
-        let listens = said.lines().map_while(Result::ok).any(|line| line.contains("Volute listens on"));
+        let listens = stdout.lines().map_while(Result::ok).any(|line| line.contains("Volute listens on"));
         assert!(listens, "no node listens after\n{commands}");
     }
 
-    /// Ctrl-C.
-    fn end(&mut self) {
+    /// Stops the node with Ctrl-C.
+    fn stop(&mut self) {
         let Some(mut node) = self.node.take() else { return };
         let group = format!("-{}", node.id());
         assert!(Command::new("kill").args(["-INT", "--", &group]).status().expect("kill").success());
@@ -111,7 +111,7 @@ impl NodeTerminal<'_> {
 
 impl Drop for NodeTerminal<'_> {
     fn drop(&mut self) {
-        self.end();
+        self.stop();
     }
 }
 
@@ -119,14 +119,14 @@ impl Drop for NodeTerminal<'_> {
 struct Terminal {
     shell: Child,
     commands: ChildStdin,
-    said: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Terminal {
     fn new(folder: &Path, port: u16) -> Self {
         let mut shell = shell(folder, port).args(["-e", "-o", "pipefail"]).spawn().expect("bash");
-        let (commands, said) = (shell.stdin.take().expect("piped"), shell.stdout.take().expect("piped"));
-        Self { shell, commands, said: BufReader::new(said) }
+        let (commands, stdout) = (shell.stdin.take().expect("piped"), shell.stdout.take().expect("piped"));
+        Self { shell, commands, stdout: BufReader::new(stdout) }
     }
 
     /// Runs commands until all of them have succeeded. Returns what they printed.
@@ -136,7 +136,7 @@ impl Terminal {
         let mut printed = String::new();
         loop {
             let mut line = String::new();
-            let read = self.said.read_line(&mut line).expect("text");
+            let read = self.stdout.read_line(&mut line).expect("text");
             assert!(read > 0, "a command of this block failed:\n{commands}\nit printed:\n{printed}");
             if line.trim_end() == DONE {
                 return printed;
@@ -153,7 +153,7 @@ impl Drop for Terminal {
     }
 }
 
-/// A checkout after its build, as far as the page's commands see of it.
+/// A checkout after its build, with the files that the page's commands use.
 fn checkout() -> TempDir {
     let folder = tempfile::tempdir().expect("a directory");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -177,14 +177,14 @@ fn checkout() -> TempDir {
 }
 
 #[test]
-fn the_commands_of_the_readme_work_from_top_to_bottom() {
+fn readme_commands_work_from_top_to_bottom() {
     for program in ["curl", "jq"] {
         if Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err() {
             return skip(&format!("there is no {program}"));
         }
     }
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the page");
-    // The page's own port is whoever's on this machine.
+    // The page's port may be in use on this machine.
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
     let folder = checkout();
     let mut node = NodeTerminal { folder: folder.path(), port, node: None };
@@ -194,26 +194,26 @@ fn the_commands_of_the_readme_work_from_top_to_bottom() {
         match block {
             Block::Elsewhere => elsewhere += 1,
             Block::Node(commands) => node.run(&commands),
-            // A verdict comes a moment after its readings: whoever looks too early looks again.
+            // A detection is available shortly after its readings, so the command is repeated.
             Block::Commands(commands) if commands.contains("only_anomalies=true") => {
-                until("the fault of the walk is found", || {
-                    let answer = terminal.run(&commands);
-                    if has_anomaly(&answer) { Ok(()) } else { Err(answer) }
+                wait_until("the fault is detected", || {
+                    let response = terminal.run(&commands);
+                    if has_anomaly(&response) { Ok(()) } else { Err(response) }
                 });
                 found = true;
             }
             Block::Commands(commands) => drop(terminal.run(&commands)),
         }
     }
-    assert_eq!((elsewhere, found), (ELSEWHERE, true));
+    assert_eq!((elsewhere, found), (MAX_EXCLUDED_BLOCKS, true));
 }
 
-fn has_anomaly(answer: &str) -> bool {
-    serde_json::from_str::<Value>(answer.trim()).is_ok_and(|answer| answer["items"][0]["is_anomaly"] == true)
+fn has_anomaly(response: &str) -> bool {
+    serde_json::from_str::<Value>(response.trim()).is_ok_and(|response| response["items"][0]["is_anomaly"] == true)
 }
 
 #[test]
-fn the_page_is_read_as_it_is_written() {
+fn blocks_of_a_page_are_parsed() {
     let page = "```sh\na\n```\n   ```sh\n   # Terminal 1\n   b\n   ```\n```json\nx\n```\n<!-- elsewhere: no -->\n```sh\nc\n```\n\
                 ```sh\n# Terminal 1: end\n```\n";
     let [a, b, c, end] = &blocks(page)[..] else { panic!("four blocks") };

@@ -1,5 +1,5 @@
-//! Recordings as plants' loggers and historians write them, through `volute import`: the field's own files and more of each
-//! kind. What each cell becomes is checked in `data/src/recording/tests.rs`.
+//! `volute import` of recordings as written by plants' loggers and historians: files from plants, and more of each
+//! kind. `data/src/recording/tests.rs` checks how single cells are read.
 
 use std::{
     fs,
@@ -8,33 +8,33 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{Start, run, shared, volute};
+use crate::support::{NodeConfig, run, shared_input, volute};
 
 /// The names of the ten channels, with `,` between them.
 const CHANNELS: &str = "Motor_RPM,Bearing_Temperature_C,Oil_Pressure_bar,Vibration_mm_s,Flow_Rate_L_min,\
                         Suction_Pressure_bar,Discharge_Pressure_bar,Motor_Current_A,Casing_Temperature_C,Ambient_Temperature_C";
 const VALUES: &str = "2950,61.5,2.4,2.1,850.5,0.4,6.2,42.5,48.1,21.3";
 
-/// What a run of `volute import` said, and whether it ended well.
-struct Said {
-    fine: bool,
+/// The output of a run of `volute import`, and whether it succeeded.
+struct ImportOutput {
+    is_success: bool,
     text: String,
 }
 
-impl Said {
+impl ImportOutput {
     #[track_caller]
-    fn says(&self, fine: bool, parts: &[&str]) {
-        assert_eq!(self.fine, fine, "{}", self.text);
+    fn assert_contains(&self, is_success: bool, parts: &[&str]) {
+        assert_eq!(self.is_success, is_success, "{}", self.text);
         for part in parts {
-            assert!(self.text.contains(part), "{part:?} is said in:\n{}", self.text);
+            assert!(self.text.contains(part), "{part:?} is in:\n{}", self.text);
         }
     }
 }
 
-/// A folder with a store, and what was imported into it.
-struct Place(TempDir);
+/// A folder with a store and a recording to import.
+struct ImportFolder(TempDir);
 
-impl Place {
+impl ImportFolder {
     fn new() -> Self {
         Self(tempfile::tempdir().expect("a directory"))
     }
@@ -45,18 +45,18 @@ impl Place {
         path
     }
 
-    fn import(&self, file: &Path, flags: &[&str]) -> Said {
+    fn import(&self, file: &Path, flags: &[&str]) -> ImportOutput {
         let (data, file) = (self.0.path().join("data"), file.to_str().expect("UTF-8"));
         let data = data.to_str().expect("UTF-8");
         let fixed = ["import", file, "--pump", "P", "--data-dir", data];
         let output = volute().args(fixed.iter().chain(flags)).output().expect("it runs");
         let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
-        // The log is not what is said.
+        // Without the log.
         let text = text.lines().filter(|line| !line.contains(" INFO ")).map(|line| format!("{line}\n")).collect();
-        Said { fine: output.status.success(), text }
+        ImportOutput { is_success: output.status.success(), text }
     }
 
-    /// What is stored, as CSV.
+    /// Returns the stored readings as CSV.
     fn stored(&self) -> String {
         let (data, out) = (self.0.path().join("data"), self.0.path().join("out.csv"));
         if !data.exists() {
@@ -74,27 +74,27 @@ impl Place {
     }
 }
 
-/// Imports, first in a dry run, which must say the same and store nothing.
+/// Imports a recording, after a dry run, which must have the same result and store nothing.
 #[track_caller]
-fn import(bytes: &[u8], flags: &[&str]) -> (Said, String) {
-    let place = Place::new();
-    let file = place.file(bytes);
+fn import(bytes: &[u8], flags: &[&str]) -> (ImportOutput, String) {
+    let folder = ImportFolder::new();
+    let file = folder.file(bytes);
     let dry: Vec<&str> = flags.iter().copied().chain(["--dry-run"]).collect();
-    let tried = place.import(&file, &dry);
-    assert_eq!(place.stored(), "", "a dry run stores nothing");
-    let said = place.import(&file, flags);
-    assert_eq!(said.fine, tried.fine, "{}", tried.text);
-    if said.fine {
+    let tried = folder.import(&file, &dry);
+    assert_eq!(folder.stored(), "", "a dry run stores nothing");
+    let printed = folder.import(&file, flags);
+    assert_eq!(printed.is_success, tried.is_success, "{}", tried.text);
+    if printed.is_success {
         assert!(tried.text.contains("would be stored; this was a dry run"), "{}", tried.text);
     } else {
-        assert_eq!(said.text, tried.text);
-        assert_eq!(place.stored(), "", "nothing is stored where it fails");
+        assert_eq!(printed.text, tried.text);
+        assert_eq!(folder.stored(), "", "a failed import stores nothing");
     }
-    let stored = place.stored();
-    (said, stored)
+    let stored = folder.stored();
+    (printed, stored)
 }
 
-/// Rows of the same values at these times.
+/// Rows with the same values at these times.
 fn at(times: &[&str]) -> String {
     times.iter().map(|time| format!("{time},{VALUES}\n")).collect::<String>()
 }
@@ -102,8 +102,8 @@ fn at(times: &[&str]) -> String {
 const FIRST: &str = "2026-03-09T10:14:33.000Z,2950,61.5,2.4,2.1,850.5,0.4,6.2,42.5,48.1,21.3";
 
 #[test]
-fn the_fields_files_are_read_or_refused_with_a_reason() {
-    let Some(folder) = shared("field") else { return };
+fn files_from_plants_are_read_or_rejected_with_a_reason() {
+    let Some(folder) = shared_input("field") else { return };
     let missing = FIRST.replace("42.5", "");
     let no_oil = FIRST.replace(",2.4,", ",,");
     type Case<'a> = (&'a str, &'a [&'a str], bool, &'a [&'a str], &'a str);
@@ -128,25 +128,25 @@ fn the_fields_files_are_read_or_refused_with_a_reason() {
         ),
         ("17_row_per_tag.csv", &[], true, &["2 readings of P stored", "18 rows hold further channels"], FIRST),
     ];
-    for (name, flags, fine, told, first) in cases {
-        let (said, stored) = import(&fs::read(folder.join(name)).expect(name), flags);
-        said.says(fine, told);
+    for (name, flags, is_success, expected, first) in cases {
+        let (printed, stored) = import(&fs::read(folder.join(name)).expect(name), flags);
+        printed.assert_contains(is_success, expected);
         assert!(stored.lines().nth(1).unwrap_or_default().starts_with(first), "{name}: {stored}");
         if !flags.contains(&"--time-zone") {
-            assert!(!said.text.contains("repeat of"), "{name}: {}", said.text);
+            assert!(!printed.text.contains("repeat of"), "{name}: {}", printed.text);
         }
     }
 }
 
-/// What a recording in memory says in a dry run, where there is no store to compare with.
+/// Checks the output of a dry run, which has no store to compare with.
 #[track_caller]
-fn says(name: &str, bytes: &[u8], flags: &[&str], fine: bool, told: &[&str]) {
-    let place = Place::new();
+fn assert_dry_run(name: &str, bytes: &[u8], flags: &[&str], is_success: bool, expected: &[&str]) {
+    let folder = ImportFolder::new();
     let dry: Vec<&str> = flags.iter().copied().chain(["--dry-run"]).collect();
-    let said = place.import(&place.file(bytes), &dry);
-    assert_eq!(said.fine, fine, "{name}: {}", said.text);
-    for part in told {
-        assert!(said.text.contains(part), "{name}: {part:?} is said in:\n{}", said.text);
+    let printed = folder.import(&folder.file(bytes), &dry);
+    assert_eq!(printed.is_success, is_success, "{name}: {}", printed.text);
+    for part in expected {
+        assert!(printed.text.contains(part), "{name}: {part:?} is in:\n{}", printed.text);
     }
 }
 
@@ -162,22 +162,22 @@ fn other_notations_of_numbers() {
     let big: Vec<u8> = format!("\u{feff}{tabs}").encode_utf16().flat_map(u16::to_be_bytes).collect();
     let quoted = COMMAS.split(';').map(|value| format!("\"{value}\"")).collect::<Vec<_>>().join(",");
     let (yes, no) = (&["1 readings of P would be stored"][..], &["--decimal point or --decimal comma"][..]);
-    says("tabs", tabs.as_bytes(), &[], true, yes);
-    says("UTF-16 LE", &wide, &[], true, yes);
-    says("UTF-16 BE", &big, &[], true, yes);
-    says("sep=", format!("sep=;\r\n{}", with(COMMAS)).as_bytes(), &[], true, yes);
-    says("quoted", format!("timestamp,{CHANNELS}\n{TIME},{quoted}\n").as_bytes(), &[], true, yes);
-    says("trailing", with(&format!("{COMMAS};;")).as_bytes(), &[], true, yes);
+    assert_dry_run("tabs", tabs.as_bytes(), &[], true, yes);
+    assert_dry_run("UTF-16 LE", &wide, &[], true, yes);
+    assert_dry_run("UTF-16 BE", &big, &[], true, yes);
+    assert_dry_run("sep=", format!("sep=;\r\n{}", with(COMMAS)).as_bytes(), &[], true, yes);
+    assert_dry_run("quoted", format!("timestamp,{CHANNELS}\n{TIME},{quoted}\n").as_bytes(), &[], true, yes);
+    assert_dry_run("trailing", with(&format!("{COMMAS};;")).as_bytes(), &[], true, yes);
     let thousands = with(COMMAS.replace("2950", "2.950").as_str());
-    says("thousands", thousands.as_bytes(), &[], false, no);
-    says("thousands, said", thousands.as_bytes(), &["--decimal", "comma"], true, yes);
-    says("two marks", with(&COMMAS.replace("61,5", "61.5")).as_bytes(), &[], false, no);
-    says("blanks", with(&COMMAS.replace("2950", "2 950")).as_bytes(), &[], false, no);
+    assert_dry_run("thousands", thousands.as_bytes(), &[], false, no);
+    assert_dry_run("thousands, with --decimal", thousands.as_bytes(), &["--decimal", "comma"], true, yes);
+    assert_dry_run("two marks", with(&COMMAS.replace("61,5", "61.5")).as_bytes(), &[], false, no);
+    assert_dry_run("blanks", with(&COMMAS.replace("2950", "2 950")).as_bytes(), &[], false, no);
     let unquoted = format!("timestamp,{CHANNELS}\n{TIME},{}\n", COMMAS.replace(';', ","));
-    says("a comma for both", unquoted.as_bytes(), &[], false, &["line 2: 20 cells, and the header has 11"]);
-    says("too few", with("2950;61,5").as_bytes(), &[], false, &["line 2: 3 cells, and the header has 11"]);
+    assert_dry_run("a comma for both", unquoted.as_bytes(), &[], false, &["line 2: 20 cells, and the header has 11"]);
+    assert_dry_run("too few", with("2950;61,5").as_bytes(), &[], false, &["line 2: 3 cells, and the header has 11"]);
     let cut = format!("{}2026-03-09 10:14:34;29", with(COMMAS));
-    says("cut off", cut.as_bytes(), &[], true, &["left out: line 3: the file ends within the row"]);
+    assert_dry_run("cut off", cut.as_bytes(), &[], true, &["left out: line 3: the file ends within the row"]);
 }
 
 #[test]
@@ -186,13 +186,13 @@ fn other_words_for_no_value() {
         let row = |word: &str| format!("{TIME},{}\n", VALUES.replace("42.5", word));
         let next = at(&["2026-03-09 10:14:34"]);
         let text = format!("timestamp,{CHANNELS}\n{}{next}", row(word));
-        let told = format!("taken as missing: line 2: Motor_Current_A: {word:?}");
-        says(word, text.as_bytes(), &[], true, &[&told, "2 readings of P would be stored"]);
+        let expected = format!("taken as missing: line 2: Motor_Current_A: {word:?}");
+        assert_dry_run(word, text.as_bytes(), &[], true, &[&expected, "2 readings of P would be stored"]);
     }
     let rows: String =
         (10..50).map(|second| format!("2026-03-09 10:14:{second},{}\n", VALUES.replace("42.5", "on"))).collect();
     let text = format!("timestamp,{CHANNELS}\n{rows}");
-    says(
+    assert_dry_run(
         "a column of text",
         text.as_bytes(),
         &[],
@@ -200,14 +200,20 @@ fn other_words_for_no_value() {
         &["line 2: Motor_Current_A: \"on\" (and 39 more) is no number"],
     );
     let sentinels = "-9999,32767,65535,2.1,850.5,0.4,6.2,42.5,48.1,21.3";
-    says("sentinels", format!("timestamp,{CHANNELS}\n{TIME},{sentinels}\n").as_bytes(), &[], true, &["1 readings"]);
+    assert_dry_run(
+        "sentinels",
+        format!("timestamp,{CHANNELS}\n{TIME},{sentinels}\n").as_bytes(),
+        &[],
+        true,
+        &["1 readings"],
+    );
 }
 
 #[test]
 fn other_headers() {
     let row = at(&[TIME]);
     let yes = "1 readings of P would be stored";
-    for (name, header, told) in [
+    for (name, header, expected) in [
         ("upper case", format!("TIMESTAMP,{}", CHANNELS.to_uppercase()), yes),
         ("blanks", format!("Time Stamp,{}", CHANNELS.replace('_', " ")), yes),
         ("dashes", format!("date-time,{}", CHANNELS.replace('_', "-")), yes),
@@ -219,9 +225,9 @@ fn other_headers() {
         ("a preamble", format!("Logger;7\nSerial,12345\n\n\ntimestamp,{CHANNELS}"), "the header is in line 5"),
         ("InfluxDB's", format!("#group,false\n#default,\ntimestamp,{CHANNELS}"), "the header is in line 3"),
     ] {
-        says(name, format!("{header}\n{row}").as_bytes(), &[], true, &[told, yes]);
+        assert_dry_run(name, format!("{header}\n{row}").as_bytes(), &[], true, &[expected, yes]);
     }
-    for (name, header, told) in [
+    for (name, header, expected) in [
         (
             "°F",
             format!("timestamp,{}", CHANNELS.replace("Bearing_Temperature_C", "Bearing_Temperature_C [°F]")),
@@ -232,15 +238,15 @@ fn other_headers() {
         ("no channel", "timestamp,a,b".to_owned(), "is no channel, and neither is any other"),
         ("twice", format!("timestamp,motor rpm,{CHANNELS}"), "is there twice"),
     ] {
-        says(name, format!("{header}\n{row}").as_bytes(), &[], false, &[told]);
+        assert_dry_run(name, format!("{header}\n{row}").as_bytes(), &[], false, &[expected]);
     }
-    for (name, columns, told) in [
+    for (name, columns, expected) in [
         ("an index", ",timestamp,Motor_RPM\n0,2026-03-09 10:14:33,2950\n", "taken as missing: Bearing_Temperature_C"),
         ("an unknown column", "timestamp,Motor_RPM,Torque\n2026-03-09 10:14:33,2950,7\n", "not used: \"Torque\""),
         ("two columns of time", "Date,Time,Motor_RPM\n2026-03-09,10:14:33,2950\n", "1 time has no offset"),
         ("one channel", "Motor_RPM,timestamp\n2950,2026-03-09 10:14:33\n", "Oil_Pressure_bar, Vibration_mm_s"),
     ] {
-        says(name, columns.as_bytes(), &[], true, &[told, yes]);
+        assert_dry_run(name, columns.as_bytes(), &[], true, &[expected, yes]);
     }
 }
 
@@ -258,11 +264,11 @@ fn other_times() {
         ("slashes", ["2026/03/09 10:14:33", "2026/03/09 10:14:34"]),
         ("months by name", ["09-Mar-2026 10:14:33", "09-Mar-2026 10:14:34"]),
     ] {
-        says(name, format!("{header}{}", at(&times)).as_bytes(), &[], true, &[first]);
+        assert_dry_run(name, format!("{header}{}", at(&times)).as_bytes(), &[], true, &[first]);
     }
     let commas = format!("{header}{}", at(&["2026-03-09 10:14:33,000", "2026-03-09 10:14:34,000"])).replace(',', ";");
     let commas = commas.replace(":33;000", ":33,000").replace(":34;000", ":34,000");
-    says("a comma before milliseconds", commas.as_bytes(), &[], true, &[first]);
+    assert_dry_run("a comma before milliseconds", commas.as_bytes(), &[], true, &[first]);
     for (times, format) in [
         (["13.02.2026 10:14:33", "14.02.2026 10:14:34"], "%d.%m.%Y %H:%M:%S"),
         (["02/13/2026 10:14:33", "02/14/2026 10:14:34"], "%m/%d/%Y %H:%M:%S"),
@@ -271,11 +277,11 @@ fn other_times() {
         (["13.02.2026 10:14", "14.02.2026 10:14"], "%d.%m.%Y %H:%M"),
     ] {
         let text = format!("{header}{}", at(&times));
-        says(format, text.as_bytes(), &[], false, &[&format!("--time-format '{format}'")]);
-        says(format, text.as_bytes(), &["--time-format", format], true, &["2 readings of P would be stored"]);
+        assert_dry_run(format, text.as_bytes(), &[], false, &[&format!("--time-format '{format}'")]);
+        assert_dry_run(format, text.as_bytes(), &["--time-format", format], true, &["2 readings of P would be stored"]);
     }
     let either = format!("{header}{}", at(&["03.04.2026 10:14:33"]));
-    says(
+    assert_dry_run(
         "either",
         either.as_bytes(),
         &[],
@@ -283,7 +289,7 @@ fn other_times() {
         &["more than one meaning", "'%d.%m.%Y %H:%M:%S'", "'%m.%d.%Y %H:%M:%S'"],
     );
     let none = format!("{header}{}", at(&["yesterday", "46090.4270"]));
-    says(
+    assert_dry_run(
         "none",
         none.as_bytes(),
         &[],
@@ -296,11 +302,11 @@ fn other_times() {
 }
 
 #[test]
-fn other_hours_that_stand_twice_or_never() {
+fn other_repeated_and_skipped_hours() {
     let header = format!("timestamp,{CHANNELS}\n");
     let berlin: &[&str] = &["--time-zone", "Europe/Berlin"];
-    let ask = "stands twice in Europe/Berlin";
-    for (name, times, flags, fine, told) in [
+    let ask = "occurs twice in Europe/Berlin";
+    for (name, times, flags, is_success, expected) in [
         ("goes on", &["2025-10-26 01:59:59", "2025-10-26 02:00:00"][..], berlin, true, "to 2025-10-26T00:00:00.000Z"),
         ("leads on", &["2025-10-26 02:59:59", "2025-10-26 03:00:00"], berlin, true, "from 2025-10-26T01:59:59.000Z"),
         ("alone", &["2025-10-26 02:30:00"], berlin, false, ask),
@@ -322,21 +328,21 @@ fn other_hours_that_stand_twice_or_never() {
         ("an offset", &["2025-10-26 02:30:00"], &["--time-zone", "+01:00"], true, "from 2025-10-26T01:30:00.000Z"),
         ("its own offset", &["2025-10-26T02:30:00+02:00"], berlin, true, "from 2025-10-26T00:30:00.000Z"),
         (
-            "said",
+            "with --repeated-hour",
             &["2025-10-26 02:30:00"],
             &["--time-zone", "Europe/Berlin", "--repeated-hour", "second"],
             true,
             "from 2025-10-26T01:30:00.000Z",
         ),
     ] {
-        says(name, format!("{header}{}", at(times)).as_bytes(), flags, fine, &[told]);
+        assert_dry_run(name, format!("{header}{}", at(times)).as_bytes(), flags, is_success, &[expected]);
     }
 }
 
 #[test]
-fn other_orders_and_rows_of_one_time() {
+fn other_row_orders_and_rows_of_one_time() {
     let header = "timestamp,Motor_RPM,Oil_Pressure_bar\n";
-    for (name, rows, fine, told) in [
+    for (name, rows, is_success, expected) in [
         (
             "newest first",
             "10:14:35,1,2\n10:14:34,1,2\n10:14:33,1,2\n",
@@ -367,17 +373,21 @@ fn other_orders_and_rows_of_one_time() {
         ("many", "10:14:33,1,2\n10:14:33,2,2\n10:14:33,3,2\n", false, &["(and 1 more)"]),
     ] {
         let rows: String = rows.lines().map(|row| format!("2026-03-09 {row}\n")).collect();
-        says(name, format!("{header}{rows}").as_bytes(), &[], fine, told);
+        assert_dry_run(name, format!("{header}{rows}").as_bytes(), &[], is_success, expected);
     }
 }
 
 #[test]
-fn an_import_ends_well_only_where_it_found_something() {
-    let place = Place::new();
-    let file = |text: &str| place.file(format!("timestamp,Motor_RPM,Oil_Pressure_bar\n{text}").as_bytes());
-    for (rows, fine, told) in [
+fn import_succeeds_only_if_it_has_readings() {
+    let folder = ImportFolder::new();
+    let file = |text: &str| folder.file(format!("timestamp,Motor_RPM,Oil_Pressure_bar\n{text}").as_bytes());
+    for (rows, is_success, expected) in [
         ("", false, "no row is below the header in line 1"),
-        ("2026-03-09 10:14:33,,\n2026-03-09 10:14:34,Bad,\n", false, "no row holds a value: there is nothing to store"),
+        (
+            "2026-03-09 10:14:33,,\n2026-03-09 10:14:34,Bad,\n",
+            false,
+            "no row has a value, so there is nothing to store",
+        ),
         ("2026-03-09 10:14:33,1,\n", true, "1 readings of P stored"),
         ("2026-03-09 10:14:33,1,\n", true, "nothing is new: all that the file holds is stored"),
         ("2026-03-09 10:14:33,1,2\n", true, "1 of them hold further channels of a reading that is stored"),
@@ -385,10 +395,10 @@ fn an_import_ends_well_only_where_it_found_something() {
         ("2026-03-09 10:14:33,1,3\n", false, "same time, other values"),
     ] {
         let file = file(rows);
-        place.import(&file, &[]).says(fine, &[told]);
+        folder.import(&file, &[]).assert_contains(is_success, &[expected]);
     }
-    assert!(place.stored().contains("2026-03-09T10:14:33.000Z,1,,2"), "{}", place.stored());
-    let other = Place::new();
+    assert!(folder.stored().contains("2026-03-09T10:14:33.000Z,1,,2"), "{}", folder.stored());
+    let other = ImportFolder::new();
     let output = volute()
         .args(["import", "--pump", "P", "--data-dir"])
         .arg(other.0.path().join("data"))
@@ -400,7 +410,7 @@ fn an_import_ends_well_only_where_it_found_something() {
 }
 
 #[test]
-fn an_evaluation_leaves_out_what_is_no_recording() {
+fn evaluation_skips_files_that_are_not_recordings() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
     let evaluate = || {
@@ -419,25 +429,25 @@ fn an_evaluation_leaves_out_what_is_no_recording() {
     for (name, bytes) in others {
         fs::write(path(name), bytes).expect("written");
     }
-    let (fine, said) = evaluate();
-    assert!(!fine && said.contains("is a recording of this profile"), "{said}");
+    let (is_success, printed) = evaluate();
+    assert!(!is_success && printed.contains("is a recording of this profile"), "{printed}");
     let row = |n: i64| format!("{},{VALUES},{}\n", 1_773_051_273 + n, i64::from(n > 500));
     let rows: String = (0..600).map(row).collect();
     fs::write(path("data/run.csv"), format!("timestamp,{CHANNELS},anomaly\n{rows}")).expect("written");
-    let (fine, said) = evaluate();
-    assert!(fine, "{said}");
+    let (is_success, printed) = evaluate();
+    assert!(is_success, "{printed}");
     for (name, _) in others {
-        let told = |line: &str| line.contains("left out, for it is no recording") && line.contains(name);
-        assert!(said.lines().any(told), "{name}: {said}");
+        let is_reported = |line: &str| line.contains("left out, not a recording") && line.contains(name);
+        assert!(printed.lines().any(is_reported), "{name}: {printed}");
     }
-    // Something wrong within a recording is no reason to leave it out.
+    // A recording with errors is not skipped: the evaluation fails.
     fs::write(path("data/wrong.csv"), "timestamp,Motor_RPM,anomaly\n13.02.2026 10:14:33,1,0\n").expect("written");
-    let (fine, said) = evaluate();
-    assert!(!fine && said.contains("--time-format"), "{said}");
+    let (is_success, printed) = evaluate();
+    assert!(!is_success && printed.contains("--time-format"), "{printed}");
 }
 
-/// The same recording as a German logger writes it in Berlin, from lines of `timestamp, numbers, words`.
-fn as_a_logger_writes_it(plain: &str) -> String {
+/// Converts a recording of lines `timestamp, numbers, words` to the format of a German logger in Berlin.
+fn in_logger_format(plain: &str) -> String {
     let mut lines = plain.lines();
     let header = lines.next().expect("a header").replace(',', ";");
     let row = |line: &str| {
@@ -449,22 +459,23 @@ fn as_a_logger_writes_it(plain: &str) -> String {
     format!("Logger XY;3,2\n\n{header}\n{}", lines.map(row).collect::<String>())
 }
 
-const AS_A_LOGGER: [&str; 4] = ["--time-format", "%d.%m.%Y %H:%M:%S", "--time-zone", "Europe/Berlin"];
+/// The flags for [`in_logger_format`].
+const LOGGER_FLAGS: [&str; 4] = ["--time-format", "%d.%m.%Y %H:%M:%S", "--time-zone", "Europe/Berlin"];
 
 #[test]
-fn every_command_reads_the_same_and_asks_for_the_same() {
+fn all_commands_read_alike_and_ask_for_the_same_flags() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
     let (plain, logged) = (path("plain.csv"), path("logged.csv"));
     run(&["simulate", "--rows", "400", "--load", "steady", "--out", &plain]);
-    fs::write(&logged, as_a_logger_writes_it(&fs::read_to_string(&plain).expect("read"))).expect("written");
+    fs::write(&logged, in_logger_format(&fs::read_to_string(&plain).expect("read"))).expect("written");
     let learn = |csv: &str, out: &str, flags: &[&str]| {
         let fixed = ["train", "--csv", csv, "--out", out, "--epochs", "1", "--every", "3"];
-        let said = run(&fixed.iter().chain(flags).copied().collect::<Vec<_>>());
-        said.lines().filter(|line| line.starts_with("windows ")).map(str::to_owned).collect::<Vec<_>>()
+        let printed = run(&fixed.iter().chain(flags).copied().collect::<Vec<_>>());
+        printed.lines().filter(|line| line.starts_with("windows ")).map(str::to_owned).collect::<Vec<_>>()
     };
     let learned = learn(&plain, &path("a"), &[]);
-    assert_eq!((learned.len(), &learned), (1, &learn(&logged, &path("b"), &AS_A_LOGGER)), "bit for bit");
+    assert_eq!((learned.len(), &learned), (1, &learn(&logged, &path("b"), &LOGGER_FLAGS)), "bit for bit");
     let (out, folder) = (path("c"), dir.path().to_str().expect("UTF-8").to_owned());
     for args in [
         vec!["train", "--csv", &logged, "--out", &out],
@@ -473,26 +484,26 @@ fn every_command_reads_the_same_and_asks_for_the_same() {
         vec!["import", &logged, "--pump", "P", "--data-dir", &out],
     ] {
         let output = volute().args(&args).output().expect("it runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {printed}");
         assert!(
-            said.contains("--time-format '%d.%m.%Y %H:%M:%S'") && said.contains("(and 399 more)"),
-            "{args:?}: {said}"
+            printed.contains("--time-format '%d.%m.%Y %H:%M:%S'") && printed.contains("(and 399 more)"),
+            "{args:?}: {printed}"
         );
     }
 }
 
 #[test]
-fn a_replay_posts_what_a_recording_says() {
-    let Some(folder) = shared("field") else { return };
+fn replay_posts_the_readings_of_a_recording() {
+    let Some(folder) = shared_input("field") else { return };
     let data = tempfile::tempdir().expect("a directory");
-    let start = Start::new(&data, "centrifugal");
+    let start = NodeConfig::new(&data, "centrifugal");
     let node = start.node();
     let url = format!("http://{}", node.address());
     let file = folder.join("14_dmy_dot.csv");
     let fixed = ["replay", "--csv", file.to_str().expect("UTF-8"), "--url", &url, "--pump", "P", "--speed", "0"];
-    run(&fixed.iter().chain(&AS_A_LOGGER).copied().collect::<Vec<_>>());
-    let rows = node.all("/api/sensor-history?pump_id=P&limit=100");
+    run(&fixed.iter().chain(&LOGGER_FLAGS).copied().collect::<Vec<_>>());
+    let rows = node.all_items("/api/sensor-history?pump_id=P&limit=100");
     let times: Vec<_> = rows.iter().filter_map(|row| row["timestamp"].as_str()).collect();
     assert!(times.len() == 4 && times.contains(&"2026-03-09T09:14:33.000Z"), "{rows:?}");
 }

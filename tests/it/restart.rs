@@ -1,18 +1,19 @@
-//! A restart changes no verdict: what is remembered of a pump outlives a kill and a stop, bit for bit.
+//! A restart changes no detection: a pump's state survives a kill and a stop bit for bit.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Node, Start, run, skab};
+use crate::support::{Node, NodeConfig, run, skab};
 
 const DETECTIONS: &str = "/api/anomaly-history?pump_id=pump-1&limit=10000";
-/// In an episode the loss is the strain and this, so that an episode ends lower than it begins (`1 - quiet`).
+/// Within an episode this is added to the anomaly score, so that the episode ends at a lower score than it begins
+/// (`1 - quiet`).
 const DEADBAND: f64 = 0.65;
 const EVENTS: &str = "/api/maintenance-events?pump_id=pump-1";
 
-/// How a node ends.
+/// How a node is ended.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Killed,
@@ -28,7 +29,7 @@ impl End {
     }
 }
 
-/// A recording, and a model of its first rows.
+/// A recording, and a model trained on its first rows.
 struct Pump {
     dir: TempDir,
     profile: &'static str,
@@ -48,7 +49,7 @@ impl Pump {
         Self { dir, profile, header: lines.next().expect("a header"), rows: lines.collect(), model }
     }
 
-    /// A healthy pump, simulated.
+    /// A simulated healthy pump.
     fn simulated() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let csv = dir.path().join("pump.csv");
@@ -57,12 +58,12 @@ impl Pump {
         Self::new("centrifugal", &csv, "600")
     }
 
-    fn start(&self, name: &str) -> Start {
-        let start = Start::new(&self.dir, self.profile).with_model(&self.model);
-        Start { data: self.dir.path().join(name), ..start }
+    fn start(&self, name: &str) -> NodeConfig {
+        let start = NodeConfig::new(&self.dir, self.profile).with_model(&self.model);
+        NodeConfig { data: self.dir.path().join(name), ..start }
     }
 
-    /// Has the node take in these rows; durable when it returns, but not necessarily judged.
+    /// Replays these rows to the node. They are durable when this returns, but not necessarily scored.
     fn replay(&self, node: &Node, rows: std::ops::Range<usize>) {
         let part = self.dir.path().join("part.csv");
         let lines = [std::slice::from_ref(&self.header), &self.rows[rows]].concat();
@@ -71,37 +72,37 @@ impl Pump {
         run(&["replay", "--profile", self.profile, "--csv", part, "--url", &node.url, "--speed", "0", "--batch", "7"]);
     }
 
-    /// Row `n` with so much more in a channel.
+    /// Increases a channel's value in row `n`.
     fn raise(&mut self, n: usize, channel: &str, by: f64) {
-        let place = self.header.split(',').position(|name| name == channel).expect("a channel");
+        let index = self.header.split(',').position(|name| name == channel).expect("a channel");
         let mut fields: Vec<String> = self.rows[n].split(',').map(str::to_owned).collect();
-        fields[place] = (fields[place].parse::<f64>().expect("a number") + by).to_string();
+        fields[index] = (fields[index].parse::<f64>().expect("a number") + by).to_string();
         self.rows[n] = fields.join(",");
     }
 
-    /// Waits until a row is judged, and answers what is shown then. The pump must not be learned meanwhile.
-    fn until_judged(&self, node: &Node, row: usize) -> Value {
+    /// Waits until a row is scored, and returns the live data. The pump must not be learning.
+    fn wait_until_scored(&self, node: &Node, row: usize) -> Value {
         let time = self.time(row);
-        node.until("/api/live-data?pump_id=pump-1", |live| {
+        node.wait_until("/api/live-data?pump_id=pump-1", |live| {
             assert_ne!(live["status"], "LEARNING", "{live}");
             live["judged_at"].as_str().is_some_and(|judged| judged.starts_with(&time))
         })
     }
 
-    /// All detections up to that of this row, the last that the node was told; oldest first.
+    /// Returns all detections up to this row, the last one that was posted; oldest first.
     fn detections(&self, node: &Node, row: usize) -> Vec<Value> {
         let path = format!("{DETECTIONS}&from={}Z", self.time(row));
-        node.until(&path, |page| page["items"].as_array().is_some_and(|items| !items.is_empty()));
-        node.all(&format!("{DETECTIONS}&from=2020-01-01T00:00:00Z"))
+        node.wait_until(&path, |page| page["items"].as_array().is_some_and(|items| !items.is_empty()));
+        node.all_items(&format!("{DETECTIONS}&from=2020-01-01T00:00:00Z"))
     }
 
-    /// When a row was recorded, to the second.
+    /// Returns the time of a row, truncated to seconds.
     fn time(&self, row: usize) -> String {
         self.rows[row][..19].replace(' ', "T")
     }
 
-    /// The same detections with these ends as without any.
-    fn is_judged_alike_over(&self, ends: &[(usize, End)]) {
+    /// Checks that the detections are the same with these restarts as without any.
+    fn assert_same_detections_over(&self, ends: &[(usize, End)]) {
         let node = self.start("steady").node();
         self.replay(&node, 0..self.rows.len());
         let last = self.rows.len() - 1;
@@ -129,26 +130,26 @@ impl Pump {
     }
 }
 
-/// Nothing is waited for before an end, so windows are on their way at each kill; they are decided after it.
+/// The kills do not wait for anything, so windows are in flight at each of them. They are scored after it.
 #[test]
-fn a_real_pump_is_judged_alike_over_kills() {
+fn real_pump_has_the_same_detections_over_kills() {
     let Some(skab) = skab() else { return };
     let pump = Pump::new("skab", &skab.join("other/12.csv"), "400");
     let cuts = [20, 137, 391, 405, 520, 655, 656, 702, 811, 903, 1000];
-    pump.is_judged_alike_over(&cuts.map(|row| (row, End::Killed)));
+    pump.assert_same_detections_over(&cuts.map(|row| (row, End::Killed)));
 }
 
 #[test]
-fn a_real_pump_is_judged_alike_over_stops_and_kills() {
+fn real_pump_has_the_same_detections_over_stops_and_kills() {
     let Some(skab) = skab() else { return };
     let pump = Pump::new("skab", &skab.join("valve1/3.csv"), "400");
     let cuts = [300, 577, 640, 700, 845, 951, 990, 1100];
     let ends = [End::Stopped, End::Killed].into_iter().cycle();
-    pump.is_judged_alike_over(&cuts.into_iter().zip(ends).collect::<Vec<_>>());
+    pump.assert_same_detections_over(&cuts.into_iter().zip(ends).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_healthy_pump_is_judged_at_once_and_without_an_alarm() {
+fn healthy_pump_is_scored_at_once_without_an_alarm() {
     let pump = Pump::simulated();
     let start = pump.start("healthy");
     let mut node = start.node();
@@ -158,18 +159,18 @@ fn a_healthy_pump_is_judged_at_once_and_without_an_alarm() {
         end.of(node);
         node = start.node();
         pump.replay(&node, to..to + 1);
-        let live = pump.until_judged(&node, to);
+        let live = pump.wait_until_scored(&node, to);
         assert_eq!(live["status"], "NORMAL", "{live}");
         from = to + 1;
     }
     let detections = pump.detections(&node, from - 1);
-    assert_eq!(detections.len(), from - 29, "each reading from the thirtieth on is judged, once");
+    assert_eq!(detections.len(), from - 29, "each reading from the thirtieth on is scored once");
     let alarms: Vec<&Value> = detections.iter().filter(|detection| detection["is_anomaly"] == true).collect();
     assert!(alarms.is_empty(), "{alarms:?}");
 }
 
 #[test]
-fn an_open_episode_stays_open_and_is_told_once() {
+fn open_episode_stays_open_and_is_reported_once() {
     let mut pump = Pump::simulated();
     for row in 300..420 {
         pump.raise(row, "Vibration_mm_s", 8.0);
@@ -177,14 +178,14 @@ fn an_open_episode_stays_open_and_is_told_once() {
     let start = pump.start("hot");
     let mut node = start.node();
     pump.replay(&node, 0..310);
-    let open = node.until(EVENTS, |events| events["items"].as_array().is_some_and(|events| !events.is_empty()));
+    let open = node.wait_until(EVENTS, |events| events["items"].as_array().is_some_and(|events| !events.is_empty()));
     let (opened, rule) = (open["items"][0]["opened_at"].clone(), open["items"][0]["rule"].clone());
     let mut from = 310;
     for (to, end) in [(330, End::Killed), (331, End::Stopped), (360, End::Killed), (400, End::Stopped)] {
         pump.replay(&node, from..to);
         end.of(node);
         node = start.node();
-        let events = node.ok(EVENTS);
+        let events = node.get_ok(EVENTS);
         let events = events["items"].as_array().expect("a list");
         assert_eq!(events.len(), 1, "{events:?}");
         assert_eq!(
@@ -197,14 +198,15 @@ fn an_open_episode_stays_open_and_is_told_once() {
     let detections = pump.detections(&node, 419);
     assert_eq!(detections.len(), 420 - 29);
     let during = &detections[301 - 29..];
-    assert!(during.iter().all(|detection| detection["is_anomaly"] == true), "no window of it is let go");
-    let events = node.all(&format!("{EVENTS}&limit=100"));
+    assert!(during.iter().all(|detection| detection["is_anomaly"] == true), "no window is skipped");
+    let events = node.all_items(&format!("{EVENTS}&limit=100"));
     assert_eq!(events.len(), 1, "{events:?}");
 }
 
-/// Its strain is too little to begin an episode and too much to end one, so a pump that has forgotten would call it normal.
+/// The anomaly score is too low to begin an episode and too high to end one: if the state were lost, the pump would be
+/// normal.
 #[test]
-fn an_episode_that_could_not_begin_anew_stays_open() {
+fn episode_below_the_start_threshold_stays_open() {
     let mut pump = Pump::simulated();
     for row in 300..420 {
         pump.raise(row, "Vibration_mm_s", if row < 320 { 0.7 } else { 0.2 });
@@ -228,10 +230,10 @@ fn an_episode_that_could_not_begin_anew_stays_open() {
     }
 }
 
-/// What a pump goes by is in the database, and so it starts without; its memory waits until that is known.
+/// The node starts without the database, which has the pump's state. The state is restored once the database opens.
 #[cfg(feature = "failpoints")]
 #[test]
-fn an_episode_stays_open_where_the_database_comes_back_later() {
+fn episode_stays_open_if_the_database_opens_later() {
     let mut pump = Pump::simulated();
     for row in 300..pump.rows.len() {
         pump.raise(row, "Vibration_mm_s", if row < 320 { 0.7 } else { 0.2 });
@@ -244,11 +246,11 @@ fn an_episode_stays_open_where_the_database_comes_back_later() {
     let node = start.with_env("FAILPOINTS", "database-open=2*return(broken on purpose)").node();
     let judged = (340..pump.rows.len()).find(|&row| {
         pump.replay(&node, row..row + 1);
-        let live = node.ok("/api/live-data?pump_id=pump-1");
+        let live = node.get_ok("/api/live-data?pump_id=pump-1");
         assert_ne!(live["status"], "LEARNING", "{live}");
         live["judged_at"].as_str().is_some_and(|judged| judged.starts_with(&pump.time(row)))
     });
-    let judged = judged.expect("it is judged before the recording ends");
+    let judged = judged.expect("it is scored before the recording ends");
     let detections = pump.detections(&node, judged);
     let last = detections.last().expect("one");
     let loss = last["loss"].as_f64().expect("a number");

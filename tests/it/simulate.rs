@@ -1,10 +1,10 @@
-//! Simulated recordings: the same flags give the same bytes, and the rest of the program reads them.
+//! Simulated recordings: reproducible, and readable by the other commands.
 
 use std::{fs, path::Path};
 
 use crate::support::run;
 
-/// What `volute simulate` writes with these flags.
+/// Runs `volute simulate` with these flags, and returns the recording.
 fn simulate(folder: &Path, name: &str, flags: &str) -> String {
     let path = folder.join(name);
     let mut args = vec!["simulate", "--out", path.to_str().expect("text")];
@@ -14,7 +14,7 @@ fn simulate(folder: &Path, name: &str, flags: &str) -> String {
 }
 
 #[test]
-fn the_same_flags_give_the_same_bytes_and_another_seed_others() {
+fn same_flags_give_the_same_bytes_and_another_seed_different_ones() {
     let folder = tempfile::tempdir().expect("a folder");
     let flags = "--fault cavitation --load starts --rows 900 --seed 7";
     let first = simulate(folder.path(), "a.csv", flags);
@@ -23,7 +23,7 @@ fn the_same_flags_give_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
-fn a_recording_has_the_originals_form_with_the_fault_beside_its_state() {
+fn recording_has_the_original_form_with_state_and_fault() {
     let folder = tempfile::tempdir().expect("a folder");
     let text =
         simulate(folder.path(), "a.csv", "--fault sensor_dropout --channel Flow_Rate_L_min --severity 1 --rows 300");
@@ -41,19 +41,19 @@ fn a_recording_has_the_originals_form_with_the_fault_beside_its_state() {
 }
 
 #[test]
-fn a_model_learns_from_simulated_recordings() {
+fn model_is_trained_on_simulated_recordings() {
     let folder = tempfile::tempdir().expect("a folder");
     simulate(folder.path(), "a.csv", "--fault unbalance --rows 600");
     let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
     let (csv, model) = (path("a.csv"), path("model"));
-    let said = run(&["train", "--csv", &csv, "--epochs", "1", "--threshold-quantile", "0.999", "--out", &model]);
-    assert!(said.contains("written to"), "{said}");
+    let printed = run(&["train", "--csv", &csv, "--epochs", "1", "--threshold-quantile", "0.999", "--out", &model]);
+    assert!(printed.contains("written to"), "{printed}");
     let manifest = fs::read_to_string(folder.path().join("model/manifest.json")).expect("a manifest");
     assert!(manifest.contains("\"threshold_quantile\": 0.999"), "{manifest}");
 }
 
 #[test]
-fn a_drawing_has_a_strip_for_each_channel_and_the_shades_of_the_states() {
+fn plot_has_a_strip_for_each_channel_and_shades_for_states() {
     let folder = tempfile::tempdir().expect("a folder");
     let svg = folder.path().join("a.svg");
     simulate(folder.path(), "a.csv", &format!("--fault dry_run --rows 600 --plot {}", svg.display()));

@@ -1,32 +1,32 @@
-//! The main job on a real pump's recordings: train, serve, replay, and see the anomaly; and the same detections
-//! from an evaluation as from a live node.
+//! The main use on a real pump's recordings: train, serve, replay and detect the anomaly. An evaluation and a live node
+//! have the same detections.
 
 use std::{collections::HashMap, path::Path};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Node, Start, run, skab};
+use crate::support::{Node, NodeConfig, run, skab};
 
-/// Enough to learn these runs, little enough to test with.
+/// Enough to learn these recordings, and few enough for a test.
 const EPOCHS: &str = "25";
 
-/// Trains on the run's first 400 rows, serves, and replays the run.
+/// Trains on the first 400 rows of a recording, starts a node, and replays the recording.
 fn live(data: &TempDir, csv: &Path) -> Node {
     let (csv, model) = (csv.to_str().expect("text"), data.path().join("model"));
     let out = model.to_str().expect("text");
     run(&["train", "--profile", "skab", "--csv", csv, "--rows", "400", "--epochs", EPOCHS, "--out", out]);
-    let node = Start::new(data, "skab").with_model(&model).node();
+    let node = NodeConfig::new(data, "skab").with_model(&model).node();
     run(&["replay", "--profile", "skab", "--csv", csv, "--url", &node.url, "--speed", "0", "--batch", "7"]);
     node
 }
 
-/// The detections of every scored reading, once the node has caught up; by time, to the second.
+/// Waits until the node has scored all readings, and returns the detections by time, truncated to seconds.
 fn detections(node: &Node, expected: usize) -> HashMap<String, Value> {
     let path = "/api/anomaly-history?pump_id=pump-1&limit=10000";
-    node.until(path, |page| page["items"].as_array().map_or(0, Vec::len) >= expected);
+    node.wait_until(path, |page| page["items"].as_array().map_or(0, Vec::len) >= expected);
     let key = |item: &Value| item["timestamp"].as_str().expect("a time")[..19].replace('T', " ");
-    node.all(path).into_iter().map(|item| (key(&item), item)).collect()
+    node.all_items(path).into_iter().map(|item| (key(&item), item)).collect()
 }
 
 fn rows(csv: &Path) -> Vec<HashMap<String, String>> {
@@ -46,15 +46,16 @@ fn share_above(labelled: &[&Value]) -> f64 {
     above as f64 / labelled.len() as f64
 }
 
-/// Every row stored once, and the loss over its threshold for most of the labelled anomaly, not before it.
-fn sees_the_anomaly(name: &str) {
+/// Checks that each row is stored once, and that the score is over its threshold in most of the labelled anomaly, and
+/// not before it.
+fn assert_anomaly_is_detected(name: &str) {
     let Some(skab) = skab() else { return };
     let data = tempfile::tempdir().expect("a directory");
     let csv = skab.join(name);
     let node = live(&data, &csv);
     let rows = rows(&csv);
 
-    let stored = node.all("/api/sensor-history?pump_id=pump-1&limit=500&from=2020-01-01T00:00:00Z");
+    let stored = node.all_items("/api/sensor-history?pump_id=pump-1&limit=500&from=2020-01-01T00:00:00Z");
     let times: Vec<String> =
         stored.iter().map(|r| r["timestamp"].as_str().expect("a time")[..19].replace('T', " ")).collect();
     let recorded: Vec<String> = rows.iter().map(|row| row["datetime"].clone()).collect();
@@ -76,9 +77,9 @@ fn sees_the_anomaly(name: &str) {
     for detection in anomalous {
         let shares = detection["contributions"].as_object().expect("contributions").values();
         let sum: f64 = shares.map(|share| share.as_f64().expect("a number")).sum();
-        // Each is rounded to four decimals.
+        // Both are rounded to four decimals.
         assert!((sum - 1.0).abs() < 1e-3, "{detection}");
-        // An episode may outlast the crossing of the threshold, so the one does not follow from the other.
+        // An episode may last longer than the score is over the threshold, so both are checked.
         assert_eq!(detection["threshold"], 1.0, "{detection}");
         assert!(detection["model"].as_str().expect("a name").starts_with("fused-"), "{detection}");
     }
@@ -86,22 +87,22 @@ fn sees_the_anomaly(name: &str) {
 
 #[test]
 fn valve1_3() {
-    sees_the_anomaly("valve1/3.csv");
+    assert_anomaly_is_detected("valve1/3.csv");
 }
 
 #[test]
 fn valve1_4() {
-    sees_the_anomaly("valve1/4.csv");
+    assert_anomaly_is_detected("valve1/4.csv");
 }
 
 #[test]
 fn other_3() {
-    sees_the_anomaly("other/3.csv");
+    assert_anomaly_is_detected("other/3.csv");
 }
 
-/// `other/12` has seventeen holes, so that order, filling and holding back are in it too.
+/// `other/12` has 17 gaps, so that order, filling and delayed windows are tested as well.
 #[test]
-fn an_evaluation_and_a_live_node_say_the_same_to_the_last_bit() {
+fn evaluation_and_live_node_have_bit_identical_detections() {
     let Some(skab) = skab() else { return };
     let data = tempfile::tempdir().expect("a directory");
     let csv = skab.join("other/12.csv");

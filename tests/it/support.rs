@@ -1,4 +1,4 @@
-//! A node as a process of its own, and what tests say to it.
+//! Starts nodes as separate processes, and sends them requests.
 
 use std::{
     fs::File,
@@ -22,16 +22,16 @@ mod socket;
 
 pub use socket::{RawResponse, receive, send};
 
-/// The longest that anything is waited for: on a slow machine the demo takes two minutes to learn its pumps.
-pub const PATIENCE: Duration = Duration::from_secs(300);
-/// The longest that a command may take: an evaluation, by a debug build.
-const COMMAND_PATIENCE: Duration = Duration::from_secs(1800);
+/// The time after which a wait fails. On a slow machine the demo takes two minutes to learn its pumps.
+pub const TIMEOUT: Duration = Duration::from_secs(300);
+/// The time after which a command fails. An evaluation by a debug build takes long.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// 2026-03-09T10:00:00Z: where tests begin to post, if they count in milliseconds. Nodes under test keep readings of any
-/// year ([`volute`]), so it may be long ago.
+/// 2026-03-09T10:00:00Z: the first timestamp of tests that count in milliseconds. It may be long ago, as nodes under
+/// test accept readings of any age (see [`volute`]).
 pub const EPOCH_MS: u64 = 1_773_050_400_000;
 
-/// A running node on a port of its own. Killed when dropped.
+/// A running node on its own port. Killed when dropped.
 pub struct Node {
     child: Child,
     pub url: String,
@@ -39,28 +39,28 @@ pub struct Node {
 
 /// How to start a node.
 #[derive(Clone)]
-pub struct Start {
+pub struct NodeConfig {
     pub data: PathBuf,
     pub profile: &'static str,
     pub model: Option<PathBuf>,
     pub demo: bool,
     pub env: Vec<(&'static str, String)>,
-    /// The soft and hard limit on its file descriptors.
+    /// The soft and hard limit of its file descriptors.
     pub descriptors: Option<u32>,
     /// The file that it logs to.
     pub log: Option<PathBuf>,
 }
 
-/// An answer.
+/// A response with its body parsed as JSON, or as a string.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub content_type: String,
     pub retry_after: Option<String>,
     pub body: Value,
 }
 
-impl Start {
+impl NodeConfig {
     pub fn new(data: &TempDir, profile: &'static str) -> Self {
         Self {
             data: data.path().join("store"),
@@ -78,7 +78,7 @@ impl Start {
         self
     }
 
-    /// A demo, which brings its own profile and model.
+    /// A demo node, which has its own profile and model.
     pub fn demo(data: &TempDir) -> Self {
         Self { demo: true, ..Self::new(data, "centrifugal") }
     }
@@ -88,13 +88,13 @@ impl Start {
         self
     }
 
-    /// With no more file descriptors than these, and no way to raise that.
+    /// Limits the node's file descriptors, so that it cannot raise the limit.
     pub fn with_descriptors(mut self, limit: u32) -> Self {
         self.descriptors = Some(limit);
         self
     }
 
-    /// With its log in a file.
+    /// Appends the log to a file.
     pub fn with_log(mut self, file: &Path) -> Self {
         self.log = Some(file.to_owned());
         self
@@ -122,103 +122,103 @@ impl Start {
         command
     }
 
-    /// Starts a node that ends while it starts, and waits for that.
-    pub fn ends(&self) -> ExitStatus {
+    /// Starts a node that exits during its start, and waits for the exit.
+    pub fn run_to_exit(&self) -> ExitStatus {
         let child = self.command().stdout(Stdio::null()).spawn().expect("the node starts");
-        Node { child, url: String::new() }.end()
+        Node { child, url: String::new() }.wait_for_exit()
     }
 
-    /// Starts the node and waits until it says where it listens.
+    /// Starts the node and waits until it prints its address.
     pub fn node(&self) -> Node {
         let mut child = self.command().stdout(Stdio::piped()).spawn().expect("the node starts");
         let stdout = child.stdout.take().expect("piped");
         let mut node = Node { child, url: String::new() };
-        let line = within(PATIENCE, move || {
+        let line = run_within(TIMEOUT, move || {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).expect("a line");
             line
         });
-        let line = line.expect("it says where it listens, or ends");
+        let line = line.expect("the node prints its address, or exits");
         node.url = line.trim().strip_prefix("Volute listens on ").expect(&line).to_owned();
         node
     }
 }
 
 #[cfg(feature = "failpoints")]
-impl Start {
-    /// Sets what happens at a point of the node that runs there.
+impl NodeConfig {
+    /// Sets the action of a failpoint in the running node.
     pub fn inject(&self, point: &str, action: &str) {
-        self.try_inject(point, action).expect("told");
+        self.try_inject(point, action).expect("the node answers");
     }
 
-    /// Likewise where the node may be gone before it answers.
+    /// Like [`inject`](Self::inject), for an action that may end the node before it responds.
     pub fn try_inject(&self, point: &str, action: &str) -> Result<Value, control::ControlError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let request = Request::Failpoint { point: point.to_owned(), action: action.to_owned() };
-        runtime.block_on(control::tell::<Value>(&self.data, &request))
+        runtime.block_on(control::send_request::<Value>(&self.data, &request))
     }
 }
 
 impl Node {
-    pub fn get(&self, path: &str) -> Answer {
-        answer(agent().get(format!("{}{path}", self.url)).call())
+    pub fn get(&self, path: &str) -> Response {
+        into_response(agent().get(format!("{}{path}", self.url)).call())
     }
 
-    /// The body of a GET that must be answered 200.
-    pub fn ok(&self, path: &str) -> Value {
-        let answer = self.get(path);
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        answer.body
+    /// Sends a GET request that must succeed with 200, and returns the body.
+    pub fn get_ok(&self, path: &str) -> Value {
+        let response = self.get(path);
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        response.body
     }
 
-    pub fn post(&self, body: &Value) -> Answer {
+    pub fn post(&self, body: &Value) -> Response {
         self.post_as("application/json", &body.to_string())
     }
 
-    pub fn post_as(&self, content_type: &str, body: &str) -> Answer {
+    pub fn post_as(&self, content_type: &str, body: &str) -> Response {
         self.post_to("/api/ingest", content_type, body)
     }
 
-    pub fn post_to(&self, path: &str, content_type: &str, body: &str) -> Answer {
-        try_post_to(&format!("{}{path}", self.url), content_type, body).expect("an answer")
+    pub fn post_to(&self, path: &str, content_type: &str, body: &str) -> Response {
+        try_post_to(&format!("{}{path}", self.url), content_type, body).expect("a response")
     }
 
-    /// A post whose body is coded already.
-    pub fn post_bytes(&self, content_type: &str, coding: &str, body: &[u8]) -> Answer {
+    /// Posts a body that is already encoded.
+    pub fn post_bytes(&self, content_type: &str, coding: &str, body: &[u8]) -> Response {
         let request = agent().post(format!("{}/api/ingest", self.url)).header("content-type", content_type);
-        answer(request.header("content-encoding", coding).send(body))
+        into_response(request.header("content-encoding", coding).send(body))
     }
 
-    /// A request without a body.
-    pub fn send(&self, method: &str, path: &str) -> Answer {
+    /// Sends a request without a body.
+    pub fn send(&self, method: &str, path: &str) -> Response {
         let url = format!("{}{path}", self.url);
         let request = ureq::http::Request::builder().method(method).uri(url).body(()).expect("a request");
-        answer(agent().run(request))
+        into_response(agent().run(request))
     }
 
-    /// A request with a body of JSON.
-    pub fn send_json(&self, method: &str, path: &str, body: &Value) -> Answer {
+    /// Sends a request with a JSON body.
+    pub fn send_json(&self, method: &str, path: &str, body: &Value) -> Response {
         self.send_as(method, path, "application/json", &body.to_string())
     }
 
-    /// A request with a body of some type.
-    pub fn send_as(&self, method: &str, path: &str, content_type: &str, body: &str) -> Answer {
+    /// Sends a request with a body of the given content type.
+    pub fn send_as(&self, method: &str, path: &str, content_type: &str, body: &str) -> Response {
         let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         let request = request.header("content-type", content_type).body(body.to_owned()).expect("a request");
-        answer(agent().run(request))
+        into_response(agent().run(request))
     }
 
-    /// Every item of a list, page by page.
-    pub fn all(&self, path: &str) -> Vec<Value> {
+    /// Returns all items of a list, read page by page.
+    pub fn all_items(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
         let mut cursor = String::new();
         loop {
-            let page = self.ok(&format!("{path}{cursor}"));
+            let page = self.get_ok(&format!("{path}{cursor}"));
             items.extend(page["items"].as_array().expect("a list").iter().cloned());
             match page["next_cursor"].as_str() {
                 Some(next) => {
                     let next = format!("&cursor={next}");
-                    assert_ne!(next, cursor, "{path}: a page that leads to itself");
+                    assert_ne!(next, cursor, "{path}: a page that refers to itself");
                     cursor = next;
                 }
                 None => return items,
@@ -226,55 +226,55 @@ impl Node {
         }
     }
 
-    /// Asks again until `done`.
-    pub fn until(&self, path: &str, mut done: impl FnMut(&Value) -> bool) -> Value {
+    /// Repeats a GET request until `done` returns true, and returns the body.
+    pub fn wait_until(&self, path: &str, mut done: impl FnMut(&Value) -> bool) -> Value {
         let mut body = Value::Null;
-        until(path, || {
-            body = self.ok(path);
+        wait_until(path, || {
+            body = self.get_ok(path);
             if done(&body) { Ok(()) } else { Err(body.clone()) }
         });
         body
     }
 
-    /// Posts this, which is refused with 503 each time, until the answer at `path` is so.
-    pub fn refuses_until(&self, path: &str, item: &Value, done: impl Fn(&Answer) -> bool) {
-        until(path, || {
-            let answer = self.get(path);
-            if done(&answer) {
+    /// Repeats a GET request until `done` returns true. Before that, posts of `item` must be rejected with 503.
+    pub fn assert_unavailable_until(&self, path: &str, item: &Value, done: impl Fn(&Response) -> bool) {
+        wait_until(path, || {
+            let response = self.get(path);
+            if done(&response) {
                 return Ok(());
             }
             assert_eq!(self.post(item).status, 503);
-            Err(answer)
+            Err(response)
         });
     }
 
-    /// The process's number.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its resident memory in MiB, as proc(5) tells it.
+    /// The resident memory in MiB, from `/proc`.
     pub fn resident_mib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
     }
 
-    /// How many files, sockets included, it has open.
+    /// The number of open files, including sockets.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("Linux").count()
     }
 
-    /// Where it listens, as `127.0.0.1:5000`.
+    /// The address, as `127.0.0.1:5000`.
     pub fn address(&self) -> &str {
         self.url.strip_prefix("http://").expect("an address")
     }
 
-    /// Waits until it ends by itself.
-    pub fn end(mut self) -> ExitStatus {
+    /// Waits until the node exits.
+    pub fn wait_for_exit(mut self) -> ExitStatus {
         let mut status = None;
-        until("the node's end", || {
-            status = self.child.try_wait().expect("it can be asked");
+        wait_until("the node's exit", || {
+            status = self.child.try_wait().expect("a status");
             status.map(drop).ok_or("it runs")
         });
         status.expect("it ended")
@@ -286,39 +286,39 @@ impl Node {
         self.child.wait().expect("reaped");
     }
 
-    /// SIGTERM, and the end that follows.
+    /// Sends SIGTERM and waits until the node exits.
     pub fn terminate(self) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
-        self.end()
+        self.wait_for_exit()
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Tries again until there is no reason any more why it is not so; for ever only in appearance.
-pub fn until<E: std::fmt::Debug>(what: &str, mut so: impl FnMut() -> Result<(), E>) {
-    let deadline = Instant::now() + PATIENCE;
-    while let Err(reason) = so() {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}: {reason:?}");
+/// Repeats `check` until it returns `Ok`. Panics with the last error after [`TIMEOUT`].
+pub fn wait_until<E: std::fmt::Debug>(what: &str, mut check: impl FnMut() -> Result<(), E>) {
+    let deadline = Instant::now() + TIMEOUT;
+    while let Err(reason) = check() {
+        assert!(Instant::now() < deadline, "{what}: not within {TIMEOUT:?}: {reason:?}");
         thread::yield_now();
     }
 }
 
-/// What `work` gives, on a thread of its own; nothing where it takes longer, or panics.
-fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || tell.send(work()));
-    told.recv_timeout(time).ok()
+/// Runs `work` on its own thread. Returns none if it takes longer than `time`, or panics.
+fn run_within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(work()));
+    receiver.recv_timeout(time).ok()
 }
 
-/// Set when it is dropped: what runs beside a test ends, however the test does.
+/// Sets the flag when dropped, so that a test's background threads end however the test ends.
 pub struct StopOnDrop<'a>(pub &'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -327,30 +327,30 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Says that a test cannot run here. `./scripts/test` counts the line as a test that was skipped and did not pass; with
-/// `VOLUTE_STRICT` set, where everything that tests need is at hand, it is a failure.
+/// Reports that a test cannot run here. `./scripts/test` counts the printed line as a skipped test. With
+/// `VOLUTE_STRICT` set, on machines that have everything the tests need, the test fails instead.
 pub fn skip(why: &str) {
     let name = thread::current().name().unwrap_or("a test").to_owned();
     assert!(std::env::var_os("VOLUTE_STRICT").is_none(), "{name} cannot run: {why}");
-    // Not by eprintln!, which is kept back where a test passes; and on a line of its own.
+    // Not with eprintln!, whose output is captured if a test passes. The line break before it begins a new line.
     io::stderr().write_all(format!("\nskipped: {name}: {why}\n").as_bytes()).expect("written");
 }
 
-/// Posts, and answers with nothing where the node is gone.
-pub fn try_post(url: &str, content_type: &str, body: &str) -> Option<Answer> {
+/// Posts a body. Returns none if the node does not respond.
+pub fn try_post(url: &str, content_type: &str, body: &str) -> Option<Response> {
     try_post_to(&format!("{url}/api/ingest"), content_type, body)
 }
 
-fn try_post_to(url: &str, content_type: &str, body: &str) -> Option<Answer> {
+fn try_post_to(url: &str, content_type: &str, body: &str) -> Option<Response> {
     match agent().post(url).header("content-type", content_type).send(body) {
         Ok(response) => read(response),
         Err(_) => None,
     }
 }
 
-/// The binary, with no configuration from outside. It keeps readings for 100 years, and takes them for current as long: tests
-/// post some of fixed times, and must not fail once those are older than the default. Tests of retention, and of what is
-/// current, set it themselves.
+/// The binary without configuration from the environment. It keeps readings for 100 years, and takes them as current
+/// for that long: tests post readings with fixed times, and must not fail once these are older than the default limits.
+/// Tests of retention and of current readings set the limits themselves.
 pub fn volute() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_volute"));
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("VOLUTE__")) {
@@ -360,12 +360,12 @@ pub fn volute() -> Command {
         command.env(format!("VOLUTE__RETENTION__{key}_DAYS"), "36500");
     }
     command.env("VOLUTE__INGEST__CURRENT_WITHIN_S", "4000000000");
-    // How full this machine's disk is says nothing of the program.
+    // The free space on this machine's disk must not affect tests.
     command.env("VOLUTE__STORE__WARN_FREE_PERCENT", "0");
     command
 }
 
-/// The binary, below a limit on its file descriptors.
+/// The binary with a limit on its file descriptors.
 fn limited(descriptors: u32) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n $0 && exec \"$@\"", &descriptors.to_string()]).arg(volute().get_program());
@@ -376,33 +376,33 @@ fn limited(descriptors: u32) -> Command {
     command
 }
 
-/// Runs a command of the binary that must succeed; answers what it printed.
+/// Runs a command of the binary that must succeed, and returns its output.
 pub fn run(args: &[&str]) -> String {
     let output = output(volute().args(args));
     assert!(output.status.success(), "volute {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// What a command prints, and how it ends; it may not take for ever.
+/// Runs a command, and returns its output and status. Kills it after [`COMMAND_TIMEOUT`].
 pub fn output(command: &mut Command) -> Output {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let pid = child.id();
-    match within(COMMAND_PATIENCE, move || child.wait_with_output().expect("it ends")) {
+    match run_within(COMMAND_TIMEOUT, move || child.wait_with_output().expect("it ends")) {
         Some(output) => output,
         None => {
             let _ended = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
-            panic!("{command:?} did not end within {COMMAND_PATIENCE:?}")
+            panic!("{command:?} did not end within {COMMAND_TIMEOUT:?}")
         }
     }
 }
 
-/// The recordings of a real pump, where they are at hand.
+/// The folder with SKAB's recordings of a real pump; skips the test if it is absent.
 pub fn skab() -> Option<PathBuf> {
-    shared("skab")
+    shared_input("skab")
 }
 
-/// A folder of inputs beside the repository, where it is at hand.
-pub fn shared(name: &str) -> Option<PathBuf> {
+/// A folder of inputs beside the repository; skips the test if it is absent.
+pub fn shared_input(name: &str) -> Option<PathBuf> {
     let dir = std::path::absolute(format!("../shared/{name}")).expect("a directory");
     if dir.is_dir() {
         return Some(dir);
@@ -411,8 +411,8 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// A file of the inputs that plants' gateways are known to send, where they are at hand.
-pub fn field(name: &str) -> Option<String> {
+/// A request body as sent by a plant's gateway; skips the test if the file is absent.
+pub fn field_sample(name: &str) -> Option<String> {
     let file = std::path::absolute("../shared/field").expect("a directory").join(name);
     if file.is_file() {
         return Some(std::fs::read_to_string(&file).expect("text"));
@@ -421,14 +421,14 @@ pub fn field(name: &str) -> Option<String> {
     None
 }
 
-/// A text as a part of a URL's path, or as the value of a parameter.
-pub fn encoded(text: &str) -> String {
+/// Percent-encodes a text for a URL's path or query.
+pub fn url_encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let part = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(part).collect()
 }
 
-/// The body of the original's guide: ten values, nothing else.
+/// The body in the original system's guide: the ten values without a time or a pump.
 pub fn ten_values() -> Value {
     json!({
         "Motor_RPM": 1480.0, "Bearing_Temperature_C": 62.5, "Oil_Pressure_bar": 2.1, "Vibration_mm_s": 2.3,
@@ -437,7 +437,7 @@ pub fn ten_values() -> Value {
     })
 }
 
-/// What gzip makes of it.
+/// Compresses with gzip.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).expect("memory");
@@ -445,19 +445,19 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
+    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build().into()
 }
 
-fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
-    read(result.expect("an answer")).expect("a whole answer")
+fn into_response(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Response {
+    read(result.expect("a response")).expect("a whole response")
 }
 
-fn read(mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
+fn read(mut response: ureq::http::Response<ureq::Body>) -> Option<Response> {
     let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let (content_type, retry_after) = (header("content-type").unwrap_or_default(), header("retry-after"));
     let status = response.status().as_u16();
     let mut text = String::new();
     response.body_mut().as_reader().read_to_string(&mut text).ok()?;
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Some(Answer { status, content_type, retry_after, body })
+    Some(Response { status, content_type, retry_after, body })
 }

@@ -1,7 +1,7 @@
-//! What people command over the API: carried out and noted in the audit log, also where the client hangs up meanwhile.
+//! Executes commands that people send over the API and records them in the audit log, also if the client disconnects meanwhile.
 //!
-//! A command that cannot be understood is not noted; one that is refused is. Does not handle what a command does (the routes
-//! do), how a note is kept (the recorder and the store), and who may give one: there are no users yet.
+//! A command that cannot be parsed is not recorded; a command that is refused is. Does not handle what a command does (see the
+//! routes), how an entry is stored (see the recorder and the store), or who may send commands: there are no users yet.
 
 use actix_web::HttpRequest;
 use volute_actors::EngineHandle;
@@ -9,41 +9,42 @@ use volute_data::{AuditAction, AuditEntry};
 
 use crate::{node::Node, problem::ApiError};
 
-/// Something that a person commands.
+/// A command of a person, and its entry in the audit log.
 pub(crate) struct AuditedCommand {
     engine: EngineHandle,
-    note: AuditEntry,
+    entry: AuditEntry,
 }
 
 impl AuditedCommand {
-    /// A command of now, for this object.
+    /// Creates a command with the current time. `object` is what it is applied to.
     pub(crate) fn new(node: &Node, request: &HttpRequest, action: AuditAction, object: &str) -> Self {
         let who = request.peer_addr().map_or_else(|| "unknown".into(), |peer| peer.to_string());
-        let note = AuditEntry::done(node.engine.now(), who, action, object);
-        Self { engine: node.engine.clone(), note }
+        let entry = AuditEntry::done(node.engine.now(), who, action, object);
+        Self { engine: node.engine.clone(), entry }
     }
 
-    /// With more about it.
+    /// Adds details to the entry.
     pub(crate) fn detail(self, detail: &str) -> Self {
-        Self { note: self.note.detail(detail), ..self }
+        Self { entry: self.entry.detail(detail), ..self }
     }
 
-    /// Carries it out, and answers when what came of it is noted. It is a task of its own, so both happen though the
-    /// client is gone meanwhile.
-    pub(crate) async fn carry_out<T: 'static>(
+    /// Executes the command, records its outcome and returns it.
+    ///
+    /// Runs as a task of its own, so the command is completed and recorded even if the client disconnects.
+    pub(crate) async fn execute<T: 'static>(
         self,
         command: impl Future<Output = Result<T, ApiError>> + 'static,
     ) -> Result<T, ApiError> {
-        let Self { engine, mut note } = self;
+        let Self { engine, mut entry } = self;
         let task = actix_web::rt::spawn(async move {
             let outcome = command.await;
             if let Err(error) = &outcome {
-                note = note.refused(&error.detail());
+                entry = entry.refused(&error.detail());
             }
-            engine.note_action(note).await;
+            engine.record_action(entry).await;
             outcome
         });
-        let broken_off = |error| ApiError::NotReady(format!("what was ordered was broken off: {error}"));
-        task.await.unwrap_or_else(|error| Err(broken_off(error)))
+        let aborted = |error| ApiError::NotReady(format!("the command was aborted: {error}"));
+        task.await.unwrap_or_else(|error| Err(aborted(error)))
     }
 }

@@ -1,8 +1,8 @@
-//! From a post's bytes to checked items: JSON or NDJSON, one entry per item, in order.
+//! Parses the bytes of a post into validated items: JSON or NDJSON, one entry per item, in order.
 //!
-//! What a single item may hold is told by [`parse_item`]. Here is what only the bytes
-//! can tell: where they stop being JSON, numbers that JSON does not have ([`bare`]), a post of too many items. An item whose
-//! channels are in an object of their own (`{"ts": 1773051273000, "values": {"Q": 850.5}}`) has them as if they were its own.
+//! [`parse_item`] validates a single item. This module handles what depends on the bytes: where they stop being JSON, numbers
+//! that JSON does not have ([`non_finite`]), and posts of too many items. Channels may be in an object of their own: the item
+//! `{"ts": 1773051273000, "values": {"Q": 850.5}}` is the same as `{"ts": 1773051273000, "Q": 850.5}`.
 
 use std::fmt;
 
@@ -12,33 +12,33 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
-use volute_actors::{LARGEST_POST, LISTED};
+use volute_actors::{MAX_LISTED, MAX_POST_ITEMS};
 use volute_plant::Draft;
 
 use crate::{
-    bare,
-    body_budget::Coding,
+    body_budget::ContentCoding,
     invalid_value::InvalidValue,
-    item::{LeftOut, PostProfiles, Profiles, parse_item},
+    item::{IgnoredFields, PostProfiles, Profiles, parse_item},
+    non_finite,
     problem::ApiError,
 };
 
-/// The most items in one post: what the engine lets in at once. A rejected item can cost a hundred times its bytes in the
-/// answer.
-pub(crate) const MAX_ITEMS: usize = LARGEST_POST;
+/// The most items in one post: the most that the engine accepts at once. In the response, a rejected item can take a hundred
+/// times its bytes.
+pub(crate) const MAX_ITEMS: usize = MAX_POST_ITEMS;
 
-/// The field in which some gateways put the channels.
-const VALUES: &str = "values";
-/// What some programs put before UTF-8.
+/// The field in which some gateways send the channels.
+const VALUES_FIELD: &str = "values";
+/// The byte order mark that some programs send before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// How much of a broken line is shown to its sender, in characters.
-const SHOWN_CHARS: usize = 200;
+/// How much of an invalid line is repeated in its error, in characters.
+const MAX_SHOWN_CHARS: usize = 200;
 
-/// The items of a post, each a checked draft or why it is not one.
+/// The items of a post, each a validated draft or its error.
 pub(crate) type Items = Vec<Result<Draft, InvalidValue>>;
 
-/// How a post's items are written.
+/// The format of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// One object, or an array of objects.
@@ -48,78 +48,79 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Told by the request's headers. A `Content-Type` has to be there. JSON may come as `text/plain`, which a page of
-    /// another site may send unasked: such requests are refused before (`origin.rs`).
+    /// Returns the format that the headers name. A `Content-Type` is required. JSON may be sent as `text/plain`, which a page
+    /// of another site can send without a preflight request; such requests are refused earlier (`origin.rs`).
     pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
-        Coding::of(request)?;
-        let kind = request.mime_type().ok().flatten();
-        if let Some(charset) = kind.as_ref().and_then(|kind| kind.get_param("charset"))
+        ContentCoding::of(request)?;
+        let mime = request.mime_type().ok().flatten();
+        if let Some(charset) = mime.as_ref().and_then(|mime| mime.get_param("charset"))
             && charset != "utf-8"
             && charset != "us-ascii"
         {
-            return Err(ApiError::Charset { sent: charset.as_str().to_owned() });
+            return Err(ApiError::UnsupportedCharset { sent: charset.as_str().to_owned() });
         }
-        match kind.as_ref().map(|kind| kind.essence_str()) {
+        match mime.as_ref().map(|mime| mime.essence_str()) {
             Some("application/json" | "text/plain") => Ok(Self::Json),
             Some("application/x-ndjson") => Ok(Self::NdJson),
-            _ => Err(media_type(request, "application/json, or application/x-ndjson")),
+            _ => Err(unsupported_media_type(request, "application/json, or application/x-ndjson")),
         }
     }
 
-    /// The items in `bytes`, and what was left out of them.
+    /// Parses the items in `bytes`. Also returns the values and fields of them that were ignored.
     ///
-    /// Broken JSON is an error of the whole post; a broken line of NDJSON is a rejection of that line.
-    pub(crate) fn items(self, bytes: &[u8], profiles: &dyn Profiles) -> Result<(Items, LeftOut), ApiError> {
+    /// Invalid JSON is an error of the whole post; an invalid line of NDJSON only rejects that line.
+    pub(crate) fn items(self, bytes: &[u8], profiles: &dyn Profiles) -> Result<(Items, IgnoredFields), ApiError> {
         if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
-            return Err(ApiError::Charset { sent: "utf-16".into() });
+            return Err(ApiError::UnsupportedCharset { sent: "utf-16".into() });
         }
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let profiles = &PostProfiles::new(profiles);
-        let (mut rejected, mut left_out) = (0, LeftOut::default());
-        // A rejection is many times its item, so what will not be listed is not kept either.
-        let mut shorten = |item: Result<Draft, InvalidValue>| {
+        let (mut rejected, mut ignored) = (0, IgnoredFields::default());
+        // A rejection is many times larger than its item, so rejections beyond those that are listed are not kept.
+        let mut drop_unlisted = |item: Result<Draft, InvalidValue>| {
             item.map_err(|rejection| {
                 rejected += 1;
-                if rejected > LISTED { InvalidValue::unlisted() } else { rejection }
+                if rejected > MAX_LISTED { InvalidValue::unlisted() } else { rejection }
             })
         };
         let mut items = Vec::new();
         match self {
             Self::Json => {
-                for (index, item) in whole(bytes)?.into_iter().take(MAX_ITEMS + 1).enumerate() {
-                    items.push(shorten(draft(index, item, profiles, &mut left_out)));
+                for (index, item) in parse_json(bytes)?.into_iter().take(MAX_ITEMS + 1).enumerate() {
+                    items.push(drop_unlisted(parse_entry(index, item, profiles, &mut ignored)));
                 }
             }
             Self::NdJson => {
                 for (index, (number, line)) in lines(bytes).take(MAX_ITEMS + 1).enumerate() {
-                    let item = ndjson(number, line).and_then(|item| draft(index, item, profiles, &mut left_out));
-                    items.push(shorten(item));
+                    let item =
+                        parse_line(number, line).and_then(|item| parse_entry(index, item, profiles, &mut ignored));
+                    items.push(drop_unlisted(item));
                 }
             }
         }
         match items.len() {
             0 => Err(ApiError::NoItems),
             n if n > MAX_ITEMS => Err(ApiError::TooManyItems { limit: MAX_ITEMS }),
-            _ => Ok((items, left_out)),
+            _ => Ok((items, ignored)),
         }
     }
 }
 
-/// A body whose form is not one of those that are `allowed`.
-pub(crate) fn media_type(request: &HttpRequest, allowed: &'static str) -> ApiError {
+/// Returns the error for a body whose `Content-Type` is not one of `allowed`.
+pub(crate) fn unsupported_media_type(request: &HttpRequest, allowed: &'static str) -> ApiError {
     let sent = request.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    ApiError::MediaType { sent: sent.unwrap_or_default(), allowed }
+    ApiError::UnsupportedMediaType { sent: sent.unwrap_or_default(), allowed }
 }
 
-fn whole(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
+fn parse_json(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::NoItems);
     }
     match parse(bytes) {
         Ok(Json::Array(items)) => Ok(items),
         Ok(one) => Ok(vec![one]),
-        Err(NoJson { line, column, reason }) => {
-            // What stands behind one whole value, on a line of its own, is likely the next one.
+        Err(JsonError { line, column, reason }) => {
+            // A second value on a line of its own suggests NDJSON.
             let lines = line > 1 && reason == "trailing characters";
             let hint = if lines { "; one object per line is sent as application/x-ndjson" } else { "" };
             let reason = format!("{reason} at line {line} column {column}{hint}");
@@ -128,55 +129,60 @@ fn whole(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
     }
 }
 
-/// Why bytes are no JSON, and where: line and column, from 1.
-struct NoJson {
+/// Why bytes are not JSON, and where: line and column, from 1.
+struct JsonError {
     line: usize,
     column: usize,
     reason: String,
 }
 
-/// JSON, or what is JSON but for numbers that JSON does not have.
-fn parse(bytes: &[u8]) -> Result<Json, NoJson> {
-    let told = |error: serde_json::Error, column| {
+/// Parses JSON that may contain numbers that JSON does not have.
+fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
+    let json_error = |error: serde_json::Error, column| {
         let reason = error.to_string();
-        // Its place is told besides.
+        // The position is reported separately.
         let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
-        NoJson { line: error.line(), column, reason }
+        JsonError { line: error.line(), column, reason }
     };
     let error = match serde_json::from_slice(bytes) {
         Ok(json) => return Ok(json),
         Err(error) => error,
     };
-    match bare::quoted(bytes) {
+    match non_finite::quote_non_finite(bytes) {
         None => {
             let column = error.column();
-            Err(told(error, column))
+            Err(json_error(error, column))
         }
         Some(quoted) => serde_json::from_slice(&quoted.bytes).map_err(|error| {
-            let column = quoted.column_as_sent(error.line(), error.column());
-            told(error, column)
+            let column = quoted.original_column(error.line(), error.column());
+            json_error(error, column)
         }),
     }
 }
 
-/// Lines that are not blank, with their numbers from 1.
+/// Returns the lines that are not blank, with their numbers from 1.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let numbered = bytes.split(|&byte| byte == b'\n').zip(1..).map(|(line, number)| (number, line.trim_ascii()));
     numbered.filter(|(_, line)| !line.is_empty())
 }
 
-fn ndjson(number: usize, line: &[u8]) -> Result<Json, InvalidValue> {
-    parse(line).map_err(|NoJson { column, reason, .. }| {
-        let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).collect();
-        // The parser sees one line only; its place in the post is known here.
+fn parse_line(number: usize, line: &[u8]) -> Result<Json, InvalidValue> {
+    parse(line).map_err(|JsonError { column, reason, .. }| {
+        let shown: String = String::from_utf8_lossy(line).chars().take(MAX_SHOWN_CHARS).collect();
+        // The parser sees a single line, so the line number comes from here.
         let reason = format!("not JSON: {reason} at line {number} column {column}");
         InvalidValue::new("", shown.into(), "one JSON object per line", &reason)
     })
 }
 
-fn draft(index: usize, item: Json, profiles: &dyn Profiles, left_out: &mut LeftOut) -> Result<Draft, InvalidValue> {
+fn parse_entry(
+    index: usize,
+    item: Json,
+    profiles: &dyn Profiles,
+    ignored: &mut IgnoredFields,
+) -> Result<Draft, InvalidValue> {
     match item {
-        Json::Object(fields) => parse_item(profiles, index, &fields, left_out),
+        Json::Object(fields) => parse_item(profiles, index, &fields, ignored),
         other => {
             let allowed = "an object of channels and numbers";
             Err(InvalidValue::new("", other.into(), allowed, "an item must be a JSON object"))
@@ -184,14 +190,14 @@ fn draft(index: usize, item: Json, profiles: &dyn Profiles, left_out: &mut LeftO
     }
 }
 
-/// JSON that remembers what [`Value`] forgets: fields that came twice.
+/// JSON that keeps repeated fields, which [`Value`] does not.
 #[derive(Debug)]
 enum Json {
-    /// Its fields, and those of its [`VALUES`].
+    /// The object's fields, and those of its object [`VALUES_FIELD`].
     Object(Vec<(String, Value)>),
-    /// At most one item more than a post may have.
+    /// The first items, at most one more than a post may have.
     Array(Vec<Json>),
-    Other(Value),
+    Scalar(Value),
 }
 
 impl From<Json> for Value {
@@ -199,7 +205,7 @@ impl From<Json> for Value {
         match json {
             Json::Object(fields) => fields.into_iter().collect(),
             Json::Array(items) => items.into_iter().map(Value::from).collect(),
-            Json::Other(value) => value,
+            Json::Scalar(value) => value,
         }
     }
 }
@@ -222,7 +228,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let mut fields = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
-            if name != VALUES {
+            if name != VALUES_FIELD {
                 fields.push((name, map.next_value()?));
                 continue;
             }
@@ -247,27 +253,27 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Other(value.into()))
+        Ok(Json::Scalar(value.into()))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Other(value.into()))
+        Ok(Json::Scalar(value.into()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Other(value.into()))
+        Ok(Json::Scalar(value.into()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        Ok(Json::Other(value.into()))
+        Ok(Json::Scalar(value.into()))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Other(value.into()))
+        Ok(Json::Scalar(value.into()))
     }
 
     fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Other(Value::Null))
+        Ok(Json::Scalar(Value::Null))
     }
 }
 
@@ -290,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_tells_the_form() {
+    fn the_headers_determine_the_format() {
         let of = |name, value| Format::of(&TestRequest::default().insert_header((name, value)).to_http_request());
         for (sent, format) in [
             ("application/json", Format::Json),
@@ -304,18 +310,24 @@ mod tests {
         }
         let none = Format::of(&TestRequest::default().to_http_request());
         assert!(
-            matches!(none, Err(ApiError::MediaType { sent, .. }) if sent.is_empty()),
+            matches!(none, Err(ApiError::UnsupportedMediaType { sent, .. }) if sent.is_empty()),
             "a page of any site can leave it out"
         );
         for (sent, charset) in [("application/json; charset=utf-16", "utf-16"), ("text/plain;charset=latin1", "latin1")]
         {
-            assert!(matches!(of("content-type", sent), Err(ApiError::Charset { sent }) if sent == charset), "{sent}");
+            assert!(
+                matches!(of("content-type", sent), Err(ApiError::UnsupportedCharset { sent }) if sent == charset),
+                "{sent}"
+            );
         }
         for bad in ["multipart/form-data", "application/x-www-form-urlencoded", "json", "*/*"] {
-            assert!(matches!(of("content-type", bad), Err(ApiError::MediaType { sent, .. }) if sent == bad), "{bad}");
+            assert!(
+                matches!(of("content-type", bad), Err(ApiError::UnsupportedMediaType { sent, .. }) if sent == bad),
+                "{bad}"
+            );
         }
         for bad in ["br", "deflate", "zstd", "gzip, gzip", "br, gzip", "identity, gzip", ""] {
-            assert!(matches!(of("content-encoding", bad), Err(ApiError::ContentEncoding { sent }) if sent == bad));
+            assert!(matches!(of("content-encoding", bad), Err(ApiError::UnsupportedEncoding { sent }) if sent == bad));
         }
         for coding in ["identity", "gzip", "GZIP", "x-gzip"] {
             let coded = TestRequest::default().insert_header(("content-encoding", coding));
@@ -325,16 +337,16 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_one_item_and_an_array_as_many_as_it_has() {
+    fn an_object_is_one_item_and_an_array_has_one_item_per_element() {
         assert_eq!(json(br#"{"Tb": 1, "Q": 2}"#).expect("one").len(), 1);
         let items = json(br#" [{"Tb": 1}, 7, [{"Tb": 1}], null, {"Tb": "x"}, {"Q": 2}] "#).expect("six");
         assert_eq!(items.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, false, false, true]);
-        let shown = items[2].as_ref().expect_err("an array is no item");
+        let shown = items[2].as_ref().expect_err("an array is not an item");
         assert_eq!(shown.value, json!([{"Tb": 1}]));
     }
 
     #[test]
-    fn nothing_is_no_post() {
+    fn an_empty_post_is_refused() {
         for empty in ["", " \r\n\t ", "[]"] {
             assert!(matches!(json(empty.as_bytes()), Err(ApiError::NoItems)), "{empty:?}");
         }
@@ -345,9 +357,9 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_is_told_with_its_place() {
+    fn an_error_in_json_has_its_line_and_column() {
         let deep = "[".repeat(100_000);
-        for (body, place) in [
+        for (body, position) in [
             (&b"{\"Tb\": 1,\n \"Q\": }"[..], (2, 7)),
             (b"{\"Tb\": NaNs}", (1, 8)),
             (b"{\"Tb\": NaN,\n \"Q\": NaN, \"Q\": }", (2, 17)),
@@ -358,16 +370,16 @@ mod tests {
         ] {
             let text = String::from_utf8_lossy(&body[..body.len().min(40)]);
             match json(body) {
-                Err(ApiError::NotJson { line, column, .. }) => assert_eq!((line, column), place, "{text}"),
+                Err(ApiError::NotJson { line, column, .. }) => assert_eq!((line, column), position, "{text}"),
                 other => panic!("{text}: {other:?}"),
             }
         }
     }
 
     #[test]
-    fn a_number_that_json_does_not_have_costs_its_channel_in_all_forms() {
-        for bare in ["NaN", "-NaN", "nan", "Infinity", "-Infinity", "inf", "1e999", "-nan(ind)", "1.#QNAN"] {
-            let item = format!(r#"{{"Tb": {bare}, "Q": 120.5}}"#);
+    fn a_number_that_json_does_not_have_is_missing_in_all_formats() {
+        for word in ["NaN", "-NaN", "nan", "Infinity", "-Infinity", "inf", "1e999", "-nan(ind)", "1.#QNAN"] {
+            let item = format!(r#"{{"Tb": {word}, "Q": 120.5}}"#);
             let clean = r#"{"Tb": 20, "Q": 120.5, "note": "NaN, {\"Q\": NaN}"}"#;
             for (format, body) in [
                 (Format::Json, item.clone()),
@@ -376,14 +388,14 @@ mod tests {
                 (Format::NdJson, format!("{item}\n{clean}\n")),
                 (Format::NdJson, format!("\u{feff}{item}\n{clean}\n")),
             ] {
-                let (items, left_out) = format.items(body.as_bytes(), &profile()).expect(&body);
-                let samples = |place: usize| items[place].as_ref().expect("taken").samples.to_vec();
+                let (items, ignored) = format.items(body.as_bytes(), &profile()).expect(&body);
+                let samples = |index: usize| items[index].as_ref().expect("accepted").samples.to_vec();
                 assert_eq!(samples(0), [Sample::Missing, Sample::Good(120.5)], "{body}");
-                assert_eq!(left_out.not_numbers[0].value, json!(bare), "{body}");
-                assert_eq!(left_out.not_numbers.len(), 1, "{body}");
+                assert_eq!(ignored.non_numeric[0].value, json!(word), "{body}");
+                assert_eq!(ignored.non_numeric.len(), 1, "{body}");
                 if items.len() > 1 {
                     assert_eq!(samples(1), [Sample::Good(20.0), Sample::Good(120.5)], "{body}");
-                    assert_eq!(left_out.unknown["note"].value, json!("NaN, {\"Q\": NaN}"), "as it was sent");
+                    assert_eq!(ignored.unknown["note"].value, json!("NaN, {\"Q\": NaN}"), "as it was sent");
                 }
             }
         }
@@ -402,56 +414,58 @@ mod tests {
             let items = json(body.as_bytes()).expect(body);
             let draft = items[0].as_ref().expect(body);
             assert_eq!(draft.samples[..], [Sample::Good(20.0), Sample::Good(120.5)], "{body}");
-            assert_eq!(draft.stamp.device().map(|at| at.millis()), Some(1_773_051_273_000), "{body}");
+            assert_eq!(draft.timestamp.device().map(|at| at.millis()), Some(1_773_051_273_000), "{body}");
         }
-        let (items, left_out) =
-            Format::Json.items(br#"{"Q": 1, "values": [1]}"#, &profile()).expect("a list is no object of channels");
-        assert!(items[0].is_ok() && left_out.unknown.contains_key("values"));
+        let (items, ignored) = Format::Json
+            .items(br#"{"Q": 1, "values": [1]}"#, &profile())
+            .expect("an array is not an object of channels");
+        assert!(items[0].is_ok() && ignored.unknown.contains_key("values"));
         let twice = json(br#"{"Q": 1, "values": {"Q": 2}}"#).expect("one");
-        assert_eq!(twice[0].as_ref().expect_err("which one?").field, "Q");
+        assert_eq!(twice[0].as_ref().expect_err("twice").field, "Q");
     }
 
     #[test]
-    fn utf_16_is_told_so() {
+    fn utf_16_is_refused_as_a_charset() {
         for bytes in [&b"\xFF\xFE{\0"[..], b"\xFE\xFF\0{"] {
-            assert!(matches!(json(bytes), Err(ApiError::Charset { .. })));
+            assert!(matches!(json(bytes), Err(ApiError::UnsupportedCharset { .. })));
         }
     }
 
     #[test]
-    fn a_field_that_comes_twice_rejects_its_item_only() {
+    fn a_repeated_field_rejects_only_its_item() {
         let items =
             json(br#"[{"Tb": 1, "Tb": 2}, {"Tb": 1}, {"pump_id": "a", "Tb": 1, "pump_id": "b"}]"#).expect("three");
-        let fields: Vec<_> = items.iter().map(|item| item.as_ref().err().map(|no| no.field.as_str())).collect();
+        let fields: Vec<_> = items.iter().map(|item| item.as_ref().err().map(|error| error.field.as_str())).collect();
         assert_eq!(fields, [Some("Tb"), None, Some("pump_id")]);
     }
 
     #[test]
-    fn a_broken_line_rejects_itself_with_its_number() {
+    fn an_invalid_line_is_rejected_with_its_number() {
         let items = ndjson(b"{\"Tb\": 1}\r\n\n{\"Tb\": }\n{\"Tb\": 2} {}\n\xff\n{\"Q\": 3}");
         assert_eq!(items.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, false, true]);
-        let message = |place: usize| &items[place].as_ref().expect_err("broken").message;
+        let message = |index: usize| &items[index].as_ref().expect_err("broken").message;
         assert!(message(1).contains("expected value at line 3 column 8;"), "{}", message(1));
         assert!(message(2).contains("trailing characters at line 4 column 11;"), "{}", message(2));
         assert!(message(3).contains("line 5 column 1;"), "{}", message(3));
         let long = ndjson(&[b'"'; 5000]);
-        assert_eq!(long[0].as_ref().expect_err("broken").value.as_str().map(str::len), Some(SHOWN_CHARS));
+        assert_eq!(long[0].as_ref().expect_err("broken").value.as_str().map(str::len), Some(MAX_SHOWN_CHARS));
     }
 
     #[test]
-    fn only_rejections_that_are_listed_are_kept() {
+    fn only_listed_rejections_are_kept() {
         for items in [
-            json(format!("[{}]", ["0"; LISTED + 5].join(",")).as_bytes()).expect("items"),
-            ndjson(&b"0\n".repeat(LISTED + 5)),
+            json(format!("[{}]", ["0"; MAX_LISTED + 5].join(",")).as_bytes()).expect("items"),
+            ndjson(&b"0\n".repeat(MAX_LISTED + 5)),
         ] {
-            let said = items.iter().filter(|item| item.as_ref().is_err_and(|no| !no.message.is_empty())).count();
-            assert_eq!((items.len(), said), (LISTED + 5, LISTED));
+            let listed =
+                items.iter().filter(|item| item.as_ref().is_err_and(|error| !error.message.is_empty())).count();
+            assert_eq!((items.len(), listed), (MAX_LISTED + 5, MAX_LISTED));
             assert!(items.iter().all(Result::is_err));
         }
     }
 
     #[test]
-    fn a_post_has_an_end() {
+    fn a_post_has_a_maximum_number_of_items() {
         let array = |n: usize| format!("[{}]", vec!["0"; n].join(","));
         assert_eq!(json(array(MAX_ITEMS).as_bytes()).expect("just enough").len(), MAX_ITEMS);
         for n in [MAX_ITEMS + 1, 3 * MAX_ITEMS] {
@@ -463,7 +477,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_arrive_to_the_last_bit(value in -40.0..200.0_f64) {
+        fn numbers_are_parsed_exactly(value in -40.0..200.0_f64) {
             let body = format!(r#"{{"Tb": {value:?}}}"#);
             let items = json(body.as_bytes()).expect("JSON");
             let Ok(Draft { samples, .. }) = &items[0] else { panic!("{items:?}") };
@@ -471,7 +485,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_break_the_parser(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn the_parser_accepts_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for format in [Format::Json, Format::NdJson] {
                 if let Ok((items, _)) = format.items(&bytes, &profile()) {
                     prop_assert!(!items.is_empty());
@@ -479,7 +493,7 @@ mod tests {
             }
         }
 
-        /// Joined by newlines and split again, items are what they were; blank lines count for nothing.
+        /// Items that are joined by newlines are parsed as separate items; blank lines are ignored.
         #[test]
         fn lines_are_items(flows in prop::collection::vec(0_u32..5000, 1..20), blank in "[ \r\t\n]{0,3}") {
             let lines: Vec<_> = flows.iter().map(|flow| format!("{blank}{{\"Q\": {flow}}}{blank}")).collect();

@@ -1,9 +1,9 @@
-//! Something per channel, as a JSON object.
+//! One value per channel, as a JSON object.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use volute_plant::Profile;
 
-/// An object with channels' wire names as keys, in the order given, which is the profile's.
+/// An object with the channels' wire names as keys, in the order of the profile.
 #[derive(Debug)]
 pub(crate) struct ByChannel<T> {
     profile: Profile,
@@ -11,7 +11,7 @@ pub(crate) struct ByChannel<T> {
 }
 
 impl<T> ByChannel<T> {
-    /// `entries` hold the channels' places in the profile.
+    /// Creates the object. `entries` has the channels by index in the profile.
     pub(crate) fn new(profile: &Profile, entries: impl IntoIterator<Item = (usize, T)>) -> Self {
         Self { profile: profile.clone(), entries: entries.into_iter().collect() }
     }
@@ -31,7 +31,7 @@ impl<T: Serialize> Serialize for ByChannel<T> {
 pub(crate) mod tests {
     use super::*;
 
-    /// Two channels, one second.
+    /// A profile of two channels with an interval of 1 s.
     pub(crate) fn profile() -> Profile {
         let text = r#"
             name = "small"
@@ -55,7 +55,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_profiles_order_is_kept() {
+    fn channels_are_in_the_order_of_the_profile() {
         let all = ByChannel::new(&profile(), [(0, 1.5), (1, -0.0)]);
         assert_eq!(serde_json::to_string(&all).expect("JSON"), r#"{"Tb":1.5,"Q":-0.0}"#);
     }

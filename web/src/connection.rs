@@ -1,26 +1,27 @@
-//! A client's connection: the stream that the HTTP dispatcher reads and writes, ended where the client takes too long.
+//! A client's connection: the stream that the HTTP dispatcher reads and writes, with the timeouts that actix does not have.
 //!
-//! actix limits how long the first request's head may take and how long a connection may be idle between two requests.
-//! What it leaves open is limited here:
-//! - A client that does not read. The kernel ends the connection when nothing of what was sent has been acknowledged, or
-//!   taken, for `write_timeout` (`TCP_USER_TIMEOUT`), and holds little that is not sent yet (`TCP_NOTSENT_LOWAT`).
-//! - A client that sends the head of a later request byte by byte, or a body that nobody reads, and so is neither idle nor
-//!   asking for anything. Its next request has to begin within `keep_alive`, as an idle one's has.
-//! - Connections that say nothing and keep others out. Where more than three quarters of the places are taken, those that
-//!   have asked for nothing yet are closed after [`SHORT_KEEP_ALIVE`]. Who has asked before keeps the full time.
+//! actix limits the time for the head of the first request, and how long a connection may be idle between two requests. This
+//! module adds:
+//! - A client that does not read. The kernel closes the connection if none of the sent data is acknowledged or accepted for
+//!   `write_timeout` (`TCP_USER_TIMEOUT`), and buffers little unsent data (`TCP_NOTSENT_LOWAT`).
+//! - A client that sends the head of a later request byte by byte, or a body that no handler reads, and so is neither idle nor
+//!   makes a request. Its next request must begin within `keep_alive`, as on an idle connection.
+//! - Connections without a request that keep other clients out. If more than three quarters of the allowed connections are
+//!   open, those that have not had a request are closed after [`SHORT_KEEP_ALIVE`]. Those that have had one keep the full time.
 //!
-//! An example: a client posts, is answered, and sends `POST /` and nothing more. actix stops its keep-alive timer at the
-//! first byte. [`Socket::poll_read`] finds no request in progress since the answer ended, and after `keep_alive` says that
-//! the client has closed its side, which makes actix close the connection.
+//! An example: a client posts, gets its response, sends `POST /` and nothing more. actix stops its keep-alive timer at the
+//! first byte. [`Socket::poll_read`] sees that no request has been in progress since the response ended. After `keep_alive` it
+//! reports that the client has closed its side, and actix closes the connection.
 //!
-//! Two things about a request's body are seen or done here, for only here are the bytes of the wire:
-//! - A chunk that is too large, or none ([`Framing`]). Nothing from there on is passed on, and whoever reads the body is told.
-//! - `100 Continue`, which actix sends to everybody who expects it, before the request is looked at. It is held back until
-//!   somebody reads the body ([`Connection::invite`]): a request that is refused is answered without it, and its body is
-//!   never sent. A handler has to do that when it is first polled, as all do that read a body; otherwise `100 Continue` is
-//!   not sent, and the client sends its body after a while by itself, as RFC 9110 asks of it.
+//! Two aspects of a request's body are also handled here, because only this module sees the bytes on the wire:
+//! - A chunk that is too large or malformed ([`Framing`]). The bytes from there on are discarded, and the reader of the body
+//!   gets the error.
+//! - `100 Continue`, which actix sends to each client that expects it, before the request is examined. It is withheld until
+//!   a handler reads the body ([`ConnectionState::allow_continue`]): a request that is refused gets its response without it, and
+//!   the client does not send the body. A handler must start to read when it is first polled, as all handlers that read a body
+//!   do. Otherwise `100 Continue` is not sent, and the client sends its body after a delay of its own, as RFC 9110 specifies.
 //!
-//! Does not handle the rest of a request's body; see `body_budget.rs`.
+//! Does not handle other properties of a request's body; see `body_budget.rs`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -42,23 +43,23 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use crate::framing::{Framing, Trouble};
+use crate::framing::{Framing, FramingError};
 
-/// How long a connection may be without its first request where places are short.
+/// How long a connection may be without its first request while most of the allowed connections are open.
 const SHORT_KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// How long a connection that takes no more requests is kept, for its client to read the last answer.
-const SPENT: Duration = Duration::from_secs(1);
-/// How often a connection is looked at.
-const CHECK: Duration = Duration::from_secs(5);
-/// What the kernel holds of an answer that it has not sent yet, about.
-const UNSENT_BYTES: u32 = 128 << 10;
+/// How long a connection that accepts no more requests stays open, so that its client can read the last response.
+const LINGER: Duration = Duration::from_secs(1);
+/// How often the idle time of a connection is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// About how many bytes of a response the kernel buffers before it sends them.
+const MAX_UNSENT_BYTES: u32 = 128 << 10;
 
-/// What actix writes to who expects to be asked for the body.
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// How much of what is not passed on is read at a time.
-const DISCARD_READS: usize = 16;
+/// What actix writes to a client that expects `100 Continue`.
+const CONTINUE_RESPONSE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// How many times bytes are read and discarded before the task yields.
+const MAX_DISCARD_READS: usize = 16;
 
-/// All connections of a server, and their limits.
+/// The limits of all connections of a server, and how many are open.
 #[derive(Debug)]
 pub(crate) struct Connections {
     keep_alive: Duration,
@@ -68,42 +69,42 @@ pub(crate) struct Connections {
     open: AtomicUsize,
 }
 
-/// What a request in progress and its connection's [`Socket`] know of each other.
+/// The state that the requests of a connection share with its [`Socket`].
 #[derive(Debug)]
-pub(crate) struct Connection {
-    requests: Cell<usize>,
-    /// It has had a request.
-    asked: Cell<bool>,
+pub(crate) struct ConnectionState {
+    in_progress: Cell<usize>,
+    /// Whether the connection has had a request.
+    had_request: Cell<bool>,
     idle_since: Cell<Instant>,
-    /// How many requests have begun to be answered.
-    begun: Cell<u64>,
+    /// How many requests were started.
+    requests_started: Cell<u64>,
     framing: RefCell<Framing>,
-    /// What cannot be taken of the body of a request, and of which one.
-    trouble: Cell<Option<(u64, Trouble)>>,
-    body: Cell<Expected>,
+    /// The error in the framing of a body, and the number of its request.
+    framing_error: Cell<Option<(u64, FramingError)>>,
+    continue_state: Cell<ContinueState>,
 }
 
-/// Whether a client waits to be asked for its body.
+/// Whether the client waits for `100 Continue` before it sends its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expected {
-    /// It sends it unasked.
-    Unasked,
-    /// It waits; nobody has read the body.
-    Waiting,
-    /// Somebody reads it.
-    Invited,
+enum ContinueState {
+    /// It does not wait.
+    NotExpected,
+    /// It waits, and no handler has read the body.
+    Withheld,
+    /// A handler reads the body.
+    Allowed,
 }
 
-/// A request in progress, until its answer is sent or given up.
+/// Marks a request as in progress until its response is sent or dropped.
 #[derive(Debug)]
-pub(crate) struct InProgress(Rc<Connection>);
+pub(crate) struct RequestInProgress(Rc<ConnectionState>);
 
 /// A connection's stream.
 pub(crate) struct Socket {
     io: TcpStream,
-    connection: Rc<Connection>,
+    connection: Rc<ConnectionState>,
     connections: Arc<Connections>,
-    check: Pin<Box<Sleep>>,
+    check_timer: Pin<Box<Sleep>>,
 }
 
 impl Connections {
@@ -111,10 +112,10 @@ impl Connections {
         Self { keep_alive, write_timeout, limit, max_body_bytes, open: AtomicUsize::new(0) }
     }
 
-    /// How long a connection may be without a request in progress, whether or not it has had one.
-    fn most_idle(&self, asked: bool) -> Duration {
+    /// Returns how long a connection may be without a request in progress.
+    fn idle_timeout(&self, had_request: bool) -> Duration {
         let open = self.open.load(Ordering::Relaxed);
-        if !asked && open.saturating_mul(4) > self.limit.saturating_mul(3) {
+        if !had_request && open.saturating_mul(4) > self.limit.saturating_mul(3) {
             self.keep_alive.min(SHORT_KEEP_ALIVE)
         } else {
             self.keep_alive
@@ -122,70 +123,70 @@ impl Connections {
     }
 }
 
-impl Connection {
+impl ConnectionState {
     fn new(max_body_bytes: usize) -> Self {
         Self {
-            requests: Cell::new(0),
-            asked: Cell::new(false),
+            in_progress: Cell::new(0),
+            had_request: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
-            begun: Cell::new(0),
+            requests_started: Cell::new(0),
             framing: RefCell::new(Framing::new(max_body_bytes)),
-            trouble: Cell::new(None),
-            body: Cell::new(Expected::Unasked),
+            framing_error: Cell::new(None),
+            continue_state: Cell::new(ContinueState::NotExpected),
         }
     }
 
-    /// The next request's client waits to be asked for its body.
-    pub(crate) fn expect(&self) {
-        self.body.set(Expected::Waiting);
+    /// Records that the client of the next request waits for `100 Continue`.
+    pub(crate) fn expect_continue(&self) {
+        self.continue_state.set(ContinueState::Withheld);
     }
 
-    /// Somebody reads the request's body.
-    pub(crate) fn invite(&self) {
-        if self.body.get() == Expected::Waiting {
-            self.body.set(Expected::Invited);
+    /// Records that a handler reads the request's body, so that `100 Continue` is sent.
+    pub(crate) fn allow_continue(&self) {
+        if self.continue_state.get() == ContinueState::Withheld {
+            self.continue_state.set(ContinueState::Allowed);
         }
     }
 
-    /// Whether what follows on the connection may be a body that nobody has asked for, or is none that can be read.
-    pub(crate) fn is_spent(&self) -> bool {
-        self.body.get() == Expected::Waiting || self.trouble().is_some()
+    /// Returns whether no further request can be read: a body that was not requested may follow, or the framing is invalid.
+    pub(crate) fn must_close(&self) -> bool {
+        self.continue_state.get() == ContinueState::Withheld || self.framing_error().is_some()
     }
 
-    /// What cannot be taken of the body of the request that is being answered. It is found before the task that answers is
-    /// polled, so nobody has to be woken for it.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
-        self.trouble.get().filter(|(request, _)| *request == self.begun.get()).map(|(_, trouble)| trouble)
+    /// Returns the framing error of the current request's body. It is detected before the task of the request is polled, so no
+    /// task needs to be woken for it.
+    pub(crate) fn framing_error(&self) -> Option<FramingError> {
+        self.framing_error.get().filter(|(request, _)| *request == self.requests_started.get()).map(|(_, error)| error)
     }
 
-    /// Follows bytes that were read: how many of them are passed on.
-    fn follow(&self, bytes: &[u8]) -> usize {
+    /// Tracks bytes that were read. Returns how many of them are passed to actix.
+    fn track(&self, bytes: &[u8]) -> usize {
         let mut framing = self.framing.borrow_mut();
-        match framing.follow(bytes) {
+        match framing.track(bytes) {
             Ok(()) => bytes.len(),
-            Err((at, trouble)) => {
-                self.trouble.set(Some((framing.requests(), trouble)));
+            Err((at, error)) => {
+                self.framing_error.set(Some((framing.requests(), error)));
                 at
             }
         }
     }
 
-    pub(crate) fn begin(self: &Rc<Self>) -> InProgress {
-        self.requests.set(self.requests.get() + 1);
-        self.begun.set(self.begun.get() + 1);
-        self.asked.set(true);
-        InProgress(Rc::clone(self))
+    pub(crate) fn begin_request(self: &Rc<Self>) -> RequestInProgress {
+        self.in_progress.set(self.in_progress.get() + 1);
+        self.requests_started.set(self.requests_started.get() + 1);
+        self.had_request.set(true);
+        RequestInProgress(Rc::clone(self))
     }
 
-    /// How long there has been no request in progress; none where there is one.
+    /// Returns how long no request has been in progress; none while one is.
     fn idle_for(&self) -> Option<Duration> {
-        (self.requests.get() == 0).then(|| self.idle_since.get().elapsed())
+        (self.in_progress.get() == 0).then(|| self.idle_since.get().elapsed())
     }
 }
 
-impl Drop for InProgress {
+impl Drop for RequestInProgress {
     fn drop(&mut self) {
-        self.0.requests.set(self.0.requests.get().saturating_sub(1));
+        self.0.in_progress.set(self.0.in_progress.get().saturating_sub(1));
         self.0.idle_since.set(Instant::now());
     }
 }
@@ -195,42 +196,42 @@ impl Socket {
         let socket = SockRef::from(&io);
         let limits = socket
             .set_tcp_user_timeout(Some(connections.write_timeout))
-            .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES));
+            .and_then(|()| socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES));
         if let Err(error) = limits {
             tracing::warn!(%error, "a connection whose client does not read cannot be limited");
         }
         connections.open.fetch_add(1, Ordering::Relaxed);
-        let check = Box::pin(sleep(CHECK.min(connections.keep_alive)));
-        let connection = Rc::new(Connection::new(connections.max_body_bytes));
-        Self { io, connection, connections, check }
+        let check_timer = Box::pin(sleep(CHECK_INTERVAL.min(connections.keep_alive)));
+        let connection = Rc::new(ConnectionState::new(connections.max_body_bytes));
+        Self { io, connection, connections, check_timer }
     }
 
-    pub(crate) fn connection(&self) -> Rc<Connection> {
+    pub(crate) fn connection(&self) -> Rc<ConnectionState> {
         Rc::clone(&self.connection)
     }
 
-    /// Whether the client has been idle for too long. Where not, the task is woken when that may be.
+    /// Returns whether the client has been idle for too long. If not, the task is woken when to check again.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> bool {
-        let most_idle = self.connections.most_idle(self.connection.asked.get());
-        let most = if self.connection.is_spent() { most_idle.min(SPENT) } else { most_idle };
-        let soon = tokio::time::Instant::now() + most;
-        if most < CHECK && self.check.deadline() > soon {
-            self.check.as_mut().reset(soon);
+        let idle_timeout = self.connections.idle_timeout(self.connection.had_request.get());
+        let timeout = if self.connection.must_close() { idle_timeout.min(LINGER) } else { idle_timeout };
+        let deadline = tokio::time::Instant::now() + timeout;
+        if timeout < CHECK_INTERVAL && self.check_timer.deadline() > deadline {
+            self.check_timer.as_mut().reset(deadline);
         }
-        while self.check.as_mut().poll(cx).is_ready() {
-            if self.connection.idle_for().is_some_and(|idle| idle >= most) {
+        while self.check_timer.as_mut().poll(cx).is_ready() {
+            if self.connection.idle_for().is_some_and(|idle| idle >= timeout) {
                 return true;
             }
-            self.check.as_mut().reset(tokio::time::Instant::now() + CHECK.min(most));
+            self.check_timer.as_mut().reset(tokio::time::Instant::now() + CHECK_INTERVAL.min(timeout));
         }
         false
     }
 }
 
 impl Socket {
-    /// Reads what is not passed on to anybody. Ends where nobody is answered any more.
+    /// Reads and discards bytes. Ends when the client closes its side or the connection expires.
     fn poll_discard(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        for _ in 0..DISCARD_READS {
+        for _ in 0..MAX_DISCARD_READS {
             let filled = buffer.filled().len();
             let ended = match Pin::new(&mut self.io).poll_read(cx, buffer)? {
                 Poll::Ready(()) => buffer.filled().len() == filled,
@@ -255,17 +256,17 @@ impl Drop for Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.connection.trouble.get().is_some() {
+        if self.connection.framing_error.get().is_some() {
             return self.poll_discard(cx, buffer);
         }
         let before = buffer.filled().len();
         match Pin::new(&mut self.io).poll_read(cx, buffer)? {
             Poll::Ready(()) => {
                 let read = buffer.filled().len() - before;
-                let passed = self.connection.follow(&buffer.filled()[before..]);
-                buffer.set_filled(before + passed);
-                // Nothing read would be the end of what the client sends.
-                if read > 0 && passed == 0 { self.poll_discard(cx, buffer) } else { Poll::Ready(Ok(())) }
+                let accepted = self.connection.track(&buffer.filled()[before..]);
+                buffer.set_filled(before + accepted);
+                // Zero bytes would mean that the client has closed its side.
+                if read > 0 && accepted == 0 { self.poll_discard(cx, buffer) } else { Poll::Ready(Ok(())) }
             }
             Poll::Pending if self.poll_expired(cx) => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
@@ -275,15 +276,15 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.connection.body.get() == Expected::Waiting
-            && let Some(rest) = bytes.strip_prefix(CONTINUE)
+        if self.connection.continue_state.get() == ContinueState::Withheld
+            && let Some(rest) = bytes.strip_prefix(CONTINUE_RESPONSE)
         {
-            // Nobody has read the body: the client is not asked for it.
+            // No handler has read the body: `100 Continue` is withheld.
             if rest.is_empty() {
                 return Poll::Ready(Ok(bytes.len()));
             }
             let written = Pin::new(&mut self.io).poll_write(cx, rest)?;
-            return written.map(|written| Ok(CONTINUE.len() + written));
+            return written.map(|written| Ok(CONTINUE_RESPONSE.len() + written));
         }
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
@@ -302,9 +303,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_places_are_short_those_that_ask_for_nothing_make_room() {
+    fn connections_without_a_request_are_closed_early_when_most_are_open() {
         let (long, write) = (Duration::from_secs(75), Duration::from_secs(30));
-        for (open, limit, keep_alive, most) in [
+        for (open, limit, keep_alive, timeout) in [
             (0, 4, long, long),
             (3, 4, long, long),
             (4, 4, long, SHORT_KEEP_ALIVE),
@@ -314,16 +315,16 @@ mod tests {
         ] {
             let connections = Connections::new(limit, keep_alive, write, 0);
             connections.open.store(open, Ordering::Relaxed);
-            assert_eq!(connections.most_idle(false), most, "{open} of {limit}");
-            assert_eq!(connections.most_idle(true), keep_alive, "{open} of {limit}");
+            assert_eq!(connections.idle_timeout(false), timeout, "{open} of {limit}");
+            assert_eq!(connections.idle_timeout(true), keep_alive, "{open} of {limit}");
         }
     }
 
     #[test]
     fn a_connection_with_a_request_in_progress_is_not_idle() {
-        let connection = Rc::new(Connection::new(0));
+        let connection = Rc::new(ConnectionState::new(0));
         assert!(connection.idle_for().is_some());
-        let (one, two) = (connection.begin(), connection.begin());
+        let (one, two) = (connection.begin_request(), connection.begin_request());
         drop(one);
         assert_eq!(connection.idle_for(), None);
         drop(two);

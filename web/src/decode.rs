@@ -1,8 +1,8 @@
-//! Reads a JSON value into a type. What cannot be read is refused with the field, what it holds and what it may hold.
+//! Deserializes a JSON value into a type. An error names the field, its value, and which values are allowed.
 //!
-//! The struct that derives `Deserialize` is all that there is to say about a body or a query: what is optional, what else is
-//! refused (`deny_unknown_fields`), and the types that check the values. For
-//! `struct Start { speed: Option<Speed>, pumps: Option<Vec<Pump>> }`:
+//! The struct that derives `Deserialize` defines a body or a query completely: which fields are optional, that others are
+//! refused (`deny_unknown_fields`), and, by its types, which values are allowed. For `struct Start { speed: Option<Speed>,
+//! pumps: Option<Vec<Pump>> }`:
 //!
 //! ```text
 //! {"spede": 1}                                spede: no such field; allowed: speed, pumps
@@ -10,9 +10,9 @@
 //! {"pumps": [{"pump_id": "A", "seed": -1}]}   pumps[0].seed: not allowed here; allowed: a whole number from 0
 //! ```
 //!
-//! The path is serde's way to the error (`serde_path_to_error`), the value is looked up by it. What is allowed is the end of
-//! the error's text, after `; allowed: `, as the errors of this workspace's `FromStr` have it, or after `, expected `, as serde
-//! has it.
+//! The path to the error comes from serde (`serde_path_to_error`), and the value is looked up by that path. The allowed values
+//! are the end of the error's text: after `; allowed: `, as in the errors of this workspace's `FromStr` implementations, or
+//! after `, expected `, as in serde's own errors.
 
 use std::fmt::Display;
 
@@ -22,37 +22,37 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::invalid_value::InvalidValue;
 
-/// Why a value is refused where there is no better reason.
+/// The reason for which a value is refused if there is no more specific one.
 const NOT_ALLOWED: &str = "not allowed here";
 
-/// The value as a `T`. `what` is what one of its fields is called in a refusal: a field, a parameter.
+/// Deserializes `value`. `what` is the word for one of its fields in an error: `field` or `parameter`.
 pub(crate) fn from_value<T: DeserializeOwned>(value: &Value, what: &str) -> Result<T, InvalidValue> {
-    // Serde would take an array for a struct, too.
+    // Serde would also accept an array for a struct.
     if !value.is_object() {
         return Err(InvalidValue::new("", value.clone(), "an object", "not an object"));
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let field = if error.path().iter().len() == 0 { String::new() } else { error.path().to_string() };
-        refusal(field, held(value, error.path()), &error.inner().to_string(), what)
+        invalid_value(field, value_at(value, error.path()), &error.inner().to_string(), what)
     })
 }
 
-/// What a type's parser says of a text that it refuses: `why`, and what is `allowed`.
-pub(crate) fn refused(allowed: impl Display) -> String {
+/// Returns the error of a type's parser for a value that it refuses.
+pub(crate) fn not_allowed(allowed: impl Display) -> String {
     format!("{NOT_ALLOWED}; allowed: {allowed}")
 }
 
-/// A number in a body of which its type says what it may be.
+/// A number in a body, checked by its type.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "Value", bound = "T: FromNumber")]
 pub(crate) struct Number<T: FromNumber>(pub(crate) T);
 
-/// What a [`Number`] may be of.
+/// A type that a [`Number`] can hold.
 pub(crate) trait FromNumber: Sized {
-    /// What may be sent, for error messages.
+    /// The allowed values, for error messages.
     const ALLOWED: &'static str;
 
-    /// The number of this JSON; none where it is no number, or not allowed.
+    /// Converts JSON; none if it is not a number or not allowed.
     fn from_number(number: &Value) -> Option<Self>;
 }
 
@@ -60,40 +60,40 @@ impl<T: FromNumber> TryFrom<Value> for Number<T> {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        T::from_number(&value).map(Self).ok_or_else(|| refused(T::ALLOWED))
+        T::from_number(&value).map(Self).ok_or_else(|| not_allowed(T::ALLOWED))
     }
 }
 
-fn refusal(field: String, held: Value, error: &str, what: &str) -> InvalidValue {
+fn invalid_value(field: String, value: Value, error: &str, what: &str) -> InvalidValue {
     if let Some(name) = error.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         let field = if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
         return InvalidValue::new(&field, Value::Null, "a value", "missing");
     }
-    let ours = error.rsplit_once("; allowed: ");
-    let serdes = error.rsplit_once(", expected ");
-    // The value, which may be any text, stands before both: the later one is no part of it.
-    let (why, allowed) = match (ours, serdes) {
-        (Some((why, allowed)), serdes) if serdes.is_none_or(|(before, _)| before.len() < why.len()) => {
+    let own_format = error.rsplit_once("; allowed: ");
+    let serde_format = error.rsplit_once(", expected ");
+    // The value, which may be any text, precedes both markers, so the last marker is not part of it.
+    let (why, allowed) = match (own_format, serde_format) {
+        (Some((why, allowed)), serde_format) if serde_format.is_none_or(|(before, _)| before.len() < why.len()) => {
             (why, allowed.to_owned())
         }
-        (_, Some((_, allowed))) if allowed.contains('`') => (NOT_ALLOWED, quoted(allowed)),
+        (_, Some((_, allowed))) if allowed.contains('`') => (NOT_ALLOWED, backticked(allowed)),
         (_, Some((_, allowed))) => (NOT_ALLOWED, allowed.to_owned()),
         (_, None) => (error, String::new()),
     };
     if error.starts_with("unknown field ") {
         let allowed = if allowed.is_empty() { format!("no {what}") } else { allowed };
-        return InvalidValue::new(&field, held, allowed, &format!("no such {what}"));
+        return InvalidValue::new(&field, value, allowed, &format!("no such {what}"));
     }
-    InvalidValue::new(&field, held, allowed, why)
+    InvalidValue::new(&field, value, allowed, why)
 }
 
-/// The names in backticks.
-fn quoted(names: &str) -> String {
+/// Returns the names in backticks, separated by commas.
+fn backticked(names: &str) -> String {
     names.split('`').skip(1).step_by(2).collect::<Vec<_>>().join(", ")
 }
 
-/// What is at a path.
-fn held(value: &Value, path: &Path) -> Value {
+/// Returns the value at a path.
+fn value_at(value: &Value, path: &Path) -> Value {
     let mut at = Some(value);
     for segment in path {
         at = match segment {
@@ -140,7 +140,7 @@ mod tests {
     struct Nothing {}
 
     #[test]
-    fn a_refusal_names_field_value_and_what_is_allowed() {
+    fn an_error_names_the_field_the_value_and_the_allowed_values() {
         for (value, field, held, allowed) in [
             (json!([]), "", json!([]), "an object"),
             (json!({"stat": 1}), "stat", json!(1), "state, inner"),
@@ -152,10 +152,14 @@ mod tests {
             (json!({"inner": [{"at": "soon"}]}), "inner[0].at", json!("soon"), Timestamp::ALLOWED),
             (json!({"inner": [{}]}), "inner[0].at", json!(null), "a value"),
         ] {
-            let no = from_value::<Outer>(&value, "field").expect_err(field);
-            assert_eq!((no.field.as_str(), &no.value, no.allowed.as_str()), (field, &held, allowed), "{value}");
+            let error = from_value::<Outer>(&value, "field").expect_err(field);
+            assert_eq!(
+                (error.field.as_str(), &error.value, error.allowed.as_str()),
+                (field, &held, allowed),
+                "{value}"
+            );
         }
-        let no = from_value::<Nothing>(&json!({"x": 1}), "parameter").expect_err("refused");
-        assert_eq!(no.message, "x: no such parameter; allowed: no parameter");
+        let error = from_value::<Nothing>(&json!({"x": 1}), "parameter").expect_err("refused");
+        assert_eq!(error.message, "x: no such parameter; allowed: no parameter");
     }
 }

@@ -1,121 +1,120 @@
-//! Follows where the requests of a connection and their bodies begin and end, before actix reads them.
+//! Tracks where the requests of a connection and their bodies begin and end, before actix reads them.
 //!
-//! actix looks at a chunk only when its bytes come: of one that announces a terabyte and sends nothing it says nothing until
-//! the body is too slow, and where a chunk's size is no number it closes the connection without an answer. Here both are seen
-//! as soon as the size is read, so that the body can be answered 413 or 400.
+//! actix examines a chunk only when its bytes arrive. For a chunk that announces a terabyte and sends nothing, it reports
+//! nothing until the body is too slow; if a chunk's size is not a number, it closes the connection without a response. This
+//! module detects both as soon as the size is read, so that the request gets a 413 or a 400.
 //!
-//! An example, with bodies of at most 8 MiB. A connection brings
+//! An example, with bodies of at most 8 MiB. A connection sends
 //!
 //! ```text
 //! POST /api/ingest HTTP/1.1␍␊Transfer-Encoding: chunked␍␊␍␊     the head: a chunked body follows
-//! 5␍␊[1,2,␍␊                                                    five bytes of it
+//! 5␍␊[1,2,␍␊                                                    a chunk of five bytes
 //! ffffffffff␍␊                                                  too large: nothing from here on is passed to actix
 //! ```
 //!
-//! A head is parsed by the parser that actix uses. What that does not understand, and what is no plain request (`CONNECT`, an
-//! upgrade), is not followed any further: it passes as it is, and actix answers it.
+//! Heads are parsed by the same parser that actix uses. If it does not understand a head, or the request is not a plain one
+//! (`CONNECT`, an upgrade), the connection is not tracked any further: its bytes are passed on unchanged, and actix responds.
 //!
-//! Does not read bodies (`body_budget.rs`), and does not answer anything.
+//! Does not read bodies (see `body_budget.rs`) and does not send responses.
 
 use httparse::{EMPTY_HEADER, Request};
 
-/// The largest head that is followed; actix takes no larger one.
+/// The largest head that is tracked; actix accepts no larger one.
 const MAX_HEAD_BYTES: usize = 128 << 10;
-/// The most fields of a head that is followed.
+/// The most header fields of a request that is tracked.
 const MAX_FIELDS: usize = 128;
 
-/// What cannot be taken of a body.
+/// Why a chunked body is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// Its chunks announce more than a body may have.
+pub(crate) enum FramingError {
+    /// The sizes of its chunks exceed the limit of a body.
     TooLarge,
-    /// Something else stands where a chunk has to begin or to end.
-    Broken,
+    /// A byte that is not allowed where a chunk begins or ends.
+    Malformed,
 }
 
-/// See the module's head.
+/// The position of a connection in its requests; see the module.
 #[derive(Debug)]
 pub(crate) struct Framing {
     state: State,
     limit: u64,
-    /// How many heads were read.
+    /// The number of heads that were read.
     requests: u64,
-    /// What the chunks of the body announced so far.
-    announced: u64,
+    /// The total size of the body's chunks so far.
+    declared_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunk {
-    /// Before its size.
-    First,
-    /// In its size.
+    /// Before the size of a chunk.
+    Start,
+    /// In the size; its value so far.
     Size(u64),
-    /// Behind its size.
-    Space(u64),
-    /// In what may stand behind the size.
+    /// In the whitespace after the size.
+    AfterSize(u64),
+    /// In the chunk extension after the size.
     Extension(u64),
-    /// The line feed that ends the size's line.
+    /// Before the line feed that ends the size's line.
     SizeLf(u64),
-    /// So many bytes are left of it.
+    /// In the chunk's data; the number of bytes that remain.
     Data(u64),
-    /// The line's end behind its bytes.
+    /// Before the carriage return after the data.
     DataCr,
+    /// Before the line feed after the data.
     DataLf,
-    /// The lines behind the last chunk. The line so far is empty, or is not.
-    Trailer {
-        is_empty: bool,
-    },
+    /// In the trailer after the last chunk, and whether the current line is empty so far.
+    Trailer { is_empty: bool },
 }
 
 #[derive(Debug)]
 enum State {
-    /// In a head; what has come of it.
+    /// In a head; its bytes so far.
     Head(Vec<u8>),
-    /// So many bytes of a body are left.
+    /// In a body with a length; the number of bytes that remain.
     Body(u64),
     Chunked(Chunk),
-    /// Not followed any further.
-    Lost,
+    /// Not tracked any further.
+    Untracked,
 }
 
 impl Framing {
-    /// For bodies of at most `limit` bytes.
+    /// Creates the tracker of a new connection, for bodies of at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { state: State::Head(Vec::new()), limit: limit as u64, requests: 0, announced: 0 }
+        Self { state: State::Head(Vec::new()), limit: limit as u64, requests: 0, declared_bytes: 0 }
     }
 
-    /// How many requests have begun.
+    /// Returns the number of requests that have begun.
     pub(crate) fn requests(&self) -> u64 {
         self.requests
     }
 
-    /// Follows bytes that were read. Where a body cannot be taken: how many of these bytes are before that, and why.
-    pub(crate) fn follow(&mut self, bytes: &[u8]) -> Result<(), (usize, Trouble)> {
+    /// Tracks bytes that were read. An error has the index of the byte at which a body is refused, and the reason.
+    pub(crate) fn track(&mut self, bytes: &[u8]) -> Result<(), (usize, FramingError)> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
             let used = match &mut self.state {
-                State::Lost => return Ok(()),
+                State::Untracked => return Ok(()),
                 State::Head(_) => self.head(rest),
-                State::Body(left) => {
-                    let used = shorter(*left, rest.len());
-                    *left -= used as u64;
-                    if *left == 0 {
+                State::Body(remaining) => {
+                    let used = capped_len(*remaining, rest.len());
+                    *remaining -= used as u64;
+                    if *remaining == 0 {
                         self.state = State::Head(Vec::new());
                     }
                     used
                 }
-                State::Chunked(Chunk::Data(left)) => {
-                    let used = shorter(*left, rest.len());
-                    *left -= used as u64;
-                    if *left == 0 {
+                State::Chunked(Chunk::Data(remaining)) => {
+                    let used = capped_len(*remaining, rest.len());
+                    *remaining -= used as u64;
+                    if *remaining == 0 {
                         self.state = State::Chunked(Chunk::DataCr);
                     }
                     used
                 }
                 State::Chunked(chunk) => {
-                    let next = chunk.step(rest[0]).ok_or((at, Trouble::Broken))?;
-                    self.note(next).map_err(|trouble| (at, trouble))?;
+                    let next = chunk.step(rest[0]).ok_or((at, FramingError::Malformed))?;
+                    self.enter(next).map_err(|error| (at, error))?;
                     1
                 }
             };
@@ -124,29 +123,29 @@ impl Framing {
         Ok(())
     }
 
-    /// What follows within a chunked body, or behind it.
-    fn note(&mut self, next: Option<Chunk>) -> Result<(), Trouble> {
+    /// Enters the next state of a chunked body; none is its end.
+    fn enter(&mut self, next: Option<Chunk>) -> Result<(), FramingError> {
         let Some(next) = next else {
             self.state = State::Head(Vec::new());
             return Ok(());
         };
         if let Chunk::Size(size) = next
-            && size > self.limit.saturating_sub(self.announced)
+            && size > self.limit.saturating_sub(self.declared_bytes)
         {
-            return Err(Trouble::TooLarge);
+            return Err(FramingError::TooLarge);
         }
         if let Chunk::Data(size) = next {
-            self.announced = self.announced.saturating_add(size);
+            self.declared_bytes = self.declared_bytes.saturating_add(size);
         }
         self.state = State::Chunked(next);
         Ok(())
     }
 
-    /// Bytes of a head; how many of them are.
+    /// Reads bytes of a head. Returns how many of them belong to it.
     fn head(&mut self, bytes: &[u8]) -> usize {
         let State::Head(head) = &mut self.state else { return 0 };
-        for (place, &byte) in bytes.iter().enumerate() {
-            // Empty lines before a request count for nothing.
+        for (index, &byte) in bytes.iter().enumerate() {
+            // Empty lines before a request are ignored.
             if head.is_empty() && matches!(byte, b'\r' | b'\n') {
                 continue;
             }
@@ -154,37 +153,37 @@ impl Framing {
             if byte == b'\n' && (head.ends_with(b"\n\n") || head.ends_with(b"\n\r\n")) {
                 let head = std::mem::take(head);
                 self.requests += 1;
-                self.announced = 0;
-                self.state = behind(&head);
-                return place + 1;
+                self.declared_bytes = 0;
+                self.state = state_after(&head);
+                return index + 1;
             }
         }
         if head.len() > MAX_HEAD_BYTES {
-            self.state = State::Lost;
+            self.state = State::Untracked;
         }
         bytes.len()
     }
 }
 
-/// What stands behind a head.
-fn behind(head: &[u8]) -> State {
+/// Returns the state after a head: what follows it.
+fn state_after(head: &[u8]) -> State {
     let mut fields = [EMPTY_HEADER; MAX_FIELDS];
     let mut request = Request::new(&mut fields);
     if !request.parse(head).is_ok_and(|parsed| parsed.is_complete()) || request.method == Some("CONNECT") {
-        return State::Lost;
+        return State::Untracked;
     }
     let mut state = State::Head(Vec::new());
     for field in request.headers.iter() {
         let text = str::from_utf8(field.value).unwrap_or_default().trim();
         if field.name.eq_ignore_ascii_case("upgrade") {
-            return State::Lost;
+            return State::Untracked;
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-            state = State::Chunked(Chunk::First);
+            state = State::Chunked(Chunk::Start);
         } else if field.name.eq_ignore_ascii_case("content-length") && !matches!(state, State::Chunked(_)) {
             match text.parse() {
                 Ok(0) => {}
                 Ok(length) => state = State::Body(length),
-                Err(_) => return State::Lost,
+                Err(_) => return State::Untracked,
             }
         }
     }
@@ -192,21 +191,21 @@ fn behind(head: &[u8]) -> State {
 }
 
 impl Chunk {
-    /// What follows the next byte; within, none is the end of the body. Outside, none is a byte that may not be here.
+    /// Returns the state after `byte`; `Some(None)` at the end of the body, `None` for a byte that is not allowed.
     fn step(self, byte: u8) -> Option<Option<Self>> {
         let next = match (self, byte) {
-            (Self::First, _) => Self::Size(hex(byte)?),
+            (Self::Start, _) => Self::Size(hex(byte)?),
             (Self::Size(size), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 Self::Size(size.saturating_mul(16).saturating_add(hex(byte)?))
             }
-            (Self::Size(size) | Self::Space(size), b' ' | b'\t') => Self::Space(size),
-            (Self::Size(size) | Self::Space(size), b';') => Self::Extension(size),
-            (Self::Size(size) | Self::Space(size) | Self::Extension(size), b'\r') => Self::SizeLf(size),
+            (Self::Size(size) | Self::AfterSize(size), b' ' | b'\t') => Self::AfterSize(size),
+            (Self::Size(size) | Self::AfterSize(size), b';') => Self::Extension(size),
+            (Self::Size(size) | Self::AfterSize(size) | Self::Extension(size), b'\r') => Self::SizeLf(size),
             (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => Self::Extension(size),
             (Self::SizeLf(0), b'\n') => Self::Trailer { is_empty: true },
             (Self::SizeLf(size), b'\n') => Self::Data(size),
             (Self::DataCr, b'\r') => Self::DataLf,
-            (Self::DataLf, b'\n') => Self::First,
+            (Self::DataLf, b'\n') => Self::Start,
             (Self::Trailer { is_empty: true }, b'\n') => return Some(None),
             (Self::Trailer { .. }, b'\n') => Self::Trailer { is_empty: true },
             (Self::Trailer { is_empty }, b'\r') => Self::Trailer { is_empty },
@@ -221,8 +220,8 @@ fn hex(byte: u8) -> Option<u64> {
     char::from(byte).to_digit(16).map(u64::from)
 }
 
-fn shorter(left: u64, bytes: usize) -> usize {
-    usize::try_from(left).map_or(bytes, |left| left.min(bytes))
+fn capped_len(remaining: u64, bytes: usize) -> usize {
+    usize::try_from(remaining).map_or(bytes, |remaining| remaining.min(bytes))
 }
 
 #[cfg(test)]
@@ -231,27 +230,27 @@ mod tests {
 
     const CHUNKED: &str = "POST /api/ingest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-    /// Sends `text` in pieces of each size; what is said of it, and how many requests it has.
-    fn follow(text: &str) -> (Result<(), (usize, Trouble)>, u64) {
-        let whole = follow_in(text, text.len());
+    /// Tracks `text` in pieces of several sizes. Returns the result and the number of requests.
+    fn track(text: &str) -> (Result<(), (usize, FramingError)>, u64) {
+        let at_once = track_in_pieces(text, text.len());
         for piece in [1, 2, 3, 7] {
-            assert_eq!(follow_in(text, piece), whole, "{text:?} in pieces of {piece}");
+            assert_eq!(track_in_pieces(text, piece), at_once, "{text:?} in pieces of {piece}");
         }
-        whole
+        at_once
     }
 
-    fn follow_in(text: &str, piece: usize) -> (Result<(), (usize, Trouble)>, u64) {
+    fn track_in_pieces(text: &str, piece: usize) -> (Result<(), (usize, FramingError)>, u64) {
         let mut framing = Framing::new(1000);
         for (n, bytes) in text.as_bytes().chunks(piece).enumerate() {
-            if let Err((at, trouble)) = framing.follow(bytes) {
-                return (Err((n * piece + at, trouble)), framing.requests());
+            if let Err((at, error)) = framing.track(bytes) {
+                return (Err((n * piece + at, error)), framing.requests());
             }
         }
         (Ok(()), framing.requests())
     }
 
     #[test]
-    fn requests_are_followed_from_one_to_the_next() {
+    fn consecutive_requests_are_tracked() {
         for (text, requests) in [
             ("GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 1),
             ("\r\n\r\nGET / HTTP/1.1\nHost: x\n\nGET / HTTP/1.1\r\n\r\n".into(), 2),
@@ -268,31 +267,31 @@ mod tests {
             ("CONNECT / HTTP/1.1\r\n\r\nzzzz\r\n\r\n".into(), 1),
             ("GET / HTTP/1.1\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\nzzzz\r\n\r\n".into(), 1),
         ] {
-            assert_eq!(follow(&text), (Ok(()), requests), "{text:?}");
+            assert_eq!(track(&text), (Ok(()), requests), "{text:?}");
         }
     }
 
     #[test]
-    fn what_cannot_be_taken_is_seen_at_its_first_byte() {
-        for (body, at, trouble) in [
-            ("ffffffffff\r\n", 2, Trouble::TooLarge),
-            ("fffffffffffffffffffffffffff\r\n", 2, Trouble::TooLarge),
-            ("3e9\r\n", 2, Trouble::TooLarge),
-            ("3e7\r\n", 5 + 999 + 2 + 1, Trouble::TooLarge),
-            ("zz\r\n", 0, Trouble::Broken),
-            ("\r\n", 0, Trouble::Broken),
-            ("-1\r\n", 0, Trouble::Broken),
-            ("0x5\r\n", 1, Trouble::Broken),
-            ("2\n", 1, Trouble::Broken),
-            ("2 3\r\n", 2, Trouble::Broken),
-            ("2;\u{7}\r\n", 2, Trouble::Broken),
-            ("2\r\n[]]\r\n", 5, Trouble::Broken),
-            ("2\r\n[]\r3\r\n", 6, Trouble::Broken),
+    fn an_invalid_chunk_is_detected_at_its_first_byte() {
+        for (body, at, error) in [
+            ("ffffffffff\r\n", 2, FramingError::TooLarge),
+            ("fffffffffffffffffffffffffff\r\n", 2, FramingError::TooLarge),
+            ("3e9\r\n", 2, FramingError::TooLarge),
+            ("3e7\r\n", 5 + 999 + 2 + 1, FramingError::TooLarge),
+            ("zz\r\n", 0, FramingError::Malformed),
+            ("\r\n", 0, FramingError::Malformed),
+            ("-1\r\n", 0, FramingError::Malformed),
+            ("0x5\r\n", 1, FramingError::Malformed),
+            ("2\n", 1, FramingError::Malformed),
+            ("2 3\r\n", 2, FramingError::Malformed),
+            ("2;\u{7}\r\n", 2, FramingError::Malformed),
+            ("2\r\n[]]\r\n", 5, FramingError::Malformed),
+            ("2\r\n[]\r3\r\n", 6, FramingError::Malformed),
         ] {
-            // A second chunk of 16 is more than what is left beside 999.
+            // After a chunk of 999 bytes, one of 16 bytes exceeds the limit of 1000.
             let more = if body == "3e7\r\n" { format!("{}\r\n10\r\n", "x".repeat(999)) } else { String::new() };
             let text = format!("{CHUNKED}{body}{more}");
-            assert_eq!(follow(&text), (Err((CHUNKED.len() + at, trouble)), 1), "{body:?}");
+            assert_eq!(track(&text), (Err((CHUNKED.len() + at, error)), 1), "{body:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The requests whose responses are being made, so that a stop can wait for the last of them.
+//! Counts the requests whose responses are being made, so that a stop can wait for them.
 
 use std::sync::{
     Arc,
@@ -7,25 +7,25 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Counts requests in flight.
+/// The number of requests in flight.
 #[derive(Default)]
 pub(crate) struct InFlightRequests {
     count: AtomicUsize,
     none: Notify,
 }
 
-/// One request in flight, until it is dropped.
+/// Counts one request as in flight until it is dropped.
 pub(crate) struct InFlightRequest(Arc<InFlightRequests>);
 
 impl InFlightRequests {
-    /// Counts one more.
+    /// Counts a request that begins.
     pub(crate) fn begin(self: &Arc<Self>) -> InFlightRequest {
         self.count.fetch_add(1, Ordering::SeqCst);
         InFlightRequest(Arc::clone(self))
     }
 
-    /// Resolves once there is none.
-    pub(crate) async fn ended(&self) {
+    /// Resolves once no request is in flight.
+    pub(crate) async fn wait_until_none(&self) {
         loop {
             let none = self.none.notified();
             if self.count.load(Ordering::SeqCst) == 0 {

@@ -1,37 +1,37 @@
-//! A value that is not allowed: the field, what it held as it was sent, and what it may hold.
+//! A value that is not allowed: the field, its value as sent, and the allowed values.
 //!
-//! It is what a query, a body or one item of a post is refused with. Does not handle how it is sent: as problem details
-//! (`problem.rs`), or as an entry of the answer to a post (`routes/ingest.rs`).
+//! It is the error of a query, a body or one item of a post. Does not handle how it is sent: as problem details
+//! (`problem.rs`), or as an entry of the response to a post (`routes/ingest.rs`).
 
 use serde_json::Value;
 use volute_plant::Rejection;
 
-/// Why a request, or one item of a post, was not taken.
+/// Why a request, or one item of a post, was not accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct InvalidValue {
-    /// The field's name; empty where the whole is wrong.
+    /// The field's name; empty if the request or item as a whole is invalid.
     pub(crate) field: String,
-    /// What the field held, as sent.
+    /// The field's value as sent.
     pub(crate) value: Value,
-    /// What it may hold.
+    /// The allowed values.
     pub(crate) allowed: String,
-    /// All of this as a sentence.
+    /// All of this as a message for people.
     pub(crate) message: String,
 }
 
 impl InvalidValue {
-    /// `field` held `value`, which is not allowed for `reason`.
+    /// Creates the error for `field` with `value`, which is not allowed because of `reason`.
     pub(crate) fn new(field: &str, value: Value, allowed: impl Into<String>, reason: &str) -> Self {
         Self { value, ..Rejection::new(field, None, allowed, reason).into() }
     }
 
-    /// One that no answer lists: it is only counted.
+    /// Creates an error that is counted and not listed in the response.
     pub(crate) fn unlisted() -> Self {
         Rejection::unlisted().into()
     }
 }
 
-/// What was said inside is a text, or null where there was none.
+/// The value becomes a JSON string, or null if the rejection has none.
 impl From<Rejection> for InvalidValue {
     fn from(Rejection { field, value, allowed, message }: Rejection) -> Self {
         Self { field, value: value.map_or(Value::Null, Value::String), allowed, message }

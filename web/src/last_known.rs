@@ -1,11 +1,11 @@
-//! A pump that was not heard since the node started: what is shown of it is its last stored reading.
+//! Shows pumps of which no reading has arrived since the node started, by their last stored reading.
 
 use volute_actors::{EngineHandle, LastShown, LiveChannel, LivePump, Status};
 use volute_data::StoreError;
-use volute_plant::{Reading, in_words};
+use volute_plant::{Reading, format_duration};
 
-/// A pump without a current reading since the start shows the stored one that was shown last.
-pub(crate) async fn with_latest(mut live: LivePump, engine: &EngineHandle) -> Result<LivePump, StoreError> {
+/// Adds the last reading that was shown before the start, if no current reading has arrived since.
+pub(crate) async fn with_latest_reading(mut live: LivePump, engine: &EngineHandle) -> Result<LivePump, StoreError> {
     if live.latest.is_none()
         && let Some(last) = engine.last_shown(&live.pump).await?
     {
@@ -14,20 +14,20 @@ pub(crate) async fn with_latest(mut live: LivePump, engine: &EngineHandle) -> Re
     Ok(live)
 }
 
-/// A pump that was not heard since the node started, `up_ms` ago. It is stale once it should have been heard.
-pub(crate) fn silent_since_start(last: LastShown, up_ms: i64) -> LivePump {
+/// Returns a pump without a reading since the node started `uptime_ms` ago. It is stale once a reading is overdue.
+pub(crate) fn without_reading_since_start(last: LastShown, uptime_ms: i64) -> LivePump {
     let LastShown { reading, stale_after_ms } = last;
-    let status = if up_ms > stale_after_ms {
+    let status = if uptime_ms > stale_after_ms {
         Status::Stale
     } else {
-        let expected = in_words(stale_after_ms - up_ms);
-        let reason = format!("no reading has come since the node was started; one is expected within {expected}");
+        let expected = format_duration(stale_after_ms - uptime_ms);
+        let reason = format!("no reading has arrived since the node was started; one is expected within {expected}");
         Status::Unknown { reason }
     };
     LivePump { status, ..last_known(reading) }
 }
 
-/// A pump as its last stored reading has it.
+/// Returns a pump with its last stored reading and nothing else.
 pub(crate) fn last_known(last: Reading) -> LivePump {
     let channels = last.samples.iter().map(|&sample| LiveChannel { sample, state: "unknown" }).collect();
     LivePump {

@@ -1,24 +1,34 @@
-//! The node's face to the network: HTTP routes, problem details, the live stream, OpenAPI.
+//! The HTTP interface of the node: routes, problem details (RFC 9457), the live stream, OpenAPI.
 //!
-//! Everything that comes in is parsed into the vocabulary's types at this edge, and everything that goes
-//! out gets its JSON here. From below upwards:
+//! Everything that is received is parsed into the types of `volute-plant` here, and everything that is sent is serialized to
+//! JSON here. The modules, the lowest layer first:
 //!
 //! ```text
-//! invalid_value, problem            how what comes in is refused
-//! decode, query, list               what a request asks
-//! item, body                        what a post holds: JSON to drafts of readings
-//! queries, stored, node             what a handler works with: the store's queries, the engine
-//! new_kinds                         how kinds of pumps are added, by the program
+//! invalid_value, problem            errors of requests
+//! decode, query, list               query parameters, pages of lists
+//! item, non_finite, body            the body of a post: JSON to drafts of readings
+//! queries, store_context, node      what handlers use: the store's queries, the engine
+//! new_kinds                         how the program adds kinds of pumps
 //! wire, series, extract, audit      what several handlers share
-//! routes, openapi                   the handlers, and their description
-//! server                            the routes over a socket, with the budgets of connections, bodies and responses
+//! stream, stream_events             live streams (server-sent events)
+//! routes, openapi                   the handlers and the description of the API
+//! framing, connection, origin       limits and checks on connections
+//! body_budget, response_budget      memory limits of bodies and responses
+//! server                            the routes on a socket, with these limits
 //! ```
 //!
-//! Does not handle what becomes of a reading (the engine does), SQL (the store), who may do what (nobody is asked yet), nor
-//! signals (the binary stops the server by its handle).
+//! Words of the field, as they are used here:
+//! - A *profile* describes a kind of pump: its channels, their units and limits, and the interval of its readings.
+//! - A *window* is a fixed number of consecutive readings of one pump; the model scores windows.
+//! - A *baseline* is what is normal for one pump: the thresholds above which a window is anomalous. *Commissioning* learns
+//!   it from the pump's normal running.
+//! - A *detection* is the model's stored result for one window.
+//! - A *rollup* is the aggregate of a pump's readings over a minute or an hour.
+//!
+//! Does not process readings (the engine does), does not contain SQL (the store does), does not authenticate users (there are
+//! none yet), and does not handle signals (the binary stops the server through its handle).
 
 mod audit;
-mod bare;
 mod body;
 mod body_budget;
 mod channels;
@@ -33,6 +43,7 @@ mod last_known;
 mod list;
 mod new_kinds;
 mod node;
+mod non_finite;
 mod openapi;
 mod origin;
 mod problem;
@@ -44,7 +55,7 @@ mod routes;
 mod series;
 mod server;
 mod simulation_plan;
-mod stored;
+mod store_context;
 mod stream;
 mod stream_events;
 mod wire;

@@ -1,7 +1,7 @@
 //! Lists that are read page by page.
 //!
-//! All lists go by time, and the store never parts rows of the same moment, so a place in a list is a time. To a client a
-//! cursor is opaque. A list of five events, of which two were opened at 10:02, read with `limit=2`:
+//! All lists are ordered by time, and the store never splits rows of the same time, so a time is a position in a list. Cursors
+//! are opaque to clients. A list of five events, of which two were opened at 10:02, read with `limit=2`:
 //!
 //! ```text
 //! ?limit=2                   10:04, 10:03           next_cursor n10:03
@@ -9,20 +9,20 @@
 //! ?limit=2&cursor=n10:02     10:01                  next_cursor null
 //! ```
 //!
-//! [`Page`] is the one place that cuts rows to a page and knows whether another one follows.
+//! Only [`Page`] splits rows into pages and determines whether another page follows.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use volute_data::{Answer, Order, Range, Reach, StoreError};
+use volute_data::{Completeness, PageRange, QueryResult, SortOrder, StoreError};
 use volute_plant::Timestamp;
 
-use crate::{decode::refused, problem::ApiError, query::Span};
+use crate::{decode::not_allowed, problem::ApiError, query::TimeRange};
 
-/// How long a page is if nothing else is asked for.
+/// The default number of items of a page.
 const DEFAULT_LIMIT: usize = 1000;
-/// How long a page, or another list that is asked for, can be.
+/// The most items of a page, and of other lists that are requested.
 pub(crate) const MAX_LIMIT: usize = 10_000;
 
 /// One page of a list.
@@ -30,42 +30,42 @@ pub(crate) const MAX_LIMIT: usize = 10_000;
 pub(crate) struct List<T> {
     /// The items, in the list's order.
     pub(crate) items: Vec<T>,
-    /// Where the next page begins, to be sent back as `cursor`; null after the last page.
+    /// The start of the next page, to be sent as `cursor`; null on the last page.
     #[schema(required)]
     pub(crate) next_cursor: Option<String>,
-    /// Present if the database does not answer: then these are not all the items there are.
+    /// Present if the database is unavailable: items may be missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) incomplete: Option<IncompleteResponse>,
 }
 
-/// What is missing from an answer.
+/// What is missing from a response.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IncompleteResponse {
-    /// From this time on nothing is missing; null if that cannot be said of any time.
+    /// Nothing is missing from this time on; null if this is not known for any time.
     #[schema(required, format = DateTime)]
     since: Option<String>,
-    /// Why the rest cannot be read.
+    /// Why the other items cannot be read.
     reason: String,
 }
 
 impl<T> List<T> {
-    /// All that there is, in one page.
-    pub(crate) fn whole(items: Vec<T>, reach: Reach) -> Self {
-        Self { items, next_cursor: None, incomplete: IncompleteResponse::of(reach) }
+    /// Creates a list with all items in one page.
+    pub(crate) fn single_page(items: Vec<T>, completeness: Completeness) -> Self {
+        Self { items, next_cursor: None, incomplete: IncompleteResponse::of(completeness) }
     }
 }
 
 impl IncompleteResponse {
-    /// None where the answer reaches as far as was asked.
-    fn of(reach: Reach) -> Option<Self> {
-        match reach {
-            Reach::Whole => None,
-            Reach::Since { from, reason } => Some(Self { since: from.map(|from| from.to_string()), reason }),
+    /// Returns what is missing; none if nothing is.
+    fn of(completeness: Completeness) -> Option<Self> {
+        match completeness {
+            Completeness::Complete => None,
+            Completeness::Partial { from, reason } => Some(Self { since: from.map(|from| from.to_string()), reason }),
         }
     }
 }
 
-/// Parameter `limit`: how many items a page has.
+/// Parameter `limit`: the number of items of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Limit(usize);
@@ -75,16 +75,16 @@ impl TryFrom<String> for Limit {
 
     fn try_from(text: String) -> Result<Self, String> {
         let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-        limit.map(Self).ok_or_else(|| refused(format_args!("1 to {MAX_LIMIT}")))
+        limit.map(Self).ok_or_else(|| not_allowed(format_args!("1 to {MAX_LIMIT}")))
     }
 }
 
-/// Parameter `cursor`: where a page begins, in a list of this order.
+/// Parameter `cursor`: the start of a page in a list of this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Cursor {
-    order: Order,
-    /// The time of the last row of the page before.
+    order: SortOrder,
+    /// The time of the last row of the previous page.
     after: Timestamp,
 }
 
@@ -92,9 +92,10 @@ impl Cursor {
     const ALLOWED: &str = "the next_cursor of this list, in the same order";
 
     fn parse(text: &str) -> Option<Self> {
-        let order =
-            [Order::OldestFirst, Order::NewestFirst].into_iter().find(|order| text.starts_with(letter(*order)))?;
-        let digits = text.strip_prefix(letter(order))?;
+        let order = [SortOrder::OldestFirst, SortOrder::NewestFirst]
+            .into_iter()
+            .find(|order| text.starts_with(prefix(*order)))?;
+        let digits = text.strip_prefix(prefix(order))?;
         let ms = digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| i64::from_str_radix(digits, 16).ok())??;
         Some(Self { order, after: Timestamp::from_millis(ms).ok()? })
     }
@@ -104,87 +105,93 @@ impl TryFrom<String> for Cursor {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).ok_or_else(|| refused(Self::ALLOWED))
+        Self::parse(&text).ok_or_else(|| not_allowed(Self::ALLOWED))
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{:x}", letter(self.order), self.after.millis())
+        write!(f, "{}{:x}", prefix(self.order), self.after.millis())
     }
 }
 
-fn letter(order: Order) -> char {
+fn prefix(order: SortOrder) -> char {
     match order {
-        Order::OldestFirst => 'o',
-        Order::NewestFirst => 'n',
+        SortOrder::OldestFirst => 'o',
+        SortOrder::NewestFirst => 'n',
     }
 }
 
-/// The range of the page that is asked for.
+/// Returns the range of the requested page.
 pub(crate) fn page_range(
-    order: Order,
-    (from, to): Span,
+    order: SortOrder,
+    (from, to): TimeRange,
     limit: Option<Limit>,
     cursor: Option<Cursor>,
-) -> Result<Range, ApiError> {
+) -> Result<PageRange, ApiError> {
     if let Some(cursor) = cursor.filter(|cursor| cursor.order != order) {
         return Err(ApiError::invalid("cursor", &cursor.to_string(), Cursor::ALLOWED, "not allowed here"));
     }
     let limit = limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
-    Ok(Range { from, to, order, limit, after: cursor.map(|cursor| cursor.after) })
+    Ok(PageRange { from, to, order, limit, after: cursor.map(|cursor| cursor.after) })
 }
 
 /// The rows of one page.
 #[derive(Debug)]
 pub(crate) struct Page<T> {
     pub(crate) rows: Vec<T>,
-    /// Where the next page begins, if there is one.
+    /// The start of the next page, if there is one.
     next: Option<Cursor>,
-    reach: Reach,
+    completeness: Completeness,
 }
 
 impl<T> Page<T> {
-    /// The page of this range. `read` is asked for one row more than the page has, and that tells whether another follows.
+    /// Reads the page of this range. Requests one row more than the page has, to determine whether another page follows.
     pub(crate) async fn read(
-        range: &Range,
+        range: &PageRange,
         at: fn(&T) -> Timestamp,
-        read: impl AsyncFn(Range) -> Result<Answer<T>, StoreError>,
+        read: impl AsyncFn(PageRange) -> Result<QueryResult<T>, StoreError>,
     ) -> Result<Self, StoreError> {
-        let Answer { rows, reach } = read(Range { limit: range.limit.saturating_add(1), ..range.clone() }).await?;
-        let found = rows.len();
-        let mut page = Self::cut(rows, reach, range, at);
-        // All that was beyond the limit is of the page's last moment, so nothing is known of what follows.
-        if let Some(Cursor { after, .. }) = page.next.filter(|_| page.rows.len() == found) {
-            let more = read(Range { limit: 1, after: Some(after), ..range.clone() }).await?;
+        let QueryResult { rows, completeness } =
+            read(PageRange { limit: range.limit.saturating_add(1), ..range.clone() }).await?;
+        let fetched = rows.len();
+        let mut page = Self::from_rows(rows, completeness, range, at);
+        // The rows beyond the limit have the time of the page's last row, so whether more rows follow is not known yet.
+        if let Some(Cursor { after, .. }) = page.next.filter(|_| page.rows.len() == fetched) {
+            let more = read(PageRange { limit: 1, after: Some(after), ..range.clone() }).await?;
             page.next = page.next.filter(|_| !more.rows.is_empty());
         }
         Ok(page)
     }
 
-    /// A page of rows, and the time of its last one where there were more; rows of one moment stay together.
-    pub(crate) fn cut(mut rows: Vec<T>, reach: Reach, range: &Range, at: fn(&T) -> Timestamp) -> Self {
+    /// Cuts rows to a page. Rows of the same time stay together. If there were more rows, the page has a next page.
+    pub(crate) fn from_rows(
+        mut rows: Vec<T>,
+        completeness: Completeness,
+        range: &PageRange,
+        at: fn(&T) -> Timestamp,
+    ) -> Self {
         let more = rows.len() > range.limit;
         if let Some(last) = rows.get(range.limit.saturating_sub(1)).map(at).filter(|_| more) {
-            let of_its_moment = rows[range.limit..].iter().take_while(|row| at(row) == last).count();
-            rows.truncate(range.limit + of_its_moment);
+            let same_time = rows[range.limit..].iter().take_while(|row| at(row) == last).count();
+            rows.truncate(range.limit + same_time);
         }
         let next = rows.last().filter(|_| more).map(|row| Cursor { order: range.order, after: at(row) });
-        Self { rows, next, reach }
+        Self { rows, next, completeness }
     }
 
-    /// The same page where the list has been looked through up to this time, and goes on there if no earlier row ends it.
-    pub(crate) fn or_from(self, range: &Range, looked_to: Option<Timestamp>) -> Self {
-        let next = self.next.or(looked_to.map(|after| Cursor { order: range.order, after }));
+    /// Returns the page with its next page starting at `scanned_to`, unless it has a next page already.
+    pub(crate) fn continued_from(self, range: &PageRange, scanned_to: Option<Timestamp>) -> Self {
+        let next = self.next.or(scanned_to.map(|after| Cursor { order: range.order, after }));
         Self { next, ..self }
     }
 
-    /// As it is sent.
+    /// Converts the page into a response.
     pub(crate) fn into_list<Item>(self, item: impl FnMut(T) -> Item) -> List<Item> {
         List {
             items: self.rows.into_iter().map(item).collect(),
             next_cursor: self.next.map(|cursor| cursor.to_string()),
-            incomplete: IncompleteResponse::of(self.reach),
+            incomplete: IncompleteResponse::of(self.completeness),
         }
     }
 }
@@ -197,69 +204,71 @@ mod tests {
     use super::*;
     use crate::query::Query;
 
-    const BOTH: [Order; 2] = [Order::OldestFirst, Order::NewestFirst];
+    const ORDERS: [SortOrder; 2] = [SortOrder::OldestFirst, SortOrder::NewestFirst];
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Both {
+    struct PageParameters {
         limit: Option<Limit>,
         cursor: Option<Cursor>,
     }
 
-    fn range(query: &str, order: Order) -> Result<Range, ApiError> {
-        let Query(Both { limit, cursor }) = Query::parse(query)?;
+    fn range(query: &str, order: SortOrder) -> Result<PageRange, ApiError> {
+        let Query(PageParameters { limit, cursor }) = Query::parse(query)?;
         page_range(order, (None, None), limit, cursor)
     }
 
-    fn read(text: &str, order: Order) -> Result<Option<Timestamp>, ApiError> {
+    fn read(text: &str, order: SortOrder) -> Result<Option<Timestamp>, ApiError> {
         range(&format!("cursor={text}"), order).map(|range| range.after)
     }
 
-    fn write_cursor(order: Order, after: Timestamp) -> String {
+    fn write_cursor(order: SortOrder, after: Timestamp) -> String {
         Cursor { order, after }.to_string()
     }
 
     proptest! {
         #[test]
-        fn a_cursor_comes_back_as_it_went(ms in 946_684_800_000..7_258_118_400_000_i64, newest in any::<bool>()) {
+        fn a_cursor_is_parsed_to_what_was_written(ms in 946_684_800_000..7_258_118_400_000_i64, newest in any::<bool>()) {
             let at = Timestamp::from_millis(ms).expect("a time");
-            let (order, other) = (BOTH[usize::from(newest)], BOTH[usize::from(!newest)]);
+            let (order, other) = (ORDERS[usize::from(newest)], ORDERS[usize::from(!newest)]);
             let text = write_cursor(order, at);
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric()), "no escaping in a URL");
             prop_assert_eq!(read(&text, order).expect("read"), Some(at));
-            prop_assert!(read(&text, other).is_err(), "the other order goes the other way");
+            prop_assert!(read(&text, other).is_err(), "a cursor is for one order");
         }
 
         #[test]
-        fn no_text_breaks_the_reader(text in "[^&+%]*") {
-            // It is the cursor of some time, or refused by name.
-            match read(&text, Order::OldestFirst) {
+        fn any_text_is_parsed_or_refused(text in "[^&+%]*") {
+            // The text is a valid cursor, or it is refused as `cursor`.
+            match read(&text, SortOrder::OldestFirst) {
                 Ok(at) => prop_assert!(at.is_some()),
-                Err(ApiError::Invalid(no)) => prop_assert_eq!(no.field, "cursor"),
+                Err(ApiError::Invalid(error)) => prop_assert_eq!(error.field, "cursor"),
                 Err(other) => prop_assert!(false, "{other:?}"),
             }
         }
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused_by_name() {
+    fn an_invalid_cursor_is_refused() {
         for bad in ["", "o", "n19cd1d0d728", "o-1", "o+1", "oxyz", "o1", "offffffffffffffffff", "é", "2026-03-09"] {
             let bad = bad.replace('+', "%2B");
             assert!(
-                matches!(read(&bad, Order::OldestFirst), Err(ApiError::Invalid(no)) if no.field == "cursor"),
+                matches!(read(&bad, SortOrder::OldestFirst), Err(ApiError::Invalid(error)) if error.field == "cursor"),
                 "{bad}"
             );
         }
     }
 
     #[test]
-    fn limits_have_limits() {
-        let limit = |query: &str| range(query, Order::OldestFirst).map(|range| range.limit);
+    fn a_limit_has_a_range() {
+        let limit = |query: &str| range(query, SortOrder::OldestFirst).map(|range| range.limit);
         assert_eq!(limit("").expect("the default"), 1000);
         assert_eq!(limit("limit=10000").expect("the most"), 10_000);
         for bad in ["0", "10001", "-1", "many", "1.5", ""] {
             match limit(&format!("limit={bad}")) {
-                Err(ApiError::Invalid(no)) => assert_eq!((no.field.as_str(), no.value.as_str()), ("limit", Some(bad))),
+                Err(ApiError::Invalid(error)) => {
+                    assert_eq!((error.field.as_str(), error.value.as_str()), ("limit", Some(bad)))
+                }
                 other => panic!("{bad}: {other:?}"),
             }
         }
@@ -269,16 +278,16 @@ mod tests {
         Timestamp::from_millis(1_773_051_273_000 + ms).expect("a time")
     }
 
-    /// The pages of a list of these times, two rows each, as the store has them: it never parts a moment.
+    /// Returns the pages of a list of these times, two rows each. As in the store, rows of the same time are never split.
     fn pages(times: &[i64]) -> Vec<Vec<i64>> {
-        let stored = async |range: Range| {
+        let stored = async |range: PageRange| {
             let beyond = |ms: &&i64| range.after.is_none_or(|after| at(ms) > after);
             let mut rows: Vec<i64> = times.iter().filter(beyond).copied().collect();
             let last = range.limit.checked_sub(1).and_then(|last| rows.get(last)).copied();
             rows.retain(|ms| last.is_none_or(|last| *ms <= last));
-            Ok(Answer { rows, reach: Reach::Whole })
+            Ok(QueryResult { rows, completeness: Completeness::Complete })
         };
-        let mut range = Range { limit: 2, ..Range::default() };
+        let mut range = PageRange { limit: 2, ..PageRange::default() };
         let mut pages = Vec::new();
         loop {
             let page = block_on(Page::read(&range, at, &stored)).expect("rows");
@@ -291,14 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_page_with_another_behind_it_goes_on() {
+    fn only_a_page_that_is_not_the_last_has_a_next_page() {
         assert_eq!(pages(&[]), [[0_i64; 0]]);
         assert_eq!(pages(&[1, 2]), [[1, 2]]);
         assert_eq!(pages(&[1, 2, 3]), [vec![1, 2], vec![3]]);
     }
 
     #[test]
-    fn rows_of_one_moment_stay_together() {
+    fn rows_of_the_same_time_stay_together() {
         assert_eq!(pages(&[1, 2, 2]), [[1, 2, 2]]);
         assert_eq!(pages(&[1, 2, 2, 3]), [vec![1, 2, 2], vec![3]]);
         assert_eq!(pages(&[1, 1, 1, 1, 2, 2, 3]), [vec![1, 1, 1, 1], vec![2, 2], vec![3]]);

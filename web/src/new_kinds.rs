@@ -1,13 +1,13 @@
-//! How a kind of pump is added over the API, as a trait: the routes know what is sent, and the program where kinds are kept.
+//! Adds kinds of pumps over the API, as a trait: the routes parse the request, and the program stores the kind.
 //!
-//! An example: a client puts the profile `bearing` with a model. The route (`routes/profiles.rs`) reads the body and hands it
-//! over as a [`NewKind`]; the program checks it whole, writes it into the data folder and gives it to the engine, as it does
-//! with `volute profiles add`, and returns the kind as it is from now on.
+//! An example: a client puts the profile `bearing` with a model. The route (`routes/profiles.rs`) parses the body into a
+//! [`NewKind`]. The program validates it completely, writes it to the data folder and adds it to the engine, as
+//! `volute profiles add` does, and returns the added kind.
 
 use volute_actors::KindParts;
 use volute_plant::Rejection;
 
-/// A kind of pump, as it was sent.
+/// A kind of pump as sent, not validated yet.
 #[derive(Debug)]
 pub struct NewKind {
     /// The profile's text (TOML).
@@ -25,44 +25,44 @@ pub struct NewModel {
     pub weights: Vec<u8>,
 }
 
-/// A kind that the node has from now on.
+/// A kind that was added to the node.
 pub struct AddedKind {
     /// The kind.
     pub kind: KindParts,
-    /// Whether there was none of its name before.
+    /// Whether no kind of its name existed before.
     pub is_new: bool,
 }
 
-/// Why a kind was not added. Nothing of it was written, unless it says otherwise.
+/// Why a kind was not added. Nothing was written, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum AddKindError {
-    /// Something in it is not allowed; its field is named as in the body of the request.
+    /// A value is not allowed; its field is named as in the body of the request.
     #[error("{}", .0.message)]
     Invalid(Rejection),
-    /// There is another kind of this name.
+    /// Another kind of this name exists.
     #[error("there is a profile {name} already, with other channels or another interval; give yours another name")]
-    Taken {
+    NameTaken {
         /// The name.
         name: String,
     },
-    /// The node has as many kinds as it may have.
+    /// The node has the maximum number of kinds.
     #[error("there are {limit} profiles already, and a node has no more; allowed: one of these, with another model")]
-    Full {
-        /// How many those are.
+    TooMany {
+        /// That maximum.
         limit: usize,
     },
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
-    /// The files could not be written or read again. The kind may be there after a restart; adding it again is safe.
-    #[error("the kind cannot be kept: {0}")]
-    NotKept(String),
+    /// The files could not be written, or not read back. The kind may exist after a restart; adding it again is safe.
+    #[error("the kind cannot be stored: {0}")]
+    NotStored(String),
 }
 
 /// Adds kinds of pumps to the node.
 pub trait AddKinds: Send + Sync {
-    /// Checks a kind whole, writes it to the disk, and has the engine watch pumps of it.
+    /// Validates a kind completely, writes it to the disk, and adds it to the engine.
     ///
-    /// Waits for the disk and for others who add one: not for an async thread.
+    /// Blocks on the disk and on concurrent additions, so it must not be called on an async thread.
     fn add(&self, new: &NewKind) -> Result<AddedKind, AddKindError>;
 }

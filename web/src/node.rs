@@ -1,4 +1,5 @@
-//! What a handler works with, beside what is stored: the engine, the simulation, the live streams, and the room for bodies.
+//! The state that handlers use beside the store (`store_context.rs`): the engine, the simulation, the live streams and the
+//! memory budget of bodies.
 
 use std::sync::Arc;
 
@@ -13,37 +14,37 @@ use crate::{
     new_kinds::AddKinds,
     origin::Hosts,
     problem::ApiError,
-    stream::Feed,
+    stream::LiveStreams,
 };
 
-/// What every handler can reach.
+/// The state of the node that every handler can use.
 pub(crate) struct Node {
     pub(crate) engine: EngineHandle,
-    /// What simulates pumps; a demo has it, and no other node.
+    /// The simulation of pumps; only a demo node has one.
     pub(crate) simulation: Option<Simulation>,
-    /// What adds kinds of pumps.
+    /// Adds kinds of pumps.
     pub(crate) kinds: Arc<dyn AddKinds>,
     pub(crate) started_at: Timestamp,
-    pub(crate) feed: Feed,
+    pub(crate) streams: LiveStreams,
     pub(crate) bodies: BodyBudget,
     pub(crate) hosts: Hosts,
     pub(crate) requests: Arc<InFlightRequests>,
-    /// Turns true when the server stops.
+    /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
 impl Node {
-    /// Since when the node is up, in milliseconds by its clock.
-    pub(crate) fn up_ms(&self) -> i64 {
+    /// Returns how long the node has been running by its clock, in milliseconds.
+    pub(crate) fn uptime_ms(&self) -> i64 {
         self.engine.now().since_ms(self.started_at)
     }
 
-    /// All of a body; its room is free again when it is dropped.
+    /// Reads a complete body. Its memory is released when it is dropped. Refusals are counted.
     pub(crate) async fn read_body(&self, request: &HttpRequest, payload: web::Payload) -> Result<Body, ApiError> {
         let body = self.bodies.read(request, payload).await;
         body.inspect_err(|error| {
-            if let ApiError::Refused(refusal) = error {
-                self.engine.note_refusal(refusal);
+            if let ApiError::Ingest(refusal) = error {
+                self.engine.count_refusal(refusal);
             }
         })
     }

@@ -1,4 +1,4 @@
-//! The API's description, made from the handlers' own annotations, and the route that sends it.
+//! The API's description, generated from the annotations of the handlers, and the route that sends it.
 
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
@@ -12,10 +12,10 @@ use crate::{
     stream_events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
 };
 
-/// The API's description, as OpenAPI 3.1.
+/// Returns the API's description as OpenAPI 3.1.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = Description::openapi();
-    // The macro takes it from the manifest, which has none, and a nameless licence is no licence.
+    // The macro takes the licence from the manifest, which has none. A licence without a name is not valid OpenAPI.
     document.info.license = None;
     document
 }
@@ -62,18 +62,18 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     ),
     components(schemas(Problem, ReadingEvent, DetectionEvent, FleetEvent, RemovedEvent, RenamedEvent, LaggedEvent)),
     tags(
-        (name = "readings", description = "Pumps post here"),
-        (name = "live", description = "How the pumps are now"),
-        (name = "history", description = "What is stored"),
-        (name = "maintenance", description = "What is to be done"),
-        (name = "commissioning", description = "What is normal for each pump"),
+        (name = "readings", description = "Accepts readings of pumps"),
+        (name = "live", description = "The current state of the pumps"),
+        (name = "history", description = "Stored readings and detections"),
+        (name = "maintenance", description = "Maintenance events"),
+        (name = "commissioning", description = "Baselines, profiles and settings of pumps"),
         (name = "node", description = "The node itself"),
-        (name = "demo", description = "Simulated pumps, on a demo only"),
+        (name = "demo", description = "Simulated pumps, on a demo node only"),
     )
 )]
 struct Description;
 
-/// This description.
+/// The API's description.
 #[utoipa::path(
     get,
     path = "/api/openapi.json",
@@ -97,12 +97,12 @@ mod tests {
         serde_json::from_str(&openapi().to_json().expect("JSON")).expect("JSON")
     }
 
-    /// Every value in the document, at any depth.
-    fn walk<'a>(value: &'a Value, see: &mut impl FnMut(&'a Value)) {
-        see(value);
+    /// Visits each value of the document, at any depth.
+    fn walk<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value)) {
+        visit(value);
         match value {
-            Value::Object(fields) => fields.values().for_each(|value| walk(value, see)),
-            Value::Array(items) => items.iter().for_each(|value| walk(value, see)),
+            Value::Object(fields) => fields.values().for_each(|value| walk(value, visit)),
+            Value::Array(items) => items.iter().for_each(|value| walk(value, visit)),
             _ => {}
         }
     }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_resolves() {
         let document = document();
         let mut count = 0;
         walk(&document, &mut |value| {
@@ -135,11 +135,11 @@ mod tests {
                 count += 1;
             }
         });
-        assert!(count > 10, "only {count} references: the walk is broken");
+        assert!(count > 10, "only {count} references: not all values are visited");
     }
 
     #[test]
-    fn what_is_always_sent_is_required() {
+    fn fields_that_are_always_sent_are_required() {
         let document = document();
         let required = |name: &str| {
             let schema = &document["components"]["schemas"][name];
@@ -152,7 +152,7 @@ mod tests {
             "PumpResponse",
             "NodeResponse",
             "SimulatedPump",
-            "AboutSimulation",
+            "SimulationSummary",
             "EventResponse",
             "LimitsResponse",
             "DetectionResponse",
@@ -161,7 +161,7 @@ mod tests {
             "BaselineResponse",
             "ActorsResponse",
             "ActorResponse",
-            "InHandResponse",
+            "CurrentMessageResponse",
             "DeadLetterResponse",
             "AuditResponse",
         ] {
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_says_what_it_is_and_what_it_answers() {
+    fn every_operation_has_a_summary_and_responses() {
         let document = document();
         assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
         let mut ids = BTreeSet::new();
         for (path, methods) in document["paths"].as_object().expect("paths") {
             for operation in methods.as_object().expect("methods").values() {
                 let text = |key: &str| operation[key].as_str().unwrap_or_default().to_owned();
-                assert!(ids.insert(text("operationId")), "{path}: an operation has an id of its own");
+                assert!(ids.insert(text("operationId")), "{path}: operation ids are unique");
                 assert!(!text("summary").is_empty(), "{path}");
                 let responses = operation["responses"].as_object().expect("responses");
                 assert!(responses.contains_key("200"), "{path}");
@@ -191,17 +191,17 @@ mod tests {
         }
     }
 
-    /// The dashboard's client is generated from the committed file.
+    /// The dashboard's types are generated from the committed file.
     #[test]
-    fn the_committed_description_is_this_one() {
+    fn the_committed_description_is_current() {
         let path = "dashboard/openapi.json";
-        let made = serde_json::to_string_pretty(&document()).expect("JSON") + "\n";
+        let generated = serde_json::to_string_pretty(&document()).expect("JSON") + "\n";
         if std::env::var_os("VOLUTE_BLESS").is_some() {
-            std::fs::write(path, &made).expect("written");
+            std::fs::write(path, &generated).expect("written");
         }
         let committed = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
-            committed == made,
+            committed == generated,
             "web/dashboard/openapi.json is stale. Renew it and the client:\n  \
              VOLUTE_BLESS=1 cargo test --workspace --lib committed_description && (cd web/dashboard && npm run api)"
         );

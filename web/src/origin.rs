@@ -1,17 +1,17 @@
-//! Where a request comes from: whether it is meant for this node, and whether a page of another site has sent it.
+//! Checks the origin of a request: that it is meant for this node, and that no page of another site has sent it.
 //!
-//! A browser lets any page send requests to any address, and a page whose name is made to point at the node's address
-//! (DNS rebinding) may read the answers, too. Both are told by headers that a page cannot set:
-//! - `Host` has to be an IP address, a name of this machine, or one of `server.allowed_hosts`. A rebound name is none of
-//!   these. Otherwise 421.
-//! - What changes something, and what takes a place (a live stream), has to come from a page of the node itself or from
-//!   no page: `Origin` has to name the host that the request is for, or an allowed one, and `Sec-Fetch-Site` has to be
-//!   `same-origin` or `none`. Otherwise 403.
+//! A browser lets any page send requests to any address. A page whose host name resolves to the node's address (DNS rebinding)
+//! can also read the responses. Both are detected by headers that a page cannot set:
+//! - `Host` must be an IP address, a name of this machine, or one of `server.allowed_hosts`. A rebound name is none of
+//!   these. Otherwise the response is 421.
+//! - A request that changes something, or that opens one of the limited live streams, must come from a page of the node itself
+//!   or from no page: `Origin` must name the host of the request or an allowed host, and `Sec-Fetch-Site` must be
+//!   `same-origin` or `none`. Otherwise the response is 403.
 //!
-//! An example: https://evil.example has a script post to http://192.168.1.20:5000/api/actors/recorder/restart. The browser
-//! sends `Host: 192.168.1.20:5000`, which is fine, and `Origin: https://evil.example`, which is not.
+//! An example: a script of https://evil.example posts to http://192.168.1.20:5000/api/actors/recorder/restart. The browser
+//! sends `Host: 192.168.1.20:5000`, which is allowed, and `Origin: https://evil.example`, which is not: the response is 403.
 //!
-//! Does not handle who a person is: there are no users yet.
+//! Does not authenticate users: there are none yet.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -26,23 +26,23 @@ use actix_web::{
 use crate::problem::ApiError;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// A path that takes one of few places, though it changes nothing.
-const STREAM: &str = "/api/stream";
+/// A path that is checked although it changes nothing: the number of live streams is limited.
+const STREAM_PATH: &str = "/api/stream";
 
-/// The names under which a node is reached, in lower case, each with a port or without.
+/// The host names of a node, in lower case, each with or without a port.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts {
-    /// Those of this machine: fine as a host, and no more than that.
+    /// The names of this machine: allowed in `Host`, not in `Origin`.
     own: Vec<String>,
-    /// Those that the configuration names. Pages of theirs are the node's own, too.
+    /// The names in the configuration: allowed in `Host` and in `Origin`.
     allowed: Vec<String>,
 }
 
 impl Hosts {
-    /// The machine's own names, and those that the configuration allows.
+    /// Collects the names of this machine, and those that the configuration allows.
     pub(crate) fn new(allowed: &[String]) -> Self {
         let mut own = vec!["localhost".to_owned()];
-        // As uname(2) has it. Without it the name is only missing here.
+        // The host name of uname(2). If it cannot be read, the machine is not known by its name.
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = name.trim().to_ascii_lowercase();
         if !name.is_empty() {
@@ -52,58 +52,59 @@ impl Hosts {
         Self { own, allowed: allowed.iter().map(|host| host.to_ascii_lowercase()).collect() }
     }
 
-    /// Refuses a request that is for another host, or is sent by a page of another site and more than a question.
+    /// Refuses a request for another host, and a request from a page of another site that does more than read.
     pub(crate) fn check(&self, request: &ServiceRequest) -> Result<(), ApiError> {
         let headers = request.headers();
         let target = request.uri().authority().map(|authority| authority.as_str().to_ascii_lowercase());
         let hosts: Vec<String> = headers.get_all(HOST).map(|value| text(value.as_bytes())).chain(target).collect();
-        if let Some(host) = hosts.iter().find(|host| !self.knows(host)) {
+        if let Some(host) = hosts.iter().find(|host| !self.is_known(host)) {
             return Err(ApiError::UnknownHost { host: host.clone() });
         }
-        let asks = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if asks && request.path() != STREAM {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        if is_read && request.path() != STREAM_PATH {
             return Ok(());
         }
         self.check_page(headers, &hosts)
     }
 
-    fn knows(&self, host: &str) -> bool {
+    fn is_known(&self, host: &str) -> bool {
         let name = name(host);
-        // The dot that ends a full name: `localhost.` is `localhost`.
+        // A fully qualified name may end with a dot: `localhost.` is `localhost`.
         let name = name.strip_suffix('.').unwrap_or(name);
         let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
         let is_address = IpAddr::from_str(address).is_ok();
-        is_address || name.ends_with(".localhost") || self.own.iter().any(|own| own == name) || self.allows(host)
+        is_address || name.ends_with(".localhost") || self.own.iter().any(|own| own == name) || self.is_allowed(host)
     }
 
-    fn allows(&self, host: &str) -> bool {
+    fn is_allowed(&self, host: &str) -> bool {
         self.allowed.iter().any(|allowed| allowed == host || allowed == name(host))
     }
 
-    /// Refuses what a page of another site sends. Whoever is no browser sends neither header.
+    /// Refuses requests from pages of other sites. Clients other than browsers send neither header.
     fn check_page(&self, headers: &HeaderMap, hosts: &[String]) -> Result<(), ApiError> {
         for origin in headers.get_all(ORIGIN) {
             let origin = text(origin.as_bytes());
             let (scheme, from) = origin.split_once("://").unwrap_or_default();
-            // A browser leaves out the scheme's own port, a client of another kind may not.
+            // A browser omits the default port of the scheme; other clients may send it.
             let port = if scheme == "https" { ":443" } else { ":80" };
-            let plain = |host: &str| host.strip_suffix(port).unwrap_or(host).to_owned();
-            let is_own = !from.is_empty() && (hosts.iter().any(|host| plain(host) == plain(from)) || self.allows(from));
+            let without_port = |host: &str| host.strip_suffix(port).unwrap_or(host).to_owned();
+            let is_own = !from.is_empty()
+                && (hosts.iter().any(|host| without_port(host) == without_port(from)) || self.is_allowed(from));
             if !is_own {
-                return Err(ApiError::ForeignPage { header: "Origin", value: origin });
+                return Err(ApiError::CrossSite { header: "Origin", value: origin });
             }
         }
         for site in headers.get_all(SEC_FETCH_SITE) {
             let site = text(site.as_bytes());
             if !matches!(site.as_str(), "same-origin" | "none") {
-                return Err(ApiError::ForeignPage { header: "Sec-Fetch-Site", value: site });
+                return Err(ApiError::CrossSite { header: "Sec-Fetch-Site", value: site });
             }
         }
         Ok(())
     }
 }
 
-/// A host without its port.
+/// Returns a host without its port.
 fn name(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
@@ -173,13 +174,16 @@ mod tests {
             assert!(matches!(refused, Err(ApiError::UnknownHost { .. })), "{unknown}: {refused:?}");
         }
         let two = check(Method::GET, "/", &[("host", "localhost"), ("host", "evil.example")]);
-        assert!(matches!(two, Err(ApiError::UnknownHost { .. })), "each of them");
+        assert!(matches!(two, Err(ApiError::UnknownHost { .. })), "every Host header is checked");
         let target = check(Method::GET, "http://evil.example/api/pumps", &[("host", "localhost")]);
-        assert!(matches!(target, Err(ApiError::UnknownHost { .. })), "the target's, too: {target:?}");
+        assert!(
+            matches!(target, Err(ApiError::UnknownHost { .. })),
+            "the host in the request target is checked, too: {target:?}"
+        );
     }
 
     #[test]
-    fn a_page_of_another_site_may_ask_and_no_more() {
+    fn a_page_of_another_site_may_only_read() {
         let host = ("host", "127.0.0.1:5000");
         let foreign: [&[(&str, &str)]; 8] = [
             &[("origin", "https://evil.example")],
@@ -202,12 +206,10 @@ mod tests {
                 (Method::GET, "/api/stream"),
             ] {
                 let refused = check(method.clone(), path, &headers);
-                assert!(
-                    matches!(refused, Err(ApiError::ForeignPage { .. })),
-                    "{method} {path} {headers:?}: {refused:?}"
-                );
+                assert!(matches!(refused, Err(ApiError::CrossSite { .. })), "{method} {path} {headers:?}: {refused:?}");
             }
-            check(Method::GET, "/api/pumps", &headers).expect("it may ask; the browser keeps the answer from it");
+            check(Method::GET, "/api/pumps", &headers)
+                .expect("reading is allowed; the browser does not show the response to the page");
         }
         let own: [&[(&str, &str)]; 5] = [
             &[],
@@ -218,7 +220,7 @@ mod tests {
         ];
         for headers in own {
             let headers: Vec<_> = headers.iter().copied().chain([host]).collect();
-            check(Method::POST, "/api/ingest", &headers).expect("the node's own page, or none");
+            check(Method::POST, "/api/ingest", &headers).expect("a page of the node, or no page");
         }
         for (host, origin, own) in [
             ("localhost:80", "http://localhost", true),

@@ -1,12 +1,12 @@
-//! What the routes ask the store, as a trait, so that a test answers it from memory and needs no node.
+//! The store's queries as a trait, so that tests of routes use a store in memory and need no node.
 //!
-//! Each query is one of [`Store`]'s own, with its meaning; see there.
+//! Each method corresponds to the method of [`Store`] with the same name; see there.
 
 use std::collections::BTreeMap;
 
 use futures::future::LocalBoxFuture;
 use volute_data::{
-    Answer, AuditEntry, AuditFilter, Bucket, EventFilter, PumpRecord, PumpSettings, Range, Store, StoreError,
+    AuditEntry, AuditFilter, Bucket, EventFilter, PageRange, PumpRecord, PumpSettings, QueryResult, Store, StoreError,
     StoreStatus,
 };
 use volute_plant::{Detection, MaintenanceEvent, PumpId, PumpName, Reading, Timestamp};
@@ -14,10 +14,10 @@ use volute_plant::{Detection, MaintenanceEvent, PumpId, PumpName, Reading, Times
 #[cfg(test)]
 pub(crate) mod memory;
 
-/// What a query returns that has to read the disk.
+/// The result of a query that reads the disk.
 pub(crate) type QueryFuture<'a, T> = LocalBoxFuture<'a, Result<T, StoreError>>;
 
-/// What the routes ask the store.
+/// The store's queries that the routes use.
 pub(crate) trait StoreQueries: Send + Sync {
     /// All pumps, by id.
     fn pumps(&self) -> Vec<PumpRecord>;
@@ -26,17 +26,17 @@ pub(crate) trait StoreQueries: Send + Sync {
     fn pump_names(&self) -> BTreeMap<PumpId, PumpName>;
     fn status(&self) -> StoreStatus;
     fn pump_settings<'a>(&'a self, pump: &'a PumpId) -> QueryFuture<'a, PumpSettings>;
-    fn readings<'a>(&'a self, pump: &'a PumpId, range: &'a Range) -> QueryFuture<'a, Answer<Reading>>;
-    /// A pump's readings from the first time up to and without the second, in at most so many buckets.
+    fn readings<'a>(&'a self, pump: &'a PumpId, range: &'a PageRange) -> QueryFuture<'a, QueryResult<Reading>>;
+    /// Aggregates a pump's readings into at most `points` buckets. `span` excludes its end.
     fn buckets<'a>(
         &'a self,
         pump: &'a PumpId,
         span: (Timestamp, Timestamp),
         points: usize,
-    ) -> QueryFuture<'a, Answer<Bucket>>;
-    fn detections<'a>(&'a self, pump: &'a PumpId, range: &'a Range) -> QueryFuture<'a, Answer<Detection>>;
-    fn events<'a>(&'a self, filter: &'a EventFilter) -> QueryFuture<'a, Answer<MaintenanceEvent>>;
-    fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, Answer<AuditEntry>>;
+    ) -> QueryFuture<'a, QueryResult<Bucket>>;
+    fn detections<'a>(&'a self, pump: &'a PumpId, range: &'a PageRange) -> QueryFuture<'a, QueryResult<Detection>>;
+    fn events<'a>(&'a self, filter: &'a EventFilter) -> QueryFuture<'a, QueryResult<MaintenanceEvent>>;
+    fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, QueryResult<AuditEntry>>;
 }
 
 impl StoreQueries for Store {
@@ -64,7 +64,7 @@ impl StoreQueries for Store {
         Box::pin(self.pump_settings(pump))
     }
 
-    fn readings<'a>(&'a self, pump: &'a PumpId, range: &'a Range) -> QueryFuture<'a, Answer<Reading>> {
+    fn readings<'a>(&'a self, pump: &'a PumpId, range: &'a PageRange) -> QueryFuture<'a, QueryResult<Reading>> {
         Box::pin(self.readings(pump, range))
     }
 
@@ -73,19 +73,19 @@ impl StoreQueries for Store {
         pump: &'a PumpId,
         span: (Timestamp, Timestamp),
         points: usize,
-    ) -> QueryFuture<'a, Answer<Bucket>> {
+    ) -> QueryFuture<'a, QueryResult<Bucket>> {
         Box::pin(self.buckets(pump, span, points))
     }
 
-    fn detections<'a>(&'a self, pump: &'a PumpId, range: &'a Range) -> QueryFuture<'a, Answer<Detection>> {
+    fn detections<'a>(&'a self, pump: &'a PumpId, range: &'a PageRange) -> QueryFuture<'a, QueryResult<Detection>> {
         Box::pin(self.detections(Some(pump), range))
     }
 
-    fn events<'a>(&'a self, filter: &'a EventFilter) -> QueryFuture<'a, Answer<MaintenanceEvent>> {
+    fn events<'a>(&'a self, filter: &'a EventFilter) -> QueryFuture<'a, QueryResult<MaintenanceEvent>> {
         Box::pin(self.events(filter))
     }
 
-    fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, Answer<AuditEntry>> {
+    fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, QueryResult<AuditEntry>> {
         Box::pin(self.audit(filter))
     }
 }

@@ -1,7 +1,7 @@
 //! Query parameters as typed structs.
 //!
-//! A route says its parameters once, as a struct: the API's description is made of it (`IntoParams`), and [`Query`] reads a
-//! request's parameters into it. An unknown parameter, a repeated one and a bad value are refused by name. For
+//! A route defines its parameters once, as a struct: the API's description is generated from it (`IntoParams`), and [`Query`]
+//! parses a request's parameters into it. Errors for unknown, repeated and invalid parameters name the parameter. For
 //! `struct Page { limit: Option<Limit>, cursor: Option<Cursor> }`:
 //!
 //! ```text
@@ -10,7 +10,7 @@
 //! ?limit=0            limit: not allowed here; allowed: 1 to 10000
 //! ```
 //!
-//! Here are also the types of parameters that several routes have. Those of lists are in `list.rs`.
+//! This module also has the types of parameters that several routes share. Those of lists are in `list.rs`.
 
 use std::{
     fmt::Display,
@@ -28,7 +28,7 @@ use serde_json::{Map, Value, map::Entry};
 use volute_plant::{Profile, PumpId, Timestamp, TimestampError};
 
 use crate::{
-    decode::{from_value, refused},
+    decode::{from_value, not_allowed},
     invalid_value::InvalidValue,
     problem::ApiError,
 };
@@ -38,7 +38,7 @@ use crate::{
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> Query<T> {
-    /// Reads a query string.
+    /// Parses a query string.
     pub(crate) fn parse(query: &str) -> Result<Self, ApiError> {
         let mut fields = Map::new();
         for (name, value) in pairs(query)? {
@@ -50,7 +50,9 @@ impl<T: DeserializeOwned> Query<T> {
                 },
             }
         }
-        from_value(&Value::Object(fields), "parameter").map(Self).map_err(|no| ApiError::Invalid(of_one_value(no)))
+        from_value(&Value::Object(fields), "parameter")
+            .map(Self)
+            .map_err(|error| ApiError::Invalid(single_value_expected(error)))
     }
 }
 
@@ -63,7 +65,7 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
-/// The names and values of a query string, decoded.
+/// Returns the names and values of a query string, decoded.
 pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, ApiError> {
     match web::Query::<Vec<(String, String)>>::from_query(query) {
         Ok(pairs) => Ok(pairs.into_inner()),
@@ -71,13 +73,13 @@ pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, ApiError> {
     }
 }
 
-/// A parameter that was repeated is a list of texts here, and is refused where one text is meant: for its second value.
-fn of_one_value(no: InvalidValue) -> InvalidValue {
-    match no.value.get(1) {
-        Some(second) if no.allowed == "a string" => {
-            InvalidValue::new(&no.field, second.clone(), "one value", "given more than once")
+/// Converts the error of a repeated parameter, which is an array here, into one that names its second value.
+fn single_value_expected(error: InvalidValue) -> InvalidValue {
+    match error.value.get(1) {
+        Some(second) if error.allowed == "a string" => {
+            InvalidValue::new(&error.field, second.clone(), "one value", "given more than once")
         }
-        _ => no,
+        _ => error,
     }
 }
 
@@ -86,7 +88,7 @@ fn of_one_value(no: InvalidValue) -> InvalidValue {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParameters {}
 
-/// A parameter, or a field of a body, whose type reads itself from text with an error that says what is allowed.
+/// A parameter, or a field of a body, that is parsed by its type's `FromStr`. The error of that must say what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parsed<T>(pub(crate) T);
 
@@ -96,7 +98,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Parsed<T> {
     }
 }
 
-/// A pump's id. `PumpId`'s own `Deserialize` is for what is stored: it takes ids that were allowed once.
+/// A pump's id. The `Deserialize` of `PumpId` is for stored data: it also accepts ids that are no longer allowed.
 pub(crate) type PumpParam = Parsed<PumpId>;
 
 /// A time, as text or in milliseconds or seconds since 1970.
@@ -108,16 +110,16 @@ impl TryFrom<String> for TimeParam {
     type Error = TimestampError;
 
     fn try_from(text: String) -> Result<Self, TimestampError> {
-        // A `+` that was not percent-encoded arrives as a space: 10:14:33 05:30.
+        // A `+` that is not percent-encoded is decoded as a space: 10:14:33 05:30.
         text.parse().or_else(|_| text.replace(' ', "+").parse()).map(Self)
     }
 }
 
-/// The beginning and the end of a stretch of time, either of which may be absent; the end is not before the beginning.
-pub(crate) type Span = (Option<Timestamp>, Option<Timestamp>);
+/// The start (inclusive) and the end (exclusive) of a time range; both are optional. The end is not before the start.
+pub(crate) type TimeRange = (Option<Timestamp>, Option<Timestamp>);
 
-/// Parameters `from` and `to`.
-pub(crate) fn span(from: Option<TimeParam>, to: Option<TimeParam>) -> Result<Span, ApiError> {
+/// Parses the parameters `from` and `to`.
+pub(crate) fn time_range(from: Option<TimeParam>, to: Option<TimeParam>) -> Result<TimeRange, ApiError> {
     if let (Some(TimeParam(from)), Some(TimeParam(to))) = (from, to)
         && to < from
     {
@@ -135,7 +137,7 @@ impl TryFrom<String> for Flag {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| refused("true, false"))
+        text.parse().map(Self).map_err(|_| not_allowed("true, false"))
     }
 }
 
@@ -148,29 +150,29 @@ pub(crate) enum ChannelsParam {
 }
 
 impl ChannelsParam {
-    /// Their places in the profile, in its order; all if none is named.
-    pub(crate) fn places(named: Option<&Self>, profile: &Profile) -> Result<Vec<usize>, ApiError> {
+    /// Returns the indices of the channels in the profile, in ascending order; all channels if the parameter is absent.
+    pub(crate) fn indices(named: Option<&Self>, profile: &Profile) -> Result<Vec<usize>, ApiError> {
         let all = 0..profile.channels().len();
         let texts = match named {
             None => return Ok(all.collect()),
             Some(Self::Once(text)) => slice::from_ref(text),
             Some(Self::Repeated(texts)) => texts,
         };
-        let mut wanted = vec![false; profile.channels().len()];
+        let mut selected = vec![false; profile.channels().len()];
         for name in texts.iter().flat_map(|text| text.split(',')) {
             let Some(index) = profile.index_of(name) else {
                 let allowed = profile.channel_names().collect::<Vec<_>>().join(", ");
                 return Err(ApiError::invalid("channel", name, allowed, "no such channel"));
             };
-            wanted[index] = true;
+            selected[index] = true;
         }
-        Ok(all.filter(|&index| wanted[index]).collect())
+        Ok(all.filter(|&index| selected[index]).collect())
     }
 }
 
-/// The text, if it is one of these names.
+/// Returns the text if it is one of `names`.
 pub(crate) fn one_of(text: String, names: &[&str]) -> Result<String, String> {
-    if names.contains(&text.as_str()) { Ok(text) } else { Err(refused(names.join(", "))) }
+    if names.contains(&text.as_str()) { Ok(text) } else { Err(not_allowed(names.join(", "))) }
 }
 
 #[cfg(test)]
@@ -193,33 +195,33 @@ mod tests {
         Query::parse(query).map(|Query(all)| all)
     }
 
-    fn refused<T: std::fmt::Debug>(result: Result<T, ApiError>) -> (String, String) {
+    fn invalid_field<T: std::fmt::Debug>(result: Result<T, ApiError>) -> (String, String) {
         match result {
-            Err(ApiError::Invalid(no)) => (no.field, no.value.as_str().expect("text").to_owned()),
+            Err(ApiError::Invalid(error)) => (error.field, error.value.as_str().expect("text").to_owned()),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn unknown_and_repeated_parameters_are_refused_by_name() {
-        assert_eq!(refused(parse("limit=1&limt=2")), ("limt".into(), "2".into()));
-        assert_eq!(refused(parse("limit=1&limit=2")), ("limit".into(), "2".into()));
-        assert_eq!(refused(parse("limit=1&limit=2&limit=3")), ("limit".into(), "2".into()));
-        assert!(matches!(parse("limt=1&limt=2"), Err(ApiError::Invalid(no)) if no.field == "limt"));
-        assert_eq!(refused(Query::<NoParameters>::parse("a=1")), ("a".into(), "1".into()));
+    fn errors_name_unknown_and_repeated_parameters() {
+        assert_eq!(invalid_field(parse("limit=1&limt=2")), ("limt".into(), "2".into()));
+        assert_eq!(invalid_field(parse("limit=1&limit=2")), ("limit".into(), "2".into()));
+        assert_eq!(invalid_field(parse("limit=1&limit=2&limit=3")), ("limit".into(), "2".into()));
+        assert!(matches!(parse("limt=1&limt=2"), Err(ApiError::Invalid(error)) if error.field == "limt"));
+        assert_eq!(invalid_field(Query::<NoParameters>::parse("a=1")), ("a".into(), "1".into()));
         assert!(parse("channel=a&channel=b&limit=3").is_ok_and(|all| all.limit.is_some()));
-        let told = |query| match parse(query) {
+        let message = |query| match parse(query) {
             Err(error) => error.to_string(),
             Ok(all) => panic!("{all:?}"),
         };
         let names = "limit, channel, from, to, only_anomalies, pump_id";
-        assert_eq!(told("limt=2"), format!("limt: no such parameter; allowed: {names}"));
-        assert_eq!(told("limit=1&limit=2"), "limit: given more than once; allowed: one value");
-        assert_eq!(told("limit=0"), "limit: not allowed here; allowed: 1 to 10000");
+        assert_eq!(message("limt=2"), format!("limt: no such parameter; allowed: {names}"));
+        assert_eq!(message("limit=1&limit=2"), "limit: given more than once; allowed: one value");
+        assert_eq!(message("limit=0"), "limit: not allowed here; allowed: 1 to 10000");
     }
 
     #[test]
-    fn times_come_as_text_or_milliseconds() {
+    fn times_are_text_or_numbers() {
         for text in [
             "2026-03-09T10:14:33Z",
             "2026-03-09T15:44:33%2B05:30",
@@ -231,7 +233,7 @@ mod tests {
             assert_eq!(all.from.map(|at| at.0.millis()), Some(1_773_051_273_000), "{text}");
         }
         for bad in ["", "yesterday", "17730512", "2026-03-09", "99999999999999999999"] {
-            assert_eq!(refused(parse(&format!("to={bad}")).map(|all| all.to)), ("to".into(), bad.into()));
+            assert_eq!(invalid_field(parse(&format!("to={bad}")).map(|all| all.to)), ("to".into(), bad.into()));
         }
     }
 
@@ -239,27 +241,27 @@ mod tests {
     fn flags_and_names_are_checked() {
         let flag = |query| parse(query).map(|all| all.only_anomalies.is_some_and(|flag| flag.0));
         assert!(!flag("").expect("absent") && flag("only_anomalies=true").expect("true"));
-        assert_eq!(refused(flag("only_anomalies=1")), ("only_anomalies".into(), "1".into()));
+        assert_eq!(invalid_field(flag("only_anomalies=1")), ("only_anomalies".into(), "1".into()));
         let pump = |query: &str| parse(query).map(|all| all.pump_id.map(|pump| pump.0));
         for (query, id) in [("P-1", "P-1"), ("a%20b", "a b"), ("a+b", "a b"), ("%2BA%26B", "+A&B"), ("Fo%CC%88", "Fö")]
         {
             let pump = pump(&format!("pump_id={query}")).expect(query);
             assert_eq!(pump.as_ref().map(PumpId::as_str), Some(id), "{query}");
         }
-        assert_eq!(refused(pump("pump_id=a%0Ab")), ("pump_id".into(), "a\nb".into()));
-        assert_eq!(refused(pump("pump_id=..")), ("pump_id".into(), "..".into()));
+        assert_eq!(invalid_field(pump("pump_id=a%0Ab")), ("pump_id".into(), "a\nb".into()));
+        assert_eq!(invalid_field(pump("pump_id=..")), ("pump_id".into(), "..".into()));
     }
 
     #[test]
-    fn channels_are_repeated_or_listed_and_come_in_the_profiles_order() {
+    fn channels_are_repeated_or_listed_and_returned_in_profile_order() {
         let profile = profile();
-        let channels = |query| ChannelsParam::places(parse(query).expect(query).channel.as_ref(), &profile);
+        let channels = |query| ChannelsParam::indices(parse(query).expect(query).channel.as_ref(), &profile);
         for (query, expected) in
             [("", vec![0, 1]), ("channel=Q", vec![1]), ("channel=Q,Tb", vec![0, 1]), ("channel=Q&channel=Q", vec![1])]
         {
             assert_eq!(channels(query).expect(query), expected, "{query}");
         }
-        assert_eq!(refused(channels("channel=Tb,Torque")), ("channel".into(), "Torque".into()));
-        assert_eq!(refused(channels("channel=")), ("channel".into(), String::new()));
+        assert_eq!(invalid_field(channels("channel=Tb,Torque")), ("channel".into(), "Torque".into()));
+        assert_eq!(invalid_field(channels("channel=")), ("channel".into(), String::new()));
     }
 }

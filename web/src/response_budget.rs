@@ -1,12 +1,13 @@
-//! What answers may hold until their clients have taken them.
+//! Limits the memory of responses that wait to be sent.
 //!
-//! An answer is made whole and then sent as its client reads. One of up to [`FREE_BYTES`] costs no more than the buffers of
-//! its connection. A larger one takes its room from a budget for all, and holds it until the last of it is handed to the
-//! connection; without room its place is taken by a 503. It is handed over piece by piece, so that no second copy waits in
-//! the connection. Only answers to GET are refused: what a POST has done must be told.
+//! A response is made completely, and then sent as its client reads. A response of at most [`EXEMPT_BYTES`] costs no more than
+//! the buffers of its connection and is not counted. A larger one reserves its bytes from a budget shared by all responses, and
+//! holds them until its last byte is passed to the connection. If the budget is exhausted, a 503 is sent instead. The body is
+//! passed on in chunks, so that the connection does not buffer a second copy. Only responses to GET are refused: the outcome of
+//! a POST must be reported.
 //!
-//! Does not limit how long an answer may wait (`connection.rs` does), nor what makes it: [`Readers`] does that for the
-//! routes that read much.
+//! Does not limit how long a response may wait (see `connection.rs`), nor the work of making it: [`ReadLimit`] does that for
+//! the routes that read many rows.
 
 use std::{
     pin::Pin,
@@ -30,84 +31,84 @@ use tokio::{
 
 use crate::problem::ApiError;
 
-/// An answer of up to this is not counted.
-const FREE_BYTES: u64 = 32 << 10;
-/// A larger one is handed to the connection in pieces of this.
-const PIECE_BYTES: usize = 32 << 10;
-/// How long a question waits for its turn.
-const TURN: Duration = Duration::from_secs(10);
+/// The size up to which a response is not counted.
+const EXEMPT_BYTES: u64 = 32 << 10;
+/// The size of the chunks in which a larger response is passed to the connection.
+const CHUNK_BYTES: usize = 32 << 10;
+/// How long a query waits for a permit.
+const READ_PERMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The room for answers that wait to be sent, in KiB.
+/// The memory budget of responses that wait to be sent, in KiB.
 pub(crate) struct ResponseBudget {
-    room: Arc<Semaphore>,
+    free_kib: Arc<Semaphore>,
     kib: u32,
 }
 
-/// How many questions that read much are worked on at once. Others wait for their turn.
-pub(crate) struct Readers(Arc<Semaphore>);
+/// Limits how many queries that read many rows run at once. Others wait.
+pub(crate) struct ReadLimit(Arc<Semaphore>);
 
-/// An answer's body that holds something until it is sent: its room.
-pub(crate) struct Held<B> {
+/// A response body that holds its reservation from the budget until it is sent.
+pub(crate) struct BudgetedBody<B> {
     body: Pin<Box<B>>,
-    rest: Bytes,
-    _room: OwnedSemaphorePermit,
+    remaining: Bytes,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl ResponseBudget {
     pub(crate) fn new(bytes: usize) -> Self {
         let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).max(1);
-        Self { room: Arc::new(Semaphore::new(kib as usize)), kib }
+        Self { free_kib: Arc::new(Semaphore::new(kib as usize)), kib }
     }
 
-    /// Room for an answer. One of whatever size finds it where no other waits.
+    /// Reserves memory for a response; none if the budget is exhausted. A single response always fits, whatever its size.
     fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(self.kib);
-        Arc::clone(&self.room).try_acquire_many_owned(kib).ok()
+        Arc::clone(&self.free_kib).try_acquire_many_owned(kib).ok()
     }
 }
 
-impl Readers {
+impl ReadLimit {
     pub(crate) fn new(at_once: usize) -> Self {
         Self(Arc::new(Semaphore::new(at_once.max(1))))
     }
 
-    /// A turn, held until it is dropped.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let turn = timeout(TURN, Arc::clone(&self.0).acquire_owned()).await;
-        turn.ok().and_then(Result::ok).ok_or(ApiError::ManyReaders)
+    /// Waits for a permit. The permit is released when it is dropped.
+    pub(crate) async fn acquire(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let permit = timeout(READ_PERMIT_TIMEOUT, Arc::clone(&self.0).acquire_owned()).await;
+        permit.ok().and_then(Result::ok).ok_or(ApiError::TooManyReaders)
     }
 }
 
-/// The middleware.
+/// Middleware that applies the budget.
 pub(crate) async fn limit<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<Held<B>, EitherBody<B>>>, Error> {
+) -> Result<ServiceResponse<EitherBody<BudgetedBody<B>, EitherBody<B>>>, Error> {
     let is_get = request.method() == Method::GET;
     let budget = request.app_data::<web::Data<ResponseBudget>>().cloned();
-    let answer = next.call(request).await?;
-    let (BodySize::Sized(bytes), true, Some(budget)) = (answer.response().body().size(), is_get, budget) else {
-        return Ok(answer.map_body(|_, body| EitherBody::right(EitherBody::left(body))));
+    let response = next.call(request).await?;
+    let (BodySize::Sized(bytes), true, Some(budget)) = (response.response().body().size(), is_get, budget) else {
+        return Ok(response.map_body(|_, body| EitherBody::right(EitherBody::left(body))));
     };
-    if bytes <= FREE_BYTES {
-        return Ok(answer.map_body(|_, body| EitherBody::right(EitherBody::left(body))));
+    if bytes <= EXEMPT_BYTES {
+        return Ok(response.map_body(|_, body| EitherBody::right(EitherBody::left(body))));
     }
     match budget.take(bytes) {
-        Some(room) => Ok(answer.map_body(|_, body| EitherBody::left(Held::new(body, room)))),
+        Some(permit) => Ok(response.map_body(|_, body| EitherBody::left(BudgetedBody::new(body, permit)))),
         None => {
-            let full = HttpResponse::from_error(ApiError::ManyResponses);
-            Ok(answer.into_response(full.map_body(|_, body| EitherBody::right(EitherBody::right(body)))))
+            let full = HttpResponse::from_error(ApiError::TooManyResponses);
+            Ok(response.into_response(full.map_body(|_, body| EitherBody::right(EitherBody::right(body)))))
         }
     }
 }
 
-impl<B> Held<B> {
-    fn new(body: B, room: OwnedSemaphorePermit) -> Self {
-        Self { body: Box::pin(body), rest: Bytes::new(), _room: room }
+impl<B> BudgetedBody<B> {
+    fn new(body: B, permit: OwnedSemaphorePermit) -> Self {
+        Self { body: Box::pin(body), remaining: Bytes::new(), _permit: permit }
     }
 }
 
-impl<B: MessageBody> MessageBody for Held<B> {
+impl<B: MessageBody> MessageBody for BudgetedBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
@@ -115,14 +116,14 @@ impl<B: MessageBody> MessageBody for Held<B> {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        while self.rest.is_empty() {
+        while self.remaining.is_empty() {
             match self.body.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(bytes))) => self.rest = bytes,
+                Poll::Ready(Some(Ok(bytes))) => self.remaining = bytes,
                 other => return other,
             }
         }
-        let piece = PIECE_BYTES.min(self.rest.len());
-        Poll::Ready(Some(Ok(self.rest.split_to(piece))))
+        let chunk = CHUNK_BYTES.min(self.remaining.len());
+        Poll::Ready(Some(Ok(self.remaining.split_to(chunk))))
     }
 }
 
@@ -133,29 +134,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_have_so_much_room_and_one_always_fits() {
+    fn responses_share_the_budget_and_a_single_one_always_fits() {
         let budget = ResponseBudget::new(100 << 10);
-        let one = budget.take(60 << 10).expect("room");
+        let one = budget.take(60 << 10).expect("it fits");
         assert!(budget.take(41 << 10).is_none());
         drop(one);
-        let huge = budget.take(1 << 40).expect("room for one");
+        let huge = budget.take(1 << 40).expect("a single one fits");
         assert!(budget.take(1).is_none());
         drop(huge);
         assert!(budget.take(1).is_some());
     }
 
     #[actix_web::test]
-    async fn a_large_answer_comes_in_pieces_and_gives_its_room_back_at_its_end() {
+    async fn a_large_response_is_sent_in_chunks_and_releases_its_memory_at_its_end() {
         let budget = ResponseBudget::new(1 << 20);
         let bytes = Bytes::from(vec![7; 100_000]);
-        let mut held = Box::pin(Held::new(bytes.clone(), budget.take(100_000).expect("room")));
+        let mut held = Box::pin(BudgetedBody::new(bytes.clone(), budget.take(100_000).expect("it fits")));
         assert_eq!(held.size(), BodySize::Sized(100_000));
         let first = std::future::poll_fn(|cx| held.as_mut().poll_next(cx)).await;
-        assert_eq!(first.and_then(Result::ok).map(|piece| piece.len()), Some(PIECE_BYTES));
-        assert!(budget.take(1 << 20).is_some_and(|_| false) || budget.room.available_permits() < 1024, "it is held");
+        assert_eq!(first.and_then(Result::ok).map(|chunk| chunk.len()), Some(CHUNK_BYTES));
+        assert!(
+            budget.take(1 << 20).is_some_and(|_| false) || budget.free_kib.available_permits() < 1024,
+            "it is held"
+        );
         drop(held);
-        assert_eq!(budget.room.available_permits(), 1024);
-        let whole = to_bytes(Held::new(bytes.clone(), budget.take(1).expect("room"))).await;
-        assert_eq!(whole.ok(), Some(bytes));
+        assert_eq!(budget.free_kib.available_permits(), 1024);
+        let sent = to_bytes(BudgetedBody::new(bytes.clone(), budget.take(1).expect("it fits"))).await;
+        assert_eq!(sent.ok(), Some(bytes));
     }
 }

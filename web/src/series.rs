@@ -1,52 +1,53 @@
-//! What is asked of one pump's stored rows: its readings (`sensor_history.rs`) and the verdicts on it (`anomaly_history.rs`).
+//! Queries for one pump's stored rows: its readings (`sensor_history.rs`) and its detections (`anomaly_history.rs`).
 
-use volute_data::{Order, Range};
+use volute_data::{PageRange, SortOrder};
 use volute_plant::{Profile, PumpId};
 
 use crate::{
     list::{Cursor, Limit, List, Page, page_range},
     problem::ApiError,
-    query::{ChannelsParam, PumpParam, Span},
-    stored::Stored,
+    query::{ChannelsParam, PumpParam, TimeRange},
+    store_context::StoreContext,
 };
 
-/// A page of one pump's rows: oldest first if its beginning is given, else newest first.
+/// A query for a page of one pump's rows: oldest first if `from` is given, else newest first.
 #[derive(Debug)]
 pub(crate) struct SeriesQuery {
     pub(crate) pump: PumpId,
-    /// What its rows are shown by.
+    /// The pump's profile, which names the channels of the rows.
     pub(crate) profile: Profile,
-    /// Places in the profile.
+    /// The requested channels, by index in the profile.
     pub(crate) channels: Vec<usize>,
-    pub(crate) range: Range,
+    pub(crate) range: PageRange,
 }
 
 impl SeriesQuery {
     pub(crate) fn new(
-        stored: &Stored,
+        store: &StoreContext,
         pump: Option<PumpParam>,
-        span: Span,
+        time_range: TimeRange,
         channels: Option<&ChannelsParam>,
         limit: Option<Limit>,
         cursor: Option<Cursor>,
     ) -> Result<Self, ApiError> {
-        let order = if span.0.is_some() { Order::OldestFirst } else { Order::NewestFirst };
-        let pump = pump.map_or_else(|| stored.default_pump.clone(), |pump| pump.0);
-        let profile = (stored.profile_of)(&pump);
-        let channels = ChannelsParam::places(channels, &profile)?;
-        Ok(Self { pump, profile, range: page_range(order, span, limit, cursor)?, channels })
+        let order = if time_range.0.is_some() { SortOrder::OldestFirst } else { SortOrder::NewestFirst };
+        let pump = pump.map_or_else(|| store.default_pump.clone(), |pump| pump.0);
+        let profile = (store.profile_of)(&pump);
+        let channels = ChannelsParam::indices(channels, &profile)?;
+        Ok(Self { pump, profile, range: page_range(order, time_range, limit, cursor)?, channels })
     }
 
-    /// A page of rows as it is sent, each as `item` makes it of the profile, the channels' places and the row. A page without
-    /// rows must be of a pump that is known.
+    /// Converts a page of rows into a response. `item` converts one row, given the profile and the indices of the channels.
+    ///
+    /// Fails for a page without rows if the pump is not registered.
     pub(crate) fn list<Row, Item>(
         &self,
-        stored: &Stored,
+        store: &StoreContext,
         page: Page<Row>,
         item: impl Fn(&Profile, &[usize], Row) -> Item,
     ) -> Result<List<Item>, ApiError> {
         if page.rows.is_empty() {
-            stored.check_known(&self.pump)?;
+            store.check_known(&self.pump)?;
         }
         Ok(page.into_list(|row| item(&self.profile, &self.channels, row)))
     }

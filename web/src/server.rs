@@ -1,8 +1,8 @@
-//! Puts the server together, and stops it.
+//! Builds the server, and stops it.
 //!
-//! It is what `actix_web::HttpServer` is, over a stream of our own ([`Socket`]), which ends connections whose clients take
-//! too long. A stop ends the live streams and takes no more requests; it waits for requests that are being answered, and
-//! not for clients that do not read their answers.
+//! The server is equivalent to `actix_web::HttpServer` on a stream of our own ([`Socket`]), which closes connections whose
+//! clients take too long. A stop ends the live streams and refuses new requests. It waits for requests that are being
+//! processed, and not for clients that do not read their responses.
 
 use std::{
     future::ready,
@@ -27,58 +27,58 @@ use actix_web::{
     web,
 };
 use tokio::{sync::watch, time::timeout};
-use volute_actors::{EngineHandle, Refusal, Simulation};
+use volute_actors::{EngineHandle, IngestError, Simulation};
 
 use crate::{
     body_budget::BodyBudget,
-    connection::{Connection, Connections, InProgress, Socket},
+    connection::{ConnectionState, Connections, RequestInProgress, Socket},
     in_flight::InFlightRequests,
     new_kinds::AddKinds,
     node::Node,
     origin::Hosts,
-    response_budget::{self, Readers, ResponseBudget},
+    response_budget::{self, ReadLimit, ResponseBudget},
     routes,
-    stored::Stored,
-    stream::Feed,
+    store_context::StoreContext,
+    stream::LiveStreams,
 };
 
-/// How long a stop waits for answers that are made and not read yet, in seconds.
-const FLUSH_S: u64 = 1;
+/// How long a stop waits for clients to read their responses, in seconds.
+const FLUSH_TIMEOUT_S: u64 = 1;
 /// How long a client may take to close its side of a connection that is being closed.
-const DISCONNECT: Duration = Duration::from_secs(1);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How the node is served.
+/// The settings of the server.
 #[derive(Debug, Clone)]
 pub struct WebSettings {
     /// The largest body of a post, in bytes.
     pub max_body_bytes: usize,
-    /// The most bytes that the bodies of all posts under way may have together.
+    /// The most bytes that the bodies of all posts in progress may have together.
     pub max_in_flight_bytes: usize,
-    /// The most bytes of large answers that may wait to be sent.
+    /// The most bytes of large responses that may wait to be sent.
     pub max_in_flight_response_bytes: usize,
-    /// How long a request's head may take, and a window of its body.
+    /// The timeout of a request's head, and the window over which the rate of its body is measured.
     pub request_timeout: Duration,
-    /// How fast a body has to come, in bytes a second.
+    /// The minimum rate of a body, in bytes per second.
     pub min_body_bytes_per_s: u64,
-    /// How long a client may take nothing of what it is sent.
+    /// How long a client may accept no bytes of its response.
     pub write_timeout: Duration,
     /// How long a connection may be idle.
     pub keep_alive: Duration,
-    /// How many connections there may be at once.
+    /// The most connections at once.
     pub max_connections: usize,
-    /// Names, each with a port or without, under which the node is reached besides its addresses and the machine's name.
+    /// Host names of the node, each with or without a port, beside its IP addresses and the machine's name.
     pub allowed_hosts: Vec<String>,
-    /// How often a live stream says that it is alive.
+    /// The interval of the heartbeat of a live stream.
     pub heartbeat: Duration,
-    /// How many live streams there may be at once.
+    /// The most live streams at once.
     pub max_subscribers: usize,
     /// Threads that serve requests; at least one.
     pub workers: usize,
-    /// How long a graceful stop waits for requests under way.
+    /// How long a graceful stop waits for requests in progress.
     pub shutdown_timeout: Duration,
 }
 
-/// A running server. It serves while it is polled, and ends when it has stopped.
+/// A running server. It serves while it is polled, and resolves when it has stopped.
 #[must_use = "a server serves only while it is polled"]
 pub struct WebServer {
     server: Server,
@@ -94,14 +94,14 @@ pub struct WebHandle {
     shutdown_timeout: Duration,
 }
 
-/// What the workers share.
-struct Shared {
+/// The state that the workers share.
+struct SharedState {
     node: web::Data<Node>,
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     responses: web::Data<ResponseBudget>,
 }
 
-/// Serves on an already bound listener. Must be called within a tokio runtime. Only a demo has a simulation.
+/// Serves on a bound listener. Must be called within a tokio runtime. Only a demo node has a simulation.
 pub fn serve(
     listener: TcpListener,
     engine: EngineHandle,
@@ -111,8 +111,8 @@ pub fn serve(
 ) -> io::Result<WebServer> {
     let stopping = watch::Sender::new(false);
     let workers = settings.workers.max(1);
-    let shared = Shared {
-        stored: web::Data::new(stored(&engine, workers)),
+    let shared = SharedState {
+        store: web::Data::new(store_context(&engine, workers)),
         node: web::Data::new(node(engine, simulation, kinds, &settings, &stopping)),
         responses: web::Data::new(ResponseBudget::new(settings.max_in_flight_response_bytes)),
     };
@@ -121,7 +121,7 @@ pub fn serve(
     let builder = Server::build()
         .workers(workers)
         .max_concurrent_connections((settings.max_connections / workers).max(1))
-        .shutdown_timeout(FLUSH_S)
+        .shutdown_timeout(FLUSH_TIMEOUT_S)
         .disable_signals();
     let server = listen(builder, listener, shared, settings)?.run();
     let handle = WebHandle { server: server.handle(), stopping, requests, shutdown_timeout };
@@ -140,7 +140,7 @@ fn node(
         engine,
         simulation,
         kinds,
-        feed: Feed::new(settings.max_subscribers, settings.heartbeat, stopping.subscribe()),
+        streams: LiveStreams::new(settings.max_subscribers, settings.heartbeat, stopping.subscribe()),
         bodies: BodyBudget::new(
             (settings.max_in_flight_bytes, settings.max_body_bytes),
             (settings.request_timeout, settings.min_body_bytes_per_s),
@@ -152,11 +152,11 @@ fn node(
     }
 }
 
-fn stored(engine: &EngineHandle, workers: usize) -> Stored {
+fn store_context(engine: &EngineHandle, workers: usize) -> StoreContext {
     let (clock, kinds) = (engine.clone(), engine.clone());
-    Stored {
+    StoreContext {
         queries: Arc::new(engine.store().clone()),
-        readers: Readers::new(workers * 2),
+        read_limit: ReadLimit::new(workers * 2),
         profile: engine.profile().clone(),
         profile_of: Box::new(move |pump| kinds.profile_of(pump)),
         default_pump: engine.default_pump().clone(),
@@ -164,11 +164,11 @@ fn stored(engine: &EngineHandle, workers: usize) -> Stored {
     }
 }
 
-/// The app on a listener, in every worker.
+/// Serves the app on a listener, in each worker.
 fn listen(
     builder: ServerBuilder,
     listener: TcpListener,
-    shared: Shared,
+    shared: SharedState,
     settings: WebSettings,
 ) -> io::Result<ServerBuilder> {
     let stop = builder.graceful_shutdown_signal();
@@ -177,14 +177,14 @@ fn listen(
     builder.listen("http", listener, move || {
         let app = App::new()
             .app_data(shared.node.clone())
-            .app_data(shared.stored.clone())
+            .app_data(shared.store.clone())
             .app_data(shared.responses.clone())
             .configure(routes::configure)
             .wrap(from_fn(response_budget::limit))
             .wrap(Compress::default())
             .wrap(from_fn(admit))
             .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")).add(("Cache-Control", "no-store")))
-            .wrap(from_fn(trace));
+            .wrap(from_fn(log_request));
         let (stop, connections) = (stop.clone(), connections.clone());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
@@ -193,10 +193,10 @@ fn listen(
             })
             .keep_alive(KeepAlive::Timeout(keep_alive))
             .client_request_timeout(request_timeout)
-            .client_disconnect_timeout(DISCONNECT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .expect(fn_service(|request: HttpRequestHead| {
-                if let Some(connection) = request.conn_data::<Rc<Connection>>() {
-                    connection.expect();
+                if let Some(connection) = request.conn_data::<Rc<ConnectionState>>() {
+                    connection.expect_continue();
                 }
                 ready(Ok::<_, Error>(request))
             }))
@@ -211,7 +211,7 @@ fn listen(
 }
 
 impl WebServer {
-    /// What stops it.
+    /// Returns the handle that stops the server.
     pub fn handle(&self) -> WebHandle {
         self.handle.clone()
     }
@@ -226,64 +226,64 @@ impl Future for WebServer {
 }
 
 impl WebHandle {
-    /// Ends the live streams, takes no more requests, and resolves when the server has stopped; true if all requests were
-    /// answered.
+    /// Ends the live streams, refuses new requests, and resolves when the server has stopped. Returns whether all requests got
+    /// a response.
     ///
-    /// A graceful stop lets requests under way finish, for as long as the settings say. An answer that is made and that its
-    /// client does not read is not waited for.
+    /// A graceful stop waits for requests in progress, for at most `shutdown_timeout`. It does not wait for clients to read
+    /// responses that are complete.
     pub async fn stop(&self, graceful: bool) -> bool {
         self.stopping.send_replace(true);
-        let answered = !graceful || timeout(self.shutdown_timeout, self.requests.ended()).await.is_ok();
+        let all_answered = !graceful || timeout(self.shutdown_timeout, self.requests.wait_until_none()).await.is_ok();
         self.server.stop(graceful).await;
-        answered
+        all_answered
     }
 }
 
-/// Refuses requests that are not for this node or come from a page of another site, and all while the node stops.
+/// Refuses requests for other hosts or from pages of other sites, and all requests while the node stops.
 async fn admit<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let node = request.app_data::<web::Data<Node>>().cloned();
     let Some(node) = node else { return next.call(request).await.map(ServiceResponse::map_into_left_body) };
-    let begun = node.requests.begin();
-    let refused = if *node.stopping.borrow() { Err(Refusal::Stopping.into()) } else { node.hosts.check(&request) };
-    let answer = match refused {
+    let in_flight = node.requests.begin();
+    let refused = if *node.stopping.borrow() { Err(IngestError::Stopping.into()) } else { node.hosts.check(&request) };
+    let response = match refused {
         Ok(()) => next.call(request).await?.map_into_left_body(),
         Err(error) => request.into_response(HttpResponse::from_error(error)).map_into_right_body(),
     };
-    drop(begun);
-    Ok(answer)
+    drop(in_flight);
+    Ok(response)
 }
 
-/// One line per request. The node's own failures are told with their cause, which the answer keeps to itself.
-async fn trace(
+/// Logs one line per request. Server errors are logged with their cause, which the response does not contain.
+async fn log_request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let started = Instant::now();
-    let connection = request.conn_data::<Rc<Connection>>().cloned();
-    let in_progress = connection.as_ref().map(Connection::begin);
+    let connection = request.conn_data::<Rc<ConnectionState>>().cloned();
+    let in_progress = connection.as_ref().map(ConnectionState::begin_request);
     let (method, path) = (request.method().clone(), request.path().to_owned());
-    let mut answer = next.call(request).await?;
-    if connection.is_some_and(|connection| connection.is_spent()) {
-        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    let mut response = next.call(request).await?;
+    if connection.is_some_and(|connection| connection.must_close()) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    let (status, duration_ms) = (answer.status(), started.elapsed().as_secs_f64() * 1e3);
-    match answer.response().error().filter(|_| status.is_server_error()) {
+    let (status, duration_ms) = (response.status(), started.elapsed().as_secs_f64() * 1e3);
+    match response.response().error().filter(|_| status.is_server_error()) {
         Some(error) => tracing::warn!(%method, path, status = status.as_u16(), duration_ms, %error, "request"),
         None => tracing::debug!(%method, path, status = status.as_u16(), duration_ms, "request"),
     }
-    Ok(answer.map_body(|_, body| Sending { body: Box::pin(body), _request: in_progress }))
+    Ok(response.map_body(|_, body| ResponseBody { body: Box::pin(body), _request: in_progress }))
 }
 
-/// An answer's body; the connection is not idle until it is sent.
-struct Sending<B> {
+/// A response body that keeps its request in progress until it is sent.
+struct ResponseBody<B> {
     body: Pin<Box<B>>,
-    _request: Option<InProgress>,
+    _request: Option<RequestInProgress>,
 }
 
-impl<B: MessageBody> MessageBody for Sending<B> {
+impl<B: MessageBody> MessageBody for ResponseBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {

@@ -1,4 +1,4 @@
-//! What a post of JSON asks to be simulated: which pumps, with which faults, and how fast.
+//! Parses a JSON request for a simulation: which pumps, with which faults, and at which speed.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,24 +12,24 @@ use crate::{
     query::PumpParam,
 };
 
-/// The most pumps that may be simulated at once.
+/// The most pumps that can be simulated at once.
 const MAX_PUMPS: usize = 200;
-/// From one healthy time of a pump to the next, in seconds at the usual speed.
-const CYCLE_S: f64 = 180.0;
-/// How badly, where nothing is said.
-const SEVERITY: f64 = 0.8;
-/// Where the pumps' random numbers start, where nothing is said; the next pump has the next number.
-const SEED: u64 = 1;
+/// The duration of a fault cycle, from one healthy phase of a pump to the next, in seconds at normal speed.
+const FAULT_CYCLE_S: f64 = 180.0;
+/// The severity of a fault if none is given.
+const DEFAULT_SEVERITY: f64 = 0.8;
+/// The seed of the first pump if none is given; each further pump has the next number.
+const FIRST_SEED: u64 = 1;
 
-/// What to simulate. Everything is optional; an empty object plays the demo's own six pumps.
+/// What to simulate. All fields are optional; an empty object simulates the six pumps of the demo.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SimulationStart, example = json!({"speed": 2.0, "pumps": [{"pump_id": "P-7", "fault": "cavitation"}]}))]
 pub(crate) struct StartSchema {
-    /// How many times as fast as usual the faults come and go, 1 to 60.
+    /// The speed of the fault cycles relative to normal, 1 to 60.
     #[schema(value_type = Option<f64>)]
     speed: Option<Number<Speed>>,
-    /// The pumps, at most 200; absent: the demo's own six.
+    /// The pumps, at most 200; absent: the six pumps of the demo.
     pumps: Option<Vec<PumpSchema>>,
 }
 
@@ -38,17 +38,17 @@ pub(crate) struct StartSchema {
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[schema(as = SimulationPump)]
 pub(crate) struct PumpSchema {
-    /// Its name.
+    /// Its id.
     #[schema(value_type = String)]
     pump_id: Option<PumpParam>,
-    /// What goes wrong with it, as `bearing_wear`; absent: nothing.
+    /// Its fault, for example `bearing_wear`; absent: none.
     fault: Option<String>,
-    /// The channel whose sensor is at fault, by its wire name; for a sensor's fault only.
+    /// The channel whose sensor is faulty, by its wire name; only for faults of sensors.
     channel: Option<String>,
-    /// How badly, 0 to 1; absent: 0.8.
+    /// The severity of the fault, 0 to 1; absent: 0.8.
     #[schema(value_type = Option<f64>)]
     severity: Option<Number<Severity>>,
-    /// Decides how it was built, its load and its noise.
+    /// Determines its individual properties, its load and its noise.
     #[schema(value_type = Option<u64>)]
     seed: Option<Number<u64>>,
 }
@@ -77,18 +77,18 @@ impl FromNumber for u64 {
     }
 }
 
-/// Which pumps, and how fast.
+/// Parses the pumps and the speed.
 pub(crate) fn parse(body: &Value, profile: &Profile) -> Result<(Plan, Speed), InvalidValue> {
     let StartSchema { speed, pumps } = from_value(body, "field")?;
-    let speed = speed.map_or(Speed::USUAL, |speed| speed.0);
-    let Some(pumps) = pumps else { return Ok((Plan::Stories, speed)) };
+    let speed = speed.map_or(Speed::NORMAL, |speed| speed.0);
+    let Some(pumps) = pumps else { return Ok((Plan::Demo, speed)) };
     if !(1..=MAX_PUMPS).contains(&pumps.len()) {
         let allowed = format!("a list of 1 to {MAX_PUMPS}");
-        return Err(InvalidValue::new("pumps", body["pumps"].clone(), allowed, "no such list"));
+        return Err(InvalidValue::new("pumps", body["pumps"].clone(), allowed, "not such a list"));
     }
     let mut plans: Vec<PumpPlan> = Vec::new();
     for (index, pump) in pumps.into_iter().enumerate() {
-        // Serde takes a list of a struct's fields for the struct, too.
+        // Serde would also accept an array of a struct's fields for the struct.
         let item = &body["pumps"][index];
         if !item.is_object() {
             return Err(InvalidValue::new(&format!("pumps[{index}]"), item.clone(), "an object", "not an object"));
@@ -96,7 +96,12 @@ pub(crate) fn parse(body: &Value, profile: &Profile) -> Result<(Plan, Speed), In
         let plan = pump.plan(index, profile)?;
         if plans.iter().any(|other| other.pump == plan.pump) {
             let field = format!("pumps[{index}].pump_id");
-            return Err(InvalidValue::new(&field, plan.pump.as_str().into(), "each pump once", "there twice"));
+            return Err(InvalidValue::new(
+                &field,
+                plan.pump.as_str().into(),
+                "each pump once",
+                "the list has this pump twice",
+            ));
         }
         plans.push(plan);
     }
@@ -112,29 +117,29 @@ impl PumpSchema {
         let quantity = match channel {
             None => None,
             Some(name) => {
-                let place = profile.index_of(&name).ok_or_else(|| {
+                let index = profile.index_of(&name).ok_or_else(|| {
                     let channels = profile.channel_names().collect::<Vec<_>>().join(", ");
                     InvalidValue::new(&field("channel"), name.into(), channels, "no such channel")
                 })?;
-                Some(profile.channels()[place].quantity)
+                Some(profile.channels()[index].quantity)
             }
         };
         let severity = match severity {
             Some(severity) => severity.0,
-            None => Severity::new(SEVERITY)
+            None => Severity::new(DEFAULT_SEVERITY)
                 .map_err(|error| InvalidValue::new(&field("severity"), Value::Null, "0 to 1", &error.to_string()))?,
         };
         let fault = match fault {
             None => None,
             Some(name) => {
                 let fault = Fault::parse(&name, quantity).map_err(|error| {
-                    let allowed = format!("{}; a sensor's with a channel", Fault::NAMES.join(", "));
+                    let allowed = format!("{}; faults of sensors need a channel", Fault::NAMES.join(", "));
                     InvalidValue::new(&field("fault"), name.as_str().into(), allowed, &error.to_string())
                 })?;
-                Some((fault, severity, CYCLE_S))
+                Some((fault, severity, FAULT_CYCLE_S))
             }
         };
-        Ok(PumpPlan { pump, fault, seed: seed.map_or(SEED + index as u64, |seed| seed.0) })
+        Ok(PumpPlan { pump, fault, seed: seed.map_or(FIRST_SEED + index as u64, |seed| seed.0) })
     }
 }
 
@@ -146,7 +151,7 @@ mod tests {
     use crate::channels::tests::profile;
 
     #[test]
-    fn pumps_and_faults_are_taken_as_asked() {
+    fn pumps_and_faults_are_parsed() {
         let body = json!({"speed": 2, "pumps": [
             {"pump_id": "A"},
             {"pump_id": "B", "fault": "cavitation", "severity": 0.5, "seed": 9},
@@ -154,19 +159,19 @@ mod tests {
         ]});
         let Ok((Plan::Pumps(pumps), speed)) = parse(&body, &profile()) else { panic!("a plan") };
         assert_eq!(speed.times(), 2.0);
-        let told: Vec<_> = pumps
+        let planned: Vec<_> = pumps
             .iter()
             .map(|plan| {
                 (plan.pump.as_str(), plan.fault.map(|(fault, severity, _)| (fault.name(), severity.get())), plan.seed)
             })
             .collect();
         let expected = [("A", None, 1), ("B", Some(("cavitation", 0.5)), 9), ("C", Some(("sensor_stuck", 0.8)), 3)];
-        assert_eq!(told, expected);
-        assert!(matches!(parse(&json!({}), &profile()), Ok((Plan::Stories, Speed::USUAL))));
+        assert_eq!(planned, expected);
+        assert!(matches!(parse(&json!({}), &profile()), Ok((Plan::Demo, Speed::NORMAL))));
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_invalid_field() {
         for (body, field, value) in [
             (json!([]), "", json!([])),
             (json!({"spede": 1}), "spede", json!(1)),
@@ -185,9 +190,9 @@ mod tests {
             (json!({"pumps": [{"pump_id": "A", "sead": 1}]}), "pumps[0].sead", json!(1)),
             (json!({"pumps": [["A", null, null, null, null]]}), "pumps[0]", json!(["A", null, null, null, null])),
         ] {
-            let no = parse(&body, &profile()).map(|_| ()).expect_err(field);
-            assert_eq!((no.field.as_str(), &no.value), (field, &value), "{body}");
-            assert!(!no.allowed.is_empty());
+            let error = parse(&body, &profile()).map(|_| ()).expect_err(field);
+            assert_eq!((error.field.as_str(), &error.value), (field, &value), "{body}");
+            assert!(!error.allowed.is_empty());
         }
     }
 }

@@ -1,8 +1,12 @@
-//! The live feed as server-sent events: one stream per subscriber, fed from the engine's frames.
+//! Live streams as server-sent events: one stream per subscriber, with the engine's frames.
 //!
-//! A subscriber that cannot keep up loses its oldest frames and is told how many; it never slows the
-//! engine. A stream ends at once when the server stops. Does not replay (`Last-Event-ID`): what was missed is in the
+//! A subscriber that is too slow loses its oldest frames, gets an event with their number, and never slows the engine.
+//! A stream ends as soon as the server stops. Does not replay events (`Last-Event-ID`): clients find missed data in the
 //! history.
+//!
+//! An example: a subscriber selects `reading` of `P-1`. It gets the comment `: alive`, an event for each frame of readings of
+//! `P-1`, and `: alive` again at each heartbeat. If three frames were dropped, it gets `event: lagged` with
+//! `data: {"dropped":3}` before the next frame.
 
 use std::{
     convert::Infallible,
@@ -28,62 +32,62 @@ use volute_plant::PumpId;
 
 use crate::{
     problem::ApiError,
-    stream_events::{EventMask, LaggedEvent, event, written},
+    stream_events::{EventMask, LaggedEvent, encode_event, frame_event},
 };
 
-/// A comment, which a client's event source skips.
-const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
+/// The heartbeat: a comment, which clients ignore.
+const HEARTBEAT: Bytes = Bytes::from_static(b": alive\n\n");
 
-/// Hands out live streams, so many at once and no more.
-pub(crate) struct Feed {
+/// Opens live streams, up to a limit.
+pub(crate) struct LiveStreams {
     limit: usize,
-    free: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     heartbeat: Duration,
     stopping: watch::Receiver<bool>,
-    /// Frames that slow listeners lost.
-    lost: Arc<AtomicU64>,
+    /// The number of frames that slow subscribers have lost.
+    dropped_frames: Arc<AtomicU64>,
 }
 
-/// What a subscriber wants to hear.
+/// What a subscriber has selected.
 pub(crate) struct Subscription {
     pub(crate) frames: broadcast::Receiver<Arc<Frame>>,
-    /// None is all of them.
+    /// The selected pump; none for all pumps.
     pub(crate) pump: Option<PumpId>,
     pub(crate) events: EventMask,
 }
 
-impl Feed {
-    /// A feed for `limit` streams, whose streams end when `stopping` turns true.
+impl LiveStreams {
+    /// Creates an opener of at most `limit` streams at once. The streams end when `stopping` becomes true.
     pub(crate) fn new(limit: usize, heartbeat: Duration, stopping: watch::Receiver<bool>) -> Self {
         let limit = limit.min(Semaphore::MAX_PERMITS);
-        Self { limit, free: Arc::new(Semaphore::new(limit)), heartbeat, stopping, lost: Arc::default() }
+        Self { limit, permits: Arc::new(Semaphore::new(limit)), heartbeat, stopping, dropped_frames: Arc::default() }
     }
 
-    /// Frames that slow listeners lost.
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost.load(Relaxed)
+    /// Returns the number of frames that slow subscribers have lost.
+    pub(crate) fn dropped_frames(&self) -> u64 {
+        self.dropped_frames.load(Relaxed)
     }
 
-    /// Answers with a stream, if one is free.
+    /// Returns the response that streams to a new subscriber. Fails if the limit is reached.
     pub(crate) fn open(&self, subscription: Subscription) -> Result<HttpResponse, ApiError> {
-        let place = self.free.clone().try_acquire_owned();
-        let place = place.map_err(|_| ApiError::Subscribers { limit: self.limit })?;
-        // Never zero: that would be no pause at all.
-        let pause = self.heartbeat.max(Duration::from_millis(1));
-        let mut heartbeat = interval_at(Instant::now() + pause, pause);
+        let permit = self.permits.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| ApiError::TooManySubscribers { limit: self.limit })?;
+        // An interval of zero is not allowed.
+        let interval = self.heartbeat.max(Duration::from_millis(1));
+        let mut heartbeat = interval_at(Instant::now() + interval, interval);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let subscriber = Subscriber {
             subscription,
             heartbeat,
             stopping: self.stopping.clone(),
-            lost: self.lost.clone(),
-            _place: place,
+            dropped_frames: self.dropped_frames.clone(),
+            _permit: permit,
         };
         Ok(HttpResponse::Ok()
             .content_type("text/event-stream")
-            // `Compress` would hold events back until its buffer is full; it leaves alone what says its coding.
+            // `Compress` would buffer events; it does not process a response that has a coding.
             .insert_header((CONTENT_ENCODING, ContentEncoding::Identity))
-            // nginx would hold them back, too.
+            // nginx would buffer them, too.
             .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
             .streaming(events(subscriber)))
     }
@@ -93,38 +97,38 @@ struct Subscriber {
     subscription: Subscription,
     heartbeat: Interval,
     stopping: watch::Receiver<bool>,
-    lost: Arc<AtomicU64>,
-    _place: OwnedSemaphorePermit,
+    dropped_frames: Arc<AtomicU64>,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// What goes over the wire. It begins with a comment, so that a client sees an open stream before the first frame.
+/// Returns the bytes to send. They begin with a comment, so that a client sees an open stream before the first frame.
 fn events(subscriber: Subscriber) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let events = stream::unfold(subscriber, |mut subscriber| async {
         let event = subscriber.next().await?;
         Some((event, subscriber))
     });
-    stream::iter([ALIVE]).chain(events).map(Ok)
+    stream::iter([HEARTBEAT]).chain(events).map(Ok)
 }
 
 impl Subscriber {
-    /// The next event's bytes; none when the stream is over.
+    /// Returns the bytes of the next event; none when the stream has ended.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             tokio::select! {
                 biased;
-                // An error says that the server is gone altogether.
+                // An error means that the server was dropped.
                 _ = self.stopping.wait_for(|stopping| *stopping) => return None,
-                _ = self.heartbeat.tick() => return Some(ALIVE),
+                _ = self.heartbeat.tick() => return Some(HEARTBEAT),
                 frame = self.subscription.frames.recv() => match frame {
                     Ok(frame) => {
                         let Subscription { events, pump, .. } = &self.subscription;
-                        if let Some(event) = event(&frame, *events, pump.as_ref()) {
+                        if let Some(event) = frame_event(&frame, *events, pump.as_ref()) {
                             return Some(event);
                         }
                     }
                     Err(RecvError::Lagged(dropped)) => {
-                        self.lost.fetch_add(dropped, Relaxed);
-                        return written("lagged", &LaggedEvent { dropped });
+                        self.dropped_frames.fetch_add(dropped, Relaxed);
+                        return encode_event("lagged", &LaggedEvent { dropped });
                     }
                     Err(RecvError::Closed) => return None,
                 },
@@ -178,10 +182,19 @@ mod tests {
         let stop = watch::Sender::new(false);
         let pump = pump.map(|name| name.parse().expect("a name"));
         let subscription = Subscription { frames: frames.subscribe(), pump, events: EventMask::default() };
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
-        let pause = Duration::from_secs(3600);
-        let heartbeat = interval_at(Instant::now() + pause, pause);
-        (Subscriber { subscription, heartbeat, stopping: stop.subscribe(), lost: Arc::default(), _place: place }, stop)
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
+        let interval = Duration::from_secs(3600);
+        let heartbeat = interval_at(Instant::now() + interval, interval);
+        (
+            Subscriber {
+                subscription,
+                heartbeat,
+                stopping: stop.subscribe(),
+                dropped_frames: Arc::default(),
+                _permit: permit,
+            },
+            stop,
+        )
     }
 
     fn mask(list: &str) -> Option<EventMask> {
@@ -193,7 +206,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_named_or_removed_pump_is_told_whatever_is_wanted_and_of_other_pumps_nothing() {
+    async fn names_and_removals_are_sent_whatever_is_selected_and_nothing_of_other_pumps() {
         let frames = broadcast::Sender::new(8);
         let (mut all, _stop) = subscriber(&frames, None);
         let (mut other, _other_stop) = subscriber(&frames, Some("P-2"));
@@ -201,7 +214,7 @@ mod tests {
         let (pump, name) = ("P-1".parse().expect("an id"), "Feed \"pump\" 3".parse().ok());
         let named = Arc::new(Frame::Named(pump, name));
         for frame in [named, Arc::new(Frame::Removed("P-1".parse().expect("a name"))), detections("P-2")] {
-            frames.send(frame).expect("listeners");
+            frames.send(frame).expect("subscribers");
         }
         assert_eq!(
             text(&mut all).await,
@@ -217,7 +230,7 @@ mod tests {
         let (mut all, _stop) = subscriber(&frames, None);
         let (mut one, _stop) = subscriber(&frames, Some("P-2"));
         for frame in [readings("P-1"), detections("P-2")] {
-            frames.send(frame).expect("listeners");
+            frames.send(frame).expect("subscribers");
         }
         let reading = "event: reading\ndata: {\"t\":[1773051273000],\"pump\":\"P-1\",\"channels\":[\"Tb\",\"Q\"],\
                        \"values\":[[40.5],[null]]}\n\n";
@@ -225,11 +238,11 @@ mod tests {
                          \"threshold\":[0.5],\"is_anomaly\":[true],\"channels\":[\"Tb\",\"Q\"],\
                          \"contributions\":[[0.875],[0.125]]}\n\n";
         assert_eq!([text(&mut all).await, text(&mut all).await], [reading, detection]);
-        assert_eq!(text(&mut one).await, detection, "and nothing of the other pump");
+        assert_eq!(text(&mut one).await, detection, "nothing of the other pump");
     }
 
     #[actix_web::test]
-    async fn the_fleet_comes_to_those_who_ask_for_it() {
+    async fn fleet_events_are_sent_if_selected() {
         let frames = broadcast::Sender::new(8);
         let (mut all, _stop) = subscriber(&frames, None);
         let (mut one, _stop) = subscriber(&frames, Some("P-2"));
@@ -241,17 +254,17 @@ mod tests {
             FleetRow { pump, status, age_ms, clock: None, verdict }
         };
         let pumps = vec![row("P-1", Some(70_000), Some((at(), 0.75, 0.5))), row("P-2", None, None)];
-        frames.send(readings("P-1")).expect("listeners");
-        frames.send(Arc::new(Frame::Fleet(FleetFrame { now: at().plus_ms(5), pumps }))).expect("listeners");
+        frames.send(readings("P-1")).expect("subscribers");
+        frames.send(Arc::new(Frame::Fleet(FleetFrame { now: at().plus_ms(5), pumps }))).expect("subscribers");
         let both = "event: fleet\ndata: {\"now\":1773051273005,\"pumps\":[\"P-1\",\"P-2\"],\
                     \"status\":[\"STALE\",\"STALE\"],\"age_ms\":[70000,null],\"clock\":[null,null],\"at\":[1773051273000,null],\
                     \"loss\":[0.75,null],\"threshold\":[0.5,null]}\n\n";
-        assert_eq!(text(&mut all).await, both, "and no reading");
+        assert_eq!(text(&mut all).await, both, "no reading");
         assert!(text(&mut one).await.contains("\"pumps\":[\"P-2\"],\"status\":[\"STALE\"]"));
     }
 
     #[test]
-    fn events_are_asked_for_by_name() {
+    fn events_are_selected_by_name() {
         assert_eq!(mask("detection,reading"), Some(EventMask::default()));
         assert_ne!(mask("reading,detection,fleet"), Some(EventMask::default()));
         for bad in ["", "readings", "reading,", "reading, fleet"] {
@@ -260,52 +273,53 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn who_lags_is_told_and_goes_on() {
+    async fn a_slow_subscriber_gets_the_number_of_dropped_frames() {
         let frames = broadcast::Sender::new(2);
         let (mut slow, _stop) = subscriber(&frames, None);
         for _ in 0..5 {
-            frames.send(readings("P-1")).expect("a listener");
+            frames.send(readings("P-1")).expect("a subscriber");
         }
         assert_eq!(text(&mut slow).await, "event: lagged\ndata: {\"dropped\":3}\n\n");
-        assert_eq!(slow.lost.load(Relaxed), 3, "they are counted");
+        assert_eq!(slow.dropped_frames.load(Relaxed), 3, "they are counted");
         assert!(text(&mut slow).await.starts_with("event: reading\n"));
     }
 
     #[actix_web::test]
-    async fn a_stop_ends_the_stream_before_anything_else() {
+    async fn a_stop_ends_the_stream_before_pending_frames() {
         let frames = broadcast::Sender::new(2);
         let (mut subscriber, stop) = subscriber(&frames, None);
-        frames.send(readings("P-1")).expect("a listener");
+        frames.send(readings("P-1")).expect("a subscriber");
         stop.send_replace(true);
         assert_eq!(subscriber.next().await, None);
     }
 
     #[actix_web::test]
-    async fn only_so_many_at_once() {
+    async fn the_number_of_streams_is_limited() {
         let (frames, stop) = (broadcast::Sender::new(2), watch::Sender::new(false));
-        let feed = Feed::new(1, Duration::from_secs(3600), stop.subscribe());
-        let ask = || feed.open(Subscription { frames: frames.subscribe(), pump: None, events: EventMask::default() });
-        let first = ask().expect("a place");
-        assert!(matches!(ask(), Err(ApiError::Subscribers { limit: 1 })));
+        let streams = LiveStreams::new(1, Duration::from_secs(3600), stop.subscribe());
+        let open =
+            || streams.open(Subscription { frames: frames.subscribe(), pump: None, events: EventMask::default() });
+        let first = open().expect("a permit");
+        assert!(matches!(open(), Err(ApiError::TooManySubscribers { limit: 1 })));
         drop(first);
-        assert!(ask().is_ok(), "a place is free again");
+        assert!(open().is_ok(), "the stream was released");
     }
 
-    /// Over a real socket, behind `Compress`, to a client that takes gzip: each event arrives while the stream is open.
+    /// Uses a real socket and `Compress`, and a client that accepts gzip: each event arrives while the stream is open.
     #[actix_web::test]
     async fn events_arrive_unbuffered_and_end_with_the_server() {
         let frames = broadcast::Sender::<Arc<Frame>>::new(8);
         let stop = watch::Sender::new(false);
-        let feed = web::Data::new(Feed::new(1, Duration::from_secs(3600), stop.subscribe()));
+        let streams = web::Data::new(LiveStreams::new(1, Duration::from_secs(3600), stop.subscribe()));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let source = frames.clone();
         let server = HttpServer::new(move || {
-            let (feed, source) = (feed.clone(), source.clone());
+            let (streams, source) = (streams.clone(), source.clone());
             let open = move || {
                 let subscription =
                     Subscription { frames: source.subscribe(), pump: None, events: EventMask::default() };
-                std::future::ready(feed.open(subscription))
+                std::future::ready(streams.open(subscription))
             };
             App::new().wrap(Compress::default()).route("/", web::get().to(open))
         });
@@ -318,7 +332,7 @@ mod tests {
         let head = read_until(&mut client, ": alive\n\n").await;
         assert!(head.contains("text/event-stream") && !head.contains("gzip"), "{head}");
         for (frame, name) in [(readings("P-1"), "event: reading\n"), (detections("P-1"), "event: detection\n")] {
-            frames.send(frame).expect("a listener");
+            frames.send(frame).expect("a subscriber");
             assert!(read_until(&mut client, "}\n\n").await.contains(name));
         }
         stop.send_replace(true);

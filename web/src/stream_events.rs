@@ -1,4 +1,4 @@
-//! What goes over a live stream: the engine's frames as JSON columns, and which of them somebody wants.
+//! The events of a live stream: the engine's frames as JSON columns, and the selection of events by a subscriber.
 
 use actix_web::web::Bytes;
 use serde::{Deserialize, Serialize};
@@ -6,33 +6,33 @@ use utoipa::ToSchema;
 use volute_actors::{DetectionFrame, FleetRow, Frame, ReadingFrame};
 use volute_plant::{PumpId, PumpName, Timestamp};
 
-use crate::{decode::refused, wire::PumpStatus};
+use crate::{decode::not_allowed, wire::PumpStatus};
 
-/// Event `reading`: readings of one pump, column by column.
+/// Event `reading`: readings of one pump, in columns.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReadingEvent<'a> {
     /// The readings' times, in milliseconds since 1970, in the order of arrival.
     t: Vec<i64>,
-    /// Whose readings they are.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump: &'a PumpId,
     /// The channels' names.
     #[schema(value_type = Vec<String>)]
     channels: Vec<&'a str>,
-    /// One column per channel, each as long as `t`; null where nothing was sent.
+    /// One column per channel, each as long as `t`; null if the channel was not sent.
     #[schema(value_type = Vec<Vec<Option<f64>>>)]
     values: &'a [Vec<Option<f64>>],
 }
 
-/// Event `detection`: the model's verdicts on windows of one pump, column by column.
+/// Event `detection`: the model's detections for windows of one pump, in columns.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DetectionEvent<'a> {
     /// The times of the windows' last readings, in milliseconds since 1970.
     t: Vec<i64>,
-    /// Whose windows they are.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump: &'a PumpId,
-    /// The reconstruction losses.
+    /// The reconstruction losses of the windows.
     #[schema(value_type = Vec<f64>)]
     loss: &'a [f64],
     /// The losses above which a window is anomalous.
@@ -49,43 +49,43 @@ pub(crate) struct DetectionEvent<'a> {
     contributions: &'a [Vec<f64>],
 }
 
-/// Event `fleet`, once a second: how the pumps are that were heard since the node started, column by column.
+/// Event `fleet`, once a second: the state of the pumps that have sent readings since the node started, in columns.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FleetEvent<'a> {
     /// The node's time, in milliseconds since 1970.
     now: i64,
-    /// The pumps, by name.
+    /// The ids of the pumps, sorted.
     #[schema(value_type = Vec<String>)]
     pumps: Vec<&'a PumpId>,
-    /// How each is.
+    /// The status of each pump.
     status: Vec<PumpStatus>,
-    /// How long ago its last reading was received, in milliseconds.
+    /// The time since its last reading was received, in milliseconds.
     age_ms: Vec<Option<i64>>,
-    /// What is wrong with its clock; null where nothing is.
+    /// What is wrong with its clock; null if nothing is.
     clock: Vec<Option<&'a str>>,
-    /// The time of its last reading that the model judged, in milliseconds since 1970.
+    /// The time of its last detection, in milliseconds since 1970.
     at: Vec<Option<i64>>,
-    /// The reconstruction loss there.
+    /// The reconstruction loss of that detection.
     loss: Vec<Option<f64>>,
     /// The loss above which a window is anomalous.
     threshold: Vec<Option<f64>>,
 }
 
-/// Event `removed`: a pump was removed with all that was stored of it. Every subscriber is told.
+/// Event `removed`: a pump and its stored data were removed. It is sent whatever events are selected.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RemovedEvent<'a> {
-    /// Which pump.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump: &'a PumpId,
 }
 
-/// Event `renamed`: a pump was given a name for people, or none any more. Every subscriber is told.
+/// Event `renamed`: the display name of a pump was set or removed. It is sent whatever events are selected.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RenamedEvent<'a> {
-    /// Which pump.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump: &'a PumpId,
-    /// Its name; null if it has none any more.
+    /// Its display name; null if it was removed.
     #[schema(value_type = Option<String>, required)]
     name: Option<&'a PumpName>,
 }
@@ -93,11 +93,11 @@ pub(crate) struct RenamedEvent<'a> {
 /// Event `lagged`: the subscriber was too slow.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LaggedEvent {
-    /// Frames that it did not get, of all pumps.
+    /// The number of frames that were dropped, of all pumps.
     pub(crate) dropped: u64,
 }
 
-/// Which events a subscriber wants.
+/// The events that a subscriber has selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct EventMask {
@@ -109,7 +109,7 @@ pub(crate) struct EventMask {
 impl TryFrom<String> for EventMask {
     type Error = String;
 
-    /// Reads a list as `reading,fleet`.
+    /// Parses a list, for example `reading,fleet`.
     fn try_from(list: String) -> Result<Self, String> {
         let mut mask = Self { reading: false, detection: false, fleet: false };
         for name in list.split(',') {
@@ -117,7 +117,7 @@ impl TryFrom<String> for EventMask {
                 "reading" => mask.reading = true,
                 "detection" => mask.detection = true,
                 "fleet" => mask.fleet = true,
-                _ => return Err(refused("reading, detection, fleet; several are separated by commas")),
+                _ => return Err(not_allowed("reading, detection, fleet; several are separated by commas")),
             }
         }
         Ok(mask)
@@ -130,28 +130,32 @@ impl Default for EventMask {
     }
 }
 
-/// A frame as an event's name and JSON, if somebody wants it; of one pump, or of all.
-pub(crate) fn event(frame: &Frame, mask: EventMask, pump: Option<&PumpId>) -> Option<Bytes> {
-    let about = |of| pump.is_none_or(|pump| pump == of);
+/// Encodes a frame as an event; none if it is not selected by `mask` or is of another pump than `pump`.
+pub(crate) fn frame_event(frame: &Frame, mask: EventMask, pump: Option<&PumpId>) -> Option<Bytes> {
+    let is_for = |of| pump.is_none_or(|pump| pump == of);
     match frame {
-        Frame::Readings(frame) if mask.reading && about(&frame.pump) => written("reading", &readings(frame)),
-        Frame::Detections(frame) if mask.detection && about(&frame.pump) => written("detection", &detections(frame)),
-        Frame::Fleet(frame) if mask.fleet => {
-            let rows: Vec<&FleetRow> = frame.pumps.iter().filter(|row| about(&row.pump)).collect();
-            written("fleet", &fleet(frame.now, &rows))
+        Frame::Readings(frame) if mask.reading && is_for(&frame.pump) => encode_event("reading", &readings(frame)),
+        Frame::Detections(frame) if mask.detection && is_for(&frame.pump) => {
+            encode_event("detection", &detections(frame))
         }
-        Frame::Removed(removed) if about(removed) => written("removed", &RemovedEvent { pump: removed }),
-        Frame::Named(pump, name) if about(pump) => written("renamed", &RenamedEvent { pump, name: name.as_ref() }),
+        Frame::Fleet(frame) if mask.fleet => {
+            let rows: Vec<&FleetRow> = frame.pumps.iter().filter(|row| is_for(&row.pump)).collect();
+            encode_event("fleet", &fleet(frame.now, &rows))
+        }
+        Frame::Removed(removed) if is_for(removed) => encode_event("removed", &RemovedEvent { pump: removed }),
+        Frame::Named(pump, name) if is_for(pump) => {
+            encode_event("renamed", &RenamedEvent { pump, name: name.as_ref() })
+        }
         _ => None,
     }
 }
 
-/// An event as it goes over the wire. JSON has no line breaks of its own, so one `data:` line holds it.
-pub(crate) fn written(name: &str, data: &impl Serialize) -> Option<Bytes> {
+/// Encodes an event for the wire. The JSON has no line breaks, so it fits into one `data:` line.
+pub(crate) fn encode_event(name: &str, data: &impl Serialize) -> Option<Bytes> {
     match serde_json::to_string(data) {
         Ok(json) => Some(format!("event: {name}\ndata: {json}\n\n").into()),
         Err(error) => {
-            tracing::error!(event = name, %error, "not sent");
+            tracing::error!(event = name, %error, "live event not sent");
             None
         }
     }

@@ -1,4 +1,4 @@
-//! What several routes and the live stream send: types with their JSON, and how they are made of the engine's.
+//! JSON types that several routes and the live stream send, and their conversions from the engine's types.
 
 mod profile;
 mod pump;

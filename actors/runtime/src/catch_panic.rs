@@ -1,4 +1,4 @@
-//! Runs a piece of an incarnation on this thread and catches its panic; knows which incarnation is on the thread.
+//! Runs code of an incarnation on this thread and catches its panics. Tracks which incarnation runs on the thread.
 
 use std::{
     any::Any,
@@ -12,43 +12,43 @@ use tokio::task::JoinError;
 use crate::{liveness::Liveness, slot::ActorSlot};
 
 thread_local! {
-    /// Which incarnation is on this thread now.
-    static CURRENT: RefCell<Option<(Arc<ActorSlot>, u64)>> = const { RefCell::new(None) };
+    /// The slot and generation of the incarnation that runs on this thread now.
+    static CURRENT_INCARNATION: RefCell<Option<(Arc<ActorSlot>, u64)>> = const { RefCell::new(None) };
 }
 
-/// Whether the actor that is on this thread now has been superseded.
+/// Returns whether the incarnation that runs on this thread now was superseded. If so, what it sends is refused.
 pub fn is_superseded() -> bool {
-    let stale = |current: &Option<(Arc<ActorSlot>, u64)>| {
-        current.as_ref().is_some_and(|(slot, number)| slot.generation() != *number)
+    let is_stale = |current: &Option<(Arc<ActorSlot>, u64)>| {
+        current.as_ref().is_some_and(|(slot, generation)| slot.generation() != *generation)
     };
-    // A thread that ends has no actor any more.
-    CURRENT.try_with(|current| stale(&current.borrow())).unwrap_or(false)
+    // Fails on a thread that is ending; such a thread runs no actor.
+    CURRENT_INCARNATION.try_with(|current| is_stale(&current.borrow())).unwrap_or(false)
 }
 
-/// Resumes the panic of a task that an actor waited for. A task that was cancelled is passed over: its runtime has ended.
+/// Resumes the panic of a task that an actor awaits. Does nothing for a cancelled task: its runtime has ended.
 pub fn resume_task_panic(error: JoinError) {
     if let Ok(panic) = error.try_into_panic() {
         resume_unwind(panic);
     }
 }
 
-/// Returns what a panic says.
+/// Returns the message of a panic.
 pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked and said nothing".into())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked without a message".into())
 }
 
-/// Runs a piece of an incarnation. Returns the text of a panic as an error.
-pub(crate) fn on_thread<T>(
+/// Runs code of an incarnation on this thread. Returns the message of a panic as an error.
+pub(crate) fn run_catching<T>(
     slot: &Arc<ActorSlot>,
-    number: u64,
+    generation: u64,
     liveness: &Liveness,
-    piece: impl FnOnce() -> T,
+    code: impl FnOnce() -> T,
 ) -> Result<T, String> {
-    let before = CURRENT.replace(Some((slot.clone(), number)));
+    let before = CURRENT_INCARNATION.replace(Some((slot.clone(), generation)));
     liveness.set_busy(true);
-    let outcome = catch_unwind(AssertUnwindSafe(piece));
+    let outcome = catch_unwind(AssertUnwindSafe(code));
     liveness.set_busy(false);
-    CURRENT.set(before);
+    CURRENT_INCARNATION.set(before);
     outcome.map_err(|panic| panic_text(panic.as_ref()))
 }

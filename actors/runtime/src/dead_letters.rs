@@ -1,4 +1,5 @@
-//! Dead letters: messages that an actor failed on. The newest are kept, without the messages themselves.
+//! Dead letters: a record of each message on which an actor failed. Keeps the newest [`MAX_DEAD_LETTERS`], without the
+//! messages' contents.
 
 use std::{collections::VecDeque, time::SystemTime};
 
@@ -6,25 +7,25 @@ use parking_lot::Mutex;
 
 use crate::message::Subject;
 
-/// How many are kept.
-const KEPT: usize = 1000;
+/// How many dead letters are kept.
+const MAX_DEAD_LETTERS: usize = 1000;
 
-/// A message that was not handled.
+/// A message on which an actor failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
-    /// When its actor failed.
+    /// When the actor failed.
     pub at: SystemTime,
     /// The actor's id.
     pub actor: String,
     /// The message's type, without its path.
     pub message: &'static str,
-    /// What it was about.
+    /// What the message was about.
     pub subject: Option<Subject>,
     /// Why the actor failed.
     pub error: String,
 }
 
-/// The newest of them.
+/// The newest dead letters.
 #[derive(Debug, Default)]
 pub(crate) struct DeadLetters(Mutex<VecDeque<DeadLetter>>);
 
@@ -33,13 +34,13 @@ impl DeadLetters {
         let DeadLetter { at: _, actor, message, subject, error } = &letter;
         tracing::error!(actor, letter = message, subject = subject.as_deref(), error, "dead letter");
         let mut letters = self.0.lock();
-        if letters.len() == KEPT {
+        if letters.len() == MAX_DEAD_LETTERS {
             letters.pop_front();
         }
         letters.push_back(letter);
     }
 
-    /// Returns them, newest first.
+    /// Returns the dead letters, newest first.
     pub(crate) fn list(&self) -> Vec<DeadLetter> {
         self.0.lock().iter().rev().cloned().collect()
     }
@@ -52,11 +53,14 @@ mod tests {
     #[test]
     fn the_newest_thousand_are_kept() {
         let letters = DeadLetters::default();
-        for n in 0..KEPT + 5 {
+        for n in 0..MAX_DEAD_LETTERS + 5 {
             let (actor, error) = ("counter".into(), n.to_string());
             letters.add(DeadLetter { at: SystemTime::UNIX_EPOCH, actor, message: "Add", subject: None, error });
         }
         let list = letters.list();
-        assert_eq!((list.len(), list[0].error.as_str(), list[KEPT - 1].error.as_str()), (KEPT, "1004", "5"));
+        assert_eq!(
+            (list.len(), list[0].error.as_str(), list[MAX_DEAD_LETTERS - 1].error.as_str()),
+            (MAX_DEAD_LETTERS, "1004", "5")
+        );
     }
 }

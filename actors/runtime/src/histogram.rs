@@ -1,9 +1,11 @@
-//! How long something takes, as counts in buckets of ascending length.
+//! A histogram of durations with logarithmic buckets.
 //!
-//! There are eight buckets for each doubling of microseconds, up to about 18 minutes. A quantile is its bucket's upper end,
-//! so it is at most an eighth above the true one. A note is one atomic addition, and doublings that nothing falls into take
-//! no memory, so that each of 10,000 actors can have a histogram: `hdrhistogram` takes 16 KiB each at this resolution, or a
-//! lock for each note.
+//! Each doubling of microseconds has eight buckets, up to about 18 minutes. A quantile is the upper end of its bucket,
+//! so it is at most 1/8 above the true value. For example, 90 us falls into the bucket from 88 to 96 us, and a quantile
+//! in it is 0.096 ms.
+//!
+//! Recording a duration is one atomic addition, and doublings without entries take no memory, so each of 10,000 actors
+//! can have a histogram. `hdrhistogram` takes 16 KiB each at this resolution, or a lock for each recorded value.
 
 use std::{
     sync::{
@@ -13,19 +15,19 @@ use std::{
     time::Duration,
 };
 
-/// Buckets for each doubling.
+/// Buckets per doubling.
 const STEPS: usize = 8;
-/// The last bucket holds all from about 2^30 microseconds, some 18 minutes, on.
+/// The last bucket also holds all durations above about 2^30 microseconds, some 18 minutes.
 const DOUBLINGS: usize = 28;
 
-/// A distribution of times.
+/// A distribution of durations.
 #[derive(Debug, Default)]
 pub struct Histogram([OnceLock<Box<[AtomicU64; STEPS]>>; DOUBLINGS]);
 
 impl Histogram {
-    /// Notes that something took so long.
-    pub fn note(&self, took: Duration) {
-        let bucket = bucket(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    /// Adds a duration.
+    pub fn record(&self, duration: Duration) {
+        let bucket = bucket(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
         self.0[bucket / STEPS].get_or_init(Box::default)[bucket % STEPS].fetch_add(1, Relaxed);
     }
 
@@ -44,19 +46,20 @@ impl Histogram {
     }
 }
 
-/// Returns the upper end of the bucket of `quantile`, in milliseconds; none where all are empty. `buckets` are in ascending
-/// order, as [`Histogram::buckets`] returns them.
+/// Returns the upper end of the bucket that holds `quantile`, in milliseconds; none if there are no entries. `buckets`
+/// must be in ascending order, as [`Histogram::buckets`] returns them.
 pub fn quantile_ms(buckets: &[(f64, u64)], quantile: f64) -> Option<f64> {
-    let all: u64 = buckets.iter().map(|(_, count)| count).sum();
-    let rank = (all as f64 * quantile).ceil().max(1.0) as u64;
-    let mut seen = 0;
+    let total: u64 = buckets.iter().map(|(_, count)| count).sum();
+    let rank = (total as f64 * quantile).ceil().max(1.0) as u64;
+    let mut cumulative = 0;
     buckets.iter().find_map(|(end_ms, count)| {
-        seen += count;
-        (seen >= rank).then_some(*end_ms)
+        cumulative += count;
+        (cumulative >= rank).then_some(*end_ms)
     })
 }
 
-/// Times below [`STEPS`] have a bucket each; above, a doubling has as many.
+/// Returns the bucket of a duration in microseconds. Below [`STEPS`] each microsecond has a bucket; above, each
+/// doubling has [`STEPS`] buckets.
 fn bucket(us: u64) -> usize {
     let steps = STEPS as u64;
     let doublings = us.max(steps).ilog2() - steps.ilog2();
@@ -64,7 +67,7 @@ fn bucket(us: u64) -> usize {
     usize::try_from(bucket).unwrap_or(usize::MAX).min(DOUBLINGS * STEPS - 1)
 }
 
-/// The first time, in microseconds, that is beyond a bucket.
+/// Returns the exclusive upper end of a bucket in microseconds.
 fn end_us(bucket: usize) -> u64 {
     let (bucket, steps) = (bucket as u64 + 1, STEPS as u64);
     if bucket <= steps { bucket } else { (bucket % steps + steps) << (bucket / steps - 1) }
@@ -75,17 +78,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_is_at_most_an_eighth_above_the_true_one() {
+    fn a_quantile_is_at_most_an_eighth_above_the_true_value() {
         let histogram = Histogram::default();
         assert_eq!(quantile_ms(&histogram.buckets(), 0.5), None);
         for us in [0, 1, 3, 90, 100, 100, 100, 100, 100, 5000] {
-            histogram.note(Duration::from_micros(us));
+            histogram.record(Duration::from_micros(us));
         }
         assert_eq!(quantile_ms(&histogram.buckets(), 0.5), Some(0.104));
         assert_eq!(quantile_ms(&histogram.buckets(), 0.99), Some(5.12));
         assert_eq!(histogram.buckets().iter().map(|(_, count)| count).sum::<u64>(), 10);
-        histogram.note(Duration::MAX);
-        assert!(quantile_ms(&histogram.buckets(), 1.0) > Some(1e6), "what is off the scale is in the last bucket");
+        histogram.record(Duration::MAX);
+        assert!(
+            quantile_ms(&histogram.buckets(), 1.0) > Some(1e6),
+            "a duration beyond the scale is in the last bucket"
+        );
     }
 
     #[test]
@@ -93,7 +99,7 @@ mod tests {
         for us in (0..5000).chain([1 << 20, (1 << 29) - 1]) {
             let bucket = bucket(us);
             assert!(us < end_us(bucket) && (bucket == 0 || us >= end_us(bucket - 1)), "{us} in {bucket}");
-            assert!(end_us(bucket) <= us + us / 8 + 1, "{us} is told as {}", end_us(bucket));
+            assert!(end_us(bucket) <= us + us / 8 + 1, "{us} is reported as {}", end_us(bucket));
         }
     }
 }

@@ -1,19 +1,20 @@
-//! One actor's incarnations, one after the other, on its thread.
+//! Runs an actor's incarnations, one after the other, on its thread.
 //!
-//! An incarnation is an actix context that is polled here and not by actix, so that a panic in any of its handlers, timers
-//! or futures ends here, with its text. The next incarnation reads the same inbox: what waits there stays, and only the
-//! current message is lost. An incarnation that was superseded because its thread was stuck takes nothing more, and what
-//! it still sends is refused ([`crate::is_superseded`]).
+//! An incarnation is one run of an actor in an actix context. This module polls the context instead of actix, so that
+//! it catches panics in all handlers, timers and futures. The next incarnation reads the same inbox: waiting messages
+//! stay, and only the current message is lost. An incarnation that was superseded because its thread was stuck takes no
+//! more messages, and what it still sends is refused ([`crate::is_superseded`]).
 //!
-//! An incarnation ends by being dropped here, and never through `stop` or `terminate` of its context: with a future that
-//! was cancelled in the same turn, `terminate` makes actix 0.13.5 poll for ever, and the thread with it. Whoever ends an
-//! incarnation notes how ([`Liveness::end`]) and suspends its context for good, so that nothing else of it runs ([`end`]);
-//! [`run`] looks after each poll. For example, a restart that is requested while a message is handled:
+//! An incarnation ends by being dropped here, never through `stop` or `terminate` of its context: if a future was
+//! cancelled in the same poll, `terminate` makes actix 0.13.5 poll for ever and blocks the thread. Code that ends an
+//! incarnation records the reason ([`Liveness::request_end`]) and suspends the context for good, so that nothing else
+//! of it runs ([`end_after_poll`]). [`run`] checks for a reason after each poll. For example, if a restart is requested
+//! while a message is handled:
 //!
-//! 1. [`ActorSlot::request_restart`] sets a flag and wakes the incarnation. The message is handled to its end, with all
-//!    that it waits for.
-//! 2. The [`InboxPoller`] sees the flag before it takes the next message, and ends the incarnation.
-//! 3. [`run`] sees that after the same poll and drops the actor. The next incarnation takes the next message.
+//! 1. [`ActorSlot::request_restart`] sets a flag and wakes the incarnation. The actor finishes the message, including
+//!    the futures that it waits for.
+//! 2. The [`InboxPoller`] sees the flag before it takes the next message, and requests the end of the incarnation.
+//! 3. [`run`] sees the request after the same poll and drops the actor. The next incarnation takes the next message.
 
 use std::{
     future::{Future, pending, poll_fn},
@@ -30,39 +31,39 @@ use actix::{
 };
 
 use crate::{
-    catch_panic::on_thread,
-    liveness::{CurrentMessage, End, Liveness},
+    catch_panic::run_catching,
+    liveness::{CurrentMessage, EndReason, Liveness},
     mailbox::{Inbox, QueuedMessage},
     restart_policy::NextStart,
     slot::{ActorSlot, Launcher},
 };
 
-/// An incarnation handles so many messages before others on the thread have their turn.
-const TURN: usize = 16;
+/// How many messages an incarnation handles before it yields to other actors on the thread.
+const MAX_MESSAGES_PER_POLL: usize = 16;
 
-/// What an actor is given when it is built.
+/// Passed to an actor when it is built.
 pub struct Incarnation<A: Actor> {
-    /// Counts up over all the actor's incarnations. The first is 1.
-    pub number: u64,
-    /// Its own inbox.
+    /// Increases with each incarnation of the actor. The first is 1.
+    pub generation: u64,
+    /// The actor's own inbox.
     pub inbox: Inbox<A>,
     liveness: Arc<Liveness>,
 }
 
 impl<A: Actor<Context = Context<A>>> Incarnation<A> {
-    /// Ends this incarnation as failed, for this reason. The next one starts after a pause. Nothing of this one runs once
-    /// the caller returns.
+    /// Ends this incarnation as failed with this error. The next one starts after a pause. Nothing of this incarnation
+    /// runs after the caller returns.
     pub fn fail(&self, error: String, ctx: &mut Context<A>) {
-        end(&self.liveness, End::Failed(error), ctx);
+        end_after_poll(&self.liveness, EndReason::Failed(error), ctx);
     }
 
-    /// Returns the actor's slot, where it notes what it does by itself, without a message.
+    /// Returns the actor's slot, in which the actor records work that no message causes.
     pub fn slot(&self) -> Arc<ActorSlot> {
         self.inbox.slot().clone()
     }
 }
 
-/// How an actor of this type is built.
+/// Builds incarnations of an actor.
 pub(crate) struct ActorFactory<A: Actor> {
     pub inbox: Inbox<A>,
     pub build: Box<dyn Fn(Incarnation<A>) -> A + Send + Sync>,
@@ -74,7 +75,7 @@ type Running<A> = Pin<Box<ContextFut<A, Context<A>>>>;
 impl<A: Actor<Context = Context<A>>> Launcher for ActorFactory<A> {
     fn launch(self: Arc<Self>, slot: Arc<ActorSlot>, generation: u64, next: NextStart) {
         let arbiter = slot.thread.arbiter();
-        // Where the thread is gone, the supervisor has been stopped.
+        // If the thread has ended, the supervisor was stopped, and nothing needs to start.
         arbiter.spawn_fn(move || drop(actix_rt::spawn(run_all(slot, self, generation, next))));
     }
 
@@ -83,7 +84,7 @@ impl<A: Actor<Context = Context<A>>> Launcher for ActorFactory<A> {
     }
 }
 
-/// Runs one incarnation after the other, until they are superseded.
+/// Runs one incarnation after the other until they are superseded.
 async fn run_all<A: Actor<Context = Context<A>>>(
     slot: Arc<ActorSlot>,
     factory: Arc<ActorFactory<A>>,
@@ -93,7 +94,7 @@ async fn run_all<A: Actor<Context = Context<A>>>(
     loop {
         match next {
             NextStart::Now => {}
-            // Boxed: these futures are rare, and each actor's task would be larger by them for good.
+            // Boxed because these futures are rare and would enlarge every actor's task.
             NextStart::After(pause) => Box::pin(pause_or_request(&slot, pause)).await,
             NextStart::OnRequest => {
                 factory.inbox.discard(slot.is_stopped());
@@ -101,15 +102,15 @@ async fn run_all<A: Actor<Context = Context<A>>>(
                 slot.reset_failures();
             }
         }
-        let Some((number, liveness)) = slot.begin(generation) else { return };
-        generation = number;
-        if number > 1 {
+        let Some((begun, liveness)) = slot.begin(generation) else { return };
+        generation = begun;
+        if generation > 1 {
             slot.metrics.restarts.fetch_add(1, Relaxed);
         }
-        next = match run(&slot, &factory, number, liveness).await {
-            End::Superseded => return,
-            End::RestartRequested => NextStart::Now,
-            End::Failed(error) => match slot.failed(number, &error) {
+        next = match run(&slot, &factory, generation, liveness).await {
+            EndReason::Superseded => return,
+            EndReason::RestartRequested => NextStart::Now,
+            EndReason::Failed(error) => match slot.record_failure(generation, &error) {
                 Some(next) => next,
                 None => return,
             },
@@ -117,7 +118,7 @@ async fn run_all<A: Actor<Context = Context<A>>>(
     }
 }
 
-/// Waits for the pause to end, or for a restart to be requested.
+/// Waits for the pause or for a restart request, whichever comes first.
 async fn pause_or_request(slot: &ActorSlot, pause: Duration) {
     tokio::select! {
         () = actix_rt::time::sleep(pause) => {}
@@ -125,82 +126,83 @@ async fn pause_or_request(slot: &ActorSlot, pause: Duration) {
     }
 }
 
-/// Runs one incarnation to its end.
+/// Runs one incarnation until it ends. Returns why it ended.
 async fn run<A: Actor<Context = Context<A>>>(
     slot: &Arc<ActorSlot>,
     factory: &ActorFactory<A>,
-    number: u64,
+    generation: u64,
     liveness: Arc<Liveness>,
-) -> End {
+) -> EndReason {
     let inbox = factory.inbox.clone();
-    let poller = InboxPoller { inbox, number, liveness: liveness.clone(), since: Instant::now() };
+    let poller = InboxPoller { inbox, generation, liveness: liveness.clone(), handling_since: Instant::now() };
     let mut actor = match build(slot, factory, poller) {
         Ok(actor) => actor,
-        Err(error) => return End::Failed(error),
+        Err(error) => return EndReason::Failed(error),
     };
-    slot.set_running(number);
+    slot.set_running(generation);
     let end = poll_fn(|task| {
-        let polled = on_thread(slot, number, &liveness, || actor.as_mut().poll(task));
+        let polled = run_catching(slot, generation, &liveness, || actor.as_mut().poll(task));
         match polled {
-            _ if slot.generation() != number => Poll::Ready(End::Superseded),
-            Err(error) => Poll::Ready(End::Failed(error)),
+            _ if slot.generation() != generation => Poll::Ready(EndReason::Superseded),
+            Err(error) => Poll::Ready(EndReason::Failed(error)),
             Ok(Poll::Pending) => liveness.take_end().map_or(Poll::Pending, Poll::Ready),
-            Ok(Poll::Ready(())) => Poll::Ready(End::Failed("its context stopped".into())),
+            Ok(Poll::Ready(())) => Poll::Ready(EndReason::Failed("its context stopped".into())),
         }
     })
     .await;
-    // What is dropped with it may panic as well, which changes nothing any more.
-    let _ = on_thread(slot, number, &liveness, || drop(actor));
+    // The drop may panic as well. The incarnation has ended, so such a panic is ignored.
+    let _ = run_catching(slot, generation, &liveness, || drop(actor));
     end
 }
 
-/// Builds an actor on the heap. Built within [`run`], it would take room in that future as well, for good.
+/// Builds an actor on the heap. If [`run`] built it, its future would also reserve space for the actor as long as it
+/// runs.
 fn build<A: Actor<Context = Context<A>>>(
     slot: &Arc<ActorSlot>,
     factory: &ActorFactory<A>,
     poller: InboxPoller<A>,
 ) -> Result<Running<A>, String> {
-    let (number, liveness) = (poller.number, poller.liveness.clone());
-    on_thread(slot, number, &liveness, || {
+    let (generation, liveness) = (poller.generation, poller.liveness.clone());
+    run_catching(slot, generation, &liveness, || {
         let inbox = factory.inbox.clone();
         let mut ctx = Context::new();
         ctx.spawn(poller);
-        Box::pin(ctx.into_future((factory.build)(Incarnation { number, inbox, liveness: liveness.clone() })))
+        Box::pin(ctx.into_future((factory.build)(Incarnation { generation, inbox, liveness: liveness.clone() })))
     })
 }
 
-/// Has an incarnation end after this poll: a suspended context runs nothing else, and this one is until it is dropped.
-fn end<A: Actor<Context = Context<A>>>(liveness: &Liveness, end: End, ctx: &mut Context<A>) {
-    liveness.end(end);
+/// Requests the end of an incarnation and suspends its context until it is dropped, so that it runs nothing else.
+fn end_after_poll<A: Actor<Context = Context<A>>>(liveness: &Liveness, reason: EndReason, ctx: &mut Context<A>) {
+    liveness.request_end(reason);
     ctx.wait(wrap_future::<_, A>(pending()));
 }
 
-/// Gives an incarnation its messages, one after the other.
+/// Takes messages from the inbox and passes them to an incarnation, one after the other.
 struct InboxPoller<A: Actor> {
     inbox: Inbox<A>,
-    number: u64,
+    generation: u64,
     liveness: Arc<Liveness>,
-    /// Since when the current message is handled.
-    since: Instant,
+    /// When the handling of the current message began.
+    handling_since: Instant,
 }
 
 impl<A: Actor<Context = Context<A>>> InboxPoller<A> {
-    /// Notes that the current message is done, if there is one.
+    /// Records the end of the current message, if there is one.
     fn finish_current(&mut self) {
         self.liveness.set_suspended(false);
         if self.liveness.take_current().is_some() {
-            self.inbox.slot().progressed(self.since.elapsed());
+            self.inbox.slot().record_progress(self.handling_since.elapsed());
         }
     }
 
-    /// Returns the next message. Where there is none, this is polled again when there is, or on a restart request.
+    /// Returns the next message. If there is none, the task is woken by the next message or by a restart request.
     fn next(&self, task: &mut TaskContext<'_>) -> Option<QueuedMessage<A>> {
         if let Poll::Ready(next) = self.inbox.poll_next(task) {
             return next;
         }
         let slot = self.inbox.slot();
-        slot.waker.register(self.number, task.waker());
-        // A request that came before the registration has woken nobody.
+        slot.waker.register(self.generation, task.waker());
+        // A request before the registration did not wake this task.
         if slot.is_restart_requested() {
             task.waker().wake_by_ref();
         }
@@ -211,10 +213,10 @@ impl<A: Actor<Context = Context<A>>> InboxPoller<A> {
         let slot = self.inbox.slot().clone();
         let (kind, subject) = (message.kind, message.subject.clone());
         self.liveness.set_current(CurrentMessage { message: kind, subject, since: slot.now() });
-        self.since = Instant::now();
+        self.handling_since = Instant::now();
         #[cfg(feature = "failpoints")]
         fail::fail_point!(slot.role.kind);
-        if slot.generation() != self.number {
+        if slot.generation() != self.generation {
             return;
         }
         message.handle(actor, ctx);
@@ -224,7 +226,8 @@ impl<A: Actor<Context = Context<A>>> InboxPoller<A> {
 impl<A: Actor<Context = Context<A>>> ActorFuture<A> for InboxPoller<A> {
     type Output = ();
 
-    /// Not polled while the actor is suspended, so the current message is done when this is polled again.
+    /// actix does not poll this while the actor is suspended, so the previous message is finished when it is polled
+    /// again.
     fn poll(
         self: Pin<&mut Self>,
         actor: &mut A,
@@ -232,16 +235,16 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for InboxPoller<A> {
         task: &mut TaskContext<'_>,
     ) -> Poll<Self::Output> {
         let this = self.get_mut();
-        for _ in 0..TURN {
+        for _ in 0..MAX_MESSAGES_PER_POLL {
             this.finish_current();
             let slot = this.inbox.slot();
-            if slot.generation() != this.number {
-                end(&this.liveness, End::Superseded, ctx);
+            if slot.generation() != this.generation {
+                end_after_poll(&this.liveness, EndReason::Superseded, ctx);
                 return Poll::Pending;
             }
             if slot.take_restart_request() {
                 slot.reset_failures();
-                end(&this.liveness, End::RestartRequested, ctx);
+                end_after_poll(&this.liveness, EndReason::RestartRequested, ctx);
                 return Poll::Pending;
             }
             let Some(message) = this.next(task) else { return Poll::Pending };

@@ -2,8 +2,8 @@
 //!
 //! # A worked example
 //!
-//! A counter that panics on 13. It is started again, what waits in its inbox stays, and only the 13 is lost. At last it
-//! drains: its answer to a message says that all before it are done.
+//! A counter panics on 13. The supervisor restarts it. Messages that wait in its inbox stay there, and only the 13 is
+//! lost. `Drain` is handled after all messages before it, so its reply holds their total.
 //!
 //! ```
 //! use std::{sync::Arc, time::{Duration, SystemTime}};
@@ -14,7 +14,7 @@
 //! use volute_runtime::{Envelope, Message, RestartPolicy, Role, SupervisionConfig, Supervisor};
 //!
 //! struct Counter {
-//!     /// What outlives an incarnation is kept outside of the actor.
+//!     /// Outside of the actor, so that it outlives a failed incarnation.
 //!     total: Arc<Mutex<u64>>,
 //! }
 //!
@@ -74,31 +74,32 @@
 //!
 //! # What actix does, and what this adds
 //!
-//! actix gives contexts (an actor's messages, timers and futures in one task), handlers chosen by message type, suspension
-//! (`ctx.wait`), and arbiters, which are threads with an event loop.
+//! actix gives contexts (an actor's messages, timers and futures in one task), handlers chosen by message type,
+//! suspension (`ctx.wait`), and arbiters, which are threads with an event loop.
 //!
-//! | actix | here | why |
+//! | actix | this crate | reason |
 //! | --- | --- | --- |
-//! | each clone of an address adds a message to the bound, `do_send` ignores it | a [`Mailbox`] is a semaphore | memory stays bounded whatever the number of senders |
-//! | the mailbox dies with the actor | the [`Inbox`] stays | a panic costs one message, not all that waits |
-//! | a panic ends the arbiter's task in silence | it is caught, counted, and a [`DeadLetter`] | someone can find out what happened |
-//! | its supervisor restarts only after `stop`, at once, for ever | a pause that grows, and an end ([`RestartPolicy`]) | a fault that stays does not burn a core |
-//! | a handler that never returns holds its thread for good | the thread is left behind, its actors go on elsewhere | one stuck call does not stop the others |
+//! | each clone of an address adds one message to the bound, and `do_send` ignores the bound | a [`Mailbox`] is a semaphore | memory stays bounded whatever the number of senders |
+//! | the mailbox is dropped with the actor | the [`Inbox`] stays | a panic loses one message, not all that wait |
+//! | a panic ends the arbiter's task without a trace | the panic is caught, counted, and recorded as a [`DeadLetter`] | the failure can be examined |
+//! | its supervisor restarts only after `stop`, without a pause and without a limit | pauses that grow, and a limit ([`RestartPolicy`]) | a permanent fault does not keep a core busy |
+//! | a handler that never returns blocks its thread for good | the thread is abandoned, and its actors are restarted on another | one stuck call does not stop other actors |
 //! | `ctx.wait` runs last in, first out | an [`Outbox`] keeps the order | results arrive in the order of their windows |
-//! | no metrics | [`ActorReport`] for each | queues, times and failures can be seen |
+//! | no metrics | an [`ActorReport`] for each actor | queues, times and failures are visible |
 //!
-//! # Where what is
+//! # Modules
 //!
 //! | module | |
 //! | --- | --- |
-//! | `message`, `mailbox`, `outbox`, `reply_to` | what is sent, how it waits, how an order is kept, how one replies |
-//! | `supervisor` | starts, restarts, replaces and ends actors |
-//! | `incarnation`, `catch_panic` | one run of an actor, from built to dropped; where its panics are caught |
-//! | `slot` | what stays of an actor while incarnations come and go |
+//! | `message`, `mailbox`, `outbox`, `reply_to` | messages, bounded mailboxes, ordered sending, replies |
+//! | `supervisor` | starts, restarts, replaces and stops actors |
+//! | `incarnation`, `catch_panic` | one run of an actor, from its construction to its drop; catches its panics |
+//! | `slot` | the part of an actor that outlives its incarnations |
 //! | `restart_policy`, `back_off` | when the next incarnation starts |
-//! | `liveness`, `metrics`, `histogram`, `dead_letters` | what can be seen from outside |
+//! | `liveness`, `metrics`, `histogram`, `dead_letters` | what is observable from outside |
 //!
-//! Does not handle state over restarts, which is the actor's own, nor messages between processes.
+//! Does not preserve an actor's state over restarts, which is up to the actor, and does not send messages between
+//! processes.
 
 mod back_off;
 mod catch_panic;
@@ -128,7 +129,7 @@ pub use outbox::Outbox;
 pub use reply_to::ReplyTo;
 pub use restart_policy::RestartPolicy;
 pub use slot::{ActorSlot, ActorState, ActorThread, Role, WallClock};
-pub use supervisor::{ActorReport, MOST_ABANDONED, SupervisionConfig, Supervisor};
+pub use supervisor::{ActorReport, MAX_ABANDONED_THREADS, SupervisionConfig, Supervisor};
 
 #[cfg(test)]
 mod tests;

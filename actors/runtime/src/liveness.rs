@@ -1,4 +1,5 @@
-//! How one incarnation does: whether it is on its thread and since when, which message it handles, how it is to end.
+//! The state of one incarnation as seen from other threads: since when it runs on its thread, which message it handles,
+//! and whether it has to end.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::SeqCst},
@@ -14,33 +15,33 @@ use crate::message::Subject;
 pub struct CurrentMessage {
     /// Its type, without its path.
     pub message: &'static str,
-    /// What it is about.
+    /// What the message is about.
     pub subject: Option<Subject>,
-    /// Since when it is handled.
+    /// When its handling began.
     pub since: SystemTime,
 }
 
-/// How an incarnation ends.
+/// Why an incarnation ends.
 #[derive(Debug)]
-pub(crate) enum End {
-    /// A later incarnation has taken its place.
+pub(crate) enum EndReason {
+    /// A later incarnation replaces it.
     Superseded,
     /// A restart was requested.
     RestartRequested,
-    /// It failed, for this reason.
+    /// It failed with this error.
     Failed(String),
 }
 
-/// One incarnation's state, as others see it.
+/// One incarnation's state.
 #[derive(Debug, Default)]
 pub(crate) struct Liveness {
-    /// Since when the actor has been on its thread.
+    /// Since when the actor has been running on its thread; none while it does not run.
     busy_since: Mutex<Option<Instant>>,
     current: Mutex<Option<CurrentMessage>>,
-    /// The actor is suspended: the current message waits for something else.
+    /// Whether the actor is suspended: its current message waits for a future.
     suspended: AtomicBool,
-    /// It is to end, and how.
-    end: Mutex<Option<End>>,
+    /// Why it has to end, if it has to.
+    end: Mutex<Option<EndReason>>,
 }
 
 impl Liveness {
@@ -64,16 +65,16 @@ impl Liveness {
         self.current.lock().clone()
     }
 
-    /// Has the incarnation end. The first reason stands.
-    pub(crate) fn end(&self, end: End) {
-        self.end.lock().get_or_insert(end);
+    /// Requests the end of the incarnation. The first reason is kept.
+    pub(crate) fn request_end(&self, reason: EndReason) {
+        self.end.lock().get_or_insert(reason);
     }
 
-    pub(crate) fn take_end(&self) -> Option<End> {
+    pub(crate) fn take_end(&self) -> Option<EndReason> {
         self.end.lock().take()
     }
 
-    /// Returns how long the actor has kept its thread, unless it is suspended.
+    /// Returns for how long the actor has been running on its thread without a break, unless it is suspended.
     pub(crate) fn stuck_for(&self) -> Option<Duration> {
         let since = (*self.busy_since.lock())?;
         (!self.suspended.load(SeqCst)).then(|| since.elapsed())

@@ -1,19 +1,19 @@
-//! A mailbox whose bound holds, and that outlives the actor that reads it.
+//! A bounded mailbox that outlives the actor that reads it.
 //!
-//! actix lets each clone of an address put one message beyond the bound, its `do_send` ignores the bound altogether, and
-//! its mailbox dies with the actor. Here messages wait in an [`Inbox`]. Each [`Mailbox`] is a way into it with a capacity
-//! of its own, which is a semaphore: a message holds a permit until its actor takes it.
+//! In actix each clone of an address can add one message beyond the bound, `do_send` ignores the bound, and the mailbox
+//! is dropped with the actor. Here messages wait in an [`Inbox`]. Each [`Mailbox`] is a handle to an inbox with a
+//! capacity of its own, which is a semaphore: a message holds a permit until its actor takes it.
 //!
 //! An example, with an actor that has failed and is restarted after 20 ms:
 //!
-//! 1. `try_send(1)` and `try_send(2)` on a mailbox with capacity 2: both wait.
+//! 1. `try_send(1)` and `try_send(2)` on a mailbox with capacity 2: both messages wait.
 //! 2. `try_send(3)` returns [`TrySendError::Full`] with the 3. `send(3)` waits for a permit.
-//! 3. The new incarnation of the actor takes 1, which frees a permit. 3 follows 2.
-//! 4. The actor fails too often and is out of order: what waits is dropped, and further messages are refused with
-//!    [`TrySendError::Closed`], except for those that [survive a failure](Message::SURVIVES_FAILURE).
+//! 3. The new incarnation of the actor takes 1, which frees a permit. 3 is queued behind 2.
+//! 4. The actor exceeds its restart policy and is marked as failed. Waiting messages are dropped, and further messages
+//!    are refused with [`TrySendError::Closed`], except for those that [survive a failure](Message::SURVIVES_FAILURE).
 //!
-//! Does not decide who reads an inbox: see [`crate::supervisor`]. A message that must wait for room while its sender goes
-//! on in order goes through the sender's [`crate::Outbox`].
+//! Does not decide which incarnation reads an inbox; see [`crate::supervisor`]. To wait for a permit without changing
+//! the order of its messages, an actor sends through its [`crate::Outbox`].
 
 use std::{
     any::type_name,
@@ -32,23 +32,23 @@ use crate::{
     slot::ActorSlot,
 };
 
-/// The message was not taken.
+/// The message was not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TrySendError<M> {
     /// The mailbox is full. Holds the message.
     Full(M),
-    /// The actor is stopped or out of order, or the sender itself was superseded.
+    /// The actor is stopped or failed, or the sending actor was superseded.
     Closed,
 }
 
-/// One way into an actor's inbox, with a capacity of its own.
+/// A handle to an actor's inbox, with a capacity of its own.
 pub struct Mailbox<A: Actor> {
     inbox: Inbox<A>,
     permits: Arc<Semaphore>,
 }
 
 impl<A: Actor<Context = Context<A>>> Mailbox<A> {
-    /// Sends a message if there is room for it.
+    /// Sends a message if a permit is free.
     pub fn try_send<M>(&self, message: M) -> Result<(), TrySendError<M>>
     where
         A: Handler<Envelope<M>>,
@@ -62,7 +62,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         }
     }
 
-    /// Sends a message, and waits for room if there is none. Never returns [`TrySendError::Full`].
+    /// Sends a message; waits for a permit if none is free. Never returns [`TrySendError::Full`].
     pub async fn send<M>(&self, message: M) -> Result<(), TrySendError<M>>
     where
         A: Handler<Envelope<M>>,
@@ -75,12 +75,13 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         }
     }
 
-    /// Returns how many messages wait in the inbox, whichever mailbox they came through, and with the actor itself.
+    /// Returns the number of messages that wait in the inbox, through all its mailboxes, and of items that the actor
+    /// itself holds.
     pub fn inbox_depth(&self) -> usize {
         self.inbox.slot().metrics.depth()
     }
 
-    /// Whether the actor is out of order until somebody restarts it.
+    /// Returns whether the actor has failed and stays down until a restart is requested.
     pub fn is_failed(&self) -> bool {
         self.inbox.slot().is_failed()
     }
@@ -101,12 +102,12 @@ impl<A: Actor> Clone for Mailbox<A> {
     }
 }
 
-/// Where an actor's messages wait. It stays while the actor is restarted.
+/// The queue of an actor's messages. It stays while the actor is restarted.
 pub struct Inbox<A: Actor>(Arc<Queue<A>>);
 
 struct Queue<A: Actor> {
     slot: Arc<ActorSlot>,
-    /// Unbounded by itself: the permits of the mailboxes bound it. Takes memory only for what waits.
+    /// Unbounded itself; the permits of the mailboxes bound it. Uses memory only for the messages that wait.
     sender: mpsc::UnboundedSender<QueuedMessage<A>>,
     receiver: Mutex<mpsc::UnboundedReceiver<QueuedMessage<A>>>,
 }
@@ -117,18 +118,18 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
         Self(Arc::new(Queue { slot, sender, receiver: Mutex::new(receiver) }))
     }
 
-    /// Returns a new way in for `capacity` messages at a time.
+    /// Returns a new mailbox for at most `capacity` waiting messages.
     pub fn mailbox(&self, capacity: usize) -> Mailbox<A> {
         self.0.slot.metrics.capacity.fetch_add(capacity, Relaxed);
         Mailbox { inbox: self.clone(), permits: Arc::new(Semaphore::new(capacity)) }
     }
 
-    /// Returns the slot of the actor that reads it.
+    /// Returns the slot of the actor that reads this inbox.
     pub fn slot(&self) -> &Arc<ActorSlot> {
         &self.0.slot
     }
 
-    /// Returns the next message. The last task that polled is woken when one comes.
+    /// Returns the next message. When a message arrives, the task that polled last is woken.
     pub(crate) fn poll_next(&self, task: &mut TaskContext<'_>) -> Poll<Option<QueuedMessage<A>>> {
         let next = self.0.receiver.lock().poll_next_unpin(task);
         if let Poll::Ready(Some(_)) = &next {
@@ -137,21 +138,21 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
         next
     }
 
-    /// Drops what waits: all of it, or all but what survives a failure.
+    /// Drops waiting messages: all of them, or all except those that survive a failure.
     pub(crate) fn discard(&self, all: bool) {
-        let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+        let (mut retained, mut dropped) = (Vec::new(), Vec::new());
         {
             let mut receiver = self.0.receiver.lock();
             while let Ok(message) = receiver.try_recv() {
-                if message.survives_failure && !all { kept.push(message) } else { dropped.push(message) }
+                if message.survives_failure && !all { retained.push(message) } else { dropped.push(message) }
             }
-            for message in kept {
+            for message in retained {
                 // Cannot fail: the receiver is locked here, so it exists.
                 let _ = self.0.sender.unbounded_send(message);
             }
         }
         self.0.slot.metrics.waiting.fetch_sub(dropped.len(), Relaxed);
-        // Dropped after the lock is released: the drop of a message may send others.
+        // Dropped after the lock is released, because dropping a message may send others.
         drop(dropped);
     }
 
@@ -163,7 +164,7 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
         slot.metrics.waiting.fetch_add(1, Relaxed);
         let sent = self.0.sender.unbounded_send(message).is_ok();
         if !slot.accepts(survives) {
-            // The slot was closed meanwhile, and may have been emptied before this message came.
+            // The slot was closed in between, and the inbox may have been emptied before this message arrived.
             self.discard(slot.is_stopped());
         }
         sent
@@ -182,12 +183,12 @@ pub(crate) struct QueuedMessage<A: Actor> {
     pub kind: &'static str,
     pub subject: Option<Subject>,
     survives_failure: bool,
-    handle: Handle<A>,
+    handler: BoxedHandler<A>,
     permit: OwnedSemaphorePermit,
 }
 
-/// Has an actor handle a message.
-type Handle<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;
+/// Passes a message to its actor's handler.
+type BoxedHandler<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;
 
 impl<A: Actor<Context = Context<A>>> QueuedMessage<A> {
     fn new<M>(message: M, permit: OwnedSemaphorePermit) -> Self
@@ -197,16 +198,16 @@ impl<A: Actor<Context = Context<A>>> QueuedMessage<A> {
         (): MessageResponse<A, Envelope<M>>,
     {
         let subject = message.subject();
-        let handle = Box::new(move |actor: &mut A, ctx: &mut Context<A>| {
+        let handler = Box::new(move |actor: &mut A, ctx: &mut Context<A>| {
             actor.handle(Envelope::new(message), ctx);
         });
-        Self { kind: short_name::<M>(), subject, survives_failure: M::SURVIVES_FAILURE, handle, permit }
+        Self { kind: short_name::<M>(), subject, survives_failure: M::SURVIVES_FAILURE, handler, permit }
     }
 
-    /// Releases the permit, and has the actor handle the message.
+    /// Releases the permit and passes the message to the actor.
     pub(crate) fn handle(self, actor: &mut A, ctx: &mut Context<A>) {
         drop(self.permit);
-        (self.handle)(actor, ctx);
+        (self.handler)(actor, ctx);
     }
 }
 
@@ -224,25 +225,25 @@ mod tests {
     use crate::tests::{Toy, supervisor};
 
     #[actix::test]
-    async fn the_capacity_holds_for_every_clone() {
+    async fn clones_of_a_mailbox_share_its_capacity() {
         let supervisor = supervisor(5);
-        let (open, gate) = oneshot::channel();
+        let (release, released) = oneshot::channel();
         let toy = Toy::start(&supervisor, "toy", 3);
-        toy.hold(gate).await;
-        let mut taken = 0;
+        toy.hold(released).await;
+        let mut sent = 0;
         for n in 0..20 {
             match toy.mailbox.clone().try_send(n) {
-                Ok(()) => taken += 1,
+                Ok(()) => sent += 1,
                 Err(refused) => assert_eq!(refused, TrySendError::Full(n)),
             }
         }
-        assert_eq!((taken, toy.mailbox.inbox_depth()), (3, 3), "the actor waits");
-        open.send(()).expect("the actor waits");
-        assert_eq!(toy.seen(3).await, [0, 1, 2]);
+        assert_eq!((sent, toy.mailbox.inbox_depth()), (3, 3), "the actor waits");
+        release.send(()).expect("the actor waits");
+        assert_eq!(toy.received(3).await, [0, 1, 2]);
     }
 
     #[test]
-    fn a_kind_is_a_type_without_its_path() {
+    fn short_name_is_the_type_without_its_path() {
         assert_eq!((short_name::<Inbox<Toy>>(), short_name::<ActorSlot>()), ("Toy>", "ActorSlot"));
     }
 }

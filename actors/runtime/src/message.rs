@@ -1,22 +1,23 @@
-//! What actors are sent, and how they get it.
+//! Messages to actors, and the envelope in which a handler receives them.
 
 use std::sync::Arc;
 
-/// What a message is about, as a device's id: shown where messages are listed.
+/// What a message is about, for example a device's id. Shown in lists of messages.
 pub type Subject = Arc<str>;
 
-/// What can be sent to an actor.
+/// A type that can be sent to an actor.
 pub trait Message: Send + 'static {
-    /// Whether it waits for an actor that is out of order until somebody restarts it. Other messages are refused then.
+    /// Whether the inbox of a failed actor accepts and keeps this message until a restart is requested. Other messages
+    /// are refused.
     const SURVIVES_FAILURE: bool = false;
 
-    /// What it is about.
+    /// Returns what the message is about.
     fn subject(&self) -> Option<Subject> {
         None
     }
 }
 
-/// A message as its actor's [`Handler`] gets it.
+/// A message as its actor's [`Handler`](actix::Handler) receives it.
 pub struct Envelope<M>(M);
 
 impl<M> Envelope<M> {

@@ -1,4 +1,4 @@
-//! What one actor has done, over all its incarnations: counts, times, and how long its messages took.
+//! One actor's metrics over all its incarnations: counts, times, and how long it took to handle messages.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -13,20 +13,20 @@ pub struct ActorMetrics {
     pub failures: AtomicU64,
     /// Incarnations after the first.
     pub restarts: AtomicU64,
-    /// Messages that wait in the inbox.
+    /// Messages that wait in the inbox now.
     pub waiting: AtomicUsize,
-    /// What came in messages and waits with the actor itself. The actor sets it.
+    /// Items from handled messages that the actor itself still holds. The actor sets it.
     pub held: AtomicUsize,
-    /// Messages that may wait.
+    /// The largest number of messages that may wait.
     pub capacity: AtomicUsize,
-    /// When the last message was done, in milliseconds since 1970; 0: never.
+    /// When the last message was finished, in milliseconds since 1970; 0 means never.
     pub last_progress_ms: AtomicI64,
-    /// How long messages took.
-    pub took: Histogram,
+    /// How long it took to handle messages.
+    pub handling_times: Histogram,
 }
 
 impl ActorMetrics {
-    /// Returns how many wait, in the inbox and with the actor.
+    /// Returns the number of messages in the inbox and of items that the actor holds.
     pub fn depth(&self) -> usize {
         self.waiting.load(Relaxed) + self.held.load(Relaxed)
     }

@@ -1,19 +1,20 @@
-//! An actor's outgoing messages that must not be dropped, in the order in which it sends them.
+//! Sends an actor's messages in order, and waits where a mailbox is full.
 //!
-//! actix runs what an actor waits for (`ctx.wait`) last in, first out. Two messages that wait for room one by one would
-//! arrive in reverse, and a third that finds room would pass both. So an actor has one outbox: the first message that
-//! finds no room waits there, all that is sent later waits behind it, and a single `ctx.wait` sends them.
+//! actix runs the futures that an actor waits for (`ctx.wait`) last in, first out. If each message waited for a permit
+//! in a future of its own, two messages would arrive in reverse order, and a third that finds a free permit would
+//! overtake both. So an actor has one outbox. The first message that finds its mailbox full waits there, all later
+//! messages queue behind it, and a single `ctx.wait` sends them.
 //!
-//! An example: an actor sends two results and a checkpoint in one turn, and the receiver's mailbox is full.
+//! An example: an actor sends two results and a checkpoint from one handler, and the receiver's mailbox is full.
 //!
-//! 1. Result 1 finds no room and waits in the outbox.
-//! 2. Result 2 and the checkpoint go behind it, although there may be room by now.
+//! 1. Result 1 finds no permit and waits in the outbox.
+//! 2. Result 2 and the checkpoint queue behind it, even if a permit is free by now.
 //! 3. The actor handles nothing else until all three are sent, in this order.
 //!
-//! An actor that waits handles no message, so an outbox holds at most what one turn sends. It ends with its incarnation:
-//! a restart on request comes after it is empty, a panic loses what waits there.
+//! A suspended actor handles no message, so an outbox holds at most the messages of one handler call. It belongs to one
+//! incarnation: a requested restart waits until the outbox is empty; a panic loses the messages in it.
 //!
-//! Does not order what different actors send.
+//! Does not order messages of different actors.
 
 use std::{
     cell::RefCell,
@@ -31,15 +32,15 @@ use crate::{
     message::{Envelope, Message},
 };
 
-/// One actor's messages that wait for room.
+/// One actor's messages that wait for a permit.
 #[derive(Clone, Default)]
 pub struct Outbox(Rc<RefCell<VecDeque<Step>>>);
 
-/// A send, or what is done after one.
+/// A send, or work to do after the sends before it.
 type Step = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Outbox {
-    /// Sends a message behind all that waits. While something waits, the actor of `ctx` is suspended.
+    /// Sends a message after all that wait. While any waits, the actor of `ctx` is suspended.
     pub fn send_or_suspend<M, A, S>(&self, mailbox: &Mailbox<A>, message: M, ctx: &mut Context<S>)
     where
         S: Actor<Context = Context<S>>,
@@ -49,11 +50,11 @@ impl Outbox {
     {
         let Some(message) = self.try_send(mailbox, message) else { return };
         let mailbox = mailbox.clone();
-        // A message to an actor that is gone is not needed.
+        // A message to a stopped actor is dropped.
         self.then(async move { drop(mailbox.send(message).await) }, ctx);
     }
 
-    /// Sends a message if nothing waits and there is room. Returns the message where it has to wait.
+    /// Sends a message if none waits and a permit is free. Returns the message if it has to wait.
     pub fn try_send<M, A>(&self, mailbox: &Mailbox<A>, message: M) -> Option<M>
     where
         A: Actor<Context = Context<A>> + Handler<Envelope<M>>,
@@ -69,12 +70,12 @@ impl Outbox {
         }
     }
 
-    /// Does `step` after all that waits. Until it is done, the actor of `ctx` is suspended.
+    /// Runs `step` after all that wait. Until it is done, the actor of `ctx` is suspended.
     pub fn then<S: Actor<Context = Context<S>>>(&self, step: impl Future<Output = ()> + 'static, ctx: &mut Context<S>) {
         let mut steps = self.0.borrow_mut();
         steps.push_back(Box::pin(step));
         if steps.len() > 1 {
-            // The actor waits already.
+            // The actor is already suspended.
             return;
         }
         let steps = self.0.clone();
@@ -97,37 +98,37 @@ mod tests {
     use crate::tests::{Toy, supervisor};
 
     #[actix::test]
-    async fn messages_arrive_in_the_order_in_which_one_turn_sends_them() {
+    async fn messages_arrive_in_the_order_in_which_one_handler_sends_them() {
         let supervisor = supervisor(5);
         let (to, from) = (Toy::start(&supervisor, "to", 2), Toy::start(&supervisor, "from", 20));
-        let (open, gate) = oneshot::channel();
-        to.hold(gate).await;
+        let (release, released) = oneshot::channel();
+        to.hold(released).await;
         to.post(1);
         to.post(2);
-        let (full, wide) = (to.mailbox.clone(), to.wide.clone());
-        let ((sent, all), (done, end)) = (oneshot::channel(), oneshot::channel());
-        from.act(move |toy, ctx| {
+        let (full, large) = (to.mailbox.clone(), to.large_mailbox.clone());
+        let ((queued, all_queued), (sent, all_sent)) = (oneshot::channel(), oneshot::channel());
+        from.run(move |toy, ctx| {
             for result in 3..=5 {
                 toy.outbox.send_or_suspend(&full, result, ctx);
             }
-            // There is room for this one, and it holds what the others say.
+            // This mailbox has a free permit, but the checkpoint must not overtake the results.
             let checkpoint = 6;
-            toy.outbox.send_or_suspend(&wide, checkpoint, ctx);
-            toy.outbox.then(async move { done.send(()).expect("the test waits") }, ctx);
-            sent.send(()).expect("the test waits");
+            toy.outbox.send_or_suspend(&large, checkpoint, ctx);
+            toy.outbox.then(async move { sent.send(()).expect("the test waits") }, ctx);
+            queued.send(()).expect("the test waits");
         });
         from.post(9);
-        all.await.expect("it has its turn");
-        assert_eq!(from.mailbox.inbox_depth(), 1, "it handles nothing else until they are sent");
-        open.send(()).expect("it waits");
-        assert_eq!(to.seen(6).await, [1, 2, 3, 4, 5, 6]);
-        end.await.expect("it is done after the last");
-        assert_eq!(from.seen(1).await, [9]);
+        all_queued.await.expect("the actor runs it");
+        assert_eq!(from.mailbox.inbox_depth(), 1, "the actor handles nothing else until they are sent");
+        release.send(()).expect("the actor waits");
+        assert_eq!(to.received(6).await, [1, 2, 3, 4, 5, 6]);
+        all_sent.await.expect("the step runs after the last message");
+        assert_eq!(from.received(1).await, [9]);
 
-        // With nothing waiting, a message goes at once.
-        let wide = to.wide.clone();
-        from.act(move |toy, ctx| toy.outbox.send_or_suspend(&wide, 7, ctx));
-        assert_eq!(to.seen(7).await.last(), Some(&7));
+        // With an empty outbox, a message is sent at once.
+        let large = to.large_mailbox.clone();
+        from.run(move |toy, ctx| toy.outbox.send_or_suspend(&large, 7, ctx));
+        assert_eq!(to.received(7).await.last(), Some(&7));
         supervisor.stop();
     }
 }

@@ -1,7 +1,7 @@
-//! A way to send one kind of message to an actor whose type the sender does not know.
+//! Sends messages of one type to an actor whose type the sender does not know.
 //!
-//! A worker that scores windows replies to whoever sent them. With a [`Mailbox`] it would have to name that actor, and the
-//! actor names the worker: a circle. A `ReplyTo<M>` names the message only.
+//! A worker that scores windows replies to the actor that sent them. With a [`Mailbox`] the worker would depend on that
+//! actor's type, and the actor depends on the worker's: a cycle. A `ReplyTo<M>` depends on the message type only.
 //!
 //! ```
 //! # use actix::{Actor, Context, Handler};
@@ -24,8 +24,8 @@
 //! }
 //! ```
 //!
-//! It shares the capacity of the mailbox that it was made of. Does not wait for a reply: what is replied is a message like
-//! any other.
+//! A `ReplyTo` shares the capacity of the mailbox that it is made from. Does not match replies to requests: a reply is
+//! a message like any other.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -36,17 +36,17 @@ use crate::{
     message::{Envelope, Message},
 };
 
-/// Sends messages of one type to some actor. Cheap to clone.
-pub struct ReplyTo<M>(Arc<dyn Port<M>>);
+/// Sends messages of type `M` to an actor. Cheap to clone.
+pub struct ReplyTo<M>(Arc<dyn ErasedMailbox<M>>);
 
-/// What a mailbox does, for one type of message.
-trait Port<M>: Send + Sync {
+/// A mailbox without its actor's type, for one message type.
+trait ErasedMailbox<M>: Send + Sync {
     fn try_send(&self, message: M) -> Result<(), TrySendError<M>>;
     fn send(self: Arc<Self>, message: M) -> Pin<Box<dyn Future<Output = Result<(), TrySendError<M>>> + Send>>;
     fn is_failed(&self) -> bool;
 }
 
-impl<A, M> Port<M> for Mailbox<A>
+impl<A, M> ErasedMailbox<M> for Mailbox<A>
 where
     A: Actor<Context = Context<A>> + Handler<Envelope<M>>,
     M: Message,
@@ -66,17 +66,17 @@ where
 }
 
 impl<M: Message> ReplyTo<M> {
-    /// Sends a message if there is room for it.
+    /// Sends a message if a permit is free.
     pub fn try_send(&self, message: M) -> Result<(), TrySendError<M>> {
         self.0.try_send(message)
     }
 
-    /// Sends a message, and waits for room if there is none. Never returns [`TrySendError::Full`].
+    /// Sends a message; waits for a permit if none is free. Never returns [`TrySendError::Full`].
     pub async fn send(&self, message: M) -> Result<(), TrySendError<M>> {
         self.0.clone().send(message).await
     }
 
-    /// Whether the actor is out of order until somebody restarts it.
+    /// Returns whether the actor has failed and stays down until a restart is requested.
     pub fn is_failed(&self) -> bool {
         self.0.is_failed()
     }

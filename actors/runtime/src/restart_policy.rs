@@ -1,13 +1,13 @@
-//! When an actor that failed is started again, and when it is not. Pure: time and chance are passed in.
+//! Decides when a failed actor is restarted, and when it stays down. Pure: time and random numbers are passed in.
 //!
 //! An example, with a policy of 2 restarts in 60 s:
 //!
-//! | failure at | recent failures | the actor is started |
+//! | failure at | failures in the last 60 s | the actor restarts |
 //! | --- | --- | --- |
 //! | 0 s | 1 | after 10 to 15 ms |
 //! | 59 s | 2 | after 20 to 30 ms |
-//! | 60 s | 2, the first is no longer recent | after 20 to 30 ms |
-//! | 61 s | more than the policy allows | on request only |
+//! | 60 s | 2: the failure at 0 s no longer counts | after 20 to 30 ms |
+//! | 61 s | 3, more than the policy allows | on request only |
 
 use std::{
     collections::VecDeque,
@@ -19,12 +19,12 @@ use crate::back_off::BackOff;
 /// The pause after the first failure is 10 ms, the longest 10 s.
 const BACK_OFF: BackOff = BackOff { shortest: Duration::from_millis(10), longest: Duration::from_secs(10) };
 
-/// How many restarts an actor may need in which time.
+/// How many restarts an actor may need within which time.
 #[derive(Debug, Clone, Copy)]
 pub struct RestartPolicy {
-    /// At most so many restarts.
+    /// The maximum number of restarts within `window`.
     pub restarts: usize,
-    /// In this time.
+    /// The period over which failures are counted.
     pub window: Duration,
 }
 
@@ -32,7 +32,7 @@ pub struct RestartPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextStart {
     Now,
-    /// After this pause, or sooner on request.
+    /// After this pause, or earlier on request.
     After(Duration),
     OnRequest,
 }
@@ -42,14 +42,14 @@ pub(crate) enum NextStart {
 pub(crate) struct RecentFailures(VecDeque<Instant>);
 
 impl RecentFailures {
-    /// Notes a failure at `now`. `chance` is from 0 to 1.
-    pub(crate) fn note(&mut self, policy: &RestartPolicy, now: Instant, chance: f64) -> NextStart {
-        self.0.retain(|&then| now.saturating_duration_since(then) < policy.window);
+    /// Records a failure at `now` and returns when to restart. `jitter` is a random number from 0 to 1.
+    pub(crate) fn record(&mut self, policy: &RestartPolicy, now: Instant, jitter: f64) -> NextStart {
+        self.0.retain(|&failed_at| now.saturating_duration_since(failed_at) < policy.window);
         if self.0.len() >= policy.restarts {
             return NextStart::OnRequest;
         }
         self.0.push_back(now);
-        NextStart::After(BACK_OFF.pause(self.0.len(), chance))
+        NextStart::After(BACK_OFF.pause(self.0.len(), jitter))
     }
 
     /// Forgets all failures.
@@ -63,17 +63,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_failures_than_the_policy_allows_end_the_restarts_and_old_ones_do_not_count() {
+    fn failures_beyond_the_policy_stop_restarts_and_old_failures_do_not_count() {
         let policy = RestartPolicy { restarts: 2, window: Duration::from_secs(60) };
         let start = Instant::now();
         let at = |s: u64| start + Duration::from_secs(s);
         let after = |ms| NextStart::After(Duration::from_millis(ms));
         let mut failures = RecentFailures::default();
-        assert_eq!(failures.note(&policy, at(0), 0.0), after(10));
-        assert_eq!(failures.note(&policy, at(59), 0.0), after(20));
-        assert_eq!(failures.note(&policy, at(60), 0.0), after(20), "the first no longer counts");
-        assert_eq!(failures.note(&policy, at(61), 0.0), NextStart::OnRequest);
+        assert_eq!(failures.record(&policy, at(0), 0.0), after(10));
+        assert_eq!(failures.record(&policy, at(59), 0.0), after(20));
+        assert_eq!(failures.record(&policy, at(60), 0.0), after(20), "the first failure no longer counts");
+        assert_eq!(failures.record(&policy, at(61), 0.0), NextStart::OnRequest);
         failures.reset();
-        assert_eq!(failures.note(&policy, at(62), 0.0), after(10));
+        assert_eq!(failures.record(&policy, at(62), 0.0), after(10));
     }
 }

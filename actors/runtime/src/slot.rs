@@ -1,9 +1,13 @@
-//! What stays of an actor while its incarnations come and go: its role, its status, its metrics, and the number of the
-//! incarnation that counts.
+//! The part of an actor that outlives its incarnations: its role, status, metrics and current generation.
 //!
-//! Numbers decide who may act. [`ActorSlot::begin`] gives a new incarnation the next number, and [`ActorSlot::supersede`]
-//! takes the number away from whoever has it. An incarnation whose number is not the slot's any more takes no message, and
-//! what it sends is refused.
+//! The generation says which incarnation is current. [`ActorSlot::begin`] gives a new incarnation the next generation,
+//! and [`ActorSlot::supersede`] increments it without starting one. An incarnation whose generation differs from the
+//! slot's takes no more messages, and what it sends is refused. For example:
+//!
+//! 1. `begin(0)` starts incarnation 1; the slot's generation is 1.
+//! 2. Incarnation 1 blocks its thread. `supersede()` sets the generation to 2, and `begin(2)` starts incarnation 3 on
+//!    another thread.
+//! 3. When the blocked call returns, incarnation 1 sees generation 3 and ends without an effect.
 
 use std::{
     fmt,
@@ -34,16 +38,16 @@ const FAILED: u8 = 1;
 /// No message is accepted.
 const STOPPED: u8 = 2;
 
-/// Who an actor is.
+/// The identity of an actor.
 #[derive(Debug, Clone)]
 pub struct Role {
-    /// Unique among a supervisor's actors, as `counter/3`.
+    /// Unique among a supervisor's actors, for example `counter/3`.
     pub id: String,
-    /// As `counter`. Also the name of its point for injected faults.
+    /// For example `counter`. Also the name of the failpoint before each message.
     pub kind: &'static str,
-    /// What it is a part of, as `counters`. All of a stage can be restarted by this name.
+    /// The group that it belongs to, for example `counters`. All actors of a stage can be restarted by this name.
     pub stage: &'static str,
-    /// What it is there for, if for one thing, as a device's id.
+    /// What it serves, if it serves a single thing, for example a device's id.
     pub subject: Option<Subject>,
 }
 
@@ -54,7 +58,7 @@ pub enum ActorState {
     Starting,
     /// It handles messages.
     Running,
-    /// It has failed, and is started again after a pause.
+    /// It has failed, and restarts after a pause.
     Restarting {
         /// The whole pause, in milliseconds.
         in_ms: u64,
@@ -65,7 +69,7 @@ pub enum ActorState {
     Stopped,
 }
 
-/// A thread on which actors run. One that is stuck is left behind, and another takes its place.
+/// A thread on which actors run. If it is stuck, it is abandoned and replaced by another.
 pub struct ActorThread(Mutex<ArbiterHandle>);
 
 impl ActorThread {
@@ -82,41 +86,42 @@ impl ActorThread {
     }
 }
 
-/// The time of day, for what is shown. Passed in so that tests can move it.
+/// The wall clock for timestamps in reports. Passed in so that tests can set it.
 pub type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// What all actors of a supervisor share.
+/// State shared by all actors of a supervisor.
 pub(crate) struct Shared {
     pub clock: WallClock,
     pub policy: RestartPolicy,
     pub dead_letters: DeadLetters,
 }
 
-/// How incarnations of an actor are started, for those who do not know its type.
+/// Starts incarnations of an actor without knowing its type.
 pub(crate) trait Launcher: Send + Sync {
-    /// Starts incarnations on the slot's thread, one after the other, for as long as `generation` is the slot's.
+    /// Runs incarnations on the slot's thread, one after the other, until they are superseded. `generation` is the
+    /// slot's now.
     fn launch(self: Arc<Self>, slot: Arc<ActorSlot>, generation: u64, next: NextStart);
-    /// Drops what waits: all of it, or all but what survives a failure.
+    /// Drops waiting messages: all of them, or all except those that survive a failure.
     fn discard(&self, all: bool);
 }
 
-/// The part of an actor that stays.
+/// The part of an actor that outlives its incarnations.
 pub struct ActorSlot {
-    /// Who it is.
+    /// Its identity.
     pub role: Role,
-    /// What it has done.
+    /// Its metrics.
     pub metrics: ActorMetrics,
     pub(crate) thread: Arc<ActorThread>,
     shared: Arc<Shared>,
-    /// The number of the incarnation that counts.
+    /// The number of the current incarnation.
     generation: AtomicU64,
-    /// [`OPEN`], [`FAILED`] or [`STOPPED`].
-    closed: AtomicU8,
+    /// Which messages are accepted: [`OPEN`], [`FAILED`] or [`STOPPED`].
+    acceptance: AtomicU8,
     status: Mutex<Status>,
     restart_requested: AtomicBool,
     pub(crate) waker: RestartWaker,
-    /// Wakes whoever waits for a restart to be requested.
-    requests: Notify,
+    /// Wakes a task in [`ActorSlot::restart_request`].
+    restart_notify: Notify,
     pub(crate) launcher: Mutex<Option<Arc<dyn Launcher>>>,
 }
 
@@ -141,46 +146,46 @@ impl ActorSlot {
             thread,
             shared,
             generation: AtomicU64::new(0),
-            closed: AtomicU8::new(OPEN),
+            acceptance: AtomicU8::new(OPEN),
             status: Mutex::new(status),
             restart_requested: AtomicBool::new(false),
             waker: RestartWaker::default(),
-            requests: Notify::new(),
+            restart_notify: Notify::new(),
             launcher: Mutex::new(None),
         })
     }
 
-    /// Notes that the actor has done something that took so long: a message, or something by itself.
-    pub fn progressed(&self, took: Duration) {
-        self.metrics.took.note(took);
-        self.metrics.last_progress_ms.store(millis(self.now()), Relaxed);
+    /// Records that the actor has finished a message, or a piece of work of its own, and how long it took.
+    pub fn record_progress(&self, duration: Duration) {
+        self.metrics.handling_times.record(duration);
+        self.metrics.last_progress_ms.store(unix_ms(self.now()), Relaxed);
         self.metrics.processed.fetch_add(1, Relaxed);
     }
 
-    /// Notes a failure after which the actor went on by itself, and what it failed on as a dead letter.
+    /// Records a failure that the actor handled itself, and a dead letter for what it failed on.
     pub fn recovered(&self, message: &'static str, subject: Option<Subject>, error: &str) {
         self.metrics.failures.fetch_add(1, Relaxed);
         self.status().last_error = Some((error.to_owned(), self.now()));
         self.record_dead_letter(message, subject, error);
     }
 
-    /// Returns the state.
+    /// Returns the actor's state.
     pub fn state(&self) -> ActorState {
         self.status().state
     }
 
-    /// Whether the actor is out of order until a restart is requested.
+    /// Returns whether the actor has failed and stays down until a restart is requested.
     pub fn is_failed(&self) -> bool {
-        self.closed.load(SeqCst) == FAILED
+        self.acceptance.load(SeqCst) == FAILED
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        self.closed.load(SeqCst) == STOPPED
+        self.acceptance.load(SeqCst) == STOPPED
     }
 
-    /// Whether a message is accepted.
+    /// Returns whether a message is accepted.
     pub(crate) fn accepts(&self, survives_failure: bool) -> bool {
-        match self.closed.load(SeqCst) {
+        match self.acceptance.load(SeqCst) {
             OPEN => true,
             FAILED => survives_failure,
             _ => false,
@@ -207,7 +212,7 @@ impl ActorSlot {
         self.generation.load(SeqCst)
     }
 
-    /// Begins the incarnation after `generation`. Returns its number; none where `generation` was superseded.
+    /// Begins the incarnation after `generation`. Returns the new generation, or none if `generation` was superseded.
     pub(crate) fn begin(&self, generation: u64) -> Option<(u64, Arc<Liveness>)> {
         let mut status = self.status();
         self.generation.compare_exchange(generation, generation + 1, SeqCst, SeqCst).ok()?;
@@ -216,7 +221,7 @@ impl ActorSlot {
         Some((generation + 1, status.liveness.clone()))
     }
 
-    /// Takes the number away from whoever has it. Returns the new one.
+    /// Supersedes the current incarnation. Returns the new generation.
     pub(crate) fn supersede(&self) -> u64 {
         let _status = self.status();
         self.generation.fetch_add(1, SeqCst) + 1
@@ -229,23 +234,23 @@ impl ActorSlot {
         }
     }
 
-    /// Notes a failure of the incarnation with this number, and its current message as a dead letter. Returns when the
-    /// next one starts; none where the number is not the slot's any more.
-    pub(crate) fn failed(&self, generation: u64, error: &str) -> Option<NextStart> {
+    /// Records a failure of the incarnation with this generation, and a dead letter for its current message. Returns
+    /// when the next incarnation starts, or none if this one was superseded.
+    pub(crate) fn record_failure(&self, generation: u64, error: &str) -> Option<NextStart> {
         let at = self.now();
         let (next, message) = {
             let mut status = self.status();
             if self.generation() != generation || self.is_stopped() {
                 return None;
             }
-            let next = status.failures.note(&self.shared.policy, Instant::now(), rand::random());
+            let next = status.failures.record(&self.shared.policy, Instant::now(), rand::random());
             status.last_error = Some((error.to_owned(), at));
             status.state = match next {
                 NextStart::Now => ActorState::Starting,
                 NextStart::After(pause) => ActorState::Restarting { in_ms: whole_ms(pause) },
                 NextStart::OnRequest => {
-                    // A stop at the same time wins.
-                    let _ = self.closed.compare_exchange(OPEN, FAILED, SeqCst, SeqCst);
+                    // A concurrent stop takes precedence.
+                    let _ = self.acceptance.compare_exchange(OPEN, FAILED, SeqCst, SeqCst);
                     ActorState::Failed
                 }
             };
@@ -267,38 +272,38 @@ impl ActorSlot {
     pub(crate) fn request_restart(&self) {
         self.restart_requested.store(true, SeqCst);
         self.waker.wake();
-        self.requests.notify_one();
+        self.restart_notify.notify_one();
     }
 
     pub(crate) fn is_restart_requested(&self) -> bool {
         self.restart_requested.load(SeqCst)
     }
 
-    /// Returns whether a restart is requested, and takes the request.
+    /// Returns whether a restart is requested, and clears the request.
     pub(crate) fn take_restart_request(&self) -> bool {
-        // Loaded first: this is called for each message.
+        // Loads before it swaps, because this is called for each message.
         self.is_restart_requested() && self.restart_requested.swap(false, SeqCst)
     }
 
-    /// Waits until a restart is requested, and takes the request.
+    /// Waits until a restart is requested, and clears the request.
     pub(crate) async fn restart_request(&self) {
         while !self.take_restart_request() {
-            self.requests.notified().await;
+            self.restart_notify.notified().await;
         }
     }
 
-    /// Forgets all failures, and accepts messages again. For a restart that somebody requested.
+    /// Clears the recent failures and accepts messages again, for a requested restart.
     pub(crate) fn reset_failures(&self) {
         self.status().failures.reset();
-        let _ = self.closed.compare_exchange(FAILED, OPEN, SeqCst, SeqCst);
+        let _ = self.acceptance.compare_exchange(FAILED, OPEN, SeqCst, SeqCst);
     }
 
     pub(crate) fn stop(&self) {
-        self.closed.store(STOPPED, SeqCst);
+        self.acceptance.store(STOPPED, SeqCst);
         self.supersede();
         self.status().state = ActorState::Stopped;
         self.waker.wake();
-        self.requests.notify_one();
+        self.restart_notify.notify_one();
         let launcher = self.launcher.lock().take();
         if let Some(launcher) = launcher {
             launcher.discard(true);
@@ -316,7 +321,7 @@ impl fmt::Debug for ActorSlot {
     }
 }
 
-/// Wakes the incarnation that reads the inbox, so that it looks whether it is to end. A superseded incarnation does not
+/// Wakes the incarnation that reads the inbox, so that it checks whether it has to end. A superseded incarnation cannot
 /// replace the waker of a later one.
 #[derive(Default)]
 pub(crate) struct RestartWaker(Mutex<(u64, Option<Waker>)>);
@@ -329,7 +334,7 @@ impl RestartWaker {
         }
     }
 
-    /// Wakes once for each registration.
+    /// Wakes the registered task and removes the registration.
     fn wake(&self) {
         let waker = self.0.lock().1.take();
         if let Some(waker) = waker {
@@ -342,8 +347,8 @@ fn whole_ms(pause: Duration) -> u64 {
     u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds since 1970.
-fn millis(time: SystemTime) -> i64 {
+/// Returns milliseconds since 1970.
+fn unix_ms(time: SystemTime) -> i64 {
     let signed = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     time.duration_since(UNIX_EPOCH).map_or_else(|before| -signed(before.duration()), signed)
 }

@@ -1,18 +1,16 @@
-//! The supervisor: starts actors, and starts them again where they fail or get stuck.
+//! The supervisor: starts actors, and restarts them when they fail or get stuck.
 //!
-//! What happens to an actor that
-//!
-//! | | its inbox | the message | then |
+//! | event | waiting messages | current message | the actor |
 //! | --- | --- | --- | --- |
-//! | panics, or fails by itself | stays | a dead letter | starts again after a pause ([`crate::RestartPolicy`]) |
-//! | fails too often | dropped, but for what survives a failure | a dead letter | is out of order until a restart is requested |
-//! | keeps its thread for too long | stays | a dead letter | left behind with the thread, which cannot be ended; all actors of it go on on a new thread |
-//! | is to be restarted on request | stays | handled to its end | starts again at once |
-//! | is stopped or retired | dropped | handled to its end | is gone |
+//! | it panics, or reports a failure | stay | becomes a dead letter | restarts after a pause ([`crate::RestartPolicy`]) |
+//! | it fails more often than the policy allows | dropped, except those that survive a failure | becomes a dead letter | stays down (state `Failed`) until a restart is requested |
+//! | it blocks its thread for too long | stay | becomes a dead letter | is abandoned with the thread, which cannot be stopped; all actors of the thread restart on a new one |
+//! | a restart is requested | stay | finished first | restarts at once |
+//! | it is stopped or retired | dropped | finished first | is removed |
 //!
-//! After [`MOST_ABANDONED`] threads were left behind, the process should be started again ([`Supervisor::unrecoverable`]).
+//! After [`MAX_ABANDONED_THREADS`] abandoned threads the process should be restarted ([`Supervisor::unrecoverable`]).
 //!
-//! Does not keep an actor's state: what the next incarnation needs to go on is the actor's own business.
+//! Does not keep an actor's state: an actor has to preserve what its next incarnation needs.
 
 use std::{
     collections::BTreeMap,
@@ -38,37 +36,37 @@ use crate::{
     slot::{ActorSlot, ActorState, ActorThread, Launcher, Role, Shared, WallClock},
 };
 
-/// After so many threads left behind the process is no longer to be trusted.
-pub const MOST_ABANDONED: usize = 4;
+/// After this many abandoned threads the process should be restarted.
+pub const MAX_ABANDONED_THREADS: usize = 4;
 
-/// How an actor is and was.
+/// The state and metrics of an actor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActorReport {
-    /// As `counter/3`.
+    /// For example `counter/3`.
     pub id: String,
-    /// As `counter`.
+    /// For example `counter`.
     pub kind: &'static str,
-    /// As `counters`. All of a stage can be restarted by this name.
+    /// For example `counters`. All actors of a stage can be restarted by this name.
     pub stage: &'static str,
-    /// Its state.
+    /// Whether it runs, restarts or has failed.
     pub state: ActorState,
-    /// Messages that wait in the inbox, and what came in messages and waits with the actor.
+    /// Messages that wait in the inbox, and items from handled messages that the actor holds.
     pub queue_depth: usize,
-    /// Messages that may wait.
+    /// The largest number of messages that may wait.
     pub queue_limit: usize,
     /// Messages handled.
     pub processed: u64,
     /// How often it failed.
     pub failures: u64,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub restarts: u64,
     /// Its last failure, and when that was.
     pub last_error: Option<(String, SystemTime)>,
     /// When it last finished a message, to the millisecond.
     pub last_progress: Option<SystemTime>,
-    /// Half of the messages took at most this long, in milliseconds, as [`quantile_ms`] has it.
+    /// The median handling time in milliseconds, as [`quantile_ms`] computes it.
     pub p50_ms: Option<f64>,
-    /// 99 of 100 messages did.
+    /// The 99th percentile of the handling time in milliseconds.
     pub p99_ms: Option<f64>,
     /// The message that it handles now.
     pub current: Option<CurrentMessage>,
@@ -77,13 +75,13 @@ pub struct ActorReport {
 /// How actors are supervised.
 #[derive(Debug, Clone, Copy)]
 pub struct SupervisionConfig {
-    /// How many restarts are allowed.
+    /// How many restarts are allowed within which time.
     pub policy: RestartPolicy,
-    /// An actor that keeps its thread for longer is stuck.
+    /// An actor that blocks its thread for longer is stuck.
     pub stuck_after: Duration,
 }
 
-/// Starts actors, and keeps them going.
+/// Starts, restarts and stops actors. Cheap to clone.
 #[derive(Clone)]
 pub struct Supervisor(Arc<Inner>);
 
@@ -97,7 +95,7 @@ struct Inner {
 }
 
 impl Supervisor {
-    /// Returns a supervisor without actors. What it shows has its times from `clock`.
+    /// Returns a supervisor without actors. `clock` gives the times in reports and dead letters.
     pub fn new(config: SupervisionConfig, clock: WallClock) -> Self {
         let shared = Arc::new(Shared { clock, policy: config.policy, dead_letters: DeadLetters::default() });
         Self(Arc::new(Inner {
@@ -115,14 +113,14 @@ impl Supervisor {
         ActorThread::new(self.arbiter())
     }
 
-    /// Registers an actor that runs on `thread` once it is [started](Self::start). Its messages wait until then.
+    /// Registers an actor that will run on `thread`. Its messages wait until it is [started](Self::start).
     pub fn register<A: Actor<Context = Context<A>>>(&self, role: Role, thread: &Arc<ActorThread>) -> Inbox<A> {
         let slot = ActorSlot::new(role, thread.clone(), self.0.shared.clone());
         self.0.slots.lock().insert(slot.role.id.clone(), slot.clone());
         Inbox::new(slot)
     }
 
-    /// Starts the actor of an inbox. `build` builds each of its incarnations.
+    /// Starts the actor of an inbox. `build` is called for each incarnation.
     pub fn start<A, F>(&self, inbox: &Inbox<A>, build: F)
     where
         A: Actor<Context = Context<A>>,
@@ -135,7 +133,7 @@ impl Supervisor {
         launcher.launch(slot, generation, NextStart::Now);
     }
 
-    /// Ends an actor for good, and drops what waits for it. A message that it handles is handled to its end.
+    /// Stops an actor for good and drops its waiting messages. It finishes the message that it handles.
     pub fn retire(&self, id: &str) {
         let slot = self.0.slots.lock().remove(id);
         if let Some(slot) = slot {
@@ -143,12 +141,12 @@ impl Supervisor {
         }
     }
 
-    /// Replaces stuck actors from now on, on a thread of its own. Must be called within an actix system.
+    /// Starts a thread that replaces stuck actors. Must be called within an actix system.
     pub fn watch(&self) {
-        let (every, supervisor) = ((self.0.stuck_after / 4).min(Duration::from_secs(1)), self.clone());
+        let (interval, supervisor) = ((self.0.stuck_after / 4).min(Duration::from_secs(1)), self.clone());
         self.arbiter().spawn_fn(move || {
             drop(actix_rt::spawn(async move {
-                let mut ticks = actix_rt::time::interval(every.max(Duration::from_millis(10)));
+                let mut ticks = actix_rt::time::interval(interval.max(Duration::from_millis(10)));
                 loop {
                     ticks.tick().await;
                     supervisor.replace_stuck();
@@ -169,10 +167,11 @@ impl Supervisor {
         }
     }
 
-    /// Leaves an actor behind with its thread. All actors of that thread go on on another.
+    /// Abandons a stuck actor with its thread, and restarts all actors of that thread on another.
     fn abandon(&self, stuck: &Arc<ActorSlot>) {
         let generation = stuck.generation();
-        let Some(next) = stuck.failed(generation, "it kept its thread for too long, and was left behind") else {
+        let Some(next) = stuck.record_failure(generation, "it blocked its thread for too long and was abandoned")
+        else {
             return;
         };
         stuck.thread.move_to(self.arbiter());
@@ -190,13 +189,13 @@ impl Supervisor {
             }
         }
         let abandoned = self.0.abandoned.fetch_add(1, SeqCst) + 1;
-        tracing::error!(actor = stuck.role.id, abandoned, most = MOST_ABANDONED, "a stuck thread was left behind");
-        if abandoned >= MOST_ABANDONED {
+        tracing::error!(actor = stuck.role.id, abandoned, limit = MAX_ABANDONED_THREADS, "abandoned a stuck thread");
+        if abandoned >= MAX_ABANDONED_THREADS {
             self.0.unrecoverable.send_replace(true);
         }
     }
 
-    /// Returns once so many threads are stuck that the process should be started again.
+    /// Returns once so many threads are abandoned that the process should be restarted.
     pub async fn unrecoverable(&self) {
         let mut unrecoverable = self.0.unrecoverable.subscribe();
         if unrecoverable.wait_for(|&unrecoverable| unrecoverable).await.is_err() {
@@ -204,27 +203,28 @@ impl Supervisor {
         }
     }
 
-    /// Requests a restart of one actor, or of all of a stage. Returns their ids; none if there is no such actor or stage.
+    /// Requests a restart of the actor, or of all actors of the stage, with this name. Returns their ids; none if there
+    /// is no such actor or stage.
     ///
-    /// An actor is restarted between two messages: one that is suspended, when it has what it waits for.
+    /// An actor restarts between two messages. A suspended actor first finishes the future that it waits for.
     pub fn restart(&self, name: &str) -> Vec<String> {
         let slots = self.0.slots.lock();
-        let meant: Vec<&Arc<ActorSlot>> = match slots.get(name) {
+        let matching: Vec<&Arc<ActorSlot>> = match slots.get(name) {
             Some(slot) => vec![slot],
             None => slots.values().filter(|slot| slot.role.stage == name).collect(),
         };
-        meant.iter().for_each(|slot| slot.request_restart());
-        meant.into_iter().map(|slot| slot.role.id.clone()).collect()
+        matching.iter().for_each(|slot| slot.request_restart());
+        matching.into_iter().map(|slot| slot.role.id.clone()).collect()
     }
 
-    /// Returns all actors, by their ids.
+    /// Returns a report of each actor, ordered by id.
     pub fn reports(&self) -> Vec<ActorReport> {
         let slots: Vec<Arc<ActorSlot>> = self.0.slots.lock().values().cloned().collect();
         slots.iter().map(|slot| report(slot)).collect()
     }
 
-    /// Returns the ids of the actors that are out of order.
-    pub fn failed(&self) -> Vec<String> {
+    /// Returns the ids of the actors that have failed and stay down until a restart is requested.
+    pub fn failed_actors(&self) -> Vec<String> {
         self.0.slots.lock().values().filter(|slot| slot.is_failed()).map(|slot| slot.role.id.clone()).collect()
     }
 
@@ -233,7 +233,7 @@ impl Supervisor {
         self.0.shared.dead_letters.list()
     }
 
-    /// Ends all actors, and refuses what is still sent to them.
+    /// Stops all actors. Messages to them are refused from then on.
     pub fn stop(&self) {
         for arbiter in self.0.arbiters.lock().iter() {
             arbiter.stop();
@@ -252,7 +252,7 @@ impl Supervisor {
 fn report(slot: &ActorSlot) -> ActorReport {
     let (role, metrics) = (&slot.role, &slot.metrics);
     let progress_ms = u64::try_from(metrics.last_progress_ms.load(Relaxed)).unwrap_or_default();
-    let took = metrics.took.buckets();
+    let handling_times = metrics.handling_times.buckets();
     let mut current = slot.current();
     if let Some(current) = &mut current {
         current.subject = current.subject.take().or_else(|| role.subject.clone());
@@ -269,8 +269,8 @@ fn report(slot: &ActorSlot) -> ActorReport {
         restarts: metrics.restarts.load(Relaxed),
         last_error: slot.last_error(),
         last_progress: (progress_ms != 0).then(|| UNIX_EPOCH + Duration::from_millis(progress_ms)),
-        p50_ms: quantile_ms(&took, 0.5),
-        p99_ms: quantile_ms(&took, 0.99),
+        p50_ms: quantile_ms(&handling_times, 0.5),
+        p99_ms: quantile_ms(&handling_times, 0.99),
         current,
     }
 }

@@ -1,123 +1,128 @@
-//! How much normal running a pump has shown, and which windows are of normal running. Pure.
+//! Counts a pump's normal running and selects the windows of normal running. Pure.
 //!
-//! Normal is a window, so of a pump that runs and has settled, whose values are all within their alarm limits. The same
-//! rule chooses the windows that are counted and those that are learned from. What is counted is stored once a minute of
-//! running: after a crash at most that minute is gathered again.
+//! A window is normal if all its values are within their alarm limits. (A pump only has windows while it runs and has
+//! settled.) The same rule selects the windows that are counted and those that a baseline is learned from. The progress is
+//! stored once per minute of normal running, so after a crash at most one minute has to be collected again.
+//!
+//! An example at one reading per second, with 3 s of normal running needed: the windows that end at 100 s, 101 s and 500 s are
+//! normal. The training range starts with the first reading of the first window, at 71 s, and includes the reading at 500 s.
+//! Later windows are not counted.
 
 use std::sync::Arc;
 
 use volute_anomaly::MIN_WINDOWS;
 use volute_data::CommissioningRecord;
-use volute_plant::{Profile, Reading, Timestamp, Window, WindowRules, Windower};
+use volute_plant::{Profile, Reading, Timestamp, Window, WindowConfig, Windower};
 
-/// How far a commissioning is.
+/// The progress of a commissioning.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CollectionProgress {
-    /// There is enough, and the baseline is being learned.
+    /// There is enough normal running, and the baseline is being learned.
     pub is_complete: bool,
-    /// Normal running so far.
+    /// Normal running so far, in milliseconds.
     pub running_ms: i64,
-    /// Normal running that it takes.
+    /// Normal running needed, in milliseconds.
     pub needed_ms: i64,
-    /// What went wrong the last time, for people.
-    pub trouble: Option<Arc<str>>,
+    /// Why the last attempt failed, as text for users.
+    pub last_error: Option<Arc<str>>,
 }
 
-/// How much running may be counted before it is stored.
-const KEEP_EVERY_MS: i64 = 60_000;
+/// Milliseconds of normal running after which the progress is stored.
+const PERSIST_INTERVAL_MS: i64 = 60_000;
 
-/// One pump's commissioning.
+/// The normal running collected for one pump's baseline.
 #[derive(Debug)]
 pub(crate) struct BaselineCollection {
     needed_ms: i64,
     record: CommissioningRecord,
-    /// What is stored of it.
-    kept: Option<CommissioningRecord>,
-    trouble: Option<Arc<str>>,
+    /// The progress that is stored.
+    persisted: Option<CommissioningRecord>,
+    last_error: Option<Arc<str>>,
 }
 
 impl BaselineCollection {
-    /// A commissioning of which nothing is stored.
+    /// Creates a collection of which nothing is stored.
     pub(crate) fn new(needed_ms: i64, record: CommissioningRecord) -> Self {
-        Self { needed_ms, record, kept: None, trouble: None }
+        Self { needed_ms, record, persisted: None, last_error: None }
     }
 
-    /// One that is stored, and goes on.
+    /// Continues a collection that is stored.
     pub(crate) fn stored(needed_ms: i64, record: CommissioningRecord) -> Self {
-        Self { kept: Some(record.clone()), ..Self::new(needed_ms, record) }
+        Self { persisted: Some(record.clone()), ..Self::new(needed_ms, record) }
     }
 
-    /// Counts a window in.
+    /// Counts a window if it is normal and more running is needed.
     pub(crate) fn take(&mut self, profile: &Profile, window: &Window) {
         if self.record.to.is_some() || !is_normal(profile, window) {
             return;
         }
-        let rules = WindowRules::for_profile(profile);
-        let span_ms = (rules.len as i64 - 1) * rules.interval_ms;
+        let config = WindowConfig::for_profile(profile);
+        let span_ms = (config.len as i64 - 1) * config.interval_ms;
         self.record.from.get_or_insert(window.at.plus_ms(-span_ms));
-        self.record.running_ms += rules.interval_ms;
+        self.record.running_ms += config.interval_ms;
         if self.record.running_ms >= self.needed_ms {
             self.record.to = Some(window.at.plus_ms(1));
         }
     }
 
-    /// The stretch to learn from, once there is enough.
-    pub(crate) fn complete(&self) -> Option<(Timestamp, Timestamp)> {
+    /// Returns the range of readings to learn from, once there is enough normal running.
+    pub(crate) fn training_range(&self) -> Option<(Timestamp, Timestamp)> {
         self.record.from.zip(self.record.to)
     }
 
-    /// Whether no window was counted in yet.
-    pub(crate) fn is_slight(&self, profile: &Profile) -> bool {
-        self.record.running_ms < WindowRules::LEN as i64 * profile.interval_ms()
+    /// Returns whether less normal running was counted than one window is long.
+    pub(crate) fn is_below_one_window(&self, profile: &Profile) -> bool {
+        self.record.running_ms < WindowConfig::LEN as i64 * profile.interval_ms()
     }
 
-    /// Why the pump is commissioned.
+    /// Returns why the pump is commissioned.
     pub(crate) fn why(&self) -> &str {
-        &self.record.why
+        &self.record.reason
     }
 
-    /// What is to be stored now, if anything is.
+    /// Returns the progress if it is to be stored now.
     pub(crate) fn due(&self) -> Option<&CommissioningRecord> {
-        let (kept_ms, kept_to) = self.kept.as_ref().map_or((0, None), |kept| (kept.running_ms, kept.to));
-        let due = self.record.to != kept_to || self.record.running_ms - kept_ms >= KEEP_EVERY_MS;
+        let (persisted_ms, persisted_to) =
+            self.persisted.as_ref().map_or((0, None), |persisted| (persisted.running_ms, persisted.to));
+        let due = self.record.to != persisted_to || self.record.running_ms - persisted_ms >= PERSIST_INTERVAL_MS;
         due.then_some(&self.record)
     }
 
-    /// That is stored.
+    /// Marks this progress as stored.
     pub(crate) fn persisted(&mut self, record: CommissioningRecord) {
-        self.kept = Some(record);
+        self.persisted = Some(record);
     }
 
-    /// Learning failed and is tried again.
-    pub(crate) fn fail(&mut self, trouble: &str) {
-        self.trouble = Some(trouble.into());
+    /// Sets the text that says why the last attempt failed.
+    pub(crate) fn record_error(&mut self, error: &str) {
+        self.last_error = Some(error.into());
     }
 
-    /// What was gathered does not do: begins anew with the next reading.
-    pub(crate) fn start_over(&mut self, trouble: &str) {
-        let CommissioningRecord { why, asked, .. } = self.record.clone();
-        self.record = CommissioningRecord { why, asked, from: None, to: None, running_ms: 0 };
-        self.fail(trouble);
+    /// Discards what was collected, and starts over with the next reading.
+    pub(crate) fn start_over(&mut self, error: &str) {
+        let CommissioningRecord { reason: why, requested: asked, .. } = self.record.clone();
+        self.record = CommissioningRecord { reason: why, requested: asked, from: None, to: None, running_ms: 0 };
+        self.record_error(error);
     }
 
-    /// Returns how far it is.
+    /// Returns the progress.
     pub(crate) fn progress(&self) -> CollectionProgress {
         CollectionProgress {
             is_complete: self.record.to.is_some(),
             running_ms: self.record.running_ms.min(self.needed_ms),
             needed_ms: self.needed_ms,
-            trouble: self.trouble.clone(),
+            last_error: self.last_error.clone(),
         }
     }
 }
 
-/// How much running it takes: what is asked for, but never less than any baseline needs.
+/// Returns the normal running needed, in milliseconds: the configured time, but at least what every baseline needs.
 pub(crate) fn needed_ms(profile: &Profile, running_ms: i64) -> i64 {
-    let least = (MIN_WINDOWS + WindowRules::LEN) as i64 * profile.interval_ms();
-    running_ms.max(least)
+    let min_ms = (MIN_WINDOWS + WindowConfig::LEN) as i64 * profile.interval_ms();
+    running_ms.max(min_ms)
 }
 
-/// Finds the windows of normal running in a pump's readings, which come oldest first.
+/// Selects the windows of normal running from a pump's readings, oldest first.
 pub(crate) struct NormalWindows<'a> {
     profile: &'a Profile,
     windower: Windower,
@@ -128,19 +133,19 @@ impl<'a> NormalWindows<'a> {
         Self { profile, windower: Windower::new(profile) }
     }
 
-    /// Takes the next reading in; none: there are no more. Returns the windows that are complete with it.
+    /// Takes the next reading, or none after the last one. Returns the normal windows that it completes.
     pub(crate) fn take(&mut self, next: Option<Reading>) -> impl Iterator<Item = Window> + use<'a> {
-        let placed = match next {
+        let windowed = match next {
             Some(reading) if reading.late => Vec::new(),
             Some(reading) => self.windower.push(reading),
             None => self.windower.flush(),
         };
         let profile = self.profile;
-        placed.into_iter().filter_map(|placed| placed.window.ok()).filter(|window| is_normal(profile, window))
+        windowed.into_iter().filter_map(|windowed| windowed.window.ok()).filter(|window| is_normal(profile, window))
     }
 }
 
-/// Whether every value is within its channel's alarm limits.
+/// Returns whether every value is within its channel's alarm limits.
 fn is_normal(profile: &Profile, window: &Window) -> bool {
     let channels = profile.channels();
     window.values.chunks_exact(channels.len()).all(|row| {
@@ -179,7 +184,7 @@ mod tests {
     }
 
     fn record() -> CommissioningRecord {
-        CommissioningRecord { why: "new".into(), asked: false, from: None, to: None, running_ms: 0 }
+        CommissioningRecord { reason: "new".into(), requested: false, from: None, to: None, running_ms: 0 }
     }
 
     fn reading(s: i64, value: f64) -> Reading {
@@ -203,24 +208,24 @@ mod tests {
     }
 
     #[test]
-    fn with_enough_running_there_is_a_stretch_to_learn_from() {
+    fn enough_running_gives_a_training_range() {
         let mut collection = BaselineCollection::new(3000, record());
         for s in [100, 101] {
             collection.take(&profile(), &window(s, 50.0));
-            assert_eq!(collection.complete(), None);
+            assert_eq!(collection.training_range(), None);
         }
         collection.take(&profile(), &window(500, 50.0));
-        let stretch = (at(71), at(500).plus_ms(1));
-        assert_eq!(collection.complete(), Some(stretch), "from the first reading of the first window");
+        let range = (at(71), at(500).plus_ms(1));
+        assert_eq!(collection.training_range(), Some(range), "from the first reading of the first window");
         collection.take(&profile(), &window(501, 50.0));
-        assert_eq!(collection.complete(), Some(stretch), "what comes later is not counted");
+        assert_eq!(collection.training_range(), Some(range), "later windows are not counted");
         collection.start_over("too few windows");
         collection.take(&profile(), &window(900, 50.0));
-        assert_eq!((collection.complete(), collection.record.from), (None, Some(at(871))));
+        assert_eq!((collection.training_range(), collection.record.from), (None, Some(at(871))));
     }
 
     #[test]
-    fn it_is_stored_once_a_minute_of_running_and_when_it_is_complete() {
+    fn progress_is_due_once_a_minute_of_running_and_when_complete() {
         let mut collection = BaselineCollection::new(150_000, record());
         let mut stored = Vec::new();
         for s in 1..=200 {
@@ -234,15 +239,15 @@ mod tests {
     }
 
     #[test]
-    fn fewer_windows_than_any_baseline_needs_are_never_enough() {
+    fn at_least_the_windows_that_every_baseline_needs_are_collected() {
         assert_eq!(needed_ms(&profile(), 1), 130_000);
         assert_eq!(needed_ms(&profile(), 3_600_000), 3_600_000);
     }
 
     proptest! {
-        /// What is counted live is what is learned from afterwards.
+        /// The windows counted live are those that a baseline is learned from.
         #[test]
-        fn the_windows_that_count_are_the_windows_that_teach(
+        fn counted_windows_are_the_training_windows(
             values in prop::collection::vec(prop_oneof![9 => Just(50.0), 1 => Just(90.0)], 40..200),
             holes in prop::collection::btree_set(1_i64..200, 0..10),
         ) {
@@ -251,15 +256,15 @@ mod tests {
             let readings: Vec<Reading> = numbered.map(|(value, s)| reading(s, *value)).collect();
             let mut collection = BaselineCollection::new(i64::MAX, record());
             let mut windower = Windower::new(&profile);
-            let mut placed: Vec<_> = readings.iter().flat_map(|reading| windower.push(reading.clone())).collect();
-            placed.extend(windower.flush());
-            for window in placed.iter().filter_map(|placed| placed.window.as_ref().ok()) {
+            let mut windowed: Vec<_> = readings.iter().flat_map(|reading| windower.push(reading.clone())).collect();
+            windowed.extend(windower.flush());
+            for window in windowed.iter().filter_map(|windowed| windowed.window.as_ref().ok()) {
                 collection.take(&profile, window);
             }
             let mut normal = NormalWindows::new(&profile);
-            let all = readings.into_iter().map(Some).chain([None]);
-            let teaching: usize = all.map(|next| normal.take(next).count()).sum();
-            prop_assert_eq!(collection.record.running_ms, teaching as i64 * 1000);
+            let inputs = readings.into_iter().map(Some).chain([None]);
+            let training: usize = inputs.map(|next| normal.take(next).count()).sum();
+            prop_assert_eq!(collection.record.running_ms, training as i64 * 1000);
         }
     }
 }

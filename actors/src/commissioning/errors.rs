@@ -1,27 +1,27 @@
-//! Why a pump's baseline stays as it is, and why nothing was learned.
+//! The errors of commissioning: of requests for a baseline, and of learning one.
 
 use volute_anomaly::CommissioningError;
 use volute_data::StoreError;
 use volute_plant::PumpId;
 
-use super::mode::Unusable;
+use super::mode::UnusableBaseline;
 use crate::receipt::Queue;
 
-/// Why a pump's baseline stays as it is.
+/// Why a request about a pump's baseline was not carried out. The baseline in use is unchanged.
 #[derive(Debug, thiserror::Error)]
-pub enum CommissionRefusal {
-    /// Nothing is judged on this node.
+pub enum CommissionError {
+    /// No model is loaded for this pump's kind, so its windows are not scored.
     #[error("no model is loaded, so no pump is commissioned; start the node with --model")]
     NoModel,
     /// No reading of this pump is stored.
-    #[error("no reading of {0} is stored; what it sent may have been refused: see the answers to its posts")]
+    #[error("no reading of {0} is stored; its readings may have been refused: see the responses to its posts")]
     UnknownPump(PumpId),
-    /// It has no such version.
+    /// The pump has no such version.
     #[error("{pump} has no version {version} of its baseline")]
     UnknownVersion {
         /// The pump.
         pump: PumpId,
-        /// What was asked for.
+        /// The requested version.
         version: u32,
     },
     /// The version is of another network, or damaged.
@@ -29,60 +29,60 @@ pub enum CommissionRefusal {
     Unusable {
         /// The pump.
         pump: PumpId,
-        /// What was asked for.
+        /// The requested version.
         version: u32,
-        /// Why not.
+        /// Why it cannot be used.
         reason: String,
     },
-    /// The readings do not do.
-    #[error("nothing can be learned from these readings: {0}")]
+    /// No baseline can be learned from the readings.
+    #[error("no baseline can be learned from these readings: {0}")]
     Insufficient(String),
-    /// What is stored cannot be read or written.
+    /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Too much is to be learned already.
+    /// A queue is full.
     #[error("the node is busy: {queue} is full")]
     Busy {
         /// Which queue.
         queue: Queue,
     },
-    /// What does this has failed too often, or broke over it.
-    #[error("the part of the node that does this is out of order or broke over it; see /api/actors, and ask again")]
+    /// The actor that handles the request is out of order, or failed while handling it.
+    #[error("the actor that handles this is out of order or failed while handling it; see /api/actors, and try again")]
     OutOfOrder,
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
 }
 
-/// There is no baseline.
+/// Why no baseline was learned.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LearnError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Learning(#[from] CommissioningError),
-    #[error("the baseline cannot be written: {0}")]
+    #[error("the baseline cannot be serialized: {0}")]
     Encode(#[from] serde_json::Error),
     #[error("no model is loaded for this kind of pump")]
     NoModel,
-    #[error("the pump's interval was changed meanwhile")]
-    OtherInterval,
-    #[error("it was broken off; ask again")]
-    BrokenOff,
+    #[error("the interval of the pump was changed while its baseline was learned")]
+    IntervalChanged,
+    #[error("learning was aborted; request it again")]
+    Aborted,
 }
 
-impl CommissionRefusal {
-    /// A version that cannot be used.
-    pub(crate) fn unusable(pump: &PumpId, version: u32, why: &Unusable) -> Self {
+impl CommissionError {
+    /// Returns the error for a version that cannot be used.
+    pub(crate) fn unusable(pump: &PumpId, version: u32, why: &UnusableBaseline) -> Self {
         Self::Unusable { pump: pump.clone(), version, reason: why.to_string() }
     }
 }
 
-impl From<LearnError> for CommissionRefusal {
+impl From<LearnError> for CommissionError {
     fn from(error: LearnError) -> Self {
         match error {
             LearnError::Store(error) => error.into(),
-            LearnError::BrokenOff => Self::OutOfOrder,
+            LearnError::Aborted => Self::OutOfOrder,
             LearnError::Learning(error @ CommissioningError::TooFew { .. }) => Self::Insufficient(error.to_string()),
             other => Self::Insufficient(other.to_string()),
         }

@@ -1,103 +1,117 @@
-//! What a pump is judged by when its actor starts. Pure.
+//! Selects the mode of a pump when its actor starts: which baseline its windows are judged by, if any. Pure.
 //!
-//! Its own baseline, if it is for the node's network; else the model's own; else it is commissioned. A baseline for
-//! another network is learned anew from the same stretch of readings. What somebody asked for goes before the model's own.
+//! In order of preference: the pump's own baseline if it was learned for the node's model and the pump's interval, then the
+//! baseline that comes with the model, else commissioning. A commissioning that was requested takes precedence over the
+//! model's baseline. A pump whose own baseline no longer fits, and whose model has none, learns a new one from the same
+//! range of readings.
 
 use std::sync::Arc;
 
 use volute_anomaly::{Baseline, BaselineError, Decider, Model};
-use volute_data::{BaselineRecord, CommissioningRecord, Standing};
+use volute_data::{BaselineRecord, BaselineStatus, CommissioningRecord};
 use volute_plant::Profile;
 
 use super::collection::{BaselineCollection, needed_ms};
 use crate::kind::DetectionContext;
 
-/// How a pump's windows are dealt with.
+/// What happens to a pump's windows.
 #[derive(Debug)]
 pub(crate) enum PumpMode {
-    /// There is no model.
+    /// They are not scored: the pump's kind has no model.
     NoModel,
-    /// What it goes by could not be read yet.
+    /// They are not scored: the status of the baseline could not be read yet.
     Unread,
-    /// What is normal for it is being learned.
+    /// They are counted for the pump's baseline.
     Learning(BaselineCollection),
-    /// It is judged.
+    /// They are scored and judged.
     Judged(Decider),
 }
 
-/// A stored baseline cannot be used.
+/// Why a stored baseline cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unusable {
+pub(crate) enum UnusableBaseline {
     #[error("the stored baseline cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
     #[error(transparent)]
     Unfit(#[from] BaselineError),
-    /// The pump's readings come at another interval now.
+    /// The pump has another interval now.
     #[error(transparent)]
     Interval(BaselineError),
 }
 
-/// Where a pump of this interval stands that starts with what is stored of it; none where that cannot be read just now.
+/// Returns the mode in which a pump starts. The stored status is none if it cannot be read.
 pub(crate) fn initial_mode(
     detection: Option<&DetectionContext>,
     profile: &Profile,
-    standing: Option<Standing>,
+    baseline_status: Option<BaselineStatus>,
 ) -> PumpMode {
     let Some(DetectionContext { model, running_ms, .. }) = detection else { return PumpMode::NoModel };
-    let Some(standing) = standing else { return PumpMode::Unread };
+    let Some(baseline_status) = baseline_status else { return PumpMode::Unread };
     let needed_ms = needed_ms(profile, *running_ms);
-    let of_model = || own_baseline(model, profile).cloned().map(|baseline| PumpMode::Judged(Decider::new(baseline)));
+    let from_model =
+        || model_baseline(model, profile).cloned().map(|baseline| PumpMode::Judged(Decider::new(baseline)));
     let learning = |record| PumpMode::Learning(BaselineCollection::new(needed_ms, record));
-    match standing {
-        Standing::Active(record) => match usable(model, profile, &record) {
+    match baseline_status {
+        BaselineStatus::Active(record) => match usable_baseline(model, profile, &record) {
             Ok(baseline) => PumpMode::Judged(Decider::new(Arc::new(baseline))),
             Err(error) => {
                 tracing::warn!(version = record.version, %error, "baseline not used");
-                of_model().unwrap_or_else(|| learning(anew(&record, &error, needed_ms)))
+                from_model().unwrap_or_else(|| learning(relearn(&record, &error, needed_ms)))
             }
         },
-        Standing::Commissioning(record) if record.asked => {
+        BaselineStatus::Commissioning(record) if record.requested => {
             PumpMode::Learning(BaselineCollection::stored(needed_ms, record))
         }
-        Standing::Commissioning(record) => {
-            of_model().unwrap_or_else(|| PumpMode::Learning(BaselineCollection::stored(needed_ms, record)))
+        BaselineStatus::Commissioning(record) => {
+            from_model().unwrap_or_else(|| PumpMode::Learning(BaselineCollection::stored(needed_ms, record)))
         }
-        Standing::New => of_model().unwrap_or_else(|| learning(first())),
+        BaselineStatus::New => from_model().unwrap_or_else(|| learning(first_commissioning())),
     }
 }
 
-/// The baseline of a stored version, if this model can use it for a pump of this interval.
-pub(crate) fn usable(model: &Model, profile: &Profile, record: &BaselineRecord) -> Result<Baseline, Unusable> {
-    let baseline: Baseline = serde_json::from_str(&record.what.document)?;
+/// Returns the baseline of a stored version if this model can use it for a pump of this profile.
+pub(crate) fn usable_baseline(
+    model: &Model,
+    profile: &Profile,
+    record: &BaselineRecord,
+) -> Result<Baseline, UnusableBaseline> {
+    let baseline: Baseline = serde_json::from_str(&record.baseline.document)?;
     baseline.check(model.id(), model.manifest().channels.len())?;
     let of_network_ms = model.manifest().interval_ms;
-    baseline.check_interval(profile.interval_ms(), of_network_ms).map_err(Unusable::Interval)?;
+    baseline.check_interval(profile.interval_ms(), of_network_ms).map_err(UnusableBaseline::Interval)?;
     Ok(baseline)
 }
 
-/// What the model brings along, if that is for a pump of this interval.
-pub(crate) fn own_baseline<'a>(model: &'a Model, profile: &Profile) -> Option<&'a Arc<Baseline>> {
+/// Returns the baseline that comes with the model, if it is for the interval of this profile.
+pub(crate) fn model_baseline<'a>(model: &'a Model, profile: &Profile) -> Option<&'a Arc<Baseline>> {
     model.baseline().filter(|_| model.manifest().interval_ms == profile.interval_ms())
 }
 
-/// A commissioning that begins with the next reading because somebody asked for it.
-pub(crate) fn asked() -> CommissioningRecord {
-    CommissioningRecord { why: "learned anew, as asked".into(), asked: true, ..first() }
+/// Returns the record of a commissioning that was requested. It starts with the next reading.
+pub(crate) fn requested() -> CommissioningRecord {
+    CommissioningRecord { reason: "learned again, as asked".into(), requested: true, ..first_commissioning() }
 }
 
-/// A commissioning that begins with the next reading because the pump is of another profile now.
-pub(crate) fn for_profile(profile: &Profile) -> CommissioningRecord {
-    CommissioningRecord { why: format!("the profile {} was assigned", profile.name()), asked: true, ..first() }
+/// Returns the record of a commissioning after another profile was assigned. It starts with the next reading.
+pub(crate) fn profile_assigned(profile: &Profile) -> CommissioningRecord {
+    CommissioningRecord {
+        reason: format!("the profile {} was assigned", profile.name()),
+        requested: true,
+        ..first_commissioning()
+    }
 }
 
-fn first() -> CommissioningRecord {
-    CommissioningRecord { why: "first commissioning".into(), asked: false, from: None, to: None, running_ms: 0 }
+fn first_commissioning() -> CommissioningRecord {
+    CommissioningRecord { reason: "first commissioning".into(), requested: false, from: None, to: None, running_ms: 0 }
 }
 
-fn anew(record: &BaselineRecord, error: &Unusable, needed_ms: i64) -> CommissioningRecord {
-    let what =
-        if matches!(error, Unusable::Interval(_)) { "the interval was changed" } else { "the model was replaced" };
-    let why = format!("{what}; the readings are those of version {}", record.version);
-    let (from, to) = (Some(record.what.from), Some(record.what.to));
-    CommissioningRecord { why, asked: false, from, to, running_ms: needed_ms }
+fn relearn(record: &BaselineRecord, error: &UnusableBaseline, needed_ms: i64) -> CommissioningRecord {
+    let cause = if matches!(error, UnusableBaseline::Interval(_)) {
+        "the interval was changed"
+    } else {
+        "the model was replaced"
+    };
+    let why = format!("{cause}; the readings are those of version {}", record.version);
+    let (from, to) = (Some(record.baseline.from), Some(record.baseline.to));
+    CommissioningRecord { reason: why, requested: false, from, to, running_ms: needed_ms }
 }

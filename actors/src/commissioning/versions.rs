@@ -1,17 +1,17 @@
-//! The versions of a pump's baseline, as they are told outside. Deliberately absent: changing which one is in use.
+//! Lists the versions of a pump's baseline for the API. Does not change which one is in use; see [`super::orders`].
 
 use volute_anomaly::{Baseline, Model};
-use volute_data::{BaselineRecord, NewBaseline, Standing, Store, StoreError};
+use volute_data::{BaselineRecord, BaselineStatus, NewBaseline, Store, StoreError};
 use volute_plant::{Profile, PumpId, Timestamp};
 
-use super::mode::{own_baseline, usable};
+use super::mode::{model_baseline, usable_baseline};
 
-/// What there is of a pump's baseline.
+/// The versions of a pump's baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baselines {
-    /// The node's network.
+    /// The id of the network that scores the pump's windows.
     pub network: String,
-    /// The version that the pump is judged by; none while it is learning. 0 is what the model brings along.
+    /// The version in use; none while the pump is learning. 0 is the baseline that comes with the model.
     pub in_use: Option<u32>,
     /// All versions, newest first.
     pub versions: Vec<BaselineVersion>,
@@ -20,37 +20,37 @@ pub struct Baselines {
 /// One version of a pump's baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BaselineVersion {
-    /// Its number, from 1; 0 is what the model brings along.
+    /// The version's number, from 1; 0 is the baseline that comes with the model.
     pub version: u32,
-    /// Whether the node's network can use it.
+    /// Whether the loaded model can use it.
     pub usable: bool,
     /// When it was learned.
     pub created_at: Timestamp,
-    /// Why.
+    /// Why it was learned.
     pub why: String,
-    /// Its id.
+    /// The baseline's id.
     pub id: String,
-    /// Its network's id.
+    /// The id of the network that it was learned with.
     pub network: String,
-    /// What detections by it name as their model.
+    /// The model name in detections made with it.
     pub model: String,
-    /// How detections are made.
+    /// The method that turns scores into detections.
     pub detector: String,
-    /// The first of the readings that it was learned from.
+    /// The start of the readings that it was learned from.
     pub from: Timestamp,
-    /// The first reading that no longer belongs to them.
+    /// The end of these readings, exclusive.
     pub to: Timestamp,
-    /// The windows of normal running in them.
+    /// The number of windows of normal running that it was learned from.
     pub windows: usize,
     /// The threshold of the reconstruction loss.
     pub loss_threshold: f64,
     /// The thresholds of the deviations, in spreads: short levels, long levels, reconstruction errors.
     pub thresholds: [f64; 3],
-    /// Each channel's lowest and highest value in them, in the profile's order, in the channel's unit.
+    /// Each channel's lowest and highest value in these windows, in the profile's order, in the channel's unit.
     pub spans: Vec<[f64; 2]>,
 }
 
-/// Reads a pump's versions.
+/// Reads the versions of a pump's baseline.
 pub(super) async fn versions(
     store: &Store,
     model: &Model,
@@ -58,43 +58,43 @@ pub(super) async fn versions(
     pump: &PumpId,
 ) -> Result<Baselines, StoreError> {
     let profile = &store.pump_settings(pump).await?.apply(profile);
-    // First which one is in use: by then that version is stored.
-    let standing = store.standing(pump).await?;
+    // The status is read first: the version that it names is stored by then.
+    let baseline_status = store.baseline_status(pump).await?;
     let mut versions = Vec::new();
     for record in store.baselines(pump).await?.into_iter().rev() {
-        let baseline: Baseline = serde_json::from_str(&record.what.document).map_err(|error| {
+        let baseline: Baseline = serde_json::from_str(&record.baseline.document).map_err(|error| {
             StoreError::Unreadable { row: format!("baseline {} of {pump}", record.version), reason: error.to_string() }
         })?;
-        versions.push(told(&record, &baseline, usable(model, profile, &record).is_ok()));
+        versions.push(describe(&record, &baseline, usable_baseline(model, profile, &record).is_ok()));
     }
     if let Some(baseline) = model.baseline() {
-        let usable = own_baseline(model, profile).is_some();
-        versions.push(told(&of_model(model, baseline), baseline, usable));
+        let usable = model_baseline(model, profile).is_some();
+        versions.push(describe(&model_record(model, baseline), baseline, usable));
     }
-    let own = own_baseline(model, profile).map(|_| 0);
-    let in_use = match standing {
-        Standing::Active(record) if usable(model, profile, &record).is_ok() => Some(record.version),
-        Standing::Commissioning(record) if record.asked => None,
+    let own = model_baseline(model, profile).map(|_| 0);
+    let in_use = match baseline_status {
+        BaselineStatus::Active(record) if usable_baseline(model, profile, &record).is_ok() => Some(record.version),
+        BaselineStatus::Commissioning(record) if record.requested => None,
         _ => own,
     };
     Ok(Baselines { network: model.network_id().to_owned(), in_use, versions })
 }
 
-fn of_model(model: &Model, baseline: &Baseline) -> BaselineRecord {
+fn model_record(model: &Model, baseline: &Baseline) -> BaselineRecord {
     let what = NewBaseline {
         created_at: model.manifest().provenance.trained_at,
         network: baseline.network.clone(),
-        baseline: baseline.id.clone(),
+        baseline_id: baseline.id.clone(),
         from: baseline.learned.from,
         to: baseline.learned.to,
-        why: "learned with the model".into(),
+        reason: "learned with the model".into(),
         document: String::new(),
     };
-    BaselineRecord { version: 0, what }
+    BaselineRecord { version: 0, baseline: what }
 }
 
-fn told(record: &BaselineRecord, baseline: &Baseline, usable: bool) -> BaselineVersion {
-    let NewBaseline { created_at, from, to, why, .. } = record.what.clone();
+fn describe(record: &BaselineRecord, baseline: &Baseline, usable: bool) -> BaselineVersion {
+    let NewBaseline { created_at, from, to, reason: why, .. } = record.baseline.clone();
     let thresholds = &baseline.thresholds;
     BaselineVersion {
         version: record.version,

@@ -1,7 +1,7 @@
-//! Starts the engine's actors one by one, each with its place under the supervisor.
+//! Starts the engine's actors, each under the supervisor.
 //!
-//! What an actor keeps beyond its own life is made here, outside of its factory. Deliberately absent: their order and
-//! what they are told of each other; that is the engine's.
+//! State that outlives an actor's incarnations is created here, outside of the closure that builds an incarnation. Does
+//! not decide the order of the actors and their connections; see [`super::Engine::start`].
 
 use std::{sync::Arc, time::Instant};
 
@@ -14,21 +14,21 @@ use volute_runtime::{ActorThread, Inbox, Mailbox, Role, Supervisor};
 
 use crate::{
     catalog::Catalog,
-    commissioning::{Commissioner, CommissioningActor, JOBS},
+    commissioning::{Commissioner, CommissioningActor, MAX_QUEUED_JOBS},
     counters::Counters,
+    flusher::{FlusherActor, SharedDiskOutlook},
     inference::{
         batch_size::best_batch,
-        dispatch::Limits,
-        pool::{CALLS, Pool},
+        dispatch::QueueLimits,
+        pool::{Pool, WAKE_UPS_PER_WORKER},
         worker::InferenceActor,
     },
     ingress::{
         IngressActor, IngressParts, ShutdownFlags,
         directory::PumpDirectory,
-        in_flight::{InFlightLimit, LARGEST_POST, PumpInFlight},
-        newcomers::{Newcomers, Rate},
+        in_flight::{InFlightLimit, MAX_POST_ITEMS, PumpInFlight},
+        registration_limiter::{Rate, RegistrationLimiter},
     },
-    keeper::{Disk, KeeperActor},
     live::{LiveActor, frames::Frame},
     maintenance::MaintenanceActor,
     metrics::MetricsActor,
@@ -39,48 +39,54 @@ use crate::{
     settings::{EngineSettings, IngestSettings, LiveSettings},
 };
 
-/// Posts that may wait at the ingress.
-const POSTS: usize = 4096;
-/// Windows in one batch where there is no model to measure which is best.
-const UNMEASURED_BATCH: usize = 32;
-/// Messages that may wait for the live feed, for maintenance and for the recorder's results.
-const RESULTS: usize = 65_536;
+/// The maximum number of posts that wait at the ingress.
+const MAX_WAITING_POSTS: usize = 4096;
+/// The batch size if there is no model with which the best one could be measured.
+const DEFAULT_BATCH: usize = 32;
+/// The capacity of the mailboxes of the live feed, of maintenance, and of the recorder for rows other than readings.
+const RESULTS_CAPACITY: usize = 65_536;
 
-/// What all actors stand on.
+/// What all actors share.
 pub(super) struct EngineBuilder {
     pub supervisor: Supervisor,
     pub catalog: Catalog,
     pub store: Store,
     pub clock: Arc<dyn Clock>,
     pub counters: Arc<Counters>,
-    pub disk: Disk,
+    pub disk: SharedDiskOutlook,
     pub refusals: SharedRefusals,
 }
 
 impl EngineBuilder {
     pub(super) fn recorder(&self, engine: &EngineSettings, max_in_flight: usize, flags: &ShutdownFlags) -> Recorder {
-        let inbox = self.alone("recorder");
+        let inbox = self.register_on_own_thread("recorder");
         let writer = Writer {
             store: self.store.clone(),
             counters: self.counters.clone(),
             clock: self.clock.clone(),
             max_rows: engine.max_batch_readings,
-            failed: flags.journal_failed.clone(),
+            journal_failed: flags.journal_failed.clone(),
             pending: Arc::default(),
-            written: inbox.mailbox(1).into(),
-            shown: inbox.slot().clone(),
+            record_ended: inbox.mailbox(1).into(),
+            slot: inbox.slot().clone(),
         };
         let linger = engine.linger;
         self.supervisor
-            .start(&inbox, move |incarnation| RecorderActor::new(writer.clone(), linger, incarnation.number));
-        Recorder { readings: inbox.mailbox(max_in_flight + LARGEST_POST), results: inbox.mailbox(RESULTS) }
+            .start(&inbox, move |incarnation| RecorderActor::new(writer.clone(), linger, incarnation.generation));
+        Recorder { readings: inbox.mailbox(max_in_flight + MAX_POST_ITEMS), results: inbox.mailbox(RESULTS_CAPACITY) }
     }
 
-    pub(super) fn keeper(&self, retention: Retention, warn_free_share: f64, clock: NodeClock) -> Mailbox<KeeperActor> {
-        let inbox = self.alone("keeper");
+    pub(super) fn flusher(
+        &self,
+        retention: Retention,
+        warn_free_share: f64,
+        clock: NodeClock,
+    ) -> Mailbox<FlusherActor> {
+        // The id is part of the API.
+        let inbox = self.register_on_own_thread("keeper");
         let (store, counters, disk) = (self.store.clone(), self.counters.clone(), self.disk.clone());
         self.supervisor.start(&inbox, move |incarnation| {
-            KeeperActor::new(
+            FlusherActor::new(
                 store.clone(),
                 clock.clone(),
                 counters.clone(),
@@ -98,44 +104,44 @@ impl EngineBuilder {
         thread: &Arc<ActorThread>,
         stale_after_intervals: i64,
         settings: LiveSettings,
-        listeners: &broadcast::Sender<Arc<Frame>>,
+        subscribers: &broadcast::Sender<Arc<Frame>>,
     ) -> Mailbox<LiveActor> {
-        let inbox = self.single("live", thread);
-        let (catalog, clock, listeners) = (self.catalog.clone(), self.clock.clone(), listeners.clone());
+        let inbox = self.register("live", thread);
+        let (catalog, clock, subscribers) = (self.catalog.clone(), self.clock.clone(), subscribers.clone());
         self.supervisor.start(&inbox, move |_| {
-            LiveActor::new(catalog.clone(), clock.clone(), stale_after_intervals, &settings, listeners.clone())
+            LiveActor::new(catalog.clone(), clock.clone(), stale_after_intervals, &settings, subscribers.clone())
         });
-        inbox.mailbox(RESULTS)
+        inbox.mailbox(RESULTS_CAPACITY)
     }
 
     pub(super) fn maintenance(&self, thread: &Arc<ActorThread>, recorder: &Recorder) -> Mailbox<MaintenanceActor> {
-        let inbox = self.single("maintenance", thread);
+        let inbox = self.register("maintenance", thread);
         let (catalog, store, counters, recorder) =
             (self.catalog.clone(), self.store.clone(), self.counters.clone(), recorder.clone());
         self.supervisor.start(&inbox, move |incarnation| {
             let (catalog, store, counters) = (catalog.clone(), store.clone(), counters.clone());
             MaintenanceActor::new(catalog, store, recorder.clone(), counters, incarnation)
         });
-        inbox.mailbox(RESULTS)
+        inbox.mailbox(RESULTS_CAPACITY)
     }
 
     pub(super) fn metrics(&self, thread: &Arc<ActorThread>, recorder: &Recorder) {
         let (clock, counters, store, disk) =
             (self.clock.clone(), self.counters.clone(), self.store.clone(), self.disk.clone());
         let (recorder, refusals) = (recorder.clone(), self.refusals.clone());
-        self.supervisor.start(&self.single("metrics", thread), move |incarnation| MetricsActor {
+        self.supervisor.start(&self.register("metrics", thread), move |incarnation| MetricsActor {
             clock: clock.clone(),
             counters: counters.clone(),
             recorder: recorder.clone(),
             store: store.clone(),
             disk: disk.clone(),
             refusals: refusals.clone(),
-            before: None,
+            previous: None,
             slot: incarnation.slot(),
         });
     }
 
-    /// The pool, and a worker on a thread of its own for each that is configured.
+    /// Returns the pool, after starting the configured number of workers on a thread each.
     pub(super) fn inference(&self, engine: &EngineSettings) -> Pool {
         let role = |n| Role { id: format!("inference/{n}"), kind: "inference", stage: "inference", subject: None };
         let workers: Vec<Inbox<InferenceActor>> = (0..engine.inference_workers)
@@ -146,11 +152,12 @@ impl EngineBuilder {
         let batch = match (engine.max_batch_windows, default.or_else(any)) {
             (Some(batch), _) => batch.get(),
             (None, Some(detection)) => best_batch(&detection.model),
-            (None, None) => UNMEASURED_BATCH,
+            (None, None) => DEFAULT_BATCH,
         };
-        let limits = Limits { batch, per_pump: engine.queued_windows_per_pump, in_all: engine.queued_windows };
-        let calls = workers.iter().map(|worker| (worker.mailbox(CALLS).into(), worker.slot().clone())).collect();
-        let pool = Pool::new(limits, self.counters.clone(), calls);
+        let limits = QueueLimits { batch, per_pump: engine.queued_windows_per_pump, total: engine.queued_windows };
+        let mailboxes =
+            workers.iter().map(|worker| (worker.mailbox(WAKE_UPS_PER_WORKER).into(), worker.slot().clone())).collect();
+        let pool = Pool::new(limits, self.counters.clone(), mailboxes);
         for (number, worker) in workers.iter().enumerate() {
             let (pool, counters) = (pool.clone(), self.counters.clone());
             self.supervisor.start(worker, move |incarnation| {
@@ -162,20 +169,21 @@ impl EngineBuilder {
 
     pub(super) fn commissioning(&self) -> Mailbox<CommissioningActor> {
         let commissioner = Arc::new(Commissioner { store: self.store.clone(), clock: self.clock.clone() });
-        let (inbox, counters) = (self.alone("commissioning"), self.counters.clone());
+        let (inbox, counters) = (self.register_on_own_thread("commissioning"), self.counters.clone());
         self.supervisor.start(&inbox, move |_| CommissioningActor {
             commissioner: commissioner.clone(),
             counters: counters.clone(),
         });
-        inbox.mailbox(JOBS)
+        inbox.mailbox(MAX_QUEUED_JOBS)
     }
 
-    /// Where the ingress's messages wait; the pumps have to know it before the ingress is there.
+    /// Registers the ingress. Its inbox exists before the ingress starts, because the pumps need it.
     pub(super) fn ingress_inbox(&self) -> Inbox<IngressActor> {
-        self.alone("gate")
+        // The id is part of the API.
+        self.register_on_own_thread("gate")
     }
 
-    /// An actor for every pump that is registered already.
+    /// Starts an actor for every registered pump.
     pub(super) fn pumps(&self, context: &Arc<PumpContext>, burst: usize) -> PumpDirectory {
         let start = |pump: PumpId| {
             let kind = self.catalog.of(&pump);
@@ -185,7 +193,7 @@ impl EngineBuilder {
         PumpDirectory::new(self.store.pumps().into_iter().map(|record| start(record.id)).collect())
     }
 
-    /// The ingress, with the room for readings on their way.
+    /// Starts the ingress. Returns its mailbox, and the limit of readings in flight.
     pub(super) fn ingress(
         &self,
         inbox: &Inbox<IngressActor>,
@@ -201,21 +209,21 @@ impl EngineBuilder {
             catalog: self.catalog.clone(),
             context: context.clone(),
             pumps: pumps.clone(),
-            newcomers: Arc::new(Mutex::new(Newcomers::new(rate, Instant::now()))),
+            registration_limiter: Arc::new(Mutex::new(RegistrationLimiter::new(rate, Instant::now()))),
             in_flight: in_flight.clone(),
             flags: flags.clone(),
         };
         self.supervisor.start(inbox, move |_| IngressActor::new(parts.clone()));
-        (inbox.mailbox(POSTS), in_flight)
+        (inbox.mailbox(MAX_WAITING_POSTS), in_flight)
     }
 
-    /// An actor that is a stage by itself.
-    fn single<A: Actor<Context = Context<A>>>(&self, name: &'static str, thread: &Arc<ActorThread>) -> Inbox<A> {
+    /// Registers an actor whose id, kind and stage have this name.
+    fn register<A: Actor<Context = Context<A>>>(&self, name: &'static str, thread: &Arc<ActorThread>) -> Inbox<A> {
         self.supervisor.register(Role { id: name.into(), kind: name, stage: name, subject: None }, thread)
     }
 
-    /// The same, on a thread of its own.
-    fn alone<A: Actor<Context = Context<A>>>(&self, name: &'static str) -> Inbox<A> {
-        self.single(name, &self.supervisor.thread())
+    /// Registers an actor likewise, on a thread of its own.
+    fn register_on_own_thread<A: Actor<Context = Context<A>>>(&self, name: &'static str) -> Inbox<A> {
+        self.register(name, &self.supervisor.thread())
     }
 }

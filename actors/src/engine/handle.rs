@@ -1,4 +1,7 @@
-//! How the web, the control socket and the demo reach a running engine.
+//! The engine's interface for the web API, the control socket and the demo: ingestion, live state, health, actors and
+//! audit.
+//!
+//! Orders to pumps are in the modules of their subjects: `commissioning::orders`, `assignment`, `naming` and `removal`.
 
 use std::{
     net::IpAddr,
@@ -16,36 +19,36 @@ use crate::{
     catalog::Catalog,
     counters::{Counters, LatencyQuantiles, Totals},
     disk_forecast::DiskOutlook,
+    flusher::SharedDiskOutlook,
     ingress::{IngressActor, ShutdownFlags, directory::PumpDirectory, in_flight::InFlightLimit},
-    keeper::Disk,
     kind::{KindParts, PumpKind},
     live::{LiveActor, frames::Frame, last_shown::LastShown, snapshot::LivePump},
-    protocol::{ingress::IngestRequest, live::AskLive, recorder::RecordRow},
+    protocol::{ingress::IngestRequest, live::GetLivePumps, recorder::RecordRow},
     pump::context::PumpContext,
-    receipt::{Queue, Receipt, Refusal},
+    receipt::{IngestError, Queue, Receipt},
     recorder::Recorder,
     refusals::SharedRefusals,
     settings::CommissioningSettings,
 };
 
-/// Among so many of a pump's newest readings the one that was shown last is looked for: more than come in the time within
-/// which a reading is current, at one a second.
-const LOOKED_THROUGH: usize = 100;
-/// How many actors that are out of order are named in the node's health.
-const FAILED_SHOWN: usize = 5;
-/// How long an order's answer waits for its note to be durable.
-const NOTE_PATIENCE: Duration = Duration::from_secs(1);
+/// Among how many of a pump's newest readings the one shown last is searched: more than arrive while a reading is
+/// current, at one reading per second.
+const LAST_SHOWN_LOOKBACK: usize = 100;
+/// How many failed actors the node's health lists.
+const MAX_FAILED_LISTED: usize = 5;
+/// How long an order's response waits for its audit entry to be durable.
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whether the node can take readings.
+/// Whether the node can accept readings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// It can.
+    /// Whether it can.
     pub ready: bool,
-    /// If not, why not; if it can, what else is out of order.
+    /// Why it is not ready; or, if it is, which other part has failed.
     pub reason: Option<String>,
 }
 
-/// How the web reaches the engine. Cheap to clone, usable from any thread.
+/// A handle to the engine. Cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct EngineHandle(pub(crate) Arc<Inner>);
 
@@ -58,22 +61,22 @@ pub(crate) struct Inner {
     pub(crate) ingress: Mailbox<IngressActor>,
     pub(crate) context: Arc<PumpContext>,
     pub(crate) pumps: PumpDirectory,
-    /// Readings of one pump that may be on their way.
+    /// The maximum number of readings of one pump in flight.
     pub(crate) burst: usize,
-    /// For readings on their way.
+    /// The limit of readings of all pumps in flight.
     pub(crate) in_flight: InFlightLimit,
     pub(crate) recorder: Recorder,
     pub(crate) live: Mailbox<LiveActor>,
-    pub(crate) listeners: broadcast::Sender<Arc<Frame>>,
+    pub(crate) subscribers: broadcast::Sender<Arc<Frame>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) flags: ShutdownFlags,
-    pub(crate) disk: Disk,
+    pub(crate) disk: SharedDiskOutlook,
     pub(crate) refusals: SharedRefusals,
     pub(crate) retention: Retention,
     pub(crate) commissioning: CommissioningSettings,
-    /// How long something may be stuck before it is said to be.
-    pub(crate) wedged_after: Duration,
-    /// A pump that posts more often is stale after this many intervals of its profile.
+    /// After how long the journal's disk is reported as stuck.
+    pub(crate) stuck_after: Duration,
+    /// After how many intervals of its profile a pump is stale, unless it posts less often.
     pub(crate) stale_after_intervals: i64,
 }
 
@@ -87,19 +90,19 @@ pub struct UnfitProfile {
 }
 
 impl EngineHandle {
-    /// The profile of pumps that name none.
+    /// Returns the default profile.
     pub fn profile(&self) -> &Profile {
         &self.0.catalog.default_kind().profile
     }
 
-    /// The profile of a pump that is known; of any other that of pumps that name none.
+    /// Returns the profile of a known pump, or the default profile.
     pub fn profile_of(&self, pump: &PumpId) -> Profile {
         self.kind_of(pump).profile
     }
 
-    /// The profile by which an item is read that names its pump's profile, or none, and its pump, or none: the default pump's.
-    ///
-    /// A pump that is known has its profile. One that is not has what it is named with, or else the default one.
+    /// Returns the profile by which an item is parsed, given the pump and the profile that it names. An item that names no pump
+    /// is of the default pump. For a known pump, returns its profile. For an unknown pump, returns the profile with the given
+    /// name, or else the default.
     pub fn profile_named(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile> {
         let pump = pump.unwrap_or(&self.0.default_pump);
         let Inner { pumps, catalog, .. } = &*self.0;
@@ -107,7 +110,7 @@ impl EngineHandle {
         match (known, named) {
             (Some(profile), Some(named)) if named != profile.name() => {
                 let allowed = profile.name().to_owned();
-                let why = format!("{pump} is of the profile {allowed}, and another one is assigned by an order");
+                let why = format!("{pump} has the profile {allowed}; only a command can assign another");
                 Err(UnfitProfile { allowed, why })
             }
             (Some(profile), _) => Ok(profile),
@@ -122,17 +125,18 @@ impl EngineHandle {
         }
     }
 
-    /// The profile of a pump, and what scores its windows; of a pump that is not known, those of pumps that name none.
+    /// Returns the profile of a pump and the model that scores its windows. For an unknown pump, returns the default ones.
     pub fn kind_parts_of(&self, pump: &PumpId) -> KindParts {
         self.kind_of(pump).into()
     }
 
-    /// The kinds of pumps that this node watches, by name.
+    /// Returns the node's kinds of pumps, ordered by name.
     pub fn kinds(&self) -> Vec<KindParts> {
         self.0.catalog.all().into_iter().map(KindParts::from).collect()
     }
 
-    /// Adds a kind of pump, or replaces the one of the same profile for pumps that come from now on and after a restart.
+    /// Adds a kind of pump, or replaces the one with the same profile name. A replacement applies to pumps registered
+    /// from now on, and to all after a restart.
     pub fn add_kind(&self, parts: KindParts) {
         self.0.catalog.put(parts.into_kind(&self.0.commissioning));
     }
@@ -141,109 +145,106 @@ impl EngineHandle {
         self.0.pumps.kind_of(pump).unwrap_or_else(|| self.0.catalog.of(pump))
     }
 
-    /// What is at rest.
+    /// Returns the store.
     pub fn store(&self) -> &Store {
         &self.0.store
     }
 
-    /// What scores windows of pumps that name no profile.
+    /// Returns the model of the default profile.
     pub fn model(&self) -> Option<&Model> {
         self.0.catalog.default_kind().detection.as_ref().map(|detection| &detection.model)
     }
 
-    /// Whose readings those without a `pump_id` are.
+    /// Returns the pump of readings without a `pump_id`.
     pub fn default_pump(&self) -> &PumpId {
         &self.0.default_pump
     }
 
-    /// Takes a post in: one entry per item, in order; none for one of which no draft could be made, which is counted. The
-    /// answer comes when all that was taken is durable. A client may register so many new pumps; none is the node itself,
-    /// which may register any number.
-    pub async fn ingest(&self, items: Vec<Option<Draft>>, client: Option<IpAddr>) -> Result<Receipt, Refusal> {
-        let (reply, answer) = oneshot::channel();
+    /// Ingests a post, with one entry per item, in order; an entry is none if no draft could be made of the item, which is only
+    /// counted. Returns once all accepted items are durable. `client` is limited in how many new pumps it registers; none is
+    /// the node itself, which has no limit.
+    pub async fn ingest(&self, items: Vec<Option<Draft>>, client: Option<IpAddr>) -> Result<Receipt, IngestError> {
+        let (reply, result) = oneshot::channel();
         let post = IngestRequest { items, received: self.0.clock.now(), since: Instant::now(), client, reply };
         match self.0.ingress.try_send(post) {
-            Ok(()) => answer.await.unwrap_or_else(|_| Err(self.unanswered())),
+            Ok(()) => result.await.unwrap_or_else(|_| Err(self.no_reply())),
             Err(TrySendError::Full(_)) => {
-                let full = Refusal::Busy { queue: Queue::Gate, retry_after_s: 1 };
-                self.note_refusal(&full);
+                let full = IngestError::Busy { queue: Queue::Ingress, retry_after_s: 1 };
+                self.count_refusal(&full);
                 Err(full)
             }
-            Err(TrySendError::Closed) => Err(self.unanswered()),
+            Err(TrySendError::Closed) => Err(self.no_reply()),
         }
     }
 
-    /// What is said of a post that the gate lost.
-    fn unanswered(&self) -> Refusal {
-        if self.is_closing() { Refusal::Stopping } else { Refusal::NotStored { retry_after_s: 1 } }
+    /// Returns the refusal for a post without a reply, because the ingress has failed or the node is stopping.
+    fn no_reply(&self) -> IngestError {
+        if self.is_closing() { IngestError::Stopping } else { IngestError::NotStored { retry_after_s: 1 } }
     }
 
-    /// Whether the node is stopping.
+    /// Returns whether the node is stopping.
     pub(crate) fn is_closing(&self) -> bool {
         self.0.flags.closing.load(Ordering::Relaxed)
     }
 
-    /// The latest of one pump; none if it has not been heard since the start.
+    /// Returns the live state of one pump; none if it has sent nothing since the start.
     pub async fn live(&self, pump: &PumpId) -> Option<LivePump> {
-        self.ask(Some(pump.clone())).await.pop()
+        self.query_live(Some(pump.clone())).await.pop()
     }
 
-    /// The latest of every pump that has been heard since the start.
+    /// Returns the live state of every pump that has sent a reading since the start.
     pub async fn live_all(&self) -> Vec<LivePump> {
-        self.ask(None).await
+        self.query_live(None).await
     }
 
-    /// Frames from now on. A slow listener loses the oldest.
+    /// Subscribes to frames from now on. A slow subscriber loses the oldest.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Frame>> {
-        self.0.listeners.subscribe()
+        self.0.subscribers.subscribe()
     }
 
-    /// The node's time.
+    /// Returns the node's time.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
-    /// What was done since the start.
+    /// Returns the totals since the start.
     pub fn totals(&self) -> Totals {
         self.0.counters.totals()
     }
 
-    /// What was last seen of the disk; none before the first look.
+    /// Returns the latest measurement of the disk; none before the first.
     pub fn disk(&self) -> Option<DiskOutlook> {
         self.0.disk.outlook()
     }
 
-    /// The stored reading that says how a pump was when it was last heard; none if nothing of it is stored.
-    ///
-    /// As on a live pump: of the current ones the last received, whatever its order. Where none of the newest is current,
-    /// the newest by its own time.
+    /// Returns a pump's last state from its stored readings; none if no reading is stored. See [`LastShown`].
     pub async fn last_shown(&self, pump: &PumpId) -> Result<Option<LastShown>, StoreError> {
-        let readings = self.0.store.latest_readings(pump, LOOKED_THROUGH).await?.rows;
+        let readings = self.0.store.latest_readings(pump, LAST_SHOWN_LOOKBACK).await?.rows;
         let stale_after_ms = self.0.stale_after_intervals * self.profile_of(pump).interval_ms();
-        Ok(LastShown::of(&readings, &self.0.context.times, stale_after_ms))
+        Ok(LastShown::of(&readings, &self.0.context.timestamp_limits, stale_after_ms))
     }
 
-    /// How long what is stored is kept.
+    /// Returns how long stored rows are kept.
     pub fn retention(&self) -> Retention {
         self.0.retention
     }
 
-    /// Refuses, and counts that, where there is no room for another reading.
-    pub fn check_room(&self) -> Result<(), Refusal> {
+    /// Returns a refusal, and counts it, if the limit of readings in flight is reached.
+    pub fn check_capacity(&self) -> Result<(), IngestError> {
         if !self.0.in_flight.is_full() || self.is_closing() {
             return Ok(());
         }
-        let full = Refusal::Busy { queue: Queue::Node, retry_after_s: 1 };
-        self.note_refusal(&full);
+        let full = IngestError::Busy { queue: Queue::Node, retry_after_s: 1 };
+        self.count_refusal(&full);
         Err(full)
     }
 
-    /// Counts a post that was refused before it came here.
-    pub fn note_refusal(&self, refusal: &Refusal) {
+    /// Counts a post that was refused before it reached the engine.
+    pub fn count_refusal(&self, refusal: &IngestError) {
         self.0.counters.refuse(refusal);
     }
 
-    /// Whether readings can be taken, and what is out of order.
+    /// Returns whether readings can be accepted, and what has failed.
     pub fn health(&self) -> Health {
         let not_ready = |reason: &str| Health { ready: false, reason: Some(reason.to_owned()) };
         if self.is_closing() {
@@ -252,90 +253,91 @@ impl EngineHandle {
         if self.0.flags.journal_failed.load(Ordering::Relaxed) {
             return not_ready("the journal has failed; the log says why; restart the node");
         }
-        let (now, clock) = self.0.flags.clock.look();
+        let (now, clock) = self.0.flags.clock.read();
         if let (ClockState::Behind { .. }, Some(reason)) = (clock, clock.reason(now)) {
             return not_ready(&reason);
         }
-        let (failed, silent) = (self.0.supervisor.failed(), self.disk_is_silent());
-        let ready = silent.is_none() && !failed.iter().any(|id| id == "gate" || id == "recorder");
-        Health { ready, reason: silent.or_else(|| out_of_order(&failed)).or_else(|| clock.reason(now)) }
+        let (failed, stall) = (self.0.supervisor.failed_actors(), self.journal_stall());
+        let ready = stall.is_none() && !failed.iter().any(|id| id == "gate" || id == "recorder");
+        Health { ready, reason: stall.or_else(|| failed_actors_message(&failed)).or_else(|| clock.reason(now)) }
     }
 
-    /// What is wrong with the node, besides what its store tells itself.
-    pub fn troubles(&self) -> Vec<String> {
-        let failed = out_of_order(&self.0.supervisor.failed());
-        self.disk_is_silent().into_iter().chain(failed).chain(self.0.flags.clock.trouble()).collect()
+    /// Returns the problems of the node, except those of its store, as text for users.
+    pub fn health_issues(&self) -> Vec<String> {
+        let failed = failed_actors_message(&self.0.supervisor.failed_actors());
+        self.journal_stall().into_iter().chain(failed).chain(self.0.flags.clock.problem()).collect()
     }
 
-    /// A person says that the node's clock is right. Returns its time, or why it cannot be.
+    /// Accepts the node's time because an operator confirms it. Returns the time, or why it cannot be right.
     pub fn confirm_clock(&self) -> Result<Timestamp, String> {
         self.0.flags.clock.confirm()
     }
 
-    /// The journal's thread is stuck with the disk, and cannot be left behind as an actor's can.
-    fn disk_is_silent(&self) -> Option<String> {
-        let silent = self.0.store.journal_writing_for();
-        let stuck = silent > self.0.wedged_after;
-        stuck.then(|| format!("the journal's disk has not answered for {} s", silent.as_secs()))
+    /// Returns a message if the journal's thread is stuck in a disk operation. That thread cannot be replaced as an
+    /// actor's can.
+    fn journal_stall(&self) -> Option<String> {
+        let writing_for = self.0.store.journal_writing_for();
+        let is_stuck = writing_for > self.0.stuck_after;
+        is_stuck.then(|| format!("the journal's disk has not answered for {} s", writing_for.as_secs()))
     }
 
-    /// How long readings and verdicts took to be durable since the start.
+    /// Returns the quantiles of the latencies since the start.
     pub fn latencies(&self) -> [LatencyQuantiles; 6] {
         self.0.counters.latencies.quantiles()
     }
 
-    /// All actors, by their ids.
+    /// Returns a report of each actor, ordered by id.
     pub fn actors(&self) -> Vec<ActorReport> {
         self.0.supervisor.reports()
     }
 
-    /// Has one actor, or all of a stage, built anew, between two messages of each. Answers their ids; none if there is
-    /// no such actor or stage.
+    /// Requests a restart of the actor, or of all actors of the stage, with this name. Returns their ids; none if there
+    /// is no such actor or stage.
     pub fn restart_actors(&self, name: &str) -> Vec<String> {
         self.0.supervisor.restart(name)
     }
 
-    /// Notes what a person did, or was refused: in the log, and in the audit log of the store.
+    /// Writes an operator's action, done or refused, to the log and to the audit log in the store.
     ///
-    /// Answers once it is durable, or else, where that takes long, once it is with the recorder, which loses nothing of
-    /// it, be it restarted or out of order; where too much waits there, it waits for a place. Refusals that are repeated
-    /// are counted, and noted together ([`crate::refusals`]); these return at once.
-    pub async fn note_action(&self, entry: AuditEntry) {
-        let Some(entry) = self.0.refusals.lock().note(entry, Instant::now()) else { return };
+    /// Returns once the entry is durable, or after 1 s once the recorder has it, which keeps it over restarts and
+    /// failures. If the recorder's mailbox is full, this waits for a permit. Repeated refusals are counted and written
+    /// together ([`crate::refusals`]); for these it returns at once.
+    pub async fn record_action(&self, entry: AuditEntry) {
+        let Some(entry) = self.0.refusals.lock().record(entry, Instant::now()) else { return };
         let AuditEntry { at, who, action, object, outcome, detail } = &entry;
-        tracing::info!(target: "audit", %at, who, action, object, outcome, detail, "asked by hand");
+        tracing::info!(target: "audit", %at, who, action, object, outcome, detail, "operator action");
         let (action, object) = (action.clone(), object.clone());
         if self.0.recorder.results.send(RecordRow::Document(Document::of(&entry))).await.is_err() {
-            return tracing::error!(action, object, "not in the audit log: the node is stopping");
+            return tracing::error!(action, object, "the audit entry was not written: the node is stopping");
         }
-        if tokio::time::timeout(NOTE_PATIENCE, self.0.recorder.settled()).await.is_err() {
-            tracing::warn!(action, object, "not durable yet in the audit log");
+        if tokio::time::timeout(AUDIT_TIMEOUT, self.0.recorder.wait_until_stored()).await.is_err() {
+            tracing::warn!(action, object, "the audit entry is not durable yet");
         }
     }
 
-    /// The messages that broke an actor, newest first.
+    /// Returns the dead letters: messages on which an actor failed, newest first.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.0.supervisor.dead_letters()
     }
 
-    /// Answers when so many threads are stuck that the process should be started anew.
+    /// Returns once so many threads are abandoned that the process should be restarted.
     pub async fn unrecoverable(&self) {
         self.0.supervisor.unrecoverable().await;
     }
 
-    async fn ask(&self, pump: Option<PumpId>) -> Vec<LivePump> {
-        let (reply, answer) = oneshot::channel();
-        match self.0.live.send(AskLive { pump, reply }).await {
-            Ok(()) => answer.await.unwrap_or_default(),
+    async fn query_live(&self, pump: Option<PumpId>) -> Vec<LivePump> {
+        let (reply, pumps) = oneshot::channel();
+        match self.0.live.send(GetLivePumps { pump, reply }).await {
+            Ok(()) => pumps.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         }
     }
 }
 
-/// That these actors are.
-fn out_of_order(failed: &[String]) -> Option<String> {
-    let shown = failed.iter().take(FAILED_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = if failed.len() > FAILED_SHOWN { " and others" } else { "" };
-    let reason = format!("out of order after too many failures: {shown}{more}; see /api/actors and the log");
+/// Returns a message that lists these failed actors; none if there are none.
+fn failed_actors_message(failed: &[String]) -> Option<String> {
+    let listed = failed.iter().take(MAX_FAILED_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if failed.len() > MAX_FAILED_LISTED { " and others" } else { "" };
+    let reason = format!("out of order after too many failures: {listed}{more}; see /api/actors and the log");
     (!failed.is_empty()).then_some(reason)
 }

@@ -1,8 +1,18 @@
-//! Which worker scores what, and when.
+//! Decides which worker scores which windows, and when. Pure: time is passed in.
 //!
-//! A free worker takes what waits, up to its largest batch. Where windows come so quickly that some more are a matter of
-//! milliseconds, it waits these for them: together they cost half as much. Otherwise nobody waits. Pumps take turns. A pump
-//! that falls behind keeps its newest windows: its oldest are skipped. Deliberately absent: threads, and any clock.
+//! A free worker takes the waiting windows, up to the batch size, in turns of the pumps. If windows arrive at 2,000 per
+//! second or more, it first lingers for up to 4 ms until a batch is full, because a window costs about half as much in
+//! a batch. When a queue is full, a pump's oldest window is skipped. An example with batches of 4 and windows of four
+//! pumps, at a high rate:
+//!
+//! 1. Window 1 arrives. Worker 0 asks for work and lingers. Worker 1 asks and stays idle, since worker 0 will take the
+//!    window.
+//! 2. Windows 2 and 3 arrive and wake nobody.
+//! 3. Window 4 fills the batch: worker 0 is woken and scores all four. Without window 4 it would score three after 4
+//!    ms.
+//!
+//! At a low rate, worker 0 scores window 1 at once. Does not handle threads or timers; see [`super::pool`] and
+//! [`super::worker`].
 
 use std::{
     collections::BTreeSet,
@@ -13,43 +23,48 @@ use volute_plant::PumpId;
 
 use super::fair_queue::FairQueue;
 
-/// How long a worker waits for more windows at the most, and for how many of them it does.
+/// How long a worker waits for more windows.
 pub(super) const LINGER: Duration = Duration::from_millis(4);
-const WORTH_IT: f64 = 8.0;
-/// Over how long the pace of the windows is told.
-const PACE_OVER: Duration = Duration::from_millis(250);
+/// A worker lingers only if it can expect this many windows meanwhile.
+const MIN_EXPECTED_WINDOWS: f64 = 8.0;
+/// The period over which the arrival rate is measured.
+const RATE_PERIOD: Duration = Duration::from_millis(250);
 
-/// How many windows may wait, and be scored at once.
+/// The limits of the queue and of a batch, in windows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct QueueLimits {
+    /// The largest batch.
     pub batch: usize,
+    /// How many windows of one pump may wait.
     pub per_pump: usize,
-    pub in_all: usize,
+    /// How many windows of all pumps may wait.
+    pub total: usize,
 }
 
-/// What waits, and what the workers are at.
+/// The waiting windows and the states of the workers.
 #[derive(Debug)]
 pub(super) struct Dispatch<T> {
-    limits: Limits,
+    limits: QueueLimits,
     queue: FairQueue<T>,
-    /// They have looked and found nothing, and were not called since.
+    /// Workers that have found no work and were not woken since.
     idle: BTreeSet<usize>,
-    /// Who waits for more, and until when.
+    /// The worker that lingers, and until when.
     lingering: Option<(usize, Instant)>,
-    pace: ArrivalRate,
+    arrivals: ArrivalRate,
 }
 
 /// What a worker does next.
 #[derive(Debug, PartialEq)]
-pub(super) enum Next<T> {
-    /// It will be called.
-    Nothing,
-    /// It waits for [`LINGER`], and then asks again.
+pub(super) enum NextStep<T> {
+    /// It stays idle until it is woken.
+    Idle,
+    /// It waits for [`LINGER`] and then asks again.
     Linger,
+    /// It scores these windows.
     Score(Vec<T>),
 }
 
-/// How many windows come.
+/// The arrival rate of windows.
 #[derive(Debug)]
 struct ArrivalRate {
     since: Instant,
@@ -58,59 +73,61 @@ struct ArrivalRate {
 }
 
 impl<T> Dispatch<T> {
-    pub(super) fn new(limits: Limits, now: Instant) -> Self {
+    pub(super) fn new(limits: QueueLimits, now: Instant) -> Self {
         Self {
             limits,
             queue: FairQueue::default(),
             idle: BTreeSet::new(),
             lingering: None,
-            pace: ArrivalRate::new(now),
+            arrivals: ArrivalRate::new(now),
         }
     }
 
+    /// Returns the number of waiting windows.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// One more. What comes out must give way to it: the pump's oldest, or else that whose turn is next.
+    /// Adds a window. If a limit is reached, returns the window to be skipped: the pump's oldest, or else the next in
+    /// turn.
     pub(super) fn put(&mut self, pump: PumpId, item: T, now: Instant) -> Option<T> {
-        self.pace.note(now);
-        let room = self.queue.len() < self.limits.in_all && self.queue.len_of(&pump) < self.limits.per_pump;
-        let oldest = if room { None } else { self.queue.drop_oldest(&pump).or_else(|| self.queue.take(1).pop()) };
+        self.arrivals.record(now);
+        let room = self.queue.len() < self.limits.total && self.queue.len_of(&pump) < self.limits.per_pump;
+        let skipped = if room { None } else { self.queue.pop_oldest(&pump).or_else(|| self.queue.take(1).pop()) };
         self.queue.push(pump, item);
-        oldest
+        skipped
     }
 
-    /// Who is to be called because something has come. Nobody is called twice before he has looked.
+    /// Returns the worker to wake for the waiting windows. A worker is returned once, until it asks for work again.
     pub(super) fn worker_to_wake(&mut self, now: Instant) -> Option<usize> {
-        if self.queue.is_empty() || (!self.is_enough() && self.is_waited_for(now)) {
+        if self.queue.is_empty() || (!self.is_batch_full() && self.is_worker_lingering(now)) {
             return None;
         }
         let lingering = self.lingering.take().map(|(worker, _)| worker);
         lingering.or_else(|| self.idle.pop_first())
     }
 
-    /// What this worker does next; it has waited for more already, or not.
-    pub(super) fn next(&mut self, worker: usize, lingered: bool, now: Instant) -> Next<T> {
+    /// Returns what this worker does next. `lingered` says whether it has just waited for more windows.
+    pub(super) fn next(&mut self, worker: usize, lingered: bool, now: Instant) -> NextStep<T> {
         self.idle.remove(&worker);
         self.lingering.take_if(|(other, _)| *other == worker);
-        if self.queue.is_empty() || (!self.is_enough() && self.is_waited_for(now)) {
+        if self.queue.is_empty() || (!self.is_batch_full() && self.is_worker_lingering(now)) {
             self.idle.insert(worker);
-            return Next::Nothing;
+            return NextStep::Idle;
         }
-        if self.is_enough() || lingered || !self.pace.is_worth_waiting() {
-            return Next::Score(self.queue.take(self.limits.batch));
+        if self.is_batch_full() || lingered || !self.arrivals.is_worth_lingering() {
+            return NextStep::Score(self.queue.take(self.limits.batch));
         }
         self.lingering = Some((worker, now + LINGER));
-        Next::Linger
+        NextStep::Linger
     }
 
-    fn is_enough(&self) -> bool {
+    fn is_batch_full(&self) -> bool {
         self.queue.len() >= self.limits.batch
     }
 
-    /// Whether somebody will take what waits in a moment. One that is long overdue has broken meanwhile.
-    fn is_waited_for(&self, now: Instant) -> bool {
+    /// Returns whether a lingering worker will take the waiting windows. One that is overdue by [`LINGER`] has failed.
+    fn is_worker_lingering(&self, now: Instant) -> bool {
         self.lingering.is_some_and(|(_, until)| now < until + LINGER)
     }
 }
@@ -120,18 +137,18 @@ impl ArrivalRate {
         Self { since: now, count: 0, per_s: 0.0 }
     }
 
-    /// One more has come.
-    fn note(&mut self, now: Instant) {
+    /// Records the arrival of a window.
+    fn record(&mut self, now: Instant) {
         self.count += 1;
-        let over = now.duration_since(self.since);
-        if over >= PACE_OVER {
-            (self.per_s, self.count, self.since) = (f64::from(self.count) / over.as_secs_f64(), 0, now);
+        let elapsed = now.duration_since(self.since);
+        if elapsed >= RATE_PERIOD {
+            (self.per_s, self.count, self.since) = (f64::from(self.count) / elapsed.as_secs_f64(), 0, now);
         }
     }
 
-    /// Whether so many more may be hoped for that a worker should wait.
-    fn is_worth_waiting(&self) -> bool {
-        self.per_s * LINGER.as_secs_f64() >= WORTH_IT
+    /// Returns whether enough windows are expected for a worker to linger.
+    fn is_worth_lingering(&self) -> bool {
+        self.per_s * LINGER.as_secs_f64() >= MIN_EXPECTED_WINDOWS
     }
 }
 
@@ -139,14 +156,14 @@ impl ArrivalRate {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { batch: 4, per_pump: 2, in_all: 6 };
+    const LIMITS: QueueLimits = QueueLimits { batch: 4, per_pump: 2, total: 6 };
 
     fn pump(n: u8) -> PumpId {
         format!("P-{n}").parse().expect("a name")
     }
 
-    /// After a second of windows that came quickly.
-    fn quick(start: Instant) -> (Dispatch<u8>, Instant) {
+    /// A dispatch after 1 s with 10,000 windows.
+    fn at_high_rate(start: Instant) -> (Dispatch<u8>, Instant) {
         let mut dispatch = Dispatch::new(LIMITS, start);
         for n in 0..10_000 {
             dispatch.put(pump(0), 0, start + n * Duration::from_micros(100));
@@ -156,81 +173,81 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_waits_for_more_only_where_they_come_quickly() {
-        for (gap_us, waits) in [(100, true), (400, true), (600, false), (10_000, false)] {
+    fn a_worker_lingers_only_at_a_high_rate() {
+        for (gap_us, lingers) in [(100, true), (400, true), (600, false), (10_000, false)] {
             let start = Instant::now();
-            let mut pace = ArrivalRate::new(start);
-            assert!(!pace.is_worth_waiting(), "nothing is known yet");
+            let mut arrivals = ArrivalRate::new(start);
+            assert!(!arrivals.is_worth_lingering(), "no rate is known yet");
             for n in 1..=3000 {
-                pace.note(start + n * Duration::from_micros(gap_us));
+                arrivals.record(start + n * Duration::from_micros(gap_us));
             }
-            assert_eq!(pace.is_worth_waiting(), waits, "one in {gap_us} us");
+            assert_eq!(arrivals.is_worth_lingering(), lingers, "one in {gap_us} us");
         }
     }
 
     #[test]
-    fn who_is_free_is_called_once_and_takes_all() {
+    fn an_idle_worker_is_woken_once_and_takes_all_windows() {
         let now = Instant::now();
         let mut dispatch = Dispatch::new(LIMITS, now);
-        assert_eq!((dispatch.next(0, false, now), dispatch.next(1, false, now)), (Next::Nothing, Next::Nothing));
-        assert_eq!(dispatch.worker_to_wake(now), None, "nothing waits");
+        assert_eq!((dispatch.next(0, false, now), dispatch.next(1, false, now)), (NextStep::Idle, NextStep::Idle));
+        assert_eq!(dispatch.worker_to_wake(now), None, "no window waits");
         dispatch.put(pump(1), 1, now);
         assert_eq!(dispatch.worker_to_wake(now), Some(0));
         dispatch.put(pump(2), 2, now);
         assert_eq!(dispatch.worker_to_wake(now), Some(1));
-        assert_eq!(dispatch.worker_to_wake(now), None, "both are called");
-        assert_eq!(dispatch.next(0, false, now), Next::Score(vec![1, 2]));
-        assert_eq!(dispatch.next(1, false, now), Next::Nothing);
+        assert_eq!(dispatch.worker_to_wake(now), None, "both are woken");
+        assert_eq!(dispatch.next(0, false, now), NextStep::Score(vec![1, 2]));
+        assert_eq!(dispatch.next(1, false, now), NextStep::Idle);
     }
 
     #[test]
-    fn one_waits_for_more_and_the_others_leave_it_to_him() {
-        let (mut dispatch, now) = quick(Instant::now());
+    fn while_one_worker_lingers_the_others_stay_idle() {
+        let (mut dispatch, now) = at_high_rate(Instant::now());
         dispatch.put(pump(1), 1, now);
-        assert_eq!(dispatch.next(0, false, now), Next::Linger);
-        assert_eq!(dispatch.next(1, false, now), Next::Nothing);
+        assert_eq!(dispatch.next(0, false, now), NextStep::Linger);
+        assert_eq!(dispatch.next(1, false, now), NextStep::Idle);
         dispatch.put(pump(2), 2, now);
-        assert_eq!(dispatch.worker_to_wake(now), None, "the first is at it");
-        assert_eq!(dispatch.next(0, true, now + LINGER), Next::Score(vec![1, 2]));
+        assert_eq!(dispatch.worker_to_wake(now), None, "the first worker lingers");
+        assert_eq!(dispatch.next(0, true, now + LINGER), NextStep::Score(vec![1, 2]));
     }
 
     #[test]
-    fn a_full_batch_is_not_waited_with() {
-        let (mut dispatch, now) = quick(Instant::now());
+    fn a_full_batch_ends_the_lingering() {
+        let (mut dispatch, now) = at_high_rate(Instant::now());
         dispatch.put(pump(1), 1, now);
-        assert_eq!(dispatch.next(0, false, now), Next::Linger);
+        assert_eq!(dispatch.next(0, false, now), NextStep::Linger);
         for n in 2..=4 {
             assert_eq!(dispatch.worker_to_wake(now), None);
             dispatch.put(pump(n), n, now);
         }
         assert_eq!(dispatch.worker_to_wake(now), Some(0));
-        assert_eq!(dispatch.next(0, false, now), Next::Score(vec![1, 2, 3, 4]));
+        assert_eq!(dispatch.next(0, false, now), NextStep::Score(vec![1, 2, 3, 4]));
     }
 
     #[test]
-    fn one_that_breaks_while_it_waits_holds_nobody_up() {
-        let (mut dispatch, now) = quick(Instant::now());
+    fn a_worker_that_fails_while_it_lingers_does_not_block_the_others() {
+        let (mut dispatch, now) = at_high_rate(Instant::now());
         dispatch.put(pump(1), 1, now);
-        assert_eq!(dispatch.next(0, false, now), Next::Linger);
-        assert_eq!(dispatch.next(1, false, now), Next::Nothing);
+        assert_eq!(dispatch.next(0, false, now), NextStep::Linger);
+        assert_eq!(dispatch.next(1, false, now), NextStep::Idle);
         let later = now + 3 * LINGER;
         dispatch.put(pump(2), 2, later);
-        // He takes no call, so the next one is called.
+        // The failed worker cannot be woken, so the next one is woken.
         assert_eq!((dispatch.worker_to_wake(later), dispatch.worker_to_wake(later)), (Some(0), Some(1)));
-        assert_eq!(dispatch.next(1, true, later), Next::Score(vec![1, 2]));
+        assert_eq!(dispatch.next(1, true, later), NextStep::Score(vec![1, 2]));
     }
 
     #[test]
-    fn the_newest_count_within_both_bounds() {
+    fn the_oldest_windows_are_skipped_at_both_limits() {
         let now = Instant::now();
         let mut dispatch = Dispatch::new(LIMITS, now);
-        let given_up = |dispatch: &mut Dispatch<u8>, n, item| dispatch.put(pump(n), item, now);
-        assert_eq!((1..=3).map(|item| given_up(&mut dispatch, 1, item)).collect::<Vec<_>>(), [None, None, Some(1)]);
+        let skipped = |dispatch: &mut Dispatch<u8>, n, item| dispatch.put(pump(n), item, now);
+        assert_eq!((1..=3).map(|item| skipped(&mut dispatch, 1, item)).collect::<Vec<_>>(), [None, None, Some(1)]);
         for n in 2..=5 {
-            assert_eq!(given_up(&mut dispatch, n, 10 * n), None);
+            assert_eq!(skipped(&mut dispatch, n, 10 * n), None);
         }
-        assert_eq!(given_up(&mut dispatch, 5, 51), Some(50), "its own oldest");
-        assert_eq!(given_up(&mut dispatch, 6, 60), Some(2), "it has none: that of whose turn it is");
-        assert_eq!(dispatch.waiting(), LIMITS.in_all);
+        assert_eq!(skipped(&mut dispatch, 5, 51), Some(50), "the pump's own oldest");
+        assert_eq!(skipped(&mut dispatch, 6, 60), Some(2), "the pump has none: the window next in turn");
+        assert_eq!(dispatch.waiting(), LIMITS.total);
     }
 }

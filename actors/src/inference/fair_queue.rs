@@ -1,14 +1,16 @@
-//! First in, first out for each pump; the pumps take turns.
+//! A queue that is first in, first out for each pump, and round-robin between pumps.
+//!
+//! For example, with windows a1, a2, a3 of pump A and b1 of pump B, `take(3)` returns a1, b1, a2.
 
 use std::collections::{HashMap, VecDeque};
 
 use volute_plant::PumpId;
 
-/// The queue.
+/// A fair queue.
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
     lanes: HashMap<PumpId, VecDeque<T>>,
-    /// Each pump that has a lane, once.
+    /// The pumps that have a lane, each once, in the order of their turns.
     turns: VecDeque<PumpId>,
     len: usize,
 }
@@ -40,16 +42,17 @@ impl<T> FairQueue<T> {
         self.len += 1;
     }
 
-    /// What has waited longest of this pump's.
-    pub(super) fn drop_oldest(&mut self, pump: &PumpId) -> Option<T> {
+    /// Removes and returns the oldest item of this pump.
+    pub(super) fn pop_oldest(&mut self, pump: &PumpId) -> Option<T> {
         let item = self.lanes.get_mut(pump)?.pop_front()?;
         self.len -= 1;
         Some(item)
     }
 
-    pub(super) fn take(&mut self, most: usize) -> Vec<T> {
-        let mut taken = Vec::with_capacity(most.min(self.len));
-        while taken.len() < most
+    /// Removes and returns up to `max` items, one per pump and turn.
+    pub(super) fn take(&mut self, max: usize) -> Vec<T> {
+        let mut taken = Vec::with_capacity(max.min(self.len));
+        while taken.len() < max
             && let Some(pump) = self.turns.pop_front()
         {
             let Some(lane) = self.lanes.get_mut(&pump) else { continue };
@@ -85,7 +88,7 @@ mod tests {
         }
         queue.push(pump(2), (2, 0));
         assert_eq!(queue.take(3), [(1, 0), (2, 0), (1, 1)]);
-        assert_eq!(queue.drop_oldest(&pump(1)), Some((1, 2)));
+        assert_eq!(queue.pop_oldest(&pump(1)), Some((1, 2)));
         assert_eq!(queue.take(9), [(1, 3), (1, 4)]);
         assert!(queue.is_empty());
     }
@@ -99,7 +102,7 @@ mod tests {
                 queue.push(pump(n), (n, number));
                 pushed.push((n, number));
                 if take == 2 && number % 7 == 0 {
-                    out.extend(queue.drop_oldest(&pump(n)));
+                    out.extend(queue.pop_oldest(&pump(n)));
                 } else {
                     out.extend(queue.take(take));
                 }

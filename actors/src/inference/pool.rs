@@ -1,7 +1,7 @@
-//! The pool of the inference workers: pumps put windows in, and the workers take them out.
+//! The queue between pumps and inference workers: pumps put windows in, and workers take them out.
 //!
-//! It is no actor, because nothing here takes time or can break: a window goes from its pump's thread to a worker's, and
-//! through no other. Deliberately absent: who scores what when ([`super::dispatch`]), and scoring (the workers').
+//! It is a shared queue and not an actor, so a window goes directly from its pump's thread to a worker's. Does not
+//! decide which worker scores which windows, see [`super::dispatch`], and does not score; see [`super::worker`].
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -13,32 +13,33 @@ use volute_anomaly::{Baseline, Model, Score};
 use volute_plant::Window;
 use volute_runtime::{ActorSlot, Message, ReplyTo};
 
-use super::dispatch::{Dispatch, Limits, Next};
+use super::dispatch::{Dispatch, NextStep, QueueLimits};
 use crate::{
     counters::{Counters, add},
     protocol::pump::{ScoreFailure, ScoreResult},
 };
 
-/// A worker may be called twice before it looks; whichever call comes first has it look at all that waits.
-pub(crate) const CALLS: usize = 2;
+/// The capacity of a worker's mailbox. Two are enough: one from a pump and one from the worker itself; each makes the
+/// worker check all waiting windows.
+pub(crate) const WAKE_UPS_PER_WORKER: usize = 2;
 
-/// Windows wait, or may. Sent to a worker.
-pub(crate) struct Work;
+/// Wakes a worker, so that it asks the pool for windows.
+pub(crate) struct WakeUp;
 
-impl Message for Work {}
+impl Message for WakeUp {}
 
-/// A window to be scored. One that is dropped on its way tells its pump so.
+/// A window to be scored. If it is dropped without a score, its pump receives [`ScoreFailure::Failed`].
 pub(crate) struct Job {
     seq: u64,
     pub window: Window,
-    /// What it is scored with.
+    /// The model that scores it.
     pub model: Model,
-    /// What is normal for its pump.
+    /// Its pump's baseline.
     pub baseline: Arc<Baseline>,
     reply_to: ReplyTo<ScoreResult>,
-    /// When it came here, and then when a worker took it.
+    /// When it entered the pool, and later when a worker took it.
     since: Instant,
-    told: bool,
+    replied: bool,
 }
 
 /// The pool. Cheap to clone.
@@ -47,9 +48,9 @@ pub(crate) struct Pool(Arc<Inner>);
 
 struct Inner {
     counters: Arc<Counters>,
-    workers: Vec<ReplyTo<Work>>,
-    /// Where each worker shows how much waits for all of them.
-    shown: Vec<Arc<ActorSlot>>,
+    workers: Vec<ReplyTo<WakeUp>>,
+    /// The workers' slots, whose metrics show the number of waiting windows.
+    slots: Vec<Arc<ActorSlot>>,
     dispatch: Mutex<Dispatch<Job>>,
 }
 
@@ -61,22 +62,23 @@ impl Job {
         baseline: Arc<Baseline>,
         reply_to: ReplyTo<ScoreResult>,
     ) -> Self {
-        Self { seq, window, model, baseline, reply_to, since: Instant::now(), told: false }
+        Self { seq, window, model, baseline, reply_to, since: Instant::now(), replied: false }
     }
 
-    /// How long it has been with its worker.
-    pub(super) fn in_hand(&self) -> Duration {
+    /// Returns how long ago a worker took it.
+    pub(super) fn since_taken(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// Tells the pump how it ended.
+    /// Sends the score, or the failure, to the pump.
     pub(super) fn finish(mut self, score: Result<Score, ScoreFailure>) {
-        self.tell(score);
+        self.reply(score);
     }
 
-    /// Bounded by the pump's own windows; a pump that is gone needs no answer.
-    fn tell(&mut self, score: Result<Score, ScoreFailure>) {
-        if !std::mem::replace(&mut self.told, true) {
+    /// Sends the reply once. Does not wait for a permit, since the number of replies is bounded by the pump's own
+    /// windows. If the pump's actor has stopped, the reply is dropped.
+    fn reply(&mut self, score: Result<Score, ScoreFailure>) {
+        if !std::mem::replace(&mut self.replied, true) {
             let _ = self.reply_to.try_send(ScoreResult { seq: self.seq, score });
         }
     }
@@ -84,28 +86,32 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.tell(Err(ScoreFailure::Failed));
+        self.reply(Err(ScoreFailure::Failed));
     }
 }
 
 impl Pool {
-    /// For workers that are yet to be started: how each is called, and where it shows how much waits.
-    pub(crate) fn new(limits: Limits, counters: Arc<Counters>, workers: Vec<(ReplyTo<Work>, Arc<ActorSlot>)>) -> Self {
-        let (workers, shown): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
-        for worker in &shown {
-            worker.metrics.capacity.fetch_add(limits.in_all, Relaxed);
+    /// Returns the pool of these workers, which are started afterwards. Each is given by its mailbox and its slot.
+    pub(crate) fn new(
+        limits: QueueLimits,
+        counters: Arc<Counters>,
+        workers: Vec<(ReplyTo<WakeUp>, Arc<ActorSlot>)>,
+    ) -> Self {
+        let (workers, slots): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
+        for slot in &slots {
+            slot.metrics.capacity.fetch_add(limits.total, Relaxed);
         }
         let dispatch = Mutex::new(Dispatch::new(limits, Instant::now()));
-        Self(Arc::new(Inner { counters, workers, shown, dispatch }))
+        Self(Arc::new(Inner { counters, workers, slots, dispatch }))
     }
 
-    /// One more window.
+    /// Adds a window, and wakes a worker if one is needed.
     pub(crate) fn put(&self, job: Job) {
         let skipped = {
             let mut dispatch = self.dispatch();
             let (pump, since) = (job.window.pump.clone(), job.since);
             let skipped = dispatch.put(pump, job, since);
-            self.show(&dispatch);
+            self.update_depth(&dispatch);
             skipped
         };
         if let Some(job) = skipped {
@@ -113,46 +119,47 @@ impl Pool {
             job.finish(Err(ScoreFailure::Skipped));
         }
         loop {
-            let called = self.dispatch().worker_to_wake(Instant::now());
-            match called {
-                // One that is out of order takes no call; when it is started again it looks by itself.
-                Some(worker) if !self.call(worker) => {}
+            let worker = self.dispatch().worker_to_wake(Instant::now());
+            match worker {
+                // A failed worker cannot be woken; after a restart it asks for work itself.
+                Some(worker) if !self.wake(worker) => {}
                 _ => return,
             }
         }
     }
 
-    /// Whether no worker is left that could score anything before it is restarted by hand.
-    pub(crate) fn is_out_of_order(&self) -> bool {
+    /// Returns whether all workers have failed and stay down until a restart is requested.
+    pub(crate) fn is_failed(&self) -> bool {
         self.0.workers.iter().all(ReplyTo::is_failed)
     }
 
-    /// Has a worker look; false where it is out of order.
-    pub(super) fn call(&self, worker: usize) -> bool {
-        // One that was called twice already will look.
-        self.0.workers.get(worker).is_some_and(|mailbox| mailbox.try_send(Work).is_ok() || !mailbox.is_failed())
+    /// Wakes a worker. Returns false if it has failed.
+    pub(super) fn wake(&self, worker: usize) -> bool {
+        // If its mailbox is full, it is woken already.
+        self.0.workers.get(worker).is_some_and(|mailbox| mailbox.try_send(WakeUp).is_ok() || !mailbox.is_failed())
     }
 
-    /// What this worker does next; it has waited for more already, or not.
-    pub(super) fn next(&self, worker: usize, lingered: bool) -> Next<Job> {
+    /// Returns what this worker does next. `lingered` says whether it has just waited for more windows.
+    pub(super) fn next(&self, worker: usize, lingered: bool) -> NextStep<Job> {
         let now = Instant::now();
         let mut next = {
             let mut dispatch = self.dispatch();
             let next = dispatch.next(worker, lingered, now);
-            self.show(&dispatch);
+            self.update_depth(&dispatch);
             next
         };
-        if let Next::Score(jobs) = &mut next {
+        if let NextStep::Score(jobs) = &mut next {
             for job in jobs {
-                self.0.counters.latencies.queue.note(now.duration_since(job.since));
+                self.0.counters.latencies.pool_wait.record(now.duration_since(job.since));
                 job.since = now;
             }
         }
         next
     }
 
-    fn show(&self, dispatch: &Dispatch<Job>) {
-        self.0.shown.iter().for_each(|worker| worker.metrics.held.store(dispatch.waiting(), Relaxed));
+    /// Sets the workers' metric of waiting windows.
+    fn update_depth(&self, dispatch: &Dispatch<Job>) {
+        self.0.slots.iter().for_each(|slot| slot.metrics.held.store(dispatch.waiting(), Relaxed));
     }
 
     fn dispatch(&self) -> MutexGuard<'_, Dispatch<Job>> {

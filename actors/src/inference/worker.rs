@@ -1,8 +1,8 @@
-//! One inference worker: an actor with a thread of its own that scores the batches it is handed.
+//! An inference worker: an actor with a thread of its own that scores batches of windows from the pool.
 //!
-//! It holds no state of any pump, so that any worker can score any window. The windows of a batch that are of one kind of pump
-//! are scored together. A batch that panics is scored anew window by window, by a fresh scorer, so that only the windows that
-//! break it are lost, and named.
+//! It holds no state of any pump, so any worker can score any window. Windows of a batch that share a model are scored
+//! together. If scoring a batch panics, its windows are scored again one by one with a new scorer, so that only the
+//! windows that cause the panic are lost, and dead letters name them.
 
 use std::{
     mem,
@@ -11,12 +11,12 @@ use std::{
 };
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
-use volute_anomaly::{Model, Score, ScoreError, Scorer, Task};
+use volute_anomaly::{Model, Score, ScoreError, ScoreInput, Scorer};
 use volute_runtime::{Envelope, Incarnation, panic_text};
 
 use super::{
-    dispatch::{LINGER, Next},
-    pool::{Job, Pool, Work},
+    dispatch::{LINGER, NextStep},
+    pool::{Job, Pool, WakeUp},
 };
 use crate::{
     counters::{Counters, add},
@@ -26,12 +26,12 @@ use crate::{
 /// The actor.
 pub(crate) struct InferenceActor {
     number: usize,
-    /// One for each model that it has scored with.
+    /// One scorer for each model used so far.
     scorers: Vec<Scorer>,
     pool: Pool,
-    /// It waits for more windows.
+    /// The timer while it waits for more windows.
     lingering: Option<SpawnHandle>,
-    /// It has waited for more.
+    /// Whether that timer has just ended.
     lingered: bool,
     counters: Arc<Counters>,
     incarnation: Incarnation<InferenceActor>,
@@ -47,29 +47,30 @@ impl InferenceActor {
         Self { number, scorers: Vec::new(), pool, lingering: None, lingered: false, counters, incarnation }
     }
 
-    /// Looks again, as a message of its own: in between it can be restarted.
-    fn look_again(&self) {
-        // It is refused only at the end, and where another call waits.
-        self.pool.call(self.number);
+    /// Asks for work again by a message to itself, so that a requested restart can happen in between.
+    fn wake_self(&self) {
+        // Refused only if the worker is stopped, or if another message waits already.
+        self.pool.wake(self.number);
     }
 
-    /// Scores windows, those of one model together.
+    /// Scores windows, grouped by model.
     fn score_all(&mut self, mut jobs: Vec<Job>) {
         while let Some(first) = jobs.first() {
             let model = first.model.clone();
-            let (same, others) = jobs.into_iter().partition(|job| job.model.is_same(&model));
-            self.score_batch(&model, same);
-            jobs = others;
+            let (batch, remaining) = jobs.into_iter().partition(|job| job.model.is_same(&model));
+            self.score_batch(&model, batch);
+            jobs = remaining;
         }
     }
 
-    /// Scores windows of one model together, and replies to their pumps. One that panics by itself is given up.
+    /// Scores windows of one model together, and replies to their pumps. A window that panics alone is recorded as a
+    /// dead letter.
     fn score_batch(&mut self, model: &Model, mut jobs: Vec<Job>) {
         match self.score(model, &jobs) {
             Ok(Ok(scores)) => {
                 add(&self.counters.scored, jobs.len());
                 for (job, score) in jobs.into_iter().zip(scores) {
-                    self.counters.latencies.inference.note(job.in_hand());
+                    self.counters.latencies.scoring.record(job.since_taken());
                     job.finish(Ok(score));
                 }
             }
@@ -100,12 +101,12 @@ impl InferenceActor {
         }
     }
 
-    /// Returns the windows' scores. A panic comes back as its text, and its scorer is not used again.
+    /// Returns the windows' scores, or the message of a panic. A scorer that panicked is not used again.
     fn score(&mut self, model: &Model, jobs: &[Job]) -> Result<Result<Vec<Score>, ScoreError>, String> {
-        let tasks: Vec<Task> =
-            jobs.iter().map(|job| Task { window: &job.window, scaler: &job.baseline.scaler }).collect();
+        let tasks: Vec<ScoreInput> =
+            jobs.iter().map(|job| ScoreInput { window: &job.window, scaler: &job.baseline.scaler }).collect();
         let known = self.scorers.iter().position(|scorer| scorer.model().is_same(model));
-        let mut scorer = known.map_or_else(|| Scorer::new(model), |place| self.scorers.swap_remove(place));
+        let mut scorer = known.map_or_else(|| Scorer::new(model), |index| self.scorers.swap_remove(index));
         let scored = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(feature = "failpoints")]
             fail::fail_point!("score");
@@ -121,31 +122,31 @@ impl InferenceActor {
 impl Actor for InferenceActor {
     type Context = Context<Self>;
 
-    /// What waits was perhaps left to the one before.
+    /// Takes over windows that the previous incarnation may have left.
     fn started(&mut self, _: &mut Self::Context) {
-        self.look_again();
+        self.wake_self();
     }
 }
 
-impl Handler<Envelope<Work>> for InferenceActor {
+impl Handler<Envelope<WakeUp>> for InferenceActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<Work>, ctx: &mut Self::Context) {
-        let Work = message.into_inner();
+    fn handle(&mut self, message: Envelope<WakeUp>, ctx: &mut Self::Context) {
+        let WakeUp = message.into_inner();
         if let Some(timer) = self.lingering.take() {
             ctx.cancel_future(timer);
         }
         match self.pool.next(self.number, mem::take(&mut self.lingered)) {
-            Next::Nothing => {}
-            Next::Linger => {
+            NextStep::Idle => {}
+            NextStep::Linger => {
                 self.lingering = Some(ctx.run_later(LINGER, |actor, _| {
                     actor.lingered = true;
-                    actor.look_again();
+                    actor.wake_self();
                 }));
             }
-            Next::Score(jobs) => {
+            NextStep::Score(jobs) => {
                 self.score_all(jobs);
-                self.look_again();
+                self.wake_self();
             }
         }
     }

@@ -1,6 +1,7 @@
-//! The pumps that have an actor, and the names that nobody can have just now. Both outlive the gate's actor.
+//! The directory of pumps: those with an actor, and those that are being removed. It outlives the ingress actor.
 //!
-//! Only the gate adds a pump or takes one away, so that nothing changes under a post that it takes in.
+//! Only the ingress adds or removes pumps, so the directory does not change while it admits a post. Others only release a name
+//! that they removed, or restore its pump.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,26 +11,30 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use volute_plant::PumpId;
 
-use super::last_rejections::RefusedPumps;
+use super::last_rejections::LastRejections;
 use crate::{kind::PumpKind, pump::handle::PumpHandle};
 
-/// Shared by the gate's lives, and by whoever removes pumps.
+/// The shared directory. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct PumpDirectory(Arc<Mutex<Directory>>);
 
-/// See the module's head.
+/// The pumps of the node.
 pub(crate) struct Directory {
-    /// The pumps' actors.
-    pub here: HashMap<PumpId, PumpHandle>,
+    /// The pumps that have an actor.
+    pub active: HashMap<PumpId, PumpHandle>,
     /// Pumps that are being removed.
-    pub leaving: HashSet<PumpId>,
-    /// New pumps of which nothing could be stored.
-    pub refused: RefusedPumps,
+    pub removing: HashSet<PumpId>,
+    /// New pumps of which no reading could be stored.
+    pub last_rejections: LastRejections,
 }
 
 impl PumpDirectory {
-    pub(crate) fn new(here: HashMap<PumpId, PumpHandle>) -> Self {
-        Self(Arc::new(Mutex::new(Directory { here, leaving: HashSet::new(), refused: RefusedPumps::default() })))
+    pub(crate) fn new(active: HashMap<PumpId, PumpHandle>) -> Self {
+        Self(Arc::new(Mutex::new(Directory {
+            active,
+            removing: HashSet::new(),
+            last_rejections: LastRejections::default(),
+        })))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Directory> {
@@ -38,13 +43,13 @@ impl PumpDirectory {
 
     /// Returns the kind of a pump that has an actor.
     pub(crate) fn kind_of(&self, pump: &PumpId) -> Option<PumpKind> {
-        self.lock().here.get(pump).map(|handle| handle.kind.clone())
+        self.lock().active.get(pump).map(|handle| handle.kind.clone())
     }
 
-    /// The pump's name is free again; or the pump is back, with a new actor.
-    pub(crate) fn release(&self, pump: &PumpId, back: Option<PumpHandle>) {
-        let mut places = self.lock();
-        places.leaving.remove(pump);
-        places.here.extend(back.map(|handle| (pump.clone(), handle)));
+    /// Ends a removal: the pump's name is free again, or the pump is restored with a new actor.
+    pub(crate) fn release(&self, pump: &PumpId, restored: Option<PumpHandle>) {
+        let mut pumps = self.lock();
+        pumps.removing.remove(pump);
+        pumps.active.extend(restored.map(|handle| (pump.clone(), handle)));
     }
 }

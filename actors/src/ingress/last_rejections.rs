@@ -1,7 +1,7 @@
-//! New pumps of which nothing could be stored, as all that they sent was refused, and why.
+//! Records why all readings of a new pump were rejected, for the pumps where this happened last.
 //!
-//! Such a pump is not registered, so no page and no list has it; without this, only the answers to its posts say what is
-//! wrong. Kept in memory, of the [`MOST`] that were refused last. Does not hold refusals of registered pumps.
+//! Such a pump is not registered, so no page and no list shows it. Without this record, only the responses to its posts would
+//! say what is wrong. Held in memory, for the last [`MAX_PUMPS`] pumps. Does not record rejections of registered pumps.
 
 use std::{
     collections::VecDeque,
@@ -10,43 +10,44 @@ use std::{
 
 use volute_plant::PumpId;
 
-/// How many are remembered. The one that was refused longest ago makes room.
-const MOST: usize = 100;
-/// Of one pump, a line is logged no more often than this while the reason stays the same.
-const LOG_EVERY: Duration = Duration::from_secs(600);
+/// The number of pumps recorded. A further one replaces the one that was rejected longest ago.
+const MAX_PUMPS: usize = 100;
+/// The shortest time between two log lines about one pump with the same reason.
+const LOG_INTERVAL: Duration = Duration::from_secs(600);
 
-/// The pumps that were refused last.
+/// The new pumps whose readings were rejected last.
 #[derive(Debug, Default)]
-pub(crate) struct RefusedPumps {
-    /// The one refused last comes last.
-    pumps: VecDeque<RefusedPump>,
+pub(crate) struct LastRejections {
+    /// In the order of their last rejection.
+    pumps: VecDeque<PumpRejection>,
 }
 
 #[derive(Debug)]
-struct RefusedPump {
+struct PumpRejection {
     pump: PumpId,
-    /// The field, by which two reasons are told apart: a text has the time in it.
+    /// The rejected field. It identifies the reason, since messages contain times.
     field: String,
     message: String,
     logged: Instant,
 }
 
-impl RefusedPumps {
-    /// Takes note of a refusal. Returns whether it should be logged.
-    pub(super) fn note(&mut self, pump: &PumpId, field: String, message: String, now: Instant) -> bool {
-        let known = self.pumps.iter().position(|known| known.pump == *pump);
-        let before = known.and_then(|place| self.pumps.remove(place));
-        let recent = before.filter(|before| before.field == field && now.duration_since(before.logged) < LOG_EVERY);
-        let logged = recent.as_ref().map_or(now, |before| before.logged);
-        if self.pumps.len() == MOST {
+impl LastRejections {
+    /// Records a rejection. Returns whether to log it.
+    pub(super) fn record(&mut self, pump: &PumpId, field: String, message: String, now: Instant) -> bool {
+        let index = self.pumps.iter().position(|known| known.pump == *pump);
+        let previous = index.and_then(|index| self.pumps.remove(index));
+        let recent =
+            previous.filter(|previous| previous.field == field && now.duration_since(previous.logged) < LOG_INTERVAL);
+        let logged = recent.as_ref().map_or(now, |previous| previous.logged);
+        if self.pumps.len() == MAX_PUMPS {
             self.pumps.pop_front();
         }
-        self.pumps.push_back(RefusedPump { pump: pump.clone(), field, message, logged });
+        self.pumps.push_back(PumpRejection { pump: pump.clone(), field, message, logged });
         recent.is_none()
     }
 
-    /// Why the pump's last reading was refused.
-    pub(crate) fn why(&self, pump: &PumpId) -> Option<&str> {
+    /// Returns why the pump's last reading was rejected.
+    pub(crate) fn reason(&self, pump: &PumpId) -> Option<&str> {
         self.pumps.iter().find(|known| known.pump == *pump).map(|known| known.message.as_str())
     }
 }
@@ -60,8 +61,8 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_logged_once_in_a_while_and_the_last_reason_is_kept() {
-        let mut refused = RefusedPumps::default();
+    fn a_rejection_is_logged_once_per_interval_and_the_last_reason_is_recorded() {
+        let mut rejections = LastRejections::default();
         let start = Instant::now();
         for (second, field, logged) in [
             (0, "timestamp", true),
@@ -74,20 +75,20 @@ mod tests {
         ] {
             let now = start + Duration::from_secs(second);
             let message = format!("{field}: at {second} s");
-            assert_eq!(refused.note(&pump(1), field.into(), message.clone(), now), logged, "{message}");
-            assert_eq!(refused.why(&pump(1)), Some(message.as_str()));
+            assert_eq!(rejections.record(&pump(1), field.into(), message.clone(), now), logged, "{message}");
+            assert_eq!(rejections.reason(&pump(1)), Some(message.as_str()));
         }
-        assert_eq!(refused.why(&pump(2)), None);
+        assert_eq!(rejections.reason(&pump(2)), None);
     }
 
     #[test]
-    fn no_more_than_a_hundred_are_kept_and_the_oldest_goes() {
-        let mut refused = RefusedPumps::default();
+    fn at_most_a_hundred_are_recorded_and_the_oldest_is_dropped() {
+        let mut rejections = LastRejections::default();
         let now = Instant::now();
-        for n in (0..MOST).chain([0, MOST]) {
-            refused.note(&pump(n), "timestamp".into(), "why".into(), now);
+        for n in (0..MAX_PUMPS).chain([0, MAX_PUMPS]) {
+            rejections.record(&pump(n), "timestamp".into(), "why".into(), now);
         }
-        assert_eq!((refused.pumps.len(), refused.why(&pump(1))), (MOST, None));
-        assert!(refused.why(&pump(0)).is_some() && refused.why(&pump(MOST)).is_some());
+        assert_eq!((rejections.pumps.len(), rejections.reason(&pump(1))), (MAX_PUMPS, None));
+        assert!(rejections.reason(&pump(0)).is_some() && rejections.reason(&pump(MAX_PUMPS)).is_some());
     }
 }

@@ -1,41 +1,41 @@
-//! What the live feed sends to those who listen, column by column.
+//! The frames that the live feed broadcasts to subscribers, with their data in columns.
 
 use volute_plant::{Detection, Profile, PumpId, PumpName, Reading, Timestamp};
 
 use super::snapshot::Status;
 
-/// What listeners get.
+/// A frame for subscribers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Frame {
     /// Readings of one pump.
     Readings(ReadingFrame),
     /// Detections of one pump.
     Detections(DetectionFrame),
-    /// How every pump is; once a second.
+    /// The status of every pump. Sent once a second.
     Fleet(FleetFrame),
     /// A pump was removed.
     Removed(PumpId),
-    /// A pump was given a name for people, or none any more.
+    /// A pump's display name was changed, or deleted (none).
     Named(PumpId, Option<PumpName>),
 }
 
-/// Readings of one pump, column by column.
+/// Readings of one pump, in columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadingFrame {
-    /// Which pump.
+    /// The pump.
     pub pump: PumpId,
     /// Its profile, whose channels the columns are.
     pub profile: Profile,
-    /// The times, in the order of arrival.
+    /// The device times of the readings, in the order of arrival.
     pub t: Vec<Timestamp>,
-    /// One column per channel of the profile, each as long as `t`; nothing where nothing was sent.
+    /// One column per channel of the profile, each as long as `t`; none where a reading has no value.
     pub values: Vec<Vec<Option<f64>>>,
 }
 
-/// Detections of one pump, column by column.
+/// Detections of one pump, in columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectionFrame {
-    /// Which pump.
+    /// The pump.
     pub pump: PumpId,
     /// Its profile, whose channels the columns are.
     pub profile: Profile,
@@ -51,32 +51,32 @@ pub struct DetectionFrame {
     pub contributions: Vec<Vec<f64>>,
 }
 
-/// How every pump is that was heard since the node started.
+/// The status of every pump that has sent a reading since the node started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FleetFrame {
-    /// When, by the node's clock.
+    /// The time of the frame, by the node's clock.
     pub now: Timestamp,
-    /// The pumps, by name.
+    /// The pumps, ordered by id.
     pub pumps: Vec<FleetRow>,
 }
 
-/// How one pump is.
+/// The status of one pump.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FleetRow {
-    /// Which pump.
+    /// The pump.
     pub pump: PumpId,
-    /// How it is.
+    /// Its status.
     pub status: Status,
     /// How long ago its last reading was received, in milliseconds.
     pub age_ms: Option<i64>,
-    /// What is wrong with its clock, for people.
+    /// What is wrong with its clock, as text for users.
     pub clock: Option<String>,
-    /// The time of the last reading that the model judged, the loss there, and the threshold.
+    /// The model's last verdict: the time of the window's last reading, the loss and the threshold.
     pub verdict: Option<(Timestamp, f64, f64)>,
 }
 
 impl ReadingFrame {
-    /// Nothing yet.
+    /// Returns a frame without entries.
     pub(super) fn empty(pump: &PumpId, profile: &Profile) -> Self {
         let values = vec![Vec::new(); profile.channels().len()];
         Self { pump: pump.clone(), profile: profile.clone(), t: Vec::new(), values }
@@ -92,7 +92,7 @@ impl ReadingFrame {
 }
 
 impl DetectionFrame {
-    /// Nothing yet.
+    /// Returns a frame without entries.
     pub(super) fn empty(pump: &PumpId, profile: &Profile) -> Self {
         let (t, loss, threshold, is_anomaly) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let contributions = vec![Vec::new(); profile.channels().len()];

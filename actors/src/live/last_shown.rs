@@ -1,33 +1,36 @@
-//! What is known of a pump that was not heard since the node's start: its reading that was shown last, and how often it
-//! posted. Pure.
+//! The state of a pump that has sent nothing since the node's start, from its stored readings: which reading was shown
+//! last, and after how long it is stale. Pure.
 
-use volute_plant::{CadenceMeter, Reading, TimeRules};
+use volute_plant::{CadenceMeter, Reading, TimestampLimits};
 
-/// A pump is stale after so many of its usual pauses.
-pub(crate) const STALE_PAUSES: i64 = 3;
+/// A pump is stale after this many of its usual pauses between posts.
+pub(crate) const STALE_AFTER_PAUSES: i64 = 3;
 
-/// A pump as its stored readings have it.
+/// A pump's last state, from its stored readings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastShown {
-    /// The reading that says how it was when it was last heard.
+    /// The reading that shows its state when it last sent one.
     pub reading: Reading,
-    /// Silent for longer, it is stale. In milliseconds.
+    /// For how long it may be silent before it is stale, in milliseconds.
     pub stale_after_ms: i64,
 }
 
 impl LastShown {
-    /// By its newest readings, oldest first; none of nothing. A pump that posts more often than that is stale after
-    /// `stale_after_ms`.
-    pub(crate) fn of(newest: &[Reading], times: &TimeRules, stale_after_ms: i64) -> Option<Self> {
+    /// Returns the last state from a pump's newest readings, oldest first; none if there are no readings. The pump is
+    /// stale after `stale_after_ms`, or later if it posts seldom.
+    ///
+    /// Of the current readings, the one received last was shown last. If none is current, it is the newest by device
+    /// time.
+    pub(crate) fn of(newest: &[Reading], times: &TimestampLimits, stale_after_ms: i64) -> Option<Self> {
         let current = newest.iter().filter(|reading| times.is_current(reading));
-        let shown = current.max_by_key(|reading| (reading.received, reading.at));
-        let reading = shown.or(newest.last())?.clone();
+        let last_current = current.max_by_key(|reading| (reading.received, reading.at));
+        let reading = last_current.or(newest.last())?.clone();
         let mut received: Vec<_> = newest.iter().map(|reading| reading.received).collect();
         received.sort_unstable();
         let mut posts = CadenceMeter::live();
         received.into_iter().for_each(|at| posts.push(at));
-        let pause_ms = posts.usual_pause_ms().unwrap_or(0);
-        Some(Self { reading, stale_after_ms: stale_after_ms.max(STALE_PAUSES * pause_ms) })
+        let pause_ms = posts.typical_pause_ms().unwrap_or(0);
+        Some(Self { reading, stale_after_ms: stale_after_ms.max(STALE_AFTER_PAUSES * pause_ms) })
     }
 }
 
@@ -37,9 +40,10 @@ mod tests {
 
     use super::*;
 
-    const TIMES: TimeRules = TimeRules { ahead_ms: 30_000, current_ms: 60_000, kept_ms: 400 * 86_400_000 };
+    const TIMES: TimestampLimits =
+        TimestampLimits { max_ahead_ms: 30_000, max_current_offset_ms: 60_000, max_age_ms: 400 * 86_400_000 };
 
-    /// A reading at a second, received at another.
+    /// A reading measured at `at_s` and received at `received_s`, in seconds.
     fn reading(at_s: i64, received_s: i64) -> Reading {
         let time = |s: i64| Timestamp::from_millis(1_773_050_400_000 + 1000 * s).expect("a time");
         let (pump, samples) = ("P".parse().expect("an id"), [Sample::Good(1.0)].into());
@@ -52,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn the_current_reading_that_was_received_last_was_shown_last() {
+    fn the_current_reading_received_last_was_shown_last() {
         for (newest, at, received) in [
             ([(0, 0), (10, 75)], 0, 0),
             ([(0, 1), (29, 0)], 0, 1),
@@ -71,7 +75,7 @@ mod tests {
             assert_eq!(shown(&newest).map(|(_, ms)| ms), Some(stale_after_ms), "{newest:?}");
         }
         let batches: Vec<(i64, i64)> = (0..100).map(|n| (n, (n / 30 + 1) * 30)).collect();
-        assert_eq!(shown(&batches).map(|(_, ms)| ms), Some(90_000), "posts count, not readings");
+        assert_eq!(shown(&batches).map(|(_, ms)| ms), Some(90_000), "pauses between posts count, not between readings");
         assert_eq!(shown(&every(1, 1)).map(|(_, ms)| ms), Some(10_000));
     }
 }

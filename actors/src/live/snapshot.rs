@@ -1,4 +1,4 @@
-//! What the live feed says of a pump to those who ask.
+//! The present state of a pump, as the live feed returns it to queries.
 
 use std::sync::Arc;
 
@@ -6,138 +6,139 @@ use volute_plant::{ClockFault, Detection, PumpId, Reading, Sample, Timestamp};
 
 use crate::commissioning::collection::CollectionProgress;
 
-/// How a pump is, as far as the model can tell.
+/// A pump's status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// No verdict yet, and how far that is.
+    /// No verdict yet; the window or the baseline is not complete.
     Learning(LearningProgress),
-    /// The pump stands, or its shaft runs down.
+    /// The pump is off, or is stopping.
     Off {
-        /// Whether it still turns.
+        /// Whether its shaft still turns.
         stopping: bool,
     },
-    /// The pump has not run for long enough to have settled.
+    /// The pump has started, and has not run long enough to be in a steady state.
     Starting {
-        /// Steps that it has run.
+        /// Steps for which it has run.
         have: usize,
-        /// Steps that it runs before it is judged.
+        /// Steps for which it has to run before it is judged.
         need: usize,
     },
-    /// No verdict is possible, and why.
+    /// No verdict is possible.
     Unknown {
-        /// The reason, for people.
+        /// The reason, as text for users.
         reason: String,
     },
-    /// The last window is like those the model was trained on.
+    /// The last window was normal.
     Normal,
-    /// It is not.
+    /// The last window was anomalous.
     Anomaly,
-    /// Nothing was heard for too long: what was last known says nothing about now.
+    /// No reading has arrived for too long, so the present state is not known.
     Stale,
 }
 
-/// How far it is to the first verdict.
+/// The progress towards the first verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LearningProgress {
     /// The window is filling.
     Window {
-        /// Steps so far.
+        /// Steps in the window so far.
         have: usize,
-        /// Steps it takes.
+        /// Steps of a full window.
         need: usize,
     },
-    /// The node learns what is normal for this pump.
+    /// The node learns the pump's baseline.
     Commissioning {
-        /// What it is at.
+        /// The current phase.
         phase: CommissioningPhase,
-        /// Normal running gathered so far, in milliseconds.
+        /// Normal running collected so far, in milliseconds.
         running_ms: i64,
-        /// Normal running that it takes, in milliseconds.
+        /// Normal running that is needed, in milliseconds.
         needed_ms: i64,
-        /// What went wrong the last time, for people.
-        trouble: Option<Arc<str>>,
+        /// The problem of the last attempt, as text for users.
+        last_error: Option<Arc<str>>,
     },
 }
 
 impl From<CollectionProgress> for LearningProgress {
     fn from(progress: CollectionProgress) -> Self {
-        let CollectionProgress { is_complete, running_ms, needed_ms, trouble } = progress;
+        let CollectionProgress { is_complete, running_ms, needed_ms, last_error } = progress;
         let phase = if is_complete { CommissioningPhase::Calculating } else { CommissioningPhase::Gathering };
-        Self::Commissioning { phase, running_ms, needed_ms, trouble }
+        Self::Commissioning { phase, running_ms, needed_ms, last_error }
     }
 }
 
-/// What commissioning is at.
+/// A phase of commissioning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommissioningPhase {
-    /// Normal running is gathered.
+    /// Normal running is being collected.
     Gathering,
-    /// There is enough of it, and the pump's own threshold is being calculated.
+    /// Enough is collected, and the baseline is being computed.
     Calculating,
 }
 
-/// What a pump's feed is like.
+/// The state of a pump's feed: its intervals and pauses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveFeedState {
-    /// The steps that its windows are made of.
+    /// The step of its windows, in milliseconds.
     pub interval_ms: i64,
-    /// Whether these are its own, and not its profile's.
+    /// Whether that step is set for this pump, and not by its profile.
     pub own_interval: bool,
-    /// How far apart its readings are by the device's clock; none where they are irregular, or too few yet.
+    /// The usual time between its readings by the device's clock, in milliseconds; none if they are irregular or too
+    /// few.
     pub readings_every_ms: Option<i64>,
-    /// How far apart its posts are; likewise.
+    /// The usual time between its posts, in milliseconds; none if they are irregular or too few.
     pub posts_every_ms: Option<i64>,
-    /// It is not stale before it was silent for this long.
+    /// For how long it may be silent before it is stale, in milliseconds.
     pub stale_after_ms: i64,
-    /// What should be done about it; none: nothing.
+    /// What an operator should change; none if the feed is fine.
     pub advice: Option<LiveAdvice>,
 }
 
-/// What should be done about a pump's feed.
+/// What an operator should change about a pump's feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveAdvice {
-    /// For people.
+    /// The advice, as text for users.
     pub text: String,
-    /// The interval to set for it, in milliseconds; none where that is not the advice.
+    /// The interval that should be set for the pump, in milliseconds; none if the advice is another.
     pub interval_ms: Option<i64>,
 }
 
 /// One channel of the latest reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveChannel {
-    /// What was sent.
+    /// The channel's value as sent.
     pub sample: Sample,
     /// `ok`, `bad`, `filled`, `missing`, or the limit it is beyond: `low_alarm`, `low_warning`, `high_warning`,
     /// `high_alarm`.
     pub state: &'static str,
 }
 
-/// The latest of one pump.
+/// The present state of one pump.
 #[derive(Debug, Clone)]
 pub struct LivePump {
-    /// Which pump.
+    /// The pump.
     pub pump: PumpId,
-    /// Its current reading that was received last, and its channels in the profile's order.
+    /// The current reading that was received last, and its channels in the profile's order.
     pub latest: Option<(Reading, Vec<LiveChannel>)>,
     /// How long ago any reading was received, in milliseconds.
     pub age_ms: Option<i64>,
-    /// How it is.
+    /// Its status.
     pub status: Status,
     /// What is wrong with its clock.
     pub clock: Option<ClockFault>,
-    /// Since when, by the node's clock.
+    /// Since when it has this status, by the node's clock.
     pub since: Timestamp,
     /// The model's last verdict.
     pub detection: Option<Detection>,
-    /// Its last verdicts' losses, the oldest first; at most [`TREND`] of them.
+    /// The losses of its last verdicts, oldest first; at most [`TREND_LEN`](super::trend::TREND_LEN).
     pub trend: Vec<(Timestamp, f32)>,
-    /// What its feed is like; none: nothing is known of it yet.
+    /// The state of its feed; none if nothing is known yet.
     pub feed: Option<LiveFeedState>,
     /// Readings since the node started.
     pub readings: u64,
-    /// Readings, or parts of them, that were too late for their window, since the node started.
+    /// Readings, or parts of readings, that arrived too late for their window, since the node started.
     pub late: u64,
-    /// Readings, or parts of them, that were more than a minute old when they came.
+    /// Readings, or parts of readings, that were not current when they arrived, since the node started.
     pub past: u64,
     /// Windows scored since the node started.
     pub scored: u64,

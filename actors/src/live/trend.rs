@@ -1,35 +1,36 @@
-//! A pump's last losses with their times, in half the room: there is one for every pump.
+//! A pump's last losses with their times, in 8 instead of 16 bytes each. There is one trend for every pump.
 
 use std::collections::VecDeque;
 
 use volute_plant::Timestamp;
 
-/// Detections in a pump's trend.
-pub const TREND: usize = 120;
+/// The largest number of losses in a trend.
+pub const TREND_LEN: usize = 120;
 
-/// At most [`TREND`] losses, in the order of their times.
+/// The last [`TREND_LEN`] losses, ordered by time.
 #[derive(Debug, Default)]
 pub(crate) struct Trend {
-    /// Milliseconds since the one before, and the loss.
+    /// Each as the milliseconds since the point before it, and the loss.
     points: VecDeque<(u32, f32)>,
     newest: Option<Timestamp>,
 }
 
 impl Trend {
-    /// One more. What lies weeks before it, or after, says nothing beside it and is forgotten.
+    /// Appends a loss. If it is older than the newest point, or more than 2^32 ms (49 days) newer, all earlier points
+    /// are dropped.
     pub(crate) fn push(&mut self, at: Timestamp, loss: f32) {
         let gap = self.newest.and_then(|newest| u32::try_from(at.since_ms(newest)).ok());
         if gap.is_none() {
             self.points.clear();
         }
-        if self.points.len() == TREND {
+        if self.points.len() == TREND_LEN {
             self.points.pop_front();
         }
         self.points.push_back((gap.unwrap_or(0), loss));
         self.newest = Some(at);
     }
 
-    /// All of them, the oldest first.
+    /// Returns all points, oldest first.
     pub(crate) fn points(&self) -> Vec<(Timestamp, f32)> {
         let Some(mut at) = self.newest else { return Vec::new() };
         let mut points = Vec::with_capacity(self.points.len());
@@ -51,24 +52,24 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_there_with_their_times() {
+    fn the_newest_points_are_kept_with_their_times() {
         let mut trend = Trend::default();
         assert_eq!(trend.points(), []);
         let all: Vec<(Timestamp, f32)> = (0..200).map(|n| (at(n * n), n as f32)).collect();
         for &(at, loss) in &all {
             trend.push(at, loss);
         }
-        assert_eq!(trend.points(), all[200 - TREND..]);
+        assert_eq!(trend.points(), all[200 - TREND_LEN..]);
     }
 
     #[test]
-    fn what_is_weeks_away_is_forgotten() {
-        let weeks_ms = i64::from(u32::MAX);
-        for (gap_ms, left) in [(weeks_ms, 2), (weeks_ms + 1, 1), (-1, 1)] {
+    fn a_gap_of_weeks_or_a_step_back_drops_earlier_points() {
+        let max_gap_ms = i64::from(u32::MAX);
+        for (gap_ms, count) in [(max_gap_ms, 2), (max_gap_ms + 1, 1), (-1, 1)] {
             let mut trend = Trend::default();
             trend.push(at(0), 1.0);
             trend.push(at(gap_ms), 2.0);
-            assert_eq!((trend.points().len(), trend.points().last()), (left, Some(&(at(gap_ms), 2.0))));
+            assert_eq!((trend.points().len(), trend.points().last()), (count, Some(&(at(gap_ms), 2.0))));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What commissioning is sent, and what it replies.
+//! Messages to the commissioning actor, and its replies.
 
 use tokio::sync::oneshot;
 use volute_anomaly::Baseline;
@@ -7,43 +7,45 @@ use volute_plant::{PumpId, Reading, Timestamp};
 use volute_runtime::{Message, ReplyTo, Subject};
 
 use crate::{
-    commissioning::errors::{CommissionRefusal, LearnError},
+    commissioning::errors::{CommissionError, LearnError},
     kind::PumpKind,
 };
 
-/// Learn what is normal for a pump.
+/// Requests that a pump's baseline is learned.
 pub(crate) struct CommissionJob {
     pub pump: PumpId,
-    /// What the pump is judged by besides its baseline.
+    /// The pump's kind, with the model whose scores the baseline calibrates.
     pub kind: PumpKind,
+    /// Why the baseline is learned, for the list of its versions.
     pub why: String,
     pub data: TrainingData,
     pub reply: JobReply,
 }
 
-/// Who is told how a job ended. One that is dropped says that it was broken off.
+/// Sends the outcome of a job to its requester. If it is dropped without a reply, the outcome is
+/// [`LearnError::BrokenOff`].
 pub(crate) struct JobReply {
     to: ReplyTo<BaselineLearned>,
     requester: Option<Requester>,
 }
 
-/// What is learned from.
+/// The readings from which a baseline is learned.
 pub(crate) enum TrainingData {
-    /// Stored readings, up to and without the second time.
+    /// Stored readings from the first time up to, but not including, the second.
     Stored(Timestamp, Timestamp),
-    /// Readings that are made when their turn comes, in runs: no window spans two of them.
-    Made(Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>),
+    /// Readings that are generated when the job begins, as a list of runs. No window spans two runs.
+    Generated(Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>),
 }
 
-/// Who wants to know how it ended.
+/// Who receives the outcome of a job.
 pub(crate) enum Requester {
-    /// The pump, in the mode that had this number when it asked.
+    /// The pump's actor. `mode` is the number of its mode at the request; the reply is ignored if the mode has changed.
     Pump { mode: u64 },
-    /// Somebody else: the version's number.
-    Caller(oneshot::Sender<Result<u32, CommissionRefusal>>),
+    /// A caller of the API, who receives the number of the new version.
+    Caller(oneshot::Sender<Result<u32, CommissionError>>),
 }
 
-/// How a job ended.
+/// The outcome of a job.
 pub(crate) struct BaselineLearned {
     pub outcome: Result<(Baseline, NewBaseline), LearnError>,
     pub requester: Requester,
@@ -54,15 +56,15 @@ impl JobReply {
         Self { to, requester: Some(requester) }
     }
 
-    /// Replies. A pump that is gone needs none.
+    /// Sends the outcome. Does nothing if the pump's actor has stopped.
     pub(crate) async fn send(mut self, outcome: Result<(Baseline, NewBaseline), LearnError>) {
         if let Some(requester) = self.requester.take() {
             let _ = self.to.send(BaselineLearned { outcome, requester }).await;
         }
     }
 
-    /// Nobody waits for it after all.
-    pub(crate) fn forget(mut self) {
+    /// Drops the reply without sending anything.
+    pub(crate) fn cancel(mut self) {
         self.requester = None;
     }
 }
@@ -70,7 +72,7 @@ impl JobReply {
 impl Drop for JobReply {
     fn drop(&mut self) {
         if let Some(requester) = self.requester.take() {
-            let _ = self.to.try_send(BaselineLearned { outcome: Err(LearnError::BrokenOff), requester });
+            let _ = self.to.try_send(BaselineLearned { outcome: Err(LearnError::Aborted), requester });
         }
     }
 }

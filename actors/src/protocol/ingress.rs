@@ -1,4 +1,4 @@
-//! What the ingress is sent: posts, and requests for the actors of pumps.
+//! Messages to the ingress: posts, and requests for pumps' actors.
 
 use std::{net::IpAddr, time::Instant};
 
@@ -8,47 +8,49 @@ use volute_runtime::{Message, Subject};
 
 use crate::{pump::handle::PumpHandle, receipt::IngestResult};
 
-/// A post on its way in.
+/// A post to be ingested.
 pub(crate) struct IngestRequest {
     /// One entry per item, in order; none for one of which no draft could be made: it keeps its place and is counted.
     pub items: Vec<Option<Draft>>,
     pub received: Timestamp,
     pub since: Instant,
-    /// Whose it is; none: the node's own, which may register as many pumps as it likes.
+    /// The client's address; none for the node itself, which may register any number of pumps.
     pub client: Option<IpAddr>,
     pub reply: oneshot::Sender<IngestResult>,
 }
 
-/// Somebody wants a pump's actor; one that is not known is registered where a time is given.
+/// Requests the handle of a pump's actor. If the pump is unknown and `register` holds a time, the pump is registered
+/// then.
 pub(crate) struct FindPump {
     pub pump: PumpId,
     pub register: Option<Timestamp>,
     pub reply: oneshot::Sender<Option<PumpHandle>>,
 }
 
-/// Lets nothing more in, waits until all that came in has settled and been scored, then replies.
+/// Refuses new posts, waits until all accepted readings are durable and their windows scored, then replies.
 pub(crate) struct DrainIngress(pub oneshot::Sender<()>);
 
-/// Somebody removes a pump: its actor is handed over, and its name is nobody's until [`crate::ingress::directory::PumpDirectory::release`].
-pub(crate) struct TakePump {
+/// Takes a pump's actor out of the directory in order to remove the pump. Its id is refused until
+/// [`crate::ingress::directory::PumpDirectory::release`].
+pub(crate) struct DetachPump {
     pub pump: PumpId,
-    pub reply: oneshot::Sender<Result<PumpHandle, NotTaken>>,
+    pub reply: oneshot::Sender<Result<PumpHandle, DetachError>>,
 }
 
-/// A pump cannot be taken away.
+/// Why a pump cannot be taken out of the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotTaken {
+pub(crate) enum DetachError {
     /// There is no such pump.
     Unknown,
-    /// It is taken away already.
-    Leaving,
+    /// It is being removed already.
+    BeingRemoved,
     /// The node is stopping.
     Stopping,
 }
 
 impl Message for IngestRequest {}
 
-impl Message for TakePump {
+impl Message for DetachPump {
     fn subject(&self) -> Option<Subject> {
         Some(self.pump.shared())
     }

@@ -1,4 +1,4 @@
-//! What the live feed is sent: what to show of a pump, and questions.
+//! Messages to the live feed: updates of a pump's state, and queries.
 
 use tokio::sync::oneshot;
 use volute_plant::{ClockFault, Detection, NoWindow, OperatingState, Profile, PumpId, PumpName, Reading, Timestamp};
@@ -6,28 +6,28 @@ use volute_runtime::{Message, Subject};
 
 use crate::live::snapshot::{LearningProgress, LiveFeedState, LivePump};
 
-/// A reading has become durable, or part of one.
+/// A reading, or part of one, has become durable.
 #[derive(Debug)]
 pub(crate) struct LiveReading {
-    /// The whole of it.
+    /// The whole reading, with all parts so far.
     pub reading: Reading,
-    /// When the reading, or this part, was received.
-    pub heard: Timestamp,
-    /// It says how the pump is now; any other is only counted.
+    /// When the reading, or this part of it, was received.
+    pub received_at: Timestamp,
+    /// Whether it shows the pump's present state. A reading that does not is only counted.
     pub is_current: bool,
-    /// It came too late for its window.
+    /// Whether it arrived too late for its window.
     pub is_late: bool,
-    /// It was counted when its first part came.
+    /// Whether this is a later part of a reading that was counted already.
     pub is_part: bool,
 }
 
-/// Something is wrong with a pump's clock, or nothing is any more.
-pub(crate) struct LiveClock {
+/// The fault of a pump's clock has changed; none if the clock is right again.
+pub(crate) struct LiveClockFault {
     pub pump: PumpId,
     pub fault: Option<ClockFault>,
 }
 
-/// A reading got its place, and there is no verdict on it.
+/// A reading was placed in order, but has no verdict.
 pub(crate) struct LiveNotScored {
     pub pump: PumpId,
     pub why: NotScoredReason,
@@ -36,41 +36,41 @@ pub(crate) struct LiveNotScored {
 /// Why there is no verdict on a reading.
 #[derive(Debug)]
 pub(crate) enum NotScoredReason {
-    /// There is nothing to judge it by.
+    /// No model is loaded for the pump's profile.
     NoModel,
-    /// What it is judged by could not be read yet.
-    Unread,
-    /// It is too early. Commissioning says so of a reading that has a window.
+    /// The pump's baseline could not be read from the database yet.
+    BaselineUnavailable,
+    /// The window is not full yet, or the pump's baseline is still being learned.
     Learning(LearningProgress),
-    /// The pump does not run, in the words of [`NoWindow::NotRunning`].
+    /// The pump does not run; see [`NoWindow::NotRunning`].
     NotRunning { state: OperatingState, have: usize, need: usize },
-    /// Channels without a value, by their places in the profile.
+    /// These channels have no value in the window. Indices into the profile's channels.
     Missing { channels: Vec<usize> },
-    /// Its readings are too far apart for a window; why, for people.
-    Starved { why: String },
-    /// Its window could not be scored.
-    Failed,
+    /// Readings are too far apart for a window. `why` explains it to users.
+    TooSparse { why: String },
+    /// Scoring the window failed.
+    ScoringFailed,
 }
 
-/// A pump's feed is like this now.
-pub(crate) struct LiveFeed {
+/// The state of a pump's feed has changed.
+pub(crate) struct LiveFeedChanged {
     pub pump: PumpId,
     pub feed: LiveFeedState,
 }
 
-impl Message for LiveFeed {
+impl Message for LiveFeedChanged {
     fn subject(&self) -> Option<Subject> {
         Some(self.pump.shared())
     }
 }
 
-/// A pump is of another profile from now on.
-pub(crate) struct LiveProfile {
+/// Another profile was assigned to a pump.
+pub(crate) struct LiveProfileChanged {
     pub pump: PumpId,
     pub profile: Profile,
 }
 
-impl Message for LiveProfile {
+impl Message for LiveProfileChanged {
     const SURVIVES_FAILURE: bool = true;
 
     fn subject(&self) -> Option<Subject> {
@@ -82,31 +82,31 @@ impl Message for LiveProfile {
 pub(crate) struct LiveDetection(pub Detection);
 
 /// A pump was removed.
-pub(crate) struct LiveGone(pub PumpId);
+pub(crate) struct LivePumpRemoved(pub PumpId);
 
-/// A demo's pump: its readings have ended. It is stale from now on, and not only once it was silent for long.
-pub(crate) struct LiveEnded(pub PumpId);
+/// The simulation of a pump has ended. The pump is stale from now on, without the usual delay.
+pub(crate) struct LiveSimulationEnded(pub PumpId);
 
-impl Message for LiveEnded {
+impl Message for LiveSimulationEnded {
     fn subject(&self) -> Option<Subject> {
         Some(self.0.shared())
     }
 }
 
-/// A pump was given a name for people, or none any more.
-pub(crate) struct LiveNamed {
+/// A pump's display name was changed or deleted.
+pub(crate) struct LivePumpRenamed {
     pub pump: PumpId,
     pub name: Option<PumpName>,
 }
 
-impl Message for LiveNamed {
+impl Message for LivePumpRenamed {
     fn subject(&self) -> Option<Subject> {
         Some(self.pump.shared())
     }
 }
 
-/// Somebody asks for one pump, or for all.
-pub(crate) struct AskLive {
+/// Requests the state of one pump, or of all.
+pub(crate) struct GetLivePumps {
     pub pump: Option<PumpId>,
     pub reply: oneshot::Sender<Vec<LivePump>>,
 }
@@ -117,7 +117,7 @@ impl Message for LiveReading {
     }
 }
 
-impl Message for LiveClock {
+impl Message for LiveClockFault {
     fn subject(&self) -> Option<Subject> {
         Some(self.pump.shared())
     }
@@ -135,8 +135,8 @@ impl Message for LiveDetection {
     }
 }
 
-impl Message for LiveGone {
-    /// Whoever watches must not see it for ever.
+impl Message for LivePumpRemoved {
+    /// Otherwise the removed pump would stay visible.
     const SURVIVES_FAILURE: bool = true;
 
     fn subject(&self) -> Option<Subject> {
@@ -144,7 +144,7 @@ impl Message for LiveGone {
     }
 }
 
-impl Message for AskLive {
+impl Message for GetLivePumps {
     fn subject(&self) -> Option<Subject> {
         self.pump.as_ref().map(PumpId::shared)
     }

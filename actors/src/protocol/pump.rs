@@ -1,4 +1,4 @@
-//! What a pump is sent, and what it sends back to the ingress.
+//! Messages to a pump's actor, and from it to the ingress.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,16 +9,16 @@ use volute_plant::{Draft, PumpId, Rejection, Timestamp};
 use volute_runtime::{Message, Subject};
 
 use crate::{
-    commissioning::errors::CommissionRefusal,
+    commissioning::errors::CommissionError,
     ingress::{in_flight::Permit, response::ResponsePart},
 };
 
-/// Items of one pump, with the room they take up.
+/// Items of one pump from a post, with their permit.
 pub(crate) struct SubmitReadings {
-    /// With their places in the post.
+    /// Each with its index in the post.
     pub drafts: Vec<(usize, Draft)>,
     pub received: Timestamp,
-    /// When its post came to the ingress.
+    /// When the ingress received the post.
     pub since: Instant,
     pub permit: Arc<Permit>,
     pub response: ResponsePart,
@@ -33,39 +33,39 @@ pub(crate) struct ScoreResult {
 /// Why a window has no score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScoreFailure {
-    /// It gave way to a newer one.
+    /// It was skipped in favor of a newer window.
     Skipped,
-    /// It broke the scoring, or whoever had it in hand.
+    /// Scoring it failed, or its worker was lost.
     Failed,
 }
 
-/// An order for a pump, and where the reply goes.
+/// An order to a pump, with the channel for the reply.
 pub(crate) struct PumpCommand {
     pub order: PumpOrder,
-    pub reply: oneshot::Sender<Result<(), CommissionRefusal>>,
+    pub reply: oneshot::Sender<Result<(), CommissionError>>,
 }
 
-/// What a pump can be told.
+/// An order to a pump.
 #[derive(Debug, Clone)]
 pub(crate) enum PumpOrder {
-    /// Learn anew, from the next reading on.
-    Anew,
-    /// Use this version; 0: what the model brings along.
-    Use { version: u32 },
-    /// Go by these settings of its own.
-    Set { settings: PumpSettings, is_played: bool },
+    /// Learn a new baseline from the next readings.
+    Recommission,
+    /// Use this version of the baseline; 0 is the one that comes with the model.
+    ActivateVersion { version: u32 },
+    /// Apply these settings of the pump. `is_played` says whether a simulation feeds the pump.
+    ChangeSettings { settings: PumpSettings, is_played: bool },
 }
 
-/// Gives up waiting for missing readings, and replies once every window is decided.
+/// Stops waiting for missing readings, and replies once every window has its verdict.
 pub(crate) struct DrainPump(pub oneshot::Sender<()>);
 
-/// Ends the pump's actor for good. Everything that was sent to it before is done, and nothing after it will be.
+/// Stops the pump's actor for good. It finishes all messages before this one and handles none after it.
 pub(crate) struct RetirePump(pub oneshot::Sender<()>);
 
-/// A new pump has nothing stored yet: where nothing is on its way either, its place is free again.
-pub(crate) struct Withdraw {
+/// Reports that nothing of a new pump is stored. If nothing of it is in flight either, the ingress frees its place.
+pub(crate) struct WithdrawPump {
     pub pump: PumpId,
-    /// Why its last post was refused, where it was.
+    /// Why its last post was rejected, if it was.
     pub why: Option<Rejection>,
 }
 
@@ -79,7 +79,7 @@ impl Message for DrainPump {}
 
 impl Message for RetirePump {}
 
-impl Message for Withdraw {
+impl Message for WithdrawPump {
     fn subject(&self) -> Option<Subject> {
         Some(self.pump.shared())
     }

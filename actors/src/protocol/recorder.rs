@@ -1,9 +1,9 @@
-//! What the recorder is sent: rows to be stored, and what their senders learn of it.
+//! Messages to the recorder: rows to be stored, and its replies.
 
 use std::time::Instant;
 
 use tokio::sync::oneshot;
-use volute_data::{Document, PumpRecord, PumpState, StoreError, SystemMetrics};
+use volute_data::{Document, PumpCheckpoint, PumpRecord, StoreError, SystemMetrics};
 use volute_plant::{Detection, PumpId, Reading, Timestamp};
 use volute_runtime::{Message, Subject};
 
@@ -13,51 +13,51 @@ pub(crate) struct RecordDetection {
     pub detection: Detection,
     /// When the last reading of its window was received.
     pub received_at: Timestamp,
-    /// When it was sent.
+    /// When the message was sent.
     pub since: Instant,
 }
 
-/// Readings to be stored; `ack` says whether they are.
+/// Readings to be stored. `ack` receives whether they are durable.
 pub(crate) struct RecordReadings {
     pub readings: Vec<Reading>,
-    /// The registration of their pump, if it may not be stored yet.
+    /// The registration of their pump, unless it is certainly stored already.
     pub register: Option<PumpRecord>,
-    pub ack: oneshot::Sender<Stored>,
-    /// When they were sent.
+    pub ack: oneshot::Sender<StoreOutcome>,
+    /// When the message was sent.
     pub since: Instant,
 }
 
-/// A row to be stored whose sender does not wait for that.
+/// A row to be stored. Its sender does not wait for it.
 pub(crate) enum RecordRow {
     Document(Document),
-    State(PumpState),
+    Checkpoint(PumpCheckpoint),
     Metrics(SystemMetrics),
 }
 
-/// A pump is removed; `ack` says whether that is durable. What waits of the pump then is dropped.
+/// The removal of a pump. `ack` receives whether it is durable. The pump's waiting rows are dropped then.
 pub(crate) struct RecordRemoval {
     pub pump: PumpId,
-    pub ack: oneshot::Sender<Stored>,
+    pub ack: oneshot::Sender<StoreOutcome>,
 }
 
-/// Replies once nothing waits to be stored.
+/// Replies once no row waits to be stored.
 pub(crate) struct DrainRecorder(pub oneshot::Sender<()>);
 
 /// Whether readings are durable.
-pub(crate) type Stored = Result<(), Unstored>;
+pub(crate) type StoreOutcome = Result<(), StoreFailure>;
 
 /// Why readings are not durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unstored {
+pub(crate) enum StoreFailure {
     /// The disk is full.
     DiskFull,
     /// Too much waits for the database.
     Backlog,
-    /// Something failed; the log says what.
+    /// Another failure, which is in the log.
     Failed,
 }
 
-impl From<&StoreError> for Unstored {
+impl From<&StoreError> for StoreFailure {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::DiskFull => Self::DiskFull,
@@ -87,7 +87,7 @@ impl Message for RecordRow {
     fn subject(&self) -> Option<Subject> {
         match self {
             Self::Document(document) => document.pump().map(PumpId::shared),
-            Self::State(state) => Some(state.pump.shared()),
+            Self::Checkpoint(checkpoint) => Some(checkpoint.pump.shared()),
             Self::Metrics(_) => None,
         }
     }

@@ -1,23 +1,23 @@
-//! What maintenance is sent: readings to be evaluated against the limits of their pump.
+//! Messages to the maintenance actor: readings to be evaluated against the limits and rules of their pump.
 
 use tokio::sync::oneshot;
 use volute_plant::{Detection, Profile, PumpId, Reading};
 use volute_runtime::{Message, Subject};
 
-/// A reading that got its place, and the detection of its window if there is one.
+/// A reading that was placed in order, with the detection of its window if there is one.
 #[derive(Debug, Clone)]
 pub(crate) struct EvaluateLimits {
     pub reading: Reading,
     pub detection: Option<Detection>,
 }
 
-/// Replies once everything before it is done.
+/// Replies once all messages before it are handled.
 pub(crate) struct DrainMaintenance(pub oneshot::Sender<()>);
 
-/// A pump was removed, and its events with it.
+/// Drops the state of a removed pump.
 pub(crate) struct ForgetPump(pub PumpId);
 
-/// A pump is of another profile from now on.
+/// Another profile was assigned to a pump.
 pub(crate) struct ChangeRules {
     pub pump: PumpId,
     pub profile: Profile,
@@ -32,7 +32,7 @@ impl Message for ChangeRules {
 }
 
 impl Message for EvaluateLimits {
-    /// Alarms are not lost with the actor.
+    /// Otherwise alarms would be lost while the actor is down.
     const SURVIVES_FAILURE: bool = true;
 
     fn subject(&self) -> Option<Subject> {
@@ -43,7 +43,7 @@ impl Message for EvaluateLimits {
 impl Message for DrainMaintenance {}
 
 impl Message for ForgetPump {
-    /// A new pump of the same name must not go on with its events.
+    /// Otherwise a new pump of the same id would inherit the events.
     const SURVIVES_FAILURE: bool = true;
 
     fn subject(&self) -> Option<Subject> {

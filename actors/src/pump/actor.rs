@@ -1,4 +1,4 @@
-//! One pump's actor: a shell around its three state machines.
+//! The actor of one pump: a shell around three state machines.
 //!
 //! ```text
 //! ingress --SubmitReadings-->  admit  --RecordReadings-->  recorder
@@ -6,12 +6,12 @@
 //!                                v
 //! pool <--Job--              judge  --RecordDetection, LiveDetection, EvaluateLimits-->
 //! pool --ScoreResult-->          ^
-//!                                |  a mode
-//! commissioning <--job-->   commission
+//!                                |  mode
+//! commissioning <--CommissionJob, BaselineLearned-->  commission
 //! ```
 //!
-//! The shell asks the store, sends what the machines have decided, and keeps the timers. It decides nothing itself. What
-//! people order of a pump is in [`super::orders`].
+//! The shell queries the store, sends the messages that the state machines decide on, and runs the timers. It decides nothing
+//! itself. Orders for a pump are carried out in [`super::orders`].
 
 use std::{
     mem,
@@ -22,17 +22,17 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture};
 use futures::{StreamExt, channel::mpsc};
 use tokio::sync::oneshot;
-use volute_anomaly::{Baseline, Model, Score, Scorer, Task};
+use volute_anomaly::{Baseline, Model, Score, ScoreInput, Scorer};
 use volute_data::{PumpRecord, PumpSettings, StoreError};
 use volute_plant::{ClockFault, LookupResult, PumpId, Reading, Window};
 use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox, ReplyTo};
 
 use super::{
-    admit::{Admit, BacklogLimits, BacklogState, Batch, Completed},
+    admit::{Admit, BacklogLimits, BacklogState, Batch, CompletedBatch},
     commission::Commission,
     context::{PumpContext, actor_id},
     feed::Feed,
-    judge::{Effect, Judge, Surroundings},
+    judge::{Effect, Judge, JudgeContext},
     recovery::{RecoveredState, StartMode, recover},
 };
 use crate::{
@@ -41,106 +41,108 @@ use crate::{
     inference::pool::Job,
     kind::PumpKind,
     protocol::{
-        live::{LiveClock, LiveDetection, LiveNotScored},
-        pump::{DrainPump, RetirePump, ScoreResult, SubmitReadings, Withdraw},
-        recorder::{RecordDetection, RecordReadings, RecordRow, Stored, Unstored},
+        live::{LiveClockFault, LiveDetection, LiveNotScored},
+        pump::{DrainPump, RetirePump, ScoreResult, SubmitReadings, WithdrawPump},
+        recorder::{RecordDetection, RecordReadings, RecordRow, StoreFailure, StoreOutcome},
     },
 };
 
-/// An actor's incarnations number their windows and modes apart, so that a reply to an earlier one means nothing.
-const NUMBERS_OF_AN_INCARNATION: u32 = 40;
+/// The numbers of windows and modes start at the incarnation's generation shifted by this many bits, so replies to an earlier
+/// incarnation can be recognized and ignored.
+const GENERATION_SHIFT_BITS: u32 = 40;
 
-/// The actor.
+/// The actor of one pump.
 pub(crate) struct PumpActor {
     pub(super) pump: PumpId,
     pub(super) kind: PumpKind,
     pub(super) context: Arc<PumpContext>,
     start: StartMode,
-    /// Its registration, as long as it may not be stored: it goes with the readings.
+    /// The pump's registration until it is known to be stored. It is stored together with the first readings.
     pub(super) unregistered: Option<PumpRecord>,
-    /// What was set for it alone.
+    /// The settings of this pump.
     pub(super) settings: PumpSettings,
     pub(super) feed: Feed,
     pub(super) admit: Admit,
     pub(super) judge: Judge,
     pub(super) commission: Commission,
-    /// What the live feed knows of its clock.
-    shown_clock: Option<ClockFault>,
+    /// The clock fault that the live feed shows.
+    published_clock: Option<ClockFault>,
     pub(super) mailboxes: PumpMailboxes,
     scores: ReplyTo<ScoreResult>,
-    /// Batches whose commit is under way, in order.
-    commits: mpsc::Sender<SelfCompleting>,
-    committed: Option<mpsc::Receiver<SelfCompleting>>,
-    /// Ends the wait for missing readings.
-    quiet: Option<SpawnHandle>,
-    /// Ends a backlog's wait for the scoring.
-    backlog: Option<SpawnHandle>,
+    /// Batches whose write is in flight, in order.
+    commit_sender: mpsc::Sender<CommitGuard>,
+    commit_receiver: Option<mpsc::Receiver<CommitGuard>>,
+    /// Ends the wait for missing readings when the pump is silent.
+    flush_timer: Option<SpawnHandle>,
+    /// Ends a backlog's wait for room for its windows.
+    backlog_timer: Option<SpawnHandle>,
     drains: Vec<oneshot::Sender<()>>,
-    /// Detections and checkpoints for the recorder, and readings for maintenance.
+    /// Sends detections and checkpoints to the recorder, and readings to maintenance.
     outbox: Outbox,
     pub(super) incarnation: Incarnation<PumpActor>,
 }
 
-/// What a pump's actor is built of.
+/// The arguments of a pump's actor.
 pub(super) struct PumpActorArgs {
     pub pump: PumpId,
     pub kind: PumpKind,
     pub context: Arc<PumpContext>,
     pub mailboxes: PumpMailboxes,
     pub start: StartMode,
-    /// The registration of a pump that was new when the node was running already.
+    /// The registration of a pump that is new while the node is running.
     pub unregistered: Option<PumpRecord>,
-    /// Readings that may be on their way.
+    /// At most this many readings of the pump may be in flight.
     pub burst: usize,
     pub incarnation: Incarnation<PumpActor>,
 }
 
-/// The ways to a pump that it hands out itself.
+/// The pump's own mailboxes, which it gives to other actors for their replies.
 #[derive(Clone)]
 pub(super) struct PumpMailboxes {
     pub orders: Mailbox<PumpActor>,
     pub scores: Mailbox<PumpActor>,
 }
 
-/// A batch on its way into the store.
+/// A batch whose write is in flight.
 pub(crate) struct Commit {
     batch: Batch,
-    stored: Option<oneshot::Receiver<Stored>>,
+    stored: Option<oneshot::Receiver<StoreOutcome>>,
 }
 
-/// A batch on its way into the store, of a pump whose actor may end before it is there: its part of the response is sent all
-/// the same.
-pub(crate) struct SelfCompleting(Option<Commit>);
+/// Completes the batch's part of the response even if the pump's actor ends before the write: dropped with a commit inside,
+/// it waits for the write in a task of its own.
+pub(crate) struct CommitGuard(Option<Commit>);
 
 impl Commit {
-    /// Waits until it is stored, or is not; a batch without new readings need not be.
-    async fn ended(&mut self) -> Stored {
+    /// Waits for the end of the write. Returns at once for a batch without new readings.
+    async fn wait(&mut self) -> StoreOutcome {
         match &mut self.stored {
-            Some(stored) => stored.await.unwrap_or(Err(Unstored::Failed)),
+            Some(stored) => stored.await.unwrap_or(Err(StoreFailure::Failed)),
             None => Ok(()),
         }
     }
 }
 
-impl SelfCompleting {
-    /// Waits until it is stored, or is not. May be given up at any time.
-    async fn ended(&mut self) -> Stored {
+impl CommitGuard {
+    /// Waits for the end of the write. Cancel-safe.
+    async fn wait(&mut self) -> StoreOutcome {
         match &mut self.0 {
-            Some(commit) => commit.ended().await,
+            Some(commit) => commit.wait().await,
             None => Ok(()),
         }
     }
 }
 
-impl Drop for SelfCompleting {
+impl Drop for CommitGuard {
     fn drop(&mut self) {
-        // Where no runtime is left, its part of the response is dropped with it: the client is told that it is not known.
+        // Without a runtime the part of the response is dropped too, and the client gets the response that its readings may
+        // not be stored.
         if let Some(mut commit) = self.0.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(async move {
-                let stored = commit.ended().await;
-                commit.batch.complete_alone(stored);
+                let stored = commit.wait().await;
+                commit.batch.complete_without_pump(stored);
             });
         }
     }
@@ -149,15 +151,18 @@ impl Drop for SelfCompleting {
 impl PumpActor {
     pub(super) fn new(args: PumpActorArgs) -> Self {
         let PumpActorArgs { pump, kind, context, mailboxes, start, unregistered, burst, incarnation } = args;
-        let limits = BacklogLimits { answer: context.ingest.backlog_answer, windows: context.queued_windows_per_pump };
-        let numbers = incarnation.number << NUMBERS_OF_AN_INCARNATION;
-        // It takes room for what waits only: there are many pumps.
-        let (commits, committed) = mpsc::channel(burst);
+        let limits = BacklogLimits {
+            answer_within: context.ingest.backlog_timeout,
+            max_pending_windows: context.queued_windows_per_pump,
+        };
+        let first_number = incarnation.generation << GENERATION_SHIFT_BITS;
+        // The channel allocates only for batches that wait, which matters with many pumps.
+        let (commit_sender, commit_receiver) = mpsc::channel(burst);
         Self {
             feed: Feed::new(),
-            admit: Admit::new(pump.clone(), &kind.profile, context.times, limits),
-            judge: Judge::new(pump.clone(), kind.profile.clone(), context.times, numbers),
-            commission: Commission::new(numbers),
+            admit: Admit::new(pump.clone(), &kind.profile, context.timestamp_limits, limits),
+            judge: Judge::new(pump.clone(), kind.profile.clone(), context.timestamp_limits, first_number),
+            commission: Commission::new(first_number),
             settings: PumpSettings::default(),
             scores: mailboxes.scores.clone().into(),
             pump,
@@ -165,45 +170,49 @@ impl PumpActor {
             context,
             start,
             unregistered,
-            shown_clock: None,
+            published_clock: None,
             mailboxes,
-            commits,
-            committed: Some(committed),
-            quiet: None,
-            backlog: None,
+            commit_sender,
+            commit_receiver: Some(commit_receiver),
+            flush_timer: None,
+            backlog_timer: None,
             drains: Vec::new(),
             outbox: Outbox::default(),
             incarnation,
         }
     }
 
-    /// Begins with what is stored.
+    /// Starts with the stored state.
     fn begin(&mut self, recovered: RecoveredState, ctx: &mut Context<Self>) {
-        let RecoveredState { readings, standing, settings, unread_until, checkpoint } = recovered;
+        let RecoveredState { readings, baseline_status, settings, unread_until, checkpoint } = recovered;
         if let Some(until) = unread_until {
-            self.admit.recall_failed(until);
+            self.admit.mark_unread_until(until);
         }
         if let Some(settings) = settings {
-            self.go_by(settings, Vec::new());
+            self.apply_settings(settings, Vec::new());
         }
         for reading in &readings {
-            self.admit.recall(reading);
-            self.feed.note(reading);
+            self.admit.replay(reading);
+            self.feed.observe(reading);
         }
-        self.judge.recall(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
-        self.judge.begin_with(initial_mode(self.kind.detection.as_ref(), self.judge.profile(), standing));
+        self.judge.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
+        self.judge.set_initial_mode(initial_mode(self.kind.detection.as_ref(), self.judge.profile(), baseline_status));
         self.resume(ctx);
     }
 
-    /// Judges all items whose turn has come.
+    /// Judges all items that may be judged now.
     pub(super) fn admit_next(&mut self, ctx: &mut Context<Self>) {
         loop {
             let (context, pump) = (&self.context, &self.pump);
-            let has_room_for_past = || context.has_room_for_past(pump);
+            let accepts_past_minutes = || context.accepts_past_minutes(pump);
             let now = Instant::now();
-            let state = BacklogState { now, windows: self.judge.pending(), has_room_for_past: &has_room_for_past };
+            let state = BacklogState {
+                now,
+                pending_windows: self.judge.pending(),
+                accepts_past_minutes: &accepts_past_minutes,
+            };
             let Some((items, lookup)) = self.admit.next(self.judge.is_played(), state) else {
-                return self.watch_backlog(now, ctx);
+                return self.schedule_backlog(now, ctx);
             };
             if lookup.is_empty() {
                 self.store(items, &LookupResult::default());
@@ -211,46 +220,46 @@ impl PumpActor {
             }
             let (store, pump) = (self.context.store.clone(), self.pump.clone());
             let lookup = async move { store.look_up(&pump, &lookup).await };
-            // The actor handles nothing else until it knows: judging must follow the order of arrival.
-            let found = lookup.into_actor(self).map(|found: Result<LookupResult, StoreError>, actor, ctx| {
-                match found {
+            // The actor handles no other message until the lookup has ended: items are judged in the order of arrival.
+            let looked_up = lookup.into_actor(self).map(|outcome: Result<LookupResult, StoreError>, actor, ctx| {
+                match outcome {
                     Ok(stored) => actor.store(items, &stored),
                     Err(error) => {
                         tracing::error!(pump = actor.pump.as_str(), %error, "lookup failed");
-                        actor.admit.give_back(items);
+                        actor.admit.lookup_failed(items);
                     }
                 }
                 actor.admit_next(ctx);
             });
-            ctx.wait(found);
+            ctx.wait(looked_up);
             return;
         }
     }
 
-    /// Has the new ones among the items stored, given what the store says of them.
-    fn store(&mut self, items: SubmitReadings, known: &LookupResult) {
+    /// Judges items by the result of their lookup, and sends the new ones to the recorder.
+    fn store(&mut self, items: SubmitReadings, lookup: &LookupResult) {
         let since = items.since;
-        let batch = self.admit.judge(items, known);
-        self.context.counters.latencies.gate.note(since.elapsed());
+        let batch = self.admit.judge(items, lookup);
+        self.context.counters.latencies.admission.record(since.elapsed());
         let stored = (!batch.readings.is_empty()).then(|| {
             let (ack, stored) = oneshot::channel();
             let (readings, register) = (batch.to_store(), self.unregistered.clone());
             let record = RecordReadings { readings, register, ack, since: Instant::now() };
-            // Permits bound this queue; if the recorder is gone, the dropped `ack` says so.
+            // Permits bound this queue. If the recorder is gone, `ack` is dropped and the write counts as failed.
             let _ = self.context.recorder.readings.try_send(record);
             stored
         });
-        let commit = SelfCompleting(Some(Commit { batch, stored }));
-        // Permits bound this queue too; a batch that is refused here completes by itself.
-        if self.commits.try_send(commit).is_err() {
+        let commit = CommitGuard(Some(Commit { batch, stored }));
+        // Permits bound this queue too. A batch that does not fit completes when its guard is dropped.
+        if self.commit_sender.try_send(commit).is_err() {
             self.admit.abandon_last();
         }
     }
 
-    /// A batch is durable, or its write has failed.
-    fn complete(&mut self, batch: Batch, stored: Stored, ctx: &mut Context<Self>) {
+    /// Completes a batch that is durable or whose write has failed.
+    fn complete(&mut self, batch: Batch, stored: StoreOutcome, ctx: &mut Context<Self>) {
         let has_new = !batch.readings.is_empty();
-        let Completed { readings, rejection, permit, response } = self.admit.complete(batch, stored);
+        let CompletedBatch { readings, rejection, permit, response } = self.admit.complete(batch, stored);
         if stored.is_ok()
             && has_new
             && let Some(record) = self.unregistered.take()
@@ -258,44 +267,45 @@ impl PumpActor {
             tracing::info!(pump = self.pump.as_str(), profile = record.profile, "new pump");
         }
         if !readings.is_empty() {
-            self.take_in(readings, ctx);
+            self.take_durable(readings, ctx);
         }
-        self.show_clock();
+        self.publish_clock();
         drop(permit);
         if self.unregistered.is_some() {
-            // Before the response: who gets it finds the place free. Where there is no room, the next response frees it.
-            let _ = self.context.ingress.try_send(Withdraw { pump: self.pump.clone(), why: rejection });
+            // Sent before the response, so the client finds the pump's slot free. If the ingress mailbox is full, the next
+            // response frees the slot.
+            let _ = self.context.ingress.try_send(WithdrawPump { pump: self.pump.clone(), why: rejection });
         }
         drop(response);
         self.admit_next(ctx);
     }
 
-    /// Durable readings go into the windows.
-    fn take_in(&mut self, readings: Vec<volute_plant::Admitted>, ctx: &mut Context<Self>) {
+    /// Passes durable readings to the judge.
+    fn take_durable(&mut self, readings: Vec<volute_plant::AdmittedReading>, ctx: &mut Context<Self>) {
         let mut effects = Vec::new();
         for admitted in readings {
-            self.feed.note(&admitted.reading);
-            let world = surroundings(&self.context, &self.feed);
-            self.judge.take(admitted, world, &mut effects);
+            self.feed.observe(&admitted.reading);
+            let context = judge_context(&self.context, &self.feed);
+            self.judge.take(admitted, context, &mut effects);
         }
-        self.carry_out(effects, ctx);
-        self.watch_quiet(ctx);
-        self.follow_feed(ctx);
+        self.apply_effects(effects, ctx);
+        self.schedule_flush(ctx);
+        self.update_feed(ctx);
     }
 
-    /// Does what the judge has decided, in its order, and what follows from that.
-    pub(super) fn carry_out(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    /// Carries out the judge's effects in order. Then continues the commissioning, pending drains and the backlog.
+    pub(super) fn apply_effects(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
         for effect in effects {
-            self.carry_out_one(effect, ctx);
+            self.apply_effect(effect, ctx);
         }
         let next = self.commission.due(self.judge.mode());
-        self.go_on_commissioning(next, ctx);
-        self.end_drains(ctx);
-        // A backlog may have waited for this.
+        self.run_commission_action(next, ctx);
+        self.reply_to_drains(ctx);
+        // A backlog may have waited until windows were decided.
         self.admit_next(ctx);
     }
 
-    fn carry_out_one(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+    fn apply_effect(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         let Counters { live_dropped, score_failures, anomalies, .. } = &*self.context.counters;
         let shown = match effect {
             Effect::Show(reading) => self.context.live.try_send(reading).is_ok(),
@@ -318,87 +328,87 @@ impl PumpActor {
             Effect::Evaluate(reading) => return self.context.maintenance.evaluate(reading, &self.outbox, ctx),
             Effect::Checkpoint(state) => {
                 let results = &self.context.recorder.results;
-                return self.outbox.send_or_suspend(results, RecordRow::State(state), ctx);
+                return self.outbox.send_or_suspend(results, RecordRow::Checkpoint(state), ctx);
             }
         };
         add(live_dropped, usize::from(!shown));
     }
 
-    /// Replies to those who wait until every window is decided, once they are.
-    fn end_drains(&mut self, ctx: &mut Context<Self>) {
+    /// Replies to drain requests once all windows are decided.
+    fn reply_to_drains(&mut self, ctx: &mut Context<Self>) {
         if self.judge.pending() > 0 || self.drains.is_empty() {
             return;
         }
         let mut effects = Vec::new();
         self.judge.store_checkpoint(&mut effects);
-        effects.into_iter().for_each(|effect| self.carry_out_one(effect, ctx));
+        effects.into_iter().for_each(|effect| self.apply_effect(effect, ctx));
         for drain in mem::take(&mut self.drains) {
             let reply = async move {
                 // The caller may be gone.
                 let _ = drain.send(());
             };
-            // After what was decided, which may wait for room still.
+            // Replies after the detections before it, which may still wait for room in the recorder's mailbox.
             self.outbox.then(reply, ctx);
         }
     }
 
-    /// Has the live feed know what is wrong with the pump's clock. A pump of which nothing is stored is not shown.
-    fn show_clock(&mut self) {
+    /// Sends a changed clock fault to the live feed, which does not show a pump of which nothing is stored.
+    fn publish_clock(&mut self) {
         let fault = self.admit.clock_fault();
-        if fault == self.shown_clock || self.unregistered.is_some() {
+        if fault == self.published_clock || self.unregistered.is_some() {
             return;
         }
-        self.shown_clock = fault;
-        let clock = LiveClock { pump: self.pump.clone(), fault };
+        self.published_clock = fault;
+        let clock = LiveClockFault { pump: self.pump.clone(), fault };
         add(&self.context.counters.live_dropped, usize::from(self.context.live.try_send(clock).is_err()));
     }
 
-    /// A pump that goes quiet before a missing reading was given up is not waited for for ever.
-    fn watch_quiet(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.quiet.take() {
+    /// Starts the timer that ends the wait for missing readings if the pump sends no more.
+    fn schedule_flush(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.flush_timer.take() {
             ctx.cancel_future(timer);
         }
-        let Some(patience_ms) = self.judge.waits_for_ms() else { return };
-        let patience = Duration::from_millis(u64::try_from(patience_ms).unwrap_or_default());
-        self.quiet = Some(ctx.run_later(patience, |actor, ctx| actor.flush(ctx)));
+        let Some(timeout_ms) = self.judge.missing_timeout_ms() else { return };
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
+        self.flush_timer = Some(ctx.run_later(timeout, |actor, ctx| actor.flush(ctx)));
     }
 
-    /// Where the scoring makes no room for a backlog's windows, it goes on without after a while.
-    fn watch_backlog(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        if self.backlog.is_some() {
+    /// Starts the timer after which a backlog continues even if there is no room for its windows.
+    fn schedule_backlog(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        if self.backlog_timer.is_some() {
             return;
         }
-        let Some(patience) = self.admit.patience(now).filter(|patience| !patience.is_zero()) else { return };
-        self.backlog = Some(ctx.run_later(patience, |actor, ctx| {
-            actor.backlog = None;
+        let Some(wait) = self.admit.backlog_wait(now).filter(|wait| !wait.is_zero()) else { return };
+        self.backlog_timer = Some(ctx.run_later(wait, |actor, ctx| {
+            actor.backlog_timer = None;
             actor.admit_next(ctx);
         }));
     }
 
-    /// Missing readings are waited for no longer.
+    /// Stops waiting for missing readings.
     pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
         let mut effects = Vec::new();
-        self.judge.flush(surroundings(&self.context, &self.feed), &mut effects);
-        self.carry_out(effects, ctx);
+        self.judge.flush(judge_context(&self.context, &self.feed), &mut effects);
+        self.apply_effects(effects, ctx);
     }
 
-    /// Goes on from the stored checkpoint, if it is of the baseline in use.
+    /// Continues from the stored checkpoint if it belongs to the baseline in use.
     pub(super) fn restore(&mut self, ctx: &mut Context<Self>) {
         let Some(detection) = self.kind.detection.clone() else { return };
         let (mut effects, counters) = (Vec::new(), self.context.counters.clone());
-        let score = |baseline: &Baseline, windows| score_alone(&detection.model, baseline, windows, &counters);
+        let score = |baseline: &Baseline, windows| score_inline(&detection.model, baseline, windows, &counters);
         self.judge.restore(score, self.context.queued_windows_per_pump, &mut effects);
-        self.carry_out(effects, ctx);
+        self.apply_effects(effects, ctx);
     }
 }
 
-/// What the judge has to know of the world.
-fn surroundings<'a>(context: &PumpContext, feed: &'a Feed) -> Surroundings<'a> {
-    Surroundings { now: Instant::now(), has_workers: !context.pool.is_out_of_order(), feed }
+/// Returns the judge's inputs besides the reading.
+fn judge_context<'a>(context: &PumpContext, feed: &'a Feed) -> JudgeContext<'a> {
+    JudgeContext { now: Instant::now(), has_workers: !context.pool.is_failed(), feed }
 }
 
-/// Scores windows of before the start; one that fails is skipped, as it was then.
-fn score_alone(
+/// Scores windows of before the start on this thread. Windows that cannot be scored are left out.
+fn score_inline(
     model: &Model,
     baseline: &Baseline,
     windows: Vec<(Reading, Window)>,
@@ -408,7 +418,7 @@ fn score_alone(
         return Vec::new();
     }
     let mut scorer = Scorer::new(model);
-    let mut score = |window: &Window| match scorer.score(&[Task { window, scaler: &baseline.scaler }]) {
+    let mut score = |window: &Window| match scorer.score(&[ScoreInput { window, scaler: &baseline.scaler }]) {
         Ok(scores) => scores.iter().next(),
         Err(error) => {
             tracing::error!(%error, "scoring failed");
@@ -423,9 +433,9 @@ impl Actor for PumpActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(committed) = self.committed.take() else { return };
-        let in_order = committed.then(async |mut commit| {
-            let stored = commit.ended().await;
+        let Some(commit_receiver) = self.commit_receiver.take() else { return };
+        let in_order = commit_receiver.then(async |mut commit| {
+            let stored = commit.wait().await;
             (commit, stored)
         });
         ctx.add_stream(in_order);
@@ -433,7 +443,7 @@ impl Actor for PumpActor {
         let recovered = async move { recover(&context, &pump, &kind, start).await };
         ctx.wait(recovered.into_actor(self).map(|recovered, actor, ctx| match recovered {
             Ok(recovered) => actor.begin(recovered, ctx),
-            Err(error) => actor.incarnation.fail(format!("what is stored of the pump could not be read: {error}"), ctx),
+            Err(error) => actor.incarnation.fail(format!("the pump's stored state could not be read: {error}"), ctx),
         }));
     }
 }
@@ -447,14 +457,14 @@ impl Handler<Envelope<SubmitReadings>> for PumpActor {
     }
 }
 
-impl StreamHandler<(SelfCompleting, Stored)> for PumpActor {
-    fn handle(&mut self, (mut commit, stored): (SelfCompleting, Stored), ctx: &mut Self::Context) {
+impl StreamHandler<(CommitGuard, StoreOutcome)> for PumpActor {
+    fn handle(&mut self, (mut commit, stored): (CommitGuard, StoreOutcome), ctx: &mut Self::Context) {
         if let Some(Commit { batch, .. }) = commit.0.take() {
             self.complete(batch, stored, ctx);
         }
     }
 
-    /// Does not happen while the actor lives: it holds the sender itself. (By default this would stop the context.)
+    /// Not called while the actor runs, which holds the sender itself. The default implementation would stop the context.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
@@ -465,7 +475,7 @@ impl Handler<Envelope<ScoreResult>> for PumpActor {
         let ScoreResult { seq, score } = message.into_inner();
         let mut effects = Vec::new();
         self.judge.score(seq, score, Instant::now(), &mut effects);
-        self.carry_out(effects, ctx);
+        self.apply_effects(effects, ctx);
     }
 }
 
@@ -474,7 +484,7 @@ impl Handler<Envelope<RetirePump>> for PumpActor {
 
     fn handle(&mut self, message: Envelope<RetirePump>, _: &mut Self::Context) {
         let RetirePump(reply) = message.into_inner();
-        // This incarnation ends with this message: nothing of it runs any more.
+        // Retiring ends this incarnation: it handles no further message.
         self.context.supervisor.retire(&actor_id(&self.pump));
         let _ = reply.send(());
     }

@@ -1,17 +1,18 @@
-//! From submitted items to durable readings: the first of a pump's three state machines. Pure: time is passed in.
+//! Turns submitted items into durable readings: the first of a pump's three state machines. Pure: time is passed in.
 //!
-//! A batch's way, with two posts for one pump:
+//! An example with two posts for one pump:
 //!
-//! 1. [`Admit::submit`] A, then B. [`Admit::next`] returns A and what the store has to be asked about it.
-//! 2. [`Admit::judge`] says which items of A are new, duplicates, late or rejected, and returns a [`Batch`]: its new readings
-//!    are written, and meanwhile B is judged, against A's readings too.
-//! 3. When the write of A has ended, [`Admit::complete`] sends A's part of the response and returns its readings, now durable.
-//!    B has its turn after A, in the order of admission, even where its write ended first.
-//! 4. Where the write of A failed, duplicates of its readings in B are not known to be stored: B is to be sent again too.
+//! 1. [`Admit::submit`] queues A, then B. [`Admit::next`] returns A and the lookup that A needs from the store.
+//! 2. [`Admit::judge`] decides which items of A are new, late, duplicate, rejected or deferred, and returns a [`Batch`]. While
+//!    its new readings are written, B is judged, also against the readings of A.
+//! 3. When the write of A has ended, [`Admit::complete`] completes A's part of the response and returns its readings, which
+//!    are durable now. Batches are completed in the order in which they were judged, so B waits for A even if its write ended
+//!    first.
+//! 4. If the write of A failed, readings of B that are duplicates of A's may not be stored. The client has to post B again too.
 //!
-//! A post with more readings of the pump than have room at once is taken in parts ([`super::backlog`]).
+//! A post with more readings of the pump than may be in flight at once is admitted in parts (see [`super::backlog`]).
 //!
-//! Does not write, does not ask the store, and does not decide which of two readings with one time is right: that is
+//! Does not write and does not query the store. Does not decide which of two readings with the same timestamp is kept; see
 //! [`volute_plant::Admission`].
 
 use std::{
@@ -21,84 +22,90 @@ use std::{
 };
 
 use volute_plant::{
-    Admission, Admitted, ClockFault, DeviceClock, Draft, Judgement, Lookup, LookupResult, Profile, PumpId, Reading,
-    Rejection, TimeRules, Timestamp, Verdict,
+    Admission, AdmissionResult, AdmittedReading, ClockFault, DeviceClock, Draft, DraftOutcome, Lookup, LookupResult,
+    Profile, PumpId, Reading, Rejection, Timestamp, TimestampLimits,
 };
 
-use super::backlog::{Backlog, End};
+use super::backlog::{Backlog, BacklogEnd};
 use crate::{
     ingress::{
         in_flight::Permit,
-        response::{BatchOutcome, ItemOutcome, ResponsePart, SettledPart},
+        response::{BatchOutcome, CompletedPart, ItemOutcome, ResponsePart},
     },
     protocol::{
         pump::SubmitReadings,
-        recorder::{Stored, Unstored},
+        recorder::{StoreFailure, StoreOutcome},
     },
     receipt::LONG_RETRY_AFTER_S,
 };
 
-/// See the module's head.
+/// Admits the items of one pump.
 pub(super) struct Admit {
     admission: Admission,
-    times: TimeRules,
+    timestamp_limits: TimestampLimits,
     limits: BacklogLimits,
-    /// What the pump's own clock shows.
+    /// Compares the pump's clock with the node's.
     device_clock: DeviceClock,
     backlog: Option<Backlog>,
-    /// Bounded by the permits that they hold.
+    /// Submitted items in order of arrival. Bounded by the permits that they hold.
     waiting: VecDeque<SubmitReadings>,
-    /// Batches so far: the number of the last.
+    /// The number of batches so far, which is the number of the last one.
     batches: u64,
-    /// Batches up to this one may hold duplicates of readings that were not stored after all.
+    /// Batches up to this number may contain duplicates of readings whose write failed.
     tainted_until: u64,
 }
 
-/// What bounds a backlog.
+/// The limits of a backlog.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BacklogLimits {
-    /// No part is begun later than this after the post came. In the first half of it a part waits for room for its windows.
-    pub answer: Duration,
-    /// Windows of the pump that may wait to be scored.
-    pub windows: usize,
+    /// No part starts later than this after the post arrived. In the first half of this time a part waits until there is
+    /// room for its windows.
+    pub answer_within: Duration,
+    /// At most this many windows of the pump may wait for a score.
+    pub max_pending_windows: usize,
 }
 
-/// What a part of a backlog depends on.
+/// The state that decides whether the next part of a backlog may start.
 #[derive(Clone, Copy)]
 pub(super) struct BacklogState<'a> {
     pub now: Instant,
-    /// Windows of the pump that are on their way.
-    pub windows: usize,
-    /// Whether there is room for minutes of the past.
-    pub has_room_for_past: &'a dyn Fn() -> bool,
+    /// Windows of the pump that wait for a score.
+    pub pending_windows: usize,
+    /// Returns whether readings of past minutes are accepted.
+    pub accepts_past_minutes: &'a dyn Fn() -> bool,
 }
 
-/// Judged items of one post, whose new readings are being stored.
+/// Judged items of one post or of a part of one. The new readings are being stored.
 pub(super) struct Batch {
     number: u64,
-    pub readings: Vec<Admitted>,
+    pub readings: Vec<AdmittedReading>,
     outcomes: Vec<(usize, ItemOutcome)>,
     permit: Arc<Permit>,
     response: ResponsePart,
 }
 
 /// A batch whose write has ended.
-pub(super) struct Completed {
-    /// What is durable now.
-    pub readings: Vec<Admitted>,
-    /// Why its last rejected item was rejected.
+pub(super) struct CompletedBatch {
+    /// The new readings, now durable. Empty if the write failed.
+    pub readings: Vec<AdmittedReading>,
+    /// Why the last rejected item was rejected.
     pub rejection: Option<Rejection>,
-    /// The room that its items took up. Given back when the readings are in their windows.
+    /// The in-flight permit of the items. Held until the readings are in their windows.
     pub permit: Arc<Permit>,
-    /// The response is sent when this is dropped, not before.
-    pub response: SettledPart,
+    /// The response is not sent before this is dropped.
+    pub response: CompletedPart,
 }
 
 impl Admit {
-    pub(super) fn new(pump: PumpId, profile: &Profile, times: TimeRules, limits: BacklogLimits) -> Self {
+    pub(super) fn new(
+        pump: PumpId,
+        profile: &Profile,
+        timestamp_limits: TimestampLimits,
+        limits: BacklogLimits,
+    ) -> Self {
         Self {
-            admission: Admission::new(pump, profile, times),
-            times,
+            admission: Admission::new(pump, profile, timestamp_limits),
+            timestamp_limits,
             limits,
             device_clock: DeviceClock::default(),
             backlog: None,
@@ -108,100 +115,101 @@ impl Admit {
         }
     }
 
-    /// Takes note of a stored reading.
-    pub(super) fn recall(&mut self, reading: &Reading) {
+    /// Replays a stored reading after a restart.
+    pub(super) fn replay(&mut self, reading: &Reading) {
         self.admission.recall(reading);
     }
 
-    /// Up to this time there may be readings that could not be read just now.
-    pub(super) fn recall_failed(&mut self, until: Timestamp) {
+    /// Up to this time there may be stored readings that could not be read.
+    pub(super) fn mark_unread_until(&mut self, until: Timestamp) {
         self.admission.recall_failed(until);
     }
 
-    /// Orders readings by this profile from now on.
+    /// Judges items by this profile from now on.
     pub(super) fn change_profile(&mut self, profile: &Profile) {
         self.admission.change_profile(profile);
     }
 
-    /// What is wrong with the pump's own clock.
+    /// Returns what is wrong with the pump's clock, if anything.
     pub(super) fn clock_fault(&self) -> Option<ClockFault> {
         self.device_clock.fault()
     }
 
-    /// Forgets what the pump's clock showed: a recording's times are of the past, and no fault of a clock.
-    pub(super) fn forget_clock(&mut self) {
+    /// Forgets all observations of the pump's clock. A played recording has past timestamps, which are no clock fault.
+    pub(super) fn reset_clock(&mut self) {
         self.device_clock = DeviceClock::default();
     }
 
-    /// Takes items, which have their turn after those before them.
+    /// Queues items behind those that were submitted before.
     pub(super) fn submit(&mut self, items: SubmitReadings) {
         self.waiting.push_back(items);
     }
 
-    /// Returns the next items to be judged, if any may be now. `is_played`: their times say nothing of the pump's clock.
+    /// Returns the next items to judge, if there are any and they may be judged now. With `is_played` their timestamps are
+    /// not compared with the node's clock.
     pub(super) fn next(&mut self, is_played: bool, state: BacklogState<'_>) -> Option<(SubmitReadings, Lookup)> {
         let items = self.next_items(is_played, state)?;
         let lookup = self.admission.lookup(&items.drafts, items.received);
         Some((items, lookup))
     }
 
-    /// How long the part of a backlog that is next waits for its windows' room; none: nothing waits.
-    pub(super) fn patience(&self, now: Instant) -> Option<Duration> {
+    /// Returns how much longer the next part of the backlog may wait for room for its windows. None if there is no backlog.
+    pub(super) fn backlog_wait(&self, now: Instant) -> Option<Duration> {
         let backlog = self.backlog.as_ref()?;
-        Some((self.limits.answer / 2).saturating_sub(backlog.waited(now)))
+        Some((self.limits.answer_within / 2).saturating_sub(backlog.elapsed(now)))
     }
 
-    /// Judges items, given what the store says of them.
+    /// Judges items. `stored` is what the store returned for their lookup.
     pub(super) fn judge(&mut self, items: SubmitReadings, stored: &LookupResult) -> Batch {
         let SubmitReadings { drafts, received, since: _, permit, response } = items;
-        let Judgement { verdicts, readings } = self.admission.judge(drafts, received, stored);
+        let AdmissionResult { outcomes: verdicts, readings } = self.admission.admit(drafts, received, stored);
         let outcome = |verdict| match verdict {
-            Verdict::New { late: false } => ItemOutcome::Accepted,
-            Verdict::New { late: true } => ItemOutcome::Late,
-            Verdict::Duplicate { .. } => ItemOutcome::Duplicate,
-            Verdict::Rejected(rejection) => ItemOutcome::Rejected(rejection),
-            Verdict::Undecided(rejection) => ItemOutcome::Deferred(rejection, LONG_RETRY_AFTER_S),
+            DraftOutcome::New { late: false } => ItemOutcome::Accepted,
+            DraftOutcome::New { late: true } => ItemOutcome::Late,
+            DraftOutcome::Duplicate { .. } => ItemOutcome::Duplicate,
+            DraftOutcome::Rejected(rejection) => ItemOutcome::Rejected(rejection),
+            DraftOutcome::Deferred(rejection) => ItemOutcome::Deferred(rejection, LONG_RETRY_AFTER_S),
         };
         let outcomes = verdicts.into_iter().map(|(index, verdict)| (index, outcome(verdict))).collect();
         self.batches += 1;
         Batch { number: self.batches, readings, outcomes, permit, response }
     }
 
-    /// What is stored could not be read: the items are not taken.
-    pub(super) fn give_back(&mut self, items: SubmitReadings) {
+    /// The store could not be queried: the items are not admitted.
+    pub(super) fn lookup_failed(&mut self, items: SubmitReadings) {
         let indices = items.drafts.into_iter().map(|(index, _)| index);
-        drop(items.response.not_stored(indices, Unstored::Failed));
+        drop(items.response.not_stored(indices, StoreFailure::Failed));
         self.part_ended(self.batches + 1, false);
     }
 
-    /// The last batch is completed by somebody else ([`Batch::complete_alone`]).
+    /// The last batch is completed without the pump ([`Batch::complete_without_pump`]).
     pub(super) fn abandon_last(&mut self) {
         self.part_ended(self.batches, false);
     }
 
-    /// A batch's write has ended; batches are completed in the order in which they were judged.
-    pub(super) fn complete(&mut self, batch: Batch, stored: Stored) -> Completed {
+    /// Completes a batch whose write has ended. Batches are completed in the order in which they were judged.
+    pub(super) fn complete(&mut self, batch: Batch, stored: StoreOutcome) -> CompletedBatch {
         let Batch { number, readings, outcomes, permit, response } = batch;
         for admitted in &readings {
-            self.admission.settle(admitted.reading.at, stored.is_ok());
+            self.admission.complete(admitted.reading.at, stored.is_ok());
         }
         if stored.is_err() {
             self.tainted_until = self.batches;
         }
-        let is_tainted = repeats(&outcomes) && number <= self.tainted_until;
-        let durable = if is_tainted { stored.and(Err(Unstored::Failed)) } else { stored };
+        let is_tainted = has_duplicates(&outcomes) && number <= self.tainted_until;
+        let durable = if is_tainted { stored.and(Err(StoreFailure::Failed)) } else { stored };
         let rejection = outcomes.iter().rev().find_map(|(_, outcome)| match outcome {
             ItemOutcome::Rejected(rejection) => Some(rejection.clone()),
             _ => None,
         });
-        // What fails from here on is the pump's, and not the client's.
-        let response = response.settle(BatchOutcome { outcomes, durable });
+        // From here on the outcome for the client is fixed, even if the pump's actor fails.
+        let response = response.complete(BatchOutcome { outcomes, durable });
         self.part_ended(number, durable.is_ok());
         let readings = if stored.is_ok() { readings } else { Vec::new() };
-        Completed { readings, rejection, permit, response }
+        CompletedBatch { readings, rejection, permit, response }
     }
 
-    /// Returns the next items whose turn has come.
+    /// Returns the next part of the backlog, or the next items if there is no backlog.
     fn next_items(&mut self, is_played: bool, state: BacklogState<'_>) -> Option<SubmitReadings> {
         loop {
             if self.backlog.is_some() {
@@ -222,29 +230,33 @@ impl Admit {
         }
     }
 
-    /// Returns the next part of the backlog, if it may be judged now. A backlog that cannot go on is no more after this.
+    /// Returns the next part of the backlog if it may be judged now. Ends a backlog that cannot be continued.
     fn next_part(&mut self, state: BacklogState<'_>) -> Option<SubmitReadings> {
-        let BacklogState { now, windows, has_room_for_past } = state;
+        let BacklogState { now, pending_windows, accepts_past_minutes } = state;
         let limits = self.limits;
-        let backlog = self.backlog.as_mut().filter(|backlog| !backlog.is_under_way())?;
-        let waited = backlog.waited(now);
-        let room = limits.windows.saturating_sub(windows);
-        if windows > 0 && room < backlog.part_len() && waited < limits.answer / 2 && !backlog.is_closed() {
+        let backlog = self.backlog.as_mut().filter(|backlog| !backlog.has_part_in_flight())?;
+        let elapsed = backlog.elapsed(now);
+        let room = limits.max_pending_windows.saturating_sub(pending_windows);
+        if pending_windows > 0
+            && room < backlog.part_len()
+            && elapsed < limits.answer_within / 2
+            && !backlog.is_closed()
+        {
             return None;
         }
         let received = backlog.received();
-        let is_past = |draft: &Draft| is_of_past(draft, received, &self.times);
-        if backlog.is_begun() && backlog.holds(is_past) && !has_room_for_past() {
-            backlog.put_off_past(is_past);
+        let is_past = |draft: &Draft| is_past_minute(draft, received, &self.timestamp_limits);
+        if backlog.has_durable_part() && backlog.any(is_past) && !accepts_past_minutes() {
+            backlog.defer_past(is_past);
         }
-        let end = if !backlog.is_begun() {
-            // Whether there is room was asked before the post was let in.
+        let end = if !backlog.has_durable_part() {
+            // The ingress checked the limits before it admitted the post.
             None
         } else if backlog.is_closed() {
-            Some(End::Closing)
+            Some(BacklogEnd::Closing)
         } else {
-            // Where nothing is left it has ended with what was put off.
-            (waited >= limits.answer || backlog.is_empty()).then_some(End::TimeIsUp)
+            // It is empty here if all remaining items were deferred just now.
+            (elapsed >= limits.answer_within || backlog.is_empty()).then_some(BacklogEnd::Timeout)
         };
         let Some(end) = end else { return backlog.next_part(self.batches + 1, now) };
         backlog.end(end);
@@ -252,7 +264,7 @@ impl Admit {
         None
     }
 
-    /// The part of the backlog with this number has ended, if it is one.
+    /// Marks the batch with this number as ended if it is a part of the backlog.
     fn part_ended(&mut self, number: u64, is_durable: bool) {
         let Some(backlog) = &mut self.backlog else { return };
         if backlog.part_ended(number, is_durable) && backlog.is_empty() {
@@ -260,37 +272,40 @@ impl Admit {
         }
     }
 
-    /// Takes note of the times of a post. Those of a backlog say together what the clock shows.
+    /// Compares the timestamps of a post with the node's clock. Those of a backlog are observed together.
     fn observe_clock(&mut self, items: &SubmitReadings) {
-        let times = items.drafts.iter().filter_map(|(_, draft)| draft.stamp.device());
-        self.device_clock.observe(times, items.received, &self.times);
+        let times = items.drafts.iter().filter_map(|(_, draft)| draft.timestamp.device());
+        self.device_clock.observe(times, items.received, &self.timestamp_limits);
     }
 }
 
 impl Batch {
-    /// Returns the readings to be stored.
+    /// Returns the readings to store.
     pub(super) fn to_store(&self) -> Vec<Reading> {
         self.readings.iter().map(|admitted| admitted.reading.clone()).collect()
     }
 
-    /// Sends its part of the response without the pump, whose actor has ended. What it repeats may be a batch's that failed,
-    /// which only the pump knew: then it is not known whether all is stored.
-    pub(super) fn complete_alone(self, stored: Stored) {
-        let durable = if repeats(&self.outcomes) { stored.and(Err(Unstored::Failed)) } else { stored };
+    /// Completes its part of the response without the pump, whose actor has ended. Only the actor knew whether the batches
+    /// before it were stored, so a batch with duplicates counts as not stored.
+    pub(super) fn complete_without_pump(self, stored: StoreOutcome) {
+        let durable = if has_duplicates(&self.outcomes) { stored.and(Err(StoreFailure::Failed)) } else { stored };
         drop(self.permit);
-        drop(self.response.settle(BatchOutcome { outcomes: self.outcomes, durable }));
+        drop(self.response.complete(BatchOutcome { outcomes: self.outcomes, durable }));
     }
 }
 
-/// Whether a draft needs room for minutes of the past. What is received as it is measured needs none, nor does what is too old
-/// to be taken.
-pub(crate) fn is_of_past(draft: &Draft, received: Timestamp, times: &TimeRules) -> bool {
+/// Returns whether a draft counts against the limit of past minutes. Readings that arrive when they are measured do not, nor
+/// do readings that are too old to be accepted.
+pub(crate) fn is_past_minute(draft: &Draft, received: Timestamp, timestamp_limits: &TimestampLimits) -> bool {
     let age_ms = |at: Timestamp| received.since_ms(at);
-    draft.stamp.device().is_some_and(|at| (volute_data::PAST_MS..=times.kept_ms).contains(&age_ms(at)))
+    draft
+        .timestamp
+        .device()
+        .is_some_and(|at| (volute_data::PAST_AGE_MS..=timestamp_limits.max_age_ms).contains(&age_ms(at)))
 }
 
-/// Whether some of it was sent before.
-fn repeats(outcomes: &[(usize, ItemOutcome)]) -> bool {
+/// Returns whether any item is a duplicate.
+fn has_duplicates(outcomes: &[(usize, ItemOutcome)]) -> bool {
     outcomes.iter().any(|(_, outcome)| *outcome == ItemOutcome::Duplicate)
 }
 

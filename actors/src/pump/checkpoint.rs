@@ -1,9 +1,10 @@
-//! When a pump's decider is stored, and which windows a stored one holds. Pure.
+//! Decides when the state of a pump's decider is stored, and which windows to repeat after a restart. Pure.
 //!
-//! What is stored holds up to one window. It is stored once a minute of the windows' times, where an episode begins or ends,
-//! and when the node stops. After a start the windows since are made once more, of stored readings, and decided: silently where
-//! their detections are stored. Those beyond the newest detection were on their way when the node ended; they are published
-//! now. An example, stored at 10:00:00, with detections up to 10:00:40 and readings up to 10:00:42:
+//! A checkpoint holds the decider's state after one window. It is stored once per minute of window time, when an episode
+//! begins or ends, and when the node stops. After a restart the windows since the checkpoint are rebuilt from stored readings
+//! and decided again: silently if their detections are stored. Windows after the newest detection were in flight when the
+//! node ended; their detections are published. An example with a checkpoint of 10:00:00, detections up to 10:00:40 and
+//! readings up to 10:00:42:
 //!
 //! | window | |
 //! | --- | --- |
@@ -11,123 +12,134 @@
 //! | 10:00:01 to 10:00:40 | decided silently |
 //! | 10:00:41, 10:00:42 | decided and published |
 //!
-//! A checkpoint goes to the recorder after its window's detection and never overtakes it, so no window falls between the two.
-//! Does not hold what there is to remember, which is [`volute_anomaly::DeciderMemory`], nor read it: see [`super::recovery`].
+//! A checkpoint is sent to the recorder after the detection of its window and cannot overtake it, so no window is missed
+//! between the two. The state itself is [`volute_anomaly::DeciderMemory`]. Does not read stored checkpoints; see
+//! [`super::recovery`].
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use volute_anomaly::{Baseline, Decider, DeciderMemory, MemoryError};
-use volute_data::PumpState;
-use volute_plant::{Placed, PumpId, Reading, Timestamp, Window};
+use volute_data::PumpCheckpoint;
+use volute_plant::{PumpId, Reading, Timestamp, Window, WindowedReading};
 
-/// The longest that a judged pump's checkpoint waits to be stored, in the time of its windows.
-pub(super) const STORE_EVERY_MS: u16 = 60_000;
+/// Milliseconds of window time between two checkpoints of a pump.
+pub(super) const CHECKPOINT_INTERVAL_MS: u16 = 60_000;
 
-/// A checkpoint as it is stored.
+/// A checkpoint as it was read from the store.
 pub(crate) struct StoredCheckpoint {
-    pub(super) state: PumpState,
-    /// Later windows whose detections are stored; none where they cannot be read, or it is so old that too much has come
-    /// since: then it is taken as it is.
+    pub(super) state: PumpCheckpoint,
+    /// The times of later windows whose detections are stored. None if the detections cannot be read, or if too many readings
+    /// were stored since: then the decider starts from the checkpoint without repeating later windows.
     pub(super) decided: Option<BTreeSet<Timestamp>>,
 }
 
-/// A stored checkpoint cannot be used.
+/// Why a stored checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unusable {
-    #[error("the stored memory cannot be read: {0}")]
+pub(super) enum CheckpointError {
+    #[error("the stored checkpoint cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
     #[error(transparent)]
     Unfit(#[from] MemoryError),
 }
 
-/// What a pump knows of its checkpoints.
+/// The checkpoints of one pump.
 pub(super) struct Checkpoints {
-    /// What was found stored, and the windows that it does not hold, until it is used.
-    found: Option<Found>,
-    /// Windows up to this time are decided.
+    /// The checkpoint read at the start, until it is used or discarded.
+    recovered: Option<RecoveredCheckpoint>,
+    /// Windows up to this time are decided. None if no window was decided yet.
     decided_until: Option<Timestamp>,
-    /// The stretch of [`STORE_EVERY_MS`] in which one was last stored.
-    stored_in: Option<i64>,
-    /// Where stretches begin: pumps store theirs spread over one.
+    /// The interval in which the last checkpoint was stored. Intervals of [`CHECKPOINT_INTERVAL_MS`] are numbered.
+    last_stored_interval: Option<i64>,
+    /// Shifts the intervals of this pump, so that pumps do not all store their checkpoints at the same time.
     offset_ms: i64,
 }
 
-/// A stored checkpoint, and the windows since.
-pub(super) struct Found {
+/// A stored checkpoint, and the later windows to repeat.
+pub(super) struct RecoveredCheckpoint {
     pub(super) stored: StoredCheckpoint,
     pub(super) windows: Vec<(Reading, Window)>,
 }
 
 impl Checkpoints {
     pub(super) fn new(pump: &PumpId, stored: Option<StoredCheckpoint>) -> Self {
-        let found = stored.map(|stored| Found { stored, windows: Vec::new() });
-        Self { found, decided_until: None, stored_in: None, offset_ms: i64::from(pump.hash_slot(STORE_EVERY_MS)) }
+        let recovered = stored.map(|stored| RecoveredCheckpoint { stored, windows: Vec::new() });
+        Self {
+            recovered,
+            decided_until: None,
+            last_stored_interval: None,
+            offset_ms: i64::from(pump.hash_slot(CHECKPOINT_INTERVAL_MS)),
+        }
     }
 
-    /// Takes note of windows that stored readings make.
-    pub(super) fn recall(&mut self, placed: Vec<Placed>) {
-        let Some(Found { stored: StoredCheckpoint { state, decided: Some(_) }, windows }) = &mut self.found else {
+    /// Collects the windows of stored readings that are later than the checkpoint.
+    pub(super) fn replay(&mut self, windowed: Vec<WindowedReading>) {
+        let Some(RecoveredCheckpoint { stored: StoredCheckpoint { state, decided: Some(_) }, windows }) =
+            &mut self.recovered
+        else {
             return;
         };
-        let later = placed.into_iter().filter_map(|Placed { reading, window }| Some((reading, window.ok()?)));
+        let later =
+            windowed.into_iter().filter_map(|WindowedReading { reading, window }| Some((reading, window.ok()?)));
         windows.extend(later.filter(|(_, window)| window.at > state.at));
     }
 
-    /// Whether a window is decided already: before a restart, the wait for a reading before it may have been given up.
-    pub(super) fn holds(&self, at: Timestamp) -> bool {
+    /// Returns whether a window of this time is decided already. After a restart that can be so for windows that were
+    /// completed early, when the wait for a missing reading timed out.
+    pub(super) fn is_decided(&self, at: Timestamp) -> bool {
         self.decided_until.is_some_and(|decided| at <= decided)
     }
 
-    /// Whether one is due with a decision at this time.
+    /// Returns whether a checkpoint is due after a decision at this time.
     pub(super) fn is_due(&self, at: Timestamp) -> bool {
-        self.stored_in != Some(self.stretch(at))
+        self.last_stored_interval != Some(self.interval_index(at))
     }
 
-    /// The last decision's time; none: there is nothing to store.
+    /// Returns the time of the last decision. None if there is nothing to store.
     pub(super) fn decided_until(&self) -> Option<Timestamp> {
         self.decided_until
     }
 
-    /// A window of this time is decided.
-    pub(super) fn decided(&mut self, at: Timestamp) {
+    /// Marks the window of this time as decided.
+    pub(super) fn mark_decided(&mut self, at: Timestamp) {
         self.decided_until = Some(at);
     }
 
-    /// One of this time is stored.
-    pub(super) fn stored(&mut self, at: Timestamp) {
-        self.stored_in = Some(self.stretch(at));
+    /// Marks the checkpoint of this time as stored.
+    pub(super) fn mark_stored(&mut self, at: Timestamp) {
+        self.last_stored_interval = Some(self.interval_index(at));
     }
 
-    /// The pump's times go back: windows of times that were decided already are other ones now.
-    pub(super) fn begin_at_any_time(&mut self) {
+    /// Forgets the last decision's time: the pump's timestamps went back, so windows at times that were decided before are
+    /// different windows now.
+    pub(super) fn reset_decided(&mut self) {
         self.decided_until = None;
     }
 
-    /// There is a new decider: it is stored with its first window.
-    pub(super) fn begin_anew(&mut self) {
-        self.stored_in = None;
+    /// Makes a checkpoint due with the next window, as for a new decider.
+    pub(super) fn force_next(&mut self) {
+        self.last_stored_interval = None;
     }
 
-    /// What is stored, where it could not be read at the start: it is taken as it is.
-    pub(super) fn find(&mut self, state: Option<PumpState>) {
-        if self.found.is_none() {
+    /// Sets the checkpoint if it could not be read at the start. No later windows are repeated.
+    pub(super) fn set_recovered(&mut self, state: Option<PumpCheckpoint>) {
+        if self.recovered.is_none() {
             let stored = |state| StoredCheckpoint { state, decided: None };
-            self.found = state.map(|state| Found { stored: stored(state), windows: Vec::new() });
+            self.recovered = state.map(|state| RecoveredCheckpoint { stored: stored(state), windows: Vec::new() });
         }
     }
 
-    /// Takes what was found out. Where the pump is not judged, it is for nobody.
-    pub(super) fn take_found(&mut self) -> Option<Found> {
-        self.found.take()
+    /// Removes and returns the checkpoint that was read at the start.
+    pub(super) fn take_recovered(&mut self) -> Option<RecoveredCheckpoint> {
+        self.recovered.take()
     }
 
-    fn stretch(&self, at: Timestamp) -> i64 {
-        (at.millis() + self.offset_ms).div_euclid(i64::from(STORE_EVERY_MS))
+    fn interval_index(&self, at: Timestamp) -> i64 {
+        (at.millis() + self.offset_ms).div_euclid(i64::from(CHECKPOINT_INTERVAL_MS))
     }
 }
 
-/// Returns the decider that was stored, if it is of this baseline.
-pub(super) fn restored(baseline: &Arc<Baseline>, state: &PumpState) -> Result<Decider, Unusable> {
+/// Returns a decider with the stored state. Fails if the state belongs to another baseline.
+pub(super) fn restore_decider(baseline: &Arc<Baseline>, state: &PumpCheckpoint) -> Result<Decider, CheckpointError> {
     let memory: DeciderMemory = serde_json::from_str(&state.document)?;
     Ok(Decider::with_memory(baseline.clone(), memory)?)
 }

@@ -1,21 +1,22 @@
-//! How a pump comes to its baseline: the third of its state machines. Pure.
+//! Decides what a pump does next in its commissioning, until it has a baseline: the third of its state machines. Pure.
 //!
-//! | it is | and then | it does next |
+//! | state | event | next action |
 //! | --- | --- | --- |
-//! | learning, a minute of running more than is stored | | persists how far it is |
-//! | persisting | that is durable | persists again if more came in meanwhile, or requests a baseline if there is enough |
-//! | persisting | it failed | persists again after a pause |
-//! | learning with enough, nothing requested | | requests a baseline |
-//! | requesting | there is no room, or it failed | requests again after a pause |
-//! | requesting | there were too few windows | begins to collect anew |
-//! | requesting | it is learned | is judged by it |
-//! | told to learn anew, or to use another version | | goes on in another mode: replies to requests of before mean nothing |
+//! | learning | a minute of normal running more than is stored | persist the progress |
+//! | persisting | the progress is durable | persist again if another minute was counted meanwhile, or request a baseline if there is enough |
+//! | persisting | the write failed | persist again after a pause |
+//! | learning with enough running, nothing requested | | request a baseline |
+//! | baseline requested | the queue is full, or learning failed | request again after a pause |
+//! | baseline requested | there were too few windows | start collecting from the beginning |
+//! | baseline requested | the baseline is learned | judge windows by it |
+//! | any | an order to recommission, or to use another version | change the mode; replies to earlier requests are ignored |
 //!
-//! An example: of 24 h that are needed, 23 h 59 min are stored. One minute later the whole stretch is persisted, then a
-//! baseline is requested; commissioning has no room, so it is requested again 5 s later, then after 10 s, and so on.
+//! An example: 24 h of normal running are needed, and 23 h 59 min of them are stored. One minute later the whole range is
+//! persisted, and then a baseline is requested. The commissioning's queue is full, so the request is repeated after 5 s, then
+//! after 10 s, and so on.
 //!
-//! What is collected is in [`PumpMode::Learning`]. Does not learn anything ([`crate::commissioning`]), and does not store or
-//! send anything.
+//! What is collected is in [`PumpMode::Learning`]. Does not learn a baseline (see [`crate::commissioning`]), and does not
+//! store or send anything.
 
 use std::time::Duration;
 
@@ -26,121 +27,128 @@ use volute_runtime::BackOff;
 
 use crate::commissioning::{errors::LearnError, mode::PumpMode};
 
-/// How long after an attempt that failed, or for which there was no room, the next one is made.
+/// The pause before the next attempt, after one that failed or found the queue full.
 const BACK_OFF: BackOff = BackOff { shortest: Duration::from_secs(5), longest: Duration::from_secs(600) };
 
-/// Where a pump's commissioning stands.
+/// The state of a pump's commissioning.
 #[derive(Debug)]
 pub(super) struct Commission {
-    /// Counts the modes: what was requested in an earlier one is not for this one.
-    number: u64,
-    /// The mode in which a baseline was requested.
+    /// The number of the current mode. Each change of mode increments it, so replies to requests of an earlier mode can be
+    /// recognized.
+    mode_number: u64,
+    /// The number of the mode in which a baseline was requested.
     requested_in: Option<u64>,
-    /// What was collected is being stored.
+    /// The progress is being stored.
     is_persisting: bool,
-    /// Attempts in this mode that failed.
+    /// Failed attempts in this mode.
     retries: u32,
 }
 
-/// What it does next.
+/// What the pump's actor does next.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Next {
+pub(super) enum NextAction {
     /// Nothing.
-    Rest,
-    /// Have this stored, and say how that went: [`Commission::persisted`].
+    Idle,
+    /// Store this record, then report the outcome with [`Commission::persisted`].
     Persist(CommissioningRecord),
-    /// Request a baseline of this stretch of readings: [`Commission::requested`], or [`Commission::deferred`].
+    /// Request a baseline from this range of readings, then call [`Commission::requested`], or [`Commission::deferred`] if
+    /// the queue is full.
     Request { from: Timestamp, to: Timestamp, why: String },
-    /// Look again after a pause, if the mode has this number still.
-    LookAgain { after: Duration, number: u64 },
+    /// Try again after a pause, unless the mode's number has changed by then.
+    Retry { after: Duration, mode_number: u64 },
 }
 
 impl Commission {
-    /// Modes are numbered from `number`.
-    pub(super) fn new(number: u64) -> Self {
-        Self { number, requested_in: None, is_persisting: false, retries: 0 }
+    /// Starts with the mode of this number.
+    pub(super) fn new(mode_number: u64) -> Self {
+        Self { mode_number, requested_in: None, is_persisting: false, retries: 0 }
     }
 
-    /// Returns the number of the mode.
-    pub(super) fn number(&self) -> u64 {
-        self.number
+    /// Returns the number of the current mode.
+    pub(super) fn mode_number(&self) -> u64 {
+        self.mode_number
     }
 
-    /// The pump goes on in another mode.
+    /// The pump has changed to another mode.
     pub(super) fn mode_changed(&mut self) {
-        self.number += 1;
+        self.mode_number += 1;
         self.retries = 0;
     }
 
-    /// Returns what is to be persisted, if that is due and not under way.
-    pub(super) fn due(&mut self, mode: &PumpMode) -> Next {
-        let PumpMode::Learning(collection) = mode else { return Next::Rest };
+    /// Returns the progress to persist if that is due and no earlier write is in flight.
+    pub(super) fn due(&mut self, mode: &PumpMode) -> NextAction {
+        let PumpMode::Learning(collection) = mode else { return NextAction::Idle };
         match collection.due().cloned() {
             Some(record) if !self.is_persisting => {
                 self.is_persisting = true;
-                Next::Persist(record)
+                NextAction::Persist(record)
             }
-            _ => Next::Rest,
+            _ => NextAction::Idle,
         }
     }
 
-    /// Returns what is due, or else the request for a baseline if there is enough.
-    pub(super) fn look(&mut self, mode: &PumpMode) -> Next {
-        let PumpMode::Learning(collection) = mode else { return Next::Rest };
+    /// Returns the progress to persist if that is due, else the request for a baseline if there is enough running.
+    pub(super) fn next_action(&mut self, mode: &PumpMode) -> NextAction {
+        let PumpMode::Learning(collection) = mode else { return NextAction::Idle };
         if collection.due().is_some() {
             return self.due(mode);
         }
-        match collection.complete() {
-            Some((from, to)) if self.requested_in != Some(self.number) => {
-                Next::Request { from, to, why: collection.why().to_owned() }
+        match collection.training_range() {
+            Some((from, to)) if self.requested_in != Some(self.mode_number) => {
+                NextAction::Request { from, to, why: collection.why().to_owned() }
             }
-            _ => Next::Rest,
+            _ => NextAction::Idle,
         }
     }
 
-    /// The record is durable, or it could not be stored.
-    pub(super) fn persisted(&mut self, mode: &mut PumpMode, record: CommissioningRecord, is_stored: bool) -> Next {
+    /// The record is durable, or could not be stored.
+    pub(super) fn persisted(
+        &mut self,
+        mode: &mut PumpMode,
+        record: CommissioningRecord,
+        is_stored: bool,
+    ) -> NextAction {
         self.is_persisting = false;
-        let PumpMode::Learning(collection) = mode else { return Next::Rest };
+        let PumpMode::Learning(collection) = mode else { return NextAction::Idle };
         if !is_stored {
-            collection.fail("what was gathered could not be stored; it is tried again");
-            return self.look_again();
+            collection.record_error("the progress could not be stored; trying again");
+            return self.retry_later();
         }
         collection.persisted(record);
-        self.look(mode)
+        self.next_action(mode)
     }
 
     /// The request has been sent.
     pub(super) fn requested(&mut self) {
-        self.requested_in = Some(self.number);
+        self.requested_in = Some(self.mode_number);
     }
 
-    /// There was no room for the request.
-    pub(super) fn deferred(&mut self) -> Next {
-        self.look_again()
+    /// The queue was full: the request was not sent.
+    pub(super) fn deferred(&mut self) -> NextAction {
+        self.retry_later()
     }
 
-    /// What the pump goes by could not be read.
-    pub(super) fn unread(&mut self) -> Next {
-        self.look_again()
+    /// The pump's settings or its baseline status could not be read from the store.
+    pub(super) fn mode_read_failed(&mut self) -> NextAction {
+        self.retry_later()
     }
 
     /// The pump's request has failed.
-    pub(super) fn failed(&mut self, mode: &mut PumpMode, error: &LearnError) -> Next {
+    pub(super) fn failed(&mut self, mode: &mut PumpMode, error: &LearnError) -> NextAction {
         self.requested_in = None;
-        let PumpMode::Learning(collection) = mode else { return Next::Rest };
+        let PumpMode::Learning(collection) = mode else { return NextAction::Idle };
         if let LearnError::Learning(CommissioningError::TooFew { .. }) = error {
             collection.start_over(&error.to_string());
             return self.due(mode);
         }
-        collection.fail("it failed and is tried again; the log says why");
-        self.look_again()
+        collection.record_error("learning failed; trying again, see the log for the reason");
+        self.retry_later()
     }
 
-    fn look_again(&mut self) -> Next {
+    fn retry_later(&mut self) -> NextAction {
         self.retries += 1;
         let after = BACK_OFF.pause(usize::try_from(self.retries).unwrap_or(usize::MAX), 0.0);
-        Next::LookAgain { after, number: self.number }
+        NextAction::Retry { after, mode_number: self.mode_number }
     }
 }
 

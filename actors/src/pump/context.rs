@@ -1,9 +1,9 @@
-//! What every pump works with.
+//! What all pump actors share: settings, the store, and the mailboxes of other actors.
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use volute_data::Store;
-use volute_plant::{PumpId, TimeRules};
+use volute_plant::{PumpId, TimestampLimits};
 use volute_runtime::{ActorThread, Mailbox, ReplyTo, Supervisor};
 
 use crate::{
@@ -11,37 +11,38 @@ use crate::{
     inference::pool::Pool,
     live::LiveActor,
     maintenance::RulesClient,
-    protocol::{commissioning::CommissionJob, pump::Withdraw},
+    protocol::{commissioning::CommissionJob, pump::WithdrawPump},
     recorder::Recorder,
     settings::IngestSettings,
 };
 
-/// Whom a pump works with, and what all pumps share.
+/// Shared by all pump actors.
 pub(crate) struct PumpContext {
-    /// What a reading's time may be, and when it says how its pump is now.
-    pub times: TimeRules,
-    /// What may come in.
+    /// Which timestamps a reading may have, and how recent it must be to count as current.
+    pub timestamp_limits: TimestampLimits,
+    /// The limits of ingest.
     pub ingest: IngestSettings,
     pub store: Store,
     pub counters: Arc<Counters>,
     pub recorder: Recorder,
-    pub ingress: ReplyTo<Withdraw>,
+    pub ingress: ReplyTo<WithdrawPump>,
     pub pool: Pool,
     pub live: Mailbox<LiveActor>,
     pub maintenance: RulesClient,
     pub commissioning: ReplyTo<CommissionJob>,
     pub queued_windows_per_pump: usize,
     pub supervisor: Supervisor,
-    /// The threads of the pumps' actors.
+    /// The threads that run pump actors.
     pub threads: Arc<[Arc<ActorThread>]>,
+    /// Counts started pumps, which are assigned to the threads in turn.
     pub next_thread: AtomicUsize,
 }
 
 impl PumpContext {
-    /// Whether minutes of the past may come in. They do not close with time, each is a row in the database, and readings
-    /// that are scattered over years would open any number of them. While there is any room, as many are let in as may be
-    /// on their way at once.
-    pub(crate) fn has_room_for_past(&self, pump: &PumpId) -> bool {
+    /// Returns whether readings of past minutes are accepted. Past minutes are not closed as time goes on and each is a row
+    /// in the database, so readings scattered over years would open any number of them. The limit is checked before a post
+    /// or a part of one is admitted: while it is not reached, all readings that may be in flight at once are accepted.
+    pub(crate) fn accepts_past_minutes(&self, pump: &PumpId) -> bool {
         let (of_pump, of_all) = self.store.past_minutes(pump);
         of_pump < self.ingest.past_minutes_per_pump && of_all < self.ingest.past_minutes
     }

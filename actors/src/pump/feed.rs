@@ -1,52 +1,53 @@
-//! What a pump's feed is like: how often it brings readings and posts, and what follows from that. Pure.
+//! Measures how often a pump's readings and posts arrive, and derives what to show and advise. Pure.
 //!
-//! Two cadences are measured. That of the readings' own times says whether windows can be made of them: a pump whose interval
-//! is 1 s and that reads once in 10 s never has a window. That of the posts says how long the pump may be silent before it is
-//! stale: a gateway that sends 60 readings once a minute is silent for a minute each time.
+//! Two cadences are measured. The cadence of the readings' timestamps decides whether windows can be built: a pump with an
+//! interval of 1 s that reads every 10 s never completes a window. The cadence of the posts decides how long the pump may be
+//! silent before it is stale: a gateway that posts 60 readings once a minute is silent for a minute each time.
 //!
 //! | readings | interval | baseline | what follows |
 //! | --- | --- | --- | --- |
 //! | every 1 s | 1 s | any | nothing |
-//! | every 10 s | 1 s, its profile's | none, and less than a window gathered | 10 s becomes its own interval |
-//! | every 10 s | 1 s | one | it is said what to do: windows of 10 s steps need another baseline |
-//! | every 2 h | any | any | it is said that no interval is that long |
-//! | irregular, half within 40 s | 1 s | any | it is said what to do: an interval, or values that hold |
+//! | every 10 s | 1 s, from its profile | none, and less than a window of normal running counted | the pump's own interval is set to 10 s |
+//! | every 10 s | 1 s | one | advice to set the interval: windows of 10 s steps need another baseline |
+//! | every 2 h | any | any | advice that no interval may be that long |
+//! | irregular, half within 40 s | 1 s | any | advice to set an interval, or how long values hold |
 //!
-//! Does not set anything; see the pump's `follow_feed`.
+//! Does not set the interval; see the pump actor's `update_feed`.
 
 use volute_plant::{
-    Cadence, CadenceMeter, INTERVALS_MS, Profile, Reading, WindowRules,
-    cadence::{Evidence, about_in_words, in_words},
+    Cadence, CadenceMeter, INTERVAL_RANGE_MS, Profile, Reading, WindowConfig,
+    cadence::{Evidence, format_interval, format_interval_rounded},
 };
 
 use crate::live::{
-    last_shown::STALE_PAUSES,
+    last_shown::STALE_AFTER_PAUSES,
     snapshot::{LiveAdvice, LiveFeedState},
 };
 
-/// So many runs in a row that are shorter than settling takes are no accident.
-const SHORT_RUNS: u32 = 3;
-/// Once so many differences are known, the feed is looked at with every so manieth reading only.
-const LOOK_EVERY: u64 = 8;
-/// Readings that come no more often than this are few.
-const FEW_MS: i64 = 10_000;
+/// From this many consecutive runs that are too short to settle, the pump gets advice about it.
+const MIN_SHORT_RUNS: u32 = 3;
+/// A feed of more than 64 readings is evaluated with every eighth reading only.
+const EVALUATE_EVERY_READINGS: u64 = 8;
+/// A pump with at least this interval is evaluated with every reading.
+const SPARSE_INTERVAL_MS: i64 = 10_000;
 
 /// One pump's feed.
 pub(super) struct Feed {
     readings: CadenceMeter,
     posts: CadenceMeter,
+    /// Readings so far.
     count: u64,
-    /// What was told of it last.
-    pub(super) told: Option<LiveFeedState>,
+    /// The state that was last sent to the live feed.
+    pub(super) published: Option<LiveFeedState>,
 }
 
 impl Feed {
     pub(super) fn new() -> Self {
-        Self { readings: CadenceMeter::live(), posts: CadenceMeter::live(), count: 0, told: None }
+        Self { readings: CadenceMeter::live(), posts: CadenceMeter::live(), count: 0, published: None }
     }
 
-    /// Takes note of a stored reading.
-    pub(super) fn note(&mut self, reading: &Reading) {
+    /// Measures a stored reading. Late ones do not count for the readings' cadence.
+    pub(super) fn observe(&mut self, reading: &Reading) {
         self.count += 1;
         if !reading.late {
             self.readings.push(reading.at);
@@ -54,50 +55,53 @@ impl Feed {
         self.posts.push(reading.received);
     }
 
-    /// Whether it is time to look at it: always while nothing was told of it, as after a restart, or readings are few.
+    /// Returns whether to evaluate the feed with this reading: with each of the first 64, with each of a pump that reads
+    /// rarely, and while nothing was published yet, as after a restart; else with every eighth.
     pub(super) fn is_due(&self, profile: &Profile) -> bool {
-        let few = self.count <= 64 || profile.interval_ms() >= FEW_MS;
-        few || self.told.is_none() || self.count.is_multiple_of(LOOK_EVERY)
+        let has_few_readings = self.count <= 64 || profile.interval_ms() >= SPARSE_INTERVAL_MS;
+        has_few_readings || self.published.is_none() || self.count.is_multiple_of(EVALUATE_EVERY_READINGS)
     }
 
-    /// The interval of its readings, where windows of the profile's cannot be made of them.
+    /// Returns the interval of the readings if it is too long for windows of the profile's interval.
     pub(super) fn sparse_ms(&self, profile: &Profile) -> Option<i64> {
         self.readings.cadence().sparser_than(profile.interval_ms())
     }
 
-    /// Why there will be no window, where the readings are too far apart for one.
-    pub(super) fn starved(&self, profile: &Profile) -> Option<String> {
-        let rules = WindowRules::for_profile(profile);
+    /// Returns why no window can be completed, if the readings are too far apart for one.
+    pub(super) fn starved_reason(&self, profile: &Profile) -> Option<String> {
+        let config = WindowConfig::for_profile(profile);
         let cadence = self.readings.cadence();
         let every_ms = match cadence {
             Cadence::Regular { interval_ms, .. } => interval_ms,
             Cadence::Irregular { evidence } => evidence.median_ms,
             Cadence::Unknown => return None,
         };
-        // The fewest steps for which every channel's value holds.
-        let held_ms = (rules.fill_steps * rules.interval_ms).max(1_000 * profile.all_hold_s());
-        (every_ms > held_ms + rules.interval_ms).then(|| Some(advice(&cadence, profile)?.text)).flatten()
+        // Every channel's value holds for at least this long.
+        let held_ms = (config.fill_steps * config.interval_ms).max(1_000 * profile.min_hold_s());
+        (every_ms > held_ms + config.interval_ms).then(|| Some(advice(&cadence, profile)?.text)).flatten()
     }
 
-    /// All that there is to say of it.
+    /// Returns the state of the feed for the live view. `short_runs` is the number of consecutive runs that were too short
+    /// to settle, and the longest of them in steps.
     pub(super) fn state(&self, profile: &Profile, own_interval: bool, short_runs: (u32, i64)) -> LiveFeedState {
         let interval_ms = profile.interval_ms();
         let own_ms = if own_interval { interval_ms } else { 0 };
-        // No post has less than a reading: after a backlog of one post, the readings say how often there will be one.
-        let usual = |meter: &CadenceMeter| meter.usual_pause_ms().unwrap_or(0);
-        let pause_ms = usual(&self.posts).max(usual(&self.readings)).max(own_ms);
+        // Each post has at least one reading, so after a backlog in a single post the readings' cadence bounds that of the
+        // posts.
+        let usual_pause_ms = |meter: &CadenceMeter| meter.typical_pause_ms().unwrap_or(0);
+        let pause_ms = usual_pause_ms(&self.posts).max(usual_pause_ms(&self.readings)).max(own_ms);
         let readings = self.readings.cadence();
-        let sparse = match readings {
-            Cadence::Irregular { evidence } => evidence.median_ms > 2 * interval_ms && profile.all_hold_s() == 0,
+        let is_sparse = match readings {
+            Cadence::Irregular { evidence } => evidence.median_ms > 2 * interval_ms && profile.min_hold_s() == 0,
             _ => readings.sparser_than(interval_ms).is_some(),
         };
         let (count, longest_steps) = short_runs;
-        let short = || {
+        let short_runs_text = || {
             format!(
                 "its last {count} runs were all shorter than it takes to settle ({}; the longest was {}), so it is not judged: \
                  see settle_s in its profile",
-                about_in_words(profile.settle_ms().max(WindowRules::LEN as i64 * interval_ms)),
-                about_in_words(longest_steps * interval_ms)
+                format_interval_rounded(profile.settle_ms().max(WindowConfig::LEN as i64 * interval_ms)),
+                format_interval_rounded(longest_steps * interval_ms)
             )
         };
         LiveFeedState {
@@ -105,10 +109,10 @@ impl Feed {
             own_interval,
             readings_every_ms: readings.interval_ms(),
             posts_every_ms: self.posts.cadence().interval_ms(),
-            stale_after_ms: (STALE_PAUSES * pause_ms).max(1_000 * profile.all_hold_s()),
+            stale_after_ms: (STALE_AFTER_PAUSES * pause_ms).max(1_000 * profile.min_hold_s()),
             advice: match () {
-                () if sparse => advice(&readings, profile),
-                () if count >= SHORT_RUNS => Some(LiveAdvice { text: short(), interval_ms: None }),
+                () if is_sparse => advice(&readings, profile),
+                () if count >= MIN_SHORT_RUNS => Some(LiveAdvice { text: short_runs_text(), interval_ms: None }),
                 () => None,
             },
         }
@@ -116,21 +120,21 @@ impl Feed {
 }
 
 fn advice(readings: &Cadence, profile: &Profile) -> Option<LiveAdvice> {
-    let need = in_words(profile.interval_ms());
+    let need = format_interval(profile.interval_ms());
     match readings {
         Cadence::Unknown => None,
-        Cadence::Regular { interval_ms, .. } if INTERVALS_MS.contains(interval_ms) => {
+        Cadence::Regular { interval_ms, .. } if INTERVAL_RANGE_MS.contains(interval_ms) => {
             let text = format!(
                 "it reads every {}, and its windows need a reading every {need}: set its interval to {interval_ms} ms \
-                 (volute pumps set-interval), and what is normal for it is learned anew",
-                in_words(*interval_ms)
+                 (volute pumps set-interval), and what is normal for it is learned again",
+                format_interval(*interval_ms)
             );
             Some(LiveAdvice { text, interval_ms: Some(*interval_ms) })
         }
         Cadence::Regular { interval_ms, .. } => {
-            let (every, most) = (in_words(*interval_ms), in_words(*INTERVALS_MS.end()));
+            let (every, max) = (format_interval(*interval_ms), format_interval(*INTERVAL_RANGE_MS.end()));
             let text = format!(
-                "it reads every {every}, and an interval is at most {most}: its limits are watched, and it is not judged"
+                "it reads every {every}, and an interval is at most {max}: its limits are watched, and it is not judged"
             );
             Some(LiveAdvice { text, interval_ms: None })
         }
@@ -139,8 +143,8 @@ fn advice(readings: &Cadence, profile: &Profile) -> Option<LiveAdvice> {
                 "it reads irregularly, half of the times within {} and nine of ten within {}, and its windows need a reading \
                  every {need}: set its interval (volute pumps set-interval), or how long its values hold if it reports changes \
                  only (volute pumps set-hold)",
-                about_in_words(*median_ms),
-                about_in_words(*p90_ms)
+                format_interval_rounded(*median_ms),
+                format_interval_rounded(*p90_ms)
             );
             Some(LiveAdvice { text, interval_ms: None })
         }
@@ -158,7 +162,7 @@ mod tests {
         Profile::from_toml(text).expect("the default profile")
     }
 
-    /// A feed of readings so far apart, that are posted so many at once.
+    /// A feed of `count` readings whose distances repeat `every_ms`, posted `at_once` at a time.
     fn feed(every_ms: &[i64], at_once: usize, count: usize) -> Feed {
         let mut feed = Feed::new();
         let mut ms = 1_773_050_400_000;
@@ -172,19 +176,19 @@ mod tests {
             let received = Timestamp::from_millis(post[post.len() - 1]).expect("a time");
             for &at in post {
                 let (pump, at) = ("P-1".parse().expect("a name"), Timestamp::from_millis(at).expect("a time"));
-                feed.note(&Reading { pump, at, received, samples: [Sample::Missing].into(), late: false });
+                feed.observe(&Reading { pump, at, received, samples: [Sample::Missing].into(), late: false });
             }
         }
         feed
     }
 
     #[test]
-    fn what_a_feed_is_like_and_what_to_do() {
+    fn cadence_decides_the_state_and_the_advice() {
         let own = profile().with_interval(60_000).expect("allowed");
         let held = profile().with_hold(600);
         let tags = [[15; 9].as_slice(), &[59_865]].concat();
         let exception = [2_000, 40_000, 90_000, 3_000, 400_000, 50_000, 170_000];
-        for (what, profile, feed, sparse, starved, stale_ms, said) in [
+        for (case, profile, feed, sparse, starved, stale_ms, advice_text) in [
             ("once a second", profile(), feed(&[1_000], 1, 40), None, false, 3_000, None),
             ("ten times a second", profile(), feed(&[100], 1, 40), None, false, 300, None),
             ("every 10 s", profile(), feed(&[10_000], 1, 40), Some(10_000), true, 30_000, Some("every 10 s")),
@@ -218,17 +222,25 @@ mod tests {
             ("by exception, and values hold", held, feed(&exception, 1, 40), None, false, 600_000, None),
         ] {
             let state = feed.state(&profile, profile.interval_ms() > 1_000, (0, 0));
-            assert_eq!((feed.sparse_ms(&profile), feed.starved(&profile).is_some()), (sparse, starved), "{what}");
-            assert!(state.stale_after_ms >= stale_ms && state.stale_after_ms <= 3 * stale_ms, "{what}: {state:?}");
-            assert_eq!(state.advice.is_some(), said.is_some(), "{what}: {state:?}");
+            assert_eq!(
+                (feed.sparse_ms(&profile), feed.starved_reason(&profile).is_some()),
+                (sparse, starved),
+                "{case}"
+            );
+            assert!(state.stale_after_ms >= stale_ms && state.stale_after_ms <= 3 * stale_ms, "{case}: {state:?}");
+            assert_eq!(state.advice.is_some(), advice_text.is_some(), "{case}: {state:?}");
             let advised = state.advice.as_ref().and_then(|advice| advice.interval_ms);
-            assert_eq!(advised, sparse.filter(|ms| *ms <= 3_600_000), "{what}: only an interval that can be set");
-            assert!(said.is_none_or(|said| state.advice.is_some_and(|advice| advice.text.contains(said))), "{what}");
+            assert_eq!(advised, sparse.filter(|ms| *ms <= 3_600_000), "{case}: only an interval that can be set");
+            assert!(
+                advice_text
+                    .is_none_or(|advice_text| state.advice.is_some_and(|advice| advice.text.contains(advice_text))),
+                "{case}"
+            );
         }
     }
 
     #[test]
-    fn a_pump_that_never_runs_long_enough_is_told_so() {
+    fn runs_that_are_too_short_to_settle_give_advice() {
         let feed = feed(&[1_000], 1, 40);
         assert_eq!(feed.state(&profile(), false, (2, 240)).advice, None);
         let advice = feed.state(&profile(), false, (3, 240)).advice.expect("advice").text;

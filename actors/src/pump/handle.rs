@@ -1,19 +1,19 @@
-//! The ways to a pump's actor.
+//! The mailboxes of a pump's actor.
 
 use volute_runtime::Mailbox;
 
 use super::actor::PumpActor;
 use crate::{ingress::in_flight::PumpInFlight, kind::PumpKind};
 
-/// See the module's head. Cheap to clone.
+/// Sends messages to one pump's actor. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct PumpHandle {
-    /// What the pump is of.
+    /// The kind of the pump: its profile, and its model if its windows are scored.
     pub kind: PumpKind,
-    /// For readings, and for what must wait until all before it are done.
+    /// For readings, and for messages that must be handled after all readings before them.
     pub mailbox: Mailbox<PumpActor>,
-    /// For what is not a reading.
+    /// For orders, which do not queue behind readings.
     pub orders: Mailbox<PumpActor>,
-    /// Readings of the pump that are on their way.
+    /// Limits how many readings of the pump are in flight.
     pub in_flight: PumpInFlight,
 }

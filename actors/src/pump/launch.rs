@@ -1,4 +1,4 @@
-//! How a pump's actor is started, now and whenever it must be.
+//! Starts a pump's actor and registers it with the supervisor, which restarts it after a failure.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -14,37 +14,40 @@ use super::{
 };
 use crate::{ingress::in_flight::PumpInFlight, kind::PumpKind};
 
-/// Orders for one pump that may wait.
-const ORDERS: usize = 16;
+/// At most this many orders wait in one pump's mailbox.
+const MAX_QUEUED_ORDERS: usize = 16;
 
-/// Starts a pump's actor. Of a new pump nothing is stored, and its registration is on its way.
+/// Starts a pump's actor. `registration` is given for a new pump, of which nothing is stored yet: the record is stored with
+/// the pump's first readings.
 pub(crate) fn start_pump(
     context: &Arc<PumpContext>,
     pump: &PumpId,
     kind: PumpKind,
-    new: Option<PumpRecord>,
-    limit: PumpInFlight,
+    registration: Option<PumpRecord>,
+    in_flight: PumpInFlight,
 ) -> PumpHandle {
     let next = context.next_thread.fetch_add(1, Ordering::Relaxed);
     let thread = &context.threads[next % context.threads.len()];
     let role = Role { id: actor_id(pump), kind: "pump", stage: "pumps", subject: Some(pump.shared()) };
     let inbox = context.supervisor.register(role, thread);
-    let mailboxes =
-        PumpMailboxes { orders: inbox.mailbox(ORDERS), scores: inbox.mailbox(2 * context.queued_windows_per_pump) };
-    let burst = limit.all();
-    // One slot for each permit, and one for a drain.
+    let mailboxes = PumpMailboxes {
+        orders: inbox.mailbox(MAX_QUEUED_ORDERS),
+        scores: inbox.mailbox(2 * context.queued_windows_per_pump),
+    };
+    let burst = in_flight.limit();
+    // One slot for each permit, and one for a drain request.
     let handle = PumpHandle {
         kind: kind.clone(),
         mailbox: inbox.mailbox(burst + 1),
         orders: mailboxes.orders.clone(),
-        in_flight: limit,
+        in_flight,
     };
     let (pump, context) = (pump.clone(), context.clone());
     context.clone().supervisor.start(&inbox, move |incarnation: Incarnation<PumpActor>| {
-        let start = match incarnation.number {
-            1 if new.is_some() => StartMode::New,
+        let start = match incarnation.generation {
+            1 if registration.is_some() => StartMode::New,
             1 => StartMode::Stored,
-            _ => StartMode::Again,
+            _ => StartMode::Restarted,
         };
         PumpActor::new(PumpActorArgs {
             pump: pump.clone(),
@@ -52,7 +55,7 @@ pub(crate) fn start_pump(
             context: context.clone(),
             mailboxes: mailboxes.clone(),
             start,
-            unregistered: new.clone(),
+            unregistered: registration.clone(),
             burst,
             incarnation,
         })

@@ -1,15 +1,15 @@
-//! Windows on their way to a decision, in the order of their readings. Pure.
+//! A queue that puts scored windows back into the order of their readings. Pure.
 //!
-//! Workers finish in any order, decisions are made in one: each window waits until it is the first. An example, with windows
-//! numbered from 7:
+//! Workers return scores in any order, but decisions are made in the order of the readings: a window is ready when it is the
+//! first of the queue and its score has arrived. An example, with windows numbered from 7:
 //!
-//! 1. 7, 8 and 9 are sent to be scored. Nothing is ready.
-//! 2. The score of 8 comes. 7 is still without one, so nothing is ready.
-//! 3. 7 gives way to newer windows and is skipped. Now 7 is ready without a score, and after it 8 with its own.
-//! 4. 9 waits. After [`SCORE_PATIENCE`] it is ready without a score: one that is lost with a stuck worker does not hold up
-//!    the others for ever.
+//! 1. Windows 7, 8 and 9 are sent to the workers. None is ready.
+//! 2. The score of 8 arrives. Window 7 has none yet, so none is ready.
+//! 3. Window 7 is skipped in favour of newer windows. Now 7 is ready without a score, and then 8 with its score.
+//! 4. The score of 9 does not arrive. After [`SCORE_TIMEOUT`] window 9 is ready without a score, so a score that is lost with
+//!    a stuck worker does not block later windows.
 //!
-//! Does not decide anything: see [`super::judge`].
+//! Does not decide on windows; see [`super::judge`].
 
 use std::{
     collections::VecDeque,
@@ -21,36 +21,36 @@ use volute_plant::{Reading, Timestamp};
 
 use crate::protocol::{live::NotScoredReason, pump::ScoreFailure};
 
-/// How long a window waits for its score.
-pub(super) const SCORE_PATIENCE: Duration = Duration::from_secs(120);
+/// A window waits at most this long for its score.
+pub(super) const SCORE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A reading that got its place, and what is known of its window.
+/// A reading in the queue, with the state of its window.
 pub(super) enum PendingWindow {
-    /// It is being scored.
+    /// It waits for its score. `at` is the time of the window.
     Scoring { reading: Reading, at: Timestamp, since: Instant },
-    /// It is ready.
+    /// It can be decided on.
     Ready(ReadyWindow),
 }
 
-/// A reading whose turn to be decided comes as soon as it is the first.
+/// A reading that is decided on as soon as it is the first of the queue.
 pub(super) enum ReadyWindow {
     /// Its window has a score.
     Scored { reading: Reading, at: Timestamp, score: Score },
-    /// Its window has none, and why.
+    /// Its window has no score, for this reason.
     NotScored { reading: Reading, why: NotScoredReason },
-    /// Its window has no score that means anything: it was scaled for a baseline that is no longer in use, or gave way to a
-    /// newer one.
+    /// Its window has no usable score: it was scaled for a baseline that is no longer in use, or it was dropped in favour of
+    /// a newer window.
     Skipped { reading: Reading },
-    /// It has no place in the window: it is late, or another reading of its step has the place.
-    Unplaced { reading: Reading },
-    /// Its score is lost.
+    /// It is not part of a window: it is late, or another reading of the same step was used.
+    NotWindowed { reading: Reading },
+    /// Its score did not arrive in time.
     Lost { reading: Reading },
 }
 
-/// The windows of one pump that are on their way.
+/// The windows of one pump that are not decided yet.
 pub(super) struct PendingWindows {
     windows: VecDeque<PendingWindow>,
-    /// The number of the first.
+    /// The number of the first window in the queue.
     first_seq: u64,
 }
 
@@ -73,41 +73,41 @@ impl PendingWindows {
         self.first_seq + self.windows.len() as u64
     }
 
-    /// Another one, after all others.
+    /// Appends a window.
     pub(super) fn push(&mut self, window: PendingWindow) {
         self.windows.push_back(window);
     }
 
-    /// Another one that is ready.
+    /// Appends a window that is ready.
     pub(super) fn push_ready(&mut self, window: ReadyWindow) {
         self.push(PendingWindow::Ready(window));
     }
 
-    /// Takes the score of a window. One that is not waited for any more is ignored.
+    /// Sets the score of a window. Ignores scores of windows that do not wait for one.
     pub(super) fn score(&mut self, seq: u64, score: Result<Score, ScoreFailure>) {
-        let place = seq.checked_sub(self.first_seq).and_then(|n| usize::try_from(n).ok());
-        let Some(window) = place.and_then(|place| self.windows.get_mut(place)) else { return };
+        let index = seq.checked_sub(self.first_seq).and_then(|n| usize::try_from(n).ok());
+        let Some(window) = index.and_then(|index| self.windows.get_mut(index)) else { return };
         let PendingWindow::Scoring { reading, at, .. } = window else { return };
         let (reading, at) = (reading.clone(), *at);
         *window = PendingWindow::Ready(match score {
             Ok(score) => ReadyWindow::Scored { reading, at, score },
-            Err(ScoreFailure::Failed) => ReadyWindow::NotScored { reading, why: NotScoredReason::Failed },
+            Err(ScoreFailure::Failed) => ReadyWindow::NotScored { reading, why: NotScoredReason::ScoringFailed },
             Err(ScoreFailure::Skipped) => ReadyWindow::Skipped { reading },
         });
     }
 
-    /// No score will come: nobody is left to score anything.
-    pub(super) fn give_up_scores(&mut self) {
+    /// Marks all windows without a score as failed: no worker is left to score them.
+    pub(super) fn fail_unscored(&mut self) {
         for window in &mut self.windows {
             if let PendingWindow::Scoring { reading, .. } = window {
-                let (reading, why) = (reading.clone(), NotScoredReason::Failed);
+                let (reading, why) = (reading.clone(), NotScoredReason::ScoringFailed);
                 *window = PendingWindow::Ready(ReadyWindow::NotScored { reading, why });
             }
         }
     }
 
-    /// No score means anything any more: windows are judged in another way from now on.
-    pub(super) fn skip_scores(&mut self) {
+    /// Skips all windows that are scored or wait for a score: the baseline or the mode has changed.
+    pub(super) fn skip_all(&mut self) {
         for window in &mut self.windows {
             if let PendingWindow::Scoring { reading, .. } | PendingWindow::Ready(ReadyWindow::Scored { reading, .. }) =
                 window
@@ -117,11 +117,11 @@ impl PendingWindows {
         }
     }
 
-    /// Takes the first window out, if it is ready.
+    /// Removes and returns the first window if it is ready.
     pub(super) fn pop_ready(&mut self, now: Instant) -> Option<ReadyWindow> {
         let ready = match self.windows.pop_front()? {
             PendingWindow::Ready(ready) => ready,
-            PendingWindow::Scoring { reading, since, .. } if now.duration_since(since) > SCORE_PATIENCE => {
+            PendingWindow::Scoring { reading, since, .. } if now.duration_since(since) > SCORE_TIMEOUT => {
                 ReadyWindow::Lost { reading }
             }
             waiting => {
@@ -155,7 +155,7 @@ mod tests {
         Score { loss: 0.5, channels: Default::default() }
     }
 
-    /// What is ready, in order: the reading's number and how it became so.
+    /// Pops all ready windows. Returns each reading's number and its state.
     fn ready(pending: &mut PendingWindows, now: Instant) -> Vec<(i64, &'static str)> {
         std::iter::from_fn(|| pending.pop_ready(now))
             .map(|ready| {
@@ -163,7 +163,7 @@ mod tests {
                     ReadyWindow::Scored { reading, .. } => (reading, "scored"),
                     ReadyWindow::NotScored { reading, .. } => (reading, "not scored"),
                     ReadyWindow::Skipped { reading } => (reading, "skipped"),
-                    ReadyWindow::Unplaced { reading } => (reading, "unplaced"),
+                    ReadyWindow::NotWindowed { reading } => (reading, "not windowed"),
                     ReadyWindow::Lost { reading } => (reading, "lost"),
                 };
                 ((reading.at.millis() - 1_773_050_400_000) / 1000, how)
@@ -183,14 +183,14 @@ mod tests {
         assert_eq!(ready(&mut pending, now), []);
         pending.score(7, Err(ScoreFailure::Skipped));
         assert_eq!(ready(&mut pending, now), [(7, "skipped"), (8, "scored")]);
-        let (at_the_end, after) = (now + SCORE_PATIENCE, now + SCORE_PATIENCE + Duration::from_millis(1));
-        assert_eq!(ready(&mut pending, at_the_end), []);
+        let (at_timeout, after) = (now + SCORE_TIMEOUT, now + SCORE_TIMEOUT + Duration::from_millis(1));
+        assert_eq!(ready(&mut pending, at_timeout), []);
         assert_eq!(ready(&mut pending, after), [(9, "lost")]);
         assert_eq!((pending.next_seq(), pending.is_empty()), (10, true));
     }
 
     #[test]
-    fn a_score_that_nobody_waits_for_changes_nothing() {
+    fn a_score_that_is_not_expected_changes_nothing() {
         let now = Instant::now();
         let mut pending = PendingWindows::new(7);
         pending.push(scoring(7, now));
@@ -202,28 +202,28 @@ mod tests {
     }
 
     #[test]
-    fn with_another_baseline_scores_mean_nothing_and_without_workers_none_will_come() {
+    fn all_scores_can_be_skipped_or_failed() {
         let now = Instant::now();
         let begin = || {
             let mut pending = PendingWindows::new(0);
             pending.push(scoring(0, now));
             pending.push(scoring(1, now));
-            pending.push_ready(ReadyWindow::Unplaced { reading: reading(2) });
+            pending.push_ready(ReadyWindow::NotWindowed { reading: reading(2) });
             pending.score(1, Ok(score()));
             pending
         };
         let mut pending = begin();
-        pending.skip_scores();
-        assert_eq!(ready(&mut pending, now), [(0, "skipped"), (1, "skipped"), (2, "unplaced")]);
+        pending.skip_all();
+        assert_eq!(ready(&mut pending, now), [(0, "skipped"), (1, "skipped"), (2, "not windowed")]);
         let mut pending = begin();
-        pending.give_up_scores();
-        assert_eq!(ready(&mut pending, now), [(0, "not scored"), (1, "scored"), (2, "unplaced")]);
+        pending.fail_unscored();
+        assert_eq!(ready(&mut pending, now), [(0, "not scored"), (1, "scored"), (2, "not windowed")]);
     }
 
     proptest! {
-        /// Whatever order scores come in, windows are ready in their own, and each exactly once.
+        /// Whatever order scores arrive in, windows become ready in the order of their readings, each exactly once.
         #[test]
-        fn no_window_is_lost_or_passes_another(order in Just((0..20_u64).collect::<Vec<_>>()).prop_shuffle()) {
+        fn no_window_is_lost_or_reordered(order in Just((0..20_u64).collect::<Vec<_>>()).prop_shuffle()) {
             let now = Instant::now();
             let mut pending = PendingWindows::new(0);
             (0..20).for_each(|n| pending.push(scoring(n, now)));

@@ -1,41 +1,42 @@
-//! What is read of a pump when its actor starts.
+//! Reads a pump's stored state when its actor starts: settings, baseline status, newest readings and checkpoint.
 
 use std::collections::BTreeSet;
 
-use volute_data::{Answer, PumpSettings, PumpState, Range, Reach, Standing, StoreError};
-use volute_plant::{Profile, PumpId, Reading, Timestamp, WindowRules};
+use volute_data::{BaselineStatus, Completeness, PageRange, PumpCheckpoint, PumpSettings, QueryResult, StoreError};
+use volute_plant::{Profile, PumpId, Reading, Timestamp, WindowConfig};
 
 use super::{
-    checkpoint::{STORE_EVERY_MS, StoredCheckpoint},
+    checkpoint::{CHECKPOINT_INTERVAL_MS, StoredCheckpoint},
     context::PumpContext,
 };
 use crate::kind::PumpKind;
 
-/// Where a pump's actor begins.
+/// What is known about a pump when its actor starts.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum StartMode {
-    /// The pump was never heard of.
+    /// The pump is new.
     New,
-    /// It was, before the node's start.
+    /// The pump was registered before the node started.
     Stored,
-    /// Another actor was here before.
-    Again,
+    /// The pump's actor was restarted while the node was running.
+    Restarted,
 }
 
-/// What is stored of a pump when its actor starts.
+/// The stored state of a pump when its actor starts.
 pub(super) struct RecoveredState {
-    /// Its newest readings, oldest first.
+    /// The newest readings, oldest first.
     pub readings: Vec<Reading>,
-    /// What it goes by; none where that cannot be read just now.
-    pub standing: Option<Standing>,
-    /// What was set for it alone; none where that cannot be read just now.
+    /// The status of its baseline. None if it cannot be read.
+    pub baseline_status: Option<BaselineStatus>,
+    /// The settings of this pump. None if they cannot be read.
     pub settings: Option<PumpSettings>,
-    /// Up to this time it may have readings that could not be read just now.
+    /// Up to this time there may be stored readings that could not be read.
     pub unread_until: Option<Timestamp>,
     pub checkpoint: Option<StoredCheckpoint>,
 }
 
-/// Reads what is stored of a pump. What it goes by may be missing where that cannot be read just now.
+/// Reads the stored state of a pump. Settings and baseline status are none if the database cannot be reached; any other
+/// error of the store is returned.
 pub(super) async fn recover(
     context: &PumpContext,
     pump: &PumpId,
@@ -43,23 +44,24 @@ pub(super) async fn recover(
     start: StartMode,
 ) -> Result<RecoveredState, StoreError> {
     match start {
-        StartMode::New if context.store.knows_all_pumps() => {
-            let (standing, settings) = (Some(Standing::New), Some(PumpSettings::default()));
+        StartMode::New if context.store.has_complete_pump_list() => {
+            let (baseline_status, settings) = (Some(BaselineStatus::New), Some(PumpSettings::default()));
             return Ok(RecoveredState {
                 readings: Vec::new(),
-                standing,
+                baseline_status,
                 settings,
                 unread_until: None,
                 checkpoint: None,
             });
         }
-        // Where the pumps that are stored are not known, a new one may be one of them.
+        // While the stored pumps are not known, a pump that seems new may be one of them.
         StartMode::New | StartMode::Stored => {}
-        // What the one before sent must be stored before it can be found.
-        StartMode::Again => context.recorder.settled().await,
+        // What the previous actor sent to the recorder must be stored before it can be read.
+        StartMode::Restarted => context.recorder.wait_until_stored().await,
     }
-    let known = async { Ok((context.store.pump_settings(pump).await?, context.store.standing(pump).await?)) };
-    let known = match known.await {
+    let read_settings =
+        async { Ok((context.store.pump_settings(pump).await?, context.store.baseline_status(pump).await?)) };
+    let known = match read_settings.await {
         Ok(known) => Some(known),
         Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => None,
         Err(error) => return Err(error),
@@ -67,13 +69,13 @@ pub(super) async fn recover(
     read(context, pump, kind, known).await
 }
 
-/// Reads the checkpoint of a pump. It is a help only: a pump whose checkpoint cannot be read starts without.
-pub(super) async fn checkpoint(context: &PumpContext, pump: &PumpId, kind: &PumpKind) -> Option<PumpState> {
+/// Reads the checkpoint of a pump. If it cannot be read the pump starts without one.
+pub(super) async fn checkpoint(context: &PumpContext, pump: &PumpId, kind: &PumpKind) -> Option<PumpCheckpoint> {
     kind.detection.as_ref()?;
-    match context.store.pump_state(pump).await {
+    match context.store.pump_checkpoint(pump).await {
         Ok(state) => state,
         Err(error) => {
-            tracing::warn!(pump = pump.as_str(), %error, "memory not read");
+            tracing::warn!(pump = pump.as_str(), %error, "checkpoint not read");
             None
         }
     }
@@ -83,46 +85,53 @@ async fn read(
     context: &PumpContext,
     pump: &PumpId,
     kind: &PumpKind,
-    known: Option<(PumpSettings, Standing)>,
+    known: Option<(PumpSettings, BaselineStatus)>,
 ) -> Result<RecoveredState, StoreError> {
-    let (settings, standing) = known.unzip();
+    let (settings, baseline_status) = known.unzip();
     let store = &context.store;
-    let profile = settings.as_ref().map_or_else(|| kind.profile.clone(), |set| set.apply(&kind.profile));
-    let recall = WindowRules::recall_readings(&profile);
-    let unread_until = |reach: &Reach| match reach {
-        Reach::Whole => None,
-        Reach::Since { .. } => store.moved_until(pump),
+    let profile = settings.as_ref().map_or_else(|| kind.profile.clone(), |settings| settings.apply(&kind.profile));
+    let window_readings = WindowConfig::restore_readings(&profile);
+    let unread_until = |completeness: &Completeness| match completeness {
+        Completeness::Complete => None,
+        Completeness::Partial { .. } => store.flushed_until(pump),
     };
     let Some(state) = checkpoint(context, pump, kind).await else {
-        let Answer { rows: readings, reach } = store.latest_readings(pump, recall).await?;
-        let unread_until = unread_until(&reach);
-        return Ok(RecoveredState { readings, standing, settings, unread_until, checkpoint: None });
+        let QueryResult { rows: readings, completeness } = store.latest_readings(pump, window_readings).await?;
+        let unread_until = unread_until(&completeness);
+        return Ok(RecoveredState { readings, baseline_status, settings, unread_until, checkpoint: None });
     };
-    let most = most_later(context, &profile);
-    let later = Range { after: Some(state.at), limit: most, ..Range::default() };
-    let Answer { rows: since, reach } = store.readings(pump, &later).await?;
-    if since.len() >= most {
-        let Answer { rows: readings, reach } = store.latest_readings(pump, recall).await?;
+    let max_readings = max_readings_since_checkpoint(context, &profile);
+    let later = PageRange { after: Some(state.at), limit: max_readings, ..PageRange::default() };
+    let QueryResult { rows: since, completeness } = store.readings(pump, &later).await?;
+    if since.len() >= max_readings {
+        let QueryResult { rows: readings, completeness } = store.latest_readings(pump, window_readings).await?;
         let checkpoint = Some(StoredCheckpoint { state, decided: None });
-        return Ok(RecoveredState { readings, standing, settings, unread_until: unread_until(&reach), checkpoint });
+        return Ok(RecoveredState {
+            readings,
+            baseline_status,
+            settings,
+            unread_until: unread_until(&completeness),
+            checkpoint,
+        });
     }
-    let unread_until = unread_until(&reach);
-    let before = Range { to: Some(state.at.plus_ms(1)), ..Range::newest(recall) };
+    let unread_until = unread_until(&completeness);
+    let before = PageRange { to: Some(state.at.plus_ms(1)), ..PageRange::newest(window_readings) };
     let mut readings = store.readings(pump, &before).await?.rows;
     readings.reverse();
     readings.extend(since);
-    let Answer { rows: decided, reach } = store.detections(Some(pump), &later).await?;
-    let all = match reach {
-        Reach::Whole => true,
-        Reach::Since { from, .. } => from.is_some_and(|from| from <= state.at),
+    let QueryResult { rows: decided, completeness } = store.detections(Some(pump), &later).await?;
+    let is_complete = match completeness {
+        Completeness::Complete => true,
+        Completeness::Partial { from, .. } => from.is_some_and(|from| from <= state.at),
     };
-    let decided = all.then(|| decided.iter().map(|detection| detection.at).collect::<BTreeSet<_>>());
+    let decided = is_complete.then(|| decided.iter().map(|detection| detection.at).collect::<BTreeSet<_>>());
     let checkpoint = Some(StoredCheckpoint { state, decided });
-    Ok(RecoveredState { readings, standing, settings, unread_until, checkpoint })
+    Ok(RecoveredState { readings, baseline_status, settings, unread_until, checkpoint })
 }
 
-/// More readings than this after a checkpoint mean that none of them was judged by who wrote it.
-fn most_later(context: &PumpContext, profile: &Profile) -> usize {
-    let between = i64::from(STORE_EVERY_MS) / profile.interval_ms() + 1;
-    2 * usize::try_from(between).unwrap_or_default() + context.queued_windows_per_pump
+/// Returns the number of later readings from which on a checkpoint is too old for repeating the windows since: a decider that
+/// was running would have stored a newer one.
+fn max_readings_since_checkpoint(context: &PumpContext, profile: &Profile) -> usize {
+    let windows_between = i64::from(CHECKPOINT_INTERVAL_MS) / profile.interval_ms() + 1;
+    2 * usize::try_from(windows_between).unwrap_or_default() + context.queued_windows_per_pump
 }

@@ -1,7 +1,7 @@
-//! What waits to be stored, and the writing of it, one record at a time. Both outlive the recorder's actor.
+//! The rows that wait to be stored, and the record in flight. Both outlive the recorder's actor.
 //!
-//! What follows a record is done where the store tells of it, on the journal's thread; the actor is told only where
-//! something waits for the next one. Deliberately absent: when there is enough for a record (the actor's).
+//! When a record ends, its senders are notified on the journal's thread; the actor receives [`RecordEnded`] only if
+//! rows wait for the next record. Does not decide when a record begins; see [`super::RecorderActor`].
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,172 +15,177 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
-use volute_data::{Batch, Document, PumpState, Store, StoreError, SystemMetrics, Uncommitted};
+use volute_data::{Batch, CommitError, Document, PumpCheckpoint, Store, StoreError, SystemMetrics};
 use volute_plant::{Clock, Detection, PumpId, Timestamp};
 use volute_runtime::{ActorSlot, Message, ReplyTo};
 
 use crate::{
     counters::{Counters, add},
-    protocol::recorder::{RecordDetection, RecordReadings, RecordRemoval, Stored, Unstored},
+    protocol::recorder::{RecordDetection, RecordReadings, RecordRemoval, StoreFailure, StoreOutcome},
 };
 
-/// How many detections outlive a store that fails: 100 pumps for quarter of an hour.
-const MAX_KEPT_DETECTIONS: usize = 100_000;
-/// Detections in one record.
+/// How many detections wait while the journal fails: those of 100 pumps for a quarter of an hour.
+const MAX_PENDING_DETECTIONS: usize = 100_000;
+/// The maximum number of detections in one record.
 const MAX_BATCH_DETECTIONS: usize = 2_000;
-/// States in one record: a stop sends every pump's at once, and some kilobytes of each of 20,000 are too many.
-const MAX_BATCH_STATES: usize = 1_000;
+/// The maximum number of checkpoints in one record. When the node stops, every pump sends one, and some kilobytes of
+/// each of 20,000 pumps would be too much for a record.
+const MAX_BATCH_CHECKPOINTS: usize = 1_000;
 
-/// What outlives the actor: all that waits to be stored, and the record that is being written.
+/// Writes records. Holds the waiting rows and the record in flight, which outlive the actor.
 #[derive(Clone)]
 pub(crate) struct Writer {
     pub store: Store,
     pub counters: Arc<Counters>,
     pub clock: Arc<dyn Clock>,
-    /// Rows in one record.
+    /// The maximum number of readings in one record.
     pub max_rows: usize,
-    /// Raised for good when the journal fails: it may hold records that are not durable.
-    pub failed: Arc<AtomicBool>,
+    /// Set for good when the journal fails, since it may hold records that are not durable.
+    pub journal_failed: Arc<AtomicBool>,
     pub pending: Arc<Mutex<Pending>>,
-    /// Tells the actor that a record has ended while something waits.
-    pub written: ReplyTo<Written>,
-    /// Where it is shown how much waits.
-    pub shown: Arc<ActorSlot>,
+    /// Notifies the actor that a record has ended while rows wait.
+    pub record_ended: ReplyTo<RecordEnded>,
+    /// The actor's slot, whose metrics show the number of waiting rows.
+    pub slot: Arc<ActorSlot>,
 }
 
-/// A record has ended, and something waits for the next one.
-pub(crate) struct Written {
+/// A record has ended, and rows wait for the next one.
+pub(crate) struct RecordEnded {
+    /// Whether the record is durable.
     pub stored: bool,
 }
 
-impl Message for Written {
+impl Message for RecordEnded {
     const SURVIVES_FAILURE: bool = true;
 }
 
-/// What waits, in somebody's hands; how much it is then is shown.
+/// Locked access to the waiting rows. Updates the metric of their number when it is dropped.
 pub(super) struct PendingGuard<'a> {
     pending: MutexGuard<'a, Pending>,
-    shown: &'a ActorSlot,
+    slot: &'a ActorSlot,
 }
 
-/// What goes into one record.
-struct Next {
+/// The content of one record, and its waiters.
+struct NextRecord {
     batch: Batch,
-    told: Waiters,
+    waiters: Waiters,
 }
 
-/// Who wants to know of a record.
+/// What has to be done when a record ends.
 struct Waiters {
-    /// Who waits for it, and since when.
-    acks: Vec<(oneshot::Sender<Stored>, Instant)>,
-    /// Likewise, of the detections.
-    found: Vec<DetectionTimes>,
-    /// The pump that is no more once the record is stored.
+    /// The acknowledgments to send, and when the rows were sent.
+    acks: Vec<(oneshot::Sender<StoreOutcome>, Instant)>,
+    /// The times of the record's detections.
+    detections: Vec<DetectionTimes>,
+    /// The pump that the record removes.
     removed: Option<PumpId>,
 }
 
-/// The record under way. However it ends, the next one can begin.
+/// The record in flight. However it ends, its drop allows the next one to begin.
 struct InFlightCommit {
     writer: Writer,
     stored: bool,
 }
 
-/// When a detection was made, and when the last reading of its window was received.
+/// When a detection was sent, and when the last reading of its window was received.
 #[derive(Clone, Copy)]
 struct DetectionTimes {
     since: Instant,
     received_at: Timestamp,
 }
 
-/// What waits to be stored.
+/// The rows that wait to be stored.
 #[derive(Default)]
 pub(crate) struct Pending {
     pub(super) readings: VecDeque<Queued>,
+    /// The number of waiting readings.
     pub(super) rows: usize,
     pub(super) removals: VecDeque<RecordRemoval>,
     pub(super) results: Results,
-    /// Waiters once nothing waits.
+    /// Notified once no row waits.
     pub(super) drains: Vec<oneshot::Sender<()>>,
-    /// A record is being written, whoever had it begun: one at a time.
-    under_way: bool,
-    /// The life of the actor that attends to it; without one, what waits is written at once.
-    attendant: Option<u64>,
+    /// Whether a record is being written. At most one is.
+    in_flight: bool,
+    /// The generation of the actor's incarnation that schedules records. Without one, waiting rows are written at once.
+    attached: Option<u64>,
 }
 
-/// Readings that wait.
+/// Readings of one message that wait.
 pub(super) struct Queued {
     record: RecordReadings,
-    /// So many of all detections that ever came have to be taken before it. A record without readings is there to tell that
-    /// all before it is stored; detections have a bound of their own in a record, and would be overtaken.
-    after: u64,
+    /// How many detections, counted since the start, must be in a record before these readings. Zero unless there are
+    /// no readings: an empty message is acknowledged once all before it is stored, and the limit of detections per
+    /// record could let it overtake some.
+    after_detections: u64,
 }
 
-/// What must be stored in the end, whatever happens to one record.
+/// Rows that stay until they are stored, even if a record fails.
 #[derive(Default)]
 pub(super) struct Results {
     detections: VecDeque<RecordDetection>,
-    /// Detections that ever came.
-    sent: u64,
-    /// Maintenance events and audit entries, in the order in which they came.
+    /// The number of detections received since the start.
+    received_detections: u64,
+    /// Maintenance events and audit entries, in the order of arrival.
     pub(super) documents: Vec<Document>,
     pub(super) metrics: Vec<SystemMetrics>,
-    /// Of each pump the newest.
-    states: BTreeMap<PumpId, PumpState>,
+    /// The newest checkpoint of each pump.
+    checkpoints: BTreeMap<PumpId, PumpCheckpoint>,
 }
 
 impl Writer {
     pub(super) fn pending(&self) -> PendingGuard<'_> {
         let pending = self.pending.lock();
-        PendingGuard { pending, shown: &self.shown }
+        PendingGuard { pending, slot: &self.slot }
     }
 
-    /// An actor's life attends to it from now on, and goes on with what an earlier one left.
-    pub(super) fn attend(&self, incarnation: u64) {
-        self.pending().attendant = Some(incarnation);
+    /// An incarnation of the actor schedules records from now on. Begins a record for rows that an earlier one has
+    /// left.
+    pub(super) fn attach(&self, generation: u64) {
+        self.pending().attached = Some(generation);
         self.begin();
     }
 
-    /// That life is over: what was taken in is written at once, whenever the next one comes.
-    pub(super) fn leave(&self, incarnation: u64) {
-        if self.pending().attendant.take_if(|attendant| *attendant == incarnation).is_some() {
+    /// The incarnation has ended. Waiting rows are written at once, without waiting for the next incarnation.
+    pub(super) fn detach(&self, generation: u64) {
+        if self.pending().attached.take_if(|attached| *attached == generation).is_some() {
             self.begin();
         }
     }
 
-    /// Begins the next record, unless one is under way or nothing waits.
+    /// Begins the next record, unless one is in flight or no row waits.
     pub(super) fn begin(&self) {
-        let Next { batch, told } = {
+        let NextRecord { batch, waiters } = {
             let mut pending = self.pending();
-            if pending.under_way || pending.is_done() {
+            if pending.in_flight || pending.notify_if_empty() {
                 return;
             }
-            pending.under_way = true;
-            pending.take(self.max_rows)
+            pending.in_flight = true;
+            pending.next_record(self.max_rows)
         };
-        let mut under_way = InFlightCommit { writer: self.clone(), stored: false };
+        let mut commit = InFlightCommit { writer: self.clone(), stored: false };
         if is_empty(&batch) {
-            // Somebody wanted to know that all before is stored.
-            return under_way.end(Ok(()), told);
+            // Only empty messages, which are acknowledged because all before them is stored.
+            return commit.finish(Ok(()), waiters);
         }
         self.store.commit_then(batch, move |outcome| {
-            add(&under_way.writer.counters.commits, usize::from(outcome.is_ok()));
-            under_way.end(outcome, told);
+            add(&commit.writer.counters.commits, usize::from(outcome.is_ok()));
+            commit.finish(outcome, waiters);
         });
     }
 
-    fn note_stored(&self, found: Vec<DetectionTimes>) {
+    fn record_latencies(&self, detections: Vec<DetectionTimes>) {
         let (now, latencies) = (self.clock.now(), &self.counters.latencies);
-        for DetectionTimes { since, received_at } in found {
-            latencies.record.note(since.elapsed());
+        for DetectionTimes { since, received_at } in detections {
+            latencies.detection_commit.record(since.elapsed());
             let took_ms = u64::try_from(now.since_ms(received_at)).unwrap_or_default();
-            latencies.detection.note(Duration::from_millis(took_ms));
+            latencies.detection_total.record(Duration::from_millis(took_ms));
         }
     }
 
-    fn note_unstored(&self, Uncommitted { error, batch }: Uncommitted, found: Vec<DetectionTimes>) {
-        tracing::error!(%error, readings = batch.readings.len(), "not stored");
+    fn handle_failure(&self, CommitError { error, batch }: CommitError, detections: Vec<DetectionTimes>) {
+        tracing::error!(%error, readings = batch.readings.len(), "a record was not stored");
         add(&self.counters.commit_failures, 1);
-        let dropped = self.pending().results.put_back(batch, found);
+        let dropped = self.pending().results.put_back(batch, detections);
         add(&self.counters.detections_dropped, dropped);
     }
 }
@@ -201,29 +206,30 @@ impl DerefMut for PendingGuard<'_> {
 
 impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
-        self.shown.metrics.held.store(self.pending.len(), Ordering::Relaxed);
+        self.slot.metrics.held.store(self.pending.len(), Ordering::Relaxed);
     }
 }
 
 impl InFlightCommit {
-    fn end(&mut self, outcome: Result<(), Uncommitted>, Waiters { acks, found, removed }: Waiters) {
-        let stored = outcome.as_ref().copied().map_err(|not| Unstored::from(&not.error));
-        if outcome.as_ref().is_err_and(|not| matches!(not.error, StoreError::Journal(_))) {
-            // Before anybody is told: whoever asks the node's health then hears the same.
-            self.writer.failed.store(true, Ordering::Relaxed);
+    /// Notifies the senders of the record's rows, and puts back rows of a failed record that must not be lost.
+    fn finish(&mut self, outcome: Result<(), CommitError>, Waiters { acks, detections, removed }: Waiters) {
+        let stored = outcome.as_ref().copied().map_err(|failure| StoreFailure::from(&failure.error));
+        if outcome.as_ref().is_err_and(|failure| matches!(failure.error, StoreError::Journal(_))) {
+            // Before the acknowledgments, so that a client that then queries the node's health sees the failure.
+            self.writer.journal_failed.store(true, Ordering::Relaxed);
         }
         if let (Ok(()), Some(pump)) = (stored, removed) {
-            // Before the next record: rows of a pump that is not registered would be refused, and all others with them.
-            self.writer.pending().forget(&pump);
+            // Before the next record, which the store would refuse as a whole for a row of an unregistered pump.
+            self.writer.pending().remove_pump(&pump);
         }
         for (ack, since) in acks {
-            self.writer.counters.latencies.journal.note(since.elapsed());
-            // Whoever asked may have gone.
+            self.writer.counters.latencies.reading_commit.record(since.elapsed());
+            // The sender may have stopped waiting.
             let _ = ack.send(stored);
         }
         match outcome {
-            Ok(()) => self.writer.note_stored(found),
-            Err(not) => self.writer.note_unstored(not, found),
+            Ok(()) => self.writer.record_latencies(detections),
+            Err(failure) => self.writer.handle_failure(failure, detections),
         }
         self.stored = stored.is_ok();
     }
@@ -231,17 +237,18 @@ impl InFlightCommit {
 
 impl Drop for InFlightCommit {
     fn drop(&mut self) {
-        let unattended = {
+        let is_attached = {
             let mut pending = self.writer.pending();
-            pending.under_way = false;
-            if pending.is_done() {
+            pending.in_flight = false;
+            if pending.notify_if_empty() {
                 return;
             }
-            pending.attendant.is_none()
+            pending.attached.is_some()
         };
-        if !unattended {
-            // Where one waits already, the actor will look; one that is gone has left, or is about to.
-            let _ = self.writer.written.try_send(Written { stored: self.stored });
+        if is_attached {
+            // If the mailbox is full, the actor will handle an earlier notification. If the actor has ended, it
+            // detaches.
+            let _ = self.writer.record_ended.try_send(RecordEnded { stored: self.stored });
         } else if self.stored {
             self.writer.begin();
         }
@@ -249,9 +256,9 @@ impl Drop for InFlightCommit {
 }
 
 impl Pending {
-    /// Whether nothing waits; whoever wants to know is told then.
-    fn is_done(&mut self) -> bool {
-        let empty = !self.is_waited_for() && self.results.is_empty();
+    /// Returns whether no row waits, and replies to the waiting drains then.
+    fn notify_if_empty(&mut self) -> bool {
+        let empty = !self.has_unacknowledged() && self.results.is_empty();
         if empty {
             for drain in self.drains.drain(..) {
                 let _ = drain.send(());
@@ -260,57 +267,57 @@ impl Pending {
         empty
     }
 
-    /// Takes readings in, to be stored after what came before.
+    /// Queues readings behind all that arrived before.
     pub(super) fn queue(&mut self, record: RecordReadings) {
-        let after = if record.readings.is_empty() { self.results.sent } else { 0 };
+        let after_detections = if record.readings.is_empty() { self.results.received_detections } else { 0 };
         self.rows += record.readings.len();
-        self.readings.push_back(Queued { record, after });
+        self.readings.push_back(Queued { record, after_detections });
     }
 
-    /// How many messages' worth waits.
+    /// Returns the number of waiting messages.
     fn len(&self) -> usize {
         self.readings.len() + self.removals.len() + self.results.len()
     }
 
-    /// Somebody waits for something to be stored.
-    pub(super) fn is_waited_for(&self) -> bool {
+    /// Returns whether readings or removals wait, whose senders expect an acknowledgment.
+    pub(super) fn has_unacknowledged(&self) -> bool {
         !self.readings.is_empty() || !self.removals.is_empty()
     }
 
-    /// Drops what waits of a pump that is removed.
-    fn forget(&mut self, pump: &PumpId) {
+    /// Drops the waiting rows of a removed pump.
+    fn remove_pump(&mut self, pump: &PumpId) {
         self.readings.retain(|waiting| waiting.record.readings.first().is_none_or(|reading| reading.pump != *pump));
         self.rows = self.readings.iter().map(|waiting| waiting.record.readings.len()).sum();
-        self.results.forget(pump);
+        self.results.remove_pump(pump);
     }
 
-    /// A record is being written.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.under_way
+    /// Returns whether a record is being written.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight
     }
 
-    /// The next record, and who wants to know of it.
-    fn take(&mut self, max_rows: usize) -> Next {
+    /// Removes and returns the rows of the next record, and its waiters.
+    fn next_record(&mut self, max_rows: usize) -> NextRecord {
         if let Some(RecordRemoval { pump, ack }) = self.removals.pop_front() {
             let batch = Batch { removals: vec![pump.clone()], ..Batch::default() };
-            let told = Waiters { acks: vec![(ack, Instant::now())], found: Vec::new(), removed: Some(pump) };
-            return Next { batch, told };
+            let waiters = Waiters { acks: vec![(ack, Instant::now())], detections: Vec::new(), removed: Some(pump) };
+            return NextRecord { batch, waiters };
         }
-        let (mut batch, found) = self.results.take();
+        let (mut batch, detections) = self.results.take();
         let mut acks = Vec::new();
-        while let Some(Queued { record, after }) = self.readings.front()
-            && *after <= self.results.taken()
+        while let Some(Queued { record, after_detections }) = self.readings.front()
+            && *after_detections <= self.results.taken_detections()
             && (batch.readings.is_empty() || batch.readings.len() + record.readings.len() <= max_rows)
             && let Some(Queued { record: RecordReadings { readings, register, ack, since }, .. }) =
                 self.readings.pop_front()
         {
             self.rows -= readings.len();
             batch.readings.extend(readings);
-            let new = register.filter(|record| !batch.pumps.contains(record));
-            batch.pumps.extend(new);
+            let registration = register.filter(|record| !batch.pumps.contains(record));
+            batch.pumps.extend(registration);
             acks.push((ack, since));
         }
-        Next { batch, told: Waiters { acks, found, removed: None } }
+        NextRecord { batch, waiters: Waiters { acks, detections, removed: None } }
     }
 }
 
@@ -320,56 +327,58 @@ impl Results {
     }
 
     fn len(&self) -> usize {
-        let Self { detections, sent: _, documents, metrics, states } = self;
-        detections.len() + documents.len() + metrics.len() + states.len()
+        let Self { detections, received_detections: _, documents, metrics, checkpoints } = self;
+        detections.len() + documents.len() + metrics.len() + checkpoints.len()
     }
 
     pub(super) fn detections(&self) -> usize {
         self.detections.len()
     }
 
-    /// How many of the detections that ever came do not wait.
-    fn taken(&self) -> u64 {
-        self.sent - self.detections.len() as u64
+    /// Returns how many of the received detections do not wait any more.
+    fn taken_detections(&self) -> u64 {
+        self.received_detections - self.detections.len() as u64
     }
 
-    /// Drops what is of a pump that is removed.
-    fn forget(&mut self, pump: &PumpId) {
-        self.detections.retain(|found| found.detection.pump != *pump);
+    /// Drops the rows of a removed pump.
+    fn remove_pump(&mut self, pump: &PumpId) {
+        self.detections.retain(|record| record.detection.pump != *pump);
         self.documents.retain(|document| document.pump() != Some(pump));
-        self.states.remove(pump);
+        self.checkpoints.remove(pump);
     }
 
-    /// A state that comes in takes its pump's older one's place.
-    pub(super) fn remember(&mut self, state: PumpState) {
-        if self.states.get(&state.pump).is_none_or(|known| known.at <= state.at) {
-            self.states.insert(state.pump.clone(), state);
+    /// Adds a checkpoint, unless a newer one of the same pump waits. Replaces an older one.
+    pub(super) fn add_checkpoint(&mut self, checkpoint: PumpCheckpoint) {
+        if self.checkpoints.get(&checkpoint.pump).is_none_or(|known| known.at <= checkpoint.at) {
+            self.checkpoints.insert(checkpoint.pump.clone(), checkpoint);
         }
     }
 
-    /// One more; answers how many had to be given up for it.
-    pub(super) fn add(&mut self, verdict: RecordDetection) -> usize {
-        let full = self.detections.len() >= MAX_KEPT_DETECTIONS;
+    /// Adds a detection. Returns how many had to be dropped for it.
+    pub(super) fn add_detection(&mut self, record: RecordDetection) -> usize {
+        let full = self.detections.len() >= MAX_PENDING_DETECTIONS;
         if full {
             self.detections.pop_front();
         }
-        self.detections.push_back(verdict);
-        self.sent += 1;
+        self.detections.push_back(record);
+        self.received_detections += 1;
         usize::from(full)
     }
 
-    /// The next record's share. States wait for the last detection: they must not be stored before those that they hold.
+    /// Removes and returns the rows for the next record. Checkpoints wait until no detection does, since a checkpoint
+    /// must not be stored before the detections that it covers.
     fn take(&mut self) -> (Batch, Vec<DetectionTimes>) {
         let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
-        let (detections, found): (Vec<Detection>, Vec<DetectionTimes>) = self
+        let (detections, times): (Vec<Detection>, Vec<DetectionTimes>) = self
             .detections
             .drain(..n)
             .map(|RecordDetection { detection, received_at, since }| (detection, DetectionTimes { since, received_at }))
             .unzip();
-        let states = match self.detections.is_empty() {
-            true => {
-                std::iter::from_fn(|| self.states.pop_first()).take(MAX_BATCH_STATES).map(|(_, state)| state).collect()
-            }
+        let checkpoints = match self.detections.is_empty() {
+            true => std::iter::from_fn(|| self.checkpoints.pop_first())
+                .take(MAX_BATCH_CHECKPOINTS)
+                .map(|(_, checkpoint)| checkpoint)
+                .collect(),
             false => Vec::new(),
         };
         let batch = Batch {
@@ -378,37 +387,38 @@ impl Results {
             detections,
             documents: std::mem::take(&mut self.documents),
             metrics: std::mem::take(&mut self.metrics),
-            states,
+            checkpoints,
             removals: Vec::new(),
         };
-        (batch, found)
+        (batch, times)
     }
 
-    /// Back in front of what has come in since; answers how many detections had to be given up.
-    fn put_back(&mut self, batch: Batch, found: Vec<DetectionTimes>) -> usize {
-        // Who sent readings, with their pump's registration, or a removal was told, and tries again.
-        let Batch { detections, documents, metrics, states, pumps: _, readings: _, removals: _ } = batch;
+    /// Puts rows of a failed record back in front of later ones. Returns how many detections had to be dropped.
+    fn put_back(&mut self, batch: Batch, times: Vec<DetectionTimes>) -> usize {
+        // Readings, with their pump's registration, and removals are left out: their senders were notified and try
+        // again.
+        let Batch { detections, documents, metrics, checkpoints, pumps: _, readings: _, removals: _ } = batch;
         self.documents.splice(..0, documents);
         self.metrics.splice(..0, metrics);
-        // What has come in since is newer.
-        for state in states {
-            self.states.entry(state.pump.clone()).or_insert(state);
+        // A checkpoint that arrived since is newer.
+        for checkpoint in checkpoints {
+            self.checkpoints.entry(checkpoint.pump.clone()).or_insert(checkpoint);
         }
-        for (detection, DetectionTimes { since, received_at }) in detections.into_iter().zip(found).rev() {
+        for (detection, DetectionTimes { since, received_at }) in detections.into_iter().zip(times).rev() {
             self.detections.push_front(RecordDetection { detection, received_at, since });
         }
-        // The figures of a minute ago are worth less than the memory.
+        // Keeps at most 60 rows of metrics, to bound the memory.
         let surplus_metrics = self.metrics.len().saturating_sub(60);
         self.metrics.drain(..surplus_metrics);
-        let surplus = self.detections.len().saturating_sub(MAX_KEPT_DETECTIONS);
+        let surplus = self.detections.len().saturating_sub(MAX_PENDING_DETECTIONS);
         self.detections.drain(..surplus);
         surplus
     }
 }
 
 fn is_empty(batch: &Batch) -> bool {
-    let Batch { pumps, readings, detections, documents, metrics, states, removals } = batch;
-    let results = pumps.is_empty() && documents.is_empty() && metrics.is_empty() && states.is_empty();
+    let Batch { pumps, readings, detections, documents, metrics, checkpoints, removals } = batch;
+    let results = pumps.is_empty() && documents.is_empty() && metrics.is_empty() && checkpoints.is_empty();
     results && removals.is_empty() && readings.is_empty() && detections.is_empty()
 }
 

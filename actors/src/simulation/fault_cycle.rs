@@ -1,4 +1,8 @@
-//! One simulated pump over time: its past, and its fault over and over.
+//! One simulated pump over time: its backfilled past, then its fault again and again.
+//!
+//! An example: a pump with a cycle of 300 s at normal speed. The last 10 minutes before the start are backfilled and
+//! healthy. Then the episode of 300 s starts: healthy, growing fault, full fault, recovery. After 180 s of healthy running it
+//! starts again as the next cycle.
 
 use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
 use volute_simulator::{Design, Episode, LoadPlan, MachineStatus, Simulator, Step};
@@ -8,20 +12,20 @@ use super::{
     progress::{Phase, PumpProgress},
 };
 
-/// Healthy running between two episodes, in seconds at the usual speed.
-const REST_S: f64 = 180.0;
-/// The most readings of one pump that are made at once; the rest come at the next look.
-const MOST_AT_ONCE: usize = 300;
-/// What lies further back than this is not made up, in milliseconds.
-pub(super) const PAST_MS: i64 = 600_000;
+/// Healthy running between two episodes, in seconds at normal speed.
+const HEALTHY_GAP_S: f64 = 180.0;
+/// At most this many readings of one pump are generated per call; the others follow with the next calls.
+const MAX_READINGS_PER_CALL: usize = 300;
+/// Readings are generated for at most this long before the present, in milliseconds.
+pub(super) const BACKFILL_MS: i64 = 600_000;
 
 /// A simulated pump.
 pub(super) struct FaultCycle {
     pump: PumpId,
     simulator: Simulator,
     episode: Option<Episode>,
-    rest_s: f64,
-    /// The episode begins with the first reading from here on: the past was healthy.
+    gap_s: f64,
+    /// The first episode starts with the first reading from this time on. Before it the pump is healthy.
     live_from: Timestamp,
     /// The time of the last reading.
     at: Timestamp,
@@ -30,23 +34,23 @@ pub(super) struct FaultCycle {
 }
 
 impl FaultCycle {
-    /// A pump whose first reading comes one interval after `from`, and whose faults begin after `live_from`.
+    /// Creates a pump whose first reading is one interval after `from`, and whose first episode starts after `live_from`.
     pub(super) fn new(plan: PumpPlan, speed: Speed, from: Timestamp, live_from: Timestamp) -> Self {
-        let pace = speed.times();
-        let episode = plan.fault.map(|(fault, severity, cycle_s)| Episode::within(fault, severity, cycle_s / pace));
+        let speed = speed.times();
+        let episode = plan.fault.map(|(fault, severity, cycle_s)| Episode::within(fault, severity, cycle_s / speed));
         let simulator = Simulator::new(Design::drawn(plan.seed), LoadPlan::Steps, plan.seed, from);
-        let (pump, rest_s) = (plan.pump, REST_S / pace);
-        Self { pump, simulator, episode, rest_s, live_from, at: from, last: None, cycle: 0 }
+        let (pump, gap_s) = (plan.pump, HEALTHY_GAP_S / speed);
+        Self { pump, simulator, episode, gap_s, live_from, at: from, last: None, cycle: 0 }
     }
 
-    /// The readings that have come due by `now`.
+    /// Appends the readings that are due by `now`.
     pub(super) fn due(&mut self, profile: &Profile, now: Timestamp, drafts: &mut Vec<Draft>) {
         let interval_ms = profile.interval_ms();
         let behind_ms = now.since_ms(self.at);
-        if behind_ms > PAST_MS + interval_ms {
-            self.advance(behind_ms - PAST_MS);
+        if behind_ms > BACKFILL_MS + interval_ms {
+            self.advance(behind_ms - BACKFILL_MS);
         }
-        for _ in 0..MOST_AT_ONCE {
+        for _ in 0..MAX_READINGS_PER_CALL {
             if now.since_ms(self.at) < interval_ms {
                 break;
             }
@@ -54,12 +58,12 @@ impl FaultCycle {
             if samples.iter().any(|sample| sample.value().is_some()) {
                 let (pump, stamp) = (Some(self.pump.clone()), TimestampSource::Device(self.at));
                 let profile = profile.clone();
-                drafts.push(Draft { pump, profile, stamp, samples: samples.into() });
+                drafts.push(Draft { pump, profile, timestamp: stamp, samples: samples.into() });
             }
         }
     }
 
-    /// Where it is.
+    /// Returns the progress of the current cycle.
     pub(super) fn progress(&self) -> PumpProgress {
         let since_s = self.simulator.episode().map_or(0.0, |(_, since_s)| since_s);
         PumpProgress {
@@ -73,27 +77,27 @@ impl FaultCycle {
             }),
             growth: self.last.as_ref().map_or(0.0, |step| step.growth),
             elapsed_s: since_s,
-            total_s: self.episode.map(|episode| episode.total_s() + self.rest_s),
+            total_s: self.episode.map(|episode| episode.total_s() + self.gap_s),
             cycle: self.cycle,
         }
     }
 
     fn advance(&mut self, by_ms: i64) -> &Step {
-        self.turn_over();
+        self.begin_due_episode();
         self.at = self.at.plus_ms(by_ms);
         self.last.insert(self.simulator.step(by_ms as f64 / 1e3))
     }
 
-    /// Begins the episode, or begins it anew when it and the rest after it are over.
-    fn turn_over(&mut self) {
+    /// Starts the first episode, or the next one when the last and the healthy time after it are over.
+    fn begin_due_episode(&mut self) {
         if self.at < self.live_from {
             return;
         }
-        let over = match self.simulator.episode() {
-            Some((episode, since_s)) => since_s >= episode.total_s() + self.rest_s,
+        let is_over = match self.simulator.episode() {
+            Some((episode, since_s)) => since_s >= episode.total_s() + self.gap_s,
             None => self.episode.is_some(),
         };
-        if over {
+        if is_over {
             self.cycle += 1;
             self.simulator.set_episode(self.episode);
         }

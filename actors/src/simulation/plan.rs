@@ -1,19 +1,19 @@
-//! What is to be simulated.
+//! Describes a simulation: which pumps or which recording to play, and how fast.
 
 use volute_data::Row;
 use volute_plant::{PumpId, Quantity};
 use volute_simulator::{Fault, SensorFault, Severity};
 
-/// What is to be simulated.
+/// A plan to play.
 #[derive(Debug, Clone)]
 pub enum Plan {
-    /// The demo's six pumps, each with its own story, over and over.
-    Stories,
-    /// These pumps, their faults over and over.
+    /// The six pumps of the demo, whose faults repeat.
+    Demo,
+    /// These pumps, whose faults repeat.
     Pumps(Vec<PumpPlan>),
-    /// A recording's rows, once, as far apart in time as they were recorded, one after the other a second apart.
+    /// The rows of a recording, once. They are sent one per second, with timestamps as far apart as they were recorded.
     Recording {
-        /// Whose readings they become.
+        /// The pump that they become readings of.
         pump: PumpId,
         /// The rows.
         rows: Vec<Row>,
@@ -23,64 +23,64 @@ pub enum Plan {
 /// One simulated pump.
 #[derive(Debug, Clone)]
 pub struct PumpPlan {
-    /// Its name.
+    /// The id of the pump.
     pub pump: PumpId,
-    /// What goes wrong with it, how badly, and how long that takes from one healthy time to the next, in seconds; none:
-    /// nothing ever does.
+    /// The fault, its severity, and the length of an episode in seconds, from its healthy start to the end of the recovery.
+    /// None for a pump that stays healthy.
     pub fault: Option<(Fault, Severity, f64)>,
-    /// Decides how it was built, its load and its noise.
+    /// The seed of its design, load and noise.
     pub seed: u64,
 }
 
-/// How many times as fast as usual: a pump's faults come and go, or a recording's rows follow each other.
+/// A factor on the speed at which faults develop, or at which a recording's rows are sent.
 ///
-/// The readings' own clock always goes at its usual pace: rows that were recorded a minute apart are a minute apart in the
-/// readings, however fast they are sent.
+/// It does not change the distances of timestamps: rows that were recorded a minute apart become readings a minute apart,
+/// however fast they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Speed(f64);
 
 impl Speed {
-    /// The usual pace.
-    pub const USUAL: Self = Self(1.0);
-    /// What a speed may be, for people.
+    /// Normal speed.
+    pub const NORMAL: Self = Self(1.0);
+    /// The allowed values, as text for users.
     pub const ALLOWED: &str = "1 to 60";
 
-    /// A speed of 1 to 60.
+    /// Creates a speed of 1 to 60. Returns none for other values.
     pub fn new(times: f64) -> Option<Self> {
         (1.0..=60.0).contains(&times).then_some(Self(times))
     }
 
-    /// How many times as fast.
+    /// Returns the factor.
     pub fn times(self) -> f64 {
         self.0
     }
 }
 
 impl Plan {
-    /// Whose readings will come.
+    /// Returns the pumps of the plan.
     pub fn pumps(&self) -> Vec<PumpId> {
         match self {
-            Self::Stories => stories().into_iter().map(|plan| plan.pump).collect(),
+            Self::Demo => demo_pumps().into_iter().map(|plan| plan.pump).collect(),
             Self::Pumps(plans) => plans.iter().map(|plan| plan.pump.clone()).collect(),
             Self::Recording { pump, .. } => vec![pump.clone()],
         }
     }
 }
 
-/// The demo's six pumps. The first fault shows within half a minute, and there is nearly always one at work. Each seed
-/// is another pump, with its own size, load and noise; each is commissioned for itself.
-pub(super) fn stories() -> Vec<PumpPlan> {
-    let sick = |fault, severity, cycle_s| Severity::new(severity).ok().map(|severity| (fault, severity, cycle_s));
-    let stories = [
+/// Returns the six pumps of the demo. The first fault shows within half a minute, and there is nearly always a fault active.
+/// Each seed gives a different pump, with its own size, load and noise; each is commissioned from its own readings.
+pub(super) fn demo_pumps() -> Vec<PumpPlan> {
+    let faulty = |fault, severity, cycle_s| Severity::new(severity).ok().map(|severity| (fault, severity, cycle_s));
+    let table = [
         ("P-101", 101, None),
-        ("P-102", 102, sick(Fault::BearingWear, 1.0, 300.0)),
-        ("P-103", 103, sick(Fault::Cavitation, 0.8, 150.0)),
-        ("P-104", 104, sick(Fault::SealLeak, 1.0, 400.0)),
-        ("P-105", 109, sick(Fault::ImpellerClog, 0.8, 260.0)),
-        ("P-106", 120, sick(Fault::Sensor(SensorFault::Stuck, Quantity::Flow), 1.0, 340.0)),
+        ("P-102", 102, faulty(Fault::BearingWear, 1.0, 300.0)),
+        ("P-103", 103, faulty(Fault::Cavitation, 0.8, 150.0)),
+        ("P-104", 104, faulty(Fault::SealLeak, 1.0, 400.0)),
+        ("P-105", 109, faulty(Fault::ImpellerClog, 0.8, 260.0)),
+        ("P-106", 120, faulty(Fault::Sensor(SensorFault::Stuck, Quantity::Flow), 1.0, 340.0)),
     ];
     let mut plans = Vec::new();
-    for (name, seed, fault) in stories {
+    for (name, seed, fault) in table {
         if let Ok(pump) = name.parse() {
             plans.push(PumpPlan { pump, fault, seed });
         }
@@ -93,15 +93,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stories_are_six_and_five_of_them_go_wrong() {
-        let stories = stories();
-        assert_eq!((stories.len(), stories.iter().filter(|plan| plan.fault.is_some()).count()), (6, 5));
-        assert_eq!(Plan::Stories.pumps().len(), 6);
+    fn five_of_the_six_demo_pumps_have_a_fault() {
+        let pumps = demo_pumps();
+        assert_eq!((pumps.len(), pumps.iter().filter(|plan| plan.fault.is_some()).count()), (6, 5));
+        assert_eq!(Plan::Demo.pumps().len(), 6);
     }
 
     #[test]
     fn a_speed_has_bounds() {
-        assert_eq!(Speed::new(1.0), Some(Speed::USUAL));
+        assert_eq!(Speed::new(1.0), Some(Speed::NORMAL));
         assert!(Speed::new(60.0).is_some());
         for bad in [0.0, 0.99, 60.01, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(Speed::new(bad), None, "{bad}");

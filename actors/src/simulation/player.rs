@@ -1,18 +1,18 @@
-//! What is sent when: simulated pumps or a recording, by the node's clock. Pure.
+//! Decides which readings of a plan are due by the node's clock: of simulated pumps, or of a recording. Pure.
 
 use volute_data::Row;
 use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
 
 use super::{
-    fault_cycle::{FaultCycle, PAST_MS},
-    plan::{Plan, PumpPlan, Speed, stories},
+    fault_cycle::{BACKFILL_MS, FaultCycle},
+    plan::{Plan, PumpPlan, Speed, demo_pumps},
     progress::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source},
 };
 
-/// A recording's rows are sent this far apart, or an interval where that is less, at the usual speed.
-const ROW_MS: i64 = 1_000;
-/// The most rows of a recording that are sent at once.
-const MOST_ROWS_AT_ONCE: usize = 300;
+/// Milliseconds between the sending of two rows at normal speed, or the profile's interval if that is shorter.
+const ROW_INTERVAL_MS: i64 = 1_000;
+/// At most this many rows of a recording are due per call.
+const MAX_ROWS_PER_CALL: usize = 300;
 
 /// Plays one plan.
 pub(super) struct Player {
@@ -21,55 +21,55 @@ pub(super) struct Player {
     speed: Speed,
     started: Timestamp,
     stopped: bool,
-    /// Nothing is sent before [`Player::begin`].
+    /// No reading is due before [`Player::begin`].
     waiting: bool,
-    what: What,
+    content: Content,
 }
 
-enum What {
+enum Content {
     Pumps(Vec<FaultCycle>),
     Recording(Recording),
 }
 
-/// A recording that is played: its rows keep the distances in time that they were recorded with, and the last one falls on the
-/// time at which it is sent, or before it. So a window spans what it spanned when it was recorded, however fast it is played.
+/// A recording that is played. Timestamps keep the distances of the recording and are shifted so that no row has a timestamp
+/// later than when it is sent. So a window spans the same time as when it was recorded, however fast the rows are sent.
 ///
-/// Five rows, a minute apart, from 12:00:00 on, a row a second:
+/// An example: five rows that were recorded a minute apart, sent one per second from 12:00:00 on:
 ///
 /// | sent at | 12:00:00 | 12:00:01 | 12:00:02 | 12:00:03 | 12:00:04 |
 /// | --- | --- | --- | --- | --- | --- |
-/// | its time | 11:56:04 | 11:57:04 | 11:58:04 | 11:59:04 | 12:00:04 |
+/// | timestamp | 11:56:04 | 11:57:04 | 11:58:04 | 11:59:04 | 12:00:04 |
 struct Recording {
     pump: PumpId,
     rows: Vec<Row>,
     sent: usize,
-    /// Between the sending of two rows.
-    pace_ms: f64,
-    /// Added to a row's time.
+    /// Milliseconds between the sending of two rows.
+    row_interval_ms: f64,
+    /// Added to the recorded time of each row.
     shift_ms: i64,
 }
 
 impl Recording {
-    fn new(pump: PumpId, rows: Vec<Row>, pace_ms: f64, started: Timestamp) -> Self {
-        // No row may be of a time that has not come when it is sent.
-        let sent_at = |index: usize| started.plus_ms((index as f64 * pace_ms) as i64);
+    fn new(pump: PumpId, rows: Vec<Row>, row_interval_ms: f64, started: Timestamp) -> Self {
+        // No row may have a timestamp later than when it is sent.
+        let sent_at = |index: usize| started.plus_ms((index as f64 * row_interval_ms) as i64);
         let shift_ms = rows.iter().enumerate().map(|(index, row)| sent_at(index).since_ms(row.at)).min().unwrap_or(0);
-        Self { pump, rows, sent: 0, pace_ms, shift_ms }
+        Self { pump, rows, sent: 0, row_interval_ms, shift_ms }
     }
 
-    /// The rows that have come due, so long after the start.
+    /// Appends the rows that are due this long after the start.
     fn due(&mut self, profile: &Profile, elapsed_ms: i64, drafts: &mut Vec<Draft>) {
-        let due = (elapsed_ms as f64 / self.pace_ms) as usize + 1;
-        let due = due.min(self.rows.len()).min(self.sent + MOST_ROWS_AT_ONCE);
+        let due = (elapsed_ms as f64 / self.row_interval_ms) as usize + 1;
+        let due = due.min(self.rows.len()).min(self.sent + MAX_ROWS_PER_CALL);
         for row in self.rows.iter().take(due).skip(self.sent) {
             let (pump, stamp) = (Some(self.pump.clone()), TimestampSource::Device(row.at.plus_ms(self.shift_ms)));
-            drafts.push(Draft { pump, profile: profile.clone(), stamp, samples: row.samples.clone() });
+            drafts.push(Draft { pump, profile: profile.clone(), timestamp: stamp, samples: row.samples.clone() });
         }
         self.sent = due.max(self.sent);
     }
 
     fn progress(&self) -> PumpProgress {
-        let seconds = |rows: usize| rows as f64 * self.pace_ms / 1e3;
+        let seconds = |rows: usize| rows as f64 * self.row_interval_ms / 1e3;
         let last = self.sent.checked_sub(1).and_then(|last| self.rows.get(last));
         PumpProgress {
             pump: self.pump.clone(),
@@ -85,93 +85,93 @@ impl Recording {
 }
 
 impl Player {
-    /// Plays `plan` from `now` on; `last` has the time of each planned pump's newest stored reading.
+    /// Plays `plan` from `now` on. `last` holds the time of the newest stored reading of each pump of the plan.
     ///
-    /// Simulated pumps come with a past of ten minutes, as far as they have none yet.
+    /// For simulated pumps the ten minutes before `now` are backfilled, starting after the newest stored reading.
     pub(super) fn new(profile: &Profile, plan: Plan, speed: Speed, now: Timestamp, last: &[Option<Timestamp>]) -> Self {
-        let courses = |plans: Vec<PumpPlan>| {
+        let cycles = |plans: Vec<PumpPlan>| {
             let spread_ms = profile.interval_ms() / plans.len().max(1) as i64;
-            let mut courses = Vec::new();
-            for (place, plan) in plans.into_iter().enumerate() {
-                // Spread over the interval, so that the pumps do not all speak at once.
-                let past = now.plus_ms(place as i64 * spread_ms - PAST_MS);
-                let from = last.get(place).copied().flatten().map_or(past, |last| last.max(past));
-                courses.push(FaultCycle::new(plan, speed, from, now));
+            let mut cycles = Vec::new();
+            for (index, plan) in plans.into_iter().enumerate() {
+                // Spread over the interval, so that the pumps do not all send at the same time.
+                let backfill_from = now.plus_ms(index as i64 * spread_ms - BACKFILL_MS);
+                let from = last.get(index).copied().flatten().map_or(backfill_from, |last| last.max(backfill_from));
+                cycles.push(FaultCycle::new(plan, speed, from, now));
             }
-            What::Pumps(courses)
+            Content::Pumps(cycles)
         };
-        let (source, what) = match plan {
-            Plan::Stories => (Source::Stories, courses(stories())),
-            Plan::Pumps(plans) => (Source::Pumps, courses(plans)),
+        let (source, content) = match plan {
+            Plan::Demo => (Source::Demo, cycles(demo_pumps())),
+            Plan::Pumps(plans) => (Source::Pumps, cycles(plans)),
             Plan::Recording { pump, rows } => {
-                let pace_ms = profile.interval_ms().min(ROW_MS) as f64 / speed.times();
-                (Source::Recording, What::Recording(Recording::new(pump, rows, pace_ms, now)))
+                let row_interval_ms = profile.interval_ms().min(ROW_INTERVAL_MS) as f64 / speed.times();
+                (Source::Recording, Content::Recording(Recording::new(pump, rows, row_interval_ms, now)))
             }
         };
-        Self { profile: profile.clone(), source, speed, started: now, stopped: false, waiting: false, what }
+        Self { profile: profile.clone(), source, speed, started: now, stopped: false, waiting: false, content }
     }
 
-    /// Whether it is a recording.
+    /// Returns whether it plays a recording.
     pub(super) fn is_recording(&self) -> bool {
         self.source == Source::Recording
     }
 
-    /// Whose readings come.
+    /// Returns the pumps that it plays.
     pub(super) fn pumps(&self) -> impl Iterator<Item = PumpId> {
         self.progress().pumps.into_iter().map(|progress| progress.pump)
     }
 
-    /// Whether nothing more will come.
+    /// Returns whether no more readings will be due.
     pub(super) fn is_over(&self) -> bool {
         !self.progress().running
     }
 
-    /// Sends nothing until it begins: what is normal for its pump is being learned.
+    /// Waits until [`Self::begin`], while the pump's baseline is learned.
     pub(super) fn wait(&mut self) {
         self.waiting = true;
     }
 
-    /// Begins now, where it waited.
+    /// Starts now if it was waiting.
     pub(super) fn begin(&mut self, now: Timestamp) {
         if !std::mem::replace(&mut self.waiting, false) {
             return;
         }
-        if let What::Recording(recording) = &mut self.what {
+        if let Content::Recording(recording) = &mut self.content {
             recording.shift_ms += now.since_ms(self.started);
         }
         self.started = now;
     }
 
-    /// Sends nothing more.
+    /// Stops: no more readings will be due.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
     }
 
-    /// What has come due by `now` and was not handed out before.
+    /// Returns the readings that are due by `now` and were not returned before.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Draft> {
         let mut drafts = Vec::new();
         if self.stopped || self.waiting {
             return drafts;
         }
-        match &mut self.what {
-            What::Pumps(courses) => courses.iter_mut().for_each(|course| course.due(&self.profile, now, &mut drafts)),
-            What::Recording(recording) => recording.due(&self.profile, now.since_ms(self.started), &mut drafts),
+        match &mut self.content {
+            Content::Pumps(cycles) => cycles.iter_mut().for_each(|cycle| cycle.due(&self.profile, now, &mut drafts)),
+            Content::Recording(recording) => recording.due(&self.profile, now.since_ms(self.started), &mut drafts),
         }
         drafts
     }
 
-    /// What is played, and how far.
+    /// Returns what is played, and the progress.
     pub(super) fn progress(&self) -> SimulationProgress {
-        let (pumps, recording) = match &self.what {
-            What::Pumps(courses) => (courses.iter().map(FaultCycle::progress).collect(), None),
-            What::Recording(recording) => {
+        let (pumps, recording) = match &self.content {
+            Content::Pumps(cycles) => (cycles.iter().map(FaultCycle::progress).collect(), None),
+            Content::Recording(recording) => {
                 let progress = RecordingProgress { rows: recording.rows.len(), sent: recording.sent };
                 (vec![recording.progress()], Some(progress))
             }
         };
-        let over = recording.is_some_and(|recording| recording.sent == recording.rows);
+        let is_over = recording.is_some_and(|recording| recording.sent == recording.rows);
         SimulationProgress {
-            running: !self.stopped && !over,
+            running: !self.stopped && !is_over,
             source: Some(self.source),
             speed: self.speed.times(),
             started_at: Some(self.started),
@@ -214,9 +214,9 @@ mod tests {
     }
 
     fn time(draft: &Draft) -> Timestamp {
-        match draft.stamp {
+        match draft.timestamp {
             TimestampSource::Device(at) => at,
-            TimestampSource::Received => panic!("simulated readings say their time"),
+            TimestampSource::Received => panic!("simulated readings have a timestamp"),
         }
     }
 
@@ -226,15 +226,15 @@ mod tests {
         PumpPlan { pump: name.parse().expect("a name"), fault, seed: 7 }
     }
 
-    /// All drafts until `end`, looked for every 100 ms.
+    /// Returns the drafts that are due from second `from` to second `end`, with a call every 100 ms.
     fn until(player: &mut Player, from: i64, end: i64) -> Vec<Draft> {
         (from * 10..=end * 10).flat_map(|tenth| player.due(at(0).plus_ms(tenth * 100))).collect()
     }
 
     #[test]
-    fn every_pump_has_a_past_and_then_one_reading_an_interval() {
+    fn each_pump_is_backfilled_and_then_reads_once_per_interval() {
         let plan = Plan::Pumps(vec![pump("A", None), pump("B", None)]);
-        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[None, Some(at(-100))]);
+        let mut player = Player::new(&profile(), plan, Speed::NORMAL, at(0), &[None, Some(at(-100))]);
         let drafts = until(&mut player, 0, 20);
         for (name, first, count) in [("A", at(-599), 620), ("B", at(-99), 120)] {
             let of: Vec<&Draft> =
@@ -243,22 +243,22 @@ mod tests {
             assert!(of.windows(2).all(|two| time(two[1]).since_ms(time(two[0])) == 1000), "{name}");
             assert!(of.iter().all(|draft| draft.samples.len() == 2));
         }
-        assert!(player.due(at(20)).is_empty(), "nothing comes twice");
+        assert!(player.due(at(20)).is_empty(), "no reading is returned twice");
         player.stop();
         assert!(player.due(at(40)).is_empty() && !player.progress().running);
     }
 
     #[test]
-    fn a_fault_comes_after_the_past_and_comes_again() {
+    fn a_fault_starts_after_the_backfill_and_repeats() {
         let plan = Plan::Pumps(vec![pump("A", Some(Fault::Unbalance))]);
-        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[None]);
+        let mut player = Player::new(&profile(), plan, Speed::NORMAL, at(0), &[None]);
         let mut phases = Vec::new();
         for second in 0..700 {
             player.due(at(second));
             let now = player.progress().pumps[0].clone();
-            let seen = (now.cycle, now.phase.expect("simulated"));
-            if phases.last() != Some(&seen) {
-                phases.push(seen);
+            let state = (now.cycle, now.phase.expect("simulated"));
+            if phases.last() != Some(&state) {
+                phases.push(state);
             }
         }
         use Phase::{Broken, Normal, Recovering};
@@ -267,9 +267,9 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_sleep_the_past_is_not_made_up() {
+    fn after_a_long_pause_only_ten_minutes_are_backfilled() {
         let plan = Plan::Pumps(vec![pump("A", None)]);
-        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[Some(at(0))]);
+        let mut player = Player::new(&profile(), plan, Speed::NORMAL, at(0), &[Some(at(0))]);
         let drafts = until(&mut player, 9_000, 9_001);
         assert_eq!((drafts.len(), time(&drafts[0])), (601, at(8_401)));
     }
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_comes_once_at_its_speed_with_its_own_distances_and_ends_now() {
+    fn a_recording_plays_once_at_its_speed_and_keeps_its_distances() {
         for (speed, seconds, step_s) in [(1.0, 100, 1), (10.0, 10, 1), (1.0, 100, 60), (10.0, 10, 60), (50.0, 2, 3_600)]
         {
             let plan = Plan::Recording { pump: "R".parse().expect("a name"), rows: rows(100, step_s) };
@@ -307,33 +307,33 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_that_waits_begins_when_it_is_told() {
+    fn a_waiting_recording_starts_with_begin() {
         let plan = Plan::Recording { pump: "R".parse().expect("a name"), rows: rows(100, 60) };
-        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[None]);
+        let mut player = Player::new(&profile(), plan, Speed::NORMAL, at(0), &[None]);
         player.wait();
         assert!(until(&mut player, 0, 50).is_empty() && player.progress().running);
         player.begin(at(50));
         let drafts = until(&mut player, 50, 150);
         assert_eq!((drafts.len(), time(&drafts[99])), (100, at(149)));
         player.begin(at(200));
-        assert!(player.due(at(200)).is_empty(), "it begins once");
+        assert!(player.due(at(200)).is_empty(), "it starts once");
     }
 
     #[test]
-    fn a_hole_of_a_recording_is_kept_and_not_waited_for_and_no_row_is_of_the_future() {
-        let mut holey = rows(100, 60);
-        holey.iter_mut().skip(50).for_each(|row| row.at = row.at.plus_ms(7_200_000));
-        // These came all at once.
-        holey
+    fn gaps_are_kept_but_not_waited_for_and_no_timestamp_is_in_the_future() {
+        let mut with_gap = rows(100, 60);
+        with_gap.iter_mut().skip(50).for_each(|row| row.at = row.at.plus_ms(7_200_000));
+        // These rows were recorded almost at the same time.
+        with_gap
             .iter_mut()
             .skip(90)
             .for_each(|row| row.at = at(-1_000_000 + 90 * 60 + 7_200).plus_ms(row.at.millis() % 7));
-        let plan = Plan::Recording { pump: "R".parse().expect("a name"), rows: holey };
-        let mut player = Player::new(&profile(), plan, Speed::USUAL, at(0), &[None]);
+        let plan = Plan::Recording { pump: "R".parse().expect("a name"), rows: with_gap };
+        let mut player = Player::new(&profile(), plan, Speed::NORMAL, at(0), &[None]);
         let mut times = Vec::new();
         for second in 0..100 {
             let drafts = player.due(at(second));
-            assert_eq!(drafts.len(), 1, "a row a second");
+            assert_eq!(drafts.len(), 1, "one row per second");
             assert!(time(&drafts[0]) <= at(second), "{second}");
             times.push(time(&drafts[0]));
         }

@@ -1,4 +1,4 @@
-//! What a simulation says of itself.
+//! The progress of a simulation, as the API reports it.
 
 use volute_plant::{PumpId, Timestamp};
 use volute_simulator::Fault;
@@ -6,74 +6,74 @@ use volute_simulator::Fault;
 /// What is played, and how far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SimulationProgress {
-    /// Whether readings come.
+    /// Whether readings are being sent.
     pub running: bool,
-    /// What is, or was, played; none: nothing was yet.
+    /// What is or was played last; none if nothing was played yet.
     pub source: Option<Source>,
-    /// How many times as fast as usual.
+    /// The speed as a factor on normal speed.
     pub speed: f64,
-    /// Since when.
+    /// When it started.
     pub started_at: Option<Timestamp>,
-    /// How far the recording is, if it is one.
+    /// The progress of the recording, if one is played.
     pub recording: Option<RecordingProgress>,
     /// The pumps, in the plan's order.
     pub pumps: Vec<PumpProgress>,
 }
 
 impl SimulationProgress {
-    /// Whether readings of this pump come.
+    /// Returns whether readings of this pump are being sent.
     pub fn plays(&self, pump: &PumpId) -> bool {
         self.running && self.pumps.iter().any(|played| played.pump == *pump)
     }
 }
 
-/// Where the readings come from.
+/// The source of the readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The demo's own pumps.
-    Stories,
-    /// Pumps that somebody asked for.
+    /// The pumps of the demo.
+    Demo,
+    /// Requested pumps.
     Pumps,
     /// A recording.
     Recording,
 }
 
-/// How far a recording is.
+/// The progress of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordingProgress {
-    /// Its rows.
+    /// The number of rows in the recording.
     pub rows: usize,
-    /// Those that were sent.
+    /// The number of rows sent.
     pub sent: usize,
 }
 
-/// What a pump's simulation says of itself. A model never sees it.
+/// The true state of a simulated pump. No model receives it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PumpProgress {
-    /// Which pump.
+    /// The pump.
     pub pump: PumpId,
-    /// What goes wrong with it over and over.
+    /// Its repeating fault.
     pub fault: Option<Fault>,
-    /// How badly, 0 to 1.
+    /// The severity of the fault, 0 to 1.
     pub severity: Option<f64>,
-    /// How the machine is; none where a recording does not say.
+    /// The state of the machine; none if a recording has no label.
     pub phase: Option<Phase>,
     /// How far the fault has grown, 0 to 1.
     pub growth: f64,
-    /// Since this round began, in seconds.
+    /// Seconds since this cycle started.
     pub elapsed_s: f64,
-    /// How long a round takes, in seconds.
+    /// The length of a cycle in seconds.
     pub total_s: Option<f64>,
-    /// Which round it is, from 1; 0 before the first.
+    /// The number of the cycle, from 1; 0 before the first.
     pub cycle: u32,
 }
 
-/// How a simulated machine is.
+/// The state of a simulated machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Healthy.
     Normal,
-    /// The fault is there; of a recording: its `machine_status` is not `NORMAL`.
+    /// The fault is present. In a recording: `machine_status` is not `NORMAL`.
     Broken,
     /// The fault is fading.
     Recovering,

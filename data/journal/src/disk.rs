@@ -1,6 +1,6 @@
-//! What the journal's writer asks of a file system: a seam at which tests make it fail.
+//! The file operations of the journal's writer, as traits, so that tests can inject failures.
 //!
-//! Deliberately absent: reading, which happens once, before there is a writer.
+//! Does not read: the folder is read once, before the writer starts; see `scan`.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -11,16 +11,16 @@ use std::{
 
 use rustix::io::Errno;
 
-use crate::{durable::create_folder, points::reach};
+use crate::{durable::create_folder, failpoints::fail_point};
 
 /// The folder of a journal.
 pub(super) trait Disk: Send {
-    /// Makes a file that is not there yet.
+    /// Creates a file. Fails if it exists.
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
-    /// Opens a file for writing.
+    /// Opens an existing file for writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Makes what was created and removed durable.
+    /// Makes the creation and removal of files durable.
     fn sync_dir(&self) -> io::Result<()>;
 }
 
@@ -31,13 +31,13 @@ pub(super) trait LogFile: Send {
     fn truncate(&self, bytes: u64) -> io::Result<()>;
 }
 
-/// A folder of the machine, locked for as long as this lives.
+/// A folder of the real file system. It is locked until this value is dropped.
 pub(super) struct RealDisk {
     dir: File,
 }
 
 impl RealDisk {
-    /// Makes the folder where needed and locks it. None where another holds the lock.
+    /// Creates the folder if it is missing, and locks it. Returns none if the lock is held elsewhere.
     pub(super) fn lock(dir: &Path) -> io::Result<Option<Self>> {
         create_folder(dir)?;
         let dir = File::open(dir)?;
@@ -51,9 +51,9 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        reach("journal-create")?;
+        fail_point("journal-create")?;
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        reach("journal-created")?;
+        fail_point("journal-created")?;
         Ok(Box::new(file))
     }
 
@@ -62,25 +62,25 @@ impl Disk for RealDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        reach("journal-remove")?;
+        fail_point("journal-remove")?;
         fs::remove_file(path)?;
-        reach("journal-removed")
+        fail_point("journal-removed")
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        reach("journal-sync-dir")?;
+        fail_point("journal-sync-dir")?;
         self.dir.sync_all()
     }
 }
 
 impl LogFile for File {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        reach("journal-write")?;
+        fail_point("journal-write")?;
         FileExt::write_all_at(self, bytes, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        reach("journal-sync")?;
+        fail_point("journal-sync")?;
         File::sync_data(self)
     }
 
@@ -89,15 +89,15 @@ impl LogFile for File {
     }
 }
 
-/// Whether an error says that there is no room, now.
+/// Whether an error means that the disk is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull, WriteZero};
     matches!(error.kind(), StorageFull | QuotaExceeded | WriteZero)
 }
 
-/// Whether an error says that the process or the machine is short of something that comes back by itself: file descriptors
-/// (EMFILE, ENFILE) or memory. What was tried has had no effect, and may be tried again.
+/// Whether an error means a temporary lack of file descriptors (EMFILE, ENFILE) or memory. The failed operation had no
+/// effect and may be repeated.
 pub(super) fn is_shortage(error: &io::Error) -> bool {
-    const PASSING: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOBUFS];
-    Errno::from_io_error(error).is_some_and(|errno| PASSING.contains(&errno))
+    const TEMPORARY: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOBUFS];
+    Errno::from_io_error(error).is_some_and(|errno| TEMPORARY.contains(&errno))
 }

@@ -1,14 +1,14 @@
-//! Files and folders that are there as a whole, or not at all, and stay there after a power cut.
+//! Atomic and durable files: a file exists completely or not at all, and survives a power failure.
 //!
-//! A file is written under a name of its own in the folder where it shall be, brought down to the disk, and then moved
-//! to its name in one step:
+//! A file is written under a temporary name in its folder, synced, and then renamed in one step:
 //!
 //! ```text
 //! .report.csv.a8Xk2q.partial  ──write, sync──▶  rename  ──▶  report.csv  ──▶  sync the folder
 //! ```
 //!
-//! The other name is new and random (`O_EXCL`), so two that write the same file at the same time never share one, and a
-//! symlink is never followed. A file that is given up, or not published, is removed again. One that a `kill -9` left is not.
+//! The temporary name is new and random (`O_EXCL`), so two concurrent writers of the same file never share one, and a
+//! symlink is never followed. A file that is dropped before it is published is removed. After a `kill -9` the temporary
+//! file stays.
 
 use std::{
     fs::{self, File, Permissions},
@@ -19,9 +19,9 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile};
 
-use crate::points::reach;
+use crate::failpoints::fail_point;
 
-/// A file on its way to its name.
+/// A file that is being written under a temporary name.
 #[derive(Debug)]
 pub struct NewFile {
     file: NamedTempFile,
@@ -29,13 +29,13 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Begins a file that shall be `target`. The folder must be there.
+    /// Creates the temporary file for `target`. The folder must exist.
     pub fn create(target: &Path) -> io::Result<Self> {
         let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(name);
         prefix.push(".");
-        // As `File::create` makes one: the umask says who may read it.
+        // The mode of `File::create`: the umask decides who may read the file.
         let file = Builder::new()
             .prefix(&prefix)
             .suffix(".partial")
@@ -44,33 +44,33 @@ impl NewFile {
         Ok(Self { file, target: target.to_owned() })
     }
 
-    /// Another handle on the file, for a writer that wants to own one.
+    /// Returns a second handle to the file, for a writer that needs to own one.
     pub fn handle(&self) -> io::Result<File> {
         self.file.as_file().try_clone()
     }
 
-    /// Brings the file down to the disk and gives it its name, which must be free: nothing is written over, and a
-    /// symlink is something too. Returns the file's length.
+    /// Syncs the file and gives it its name. Fails if anything with that name exists, even a symlink; nothing is
+    /// overwritten. Returns the file's length.
     pub fn publish(self) -> io::Result<u64> {
-        self.named(|file, target| file.persist_noclobber(target).map_err(|error| error.error))
+        self.sync_and_rename(|file, target| file.persist_noclobber(target).map_err(|error| error.error))
     }
 
-    /// Brings the file down to the disk and gives it its name, in the place of a file that has it. Returns the file's
-    /// length. A symlink, a device or a folder is refused and stays: it was meant for something else.
+    /// Syncs the file and gives it its name, replacing an existing file. Returns the file's length. Fails if a symlink,
+    /// a device or a folder has the name: it was not written by this program.
     pub fn replace(self) -> io::Result<u64> {
         match fs::symlink_metadata(&self.target) {
-            Ok(there) if !there.is_file() => {
-                Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and is not a regular file"))
+            Ok(existing) if !existing.is_file() => {
+                Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists and is not a regular file"))
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => self.named(|file, target| file.persist(target).map_err(|error| error.error)),
+            _ => self.sync_and_rename(|file, target| file.persist(target).map_err(|error| error.error)),
         }
     }
 
-    fn named(self, rename: impl FnOnce(NamedTempFile, &Path) -> io::Result<File>) -> io::Result<u64> {
+    fn sync_and_rename(self, rename: impl FnOnce(NamedTempFile, &Path) -> io::Result<File>) -> io::Result<u64> {
         let Self { file, target } = self;
         file.as_file().sync_all()?;
-        reach("file-rename")?;
+        fail_point("file-rename")?;
         let bytes = rename(file, &target)?.metadata()?.len();
         sync_folder(&folder_of(&target))?;
         Ok(bytes)
@@ -87,14 +87,14 @@ impl Write for NewFile {
     }
 }
 
-/// Writes a file of these bytes in the place of the one with this name, whole and durable; see [`NewFile::replace`].
+/// Writes a file atomically and durably, replacing an existing one; see [`NewFile::replace`].
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = NewFile::create(path)?;
     file.write_all(bytes)?;
     file.replace().map(drop)
 }
 
-/// Makes a folder and those above it, where they are missing, and brings the names of the new ones down to the disk.
+/// Creates a folder and its missing parents, and makes the new names durable.
 pub fn create_folder(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> =
         dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
@@ -105,18 +105,18 @@ pub fn create_folder(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Brings the names in a folder down to the disk.
+/// Syncs a folder: makes the names in it durable.
 pub fn sync_folder(dir: &Path) -> io::Result<()> {
     #[cfg(feature = "failpoints")]
     SYNCED.lock().push(dir.to_owned());
     File::open(dir)?.sync_all()
 }
 
-/// The folders that were synced, for tests: what a power cut would have left cannot be seen otherwise.
+/// The folders that were synced. Tests check them, because a missing sync has no other visible effect.
 #[cfg(feature = "failpoints")]
 pub static SYNCED: parking_lot::Mutex<Vec<PathBuf>> = parking_lot::Mutex::new(Vec::new());
 
-/// The folder that a path is in.
+/// Returns the folder that contains a path.
 fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_publish_one_name_the_first_has_it_and_both_stay_whole() {
+    fn of_two_files_with_one_name_the_first_is_published_completely() {
         let dir = tempfile::tempdir().expect("a folder");
         let target = dir.path().join("a.csv");
         let (mut first, mut second) =
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_as_a_whole_and_has_the_rights_of_any_new_file() {
+    fn a_file_is_replaced_atomically_and_has_the_permissions_of_a_new_file() {
         let dir = tempfile::tempdir().expect("a folder");
         let (target, usual) = (dir.path().join("a"), dir.path().join("usual"));
         fs::write(&usual, "").expect("written");
@@ -181,7 +181,11 @@ mod tests {
         let before = File::open(&target).expect("open");
         write_file(&target, b"short").expect("written");
         assert_eq!(fs::read(&target).expect("read"), b"short");
-        assert_eq!(before.metadata().expect("open still").len(), 11, "who reads the old one reads it to its end");
+        assert_eq!(
+            before.metadata().expect("open still").len(),
+            11,
+            "an open handle still reads the old file to its end"
+        );
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode();
         assert_eq!(mode(&target), mode(&usual));
         write_file(dir.path(), b"x").expect_err("a folder is no file");

@@ -1,4 +1,4 @@
-//! The journal's bytes: the header of a segment and the frame around a record, little endian.
+//! The format of the journal: the header of a segment and the frame of a record, little endian.
 //!
 //! | segment header (40 bytes)   | record frame (20 bytes, then the payload)      |
 //! |-----------------------------|------------------------------------------------|
@@ -6,48 +6,52 @@
 //! | 8: version, u32             | 4: payload's length in bytes, u32              |
 //! | 12: first number, u64       | 8: sequence number, u64                        |
 //! | 20: low water, u64          | 16: CRC32C of length, number and payload, u32  |
-//! | 28: made at, Unix ms, i64   |                                                |
+//! | 28: created, Unix ms, i64   |                                                |
 //! | 36: CRC32C of 0..36, u32    |                                                |
 //!
-//! A later version keeps the header's places, so that an older program can tell a newer journal from a damaged one.
-//! Both magics hold bytes that no UTF-8 text has: text within a damaged payload cannot pass for a record.
+//! A segment is the header and then its records. For example, a segment whose only record has number 17 and a payload
+//! of 100 bytes is named `00000000000000000017.log` and has 40 + 20 + 100 = 160 bytes.
+//!
+//! Later versions keep the offsets of the header's fields, so that an older program can distinguish a newer journal
+//! from a damaged one. Both magics contain bytes that no UTF-8 text contains: text in a damaged payload cannot be
+//! mistaken for a record.
 
 use crate::Seq;
 
-/// The version that this program writes and reads.
+/// The version of the format that this program writes and reads.
 pub(super) const VERSION: u32 = 1;
-/// A segment's header.
+/// The length of a segment's header.
 pub(super) const HEADER_BYTES: usize = 40;
-/// What stands before each payload.
+/// The length of the frame before each payload.
 pub(super) const FRAME_BYTES: usize = 20;
-/// The longest payload.
+/// The maximum length of a payload.
 pub(super) const MAX_PAYLOAD_BYTES: usize = 64 << 20;
-/// A record begins with these.
+/// The first bytes of every record.
 pub(super) const RECORD_MAGIC: [u8; 4] = [0xfb, b'V', b'r', 0xf5];
 
 const SEGMENT_MAGIC: [u8; 8] = *b"\xffVOLJRN\xfe";
 const NAME_DIGITS: usize = 20;
 
-/// What a segment says of itself.
+/// The header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
-    /// The number of its first record, which its name has too.
+    /// The number of the segment's first record. It is also in the file's name.
     pub first: Seq,
-    /// The low water when it was made.
+    /// The low water when the segment was created.
     pub low_water: Seq,
-    /// When it was made, Unix time.
+    /// When the segment was created, Unix time.
     pub created_ms: i64,
 }
 
-/// A header as found.
+/// The result of reading a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum HeaderRead {
     Good(Header),
-    /// Of another version, its checksum being right.
-    Newer(u32),
-    /// Damaged, but it begins as a segment does.
+    /// The checksum matches, but the format has this other version.
+    OtherVersion(u32),
+    /// The magic is right, but the header is damaged.
     Damaged,
-    /// It does not begin as a segment does, or is too short.
+    /// The magic is missing: the file is not a segment, or it is too short.
     Foreign,
 }
 
@@ -64,52 +68,52 @@ impl Header {
         bytes
     }
 
-    /// Reads a header from the first bytes of a file.
-    pub(super) fn find(bytes: &[u8]) -> Found {
+    /// Parses a header from the first bytes of a file.
+    pub(super) fn parse(bytes: &[u8]) -> HeaderRead {
         if !bytes.starts_with(&SEGMENT_MAGIC) {
-            return Found::Foreign;
+            return HeaderRead::Foreign;
         }
-        let Some(bytes) = bytes.first_chunk::<HEADER_BYTES>() else { return Found::Damaged };
+        let Some(bytes) = bytes.first_chunk::<HEADER_BYTES>() else { return HeaderRead::Damaged };
         if crc32c::crc32c(&bytes[..36]) != u32_at(bytes, 36) {
-            return Found::Damaged;
+            return HeaderRead::Damaged;
         }
         let version = u32_at(bytes, 8);
         if version != VERSION {
-            return Found::Newer(version);
+            return HeaderRead::OtherVersion(version);
         }
         let (first, low_water) = (Seq(u64_at(bytes, 12)), Seq(u64_at(bytes, 20)));
         if first > Seq::MAX || low_water > Seq::MAX {
-            return Found::Damaged;
+            return HeaderRead::Damaged;
         }
-        Found::Good(Self { first, low_water, created_ms: u64_at(bytes, 28).cast_signed() })
+        HeaderRead::Good(Self { first, low_water, created_ms: u64_at(bytes, 28).cast_signed() })
     }
 }
 
-/// What stands before a payload.
+/// The frame before a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// Of the payload, at most [`MAX_PAYLOAD_BYTES`].
+    /// The length of the payload, at most [`MAX_PAYLOAD_BYTES`].
     pub payload_bytes: usize,
     pub seq: Seq,
     crc: u32,
 }
 
 impl Frame {
-    /// Reads a frame that begins with the first of `bytes`; none where there cannot be one.
-    pub(super) fn find(bytes: &[u8]) -> Option<Self> {
+    /// Parses a frame at the beginning of `bytes`; none if there is no valid one.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.first_chunk::<FRAME_BYTES>()?;
         let payload_bytes = usize::try_from(u32_at(bytes, 4)).ok()?;
         let seq = Seq(u64_at(bytes, 8));
-        let possible = bytes.starts_with(&RECORD_MAGIC) && payload_bytes <= MAX_PAYLOAD_BYTES && seq <= Seq::MAX;
-        possible.then(|| Self { payload_bytes, seq, crc: u32_at(bytes, 16) })
+        let is_valid = bytes.starts_with(&RECORD_MAGIC) && payload_bytes <= MAX_PAYLOAD_BYTES && seq <= Seq::MAX;
+        is_valid.then(|| Self { payload_bytes, seq, crc: u32_at(bytes, 16) })
     }
 
-    /// The frame and its payload.
+    /// Returns the length of the frame and its payload.
     pub(super) fn record_bytes(self) -> usize {
         FRAME_BYTES + self.payload_bytes
     }
 
-    /// The payload within the record's bytes, if all of it is there and its checksum is right.
+    /// Returns the payload of a record; none if it is incomplete or its checksum does not match.
     pub(super) fn payload(self, record: &[u8]) -> Option<&[u8]> {
         let payload = record.get(FRAME_BYTES..self.record_bytes())?;
         (checksum(&record[4..16], payload) == self.crc).then_some(payload)
@@ -128,12 +132,12 @@ pub(super) fn push_record(buffer: &mut Vec<u8>, seq: Seq, payload: &[u8]) {
     buffer.extend_from_slice(payload);
 }
 
-/// The name of the segment whose first number this is.
+/// Returns the file name of the segment that begins with this number.
 pub(super) fn segment_name(first: Seq) -> String {
     format!("{:0NAME_DIGITS$}.log", first.0)
 }
 
-/// The first number in a segment's name; none for any other name.
+/// Returns the first number from a segment's file name; none for other names.
 pub(super) fn parse_name(name: &str) -> Option<Seq> {
     let digits = name.strip_suffix(".log").filter(|digits| digits.len() == NAME_DIGITS)?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {

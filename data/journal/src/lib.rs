@@ -1,17 +1,34 @@
 //! The write-ahead journal: an append-only, checksummed, segmented log of opaque records.
 //!
-//! A record is acknowledged once it is on disk. One thread owns the newest file: it writes all that waits with one call,
-//! syncs once, and answers; what arrives meanwhile is the next group, so nobody waits longer than for the group before
-//! and his own. A failed sync is final, because what the kernel still holds of it is unknown: everything is refused until
-//! the process restarts. A full disk is not: the file is cut back to its durable part, and the next append tries again. Nor
-//! is a lack of file descriptors or memory: a segment that should get a successor is written on until one can be made.
+//! A record is acknowledged once it is on disk. One thread, the writer, owns the newest segment file. It writes all
+//! waiting records with one call, syncs the file once and acknowledges them (group commit). Records that arrive during
+//! the sync form the next group, so a record waits for at most the group before it and its own.
 //!
-//! Deliberately absent: what is in a record, when it is no longer needed ([`Journal::release`] is told), and any clock.
+//! ```text
+//! append(a)                  queue: a
+//! writer takes group 1       writes a, syncs ...
+//! append(b), append(c)       queue: b, c
+//! ... sync returns           a is acknowledged as record 1
+//! writer takes group 2       writes b and c, syncs once; they are acknowledged as records 2 and 3
+//! release(3)                 records 1 and 2 are no longer needed; their segment is deleted once all of its records are
+//!                            unneeded and it exceeds `retention`, or unneeded segments exceed `retention_bytes`
+//! ```
+//!
+//! Failures:
+//!
+//! - A failed sync is final, because it is unknown what the kernel has written. The journal refuses every record until
+//!   the process restarts.
+//! - A full disk is temporary. The writer cuts the file back to its durable part, and the next append tries again.
+//! - A lack of file descriptors or memory is temporary too. If the next segment cannot be created, the writer continues
+//!   in the full one until it can.
+//!
+//! Does not know the content of records, nor when a record is no longer needed: the caller says so, see
+//! [`Journal::release`]. Has no clock: the caller passes the time.
 
 mod disk;
 pub mod durable;
+pub mod failpoints;
 mod format;
-pub mod points;
 mod queue;
 mod recovery;
 mod scan;
@@ -31,39 +48,40 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-pub use recovery::{Damage, Lost, Recovery};
+pub use recovery::{Damage, LostRecords, Recovery};
 
 use disk::{Disk, RealDisk};
-use queue::{Answer, Append, Shared};
+use queue::{AppendRequest, Completion, Shared};
 use scan::{Repair, Scan};
 use writer::Writer;
 
-/// So many findings are logged one by one.
-const LOGGED_DAMAGE: usize = 32;
+/// The maximum number of damaged places that are logged one by one.
+const MAX_LOGGED_DAMAGE: usize = 32;
 
-/// A record's number: they go up by one, from [`Seq::FIRST`] on, and are never used twice for acknowledged records.
+/// The sequence number of a record. Numbers go up by one from [`Seq::FIRST`]. No two acknowledged records have the
+/// same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Seq(u64);
 
 impl Seq {
-    /// Before every record.
+    /// Below the number of every record.
     pub const ZERO: Self = Self(0);
-    /// Of the first record.
+    /// The number of the first record.
     pub const FIRST: Self = Self(1);
-    /// Of the last record that there can be; it fits a signed integer.
+    /// The highest possible number. It fits in a signed integer.
     pub const MAX: Self = Self(i64::MAX as u64);
 
-    /// A number; one above [`Seq::MAX`] is taken as that.
+    /// Creates a number. A number above [`Seq::MAX`] becomes [`Seq::MAX`].
     pub fn new(number: u64) -> Self {
         Self(number).min(Self::MAX)
     }
 
-    /// As an integer.
+    /// Returns the number as an integer.
     pub fn get(self) -> u64 {
         self.0
     }
 
-    /// The next one; none comes after [`Seq::MAX`].
+    /// Returns the next number. After [`Seq::MAX`] comes [`Seq::MAX`].
     pub fn after(self) -> Self {
         Self::new(self.0.saturating_add(1))
     }
@@ -79,21 +97,21 @@ impl fmt::Display for Seq {
     }
 }
 
-/// How a journal writes, and what it keeps.
+/// Sizes, limits and retention of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalSettings {
-    /// A segment that has reached this gets a successor, as soon as one can be made.
+    /// A segment of this size gets a successor as soon as one can be created.
     pub segment_bytes: u64,
-    /// So much is written and synced at once; a longer record goes alone.
+    /// The maximum size of a group, which is written and synced at once. A longer record is a group of its own.
     pub group_bytes: usize,
-    /// So many records wait at most; one more is refused as [`JournalError::Busy`].
+    /// The maximum number of waiting records. A further record is refused with [`JournalError::Busy`].
     pub queue_records: usize,
-    /// So many bytes of payload wait at most, unless one record alone is longer.
+    /// The maximum total payload of waiting records, in bytes. A single longer record is accepted if no other waits.
     pub queue_bytes: usize,
-    /// A segment that is no longer needed is kept for so long after its last record.
-    pub keep: Duration,
-    /// Segments that are no longer needed together hold at most this.
-    pub keep_bytes: u64,
+    /// How long a segment that is no longer needed is retained after its last record.
+    pub retention: Duration,
+    /// The maximum total size of retained segments that are no longer needed.
+    pub retention_bytes: u64,
 }
 
 impl Default for JournalSettings {
@@ -103,39 +121,39 @@ impl Default for JournalSettings {
             group_bytes: 256 << 10,
             queue_records: 8192,
             queue_bytes: 64 << 20,
-            keep: Duration::from_secs(24 * 3600),
-            keep_bytes: 1 << 30,
+            retention: Duration::from_secs(24 * 3600),
+            retention_bytes: 1 << 30,
         }
     }
 }
 
-/// Why a record was not taken, or a journal not opened.
+/// Why a record was refused, or a journal was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// There is no room on the disk. The next append tries again.
+    /// The disk is full. The next append tries again.
     #[error("the disk of the journal is full")]
     Full,
     /// The process is short of file descriptors or memory. The next append tries again.
-    #[error("the journal cannot be written just now: {0}")]
+    #[error("the journal cannot be written at the moment: {0}")]
     Shortage(String),
-    /// Writing or syncing failed once. Nothing more is taken until the process restarts.
+    /// A write or a sync failed. The journal refuses all records until the process restarts.
     #[error("the journal has failed: {0}")]
     Failed(String),
-    /// Too much waits to be written.
+    /// The queue of waiting records is full.
     #[error("too many records wait for the journal")]
     Busy,
-    /// A record is longer than can be written.
-    #[error("a record of {bytes} bytes is too large for the journal; at most {most}")]
+    /// A record is longer than the maximum.
+    #[error("a record of {bytes} bytes is too large for the journal; at most {max}")]
     TooLarge {
-        /// Its length.
+        /// The length of its payload.
         bytes: usize,
-        /// The longest that is taken.
-        most: usize,
+        /// The maximum length.
+        max: usize,
     },
     /// The journal is closed.
     #[error("the journal is closed")]
     Closed,
-    /// Another process, or another journal of this one, has the folder open.
+    /// Another process, or another [`Journal`] of this process, has the folder open.
     #[error("the journal in {} is in use", path.display())]
     InUse {
         /// The folder.
@@ -146,7 +164,7 @@ pub enum JournalError {
     Version {
         /// The segment.
         path: PathBuf,
-        /// Its version.
+        /// The version of its format.
         version: u32,
     },
     /// The folder or a file in it cannot be read or written.
@@ -154,87 +172,87 @@ pub enum JournalError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// Whether a journal takes records.
+/// Whether a journal accepts records.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum JournalHealth {
-    /// It does.
+    /// It accepts records.
     #[default]
     Good,
-    /// The last group found no room on the disk.
+    /// The last group could not be written because the disk is full.
     Full,
-    /// The last group could not be written for a lack of file descriptors or memory.
+    /// The last group could not be written for a lack of file descriptors or memory, with the details.
     Shortage(String),
-    /// Nothing more is taken until the process restarts, for this reason.
+    /// It refuses all records until the process restarts, for this reason.
     Failed(String),
 }
 
-/// What a journal holds and has done since it was opened.
+/// The content of a journal, and counters since it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JournalStatus {
-    /// The highest number on disk.
+    /// The number of the last durable record.
     pub durable_seq: Seq,
-    /// Records below it are no longer needed.
+    /// Records below this number are no longer needed.
     pub low_water: Seq,
-    /// Files.
+    /// The number of segment files.
     pub segments: u64,
-    /// Bytes in them.
+    /// The total size of the segment files.
     pub bytes: u64,
-    /// Records that wait.
+    /// The number of records that wait to be written.
     pub waiting_records: u64,
-    /// Groups made durable.
+    /// The number of groups that were made durable.
     pub groups: u64,
-    /// Records in them.
+    /// The number of records in these groups.
     pub records: u64,
-    /// Syncs of data, failed ones included.
+    /// The number of data syncs, failed ones included.
     pub syncs: u64,
-    /// How long all syncs took, in microseconds.
+    /// The total duration of all syncs, in microseconds.
     pub sync_total_us: u64,
-    /// How long the last sync took, in microseconds.
+    /// The duration of the last sync, in microseconds.
     pub sync_last_us: u64,
-    /// How long the disk has had the group that is being written; zero where none is.
+    /// How long the current group has been writing; zero if there is none.
     pub writing_for: Duration,
-    /// Whether it takes records.
+    /// Whether the journal accepts records.
     pub health: JournalHealth,
 }
 
-/// A file to copy for a backup.
+/// A segment file to copy for a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentFile {
-    /// The file. It may be deleted once nothing in it is needed.
+    /// The file. It may be deleted once none of its records is needed.
     pub path: PathBuf,
-    /// Bytes from its beginning on that are durable; what comes behind them is not acknowledged.
+    /// The length of the durable part. Bytes after it are not acknowledged.
     pub durable_bytes: u64,
 }
 
-/// A journal that is open for writing; clones write to the same.
+/// A journal that is open for writing. Clones write to the same journal.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    open: Arc<Open>,
+    writer: Arc<WriterThread>,
 }
 
-/// Stops the thread when the last handle goes.
+/// The handle of the writer's thread. Stops the thread when it is dropped.
 #[derive(Debug)]
-struct Open {
+struct WriterThread {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A record on its way to the disk. It is written whether or not anybody waits for this.
+/// The future of an append: ready when the record is durable or refused. Dropping it does not cancel the append.
 #[derive(Debug)]
-pub struct Appending(oneshot::Receiver<Result<Seq, JournalError>>);
+pub struct AppendFuture(oneshot::Receiver<Result<Seq, JournalError>>);
 
 impl Journal {
-    /// Opens the journal in a folder, which is made where needed, and hands on every record from `low_water` on, in
-    /// order; without a low water, from the one that the newest readable segment names.
+    /// Opens the journal in a folder, creates the folder if it is missing, and passes every record from `low_water` on
+    /// to `on_record`, in order. Without a low water, uses the one in the header of the newest readable segment.
     ///
-    /// A torn end of the newest segment is cut off. New records are numbered above all that was found, and from
-    /// `low_water` on. `now_ms` is Unix time. Neither a full disk nor a lack of file descriptors
-    /// for a new segment keeps it from opening.
+    /// Cuts off a torn end of the newest segment. New records are numbered above all existing ones, and not below
+    /// `low_water`. `now_ms` is Unix time. Also succeeds if no new segment can be created because the disk is full or
+    /// file descriptors are short.
     pub fn open(
         dir: &Path,
         settings: JournalSettings,
@@ -261,58 +279,61 @@ impl Journal {
         let recovery = scan.recovery;
         let shared = Arc::new(Shared::new(dir, settings, scan.segments, recovery.low_water, recovery.next));
         let mut writer = Writer::new(Arc::clone(&shared), disk, recovery.next, now_ms);
-        writer.begin(scan.newest_is_empty)?;
+        writer.start(scan.newest_is_empty)?;
         let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run());
         let thread = thread.map_err(|source| JournalError::Io { path: dir.to_owned(), source })?;
-        let open = Open { shared, thread: Mutex::new(Some(thread)) };
-        Ok((Self { open: Arc::new(open) }, recovery))
+        let writer = WriterThread { shared, thread: Mutex::new(Some(thread)) };
+        Ok((Self { writer: Arc::new(writer) }, recovery))
     }
 
-    /// Queues a record, at once; the future is ready when it is on disk, or refused. Records become durable in the order
-    /// of these calls.
-    pub fn append(&self, payload: Vec<u8>) -> Appending {
-        let (answer, waiting) = oneshot::channel();
-        // Nobody has to wait.
-        self.append_then(payload, move |outcome| drop(answer.send(outcome)));
-        Appending(waiting)
+    /// Queues a record without blocking. The future is ready when the record is durable or refused. Records become
+    /// durable in the order of the calls.
+    pub fn append(&self, payload: Vec<u8>) -> AppendFuture {
+        let (sender, receiver) = oneshot::channel();
+        // Sending fails if the future was dropped.
+        self.append_then(payload, move |outcome| drop(sender.send(outcome)));
+        AppendFuture(receiver)
     }
 
-    /// The same for one who does not wait: told on the journal's thread, or at once on this one if the record is refused.
-    /// Nothing else is written meanwhile, so it should not take long.
-    pub fn append_then(&self, payload: Vec<u8>, told: impl FnOnce(Result<Seq, JournalError>) + Send + 'static) {
-        self.open.shared.push(Append { payload, answer: Answer::new(told) });
+    /// Queues a record like [`Journal::append`] and calls `callback` with the outcome.
+    ///
+    /// The callback runs on the journal's thread, or on this thread if the record is refused at once. The journal
+    /// writes nothing while it runs, so it must be short.
+    pub fn append_then(&self, payload: Vec<u8>, callback: impl FnOnce(Result<Seq, JournalError>) + Send + 'static) {
+        self.writer.shared.push(AppendRequest { payload, completion: Completion::new(callback) });
     }
 
-    /// Says that records below `low_water` are no longer needed; a lower one than before says nothing. Segments that are
-    /// not needed are deleted by the writer, once they are old or too many. `now_ms` is Unix time.
+    /// Declares that records below `low_water` are no longer needed. A value below an earlier one has no effect. The
+    /// writer deletes unneeded segments when they exceed the age or the total size of the settings. `now_ms` is Unix
+    /// time.
     pub fn release(&self, low_water: Seq, now_ms: i64) {
-        self.open.shared.release(low_water, now_ms);
+        self.writer.shared.release(low_water, now_ms);
     }
 
-    /// The highest number on disk; [`Seq::ZERO`] before the first.
+    /// Returns the number of the last durable record; [`Seq::ZERO`] if there is none.
     pub fn durable_seq(&self) -> Seq {
-        self.open.shared.durable_seq()
+        self.writer.shared.durable_seq()
     }
 
-    /// What it holds and has done.
+    /// Returns the journal's content and counters.
     pub fn status(&self) -> JournalStatus {
-        self.open.shared.status()
+        self.writer.shared.status()
     }
 
-    /// The files that hold the records from `low_water` on, oldest first.
+    /// Returns the files with the records from `low_water` on, oldest first.
     pub fn segments_from(&self, low_water: Seq) -> Vec<SegmentFile> {
-        self.open.shared.segments_from(low_water)
+        self.writer.shared.segments_from(low_water)
     }
 
-    /// Writes what waits, refuses what comes later from any clone, and returns when the file is closed.
+    /// Writes the waiting records, refuses later ones from every clone, and returns when the file is closed.
     pub fn close(self) {
-        self.open.close();
+        self.writer.close();
     }
 }
 
-/// Reads a journal's folder without changing anything; see [`Journal::open`].
+/// Reads a journal's folder without changing it. The parameters are those of [`Journal::open`].
 ///
-/// Of a journal that is being written, the newest records may be missing and look torn.
+/// If the journal is being written meanwhile, the newest records may be missing or appear torn.
 pub fn inspect_journal(
     dir: &Path,
     low_water: Option<Seq>,
@@ -321,13 +342,14 @@ pub fn inspect_journal(
     scan::scan(dir, low_water, &mut on_record).map(|scan| scan.recovery)
 }
 
-impl Open {
+impl WriterThread {
     fn close(&self) {
         self.shared.close();
-        // Whoever else closes waits too, until the file is closed.
+        // A concurrent call waits here until the file is closed.
         let mut thread = self.thread.lock();
         let Some(thread) = thread.take() else { return };
-        // Whoever is told of a record may hold the last handle; the thread ends by itself then.
+        // The last handle may be dropped in a callback on the writer's own thread, which cannot join itself and ends
+        // later.
         let is_own = thread.thread().id() == thread::current().id();
         if !is_own && thread.join().is_err() {
             tracing::error!("the journal's thread panicked");
@@ -335,22 +357,22 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for WriterThread {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-impl Future for Appending {
+impl Future for AppendFuture {
     type Output = Result<Seq, JournalError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or(Err(JournalError::Closed)))
+        Pin::new(&mut self.0).poll(context).map(|outcome| outcome.unwrap_or(Err(JournalError::Closed)))
     }
 }
 
-/// Makes the folder's files fit to go on from. Everything that was read is synced: a record that was written and not
-/// synced before a crash of the process must not be handed on and lost later.
+/// Repairs the newest segment and syncs it. A record that was written but not synced before a crash of the process has
+/// been read by now: it must not get lost later.
 fn repair(disk: &dyn Disk, dir: &Path, scan: &Scan) -> Result<(), JournalError> {
     let (path, result) = match &scan.repair {
         Repair::Remove(path) => (path.clone(), disk.remove(path)),
@@ -370,7 +392,7 @@ fn repair(disk: &dyn Disk, dir: &Path, scan: &Scan) -> Result<(), JournalError> 
 }
 
 fn log(dir: &Path, recovery: &Recovery) {
-    for damage in recovery.damage.iter().take(LOGGED_DAMAGE) {
+    for damage in recovery.damage.iter().take(MAX_LOGGED_DAMAGE) {
         damage.log();
     }
     tracing::info!(

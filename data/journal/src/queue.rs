@@ -1,4 +1,4 @@
-//! What the journal's handles and its writer share: the bounded queue, and what is known of the files.
+//! The state shared by the journal's handles and its writer: the bounded queue, and the known segment files.
 
 use std::{
     collections::VecDeque,
@@ -18,27 +18,27 @@ use crate::{
     scan::Segment,
 };
 
-/// A record that waits, and whom to tell what became of it.
-pub(super) struct Append {
+/// A waiting record and the callback for its outcome.
+pub(super) struct AppendRequest {
     pub payload: Vec<u8>,
-    pub answer: Answer,
+    pub completion: Completion,
 }
 
-/// Told what became of a record. One that is dropped is told that the journal is closed.
-pub(super) struct Answer(Option<Told>);
+/// The callback for the outcome of a record. If it is dropped, it is called with [`JournalError::Closed`].
+pub(super) struct Completion(Option<CompletionFn>);
 
-type Told = Box<dyn FnOnce(Result<Seq, JournalError>) + Send>;
+type CompletionFn = Box<dyn FnOnce(Result<Seq, JournalError>) + Send>;
 
-/// What is no longer needed, and what time it is.
+/// Records below `low_water` are no longer needed at the time `now_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Release {
     pub low_water: Seq,
     pub now_ms: i64,
 }
 
-/// What the writer does next.
+/// The next work of the writer.
 pub(super) struct Work {
-    pub group: Vec<Append>,
+    pub group: Vec<AppendRequest>,
     pub release: Option<Release>,
 }
 
@@ -46,56 +46,56 @@ pub(super) struct Shared {
     pub dir: PathBuf,
     pub settings: JournalSettings,
     queue: Mutex<Queue>,
-    arrived: Condvar,
-    /// The highest number on disk.
+    work_available: Condvar,
+    /// The number of the last durable record.
     durable: AtomicU64,
-    /// Nothing more is taken; the reason is in the facts.
+    /// Whether all records are refused. The reason is in the status's health.
     failed: AtomicBool,
-    facts: Mutex<Facts>,
+    state: Mutex<JournalState>,
 }
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Append>,
+    waiting: VecDeque<AppendRequest>,
     bytes: usize,
     release: Option<Release>,
     closed: bool,
-    /// The writer waits to be woken.
+    /// Whether the writer waits on `work_available`.
     idle: bool,
 }
 
-/// What is known of the files, and what was done.
+/// The segment files and the counters of the journal.
 #[derive(Default)]
-pub(super) struct Facts {
-    /// Oldest first; the bytes of the newest are durable.
+pub(super) struct JournalState {
+    /// Oldest first. Of the newest, only the durable bytes are counted.
     pub segments: VecDeque<Segment>,
-    /// Only the counts, the low water and the health are kept up here.
+    /// Only the counters, the low water and the health are maintained here.
     pub status: JournalStatus,
-    /// When the group that is being written went to the disk.
+    /// When the writing of the current group began.
     pub writing_since: Option<Instant>,
 }
 
-impl Answer {
-    pub(super) fn new(told: impl FnOnce(Result<Seq, JournalError>) + Send + 'static) -> Self {
-        Self(Some(Box::new(told)))
+impl Completion {
+    pub(super) fn new(callback: impl FnOnce(Result<Seq, JournalError>) + Send + 'static) -> Self {
+        Self(Some(Box::new(callback)))
     }
 
-    /// Whoever is told may panic; that is none of the journal's business.
-    pub(super) fn tell(mut self, outcome: Result<Seq, JournalError>) {
-        self.tell_once(outcome);
+    /// Calls the callback. A panic in it is logged and does not affect the journal.
+    pub(super) fn complete(mut self, outcome: Result<Seq, JournalError>) {
+        self.call(outcome);
     }
 
-    fn tell_once(&mut self, outcome: Result<Seq, JournalError>) {
-        let Some(told) = self.0.take() else { return };
-        if catch_unwind(AssertUnwindSafe(|| told(outcome))).is_err() {
-            tracing::error!("what was to follow a record panicked");
+    fn call(&mut self, outcome: Result<Seq, JournalError>) {
+        let Some(callback) = self.0.take() else { return };
+        if catch_unwind(AssertUnwindSafe(|| callback(outcome))).is_err() {
+            tracing::error!("the callback of a journal record panicked");
         }
     }
 }
 
-impl Drop for Answer {
+impl Drop for Completion {
     fn drop(&mut self) {
-        self.tell_once(Err(JournalError::Closed));
+        self.call(Err(JournalError::Closed));
     }
 }
 
@@ -111,10 +111,10 @@ impl Shared {
             dir: dir.to_owned(),
             settings,
             queue: Mutex::default(),
-            arrived: Condvar::new(),
+            work_available: Condvar::new(),
             durable: AtomicU64::new(next.before().0),
             failed: AtomicBool::new(false),
-            facts: Mutex::new(Facts {
+            state: Mutex::new(JournalState {
                 segments: segments.into(),
                 status: JournalStatus { low_water, ..JournalStatus::default() },
                 writing_since: None,
@@ -122,25 +122,25 @@ impl Shared {
         }
     }
 
-    /// Queues a record; one that is refused is told at once.
-    pub(super) fn push(&self, append: Append) {
+    /// Queues a record, or completes it at once with an error if it is refused.
+    pub(super) fn push(&self, append: AppendRequest) {
         let mut queue = lock(&self.queue);
-        match self.refusal(&queue, append.payload.len()) {
+        match self.reason_to_refuse(&queue, append.payload.len()) {
             Some(error) => {
                 drop(queue);
-                append.answer.tell(Err(error));
+                append.completion.complete(Err(error));
             }
             None => {
                 queue.bytes += append.payload.len();
                 queue.waiting.push_back(append);
-                self.wake(queue);
+                self.wake_writer(queue);
             }
         }
     }
 
-    fn refusal(&self, queue: &Queue, bytes: usize) -> Option<JournalError> {
+    fn reason_to_refuse(&self, queue: &Queue, bytes: usize) -> Option<JournalError> {
         if bytes > MAX_PAYLOAD_BYTES {
-            return Some(JournalError::TooLarge { bytes, most: MAX_PAYLOAD_BYTES });
+            return Some(JournalError::TooLarge { bytes, max: MAX_PAYLOAD_BYTES });
         }
         if self.has_failed() {
             return Some(self.failure());
@@ -157,23 +157,24 @@ impl Shared {
         let mut queue = lock(&self.queue);
         let low_water = queue.release.map_or(low_water, |release| release.low_water.max(low_water));
         queue.release = Some(Release { low_water, now_ms });
-        self.wake(queue);
+        self.wake_writer(queue);
     }
 
     pub(super) fn close(&self) {
         let mut queue = lock(&self.queue);
         queue.closed = true;
-        self.wake(queue);
+        self.wake_writer(queue);
     }
 
-    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+    fn wake_writer(&self, mut queue: MutexGuard<'_, Queue>) {
         if std::mem::take(&mut queue.idle) {
             drop(queue);
-            self.arrived.notify_one();
+            self.work_available.notify_one();
         }
     }
 
-    /// Waits for work: all that is queued, up to one group. None when closed and done.
+    /// Waits for work and returns at most one group of the queued records. Returns none when the queue is closed and
+    /// empty.
     pub(super) fn next_work(&self) -> Option<Work> {
         let mut queue = lock(&self.queue);
         while queue.waiting.is_empty() && queue.release.is_none() {
@@ -181,7 +182,7 @@ impl Shared {
                 return None;
             }
             queue.idle = true;
-            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self.work_available.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         queue.idle = false;
         let release = queue.release.take();
@@ -199,15 +200,15 @@ impl Shared {
         Some(Work { group, release })
     }
 
-    /// Refuses what still waits, and all that comes.
-    pub(super) fn abandon(&self) {
+    /// Refuses the waiting records and all later ones.
+    pub(super) fn refuse_remaining(&self) {
         let mut queue = lock(&self.queue);
         queue.closed = true;
         queue.bytes = 0;
         let waiting = std::mem::take(&mut queue.waiting);
         drop(queue);
         for append in waiting {
-            append.answer.tell(Err(self.failure()));
+            append.completion.complete(Err(self.failure()));
         }
     }
 
@@ -219,14 +220,14 @@ impl Shared {
         self.durable.store(seq.0, Ordering::Release);
     }
 
-    /// Nothing more is taken, for this reason.
+    /// Refuses all records from now on, for this reason.
     pub(super) fn fail(&self, reason: &str) {
-        self.facts().status.health = JournalHealth::Failed(reason.to_owned());
+        self.state().status.health = JournalHealth::Failed(reason.to_owned());
         self.failed.store(true, Ordering::Release);
     }
 
     pub(super) fn failure(&self) -> JournalError {
-        match &self.facts().status.health {
+        match &self.state().status.health {
             JournalHealth::Failed(reason) => JournalError::Failed(reason.clone()),
             JournalHealth::Good | JournalHealth::Full | JournalHealth::Shortage(_) => JournalError::Closed,
         }
@@ -236,27 +237,31 @@ impl Shared {
         self.failed.load(Ordering::Acquire)
     }
 
-    pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
-        lock(&self.facts)
+    pub(super) fn state(&self) -> MutexGuard<'_, JournalState> {
+        lock(&self.state)
     }
 
     pub(super) fn status(&self) -> JournalStatus {
         let waiting_records = lock(&self.queue).waiting.len() as u64;
-        let facts = self.facts();
+        let state = self.state();
         JournalStatus {
             durable_seq: self.durable_seq(),
-            segments: facts.segments.len() as u64,
-            bytes: facts.segments.iter().map(|segment| segment.bytes).sum(),
+            segments: state.segments.len() as u64,
+            bytes: state.segments.iter().map(|segment| segment.bytes).sum(),
             waiting_records,
-            writing_for: facts.writing_since.map_or(Duration::ZERO, |since| since.elapsed()),
-            ..facts.status.clone()
+            writing_for: state.writing_since.map_or(Duration::ZERO, |since| since.elapsed()),
+            ..state.status.clone()
         }
     }
 
     pub(super) fn segments_from(&self, low_water: Seq) -> Vec<SegmentFile> {
-        let facts = self.facts();
-        let behind = facts.segments.iter().map(|segment| segment.first).skip(1).map(Some).chain([None]);
-        let needed = facts.segments.iter().zip(behind).filter(|(_, behind)| behind.is_none_or(|next| next > low_water));
+        let state = self.state();
+        let successors = state.segments.iter().map(|segment| segment.first).skip(1).map(Some).chain([None]);
+        let needed = state
+            .segments
+            .iter()
+            .zip(successors)
+            .filter(|(_, successor)| successor.is_none_or(|next| next > low_water));
         let file = |segment: &Segment| SegmentFile {
             path: self.dir.join(format::segment_name(segment.first)),
             durable_bytes: segment.bytes,

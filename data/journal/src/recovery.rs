@@ -1,4 +1,4 @@
-//! What a reading of the journal found, for people and programs.
+//! The report of reading a journal's folder: counts, and every kind of damage with its log line and text.
 
 use std::{fmt, path::PathBuf};
 
@@ -7,69 +7,69 @@ use crate::{
     format::{HEADER_BYTES, segment_name},
 };
 
-/// What was found in a journal's folder.
+/// The result of reading a journal's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovery {
-    /// Records handed on.
+    /// The number of records passed on.
     pub records: u64,
-    /// Bytes of their payloads.
+    /// The total length of their payloads, in bytes.
     pub bytes: u64,
-    /// Segments in the folder, those included that did not have to be read.
+    /// The number of segments in the folder, including those that were not needed.
     pub segments: u64,
-    /// Records from this number on were asked for.
+    /// The number of the first requested record.
     pub low_water: Seq,
-    /// The next record's number.
+    /// The number of the next new record.
     pub next: Seq,
-    /// Everything that is not as it was written, in the order of the segments.
+    /// All damage, in the order of the segments.
     pub damage: Vec<Damage>,
 }
 
-/// Sequence numbers of which nothing valid was found.
+/// A range of sequence numbers without a valid record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
-    /// The lowest.
+pub struct LostRecords {
+    /// The lowest number.
     pub first: Seq,
-    /// The highest; none where nothing valid that comes later says it.
+    /// The highest number; none if no valid record or segment follows that would tell it.
     pub last: Option<Seq>,
 }
 
-/// One place where the journal is not as it was written. `segment` is the first number in the file's name.
+/// One damaged part of a journal. `segment` is the first number, as in the file's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
-    /// The newest segment ends in bytes that are no whole record: mostly a write that a crash cut short, which was never
-    /// acknowledged. Opening cuts it off.
+    /// The newest segment ends with an incomplete record: usually a write that a crash interrupted, which was never
+    /// acknowledged. Opening the journal cuts it off.
     TornTail {
         /// The segment.
         segment: Seq,
-        /// Where the valid part ends.
+        /// The end of the valid part.
         from_byte: u64,
-        /// Where the file ended.
+        /// The end of the file.
         to_byte: u64,
-        /// The numbers that the torn part can have had.
-        lost: Lost,
+        /// The records that the torn part may have held.
+        lost: LostRecords,
     },
-    /// Bytes within a segment are no valid record.
+    /// Bytes within a segment are not a valid record.
     Bytes {
         /// The segment.
         segment: Seq,
-        /// The first bad byte.
+        /// The first invalid byte.
         from_byte: u64,
-        /// Where what is valid goes on, or the file ends.
+        /// The next valid record, or the end of the file.
         to_byte: u64,
-        /// What was lost; none where the numbers before and behind follow each other.
-        lost: Option<Lost>,
+        /// The lost records; none if the numbers before and after are consecutive.
+        lost: Option<LostRecords>,
     },
-    /// A segment's header is damaged, or belongs to another name; its records are used all the same.
+    /// A segment's header is damaged, or does not match the file's name. The segment's records are used.
     Header {
         /// The segment.
         segment: Seq,
     },
-    /// Numbers are missing between two valid records: a segment, or a piece of one, is not there.
+    /// Numbers are missing between two valid records: a segment, or a part of one, is missing.
     Gap {
-        /// Which.
-        lost: Lost,
+        /// The missing records.
+        lost: LostRecords,
     },
-    /// Something that is no segment. It is left alone.
+    /// A file or folder that is not a segment. It is not touched.
     Foreign {
         /// The file or folder.
         path: PathBuf,
@@ -77,7 +77,7 @@ pub enum Damage {
 }
 
 impl Recovery {
-    /// Whether a record that was asked for may be lost: all damage but foreign files and damaged headers.
+    /// Whether a requested record may be lost. Foreign files and damaged headers lose no records.
     pub fn may_have_lost(&self) -> bool {
         let low_water = self.low_water;
         self.damage.iter().filter_map(Damage::lost).any(|lost| lost.last.is_none_or(|last| last >= low_water))
@@ -85,14 +85,14 @@ impl Recovery {
 }
 
 impl Damage {
-    /// Whether it is a segment that a crash cut short while it was being made. No record was ever in it, for its header is
-    /// synced before the first.
+    /// Whether it is a segment whose creation a crash interrupted. It never had a record, because the header is synced
+    /// before the first record is written.
     pub fn is_unfinished_segment(&self) -> bool {
         matches!(self, Self::TornTail { to_byte, .. } if *to_byte < HEADER_BYTES as u64)
     }
 
-    /// The numbers that it cost.
-    pub fn lost(&self) -> Option<Lost> {
+    /// Returns the records that may be lost.
+    pub fn lost(&self) -> Option<LostRecords> {
         match self {
             Self::TornTail { lost, .. } | Self::Gap { lost } => Some(*lost),
             Self::Bytes { lost, .. } => *lost,
@@ -105,19 +105,27 @@ impl Damage {
         let last_lost = last_lost.map(|last| last.0);
         match self {
             Self::TornTail { segment, from_byte, to_byte, .. } => {
-                tracing::warn!(segment = segment.0, from_byte, to_byte, first_lost, "journal's tail is torn");
+                tracing::warn!(
+                    segment = segment.0,
+                    from_byte,
+                    to_byte,
+                    first_lost,
+                    "the journal's newest segment ends with an incomplete record"
+                );
             }
             Self::Bytes { segment, from_byte, to_byte, .. } => {
                 tracing::error!(segment = segment.0, from_byte, to_byte, first_lost, last_lost, "journal damaged");
             }
             Self::Header { segment } => tracing::error!(segment = segment.0, "journal segment's header damaged"),
             Self::Gap { .. } => tracing::error!(first_lost, last_lost, "journal has a gap"),
-            Self::Foreign { path } => tracing::warn!(path = %path.display(), "no journal segment, left alone"),
+            Self::Foreign { path } => {
+                tracing::warn!(path = %path.display(), "not a journal segment; it is not touched")
+            }
         }
     }
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for LostRecords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.last {
             Some(last) if last == self.first => write!(f, "record {last}"),
@@ -134,7 +142,7 @@ impl fmt::Display for Damage {
                 let name = segment_name(*segment);
                 write!(
                     f,
-                    "{name}: its end, bytes {from_byte} to {to_byte}, is no whole record; lost: {lost}, if written"
+                    "{name}: its end, bytes {from_byte} to {to_byte}, is an incomplete record; lost: {lost}, if written"
                 )
             }
             Self::Bytes { segment, from_byte, to_byte, lost } => {
@@ -148,7 +156,7 @@ impl fmt::Display for Damage {
                 write!(f, "{}: its header is damaged; its records are used", segment_name(*segment))
             }
             Self::Gap { lost } => write!(f, "missing: {lost}"),
-            Self::Foreign { path } => write!(f, "{} is no journal segment; it is left alone", path.display()),
+            Self::Foreign { path } => write!(f, "{} is not a journal segment; it is not touched", path.display()),
         }
     }
 }

@@ -1,7 +1,15 @@
 //! Reads a journal's folder: every valid record in order, whatever the bytes are.
 //!
-//! After damage it goes on at the next valid record: magic, checksum, and a number above the last one and below the
-//! next segment's first. Deliberately absent: repairing anything ([`super::Journal::open`] does).
+//! A record is valid if its magic and checksum are right and its number is above that of the record before and below
+//! the first number of the next segment. After damage, reading continues at the next valid record:
+//!
+//! ```text
+//! ...01.log   [header] [1] [2] [?] [4]        record 3 is damaged: Damage::Bytes, lost: record 3
+//! ...05.log   missing                         Damage::Gap, lost: records 5 to 8
+//! ...09.log   [header] [9] [10] [11, cut      the newest segment: Damage::TornTail, lost: from record 11, if written
+//! ```
+//!
+//! Does not repair anything; [`super::Journal::open`] does.
 
 use std::{
     collections::BTreeSet,
@@ -10,28 +18,28 @@ use std::{
 };
 
 use crate::{
-    Damage, JournalError, Lost, Recovery, Seq,
-    format::{self, FRAME_BYTES, Found, Frame, HEADER_BYTES, Header, RECORD_MAGIC},
-    window::Window,
+    Damage, JournalError, LostRecords, Recovery, Seq,
+    format::{self, FRAME_BYTES, Frame, HEADER_BYTES, Header, HeaderRead, RECORD_MAGIC},
+    window::FileWindow,
 };
 
-/// A folder as it was read.
+/// The result of reading a folder.
 pub(super) struct Scan {
     pub recovery: Recovery,
     /// The segments, oldest first.
     pub segments: Vec<Segment>,
     pub repair: Repair,
-    /// The newest segment has a good header and no record: it can be written on.
+    /// Whether the newest segment has a good header and no record. New records can then be written to it.
     pub newest_is_empty: bool,
 }
 
-/// What the newest file needs before a journal can go on.
+/// The repair of the newest file that is needed before the journal can be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Repair {
     Nothing,
-    /// Cut it to so many bytes.
+    /// Truncate the file to this length in bytes.
     Cut(PathBuf, u64),
-    /// It was being made and holds nothing.
+    /// Remove the file: its creation was not completed, and it has no record.
     Remove(PathBuf),
 }
 
@@ -39,13 +47,14 @@ pub(super) enum Repair {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
     pub first: Seq,
-    /// Of the whole file.
+    /// The length of the file.
     pub bytes: u64,
-    /// When it was made; none where its header does not say.
+    /// When it was created; none if its header is damaged.
     pub created_ms: Option<i64>,
 }
 
-/// Reads the folder and hands on every valid record from the low water on; without one, the newest header's holds.
+/// Reads the folder and passes every valid record from the low water on to `on_record`. Without a low water, uses that
+/// of the newest good header.
 pub(super) fn scan(
     dir: &Path,
     low_water: Option<Seq>,
@@ -53,66 +62,66 @@ pub(super) fn scan(
 ) -> Result<Scan, JournalError> {
     let mut recovery = Recovery::default();
     let files = list(dir, &mut recovery.damage)?;
-    let noted = files.iter().rev().find_map(|file| file.header).map(|header| header.low_water);
-    recovery.low_water = low_water.or(noted).unwrap_or(Seq::ZERO);
+    let header_low_water = files.iter().rev().find_map(|file| file.header).map(|header| header.low_water);
+    recovery.low_water = low_water.or(header_low_water).unwrap_or(Seq::ZERO);
     recovery.segments = files.len() as u64;
-    let mut reader = Reader { expected: None, on_record, recovery };
+    let mut scanner = Scanner { expected: None, on_record, recovery };
     let mut ends = Vec::with_capacity(files.len());
-    let begin = first_needed(&files, reader.recovery.low_water);
+    let first_index = first_needed(&files, scanner.recovery.low_water);
     for (index, file) in files.iter().enumerate() {
-        if index < begin {
-            ends.push(End { valid_bytes: file.bytes, records: 0 });
+        if index < first_index {
+            ends.push(ValidEnd { valid_bytes: file.bytes, records: 0 });
             continue;
         }
-        if reader.expected.is_none() {
-            reader.begin(file.first, low_water);
+        if scanner.expected.is_none() {
+            scanner.start_at(file.first, low_water);
         }
-        ends.push(reader.read(dir, file, &files[index + 1..])?);
+        ends.push(scanner.read(dir, file, &files[index + 1..])?);
     }
-    Ok(reader.finish(dir, &files, &ends))
+    Ok(scanner.finish(dir, &files, &ends))
 }
 
-/// A file with a segment's name.
-struct Named {
+/// A file with the name of a segment.
+struct NamedFile {
     first: Seq,
     bytes: u64,
-    /// None: it has no good one.
+    /// None if the header is damaged or missing.
     header: Option<Header>,
-    /// Its first bytes are not a segment's.
+    /// Whether the magic of a segment is missing.
     foreign: bool,
 }
 
-/// How far a file is valid.
+/// The end of the valid part of a file.
 #[derive(Clone, Copy)]
-struct End {
+struct ValidEnd {
     valid_bytes: u64,
     records: u64,
 }
 
-struct Reader<'a> {
-    /// The number that comes next; none before the first segment.
+struct Scanner<'a> {
+    /// The expected number of the next record; none before the first segment.
     expected: Option<Seq>,
     on_record: &'a mut dyn FnMut(Seq, &[u8]),
     recovery: Recovery,
 }
 
-/// Where in a segment the reader is.
-struct Place {
+/// The scanner's position in a segment. Its records must be below `upper_bound`.
+struct Cursor {
     segment: Seq,
-    window: Window<File>,
+    window: FileWindow<File>,
     at: u64,
-    below: Option<Seq>,
+    upper_bound: Option<Seq>,
 }
 
-impl Reader<'_> {
-    /// Begins with this segment. What an explicit low water asks for and no segment has is missing; a header's low
-    /// water may be older than what was deleted since.
-    fn begin(&mut self, first: Seq, asked: Option<Seq>) {
+impl Scanner<'_> {
+    /// Starts with this segment. Records from a requested low water to the segment's first are reported as missing.
+    /// Those from a header's low water are not: segments may have been deleted since the header was written.
+    fn start_at(&mut self, first: Seq, requested: Option<Seq>) {
         let first = first.max(Seq::FIRST);
-        self.expected = Some(asked.map_or(first, |low_water| low_water.max(Seq::FIRST).min(first)));
+        self.expected = Some(requested.map_or(first, |low_water| low_water.max(Seq::FIRST).min(first)));
     }
 
-    /// Reports the numbers from the expected one to just before `seq` as missing, and expects `seq`.
+    /// Reports the records from the expected number to the one before `seq` as missing, and expects `seq`.
     fn skip_to(&mut self, seq: Seq) {
         if let Some(lost) = self.lost_before(seq) {
             self.recovery.damage.push(Damage::Gap { lost });
@@ -124,50 +133,51 @@ impl Reader<'_> {
         self.expected.unwrap_or(Seq::FIRST)
     }
 
-    fn lost_before(&self, seq: Seq) -> Option<Lost> {
+    fn lost_before(&self, seq: Seq) -> Option<LostRecords> {
         let first = self.expected();
-        (first < seq).then(|| Lost { first, last: Some(seq.before()) })
+        (first < seq).then(|| LostRecords { first, last: Some(seq.before()) })
     }
 
-    fn read(&mut self, dir: &Path, file: &Named, later: &[Named]) -> Result<End, JournalError> {
+    fn read(&mut self, dir: &Path, file: &NamedFile, later: &[NamedFile]) -> Result<ValidEnd, JournalError> {
         let path = dir.join(format::segment_name(file.first));
         let handle = File::open(&path).map_err(|source| JournalError::Io { path, source })?;
-        let window = Window::new(handle, file.bytes);
-        let below = later.iter().find_map(|file| file.header).map(|header| header.first);
-        let mut place = Place { segment: file.first, window, at: HEADER_BYTES as u64, below };
-        let at_damage = self.recovery.damage.len();
+        let window = FileWindow::new(handle, file.bytes);
+        let upper_bound = later.iter().find_map(|file| file.header).map(|header| header.first);
+        let mut cursor = Cursor { segment: file.first, window, at: HEADER_BYTES as u64, upper_bound };
+        let damage_index = self.recovery.damage.len();
         if let Some(header) = file.header {
             self.skip_to(header.first);
         }
-        let mut end = End { valid_bytes: place.at, records: 0 };
+        let mut end = ValidEnd { valid_bytes: cursor.at, records: 0 };
         loop {
-            while self.take(&mut place) {
-                end = End { valid_bytes: place.at, records: end.records + 1 };
+            while self.take_record(&mut cursor) {
+                end = ValidEnd { valid_bytes: cursor.at, records: end.records + 1 };
             }
-            if place.at >= place.window.bytes() || !self.resume(&mut place) {
+            if cursor.at >= cursor.window.bytes() || !self.resume(&mut cursor) {
                 break;
             }
         }
-        self.note_end(dir, (file, later), &mut place, end, at_damage);
+        self.report_end(dir, (file, later), &mut cursor, end, damage_index);
         Ok(end)
     }
 
-    /// The record at this place, if it is valid and comes later than the last.
-    fn valid<'p>(&self, place: &'p mut Place, at: u64) -> Option<(Frame, &'p [u8])> {
-        let frame = Frame::find(place.window.get(at, FRAME_BYTES))?;
-        let lowest = self.expected().max(place.segment);
-        let follows = frame.seq >= lowest && place.below.is_none_or(|below| frame.seq < below);
-        if !follows || at.saturating_add(frame.record_bytes() as u64) > place.window.bytes() {
+    /// Returns the record at this offset if it is valid and in order.
+    fn valid_record_at<'p>(&self, cursor: &'p mut Cursor, at: u64) -> Option<(Frame, &'p [u8])> {
+        let frame = Frame::parse(cursor.window.get(at, FRAME_BYTES))?;
+        let lower_bound = self.expected().max(cursor.segment);
+        let is_in_order =
+            frame.seq >= lower_bound && cursor.upper_bound.is_none_or(|upper_bound| frame.seq < upper_bound);
+        if !is_in_order || at.saturating_add(frame.record_bytes() as u64) > cursor.window.bytes() {
             return None;
         }
-        let payload = frame.payload(place.window.get(at, frame.record_bytes()))?;
+        let payload = frame.payload(cursor.window.get(at, frame.record_bytes()))?;
         Some((frame, payload))
     }
 
-    /// Hands on the record at the place and goes behind it; false where there is no valid one.
-    fn take(&mut self, place: &mut Place) -> bool {
-        let at = place.at;
-        let Some((frame, payload)) = self.valid(place, at) else { return false };
+    /// Passes on the record at the cursor and moves behind it. Returns false if there is no valid record.
+    fn take_record(&mut self, cursor: &mut Cursor) -> bool {
+        let at = cursor.at;
+        let Some((frame, payload)) = self.valid_record_at(cursor, at) else { return false };
         if frame.seq >= self.recovery.low_water {
             (self.on_record)(frame.seq, payload);
             self.recovery.records += 1;
@@ -175,54 +185,56 @@ impl Reader<'_> {
         }
         self.skip_to(frame.seq);
         self.expected = Some(frame.seq.after());
-        place.at += frame.record_bytes() as u64;
+        cursor.at += frame.record_bytes() as u64;
         true
     }
 
-    /// Goes to the next valid record behind damage and reports what lies between; false where there is none.
-    fn resume(&mut self, place: &mut Place) -> bool {
-        let Some((at, seq)) = self.hop(place).or_else(|| self.search(place)) else { return false };
+    /// Moves to the next valid record after damage and reports the damage. Returns false if there is no further record.
+    fn resume(&mut self, cursor: &mut Cursor) -> bool {
+        let Some((at, seq)) = self.skip_damaged_record(cursor).or_else(|| self.find_next_record(cursor)) else {
+            return false;
+        };
         let lost = self.lost_before(seq);
-        let damage = Damage::Bytes { segment: place.segment, from_byte: place.at, to_byte: at, lost };
+        let damage = Damage::Bytes { segment: cursor.segment, from_byte: cursor.at, to_byte: at, lost };
         self.recovery.damage.push(damage);
         self.expected = Some(seq);
-        place.at = at;
+        cursor.at = at;
         true
     }
 
-    /// Where a damaged record's length is right, the next one is behind it; so its payload is not searched for records.
-    fn hop(&self, place: &mut Place) -> Option<(u64, Seq)> {
-        let frame = Frame::find(place.window.get(place.at, FRAME_BYTES))?;
-        let at = place.at + frame.record_bytes() as u64;
-        let seq = self.valid(place, at)?.0.seq;
+    /// Returns the record behind a damaged one whose length is intact. This avoids searching its payload for records.
+    fn skip_damaged_record(&self, cursor: &mut Cursor) -> Option<(u64, Seq)> {
+        let frame = Frame::parse(cursor.window.get(cursor.at, FRAME_BYTES))?;
+        let at = cursor.at + frame.record_bytes() as u64;
+        let seq = self.valid_record_at(cursor, at)?.0.seq;
         (seq == self.expected().after()).then_some((at, seq))
     }
 
-    /// The next valid record behind the place.
-    fn search(&self, place: &mut Place) -> Option<(u64, Seq)> {
-        let mut at = place.at;
+    /// Searches the next valid record behind the cursor.
+    fn find_next_record(&self, cursor: &mut Cursor) -> Option<(u64, Seq)> {
+        let mut at = cursor.at;
         loop {
-            at = place.window.find(RECORD_MAGIC, at + 1)?;
-            if let Some((frame, _)) = self.valid(place, at) {
+            at = cursor.window.find(RECORD_MAGIC, at + 1)?;
+            if let Some((frame, _)) = self.valid_record_at(cursor, at) {
                 return Some((at, frame.seq));
             }
         }
     }
 
-    /// Reports a damaged header and what follows the last valid record.
-    fn note_end(
+    /// Reports a damaged header, and damage after the last valid record.
+    fn report_end(
         &mut self,
         dir: &Path,
-        (file, later): (&Named, &[Named]),
-        place: &mut Place,
-        end: End,
-        at_damage: usize,
+        (file, later): (&NamedFile, &[NamedFile]),
+        cursor: &mut Cursor,
+        end: ValidEnd,
+        damage_index: usize,
     ) {
         let newest = later.is_empty();
         let damage = &mut self.recovery.damage;
         if file.header.is_none() {
-            if end.records == 0 && newest && torn_at_birth(file, &mut place.window) {
-                let lost = Lost { first: file.first, last: None };
+            if end.records == 0 && newest && is_unfinished_header(file, &mut cursor.window) {
+                let lost = LostRecords { first: file.first, last: None };
                 damage.push(Damage::TornTail { segment: file.first, from_byte: 0, to_byte: file.bytes, lost });
                 return;
             }
@@ -231,37 +243,38 @@ impl Reader<'_> {
                 damage.push(Damage::Foreign { path });
                 return;
             }
-            damage.insert(at_damage, Damage::Header { segment: file.first });
+            damage.insert(damage_index, Damage::Header { segment: file.first });
         }
-        let (from_byte, to_byte) = (end.valid_bytes, place.window.bytes());
+        let (from_byte, to_byte) = (end.valid_bytes, cursor.window.bytes());
         if from_byte >= to_byte {
             return;
         }
         let first = self.expected.unwrap_or(Seq::FIRST);
         let segment = file.first;
-        if newest && is_cut(file, end) {
-            let lost = Lost { first, last: None };
+        if newest && can_be_cut(file, end) {
+            let lost = LostRecords { first, last: None };
             damage.push(Damage::TornTail { segment, from_byte, to_byte, lost });
             return;
         }
-        // What is lost here is no gap before the next segment too; with a damaged header, that one may begin anywhere.
+        // Records lost here must not be reported again as a gap before the next segment. The first number of a next
+        // segment with a damaged header is unknown.
         let next = later.first().and_then(|file| file.header).map(|header| header.first.max(first));
         let lost = match next {
-            Some(next) => (first < next).then(|| Lost { first, last: Some(next.before()) }),
-            None => Some(Lost { first, last: None }),
+            Some(next) => (first < next).then(|| LostRecords { first, last: Some(next.before()) }),
+            None => Some(LostRecords { first, last: None }),
         };
         damage.push(Damage::Bytes { segment, from_byte, to_byte, lost });
         self.expected = Some(next.unwrap_or(first));
     }
 
-    fn finish(mut self, dir: &Path, files: &[Named], ends: &[End]) -> Scan {
+    fn finish(mut self, dir: &Path, files: &[NamedFile], ends: &[ValidEnd]) -> Scan {
         let mut scan = Scan {
             recovery: Recovery::default(),
             segments: Vec::new(),
             repair: Repair::Nothing,
             newest_is_empty: false,
         };
-        let mut taken = BTreeSet::new();
+        let mut used = BTreeSet::new();
         let mut next = self.expected().max(self.recovery.low_water);
         for (index, (file, end)) in files.iter().zip(ends).enumerate() {
             let newest = index + 1 == files.len();
@@ -271,7 +284,7 @@ impl Reader<'_> {
                 scan.repair = Repair::Remove(path());
                 continue;
             }
-            taken.insert(file.first);
+            used.insert(file.first);
             if file.header.is_none() && end.records == 0 && file.foreign {
                 continue;
             }
@@ -286,9 +299,9 @@ impl Reader<'_> {
         if scan.newest_is_empty
             && let Some(newest) = scan.segments.last()
         {
-            taken.remove(&newest.first);
+            used.remove(&newest.first);
         }
-        while taken.contains(&next) {
+        while used.contains(&next) {
             next = next.after();
         }
         self.recovery.next = next;
@@ -297,8 +310,8 @@ impl Reader<'_> {
     }
 }
 
-/// Whether what follows the last valid record of the newest segment is to be cut off.
-fn is_cut(file: &Named, end: End) -> bool {
+/// Whether the bytes after the last valid record of the newest segment can be cut off.
+fn can_be_cut(file: &NamedFile, end: ValidEnd) -> bool {
     file.header.is_some() || end.records > 0
 }
 
@@ -306,18 +319,18 @@ fn is_torn(damage: &Damage, first: Seq) -> bool {
     matches!(damage, Damage::TornTail { segment, .. } if *segment == first)
 }
 
-/// A crash while the file was being made leaves it short, or full of zeros.
-fn torn_at_birth(file: &Named, window: &mut Window<File>) -> bool {
+/// Whether a crash interrupted the creation of the file. Then it is short, or all zeros.
+fn is_unfinished_header(file: &NamedFile, window: &mut FileWindow<File>) -> bool {
     file.bytes < HEADER_BYTES as u64 || window.is_zero()
 }
 
-/// The first segment that can hold the low water; all before it are not needed.
-fn first_needed(files: &[Named], low_water: Seq) -> usize {
+/// Returns the index of the segment that contains the low water. Segments before it are not needed.
+fn first_needed(files: &[NamedFile], low_water: Seq) -> usize {
     files.iter().rposition(|file| file.header.is_some() && file.first <= low_water).unwrap_or(0)
 }
 
-/// The files with a segment's name, by number; everything else is reported.
-fn list(dir: &Path, damage: &mut Vec<Damage>) -> Result<Vec<Named>, JournalError> {
+/// Returns the files with a segment's name, by number, and reports all other entries as foreign.
+fn list(dir: &Path, damage: &mut Vec<Damage>) -> Result<Vec<NamedFile>, JournalError> {
     let io = |path: &Path, source| JournalError::Io { path: path.to_owned(), source };
     let mut files = Vec::new();
     let mut foreign = Vec::new();
@@ -336,13 +349,13 @@ fn list(dir: &Path, damage: &mut Vec<Damage>) -> Result<Vec<Named>, JournalError
     Ok(files)
 }
 
-fn read_header(path: &Path, first: Seq, bytes: u64) -> Result<Named, JournalError> {
+fn read_header(path: &Path, first: Seq, bytes: u64) -> Result<NamedFile, JournalError> {
     let handle = File::open(path).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
-    let found = Header::find(Window::new(handle, bytes).get(0, HEADER_BYTES));
+    let found = Header::parse(FileWindow::new(handle, bytes).get(0, HEADER_BYTES));
     let header = match found {
-        Found::Newer(version) => return Err(JournalError::Version { path: path.to_owned(), version }),
-        Found::Good(header) if header.first == first => Some(header),
-        Found::Good(_) | Found::Damaged | Found::Foreign => None,
+        HeaderRead::OtherVersion(version) => return Err(JournalError::Version { path: path.to_owned(), version }),
+        HeaderRead::Good(header) if header.first == first => Some(header),
+        HeaderRead::Good(_) | HeaderRead::Damaged | HeaderRead::Foreign => None,
     };
-    Ok(Named { first, bytes, header, foreign: found == Found::Foreign })
+    Ok(NamedFile { first, bytes, header, foreign: found == HeaderRead::Foreign })
 }

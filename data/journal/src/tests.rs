@@ -1,4 +1,4 @@
-//! The journal as its users see it, and what the other tests share.
+//! Tests of the journal's public interface, and helpers for the other tests.
 
 mod damage;
 mod faults;
@@ -15,23 +15,23 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A day of Unix time.
+/// One day in milliseconds.
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
 type Records = Vec<(u64, Vec<u8>)>;
 
 /// Segments that are full after a few records.
-fn small() -> JournalSettings {
+fn small_segments() -> JournalSettings {
     JournalSettings { segment_bytes: 400, ..JournalSettings::default() }
 }
 
-/// Bytes that depend on both numbers.
+/// Returns pseudo-random bytes that depend on the seed and the length.
 fn payload(seed: u64, bytes: usize) -> Vec<u8> {
     let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     (0..bytes).map(|_| rng.next().to_le_bytes()[0]).collect()
 }
 
-/// Xorshift; the same numbers every time.
+/// A deterministic random number generator (xorshift).
 struct Rng(u64);
 
 impl Rng {
@@ -51,13 +51,13 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-/// Queues all and waits for all.
+/// Queues all records, then waits for all.
 fn append_all(journal: &Journal, payloads: impl IntoIterator<Item = Vec<u8>>) -> Vec<Result<Seq, JournalError>> {
-    let waiting: Vec<Appending> = payloads.into_iter().map(|payload| journal.append(payload)).collect();
+    let waiting: Vec<AppendFuture> = payloads.into_iter().map(|payload| journal.append(payload)).collect();
     waiting.into_iter().map(block_on).collect()
 }
 
-/// One by one, each in a group of its own.
+/// Appends the records one after the other, each in a group of its own.
 fn append_each(journal: &Journal, payloads: impl IntoIterator<Item = Vec<u8>>) -> Records {
     let append = |payload: Vec<u8>| (block_on(journal.append(payload.clone())).unwrap().get(), payload);
     payloads.into_iter().map(append).collect()
@@ -66,7 +66,8 @@ fn append_each(journal: &Journal, payloads: impl IntoIterator<Item = Vec<u8>>) -
 fn open(dir: &Path, low_water: Option<Seq>) -> (Journal, Records, Recovery) {
     let mut records = Vec::new();
     let (journal, recovery) =
-        Journal::open(dir, small(), low_water, 0, |seq, bytes| records.push((seq.get(), bytes.to_vec()))).unwrap();
+        Journal::open(dir, small_segments(), low_water, 0, |seq, bytes| records.push((seq.get(), bytes.to_vec())))
+            .unwrap();
     (journal, records, recovery)
 }
 
@@ -76,7 +77,7 @@ fn inspect(dir: &Path, low_water: Option<Seq>) -> (Records, Recovery) {
     (records, recovery)
 }
 
-/// The segments' paths, oldest first.
+/// Returns the paths of the segments, oldest first.
 fn files(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -89,8 +90,8 @@ fn copy(dir: &Path) -> TempDir {
     to
 }
 
-/// A closed journal with segments of a few records each, the last with several of varied lengths.
-fn filled() -> (TempDir, Records) {
+/// Returns a closed journal with segments of a few records each. The last segment has records of different lengths.
+fn filled_journal() -> (TempDir, Records) {
     let dir = tempfile::tempdir().unwrap();
     let (journal, ..) = open(dir.path(), None);
     let mut records = append_each(&journal, (0..14).map(|n| payload(n, usize::try_from(n * 13).unwrap() % 170)));
@@ -103,8 +104,8 @@ fn filled() -> (TempDir, Records) {
 }
 
 #[test]
-fn what_is_appended_is_found_again() {
-    let (dir, records) = filled();
+fn appended_records_are_read_back() {
+    let (dir, records) = filled_journal();
     let (journal, found, recovery) = open(dir.path(), Some(Seq::ZERO));
     assert_eq!(found, records);
     assert_eq!(recovery.damage, []);
@@ -115,19 +116,19 @@ fn what_is_appended_is_found_again() {
 }
 
 #[test]
-fn only_what_is_asked_for_is_handed_on() {
-    let (dir, records) = filled();
+fn only_records_from_the_low_water_are_read() {
+    let (dir, records) = filled_journal();
     for low_water in 0..=25 {
         let (found, recovery) = inspect(dir.path(), Some(Seq::new(low_water)));
-        let wanted: Records = records.iter().filter(|(seq, _)| *seq >= low_water).cloned().collect();
-        assert_eq!(found, wanted);
+        let expected: Records = records.iter().filter(|(seq, _)| *seq >= low_water).cloned().collect();
+        assert_eq!(found, expected);
         assert_eq!(recovery.damage, []);
         assert_eq!(recovery.next, Seq::new(low_water.max(20)));
     }
 }
 
 #[test]
-fn an_empty_journal_opened_again_and_again_stays_one_file() {
+fn an_empty_journal_that_is_reopened_has_one_file() {
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..3 {
         let (journal, found, recovery) = open(&dir.path().join("a/b"), None);
@@ -141,7 +142,7 @@ fn an_empty_journal_opened_again_and_again_stays_one_file() {
 }
 
 #[test]
-fn a_new_segment_at_every_opening_that_follows_records() {
+fn every_opening_after_records_creates_a_segment() {
     let dir = tempfile::tempdir().unwrap();
     for n in 1..=4 {
         let (journal, ..) = open(dir.path(), None);
@@ -151,10 +152,10 @@ fn a_new_segment_at_every_opening_that_follows_records() {
 }
 
 #[test]
-fn a_folder_is_open_once() {
+fn a_folder_can_be_opened_only_once() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, ..) = open(dir.path(), None);
-    let again = Journal::open(dir.path(), small(), None, 0, |_, _| {});
+    let again = Journal::open(dir.path(), small_segments(), None, 0, |_, _| {});
     assert!(matches!(again, Err(JournalError::InUse { .. })), "{again:?}");
     let clone = journal.clone();
     journal.close();
@@ -163,7 +164,7 @@ fn a_folder_is_open_once() {
 }
 
 #[test]
-fn a_record_too_large_is_refused_and_a_large_one_goes_alone() {
+fn an_oversized_record_is_refused_and_a_large_one_is_a_group_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let settings = JournalSettings { group_bytes: 100, queue_bytes: 1000, ..JournalSettings::default() };
     let (journal, _) = Journal::open(dir.path(), settings, None, 0, |_, _| {}).unwrap();
@@ -179,11 +180,11 @@ fn a_record_too_large_is_refused_and_a_large_one_goes_alone() {
 }
 
 #[test]
-fn closing_writes_what_waits_and_dropping_does_too() {
+fn closing_and_dropping_write_waiting_records() {
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let (journal, ..) = open(dir.path(), None);
-        let waiting: Vec<Appending> = (0..100).map(|n| journal.append(payload(n, 30))).collect();
+        let waiting: Vec<AppendFuture> = (0..100).map(|n| journal.append(payload(n, 30))).collect();
         drop(journal);
         assert!(waiting.into_iter().all(|appending| block_on(appending).is_ok()));
     }
@@ -192,20 +193,20 @@ fn closing_writes_what_waits_and_dropping_does_too() {
 
 #[test]
 fn a_later_format_is_refused_rather_than_repaired() {
-    let (dir, _) = filled();
+    let (dir, _) = filled_journal();
     let path = files(dir.path()).pop().unwrap();
     let mut bytes = fs::read(&path).unwrap();
     bytes[8] = 2;
     let crc = crc32c::crc32c(&bytes[..36]);
     bytes[36..40].copy_from_slice(&crc.to_le_bytes());
     fs::write(&path, bytes).unwrap();
-    let refused = Journal::open(dir.path(), small(), None, 0, |_, _| {});
+    let refused = Journal::open(dir.path(), small_segments(), None, 0, |_, _| {});
     assert!(matches!(refused, Err(JournalError::Version { version: 2, .. })), "{refused:?}");
 }
 
 #[test]
 fn a_backup_copies_the_durable_part() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     let (journal, ..) = open(dir.path(), None);
     let mut records = records;
     records.extend(append_each(&journal, [payload(5, 40), payload(6, 41)]));
@@ -217,8 +218,8 @@ fn a_backup_copies_the_durable_part() {
             fs::write(to.path().join(file.path.file_name().unwrap()), durable).unwrap();
         }
         let (found, recovery) = inspect(to.path(), Some(Seq::new(low_water)));
-        let wanted: Records = records.iter().filter(|(seq, _)| *seq >= low_water).cloned().collect();
-        assert_eq!((found, recovery.damage), (wanted, vec![]));
+        let expected: Records = records.iter().filter(|(seq, _)| *seq >= low_water).cloned().collect();
+        assert_eq!((found, recovery.damage), (expected, vec![]));
     }
     assert_eq!(journal.segments_from(Seq::MAX).len(), 1);
 }
@@ -227,7 +228,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn records_of_any_size_come_back(
+    fn records_of_any_size_are_read_back(
         sizes in prop::collection::vec(prop_oneof![0..40usize, 0..5000usize, Just(300_000)], 0..40),
         segment_bytes in 1..20_000u64,
         group_bytes in 0..20_000usize,
@@ -235,17 +236,17 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let settings = JournalSettings { segment_bytes, group_bytes, ..JournalSettings::default() };
         let (journal, _) = Journal::open(dir.path(), settings, None, 0, |_, _| {}).unwrap();
-        let wanted: Records = (1..).zip(sizes.iter().map(|bytes| payload(*bytes as u64, *bytes))).collect();
-        let answers = append_all(&journal, wanted.iter().map(|(_, payload)| payload.clone()));
-        for (answer, (seq, _)) in answers.into_iter().zip(&wanted) {
-            prop_assert_eq!(answer.unwrap().get(), *seq);
+        let expected: Records = (1..).zip(sizes.iter().map(|bytes| payload(*bytes as u64, *bytes))).collect();
+        let outcomes = append_all(&journal, expected.iter().map(|(_, payload)| payload.clone()));
+        for (outcome, (seq, _)) in outcomes.into_iter().zip(&expected) {
+            prop_assert_eq!(outcome.unwrap().get(), *seq);
         }
-        prop_assert_eq!(journal.status().records, wanted.len() as u64);
+        prop_assert_eq!(journal.status().records, expected.len() as u64);
         let on_disk: u64 = files(dir.path()).iter().map(|path| fs::metadata(path).unwrap().len()).sum();
         prop_assert_eq!(journal.status().bytes, on_disk);
         journal.close();
         let (found, recovery) = inspect(dir.path(), None);
-        prop_assert_eq!(found, wanted);
+        prop_assert_eq!(found, expected);
         prop_assert_eq!(recovery.damage, vec![]);
     }
 }

@@ -1,70 +1,70 @@
-//! A moving view of a file that may be longer than the memory, and may have places that the disk cannot read.
+//! A buffered view of a file that may be larger than memory and may contain blocks that the disk cannot read.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// So much is read at a time, unless one record is longer.
+/// The number of bytes that are read at a time, unless one record is longer.
 const CHUNK_BYTES: usize = 1 << 20;
-/// A place that cannot be read is skipped in steps of this.
+/// The unit in which unreadable parts of a file are skipped.
 const BLOCK_BYTES: usize = 4096;
 
-/// What can be read at an offset.
+/// Reads at an offset.
 pub(super) trait ReadAt {
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
 impl ReadAt for File {
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, into, offset)
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
     }
 }
 
-/// A view of a file. Blocks that the disk cannot read count as zeros, which are in no valid record's place.
-pub(super) struct Window<F> {
+/// A view of a file. A block that the disk cannot read is replaced by zeros, which are never a valid record.
+pub(super) struct FileWindow<F> {
     file: F,
     bytes: u64,
-    base: u64,
+    buffer_start: u64,
     buffer: Vec<u8>,
 }
 
-impl<F: ReadAt> Window<F> {
+impl<F: ReadAt> FileWindow<F> {
     pub(super) fn new(file: F, bytes: u64) -> Self {
-        Self { file, bytes, base: 0, buffer: Vec::new() }
+        Self { file, bytes, buffer_start: 0, buffer: Vec::new() }
     }
 
-    /// The file's length.
+    /// Returns the file's length.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// So many bytes from `at` on, fewer at the end of the file.
-    pub(super) fn get(&mut self, at: u64, want: usize) -> &[u8] {
-        let left = usize::try_from(self.bytes.saturating_sub(at)).unwrap_or(usize::MAX);
-        let want = want.min(left);
-        let held = at >= self.base && at - self.base + want as u64 <= self.buffer.len() as u64;
-        if !held {
-            self.fill(at, want.max(CHUNK_BYTES).min(left));
+    /// Returns `length` bytes from `at` on, fewer at the end of the file.
+    pub(super) fn get(&mut self, at: u64, length: usize) -> &[u8] {
+        let remaining = usize::try_from(self.bytes.saturating_sub(at)).unwrap_or(usize::MAX);
+        let length = length.min(remaining);
+        let is_buffered = at >= self.buffer_start && at - self.buffer_start + length as u64 <= self.buffer.len() as u64;
+        if !is_buffered {
+            self.fill(at, length.max(CHUNK_BYTES).min(remaining));
         }
-        let start = usize::try_from(at - self.base).unwrap_or(usize::MAX);
-        self.buffer.get(start..start.saturating_add(want)).unwrap_or_default()
+        let start = usize::try_from(at - self.buffer_start).unwrap_or(usize::MAX);
+        self.buffer.get(start..start.saturating_add(length)).unwrap_or_default()
     }
 
-    /// Where `what` begins, at `from` or later.
-    pub(super) fn find(&mut self, what: [u8; 4], from: u64) -> Option<u64> {
+    /// Returns the first offset of `pattern` at or after `from`.
+    pub(super) fn find(&mut self, pattern: [u8; 4], from: u64) -> Option<u64> {
         let mut at = from;
         while at < self.bytes {
             let chunk = self.get(at, CHUNK_BYTES / 2);
-            if let Some(found) = chunk.windows(what.len()).position(|four| *four == what) {
-                return Some(at + found as u64);
+            if let Some(position) = chunk.windows(pattern.len()).position(|four| *four == pattern) {
+                return Some(at + position as u64);
             }
-            if chunk.len() < what.len() {
+            if chunk.len() < pattern.len() {
                 return None;
             }
-            at += (chunk.len() - what.len() + 1) as u64;
+            at += (chunk.len() - pattern.len() + 1) as u64;
         }
         None
     }
 
-    /// Whether the file holds nothing but zeros.
+    /// Whether all bytes of the file are zeros.
     pub(super) fn is_zero(&mut self) -> bool {
         let mut at = 0;
         while at < self.bytes {
@@ -77,37 +77,37 @@ impl<F: ReadAt> Window<F> {
         true
     }
 
-    fn fill(&mut self, at: u64, want: usize) {
-        self.base = at;
+    fn fill(&mut self, at: u64, length: usize) {
+        self.buffer_start = at;
         self.buffer.clear();
-        self.buffer.resize(want, 0);
-        let mut have = 0;
-        while have < want {
-            let offset = at + have as u64;
-            match self.file.read_at(&mut self.buffer[have..], offset) {
+        self.buffer.resize(length, 0);
+        let mut filled = 0;
+        while filled < length {
+            let offset = at + filled as u64;
+            match self.file.read_at(&mut self.buffer[filled..], offset) {
                 Ok(0) => {
-                    // Somebody made it shorter meanwhile.
-                    self.buffer.truncate(have);
+                    // The file was truncated meanwhile.
+                    self.buffer.truncate(filled);
                     self.bytes = self.bytes.min(offset);
                     return;
                 }
-                Ok(read) => have += read,
+                Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => have += self.fill_block(have, offset),
+                Err(_) => filled += self.fill_block(filled, offset),
             }
         }
     }
 
-    /// Reads up to the block's end, and leaves zeros where that fails too. Answers how far it went.
-    fn fill_block(&mut self, have: usize, offset: u64) -> usize {
-        let within = usize::try_from(offset % BLOCK_BYTES as u64).unwrap_or(0);
-        let step = (BLOCK_BYTES - within).min(self.buffer.len() - have);
-        let block = &mut self.buffer[have..have + step];
+    /// Reads up to the end of the block, and fills it with zeros if that fails. Returns the number of bytes.
+    fn fill_block(&mut self, filled: usize, offset: u64) -> usize {
+        let offset_in_block = usize::try_from(offset % BLOCK_BYTES as u64).unwrap_or(0);
+        let length = (BLOCK_BYTES - offset_in_block).min(self.buffer.len() - filled);
+        let block = &mut self.buffer[filled..filled + length];
         match self.file.read_at(block, offset) {
             Ok(read) if read > 0 => read,
             _ => {
                 block.fill(0);
-                step
+                length
             }
         }
     }

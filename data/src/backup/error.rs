@@ -1,48 +1,48 @@
-//! What can go wrong with a backup.
+//! The errors of making, checking and restoring backups.
 
 use std::{fmt, io, path::PathBuf};
 
-/// How many damaged files an error names.
-const NAMED: usize = 5;
+/// The maximum number of damaged files that an error names.
+const MAX_NAMED_FILES: usize = 5;
 
-/// Why a backup was not made, or not put back.
+/// Why a backup was not made, or not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file or folder cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The data directory and the repository are not apart.
+    /// The data directory is inside the repository, or the repository inside the data directory.
     #[error("{} is inside {}: keep backups and data apart, best on different disks", inner.display(), outer.display())]
-    Inside {
+    NestedFolders {
         /// The outer folder.
         outer: PathBuf,
         /// The inner one.
         inner: PathBuf,
     },
-    /// Another backup is being made there.
+    /// Another backup is being made in the repository.
     #[error("another backup is being made in {}", repository.display())]
     Busy {
         /// The repository.
         repository: PathBuf,
     },
-    /// Another restores to the same place.
-    #[error("another restore into {} is going on", into.display())]
+    /// Another restore into the same folder is in progress.
+    #[error("another restore into {} is in progress", into.display())]
     Restoring {
         /// The folder.
         into: PathBuf,
     },
-    /// Something that a backup cannot hold.
+    /// The data directory contains something that a backup cannot hold.
     #[error("{} cannot be backed up: it is neither a file nor a folder with a name in UTF-8", path.display())]
     NotAFile {
-        /// What.
+        /// The path of it.
         path: PathBuf,
     },
-    /// A manifest that this version did not write.
+    /// The manifest is damaged, or of a format that this version does not read.
     #[error("{} is not the manifest of a backup that this version reads: {reason}", path.display())]
     Manifest {
         /// The manifest.
@@ -50,57 +50,57 @@ pub enum BackupError {
         /// What is wrong with it.
         reason: String,
     },
-    /// No complete backup is there.
+    /// The repository has no complete backup.
     #[error("{} holds no backup", repository.display())]
     Empty {
         /// The repository.
         repository: PathBuf,
     },
-    /// The one that was asked for is not there.
-    #[error("{} holds no backup {which}; `--list` lists them", repository.display())]
-    NoSuch {
+    /// The repository has no backup with the requested name.
+    #[error("{} holds no backup {name}; `--list` lists them", repository.display())]
+    UnknownBackup {
         /// The repository.
         repository: PathBuf,
-        /// The name that was given.
-        which: String,
+        /// The requested name.
+        name: String,
     },
-    /// Files are not as they were written.
-    #[error("the backup {} is damaged: {}", dir.display(), told(damage))]
+    /// Files differ from the manifest.
+    #[error("the backup {} is damaged: {}", dir.display(), summarize(damage))]
     Damaged {
         /// The backup.
         dir: PathBuf,
-        /// All that is wrong with it.
+        /// All damaged files.
         damage: Vec<Damage>,
     },
-    /// There is something where a backup was to be restored.
-    #[error("{} is there already and not empty: move it away, or restore into another folder", path.display())]
+    /// The target of a restore exists and is not an empty folder.
+    #[error("{} already exists and is not empty: move it away, or restore into another folder", path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
     },
-    /// It was told to stop.
+    /// It was stopped on request.
     #[error("it was stopped before it was complete")]
     Stopped,
 }
 
-/// A file that is not as it was written.
+/// A damaged file of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
-    pub what: String,
+    /// What is wrong with the file.
+    pub problem: String,
 }
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.path.display(), self.what)
+        write!(f, "{} {}", self.path.display(), self.problem)
     }
 }
 
-fn told(damage: &[Damage]) -> String {
-    let named: Vec<String> = damage.iter().take(NAMED).map(Damage::to_string).collect();
-    match damage.len().saturating_sub(NAMED) {
+fn summarize(damage: &[Damage]) -> String {
+    let named: Vec<String> = damage.iter().take(MAX_NAMED_FILES).map(Damage::to_string).collect();
+    match damage.len().saturating_sub(MAX_NAMED_FILES) {
         0 => named.join("; "),
         more => format!("{}; and {more} more files", named.join("; ")),
     }

@@ -1,4 +1,4 @@
-//! Files and folders: found, copied with their checksum, and brought down to the disk.
+//! Operations on files and folders: list, copy with a checksum, sync, lock.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -14,20 +14,20 @@ use super::{
     layout::{LOCK, MANIFEST},
 };
 
-/// How much is read at once.
+/// The number of bytes that are read at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Names the file in an error.
+/// Returns a conversion that adds the path to an I/O error.
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     move |source| BackupError::Io { path: path.to_owned(), source }
 }
 
-/// An error where it was told to stop.
-pub(super) fn check_going(stopping: &AtomicBool) -> Result<(), BackupError> {
+/// Fails with [`BackupError::Stopped`] if a stop was requested.
+pub(super) fn check_not_stopped(stopping: &AtomicBool) -> Result<(), BackupError> {
     if stopping.load(Ordering::Relaxed) { Err(BackupError::Stopped) } else { Ok(()) }
 }
 
-/// Takes the repository's lock.
+/// Takes the repository's lock, which is held until the file is dropped. Fails if another process holds it.
 pub(super) fn lock(repository: &Path) -> Result<File, BackupError> {
     let path = repository.join(LOCK);
     let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
@@ -38,35 +38,35 @@ pub(super) fn lock(repository: &Path) -> Result<File, BackupError> {
     }
 }
 
-/// Refuses two folders of which one is in the other, or both the same; neither has to exist.
+/// Fails if one folder is inside the other, or both are the same. The folders need not exist.
 pub(super) fn check_apart(a: &Path, b: &Path) -> Result<(), BackupError> {
     let (a, b) = (resolve(a)?, resolve(b)?);
     if b.starts_with(&a) {
-        return Err(BackupError::Inside { outer: a, inner: b });
+        return Err(BackupError::NestedFolders { outer: a, inner: b });
     }
     if a.starts_with(&b) {
-        return Err(BackupError::Inside { outer: b, inner: a });
+        return Err(BackupError::NestedFolders { outer: b, inner: a });
     }
     Ok(())
 }
 
-/// The path without links, as far as it exists.
+/// Resolves the symlinks of the part of the path that exists.
 fn resolve(path: &Path) -> Result<PathBuf, BackupError> {
     let absolute = std::path::absolute(path).map_err(at(path))?;
     for existing in absolute.ancestors() {
         if let Ok(resolved) = existing.canonicalize() {
-            let rest = absolute.strip_prefix(existing).unwrap_or(Path::new(""));
-            return Ok(if rest.as_os_str().is_empty() { resolved } else { resolved.join(rest) });
+            let suffix = absolute.strip_prefix(existing).unwrap_or(Path::new(""));
+            return Ok(if suffix.as_os_str().is_empty() { resolved } else { resolved.join(suffix) });
         }
     }
     Ok(absolute)
 }
 
-/// What is in a folder, sorted.
+/// The content of a folder, sorted.
 pub(super) struct Contents {
-    /// Its folders, each before what is in it; `/` between names.
+    /// Its folders, each before its subfolders, with `/` between names.
     pub folders: Vec<String>,
-    /// Its files with their lengths.
+    /// Its files with their lengths in bytes.
     pub files: Vec<(String, u64)>,
 }
 
@@ -99,19 +99,19 @@ impl Contents {
         Ok(())
     }
 
-    /// Makes the folders under a new folder.
+    /// Creates a folder with these folders in it.
     pub(super) fn make_folders(&self, new: &Path) -> Result<(), BackupError> {
         fs::create_dir(new).map_err(at(new))?;
         make_folders(new, &self.folders)
     }
 
-    /// Brings the folders under it, and itself, down to the disk.
+    /// Syncs a folder and these folders in it.
     pub(super) fn sync_folders(&self, dir: &Path) -> Result<(), BackupError> {
         sync_folders(dir, &self.folders)
     }
 }
 
-/// Makes folders in an empty one, each named after the one that it is in.
+/// Creates folders in an empty folder. Each must come after its parent.
 pub(super) fn make_folders(empty: &Path, folders: &[String]) -> Result<(), BackupError> {
     for folder in folders {
         let folder = empty.join(folder);
@@ -120,7 +120,7 @@ pub(super) fn make_folders(empty: &Path, folders: &[String]) -> Result<(), Backu
     Ok(())
 }
 
-/// Brings a folder and the folders in it down to the disk.
+/// Syncs a folder and these folders in it.
 pub(super) fn sync_folders(dir: &Path, folders: &[String]) -> Result<(), BackupError> {
     for folder in folders.iter().rev() {
         sync_folder(&dir.join(folder))?;
@@ -128,12 +128,12 @@ pub(super) fn sync_folders(dir: &Path, folders: &[String]) -> Result<(), BackupE
     sync_folder(dir)
 }
 
-/// Brings the names in a folder down to the disk.
+/// Syncs a folder: makes the names in it durable.
 pub(super) fn sync_folder(dir: &Path) -> Result<(), BackupError> {
     File::open(dir).and_then(|folder| folder.sync_all()).map_err(at(dir))
 }
 
-/// Copies a file to a new one, down to the disk. Answers its length and the checksum of what was read.
+/// Copies a file to a new one and syncs it. Returns the length and the checksum of the bytes that were read.
 pub(super) fn copy(from: &Path, to: &Path, stopping: &AtomicBool) -> Result<(u64, String), BackupError> {
     let mut file = File::create_new(to).map_err(at(to))?;
     let copied = read(from, stopping, |chunk| file.write_all(chunk).map_err(at(to)))?;
@@ -141,7 +141,7 @@ pub(super) fn copy(from: &Path, to: &Path, stopping: &AtomicBool) -> Result<(u64
     Ok(copied)
 }
 
-/// The checksum of a file, in hex.
+/// Returns the SHA-256 of a file, in hex.
 pub(super) fn sha256(path: &Path, stopping: &AtomicBool) -> Result<String, BackupError> {
     read(path, stopping, |_| Ok(())).map(|(_, sha256)| sha256)
 }
@@ -149,13 +149,13 @@ pub(super) fn sha256(path: &Path, stopping: &AtomicBool) -> Result<String, Backu
 fn read(
     path: &Path,
     stopping: &AtomicBool,
-    mut chunk_read: impl FnMut(&[u8]) -> Result<(), BackupError>,
+    mut on_chunk: impl FnMut(&[u8]) -> Result<(), BackupError>,
 ) -> Result<(u64, String), BackupError> {
     let mut file = File::open(path).map_err(at(path))?;
     let mut chunk = vec![0; CHUNK_BYTES];
     let (mut bytes, mut sha256) = (0, Sha256::new());
     loop {
-        check_going(stopping)?;
+        check_not_stopped(stopping)?;
         let n = match file.read(&mut chunk) {
             Ok(0) => break,
             Ok(n) => n,
@@ -164,7 +164,7 @@ fn read(
         };
         let read = chunk.get(..n).unwrap_or_default();
         sha256.update(read);
-        chunk_read(read)?;
+        on_chunk(read)?;
         bytes += n as u64;
     }
     Ok((bytes, sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))

@@ -1,4 +1,4 @@
-//! Which backups a repository has.
+//! Lists the backups of a repository.
 
 use std::path::{Path, PathBuf};
 
@@ -11,27 +11,27 @@ use super::{
 
 /// A complete backup in a repository.
 #[derive(Debug)]
-pub struct Listed {
-    /// Its name.
+pub struct ListedBackup {
+    /// The name of its folder.
     pub name: String,
-    /// Its folder.
+    /// The path of its folder.
     pub dir: PathBuf,
-    /// What it holds; an error where its manifest cannot be read.
+    /// Its manifest, or the error of reading it.
     pub manifest: Result<Manifest, BackupError>,
 }
 
-/// The complete backups of a repository, oldest first.
-pub fn list(repository: &Path) -> Result<Vec<Listed>, BackupError> {
-    let mut listed = Vec::new();
+/// Returns the complete backups of a repository, oldest first.
+pub fn list(repository: &Path) -> Result<Vec<ListedBackup>, BackupError> {
+    let mut backups = Vec::new();
     for entry in repository.read_dir().map_err(at(repository))? {
         let entry = entry.map_err(at(repository))?;
         let dir = entry.path();
         let Ok(name) = entry.file_name().into_string() else { continue };
         if is_name(&name) && dir.is_dir() {
             let manifest = Manifest::load(&dir.join(MANIFEST));
-            listed.push(Listed { name, dir, manifest });
+            backups.push(ListedBackup { name, dir, manifest });
         }
     }
-    listed.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(listed)
+    backups.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(backups)
 }

@@ -1,6 +1,19 @@
-//! A backup's manifest: what it holds, file by file, as JSON.
+//! The manifest of a backup: a JSON file with the folders, files and checksums of the backup.
 //!
-//! Its paths are checked as it is read: none leads out of the backup.
+//! ```json
+//! {
+//!   "format": 1,
+//!   "product": "1.2.3",
+//!   "schema": 3,
+//!   "created_at": "2026-11-25T06:20:00.250Z",
+//!   "durable_seq": 9,
+//!   "low_water": 4,
+//!   "folders": ["database", "journal"],
+//!   "files": [{ "path": "journal/1", "bytes": 1, "sha256": "189f4003..." }]
+//! }
+//! ```
+//!
+//! Its paths are checked when it is read: no path may lead out of the backup.
 
 use std::{
     collections::BTreeSet,
@@ -14,25 +27,25 @@ use volute_plant::Timestamp;
 
 use super::{error::BackupError, files::at};
 
-/// The form that is written; others are refused.
+/// The format that this version writes and reads. Others are refused.
 pub(super) const FORMAT: u32 = 1;
 
-/// What a backup holds.
+/// The manifest of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The version of the manifest's own form.
+    /// The version of the manifest's format.
     pub format: u32,
-    /// The version of the program that made it.
+    /// The version of the program that made the backup.
     pub product: String,
-    /// The newest migration of its database.
+    /// The number of the newest migration of its database.
     pub schema: u32,
-    /// When it was begun.
+    /// When the backup was begun.
     pub created_at: Timestamp,
-    /// Every record of the journal up to this one is in it.
+    /// The backup holds every journal record up to this number.
     pub durable_seq: u64,
-    /// Every record below this is in its database.
+    /// Every journal record below this number is in its database.
     pub low_water: u64,
-    /// Its folders, each before what is in it; `/` between names.
+    /// Its folders, each before its subfolders, with `/` between names.
     pub folders: Vec<String>,
     /// Its files, sorted by path.
     pub files: Vec<FileEntry>,
@@ -41,29 +54,29 @@ pub struct Manifest {
 /// A file of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// Its place in the data directory; `/` between names.
+    /// Its path relative to the data directory, with `/` between names.
     pub path: String,
     /// Its length.
     pub bytes: u64,
-    /// SHA-256 of what is in it, in hex.
+    /// The SHA-256 of its content, in hex.
     pub sha256: String,
 }
 
-/// The part that all forms have.
+/// The field that manifests of all formats have.
 #[derive(Deserialize)]
-struct AnyForm {
+struct FormatOnly {
     format: u32,
 }
 
 impl Manifest {
-    /// The length of its files together.
+    /// Returns the total length of its files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
     pub(super) fn file(&self, path: &str) -> Option<&FileEntry> {
-        let found = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
-        self.files.get(found)
+        let index = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
+        self.files.get(index)
     }
 
     pub(super) fn load(path: &Path) -> Result<Self, BackupError> {
@@ -72,23 +85,23 @@ impl Manifest {
     }
 
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
-        let AnyForm { format } = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let FormatOnly { format } = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if format != FORMAT {
-            return Err(format!("it has form {format}, and this version reads form {FORMAT}"));
+            return Err(format!("its format is {format}, and this version reads format {FORMAT}"));
         }
         let manifest: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         let paths = manifest.folders.iter().chain(manifest.files.iter().map(|file| &file.path));
         if let Some(path) = paths.into_iter().find(|path| !is_inside(path)) {
             return Err(format!("the path {path:?} leads out of it"));
         }
-        let distinct: BTreeSet<&str> = manifest.files.iter().map(|file| file.path.as_str()).collect();
-        if distinct.len() != manifest.files.len() || !manifest.files.is_sorted_by(|a, b| a.path < b.path) {
+        let unique_paths: BTreeSet<&str> = manifest.files.iter().map(|file| file.path.as_str()).collect();
+        if unique_paths.len() != manifest.files.len() || !manifest.files.is_sorted_by(|a, b| a.path < b.path) {
             return Err("its files are not sorted by path".to_owned());
         }
         Ok(manifest)
     }
 
-    /// Writes it, down to the disk.
+    /// Writes the manifest to a new file and syncs it.
     pub(super) fn save(&self, path: &Path) -> Result<(), BackupError> {
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| BackupError::Manifest { path: path.to_owned(), reason: error.to_string() })?;

@@ -1,6 +1,10 @@
-//! A backup put back: all of it checked first, then copied beside its place, then renamed.
+//! Restores a backup: verifies it, copies it to a temporary folder, and renames that folder to the target.
 //!
-//! The folder beside it is locked meanwhile: of two that restore to one place at the same time, the second is refused.
+//! ```text
+//! backups/2026-11-25T06-20-00Z ──verify──▶ copy to data.partial (locked), sync ──rename──▶ data ──▶ sync the parent
+//! ```
+//!
+//! The temporary folder is locked meanwhile: of two concurrent restores to the same target, the second is refused.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -22,78 +26,78 @@ use super::{
     manifest::Manifest,
 };
 
-/// What was put back.
+/// The report of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restored {
-    /// The backup.
+pub struct RestoreReport {
+    /// The folder of the backup.
     pub dir: PathBuf,
-    /// When it was made.
+    /// When the backup was made.
     pub created_at: Timestamp,
-    /// Its files.
+    /// The number of its files.
     pub files: u64,
-    /// Their length together.
+    /// The total length of its files.
     pub bytes: u64,
-    /// Every record of the journal up to this one is in it.
+    /// The backup holds every journal record up to this number.
     pub durable_seq: u64,
 }
 
-/// Reads all of a backup and compares it with its manifest. Says all that is damaged.
+/// Reads all files of a backup and compares them with its manifest. The error lists every damaged file.
 pub fn verify(dir: &Path) -> Result<Manifest, BackupError> {
     let manifest = Manifest::load(&dir.join(MANIFEST))?;
     let mut damage = Vec::new();
     for entry in &manifest.files {
         let path = dir.join(&entry.path);
-        match what_is_wrong(&path, entry.bytes, &entry.sha256) {
+        match find_problem(&path, entry.bytes, &entry.sha256) {
             Ok(None) => {}
-            Ok(Some(what)) => damage.push(Damage { path, what }),
-            Err(error) => damage.push(Damage { path, what: format!("cannot be read: {error}") }),
+            Ok(Some(problem)) => damage.push(Damage { path, problem }),
+            Err(error) => damage.push(Damage { path, problem: format!("cannot be read: {error}") }),
         }
     }
     if damage.is_empty() { Ok(manifest) } else { Err(BackupError::Damaged { dir: dir.to_owned(), damage }) }
 }
 
-/// Puts a backup back as the data directory `into`, which must not exist, or be empty.
+/// Restores a backup to the data directory `into`, which must be missing or empty.
 ///
-/// `from` is a repository, of which the newest backup is taken or the one named `which`; or a backup itself. Under the
-/// name `into` there is never a part of it.
-pub fn restore(from: &Path, which: Option<&str>, into: &Path) -> Result<Restored, BackupError> {
-    let dir = chosen(from, which)?;
+/// `from` is a repository or a single backup. Of a repository, the backup `name` is restored, or the newest without a
+/// name. `into` never holds an incomplete copy.
+pub fn restore(from: &Path, name: Option<&str>, into: &Path) -> Result<RestoreReport, BackupError> {
+    let dir = select_backup(from, name)?;
     check_apart(from, into)?;
-    check_free(into)?;
+    check_empty(into)?;
     let manifest = verify(&dir)?;
-    let (partial, parent) = beside(into)?;
+    let (partial, parent) = partial_folder(into)?;
     create_folder(&parent).map_err(at(&parent))?;
-    let _lock = take_over(&partial, into)?;
+    let _lock = lock_partial_folder(&partial, into)?;
     let copied = copy_all(&dir, &manifest, &partial)
-        .and_then(|()| fs::rename(&partial, into).map_err(|error| taken(error, into)))
+        .and_then(|()| fs::rename(&partial, into).map_err(|error| rename_error(error, into)))
         .and_then(|()| sync_folder(&parent));
     if let Err(error) = copied {
-        if let Err(second) = fs::remove_dir_all(&partial) {
-            tracing::warn!(error = %second, "what was restored in part could not be removed");
+        if let Err(remove_error) = fs::remove_dir_all(&partial) {
+            tracing::warn!(error = %remove_error, "the incomplete restored folder could not be removed");
         }
         return Err(error);
     }
     let (files, bytes) = (manifest.files.len() as u64, manifest.bytes());
-    Ok(Restored { dir, created_at: manifest.created_at, files, bytes, durable_seq: manifest.durable_seq })
+    Ok(RestoreReport { dir, created_at: manifest.created_at, files, bytes, durable_seq: manifest.durable_seq })
 }
 
-fn chosen(from: &Path, which: Option<&str>) -> Result<PathBuf, BackupError> {
-    if from.join(MANIFEST).is_file() && which.is_none() {
+fn select_backup(from: &Path, name: Option<&str>) -> Result<PathBuf, BackupError> {
+    if from.join(MANIFEST).is_file() && name.is_none() {
         return Ok(from.to_owned());
     }
     let backups = list(from)?;
-    let found = match which {
-        Some(which) => backups.into_iter().find(|backup| backup.name == which),
+    let found = match name {
+        Some(name) => backups.into_iter().find(|backup| backup.name == name),
         None => backups.into_iter().next_back(),
     };
     let repository = from.to_owned();
-    found.map(|backup| backup.dir).ok_or_else(|| match which {
-        Some(which) => BackupError::NoSuch { repository, which: which.to_owned() },
+    found.map(|backup| backup.dir).ok_or_else(|| match name {
+        Some(name) => BackupError::UnknownBackup { repository, name: name.to_owned() },
         None => BackupError::Empty { repository },
     })
 }
 
-fn check_free(into: &Path) -> Result<(), BackupError> {
+fn check_empty(into: &Path) -> Result<(), BackupError> {
     let occupied = || Err(BackupError::Occupied { path: into.to_owned() });
     match into.read_dir() {
         Ok(mut entries) => match entries.next() {
@@ -106,8 +110,8 @@ fn check_free(into: &Path) -> Result<(), BackupError> {
     }
 }
 
-/// The folder that it is restored in first, and the one that both are in.
-fn beside(into: &Path) -> Result<(PathBuf, PathBuf), BackupError> {
+/// Returns the temporary folder of a restore, and the parent of it and of the target.
+fn partial_folder(into: &Path) -> Result<(PathBuf, PathBuf), BackupError> {
     let absolute = std::path::absolute(into).map_err(at(into))?;
     match (absolute.file_name(), absolute.parent()) {
         (Some(name), Some(parent)) => {
@@ -116,13 +120,13 @@ fn beside(into: &Path) -> Result<(PathBuf, PathBuf), BackupError> {
             partial.push(PARTIAL);
             Ok((parent.join(partial), parent.to_owned()))
         }
-        _ => Err(at(into)(io::Error::new(io::ErrorKind::InvalidInput, "no folder of its own"))),
+        _ => Err(at(into)(io::Error::new(io::ErrorKind::InvalidInput, "it has no parent folder"))),
     }
 }
 
-/// Makes the folder that it is restored in first, or empties one that was left over, and locks it: what is locked is
-/// another's, who restores to the same place now.
-fn take_over(partial: &Path, into: &Path) -> Result<File, BackupError> {
+/// Creates and locks the temporary folder of a restore, and empties it if it exists. Fails if it is locked: then
+/// another restore to the same target is in progress.
+fn lock_partial_folder(partial: &Path, into: &Path) -> Result<File, BackupError> {
     let busy = || Err(BackupError::Restoring { into: into.to_owned() });
     match fs::create_dir(partial) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(partial)(error)),
@@ -139,10 +143,10 @@ fn take_over(partial: &Path, into: &Path) -> Result<File, BackupError> {
         Err(TryLockError::WouldBlock) => return busy(),
         Err(TryLockError::Error(error)) => return Err(at(partial)(error)),
     }
-    // Another may have ended between the opening and the lock: then what is locked is what it restored.
+    // If another restore ended between the opening and the lock, the locked folder is the one that it restored.
     let locked = lock.metadata().map_err(at(partial))?;
     match fs::symlink_metadata(partial) {
-        Ok(there) if (there.dev(), there.ino()) == (locked.dev(), locked.ino()) => {}
+        Ok(current) if (current.dev(), current.ino()) == (locked.dev(), locked.ino()) => {}
         _ => return busy(),
     }
     for entry in partial.read_dir().map_err(at(partial))? {
@@ -155,8 +159,8 @@ fn take_over(partial: &Path, into: &Path) -> Result<File, BackupError> {
     Ok(lock)
 }
 
-/// Something came to be at the place of a restored folder meanwhile.
-fn taken(error: io::Error, into: &Path) -> BackupError {
+/// Converts an error of the rename. The target may have been created meanwhile.
+fn rename_error(error: io::Error, into: &Path) -> BackupError {
     match error.kind() {
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
             BackupError::Occupied { path: into.to_owned() }
@@ -166,30 +170,30 @@ fn taken(error: io::Error, into: &Path) -> BackupError {
 }
 
 fn copy_all(dir: &Path, manifest: &Manifest, partial: &Path) -> Result<(), BackupError> {
-    let going_on = AtomicBool::new(false);
+    let never_stopping = AtomicBool::new(false);
     make_folders(partial, &manifest.folders)?;
     for entry in &manifest.files {
         let path = dir.join(&entry.path);
-        let (bytes, sha256) = copy(&path, &partial.join(&entry.path), &going_on)?;
-        if let Some(what) = differs((bytes, &sha256), (entry.bytes, &entry.sha256)) {
-            return Err(BackupError::Damaged { dir: dir.to_owned(), damage: vec![Damage { path, what }] });
+        let (bytes, sha256) = copy(&path, &partial.join(&entry.path), &never_stopping)?;
+        if let Some(problem) = describe_difference((bytes, &sha256), (entry.bytes, &entry.sha256)) {
+            return Err(BackupError::Damaged { dir: dir.to_owned(), damage: vec![Damage { path, problem }] });
         }
     }
     sync_folders(partial, &manifest.folders)
 }
 
-fn what_is_wrong(path: &Path, bytes: u64, expected: &str) -> Result<Option<String>, BackupError> {
+fn find_problem(path: &Path, bytes: u64, expected: &str) -> Result<Option<String>, BackupError> {
     let found = fs::metadata(path).map_err(at(path))?.len();
     if found != bytes {
-        return Ok(differs((found, ""), (bytes, "")));
+        return Ok(describe_difference((found, ""), (bytes, "")));
     }
-    Ok(differs((found, &sha256(path, &AtomicBool::new(false))?), (bytes, expected)))
+    Ok(describe_difference((found, &sha256(path, &AtomicBool::new(false))?), (bytes, expected)))
 }
 
-/// What is wrong with a file, by its length and checksum.
-fn differs(found: (u64, &str), expected: (u64, &str)) -> Option<String> {
+/// Describes how a file's length and checksum differ from the expected ones; none if they are equal.
+fn describe_difference(found: (u64, &str), expected: (u64, &str)) -> Option<String> {
     if found.0 != expected.0 {
         return Some(format!("has {} bytes instead of {}", found.0, expected.0));
     }
-    (found.1 != expected.1).then(|| "is not what was written: its checksum is another".to_owned())
+    (found.1 != expected.1).then(|| "has changed: its checksum differs".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Backups of folders that stand for a data directory: what is shared, what is refused, what is put back.
+//! Tests of backups with small folders in place of a data directory: hard links, refusals, damage and restores.
 
 use std::{collections::BTreeMap, fs::File, os::unix::fs::MetadataExt};
 
@@ -7,24 +7,24 @@ use tempfile::TempDir;
 
 use super::*;
 
-static GOING: AtomicBool = AtomicBool::new(false);
+static NOT_STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// A data directory, a staged copy of it and a repository beside them.
-struct Place {
+/// A data directory, a staged copy of it and a repository in one temporary folder.
+struct Fixture {
     root: TempDir,
 }
 
-impl Place {
+impl Fixture {
     fn new() -> Self {
-        let place = Self { root: tempfile::tempdir().expect("a folder") };
-        fs::create_dir(place.data_dir()).expect("made");
-        place.stage(&[
+        let fixture = Self { root: tempfile::tempdir().expect("a folder") };
+        fs::create_dir(fixture.data_dir()).expect("made");
+        fixture.stage(&[
             ("database/sst/1.sst", b"one"),
             ("database/manifest", b"m1"),
             ("journal/1", b"j"),
             ("pumps", b""),
         ]);
-        place
+        fixture
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -58,17 +58,17 @@ impl Place {
 
     fn take_with(&self, repository: &Path, stopping: &AtomicBool) -> Result<BackupReport, BackupError> {
         let created_at = "2026-11-25T06:20:00.250Z".parse().expect("a time");
-        let staged = Staged { durable_seq: 9, low_water: 4, schema: 3 };
-        let about = About { data_dir: &self.data_dir(), staged, created_at, product: "1.2.3", stopping };
-        take(&self.staging(), repository, &about)
+        let staged = StagedCopy { durable_seq: 9, low_water: 4, schema: 3 };
+        let request = BackupRequest { data_dir: &self.data_dir(), staged, created_at, product: "1.2.3", stopping };
+        take(&self.staging(), repository, &request)
     }
 
     fn take(&self) -> BackupReport {
-        self.take_with(&self.repository(), &GOING).expect("taken")
+        self.take_with(&self.repository(), &NOT_STOPPING).expect("taken")
     }
 }
 
-/// Every file under a folder with what is in it, and every folder.
+/// Returns every file under a folder with its content, and every folder.
 fn tree(dir: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
     let contents = Contents::of(dir).expect("read");
     let files = contents.files.into_iter().map(|(path, _)| {
@@ -84,29 +84,29 @@ fn inode(path: &Path) -> u64 {
 
 #[test]
 fn a_backup_is_restored_as_it_was() {
-    let place = Place::new();
-    let report = place.take();
+    let fixture = Fixture::new();
+    let report = fixture.take();
     assert_eq!((report.name.as_str(), report.files, report.copied, report.linked), ("2026-11-25T06-20-00Z", 4, 4, 0));
     assert_eq!((report.bytes, report.copied_bytes, report.durable_seq), (6, 6, 9));
     let manifest = verify(&report.dir).expect("whole");
     assert_eq!((manifest.product.as_str(), manifest.schema, manifest.low_water), ("1.2.3", 3, 4));
-    let restored = restore(&place.repository(), None, &place.target()).expect("restored");
+    let restored = restore(&fixture.repository(), None, &fixture.target()).expect("restored");
     assert_eq!((restored.files, restored.bytes), (4, 6));
-    assert_eq!(tree(&place.target()), tree(&place.staging()), "empty folders too");
-    let again = restore(&place.repository(), None, &place.target()).expect_err("occupied");
+    assert_eq!(tree(&fixture.target()), tree(&fixture.staging()), "empty folders too");
+    let again = restore(&fixture.repository(), None, &fixture.target()).expect_err("occupied");
     assert!(matches!(again, BackupError::Occupied { .. }), "{again}");
-    let empty = place.root.path().join("empty");
+    let empty = fixture.root.path().join("empty");
     fs::create_dir(&empty).expect("made");
     restore(&report.dir, None, &empty).expect("a backup by itself, into an empty folder");
-    assert_eq!(tree(&empty), tree(&place.staging()));
+    assert_eq!(tree(&empty), tree(&fixture.staging()));
 }
 
 #[test]
-fn what_has_not_changed_is_linked_and_nothing_is_shared_with_the_source() {
-    let place = Place::new();
-    let first = place.take();
-    place.stage(&[("database/sst/1.sst", b"one"), ("database/sst/2.sst", b"two"), ("database/manifest", b"m2")]);
-    let second = place.take();
+fn unchanged_files_are_linked_and_nothing_is_shared_with_the_source() {
+    let fixture = Fixture::new();
+    let first = fixture.take();
+    fixture.stage(&[("database/sst/1.sst", b"one"), ("database/sst/2.sst", b"two"), ("database/manifest", b"m2")]);
+    let second = fixture.take();
     assert_eq!(second.name, "2026-11-25T06-20-01Z", "the next free second");
     assert_eq!((second.linked, second.copied, second.copied_bytes), (1, 2, 5));
     let inode_in = |dir: &Path, path: &str| inode(&dir.join(path));
@@ -116,135 +116,137 @@ fn what_has_not_changed_is_linked_and_nothing_is_shared_with_the_source() {
         inode_in(&second.dir, "database/manifest"),
         "same length only"
     );
-    assert_ne!(inode_in(&second.dir, "database/sst/1.sst"), inode_in(&place.staging(), "database/sst/1.sst"));
-    assert_ne!(inode_in(&second.dir, "database/sst/2.sst"), inode_in(&place.staging(), "database/sst/2.sst"));
-    fs::remove_dir_all(&first.dir).expect("an old backup may go");
-    verify(&second.dir).expect("the other stands alone");
+    assert_ne!(inode_in(&second.dir, "database/sst/1.sst"), inode_in(&fixture.staging(), "database/sst/1.sst"));
+    assert_ne!(inode_in(&second.dir, "database/sst/2.sst"), inode_in(&fixture.staging(), "database/sst/2.sst"));
+    fs::remove_dir_all(&first.dir).expect("an old backup can be deleted");
+    verify(&second.dir).expect("the other is complete");
 }
 
 #[test]
-fn damage_is_told_refused_and_not_linked_on() {
-    let place = Place::new();
-    let first = place.take();
+fn damage_is_reported_refused_and_not_linked() {
+    let fixture = Fixture::new();
+    let first = fixture.take();
     fs::write(first.dir.join("database/sst/1.sst"), b"onE").expect("damaged");
     fs::write(first.dir.join("journal/1"), b"longer").expect("damaged");
     fs::remove_file(first.dir.join("pumps")).expect("gone");
-    let error = restore(&place.repository(), None, &place.target()).expect_err("damaged");
+    let error = restore(&fixture.repository(), None, &fixture.target()).expect_err("damaged");
     let BackupError::Damaged { damage, .. } = &error else { panic!("{error}") };
-    assert_eq!(damage.len(), 3, "all of it is told: {error}");
+    assert_eq!(damage.len(), 3, "all damaged files are listed: {error}");
     let text = error.to_string();
-    for told in ["1.sst is not what was written", "journal/1 has 6 bytes instead of 1", "pumps cannot be read"] {
-        assert!(text.contains(told), "{text:?} says {told:?}");
+    for part in ["1.sst has changed", "journal/1 has 6 bytes instead of 1", "pumps cannot be read"] {
+        assert!(text.contains(part), "{text:?} contains {part:?}");
     }
-    assert!(!place.target().exists() && !place.root.path().join("restored.partial").exists());
-    let second = place.take();
+    assert!(!fixture.target().exists() && !fixture.root.path().join("restored.partial").exists());
+    let second = fixture.take();
     assert_eq!((second.linked, second.copied), (1, 3));
     verify(&second.dir).expect("whole again");
 }
 
 #[test]
-fn one_is_chosen_by_name() {
-    let place = Place::new();
-    let nothing = restore(&place.root.path().join("data"), None, &place.target()).expect_err("empty");
+fn a_backup_is_selected_by_name() {
+    let fixture = Fixture::new();
+    let nothing = restore(&fixture.root.path().join("data"), None, &fixture.target()).expect_err("empty");
     assert!(matches!(nothing, BackupError::Empty { .. }), "{nothing}");
-    let first = place.take();
-    place.stage(&[("pumps", b"later")]);
-    let second = place.take();
-    let names: Vec<String> = list(&place.repository()).expect("listed").into_iter().map(|b| b.name).collect();
+    let first = fixture.take();
+    fixture.stage(&[("pumps", b"later")]);
+    let second = fixture.take();
+    let names: Vec<String> = list(&fixture.repository()).expect("listed").into_iter().map(|b| b.name).collect();
     assert_eq!(names, [first.name.clone(), second.name.clone()]);
-    let missing = restore(&place.repository(), Some("2020-01-01T00-00-00Z"), &place.target()).expect_err("not there");
-    assert!(matches!(missing, BackupError::NoSuch { .. }), "{missing}");
-    assert_eq!(restore(&place.repository(), Some(&first.name), &place.target()).expect("restored").dir, first.dir);
-    assert_eq!(tree(&place.target()).len(), 4 + 4);
+    let missing =
+        restore(&fixture.repository(), Some("2020-01-01T00-00-00Z"), &fixture.target()).expect_err("not there");
+    assert!(matches!(missing, BackupError::UnknownBackup { .. }), "{missing}");
+    assert_eq!(restore(&fixture.repository(), Some(&first.name), &fixture.target()).expect("restored").dir, first.dir);
+    assert_eq!(tree(&fixture.target()).len(), 4 + 4);
 }
 
 #[test]
-fn folders_must_be_apart() {
-    let place = Place::new();
-    let data_dir = place.data_dir();
+fn data_directory_and_repository_must_not_overlap() {
+    let fixture = Fixture::new();
+    let data_dir = fixture.data_dir();
     for repository in
-        [data_dir.join("backups"), data_dir.join("../data/new"), data_dir.clone(), place.root.path().into()]
+        [data_dir.join("backups"), data_dir.join("../data/new"), data_dir.clone(), fixture.root.path().into()]
     {
-        let error = place.take_with(&repository, &GOING).expect_err("refused");
-        assert!(matches!(error, BackupError::Inside { .. }), "{}: {error}", repository.display());
+        let error = fixture.take_with(&repository, &NOT_STOPPING).expect_err("refused");
+        assert!(matches!(error, BackupError::NestedFolders { .. }), "{}: {error}", repository.display());
     }
     assert_eq!(tree(&data_dir).len(), 0, "nothing was made");
-    place.take();
-    let inside = restore(&place.repository(), None, &place.repository().join("data")).expect_err("refused");
-    assert!(matches!(inside, BackupError::Inside { .. }), "{inside}");
+    fixture.take();
+    let inside = restore(&fixture.repository(), None, &fixture.repository().join("data")).expect_err("refused");
+    assert!(matches!(inside, BackupError::NestedFolders { .. }), "{inside}");
 }
 
 #[test]
-fn what_was_cut_short_counts_for_nothing_and_is_removed() {
-    let place = Place::new();
-    let stopped = place.take_with(&place.repository(), &AtomicBool::new(true)).expect_err("stopped");
+fn an_incomplete_backup_is_not_listed_and_is_removed() {
+    let fixture = Fixture::new();
+    let stopped = fixture.take_with(&fixture.repository(), &AtomicBool::new(true)).expect_err("stopped");
     assert!(matches!(stopped, BackupError::Stopped), "{stopped}");
-    let partial = place.repository().join("2026-11-25T06-20-00Z.partial");
+    let partial = fixture.repository().join("2026-11-25T06-20-00Z.partial");
     assert!(partial.exists());
-    assert!(list(&place.repository()).expect("listed").is_empty());
-    let own = place.repository().join("mine.partial");
+    assert!(list(&fixture.repository()).expect("listed").is_empty());
+    let own = fixture.repository().join("mine.partial");
     fs::create_dir(&own).expect("made");
-    place.take();
-    assert!(!partial.exists() && own.exists(), "only what is a backup's");
-    fs::create_dir(place.root.path().join("restored.partial")).expect("left over");
-    restore(&place.repository(), None, &place.target()).expect("restored");
-    assert!(!place.root.path().join("restored.partial").exists());
+    fixture.take();
+    assert!(!partial.exists() && own.exists(), "only incomplete backups are removed");
+    fs::create_dir(fixture.root.path().join("restored.partial")).expect("left over");
+    restore(&fixture.repository(), None, &fixture.target()).expect("restored");
+    assert!(!fixture.root.path().join("restored.partial").exists());
 }
 
-/// The first is halfway: the second neither takes its files away nor shows them as a whole.
+/// While a restore is incomplete, a second one neither removes its files nor publishes them.
 #[test]
-fn one_restore_to_a_place_at_a_time() {
-    let place = Place::new();
-    place.take();
-    let partial = place.root.path().join("restored.partial");
+fn only_one_restore_to_a_folder_at_a_time() {
+    let fixture = Fixture::new();
+    fixture.take();
+    let partial = fixture.root.path().join("restored.partial");
     fs::create_dir(&partial).expect("made");
     fs::write(partial.join("pumps"), "half").expect("written");
     let first = File::open(&partial).expect("open");
     first.lock().expect("locked");
-    let error = restore(&place.repository(), None, &place.target()).expect_err("busy");
+    let error = restore(&fixture.repository(), None, &fixture.target()).expect_err("busy");
     assert!(matches!(error, BackupError::Restoring { .. }), "{error}");
     assert_eq!(fs::read(partial.join("pumps")).expect("still there"), b"half");
-    assert!(!place.target().exists());
+    assert!(!fixture.target().exists());
     drop(first);
-    restore(&place.repository(), None, &place.target()).expect("what the first left is taken over");
-    assert_eq!(tree(&place.target()), tree(&place.staging()));
+    restore(&fixture.repository(), None, &fixture.target()).expect("the leftover folder is emptied");
+    assert_eq!(tree(&fixture.target()), tree(&fixture.staging()));
 }
 
 #[test]
-fn many_restores_to_one_place_leave_it_whole() {
-    let place = Place::new();
+fn of_many_restores_to_a_folder_one_succeeds() {
+    let fixture = Fixture::new();
     let files: Vec<(String, Vec<u8>)> = (0..40).map(|n| (format!("database/{n}"), vec![n; 5_000])).collect();
-    place.stage(&files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect::<Vec<_>>());
-    place.take();
+    fixture.stage(&files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect::<Vec<_>>());
+    fixture.take();
     for _ in 0..20 {
         let restored: Vec<bool> = std::thread::scope(|scope| {
-            let restores: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| restore(&place.repository(), None, &place.target()).is_ok())).collect();
+            let restores: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| restore(&fixture.repository(), None, &fixture.target()).is_ok()))
+                .collect();
             restores.into_iter().map(|one| one.join().expect("no panic")).collect()
         });
-        assert_eq!(restored.iter().filter(|&&done| done).count(), 1, "one, and the others are refused");
-        assert_eq!(tree(&place.target()), tree(&place.staging()));
-        assert!(!place.root.path().join("restored.partial").exists());
-        fs::remove_dir_all(place.target()).expect("removed");
+        assert_eq!(restored.iter().filter(|&&done| done).count(), 1, "one succeeds, the others are refused");
+        assert_eq!(tree(&fixture.target()), tree(&fixture.staging()));
+        assert!(!fixture.root.path().join("restored.partial").exists());
+        fs::remove_dir_all(fixture.target()).expect("removed");
     }
 }
 
 #[test]
-fn one_backup_at_a_time() {
-    let place = Place::new();
-    place.take();
-    let _lock = files::lock(&place.repository()).expect("locked");
-    let error = place.take_with(&place.repository(), &GOING).expect_err("busy");
+fn only_one_backup_at_a_time() {
+    let fixture = Fixture::new();
+    fixture.take();
+    let _lock = files::lock(&fixture.repository()).expect("locked");
+    let error = fixture.take_with(&fixture.repository(), &NOT_STOPPING).expect_err("busy");
     assert!(matches!(error, BackupError::Busy { .. }), "{error}");
 }
 
 #[test]
-fn a_manifest_is_checked_as_it_is_read() {
-    let place = Place::new();
-    let dir = place.take().dir;
+fn a_manifest_is_checked_when_it_is_read() {
+    let fixture = Fixture::new();
+    let dir = fixture.take().dir;
     let text = fs::read_to_string(dir.join(MANIFEST)).expect("read");
-    for (from, to, told) in [
-        ("\"format\": 1", "\"format\": 2", "form 2"),
+    for (from, to, part) in [
+        ("\"format\": 1", "\"format\": 2", "its format is 2"),
         ("\"pumps\"", "\"../pumps\"", "leads out of it"),
         ("\"pumps\"", "\"/etc/pumps\"", "leads out of it"),
         ("\"pumps\"", "\"a\"", "not sorted"),
@@ -252,29 +254,29 @@ fn a_manifest_is_checked_as_it_is_read() {
     ] {
         fs::write(dir.join(MANIFEST), text.replace(from, to)).expect("written");
         let error = verify(&dir).expect_err(to).to_string();
-        assert!(error.contains(told), "{error:?} says {told:?}");
+        assert!(error.contains(part), "{error:?} contains {part:?}");
     }
 }
 
 proptest! {
     #[test]
-    fn only_stamps_are_names_of_backups(text in "[0-9TZ:.-]{0,24}", ms in 946_684_800_000_i64..7_258_118_400_000) {
-        let name = stamp(Timestamp::from_millis(ms).expect("a time"));
+    fn only_times_are_names_of_backups(text in "[0-9TZ:.-]{0,24}", ms in 946_684_800_000_i64..7_258_118_400_000) {
+        let name = name_at(Timestamp::from_millis(ms).expect("a time"));
         prop_assert!(is_name(&name), "{name}");
         prop_assert_eq!(is_name(&text), text.len() == 20 && text.replace(|c: char| c.is_ascii_digit(), "0") == "0000-00-00T00-00-00Z");
     }
 
-    /// No byte of a backup can change unnoticed.
+    /// A change of any byte of a backup is detected.
     #[test]
-    fn any_changed_byte_is_found(bytes in prop::collection::vec(any::<u8>(), 1..300), place in any::<prop::sample::Index>(), flip in 1..=255_u8) {
-        let here = Place::new();
-        here.stage(&[("journal/1", &bytes)]);
-        let file = here.take().dir.join("journal/1");
+    fn any_changed_byte_is_detected(bytes in prop::collection::vec(any::<u8>(), 1..300), position in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+        let fixture = Fixture::new();
+        fixture.stage(&[("journal/1", &bytes)]);
+        let file = fixture.take().dir.join("journal/1");
         let mut damaged = bytes.clone();
-        let place = place.index(bytes.len());
-        damaged[place] ^= flip;
+        let position = position.index(bytes.len());
+        damaged[position] ^= flip;
         fs::write(&file, damaged).expect("written");
-        let error = restore(&here.repository(), None, &here.target()).expect_err("damaged");
+        let error = restore(&fixture.repository(), None, &fixture.target()).expect_err("damaged");
         let found = matches!(&error, BackupError::Damaged { damage, .. } if damage[0].path == file);
         prop_assert!(found, "{}", error);
     }

@@ -1,6 +1,7 @@
-//! Detections as a block: times, verdicts, models, losses, thresholds, and then one column for each channel's share.
+//! The block of detections: times, anomaly flags, models, losses, thresholds, and then one column for each channel's
+//! contribution to the loss.
 //!
-//! Deliberately absent: whose detections they are, which the block's key says.
+//! The pump is in the block's key, not in the block.
 
 use std::sync::Arc;
 
@@ -10,28 +11,29 @@ use super::{
     bits::{BitReader, BitWriter},
     error::BlockError,
     flags,
-    frame::{Kind, MAX_ROWS, open, seal},
+    frame::{BlockKind, MAX_ROWS, open, seal},
     integers, numbers,
-    table::{self, Widths},
+    table::{self, RowWidths},
 };
 
-/// The longest name of a model in a block, in bytes. Names are not checked here when they are written: they are hashes.
+/// The maximum length of a model's name, in bytes. The writer does not check it: names are hashes.
 const MAX_MODEL_BYTES: usize = 1 << 10;
 
-/// The block of these detections, all of one pump. Smallest where they are in order and of one model.
+/// Encodes detections, all of one pump. The block is smallest if they are in order and of one model.
 ///
-/// At most [`MAX_ROWS`] detections and [`MAX_CELLS`](super::frame::MAX_CELLS) contributions: more is not read back.
+/// Takes at most [`MAX_ROWS`] detections and [`MAX_CELLS`](super::frame::MAX_CELLS) contributions. A block with more
+/// cannot be decoded.
 pub(crate) fn encode_detections(detections: &[Detection]) -> Vec<u8> {
-    seal(Kind::Detections, |bits| write(detections, bits))
+    seal(BlockKind::Detections, |bits| write(detections, bits))
 }
 
-/// The detections of a block of this pump, exactly as they were.
+/// Decodes a block of this pump's detections. They are exactly as they were encoded.
 pub(crate) fn decode_detections(pump: &PumpId, bytes: &[u8]) -> Result<Vec<Detection>, BlockError> {
-    open(Kind::Detections, bytes, |bits| read(pump, bits))
+    open(BlockKind::Detections, bytes, |bits| read(pump, bits))
 }
 
 fn write(detections: &[Detection], bits: &mut BitWriter) {
-    table::write_rows(detections.len(), bits);
+    table::write_row_count(detections.len(), bits);
     if detections.is_empty() {
         return;
     }
@@ -40,37 +42,37 @@ fn write(detections: &[Detection], bits: &mut BitWriter) {
     write_models(detections, bits);
     numbers::write(&detections.iter().map(|detection| detection.loss).collect::<Vec<_>>(), bits);
     numbers::write(&detections.iter().map(|detection| detection.threshold).collect::<Vec<_>>(), bits);
-    let widths = Widths::write(detections.iter().map(|detection| detection.contributions.len()), bits);
+    let widths = RowWidths::write(detections.iter().map(|detection| detection.contributions.len()), bits);
     for channel in 0..widths.widest() {
-        let shares = widths.rows_with(channel).map(|row| detections[row].contributions[channel]);
-        numbers::write(&shares.collect::<Vec<_>>(), bits);
+        let contributions = widths.rows_with(channel).map(|row| detections[row].contributions[channel]);
+        numbers::write(&contributions.collect::<Vec<_>>(), bits);
     }
 }
 
 fn read(pump: &PumpId, bits: &mut BitReader<'_>) -> Result<Vec<Detection>, BlockError> {
-    let rows = table::read_rows(bits)?;
+    let rows = table::read_row_count(bits)?;
     if rows == 0 {
         return Ok(Vec::new());
     }
     let times = table::read_times(rows, bits)?;
-    let verdicts = flags::read(rows, bits)?;
+    let anomaly_flags = flags::read(rows, bits)?;
     let models = read_models(rows, bits)?;
     let losses = numbers::read(rows, bits)?;
     let thresholds = numbers::read(rows, bits)?;
-    let widths = Widths::read(rows, bits)?;
-    let mut shares = widths.empty_rows();
+    let widths = RowWidths::read(rows, bits)?;
+    let mut contributions = widths.empty_rows();
     for channel in 0..widths.widest() {
         let rows: Vec<usize> = widths.rows_with(channel).collect();
-        for (&row, share) in rows.iter().zip(numbers::read(rows.len(), bits)?) {
-            shares[row].push(share);
+        for (&row, contribution) in rows.iter().zip(numbers::read(rows.len(), bits)?) {
+            contributions[row].push(contribution);
         }
     }
     let mut detections = Vec::with_capacity(rows);
-    for ((row, shares), model) in shares.into_iter().enumerate().zip(models) {
-        let is_anomaly = match verdicts[row] {
+    for ((row, contributions), model) in contributions.into_iter().enumerate().zip(models) {
+        let is_anomaly = match anomaly_flags[row] {
             0 => false,
             1 => true,
-            _ => return Err(BlockError::Nonsense("an unknown flag")),
+            _ => return Err(BlockError::Corrupt("an unknown flag")),
         };
         detections.push(Detection {
             pump: pump.clone(),
@@ -78,21 +80,21 @@ fn read(pump: &PumpId, bits: &mut BitReader<'_>) -> Result<Vec<Detection>, Block
             loss: losses[row],
             threshold: thresholds[row],
             is_anomaly,
-            contributions: shares.into(),
+            contributions: contributions.into(),
             model,
         });
     }
     Ok(detections)
 }
 
-/// Writes the names of all models once, and then which of them each detection is of.
+/// Writes the name of each model once, and then the index of each detection's model.
 fn write_models(detections: &[Detection], bits: &mut BitWriter) {
     let mut names: Vec<&str> = Vec::new();
-    let mut which = Vec::with_capacity(detections.len());
+    let mut indices = Vec::with_capacity(detections.len());
     for detection in detections {
-        let known = names.iter().position(|&name| name == &*detection.model);
-        which.push(known.unwrap_or(names.len()) as i64);
-        if known.is_none() {
+        let index = names.iter().position(|&name| name == &*detection.model);
+        indices.push(index.unwrap_or(names.len()) as i64);
+        if index.is_none() {
             names.push(&detection.model);
         }
     }
@@ -102,7 +104,7 @@ fn write_models(detections: &[Detection], bits: &mut BitWriter) {
         bits.number(name.len() as u64);
         name.bytes().for_each(|byte| bits.bits(u64::from(byte), u8::BITS));
     }
-    integers::write(&which, bits);
+    integers::write(&indices, bits);
 }
 
 fn read_models(rows: usize, bits: &mut BitReader<'_>) -> Result<Vec<Arc<str>>, BlockError> {
@@ -111,10 +113,10 @@ fn read_models(rows: usize, bits: &mut BitReader<'_>) -> Result<Vec<Arc<str>>, B
     for _ in 0..count {
         let length = bits.count(MAX_MODEL_BYTES)?;
         let name = (0..length).map(|_| Ok(bits.bits(u8::BITS)? as u8)).collect::<Result<Vec<u8>, BlockError>>()?;
-        let name = String::from_utf8(name).map_err(|_| BlockError::Nonsense("a model's name is no text"))?;
+        let name = String::from_utf8(name).map_err(|_| BlockError::Corrupt("a model's name is not UTF-8"))?;
         names.push(name.into());
     }
-    let model = |which| usize::try_from(which).ok().and_then(|which: usize| names.get(which)).cloned();
+    let model = |index| usize::try_from(index).ok().and_then(|index: usize| names.get(index)).cloned();
     let models = integers::read(rows, bits)?.into_iter().map(model).collect::<Option<Vec<_>>>();
-    models.ok_or(BlockError::Nonsense("a model without a name"))
+    models.ok_or(BlockError::Corrupt("a model without a name"))
 }

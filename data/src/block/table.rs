@@ -1,6 +1,8 @@
-//! What blocks of readings and of detections have in common: how many rows, how wide each is, and when each was.
+//! The common part of blocks of readings and of detections: the number of rows, their times and their widths.
 //!
-//! Deliberately absent: what is in the rows.
+//! Times are written as offsets from a regular interval. For example, the times 0, 1000, 2003 and 3000 ms have the
+//! median interval 1000 ms and are written as 1000 and the offsets 0, 0, 3, 0. The content of the rows is up to the
+//! caller.
 
 use volute_plant::Timestamp;
 
@@ -11,45 +13,47 @@ use super::{
     integers,
 };
 
-/// Writes how many rows there are.
-pub(super) fn write_rows(rows: usize, bits: &mut BitWriter) {
+/// Writes the number of rows.
+pub(super) fn write_row_count(rows: usize, bits: &mut BitWriter) {
     debug_assert!(rows <= MAX_ROWS, "more rows than a minute has milliseconds");
     bits.number(rows as u64);
 }
 
-/// Reads how many rows there are.
-pub(super) fn read_rows(bits: &mut BitReader<'_>) -> Result<usize, BlockError> {
+/// Reads the number of rows.
+pub(super) fn read_row_count(bits: &mut BitReader<'_>) -> Result<usize, BlockError> {
     bits.count(MAX_ROWS)
 }
 
-/// Writes when each row was, as what it is off a steady beat: a device that keeps its beat costs no bits a row.
+/// Writes the time of each row, as its offset from a regular interval. A device that posts regularly takes no bits per
+/// row.
 pub(super) fn write_times(times: &[Timestamp], bits: &mut BitWriter) {
     let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1].since_ms(pair[0])).collect();
     let middle = gaps.len() / 2;
-    let beat_ms = if gaps.is_empty() { 0 } else { *gaps.select_nth_unstable(middle).1 };
-    let off: Vec<i64> = (0..).zip(times).map(|(row, at)| at.millis().wrapping_sub(beat_ms.wrapping_mul(row))).collect();
-    bits.signed(beat_ms);
-    integers::write(&off, bits);
+    let interval_ms = if gaps.is_empty() { 0 } else { *gaps.select_nth_unstable(middle).1 };
+    let offsets: Vec<i64> =
+        (0..).zip(times).map(|(row, at)| at.millis().wrapping_sub(interval_ms.wrapping_mul(row))).collect();
+    bits.signed(interval_ms);
+    integers::write(&offsets, bits);
 }
 
-/// Reads when each of `rows` rows was.
+/// Reads the times of `rows` rows.
 pub(super) fn read_times(rows: usize, bits: &mut BitReader<'_>) -> Result<Vec<Timestamp>, BlockError> {
-    let beat_ms = bits.signed()?;
-    let off = integers::read(rows, bits)?;
-    (0..).zip(off).map(|(row, off)| time(off.wrapping_add(beat_ms.wrapping_mul(row)))).collect()
+    let interval_ms = bits.signed()?;
+    let offsets = integers::read(rows, bits)?;
+    (0..).zip(offsets).map(|(row, offsets)| time(offsets.wrapping_add(interval_ms.wrapping_mul(row)))).collect()
 }
 
-/// A time out of a block.
+/// Converts a time in milliseconds that was read from a block.
 pub(super) fn time(ms: i64) -> Result<Timestamp, BlockError> {
-    Timestamp::from_millis(ms).map_err(|_| BlockError::Nonsense("a time out of range"))
+    Timestamp::from_millis(ms).map_err(|_| BlockError::Corrupt("a time out of range"))
 }
 
-/// How many cells each row has. As a rule all have the same.
+/// The number of cells of each row. Usually all rows have the same number.
 #[derive(Debug)]
-pub(super) struct Widths(Vec<usize>);
+pub(super) struct RowWidths(Vec<usize>);
 
-impl Widths {
-    /// Those of rows that have so many cells each.
+impl RowWidths {
+    /// Writes the widths and returns them.
     pub(super) fn write(widths: impl Iterator<Item = usize>, bits: &mut BitWriter) -> Self {
         let widths = Self(widths.collect());
         debug_assert!(widths.cells() <= MAX_CELLS, "more cells than are read back");
@@ -57,31 +61,31 @@ impl Widths {
         widths
     }
 
-    /// Those of `rows` rows. All their cells together are no more than may be allocated.
+    /// Reads the widths of `rows` rows. Fails if their cells are more than [`MAX_CELLS`].
     pub(super) fn read(rows: usize, bits: &mut BitReader<'_>) -> Result<Self, BlockError> {
-        let too_wide = BlockError::Nonsense("more cells than a block can have");
+        let too_many_cells = BlockError::Corrupt("more cells than a block can have");
         let width = |width| usize::try_from(width).ok().filter(|&width| width <= MAX_CELLS);
         let widths = integers::read(rows, bits)?.into_iter().map(width).collect::<Option<Vec<_>>>();
-        let widths = Self(widths.ok_or(too_wide.clone())?);
-        if widths.cells() <= MAX_CELLS { Ok(widths) } else { Err(too_wide) }
+        let widths = Self(widths.ok_or(too_many_cells.clone())?);
+        if widths.cells() <= MAX_CELLS { Ok(widths) } else { Err(too_many_cells) }
     }
 
-    /// The width of the widest row.
+    /// Returns the width of the widest row.
     pub(super) fn widest(&self) -> usize {
         self.0.iter().copied().max().unwrap_or(0)
     }
 
-    /// The rows that have a cell in this column.
+    /// Returns the rows that have a cell in this column.
     pub(super) fn rows_with(&self, column: usize) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().enumerate().filter(move |&(_, &width)| width > column).map(|(row, _)| row)
     }
 
-    /// An empty row of each width, to be filled column by column.
+    /// Returns an empty row with the capacity of each width, to be filled column by column.
     pub(super) fn empty_rows<T>(&self) -> Vec<Vec<T>> {
         self.0.iter().map(|&width| Vec::with_capacity(width)).collect()
     }
 
-    /// Cells if all rows were as wide as the widest.
+    /// Returns the number of cells if all rows were as wide as the widest.
     fn cells(&self) -> usize {
         self.widest().saturating_mul(self.0.len())
     }

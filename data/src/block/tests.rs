@@ -1,4 +1,4 @@
-//! What goes into a block comes out of it, bit for bit; what is damaged is told; and blocks stay small.
+//! Tests of blocks: content is decoded bit for bit as it was encoded, damage is an error, and blocks stay small.
 
 use proptest::prelude::*;
 use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
@@ -6,7 +6,7 @@ use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
 use super::{
     bits::{BitReader, BitWriter},
     error::BlockError,
-    frame::{CHECKSUM_BYTES, Kind, MAX_CELLS, MAX_ROWS, seal},
+    frame::{BlockKind, CHECKSUM_BYTES, MAX_CELLS, MAX_ROWS, seal},
     *,
 };
 
@@ -28,7 +28,7 @@ fn good(at_ms: i64, values: &[f64]) -> Reading {
     reading(at_ms, &values.iter().map(|&value| Sample::Good(value)).collect::<Vec<_>>())
 }
 
-/// A minute of plausible readings at 1 Hz with these channels, each a noise around a level.
+/// A minute of plausible readings at 1 Hz with `channels` channels, each with noise around a level.
 fn minute(rows: i64, channels: i64) -> Vec<Reading> {
     let value = |row: i64, channel: i64| (1000 * channel + (row * 7919 + channel * 31) % 17) as f64 / 100.0;
     let row = |row| good(START_MS + row * 1000, &(0..channels).map(|channel| value(row, channel)).collect::<Vec<_>>());
@@ -47,57 +47,57 @@ fn detection(at_ms: i64, loss: f64, contributions: &[f64]) -> Detection {
     }
 }
 
-/// All that tells two samples apart, and the bits of their numbers: `==` takes both zeros for the same.
+/// The flag and the bits of a sample. `==` does not distinguish the two zeros.
 fn bits_of(sample: Sample) -> (Option<&'static str>, Option<u64>) {
     (sample.flag(), sample.value().map(f64::to_bits))
 }
 
 fn assert_same(readings: &[Reading]) -> Vec<u8> {
     let block = encode_readings(readings);
-    let back = decode_readings(&pump(), &block).expect("a block");
+    let decoded = decode_readings(&pump(), &block).expect("a block");
     let all = |reading: &Reading| {
         let samples: Vec<_> = reading.samples.iter().copied().map(bits_of).collect();
         (reading.pump.clone(), reading.at, reading.received, reading.late, samples)
     };
-    assert_eq!(back.iter().map(all).collect::<Vec<_>>(), readings.iter().map(all).collect::<Vec<_>>());
+    assert_eq!(decoded.iter().map(all).collect::<Vec<_>>(), readings.iter().map(all).collect::<Vec<_>>());
     block
 }
 
 fn assert_same_detections(detections: &[Detection]) -> Vec<u8> {
     let block = encode_detections(detections);
-    let back = decode_detections(&pump(), &block).expect("a block");
+    let decoded = decode_detections(&pump(), &block).expect("a block");
     let all = |detection: &Detection| {
         let numbers = [detection.loss, detection.threshold];
         let bits: Vec<u64> = numbers.iter().chain(&*detection.contributions).map(|number| number.to_bits()).collect();
         (detection.pump.clone(), detection.at, detection.is_anomaly, detection.model.clone(), bits)
     };
-    assert_eq!(back.iter().map(all).collect::<Vec<_>>(), detections.iter().map(all).collect::<Vec<_>>());
+    assert_eq!(decoded.iter().map(all).collect::<Vec<_>>(), detections.iter().map(all).collect::<Vec<_>>());
     block
 }
 
 fn assert_same_aggregates(aggregates: &Aggregates) -> Vec<u8> {
     let block = encode_aggregates(aggregates);
-    let back = decode_aggregates(&block).expect("a block");
+    let decoded = decode_aggregates(&block).expect("a block");
     for index in 0..100 {
         let all = |all: &Aggregates| {
             let bits = |channel: &Aggregate| [channel.min, channel.max, channel.sum].map(f64::to_bits);
             all.channel(index).map(|channel| (channel.count, bits(channel)))
         };
-        assert_eq!(all(&back), all(aggregates));
+        assert_eq!(all(&decoded), all(aggregates));
     }
     block
 }
 
-/// Every finite number, those that are awkward more often, and decimals most often.
+/// Any finite number. Edge cases are more frequent, and decimals most frequent.
 fn number() -> impl Strategy<Value = f64> {
-    let awkward =
+    let edge_cases =
         [0.0, -0.0, 5e-324, f64::MIN, f64::MAX, f64::MIN_POSITIVE, f64::EPSILON, 9_007_199_254_740_993.0, 0.1];
     prop_oneof![
         6 => (-1_000_000..1_000_000_i64, 0..7_i32).prop_map(|(steps, places)| steps as f64 / 10_f64.powi(places)),
         2 => any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |number| number.is_finite()),
         2 => (-99_999..99_999_i32, 0..5_i32).prop_map(|(steps, places)| f64::from(steps as f32 / 10_f32.powi(places))),
         1 => any::<f32>().prop_map(f64::from).prop_filter("finite", |number| number.is_finite()),
-        1 => proptest::sample::select(awkward.to_vec()),
+        1 => proptest::sample::select(edge_cases.to_vec()),
     ]
 }
 
@@ -119,7 +119,7 @@ fn any_reading(channels: usize) -> impl Strategy<Value = Reading> {
         .prop_map(|(at, received, samples, late)| Reading { pump: pump(), at, received, samples: samples.into(), late })
 }
 
-/// Of one width, which is what is sent, or each of its own.
+/// Readings of one width, as pumps send them, or of different widths.
 fn any_readings() -> impl Strategy<Value = Vec<Reading>> {
     let ragged = proptest::collection::vec((0..5_usize).prop_flat_map(any_reading), 0..20);
     prop_oneof![(0..6_usize).prop_flat_map(|channels| proptest::collection::vec(any_reading(channels), 0..40)), ragged]
@@ -140,8 +140,8 @@ fn any_detection() -> impl Strategy<Value = Detection> {
     )
 }
 
-/// Whole and of the right kind, whatever else it is.
-fn sealed(kind: Kind, content: &[u8]) -> Vec<u8> {
+/// Returns a block with a valid frame of this kind around any content.
+fn sealed(kind: BlockKind, content: &[u8]) -> Vec<u8> {
     seal(kind, |bits: &mut BitWriter| content.iter().for_each(|&byte| bits.bits(u64::from(byte), 8)))
 }
 
@@ -157,8 +157,8 @@ fn assert_bounded(block: &[u8]) {
     let _ = decode_aggregates(block);
 }
 
-/// Whole numbers as columns have them: any at all, few different ones, multiples.
-fn whole_numbers() -> impl Strategy<Value = Vec<i64>> {
+/// Integer columns: any numbers, few distinct numbers, multiples.
+fn integer_columns() -> impl Strategy<Value = Vec<i64>> {
     let few = proptest::collection::vec(any::<i64>(), 1..5)
         .prop_flat_map(|list| proptest::collection::vec(proptest::sample::select(list), 1..80));
     let multiples = (2..1000_i64, any::<i32>(), proptest::collection::vec(any::<i32>(), 1..80)).prop_map(
@@ -171,8 +171,8 @@ fn whole_numbers() -> impl Strategy<Value = Vec<i64>> {
 
 proptest! {
     #[test]
-    fn whole_numbers_come_back(numbers in whole_numbers()) {
-        let mut bits = BitWriter::after(Vec::new());
+    fn integers_are_decoded_unchanged(numbers in integer_columns()) {
+        let mut bits = BitWriter::appending_to(Vec::new());
         integers::write(&numbers, &mut bits);
         let bytes = bits.into_bytes();
         let mut bits = BitReader::new(&bytes);
@@ -181,17 +181,17 @@ proptest! {
     }
 
     #[test]
-    fn readings_come_back_to_the_last_bit(readings in any_readings()) {
+    fn readings_are_decoded_bit_for_bit(readings in any_readings()) {
         assert_same(&readings);
     }
 
     #[test]
-    fn detections_come_back_to_the_last_bit(detections in proptest::collection::vec(any_detection(), 0..30)) {
+    fn detections_are_decoded_bit_for_bit(detections in proptest::collection::vec(any_detection(), 0..30)) {
         assert_same_detections(&detections);
     }
 
     #[test]
-    fn aggregates_come_back_to_the_last_bit(blocks in proptest::collection::vec(any_readings(), 1..4)) {
+    fn aggregates_are_decoded_bit_for_bit(blocks in proptest::collection::vec(any_readings(), 1..4)) {
         let mut all = Aggregates::default();
         for block in &blocks {
             all.merge(&Aggregates::of(block));
@@ -202,7 +202,7 @@ proptest! {
     #[test]
     fn any_bytes_are_an_error_or_bounded(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         assert_bounded(&bytes);
-        for kind in [Kind::Readings, Kind::Detections, Kind::Aggregates] {
+        for kind in [BlockKind::Readings, BlockKind::Detections, BlockKind::Aggregates] {
             assert_bounded(&sealed(kind, &bytes));
         }
     }
@@ -212,7 +212,7 @@ proptest! {
         let detections: Vec<_> = (0..12).map(|i| detection(START_MS + i * 5000, 0.01 + i as f64, &[0.25, 0.75])).collect();
         let readings = minute(60, 10);
         let aggregates = encode_aggregates(&Aggregates::of(&readings));
-        let kinds = [Kind::Readings, Kind::Detections, Kind::Aggregates];
+        let kinds = [BlockKind::Readings, BlockKind::Detections, BlockKind::Aggregates];
         let blocks = [encode_readings(&readings), encode_detections(&detections), aggregates];
         for (kind, block) in kinds.into_iter().zip(blocks) {
             let mut content = block[1..block.len() - CHECKSUM_BYTES].to_vec();
@@ -222,10 +222,10 @@ proptest! {
     }
 
     #[test]
-    fn merging_is_the_same_as_taking_all_at_once(readings in any_readings(), at in any::<prop::sample::Index>()) {
-        let (some, others) = readings.split_at(at.index(readings.len() + 1));
-        let mut merged = Aggregates::of(some);
-        merged.merge(&Aggregates::of(others));
+    fn merged_aggregates_equal_those_of_all_readings(readings in any_readings(), at in any::<prop::sample::Index>()) {
+        let (first, second) = readings.split_at(at.index(readings.len() + 1));
+        let mut merged = Aggregates::of(first);
+        merged.merge(&Aggregates::of(second));
         let all = Aggregates::of(&readings);
         for index in 0..6 {
             let bounds = |all: &Aggregates| all.channel(index).map(|channel| (channel.count, channel.min, channel.max));
@@ -247,7 +247,7 @@ fn a_block_has_any_number_of_rows() {
 }
 
 #[test]
-fn awkward_numbers_stay_what_they_are() {
+fn edge_case_numbers_are_unchanged() {
     let tenth = 0.1_f64;
     for values in [
         vec![0.0, -0.0, 0.0, -0.0],
@@ -267,7 +267,7 @@ fn awkward_numbers_stay_what_they_are() {
 }
 
 #[test]
-fn decimals_that_were_single_are_small() {
+fn decimals_converted_through_f32_are_small() {
     let rows =
         |value: fn(i64) -> f64| (0..60).map(|row| good(START_MS + row * 1000, &[value(row)])).collect::<Vec<_>>();
     let single = rows(|row| f64::from((21.0 + (row * 7919 % 61) as f64 / 10.0) as f32));
@@ -282,10 +282,10 @@ fn decimals_that_were_single_are_small() {
 fn coarse_columns_are_small() {
     let rows =
         |value: fn(i64) -> f64| (0..60).map(|row| good(START_MS + row * 1000, &[value(row)])).collect::<Vec<_>>();
-    // Few different numbers, far apart: about two bits each, and not the 19 that lie between them.
+    // Few distinct numbers, far apart: about two bits each, not the 19 bits of their differences.
     let few = assert_same(&rows(|row| [0.054_711, 0.382_638, 0.710_565, 1.038_49][(row * row % 7 % 4) as usize]));
     assert!(few.len() < 50, "{} bytes", few.len());
-    // Many, but multiples of 2.5: six bits each, and not the nine of single steps.
+    // Many distinct numbers, but multiples of 2.5: six bits each, not the nine bits of single steps.
     let multiples = |step: f64| {
         let readings: Vec<_> =
             (0..60).map(|row| good(START_MS + row * 1000, &[((row * 7919) % 61) as f64 * step])).collect();
@@ -296,7 +296,7 @@ fn coarse_columns_are_small() {
 }
 
 #[test]
-fn whole_numbers_come_back_in_every_form() {
+fn integers_are_decoded_unchanged_in_every_form() {
     for numbers in [
         vec![i64::MIN, i64::MAX, 0, -1, i64::MIN],
         vec![i64::MIN, i64::MIN, i64::MAX, i64::MIN, i64::MAX, i64::MAX],
@@ -304,12 +304,12 @@ fn whole_numbers_come_back_in_every_form() {
         vec![-7, -107, 93, 1_000_000_000_093, -7],
         (0..64).map(|n| n * n * n).collect(),
         (0..300).map(|n| n % 64).collect(),
-        // As many different ones as can be listed, and one more.
+        // As many distinct numbers as a dictionary can hold, and one more.
         (0..3000_i64).map(|n| (n * 7919 % 64).pow(7)).collect(),
         (0..3000_i64).map(|n| (n * 7919 % 65).pow(7)).collect(),
         vec![42; 7],
     ] {
-        let mut bits = BitWriter::after(Vec::new());
+        let mut bits = BitWriter::appending_to(Vec::new());
         integers::write(&numbers, &mut bits);
         let bytes = bits.into_bytes();
         let mut bits = BitReader::new(&bytes);
@@ -319,20 +319,20 @@ fn whole_numbers_come_back_in_every_form() {
 }
 
 #[test]
-fn what_is_not_good_keeps_its_flag() {
+fn samples_that_are_not_good_keep_their_flags() {
     let mut readings = minute(60, 3);
     readings[7].samples = [Sample::Bad(-1e9), Sample::Filled, Sample::Missing].into();
     readings[8].samples = [Sample::Good(7.0), Sample::Filled, Sample::Missing].into();
     readings[9].late = true;
     readings[59].samples = [Sample::Missing; 3].into();
     assert_same(&readings);
-    let silent: Vec<_> = (0..60).map(|row| reading(START_MS + row * 1000, &[Sample::Missing; 10])).collect();
-    let silent = assert_same(&silent);
-    assert!(silent.len() < 50, "{} bytes say that nothing was said", silent.len());
+    let all_missing: Vec<_> = (0..60).map(|row| reading(START_MS + row * 1000, &[Sample::Missing; 10])).collect();
+    let all_missing = assert_same(&all_missing);
+    assert!(all_missing.len() < 50, "{} bytes for missing samples only", all_missing.len());
 }
 
 #[test]
-fn good_readings_pay_a_bit_for_their_flags() {
+fn good_readings_take_one_bit_for_flags() {
     let mut readings = minute(60, 10);
     let plain = encode_readings(&readings).len();
     readings[30].late = true;
@@ -344,8 +344,8 @@ fn good_readings_pay_a_bit_for_their_flags() {
 fn blocks_are_small() {
     let minute_bytes = encode_readings(&minute(60, 10)).len();
     assert!(minute_bytes <= 60 * 7, "{minute_bytes} bytes; noise of 17 steps on ten channels is 5.1 a reading");
-    let few_bytes = encode_readings(&minute(12, 10)).len();
-    assert!(few_bytes <= 12 * 12, "{few_bytes} bytes");
+    let sparse_bytes = encode_readings(&minute(12, 10)).len();
+    assert!(sparse_bytes <= 12 * 12, "{sparse_bytes} bytes");
     let steady: Vec<_> = (0..60).map(|row| good(START_MS + row * 1000, &[21.5; 10])).collect();
     let steady_bytes = encode_readings(&steady).len();
     assert!(steady_bytes <= 60, "{steady_bytes} bytes");
@@ -354,8 +354,8 @@ fn blocks_are_small() {
 }
 
 #[test]
-fn the_format_is_what_it_was() {
-    // Blocks are kept for years: what these bytes say must never change. A new form takes a new first byte.
+fn the_format_has_not_changed() {
+    // Blocks are stored for years: the meaning of these bytes must never change. A new format takes a new first byte.
     let values =
         |row: i64| [20.0 + (row * row % 5) as f64 / 10.0, [0.25, 99.75][(row % 3 / 2) as usize], 2.5 * row as f64];
     let mut readings: Vec<_> = (0..8).map(|row| good(START_MS + row * 1000, &values(row))).collect();
@@ -380,7 +380,7 @@ fn the_format_is_what_it_was() {
 }
 
 #[test]
-fn any_changed_byte_is_told() {
+fn any_changed_byte_is_detected() {
     let readings = minute(12, 4);
     let detections: Vec<_> = (0..12).map(|i| detection(START_MS + i * 5000, 0.01 * i as f64, &[0.25, 0.75])).collect();
     for block in
@@ -390,53 +390,53 @@ fn any_changed_byte_is_told() {
             for change in 1..=255 {
                 let mut damaged = block.clone();
                 damaged[at] ^= change;
-                assert_eq!(decode_readings(&pump(), &damaged).err(), Some(BlockError::Damaged));
-                assert_eq!(decode_detections(&pump(), &damaged).err(), Some(BlockError::Damaged));
-                assert_eq!(decode_aggregates(&damaged).err(), Some(BlockError::Damaged));
+                assert_eq!(decode_readings(&pump(), &damaged).err(), Some(BlockError::ChecksumMismatch));
+                assert_eq!(decode_detections(&pump(), &damaged).err(), Some(BlockError::ChecksumMismatch));
+                assert_eq!(decode_aggregates(&damaged).err(), Some(BlockError::ChecksumMismatch));
             }
-            assert_eq!(decode_readings(&pump(), &block[..at]).err(), Some(BlockError::Damaged));
+            assert_eq!(decode_readings(&pump(), &block[..at]).err(), Some(BlockError::ChecksumMismatch));
         }
     }
 }
 
 #[test]
-fn another_kind_is_told() {
+fn another_kind_is_an_error() {
     let aggregates = encode_aggregates(&Aggregates::of(&minute(1, 1)));
-    let told = Some(BlockError::Format { found: 0x31, expected: 0x11 });
-    assert_eq!(decode_readings(&pump(), &aggregates).err(), told);
+    let expected = Some(BlockError::Format { found: 0x31, expected: 0x11 });
+    assert_eq!(decode_readings(&pump(), &aggregates).err(), expected);
     let detections = encode_detections(&[]);
     assert_eq!(decode_aggregates(&detections).err(), Some(BlockError::Format { found: 0x21, expected: 0x31 }));
 }
 
 #[test]
-fn what_goes_on_after_its_end_is_told() {
+fn data_after_the_end_is_an_error() {
     let block = encode_readings(&minute(2, 1));
     let mut content = block[1..block.len() - CHECKSUM_BYTES].to_vec();
     content.push(0);
-    let told = decode_readings(&pump(), &sealed(Kind::Readings, &content)).err();
-    assert_eq!(told, Some(BlockError::Nonsense("it goes on after its end")));
+    let error = decode_readings(&pump(), &sealed(BlockKind::Readings, &content)).err();
+    assert_eq!(error, Some(BlockError::Corrupt("data after the end")));
 }
 
 #[test]
-fn counts_beyond_reason_are_told() {
-    let rows = seal(Kind::Readings, |bits| bits.number(u64::MAX));
-    assert_eq!(decode_readings(&pump(), &rows).err(), Some(BlockError::Nonsense("a count is too large")));
-    // As many rows as can be, all alike, and each of a width that is fine for one.
-    let cells = seal(Kind::Readings, |bits| {
+fn counts_above_the_limits_are_an_error() {
+    let rows = seal(BlockKind::Readings, |bits| bits.number(u64::MAX));
+    assert_eq!(decode_readings(&pump(), &rows).err(), Some(BlockError::Corrupt("a count is too large")));
+    // The maximum number of rows, all equal, each with a width that is valid for a single row.
+    let cells = seal(BlockKind::Readings, |bits| {
         bits.number(MAX_ROWS as u64);
         table::write_times(&vec![time(START_MS); MAX_ROWS], bits);
         integers::write(&vec![0; MAX_ROWS], bits);
         integers::write(&vec![MAX_CELLS as i64; MAX_ROWS], bits);
     });
-    assert!(cells.len() < 50, "it takes few bytes to ask for much");
-    let told = Some(BlockError::Nonsense("more cells than a block can have"));
-    assert_eq!(decode_readings(&pump(), &cells).err(), told);
+    assert!(cells.len() < 50, "a short block may claim many cells");
+    let expected = Some(BlockError::Corrupt("more cells than a block can have"));
+    assert_eq!(decode_readings(&pump(), &cells).err(), expected);
 }
 
 #[test]
-fn times_out_of_range_are_told() {
+fn times_out_of_range_are_an_error() {
     for (off, delay) in [(0, 0), (i64::MIN, 0), (i64::MAX, 0), (START_MS, i64::MAX), (START_MS, -START_MS)] {
-        let block = seal(Kind::Readings, |bits| {
+        let block = seal(BlockKind::Readings, |bits| {
             bits.number(1);
             bits.signed(0);
             integers::write(&[off], bits);
@@ -444,7 +444,7 @@ fn times_out_of_range_are_told() {
             integers::write(&[0], bits);
             bits.bit(false);
         });
-        assert_eq!(decode_readings(&pump(), &block).err(), Some(BlockError::Nonsense("a time out of range")));
+        assert_eq!(decode_readings(&pump(), &block).err(), Some(BlockError::Corrupt("a time out of range")));
     }
 }
 
@@ -466,10 +466,10 @@ fn aggregates_count_good_values_only() {
 }
 
 #[test]
-fn a_sum_of_decimals_is_the_decimal() {
+fn a_sum_of_decimals_is_exact() {
     let readings: Vec<_> = (0..1000).map(|row| good(START_MS + row, &[0.1])).collect();
     assert_eq!(Aggregates::of(&readings).channel(0).map(|channel| channel.sum), Some(100.0));
-    // Least and largest may have fewer places than what lies between.
+    // Minimum and maximum may have fewer decimal places than the values between them.
     let bytes = |middle: f64| {
         let readings: Vec<_> =
             (0..).zip([1.0, middle, 2.0]).map(|(row, value)| good(START_MS + row, &[value])).collect();

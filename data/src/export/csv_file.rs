@@ -1,7 +1,13 @@
-//! Readings as a recording: `timestamp` and the pump's channels.
+//! Readings as a CSV recording: the column `timestamp` and one for each channel of the pump.
 //!
-//! Numbers are written so that reading them gives the same bits. A value that is not there, be it filled or missing, is an
-//! empty cell; one out of range is written as it was sent.
+//! ```text
+//! timestamp,Tb,Q
+//! 2026-03-09T10:14:33.000Z,40.5,76
+//! 2026-03-09T10:14:34.000Z,900,
+//! ```
+//!
+//! Numbers are written so that reading them gives the same bits. A filled or missing value is an empty cell. A value
+//! out of range, such as 900 here, is written as it was sent.
 
 use std::{
     fs::File,

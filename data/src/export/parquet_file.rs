@@ -1,9 +1,10 @@
-//! Readings as Parquet, for whoever calculates with them elsewhere.
+//! Readings as a Parquet file, for analysis in other tools.
 //!
 //! Columns: `pump`, `timestamp` and `received` (UTC, milliseconds), `late`, `quality`, and one for each channel, in the
-//! pump's order. A channel's number is as it was sent, null where there was none. `quality` has a letter for each channel,
-//! in order: `g` good, `b` bad (out of the plausible range), `f` filled (nothing was sent; the last good value stood in),
-//! `m` missing; it is null where all are good. The file says so itself, in its metadata.
+//! pump's order. A channel's number is as it was sent, null if there was none. `quality` has a letter for each channel,
+//! in order: `g` good, `b` bad (out of the plausible range), `f` filled (no value was sent, and the last good value was
+//! used instead), `m` missing. It is null if all samples are good. For example, `bf` means that the first channel is
+//! bad and the second filled. The file's metadata explains the letters too.
 
 use std::{
     fs::File,
@@ -26,10 +27,10 @@ use volute_plant::{PumpName, Reading, Sample};
 
 use crate::PumpRecord;
 
-/// The columns that every file has, before the channels'.
-pub(super) const OWN: [&str; 5] = ["pump", "timestamp", "received", "late", "quality"];
-/// Readings that are compressed together: some megabytes.
-const ROW_GROUP: usize = 100_000;
+/// The columns of every file, before those of the channels.
+pub(super) const FIXED_COLUMNS: [&str; 5] = ["pump", "timestamp", "received", "late", "quality"];
+/// The number of readings that are compressed together: a few megabytes.
+const ROW_GROUP_ROWS: usize = 100_000;
 
 const QUALITY: &str = "a letter per channel, in the order of the columns: g good, b bad (out of range), f filled, \
                        m missing; null: all good";
@@ -39,19 +40,19 @@ pub(super) struct ParquetFile {
     pump: ByteArray,
     channels: usize,
     writer: SerializedFileWriter<File>,
-    /// Waiting for a row group to be full.
-    waiting: Vec<Reading>,
+    /// Readings of the row group that is not complete yet.
+    buffered: Vec<Reading>,
 }
 
 impl ParquetFile {
     pub(super) fn create(path: &Path, file: File, pump: &PumpRecord, name: Option<PumpName>) -> Result<Self> {
-        let told = |key: &str, value: String| KeyValue::new(format!("volute.{key}"), value);
+        let entry = |key: &str, value: String| KeyValue::new(format!("volute.{key}"), value);
         let mut metadata = vec![
-            told("pump", pump.id.to_string()),
-            told("profile", pump.profile.clone()),
-            told("quality", QUALITY.to_owned()),
+            entry("pump", pump.id.to_string()),
+            entry("profile", pump.profile.clone()),
+            entry("quality", QUALITY.to_owned()),
         ];
-        metadata.extend(name.map(|name| told("name", name.to_string())));
+        metadata.extend(name.map(|name| entry("name", name.to_string())));
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_created_by(concat!("volute ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -59,7 +60,7 @@ impl ParquetFile {
             .build();
         let writer = SerializedFileWriter::new(file, schema(pump)?, Arc::new(properties))?;
         let (channels, id) = (pump.channels.len(), ByteArray::from(pump.id.as_str()));
-        Ok(Self { path: path.to_owned(), pump: id, channels, writer, waiting: Vec::new() })
+        Ok(Self { path: path.to_owned(), pump: id, channels, writer, buffered: Vec::new() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -67,12 +68,12 @@ impl ParquetFile {
     }
 
     pub(super) fn write(&mut self, page: &[Reading]) -> Result<()> {
-        self.waiting.extend_from_slice(page);
-        if self.waiting.len() >= ROW_GROUP { self.write_group() } else { Ok(()) }
+        self.buffered.extend_from_slice(page);
+        if self.buffered.len() >= ROW_GROUP_ROWS { self.write_group() } else { Ok(()) }
     }
 
     pub(super) fn finish(mut self) -> Result<()> {
-        if !self.waiting.is_empty() {
+        if !self.buffered.is_empty() {
             self.write_group()?;
         }
         self.writer.into_inner()?;
@@ -80,19 +81,19 @@ impl ParquetFile {
     }
 
     fn write_group(&mut self) -> Result<()> {
-        let rows = std::mem::take(&mut self.waiting);
+        let rows = std::mem::take(&mut self.buffered);
         let mut group = self.writer.next_row_group()?;
-        write_all::<ByteArrayType>(&mut group, &vec![self.pump.clone(); rows.len()])?;
+        write_required::<ByteArrayType>(&mut group, &vec![self.pump.clone(); rows.len()])?;
         let times: Vec<i64> = rows.iter().map(|row| row.at.millis()).collect();
-        write_all::<Int64Type>(&mut group, &times)?;
+        write_required::<Int64Type>(&mut group, &times)?;
         let received: Vec<i64> = rows.iter().map(|row| row.received.millis()).collect();
-        write_all::<Int64Type>(&mut group, &received)?;
+        write_required::<Int64Type>(&mut group, &received)?;
         let late: Vec<bool> = rows.iter().map(|row| row.late).collect();
-        write_all::<BoolType>(&mut group, &late)?;
-        write_some::<ByteArrayType>(&mut group, rows.iter().map(quality))?;
+        write_required::<BoolType>(&mut group, &late)?;
+        write_optional::<ByteArrayType>(&mut group, rows.iter().map(quality))?;
         for channel in 0..self.channels {
             let values = rows.iter().map(|row| row.samples.get(channel).and_then(|sample| sample.value()));
-            write_some::<DoubleType>(&mut group, values)?;
+            write_optional::<DoubleType>(&mut group, values)?;
         }
         group.close()?;
         Ok(())
@@ -106,7 +107,7 @@ fn schema(pump: &PumpRecord) -> Result<TypePtr> {
     };
     let (required, optional) = (Repetition::REQUIRED, Repetition::OPTIONAL);
     let time = || Some(LogicalType::timestamp(true, TimeUnit::MILLIS));
-    let [id, at, received, late, quality] = OWN;
+    let [id, at, received, late, quality] = FIXED_COLUMNS;
     let mut columns = vec![
         column(id, Physical::BYTE_ARRAY, required, Some(LogicalType::String))?,
         column(at, Physical::INT64, required, time())?,
@@ -120,7 +121,7 @@ fn schema(pump: &PumpRecord) -> Result<TypePtr> {
     Type::group_type_builder("reading").with_fields(columns).build().map(Arc::new)
 }
 
-/// How each sample was judged; none where all are good.
+/// Returns the quality letter of each sample; none if all are good.
 fn quality(row: &Reading) -> Option<ByteArray> {
     let letter = |sample: &Sample| match sample {
         Sample::Good(_) => 'g',
@@ -132,13 +133,13 @@ fn quality(row: &Reading) -> Option<ByteArray> {
     letters.chars().any(|letter| letter != 'g').then(|| ByteArray::from(letters.as_str()))
 }
 
-/// Writes the next column, which has a value in every row.
-fn write_all<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, values: &[T::T]) -> Result<()> {
+/// Writes the next column, with a value in every row.
+fn write_required<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, values: &[T::T]) -> Result<()> {
     write_column::<T>(group, values, None)
 }
 
-/// Writes the next column, which may lack values.
-fn write_some<T: DataType>(
+/// Writes the next column, with nulls where there is no value.
+fn write_optional<T: DataType>(
     group: &mut SerializedRowGroupWriter<'_, File>,
     rows: impl Iterator<Item = Option<T::T>>,
 ) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Files that are written and read again, bit for bit, and recordings that are taken in.
+//! Tests of exports, which are read back bit for bit, and of imports.
 
 use parquet::{
     file::{reader::FileReader, serialized_reader::SerializedFileReader},
@@ -12,7 +12,7 @@ use volute_plant::{Profile, Sample};
 use super::*;
 use crate::{Batch, Dialect, StoreSettings, parse_recording, read_recording, recording::tests::TWO_CHANNELS};
 
-static GOING: AtomicBool = AtomicBool::new(false);
+static NOT_STOPPING: AtomicBool = AtomicBool::new(false);
 const START: i64 = 1_773_051_273_000;
 
 fn at(ms: i64) -> Timestamp {
@@ -32,18 +32,18 @@ fn reading(ms: i64, samples: [Sample; 2]) -> Reading {
     Reading { pump: pump().id, at: at(ms), received: at(ms + 7), samples: samples.into(), late: ms % 2 == 0 }
 }
 
-fn what(format: ExportFormat, file: PathBuf) -> Export {
-    Export { pump: pump().id, from: None, to: None, format, file }
+fn request(format: ExportFormat, file: PathBuf) -> ExportRequest {
+    ExportRequest { pump: pump().id, from: None, to: None, format, file }
 }
 
-/// A store of its own, in a folder that files may be beside.
+/// Runs a test with a new store in a temporary folder, which it may use for other files.
 fn with_store<T>(test: impl AsyncFnOnce(&Store, &Path) -> T) -> T {
     let dir = TempDir::new().expect("a folder");
     Runtime::new().expect("a runtime").block_on(async {
         let store = Store::open(&dir.path().join("store"), &StoreSettings::default(), at(0)).await.expect("opened");
-        let answer = test(&store, dir.path()).await;
+        let result = test(&store, dir.path()).await;
         store.close().await.expect("closed");
-        answer
+        result
     })
 }
 
@@ -52,22 +52,26 @@ async fn commit(store: &Store, readings: Vec<Reading>) {
 }
 
 #[test]
-fn pages_are_put_together_and_a_stretch_is_cut_out() {
+fn an_export_joins_pages_and_honours_the_time_range() {
     with_store(async |store, dir| {
         let rows: Vec<Reading> =
             (0..25_000).map(|n| reading(n * 100, [Sample::Good((n % 200) as f64), Sample::Missing])).collect();
         commit(store, rows[..12_000].to_vec()).await;
         store.flush_all().await.expect("flushed");
         commit(store, rows[12_000..].to_vec()).await;
-        let all = what(ExportFormat::Csv, dir.join("all.csv"));
-        let exported = export(store, &all, &GOING).await.expect("exported");
+        let all = request(ExportFormat::Csv, dir.join("all.csv"));
+        let exported = export(store, &all, &NOT_STOPPING).await.expect("exported");
         assert_eq!(exported.readings, 25_000);
         assert_eq!(exported.bytes, fs::metadata(&all.file).expect("there").len());
         let read = read_recording(&all.file, &profile(), &Dialect::default()).expect("a recording").rows;
         assert!(read.iter().zip(&rows).all(|(read, row)| read.at == row.at && read.samples == row.samples));
         assert_eq!(read.len(), 25_000);
-        let part = Export { from: Some(at(100)), to: Some(at(400)), ..what(ExportFormat::Csv, dir.join("part.csv")) };
-        assert_eq!(export(store, &part, &GOING).await.expect("exported").readings, 3);
+        let part = ExportRequest {
+            from: Some(at(100)),
+            to: Some(at(400)),
+            ..request(ExportFormat::Csv, dir.join("part.csv"))
+        };
+        assert_eq!(export(store, &part, &NOT_STOPPING).await.expect("exported").readings, 3);
         assert!(
             dir.read_dir()
                 .expect("read")
@@ -77,39 +81,42 @@ fn pages_are_put_together_and_a_stretch_is_cut_out() {
 }
 
 #[test]
-fn nothing_is_written_over_and_nothing_is_left() {
+fn no_file_is_overwritten_and_no_temporary_file_remains() {
     with_store(async |store, dir| {
-        let nobody = export(store, &what(ExportFormat::Csv, dir.join("a.csv")), &GOING).await.expect_err("nobody");
-        assert!(matches!(nobody, ExportError::NoPump { .. }), "{nobody}");
+        let unknown =
+            export(store, &request(ExportFormat::Csv, dir.join("a.csv")), &NOT_STOPPING).await.expect_err("nobody");
+        assert!(matches!(unknown, ExportError::UnknownPump { .. }), "{unknown}");
         commit(store, vec![reading(0, [Sample::Good(1.0); 2])]).await;
         fs::write(dir.join("a.csv"), "mine").expect("written");
-        let exists = export(store, &what(ExportFormat::Csv, dir.join("a.csv")), &GOING).await.expect_err("there");
+        let exists =
+            export(store, &request(ExportFormat::Csv, dir.join("a.csv")), &NOT_STOPPING).await.expect_err("there");
         assert!(matches!(exists, ExportError::Exists { .. }), "{exists}");
         assert_eq!(fs::read_to_string(dir.join("a.csv")).expect("read"), "mine");
         let stopping = AtomicBool::new(true);
-        let stopped = export(store, &what(ExportFormat::Parquet, dir.join("b")), &stopping).await.expect_err("stopped");
+        let stopped =
+            export(store, &request(ExportFormat::Parquet, dir.join("b")), &stopping).await.expect_err("stopped");
         assert!(matches!(stopped, ExportError::Stopped), "{stopped}");
-        let nowhere = what(ExportFormat::Parquet, dir.join("nowhere/b"));
-        assert!(matches!(export(store, &nowhere, &GOING).await, Err(ExportError::File { .. })));
-        let mut left: Vec<_> =
+        let nowhere = request(ExportFormat::Parquet, dir.join("nowhere/b"));
+        assert!(matches!(export(store, &nowhere, &NOT_STOPPING).await, Err(ExportError::File { .. })));
+        let mut remaining: Vec<_> =
             dir.read_dir().expect("read").map(|entry| entry.expect("an entry").file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["a.csv", "store"]);
+        remaining.sort();
+        assert_eq!(remaining, ["a.csv", "store"]);
     });
 }
 
-/// Both write all the while, one a few rows and the other many: each file is one of the two, and whole.
+/// Both exports write at the same time, one few rows and the other many: the file is complete and of one of the two.
 #[test]
-fn of_two_exports_to_one_file_one_is_refused_and_the_other_whole() {
+fn of_two_exports_to_one_file_one_is_refused_and_the_other_complete() {
     with_store(async |store, dir| {
         let rows: Vec<Reading> =
             (0..25_000).map(|n| reading(n * 100, [Sample::Good(n as f64), Sample::Missing])).collect();
         commit(store, rows).await;
         for format in [ExportFormat::Csv, ExportFormat::Parquet] {
             let file = dir.join(format.to_string());
-            let few = Export { to: Some(at(150)), ..what(format, file.clone()) };
-            let all = what(format, file.clone());
-            let (few, all) = tokio::join!(export(store, &few, &GOING), export(store, &all, &GOING));
+            let few = ExportRequest { to: Some(at(150)), ..request(format, file.clone()) };
+            let all = request(format, file.clone());
+            let (few, all) = tokio::join!(export(store, &few, &NOT_STOPPING), export(store, &all, &NOT_STOPPING));
             let (done, refused) = if let Ok(few) = few { (few, all) } else { (all.expect("one of them"), few) };
             assert!(matches!(refused, Err(ExportError::Exists { .. })), "{refused:?}");
             assert_eq!(fs::metadata(&file).expect("there").len(), done.bytes);
@@ -133,12 +140,12 @@ fn an_export_follows_no_symlink() {
         commit(store, vec![reading(0, [Sample::Good(1.0); 2])]).await;
         let precious = dir.join("precious");
         fs::write(&precious, "precious").expect("written");
-        // Where the file shall be, where an earlier version wrote it first, and one that leads nowhere.
+        // A link at the path of the file, one at the temporary path of an earlier version, and a dangling one.
         for (link, to) in [("a.csv", &precious), ("b.csv.partial", &precious), ("c.csv", &dir.join("nothing"))] {
             std::os::unix::fs::symlink(to, dir.join(link)).expect("linked");
         }
         for (name, refused) in [("a.csv", true), ("b.csv", false), ("c.csv", true)] {
-            let exported = export(store, &what(ExportFormat::Csv, dir.join(name)), &GOING).await;
+            let exported = export(store, &request(ExportFormat::Csv, dir.join(name)), &NOT_STOPPING).await;
             assert_eq!(matches!(exported, Err(ExportError::Exists { .. })), refused, "{name}: {exported:?}");
             assert!(refused || exported.is_ok(), "{name}: {exported:?}");
         }
@@ -148,13 +155,13 @@ fn an_export_follows_no_symlink() {
 }
 
 #[test]
-fn an_export_is_never_among_the_nodes_own_files() {
+fn an_export_into_the_data_directory_is_refused() {
     with_store(async |store, dir| {
         commit(store, vec![reading(0, [Sample::Good(1.0); 2])]).await;
         let data = dir.join("store");
         std::os::unix::fs::symlink(&data, dir.join("link")).expect("linked");
         for file in [data.join("x.csv"), data.join("journal/00000000000000009999.log"), dir.join("link/x.csv")] {
-            let exported = export(store, &what(ExportFormat::Csv, file.clone()), &GOING).await;
+            let exported = export(store, &request(ExportFormat::Csv, file.clone()), &NOT_STOPPING).await;
             assert!(matches!(exported, Err(ExportError::InDataDirectory { .. })), "{}: {exported:?}", file.display());
             assert!(!file.exists(), "{}", file.display());
         }
@@ -162,7 +169,7 @@ fn an_export_is_never_among_the_nodes_own_files() {
 }
 
 #[test]
-fn parquet_holds_all_of_a_reading() {
+fn parquet_holds_all_fields_of_a_reading() {
     with_store(async |store, dir| {
         let rows = vec![
             reading(0, [Sample::Good(0.1 + 0.2), Sample::Good(-0.0)]),
@@ -170,9 +177,9 @@ fn parquet_holds_all_of_a_reading() {
             reading(2000, [Sample::Missing, Sample::Good(5e-324)]),
         ];
         commit(store, rows.clone()).await;
-        let what = what(ExportFormat::Parquet, dir.join("all.parquet"));
-        export(store, &what, &GOING).await.expect("exported");
-        let file = SerializedFileReader::new(fs::File::open(&what.file).expect("there")).expect("Parquet");
+        let request = request(ExportFormat::Parquet, dir.join("all.parquet"));
+        export(store, &request, &NOT_STOPPING).await.expect("exported");
+        let file = SerializedFileReader::new(fs::File::open(&request.file).expect("there")).expect("Parquet");
         let metadata = file.metadata().file_metadata();
         let names: Vec<&str> = metadata.schema_descr().columns().iter().map(|column| column.name()).collect();
         assert_eq!(names, ["pump", "timestamp", "received", "late", "quality", "Tb", "Volume Flow RateRMS"]);
@@ -222,16 +229,25 @@ fn a_channel_must_not_be_named_as_a_column() {
     let error = ExportFile::create(&path, fs::File::create(&path).expect("made"), ExportFormat::Parquet, &pump, None)
         .err()
         .expect("refused");
-    assert!(matches!(error, ExportError::Column { .. }), "{error}");
+    assert!(matches!(error, ExportError::ReservedColumn { .. }), "{error}");
 }
 
-/// The recording `run.csv` beside the store, taken for the pump of these tests.
-fn recording<'a>(file: &'a Path, pump: &'a PumpId, profile: &'a Profile, dialect: &'a Dialect) -> Import<'a> {
-    Import { file, dialect, pump, profile, now: at(9000), keep_first: false }
+/// Returns a request to import a file for the pump of these tests.
+fn import_request<'a>(
+    file: &'a Path,
+    pump: &'a PumpId,
+    profile: &'a Profile,
+    dialect: &'a Dialect,
+) -> ImportRequest<'a> {
+    ImportRequest { file, dialect, pump, profile, now: at(9000), keep_first: false }
 }
 
 async fn samples(store: &Store) -> Vec<[Sample; 2]> {
-    let stored = store.readings(&pump().id, &Range::default()).await.and_then(crate::Answer::all).expect("read");
+    let stored = store
+        .readings(&pump().id, &PageRange::default())
+        .await
+        .and_then(crate::QueryResult::into_complete)
+        .expect("read");
     stored.iter().map(|reading| [reading.samples[0], reading.samples[1]]).collect()
 }
 
@@ -245,12 +261,12 @@ fn an_import_stores_what_is_new() {
             [line(0, "40.5;76;0"), line(1, "41;77;0"), line(2, ";NaN;1"), line(3, "900;;"), line(0, "40.5;76;0")];
         fs::write(&file, format!("datetime;Tb;Volume Flow RateRMS;anomaly\n{}", lines.concat())).expect("written");
         let (id, profile, dialect) = (pump().id, profile(), Dialect::default());
-        let what = recording(&file, &id, &profile, &dialect);
-        let tried = try_import(Some(store), &what).await.expect("tried");
+        let request = import_request(&file, &id, &profile, &dialect);
+        let dry_run = dry_run_import(Some(store), &request).await.expect("tried");
         assert_eq!(samples(store).await.len(), 1, "a dry run stores nothing");
-        let imported = import(store, &what).await.expect("imported");
-        assert_eq!(imported, tried, "and says the same");
-        assert_eq!((imported.stored, imported.known, imported.empty, imported.labelled), (2, 1, 1, 3));
+        let imported = import(store, &request).await.expect("imported");
+        assert_eq!(imported, dry_run, "and returns the same report");
+        assert_eq!((imported.stored, imported.already_stored, imported.empty, imported.labelled), (2, 1, 1, 3));
         assert_eq!((imported.first, imported.last), (Some(at(0)), Some(at(3000))));
         let repeats = imported.notes.order.repeats.expect("a repeat").to_string();
         assert!(repeats.starts_with("line 6: ") && repeats.ends_with("is a repeat of line 2"), "{repeats}");
@@ -262,24 +278,24 @@ fn an_import_stores_what_is_new() {
                 [Sample::Bad(900.0), Sample::Missing],
             ]
         );
-        assert_eq!(store.status().waiting_readings, 0, "the database has all of it");
-        let again = import(store, &what).await.expect("imported");
-        assert_eq!((again.stored, again.known), (0, 3), "once more is harmless");
-        let early = Import { now: at(2000), ..what };
+        assert_eq!(store.status().unflushed_readings, 0, "the database has all of it");
+        let again = import(store, &request).await.expect("imported");
+        assert_eq!((again.stored, again.already_stored), (0, 3), "a second import stores nothing");
+        let early = ImportRequest { now: at(2000), ..request };
         let error = import(store, &early).await.expect_err("the future").to_string();
         assert!(error.contains("line 5: ") && error.contains("is after now"), "{error}");
     });
 }
 
 #[test]
-fn other_values_for_one_time_store_nothing_unless_the_first_one_counts() {
+fn conflicting_values_store_nothing_without_keep_first() {
     with_store(async |store, dir| {
         commit(store, vec![reading(1000, [Sample::Good(41.0), Sample::Missing])]).await;
         let file = dir.join("run.csv");
         let (id, profile, dialect) = (pump().id, profile(), Dialect::default());
         let line = |second: i64, rest: &str| format!("{};{rest}\n", at(second * 1000));
-        for (lines, told) in [
-            // The file contradicts itself: right away, and after time went back.
+        for (lines, expected) in [
+            // The file contradicts itself: in adjacent rows, and after a step back in time.
             (line(2, "1;1") + &line(2, "2;1"), "line 3: same time, other values"),
             (line(3, "1;1") + &line(4, "2;1") + &line(3, "3;1"), "line 4: same time, other values"),
             // It contradicts the store.
@@ -287,14 +303,14 @@ fn other_values_for_one_time_store_nothing_unless_the_first_one_counts() {
         ] {
             fs::write(&file, format!("datetime;Tb;Volume Flow RateRMS\n{lines}")).expect("written");
             let before = samples(store).await;
-            let what = recording(&file, &id, &profile, &dialect);
-            let error = import(store, &what).await.expect_err(told).to_string();
-            assert!(error.contains(told) && error.contains("--keep-first"), "{error}");
-            assert_eq!(samples(store).await, before, "{told}: nothing is stored");
-            let imported = import(store, &Import { keep_first: true, ..what }).await.expect("imported");
-            assert!(imported.stored > 0, "{told}");
-            let said = imported.notes.order.conflicts.into_iter().chain(imported.contradicted).count();
-            assert_eq!(said, 1, "{told}");
+            let request = import_request(&file, &id, &profile, &dialect);
+            let error = import(store, &request).await.expect_err(expected).to_string();
+            assert!(error.contains(expected) && error.contains("--keep-first"), "{error}");
+            assert_eq!(samples(store).await, before, "{expected}: nothing is stored");
+            let imported = import(store, &ImportRequest { keep_first: true, ..request }).await.expect("imported");
+            assert!(imported.stored > 0, "{expected}");
+            let conflicts = imported.notes.order.conflicts.into_iter().chain(imported.conflicting).count();
+            assert_eq!(conflicts, 1, "{expected}");
         }
         let first: Vec<Option<f64>> = samples(store).await.iter().map(|pair| pair[0].value()).collect();
         assert_eq!(first, [Some(41.0), Some(1.0), Some(1.0), Some(2.0), Some(1.0)], "the first of each");
@@ -302,9 +318,9 @@ fn other_values_for_one_time_store_nothing_unless_the_first_one_counts() {
 }
 
 #[test]
-fn further_channels_of_a_stored_time_are_joined() {
+fn further_channels_of_a_stored_time_are_merged() {
     let (good, gap) = (Sample::Good, Sample::Missing);
-    for (stored, row, whole, counts) in [
+    for (stored, row, combined, counts) in [
         ([good(41.0), gap], "41;7", [good(41.0), good(7.0)], (1, 1, 0)),
         ([good(41.0), gap], ";7", [good(41.0), good(7.0)], (1, 1, 0)),
         ([gap, good(7.0)], "41;", [good(41.0), good(7.0)], (1, 1, 0)),
@@ -318,30 +334,30 @@ fn further_channels_of_a_stored_time_are_joined() {
             let file = dir.join("run.csv");
             fs::write(&file, format!("datetime;Tb;Volume Flow RateRMS\n{};{row}\n", at(1000))).expect("written");
             let (id, profile, dialect) = (pump().id, profile(), Dialect::default());
-            let imported = import(store, &recording(&file, &id, &profile, &dialect)).await.expect("imported");
-            assert_eq!((imported.stored, imported.joined, imported.known), counts, "{stored:?} {row}");
-            assert_eq!(samples(store).await, [whole], "{stored:?} {row}");
-            let again = import(store, &recording(&file, &id, &profile, &dialect)).await.expect("imported");
-            assert_eq!((again.stored, again.known, again.found_nothing()), (0, 1, false), "{stored:?} {row}");
+            let imported = import(store, &import_request(&file, &id, &profile, &dialect)).await.expect("imported");
+            assert_eq!((imported.stored, imported.merged, imported.already_stored), counts, "{stored:?} {row}");
+            assert_eq!(samples(store).await, [combined], "{stored:?} {row}");
+            let again = import(store, &import_request(&file, &id, &profile, &dialect)).await.expect("imported");
+            assert_eq!((again.stored, again.already_stored, again.found_nothing()), (0, 1, false), "{stored:?} {row}");
         });
     }
 }
 
 #[test]
-fn a_pump_of_another_kind_is_not_imported_into() {
+fn an_import_into_a_pump_with_other_channels_is_refused() {
     with_store(async |store, dir| {
         let other = PumpRecord { channels: vec!["X".into()], ..pump() };
         store.commit(&Batch { pumps: vec![other], ..Batch::default() }).await.expect("stored");
         let file = dir.join("run.csv");
         fs::write(&file, "timestamp,Tb,Volume Flow RateRMS\n2020-03-01T15:44:06Z,1,2\n").expect("written");
         let (id, profile, dialect) = (pump().id, profile(), Dialect::default());
-        let error = import(store, &recording(&file, &id, &profile, &dialect)).await.expect_err("refused");
+        let error = import(store, &import_request(&file, &id, &profile, &dialect)).await.expect_err("refused");
         assert!(matches!(error, ImportError::Store(StoreError::OtherChannels { .. })), "{error}");
     });
 }
 
 proptest! {
-    /// What is sent comes out of the CSV file with the same bits.
+    /// Values in the CSV file are read back with the same bits.
     #[test]
     fn csv_keeps_every_bit(values in prop::collection::vec(prop::option::of(prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO), 2..40)) {
         let dir = TempDir::new().expect("a folder");

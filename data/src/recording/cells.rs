@@ -1,20 +1,20 @@
-//! What a channel's cell says: a number, nothing, or a word for "no value".
+//! Reads a channel's cell: a number, nothing, or a word for "no value".
 //!
-//! Which decimal mark a file has is found before its numbers are read, from all of its cells together:
+//! The decimal mark of a file is decided from all of its cells before any number is read. The delimiter here is `;`:
 //!
 //! ```text
-//! 61,5  2,4  850     a comma, and 61,5 can be no thousands      decimal comma
-//! 61.5  2.4  850     a point                                    decimal point
-//! 1,465 2,950        1465 or 1.465: nobody can tell             asks for --decimal
-//! 61.5  2,4          two marks                                  asks for --decimal
-//! 1.465,5            a separator of thousands                   asks for --decimal
+//! 61,5  2,4  850     a comma; 61,5 cannot be thousands          decimal comma
+//! 61.5  2.4  850     a point; 61.5 cannot be thousands          decimal point
+//! 1,465 2,950        1465 or 1.465: ambiguous                   error, asks for --decimal
+//! 61.5  2,4          both marks                                 error, asks for --decimal
+//! 1.465,5            thousands separators                       error, asks for --decimal
 //! ```
 
 use std::{borrow::Cow, str::FromStr};
 
 use super::{
     findings::{Finding, quoted},
-    units::{Unit, compare_units, number_and_unit},
+    units::{UnitMatch, compare_units, split_number_and_unit},
 };
 
 /// The decimal mark of a recording's numbers.
@@ -27,7 +27,7 @@ pub enum DecimalMark {
 }
 
 impl DecimalMark {
-    /// The names, for people.
+    /// The accepted names, for error messages.
     pub const ALLOWED: &'static str = "point, comma";
 }
 
@@ -43,8 +43,8 @@ impl FromStr for DecimalMark {
     }
 }
 
-/// What historians and loggers write where there is no value. A column may be full of these: its sensor was dead.
-const NO_VALUE: [&str; 62] = [
+/// What historians and loggers write instead of a value. A whole column may consist of these if its sensor is broken.
+const NO_VALUE_WORDS: [&str; 62] = [
     "nan",
     "n/a",
     "na",
@@ -109,14 +109,17 @@ const NO_VALUE: [&str; 62] = [
     "-infinity",
 ];
 
-/// Whether the word is known to stand for "no value".
-pub(super) fn is_known_word(word: &str) -> bool {
+/// Whether a word is known to mean "no value".
+pub(super) fn is_no_value_word(word: &str) -> bool {
     let bare = word.trim_matches(|letter| matches!(letter, '[' | ']' | '<' | '>' | '"' | '\'')).to_ascii_lowercase();
-    NO_VALUE.contains(&bare.as_str()) || bare.starts_with("1.#") || bare.starts_with("-1.#") || bare.starts_with("#")
+    NO_VALUE_WORDS.contains(&bare.as_str())
+        || bare.starts_with("1.#")
+        || bare.starts_with("-1.#")
+        || bare.starts_with("#")
 }
 
-/// Whether a cell that is not read as a number looks like one: `44.5 psi`, `(5)`, `5%`, `1_000`, `03. Apr` of a
-/// spreadsheet. It means something that nobody knows here, so it is not a missing value.
+/// Whether a cell that is not read as a number looks like one: `44.5 psi`, `(5)`, `5%`, `1_000`, or a spreadsheet's
+/// `03. Apr`. It probably holds a value in an unknown notation, so it must not be taken as missing.
 pub(super) fn looks_like_a_number(cell: &str) -> bool {
     const MONTHS: [&str; 16] = [
         "jan", "feb", "mar", "mrz", "mär", "apr", "may", "mai", "jun", "jul", "aug", "sep", "oct", "okt", "nov", "dec",
@@ -129,39 +132,39 @@ pub(super) fn looks_like_a_number(cell: &str) -> bool {
         let digits = rest.trim_start_matches(['.', ' ', '-', '/']);
         !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
-    !is_known_word(cell) && (start.starts_with(char::is_numeric) || is_month())
+    !is_no_value_word(cell) && (start.starts_with(char::is_numeric) || is_month())
 }
 
-/// Whether a cell looks like a number and is none with either decimal mark, as `61.79%`.
-pub(super) fn is_no_number_with_any_mark(cell: &str) -> bool {
-    shape(cell) == Shape::Word && looks_like_a_number(cell)
+/// Whether a cell looks like a number and is not one with either decimal mark, as `61.79%`.
+pub(super) fn is_malformed_number(cell: &str) -> bool {
+    shape(cell) == Shape::NotANumber && looks_like_a_number(cell)
 }
 
-/// A cell without what is around its number and changes nothing: the channel's own unit, and a minus of typographers.
-pub(super) fn bare<'a>(cell: &'a str, unit: &str) -> Cow<'a, str> {
+/// Removes the channel's own unit after a number, and replaces a typographic minus sign.
+pub(super) fn without_unit<'a>(cell: &'a str, unit: &str) -> Cow<'a, str> {
     if cell.bytes().all(|byte| byte.is_ascii_digit() || b"+-.,".contains(&byte)) {
         return Cow::Borrowed(cell);
     }
     let is_own = |(number, written): &(&str, &str)| {
-        number.contains(|letter: char| letter.is_ascii_digit()) && compare_units(written, unit) == Unit::Same
+        number.contains(|letter: char| letter.is_ascii_digit()) && compare_units(written, unit) == UnitMatch::Same
     };
-    let number = number_and_unit(cell).find(is_own).map_or(cell, |(number, _)| number);
+    let number = split_number_and_unit(cell).find(is_own).map_or(cell, |(number, _)| number);
     match number.strip_prefix('\u{2212}') {
         Some(digits) => Cow::Owned(format!("-{digits}")),
         None => Cow::Borrowed(number),
     }
 }
 
-/// How a cell looks.
+/// The notation of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
-    /// No number in anybody's notation.
-    Word,
-    /// Digits, without a mark.
+    /// Not a number in any supported notation.
+    NotANumber,
+    /// Digits without a mark.
     Plain,
-    /// One mark; `sure` where it cannot separate thousands.
-    Marked { mark: DecimalMark, sure: bool },
-    /// Several marks, or blanks between digits: thousands are set apart.
+    /// One mark; `is_decimal` if it cannot be a thousands separator.
+    Marked { mark: DecimalMark, is_decimal: bool },
+    /// Several marks, or blanks between digits: the number has thousands separators.
     Grouped,
 }
 
@@ -177,87 +180,93 @@ fn shape(cell: &str) -> Shape {
         && !mantissa.starts_with([' ', '\''])
         && exponent.is_none_or(is_exponent);
     if !is_number {
-        return Shape::Word;
+        return Shape::NotANumber;
     }
     let marks: Vec<(usize, char)> = mantissa.char_indices().filter(|(_, letter)| !letter.is_ascii_digit()).collect();
-    let (place, mark) = match marks[..] {
+    let (position, mark) = match marks[..] {
         [] => return Shape::Plain,
-        [(place, '.')] => (place, DecimalMark::Point),
-        [(place, ',')] => (place, DecimalMark::Comma),
+        [(position, '.')] => (position, DecimalMark::Point),
+        [(position, ',')] => (position, DecimalMark::Comma),
         _ if is_grouped(mantissa) => return Shape::Grouped,
-        _ => return Shape::Word,
+        _ => return Shape::NotANumber,
     };
-    let (whole, fraction) = (&mantissa[..place], &mantissa[place + 1..]);
+    let (whole, fraction) = (&mantissa[..position], &mantissa[position + 1..]);
     let like_thousands = fraction.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with('0');
-    Shape::Marked { mark, sure: !like_thousands || exponent.is_some() }
+    Shape::Marked { mark, is_decimal: !like_thousands || exponent.is_some() }
 }
 
-/// Whether a number with several marks is one with its thousands set apart, and so has one meaning with either mark: the
-/// marks but the last are the same, and groups of three digits are between them. `1.4.6` is not.
+/// Whether a number with several marks is a valid number with thousands separators: all marks but the last are the
+/// same, and the groups between them have three digits. `1.4.6` is not.
 fn is_grouped(mantissa: &str) -> bool {
     let marks: Vec<char> = mantissa.chars().filter(|&letter| is_separator(letter)).collect();
     let groups: Vec<&str> = mantissa.split(is_separator).collect();
     let [first, between @ .., last] = &groups[..] else { return false };
-    let (one, rest) = (marks[0], &marks[1..]);
-    let is_fraction = rest.last().is_some_and(|&mark| mark != one && matches!(mark, '.' | ','));
-    let same = rest.iter().take(rest.len() - usize::from(is_fraction)).all(|&mark| mark == one);
-    let three = |group: &&str| group.len() == 3;
-    same && (1..=3).contains(&first.len()) && between.iter().all(three) && (is_fraction || three(last))
+    let (separator, rest) = (marks[0], &marks[1..]);
+    let is_fraction = rest.last().is_some_and(|&mark| mark != separator && matches!(mark, '.' | ','));
+    let is_same = rest.iter().take(rest.len() - usize::from(is_fraction)).all(|&mark| mark == separator);
+    let has_three_digits = |group: &&str| group.len() == 3;
+    is_same
+        && (1..=3).contains(&first.len())
+        && between.iter().all(has_three_digits)
+        && (is_fraction || has_three_digits(last))
 }
 
-/// What may stand between digits: a decimal mark, or what sets thousands apart.
+/// Whether a character may be a decimal mark or a thousands separator.
 fn is_separator(letter: char) -> bool {
     matches!(letter, '.' | ',' | ' ' | '\'' | '\u{a0}' | '\u{202f}' | '’')
 }
 
-/// What all cells of a file say about its decimal mark.
+/// What the cells of a file tell about its decimal mark. Each finding has the first cell of its kind.
 #[derive(Debug, Default)]
 pub(super) struct MarkEvidence {
     points: Option<Finding>,
     commas: Option<Finding>,
     grouped: Option<Finding>,
-    sure_point: bool,
-    sure_comma: bool,
+    /// A point was a decimal mark for certain.
+    has_decimal_point: bool,
+    /// A comma was a decimal mark for certain.
+    has_decimal_comma: bool,
 }
 
 impl MarkEvidence {
-    pub(super) fn see(&mut self, line: u64, column: &str, cell: &str) {
-        let place = match shape(cell) {
-            Shape::Word | Shape::Plain => return,
+    pub(super) fn observe(&mut self, line: u64, column: &str, cell: &str) {
+        let first = match shape(cell) {
+            Shape::NotANumber | Shape::Plain => return,
             Shape::Grouped => &mut self.grouped,
-            Shape::Marked { mark: DecimalMark::Point, sure } => {
-                self.sure_point |= sure;
+            Shape::Marked { mark: DecimalMark::Point, is_decimal } => {
+                self.has_decimal_point |= is_decimal;
                 &mut self.points
             }
-            Shape::Marked { mark: DecimalMark::Comma, sure } => {
-                self.sure_comma |= sure;
+            Shape::Marked { mark: DecimalMark::Comma, is_decimal } => {
+                self.has_decimal_comma |= is_decimal;
                 &mut self.commas
             }
         };
-        match place {
-            Some(finding) => finding.again(),
-            None => *place = Some(Finding::new(line, format!("{column}: {}", quoted(cell)))),
+        match first {
+            Some(finding) => finding.increment(),
+            None => *first = Some(Finding::new(line, format!("{column}: {}", quoted(cell)))),
         }
     }
 
-    /// The file's decimal mark; what has to be asked, where it does not tell.
+    /// Returns the file's decimal mark. With the delimiter `,` a point is a decimal mark without further evidence.
     ///
-    /// Only where the delimiter is `,` a point is a decimal mark without further evidence.
+    /// # Errors
+    /// A finding that asks for `--decimal` if the mark is ambiguous.
     pub(super) fn decide(self, delimiter: u8) -> Result<DecimalMark, Finding> {
-        const ASK: &str = "say which with --decimal point or --decimal comma; the other mark is then the thousands'";
+        const HINT: &str = "say which with --decimal point or --decimal comma; the other mark is then the thousands'";
         let thousands = "has a separator of thousands, or two decimal marks";
         if let Some(finding) = self.grouped {
-            return Err(finding.why(format!("{thousands}: {ASK}")));
+            return Err(finding.why(format!("{thousands}: {HINT}")));
         }
         match (self.points, self.commas) {
             (Some(point), Some(comma)) => {
                 let (first, second) = if comma.line < point.line { (comma, point) } else { (point, comma) };
-                Err(first.why(format!("stands beside {} in line {}: {ASK}", second.what, second.line)))
+                Err(first.why(format!("has another decimal mark than {} in line {}: {HINT}", second.what, second.line)))
             }
-            (None, Some(comma)) if !self.sure_comma => Err(comma.why(format!("may mean thousands: {ASK}"))),
+            (None, Some(comma)) if !self.has_decimal_comma => Err(comma.why(format!("may mean thousands: {HINT}"))),
             (None, Some(_)) => Ok(DecimalMark::Comma),
-            (Some(point), None) if delimiter != b',' && !self.sure_point => {
-                Err(point.why(format!("may mean thousands: {ASK}")))
+            (Some(point), None) if delimiter != b',' && !self.has_decimal_point => {
+                Err(point.why(format!("may mean thousands: {HINT}")))
             }
             (_, None) => Ok(DecimalMark::Point),
         }
@@ -267,19 +276,19 @@ impl MarkEvidence {
 /// A cell of a channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Cell {
-    /// No value, without a word.
+    /// An empty cell.
     Empty,
     /// A finite number.
     Number(f64),
-    /// Anything else: no value.
-    Word,
+    /// Anything else; holds no value.
+    NotANumber,
 }
 
-/// Reads numbers with one decimal mark.
+/// How numbers are read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NumberFormat {
     pub mark: DecimalMark,
-    /// The mark was named by a person: the other one sets thousands apart.
+    /// Accept thousands separators: the user named the decimal mark, so the other mark separates thousands.
     pub thousands: bool,
 }
 
@@ -289,7 +298,7 @@ impl NumberFormat {
             return Cell::Empty;
         }
         let number = match shape(cell) {
-            Shape::Word => None,
+            Shape::NotANumber => None,
             Shape::Plain => cell.parse().ok(),
             Shape::Marked { mark, .. } if mark == self.mark => self.parse(cell),
             Shape::Marked { .. } | Shape::Grouped if self.thousands => self.without_thousands(cell),
@@ -297,7 +306,7 @@ impl NumberFormat {
         };
         match number {
             Some(value) if f64::is_finite(value) => Cell::Number(value),
-            _ => Cell::Word,
+            _ => Cell::NotANumber,
         }
     }
 
@@ -308,7 +317,8 @@ impl NumberFormat {
         }
     }
 
-    /// Groups of three digits, all set apart by the same mark, and a fraction behind the last.
+    /// Reads a number with thousands separators: groups of three digits with the same mark between them, and maybe a
+    /// fraction.
     fn without_thousands(self, cell: &str) -> Option<f64> {
         let decimal = match self.mark {
             DecimalMark::Point => '.',
@@ -319,7 +329,7 @@ impl NumberFormat {
         let groups: Vec<&str> = whole.trim_start_matches(['-', '+']).split(separator).collect();
         let all_digits = groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit()));
         let sizes_fit = (1..=3).contains(&groups[0].len()) && groups[1..].iter().all(|group| group.len() == 3);
-        // Nobody writes 465 as 0.465.
+        // 0.465 is a fraction: 465 has no leading group.
         let is_fraction = groups.len() > 1 && groups[0].starts_with('0');
         if separator == decimal || !all_digits || !sizes_fit || is_fraction {
             return None;
@@ -334,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_decimal_mark_is_found_or_asked_for() {
+    fn decimal_mark_is_decided_or_asked_for() {
         use DecimalMark::{Comma, Point};
         for (delimiter, cells, expected) in [
             (b';', &["61,5", "2950"][..], Some(Comma)),
@@ -359,7 +369,7 @@ mod tests {
         ] {
             let mut evidence = MarkEvidence::default();
             for (line, cell) in (2..).zip(cells) {
-                evidence.see(line, "Tb", cell);
+                evidence.observe(line, "Tb", cell);
             }
             match (evidence.decide(delimiter), expected) {
                 (Ok(mark), Some(expected)) => assert_eq!(mark, expected, "{cells:?}"),
@@ -399,13 +409,13 @@ mod tests {
             (Point, false, "e5", None),
         ] {
             let read = NumberFormat { mark, thousands }.read(cell);
-            assert_eq!(read, expected.map_or(Cell::Word, Cell::Number), "{mark:?} {cell}");
+            assert_eq!(read, expected.map_or(Cell::NotANumber, Cell::Number), "{mark:?} {cell}");
         }
         assert_eq!(NumberFormat { mark: Point, thousands: false }.read(""), Cell::Empty);
     }
 
     #[test]
-    fn a_number_with_something_around_it_is_no_word() {
+    fn unit_and_minus_sign_around_a_number_are_accepted() {
         for (cell, unit, number) in [
             ("44.5 °C", "°C", "44.5"),
             ("44,5°C", "°C", "44,5"),
@@ -419,12 +429,12 @@ mod tests {
             ("Bad Input", "bar", "Bad Input"),
             ("bar", "bar", "bar"),
         ] {
-            assert_eq!(bare(cell, unit), number, "{cell}");
+            assert_eq!(without_unit(cell, unit), number, "{cell}");
         }
         for cell in
             ["5%", "1_000", "(5)", "44.5 psi", "<0.5", "~7", "0x1F", "1.4.6", "–5", "$5", "03. Apr", "Apr 26", "5 ?"]
         {
-            assert!(looks_like_a_number(cell) && shape(cell) == Shape::Word, "{cell}");
+            assert!(looks_like_a_number(cell) && shape(cell) == Shape::NotANumber, "{cell}");
         }
         for word in
             ["Bad Input", "-", "--", "1.#QNAN", "#DIV/0!", "[-11059]", "Err 5", "Sensor 3 kaputt", "Marble", "n/a"]
@@ -434,9 +444,9 @@ mod tests {
     }
 
     #[test]
-    fn words_of_historians_are_known() {
+    fn no_value_words_of_historians_are_known() {
         for word in ["Bad Input", "N/A", "[-11059]", "No Data", "I/O Timeout", "#DIV/0!", "<null>", "1.#QNAN", "NaN"] {
-            assert_eq!(is_known_word(word), word != "[-11059]", "{word}");
+            assert_eq!(is_no_value_word(word), word != "[-11059]", "{word}");
         }
     }
 }

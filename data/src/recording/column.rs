@@ -1,48 +1,48 @@
-//! One column of a recording: what it is, and its heading in one notation. Which column is what: `columns.rs`.
+//! The role of a column, and its heading in normalized form. The roles are assigned in `columns.rs`.
 
-/// What a column of the file is.
+/// The role of a column of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
-    /// The profile's channel at this place.
+    /// The profile's channel with this index.
     Channel(usize),
-    /// The whole time, or the date with [`Column::TimeOfDay`] beside it.
+    /// The complete time; only the date if there is a [`Column::TimeOfDay`].
     Time,
     TimeOfDay,
     MachineStatus,
     Anomaly,
     PumpId,
-    /// How good a channel's value is, or the whole row.
-    Quality(Of),
-    /// Known to recordings, and nothing that is read.
-    Aside,
-    /// A running number, or the empty column behind a trailing delimiter.
+    /// The quality of a channel's value or of the whole row.
+    Quality(QualityTarget),
+    /// A known column that is not read, without a remark.
+    Ignored,
+    /// A row number, or the empty column after a trailing delimiter.
     Unnamed,
     Unknown,
 }
 
-/// What a quality is of.
+/// What a quality column applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
-    /// The channel at this place of the profile.
+pub(super) enum QualityTarget {
+    /// The profile's channel with this index.
     Channel(usize),
-    /// All of the row.
+    /// All channels of the row.
     Row,
 }
 
-/// A header's cell: the name in one notation, and the unit if there is one.
+/// A header's cell: the normalized name, and the unit if there is one.
 pub(super) struct Heading<'a> {
-    /// The text before the unit.
+    /// The normalized text before the unit.
     pub base: String,
-    /// The whole, the unit included.
-    pub whole: String,
-    /// The unit as written.
+    /// The normalized text with the unit.
+    pub full: String,
+    /// The unit in brackets as written.
     pub unit: Option<&'a str>,
 }
 
 impl<'a> Heading<'a> {
     pub(super) fn new(cell: &'a str) -> Self {
         let (base, unit) = split_unit(cell);
-        Self { base: fold(base), whole: fold(cell), unit }
+        Self { base: fold(base), full: fold(cell), unit }
     }
 }
 
@@ -57,7 +57,7 @@ fn split_unit(cell: &str) -> (&str, Option<&str>) {
     (cell, None)
 }
 
-/// A name in one notation.
+/// Normalizes a name: lower case, and one `_` for each sequence of other characters than letters and digits.
 pub(super) fn fold(name: &str) -> String {
     let mut folded = String::new();
     for letter in name.chars() {

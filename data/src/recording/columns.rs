@@ -1,8 +1,9 @@
-//! What each column of a recording is, by its name.
+//! Assigns a role to each column of a recording by its name.
 //!
-//! Names are compared without case, and with `_` for anything that is no letter or digit; a unit in brackets may be there
-//! or not: `Motor RPM [1/min]` is `Motor_RPM`, and `Bearing Temperature [°C]` is `Bearing_Temperature_C`. What the unit says
-//! is in [`super::units`], what a zone beside the time's name says in [`zones`]. Other columns are listed and not used.
+//! Names are compared in lower case, with `_` for anything that is not a letter or digit. A unit in brackets is
+//! optional: `Motor RPM [1/min]` is `Motor_RPM`, and `Bearing Temperature [°C]` is `Bearing_Temperature_C`. The unit
+//! itself is checked by [`super::units`], a zone in the time's name by [`zones`]. Columns without a role are listed and
+//! not used.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +14,11 @@ use super::{
     quality,
     text::Record,
     times::zones,
-    units::{Unit, compare_units, is_one_quantity, unit_in_name},
+    units::{UnitMatch, compare_units, is_same_quantity, unit_in_name},
 };
 
-/// The names of a whole time, the best first: where several are there, the others are not used.
-const TIMES: [&str; 41] = [
+/// Names of a column with a complete time, in order of preference: only the first match is used.
+const TIME_NAMES: [&str; 41] = [
     "date_time",
     "time_stamp",
     "timestamp_utc",
@@ -60,11 +61,11 @@ const TIMES: [&str; 41] = [
     "horodatage",
     "date_heure",
 ];
-const DATES: [&str; 3] = ["date", "datum", "fecha"];
-const TIMES_OF_DAY: [&str; 6] = ["time", "zeit", "uhrzeit", "heure", "hora", "time_of_day"];
-/// What a column that says whose the rows are is called by, the surest first. Behind [`WEAK_FROM`] a word alone may as well
-/// be something else.
-const THINGS: [&str; 36] = [
+const DATE_NAMES: [&str; 3] = ["date", "datum", "fecha"];
+const TIME_OF_DAY_NAMES: [&str; 6] = ["time", "zeit", "uhrzeit", "heure", "hora", "time_of_day"];
+/// Words for a machine in the name of a column that identifies the pump, the most certain first. From
+/// [`FIRST_WEAK_PUMP_WORD`] on, a word alone may have another meaning.
+const PUMP_WORDS: [&str; 36] = [
     "pumpen",
     "pumpe",
     "pump",
@@ -102,9 +103,9 @@ const THINGS: [&str; 36] = [
     "source",
     "name",
 ];
-const WEAK_FROM: usize = 30;
-/// What stands beside that.
-const ENDS: [&str; 19] = [
+const FIRST_WEAK_PUMP_WORD: usize = 30;
+/// Words for an identifier that may stand beside a word for a machine.
+const ID_WORDS: [&str; 19] = [
     "identifier",
     "ident",
     "id",
@@ -125,87 +126,88 @@ const ENDS: [&str; 19] = [
     "serial",
     "ref",
 ];
-const INDEXES: [&str; 7] = ["", "index", "unnamed_0", "id", "row", "no", "nr"];
+const ROW_NUMBER_NAMES: [&str; 7] = ["", "index", "unnamed_0", "id", "row", "no", "nr"];
 
-/// How sure a column's name says whose the rows are, the surest first; none if it does not.
+/// Returns how certainly a column's name denotes the pump, 0 being the most certain; none if it does not.
 ///
-/// `PumpName`, `Machine No.` and `Asset_ID` are all made of [`THINGS`] and [`ENDS`]; `pump_speed` is not.
+/// `PumpName`, `Machine No.` and `Asset_ID` consist of [`PUMP_WORDS`] and [`ID_WORDS`] only; `pump_speed` does not.
 pub(super) fn pump_rank(base: &str) -> Option<usize> {
     let compact = base.replace('_', "");
     let mut rest = compact.as_str();
     let mut best = None;
     while !rest.is_empty() {
-        let thing = THINGS.iter().position(|word| rest.starts_with(word));
-        let word = thing.map(|place| THINGS[place]).or_else(|| ENDS.into_iter().find(|word| rest.starts_with(word)))?;
-        best = best.into_iter().chain(thing).min();
+        let rank = PUMP_WORDS.iter().position(|word| rest.starts_with(word));
+        let word =
+            rank.map(|rank| PUMP_WORDS[rank]).or_else(|| ID_WORDS.into_iter().find(|word| rest.starts_with(word)))?;
+        best = best.into_iter().chain(rank).min();
         rest = &rest[word.len()..];
     }
     best
 }
 
-/// Whether nothing but its name says that a column is the pump's: `Pump` may be `on` and `off` too.
-pub(super) fn is_bare_pump(base: &str) -> bool {
-    THINGS.contains(&base)
+/// Whether a column's name is only a word for a machine: a column `Pump` may also say `on` and `off`.
+pub(super) fn is_pump_word(base: &str) -> bool {
+    PUMP_WORDS.contains(&base)
 }
 
-/// Whether a column is more often something else: `source` may say which system wrote the file.
-pub(super) fn is_weak_pump(base: &str) -> bool {
-    THINGS[WEAK_FROM..].contains(&base)
+/// Whether a column's name usually has another meaning: `source` may be the system that wrote the file.
+pub(super) fn is_weak_pump_word(base: &str) -> bool {
+    PUMP_WORDS[FIRST_WEAK_PUMP_WORD..].contains(&base)
 }
 
-/// Of several columns that may be the pump's, the surest one is; one more of the same name is found by the caller.
-fn keep_one_pump(headings: &[(&str, Heading<'_>)], columns: &mut [Column]) {
-    let pumps: Vec<usize> = (0..columns.len()).filter(|&place| columns[place] == Column::PumpId).collect();
-    let base = |place: usize| headings[place].1.base.as_str();
-    let rank = |place: usize| (base(place) != "pump_id", pump_rank(base(place)), is_bare_pump(base(place)));
-    let Some(&best) = pumps.iter().min_by_key(|&&place| rank(place)) else { return };
-    for place in pumps {
-        if base(place) != base(best) {
-            columns[place] = Column::Unknown;
+/// Keeps the most certain of several pump columns. The caller reports a second column with the same name.
+fn select_pump_column(headings: &[(&str, Heading<'_>)], columns: &mut [Column]) {
+    let pumps: Vec<usize> = (0..columns.len()).filter(|&index| columns[index] == Column::PumpId).collect();
+    let base = |index: usize| headings[index].1.base.as_str();
+    let rank = |index: usize| (base(index) != "pump_id", pump_rank(base(index)), is_pump_word(base(index)));
+    let Some(&best) = pumps.iter().min_by_key(|&&index| rank(index)) else { return };
+    for index in pumps {
+        if base(index) != base(best) {
+            columns[index] = Column::Unknown;
         }
     }
 }
 
-/// The columns that hold a time and are not used, as `UTC Time` beside `timestamp`: each a place, or that of a date with
-/// that of the time of day.
-pub(super) fn other_times(header: &Record, columns: &[Column]) -> Vec<(usize, Option<usize>)> {
+/// Returns the columns with a time that are not used, as `UTC Time` beside `timestamp`. Each is the index of a column,
+/// and for a date that of its time of day.
+pub(super) fn unused_times(header: &Record, columns: &[Column]) -> Vec<(usize, Option<usize>)> {
     let bases: Vec<String> = header.cells().map(|cell| Heading::new(cell).base).collect();
     let named = |names: &[&str]| -> Vec<usize> {
-        let is_free = |place: &usize| columns[*place] == Column::Unknown;
+        let is_free = |index: &usize| columns[*index] == Column::Unknown;
         let is_named =
-            |place: &usize| names.iter().any(|name| bases[*place] == *name || without_zone(&bases[*place]) == *name);
+            |index: &usize| names.iter().any(|name| bases[*index] == *name || without_zone(&bases[*index]) == *name);
         (0..columns.len()).filter(is_free).filter(is_named).collect()
     };
-    let mut others: Vec<(usize, Option<usize>)> = Vec::new();
-    if let (Some(&date), Some(&time)) = (named(&DATES).first(), named(&TIMES_OF_DAY).first()) {
-        others.push((date, Some(time)));
+    let mut unused: Vec<(usize, Option<usize>)> = Vec::new();
+    if let (Some(&date), Some(&time)) = (named(&DATE_NAMES).first(), named(&TIME_OF_DAY_NAMES).first()) {
+        unused.push((date, Some(time)));
     }
-    others.extend(named(&TIMES).into_iter().chain(named(&["timestamp", "datetime"])).map(|place| (place, None)));
-    others
+    unused.extend(named(&TIME_NAMES).into_iter().chain(named(&["timestamp", "datetime"])).map(|index| (index, None)));
+    unused
 }
 
-/// The columns of a header, in the file's order. A name that is there twice is found by the caller.
+/// Assigns the roles of a header's columns, in the file's order. The caller reports duplicates.
 pub(super) fn columns(profile: &Profile, header: &Record, names: &BTreeMap<String, String>) -> Vec<Column> {
     let named = |cell| names.get(cell).map_or(cell, String::as_str);
     let headings: Vec<(&str, Heading<'_>)> = header.cells().map(named).map(|name| (name, Heading::new(name))).collect();
     let mut columns: Vec<Column> = headings.iter().map(|(cell, heading)| column(profile, cell, heading)).collect();
-    keep_one_pump(&headings, &mut columns);
-    find_other_units(profile, &headings, &mut columns);
+    select_pump_column(&headings, &mut columns);
+    match_other_units(profile, &headings, &mut columns);
     quality::find(profile, &headings, &mut columns);
     if columns.contains(&Column::Time) {
         return columns;
     }
-    let place = |columns: &[Column], names: &[&str]| {
+    let find = |columns: &[Column], names: &[&str]| {
         names.iter().find_map(|name| {
-            (0..columns.len()).find(|&place| {
-                let base = &headings[place].1.base;
-                columns[place] == Column::Unknown && (base == name || without_zone(base) == *name)
+            (0..columns.len()).find(|&index| {
+                let base = &headings[index].1.base;
+                columns[index] == Column::Unknown && (base == name || without_zone(base) == *name)
             })
         })
     };
-    if let (Some(date), Some(time)) = (place(&columns, &DATES), place(&columns, &TIMES_OF_DAY)) {
+    if let (Some(date), Some(time)) = (find(&columns, &DATE_NAMES), find(&columns, &TIME_OF_DAY_NAMES)) {
         (columns[date], columns[time]) = (Column::Time, Column::TimeOfDay);
-    } else if let Some(time) = place(&columns, &TIMES) {
+    } else if let Some(time) = find(&columns, &TIME_NAMES) {
         columns[time] = Column::Time;
     }
     columns
@@ -219,55 +221,56 @@ fn column(profile: &Profile, cell: &str, heading: &Heading<'_>) -> Column {
         base if matches!(without_zone(base), "timestamp" | "datetime") => Column::Time,
         "machine_status" => Column::MachineStatus,
         "anomaly" => Column::Anomaly,
-        "changepoint" | "fault" => Column::Aside,
-        "ignore" => Column::Aside,
-        name if INDEXES.contains(&name) => Column::Unnamed,
+        "changepoint" | "fault" => Column::Ignored,
+        "ignore" => Column::Ignored,
+        name if ROW_NUMBER_NAMES.contains(&name) => Column::Unnamed,
         name if pump_rank(name).is_some() => Column::PumpId,
         _ => Column::Unknown,
     }
 }
 
-/// A time's name without the zone at its end: `timestamp_cet` is `timestamp`.
+/// Removes a zone at the end of a time's name: `timestamp_cet` becomes `timestamp`.
 fn without_zone(base: &str) -> &str {
     base.rsplit_once('_').filter(|(_, word)| zones::is_zone_word(word)).map_or(base, |(name, _)| name)
 }
 
-/// The one channel of this name.
+/// Returns the channel with this name; none if several match.
 fn channel(profile: &Profile, heading: &Heading<'_>) -> Option<usize> {
-    [&heading.base, &heading.whole].into_iter().find_map(|name| {
-        let mut fitting = profile.channel_names().enumerate().filter(|(_, channel)| fold(channel) == *name);
-        match (fitting.next(), fitting.next()) {
+    [&heading.base, &heading.full].into_iter().find_map(|name| {
+        let mut matching = profile.channel_names().enumerate().filter(|(_, channel)| fold(channel) == *name);
+        match (matching.next(), matching.next()) {
             (Some((index, _)), None) => Some(index),
             _ => None,
         }
     })
 }
 
-/// Finds channels whose columns name another unit than the channel's name does: `Oil_Pressure_kPa` is `Oil_Pressure_bar`,
-/// and its unit is asked about.
-fn find_other_units(profile: &Profile, headings: &[(&str, Heading<'_>)], columns: &mut [Column]) {
-    for place in 0..columns.len() {
-        let heading = &headings[place].1;
-        let is_lost = |index: usize| !columns.contains(&Column::Channel(index));
-        let fits = |index: usize| {
-            let unit = &profile.channels()[index].unit;
-            let Some(written) = unit_beside_stem(profile, index, heading) else { return false };
+/// Matches columns to channels whose name has another unit: `Oil_Pressure_kPa` is the channel `Oil_Pressure_bar`. The
+/// unit is reported later.
+fn match_other_units(profile: &Profile, headings: &[(&str, Heading<'_>)], columns: &mut [Column]) {
+    for index in 0..columns.len() {
+        let heading = &headings[index].1;
+        let has_no_column = |channel: usize| !columns.contains(&Column::Channel(channel));
+        let fits = |channel: usize| {
+            let unit = &profile.channels()[channel].unit;
+            let Some(written) = unit_beside_stem(profile, channel, heading) else { return false };
             match compare_units(&written, unit) {
-                Unit::Same => true,
-                Unit::Other => is_one_quantity(&written, unit),
-                Unit::Unknown => heading.unit.is_some(),
-                Unit::None => false,
+                UnitMatch::Same => true,
+                UnitMatch::Other => is_same_quantity(&written, unit),
+                UnitMatch::Unknown => heading.unit.is_some(),
+                UnitMatch::NotAUnit => false,
             }
         };
-        if columns[place] == Column::Unknown
-            && let Some(index) = (0..profile.channels().len()).find(|&index| is_lost(index) && fits(index))
+        if columns[index] == Column::Unknown
+            && let Some(channel) =
+                (0..profile.channels().len()).find(|&channel| has_no_column(channel) && fits(channel))
         {
-            columns[place] = Column::Channel(index);
+            columns[index] = Column::Channel(channel);
         }
     }
 }
 
-/// The unit that a heading has in the place where the channel's own name has the channel's unit.
+/// Returns the unit that a heading has where the channel's name has the channel's unit.
 pub(super) fn unit_beside_stem(profile: &Profile, index: usize, heading: &Heading<'_>) -> Option<String> {
     let channel = &profile.channels()[index];
     let name = fold(&channel.name);
@@ -284,10 +287,10 @@ pub(super) fn unit_beside_stem(profile: &Profile, index: usize, heading: &Headin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::{column::Of, tests::TEN_CHANNELS, text::Splitter};
+    use crate::recording::{column::QualityTarget, tests::TEN_CHANNELS, text::Splitter};
 
     #[test]
-    fn columns_go_by_many_names() {
+    fn columns_are_recognized_by_many_names() {
         let profile = Profile::from_toml(TEN_CHANNELS).expect("a profile");
         let rpm = Column::Channel(0);
         for (name, expected) in [
@@ -314,9 +317,9 @@ mod tests {
             ("Local Time", Column::Time),
             ("Machine Status", Column::MachineStatus),
             ("Pump ID", Column::PumpId),
-            ("Motor_RPM quality", Column::Quality(Of::Channel(0))),
-            ("Motor_RPM.Status", Column::Quality(Of::Channel(0))),
-            ("Quality", Column::Quality(Of::Row)),
+            ("Motor_RPM quality", Column::Quality(QualityTarget::Channel(0))),
+            ("Motor_RPM.Status", Column::Quality(QualityTarget::Channel(0))),
+            ("Quality", Column::Quality(QualityTarget::Row)),
             ("Unnamed: 0", Column::Unnamed),
             ("", Column::Unnamed),
             ("Torque", Column::Unknown),
@@ -328,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_in_one_column_or_in_two() {
+    fn time_is_in_one_or_two_columns() {
         let profile = Profile::from_toml(TEN_CHANNELS).expect("a profile");
         use Column::{Channel, Time, TimeOfDay, Unknown};
         for (header, expected) in [

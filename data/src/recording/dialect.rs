@@ -1,4 +1,4 @@
-//! What a person says about a recording that it does not say itself.
+//! What the user says about a recording's format and content where the file is ambiguous.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use super::{
     times::{RepeatedHour, TimeFormat, TimeZone},
 };
 
-/// What a person says about a file. The default says nothing.
+/// How to read a file. By default everything is taken from the file, and ambiguities are errors.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Dialect {
-    /// How its times are written.
+    /// The format of its times.
     pub time_format: Option<TimeFormat>,
-    /// The zone of its times that have no offset.
+    /// The zone of its times without an offset.
     pub time_zone: Option<TimeZone>,
-    /// Which hour it is, where one that a zone repeats stands in the file once.
+    /// Which hour is meant if the file has an hour that its zone repeats only once.
     pub repeated_hour: Option<RepeatedHour>,
-    /// The decimal mark of its numbers; the other one then sets thousands apart.
+    /// The decimal mark of its numbers; the other mark then separates thousands.
     pub decimal: Option<DecimalMark>,
-    /// Only the rows of this pump are read, as the column `pump_id` names it; without it, all must be of one.
+    /// Read only the rows with this name in the column `pump_id`. If none, all rows must be of the same pump.
     pub pump: Option<String>,
-    /// Whose readings the rows shall be: without a `pump`, the column `pump_id` must name no other.
-    pub read_for: Option<PumpId>,
-    /// The numbers are in the channels' units, whatever units the file names.
+    /// The pump that the readings are for: unless `pump` is set, the column `pump_id` must not name another one.
+    pub expected_pump: Option<PumpId>,
+    /// Take the numbers to be in the channels' units, whatever units the file names.
     pub ignore_units: bool,
-    /// What quality columns say of a good value, all else is bad; empty: the usual words.
+    /// The words that mean a good value in quality columns; all others mean a bad one. If empty, the usual words count.
     pub good_quality: Vec<String>,
-    /// Cells that look like a number and stand for no value.
+    /// Cells that look like a number and mean "no value".
     pub no_value: Vec<String>,
-    /// What columns are, by their names in the file: a channel's name, or `timestamp`, `machine_status`, `pump_id` or
+    /// The roles of columns by their names in the file: a channel's name, `timestamp`, `machine_status`, `pump_id` or
     /// `ignore`.
     pub columns: BTreeMap<String, String>,
 }

@@ -1,22 +1,23 @@
-//! What there is to say about a file: each kind once, with its first line and how many more there are.
+//! Findings about a file for its user: each kind is listed once, with its first line and its count.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Kinds that are listed by themselves; further ones are only counted. A column of free text must not fill the memory.
+/// At most this many kinds are listed; further ones are only counted, so that a column of free text does not fill the
+/// memory.
 const MAX_KINDS: usize = 40;
-/// How much of a cell is quoted.
-const QUOTED: usize = 60;
+/// At most this many characters of a cell are quoted.
+const MAX_QUOTED_CHARS: usize = 60;
 
-/// One kind, as `line 3: Motor_Current_A: "Bad Input" (and 41 more)`.
+/// One kind of finding, as `line 3: Motor_Current_A: "Bad Input" (and 41 more)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Where it was first, from 1.
+    /// The first line with it, from 1 on.
     pub line: u64,
-    /// How many lines are like this.
+    /// The number of lines with it.
     pub count: u64,
-    /// What is there.
+    /// What is in the file.
     pub what: String,
-    /// What that means, and what to do; empty where there is nothing to add.
+    /// What that means, and what to do; may be empty.
     pub why: String,
 }
 
@@ -25,8 +26,8 @@ impl Finding {
         Self { line, count: 1, what: what.into(), why: String::new() }
     }
 
-    /// The same, once more.
-    pub(crate) fn again(&mut self) {
+    /// Counts one more line of this kind.
+    pub(crate) fn increment(&mut self) {
         self.count += 1;
     }
 
@@ -49,29 +50,29 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Kinds of findings, in the order of their first lines.
+/// The kinds of findings of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Findings {
     kinds: BTreeMap<String, Finding>,
-    /// Of kinds that are not listed.
-    others: Option<Finding>,
+    /// Counts the findings beyond [`MAX_KINDS`].
+    unlisted: Option<Finding>,
 }
 
 impl Findings {
-    /// Counts `what`: all that is the same word for word is of one kind.
+    /// Counts a finding; equal texts are of one kind.
     pub(crate) fn add(&mut self, line: u64, what: String, why: &str) {
-        self.add_alike(line, &what.clone(), what, why);
+        self.add_of_kind(line, &what.clone(), what, why);
     }
 
-    /// Counts something of a kind by its name; the first one's words stand for all of them.
-    pub(crate) fn add_alike(&mut self, line: u64, kind: &str, what: String, why: &str) {
+    /// Counts a finding of the given kind; the text of the first one is kept.
+    pub(crate) fn add_of_kind(&mut self, line: u64, kind: &str, what: String, why: &str) {
         let full = self.kinds.len() >= MAX_KINDS;
         match self.kinds.get_mut(kind) {
-            Some(finding) => finding.again(),
+            Some(finding) => finding.increment(),
             None if !full => drop(self.kinds.insert(kind.to_owned(), Finding::new(line, what).why(why))),
-            None => match &mut self.others {
-                Some(others) => others.again(),
-                None => self.others = Some(Finding::new(line, "further kinds").why("that are not listed")),
+            None => match &mut self.unlisted {
+                Some(unlisted) => unlisted.increment(),
+                None => self.unlisted = Some(Finding::new(line, "further kinds").why("that are not listed")),
             },
         }
     }
@@ -84,26 +85,27 @@ impl Findings {
         self.kinds.is_empty()
     }
 
+    /// Returns the findings in the order of their first lines.
     pub(crate) fn into_vec(self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.kinds.into_values().collect();
         findings.sort_by_key(|finding| finding.line);
-        findings.extend(self.others);
+        findings.extend(self.unlisted);
         findings
     }
 }
 
-/// A cell in quotes, cut off where it is long.
+/// Quotes a cell; a long one is truncated.
 pub(crate) fn quoted(cell: &str) -> String {
-    match cell.char_indices().nth(QUOTED) {
+    match cell.char_indices().nth(MAX_QUOTED_CHARS) {
         Some((end, _)) => format!("{:?}...", &cell[..end]),
         None => format!("{cell:?}"),
     }
 }
 
-/// A cell without quotes, for a flag in a hint: control characters are escaped, and it is cut off where it is long.
-pub(crate) fn plain(cell: &str) -> String {
-    let mut text: String = cell.chars().take(QUOTED).map(escaped).collect();
-    if cell.chars().nth(QUOTED).is_some() {
+/// A cell without quotes, for a flag in a hint: control characters are escaped, and a long cell is truncated.
+pub(crate) fn printable(cell: &str) -> String {
+    let mut text: String = cell.chars().take(MAX_QUOTED_CHARS).map(escaped).collect();
+    if cell.chars().nth(MAX_QUOTED_CHARS).is_some() {
         text.push_str("...");
     }
     text
@@ -113,7 +115,7 @@ fn escaped(letter: char) -> String {
     if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
 }
 
-/// A number of things, as `1 row` and `2 rows`.
+/// A count with its noun: `1 row`, `2 rows`.
 pub(crate) fn plural(count: u64, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
@@ -123,18 +125,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_said_once_with_its_count() {
+    fn each_kind_is_listed_once_with_its_count() {
         let mut findings = Findings::default();
         for line in [3, 5, 9] {
             findings.add(line, "Tb: \"Bad Input\"".into(), "");
         }
         findings.add(2, "no time".into(), "in the row");
-        let said: Vec<String> = findings.into_vec().iter().map(ToString::to_string).collect();
-        assert_eq!(said, ["line 2: no time in the row", "line 3: Tb: \"Bad Input\" (and 2 more)"]);
+        let lines: Vec<String> = findings.into_vec().iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["line 2: no time in the row", "line 3: Tb: \"Bad Input\" (and 2 more)"]);
     }
 
     #[test]
-    fn kinds_without_end_are_counted_and_not_kept() {
+    fn kinds_beyond_the_limit_are_only_counted() {
         let mut findings = Findings::default();
         (0..1000).for_each(|line| findings.add(line, format!("kind {line}"), ""));
         let all = findings.into_vec();
@@ -144,9 +146,9 @@ mod tests {
 
     #[test]
     fn hints_are_short_and_printable() {
-        assert_eq!(plain("Förderpumpe 3"), "Förderpumpe 3");
-        assert_eq!(plain("5\0\u{1b}[2J\t"), "5\\u{0}\\u{1b}[2J\\t");
-        assert!(plain(&"\0".repeat(1000)).len() < 6 * QUOTED + 4);
+        assert_eq!(printable("Förderpumpe 3"), "Förderpumpe 3");
+        assert_eq!(printable("5\0\u{1b}[2J\t"), "5\\u{0}\\u{1b}[2J\\t");
+        assert!(printable(&"\0".repeat(1000)).len() < 6 * MAX_QUOTED_CHARS + 4);
         assert_eq!(
             (plural(1, "row"), plural(0, "row"), plural(2, "row")),
             ("1 row".into(), "0 rows".into(), "2 rows".into())
@@ -154,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn long_cells_are_cut() {
+    fn long_cells_are_truncated() {
         assert_eq!(quoted("Bad"), "\"Bad\"");
-        assert_eq!(quoted(&"ä".repeat(100)), format!("\"{}\"...", "ä".repeat(QUOTED)));
+        assert_eq!(quoted(&"ä".repeat(100)), format!("\"{}\"...", "ä".repeat(MAX_QUOTED_CHARS)));
     }
 }

@@ -1,30 +1,34 @@
-//! Quality columns: what a historian or an OPC client says of a value beside it, or of its row.
+//! Quality columns: the quality that a historian or an OPC client records for one value or for the whole row.
 //!
 //! ```text
-//! timestamp  Tb    Tb_quality      a column by a channel's name, or one of several right of its channel
+//! timestamp  Tb    Tb_quality      belongs to channel Tb by its name
 //! 10:14:33   61.5  Good            61.5
-//! 10:14:34   61.5  Bad             missing: "Tb_quality: "Bad""
-//! 10:14:35   61.5  Suspicious      asks: --good-quality says which words stand for good
+//! 10:14:34   61.5  Bad             missing, with the finding: Tb_quality: "Bad"
+//! 10:14:35   61.5  Suspicious      an error: --good-quality must name the words that stand for good
 //! ```
 //!
-//! Words and OPC's numbers (192 to 255 are good, those below are not, as long as one of them is in the column) are known;
-//! 0 and 1 alone are not, unless the column's name says which is which (`Validity`). Uncertain is not good.
+//! A single quality column without a channel's name applies to the whole row. If there are several, each applies to the
+//! channel on its left.
+//!
+//! The usual words and OPC quality numbers are known. OPC numbers from 192 to 255 are good and smaller ones are bad;
+//! they count as OPC only if the column has at least one good number. 0 and 1 alone are unknown, unless the column's
+//! name gives their meaning (`Validity`). "Uncertain" is not good.
 
 use std::collections::BTreeMap;
 
 use volute_plant::Profile;
 
 use super::{
-    cells::is_known_word,
-    column::{Column, Heading, Of},
+    cells::is_no_value_word,
+    column::{Column, Heading, QualityTarget},
     findings::{Finding, quoted},
 };
 
-/// More different words than this are no quality.
-const MOST_WORDS: usize = 100;
+/// A column with more different words than this is not a quality column.
+const MAX_WORDS: usize = 100;
 
-/// Names of a column that is nothing but a quality.
-const SURE: [&str; 15] = [
+/// Names that only quality columns have.
+const QUALITY_NAMES: [&str; 15] = [
     "quality",
     "qualitat",
     "qualität",
@@ -41,110 +45,123 @@ const SURE: [&str; 15] = [
     "is_good",
     "statuscode",
 ];
-/// Names of a column that may be one: its words tell.
-const MAYBE: [&str; 4] = ["status", "q", "flag", "opcdasquality"];
+/// Names that quality columns may have; the column's words decide.
+const POSSIBLE_QUALITY_NAMES: [&str; 4] = ["status", "q", "flag", "opcdasquality"];
 
-fn is_quality(name: &str) -> bool {
-    SURE.contains(&name) || MAYBE.contains(&name)
+fn is_quality_name(name: &str) -> bool {
+    QUALITY_NAMES.contains(&name) || POSSIBLE_QUALITY_NAMES.contains(&name)
 }
 
-/// Finds the quality columns among those that are nothing else.
+/// Marks the quality columns among the columns that are still unknown.
 pub(super) fn find(profile: &Profile, headings: &[(&str, Heading<'_>)], columns: &mut [Column]) {
     let is_free = |column: &Column| *column == Column::Unknown;
-    let bare: Vec<usize> =
-        (0..columns.len()).filter(|&place| is_free(&columns[place]) && is_quality(&headings[place].1.base)).collect();
-    for place in 0..columns.len() {
-        if is_free(&columns[place])
-            && let Some(channel) = named(profile, headings, columns, place)
+    let unnamed: Vec<usize> = (0..columns.len())
+        .filter(|&index| is_free(&columns[index]) && is_quality_name(&headings[index].1.base))
+        .collect();
+    for index in 0..columns.len() {
+        if is_free(&columns[index])
+            && let Some(channel) = channel_in_name(profile, headings, columns, index)
         {
-            columns[place] = Column::Quality(Of::Channel(channel));
+            columns[index] = Column::Quality(QualityTarget::Channel(channel));
         }
     }
-    for &place in &bare {
-        // One is the row's; of several each belongs to the channel on its left.
-        let left = columns[..place].iter().rev().find_map(|column| match column {
+    for &index in &unnamed {
+        // A single one applies to the whole row. If there are several, each applies to the channel on its left.
+        let left = columns[..index].iter().rev().find_map(|column| match column {
             Column::Channel(channel) => Some(*channel),
             _ => None,
         });
-        let of = left.filter(|_| bare.len() > 1).map_or(Of::Row, Of::Channel);
-        columns[place] = Column::Quality(of);
+        let of = left.filter(|_| unnamed.len() > 1).map_or(QualityTarget::Row, QualityTarget::Channel);
+        columns[index] = Column::Quality(of);
     }
 }
 
-/// The channel whose name stands before the quality's in a column's name.
-fn named(profile: &Profile, headings: &[(&str, Heading<'_>)], columns: &[Column], place: usize) -> Option<usize> {
-    let whole = &headings[place].1.whole;
-    let channel = SURE.iter().chain(&MAYBE).find_map(|word| whole.strip_suffix(word)?.strip_suffix('_'))?;
+/// Returns the channel that a column's name gives before the quality word, as in `Tb_quality`.
+fn channel_in_name(
+    profile: &Profile,
+    headings: &[(&str, Heading<'_>)],
+    columns: &[Column],
+    index: usize,
+) -> Option<usize> {
+    let full = &headings[index].1.full;
+    let channel = QUALITY_NAMES
+        .iter()
+        .chain(&POSSIBLE_QUALITY_NAMES)
+        .find_map(|word| full.strip_suffix(word)?.strip_suffix('_'))?;
     let same = |(heading, column): (&(&str, Heading<'_>), &Column)| match column {
-        Column::Channel(index) if heading.1.base == channel || heading.1.whole == channel => Some(*index),
+        Column::Channel(index) if heading.1.base == channel || heading.1.full == channel => Some(*index),
         _ => None,
     };
     let by_column = headings.iter().zip(columns).find_map(same);
-    by_column.or_else(|| profile.channel_names().position(|name| Heading::new(name).whole == channel))
+    by_column.or_else(|| profile.channel_names().position(|name| Heading::new(name).full == channel))
 }
 
-/// The words of one quality column, with where each is first and how often.
+/// The different words of one quality column, each with its first line and its count.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     words: BTreeMap<String, Finding>,
     too_many: bool,
 }
 
-/// Which words of a quality column say that a value is good.
-pub(super) type Verdicts = BTreeMap<String, bool>;
+/// For each word of a quality column: whether it means that the value is good.
+pub(super) type WordMeanings = BTreeMap<String, bool>;
 
 impl Words {
-    pub(super) fn see(&mut self, line: u64, column: &str, word: &str) {
+    pub(super) fn observe(&mut self, line: u64, column: &str, word: &str) {
         if let Some(finding) = self.words.get_mut(word) {
-            finding.again();
-        } else if self.words.len() < MOST_WORDS {
+            finding.increment();
+        } else if self.words.len() < MAX_WORDS {
             self.words.insert(word.to_owned(), Finding::new(line, format!("{column}: {}", quoted(word))));
         } else {
             self.too_many = true;
         }
     }
 
-    /// What each word means; none where the column is no quality after all; what has to be asked where a word is unknown.
-    pub(super) fn judge(self, name: &str, good: &[String]) -> Result<Option<Verdicts>, Vec<Finding>> {
-        let base = Heading::new(name).whole;
-        let is_sure = SURE.iter().any(|word| base == *word || base.ends_with(&format!("_{word}")));
-        let is_opc = self.words.keys().filter_map(|word| number(word)).any(|number| (192..256).contains(&number));
-        let says_valid = base.contains("valid") || base.contains("good");
-        let (mut verdicts, mut unknown) = (Verdicts::new(), Vec::new());
+    /// Returns the meaning of each word, or none if this is not a quality column after all.
+    ///
+    /// # Errors
+    /// The words with an unknown meaning, if the column is a quality column.
+    pub(super) fn classify(self, name: &str, good: &[String]) -> Result<Option<WordMeanings>, Vec<Finding>> {
+        let base = Heading::new(name).full;
+        let is_quality_name = QUALITY_NAMES.iter().any(|word| base == *word || base.ends_with(&format!("_{word}")));
+        let has_opc_codes =
+            self.words.keys().filter_map(|word| parse_code(word)).any(|number| (192..256).contains(&number));
+        let one_is_good = base.contains("valid") || base.contains("good");
+        let (mut meanings, mut unknown) = (WordMeanings::new(), Vec::new());
         for (word, finding) in self.words {
             let is_good = match good {
-                [] => meaning(&word, is_opc, says_valid),
+                [] => meaning(&word, has_opc_codes, one_is_good),
                 good => Some(good.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(&word))),
             };
             match is_good {
-                // Nothing is said.
-                _ if word.is_empty() => drop(verdicts.insert(word, true)),
-                Some(is_good) => drop(verdicts.insert(word, is_good)),
+                // An empty cell says nothing about the value.
+                _ if word.is_empty() => drop(meanings.insert(word, true)),
+                Some(is_good) => drop(meanings.insert(word, is_good)),
                 None => unknown.push(finding),
             }
         }
-        let knows_a_word = verdicts.keys().any(|word| !word.is_empty());
+        let has_known_word = meanings.keys().any(|word| !word.is_empty());
         match unknown.is_empty() && !self.too_many {
-            true => Ok(Some(verdicts)),
-            false if !is_sure && (!knows_a_word || self.too_many) => Ok(None),
+            true => Ok(Some(meanings)),
+            false if !is_quality_name && (!has_known_word || self.too_many) => Ok(None),
             false => {
-                const ASK: &str =
+                const HINT: &str =
                     "may stand for good or for bad: --good-quality names the words that stand for good, '*' for all";
-                Err(unknown.into_iter().map(|finding| finding.why(ASK)).collect())
+                Err(unknown.into_iter().map(|finding| finding.why(HINT)).collect())
             }
         }
     }
 }
 
-fn number(word: &str) -> Option<i64> {
+fn parse_code(word: &str) -> Option<i64> {
     match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
         Some(digits) => i64::from_str_radix(digits, 16).ok(),
         None => word.parse().ok(),
     }
 }
 
-/// Whether a word says that a value is good; none where that is not known.
-fn meaning(word: &str, is_opc: bool, says_valid: bool) -> Option<bool> {
+/// Returns whether a word means that a value is good; none if the word is unknown.
+fn meaning(word: &str, has_opc_codes: bool, one_is_good: bool) -> Option<bool> {
     const GOOD: [&str; 8] = ["good", "g", "ok", "okay", "gut", "valid", "gültig", "gueltig"];
     const BAD: [&str; 14] = [
         "b",
@@ -164,25 +181,25 @@ fn meaning(word: &str, is_opc: bool, says_valid: bool) -> Option<bool> {
     ];
     let lower = word.to_lowercase();
     let starts = |words: &[&str]| words.iter().any(|word| lower.starts_with(word));
-    if let Some(number) = number(word) {
-        // OPC UA writes the code in eight digits, of which the first two bits tell.
-        let is_ua = word.len() == 10 && (word.starts_with("0x") || word.starts_with("0X"));
+    if let Some(number) = parse_code(word) {
+        // An OPC UA status code has eight hex digits; its two highest bits are the severity.
+        let is_opc_ua = word.len() == 10 && (word.starts_with("0x") || word.starts_with("0X"));
         return match number {
-            _ if is_ua => Some(number < 0x4000_0000),
-            0..256 if is_opc => Some(number >= 192),
-            0 | 1 if says_valid => Some(number == 1),
+            _ if is_opc_ua => Some(number < 0x4000_0000),
+            0..256 if has_opc_codes => Some(number >= 192),
+            0 | 1 if one_is_good => Some(number == 1),
             _ => None,
         };
     }
     if GOOD.contains(&lower.as_str()) || starts(&["good"]) {
         return Some(true);
     }
-    if BAD.contains(&lower.as_str()) || starts(&["bad", "uncertain", "invalid"]) || is_known_word(&lower) {
+    if BAD.contains(&lower.as_str()) || starts(&["bad", "uncertain", "invalid"]) || is_no_value_word(&lower) {
         return Some(false);
     }
     match lower.as_str() {
-        "true" | "yes" | "y" if says_valid => Some(true),
-        "false" | "no" | "n" if says_valid => Some(false),
+        "true" | "yes" | "y" if one_is_good => Some(true),
+        "false" | "no" | "n" if one_is_good => Some(false),
         _ => None,
     }
 }
@@ -192,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_quality_are_judged_or_asked_for() {
+    fn quality_words_are_classified_or_reported() {
         for (name, words, good, bad) in [
             ("Quality", &["Good", "Bad", "Uncertain", ""][..], &["", "Good"][..], &["Bad", "Uncertain"][..]),
             ("Tb_quality", &["192", "0", "64", "216"], &["192", "216"], &["0", "64"]),
@@ -202,9 +219,9 @@ mod tests {
             ("is_valid", &["true", "false"], &["true"], &["false"]),
             ("status", &["OK", "I/O Timeout", "No Data"], &["OK"], &["I/O Timeout", "No Data"]),
         ] {
-            let verdicts = judged(name, words, &[]).expect("known").expect("a quality");
+            let meanings = classify(name, words, &[]).expect("known").expect("a quality");
             let of =
-                |wanted| verdicts.iter().filter(|(_, v)| **v == wanted).map(|(w, _)| w.as_str()).collect::<Vec<_>>();
+                |wanted| meanings.iter().filter(|(_, v)| **v == wanted).map(|(w, _)| w.as_str()).collect::<Vec<_>>();
             let sorted = |words: &[&'static str]| {
                 let mut words = words.to_vec();
                 words.sort_unstable();
@@ -219,17 +236,17 @@ mod tests {
             ("status", &["Good", "Perhaps"]),
             ("Tb_quality", &["3"]),
         ] {
-            let error = judged(name, words, &[]).expect_err("asked")[0].to_string();
+            let error = classify(name, words, &[]).expect_err("asked")[0].to_string();
             assert!(error.contains("--good-quality"), "{error}");
             let good = [words[0].to_owned()];
-            assert!(judged(name, words, &good).expect("said").expect("a quality")[words[0]], "{name}");
+            assert!(classify(name, words, &good).expect("said").expect("a quality")[words[0]], "{name}");
         }
-        assert_eq!(judged("status", &["RUNNING", "STOPPED"], &[]), Ok(None), "a machine's");
+        assert_eq!(classify("status", &["RUNNING", "STOPPED"], &[]), Ok(None), "a machine's");
     }
 
-    fn judged(name: &str, words: &[&str], good: &[String]) -> Result<Option<Verdicts>, Vec<Finding>> {
-        let mut seen = Words::default();
-        (2..).zip(words).for_each(|(line, word)| seen.see(line, name, word));
-        seen.judge(name, good)
+    fn classify(name: &str, words: &[&str], good: &[String]) -> Result<Option<WordMeanings>, Vec<Finding>> {
+        let mut column = Words::default();
+        (2..).zip(words).for_each(|(line, word)| column.observe(line, name, word));
+        column.classify(name, good)
     }
 }

@@ -1,4 +1,4 @@
-//! One row of a recording, as it is read.
+//! One row of a recording.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use volute_plant::{Sample, Timestamp};
 /// One recorded row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Its time; without an offset and without a zone it is taken as UTC.
+    /// The time of the row. A time without an offset is taken as UTC if no zone is known.
     pub at: Timestamp,
     /// One sample per channel of the profile: good, bad or missing, never filled.
     pub samples: Arc<[Sample]>,
-    /// Whether `machine_status` says `NORMAL`; none without that column, or where it is empty.
+    /// Whether `machine_status` is `NORMAL`; none without that column, or if the cell is empty.
     pub normal: Option<bool>,
-    /// SKAB's label; none without the column `anomaly`, or where it is empty.
+    /// The label in SKAB's column `anomaly`; none without that column, or if the cell is empty.
     pub anomaly: Option<bool>,
-    /// The time as the file writes it.
+    /// The time as written in the file.
     pub recorded_at: String,
 }

@@ -1,10 +1,10 @@
-//! Files that are no CSV, told by how they begin: what they are, and what to do.
+//! Recognizes files that are not CSV by their first bytes, to tell the user what they are and what to do.
 
-/// How much of a file is looked at.
-pub(super) const SAMPLE: usize = 4096;
+/// The number of bytes at the start of a file that are checked.
+pub(super) const SAMPLE_BYTES: usize = 4096;
 
-/// What a file is whose first bytes are these; none where it may be CSV.
-pub(super) fn magic(start: &[u8]) -> Option<&'static str> {
+/// Identifies a binary format by the first bytes of a file; none if the file may be CSV.
+pub(super) fn identify_binary(start: &[u8]) -> Option<&'static str> {
     const WORKBOOK: &str = "a spreadsheet's workbook, no CSV: save its sheet as CSV";
     let has = |text: &[u8]| start.windows(text.len()).any(|window| window == text);
     let what = match start {
@@ -27,23 +27,23 @@ pub(super) fn magic(start: &[u8]) -> Option<&'static str> {
     Some(what)
 }
 
-/// What a file without a header is, by its text.
-pub(super) fn of_text(lines: &[String]) -> Option<&'static str> {
-    let text = lines.iter().map(|line| line.trim_start_matches('\u{feff}').trim()).find(|line| !line.is_empty());
-    let Some(first) = text else { return Some("empty but for blank lines") };
+/// Identifies the format of a text file in which no header was found; none if it may be CSV.
+pub(super) fn identify_text(lines: &[String]) -> Option<&'static str> {
+    let first = lines.iter().map(|line| line.trim_start_matches('\u{feff}').trim()).find(|line| !line.is_empty());
+    let Some(first) = first else { return Some("empty but for blank lines") };
     let second = first.get(1..).unwrap_or_default().trim_start().chars().next();
     let is_json = match first.chars().next() {
         Some('{') => matches!(second, None | Some('"' | '}')),
         Some('[') => matches!(second, None | Some('{' | '[' | '"' | ']')),
         _ => false,
     };
-    let bytes = || lines.iter().take(20).flat_map(|line| line.chars());
-    let odd = bytes().filter(|&letter| letter == '\u{fffd}' || (letter.is_control() && letter != '\t')).count();
+    let chars = || lines.iter().take(20).flat_map(|line| line.chars());
+    let not_text = chars().filter(|&letter| letter == '\u{fffd}' || (letter.is_control() && letter != '\t')).count();
     if is_json {
         Some("JSON, no CSV: export it as CSV, or post it to a node")
     } else if first.starts_with('<') {
         Some("XML or HTML, no CSV: export it as CSV")
-    } else if 10 * odd > bytes().count() {
+    } else if 10 * not_text > chars().count() {
         Some("no text, and so no CSV")
     } else {
         None
@@ -55,8 +55,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_csv_is_told() {
-        for (bytes, told) in [
+    fn other_formats_are_identified() {
+        for (bytes, expected) in [
             (&b""[..], "empty"),
             (b"\x1f\x8b\x08\0\0", "gunzip"),
             (b"PK\x03\x04\x14\0\x06\0[Content_Types].xml", "workbook"),
@@ -65,12 +65,12 @@ mod tests {
             (b"PAR1", "Parquet"),
             (b"%PDF-1.4", "PDF"),
         ] {
-            assert!(magic(bytes).is_some_and(|what| what.contains(told)), "{told}");
+            assert!(identify_binary(bytes).is_some_and(|what| what.contains(expected)), "{expected}");
         }
         for text in ["timestamp,Tb\n", "[Header]\n", "PK,timestamp\n", "BZ"] {
-            assert_eq!(magic(text.as_bytes()), None, "{text}");
+            assert_eq!(identify_binary(text.as_bytes()), None, "{text}");
         }
-        for (text, told) in [
+        for (text, expected) in [
             ("{\"a\": 1}", Some("JSON")),
             ("[\n{", Some("JSON")),
             ("[{\"a\": 1}]", Some("JSON")),
@@ -81,9 +81,12 @@ mod tests {
             ("a,b", None),
         ] {
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-            let what = of_text(&lines);
-            assert_eq!(what.is_some(), told.is_some(), "{text}: {what:?}");
-            assert!(told.is_none_or(|told| what.is_some_and(|what| what.contains(told))), "{text}: {what:?}");
+            let what = identify_text(&lines);
+            assert_eq!(what.is_some(), expected.is_some(), "{text}: {what:?}");
+            assert!(
+                expected.is_none_or(|expected| what.is_some_and(|what| what.contains(expected))),
+                "{text}: {what:?}"
+            );
         }
     }
 }

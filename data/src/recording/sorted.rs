@@ -1,6 +1,6 @@
-//! Rows by their times, however many there are: sorted in pieces, which wait in temporary files, and merged.
+//! Sorts the rows of a file by time with an external merge sort: sorted runs are written to temporary files and merged.
 //!
-//! Only for files that are out of order. Rows of one time stay in the file's order.
+//! Used only for files that are out of order. Rows with the same time stay in the file's order.
 
 use std::{
     cmp::Reverse,
@@ -14,54 +14,55 @@ use volute_plant::{Profile, Sample, Timestamp};
 
 use super::{
     row::Row,
-    rows::{Numbered, Rows},
+    rows::{NumberedRow, Rows},
 };
 
-/// Rows in a piece: tens of megabytes.
-const PIECE: usize = 200_000;
+/// The number of rows in a run: tens of megabytes.
+const RUN_ROWS: usize = 200_000;
 
-/// Sorts all rows that are left.
-pub(super) fn sort<'a>(rows: Rows<'a>, profile: &'a Profile) -> io::Result<Sorted<'a>> {
-    sort_pieces(rows, profile, PIECE)
+/// Sorts all remaining rows.
+pub(super) fn sort<'a>(rows: Rows<'a>, profile: &'a Profile) -> io::Result<SortedRows<'a>> {
+    sort_in_runs(rows, profile, RUN_ROWS)
 }
 
-fn sort_pieces<'a>(mut rows: Rows<'a>, profile: &'a Profile, length: usize) -> io::Result<Sorted<'a>> {
-    let mut pieces = Vec::new();
-    let mut piece = Vec::new();
+fn sort_in_runs<'a>(mut rows: Rows<'a>, profile: &'a Profile, run_rows: usize) -> io::Result<SortedRows<'a>> {
+    let mut runs = Vec::new();
+    let mut run = Vec::new();
     loop {
         let next = rows.next()?;
         let ended = next.is_none();
-        piece.extend(next.map(Waiting::from));
-        if piece.len() == length || (ended && !piece.is_empty()) {
-            pieces.push(BufReader::new(write(&mut piece)?));
+        run.extend(next.map(StoredRow::from));
+        if run.len() == run_rows || (ended && !run.is_empty()) {
+            runs.push(BufReader::new(write(&mut run)?));
         }
         if ended {
             break;
         }
     }
-    let mut sorted = Sorted { profile, pieces, heads: BinaryHeap::new() };
-    (0..sorted.pieces.len()).try_for_each(|piece| sorted.advance(piece))?;
+    let mut sorted = SortedRows { profile, runs, heads: BinaryHeap::new() };
+    (0..sorted.runs.len()).try_for_each(|run| sorted.advance(run))?;
     Ok(sorted)
 }
 
-/// Rows on their way out, the earliest first.
-pub(crate) struct Sorted<'a> {
+/// Merges the sorted runs, the earliest row first.
+pub(crate) struct SortedRows<'a> {
     profile: &'a Profile,
-    pieces: Vec<BufReader<File>>,
-    /// The first row of each piece that is not through.
+    runs: Vec<BufReader<File>>,
+    /// The next row of each run that has not ended.
     heads: BinaryHeap<Reverse<Head>>,
 }
 
-impl Sorted<'_> {
-    /// The next row.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Numbered>> {
-        let Some(Reverse(Head { row, piece })) = self.heads.pop() else { return Ok(None) };
-        self.advance(piece)?;
+impl SortedRows<'_> {
+    /// Returns the next row.
+    pub(crate) fn next(&mut self) -> io::Result<Option<NumberedRow>> {
+        let Some(Reverse(Head { row, run })) = self.heads.pop() else { return Ok(None) };
+        self.advance(run)?;
         row.into_row(self.profile).map(Some)
     }
 
-    fn advance(&mut self, piece: usize) -> io::Result<()> {
-        let reader = &mut self.pieces[piece];
+    /// Reads the next row of a run into `heads`.
+    fn advance(&mut self, run: usize) -> io::Result<()> {
+        let reader = &mut self.runs[run];
         let mut length = [0; 4];
         match reader.read_exact(&mut length) {
             Ok(()) => {}
@@ -71,16 +72,16 @@ impl Sorted<'_> {
         let mut bytes = vec![0; u32::from_le_bytes(length) as usize];
         reader.read_exact(&mut bytes)?;
         let row = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
-        self.heads.push(Reverse(Head { row, piece }));
+        self.heads.push(Reverse(Head { row, run }));
         Ok(())
     }
 }
 
-/// Sorts a piece into a temporary file, and empties it.
-fn write(piece: &mut Vec<Waiting>) -> io::Result<File> {
-    piece.sort_by_key(|row| (row.at, row.line));
+/// Writes a run to a temporary file, sorted, and clears it.
+fn write(run: &mut Vec<StoredRow>) -> io::Result<File> {
+    run.sort_by_key(|row| (row.at, row.line));
     let mut file = BufWriter::new(tempfile::tempfile()?);
-    for row in piece.drain(..) {
+    for row in run.drain(..) {
         let bytes = postcard::to_stdvec(&row).map_err(io::Error::other)?;
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
         file.write_all(&length.to_le_bytes())?;
@@ -93,7 +94,7 @@ fn write(piece: &mut Vec<Waiting>) -> io::Result<File> {
 
 /// A row in a temporary file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Waiting {
+struct StoredRow {
     at: i64,
     line: u64,
     values: Vec<Option<f64>>,
@@ -102,30 +103,30 @@ struct Waiting {
     recorded_at: String,
 }
 
-impl From<Numbered> for Waiting {
-    fn from(Numbered { line, row }: Numbered) -> Self {
+impl From<NumberedRow> for StoredRow {
+    fn from(NumberedRow { line, row }: NumberedRow) -> Self {
         let Row { at, samples, normal, anomaly, recorded_at } = row;
         let values = samples.iter().map(|sample| sample.value()).collect();
         Self { at: at.millis(), line, values, normal, anomaly, recorded_at }
     }
 }
 
-impl Waiting {
-    fn into_row(self, profile: &Profile) -> io::Result<Numbered> {
+impl StoredRow {
+    fn into_row(self, profile: &Profile) -> io::Result<NumberedRow> {
         let Self { at, line, values, normal, anomaly, recorded_at } = self;
         let sample = |(value, channel): (Option<f64>, &volute_plant::Channel)| {
             value.map_or(Sample::Missing, |value| channel.sample(value))
         };
         let samples = values.into_iter().zip(profile.channels()).map(sample).collect();
         let at = Timestamp::from_millis(at).map_err(io::Error::other)?;
-        Ok(Numbered { line, row: Row { at, samples, normal, anomaly, recorded_at } })
+        Ok(NumberedRow { line, row: Row { at, samples, normal, anomaly, recorded_at } })
     }
 }
 
-/// The first row of a piece, compared by its time, then by its line.
+/// The next row of a run, compared by its time, then by its line.
 struct Head {
-    row: Waiting,
-    piece: usize,
+    row: StoredRow,
+    run: usize,
 }
 
 impl Ord for Head {
@@ -154,11 +155,15 @@ pub(super) mod tests {
 
     use crate::recording::{
         rows::Rows,
-        sorted::{Sorted, sort_pieces},
+        sorted::{SortedRows, sort_in_runs},
     };
 
-    /// Sorts in pieces of a few rows.
-    pub(in crate::recording) fn in_pieces_of<'a>(rows: Rows<'a>, profile: &'a Profile, length: usize) -> Sorted<'a> {
-        sort_pieces(rows, profile, length).expect("sorted")
+    /// Sorts in runs of this many rows.
+    pub(in crate::recording) fn sort_with_runs_of<'a>(
+        rows: Rows<'a>,
+        profile: &'a Profile,
+        run_rows: usize,
+    ) -> SortedRows<'a> {
+        sort_in_runs(rows, profile, run_rows).expect("sorted")
     }
 }

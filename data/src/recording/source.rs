@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// Where a file's bytes come from.
+/// A recording's bytes.
 pub(super) enum Source<'a> {
     File(&'a Path),
     Bytes(&'a [u8]),

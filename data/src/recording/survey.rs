@@ -1,7 +1,7 @@
-//! The first reading of a file: what has to be known of all its lines before one number can be read.
+//! The first pass over a file: collects from all lines what is needed before the first number can be read.
 //!
-//! Finds the decimal mark, the repeated hours of the zone, the times that have more than one meaning, and the lines that
-//! are no rows.
+//! Decides the decimal mark, which repeated hours of the zone are meant, and the meaning of the quality words. Finds
+//! ambiguous times, rows of several pumps and lines that are not rows.
 
 use std::{cmp::Ordering, collections::BTreeMap, io};
 
@@ -9,90 +9,95 @@ use chrono::NaiveDateTime;
 use volute_plant::Profile;
 
 use super::{
-    cells::{DecimalMark, MarkEvidence, NumberFormat, bare},
+    cells::{DecimalMark, MarkEvidence, NumberFormat, without_unit},
     column::{Column, Heading},
-    columns::{is_bare_pump, is_weak_pump, pump_rank},
+    columns::{is_pump_word, is_weak_pump_word, pump_rank},
     dialect::Dialect,
-    findings::{Finding, Findings, plain, plural, quoted},
-    grouping::{Texts, is_state},
+    findings::{Finding, Findings, plural, printable, quoted},
+    grouping::{ColumnTexts, is_state},
     layout::{Layout, is_same_pump},
-    quality::{Verdicts, Words},
+    quality::{WordMeanings, Words},
     records::{Line, Records},
     source::Source,
     text::Record,
     times::{
-        self, Localized, Moment, TimeZone, diagnose::why_not, folds::Folds, localize, propose::Proposals,
-        zones::NamedZone,
+        self, Localized, ParsedTime, TimeZone, diagnose::diagnose, localize, propose::FormatProposals,
+        repeated_hours::RepeatedHours, zones::NamedZone,
     },
 };
 
-/// Pumps of a file that are told by name.
-const MOST_PUMPS: usize = 20;
-/// Pumps of a file that are counted by name.
-const MOST_COUNTED: usize = 50;
-/// Two columns of times that are further apart than this say different things.
-const TIMES_DISAGREE_S: i64 = 60;
+/// At most this many pumps of a file are listed in a finding.
+const MAX_LISTED_PUMPS: usize = 20;
+/// At most this many pumps of a file are counted.
+const MAX_COUNTED_PUMPS: usize = 50;
+/// Two columns of times whose times in one row differ by more than this contradict each other.
+const MAX_TIME_DIFFERENCE_S: i64 = 60;
 
-/// What is known of a file before its rows are read.
+/// The result of the first pass, needed to read the rows.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub number: NumberFormat,
-    /// Whether the numbers can be read: their decimal mark is known.
+pub(super) struct ReadPlan {
+    pub number_format: NumberFormat,
+    /// Whether the decimal mark is known. If not, numbers cannot be read reliably.
     pub mark_is_known: bool,
-    pub folds: Folds,
-    /// What the words of the quality columns mean, by their places.
-    pub qualities: BTreeMap<usize, Verdicts>,
-    /// What there is to say of all rows together.
+    pub repeated_hours: RepeatedHours,
+    /// The meanings of the words of each quality column, by the column's index.
+    pub qualities: BTreeMap<usize, WordMeanings>,
+    /// Remarks about all rows together.
     pub remarks: Vec<String>,
-    /// Times that are taken as UTC because nothing says otherwise.
-    pub taken_as_utc: u64,
-    /// Why the file is not read.
-    pub trouble: Findings,
-    /// What is left out.
-    pub left_out: Findings,
+    /// The number of times that are taken as UTC because neither the file nor the user gives a zone.
+    pub assumed_utc: u64,
+    /// Errors for which the file is rejected.
+    pub errors: Findings,
+    /// Lines and cells that are skipped.
+    pub skipped: Findings,
 }
 
-/// Reads all lines once.
-pub(super) fn survey(source: &Source<'_>, layout: &Layout, profile: &Profile, dialect: &Dialect) -> io::Result<Plan> {
-    let named = dialect.time_format.as_ref().and_then(times::TimeFormat::zone).or_else(|| layout.zone());
-    let zone = match (dialect.time_zone, &named) {
+/// Reads all lines of a file once.
+pub(super) fn survey(
+    source: &Source<'_>,
+    layout: &Layout,
+    profile: &Profile,
+    dialect: &Dialect,
+) -> io::Result<ReadPlan> {
+    let named_zone = dialect.time_format.as_ref().and_then(times::TimeFormat::zone).or_else(|| layout.zone());
+    let zone = match (dialect.time_zone, &named_zone) {
         (None, Some(NamedZone::Known(zone))) => Some(*zone),
-        (asked, _) => asked,
+        (chosen, _) => chosen,
     };
     let mut survey = Survey {
         layout,
         profile,
         dialect,
-        named,
+        named_zone,
         zone,
-        locals: 0,
+        local_times: 0,
         with_offset: None,
         without_offset: None,
-        before: None,
-        other_times: None,
+        previous: None,
+        time_mismatch: None,
         pumps: BTreeMap::new(),
-        more_pumps: false,
-        texts: BTreeMap::new(),
-        words: BTreeMap::new(),
-        marks: MarkEvidence::default(),
-        folds: Folds::new(zone, dialect.repeated_hour),
-        proposals: Proposals::default(),
-        taken_as_utc: 0,
-        trouble: Findings::default(),
-        left_out: Findings::default(),
+        has_more_pumps: false,
+        unknown_columns: BTreeMap::new(),
+        quality_words: BTreeMap::new(),
+        mark_evidence: MarkEvidence::default(),
+        repeated_hours: RepeatedHours::new(zone, dialect.repeated_hour),
+        proposals: FormatProposals::default(),
+        assumed_utc: 0,
+        errors: Findings::default(),
+        skipped: Findings::default(),
     };
     let mut records = Records::open(source, layout)?;
     while let Some((number, line)) = records.next()? {
-        survey.see(number, &line);
+        survey.observe(number, &line);
     }
     Ok(survey.finish())
 }
 
-/// The text of a row's time, from one column or two.
+/// Returns the text of a row's time, from one column or two.
 pub(super) fn time_text(layout: &Layout, record: &Record) -> String {
-    let place = |wanted: Column| layout.columns.iter().position(|column| *column == wanted);
-    let text = |wanted| place(wanted).map(|place| record.cell(place)).unwrap_or_default();
-    match place(Column::TimeOfDay) {
+    let index = |wanted: Column| layout.columns.iter().position(|column| *column == wanted);
+    let text = |wanted| index(wanted).map(|index| record.cell(index)).unwrap_or_default();
+    match index(Column::TimeOfDay) {
         None => text(Column::Time).to_owned(),
         Some(_) => format!("{} {}", text(Column::Time), text(Column::TimeOfDay)).trim().to_owned(),
     }
@@ -102,138 +107,142 @@ struct Survey<'a> {
     layout: &'a Layout,
     profile: &'a Profile,
     dialect: &'a Dialect,
-    /// The zone that the file or the format names.
-    named: Option<NamedZone>,
+    /// The zone that the file or the time format names.
+    named_zone: Option<NamedZone>,
     /// The zone of times without an offset.
     zone: Option<TimeZone>,
-    /// Times without an offset.
-    locals: u64,
-    /// Times with an offset, and those without one that are read without a format.
+    /// The number of times without an offset.
+    local_times: u64,
+    /// Times with an offset, and times without one.
     with_offset: Option<Finding>,
     without_offset: Option<Finding>,
-    /// The time of the row before: its text, and what it is read as.
-    before: Option<(String, Option<NaiveDateTime>)>,
-    /// Where another column says another time.
-    other_times: Option<Finding>,
-    /// By name, each with its first line and how many rows it has.
+    /// The text of the previous row's time, and the time.
+    previous: Option<(String, Option<NaiveDateTime>)>,
+    /// Rows in which an unused column has another time.
+    time_mismatch: Option<Finding>,
+    /// The pumps by name, each with its first line and its number of rows.
     pumps: BTreeMap<String, Finding>,
-    /// There are more of them than are counted.
-    more_pumps: bool,
-    /// Of the columns that nobody knows, by their places.
-    texts: BTreeMap<usize, Texts>,
-    /// Of the quality columns, by their places.
-    words: BTreeMap<usize, Words>,
-    marks: MarkEvidence,
-    folds: Folds,
-    proposals: Proposals,
-    taken_as_utc: u64,
-    trouble: Findings,
-    left_out: Findings,
+    /// There are more pumps than are counted.
+    has_more_pumps: bool,
+    /// The texts of the unknown columns, by the column's index.
+    unknown_columns: BTreeMap<usize, ColumnTexts>,
+    /// The words of the quality columns, by the column's index.
+    quality_words: BTreeMap<usize, Words>,
+    mark_evidence: MarkEvidence,
+    repeated_hours: RepeatedHours,
+    proposals: FormatProposals,
+    assumed_utc: u64,
+    errors: Findings,
+    skipped: Findings,
 }
 
 impl Survey<'_> {
-    fn see(&mut self, number: u64, line: &Line) {
-        let header = self.layout.columns.len();
+    fn observe(&mut self, number: u64, line: &Line) {
+        let columns = self.layout.columns.len();
         match line {
-            Line::Row(record) => self.see_row(number, record),
-            Line::OpenEnd(record, text) => {
-                self.see_row(number, record);
+            Line::Row(record) => self.observe_row(number, record),
+            Line::Unterminated(record, text) => {
+                self.observe_row(number, record);
                 let name = self.layout.name(record.len() - 1);
                 let what = format!("{name}: {}, as its line has no end and it may be cut off", quoted(text));
-                self.left_out.add(number, what, "; the row is kept without it");
+                self.skipped.add(number, what, "; the row is kept without it");
             }
             Line::Ragged(record) => {
-                let comma = self.layout.delimiter == b',' && record.len() > header;
+                let comma = self.layout.delimiter == b',' && record.len() > columns;
                 let why = if comma { "; are its decimal marks commas, as its delimiter is?" } else { "" };
                 let cells = plural(record.len() as u64, "cell");
-                self.trouble.add(number, format!("{cells}, and the header has {header}"), why);
+                self.errors.add(number, format!("{cells}, and the header has {columns}"), why);
             }
-            Line::OpenQuote => {
+            Line::UnclosedQuote => {
                 let why = "in its line: a cell that goes on in the next line is not read";
-                self.trouble.add(number, "a quote that is not closed".into(), why);
+                self.errors.add(number, "a quote that is not closed".into(), why);
             }
-            Line::CutOff { cells } => {
-                let why = format!("after {}, and the header has {header}", plural(*cells as u64, "whole cell"));
-                self.left_out.add(number, "the file ends within the row".into(), &why);
+            Line::Truncated { cells } => {
+                let why = format!("after {}, and the header has {columns}", plural(*cells as u64, "whole cell"));
+                self.skipped.add(number, "the file ends within the row".into(), &why);
             }
-            Line::Header => self.left_out.add(number, "the header again".into(), ""),
-            Line::Comment => self.left_out.add(number, "a comment".into(), ""),
-            Line::Zeros => self.left_out.add(number, "zero bytes".into(), ""),
+            Line::RepeatedHeader => self.skipped.add(number, "the header again".into(), ""),
+            Line::Comment => self.skipped.add(number, "a comment".into(), ""),
+            Line::ZeroBytes => self.skipped.add(number, "zero bytes".into(), ""),
         }
     }
 
-    fn see_row(&mut self, number: u64, record: &Record) {
-        for (place, column) in self.layout.columns.iter().enumerate() {
-            let (name, cell) = (self.layout.name(place), record.cell(place));
+    fn observe_row(&mut self, number: u64, record: &Record) {
+        for (index, column) in self.layout.columns.iter().enumerate() {
+            let (name, cell) = (self.layout.name(index), record.cell(index));
             match column {
-                Column::Channel(index) => {
-                    self.marks.see(number, name, &bare(cell, &self.profile.channels()[*index].unit));
+                Column::Channel(channel) => {
+                    self.mark_evidence.observe(
+                        number,
+                        name,
+                        &without_unit(cell, &self.profile.channels()[*channel].unit),
+                    );
                 }
-                Column::PumpId => self.see_pump(number, cell),
-                Column::Quality(_) => self.words.entry(place).or_default().see(number, name, cell),
+                Column::PumpId => self.observe_pump(number, cell),
+                Column::Quality(_) => self.quality_words.entry(index).or_default().observe(number, name, cell),
                 _ => {}
             }
         }
-        if self.layout.is_of_another_pump(record, self.dialect) {
+        if self.layout.is_of_other_pump(record, self.dialect) {
             return;
         }
         let order = match self.layout.columns.contains(&Column::Time) {
-            true => self.see_times(number, record),
+            true => self.observe_row_time(number, record),
             false => None,
         };
-        for (place, column) in self.layout.columns.iter().enumerate() {
+        for (index, column) in self.layout.columns.iter().enumerate() {
             if matches!(column, Column::Unknown | Column::Unnamed) {
-                self.texts.entry(place).or_default().see(number, record.cell(place), order);
+                self.unknown_columns.entry(index).or_default().observe(number, record.cell(index), order);
             }
         }
     }
 
-    /// Reads a row's time, and says how it goes with that of the row before.
-    fn see_times(&mut self, number: u64, record: &Record) -> Option<Ordering> {
+    /// Reads a row's time, and compares it with the time of the previous row.
+    fn observe_row_time(&mut self, number: u64, record: &Record) -> Option<Ordering> {
         let text = time_text(self.layout, record);
-        let moment = self.see_time(number, &text);
-        if let Some(moment) = moment {
-            self.see_other_times(number, record, &text, moment);
+        let parsed = self.observe_time(number, &text);
+        if let Some(parsed) = parsed {
+            self.compare_other_times(number, record, &text, parsed);
         }
-        let time = moment.map(Moment::as_utc);
-        let (text_before, before) = self.before.replace((text.clone(), time))?;
-        match (before, time) {
-            _ if text == text_before => Some(Ordering::Equal),
-            (Some(before), Some(time)) => Some(time.cmp(&before)),
+        let time = parsed.map(ParsedTime::as_utc);
+        let (previous_text, previous) = self.previous.replace((text.clone(), time))?;
+        match (previous, time) {
+            _ if text == previous_text => Some(Ordering::Equal),
+            (Some(previous), Some(time)) => Some(time.cmp(&previous)),
             _ => None,
         }
     }
 
-    /// Compares the time with those of the columns that are not used for it.
-    fn see_other_times(&mut self, number: u64, record: &Record, text: &str, moment: Moment) {
-        let is_said =
+    /// Compares a row's time with the times in unused columns, unless the user has said which column is the time.
+    fn compare_other_times(&mut self, number: u64, record: &Record, text: &str, parsed: ParsedTime) {
+        let is_chosen =
             self.dialect.columns.values().any(|column| matches!(&*Heading::new(column).base, "timestamp" | "datetime"));
-        if is_said {
+        if is_chosen {
             return;
         }
-        for &(place, time_of_day) in &self.layout.other_times {
-            let cell = |place: usize| record.cell(place);
+        for &(index, time_of_day) in &self.layout.unused_times {
+            let cell = |index: usize| record.cell(index);
             let other_text =
-                time_of_day.map_or_else(|| cell(place).to_owned(), |time| format!("{} {}", cell(place), cell(time)));
-            let Some(other) = times::read(&other_text, None) else { continue };
-            let (time, other_time) = match (moment, other) {
-                // What counts from 1970 or has an offset is sure; the other is by some clock.
-                (Moment::Absolute(_), Moment::Local(_)) => continue,
-                (Moment::Local(local), Moment::Absolute(other)) => match localize(self.zone, local) {
-                    Localized::Once(time) => (time, other),
+                time_of_day.map_or_else(|| cell(index).to_owned(), |time| format!("{} {}", cell(index), cell(time)));
+            let Some(other) = times::parse(&other_text, None) else { continue };
+            let (time, other_time) = match (parsed, other) {
+                // An absolute time is certain; the zone of the other one is unknown.
+                (ParsedTime::Absolute(_), ParsedTime::Local(_)) => continue,
+                (ParsedTime::Local(local), ParsedTime::Absolute(other)) => match localize(self.zone, local) {
+                    Localized::Single(time) => (time, other),
                     _ => continue,
                 },
                 (one, other) => (one.as_utc(), other.as_utc()),
             };
             let apart_s = (time - other_time).num_seconds().abs();
-            if apart_s <= TIMES_DISAGREE_S {
+            if apart_s <= MAX_TIME_DIFFERENCE_S {
                 continue;
             }
-            if let Some(finding) = &mut self.other_times {
-                finding.again();
+            if let Some(finding) = &mut self.time_mismatch {
+                finding.increment();
                 break;
             }
-            let names = self.layout.name(place).to_owned();
+            let names = self.layout.name(index).to_owned();
             let names = time_of_day.map_or(names.clone(), |time| format!("{names} {}", self.layout.name(time)));
             let used = self.layout.time_name();
             let what = format!(
@@ -241,69 +250,70 @@ impl Survey<'_> {
                 quoted(text),
                 quoted(&other_text)
             );
-            let first = |place: Option<usize>| place.map(|place| plain(self.layout.name(place))).unwrap_or_default();
-            let used_place = self.layout.columns.iter().position(|column| *column == Column::Time);
+            let name_of =
+                |index: Option<usize>| index.map(|index| printable(self.layout.name(index))).unwrap_or_default();
+            let used_index = self.layout.columns.iter().position(|column| *column == Column::Time);
             let use_other = match time_of_day {
-                None => format!("--column '{}=timestamp'", plain(&names)),
-                Some(_) => format!("--column '{}=ignore'", first(used_place)),
+                None => format!("--column '{}=timestamp'", printable(&names)),
+                Some(_) => format!("--column '{}=ignore'", name_of(used_index)),
             };
             let why = match self.layout.columns.contains(&Column::TimeOfDay) {
                 false => format!(
                     ": --column '{}=timestamp' says that {} is the time, {use_other} that {} is",
-                    first(used_place),
+                    name_of(used_index),
                     quoted(&used),
                     quoted(&names)
                 ),
                 true => format!(
                     ": --column '{}=ignore' says that {} is the time, {use_other} that {} is",
-                    plain(&names),
+                    printable(&names),
                     quoted(&used),
                     quoted(&names)
                 ),
             };
-            self.other_times = Some(Finding::new(number, what).why(why));
+            self.time_mismatch = Some(Finding::new(number, what).why(why));
             break;
         }
     }
 
-    fn see_pump(&mut self, number: u64, pump: &str) {
+    fn observe_pump(&mut self, number: u64, pump: &str) {
         if let Some(finding) = self.pumps.get_mut(pump) {
-            finding.again();
+            finding.increment();
         } else if let Some((_, finding)) = self.pumps.iter_mut().find(|(name, _)| is_same_pump(name, pump)) {
-            finding.again();
-        } else if self.pumps.len() < MOST_COUNTED {
+            finding.increment();
+        } else if self.pumps.len() < MAX_COUNTED_PUMPS {
             self.pumps.insert(pump.to_owned(), Finding::new(number, quoted(pump)));
         } else {
-            self.more_pumps = true;
+            self.has_more_pumps = true;
         }
     }
 
-    fn see_time(&mut self, number: u64, text: &str) -> Option<Moment> {
+    fn observe_time(&mut self, number: u64, text: &str) -> Option<ParsedTime> {
         let format = self.dialect.time_format.as_ref();
-        let count = |place: &mut Option<Finding>| match place {
-            Some(finding) => finding.again(),
-            None => *place = Some(Finding::new(number, format!("timestamp: {}", quoted(text)))),
+        let count = |first: &mut Option<Finding>| match first {
+            Some(finding) => finding.increment(),
+            None => *first = Some(Finding::new(number, format!("timestamp: {}", quoted(text)))),
         };
-        let moment = times::read(text, format);
-        match moment {
-            Some(Moment::Absolute(_)) => count(&mut self.with_offset),
-            Some(Moment::Local(local)) => {
-                self.locals += 1;
+        let parsed = times::parse(text, format);
+        match parsed {
+            Some(ParsedTime::Absolute(_)) => count(&mut self.with_offset),
+            Some(ParsedTime::Local(local)) => {
+                self.local_times += 1;
                 count(&mut self.without_offset);
-                self.taken_as_utc += u64::from(self.zone.is_none());
-                self.folds.see(number, text, local);
-                if let (Localized::Never, Some(zone)) = (localize(self.zone, local), self.zone) {
+                self.assumed_utc += u64::from(self.zone.is_none());
+                self.repeated_hours.observe(number, text, local);
+                if let (Localized::Skipped, Some(zone)) = (localize(self.zone, local), self.zone) {
                     let what = format!("a time that does not exist in {zone}, as its clocks were put forward over it");
-                    self.trouble.add(number, what, &format!(": {}", quoted(text)));
+                    self.errors.add(number, what, &format!(": {}", quoted(text)));
                 }
             }
-            None if format.is_none() && self.proposals.see(number, "timestamp", text) => {}
-            None => self.no_time(number, text),
+            None if format.is_none() && self.proposals.observe(number, "timestamp", text) => {}
+            None => self.report_unreadable_time(number, text),
         }
-        moment
+        parsed
     }
 
-    /// Times with an offset and times without one, in one file: what zone the others are in is not known.
+    /// Adds an error if some times have an offset and some have none, and the zone of the latter is unknown.
     fn check_offsets(&mut self) {
         let (Some(with), Some(without), None) = (&self.with_offset, &self.without_offset, self.zone) else { return };
         let why = format!(
@@ -312,12 +322,13 @@ impl Survey<'_> {
             with.line,
             if with.count > 1 { format!(" (and {} more)", with.count - 1) } else { String::new() },
         );
-        self.trouble.push(without.clone().why(why));
+        self.errors.push(without.clone().why(why));
     }
 
-    /// Every one of them is another text: those that are wrong in the same way are of one kind.
-    fn no_time(&mut self, number: u64, text: &str) {
-        let why = why_not(text);
+    /// Adds an error for a text that is not a time. The texts differ in every row, so they are grouped by what is
+    /// wrong.
+    fn report_unreadable_time(&mut self, number: u64, text: &str) {
+        let why = diagnose(text);
         let kind = why.as_ref().map_or("time", |why| why.kind);
         let (what, why) = match (&self.dialect.time_format, why) {
             (Some(format), why) => {
@@ -325,54 +336,55 @@ impl Survey<'_> {
                 (format!("timestamp: {} is not in the form '{format}'", quoted(text)), why.unwrap_or_default())
             }
             (None, Some(why)) => (format!("timestamp: {} is no time", quoted(text)), format!(": {}", why.why)),
-            (None, None) => (format!("timestamp: {} is no time", quoted(text)), FORMS.to_owned()),
+            (None, None) => (format!("timestamp: {} is no time", quoted(text)), KNOWN_FORMS.to_owned()),
         };
-        self.trouble.add_alike(number, kind, what, &why);
+        self.errors.add_of_kind(number, kind, what, &why);
     }
 
-    /// Whose the rows are, where a column says it.
+    /// Checks the column that identifies the pump, if there is one.
     fn check_pumps(&mut self, remarks: &mut Vec<String>) {
         let wanted = self.dialect.pump.as_deref();
-        let Some(place) = self.layout.pump_place() else {
+        let Some(index) = self.layout.pump_column() else {
             if let Some(wanted) = wanted {
                 let what = format!("no column is a pump's name, as pump_id, and --file-pump names {}", quoted(wanted));
-                self.trouble.push(Finding::new(self.layout.header_line, what));
+                self.errors.push(Finding::new(self.layout.header_line, what));
             }
-            self.check_texts();
+            self.check_unknown_columns();
             return;
         };
-        let name = self.layout.name(place);
+        let name = self.layout.name(index);
         let base = if self.dialect.columns.contains_key(name) { String::new() } else { Heading::new(name).base };
-        if wanted.is_none() && self.is_no_pump(&base) {
+        if wanted.is_none() && self.is_not_a_pump_column(&base) {
             remarks.push(format!("columns that are not used: {}", quoted(name)));
-            self.check_texts();
+            self.check_unknown_columns();
             return;
         }
-        let told = self.told_pumps();
+        let pump_list = self.pump_list();
         let Some((first_name, first)) = self.pumps.iter().min_by_key(|(_, finding)| finding.line) else { return };
         let hint = |pump: &str| match pump.is_empty() {
             true => String::new(),
-            false => format!("--file-pump '{}'", plain(pump)),
+            false => format!("--file-pump '{}'", printable(pump)),
         };
         if let Some(wanted) = wanted {
-            if !self.pumps.keys().any(|name| is_same_pump(name, wanted)) && !self.more_pumps {
-                let what = format!("{name}: no row is of {}; there is {told}", quoted(wanted));
-                self.trouble.push(Finding::new(first.line, what));
+            if !self.pumps.keys().any(|name| is_same_pump(name, wanted)) && !self.has_more_pumps {
+                let what = format!("{name}: no row is of {}; there is {pump_list}", quoted(wanted));
+                self.errors.push(Finding::new(first.line, what));
             }
         } else if self.pumps.len() > 1 {
-            let what = format!("{name}: rows of several pumps: {told}");
-            let is_asked_for =
-                |name: &&String| self.dialect.read_for.as_ref().is_some_and(|pump| is_same_pump(name, pump.as_str()));
-            let proposed = self.pumps.keys().find(is_asked_for).unwrap_or(first_name);
+            let what = format!("{name}: rows of several pumps: {pump_list}");
+            let is_expected = |name: &&String| {
+                self.dialect.expected_pump.as_ref().is_some_and(|pump| is_same_pump(name, pump.as_str()))
+            };
+            let proposed = self.pumps.keys().find(is_expected).unwrap_or(first_name);
             let proposed = if proposed.is_empty() { self.pumps.keys().nth(1).unwrap_or(proposed) } else { proposed };
             let why = format!("; {} reads the rows of that one only", hint(proposed));
-            let why = if is_bare_pump(&base) { format!("{why}; {}", ignore(name)) } else { why };
-            self.trouble.push(Finding::new(first.line, what).why(why));
+            let why = if is_pump_word(&base) { format!("{why}; {}", ignore_hint(name)) } else { why };
+            self.errors.push(Finding::new(first.line, what).why(why));
             return;
-        } else if let Some(pump) = &self.dialect.read_for
+        } else if let Some(pump) = &self.dialect.expected_pump
             && !is_same_pump(first_name, pump.as_str())
         {
-            if is_weak_pump(&base) {
+            if is_weak_pump_word(&base) {
                 remarks.push(format!(
                     "column {} says {} in every row, which is not compared with {pump}",
                     quoted(name),
@@ -380,135 +392,149 @@ impl Survey<'_> {
                 ));
             } else {
                 let what = format!("{name}: {}", first.what);
-                let why =
-                    format!("is not {pump}, whose readings they shall be; {} says that they are", hint(first_name));
-                let why = if is_bare_pump(&base) { format!("{why}; {}", ignore(name)) } else { why };
-                self.trouble.push(Finding { what, why, ..first.clone() });
+                let why = format!(
+                    "is not {pump}, for which the file is read; {} says that these are its readings",
+                    hint(first_name)
+                );
+                let why = if is_pump_word(&base) { format!("{why}; {}", ignore_hint(name)) } else { why };
+                self.errors.push(Finding { what, why, ..first.clone() });
             }
         }
-        self.check_texts();
+        self.check_unknown_columns();
     }
 
-    /// The pumps with their numbers of rows, for people.
-    fn told_pumps(&self) -> String {
-        let more = self.pumps.len().saturating_sub(MOST_PUMPS);
-        let mut told = told(&self.pumps, MOST_PUMPS);
-        if self.more_pumps {
-            told.push_str(", and many more");
+    /// Lists the pumps with their numbers of rows.
+    fn pump_list(&self) -> String {
+        let more = self.pumps.len().saturating_sub(MAX_LISTED_PUMPS);
+        let mut list = text_list(&self.pumps, MAX_LISTED_PUMPS);
+        if self.has_more_pumps {
+            list.push_str(", and many more");
         } else if more > 0 {
-            told.push_str(&format!(", and {more} more"));
+            list.push_str(&format!(", and {more} more"));
         }
-        told
+        list
     }
 
-    /// Whether a column that may be the pump's by its name says the pump's state instead, or a measured value.
-    fn is_no_pump(&self, base: &str) -> bool {
+    /// Whether a column named like a pump holds the pump's state or a measured value instead.
+    fn is_not_a_pump_column(&self, base: &str) -> bool {
         let is_fraction = |cell: &String| cell.replace(',', ".").parse::<f64>().is_ok_and(|value| value.fract() != 0.0);
         let has_letter = |cell: &String| cell.contains(char::is_alphabetic);
         let mut cells = self.pumps.keys().filter(|cell| !cell.is_empty()).peekable();
-        is_bare_pump(base)
-            && (self.more_pumps
+        is_pump_word(base)
+            && (self.has_more_pumps
                 || cells.peek().is_none()
                 || cells.clone().all(|cell| is_state(cell))
                 || cells.clone().any(is_fraction)
-                // A day, in German.
+                // "Tag" is German for day.
                 || (base == "tag" && !cells.any(has_letter)))
     }
 
-    /// Asks about the columns that nobody knows and by which rows may be of several pumps.
-    fn check_texts(&mut self) {
-        for (&place, texts) in &self.texts {
-            let name = self.layout.name(place);
+    /// Adds errors for unknown columns that may separate the rows of several pumps.
+    fn check_unknown_columns(&mut self) {
+        for (&index, texts) in &self.unknown_columns {
+            let name = self.layout.name(index);
             let is_other_time =
-                self.layout.other_times.iter().any(|&(one, other)| one == place || other == Some(place));
+                self.layout.unused_times.iter().any(|&(one, other)| one == index || other == Some(index));
             let is_named = pump_rank(&Heading::new(name).base).is_some();
-            let Some(found) = texts.of_several_pumps(is_named).filter(|_| !is_other_time) else { continue };
+            let Some(found) = texts.several_pumps(is_named).filter(|_| !is_other_time) else { continue };
             let Some((first_name, first)) = found.iter().min_by_key(|(_, finding)| finding.line) else { continue };
-            let wanted =
-                |name: &&String| self.dialect.read_for.as_ref().is_some_and(|pump| is_same_pump(name, pump.as_str()));
-            let proposed = plain(found.keys().find(wanted).unwrap_or(first_name));
-            let what = format!("{name}: rows that may be of several pumps: {}", told(found, MOST_PUMPS));
+            let wanted = |name: &&String| {
+                self.dialect.expected_pump.as_ref().is_some_and(|pump| is_same_pump(name, pump.as_str()))
+            };
+            let proposed = printable(found.keys().find(wanted).unwrap_or(first_name));
+            let what = format!("{name}: rows that may be of several pumps: {}", text_list(found, MAX_LISTED_PUMPS));
             let why = format!(
                 "; --column '{}=pump_id' --file-pump '{proposed}' reads the rows of that one only; {}",
-                plain(name),
-                ignore(name)
+                printable(name),
+                ignore_hint(name)
             );
-            self.trouble.push(Finding::new(first.line, what).why(why));
+            self.errors.push(Finding::new(first.line, what).why(why));
         }
     }
 
-    /// The zone that the file names beside the one that a person names.
+    /// Checks the zone that the file names against the one that the user gives.
     fn check_zone(&mut self, remarks: &mut Vec<String>) {
-        let locals = self.locals + self.proposals.without_offset();
-        let (Some(named), true) = (&self.named, locals > 0) else { return };
-        let (count, line) = (locals, self.layout.header_line);
+        let count = self.local_times + self.proposals.without_offset();
+        let (Some(named), true) = (&self.named_zone, count > 0) else { return };
+        let line = self.layout.header_line;
         let finding = |what: String, why: String| Finding { line, count, what, why };
         let header = quoted(&self.layout.time_name());
         match (named, self.dialect.time_zone) {
-            (NamedZone::Known(named), Some(asked)) if *named != asked => {
-                let why = format!("and --time-zone says {asked}: leave it out, or rename the column");
-                self.trouble.push(finding(format!("times in {header} are in {named}"), why));
+            (NamedZone::Known(named), Some(chosen)) if *named != chosen => {
+                let why = format!("and --time-zone says {chosen}: leave it out, or rename the column");
+                self.errors.push(finding(format!("times in {header} are in {named}"), why));
             }
-            (NamedZone::Unclear(word), None) => {
+            (NamedZone::Ambiguous(word), None) => {
                 let why = format!(
                     "and {word} has several meanings: say the zone with --time-zone, as Europe/Berlin, or as +01:00 where the \
                      clock is never put forward"
                 );
-                self.trouble.push(finding(format!("times in {header} have no offset"), why));
+                self.errors.push(finding(format!("times in {header} have no offset"), why));
             }
             (NamedZone::Known(named), None) => remarks.push(format!("times are in {named}, as {header} says")),
             _ => {}
         }
     }
 
-    fn finish(mut self) -> Plan {
+    fn finish(mut self) -> ReadPlan {
         let mut remarks = Vec::new();
         self.check_pumps(&mut remarks);
         self.check_zone(&mut remarks);
         self.check_offsets();
-        self.other_times.take().into_iter().for_each(|finding| self.trouble.push(finding));
-        let qualities = self.judge_qualities(&mut remarks);
-        let Self { layout, dialect, marks, mut folds, proposals, taken_as_utc, mut trouble, left_out, .. } = self;
-        let marked = match dialect.decimal {
+        self.time_mismatch.take().into_iter().for_each(|finding| self.errors.push(finding));
+        let qualities = self.classify_qualities(&mut remarks);
+        let Self {
+            layout,
+            dialect,
+            mark_evidence,
+            mut repeated_hours,
+            proposals,
+            assumed_utc,
+            mut errors,
+            skipped,
+            ..
+        } = self;
+        let mark = match dialect.decimal {
             Some(mark) => Ok(mark),
-            None => marks.decide(layout.delimiter),
+            None => mark_evidence.decide(layout.delimiter),
         };
-        let mark_is_known = marked.is_ok();
-        let mark = marked.unwrap_or_else(|finding: Finding| {
-            trouble.push(finding);
+        let mark_is_known = mark.is_ok();
+        let mark = mark.unwrap_or_else(|finding: Finding| {
+            errors.push(finding);
             DecimalMark::Point
         });
-        folds.decide();
-        let of_folds = folds.trouble();
-        proposals.finding().into_iter().chain(of_folds).for_each(|finding| trouble.push(finding));
-        remarks.extend(folds.remark());
-        let number = NumberFormat { mark, thousands: dialect.decimal.is_some() };
-        Plan { number, mark_is_known, folds, qualities, remarks, taken_as_utc, trouble, left_out }
+        repeated_hours.decide();
+        let ambiguous_hours = repeated_hours.errors();
+        proposals.finding().into_iter().chain(ambiguous_hours).for_each(|finding| errors.push(finding));
+        remarks.extend(repeated_hours.remark());
+        let number_format = NumberFormat { mark, thousands: dialect.decimal.is_some() };
+        ReadPlan { number_format, mark_is_known, repeated_hours, qualities, remarks, assumed_utc, errors, skipped }
     }
 
-    fn judge_qualities(&mut self, remarks: &mut Vec<String>) -> BTreeMap<usize, Verdicts> {
+    fn classify_qualities(&mut self, remarks: &mut Vec<String>) -> BTreeMap<usize, WordMeanings> {
         let mut qualities = BTreeMap::new();
-        for (place, words) in std::mem::take(&mut self.words) {
-            let name = self.layout.name(place);
-            match words.judge(name, &self.dialect.good_quality) {
-                Ok(Some(verdicts)) => drop(qualities.insert(place, verdicts)),
+        for (index, words) in std::mem::take(&mut self.quality_words) {
+            let name = self.layout.name(index);
+            match words.classify(name, &self.dialect.good_quality) {
+                Ok(Some(meanings)) => drop(qualities.insert(index, meanings)),
                 Ok(None) => remarks.push(format!("columns that are not used: {}", quoted(name))),
-                Err(unknown) => unknown.into_iter().for_each(|finding| self.trouble.push(finding)),
+                Err(unknown) => unknown.into_iter().for_each(|finding| self.errors.push(finding)),
             }
         }
         qualities
     }
 }
 
-/// The first of these texts with their numbers of rows.
-fn told(texts: &BTreeMap<String, Finding>, most: usize) -> String {
-    let told = texts.values().take(most).map(|text| format!("{} in {}", text.what, plural(text.count, "row")));
-    told.collect::<Vec<_>>().join(", ")
+/// Lists at most `max` texts with their numbers of rows.
+fn text_list(texts: &BTreeMap<String, Finding>, max: usize) -> String {
+    let list = texts.values().take(max).map(|text| format!("{} in {}", text.what, plural(text.count, "row")));
+    list.collect::<Vec<_>>().join(", ")
 }
 
-fn ignore(name: &str) -> String {
-    format!("--column '{}=ignore' says that it is no pump's name", plain(name))
+/// The hint for a column that does not identify the pump.
+fn ignore_hint(name: &str) -> String {
+    format!("--column '{}=ignore' says that it is no pump's name", printable(name))
 }
 
-const FORMS: &str = ": it is in no form that is known; allowed: 2026-03-09 10:14:33, RFC 3339, seconds or milliseconds since \
+const KNOWN_FORMS: &str = ": it is in no form that is known; allowed: 2026-03-09 10:14:33, RFC 3339, seconds or milliseconds since \
                      1970; others by --time-format";

@@ -1,11 +1,11 @@
-//! What becomes of each cell and line; the field's own files go through the program in `tests/it/recordings.rs`.
+//! Reading of recordings: each kind of cell, line and header. `tests/it/recordings.rs` reads files from real plants.
 
 use volute_plant::{Sample, Timestamp};
 
 use super::*;
 
-mod asked;
-mod kinds;
+mod ambiguities;
+mod formats;
 
 pub(crate) const TWO_CHANNELS: &str = r#"
     name = "two"
@@ -37,15 +37,15 @@ fn read(text: &str) -> Result<Recording, RecordingError> {
     read_as(text.as_bytes(), &Dialect::default())
 }
 
-/// The rows in short: seconds since 15:44:00, and the values.
-fn short(recording: &Recording) -> Vec<(i64, Option<f64>, Option<f64>)> {
+/// The time of each row in seconds since 15:44:00, and the values.
+fn row_values(recording: &Recording) -> Vec<(i64, Option<f64>, Option<f64>)> {
     let start: Timestamp = "2020-03-01T15:44:00Z".parse().expect("a time");
     let value = |row: &Row, channel: usize| row.samples[channel].value();
     recording.rows.iter().map(|row| (row.at.since_ms(start) / 1000, value(row, 0), value(row, 1))).collect()
 }
 
 #[test]
-fn both_forms_say_the_same() {
+fn skab_and_original_form_are_read_alike() {
     let skab = "datetime;Tb;Volume Flow RateRMS;anomaly;changepoint\n\
                 2020-03-01 15:44:06;40.5;76;0.0;0.0\n\
                 2020-03-01 15:44:07;;NaN;1.0;1.0\n";
@@ -64,20 +64,20 @@ fn both_forms_say_the_same() {
 }
 
 #[test]
-fn a_number_out_of_range_is_a_bad_sensor() {
+fn number_out_of_range_is_a_bad_sample() {
     let text = format!(
         "{HEADER}\n2020-03-01T15:44:06Z,900,-6.3\n2020-03-01T15:44:07Z,20,-0.1\n2020-03-01T15:44:08Z,-9999,32767\n\
          2020-03-01T15:44:09Z,65535,1\n"
     );
     let rows = read(&text).expect("read").rows;
     assert_eq!(&*rows[0].samples, &[Sample::Bad(900.0), Sample::Bad(-6.3)]);
-    assert_eq!(&*rows[1].samples, &[Sample::Good(20.0), Sample::Good(-0.1)], "a zero that has drifted");
+    assert_eq!(&*rows[1].samples, &[Sample::Good(20.0), Sample::Good(-0.1)], "a drifted zero");
     assert_eq!(&*rows[2].samples, &[Sample::Bad(-9999.0), Sample::Bad(32767.0)], "sentinels");
     assert_eq!(&*rows[3].samples, &[Sample::Bad(65535.0), Sample::Good(1.0)]);
 }
 
 #[test]
-fn dialects_say_the_same() {
+fn all_dialects_are_read_alike() {
     let expected = [(6, Some(40.5), Some(76.0)), (7, Some(41.5), None)];
     let wide: Vec<u8> = "\u{feff}timestamp\tTb\tVolume Flow RateRMS\r\n2020-03-01 15:44:06\t40,5\t76\r\n\
                          2020-03-01 15:44:07\t41,5\t\r\n"
@@ -122,18 +122,18 @@ fn dialects_say_the_same() {
         ("returns", b"timestamp,Tb,Volume Flow RateRMS\r2020-03-01 15:44:06,40.5,76\r2020-03-01 15:44:07,41.5,\r"),
     ] {
         let recording = read_as(bytes, &Dialect::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(short(&recording), expected, "{name}");
+        assert_eq!(row_values(&recording), expected, "{name}");
     }
 }
 
 #[test]
-fn what_is_no_number_is_missing_and_told() {
+fn cell_that_is_not_a_number_is_missing_and_reported() {
     let rows = ["Bad Input,1", "I/O Timeout,2", "Bad Input,3", "4,N/A", "5,"].iter().zip(6..);
     let rows: String = rows.map(|(cells, second)| format!("2020-03-01 15:44:{second:02},{cells}\n")).collect();
     let recording = read(&format!("{HEADER},Torque\n{}", rows.replace('\n', ",9\n"))).expect("read");
     let values = [(None, Some(1.0)), (None, Some(2.0)), (None, Some(3.0)), (Some(4.0), None), (Some(5.0), None)];
     let expected: Vec<_> = (6..).zip(values).map(|(second, (one, other))| (second, one, other)).collect();
-    assert_eq!(short(&recording), expected);
+    assert_eq!(row_values(&recording), expected);
     assert_eq!(
         recording.notes.lines(),
         [
@@ -150,24 +150,24 @@ fn what_is_no_number_is_missing_and_told() {
 }
 
 #[test]
-fn a_column_that_is_not_there_is_a_missing_channel() {
+fn channel_without_a_column_is_missing() {
     let recording = read("Timestamp,tb\n2020-03-01 15:44:06,40.5\n").expect("read");
-    assert_eq!(short(&recording), [(6, Some(40.5), None)]);
+    assert_eq!(row_values(&recording), [(6, Some(40.5), None)]);
     let lines = recording.notes.lines();
     assert_eq!(lines, ["channels without a column, taken as missing: Volume Flow RateRMS"]);
 }
 
 #[test]
-fn a_dead_sensor_costs_its_channel_and_other_text_the_file() {
+fn no_value_words_cost_the_channel_and_other_text_the_file() {
     let dead = format!("{HEADER}\n2020-03-01 15:44:06,Bad,1\n2020-03-01 15:44:07,Bad,2\n");
-    assert_eq!(short(&read(&dead).expect("read")), [(6, None, Some(1.0)), (7, None, Some(2.0))]);
+    assert_eq!(row_values(&read(&dead).expect("read")), [(6, None, Some(1.0)), (7, None, Some(2.0))]);
     let text = dead.replace("Bad", "12.5 bar");
     let error = read(&text).expect_err("no numbers").to_string();
     assert!(error.contains("line 2: Tb: \"12.5 bar\" (and 1 more) is no number"), "{error}");
 }
 
 #[test]
-fn all_trouble_is_told_at_once() {
+fn all_errors_are_reported_at_once() {
     let text = format!(
         "{HEADER},anomaly,pump_id\n\
          2020-03-01 15:44:06,40.5,76,2,A\n\
@@ -178,12 +178,12 @@ fn all_trouble_is_told_at_once() {
          2020-03-01 15:44:10,\"open,76,0,A\n\
          tomorrow,40.5,76,2,A\n"
     );
-    let error = read(&text).expect_err("trouble").to_string();
+    let error = read(&text).expect_err("rejected").to_string();
     assert_eq!(
         error.lines().collect::<Vec<_>>(),
         [
             "run.csv is not read:",
-            "  line 2: Tb: \"40.5\" (and 2 more) stands beside Tb: \"1,5\" in line 6: say which with --decimal point or \
+            "  line 2: Tb: \"40.5\" (and 2 more) has another decimal mark than Tb: \"1,5\" in line 6: say which with --decimal point or \
              --decimal comma; the other mark is then the thousands'",
             "  line 2: anomaly: \"2\" (and 1 more); allowed: 0, 1, or nothing",
             "  line 2: pump_id: rows of several pumps: \"A\" in 3 rows, \"B\" in 1 row; --file-pump 'A' reads the rows of that \
@@ -198,14 +198,14 @@ fn all_trouble_is_told_at_once() {
 }
 
 #[test]
-fn a_pump_that_is_spelled_in_two_ways_is_one() {
+fn two_spellings_of_a_pump_are_one_pump() {
     let text = format!(
         "{HEADER},pump_id\n2020-03-01 15:44:06,40.5,76,F\u{f6}rderpumpe 3\n\
          2020-03-01 15:44:07,40.5,76,Fo\u{308}rderpumpe\u{a0}3\n"
     );
-    assert_eq!(short(&read(&text).expect("one pump")).len(), 2);
+    assert_eq!(row_values(&read(&text).expect("one pump")).len(), 2);
     let dialect = Dialect { pump: Some("F\u{f6}rderpumpe 3".into()), ..Dialect::default() };
-    assert_eq!(short(&read_as(text.as_bytes(), &dialect).expect("of this pump")).len(), 2);
+    assert_eq!(row_values(&read_as(text.as_bytes(), &dialect).expect("of this pump")).len(), 2);
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), &text).expect("written");
     let profile = Profile::from_toml(TWO_CHANNELS).expect("a profile");
@@ -216,8 +216,8 @@ fn a_pump_that_is_spelled_in_two_ways_is_one() {
 }
 
 #[test]
-fn what_is_wrong_with_a_header_is_named() {
-    for (text, told) in [
+fn header_errors_are_named() {
+    for (text, expected) in [
         ("Tb,Volume Flow RateRMS\n", "column \"timestamp\" is missing; a recording has timestamp"),
         ("timestamp,x,y\n", "column \"y\" is no channel, and neither is any other"),
         ("timestamp,Tb,Tb,Volume Flow RateRMS\n", "column \"Tb\" is there twice"),
@@ -229,13 +229,13 @@ fn what_is_wrong_with_a_header_is_named() {
         ("", "run.csv is empty"),
         ("1;2;3\n4;5;6\n", "column \"timestamp\" is in none of the first 2 lines"),
     ] {
-        let error = read(text).expect_err(told).to_string();
-        assert!(error.contains(told), "{error:?} says {told:?}");
+        let error = read(text).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error:?} contains {expected:?}");
     }
 }
 
 #[test]
-fn an_absent_file_is_named() {
+fn missing_file_is_named() {
     let profile = Profile::from_toml(TWO_CHANNELS).expect("a profile");
     let absent = Path::new("/nowhere/run.csv");
     let error = read_recording(absent, &profile, &Dialect::default()).expect_err("absent").to_string();
@@ -243,7 +243,7 @@ fn an_absent_file_is_named() {
 }
 
 #[test]
-fn order_is_told() {
+fn rows_out_of_order_are_reported() {
     let line = |second: i64, tb: f64| format!("2020-03-01 15:44:{second:02},{tb},1\n");
     let rows: String = [(1, 1.0), (2, 2.0), (9, 9.0), (3, 3.0), (4, 4.0), (2, 2.5), (5, 5.0)]
         .into_iter()
@@ -257,35 +257,35 @@ fn order_is_told() {
             "out of order: line 5: \"2020-03-01 15:44:03\" is earlier than a row before it (and 3 more); time goes back 2 \
              times",
             "line 7: same time, other values: \"2020-03-01 15:44:02\" as in line 3: Tb 2.5, there 2; if this is the hour that \
-             stands twice in autumn, say the zone with --time-zone, as Europe/Berlin",
+             occurs twice in autumn, say the zone with --time-zone, as Europe/Berlin",
         ]
     );
-    let lengths = |slack| parts(&recording.rows, slack).iter().map(|part| part.len()).collect::<Vec<_>>();
+    let lengths = |slack| ordered_segments(&recording.rows, slack).iter().map(|part| part.len()).collect::<Vec<_>>();
     assert_eq!((lengths(3000), lengths(1000), lengths(9000)), (vec![3, 4], vec![3, 2, 2], vec![7]));
-    assert_eq!(parts(&[], 0).len(), 1);
+    assert_eq!(ordered_segments(&[], 0).len(), 1);
 }
 
 #[test]
-fn a_file_is_read_by_its_times_in_bounded_memory() {
+fn file_is_read_in_time_order_in_bounded_memory() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("run.csv");
     let profile = Profile::from_toml(TWO_CHANNELS).expect("a profile");
-    // Every channel has a stretch of its own: its rows are far from the others of their times.
+    // Each channel has its own block of rows, so that rows with the same time are far apart.
     let stretch = |cells: &str| -> String {
         (0..50).map(|second| format!("2020-03-01 15:44:{:02},{cells}\n", (second * 7) % 50)).collect()
     };
     fs::write(&path, format!("{HEADER}\n{}{}{}", stretch("1,"), stretch(",2"), stretch("1,2"))).expect("written");
     let file = open_recording(&path, &profile, &Dialect::default()).expect("opened");
-    let mut rows = file.by_time(false).expect("sorted");
+    let mut rows = file.rows_by_time(false).expect("sorted");
     let mut seconds = Vec::new();
-    while let Some(Numbered { row, .. }) = rows.next().expect("read") {
+    while let Some(NumberedRow { row, .. }) = rows.next().expect("read") {
         seconds.push((row.at.millis() / 1000) % 60);
         assert_eq!(&*row.samples, &[Sample::Good(1.0), Sample::Good(2.0)]);
     }
     assert_eq!(seconds, (0..50).map(|second| second % 60).collect::<Vec<_>>());
     let order = rows.notes(file.notes()).order;
-    assert_eq!((order.parts, order.repeats.map(|f| f.count), order.conflicts), (50, Some(50), None));
-    let mut small = sorted::tests::in_pieces_of(file.rows().expect("read"), &profile, 7);
+    assert_eq!((order.merged, order.repeats.map(|f| f.count), order.conflicts), (50, Some(50), None));
+    let mut small = sorted::tests::sort_with_runs_of(file.rows().expect("read"), &profile, 7);
     let mut last = None;
     while let Some(next) = small.next().expect("read") {
         assert!(last < Some((next.row.at, next.line)), "by time, then by line");
@@ -294,7 +294,7 @@ fn a_file_is_read_by_its_times_in_bounded_memory() {
 }
 
 #[test]
-fn one_row_per_tag_is_one_reading() {
+fn rows_of_single_tags_are_merged() {
     let profile = Profile::from_toml(TEN_CHANNELS).expect("a profile");
     let names: Vec<&str> = profile.channel_names().collect();
     let row = |second: usize, channel: usize| {
@@ -306,11 +306,11 @@ fn one_row_per_tag_is_one_reading() {
     let recording = parse_recording(Path::new("x"), text.as_bytes(), &profile, &Dialect::default()).expect("read");
     assert_eq!(recording.rows.len(), 3);
     assert!(recording.rows.iter().all(|row| row.samples.iter().all(|sample| sample.value() == Some(1.0))));
-    assert_eq!(recording.notes.order.parts, 27);
+    assert_eq!(recording.notes.order.merged, 27);
 }
 
 #[test]
-fn a_time_that_was_too_wide_for_its_column_is_a_row_and_a_comment_is_told() {
+fn line_of_hashes_with_all_cells_is_a_row_and_another_is_a_comment() {
     let error = read(&format!("{HEADER}\n2020-03-01 15:44:01,1,2\n########,1,2\n")).expect_err("no time").to_string();
     assert!(error.contains("line 3: timestamp: \"########\" is no time"), "{error}");
     let recording = read(&format!("{HEADER}\n# restarted\n2020-03-01 15:44:01,1,2\n")).expect("read");

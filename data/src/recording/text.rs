@@ -1,23 +1,24 @@
-//! From bytes to lines to cells, whatever the encoding and the ends of lines.
+//! Decodes bytes to text, and splits text into lines and cells.
 //!
-//! A UTF-16 file is found by its byte-order mark or by its zero bytes; what is neither that nor UTF-8 is taken as
-//! Windows-1252, whose letters differ in units and names only. A line ends with `\n`, `\r\n` or `\r`.
+//! UTF-16 is detected by its byte-order mark or by its zero bytes. A file that is neither UTF-16 nor UTF-8 is read as
+//! Windows-1252: other 8-bit encodings differ from it only in letters of units and names. A line ends with `\n`, `\r\n`
+//! or `\r`.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-/// How much of a file tells its encoding.
-const SAMPLE: u64 = 64 << 10;
-/// The longest line, with its end.
-const MAX_LINE: usize = 1 << 20;
+/// The encoding is detected from this many bytes at the start of a file.
+const SAMPLE_BYTES: u64 = 64 << 10;
+/// The longest accepted line.
+const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// The text as UTF-8, without a byte-order mark. Bytes that are no text become the replacement character.
-pub(crate) fn decoded<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+/// Decodes a file to UTF-8 without a byte-order mark. Invalid bytes become the replacement character.
+pub(crate) fn decode<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     let mut sample = Vec::new();
-    source.by_ref().take(SAMPLE).read_to_end(&mut sample)?;
-    let encoding = guess(&sample);
+    source.by_ref().take(SAMPLE_BYTES).read_to_end(&mut sample)?;
+    let encoding = guess_encoding(&sample);
     let decoder = DecodeReaderBytesBuilder::new()
         .encoding(encoding)
         .bom_override(true)
@@ -26,24 +27,24 @@ pub(crate) fn decoded<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn BufR
     Ok(Box::new(BufReader::new(decoder)))
 }
 
-/// The encoding where no byte-order mark says it; none: UTF-8.
-fn guess(sample: &[u8]) -> Option<&'static Encoding> {
+/// Returns the encoding of a file without a byte-order mark; none for UTF-8, or if there is a mark.
+fn guess_encoding(sample: &[u8]) -> Option<&'static Encoding> {
     if sample.starts_with(&[0xff, 0xfe]) || sample.starts_with(&[0xfe, 0xff]) {
         return None;
     }
-    // A header is ASCII for the most part: every other byte of it is zero in UTF-16. A block of zeros is not that.
+    // A header is mostly ASCII, so in UTF-16 every other byte of it is zero. In a block of zero bytes all are.
     let start = &sample[..sample.len().min(64)];
     let zeros = |first: usize| start.iter().skip(first).step_by(2).filter(|&&byte| byte == 0).count();
-    let most = start.len() / 2 * 3 / 4;
-    if most > 0 && zeros(1) >= most && zeros(0) < most {
+    let threshold = start.len() / 2 * 3 / 4;
+    if threshold > 0 && zeros(1) >= threshold && zeros(0) < threshold {
         return Some(UTF_16LE);
     }
-    if most > 0 && zeros(0) >= most && zeros(1) < most {
+    if threshold > 0 && zeros(0) >= threshold && zeros(1) < threshold {
         return Some(UTF_16BE);
     }
     match std::str::from_utf8(sample) {
         Ok(_) => None,
-        // Cut off within a letter at the sample's end.
+        // The sample ends within a character.
         Err(error) if error.error_len().is_none() => None,
         Err(_) => Some(WINDOWS_1252),
     }
@@ -53,11 +54,11 @@ fn guess(sample: &[u8]) -> Option<&'static Encoding> {
 pub(super) struct Lines<'a> {
     source: Box<dyn BufRead + 'a>,
     bytes: Vec<u8>,
-    /// The last byte was a `\r`: a `\n` that follows belongs to it.
+    /// The last byte was `\r`: a `\n` that follows belongs to the same line end.
     after_return: bool,
-    /// The number of the line that was read last, from 1.
+    /// The number of the line that was read last, from 1 on.
     pub number: u64,
-    /// Whether that line had an end; the last of a file that was cut off has none.
+    /// Whether that line had a line end. The last line of a truncated file has none.
     pub ended: bool,
 }
 
@@ -66,7 +67,7 @@ impl<'a> Lines<'a> {
         Self { source, bytes: Vec::new(), after_return: false, number: 0, ended: true }
     }
 
-    /// The next line without its end.
+    /// Returns the next line without its line end.
     pub(super) fn next(&mut self) -> io::Result<Option<String>> {
         self.bytes.clear();
         self.ended = false;
@@ -87,8 +88,8 @@ impl<'a> Lines<'a> {
             }
             let used = skipped + end.map_or(buffer.len(), |end| end + 1);
             self.source.consume(used);
-            if self.bytes.len() > MAX_LINE {
-                let text = format!("line {} is longer than {MAX_LINE} bytes", self.number + 1);
+            if self.bytes.len() > MAX_LINE_BYTES {
+                let text = format!("line {} is longer than {MAX_LINE_BYTES} bytes", self.number + 1);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
         }
@@ -112,17 +113,17 @@ impl Record {
         self.ends.len()
     }
 
-    /// The cell at this place without the blanks around it; empty behind the last one.
+    /// Returns the cell at this index, trimmed; empty after the last one.
     pub(super) fn cell(&self, index: usize) -> &str {
         let start = if index == 0 { 0 } else { self.ends.get(index - 1).copied().unwrap_or(self.text.len()) };
         let end = self.ends.get(index).copied().unwrap_or(self.text.len());
         let cell = trim(&self.text[start..end]);
-        // A quote behind a blank is not one to RFC 4180.
+        // RFC 4180 does not accept a quote after a blank.
         cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).map_or(cell, trim)
     }
 
-    /// Leaves out what is in the cell at this place, and behind it.
-    pub(super) fn cut(&mut self, index: usize) {
+    /// Empties the cell at this index and all cells after it.
+    pub(super) fn clear_from(&mut self, index: usize) {
         let start = if index == 0 { 0 } else { self.ends.get(index - 1).copied().unwrap_or(self.text.len()) };
         self.text.truncate(start);
         self.ends.iter_mut().for_each(|end| *end = (*end).min(start));
@@ -133,12 +134,12 @@ impl Record {
     }
 }
 
-/// Without blanks, zero bytes (what a logger that lost power leaves) and a stray byte-order mark.
+/// Trims blanks, zero bytes (a logger leaves them after a power failure) and stray byte-order marks.
 pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(|letter: char| letter.is_whitespace() || matches!(letter, '\0' | '\u{feff}'))
 }
 
-/// Splits lines into cells, with quotes as RFC 4180 has them.
+/// Splits lines into cells, with quotes according to RFC 4180.
 pub(super) struct Splitter {
     core: csv_core::Reader,
     bytes: Vec<u8>,
@@ -151,7 +152,7 @@ impl Splitter {
         Self { core, bytes: Vec::new(), ends: Vec::new() }
     }
 
-    /// The line's cells; none where a quote is not closed in it.
+    /// Returns the line's cells; none if a quote is not closed within the line.
     pub(super) fn split(&mut self, line: &str) -> Option<Record> {
         self.core.reset();
         self.bytes.resize(line.len() + 1, 0);
@@ -175,16 +176,16 @@ mod tests {
     use super::*;
 
     fn lines(bytes: &[u8]) -> Vec<String> {
-        let mut lines = Lines::new(decoded(bytes).expect("decoded"));
+        let mut lines = Lines::new(decode(bytes).expect("decoded"));
         std::iter::from_fn(|| lines.next().expect("read")).collect()
     }
 
     #[test]
-    fn encodings_are_told_apart() {
+    fn encodings_are_detected() {
         let text = "timestamp,Tb [°C]\n2026-03-09 10:14:33,40.5\n";
         let expected = ["timestamp,Tb [°C]", "2026-03-09 10:14:33,40.5"];
-        let wide = |order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
-        let (little, big) = (wide(u16::to_le_bytes), wide(u16::to_be_bytes));
+        let utf_16 = |order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+        let (little, big) = (utf_16(u16::to_le_bytes), utf_16(u16::to_be_bytes));
         let latin: Vec<u8> = text.chars().map(|letter| letter as u8).collect();
         for (name, bytes) in [
             ("UTF-8", text.as_bytes().to_vec()),
@@ -200,26 +201,26 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_end_in_three_ways() {
+    fn three_kinds_of_line_ends_are_accepted() {
         assert_eq!(lines(b"a\nb\r\nc\rd\r\n\ne"), ["a", "b", "c", "d", "", "e"]);
         assert_eq!(lines(b""), [""; 0]);
     }
 
     #[test]
-    fn a_line_that_does_not_end_is_refused() {
+    fn line_that_is_too_long_is_rejected() {
         let endless = io::repeat(b'1').take(3 << 20);
-        let error = Lines::new(decoded(endless).expect("decoded")).next().expect_err("too long");
+        let error = Lines::new(decode(endless).expect("decoded")).next().expect_err("too long");
         assert_eq!(error.to_string(), "line 1 is longer than 1048576 bytes");
     }
 
     #[test]
-    fn quotes_hold_delimiters() {
+    fn delimiters_within_quotes_do_not_split() {
         let mut splitter = Splitter::new(b',');
         let cells = |record: &Record| record.cells().map(str::to_owned).collect::<Vec<_>>();
         let record = splitter.split(r#" "a" ,"12,5","say ""no""",,"#).expect("closed");
         assert_eq!(cells(&record), ["a", "12,5", r#"say "no""#, "", ""]);
         assert_eq!(splitter.split("\"a,b"), None);
-        assert_eq!(cells(&splitter.split("c,d").expect("closed")), ["c", "d"], "the next line is not touched");
+        assert_eq!(cells(&splitter.split("c,d").expect("closed")), ["c", "d"], "the next line is not affected");
         assert_eq!(record.cell(9), "");
     }
 }

@@ -1,16 +1,17 @@
-//! The times of a recording: read as they are written, and put into UTC.
+//! Parses the times of a recording and converts them to UTC.
 //!
-//! Without a flag only what has one meaning is read: epoch seconds, milli-, micro- and nanoseconds (told apart by their
-//! size, from 2000 to 2200), times with the year first, and months by name. `03.04.2026` is in April or in March: such a
-//! file needs `--time-format`, and the error proposes those that fit ([`propose`]).
+//! Without a flag only unambiguous times are read: seconds, milli-, micro- and nanoseconds since 1970 (distinguished by
+//! their size, for years from 2000 to 2200), times with the year first, and times with the month's name. `03.04.2026`
+//! is in April or in March: such a file needs `--time-format`, and the error proposes the formats that fit
+//! ([`propose`]).
 //!
-//! A time without an offset is UTC, or in the zone of `--time-zone`. Where a zone puts its clocks back, an hour stands
-//! twice ([`folds`]); where it puts them forward, an hour does not exist, and a time in it is an error.
+//! A time without an offset is in UTC, or in the zone of `--time-zone`. Where a zone puts its clocks back, an hour
+//! occurs twice ([`repeated_hours`]). Where it puts them forward, an hour does not exist, and a time in it is an error.
 
 pub(super) mod diagnose;
-pub(super) mod folds;
 mod offset;
 pub(super) mod propose;
+pub(super) mod repeated_hours;
 pub(super) mod zones;
 
 use std::{fmt, str::FromStr};
@@ -23,21 +24,21 @@ use volute_plant::{Timestamp, TimestampError};
 
 pub use offset::TimeZone;
 
-use offset::offset;
+use offset::parse_offset;
 
-/// How a recording writes its times, in chrono's notation, which is strftime's: `%d.%m.%Y %H:%M:%S`.
+/// The format of a recording's times in the notation of chrono and strftime: `%d.%m.%Y %H:%M:%S`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeFormat(String);
 
 impl TimeFormat {
-    /// What a format may be, for error messages.
+    /// The accepted forms, for error messages.
     pub const ALLOWED: &'static str = "a date and a time, as '%d.%m.%Y %H:%M:%S' or '%m/%d/%Y %I:%M:%S %p'";
 
-    fn parse(&self, text: &str) -> Option<Moment> {
+    fn parse(&self, text: &str) -> Option<ParsedTime> {
         parse_as(&self.0, text)
     }
 
-    /// The zone that stands in it as a word, as in `%H:%M:%S UTC`.
+    /// Returns the zone that the format has as a literal, as in `%H:%M:%S UTC`.
     pub(in crate::recording) fn zone(&self) -> Option<zones::NamedZone> {
         let words = StrftimeItems::new(&self.0).map(|item| match item {
             Item::Literal("T" | "t") => " ",
@@ -46,7 +47,7 @@ impl TimeFormat {
             _ => " ",
         });
         let words: String = words.collect();
-        zones::zone_in(&words)
+        zones::zone_in_name(&words)
     }
 }
 
@@ -65,10 +66,10 @@ impl FromStr for TimeFormat {
                 wrong()
             ));
         }
-        // It must tell all that a time is made of.
+        // The format must hold a complete date and time: one that is formatted with it must be read as the same.
         let sample = Utc.with_ymd_and_hms(2026, 3, 9, 10, 14, 0).single().ok_or_else(wrong)?;
         match parse_as(text, &sample.format(text).to_string()) {
-            Some(moment) if moment.as_utc() == sample.naive_utc() => Ok(Self(text.to_owned())),
+            Some(parsed) if parsed.as_utc() == sample.naive_utc() => Ok(Self(text.to_owned())),
             _ => Err(wrong()),
         }
     }
@@ -80,17 +81,17 @@ impl fmt::Display for TimeFormat {
     }
 }
 
-/// Which of the two, where the hour that a zone repeats stands in a file only once.
+/// Which one is meant, if an hour that the zone repeats occurs in a file only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepeatedHour {
-    /// Before the clocks were put back.
+    /// The hour before the clocks were put back.
     First,
-    /// After that.
+    /// The hour after the clocks were put back.
     Second,
 }
 
 impl RepeatedHour {
-    /// The names, for people.
+    /// The accepted names, for error messages.
     pub const ALLOWED: &'static str = "first, second";
 }
 
@@ -115,37 +116,39 @@ impl FromStr for RepeatedHour {
     }
 }
 
-/// A time as a file writes it.
+/// A time as written in a file.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Moment {
-    /// With an offset, or counted from 1970.
+pub(crate) enum ParsedTime {
+    /// A time with an offset or counted from 1970, in UTC.
     Absolute(NaiveDateTime),
-    /// Without an offset.
+    /// A time without an offset.
     Local(NaiveDateTime),
 }
 
-impl Moment {
+impl ParsedTime {
+    /// Returns an absolute time, or a local time as if it were in UTC.
     pub(crate) fn as_utc(self) -> NaiveDateTime {
         match self {
             Self::Absolute(time) | Self::Local(time) => time,
         }
     }
 
-    /// Whether there may be such a time: a second 60 is only at the end of 30 June or 31 December by UTC. Where that is by
-    /// the clock of a zone is not known here: at the end of an hour, or some quarters before or behind it.
-    fn may_be(self) -> bool {
+    /// Whether the time can exist. A second 60 is a leap second: only at the end of 30 June or 31 December in UTC. The
+    /// zone of a local time is unknown here, so a leap second is accepted at the end of an hour, and 15 or 30 minutes
+    /// before it.
+    fn can_exist(self) -> bool {
         let time = self.as_utc();
-        let is_near = || matches!((time.month(), time.day()), (6, 30) | (7, 1) | (12, 31) | (1, 1));
-        let is_there =
+        let is_near_leap_second = || matches!((time.month(), time.day()), (6, 30) | (7, 1) | (12, 31) | (1, 1));
+        let is_leap_second =
             || matches!((time.month(), time.day(), time.hour(), time.minute()), (6, 30, 23, 59) | (12, 31, 23, 59));
         time.nanosecond() < 1_000_000_000
             || match self {
-                Self::Absolute(_) => is_there(),
-                Self::Local(_) => is_near() && matches!(time.minute(), 29 | 44 | 59),
+                Self::Absolute(_) => is_leap_second(),
+                Self::Local(_) => is_near_leap_second() && matches!(time.minute(), 29 | 44 | 59),
             }
     }
 
-    /// Whether a timestamp can be in that year.
+    /// Whether a [`Timestamp`] can hold the time.
     fn is_in_range(self) -> bool {
         timestamp(self.as_utc()).is_ok()
     }
@@ -155,17 +158,17 @@ pub(crate) fn timestamp(utc: NaiveDateTime) -> Result<Timestamp, TimestampError>
     Timestamp::from_millis(utc.and_utc().timestamp_millis())
 }
 
-/// Reads a time; none where it has no single meaning.
-pub(crate) fn read(text: &str, format: Option<&TimeFormat>) -> Option<Moment> {
-    let moment = match format {
+/// Parses a time; none if it is not a time or is ambiguous.
+pub(crate) fn parse(text: &str, format: Option<&TimeFormat>) -> Option<ParsedTime> {
+    let parsed = match format {
         Some(format) => format.parse(text),
-        None => year_first(text).or_else(|| epoch(text)).or_else(|| month_by_name(text)),
+        None => parse_year_first(text).or_else(|| parse_epoch(text)).or_else(|| parse_month_name(text)),
     };
-    moment.filter(|moment| moment.is_in_range() && moment.may_be())
+    parsed.filter(|time| time.is_in_range() && time.can_exist())
 }
 
-/// `2026-03-09 10:14:33.250`, with `T`, `/` or `.`, without seconds, and with an offset if need be.
-fn year_first(text: &str) -> Option<Moment> {
+/// Parses `2026-03-09 10:14:33.250`; also with `T`, `/` or `.`, without seconds, and with an offset.
+fn parse_year_first(text: &str) -> Option<ParsedTime> {
     if text.len() < 14 || !text.is_ascii() || !text.as_bytes()[..4].iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -183,32 +186,32 @@ fn year_first(text: &str) -> Option<Moment> {
     let time = ["%H:%M:%S%.f", "%H:%M", "%H%M%S%.f"].iter().find_map(|f| NaiveTime::parse_from_str(&time, f).ok())?;
     let local = date.and_time(time);
     match zone.trim() {
-        "" => Some(Moment::Local(local)),
-        zone => local.checked_sub_offset(offset(zone)?).map(Moment::Absolute),
+        "" => Some(ParsedTime::Local(local)),
+        zone => local.checked_sub_offset(parse_offset(zone)?).map(ParsedTime::Absolute),
     }
 }
 
-/// Seconds, milli-, micro- or nanoseconds since 1970: from 2000 to 2200, no number fits two of them.
-fn epoch(text: &str) -> Option<Moment> {
-    const UNITS: [f64; 4] = [1e-3, 1.0, 1e3, 1e6];
+/// Parses seconds, milli-, micro- or nanoseconds since 1970. From 2000 to 2200 no number fits two of these units.
+fn parse_epoch(text: &str) -> Option<ParsedTime> {
+    const UNITS_PER_MS: [f64; 4] = [1e-3, 1.0, 1e3, 1e6];
     if !text.starts_with(|letter: char| letter.is_ascii_digit()) {
         return None;
     }
-    if rounded_to_s(text).is_some() {
+    if rounding_step_s(text).is_some() {
         return None;
     }
     let value: f64 = text.replacen(',', ".", 1).parse().ok()?;
-    let utc = UNITS.iter().find_map(|unit| {
-        // A float holds seconds to the quarter of a microsecond; the rest of its digits are noise.
+    let utc = UNITS_PER_MS.iter().find_map(|unit| {
+        // An f64 holds these seconds with a precision of 0.25 µs; further digits are noise.
         let ms = (value / unit * 1e3).round() / 1e3;
         let at = Timestamp::from_millis(ms.floor() as i64).ok()?;
         DateTime::from_timestamp_millis(at.millis())
     })?;
-    Some(Moment::Absolute(utc.naive_utc()))
+    Some(ParsedTime::Absolute(utc.naive_utc()))
 }
 
-/// The seconds that a number with an exponent is rounded to, where that is more than one: `1.77305E+12` to 10,000.
-fn rounded_to_s(text: &str) -> Option<i64> {
+/// Returns the seconds to which a number with an exponent is rounded, if more than 1 s: 10,000 s for `1.77305E+12`.
+fn rounding_step_s(text: &str) -> Option<i64> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let decimals = mantissa.split_once(['.', ',']).map_or(0, |(_, decimals)| decimals.len());
     let exponent: i32 = exponent.parse().ok()?;
@@ -220,8 +223,8 @@ fn rounded_to_s(text: &str) -> Option<i64> {
     (of_second > 0).then(|| 10_i64.checked_pow(of_second)).flatten()
 }
 
-/// `09-Mar-2026 10:14:33`, as PI has it.
-fn month_by_name(text: &str) -> Option<Moment> {
+/// Parses `09-Mar-2026 10:14:33`, the form of the PI historian, and similar forms.
+fn parse_month_name(text: &str) -> Option<ParsedTime> {
     const FORMATS: [&str; 4] =
         ["%d-%b-%Y %H:%M:%S%.f", "%d-%b-%Y %H:%M", "%d %b %Y %H:%M:%S%.f", "%b %d %Y %H:%M:%S%.f"];
     if !text.contains(|letter: char| letter.is_ascii_alphabetic()) {
@@ -231,38 +234,38 @@ fn month_by_name(text: &str) -> Option<Moment> {
     FORMATS.iter().find_map(|format| parse_as(format, &text))
 }
 
-fn parse_as(format: &str, text: &str) -> Option<Moment> {
+fn parse_as(format: &str, text: &str) -> Option<ParsedTime> {
     match DateTime::parse_from_str(text, format) {
-        Ok(time) => Some(Moment::Absolute(time.naive_utc())),
-        Err(_) => NaiveDateTime::parse_from_str(text, format).ok().map(Moment::Local),
+        Ok(time) => Some(ParsedTime::Absolute(time.naive_utc())),
+        Err(_) => NaiveDateTime::parse_from_str(text, format).ok().map(ParsedTime::Local),
     }
 }
 
-/// What a local time is in UTC.
+/// A local time in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Localized {
-    Once(NaiveDateTime),
-    /// The clocks were put back over it: before that, and after it.
-    Twice(NaiveDateTime, NaiveDateTime),
+    Single(NaiveDateTime),
+    /// The clocks were put back over it: the time before that, and the time after it.
+    Ambiguous(NaiveDateTime, NaiveDateTime),
     /// The clocks were put forward over it.
-    Never,
+    Skipped,
 }
 
 pub(crate) fn localize(zone: Option<TimeZone>, local: NaiveDateTime) -> Localized {
     let mapped = match zone {
-        None => return Localized::Once(local),
+        None => return Localized::Single(local),
         Some(TimeZone::Fixed(offset)) => offset.from_local_datetime(&local).map(|time| time.naive_utc()),
         Some(TimeZone::Region(zone)) => zone.from_local_datetime(&local).map(|time| time.naive_utc()),
     };
     match mapped {
-        MappedLocalTime::Single(time) => Localized::Once(time),
-        MappedLocalTime::Ambiguous(one, other) => Localized::Twice(one.min(other), one.max(other)),
-        MappedLocalTime::None => Localized::Never,
+        MappedLocalTime::Single(time) => Localized::Single(time),
+        MappedLocalTime::Ambiguous(one, other) => Localized::Ambiguous(one.min(other), one.max(other)),
+        MappedLocalTime::None => Localized::Skipped,
     }
 }
 
-/// Whether `later` follows `earlier` closely enough to be its neighbour in a log.
-fn follows(earlier: NaiveDateTime, later: NaiveDateTime) -> bool {
+/// Whether `later` is at most 60 s after `earlier`, so that they can be consecutive rows.
+fn follows_closely(earlier: NaiveDateTime, later: NaiveDateTime) -> bool {
     (TimeDelta::zero()..=TimeDelta::seconds(60)).contains(&(later - earlier))
 }
 

@@ -1,9 +1,9 @@
-//! Units: whether the one that a file names is the channel's own.
+//! Compares the unit that a file names with the unit of the channel.
 //!
-//! Nothing is converted. `44.5` in °F is no °C, so another unit is an error, and so is one that is not known here: a person
-//! says by `--ignore-units` that the numbers are in the channels' units all the same.
+//! Nothing is converted. Another unit than the channel's is an error, as °F for °C, and so is an unknown unit. With
+//! `--ignore-units` the user says that the numbers are in the channels' units all the same.
 
-/// Units by their spellings, each with the name that is compared.
+/// The known units: the name used for comparison, and its spellings in lower case.
 const UNITS: [(&str, &[&str]); 40] = [
     ("rpm", &["rpm", "1/min", "min-1", "min^-1", "u/min", "r/min", "rev/min", "upm", "min⁻¹", "1/minute", "tr/min"]),
     ("Hz", &["hz", "1/s", "s-1", "s^-1", "hertz"]),
@@ -47,7 +47,7 @@ const UNITS: [(&str, &[&str]); 40] = [
     ),
     ("K", &["k", "kelvin", "°k"]),
     ("bar", &["bar"]),
-    // Gauge and absolute pressure are an atmosphere apart: neither is taken for the other, nor for `bar`.
+    // Gauge and absolute pressure differ by one atmosphere: neither is taken for the other, nor for `bar`.
     ("bar, gauge", &["barg", "bar(g)", "bar g", "bar_g", "barü", "bar ü", "bar(ü)"]),
     ("bar, absolute", &["bara", "bar(a)", "bar a", "bar_a", "bar abs"]),
     ("mbar", &["mbar", "hpa", "millibar"]),
@@ -84,7 +84,7 @@ const UNITS: [(&str, &[&str]); 40] = [
     ("g", &["g", "g rms", "grms"]),
 ];
 
-/// The units of one quantity each, by their names in [`UNITS`].
+/// Units grouped by quantity, by their names in [`UNITS`].
 const QUANTITIES: [&[&str]; 8] = [
     &["°C", "°F", "K"],
     &["bar", "bar, gauge", "bar, absolute", "mbar", "Pa", "kPa", "MPa", "psi", "kg/cm²", "atm", "m"],
@@ -96,12 +96,12 @@ const QUANTITIES: [&[&str]; 8] = [
     &["rpm", "Hz"],
 ];
 
-/// What is written where a unit could be, and is none.
-const NO_UNIT: [&str; 14] =
+/// Placeholders in the place of a unit.
+const PLACEHOLDERS: [&str; 14] =
     ["", "-", "--", "---", "x", "?", "1", "n/a", "na", "none", "unit", "einheit", "pv", "value"];
 
-/// How a value was made of several, and of which type it is: loggers' second row of words.
-const NO_UNIT_EITHER: [&str; 22] = [
+/// Words for aggregation and data type that loggers write in the row below the header.
+const NOT_UNITS: [&str; 22] = [
     "smp",
     "avg",
     "average",
@@ -126,52 +126,53 @@ const NO_UNIT_EITHER: [&str; 22] = [
     "ist",
 ];
 
-/// What a column's unit says about its numbers.
+/// How a column's unit compares with the channel's unit.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    /// That of the channel.
+pub(super) enum UnitMatch {
+    /// The channel's unit.
     Same,
-    /// Another one: the numbers mean something else.
+    /// Another known unit: the numbers cannot be used as they are.
     Other,
-    /// No unit that is known here.
+    /// Not a known unit.
     Unknown,
-    /// Something that stands where a unit could be, and is none.
-    None,
+    /// A placeholder or a word that is not a unit.
+    NotAUnit,
 }
 
-pub(super) fn compare_units(written: &str, channel: &str) -> Unit {
+pub(super) fn compare_units(written: &str, channel: &str) -> UnitMatch {
     if written.trim() == channel {
-        return Unit::Same;
+        return UnitMatch::Same;
     }
     let lower = written.trim().to_lowercase();
-    if NO_UNIT.contains(&lower.as_str()) || NO_UNIT_EITHER.contains(&lower.as_str()) {
-        return Unit::None;
+    if PLACEHOLDERS.contains(&lower.as_str()) || NOT_UNITS.contains(&lower.as_str()) {
+        return UnitMatch::NotAUnit;
     }
-    match (name(written), name(channel)) {
-        (Some(one), Some(other)) if one == other => Unit::Same,
-        (Some(_), Some(_)) => Unit::Other,
-        _ => Unit::Unknown,
+    match (canonical_name(written), canonical_name(channel)) {
+        (Some(one), Some(other)) if one == other => UnitMatch::Same,
+        (Some(_), Some(_)) => UnitMatch::Other,
+        _ => UnitMatch::Unknown,
     }
 }
 
-fn name(unit: &str) -> Option<&'static str> {
+fn canonical_name(unit: &str) -> Option<&'static str> {
     let unit = unit.trim().to_lowercase();
     UNITS.iter().find(|(_, spellings)| spellings.contains(&unit.as_str())).map(|(name, _)| *name)
 }
 
-/// Whether two units are of the same quantity, or of none in particular, as `%`.
-pub(super) fn is_one_quantity(one: &str, other: &str) -> bool {
-    let of = |unit: &str| name(unit).and_then(|name| QUANTITIES.iter().position(|units| units.contains(&name)));
+/// Whether the second unit has the same quantity as the first, or the first has no particular quantity, as `%`.
+pub(super) fn is_same_quantity(one: &str, other: &str) -> bool {
+    let of =
+        |unit: &str| canonical_name(unit).and_then(|name| QUANTITIES.iter().position(|units| units.contains(&name)));
     of(one).is_none_or(|quantity| of(other) == Some(quantity))
 }
 
-/// The unit that is written like this in a column's name, where every sign is folded to `_`: `l_min` is `l/min`.
+/// Returns the unit with this spelling after [`fold`](super::column::fold): `l_min` is `l/min`.
 pub(super) fn unit_in_name(folded: &str, fold: impl Fn(&str) -> String) -> Option<&'static str> {
     UNITS.iter().flat_map(|(_, spellings)| spellings.iter()).copied().find(|spelling| fold(spelling) == folded)
 }
 
-/// Splits `44.5 °C` into the number and what is behind it, for a unit to be looked for there.
-pub(super) fn number_and_unit(cell: &str) -> impl Iterator<Item = (&str, &str)> {
+/// Splits `44.5 °C` into the number and the text after it: at the end of the number, and at the first blank.
+pub(super) fn split_number_and_unit(cell: &str) -> impl Iterator<Item = (&str, &str)> {
     let is_of_number = |letter: char| letter.is_ascii_digit() || "+-.,\u{2212}".contains(letter);
     let end = cell.find(|letter: char| !is_of_number(letter));
     let at_blank = cell.find(char::is_whitespace);
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantities_are_of_known_units() {
+    fn quantities_contain_known_units_only() {
         let is_known = |unit: &&&str| UNITS.iter().any(|(name, _)| name == *unit);
         assert!(QUANTITIES.iter().all(|units| units.iter().all(|unit| is_known(&unit))));
     }
@@ -191,25 +192,25 @@ mod tests {
     #[test]
     fn units_are_compared() {
         for (written, channel, expected) in [
-            ("1/min", "rpm", Unit::Same),
-            ("U/min", "rpm", Unit::Same),
-            ("deg C", "°C", Unit::Same),
-            ("degrees Celsius", "°C", Unit::Same),
-            ("l/min", "L/min", Unit::Same),
-            ("°F", "°C", Unit::Other),
-            ("degrees Fahrenheit", "°C", Unit::Other),
-            ("psi", "bar", Unit::Other),
-            ("kPag", "bar", Unit::Other),
-            ("m³/h", "L/min", Unit::Other),
-            ("mA", "A", Unit::Other),
-            ("%", "bar", Unit::Other),
-            ("barg", "bar", Unit::Other),
-            ("SP", "rpm", Unit::Unknown),
-            ("furlong", "bar", Unit::Unknown),
-            ("furlong", "furlong", Unit::Same),
-            ("x", "rpm", Unit::None),
-            ("Smp", "bar", Unit::None),
-            ("Avg", "bar", Unit::None),
+            ("1/min", "rpm", UnitMatch::Same),
+            ("U/min", "rpm", UnitMatch::Same),
+            ("deg C", "°C", UnitMatch::Same),
+            ("degrees Celsius", "°C", UnitMatch::Same),
+            ("l/min", "L/min", UnitMatch::Same),
+            ("°F", "°C", UnitMatch::Other),
+            ("degrees Fahrenheit", "°C", UnitMatch::Other),
+            ("psi", "bar", UnitMatch::Other),
+            ("kPag", "bar", UnitMatch::Other),
+            ("m³/h", "L/min", UnitMatch::Other),
+            ("mA", "A", UnitMatch::Other),
+            ("%", "bar", UnitMatch::Other),
+            ("barg", "bar", UnitMatch::Other),
+            ("SP", "rpm", UnitMatch::Unknown),
+            ("furlong", "bar", UnitMatch::Unknown),
+            ("furlong", "furlong", UnitMatch::Same),
+            ("x", "rpm", UnitMatch::NotAUnit),
+            ("Smp", "bar", UnitMatch::NotAUnit),
+            ("Avg", "bar", UnitMatch::NotAUnit),
         ] {
             assert_eq!(compare_units(written, channel), expected, "{written} for {channel}");
         }

@@ -1,14 +1,14 @@
-//! The audit log: what people did, by time. Who may do what is not its business; the actions are in `audit_entry.rs`.
+//! Queries of the audit log. See `audit_entry.rs` for its entries.
 
 use super::{
     Store, StoreError,
     audit_entry::AuditEntry,
-    types::{Answer, AuditFilter, DocumentFilter},
+    types::{AuditFilter, DocumentFilter, QueryResult},
 };
 
 impl Store {
-    /// A page of the audit log by time, then by the other fields.
-    pub async fn audit(&self, filter: &AuditFilter) -> Result<Answer<AuditEntry>, StoreError> {
+    /// Returns a page of the audit log, sorted by time and then by the other fields.
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<QueryResult<AuditEntry>, StoreError> {
         let of = DocumentFilter { pump: None, range: filter.range.clone() };
         let is_wanted = |entry: &AuditEntry| filter.action.as_ref().is_none_or(|action| *action == entry.action);
         let mut found = self.documents(&of, is_wanted).await?;

@@ -1,7 +1,7 @@
-//! What people order of a node, as it stands in the audit log.
+//! Entries of the audit log: what users requested of a node, and the outcome.
 //!
-//! An entry is a document that never changes and is never deleted. Its key is made of its fields, so that what the journal
-//! brings again is the same row. Does not say who may order what.
+//! An entry is a document that never changes and is never deleted. Its key is computed from its fields, so that an entry
+//! that is replayed from the journal gets the same row. Does not check who may request what.
 
 use std::time::Duration;
 
@@ -9,46 +9,46 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use volute_plant::Timestamp;
 
-use super::document::{DocumentKey, DocumentKind, KeyBegins};
+use super::document::{DocumentKey, DocumentKind, KeyPrefix};
 
-/// The longest text of an entry, in characters: a path can be as long as its sender likes.
-const LONGEST: usize = 300;
-/// The outcome of what was carried out.
+/// The maximum length of a text in an entry, in characters: a client can send a path of any length.
+const MAX_TEXT_CHARS: usize = 300;
+/// The outcome of an action that was carried out.
 const DONE: &str = "done";
 
-/// What can be ordered.
+/// The actions that are audited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditAction {
-    /// To build an actor, or a stage, anew.
+    /// Restarts an actor or a stage.
     Restart,
-    /// To learn a pump's normal.
+    /// Starts a pump's commissioning, which learns its baseline.
     Commission,
-    /// To judge a pump by another version of its baseline.
+    /// Activates another version of a pump's baseline.
     ActivateBaseline,
-    /// To remove a pump with all that is stored of it.
+    /// Removes a pump with everything that is stored of it.
     RemovePump,
-    /// To set what holds for a pump alone.
+    /// Changes the settings of a single pump.
     SetPump,
-    /// To name a pump for people, or to take its name away.
+    /// Sets or removes a pump's name.
     NamePump,
-    /// To add a kind of pump.
+    /// Adds a profile.
     AddProfile,
-    /// To assign another profile to a pump.
+    /// Assigns another profile to a pump.
     AssignProfile,
-    /// To make pumps up, in a demo.
+    /// Starts simulated pumps, in a demo.
     StartSimulation,
-    /// To end that.
+    /// Stops simulated pumps.
     StopSimulation,
-    /// To make a backup.
+    /// Makes a backup.
     Backup,
-    /// To write a pump's readings into a file.
+    /// Exports a pump's readings to a file.
     Export,
-    /// To believe the node's clock.
+    /// Confirms the node's clock.
     ConfirmClock,
 }
 
 impl AuditAction {
-    /// Each of them.
+    /// All actions.
     pub const ALL: [Self; 13] = [
         Self::Restart,
         Self::Commission,
@@ -65,7 +65,7 @@ impl AuditAction {
         Self::ConfirmClock,
     ];
 
-    /// Its name in the audit log.
+    /// Returns its name in the audit log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Restart => "restart",
@@ -85,47 +85,48 @@ impl AuditAction {
     }
 }
 
-/// What a person did, or was refused. It never changes; two that are alike in every field are one.
+/// What a user requested, and the outcome. It never changes; entries that are equal in every field are the same entry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AuditEntry {
-    /// When it was asked for.
+    /// The time of the request.
     pub at: Timestamp,
-    /// Who asked: there are no users yet, so the peer's address, `uid 0` for a command on the node's machine, or `unknown`.
+    /// The origin of the request. There are no user accounts yet, so it is the peer's address, `uid 0` for a command on the
+    /// node's machine, or `unknown`.
     pub who: String,
-    /// What was asked for, as `restart`; a binary may find the name of one that it does not know.
+    /// The action, such as `restart`. A stored entry may have an action that this binary does not know.
     pub action: String,
-    /// Of what: an actor's or a pump's id, say.
+    /// What it applies to, such as the id of an actor or a pump.
     pub object: String,
-    /// `done`, or why it was refused.
+    /// `done`, or the reason of the refusal.
     pub outcome: String,
-    /// More about it, in short; may be empty.
+    /// More details, in short; may be empty.
     pub detail: String,
 }
 
 impl AuditEntry {
-    /// That something was asked for and done. A long text is cut.
+    /// Creates the entry of an action that was carried out. A long text is truncated.
     pub fn done(at: Timestamp, who: String, action: AuditAction, object: &str) -> Self {
         let action = action.as_str().into();
         Self { at, who, action, object: short(object), outcome: DONE.into(), detail: String::new() }
     }
 
-    /// Whether it was carried out.
+    /// Returns whether the action was carried out.
     pub fn is_done(&self) -> bool {
         self.outcome == DONE
     }
 
-    /// With more about it.
+    /// Returns the entry with these details.
     pub fn detail(self, detail: &str) -> Self {
         Self { detail: short(detail), ..self }
     }
 
-    /// It was not done, and why not.
+    /// Returns the entry as refused, with the reason.
     pub fn refused(self, why: &str) -> Self {
         Self { outcome: short(why), ..self }
     }
 }
 
-/// The fields; their meaning stands in `schema/0006_audit_log.surql`.
+/// The stored fields; `schema/0006_audit_log.surql` describes them.
 #[derive(Serialize, Deserialize)]
 pub struct AuditFields {
     at_ms: i64,
@@ -138,9 +139,9 @@ pub struct AuditFields {
 
 impl DocumentKind for AuditEntry {
     const TABLE: &'static str = "audit_log";
-    const KEY_BEGINS: KeyBegins = KeyBegins::WithTime;
-    const WITH_PUMP: bool = false;
-    const AGE: Option<Duration> = None;
+    const KEY_PREFIX: KeyPrefix = KeyPrefix::Time;
+    const BELONGS_TO_PUMP: bool = false;
+    const RETENTION: Option<Duration> = None;
     type Fields = AuditFields;
 
     fn key(&self) -> DocumentKey {
@@ -159,7 +160,7 @@ impl DocumentKind for AuditEntry {
     }
 }
 
-/// The first half of a SHA-256 over all fields but the time, each behind its length.
+/// Returns the first half of a SHA-256 over all fields except the time, each preceded by its length.
 fn hash(entry: &AuditEntry) -> String {
     let AuditEntry { at: _, who, action, object, outcome, detail } = entry;
     let mut hasher = Sha256::new();
@@ -170,9 +171,9 @@ fn hash(entry: &AuditEntry) -> String {
     hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The text, or its beginning.
+/// Returns the text, truncated if it is too long.
 fn short(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_TEXT_CHARS) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }
@@ -184,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_between_two_characters() {
-        for text in ["", "P-1", &"é".repeat(LONGEST)] {
+        for text in ["", "P-1", &"é".repeat(MAX_TEXT_CHARS)] {
             assert_eq!(short(text), text);
         }
-        assert_eq!(short(&"é".repeat(LONGEST + 1)), "é".repeat(LONGEST) + "…");
+        assert_eq!(short(&"é".repeat(MAX_TEXT_CHARS + 1)), "é".repeat(MAX_TEXT_CHARS) + "…");
     }
 }

@@ -1,8 +1,8 @@
-//! What is normal for each pump, as versions, and how far a pump's commissioning is.
+//! The versions of each pump's baseline, which one is active, and the progress of a pump's commissioning.
 //!
-//! A baseline is a document here, with the few fields that it is found by. Deliberately absent: what is in it, and which
-//! version a pump should use (the engine's business). Each pump has one writer, its actor: two at once would both take
-//! the next version's number, and the second would be refused.
+//! A baseline is stored as a document with the few fields that it is found by. Does not interpret the document, and does not
+//! decide which version a pump should use; see the `actors` crate. Each pump has one writer, its actor: two at once would
+//! both take the next version number, and the second would fail.
 
 use surrealdb::types::{RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
 use volute_plant::{PumpId, Timestamp};
@@ -10,14 +10,14 @@ use volute_plant::{PumpId, Timestamp};
 use super::{
     Store, StoreError,
     ids::{time, unreadable},
-    types::{BaselineRecord, CommissioningRecord, NewBaseline, Standing},
+    types::{BaselineRecord, BaselineStatus, CommissioningRecord, NewBaseline},
 };
 
 const VERSIONS: &str = "SELECT * FROM $range";
 const NUMBERS: &str = "SELECT VALUE id[1] FROM $range";
 const ONE: &str = "SELECT * FROM $id";
 
-/// A new version, in use from now on, and the end of the commissioning that it came from.
+/// Adds a version, makes it active, and ends the commissioning that it came from.
 const ADD: &str = "
     BEGIN;
     CREATE $row.id CONTENT $row RETURN NONE;
@@ -76,7 +76,7 @@ struct CommissioningRow {
 }
 
 impl Store {
-    /// Stores a baseline as the pump's next version, which is in use from now on. Answers its number.
+    /// Stores a baseline as the pump's next version and makes it active. Returns its version number.
     pub async fn add_baseline(&self, pump: &PumpId, new: &NewBaseline) -> Result<u32, StoreError> {
         let numbers: Vec<i64> = self.engine().await?.rows(NUMBERS, [("range", versions(pump))]).await?;
         let version = numbers.into_iter().max().unwrap_or(0) + 1;
@@ -89,8 +89,8 @@ impl Store {
         number(&baseline_id(pump, version), version)
     }
 
-    /// Uses a stored version of a pump's baseline from now on; 0: none of them. Ends its commissioning.
-    pub async fn use_baseline(&self, pump: &PumpId, version: u32) -> Result<(), StoreError> {
+    /// Makes a stored version of a pump's baseline active, or none if `version` is 0. Ends its commissioning.
+    pub async fn activate_baseline(&self, pump: &PumpId, version: u32) -> Result<(), StoreError> {
         let commissioning = ("commissioning", commissioning_id(pump).into_value());
         if version == 0 {
             let vars = [("active", active_id(pump).into_value()), commissioning];
@@ -100,47 +100,48 @@ impl Store {
         self.engine().await?.execute(USE, [("active", active.into_value()), commissioning]).await
     }
 
-    /// Every version of a pump's baseline, oldest first.
+    /// Returns all versions of a pump's baseline, oldest first.
     pub async fn baselines(&self, pump: &PumpId) -> Result<Vec<BaselineRecord>, StoreError> {
         let rows: Vec<BaselineRow> = self.engine().await?.rows(VERSIONS, [("range", versions(pump))]).await?;
         rows.into_iter().map(BaselineRecord::try_from).collect()
     }
 
-    /// One version of a pump's baseline.
+    /// Returns one version of a pump's baseline.
     pub async fn baseline(&self, pump: &PumpId, version: u32) -> Result<Option<BaselineRecord>, StoreError> {
         let id = baseline_id(pump, version.into()).into_value();
         let mut rows: Vec<BaselineRow> = self.engine().await?.rows(ONE, [("id", id)]).await?;
         rows.pop().map(BaselineRecord::try_from).transpose()
     }
 
-    /// What a pump goes by: the version in use, or how far its commissioning is, or neither yet.
-    pub async fn standing(&self, pump: &PumpId) -> Result<Standing, StoreError> {
+    /// Returns a pump's active version, the progress of its commissioning, or neither.
+    pub async fn baseline_status(&self, pump: &PumpId) -> Result<BaselineStatus, StoreError> {
         let mut active: Vec<ActiveRow> = self.engine().await?.rows(ONE, [("id", active_id(pump).into_value())]).await?;
         if let Some(row) = active.pop() {
             let version = number(&row.id, row.version)?;
             let found = self.baseline(pump, version).await?;
-            return found.map(Standing::Active).ok_or_else(|| unreadable(&row.id, "there is no such version"));
+            return found.map(BaselineStatus::Active).ok_or_else(|| unreadable(&row.id, "there is no such version"));
         }
         let id = commissioning_id(pump).into_value();
         let mut rows: Vec<CommissioningRow> = self.engine().await?.rows(ONE, [("id", id)]).await?;
         match rows.pop() {
-            Some(row) => Ok(Standing::Commissioning(CommissioningRecord::try_from(row)?)),
-            None => Ok(Standing::New),
+            Some(row) => Ok(BaselineStatus::Commissioning(CommissioningRecord::try_from(row)?)),
+            None => Ok(BaselineStatus::New),
         }
     }
 
-    /// Says how far a pump's commissioning is; no version of its baseline is in use until it ends.
-    pub async fn note_commissioning(&self, pump: &PumpId, record: &CommissioningRecord) -> Result<(), StoreError> {
+    /// Stores the progress of a pump's commissioning. No version of its baseline is active until the commissioning ends.
+    pub async fn save_commissioning(&self, pump: &PumpId, record: &CommissioningRecord) -> Result<(), StoreError> {
         self.engine().await?.execute(BEGIN, commissioning(pump, record)).await
     }
 }
 
-/// What a statement binds that has a pump commissioned: the row in use, which goes, and the commissioning's.
+/// Returns the variables of a statement that starts a commissioning: the id of the active version, which is deleted, and the
+/// commissioning's row.
 pub(super) fn commissioning(pump: &PumpId, record: &CommissioningRecord) -> [(&'static str, Value); 2] {
     let row = CommissioningRow {
         id: commissioning_id(pump),
-        why: record.why.clone(),
-        asked: record.asked,
+        why: record.reason.clone(),
+        asked: record.requested,
         from_ms: record.from.map(Timestamp::millis),
         to_ms: record.to.map(Timestamp::millis),
         running_ms: record.running_ms,
@@ -154,10 +155,10 @@ impl BaselineRow {
             id: baseline_id(pump, version),
             created_ms: new.created_at.millis(),
             network: new.network.clone(),
-            baseline: new.baseline.clone(),
+            baseline: new.baseline_id.clone(),
             from_ms: new.from.millis(),
             to_ms: new.to.millis(),
-            why: new.why.clone(),
+            why: new.reason.clone(),
             document: new.document.clone(),
         }
     }
@@ -172,16 +173,16 @@ impl TryFrom<BaselineRow> for BaselineRecord {
             _ => None,
         };
         let version = version.ok_or_else(|| unreadable(&row.id, "its id is not [pump, version]"))?;
-        let what = NewBaseline {
+        let baseline = NewBaseline {
             created_at: time(&row.id, row.created_ms)?,
             from: time(&row.id, row.from_ms)?,
             to: time(&row.id, row.to_ms)?,
             network: row.network,
-            baseline: row.baseline,
-            why: row.why,
+            baseline_id: row.baseline,
+            reason: row.why,
             document: row.document,
         };
-        Ok(Self { version: number(&row.id, version)?, what })
+        Ok(Self { version: number(&row.id, version)?, baseline })
     }
 }
 
@@ -191,7 +192,7 @@ impl TryFrom<CommissioningRow> for CommissioningRecord {
     fn try_from(row: CommissioningRow) -> Result<Self, StoreError> {
         let at = |ms: Option<i64>| ms.map(|ms| time(&row.id, ms)).transpose();
         let (from, to) = (at(row.from_ms)?, at(row.to_ms)?);
-        Ok(Self { why: row.why, asked: row.asked, from, to, running_ms: row.running_ms })
+        Ok(Self { reason: row.why, requested: row.asked, from, to, running_ms: row.running_ms })
     }
 }
 
@@ -207,7 +208,7 @@ fn baseline_id(pump: &PumpId, version: i64) -> RecordId {
     RecordId::new("baseline", version_key(pump, version))
 }
 
-/// The ids of all versions.
+/// Returns the range of the ids of all versions.
 pub(super) fn versions(pump: &PumpId) -> Value {
     let range = RecordIdKeyRange::from(version_key(pump, 0)..version_key(pump, i64::MAX));
     RecordId::new("baseline", RecordIdKey::Range(Box::new(range))).into_value()

@@ -1,40 +1,40 @@
-//! Blocks in the database: what a minute's rows are, read back in order and page by page.
+//! Reading blocks from the database, as pages of rows or by minute.
 //!
-//! Deliberately absent: writing them (`flush`), and the rows that are still in the head.
+//! Does not write blocks (see `flush.rs`), and does not read the head.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use surrealdb::types::{RecordId, SurrealValue};
 use volute_plant::{Detection, PumpId, Reading, Timestamp};
 
 use super::{
     StoreError,
-    engine::Engine,
+    engine::DatabaseEngine,
     head::minute_start,
     ids::{pump_and_start, unreadable},
-    page::{Enough, walk},
+    page::walk,
     rows::{DetectionsRow, ReadingsRow},
     series::{Row, Series},
-    types::{Order, Range},
+    types::{PageRange, SortOrder},
 };
 use crate::block::{decode_detections, decode_readings};
 
-/// What can be in blocks.
-pub(crate) trait InBlocks: Sized {
-    /// The row that holds a block of them.
+/// A kind of row that is stored in blocks.
+pub(crate) trait BlockSeries: Sized {
+    /// The database row that holds a block.
     type Row: Row;
 
-    /// The pump's blocks of them.
+    /// Returns the series of a pump's blocks.
     fn series(pump: &PumpId) -> Series<'_>;
 
-    /// When it is from.
+    /// Returns the row's time.
     fn at(&self) -> Timestamp;
 
-    /// What the block holds, oldest first.
+    /// Decodes a block, oldest row first.
     fn unpack(row: &Self::Row) -> Result<Vec<Self>, StoreError>;
 }
 
-impl InBlocks for Reading {
+impl BlockSeries for Reading {
     type Row = ReadingsRow;
 
     fn series(pump: &PumpId) -> Series<'_> {
@@ -51,7 +51,7 @@ impl InBlocks for Reading {
     }
 }
 
-impl InBlocks for Detection {
+impl BlockSeries for Detection {
     type Row = DetectionsRow;
 
     fn series(pump: &PumpId) -> Series<'_> {
@@ -68,8 +68,12 @@ impl InBlocks for Detection {
     }
 }
 
-/// The first rows of a range, in its order, at most as many as it says.
-pub(crate) async fn page<T: InBlocks>(engine: &Engine, pump: &PumpId, range: &Range) -> Result<Vec<T>, StoreError> {
+/// Returns the first rows of a range, in its order, up to its limit.
+pub(crate) async fn page<T: BlockSeries>(
+    engine: &DatabaseEngine,
+    pump: &PumpId,
+    range: &PageRange,
+) -> Result<Vec<T>, StoreError> {
     let (from, to) = range.bounds_ms();
     let mut rows = Vec::new();
     if from >= to || range.limit == 0 {
@@ -78,20 +82,20 @@ pub(crate) async fn page<T: InBlocks>(engine: &Engine, pump: &PumpId, range: &Ra
     let within = |row: &T| (from..to).contains(&row.at().millis());
     let take = |block: T::Row| {
         let mut block = T::unpack(&block)?;
-        if range.order == Order::NewestFirst {
+        if range.order == SortOrder::NewestFirst {
             block.reverse();
         }
         rows.extend(block.into_iter().filter(within));
-        Ok(if rows.len() >= range.limit { Enough::Yes } else { Enough::No })
+        Ok(if rows.len() >= range.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
     walk(engine, &T::series(pump), (minute_start(from), to), range.order, take).await?;
     rows.truncate(range.limit);
     Ok(rows)
 }
 
-/// The blocks of these minutes that there are, by pump and minute.
-pub(crate) async fn of_minutes<T: InBlocks>(
-    engine: &Engine,
+/// Returns the blocks of those of these minutes that have one, by pump and minute.
+pub(crate) async fn blocks_of_minutes<T: BlockSeries>(
+    engine: &DatabaseEngine,
     minutes: &[(PumpId, i64)],
 ) -> Result<BTreeMap<(PumpId, i64), Vec<T>>, StoreError> {
     let mut blocks = BTreeMap::new();

@@ -1,61 +1,62 @@
-//! The last time at which the node's clock was believed, and up to which time old rows were deleted, kept beyond the process.
+//! The clock mark: the last time at which the node's clock was trusted, and the time up to which retention has run.
 //!
-//! They are the two lines of a small file of its own, so that they are there although the database does not open, and are written only while
-//! the clock is believed. A data directory without it (of an earlier version, or put back from a backup) has the time of the
-//! node's newest figures instead, which are written every ten seconds; one of an earlier version has the first line only.
+//! It is stored as two lines of a small file of its own, so that it can be read when the database cannot be opened. It is
+//! written only while the clock is trusted. A data directory without the file (of an earlier version, or restored from a
+//! backup) uses the time of the node's newest metrics instead, which are written every ten seconds. A file of an earlier
+//! version has only the first line.
 //!
-//! Does not judge the clock; see [`volute_plant::ClockCheck`].
+//! Does not decide whether the clock is trusted; see [`volute_plant::ClockCheck`].
 
 use std::{fs, io, path::Path};
 
 use volute_plant::Timestamp;
 
-use super::{Store, folder, types::Range};
+use super::{Store, folder, types::PageRange};
 
-/// What is kept of the node's clock.
+/// The stored state of the node's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockMark {
-    /// The last time at which it was believed.
-    pub believed: Timestamp,
-    /// By this time rows were too old to be kept.
-    pub retention: Timestamp,
+    /// The last time at which the clock was trusted.
+    pub last_trusted: Timestamp,
+    /// The latest time that retention used as the current time.
+    pub swept_until: Timestamp,
 }
 
 impl Store {
-    /// What is known of the node's clock.
+    /// Reads the clock mark, or derives it from the node's newest metrics; none on a new node.
     pub async fn clock_mark(&self) -> Option<ClockMark> {
         if let Some(mark) = read(&self.0.dir.join(folder::CLOCK)) {
             return Some(mark);
         }
-        match self.metrics(&Range::newest(1)).await {
-            Ok(newest) => newest.rows.first().map(|figures| ClockMark::at(figures.at)),
+        match self.metrics(&PageRange::newest(1)).await {
+            Ok(newest) => newest.rows.first().map(|metrics| ClockMark::at(metrics.at)),
             Err(error) => {
-                tracing::warn!(%error, "when the node last ran is not known, so its clock cannot be checked against it");
+                tracing::warn!(%error, "the time of the node's last run is unknown, so its clock cannot be checked against it");
                 None
             }
         }
     }
 
-    /// Keeps what is known of the clock while it is believed. Writes a file of some bytes.
-    pub fn note_clock(&self, ClockMark { believed, retention }: ClockMark) -> io::Result<()> {
+    /// Writes the clock mark. Call it only while the clock is trusted.
+    pub fn save_clock_mark(&self, ClockMark { last_trusted, swept_until }: ClockMark) -> io::Result<()> {
         let path = self.0.dir.join(folder::CLOCK);
         let partial = path.with_extension("partial");
-        fs::write(&partial, format!("{believed}\n{retention}\n"))?;
+        fs::write(&partial, format!("{last_trusted}\n{swept_until}\n"))?;
         fs::rename(partial, path)
     }
 }
 
 impl ClockMark {
-    /// Both at one time.
+    /// Creates a mark with both times the same.
     fn at(at: Timestamp) -> Self {
-        Self { believed: at, retention: at }
+        Self { last_trusted: at, swept_until: at }
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        let believed = lines.next()?.parse().ok()?;
-        let retention = lines.next().map_or(Some(believed), |line| line.parse().ok())?;
-        Some(Self { believed, retention })
+        let last_trusted = lines.next()?.parse().ok()?;
+        let swept_until = lines.next().map_or(Some(last_trusted), |line| line.parse().ok())?;
+        Some(Self { last_trusted, swept_until })
     }
 }
 
@@ -64,13 +65,13 @@ fn read(path: &Path) -> Option<ClockMark> {
         Ok(text) => {
             let mark = ClockMark::parse(&text);
             if mark.is_none() {
-                tracing::warn!(path = %path.display(), "it does not hold a time, so the node's figures are taken");
+                tracing::warn!(path = %path.display(), "the clock mark cannot be parsed; the time of the node's newest metrics is used");
             }
             mark
         }
         Err(error) => {
             if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!(path = %path.display(), %error, "it cannot be read, so the node's figures are taken");
+                tracing::warn!(path = %path.display(), %error, "the clock mark cannot be read; the time of the node's newest metrics is used");
             }
             None
         }

@@ -1,67 +1,68 @@
-//! A batch's way into the journal and the head.
+//! Commits a batch to the journal and then to the head.
 //!
-//! What follows a record is done on the journal's own thread, so that a batch wakes no other on its way. Deliberately
-//! absent: when there is enough for a batch (the engine's recorder).
+//! The steps after the append run on the journal's own thread, so that a commit wakes no other thread. Does not decide when
+//! a batch is large enough; see the recorder in the `actors` crate.
 
 use tokio::sync::oneshot;
 
 use super::{
-    Store, StoreError, kinds, record,
+    Store, StoreError, document_kinds, record,
     types::{Batch, PumpRecord},
 };
 use volute_journal::Seq;
 
-/// A batch that is not stored, and why.
+/// A batch that was not stored, and why.
 #[derive(Debug)]
-pub struct Uncommitted {
+pub struct CommitError {
     /// Why.
     pub error: StoreError,
-    /// Here it is back.
+    /// The batch.
     pub batch: Batch,
 }
 
 impl Store {
-    /// Writes a batch to the journal: all of it or nothing. Durable when it returns `Ok`.
+    /// Writes a batch to the journal, all of it or nothing. It is durable when this returns `Ok`.
     ///
-    /// Writing the same again changes nothing. A reading, detection or figure that is stored already
-    /// stands, and so does a pump's registration, but other channels for a known pump are refused:
-    /// its rows could not be read any more. Of several documents of one key the last one counts,
-    /// of several states of a pump the newest. A removal takes all that earlier batches
-    /// hold of its pump; until that is deleted ([`Store::purge`]), the pump's name is refused.
-    /// After [`StoreError::Journal`] what is on disk is known only after a restart: treat it as fatal.
+    /// Writing the same batch again changes nothing. Where a reading, detection or metric is stored already, the stored one
+    /// is kept. So is a pump's registration, but other channels for a known pump are an error, because its rows could not be
+    /// read any more. Of several documents of one key the last one counts, of several checkpoints of a pump the newest. A
+    /// removal removes everything that earlier batches hold of its pump; until that is deleted ([`Store::purge`]), the pump's
+    /// id cannot be registered. After [`StoreError::Journal`] the content of the disk is known only after a restart: treat it
+    /// as fatal.
     pub async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let (answer, told) = oneshot::channel();
-        // Whoever asked may have gone.
-        self.commit_then(batch.clone(), move |outcome| drop(answer.send(outcome.map_err(|not| not.error))));
-        told.await.unwrap_or(Err(StoreError::Closed))
+        let (done, outcome) = oneshot::channel();
+        // The receiver is dropped if the caller was cancelled.
+        self.commit_then(batch.clone(), move |outcome| drop(done.send(outcome.map_err(|failed| failed.error))));
+        outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// The same for one who does not wait: told on the journal's thread, or at once on this one where nothing is written.
-    /// The next record waits meanwhile, so it should not take long.
-    pub fn commit_then(&self, batch: Batch, told: impl FnOnce(Result<(), Uncommitted>) + Send + 'static) {
-        let record = match self.record_of(&batch) {
+    /// Like [`Store::commit`], but returns at once and calls `on_done` with the outcome: on the journal's thread, or on this
+    /// one if nothing is written. The next record waits for `on_done`, so it should not take long.
+    pub fn commit_then(&self, batch: Batch, on_done: impl FnOnce(Result<(), CommitError>) + Send + 'static) {
+        let record = match self.encode_checked(&batch) {
             Ok(record) => record,
-            Err(error) => return told(Err(Uncommitted { error, batch })),
+            Err(error) => return on_done(Err(CommitError { error, batch })),
         };
-        let expected = Expected::new(self.clone());
+        let pending = PendingRecord::new(self.clone());
         self.0.journal.append_then(record, move |written| {
-            told(match written {
+            on_done(match written {
                 Ok(seq) => {
-                    expected.take_in(seq, batch);
+                    pending.apply(seq, batch);
                     Ok(())
                 }
-                Err(error) => Err(Uncommitted { error: error.into(), batch }),
+                Err(error) => Err(CommitError { error: error.into(), batch }),
             });
         });
     }
 
-    /// The batch as a record, if it can be taken.
-    fn record_of(&self, batch: &Batch) -> Result<Vec<u8>, StoreError> {
-        self.0.roster.check(batch)?;
-        batch.documents.iter().try_for_each(kinds::check)?;
+    /// Checks the batch and encodes it as a record.
+    fn encode_checked(&self, batch: &Batch) -> Result<Vec<u8>, StoreError> {
+        self.0.pump_registry.check(batch)?;
+        batch.documents.iter().try_for_each(document_kinds::check)?;
         let waiting = {
             let head = self.0.head();
-            let taken = |pump: &&PumpRecord| head.removals().holds(&pump.id) && !self.0.roster.knows(&pump.id);
+            let taken =
+                |pump: &&PumpRecord| head.removals().contains(&pump.id) && !self.0.pump_registry.contains(&pump.id);
             if let Some(pump) = batch.pumps.iter().find(taken) {
                 return Err(StoreError::BeingRemoved { pump: pump.id.clone() });
             }
@@ -71,32 +72,32 @@ impl Store {
             return Err(StoreError::Backlog { waiting_mib: waiting >> 20 });
         }
         record::encode(batch)
-            .map_err(|error| StoreError::Impossible { row: "the batch".into(), reason: error.to_string() })
+            .map_err(|error| StoreError::InvalidRow { row: "the batch".into(), reason: error.to_string() })
     }
 }
 
-/// A record on its way to the journal: until it is dropped, the low-water mark stays below it.
-struct Expected {
+/// A record that is being appended to the journal. The low-water mark stays below it until this is dropped.
+struct PendingRecord {
     store: Store,
     floor: Seq,
 }
 
-impl Expected {
+impl PendingRecord {
     fn new(store: Store) -> Self {
-        let floor = store.0.head().expect(store.0.journal.durable_seq());
+        let floor = store.0.head().begin_append(store.0.journal.durable_seq());
         Self { store, floor }
     }
 
-    fn take_in(self, seq: Seq, batch: Batch) {
+    fn apply(self, seq: Seq, batch: Batch) {
         let (pumps, removals) = (batch.pumps.clone(), batch.removals.clone());
-        self.store.0.head().take_in(seq, batch);
-        removals.iter().for_each(|pump| self.store.0.roster.forget(pump));
-        self.store.0.roster.note(&pumps);
+        self.store.0.head().apply(seq, batch);
+        removals.iter().for_each(|pump| self.store.0.pump_registry.remove(pump));
+        self.store.0.pump_registry.add(&pumps);
     }
 }
 
-impl Drop for Expected {
+impl Drop for PendingRecord {
     fn drop(&mut self) {
-        self.store.0.head().settle(self.floor);
+        self.store.0.head().end_append(self.floor);
     }
 }

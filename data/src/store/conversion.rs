@@ -1,19 +1,19 @@
-//! What is left of a database of an earlier format, once it has been converted.
+//! Removing the files that a conversion of the database's format leaves behind.
 //!
-//! SurrealKV 1 converts a database of 0.2x when it opens it, and keeps the files that it replaced in a folder beside the
-//! new ones: twice the room, for good. They are removed here, after the new ones have been read from end to end. Does
-//! not convert: that is done by whoever opens the database. Does not lead back to the earlier version of the program.
+//! SurrealKV 1 converts a database of 0.2x when it opens it, and leaves the replaced files in a folder beside the new ones,
+//! which takes twice the space. This module removes them after reading the new files from end to end. Does not convert: the
+//! engine does when it opens the database. There is no way back to the earlier version of the program.
 
 use std::{fs, path::Path, time::Instant};
 
 use surrealdb::types::SurrealValue;
 
-use super::{StoreError, engine::Engine, folder, kinds::KINDS};
+use super::{StoreError, document_kinds::DOCUMENT_KINDS, engine::DatabaseEngine, folder};
 
-/// The folder of the replaced files, in the database's.
+/// The name of the folder with the replaced files, in the database's folder.
 pub(super) const REPLACED: &str = "_surrealkv_v0_backup";
 
-/// Every table that a store has, without those of documents.
+/// All tables of a store except those of documents.
 const TABLES: [&str; 13] = [
     "journal_mark",
     "pump",
@@ -30,11 +30,11 @@ const TABLES: [&str; 13] = [
     "pump_setting",
 ];
 
-/// Removes the files that a conversion replaced, if there are any. Where the converted tables cannot be read, or the
-/// files not be removed, that is logged with what to do, and they stay.
+/// Removes the files that a conversion replaced, if there are any. If the converted tables cannot be read, or the files
+/// cannot be removed, logs what to do and leaves the files.
 ///
-/// Whoever calls has read the list of pumps and the journal's mark.
-pub(super) async fn clear_replaced(engine: &Engine, dir: &Path) {
+/// The caller has read the list of pumps and the low-water mark.
+pub(super) async fn clear_replaced(engine: &DatabaseEngine, dir: &Path) {
     let replaced = dir.join(folder::DATABASE).join(REPLACED);
     if fs::symlink_metadata(&replaced).is_err() {
         return;
@@ -44,7 +44,7 @@ pub(super) async fn clear_replaced(engine: &Engine, dir: &Path) {
         Ok(rows) => rows,
         Err(error) => {
             tracing::warn!(%error, folder = %replaced.display(), "the database was converted to a newer format, and could \
-                not be read from end to end; the files of before are kept, and take as much room again");
+                not be read from end to end; the old files are kept, and take the same space again");
             return;
         }
     };
@@ -52,19 +52,19 @@ pub(super) async fn clear_replaced(engine: &Engine, dir: &Path) {
         Ok(()) => tracing::info!(
             rows,
             took_ms = begun.elapsed().as_millis(),
-            "the database was converted to a newer format and read from end to end; the files of before are removed"
+            "the database was converted to a newer format and read from end to end; the old files are removed"
         ),
         Err(error) => {
             tracing::warn!(%error, folder = %replaced.display(), "the database was converted to a newer format; \
-            the files of before could not be removed: remove the folder by hand, it takes as much room again")
+            the old files could not be removed: remove the folder by hand, it takes the same space again")
         }
     }
 }
 
-/// Reads every table to its end, and returns how many rows they have.
-async fn count_all(engine: &Engine) -> Result<i64, StoreError> {
+/// Reads every table to its end and returns the number of rows.
+async fn count_all(engine: &DatabaseEngine) -> Result<i64, StoreError> {
     let mut rows = 0;
-    for table in TABLES.into_iter().chain(KINDS.iter().map(|kind| kind.table)) {
+    for table in TABLES.into_iter().chain(DOCUMENT_KINDS.iter().map(|kind| kind.table)) {
         let vars = [("table", table.to_owned().into_value())];
         let counted: Vec<i64> =
             engine.rows("SELECT VALUE count FROM (SELECT count() FROM type::table($table) GROUP ALL)", vars).await?;

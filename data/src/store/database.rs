@@ -1,7 +1,9 @@
-//! The database as the store sees it: open, or shut with a reason, and opened anew.
+//! The state of the database: open, or unavailable with a reason. It can be reopened.
 //!
-//! Whoever reads rows of head and database together holds [`Database::read`] meanwhile, and whoever moves rows from one
-//! to the other holds [`Database::write`]: so every row is seen exactly once. Deliberately absent: when to try again.
+//! A query that reads rows from head and database together holds [`Database::read`] meanwhile. A flush that moves rows
+//! from one to the other holds [`Database::write`]. So every query sees every row exactly once.
+//!
+//! Does not decide when to reopen; see the flusher in the `actors` crate.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -12,33 +14,33 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{StoreError, StoreSettings, engine::Engine};
+use super::{StoreError, StoreSettings, engine::DatabaseEngine};
 
-/// See the module's head.
+/// The database behind a lock; see the module documentation.
 pub(crate) struct Database {
     dir: PathBuf,
     settings: StoreSettings,
-    state: RwLock<State>,
-    /// How it is, as the last one left it who wrote.
+    state: RwLock<DatabaseState>,
+    /// A copy of the status, which can be read without waiting for the lock. The write guard updates it when it is dropped.
     status: Mutex<DatabaseStatus>,
 }
 
-/// Whether it can be asked.
-pub(crate) enum State {
-    /// It can.
-    Open(Arc<Engine>),
-    /// It cannot, and why not.
-    Shut(String),
+/// Whether the database can be queried.
+pub(crate) enum DatabaseState {
+    /// It is open.
+    Open(Arc<DatabaseEngine>),
+    /// It is not open, for this reason.
+    Unavailable(String),
     /// The store is closed.
     Closed,
 }
 
-impl State {
-    /// What can be asked.
-    pub(crate) fn engine(&self) -> Result<&Arc<Engine>, StoreError> {
+impl DatabaseState {
+    /// Returns the engine, or an error where the database is not open.
+    pub(crate) fn engine(&self) -> Result<&Arc<DatabaseEngine>, StoreError> {
         match self {
             Self::Open(engine) => Ok(engine),
-            Self::Shut(reason) => Err(StoreError::Unavailable { reason: reason.clone() }),
+            Self::Unavailable(reason) => Err(StoreError::Unavailable { reason: reason.clone() }),
             Self::Closed => Err(StoreError::Closed),
         }
     }
@@ -46,85 +48,85 @@ impl State {
     fn status(&self) -> DatabaseStatus {
         match self {
             Self::Open(_) => DatabaseStatus::Open,
-            Self::Shut(reason) => DatabaseStatus::Unavailable(reason.clone()),
+            Self::Unavailable(reason) => DatabaseStatus::Unavailable(reason.clone()),
             Self::Closed => DatabaseStatus::Unavailable("it is closed".into()),
         }
     }
 }
 
-/// Whether the database answers.
+/// Whether the database is available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseStatus {
-    /// It does.
+    /// It is open.
     Open,
-    /// It does not, and why not.
+    /// It is not, for this reason.
     Unavailable(String),
 }
 
-/// The state while nobody reads; see [`Database::write`].
-pub(crate) struct Writing<'a> {
-    state: RwLockWriteGuard<'a, State>,
+/// Exclusive access to the state; see [`Database::write`].
+pub(crate) struct WriteGuard<'a> {
+    state: RwLockWriteGuard<'a, DatabaseState>,
     database: &'a Database,
 }
 
-impl Deref for Writing<'_> {
-    type Target = State;
+impl Deref for WriteGuard<'_> {
+    type Target = DatabaseState;
 
-    fn deref(&self) -> &State {
+    fn deref(&self) -> &DatabaseState {
         &self.state
     }
 }
 
-impl DerefMut for Writing<'_> {
-    fn deref_mut(&mut self) -> &mut State {
+impl DerefMut for WriteGuard<'_> {
+    fn deref_mut(&mut self) -> &mut DatabaseState {
         &mut self.state
     }
 }
 
-impl Drop for Writing<'_> {
+impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
-        *self.database.told() = self.state.status();
+        *self.database.lock_status() = self.state.status();
     }
 }
 
 impl Database {
-    /// A database that is not open yet.
-    pub(crate) fn shut(dir: PathBuf, settings: StoreSettings, reason: &str) -> Self {
-        let state = State::Shut(reason.to_owned());
+    /// Creates it without opening the database.
+    pub(crate) fn unavailable(dir: PathBuf, settings: StoreSettings, reason: &str) -> Self {
+        let state = DatabaseState::Unavailable(reason.to_owned());
         Self { dir, settings, status: Mutex::new(state.status()), state: RwLock::new(state) }
     }
 
-    /// The data directory.
+    /// Returns the data directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Opens the engine in the database's directory, without putting it to use.
-    pub(crate) async fn start_engine(&self) -> Result<Engine, StoreError> {
-        Engine::start(&self.dir, &self.settings).await
+    /// Opens the engine in the data directory, without changing the state.
+    pub(crate) async fn start_engine(&self) -> Result<DatabaseEngine, StoreError> {
+        DatabaseEngine::start(&self.dir, &self.settings).await
     }
 
-    /// Meanwhile no row moves from the head into the database.
-    pub(crate) async fn read(&self) -> RwLockReadGuard<'_, State> {
+    /// Locks it for reading. While the guard is held, no row moves from the head into the database.
+    pub(crate) async fn read(&self) -> RwLockReadGuard<'_, DatabaseState> {
         self.state.read().await
     }
 
-    /// Meanwhile nobody reads.
-    pub(crate) async fn write(&self) -> Writing<'_> {
-        Writing { state: self.state.write().await, database: self }
+    /// Locks it exclusively. While the guard is held, no query reads.
+    pub(crate) async fn write(&self) -> WriteGuard<'_> {
+        WriteGuard { state: self.state.write().await, database: self }
     }
 
-    /// How it is, without waiting: one that opens is unavailable until it is open.
+    /// Returns the status without waiting. While the database is being opened it is unavailable.
     pub(crate) fn status(&self) -> DatabaseStatus {
-        self.told().clone()
+        self.lock_status().clone()
     }
 
-    /// What can be asked, for a question that the head has no part in.
-    pub(crate) async fn engine(&self) -> Result<Arc<Engine>, StoreError> {
+    /// Returns the engine, for queries that do not involve the head.
+    pub(crate) async fn engine(&self) -> Result<Arc<DatabaseEngine>, StoreError> {
         self.read().await.engine().cloned()
     }
 
-    fn told(&self) -> MutexGuard<'_, DatabaseStatus> {
+    fn lock_status(&self) -> MutexGuard<'_, DatabaseStatus> {
         self.status.lock()
     }
 }

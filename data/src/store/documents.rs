@@ -1,8 +1,8 @@
-//! Documents in the database, and over them those that wait. What a document is: `document.rs`.
+//! Reading documents from head and database, and writing them to the database. See `document.rs` for what a document is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Bound,
+    ops::{Bound, ControlFlow},
 };
 
 use surrealdb::types::{Array, Object, RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
@@ -10,58 +10,58 @@ use volute_plant::Timestamp;
 
 use super::{
     Store, StoreError,
-    document::{self, Document, DocumentKey, DocumentKind, Fields, KeyBegins, KeyPart},
-    engine::Engine,
+    document::{self, Document, DocumentKey, DocumentKind, Fields, KeyPart, KeyPrefix},
+    document_kinds::{self, DOCUMENT_KINDS, KindInfo},
+    engine::DatabaseEngine,
     ids::unreadable,
-    kinds::{self, KINDS, KindInfo},
-    page::{Enough, SCAN, limit, whole_moments},
-    types::{Answer, DocumentFilter, Order, Reach},
+    page::{SCAN, limit, truncate_at_timestamp},
+    types::{Completeness, DocumentFilter, QueryResult, SortOrder},
 };
 
-/// Rows read at once.
-const ROWS: usize = 1_000;
+/// The maximum number of rows in one read.
+const ROWS_PER_READ: usize = 1_000;
 
 const DEFINE: &str = "DEFINE TABLE IF NOT EXISTS $table SCHEMALESS PERMISSIONS NONE";
 const ONE: &str = "SELECT * FROM $id";
 
-/// A document that was found, with what it is sorted by.
-struct Found<K> {
+/// A document that was found, with its sort key.
+struct FoundDocument<K> {
     at: Timestamp,
     key: DocumentKey,
-    what: K,
+    document: K,
 }
 
 impl Store {
-    /// The document of this key, if there is one.
+    /// Returns the document with this key, if there is one.
     pub async fn document<K: DocumentKind>(&self, key: &DocumentKey) -> Result<Option<K>, StoreError> {
         let state = self.0.database.read().await;
-        let waiting = self.0.head().news().document(K::TABLE, key).cloned();
+        let waiting = self.0.head().unflushed().document(K::TABLE, key).cloned();
         if let Some(waiting) = waiting {
-            return typed(&waiting).map(Some);
+            return decode(&waiting).map(Some);
         }
         let id = id(K::TABLE, key);
         let mut rows: Vec<Value> = state.engine()?.rows(ONE, [("id", id.clone().into_value())]).await?;
         let Some(row) = rows.pop() else { return Ok(None) };
-        let (_, row) = parted(row)?;
-        let (_, what) = document::read(kinds::from_row(row)).map_err(|error| unreadable(&id, error))?;
+        let (_, row) = split_id(row)?;
+        let (_, what) = document::read(document_kinds::from_row(row)).map_err(|error| unreadable(&id, error))?;
         Ok(Some(what))
     }
 
-    /// A page of the documents of a kind that are `wanted`, by time and then by key. Where the database does not answer,
-    /// those that wait for it.
+    /// Returns a page of the documents of a kind that are `wanted`, sorted by time and then by key. While the database is
+    /// unavailable, only those in the head.
     ///
-    /// Reads every document of the range, or of the kind where its keys begin with neither pump nor time, before it cuts
-    /// the page: documents are few, thousands and not millions.
+    /// Reads every document of the range, or of the whole kind if its keys begin with neither pump nor time, before it cuts
+    /// the page: there are thousands of documents, not millions.
     pub async fn documents<K: DocumentKind>(
         &self,
         filter: &DocumentFilter,
         wanted: impl Fn(&K) -> bool,
-    ) -> Result<Answer<K>, StoreError> {
+    ) -> Result<QueryResult<K>, StoreError> {
         let state = self.0.database.read().await;
         let (waiting, removed) = {
             let head = self.0.head();
-            let removed: Vec<String> = head.removals().waiting().map(|(_, pump)| pump.to_string()).collect();
-            (head.news().documents(K::TABLE).cloned().collect::<Vec<Document>>(), removed)
+            let removed: Vec<String> = head.removals().not_stored().map(|(_, pump)| pump.to_string()).collect();
+            (head.unflushed().documents(K::TABLE).cloned().collect::<Vec<Document>>(), removed)
         };
         let (range, pump) = (&filter.range, filter.pump.as_ref().map(|pump| pump.as_str()));
         let (from_ms, to_ms) = range.bounds_ms();
@@ -69,14 +69,14 @@ impl Store {
             let of = fields.get(document::PUMP).and_then(serde_json::Value::as_str);
             (from_ms..to_ms).contains(&at.millis())
                 && pump.is_none_or(|pump| of == Some(pump))
-                && !of.is_some_and(|of| K::WITH_PUMP && removed.iter().any(|removed| removed == of))
+                && !of.is_some_and(|of| K::BELONGS_TO_PUMP && removed.iter().any(|removed| removed == of))
         };
-        let mut found: Vec<Found<K>> = Vec::new();
+        let mut found: Vec<FoundDocument<K>> = Vec::new();
         let mut take = |key: DocumentKey, fields: Fields| -> Result<(), String> {
-            if is_wanted(document::time(&fields, K::TIME)?, &fields) {
+            if is_wanted(document::time(&fields, K::TIME_FIELD)?, &fields) {
                 let (at, what) = document::read::<K>(fields)?;
                 if wanted(&what) {
-                    found.push(Found { at, key, what });
+                    found.push(FoundDocument { at, key, document: what });
                 }
             }
             Ok(())
@@ -88,9 +88,9 @@ impl Store {
                 scan(engine, K::TABLE, ids, |id, row| {
                     let key = key(id)?;
                     if !newer.contains(&key) {
-                        take(key, kinds::from_row(row)).map_err(|error| unreadable(id, error))?;
+                        take(key, document_kinds::from_row(row)).map_err(|error| unreadable(id, error))?;
                     }
-                    Ok(Enough::No)
+                    Ok(ControlFlow::Continue(()))
                 })
                 .await
             }
@@ -101,23 +101,23 @@ impl Store {
             let took = document.fields().and_then(|fields| take(document.key().clone(), fields));
             took.map_err(|reason| StoreError::Unreadable { row: document.name(), reason })?;
         }
-        let reach = match read {
-            Ok(()) => Reach::Whole,
-            Err(error) => Reach::Since { from: None, reason: error.outage()? },
+        let completeness = match read {
+            Ok(()) => Completeness::Complete,
+            Err(error) => Completeness::Partial { from: None, reason: error.into_outage_reason()? },
         };
-        Ok(Answer { rows: page(found, range.order, range.limit), reach })
+        Ok(QueryResult { rows: page(found, range.order, range.limit), completeness })
     }
 }
 
 impl Store {
-    /// All documents of a kind by key, in the order of their keys. Fails where the database does not answer.
+    /// Returns all documents of a kind by key. Fails while the database is unavailable.
     pub(crate) async fn all_documents(&self, kind: &KindInfo) -> Result<BTreeMap<DocumentKey, Fields>, StoreError> {
         let state = self.0.database.read().await;
-        let waiting: Vec<Document> = self.0.head().news().documents(kind.table).cloned().collect();
+        let waiting: Vec<Document> = self.0.head().unflushed().documents(kind.table).cloned().collect();
         let mut all = BTreeMap::new();
         scan(state.engine()?, kind.table, all_ids(), |id, row| {
-            all.insert(key(id)?, kinds::from_row(row));
-            Ok(Enough::No)
+            all.insert(key(id)?, document_kinds::from_row(row));
+            Ok(ControlFlow::Continue(()))
         })
         .await?;
         for document in waiting {
@@ -129,55 +129,56 @@ impl Store {
 }
 
 /// Defines the tables of all kinds.
-pub(crate) async fn define_all(engine: &Engine) -> Result<(), StoreError> {
-    for kind in KINDS {
+pub(crate) async fn define_all(engine: &DatabaseEngine) -> Result<(), StoreError> {
+    for kind in DOCUMENT_KINDS {
         define(engine, kind.table).await?;
     }
     Ok(())
 }
 
-/// Defines the tables of documents whose kind this version does not know: a later one wrote them into the journal.
+/// Defines the tables of documents of a kind that this version does not know: a later version wrote them to the journal.
 pub(crate) async fn define_unknown(
-    engine: &Engine,
+    engine: &DatabaseEngine,
     documents: impl Iterator<Item = &Document>,
 ) -> Result<(), StoreError> {
     let mut tables: Vec<&str> = documents.map(Document::table).collect();
     tables.dedup();
     for table in tables {
-        if !KINDS.iter().any(|kind| kind.table == table) {
+        if !DOCUMENT_KINDS.iter().any(|kind| kind.table == table) {
             define(engine, table).await?;
         }
     }
     Ok(())
 }
 
-async fn define(engine: &Engine, table: &str) -> Result<(), StoreError> {
+async fn define(engine: &DatabaseEngine, table: &str) -> Result<(), StoreError> {
     engine.execute(DEFINE, [("table", table.to_owned().into_value())]).await
 }
 
-/// A document as a row of its table.
+/// Returns a document as a row of its table.
 pub(crate) fn row(document: &Document) -> Result<Value, StoreError> {
     let unreadable = |reason| StoreError::Unreadable { row: document.name(), reason };
-    let mut row = kinds::to_row(document.fields().map_err(unreadable)?);
+    let mut row = document_kinds::to_row(document.fields().map_err(unreadable)?);
     row.insert("id", id(document.table(), document.key()));
     Ok(Value::Object(row))
 }
 
-/// Goes through rows of a table in the order of their ids, until `take` has enough.
+/// Calls `take` with the rows of a table in the order of their ids, until it breaks.
 pub(crate) async fn scan(
-    engine: &Engine,
+    engine: &DatabaseEngine,
     table: &str,
     mut ids: RecordIdKeyRange,
-    mut take: impl FnMut(&RecordId, Object) -> Result<Enough, StoreError>,
+    mut take: impl FnMut(&RecordId, Object) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
     loop {
         let range = RecordId::new(table, RecordIdKey::Range(Box::new(ids.clone())));
-        let rows: Vec<Value> = engine.rows(SCAN, [("range", range.into_value()), ("limit", limit(ROWS))]).await?;
-        let full = rows.len() == ROWS;
+        let rows: Vec<Value> =
+            engine.rows(SCAN, [("range", range.into_value()), ("limit", limit(ROWS_PER_READ))]).await?;
+        let full = rows.len() == ROWS_PER_READ;
         for row in rows {
-            let (id, row) = parted(row)?;
+            let (id, row) = split_id(row)?;
             ids.start = Bound::Excluded(id.key.clone());
-            if take(&id, row)? == Enough::Yes {
+            if take(&id, row)?.is_break() {
                 return Ok(());
             }
         }
@@ -187,14 +188,14 @@ pub(crate) async fn scan(
     }
 }
 
-/// The ids of all documents of a kind.
+/// Returns the range of all ids of a kind.
 pub(crate) fn all_ids() -> RecordIdKeyRange {
     RecordIdKeyRange { start: Bound::Unbounded, end: Bound::Unbounded }
 }
 
-/// The key of a row.
+/// Returns the key in a row's id.
 pub(crate) fn key(id: &RecordId) -> Result<DocumentKey, StoreError> {
-    let RecordIdKey::Array(parts) = &id.key else { return Err(unreadable(id, "its id is no list")) };
+    let RecordIdKey::Array(parts) = &id.key else { return Err(unreadable(id, "its id is not a list")) };
     let part = |part: &Value| match part {
         Value::String(text) => Ok(KeyPart::Text(text.clone())),
         other => other.as_int().copied().map(KeyPart::Number).ok_or_else(|| unreadable(id, "its id has other parts")),
@@ -202,14 +203,14 @@ pub(crate) fn key(id: &RecordId) -> Result<DocumentKey, StoreError> {
     Ok(DocumentKey::new(parts.iter().map(part).collect::<Result<Vec<_>, _>>()?))
 }
 
-/// The typed document.
-fn typed<K: DocumentKind>(document: &Document) -> Result<K, StoreError> {
+/// Decodes a document.
+fn decode<K: DocumentKind>(document: &Document) -> Result<K, StoreError> {
     let read = document.fields().and_then(document::read::<K>);
     read.map(|(_, what)| what).map_err(|reason| StoreError::Unreadable { row: document.name(), reason })
 }
 
-/// A row's id and its fields.
-fn parted(row: Value) -> Result<(RecordId, Object), StoreError> {
+/// Splits a row into its id and its fields.
+fn split_id(row: Value) -> Result<(RecordId, Object), StoreError> {
     if let Value::Object(mut row) = row
         && let Some(Value::RecordId(id)) = row.remove("id")
     {
@@ -218,9 +219,9 @@ fn parted(row: Value) -> Result<(RecordId, Object), StoreError> {
     Err(StoreError::Unreadable { row: "a document".into(), reason: "it has no id".into() })
 }
 
-fn page<K>(mut found: Vec<Found<K>>, order: Order, limit: usize) -> Vec<K> {
+fn page<K>(mut found: Vec<FoundDocument<K>>, order: SortOrder, limit: usize) -> Vec<K> {
     found.sort_by(|a, b| order.compare(a.at, b.at).then_with(|| a.key.cmp(&b.key)));
-    whole_moments(found, limit, |found| found.at).into_iter().map(|found| found.what).collect()
+    truncate_at_timestamp(found, limit, |found| found.at).into_iter().map(|found| found.document).collect()
 }
 
 fn id(table: &str, key: &DocumentKey) -> RecordId {
@@ -235,12 +236,13 @@ fn array(parts: &[KeyPart]) -> RecordIdKey {
     RecordIdKey::Array(Array::from(parts.iter().map(part).collect::<Vec<Value>>()))
 }
 
-/// The ids that documents of this pump and of these times can have. A list comes before all that it begins.
+/// Returns the range of ids that documents of this pump and these times can have. In the order of ids, a list sorts before
+/// all longer lists that start with it.
 fn ids<K: DocumentKind>(pump: Option<&str>, (from_ms, to_ms): (i64, i64)) -> RecordIdKeyRange {
-    let (first, beyond): (KeyPart, KeyPart) = match (K::KEY_BEGINS, pump) {
-        (KeyBegins::WithTime, _) => (from_ms.into(), to_ms.into()),
-        (KeyBegins::WithPump, Some(pump)) => (pump.into(), KeyPart::Text(format!("{pump}\0"))),
-        (KeyBegins::WithPump, None) | (KeyBegins::Otherwise, _) => return all_ids(),
+    let (first, beyond): (KeyPart, KeyPart) = match (K::KEY_PREFIX, pump) {
+        (KeyPrefix::Time, _) => (from_ms.into(), to_ms.into()),
+        (KeyPrefix::Pump, Some(pump)) => (pump.into(), KeyPart::Text(format!("{pump}\0"))),
+        (KeyPrefix::Pump, None) | (KeyPrefix::Other, _) => return all_ids(),
     };
     RecordIdKeyRange { start: Bound::Included(array(&[first])), end: Bound::Excluded(array(&[beyond])) }
 }

@@ -1,16 +1,17 @@
-//! SurrealDB itself: opened, fed and closed on threads of its own.
+//! The embedded SurrealDB: opened, queried and closed on threads of its own.
 //!
-//! SurrealDB spawns its tasks on the runtime that opens it, its futures want a deep stack, and a
-//! large query is tens of milliseconds of work. So it gets a runtime of its own, and a caller on any
-//! other one just awaits the answer. Deliberately absent: what is asked.
+//! SurrealDB spawns its tasks on the runtime that opens it, its futures need a deep stack, and a large query is tens of
+//! milliseconds of computing. So it gets a runtime of its own, and callers on any other runtime await the result. Does not
+//! know the statements; they are with the rows that they read and write.
 //!
 //! Durability, as read in 3.3.5: `datastore_sync=every` makes `surrealdb-kvs-surrealkv/src/lib.rs`
 //! await its `CommitCoordinator` in `Transaction::commit`; its thread calls `Tree::flush_wal(true)`
 //! (surrealkv 1.2.0, `src/lsm.rs`), which returns when the log's segment is synced. The rows are visible before that, so a
-//! failed sync is final.
+//! failed sync cannot be undone.
 //!
-//! A log that a kill tore needs no care of ours: surrealkv 1.2 cuts the torn record off at the opening, and goes on in
-//! another segment (`data/surrealkv/tests/torn_log.rs`). Damage that no kill leaves, it refuses; see [`open_error`].
+//! A log that was torn by a kill needs no handling here: surrealkv 1.2 cuts the torn record off when it opens the log, and
+//! continues in another segment (`data/surrealkv/tests/torn_log.rs`). It refuses to open a log with other damage; see
+//! [`open_error`].
 
 use std::{
     io,
@@ -34,38 +35,38 @@ use tokio::{
 };
 
 use super::{StoreError, StoreSettings, folder};
-use volute_journal::{durable::sync_folder, points::reach};
+use volute_journal::{durable::sync_folder, failpoints::fail_point};
 
-/// SurrealDB's futures nest deeply, the more so in a debug build; 2 MiB is not enough for them.
+/// The stack of each thread. SurrealDB's futures nest deeply, more so in a debug build; 2 MiB is not enough for them.
 const STACK_BYTES: usize = 16 << 20;
 
-/// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of a query.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long opening and closing are waited for. An engine that stands still is left behind with its threads, and the store
-/// goes on without a database. A database of an earlier version may take longer, for it is converted first: a later try
-/// finds it done.
-const OPENING: Duration = Duration::from_secs(30);
+/// The time limit of opening and of closing. An engine that exceeds it is left behind with its threads, and the store runs
+/// without a database. A database of an earlier format may take longer, because it is converted first: a later attempt finds
+/// it converted.
+const OPEN_CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The running database.
-pub(crate) struct Engine {
+pub(crate) struct DatabaseEngine {
     runtime: Handle,
     db: Arc<Surreal<Db>>,
-    running: Mutex<Option<Running>>,
+    running: Mutex<Option<EngineThread>>,
 }
 
-struct Running {
+struct EngineThread {
     /// Dropped to stop.
     stop: oneshot::Sender<()>,
-    /// Answers when everything is closed.
+    /// Receives the outcome when everything is closed.
     stopped: oneshot::Receiver<Result<(), StoreError>>,
     thread: JoinHandle<()>,
 }
 
-impl Engine {
-    /// Opens the database in `dir/database`. Whoever calls holds the directory's lock.
+impl DatabaseEngine {
+    /// Opens the database in `dir/database`. The caller holds the directory's lock.
     pub(crate) async fn start(dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
-        reach("database-open").map_err(database)?;
+        fail_point("database-open").map_err(database)?;
         let new = !dir.join(folder::DATABASE).is_dir();
         let address = address(dir)?;
         let settings = settings.clone();
@@ -80,31 +81,31 @@ impl Engine {
                 let _ = done.send(result);
             })
             .map_err(database)?;
-        let running = Running { stop, stopped, thread };
+        let running = EngineThread { stop, stopped, thread };
         let opened = tokio::select! {
             opened = opened => opened,
-            _ = after(OPENING)? => {
-                return Err(while_converting(dir, database(format!("it did not open within {OPENING:?}"))));
+            _ = timer(OPEN_CLOSE_TIMEOUT)? => {
+                return Err(explain_conversion(dir, database(format!("it did not open within {OPEN_CLOSE_TIMEOUT:?}"))));
             }
         };
         match opened {
             Ok((runtime, db)) => {
                 if new {
-                    // The engine syncs what is in its folder, and not the folder's own name.
+                    // The engine syncs the files in its folder, but not the folder's entry in its parent.
                     sync_folder(dir).map_err(|source| StoreError::Directory { path: dir.to_owned(), source })?;
                 }
                 Ok(Self { runtime, db: Arc::new(db), running: Mutex::new(Some(running)) })
             }
             Err(_) => match running.stopped.await {
-                Ok(Err(error)) => Err(while_converting(dir, error)),
+                Ok(Err(error)) => Err(explain_conversion(dir, error)),
                 _ => Err(StoreError::Closed),
             },
         }
     }
 
-    /// Runs statements and answers nothing; one that failed is the error.
+    /// Runs statements and returns no rows. Returns the error of the first statement that failed.
     ///
-    /// The text is a constant, and every value comes in by name: nothing is built from strings.
+    /// The text is a constant, and values are bound by name: no statement is built from strings.
     pub(crate) async fn execute<const N: usize>(
         &self,
         sql: &'static str,
@@ -114,30 +115,31 @@ impl Engine {
         self.spawn(async move { query.await.map(drop) }).await
     }
 
-    /// Runs the transaction that moves rows into the database: [`Engine::execute`] at a point where tests make it fail.
+    /// Runs the transaction that moves rows into the database. The same as
+    /// [`DatabaseEngine::execute`], with points where tests inject failures.
     pub(crate) async fn write<const N: usize>(
         &self,
         sql: &'static str,
         vars: [(&'static str, Value); N],
     ) -> Result<(), StoreError> {
-        reach("database-write").map_err(database)?;
+        fail_point("database-write").map_err(database)?;
         self.execute(sql, vars).await?;
-        reach("database-written").map_err(database)?;
+        fail_point("database-written").map_err(database)?;
         Ok(())
     }
 
-    /// Runs one statement and answers its rows.
+    /// Runs one statement and returns its rows.
     pub(crate) async fn rows<T: SurrealValue + Send + 'static, const N: usize>(
         &self,
         sql: &'static str,
         vars: [(&'static str, Value); N],
     ) -> Result<Vec<T>, StoreError> {
-        reach("database-read").map_err(database)?;
+        fail_point("database-read").map_err(database)?;
         let query = query(Arc::clone(&self.db), sql, vars);
         self.spawn(async move { Ok(query.await?.take(0)?) }).await
     }
 
-    /// A session of its own, for tests of who may do what.
+    /// Returns a separate session, for tests of permissions.
     #[cfg(test)]
     pub(crate) fn handle(&self) -> Surreal<Db> {
         Surreal::clone(&self.db)
@@ -145,43 +147,43 @@ impl Engine {
 
     /// Runs a future on the engine's own threads, for tests.
     #[cfg(test)]
-    pub(crate) async fn on_its_threads<T: Send + 'static>(
+    pub(crate) async fn on_engine_runtime<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> T {
         self.runtime.spawn(future).await.expect("it does not panic")
     }
 
-    /// Closes the database and waits for it. Does nothing where it is closed already.
+    /// Closes the database and waits until it is closed. Does nothing if it is closed already.
     pub(crate) async fn stop(&self) -> Result<(), StoreError> {
         let Some(running) = self.take_running() else { return Ok(()) };
         drop(running.stop);
         tokio::select! {
             stopped = running.stopped => stopped.unwrap_or(Err(StoreError::Closed)),
-            _ = after(OPENING)? => Err(database(format!("it did not close within {OPENING:?}"))),
+            _ = timer(OPEN_CLOSE_TIMEOUT)? => Err(database(format!("it did not close within {OPEN_CLOSE_TIMEOUT:?}"))),
         }
     }
 
-    /// Runs a future on the engine's own threads, to its end even if the caller does not wait for it.
+    /// Runs a future on the engine's own threads, to its end even if the caller is cancelled.
     async fn spawn<T: Send + 'static>(
         &self,
         future: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         // The engine's runtime has a timer; the caller's need not have one.
-        match self.runtime.spawn(async { tokio::time::timeout(PATIENCE, future).await }).await {
+        match self.runtime.spawn(async { tokio::time::timeout(QUERY_TIMEOUT, future).await }).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(database(format!("no answer within {PATIENCE:?}"))),
+            Ok(Err(_)) => Err(database(format!("no answer within {QUERY_TIMEOUT:?}"))),
             Err(failure) if failure.is_panic() => Err(database(failure)),
             Err(_) => Err(StoreError::Closed),
         }
     }
 
-    fn take_running(&self) -> Option<Running> {
+    fn take_running(&self) -> Option<EngineThread> {
         self.running.lock().take()
     }
 }
 
-impl Drop for Engine {
+impl Drop for DatabaseEngine {
     fn drop(&mut self) {
         let Some(running) = self.take_running() else { return };
         drop(running.stop);
@@ -191,7 +193,7 @@ impl Drop for Engine {
     }
 }
 
-/// The life of the store's thread: open, wait for the stop, close.
+/// The main function of the store's thread: opens the database, waits for the stop signal, and closes it.
 fn run(
     address: &str,
     settings: &StoreSettings,
@@ -201,9 +203,9 @@ fn run(
     let runtime = runtime(settings).map_err(database)?;
     runtime.block_on(async {
         let (datastore, db) = open(address, settings).await?;
-        reach("database-opened").map_err(database)?;
+        fail_point("database-opened").map_err(database)?;
         if ready.send((Handle::current(), db)).is_ok() {
-            // An error is the signal too: it is the sender's end that counts.
+            // An error is the signal too: it means that the sender was dropped.
             let _ = stopping.await;
         }
         datastore.shutdown().await.map_err(database)
@@ -219,8 +221,8 @@ fn runtime(settings: &StoreSettings) -> io::Result<Runtime> {
         .build()
 }
 
-/// As `surrealdb_engine_local::connect` does it, but with the caches bounded: `Surreal::new` has no
-/// way to say so, and the environment is not asked when embedded.
+/// Opens the database as `surrealdb_engine_local::connect` does, but with bounded caches: `Surreal::new` has no parameter
+/// for them, and environment variables are not read when SurrealDB is embedded.
 async fn open(address: &str, settings: &StoreSettings) -> Result<(Arc<Datastore>, Surreal<Db>), StoreError> {
     let datastore = datastore(address, settings).await?;
     datastore.check_version().await.map_err(database)?;
@@ -235,7 +237,7 @@ async fn open(address: &str, settings: &StoreSettings) -> Result<(Arc<Datastore>
     Ok((datastore, db))
 }
 
-/// The files opened, the log replayed, and nothing written yet.
+/// Opens the files and replays the log, without writing anything.
 async fn datastore(address: &str, settings: &StoreSettings) -> Result<Arc<Datastore>, StoreError> {
     let mib = |mib: u32| (u64::from(mib) << 20).to_string();
     let config = ConfigMap::empty()
@@ -246,35 +248,37 @@ async fn datastore(address: &str, settings: &StoreSettings) -> Result<Arc<Datast
     builder.build_with_path(address).await.map_err(|error| open_error(&error.to_string()))
 }
 
-/// Says that an opening failed in the middle of a conversion. Another opening waits for it, or goes on with it.
-fn while_converting(dir: &Path, error: StoreError) -> StoreError {
+/// Adds to an error of opening that a conversion is under way. Another attempt waits for it or continues it.
+fn explain_conversion(dir: &Path, error: StoreError) -> StoreError {
     match error {
-        StoreError::Database(error) if dir.join(folder::DATABASE).join("MIGRATING").exists() => database(format!(
-            "it is being converted to a newer format, which goes on until it is done; it is tried again by itself ({error})"
-        )),
+        StoreError::Database(error) if dir.join(folder::DATABASE).join("MIGRATING").exists() => {
+            database(format!("it is being converted to a newer format; opening it is retried automatically ({error})"))
+        }
         other => other,
     }
 }
 
-/// Says what to do where SurrealKV refuses its log. It cuts off what a kill leaves, a torn record at the end, and nothing
-/// else: damage in the middle is the disk's, and what stands behind it was acknowledged. Its words are for programmers.
+/// Turns an error of opening into one that says what to do where SurrealKV refuses its log. SurrealKV repairs only what a
+/// kill leaves, a torn record at the end. Damage in the middle comes from the disk, and the records behind it were
+/// acknowledged. SurrealKV's own message does not say what an operator can do.
 fn open_error(error: &str) -> StoreError {
     let refused = ["Automatic repair refused", "The log is not cut automatically"];
     if !refused.iter().any(|words| error.contains(words)) {
         return database(error.to_owned());
     }
     database(format!(
-        "its log is damaged, and opening it would lose what was stored. Check the disk, then put back the folder \"database\" \
+        "its log is damaged, and opening it would lose stored rows. Check the disk, then restore the folder \"database\" \
          of the newest backup (README, \"When the database cannot be opened\"). ({error})"
     ))
 }
 
-/// Answers after this long. The caller's runtime may have no timer, so it is a thread that sleeps.
-fn after(time: Duration) -> Result<oneshot::Receiver<()>, StoreError> {
+/// Returns a channel that receives a message after this time. It uses a thread, because the caller's runtime may have no
+/// timer.
+fn timer(time: Duration) -> Result<oneshot::Receiver<()>, StoreError> {
     let (done, waiting) = oneshot::channel();
     let sleep = move || {
         let begun = Instant::now();
-        // Parking may end early.
+        // `park_timeout` may return early.
         while let Some(left) = time.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
             thread::park_timeout(left);
         }
@@ -293,19 +297,19 @@ fn query<const N: usize>(
     async move {
         let mut results = db.query(sql).bind(vars).await?;
         let errors = results.take_errors();
-        // In a failed transaction every other statement fails too, saying only that it did not count.
-        let told = |error: &&surrealdb::Error| {
+        // In a failed transaction every other statement fails too, with an error that does not name the cause.
+        let is_cause = |error: &&surrealdb::Error| {
             let ErrorDetails::Query(Some(details)) = error.details() else { return true };
             !matches!(details, QueryError::NotExecuted | QueryError::Cancelled)
         };
-        match errors.values().find(told).or_else(|| errors.values().next()) {
+        match errors.values().find(is_cause).or_else(|| errors.values().next()) {
             Some(error) => Err(error.clone().into()),
             None => Ok(results),
         }
     }
 }
 
-/// SurrealDB takes a path as text, in which a `?` begins parameters.
+/// Returns the database's address. SurrealDB takes it as text, in which a `?` starts the parameters.
 fn address(dir: &Path) -> Result<String, StoreError> {
     let directory = |source| StoreError::Directory { path: dir.to_owned(), source };
     let path: PathBuf = dir.canonicalize().map_err(directory)?.join(folder::DATABASE);

@@ -1,14 +1,14 @@
-//! What can go wrong with the store.
+//! The errors of the store.
 
 use std::{error::Error, io, path::PathBuf};
 
 use volute_journal::JournalError;
 use volute_plant::PumpId;
 
-/// Why the store did not do what it was asked.
+/// Why a call of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The directory cannot be made, or its name is none that the database can open.
+    /// The directory cannot be created or used, or the database cannot open a path with its name.
     #[error("the store's directory {} cannot be used: {source}", path.display())]
     Directory {
         /// The directory.
@@ -22,7 +22,7 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
-    /// A later version has changed the schema.
+    /// A later version of the program has changed the schema.
     #[error("the database has schema {found}, and this binary knows schemas up to {known}: use a newer binary")]
     Newer {
         /// The newest migration in the database.
@@ -30,7 +30,7 @@ pub enum StoreError {
         /// The newest migration of this binary.
         known: u32,
     },
-    /// The database was made with another text of a migration, so its schema is not the one this binary means.
+    /// The database was created with another text of a migration, so its schema is not this binary's.
     #[error("migration {version} ({name}) was applied with another text than this binary's")]
     OtherMigration {
         /// Its number.
@@ -38,31 +38,31 @@ pub enum StoreError {
         /// Its name.
         name: &'static str,
     },
-    /// A pump was to be registered with other channels than its stored rows have.
+    /// A pump cannot be registered with other channels than its stored rows have.
     #[error("pump {pump} is stored with the channels {stored:?} and cannot have {given:?}: use another pump name")]
     OtherChannels {
         /// The pump.
         pump: PumpId,
         /// The channels of its rows.
         stored: Vec<String>,
-        /// The channels it was to have.
+        /// The channels in the batch or profile.
         given: Vec<String>,
     },
-    /// A pump was to be registered whose name belongs to one that was removed, and is not deleted yet.
+    /// A pump cannot be registered because a removed pump of the same id is not deleted yet.
     #[error("pump {pump} was removed, and its readings are being deleted: try again in some minutes")]
     BeingRemoved {
         /// The pump.
         pump: PumpId,
     },
-    /// A row that no form of the schema can hold; nothing of its batch is stored.
+    /// A row of the batch is invalid; nothing of the batch is stored.
     #[error("{row} cannot be stored: {reason}")]
-    Impossible {
+    InvalidRow {
         /// Which row.
         row: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// A stored row is not of the form that this binary writes.
+    /// A stored row cannot be decoded.
     #[error("{row} cannot be read: {reason}")]
     Unreadable {
         /// Which row.
@@ -70,10 +70,10 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The database does not answer; readings are kept in the journal meanwhile.
-    #[error("the database cannot be asked just now: {reason}")]
+    /// The database is unavailable; readings are stored in the journal meanwhile.
+    #[error("the database is unavailable: {reason}")]
     Unavailable {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// There is no room on the disk; nothing of the batch is stored.
@@ -82,24 +82,24 @@ pub enum StoreError {
     /// The process is short of file descriptors or memory; nothing of the batch is stored.
     #[error("{0}")]
     Shortage(#[source] JournalError),
-    /// So much waits for the database that nothing more is taken; nothing of the batch is stored.
-    #[error("{waiting_mib} MiB wait for the database, the most that may (store.backlog_mib)")]
+    /// The head is full because the database is unavailable; nothing of the batch is stored.
+    #[error("{waiting_mib} MiB wait for the database, which is the maximum (store.backlog_mib)")]
     Backlog {
-        /// How much waits.
+        /// The size of the head in MiB.
         waiting_mib: usize,
     },
     /// Too many records wait for the journal; nothing of the batch is stored.
     #[error("too many records wait for the journal")]
     Busy,
-    /// The batch is longer than a record can be; nothing of it is stored.
-    #[error("a batch of {bytes} bytes is longer than a record of the journal, which has at most {most}")]
+    /// The batch is longer than the maximum length of a record; nothing of it is stored.
+    #[error("a batch of {bytes} bytes is longer than a record of the journal, which has at most {max}")]
     TooLarge {
-        /// Its length.
+        /// Its length in bytes.
         bytes: usize,
-        /// The longest that is taken.
-        most: usize,
+        /// The maximum length in bytes.
+        max: usize,
     },
-    /// The journal failed, and what of the batch is on the disk is not known. Final until the next start.
+    /// The journal failed, and it is not known what of the batch is on the disk. No commit succeeds until the next start.
     #[error("the journal failed: {0}")]
     Journal(#[source] JournalError),
     /// The database failed.
@@ -111,9 +111,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The reason of an answer that does not reach all the way, where the database does not answer; any other error stays
-    /// one.
-    pub(crate) fn outage(self) -> Result<String, Self> {
+    /// Returns why the database is unavailable, if that is the error, for a result that is incomplete. Returns any other error
+    /// as it is.
+    pub(crate) fn into_outage_reason(self) -> Result<String, Self> {
         match self {
             Self::Unavailable { reason } => Ok(reason),
             Self::Database(_) => Ok(self.to_string()),
@@ -129,7 +129,7 @@ impl From<JournalError> for StoreError {
             JournalError::Shortage(_) => Self::Shortage(error),
             JournalError::Closed => Self::Closed,
             JournalError::Busy => Self::Busy,
-            JournalError::TooLarge { bytes, most } => Self::TooLarge { bytes, most },
+            JournalError::TooLarge { bytes, max } => Self::TooLarge { bytes, max },
             failed @ (JournalError::Failed(_)
             | JournalError::InUse { .. }
             | JournalError::Version { .. }

@@ -1,14 +1,14 @@
-//! Maintenance events as documents: each is replaced as it goes on.
+//! Maintenance events as documents. An event is one document, which is replaced at each change until it is resolved.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use volute_plant::{Currency, MaintenanceEvent, Money, PumpId, Severity, Timestamp};
 
-use super::document::{DocumentKey, DocumentKind, KeyBegins};
+use super::document::{DocumentKey, DocumentKind, KeyPrefix};
 
 const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
 
-/// The fields; their meaning stands in `schema/0001_initial.surql` and those that follow it.
+/// The stored fields; `schema/0001_initial.surql` and later migrations describe them.
 #[derive(Serialize, Deserialize)]
 pub struct EventFields {
     pump: String,
@@ -38,10 +38,10 @@ pub struct EventFields {
 
 impl DocumentKind for MaintenanceEvent {
     const TABLE: &'static str = "maintenance_events";
-    const TIME: &'static str = "opened_ms";
-    const KEY_BEGINS: KeyBegins = KeyBegins::WithPump;
-    const WITH_PUMP: bool = true;
-    const AGE: Option<Duration> = None;
+    const TIME_FIELD: &'static str = "opened_ms";
+    const KEY_PREFIX: KeyPrefix = KeyPrefix::Pump;
+    const BELONGS_TO_PUMP: bool = true;
+    const RETENTION: Option<Duration> = None;
     type Fields = EventFields;
 
     fn key(&self) -> DocumentKey {
@@ -75,8 +75,8 @@ impl DocumentKind for MaintenanceEvent {
         let severity = SEVERITIES.into_iter().find(|severity| severity.as_str() == fields.severity);
         let currency = Currency::try_from(fields.cost_currency).map_err(|error| error.to_string())?;
         let event = Self {
-            pump: PumpId::stored(&fields.pump).map_err(|error| error.to_string())?,
-            severity: severity.ok_or("its severity is none")?,
+            pump: PumpId::from_stored(&fields.pump).map_err(|error| error.to_string())?,
+            severity: severity.ok_or("its severity is unknown")?,
             cost: Money { amount: fields.cost_amount, currency },
             opened_at: time(fields.opened_ms)?,
             last_seen_at: time(fields.last_seen_ms)?,

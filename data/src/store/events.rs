@@ -1,15 +1,15 @@
-//! Maintenance events by opening time, then by pump and rule.
+//! Queries of maintenance events.
 
 use volute_plant::MaintenanceEvent;
 
 use super::{
     Store, StoreError,
-    types::{Answer, DocumentFilter, EventFilter},
+    types::{DocumentFilter, EventFilter, QueryResult},
 };
 
 impl Store {
-    /// A page of maintenance events by opening time, then by pump and rule.
-    pub async fn events(&self, filter: &EventFilter) -> Result<Answer<MaintenanceEvent>, StoreError> {
+    /// Returns a page of maintenance events, sorted by opening time and then by pump and rule.
+    pub async fn events(&self, filter: &EventFilter) -> Result<QueryResult<MaintenanceEvent>, StoreError> {
         let of = DocumentFilter { pump: filter.pump.clone(), range: filter.range.clone() };
         self.documents(&of, |event: &MaintenanceEvent| filter.state.is_none_or(|state| state == event.state())).await
     }

@@ -1,47 +1,49 @@
-//! From the head into the database: minutes that are due become blocks, and their rollups follow.
+//! The flush: moves minutes that are due from the head into the database, as blocks with their rollups.
 //!
-//! One transaction holds some minutes' blocks, their rollups, and the journal's low-water mark; the rows leave the head
-//! when it is done. A minute that has a block already, because a reading came late, or channels of one did, gets a new one
-//! with both. One flush runs at a time. Deliberately absent: when to flush, and what to do where it fails.
+//! One transaction holds the blocks of some minutes, their rollups, and the journal's low-water mark. The rows leave the
+//! head when the transaction is done. A minute that has a block already, because a reading or some channels of one arrived
+//! late, gets a new block with all of its rows. One flush runs at a time.
 //!
-//! **Rollups outlive readings**, so a minute without a block is not always a minute without readings. An example, with
-//! readings kept for 400 days and rollups for 3,650:
+//! Does not decide when to flush, or what to do when a flush fails; see the flusher in the `actors` crate.
+//!
+//! **Rollups are kept longer than readings**, so a minute without a block is not always a minute without readings. An
+//! example, with readings kept for 400 days and rollups for 3,650 days:
 //!
 //! 1. Minute M gets 60 readings: a block of 60, `rollup_minute` 60, `rollup_hour` 60.
 //! 2. After 400 days its block is deleted. Both rollups stay.
-//! 3. One more reading of M comes: resent, imported, or replayed from the journal after a kill. Whether it is one of the
-//!    60 cannot be told any more. It gets a block of its own, so that it is not lost, and the rollups stay as they are.
+//! 3. One more reading of M arrives: resent, imported, or replayed from the journal after a kill. It is no longer known
+//!    whether it is one of the 60. It gets a block of its own, so that it is not lost, and the rollups stay as they are.
 //!
-//! The rule: a minute's rollups follow its block only while both are of the same readings.
+//! The rule: a flush updates a minute's rollups only if block and rollup cover the same readings.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
-use volute_journal::{Seq, points::reach};
-use volute_plant::{Beside, Detection, PumpId, Reading, Timestamp};
+use volute_journal::{Seq, failpoints::fail_point};
+use volute_plant::{Detection, PumpId, Reading, SampleOverlap, Timestamp};
 
 use super::{
-    Inner, Store, StoreError,
-    blocks::{InBlocks, of_minutes},
+    Store, StoreError, StoreInner,
+    blocks::{BlockSeries, blocks_of_minutes},
+    checkpoints::CheckpointRow,
     documents,
-    engine::Engine,
-    head::{Due, News, Share, Stored, Until},
+    engine::DatabaseEngine,
+    flush_cache::{FlushCache, HourRollup},
+    head::{DueMinute, DuePolicy, FlushBatch, StoredRows, Unflushed},
     ids::{pump_and_start, unreadable},
-    oldest::Aged,
+    oldest_rows::RetainedTable,
     removal,
     rows::{DetectionsRow, HourRow, MarkRow, MetricsRow, NODE, PumpRow, ReadingsRow, RollupRow},
-    series::{HOUR_MS, Row, Series, hour, hour_id, hourly_id},
-    states::StateRow,
-    types::Flushed,
-    written::{Hourly, Written},
+    series::{HOUR_MS, Row, Series, hour, hour_entry_id, hour_rollup_id},
+    types::FlushReport,
 };
 use crate::block::{Aggregates, decode_aggregates, encode_aggregates, encode_detections, encode_readings};
 
-/// Minutes in one transaction: some tens of milliseconds, for which readers wait.
-const MINUTES: usize = 256;
+/// The maximum number of minutes in one transaction. It takes some tens of milliseconds, during which readers wait.
+const MINUTES_PER_TRANSACTION: usize = 256;
 
-/// After so many minutes of the past everything is written once, so that the low-water mark moves on.
-const PAST_WRITTEN: usize = if cfg!(test) { 100 } else { 10_000 };
+/// The number of past minutes after which one flush writes everything, so that the low-water mark advances.
+const PAST_MINUTES_PER_FULL_FLUSH: usize = if cfg!(test) { 100 } else { 10_000 };
 
 const WRITE: &str = "
     BEGIN;
@@ -68,234 +70,244 @@ const WRITE: &str = "
 ";
 
 impl Store {
-    /// Writes what is due into the database, and lets the journal forget what is old. `now` is the time by which minutes
-    /// end.
-    pub async fn flush(&self, now: Timestamp) -> Result<Flushed, StoreError> {
+    /// Writes what is due at `now` into the database, and lets the journal delete what the database has.
+    pub async fn flush(&self, now: Timestamp) -> Result<FlushReport, StoreError> {
         let flushed = self.flush_due(now).await?;
         self.release_journal(now);
         Ok(flushed)
     }
 
-    /// Writes what is due into the database.
-    pub async fn flush_due(&self, now: Timestamp) -> Result<Flushed, StoreError> {
-        if let Err(error) = self.0.moved.clock(now) {
-            tracing::warn!(%error, "the clock was set back, and what it showed before is not kept");
+    /// Writes what is due at `now` into the database.
+    pub async fn flush_due(&self, now: Timestamp) -> Result<FlushReport, StoreError> {
+        if let Err(error) = self.0.flushed_until_file.clock(now) {
+            tracing::warn!(%error, "the clock was set back, and the time before that could not be saved");
         }
-        let crowded = self.0.head().bytes() > self.0.settings.crowded_bytes();
-        self.flush_until(if crowded { Until::Crowded(now) } else { Until::Time(now) }, Some(now)).await
+        let pressure = self.0.head().bytes() > self.0.settings.pressure_bytes();
+        self.flush_with(if pressure { DuePolicy::UnderPressure(now) } else { DuePolicy::Normal(now) }, Some(now)).await
     }
 
-    /// Lets the journal forget what the database has, where it is too much or too old at `now`.
+    /// Lets the journal delete segments that the database has, where they are too large or too old at `now`.
     pub fn release_journal(&self, now: Timestamp) {
-        self.0.journal.release(self.0.marked(), now.millis());
+        self.0.journal.release(self.0.low_water(), now.millis());
     }
 
     /// Writes everything into the database.
-    pub async fn flush_all(&self) -> Result<Flushed, StoreError> {
-        self.flush_until(Until::Now, None).await
+    pub async fn flush_all(&self) -> Result<FlushReport, StoreError> {
+        self.flush_with(DuePolicy::All, None).await
     }
 
-    async fn flush_until(&self, until: Until, now: Option<Timestamp>) -> Result<Flushed, StoreError> {
-        let mut written = self.0.written.lock().await;
-        let mut flushed = Flushed::default();
-        // A start reads again what was written since the low-water mark moved on, and one minute that waits holds that up.
-        let until = if written.past_minutes < PAST_WRITTEN { until } else { Until::Now };
+    async fn flush_with(&self, policy: DuePolicy, now: Option<Timestamp>) -> Result<FlushReport, StoreError> {
+        let mut flush_cache = self.0.flush_cache.lock().await;
+        let mut flushed = FlushReport::default();
+        // A start replays everything above the low-water mark, and a single minute that is not due holds the mark back.
+        let policy = if flush_cache.past_minutes < PAST_MINUTES_PER_FULL_FLUSH { policy } else { DuePolicy::All };
         loop {
             let engine = self.0.database.engine().await?;
-            let mut share = self.0.head().share(until, MINUTES);
-            if let Err(error) = share.unpack() {
-                self.0.head().keep(&share);
+            let mut batch = self.0.head().next_flush_batch(policy, MINUTES_PER_TRANSACTION);
+            if let Err(error) = batch.unpack() {
+                self.0.head().abort_flush(&batch);
                 return Err(error);
             }
-            if let Some(latest) = share.latest()
+            if let Some(latest) = batch.latest()
                 && Some(latest) > now
-                && let Err(error) = self.0.moved.raise(latest)
+                && let Err(error) = self.0.flushed_until_file.raise(latest)
             {
-                self.0.head().keep(&share);
+                self.0.head().abort_flush(&batch);
                 return Err(error);
             }
-            let low_water = share.low_water;
-            if share.due.is_empty() && share.news.is_empty() && share.removals.is_empty() {
-                if low_water > self.0.marked() {
-                    self.0.write_share(&engine, share, &mut written).await?;
+            let low_water = batch.low_water;
+            if batch.due.is_empty() && batch.unflushed.is_empty() && batch.removals.is_empty() {
+                if low_water > self.0.low_water() {
+                    self.0.write_batch(&engine, batch, &mut flush_cache).await?;
                 }
                 break;
             }
-            let more = share.more;
-            flushed.minutes += share.due.len();
-            flushed.readings += share.due.iter().map(|due| due.readings.len()).sum::<usize>();
-            written.past_minutes += share.due.iter().filter(|due| due.past).count();
-            self.0.write_share(&engine, share, &mut written).await?;
+            let more = batch.more;
+            flushed.minutes += batch.due.len();
+            flushed.readings += batch.due.iter().map(|due| due.readings.len()).sum::<usize>();
+            flush_cache.past_minutes += batch.due.iter().filter(|due| due.past).count();
+            self.0.write_batch(&engine, batch, &mut flush_cache).await?;
             if !more {
                 break;
             }
         }
-        if let Until::Now = until {
-            written.past_minutes = 0;
+        if let DuePolicy::All = policy {
+            flush_cache.past_minutes = 0;
         }
         Ok(flushed)
     }
 }
 
-impl Inner {
-    /// Writes a share, and answers how many of its readings were new.
-    pub(crate) async fn write_share(
+impl StoreInner {
+    /// Writes a batch and returns how many of its readings were new. On an error its rows stay in the head.
+    pub(crate) async fn write_batch(
         &self,
-        engine: &Engine,
-        share: Share,
-        written: &mut Written,
+        engine: &DatabaseEngine,
+        batch: FlushBatch,
+        flush_cache: &mut FlushCache,
     ) -> Result<usize, StoreError> {
-        let outcome = self.try_write_share(engine, &share, written).await;
+        let outcome = self.try_write_batch(engine, &batch, flush_cache).await;
         if outcome.is_err() {
-            self.head().keep(&share);
+            self.head().abort_flush(&batch);
         }
         outcome
     }
 
-    async fn try_write_share(
+    async fn try_write_batch(
         &self,
-        engine: &Engine,
-        share: &Share,
-        written: &mut Written,
+        engine: &DatabaseEngine,
+        batch: &FlushBatch,
+        flush_cache: &mut FlushCache,
     ) -> Result<usize, StoreError> {
-        written.learn(engine, share).await?;
-        let batch = Rows::of(engine, share, written).await?;
-        let news = &share.news;
+        flush_cache.load(engine, batch).await?;
+        let rows = TransactionRows::of(engine, batch, flush_cache).await?;
+        let unflushed = &batch.unflushed;
         let vars = [
-            ("pumps", news.pumps.iter().map(|(_, pump)| PumpRow::from(pump)).collect::<Vec<_>>().into_value()),
-            ("hours", batch.hours(news).into_value()),
-            ("readings", batch.readings.into_value()),
-            ("detections", batch.detections.into_value()),
-            ("rollups", batch.rollups.into_value()),
-            ("hourly", batch.hourly.iter().map(hourly_row).collect::<Result<Vec<_>, _>>()?.into_value()),
-            ("metrics", news.metrics.iter().map(|(_, m)| MetricsRow::from(m)).collect::<Vec<_>>().into_value()),
-            ("documents", news.all_documents().map(documents::row).collect::<Result<Vec<_>, _>>()?.into_value()),
-            ("states", news.states.values().map(|(_, state)| StateRow::from(state)).collect::<Vec<_>>().into_value()),
-            ("mark", mark(share.low_water)),
+            ("pumps", unflushed.pumps.iter().map(|(_, pump)| PumpRow::from(pump)).collect::<Vec<_>>().into_value()),
+            ("hours", rows.hours(unflushed).into_value()),
+            ("readings", rows.readings.into_value()),
+            ("detections", rows.detections.into_value()),
+            ("rollups", rows.rollups.into_value()),
+            ("hourly", rows.hourly.iter().map(hourly_row).collect::<Result<Vec<_>, _>>()?.into_value()),
+            ("metrics", unflushed.metrics.iter().map(|(_, m)| MetricsRow::from(m)).collect::<Vec<_>>().into_value()),
+            ("documents", unflushed.all_documents().map(documents::row).collect::<Result<Vec<_>, _>>()?.into_value()),
+            (
+                "states",
+                unflushed
+                    .checkpoints
+                    .values()
+                    .map(|(_, checkpoint)| CheckpointRow::from(checkpoint))
+                    .collect::<Vec<_>>()
+                    .into_value(),
+            ),
+            ("mark", mark(batch.low_water)),
         ];
-        // Nobody reads while the rows move: they would be seen twice, or not at all.
-        let moving = self.database.write().await;
-        moving.engine()?;
-        removal::store_all(engine, &share.removals, self.marked()).await?;
-        documents::define_unknown(engine, news.all_documents()).await?;
+        // No query may run while the rows move, or it would see them twice or not at all.
+        let guard = self.database.write().await;
+        guard.engine()?;
+        removal::write_all(engine, &batch.removals, self.low_water()).await?;
+        documents::define_unknown(engine, unflushed.all_documents()).await?;
         let outcome = engine.write(WRITE, vars).await;
-        // Also where it failed: what was not told may be there all the same.
-        self.note_oldest(share);
+        // Also on an error: the rows may have been written although the outcome is not known.
+        self.lower_oldest(batch);
         outcome?;
-        let conflicts = share.conflicts + batch.conflicts;
+        let conflicts = batch.conflicts + rows.conflicts;
         {
             let mut head = self.head();
-            head.give_up(share);
-            head.note_conflicts(conflicts);
+            head.remove_flushed(batch);
+            head.record_conflicts(conflicts);
         }
-        drop(moving);
+        drop(guard);
         if conflicts > 0 {
-            tracing::error!(readings = conflicts, "readings that were taken are not kept: others have their times");
+            tracing::error!(
+                readings = conflicts,
+                "acknowledged readings were dropped: other readings have their times"
+            );
         }
-        self.set_marked(share.low_water);
-        if !news.pumps.is_empty() || !share.removals.is_empty() {
-            self.remember_pumps();
+        self.set_low_water(batch.low_water);
+        if !unflushed.pumps.is_empty() || !batch.removals.is_empty() {
+            self.save_pump_list_copy();
         }
-        for ((pump, hour_ms), hourly) in batch.hourly {
-            written.note_hour(pump, hour_ms, hourly);
+        for ((pump, hour_ms), hourly) in rows.hourly {
+            flush_cache.record_hour(pump, hour_ms, hourly);
         }
-        for due in &share.due {
-            written.note_minute(&due.pump, due.start_ms);
+        for due in &batch.due {
+            flush_cache.record_minute(&due.pump, due.start_ms);
         }
-        Ok(batch.new_readings)
+        Ok(rows.new_readings)
     }
 
-    /// Tells retention where the oldest rows may be now.
-    fn note_oldest(&self, share: &Share) {
-        for due in &share.due {
+    /// Updates the lower bounds of the oldest rows, which retention uses.
+    fn lower_oldest(&self, batch: &FlushBatch) {
+        for due in &batch.due {
             let (pump, start_ms) = (due.pump.as_str(), due.start_ms);
             let hour = hour(start_ms);
-            self.oldest.note(pump, Aged::Readings, start_ms);
-            self.oldest.note(pump, Aged::Detections, start_ms);
-            self.oldest.note(pump, Aged::MinuteRollups, start_ms);
-            self.oldest.note(pump, Aged::HourRollups, hour * HOUR_MS);
-            self.oldest.note(pump, Aged::Hours, hour);
+            self.oldest_rows.lower(pump, RetainedTable::Readings, start_ms);
+            self.oldest_rows.lower(pump, RetainedTable::Detections, start_ms);
+            self.oldest_rows.lower(pump, RetainedTable::MinuteRollups, start_ms);
+            self.oldest_rows.lower(pump, RetainedTable::HourRollups, hour * HOUR_MS);
+            self.oldest_rows.lower(pump, RetainedTable::Hours, hour);
         }
-        for (_, metrics) in &share.news.metrics {
-            self.oldest.note(NODE, Aged::Metrics, metrics.at.millis());
-            self.oldest.note(NODE, Aged::Hours, hour(metrics.at.millis()));
+        for (_, metrics) in &batch.unflushed.metrics {
+            self.oldest_rows.lower(NODE, RetainedTable::Metrics, metrics.at.millis());
+            self.oldest_rows.lower(NODE, RetainedTable::Hours, hour(metrics.at.millis()));
         }
     }
 
-    /// Forgets what the head got from the journal and the database has already.
-    pub(crate) async fn forget_stored(&self, engine: &Engine) -> Result<(), StoreError> {
-        reach("head-forget").map_err(|error| StoreError::Database(error.into()))?;
+    /// Removes from the head what the journal brought again and the database already has.
+    pub(crate) async fn discard_stored_rows(&self, engine: &DatabaseEngine) -> Result<(), StoreError> {
+        fail_point("head-forget").map_err(|error| StoreError::Database(error.into()))?;
         let (with_readings, with_detections) = {
             let head = self.head();
-            (head.minutes_of_readings(), head.minutes_of_detections())
+            (head.minutes_with_readings(), head.minutes_with_detections())
         };
-        let mut known: BTreeMap<(PumpId, i64), Stored> = BTreeMap::new();
-        for (key, rows) in of_minutes::<Reading>(engine, &with_readings).await? {
+        let mut known: BTreeMap<(PumpId, i64), StoredRows> = BTreeMap::new();
+        for (key, rows) in blocks_of_minutes::<Reading>(engine, &with_readings).await? {
             known.entry(key).or_default().readings = rows.into_iter().map(|row| (row.at, row)).collect();
         }
-        for (key, rows) in of_minutes::<Detection>(engine, &with_detections).await? {
+        for (key, rows) in blocks_of_minutes::<Detection>(engine, &with_detections).await? {
             known.entry(key).or_default().detections = times(&rows);
         }
         let mut head = self.head();
         for ((pump, start_ms), stored) in known {
-            head.forget(&pump, start_ms, &stored)?;
+            head.discard_stored(&pump, start_ms, &stored)?;
         }
-        reach("head-forgotten").map_err(|error| StoreError::Database(error.into()))
+        fail_point("head-forgotten").map_err(|error| StoreError::Database(error.into()))
     }
 }
 
-/// How far the journal is in the database.
-pub(crate) async fn read_mark(engine: &Engine) -> Result<Seq, StoreError> {
+/// Reads the low-water mark from the database.
+pub(crate) async fn read_mark(engine: &DatabaseEngine) -> Result<Seq, StoreError> {
     let rows: Vec<MarkRow> = engine.rows("SELECT * FROM $id", [("id", mark_id().into_value())]).await?;
     let Some(row) = rows.first() else { return Ok(Seq::ZERO) };
     let seq = u64::try_from(row.seq).map_err(|error| unreadable(&row.id, error))?;
     Ok(Seq::new(seq))
 }
 
-/// A transaction's rows.
+/// The rows of a flush transaction.
 #[derive(Default)]
-struct Rows {
+struct TransactionRows {
     readings: Vec<ReadingsRow>,
     detections: Vec<DetectionsRow>,
     rollups: Vec<RollupRow>,
-    hourly: BTreeMap<(PumpId, i64), Hourly>,
-    added_to: BTreeSet<(PumpId, i64)>,
+    hourly: BTreeMap<(PumpId, i64), HourRollup>,
+    changed_hours: BTreeSet<(PumpId, i64)>,
     new_readings: usize,
-    /// Readings whose time a stored one with other values has.
+    /// Number of readings whose time a stored reading with other values has.
     conflicts: usize,
-    recorded: BTreeSet<(PumpId, i64)>,
+    recorded_hours: BTreeSet<(PumpId, i64)>,
 }
 
-impl Rows {
-    async fn of(engine: &Engine, share: &Share, written: &Written) -> Result<Self, StoreError> {
-        let old: Vec<(PumpId, i64)> = share
+impl TransactionRows {
+    async fn of(engine: &DatabaseEngine, batch: &FlushBatch, flush_cache: &FlushCache) -> Result<Self, StoreError> {
+        let may_exist: Vec<(PumpId, i64)> = batch
             .due
             .iter()
-            .filter(|due| written.may_have(&due.pump, due.start_ms))
+            .filter(|due| flush_cache.may_have_block(&due.pump, due.start_ms))
             .map(|due| (due.pump.clone(), due.start_ms))
             .collect();
-        let mut readings: BTreeMap<_, Vec<Reading>> = of_minutes(engine, &old).await?;
-        let mut detections: BTreeMap<_, Vec<Detection>> = of_minutes(engine, &old).await?;
-        let counted = counted(engine, &old).await?;
-        let mut rows = Self { hourly: hourly_before(engine, share, written).await?, ..Self::default() };
-        for due in &share.due {
+        let mut readings: BTreeMap<_, Vec<Reading>> = blocks_of_minutes(engine, &may_exist).await?;
+        let mut detections: BTreeMap<_, Vec<Detection>> = blocks_of_minutes(engine, &may_exist).await?;
+        let rollup_counts = rollup_counts(engine, &may_exist).await?;
+        let mut rows = Self { hourly: hour_rollups_before(engine, batch, flush_cache).await?, ..Self::default() };
+        for due in &batch.due {
             let key = (due.pump.clone(), due.start_ms);
-            let counted = counted.get(&key).copied().unwrap_or(0);
-            rows.add_readings(due, readings.remove(&key).unwrap_or_default(), counted);
+            let rollup_count = rollup_counts.get(&key).copied().unwrap_or(0);
+            rows.add_readings(due, readings.remove(&key).unwrap_or_default(), rollup_count);
             rows.add_detections(due, detections.remove(&key).unwrap_or_default());
-            rows.recorded.insert((due.pump.clone(), hour(due.start_ms)));
+            rows.recorded_hours.insert((due.pump.clone(), hour(due.start_ms)));
         }
-        // Those that nothing was added to stay as they are in the database, or gone.
-        let Self { hourly, added_to, .. } = &mut rows;
-        hourly.retain(|key, _| added_to.contains(key));
+        // Rollups of hours that got no new readings are not written: they stay as they are, or deleted.
+        let Self { hourly, changed_hours, .. } = &mut rows;
+        hourly.retain(|key, _| changed_hours.contains(key));
         Ok(rows)
     }
 
-    /// `stored`: the minute's block. `counted`: how many readings its rollup is of.
-    fn add_readings(&mut self, due: &Due, stored: Vec<Reading>, counted: i64) {
-        let whole = count(&stored) == counted;
+    /// `stored` is the minute's block, and `rollup_count` the number of readings in its rollup.
+    fn add_readings(&mut self, due: &DueMinute, stored: Vec<Reading>, rollup_count: i64) {
+        let same_readings = count(&stored) == rollup_count;
         let before = stored.len();
-        let Joined { all, added, conflicts } = Joined::of(stored, &due.readings);
+        let MergedReadings { all, added, conflicts } = MergedReadings::of(stored, &due.readings);
         self.conflicts += conflicts;
         if added.is_empty() {
             return;
@@ -304,21 +316,21 @@ impl Rows {
         self.readings.push(ReadingsRow { id, readings: count(&all), block: encode_readings(&all).into() });
         let new = all.len() - before;
         self.new_readings += new;
-        if !whole {
+        if !same_readings {
             return;
         }
         let id = Series::new("rollup_minute", due.pump.as_str()).id(due.start_ms);
         let aggregates = encode_aggregates(&Aggregates::of(&all)).into();
         self.rollups.push(RollupRow { id, readings: count(&all), aggregates });
         let key = (due.pump.clone(), hour(due.start_ms) * HOUR_MS);
-        self.added_to.insert(key.clone());
+        self.changed_hours.insert(key.clone());
         let hourly = self.hourly.entry(key).or_default();
         hourly.readings += i64::try_from(new).unwrap_or(i64::MAX);
         hourly.aggregates.merge(&Aggregates::of(&added));
     }
 
-    fn add_detections(&mut self, due: &Due, stored: Vec<Detection>) {
-        let Some(all) = joined(stored, &due.detections) else { return };
+    fn add_detections(&mut self, due: &DueMinute, stored: Vec<Detection>) {
+        let Some(all) = merge_rows(stored, &due.detections) else { return };
         let id = Series::detections(&due.pump).id(due.start_ms);
         let anomalies = all.iter().filter(|detection| detection.is_anomaly).count();
         let anomalies = i64::try_from(anomalies).unwrap_or(i64::MAX);
@@ -326,40 +338,43 @@ impl Rows {
         self.detections.push(DetectionsRow { id, detections: count(&all), anomalies, block });
     }
 
-    /// The directory's entries; most are there already.
-    fn hours(&self, news: &News) -> Vec<HourRow> {
-        let of_node = news.metrics.iter().map(|(_, metrics)| (NODE, hour(metrics.at.millis())));
-        let of_pumps = self.recorded.iter().map(|(pump, hour)| (pump.as_str(), *hour));
+    /// Returns the entries for the directory of hours. Most exist already.
+    fn hours(&self, unflushed: &Unflushed) -> Vec<HourRow> {
+        let of_node = unflushed.metrics.iter().map(|(_, metrics)| (NODE, hour(metrics.at.millis())));
+        let of_pumps = self.recorded_hours.iter().map(|(pump, hour)| (pump.as_str(), *hour));
         let hours: BTreeSet<(&str, i64)> = of_node.chain(of_pumps).collect();
-        hours.into_iter().map(|(owner, hour)| HourRow { id: hour_id(owner, hour) }).collect()
+        hours.into_iter().map(|(owner, hour)| HourRow { id: hour_entry_id(owner, hour) }).collect()
     }
 }
 
-/// How many readings the rollups of these minutes are of.
-async fn counted(engine: &Engine, minutes: &[(PumpId, i64)]) -> Result<HashMap<(PumpId, i64), i64>, StoreError> {
-    let mut counted = HashMap::new();
+/// Returns the number of readings in the stored rollups of these minutes.
+async fn rollup_counts(
+    engine: &DatabaseEngine,
+    minutes: &[(PumpId, i64)],
+) -> Result<HashMap<(PumpId, i64), i64>, StoreError> {
+    let mut rollup_counts = HashMap::new();
     for minutes in minutes.chunks(1000) {
         let id = |(pump, start_ms): &(PumpId, i64)| Series::new("rollup_minute", pump.as_str()).id(*start_ms);
         let ids: Vec<RecordId> = minutes.iter().map(id).collect();
         let rows: Vec<RollupRow> = engine.rows("SELECT * FROM $ids", [("ids", ids.into_value())]).await?;
         for row in rows {
-            counted.insert(pump_and_start(row.id())?, row.readings);
+            rollup_counts.insert(pump_and_start(row.id())?, row.readings);
         }
     }
-    Ok(counted)
+    Ok(rollup_counts)
 }
 
-/// The rollups, as they stand, of the hours that the share adds to.
-async fn hourly_before(
-    engine: &Engine,
-    share: &Share,
-    written: &Written,
-) -> Result<BTreeMap<(PumpId, i64), Hourly>, StoreError> {
+/// Returns the current rollups of the hours that the batch adds to.
+async fn hour_rollups_before(
+    engine: &DatabaseEngine,
+    batch: &FlushBatch,
+    flush_cache: &FlushCache,
+) -> Result<BTreeMap<(PumpId, i64), HourRollup>, StoreError> {
     let mut known = BTreeMap::new();
     let mut unknown = BTreeSet::new();
-    for due in &share.due {
+    for due in &batch.due {
         let hour_ms = hour(due.start_ms) * HOUR_MS;
-        match written.pumps.get(&due.pump) {
+        match flush_cache.pumps.get(&due.pump) {
             Some(last) if last.hour_ms == hour_ms => {
                 known.insert((due.pump.clone(), hour_ms), last.hourly.clone());
             }
@@ -369,19 +384,19 @@ async fn hourly_before(
             }
         }
     }
-    let ids: Vec<RecordId> = unknown.iter().map(|(pump, hour_ms)| hourly_id(pump, *hour_ms)).collect();
+    let ids: Vec<RecordId> = unknown.iter().map(|(pump, hour_ms)| hour_rollup_id(pump, *hour_ms)).collect();
     for ids in ids.chunks(1000) {
         let rows: Vec<RollupRow> = engine.rows("SELECT * FROM $ids", [("ids", ids.to_vec().into_value())]).await?;
         for row in rows {
             let aggregates = decode_aggregates(&row.aggregates).map_err(|error| unreadable(&row.id, error))?;
-            known.insert(pump_and_start(row.id())?, Hourly { readings: row.readings, aggregates });
+            known.insert(pump_and_start(row.id())?, HourRollup { readings: row.readings, aggregates });
         }
     }
     Ok(known)
 }
 
-fn hourly_row(((pump, hour_ms), hourly): (&(PumpId, i64), &Hourly)) -> Result<RollupRow, StoreError> {
-    let (id, aggregates) = (hourly_id(pump, *hour_ms), encode_aggregates(&hourly.aggregates).into());
+fn hourly_row(((pump, hour_ms), hourly): (&(PumpId, i64), &HourRollup)) -> Result<RollupRow, StoreError> {
+    let (id, aggregates) = (hour_rollup_id(pump, *hour_ms), encode_aggregates(&hourly.aggregates).into());
     Ok(RollupRow { id, readings: hourly.readings, aggregates })
 }
 
@@ -393,32 +408,32 @@ fn mark(low_water: Seq) -> Value {
     MarkRow { id: mark_id(), seq: i64::try_from(low_water.get()).unwrap_or(i64::MAX) }.into_value()
 }
 
-/// A minute's readings together.
-struct Joined {
+/// The readings of a minute, after merging its block with the due ones.
+struct MergedReadings {
     all: Vec<Reading>,
-    /// What was not in its block: whole readings, and of others only the channels that they got.
+    /// What was not in the block: whole readings, and of others only the added channels.
     added: Vec<Reading>,
-    /// Readings that have another value where one is stored: that one stands.
+    /// Number of readings that have another value than the stored one, which is kept.
     conflicts: usize,
 }
 
-impl Joined {
-    /// Both are in the order of their times, each of which is there once.
+impl MergedReadings {
+    /// Merges two lists that are sorted by time and have each time once.
     fn of(mut stored: Vec<Reading>, due: &[Reading]) -> Self {
         let (mut added, mut new, mut conflicts) = (Vec::new(), Vec::new(), 0);
         for reading in due {
-            let Ok(place) = stored.binary_search_by_key(&reading.at, |known| known.at) else {
+            let Ok(index) = stored.binary_search_by_key(&reading.at, |known| known.at) else {
                 new.push(reading.clone());
                 added.push(reading.clone());
                 continue;
             };
-            let known = &mut stored[place];
-            match known.beside(&reading.samples) {
-                Beside::Known => {}
-                Beside::Conflict { .. } => conflicts += 1,
-                Beside::Adds => {
-                    added.push(Reading { samples: known.added_by(&reading.samples), ..reading.clone() });
-                    *known = known.with(&reading.samples);
+            let known = &mut stored[index];
+            match known.overlap(&reading.samples) {
+                SampleOverlap::Duplicate => {}
+                SampleOverlap::Conflict { .. } => conflicts += 1,
+                SampleOverlap::Adds => {
+                    added.push(Reading { samples: known.new_samples(&reading.samples), ..reading.clone() });
+                    *known = known.merged_with(&reading.samples);
                 }
             }
         }
@@ -429,8 +444,8 @@ impl Joined {
     }
 }
 
-/// A minute's rows together; none if there is nothing new.
-fn joined<T: InBlocks + Clone>(stored: Vec<T>, due: &[T]) -> Option<Vec<T>> {
+/// Returns the stored and the new rows of a minute, sorted by time; none if no row is new.
+fn merge_rows<T: BlockSeries + Clone>(stored: Vec<T>, due: &[T]) -> Option<Vec<T>> {
     let known: BTreeSet<Timestamp> = times(&stored);
     let new: Vec<T> = due.iter().filter(|row| !known.contains(&row.at())).cloned().collect();
     if new.is_empty() {
@@ -438,12 +453,12 @@ fn joined<T: InBlocks + Clone>(stored: Vec<T>, due: &[T]) -> Option<Vec<T>> {
     }
     let mut all = stored;
     all.extend(new);
-    all.sort_by_key(InBlocks::at);
+    all.sort_by_key(BlockSeries::at);
     Some(all)
 }
 
-fn times<T: InBlocks>(rows: &[T]) -> BTreeSet<Timestamp> {
-    rows.iter().map(InBlocks::at).collect()
+fn times<T: BlockSeries>(rows: &[T]) -> BTreeSet<Timestamp> {
+    rows.iter().map(BlockSeries::at).collect()
 }
 
 fn count<T>(rows: &[T]) -> i64 {

@@ -1,8 +1,15 @@
-//! The data directory: one process at a time, and what is in it.
+//! The data directory: its lock, which admits one process at a time, and the names of its files.
 //!
-//! `database/` is SurrealDB's, `journal/` the journal's; for a start without the database, `pumps` is a copy of the list of
-//! pumps, `names` of their names, and `moved_until` says up to which time it may hold readings, where that is not plain; `clock` is the last time at
-//! which the node's clock was believed. `profiles/` holds the kinds of pumps that were added to the node.
+//! | Name | Content |
+//! | --- | --- |
+//! | `database/` | SurrealDB's files |
+//! | `journal/` | the journal's segments |
+//! | `pumps` | a copy of the list of pumps, for a start without the database |
+//! | `names` | a copy of the pumps' names, likewise |
+//! | `moved_until` | the time up to which the database may hold readings, where it is later than the clock says |
+//! | `clock` | the last time at which the node's clock was trusted |
+//! | `profiles/` | the profiles that were added to the node |
+//! | `store.lock` | the lock |
 
 use std::{
     fs::{File, TryLockError},
@@ -12,25 +19,26 @@ use std::{
 use super::StoreError;
 use volute_journal::durable::create_folder;
 
-/// The database's folder.
+/// The folder of the database.
 pub(crate) const DATABASE: &str = "database";
-/// The journal's folder.
+/// The folder of the journal.
 pub(crate) const JOURNAL: &str = "journal";
 /// The copy of the list of pumps.
 pub(crate) const PUMPS: &str = "pumps";
 /// The copy of the pumps' names.
 pub(crate) const NAMES: &str = "names";
-/// Up to which time the database may hold readings.
-pub(crate) const MOVED_UNTIL: &str = "moved_until";
+/// The file with the time up to which the database may hold readings.
+pub(crate) const FLUSHED_UNTIL: &str = "moved_until";
 
-/// The kinds of pumps that were added to the node: the program's, the store only keeps them in its backups.
-pub const PROFILES: &str = "profiles";
+/// The folder of the profiles that were added to the node. The program reads and writes it; the store only includes it in
+/// backups.
+pub const PROFILES_FOLDER: &str = "profiles";
 
-/// The last time at which the clock was believed.
+/// The file with the last time at which the clock was trusted.
 pub(crate) const CLOCK: &str = "clock";
 
-/// Makes the directory and takes its lock. SurrealKV has a lock too, but says so only in words, and it guards only its
-/// own files.
+/// Creates the directory and takes its lock. SurrealKV has a lock too, but it covers only SurrealKV's own files, and its
+/// error can be recognized only by its text.
 pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let directory = |source| StoreError::Directory { path: dir.to_owned(), source };
     create_folder(dir).map_err(directory)?;

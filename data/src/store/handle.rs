@@ -1,4 +1,4 @@
-//! The store as it is held: what all handles share, and how the database under it is opened anew and closed.
+//! The handle on an open store, the state that all handles share, and closing and reopening the database.
 
 use std::{
     fs::File,
@@ -15,126 +15,124 @@ use volute_plant::Timestamp;
 
 use super::{
     StoreError, StoreSettings,
-    database::{Database, State},
-    engine::Engine,
+    database::{Database, DatabaseState},
+    engine::DatabaseEngine,
+    flush_cache::FlushCache,
+    flushed_until::FlushedUntilFile,
     folder,
-    head::{Head, Until},
-    moved::MovedFile,
-    names::Names,
-    oldest::{Oldest, Pass},
-    roster::Roster,
-    written::Written,
+    head::{DuePolicy, Head},
+    oldest_rows::{OldestRows, SweepPass},
+    pump_name_cache::PumpNameCache,
+    pump_registry::PumpRegistry,
 };
 
-/// A handle on the open store. Cheap to clone, and usable from any tokio runtime: the database
-/// has threads of its own, so a call costs the caller's thread no more than the conversion of rows.
+/// A handle on an open store. Cheap to clone, and usable from any tokio runtime: the database runs on threads of its own,
+/// so that a call takes time of the caller's thread only for the conversion of rows.
 ///
-/// Dropping the last handle closes the store too, and blocks until it is closed; [`Store::close`]
-/// does not block.
+/// Dropping the last handle closes the store and blocks until it is closed; [`Store::close`] does not block.
 #[derive(Clone)]
-pub struct Store(pub(super) Arc<Inner>);
+pub struct Store(pub(super) Arc<StoreInner>);
 
-/// What all handles share.
-pub(crate) struct Inner {
+/// The state that all handles share.
+pub(crate) struct StoreInner {
     pub(super) dir: PathBuf,
     pub(super) settings: StoreSettings,
     pub(super) journal: Journal,
     pub(super) database: Database,
     pub(super) head: Mutex<Head>,
-    pub(super) roster: Roster,
-    /// What people call them.
-    pub(super) names: Names,
-    /// The list of pumps was read, from the database or its copy: a pump that is not in it has nothing stored.
-    pub(super) knows_pumps: AtomicBool,
-    /// Up to which time the database may hold readings, where the clock does not say it.
-    pub(super) moved: MovedFile,
-    /// What of the database a flush knows; held by the one that runs.
-    pub(super) written: tokio::sync::Mutex<Written>,
-    /// What of the oldest rows is known.
-    pub(super) oldest: Oldest,
-    /// How far retention is with its pass; held by the sweep that runs.
-    pub(super) pass: tokio::sync::Mutex<Pass>,
-    /// The journal's low-water mark in the database.
-    pub(super) marked: AtomicU64,
-    /// What was found damaged at the start, for people.
+    pub(super) pump_registry: PumpRegistry,
+    /// The names that users gave to pumps.
+    pub(super) pump_names: PumpNameCache,
+    /// Whether the list of pumps was read from the database or its copy. If so, a pump that is not in it has no stored rows.
+    pub(super) pump_list_complete: AtomicBool,
+    /// The file with the time up to which the database may hold readings, where that is later than the clock says.
+    pub(super) flushed_until_file: FlushedUntilFile,
+    /// What flushes know of the database's newest rows. The running flush holds the lock.
+    pub(super) flush_cache: tokio::sync::Mutex<FlushCache>,
+    /// Lower bounds of the oldest rows, for retention.
+    pub(super) oldest_rows: OldestRows,
+    /// The progress of the current retention pass. The running sweep holds the lock.
+    pub(super) sweep_pass: tokio::sync::Mutex<SweepPass>,
+    /// The low-water mark that the database holds: it has every journal record below this one.
+    pub(super) low_water: AtomicU64,
+    /// What was found damaged in the journal at the start, for display.
     pub(super) damage: Vec<String>,
-    /// Held until the store is closed; the last to go.
+    /// The lock of the data directory, released last when the store is closed.
     pub(super) lock: Mutex<Option<File>>,
 }
 
 impl Store {
-    /// The data directory.
+    /// Returns the data directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.0.dir
     }
 
-    /// Closes the database and opens it anew, or opens it if it was not. What waits stays.
+    /// Closes the database, if it is open, and opens it again. The head keeps its rows.
     pub async fn reopen(&self) -> Result<(), StoreError> {
-        let mut written = self.0.written.lock().await;
+        let mut flush_cache = self.0.flush_cache.lock().await;
         let mut state = self.0.database.write().await;
-        if let State::Closed = *state {
+        if let DatabaseState::Closed = *state {
             return Err(StoreError::Closed);
         }
-        let was = std::mem::replace(&mut *state, State::Shut("it is being opened".into()));
-        if let State::Open(engine) = was
+        let previous = std::mem::replace(&mut *state, DatabaseState::Unavailable("it is being opened".into()));
+        if let DatabaseState::Open(engine) = previous
             && let Err(error) = engine.stop().await
         {
-            tracing::warn!(%error, "the database was not closed well");
+            tracing::warn!(%error, "the database was not closed cleanly");
         }
         match self.0.open_database().await {
             Ok(engine) => {
-                *state = State::Open(Arc::new(engine));
-                *written = Written::default();
-                self.0.oldest.clear();
+                *state = DatabaseState::Open(Arc::new(engine));
+                *flush_cache = FlushCache::default();
+                self.0.oldest_rows.clear();
                 Ok(())
             }
             Err(error) => {
-                *state = State::Shut(error.to_string());
+                *state = DatabaseState::Unavailable(error.to_string());
                 Err(error)
             }
         }
     }
 
-    /// Stops asking the database until [`Store::reopen`].
-    pub async fn shut(&self, reason: &str) {
-        let was = {
+    /// Closes the database and marks it unavailable, for this reason, until [`Store::reopen`].
+    pub async fn mark_unavailable(&self, reason: &str) {
+        let previous = {
             let mut state = self.0.database.write().await;
             match *state {
-                State::Open(_) => std::mem::replace(&mut *state, State::Shut(reason.to_owned())),
-                State::Shut(_) | State::Closed => return,
+                DatabaseState::Open(_) => std::mem::replace(&mut *state, DatabaseState::Unavailable(reason.to_owned())),
+                DatabaseState::Unavailable(_) | DatabaseState::Closed => return,
             }
         };
-        if let State::Open(engine) = was
+        if let DatabaseState::Open(engine) = previous
             && let Err(error) = engine.stop().await
         {
-            tracing::warn!(%error, "the database was not closed well");
+            tracing::warn!(%error, "the database was not closed cleanly");
         }
     }
 
-    /// Makes what waits long for the database small.
+    /// Packs the rows of all minutes that are due, to save memory while the database is unavailable.
     pub fn pack(&self, now: Timestamp) {
-        self.0.head().pack(Until::Time(now));
+        self.0.head().pack(DuePolicy::Normal(now));
     }
 
-    /// Packs some of the minutes that have come to hold many rows. It takes some tens of microseconds for each, during
-    /// which nobody waits.
-    pub fn pack_some(&self, most: usize) {
-        for _ in 0..most {
-            let Some(ripe) = self.0.head().next_ripe() else { return };
-            let packed = ripe.pack();
-            self.0.head().replace(&ripe, packed);
+    /// Packs at most `max_minutes` of the minutes that have many rows. Each takes some tens of microseconds, during which the
+    /// head is not locked.
+    pub fn pack_large_minutes(&self, max_minutes: usize) {
+        for _ in 0..max_minutes {
+            let Some(candidate) = self.0.head().next_pack_candidate() else { return };
+            let packed = candidate.pack();
+            self.0.head().replace(&candidate, packed);
         }
     }
 
-    /// Flushes and closes the store; the directory can be opened again at once. What waits for the database stays in
-    /// the journal.
+    /// Closes the store. The directory can be opened again at once. Rows that are not in the database stay in the journal.
     ///
-    /// Other handles on it then answer [`StoreError::Closed`]; closing a closed store does nothing.
+    /// Calls on other handles then return [`StoreError::Closed`]. Closing a closed store does nothing.
     pub async fn close(self) -> Result<(), StoreError> {
-        let was = std::mem::replace(&mut *self.0.database.write().await, State::Closed);
-        let closed = match was {
-            State::Open(engine) => engine.stop().await,
-            State::Shut(_) | State::Closed => Ok(()),
+        let previous = std::mem::replace(&mut *self.0.database.write().await, DatabaseState::Closed);
+        let closed = match previous {
+            DatabaseState::Open(engine) => engine.stop().await,
+            DatabaseState::Unavailable(_) | DatabaseState::Closed => Ok(()),
         };
         let journal = self.0.journal.clone();
         if tokio::task::spawn_blocking(move || journal.close()).await.is_err() {
@@ -144,27 +142,27 @@ impl Store {
         closed
     }
 
-    pub(super) async fn engine(&self) -> Result<Arc<Engine>, StoreError> {
+    pub(super) async fn engine(&self) -> Result<Arc<DatabaseEngine>, StoreError> {
         self.0.database.engine().await
     }
 }
 
-impl Inner {
+impl StoreInner {
     pub(super) fn head(&self) -> MutexGuard<'_, Head> {
         self.head.lock()
     }
 
-    pub(super) fn marked(&self) -> Seq {
-        Seq::new(self.marked.load(Ordering::Relaxed))
+    pub(super) fn low_water(&self) -> Seq {
+        Seq::new(self.low_water.load(Ordering::Relaxed))
     }
 
-    pub(super) fn set_marked(&self, seq: Seq) {
-        self.marked.store(seq.get(), Ordering::Relaxed);
+    pub(super) fn set_low_water(&self, seq: Seq) {
+        self.low_water.store(seq.get(), Ordering::Relaxed);
     }
 
-    /// Keeps the copy of the list of pumps. It is a help, so a failure is only told.
-    pub(super) fn remember_pumps(&self) {
-        if let Err(error) = self.roster.save(&self.dir.join(folder::PUMPS), &self.head().removals().pumps()) {
+    /// Writes the copy of the list of pumps. The store works without it, so a failure is only logged.
+    pub(super) fn save_pump_list_copy(&self) {
+        if let Err(error) = self.pump_registry.save(&self.dir.join(folder::PUMPS), &self.head().removals().pumps()) {
             tracing::warn!(%error, "the copy of the list of pumps was not written");
         }
     }

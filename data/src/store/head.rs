@@ -1,13 +1,29 @@
-//! The head: what is durable in the journal and not in the database yet, by pump and minute.
+//! The head: rows that are durable in the journal and not in the database yet, by pump and minute.
 //!
-//! It is rebuilt from the journal at the start. Together with the database it holds every row exactly once: rows leave
-//! it when the transaction that stores them is done. A reading that came in parts is a row for each part. Minutes that wait long, because the database does not answer, are
-//! packed. Deliberately absent: any I/O, and when what is due is written.
+//! The head is rebuilt from the journal at the start. Head and database together hold every row exactly once: rows leave
+//! the head when the transaction that stores them is done. Where a reading arrived in parts (some of its channels first, the
+//! others later), each part is a row here.
+//!
+//! A minute in the head, with `flush_delay_ms` 20 s for pump P:
+//!
+//! ```text
+//! 12:00:05   apply             a reading of 12:00:04 opens the minute 12:00; it is added to it
+//! 12:00:06.. apply             readings of the same minute are added
+//! 12:01:25   next_flush_batch  the minute is due (opened + 60 s + 20 s): its rows are copied, `flushing` is set
+//! 12:01:25   apply             a late reading of 12:00:50 is added behind the copied rows
+//! 12:01:25   remove_flushed    the copied rows are removed, the late one stays for the next flush
+//!            abort_flush       instead, where the transaction failed: all rows stay
+//! ```
+//!
+//! Where the head is large, because the database is unavailable, rows of a minute are packed: they are replaced by a
+//! compressed block in memory.
+//!
+//! Does no I/O and does not decide when to flush; see [`Store::flush`](super::Store::flush).
 
 mod due;
 mod minute;
 mod minutes;
-mod news;
+mod unflushed;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -15,100 +31,103 @@ use std::{
 };
 
 use volute_journal::Seq;
-use volute_plant::{Beside, Detection, PumpId, Reading, Timestamp};
+use volute_plant::{Detection, PumpId, Reading, SampleOverlap, Timestamp};
 
 use super::{
     StoreError,
-    removals::{AT_ONCE, Removals},
+    pending_removals::{MAX_REMOVALS_PER_FLUSH, PendingRemovals},
     types::Batch,
 };
 
-pub use due::PAST_MS;
-pub(crate) use due::{MINUTE_MS, Until, minute_start};
-pub(crate) use minute::join_parts;
-use minute::{MINUTE_BYTES, Minute, Rows, TakenIn, detection_bytes, packed_rows, reading_bytes};
-pub(crate) use minute::{Packed, Ripe};
+pub use due::PAST_AGE_MS;
+pub(crate) use due::{DuePolicy, MINUTE_MS, minute_start};
+pub(crate) use minute::merge_parts;
+use minute::{AddOutcome, MINUTE_OVERHEAD_BYTES, Minute, MinuteRows, detection_bytes, pack_after_rows, reading_bytes};
+pub(crate) use minute::{PackCandidate, Packed};
 use minutes::Minutes;
-pub(crate) use news::News;
+pub(crate) use unflushed::Unflushed;
 
-/// From so many minutes of the past on, of one pump and of all, these do not wait for their time: what is sent late comes
-/// in many minutes at once.
-const CROWDED_PAST: usize = 60;
-const CROWDED_PAST_OF_ALL: usize = 2_000;
-/// From so much memory on, rows are packed before they are due: a packed one takes a fifth, and some microseconds.
-const ROOMY_BYTES: usize = 32 << 20;
-/// The most rows in one transaction: one that does not fit into a memtable fails for ever.
-const ROWS: usize = 50_000;
+/// From this number of past minutes in the head, of one pump, past minutes are due without a delay: readings that are sent
+/// long after they were measured arrive in many minutes at once.
+const PAST_PRESSURE_MINUTES_PER_PUMP: usize = 60;
+/// The same for the past minutes of all pumps.
+const PAST_PRESSURE_MINUTES: usize = 2_000;
+/// From this size of the head, rows are packed before they are due. A packed row takes a fifth of the memory, and packing
+/// takes some microseconds for each.
+const PACK_ABOVE_BYTES: usize = 32 << 20;
+/// The maximum number of rows in one transaction. A transaction that does not fit into a memtable fails at every try.
+const MAX_ROWS_PER_TRANSACTION: usize = 50_000;
 
-/// See the module's head.
+/// Rows that are not in the database yet; see the module documentation.
 #[derive(Default)]
 pub(crate) struct Head {
     pumps: BTreeMap<PumpId, Minutes>,
-    /// Minutes with rows enough to be packed, in the order in which they came to that.
-    ripe: VecDeque<(PumpId, i64)>,
-    news: News,
-    /// Of their pumps nothing is written until they are done.
-    removals: Removals,
-    /// Below each of these no record that is still on its way to the journal can be.
+    /// Minutes with enough rows to be packed, in the order in which they reached that number.
+    pack_queue: VecDeque<(PumpId, i64)>,
+    unflushed: Unflushed,
+    /// Removals of pumps that are not finished. Nothing of these pumps is flushed until they are.
+    removals: PendingRemovals,
+    /// Lower bounds of the sequence numbers of records that are being appended to the journal, with the number of records
+    /// for each.
     in_flight: BTreeMap<Seq, usize>,
-    /// The highest record taken in.
-    newest: Seq,
-    /// The latest time at which a reading was received.
+    /// The highest record that was applied.
+    newest_seq: Seq,
+    /// The latest time at which a reading was received, in milliseconds since 1970.
     received_ms: i64,
     bytes: usize,
-    readings: usize,
-    /// Minutes of the past.
-    past: usize,
-    /// Readings that were not kept because another one with other values has their time. None should ever be.
+    reading_count: usize,
+    /// Number of past minutes.
+    past_count: usize,
+    /// Number of readings that were dropped because another one with other values has their time. It should stay 0.
     conflicts: u64,
-    /// No reading that was moved into the database before the start is later than this.
-    moved_before: Option<Timestamp>,
-    /// The latest reading of each pump that was moved since.
-    moved: BTreeMap<PumpId, Timestamp>,
+    /// No reading that was flushed before the start is later than this.
+    flushed_before_start: Option<Timestamp>,
+    /// The time of the latest reading of each pump that was flushed since the start.
+    flushed_latest: BTreeMap<PumpId, Timestamp>,
 }
 
-/// One minute to be written.
-pub(crate) struct Due {
+/// One minute of one pump to write.
+pub(crate) struct DueMinute {
     pub pump: PumpId,
     pub start_ms: i64,
-    /// Ascending in time, each time once.
+    /// In ascending order of time, each time once.
     pub readings: Vec<Reading>,
-    /// Likewise.
+    /// In ascending order of time, each time once.
     pub detections: Vec<Detection>,
-    /// More of both, until [`Share::unpack`].
+    /// Packed rows of both kinds, until [`FlushBatch::unpack`].
     packed: Vec<Arc<Packed>>,
-    /// It was opened for readings of the past.
+    /// Whether it was opened by a past reading ([`PAST_AGE_MS`]).
     pub past: bool,
-    /// How many of each the minute gives up when they are written.
-    taken: (usize, usize, usize),
+    /// The numbers of packed blocks, readings and detections to remove from the minute in the head once they are written.
+    row_counts: (usize, usize, usize),
 }
 
-/// What goes into one transaction.
-pub(crate) struct Share {
-    pub due: Vec<Due>,
-    pub news: News,
-    /// Pumps that are removed, and in which record.
+/// The content of one flush transaction.
+pub(crate) struct FlushBatch {
+    pub due: Vec<DueMinute>,
+    pub unflushed: Unflushed,
+    /// Pumps to remove, with the journal record of each removal.
     pub removals: Vec<(Seq, PumpId)>,
-    /// Once it is stored, every record below this is.
+    /// Once the batch is stored, the database has every record below this one.
     pub low_water: Seq,
-    /// There may be more of what is due.
+    /// Whether more may be due.
     pub more: bool,
-    /// Readings that are left out because an earlier one with other values has their time.
+    /// Number of readings that are left out because an earlier one with other values has their time.
     pub conflicts: usize,
-    /// Rows that come in from here on are in no earlier record.
-    next: Seq,
+    /// Rows that are added from now on are in this record or a later one.
+    next_seq: Seq,
 }
 
-impl Due {
-    /// Readings that were never in the head.
+impl DueMinute {
+    /// Creates a minute of readings that were never in the head.
     pub(crate) fn loaded(pump: &PumpId, start_ms: i64, mut readings: Vec<Reading>) -> Self {
         readings.sort_by_key(|reading| reading.at);
-        join_parts(&mut readings);
+        merge_parts(&mut readings);
         let (detections, packed) = (Vec::new(), Vec::new());
-        Self { pump: pump.clone(), start_ms, readings, detections, packed, past: false, taken: (0, 0, 0) }
+        Self { pump: pump.clone(), start_ms, readings, detections, packed, past: false, row_counts: (0, 0, 0) }
     }
 
-    /// No reading of it is later than this.
+    /// Returns an upper bound of its readings' times.
     fn latest(&self) -> Option<Timestamp> {
         let end = Timestamp::from_millis(self.start_ms + MINUTE_MS - 1).ok();
         let packed = end.filter(|_| !self.packed.is_empty());
@@ -116,12 +135,14 @@ impl Due {
     }
 }
 
-impl Share {
-    /// Puts every minute's rows together, in order: some work, so not under the head's lock.
+impl FlushBatch {
+    /// Decodes the packed rows and merges each minute's rows in order. Call it without holding the head's lock: it takes
+    /// time.
     pub(crate) fn unpack(&mut self) -> Result<(), StoreError> {
         for due in &mut self.due {
-            let rows = Rows { readings: &due.readings, detections: &due.detections, packed: &due.packed };
-            let ((readings, conflicts), detections) = (rows.one_per_time(&due.pump)?, rows.all_detections(&due.pump)?);
+            let rows = MinuteRows { readings: &due.readings, detections: &due.detections, packed: &due.packed };
+            let ((readings, conflicts), detections) =
+                (rows.merged_readings(&due.pump)?, rows.all_detections(&due.pump)?);
             (due.readings, due.detections) = (readings, detections);
             due.packed.clear();
             self.conflicts += conflicts;
@@ -129,27 +150,30 @@ impl Share {
         Ok(())
     }
 
-    /// Of rows that were never in the head, nor in the journal, which has come as far as `low_water`.
-    pub(crate) fn loaded(due: Vec<Due>, news: News, low_water: Seq) -> Self {
-        Self { due, news, removals: Vec::new(), low_water, more: false, conflicts: 0, next: low_water }
+    /// Creates a batch of rows that were never in head or journal. `low_water` is the current low-water mark.
+    pub(crate) fn loaded(due: Vec<DueMinute>, unflushed: Unflushed, low_water: Seq) -> Self {
+        Self { due, unflushed, removals: Vec::new(), low_water, more: false, conflicts: 0, next_seq: low_water }
     }
 
-    /// No reading of it is later than this.
+    /// Returns an upper bound of its readings' times.
     pub(crate) fn latest(&self) -> Option<Timestamp> {
-        self.due.iter().filter_map(Due::latest).max()
+        self.due.iter().filter_map(DueMinute::latest).max()
     }
 }
 
 impl Head {
-    /// A batch is about to be written to the journal, whose highest record so far is `durable`.
-    pub(crate) fn expect(&mut self, durable: Seq) -> Seq {
+    /// Announces a record that is about to be appended to the journal. `durable` is the journal's highest durable record.
+    ///
+    /// Returns a lower bound of the new record's sequence number. The low-water mark stays at or below it until
+    /// [`Head::end_append`].
+    pub(crate) fn begin_append(&mut self, durable: Seq) -> Seq {
         let floor = durable.after();
         *self.in_flight.entry(floor).or_default() += 1;
         floor
     }
 
-    /// The batch of [`Head::expect`] will not come, or has come.
-    pub(crate) fn settle(&mut self, floor: Seq) {
+    /// Ends what [`Head::begin_append`] announced: the record was applied, or was not written.
+    pub(crate) fn end_append(&mut self, floor: Seq) {
         if let Some(count) = self.in_flight.get_mut(&floor) {
             *count -= 1;
             if *count == 0 {
@@ -158,45 +182,45 @@ impl Head {
         }
     }
 
-    /// Takes in a batch that is durable as this record. A row that is here already is not taken again.
-    pub(crate) fn take_in(&mut self, seq: Seq, batch: Batch) {
-        self.newest = self.newest.max(seq);
-        let Batch { pumps, readings, detections, documents, metrics, states, removals } = batch;
+    /// Adds the rows of a batch that is durable as record `seq`. A row that the head already has is skipped.
+    pub(crate) fn apply(&mut self, seq: Seq, batch: Batch) {
+        self.newest_seq = self.newest_seq.max(seq);
+        let Batch { pumps, readings, detections, documents, metrics, checkpoints, removals } = batch;
         for pump in removals {
             self.remove_pump(&pump);
             self.removals.begin(seq, pump);
         }
-        self.news.take_in(seq, Batch { pumps, documents, metrics, states, ..Batch::default() });
+        self.unflushed.apply(seq, Batch { pumps, documents, metrics, checkpoints, ..Batch::default() });
         let conflicts_before = self.conflicts;
         for reading in readings {
             self.received_ms = self.received_ms.max(reading.received.millis());
             let received_ms = reading.received.millis();
-            let roomy = self.bytes < ROOMY_BYTES;
+            let packing = self.bytes >= PACK_ABOVE_BYTES;
             let (pump, start_ms) = (reading.pump.clone(), minute_start(reading.at.millis()));
             let bytes = reading_bytes(&reading);
-            let minute = self.open(&pump, reading.at, seq, received_ms);
-            match minute.take_in(reading) {
-                TakenIn::New => {}
-                TakenIn::Known => continue,
-                TakenIn::Conflict => {
+            let minute = self.minute_mut(&pump, reading.at, seq, received_ms);
+            match minute.add_reading(reading) {
+                AddOutcome::Added => {}
+                AddOutcome::Duplicate => continue,
+                AddOutcome::Conflict => {
                     self.conflicts += 1;
                     continue;
                 }
             }
             let minute_rows = minute.readings.len();
             self.bytes += bytes;
-            self.readings += 1;
-            if !roomy && minute_rows.is_multiple_of(packed_rows(&pump)) {
-                self.ripe.push_back((pump, start_ms));
+            self.reading_count += 1;
+            if packing && minute_rows.is_multiple_of(pack_after_rows(&pump)) {
+                self.pack_queue.push_back((pump, start_ms));
             }
         }
         if self.conflicts > conflicts_before {
             let readings = self.conflicts - conflicts_before;
-            tracing::error!(%seq, readings, "readings that were taken are not kept: others have their times");
+            tracing::error!(%seq, readings, "acknowledged readings were dropped: other readings have their times");
         }
         for detection in detections {
             let opened_ms = self.received_ms;
-            let minute = self.open(&detection.pump, detection.at, seq, opened_ms);
+            let minute = self.minute_mut(&detection.pump, detection.at, seq, opened_ms);
             if !minute.detections.iter().rev().any(|known| known.at == detection.at) {
                 let bytes = detection_bytes(&detection);
                 minute.detections.push(detection);
@@ -205,168 +229,176 @@ impl Head {
         }
     }
 
-    /// The minute that a row falls into.
-    fn open(&mut self, pump: &PumpId, at: Timestamp, seq: Seq, opened_ms: i64) -> &mut Minute {
+    /// Returns the minute that a row belongs to, and opens it if there is none.
+    fn minute_mut(&mut self, pump: &PumpId, at: Timestamp, seq: Seq, opened_ms: i64) -> &mut Minute {
         let start_ms = minute_start(at.millis());
-        let of_pump = self.pumps.entry(pump.clone()).or_default();
-        let past = opened_ms - start_ms >= PAST_MS + MINUTE_MS;
-        of_pump.get_or_insert(start_ms, || {
-            self.bytes += MINUTE_BYTES;
-            self.past += usize::from(past);
-            Minute { first: seq, opened_ms, past, ..Minute::default() }
+        let pump_minutes = self.pumps.entry(pump.clone()).or_default();
+        let past = opened_ms - start_ms >= PAST_AGE_MS + MINUTE_MS;
+        pump_minutes.get_or_insert(start_ms, || {
+            self.bytes += MINUTE_OVERHEAD_BYTES;
+            self.past_count += usize::from(past);
+            Minute { first_seq: seq, opened_ms, past, ..Minute::default() }
         })
     }
 
-    /// Some of what is due and of the news, for one transaction of at most `minutes` minutes. It ends with [`Head::give_up`] or
-    /// [`Head::keep`].
-    pub(crate) fn share(&mut self, until: Until, minutes: usize) -> Share {
-        let mut next = self.newest.after();
+    /// Returns what is due, for one transaction of at most `max_minutes` minutes. The caller must pass the batch to
+    /// [`Head::remove_flushed`] or [`Head::abort_flush`].
+    pub(crate) fn next_flush_batch(&mut self, policy: DuePolicy, max_minutes: usize) -> FlushBatch {
+        let mut next_seq = self.newest_seq.after();
         if let Some(floor) = self.in_flight.keys().next() {
-            next = next.min(*floor);
+            next_seq = next_seq.min(*floor);
         }
-        let (news, left) = self.news.some(&self.removals);
+        let (unflushed, remaining) = self.unflushed.first_batch(&self.removals);
         let (now, later): (Vec<_>, Vec<_>) =
-            self.removals.waiting().enumerate().partition(|(place, _)| *place < AT_ONCE);
+            self.removals.not_stored().enumerate().partition(|(index, _)| *index < MAX_REMOVALS_PER_FLUSH);
         let removals: Vec<(Seq, PumpId)> = now.into_iter().map(|(_, (seq, pump))| (seq, pump.clone())).collect();
-        let low_of_news = [left.beyond, left.held].into_iter().flatten();
-        let mut low_water = low_of_news.chain(later.iter().map(|(_, (seq, _))| *seq)).fold(next, Seq::min);
-        let more_news = left.beyond.is_some() || !later.is_empty();
+        let low_of_remaining = [remaining.over_limit, remaining.blocked].into_iter().flatten();
+        let mut low_water = low_of_remaining.chain(later.iter().map(|(_, (seq, _))| *seq)).fold(next_seq, Seq::min);
+        let more_unflushed = remaining.over_limit.is_some() || !later.is_empty();
         let (mut due, mut rows) = (Vec::new(), 0);
-        let crowded = self.past > CROWDED_PAST_OF_ALL;
-        for (pump, of_pump) in &mut self.pumps {
-            let (newest, held) = (of_pump.newest(), self.removals.holds(pump));
-            let crowded = crowded || of_pump.past() > CROWDED_PAST;
-            for (start_ms, minute) in of_pump.iter_mut() {
-                let is_due = minute.is_due(pump, start_ms, Some(start_ms) == newest, crowded, until);
-                if !held && due.len() < minutes && rows < ROWS && is_due {
-                    minute.moving = true;
+        let pressure = self.past_count > PAST_PRESSURE_MINUTES;
+        for (pump, pump_minutes) in &mut self.pumps {
+            let (newest, is_blocked) = (pump_minutes.newest(), self.removals.contains(pump));
+            let pressure = pressure || pump_minutes.past() > PAST_PRESSURE_MINUTES_PER_PUMP;
+            for (start_ms, minute) in pump_minutes.iter_mut() {
+                let is_due = minute.is_due(pump, start_ms, Some(start_ms) == newest, pressure, policy);
+                if !is_blocked && due.len() < max_minutes && rows < MAX_ROWS_PER_TRANSACTION && is_due {
+                    minute.flushing = true;
                     rows += minute.count();
-                    due.push(Due {
+                    due.push(DueMinute {
                         pump: pump.clone(),
                         start_ms,
                         readings: minute.readings.clone(),
                         detections: minute.detections.clone(),
                         packed: minute.packed.clone(),
                         past: minute.past,
-                        taken: (minute.packed.len(), minute.readings.len(), minute.detections.len()),
+                        row_counts: (minute.packed.len(), minute.readings.len(), minute.detections.len()),
                     });
                 } else {
-                    low_water = low_water.min(minute.first);
+                    low_water = low_water.min(minute.first_seq);
                 }
             }
         }
-        let more = due.len() >= minutes || rows >= ROWS || more_news;
-        Share { due, news, removals, low_water, more, conflicts: 0, next }
+        let more = due.len() >= max_minutes || rows >= MAX_ROWS_PER_TRANSACTION || more_unflushed;
+        FlushBatch { due, unflushed, removals, low_water, more, conflicts: 0, next_seq }
     }
 
-    /// The share is not in the database, as far as is known: its rows stay.
-    pub(crate) fn keep(&mut self, share: &Share) {
-        for due in &share.due {
-            if let Some(minute) = self.pumps.get_mut(&due.pump).and_then(|of_pump| of_pump.get_mut(due.start_ms)) {
-                minute.moving = false;
+    /// Ends the flush of a batch whose transaction failed: its rows stay in the head.
+    pub(crate) fn abort_flush(&mut self, batch: &FlushBatch) {
+        for due in &batch.due {
+            if let Some(minute) =
+                self.pumps.get_mut(&due.pump).and_then(|pump_minutes| pump_minutes.get_mut(due.start_ms))
+            {
+                minute.flushing = false;
             }
         }
     }
 
-    /// The share is in the database.
-    pub(crate) fn give_up(&mut self, share: &Share) {
-        for due in &share.due {
+    /// Ends the flush of a batch that is in the database: its rows leave the head.
+    pub(crate) fn remove_flushed(&mut self, batch: &FlushBatch) {
+        for due in &batch.due {
             if let Some(latest) = due.latest() {
-                self.note_moved(&due.pump, latest);
+                self.record_flushed(&due.pump, latest);
             }
-            let (packed, readings, detections) = due.taken;
-            self.lessen(&due.pump, due.start_ms, |minute| {
+            let (packed, readings, detections) = due.row_counts;
+            self.update_minute(&due.pump, due.start_ms, |minute| {
                 minute.packed.drain(..packed.min(minute.packed.len()));
                 minute.readings.drain(..readings.min(minute.readings.len()));
                 minute.detections.drain(..detections.min(minute.detections.len()));
-                minute.first = share.next;
-                minute.moving = false;
+                minute.first_seq = batch.next_seq;
+                minute.flushing = false;
             });
         }
-        for (seq, pump) in &share.removals {
-            self.removals.note_stored(*seq, pump);
+        for (seq, pump) in &batch.removals {
+            self.removals.mark_stored(*seq, pump);
         }
-        self.news.give_up(&share.news);
+        self.unflushed.remove_flushed(&batch.unflushed);
     }
 
-    /// Readings were taken in and are not kept, because others with other values have their times.
-    pub(crate) fn note_conflicts(&mut self, readings: usize) {
+    /// Counts readings that were acknowledged and dropped, because others with other values have their times.
+    pub(crate) fn record_conflicts(&mut self, readings: usize) {
         self.conflicts += readings as u64;
     }
 
-    /// The database holds a reading of this time.
-    pub(crate) fn note_moved(&mut self, pump: &PumpId, latest: Timestamp) {
-        match self.moved.get_mut(pump) {
+    /// Records that the database holds a reading of the pump at this time.
+    pub(crate) fn record_flushed(&mut self, pump: &PumpId, latest: Timestamp) {
+        match self.flushed_latest.get_mut(pump) {
             Some(known) => *known = latest.max(*known),
-            None => drop(self.moved.insert(pump.clone(), latest)),
+            None => drop(self.flushed_latest.insert(pump.clone(), latest)),
         }
     }
 
-    /// What is moved into the database from here on counts; before, it was nothing later than this.
-    pub(crate) fn begin_at(&mut self, now: Timestamp) {
+    /// Sets the upper bound of the times that were flushed before the start, to `now` or the latest time of receipt.
+    pub(crate) fn set_flushed_before_start(&mut self, now: Timestamp) {
         let received = Timestamp::from_millis(self.received_ms).ok();
-        self.moved_before = received.max(Some(now));
+        self.flushed_before_start = received.max(Some(now));
     }
 
-    /// The database holds no reading of the pump that is later than this.
-    pub(crate) fn moved_until(&self, pump: &PumpId) -> Option<Timestamp> {
-        self.moved_before.max(self.moved.get(pump).copied())
+    /// Returns a time after which the database holds no reading of the pump.
+    pub(crate) fn flushed_until(&self, pump: &PumpId) -> Option<Timestamp> {
+        self.flushed_before_start.max(self.flushed_latest.get(pump).copied())
     }
 
-    /// Minutes of the past that wait, of this pump and of all.
+    /// Returns the number of past minutes of this pump and of all pumps.
     pub(crate) fn past_minutes(&self, pump: &PumpId) -> (usize, usize) {
-        (self.pumps.get(pump).map_or(0, Minutes::past), self.past)
+        (self.pumps.get(pump).map_or(0, Minutes::past), self.past_count)
     }
 
-    /// Readings that were not kept though they were taken in; see [`Head::note_conflicts`].
+    /// Returns the number of readings that were acknowledged and dropped; see [`Head::record_conflicts`].
     pub(crate) fn conflicts(&self) -> u64 {
         self.conflicts
     }
 
-    /// Forgets rows that the database has already: what the journal still holds of a block that was written.
-    pub(crate) fn forget(&mut self, pump: &PumpId, start_ms: i64, stored: &Stored) -> Result<(), StoreError> {
+    /// Removes rows that the database already has: the journal brought them again because the low-water mark was below them.
+    pub(crate) fn discard_stored(
+        &mut self,
+        pump: &PumpId,
+        start_ms: i64,
+        stored: &StoredRows,
+    ) -> Result<(), StoreError> {
         if let Some((latest, _)) = stored.readings.last_key_value() {
-            self.note_moved(pump, *latest);
+            self.record_flushed(pump, *latest);
         }
-        let forgotten = self.lessen(pump, start_ms, |minute| {
+        let discarded = self.update_minute(pump, start_ms, |minute| {
             minute.unpack(pump)?;
-            // A part stays where the block has only others of its reading.
+            // A part stays where the block has only other channels of its reading.
             minute.readings.retain(|reading| match stored.readings.get(&reading.at) {
-                Some(known) => known.beside(&reading.samples) == Beside::Adds,
+                Some(known) => known.overlap(&reading.samples) == SampleOverlap::Adds,
                 None => true,
             });
             minute.detections.retain(|detection| !stored.detections.contains(&detection.at));
             Ok(())
         });
-        forgotten.unwrap_or(Ok(()))
+        discarded.unwrap_or(Ok(()))
     }
 
-    /// Takes rows out of a minute, where it is here: what is empty then goes, and the head's size is what is left.
-    fn lessen<T>(&mut self, pump: &PumpId, start_ms: i64, take: impl FnOnce(&mut Minute) -> T) -> Option<T> {
-        let of_pump = self.pumps.get_mut(pump)?;
-        let minute = of_pump.get_mut(start_ms)?;
+    /// Calls `take`, which may remove rows, on a minute if the head has it. Then removes the minute if it is empty, and
+    /// updates the head's counters.
+    fn update_minute<T>(&mut self, pump: &PumpId, start_ms: i64, take: impl FnOnce(&mut Minute) -> T) -> Option<T> {
+        let pump_minutes = self.pumps.get_mut(pump)?;
+        let minute = pump_minutes.get_mut(start_ms)?;
         let (bytes, readings) = (minute.bytes(), minute.count());
         let taken = take(minute);
         let (is_empty, past) = (minute.is_empty(), minute.past);
-        let left = if is_empty { 0 } else { minute.bytes() };
-        self.bytes = (self.bytes + left).saturating_sub(bytes);
-        self.readings = (self.readings + minute.count()).saturating_sub(readings);
+        let bytes_left = if is_empty { 0 } else { minute.bytes() };
+        self.bytes = (self.bytes + bytes_left).saturating_sub(bytes);
+        self.reading_count = (self.reading_count + minute.count()).saturating_sub(readings);
         if is_empty {
-            of_pump.remove(start_ms);
-            self.past -= usize::from(past);
+            pump_minutes.remove(start_ms);
+            self.past_count -= usize::from(past);
         }
-        if of_pump.is_empty() {
+        if pump_minutes.is_empty() {
             self.pumps.remove(pump);
         }
         Some(taken)
     }
 
-    /// Packs the rows of all minutes that are due.
-    pub(crate) fn pack(&mut self, until: Until) {
-        for (pump, of_pump) in &mut self.pumps {
-            let newest = of_pump.newest();
-            for (start_ms, minute) in of_pump.iter_mut() {
-                if !minute.moving && minute.is_due(pump, start_ms, Some(start_ms) == newest, false, until) {
+    /// Packs the rows of all minutes that are due under the policy.
+    pub(crate) fn pack(&mut self, policy: DuePolicy) {
+        for (pump, pump_minutes) in &mut self.pumps {
+            let newest = pump_minutes.newest();
+            for (start_ms, minute) in pump_minutes.iter_mut() {
+                if !minute.flushing && minute.is_due(pump, start_ms, Some(start_ms) == newest, false, policy) {
                     let before = minute.bytes();
                     minute.pack();
                     self.bytes = (self.bytes + minute.bytes()).saturating_sub(before);
@@ -375,28 +407,30 @@ impl Head {
         }
     }
 
-    /// Rows that should be packed, if there are any. They stay here until [`Head::replace`].
-    pub(crate) fn next_ripe(&mut self) -> Option<Ripe> {
-        while let Some((pump, start_ms)) = self.ripe.pop_front() {
-            let minute = self.pumps.get(&pump).and_then(|of_pump| of_pump.get(start_ms));
-            if let Some(ripe) = minute.and_then(|minute| minute.ripe(&pump, start_ms)) {
-                return Some(ripe);
+    /// Returns a copy of the next rows to pack, if there are any. They stay in the head until [`Head::replace`].
+    pub(crate) fn next_pack_candidate(&mut self) -> Option<PackCandidate> {
+        while let Some((pump, start_ms)) = self.pack_queue.pop_front() {
+            let minute = self.pumps.get(&pump).and_then(|pump_minutes| pump_minutes.get(start_ms));
+            if let Some(candidate) = minute.and_then(|minute| minute.pack_candidate(&pump, start_ms)) {
+                return Some(candidate);
             }
         }
         None
     }
 
-    /// The rows are packed. Where they have moved on meanwhile, nothing is changed.
-    pub(crate) fn replace(&mut self, ripe: &Ripe, packed: Packed) {
-        let Some(minute) = self.pumps.get_mut(&ripe.pump).and_then(|of_pump| of_pump.get_mut(ripe.start_ms)) else {
+    /// Replaces rows by their packed form. Does nothing if they were flushed or are being flushed.
+    pub(crate) fn replace(&mut self, candidate: &PackCandidate, packed: Packed) {
+        let Some(minute) =
+            self.pumps.get_mut(&candidate.pump).and_then(|pump_minutes| pump_minutes.get_mut(candidate.start_ms))
+        else {
             return;
         };
         let before = minute.bytes();
-        minute.replace(ripe, packed);
+        minute.replace(candidate, packed);
         self.bytes = (self.bytes + minute.bytes()).saturating_sub(before);
     }
 
-    /// A pump's readings from `from_ms` up to and without `to_ms`, oldest first.
+    /// Returns a pump's readings from `from_ms` (inclusive) to `to_ms` (exclusive), oldest first.
     pub(crate) fn readings(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Reading>, StoreError> {
         let mut rows = Vec::new();
         for minute in self.minutes(pump, from_ms, to_ms) {
@@ -406,7 +440,7 @@ impl Head {
         Ok(rows)
     }
 
-    /// A pump's detections, likewise.
+    /// Returns a pump's detections from `from_ms` (inclusive) to `to_ms` (exclusive), oldest first.
     pub(crate) fn detections(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> Result<Vec<Detection>, StoreError> {
         let mut rows = Vec::new();
         for minute in self.minutes(pump, from_ms, to_ms) {
@@ -416,79 +450,79 @@ impl Head {
         Ok(rows)
     }
 
-    /// What waits and is no series of a pump.
-    pub(crate) fn news(&self) -> &News {
-        &self.news
+    /// Returns what waits besides the pumps' readings and detections.
+    pub(crate) fn unflushed(&self) -> &Unflushed {
+        &self.unflushed
     }
 
-    /// The removals that are not done.
-    pub(crate) fn removals(&self) -> &Removals {
+    /// Returns the removals that are not finished.
+    pub(crate) fn removals(&self) -> &PendingRemovals {
         &self.removals
     }
 
-    pub(crate) fn removals_mut(&mut self) -> &mut Removals {
+    pub(crate) fn removals_mut(&mut self) -> &mut PendingRemovals {
         &mut self.removals
     }
 
-    /// Drops all that waits of a pump.
+    /// Drops everything of a pump.
     fn remove_pump(&mut self, pump: &PumpId) {
         let minutes = self.pumps.remove(pump).unwrap_or_default();
         for minute in minutes.iter() {
             self.bytes = self.bytes.saturating_sub(minute.bytes());
-            self.readings = self.readings.saturating_sub(minute.count());
+            self.reading_count = self.reading_count.saturating_sub(minute.count());
         }
-        self.past = self.past.saturating_sub(minutes.past());
-        self.moved.remove(pump);
-        self.news.forget(pump);
+        self.past_count = self.past_count.saturating_sub(minutes.past());
+        self.flushed_latest.remove(pump);
+        self.unflushed.remove_pump(pump);
     }
 
-    /// The minutes that wait and may have readings, by pump.
-    pub(crate) fn minutes_of_readings(&self) -> Vec<(PumpId, i64)> {
-        self.keys(|minute| !minute.readings.is_empty() || !minute.packed.is_empty())
+    /// Returns the pump and start of each minute that may have readings.
+    pub(crate) fn minutes_with_readings(&self) -> Vec<(PumpId, i64)> {
+        self.minute_keys(|minute| !minute.readings.is_empty() || !minute.packed.is_empty())
     }
 
-    /// The minutes that wait and may have detections, by pump.
-    pub(crate) fn minutes_of_detections(&self) -> Vec<(PumpId, i64)> {
-        self.keys(|minute| !minute.detections.is_empty() || !minute.packed.is_empty())
+    /// Returns the pump and start of each minute that may have detections.
+    pub(crate) fn minutes_with_detections(&self) -> Vec<(PumpId, i64)> {
+        self.minute_keys(|minute| !minute.detections.is_empty() || !minute.packed.is_empty())
     }
 
-    fn keys(&self, has: fn(&Minute) -> bool) -> Vec<(PumpId, i64)> {
-        let of_pump = |(pump, minutes): (&PumpId, &Minutes)| {
+    fn minute_keys(&self, has: fn(&Minute) -> bool) -> Vec<(PumpId, i64)> {
+        let pump_minutes = |(pump, minutes): (&PumpId, &Minutes)| {
             let all = minutes.starts().zip(minutes.iter());
             all.filter(|(_, minute)| has(minute)).map(|(start_ms, _)| (pump.clone(), start_ms)).collect::<Vec<_>>()
         };
-        self.pumps.iter().flat_map(of_pump).collect()
+        self.pumps.iter().flat_map(pump_minutes).collect()
     }
 
-    /// The earliest time that may be here, of one pump.
-    pub(crate) fn earliest(&self, pump: &PumpId) -> Option<i64> {
+    /// Returns the start of a pump's earliest minute, in milliseconds since 1970.
+    pub(crate) fn earliest_ms(&self, pump: &PumpId) -> Option<i64> {
         self.pumps.get(pump)?.starts().next()
     }
 
-    /// Readings that wait.
-    pub(crate) fn waiting_readings(&self) -> usize {
-        self.readings
+    /// Returns the number of readings in the head.
+    pub(crate) fn unflushed_readings(&self) -> usize {
+        self.reading_count
     }
 
-    /// About how much memory all that waits takes.
+    /// Returns about how many bytes of memory the head takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.news.bytes()
+        self.bytes + self.unflushed.bytes()
     }
 
-    /// When the oldest minute was opened, by the node's clock.
-    pub(crate) fn oldest_ms(&self) -> Option<i64> {
+    /// Returns when the oldest minute was opened, by the node's clock, in milliseconds since 1970.
+    pub(crate) fn oldest_opened_ms(&self) -> Option<i64> {
         self.pumps.values().flat_map(Minutes::iter).map(|minute| minute.opened_ms).min()
     }
 
     fn minutes(&self, pump: &PumpId, from_ms: i64, to_ms: i64) -> impl Iterator<Item = &Minute> {
         let first = minute_start(from_ms);
-        self.pumps.get(pump).into_iter().flat_map(move |of_pump| of_pump.starting_in(first..to_ms))
+        self.pumps.get(pump).into_iter().flat_map(move |pump_minutes| pump_minutes.starting_in(first..to_ms))
     }
 }
 
-/// The rows that a block in the database has.
+/// The rows of a minute that the database has.
 #[derive(Default)]
-pub(crate) struct Stored {
+pub(crate) struct StoredRows {
     pub readings: BTreeMap<Timestamp, Reading>,
     /// The times of the detections.
     pub detections: BTreeSet<Timestamp>,

@@ -1,17 +1,17 @@
-//! What the ids of rows say.
+//! Parsing the ids of rows.
 
 use surrealdb::types::{RecordId, RecordIdKey, ToSql, Value};
 use volute_plant::{PumpId, Timestamp};
 
 use super::StoreError;
 
-/// Whose block it is, and of which minute or hour.
+/// Returns the pump and the start of the minute or hour in the id of a block or rollup.
 pub(crate) fn pump_and_start(id: &RecordId) -> Result<(PumpId, i64), StoreError> {
     let (owner, start_ms) = owner_and_number(id)?;
-    Ok((PumpId::stored(owner).map_err(|error| unreadable(id, error))?, start_ms))
+    Ok((PumpId::from_stored(owner).map_err(|error| unreadable(id, error))?, start_ms))
 }
 
-/// The two parts of a series' id.
+/// Returns the two parts of an id in a series.
 pub(crate) fn owner_and_number(id: &RecordId) -> Result<(&str, i64), StoreError> {
     if let RecordIdKey::Array(key) = &id.key
         && let [Value::String(owner), ms] = key.as_slice()

@@ -1,8 +1,9 @@
-//! What databases of before migration 4 hold: a row per reading and per detection. Read once, into the journal.
+//! Reading databases from before migration 4, which have a row per reading and per detection. They are read once, into the
+//! journal.
 //!
-//! The rows go through the journal before the migration removes their tables, so a crash on the way loses none, and the
-//! blocks that come of them are written as all others are. They are read and handed on a batch at a time; whoever takes
-//! them packs them (about 30 bytes a reading), for all of them wait in memory until the migration has run.
+//! The rows are committed to the journal before the migration removes their tables, so a crash in between loses none. Their
+//! blocks are then written as all others are. The rows are read and passed on batch by batch. The caller packs them (about
+//! 30 bytes per reading), because all of them stay in memory until the migration has run.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
 
 use super::{
     StoreError,
-    engine::Engine,
+    engine::DatabaseEngine,
     ids::{owner_and_number, time, unreadable},
     page::first_rows,
     rows::{MetricsRow, NODE},
@@ -19,12 +20,12 @@ use super::{
     types::{Batch, SystemMetrics},
 };
 
-/// Rows in one record of the journal.
-const ROWS: usize = 5_000;
+/// The maximum number of rows in one record of the journal.
+const ROWS_PER_RECORD: usize = 5_000;
 
-/// Hands on all rows of these pumps and of the node, in batches.
+/// Calls `hand_on` with all rows of these pumps and of the node, in batches.
 pub(crate) async fn read<F: AsyncFnMut(Batch) -> Result<(), StoreError>>(
-    engine: &Engine,
+    engine: &DatabaseEngine,
     pumps: &[PumpId],
     mut hand_on: F,
 ) -> Result<(), StoreError> {
@@ -48,9 +49,13 @@ pub(crate) async fn read<F: AsyncFnMut(Batch) -> Result<(), StoreError>>(
     Ok(())
 }
 
-/// The next rows of a series from `from` on, which is moved on; none at its end.
-async fn next<T: Row>(engine: &Engine, series: &Series<'_>, from: &mut i64) -> Result<Option<Vec<T>>, StoreError> {
-    let rows: Vec<T> = first_rows(engine, series, (*from, i64::MAX), ROWS).await?;
+/// Returns the next rows of a series from `from` on and advances `from`; none at the end.
+async fn next<T: Row>(
+    engine: &DatabaseEngine,
+    series: &Series<'_>,
+    from: &mut i64,
+) -> Result<Option<Vec<T>>, StoreError> {
+    let rows: Vec<T> = first_rows(engine, series, (*from, i64::MAX), ROWS_PER_RECORD).await?;
     let Some(last) = rows.last() else { return Ok(None) };
     *from = owner_and_number(last.id())?.1 + 1;
     Ok(Some(rows))
@@ -133,5 +138,5 @@ fn sample(letter: char, value: Option<f64>) -> Option<Sample> {
 
 fn pump_and_time(id: &RecordId) -> Result<(PumpId, Timestamp), StoreError> {
     let (owner, ms) = owner_and_number(id)?;
-    Ok((PumpId::stored(owner).map_err(|error| unreadable(id, error))?, time(id, ms)?))
+    Ok((PumpId::from_stored(owner).map_err(|error| unreadable(id, error))?, time(id, ms)?))
 }

@@ -1,18 +1,20 @@
-//! The schema's history: each migration runs once, in order, in a transaction with its own record.
+//! The migrations of the schema. Each runs once, in order, in one transaction with a row that records it.
 //!
-//! A migration that has been released never changes; a new one is a new file and a line in [`ALL`].
+//! A released migration never changes. A new one is a new file and a line in [`ALL`]. Example: a database that has the rows
+//! `migration:1` to `migration:11` runs number 12 at the next start; one that has `migration:13` is refused by a binary that
+//! knows only 12.
 
 use sha2::{Digest, Sha256};
 use surrealdb::types::{RecordId, SurrealValue};
 
-use super::{StoreError, engine::Engine};
+use super::{StoreError, engine::DatabaseEngine};
 
-/// One step of the schema.
+/// One change of the schema.
 pub(crate) struct Migration {
     pub(crate) version: u32,
     pub(crate) name: &'static str,
     pub(crate) text: &'static str,
-    /// The text and its record, all or nothing.
+    /// The text and the creation of its record, in one transaction.
     pub(crate) transaction: &'static str,
 }
 
@@ -45,10 +47,11 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(12, "documents", include_str!("../../schema/0012_documents.surql")),
 ];
 
-/// Before this one, readings and detections were rows; they have to be read first ([`super::legacy`]).
+/// The migration that replaces single rows of readings and detections by blocks. The rows must be read before it runs
+/// ([`super::legacy`]).
 pub(crate) const BLOCKS: u32 = 4;
 
-/// The table that remembers, itself outside the migrations.
+/// The table of migrations that have run. It is not itself a migration.
 const MEMORY: &str = "
     DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL PERMISSIONS NONE;
     DEFINE FIELD IF NOT EXISTS name ON migration TYPE string;
@@ -72,19 +75,19 @@ struct Applied {
     sha256: String,
 }
 
-/// The newest migration that has run; 0: none.
-pub(crate) async fn version(engine: &Engine) -> Result<u32, StoreError> {
+/// Returns the newest migration that has run; 0: none.
+pub(crate) async fn version(engine: &DatabaseEngine) -> Result<u32, StoreError> {
     Ok(applied(engine).await?.iter().map(|applied| applied.version).max().unwrap_or(0))
 }
 
-async fn applied(engine: &Engine) -> Result<Vec<Applied>, StoreError> {
+async fn applied(engine: &DatabaseEngine) -> Result<Vec<Applied>, StoreError> {
     engine.execute(MEMORY, []).await?;
     engine.rows("SELECT VALUE { version: record::id(id), sha256: sha256 } FROM migration", []).await
 }
 
 /// Runs those of `migrations` that have not run yet.
 pub(crate) async fn apply<'a>(
-    engine: &Engine,
+    engine: &DatabaseEngine,
     migrations: impl IntoIterator<Item = &'a Migration>,
 ) -> Result<(), StoreError> {
     let migrations: Vec<&Migration> = migrations.into_iter().collect();
@@ -103,7 +106,7 @@ pub(crate) async fn apply<'a>(
                 let id = RecordId::new("migration", i64::from(version));
                 let record = Record { id, name: name.to_owned(), sha256 };
                 engine.execute(migration.transaction, [("record", record.into_value())]).await?;
-                // A new folder's first tables are no news.
+                // The first migrations of a new database are logged at debug level.
                 match applied.is_empty() {
                     true => tracing::debug!(version, name, "migrated"),
                     false => tracing::info!(version, name, "migrated"),

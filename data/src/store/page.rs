@@ -1,61 +1,58 @@
-//! Pages of a time series, in either direction, at a cost that follows the page and not the table.
+//! Reading pages of a time series in either direction, at a cost that depends on the size of the page, not of the table.
 //!
-//! Read in SurrealDB 3.3.5: a range of ids is scanned forward only; `ORDER BY id DESC LIMIT n` reads
-//! the whole range and sorts it, and even a forward `LIMIT` is applied after the whole range was read
-//! (`exec/operators/scan/record_id.rs`), except where the source is computed while the query runs
-//! (`dynamic.rs`). Hence [`SCAN`]'s closure, and hence a directory of the hours in which a pump has
-//! rows, whose ids run backwards: newest first is a walk through it, hour by hour.
+//! In SurrealDB 3.3.5 a range of ids is scanned forward only. `ORDER BY id DESC LIMIT n` reads the whole range and sorts it,
+//! and even a forward `LIMIT` is applied after the whole range was read (`exec/operators/scan/record_id.rs`), unless the
+//! source is computed while the query runs (`dynamic.rs`). Therefore [`SCAN`] has a closure. And therefore there is a
+//! directory of the hours in which a pump has rows, with ids that run backwards: reading newest first walks through it, hour
+//! by hour.
+//!
+//! For example, P-1 has rows in the hours 100, 101 and 250 since 1970. Its directory has the ids `['P-1', -250]`,
+//! `['P-1', -101]` and `['P-1', -100]`, in this order. Reading newest first reads the entry -250 and then the blocks of hour
+//! 250, backwards; then the entries -101 and -100 together, and the blocks of these hours.
+
+use std::ops::ControlFlow;
 
 use surrealdb::types::{SurrealValue, Value};
 use volute_plant::Timestamp;
 
 use super::{
     StoreError,
-    engine::Engine,
+    engine::DatabaseEngine,
     ids::owner_and_number,
     series::{HOUR_MS, Row, Series, directory, hour},
-    types::Order,
+    types::SortOrder,
 };
 
-/// The identity closure is what lets the engine stop at the limit; see the module's head. A test asks for the plan.
+/// The identity closure makes the engine stop at the limit; see the module documentation. A test checks the query plan.
 pub(crate) const SCAN: &str = "SELECT * FROM (|$range| $range)($range) LIMIT $limit";
 const NUMBERS: &str = "SELECT VALUE id[1] FROM (|$range| $range)($range) LIMIT $limit";
 
-/// Rows read at a time, going forward: blocks of an hour.
-const FORWARD_ROWS: usize = 64;
-/// The most hours read at a time, walking back.
-const MAX_HOURS: usize = 24;
+/// The number of rows in one read going forward: the blocks of an hour.
+const FORWARD_ROWS_PER_READ: usize = 64;
+/// The maximum number of hours in one read going backward.
+const MAX_HOURS_PER_READ: usize = 24;
 
-/// A limit as SurrealDB takes it.
+/// Converts a limit to SurrealDB's type.
 pub(crate) fn limit(limit: usize) -> Value {
     i64::try_from(limit).unwrap_or(i64::MAX).into_value()
 }
 
-/// Goes through a series' rows from `from` up to and without `to`, in the order, until `take` has enough.
+/// Calls `take` with the rows of a series from `from` (inclusive) to `to` (exclusive), in the order, until it breaks.
 pub(crate) async fn walk<T: Row>(
-    engine: &Engine,
+    engine: &DatabaseEngine,
     series: &Series<'_>,
     (from, to): (i64, i64),
-    order: Order,
-    mut take: impl FnMut(T) -> Result<Enough, StoreError>,
+    order: SortOrder,
+    mut take: impl FnMut(T) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
     match order {
-        Order::OldestFirst => forward(engine, series, (from, to), &mut take).await,
-        Order::NewestFirst => back(engine, series, (from, to), &mut take).await,
+        SortOrder::OldestFirst => forward(engine, series, (from, to), &mut take).await,
+        SortOrder::NewestFirst => backward(engine, series, (from, to), &mut take).await,
     }
 }
 
-/// Whether a walk may end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Enough {
-    /// Nothing beyond is wanted.
-    Yes,
-    /// Go on.
-    No,
-}
-
-/// Cuts sorted rows after `limit`, and then on to the end of the moment that the cut is in.
-pub(crate) fn whole_moments<T>(mut rows: Vec<T>, limit: usize, at: fn(&T) -> Timestamp) -> Vec<T> {
+/// Truncates sorted rows to `limit`, and keeps further rows that have the timestamp of the last one.
+pub(crate) fn truncate_at_timestamp<T>(mut rows: Vec<T>, limit: usize, at: fn(&T) -> Timestamp) -> Vec<T> {
     if let Some(last) = limit.checked_sub(1).and_then(|last| rows.get(last)).map(at) {
         let end = rows.iter().skip(limit).take_while(|row| at(row) == last).count();
         rows.truncate(limit + end);
@@ -65,28 +62,32 @@ pub(crate) fn whole_moments<T>(mut rows: Vec<T>, limit: usize, at: fn(&T) -> Tim
     rows
 }
 
-/// The last hour since 1970 in which a pump or the node has rows.
-pub(crate) async fn newest_hour(engine: &Engine, owner: &str) -> Result<Option<i64>, StoreError> {
+/// Returns the last hour since 1970 in which a pump or the node has rows.
+pub(crate) async fn newest_hour(engine: &DatabaseEngine, owner: &str) -> Result<Option<i64>, StoreError> {
     let vars = [("range", directory(owner).between(i64::MIN, i64::MAX)), ("limit", limit(1))];
     let hours: Vec<i64> = engine.rows(NUMBERS, vars).await?;
     Ok(hours.first().map(|hour| -hour))
 }
 
-/// The number of a series' first row.
-pub(crate) async fn oldest(engine: &Engine, series: &Series<'_>) -> Result<Option<i64>, StoreError> {
+/// Returns the number of a series' first row.
+pub(crate) async fn oldest_number(engine: &DatabaseEngine, series: &Series<'_>) -> Result<Option<i64>, StoreError> {
     first_from(engine, series, i64::MIN).await
 }
 
-/// The number of a series' first row from this number on.
-pub(crate) async fn first_from(engine: &Engine, series: &Series<'_>, from: i64) -> Result<Option<i64>, StoreError> {
+/// Returns the number of a series' first row from this number on.
+pub(crate) async fn first_from(
+    engine: &DatabaseEngine,
+    series: &Series<'_>,
+    from: i64,
+) -> Result<Option<i64>, StoreError> {
     let vars = [("range", series.between(from, i64::MAX)), ("limit", limit(1))];
     let numbers: Vec<i64> = engine.rows(NUMBERS, vars).await?;
     Ok(numbers.first().copied())
 }
 
-/// The first rows of a series in a stretch, at most `limit`, oldest first.
+/// Returns the first rows of a series in a range, at most `limit`, oldest first.
 pub(crate) async fn first_rows<T: Row>(
-    engine: &Engine,
+    engine: &DatabaseEngine,
     series: &Series<'_>,
     (from, to): (i64, i64),
     limit: usize,
@@ -94,23 +95,27 @@ pub(crate) async fn first_rows<T: Row>(
     scan(engine, series.between(from, to), limit).await
 }
 
-/// All rows of a series in a stretch, oldest first.
-async fn stretch<T: Row>(engine: &Engine, series: &Series<'_>, span: (i64, i64)) -> Result<Vec<T>, StoreError> {
+/// Returns all rows of a series in a range, oldest first.
+async fn all_rows<T: Row>(
+    engine: &DatabaseEngine,
+    series: &Series<'_>,
+    span: (i64, i64),
+) -> Result<Vec<T>, StoreError> {
     first_rows(engine, series, span, usize::MAX).await
 }
 
 async fn forward<T: Row>(
-    engine: &Engine,
+    engine: &DatabaseEngine,
     series: &Series<'_>,
     (mut from, to): (i64, i64),
-    take: &mut impl FnMut(T) -> Result<Enough, StoreError>,
+    take: &mut impl FnMut(T) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
     while from < to {
-        let rows: Vec<T> = scan(engine, series.between(from, to), FORWARD_ROWS).await?;
-        let full = rows.len() == FORWARD_ROWS;
+        let rows: Vec<T> = scan(engine, series.between(from, to), FORWARD_ROWS_PER_READ).await?;
+        let full = rows.len() == FORWARD_ROWS_PER_READ;
         for row in rows {
             from = owner_and_number(row.id())?.1 + 1;
-            if take(row)? == Enough::Yes {
+            if take(row)?.is_break() {
                 return Ok(());
             }
         }
@@ -121,11 +126,11 @@ async fn forward<T: Row>(
     Ok(())
 }
 
-async fn back<T: Row>(
-    engine: &Engine,
+async fn backward<T: Row>(
+    engine: &DatabaseEngine,
     series: &Series<'_>,
     (from, mut to): (i64, i64),
-    take: &mut impl FnMut(T) -> Result<Enough, StoreError>,
+    take: &mut impl FnMut(T) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
     let mut hours_at_once = 1;
     while from < to {
@@ -134,18 +139,18 @@ async fn back<T: Row>(
         let hours: Vec<i64> = engine.rows(NUMBERS, vars).await?;
         let Some(oldest) = hours.last() else { break };
         let start = from.max(-oldest * HOUR_MS);
-        let rows: Vec<T> = stretch(engine, series, (start, to)).await?;
+        let rows: Vec<T> = all_rows(engine, series, (start, to)).await?;
         for row in rows.into_iter().rev() {
-            if take(row)? == Enough::Yes {
+            if take(row)?.is_break() {
                 return Ok(());
             }
         }
         to = start;
-        hours_at_once = (hours_at_once * 2).min(MAX_HOURS);
+        hours_at_once = (hours_at_once * 2).min(MAX_HOURS_PER_READ);
     }
     Ok(())
 }
 
-async fn scan<T: Row>(engine: &Engine, ids: Value, at_most: usize) -> Result<Vec<T>, StoreError> {
+async fn scan<T: Row>(engine: &DatabaseEngine, ids: Value, at_most: usize) -> Result<Vec<T>, StoreError> {
     engine.rows(SCAN, [("range", ids), ("limit", limit(at_most))]).await
 }

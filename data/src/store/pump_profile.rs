@@ -1,8 +1,9 @@
-//! Which profile a pump is of, where another one was assigned than it was registered with.
+//! Assigning another profile to a registered pump.
 //!
-//! The pump's own row in the database is replaced, in one transaction with the commissioning that begins, so the change is durable when it is written, and an order to make it fails
-//! while the database does not answer. The registration in the journal stays as it was: a row that is there goes before it.
-//! Does not decide what follows from a change (the engine's business), nor whether there is such a profile.
+//! The pump's row in the database is replaced, in one transaction with the start of its new commissioning. So the change is
+//! durable when it is written, and fails while the database is unavailable. The registration in the journal stays as it was;
+//! where the database has a row, the row takes precedence. Does not decide what follows from a change (see the `actors`
+//! crate), nor whether the profile exists.
 
 use surrealdb::types::SurrealValue;
 use volute_plant::{Profile, PumpId};
@@ -18,9 +19,9 @@ const REPLACE: &str = "
 ";
 
 impl Store {
-    /// Assigns another profile to a pump, which is commissioned anew with that. Returns whether there is such a pump.
+    /// Assigns another profile to a pump and starts its commissioning anew. Returns whether the pump is registered.
     ///
-    /// Its stored rows must be readable by it: a profile of other channels, or of others in their places, is
+    /// The pump's stored rows must stay readable: a profile with other channels, or the same in another order, is
     /// [`StoreError::OtherChannels`].
     pub async fn set_pump_profile(
         &self,
@@ -28,9 +29,9 @@ impl Store {
         profile: &Profile,
         anew: &CommissioningRecord,
     ) -> Result<bool, StoreError> {
-        // The rows of a removed pump are deleted by who holds this: a row does not come after that.
-        let _written = self.0.written.lock().await;
-        let Some(mut record) = self.0.roster.get(pump) else { return Ok(false) };
+        // The rows of a removed pump are deleted under this lock, so no row is written after that.
+        let _flush_guard = self.0.flush_cache.lock().await;
+        let Some(mut record) = self.0.pump_registry.get(pump) else { return Ok(false) };
         let given: Vec<String> = profile.channel_names().map(str::to_owned).collect();
         if given != record.channels {
             return Err(StoreError::OtherChannels { pump: pump.clone(), stored: record.channels, given });
@@ -39,8 +40,8 @@ impl Store {
         let engine = self.engine().await?;
         let [active, row] = commissioning(pump, anew);
         engine.execute(REPLACE, [("pump", PumpRow::from(&record).into_value()), active, row]).await?;
-        self.0.roster.replace(record);
-        self.0.remember_pumps();
+        self.0.pump_registry.replace(record);
+        self.0.save_pump_list_copy();
         Ok(true)
     }
 }

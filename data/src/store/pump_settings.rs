@@ -1,7 +1,7 @@
-//! What was set for a pump alone, in the place of what its profile says.
+//! Settings of a single pump, which override those of its profile.
 //!
-//! A row is written into the database itself, as a baseline is: it is durable when it is written, and an order to change it
-//! fails while the database does not answer. Does not decide what follows from a change (the engine's business).
+//! They are written to the database directly, as baselines are: they are durable when they are written, and changing them
+//! fails while the database is unavailable. Does not decide what follows from a change; see the `actors` crate.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -15,48 +15,48 @@ const ONE: &str = "SELECT * FROM $id";
 const SET: &str = "UPSERT $row.id CONTENT $row RETURN NONE";
 const CLEAR: &str = "DELETE $id RETURN NONE";
 
-/// What was set for a pump alone; by default nothing.
+/// The settings of a single pump; by default none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PumpSettings {
-    /// The time between two of its readings, in milliseconds, of [`volute_plant::INTERVALS_MS`]; none: its profile's.
+    /// The time between two readings in milliseconds, one of [`volute_plant::INTERVAL_RANGE_MS`]; none: as in the profile.
     pub interval_ms: Option<i64>,
-    /// How long the last value of each of its channels holds where nothing new is sent, in seconds, of
-    /// [`volute_plant::HOLDS_S`]; none: as its profile says.
+    /// How long the last value of a channel holds when nothing new is sent, in seconds, one of [`volute_plant::HOLD_RANGE_S`], for
+    /// all channels; none: as in the profile.
     pub hold_s: Option<i64>,
-    /// The same of single channels, by their names, which goes before that of all.
+    /// The same for single channels, by name. It takes precedence over `hold_s`.
     pub channel_hold_s: BTreeMap<String, i64>,
-    /// Who set it, for people.
+    /// Why they were set, for display.
     pub why: String,
 }
 
-/// One of a pump's settings, to be set.
+/// A change of one setting of a pump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PumpSetting {
-    /// The time between two of its readings, in milliseconds; none: its profile's.
+    /// The time between two readings in milliseconds; none: as in the profile.
     Interval(Option<i64>),
-    /// How long a channel's last value holds, or that of all channels, in seconds; none: as its profile says.
+    /// How long the last value of one channel or of all channels holds; none: as in the profile.
     Hold {
-        /// Which channel; none: all of them.
+        /// The channel; none: all channels.
         channel: Option<String>,
-        /// For how long.
+        /// The time in seconds.
         hold_s: Option<i64>,
     },
 }
 
 impl fmt::Display for PumpSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = |value: Option<i64>| value.map_or_else(|| "as the profile".to_owned(), |value| value.to_string());
+        let text = |value: Option<i64>| value.map_or_else(|| "as the profile".to_owned(), |value| value.to_string());
         match self {
-            Self::Interval(interval_ms) => write!(f, "interval_ms {}", said(*interval_ms)),
-            Self::Hold { channel: None, hold_s } => write!(f, "hold_s {}", said(*hold_s)),
-            Self::Hold { channel: Some(channel), hold_s } => write!(f, "hold_s of {channel} {}", said(*hold_s)),
+            Self::Interval(interval_ms) => write!(f, "interval_ms {}", text(*interval_ms)),
+            Self::Hold { channel: None, hold_s } => write!(f, "hold_s {}", text(*hold_s)),
+            Self::Hold { channel: Some(channel), hold_s } => write!(f, "hold_s of {channel} {}", text(*hold_s)),
         }
     }
 }
 
 impl PumpSettings {
-    /// With one of them set as somebody asked; the others stay.
+    /// Returns the settings with one of them changed at a user's request.
     pub fn with(mut self, setting: PumpSetting) -> Self {
         self.why = "as asked".into();
         match setting {
@@ -70,10 +70,10 @@ impl PumpSettings {
         self
     }
 
-    /// The kind of pump that this one is, with its own settings. A channel that the profile does not have is passed over: the node
-    /// may go by another profile than when it was set.
+    /// Returns the profile with these settings applied. A channel that the profile does not have is ignored: the profile may
+    /// have changed since the setting was made.
     pub fn apply(&self, profile: &Profile) -> Profile {
-        // What is set was checked, by who set it and by the database.
+        // The values were checked when they were set, and by the database.
         let profile = self.interval_ms.and_then(|ms| profile.with_interval(ms)).unwrap_or_else(|| profile.clone());
         let profile = self.hold_s.map_or_else(|| profile.clone(), |hold_s| profile.with_hold(hold_s));
         let channels = self.channel_hold_s.iter();
@@ -81,7 +81,7 @@ impl PumpSettings {
         known.fold(profile.clone(), |profile, (channel, hold_s)| profile.with_channel_hold(channel, hold_s))
     }
 
-    /// Whether nothing is set.
+    /// Returns whether nothing is set.
     pub fn is_empty(&self) -> bool {
         self.interval_ms.is_none() && self.hold_s.is_none() && self.channel_hold_s.is_empty()
     }
@@ -99,7 +99,7 @@ struct SettingRow {
 }
 
 impl Store {
-    /// What was set for a pump.
+    /// Returns the settings of a pump.
     pub async fn pump_settings(&self, pump: &PumpId) -> Result<PumpSettings, StoreError> {
         let mut rows: Vec<SettingRow> = self.engine().await?.rows(ONE, [("id", id(pump).into_value())]).await?;
         let Some(row) = rows.pop() else { return Ok(PumpSettings::default()) };
@@ -114,7 +114,7 @@ impl Store {
         Ok(PumpSettings { interval_ms: row.interval_ms, hold_s, channel_hold_s, why: row.why })
     }
 
-    /// Sets it; what says nothing takes away what was set.
+    /// Replaces the settings of a pump. Empty settings remove them.
     pub async fn set_pump_settings(&self, pump: &PumpId, settings: &PumpSettings) -> Result<(), StoreError> {
         if settings.is_empty() {
             return self.engine().await?.execute(CLEAR, [("id", id(pump).into_value())]).await;

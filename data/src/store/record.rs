@@ -1,9 +1,14 @@
 //! A batch as one record of the journal, and back.
 //!
-//! A record is a byte for the version and then postcard's form. Readings, detections and all else that comes often is by
-//! position (`record/forms.rs`), so a field that is added to those takes a new version. Documents are by name: each is its
-//! table, its key and its fields as JSON, so neither a new field nor a new kind takes one. Records of earlier versions are
-//! read (`record/earlier.rs`). Does not look for damage, which the journal finds by its checksums.
+//! A record is one byte for the version, followed by a postcard encoding. Everything but documents is encoded by position
+//! (`record/forms.rs`), so a new field there needs a new version. Documents are encoded by name: table, key and fields as
+//! JSON, so neither a new field nor a new kind needs a new version. Records of earlier versions are read
+//! (`record/earlier.rs`).
+//!
+//! Example: a batch with one document and nothing else is the bytes `06 00 00 00 00 00 01 .. 00`: the version 6, empty lists
+//! of pumps, readings, detections, metrics and checkpoints, a list of one document, and an empty list of removals.
+//!
+//! Does not detect damage; the journal does, by its checksums.
 
 mod earlier;
 mod forms;
@@ -15,26 +20,26 @@ use super::{
     document::{Document, DocumentKey},
     types::Batch,
 };
-use forms::{DetectionForm, MetricsForm, PumpForm, ReadingForm, RecordError, StateForm, VERSION, all, name};
+use forms::{CheckpointForm, DetectionForm, MetricsForm, PumpForm, ReadingForm, RecordError, VERSION, all, name};
 
-/// The batch in bytes.
+/// Encodes a batch.
 pub(crate) fn encode(batch: &Batch) -> Result<Vec<u8>, RecordError> {
-    let Batch { pumps, readings, detections, documents, metrics, states, removals } = batch;
+    let Batch { pumps, readings, detections, documents, metrics, checkpoints, removals } = batch;
     let record = Record {
         pumps: pumps.iter().map(PumpForm::from).collect(),
         readings: readings.iter().map(ReadingForm::from).collect(),
         detections: detections.iter().map(DetectionForm::from).collect(),
         metrics: metrics.iter().map(MetricsForm::from).collect(),
-        states: states.iter().map(StateForm::from).collect(),
+        checkpoints: checkpoints.iter().map(CheckpointForm::from).collect(),
         documents: documents.iter().map(DocumentForm::from).collect(),
         removals: removals.iter().map(PumpId::to_string).collect(),
     };
     Ok(postcard::to_extend(&record, vec![VERSION])?)
 }
 
-/// The batch that was encoded.
+/// Decodes a batch.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
-    let Record { pumps, readings, detections, metrics, states, documents, removals } = match bytes.split_first() {
+    let Record { pumps, readings, detections, metrics, checkpoints, documents, removals } = match bytes.split_first() {
         Some((&VERSION, form)) => postcard::from_bytes(form)?,
         Some((&version, form)) => return earlier::decode(version, form),
         None => return Err(RecordError::Version(None)),
@@ -45,7 +50,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Batch, RecordError> {
         detections: all(detections)?,
         documents: all(documents)?,
         metrics: all(metrics)?,
-        states: all(states)?,
+        checkpoints: all(checkpoints)?,
         removals: removals.iter().map(|pump| name(pump)).collect::<Result<_, _>>()?,
     })
 }
@@ -56,7 +61,7 @@ struct Record {
     readings: Vec<ReadingForm>,
     detections: Vec<DetectionForm>,
     metrics: Vec<MetricsForm>,
-    states: Vec<StateForm>,
+    checkpoints: Vec<CheckpointForm>,
     documents: Vec<DocumentForm>,
     removals: Vec<String>,
 }
@@ -65,7 +70,7 @@ struct Record {
 struct DocumentForm {
     table: String,
     key: DocumentKey,
-    /// The pump that it goes with.
+    /// The pump that it belongs to.
     pump: Option<String>,
     /// Its fields by name, as JSON.
     fields: String,
@@ -99,7 +104,7 @@ mod tests {
     use super::{forms::time, *};
     use crate::store::{
         audit_entry::AuditEntry,
-        types::{PumpRecord, PumpState, SystemMetrics},
+        types::{PumpCheckpoint, PumpRecord, SystemMetrics},
     };
 
     fn batch() -> Batch {
@@ -111,7 +116,7 @@ mod tests {
             pumps: vec![record],
             readings: vec![Reading { pump: pump.clone(), at, received: at, late: false, samples }],
             metrics: vec![SystemMetrics { at, figures: [("resident_bytes".to_owned(), 1.0)].into() }],
-            states: vec![PumpState { pump: pump.clone(), at, document: "{\"levels\":[0.1]}".into() }],
+            checkpoints: vec![PumpCheckpoint { pump: pump.clone(), at, document: "{\"levels\":[0.1]}".into() }],
             removals: vec![pump],
             documents: vec![Document::of(&AuditEntry {
                 at,
@@ -126,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_batch_is_decoded_as_it_was_encoded() {
         assert_eq!(decode(&encode(&batch()).expect("encoded")).expect("decoded"), batch());
     }
 
@@ -146,14 +151,14 @@ mod tests {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
     }
 
-    /// The bytes of a record as versions 1 to 5 have written it, and each with what it cannot hold.
+    /// Records as versions 1 to 5 wrote them, each without what its version cannot hold.
     #[test]
     fn records_of_earlier_versions_are_read() {
         const OLD: &str = "010103502d3105736d616c6c01025462d0fcbaa19a670103502d31d0fcbaa19a67d0fcbaa19a67000100000000000000f83f000001d0fcbaa19a67010e7265736964656e745f6279746573000000000000f03f";
         const STATES: &str = "0103502d31d0fcbaa19a67107b226c6576656c73223a5b302e315d7d";
         let of_audit = Batch { removals: Vec::new(), ..batch() };
         let of_states = Batch { documents: Vec::new(), ..of_audit.clone() };
-        let of_neither = Batch { states: Vec::new(), ..of_states.clone() };
+        let of_neither = Batch { checkpoints: Vec::new(), ..of_states.clone() };
         assert_eq!(decode(&bytes(OLD)).expect("decoded"), of_neither);
         let second = [&[earlier::WITHOUT_AUDIT], &bytes(OLD)[1..], &bytes(STATES)].concat();
         assert_eq!(decode(&second).expect("decoded"), of_states);

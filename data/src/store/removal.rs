@@ -1,20 +1,20 @@
-//! Removing a pump with all that is stored of it.
+//! Removing a pump with everything that is stored of it.
 //!
-//! A removal is a record of the journal like any other, so it is durable when it is acknowledged. What follows is
-//! repeated after a crash until it is done:
+//! A removal is a record of the journal, so it is durable when it is acknowledged. The steps after that are repeated after a
+//! crash until they are done:
 //!
 //! ```text
 //! record 17   readings of P      in the head
-//! record 18   removal of P       P's rows leave the head; no rows and no registration of P are taken any more
-//! flush       pump_removal:P {seq: 18, purged: false}; P's registration, baselines, state and documents are deleted
+//! record 18   removal of P       P's rows leave the head; rows and registrations of P are refused
+//! flush       pump_removal:P {seq: 18, purged: false}; P's registration, baselines, checkpoint and documents are deleted
 //! purge       P's readings, detections and rollups are deleted, slice by slice
-//! purge       pump_removal:P {seq: 18, purged: true}; the name is free
+//! purge       pump_removal:P {seq: 18, purged: true}; the id P can be used again
 //! record 40   registration of P  a new pump
 //! ```
 //!
-//! A replay reads records from the low-water mark on, which may be below 18: the rows of record 17 are dropped again, and
-//! because of the row `pump_removal:P` record 18 deletes nothing of the new pump. Until a pump is purged, nothing of its
-//! name is written into the database, and nothing is read from there. Does not touch the audit log, and no backup.
+//! A replay starts at the low-water mark, which may be below 18. Then the rows of record 17 are dropped again, and because
+//! of the row `pump_removal:P`, record 18 deletes nothing of the new pump. Until a pump is purged, no row with its id is
+//! written to the database or read from it. Does not change the audit log or backups.
 
 use std::collections::BTreeMap;
 
@@ -23,22 +23,22 @@ use volute_journal::Seq;
 use volute_plant::PumpId;
 
 use super::{
-    Inner, Store, StoreError, baselines::versions, engine::Engine, ids::unreadable, kinds::KINDS, page::oldest,
-    removals::StoredRemoval, series::Series, types::Purged,
+    Store, StoreError, StoreInner, baselines::versions, document_kinds::DOCUMENT_KINDS, engine::DatabaseEngine,
+    ids::unreadable, page::oldest_number, pending_removals::StoredRemoval, series::Series, types::PurgeReport,
 };
 
-/// The series of a pump, and how much of each one statement deletes: about 1,500 rows at most.
+/// The series of a pump, and the time span of each that one statement deletes: about 1,500 rows at most.
 const SERIES: [(&str, i64); 5] = [
     ("sensor_readings", DAY_MS),
     ("anomaly_detections", DAY_MS),
     ("rollup_minute", DAY_MS),
     ("rollup_hour", 60 * DAY_MS),
-    // Numbered by the hour.
+    // Its numbers are hours.
     ("recorded_hour", 60 * 24),
 ];
 const DAY_MS: i64 = 86_400_000;
 
-/// All that is no series of the pump, and what is known of its removal.
+/// Deletes everything of the pump except its series, and writes the state of its removal.
 const STORE: &str = "
     BEGIN;
     FOR $id IN $ids { DELETE $id RETURN NONE };
@@ -59,47 +59,47 @@ struct RemovalRow {
 }
 
 impl Store {
-    /// Whether a pump is registered.
+    /// Returns whether a pump is registered.
     pub fn is_registered(&self, pump: &PumpId) -> bool {
-        self.0.roster.knows(pump)
+        self.0.pump_registry.contains(pump)
     }
 
-    /// Whether a pump was removed, and its rows are not deleted yet: until they are, its name cannot be used.
-    pub fn is_removing(&self, pump: &PumpId) -> bool {
-        self.0.head().removals().holds(pump)
+    /// Returns whether a pump was removed and its rows are not deleted yet. Until then its id cannot be registered.
+    pub fn is_being_removed(&self, pump: &PumpId) -> bool {
+        self.0.head().removals().contains(pump)
     }
 
-    /// The pumps that were removed and whose rows are not deleted yet, by name.
-    pub fn removing(&self) -> Vec<PumpId> {
+    /// Returns the pumps that were removed and whose rows are not deleted yet, sorted by id.
+    pub fn pumps_being_removed(&self) -> Vec<PumpId> {
         self.0.head().removals().pumps()
     }
 
-    /// Deletes some of what is left of removed pumps, `most` slices; a slice is some tens of milliseconds.
-    pub async fn purge(&self, most: usize) -> Result<Purged, StoreError> {
+    /// Deletes at most `max_slices` slices of the rows of removed pumps. Each takes some tens of milliseconds.
+    pub async fn purge(&self, max_slices: usize) -> Result<PurgeReport, StoreError> {
         #[cfg(feature = "failpoints")]
-        fail::fail_point!("purge", |_| Ok(Purged::default()));
-        let mut purged = Purged::default();
+        fail::fail_point!("purge", |_| Ok(PurgeReport::default()));
+        let mut purged = PurgeReport::default();
         let removals = self.0.head().removals().stored();
         for (seq, pump) in removals {
             let engine = self.engine().await?;
             for (table, width) in SERIES {
                 let series = Series::new(table, pump.as_str());
-                while let Some(first) = oldest(&engine, &series).await? {
-                    if purged.slices >= most {
-                        return Ok(Purged { more: true, ..purged });
+                while let Some(first) = oldest_number(&engine, &series).await? {
+                    if purged.slices >= max_slices {
+                        return Ok(PurgeReport { more: true, ..purged });
                     }
                     let slice = series.between(first, first.saturating_add(width));
                     engine.execute("DELETE $range RETURN NONE", [("range", slice)]).await?;
                     purged.slices += 1;
                 }
             }
-            self.0.end_removal(&engine, seq, &pump).await?;
+            self.0.finish_removal(&engine, seq, &pump).await?;
             tracing::info!(pump = pump.as_str(), "a removed pump's rows are deleted");
         }
         Ok(purged)
     }
 
-    /// Deletes all that is left of removed pumps.
+    /// Deletes everything of removed pumps.
     pub async fn finish_removals(&self) -> Result<(), StoreError> {
         self.flush_all().await?;
         while self.purge(usize::MAX).await?.more {}
@@ -107,34 +107,39 @@ impl Store {
     }
 }
 
-impl Inner {
-    /// Nothing of the pump is left; what was known of it is forgotten, so that a new one begins with nothing.
-    async fn end_removal(&self, engine: &Engine, seq: Seq, pump: &PumpId) -> Result<(), StoreError> {
-        let mut written = self.written.lock().await;
-        // What the pump's actor had on its way to the database when it ended is deleted too.
-        store(engine, seq, pump, true, self.marked()).await?;
-        written.forget(pump);
-        self.oldest.forget(pump);
-        self.forget_name(pump);
+impl StoreInner {
+    /// Ends a removal whose series are deleted, and clears the pump's entries in memory, so that a new pump of the same id
+    /// starts empty.
+    async fn finish_removal(&self, engine: &DatabaseEngine, seq: Seq, pump: &PumpId) -> Result<(), StoreError> {
+        let mut flush_cache = self.flush_cache.lock().await;
+        // Deletes again what the pump's actor may have been writing to the database when it ended.
+        write(engine, seq, pump, true, self.low_water()).await?;
+        flush_cache.remove(pump);
+        self.oldest_rows.remove(pump);
+        self.remove_name(pump);
         self.head().removals_mut().end(seq, pump);
-        self.remember_pumps();
+        self.save_pump_list_copy();
         Ok(())
     }
 }
 
-/// Notes removals in the database, and deletes what is no series of their pumps.
-pub(super) async fn store_all(engine: &Engine, removals: &[(Seq, PumpId)], mark: Seq) -> Result<(), StoreError> {
+/// Writes removals to the database, and deletes everything of their pumps except the series.
+pub(super) async fn write_all(
+    engine: &DatabaseEngine,
+    removals: &[(Seq, PumpId)],
+    mark: Seq,
+) -> Result<(), StoreError> {
     for (seq, pump) in removals {
-        store(engine, *seq, pump, false, mark).await?;
+        write(engine, *seq, pump, false, mark).await?;
     }
     Ok(())
 }
 
-async fn store(engine: &Engine, seq: Seq, pump: &PumpId, purged: bool, mark: Seq) -> Result<(), StoreError> {
+async fn write(engine: &DatabaseEngine, seq: Seq, pump: &PumpId, purged: bool, mark: Seq) -> Result<(), StoreError> {
     let number = |seq: Seq| i64::try_from(seq.get()).unwrap_or(i64::MAX);
     let row = RemovalRow { id: RecordId::new("pump_removal", pump.as_str()), seq: number(seq), purged };
     let by_name = ["pump", "pump_state", "active_baseline", "commissioning", "pump_setting", "pump_name"];
-    let of_documents = KINDS.iter().filter(|kind| kind.with_pump).map(|kind| kind.table.to_owned());
+    let of_documents = DOCUMENT_KINDS.iter().filter(|kind| kind.belongs_to_pump).map(|kind| kind.table.to_owned());
     let vars = [
         ("tables", of_documents.collect::<Vec<String>>().into_value()),
         ("ids", by_name.map(|table| RecordId::new(table, pump.as_str())).to_vec().into_value()),
@@ -146,12 +151,12 @@ async fn store(engine: &Engine, seq: Seq, pump: &PumpId, purged: bool, mark: Seq
     engine.execute(STORE, vars).await
 }
 
-/// What the database knows of removals.
-pub(super) async fn read(engine: &Engine) -> Result<BTreeMap<PumpId, StoredRemoval>, StoreError> {
+/// Reads the removals in the database.
+pub(super) async fn read(engine: &DatabaseEngine) -> Result<BTreeMap<PumpId, StoredRemoval>, StoreError> {
     let rows: Vec<RemovalRow> = engine.rows("SELECT * FROM pump_removal", []).await?;
     let removal = |row: RemovalRow| {
-        let RecordIdKey::String(name) = &row.id.key else { return Err(unreadable(&row.id, "its id is no name")) };
-        let pump = PumpId::stored(name).map_err(|error| unreadable(&row.id, error))?;
+        let RecordIdKey::String(name) = &row.id.key else { return Err(unreadable(&row.id, "its id is not a text")) };
+        let pump = PumpId::from_stored(name).map_err(|error| unreadable(&row.id, error))?;
         let seq = u64::try_from(row.seq).map_err(|error| unreadable(&row.id, error))?;
         Ok((pump, StoredRemoval { seq: Seq::new(seq), purged: row.purged }))
     };

@@ -1,60 +1,64 @@
-//! Retention: rows that are too old are deleted, each kind by its own age.
+//! Retention: deletes rows that are too old, each table by its own age.
 //!
-//! A pass goes over every pump and then the node. [`Store::sweep`] does a bounded part of a pass and goes on the next time
-//! where it stopped, so that no pump waits for ever behind others. For example, with `retention.readings_days = 400` and
+//! A pass visits every pump and then the node. [`Store::sweep`] does a bounded part of a pass and continues at the next call
+//! where it stopped, so that every pump is visited. For example, with `retention.readings_days = 400` and
 //! 200 pumps:
 //!
-//! 1. The first sweep looks at pumps 1 to 32 (at most [`SLICES`] queries) and says that there is more.
-//! 2. The keeper sweeps again at its next look, from pump 33 on, until the pass is through.
-//! 3. A series with more than a day of rows to delete loses one day and goes to the end of the pass.
+//! 1. The first sweep visits pumps 1 to 32 (at most [`MAX_QUERIES_PER_SWEEP`] queries) and returns that there is more.
+//! 2. The flusher calls sweep again, which continues with pump 33, until the pass is complete.
+//! 3. A series with more than a day of rows to delete loses one day and is visited again at the end of the pass.
 //!
-//! A series is asked only where it may hold something: the start of its oldest row is remembered ([`Oldest`]). It is
-//! lowered by every write of an older row, be it late, imported or replayed. A series' rows go in steps of up to an hour
-//! ([`step_ms`]), so a row is deleted between its age and its age plus a step, its block's length and one pass.
+//! A series is queried only if it may have rows to delete: a lower bound of its oldest row is kept in memory
+//! ([`OldestRows`](super::oldest_rows::OldestRows)), and every write of an older row (late, imported or replayed) lowers it.
+//! Rows are deleted in steps of up to an hour ([`step_ms`]), so a row is deleted when it is between its age and its age plus
+//! a step, the length of its block and one pass.
 //!
-//! | Table | Its age |
+//! | Table | Age |
 //! | --- | --- |
 //! | `sensor_readings`, `anomaly_detections`, `system_metrics` | their own |
-//! | `rollup_minute`, `rollup_hour` | `aggregates`, whole hours, so that an hour goes with its minutes |
-//! | `recorded_hour` | with the last block that it leads to |
+//! | `rollup_minute`, `rollup_hour` | `aggregates`, in whole hours, so that an hour is deleted together with its minutes |
+//! | `recorded_hour` | deleted with the last block of the hour |
 //!
-//! Documents are kept as long as their kind says ([`DocumentKind::AGE`](super::document::DocumentKind::AGE)): a pass looks
-//! at them once an hour. `maintenance_events` and `audit_log` are kept for good. No age have: `pump`, `pump_state`,
-//! `pump_setting`, `active_baseline` and `commissioning` (one row a pump), `baseline`, `journal_mark` and `migration`.
+//! Documents are kept as long as their kind declares
+//! ([`DocumentKind::RETENTION`](super::document::DocumentKind::RETENTION)); a pass checks them once an hour.
+//! `maintenance_events` and `audit_log` are kept for ever. No age applies to `pump`, `pump_state`, `pump_setting`,
+//! `active_baseline` and `commissioning` (one row per pump), `baseline`, `journal_mark` and `migration`.
 //!
-//! Does not delete removed pumps (`removal`), decide when to sweep, or whether the clock can be believed; see the engine's keeper.
+//! Does not delete removed pumps (see `removal.rs`). Does not decide when to sweep, or whether the clock can be trusted; see
+//! the flusher in the `actors` crate.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use surrealdb::types::{RecordId, SurrealValue};
-use volute_journal::points::reach;
+use volute_journal::failpoints::fail_point;
 use volute_plant::Timestamp;
 
 use super::{
-    Inner, Store, StoreError, document, documents,
-    engine::Engine,
+    Store, StoreError, StoreInner, document,
+    document_kinds::{self, DOCUMENT_KINDS, KindInfo},
+    documents,
+    engine::DatabaseEngine,
     head::MINUTE_MS,
     ids::unreadable,
-    kinds::{self, KINDS, KindInfo},
-    oldest::{Aged, Pass},
-    page::{Enough, limit, oldest},
+    oldest_rows::{RetainedTable, SweepPass},
+    page::{limit, oldest_number},
     rows::NODE,
     series::{HOUR_MS, Series, hour, hours_before},
-    types::Swept,
+    types::SweepReport,
 };
 
 const DAY_MS: i64 = 86_400_000;
-/// Queries in one sweep, after which the rest of the pass waits for the next.
-const SLICES: usize = 64;
-/// Entries of the directory of hours that are deleted at once.
-const HOURS: usize = 1_000;
-/// Documents of a kind that are deleted at once.
-const DOCUMENTS: usize = 1_000;
-/// Documents are looked at once in so long.
-const DOCUMENTS_EVERY_MS: i64 = HOUR_MS;
+/// The number of queries after which a sweep ends. The rest of the pass is left to the next sweep.
+const MAX_QUERIES_PER_SWEEP: usize = 64;
+/// The maximum number of entries of the directory of hours in one deletion.
+const HOURS_PER_DELETE: usize = 1_000;
+/// The maximum number of documents of a kind in one deletion.
+const DOCUMENTS_PER_DELETE: usize = 1_000;
+/// The minimum time between two checks of the documents.
+const DOCUMENT_SWEEP_INTERVAL_MS: i64 = HOUR_MS;
 const FIRST_HOURS: &str = "SELECT VALUE id FROM (|$range| $range)($range) LIMIT $limit";
 
-/// How long things are kept.
+/// How long rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Readings.
@@ -63,21 +67,22 @@ pub struct Retention {
     pub aggregates: Duration,
     /// Detections.
     pub detections: Duration,
-    /// The node's own figures.
+    /// The node's own metrics.
     pub metrics: Duration,
 }
 
-/// What is deleted of a table: series with a row that starts before `due_ms` lose all rows that start before `cutoff_ms`.
+/// What to delete from a table: a series with a row that starts before `due_ms` loses all rows that start before
+/// `cutoff_ms`.
 #[derive(Clone, Copy)]
 struct Cutoff {
-    table: Aged,
+    table: RetainedTable,
     due_ms: i64,
     cutoff_ms: i64,
 }
 
 impl Cutoff {
-    /// A row is too old when all of it is: it begins a `row_ms` before its end.
-    fn new(table: Aged, age: Duration, row_ms: i64, now: Timestamp) -> Self {
+    /// A row covers `row_ms`. It is too old when all of it is.
+    fn new(table: RetainedTable, age: Duration, row_ms: i64, now: Timestamp) -> Self {
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let oldest_ms = now.millis().saturating_sub(age_ms);
         let cutoff_ms = oldest_ms - oldest_ms.rem_euclid(row_ms);
@@ -85,35 +90,35 @@ impl Cutoff {
     }
 }
 
-/// How much is deleted of a series at once, at least: a hundredth of its age, from a minute to an hour. With 20,000 pumps
-/// that is a deletion every 90 ms, and not 700 a second.
+/// Returns the minimum time span of one deletion from a series: a hundredth of the age, between a minute and an hour. With
+/// 20,000 pumps that is a deletion every 90 ms, instead of 700 per second.
 fn step_ms(age: Duration) -> i64 {
     i64::try_from(age.as_millis() / 100).unwrap_or(i64::MAX).clamp(MINUTE_MS, HOUR_MS)
 }
 
 impl Store {
-    /// Deletes some of what is too old at `now`. Says whether the pass has more to look at.
-    pub async fn sweep(&self, retention: &Retention, now: Timestamp) -> Result<Swept, StoreError> {
-        let mut pass = self.0.pass.lock().await;
+    /// Deletes some of the rows that are too old at `now`. Returns whether the pass has more to visit.
+    pub async fn sweep(&self, retention: &Retention, now: Timestamp) -> Result<SweepReport, StoreError> {
+        let mut pass = self.0.sweep_pass.lock().await;
         if pass.owners.is_empty() {
-            pass.owners.extend(self.0.roster.pumps().iter().map(ToString::to_string));
+            pass.owners.extend(self.0.pump_registry.pumps().iter().map(ToString::to_string));
             pass.owners.push_back(NODE.to_owned());
         }
         let engine = self.engine().await?;
         let of_pumps = [
-            Cutoff::new(Aged::Readings, retention.readings, MINUTE_MS, now),
-            Cutoff::new(Aged::Detections, retention.detections, MINUTE_MS, now),
-            Cutoff::new(Aged::MinuteRollups, retention.aggregates, HOUR_MS, now),
-            Cutoff::new(Aged::HourRollups, retention.aggregates, HOUR_MS, now),
+            Cutoff::new(RetainedTable::Readings, retention.readings, MINUTE_MS, now),
+            Cutoff::new(RetainedTable::Detections, retention.detections, MINUTE_MS, now),
+            Cutoff::new(RetainedTable::MinuteRollups, retention.aggregates, HOUR_MS, now),
+            Cutoff::new(RetainedTable::HourRollups, retention.aggregates, HOUR_MS, now),
         ];
-        let of_node = [Cutoff::new(Aged::Metrics, retention.metrics, 1, now)];
-        let mut swept = Swept::default();
+        let of_node = [Cutoff::new(RetainedTable::Metrics, retention.metrics, 1, now)];
+        let mut swept = SweepReport::default();
         for _ in 0..pass.owners.len() {
-            if swept.slices >= SLICES {
+            if swept.queries >= MAX_QUERIES_PER_SWEEP {
                 break;
             }
             let Some(owner) = pass.owners.pop_front() else { break };
-            // The directory leads to blocks, and not to rollups.
+            // The first `listed` tables are those that the directory of hours lists: blocks and metrics, but not rollups.
             let (cutoffs, listed) = if owner == NODE { (&of_node[..], 1) } else { (&of_pumps[..], 2) };
             if self.0.sweep_owner(&engine, &owner, cutoffs, listed, &mut swept).await? {
                 pass.owners.push_back(owner);
@@ -127,15 +132,15 @@ impl Store {
     }
 }
 
-impl Inner {
-    /// Returns whether there is more of this owner's.
+impl StoreInner {
+    /// Deletes rows of one owner (a pump or the node). Returns whether the owner has more to delete.
     async fn sweep_owner(
         &self,
-        engine: &Engine,
+        engine: &DatabaseEngine,
         owner: &str,
         cutoffs: &[Cutoff],
         listed: usize,
-        swept: &mut Swept,
+        swept: &mut SweepReport,
     ) -> Result<bool, StoreError> {
         let mut more = false;
         for cutoff in cutoffs {
@@ -143,28 +148,28 @@ impl Inner {
         }
         let listed_ms = cutoffs.iter().take(listed).map(|cutoff| cutoff.due_ms).min();
         match listed_ms {
-            // What it leads to goes first.
+            // Entries of the directory are deleted after the rows that they list.
             Some(listed_ms) if !more => self.sweep_hours(engine, owner, hour(listed_ms), swept).await,
             _ => Ok(more),
         }
     }
 
-    /// Deletes at most a day of a series. Returns whether there is more.
+    /// Deletes at most a day of a series. Returns whether there is more to delete.
     async fn sweep_series(
         &self,
-        engine: &Engine,
+        engine: &DatabaseEngine,
         owner: &str,
         Cutoff { table, due_ms, cutoff_ms }: Cutoff,
-        swept: &mut Swept,
+        swept: &mut SweepReport,
     ) -> Result<bool, StoreError> {
         let series = Series::new(table.table(), owner);
-        let known = self.oldest.get(owner, table);
+        let known = self.oldest_rows.get(owner, table);
         let first = match known {
             Some(known) if known >= due_ms => return Ok(false),
             Some(known) if cutoff_ms - known <= DAY_MS => known,
             _ => {
-                swept.slices += 1;
-                let first = self.ask_oldest(engine, owner, table, &series).await?;
+                swept.queries += 1;
+                let first = self.query_oldest(engine, owner, table, &series).await?;
                 if first >= due_ms {
                     return Ok(false);
                 }
@@ -172,34 +177,34 @@ impl Inner {
             }
         };
         let to = cutoff_ms.min(first + DAY_MS);
-        swept.slices += 1;
-        // Before the deletion: a row that is written meanwhile lowers it again.
-        self.oldest.set(owner, table, Some(to));
+        swept.queries += 1;
+        // Set before the deletion, so that a row that is written meanwhile lowers it again.
+        self.oldest_rows.set(owner, table, Some(to));
         if let Err(error) = delete(engine, &series, first, to).await {
-            self.oldest.set(owner, table, None);
+            self.oldest_rows.set(owner, table, None);
             return Err(error);
         }
         swept.deleted += 1;
         Ok(to < due_ms)
     }
 
-    async fn ask_oldest(
+    async fn query_oldest(
         &self,
-        engine: &Engine,
+        engine: &DatabaseEngine,
         owner: &str,
-        table: Aged,
+        table: RetainedTable,
         series: &Series<'_>,
     ) -> Result<i64, StoreError> {
-        // Before the question, for the same reason.
-        self.oldest.set(owner, table, Some(i64::MAX));
-        match oldest(engine, series).await {
+        // Set before the query, so that a row that is written meanwhile lowers it.
+        self.oldest_rows.set(owner, table, Some(i64::MAX));
+        match oldest_number(engine, series).await {
             Ok(first) => {
                 let first = first.unwrap_or(i64::MAX);
-                self.oldest.note(owner, table, first);
+                self.oldest_rows.lower(owner, table, first);
                 Ok(first)
             }
             Err(error) => {
-                self.oldest.set(owner, table, None);
+                self.oldest_rows.set(owner, table, None);
                 Err(error)
             }
         }
@@ -208,60 +213,60 @@ impl Inner {
     /// Deletes directory entries of hours before this one. Returns whether there are more.
     async fn sweep_hours(
         &self,
-        engine: &Engine,
+        engine: &DatabaseEngine,
         owner: &str,
         before: i64,
-        swept: &mut Swept,
+        swept: &mut SweepReport,
     ) -> Result<bool, StoreError> {
-        let known = self.oldest.get(owner, Aged::Hours);
+        let known = self.oldest_rows.get(owner, RetainedTable::Hours);
         if known.is_some_and(|known| known >= before) {
             return Ok(false);
         }
-        swept.slices += 1;
-        self.oldest.set(owner, Aged::Hours, Some(before));
+        swept.queries += 1;
+        self.oldest_rows.set(owner, RetainedTable::Hours, Some(before));
         let delete = async {
-            let vars = [("range", hours_before(owner, before)), ("limit", limit(HOURS))];
+            let vars = [("range", hours_before(owner, before)), ("limit", limit(HOURS_PER_DELETE))];
             let ids: Vec<RecordId> = engine.rows(FIRST_HOURS, vars).await?;
-            let more = ids.len() == HOURS;
+            let more = ids.len() == HOURS_PER_DELETE;
             if !ids.is_empty() {
-                swept.slices += 1;
+                swept.queries += 1;
                 engine.execute("DELETE $ids RETURN NONE", [("ids", ids.into_value())]).await?;
             }
             Ok(more)
         };
         let deleted = delete.await;
         if !matches!(deleted, Ok(false)) {
-            self.oldest.set(owner, Aged::Hours, None);
+            self.oldest_rows.set(owner, RetainedTable::Hours, None);
         }
         deleted
     }
 }
 
-async fn delete(engine: &Engine, series: &Series<'_>, from: i64, to: i64) -> Result<(), StoreError> {
-    reach("sweep").map_err(|error| StoreError::Database(error.into()))?;
+async fn delete(engine: &DatabaseEngine, series: &Series<'_>, from: i64, to: i64) -> Result<(), StoreError> {
+    fail_point("sweep").map_err(|error| StoreError::Database(error.into()))?;
     engine.execute("DELETE $range RETURN NONE", [("range", series.between(from, to))]).await?;
-    reach("swept").map_err(|error| StoreError::Database(error.into()))
+    fail_point("swept").map_err(|error| StoreError::Database(error.into()))
 }
 
-/// Deletes documents that are too old, of each kind some at a time.
+/// Deletes documents that are too old, a limited number of each kind.
 async fn sweep_documents(
-    engine: &Engine,
-    pass: &mut Pass,
+    engine: &DatabaseEngine,
+    pass: &mut SweepPass,
     now: Timestamp,
-    swept: &mut Swept,
+    swept: &mut SweepReport,
 ) -> Result<(), StoreError> {
-    // Sooner too where the clock was set back.
-    if pass.documents_at.is_some_and(|at| (0..DOCUMENTS_EVERY_MS).contains(&now.since_ms(at))) {
+    // If the clock was set back, they are checked at once.
+    if pass.documents_at.is_some_and(|at| (0..DOCUMENT_SWEEP_INTERVAL_MS).contains(&now.since_ms(at))) {
         return Ok(());
     }
     let mut more = false;
-    for kind in KINDS {
-        let Some(age) = kind.age else { continue };
+    for kind in DOCUMENT_KINDS {
+        let Some(age) = kind.retention else { continue };
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let ids = documents_before(engine, kind, now.millis().saturating_sub(age_ms)).await?;
-        swept.slices += 1;
+        swept.queries += 1;
         if !ids.is_empty() {
-            more |= ids.len() == DOCUMENTS;
+            more |= ids.len() == DOCUMENTS_PER_DELETE;
             engine.execute("DELETE $ids RETURN NONE", [("ids", ids.into_value())]).await?;
             swept.deleted += 1;
         }
@@ -271,15 +276,20 @@ async fn sweep_documents(
     Ok(())
 }
 
-/// The first documents of a kind whose time is before this one.
-async fn documents_before(engine: &Engine, kind: &KindInfo, before_ms: i64) -> Result<Vec<RecordId>, StoreError> {
+/// Returns the first documents of a kind with a time before this one.
+async fn documents_before(
+    engine: &DatabaseEngine,
+    kind: &KindInfo,
+    before_ms: i64,
+) -> Result<Vec<RecordId>, StoreError> {
     let mut ids = Vec::new();
     documents::scan(engine, kind.table, documents::all_ids(), |id, row| {
-        let at = document::time(&kinds::from_row(row), kind.time).map_err(|error| unreadable(id, error))?;
+        let at =
+            document::time(&document_kinds::from_row(row), kind.time_field).map_err(|error| unreadable(id, error))?;
         if at.millis() < before_ms {
             ids.push(id.clone());
         }
-        Ok(if ids.len() == DOCUMENTS { Enough::Yes } else { Enough::No })
+        Ok(if ids.len() == DOCUMENTS_PER_DELETE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })
     .await?;
     Ok(ids)

@@ -1,4 +1,4 @@
-//! How each thing looks at rest, and back. The fields' meaning stands in `schema/*.surql`.
+//! The rows of the database's tables, and conversions from and to them. `schema/*.surql` describes the fields.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{
     types::{PumpRecord, SystemMetrics},
 };
 
-/// Whose series the node's own figures are; no pump can have this name.
+/// The owner of the node's own metrics in place of a pump's id. No pump can have this id.
 pub(crate) const NODE: &str = "*";
 
 #[derive(SurrealValue)]
@@ -43,7 +43,7 @@ pub(crate) struct DetectionsRow {
     pub(crate) block: Bytes,
 }
 
-/// Aggregates over a minute or an hour.
+/// The aggregates of a minute or an hour.
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 pub(crate) struct RollupRow {
@@ -65,7 +65,7 @@ pub(crate) struct HourRow {
     pub(crate) id: RecordId,
 }
 
-/// How far the journal is in the database.
+/// The low-water mark: the database has all journal records below it.
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 pub(crate) struct MarkRow {
@@ -100,9 +100,9 @@ impl TryFrom<PumpRow> for PumpRecord {
     type Error = StoreError;
 
     fn try_from(row: PumpRow) -> Result<Self, StoreError> {
-        let RecordIdKey::String(name) = &row.id.key else { return Err(unreadable(&row.id, "its id is no name")) };
+        let RecordIdKey::String(name) = &row.id.key else { return Err(unreadable(&row.id, "its id is not a text")) };
         Ok(Self {
-            id: PumpId::stored(name).map_err(|error| unreadable(&row.id, error))?,
+            id: PumpId::from_stored(name).map_err(|error| unreadable(&row.id, error))?,
             registered_at: time(&row.id, row.registered_ms)?,
             profile: row.profile,
             channels: row.channels,

@@ -1,13 +1,15 @@
-//! Time series in the database: rows of one pump or of the node in one table, numbered by time.
+//! Time series in the database: the rows of one pump or of the node in one table, numbered by time.
 //!
-//! Their ids are `[owner, number]`, so a stretch of time is a range of ids. How they are read: `page.rs`.
+//! Their ids are `[owner, number]`, so a stretch of time is a range of ids. For example, the block of P-1's readings in the
+//! minute that starts at 1,773,051,240,000 ms has the id `sensor_readings:['P-1', 1773051240000]`. See `page.rs` for reading
+//! them.
 
 use surrealdb::types::{Array, RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
 use volute_plant::PumpId;
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 
-/// One pump's or the node's rows in one table.
+/// The rows of one pump or of the node in one table.
 pub(crate) struct Series<'a> {
     table: &'static str,
     pub(super) owner: &'a str,
@@ -30,12 +32,12 @@ impl<'a> Series<'a> {
         Self::new("system_metrics", node)
     }
 
-    /// The id of a row.
+    /// Returns the id of a row.
     pub(crate) fn id(&self, number: i64) -> RecordId {
         RecordId::new(self.table, self.key(number))
     }
 
-    /// The ids from `from` up to and without `to`.
+    /// Returns the range of ids from `from` (inclusive) to `to` (exclusive).
     pub(crate) fn between(&self, from: i64, to: i64) -> Value {
         let range = RecordIdKeyRange::from(self.key(from)..self.key(to));
         RecordId::new(self.table, RecordIdKey::Range(Box::new(range))).into_value()
@@ -48,31 +50,31 @@ impl<'a> Series<'a> {
 
 /// A row of a series.
 pub(crate) trait Row: SurrealValue + Send + 'static {
-    /// Its id, `[owner, number]`.
+    /// Returns its id, `[owner, number]`.
     fn id(&self) -> &RecordId;
 }
 
-/// The id of the directory's entry for an hour.
-pub(crate) fn hour_id(owner: &str, hour: i64) -> RecordId {
+/// Returns the id of an hour's entry in the directory of hours.
+pub(crate) fn hour_entry_id(owner: &str, hour: i64) -> RecordId {
     directory(owner).id(-hour)
 }
 
-/// The hour since 1970 that a time falls into.
+/// Returns the hour since 1970 that contains a time.
 pub(crate) fn hour(at_ms: i64) -> i64 {
     at_ms.div_euclid(HOUR_MS)
 }
 
-/// The directory's entries of hours before this one.
+/// Returns the range of directory entries of hours before this one.
 pub(crate) fn hours_before(owner: &str, hour: i64) -> Value {
     directory(owner).between(1 - hour, i64::MAX)
 }
 
-/// The hours in which a pump or the node has rows, newest first.
+/// Returns the directory of hours: an entry for each hour in which a pump or the node has rows, newest first.
 pub(super) fn directory(owner: &str) -> Series<'_> {
     Series::new("recorded_hour", owner)
 }
 
-/// The id of an hour's rollup.
-pub(crate) fn hourly_id(pump: &PumpId, hour_ms: i64) -> RecordId {
+/// Returns the id of an hour's rollup.
+pub(crate) fn hour_rollup_id(pump: &PumpId, hour_ms: i64) -> RecordId {
     Series::new("rollup_hour", pump.as_str()).id(hour_ms)
 }

@@ -1,4 +1,4 @@
-//! How much of the machine the store may take.
+//! The settings of the store: its limits of memory, threads and disk.
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
@@ -7,24 +7,24 @@ use std::{
 
 use volute_journal::JournalSettings;
 
-/// The bounds of the store; the keys of `[store]` in the configuration.
+/// The limits of the store; the keys of `[store]` in the configuration.
 ///
-/// Left alone, SurrealKV sizes its caches after the machine: half the memory for blocks and up to
-/// 4 GiB for a memtable. Here they are what is written down.
+/// By default SurrealKV sizes its caches by the machine: half of the memory for blocks and up to 4 GiB for a memtable. The
+/// store sets both sizes explicitly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// Cache of blocks read from disk, in MiB.
+    /// The size of the cache of blocks that were read from disk, in MiB.
     pub block_cache_mib: NonZeroU32,
-    /// Rows held in memory before they are written out as a table, in MiB. While full ones are being
-    /// written, a few of these stand in memory.
+    /// The size of a memtable in MiB: rows that are in memory before they are written to disk as a table. While full memtables
+    /// are being written, there are a few of them in memory.
     pub memtable_mib: NonZeroU32,
-    /// Threads that parse, check and run queries.
+    /// The number of threads that parse, check and run queries.
     pub threads: NonZeroUsize,
-    /// How long journal segments are kept that the database has all of.
+    /// How long journal segments are kept after the database has all of their records.
     pub journal_keep: Duration,
-    /// How much of them is kept at most, in MiB.
+    /// The maximum total size of these segments, in MiB.
     pub journal_keep_mib: NonZeroU32,
-    /// How much may wait in memory for the database, in MiB; beyond that nothing more is taken in.
+    /// The maximum size of the head, in MiB. Beyond that, commits are refused.
     pub backlog_mib: NonZeroU32,
 }
 
@@ -48,20 +48,20 @@ impl Default for StoreSettings {
 }
 
 impl StoreSettings {
-    /// From this much waiting on, minutes do not wait for their time.
-    pub(crate) fn crowded_bytes(&self) -> usize {
+    /// Returns the size of the head in bytes from which minutes are flushed without a delay.
+    pub(crate) fn pressure_bytes(&self) -> usize {
         self.backlog_bytes() / 4
     }
 
-    /// The most that may wait.
+    /// Returns the maximum size of the head in bytes.
     pub(crate) fn backlog_bytes(&self) -> usize {
         usize::try_from(self.backlog_mib.get()).unwrap_or(usize::MAX) << 20
     }
 
     pub(crate) fn journal(&self) -> JournalSettings {
         JournalSettings {
-            keep: self.journal_keep,
-            keep_bytes: u64::from(self.journal_keep_mib.get()) << 20,
+            retention: self.journal_keep,
+            retention_bytes: u64::from(self.journal_keep_mib.get()) << 20,
             ..JournalSettings::default()
         }
     }

@@ -1,38 +1,41 @@
-//! A consistent copy of a store in use, for a backup: made while the database is closed for a moment.
+//! Making a consistent copy of a store in use, for a backup, while the database is closed for a moment.
 //!
-//! Nothing is refused meanwhile: readings go into the journal, and who asks for history waits. The tables' files never
-//! change once written, so they are linked, not copied, and the pause does not grow with the data. What a conversion
-//! replaced is left out. Deliberately absent:
-//! where the copy goes from here (the backup's business).
+//! Nothing is refused meanwhile: commits go to the journal, and queries of the database wait. The tables' files never change
+//! once they are written, so they are hard-linked, not copied, and the pause does not grow with the data. Files that a
+//! format conversion replaced are left out.
+//!
+//! Does not move the copy anywhere else; see the `backup` module.
 
 use std::{fs, io, path::Path};
 
-use super::{Inner, Store, StoreError, conversion::REPLACED, database::State, folder, written::Written};
-use volute_journal::{Seq, points::reach};
+use super::{
+    Store, StoreError, StoreInner, conversion::REPLACED, database::DatabaseState, flush_cache::FlushCache, folder,
+};
+use volute_journal::{Seq, failpoints::fail_point};
 
-/// The ending of files that never change once they are written (SurrealKV's sorted tables).
+/// The extension of files that never change once they are written (SurrealKV's sorted tables).
 const IMMUTABLE: &str = "sst";
 
-/// What a staged copy holds.
+/// The content of a staged copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Staged {
-    /// Every record of the journal up to this one is in it.
+pub struct StagedCopy {
+    /// The copy has every journal record up to and including this one.
     pub durable_seq: u64,
-    /// Every record below this is in its database.
+    /// The copy's database has every journal record below this one.
     pub low_water: u64,
-    /// The newest migration of its schema.
+    /// The newest migration in its database.
     pub schema: u32,
 }
 
 impl Store {
-    /// Makes a copy of the store as it is now in an empty folder on the same file system.
+    /// Copies the store as it is now to an empty folder on the same file system.
     ///
-    /// It is a data directory of its own, but shares its tables' files: copy it before it is opened.
-    pub async fn stage(&self, staging: &Path) -> Result<Staged, StoreError> {
-        let mut written = self.0.written.lock().await;
+    /// The copy is a data directory, but shares its tables' files with the store: copy it elsewhere before opening it.
+    pub async fn stage(&self, staging: &Path) -> Result<StagedCopy, StoreError> {
+        let mut flush_cache = self.0.flush_cache.lock().await;
         let mut state = self.0.database.write().await;
-        let engine = match std::mem::replace(&mut *state, State::Shut("it is being copied".into())) {
-            State::Open(engine) => engine,
+        let engine = match std::mem::replace(&mut *state, DatabaseState::Unavailable("it is being copied".into())) {
+            DatabaseState::Open(engine) => engine,
             other => {
                 *state = other;
                 return Err(state.engine().err().unwrap_or(StoreError::Closed));
@@ -43,43 +46,43 @@ impl Store {
             Ok(()) => self.0.copy(staging).map_err(|source| StoreError::Directory { path: staging.to_owned(), source }),
             Err(error) => Err(error),
         };
-        *written = Written::default();
+        *flush_cache = FlushCache::default();
         *state = match self.0.open_database().await {
-            Ok(engine) => State::Open(std::sync::Arc::new(engine)),
+            Ok(engine) => DatabaseState::Open(std::sync::Arc::new(engine)),
             Err(error) => {
                 tracing::error!(%error, "the database could not be opened again after it was copied");
-                State::Shut(error.to_string())
+                DatabaseState::Unavailable(error.to_string())
             }
         };
         let durable_seq = copied?;
-        Ok(Staged { durable_seq: durable_seq.get(), low_water: self.0.marked().get(), schema: schema? })
+        Ok(StagedCopy { durable_seq: durable_seq.get(), low_water: self.0.low_water().get(), schema: schema? })
     }
 }
 
-impl Inner {
-    /// Copies the closed database and the journal's share.
+impl StoreInner {
+    /// Copies the closed database, and the journal's segments that the database does not have completely.
     fn copy(&self, staging: &Path) -> io::Result<Seq> {
-        reach("stage")?;
+        fail_point("stage")?;
         link_or_copy(&self.dir.join(folder::DATABASE), &staging.join(folder::DATABASE))?;
         let journal = staging.join(folder::JOURNAL);
         fs::create_dir_all(&journal)?;
         let durable_seq = self.journal.durable_seq();
-        for segment in self.journal.segments_from(self.marked()) {
+        for segment in self.journal.segments_from(self.low_water()) {
             let Some(name) = segment.path.file_name() else { continue };
             let mut from = io::Read::take(fs::File::open(&segment.path)?, segment.durable_bytes);
             io::copy(&mut from, &mut fs::File::create_new(journal.join(name))?)?;
         }
-        for name in [folder::PUMPS, folder::MOVED_UNTIL] {
+        for name in [folder::PUMPS, folder::FLUSHED_UNTIL] {
             let file = self.dir.join(name);
             if file.exists() {
                 fs::copy(&file, staging.join(name))?;
             }
         }
-        let profiles = self.dir.join(folder::PROFILES);
+        let profiles = self.dir.join(folder::PROFILES_FOLDER);
         if profiles.exists() {
-            link_or_copy(&profiles, &staging.join(folder::PROFILES))?;
+            link_or_copy(&profiles, &staging.join(folder::PROFILES_FOLDER))?;
         }
-        reach("staged")?;
+        fail_point("staged")?;
         Ok(durable_seq)
     }
 }

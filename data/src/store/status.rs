@@ -1,4 +1,4 @@
-//! How the store is: what waits, what is damaged, how much room there is.
+//! The status of the store: what is not in the database yet, what is damaged, and the use of the disk.
 
 use std::{io, path::Path, time::Duration};
 
@@ -7,64 +7,65 @@ use volute_plant::PumpId;
 
 use super::{Store, database::DatabaseStatus, folder};
 
-/// How the store is at one moment.
+/// The status of the store at one moment.
 #[derive(Debug, Clone)]
 pub struct StoreStatus {
-    /// The database.
+    /// Whether the database is available.
     pub database: DatabaseStatus,
-    /// Readings that are in the journal and not in the database yet.
-    pub waiting_readings: usize,
-    /// About how much memory the waiting rows take.
-    pub waiting_bytes: usize,
-    /// When the first of them came, by the node's clock, in milliseconds since 1970; none if nothing waits.
-    pub oldest_waiting_ms: Option<i64>,
-    /// Readings that were taken and are not kept, because others with other values have their times. None should ever be.
+    /// Number of readings that are in the journal and not in the database yet.
+    pub unflushed_readings: usize,
+    /// About how many bytes of memory the head takes.
+    pub unflushed_bytes: usize,
+    /// When the first of these readings was received, by the node's clock, in milliseconds since 1970; none if there are none.
+    pub oldest_unflushed_ms: Option<i64>,
+    /// Number of readings that were acknowledged and dropped, because others with other values have their times. It should
+    /// stay 0.
     pub conflicts: u64,
-    /// The journal.
+    /// The status of the journal.
     pub journal: JournalStatus,
-    /// What of the journal was found damaged at the start, for people.
+    /// What was found damaged in the journal at the start, for display.
     pub damage: Vec<String>,
 }
 
-/// What of a disk is used.
+/// The use of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskUse {
     /// Bytes in the database's files.
     pub database_bytes: u64,
     /// Bytes in the journal's files.
     pub journal_bytes: u64,
-    /// Bytes of the file system that are free for this process.
+    /// Bytes of the file system that this process can still use.
     pub free_bytes: u64,
-    /// Bytes of the file system.
+    /// The size of the file system in bytes.
     pub total_bytes: u64,
 }
 
 impl Store {
-    /// How the store is now. Does not wait for the database.
+    /// Returns the status. Does not wait for the database.
     pub fn status(&self) -> StoreStatus {
         let head = self.0.head();
         StoreStatus {
             database: self.0.database.status(),
-            waiting_readings: head.waiting_readings(),
-            waiting_bytes: head.bytes(),
-            oldest_waiting_ms: head.oldest_ms(),
+            unflushed_readings: head.unflushed_readings(),
+            unflushed_bytes: head.bytes(),
+            oldest_unflushed_ms: head.oldest_opened_ms(),
             conflicts: head.conflicts(),
             journal: self.0.journal.status(),
             damage: self.0.damage.clone(),
         }
     }
 
-    /// Minutes of the past that wait for the database ([`PAST_MS`](super::PAST_MS)), of this pump and of all.
+    /// Returns the number of past minutes ([`PAST_AGE_MS`](super::PAST_AGE_MS)) in the head, of this pump and of all pumps.
     pub fn past_minutes(&self, pump: &PumpId) -> (usize, usize) {
         self.0.head().past_minutes(pump)
     }
 
-    /// How long the journal's disk has had the records that are being written; zero where none are.
+    /// Returns how long the journal has been waiting for the disk to write the current records; zero if it writes none.
     pub fn journal_writing_for(&self) -> Duration {
         self.0.journal.status().writing_for
     }
 
-    /// How much of the disk is used. Walks the directory: some hundred files.
+    /// Returns the use of the disk. Walks the directory: some hundred files.
     pub fn disk_use(&self) -> io::Result<DiskUse> {
         let disk = rustix::fs::statvfs(&self.0.dir)?;
         Ok(DiskUse {
@@ -76,7 +77,7 @@ impl Store {
     }
 }
 
-/// Files come and go meanwhile; what is gone takes no room.
+/// Returns the total size of the files in a folder. Files that disappear meanwhile count as 0.
 fn bytes_in(dir: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     let entries = match dir.read_dir() {

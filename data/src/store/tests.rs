@@ -1,8 +1,9 @@
-//! What the tests share, and: what goes in comes out, or does not go in at all.
+//! Helpers that the store's tests share, and tests that rows are returned as they were stored, or refused.
 
 mod audit;
 mod baselines;
 mod buckets;
+mod checkpoints;
 mod clock_mark;
 pub(super) mod documents;
 mod lifecycle;
@@ -17,7 +18,6 @@ pub(super) mod released;
 mod removal;
 mod retention;
 mod rollups;
-mod states;
 
 use std::{path::Path, sync::OnceLock};
 
@@ -30,7 +30,7 @@ use volute_plant::{
     Currency, Detection, EventState, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity, Timestamp,
 };
 
-use super::{engine::Engine, series::Series, *};
+use super::{engine::DatabaseEngine, series::Series, *};
 
 const START: i64 = 1_773_051_273_000;
 
@@ -64,8 +64,8 @@ fn detection(name: &str, ms: i64) -> Detection {
     }
 }
 
-fn state(name: &str, ms: i64, document: &str) -> PumpState {
-    PumpState { pump: pump(name), at: at(ms), document: document.into() }
+fn checkpoint(name: &str, ms: i64, document: &str) -> PumpCheckpoint {
+    PumpCheckpoint { pump: pump(name), at: at(ms), document: document.into() }
 }
 
 fn entry(action: &str, ms: i64) -> AuditEntry {
@@ -103,7 +103,7 @@ fn event(name: &str, rule: &str, ms: i64, resolved: bool) -> MaintenanceEvent {
     }
 }
 
-/// One runtime for all tests, as the store must not care which one it is called from.
+/// One runtime for all tests. The store must work from any runtime.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(1).build().expect("a runtime"))
@@ -119,11 +119,11 @@ fn with_store<T>(test: impl AsyncFnOnce(Store) -> T) -> T {
 }
 
 async fn readings(store: &Store, name: &str) -> Vec<Reading> {
-    store.readings(&pump(name), &Range::default()).await.expect("read").rows
+    store.readings(&pump(name), &PageRange::default()).await.expect("read").rows
 }
 
 #[test]
-fn every_table_gives_back_what_it_was_given() {
+fn every_table_returns_what_was_stored() {
     let mut unusual = reading("P-1", 1000);
     unusual.samples = [Sample::Bad(-0.0), Sample::Filled].into();
     unusual.late = true;
@@ -137,28 +137,31 @@ fn every_table_gives_back_what_it_was_given() {
         detections: vec![detection("P-1", 0), detection("P-1", 1001)],
         documents: [documents(&events), documents(&entries)].concat(),
         metrics: vec![SystemMetrics { at: at(3), figures }],
-        states: vec![state("P-1", 1001, "one"), state("P-2", 0, "two")],
+        checkpoints: vec![checkpoint("P-1", 1001, "one"), checkpoint("P-2", 0, "two")],
         ..Batch::default()
     };
     with_store(async |store| {
         store.commit(&batch).await.expect("stored");
         assert_eq!(store.pumps(), batch.pumps);
         assert_eq!(readings(&store, "P-1").await, batch.readings);
-        assert_eq!(store.detections(Some(&pump("P-1")), &Range::default()).await.expect("read").rows, batch.detections);
+        assert_eq!(
+            store.detections(Some(&pump("P-1")), &PageRange::default()).await.expect("read").rows,
+            batch.detections
+        );
         assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, events);
-        assert_eq!(store.metrics(&Range::default()).await.expect("read").rows, batch.metrics);
+        assert_eq!(store.metrics(&PageRange::default()).await.expect("read").rows, batch.metrics);
         assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, entries);
-        for state in &batch.states {
-            assert_eq!(store.pump_state(&state.pump).await.expect("read").as_ref(), Some(state));
+        for state in &batch.checkpoints {
+            assert_eq!(store.pump_checkpoint(&state.pump).await.expect("read").as_ref(), Some(state));
         }
         let counts = store.counts(&pump("P-1")).await.expect("counted");
-        assert_eq!(counts, Counts { readings: 2, detections: 2 });
-        assert_eq!(store.counts(&pump("P-9")).await.expect("counted"), Counts::default());
+        assert_eq!(counts, RowCounts { readings: 2, detections: 2 });
+        assert_eq!(store.counts(&pump("P-9")).await.expect("counted"), RowCounts::default());
     });
 }
 
 #[test]
-fn the_same_batch_again_changes_nothing() {
+fn committing_the_same_batch_again_changes_nothing() {
     let batch = Batch {
         pumps: vec![record("P-1")],
         readings: vec![reading("P-1", 0), reading("P-1", 1000)],
@@ -175,7 +178,7 @@ fn the_same_batch_again_changes_nothing() {
                 [event("P-1", "bearing-hot", 0, false)]
             );
             let counts = store.counts(&pump("P-1")).await.expect("counted");
-            assert_eq!(counts, Counts { readings: 2, detections: 1 });
+            assert_eq!(counts, RowCounts { readings: 2, detections: 1 });
         }
         let mut other = reading("P-1", 0);
         other.samples = [Sample::Missing, Sample::Missing].into();
@@ -185,7 +188,7 @@ fn the_same_batch_again_changes_nothing() {
 }
 
 #[test]
-fn an_event_is_what_it_last_was() {
+fn the_last_version_of_an_event_counts() {
     let (opened, resolved) = (event("P-1", "bearing-hot", 0, false), event("P-1", "bearing-hot", 0, true));
     let other = event("P-2", "cavitation", 5, false);
     let batch = Batch { documents: documents(&[opened, resolved.clone(), other.clone()]), ..Batch::default() };
@@ -195,7 +198,7 @@ fn an_event_is_what_it_last_was() {
             (EventFilter::default(), vec![resolved.clone(), other.clone()]),
             (EventFilter { state: Some(EventState::Active), ..EventFilter::default() }, vec![other.clone()]),
             (EventFilter { pump: Some(pump("P-1")), ..EventFilter::default() }, vec![resolved.clone()]),
-            (EventFilter { range: Range::newest(1), ..EventFilter::default() }, vec![other.clone()]),
+            (EventFilter { range: PageRange::newest(1), ..EventFilter::default() }, vec![other.clone()]),
         ] {
             assert_eq!(store.events(&filter).await.expect("read").rows, expected, "{filter:?}");
         }
@@ -203,7 +206,7 @@ fn an_event_is_what_it_last_was() {
 }
 
 #[test]
-fn a_batch_with_an_impossible_row_leaves_nothing_behind() {
+fn a_batch_with_an_invalid_row_is_refused_as_a_whole() {
     let good = || Batch { pumps: vec![record("P-1")], readings: vec![reading("P-1", 0)], ..Batch::default() };
     let with_reading = |reading| Batch { readings: vec![reading], ..good() };
     let mut narrow = reading("P-1", 1);
@@ -213,15 +216,15 @@ fn a_batch_with_an_impossible_row_leaves_nothing_behind() {
     let negative = Detection { loss: -1.0, ..detection("P-1", 0) };
     let widened = PumpRecord { channels: vec!["Tb".into()], ..record("P-1") };
     with_store(async |store| {
-        for (batch, told) in [
+        for (batch, expected) in [
             (with_reading(narrow), "it has 1 channels, and the pump has 2"),
             (with_reading(infinite), "inf is not a finite number"),
             (with_reading(reading("P-9", 1)), "the pump is not registered"),
             (Batch { pumps: vec![record("P-1"), widened], ..good() }, "use another pump name"),
             (Batch { detections: vec![negative.clone()], ..good() }, "below zero"),
         ] {
-            let error = store.commit(&batch).await.expect_err(told).to_string();
-            assert!(error.contains(told), "{error:?} says {told:?}");
+            let error = store.commit(&batch).await.expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error:?} does not contain {expected:?}");
             assert_eq!(readings(&store, "P-1").await, []);
             assert_eq!(store.pumps(), []);
         }
@@ -240,7 +243,7 @@ fn exact_times_are_found_in_one_query() {
             .readings_at(&pump("P-1"), &[at(2000), at(500), at(0), at(0)])
             .await
             .expect("read")
-            .all()
+            .into_complete()
             .expect("whole");
         assert_eq!(found, [stored[0].clone(), stored[2].clone()]);
         assert_eq!(store.readings_at(&pump("P-1"), &[]).await.expect("read").rows, []);
@@ -259,7 +262,7 @@ fn any_sample() -> impl Strategy<Value = Sample> {
 }
 
 #[test]
-fn every_number_comes_back_to_the_last_bit() {
+fn numbers_are_stored_bit_for_bit() {
     let bits = |r: &Reading| r.samples.iter().map(|s| (s.flag(), s.value().map(f64::to_bits))).collect::<Vec<_>>();
     proptest!(ProptestConfig::with_cases(8), |(rows in prop::collection::vec([any_sample(), any_sample()], 1..60))| {
         let given = |(ms, samples): (i64, [Sample; 2])| Reading { samples: samples.into(), ..reading("P-1", ms) };

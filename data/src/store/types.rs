@@ -1,4 +1,4 @@
-//! What goes into the store and how one asks for it. Nothing here knows how it is stored.
+//! The types of the store's interface: rows, filters, and results. They do not depend on how rows are stored.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -7,69 +7,69 @@ use volute_plant::{Detection, EventState, PumpId, Reading, Timestamp};
 use super::{StoreError, document::Document};
 use crate::block::Aggregates;
 
-/// Rows to be stored together.
+/// Rows that are stored together.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
-    /// Pumps; a pump is registered before its first row, or in the same batch.
+    /// Pumps to register. A pump is registered before its first row, or in the same batch.
     pub pumps: Vec<PumpRecord>,
     /// Readings.
     pub readings: Vec<Reading>,
     /// Detections.
     pub detections: Vec<Detection>,
-    /// Audit entries, maintenance events and other documents as they now are; of several of one key the last one counts.
+    /// Audit entries, maintenance events and other documents. Of several with one key the last one counts.
     pub documents: Vec<Document>,
-    /// The node's own figures.
+    /// The node's own metrics.
     pub metrics: Vec<SystemMetrics>,
-    /// What is remembered of pumps; the newest of each counts.
-    pub states: Vec<PumpState>,
-    /// Pumps that are removed, with all that earlier batches hold of them.
+    /// Checkpoints of pumps. The newest of each pump counts.
+    pub checkpoints: Vec<PumpCheckpoint>,
+    /// Pumps to remove, with everything that earlier batches hold of them.
     pub removals: Vec<PumpId>,
 }
 
-/// A pump as registered.
+/// A registered pump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PumpRecord {
-    /// Its name.
+    /// Its id.
     pub id: PumpId,
     /// The name of its profile.
     pub profile: String,
-    /// Its channels' wire names, in the order of its rows' arrays.
+    /// The wire names of its channels, in the order of the samples in its rows.
     pub channels: Vec<String>,
-    /// When it was first heard of.
+    /// When it was registered.
     pub registered_at: Timestamp,
 }
 
-/// What a pump's judge remembers of its windows.
+/// A checkpoint of a pump's anomaly decider, from which it continues after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PumpState {
-    /// Whose windows they are.
+pub struct PumpCheckpoint {
+    /// The pump.
     pub pump: PumpId,
-    /// The time of the last one.
+    /// The time of the last window that it covers.
     pub at: Timestamp,
-    /// All of it, as JSON.
+    /// The decider's state, as JSON.
     pub document: String,
 }
 
-/// The node's own figures at one time.
+/// The node's own metrics at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SystemMetrics {
-    /// When they were taken.
+    /// When they were measured.
     pub at: Timestamp,
-    /// By name, with the unit in the name: `ingest_readings_per_s`, `resident_bytes`.
+    /// Values by name, with the unit in the name: `ingest_readings_per_s`, `resident_bytes`.
     pub figures: BTreeMap<String, f64>,
 }
 
-/// Which end of a range comes first.
+/// The order of rows by time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Order {
-    /// From the past on.
+pub enum SortOrder {
+    /// Ascending in time.
     #[default]
     OldestFirst,
-    /// Back from now.
+    /// Descending in time.
     NewestFirst,
 }
 
-impl Order {
+impl SortOrder {
     pub(crate) fn compare(self, a: Timestamp, b: Timestamp) -> Ordering {
         match self {
             Self::OldestFirst => a.cmp(&b),
@@ -78,120 +78,122 @@ impl Order {
     }
 }
 
-/// A page of rows by time.
+/// Which page of rows to read: a time range, an order, a limit and a cursor.
 ///
-/// Rows of the same moment are never parted, or `after` would skip the rest of them: where several
-/// pumps or rules share a page's last moment, the page may be longer than `limit`.
+/// Rows of the same timestamp are never split over two pages, because `after` would then skip those of the second page.
+/// Where several pumps or rules share the last timestamp of a page, the page may be longer than `limit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
-    /// From this time on.
+pub struct PageRange {
+    /// The first time, inclusive.
     pub from: Option<Timestamp>,
-    /// Up to and without this time.
+    /// The end, exclusive.
     pub to: Option<Timestamp>,
-    /// In this order.
-    pub order: Order,
-    /// This many.
+    /// The order of the rows.
+    pub order: SortOrder,
+    /// The maximum number of rows.
     pub limit: usize,
-    /// Only strictly beyond this time, in the order's direction: the last row of the page before.
+    /// The cursor: only rows strictly beyond this time, in the direction of the order. It is the time of the last row of the
+    /// page before.
     pub after: Option<Timestamp>,
 }
 
-impl Default for Range {
-    /// Everything, oldest first.
+impl Default for PageRange {
+    /// All rows, oldest first.
     fn default() -> Self {
-        Self { from: None, to: None, order: Order::OldestFirst, limit: usize::MAX, after: None }
+        Self { from: None, to: None, order: SortOrder::OldestFirst, limit: usize::MAX, after: None }
     }
 }
 
-impl Range {
+impl PageRange {
     /// The newest `limit` rows, newest first.
     pub fn newest(limit: usize) -> Self {
-        Self { order: Order::NewestFirst, limit, ..Self::default() }
+        Self { order: SortOrder::NewestFirst, limit, ..Self::default() }
     }
 
-    /// The first and the last-but-excluded millisecond, with the cursor taken into account.
+    /// Returns the first millisecond (inclusive) and the end (exclusive), with the cursor taken into account.
     pub(crate) fn bounds_ms(&self) -> (i64, i64) {
         let from = self.from.map_or(0, Timestamp::millis);
         let to = self.to.map_or(i64::MAX, Timestamp::millis);
         match (self.order, self.after.map(Timestamp::millis)) {
-            (Order::OldestFirst, Some(after)) => (from.max(after + 1), to),
-            (Order::NewestFirst, Some(after)) => (from, to.min(after)),
+            (SortOrder::OldestFirst, Some(after)) => (from.max(after + 1), to),
+            (SortOrder::NewestFirst, Some(after)) => (from, to.min(after)),
             (_, None) => (from, to),
         }
     }
 }
 
-/// Rows, and whether they are all that there are.
+/// The rows that a query found, and whether they are complete.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer<T> {
+pub struct QueryResult<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// How far back they reach.
-    pub reach: Reach,
+    /// Whether rows may be missing.
+    pub completeness: Completeness,
 }
 
-/// How far back an answer reaches.
+/// Whether the result of a query is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// As far as was asked.
-    Whole,
-    /// The database does not answer: earlier rows than this may be missing.
-    Since {
-        /// The earliest time that could be read; none if nothing could.
+pub enum Completeness {
+    /// All rows that the query asked for are there.
+    Complete,
+    /// The database is unavailable: rows earlier than `from` may be missing.
+    Partial {
+        /// The earliest time that could be read; none if no row could be read.
         from: Option<Timestamp>,
-        /// Why it does not answer.
+        /// Why the database is unavailable.
         reason: String,
     },
 }
 
-impl<T> Answer<T> {
-    pub(crate) fn whole(rows: Vec<T>) -> Self {
-        Self { rows, reach: Reach::Whole }
+impl<T> QueryResult<T> {
+    /// Creates a complete result.
+    pub(crate) fn complete(rows: Vec<T>) -> Self {
+        Self { rows, completeness: Completeness::Complete }
     }
 
-    /// Takes in another pump's answer.
-    pub(crate) fn join(&mut self, other: Self) {
+    /// Appends the result for another pump.
+    pub(crate) fn append(&mut self, other: Self) {
         self.rows.extend(other.rows);
-        if let Reach::Since { .. } = other.reach {
-            self.reach = other.reach;
+        if let Completeness::Partial { .. } = other.completeness {
+            self.completeness = other.completeness;
         }
     }
 
-    /// The rows, for who can do nothing with a part of them.
-    pub fn all(self) -> Result<Vec<T>, StoreError> {
-        match self.reach {
-            Reach::Whole => Ok(self.rows),
-            Reach::Since { reason, .. } => Err(StoreError::Unavailable { reason }),
+    /// Returns the rows, or [`StoreError::Unavailable`] where some may be missing.
+    pub fn into_complete(self) -> Result<Vec<T>, StoreError> {
+        match self.completeness {
+            Completeness::Complete => Ok(self.rows),
+            Completeness::Partial { reason, .. } => Err(StoreError::Unavailable { reason }),
         }
     }
 }
 
-/// A pump's readings of a stretch of time, summed up.
+/// The aggregates of a pump's readings over one stretch of time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bucket {
-    /// Its beginning.
+    /// Its start.
     pub start: Timestamp,
-    /// Its length.
+    /// Its length in milliseconds.
     pub length_ms: i64,
-    /// How many readings it is of.
+    /// The number of readings in it.
     pub readings: u64,
-    /// Count, min, max and sum of each channel's good values, in the pump's order.
+    /// Count, minimum, maximum and sum of the good values of each channel, in the pump's channel order.
     pub aggregates: Aggregates,
 }
 
-/// What buckets are made of.
+/// The rows that buckets are computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// The readings themselves.
     Raw,
-    /// The rollups per minute.
+    /// The rollups of minutes.
     Minute,
-    /// The rollups per hour.
+    /// The rollups of hours.
     Hour,
 }
 
 impl Resolution {
-    /// The length of what buckets are made of.
+    /// The length of one such row in milliseconds.
     pub(crate) fn unit_ms(self) -> i64 {
         match self {
             Self::Raw => 1,
@@ -201,19 +203,19 @@ impl Resolution {
     }
 }
 
-/// How a stretch of time is cut into buckets.
+/// How a stretch of time is divided into buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buckets {
-    /// Their length.
+    /// The length of a bucket in milliseconds.
     pub bucket_ms: i64,
-    /// What they are made of.
+    /// The rows that they are computed from.
     pub resolution: Resolution,
 }
 
 impl Buckets {
-    /// At most `points` of them (2 at least) for a stretch of `span_ms`, wherever it begins.
+    /// Returns the shortest bucket length with which any stretch of `span_ms` has at most `points` buckets (at least 2).
     pub fn of(span_ms: i64, points: usize) -> Self {
-        // A stretch that does not begin with a bucket touches one more.
+        // A stretch that does not start at a bucket's start touches one more bucket.
         let whole = u64::try_from(points).unwrap_or(u64::MAX).max(2) - 1;
         let least_ms = u64::try_from(span_ms).unwrap_or_default().div_ceil(whole).max(1);
         let (unit_ms, resolution) = match least_ms {
@@ -226,123 +228,123 @@ impl Buckets {
     }
 }
 
-/// What a flush has written.
+/// What a flush wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flushed {
-    /// Blocks of minutes.
+pub struct FlushReport {
+    /// Number of minutes, one block each.
     pub minutes: usize,
-    /// Readings in them.
+    /// Number of readings in them.
     pub readings: usize,
 }
 
-/// What a sweep has done.
+/// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Queries that it took.
-    pub slices: usize,
-    /// Slices that were deleted.
+pub struct SweepReport {
+    /// Number of queries that it ran.
+    pub queries: usize,
+    /// Number of slices that it deleted.
     pub deleted: usize,
-    /// The pass is not through: there may be more that is too old.
+    /// Whether the pass is unfinished: there may be more rows that are too old.
     pub more: bool,
 }
 
-/// What was done of what is left of removed pumps.
+/// What a purge of removed pumps did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Purged {
-    /// Slices that were deleted.
+pub struct PurgeReport {
+    /// Number of slices that it deleted.
     pub slices: usize,
-    /// There is more to delete.
+    /// Whether there is more to delete.
     pub more: bool,
 }
 
-/// Which documents of a kind.
+/// Which documents of a kind to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DocumentFilter {
-    /// Of this pump only, as their field `pump` names it.
+    /// Only documents whose field `pump` is this pump.
     pub pump: Option<PumpId>,
-    /// Of this range of their times.
-    pub range: Range,
+    /// Only documents with a time in this range.
+    pub range: PageRange,
 }
 
-/// Which maintenance events.
+/// Which maintenance events to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Of this pump only.
+    /// Only events of this pump.
     pub pump: Option<PumpId>,
-    /// In this state only.
+    /// Only events in this state.
     pub state: Option<EventState>,
-    /// Opened in this range.
-    pub range: Range,
+    /// Only events that were opened in this range.
+    pub range: PageRange,
 }
 
-/// Which entries of the audit log.
+/// Which entries of the audit log to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Of this action only.
+    /// Only entries with this action.
     pub action: Option<String>,
-    /// Asked for in this range.
-    pub range: Range,
+    /// Only entries with a time in this range.
+    pub range: PageRange,
 }
 
-/// How many rows of a pump are stored.
+/// The number of stored rows of a pump.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct RowCounts {
     /// Readings.
     pub readings: u64,
     /// Detections.
     pub detections: u64,
 }
 
-/// A baseline to be stored.
+/// A baseline to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBaseline {
     /// When it was learned, by the node's clock.
     pub created_at: Timestamp,
-    /// The network whose losses it speaks of.
+    /// The network (model version) that the baseline's losses come from.
     pub network: String,
-    /// Its own id.
-    pub baseline: String,
-    /// The first of the readings that it was learned from.
+    /// The baseline's id.
+    pub baseline_id: String,
+    /// The time of the first reading that it was learned from.
     pub from: Timestamp,
-    /// The first reading that no longer belongs to them.
+    /// The end of these readings, exclusive.
     pub to: Timestamp,
-    /// Why it was learned, for people.
-    pub why: String,
-    /// All of it, as JSON.
+    /// Why it was learned, for display.
+    pub reason: String,
+    /// The whole baseline, as JSON.
     pub document: String,
 }
 
 /// A stored version of a pump's baseline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaselineRecord {
-    /// Its number, from 1.
+    /// Its version number, from 1.
     pub version: u32,
-    /// What it is.
-    pub what: NewBaseline,
+    /// Its content.
+    pub baseline: NewBaseline,
 }
 
-/// How far a pump's commissioning is.
+/// The progress of a pump's commissioning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommissioningRecord {
-    /// Why the pump is commissioned, for people.
-    pub why: String,
-    /// Whether somebody asked for it.
-    pub asked: bool,
-    /// The first reading that counts; none before it.
+    /// Why the pump is commissioned, for display.
+    pub reason: String,
+    /// Whether a person requested it.
+    pub requested: bool,
+    /// The time of the first reading that counts; none before there is one.
     pub from: Option<Timestamp>,
-    /// The first reading that no longer counts; none until enough is gathered.
+    /// The end of the readings that count, exclusive; none until there are enough.
     pub to: Option<Timestamp>,
-    /// Normal running gathered so far, in milliseconds.
+    /// Normal running time so far, in milliseconds.
     pub running_ms: i64,
 }
 
-/// What a pump goes by.
+/// Which baseline a pump uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Nothing is known of it yet.
+pub enum BaselineStatus {
+    /// It has no baseline and is not being commissioned.
     New,
-    /// Its commissioning is under way.
+    /// It is being commissioned.
     Commissioning(CommissioningRecord),
-    /// This version of its baseline is in use.
+    /// It uses this version of its baseline.
     Active(BaselineRecord),
 }

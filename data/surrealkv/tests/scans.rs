@@ -1,7 +1,7 @@
-//! Scans against flushes and compactions: none may stand still, and each sees whole transactions.
+//! Scans concurrent with flushes and compactions: none may deadlock, and each sees whole transactions.
 //!
-//! With the published surrealkv 0.21.4 in the place of this crate the test fails: a scan and a compaction wait for
-//! each other's lock, and every later scan and commit for theirs. `VOLUTE_LONG=1` makes it twenty times as long.
+//! With the published surrealkv 0.21.4 in place of this crate the test fails: a scan and a compaction wait for each other's
+//! lock, and every later scan and commit waits for them. `VOLUTE_LONG=1` makes it twenty times as long.
 #![allow(clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{
@@ -17,20 +17,20 @@ use std::{
 use surrealkv::{LSMIterator, Mode, Tree, TreeBuilder};
 use tokio::runtime::{Builder, Runtime};
 
-/// Keys that one transaction writes, all with the same value.
+/// Number of keys that one transaction writes, all with the same value.
 const KEYS: u64 = 20;
-/// Groups of such keys, for each writer.
+/// Number of groups of such keys for each writer.
 const GROUPS: u64 = 50;
 const WRITERS: u64 = 2;
 const SCANNERS: u64 = 6;
-/// Transactions that each writer commits.
+/// Number of transactions that each writer commits.
 const COMMITS: u64 = 1_500;
-/// What makes a transaction large: a table in memory holds about thirty of them.
+/// Bytes that make a transaction large: a memtable holds about thirty transactions.
 const PADDING: usize = 200;
-/// How long nothing may move before it counts as a lock-up.
+/// The time without any progress that counts as a deadlock.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// How far the threads are. Counted by them, read by the test, which does not wait for a thread that stands still.
+/// The progress of the threads. They update it; the test reads it, and does not wait for a thread that is deadlocked.
 #[derive(Default)]
 struct Progress {
     commits: AtomicU64,
@@ -54,7 +54,7 @@ fn key(writer: u64, group: u64, key: u64) -> Vec<u8> {
     format!("{writer:02}/{group:06}/{key:02}").into_bytes()
 }
 
-/// Writes one group after the other, each in a transaction.
+/// Writes one group after another, each in a transaction.
 fn write(runtime: &Runtime, tree: &Tree, writer: u64, commits: u64, progress: &Progress) {
     for round in 0..commits {
         let group = (round * 31 + writer) % GROUPS;
@@ -72,7 +72,7 @@ fn write(runtime: &Runtime, tree: &Tree, writer: u64, commits: u64, progress: &P
     progress.writers_done.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Reads everything, again and again. Every group has all its keys, and they hold the same value.
+/// Reads everything repeatedly. Every group must have all its keys with the same value.
 fn scan(tree: &Tree, progress: &Progress) {
     while progress.writers_done.load(Ordering::Relaxed) < WRITERS {
         let transaction = tree.begin_with_mode(Mode::ReadOnly).expect("begun");
@@ -94,7 +94,7 @@ fn scan(tree: &Tree, progress: &Progress) {
 }
 
 #[test]
-fn scans_and_compactions_never_stand_still() {
+fn scans_and_compactions_never_deadlock() {
     let commits = if std::env::var_os("VOLUTE_LONG").is_some() { 20 * COMMITS } else { COMMITS };
     let dir = tempfile::tempdir().expect("a folder");
     let runtime = Arc::new(Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime"));
@@ -118,7 +118,7 @@ fn scans_and_compactions_never_stand_still() {
         if counts() != last {
             (last, since) = (counts(), Instant::now());
         } else if since.elapsed() > STANDSTILL {
-            // Its threads cannot be ended, and dropping the runtime would wait for them.
+            // The threads cannot be ended, and dropping the runtime would wait for them.
             std::mem::forget((runtime, tree));
             panic!("it stands still after {} commits and {} scans of {}", last.0, last.1, WRITERS * commits);
         }

@@ -1,8 +1,8 @@
-//! A log that a kill tore in the middle of a record, opened, written to, torn again, and opened again: what was
-//! acknowledged before either kill is there.
+//! A log that was torn by a kill in the middle of a record is opened, written to, torn again, and opened again. Everything
+//! that was acknowledged before either kill must be there.
 //!
-//! The published surrealkv 0.21.4 fails: it goes on writing behind the torn record, takes that for corruption at the
-//! next opening, and cuts off all that follows.
+//! The published surrealkv 0.21.4 fails: it continues writing behind the torn record, treats the torn record as corruption
+//! when it opens the log again, and cuts off everything that follows.
 #![allow(clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{
@@ -14,7 +14,7 @@ use surrealkv::{LSMIterator, Mode, Tree, TreeBuilder};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-/// Transactions before the first kill, and after it.
+/// Number of transactions before the first kill, and after it.
 const COMMITS: u64 = 6;
 
 fn runtime() -> Runtime {
@@ -26,7 +26,7 @@ fn open(dir: &Path) -> Tree {
     builder.with_enable_vlog(true).with_vlog_value_threshold(4 << 10).build().expect("opened")
 }
 
-/// Every third is so large that it is kept apart from its key.
+/// Returns a value. Every third is large enough to be stored apart from its key.
 fn value(n: u64) -> Vec<u8> {
     vec![n as u8; if n.is_multiple_of(3) { 5_000 } else { 150 }]
 }
@@ -44,7 +44,7 @@ async fn commit(tree: &Tree, dir: &Path, numbers: std::ops::Range<u64>) -> Vec<u
     ends
 }
 
-/// What is stored.
+/// Returns the stored keys, and checks their values.
 fn numbers(tree: &Tree) -> Vec<u64> {
     let transaction = tree.begin_with_mode(Mode::ReadOnly).expect("begun");
     let mut rows = transaction.range(&[0_u8; 8][..], &[255_u8; 8][..]).expect("a range");
@@ -59,7 +59,7 @@ fn numbers(tree: &Tree) -> Vec<u64> {
     found
 }
 
-/// The newest segment of the log.
+/// Returns the newest segment of the log.
 fn log(dir: &Path) -> PathBuf {
     let path = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").path();
     let mut segments: Vec<PathBuf> = dir.join("wal").read_dir().expect("a log").map(path).collect();
@@ -68,7 +68,7 @@ fn log(dir: &Path) -> PathBuf {
     segments.pop().expect("a segment")
 }
 
-/// What a kill leaves: the files as they are now.
+/// Copies the files as they are now, which is what a kill would leave.
 fn killed(dir: &Path) -> TempDir {
     let copy = tempfile::tempdir().expect("a folder");
     copy_all(dir, copy.path());
@@ -93,13 +93,13 @@ fn cut(file: &Path, bytes: u64) {
 }
 
 #[test]
-fn what_was_acknowledged_outlives_two_kills_in_the_middle_of_a_record() {
+fn acknowledged_writes_survive_two_kills_in_the_middle_of_a_record() {
     runtime().block_on(async {
         let first = tempfile::tempdir().expect("a folder");
         let tree = open(first.path());
         let ends = commit(&tree, first.path(), 0..COMMITS).await;
         let last = ends.len() - 1;
-        // The last record, and what is around it; with VOLUTE_LONG=1 at every byte.
+        // The log is cut within and around the last record; with VOLUTE_LONG=1 at every byte.
         let step = if std::env::var_os("VOLUTE_LONG").is_some() { 1 } else { 5 };
         for at in (ends[last - 1] - 20..=ends[last]).step_by(step) {
             let whole = ends.iter().filter(|&&end| end <= at).count() as u64;

@@ -1,12 +1,13 @@
-//! The network alone, on one thread, at the shipped model's size: windows of 30 x 10, 64 units; learning at 64 channels too.
+//! Benchmark of the network alone, on one thread, at the shipped model's size: windows of 30 x 10, 64 units. Training
+//! also at 64 channels.
 //!
-//! `cargo bench -p volute-anomaly`. What was measured, and beside what, is in `BENCHMARKS.md`.
-#![allow(clippy::expect_used, reason = "a bench that cannot begin has nothing to measure")]
+//! `cargo bench -p volute-anomaly`. For results and comparisons see `BENCHMARKS.md`.
+#![allow(clippy::expect_used, reason = "a benchmark may panic")]
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use volute_anomaly::bench::Untrained;
+use volute_anomaly::bench::UntrainedNetwork;
 
 const LEN: usize = 30;
 const CHANNELS: usize = 10;
@@ -17,7 +18,7 @@ fn windows(batch: usize, channels: usize) -> Vec<f32> {
 }
 
 fn inference(criterion: &mut Criterion) {
-    let mut worker = Untrained::new(LEN, CHANNELS, UNITS, 1).worker();
+    let mut worker = UntrainedNetwork::new(LEN, CHANNELS, UNITS, 1).worker();
     let mut group = criterion.benchmark_group("inference");
     for batch in [1, 32, 128, 512] {
         let windows = windows(batch, CHANNELS);
@@ -30,13 +31,14 @@ fn inference(criterion: &mut Criterion) {
 
 fn training(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("training");
-    // candle spreads tensors of 65,536 numbers and more over all cores: 64 channels have more in weights and in a batch.
+    // candle distributes tensors of 65,536 numbers and more over all cores. At 64 channels, weights and batch are that
+    // large.
     for channels in [CHANNELS, 64] {
-        let mut pupil = Untrained::new(LEN, channels, UNITS, 1).pupil().expect("a network that learns");
+        let mut trainer = UntrainedNetwork::new(LEN, channels, UNITS, 1).trainer().expect("a trainable network");
         let windows = windows(64, channels);
         group.throughput(Throughput::Elements(64));
         group.bench_function(BenchmarkId::from_parameter(format!("64 windows of {channels} channels")), |bencher| {
-            bencher.iter(|| pupil.step(&windows).expect("a step"));
+            bencher.iter(|| trainer.step(&windows).expect("a step"));
         });
     }
 }

@@ -1,69 +1,72 @@
-//! What is normal for one pump: its scaler, where its channels stood and how far they strayed, and the thresholds that
-//! follow.
+//! The baseline of one pump: what is normal for it. It has the pump's scaler, the levels and spreads of its channels, and
+//! the thresholds that follow from them.
 //!
-//! Does not learn it (`commissioning.rs`), and does not say what a deviation means ([`crate::Decider`]).
+//! Does not learn it (`commissioning.rs`). Does not decide on windows ([`crate::Decider`]).
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use volute_plant::{Timestamp, cadence::in_words};
+use volute_plant::{Timestamp, cadence::format_interval};
 
-use crate::{ChannelScore, Detector, Scaler, Tuning, deviation::deviation, hex::hex, tuning::FURTHEST_SPREADS};
+use crate::{ChannelScore, Detector, Scaler, Tuning, deviation::deviation, hex::hex, tuning::MAX_DEVIATION};
 
 /// What is normal for one pump.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Baseline {
-    /// Its name: the first 12 hex digits of a SHA-256 over everything below that decides a detection.
+    /// The first 12 hex digits of a SHA-256 over everything that decides a detection.
     pub id: String,
-    /// The network whose losses it speaks of; see [`crate::Model::network_id`].
+    /// The network that its losses are of; see [`crate::Model::network_id`].
     pub network: String,
-    /// The time between two readings of the windows that it was learned from, in milliseconds: it is for windows of that
-    /// interval and no other. None in baselines of before it was stored, which are of the network's own.
+    /// The interval of the windows that it was learned from, in milliseconds; it is valid for windows of that interval only.
+    /// None in old baselines, which are of the network's interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_ms: Option<i64>,
-    /// How detections are made.
+    /// The pump's detector.
     pub detector: Detector,
-    /// The numbers that the detector goes by.
+    /// Parameters of the detector.
     pub tuning: Tuning,
-    /// What scales to 0 and 1, per channel.
+    /// The scaling of each channel to 0 to 1.
     pub scaler: Scaler,
-    /// The loss above which a window is anomalous to [`Detector::LstmAutoencoder`].
+    /// The loss above which a window is anomalous for [`Detector::LstmAutoencoder`].
     pub loss_threshold: f64,
     /// One per channel, in the profile's order.
     pub channels: Vec<ChannelBaseline>,
-    /// The lengths of the weighted deviations that are the threshold of [`Detector::Fused`].
+    /// The thresholds of [`Detector::Fused`]: norms of the weighted deviations.
     pub thresholds: Thresholds,
     /// What it was learned from.
-    pub learned: Learned,
+    pub learned: LearnedFrom,
 }
 
 /// What is normal for one channel, in the pump's own scale.
+///
+/// Field names are stored, and a baseline's id is computed from the `Debug` form of this struct, of [`Thresholds`],
+/// [`Tuning`] and [`Scaler`]: renaming anything in them invalidates every stored baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelBaseline {
     /// The median of its short levels.
     pub level: f64,
-    /// How far from it its level was followed at most.
+    /// The furthest that its tracked level moved away from `level`.
     pub reach: f64,
-    /// Root mean square of the short level's distance from the level that was followed.
+    /// Root mean square distance of the short level from the tracked level.
     pub short_spread: f64,
-    /// The same of the long level.
+    /// Root mean square distance of the long level from the tracked level.
     pub long_spread: f64,
     /// The median of its reconstruction errors.
     pub error: f64,
-    /// Root mean square of what errors were above it.
+    /// Root mean square of the errors' distance above that median; errors below it count as 0.
     pub error_spread: f64,
-    /// Below this liveliness it is stuck; 0 where it is now and then still by itself.
+    /// The channel is stuck below this liveliness; 0 if it does not change for a while even when healthy.
     pub stuck_below: f64,
-    /// What its level counts for.
+    /// Weight of its level.
     pub level_weight: f64,
-    /// What its error counts for.
+    /// Weight of its error.
     pub error_weight: f64,
 }
 
-/// Lengths of weighted deviations, in spreads.
+/// Thresholds for the norms of weighted deviations, in spreads.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
@@ -78,16 +81,16 @@ pub struct Thresholds {
 /// What a baseline was learned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Learned {
-    /// The last reading of its first window.
+pub struct LearnedFrom {
+    /// The time of the last reading of its first window.
     pub from: Timestamp,
-    /// The last reading of its last window.
+    /// The time of the last reading of its last window.
     pub to: Timestamp,
-    /// Windows, every one.
+    /// Number of windows.
     pub windows: usize,
-    /// Those that went through the network.
+    /// Number of windows that the network scored.
     pub scored: usize,
-    /// Whether the network had learned from the same windows.
+    /// Whether the network was trained on the same windows.
     pub own_network: bool,
 }
 
@@ -102,7 +105,7 @@ pub struct BaselineError {
 }
 
 impl Baseline {
-    /// Refuses a baseline that is not for this network and so many channels, or whose numbers are not its id's.
+    /// Refuses a baseline that is not for this network and number of channels, or whose id does not match its content.
     pub fn check(&self, model_id: &str, channels: usize) -> Result<(), BaselineError> {
         let refuse = |found: String, expected: String| Err(BaselineError { found, expected });
         if !model_id.ends_with(&self.network) {
@@ -118,22 +121,22 @@ impl Baseline {
         Ok(())
     }
 
-    /// Refuses a baseline that was learned from windows of another interval. `of_network_ms` is the network's own.
-    pub fn check_interval(&self, interval_ms: i64, of_network_ms: i64) -> Result<(), BaselineError> {
-        let found = self.interval_ms.unwrap_or(of_network_ms);
+    /// Refuses a baseline that was learned from windows of another interval. `network_interval_ms` is the network's interval.
+    pub fn check_interval(&self, interval_ms: i64, network_interval_ms: i64) -> Result<(), BaselineError> {
+        let found = self.interval_ms.unwrap_or(network_interval_ms);
         if found == interval_ms {
             return Ok(());
         }
-        let of = |ms: i64| format!("for readings every {}", in_words(ms));
-        Err(BaselineError { found: of(found), expected: of(interval_ms) })
+        let describe = |ms: i64| format!("for readings every {}", format_interval(ms));
+        Err(BaselineError { found: describe(found), expected: describe(interval_ms) })
     }
 
-    /// What a detection by it names as its model: the detector, the network and the baseline.
+    /// Returns the model name in its detections: the detector, the network and the baseline.
     pub fn model_name(&self) -> Arc<str> {
         format!("{}-{}-{}", self.detector, self.network, self.id).into()
     }
 
-    /// The id that a baseline with these numbers must have.
+    /// Returns the id that follows from the baseline's content.
     pub fn expected_id(&self) -> String {
         let mut sha = Sha256::new();
         let Baseline {
@@ -151,7 +154,7 @@ impl Baseline {
         if let Some(interval_ms) = interval_ms {
             sha.update(format!("{interval_ms} "));
         }
-        // Debug prints every number so that it can be read back exactly.
+        // `Debug` prints every number exactly. The id depends on the names that it prints.
         sha.update(format!(
             "{network} {detector} {tuning:?} {loss_threshold:?} {channels:?} {thresholds:?} {scaler:?}"
         ));
@@ -160,13 +163,14 @@ impl Baseline {
 }
 
 impl ChannelBaseline {
-    /// How far an error lies above what is normal, in spreads; nothing where it lies below.
-    pub(crate) fn above(&self, score: &ChannelScore) -> f64 {
+    /// Returns how far an error is above normal, in spreads; 0 if it is below.
+    pub(crate) fn error_deviation(&self, score: &ChannelScore) -> f64 {
         deviation((score.error - self.error).max(0.0), self.error_spread)
     }
 
-    /// How stuck the channel is: above 1 where it is stiller than it ever may be, and little where it is as ever.
-    pub(crate) fn stuck(&self, score: &ChannelScore) -> f64 {
-        if self.stuck_below == 0.0 { 0.0 } else { (self.stuck_below / score.liveliness).powi(2).min(FURTHEST_SPREADS) }
+    /// Returns how stuck the channel is: above 1 if it changes less than it ever does when healthy, near 0 if it is as lively
+    /// as usual.
+    pub(crate) fn stuck_score(&self, score: &ChannelScore) -> f64 {
+        if self.stuck_below == 0.0 { 0.0 } else { (self.stuck_below / score.liveliness).powi(2).min(MAX_DEVIATION) }
     }
 }

@@ -1,39 +1,37 @@
-//! A door for measuring: an untrained network of any size, without the model around it.
-//!
-//! Used by the benches and by `volute bench`. Deliberately absent: clocks and figures.
+//! Access to an untrained network of any size, for benchmarks: the benches and `volute bench`. Does not measure time.
 
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use crate::{
     NetworkError,
     kernel::Kernel,
-    network::Learner,
+    network,
     weights::{Shape, Weights},
 };
 
-/// The first values of a network: the same seed gives the same.
+/// Random initial weights of a network. The same seed gives the same weights.
 #[derive(Debug)]
-pub struct Untrained(Weights);
+pub struct UntrainedNetwork(Weights);
 
-impl Untrained {
-    /// Of windows of so many readings of so many channels, and of so many units.
-    pub fn new(len: usize, channels: usize, units: usize, seed: u64) -> Untrained {
+impl UntrainedNetwork {
+    /// Creates a network for windows of `len` readings of `channels` channels, with `units` hidden units.
+    pub fn new(len: usize, channels: usize, units: usize, seed: u64) -> UntrainedNetwork {
         let shape = Shape { channels, len, units };
-        Untrained(Weights::random(shape, &mut Xoshiro256PlusPlus::seed_from_u64(seed)))
+        UntrainedNetwork(Weights::random(shape, &mut Xoshiro256PlusPlus::seed_from_u64(seed)))
     }
 
-    /// What one worker owns to score with.
+    /// Returns a kernel for scoring; each worker thread has one.
     pub fn worker(&self) -> Worker {
         Worker(Kernel::new(&self.0))
     }
 
-    /// What learns.
-    pub fn pupil(&self) -> Result<Pupil, NetworkError> {
-        Ok(Pupil(Learner::new(&self.0, 1e-3)?))
+    /// Returns the network ready for training.
+    pub fn trainer(&self) -> Result<Trainer, NetworkError> {
+        Ok(Trainer(network::Trainer::new(&self.0, 1e-3)?))
     }
 }
 
-/// One worker's kernel.
+/// The kernel of one worker thread.
 #[derive(Debug)]
 pub struct Worker(Kernel);
 
@@ -44,12 +42,12 @@ impl Worker {
     }
 }
 
-/// A network that learns.
+/// A network in training.
 #[derive(Debug)]
-pub struct Pupil(Learner);
+pub struct Trainer(network::Trainer);
 
-impl Pupil {
-    /// Takes a step on a batch of scaled windows. Answers with their mean absolute error before it.
+impl Trainer {
+    /// Runs one training step on a batch of scaled windows. Returns their mean absolute error before the step.
     pub fn step(&mut self, windows: &[f32]) -> Result<f64, NetworkError> {
         self.0.step(windows)
     }

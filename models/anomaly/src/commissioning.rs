@@ -1,106 +1,128 @@
-//! Commissioning: a pump's baseline, learned from windows of healthy running; the network is never touched.
+//! Commissioning: learns a pump's baseline from windows of its healthy running. The network is not changed.
 //!
-//! Does not say which windows are normal; that is the caller's.
+//! What is learned, in this order:
+//!
+//! 1. The scaler: each channel's lowest and highest value.
+//! 2. Levels: each channel's level is the median of its short levels. A tracked level follows them without a limit. Its
+//!    furthest distance from the median is `reach`, and the root mean square distances of the short and long levels from
+//!    it are the spreads.
+//! 3. Reconstruction errors: the median of each channel, and the root mean square of what errors exceed it.
+//! 4. Liveliness: below which a channel is stuck.
+//! 5. Thresholds: every window's weighted deviations are combined into a norm. The threshold is a margin times a high
+//!    quantile of these norms.
+//!
+//! Does not select the healthy windows; the caller does.
 
 mod observation;
 
 use volute_plant::{Profile, Window};
 
-pub use observation::{MOST_LEVELS, Observation, Survey};
+pub use observation::{MAX_LEVEL_WINDOWS, StatisticsCollector, Survey};
 
 use crate::{
-    Baseline, ChannelBaseline, ChannelScore, Commissioning, Learned, Model, Scaler, ScalerError, ScoreError,
+    Baseline, ChannelBaseline, ChannelScore, Commissioning, LearnedFrom, Model, Scaler, ScalerError, ScoreError,
     Thresholds, Tuning,
-    deviation::{deviation, length},
-    levels::Follower,
+    deviation::{deviation, norm},
+    levels::LevelTracker,
     quantile::{median, quantile},
-    tuning::{FURTHEST_SPREADS, TAIL},
+    tuning::{MAX_DEVIATION, TAIL_WINDOWS},
 };
 
-/// The fewest windows that a pump is commissioned with: of fewer, a 95th percentile is a guess.
+/// The fewest windows for commissioning: with fewer, a 95th percentile is too uncertain.
 pub const MIN_WINDOWS: usize = 100;
 
-/// There is no baseline.
+/// The baseline cannot be learned.
 #[derive(Debug, thiserror::Error)]
 pub enum CommissioningError {
-    /// Too little to learn from.
+    /// Too few windows.
     #[error("{found} windows of normal running; expected: at least {MIN_WINDOWS}")]
     TooFew {
-        /// Windows given.
+        /// Number of windows.
         found: usize,
     },
-    /// Values too far apart for arithmetic.
+    /// The values are too far apart for arithmetic.
     #[error("the windows cannot be scaled: {0}")]
     Scaler(#[from] ScalerError),
-    /// A window that is not of the model's size, or not finite.
+    /// A window does not have the model's size, or is not finite.
     #[error(transparent)]
     Score(#[from] ScoreError),
 }
 
 impl Baseline {
-    /// Learns what is normal for one pump from its windows, oldest first, all of them of healthy running.
+    /// Learns a pump's baseline from its windows, oldest first, all of healthy running.
     pub fn learn(
         model: &Model,
         profile: &Profile,
         windows: &[Window],
-        how: &Commissioning,
+        settings: &Commissioning,
     ) -> Result<Baseline, CommissioningError> {
-        Ok(Baseline::of(profile, &Observed::of(model, profile, || windows.iter().cloned())?, how))
+        Ok(Baseline::of(profile, &HealthyStatistics::of(model, profile, || windows.iter().cloned())?, settings))
     }
 
-    /// Learns what is normal for one pump from what was observed of it.
-    pub fn of(profile: &Profile, observed: &Observed, how: &Commissioning) -> Baseline {
-        let mut channels = channels(profile, &observed.scaler, how);
-        let levels = observed.level_lengths(&mut channels, &how.tuning);
-        let errors = observed.error_lengths(&mut channels);
-        observed.liveliness(&mut channels, &how.tuning, &least_spreads(profile, &observed.scaler));
-        let mut losses = observed.losses.clone();
+    /// Computes a pump's baseline from the statistics of its healthy running.
+    pub fn of(profile: &Profile, statistics: &HealthyStatistics, settings: &Commissioning) -> Baseline {
+        let mut channels = initial_channels(profile, &statistics.scaler, settings);
+        let levels = statistics.level_norms(&mut channels, &settings.tuning);
+        let errors = statistics.error_norms(&mut channels);
+        statistics.learn_liveliness(&mut channels, &settings.tuning, &min_spreads(profile, &statistics.scaler));
+        let mut losses = statistics.losses.clone();
         losses.sort_by(f64::total_cmp);
-        let error_margin = if how.own_network { how.tuning.error_margin_own } else { how.tuning.error_margin };
+        let error_margin =
+            if settings.own_network { settings.tuning.error_margin_own } else { settings.tuning.error_margin };
         let mut baseline = Baseline {
             id: String::new(),
-            network: observed.network.clone(),
+            network: statistics.network.clone(),
             interval_ms: Some(profile.interval_ms()),
-            detector: how.detector,
-            tuning: how.tuning,
-            scaler: observed.scaler.clone(),
-            loss_threshold: quantile(&losses, how.threshold_quantile),
+            detector: settings.detector,
+            tuning: settings.tuning,
+            scaler: statistics.scaler.clone(),
+            loss_threshold: quantile(&losses, settings.threshold_quantile),
             channels,
             thresholds: Thresholds {
-                short: threshold(levels.short, observed.learned.windows, how.tuning.level_margin, &how.tuning),
-                long: threshold(levels.long, observed.learned.windows, how.tuning.level_margin, &how.tuning),
-                error: threshold(errors, observed.losses.len(), error_margin, &how.tuning),
+                short: threshold(
+                    levels.short,
+                    statistics.learned.windows,
+                    settings.tuning.level_margin,
+                    &settings.tuning,
+                ),
+                long: threshold(
+                    levels.long,
+                    statistics.learned.windows,
+                    settings.tuning.level_margin,
+                    &settings.tuning,
+                ),
+                error: threshold(errors, statistics.losses.len(), error_margin, &settings.tuning),
             },
-            learned: Learned { own_network: how.own_network, ..observed.learned.clone() },
+            learned: LearnedFrom { own_network: settings.own_network, ..statistics.learned.clone() },
         };
         baseline.id = baseline.expected_id();
         baseline
     }
 }
 
-/// What was observed of a pump while it was healthy, in its own scale: all that a baseline is made of.
+/// The statistics of a pump's healthy running, in its own scale, from which its baseline is computed.
 #[derive(Debug, Clone)]
-pub struct Observed {
+pub struct HealthyStatistics {
     network: String,
     scaler: Scaler,
-    /// Every so many windows are in `levels`.
-    every: usize,
+    /// Every `stride`th window is in `levels`.
+    stride: usize,
     /// One row of channels per window.
     levels: Vec<ChannelScore>,
-    /// The same for the windows that were scored, with their errors.
+    /// The same for the scored windows, with their errors.
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
-    learned: Learned,
+    learned: LearnedFrom,
 }
 
-/// The windows' weighted deviations.
-struct LevelLengths {
+/// The norms of the windows' weighted level deviations.
+struct LevelNorms {
     short: Vec<f64>,
     long: Vec<f64>,
 }
 
-impl Observed {
-    /// The pump's scaler.
+impl HealthyStatistics {
+    /// Returns the pump's scaler.
     pub fn scaler(&self) -> &Scaler {
         &self.scaler
     }
@@ -109,106 +131,109 @@ impl Observed {
         self.scaler.spans().len()
     }
 
-    /// Learns the channels' levels and spreads, and answers with every window's deviation from them.
-    fn level_lengths(&self, channels: &mut [ChannelBaseline], tuning: &Tuning) -> LevelLengths {
+    /// Learns the channels' levels and spreads. Returns the norm of every window's deviations.
+    fn level_norms(&self, channels: &mut [ChannelBaseline], tuning: &Tuning) -> LevelNorms {
         let rows = || self.levels.chunks_exact(self.width());
-        for (place, channel) in channels.iter_mut().enumerate() {
-            channel.level = median(rows().map(|row| row[place].short));
+        for (index, channel) in channels.iter_mut().enumerate() {
+            channel.level = median(rows().map(|row| row[index].short));
         }
-        let mut follower = Follower::new(channels, tuning).striding(self.every);
+        let mut tracker = LevelTracker::new(channels, tuning).striding(self.stride);
         let (mut short, mut long) = (vec![0.0; self.width()], vec![0.0; self.width()]);
         for row in rows() {
-            for (place, (score, level)) in row.iter().zip(follower.levels()).enumerate() {
-                short[place] += (score.short - level).powi(2);
-                long[place] += (score.long - level).powi(2);
+            for (index, (score, level)) in row.iter().zip(tracker.levels()).enumerate() {
+                short[index] += (score.short - level).powi(2);
+                long[index] += (score.long - level).powi(2);
             }
-            follower.follow_freely(row);
-            for (channel, level) in channels.iter_mut().zip(follower.levels()) {
+            tracker.follow_unbounded(row);
+            for (channel, level) in channels.iter_mut().zip(tracker.levels()) {
                 channel.reach = channel.reach.max((level - channel.level).abs());
             }
         }
         let count = (self.levels.len() / self.width()) as f64;
-        for (place, channel) in channels.iter_mut().enumerate() {
-            channel.short_spread = channel.short_spread.max((short[place] / count).sqrt());
-            channel.long_spread = channel.long_spread.max((long[place] / count).sqrt());
+        for (index, channel) in channels.iter_mut().enumerate() {
+            channel.short_spread = channel.short_spread.max((short[index] / count).sqrt());
+            channel.long_spread = channel.long_spread.max((long[index] / count).sqrt());
         }
-        let mut follower = Follower::new(channels, tuning).striding(self.every);
-        let mut lengths = LevelLengths { short: Vec::new(), long: Vec::new() };
+        let mut tracker = LevelTracker::new(channels, tuning).striding(self.stride);
+        let mut norms = LevelNorms { short: Vec::new(), long: Vec::new() };
         for row in rows() {
-            let of = |spread: fn(&ChannelBaseline) -> f64, level: fn(&ChannelScore) -> f64| {
-                let parts = channels.iter().zip(row).zip(follower.levels());
-                length(parts.map(|((channel, score), followed)| {
+            let norm_of = |spread: fn(&ChannelBaseline) -> f64, level: fn(&ChannelScore) -> f64| {
+                let parts = channels.iter().zip(row).zip(tracker.levels());
+                norm(parts.map(|((channel, score), followed)| {
                     channel.level_weight * deviation(level(score) - followed, spread(channel))
                 }))
             };
-            lengths.short.push(of(|channel| channel.short_spread, |score| score.short));
-            lengths.long.push(of(|channel| channel.long_spread, |score| score.long));
-            follower.follow_freely(row);
+            norms.short.push(norm_of(|channel| channel.short_spread, |score| score.short));
+            norms.long.push(norm_of(|channel| channel.long_spread, |score| score.long));
+            tracker.follow_unbounded(row);
         }
-        lengths
+        norms
     }
 
-    /// Learns the channels' errors, and answers with every scored window's deviation from them.
-    fn error_lengths(&self, channels: &mut [ChannelBaseline]) -> Vec<f64> {
+    /// Learns the channels' reconstruction errors. Returns the norm of every scored window's deviations.
+    fn error_norms(&self, channels: &mut [ChannelBaseline]) -> Vec<f64> {
         let rows = || self.errors.chunks_exact(self.width());
-        for (place, channel) in channels.iter_mut().enumerate() {
-            channel.error = median(rows().map(|row| row[place].error));
-            let above = rows().map(|row| (row[place].error - channel.error).max(0.0).powi(2));
-            channel.error_spread = channel.error_spread.max((above.sum::<f64>() / self.losses.len() as f64).sqrt());
+        for (index, channel) in channels.iter_mut().enumerate() {
+            channel.error = median(rows().map(|row| row[index].error));
+            let excess = rows().map(|row| (row[index].error - channel.error).max(0.0).powi(2));
+            channel.error_spread = channel.error_spread.max((excess.sum::<f64>() / self.losses.len() as f64).sqrt());
         }
-        let of = |row: &[ChannelScore]| {
-            length(channels.iter().zip(row).map(|(channel, score)| channel.error_weight * channel.above(score)))
+        let norm_of = |row: &[ChannelScore]| {
+            norm(channels.iter().zip(row).map(|(channel, score)| channel.error_weight * channel.error_deviation(score)))
         };
-        rows().map(of).collect()
+        rows().map(norm_of).collect()
     }
 
-    /// Learns how still the channels may be: liveliness is a mean of many changes, so its logarithm is about normal.
-    fn liveliness(&self, channels: &mut [ChannelBaseline], tuning: &Tuning, least: &[f64]) {
-        for (place, channel) in channels.iter_mut().enumerate() {
-            let logarithms = || self.levels.chunks_exact(self.width()).map(|row| row[place].liveliness.ln());
+    /// Learns below which liveliness the channels are stuck. Liveliness is a mean of many changes, so its logarithm is about
+    /// normally distributed.
+    fn learn_liveliness(&self, channels: &mut [ChannelBaseline], tuning: &Tuning, min_spreads: &[f64]) {
+        for (index, channel) in channels.iter_mut().enumerate() {
+            let logarithms = || self.levels.chunks_exact(self.width()).map(|row| row[index].liveliness.ln());
             let (count, mean) = ((self.levels.len() / self.width()) as f64, median(logarithms()));
             let spread = (logarithms().map(|ln| (ln - mean).powi(2)).sum::<f64>() / count).sqrt();
-            // A channel of coarse steps is quite still now and then, and then has an infinite spread: it cannot be stuck.
+            // A channel with a coarse resolution is sometimes constant for a whole window, which gives an infinite spread: it
+            // cannot be stuck.
             let below = (mean - tuning.stuck_spreads * spread).exp();
-            // Twice the least spread is one step of the resolution: below one step in two readings all is coarse.
-            let fine = mean.exp() > least[place] && below.is_finite();
-            channel.stuck_below = if fine { below } else { 0.0 };
+            // Twice the smallest spread is one step of the resolution. A mean change below one step in two readings is too
+            // coarse.
+            let can_be_stuck = mean.exp() > min_spreads[index] && below.is_finite();
+            channel.stuck_below = if can_be_stuck { below } else { 0.0 };
         }
     }
 }
 
-/// The least that a spread may be: what half a resolution is in the pump's own scale, so that a channel that stood still
-/// in commissioning counts in steps that mean something.
-fn least_spreads(profile: &Profile, scaler: &Scaler) -> Vec<f64> {
+/// Returns the smallest spread of each channel: half a resolution in the pump's own scale, so that a channel that was
+/// constant in commissioning counts in steps of its resolution.
+fn min_spreads(profile: &Profile, scaler: &Scaler) -> Vec<f64> {
     let pairs = profile.channels().iter().zip(scaler.spans());
     pairs.map(|(c, span)| (0.5 * c.resolution / (span.max - span.min)).clamp(f64::MIN_POSITIVE, 0.5)).collect()
 }
 
-/// Channels of which nothing is known but their weights and their least spreads.
-fn channels(profile: &Profile, scaler: &Scaler, how: &Commissioning) -> Vec<ChannelBaseline> {
-    let weights = &how.tuning.weights;
-    let unknown = |(channel, least): (&volute_plant::Channel, f64)| ChannelBaseline {
+/// Returns channel baselines with their weights and smallest spreads only.
+fn initial_channels(profile: &Profile, scaler: &Scaler, settings: &Commissioning) -> Vec<ChannelBaseline> {
+    let weights = &settings.tuning.weights;
+    let initial = |(channel, min_spread): (&volute_plant::Channel, f64)| ChannelBaseline {
         level: 0.0,
         reach: 0.0,
-        short_spread: least,
-        long_spread: least,
+        short_spread: min_spread,
+        long_spread: min_spread,
         error: 0.0,
-        error_spread: least,
+        error_spread: min_spread,
         stuck_below: 0.0,
         level_weight: weights.of_level(channel.quantity),
         error_weight: weights.of_error(channel.quantity),
     };
-    profile.channels().iter().zip(least_spreads(profile, scaler)).map(unknown).collect()
+    profile.channels().iter().zip(min_spreads(profile, scaler)).map(initial).collect()
 }
 
-/// The threshold for deviations of which these were normal, of so many windows in all.
-fn threshold(mut lengths: Vec<f64>, windows: usize, margin: f64, tuning: &Tuning) -> f64 {
-    lengths.sort_by(f64::total_cmp);
-    let tail = 1.0 - TAIL.min(windows) as f64 / windows as f64;
-    let by_margin = margin * quantile(&lengths, tuning.quantile);
-    let by_tail = tuning.tail_margin * quantile(&lengths, tail);
-    // Where nothing ever moved, a deviation of one spread in one channel is the least that means something.
-    by_margin.max(by_tail).clamp(1e-3, FURTHEST_SPREADS)
+/// Returns the threshold for deviations, from the norms of healthy windows, `windows` in all.
+fn threshold(mut norms: Vec<f64>, windows: usize, margin: f64, tuning: &Tuning) -> f64 {
+    norms.sort_by(f64::total_cmp);
+    let tail = 1.0 - TAIL_WINDOWS.min(windows) as f64 / windows as f64;
+    let by_margin = margin * quantile(&norms, tuning.quantile);
+    let by_tail = tuning.tail_margin * quantile(&norms, tail);
+    // If nothing ever changed in commissioning, the smallest meaningful threshold applies.
+    by_margin.max(by_tail).clamp(1e-3, MAX_DEVIATION)
 }
 
 #[cfg(test)]
@@ -218,7 +243,7 @@ mod tests {
     use super::*;
     use crate::{
         Scorer,
-        score::Task,
+        score::ScoreInput,
         testing::{model, profile, waves},
     };
 
@@ -227,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_baseline_is_the_same_for_the_same_windows_and_says_what_it_is_of() {
+    fn a_baseline_is_reproducible_and_records_its_source() {
         let windows = waves(2, 200);
         let baseline = learn(&windows).expect("a baseline");
         assert_eq!(learn(&windows).expect("a baseline"), baseline);
@@ -236,18 +261,19 @@ mod tests {
         assert_eq!(baseline.check(model().id(), 2), Ok(()));
         assert!(baseline.model_name().contains(model().network_id()) && baseline.model_name().ends_with(&baseline.id));
         let text = serde_json::to_string(&baseline).expect("JSON");
-        let back: Baseline = serde_json::from_str(&text).expect("a baseline");
-        assert_eq!((back.expected_id(), &back), (baseline.id.clone(), &baseline), "not a bit is lost at rest");
+        let parsed: Baseline = serde_json::from_str(&text).expect("a baseline");
+        assert_eq!((parsed.expected_id(), &parsed), (baseline.id.clone(), &baseline), "no bit is lost in storage");
     }
 
     #[test]
-    fn its_own_windows_are_normal_but_for_a_few() {
+    fn nearly_all_commissioning_windows_are_normal() {
         let windows = waves(2, 400);
         let baseline = Arc::new(learn(&windows).expect("a baseline"));
         let mut decider = crate::Decider::new(baseline.clone());
-        let tasks: Vec<Task> = windows.iter().map(|window| Task { window, scaler: &baseline.scaler }).collect();
+        let inputs: Vec<ScoreInput> =
+            windows.iter().map(|window| ScoreInput { window, scaler: &baseline.scaler }).collect();
         let mut scorer = Scorer::new(model());
-        let scores: Vec<_> = scorer.score(&tasks).expect("scores").iter().collect();
+        let scores: Vec<_> = scorer.score(&inputs).expect("scores").iter().collect();
         let pairs = windows.iter().zip(&scores);
         let anomalous = pairs.filter(|(window, score)| decider.decide(&window.pump, window.at, score).is_anomaly);
         assert!(anomalous.count() <= 4);
@@ -269,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn too_little_or_wrong_is_refused() {
+    fn too_few_or_wrong_windows_are_refused() {
         assert!(matches!(learn(&[]), Err(CommissioningError::TooFew { found: 0 })));
         assert!(matches!(learn(&waves(2, 99)), Err(CommissioningError::TooFew { found: 99 })));
         assert!(matches!(learn(&waves(3, 120)), Err(CommissioningError::Score(ScoreError::Size { .. }))));

@@ -1,13 +1,13 @@
-//! Distances in spreads, and how they add up over channels.
+//! Deviations in spreads, and their combination over channels.
 
-use crate::tuning::FURTHEST_SPREADS;
+use crate::tuning::MAX_DEVIATION;
 
-/// A distance in spreads, at most [`FURTHEST_SPREADS`] either way.
+/// Returns a distance in spreads, limited to [`MAX_DEVIATION`] in both directions.
 pub(crate) fn deviation(distance: f64, spread: f64) -> f64 {
-    (distance / spread).clamp(-FURTHEST_SPREADS, FURTHEST_SPREADS)
+    (distance / spread).clamp(-MAX_DEVIATION, MAX_DEVIATION)
 }
 
-/// The length of a vector of weighted deviations.
-pub(crate) fn length(parts: impl Iterator<Item = f64>) -> f64 {
+/// Returns the Euclidean norm of a vector of weighted deviations.
+pub(crate) fn norm(parts: impl Iterator<Item = f64>) -> f64 {
     parts.map(|part| part * part).sum::<f64>().sqrt()
 }

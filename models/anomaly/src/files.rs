@@ -1,10 +1,16 @@
-//! A model at rest: `model.safetensors` and `manifest.json` in one folder.
+//! The files of a model: `model.safetensors` and `manifest.json` in one folder.
 //!
-//! Saving never leaves half a model. Both files are written under temporary names and synced; then the
-//! weights are renamed, which is the moment of change; then the manifest. A loader that finds weights which
-//! only the temporary manifest describes has met a save that was cut off in between, and takes that one; the next save
-//! finishes that one first. One save at a time works in a folder: it holds the folder's lock, and another waits.
-//! Loading trusts nothing. Does not choose a folder.
+//! A save never leaves half a model. An example, of a save over an existing model:
+//!
+//! 1. The new manifest is written as `manifest.json.new` and synced, then the new weights as `model.safetensors.new`.
+//! 2. `model.safetensors.new` is renamed to `model.safetensors`. From this moment on the new model is loaded.
+//! 3. `manifest.json.new` is renamed to `manifest.json`.
+//!
+//! If a save is interrupted between 2 and 3, the checksum in `manifest.json` does not match the weights, but that in
+//! `manifest.json.new` does. Loading then uses the latter, and the next save first completes step 3. A save holds a lock
+//! on the folder; another one waits for it.
+//!
+//! Loading validates everything. Does not choose a folder.
 
 use std::{
     fmt, fs,
@@ -39,55 +45,55 @@ pub enum ModelError {
         /// Why.
         source: io::Error,
     },
-    /// The manifest is not JSON, or has not the fields and numbers of a manifest.
-    #[error("{} is no manifest: {source}", file.display())]
+    /// The manifest is not JSON, or does not have the fields of a manifest.
+    #[error("{} is not a manifest: {source}", file.display())]
     Manifest {
         /// The manifest.
         file: PathBuf,
         /// Why.
         source: serde_json::Error,
     },
-    /// The file is in order by itself, but not the one that is needed.
+    /// The file is valid, but not the required one.
     #[error("{}: {what} {found}; expected: {expected}", file.display())]
     Refused {
         /// The file.
         file: PathBuf,
-        /// What about it is wrong.
+        /// What is wrong.
         what: Mismatch,
-        /// What the file says.
+        /// What the file has.
         found: String,
-        /// What it should say.
+        /// What it should have.
         expected: String,
     },
-    /// The model cannot be turned into bytes: a defect of this crate.
+    /// The model cannot be serialized. This is a defect of this crate.
     #[error("the model cannot be written: {0}")]
     Encode(String),
 }
 
-/// What about a model's file is not as it must be.
+/// Which property of a model's file is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
-    /// The manifest is of another version.
+    /// The manifest has another format version.
     FormatVersion,
-    /// Another kind of network.
+    /// The network has another architecture.
     Architecture,
-    /// Trained for another profile.
+    /// The model was trained for another profile.
     Profile,
-    /// Other channels, or in another order.
+    /// Other channels, or another order of channels.
     Channels,
     /// Another time between two readings.
     Interval,
     /// Another number of readings in a window.
     Window,
-    /// No sensible number of hidden units.
+    /// An invalid number of hidden units.
     Units,
-    /// The baseline is for other channels or another network, or was changed by hand.
+    /// The baseline is for other channels or another network, or was modified.
     Baseline,
-    /// The weights file is not the one that the manifest is about.
+    /// The checksum of the weights file is not that of the manifest.
     Checksum,
-    /// The weights have other sizes, or are no finite numbers.
+    /// The weights have other sizes, or are not finite.
     Weights,
-    /// The manifest was changed by hand.
+    /// The manifest was modified.
     Id,
 }
 
@@ -110,7 +116,7 @@ impl fmt::Display for Mismatch {
 }
 
 impl Model {
-    /// Writes the model into `dir`, which is made where it is missing, in the place of the one there.
+    /// Writes the model into `dir`, replacing the model there. Creates the folder if it does not exist.
     ///
     /// A crash at any moment leaves the old model or the new one.
     pub fn save(&self, dir: &Path) -> Result<(), ModelError> {
@@ -118,7 +124,7 @@ impl Model {
         let mut manifest =
             serde_json::to_vec_pretty(self.manifest()).map_err(|error| ModelError::Encode(error.to_string()))?;
         manifest.push(b'\n');
-        let _lock = at(dir, create_folder(dir).and_then(|()| lock(dir)))?;
+        let _lock = with_path(dir, create_folder(dir).and_then(|()| lock(dir)))?;
         finish_interrupted(dir)?;
         write(&dir.join(NEW_MANIFEST), &manifest)?;
         write(&dir.join(NEW_WEIGHTS), &weights)?;
@@ -129,24 +135,24 @@ impl Model {
         sync(dir)
     }
 
-    /// Reads the model in `dir`, and refuses it unless it is whole, unchanged and made for `profile`.
+    /// Loads the model in `dir`. Refuses it unless it is complete, unmodified and trained for `profile`.
     pub fn load(dir: &Path, profile: &Profile) -> Result<Model, ModelError> {
         let weights_file = dir.join(WEIGHTS);
-        let bytes = at(&weights_file, fs::read(&weights_file))?;
+        let bytes = with_path(&weights_file, fs::read(&weights_file))?;
         let found = sha256(&bytes);
         let (manifest_file, manifest) = read_manifest(dir, &found)?;
         check(&manifest_file, &manifest, profile)?;
         assemble(&weights_file, &bytes, manifest, profile)
     }
 
-    /// The time between two readings of the windows that the model in `dir` was trained on, in milliseconds.
+    /// Returns the time between two readings of the windows that the model in `dir` was trained on, in milliseconds.
     ///
-    /// Whether the rest of it can be used is told by [`Model::load`].
+    /// Does not validate the rest of the model; see [`Model::load`].
     pub fn interval_ms(dir: &Path) -> Result<i64, ModelError> {
         Ok(load_manifest(dir.join(MANIFEST))?.1.interval_ms)
     }
 
-    /// The model whose files hold `manifest` and `weights`, with the same checks; `dir` is their folder in errors.
+    /// Creates a model from the content of its files, with the same validation. `dir` is their folder in error messages.
     pub fn from_bytes(dir: &Path, manifest: &[u8], weights: &[u8], profile: &Profile) -> Result<Model, ModelError> {
         let (manifest_file, manifest) = parse_manifest(dir.join(MANIFEST), manifest)?;
         check(&manifest_file, &manifest, profile)?;
@@ -154,7 +160,7 @@ impl Model {
     }
 }
 
-/// Puts a checked manifest and its weights together.
+/// Creates a model from a validated manifest and its weights.
 fn assemble(file: &Path, weights: &[u8], manifest: Manifest, profile: &Profile) -> Result<Model, ModelError> {
     let found = sha256(weights);
     if found != manifest.weights_sha256 {
@@ -171,7 +177,7 @@ fn assemble(file: &Path, weights: &[u8], manifest: Manifest, profile: &Profile) 
     }
 }
 
-/// The manifest of the weights with this checksum; failing that, the one under the manifest's name.
+/// Returns the manifest that matches the checksum of the weights, or else the one in `manifest.json`.
 fn read_manifest(dir: &Path, weights_sha256: &str) -> Result<(PathBuf, Manifest), ModelError> {
     let current = load_manifest(dir.join(MANIFEST));
     if matches!(&current, Ok((_, manifest)) if manifest.weights_sha256 == weights_sha256) {
@@ -179,7 +185,7 @@ fn read_manifest(dir: &Path, weights_sha256: &str) -> Result<(PathBuf, Manifest)
     }
     match load_manifest(dir.join(NEW_MANIFEST)) {
         Ok((file, new)) if new.weights_sha256 == weights_sha256 => {
-            tracing::warn!(file = %file.display(), model = new.id, "manifest of an interrupted save taken");
+            tracing::warn!(file = %file.display(), model = new.id, "using the manifest of an interrupted save");
             Ok((file, new))
         }
         _ => current,
@@ -187,12 +193,12 @@ fn read_manifest(dir: &Path, weights_sha256: &str) -> Result<(PathBuf, Manifest)
 }
 
 fn load_manifest(file: PathBuf) -> Result<(PathBuf, Manifest), ModelError> {
-    let bytes = at(&file, fs::read(&file))?;
+    let bytes = with_path(&file, fs::read(&file))?;
     parse_manifest(file, &bytes)
 }
 
 fn parse_manifest(file: PathBuf, bytes: &[u8]) -> Result<(PathBuf, Manifest), ModelError> {
-    /// The one field that every version has.
+    /// The only field that every format version has.
     #[derive(Deserialize)]
     struct Versioned {
         format_version: u32,
@@ -207,7 +213,7 @@ fn parse_manifest(file: PathBuf, bytes: &[u8]) -> Result<(PathBuf, Manifest), Mo
     }
 }
 
-/// Checks all that a manifest says against what it must say for this profile, the weights' sizes apart.
+/// Validates everything in a manifest against the profile, except for the sizes of the weights.
 fn check(file: &Path, manifest: &Manifest, profile: &Profile) -> Result<(), ModelError> {
     let shape = shape(profile, manifest.units);
     let channels: Vec<&str> = profile.channel_names().collect();
@@ -246,7 +252,7 @@ fn refuse<T>(file: &Path, what: Mismatch, found: String, expected: impl Into<Str
     Err(ModelError::Refused { file: file.to_owned(), what, found, expected: expected.into() })
 }
 
-/// Makes a folder and those above it, where they are missing, and brings their names down to the disk.
+/// Creates a folder and its parents, and syncs their directory entries.
 fn create_folder(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> =
         dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
@@ -258,14 +264,15 @@ fn create_folder(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for the folder's lock, which is held until what this returns is dropped.
+/// Waits for the folder's lock, which is held until the returned file is dropped.
 fn lock(dir: &Path) -> io::Result<fs::File> {
     let folder = fs::File::open(dir)?;
     folder.lock()?;
     Ok(folder)
 }
 
-/// Ends a save that was cut off after its weights were renamed: they need its manifest, which is about to be replaced.
+/// Completes a save that was interrupted after its weights were renamed: these need its manifest, which is about to be
+/// replaced.
 fn finish_interrupted(dir: &Path) -> Result<(), ModelError> {
     let Ok(weights) = fs::read(dir.join(WEIGHTS)) else { return Ok(()) };
     match read_manifest(dir, &sha256(&weights)) {
@@ -277,7 +284,7 @@ fn finish_interrupted(dir: &Path) -> Result<(), ModelError> {
     }
 }
 
-/// Writes a new file, down to the disk. What a save left there that was cut off is removed, be it a symlink.
+/// Writes and syncs a new file. Removes the file of an interrupted save first, also if it is a symlink.
 fn write(file: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     let written = match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -286,20 +293,20 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), ModelError> {
             open.sync_all()
         }),
     };
-    at(file, written)
+    with_path(file, written)
 }
 
-/// Makes what was renamed or created in a folder durable.
+/// Makes renames and new files in a folder durable.
 fn sync(dir: &Path) -> Result<(), ModelError> {
-    at(dir, fs::File::open(dir).and_then(|open| open.sync_all()))
+    with_path(dir, fs::File::open(dir).and_then(|open| open.sync_all()))
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), ModelError> {
-    at(to, fs::rename(from, to))
+    with_path(to, fs::rename(from, to))
 }
 
-/// Says which file an error is about.
-fn at<T>(file: &Path, result: io::Result<T>) -> Result<T, ModelError> {
+/// Adds the file to an error.
+fn with_path<T>(file: &Path, result: io::Result<T>) -> Result<T, ModelError> {
     result.map_err(|source| ModelError::Io { file: file.to_owned(), source })
 }
 
@@ -319,7 +326,7 @@ mod tests {
         dir
     }
 
-    fn put_manifest(dir: &Path, manifest: &Manifest) {
+    fn write_manifest(dir: &Path, manifest: &Manifest) {
         fs::write(dir.join(MANIFEST), serde_json::to_vec(manifest).expect("JSON")).expect("written");
     }
 
@@ -335,21 +342,21 @@ mod tests {
     }
 
     #[test]
-    fn a_model_comes_back_as_it_was() {
+    fn a_loaded_model_equals_the_saved_one() {
         let dir = saved();
-        let back = Model::load(dir.path(), &profile(2)).expect("loaded");
-        assert_eq!((back.id(), back.manifest()), (model().id(), model().manifest()));
-        assert_eq!(scores(&back, &waves(2, 40)), scores(model(), &waves(2, 40)));
+        let loaded = Model::load(dir.path(), &profile(2)).expect("loaded");
+        assert_eq!((loaded.id(), loaded.manifest()), (model().id(), model().manifest()));
+        assert_eq!(scores(&loaded, &waves(2, 40)), scores(model(), &waves(2, 40)));
         let bytes = |name| fs::read(dir.path().join(name)).expect("a file");
         let same = Model::from_bytes(dir.path(), &bytes(MANIFEST), &bytes(WEIGHTS), &profile(2)).expect("the same");
-        assert_eq!(same.id(), back.id());
+        assert_eq!(same.id(), loaded.id());
         let mut names: Vec<_> = fs::read_dir(&dir).expect("files").map(|f| f.expect("a file").file_name()).collect();
         names.sort();
         assert_eq!(names, [MANIFEST, WEIGHTS], "nothing temporary is left");
     }
 
     #[test]
-    fn a_save_cut_off_anywhere_leaves_the_old_model_or_the_new_one() {
+    fn an_interrupted_save_leaves_the_old_model_or_the_new_one() {
         let (old, new) = (saved(), tempfile::tempdir().expect("a folder"));
         let other = crate::testing::train_with_seed(2);
         other.save(new.path()).expect("saved");
@@ -369,13 +376,13 @@ mod tests {
     }
 
     #[test]
-    fn a_save_after_one_that_was_cut_off_keeps_its_model_until_it_is_done() {
+    fn a_save_after_an_interrupted_one_completes_that_first() {
         let (dir, new) = (saved(), tempfile::tempdir().expect("a folder"));
         let other = crate::testing::train_with_seed(2);
         other.save(new.path()).expect("saved");
         fs::copy(new.path().join(WEIGHTS), dir.path().join(WEIGHTS)).expect("the weights were renamed");
         fs::copy(new.path().join(MANIFEST), dir.path().join(NEW_MANIFEST)).expect("and the manifest was not");
-        // The next save is cut off when it has written the first of its files: here, because the second cannot be one.
+        // The next save fails after it has written the first of its files: a folder is in the place of the second.
         fs::create_dir(dir.path().join(NEW_WEIGHTS)).expect("in the way");
         model().save(dir.path()).expect_err("cut off");
         assert_eq!(Model::load(dir.path(), &profile(2)).expect("loaded").id(), other.id());
@@ -384,19 +391,19 @@ mod tests {
     #[test]
     fn a_symlink_in_the_place_of_a_temporary_file_is_not_followed() {
         let (dir, elsewhere) = (saved(), tempfile::tempdir().expect("a folder"));
-        let precious = elsewhere.path().join("precious");
-        fs::write(&precious, "precious").expect("written");
+        let target = elsewhere.path().join("target");
+        fs::write(&target, "target").expect("written");
         for name in [NEW_WEIGHTS, NEW_MANIFEST] {
-            std::os::unix::fs::symlink(&precious, dir.path().join(name)).expect("linked");
+            std::os::unix::fs::symlink(&target, dir.path().join(name)).expect("linked");
         }
         crate::testing::train_with_seed(2).save(dir.path()).expect("saved");
-        assert_eq!(fs::read(&precious).expect("read"), b"precious");
+        assert_eq!(fs::read(&target).expect("read"), b"target");
         assert!(fs::symlink_metadata(dir.path().join(WEIGHTS)).expect("there").is_file());
     }
 
-    /// Without the lock their files mix, and neither model can be loaded.
+    /// Without the lock their files would mix, and neither model could be loaded.
     #[test]
-    fn two_that_save_at_once_leave_one_of_the_two_whole() {
+    fn two_concurrent_saves_leave_one_complete_model() {
         let dir = saved();
         let other = crate::testing::train_with_seed(2);
         for _ in 0..50 {
@@ -410,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_that_does_not_fit_is_refused() {
+    fn a_manifest_that_does_not_match_is_refused() {
         let dir = saved();
         type Change = fn(&mut Manifest);
         let changes: [(Mismatch, Change); 10] = [
@@ -428,7 +435,7 @@ mod tests {
         for (expected, change) in changes {
             let mut manifest = model().manifest().clone();
             change(&mut manifest);
-            put_manifest(dir.path(), &manifest);
+            write_manifest(dir.path(), &manifest);
             assert_eq!(refusal(dir.path()), expected);
         }
     }
@@ -468,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_are_no_numbers_are_refused_though_sealed() {
+    fn weights_that_are_not_finite_are_refused_despite_a_valid_checksum() {
         let dir = saved();
         let mut bytes = model().weights().to_bytes().expect("bytes");
         let size = model().weights().array(Part::HeadKernel).len() * 4;
@@ -480,7 +487,7 @@ mod tests {
             manifest.weights_sha256 = sha256(&sealed);
             manifest.id = manifest.expected_id();
             manifest.baseline = None;
-            put_manifest(dir.path(), &manifest);
+            write_manifest(dir.path(), &manifest);
             assert_eq!(refusal(dir.path()), Mismatch::Weights);
         }
     }

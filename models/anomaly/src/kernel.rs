@@ -1,33 +1,34 @@
 //! The autoencoder as one fused kernel over plain slices, forward and backward.
 //!
-//! `window → LSTM → last hidden state, repeated → LSTM → linear → window`, without a graph, and without an allocation
-//! once the buffers have grown. Deliberately absent: optimisers and losses (`network.rs`, which makes the kernel an
-//! operation of candle's graph), and threads (each worker owns a kernel).
+//! `window → LSTM → last hidden state, repeated → LSTM → linear → window`, without a graph, and without allocation once
+//! the buffers have grown. Does not have optimisers and losses (`network.rs`, which makes the kernel an operation of
+//! candle's graph) or threads (each worker has its own kernel).
 //!
-//! **Shapes.** Windows, reconstructions and their slopes are `[row][step][channel]`, scaled, in one slice. Weights come
-//! as [`crate::weights::Part`] says: kernels `[input][gate * units + unit]`, gates in Keras' order.
+//! **Shapes.** Windows, reconstructions and their gradients are `[row][step][channel]`, scaled, in one slice; a row is
+//! one window. Weights are in the layout of [`crate::weights::Part`]: kernels `[input][gate * units + unit]`, gates in
+//! the order of Keras.
 //!
-//! **Layout.** Units go in groups of `L`, as many as a vector has lanes, the last group filled up with zeros. A group's
-//! four gates lie side by side: a kernel is `[group][input][gate][lane]`, a bias `[group][gate][lane]`, a state
-//! `[row][group][lane]`. One walk over a group's panel, first along the readings, then along the hidden state, makes the
-//! four sums of a group's cells; `R` rows walk together, so that a weight is loaded once for them and `4 R` sums are under way
-//! while each waits for its last addition. With AVX-512 `L` is 16 and `R` 4, with AVX2 8 and 2, elsewhere 4 and 2
-//! (`simd.rs`). The decoder's input is the same at every step, so what it adds is summed once a window.
+//! **Layout.** Units are in groups of `L`, the number of lanes of a vector; the last group is padded with zeros. A
+//! group's four gates are adjacent: a kernel is `[group][input][gate][lane]`, a bias `[group][gate][lane]`, a state
+//! `[row][group][lane]`. One pass over a group's panel, first for the readings, then for the hidden state, computes the
+//! four sums of the group's cells. `R` rows are computed together, so that a weight is loaded once for all of them, and
+//! `4 R` independent sums hide the latency of an addition. With AVX-512 `L` is 16 and `R` 4, with AVX2 8 and 2, otherwise
+//! 4 and 2 (`simd.rs`). The decoder's input is the same at every step, so its contribution is computed once per window.
 //!
-//! **Order.** A batch is cut into blocks of [`BLOCK`] rows, whose states stay in the second cache; a group's weights stay in the
-//! first while a block passes them. Every sum runs over the inputs in their order, alone or in company, so a window's
-//! reconstruction is the same bit for bit in any batch.
+//! **Order.** A batch is split into blocks of [`BLOCK`] rows, whose states stay in the L2 cache. A group's weights stay
+//! in the L1 cache while it is computed for a block. Every sum adds the inputs in their order, whatever the batch, so a
+//! window's reconstruction is the same, bit for bit, in any batch.
 //!
-//! **Approximations** (`math.rs`). Both curves of a gate are sigmoids, `1 / (1 + 2^(-x log2 e))`, with tanh(x) as
-//! `2 sigmoid(2x) - 1`; the factors are multiplied into the packed weights. `2^x` is an exponent and a polynomial of
-//! degree 5, fitted for the least relative error (2.5e-7 with roundings). With AVX-512 a reciprocal is the processor's
-//! estimate of 14 bits and one step of Newton's method. Both curves are within 3e-7 of the true ones, and the
-//! reconstruction within 1e-5 of candle-nn's layers. Sums use fused multiply-add where the machine has it, and so
-//! differ in the last bits between kinds of machine, never between runs or batches on one.
+//! **Approximations** (`math.rs`). Both activation functions of a gate are sigmoids, `1 / (1 + 2^(-x log2 e))`, with
+//! tanh(x) as `2 sigmoid(2x) - 1`; the factors are multiplied into the packed weights. `2^x` is an exponent and a
+//! polynomial of degree 5, fitted for the smallest relative error (2.5e-7 with rounding). With AVX-512 a reciprocal is
+//! the processor's 14-bit estimate and one step of Newton's method. Both functions are within 3e-7 of the exact ones, and
+//! the reconstruction within 1e-5 of candle-nn's layers. Sums use fused multiply-add if the machine has it. So the last
+//! bits differ between kinds of machine, but never between runs or batches on one machine.
 //!
-//! **Checked** below: against candle-nn's LSTM, forward to 1e-5 and backward to 1e-4, and against central differences in
-//! f64, on sizes that fill no vector and no block, for each kind of vector that the machine has.
-#![allow(clippy::needless_range_loop, reason = "a number goes through several arrays at once, and all loops unroll")]
+//! **Tests.** Against candle-nn's LSTM, forward to 1e-5 and backward to 1e-4, and against central differences in f64, at
+//! sizes that fill no vector and no block, for each kind of vector that the machine has.
+#![allow(clippy::needless_range_loop, reason = "one index is used for several arrays, and all loops unroll")]
 
 mod backward;
 mod forward;
@@ -38,22 +39,22 @@ mod simd;
 use std::fmt::Debug;
 
 use crate::weights::{Shape, Weights};
-use backward::{Backward, Learning};
-use forward::{Forward, Memory, Passed};
+use backward::{Backward, BackwardState};
+use forward::{Forward, ForwardState, Retention};
 use packed::Packed;
 #[cfg(target_arch = "x86_64")]
 use simd::{Avx2, Avx512};
 use simd::{Portable, Simd};
 
-/// Windows that take a step together.
+/// Windows that are computed together in a step.
 const BLOCK: usize = 32;
 
-/// The kernel with its packed weights and its buffers; one for each worker.
+/// The kernel with its packed weights and its buffers; one per worker.
 #[derive(Debug)]
-pub(crate) struct Kernel(Box<dyn Passes>);
+pub(crate) struct Kernel(Box<dyn KernelOps>);
 
 impl Kernel {
-    /// Packs the weights for what this machine can do.
+    /// Packs the weights for the best vectors of this machine.
     pub(crate) fn new(weights: &Weights) -> Kernel {
         #[cfg(target_arch = "x86_64")]
         {
@@ -71,79 +72,93 @@ impl Kernel {
         let shape = weights.shape();
         let mut packed = Packed::default();
         packed.pack(shape, weights.numbers());
-        let (passed, learning) = (Passed::default(), Learning::default());
-        Kernel(Box::new(Engine { simd, shape, packed, passed, learning, out: Vec::new() }))
+        let (forward_state, backward_state) = (ForwardState::default(), BackwardState::default());
+        Kernel(Box::new(KernelImpl { simd, shape, packed, forward_state, backward_state, out: Vec::new() }))
     }
 
-    /// The sizes it was built for.
+    /// Returns the network's shape.
     pub(crate) fn shape(&self) -> Shape {
         self.0.shape()
     }
 
-    /// Reconstructs scaled windows, one after the other in a slice. The answer holds until the next call.
+    /// Reconstructs scaled windows, one after the other in a slice. The result is valid until the next call.
     pub(crate) fn reconstruct(&mut self, windows: &[f32]) -> &[f32] {
         self.0.reconstruct(windows)
     }
 
-    /// Takes other weights of the same shape, all arrays one after the other, and reconstructs windows with them; keeps
-    /// what [`Kernel::gradient`] needs.
-    pub(crate) fn study(&mut self, weights: &[f32], windows: &[f32]) -> &[f32] {
-        self.0.study(weights, windows)
+    /// Reconstructs windows with other weights of the same shape, all arrays concatenated, and stores what
+    /// [`Kernel::gradient`] needs.
+    pub(crate) fn forward_train(&mut self, weights: &[f32], windows: &[f32]) -> &[f32] {
+        self.0.forward_train(weights, windows)
     }
 
-    /// The gradient of a loss for each weight, all arrays one after the other, from its gradient for each value that
-    /// [`Kernel::study`] has just made of these windows. The answer holds until the next call.
-    pub(crate) fn gradient(&mut self, windows: &[f32], slopes: &[f32]) -> &[f32] {
-        self.0.gradient(windows, slopes)
+    /// Returns the gradient of a loss for each weight, all arrays concatenated. `upstream_grad` is the loss's gradient for
+    /// each value that [`Kernel::forward_train`] has just computed for these windows. The result is valid until the next
+    /// call.
+    pub(crate) fn gradient(&mut self, windows: &[f32], upstream_grad: &[f32]) -> &[f32] {
+        self.0.gradient(windows, upstream_grad)
     }
 }
 
-/// A kernel, whatever its vectors.
-trait Passes: Debug + Send {
+/// A kernel for any kind of vector.
+trait KernelOps: Debug + Send {
     fn shape(&self) -> Shape;
     fn reconstruct(&mut self, windows: &[f32]) -> &[f32];
-    fn study(&mut self, weights: &[f32], windows: &[f32]) -> &[f32];
-    fn gradient(&mut self, windows: &[f32], slopes: &[f32]) -> &[f32];
+    fn forward_train(&mut self, weights: &[f32], windows: &[f32]) -> &[f32];
+    fn gradient(&mut self, windows: &[f32], upstream_grad: &[f32]) -> &[f32];
 }
 
 #[derive(Debug)]
-struct Engine<S, const L: usize, const R: usize> {
+struct KernelImpl<S, const L: usize, const R: usize> {
     simd: S,
     shape: Shape,
     packed: Packed<L>,
-    passed: Passed<L>,
-    learning: Learning<L>,
+    forward_state: ForwardState<L>,
+    backward_state: BackwardState<L>,
     out: Vec<f32>,
 }
 
-impl<S: Simd<L, R>, const L: usize, const R: usize> Passes for Engine<S, L, R> {
+impl<S: Simd<L, R>, const L: usize, const R: usize> KernelOps for KernelImpl<S, L, R> {
     fn shape(&self) -> Shape {
         self.shape
     }
 
     fn reconstruct(&mut self, windows: &[f32]) -> &[f32] {
-        let Engine { simd, shape, packed, passed, out, .. } = self;
+        let KernelImpl { simd, shape, packed, forward_state, out, .. } = self;
         out.resize(windows.len(), 0.0);
         let block = BLOCK * shape.window_size();
         for (windows, out) in windows.chunks(block).zip(out.chunks_mut(block)) {
-            simd.perform(Forward { shape: *shape, packed, passed, memory: Memory::Last, windows, out });
+            simd.dispatch(Forward {
+                shape: *shape,
+                packed,
+                state: forward_state,
+                retention: Retention::Last,
+                windows,
+                out,
+            });
         }
         out
     }
 
-    fn study(&mut self, weights: &[f32], windows: &[f32]) -> &[f32] {
-        let Engine { simd, shape, packed, passed, learning, out } = self;
+    fn forward_train(&mut self, weights: &[f32], windows: &[f32]) -> &[f32] {
+        let KernelImpl { simd, shape, packed, forward_state, backward_state, out } = self;
         packed.pack(*shape, weights);
-        learning.load(*shape, weights);
+        backward_state.load(*shape, weights);
         out.resize(windows.len(), 0.0);
-        simd.perform(Forward { shape: *shape, packed, passed, memory: Memory::All, windows, out });
+        simd.dispatch(Forward { shape: *shape, packed, state: forward_state, retention: Retention::All, windows, out });
         out
     }
 
-    fn gradient(&mut self, windows: &[f32], slopes: &[f32]) -> &[f32] {
-        let Engine { simd, shape, passed, learning, .. } = self;
-        simd.perform(Backward { shape: *shape, passed, learning, windows, slopes });
-        &learning.numbers
+    fn gradient(&mut self, windows: &[f32], upstream_grad: &[f32]) -> &[f32] {
+        let KernelImpl { simd, shape, forward_state, backward_state, .. } = self;
+        simd.dispatch(Backward {
+            shape: *shape,
+            state: forward_state,
+            buffers: backward_state,
+            windows,
+            upstream_grad,
+        });
+        &backward_state.numbers
     }
 }
 
@@ -183,7 +198,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn it_is_what_candle_makes_and_alone_as_in_company(shape in shapes(), count in 1_usize..40, seed: u64) {
+        fn reconstructions_match_candle_in_any_batch(shape in shapes(), count in 1_usize..40, seed: u64) {
             let weights = draw(shape, seed);
             let windows = waves(shape, count, 0.7);
             let theirs = reference::reconstruct(&weights, &windows).expect("windows");
@@ -193,7 +208,7 @@ mod tests {
                 for (ours, theirs) in ours.iter().zip(&theirs) {
                     prop_assert!((ours - theirs).abs() < 1e-5, "{} against {}", ours, theirs);
                 }
-                prop_assert_eq!(kernel.study(weights.numbers(), &windows), &ours);
+                prop_assert_eq!(kernel.forward_train(weights.numbers(), &windows), &ours);
                 for (window, ours) in windows.chunks(shape.window_size()).zip(ours.chunks(shape.window_size())) {
                     prop_assert_eq!(kernel.reconstruct(window), ours);
                 }
@@ -201,68 +216,68 @@ mod tests {
         }
 
         #[test]
-        fn its_gradients_are_what_candle_makes(shape in shapes(), count in 1_usize..15, seed: u64) {
+        fn gradients_match_candle(shape in shapes(), count in 1_usize..15, seed: u64) {
             let weights = draw(shape, seed);
-            let (windows, slopes) = (waves(shape, count, 0.7), waves(shape, count, 0.9));
-            let theirs = reference::gradient(&weights, &windows, &slopes).expect("gradients");
+            let (windows, upstream_grad) = (waves(shape, count, 0.7), waves(shape, count, 0.9));
+            let theirs = reference::gradient(&weights, &windows, &upstream_grad).expect("gradients");
             for mut kernel in kernels(&weights) {
-                kernel.study(weights.numbers(), &windows);
-                let ours = kernel.gradient(&windows, &slopes);
+                kernel.forward_train(weights.numbers(), &windows);
+                let ours = kernel.gradient(&windows, &upstream_grad);
                 prop_assert_eq!(ours.len(), theirs.len());
-                for (place, (&ours, &theirs)) in ours.iter().zip(&theirs).enumerate() {
-                    prop_assert!(close(ours.into(), theirs.into()), "{}: {} against {}", place, ours, theirs);
+                for (index, (&ours, &theirs)) in ours.iter().zip(&theirs).enumerate() {
+                    prop_assert!(close(ours.into(), theirs.into()), "{}: {} against {}", index, ours, theirs);
                 }
             }
         }
 
         /// Against central differences in f64, a few weights of each array.
         #[test]
-        fn its_gradients_are_the_slopes_of_the_loss(shape in shapes(), count in 1_usize..4, seed: u64, pick: usize) {
+        fn gradients_match_central_differences(shape in shapes(), count in 1_usize..4, seed: u64, pick: usize) {
             const STEP: f64 = 1e-5;
             let weights = draw(shape, seed);
-            let (windows, slopes) = (waves(shape, count, 0.7), waves(shape, count, 0.9));
+            let (windows, upstream_grad) = (waves(shape, count, 0.7), waves(shape, count, 0.9));
             let numbers: Vec<f64> = weights.numbers().iter().map(|number| f64::from(*number)).collect();
-            let loss = |place: usize, by: f64| {
+            let loss = |index: usize, by: f64| {
                 let mut numbers = numbers.clone();
-                numbers[place] += by;
-                let windows = windows.chunks(shape.window_size()).zip(slopes.chunks(shape.window_size()));
-                windows.map(|(window, slopes)| plain::loss(shape, &numbers, window, slopes)).sum::<f64>()
+                numbers[index] += by;
+                let windows = windows.chunks(shape.window_size()).zip(upstream_grad.chunks(shape.window_size()));
+                windows.map(|(window, upstream_grad)| f64_reference::loss(shape, &numbers, window, upstream_grad)).sum::<f64>()
             };
             for mut kernel in kernels(&weights) {
-                kernel.study(weights.numbers(), &windows);
-                let ours = kernel.gradient(&windows, &slopes).to_vec();
+                kernel.forward_train(weights.numbers(), &windows);
+                let ours = kernel.gradient(&windows, &upstream_grad).to_vec();
                 for range in Part::ALL.map(|part| part.range(shape)) {
-                    for place in [range.start, range.start + pick % range.len(), range.end - 1] {
-                        let slope = (loss(place, STEP) - loss(place, -STEP)) / (2.0 * STEP);
-                        prop_assert!(close(ours[place].into(), slope), "{}: {} and {}", place, ours[place], slope);
+                    for index in [range.start, range.start + pick % range.len(), range.end - 1] {
+                        let slope = (loss(index, STEP) - loss(index, -STEP)) / (2.0 * STEP);
+                        prop_assert!(close(ours[index].into(), slope), "{}: {} and {}", index, ours[index], slope);
                     }
                 }
             }
         }
     }
 
-    /// To 1e-4 of the slope, or of 1 where it is smaller.
+    /// Equal to 1e-4, relative for values above 1.
     fn close(ours: f64, theirs: f64) -> bool {
         (ours - theirs).abs() < 1e-4 * theirs.abs().max(1.0)
     }
 
-    /// The network once more, cell by cell in f64.
-    mod plain {
+    /// The same network, cell by cell in f64.
+    mod f64_reference {
         use super::*;
 
-        /// The sum of the products of the slopes and the window's reconstruction.
-        pub(super) fn loss(shape: Shape, numbers: &[f64], window: &[f32], slopes: &[f32]) -> f64 {
-            let of = |part: Part| &numbers[part.range(shape)];
+        /// The sum of the products of `upstream_grad` and the window's reconstruction.
+        pub(super) fn loss(shape: Shape, numbers: &[f64], window: &[f32], upstream_grad: &[f32]) -> f64 {
+            let array = |part: Part| &numbers[part.range(shape)];
             let readings = window.chunks(shape.channels).map(|r| r.iter().map(|v| f64::from(*v)).collect()).collect();
-            let encoder = [Part::EncoderInput, Part::EncoderHidden, Part::EncoderBias].map(of);
+            let encoder = [Part::EncoderInput, Part::EncoderHidden, Part::EncoderBias].map(array);
             let latent = layer(encoder, shape.units, readings).pop().expect("a state");
-            let decoder = [Part::DecoderInput, Part::DecoderHidden, Part::DecoderBias].map(of);
+            let decoder = [Part::DecoderInput, Part::DecoderHidden, Part::DecoderBias].map(array);
             let decoded = layer(decoder, shape.units, vec![latent; shape.len]);
             let mut loss = 0.0;
-            for (hidden, slopes) in decoded.iter().zip(slopes.chunks(shape.channels)) {
-                for (channel, slope) in slopes.iter().enumerate() {
-                    let sum = dot(hidden, of(Part::HeadKernel), shape.channels, channel);
-                    loss += f64::from(*slope) * (of(Part::HeadBias)[channel] + sum);
+            for (hidden, upstream_grad) in decoded.iter().zip(upstream_grad.chunks(shape.channels)) {
+                for (channel, slope) in upstream_grad.iter().enumerate() {
+                    let sum = dot(hidden, array(Part::HeadKernel), shape.channels, channel);
+                    loss += f64::from(*slope) * (array(Part::HeadBias)[channel] + sum);
                 }
             }
             loss
@@ -293,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn far_out_values_stay_finite() {
+    fn extreme_values_stay_finite() {
         let weights = draw(Shape { channels: 3, len: 5, units: 9 }, 1);
         for far in [1e30, f32::MAX] {
             let windows: Vec<f32> = waves(weights.shape(), 7, 0.7).iter().map(|value| value * far).collect();

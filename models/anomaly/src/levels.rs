@@ -1,71 +1,78 @@
-//! The level that each channel of a pump is followed at.
+//! Tracks the level of each channel of a pump.
 //!
-//! While a pump is normal its channels' levels are followed slowly, so that drift is no fault, but never further than
-//! commissioning has seen them wander, times a factor, so that drift without end is one. Deliberately absent: when a
-//! pump is normal (`decider.rs`).
+//! While a pump is normal, the tracked levels follow the channels slowly, so that slow drift is not an anomaly. They stay
+//! within a distance of an anchor, the level at commissioning: a factor times the furthest drift of commissioning. So
+//! drift without end is an anomaly.
+//!
+//! Does not decide when a pump is normal; see `decider.rs`.
 
 use crate::{ChannelBaseline, ChannelScore, Tuning};
 
-/// One pump's followed levels, in its own scale.
+/// The tracked levels of one pump, in its own scale.
 #[derive(Debug, Clone)]
-pub(crate) struct Follower {
+pub(crate) struct LevelTracker {
     levels: Vec<f64>,
-    /// Where they may be followed around.
-    homes: Vec<f64>,
-    reaches: Vec<f64>,
+    /// One per channel: the tracked level stays within the maximum drift of its anchor.
+    anchors: Vec<f64>,
+    max_drifts: Vec<f64>,
     share: f64,
 }
 
-impl Follower {
-    /// Starts where commissioning found the channels.
-    pub(crate) fn new(channels: &[ChannelBaseline], tuning: &Tuning) -> Follower {
-        let homes: Vec<f64> = channels.iter().map(|channel| channel.level).collect();
-        let reaches = channels.iter().map(|channel| tuning.follow_reach * channel.reach).collect();
-        Follower { levels: homes.clone(), homes, reaches, share: 1.0 / tuning.follow_steps }
+impl LevelTracker {
+    /// Starts at the levels of commissioning.
+    pub(crate) fn new(channels: &[ChannelBaseline], tuning: &Tuning) -> LevelTracker {
+        let anchors: Vec<f64> = channels.iter().map(|channel| channel.level).collect();
+        let max_drifts = channels.iter().map(|channel| tuning.follow_reach * channel.reach).collect();
+        LevelTracker { levels: anchors.clone(), anchors, max_drifts, share: 1.0 / tuning.follow_steps }
     }
 
-    /// The same where only every `every`th step is seen: one of its steps goes as far as `every` steps would.
-    pub(crate) fn striding(self, every: usize) -> Follower {
+    /// For input of every `every`th step only: one step moves the levels as far as `every` steps would.
+    pub(crate) fn striding(self, every: usize) -> LevelTracker {
         let every = i32::try_from(every).unwrap_or(i32::MAX);
         let share = if every == 1 { self.share } else { 1.0 - (1.0 - self.share).powi(every) };
-        Follower { share, ..self }
+        LevelTracker { share, ..self }
     }
 
-    /// Goes on from these levels, followed around these homes: one of each per channel.
-    pub(crate) fn at(channels: &[ChannelBaseline], tuning: &Tuning, levels: Vec<f64>, homes: Vec<f64>) -> Follower {
-        Follower { levels, homes, ..Follower::new(channels, tuning) }
+    /// Continues from these levels and anchors, one of each per channel.
+    pub(crate) fn at(
+        channels: &[ChannelBaseline],
+        tuning: &Tuning,
+        levels: Vec<f64>,
+        anchors: Vec<f64>,
+    ) -> LevelTracker {
+        LevelTracker { levels, anchors, ..LevelTracker::new(channels, tuning) }
     }
 
-    /// Where they are followed around, one per channel.
-    pub(crate) fn homes(&self) -> &[f64] {
-        &self.homes
+    /// Returns the anchors, one per channel.
+    pub(crate) fn anchors(&self) -> &[f64] {
+        &self.anchors
     }
 
-    /// One per channel.
+    /// Returns the tracked levels, one per channel.
     pub(crate) fn levels(&self) -> &[f64] {
         &self.levels
     }
 
-    /// One step of a pump that is normal.
+    /// Follows one step of a normal pump.
     pub(crate) fn follow(&mut self, scores: &[ChannelScore]) {
-        self.follow_freely(scores);
-        for ((level, home), reach) in self.levels.iter_mut().zip(&self.homes).zip(&self.reaches) {
-            *level = level.clamp(home - reach, home + reach);
+        self.follow_unbounded(scores);
+        for ((level, anchor), max_drift) in self.levels.iter_mut().zip(&self.anchors).zip(&self.max_drifts) {
+            *level = level.clamp(anchor - max_drift, anchor + max_drift);
         }
     }
 
-    /// The same without bounds: it is how the bounds are found.
-    pub(crate) fn follow_freely(&mut self, scores: &[ChannelScore]) {
+    /// Follows one step without a limit. Commissioning determines the maximum drift with it.
+    pub(crate) fn follow_unbounded(&mut self, scores: &[ChannelScore]) {
         for (level, score) in self.levels.iter_mut().zip(scores) {
             *level += self.share * (score.short - *level);
         }
     }
 
-    /// The `nth` step, from 1, of learning new levels: they become the mean of all steps so far, and the new home.
+    /// Learns new levels from the `nth` step, counted from 1: levels and anchors become the mean of all steps so far.
     pub(crate) fn settle(&mut self, scores: &[ChannelScore], nth: u32) {
-        for ((level, home), score) in self.levels.iter_mut().zip(&mut self.homes).zip(scores) {
+        for ((level, anchor), score) in self.levels.iter_mut().zip(&mut self.anchors).zip(scores) {
             *level += (score.short - *level) / f64::from(nth);
-            *home = *level;
+            *anchor = *level;
         }
     }
 }

@@ -1,14 +1,19 @@
-//! The anomaly model of Volute: an LSTM autoencoder that learns what normal windows look like.
+//! The anomaly model of Volute: an LSTM autoencoder that learns to reconstruct windows of healthy running.
 //!
-//! [`train`] makes a [`Model`] of normal windows of one or many pumps: one network for all pumps of a profile. What is
-//! normal for one pump is its [`Baseline`], learned in commissioning without touching the network. A [`Scorer`] says how
-//! badly windows are reconstructed, of whatever pumps, in one batch; a [`Decider`], one for each pump, makes detections
-//! of its [`Score`]s. A window's score is the same bit for bit in whatever batch it is scored, so an evaluation and a
-//! live node agree.
+//! A *window* is the last 30 steps of a pump, one row of channel values per step; a *profile* describes the channels of
+//! one kind of pump (`volute-plant`). How a detection is made:
 //!
-//! Deliberately absent: making windows of readings (`volute-plant`), choosing the normal ones, threads and
-//! queues (the engine's), and what a fault is called (`volute-diagnosis`). candle is known to one module, which learns;
-//! another, the fused kernel, scores without it.
+//! 1. [`train`] trains a [`Model`] on normal windows of one or many pumps: one network for all pumps of a profile.
+//! 2. *Commissioning* learns a pump's [`Baseline`] from windows of its healthy running: its scaler, the usual levels of
+//!    its channels and their spreads, and its thresholds. The network is not changed.
+//! 3. A [`Scorer`] scales windows by their pumps' baselines, reconstructs them in one batch, and returns how far each
+//!    channel's reconstruction is off and where the channel stands ([`Score`]).
+//! 4. A [`Decider`], one per pump, turns the pump's scores into detections.
+//!
+//! A window's score is the same, bit for bit, in any batch, so an evaluation and a live node agree.
+//!
+//! Does not make windows from readings (`volute-plant`), select normal windows, or use threads and queues
+//! (`volute-actors`). Only one module uses candle: the training (`network.rs`). Scoring runs on a kernel of this crate.
 
 mod baseline;
 #[doc(hidden)]
@@ -18,7 +23,6 @@ mod commissioning;
 mod decider;
 mod deviation;
 mod files;
-mod held_back;
 mod hex;
 mod kernel;
 mod levels;
@@ -30,21 +34,24 @@ mod scaler;
 mod score;
 mod train;
 mod tuning;
+mod validation;
 mod weights;
 
 #[cfg(test)]
 mod testing;
 
-pub use baseline::{Baseline, BaselineError, ChannelBaseline, Learned, Thresholds};
+pub use baseline::{Baseline, BaselineError, ChannelBaseline, LearnedFrom, Thresholds};
 pub use channel_score::{ChannelScore, LONG_STEPS, SHORT_STEPS};
-pub use commissioning::{CommissioningError, MIN_WINDOWS, MOST_LEVELS, Observation, Observed, Survey};
+pub use commissioning::{
+    CommissioningError, HealthyStatistics, MAX_LEVEL_WINDOWS, MIN_WINDOWS, StatisticsCollector, Survey,
+};
 pub use decider::{Decider, DeciderMemory, MemoryError};
 pub use files::{Mismatch, ModelError};
-pub use held_back::HeldBack;
 pub use model::{ARCHITECTURE, FORMAT_VERSION, LossQuantiles, Manifest, Metrics, Model, Provenance};
 pub use network::NetworkError;
 pub use recipe::{Commissioning, Recipe, RecipeError};
 pub use scaler::{Scaler, ScalerError, Span};
-pub use score::{Score, ScoreError, Scorer, Scores, Task};
+pub use score::{Score, ScoreError, ScoreInput, Scorer, Scores};
 pub use train::{Epoch, TrainError, train};
 pub use tuning::{Detector, Tuning, UnknownDetector, Weighting};
+pub use validation::ValidationSet;

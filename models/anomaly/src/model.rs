@@ -1,11 +1,11 @@
-//! A trained model and what there is to know about it.
+//! A trained model and its manifest.
 //!
-//! Deliberately absent: how it was trained (`train.rs`), its files (`files.rs`), its use ([`crate::Scorer`]).
+//! Does not train it (`train.rs`), read or write its files (`files.rs`), or score with it ([`crate::Scorer`]).
 
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use volute_plant::{Profile, Timestamp, WindowRules};
+use volute_plant::{Profile, Timestamp, WindowConfig};
 
 use crate::{
     Baseline, Recipe,
@@ -19,26 +19,26 @@ pub const ARCHITECTURE: &str = "lstm-autoencoder";
 /// The version of a manifest's fields and of the weights' names and layout.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// How the numbers of [`crate::Tuning`] were chosen; it goes into every manifest.
-pub(crate) const TUNING_CHOSEN: &str =
+/// How the parameters of [`crate::Tuning`] were chosen; part of every manifest.
+pub(crate) const TUNING_SOURCE: &str =
     "leave-runs-out cross-validation over 18 SKAB runs: volute evaluate --cross-validate";
 
-/// A trained model. Cheap to clone; nothing in it changes.
+/// A trained model. Immutable; cheap to clone.
 #[derive(Clone)]
-pub struct Model(Arc<Inner>);
+pub struct Model(Arc<ModelData>);
 
-struct Inner {
+struct ModelData {
     id: Arc<str>,
     baseline: Option<Arc<Baseline>>,
     manifest: Manifest,
     weights: Weights,
 }
 
-/// All that there is to know about a model but its weights.
+/// Everything about a model but its weights. Field names are the keys of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT_VERSION`] when it was written.
+    /// The [`FORMAT_VERSION`] of the program that wrote it.
     pub format_version: u32,
     /// The model's name; see [`Model::id`].
     pub id: String,
@@ -56,101 +56,101 @@ pub struct Manifest {
     pub window: usize,
     /// Hidden units of the encoder and of the decoder.
     pub units: usize,
-    /// What is normal for the pump that it was trained on; none where it was trained on several, each of which is
-    /// commissioned for itself.
+    /// The baseline of the pump that it was trained on. None if it was trained on several pumps, each of which is
+    /// commissioned separately.
     pub baseline: Option<Baseline>,
-    /// How the numbers of the default detector were chosen.
+    /// How the parameters of the default detector were chosen.
     pub tuning_chosen: String,
     /// SHA-256 of the weights file, in hex.
     pub weights_sha256: String,
-    /// How it was trained.
+    /// The training settings.
     pub recipe: Recipe,
-    /// What it was trained on.
+    /// The training data.
     pub provenance: Provenance,
-    /// How training went.
+    /// The result of training.
     pub metrics: Metrics,
 }
 
-/// What a model was trained on, as far as the caller knows.
+/// The training data of a model, as far as the caller knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// SHA-256 of the training data, in hex.
     pub data_hash: String,
-    /// Readings in the training data.
+    /// Number of readings in the training data.
     pub rows: usize,
-    /// Where the data came from: files, pumps, a simulation's name.
+    /// Sources of the data: files, pumps, or the name of a simulation.
     pub sources: Vec<String>,
-    /// When it was trained.
+    /// When the model was trained.
     pub trained_at: Timestamp,
 }
 
-/// How training went. Losses are mean absolute errors over scaled windows.
+/// The result of training. Losses are mean absolute errors over scaled windows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// Epochs that were run.
+    /// Number of epochs that were run.
     pub epochs: usize,
-    /// The epoch whose weights were kept, from 1.
+    /// The epoch whose weights are used, from 1.
     pub best_epoch: usize,
-    /// Its training loss.
+    /// Training loss of that epoch.
     pub train_loss: f64,
-    /// Its validation loss.
+    /// Validation loss of that epoch.
     pub validation_loss: f64,
-    /// Training windows, those for validation included.
+    /// Number of training windows, including those for validation.
     pub windows: usize,
-    /// The losses of all training windows under the kept weights.
+    /// The losses of all training windows with the final weights.
     pub losses: LossQuantiles,
 }
 
-/// A distribution of losses.
+/// Quantiles of a distribution of losses.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossQuantiles {
-    /// The median.
+    /// Median.
     pub p50: f64,
-    /// 95 of 100 are at most this.
+    /// 95th percentile.
     pub p95: f64,
-    /// 99 of 100 are at most this.
+    /// 99th percentile.
     pub p99: f64,
-    /// The worst.
+    /// Maximum.
     pub max: f64,
 }
 
 impl Model {
-    /// The model's name: its architecture and [`Model::network_id`].
+    /// Returns the model's name: its architecture and [`Model::network_id`].
     pub fn id(&self) -> &Arc<str> {
         &self.0.id
     }
 
-    /// Whether this is the same model, and not only one that was read from the same files.
+    /// Whether both are clones of one loaded model. Two models that were read from the same files are not.
     pub fn is_same(&self, other: &Model) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The first 12 hex digits of a SHA-256 over everything that decides a reconstruction. Two models of one id
-    /// reconstruct every scaled window alike.
+    /// Returns the first 12 hex digits of a SHA-256 over everything that decides a reconstruction. Two models with one
+    /// network id reconstruct every scaled window identically.
     pub fn network_id(&self) -> &str {
         self.0.id.rsplit('-').next().unwrap_or_default()
     }
 
-    /// All that there is to know about it.
+    /// Returns the manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.0.manifest
     }
 
-    /// What is normal for the one pump that it was trained on, if it was one.
+    /// Returns the baseline of the one pump that it was trained on, if it was one.
     pub fn baseline(&self) -> Option<&Arc<Baseline>> {
         self.0.baseline.as_ref()
     }
 
-    /// The caller has made sure that both belong together.
+    /// Creates a model. The caller ensures that manifest and weights belong together.
     pub(crate) fn new(manifest: Manifest, weights: Weights) -> Model {
         let baseline = manifest.baseline.clone().map(Arc::new);
-        Model(Arc::new(Inner { id: manifest.id.as_str().into(), baseline, manifest, weights }))
+        Model(Arc::new(ModelData { id: manifest.id.as_str().into(), baseline, manifest, weights }))
     }
 
-    /// The same network with another baseline. The caller has made sure that it was learned with it.
+    /// Returns the same network with another baseline. The caller ensures that the baseline was learned with this network.
     pub(crate) fn with_baseline(&self, baseline: Baseline) -> Model {
         let manifest = Manifest { baseline: Some(baseline), ..self.manifest().clone() };
         Model::new(manifest, self.weights().clone())
@@ -168,16 +168,16 @@ impl fmt::Debug for Model {
 }
 
 impl Manifest {
-    /// The id that a model with this manifest must have.
+    /// Returns the id that follows from the manifest's content.
     pub(crate) fn expected_id(&self) -> String {
         let decisive = format!("{}\n{}\n{}\n", self.weights_sha256, self.profile_hash, self.window);
         format!("{ARCHITECTURE}-{}", &sha256(decisive.as_bytes())[..12])
     }
 }
 
-/// The shape of a profile's networks: its channels, and the windows that its windower makes.
+/// Returns the shape of a profile's networks: its number of channels, and the length of its windows.
 pub(crate) fn shape(profile: &Profile, units: usize) -> Shape {
-    Shape { channels: profile.channels().len(), len: WindowRules::for_profile(profile).len, units }
+    Shape { channels: profile.channels().len(), len: WindowConfig::for_profile(profile).len, units }
 }
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
     use crate::testing::model;
 
     #[test]
-    fn the_id_follows_all_that_decides_a_reconstruction() {
+    fn the_id_depends_on_everything_that_decides_a_reconstruction() {
         let manifest = model().manifest();
         assert_eq!(manifest.expected_id(), manifest.id);
         assert_eq!(model().network_id().len(), 12);
@@ -203,6 +203,6 @@ mod tests {
         let mut same = manifest.clone();
         same.provenance.sources.push("elsewhere".into());
         same.baseline = None;
-        assert_eq!(same.expected_id(), manifest.id, "where it came from decides nothing");
+        assert_eq!(same.expected_id(), manifest.id, "provenance and baseline are not part of the id");
     }
 }

@@ -1,13 +1,14 @@
-//! Learning: the kernel in candle's graph, with candle's Adam. The one module that knows candle.
+//! Training: the kernel as an operation in candle's graph, with candle's Adam. The only module that uses candle.
 //!
-//! In: scaled windows, one after the other in a slice; out: weights. The whole network, `window → LSTM → last hidden
-//! state, repeated → LSTM → linear → window`, and its mean absolute error are one operation of the graph, with the kernel's
-//! own backward pass. The chain rule from there on and the optimiser are candle's. Does not scale, count epochs or score.
+//! Input: scaled windows, one after the other in a slice. Output: weights. The whole network, `window → LSTM → last
+//! hidden state, repeated → LSTM → linear → window`, and its mean absolute error are one operation of the graph, with the
+//! kernel's own backward pass. candle does the rest of the chain rule and the optimiser. Does not scale windows, count
+//! epochs or score.
 //!
-//! One step after the other, on one thread, in a fixed order of sums: the same windows and weights give the same step.
-//! candle spreads element-wise operations on 65,536 numbers and more over all cores, with threads that spin: at these sizes
-//! that costs more than it saves. So no tensor here is that long: the error is a number when it reaches the graph, and the
-//! weights are several variables.
+//! Steps run one after the other on one thread, with sums in a fixed order: the same windows and weights give the same
+//! step. candle distributes element-wise operations on 65,536 numbers and more over all cores, with threads that spin; at
+//! these sizes that costs more than it saves. So no tensor here is that long: the error is already a single number when
+//! it enters the graph, and the weights are split into several variables.
 
 use std::sync::{
     Arc,
@@ -26,33 +27,33 @@ use crate::{
 #[cfg(test)]
 pub(crate) mod reference;
 
-/// Numbers in one variable at most.
+/// The most numbers in one variable.
 const VARIABLE_LEN: usize = 1 << 15;
 
-/// candle refused an operation: a defect of this crate.
+/// candle refused an operation. This is a defect of this crate.
 #[derive(Debug, thiserror::Error)]
 #[error("the network cannot compute: {0}")]
 pub struct NetworkError(#[from] candle_core::Error);
 
-/// A network that learns.
+/// A network in training.
 #[derive(Debug)]
-pub(crate) struct Learner {
+pub(crate) struct Trainer {
     shape: Shape,
-    /// All arrays, one after the other in the order of [`Part::ALL`], cut into pieces of [`VARIABLE_LEN`].
+    /// All arrays in the order of [`Part::ALL`], concatenated and split into pieces of [`VARIABLE_LEN`].
     weights: Vec<Var>,
     kernel: Arc<Mutex<TrainingKernel>>,
     adam: AdamW,
 }
 
-impl Learner {
-    /// Starts from these weights, with Adam (Kingma and Ba 2015) in Keras' setting.
-    pub(crate) fn new(weights: &Weights, learning_rate: f64) -> Result<Learner, NetworkError> {
+impl Trainer {
+    /// Starts from these weights, with Adam (Kingma and Ba 2015) and the defaults of Keras.
+    pub(crate) fn new(weights: &Weights, learning_rate: f64) -> Result<Trainer, NetworkError> {
         let pieces = weights.numbers().chunks(VARIABLE_LEN);
         let variables: Vec<Var> =
             pieces.map(|piece| Var::from_slice(piece, piece.len(), &Device::Cpu)).collect::<Result<_, _>>()?;
         let setting = ParamsAdamW { lr: learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-7, weight_decay: 0.0 };
         let kernel = TrainingKernel { kernel: Kernel::new(weights), passes: 0, output_grad: Vec::new() };
-        Ok(Learner {
+        Ok(Trainer {
             shape: weights.shape(),
             kernel: Arc::new(Mutex::new(kernel)),
             adam: AdamW::new(variables.clone(), setting)?,
@@ -60,19 +61,19 @@ impl Learner {
         })
     }
 
-    /// One step on one batch of scaled windows. Returns the batch's mean absolute error before it.
+    /// Runs one step on one batch of scaled windows. Returns the batch's mean absolute error before the step.
     pub(crate) fn step(&mut self, windows: &[f32]) -> Result<f64, NetworkError> {
         let loss = self.loss(windows)?;
         self.adam.backward_step(&loss)?;
         Ok(f64::from(loss.to_scalar::<f32>()?))
     }
 
-    /// The sizes it was built for.
+    /// Returns the network's shape.
     pub(crate) fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// What it has learned, in the order of [`Part::ALL`]; not finite where learning went astray.
+    /// Returns the weights, in the order of [`Part::ALL`]. They are not finite if training has diverged.
     pub(crate) fn arrays(&self) -> Result<Vec<Vec<f32>>, NetworkError> {
         let mut numbers = Vec::new();
         for piece in &self.weights {
@@ -81,7 +82,7 @@ impl Learner {
         Ok(Part::ALL.map(|part| numbers[part.range(self.shape)].to_vec()).into())
     }
 
-    /// The mean absolute error of a batch, as a node of the graph.
+    /// Returns the mean absolute error of a batch, as a node of the graph.
     fn loss(&self, windows: &[f32]) -> Result<Tensor, NetworkError> {
         let windows = Tensor::from_slice(windows, windows.len(), &Device::Cpu)?;
         let pieces: Vec<&Tensor> = self.weights.iter().map(Var::as_tensor).collect();
@@ -90,21 +91,21 @@ impl Learner {
     }
 }
 
-/// A kernel with what the backward pass needs of its last forward pass.
+/// A kernel with the results of its last forward pass that the backward pass needs.
 #[derive(Debug)]
 struct TrainingKernel {
     kernel: Kernel,
-    /// Forward passes so far.
+    /// Number of forward passes so far.
     passes: u64,
-    /// The error's derivative for each reconstructed value.
+    /// The derivative of the error with respect to each reconstructed value.
     output_grad: Vec<f32>,
 }
 
-/// From weights and windows, each flat, to the mean absolute error of the windows' reconstructions: the kernel as one
-/// operation of the graph.
+/// The kernel as one operation of the graph: from weights and windows, both flat, to the mean absolute error of the
+/// reconstructions.
 ///
-/// The gates of the forward pass stay in the kernel, so a backward pass after another forward pass is refused. The windows
-/// have no gradient: they are data.
+/// The gates of the forward pass stay in the kernel, so a backward pass after another forward pass is refused. There is
+/// no gradient for the windows, which are data.
 struct MeanAbsoluteError {
     kernel: Arc<Mutex<TrainingKernel>>,
     /// The number of this operation's forward pass.
@@ -122,9 +123,9 @@ impl MeanAbsoluteError {
 }
 
 impl TrainingKernel {
-    /// Returns the mean absolute error, and keeps its derivative: for each value 1/n or -1/n, by the sign of its error.
+    /// Returns the mean absolute error, and stores its derivative: 1/n or -1/n for each value, by the sign of its error.
     fn forward(&mut self, weights: &[f32], windows: &[f32]) -> f32 {
-        let reconstructed = self.kernel.study(weights, windows);
+        let reconstructed = self.kernel.forward_train(weights, windows);
         let share = (1.0 / windows.len() as f64) as f32;
         self.output_grad.clear();
         let mut sum = 0.0;
@@ -136,7 +137,7 @@ impl TrainingKernel {
         (sum / windows.len() as f64) as f32
     }
 
-    /// Returns the error's gradient for each weight.
+    /// Returns the gradient of the error for each weight.
     fn backward(&mut self, windows: &[f32]) -> &[f32] {
         self.kernel.gradient(windows, &self.output_grad)
     }
@@ -170,21 +171,21 @@ impl CustomOp2 for MeanAbsoluteError {
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
         let mut kernel = self.kernel();
         if kernel.passes != self.pass.load(Ordering::Relaxed) {
-            bail!("the kernel has made another pass since");
+            bail!("the kernel has made another forward pass since");
         }
         let upstream: f32 = upstream.to_scalar()?;
         let gradient = kernel.backward(&windows.to_vec1::<f32>()?);
-        let gradient: Vec<f32> = gradient.iter().map(|slope| slope * upstream).collect();
+        let gradient: Vec<f32> = gradient.iter().map(|value| value * upstream).collect();
         let len = gradient.len();
         Ok((Some(Tensor::from_vec(gradient, len, &Device::Cpu)?), None))
     }
 }
 
-/// A tensor's numbers as they lie in memory.
+/// Returns a tensor's numbers as they lie in memory.
 fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((first, end)) => Ok(&storage.as_slice()?[first..end]),
-        None => bail!("the kernel takes numbers that lie side by side"),
+        None => bail!("the kernel needs contiguous numbers"),
     }
 }
 
@@ -199,61 +200,63 @@ mod tests {
     }
 
     #[test]
-    fn every_part_learns() {
+    fn every_weight_array_is_trained() {
         let weights = draw(Shape { channels: 2, len: 4, units: 3 }, 1);
-        let mut learner = Learner::new(&weights, 1e-3).expect("a learner");
-        learner.step(&[0.3, 0.9].repeat(4 * 5)).expect("a step");
-        for (part, learned) in Part::ALL.into_iter().zip(learner.arrays().expect("arrays")) {
+        let mut trainer = Trainer::new(&weights, 1e-3).expect("a trainer");
+        trainer.step(&[0.3, 0.9].repeat(4 * 5)).expect("a step");
+        for (part, learned) in Part::ALL.into_iter().zip(trainer.arrays().expect("arrays")) {
             assert_ne!(weights.array(part), learned, "{}", part.name());
         }
     }
 
     #[test]
-    fn the_same_steps_teach_the_same() {
+    fn the_same_steps_give_the_same_weights() {
         let learn = || {
-            let mut learner =
-                Learner::new(&draw(Shape { channels: 3, len: 7, units: 17 }, 2), 1e-2).expect("a learner");
+            let mut trainer =
+                Trainer::new(&draw(Shape { channels: 3, len: 7, units: 17 }, 2), 1e-2).expect("a trainer");
             for step in 0..5 {
                 let windows: Vec<f32> = (0..9 * 21).map(|i| ((i + step) as f32 * 0.3).sin()).collect();
-                learner.step(&windows).expect("a step");
+                trainer.step(&windows).expect("a step");
             }
-            learner.arrays().expect("arrays")
+            trainer.arrays().expect("arrays")
         };
         assert_eq!(learn(), learn());
     }
 
     #[test]
-    fn a_gradient_belongs_to_the_last_pass() {
-        let learner = Learner::new(&draw(Shape { channels: 2, len: 4, units: 3 }, 1), 1e-3).expect("a learner");
-        let (first, second) = (learner.loss(&[0.1; 8]).expect("a pass"), learner.loss(&[0.2; 8]).expect("a pass"));
+    fn only_the_last_pass_has_a_gradient() {
+        let trainer = Trainer::new(&draw(Shape { channels: 2, len: 4, units: 3 }, 1), 1e-3).expect("a trainer");
+        let (first, second) = (trainer.loss(&[0.1; 8]).expect("a pass"), trainer.loss(&[0.2; 8]).expect("a pass"));
         assert!(second.backward().is_ok());
         assert!(first.backward().is_err());
     }
 
     #[test]
-    fn the_loss_and_its_gradient_are_those_of_candles_own_network() {
-        // More weights than one variable holds.
+    fn loss_and_gradient_match_those_of_candles_own_network() {
+        // More weights than fit into one variable.
         let weights = draw(Shape { channels: 3, len: 4, units: 64 }, 5);
-        let learner = Learner::new(&weights, 1e-3).expect("a learner");
-        assert!(learner.weights.len() > 1);
+        let trainer = Trainer::new(&weights, 1e-3).expect("a trainer");
+        assert!(trainer.weights.len() > 1);
         let windows: Vec<f32> = (0..6 * 12).map(|i| (i as f32 * 0.7).sin()).collect();
         let reconstructed = reference::reconstruct(&weights, &windows).expect("windows");
         let errors: Vec<f32> = reconstructed.iter().zip(&windows).map(|(theirs, value)| theirs - value).collect();
         let share = 1.0 / errors.len() as f32;
-        let loss = learner.loss(&windows).expect("a pass");
+        let loss = trainer.loss(&windows).expect("a pass");
         let mean = errors.iter().map(|error| error.abs()).sum::<f32>() * share;
         assert!((loss.to_scalar::<f32>().expect("a number") - mean).abs() < 1e-6);
-        let slopes: Vec<f32> = errors.iter().map(|error| share.copysign(*error)).collect();
-        let theirs = reference::gradient(&weights, &windows, &slopes).expect("a gradient");
+        let upstream_grad: Vec<f32> = errors.iter().map(|error| share.copysign(*error)).collect();
+        let theirs = reference::gradient(&weights, &windows, &upstream_grad).expect("a gradient");
         let gradients = loss.backward().expect("a backward pass");
-        let ours: Vec<f32> = learner
+        let ours: Vec<f32> = trainer
             .weights
             .iter()
-            .flat_map(|piece| gradients.get(piece).expect("each learns").to_vec1::<f32>().expect("numbers"))
+            .flat_map(|piece| {
+                gradients.get(piece).expect("a gradient for each piece").to_vec1::<f32>().expect("numbers")
+            })
             .collect();
         assert_eq!(ours.len(), theirs.len());
-        for (place, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-            assert!((ours - theirs).abs() < 1e-5, "{place}: {ours} {theirs}");
+        for (index, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+            assert!((ours - theirs).abs() < 1e-5, "{index}: {ours} {theirs}");
         }
     }
 }

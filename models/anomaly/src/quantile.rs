@@ -1,13 +1,13 @@
-//! Quantiles of a few numbers.
+//! Quantiles of a small number of values.
 
-/// The `share` quantile of sorted values, at least one, linear between neighbours as numpy's default is.
+/// Returns the `share` quantile of sorted values (at least one), interpolated linearly, as numpy's default.
 pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    low + (high - low) * place.fract()
+    let position = share * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
+    low + (high - low) * position.fract()
 }
 
-/// The median of at least one value.
+/// Returns the median of at least one value.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);

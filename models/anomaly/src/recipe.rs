@@ -1,15 +1,13 @@
-//! How to train and how to commission, as a configuration says it.
-//!
-//! Deliberately absent: where the configuration is kept.
+//! The settings of training and of commissioning. Does not read the configuration file.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Detector, Tuning};
 
-/// The most hidden units that a model may have.
+/// The most hidden units of a model.
 pub(crate) const MAX_UNITS: usize = 4096;
 
-/// How to train.
+/// Training settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
@@ -17,7 +15,7 @@ pub struct Recipe {
     pub units: usize,
     /// The most passes over the windows.
     pub epochs: usize,
-    /// Windows in a step.
+    /// Windows per training step.
     pub batch: usize,
     /// Adam's step size.
     pub learning_rate: f64,
@@ -25,13 +23,13 @@ pub struct Recipe {
     pub patience: usize,
     /// The share of the windows, the newest, that is kept for validation.
     pub validation_share: f64,
-    /// The quantile of the training windows' losses that becomes the recipe's threshold.
+    /// The quantile of the training windows' losses that is the threshold of [`Detector::LstmAutoencoder`].
     pub threshold_quantile: f64,
-    /// How detections are made, where the model is one pump's.
+    /// The detector, if the model is for one pump.
     pub detector: Detector,
-    /// The numbers of the default detector.
+    /// Parameters of the default detector.
     pub tuning: Tuning,
-    /// Decides the first weights and the windows' order.
+    /// Seed for the initial weights and the order of the windows.
     pub seed: u64,
 }
 
@@ -52,16 +50,16 @@ impl Default for Recipe {
     }
 }
 
-/// How a pump is commissioned.
+/// Commissioning settings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Commissioning {
-    /// How its detections will be made.
+    /// The pump's detector.
     pub detector: Detector,
-    /// The numbers for it.
+    /// Parameters of the detector.
     pub tuning: Tuning,
-    /// The quantile of the windows' losses that becomes the recipe's threshold.
+    /// The quantile of the windows' losses that is the threshold of [`Detector::LstmAutoencoder`].
     pub threshold_quantile: f64,
-    /// Whether the network has learned from these very windows.
+    /// Whether the network was trained on these same windows.
     pub own_network: bool,
 }
 
@@ -76,7 +74,7 @@ impl Default for Commissioning {
     }
 }
 
-/// A key of the recipe with a value that makes no sense.
+/// A key of the recipe has an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key} = {value}; allowed: {allowed}")]
 pub struct RecipeError {
@@ -84,34 +82,34 @@ pub struct RecipeError {
     pub key: &'static str,
     /// Its value.
     pub value: String,
-    /// What it may be.
+    /// The allowed values.
     pub allowed: String,
 }
 
 impl Recipe {
-    /// How a pump is commissioned whose network was trained by this recipe.
+    /// Returns the commissioning settings for a pump whose network was trained by this recipe.
     pub fn commissioning(&self) -> Commissioning {
         let Recipe { threshold_quantile, detector, tuning, .. } = *self;
         Commissioning { detector, tuning, threshold_quantile, own_network: false }
     }
 
-    /// Refuses values that make no sense.
+    /// Refuses invalid values.
     pub fn check(&self) -> Result<(), RecipeError> {
         let count = |value: usize| (value >= 1, value.to_string(), "at least 1".to_owned());
-        let rate_is_fine = self.learning_rate > 0.0 && self.learning_rate.is_finite();
-        let share_is_fine = (0.0..=0.5).contains(&self.validation_share);
-        let quantile_is_fine = self.threshold_quantile > 0.0 && self.threshold_quantile <= 1.0;
-        let units_are_fine = (1..=MAX_UNITS).contains(&self.units);
-        for (key, (fine, value, allowed)) in [
-            ("units", (units_are_fine, self.units.to_string(), format!("1 to {MAX_UNITS}"))),
+        let rate_is_valid = self.learning_rate > 0.0 && self.learning_rate.is_finite();
+        let share_is_valid = (0.0..=0.5).contains(&self.validation_share);
+        let quantile_is_valid = self.threshold_quantile > 0.0 && self.threshold_quantile <= 1.0;
+        let units_are_valid = (1..=MAX_UNITS).contains(&self.units);
+        for (key, (is_valid, value, allowed)) in [
+            ("units", (units_are_valid, self.units.to_string(), format!("1 to {MAX_UNITS}"))),
             ("epochs", count(self.epochs)),
             ("batch", count(self.batch)),
-            ("learning_rate", (rate_is_fine, self.learning_rate.to_string(), "a finite number above 0".into())),
+            ("learning_rate", (rate_is_valid, self.learning_rate.to_string(), "a finite number above 0".into())),
             ("patience", count(self.patience)),
-            ("validation_share", (share_is_fine, self.validation_share.to_string(), "0 to 0.5".into())),
-            ("threshold_quantile", (quantile_is_fine, self.threshold_quantile.to_string(), "above 0, to 1".into())),
+            ("validation_share", (share_is_valid, self.validation_share.to_string(), "0 to 0.5".into())),
+            ("threshold_quantile", (quantile_is_valid, self.threshold_quantile.to_string(), "above 0, to 1".into())),
         ] {
-            if !fine {
+            if !is_valid {
                 return Err(RecipeError { key, value, allowed });
             }
         }
@@ -124,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_makes_no_sense_is_refused_by_key() {
+    fn invalid_values_are_refused_by_key() {
         let good = Recipe::default;
         assert_eq!(good().check(), Ok(()));
         for (key, recipe) in [

@@ -1,16 +1,16 @@
-//! From a channel's unit to the network's: min-max scaling, learned from training windows.
+//! Min-max scaling from a channel's unit to the network's input, learned from training windows.
 //!
-//! A value scales to `(value - min) / (max - min)`: 0 to 1 within what training has seen, and beyond it
-//! what lies beyond. Deliberately absent: scaling back, which nobody needs.
+//! A value scales to `(value - min) / (max - min)`: 0 to 1 within the range of the training windows, and outside 0 to 1
+//! beyond it. Does not scale back.
 
 use std::borrow::Borrow;
 
 use serde::{Deserialize, Serialize};
 use volute_plant::{Channel, Window};
 
-/// The furthest that a scaled value may lie from zero: a million times what training has seen is loss
-/// enough, and still a number after the network has worked on it.
-const FURTHEST: f64 = 1e6;
+/// The largest absolute scaled value. A million times the training range gives a large loss, and is still finite after
+/// the network.
+const MAX_SCALED: f64 = 1e6;
 
 /// The span of one channel that scales to 0 to 1, in the channel's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -22,16 +22,16 @@ pub struct Span {
     pub max: f64,
 }
 
-/// One span per channel, each from a lower to a higher finite number.
+/// One span per channel, each of two finite numbers, the lower first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Span>", into = "Vec<Span>")]
 pub struct Scaler(Vec<Span>);
 
-/// The spans cannot scale anything.
+/// A span cannot be used for scaling.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("channel {channel} spans {min} to {max}; expected: two finite numbers, the lower first")]
 pub struct ScalerError {
-    /// The channel's place in the profile.
+    /// The channel's index in the profile.
     pub channel: usize,
     /// Its lower end.
     pub min: f64,
@@ -42,18 +42,18 @@ pub struct ScalerError {
 impl Scaler {
     /// Learns each channel's lowest and highest value.
     ///
-    /// A span is at least the channel's resolution wide. So a channel that stood still in training scales
-    /// to 0, and a later change of it counts one for each step that means anything: visible, and finite.
+    /// A span is at least as wide as the channel's resolution. A channel that was constant in training therefore scales to 0,
+    /// and a later change counts 1 per step of its resolution.
     pub fn learn<W: Borrow<Window>>(
         channels: &[Channel],
         windows: impl IntoIterator<Item = W>,
     ) -> Result<Scaler, ScalerError> {
         let mut extremes = Extremes::new(channels.len());
-        windows.into_iter().for_each(|window| extremes.take(window.borrow()));
+        windows.into_iter().for_each(|window| extremes.include(window.borrow()));
         extremes.scaler(channels)
     }
 
-    /// The channels' spans, in the profile's order.
+    /// Returns the channels' spans, in the profile's order.
     pub fn spans(&self) -> &[Span] {
         &self.0
     }
@@ -63,7 +63,7 @@ impl Scaler {
         for row in values.chunks_exact(self.0.len()) {
             for (value, span) in row.iter().zip(&self.0) {
                 let share = (value - span.min) / (span.max - span.min);
-                scaled.push(share.clamp(-FURTHEST, FURTHEST) as f32);
+                scaled.push(share.clamp(-MAX_SCALED, MAX_SCALED) as f32);
             }
         }
     }
@@ -78,7 +78,7 @@ impl Extremes {
         Extremes(vec![Span { min: f64::INFINITY, max: f64::NEG_INFINITY }; channels])
     }
 
-    pub(crate) fn take(&mut self, window: &Window) {
+    pub(crate) fn include(&mut self, window: &Window) {
         for row in window.values.chunks_exact(self.0.len()) {
             for (span, value) in self.0.iter_mut().zip(row) {
                 span.min = span.min.min(*value);
@@ -87,11 +87,11 @@ impl Extremes {
         }
     }
 
-    /// The scaler for them; see [`Scaler::learn`].
+    /// Returns the scaler for them; see [`Scaler::learn`].
     pub(crate) fn scaler(self, channels: &[Channel]) -> Result<Scaler, ScalerError> {
         let Extremes(mut spans) = self;
         for (span, channel) in spans.iter_mut().zip(channels) {
-            // Where the resolution is lost in the rounding of a huge number, the next number will do.
+            // For a huge number the resolution is lost in rounding; use the next larger number.
             span.max = span.max.max(span.min + channel.resolution).max(span.min.next_up());
         }
         Scaler::try_from(spans)
@@ -103,7 +103,7 @@ impl TryFrom<Vec<Span>> for Scaler {
 
     fn try_from(spans: Vec<Span>) -> Result<Scaler, ScalerError> {
         for (channel, &Span { min, max }) in spans.iter().enumerate() {
-            // The width of two finite numbers may be infinite, and one of an infinite number may be NaN.
+            // The difference of two finite numbers may be infinite, and that of infinite numbers may be NaN.
             if !(min < max && (max - min).is_finite()) {
                 return Err(ScalerError { channel, min, max });
             }
@@ -133,7 +133,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn training_windows_fill_nought_to_one(values in prop::collection::vec(-1e12..1e12, 60)) {
+        fn training_windows_scale_to_0_to_1(values in prop::collection::vec(-1e12..1e12, 60)) {
             let profile = profile(2);
             let scaler = Scaler::learn(profile.channels(), &[window(0, values.clone())]).expect("a scaler");
             let scaled = scaled(&scaler, &values);
@@ -154,7 +154,7 @@ mod tests {
         }
 
         #[test]
-        fn any_number_stays_a_number(min: f64, max: f64, value: f64) {
+        fn any_finite_value_scales_to_a_finite_value(min: f64, max: f64, value: f64) {
             prop_assume!(value.is_finite());
             if let Ok(scaler) = Scaler::try_from(vec![Span { min, max }]) {
                 prop_assert!(scaled(&scaler, &[value])[0].is_finite());
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_that_scale_nothing_are_refused() {
+    fn invalid_spans_are_refused() {
         for (min, max) in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (f64::MIN, f64::MAX)] {
             assert!(Scaler::try_from(vec![Span { min, max }]).is_err(), "{min} to {max}");
         }

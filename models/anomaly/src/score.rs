@@ -1,7 +1,7 @@
-//! How badly a window is reconstructed, channel by channel, and where its channels stand.
+//! Scores windows: how badly each channel is reconstructed, and at which level it stands.
 //!
-//! Stateless: a window's score depends on nothing but the network, the pump's scaler and the window, bit for bit, so
-//! that an evaluation and a live node agree. Deliberately absent: whether a score is an anomaly (`decider.rs`).
+//! Stateless: a window's score depends on the network, the pump's scaler and the window only, bit for bit, so that an
+//! evaluation and a live node agree. Does not decide whether a score is an anomaly; see `decider.rs`.
 
 use std::sync::Arc;
 
@@ -15,24 +15,24 @@ use crate::{
     weights::Weights,
 };
 
-/// Windows that go through the network together: more are not faster, and stay in no cache.
+/// Windows per pass through the network. Larger batches are not faster, and do not fit into a cache.
 const BATCH: usize = 32;
 
 /// A window to be scored, with the scaler of its pump.
 #[derive(Debug, Clone, Copy)]
-pub struct Task<'a> {
+pub struct ScoreInput<'a> {
     /// The window.
     pub window: &'a Window,
-    /// What scales its values.
+    /// The scaler of its pump.
     pub scaler: &'a Scaler,
 }
 
-/// What there is to say of one window.
+/// The score of one window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// The mean absolute error over the scaled window: 0.01 is one percent of the spans.
+    /// Mean absolute error over the scaled window: 0.01 is one percent of the spans.
     pub loss: f64,
-    /// In the profile's order.
+    /// One per channel, in the profile's order.
     pub channels: Arc<[ChannelScore]>,
 }
 
@@ -45,7 +45,7 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// How many there are.
+    /// Returns the number of scores.
     pub fn len(&self) -> usize {
         self.losses.len()
     }
@@ -55,24 +55,24 @@ impl Scores {
         self.losses.is_empty()
     }
 
-    /// Each window's loss and its channels, without a copy.
+    /// Returns each window's loss and channels, without copying.
     pub fn views(&self) -> impl Iterator<Item = (f64, &[ChannelScore])> {
         self.losses.iter().copied().zip(self.channels.chunks_exact(self.width.max(1)))
     }
 
-    /// Each score, to keep.
+    /// Returns each score as an owned value.
     pub fn iter(&self) -> impl Iterator<Item = Score> {
         self.views().map(|(loss, channels)| Score { loss, channels: channels.into() })
     }
 }
 
-/// The window cannot be scored.
+/// A window cannot be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreError {
-    /// It has another size than the model's windows.
+    /// It does not have the size of the model's windows.
     #[error("the window of {pump} at {at} holds {found} values; expected: {expected}")]
     Size {
-        /// Whose window it is.
+        /// The pump.
         pump: PumpId,
         /// The time of its last reading.
         at: Timestamp,
@@ -84,29 +84,29 @@ pub enum ScoreError {
     /// Its scaler is for another number of channels.
     #[error("the scaler of {pump} is for {found} channels; expected: {expected}")]
     Scaler {
-        /// Whose scaler it is.
+        /// The pump of the scaler.
         pump: PumpId,
         /// Channels of the scaler.
         found: usize,
         /// Channels of the model.
         expected: usize,
     },
-    /// It holds infinity or NaN.
+    /// It has an infinite or NaN value.
     #[error("the window of {pump} at {at} holds {value} in channel {channel}; expected: finite numbers")]
     NotFinite {
-        /// Whose window it is.
+        /// The pump.
         pump: PumpId,
         /// The time of its last reading.
         at: Timestamp,
-        /// The channel's place in the profile.
+        /// The channel's index in the profile.
         channel: usize,
-        /// What it holds.
+        /// Its value.
         value: f64,
     },
-    /// The network's answer is not finite: its weights are far out.
+    /// The network's output is not finite, because its weights are too large.
     #[error("the loss of the window of {pump} at {at} is not finite")]
     Loss {
-        /// Whose window it is.
+        /// The pump.
         pump: PumpId,
         /// The time of its last reading.
         at: Timestamp,
@@ -116,7 +116,7 @@ pub enum ScoreError {
     Network(#[from] NetworkError),
 }
 
-/// Scores windows with one model. Owns its buffers: one for each worker.
+/// Scores windows with one model. It has its own weights and buffers; each worker has one scorer.
 #[derive(Debug)]
 pub struct Scorer {
     model: Model,
@@ -124,27 +124,28 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// A scorer with weights of its own, so that workers share nothing.
+    /// Creates a scorer with its own copy of the weights, so that workers share nothing.
     pub fn new(model: &Model) -> Scorer {
         Scorer { model: model.clone(), autoencoder: Autoencoder::new(model.weights()) }
     }
 
-    /// The model it scores with.
+    /// Returns its model.
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// Scores windows, of any pumps of the model's profile, in their order. Allocates nothing once its buffers have
-    /// grown to the largest call.
+    /// Scores windows, of any pumps of the model's profile, in their order. Allocates nothing once its buffers have grown to
+    /// the largest call.
     ///
-    /// Each score is the same whatever the other windows are; one window that cannot be scored fails all.
-    pub fn score(&mut self, tasks: &[Task]) -> Result<&Scores, ScoreError> {
-        self.autoencoder.score(tasks)
+    /// A score does not depend on the other windows of the call. A window that cannot be scored fails the whole call.
+    pub fn score(&mut self, inputs: &[ScoreInput]) -> Result<&Scores, ScoreError> {
+        self.autoencoder.score(inputs)
     }
 
-    /// Reconstructs so many blank windows as [`Scorer::score`] would, for somebody to see how long it takes.
-    pub fn rehearse(&mut self, windows: usize) {
-        self.autoencoder.rehearse(windows);
+    /// Reconstructs `windows` blank windows in batches, as [`Scorer::score`] does. Warms up the buffers, and lets a caller
+    /// measure the duration.
+    pub fn warm_up(&mut self, windows: usize) {
+        self.autoencoder.warm_up(windows);
     }
 }
 
@@ -162,7 +163,7 @@ impl Autoencoder {
         Autoencoder { kernel, scaled: Vec::new(), scores: Scores { width: weights.shape().channels, ..scores } }
     }
 
-    fn rehearse(&mut self, windows: usize) {
+    fn warm_up(&mut self, windows: usize) {
         let size = self.kernel.shape().window_size();
         for batch in (0..windows).step_by(BATCH) {
             self.scaled.clear();
@@ -171,29 +172,30 @@ impl Autoencoder {
         }
     }
 
-    pub(crate) fn score(&mut self, tasks: &[Task]) -> Result<&Scores, ScoreError> {
+    pub(crate) fn score(&mut self, inputs: &[ScoreInput]) -> Result<&Scores, ScoreError> {
         let shape = self.kernel.shape();
-        for task in tasks {
-            check(task, shape.window_size(), shape.channels)?;
+        for input in inputs {
+            check(input, shape.window_size(), shape.channels)?;
         }
         self.scores.losses.clear();
         self.scores.channels.clear();
-        for batch in tasks.chunks(BATCH) {
+        for batch in inputs.chunks(BATCH) {
             self.scaled.clear();
-            for task in batch {
-                task.scaler.scale(&task.window.values, &mut self.scaled);
+            for input in batch {
+                input.scaler.scale(&input.window.values, &mut self.scaled);
             }
             let reconstructed = self.kernel.reconstruct(&self.scaled);
             let scaled = self.scaled.chunks_exact(shape.window_size());
-            for (task, (scaled, other)) in batch.iter().zip(scaled.zip(reconstructed.chunks_exact(shape.window_size())))
+            for (input, (scaled, reconstruction)) in
+                batch.iter().zip(scaled.zip(reconstructed.chunks_exact(shape.window_size())))
             {
                 let first = self.scores.channels.len();
-                let loss = compare(scaled, other, shape.channels, &mut self.scores.channels);
-                let held = |(channel, _): &(usize, &mut ChannelScore)| task.window.held.contains(*channel);
+                let loss = score_window(scaled, reconstruction, shape.channels, &mut self.scores.channels);
+                let held = |(channel, _): &(usize, &mut ChannelScore)| input.window.held.contains(*channel);
                 let channels = self.scores.channels[first..].iter_mut().enumerate();
                 channels.filter(held).for_each(|(_, score)| score.liveliness = f64::INFINITY);
                 if !loss.is_finite() {
-                    return Err(ScoreError::Loss { pump: task.window.pump.clone(), at: task.window.at });
+                    return Err(ScoreError::Loss { pump: input.window.pump.clone(), at: input.window.at });
                 }
                 self.scores.losses.push(loss);
             }
@@ -202,7 +204,7 @@ impl Autoencoder {
     }
 }
 
-fn check(Task { window, scaler }: &Task, size: usize, channels: usize) -> Result<(), ScoreError> {
+fn check(ScoreInput { window, scaler }: &ScoreInput, size: usize, channels: usize) -> Result<(), ScoreError> {
     let Window { pump, at, values, held: _ } = window;
     if values.len() != size {
         return Err(ScoreError::Size { pump: pump.clone(), at: *at, found: values.len(), expected: size });
@@ -210,20 +212,20 @@ fn check(Task { window, scaler }: &Task, size: usize, channels: usize) -> Result
     if scaler.spans().len() != channels {
         return Err(ScoreError::Scaler { pump: pump.clone(), found: scaler.spans().len(), expected: channels });
     }
-    if let Some((place, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        return Err(ScoreError::NotFinite { pump: pump.clone(), at: *at, channel: place % channels, value });
+    if let Some((index, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        return Err(ScoreError::NotFinite { pump: pump.clone(), at: *at, channel: index % channels, value });
     }
     Ok(())
 }
 
-/// Appends what a scaled window says of its channels, given its reconstruction. Answers with the loss.
-fn compare(scaled: &[f32], reconstructed: &[f32], channels: usize, scores: &mut Vec<ChannelScore>) -> f64 {
+/// Appends the channels' scores of a scaled window, given its reconstruction. Returns the loss.
+fn score_window(scaled: &[f32], reconstructed: &[f32], channels: usize, scores: &mut Vec<ChannelScore>) -> f64 {
     let first = scores.len();
-    levels(scaled, channels, scores);
+    add_levels(scaled, channels, scores);
     let scores = &mut scores[first..];
-    for (row, other) in scaled.chunks_exact(channels).zip(reconstructed.chunks_exact(channels)) {
-        for (score, (value, other)) in scores.iter_mut().zip(row.iter().zip(other)) {
-            score.error += f64::from((value - other).abs());
+    for (row, reconstruction) in scaled.chunks_exact(channels).zip(reconstructed.chunks_exact(channels)) {
+        for (score, (value, reconstruction)) in scores.iter_mut().zip(row.iter().zip(reconstruction)) {
+            score.error += f64::from((value - reconstruction).abs());
         }
     }
     let total: f64 = scores.iter().map(|score| score.error).sum();
@@ -232,8 +234,8 @@ fn compare(scaled: &[f32], reconstructed: &[f32], channels: usize, scores: &mut 
     total / scaled.len() as f64
 }
 
-/// Appends where a scaled window's channels stand and how lively they are, with no error.
-pub(crate) fn levels(scaled: &[f32], channels: usize, scores: &mut Vec<ChannelScore>) {
+/// Appends the levels and the liveliness of a scaled window's channels, with errors of 0.
+pub(crate) fn add_levels(scaled: &[f32], channels: usize, scores: &mut Vec<ChannelScore>) {
     let first = scores.len();
     scores.resize(first + channels, ChannelScore::default());
     let scores = &mut scores[first..];
@@ -276,12 +278,12 @@ mod tests {
     }
 
     fn scores(autoencoder: &mut Autoencoder, scaler: &Scaler, windows: &[Window]) -> Result<Vec<Score>, ScoreError> {
-        let tasks: Vec<Task> = windows.iter().map(|window| Task { window, scaler }).collect();
-        Ok(autoencoder.score(&tasks)?.iter().collect())
+        let inputs: Vec<ScoreInput> = windows.iter().map(|window| ScoreInput { window, scaler }).collect();
+        Ok(autoencoder.score(&inputs)?.iter().collect())
     }
 
     #[test]
-    fn a_score_is_the_same_in_any_company() {
+    fn a_score_is_the_same_in_any_batch() {
         for (channels, units) in [(10, 64), (8, 64), (1, 64), (1, 1), (2, 3), (3, 2), (17, 20)] {
             let (mut autoencoder, scaler) = autoencoder(channels, units, 7);
             let windows = waves(channels, 100);
@@ -299,9 +301,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// Whatever the network's size and the company, wild values among it included.
+        /// For any size of the network and any other windows, extreme values included.
         #[test]
-        fn company_does_not_matter(
+        fn other_windows_do_not_matter(
             channels in 1_usize..12, units in 1_usize..70, size in 1_usize..40, wild in -1e9..1e9, seed: u64,
         ) {
             let (mut autoencoder, scaler) = autoencoder(channels, units, seed);
@@ -314,13 +316,13 @@ mod tests {
             }
         }
 
-        /// The loss is the mean of the channels' errors, and a level the mean of a window's last rows.
+        /// The loss is the mean of the channels' errors, and a level is the mean of a window's last rows.
         #[test]
-        fn a_score_is_made_of_its_channels(
+        fn a_score_is_computed_from_its_channels(
             values in prop::collection::vec(-1e3_f32..1e3, 30 * 3), others in prop::collection::vec(-1e3_f32..1e3, 30 * 3),
         ) {
             let mut scores = Vec::new();
-            let loss = compare(&values, &others, 3, &mut scores);
+            let loss = score_window(&values, &others, 3, &mut scores);
             prop_assert!((scores.iter().map(|s| s.error).sum::<f64>() / 3.0 - loss).abs() < 1e-9);
             for (channel, score) in scores.iter().enumerate() {
                 let mean = |steps: usize| {
@@ -334,21 +336,22 @@ mod tests {
     }
 
     #[test]
-    fn each_pump_is_scaled_by_its_own() {
+    fn each_pump_has_its_own_scaler() {
         let (mut autoencoder, scaler) = autoencoder(2, 8, 3);
         let mut wider: Vec<crate::Span> = scaler.clone().into();
         wider[0].max += 100.0;
         let wider = Scaler::try_from(wider).expect("a scaler");
         let windows = waves(2, 2);
-        let tasks = [Task { window: &windows[0], scaler: &scaler }, Task { window: &windows[0], scaler: &wider }];
-        let mixed: Vec<Score> = autoencoder.score(&tasks).expect("scores").iter().collect();
+        let inputs =
+            [ScoreInput { window: &windows[0], scaler: &scaler }, ScoreInput { window: &windows[0], scaler: &wider }];
+        let mixed: Vec<Score> = autoencoder.score(&inputs).expect("scores").iter().collect();
         assert_eq!(mixed[..1], scores(&mut autoencoder, &scaler, &windows[..1]).expect("a score"));
         assert_eq!(mixed[1..], scores(&mut autoencoder, &wider, &windows[..1]).expect("a score"));
         assert_ne!(mixed[0], mixed[1]);
     }
 
     #[test]
-    fn what_cannot_be_scored_is_refused_and_named() {
+    fn invalid_windows_are_refused_by_name() {
         let (mut autoencoder, scaler) = autoencoder(2, 8, 3);
         let mut refuse = |values: Vec<f64>, scaler: &Scaler| {
             let windows = [window(0, values)];

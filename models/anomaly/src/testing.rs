@@ -1,14 +1,14 @@
-//! What the tests of this crate share: small profiles, regular windows, and one trained model.
+//! Shared test fixtures: small profiles, regular windows, and one trained model.
 
 use std::sync::LazyLock;
 
 use volute_plant::{Profile, Timestamp, Window};
 
-use crate::{Model, Provenance, Recipe, Score, Scorer, Task, train};
+use crate::{Model, Provenance, Recipe, Score, ScoreInput, Scorer, train};
 
 const START_MS: i64 = 1_773_051_273_000;
 
-/// `channels` channels, C0, C1 and so on, with a reading a second.
+/// A profile of `channels` channels, C0, C1 and so on, with a reading a second.
 pub(crate) fn profile(channels: usize) -> Profile {
     let mut text = "name = \"test\"\ntitle = \"A pump for tests\"\ninterval_ms = 1000\n".to_owned();
     for channel in 0..channels {
@@ -20,13 +20,13 @@ pub(crate) fn profile(channels: usize) -> Profile {
     Profile::from_toml(&text).expect("the test profile is valid")
 }
 
-/// The pump's window that ends `second` seconds after the start.
+/// A window of pump P-1 that ends `second` seconds after the start.
 pub(crate) fn window(second: usize, values: Vec<f64>) -> Window {
     let at = Timestamp::from_millis(START_MS + 1000 * second as i64).expect("a time");
     Window { pump: "P-1".parse().expect("a name"), at, values: values.into(), held: Default::default() }
 }
 
-/// Successive windows of channels that swing, each at its own pace, by 10 around 100.
+/// Successive windows of channels that oscillate by 10 around 100, each with its own frequency.
 pub(crate) fn waves(channels: usize, count: usize) -> Vec<Window> {
     let value = |second: usize, channel: usize| {
         100.0 + 10.0 * (second as f64 * (0.05 + 0.01 * channel as f64) + channel as f64).sin()
@@ -38,7 +38,7 @@ pub(crate) fn waves(channels: usize, count: usize) -> Vec<Window> {
     (0..count).map(|first| window(first + 29, values(first))).collect()
 }
 
-/// A recipe that is done in a moment.
+/// A recipe that trains in a moment.
 pub(crate) fn quick() -> Recipe {
     Recipe { units: 8, epochs: 6, batch: 16, learning_rate: 1e-2, ..Recipe::default() }
 }
@@ -52,7 +52,7 @@ pub(crate) fn provenance() -> Provenance {
     }
 }
 
-/// A model of two waves.
+/// A model trained on two waves.
 pub(crate) fn train_with_seed(seed: u64) -> Model {
     let recipe = Recipe { seed, ..quick() };
     train(&profile(2), &waves(2, 160), &recipe, provenance(), &mut |_| {}).expect("a model")
@@ -64,9 +64,9 @@ pub(crate) fn model() -> &'static Model {
     &MODEL
 }
 
-/// What a one-pump model says of windows.
+/// Scores windows with the baseline of a one-pump model.
 pub(crate) fn scores(model: &Model, windows: &[Window]) -> Vec<Score> {
     let scaler = &model.baseline().expect("one pump's").scaler;
-    let tasks: Vec<Task> = windows.iter().map(|window| Task { window, scaler }).collect();
-    Scorer::new(model).score(&tasks).expect("scores").iter().collect()
+    let inputs: Vec<ScoreInput> = windows.iter().map(|window| ScoreInput { window, scaler }).collect();
+    Scorer::new(model).score(&inputs).expect("scores").iter().collect()
 }

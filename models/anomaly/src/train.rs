@@ -1,8 +1,9 @@
-//! From normal windows to a model: scale, learn, and where it is one pump's, say what is normal for it.
+//! Trains a model on normal windows: scales them, trains the network, and learns the baseline if all windows are of one
+//! pump.
 //!
-//! Every window given counts as normal. Each pump's windows are scaled by its own scaler, so that the network learns
-//! how channels go together and not how large a pump is. The newest windows are kept from learning, to tell when to
-//! stop. Deliberately absent: choosing the normal windows.
+//! Every given window counts as normal. Each pump's windows are scaled by the pump's own scaler, so that the network
+//! learns the relations of the channels and not the size of a pump. The newest windows are kept for validation, which
+//! decides when training stops. Does not select the normal windows.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +15,10 @@ use crate::{
     RecipeError, Scaler, ScalerError, ScoreError,
     commissioning::MIN_WINDOWS,
     hex::sha256,
-    model::{ARCHITECTURE, FORMAT_VERSION, TUNING_CHOSEN, shape},
-    network::{Learner, NetworkError},
+    model::{ARCHITECTURE, FORMAT_VERSION, TUNING_SOURCE, shape},
+    network::{NetworkError, Trainer},
     quantile::quantile,
-    score::{Autoencoder, Task},
+    score::{Autoencoder, ScoreInput},
     weights::{Shape, Weights},
 };
 
@@ -26,32 +27,32 @@ use crate::{
 pub struct Epoch {
     /// Its number, from 1.
     pub number: usize,
-    /// The most epochs that there will be.
+    /// The most epochs of this training.
     pub of: usize,
     /// The mean over its batches, each before its step.
     pub train_loss: f64,
-    /// The mean over the validation windows, after it; the training loss where there are none.
+    /// The mean over the validation windows, after the epoch; the training loss if there are none.
     pub validation_loss: f64,
     /// Whether its weights are the best so far.
     pub best: bool,
 }
 
-/// There is no model.
+/// The model cannot be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// The recipe makes no sense.
+    /// The recipe is invalid.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// Too little to learn from.
+    /// Too few windows.
     #[error("{found} training windows; expected: at least {MIN_WINDOWS}")]
     TooFew {
-        /// Windows given.
+        /// Number of windows.
         found: usize,
     },
-    /// A window of another size than the profile's.
+    /// A window does not have the size of the profile's windows.
     #[error("the window of {pump} at {at} holds {found} values; expected: {expected}")]
     Size {
-        /// Whose window it is.
+        /// The pump.
         pump: PumpId,
         /// The time of its last reading.
         at: Timestamp,
@@ -60,22 +61,22 @@ pub enum TrainError {
         /// Values in a window of the profile: readings times channels.
         expected: usize,
     },
-    /// A window with infinity or NaN in it.
+    /// A window has an infinite or NaN value.
     #[error("the window of {pump} at {at} holds {value} in {channel}; expected: finite numbers")]
     NotFinite {
-        /// Whose window it is.
+        /// The pump.
         pump: PumpId,
         /// The time of its last reading.
         at: Timestamp,
         /// The channel's name.
         channel: String,
-        /// What it holds.
+        /// Its value.
         value: f64,
     },
-    /// Values too far apart for arithmetic.
+    /// The values are too far apart for arithmetic.
     #[error("the windows cannot be scaled: {0}")]
     Scaler(#[from] ScalerError),
-    /// Learning went astray; a smaller learning rate may help.
+    /// Training diverged; a smaller learning rate may help.
     #[error("the loss or the weights are no longer finite after epoch {epoch}")]
     Diverged {
         /// The epoch, from 1.
@@ -87,14 +88,14 @@ pub enum TrainError {
     /// The pump's baseline could not be learned.
     #[error(transparent)]
     Commissioning(#[from] CommissioningError),
-    /// The weights cannot be turned into bytes: a defect of this crate.
+    /// The weights cannot be serialized. This is a defect of this crate.
     #[error("the weights cannot be written: {0}")]
     Encode(String),
 }
 
 /// Trains a model on normal windows of a profile's pumps, all finite, each pump's oldest first.
 ///
-/// Where they are of one pump, the model carries what is normal for it. `progress` is told of every epoch. The same
+/// If they are all of one pump, the model includes its baseline. `progress` is called after every epoch. The same
 /// windows, recipe and machine give the same model.
 pub fn train(
     profile: &Profile,
@@ -106,9 +107,9 @@ pub fn train(
     recipe.check()?;
     let shape = shape(profile, recipe.units);
     check(profile, shape, windows)?;
-    let scaled = Scaled::of(profile, windows)?;
-    let (best, epochs) = Course::new(shape, scaled.tasks(windows), recipe)?.run(progress)?;
-    let mut losses = losses(&best.weights, &scaled.tasks(windows), best.epoch.number)?;
+    let scaled = PumpScalers::of(profile, windows)?;
+    let (best, epochs) = TrainingRun::new(shape, scaled.inputs(windows), recipe)?.run(progress)?;
+    let mut losses = losses(&best.weights, &scaled.inputs(windows), best.epoch.number)?;
     losses.sort_by(f64::total_cmp);
     let bytes = best.weights.to_bytes().map_err(|error| TrainError::Encode(error.to_string()))?;
     let mut manifest = Manifest {
@@ -122,7 +123,7 @@ pub fn train(
         window: shape.len,
         units: shape.units,
         baseline: None,
-        tuning_chosen: TUNING_CHOSEN.into(),
+        tuning_chosen: TUNING_SOURCE.into(),
         weights_sha256: sha256(&bytes),
         recipe: recipe.clone(),
         provenance,
@@ -145,8 +146,8 @@ pub fn train(
     if scaled.scalers.len() > 1 {
         return Ok(model);
     }
-    let how = Commissioning { own_network: true, ..recipe.commissioning() };
-    let baseline = Baseline::learn(&model, profile, windows, &how)?;
+    let settings = Commissioning { own_network: true, ..recipe.commissioning() };
+    let baseline = Baseline::learn(&model, profile, windows, &settings)?;
     Ok(model.with_baseline(baseline))
 }
 
@@ -159,20 +160,20 @@ fn check(profile: &Profile, shape: Shape, windows: &[Window]) -> Result<(), Trai
         if values.len() != shape.window_size() {
             return Err(TrainError::Size { pump, at, found: values.len(), expected: shape.window_size() });
         }
-        if let Some((place, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-            let channel = profile.channels()[place % shape.channels].name.clone();
+        if let Some((index, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            let channel = profile.channels()[index % shape.channels].name.clone();
             return Err(TrainError::NotFinite { pump, at, channel, value });
         }
     }
     Ok(())
 }
 
-/// Each pump's scaler.
-struct Scaled<'a> {
+/// The scaler of each pump.
+struct PumpScalers<'a> {
     scalers: BTreeMap<&'a PumpId, Scaler>,
 }
 
-impl<'a> Scaled<'a> {
+impl<'a> PumpScalers<'a> {
     fn of(profile: &Profile, windows: &'a [Window]) -> Result<Self, ScalerError> {
         let mut of_pump: BTreeMap<&PumpId, Vec<&Window>> = BTreeMap::new();
         for window in windows {
@@ -182,39 +183,39 @@ impl<'a> Scaled<'a> {
         for (pump, windows) in of_pump {
             scalers.insert(pump, Scaler::learn(profile.channels(), windows)?);
         }
-        Ok(Scaled { scalers })
+        Ok(PumpScalers { scalers })
     }
 
-    fn tasks<'b>(&'b self, windows: &'b [Window]) -> Vec<Task<'b>> {
-        let task = |window: &'b Window| self.scalers.get(&window.pump).map(|scaler| Task { window, scaler });
-        windows.iter().filter_map(task).collect()
+    fn inputs<'b>(&'b self, windows: &'b [Window]) -> Vec<ScoreInput<'b>> {
+        let input = |window: &'b Window| self.scalers.get(&window.pump).map(|scaler| ScoreInput { window, scaler });
+        windows.iter().filter_map(input).collect()
     }
 }
 
 /// One training run.
-struct Course<'a> {
+struct TrainingRun<'a> {
     recipe: &'a Recipe,
-    learner: Learner,
-    learning: Vec<Task<'a>>,
-    validation: Vec<Task<'a>>,
+    trainer: Trainer,
+    training: Vec<ScoreInput<'a>>,
+    validation: Vec<ScoreInput<'a>>,
     rng: Xoshiro256PlusPlus,
 }
 
-/// An epoch and what had been learned by its end.
+/// An epoch and the weights after it.
 struct Snapshot {
     epoch: Epoch,
     weights: Weights,
 }
 
-impl<'a> Course<'a> {
-    fn new(shape: Shape, tasks: Vec<Task<'a>>, recipe: &'a Recipe) -> Result<Self, NetworkError> {
+impl<'a> TrainingRun<'a> {
+    fn new(shape: Shape, inputs: Vec<ScoreInput<'a>>, recipe: &'a Recipe) -> Result<Self, NetworkError> {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(recipe.seed);
-        let learner = Learner::new(&Weights::random(shape, &mut rng), recipe.learning_rate)?;
-        let (learning, validation) = split(tasks, recipe.validation_share);
-        Ok(Course { recipe, learner, learning, validation, rng })
+        let trainer = Trainer::new(&Weights::random(shape, &mut rng), recipe.learning_rate)?;
+        let (training, validation) = split(inputs, recipe.validation_share);
+        Ok(TrainingRun { recipe, trainer, training, validation, rng })
     }
 
-    /// Runs until the recipe's last epoch, or until the validation loss no longer falls. Answers with the
+    /// Trains until the recipe's last epoch, or until the validation loss has not fallen for `patience` epochs. Returns the
     /// best epoch and the number of epochs that were run.
     fn run(mut self, progress: &mut dyn FnMut(&Epoch)) -> Result<(Snapshot, usize), TrainError> {
         let mut best = self.epoch(1)?;
@@ -233,9 +234,9 @@ impl<'a> Course<'a> {
     }
 
     fn epoch(&mut self, number: usize) -> Result<Snapshot, TrainError> {
-        let train_loss = self.pass()?;
-        let shape = self.learner.shape();
-        let weights = Weights::from_arrays(shape, self.learner.arrays()?);
+        let train_loss = self.train_epoch()?;
+        let shape = self.trainer.shape();
+        let weights = Weights::from_arrays(shape, self.trainer.arrays()?);
         let weights = weights.map_err(|_| TrainError::Diverged { epoch: number })?;
         let validation_loss =
             if self.validation.is_empty() { train_loss } else { mean(&losses(&weights, &self.validation, number)?) };
@@ -246,36 +247,36 @@ impl<'a> Course<'a> {
         Ok(Snapshot { epoch, weights })
     }
 
-    /// Learns from every window once, in a new order. Answers with the mean loss.
-    fn pass(&mut self) -> Result<f64, NetworkError> {
-        self.learning.shuffle(&mut self.rng);
+    /// Trains on every window once, in a new order. Returns the mean loss.
+    fn train_epoch(&mut self) -> Result<f64, NetworkError> {
+        self.training.shuffle(&mut self.rng);
         let mut scaled = Vec::new();
         let mut total = 0.0;
-        for batch in self.learning.chunks(self.recipe.batch) {
+        for batch in self.training.chunks(self.recipe.batch) {
             scaled.clear();
-            for task in batch {
-                task.scaler.scale(&task.window.values, &mut scaled);
+            for input in batch {
+                input.scaler.scale(&input.window.values, &mut scaled);
             }
-            total += self.learner.step(&scaled)? * batch.len() as f64;
+            total += self.trainer.step(&scaled)? * batch.len() as f64;
         }
-        Ok(total / self.learning.len() as f64)
+        Ok(total / self.training.len() as f64)
     }
 }
 
-/// The windows to learn from, and the newest `share` of all, for validation.
-fn split(mut learning: Vec<Task>, share: f64) -> (Vec<Task>, Vec<Task>) {
-    learning.sort_by(|a, b| (a.window.at, &a.window.pump).cmp(&(b.window.at, &b.window.pump)));
-    let kept = (learning.len() as f64 * share) as usize;
-    let validation = learning.split_off(learning.len() - kept);
-    (learning, validation)
+/// Splits the windows into those for training and the newest `share` for validation.
+fn split(mut training: Vec<ScoreInput>, share: f64) -> (Vec<ScoreInput>, Vec<ScoreInput>) {
+    training.sort_by(|a, b| (a.window.at, &a.window.pump).cmp(&(b.window.at, &b.window.pump)));
+    let validation_len = (training.len() as f64 * share) as usize;
+    let validation = training.split_off(training.len() - validation_len);
+    (training, validation)
 }
 
-/// The windows' losses, as a [`crate::Scorer`] will give them.
-fn losses(weights: &Weights, tasks: &[Task], epoch: usize) -> Result<Vec<f64>, TrainError> {
-    match Autoencoder::new(weights).score(tasks) {
+/// Returns the windows' losses, as a [`crate::Scorer`] computes them.
+fn losses(weights: &Weights, inputs: &[ScoreInput], epoch: usize) -> Result<Vec<f64>, TrainError> {
+    match Autoencoder::new(weights).score(inputs) {
         Ok(scores) => Ok(scores.views().map(|(loss, _)| loss).collect()),
         Err(ScoreError::Network(error)) => Err(error.into()),
-        // The windows have been checked, so it is the loss.
+        // The windows are already checked, so the loss is not finite.
         Err(_) => Err(TrainError::Diverged { epoch }),
     }
 }
@@ -307,8 +308,8 @@ mod tests {
     }
 
     #[test]
-    fn without_patience_the_first_worse_epoch_ends_it() {
-        // Steps this large do not only go down.
+    fn with_a_patience_of_one_the_first_worse_epoch_ends_training() {
+        // With steps this large the loss does not only fall.
         let recipe = Recipe { learning_rate: 0.3, patience: 1, epochs: 50, ..quick() };
         let mut epochs = Vec::new();
         train(&profile(2), &waves(2, 120), &recipe, provenance(), &mut |e| epochs.push(*e)).expect("a model");
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_is_one_model() {
+    fn the_same_seed_gives_the_same_model() {
         assert_eq!(train_with_seed(1).manifest(), model().manifest());
         assert_ne!(train_with_seed(2).id(), model().id());
     }
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_recipes_threshold_is_the_quantile_of_what_a_scorer_says() {
+    fn the_recipes_threshold_is_the_quantile_of_the_scores() {
         let scores = scores(model(), &waves(2, 160));
         let baseline = model().baseline().expect("one pump's");
         let above = scores.iter().filter(|score| score.loss > baseline.loss_threshold).count();
@@ -349,11 +350,14 @@ mod tests {
         }
         let trained = train(&profile(2), &windows, &quick(), provenance(), &mut |_| {}).expect("a model");
         assert!(trained.baseline().is_none());
-        assert!(trained.manifest().metrics.losses.p50 < 0.3, "a pump fifty times as large is learned like the other");
+        assert!(
+            trained.manifest().metrics.losses.p50 < 0.3,
+            "a pump fifty times as large is learned as well as the other"
+        );
     }
 
     #[test]
-    fn what_cannot_be_trained_on_is_refused() {
+    fn invalid_training_input_is_refused() {
         let windows = waves(2, 100);
         assert!(matches!(error_of(&windows, &Recipe { units: 0, ..quick() }), TrainError::Recipe(_)));
         assert!(matches!(error_of(&windows[1..], &quick()), TrainError::TooFew { found: 99 }));
@@ -371,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn learning_that_goes_astray_says_when() {
+    fn divergence_is_reported_with_its_epoch() {
         let recipe = Recipe { learning_rate: 1e38, ..quick() };
         assert!(matches!(error_of(&waves(2, 100), &recipe), TrainError::Diverged { epoch: 1 | 2 }));
     }
@@ -380,9 +384,9 @@ mod tests {
     fn validation_takes_the_newest() {
         let mut windows = waves(2, 20);
         windows.reverse();
-        let scaled = Scaled::of(&profile(2), &windows).expect("scalers");
-        let (learning, validation) = split(scaled.tasks(&windows), 0.1);
-        assert_eq!((learning.len(), validation.len()), (18, 2));
-        assert!(learning.iter().all(|w| validation.iter().all(|v| w.window.at < v.window.at)));
+        let scaled = PumpScalers::of(&profile(2), &windows).expect("scalers");
+        let (training, validation) = split(scaled.inputs(&windows), 0.1);
+        assert_eq!((training.len(), validation.len()), (18, 2));
+        assert!(training.iter().all(|w| validation.iter().all(|v| w.window.at < v.window.at)));
     }
 }

@@ -1,31 +1,32 @@
-//! The detectors there are, and the numbers that the default one goes by.
+//! The detectors, and the parameters of the default one.
 //!
-//! The numbers are the same for every pump and every recording. They were chosen by cross-validation over whole runs
-//! of a real pump (`models/anomaly/BENCHMARKS.md` has the search and its spread). Deliberately absent: what a pump
-//! learns for itself ([`crate::Baseline`]).
+//! The parameters are the same for every pump and every recording. They were chosen by cross-validation over whole runs
+//! of a real pump (see `models/anomaly/BENCHMARKS.md` for the search and its spread). What is learned per pump is in
+//! [`crate::Baseline`].
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use volute_plant::Quantity;
 
-/// A way to make detections of scores.
+/// A method that turns scores into detections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detector {
-    /// The recipe: a window is anomalous while its reconstruction loss is above a quantile of the training windows'.
+    /// The recipe's method: a window is anomalous while its reconstruction loss is above a quantile of the training windows'
+    /// losses.
     LstmAutoencoder,
-    /// The default: reconstruction errors, whitened per channel, and the channels' own levels, each against what the
-    /// pump has shown while it was healthy; with an episode's memory of what has changed.
+    /// The default: compares each channel's reconstruction error and level with those of the pump while it was healthy. An
+    /// episode remembers what has changed.
     #[default]
     Fused,
 }
 
 impl Detector {
-    /// Every detector.
+    /// All detectors.
     pub const ALL: [Detector; 2] = [Detector::LstmAutoencoder, Detector::Fused];
 
-    /// Its name in configurations, manifests and detections.
+    /// Returns its name in configurations, manifests and detections.
     pub fn name(self) -> &'static str {
         match self {
             Detector::LstmAutoencoder => "lstm-autoencoder",
@@ -53,47 +54,51 @@ impl FromStr for Detector {
     }
 }
 
-/// The numbers of [`Detector::Fused`]. Times are in steps of the model's interval.
+/// Parameters of [`Detector::Fused`]. Times are in steps of the model's interval.
+///
+/// Do not rename this struct, [`Weighting`] or their fields: they are stored, and a baseline's id contains their `Debug`
+/// form.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tuning {
-    /// Time constant with which a channel's level is followed while the pump is normal: slow drift is no fault.
+    /// Time constant with which a channel's level is tracked while the pump is normal, so that slow drift is not an anomaly.
     pub follow_steps: f64,
-    /// How far a level is followed away from where commissioning left it, in multiples of the furthest that it went
-    /// there: drift without end is one.
+    /// How far a tracked level may move away from its level at commissioning, in multiples of the furthest drift there. Drift
+    /// beyond that is an anomaly.
     pub follow_reach: f64,
-    /// The quantile of the commissioning windows' deviations that thresholds start from.
+    /// The quantile of the commissioning windows' deviations from which the thresholds are computed.
     pub quantile: f64,
-    /// That quantile times this is the threshold for levels.
+    /// The threshold for levels is that quantile times this.
     pub level_margin: f64,
-    /// The same for reconstruction errors.
+    /// The threshold for reconstruction errors is that quantile times this.
     pub error_margin: f64,
-    /// The same where the network has learned from the very windows of the commissioning, and so flatters them.
+    /// Replaces `error_margin` if the network was trained on the commissioning windows, and so reconstructs them too well.
     pub error_margin_own: f64,
-    /// Threshold over the deviation that only [`TAIL`] of the commissioning windows exceeded: what counts once a
-    /// commissioning was long.
+    /// A threshold is at least this times the deviation that only [`TAIL_WINDOWS`] of the commissioning windows exceed. It
+    /// takes effect after a long commissioning.
     pub tail_margin: f64,
-    /// So many spreads below its usual liveliness, in logarithms, a channel is stuck.
+    /// A channel is stuck this many spreads below its usual liveliness, in logarithms.
     pub stuck_spreads: f64,
-    /// Successive windows above the threshold that begin an episode.
+    /// Number of successive windows above the threshold that start an episode.
     pub raise_after: usize,
-    /// Successive windows back to normal that end it.
+    /// Number of successive windows back to normal that end an episode.
     pub clear_after: usize,
-    /// Below this share of the threshold a window is back to normal.
+    /// A window is back to normal below this share of the threshold.
     pub quiet: f64,
-    /// So it is when of the episode's greatest change less than this share is left.
+    /// A window is also back to normal if less than this share of the episode's greatest change is left.
     pub returned: f64,
-    /// After an episode that ended elsewhere than it began: the steps in which the new levels are learned.
+    /// Number of steps in which new levels are learned after an episode that ended at other levels than it started from.
     pub settle_steps: u32,
-    /// What a channel's deviation counts for.
+    /// Weights of the channels' deviations.
     pub weights: Weighting,
 }
 
-/// Commissioning windows that may lie above [`Tuning::tail_margin`]'s deviation: some dozen seconds in all.
-pub(crate) const TAIL: usize = 50;
+/// Number of commissioning windows that may exceed the deviation of [`Tuning::tail_margin`].
+pub(crate) const TAIL_WINDOWS: usize = 50;
 
-/// The most that one channel's deviation counts for, in its own spreads: beyond it a sensor is broken or a fault plain.
-pub(crate) const FURTHEST_SPREADS: f64 = 50.0;
+/// The largest deviation of one channel that counts, in its own spreads. Beyond it a sensor is broken or the fault is
+/// obvious.
+pub(crate) const MAX_DEVIATION: f64 = 50.0;
 
 impl Default for Tuning {
     fn default() -> Tuning {
@@ -116,17 +121,17 @@ impl Default for Tuning {
     }
 }
 
-/// Weights of the channels' deviations, by what they measure.
+/// Weights of the channels' deviations, by quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Weighting {
-    /// Of flow, what a pump is for: it tells first.
+    /// Flow. It is the purpose of a pump and shows most faults first.
     pub flow: f64,
-    /// Of the level of a temperature, which wanders with the weather and the load.
+    /// The level of a temperature, which varies with the weather and the load.
     pub thermal_level: f64,
-    /// Of how badly a temperature is reconstructed.
+    /// The reconstruction error of a temperature.
     pub thermal_error: f64,
-    /// Of everything else.
+    /// All other quantities.
     pub other: f64,
 }
 
@@ -137,12 +142,12 @@ impl Default for Weighting {
 }
 
 impl Weighting {
-    /// The weight of a channel's level.
+    /// Returns the weight of a channel's level.
     pub(crate) fn of_level(&self, quantity: Quantity) -> f64 {
         self.of(quantity, self.thermal_level)
     }
 
-    /// The weight of a channel's reconstruction error.
+    /// Returns the weight of a channel's reconstruction error.
     pub(crate) fn of_error(&self, quantity: Quantity) -> f64 {
         self.of(quantity, self.thermal_error)
     }
@@ -170,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_detector_goes_by_its_name() {
+    fn a_detector_has_one_name() {
         for detector in Detector::ALL {
             assert_eq!(detector.name().parse(), Ok(detector));
             assert_eq!(serde_json::to_value(detector).expect("JSON"), detector.name());

@@ -1,14 +1,14 @@
-//! The network's numbers: their names and sizes, their first values, and their bytes at rest.
+//! The network's weights: names and sizes of the arrays, initial values, and the serialized form.
 //!
-//! Plain vectors, so that a file format or another kernel need not know candle. Deliberately absent:
-//! what the numbers mean for a window (`network.rs`), and where the bytes are kept (`files.rs`).
+//! Plain vectors, so that a file format or a kernel does not need candle. Does not know what the weights mean for a
+//! window (`kernel.rs`) or where the bytes are stored (`files.rs`).
 
 use std::{f64::consts::TAU, ops::Range};
 
 use rand::{Rng, RngExt};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 
-/// The sizes that everything else of a network follows from.
+/// The sizes that determine all others of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// Channels of a reading.
@@ -20,14 +20,14 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Numbers in a window.
+    /// Returns the number of values in a window.
     pub(crate) fn window_size(self) -> usize {
         self.len * self.channels
     }
 }
 
-/// One array of the network. Kernels map a row vector on the left: `[inputs, outputs]`; the four gates of
-/// a cell lie side by side in Keras' order: input, forget, candidate, output.
+/// One array of the network. Kernels multiply a row vector from the right: `[inputs, outputs]`. The four gates of a cell
+/// are adjacent, in the order of Keras: input, forget, candidate, output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     EncoderInput,
@@ -52,7 +52,7 @@ impl Part {
         Part::HeadBias,
     ];
 
-    /// The array's name in a weights file.
+    /// Returns the array's name in a weights file.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Part::EncoderInput => "encoder.input",
@@ -66,7 +66,7 @@ impl Part {
         }
     }
 
-    /// The array's sizes, row by row.
+    /// Returns the array's dimensions.
     pub(crate) fn dims(self, shape: Shape) -> Vec<usize> {
         let Shape { channels, units, .. } = shape;
         match self {
@@ -78,7 +78,7 @@ impl Part {
         }
     }
 
-    /// Where the array lies among the network's numbers.
+    /// Returns the array's range among the network's numbers.
     pub(crate) fn range(self, shape: Shape) -> Range<usize> {
         let size = |part: &Part| part.dims(shape).iter().product::<usize>();
         let first = Part::ALL[..self as usize].iter().map(size).sum();
@@ -86,14 +86,14 @@ impl Part {
     }
 }
 
-/// Every array of one network: finite, and of the sizes that its shape asks for.
+/// All arrays of one network: finite, and of the sizes of its shape.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Weights {
     shape: Shape,
     numbers: Vec<f32>,
 }
 
-/// An array is not as the shape asks for it.
+/// An array does not match the shape, or is not finite.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} holds {found}; expected: {expected}")]
 pub(crate) struct ArrayError {
@@ -102,7 +102,7 @@ pub(crate) struct ArrayError {
     pub(crate) expected: String,
 }
 
-/// The bytes are not the weights that were asked for.
+/// The bytes are not valid weights for the shape.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WeightsError {
     #[error("not a safetensors file of this network: {0}")]
@@ -112,8 +112,8 @@ pub(crate) enum WeightsError {
 }
 
 impl Weights {
-    /// First values as Keras draws them: Glorot-uniform kernels, orthogonal recurrent kernels, zero biases
-    /// but for the forget gates' ones.
+    /// Returns initial values as in Keras: Glorot-uniform kernels, orthogonal recurrent kernels, and biases of zero, except
+    /// for the forget gates, which have one.
     pub(crate) fn random(shape: Shape, rng: &mut impl Rng) -> Weights {
         let mut draw = |part: Part| {
             let dims = part.dims(shape);
@@ -127,7 +127,7 @@ impl Weights {
         Weights { shape, numbers: Part::ALL.map(&mut draw).concat() }
     }
 
-    /// Takes arrays in the order of [`Part::ALL`], as they come out of training or of a file.
+    /// Creates weights from arrays in the order of [`Part::ALL`].
     pub(crate) fn from_arrays(shape: Shape, arrays: Vec<Vec<f32>>) -> Result<Weights, ArrayError> {
         for (part, array) in Part::ALL.into_iter().zip(&arrays) {
             let size: usize = part.dims(shape).iter().product();
@@ -145,7 +145,7 @@ impl Weights {
         Ok(Weights { shape, numbers: arrays.concat() })
     }
 
-    /// Reads a safetensors file's bytes.
+    /// Parses the bytes of a safetensors file.
     pub(crate) fn from_bytes(shape: Shape, bytes: &[u8]) -> Result<Weights, WeightsError> {
         let file = SafeTensors::deserialize(bytes)?;
         let mut arrays = Vec::with_capacity(Part::ALL.len());
@@ -163,7 +163,7 @@ impl Weights {
         Ok(Weights::from_arrays(shape, arrays)?)
     }
 
-    /// The bytes of a safetensors file: the same weights always give the same bytes.
+    /// Returns the bytes of a safetensors file. The same weights always give the same bytes.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, SafeTensorError> {
         let bytes = Part::ALL.map(|part| self.array(part).iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
         let mut views = Vec::with_capacity(bytes.len());
@@ -177,24 +177,24 @@ impl Weights {
         self.shape
     }
 
-    /// One array, row by row.
+    /// Returns one array, row by row.
     pub(crate) fn array(&self, part: Part) -> &[f32] {
         &self.numbers[part.range(self.shape)]
     }
 
-    /// All arrays, one after the other in the order of [`Part::ALL`].
+    /// Returns all arrays, concatenated in the order of [`Part::ALL`].
     pub(crate) fn numbers(&self) -> &[f32] {
         &self.numbers
     }
 }
 
-/// Uniform within `sqrt(6 / (inputs + outputs))` of zero (Glorot and Bengio 2010).
+/// Uniform random values within `sqrt(6 / (inputs + outputs))` of zero (Glorot and Bengio 2010).
 fn glorot_uniform(inputs: usize, outputs: usize, rng: &mut impl Rng) -> Vec<f32> {
     let limit = (6.0 / (inputs + outputs) as f64).sqrt();
     (0..inputs * outputs).map(|_| rng.random_range(-limit..limit) as f32).collect()
 }
 
-/// At most `size` rows of length 1, each at right angles to the others: normal draws, then Gram and Schmidt.
+/// At most `size` orthonormal rows: normal random rows, orthogonalised by Gram-Schmidt.
 fn orthonormal_rows(rows: usize, size: usize, rng: &mut impl Rng) -> Vec<f32> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(rows);
     while basis.len() < rows {
@@ -204,7 +204,7 @@ fn orthonormal_rows(rows: usize, size: usize, rng: &mut impl Rng) -> Vec<f32> {
             row.iter_mut().zip(other).for_each(|(value, base)| *value -= along * base);
         }
         let length = dot(&row, &row).sqrt();
-        // Next to nothing is left of a draw that happened to lie among the rows before it: draw again.
+        // A row that is nearly in the span of the rows before it is drawn again.
         if length > 1e-6 {
             row.iter_mut().for_each(|value| *value /= length);
             basis.push(row);
@@ -217,7 +217,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// A standard normal draw (Box and Muller 1958).
+/// A standard normal random value (Box and Muller 1958).
 fn normal(rng: &mut impl Rng) -> f64 {
     let (radius, angle) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
     (-2.0 * radius.ln()).sqrt() * (TAU * angle).cos()
@@ -242,7 +242,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_bring_every_number_back(channels in 1_usize..5, units in 1_usize..9, seed: u64) {
+        fn serialization_keeps_every_number(channels in 1_usize..5, units in 1_usize..9, seed: u64) {
             let weights = draw(Shape { channels, len: 3, units }, seed);
             let bytes = weights.to_bytes().expect("bytes");
             prop_assert_eq!(Weights::from_bytes(weights.shape(), &bytes).expect("the same"), weights);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn other_sizes_and_numbers_are_refused_by_name() {
+    fn wrong_sizes_and_numbers_are_refused_by_name() {
         let shape = Shape { channels: 2, len: 3, units: 2 };
         let bytes = draw(shape, 1).to_bytes().expect("bytes");
         let error = Weights::from_bytes(Shape { channels: 3, ..shape }, &bytes).expect_err("three channels");

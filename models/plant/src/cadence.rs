@@ -1,28 +1,29 @@
-//! The cadence of a run of readings: how far apart in time they are, and whether that is regular.
+//! The cadence of a run of readings: the time between them, and whether it is regular.
 //!
-//! A window is made of steps of one interval, so the interval has to be that of the readings. A worked example: a logger
+//! A window is made of steps of one interval, so the interval must be that of the readings. A worked example: a logger
 //! writes a row a minute, one row is missing, and one comes 2 s late. The times are
 //!
 //! ```text
 //! 00:00  01:00  02:00  04:00  05:02  06:00  07:00  08:00  09:00  10:00  11:00  12:00
 //!     60     60    120     62     58     60     60     60     60     60     60          differences, in s
-//!      1      1      2      1      1      1      1      1      1      1      1          of the median, 60 s, rounded
+//!      1      1      2      1      1      1      1      1      1      1      1          multiple of the median, 60 s, rounded
 //! ```
 //!
 //! Every difference is the median or a small multiple of it (a multiple of 2 is one missing row), and nearly all are the
-//! median itself. So the cadence is regular, and its interval is the mean of all differences, each divided by its multiple:
-//! 720 s / 12 = 60 s. It is rounded to whole minutes, seconds, tenths or hundredths of a second where one of these is no
-//! further away than the differences are off on average: 10 s with some of 11 s are 10 s, and rows that come exactly every
-//! 777 s keep 777 s.
+//! median itself. So the cadence is regular, and its interval is the mean of all differences, each divided by its
+//! multiple: 720 s / 12 = 60 s. It is rounded to whole minutes, seconds, tenths or hundredths of a second if the rounded
+//! value is no further away than the differences are off on average: 10 s with some of 11 s are 10 s, and rows exactly
+//! every 777 s stay at 777 s.
 //!
-//! - A time that is not after the one before (a duplicate, a reading out of order) makes no difference and is passed over.
-//! - A difference of more than [`MOST_MISSING`] times the median is a gap. One difference in twenty may be a gap,
-//!   or be off the multiples in another way; of fewer than twenty, one.
-//! - Six of ten have to be the median itself. A feed by exception, or one that has just changed, is irregular: after a
-//!   change the old differences leave the run, and then the new ones are regular.
+//! - A time that is not after the one before (a duplicate, or a reading out of order) is ignored.
+//! - A difference of more than [`MAX_MISSING`] times the median is a gap. One difference in twenty may be a gap, or be
+//!   off the multiples in another way; of fewer than twenty, one.
+//! - Six of ten differences must be the median itself. A feed that reports on change, or one whose interval has just
+//!   changed, is irregular. After a change, the old differences are replaced by new ones, and the cadence becomes regular
+//!   again.
 //!
-//! Readings may come in *bursts*, with most of the time between them. A gateway that reads its tags one after the other and
-//! sends each with a time of its own scans the pump, here once a minute:
+//! Readings may come in *bursts*, with most of the time between the bursts. A gateway that reads its tags one after the
+//! other, and sends each with its own time, scans the pump, here once a minute:
 //!
 //! ```text
 //! 00:00.000  .015  .030  .045      01:00.001  .016  .031  .046      02:00.000 ...
@@ -30,93 +31,93 @@
 //! |---------- 60001 --------------|--------- 59999 ---------------|           from scan to scan
 //! ```
 //!
-//! - A difference of more than [`MOST_MISSING`] times those before it is a pause, and ends a burst.
-//! - Bursts whose pauses take half of the time or more, of readings less than 1 s apart and fewer than a window has steps, are
-//!   scans: the cadence is that from scan to scan. So are any whose readings are less than 50 ms apart, for no pump's interval is
-//!   that short.
-//! - Longer bursts are runs of a pump that sends only while it runs: the cadence is that within them.
+//! - A difference of more than [`MAX_MISSING`] times those before it is a pause, and ends a burst.
+//! - Bursts are scans if their pauses take at least half of the time, their readings are at most 1 s apart, and they have
+//!   fewer readings than a window has steps. The cadence is then the time from scan to scan. Bursts whose readings are
+//!   less than 50 ms apart are scans whatever their length, since no pump has an interval that short.
+//! - Longer bursts are runs of a pump that sends only while it runs: the cadence is that within a burst.
 //!
-//! Does not decide what becomes of it: see [`Cadence::sparser_than`] and who calls it.
+//! Does not decide what follows from a cadence; see the callers of [`Cadence::sparser_than`].
 
 use std::collections::VecDeque;
 
-use crate::{Timestamp, WindowRules};
+use crate::{Timestamp, WindowConfig};
 
-/// Fewer differences than this say nothing.
-pub const LEAST_DIFFERENCES: usize = 10;
-/// A difference of up to so many times the median is one with missing readings; a longer one is a gap.
-pub const MOST_MISSING: i64 = 10;
+/// The fewest differences from which a cadence is determined.
+pub const MIN_DIFFERENCES: usize = 10;
+/// A difference of up to this many times the median is one with missing readings; a longer one is a gap.
+pub const MAX_MISSING: i64 = 10;
 
-/// The differences that a live pump's meter remembers.
+/// Number of differences that the meter of a live pump remembers.
 const LIVE_DIFFERENCES: usize = 20;
-/// The differences that are looked at in a recording, the last ones.
+/// Number of differences, the last ones, that the meter of a recording remembers.
 const RECORDED_DIFFERENCES: usize = 20_000;
 
 /// How far a difference may be from a multiple of the median, in medians.
 const TOLERANCE: f64 = 0.45;
-/// The share of the differences that have to be the median itself.
-const LEAST_SINGLE: f64 = 0.6;
-/// One difference may be off its multiples, or this share of many.
-const MOST_OFF_GRID: f64 = 0.05;
-/// The most that an interval is rounded by where its times have jitter, as a share of it.
-const MOST_ROUNDED: f64 = 0.02;
-/// The most that an interval is rounded by to whole seconds, as a share of it: a clock
-/// drifts, and a timer that is set after each reading is late by what that took.
-const MOST_DRIFT: f64 = 0.005;
-/// From this many of a profile's intervals on, a feed is sparser than the profile's.
-const SPARSER: f64 = 1.5;
+/// The share of the differences that must be the median itself.
+const MIN_SINGLE_SHARE: f64 = 0.6;
+/// The share of the differences that may be off the multiples; one difference always may.
+const MAX_OFF_GRID_SHARE: f64 = 0.05;
+/// The most that an interval is rounded by because of jitter, as a share of it.
+const MAX_JITTER_ROUNDING: f64 = 0.02;
+/// The most that an interval is rounded by to whole seconds, as a share of it: a clock drifts, and a timer that is set
+/// after each reading is late by the time that the reading took.
+const MAX_DRIFT_ROUNDING: f64 = 0.005;
+/// A feed is sparser than its profile from this multiple of the profile's interval on.
+const SPARSER_FACTOR: f64 = 1.5;
 
-/// So many of the newest differences say how far apart the readings of a burst are.
-const RECENT: usize = 20;
-/// Fewer pauses than this are accidents.
-const LEAST_PAUSES: usize = 3;
-/// Readings of a scan are at most so far apart.
-const SCAN_MS: i64 = 1_000;
-/// Readings that are closer together than this are of one scan, however many they are: half of the shortest interval.
-const CLOSE_MS: i64 = 50;
+/// Number of differences within bursts, the newest, that give the spacing within a burst.
+const RECENT_DIFFERENCES: usize = 20;
+/// Fewer pauses than this may be accidental.
+const MIN_PAUSES: usize = 3;
+/// The most time between two readings of one scan.
+const MAX_SCAN_SPACING_MS: i64 = 1_000;
+/// Readings that are closer together than this belong to one scan, whatever its length: half of the shortest interval.
+const MIN_SPACING_MS: i64 = 50;
 
-/// What the times of a run of readings say.
+/// The cadence of a run of readings.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Cadence {
     /// Too few readings to tell.
     #[default]
     Unknown,
-    /// The readings come at one interval, but for gaps, jitter and missing ones.
+    /// The readings come at one interval, apart from gaps, jitter and missing readings.
     Regular {
-        /// The interval.
+        /// The interval, in milliseconds.
         interval_ms: i64,
-        /// What it was told from.
+        /// What it was determined from.
         evidence: Evidence,
     },
-    /// They do not.
+    /// The readings do not come at one interval.
     Irregular {
-        /// What that was told from.
+        /// What it was determined from.
         evidence: Evidence,
     },
 }
 
-/// What a cadence was told from.
+/// What a cadence was determined from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
-    /// Differences between two times.
+    /// Number of differences between two times.
     pub differences: usize,
-    /// Half of them are at most this, in milliseconds.
+    /// The median of the differences, in milliseconds.
     pub median_ms: i64,
-    /// Nine of ten are at most this, in milliseconds.
+    /// The 90th percentile of the differences, in milliseconds.
     pub p90_ms: i64,
-    /// The share of them that are the median or a small multiple of it.
+    /// The share of the differences that are the median or a small multiple of it.
     pub on_grid: f64,
 }
 
 impl Cadence {
-    /// The cadence of these times, in the order of their readings.
+    /// Returns the cadence of these times, in the order of their readings.
     pub fn of(times: impl IntoIterator<Item = Timestamp>) -> Self {
         let mut meter = CadenceMeter::for_recording();
         times.into_iter().for_each(|at| meter.push(at));
         meter.cadence()
     }
 
-    /// The interval of a regular one.
+    /// Returns the interval of a regular cadence.
     pub fn interval_ms(&self) -> Option<i64> {
         match self {
             Self::Regular { interval_ms, .. } => Some(*interval_ms),
@@ -124,14 +125,14 @@ impl Cadence {
         }
     }
 
-    /// The interval of a regular cadence, where readings come more seldom than once in `interval_ms`.
+    /// Returns the interval of a regular cadence whose readings come less often than once in `interval_ms`.
     ///
-    /// Readings that come more often are no trouble: of those within one step the last one counts.
+    /// More frequent readings need no change: of those within one step the last one counts.
     pub fn sparser_than(&self, interval_ms: i64) -> Option<i64> {
-        self.interval_ms().filter(|found| *found as f64 >= SPARSER * interval_ms as f64)
+        self.interval_ms().filter(|found| *found as f64 >= SPARSER_FACTOR * interval_ms as f64)
     }
 
-    /// What it was told from.
+    /// Returns what it was determined from.
     pub fn evidence(&self) -> Option<&Evidence> {
         match self {
             Self::Regular { evidence, .. } | Self::Irregular { evidence } => Some(evidence),
@@ -140,20 +141,21 @@ impl Cadence {
     }
 }
 
-/// Takes in the times of a run of readings, one by one.
+/// Determines the cadence from the times of a run of readings, one by one.
 #[derive(Debug, Clone)]
 pub struct CadenceMeter {
     last: Option<Timestamp>,
-    /// In milliseconds, the oldest first.
+    /// Differences between successive times, in milliseconds, the oldest first.
     differences: VecDeque<i64>,
-    /// Those of them that are no pauses, the newest ones.
-    within: VecDeque<i64>,
-    /// Bursts that have ended, the oldest first.
+    /// The newest differences that are not pauses.
+    burst_differences: VecDeque<i64>,
+    /// Completed bursts, the oldest first.
     bursts: VecDeque<Burst>,
-    /// Where the burst that is under way began, and its readings.
-    began: Option<Timestamp>,
+    /// Start of the current burst, and the number of its readings.
+    burst_start: Option<Timestamp>,
     readings: usize,
-    most: usize,
+    /// The most differences and bursts that are remembered.
+    max_len: usize,
 }
 
 /// Readings that came together, and the pause after them.
@@ -161,137 +163,145 @@ pub struct CadenceMeter {
 struct Burst {
     readings: usize,
     pause_ms: i64,
-    /// From its first reading to the next one's.
-    apart_ms: i64,
+    /// From its first reading to the next burst's.
+    period_ms: i64,
 }
 
 impl CadenceMeter {
-    /// One that follows a live pump: old differences make room for new ones.
+    /// Creates a meter for a live pump: new differences soon replace the old ones.
     pub fn live() -> Self {
-        let (differences, within, bursts) = Default::default();
-        Self { last: None, differences, within, bursts, began: None, readings: 0, most: LIVE_DIFFERENCES }
+        let (differences, burst_differences, bursts) = Default::default();
+        Self {
+            last: None,
+            differences,
+            burst_differences,
+            bursts,
+            burst_start: None,
+            readings: 0,
+            max_len: LIVE_DIFFERENCES,
+        }
     }
 
-    /// One for a recording.
+    /// Creates a meter for a recording.
     pub fn for_recording() -> Self {
-        Self { most: RECORDED_DIFFERENCES, ..Self::live() }
+        Self { max_len: RECORDED_DIFFERENCES, ..Self::live() }
     }
 
-    /// Takes in the time of the next reading.
+    /// Adds the time of the next reading.
     pub fn push(&mut self, at: Timestamp) {
         let difference = self.last.map(|last| at.since_ms(last));
         if difference.is_some_and(|difference| difference <= 0) {
             return;
         }
         self.last = Some(at);
-        let began = *self.began.get_or_insert(at);
+        let burst_start = *self.burst_start.get_or_insert(at);
         let Some(difference) = difference else {
             self.readings = 1;
             return;
         };
-        push_bounded(&mut self.differences, difference, self.most);
-        let is_pause = median(&self.within).is_some_and(|median| difference > MOST_MISSING * median);
+        push_bounded(&mut self.differences, difference, self.max_len);
+        let is_pause = median(&self.burst_differences).is_some_and(|median| difference > MAX_MISSING * median);
         if is_pause {
-            let burst = Burst { readings: self.readings, pause_ms: difference, apart_ms: at.since_ms(began) };
-            push_bounded(&mut self.bursts, burst, self.most);
-            self.began = Some(at);
+            let burst = Burst { readings: self.readings, pause_ms: difference, period_ms: at.since_ms(burst_start) };
+            push_bounded(&mut self.bursts, burst, self.max_len);
+            self.burst_start = Some(at);
         }
-        // A pause after a single reading may be the new distance of all.
+        // A pause after a single reading may be the new spacing of all readings.
         if !is_pause || self.readings == 1 {
-            push_bounded(&mut self.within, difference, RECENT);
+            push_bounded(&mut self.burst_differences, difference, RECENT_DIFFERENCES);
         }
         self.readings = if is_pause { 1 } else { self.readings + 1 };
     }
 
-    /// How many differences it has.
+    /// Returns the number of differences that it has.
     pub fn differences(&self) -> usize {
         self.differences.len()
     }
 
-    /// A pause that is usual: nine of ten are no longer; while there are few, half of them. Where most of the time lies between
-    /// bursts, the pauses between these count. None before the second time.
-    pub fn usual_pause_ms(&self) -> Option<i64> {
-        if self.pauses_are_usual() {
-            return usual(self.bursts.iter().map(|burst| burst.pause_ms));
+    /// Returns a typical pause, in milliseconds: the 90th percentile of the pauses, or the median while there are few. If
+    /// most of the time lies between bursts, only the pauses between bursts count. None before the second time.
+    pub fn typical_pause_ms(&self) -> Option<i64> {
+        if self.is_bursty() {
+            return typical(self.bursts.iter().map(|burst| burst.pause_ms));
         }
-        usual(self.differences.iter().copied())
+        typical(self.differences.iter().copied())
     }
 
-    /// What the times so far say.
+    /// Returns the cadence of the times so far.
     pub fn cadence(&self) -> Cadence {
-        if self.scans() {
-            let (scans, of_scans) = (self.bursts.iter().map(|burst| burst.apart_ms), self.bursts.len());
-            return if of_scans < LEAST_DIFFERENCES { Cadence::Unknown } else { regular(scans.collect()) };
+        if self.is_scanning() {
+            let (scans, of_scans) = (self.bursts.iter().map(|burst| burst.period_ms), self.bursts.len());
+            return if of_scans < MIN_DIFFERENCES { Cadence::Unknown } else { classify(scans.collect()) };
         }
         match self.differences.len() {
-            0..LEAST_DIFFERENCES => Cadence::Unknown,
-            _ => regular(self.differences.iter().copied().collect()),
+            0..MIN_DIFFERENCES => Cadence::Unknown,
+            _ => classify(self.differences.iter().copied().collect()),
         }
     }
 
-    /// Whether more of the time lies between bursts than in them, and that is no accident.
-    fn pauses_are_usual(&self) -> bool {
+    /// Whether there are enough bursts, and at least half of the time lies between them.
+    fn is_bursty(&self) -> bool {
         let paused_ms: i64 = self.bursts.iter().map(|burst| burst.pause_ms).sum();
-        let ended_ms: i64 = self.bursts.iter().map(|burst| burst.apart_ms).sum();
-        let under_way_ms = self.last.zip(self.began).map_or(0, |(last, began)| last.since_ms(began));
-        self.bursts.len() >= LEAST_PAUSES && 2 * paused_ms >= ended_ms + under_way_ms
+        let ended_ms: i64 = self.bursts.iter().map(|burst| burst.period_ms).sum();
+        let under_way_ms = self.last.zip(self.burst_start).map_or(0, |(last, burst_start)| last.since_ms(burst_start));
+        self.bursts.len() >= MIN_PAUSES && 2 * paused_ms >= ended_ms + under_way_ms
     }
 
-    /// Whether the bursts are scans, of which none can be a pump's run.
-    fn scans(&self) -> bool {
-        let apart_ms = median(&self.within).unwrap_or_default();
+    /// Whether the bursts are scans and not runs of a pump.
+    fn is_scanning(&self) -> bool {
+        let spacing_ms = median(&self.burst_differences).unwrap_or_default();
         let mut readings: Vec<usize> = self.bursts.iter().map(|burst| burst.readings).collect();
         readings.sort_unstable();
-        let usual = readings.get(readings.len() / 2).copied().unwrap_or_default();
-        let short = apart_ms <= SCAN_MS && (2..WindowRules::LEN).contains(&usual);
-        self.pauses_are_usual() && (short || apart_ms < CLOSE_MS)
+        let median_readings = readings.get(readings.len() / 2).copied().unwrap_or_default();
+        let short = spacing_ms <= MAX_SCAN_SPACING_MS && (2..WindowConfig::LEN).contains(&median_readings);
+        self.is_bursty() && (short || spacing_ms < MIN_SPACING_MS)
     }
 }
 
-fn push_bounded<T>(queue: &mut VecDeque<T>, new: T, most: usize) {
-    if queue.len() == most {
+fn push_bounded<T>(queue: &mut VecDeque<T>, new: T, max_len: usize) {
+    if queue.len() == max_len {
         queue.pop_front();
     }
     queue.push_back(new);
 }
 
-/// The middle one of a few; of two, the lower.
+/// Returns the median of a few values; of an even number of values, the lower middle one.
 fn median(values: &VecDeque<i64>) -> Option<i64> {
     let mut sorted: Vec<i64> = values.iter().copied().collect();
     sorted.sort_unstable();
     sorted.get(sorted.len().checked_sub(1)? / 2).copied()
 }
 
-/// Nine of ten are no greater; while there are few, half of them.
-fn usual(values: impl Iterator<Item = i64>) -> Option<i64> {
+/// Returns the 90th percentile, or the median of a few values.
+fn typical(values: impl Iterator<Item = i64>) -> Option<i64> {
     let mut sorted: Vec<i64> = values.collect();
     sorted.sort_unstable();
     let last = sorted.len().checked_sub(1)?;
-    let place = if sorted.len() < LEAST_DIFFERENCES { last / 2 } else { last * 9 / 10 };
-    sorted.get(place).copied()
+    let index = if sorted.len() < MIN_DIFFERENCES { last / 2 } else { last * 9 / 10 };
+    sorted.get(index).copied()
 }
 
-/// Whether differences are regular; there are some.
-fn regular(mut differences: Vec<i64>) -> Cadence {
+/// Determines the cadence from at least one difference.
+fn classify(mut differences: Vec<i64>) -> Cadence {
     let count = differences.len();
     differences.sort_unstable();
     let (median_ms, p90_ms) = (differences[(count - 1) / 2], differences[count * 9 / 10]);
     let grid = Grid::of(&differences, median_ms as f64);
     let on_grid = grid.multiples as f64 / count as f64;
     let evidence = Evidence { differences: count, median_ms, p90_ms, on_grid };
-    let most_off = (MOST_OFF_GRID * count as f64).max(1.0);
-    if (grid.single as f64) < LEAST_SINGLE * count as f64 || (count - grid.multiples) as f64 > most_off {
+    let max_off_grid = (MAX_OFF_GRID_SHARE * count as f64).max(1.0);
+    if (grid.single as f64) < MIN_SINGLE_SHARE * count as f64 || (count - grid.multiples) as f64 > max_off_grid {
         return Cadence::Irregular { evidence };
     }
     Cadence::Regular { interval_ms: grid.interval_ms(), evidence }
 }
 
-/// How the differences lie around the multiples of one of them.
+/// How the differences lie around the multiples of their median.
 struct Grid {
-    /// Differences that are the median, and those that are a multiple of it.
+    /// Number of differences that are the median, and number of those that are a multiple of it.
     single: usize,
     multiples: usize,
-    /// Of the latter: their sum, the sum of their multiples, and how far they are from these in all.
+    /// Of the latter: their sum, the sum of their multiples, and the sum of their distances from these.
     sum_ms: f64,
     steps: f64,
     off_ms: f64,
@@ -304,7 +314,7 @@ impl Grid {
             let difference = difference as f64;
             let steps = (difference / median_ms).round();
             let off_ms = (difference - steps * median_ms).abs();
-            if !(1.0..=MOST_MISSING as f64).contains(&steps) || off_ms > TOLERANCE * median_ms {
+            if !(1.0..=MAX_MISSING as f64).contains(&steps) || off_ms > TOLERANCE * median_ms {
                 continue;
             }
             grid.single += usize::from(steps == 1.0);
@@ -316,21 +326,22 @@ impl Grid {
         grid
     }
 
-    /// The mean, rounded as far as the times are inexact: by no more than they are off on average, and by 2 % at most. Times
-    /// without jitter give their exact interval; only to whole seconds is it rounded by up to [`MOST_DRIFT`].
+    /// Returns the mean, rounded as far as the times are inexact: by at most the mean distance from the grid, and by at most
+    /// 2 %. Times without jitter keep their exact interval, except that it is rounded to whole seconds by up to
+    /// [`MAX_DRIFT_ROUNDING`].
     fn interval_ms(&self) -> i64 {
         let mean_ms = self.sum_ms / self.steps;
         let off_ms = self.off_ms / self.multiples as f64;
-        let by_jitter_ms = (off_ms + 0.5).min(MOST_ROUNDED * mean_ms);
-        let by_drift_ms = MOST_DRIFT * mean_ms;
-        for (unit_ms, most_ms) in [
-            (60_000.0, by_jitter_ms),
-            (1_000.0, by_jitter_ms.max(by_drift_ms)),
-            (100.0, by_jitter_ms),
-            (10.0, by_jitter_ms),
+        let jitter_rounding_ms = (off_ms + 0.5).min(MAX_JITTER_ROUNDING * mean_ms);
+        let drift_rounding_ms = MAX_DRIFT_ROUNDING * mean_ms;
+        for (unit_ms, max_rounding_ms) in [
+            (60_000.0, jitter_rounding_ms),
+            (1_000.0, jitter_rounding_ms.max(drift_rounding_ms)),
+            (100.0, jitter_rounding_ms),
+            (10.0, jitter_rounding_ms),
         ] {
             let rounded = (mean_ms / unit_ms).round() * unit_ms;
-            if rounded > 0.0 && (rounded - mean_ms).abs() <= most_ms {
+            if rounded > 0.0 && (rounded - mean_ms).abs() <= max_rounding_ms {
                 return rounded as i64;
             }
         }
@@ -338,8 +349,8 @@ impl Grid {
     }
 }
 
-/// An interval as people say it, to the millisecond: `250 ms`, `10 s`, `10.1 s`, `777 s`, `5 min`, `1 h`.
-pub fn in_words(ms: i64) -> String {
+/// Formats an interval to the millisecond: `250 ms`, `10 s`, `10.1 s`, `777 s`, `5 min`, `1 h`.
+pub fn format_interval(ms: i64) -> String {
     let whole = |unit_ms: i64| ms >= unit_ms && ms % unit_ms == 0;
     match () {
         () if whole(3_600_000) => format!("{} h", ms / 3_600_000),
@@ -349,14 +360,14 @@ pub fn in_words(ms: i64) -> String {
     }
 }
 
-/// About how long something takes, where the milliseconds say nothing: `7.3 s`, `12 s`, `12 min`.
-pub fn about_in_words(ms: i64) -> String {
-    let rounded_to = |unit_ms: i64| in_words((ms + unit_ms / 2) / unit_ms * unit_ms);
+/// Formats a duration, rounded where milliseconds are irrelevant: `7.3 s`, `12 s`, `12 min`.
+pub fn format_interval_rounded(ms: i64) -> String {
+    let rounded_to = |unit_ms: i64| format_interval((ms + unit_ms / 2) / unit_ms * unit_ms);
     match ms {
         600_000.. if ms % 3_600_000 != 0 => rounded_to(60_000),
         10_000.. => rounded_to(1_000),
         1_000.. => rounded_to(100),
-        _ => in_words(ms),
+        _ => format_interval(ms),
     }
 }
 
@@ -403,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_regular_is_not_called_so() {
+    fn irregular_runs_are_irregular() {
         let by_exception = [0, 2, 40, 41, 80, 110, 150, 152, 190, 300, 302, 350, 420, 500, 530, 600, 604, 900];
         let half_and_half = (0..20).map(|n| n * 1_000).chain((1..=20).map(|n| 20_000 + n * 10_000));
         for (what, cadence) in
@@ -411,19 +422,19 @@ mod tests {
         {
             assert!(matches!(cadence, Cadence::Irregular { .. }), "{what}: {cadence:?}");
         }
-        for few in 0..=LEAST_DIFFERENCES as i64 {
+        for few in 0..=MIN_DIFFERENCES as i64 {
             assert_eq!(of((0..few).map(|n| n * 1_000)), Cadence::Unknown, "{few} times");
         }
     }
 
-    /// So many scans, so far apart, of so many tags, so many milliseconds apart.
-    fn scans(count: i64, every_ms: i64, tags: i64, apart_ms: i64) -> impl Iterator<Item = i64> {
+    /// Times of `count` scans, one every `every_ms`, each of `tags` tags that are about `spacing_ms` apart.
+    fn scans(count: i64, every_ms: i64, tags: i64, spacing_ms: i64) -> impl Iterator<Item = i64> {
         (0..count)
-            .flat_map(move |scan| (0..tags).map(move |tag| scan * every_ms + tag * apart_ms + (scan * 7 + tag) % 3))
+            .flat_map(move |scan| (0..tags).map(move |tag| scan * every_ms + tag * spacing_ms + (scan * 7 + tag) % 3))
     }
 
     #[test]
-    fn scans_of_tags_come_from_scan_to_scan_and_runs_of_a_pump_do_not() {
+    fn scans_have_the_cadence_of_the_scans_and_runs_that_of_their_readings() {
         let minutes = |ms: i64| 60_000 * ms;
         for (what, times, expected) in [
             ("ten tags a minute", scans(30, 60_000, 10, 15).collect::<Vec<_>>(), Some(60_000)),
@@ -448,11 +459,11 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_pause_is_one_between_bursts_where_these_take_little_of_the_time() {
+    fn a_typical_pause_is_between_bursts_that_take_little_of_the_time() {
         let pause = |times: Vec<i64>| {
             let mut meter = CadenceMeter::live();
             times.into_iter().for_each(|ms| meter.push(at(ms)));
-            meter.usual_pause_ms().expect("a pause")
+            meter.typical_pause_ms().expect("a pause")
         };
         for (what, times, expected_s) in [
             ("a post of its own for each of 60 buffered readings", scans(5, 60_000, 60, 80).collect::<Vec<_>>(), 56),
@@ -474,21 +485,21 @@ mod tests {
                 now += every_ms;
                 meter.push(at(now));
             }
-            (meter.cadence().interval_ms(), meter.usual_pause_ms())
+            (meter.cadence().interval_ms(), meter.typical_pause_ms())
         };
-        assert_eq!(feed(3, 10_000), (None, Some(10_000)), "a usual pause is known from the second time on");
+        assert_eq!(feed(3, 10_000), (None, Some(10_000)), "a typical pause is known from the second time on");
         assert_eq!(feed(100, 10_000).0, Some(10_000));
         assert_eq!(feed(10, 60_000).0, None);
         assert_eq!(feed(9, 60_000), (Some(60_000), Some(60_000)));
         assert_eq!(feed(20, 1_000), (Some(1_000), Some(1_000)));
-        // In the night.
+        // At night the pump sends once a minute.
         assert_eq!(feed(2, 60_000).0, None);
         assert_eq!(feed(18, 60_000).0, Some(60_000));
         assert_eq!(feed(20, 1_000), (Some(1_000), Some(1_000)));
     }
 
     #[test]
-    fn sparser_is_half_as_much_again() {
+    fn sparser_is_one_and_a_half_intervals() {
         let cadence = of((0..20).map(|n| n * 1_500));
         for (interval_ms, sparser) in [(1_000, Some(1_500)), (1_001, None), (1_500, None), (60_000, None)] {
             assert_eq!(cadence.sparser_than(interval_ms), sparser, "{interval_ms}");
@@ -497,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_said_as_people_do() {
+    fn durations_are_formatted_in_their_usual_unit() {
         for (ms, text) in [
             (15, "15 ms"),
             (1_000, "1 s"),
@@ -516,7 +527,7 @@ mod tests {
             (3_600_000, "1 h"),
             (7_200_000, "2 h"),
         ] {
-            assert_eq!(in_words(ms), text);
+            assert_eq!(format_interval(ms), text);
         }
         for (ms, text) in [
             (15, "15 ms"),
@@ -527,12 +538,12 @@ mod tests {
             (700_000, "12 min"),
             (3_601_000, "1 h"),
         ] {
-            assert_eq!(about_in_words(ms), text);
+            assert_eq!(format_interval_rounded(ms), text);
         }
     }
 
     #[test]
-    fn an_exact_interval_stays_and_one_with_jitter_is_a_round_one() {
+    fn an_exact_interval_is_kept_and_one_with_jitter_is_rounded() {
         for interval_ms in [
             1_000, 1_500, 2_000, 3_000, 7_000, 7_300, 11_000, 37_000, 59_000, 61_000, 100_000, 333_000, 777_000,
             1_200_000, 1_500_000, 2_000_000, 2_400_000, 3_000_000, 3_599_000, 3_600_000, 3_700_000,
@@ -571,9 +582,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the interval: jitter of a sixth of it either way, one row in five missing, any row twice, and a gap.
+        /// For any interval: jitter of a sixth of it either way, one row in five missing, any row twice, and a gap.
         #[test]
-        fn an_interval_is_found_again(
+        fn the_interval_of_noisy_times_is_found(
             interval_ms in 1_000_i64..=3_600_000,
             rows in prop::collection::vec((-0.16_f64..0.16, 0_u8..10, 0_u8..8), 60..300),
             gap in 0_i64..100,
@@ -589,7 +600,7 @@ mod tests {
             prop_assert!(found.is_some_and(|found| (found - interval_ms).abs() * 40 <= interval_ms), "{found:?}");
         }
 
-        /// No times make it fail, and it never finds an interval of nothing.
+        /// No times make it panic, and an interval is never 0.
         #[test]
         fn any_times_have_a_cadence(times in prop::collection::vec(0_i64..1_000_000_000, 0..100)) {
             if let Some(interval_ms) = of(times).interval_ms() {

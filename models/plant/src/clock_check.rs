@@ -1,79 +1,79 @@
-//! Whether the node's clock can be believed: its time, held against the last time at which it was believed.
+//! Checks the node's clock against the last time at which it was plausible.
 //!
-//! A wrong clock does damage that stays. One that is 500 days ahead makes all history too old to be kept; one that
-//! begins in 1970, because its battery is dead and the network's time has not come yet, makes every device look as if it
-//! were in the future, and a gateway throws away for good what is refused for good. An example:
+//! A wrong clock does permanent damage. A clock that is 500 days ahead makes all history exceed its retention. A clock
+//! that starts in 1970, because its battery is empty and no network time has arrived yet, puts every device's time in the
+//! future; a gateway discards for good what is refused for good. An example:
 //!
-//! | The clock says | Last believed | Judged | What follows |
+//! | clock | last plausible | result | effect |
 //! | --- | --- | --- | --- |
-//! | 2026-11-29 10:00 | 2026-11-29 09:59 | plausible | believed; it is the last believed time now |
-//! | 2026-11-29 09:55 | 2026-11-29 10:00 | plausible | a small step back; the last believed time stays |
-//! | 2000-01-01 00:00 | 2026-11-29 10:00 | behind | until it is plausible again, by itself |
-//! | 2028-04-12 10:00 | 2026-11-29 10:00 | ahead | until a person confirms it, or it is plausible again |
-//! | 2026-11-29 10:05 | 2026-11-29 10:00 | plausible | it was set right |
+//! | 2026-11-29 10:00 | 2026-11-29 09:59 | plausible | becomes the last plausible time |
+//! | 2026-11-29 09:55 | 2026-11-29 10:00 | plausible | a small step back; the last plausible time stays |
+//! | 2000-01-01 00:00 | 2026-11-29 10:00 | behind | until the clock is plausible again |
+//! | 2028-04-12 10:00 | 2026-11-29 10:00 | ahead | until an operator confirms it, or the clock is plausible again |
+//! | 2026-11-29 10:05 | 2026-11-29 10:00 | plausible | the clock was corrected |
 //!
-//! A node that was off for longer than [`ClockCheck::AHEAD_MS`] is ahead too when it starts: nobody but a person can
-//! tell that from a wrong clock. It goes on taking readings that say their own time, and deletes nothing until then.
+//! A node that was off for longer than [`ClockCheck::MAX_AHEAD_MS`] also starts as ahead: only an operator can
+//! distinguish that from a wrong clock. Until then the node accepts readings with a device time, and deletes nothing.
 //!
-//! While the clock is not believed, nothing is judged by it that stays: see [`ClockState::can_date`].
+//! While the clock is not plausible, no permanent decision depends on it: see [`ClockState::can_validate`].
 //!
-//! A clock that is ahead by less than that cannot be told from a node that was off for some days. What is deleted for its
-//! age therefore follows the clock slowly ([`RetentionClock`]): a clock that was three days ahead for ten minutes has cost
-//! the oldest 100 minutes of history, and not three days.
+//! A clock that is ahead by at most that much cannot be distinguished from a node that was off for some days. So
+//! retention follows the clock slowly ([`RetentionClock`]): a clock that is three days ahead for ten minutes deletes the
+//! oldest 100 minutes of history, not three days.
 //!
-//! Does not see a clock that is behind by no more than the node was off. Does not keep the last believed time beyond the
-//! process; whoever uses it does.
+//! Does not detect a clock that is behind by no more than the node was off. Does not store the last plausible time; its
+//! user does.
 
 use std::time::Duration;
 
 use crate::{Timestamp, TimestampSource};
 
-/// What is thought of the node's clock.
+/// The result of checking the node's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockState {
-    /// It is believed.
+    /// The clock is plausible.
     Plausible,
-    /// It is earlier than it can be.
+    /// The clock is before a time that has passed already.
     Behind {
-        /// The last time at which it was believed.
-        last: Timestamp,
+        /// The last plausible time.
+        last_plausible: Timestamp,
     },
-    /// It is so much later than it was that it may be wrong.
+    /// The clock is so far after the last plausible time that it may be wrong.
     Ahead {
-        /// The last time at which it was believed.
-        last: Timestamp,
+        /// The last plausible time.
+        last_plausible: Timestamp,
     },
 }
 
 impl ClockState {
-    /// Whether a reading's time can be judged, while the clock says `now` and readings are kept from `oldest_kept` on.
+    /// Whether a reading's time can be validated while the clock shows `now` and readings are kept from `oldest_kept` on.
     ///
-    /// If not, it must not be refused for good: the fault may be the clock's. Unstamped readings would get a wrong time
-    /// for good.
-    pub fn can_date(self, stamp: TimestampSource, now: Timestamp, oldest_kept: Timestamp) -> bool {
+    /// If not, the reading must not be refused for good, since the clock may be at fault. A reading without a device time
+    /// would permanently get a wrong time.
+    pub fn can_validate(self, stamp: TimestampSource, now: Timestamp, oldest_kept: Timestamp) -> bool {
         match (self, stamp) {
             (Self::Plausible, _) => true,
             (_, TimestampSource::Received) => false,
-            // The true time is no earlier than `last`: what is too old by that would be taken, and deleted later.
-            (Self::Behind { last }, TimestampSource::Device(at)) => {
-                at <= now && at >= oldest_kept.plus_ms(last.since_ms(now))
+            // The true time is not before `last_plausible`. A reading that is too old by that is accepted and deleted later.
+            (Self::Behind { last_plausible }, TimestampSource::Device(at)) => {
+                at <= now && at >= oldest_kept.plus_ms(last_plausible.since_ms(now))
             }
             (Self::Ahead { .. }, TimestampSource::Device(at)) => at >= oldest_kept,
         }
     }
 
-    /// What is wrong with the clock, which says `now`, for people; none if nothing is.
+    /// Returns a message about what is wrong with the clock, which shows `now`; none if it is plausible.
     pub fn reason(self, now: Timestamp) -> Option<String> {
         match self {
             Self::Plausible => None,
-            Self::Behind { last } => Some(format!(
-                "the node's clock says {now}, which is before {last}, a time that has passed already; readings without a \
+            Self::Behind { last_plausible } => Some(format!(
+                "the node's clock says {now}, which is before {last_plausible}, a time that has passed already; readings without a \
                  time, and those of later times, are refused until the clock is set; if it is right: volute confirm-clock"
             )),
-            Self::Ahead { last } => Some(format!(
-                "the node's clock says {now}, {} days after it was last seen at {last}; readings without a time are \
+            Self::Ahead { last_plausible } => Some(format!(
+                "the node's clock says {now}, {} days after it was last seen at {last_plausible}; readings without a time are \
                  refused and nothing is deleted for its age until somebody confirms the clock: volute confirm-clock",
-                now.since_ms(last) / DAY_MS
+                now.since_ms(last_plausible) / DAY_MS
             )),
         }
     }
@@ -81,78 +81,83 @@ impl ClockState {
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Judges the node's clock. Pure: every time is passed in.
+/// Checks the node's clock. Has no clock of its own: every time is passed in.
 #[derive(Debug, Clone)]
 pub struct ClockCheck {
-    last: Option<Timestamp>,
+    last_plausible: Option<Timestamp>,
 }
 
 impl ClockCheck {
-    /// How far behind the last believed time the clock may be: ten minutes, the most that `ingest.max_ahead_s` may be.
-    pub const BEHIND_MS: i64 = 10 * 60 * 1000;
-    /// How far ahead of the last believed time it may be: a week.
-    pub const AHEAD_MS: i64 = 7 * DAY_MS;
-    /// No node of this version can have run before.
+    /// How far the clock may be behind the last plausible time: ten minutes, the highest value of `ingest.max_ahead_s`.
+    pub const MAX_BEHIND_MS: i64 = 10 * 60 * 1000;
+    /// How far the clock may be ahead of the last plausible time: a week.
+    pub const MAX_AHEAD_MS: i64 = 7 * DAY_MS;
+    /// The earliest plausible time: this version did not exist before.
     pub const EARLIEST: Timestamp = Timestamp::VERSION_DATE;
 
-    /// With the last time at which the clock was believed, as far as is known.
-    pub fn new(last: Option<Timestamp>) -> Self {
-        Self { last }
+    /// Creates a check with the last plausible time, if one is known.
+    pub fn new(last_plausible: Option<Timestamp>) -> Self {
+        Self { last_plausible }
     }
 
-    /// The last time at which the clock was believed.
-    pub fn last(&self) -> Option<Timestamp> {
-        self.last
+    /// Returns the last plausible time.
+    pub fn last_plausible(&self) -> Option<Timestamp> {
+        self.last_plausible
     }
 
-    /// Judges the clock, which says `now`. A time that is believed is the last one from here on.
+    /// Checks the clock, which shows `now`. A plausible time becomes the last plausible time.
     pub fn observe(&mut self, now: Timestamp) -> ClockState {
-        // A time before any that can be believed says nothing, as that of readings taken while the clock was wrong.
-        let last = self.last.filter(|last| *last >= Self::EARLIEST).unwrap_or(now).max(Self::EARLIEST);
-        let ahead_ms = now.since_ms(last);
-        if ahead_ms < -Self::BEHIND_MS {
-            return ClockState::Behind { last };
+        // A stored time before the earliest plausible one is ignored: readings can get it while the clock is wrong.
+        let last_plausible = self
+            .last_plausible
+            .filter(|last_plausible| *last_plausible >= Self::EARLIEST)
+            .unwrap_or(now)
+            .max(Self::EARLIEST);
+        let ahead_ms = now.since_ms(last_plausible);
+        if ahead_ms < -Self::MAX_BEHIND_MS {
+            return ClockState::Behind { last_plausible };
         }
-        if ahead_ms > Self::AHEAD_MS {
-            return ClockState::Ahead { last };
+        if ahead_ms > Self::MAX_AHEAD_MS {
+            return ClockState::Ahead { last_plausible };
         }
-        self.last = Some(last.max(now));
+        self.last_plausible = Some(last_plausible.max(now));
         ClockState::Plausible
     }
 
-    /// A person says that the clock is right. Returns what is thought of it then: a time that no node can have stays
-    /// what it is.
+    /// Records that an operator confirms the clock. Returns the state after that: a time before [`Self::EARLIEST`] is still
+    /// behind.
     pub fn confirm(&mut self, now: Timestamp) -> ClockState {
-        self.last = Some(now);
+        self.last_plausible = Some(now);
         self.observe(now)
     }
 }
 
-/// The time by which rows are too old to be kept: it follows the node's clock, but no faster than [`Self::CATCH_UP`] times
-/// as fast as time passes. Pure: every time is passed in.
+/// The time that retention is measured from. It follows the node's clock, but runs at most [`Self::CATCH_UP_FACTOR`]
+/// times as fast as real time. Has no clock of its own: every time is passed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionClock {
     at: Timestamp,
 }
 
 impl RetentionClock {
-    /// A node that was off for a weekend has deleted what became too old meanwhile six hours later.
-    pub const CATCH_UP: i64 = 10;
+    /// How much faster than real time it may run. After a node was off for a weekend, it takes six hours to delete what has
+    /// exceeded its retention meanwhile.
+    pub const CATCH_UP_FACTOR: i64 = 10;
 
-    /// Stands at `at`.
+    /// Creates a clock that shows `at`.
     pub fn new(at: Timestamp) -> Self {
         Self { at }
     }
 
-    /// The time that has been reached.
+    /// Returns its time.
     pub fn at(self) -> Timestamp {
         self.at
     }
 
-    /// Follows the clock, which says `now` and is believed, `elapsed` after the last time.
-    pub fn follow(&mut self, now: Timestamp, elapsed: Duration) {
+    /// Moves towards the node's clock, which shows `now` and is plausible, `elapsed` after the previous call.
+    pub fn advance(&mut self, now: Timestamp, elapsed: Duration) {
         let elapsed_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
-        self.at = now.min(self.at.plus_ms(elapsed_ms.saturating_mul(Self::CATCH_UP)));
+        self.at = now.min(self.at.plus_ms(elapsed_ms.saturating_mul(Self::CATCH_UP_FACTOR)));
     }
 }
 
@@ -167,19 +172,19 @@ mod tests {
         Timestamp::from_millis(NOON + ms).expect("a time")
     }
 
-    fn behind(last: Timestamp) -> ClockState {
-        ClockState::Behind { last }
+    fn behind(last_plausible: Timestamp) -> ClockState {
+        ClockState::Behind { last_plausible }
     }
 
-    fn ahead(last: Timestamp) -> ClockState {
-        ClockState::Ahead { last }
+    fn ahead(last_plausible: Timestamp) -> ClockState {
+        ClockState::Ahead { last_plausible }
     }
 
     #[test]
-    fn one_time_is_judged_by_the_last() {
+    fn a_time_is_checked_against_the_last_plausible_one() {
         let first: Timestamp = "2000-01-01T00:00:00Z".parse().expect("a time");
         let earliest = ClockCheck::EARLIEST;
-        for (last, now, expected, last_then) in [
+        for (last_plausible, now, expected, last_after) in [
             (None, at(0), ClockState::Plausible, Some(at(0))),
             (Some(at(0)), at(1000), ClockState::Plausible, Some(at(1000))),
             (Some(at(0)), at(0), ClockState::Plausible, Some(at(0))),
@@ -190,7 +195,7 @@ mod tests {
             (Some(at(0)), at(7 * DAY_MS), ClockState::Plausible, Some(at(7 * DAY_MS))),
             (Some(at(0)), at(7 * DAY_MS + 1), ahead(at(0)), Some(at(0))),
             (Some(at(0)), at(500 * DAY_MS), ahead(at(0)), Some(at(0))),
-            // Nothing is known yet: a new node, or one whose store cannot be read.
+            // No time is known: a new node, or one whose store cannot be read.
             (None, first, behind(earliest), None),
             (None, earliest, ClockState::Plausible, Some(earliest)),
             (None, at(500 * DAY_MS), ClockState::Plausible, Some(at(500 * DAY_MS))),
@@ -198,14 +203,14 @@ mod tests {
             (Some(first), at(0), ClockState::Plausible, Some(at(0))),
             (Some(first), first, behind(earliest), Some(first)),
         ] {
-            let mut check = ClockCheck::new(last);
-            assert_eq!(check.observe(now), expected, "{now} after {last:?}");
-            assert_eq!(check.last(), last_then, "{now} after {last:?}");
+            let mut check = ClockCheck::new(last_plausible);
+            assert_eq!(check.observe(now), expected, "{now} after {last_plausible:?}");
+            assert_eq!(check.last_plausible(), last_after, "{now} after {last_plausible:?}");
         }
     }
 
     #[test]
-    fn a_wrong_clock_leaves_no_trace_once_it_is_set() {
+    fn a_wrong_clock_has_no_effect_once_it_is_corrected() {
         let mut check = ClockCheck::new(Some(at(0)));
         for (now, expected) in [
             (at(1000), ClockState::Plausible),
@@ -221,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_can_say_that_it_is_right() {
+    fn an_operator_can_confirm_the_clock() {
         for now in [at(90 * DAY_MS), at(-DAY_MS)] {
             let mut check = ClockCheck::new(Some(at(0)));
             assert_ne!(check.observe(now), ClockState::Plausible);
@@ -229,11 +234,15 @@ mod tests {
             assert_eq!(check.observe(now.plus_ms(1000)), ClockState::Plausible);
         }
         let first: Timestamp = "2000-01-01T00:00:00Z".parse().expect("a time");
-        assert_eq!(ClockCheck::new(Some(at(0))).confirm(first), behind(ClockCheck::EARLIEST), "but not this");
+        assert_eq!(
+            ClockCheck::new(Some(at(0))).confirm(first),
+            behind(ClockCheck::EARLIEST),
+            "a time before the earliest one cannot be confirmed"
+        );
     }
 
     #[test]
-    fn what_a_doubtful_clock_can_date() {
+    fn which_times_can_be_validated_by_an_implausible_clock() {
         let (now, oldest_kept) = (at(0), at(-400 * DAY_MS));
         let (behind, ahead) = (behind(at(DAY_MS)), ahead(at(-500 * DAY_MS)));
         for (state, stamp, expected) in [
@@ -251,12 +260,12 @@ mod tests {
             (ahead, TimestampSource::Device(at(-400 * DAY_MS)), true),
             (ahead, TimestampSource::Device(at(-400 * DAY_MS - 1)), false),
         ] {
-            assert_eq!(state.can_date(stamp, now, oldest_kept), expected, "{state:?}, {stamp:?}");
+            assert_eq!(state.can_validate(stamp, now, oldest_kept), expected, "{state:?}, {stamp:?}");
         }
     }
 
     #[test]
-    fn what_is_deleted_follows_a_step_slowly_and_an_even_clock_at_once() {
+    fn retention_follows_a_step_slowly_and_a_steady_clock_at_once() {
         let minute = Duration::from_secs(60);
         let mut clock = RetentionClock::new(at(0));
         for (now, elapsed, expected) in [
@@ -265,12 +274,12 @@ mod tests {
             // Three days ahead, for ten minutes.
             (at(3 * DAY_MS), minute, at(11 * MINUTE_MS)),
             (at(3 * DAY_MS + 9 * MINUTE_MS), 9 * minute, at(101 * MINUTE_MS)),
-            // It is set right again: nothing that is younger than it goes.
+            // The clock is corrected: nothing newer than it is deleted.
             (at(12 * MINUTE_MS), minute, at(12 * MINUTE_MS)),
             (at(13 * MINUTE_MS), minute, at(13 * MINUTE_MS)),
             (at(7 * DAY_MS), Duration::MAX, at(7 * DAY_MS)),
         ] {
-            clock.follow(now, elapsed);
+            clock.advance(now, elapsed);
             assert_eq!(clock.at(), expected, "{now} after {elapsed:?}");
         }
     }

@@ -1,30 +1,33 @@
-//! What a pump's own clock shows, held against the time at which its readings are received.
+//! Checks a pump's own clock: compares the device times of its readings with the times at which they are received.
 //!
-//! A reading is *current* where its device time is within a minute of its receipt ([`TimeRules::is_current`]): only then
-//! does it say how the pump is now. Whose readings are not current is told so. An example, received at 12:00:00 each:
+//! A reading is *current* if its device time is within a minute of its receive time ([`TimestampLimits::is_current`]). Only
+//! current readings show the present state of a pump. If a pump's readings are not current, a note says why. An example,
+//! each received at 12:00:00:
 //!
-//! | Post | What is said |
+//! | post | note |
 //! | --- | --- |
-//! | one reading of 11:59:58 | nothing: the clock is right |
-//! | one reading of 12:09:00 | its clock is 9 min ahead: its readings are refused |
-//! | one reading of 10:00:00, the first that is heard of it | its clock is 2 h behind |
-//! | the same, after one of 11:59:58 | its clock jumped back 2 h |
-//! | sixty readings of 10:00 to 10:59 | its newest reading is 61 min old: it sends what it has kept |
-//! | one reading of 11:59:59 | nothing again |
+//! | one reading of 11:59:58 | none: the clock is correct |
+//! | one reading of 12:09:00 | the clock is 9 min ahead: its readings are refused |
+//! | one reading of 10:00:00, the pump's first | the clock is 2 h behind |
+//! | the same, after one of 11:59:58 | the clock jumped back 2 h |
+//! | sixty readings of 10:00 to 10:59 | the newest reading is 61 min old: a backlog |
+//! | one reading of 11:59:59 | none again |
 //!
-//! A pump may have several senders: its gateway, what the gateway kept while it was cut off, a second gateway. While readings with
-//! a right time came within the last minute, how the pump is now is known, and alarms are raised. So an older post beside them
-//! is a backlog and no fault of the clock, and nothing is said of it: its readings are stored and scored by their own times. Nor
-//! is anything said of a second gateway whose clock is behind, which cannot be told from a backlog. No backlog is ahead, and
-//! what is too far ahead is lost, so that is said, and for a minute after the last of them:
+//! A pump may have several senders: its gateway, what the gateway buffered while it was disconnected, and a second
+//! gateway. While current readings arrived within the last minute, the present state is known and alarms are raised. An
+//! older post is then a backlog, not a clock fault, and has no note: its readings are stored and scored by their own
+//! times. A second gateway whose clock is behind has no note either, since it cannot be distinguished from a backlog. A
+//! backlog is never ahead, and readings too far ahead are lost. So these have a note, until a minute after the last of
+//! them:
 //!
-//! | Post, at noon each second right ones | What is said |
+//! | post, while a current reading arrives every second | note |
 //! | --- | --- |
-//! | sixty readings of 11:39 to 11:40 | nothing: a backlog |
-//! | one reading of 10:00:00 | nothing |
-//! | one reading of 12:09:00 | some of its readings are 9 min ahead and are refused, the others are current |
+//! | sixty readings of 11:39 to 11:40 | none: a backlog |
+//! | one reading of 10:00:00 | none |
+//! | one reading of 12:09:00 | some readings are 9 min ahead and are refused, the others are current |
 //!
-//! Does not correct any time, and cannot tell a clock that is behind from a gateway that sends each reading as much later.
+//! Does not correct any time. Cannot distinguish a clock that is behind from a gateway that sends each reading that much
+//! later.
 
 use crate::{Reading, Timestamp};
 
@@ -33,126 +36,129 @@ const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// How far a reading's device time may be from its receipt, and what follows from that. In milliseconds.
+/// The limits for a reading's device time, relative to its receive time. In milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRules {
-    /// A reading that is further ahead is refused.
-    pub ahead_ms: i64,
-    /// A reading that is no further away, before or after, is current.
-    pub current_ms: i64,
-    /// A reading that is older is refused: it would be deleted at once.
-    pub kept_ms: i64,
+pub struct TimestampLimits {
+    /// A reading further ahead is refused.
+    pub max_ahead_ms: i64,
+    /// A reading at most this far before or after is current.
+    pub max_current_offset_ms: i64,
+    /// An older reading is refused: retention would delete it at once.
+    pub max_age_ms: i64,
 }
 
-/// What is wrong with a pump's clock, by its last post.
+/// A fault of a pump's clock, found in its last post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockFault {
-    /// The newest reading's device time less its receipt, in milliseconds: above zero where the clock is ahead.
+    /// The newest reading's device time minus its receive time, in milliseconds: positive if the clock is ahead.
     pub offset_ms: i64,
     /// Which fault.
-    pub kind: FaultKind,
+    pub kind: ClockFaultKind,
 }
 
-/// A fault of a pump's clock.
+/// Which fault a clock has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultKind {
+pub enum ClockFaultKind {
     /// It is ahead, and its readings are not current.
     Ahead {
-        /// It is so far ahead that they are refused.
+        /// It is so far ahead that its readings are refused.
         refused: bool,
     },
-    /// Readings that are so far ahead that they are refused came beside ones whose time is right.
+    /// Some readings are so far ahead that they are refused, while others are current.
     SomeAhead,
     /// It is behind.
     Behind,
-    /// It was right, and went back by so many milliseconds.
+    /// It was correct and jumped back by this many milliseconds.
     JumpedBack(i64),
-    /// The post holds readings of several times, all of them old: they were kept, or the clock is behind.
+    /// The post has readings of several times, all of them old: a backlog, or the clock is behind.
     Delayed,
 }
 
-/// One pump's clock. Pure: every time is passed in.
+/// The state of one pump's clock. Has no clock of its own: every time is passed in.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceClock {
     fault: Option<ClockFault>,
-    /// The last device time that was current, and when it was received.
-    right: Option<(Timestamp, Timestamp)>,
-    /// What was refused last for being ahead, and when it was received.
-    refused: Option<(i64, Timestamp)>,
+    /// The last current device time, and when it was received.
+    last_current: Option<(Timestamp, Timestamp)>,
+    /// The last offset that was refused for being ahead, and when it was received.
+    last_refused: Option<(i64, Timestamp)>,
 }
 
-impl TimeRules {
-    /// Whether a reading says how its pump is now.
+impl TimestampLimits {
+    /// Whether a reading shows the present state of its pump.
     pub fn is_current(&self, reading: &Reading) -> bool {
-        reading.at.since_ms(reading.received).abs() <= self.current_ms
+        reading.at.since_ms(reading.received).abs() <= self.max_current_offset_ms
     }
 
-    /// Whether a clock whose time is so far ahead of the receipt (or behind, below zero) is right.
-    fn is_right(&self, offset_ms: i64) -> bool {
-        (-self.current_ms..=self.current_ms.min(self.ahead_ms)).contains(&offset_ms)
+    /// Whether a clock with this offset from the receive time (negative: behind) is correct.
+    fn is_correct(&self, offset_ms: i64) -> bool {
+        (-self.max_current_offset_ms..=self.max_current_offset_ms.min(self.max_ahead_ms)).contains(&offset_ms)
     }
 }
 
 impl DeviceClock {
-    /// What is wrong with it, if anything is.
+    /// Returns its fault, if it has one.
     pub fn fault(&self) -> Option<ClockFault> {
         self.fault
     }
 
-    /// Takes note of the device times of one post, refused ones too. One that is right is enough, in this post or within
-    /// the last minute: then what is older is a backlog.
-    pub fn observe(&mut self, times: impl Iterator<Item = Timestamp>, received: Timestamp, rules: &TimeRules) {
+    /// Processes the device times of one post, including those of refused readings. One current time in this post or in the
+    /// last minute is enough to make older ones a backlog.
+    pub fn observe(&mut self, times: impl Iterator<Item = Timestamp>, received: Timestamp, limits: &TimestampLimits) {
         let mut ends: Option<(Timestamp, Timestamp)> = None;
         for at in times {
             ends = Some(ends.map_or((at, at), |(oldest, newest)| (oldest.min(at), newest.max(at))));
-            if rules.is_right(at.since_ms(received)) {
-                let newest = self.right.filter(|(_, then)| *then == received).map_or(at, |(newest, _)| newest.max(at));
-                self.right = Some((newest, received));
+            if limits.is_correct(at.since_ms(received)) {
+                let newest =
+                    self.last_current.filter(|(_, then)| *then == received).map_or(at, |(newest, _)| newest.max(at));
+                self.last_current = Some((newest, received));
             }
         }
         let Some((oldest, newest)) = ends else { return };
         let offset_ms = newest.since_ms(received);
-        if offset_ms > rules.ahead_ms {
-            self.refused = Some((offset_ms, received));
+        if offset_ms > limits.max_ahead_ms {
+            self.last_refused = Some((offset_ms, received));
         }
-        let is_recent = |then: Timestamp| received.since_ms(then).abs() <= rules.current_ms;
-        if self.right.is_some_and(|(_, then)| is_recent(then)) {
-            let refused = self.refused.filter(|(_, then)| is_recent(*then));
-            self.fault = refused.map(|(offset_ms, _)| ClockFault { offset_ms, kind: FaultKind::SomeAhead });
+        let is_recent = |then: Timestamp| received.since_ms(then).abs() <= limits.max_current_offset_ms;
+        if self.last_current.is_some_and(|(_, then)| is_recent(then)) {
+            let refused = self.last_refused.filter(|(_, then)| is_recent(*then));
+            self.fault = refused.map(|(offset_ms, _)| ClockFault { offset_ms, kind: ClockFaultKind::SomeAhead });
             return;
         }
-        let kind = match self.right {
-            _ if offset_ms > 0 => FaultKind::Ahead { refused: offset_ms > rules.ahead_ms },
-            _ if oldest < newest => FaultKind::Delayed,
-            Some((at, then)) if newest < at => FaultKind::JumpedBack(at.since_ms(then) - offset_ms),
-            _ => FaultKind::Behind,
+        let kind = match self.last_current {
+            _ if offset_ms > 0 => ClockFaultKind::Ahead { refused: offset_ms > limits.max_ahead_ms },
+            _ if oldest < newest => ClockFaultKind::Delayed,
+            Some((at, then)) if newest < at => ClockFaultKind::JumpedBack(at.since_ms(then) - offset_ms),
+            _ => ClockFaultKind::Behind,
         };
         self.fault = Some(ClockFault { offset_ms, kind });
     }
 }
 
 impl ClockFault {
-    /// The fault as a sentence for people.
-    pub fn note(&self) -> String {
-        let by = in_words(self.offset_ms.saturating_abs());
+    /// Returns a message about the fault, for the operator.
+    pub fn message(&self) -> String {
+        let by = format_duration(self.offset_ms.saturating_abs());
         let effect = "its readings are stored and scored by their own times, and raise no alarm";
         match self.kind {
-            FaultKind::Ahead { refused: true } => format!("its clock is {by} ahead: its readings are refused"),
-            FaultKind::Ahead { refused: false } => format!("its clock is {by} ahead: {effect}"),
-            FaultKind::SomeAhead => {
+            ClockFaultKind::Ahead { refused: true } => format!("its clock is {by} ahead: its readings are refused"),
+            ClockFaultKind::Ahead { refused: false } => format!("its clock is {by} ahead: {effect}"),
+            ClockFaultKind::SomeAhead => {
                 format!(
                     "some of its readings came {by} ahead within the last minute and were refused: the others are current"
                 )
             }
-            FaultKind::Behind => format!("its clock is {by} behind: {effect}"),
-            FaultKind::JumpedBack(ms) => format!("its clock jumped back {}: {effect}", in_words(ms)),
-            FaultKind::Delayed => format!("its newest reading is {by} old: it sends what it has kept, and {effect}"),
+            ClockFaultKind::Behind => format!("its clock is {by} behind: {effect}"),
+            ClockFaultKind::JumpedBack(ms) => format!("its clock jumped back {}: {effect}", format_duration(ms)),
+            ClockFaultKind::Delayed => {
+                format!("its newest reading is {by} old: it sends buffered readings, and {effect}")
+            }
         }
     }
 }
 
-/// A length of time in the unit that people would say it in, as `45 s`, `9 min`, `2 h`, `2.5 h` or `3 days`.
-pub fn in_words(ms: i64) -> String {
+/// Formats a duration in its usual unit, as `45 s`, `9 min`, `2 h`, `2.5 h` or `3 days`.
+pub fn format_duration(ms: i64) -> String {
     let rounded = |unit: i64| (ms + unit / 2).div_euclid(unit);
     match ms {
         _ if ms < 90 * SECOND_MS => format!("{} s", rounded(SECOND_MS)),
@@ -167,34 +173,38 @@ mod tests {
     use super::*;
 
     const NOON: i64 = 1_795_867_200_000;
-    const RULES: TimeRules = TimeRules { ahead_ms: 30 * SECOND_MS, current_ms: 60 * SECOND_MS, kept_ms: 400 * DAY_MS };
+    const LIMITS: TimestampLimits = TimestampLimits {
+        max_ahead_ms: 30 * SECOND_MS,
+        max_current_offset_ms: 60 * SECOND_MS,
+        max_age_ms: 400 * DAY_MS,
+    };
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millis(NOON + ms).expect("a time")
     }
 
     #[test]
-    fn what_a_reading_may_be_away_and_still_be_current() {
+    fn a_reading_within_a_minute_of_its_receipt_is_current() {
         for (offset_ms, current) in
             [(0, true), (-60_000, true), (-60_001, false), (60_000, true), (60_001, false), (-3_600_000, false)]
         {
             let (pump, samples) = ("P-1".parse().expect("a name"), [].into());
             let reading = Reading { pump, at: at(offset_ms), received: at(0), samples, late: false };
-            assert_eq!(RULES.is_current(&reading), current, "{offset_ms} ms");
+            assert_eq!(LIMITS.is_current(&reading), current, "{offset_ms} ms");
         }
     }
 
     #[test]
-    fn what_is_said_of_a_clock_follows_its_posts() {
-        // Received at, the times of the post against that, and what is said then.
-        const SOME: &str = "some of its readings came 9 min ahead within the last minute and were refused";
+    fn the_note_follows_the_posts() {
+        // When a post is received, its device times relative to that, and the note after it.
+        const SOME_AHEAD: &str = "some of its readings came 9 min ahead within the last minute and were refused";
         let story: [(i64, &[i64], Option<&str>); 25] = [
             (0, &[-7_200_000], Some("its clock is 2 h behind: ")),
             (1_000, &[-7_200_020], Some("its clock is 2 h behind: ")),
             (2_000, &[-20], None),
-            (3_000, &[540_000 - 20], Some(SOME)),
-            (5_000, &[30_000], Some(SOME)),
-            (63_000, &[-20], Some(SOME)),
+            (3_000, &[540_000 - 20], Some(SOME_AHEAD)),
+            (5_000, &[30_000], Some(SOME_AHEAD)),
+            (63_000, &[-20], Some(SOME_AHEAD)),
             (63_001, &[-20], None),
             (124_000, &[540_000 - 20], Some("its clock is 9 min ahead: its readings are refused")),
             (125_000, &[31_000], Some("its clock is 31 s ahead: its readings are refused")),
@@ -205,8 +215,8 @@ mod tests {
             (3_600_000, &[-7_200_000], Some("its clock jumped back 2 h: ")),
             (3_601_000, &[], Some("its clock jumped back 2 h: ")),
             (3_602_000, &[-7_200_000, -40], None),
-            (3_603_000, &[540_000, -40], Some(SOME)),
-            // A buffer after an outage: what it holds is later than what came before.
+            (3_603_000, &[540_000, -40], Some(SOME_AHEAD)),
+            // Buffered readings after an outage: they are later than those before.
             (7_200_000, &[-3_500_000, -3_400_000, -60_001], Some("its newest reading is 60 s old: ")),
             (7_201_000, &[-3_000_000], Some("its clock is 50 min behind: ")),
             (7_202_000, &[-30_000], None),
@@ -217,48 +227,49 @@ mod tests {
             (7_266_000, &[0], Some("some of its readings came 24 h ahead")),
         ];
         let mut clock = DeviceClock::default();
-        for (received_ms, offsets, said) in story {
+        for (received_ms, offsets, expected) in story {
             let received = at(received_ms);
-            clock.observe(offsets.iter().map(|ms| received.plus_ms(*ms)), received, &RULES);
-            let note = clock.fault().map(|fault| fault.note());
-            assert_eq!(note.is_some(), said.is_some(), "at {received_ms}: {note:?}");
-            if let (Some(note), Some(said)) = (note, said) {
-                assert!(note.starts_with(said), "at {received_ms}: {note}");
+            clock.observe(offsets.iter().map(|ms| received.plus_ms(*ms)), received, &LIMITS);
+            let note = clock.fault().map(|fault| fault.message());
+            assert_eq!(note.is_some(), expected.is_some(), "at {received_ms}: {note:?}");
+            if let (Some(note), Some(expected)) = (note, expected) {
+                assert!(note.starts_with(expected), "at {received_ms}: {note}");
             }
         }
     }
 
     #[test]
-    fn what_comes_beside_right_readings_is_said_steadily() {
-        const KEPT: &[i64] = &[-1_260_000, -1_230_000, -1_200_000];
+    fn the_note_is_steady_with_several_senders() {
+        const BACKLOG: &[i64] = &[-1_260_000, -1_230_000, -1_200_000];
         let refused = Some("some of its readings came 9 min ahead");
-        // Beside a right reading each so many seconds: posts of others, each so many seconds, and what is said all the time.
-        for (what, right_s, beside_s, beside, said) in [
-            ("a backlog of readings 20 min old", 1, 15, KEPT, None),
+        // A current reading every `current_s` seconds, another post every `other_s` seconds with these offsets, and the
+        // constant note.
+        for (what, current_s, other_s, other_ms, expected) in [
+            ("a backlog of readings 20 min old", 1, 15, BACKLOG, None),
             ("one old reading at a time", 1, 1, &[-1_200_000][..], None),
-            ("a pump that reads each 30 s, and a backlog each second", 30, 1, KEPT, None),
-            ("a pump that reads each minute, and a backlog each 7 s", 60, 7, KEPT, None),
+            ("a pump that reads each 30 s, and a backlog each second", 30, 1, BACKLOG, None),
+            ("a pump that reads each minute, and a backlog each 7 s", 60, 7, BACKLOG, None),
             ("a second gateway that is 2 h behind", 1, 1, &[-7_200_000][..], None),
             ("a second gateway that is 61 s behind", 5, 5, &[-61_000][..], None),
             ("a second gateway that is 9 min ahead", 1, 1, &[540_000][..], refused),
             ("one that is 9 min ahead, each 50 s", 1, 50, &[540_000][..], refused),
-            ("one that is 9 min ahead, and what it kept", 1, 15, &[540_000, -3_600_000][..], refused),
+            ("one that is 9 min ahead, and its backlog", 1, 15, &[540_000, -3_600_000][..], refused),
             ("one that is 20 s ahead, which is allowed", 1, 1, &[20_000][..], None),
         ] {
             let mut clock = DeviceClock::default();
             for second in 0..600_i64 {
                 let received = at(1_000 * second);
-                if second % right_s == 0 {
-                    clock.observe([received.plus_ms(-20)].into_iter(), received, &RULES);
+                if second % current_s == 0 {
+                    clock.observe([received.plus_ms(-20)].into_iter(), received, &LIMITS);
                 }
-                if second % beside_s == 0 {
+                if second % other_s == 0 {
                     let received = received.plus_ms(400);
-                    clock.observe(beside.iter().map(|ms| received.plus_ms(*ms)), received, &RULES);
+                    clock.observe(other_ms.iter().map(|ms| received.plus_ms(*ms)), received, &LIMITS);
                 }
-                let note = clock.fault().map(|fault| fault.note());
-                let as_expected = match (&note, said) {
+                let note = clock.fault().map(|fault| fault.message());
+                let as_expected = match (&note, expected) {
                     (None, None) => true,
-                    (Some(note), Some(said)) => note.starts_with(said),
+                    (Some(note), Some(expected)) => note.starts_with(expected),
                     _ => false,
                 };
                 assert!(as_expected, "{what}, at {second} s: {note:?}");
@@ -267,21 +278,21 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_may_be_ahead_and_its_readings_be_taken() {
-        let rules = TimeRules { ahead_ms: 600_000, ..RULES };
+    fn a_clock_may_be_ahead_while_its_readings_are_accepted() {
+        let limits = TimestampLimits { max_ahead_ms: 600_000, ..LIMITS };
         let mut clock = DeviceClock::default();
-        clock.observe([at(60_000)].into_iter(), at(0), &rules);
+        clock.observe([at(60_000)].into_iter(), at(0), &limits);
         assert_eq!(clock.fault(), None);
-        clock.observe([at(60_002)].into_iter(), at(1), &rules);
-        assert_eq!(clock.fault(), None, "beside a right one it is stored, and no harm");
-        clock.observe([at(120_002)].into_iter(), at(60_001), &rules);
-        let fault = ClockFault { offset_ms: 60_001, kind: FaultKind::Ahead { refused: false } };
+        clock.observe([at(60_002)].into_iter(), at(1), &limits);
+        assert_eq!(clock.fault(), None, "next to a current one it is stored without a note");
+        clock.observe([at(120_002)].into_iter(), at(60_001), &limits);
+        let fault = ClockFault { offset_ms: 60_001, kind: ClockFaultKind::Ahead { refused: false } };
         assert_eq!(clock.fault(), Some(fault));
-        assert!(fault.note().contains("raise no alarm"), "{}", fault.note());
+        assert!(fault.message().contains("raise no alarm"), "{}", fault.message());
     }
 
     #[test]
-    fn lengths_of_time_are_said_as_people_say_them() {
+    fn durations_are_formatted_in_their_usual_unit() {
         for (ms, words) in [
             (0, "0 s"),
             (499, "0 s"),
@@ -297,7 +308,7 @@ mod tests {
             (129_600_000, "2 days"),
             (34_560_000_000, "400 days"),
         ] {
-            assert_eq!(in_words(ms), words, "{ms} ms");
+            assert_eq!(format_duration(ms), words, "{ms} ms");
         }
     }
 }

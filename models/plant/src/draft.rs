@@ -1,8 +1,8 @@
-//! A draft: one item of a post or of a simulation, checked, before it is known whether it is new.
+//! A draft: one checked item of a post or of a simulation, before it is known whether it is new.
 //!
-//! An example: the item `{"pump_id": "P-7", "Motor_RPM": 1480}` is a draft of P-7 with one good sample, and its time is the
-//! time of receipt. Does not handle where a draft comes from (the edges make it of what they read), nor what becomes of it
-//! ([`crate::Admission`]).
+//! An example: the item `{"pump_id": "P-7", "Motor_RPM": 1480}` is a draft of P-7 with one good sample, and its time is
+//! the receive time. Does not parse items; the crates at the edge do. Does not decide on drafts; see
+//! [`crate::Admission`].
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::{Profile, PumpId, Sample, Timestamp};
 /// Where a draft's time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestampSource {
-    /// The device said it.
+    /// The device sent it.
     Device(Timestamp),
-    /// The device said none; the node's receive time stands in.
+    /// The device sent none; the node's receive time is used.
     Received,
 }
 
 impl TimestampSource {
-    /// The time that the device said, if it did.
+    /// Returns the time that the device sent, if it sent one.
     pub fn device(self) -> Option<Timestamp> {
         match self {
             Self::Device(at) => Some(at),
@@ -30,12 +30,12 @@ impl TimestampSource {
 /// A checked item, before it is known whether it is new.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
-    /// The pump it names; none means the node's default pump.
+    /// The pump that it names; none: the node's default pump.
     pub pump: Option<PumpId>,
-    /// What it was checked against.
+    /// The profile that it was checked against.
     pub profile: Profile,
     /// Its time.
-    pub stamp: TimestampSource,
+    pub timestamp: TimestampSource,
     /// One sample per channel of the profile: [`Sample::Good`], [`Sample::Bad`] or [`Sample::Missing`].
     pub samples: Arc<[Sample]>,
 }

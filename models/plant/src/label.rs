@@ -1,27 +1,29 @@
-//! Text by which people name things: pump ids and display names.
+//! Normalisation of pump ids and display names.
 //!
-//! Two texts that look alike on a sign are one text here. `" Fo\u{308}rderpumpe\u{a0}3"`, typed on a Mac and pasted from a
-//! document, becomes `"Förderpumpe 3"`:
+//! Two texts that look the same are one text. `" Fo\u{308}rderpumpe\u{a0}3"`, typed on a Mac and pasted from a document,
+//! becomes `"Förderpumpe 3"`:
 //!
-//! - The text is normalised to NFC: `o` with a combining diaeresis is `ö`, the ohm sign is omega.
-//! - White space at both ends is dropped, and every run of spaces inside, no-break and wide spaces too, is one space.
-//! - What cannot be seen is refused, and so is what reorders its surroundings: control and format characters (tabs, line
-//!   breaks, bidirectional controls), zero width joiners, variation selectors, fillers, line separators. So are private and
-//!   unassigned characters, the replacement character (the sender's text was in another encoding, and two names that differ
-//!   only there would become one), and a combining mark that has nothing to combine with.
+//! - The text is normalised to NFC: `o` with a combining diaeresis becomes `ö`, the ohm sign becomes omega.
+//! - White space at both ends is dropped. Each run of spaces inside, no-break and wide spaces included, becomes one
+//!   space.
+//! - Characters that are invisible or that reorder the text around them are refused: control and format characters (tabs,
+//!   line breaks, bidirectional controls), zero width joiners, variation selectors, fillers and line separators.
+//! - Private and unassigned characters are refused. So is the replacement character: the sender's text was in another
+//!   encoding, and two names that differ only there would become one. So is a combining mark with nothing to combine
+//!   with.
 //!
-//! Upper and lower case, and wide and narrow forms (`Ｐ` and `P`), stay different. Does not look for characters of different
+//! Upper and lower case, and wide and narrow forms (`Ｐ` and `P`), stay different. Does not detect characters of different
 //! scripts that look alike.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// A text is not worth normalising when it is this long, in bytes.
-const HOPELESS_BYTES: usize = 4096;
+/// A longer text is refused before it is normalised, in bytes.
+const MAX_INPUT_BYTES: usize = 4096;
 
-/// What is not seen though it is no control and no format character: Unicode's default ignorable code points of other
+/// Invisible characters that are neither control nor format characters: Unicode's default ignorable code points of other
 /// categories, and the blank braille pattern.
-const INVISIBLE: [std::ops::RangeInclusive<char>; 9] = [
+const INVISIBLE_CHARS: [std::ops::RangeInclusive<char>; 9] = [
     '\u{34f}'..='\u{34f}',
     '\u{115f}'..='\u{1160}',
     '\u{17b4}'..='\u{17b5}',
@@ -33,7 +35,7 @@ const INVISIBLE: [std::ops::RangeInclusive<char>; 9] = [
     '\u{e0100}'..='\u{e01ef}',
 ];
 
-/// Why a text names nothing.
+/// Why a text is not a valid label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LabelError {
     #[error("it is empty")]
@@ -46,20 +48,20 @@ pub(crate) enum LabelError {
     Character { character: char, what: &'static str },
 }
 
-/// How long a text may be, once it is spelled as [`spelled`] does.
+/// The maximum lengths of a label after normalisation.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lengths {
+pub(crate) struct LengthLimits {
     pub(crate) max_chars: usize,
     pub(crate) max_bytes: usize,
 }
 
-/// The one spelling of a text, or why it names nothing.
-pub(crate) fn spelled(text: &str, lengths: Lengths) -> Result<String, LabelError> {
-    let Lengths { max_chars, max_bytes } = lengths;
-    if text.len() > HOPELESS_BYTES {
+/// Returns the normalised text, or why it is not a valid label.
+pub(crate) fn normalize(text: &str, lengths: LengthLimits) -> Result<String, LabelError> {
+    let LengthLimits { max_chars, max_bytes } = lengths;
+    if text.len() > MAX_INPUT_BYTES {
         return Err(LabelError::TooManyChars { max_chars });
     }
-    let mut spelled = String::with_capacity(text.len());
+    let mut normalized = String::with_capacity(text.len());
     let (mut space, mut chars) = (false, 0);
     for character in text.nfc() {
         let category = character.general_category();
@@ -71,42 +73,42 @@ pub(crate) fn spelled(text: &str, lengths: Lengths) -> Result<String, LabelError
         if let Some(what) = unprintable(character, category) {
             return refused(what);
         }
-        let stands_alone = spelled.is_empty() || space;
+        let stands_alone = normalized.is_empty() || space;
         if stands_alone && character.general_category_group() == GeneralCategoryGroup::Mark {
             return refused("a combining mark without a letter before it");
         }
-        if space && !spelled.is_empty() {
-            spelled.push(' ');
+        if space && !normalized.is_empty() {
+            normalized.push(' ');
             chars += 1;
         }
         space = false;
-        spelled.push(character);
+        normalized.push(character);
         chars += 1;
     }
-    match (chars, spelled.len()) {
+    match (chars, normalized.len()) {
         (0, _) => Err(LabelError::Empty),
         (chars, _) if chars > max_chars => Err(LabelError::TooManyChars { max_chars }),
         (_, bytes) if bytes > max_bytes => Err(LabelError::TooManyBytes { max_bytes }),
-        _ => Ok(spelled),
+        _ => Ok(normalized),
     }
 }
 
-/// What kind of character it is, if it is one that cannot be shown.
+/// Describes the character if it is not allowed in a label.
 fn unprintable(character: char, category: GeneralCategory) -> Option<&'static str> {
-    if INVISIBLE.iter().any(|range| range.contains(&character)) {
+    if INVISIBLE_CHARS.iter().any(|range| range.contains(&character)) {
         return Some("an invisible character");
     }
     match (character, category) {
-        ('\u{fffc}' | '\u{fffd}', _) => Some("what stands for a character that was lost"),
-        ('\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}', _) => Some("a character of no width"),
+        ('\u{fffc}' | '\u{fffd}', _) => Some("a replacement for a character that was lost"),
+        ('\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}', _) => Some("a zero-width character"),
         ('\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}', _) => {
             Some("a character that changes the direction of text")
         }
         (_, GeneralCategory::Control) => Some("a control character"),
         (_, GeneralCategory::Format) => Some("a format character"),
         (_, GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator) => Some("a line separator"),
-        (_, GeneralCategory::PrivateUse) => Some("a private character"),
-        (_, GeneralCategory::Unassigned | GeneralCategory::Surrogate) => Some("no character"),
+        (_, GeneralCategory::PrivateUse) => Some("a private-use character"),
+        (_, GeneralCategory::Unassigned | GeneralCategory::Surrogate) => Some("an unassigned character"),
         _ => None,
     }
 }
@@ -115,10 +117,10 @@ fn unprintable(character: char, category: GeneralCategory) -> Option<&'static st
 mod tests {
     use super::*;
 
-    const FIVE: Lengths = Lengths { max_chars: 5, max_bytes: 12 };
+    const LIMITS: LengthLimits = LengthLimits { max_chars: 5, max_bytes: 12 };
 
     #[test]
-    fn what_looks_alike_is_one_text() {
+    fn texts_that_look_the_same_are_one_text() {
         for (text, expected) in [
             ("P 1", "P 1"),
             ("  P 1 ", "P 1"),
@@ -129,23 +131,23 @@ mod tests {
             ("\u{1112}\u{1161}\u{11ab}", "한"),
             ("P1\u{2009}", "P1"),
         ] {
-            assert_eq!(spelled(text, FIVE).as_deref(), Ok(expected), "{text:?}");
-            assert_eq!(spelled(expected, FIVE).as_deref(), Ok(expected), "once is enough");
+            assert_eq!(normalize(text, LIMITS).as_deref(), Ok(expected), "{text:?}");
+            assert_eq!(normalize(expected, LIMITS).as_deref(), Ok(expected), "normalising twice changes nothing");
         }
     }
 
     #[test]
-    fn lengths_count_after_it_is_spelled() {
-        assert_eq!(spelled("e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}", FIVE).as_deref(), Ok("ééééé"));
-        assert_eq!(spelled("123456", FIVE), Err(LabelError::TooManyChars { max_chars: 5 }));
-        assert_eq!(spelled("冷却冷却冷", FIVE), Err(LabelError::TooManyBytes { max_bytes: 12 }));
-        assert_eq!(spelled(&" ".repeat(100), FIVE), Err(LabelError::Empty));
-        assert!(spelled(&format!("P{}", " ".repeat(255)), FIVE).is_ok(), "padded to a fixed length");
-        assert!(spelled(&"P".repeat(5000), FIVE).is_err());
+    fn lengths_count_after_normalisation() {
+        assert_eq!(normalize("e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}", LIMITS).as_deref(), Ok("ééééé"));
+        assert_eq!(normalize("123456", LIMITS), Err(LabelError::TooManyChars { max_chars: 5 }));
+        assert_eq!(normalize("冷却冷却冷", LIMITS), Err(LabelError::TooManyBytes { max_bytes: 12 }));
+        assert_eq!(normalize(&" ".repeat(100), LIMITS), Err(LabelError::Empty));
+        assert!(normalize(&format!("P{}", " ".repeat(255)), LIMITS).is_ok(), "padded to a fixed length");
+        assert!(normalize(&"P".repeat(5000), LIMITS).is_err());
     }
 
     #[test]
-    fn what_cannot_be_seen_is_refused_by_name() {
+    fn invisible_characters_are_refused_by_name() {
         for (character, what) in [
             ('\0', "control"),
             ('\t', "control"),
@@ -153,22 +155,22 @@ mod tests {
             ('\u{7f}', "control"),
             ('\u{85}', "control"),
             ('\u{ad}', "format"),
-            ('\u{200b}', "no width"),
-            ('\u{200d}', "no width"),
-            ('\u{feff}', "no width"),
+            ('\u{200b}', "zero-width"),
+            ('\u{200d}', "zero-width"),
+            ('\u{feff}', "zero-width"),
             ('\u{202e}', "direction"),
             ('\u{2067}', "direction"),
             ('\u{2028}', "line separator"),
             ('\u{e000}', "private"),
-            ('\u{10ffff}', "no character"),
-            ('\u{378}', "no character"),
+            ('\u{10ffff}', "unassigned"),
+            ('\u{378}', "unassigned"),
             ('\u{fffd}', "lost"),
             ('\u{fe0f}', "invisible"),
             ('\u{3164}', "invisible"),
             ('\u{e0041}', "format"),
         ] {
-            let told = spelled(&format!("P{character}1"), FIVE).expect_err("refused").to_string();
-            assert!(told.contains(what) && told.contains("U+"), "{character:?}: {told}");
+            let message = normalize(&format!("P{character}1"), LIMITS).expect_err("refused").to_string();
+            assert!(message.contains(what) && message.contains("U+"), "{character:?}: {message}");
         }
     }
 }

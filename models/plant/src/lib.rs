@@ -1,11 +1,25 @@
-//! The vocabulary of Volute and its pure rules.
+//! The data model of Volute and its pure rules: pumps, channels, readings, windows, detections and maintenance events.
 //!
-//! What a pump, a channel, a reading, a window, a detection and a maintenance event *are*, and the
-//! rules that need nothing but their inputs: judging a draft, ordering and filling readings,
-//! opening and closing maintenance events.
+//! What happens to one posted item:
 //!
-//! Deliberately absent: I/O, async, threads, a wall clock (a [`Clock`] is passed in), JSON and other wire forms, and every
-//! other crate of this workspace. Nothing here knows how many channels a pump has; a [`Profile`] says so.
+//! 1. The web crate checks its fields against the pump's profile and makes a [`Draft`].
+//! 2. [`Admission`] compares the draft with the pump's other readings: new, late, a duplicate, rejected or deferred. A
+//!    new one becomes a [`Reading`].
+//! 3. The [`Windower`] orders readings and returns each with the [`Window`] that ends with it.
+//! 4. The anomaly model (`volute-anomaly`) scores the window; the result is a [`Detection`].
+//! 5. The [`RuleEvaluator`] evaluates the profile's rules on the reading and the detection, and opens or resolves
+//!    [`MaintenanceEvent`]s.
+//!
+//! Terms used throughout the project:
+//!
+//! - *Profile*: describes one kind of pump: its channels, the interval between its readings, and its rules ([`Profile`]).
+//! - *Window*: a pump's last 30 steps of one interval each, one row of channel values per step. It is the model's input.
+//! - *Baseline*: what is normal for one pump; its windows are compared with it (`volute-anomaly`).
+//! - *Commissioning*: learning a pump's baseline from windows of its healthy running.
+//! - *Rollup*: count, minimum, maximum and sum of each channel over a minute or an hour (`volute-data`).
+//!
+//! Does no I/O, has no async code and no threads, reads no wall clock (a [`Clock`] is passed in), knows no JSON or other
+//! wire format, and uses no other crate of this workspace. Nothing here depends on the number of channels; that is in the [`Profile`].
 
 mod admission;
 pub mod cadence;
@@ -27,21 +41,21 @@ mod spelling;
 mod time;
 mod windower;
 
-pub use admission::{Admission, Admitted, FreeTime, Judgement, Lookup, LookupResult, Verdict};
+pub use admission::{Admission, AdmissionResult, AdmittedReading, DraftOutcome, FreeTimeSearch, Lookup, LookupResult};
 pub use cadence::{Cadence, CadenceMeter};
 pub use clock_check::{ClockCheck, ClockState, RetentionClock};
 pub use detection::Detection;
-pub use device_clock::{ClockFault, DeviceClock, FaultKind, TimeRules, in_words};
+pub use device_clock::{ClockFault, ClockFaultKind, DeviceClock, TimestampLimits, format_duration};
 pub use draft::{Draft, TimestampSource};
 pub use id::{PumpId, PumpIdError, PumpName};
-pub use maintenance::{EventChange, EventState, MaintenanceDesk, MaintenanceEvent};
+pub use maintenance::{EventChange, EventState, MaintenanceEvent, RuleEvaluator};
 pub use money::{Currency, Money, MoneyError};
 pub use operating::OperatingState;
-pub use profile::{Channel, HOLDS_S, INTERVALS_MS, Limits, MAX_CHANNELS, Profile, ProfileError, ZERO_BAND};
+pub use profile::{Channel, HOLD_RANGE_S, INTERVAL_RANGE_MS, Limits, MAX_CHANNELS, Profile, ProfileError, ZERO_BAND};
 pub use quantity::Quantity;
-pub use reading::{Beside, Reading, Sample};
+pub use reading::{Reading, Sample, SampleOverlap};
 pub use rejection::Rejection;
 pub use rule::{Rule, Severity};
-pub use spelling::alike;
+pub use spelling::names_match;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
-pub use windower::{ChannelSet, NoWindow, Placed, Window, WindowRules, Windower};
+pub use windower::{ChannelSet, NoWindow, Window, WindowConfig, WindowedReading, Windower};

@@ -1,11 +1,22 @@
-//! Maintenance events: opened by a profile's rules, at most one open event per pump and rule, resolved when the
-//! condition has stayed away.
+//! Maintenance events: opened and resolved by a profile's rules, with at most one open event per pump and rule.
 //!
-//! Where the model has a verdict on a reading, a rule holds only if that is an anomaly: a limit that is passed in running
-//! that is normal for the pump is no matter for maintenance. Where it has none (no model, learning, a channel missing, a
-//! pump that does not run) the limit alone decides: a hot bearing is hot in a machine that stands, too.
+//! Where the model has a detection for a reading, a rule is violated only if that detection is an anomaly: a limit that
+//! is exceeded in running that is normal for the pump needs no maintenance. Where the model has none (no model,
+//! commissioning, a channel missing, a pump that is not running) the limit alone decides: a hot bearing is hot in a
+//! stopped machine too.
 //!
-//! Deliberately absent: who is told (the notifier's business) and root causes (diagnosis).
+//! An example, of a rule "bearing above 85 °C" and readings without a detection:
+//!
+//! | time | bearing | change | why |
+//! | --- | --- | --- | --- |
+//! | 0 s | 85 °C | none | the limit itself is allowed |
+//! | 1 s | 90 °C | opened | |
+//! | 5 s | 97 °C | none | the peak is now 97; updates are at most every 10 s |
+//! | 11 s | 91 °C | updated | |
+//! | 12 s | 60 °C | none | the rule was last violated at 11 s |
+//! | 71 s | 60 °C | resolved | a minute without a violation |
+//!
+//! Does not notify anybody; that is the notifier's task in `volute-actors`. Does not find root causes.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +24,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Detection, Money, Profile, PumpId, Reading, Rule, Severity, Timestamp};
 
-/// Whether an event still stands.
+/// Whether an event is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
-    /// It stands.
+    /// Open.
     Active,
-    /// The condition has stayed away long enough.
+    /// The rule has not been violated for long enough.
     Resolved,
 }
 
 impl EventState {
-    /// The word for it.
+    /// Returns its name as the API and the database have it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -33,50 +44,50 @@ impl EventState {
     }
 }
 
-/// One matter for maintenance. Its id is pump, rule and opening time, so writing it again changes nothing.
+/// One maintenance event. Its id is made of pump, rule and opening time, so storing it again overwrites it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MaintenanceEvent {
-    /// Whose event it is.
+    /// The pump.
     pub pump: PumpId,
-    /// The rule that opened it.
+    /// Name of the rule that opened it.
     pub rule: String,
-    /// What is wrong.
+    /// What is wrong, for the operator.
     pub title: String,
-    /// What to do.
+    /// What to do about it, for the operator.
     pub advice: String,
-    /// How bad it is.
+    /// How urgent it is.
     pub severity: Severity,
-    /// What the repair is estimated to cost.
+    /// Estimated cost of the repair.
     pub cost: Money,
-    /// The channel that was above the limit; empty where another system does not say.
+    /// The channel that exceeded the limit. Empty in an imported event whose source does not give it.
     pub channel: String,
-    /// The rule's limit, in the channel's unit; none where another system does not say.
+    /// The rule's limit, in the channel's unit. None in an imported event whose source does not give it.
     pub limit: Option<f64>,
-    /// The highest value so far, in the channel's unit; none where another system does not say.
+    /// The highest value so far, in the channel's unit. None in an imported event whose source does not give it.
     pub peak: Option<f64>,
-    /// The highest loss of an anomaly so far; none while only the limit is passed.
+    /// The highest loss of its anomalies so far. None while only the limit is exceeded.
     pub peak_loss: Option<f64>,
-    /// The model that saw the anomaly; none while only the limit is passed.
+    /// The model of its first anomaly. None while only the limit is exceeded.
     pub model: Option<String>,
-    /// When it was opened, in the pump's time.
+    /// When it was opened, in device time.
     pub opened_at: Timestamp,
-    /// When the condition last held.
+    /// When the rule was last violated, in device time.
     pub last_seen_at: Timestamp,
-    /// When it was resolved.
+    /// When it was resolved, in device time. None while it is open.
     pub resolved_at: Option<Timestamp>,
-    /// The other system that it is from, as `imported: maintenance_events.csv`; none: this one.
+    /// Where an imported event comes from, as `imported: maintenance_events.csv`. None in an event of this system.
     #[serde(default)]
     pub source: Option<String>,
 }
 
 impl MaintenanceEvent {
-    /// Whether it still stands.
+    /// Whether it is open.
     pub fn state(&self) -> EventState {
         if self.resolved_at.is_some() { EventState::Resolved } else { EventState::Active }
     }
 
-    /// Takes the anomaly down, if there is a verdict on the reading.
-    fn confirm(&mut self, anomaly: Option<&Detection>) {
+    /// Updates the highest loss and the model, if there is a detection.
+    fn record_anomaly(&mut self, anomaly: Option<&Detection>) {
         let Some(anomaly) = anomaly else { return };
         self.peak_loss = Some(self.peak_loss.map_or(anomaly.loss, |loss| loss.max(anomaly.loss)));
         if self.model.is_none() {
@@ -85,19 +96,19 @@ impl MaintenanceEvent {
     }
 }
 
-/// What a reading did to an event; each is to be stored.
+/// The change of an event by a reading. Each change has to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventChange {
     /// A new event.
     Opened(MaintenanceEvent),
-    /// It still stands, and its figures have moved.
+    /// The event is still open, and its values have changed.
     Updated(MaintenanceEvent),
-    /// It stands no longer.
+    /// The event is resolved.
     Resolved(MaintenanceEvent),
 }
 
 impl EventChange {
-    /// The event as it now is.
+    /// Returns the event after the change.
     pub fn event(&self) -> &MaintenanceEvent {
         match self {
             Self::Opened(event) | Self::Updated(event) | Self::Resolved(event) => event,
@@ -105,71 +116,72 @@ impl EventChange {
     }
 }
 
-/// How long the condition must stay away before an event is resolved.
-const CLEAR_AFTER_MS: i64 = 60_000;
-/// How often the figures of a standing event are written.
-const UPDATE_EVERY_MS: i64 = 10_000;
+/// An event is resolved after this time without a violation.
+const RESOLVE_AFTER_MS: i64 = 60_000;
+/// Shortest time between two updates of an open event.
+const UPDATE_INTERVAL_MS: i64 = 10_000;
 
-/// One pump's open events.
+/// Evaluates the rules of one pump and holds its open events.
 #[derive(Debug)]
-pub struct MaintenanceDesk {
+pub struct RuleEvaluator {
     profile: Profile,
-    open: BTreeMap<String, Open>,
+    open: BTreeMap<String, OpenEvent>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenEvent {
     event: MaintenanceEvent,
-    told_at: Timestamp,
+    /// When the event was last stored.
+    updated_at: Timestamp,
 }
 
-impl MaintenanceDesk {
-    /// A desk that starts with the events that were open at the last stop.
+impl RuleEvaluator {
+    /// Creates an evaluator. `open` are the events that were open when the program last stopped.
     pub fn new(profile: Profile, open: impl IntoIterator<Item = MaintenanceEvent>) -> Self {
-        let entry = |event: MaintenanceEvent| (event.rule.clone(), Open { told_at: event.last_seen_at, event });
+        let entry = |event: MaintenanceEvent| (event.rule.clone(), OpenEvent { updated_at: event.last_seen_at, event });
         Self { profile, open: open.into_iter().map(entry).collect() }
     }
 
-    /// Looks at one reading, with the verdict on it if there is one. Readings must come in order.
-    pub fn observe(&mut self, reading: &Reading, detection: Option<&Detection>) -> Vec<EventChange> {
+    /// Evaluates all rules on one reading, with the detection for it if there is one. Readings must come in order.
+    pub fn evaluate(&mut self, reading: &Reading, detection: Option<&Detection>) -> Vec<EventChange> {
         let profile = self.profile.clone();
         let mut changes: Vec<EventChange> =
-            profile.rules().iter().filter_map(|rule| self.apply(rule, reading, detection)).collect();
-        let is_gone = |rule: &String| profile.rules().iter().all(|known| known.name != *rule);
-        let gone: Vec<String> = self.open.keys().filter(|rule| is_gone(rule)).cloned().collect();
-        changes.extend(gone.iter().filter_map(|rule| self.clear(rule, reading.at)));
+            profile.rules().iter().filter_map(|rule| self.evaluate_rule(rule, reading, detection)).collect();
+        let is_removed = |rule: &String| profile.rules().iter().all(|known| known.name != *rule);
+        let removed: Vec<String> = self.open.keys().filter(|rule| is_removed(rule)).cloned().collect();
+        changes.extend(removed.iter().filter_map(|rule| self.resolve_if_due(rule, reading.at)));
         changes
     }
 
-    /// Goes by another profile from now on. An open event of a rule that it does not have is resolved as one whose condition
-    /// stays away.
+    /// Uses another profile from now on. An open event of a rule that the profile does not have is resolved a minute after
+    /// its last violation.
     pub fn change_profile(&mut self, profile: Profile) {
         self.profile = profile;
     }
 
-    fn apply(&mut self, rule: &Rule, reading: &Reading, detection: Option<&Detection>) -> Option<EventChange> {
+    fn evaluate_rule(&mut self, rule: &Rule, reading: &Reading, detection: Option<&Detection>) -> Option<EventChange> {
         let may_hold = detection.is_none_or(|detection| detection.is_anomaly);
-        let holds = may_hold.then(|| highest(&self.profile, rule, reading)).flatten();
-        let Some((channel, value)) = holds else { return self.clear(&rule.name, reading.at) };
+        let holds = may_hold.then(|| highest_above_limit(&self.profile, rule, reading)).flatten();
+        let Some((channel, value)) = holds else { return self.resolve_if_due(&rule.name, reading.at) };
         let Some(open) = self.open.get_mut(&rule.name) else {
-            let mut event = opened(rule, reading, channel, value);
-            event.confirm(detection);
-            self.open.insert(rule.name.clone(), Open { event: event.clone(), told_at: reading.at });
+            let mut event = new_event(rule, reading, channel, value);
+            event.record_anomaly(detection);
+            self.open.insert(rule.name.clone(), OpenEvent { event: event.clone(), updated_at: reading.at });
             return Some(EventChange::Opened(event));
         };
         open.event.peak = Some(open.event.peak.map_or(value, |peak| peak.max(value)));
-        open.event.confirm(detection);
+        open.event.record_anomaly(detection);
         open.event.last_seen_at = reading.at;
-        if reading.at.since_ms(open.told_at) < UPDATE_EVERY_MS {
+        if reading.at.since_ms(open.updated_at) < UPDATE_INTERVAL_MS {
             return None;
         }
-        open.told_at = reading.at;
+        open.updated_at = reading.at;
         Some(EventChange::Updated(open.event.clone()))
     }
 
-    fn clear(&mut self, rule: &str, at: Timestamp) -> Option<EventChange> {
+    fn resolve_if_due(&mut self, rule: &str, at: Timestamp) -> Option<EventChange> {
         let open = self.open.get(rule)?;
-        if at.since_ms(open.event.last_seen_at) < CLEAR_AFTER_MS {
+        if at.since_ms(open.event.last_seen_at) < RESOLVE_AFTER_MS {
             return None;
         }
         let mut event = self.open.remove(rule)?.event;
@@ -178,8 +190,8 @@ impl MaintenanceDesk {
     }
 }
 
-/// The highest channel of the rule's quantity that is above the rule's limit.
-fn highest<'a>(profile: &'a Profile, rule: &Rule, reading: &Reading) -> Option<(&'a str, f64)> {
+/// Returns the highest channel of the rule's quantity that is above the rule's limit.
+fn highest_above_limit<'a>(profile: &'a Profile, rule: &Rule, reading: &Reading) -> Option<(&'a str, f64)> {
     let channels = profile.channels().iter().zip(reading.samples.iter());
     let above = channels.filter(|(channel, _)| channel.quantity == rule.quantity).filter_map(|(channel, sample)| {
         sample.good().filter(|&value| value > rule.above).map(|value| (channel.name.as_str(), value))
@@ -187,7 +199,7 @@ fn highest<'a>(profile: &'a Profile, rule: &Rule, reading: &Reading) -> Option<(
     above.max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-fn opened(rule: &Rule, reading: &Reading, channel: &str, value: f64) -> MaintenanceEvent {
+fn new_event(rule: &Rule, reading: &Reading, channel: &str, value: f64) -> MaintenanceEvent {
     MaintenanceEvent {
         pump: reading.pump.clone(),
         rule: rule.name.clone(),

@@ -1,10 +1,10 @@
-//! What a repair is estimated to cost. Does not convert between currencies.
+//! Cost estimates of repairs. Does not convert between currencies.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Three capital letters, as `INR`.
+/// A currency code of three capital letters, as `INR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency([u8; 3]);
@@ -15,11 +15,11 @@ pub struct Currency([u8; 3]);
 pub struct Money {
     /// In whole units of the currency.
     pub amount: f64,
-    /// The currency.
+    /// Currency code.
     pub currency: Currency,
 }
 
-/// The text is no currency.
+/// The text is not a currency code.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not a currency; allowed: three capital letters, as INR")]
 pub struct MoneyError(String);

@@ -1,25 +1,26 @@
-//! What kind of pump this is: its channels, its interval and its rules, as data.
+//! Pump profiles. A profile describes one kind of pump as data: its channels, the interval of its readings, and its
+//! rules.
 //!
-//! A profile is read from TOML (`config/profiles/*.toml`). Deliberately absent: finding the file.
+//! A profile is read from TOML (`config/profiles/*.toml`). Does not find the file.
 
 use std::{collections::HashSet, fmt, ops::RangeInclusive, sync::Arc};
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::{Quantity, Rule, Sample, spelling::alike};
+use crate::{Quantity, Rule, Sample, spelling::names_match};
 
-/// Alarm limits in the channel's unit; an absent one is not watched.
+/// Alarm limits in the channel's unit. A limit that is absent is not evaluated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Below this: alarm.
+    /// Alarm below this.
     pub low_alarm: Option<f64>,
-    /// Below this: warning.
+    /// Warning below this.
     pub low_warning: Option<f64>,
-    /// Above this: warning.
+    /// Warning above this.
     pub high_warning: Option<f64>,
-    /// Above this: alarm.
+    /// Alarm above this.
     pub high_alarm: Option<f64>,
 }
 
@@ -27,33 +28,33 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Channel {
-    /// The wire name.
+    /// Its name in posted items and in the API.
     pub name: String,
     /// What it measures.
     pub quantity: Quantity,
-    /// The unit of its values, as shown.
+    /// The unit of its values, as displayed.
     pub unit: String,
-    /// Lowest and highest value that a working sensor can send. Where the lowest is 0, a value up to [`ZERO_BAND`] of the
-    /// highest below it is a sensor's zero that has drifted: plausible, stored as sent, and 0 to the model.
+    /// Lowest and highest value that a working sensor can send. If the lowest is 0, values below it by up to [`ZERO_BAND`] of
+    /// the highest are a drifted zero: plausible, stored as sent, and 0 to the model.
     pub plausible: [f64; 2],
-    /// The smallest step that means anything, in the unit.
+    /// The smallest meaningful change, in the unit.
     pub resolution: f64,
     /// Alarm limits.
     #[serde(default)]
     pub limits: Limits,
-    /// The pump runs while the channel is above this, in the unit. Absent: the channel says nothing of that.
+    /// The pump runs while the channel is above this, in the unit. Absent: the channel does not show whether the pump runs.
     pub running_above: Option<f64>,
-    /// How long its last value holds where no new one is sent, in seconds: of a sensor that is reported only when it changes.
-    /// Absent: for five steps of the interval.
+    /// How long its last value is valid while no new one is sent, in seconds, for a sensor that is reported only on change.
+    /// Absent: five steps of the interval.
     pub hold_s: Option<i64>,
 }
 
-/// How far below a range that begins at 0 a working sensor may say 0, as a share of the range: NAMUR NE 43 has a
-/// transmitter of 4 to 20 mA say down to 3.8 mA, and takes less for a fault.
+/// How far below a range that starts at 0 a working sensor may read, as a share of the range. NAMUR NE 43 lets a 4 to 20
+/// mA transmitter read down to 3.8 mA, and defines lower currents as a fault.
 pub const ZERO_BAND: f64 = 0.0125;
 
 impl Channel {
-    /// A number that the sensor sent, with its quality.
+    /// Returns a number that the sensor sent, with its quality.
     pub fn sample(&self, value: f64) -> Sample {
         if self.is_plausible(value) { Sample::Good(value) } else { Sample::Bad(value) }
     }
@@ -65,18 +66,18 @@ impl Channel {
         (lowest..=high).contains(&value)
     }
 
-    /// What a plausible value means: below a range that begins at 0, 0.
-    pub(crate) fn meant(&self, value: f64) -> f64 {
+    /// Returns the value that the model gets for a plausible value: 0 for a drifted zero.
+    pub(crate) fn model_value(&self, value: f64) -> f64 {
         value.max(self.plausible[0])
     }
 }
 
 /// A kind of pump. Cheap to clone.
 #[derive(Clone, PartialEq)]
-pub struct Profile(Arc<Inner>);
+pub struct Profile(Arc<ProfileData>);
 
 #[derive(Clone, PartialEq)]
-struct Inner {
+struct ProfileData {
     name: String,
     title: String,
     interval_ms: i64,
@@ -86,147 +87,145 @@ struct Inner {
     hash: String,
 }
 
-/// The text is no profile.
+/// The text is not a valid profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// Not TOML, or a key that profiles do not have.
+    /// It is not TOML, or has a key that profiles do not have.
     #[error("the profile cannot be read: {0}")]
     Toml(#[from] toml::de::Error),
-    /// A key with a value that makes no sense.
+    /// A key has an invalid value.
     #[error("{key} = {value:?}; allowed: {allowed}")]
     Value {
         /// The key, as `channels.Motor_RPM.plausible`.
         key: String,
-        /// What the file says.
+        /// The value in the file.
         value: String,
-        /// What it may say.
+        /// The allowed values.
         allowed: &'static str,
     },
 }
 
-/// The most channels of a pump. A minute with a reading at each of its 60,000 milliseconds has to fit into a stored block,
-/// which has room for 4,194,304 samples.
+/// The most channels of a pump. A minute with a reading in each of its 60,000 milliseconds has to fit into a stored
+/// block, which holds 4,194,304 samples.
 pub const MAX_CHANNELS: usize = 64;
 
-/// How long a channel's last value may hold, in seconds.
-pub const HOLDS_S: RangeInclusive<i64> = 0..=86_400;
+/// Allowed values of a channel's `hold_s`, in seconds.
+pub const HOLD_RANGE_S: RangeInclusive<i64> = 0..=86_400;
 
-/// What the time between two readings of a pump may be, in milliseconds.
-pub const INTERVALS_MS: RangeInclusive<i64> = 100..=3_600_000;
+/// Allowed times between two readings of a pump, in milliseconds.
+pub const INTERVAL_RANGE_MS: RangeInclusive<i64> = 100..=3_600_000;
 
-/// The keys of an item that are not channels.
-const RESERVED: [&str; 4] = ["pump_id", "timestamp", "datetime", "machine_status"];
+/// Keys of a posted item that cannot be channel names.
+const RESERVED_NAMES: [&str; 4] = ["pump_id", "timestamp", "datetime", "machine_status"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct ProfileFile {
     name: String,
     title: String,
     interval_ms: i64,
-    #[serde(default = "settle_s")]
+    #[serde(default = "default_settle_s")]
     settle_s: i64,
     channels: Vec<Channel>,
     #[serde(default)]
     rules: Vec<Rule>,
 }
 
-/// How long a pump settles where its profile does not say.
-fn settle_s() -> i64 {
+/// The `settle_s` of a profile without one.
+fn default_settle_s() -> i64 {
     60
 }
 
 impl Profile {
-    /// Reads and checks a profile.
+    /// Parses and validates a profile.
     pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
-        let file: File = toml::from_str(text)?;
-        check(&file)?;
+        let file: ProfileFile = toml::from_str(text)?;
+        validate(&file)?;
         let hash = hash(file.interval_ms, &file.channels);
-        let File { name, title, interval_ms, settle_s, channels, rules } = file;
-        Ok(Self(Arc::new(Inner { name, title, interval_ms, settle_ms: 1_000 * settle_s, channels, rules, hash })))
+        let ProfileFile { name, title, interval_ms, settle_s, channels, rules } = file;
+        Ok(Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms: 1_000 * settle_s, channels, rules, hash })))
     }
 
-    /// The profile's short name.
+    /// Returns the profile's short name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The profile's name for people.
+    /// Returns the profile's display name.
     pub fn title(&self) -> &str {
         &self.0.title
     }
 
-    /// Time between two readings, in milliseconds; also the step of its model's windows.
+    /// Returns the time between two readings, in milliseconds; also the step of its model's windows.
     pub fn interval_ms(&self) -> i64 {
         self.0.interval_ms
     }
 
-    /// The same kind of pump with another time between two readings: of a pump that posts at a cadence of its own. A model of the
-    /// one is none of the other, so the hash is another. None where it is not one of [`INTERVALS_MS`].
+    /// Returns the profile with another time between two readings, for a pump that posts at a cadence of its own. A model for
+    /// one interval cannot be used for another, so the hash changes. None if the interval is not in [`INTERVAL_RANGE_MS`].
     pub fn with_interval(&self, interval_ms: i64) -> Option<Self> {
         if interval_ms == self.0.interval_ms {
             return Some(self.clone());
         }
         let hash = hash(interval_ms, &self.0.channels);
-        let with = || Self(Arc::new(Inner { interval_ms, hash, ..Inner::clone(&self.0) }));
-        INTERVALS_MS.contains(&interval_ms).then(with)
+        let changed = || Self(Arc::new(ProfileData { interval_ms, hash, ..ProfileData::clone(&self.0) }));
+        INTERVAL_RANGE_MS.contains(&interval_ms).then(changed)
     }
 
-    /// The same kind of pump, the last value of each of whose channels holds for so many seconds, of [`HOLDS_S`], where no new one
-    /// is sent.
+    /// Returns the profile with this `hold_s`, in [`HOLD_RANGE_S`], for all channels.
     pub fn with_hold(&self, hold_s: i64) -> Self {
         (0..self.channels().len()).fold(self.clone(), |profile, channel| profile.with_channel_hold(channel, hold_s))
     }
 
-    /// The same of one channel, by its place.
+    /// Returns the profile with this `hold_s` for one channel, by its index.
     pub fn with_channel_hold(&self, channel: usize, hold_s: i64) -> Self {
-        let mut inner = Inner::clone(&self.0);
+        let mut inner = ProfileData::clone(&self.0);
         if let Some(channel) = inner.channels.get_mut(channel) {
             channel.hold_s = Some(hold_s);
         }
         Self(Arc::new(inner))
     }
 
-    /// For how long the values of all channels hold, in seconds: that of the channel whose value holds the shortest.
-    pub fn all_hold_s(&self) -> i64 {
+    /// Returns the shortest `hold_s` of the channels, in seconds; 0 for a channel without one.
+    pub fn min_hold_s(&self) -> i64 {
         self.channels().iter().map(|channel| channel.hold_s.unwrap_or(0)).min().unwrap_or(0)
     }
 
-    /// How long a pump runs after a start until it is judged, in milliseconds.
+    /// Returns how long a pump must run after a start before it is scored, in milliseconds.
     pub fn settle_ms(&self) -> i64 {
         self.0.settle_ms
     }
 
-    /// The channels, in the order of every reading, window and model of this profile.
+    /// Returns the channels, in the order of every reading, window and model of this profile.
     pub fn channels(&self) -> &[Channel] {
         &self.0.channels
     }
 
-    /// The channels' wire names, in order.
+    /// Returns the channels' names, in order.
     pub fn channel_names(&self) -> impl Iterator<Item = &str> {
         self.0.channels.iter().map(|c| c.name.as_str())
     }
 
-    /// The place of a channel in every reading.
+    /// Returns the index of a channel by its name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.0.channels.iter().position(|c| c.name == name)
     }
 
-    /// The place of the one channel whose name has the letters and digits of `name`, in whatever case and with whatever
-    /// spaces, dashes and underscores between them.
-    pub fn like(&self, name: &str) -> Option<usize> {
-        let mut places = (0..self.0.channels.len()).filter(|&place| alike(&self.0.channels[place].name, name));
-        let first = places.next();
-        first.filter(|_| places.next().is_none())
+    /// Returns the index of the only channel whose name has the same letters and digits as `name`, regardless of case,
+    /// spaces, dashes and underscores.
+    pub fn index_of_similar(&self, name: &str) -> Option<usize> {
+        let mut indexes = (0..self.0.channels.len()).filter(|&index| names_match(&self.0.channels[index].name, name));
+        let first = indexes.next();
+        first.filter(|_| indexes.next().is_none())
     }
 
-    /// The maintenance rules.
+    /// Returns the maintenance rules.
     pub fn rules(&self) -> &[Rule] {
         &self.0.rules
     }
 
-    /// SHA-256, in hex, of what a model depends on: the interval and the ordered channels' names,
-    /// quantities and units. Limits, ranges, resolutions, rules and what tells that a pump runs may change without a new
-    /// model.
+    /// Returns the SHA-256, in hex, of what a model depends on: the interval, and the names, quantities and units of the
+    /// channels in order. Limits, ranges, resolutions, rules, `running_above` and `settle_s` may change without a new model.
     pub fn hash(&self) -> &str {
         &self.0.hash
     }
@@ -238,72 +237,72 @@ impl fmt::Debug for Profile {
     }
 }
 
-fn check(file: &File) -> Result<(), ProfileError> {
-    if !INTERVALS_MS.contains(&file.interval_ms) {
-        return fail("interval_ms".into(), file.interval_ms.to_string(), "100 to 3600000");
+fn validate(file: &ProfileFile) -> Result<(), ProfileError> {
+    if !INTERVAL_RANGE_MS.contains(&file.interval_ms) {
+        return invalid("interval_ms".into(), file.interval_ms.to_string(), "100 to 3600000");
     }
     if !(1..=3_600).contains(&file.settle_s) {
-        return fail("settle_s".into(), file.settle_s.to_string(), "1 to 3600");
+        return invalid("settle_s".into(), file.settle_s.to_string(), "1 to 3600");
     }
     let count = file.channels.len();
     if !(1..=MAX_CHANNELS).contains(&count) {
-        return fail("channels".into(), count.to_string(), "1 to 64 channels");
+        return invalid("channels".into(), count.to_string(), "1 to 64 channels");
     }
-    check_channels(&file.channels)?;
-    check_rules(file)
+    validate_channels(&file.channels)?;
+    validate_rules(file)
 }
 
-fn fail(key: String, value: String, allowed: &'static str) -> Result<(), ProfileError> {
+fn invalid(key: String, value: String, allowed: &'static str) -> Result<(), ProfileError> {
     Err(ProfileError::Value { key, value, allowed })
 }
 
-fn check_channels(channels: &[Channel]) -> Result<(), ProfileError> {
+fn validate_channels(channels: &[Channel]) -> Result<(), ProfileError> {
     let mut names = HashSet::new();
     for channel in channels {
         let key = |part: &str| format!("channels.{}.{part}", channel.name);
         let name = channel.name.as_str();
-        if name.is_empty() || RESERVED.contains(&name) || !names.insert(name) {
-            return fail(
+        if name.is_empty() || RESERVED_NAMES.contains(&name) || !names.insert(name) {
+            return invalid(
                 key("name"),
                 name.into(),
-                "a name of its own, not pump_id, timestamp, datetime or machine_status",
+                "a unique name, not pump_id, timestamp, datetime or machine_status",
             );
         }
         let [low, high] = channel.plausible;
         if !(low.is_finite() && high.is_finite() && low < high) {
-            return fail(key("plausible"), format!("[{low}, {high}]"), "two numbers, the lower first");
+            return invalid(key("plausible"), format!("[{low}, {high}]"), "two numbers, the lower first");
         }
         if !(channel.resolution.is_finite() && channel.resolution > 0.0) {
-            return fail(key("resolution"), channel.resolution.to_string(), "a number above 0");
+            return invalid(key("resolution"), channel.resolution.to_string(), "a number above 0");
         }
         if let Some(hold_s) = channel.hold_s
-            && !HOLDS_S.contains(&hold_s)
+            && !HOLD_RANGE_S.contains(&hold_s)
         {
-            return fail(key("hold_s"), hold_s.to_string(), "0 to 86400");
+            return invalid(key("hold_s"), hold_s.to_string(), "0 to 86400");
         }
-        let tells = matches!(channel.quantity, Quantity::RotationalSpeed | Quantity::Current);
+        let shows_running = matches!(channel.quantity, Quantity::RotationalSpeed | Quantity::Current);
         if let Some(above) = channel.running_above
-            && !(tells && above > 0.0 && above < high)
+            && !(shows_running && above > 0.0 && above < high)
         {
             let allowed = "above 0 and below the plausible range's end, on a channel of speed or current";
-            return fail(key("running_above"), above.to_string(), allowed);
+            return invalid(key("running_above"), above.to_string(), allowed);
         }
     }
     Ok(())
 }
 
-fn check_rules(file: &File) -> Result<(), ProfileError> {
+fn validate_rules(file: &ProfileFile) -> Result<(), ProfileError> {
     let mut rule_names = HashSet::new();
     for rule in &file.rules {
         let key = |part: &str| format!("rules.{}.{part}", rule.name);
         if rule.name.is_empty() || !rule_names.insert(rule.name.as_str()) {
-            return fail(key("name"), rule.name.clone(), "a name of its own");
+            return invalid(key("name"), rule.name.clone(), "a unique name");
         }
         if !rule.above.is_finite() {
-            return fail(key("above"), rule.above.to_string(), "a number");
+            return invalid(key("above"), rule.above.to_string(), "a number");
         }
         if !file.channels.iter().any(|c| c.quantity == rule.quantity) {
-            return fail(key("quantity"), format!("{:?}", rule.quantity), "a quantity that one of the channels has");
+            return invalid(key("quantity"), format!("{:?}", rule.quantity), "a quantity that one of the channels has");
         }
     }
     Ok(())

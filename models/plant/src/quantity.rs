@@ -1,33 +1,36 @@
-//! What a channel measures.
+//! The physical quantity that a channel measures.
 
 use serde::{Deserialize, Serialize};
 
-/// The physical role of a channel, which rules and virtual sensors look for.
+/// The physical quantity of a channel. Rules, detector weights and virtual sensors select channels by it.
+///
+/// A profile's hash contains the `Debug` names of its channels' quantities, so renaming a variant makes every model of
+/// such a profile unusable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
-    /// Speed of the shaft.
+    /// Shaft speed.
     RotationalSpeed,
-    /// Temperature of a bearing.
+    /// Bearing temperature.
     BearingTemperature,
     /// Temperature of the casing or of the motor's body.
     CasingTemperature,
-    /// Temperature of the room.
+    /// Room temperature.
     AmbientTemperature,
     /// Temperature of the pumped fluid.
     FluidTemperature,
-    /// Pressure of the lubricating oil.
+    /// Lubricating oil pressure.
     OilPressure,
-    /// Pressure before the pump.
+    /// Pressure at the pump's inlet.
     SuctionPressure,
-    /// Pressure after the pump.
+    /// Pressure at the pump's outlet.
     DischargePressure,
     /// Volume flow.
     Flow,
     /// Velocity or acceleration of the housing.
     Vibration,
-    /// Current of the motor.
+    /// Motor current.
     Current,
-    /// Voltage at the motor.
+    /// Motor voltage.
     Voltage,
 }

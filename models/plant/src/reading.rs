@@ -1,33 +1,33 @@
-//! A reading: all channels of one pump at one time.
+//! A reading: the values of all channels of one pump at one time.
 //!
-//! It may come in parts, as where a gateway sends one item for each tag. An example, of one pump and time:
+//! It may arrive in parts, for example where a gateway sends one item per tag. An example, of one pump and time:
 //!
-//! | Comes | Beside what is known | The reading then |
+//! | arrives | compared with the known reading | the reading then |
 //! | --- | --- | --- |
-//! | speed 1480 | the first | speed 1480 |
-//! | flow 1200 | adds | speed 1480, flow 1200 |
-//! | speed 1480, flow 1200 | known: a duplicate | unchanged |
-//! | speed 1490 | a conflict: the first stands | unchanged |
+//! | speed 1480 | first part | speed 1480 |
+//! | flow 1200 | adds a channel | speed 1480, flow 1200 |
+//! | speed 1480, flow 1200 | duplicate | unchanged |
+//! | speed 1490 | conflict: the first value stays | unchanged |
 
 use std::sync::Arc;
 
 use crate::{PumpId, Timestamp};
 
-/// What one channel said at one time.
+/// The value of one channel at one time, with its quality.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sample {
     /// A finite number that a working sensor can send ([`crate::Channel::is_plausible`]), as sent.
     Good(f64),
-    /// Any other finite number: a broken sensor. Kept as sent; missing to the model.
+    /// Any other finite number: the sensor is broken. Stored as sent; missing to the model.
     Bad(f64),
-    /// Nothing was sent; the model is given the channel's last good value.
+    /// Nothing was sent. The channel's last good value is used in its place.
     Filled,
-    /// Nothing was sent, and the last good value is too old to stand in.
+    /// Nothing was sent, and the last good value is too old to be used.
     Missing,
 }
 
 impl Sample {
-    /// The number as sent, good or bad.
+    /// Returns the number as sent, good or bad.
     pub fn value(self) -> Option<f64> {
         match self {
             Self::Good(v) | Self::Bad(v) => Some(v),
@@ -35,7 +35,7 @@ impl Sample {
         }
     }
 
-    /// The number if it can be believed.
+    /// Returns the number if it is good.
     pub fn good(self) -> Option<f64> {
         match self {
             Self::Good(v) => Some(v),
@@ -43,7 +43,7 @@ impl Sample {
         }
     }
 
-    /// The word for anything but a good value, as the API shows it.
+    /// Returns the quality flag in the API; none for a good value.
     pub fn flag(self) -> Option<&'static str> {
         match self {
             Self::Good(_) => None,
@@ -54,31 +54,31 @@ impl Sample {
     }
 }
 
-/// All channels of one pump at one time, in the profile's order.
+/// The values of all channels of one pump at one time, in the profile's order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// Whose reading it is.
+    /// The pump.
     pub pump: PumpId,
-    /// The device's time.
+    /// Device time.
     pub at: Timestamp,
     /// When the node received it.
     pub received: Timestamp,
     /// One sample per channel of the profile.
     pub samples: Arc<[Sample]>,
-    /// Came after its place in the order had passed: stored, but it changes no window and no alarm.
+    /// Whether it arrived too late for its window. A late reading is stored, but changes no window and no alarm.
     pub late: bool,
 }
 
-/// What some samples say beside a reading of the same pump and time.
+/// How samples relate to a reading of the same pump and time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Beside {
-    /// Nothing that the reading does not say.
-    Known,
-    /// Values of other channels, and nothing else that is new.
+pub enum SampleOverlap {
+    /// They have no value that the reading does not have.
+    Duplicate,
+    /// They have values for channels of which the reading has none, and do not contradict it.
     Adds,
-    /// Another value of a channel.
+    /// They have another value for a channel.
     Conflict {
-        /// The channel's place in the profile.
+        /// The channel's index in the profile.
         channel: usize,
         /// The reading's value.
         known: f64,
@@ -86,22 +86,22 @@ pub enum Beside {
 }
 
 impl Reading {
-    /// What these samples say beside this reading's. Only what was sent counts.
-    pub fn beside(&self, samples: &[Sample]) -> Beside {
-        let mut beside = Beside::Known;
+    /// Compares samples with this reading's. Only values that were sent count.
+    pub fn overlap(&self, samples: &[Sample]) -> SampleOverlap {
+        let mut beside = SampleOverlap::Duplicate;
         for (channel, sample) in samples.iter().enumerate() {
             let Some(value) = sample.value() else { continue };
             match self.samples.get(channel).and_then(|sample| sample.value()) {
-                Some(known) if known != value => return Beside::Conflict { channel, known },
+                Some(known) if known != value => return SampleOverlap::Conflict { channel, known },
                 Some(_) => {}
-                None => beside = Beside::Adds,
+                None => beside = SampleOverlap::Adds,
             }
         }
         beside
     }
 
-    /// This reading with the channels that a part of it adds. What it has stands.
-    pub fn with(&self, part: &[Sample]) -> Reading {
+    /// Returns this reading with the channels that a part adds. Existing values stay.
+    pub fn merged_with(&self, part: &[Sample]) -> Reading {
         let sample = |channel: usize| match (self.samples.get(channel), part.get(channel)) {
             (Some(known), Some(part)) if known.value().is_none() && part.value().is_some() => *part,
             (Some(known), _) => *known,
@@ -111,8 +111,8 @@ impl Reading {
         Reading { samples: (0..channels).map(sample).collect(), ..self.clone() }
     }
 
-    /// What these samples add to this reading: the others are missing.
-    pub fn added_by(&self, samples: &[Sample]) -> Arc<[Sample]> {
+    /// Returns the samples of which this reading has no value; all others are missing.
+    pub fn new_samples(&self, samples: &[Sample]) -> Arc<[Sample]> {
         let known = |channel: usize| self.samples.get(channel).and_then(|sample| sample.value()).is_some();
         let added = |(channel, sample): (usize, &Sample)| match sample.value() {
             Some(_) if !known(channel) => *sample,
@@ -121,10 +121,9 @@ impl Reading {
         samples.iter().enumerate().map(added).collect()
     }
 
-    /// Whether both say the same of the same moment: what makes a second post a duplicate.
-    ///
-    /// Only what was sent counts, not how it was filled or when it was received.
-    pub fn says_the_same(&self, other: &Reading) -> bool {
+    /// Whether both have the same pump, time and sent values, so that the second one is a duplicate. Filled values and
+    /// receive times do not count.
+    pub fn same_values(&self, other: &Reading) -> bool {
         let values = |r: &Reading| r.samples.iter().map(|s| s.value()).collect::<Vec<_>>();
         self.pump == other.pump && self.at == other.at && values(self) == values(other)
     }
@@ -135,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_sample_says() {
+    fn value_good_and_flag_of_each_sample() {
         for (sample, value, good, flag) in [
             (Sample::Good(-1.5), Some(-1.5), Some(-1.5), None),
             (Sample::Bad(-1.5), Some(-1.5), None, Some("bad")),
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_one_time_are_one_reading() {
+    fn parts_with_the_same_time_are_merged() {
         use Sample::{Bad, Filled, Good, Missing};
         let at = Timestamp::from_millis(1_773_051_273_000).expect("a time");
         let reading = |samples: &[Sample]| Reading {
@@ -157,16 +156,40 @@ mod tests {
             samples: samples.into(),
             late: false,
         };
-        let conflict = |channel, known| Beside::Conflict { channel, known };
-        // What is known, what comes, what that is, both together, and what is added.
+        let conflict = |channel, known| SampleOverlap::Conflict { channel, known };
+        // The known samples, the part that arrives, their overlap, both merged, and what the part adds.
         for (known, part, beside, together, added) in [
-            ([Good(1.0), Missing], [Missing, Good(2.0)], Beside::Adds, [Good(1.0), Good(2.0)], [Missing, Good(2.0)]),
-            ([Good(1.0), Filled], [Filled, Bad(2.0)], Beside::Adds, [Good(1.0), Bad(2.0)], [Missing, Bad(2.0)]),
-            ([Good(1.0), Filled], [Good(1.0), Good(2.0)], Beside::Adds, [Good(1.0), Good(2.0)], [Missing, Good(2.0)]),
-            ([Good(1.0), Filled], [Good(1.0), Missing], Beside::Known, [Good(1.0), Filled], [Missing, Missing]),
-            ([Missing, Missing], [Missing, Missing], Beside::Known, [Missing, Missing], [Missing, Missing]),
-            ([Missing, Filled], [Filled, Missing], Beside::Known, [Missing, Filled], [Missing, Missing]),
-            ([Bad(1.0), Missing], [Good(1.0), Missing], Beside::Known, [Bad(1.0), Missing], [Missing, Missing]),
+            (
+                [Good(1.0), Missing],
+                [Missing, Good(2.0)],
+                SampleOverlap::Adds,
+                [Good(1.0), Good(2.0)],
+                [Missing, Good(2.0)],
+            ),
+            ([Good(1.0), Filled], [Filled, Bad(2.0)], SampleOverlap::Adds, [Good(1.0), Bad(2.0)], [Missing, Bad(2.0)]),
+            (
+                [Good(1.0), Filled],
+                [Good(1.0), Good(2.0)],
+                SampleOverlap::Adds,
+                [Good(1.0), Good(2.0)],
+                [Missing, Good(2.0)],
+            ),
+            (
+                [Good(1.0), Filled],
+                [Good(1.0), Missing],
+                SampleOverlap::Duplicate,
+                [Good(1.0), Filled],
+                [Missing, Missing],
+            ),
+            ([Missing, Missing], [Missing, Missing], SampleOverlap::Duplicate, [Missing, Missing], [Missing, Missing]),
+            ([Missing, Filled], [Filled, Missing], SampleOverlap::Duplicate, [Missing, Filled], [Missing, Missing]),
+            (
+                [Bad(1.0), Missing],
+                [Good(1.0), Missing],
+                SampleOverlap::Duplicate,
+                [Bad(1.0), Missing],
+                [Missing, Missing],
+            ),
             ([Good(1.0), Missing], [Good(3.0), Missing], conflict(0, 1.0), [Good(1.0), Missing], [Missing, Missing]),
             (
                 [Good(1.0), Missing],
@@ -177,19 +200,19 @@ mod tests {
             ),
         ] {
             let first = reading(&known);
-            assert_eq!(first.beside(&part), beside, "{part:?} beside {known:?}");
-            assert_eq!(first.with(&part), reading(&together), "{part:?} with {known:?}");
-            assert_eq!(*first.added_by(&part), added, "{part:?} to {known:?}");
+            assert_eq!(first.overlap(&part), beside, "{part:?} and {known:?}");
+            assert_eq!(first.merged_with(&part), reading(&together), "{part:?} with {known:?}");
+            assert_eq!(*first.new_samples(&part), added, "{part:?} to {known:?}");
         }
         assert_eq!(
-            reading(&[Good(1.0)]).with(&[Missing, Good(2.0)]),
+            reading(&[Good(1.0)]).merged_with(&[Missing, Good(2.0)]),
             reading(&[Good(1.0), Good(2.0)]),
             "a new channel"
         );
     }
 
     #[test]
-    fn only_what_was_sent_makes_two_readings_the_same() {
+    fn only_sent_values_make_a_duplicate() {
         let at = |ms: i64| Timestamp::from_millis(1_773_051_273_000 + ms).expect("a time");
         let pump = |name: &str| name.parse().expect("a name");
         let samples = |samples: [Sample; 2]| samples.into();
@@ -221,7 +244,7 @@ mod tests {
             ),
             ("one channel less", Reading { samples: [Sample::Good(1.0)].into(), ..first.clone() }, false),
         ] {
-            assert_eq!((first.says_the_same(&other), other.says_the_same(&first)), (same, same), "{what}");
+            assert_eq!((first.same_values(&other), other.same_values(&first)), (same, same), "{what}");
         }
     }
 }

@@ -1,16 +1,16 @@
-//! When something becomes a matter for maintenance, as a profile says it. Does not apply rules; see [`crate::MaintenanceDesk`].
+//! Maintenance rules of a profile. Does not evaluate them; see [`crate::RuleEvaluator`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Money, Quantity};
 
-/// How bad it is.
+/// How urgent a maintenance event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Worth knowing.
+    /// For information.
     Low,
-    /// Plan for it.
+    /// Plan the repair.
     Medium,
     /// Act soon.
     High,
@@ -19,7 +19,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The word for it.
+    /// Returns its name as the API and the database have it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -30,22 +30,23 @@ impl Severity {
     }
 }
 
-/// When something becomes a matter for maintenance.
+/// A condition on a pump's channels that opens a maintenance event.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The rule's short name, unique in its profile.
     pub name: String,
-    /// What is wrong, for people.
+    /// What is wrong, for the operator.
     pub title: String,
-    /// What to do about it.
+    /// What to do about it, for the operator.
     pub advice: String,
-    /// Which channels it looks at.
+    /// The channels it applies to: all of this quantity.
     pub quantity: Quantity,
-    /// It holds while one of them is above this, in the channel's unit, and no verdict says that the window is normal.
+    /// The limit, in the channel's unit. The rule is violated while one of its channels is above it, unless the model says
+    /// that the window is normal.
     pub above: f64,
-    /// How bad that is.
+    /// Severity of its events.
     pub severity: Severity,
-    /// What the repair is estimated to cost.
+    /// Estimated cost of the repair.
     pub cost: Money,
 }

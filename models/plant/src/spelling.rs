@@ -1,7 +1,7 @@
-//! Names of fields and channels as different senders spell them: `Motor RPM` and `motor_rpm` are one.
+//! Comparison of field and channel names as different senders spell them: `Motor RPM` and `motor_rpm` are the same name.
 
-/// Whether two names have the same letters and digits.
-pub fn alike(a: &str, b: &str) -> bool {
+/// Whether two names are equal but for case, spaces, underscores and dashes.
+pub fn names_match(a: &str, b: &str) -> bool {
     fn letters(name: &str) -> impl Iterator<Item = char> {
         name.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).map(|c| c.to_ascii_lowercase())
     }

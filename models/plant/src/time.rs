@@ -1,11 +1,11 @@
-//! Wall-clock time as the plant uses it: UTC milliseconds, and a clock that is passed in.
+//! Timestamps in UTC milliseconds, their text forms, and the clock that is passed in.
 //!
-//! Gateways write one moment in many ways. These all are 2026-03-09T10:14:33.250Z:
-//! `2026-03-09T11:14:33.250+01:00`, `2026-03-09 11:14:33,25 +0100`, `20260309T101433.250000Z`, `1773051273250`,
-//! `1773051273250.0` and `1773051273.25`. A number is in seconds, milliseconds, microseconds or nanoseconds; which of these
-//! is told by its size: from 2000 to 2200 no two of the four overlap. Whatever is finer than a millisecond is cut off.
+//! Gateways write the same time in many ways. All of these are 2026-03-09T10:14:33.250Z: `2026-03-09T11:14:33.250+01:00`,
+//! `2026-03-09 11:14:33,25 +0100`, `20260309T101433.250000Z`, `1773051273250`, `1773051273250.0` and `1773051273.25`. A
+//! number is in seconds, milliseconds, microseconds or nanoseconds. Its size tells which: from 2000 to 2200 no two of the
+//! four ranges overlap. Fractions of a millisecond are cut off.
 //!
-//! Does not handle time zones: a text without an offset is no time here ([`Timestamp::lacks_offset`]).
+//! Does not handle time zones: a text without an offset is refused ([`Timestamp::lacks_offset`]).
 
 use std::{
     fmt,
@@ -17,59 +17,62 @@ use std::{
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A moment in UTC, in whole milliseconds since 1970. As text: RFC 3339 in UTC with milliseconds.
+/// A time in whole milliseconds since 1970, UTC. As text: RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(i64);
 
-/// The text or number is no time that a pump can have sent.
+/// The text or number is not a time that a pump can have sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a time; allowed: {}", Timestamp::ALLOWED)]
 pub struct TimestampError;
 
 impl Timestamp {
-    /// What a time may be, for error messages.
+    /// Which times are valid, for error messages.
     pub const ALLOWED: &'static str = "a time with an offset, as 2026-03-09T10:14:33Z or 2026-03-09T11:14:33+01:00, or milliseconds or seconds since \
          1970, from 2000 to 2200";
 
-    /// 2000-01-01: an earlier time is that of a device without a clock.
-    const FIRST_MS: i64 = 946_684_800_000;
-    /// 2200-01-01.
-    const LAST_MS: i64 = 7_258_118_400_000;
+    /// 2000-01-01. An earlier time comes from a device without a clock.
+    const MIN_MS: i64 = 946_684_800_000;
+    /// 2200-01-01, exclusive.
+    const END_MS: i64 = 7_258_118_400_000;
 
-    /// 2026-01-01: this version was written later.
+    /// 2026-01-01: no node of this version ran before.
     pub(crate) const VERSION_DATE: Self = Self(1_767_225_600_000);
 
-    /// Milliseconds since 1970, from 2000 to 2200.
+    /// Creates a timestamp from milliseconds since 1970, from 2000 to 2200.
     pub fn from_millis(ms: i64) -> Result<Self, TimestampError> {
-        if (Self::FIRST_MS..Self::LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(TimestampError) }
+        if (Self::MIN_MS..Self::END_MS).contains(&ms) { Ok(Self(ms)) } else { Err(TimestampError) }
     }
 
-    /// A number of seconds, milliseconds, microseconds or nanoseconds since 1970, whichever is a time from 2000 to 2200.
+    /// Creates a timestamp from seconds, milliseconds, microseconds or nanoseconds since 1970, whichever gives a time from
+    /// 2000 to 2200.
     pub fn from_epoch(number: i64) -> Result<Self, TimestampError> {
         let in_ms = [number.checked_mul(1000), Some(number), Some(number / 1000), Some(number / 1_000_000)];
         in_ms.into_iter().flatten().find_map(|ms| Self::from_millis(ms).ok()).ok_or(TimestampError)
     }
 
-    /// The same with a fraction, as `1773051273.25` or `1773051273000.0`.
+    /// Like [`Self::from_epoch`], from a number with a fraction, as `1773051273.25` or `1773051273000.0`.
     pub fn from_epoch_fraction(number: f64) -> Result<Self, TimestampError> {
-        // A time in seconds has a quarter of a microsecond for its last bit: a thousandth of a millisecond mends that.
+        // The last bit of a time in seconds is a quarter of a microsecond. A thousandth of a millisecond corrects the
+        // rounding.
         let in_ms = [number.mul_add(1e3, 1e-3), number, number / 1e3, number / 1e6];
         let whole = |ms: f64| {
-            let in_range = ms >= Self::FIRST_MS as f64 && ms < Self::LAST_MS as f64;
-            // In this range every whole number has its f64.
+            let in_range = ms >= Self::MIN_MS as f64 && ms < Self::END_MS as f64;
+            // In this range every whole number is exact in an f64.
             in_range.then(|| Self(ms.floor() as i64))
         };
         in_ms.into_iter().find_map(whole).ok_or(TimestampError)
     }
 
-    /// Whether `text` is a time but for its offset from UTC: it is not known which hour it is.
+    /// Whether `text` is a time without an offset from UTC.
     pub fn lacks_offset(text: &str) -> bool {
         let text = in_iso_form(text.trim());
         LOCAL_FORMATS.iter().any(|format| NaiveDateTime::parse_from_str(&text, format).is_ok())
     }
 
-    /// A time as a recording has it, without an offset: `2020-03-09 10:14:33`, taken as UTC; or RFC 3339.
+    /// Parses a time of a recording: without an offset, as `2020-03-09 10:14:33`, taken as UTC; or in the forms of
+    /// [`FromStr`].
     pub fn parse_recorded(text: &str) -> Result<Self, TimestampError> {
         for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"] {
             if let Ok(naive) = NaiveDateTime::parse_from_str(text, format) {
@@ -79,23 +82,23 @@ impl Timestamp {
         text.parse()
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the milliseconds since 1970.
     pub fn millis(self) -> i64 {
         self.0
     }
 
-    /// This time moved by `ms`, kept within the years a timestamp can have.
+    /// Returns this time moved by `ms`, limited to the valid range.
     pub fn plus_ms(self, ms: i64) -> Self {
-        Self(self.0.saturating_add(ms).clamp(Self::FIRST_MS, Self::LAST_MS - 1))
+        Self(self.0.saturating_add(ms).clamp(Self::MIN_MS, Self::END_MS - 1))
     }
 
-    /// `self - earlier`, in milliseconds; negative if `earlier` is later.
+    /// Returns `self - earlier` in milliseconds; negative if `earlier` is later.
     pub fn since_ms(self, earlier: Timestamp) -> i64 {
         self.0 - earlier.0
     }
 }
 
-/// How a time is written without its offset.
+/// Accepted forms of date and time, without the offset.
 const LOCAL_FORMATS: [&str; 3] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y%m%dT%H%M%S%.f"];
 
 impl FromStr for Timestamp {
@@ -104,13 +107,13 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, TimestampError> {
         match DateTime::parse_from_rfc3339(text) {
             Ok(parsed) => Self::from_millis(parsed.timestamp_millis()),
-            Err(_) => lenient(text.trim()),
+            Err(_) => parse_lenient(text.trim()),
         }
     }
 }
 
-/// A time that is not quite RFC 3339, and unambiguous all the same; see the module.
-fn lenient(text: &str) -> Result<Timestamp, TimestampError> {
+/// Parses the forms other than RFC 3339; see the module.
+fn parse_lenient(text: &str) -> Result<Timestamp, TimestampError> {
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return match text.parse() {
             Ok(whole) => Timestamp::from_epoch(whole),
@@ -124,7 +127,7 @@ fn lenient(text: &str) -> Result<Timestamp, TimestampError> {
         }
     }
     for local in LOCAL_FORMATS {
-        // The blank stands for any number of them, the sign for an offset with or without colon and minutes.
+        // The blank matches any number of blanks; `%#z` matches an offset with or without colon and minutes.
         if let Ok(parsed) = DateTime::parse_from_str(&text, &format!("{local} %#z")) {
             return Timestamp::from_millis(parsed.timestamp_millis());
         }
@@ -132,7 +135,7 @@ fn lenient(text: &str) -> Result<Timestamp, TimestampError> {
     Err(TimestampError)
 }
 
-/// The text with a `T` between date and time, and a point before the fraction.
+/// Returns the text with a `T` between date and time, and a point before the fraction.
 fn in_iso_form(text: &str) -> String {
     let mut text = text.to_ascii_uppercase().replace(',', ".");
     if text.get(10..11) == Some(" ") {
@@ -155,17 +158,17 @@ impl From<Timestamp> for String {
     }
 }
 
-/// Times before 2000 or from 2200 on become the nearest that a timestamp can be.
+/// Times before 2000 or from 2200 on become the nearest valid timestamp.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let ms = DateTime::<Utc>::from(time).timestamp_millis();
-        Self(ms.clamp(Self::FIRST_MS, Self::LAST_MS - 1))
+        Self(ms.clamp(Self::MIN_MS, Self::END_MS - 1))
     }
 }
 
 impl From<Timestamp> for SystemTime {
     fn from(at: Timestamp) -> Self {
-        // From 2000 on, so never before 1970.
+        // A timestamp is never before 1970.
         SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.unsigned_abs())
     }
 }
@@ -183,13 +186,13 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Tells the time. Passed in everywhere, so that a test moves time instead of waiting for it.
+/// A source of the current time. It is passed in everywhere, so that tests can move the time instead of waiting.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// Now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's own clock.
+/// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -199,17 +202,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move.
+/// A clock that stands still until a test moves it.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock standing at `now`.
+    /// Creates a clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.0))
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward.
     pub fn advance_ms(&self, ms: i64) {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_times_are_refused() {
         for bad in ["", "yesterday", "2026-03-09 10:14:33", "2026-03-09T10:14:33", "1999-12-31T23:59:59Z"] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad:?}");
         }
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn one_moment_is_written_in_many_ways() {
+    fn one_time_in_many_text_forms() {
         let at: Timestamp = "2026-03-09T10:14:33.250Z".parse().expect("a time");
         for text in [
             "2026-03-09T11:14:33.250+01:00",
@@ -332,8 +335,8 @@ mod tests {
     }
 
     #[test]
-    fn a_numbers_unit_is_told_by_its_size() {
-        let (first, last) = (Timestamp::FIRST_MS, Timestamp::LAST_MS - 1);
+    fn the_unit_of_a_number_follows_from_its_size() {
+        let (first, last) = (Timestamp::MIN_MS, Timestamp::END_MS - 1);
         for (number, ms) in [
             (first / 1000 - 1, None),
             (first / 1000, Some(first)),
@@ -374,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_an_offset_is_told_apart_from_none() {
+    fn a_time_without_an_offset_is_distinguished_from_an_invalid_one() {
         for text in [
             "2026-03-09T10:14:33",
             "2026-03-09 10:14:33,25",
@@ -408,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_moves_when_told() {
+    fn a_manual_clock_moves_on_request() {
         let start = Timestamp::from_millis(1_773_051_273_000).expect("a time");
         let clock = ManualClock::at(start);
         clock.advance_ms(1500);

@@ -1,10 +1,10 @@
-//! The state of the machine's parts, as factors on its design: what a fault changes.
+//! The condition of the machine's parts, as factors on its design.
 //!
-//! The one place that says what each fault does to the machine. Here are no signs: those follow from the physics.
+//! This module defines what each fault changes in the machine. It does not define symptoms: those follow from the physics.
 
 use crate::Fault;
 
-/// The parts' state; the default is as built.
+/// The condition of the parts. The default is a machine as built.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Condition {
     /// Factor on the head without flow.
@@ -15,19 +15,19 @@ pub(crate) struct Condition {
     pub(crate) inner_leak: f64,
     /// Share of the impeller's flow that is lost at the shaft seal.
     pub(crate) seal_leak: f64,
-    /// How full of liquid the pump is.
+    /// Share of the pump that is filled with liquid, 0 to 1.
     pub(crate) fill: f64,
     /// Head that the suction tank has lost, m.
     pub(crate) suction_drop_m: f64,
     /// Factor on the suction line's loss.
     pub(crate) suction_loss: f64,
-    /// How far a valve behind the pump is open.
+    /// Opening of a valve behind the pump, 0 (closed) to 1 (open).
     pub(crate) opening: f64,
-    /// Friction at the shaft that is not there in a healthy machine, W at rated speed.
+    /// Additional friction at the shaft, W at rated speed.
     pub(crate) drag_w: f64,
-    /// What that friction warms the bearing by in the end, K.
+    /// Steady-state temperature rise of the bearing by that friction, K.
     pub(crate) bearing_heat_k: f64,
-    /// What friction at the seal warms the casing by in the end, K.
+    /// Steady-state temperature rise of the casing by friction at the seal, K.
     pub(crate) casing_heat_k: f64,
     /// Factor on the oil's pressure.
     pub(crate) oil: f64,
@@ -35,7 +35,7 @@ pub(crate) struct Condition {
     pub(crate) slip: f64,
     /// Factor on the current in the measured phase.
     pub(crate) current: f64,
-    /// Vibration of the fault's own at rated speed, mm/s RMS.
+    /// Additional vibration by the fault at rated speed, mm/s RMS.
     pub(crate) vibration_mm_s: f64,
 }
 
@@ -62,31 +62,31 @@ impl Default for Condition {
 }
 
 impl Condition {
-    /// The machine with this fault at `level`, 0 (nothing) to 1 (drastic). A lying sensor leaves it as built.
+    /// Returns the condition with this fault at `level`, 0 (none) to 1 (drastic). A sensor fault leaves the machine as built.
     ///
-    /// Magnitudes are chosen for an 18.5 kW pump so that the signs are those of the field's fault tables.
+    /// Magnitudes are chosen for an 18.5 kW pump so that the symptoms match published fault tables.
     pub(crate) fn of(fault: Fault, level: f64) -> Self {
         let built = Self::default();
-        // How far `level` is past `start`, 0 to 1.
-        let past = |start: f64| ((level - start) / (1.0 - start)).max(0.0);
+        // The share of `level` beyond `start`, 0 to 1.
+        let beyond = |start: f64| ((level - start) / (1.0 - start)).max(0.0);
         match fault {
             Fault::BearingWear => Self {
                 vibration_mm_s: 9.0 * (3.0 * level).exp_m1() / 3.0_f64.exp_m1(),
-                bearing_heat_k: 28.0 * past(0.4).powi(2),
-                drag_w: 1_100.0 * past(0.4).powi(2),
+                bearing_heat_k: 28.0 * beyond(0.4).powi(2),
+                drag_w: 1_100.0 * beyond(0.4).powi(2),
                 ..built
             },
-            // The film holds until a fifth of the pressure is gone; metal meets metal when half is.
+            // The oil film holds until a fifth of the pressure is lost. Metal touches metal from half on.
             Fault::LubricationLoss => Self {
                 oil: 1.0 - 0.8 * level,
-                bearing_heat_k: 45.0 * past(0.2),
-                drag_w: 1_000.0 * past(0.2),
-                vibration_mm_s: 6.0 * past(0.5).powf(1.5),
+                bearing_heat_k: 45.0 * beyond(0.2),
+                drag_w: 1_000.0 * beyond(0.2),
+                vibration_mm_s: 6.0 * beyond(0.5).powf(1.5),
                 ..built
             },
             Fault::Cavitation => Self { suction_drop_m: 11.0 * level.powf(0.7), ..built },
             Fault::BlockedSuction => Self { suction_loss: 1.0 + 14.0 * level, ..built },
-            // Shut from three quarters on.
+            // Closed from a level of 0.75 on.
             Fault::DeadHead => Self { opening: (1.0 - level / 0.75).max(0.0), ..built },
             Fault::DryRun => Self {
                 fill: 1.0 - level,
@@ -100,9 +100,12 @@ impl Condition {
             Fault::ImpellerClog => {
                 Self { head: 1.0 - 0.08 * level, droop: 1.0 + 4.0 * level, vibration_mm_s: 6.0 * level, ..built }
             }
-            Fault::SealLeak => {
-                Self { seal_leak: 0.07 * level, casing_heat_k: 22.0 * past(0.5), drag_w: 400.0 * past(0.5), ..built }
-            }
+            Fault::SealLeak => Self {
+                seal_leak: 0.07 * level,
+                casing_heat_k: 22.0 * beyond(0.5),
+                drag_w: 400.0 * beyond(0.5),
+                ..built
+            },
             Fault::Unbalance => Self { vibration_mm_s: 8.0 * level, ..built },
             Fault::Misalignment => {
                 Self { vibration_mm_s: 5.0 * level, bearing_heat_k: 14.0 * level, drag_w: 700.0 * level, ..built }

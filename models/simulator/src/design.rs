@@ -1,13 +1,13 @@
-//! What a pump was built as: its curves, its plant, its motor, its heat, its lags and its sensors' noise.
+//! The design of a pump as built: its curves, plant, motor, thermal behaviour, lags and sensor noise.
 //!
-//! The family is one kind of pump: 18.5 kW, two poles at 50 Hz, 1,100 L/min at 60 m. Deliberately absent: other sizes.
+//! All designs are of one pump family: 18.5 kW, two poles at 50 Hz, 1,100 L/min at 60 m. There are no other sizes.
 
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 
 use crate::{
     hydraulics::{Curves, L_MIN_PER_M3_S, Plant},
     motor::Motor,
-    noise::stream,
+    noise::rng_stream,
     thermal::Thermal,
 };
 
@@ -20,7 +20,7 @@ pub struct Design {
     pub(crate) thermal: Thermal,
     /// The speed that the curves are given for.
     pub(crate) rated_rpm: f64,
-    /// The flow that its plant asks for when nothing special is asked.
+    /// The flow at a demand of 1.
     pub(crate) duty_m3_s: f64,
     /// Friction of bearings and seal at rated speed, W.
     pub(crate) friction_w: f64,
@@ -28,19 +28,19 @@ pub struct Design {
     pub(crate) oil_bar: f64,
     /// Vibration at rated speed and best flow, mm/s RMS.
     pub(crate) vibration_mm_s: f64,
-    /// Lag of the flow, s.
+    /// Lag of the flow signal, s.
     pub(crate) flow_lag_s: f64,
-    /// How much the plant's resistance flutters by itself, standard deviation.
-    pub(crate) flutter: f64,
-    /// Factor on the sensors' noise.
-    pub(crate) noisiness: f64,
+    /// Standard deviation of the noise on the plant's resistance.
+    pub(crate) resistance_noise: f64,
+    /// Factor on the noise of the sensors.
+    pub(crate) noise_factor: f64,
 }
 
-/// The temperature at which the oil's pressure is given.
+/// The bearing temperature at which the oil pressure is given, °C.
 pub(crate) const OIL_REFERENCE_C: f64 = 58.0;
 
 impl Design {
-    /// The pump as in its data sheet, in a room of 28 °C on average.
+    /// Returns the pump of the data sheet, in a room of 28 °C on average.
     pub fn rated() -> Self {
         let best_flow_m3_s = 1_100.0 / L_MIN_PER_M3_S;
         Self {
@@ -77,19 +77,19 @@ impl Design {
             oil_bar: 2.4,
             vibration_mm_s: 1.9,
             flow_lag_s: 3.0,
-            flutter: 0.01,
-            noisiness: 1.0,
+            resistance_noise: 0.01,
+            noise_factor: 1.0,
         }
     }
 
-    /// One of the same family as it left the works and was put up, with a duty of its own. The same seed gives the
-    /// same pump.
+    /// Returns a random pump of the same family with manufacturing and installation tolerances and its own duty. The same
+    /// seed gives the same pump.
     ///
-    /// Sister pumps in one plant: what decides the operating point is off by 1 % or so, less than an acceptance test
-    /// allows (ISO 9906, grade 1B: 3 % of head), the rest by a few per cent. With more scatter a channel that
-    /// contradicts the others looks like another pump of the family, and a model of the family lets it pass.
+    /// The pumps are like sister pumps in one plant: parameters that decide the operating point vary by about 1 %, less than
+    /// an acceptance test allows (ISO 9906, grade 1B: 3 % of head), the others by a few per cent. With more scatter a channel
+    /// that contradicts the others would look like another pump of the family, and a model of the family would accept it.
     pub fn drawn(seed: u64) -> Self {
-        let mut rng = stream(seed, 0);
+        let mut rng = rng_stream(seed, 0);
         let mut design = Self::rated();
         let curves = &mut design.curves;
         vary(&mut rng, &mut curves.shutoff_head_m, 0.007);
@@ -114,18 +114,18 @@ impl Design {
         vary(&mut rng, &mut design.oil_bar, 0.03);
         vary(&mut rng, &mut design.vibration_mm_s, 0.10);
         vary(&mut rng, &mut design.flow_lag_s, 0.20);
-        vary(&mut rng, &mut design.flutter, 0.20);
-        vary(&mut rng, &mut design.noisiness, 0.15);
+        vary(&mut rng, &mut design.resistance_noise, 0.20);
+        vary(&mut rng, &mut design.noise_factor, 0.15);
         design
     }
 
-    /// What the discharge line with its valve loses at the best flow when the plant asks for `level` of the duty, m.
+    /// Returns the head that the discharge line and its valve lose at the best flow, in metres, when the demand is `level`.
     pub(crate) fn valve_m(&self, level: f64) -> f64 {
-        self.curves.valve_for(&self.plant, level * self.duty_m3_s)
+        self.curves.valve_loss_for(&self.plant, level * self.duty_m3_s)
     }
 }
 
-/// Moves `value` by at most `tolerance` of it, either way.
+/// Changes `value` by a random share of at most `tolerance`, up or down.
 fn vary(rng: &mut Xoshiro256PlusPlus, value: &mut f64, tolerance: f64) {
     *value *= 1.0 + tolerance * rng.random_range(-1.0..1.0);
 }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_a_pump_and_another_seed_is_another() {
+    fn a_seed_gives_one_pump_and_another_seed_a_different_one() {
         assert_eq!(Design::drawn(5), Design::drawn(5));
         assert_ne!(Design::drawn(5), Design::drawn(6));
     }

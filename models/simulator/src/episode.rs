@@ -1,18 +1,22 @@
-//! When a fault begins, how it grows, how long it stays and how it fades.
+//! The time course of a fault: when it begins, how it grows, how long it stays and how it fades.
+//!
+//! An example: `Episode::within(fault, severity, 300.0)` of a bearing that wears. It is healthy for 30 s, the fault grows for
+//! 105 s, stays for 105 s at its severity, and fades in the last 60 s. Its status is `Normal` until 5 % of the growth, then
+//! `Broken`, and `Recovering` while it fades.
 
 use std::fmt;
 
 use crate::{Fault, SensorFault, Severity};
 
-/// Below this share of its full growth a fault leaves only first traces, and the machine still counts as normal.
-const FIRST_TRACES: f64 = 0.05;
+/// Below this share of its growth a fault is incipient, and the machine's status is still `Normal`.
+const INCIPIENT_GROWTH: f64 = 0.05;
 
-/// What people would call the machine's state; the label of a recording.
+/// The status of the machine, used as the label of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MachineStatus {
-    /// Healthy, or with the first traces of a fault.
+    /// Healthy, or with an incipient fault.
     Normal,
-    /// The fault is there.
+    /// The fault is present.
     Broken,
     /// The fault is fading.
     Recovering,
@@ -28,59 +32,59 @@ impl fmt::Display for MachineStatus {
     }
 }
 
-/// The course of one fault. Times are in seconds; a negative one counts as 0.
+/// The time course of one fault. Times are in seconds; negative ones count as 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Episode {
-    /// What goes wrong.
+    /// The fault.
     pub fault: Fault,
-    /// How badly, once it has grown.
+    /// Its severity at full growth.
     pub severity: Severity,
-    /// Healthy running before it begins, counted from when the episode is set.
+    /// Healthy running from the start of the episode until the fault begins.
     pub onset_s: f64,
-    /// From its beginning until it has grown.
+    /// From the beginning of the fault until it is fully grown.
     pub growth_s: f64,
-    /// How long it then stays.
+    /// How long it stays fully grown.
     pub hold_s: f64,
     /// How long it takes to fade.
     pub recovery_s: f64,
 }
 
-/// Where an episode is.
+/// The state of an episode at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stage {
     pub(crate) status: MachineStatus,
-    /// The fault, if it acts.
+    /// The fault, if it is active.
     pub(crate) fault: Option<Fault>,
     /// How far it has grown, 0 to 1.
     pub(crate) growth: f64,
-    /// How bad it is now: its severity, as far as it has grown.
+    /// Its level now: severity times growth.
     pub(crate) level: f64,
 }
 
 impl Stage {
-    /// Nothing is wrong.
+    /// No fault is active.
     pub(crate) const HEALTHY: Self = Self { status: MachineStatus::Normal, fault: None, growth: 0.0, level: 0.0 };
 }
 
 impl Episode {
-    /// From when it is set until the machine is healthy again, in seconds.
+    /// Returns the seconds from the start of the episode until the machine is healthy again.
     pub fn total_s(&self) -> f64 {
         [self.onset_s, self.growth_s, self.hold_s, self.recovery_s].iter().map(|s| s.max(0.0)).sum()
     }
 
-    /// The fault at the pace it has in a plant: a bearing wears over weeks, a valve closes in seconds.
+    /// Returns an episode with realistic durations: a bearing wears over weeks, a valve closes in seconds.
     pub fn typical(fault: Fault, severity: Severity) -> Self {
-        let (growth_s, hold_s) = pace(fault);
+        let (growth_s, hold_s) = typical_durations(fault);
         let recovery_s = growth_s.clamp(30.0, 15.0 * MINUTE);
         Self { fault, severity, onset_s: 10.0 * MINUTE, growth_s, hold_s, recovery_s }
     }
 
-    /// The fault hurried so that all of it fits into `total_s`: a tenth healthy, then growing for at most a third,
-    /// and fading in the last fifth. What is quick by nature stays as quick as it is.
+    /// Returns an episode of `total_s` seconds: a tenth healthy, then growing for at most 35 %, and fading in the last fifth.
+    /// Faults that grow faster in reality keep their real growth time.
     pub fn within(fault: Fault, severity: Severity, total_s: f64) -> Self {
         let total_s = total_s.max(0.0);
         let (onset_s, recovery_s) = (0.1 * total_s, 0.2 * total_s);
-        let growth_s = pace(fault).0.min(0.35 * total_s);
+        let growth_s = typical_durations(fault).0.min(0.35 * total_s);
         let hold_s = total_s - onset_s - growth_s - recovery_s;
         Self { fault, severity, onset_s, growth_s, hold_s, recovery_s }
     }
@@ -96,7 +100,7 @@ impl Episode {
             (MachineStatus::Recovering, 1.0 - fading_s / self.recovery_s)
         } else {
             let growth = if grown_s >= 0.0 { 1.0 } else { begun_s / self.growth_s };
-            (if growth < FIRST_TRACES { MachineStatus::Normal } else { MachineStatus::Broken }, growth)
+            (if growth < INCIPIENT_GROWTH { MachineStatus::Normal } else { MachineStatus::Broken }, growth)
         };
         let fault = (growth > 0.0).then_some(self.fault);
         Stage { status, fault, growth, level: self.severity.get() * growth }
@@ -107,8 +111,8 @@ const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3_600.0;
 const DAY: f64 = 86_400.0;
 
-/// How long the fault grows and how long it then stays, in seconds, where nobody hurries it. Orders of magnitude.
-fn pace(fault: Fault) -> (f64, f64) {
+/// Returns the realistic growth and hold times of a fault, in seconds. Orders of magnitude.
+fn typical_durations(fault: Fault) -> (f64, f64) {
     match fault {
         Fault::BearingWear => (14.0 * DAY, 2.0 * DAY),
         Fault::LubricationLoss => (10.0 * MINUTE, 20.0 * MINUTE),
@@ -136,31 +140,31 @@ mod tests {
 
     fn every_fault() -> impl Iterator<Item = Fault> {
         let of_sensor = |name: &&str| Fault::parse(name, Some(volute_plant::Quantity::Flow)).ok();
-        Fault::of_machine().chain(Fault::NAMES.iter().filter_map(of_sensor).collect::<Vec<_>>())
+        Fault::machine_faults().chain(Fault::NAMES.iter().filter_map(of_sensor).collect::<Vec<_>>())
     }
 
     proptest! {
         #[test]
-        fn an_episode_fits_and_goes_through_its_states_in_order(total_s in 60.0..1e6_f64) {
+        fn an_episode_has_the_given_length_and_its_states_in_order(total_s in 60.0..1e6_f64) {
             for fault in every_fault() {
                 let episode = Episode::within(fault, Severity::new(1.0).expect("fine"), total_s);
                 prop_assert!((episode.total_s() - total_s).abs() < 1e-6 * total_s);
-                let mut seen: Vec<MachineStatus> = Vec::new();
+                let mut states: Vec<MachineStatus> = Vec::new();
                 for i in 0..=500 {
                     let stage = episode.stage(total_s * 1.01 * f64::from(i) / 500.0);
                     prop_assert!((0.0..=1.0).contains(&stage.growth));
-                    if seen.last() != Some(&stage.status) {
-                        seen.push(stage.status);
+                    if states.last() != Some(&stage.status) {
+                        states.push(stage.status);
                     }
                 }
                 use MachineStatus::{Broken, Normal, Recovering};
-                prop_assert_eq!(seen, [Normal, Broken, Recovering, Normal]);
+                prop_assert_eq!(states, [Normal, Broken, Recovering, Normal]);
             }
         }
     }
 
     #[test]
-    fn first_traces_are_normal_and_nonsense_is_no_panic() {
+    fn an_incipient_fault_is_normal_and_invalid_times_do_not_panic() {
         let episode = Episode {
             fault: Fault::BearingWear,
             severity: Severity::new(1.0).expect("fine"),
@@ -181,8 +185,8 @@ mod tests {
             assert_eq!(stage.status, status, "{since_s}");
             assert!((stage.growth - growth).abs() < 1e-9, "{since_s}: {}", stage.growth);
         }
-        let odd = Episode { onset_s: -1.0, growth_s: 0.0, hold_s: 0.0, recovery_s: 0.0, ..episode };
-        assert_eq!(odd.stage(0.0).growth, 0.0);
-        assert_eq!(odd.total_s(), 0.0);
+        let invalid = Episode { onset_s: -1.0, growth_s: 0.0, hold_s: 0.0, recovery_s: 0.0, ..episode };
+        assert_eq!(invalid.stage(0.0).growth, 0.0);
+        assert_eq!(invalid.total_s(), 0.0);
     }
 }

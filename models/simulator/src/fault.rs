@@ -1,6 +1,6 @@
-//! What can go wrong with a pump, by name, and how badly.
+//! The faults of a pump by name, and their severity.
 //!
-//! Deliberately absent: what a fault does ([`crate::condition`], [`crate::sensors`]) and when ([`crate::Episode`]).
+//! Does not define what a fault changes (see [`crate::condition`] and [`crate::sensors`]) nor when (see [`crate::Episode`]).
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use volute_plant::Quantity;
 
 use crate::sensor_specs;
 
-/// One thing that goes wrong.
+/// A fault of the machine or of a sensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The bearing's races spall: vibration first, then heat and drag.
     BearingWear,
-    /// Oil is lost: its pressure falls, the film breaks, the bearing heats, and rattles at the end.
+    /// Oil is lost: its pressure falls, the oil film breaks, the bearing heats up, and vibrates at last.
     LubricationLoss,
     /// The suction level falls until the fluid boils in the impeller's eye.
     Cavitation,
@@ -25,42 +25,42 @@ pub enum Fault {
     DryRun,
     /// Vanes and wear rings are worn: less head, more internal leakage.
     ImpellerWear,
-    /// Something sticks in the impeller: a narrower passage, and out of balance.
+    /// The impeller is clogged: a narrower passage, and imbalance.
     ImpellerClog,
-    /// The shaft seal leaks, and rubs once it is bad.
+    /// The shaft seal leaks, and rubs at high levels.
     SealLeak,
     /// The rotor's mass is off its axis.
     Unbalance,
     /// The coupling's halves are out of line.
     Misalignment,
-    /// Something brakes the shaft.
+    /// The shaft is braked.
     Overload,
     /// A phase of the supply is weak or lost.
     PhaseFault,
-    /// A sensor lies while the machine is healthy.
+    /// A sensor gives wrong values while the machine is healthy.
     Sensor(SensorFault, Quantity),
 }
 
-/// How a sensor lies.
+/// How a sensor fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SensorFault {
-    /// It holds what it said when the fault began; with a severity below 1 it still follows a little.
+    /// It holds its value from when the fault began. At a severity below 1 it still follows the true value in part.
     Stuck,
-    /// It goes further and further off.
+    /// Its offset grows.
     Drift,
-    /// Now and then it says something wild.
+    /// Some of its values are far off.
     Spike,
-    /// Now and then, or for good, it says nothing.
+    /// Some or all of its values are missing.
     Dropout,
 }
 
-/// No fault has this name, or it lacks its channel.
+/// Why a name and a channel do not give a fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultError {
     /// An unknown name.
     #[error("no fault is named {name:?}; there are: {}", Fault::NAMES.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// A sensor fault without a channel.
@@ -78,12 +78,12 @@ pub enum FaultError {
     /// A channel that the simulated pump does not have.
     #[error("the simulated pump has no sensor of {channel:?}")]
     NotMeasured {
-        /// What it does not measure.
+        /// The channel without a sensor.
         channel: Quantity,
     },
 }
 
-const MACHINE: [(&str, Fault); 13] = [
+const MACHINE_FAULTS: [(&str, Fault); 13] = [
     ("bearing_wear", Fault::BearingWear),
     ("lubrication_loss", Fault::LubricationLoss),
     ("cavitation", Fault::Cavitation),
@@ -99,7 +99,7 @@ const MACHINE: [(&str, Fault); 13] = [
     ("phase_fault", Fault::PhaseFault),
 ];
 
-const SENSOR: [(&str, SensorFault); 4] = [
+const SENSOR_FAULTS: [(&str, SensorFault); 4] = [
     ("sensor_stuck", SensorFault::Stuck),
     ("sensor_drift", SensorFault::Drift),
     ("sensor_spike", SensorFault::Spike),
@@ -107,31 +107,33 @@ const SENSOR: [(&str, SensorFault); 4] = [
 ];
 
 impl Fault {
-    /// Every fault's name; those of the machine first.
+    /// The names of all faults; those of the machine first.
     pub const NAMES: [&str; 17] = {
         let mut names = [""; 17];
         let mut i = 0;
         while i < names.len() {
-            names[i] = if i < MACHINE.len() { MACHINE[i].0 } else { SENSOR[i - MACHINE.len()].0 };
+            names[i] =
+                if i < MACHINE_FAULTS.len() { MACHINE_FAULTS[i].0 } else { SENSOR_FAULTS[i - MACHINE_FAULTS.len()].0 };
             i += 1;
         }
         names
     };
 
-    /// The faults of the machine; those of a sensor also need to know which.
-    pub fn of_machine() -> impl Iterator<Item = Fault> {
-        MACHINE.iter().map(|(_, fault)| *fault)
+    /// Returns the faults of the machine. Sensor faults are not included, since they need a channel.
+    pub fn machine_faults() -> impl Iterator<Item = Fault> {
+        MACHINE_FAULTS.iter().map(|(_, fault)| *fault)
     }
 
-    /// The fault of this name; `channel` is what the lying sensor measures, and must be there for a sensor's fault.
+    /// Returns the fault of this name. `channel` is what the failing sensor measures: required for sensor faults, not allowed
+    /// for others.
     pub fn parse(name: &str, channel: Option<Quantity>) -> Result<Self, FaultError> {
-        if let Some(&(name, fault)) = MACHINE.iter().find(|(known, _)| *known == name) {
+        if let Some(&(name, fault)) = MACHINE_FAULTS.iter().find(|(known, _)| *known == name) {
             return match channel {
                 None => Ok(fault),
                 Some(_) => Err(FaultError::ChannelForMachine { name }),
             };
         }
-        let Some(&(name, kind)) = SENSOR.iter().find(|(known, _)| *known == name) else {
+        let Some(&(name, kind)) = SENSOR_FAULTS.iter().find(|(known, _)| *known == name) else {
             return Err(FaultError::Unknown { name: name.to_owned() });
         };
         let channel = channel.ok_or(FaultError::ChannelMissing { name })?;
@@ -141,16 +143,19 @@ impl Fault {
         }
     }
 
-    /// Its name, one of [`Fault::NAMES`].
+    /// Returns its name, one of [`Fault::NAMES`].
     pub fn name(&self) -> &'static str {
-        let of_machine = MACHINE.iter().find(|(_, fault)| fault == self).map(|(name, _)| *name);
-        let of_sensor = || {
-            SENSOR.iter().find(|(_, kind)| matches!(self, Self::Sensor(own, _) if own == kind)).map(|(name, _)| *name)
+        let machine_name = MACHINE_FAULTS.iter().find(|(_, fault)| fault == self).map(|(name, _)| *name);
+        let sensor_name = || {
+            SENSOR_FAULTS
+                .iter()
+                .find(|(_, kind)| matches!(self, Self::Sensor(own, _) if own == kind))
+                .map(|(name, _)| *name)
         };
-        of_machine.or_else(of_sensor).unwrap_or_default()
+        machine_name.or_else(sensor_name).unwrap_or_default()
     }
 
-    /// What the lying sensor measures; none for a fault of the machine.
+    /// Returns what the failing sensor measures; none for a fault of the machine.
     pub fn channel(&self) -> Option<Quantity> {
         match self {
             Self::Sensor(_, channel) => Some(*channel),
@@ -165,22 +170,22 @@ impl fmt::Display for Fault {
     }
 }
 
-/// How bad a fault is once it has grown: 0 is nothing, 0.2 is subtle, 1 is drastic.
+/// The severity of a fault at full growth: 0 is none, 0.2 is subtle, 1 is drastic.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Severity(f64);
 
-/// The number is no severity.
+/// The number is not a severity.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("{0} is no severity; allowed: 0 to 1")]
 pub struct SeverityError(f64);
 
 impl Severity {
-    /// A severity of 0 to 1.
+    /// Creates a severity of 0 to 1.
     pub fn new(value: f64) -> Result<Self, SeverityError> {
         if (0.0..=1.0).contains(&value) { Ok(Self(value)) } else { Err(SeverityError(value)) }
     }
 
-    /// The number, 0 to 1.
+    /// Returns the number, 0 to 1.
     pub fn get(self) -> f64 {
         self.0
     }
@@ -199,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_the_name_of_its_fault() {
+    fn every_name_parses_to_its_fault() {
         for name in Fault::NAMES {
             let channel = name.starts_with("sensor_").then_some(Quantity::Flow);
             let fault = Fault::parse(name, channel).expect(name);
@@ -208,16 +213,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fault_is_refused() {
+    fn an_invalid_name_or_channel_is_an_error() {
         use Quantity::{Flow, Voltage};
-        for (name, channel, told) in [
+        for (name, channel, text) in [
             ("rust", None, "there are: bearing_wear, lubrication_loss"),
             ("dry_run", Some(Flow), "takes no channel"),
             ("sensor_stuck", None, "needs a channel"),
             ("sensor_stuck", Some(Voltage), "no sensor of Voltage"),
         ] {
             let error = Fault::parse(name, channel).expect_err(name).to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(text), "{error}");
         }
     }
 

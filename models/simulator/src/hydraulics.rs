@@ -1,8 +1,11 @@
-//! Water: the pump's curves, the plant's curve, and where they meet.
+//! Hydraulics: the pump's curves, the plant's curve, and the operating point where they intersect.
 //!
-//! Heads are metres of the pumped water, gauge; flows are m³/s at the impeller unless a name says else; `speed` is
-//! relative to the rated speed. Curves scale by the affinity laws: Q ~ n, H ~ n², P ~ n³.
-//! Source of the forms: any pump handbook, as Gülich, *Centrifugal Pumps*, ch. 2 to 4.
+//! Heads are gauge heads in metres of the pumped water. Flows are in m³/s at the impeller unless a name says otherwise.
+//! `speed` is relative to the rated speed. Curves scale by the affinity laws: Q ~ n, H ~ n², P ~ n³.
+//! Source of the equations: Gülich, *Centrifugal Pumps*, ch. 2 to 4, or any other pump handbook.
+//!
+//! An example: the rated pump has 72 m of head without flow and loses 12 m of it at the best flow of 1,100 L/min. The plant
+//! needs 60 m at this flow, so the pump runs at its best flow and 60 m of head.
 
 use crate::condition::Condition;
 
@@ -14,10 +17,10 @@ const DENSITY: f64 = 990.0;
 const SPECIFIC_HEAT: f64 = 4_180.0;
 /// Pressure of a metre of that water, bar.
 pub(crate) const BAR_PER_M: f64 = DENSITY * GRAVITY / 1e5;
-/// Head of the atmosphere less that of water vapour at 46 °C (1.013 and 0.10 bar), m.
+/// Atmospheric pressure minus the vapour pressure of water at 46 °C (1.013 and 0.10 bar), as head in m.
 const ATMOSPHERE_M: f64 = (1.013 - 0.10) / BAR_PER_M;
-/// Beyond this share of the best flow the efficiency's parabola means nothing.
-const FURTHEST_FLOW: f64 = 1.6;
+/// The parabola of the efficiency is valid up to this multiple of the best flow.
+const MAX_RELATIVE_FLOW: f64 = 1.6;
 
 /// One m³/s in L/min.
 pub(crate) const L_MIN_PER_M3_S: f64 = 60_000.0;
@@ -27,11 +30,11 @@ pub(crate) const L_MIN_PER_M3_S: f64 = 60_000.0;
 pub(crate) struct Curves {
     /// Head without flow.
     pub(crate) shutoff_head_m: f64,
-    /// Head lost at the best flow, against shut-off.
+    /// Head lost at the best flow, relative to shut-off.
     pub(crate) droop_m: f64,
     /// Flow of best efficiency.
     pub(crate) best_flow_m3_s: f64,
-    /// That efficiency, 0 to 1.
+    /// The best efficiency, 0 to 1.
     pub(crate) best_efficiency: f64,
     /// Net positive suction head required at the best flow (3 % head drop).
     pub(crate) npsh_required_m: f64,
@@ -48,7 +51,7 @@ pub(crate) struct Plant {
     pub(crate) static_head_m: f64,
 }
 
-/// Where pump and plant meet.
+/// The operating point of pump and plant.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct OperatingPoint {
     /// Flow through the impeller.
@@ -67,44 +70,45 @@ pub(crate) struct OperatingPoint {
     pub(crate) hydraulic_w: f64,
     /// Power that the impeller takes.
     pub(crate) impeller_w: f64,
-    /// Heat that the delivered water would take with it for each kelvin, W/K.
+    /// Heat capacity flow of the delivered water, W/K.
     pub(crate) heat_capacity_w_k: f64,
     /// Net positive suction head available over the required.
     pub(crate) npsh_ratio: f64,
 }
 
 impl Curves {
-    /// The valve's loss, in metres at the best flow, that lets the healthy pump deliver `flow_m3_s` at rated speed.
-    pub(crate) fn valve_for(&self, plant: &Plant, flow_m3_s: f64) -> f64 {
+    /// Returns the loss of the valve, in metres at the best flow, with which the healthy pump delivers `flow_m3_s` at rated
+    /// speed.
+    pub(crate) fn valve_loss_for(&self, plant: &Plant, flow_m3_s: f64) -> f64 {
         let x2 = (flow_m3_s / self.best_flow_m3_s).powi(2);
         let driving_m = self.shutoff_head_m - plant.static_head_m + plant.suction_head_m;
         (driving_m / x2 - self.droop_m - plant.suction_loss_m).max(0.1)
     }
 
-    /// Solves for the flow at which the pump's head is what the plant asks for.
+    /// Solves for the flow at which the pump's head equals the head that the plant needs.
     ///
-    /// `valve_m` is what the discharge line with its valve loses at the best flow. All losses are with the flow's
-    /// square, so the solution is closed: (head without flow - static head) / (sum of losses).
-    pub(crate) fn meet(&self, plant: &Plant, valve_m: f64, speed: f64, condition: &Condition) -> OperatingPoint {
+    /// `valve_m` is the loss of the discharge line with its valve at the best flow. All losses grow with the square of the
+    /// flow, so there is a closed solution for that square: (head without flow - static head) / (sum of losses).
+    pub(crate) fn solve(&self, plant: &Plant, valve_m: f64, speed: f64, condition: &Condition) -> OperatingPoint {
         let fill = condition.fill;
         let suction_head_m = plant.suction_head_m - condition.suction_drop_m;
         let shutoff_m = fill * condition.head * self.shutoff_head_m * speed * speed;
         let clean_droop_m = fill * self.droop_m;
         let droop_m = condition.droop * clean_droop_m;
-        // What leaks inside the pump passes neither flange, what leaks at the seal passes only the suction's.
-        let sucked = 1.0 - condition.inner_leak;
-        let delivered = sucked - condition.seal_leak;
-        let suction_loss_m = condition.suction_loss * plant.suction_loss_m * sucked * sucked;
-        let valve_m = valve_m / condition.opening.powi(2) * delivered * delivered;
+        // The internal leakage passes neither flange; the leakage at the seal passes only the suction flange.
+        let suction_share = 1.0 - condition.inner_leak;
+        let delivered_share = suction_share - condition.seal_leak;
+        let suction_loss_m = condition.suction_loss * plant.suction_loss_m * suction_share * suction_share;
+        let valve_m = valve_m / condition.opening.powi(2) * delivered_share * delivered_share;
         let driving_m = shutoff_m - (plant.static_head_m - suction_head_m);
-        // A closed valve makes an infinite loss, and so no flow; the check valve lets none back.
+        // A closed valve is an infinite loss, so the flow is 0. The check valve prevents negative flow.
         let x = (driving_m.max(0.0) / (droop_m + suction_loss_m + valve_m)).sqrt();
 
         let head_m = shutoff_m - droop_m * x * x;
         let suction_m = suction_head_m - suction_loss_m * x * x;
-        let relative_flow = if speed > 0.0 { (x / speed).min(FURTHEST_FLOW) } else { 0.0 };
+        let relative_flow = if speed > 0.0 { (x / speed).min(MAX_RELATIVE_FLOW) } else { 0.0 };
         let impeller_flow_m3_s = x * self.best_flow_m3_s;
-        let flow_m3_s = delivered * impeller_flow_m3_s;
+        let flow_m3_s = delivered_share * impeller_flow_m3_s;
         let weight_flow = DENSITY * GRAVITY * flow_m3_s;
         OperatingPoint {
             impeller_flow_m3_s,
@@ -114,20 +118,21 @@ impl Curves {
             discharge_m: suction_m + head_m,
             relative_flow,
             hydraulic_w: weight_flow * head_m,
-            // A clog turns head into heat: the impeller gives the head of a clean one.
+            // A clog turns head into heat: the impeller takes the power of a clean one.
             impeller_w: self.impeller_w(shutoff_m - clean_droop_m * x * x, speed, relative_flow),
             heat_capacity_w_k: fill * DENSITY * SPECIFIC_HEAT * flow_m3_s,
             npsh_ratio: (ATMOSPHERE_M + suction_m) / self.npsh_required(speed, relative_flow),
         }
     }
 
-    /// Power over efficiency, with the parabola η = ηb (2x - x²): the flow cancels, so that shut-off is no special case.
+    /// Returns hydraulic power over efficiency, with the parabola η = ηb (2x - x²). The flow cancels out, so shut-off needs no
+    /// special case.
     fn impeller_w(&self, head_m: f64, speed: f64, relative_flow: f64) -> f64 {
         let weight_flow = DENSITY * GRAVITY * self.best_flow_m3_s * speed;
         weight_flow * head_m / (self.best_efficiency * (2.0 - relative_flow))
     }
 
-    /// With the square of speed, and rising with flow from 40 % at shut-off.
+    /// Grows with the square of the speed, and with the flow from 40 % at shut-off.
     fn npsh_required(&self, speed: f64, relative_flow: f64) -> f64 {
         let required = self.npsh_required_m * speed * speed * (0.4 + 0.6 * relative_flow * relative_flow);
         required.max(0.1)
@@ -141,20 +146,20 @@ mod tests {
     use super::*;
     use crate::Design;
 
-    fn meet(plant: &Plant, speed: f64, condition: &Condition) -> OperatingPoint {
+    fn solve(plant: &Plant, speed: f64, condition: &Condition) -> OperatingPoint {
         let design = Design::rated();
         let valve_m = design.valve_m(1.0);
-        design.curves.meet(plant, valve_m, speed, condition)
+        design.curves.solve(plant, valve_m, speed, condition)
     }
 
-    /// Nothing but friction, for which alone the affinity laws hold from curve to operating point.
+    /// A plant with friction losses only. Only for such a plant the affinity laws hold for the operating point too.
     fn friction_only() -> Plant {
         Plant { suction_head_m: 0.0, static_head_m: 0.0, ..Design::rated().plant }
     }
 
     #[test]
-    fn the_rated_pump_is_the_one_of_the_data_sheet() {
-        let point = meet(&Design::rated().plant, 1.0, &Condition::default());
+    fn the_rated_pump_matches_its_data_sheet() {
+        let point = solve(&Design::rated().plant, 1.0, &Condition::default());
         let near = |value: f64, expected: f64| (value / expected - 1.0).abs() < 1e-3;
         assert!(near(point.flow_m3_s * L_MIN_PER_M3_S, 1_100.0) && near(point.head_m, 60.0), "{point:?}");
         assert!(near(point.relative_flow, 1.0) && near(point.hydraulic_w / point.impeller_w, 0.72), "{point:?}");
@@ -165,7 +170,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_affinity_laws_hold(speed in 0.2..1.1_f64) {
-            let (full, part) = [1.0, speed].map(|s| meet(&friction_only(), s, &Condition::default())).into();
+            let (full, part) = [1.0, speed].map(|s| solve(&friction_only(), s, &Condition::default())).into();
             let holds = |part: f64, full: f64, power: i32| (part / full / speed.powi(power) - 1.0).abs() < 1e-9;
             prop_assert!(holds(part.flow_m3_s, full.flow_m3_s, 1));
             prop_assert!(holds(part.head_m, full.head_m, 2));
@@ -173,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn heads_add_up_and_power_is_lost_never_won(
+        fn heads_add_up_and_power_is_only_lost(
             speed in 0.0..1.1_f64,
             opening in 0.0..1.0_f64,
             fill in 0.0..1.0_f64,
@@ -184,7 +189,7 @@ mod tests {
         ) {
             let healthy = Condition::default();
             let condition = Condition { opening, fill, suction_loss, inner_leak, seal_leak, droop, ..healthy };
-            let point = meet(&Design::rated().plant, speed, &condition);
+            let point = solve(&Design::rated().plant, speed, &condition);
             prop_assert!((point.discharge_m - point.suction_m - point.head_m).abs() < 1e-9);
             prop_assert!(point.flow_m3_s >= 0.0 && point.flow_m3_s <= point.impeller_flow_m3_s);
             prop_assert!(point.hydraulic_w <= point.impeller_w);
@@ -195,8 +200,8 @@ mod tests {
     #[test]
     fn a_closed_valve_leaves_the_shut_off_head() {
         let closed = Condition { opening: 0.0, ..Condition::default() };
-        let point = meet(&Design::rated().plant, 1.0, &closed);
+        let point = solve(&Design::rated().plant, 1.0, &closed);
         assert_eq!((point.flow_m3_s, point.head_m), (0.0, 72.0));
-        assert!(point.impeller_w > 5e3, "it churns: {point:?}");
+        assert!(point.impeller_w > 5e3, "it heats the water: {point:?}");
     }
 }

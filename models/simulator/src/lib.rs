@@ -1,10 +1,13 @@
-//! A centrifugal pump as physics: it makes labelled readings for tests, training, evaluation and the demo.
+//! A physical simulation of a centrifugal pump. It generates labelled readings for tests, training, evaluation and the demo.
 //!
-//! A [`Simulator`] is a [`Design`] (the pump as built) under a [`LoadPlan`] (what is asked of it), with at most one
-//! [`Episode`] of a [`Fault`] at a time. A fault changes physical parameters, and its signs follow through the solved
-//! operating point. The same seed gives the same readings, bit for bit on one kind of machine.
+//! A [`Simulator`] runs a [`Design`] (the pump as built) under a [`LoadPlan`] (the demand on it), with at most one
+//! [`Episode`] of a [`Fault`] at a time. A fault changes physical parameters; its symptoms follow from the solved operating
+//! point. The same seed gives the same readings, bit for bit on the same kind of machine.
 //!
-//! Deliberately absent: I/O, a clock, files, and two faults at once.
+//! An example: [`Fault::BlockedSuction`] raises the loss of the suction line. Solving for the operating point then gives less
+//! flow, less suction pressure, and at last cavitation with its vibration.
+//!
+//! Does not do I/O, does not read a clock, and does not simulate two faults at once.
 
 mod condition;
 mod design;

@@ -1,21 +1,21 @@
-//! What is asked of the pump: whether it runs, and how far its valve is open.
+//! The demand on the pump over time: whether it runs, and at which share of its duty flow.
 
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 
-use crate::noise::stream;
+use crate::noise::rng_stream;
 
-/// How demand moves.
+/// How the demand changes over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LoadPlan {
     /// Always the pump's own duty.
     Steady,
     /// A new level, 75 to 110 % of its duty, every 45 s to 4 minutes.
     Steps,
-    /// The same, and every 5 to 15 minutes a stop of 1 to 4 minutes.
+    /// As `Steps`, with a stop of 1 to 4 minutes after every 5 to 15 minutes of running.
     Starts,
 }
 
-/// What is asked at one moment.
+/// The demand at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Demand {
     pub(crate) running: bool,
@@ -23,48 +23,50 @@ pub(crate) struct Demand {
     pub(crate) level: f64,
 }
 
-/// A plan being carried out.
+/// Runs a load plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
     plan: LoadPlan,
     rng: Xoshiro256PlusPlus,
-    now: Demand,
-    level_for_s: f64,
-    running_for_s: f64,
+    demand: Demand,
+    /// Seconds until the level changes.
+    level_left_s: f64,
+    /// Seconds until the pump stops or starts.
+    phase_left_s: f64,
 }
 
 impl Load {
     pub(crate) fn new(plan: LoadPlan, seed: u64) -> Self {
-        let now = Demand { running: true, level: 1.0 };
-        let mut load = Self { plan, rng: stream(seed, 1), now, level_for_s: 0.0, running_for_s: 0.0 };
+        let demand = Demand { running: true, level: 1.0 };
+        let mut load = Self { plan, rng: rng_stream(seed, 1), demand, level_left_s: 0.0, phase_left_s: 0.0 };
         load.change_level();
-        load.running_for_s = load.rng.random_range(300.0..900.0);
+        load.phase_left_s = load.rng.random_range(300.0..900.0);
         load
     }
 
-    pub(crate) fn now(&self) -> Demand {
-        self.now
+    pub(crate) fn demand(&self) -> Demand {
+        self.demand
     }
 
-    /// Moves on by `dt_s`, which is short against the plan.
+    /// Advances by `dt_s`, which must be short compared to the times of the plan.
     pub(crate) fn advance(&mut self, dt_s: f64) -> Demand {
-        self.level_for_s -= dt_s;
-        if self.level_for_s <= 0.0 {
+        self.level_left_s -= dt_s;
+        if self.level_left_s <= 0.0 {
             self.change_level();
         }
-        self.running_for_s -= dt_s;
-        if self.running_for_s <= 0.0 {
-            self.now.running = !self.now.running || self.plan != LoadPlan::Starts;
-            let range = if self.now.running { 300.0..900.0 } else { 60.0..240.0 };
-            self.running_for_s = self.rng.random_range(range);
+        self.phase_left_s -= dt_s;
+        if self.phase_left_s <= 0.0 {
+            self.demand.running = !self.demand.running || self.plan != LoadPlan::Starts;
+            let range = if self.demand.running { 300.0..900.0 } else { 60.0..240.0 };
+            self.phase_left_s = self.rng.random_range(range);
         }
-        self.now
+        self.demand
     }
 
     fn change_level(&mut self) {
         let level = self.rng.random_range(0.75..1.10);
-        self.now.level = if self.plan == LoadPlan::Steady { 1.0 } else { level };
-        self.level_for_s = self.rng.random_range(45.0..240.0);
+        self.demand.level = if self.plan == LoadPlan::Steady { 1.0 } else { level };
+        self.level_left_s = self.rng.random_range(45.0..240.0);
     }
 }
 
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_do_what_they_say() {
+    fn each_plan_has_its_levels_and_stops() {
         assert!(demands(LoadPlan::Steady).iter().all(|d| *d == Demand { running: true, level: 1.0 }));
         let steps = demands(LoadPlan::Steps);
         assert!(steps.iter().all(|d| d.running && (0.75..1.1).contains(&d.level)));

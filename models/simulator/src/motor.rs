@@ -1,4 +1,4 @@
-//! The induction motor: slip and current with load.
+//! The induction motor: slip, input power and current as functions of the load.
 
 use crate::condition::Condition;
 
@@ -15,33 +15,33 @@ pub(crate) struct Motor {
     pub(crate) voltage_v: f64,
     /// Losses without load: iron, fan, friction.
     pub(crate) idle_loss_w: f64,
-    /// Losses in the copper at rated power; they go with the power's square.
+    /// Copper losses at rated power; they grow with the square of the power.
     pub(crate) copper_loss_w: f64,
-    /// The magnetising current, which does no work.
+    /// Magnetising current, which does no work.
     pub(crate) magnetising_a: f64,
 }
 
-/// What a soft starter lets through while the motor stands, over the motor's magnetising current.
+/// The current of a soft starter at standstill, as a multiple of the magnetising current.
 const INRUSH: f64 = 5.0;
 
 impl Motor {
-    /// The slip that it takes to give `shaft_w` at `speed` (share of the synchronous one).
+    /// Returns the slip at which the motor delivers `shaft_w` at `speed`, a share of the synchronous speed.
     pub(crate) fn slip(&self, shaft_w: f64, speed: f64, condition: &Condition) -> f64 {
         let torque = shaft_w / self.rated_w / speed.max(0.2);
         (self.rated_slip * torque * condition.slip).clamp(0.0, 0.3)
     }
 
-    /// Electrical power taken from the mains for `shaft_w`.
+    /// Returns the electrical input power for `shaft_w`.
     pub(crate) fn input_w(&self, shaft_w: f64) -> f64 {
         let share = shaft_w / self.rated_w;
         shaft_w + self.idle_loss_w + self.copper_loss_w * share * share
     }
 
-    /// Current in the phase that is measured; `run` is how far the start has come, 0 to 1.
-    pub(crate) fn current_a(&self, input_w: f64, run: f64, condition: &Condition) -> f64 {
+    /// Returns the current in the measured phase. `run_up` is the progress of the start, 0 to 1.
+    pub(crate) fn current_a(&self, input_w: f64, run_up: f64, condition: &Condition) -> f64 {
         let working_a = input_w / (3.0_f64.sqrt() * self.voltage_v);
         let running_a = working_a.hypot(self.magnetising_a) * condition.current;
-        running_a + INRUSH * self.magnetising_a * (1.0 - run)
+        running_a + INRUSH * self.magnetising_a * (1.0 - run_up)
     }
 }
 

@@ -1,72 +1,72 @@
-//! What each of the ten sensors is: its unit, resolution, noise and limits, in the default profile's order.
+//! The specifications of the ten sensors: unit, resolution, noise and limits, in the order of the default profile.
 
 use volute_plant::Quantity;
 
-/// How many sensors there are.
+/// The number of sensors.
 pub(crate) const COUNT: usize = 10;
 
-/// A number for each sensor, in the order of [`SENSORS`].
+/// One value for each sensor, in the order of [`SENSORS`].
 pub(crate) type PerSensor<T> = [T; COUNT];
 
-/// What one sensor is.
+/// The specification of one sensor.
 #[derive(Debug)]
 pub(crate) struct Sensor {
     pub(crate) quantity: Quantity,
     pub(crate) unit: &'static str,
-    /// The smallest step that it shows.
+    /// The smallest step of its values.
     pub(crate) resolution: f64,
     /// Standard deviation of its noise.
     pub(crate) noise: f64,
-    /// How long that noise remembers itself.
-    pub(crate) memory_s: f64,
-    /// The least that it can show.
+    /// Correlation time of the noise, s.
+    pub(crate) correlation_s: f64,
+    /// The lowest value that it can give.
     pub(crate) floor: f64,
-    /// How far off a broken one is at severity 1.
-    pub(crate) far: f64,
-    /// Whether it is quiet while the machine stands.
+    /// The offset by a sensor fault at severity 1.
+    pub(crate) fault_offset: f64,
+    /// Whether it has no noise while the machine stands.
     pub(crate) quiet_at_rest: bool,
 }
 
-/// The sensors of the default profile, in its order and units.
+/// The sensors, in the order and units of the default profile.
 pub(crate) const SENSORS: PerSensor<Sensor> = {
     use Quantity as Q;
     const fn sensor(quantity: Quantity, unit: &'static str, resolution: f64) -> Sensor {
-        let (noise, memory_s, floor, far, quiet_at_rest) = (0.0, 1.0, 0.0, 0.0, true);
-        Sensor { quantity, unit, resolution, noise, memory_s, floor, far, quiet_at_rest }
+        let (noise, correlation_s, floor, fault_offset, quiet_at_rest) = (0.0, 1.0, 0.0, 0.0, true);
+        Sensor { quantity, unit, resolution, noise, correlation_s, floor, fault_offset, quiet_at_rest }
     }
-    const fn temperature(quantity: Quantity, far: f64) -> Sensor {
-        let (noise, memory_s, floor, quiet_at_rest) = (0.08, 5.0, -40.0, false);
-        Sensor { noise, memory_s, floor, far, quiet_at_rest, ..sensor(quantity, "°C", 0.1) }
+    const fn temperature(quantity: Quantity, fault_offset: f64) -> Sensor {
+        let (noise, correlation_s, floor, quiet_at_rest) = (0.08, 5.0, -40.0, false);
+        Sensor { noise, correlation_s, floor, fault_offset, quiet_at_rest, ..sensor(quantity, "°C", 0.1) }
     }
-    const fn pressure(quantity: Quantity, noise: f64, far: f64) -> Sensor {
-        let (memory_s, floor, quiet_at_rest) = (2.0, -1.0, false);
-        Sensor { noise, memory_s, floor, far, quiet_at_rest, ..sensor(quantity, "bar", 0.01) }
+    const fn pressure(quantity: Quantity, noise: f64, fault_offset: f64) -> Sensor {
+        let (correlation_s, floor, quiet_at_rest) = (2.0, -1.0, false);
+        Sensor { noise, correlation_s, floor, fault_offset, quiet_at_rest, ..sensor(quantity, "bar", 0.01) }
     }
     [
-        Sensor { noise: 1.5, memory_s: 2.0, far: 400.0, ..sensor(Q::RotationalSpeed, "rpm", 1.0) },
+        Sensor { noise: 1.5, correlation_s: 2.0, fault_offset: 400.0, ..sensor(Q::RotationalSpeed, "rpm", 1.0) },
         temperature(Q::BearingTemperature, 30.0),
         Sensor { floor: 0.0, quiet_at_rest: true, ..pressure(Q::OilPressure, 0.012, 1.5) },
-        Sensor { noise: 0.05, memory_s: 3.0, far: 5.0, ..sensor(Q::Vibration, "mm/s", 0.01) },
-        Sensor { noise: 5.0, memory_s: 2.0, far: 350.0, ..sensor(Q::Flow, "L/min", 0.1) },
+        Sensor { noise: 0.05, correlation_s: 3.0, fault_offset: 5.0, ..sensor(Q::Vibration, "mm/s", 0.01) },
+        Sensor { noise: 5.0, correlation_s: 2.0, fault_offset: 350.0, ..sensor(Q::Flow, "L/min", 0.1) },
         pressure(Q::SuctionPressure, 0.006, 0.5),
         pressure(Q::DischargePressure, 0.02, 2.0),
-        Sensor { noise: 0.12, memory_s: 2.0, far: 9.0, ..sensor(Q::Current, "A", 0.1) },
+        Sensor { noise: 0.12, correlation_s: 2.0, fault_offset: 9.0, ..sensor(Q::Current, "A", 0.1) },
         temperature(Q::CasingTemperature, 25.0),
         temperature(Q::AmbientTemperature, 15.0),
     ]
 };
 
-/// The place of the sensor that measures this.
+/// Returns the index of the sensor that measures this.
 pub(crate) fn index_of(quantity: Quantity) -> Option<usize> {
     SENSORS.iter().position(|sensor| sensor.quantity == quantity)
 }
 
-/// The unit in which the simulated pump gives this; none where it has no such sensor.
+/// Returns the unit of the sensor that measures this; none if there is no such sensor.
 pub fn unit_of(quantity: Quantity) -> Option<&'static str> {
     index_of(quantity).map(|index| SENSORS[index].unit)
 }
 
-/// A number as it looks at a resolution: the nearest of its steps, and written with no more digits than those.
+/// Rounds to the nearest step of a resolution. The result prints with no more digits than the resolution has.
 pub(crate) fn at_resolution(value: f64, resolution: f64) -> f64 {
     let steps_in_one = (1.0 / resolution).round();
     if steps_in_one >= 1.0 && (steps_in_one * resolution - 1.0).abs() < 1e-9 {

@@ -1,7 +1,7 @@
-//! The pump in time: puts curves, motor, heat, load, fault and sensors together, step by step.
+//! Simulates the pump over time: combines curves, motor, heat, load, fault and sensors step by step.
 //!
-//! Everything quick (slip, cavitation) follows with its own short lag instead of being solved for, so that a sub-step is
-//! one pass without iteration.
+//! Fast quantities (slip, cavitation) follow their target with a short lag instead of being solved for, so a sub-step is one
+//! pass without iteration.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use volute_plant::Timestamp;
@@ -13,33 +13,33 @@ use crate::{
     episode::Stage,
     hydraulics::{BAR_PER_M, L_MIN_PER_M3_S, OperatingPoint},
     load::Load,
-    noise::{Ar1, follow, stream},
+    noise::{Ar1, follow, rng_stream},
     sensor_specs::{PerSensor, index_of},
-    sensors::{Liar, Sensors, Strength},
+    sensors::{FaultStrength, SensorFaultState, Sensors},
     thermal::{Heating, Temperatures},
 };
 
-/// The longest sub-step: short against the lags of a second.
+/// The longest sub-step: short compared to the lags of a second.
 const SUB_STEP_S: f64 = 0.5;
-/// The most sub-steps in a step; beyond that they get longer.
-const MOST_SUB_STEPS: f64 = 7_200.0;
+/// The most sub-steps in a step. In longer steps the sub-steps get longer.
+const MAX_SUB_STEPS: f64 = 7_200.0;
 /// Lag of pressures, current, vibration and cavitation.
-const QUICK_LAG_S: f64 = 1.0;
+const FAST_LAG_S: f64 = 1.0;
 /// Lag of the valve that sets the demand.
 const VALVE_LAG_S: f64 = 4.0;
 /// Lag of the rotor under a changed load.
 const ROTOR_LAG_S: f64 = 0.5;
-/// From standstill to full speed and back.
-const START_S: f64 = 4.0;
-const STOP_S: f64 = 8.0;
-/// What the floor shakes by when the machine stands, mm/s.
-const STANDING_MM_S: f64 = 0.05;
-/// Oil loses this share of its pressure for each kelvin, as it gets thinner.
+/// From standstill to full speed, and from full speed to standstill.
+const RUN_UP_S: f64 = 4.0;
+const RUN_DOWN_S: f64 = 8.0;
+/// Vibration at standstill, from the floor, mm/s.
+const STANDSTILL_MM_S: f64 = 0.05;
+/// Share of the oil pressure lost per kelvin, as the oil gets thinner.
 const OIL_THINNING: f64 = 0.006;
-/// The deepest vacuum that a gauge can show over boiling water, bar.
+/// The lowest gauge pressure over boiling water, bar.
 const VACUUM_BAR: f64 = -0.92;
 
-/// A pump that runs. Cheap to clone; a clone goes on in the same way.
+/// A simulated pump. Cheap to clone; a clone continues with the same readings.
 #[derive(Debug, Clone)]
 pub struct Simulator {
     design: Design,
@@ -47,37 +47,37 @@ pub struct Simulator {
     sensors: Sensors,
     start: Timestamp,
     elapsed_s: f64,
-    episode: Option<Running>,
+    episode: Option<ActiveEpisode>,
     seed: u64,
     state: State,
 }
 
-/// An episode, since when, and the sensor that lies.
+/// An episode with its start, and the state of the failing sensor.
 #[derive(Debug, Clone)]
-struct Running {
+struct ActiveEpisode {
     episode: Episode,
     since_s: f64,
-    liar: Liar,
+    sensor_fault: SensorFaultState,
 }
 
-/// What changes from one sub-step to the next.
+/// The state that changes from sub-step to sub-step.
 #[derive(Debug, Clone)]
 struct State {
     demand: f64,
-    run: f64,
+    run_up: f64,
     slip: f64,
     cavitation: f64,
     shaft_w: f64,
     point: OperatingPoint,
     temperatures: Temperatures,
     signals: Signals,
-    flutter: Ar1,
+    resistance_noise: Ar1,
     surge: Ar1,
-    rattle: Ar1,
+    cavitation_noise: Ar1,
     rng: Xoshiro256PlusPlus,
 }
 
-/// The lagged values that have a lag of their own, in the sensors' units.
+/// The quantities with a lag of their own, in the sensors' units.
 #[derive(Debug, Clone, Default)]
 struct Signals {
     oil_bar: f64,
@@ -89,32 +89,36 @@ struct Signals {
 }
 
 impl Simulator {
-    /// A pump that has been running healthily for hours: in thermal equilibrium with its first load.
+    /// Creates a healthy pump in thermal equilibrium with its first load.
     pub fn new(design: Design, load: LoadPlan, seed: u64, start: Timestamp) -> Self {
         let load = Load::new(load, seed);
-        let sensors = Sensors::new(design.noisiness, stream(seed, 2));
-        let state = State::new(load.now().level, stream(seed, 3));
+        let sensors = Sensors::new(design.noise_factor, rng_stream(seed, 2));
+        let state = State::new(load.demand().level, rng_stream(seed, 3));
         let mut simulator = Self { design, load, sensors, start, elapsed_s: 0.0, episode: None, seed, state };
         simulator.warm_up();
         simulator
     }
 
-    /// Sets what goes wrong next, in place of what is going wrong; none: the machine is healthy at once, and cools and
-    /// settles with its lags.
+    /// Starts an episode, in place of the current one. With none the machine is healthy at once, and its signals follow with
+    /// their lags.
     pub fn set_episode(&mut self, episode: Option<Episode>) {
         let (since_s, seed) = (self.elapsed_s, self.seed);
-        self.episode = episode.map(|episode| Running { episode, since_s, liar: Liar::new(stream(seed, 4)) });
+        self.episode = episode.map(|episode| ActiveEpisode {
+            episode,
+            since_s,
+            sensor_fault: SensorFaultState::new(rng_stream(seed, 4)),
+        });
     }
 
-    /// The episode, and the seconds since it was set; also when it is over.
+    /// Returns the episode and the seconds since it was set, also after its end.
     pub fn episode(&self) -> Option<(&Episode, f64)> {
-        self.episode.as_ref().map(|running| (&running.episode, self.elapsed_s - running.since_s))
+        self.episode.as_ref().map(|active| (&active.episode, self.elapsed_s - active.since_s))
     }
 
-    /// Moves on by `dt_s` seconds (not above 0: not at all) and reads the sensors.
+    /// Advances by `dt_s` seconds and reads the sensors. Does not advance if `dt_s` is not positive or not finite.
     pub fn step(&mut self, dt_s: f64) -> Step {
         let dt_s = if dt_s.is_finite() { dt_s.max(0.0) } else { 0.0 };
-        let sub_steps = (dt_s / SUB_STEP_S).ceil().min(MOST_SUB_STEPS);
+        let sub_steps = (dt_s / SUB_STEP_S).ceil().min(MAX_SUB_STEPS);
         for _ in 0..sub_steps as u64 {
             self.sub_step(dt_s / sub_steps);
         }
@@ -135,7 +139,7 @@ impl Simulator {
             self.advance_machine(SUB_STEP_S, true, &healthy);
         }
         let heating = self.heating(&healthy);
-        self.state.temperatures = self.design.thermal.settled(&heating);
+        self.state.temperatures = self.design.thermal.steady_state(&heating);
         for _ in 0..20 {
             self.advance_machine(SUB_STEP_S, true, &healthy);
         }
@@ -150,18 +154,18 @@ impl Simulator {
         self.advance_machine(dt_s, demand.running, &condition);
     }
 
-    /// One pass: speed, operating point, power, heat, signals.
+    /// Advances in one pass: speed, operating point, power, heat, signals.
     fn advance_machine(&mut self, dt_s: f64, running: bool, condition: &Condition) {
-        let change = if running { dt_s / START_S } else { -dt_s / STOP_S };
-        self.state.run = (self.state.run + change).clamp(0.0, 1.0);
+        let change = if running { dt_s / RUN_UP_S } else { -dt_s / RUN_DOWN_S };
+        self.state.run_up = (self.state.run_up + change).clamp(0.0, 1.0);
         let speed = self.speed();
         let Self { design, state, .. } = self;
-        let flutter = 1.0 + design.flutter * state.flutter.advance(dt_s, &mut state.rng);
+        let resistance_noise = 1.0 + design.resistance_noise * state.resistance_noise.advance(dt_s, &mut state.rng);
         let surge = state.surge.advance(dt_s, &mut state.rng);
-        let condition = &cavitating(condition, state.cavitation, surge);
-        let valve_m = design.valve_m(state.demand) * flutter;
-        state.point = design.curves.meet(&design.plant, valve_m, speed, condition);
-        follow(&mut state.cavitation, cavitation(&state.point), dt_s, QUICK_LAG_S);
+        let condition = &with_cavitation(condition, state.cavitation, surge);
+        let valve_m = design.valve_m(state.demand) * resistance_noise;
+        state.point = design.curves.solve(&design.plant, valve_m, speed, condition);
+        follow(&mut state.cavitation, cavitation(&state.point), dt_s, FAST_LAG_S);
 
         state.shaft_w = state.point.impeller_w + speed * (design.friction_w + condition.drag_w);
         let synchronous = speed * design.rated_rpm / design.motor.synchronous_rpm;
@@ -173,10 +177,10 @@ impl Simulator {
         self.follow_signals(dt_s, running, condition);
     }
 
-    /// Speed over rated speed.
+    /// Returns the speed over the rated speed.
     fn speed(&self) -> f64 {
         let Self { design, state, .. } = self;
-        state.run * (1.0 - state.slip) * design.motor.synchronous_rpm / design.rated_rpm
+        state.run_up * (1.0 - state.slip) * design.motor.synchronous_rpm / design.rated_rpm
     }
 
     fn heating<'a>(&self, condition: &'a Condition) -> Heating<'a> {
@@ -184,7 +188,7 @@ impl Simulator {
         Heating {
             ambient_c: design.thermal.ambient_at(self.now()),
             speed: self.speed(),
-            // The bearing's rise is given for a motor loaded to four fifths.
+            // The rise of the bearing is given for a motor at four fifths of its rated power.
             load: state.shaft_w / (0.8 * design.motor.rated_w),
             vibration_mm_s: state.signals.vibration_mm_s,
             lost_w: (state.point.impeller_w - state.point.hydraulic_w).max(0.0),
@@ -200,27 +204,28 @@ impl Simulator {
         let State { signals, point, temperatures, .. } = state;
         let thinning = (-OIL_THINNING * (temperatures.bearing_c() - OIL_REFERENCE_C)).exp();
         let input_w = design.motor.input_w(state.shaft_w);
-        let current_a = if running { design.motor.current_a(input_w, state.run, condition) } else { 0.0 };
+        let current_a = if running { design.motor.current_a(input_w, state.run_up, condition) } else { 0.0 };
         let suction_bar = (point.suction_m * BAR_PER_M).max(VACUUM_BAR);
         let discharge_bar = (point.discharge_m * BAR_PER_M).max(VACUUM_BAR);
-        follow(&mut signals.oil_bar, design.oil_bar * speed * thinning * condition.oil, dt_s, QUICK_LAG_S);
-        follow(&mut signals.vibration_mm_s, vibration_mm_s, dt_s, QUICK_LAG_S);
+        follow(&mut signals.oil_bar, design.oil_bar * speed * thinning * condition.oil, dt_s, FAST_LAG_S);
+        follow(&mut signals.vibration_mm_s, vibration_mm_s, dt_s, FAST_LAG_S);
         follow(&mut signals.flow_l_min, point.flow_m3_s * L_MIN_PER_M3_S, dt_s, design.flow_lag_s);
-        follow(&mut signals.suction_bar, suction_bar, dt_s, QUICK_LAG_S);
-        follow(&mut signals.discharge_bar, discharge_bar, dt_s, QUICK_LAG_S);
-        follow(&mut signals.current_a, current_a, dt_s, QUICK_LAG_S);
+        follow(&mut signals.suction_bar, suction_bar, dt_s, FAST_LAG_S);
+        follow(&mut signals.discharge_bar, discharge_bar, dt_s, FAST_LAG_S);
+        follow(&mut signals.current_a, current_a, dt_s, FAST_LAG_S);
     }
 
-    /// RMS of sources at different frequencies: their squares add. All go with speed squared.
+    /// Returns the RMS vibration. The sources have different frequencies, so their squares add. All grow with the square of the
+    /// speed.
     fn vibration(&mut self, speed: f64, dt_s: f64, condition: &Condition) -> f64 {
         let Self { design, state, .. } = self;
         let off_best = (state.point.relative_flow - 1.0).powi(2);
-        let own = design.vibration_mm_s * (1.0 + off_best);
-        let rattle = state.rattle.advance(dt_s, &mut state.rng);
-        let bubbles = BUBBLES_MM_S * state.cavitation * (1.0 + 0.3 * rattle).max(0.0);
-        let sources = [own, condition.vibration_mm_s, bubbles];
+        let from_rotor = design.vibration_mm_s * (1.0 + off_best);
+        let cavitation_noise = state.cavitation_noise.advance(dt_s, &mut state.rng);
+        let from_cavitation = CAVITATION_MM_S * state.cavitation * (1.0 + 0.3 * cavitation_noise).max(0.0);
+        let sources = [from_rotor, condition.vibration_mm_s, from_cavitation];
         let sum: f64 = sources.iter().map(|v| v * v).sum();
-        (sum.sqrt() * speed * speed).hypot(STANDING_MM_S)
+        (sum.sqrt() * speed * speed).hypot(STANDSTILL_MM_S)
     }
 
     fn read(&mut self, dt_s: f64) -> Step {
@@ -228,11 +233,11 @@ impl Simulator {
         let truth = self.truth();
         let mut readings = self.sensors.read(&truth.signals, speed.min(1.0), dt_s);
         let stage = self.stage();
-        if let (Some(Fault::Sensor(kind, quantity)), Some(running)) = (stage.fault, &mut self.episode)
+        if let (Some(Fault::Sensor(kind, quantity)), Some(active)) = (stage.fault, &mut self.episode)
             && let Some(index) = index_of(quantity)
         {
-            let strength = Strength { severity: running.episode.severity.get(), level: stage.level };
-            readings[index] = readings[index].and_then(|value| running.liar.says(kind, index, value, strength));
+            let strength = FaultStrength { severity: active.episode.severity.get(), level: stage.level };
+            readings[index] = readings[index].and_then(|value| active.sensor_fault.apply(kind, index, value, strength));
         }
         let Stage { status, fault, growth, .. } = stage;
         Step { at: self.now(), status, fault, growth, readings, truth }
@@ -241,7 +246,7 @@ impl Simulator {
     fn truth(&self) -> Truth {
         let Self { design, state, .. } = self;
         let signals = &state.signals;
-        let running = self.load.now().running;
+        let running = self.load.demand().running;
         let motor_w = if running { design.motor.input_w(state.shaft_w) } else { 0.0 };
         let signals: PerSensor<f64> = [
             self.speed() * design.rated_rpm,
@@ -273,36 +278,36 @@ impl State {
     fn new(demand: f64, mut rng: Xoshiro256PlusPlus) -> Self {
         Self {
             demand,
-            run: 1.0,
+            run_up: 1.0,
             slip: 0.015,
             cavitation: 0.0,
             shaft_w: 0.0,
             point: OperatingPoint::default(),
             temperatures: Temperatures::default(),
             signals: Signals::default(),
-            flutter: Ar1::settled(30.0, &mut rng),
-            surge: Ar1::settled(1.5, &mut rng),
-            rattle: Ar1::settled(1.0, &mut rng),
+            resistance_noise: Ar1::stationary(30.0, &mut rng),
+            surge: Ar1::stationary(1.5, &mut rng),
+            cavitation_noise: Ar1::stationary(1.0, &mut rng),
             rng,
         }
     }
 }
 
-/// Vibration of full cavitation, mm/s RMS.
-const BUBBLES_MM_S: f64 = 7.0;
+/// Vibration by full cavitation, mm/s RMS.
+const CAVITATION_MM_S: f64 = 7.0;
 
-/// How much the pump cavitates: begins at twice the required NPSH, and is complete at 0.7 of it.
+/// Returns the degree of cavitation, 0 to 1. It begins at twice the required NPSH and is complete at 0.7 of it.
 ///
-/// The required NPSH is where 3 % of the head is lost already; bubbles begin well before (Gülich, ch. 6).
+/// At the required NPSH 3 % of the head is lost already; bubbles form well before (Gülich, ch. 6).
 fn cavitation(point: &OperatingPoint) -> f64 {
     ((2.0 - point.npsh_ratio) / 1.3).clamp(0.0, 1.0)
 }
 
-/// Vapour takes head from the impeller, and surges.
-fn cavitating(condition: &Condition, cavitation: f64, surge: f64) -> Condition {
-    let lost = 0.05 * cavitation + 0.25 * cavitation.powi(3);
+/// Applies cavitation to a condition: vapour reduces the head of the impeller, and the head surges.
+fn with_cavitation(condition: &Condition, cavitation: f64, surge: f64) -> Condition {
+    let head_loss = 0.05 * cavitation + 0.25 * cavitation.powi(3);
     let surging = 0.06 * cavitation * surge;
-    Condition { head: (condition.head * (1.0 - lost + surging)).max(0.0), ..condition.clone() }
+    Condition { head: (condition.head * (1.0 - head_loss + surging)).max(0.0), ..condition.clone() }
 }
 
 #[cfg(test)]
@@ -315,7 +320,7 @@ mod tests {
         "2026-03-02T09:00:00Z".parse().expect("a time")
     }
 
-    /// What an unbalanced rotor adds to the vibration at this speed of the mains.
+    /// Returns the speed and the vibration added by an unbalanced rotor, at this synchronous speed.
     fn unbalance_at(synchronous_rpm: f64) -> (f64, f64) {
         let mut design = Design::rated();
         design.plant.static_head_m = design.plant.suction_head_m;
@@ -323,23 +328,23 @@ mod tests {
         let mut pump = Simulator::new(design, LoadPlan::Steady, 1, start());
         let condition = Condition { vibration_mm_s: 8.0, ..Condition::default() };
         let speed = pump.speed();
-        let sick = pump.vibration(speed, 0.0, &condition);
+        let unbalanced = pump.vibration(speed, 0.0, &condition);
         let healthy = pump.vibration(speed, 0.0, &Condition::default());
-        (speed, (sick * sick - healthy * healthy).sqrt())
+        (speed, (unbalanced * unbalanced - healthy * healthy).sqrt())
     }
 
     #[test]
-    fn unbalance_goes_with_speed_squared() {
+    fn unbalance_grows_with_the_square_of_the_speed() {
         let (full, full_mm_s) = unbalance_at(3_000.0);
         let (half, half_mm_s) = unbalance_at(1_500.0);
         assert!((half / full - 0.5).abs() < 0.01, "{half} {full}");
         assert!((half_mm_s / full_mm_s / (half / full).powi(2) - 1.0).abs() < 1e-6);
     }
 
-    /// Seconds until `signal` has gone 63 % of its way after the machine has changed for good.
+    /// Returns the seconds until `signal` has reached 63 % of a lasting change of the machine.
     fn lag_of(signal: Quantity, condition: &Condition, step_s: f64, for_s: f64) -> f64 {
         let mut design = Design::rated();
-        (design.flutter, design.thermal.daily_swing_k) = (0.0, 0.0);
+        (design.resistance_noise, design.thermal.daily_swing_k) = (0.0, 0.0);
         let mut pump = Simulator::new(design, LoadPlan::Steady, 1, start());
         let mut values = vec![pump.truth().value(signal).expect("measured")];
         for _ in 0..(for_s / step_s) as usize {
@@ -347,7 +352,7 @@ mod tests {
             values.push(pump.truth().value(signal).expect("measured"));
         }
         let (first, last) = (values[0], values[values.len() - 1]);
-        let reached = values.iter().position(|v| (v - first) / (last - first) >= 0.632).expect("it gets there");
+        let reached = values.iter().position(|v| (v - first) / (last - first) >= 0.632).expect("reaches 63 %");
         reached as f64 * step_s
     }
 
@@ -369,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_casing_follows_its_water_in_minutes() {
+    fn the_casing_follows_the_water_temperature_in_minutes() {
         let mut design = Design::rated();
         design.thermal.daily_swing_k = 0.0;
         let mut pump = Simulator::new(design, LoadPlan::Steady, 1, start());
@@ -383,20 +388,20 @@ mod tests {
     }
 
     #[test]
-    fn many_short_steps_are_one_long_one() {
+    fn many_short_steps_equal_one_long_step() {
         let mut design = Design::rated();
-        design.flutter = 0.0;
-        let mut often = Simulator::new(design, LoadPlan::Steady, 1, start());
-        let mut once = often.clone();
+        design.resistance_noise = 0.0;
+        let mut many_steps = Simulator::new(design, LoadPlan::Steady, 1, start());
+        let mut one_step = many_steps.clone();
         for _ in 0..120 {
-            often.step(0.5);
+            many_steps.step(0.5);
         }
-        let (a, b) = (once.step(60.0), often.step(0.0));
+        let (a, b) = (one_step.step(60.0), many_steps.step(0.0));
         assert_eq!((a.at, a.truth()), (b.at, b.truth()));
     }
 
     #[test]
-    fn nonsense_stands_still() {
+    fn an_invalid_step_length_does_not_advance() {
         let mut pump = Simulator::new(Design::rated(), LoadPlan::Steps, 1, start());
         for dt_s in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(pump.step(dt_s).at, start(), "{dt_s}");

@@ -1,4 +1,4 @@
-//! What a simulator gives for one moment: what the sensors say, and what is true.
+//! The output of one simulation step: the sensors' values, and the true state.
 
 use volute_plant::{Profile, Quantity, Sample, Timestamp};
 
@@ -7,14 +7,14 @@ use crate::{
     sensor_specs::{PerSensor, SENSORS, at_resolution, index_of},
 };
 
-/// One moment of a simulated pump.
+/// A simulated pump at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// Its time.
+    /// The time.
     pub at: Timestamp,
-    /// What people would call the machine's state.
+    /// The status of the machine.
     pub status: MachineStatus,
-    /// The fault that is acting; none before its onset and after its recovery.
+    /// The active fault; none before its onset and after its recovery.
     pub fault: Option<Fault>,
     /// How far that fault has grown, 0 to 1.
     pub growth: f64,
@@ -23,16 +23,16 @@ pub struct Step {
 }
 
 impl Step {
-    /// What the sensor says, in the default profile's unit and resolution ([`crate::unit_of`]). None where it says
-    /// nothing or there is no such sensor.
+    /// Returns the sensor's value in the default profile's unit and resolution ([`crate::unit_of`]). None if the value is
+    /// missing or there is no such sensor.
     pub fn value(&self, quantity: Quantity) -> Option<f64> {
         self.readings[index_of(quantity)?]
     }
 
-    /// The reading as a pump of this profile would send it, in the profile's order and resolution.
+    /// Returns the reading as a pump of this profile sends it, in the profile's order and resolution.
     ///
-    /// A channel that the simulated pump does not measure, or in another unit, is [`Sample::Missing`]; a value outside
-    /// the channel's plausible range is [`Sample::Bad`].
+    /// A channel that the simulated pump does not measure, or measures in another unit, is [`Sample::Missing`]. A value
+    /// outside the channel's plausible range is [`Sample::Bad`].
     pub fn samples(&self, profile: &Profile) -> Vec<Sample> {
         let sample = |channel: &volute_plant::Channel| {
             let index = index_of(channel.quantity).filter(|&index| SENSORS[index].unit == channel.unit);
@@ -43,18 +43,18 @@ impl Step {
         profile.channels().iter().map(sample).collect()
     }
 
-    /// The machine's state without noise and without lying sensors.
+    /// Returns the true state, without noise and sensor faults.
     pub fn truth(&self) -> &Truth {
         &self.truth
     }
 }
 
-/// The physical state behind a reading.
+/// The true physical state of the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Truth {
     /// Whether the motor is switched on.
     pub running: bool,
-    /// What is asked of the pump, as a share of its duty.
+    /// The demand, as a share of the pump's duty.
     pub demand: f64,
     /// Head over the pump now, in metres of the pumped water.
     pub head_m: f64,
@@ -72,7 +72,8 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// What a perfect sensor with its lag would say, in the units of [`crate::unit_of`]; none where there is no sensor.
+    /// Returns the value of a sensor without noise or fault but with its lag, in the unit of [`crate::unit_of`]. None if there
+    /// is no such sensor.
     pub fn value(&self, quantity: Quantity) -> Option<f64> {
         Some(self.signals[index_of(quantity)?])
     }

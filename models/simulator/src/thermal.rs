@@ -1,8 +1,8 @@
-//! Heat: the bearing, the casing, the day.
+//! Temperatures of the bearing and the casing, and of the room over the day.
 //!
-//! What a healthy machine gives off warms a lot of iron, with lags of many minutes. What a fault adds is born in a
-//! small place right at the sensor (a bearing's race, a seal's face), before the iron around it has noticed: it comes on
-//! top with a short lag of its own. So a hurried episode shows its heat within its minutes.
+//! The heat of a healthy machine warms a large mass of iron, with lags of many minutes. The heat of a fault develops in a
+//! small place near the sensor (a bearing race, a seal face) before it warms the iron around. It is added with a short lag of
+//! its own, so a short episode shows its heat within minutes.
 
 use std::f64::consts::TAU;
 
@@ -10,37 +10,37 @@ use volute_plant::Timestamp;
 
 use crate::{condition::Condition, noise::follow};
 
-/// Lag of the places where a fault's heat is born.
+/// Lag of a fault's heat near the sensor.
 const LOCAL_LAG_S: f64 = 60.0;
-/// Water boils at this temperature under the pressure of a closed pump (about 5 bar); then it stays there.
+/// Boiling temperature of water at the pressure of a closed pump, about 5 bar. The casing gets no hotter.
 const BOILING_C: f64 = 155.0;
-/// The hour of the day that is warmest.
+/// The warmest hour of the day.
 const WARMEST_HOUR: f64 = 15.0;
-/// What vibration's friction adds to the bearing, K for each (mm/s)².
-const SHAKING_K: f64 = 0.01;
+/// Temperature rise of the bearing by vibration, K per (mm/s)².
+const VIBRATION_HEAT_K: f64 = 0.01;
 
-/// How the machine warms and cools.
+/// The thermal properties of the machine and its room.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Thermal {
     /// Mean temperature of the room, °C.
     pub(crate) ambient_c: f64,
-    /// How far the day's warmest hour is above that mean.
+    /// The warmest hour of the day above that mean.
     pub(crate) daily_swing_k: f64,
-    /// Temperature of the water that comes in, °C.
+    /// Temperature of the water at the inlet, °C.
     pub(crate) process_c: f64,
-    /// The bearing above the room at rated speed and load.
+    /// Temperature of the bearing above the room at rated speed and load.
     pub(crate) bearing_rise_k: f64,
     /// Lag of the bearing's housing.
     pub(crate) bearing_lag_s: f64,
-    /// Heat that warms the casing with its water by a kelvin, J/K.
+    /// Heat capacity of the casing with its water, J/K.
     pub(crate) casing_j_k: f64,
-    /// From the water to the casing, W/K.
+    /// Heat transfer from the water to the casing, W/K.
     pub(crate) water_w_k: f64,
-    /// From the casing to the room, W/K.
+    /// Heat transfer from the casing to the room, W/K.
     pub(crate) air_w_k: f64,
 }
 
-/// What heats.
+/// The heat sources and sinks at one time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heating<'a> {
     pub(crate) ambient_c: f64,
@@ -51,35 +51,37 @@ pub(crate) struct Heating<'a> {
     pub(crate) vibration_mm_s: f64,
     /// Power lost in the pump, W.
     pub(crate) lost_w: f64,
-    /// What the delivered water can carry away, W/K.
+    /// Heat capacity flow of the delivered water, W/K.
     pub(crate) heat_capacity_w_k: f64,
     pub(crate) condition: &'a Condition,
 }
 
-/// The temperatures that there are to know.
+/// The temperatures of the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Temperatures {
     housing_c: f64,
+    /// Rise of the race above the housing.
     race_k: f64,
     casing_c: f64,
+    /// Rise of the seal face above the casing.
     face_k: f64,
 }
 
 impl Thermal {
-    /// The room at this time of the day (UTC), °C.
+    /// Returns the room temperature at this time of day (UTC), °C.
     pub(crate) fn ambient_at(&self, at: Timestamp) -> f64 {
         let hour = at.millis().rem_euclid(86_400_000) as f64 / 3_600_000.0;
         self.ambient_c + self.daily_swing_k * (TAU * (hour - WARMEST_HOUR) / 24.0).cos()
     }
 
-    /// The temperatures that last under this heating.
-    pub(crate) fn settled(&self, heating: &Heating) -> Temperatures {
+    /// Returns the steady-state temperatures under this heating.
+    pub(crate) fn steady_state(&self, heating: &Heating) -> Temperatures {
         let (housing_c, race_k) = self.bearing_targets(heating);
         let (casing_c, _) = self.casing_target(heating);
         Temperatures { housing_c, race_k, casing_c, face_k: heating.condition.casing_heat_k }
     }
 
-    /// Moves the temperatures on by `dt_s`.
+    /// Advances the temperatures by `dt_s`.
     pub(crate) fn advance(&self, now: &mut Temperatures, heating: &Heating, dt_s: f64) {
         let (housing_c, race_k) = self.bearing_targets(heating);
         follow(&mut now.housing_c, housing_c, dt_s, self.bearing_lag_s);
@@ -92,16 +94,16 @@ impl Thermal {
 
     fn bearing_targets(&self, heating: &Heating) -> (f64, f64) {
         let friction = heating.speed * (0.75 + 0.25 * heating.load);
-        let shaking_k = SHAKING_K * heating.vibration_mm_s.powi(2);
-        let race_k = heating.speed * heating.condition.bearing_heat_k + shaking_k;
+        let vibration_heat_k = VIBRATION_HEAT_K * heating.vibration_mm_s.powi(2);
+        let race_k = heating.speed * heating.condition.bearing_heat_k + vibration_heat_k;
         (heating.ambient_c + self.bearing_rise_k * friction, race_k)
     }
 
-    /// Where the casing tends to, and its lag.
+    /// Returns the steady-state temperature of the casing, and its lag.
     ///
-    /// The water in the pump holds no heat of note: `lost + carry (T_in - T_w) + water (T - T_w) = 0` gives `T_w`, and
-    /// with it the heat into the casing, `water (T_w - T)`. With much flow that is `water (T_in - T)`; with none, all of
-    /// the lost power stays, and heats fast.
+    /// The heat capacity of the water in the pump is neglected: `lost + carry (T_in - T_w) + water (T - T_w) = 0` gives `T_w`,
+    /// and with it the heat into the casing, `water (T_w - T)`. With much flow that is `water (T_in - T)`. Without flow all of
+    /// the lost power heats the casing.
     fn casing_target(&self, heating: &Heating) -> (f64, f64) {
         let carry = heating.heat_capacity_w_k;
         let share = self.water_w_k / (self.water_w_k + carry);
@@ -113,12 +115,12 @@ impl Thermal {
 }
 
 impl Temperatures {
-    /// At the bearing, °C.
+    /// Returns the temperature at the bearing, °C.
     pub(crate) fn bearing_c(&self) -> f64 {
         self.housing_c + self.race_k
     }
 
-    /// At the casing, °C.
+    /// Returns the temperature at the casing, °C.
     pub(crate) fn casing_c(&self) -> f64 {
         self.casing_c + self.face_k
     }

@@ -1,4 +1,4 @@
-//! What each fault does to a pump, against a healthy twin with the same seed.
+//! The effects of each fault on a pump, compared with a healthy pump of the same seed.
 
 #![allow(clippy::expect_used, reason = "clippy.toml allows it in tests, and not in their helpers")]
 
@@ -12,7 +12,7 @@ use volute_simulator::{Design, Episode, Fault, LoadPlan, MachineStatus, SensorFa
 
 const ALL: [Quantity; 10] = [Rpm, Tb, Oil, Vib, Q, Ps, Pd, I, Tc, Ta];
 
-/// A difference that an attentive person sees in a trend, in the quantity's unit.
+/// The smallest clearly visible difference in a trend, in the unit of the quantity.
 fn clear(quantity: Quantity) -> f64 {
     match quantity {
         Rpm => 8.0,
@@ -35,7 +35,7 @@ enum Sign {
 }
 use Sign::{Down, Steady, Up};
 
-/// One row of the field's fault table: the signs of the full-grown fault, and which must come before which.
+/// One row of the fault table: the symptoms of the fully grown fault, and which of them must show before which.
 struct Row {
     fault: Fault,
     signs: Signs,
@@ -77,85 +77,85 @@ fn severity(value: f64) -> Severity {
     Severity::new(value).expect("0 to 1")
 }
 
-/// A rated pump with and without the episode, second by second.
-fn twins(episode: Episode) -> Vec<(Step, Step)> {
+/// Runs a rated pump with and without the episode, second by second.
+fn run_pair(episode: Episode) -> Vec<(Step, Step)> {
     let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
     let mut healthy = Simulator::new(Design::rated(), LoadPlan::Steady, 1, start);
-    let mut sick = healthy.clone();
-    sick.set_episode(Some(episode));
-    (0..episode.total_s() as usize).map(|_| (sick.step(1.0), healthy.step(1.0))).collect()
+    let mut faulty = healthy.clone();
+    faulty.set_episode(Some(episode));
+    (0..episode.total_s() as usize).map(|_| (faulty.step(1.0), healthy.step(1.0))).collect()
 }
 
-/// Sick less healthy, without noise.
-fn difference((sick, healthy): &(Step, Step), quantity: Quantity) -> f64 {
+/// Returns the faulty value minus the healthy one, without noise.
+fn difference((faulty, healthy): &(Step, Step), quantity: Quantity) -> f64 {
     let value = |step: &Step| step.truth().value(quantity).expect("measured");
-    value(sick) - value(healthy)
+    value(faulty) - value(healthy)
 }
 
-/// The last half of the time at full growth.
-fn at_its_worst(episode: &Episode) -> std::ops::Range<usize> {
+/// Returns the second half of the time at full growth.
+fn full_growth(episode: &Episode) -> std::ops::Range<usize> {
     let end = (episode.onset_s + episode.growth_s + episode.hold_s) as usize;
     end - (episode.hold_s / 2.0) as usize..end
 }
 
-/// The mean difference over the last half of the time at full growth.
-fn effect(twins: &[(Step, Step)], episode: &Episode, quantity: Quantity) -> f64 {
-    let worst = &twins[at_its_worst(episode)];
-    worst.iter().map(|pair| difference(pair, quantity)).sum::<f64>() / worst.len() as f64
+/// Returns the mean difference over the second half of the time at full growth.
+fn effect(pairs: &[(Step, Step)], episode: &Episode, quantity: Quantity) -> f64 {
+    let grown = &pairs[full_growth(episode)];
+    grown.iter().map(|pair| difference(pair, quantity)).sum::<f64>() / grown.len() as f64
 }
 
 #[test]
-fn a_grown_fault_has_the_signs_of_the_table_in_their_order() {
+fn a_grown_fault_has_the_symptoms_of_the_table_in_order() {
     for Row { fault, signs, order } in TABLE {
         for total_s in [180.0, 1_200.0] {
             let episode = Episode::within(fault, severity(1.0), total_s);
-            let twins = twins(episode);
+            let pairs = run_pair(episode);
             for &(quantity, sign) in signs {
-                let (effect, clear) = (effect(&twins, &episode, quantity), clear(quantity));
-                let told = format!("{fault} in {total_s} s: {quantity:?} by {effect:.3}");
+                let (effect, clear) = (effect(&pairs, &episode, quantity), clear(quantity));
+                let message = format!("{fault} in {total_s} s: {quantity:?} by {effect:.3}");
                 match sign {
-                    Up => assert!(effect > clear, "{told}"),
-                    Down => assert!(effect < -clear, "{told}"),
-                    Steady => assert!(effect.abs() < clear, "{told}"),
+                    Up => assert!(effect > clear, "{message}"),
+                    Down => assert!(effect < -clear, "{message}"),
+                    Steady => assert!(effect.abs() < clear, "{message}"),
                 }
             }
-            let seen = |quantity| {
+            let first_shown = |quantity| {
                 let shows = |pair: &(Step, Step)| difference(pair, quantity).abs() > clear(quantity);
-                twins.iter().position(shows).expect("it shows at severity 1")
+                pairs.iter().position(shows).expect("it shows at severity 1")
             };
             for &(first, late) in order {
-                assert!(seen(first) < seen(late), "{fault} in {total_s} s: {first:?} before {late:?}");
+                assert!(first_shown(first) < first_shown(late), "{fault} in {total_s} s: {first:?} before {late:?}");
             }
         }
     }
 }
 
 #[test]
-fn magnitudes_are_those_of_the_table() {
-    let percent = |twins: &[(Step, Step)], episode: &Episode, quantity| {
-        let usual = twins[0].1.truth().value(quantity).expect("measured");
-        100.0 * effect(twins, episode, quantity) / usual
+fn magnitudes_match_the_table() {
+    let percent = |pairs: &[(Step, Step)], episode: &Episode, quantity| {
+        let usual = pairs[0].1.truth().value(quantity).expect("measured");
+        100.0 * effect(pairs, episode, quantity) / usual
     };
-    let slow = |fault| {
+    let run_slow = |fault| {
         let episode = Episode::within(fault, severity(1.0), 1_200.0);
-        (twins(episode), episode)
+        (run_pair(episode), episode)
     };
-    let (pairs, episode) = slow(Fault::BearingWear);
+    let (pairs, episode) = run_slow(Fault::BearingWear);
     assert!((10.0..=30.0).contains(&effect(&pairs, &episode, Tb)));
     assert!((2.0..=8.0).contains(&percent(&pairs, &episode, I)));
-    let (pairs, episode) = slow(Fault::Misalignment);
+    let (pairs, episode) = run_slow(Fault::Misalignment);
     assert!((2.0..=5.0).contains(&percent(&pairs, &episode, I)));
-    let (pairs, episode) = slow(Fault::SealLeak);
+    let (pairs, episode) = run_slow(Fault::SealLeak);
     assert!((-5.0..=-1.0).contains(&percent(&pairs, &episode, Q)));
-    let (pairs, episode) = slow(Fault::Overload);
+    let (pairs, episode) = run_slow(Fault::Overload);
     assert!(percent(&pairs, &episode, I) > 40.0);
     for fault in [Fault::DeadHead, Fault::DryRun] {
-        let (pairs, episode) = slow(fault);
-        let worst = &pairs[at_its_worst(&episode)];
-        assert!(worst.iter().all(|(sick, _)| sick.truth().flow_l_min == 0.0), "{fault}");
+        let (pairs, episode) = run_slow(fault);
+        let grown = &pairs[full_growth(&episode)];
+        assert!(grown.iter().all(|(faulty, _)| faulty.truth().flow_l_min == 0.0), "{fault}");
     }
-    let (pairs, episode) = slow(Fault::DeadHead);
-    let closed = pairs[at_its_worst(&episode).start].0.truth();
+    let (pairs, episode) = run_slow(Fault::DeadHead);
+    let closed = pairs[full_growth(&episode).start].0.truth();
     let shut_off_m = 72.0 * (closed.value(Rpm).expect("measured") / 2_950.0).powi(2);
     assert!((closed.head_m - shut_off_m).abs() < 1.0, "{} {shut_off_m}", closed.head_m);
 }
@@ -163,11 +163,11 @@ fn magnitudes_are_those_of_the_table() {
 #[test]
 fn cavitation_fluctuates() {
     let episode = Episode::within(Fault::Cavitation, severity(1.0), 600.0);
-    let twins = twins(episode);
-    let spread = |quantity, sick: bool| {
+    let pairs = run_pair(episode);
+    let spread = |quantity, faulty: bool| {
         let of =
-            |pair: &(Step, Step)| if sick { pair.0.truth().value(quantity) } else { pair.1.truth().value(quantity) };
-        let values: Vec<f64> = twins[at_its_worst(&episode)].iter().filter_map(of).collect();
+            |pair: &(Step, Step)| if faulty { pair.0.truth().value(quantity) } else { pair.1.truth().value(quantity) };
+        let values: Vec<f64> = pairs[full_growth(&episode)].iter().filter_map(of).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
     };
@@ -177,16 +177,16 @@ fn cavitation_fluctuates() {
 }
 
 #[test]
-fn bearing_wear_shakes_more_and_more() {
+fn bearing_wear_vibration_grows_faster_and_faster() {
     let episode = Episode::within(Fault::BearingWear, severity(1.0), 1_000.0);
-    let twins = twins(episode);
-    let at = |growth: f64| difference(&twins[(episode.onset_s + growth * episode.growth_s) as usize], Vib);
+    let pairs = run_pair(episode);
+    let at = |growth: f64| difference(&pairs[(episode.onset_s + growth * episode.growth_s) as usize], Vib);
     let (first, second, third) = (at(0.5) - at(0.2), at(0.75) - at(0.5), at(0.98) - at(0.75));
     assert!(0.0 < first && first < second && second < third, "{first} {second} {third}");
 }
 
 #[test]
-fn a_worse_fault_has_larger_signs() {
+fn a_higher_severity_has_larger_symptoms() {
     for Row { fault, signs, .. } in TABLE {
         for &(quantity, sign) in &signs[..2] {
             if matches!(sign, Steady) {
@@ -194,36 +194,36 @@ fn a_worse_fault_has_larger_signs() {
             }
             let effects = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].map(|level| {
                 let episode = Episode::within(fault, severity(level), 300.0);
-                effect(&twins(episode), &episode, quantity).abs()
+                effect(&run_pair(episode), &episode, quantity).abs()
             });
             assert!(effects.is_sorted(), "{fault}, {quantity:?}: {effects:?}");
-            assert_eq!(effects[0], 0.0, "{fault}: severity 0 is nothing");
+            assert_eq!(effects[0], 0.0, "{fault}: severity 0 has no effect");
             assert!(effects[5] > 2.0 * effects[1], "{fault}, {quantity:?}: {effects:?}");
         }
     }
 }
 
 #[test]
-fn the_states_come_in_order_and_the_fault_is_named_while_it_acts() {
+fn states_follow_in_order_and_the_fault_is_named_while_active() {
     use MachineStatus::{Broken, Normal, Recovering};
-    for fault in Fault::of_machine() {
-        let mut seen = Vec::new();
+    for fault in Fault::machine_faults() {
+        let mut states = Vec::new();
         let episode = Episode::within(fault, severity(0.5), 240.0);
-        for (sick, healthy) in twins(Episode { hold_s: 60.0, ..episode }) {
-            if seen.last() != Some(&sick.status) {
-                seen.push(sick.status);
+        for (faulty, healthy) in run_pair(Episode { hold_s: 60.0, ..episode }) {
+            if states.last() != Some(&faulty.status) {
+                states.push(faulty.status);
             }
-            assert_eq!(sick.fault.is_some(), sick.growth > 0.0);
-            assert!(sick.fault.is_none_or(|named| named == fault));
-            assert!(sick.status == Normal || sick.fault.is_some());
+            assert_eq!(faulty.fault.is_some(), faulty.growth > 0.0);
+            assert!(faulty.fault.is_none_or(|active| active == fault));
+            assert!(faulty.status == Normal || faulty.fault.is_some());
             assert_eq!((healthy.status, healthy.fault), (Normal, None));
         }
-        assert_eq!(seen[..3], [Normal, Broken, Recovering], "{fault}");
+        assert_eq!(states[..3], [Normal, Broken, Recovering], "{fault}");
     }
 }
 
 #[test]
-fn without_its_episode_a_machine_is_healthy_at_once_and_cools_with_its_lags() {
+fn without_its_episode_a_machine_is_healthy_at_once_and_cools_with_lags() {
     let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
     let mut pump = Simulator::new(Design::rated(), LoadPlan::Steady, 1, start);
     let lasting = Episode { hold_s: 1e6, ..Episode::within(Fault::BearingWear, severity(1.0), 120.0) };
@@ -240,19 +240,19 @@ fn without_its_episode_a_machine_is_healthy_at_once_and_cools_with_its_lags() {
 }
 
 #[test]
-fn a_lying_sensor_lies_alone() {
+fn a_sensor_fault_changes_only_its_sensor() {
     let kinds = [SensorFault::Stuck, SensorFault::Drift, SensorFault::Spike, SensorFault::Dropout];
     for (kind, quantity) in kinds.into_iter().flat_map(|kind| ALL.map(|quantity| (kind, quantity))) {
         let fault = Fault::Sensor(kind, quantity);
         let episode = Episode::within(fault, severity(1.0), 300.0);
         let mut changed = 0;
-        for (sick, healthy) in twins(episode) {
-            assert_eq!(sick.truth(), healthy.truth(), "the machine is fine");
+        for (faulty, healthy) in run_pair(episode) {
+            assert_eq!(faulty.truth(), healthy.truth(), "the machine is healthy");
             for other in ALL.into_iter().filter(|other| *other != quantity) {
-                assert_eq!(sick.value(other), healthy.value(other), "{kind:?} of {quantity:?}");
+                assert_eq!(faulty.value(other), healthy.value(other), "{kind:?} of {quantity:?}");
             }
-            let differs = sick.value(quantity) != healthy.value(quantity);
-            assert!(!differs || sick.fault == Some(fault), "{kind:?} of {quantity:?}");
+            let differs = faulty.value(quantity) != healthy.value(quantity);
+            assert!(!differs || faulty.fault == Some(fault), "{kind:?} of {quantity:?}");
             changed += usize::from(differs);
         }
         assert!(changed > 15, "{kind:?} of {quantity:?}: {changed}");
@@ -260,28 +260,28 @@ fn a_lying_sensor_lies_alone() {
 }
 
 #[test]
-fn sensors_lie_as_they_are_named() {
+fn sensor_faults_give_their_kind_of_values() {
     let of = |kind| {
         let episode = Episode::within(Fault::Sensor(kind, Q), severity(1.0), 300.0);
-        let twins = twins(episode);
-        let worst = at_its_worst(&episode);
-        twins[worst].iter().map(|(sick, healthy)| (sick.value(Q), healthy.value(Q))).collect::<Vec<_>>()
+        let pairs = run_pair(episode);
+        let grown = full_growth(&episode);
+        pairs[grown].iter().map(|(faulty, healthy)| (faulty.value(Q), healthy.value(Q))).collect::<Vec<_>>()
     };
     let stuck = of(SensorFault::Stuck);
-    assert!(stuck.iter().all(|(sick, _)| *sick == stuck[0].0 && sick.is_some()));
-    for (sick, healthy) in of(SensorFault::Drift) {
-        assert!((sick.expect("a value") - healthy.expect("a value") - 350.0).abs() < 0.06);
+    assert!(stuck.iter().all(|(faulty, _)| *faulty == stuck[0].0 && faulty.is_some()));
+    for (faulty, healthy) in of(SensorFault::Drift) {
+        assert!((faulty.expect("a value") - healthy.expect("a value") - 350.0).abs() < 0.06);
     }
-    let wild = of(SensorFault::Spike).iter().filter(|(sick, healthy)| sick != healthy).count();
-    assert!((3..30).contains(&wild), "{wild} of 50 or so");
-    assert!(of(SensorFault::Dropout).iter().all(|(sick, _)| sick.is_none()));
+    let spikes = of(SensorFault::Spike).iter().filter(|(faulty, healthy)| faulty != healthy).count();
+    assert!((3..30).contains(&spikes), "{spikes} of 50 or so");
+    assert!(of(SensorFault::Dropout).iter().all(|(faulty, _)| faulty.is_none()));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn sick_pumps_stay_in_the_sensors_ranges(
+    fn faulty_pumps_stay_in_the_sensors_ranges(
         seed: u64,
         name in proptest::sample::select(&Fault::NAMES[..]),
         channel in 0..10_usize,
@@ -299,8 +299,8 @@ proptest! {
             let step = pump.step(1.0);
             for (sample, channel) in step.samples(&profile).iter().zip(profile.channels()) {
                 let lost = matches!(fault, Fault::Sensor(SensorFault::Dropout, q) if q == channel.quantity);
-                let fine = matches!(sample, Sample::Good(_)) || (lost && *sample == Sample::Missing);
-                prop_assert!(fine, "{}: {:?}", channel.name, sample);
+                let is_expected = matches!(sample, Sample::Good(_)) || (lost && *sample == Sample::Missing);
+                prop_assert!(is_expected, "{}: {:?}", channel.name, sample);
             }
         }
     }

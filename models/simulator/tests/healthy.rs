@@ -1,4 +1,4 @@
-//! A healthy pump from outside: energy, noise, seeds, starts and stops.
+//! Tests of a healthy pump: energy, noise, seeds, starts and stops.
 
 #![allow(clippy::expect_used, reason = "clippy.toml allows it in tests, and not in their helpers")]
 
@@ -20,7 +20,7 @@ fn run(design: Design, load: LoadPlan, seed: u64, steps: usize) -> Vec<Step> {
 }
 
 #[test]
-fn the_rated_pump_reads_as_its_data_sheet() {
+fn the_rated_pump_reads_as_in_its_data_sheet() {
     let steps = run(Design::rated(), LoadPlan::Steady, 1, 300);
     let mean = |quantity| steps.iter().filter_map(|step| step.value(quantity)).sum::<f64>() / 300.0;
     for (quantity, expected, tolerance) in [
@@ -40,7 +40,7 @@ fn the_rated_pump_reads_as_its_data_sheet() {
 }
 
 #[test]
-fn a_seed_gives_the_same_readings_and_another_seed_others() {
+fn a_seed_gives_the_same_readings_and_another_seed_different_ones() {
     let of = |seed| run(Design::drawn(seed), LoadPlan::Starts, seed, 1_500);
     assert_eq!(of(4), of(4));
     let differing = of(4).iter().zip(of(5)).filter(|(a, b)| a.value(Quantity::Flow) != b.value(Quantity::Flow)).count();
@@ -48,7 +48,7 @@ fn a_seed_gives_the_same_readings_and_another_seed_others() {
 }
 
 #[test]
-fn a_clone_goes_on_in_the_same_way() {
+fn a_clone_continues_with_the_same_readings() {
     let mut pump = Simulator::new(Design::drawn(2), LoadPlan::Steps, 2, start());
     for _ in 0..50 {
         pump.step(1.0);
@@ -57,29 +57,29 @@ fn a_clone_goes_on_in_the_same_way() {
     (0..50).for_each(|_| assert_eq!(pump.step(1.0), clone.step(1.0)));
 }
 
-/// What the windower says of a pump that runs, stops and starts, with the moments' truth.
+/// Returns for each second whether a pump that stops and starts is running, and whether its reading completes a window.
 fn placed(seed: u64, steps: usize) -> Vec<(bool, Result<(), NoWindow>)> {
     let profile = profile();
     let mut windower = Windower::new(&profile);
-    let mut said = Vec::new();
+    let mut results = Vec::new();
     for step in run(Design::drawn(seed), LoadPlan::Starts, seed, steps) {
         let (pump, samples) = ("pump".parse().expect("a name"), step.samples(&profile).into());
         let reading = Reading { pump, at: step.at, received: step.at, samples, late: false };
         let placed = windower.push(reading).pop().expect("nothing is missing");
-        said.push((step.truth().running, placed.window.map(drop)));
+        results.push((step.truth().running, placed.window.map(drop)));
     }
-    said
+    results
 }
 
 #[test]
-fn no_stop_and_no_start_of_a_pump_has_a_window() {
+fn stops_and_starts_have_no_windows() {
     let settle_s = usize::try_from(profile().settle_ms() / 1_000).expect("seconds");
     let (mut stops, mut windows) = (0, 0);
     for seed in 1..=10 {
-        let said = placed(seed, 7_200);
+        let results = placed(seed, 7_200);
         let mut running_s = settle_s;
-        for (second, (running, window)) in said.iter().enumerate() {
-            stops += usize::from(second > 0 && said[second - 1].0 && !running);
+        for (second, (running, window)) in results.iter().enumerate() {
+            stops += usize::from(second > 0 && results[second - 1].0 && !running);
             running_s = if *running { running_s + 1 } else { 0 };
             windows += usize::from(window.is_ok());
             assert!(window.is_err() || running_s >= settle_s - 1, "{seed} at {second} s, {running_s} s after a start");
@@ -89,7 +89,7 @@ fn no_stop_and_no_start_of_a_pump_has_a_window() {
 }
 
 #[test]
-fn a_stop_is_told_from_running_down_to_starting_again() {
+fn a_stop_goes_through_stopping_off_and_starting() {
     let mut states = Vec::new();
     for (_, window) in placed(3, 1_500) {
         if let Err(NoWindow::NotRunning { state, .. }) = window {
@@ -101,7 +101,7 @@ fn a_stop_is_told_from_running_down_to_starting_again() {
     assert_eq!(states[..3], stop);
 }
 
-/// What a sensor says less what is true.
+/// Returns the sensor values minus the true values.
 fn noise(steps: &[Step], quantity: Quantity) -> Vec<f64> {
     steps.iter().filter_map(|step| Some(step.value(quantity)? - step.truth().value(quantity)?)).collect()
 }
@@ -121,7 +121,7 @@ fn noise_is_autoregressive_and_at_the_channels_resolution() {
             let products = noise.windows(lag + 1).map(|w| w[0] * w[lag]);
             products.sum::<f64>() / (noise.len() - lag) as f64 / variance
         };
-        // The memory of AR(1) decays by the same factor with every step; rounding adds a little white noise.
+        // The correlation of AR(1) decays by the same factor with every step; rounding adds a little white noise.
         let (one, two, many) = (lagged(1), lagged(2), lagged(60));
         assert!((0.45..0.9).contains(&one), "{}: {one}", channel.name);
         assert!((two / one - one).abs() < 0.2, "{}: {one} {two}", channel.name);
@@ -130,7 +130,7 @@ fn noise_is_autoregressive_and_at_the_channels_resolution() {
 }
 
 #[test]
-fn starts_and_stops_are_those_of_a_machine() {
+fn starts_and_stops_are_realistic() {
     let steps = run(Design::drawn(3), LoadPlan::Starts, 3, 5_000);
     let mut starts = 0;
     for pair in steps.windows(30) {
@@ -170,7 +170,7 @@ fn the_room_is_warmest_in_the_afternoon_and_the_machine_follows() {
     };
     assert!((7.9..8.1).contains(&span(Quantity::AmbientTemperature)));
     assert!((6.5..8.5).contains(&span(Quantity::BearingTemperature)));
-    assert!(span(Quantity::CasingTemperature) < 2.0, "its water keeps it");
+    assert!(span(Quantity::CasingTemperature) < 2.0, "the water holds its temperature");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! `volute bench inference`: how fast the network reconstructs windows.
+//! `volute bench inference`: measures how fast the network reconstructs windows.
 //!
-//! An untrained network of the shipped model's size, because what the weights are makes no difference. Deliberately
-//! absent: scaling, scores and queues, which `volute serve` has around it.
+//! The network is untrained and has the size of the built-in model; the values of the weights do not affect the speed. Does not
+//! measure scaling, scores and queues, which `volute serve` adds.
 
 use std::{
     io::Write,
@@ -16,32 +16,32 @@ use procfs::process::Process;
 use serde::Serialize;
 use volute_anomaly::{
     Recipe,
-    bench::{Untrained, Worker},
+    bench::{UntrainedNetwork, Worker},
 };
 
 use crate::cli::{Format, InferenceArgs};
 
 /// Readings in a window.
-const LEN: usize = 30;
-/// Channels of a reading.
+const WINDOW_LEN: usize = 30;
+/// Channels per reading.
 const CHANNELS: usize = 10;
-/// Batches before the clock starts, for buffers and caches.
-const WARM_UP: usize = 5;
+/// Batches before the measurement, to fill buffers and caches.
+const WARM_UP_BATCHES: usize = 5;
 
-/// One line of the answer.
+/// One line of the output.
 #[derive(Debug, Serialize)]
 struct Figure {
     threads: usize,
     batch: usize,
-    /// Of all threads together.
+    /// The sum over all threads.
     windows_per_s: f64,
-    /// One thread's mean time for one batch.
+    /// The mean time of one thread for one batch, in milliseconds.
     ms: f64,
 }
 
-/// Measures every number of threads with every size of batch.
+/// Measures every combination of number of threads and batch size.
 pub fn run(args: &InferenceArgs, output: &mut dyn Write) -> Result<()> {
-    let network = Untrained::new(LEN, CHANNELS, Recipe::default().units, 1);
+    let network = UntrainedNetwork::new(WINDOW_LEN, CHANNELS, Recipe::default().units, 1);
     if args.format == Format::Text {
         report_memory(&network, output)?;
         writeln!(output, "threads  batch  windows/s        ms")?;
@@ -63,13 +63,13 @@ pub fn run(args: &InferenceArgs, output: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-fn measure(network: &Untrained, threads: usize, batch: usize, time: Duration) -> Result<Figure> {
+fn measure(network: &UntrainedNetwork, threads: usize, batch: usize, time: Duration) -> Result<Figure> {
     let start = Barrier::new(threads);
     let seconds_per_batch: Result<Vec<f64>> = thread::scope(|scope| {
-        let work = || work(network.worker(), batch, &start, time);
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let joined = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a thread has panicked")));
-        joined.collect()
+        let run_worker = || run_worker(network.worker(), batch, &start, time);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run_worker)).collect();
+        let results = workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a thread has panicked")));
+        results.collect()
     });
     let seconds_per_batch = seconds_per_batch?;
     let windows_per_s = seconds_per_batch.iter().map(|seconds| batch as f64 / seconds).sum();
@@ -77,10 +77,10 @@ fn measure(network: &Untrained, threads: usize, batch: usize, time: Duration) ->
     Ok(Figure { threads, batch, windows_per_s, ms })
 }
 
-/// One thread's mean seconds for a batch.
-fn work(mut worker: Worker, batch: usize, start: &Barrier, time: Duration) -> f64 {
+/// Returns the mean time for a batch on the current thread, in seconds.
+fn run_worker(mut worker: Worker, batch: usize, start: &Barrier, time: Duration) -> f64 {
     let windows = windows(batch);
-    for _ in 0..WARM_UP {
+    for _ in 0..WARM_UP_BATCHES {
         worker.reconstruct(&windows);
     }
     start.wait();
@@ -93,13 +93,13 @@ fn work(mut worker: Worker, batch: usize, start: &Barrier, time: Duration) -> f6
     start.elapsed().as_secs_f64() / f64::from(batches)
 }
 
-/// Scaled windows that swing between 0 and 1.
+/// Returns scaled windows whose values oscillate between 0 and 1.
 fn windows(batch: usize) -> Vec<f32> {
-    (0..batch * LEN * CHANNELS).map(|i| 0.5 + 0.5 * (i as f32 * 0.7).sin()).collect()
+    (0..batch * WINDOW_LEN * CHANNELS).map(|i| 0.5 + 0.5 * (i as f32 * 0.7).sin()).collect()
 }
 
-/// What a network and two workers add to the resident memory, after batches of 512.
-fn report_memory(network: &Untrained, output: &mut dyn Write) -> Result<()> {
+/// Prints by how much two workers increase the resident memory, after batches of 512 windows.
+fn report_memory(network: &UntrainedNetwork, output: &mut dyn Write) -> Result<()> {
     let windows = windows(512);
     let before = resident_kb();
     let mut workers = [network.worker(), network.worker()];
@@ -112,7 +112,7 @@ fn report_memory(network: &Untrained, output: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-/// This process' resident memory in KiB; `None` where the system is not Linux.
+/// Returns the resident memory of this process in KiB; `None` if the system is not Linux.
 fn resident_kb() -> Option<u64> {
     Process::myself().ok()?.status().ok()?.vmrss
 }

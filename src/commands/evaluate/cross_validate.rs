@@ -1,8 +1,10 @@
-//! Chooses the default detector's numbers by leaving whole runs out.
+//! Chooses the default detector's constants by cross-validation over whole runs.
 //!
-//! Candidates are drawn around the numbers in use. For each fold of runs, the candidates that are best on the other runs
-//! decide on the fold: what comes of that is the figure to expect on runs that nobody has seen. Does not change the
-//! numbers in use: a person does.
+//! Candidates are drawn at random around the current constants. For each fold of runs, the [`TOP_CANDIDATES`] with the highest
+//! objective on the other runs are measured on the fold. The sum over all folds is the result to expect on unseen runs.
+//!
+//! Example: 18 runs make 6 folds of 3. In each of 10 repeats the runs are shuffled into new folds, and each fold is decided by
+//! the 20 best candidates on the other 15 runs. Prints the results; does not change the constants in the code.
 
 use std::io::Write;
 
@@ -10,58 +12,58 @@ use anyhow::Result;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 use volute_anomaly::{Commissioning, Detector, Tuning, Weighting};
 
-use super::{confusion::Confusion, run::Learned};
+use super::{confusion::ConfusionMatrix, run::ScoredRecording};
 
-/// Runs in a fold.
-const FOLD: usize = 3;
-/// How often the runs are dealt into folds anew.
-const DEALS: usize = 10;
-/// How many of the best candidates share a fold's decision, so that luck counts for less.
-const BEST: usize = 20;
-/// False alarms above this, in %, cost as much F1 as they are above it.
-const FREE_FALSE_ALARMS_PERCENT: f64 = 9.0;
+/// Runs per fold.
+const RUNS_PER_FOLD: usize = 3;
+/// How often the runs are shuffled into new folds.
+const REPEATS: usize = 10;
+/// The number of best candidates that are measured on a fold; several, to reduce the effect of chance.
+const TOP_CANDIDATES: usize = 20;
+/// The false alarm rate above which the objective has a penalty, in %.
+const MAX_FREE_FALSE_ALARMS_PERCENT: f64 = 9.0;
 
-/// A candidate and what it makes of each run, all seeds together.
+/// A candidate, and its confusion matrix for each run, summed over all seeds.
 struct Candidate {
     tuning: Tuning,
-    runs: Vec<Confusion>,
+    runs: Vec<ConfusionMatrix>,
 }
 
-/// Searches, and prints the numbers in use, the best found, and the cross-validated figures.
-pub fn run(learned: &[(u64, Vec<Learned>)], candidates: usize, output: &mut dyn Write) -> Result<()> {
+/// Measures all candidates, and prints the figures of the current constants, of the best candidates, and cross-validated.
+pub fn run(scored: &[(u64, Vec<ScoredRecording>)], candidates: usize, output: &mut dyn Write) -> Result<()> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-    let judge = |tuning: Tuning| Candidate { runs: runs(learned, &tuning), tuning };
-    let current = judge(Tuning::default());
+    let measure = |tuning: Tuning| Candidate { runs: confusion_by_run(scored, &tuning), tuning };
+    let current = measure(Tuning::default());
     let count = current.runs.len();
     let mut pool = vec![current];
     for _ in 1..candidates {
-        pool.push(judge(draw(&mut rng)));
+        pool.push(measure(random_tuning(&mut rng)));
     }
     let all: Vec<usize> = (0..count).collect();
-    line(output, "the numbers in use", pooled(&pool[0], &all))?;
-    pool.sort_by(|a, b| worth(pooled(b, &all)).total_cmp(&worth(pooled(a, &all))));
-    line(output, &format!("the best of {candidates}, on the runs that chose it"), pooled(&pool[0], &all))?;
+    line(output, "the current constants", pooled(&pool[0], &all))?;
+    pool.sort_by(|a, b| objective(pooled(b, &all)).total_cmp(&objective(pooled(a, &all))));
+    line(output, &format!("the best of {candidates}, on the runs it was chosen by"), pooled(&pool[0], &all))?;
     writeln!(output, "  {:?}", pool[0].tuning)?;
-    let best = pool.iter().take(BEST).fold(Confusion::default(), |sum, c| sum.plus(pooled(c, &all)));
-    line(output, &format!("the {BEST} best, on the runs that chose them"), best)?;
+    let best = pool.iter().take(TOP_CANDIDATES).fold(ConfusionMatrix::default(), |sum, c| sum.plus(pooled(c, &all)));
+    line(output, &format!("the {TOP_CANDIDATES} best, on the runs they were chosen by"), best)?;
 
-    let mut left_out = Vec::new();
-    for _ in 0..DEALS {
+    let mut repeats = Vec::new();
+    for _ in 0..REPEATS {
         let mut order = all.clone();
         order.shuffle(&mut rng);
-        let mut sum = Confusion::default();
-        for fold in order.chunks(FOLD) {
+        let mut sum = ConfusionMatrix::default();
+        for fold in order.chunks(RUNS_PER_FOLD) {
             let others: Vec<usize> = all.iter().copied().filter(|run| !fold.contains(run)).collect();
-            pool.sort_by(|a, b| worth(pooled(b, &others)).total_cmp(&worth(pooled(a, &others))));
-            sum = pool.iter().take(BEST).fold(sum, |sum, candidate| sum.plus(pooled(candidate, fold)));
+            pool.sort_by(|a, b| objective(pooled(b, &others)).total_cmp(&objective(pooled(a, &others))));
+            sum = pool.iter().take(TOP_CANDIDATES).fold(sum, |sum, candidate| sum.plus(pooled(candidate, fold)));
         }
-        left_out.push(sum);
+        repeats.push(sum);
     }
-    let sum = left_out.iter().fold(Confusion::default(), |sum, deal| sum.plus(*deal));
-    line(output, &format!("cross-validated: {FOLD} of {count} runs left out"), sum)?;
-    let f1s: Vec<f64> = left_out.iter().map(|deal| deal.f1()).collect();
+    let sum = repeats.iter().fold(ConfusionMatrix::default(), |sum, repeat| sum.plus(*repeat));
+    line(output, &format!("cross-validated: {RUNS_PER_FOLD} of {count} runs left out"), sum)?;
+    let f1s: Vec<f64> = repeats.iter().map(|repeat| repeat.f1()).collect();
     let (low, high) = f1s.iter().fold((f64::MAX, f64::MIN), |(low, high), f1| (low.min(*f1), high.max(*f1)));
-    writeln!(output, "  {DEALS} deals: F1 {low:.3} to {high:.3}")?;
+    writeln!(output, "  {REPEATS} repeats: F1 {low:.3} to {high:.3}")?;
     let mut all_f1: Vec<f64> = pool.iter().map(|candidate| pooled(candidate, &all).f1()).collect();
     all_f1.sort_by(f64::total_cmp);
     let at = |share: f64| all_f1[(share * (all_f1.len() - 1) as f64) as usize];
@@ -69,9 +71,9 @@ pub fn run(learned: &[(u64, Vec<Learned>)], candidates: usize, output: &mut dyn 
     Ok(())
 }
 
-/// Numbers near those in use.
-fn draw(rng: &mut Xoshiro256PlusPlus) -> Tuning {
-    let mut one = |of: &[f64]| of[rng.random_range(0..of.len())];
+/// Returns random constants near the current ones.
+fn random_tuning(rng: &mut Xoshiro256PlusPlus) -> Tuning {
+    let mut one = |values: &[f64]| values[rng.random_range(0..values.len())];
     let other = one(&[0.2, 0.25, 0.3, 0.35, 0.4, 0.5]);
     Tuning {
         follow_steps: one(&[250.0, 300.0, 400.0, 500.0, 600.0]),
@@ -88,29 +90,29 @@ fn draw(rng: &mut Xoshiro256PlusPlus) -> Tuning {
     }
 }
 
-/// What these numbers make of each run.
-fn runs(learned: &[(u64, Vec<Learned>)], tuning: &Tuning) -> Vec<Confusion> {
-    let how = Commissioning { detector: Detector::Fused, tuning: *tuning, ..Commissioning::default() };
-    let mut runs: Vec<Confusion> = Vec::new();
-    for (_, of_seed) in learned {
-        runs.resize(of_seed.len(), Confusion::default());
+/// Returns the confusion matrix of each run with these constants, summed over all seeds.
+fn confusion_by_run(scored: &[(u64, Vec<ScoredRecording>)], tuning: &Tuning) -> Vec<ConfusionMatrix> {
+    let commissioning = Commissioning { detector: Detector::Fused, tuning: *tuning, ..Commissioning::default() };
+    let mut runs: Vec<ConfusionMatrix> = Vec::new();
+    for (_, of_seed) in scored {
+        runs.resize(of_seed.len(), ConfusionMatrix::default());
         for (sum, run) in runs.iter_mut().zip(of_seed) {
-            *sum = sum.plus(Confusion::of(run.test_rows(), &run.predict(&how)));
+            *sum = sum.plus(ConfusionMatrix::of(run.test_rows(), &run.predict(&commissioning)));
         }
     }
     runs
 }
 
-fn pooled(candidate: &Candidate, runs: &[usize]) -> Confusion {
-    runs.iter().fold(Confusion::default(), |sum, run| sum.plus(candidate.runs[*run]))
+fn pooled(candidate: &Candidate, runs: &[usize]) -> ConfusionMatrix {
+    runs.iter().fold(ConfusionMatrix::default(), |sum, run| sum.plus(candidate.runs[*run]))
 }
 
-/// What is to be as high as possible.
-fn worth(confusion: Confusion) -> f64 {
-    confusion.f1() - (confusion.false_alarms_percent() - FREE_FALSE_ALARMS_PERCENT).max(0.0) / 100.0
+/// Returns the value that the search maximises: F1, less the false alarm rate in excess of the free one.
+fn objective(confusion: ConfusionMatrix) -> f64 {
+    confusion.f1() - (confusion.false_alarms_percent() - MAX_FREE_FALSE_ALARMS_PERCENT).max(0.0) / 100.0
 }
 
-fn line(output: &mut dyn Write, name: &str, confusion: Confusion) -> Result<()> {
+fn line(output: &mut dyn Write, name: &str, confusion: ConfusionMatrix) -> Result<()> {
     let (f1, far, mar) = (confusion.f1(), confusion.false_alarms_percent(), confusion.missed_percent());
     Ok(writeln!(output, "{name:<52} F1 {f1:.3}  FAR {far:6.2} %  MAR {mar:6.2} %")?)
 }

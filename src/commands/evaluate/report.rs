@@ -1,4 +1,4 @@
-//! The figures of an evaluation, for people and as JSON.
+//! The figures of an evaluation, as text and as JSON.
 
 use std::io::Write;
 
@@ -6,11 +6,11 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use volute_plant::Profile;
 
-use super::confusion::{Confusion, STRETCH_ROWS, Stretches};
+use super::confusion::{ConfusionMatrix, MIN_STRETCH_ROWS, Stretches};
 use crate::cli::Format;
 
-/// The published predictions (F1, false alarms %, missed %), scored on all 34 runs of SKAB and on the 18 of them that
-/// are used here (`../shared/skab/README.md`).
+/// The figures of published predictions (F1, false alarm rate in %, missed alarm rate in %), on all 34 runs of SKAB and on the
+/// 18 of them that are used here (`../shared/skab/README.md`).
 const PUBLISHED: [(&str, [f64; 3], [f64; 3]); 7] = [
     ("Conv-AE", [0.78, 13.55, 28.02], [0.75, 15.63, 31.79]),
     ("MSET", [0.78, 39.73, 14.13], [0.73, 47.51, 18.28]),
@@ -21,26 +21,26 @@ const PUBLISHED: [(&str, [f64; 3], [f64; 3]); 7] = [
     ("Isolation forest", [0.29, 2.56, 82.89], [0.21, 3.69, 88.13]),
 ];
 
-/// Every run's confusion with every seed.
+/// The result of each run with each seed.
 #[derive(Debug, Default)]
 pub struct Report {
-    runs: Vec<(u64, String, Confusion, Stretches)>,
-    /// Whether the recordings are of the pump that the published figures are of.
+    runs: Vec<(u64, String, ConfusionMatrix, Stretches)>,
+    /// Whether the published figures are for this pump.
     is_published: bool,
 }
 
 impl Report {
-    /// A report on recordings of this kind of pump.
+    /// Returns an empty report for recordings of this profile.
     pub fn of(profile: &Profile) -> Self {
         Self { runs: Vec::new(), is_published: profile.name() == "skab" }
     }
 
-    /// Takes in what came of one run.
-    pub fn add(&mut self, seed: u64, name: String, confusion: Confusion, stretches: Stretches) {
+    /// Adds the result of one run.
+    pub fn add(&mut self, seed: u64, name: String, confusion: ConfusionMatrix, stretches: Stretches) {
         self.runs.push((seed, name, confusion, stretches));
     }
 
-    /// Prints each run, all runs together, the seeds' spread and the published figures.
+    /// Prints the figures of each run, of all runs together, their spread over the seeds, and the published ones.
     pub fn print(&self, format: Format, output: &mut dyn Write) -> Result<()> {
         match format {
             Format::Text => self.print_text(output),
@@ -54,9 +54,9 @@ impl Report {
         seeds
     }
 
-    fn pooled(&self, seed: u64) -> Confusion {
+    fn pooled(&self, seed: u64) -> ConfusionMatrix {
         let of_seed = self.runs.iter().filter(|run| run.0 == seed);
-        of_seed.fold(Confusion::default(), |sum, (_, _, confusion, _)| sum.plus(*confusion))
+        of_seed.fold(ConfusionMatrix::default(), |sum, (_, _, confusion, _)| sum.plus(*confusion))
     }
 
     fn stretches(&self, seed: Option<u64>) -> Stretches {
@@ -83,16 +83,16 @@ impl Report {
             line("mean of the seeds", mean)?;
             line("standard deviation over the seeds", spread)?;
         }
-        for (name, all, these) in PUBLISHED.into_iter().filter(|_| self.is_published) {
-            line(&format!("published, 34 runs: {name}"), all)?;
-            line(&format!("published, these 18: {name}"), these)?;
+        for (name, all_runs, these_runs) in PUBLISHED.into_iter().filter(|_| self.is_published) {
+            line(&format!("published, 34 runs: {name}"), all_runs)?;
+            line(&format!("published, these 18: {name}"), these_runs)?;
         }
-        let Stretches { of, found } = self.stretches(seeds.first().copied());
-        writeln!(output, "{found} of {of} stretches of {STRETCH_ROWS} anomalous rows or more found")?;
+        let Stretches { total, found } = self.stretches(seeds.first().copied());
+        writeln!(output, "{found} of {total} stretches of {MIN_STRETCH_ROWS} anomalous rows or more found")?;
         Ok(())
     }
 
-    /// Mean and standard deviation over the seeds, figure by figure.
+    /// Returns the mean and the standard deviation of each figure over the seeds.
     fn spread(&self, seeds: &[u64]) -> [[f64; 3]; 2] {
         let all: Vec<[f64; 3]> = seeds.iter().map(|seed| figures(self.pooled(*seed))).collect();
         let count = all.len() as f64;
@@ -105,11 +105,11 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let object = |confusion: Confusion| {
+        let object = |confusion: ConfusionMatrix| {
             let [f1, far, mar] = figures(confusion);
             json!({ "f1": f1, "far_percent": far, "mar_percent": mar, "rows": confusion })
         };
-        let run = |(seed, name, confusion, stretches): &(u64, String, Confusion, Stretches)| {
+        let run = |(seed, name, confusion, stretches): &(u64, String, ConfusionMatrix, Stretches)| {
             let mut run = object(*confusion);
             run["stretches"] = json!(stretches);
             run["run"] = json!(name);
@@ -126,7 +126,7 @@ impl Report {
     }
 }
 
-fn figures(confusion: Confusion) -> [f64; 3] {
+fn figures(confusion: ConfusionMatrix) -> [f64; 3] {
     [confusion.f1(), confusion.false_alarms_percent(), confusion.missed_percent()]
 }
 
@@ -137,15 +137,19 @@ mod tests {
     fn report() -> Report {
         let mut report = Report { is_published: true, ..Report::default() };
         for (seed, found) in [(1, 8), (1, 4), (2, 6), (2, 6)] {
-            let confusion =
-                Confusion { true_positive: found, false_positive: 1, false_negative: 10 - found, true_negative: 9 };
-            report.add(seed, format!("run/{found}.csv"), confusion, Stretches { of: 2, found: 1 });
+            let confusion = ConfusionMatrix {
+                true_positive: found,
+                false_positive: 1,
+                false_negative: 10 - found,
+                true_negative: 9,
+            };
+            report.add(seed, format!("run/{found}.csv"), confusion, Stretches { total: 2, found: 1 });
         }
         report
     }
 
     #[test]
-    fn seeds_are_pooled_apart_and_their_spread_is_told() {
+    fn seeds_are_pooled_separately_and_their_spread_is_printed() {
         let report = report();
         assert_eq!(report.seeds(), [1, 2]);
         assert_eq!(report.pooled(1), report.pooled(2));

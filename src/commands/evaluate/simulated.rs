@@ -1,8 +1,13 @@
-//! `volute evaluate --simulated`: what a model sees of simulated pumps that it never learned from.
+//! `volute evaluate --simulated`: measures detection with a model on simulated pumps that it was not trained on.
 //!
-//! Each pump is commissioned on healthy running, then watched: for days in which nothing is wrong, and in an hour with
-//! each fault at each severity. Counted are false episodes, faults found, how long that took, and whether the channel
-//! that is named is the one that lies. Does not look at what a fault is called.
+//! Each pump is commissioned on healthy running, and then scored during `--days` healthy days, and for one hour with each fault
+//! at each severity. The results are the number of false episodes, the faults found, the delays until they are found, and, for
+//! faults of a sensor, how often its channel has the largest contribution.
+//!
+//! Example: a sensor fault of severity 0.6 begins 300 s into its hour. The first anomalous window after that ends at second 345,
+//! so the fault is found after 45 s. Of 3,200 anomalous windows, 3,040 have the sensor's channel first: 95 %.
+//!
+//! Does not check the name of a diagnosis.
 
 use std::{
     collections::BTreeMap,
@@ -17,67 +22,68 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use serde_json::json;
-use volute_anomaly::{Baseline, Commissioning, Decider, Model, Observed, Score, Scorer, Task};
+use volute_anomaly::{Baseline, Commissioning, Decider, HealthyStatistics, Model, Score, ScoreInput, Scorer};
 use volute_plant::{Detection, NoWindow, Profile, PumpId, Quantity, Reading, Timestamp, Window, Windower};
 use volute_simulator::{Design, Episode, Fault, LoadPlan, SensorFault, Severity, Simulator};
 
 use crate::{cli::Format, commands::progress};
 
-/// Pumps from here on are strangers to the shipped model, which learned from smaller seeds.
-const FIRST_STRANGER: u64 = 1_001;
+/// The seed of the first pump. The built-in model was trained on pumps with lower seeds.
+const FIRST_SEED: u64 = 1_001;
 const SEVERITIES: [f64; 3] = [0.3, 0.6, 0.9];
 const HOUR_S: usize = 3_600;
-/// Healthy running before a fault.
+/// Healthy running before a fault, in seconds.
 const ONSET_S: f64 = 300.0;
-/// From the onset until the pump is no longer looked at.
-const WATCHED_S: f64 = 3_300.0;
-/// A fault that takes days in a plant grows in this time.
-const LONGEST_GROWTH_S: f64 = 900.0;
-/// Windows that are scored together.
-const CHUNK: usize = 512;
+/// How long a fault is scored after its onset, in seconds.
+const FAULT_S: f64 = 3_300.0;
+/// The time in which a fault grows, at most, in seconds. In a plant, some faults grow for days.
+const MAX_GROWTH_S: f64 = 900.0;
+/// Windows per scoring batch.
+const BATCH_WINDOWS: usize = 512;
 
 /// What to measure.
 pub struct Simulated {
-    /// The kind of pump.
+    /// The profile.
     pub profile: Profile,
-    /// The name of every pump.
+    /// The id of all pumps.
     pub id: PumpId,
-    /// The network.
+    /// The model.
     pub model: Model,
     /// How pumps are commissioned.
-    pub how: Commissioning,
-    /// How many pumps.
+    pub commissioning: Commissioning,
+    /// The number of pumps.
     pub pumps: NonZeroUsize,
-    /// How long each is commissioned, hours.
+    /// Hours of commissioning for each pump.
     pub commissioning_hours: NonZeroUsize,
-    /// How long each is then watched while nothing is wrong, days.
+    /// Healthy days that are scored for each pump.
     pub healthy_days: NonZeroUsize,
-    /// Pumps to work on at once.
+    /// The number of pumps to work on at once.
     pub jobs: NonZeroUsize,
-    /// How the figures are printed.
+    /// The output format.
     pub format: Format,
 }
 
-/// What became of one fault on one pump.
+/// The result of one fault on one pump.
 #[derive(Debug, Clone)]
 struct Trial {
     fault: Fault,
     severity: f64,
-    /// Seconds from the onset until the first anomalous window, or the first without the channel that says nothing.
+    /// Seconds from the onset until the first anomalous window, or until the first reading that has no window because the
+    /// faulty sensor's channel is missing.
     found_after_s: Option<f64>,
-    /// Of the windows that were anomalous during a sensor's fault: how many, and how many name its channel first.
-    named: (usize, usize),
+    /// Anomalous windows during a sensor fault, and those of them in which the sensor's channel has the largest contribution.
+    named_first: (usize, usize),
 }
 
-/// What one pump had to show.
+/// The results of one pump.
 #[derive(Debug, Default)]
-struct Shown {
+struct PumpResult {
     healthy_windows: usize,
     false_episodes: usize,
     trials: Vec<Trial>,
 }
 
-/// Measures, and prints the figures.
+/// Evaluates all pumps, and prints the figures.
 pub fn run(simulated: &Simulated, output: &mut dyn Write) -> Result<()> {
     let count = simulated.pumps.get();
     let bar = progress::bar(count as u64, "pumps");
@@ -90,9 +96,9 @@ pub fn run(simulated: &Simulated, output: &mut dyn Write) -> Result<()> {
                     if number >= count {
                         break;
                     }
-                    let shown = watch(simulated, number as u64);
+                    let result = evaluate_pump(simulated, number as u64);
                     bar.inc(1);
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((number, shown));
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
                 }
             });
         }
@@ -100,59 +106,60 @@ pub fn run(simulated: &Simulated, output: &mut dyn Write) -> Result<()> {
     bar.finish_and_clear();
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(number, _)| *number);
-    let shown = results.into_iter().map(|(_, shown)| shown).collect::<Result<Vec<_>>>()?;
-    print(simulated, &shown, output)
+    let pumps = results.into_iter().map(|(_, result)| result).collect::<Result<Vec<_>>>()?;
+    print(simulated, &pumps, output)
 }
 
-/// One pump's commissioning, its healthy days and its faults.
-fn watch(simulated: &Simulated, number: u64) -> Result<Shown> {
-    let seed = FIRST_STRANGER + number;
+/// Commissions one pump, and evaluates its healthy days and each of its faults.
+fn evaluate_pump(simulated: &Simulated, number: u64) -> Result<PumpResult> {
+    let seed = FIRST_SEED + number;
     let load = [LoadPlan::Steps, LoadPlan::Steady, LoadPlan::Starts][(number % 3) as usize];
     let midnight: Timestamp = "2026-03-02T00:00:00Z".parse()?;
     let start = midnight.plus_ms((seed as i64 * 7 % 24) * 3_600_000);
     let pump = Simulator::new(Design::drawn(seed), load, seed, start);
-    let windows = || Running::new(simulated, pump.clone(), simulated.commissioning_hours.get() * HOUR_S);
-    let observed =
-        Observed::of(&simulated.model, &simulated.profile, || windows().filter_map(|seen| seen.window.ok()))?;
-    let baseline = Arc::new(Baseline::of(&simulated.profile, &observed, &simulated.how));
-    let mut after = pump.clone();
+    let steps = || SimulatedWindows::new(simulated, pump.clone(), simulated.commissioning_hours.get() * HOUR_S);
+    let healthy =
+        HealthyStatistics::of(&simulated.model, &simulated.profile, || steps().filter_map(|step| step.window.ok()))?;
+    let baseline = Arc::new(Baseline::of(&simulated.profile, &healthy, &simulated.commissioning));
+    let mut commissioned = pump.clone();
     for _ in 0..simulated.commissioning_hours.get() * HOUR_S {
-        after.step(1.0);
+        commissioned.step(1.0);
     }
 
-    let mut shown = Shown::default();
-    let mut eye = Eye::new(simulated, baseline.clone());
-    let healthy = Running::new(simulated, after.clone(), simulated.healthy_days.get() * 24 * HOUR_S);
-    let mut before = false;
-    eye.look(healthy, |second, verdict| {
-        // An episode may outlast a stop: what is not judged ends none.
-        let Ok(detection) = verdict else { return };
-        shown.healthy_windows += 1;
-        if detection.is_anomaly && !before {
-            shown.false_episodes += 1;
-            let (place, loss) = (first(&detection.contributions), detection.loss);
-            let channel = simulated.profile.channels()[place].name.as_str();
+    let mut result = PumpResult::default();
+    let mut tracker = DetectionTracker::new(simulated, baseline.clone());
+    let healthy_days =
+        SimulatedWindows::new(simulated, commissioned.clone(), simulated.healthy_days.get() * 24 * HOUR_S);
+    let mut was_anomaly = false;
+    tracker.run(healthy_days, |second, outcome| {
+        // A reading without a window does not end an episode: an episode may continue over a stop of the pump.
+        let Ok(detection) = outcome else { return };
+        result.healthy_windows += 1;
+        if detection.is_anomaly && !was_anomaly {
+            result.false_episodes += 1;
+            let (index, loss) = (largest(&detection.contributions), detection.loss);
+            let channel = simulated.profile.channels()[index].name.as_str();
             tracing::info!(
                 pump = number,
                 second,
                 channel,
-                share = detection.contributions[place],
+                share = detection.contributions[index],
                 loss,
                 "false episode"
             );
         }
-        before = detection.is_anomaly;
+        was_anomaly = detection.is_anomaly;
     })?;
     for fault in faults(number) {
         for severity in SEVERITIES {
-            let mut eye = Eye::new(simulated, baseline.clone());
-            shown.trials.push(trial(simulated, &after, fault, severity, &mut eye)?);
+            let mut tracker = DetectionTracker::new(simulated, baseline.clone());
+            result.trials.push(trial(simulated, &commissioned, fault, severity, &mut tracker)?);
         }
     }
-    Ok(shown)
+    Ok(result)
 }
 
-/// Every fault; sensors take turns from pump to pump.
+/// Returns the faults for a pump: all faults of the machine, and each sensor fault on two sensors that vary by pump.
 fn faults(number: u64) -> Vec<Fault> {
     const SENSORS: [Quantity; 10] = [
         Quantity::RotationalSpeed,
@@ -166,45 +173,51 @@ fn faults(number: u64) -> Vec<Fault> {
         Quantity::CasingTemperature,
         Quantity::AmbientTemperature,
     ];
-    let mut faults: Vec<Fault> = Fault::of_machine().collect();
-    let kinds = [SensorFault::Stuck, SensorFault::Drift, SensorFault::Spike, SensorFault::Dropout];
-    for (place, kind) in kinds.into_iter().enumerate() {
+    let mut faults: Vec<Fault> = Fault::machine_faults().collect();
+    let sensor_faults = [SensorFault::Stuck, SensorFault::Drift, SensorFault::Spike, SensorFault::Dropout];
+    for (index, sensor_fault) in sensor_faults.into_iter().enumerate() {
         for turn in 0..2 {
-            let sensor = SENSORS[(number as usize + 3 * place + 5 * turn) % SENSORS.len()];
-            faults.push(Fault::Sensor(kind, sensor));
+            let sensor = SENSORS[(number as usize + 3 * index + 5 * turn) % SENSORS.len()];
+            faults.push(Fault::Sensor(sensor_fault, sensor));
         }
     }
     faults
 }
 
-/// One fault on a commissioned pump.
-fn trial(simulated: &Simulated, pump: &Simulator, fault: Fault, severity: f64, eye: &mut Eye) -> Result<Trial> {
+/// Evaluates one fault on a commissioned pump.
+fn trial(
+    simulated: &Simulated,
+    pump: &Simulator,
+    fault: Fault,
+    severity: f64,
+    tracker: &mut DetectionTracker,
+) -> Result<Trial> {
     let profile = &simulated.profile;
     let level = Severity::new(severity).map_err(|error| anyhow!("{error}"))?;
     let typical = Episode::typical(fault, level);
-    let growth_s = typical.growth_s.min(LONGEST_GROWTH_S);
-    let episode = Episode { onset_s: ONSET_S, growth_s, hold_s: WATCHED_S - growth_s, recovery_s: 0.0, ..typical };
+    let growth_s = typical.growth_s.min(MAX_GROWTH_S);
+    let episode = Episode { onset_s: ONSET_S, growth_s, hold_s: FAULT_S - growth_s, recovery_s: 0.0, ..typical };
     let mut pump = pump.clone();
     pump.set_episode(Some(episode));
     let channel = match fault {
         Fault::Sensor(_, quantity) => profile.channels().iter().position(|channel| channel.quantity == quantity),
         _ => None,
     };
-    let (mut found_after_s, mut named) = (None, (0, 0));
-    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
-    eye.look(Running::new(simulated, pump, (ONSET_S + WATCHED_S) as usize), |second, verdict| {
+    let (mut found_after_s, mut named_first) = (None, (0, 0));
+    let mut other_channels: BTreeMap<&str, usize> = BTreeMap::new();
+    tracker.run(SimulatedWindows::new(simulated, pump, (ONSET_S + FAULT_S) as usize), |second, outcome| {
         let since_s = second as f64 - ONSET_S;
         if since_s <= 0.0 {
             return;
         }
-        let seen = match verdict {
+        let is_found = match outcome {
             Ok(detection) => {
                 if let Some(channel) = channel.filter(|_| detection.is_anomaly) {
-                    let said = first(&detection.contributions);
-                    named.0 += 1;
-                    named.1 += usize::from(said == channel);
-                    if said != channel {
-                        *others.entry(profile.channels()[said].name.as_str()).or_default() += 1;
+                    let top = largest(&detection.contributions);
+                    named_first.0 += 1;
+                    named_first.1 += usize::from(top == channel);
+                    if top != channel {
+                        *other_channels.entry(profile.channels()[top].name.as_str()).or_default() += 1;
                     }
                 }
                 detection.is_anomaly
@@ -212,54 +225,64 @@ fn trial(simulated: &Simulated, pump: &Simulator, fault: Fault, severity: f64, e
             Err(NoWindow::Missing { channels }) => channel.is_some_and(|channel| channels.contains(&channel)),
             Err(_) => false,
         };
-        if seen && found_after_s.is_none() {
+        if is_found && found_after_s.is_none() {
             found_after_s = Some(since_s);
         }
     })?;
     if let Some(channel) = channel {
         let channel = profile.channels()[channel].name.as_str();
-        tracing::info!(fault = fault.name(), severity, channel, found_after_s, ?named, ?others, "sensor");
+        tracing::info!(
+            fault = fault.name(),
+            severity,
+            channel,
+            found_after_s,
+            ?named_first,
+            ?other_channels,
+            "sensor fault"
+        );
     }
-    Ok(Trial { fault, severity, found_after_s, named })
+    Ok(Trial { fault, severity, found_after_s, named_first })
 }
 
-/// The place of the greatest share.
-fn first(contributions: &[f64]) -> usize {
-    contributions.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(place, _)| place)
+/// Returns the index of the largest contribution.
+fn largest(contributions: &[f64]) -> usize {
+    contributions.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
 }
 
-/// A reading that got its place.
-struct Seen {
+/// A reading of the simulated pump, with its window.
+struct SimulatedStep {
+    /// Seconds since the start.
     second: usize,
     window: Result<Window, NoWindow>,
 }
 
-/// A simulated pump's windows, as a live node's windower makes them.
-struct Running<'a> {
+/// The windows of a simulated pump, as a live node's windower makes them, one step for each reading.
+struct SimulatedWindows<'a> {
     profile: &'a Profile,
     pump: Simulator,
     windower: Windower,
     id: &'a PumpId,
     second: usize,
     seconds: usize,
-    waiting: std::vec::IntoIter<Seen>,
+    /// Steps that the windower has returned at once.
+    pending: std::vec::IntoIter<SimulatedStep>,
 }
 
-impl<'a> Running<'a> {
+impl<'a> SimulatedWindows<'a> {
     fn new(simulated: &'a Simulated, pump: Simulator, seconds: usize) -> Self {
         let Simulated { profile, id, .. } = simulated;
-        let (windower, waiting) = (Windower::new(profile), Vec::new().into_iter());
-        Self { profile, pump, windower, id, second: 0, seconds, waiting }
+        let (windower, pending) = (Windower::new(profile), Vec::new().into_iter());
+        Self { profile, pump, windower, id, second: 0, seconds, pending }
     }
 }
 
-impl Iterator for Running<'_> {
-    type Item = Seen;
+impl Iterator for SimulatedWindows<'_> {
+    type Item = SimulatedStep;
 
-    fn next(&mut self) -> Option<Seen> {
+    fn next(&mut self) -> Option<SimulatedStep> {
         loop {
-            if let Some(seen) = self.waiting.next() {
-                return Some(seen);
+            if let Some(step) = self.pending.next() {
+                return Some(step);
             }
             if self.second == self.seconds {
                 return None;
@@ -269,40 +292,46 @@ impl Iterator for Running<'_> {
             let samples = step.samples(self.profile).into();
             let reading = Reading { pump: self.id.clone(), at: step.at, received: step.at, samples, late: false };
             let second = self.second;
-            let placed = self.windower.push(reading).into_iter().map(|placed| Seen { second, window: placed.window });
-            self.waiting = placed.collect::<Vec<_>>().into_iter();
+            let readings = self.windower.push(reading).into_iter();
+            let steps = readings.map(|reading| SimulatedStep { second, window: reading.window });
+            self.pending = steps.collect::<Vec<_>>().into_iter();
         }
     }
 }
 
-/// A scorer and one pump's decider.
-struct Eye<'a> {
+/// The scorer and decider of one pump.
+struct DetectionTracker<'a> {
     scorer: Scorer,
     decider: Decider,
     id: &'a PumpId,
 }
 
-impl<'a> Eye<'a> {
+impl<'a> DetectionTracker<'a> {
     fn new(simulated: &'a Simulated, baseline: Arc<Baseline>) -> Self {
         Self { scorer: Scorer::new(&simulated.model), decider: Decider::new(baseline), id: &simulated.id }
     }
 
-    /// Tells of every reading, in order, its second and the verdict on it.
-    fn look(&mut self, running: Running, mut tell: impl FnMut(usize, Result<&Detection, &NoWindow>)) -> Result<()> {
-        let mut running = running.peekable();
-        while running.peek().is_some() {
-            let chunk: Vec<Seen> = running.by_ref().take(CHUNK).collect();
+    /// Scores all steps, and calls `observe` for each, in order, with its second and its detection, or why it has no window.
+    fn run(
+        &mut self,
+        steps: SimulatedWindows,
+        mut observe: impl FnMut(usize, Result<&Detection, &NoWindow>),
+    ) -> Result<()> {
+        let mut steps = steps.peekable();
+        while steps.peek().is_some() {
+            let batch: Vec<SimulatedStep> = steps.by_ref().take(BATCH_WINDOWS).collect();
             let baseline = self.decider.baseline().clone();
-            let windows = chunk.iter().filter_map(|seen| seen.window.as_ref().ok());
-            let tasks: Vec<Task> = windows.map(|window| Task { window, scaler: &baseline.scaler }).collect();
-            let scores: Vec<Score> = self.scorer.score(&tasks)?.iter().collect();
+            let windows = batch.iter().filter_map(|step| step.window.as_ref().ok());
+            let inputs: Vec<ScoreInput> =
+                windows.map(|window| ScoreInput { window, scaler: &baseline.scaler }).collect();
+            let scores: Vec<Score> = self.scorer.score(&inputs)?.iter().collect();
             let mut scores = scores.into_iter();
-            for seen in &chunk {
-                match (&seen.window, seen.window.is_ok().then(|| scores.next()).flatten()) {
+            for step in &batch {
+                match (&step.window, step.window.is_ok().then(|| scores.next()).flatten()) {
                     (Ok(window), Some(score)) => {
-                        tell(seen.second, Ok(&self.decider.decide(self.id, window.at, &score)));
+                        observe(step.second, Ok(&self.decider.decide(self.id, window.at, &score)));
                     }
-                    (Err(why), _) => tell(seen.second, Err(why)),
+                    (Err(reason), _) => observe(step.second, Err(reason)),
                     (Ok(_), None) => {}
                 }
             }
@@ -311,10 +340,10 @@ impl<'a> Eye<'a> {
     }
 }
 
-fn print(simulated: &Simulated, shown: &[Shown], output: &mut dyn Write) -> Result<()> {
-    let days = shown.iter().map(|pump| pump.healthy_windows).sum::<usize>() as f64 / (24 * HOUR_S) as f64;
-    let false_episodes: usize = shown.iter().map(|pump| pump.false_episodes).sum();
-    let trials: Vec<&Trial> = shown.iter().flat_map(|pump| &pump.trials).collect();
+fn print(simulated: &Simulated, pumps: &[PumpResult], output: &mut dyn Write) -> Result<()> {
+    let days = pumps.iter().map(|pump| pump.healthy_windows).sum::<usize>() as f64 / (24 * HOUR_S) as f64;
+    let false_episodes: usize = pumps.iter().map(|pump| pump.false_episodes).sum();
+    let trials: Vec<&Trial> = pumps.iter().flat_map(|pump| &pump.trials).collect();
     let mut rows = Vec::new();
     let mut names: Vec<&str> = trials.iter().map(|trial| trial.fault.name()).collect();
     names.dedup();
@@ -322,41 +351,41 @@ fn print(simulated: &Simulated, shown: &[Shown], output: &mut dyn Write) -> Resu
     names.dedup();
     for name in names {
         for severity in SEVERITIES {
-            let of = |trial: &&&Trial| trial.fault.name() == name && trial.severity == severity;
-            let these: Vec<&&Trial> = trials.iter().filter(of).collect();
-            let mut delays: Vec<f64> = these.iter().filter_map(|trial| trial.found_after_s).collect();
+            let matches = |trial: &&&Trial| trial.fault.name() == name && trial.severity == severity;
+            let matching: Vec<&&Trial> = trials.iter().filter(matches).collect();
+            let mut delays: Vec<f64> = matching.iter().filter_map(|trial| trial.found_after_s).collect();
             delays.sort_by(f64::total_cmp);
-            let named = these.iter().fold((0, 0), |sum, t| (sum.0 + t.named.0, sum.1 + t.named.1));
-            rows.push((name, severity, these.len(), delays, named));
+            let named = matching.iter().fold((0, 0), |sum, t| (sum.0 + t.named_first.0, sum.1 + t.named_first.1));
+            rows.push((name, severity, matching.len(), delays, named));
         }
     }
-    let named = trials.iter().fold((0, 0), |sum, t| (sum.0 + t.named.0, sum.1 + t.named.1));
-    let share = |(of, named): (usize, usize)| (of > 0).then(|| 100.0 * named as f64 / of as f64);
+    let named = trials.iter().fold((0, 0), |sum, t| (sum.0 + t.named_first.0, sum.1 + t.named_first.1));
+    let percent = |(anomalous, named): (usize, usize)| (anomalous > 0).then(|| 100.0 * named as f64 / anomalous as f64);
     if simulated.format == Format::Json {
         let faults: Vec<_> = rows
             .iter()
             .map(|(name, severity, of, delays, named)| {
                 json!({ "fault": name, "severity": severity, "trials": of, "found": delays.len(),
-                        "median_delay_s": delays.get(delays.len() / 2), "named_first_percent": share(*named) })
+                        "median_delay_s": delays.get(delays.len() / 2), "named_first_percent": percent(*named) })
             })
             .collect();
         let value = json!({ "healthy_pump_days": days, "false_episodes": false_episodes,
                             "false_episodes_per_pump_day": false_episodes as f64 / days,
-                            "named_first_percent": share(named), "faults": faults });
+                            "named_first_percent": percent(named), "faults": faults });
         return Ok(writeln!(output, "{value:#}")?);
     }
-    writeln!(output, "{} pumps, each commissioned for {} h", shown.len(), simulated.commissioning_hours)?;
+    writeln!(output, "{} pumps, each commissioned for {} h", pumps.len(), simulated.commissioning_hours)?;
     let rate = false_episodes as f64 / days;
-    writeln!(output, "{days:.1} healthy pump-days judged: {false_episodes} false episodes, {rate:.3} a pump-day")?;
-    let worst: Vec<usize> = shown.iter().map(|pump| pump.false_episodes).collect();
-    writeln!(output, "  pump by pump: {worst:?}")?;
+    writeln!(output, "{days:.1} healthy pump-days scored: {false_episodes} false episodes, {rate:.3} per pump-day")?;
+    let by_pump: Vec<usize> = pumps.iter().map(|pump| pump.false_episodes).collect();
+    writeln!(output, "  by pump: {by_pump:?}")?;
     for (name, severity, of, delays, named) in rows {
         let delay = delays.get(delays.len() / 2).map_or_else(|| "-".to_owned(), |s| format!("{s:.0} s"));
-        let first = share(named).map_or_else(String::new, |share| format!("  channel named first {share:5.1} %"));
+        let first = percent(named).map_or_else(String::new, |percent| format!("  channel named first {percent:5.1} %"));
         writeln!(output, "{name:<18} {severity:.1}  found {:>3} of {of:<3} after {delay:>7}{first}", delays.len())?;
     }
-    if let Some(share) = share(named) {
-        writeln!(output, "single-channel faults: the channel is named first in {share:.1} % of anomalous windows")?;
+    if let Some(percent) = percent(named) {
+        writeln!(output, "single-channel faults: the channel is named first in {percent:.1} % of anomalous windows")?;
     }
     Ok(())
 }

@@ -1,49 +1,51 @@
-//! How often a recording's rows come, and what that asks for: a pump whose readings are further apart than its interval has no
-//! window, so it is never judged.
+//! Reports the cadence of an imported recording's rows, and the interval that fits them. A pump whose readings are further apart
+//! than its interval has no windows, so it is never scored.
 //!
 //! ```text
-//! the rows come     its interval is                what is said
-//! every 1 s         1 s, its profile's             that
-//! every 10 s        1 s, its profile's             that, and the command that sets its interval to 10 s
-//! every 10 s        10 s, its own                  that
-//! every 10 s        1 s, and --interval-ms 10000   that, and that its interval is set
-//! every 2 h         any                            that, and that no interval is that long
+//! the rows come     the pump's interval            the report, after the cadence itself
+//! every 1 s         1 s, its profile's             nothing more
+//! every 10 s        1 s, its profile's             the command that sets the interval to 10 s
+//! every 10 s        10 s, its own                  nothing more
+//! every 10 s        1 s, and --interval-ms 10000   the interval, which is set
+//! every 2 h         any                            no interval is that long
 //! ```
 
 use std::io::Write;
 
 use anyhow::Result;
-use volute_data::{Imported, PumpSetting, Store};
+use volute_data::{ImportReport, PumpSetting, Store};
 use volute_plant::{
-    Cadence, INTERVALS_MS, PumpId,
-    cadence::{Evidence, about_in_words, in_words},
+    Cadence, INTERVAL_RANGE_MS, PumpId,
+    cadence::{Evidence, format_interval, format_interval_rounded},
 };
 
 use crate::{cli::ImportArgs, commands::pumps, config::Config};
 
-/// Says how often the rows come, and sets the pump's interval where that is asked for.
+/// Reports the cadence of the rows, and sets the pump's interval if `--interval-ms` is given.
 pub(super) async fn report(
     pump: &PumpId,
-    imported: &Imported,
+    imported: &ImportReport,
     args: &ImportArgs,
     config: &Config,
     store: Option<&Store>,
     output: &mut dyn Write,
 ) -> Result<()> {
     let profile = &config.model.profile;
-    let found = imported.cadence.interval_ms();
+    let row_interval_ms = imported.cadence.interval_ms();
     match imported.cadence {
         Cadence::Unknown => {}
-        Cadence::Regular { interval_ms, .. } => writeln!(output, "its rows come every {}", in_words(interval_ms))?,
+        Cadence::Regular { interval_ms, .. } => {
+            writeln!(output, "its rows come every {}", format_interval(interval_ms))?
+        }
         Cadence::Irregular { evidence: Evidence { median_ms, p90_ms, .. } } => writeln!(
             output,
             "its rows come irregularly: half of them within {} of the one before, nine of ten within {}",
-            about_in_words(median_ms),
-            about_in_words(p90_ms)
+            format_interval_rounded(median_ms),
+            format_interval_rounded(p90_ms)
         )?,
     }
     if let Some(interval_ms) = args.interval_ms {
-        let every = in_words(interval_ms);
+        let every = format_interval(interval_ms);
         match store.filter(|store| !args.dry_run && store.is_registered(pump)) {
             Some(store) => {
                 pumps::set_stopped(store, profile, pump, PumpSetting::Interval(Some(interval_ms))).await?;
@@ -58,29 +60,31 @@ pub(super) async fn report(
         None => None,
     };
     let interval_ms = own_ms.unwrap_or(profile.interval_ms());
-    let Some(found) = found.filter(|_| imported.cadence.sparser_than(interval_ms).is_some()) else { return Ok(()) };
-    let whose = if own_ms.is_some() { "its own" } else { "its profile's" };
+    let Some(row_interval_ms) = row_interval_ms.filter(|_| imported.cadence.sparser_than(interval_ms).is_some()) else {
+        return Ok(());
+    };
+    let source = if own_ms.is_some() { "its own" } else { "its profile's" };
     writeln!(
         output,
-        "the interval of {pump} is {}, {whose}: too short for windows of these rows",
-        in_words(interval_ms)
+        "the interval of {pump} is {}, {source}: too short for windows of these rows",
+        format_interval(interval_ms)
     )?;
-    if !INTERVALS_MS.contains(&found) {
-        let most = in_words(*INTERVALS_MS.end());
+    if !INTERVAL_RANGE_MS.contains(&row_interval_ms) {
+        let max = format_interval(*INTERVAL_RANGE_MS.end());
         writeln!(
             output,
-            "an interval is at most {most}: a pump of such rows is not judged, only its limits are watched"
+            "an interval is at most {max}: a pump with such rows is not scored, only its limits are evaluated"
         )?;
         return Ok(());
     }
-    let (pump, dir) = (quoted(pump.as_str()), quoted(&config.store.dir.display().to_string()));
-    writeln!(output, "to have it judged, say so:")?;
-    writeln!(output, "  volute pumps set-interval {pump} {found} --data-dir {dir}")?;
+    let (pump, dir) = (shell_quoted(pump.as_str()), shell_quoted(&config.store.dir.display().to_string()));
+    writeln!(output, "to score it, set its interval:")?;
+    writeln!(output, "  volute pumps set-interval {pump} {row_interval_ms} --data-dir {dir}")?;
     Ok(())
 }
 
-/// As a shell takes it for one word.
-fn quoted(text: &str) -> String {
+/// Returns the text quoted as one word of a shell.
+fn shell_quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     match text.chars().all(plain) && !text.is_empty() {
         true => text.to_owned(),
@@ -90,18 +94,18 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::shell_quoted;
 
     #[test]
-    fn what_is_to_be_copied_is_one_word_to_a_shell() {
-        for (text, said) in [
+    fn quoted_text_is_one_word_of_a_shell() {
+        for (text, expected) in [
             ("line-3", "line-3"),
             ("./volute-data", "./volute-data"),
             ("Pump 7 (north)", "'Pump 7 (north)'"),
             ("P'7", "'P'\\''7'"),
             ("", "''"),
         ] {
-            assert_eq!(quoted(text), said);
+            assert_eq!(shell_quoted(text), expected);
         }
     }
 }

@@ -1,12 +1,13 @@
-//! `volute import --original DIR`: the history of the original system, from CSV exports of its tables and its recordings.
+//! `volute import --original DIR`: imports the history of the original system from its recordings and CSV exports of its tables.
 //!
 //! ```text
-//! DIR/sensor_readings.csv       the table: readings of one pump, or of those that its column pump_id names
-//! DIR/maintenance_events.csv    the table: events, which become history with the file as their source
-//! DIR/*.csv                     recordings; a file that is none is named and left out
+//! DIR/sensor_readings.csv       readings of one pump, or of the pumps in its column pump_id
+//! DIR/maintenance_events.csv    maintenance events; they become history with the file as their source
+//! DIR/*.csv                     recordings; a file that is not a recording is reported and left out
 //! ```
 //!
-//! All files are read and compared with the store before anything is stored. A second run finds all of it stored already.
+//! All files are read and compared with the store before anything is stored; if any has an error, nothing is stored. A second
+//! run stores nothing, because everything is stored already.
 
 use std::{
     collections::BTreeMap,
@@ -18,19 +19,19 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use volute_data::{
-    Dialect, EventMapping, EventsFile, Import, PumpRecord, Store, import, import_events, pumps_of, read_events,
-    try_import,
+    Dialect, EventMapping, EventsFile, ImportRequest, PumpRecord, Store, dry_run_import, import, import_events,
+    pumps_of, read_events,
 };
 use volute_plant::{Currency, Profile, PumpId, Timestamp};
 
 use super::{
     cadence,
-    limits::{oldest_kept, refuse_too_many},
+    limits::{check_pump_limit, retention_start},
     report::report,
 };
 use crate::{cli::ImportArgs, config::Config};
 
-/// Which file and column is what; all that it does not say has a default.
+/// The mapping file: the names of files and columns. Everything in it is optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Mapping {
@@ -38,13 +39,13 @@ struct Mapping {
     maintenance_events: EventMapping,
 }
 
-/// The table of readings.
+/// The mapping of the table of readings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ReadingsMapping {
-    /// The file's name in the folder; `sensor_readings.csv`.
+    /// The file's name in the folder, by default `sensor_readings.csv`.
     file: Option<String>,
-    /// What columns are, by their names in the table: a channel's name, `timestamp`, `machine_status` or `pump_id`.
+    /// The meaning of columns, by their names in the table: a channel's name, `timestamp`, `machine_status` or `pump_id`.
     columns: BTreeMap<String, String>,
 }
 
@@ -55,25 +56,25 @@ impl Mapping {
     }
 }
 
-/// A stretch of readings that is imported: a recording, or one pump of it.
-struct Readings {
+/// The readings of one pump in one file.
+struct PumpReadings {
     file: PathBuf,
     dialect: Dialect,
     pump: PumpId,
 }
 
-/// What a folder has.
-struct Folder<'a> {
+/// The contents of the folder.
+struct OriginalFolder<'a> {
     args: &'a ImportArgs,
     config: &'a Config,
     now: Timestamp,
-    readings: Vec<Readings>,
+    readings: Vec<PumpReadings>,
     events: Option<EventsFile>,
-    /// Why nothing of it is stored.
-    trouble: Vec<String>,
+    /// Errors in the files. If there is any, nothing is stored.
+    errors: Vec<String>,
 }
 
-/// Imports the folder; without a store, only says what would be stored in an empty one.
+/// Imports the folder. Without a store, only reports what would be stored in an empty one.
 pub(super) async fn run(
     dir: &Path,
     args: &ImportArgs,
@@ -83,26 +84,27 @@ pub(super) async fn run(
     output: &mut dyn Write,
 ) -> Result<()> {
     let mapping = args.mapping.as_deref().map(Mapping::load).transpose()?.unwrap_or_default();
-    let mut folder = Folder { args, config, now, readings: Vec::new(), events: None, trouble: Vec::new() };
-    folder.find(dir, &mapping, output)?;
+    let mut folder = OriginalFolder { args, config, now, readings: Vec::new(), events: None, errors: Vec::new() };
+    folder.scan(dir, &mapping, output)?;
     folder.check(store).await?;
     if let (Some(store), false) = (store, args.dry_run) {
-        let of_events = folder.events.iter().flat_map(|file| &file.events).map(|event| &event.pump);
-        let pumps = folder.readings.iter().map(|readings| &readings.pump).chain(of_events);
-        refuse_too_many(store, pumps, config)?;
+        let event_pumps = folder.events.iter().flat_map(|file| &file.events).map(|event| &event.pump);
+        let pumps = folder.readings.iter().map(|readings| &readings.pump).chain(event_pumps);
+        check_pump_limit(store, pumps, config)?;
     }
     folder.import(store, output).await
 }
 
-impl Folder<'_> {
+impl OriginalFolder<'_> {
     fn profile(&self) -> &Profile {
         &self.config.model.profile
     }
 
-    fn find(&mut self, dir: &Path, mapping: &Mapping, output: &mut dyn Write) -> Result<()> {
-        let table = |named: &Option<String>, usual: &str| -> Result<PathBuf> {
-            let path = dir.join(named.as_deref().unwrap_or(usual));
-            ensure!(named.is_none() || path.is_file(), "{} is named in the mapping, and is not there", path.display());
+    /// Finds the tables and recordings of the folder.
+    fn scan(&mut self, dir: &Path, mapping: &Mapping, output: &mut dyn Write) -> Result<()> {
+        let table = |name: &Option<String>, default_name: &str| -> Result<PathBuf> {
+            let path = dir.join(name.as_deref().unwrap_or(default_name));
+            ensure!(name.is_none() || path.is_file(), "{} is named in the mapping, and is not there", path.display());
             Ok(path)
         };
         let sensor_readings = table(&mapping.sensor_readings.file, "sensor_readings.csv")?;
@@ -111,7 +113,7 @@ impl Folder<'_> {
             if path == maintenance_events {
                 match self.read_events(&path, &mapping.maintenance_events) {
                     Ok(events) => self.events = Some(events),
-                    Err(error) => self.trouble.push(error.to_string()),
+                    Err(error) => self.errors.push(error.to_string()),
                 }
                 continue;
             }
@@ -122,16 +124,16 @@ impl Folder<'_> {
             match pumps_of(&path, self.profile(), &dialect) {
                 Ok(pumps) => {
                     let added = self.add(&path, &dialect, pumps);
-                    self.trouble.extend(added.err().map(|error| error.to_string()));
+                    self.errors.extend(added.err().map(|error| error.to_string()));
                 }
-                Err(error) if error.is_no_recording() && path != sensor_readings => {
-                    writeln!(output, "left out, for it is no recording: {error}")?;
+                Err(error) if error.is_not_a_recording() && path != sensor_readings => {
+                    writeln!(output, "left out, not a recording: {error}")?;
                 }
-                Err(error) => self.trouble.push(error.to_string()),
+                Err(error) => self.errors.push(error.to_string()),
             }
         }
         ensure!(
-            !self.trouble.is_empty() || self.events.is_some() || !self.readings.is_empty(),
+            !self.errors.is_empty() || self.events.is_some() || !self.readings.is_empty(),
             "{} has neither a recording, nor sensor_readings.csv, nor maintenance_events.csv",
             dir.display()
         );
@@ -147,51 +149,51 @@ impl Folder<'_> {
         Ok(read_events(path, mapping, self.args.pump.as_ref(), currency, &dialect)?)
     }
 
-    /// Takes a recording for its pumps: those that it names, or else the one of the command line.
+    /// Adds a file's readings for each pump that it names, or for the pump of the command line if it names none.
     fn add(&mut self, path: &Path, dialect: &Dialect, pumps: impl IntoIterator<Item = String>) -> Result<()> {
-        let mut named: Vec<String> = pumps.into_iter().collect();
-        if let Some(wanted) = &dialect.pump {
-            named.retain(|name| name == wanted);
+        let mut names: Vec<String> = pumps.into_iter().collect();
+        if let Some(selected) = &dialect.pump {
+            names.retain(|name| name == selected);
         }
-        if named.is_empty() {
+        if names.is_empty() {
             let Some(pump) = self.args.pump.clone() else {
-                bail!("{}: no column pump_id says whose readings these are: say it with --pump", path.display());
+                bail!("{}: no column pump_id names the pump: use --pump", path.display());
             };
-            self.readings.push(Readings { file: path.to_owned(), dialect: dialect.clone(), pump });
+            self.readings.push(PumpReadings { file: path.to_owned(), dialect: dialect.clone(), pump });
         }
-        for name in named {
+        for name in names {
             let pump = name.parse().map_err(|error| anyhow!("{}: the pump {name:?}: {error}", path.display()))?;
             let dialect = Dialect { pump: Some(name), ..dialect.clone() };
-            self.readings.push(Readings { file: path.to_owned(), dialect, pump });
+            self.readings.push(PumpReadings { file: path.to_owned(), dialect, pump });
         }
         Ok(())
     }
 
-    fn what<'a>(&'a self, readings: &'a Readings) -> Import<'a> {
-        let Readings { file, dialect, pump } = readings;
+    fn request<'a>(&'a self, readings: &'a PumpReadings) -> ImportRequest<'a> {
+        let PumpReadings { file, dialect, pump } = readings;
         let (profile, now, keep_first) = (self.profile(), self.now, self.args.keep_first);
-        Import { file, dialect, pump, profile, now, keep_first }
+        ImportRequest { file, dialect, pump, profile, now, keep_first }
     }
 
-    /// Reads everything beside the store, and lists all that is wrong.
+    /// Compares all files with the store, and returns an error that lists all errors in them.
     async fn check(&self, store: Option<&Store>) -> Result<()> {
-        let mut trouble = self.trouble.clone();
+        let mut errors = self.errors.clone();
         for readings in &self.readings {
-            trouble.extend(try_import(store, &self.what(readings)).await.err().map(|error| error.to_string()));
+            errors.extend(dry_run_import(store, &self.request(readings)).await.err().map(|error| error.to_string()));
         }
-        ensure!(trouble.is_empty(), "nothing is stored:\n{}", trouble.join("\n"));
+        ensure!(errors.is_empty(), "nothing is stored:\n{}", errors.join("\n"));
         Ok(())
     }
 
     async fn import(&self, store: Option<&Store>, output: &mut dyn Write) -> Result<()> {
         for readings in &self.readings {
             writeln!(output, "{}:", readings.file.display())?;
-            let what = self.what(readings);
+            let request = self.request(readings);
             let imported = match store {
-                Some(store) if !self.args.dry_run => import(store, &what).await?,
-                _ => try_import(store, &what).await?,
+                Some(store) if !self.args.dry_run => import(store, &request).await?,
+                _ => dry_run_import(store, &request).await?,
             };
-            report(self.args.dry_run, &readings.pump, &imported, oldest_kept(self.config, self.now), output)?;
+            report(self.args.dry_run, &readings.pump, &imported, retention_start(self.config, self.now), output)?;
             cadence::report(&readings.pump, &imported, self.args, self.config, store, output).await?;
         }
         let Some(EventsFile { events, remarks }) = &self.events else { return Ok(()) };
@@ -208,16 +210,16 @@ impl Folder<'_> {
         let stored = if self.args.dry_run { "would be stored; this was a dry run" } else { "stored" };
         writeln!(output, "{} events {stored}", imported.new + imported.changed)?;
         if imported.changed > 0 {
-            writeln!(output, "{} of them were stored before, and say something else now", imported.changed)?;
+            writeln!(output, "{} of them were stored before with other contents, and are replaced", imported.changed)?;
         }
-        if imported.known > 0 {
-            writeln!(output, "{} events left out: they are stored already", imported.known)?;
+        if imported.unchanged > 0 {
+            writeln!(output, "{} events left out: they are stored already", imported.unchanged)?;
         }
         Ok(())
     }
 }
 
-/// The CSV files in a folder, by name.
+/// Returns the CSV files in a folder, sorted by name.
 fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
     let mut files = Vec::new();

@@ -1,20 +1,20 @@
-//! Prints what became of a recording's rows.
+//! Reports the outcome of importing one recording.
 
 use std::io::Write;
 
 use anyhow::Result;
-use volute_data::Imported;
+use volute_data::ImportReport;
 use volute_plant::{PumpId, Timestamp};
 
-/// Prints the notes on the recording, and how many of its rows are stored or left out, and why.
+/// Prints the notes on the recording, how many of its rows are stored, and how many are left out and why.
 pub fn report(
     dry_run: bool,
     pump: &PumpId,
-    imported: &Imported,
-    oldest_kept: Timestamp,
+    imported: &ImportReport,
+    retention_start: Timestamp,
     output: &mut dyn Write,
 ) -> Result<()> {
-    let Imported { stored, joined, known, empty, labelled, first, last, .. } = *imported;
+    let ImportReport { stored, merged, already_stored, empty, labelled, first, last, .. } = *imported;
     for line in imported.notes.lines().into_iter().chain(imported.notes.utc_line()) {
         writeln!(output, "{line}")?;
     }
@@ -25,26 +25,26 @@ pub fn report(
     if let (Some(first), Some(last)) = (first, last) {
         writeln!(output, "from {first} to {last}")?;
     }
-    if joined > 0 {
-        writeln!(output, "{joined} of them hold further channels of a reading that is stored")?;
+    if merged > 0 {
+        writeln!(output, "{merged} of them hold further channels of a reading that is stored")?;
     }
-    if stored == 0 && known > 0 {
+    if stored == 0 && already_stored > 0 {
         writeln!(output, "nothing is new: all that the file holds is stored")?;
     }
-    if known > 0 {
-        writeln!(output, "{known} rows left out: they are stored already")?;
+    if already_stored > 0 {
+        writeln!(output, "{already_stored} rows left out: they are stored already")?;
     }
-    if let Some(finding) = &imported.contradicted {
+    if let Some(finding) = &imported.conflicting {
         writeln!(output, "{} rows left out: {finding}", finding.count)?;
     }
     if empty > 0 {
-        writeln!(output, "{empty} rows left out: they hold no value")?;
+        writeln!(output, "{empty} rows left out: they have no value")?;
     }
     if labelled > 0 {
         writeln!(output, "the labels of {labelled} rows are not stored")?;
     }
-    if first.is_some_and(|first| first < oldest_kept) {
-        writeln!(output, "what is older than {oldest_kept} will be deleted by the node (retention.readings_days)")?;
+    if first.is_some_and(|first| first < retention_start) {
+        writeln!(output, "the node will delete readings before {retention_start} (retention.readings_days)")?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A node as a replay sees it: a place to post to, and its answers.
+//! The node as a replay uses it: posts of readings, and the responses.
 
 use std::time::Duration;
 
@@ -10,148 +10,148 @@ use crate::cli::NodeUrl;
 
 /// How long one post may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest answer that is read, in bytes.
-const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+/// The size of a response, at most.
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What became of the readings of one post.
+/// The response to a post whose readings were processed.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Answer {
+pub(super) struct IngestResponse {
     pub(super) accepted: u64,
     pub(super) duplicate: u64,
     pub(super) late: u64,
     pub(super) rejected: Vec<Rejected>,
-    /// How many more were rejected.
+    /// Rejected readings that are not in `rejected`.
     #[serde(default)]
     pub(super) rejected_not_listed: u64,
-    /// Of the rejected, listed or not, those that are to be sent again.
+    /// The rejected readings, listed or not, that are to be sent again.
     #[serde(default)]
-    pub(super) send_again: Vec<SendAgain>,
+    pub(super) send_again: Vec<RetryRange>,
 }
 
-/// Readings of a post, from one place to another, that are to be sent again after so many seconds.
+/// A range of a post's readings that are to be sent again after `retry_after_s`: from index `from` to index `to`, included.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct SendAgain {
+pub(super) struct RetryRange {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) retry_after_s: u64,
 }
 
-impl Answer {
-    /// Takes out what is to be sent again of a post with so many readings: their places, and after how many seconds.
-    pub(super) fn take_again(&mut self, posted: usize) -> (Vec<usize>, u64) {
-        let listed = self.rejected.extract_if(.., |no| no.retry_after_s.is_some()).count();
+impl IngestResponse {
+    /// Removes the readings that are to be sent again from the rejected ones. Returns their indexes in the post, and after how
+    /// many seconds to send them. `posted` is the number of readings in the post.
+    pub(super) fn take_retries(&mut self, posted: usize) -> (Vec<usize>, u64) {
+        let listed = self.rejected.extract_if(.., |rejected| rejected.retry_after_s.is_some()).count();
         let ranges = std::mem::take(&mut self.send_again);
-        let places: Vec<usize> =
-            ranges.iter().flat_map(|again| again.from..posted.min(again.to.saturating_add(1))).collect();
-        let unlisted = places.len().saturating_sub(listed) as u64;
+        let indexes: Vec<usize> =
+            ranges.iter().flat_map(|range| range.from..posted.min(range.to.saturating_add(1))).collect();
+        let unlisted = indexes.len().saturating_sub(listed) as u64;
         self.rejected_not_listed = self.rejected_not_listed.saturating_sub(unlisted);
-        (places, ranges.iter().map(|again| again.retry_after_s).max().unwrap_or_default())
+        (indexes, ranges.iter().map(|range| range.retry_after_s).max().unwrap_or_default())
     }
 }
 
-/// A reading that was not taken.
+/// A rejected reading.
 #[derive(Debug, Deserialize)]
 pub(super) struct Rejected {
-    /// Its place in the post.
+    /// Its index in the post.
     pub(super) index: usize,
-    /// Why.
+    /// The reason.
     pub(super) message: String,
-    /// It may be sent again after so many seconds; none where it is rejected for good.
+    /// After how many seconds it may be sent again; `None` if it is finally rejected.
     #[serde(default)]
     pub(super) retry_after_s: Option<u64>,
 }
 
-/// What a node says to a post.
+/// The node's response to a post.
 #[derive(Debug)]
-pub(super) enum Reply {
-    /// It looked at every reading.
-    Taken(Answer),
-    /// It took nothing; the same post may come again after this long.
+pub(super) enum PostOutcome {
+    /// Each reading was accepted or rejected.
+    Processed(IngestResponse),
+    /// The node is busy and accepted nothing; the post may be sent again after this time.
     Busy(Duration),
 }
 
-/// A post led to nothing.
+/// A post failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PostError {
-    /// No answer.
-    #[error("{url} does not answer: {source}")]
+    /// There was no response.
+    #[error("{url} does not respond: {source}")]
     Unreachable {
-        /// Where it was posted to.
+        /// The URL of the post.
         url: String,
-        /// Why not.
+        /// The cause.
         source: Box<ureq::Error>,
     },
-    /// The whole post was refused.
-    #[error("the node refused the post ({status}): {reason}")]
-    Refused {
+    /// The node rejected the whole post.
+    #[error("the node rejected the post ({status}): {reason}")]
+    Rejected {
         /// The HTTP status.
         status: u16,
-        /// What the node said.
+        /// The reason in the response.
         reason: String,
     },
     /// The node was busy for too long.
     #[error("the node is still busy after {} s", waited.as_secs())]
     Busy {
-        /// How long it was waited for.
+        /// How long the replay has waited.
         waited: Duration,
     },
 }
 
-/// Where posts go to.
+/// Receives posts.
 pub(super) trait Node {
     /// Posts one reading (an object) or several (an array).
-    fn post(&mut self, body: &Value) -> Result<Reply, PostError>;
+    fn post(&mut self, body: &Value) -> Result<PostOutcome, PostError>;
 }
 
 /// A node over HTTP.
 pub(super) struct HttpNode {
     agent: Agent,
-    ingest: String,
+    ingest_url: String,
 }
 
 impl HttpNode {
     pub(super) fn new(url: &NodeUrl) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
-        Self { agent: config.build().new_agent(), ingest: format!("{url}/api/ingest") }
+        Self { agent: config.build().new_agent(), ingest_url: format!("{url}/api/ingest") }
     }
 }
 
 impl Node for HttpNode {
-    fn post(&mut self, body: &Value) -> Result<Reply, PostError> {
+    fn post(&mut self, body: &Value) -> Result<PostOutcome, PostError> {
         let unreachable =
-            |source: ureq::Error| PostError::Unreachable { url: self.ingest.clone(), source: source.into() };
-        let mut response = self.agent.post(&self.ingest).send_json(body).map_err(unreachable)?;
-        let text = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(unreachable)?;
-        read(&response, &text)
+            |source: ureq::Error| PostError::Unreachable { url: self.ingest_url.clone(), source: source.into() };
+        let mut response = self.agent.post(&self.ingest_url).send_json(body).map_err(unreachable)?;
+        let text = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES).read_to_string().map_err(unreachable)?;
+        parse_response(&response, &text)
     }
 }
 
-/// Reads a node's answer. An answer about each reading counts, whatever its status.
-fn read(response: &http::Response<Body>, text: &str) -> Result<Reply, PostError> {
+/// Parses a node's response. The status does not matter if the body has an outcome for each reading.
+fn parse_response(response: &http::Response<Body>, text: &str) -> Result<PostOutcome, PostError> {
     let status = response.status().as_u16();
     if matches!(status, 429 | 503) {
-        return Ok(Reply::Busy(pause(response.headers())));
+        return Ok(PostOutcome::Busy(retry_after(response.headers())));
     }
     match serde_json::from_str(text) {
-        Ok(answer) if matches!(status, 200 | 207 | 400) => Ok(Reply::Taken(answer)),
-        _ => Err(PostError::Refused { status, reason: reason(text) }),
+        Ok(response) if matches!(status, 200 | 207 | 400) => Ok(PostOutcome::Processed(response)),
+        _ => Err(PostError::Rejected { status, reason: rejection_reason(text) }),
     }
 }
 
-/// `Retry-After` in seconds (RFC 9110), within reason; 1 s without it or where it is a date.
-fn pause(headers: &http::HeaderMap) -> Duration {
-    let asked = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let seconds = Duration::from_secs(asked.unwrap_or(1));
-    within_reason(seconds)
+/// Returns `Retry-After` (RFC 9110) if it is in seconds, or else 1 s; clamped, see [`clamped_pause`].
+fn retry_after(headers: &http::HeaderMap) -> Duration {
+    let requested_s = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    clamped_pause(Duration::from_secs(requested_s.unwrap_or(1)))
 }
 
-/// A pause that a node asks for, within reason.
-pub(super) fn within_reason(asked: Duration) -> Duration {
-    asked.clamp(Duration::from_millis(100), Duration::from_secs(60))
+/// Clamps a pause that the node requests to 100 ms to 60 s.
+pub(super) fn clamped_pause(requested: Duration) -> Duration {
+    requested.clamp(Duration::from_millis(100), Duration::from_secs(60))
 }
 
-/// What problem JSON (RFC 9457) says, or the beginning of whatever else came.
-fn reason(text: &str) -> String {
+/// Returns title and detail of a problem (RFC 9457), or else the first 200 characters of the body.
+fn rejection_reason(text: &str) -> String {
     #[derive(Deserialize)]
     struct Problem {
         title: Option<String>,
@@ -159,7 +159,7 @@ fn reason(text: &str) -> String {
     }
     match serde_json::from_str(text) {
         Ok(Problem { title: Some(title), detail: Some(detail) }) => format!("{title}: {detail}"),
-        Ok(Problem { title: Some(said), .. } | Problem { detail: Some(said), .. }) => said,
+        Ok(Problem { title: Some(text), .. } | Problem { detail: Some(text), .. }) => text,
         _ => text.chars().take(200).collect(),
     }
 }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_node_is_waited_for_as_it_asks() {
+    fn the_pause_of_a_busy_node_is_its_retry_after() {
         for (status, retry_after, pause_ms) in [
             (429, Some("3"), 3000),
             (503, Some("0"), 100),
@@ -185,25 +185,27 @@ mod tests {
             (429, Some("Fri, 31 Dec 1999 23:59:59 GMT"), 1000),
             (429, Some("86400"), 60_000),
         ] {
-            let reply = read(&response(status, retry_after), "{}").expect("a reply");
-            let Reply::Busy(pause) = reply else { panic!("busy, not {reply:?}") };
+            let outcome = parse_response(&response(status, retry_after), "{}").expect("an outcome");
+            let PostOutcome::Busy(pause) = outcome else { panic!("busy, not {outcome:?}") };
             assert_eq!(pause, Duration::from_millis(pause_ms), "{status} {retry_after:?}");
         }
     }
 
     #[test]
-    fn an_answer_about_each_reading_is_an_answer() {
+    fn a_response_with_an_outcome_for_each_reading_is_processed() {
         let text = r#"{"accepted": 3, "duplicate": 2, "late": 1, "bad_channels": [], "durable": true,
             "rejected": [{"index": 6, "field": "Q", "value": "x", "allowed": "a number", "message": "Q: no"}]}"#;
         for status in [200, 207, 400] {
-            let Ok(Reply::Taken(answer)) = read(&response(status, None), text) else { panic!("{status}") };
-            assert_eq!((answer.accepted, answer.duplicate, answer.late), (3, 2, 1));
-            assert_eq!((answer.rejected[0].index, answer.rejected[0].message.as_str()), (6, "Q: no"));
+            let Ok(PostOutcome::Processed(outcome)) = parse_response(&response(status, None), text) else {
+                panic!("{status}")
+            };
+            assert_eq!((outcome.accepted, outcome.duplicate, outcome.late), (3, 2, 1));
+            assert_eq!((outcome.rejected[0].index, outcome.rejected[0].message.as_str()), (6, "Q: no"));
         }
     }
 
     #[test]
-    fn anything_else_is_a_refusal_with_its_reason() {
+    fn any_other_response_is_a_rejection_with_its_reason() {
         for (status, text, reason) in [
             (413, r#"{"title": "Too large", "detail": "at most 4 MiB"}"#, "(413): Too large: at most 4 MiB"),
             (400, r#"{"title": "Not JSON"}"#, "(400): Not JSON"),
@@ -211,17 +213,17 @@ mod tests {
             (200, "hello", "(200): hello"),
             (500, r#"{"accepted": 1, "duplicate": 0, "late": 0, "rejected": []}"#, "(500): "),
         ] {
-            let error = read(&response(status, None), text).expect_err(text).to_string();
+            let error = parse_response(&response(status, None), text).expect_err(text).to_string();
             assert!(error.contains(reason), "{error}");
         }
     }
 
     #[test]
-    fn addresses_are_checked() {
+    fn invalid_urls_are_rejected() {
         let url: NodeUrl = "http://node.plant:5000/".parse().expect("an address");
-        assert_eq!(HttpNode::new(&url).ingest, "http://node.plant:5000/api/ingest");
-        for bad in ["", "node:5000", "ftp://node", "http://", "http://a/?x=1"] {
-            assert!(bad.parse::<NodeUrl>().is_err(), "{bad:?}");
+        assert_eq!(HttpNode::new(&url).ingest_url, "http://node.plant:5000/api/ingest");
+        for invalid in ["", "node:5000", "ftp://node", "http://", "http://a/?x=1"] {
+            assert!(invalid.parse::<NodeUrl>().is_err(), "{invalid:?}");
         }
     }
 }

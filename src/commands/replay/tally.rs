@@ -1,38 +1,38 @@
-//! What became of the readings of a replay.
+//! Counts the outcomes of a replay's readings.
 
 use std::fmt;
 
 use volute_plant::Timestamp;
 
-use super::node::Answer;
+use super::node::IngestResponse;
 
-/// How many rejections are kept with their reasons.
-const REASONS: usize = 5;
+/// Rejections that are listed with their reasons, at most.
+const MAX_LISTED_REASONS: usize = 5;
 
-/// Counts of readings. Shown as the closing summary, a line each.
+/// The number of readings by outcome. Its text is the summary of the replay, one line per outcome.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) accepted: u64,
     pub(super) duplicate: u64,
     pub(super) late: u64,
     pub(super) rejected: u64,
-    /// Rows without a single value: nothing to send.
+    /// Rows without a value, which are not sent.
     pub(super) empty: usize,
-    /// How often the node was waited for.
+    /// How often the replay waited for a busy node.
     pub(super) waits: u64,
-    /// The first rejections: when, and why.
+    /// The time and reason of the first rejected readings.
     reasons: Vec<(Option<Timestamp>, String)>,
 }
 
 impl Tally {
-    /// Counts the answer to a post of readings with these times.
-    pub(super) fn count(&mut self, answer: Answer, times: &[Timestamp]) {
-        self.accepted += answer.accepted;
-        self.duplicate += answer.duplicate;
-        self.late += answer.late;
-        self.rejected += answer.rejected.len() as u64 + answer.rejected_not_listed;
-        for rejected in answer.rejected {
-            if self.reasons.len() < REASONS {
+    /// Adds the response to a post of readings with these times.
+    pub(super) fn count(&mut self, response: IngestResponse, times: &[Timestamp]) {
+        self.accepted += response.accepted;
+        self.duplicate += response.duplicate;
+        self.late += response.late;
+        self.rejected += response.rejected.len() as u64 + response.rejected_not_listed;
+        for rejected in response.rejected {
+            if self.reasons.len() < MAX_LISTED_REASONS {
                 self.reasons.push((times.get(rejected.index).copied(), rejected.message));
             }
         }

@@ -1,8 +1,8 @@
-//! Carries out what commands on the same machine ask of the running node over the control socket: to make a backup, to export,
-//! to remove a pump, to believe its clock. Each is noted in the audit log.
+//! Executes the requests that commands on the same machine send to the running node over the control socket, such as a backup,
+//! an export, or the removal of a pump. Requests that change something, and exports, are recorded in the audit log.
 //!
-//! The work is done on threads that may wait for the disk, never on the actors'. When the node stops, what is under way is
-//! cut short and waited for, since it uses the store.
+//! Requests run on threads that may block on the disk, never on the actors' threads. When the node stops, requests in progress
+//! are cancelled and awaited, because they use the store.
 
 use std::{
     io,
@@ -20,138 +20,140 @@ use tokio::{
     sync::{Mutex, RwLock},
 };
 use volute_actors::{EngineHandle, Simulation};
-use volute_data::{AuditAction, AuditEntry, Export, export};
+use volute_data::{AuditAction, AuditEntry, ExportRequest, export};
 use volute_plant::Timestamp;
 
 use crate::{
     commands::{
         backup::back_up,
-        kind_reports::kinds_listed,
-        pump_reports::{check_channel, listed, named, settings_of},
+        kind_reports::summarize_kinds,
+        pump_reports::{check_channel, list_pumps, name_detail, read_settings},
     },
-    control::{Control, Peer, Request},
+    control::{ControlSocket, Peer, Request},
     kinds::ModelFiles,
     node_kinds::NodeKinds,
 };
 
-/// What answers. Cheap to clone.
+/// Handles the requests of the control socket. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ControlServer {
     engine: EngineHandle,
-    /// What simulates pumps, in a demo.
+    /// The simulation of a demo.
     simulation: Option<Simulation>,
     dir: PathBuf,
     kinds: NodeKinds,
     stopping: Arc<AtomicBool>,
-    /// Read by whatever is under way; written by the end.
-    under_way: Arc<RwLock<()>>,
-    /// Held by the backup that is being made.
+    /// Read-locked by each request in progress; write-locked by the stop.
+    in_progress: Arc<RwLock<()>>,
+    /// Locked by the backup in progress.
     backup: Arc<Mutex<()>>,
 }
 
 impl ControlServer {
     pub(super) fn new(engine: EngineHandle, simulation: Option<Simulation>, dir: PathBuf, kinds: NodeKinds) -> Self {
-        let (stopping, under_way, backup) = Default::default();
-        Self { engine, simulation, dir, kinds, stopping, under_way, backup }
+        let (stopping, in_progress, backup) = Default::default();
+        Self { engine, simulation, dir, kinds, stopping, in_progress, backup }
     }
 
-    /// Answers until it is dropped. Without the socket the node does all else, so it runs.
-    pub(super) async fn listen(self, control: io::Result<Control>) {
+    /// Handles requests until the future is dropped. If there is no socket, logs a warning: the node runs without it.
+    pub(super) async fn listen(self, control: io::Result<ControlSocket>) {
         match control {
-            Ok(control) => control.serve(move |request, peer| self.clone().answer(request, peer)).await,
+            Ok(control) => control.serve(move |request, peer| self.clone().handle(request, peer)).await,
             Err(error) => {
-                tracing::warn!(%error, dir = %self.dir.display(), "no control socket: no backup or export while it runs");
+                tracing::warn!(%error, dir = %self.dir.display(), "no control socket: commands cannot reach this node while it runs");
             }
         }
     }
 
-    /// Cuts short what is under way and waits for its end; nothing new begins.
+    /// Cancels the requests in progress and waits for their end. Later requests are rejected.
     pub(super) async fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        drop(self.under_way.write().await);
+        drop(self.in_progress.write().await);
     }
 
-    async fn answer(self, request: Request, peer: Peer) -> Result<Value, String> {
-        let under_way = self.under_way.clone().read_owned().await;
+    async fn handle(self, request: Request, peer: Peer) -> Result<Value, String> {
+        let in_progress = self.in_progress.clone().read_owned().await;
         if self.stopping.load(Ordering::Relaxed) {
             return Err("the node is stopping".to_owned());
         }
-        // A task of its own: it comes to its end even if nobody waits for it any more.
+        // A separate task, so that the request completes even if its client disconnects.
         let work = tokio::task::spawn_blocking(move || {
-            let answer = Handle::current().block_on(self.carry_out(request, peer));
-            drop(under_way);
-            answer
+            let outcome = Handle::current().block_on(self.execute_audited(request, peer));
+            drop(in_progress);
+            outcome
         });
         match work.await {
-            Ok(answer) => answer,
-            Err(failure) => Err(failure.to_string()),
+            Ok(outcome) => outcome,
+            Err(error) => Err(error.to_string()),
         }
     }
 
-    /// Does it, and answers when what came of it is noted.
-    async fn carry_out(self, request: Request, peer: Peer) -> Result<Value, String> {
+    /// Executes the request, and returns when its outcome is recorded in the audit log.
+    async fn execute_audited(self, request: Request, peer: Peer) -> Result<Value, String> {
         let engine = self.engine.clone();
-        let note = note(&request, peer, engine.now());
-        let outcome = self.work(request).await;
-        if let Some(note) = note {
-            let note = match &outcome {
-                Ok(_) => note,
-                Err(why) => note.refused(why),
+        let entry = audit_entry(&request, peer, engine.now());
+        let outcome = self.execute(request).await;
+        if let Some(entry) = entry {
+            let entry = match &outcome {
+                Ok(_) => entry,
+                Err(reason) => entry.refused(reason),
             };
-            engine.note_action(note).await;
+            engine.record_action(entry).await;
         }
         outcome
     }
 
-    async fn work(self, request: Request) -> Result<Value, String> {
+    async fn execute(self, request: Request) -> Result<Value, String> {
         match request {
             Request::Backup { repository } => {
-                let Ok(_alone) = self.backup.try_lock() else {
-                    return Err("a backup is being made already".to_owned());
+                let Ok(_guard) = self.backup.try_lock() else {
+                    return Err("another backup is in progress".to_owned());
                 };
-                let done = back_up(self.engine.store(), &self.dir, repository, self.stopping).await;
-                done.map_err(failure).and_then(|done| value(&done))
+                let summary = back_up(self.engine.store(), &self.dir, repository, self.stopping).await;
+                summary.map_err(failure).and_then(|summary| to_json(&summary))
             }
-            Request::Export(what) => {
-                let exported = export(self.engine.store(), &what, &self.stopping).await.map_err(failure)?;
-                let Export { pump, file, .. } = &what;
+            Request::Export(request) => {
+                let exported = export(self.engine.store(), &request, &self.stopping).await.map_err(failure)?;
+                let ExportRequest { pump, file, .. } = &request;
                 tracing::info!(pump = pump.as_str(), file = %file.display(), readings = exported.readings, "exported");
-                value(&exported)
+                to_json(&exported)
             }
-            Request::ConfirmClock => self.engine.confirm_clock().map_err(failure).and_then(|now| value(&now)),
-            Request::Pumps => value(&listed(self.engine.store())),
+            Request::ConfirmClock => self.engine.confirm_clock().map_err(failure).and_then(|now| to_json(&now)),
+            Request::Pumps => to_json(&list_pumps(self.engine.store())),
             Request::RemovePump { pump } => {
                 if let Some(simulation) = &self.simulation
                     && simulation.plays(&pump).await
                 {
-                    return Err(format!("{pump} is simulated and would come again at once: stop the simulation first"));
+                    return Err(format!(
+                        "{pump} is simulated and would be registered again at once; stop the simulation first"
+                    ));
                 }
                 self.engine.remove_pump(&pump).await.map_err(failure)?;
-                value(&())
+                to_json(&())
             }
-            Request::PumpSettings { pump } => {
-                value(&settings_of(self.engine.store(), &self.engine.profile_of(&pump), &pump).await.map_err(failure)?)
-            }
+            Request::PumpSettings { pump } => to_json(
+                &read_settings(self.engine.store(), &self.engine.profile_of(&pump), &pump).await.map_err(failure)?,
+            ),
             Request::SetPump { pump, setting } => {
                 let profile = self.engine.profile_of(&pump);
-                let known = settings_of(self.engine.store(), &profile, &pump).await.map_err(failure)?;
+                let report = read_settings(self.engine.store(), &profile, &pump).await.map_err(failure)?;
                 check_channel(&setting, &profile).map_err(failure)?;
-                self.engine.set_pump_settings(&pump, known.settings.with(setting)).await.map_err(failure)?;
-                value(&())
+                self.engine.set_pump_settings(&pump, report.settings.with(setting)).await.map_err(failure)?;
+                to_json(&())
             }
             Request::NamePump { pump, name } => match self.engine.name_pump(&pump, name).await.map_err(failure)? {
-                true => value(&()),
+                true => to_json(&()),
                 false => Err(format!("there is no pump {pump}")),
             },
-            Request::Profiles => value(&kinds_listed(&self.engine.kinds())),
+            Request::Profiles => to_json(&summarize_kinds(&self.engine.kinds())),
             Request::AddProfile { profile, origin, model } => {
                 let model = model.as_deref().map(ModelFiles::Folder);
                 let added = self.kinds.add(&profile, &origin, model).map_err(failure)?;
-                value(&kinds_listed(&[added.kind]))
+                to_json(&summarize_kinds(&[added.kind]))
             }
             Request::AssignProfile { pump, profile } => {
                 self.engine.assign_profile(&pump, &profile).await.map_err(failure)?;
-                value(&())
+                to_json(&())
             }
             #[cfg(feature = "failpoints")]
             Request::Failpoint { point, action } => fail::cfg(point, &action).map(|()| Value::Null),
@@ -159,12 +161,12 @@ impl ControlServer {
     }
 }
 
-/// What is noted of a request that is carried out; nothing of what changes nothing, or what only tests ask.
-fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
+/// Returns the audit entry of a request; none if it only reads, or is for tests only.
+fn audit_entry(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
     let done = |action, object: &str| AuditEntry::done(at, peer.to_string(), action, object);
     match request {
         Request::Backup { repository } => Some(done(AuditAction::Backup, &repository.display().to_string())),
-        Request::Export(Export { pump, file, .. }) => {
+        Request::Export(ExportRequest { pump, file, .. }) => {
             Some(done(AuditAction::Export, pump.as_str()).detail(&file.display().to_string()))
         }
         Request::ConfirmClock => Some(done(AuditAction::ConfirmClock, &at.to_string())),
@@ -173,11 +175,11 @@ fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
             Some(done(AuditAction::SetPump, pump.as_str()).detail(&setting.to_string()))
         }
         Request::NamePump { pump, name } => {
-            Some(done(AuditAction::NamePump, pump.as_str()).detail(&named(name.as_ref())))
+            Some(done(AuditAction::NamePump, pump.as_str()).detail(&name_detail(name.as_ref())))
         }
         Request::AddProfile { origin, model, .. } => {
-            let note = done(AuditAction::AddProfile, origin);
-            Some(model.as_ref().map_or(note.clone(), |model| note.detail(&model.display().to_string())))
+            let entry = done(AuditAction::AddProfile, origin);
+            Some(model.as_ref().map_or(entry.clone(), |model| entry.detail(&model.display().to_string())))
         }
         Request::AssignProfile { pump, profile } => {
             Some(done(AuditAction::AssignProfile, pump.as_str()).detail(profile))
@@ -188,12 +190,12 @@ fn note(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
     }
 }
 
-/// Logs what failed, and says it to who asked.
+/// Logs a failure, and returns its text for the client.
 fn failure(error: impl std::fmt::Display) -> String {
-    tracing::warn!(%error, "what a command asked for failed");
+    tracing::warn!(%error, "a request on the control socket failed");
     error.to_string()
 }
 
-fn value(done: &impl Serialize) -> Result<Value, String> {
-    serde_json::to_value(done).map_err(|error| error.to_string())
+fn to_json(result: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(result).map_err(|error| error.to_string())
 }

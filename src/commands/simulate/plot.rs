@@ -1,6 +1,6 @@
-//! A drawing of a simulated recording: one strip for each channel, one time axis, the machine's states as shades.
+//! Plots a simulated recording as SVG: one strip per channel, a common time axis, and shading by machine status.
 //!
-//! SVG, in colours that print. Does not draw other recordings, and nothing interactive (the dashboard does).
+//! Does not plot other recordings.
 
 use std::ops::Range;
 
@@ -14,14 +14,14 @@ use volute_plant::{Channel, Profile};
 use volute_simulator::{MachineStatus, Step};
 
 const WIDTH: u32 = 1_080;
-const HEAD: u32 = 56;
-const STRIP: u32 = 92;
-const FOOT: u32 = 44;
-/// Room for the numbers beside the strips.
-const LEFT: u32 = 72;
-const RIGHT: u32 = 20;
-/// Room for a channel's name over its strip.
-const NAME: u32 = 22;
+const HEADER_HEIGHT: u32 = 56;
+const STRIP_HEIGHT: u32 = 92;
+const FOOTER_HEIGHT: u32 = 44;
+/// Space for the numbers beside the strips.
+const LEFT_MARGIN: u32 = 72;
+const RIGHT_MARGIN: u32 = 20;
+/// Space for a channel's name above its strip.
+const NAME_HEIGHT: u32 = 22;
 const FONT: &str = "sans-serif";
 
 const INK: RGBColor = RGBColor(38, 50, 56);
@@ -32,38 +32,40 @@ const RECOVERING: RGBColor = RGBColor(253, 240, 205);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Draws the steps' sensor values; answers with the SVG's text.
+/// Plots the steps' sensor values. Returns the SVG's text.
 pub fn draw(title: &str, profile: &Profile, steps: &[Step]) -> Result<String> {
     let mut svg = String::new();
     let channels = profile.channels();
-    let height = HEAD + STRIP * channels.len() as u32 + FOOT;
+    let height = HEADER_HEIGHT + STRIP_HEIGHT * channels.len() as u32 + FOOTER_HEIGHT;
     {
         let page = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         let drawn = draw_page(&page, title, profile, steps).and_then(|()| Ok(page.present()?));
-        drawn.map_err(|error| anyhow!("the drawing failed: {error}"))?;
+        drawn.map_err(|error| anyhow!("the plot failed: {error}"))?;
     }
     Ok(svg)
 }
 
-type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+type DrawResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
-fn draw_page(page: &Area, title: &str, profile: &Profile, steps: &[Step]) -> Drawn {
+fn draw_page(page: &Area, title: &str, profile: &Profile, steps: &[Step]) -> DrawResult {
     page.fill(&WHITE)?;
     let time = TimeAxis::of(steps);
-    draw_head(page, title)?;
+    draw_header(page, title)?;
     for (index, channel) in profile.channels().iter().enumerate() {
-        let top = HEAD + STRIP * index as u32;
-        let strip = page.clone().shrink((0, top), (WIDTH, STRIP));
+        let top = HEADER_HEIGHT + STRIP_HEIGHT * index as u32;
+        let strip = page.clone().shrink((0, top), (WIDTH, STRIP_HEIGHT));
         let values = steps.iter().map(|step| step.samples(profile)[index].value()).collect::<Vec<_>>();
         draw_strip(&strip, channel, &values, steps, &time)?;
     }
-    let foot = page.clone().shrink((0, HEAD + STRIP * profile.channels().len() as u32), (WIDTH, FOOT));
-    draw_foot(&foot, &time)
+    let footer = page
+        .clone()
+        .shrink((0, HEADER_HEIGHT + STRIP_HEIGHT * profile.channels().len() as u32), (WIDTH, FOOTER_HEIGHT));
+    draw_footer(&footer, &time)
 }
 
-fn draw_head(page: &Area, title: &str) -> Drawn {
-    page.draw(&Text::new(title.to_owned(), (LEFT as i32, 12), (FONT, 18).into_font().color(&INK)))?;
-    let mut x = LEFT as i32;
+fn draw_header(page: &Area, title: &str) -> DrawResult {
+    page.draw(&Text::new(title.to_owned(), (LEFT_MARGIN as i32, 12), (FONT, 18).into_font().color(&INK)))?;
+    let mut x = LEFT_MARGIN as i32;
     for (name, colour) in [("BROKEN", BROKEN), ("RECOVERING", RECOVERING)] {
         page.draw(&Rectangle::new([(x, 38), (x + 14, 50)], colour.filled()))?;
         page.draw(&Text::new(name, (x + 20, 38), (FONT, 12).into_font().color(&INK)))?;
@@ -72,13 +74,13 @@ fn draw_head(page: &Area, title: &str) -> Drawn {
     Ok(())
 }
 
-fn draw_strip(strip: &Area, channel: &Channel, values: &[Option<f64>], steps: &[Step], time: &TimeAxis) -> Drawn {
+fn draw_strip(strip: &Area, channel: &Channel, values: &[Option<f64>], steps: &[Step], time: &TimeAxis) -> DrawResult {
     let name = format!("{} ({})", channel.name, channel.unit);
-    strip.draw(&Text::new(name, (LEFT as i32, 4), (FONT, 12).into_font().color(&INK)))?;
+    strip.draw(&Text::new(name, (LEFT_MARGIN as i32, 4), (FONT, 12).into_font().color(&INK)))?;
     let mut chart = ChartBuilder::on(strip)
-        .margin_top(NAME)
-        .margin_right(RIGHT)
-        .y_label_area_size(LEFT)
+        .margin_top(NAME_HEIGHT)
+        .margin_right(RIGHT_MARGIN)
+        .y_label_area_size(LEFT_MARGIN)
         .build_cartesian_2d(0.0..time.last, range_of(values, channel.resolution))?;
     let value_range = chart.y_range();
     for (range, colour) in shades(steps) {
@@ -97,32 +99,33 @@ fn draw_strip(strip: &Area, channel: &Channel, values: &[Option<f64>], steps: &[
         .axis_style(GRID)
         .y_label_style((FONT, 11).into_font().color(&INK))
         .draw()?;
-    let uprights = time.ticks().into_iter().map(|at| [(at, value_range.start), (at, value_range.end)]);
-    chart.draw_series(uprights.map(|line| PathElement::new(line, GRID)))?;
-    for run in runs(values, time) {
-        chart.draw_series(LineSeries::new(run, LINE.stroke_width(1)))?;
+    let tick_lines = time.ticks().into_iter().map(|at| [(at, value_range.start), (at, value_range.end)]);
+    chart.draw_series(tick_lines.map(|line| PathElement::new(line, GRID)))?;
+    for line in lines(values, time) {
+        chart.draw_series(LineSeries::new(line, LINE.stroke_width(1)))?;
     }
     Ok(())
 }
 
-fn draw_foot(foot: &Area, time: &TimeAxis) -> Drawn {
-    let width = f64::from(WIDTH - LEFT - RIGHT);
+fn draw_footer(footer: &Area, time: &TimeAxis) -> DrawResult {
+    let width = f64::from(WIDTH - LEFT_MARGIN - RIGHT_MARGIN);
     let centred = (FONT, 12).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Top));
     for tick in time.ticks() {
-        let x = (f64::from(LEFT) + width * tick / time.last) as i32;
-        foot.draw(&PathElement::new([(x, 0), (x, 5)], INK))?;
-        foot.draw(&Text::new(format!("{:.*}", time.decimals(), tick), (x, 8), centred.clone()))?;
+        let x = (f64::from(LEFT_MARGIN) + width * tick / time.last) as i32;
+        footer.draw(&PathElement::new([(x, 0), (x, 5)], INK))?;
+        footer.draw(&Text::new(format!("{:.*}", time.decimals(), tick), (x, 8), centred.clone()))?;
     }
     let label = format!("{} since the first reading", time.unit);
-    foot.draw(&Text::new(label, ((LEFT + (WIDTH - LEFT - RIGHT) / 2) as i32, 26), centred))?;
+    footer.draw(&Text::new(label, ((LEFT_MARGIN + (WIDTH - LEFT_MARGIN - RIGHT_MARGIN) / 2) as i32, 26), centred))?;
     Ok(())
 }
 
-/// Time since the first step, in the unit that suits its length.
+/// The axis of time since the first step, in a unit that suits the recording's length.
 struct TimeAxis {
     unit: &'static str,
-    /// Of one row, in the unit.
+    /// The time between two rows, in `unit`.
     row: f64,
+    /// The end of the axis, in `unit`.
     last: f64,
 }
 
@@ -142,7 +145,7 @@ impl TimeAxis {
         row as f64 * self.row
     }
 
-    /// About ten round numbers from 0 on.
+    /// Returns about ten round numbers, from 0.
     fn ticks(&self) -> Vec<f64> {
         let step = self.tick_step();
         (0..=10).map(|i| f64::from(i) * step).take_while(|tick| *tick <= self.last).collect()
@@ -155,13 +158,13 @@ impl TimeAxis {
         round.into_iter().find(|step| *step >= rough).unwrap_or(10.0 * power)
     }
 
-    /// Digits after the point that the ticks need.
+    /// Returns the number of decimals of the tick labels.
     fn decimals(&self) -> usize {
         if self.tick_step() < 1.0 { 1 } else { 0 }
     }
 }
 
-/// The spans of rows in which the machine is not normal, with their shades.
+/// Returns the ranges of rows in which the machine's status is not NORMAL, with their colours.
 fn shades(steps: &[Step]) -> Vec<(Range<usize>, RGBColor)> {
     let mut shades = Vec::new();
     let mut begin = 0;
@@ -177,7 +180,7 @@ fn shades(steps: &[Step]) -> Vec<(Range<usize>, RGBColor)> {
     shades
 }
 
-/// All values with a little room; never less than ten steps of the resolution, so that noise looks like noise.
+/// Returns the range of the values with a margin: at least ten steps of the resolution, so that noise does not fill the strip.
 fn range_of(values: &[Option<f64>], resolution: f64) -> Range<f64> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values.iter().flatten() {
@@ -186,30 +189,30 @@ fn range_of(values: &[Option<f64>], resolution: f64) -> Range<f64> {
     if low > high {
         return 0.0..1.0;
     }
-    let room = (0.06 * (high - low)).max((10.0 * resolution - (high - low)) / 2.0);
-    low - room..high + room
+    let margin = (0.06 * (high - low)).max((10.0 * resolution - (high - low)) / 2.0);
+    low - margin..high + margin
 }
 
-/// Unbroken lines through the values that are there, thinned to the lowest and highest of each pixel's rows.
-fn runs(values: &[Option<f64>], time: &TimeAxis) -> Vec<Vec<(f64, f64)>> {
-    let rows_of_a_pixel = values.len().div_ceil(WIDTH as usize);
+/// Returns a line for each run of rows with values, reduced to the lowest and highest value of each pixel's rows.
+fn lines(values: &[Option<f64>], time: &TimeAxis) -> Vec<Vec<(f64, f64)>> {
+    let rows_per_pixel = values.len().div_ceil(WIDTH as usize);
     let points: Vec<_> = values.iter().enumerate().map(|(row, value)| (time.of_row(row), *value)).collect();
-    let mut runs = Vec::new();
+    let mut lines = Vec::new();
     for run in points.chunk_by(|a, b| a.1.is_some() == b.1.is_some()) {
-        let there: Vec<(f64, f64)> = run.iter().filter_map(|(at, value)| Some((*at, (*value)?))).collect();
-        if !there.is_empty() {
-            runs.push(there.chunks(rows_of_a_pixel).flat_map(ends).collect());
+        let present: Vec<(f64, f64)> = run.iter().filter_map(|(at, value)| Some((*at, (*value)?))).collect();
+        if !present.is_empty() {
+            lines.push(present.chunks(rows_per_pixel).flat_map(extremes).collect());
         }
     }
-    runs
+    lines
 }
 
-/// The lowest and the highest point, in the order of time.
-fn ends(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+/// Returns the lowest and the highest point, in order of time.
+fn extremes(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-    let mut ends: Vec<(f64, f64)> =
+    let mut extremes: Vec<(f64, f64)> =
         [points.iter().min_by(by_value), points.iter().max_by(by_value)].into_iter().flatten().copied().collect();
-    ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-    ends.dedup();
-    ends
+    extremes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    extremes.dedup();
+    extremes
 }

@@ -1,4 +1,4 @@
-//! The layers over each other, and every kind of mistake.
+//! The precedence of the layers, and every kind of mistake.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -69,6 +69,19 @@ fn every_default_is_commented() {
 }
 
 #[test]
+fn a_key_of_an_earlier_version_is_rejected_with_its_name_now() {
+    let (_folder, path) = file("[engine]\nwedged_after_s = 30\n");
+    let variables = [("VOLUTE__INGEST__BACKLOG_ANSWER_S", "10"), ("VOLUTE__INGEST__BURST_READINGS_PER_PUMP", "10")];
+    let found: BTreeSet<String> =
+        mistakes(Some(&path), &variables, &[]).iter().map(|mistake| mistake.to_string()).collect();
+    assert_eq!(found.len(), 3, "{found:?}");
+    for key in ["engine.stuck_after_s", "ingest.backlog_timeout_s", "ingest.max_in_flight_readings_per_pump"] {
+        assert!(found.iter().any(|text| text.contains(&format!("this key is now {key}"))), "{key}: {found:?}");
+        assert!(DEFAULTS.contains(&format!("\n{} = ", key.split_once('.').expect("a section").1)), "{key}");
+    }
+}
+
+#[test]
 fn text_keys_take_text_that_looks_like_something_else() {
     for (variable, text, key, toml) in [
         ("VOLUTE__INGEST__DEFAULT_PUMP", "7", "ingest.default_pump", r#""7""#),
@@ -98,16 +111,16 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[server]\nlisten = \"localhost\"", "an IP address and a port"),
         ("[server]\nlisten = 5000", "an IP address and a port"),
         ("[server.listen]\nport = 5000", "an IP address and a port"),
-        ("[server]\nallowed_hosts = \"http://volute.example\"", "names of hosts separated by commas"),
-        ("[server]\nallowed_hosts = \"a,,b\"", "names of hosts separated by commas"),
-        ("[server]\nallowed_hosts = \"gate:port\"", "names of hosts separated by commas"),
+        ("[server]\nallowed_hosts = \"http://volute.example\"", "host names separated by commas"),
+        ("[server]\nallowed_hosts = \"a,,b\"", "host names separated by commas"),
+        ("[server]\nallowed_hosts = \"gate:port\"", "host names separated by commas"),
         ("[server]\nkeep_alive_s = 0", "a whole number from 1 to 86400 (seconds)"),
         ("[ingest]\ndefault_pump = \"..\"", "1 to 64 characters"),
         ("[ingest]\nauto_register = true", "\"auto\", \"on\" or \"off\""),
         ("[ingest]\nauto_register = \"maybe\"", "\"auto\", \"on\" or \"off\""),
         ("[log]\nformat = \"xml\"", "\"text\" or \"json\""),
         ("[log]\nfilter = \"volute=loud\"", "error, warn, info"),
-        ("[model]\nprofile = \"gear\"", "there are: centrifugal, skab"),
+        ("[model]\nprofile = \"gear\"", "allowed: centrifugal, skab"),
         ("[model]\nprofile = \"./nowhere.toml\"", "nowhere.toml cannot be read"),
         ("[commissioning]\nhours = 0", "a number above 0, up to 720 (hours)"),
         ("[commissioning]\nhours = 720.5", "a number above 0, up to 720 (hours)"),

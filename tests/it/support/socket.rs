@@ -1,4 +1,4 @@
-//! A connection on which a test sends bytes as they are, for requests that no client would make.
+//! Sends raw bytes on a connection, for requests that an HTTP client would not make.
 
 use std::{
     io::{Read, Write},
@@ -8,7 +8,7 @@ use std::{
 
 use super::Node;
 
-/// A response, as it came.
+/// A response as received.
 #[derive(Debug)]
 pub struct RawResponse {
     pub status: u16,
@@ -17,15 +17,15 @@ pub struct RawResponse {
     pub body: String,
 }
 
-/// Sends this on a connection of its own, on which an answer is waited for so long.
-pub fn send(node: &Node, bytes: impl AsRef<[u8]>, patience: Duration) -> TcpStream {
+/// Sends bytes on a new connection. Reads on the connection time out after `timeout`.
+pub fn send(node: &Node, bytes: impl AsRef<[u8]>, timeout: Duration) -> TcpStream {
     let mut stream = TcpStream::connect(node.address()).expect("connected");
-    stream.set_read_timeout(Some(patience)).expect("set");
+    stream.set_read_timeout(Some(timeout)).expect("set");
     stream.write_all(bytes.as_ref()).expect("sent");
     stream
 }
 
-/// The next response that comes.
+/// Reads the next response.
 pub fn receive(stream: &mut TcpStream) -> RawResponse {
     let mut bytes = Vec::new();
     loop {
@@ -39,8 +39,8 @@ pub fn receive(stream: &mut TcpStream) -> RawResponse {
             }
         }
         let mut chunk = [0; 4096];
-        let read = stream.read(&mut chunk).expect("an answer in time");
-        assert!(read > 0, "the connection ended before its answer: {text:?}");
+        let read = stream.read(&mut chunk).expect("a response in time");
+        assert!(read > 0, "the connection ended before its response: {text:?}");
         bytes.extend_from_slice(&chunk[..read]);
     }
 }

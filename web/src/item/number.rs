@@ -1,19 +1,19 @@
-//! A channel's number in JSON, and what other programs write where they have none.
+//! Parses a channel's number, and recognizes what programs send instead of a number.
 
 use serde_json::Value;
 
-/// A channel's number; none where it is null. Otherwise why it is none.
+/// Parses a channel's number; none for null. An error says why the value is not a number.
 pub(crate) fn parse_number(value: &Value) -> Result<Option<f64>, &'static str> {
     let number = match value {
         Value::Null => return Ok(None),
         Value::Number(number) => number.as_f64(),
         Value::String(text) => match text.trim().parse() {
             Ok(number) => Some(number),
-            Err(_) => return Err(why_no_number(text)),
+            Err(_) => return Err(non_numeric_reason(text)),
         },
-        Value::Bool(_) => return Err("true or false, and no number"),
-        Value::Array(_) => return Err("a list, and no number"),
-        Value::Object(_) => return Err("an object, and no number"),
+        Value::Bool(_) => return Err("a boolean, not a number"),
+        Value::Array(_) => return Err("an array, not a number"),
+        Value::Object(_) => return Err("an object, not a number"),
     };
     match number.filter(|number| number.is_finite()) {
         Some(number) => Ok(Some(number)),
@@ -21,21 +21,21 @@ pub(crate) fn parse_number(value: &Value) -> Result<Option<f64>, &'static str> {
     }
 }
 
-fn why_no_number(text: &str) -> &'static str {
+fn non_numeric_reason(text: &str) -> &'static str {
     if text.trim().is_empty() {
-        "an empty text"
+        "empty text"
     } else if text.contains(',') && text.trim().replace(',', ".").parse::<f64>().is_ok() {
-        "a comma in a number may stand before the fraction or between thousands; send a point, and no thousands' separator"
-    } else if is_no_number(text) {
+        "a comma may be a decimal or a thousands separator; send a decimal point, and no thousands separators"
+    } else if is_non_finite(text) {
         "not a finite number"
     } else {
-        "a text that is no number"
+        "text that is not a number"
     }
 }
 
-/// Whether `text` is what some program writes for a number that is none or too large: `NaN`, `-Infinity`, `1e999`,
+/// Returns whether `text` is what a program writes for a non-finite or too large number: `NaN`, `-Infinity`, `1e999`,
 /// `-nan(ind)`, `1.#QNAN`.
-pub(crate) fn is_no_number(text: &str) -> bool {
+pub(crate) fn is_non_finite(text: &str) -> bool {
     let text = text.trim();
     if let Ok(number) = text.parse::<f64>() {
         return !number.is_finite();

@@ -1,13 +1,13 @@
-//! By which profile an item of a post is read: its pump's, or for a pump that is new the one that the post names.
+//! Determines the profile of an item of a post: that of its pump, or for a new pump the one that the post names.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
 use volute_actors::{EngineHandle, UnfitProfile};
 use volute_plant::{Profile, PumpId};
 
-/// Which profile the readings of a pump are of.
+/// Looks up the profile of a pump's readings.
 pub(crate) trait Profiles {
-    /// Returns the profile of a pump; none: of the node's default pump. `named` is what an item says its pump's profile is.
+    /// Returns the profile of a pump; without a pump, of the node's default pump. `named` is the profile that the item names.
     fn of(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile>;
 }
 
@@ -17,14 +17,14 @@ impl Profiles for EngineHandle {
     }
 }
 
-/// The profiles of the pumps of one post: what an item names its pump's profile holds for the items of that pump that follow.
+/// The profiles of one post. A profile that an item names applies to the later items of its pump, too.
 pub(crate) struct PostProfiles<'a> {
     all: &'a dyn Profiles,
     named: RefCell<BTreeMap<Option<PumpId>, Profile>>,
 }
 
 impl<'a> PostProfiles<'a> {
-    /// Those of a post that has named none yet.
+    /// Creates the profiles of a post that has named none yet.
     pub(crate) fn new(all: &'a dyn Profiles) -> Self {
         Self { all, named: RefCell::default() }
     }
@@ -33,9 +33,9 @@ impl<'a> PostProfiles<'a> {
 impl Profiles for PostProfiles<'_> {
     fn of(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile> {
         if named.is_none() {
-            let before = self.named.borrow();
-            // Most posts name none, and cost no look-up.
-            if let Some(profile) = before.first_key_value().and_then(|_| before.get(&pump.cloned())) {
+            let named = self.named.borrow();
+            // Most posts name no profile, and need no lookup here.
+            if let Some(profile) = named.first_key_value().and_then(|_| named.get(&pump.cloned())) {
                 return Ok(profile.clone());
             }
         }
@@ -47,7 +47,7 @@ impl Profiles for PostProfiles<'_> {
     }
 }
 
-/// The only one there is.
+/// Looks up this profile for every pump.
 #[cfg(test)]
 impl Profiles for Profile {
     fn of(&self, _: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile> {

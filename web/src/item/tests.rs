@@ -1,8 +1,8 @@
-//! What is taken of an item, field by field, and what is left out.
+//! Which fields of an item are accepted, and which are ignored.
 
 use proptest::prelude::*;
 use serde_json::json;
-use volute_actors::LISTED;
+use volute_actors::MAX_LISTED;
 use volute_plant::ZERO_BAND;
 
 use super::*;
@@ -15,32 +15,32 @@ fn fields(item: Value) -> Vec<(String, Value)> {
     }
 }
 
-fn read(item: Value) -> (Result<Draft, InvalidValue>, LeftOut) {
-    let mut left_out = LeftOut::default();
-    (parse_item(&small(), 7, &fields(item), &mut left_out), left_out)
+fn read(item: Value) -> (Result<Draft, InvalidValue>, IgnoredFields) {
+    let mut ignored = IgnoredFields::default();
+    (parse_item(&small(), 7, &fields(item), &mut ignored), ignored)
 }
 
-fn taken(item: Value) -> Result<Draft, InvalidValue> {
+fn parse(item: Value) -> Result<Draft, InvalidValue> {
     read(item).0
 }
 
 #[test]
-fn a_wild_sensor_does_not_blind_the_others() {
-    let draft = taken(json!({"Tb": 900, "Q": 120.5})).expect("accepted");
+fn an_implausible_value_does_not_affect_other_channels() {
+    let draft = parse(json!({"Tb": 900, "Q": 120.5})).expect("accepted");
     assert_eq!(&*draft.samples, &[Sample::Bad(900.0), Sample::Good(120.5)]);
-    assert_eq!((draft.pump, draft.stamp), (None, TimestampSource::Received));
+    assert_eq!((draft.pump, draft.timestamp), (None, TimestampSource::Received));
 }
 
 #[test]
 fn absent_and_null_are_missing() {
-    let draft = taken(json!({"Tb": null, "Q": 1, "pump_id": "P-1", "timestamp": 1773051273000_i64}));
+    let draft = parse(json!({"Tb": null, "Q": 1, "pump_id": "P-1", "timestamp": 1773051273000_i64}));
     let draft = draft.expect("accepted");
     assert_eq!(&*draft.samples, &[Sample::Missing, Sample::Good(1.0)]);
-    assert!(matches!(draft.stamp, TimestampSource::Device(at) if at.millis() == 1_773_051_273_000));
+    assert!(matches!(draft.timestamp, TimestampSource::Device(at) if at.millis() == 1_773_051_273_000));
 }
 
 #[test]
-fn bad_items_name_field_value_and_what_is_allowed() {
+fn errors_name_the_field_the_value_and_the_allowed_values() {
     let table = [
         (json!({"Tb": true}), "", json!({"Tb": true}), "Tb, Q"),
         (json!({"Torque": 5}), "", json!({"Torque": 5}), "Tb, Q"),
@@ -55,7 +55,7 @@ fn bad_items_name_field_value_and_what_is_allowed() {
         (json!({"Tb": null}), "", json!({"Tb": null}), "Tb, Q"),
     ];
     for (item, field, value, allowed) in table {
-        let rejection = taken(item.clone()).expect_err(&item.to_string());
+        let rejection = parse(item.clone()).expect_err(&item.to_string());
         assert_eq!((rejection.field.as_str(), &rejection.value), (field, &value), "{item}");
         assert!(rejection.allowed.contains(allowed), "{item}: {}", rejection.allowed);
         assert!(rejection.message.contains(&rejection.allowed) && rejection.message.contains(field), "{item}");
@@ -63,8 +63,8 @@ fn bad_items_name_field_value_and_what_is_allowed() {
 }
 
 #[test]
-fn times_and_names_have_ends() {
-    let ok = |item: Value| taken(item).is_ok();
+fn times_and_pump_ids_have_limits() {
+    let ok = |item: Value| parse(item).is_ok();
     let year_2000 = 946_684_800_000_i64;
     let year_2200 = 7_258_118_400_000_i64;
     for (timestamp, allowed) in [
@@ -87,8 +87,8 @@ fn times_and_names_have_ends() {
     for (name, allowed) in [("P".repeat(64), true), ("P".repeat(65), false), (String::new(), false)] {
         assert_eq!(ok(json!({"Q": 1, "pump_id": name})), allowed, "{name:?}");
     }
-    let unnamed = taken(json!({"Q": 1, "pump_id": null})).expect("accepted");
-    assert_eq!((unnamed.pump, unnamed.stamp, unnamed.stamp.device()), (None, TimestampSource::Received, None));
+    let unnamed = parse(json!({"Q": 1, "pump_id": null})).expect("accepted");
+    assert_eq!((unnamed.pump, unnamed.timestamp, unnamed.timestamp.device()), (None, TimestampSource::Received, None));
 }
 
 #[test]
@@ -96,10 +96,10 @@ fn a_value_at_the_end_of_the_plausible_range_is_good_and_one_beyond_it_is_bad() 
     let profile = small();
     for (index, channel) in profile.channels().iter().enumerate() {
         let [low, high] = channel.plausible;
-        // A zero may have drifted.
+        // A range from zero includes the drift of the zero point.
         let low = if low == 0.0 { -ZERO_BAND * high } else { low };
         for (value, good) in [(low, true), (high, true), (low.next_down(), false), (high.next_up(), false)] {
-            let draft = taken(json!({&channel.name: value})).expect("accepted");
+            let draft = parse(json!({&channel.name: value})).expect("accepted");
             let expected = if good { Sample::Good(value) } else { Sample::Bad(value) };
             assert_eq!(draft.samples[index], expected, "{} {value}", channel.name);
             assert_eq!(draft.samples.iter().filter(|sample| sample.value().is_some()).count(), 1);
@@ -108,8 +108,8 @@ fn a_value_at_the_end_of_the_plausible_range_is_good_and_one_beyond_it_is_bad() 
 }
 
 #[test]
-fn a_value_that_is_no_number_costs_its_channel_and_is_listed() {
-    let none = [
+fn a_value_that_is_not_a_number_is_missing_and_listed() {
+    let not_numbers = [
         json!("NaN"),
         json!("nan"),
         json!("-Infinity"),
@@ -134,61 +134,64 @@ fn a_value_that_is_no_number_costs_its_channel_and_is_listed() {
         json!([61.5]),
         json!({"value": 61.5, "quality": "BAD"}),
     ];
-    for value in none {
-        let (draft, left_out) = read(json!({"Tb": value, "Q": 120.5}));
-        let draft = draft.expect("the others are taken");
+    for value in not_numbers {
+        let (draft, ignored) = read(json!({"Tb": value, "Q": 120.5}));
+        let draft = draft.expect("accepted");
         assert_eq!(&*draft.samples, &[Sample::Missing, Sample::Good(120.5)], "{value}");
-        let listed = &left_out.not_numbers[..];
-        assert!(matches!(listed, [no] if no.index == 7 && no.channel == "Tb" && no.value == value), "{listed:?}");
-        assert!(!listed[0].why.is_empty() && left_out.unknown.is_empty(), "{listed:?}");
+        let listed = &ignored.non_numeric[..];
+        assert!(
+            matches!(listed, [ignored] if ignored.index == 7 && ignored.channel == "Tb" && ignored.value == value),
+            "{listed:?}"
+        );
+        assert!(!listed[0].why.is_empty() && ignored.unknown.is_empty(), "{listed:?}");
 
-        let (rejected, left_out) = read(json!({"Tb": value, "Q": null}));
+        let (rejected, ignored) = read(json!({"Tb": value, "Q": null}));
         let message = rejected.expect_err("no channel has a number").message;
         assert!(message.contains(": Tb holds ") && message.contains("; allowed: Tb, Q"), "{message}");
-        assert_eq!(left_out.not_numbers.len(), 1);
+        assert_eq!(ignored.non_numeric.len(), 1);
     }
     for (text, number) in
         [("61.5", 61.5), ("+61.5", 61.5), (" 61.5 ", 61.5), ("6.15e1", 61.5), ("-3", -3.0), ("7.", 7.0)]
     {
-        let (draft, left_out) = read(json!({"Tb": text}));
+        let (draft, ignored) = read(json!({"Tb": text}));
         assert_eq!(draft.expect(text).samples[0], Sample::Good(number), "{text}");
-        assert_eq!(left_out, LeftOut::default(), "{text}");
+        assert_eq!(ignored, IgnoredFields::default(), "{text}");
     }
-    let (draft, left_out) = read(json!({"Tb": null, "Q": 1}));
-    assert!(draft.is_ok() && left_out == LeftOut::default(), "null is how one says that there is no value");
+    let (draft, ignored) = read(json!({"Tb": null, "Q": 1}));
+    assert!(draft.is_ok() && ignored == IgnoredFields::default(), "null means that there is no value");
     for sentinel in [-9999.0, 32767.0, 65535.0] {
-        let draft = taken(json!({"Tb": sentinel, "Q": sentinel.to_string()})).expect("taken");
+        let draft = parse(json!({"Tb": sentinel, "Q": sentinel.to_string()})).expect("accepted");
         assert_eq!(&*draft.samples, &[Sample::Bad(sentinel), Sample::Bad(sentinel)]);
     }
 }
 
 #[test]
-fn fields_are_found_by_their_letters_and_others_are_listed() {
+fn channels_match_by_letters_and_digits_and_other_fields_are_listed() {
     for name in ["tb", "TB", "T-b", "T_B", "t b", " tb "] {
-        let (draft, left_out) = read(json!({name: 20, "Q": 1}));
+        let (draft, ignored) = read(json!({name: 20, "Q": 1}));
         assert_eq!(draft.expect(name).samples[0], Sample::Good(20.0), "{name}");
-        assert_eq!(left_out, LeftOut::default(), "{name}");
+        assert_eq!(ignored, IgnoredFields::default(), "{name}");
     }
     for name in ["Tbb", "T.b", "T", "quality", "", "Q1", "pump_name", "t"] {
-        let (draft, left_out) = read(json!({name: {"a": [1]}, "Q": 1}));
+        let (draft, ignored) = read(json!({name: {"a": [1]}, "Q": 1}));
         assert_eq!(&*draft.expect(name).samples, &[Sample::Missing, Sample::Good(1.0)], "{name}");
         let expected = UnknownField { count: 1, index: 7, value: json!({"a": [1]}) };
-        assert_eq!(left_out.unknown.get(name), Some(&expected), "{name}");
+        assert_eq!(ignored.unknown.get(name), Some(&expected), "{name}");
     }
-    // The channel's own name goes first, whatever the order.
+    // The exact name takes precedence, whatever the order.
     for item in [vec![("tb", 1), ("Tb", 20)], vec![("Tb", 20), ("tb", 1)], vec![("tb", 20), ("TB", 1)]] {
         let fields: Vec<_> = item.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        let mut left_out = LeftOut::default();
-        let draft = parse_item(&small(), 0, &fields, &mut left_out).expect("taken");
-        assert_eq!((draft.samples[0], left_out.unknown.len()), (Sample::Good(20.0), 1), "{item:?}");
+        let mut ignored = IgnoredFields::default();
+        let draft = parse_item(&small(), 0, &fields, &mut ignored).expect("accepted");
+        assert_eq!((draft.samples[0], ignored.unknown.len()), (Sample::Good(20.0), 1), "{item:?}");
     }
     let twice = [("Tb".to_owned(), json!(1)), ("Tb".to_owned(), json!(1))];
-    let twice = parse_item(&small(), 0, &twice, &mut LeftOut::default()).expect_err("twice");
+    let twice = parse_item(&small(), 0, &twice, &mut IgnoredFields::default()).expect_err("twice");
     assert_eq!((twice.field.as_str(), twice.allowed.as_str()), ("Tb", "each field once"));
 }
 
 #[test]
-fn a_pump_and_a_time_have_some_names() {
+fn the_pump_and_the_time_have_several_field_names() {
     let at = 1_773_051_273_000_i64;
     for (item, pump, unknown) in [
         (json!({"pump_id": "P", "ts": at}), "P", vec![]),
@@ -205,45 +208,45 @@ fn a_pump_and_a_time_have_some_names() {
     ] {
         let mut item = item;
         item["Q"] = json!(1);
-        let (draft, left_out) = read(item.clone());
-        let draft = draft.expect("taken");
+        let (draft, ignored) = read(item.clone());
+        let draft = draft.expect("accepted");
         assert_eq!(draft.pump.as_ref().map(PumpId::as_str), Some(pump), "{item}");
-        assert_eq!(draft.stamp.device().map(Timestamp::millis), Some(at), "{item}");
-        assert_eq!(left_out.unknown.keys().collect::<Vec<_>>(), unknown, "{item}");
+        assert_eq!(draft.timestamp.device().map(Timestamp::millis), Some(at), "{item}");
+        assert_eq!(ignored.unknown.keys().collect::<Vec<_>>(), unknown, "{item}");
     }
-    let local = taken(json!({"Q": 1, "timestamp": "2026-03-09 10:14:33"})).expect_err("whose hour?");
+    let local = parse(json!({"Q": 1, "timestamp": "2026-03-09 10:14:33"})).expect_err("no offset");
     assert!(local.message.contains("without its offset") && local.message.contains("+01:00"), "{local:?}");
 }
 
 #[test]
-fn what_is_left_out_is_bounded() {
-    let (long, mut left_out) = ("ü".repeat(10_000), LeftOut::default());
-    for index in 0..3 * LISTED {
+fn ignored_fields_are_bounded() {
+    let (long, mut ignored) = ("ü".repeat(10_000), IgnoredFields::default());
+    for index in 0..3 * MAX_LISTED {
         let fields =
             [("Tb".to_owned(), json!(&long)), ("Q".to_owned(), json!(1)), (format!("{index}{long}"), json!([&long]))];
-        parse_item(&small(), index, &fields, &mut left_out).expect("taken");
+        parse_item(&small(), index, &fields, &mut ignored).expect("accepted");
         let again = [("Q".to_owned(), json!(1)), ("note".to_owned(), json!(index))];
-        parse_item(&small(), index, &again, &mut left_out).expect("taken");
+        parse_item(&small(), index, &again, &mut ignored).expect("accepted");
     }
-    assert_eq!((left_out.not_numbers.len(), left_out.not_numbers_unlisted), (LISTED, 2 * LISTED));
-    assert_eq!((left_out.unknown.len(), left_out.unknown["note"].count), (LISTED, 3 * LISTED));
-    assert_eq!(left_out.unknown_unlisted, 2 * LISTED + 1);
-    assert!(left_out.not_numbers.iter().all(|no| no.value.as_str().is_some_and(|text| text.len() == 400)));
-    assert!(left_out.unknown.iter().all(|(name, field)| name.len() < 500 && field.value.to_string().len() < 500));
+    assert_eq!((ignored.non_numeric.len(), ignored.non_numeric_unlisted), (MAX_LISTED, 2 * MAX_LISTED));
+    assert_eq!((ignored.unknown.len(), ignored.unknown["note"].count), (MAX_LISTED, 3 * MAX_LISTED));
+    assert_eq!(ignored.unknown_unlisted, 2 * MAX_LISTED + 1);
+    assert!(ignored.non_numeric.iter().all(|ignored| ignored.value.as_str().is_some_and(|text| text.len() == 400)));
+    assert!(ignored.unknown.iter().all(|(name, field)| name.len() < 500 && field.value.to_string().len() < 500));
 }
 
 proptest! {
     #[test]
     fn a_number_is_the_same_as_text(number in -40.0..200.0_f64) {
-        let samples = |value: Value| taken(json!({"Tb": value})).expect("a number").samples;
+        let samples = |value: Value| parse(json!({"Tb": value})).expect("a number").samples;
         prop_assert_eq!(samples(json!(number)), samples(json!(number.to_string())));
     }
 }
 
-/// Two kinds of pumps, of which the first is the default.
-struct Two(Profile, Profile);
+/// Two profiles, of which the first is the default.
+struct TwoProfiles(Profile, Profile);
 
-impl Profiles for Two {
+impl Profiles for TwoProfiles {
     fn of(&self, _: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile> {
         match named {
             None => Ok(self.0.clone()),
@@ -254,14 +257,14 @@ impl Profiles for Two {
 }
 
 #[test]
-fn what_one_item_names_holds_for_the_items_of_its_pump_that_follow() {
+fn a_named_profile_applies_to_later_items_of_its_pump() {
     let other = "name = \"other\"\ntitle = \"Another\"\ninterval_ms = 1000\n[[channels]]\nname = \"X\"\n\
         quantity = \"flow\"\nunit = \"L/min\"\nplausible = [0, 500]\nresolution = 1\n";
-    let all = Two(small(), Profile::from_toml(other).expect("a profile"));
+    let all = TwoProfiles(small(), Profile::from_toml(other).expect("a profile"));
     let post = PostProfiles::new(&all);
     let of = |item: Value| {
         let fields: Vec<(String, Value)> = item.as_object().expect("an object").clone().into_iter().collect();
-        let draft = parse_item(&post, 0, &fields, &mut LeftOut::default());
+        let draft = parse_item(&post, 0, &fields, &mut IgnoredFields::default());
         draft.map(|draft| draft.profile.name().to_owned()).map_err(|rejection| rejection.field)
     };
     assert_eq!(of(json!({"pump_id": "A", "Tb": 40})).as_deref(), Ok("small"));

@@ -1,8 +1,8 @@
-//! `/api/actors` and `/api/dead-letters`: how the node's parts are, restarting one of them by hand, and the messages that
-//! broke one.
+//! `/api/actors` and `/api/dead-letters`: the state of the node's actors, restarting them, and the messages that they failed to
+//! process.
 //!
-//! An id may hold a `/`, as `pump/P-101`. In the path of a restart it is percent-encoded: `pump%2FP-101`. The list is
-//! flat; `stage` says what an actor is a part of.
+//! An id may contain a `/`, for example `pump/P-101`. In the path of a restart it is percent-encoded: `pump%2FP-101`. The list
+//! is flat; `stage` is the group that an actor belongs to.
 
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
@@ -21,14 +21,14 @@ use crate::{
 
 const STATES: [&str; 5] = ["starting", "running", "restarting", "failed", "stopped"];
 
-/// Which actors are asked for.
+/// Parameters: the requested actors.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ActorsQuery {
-    /// Only those of this stage, as `pumps`
+    /// Only actors of this stage, for example `pumps`
     stage: Option<String>,
-    /// Only those in this state, as `failed`
+    /// Only actors in this state, for example `failed`
     #[param(value_type = Option<String>)]
     state: Option<StateName>,
 }
@@ -49,29 +49,29 @@ impl TryFrom<String> for StateName {
 /// The node's actors.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ActorsResponse {
-    /// By their ids.
+    /// The actors, sorted by id.
     items: Vec<ActorResponse>,
-    /// Whether the node can take readings.
+    /// Whether the node can accept readings.
     ready: bool,
-    /// What is out of order; null where nothing is.
+    /// What is out of order; null if nothing is.
     #[schema(required)]
     reason: Option<String>,
-    /// How long readings and verdicts took to be durable since the start.
+    /// How long readings and detections took to be durable, since the node started.
     latencies: Vec<LatencyResponse>,
-    /// What does not fit into the node's queues.
+    /// What did not fit into the node's queues.
     overflows: Vec<OverflowResponse>,
 }
 
-/// A bounded queue, and what becomes of what does not fit.
+/// A bounded queue, and what happens to items that do not fit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OverflowResponse {
-    /// What waits in it.
+    /// The items that wait in it.
     #[schema(example = "windows to be scored")]
     queue: &'static str,
-    /// What becomes of what does not fit.
+    /// What happens to an item that does not fit.
     #[schema(example = "the pump's oldest is skipped")]
     when_full: &'static str,
-    /// How often that was since the start.
+    /// How often this happened since the node started.
     count: u64,
 }
 
@@ -81,34 +81,34 @@ impl From<Overflow> for OverflowResponse {
     }
 }
 
-/// How long something took; each figure is at most an eighth above the true one, and null before the first.
+/// The distribution of a latency. Each figure is at most one eighth above the true one, and null before the first measurement.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LatencyResponse {
-    /// `gate`: from a post that was parsed until its pump has judged its readings; `journal`: from there until they are in
-    /// the journal; `queue`: from a window to the worker that takes it; `inference`: from there to its score; `record`:
-    /// from a verdict until it is in the journal; `detection`: from a reading that was received until the verdict on its
+    /// `gate`: from the parsing of a post until its pump has judged its readings; `journal`: from then until they are in
+    /// the journal; `queue`: from a complete window until a worker takes it; `inference`: from then to its score; `record`:
+    /// from a detection until it is in the journal; `detection`: from the receipt of a reading until the detection of its
     /// window is in the journal.
     #[schema(example = "detection")]
     of: &'static str,
-    /// Half took at most this long, in milliseconds.
+    /// The median, in milliseconds.
     #[schema(required)]
     p50_ms: Option<f64>,
-    /// All but one in a hundred did.
+    /// The 99th percentile, in milliseconds.
     #[schema(required)]
     p99_ms: Option<f64>,
-    /// All but one in a thousand did.
+    /// The 99.9th percentile, in milliseconds.
     #[schema(required)]
     p999_ms: Option<f64>,
-    /// How the times are distributed since the start; empty buckets are left out.
+    /// The histogram since the node started; empty buckets are omitted.
     buckets: Vec<BucketResponse>,
 }
 
-/// Some of the times.
+/// A bucket of the histogram.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BucketResponse {
-    /// They took less than this, in milliseconds, and not less than the bucket before says.
+    /// The upper bound of the bucket (exclusive), in milliseconds. Its lower bound is that of the previous bucket.
     below_ms: f64,
-    /// How many there were.
+    /// The number of measurements.
     count: u64,
 }
 
@@ -120,123 +120,127 @@ impl From<LatencyQuantiles> for LatencyResponse {
     }
 }
 
-/// One of the parts that the node is made of.
+/// An actor: one of the components of the node.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ActorResponse {
-    /// As `pump/P-101`, `recorder` or `inference/0`.
+    /// Its id, for example `pump/P-101`, `recorder` or `inference/0`.
     id: String,
-    /// What it is, as `pump`.
+    /// Its kind, for example `pump`.
     kind: &'static str,
-    /// What it is a part of, as `pumps`.
+    /// The stage that it belongs to, for example `pumps`.
     stage: &'static str,
-    /// `starting`, `running`, `restarting` (it failed and is built anew after a pause), `failed` (too often: it stays
+    /// `starting`, `running`, `restarting` (it failed and is restarted after a delay), `failed` (it failed too often and is
     /// down until it is restarted by hand) or `stopped`.
     #[schema(example = "running")]
     state: &'static str,
-    /// The pause before it is built anew, in milliseconds; null where it is not `restarting`.
+    /// The delay before it is restarted, in milliseconds; null unless it is `restarting`.
     #[schema(required)]
     restarts_in_ms: Option<u64>,
-    /// Messages that wait for it.
+    /// The messages that wait for it.
     queue_depth: usize,
-    /// How many may wait, over all its ways in.
+    /// The most messages that may wait, over all its mailboxes.
     queue_limit: usize,
-    /// Messages it handled.
+    /// The messages that it processed.
     processed: u64,
     /// How often it failed.
     failures: u64,
-    /// How often it was built anew, after a failure or by hand.
+    /// How often it was restarted, after a failure or by hand.
     restarts: u64,
-    /// What went wrong last.
+    /// The last error.
     #[schema(required)]
     last_error: Option<String>,
-    /// When that was.
+    /// When the last error occurred.
     #[schema(format = DateTime, required)]
     last_error_at: Option<String>,
-    /// When it last finished a message.
+    /// When it last completed a message.
     #[schema(format = DateTime, required)]
     last_progress: Option<String>,
-    /// Half of its messages took at most this long, in milliseconds; up to an eighth above the true figure. Null before the first.
+    /// The median time of its messages, in milliseconds; at most one eighth above the true figure. Null before the first.
     #[schema(required)]
     p50_ms: Option<f64>,
-    /// The same of all but one in a hundred.
+    /// The 99th percentile of the same.
     #[schema(required)]
     p99_ms: Option<f64>,
-    /// What it handles now.
+    /// The message that it is processing.
     #[schema(required)]
-    in_hand: Option<InHandResponse>,
+    in_hand: Option<CurrentMessageResponse>,
 }
 
-/// A message that is being handled.
+/// A message that is being processed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct InHandResponse {
-    /// What kind of message.
+pub(crate) struct CurrentMessageResponse {
+    /// The kind of the message.
     message: &'static str,
-    /// Whose; null where it is no pump's.
+    /// The pump that it is about; null if it is about none.
     #[schema(required)]
     pump_id: Option<String>,
-    /// Since when.
+    /// When the processing began.
     #[schema(format = DateTime)]
     since: String,
 }
 
-/// What is restarted.
+/// The actors that are restarted.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RestartResponse {
     /// The actors' ids.
     restarted: Vec<String>,
 }
 
-/// The messages that broke an actor.
+/// The messages that made an actor fail.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeadLettersResponse {
-    /// Newest first; at most 1,000 are kept, and none beyond the node's stop.
+    /// Newest first; at most 1,000 are kept, in memory.
     items: Vec<DeadLetterResponse>,
 }
 
-/// A message that broke an actor, and was given up.
+/// A message that made an actor fail, and was dropped.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeadLetterResponse {
-    /// When it was given up.
+    /// When it was dropped.
     #[schema(format = DateTime)]
     at: String,
     /// The actor's id.
     actor: String,
-    /// What kind of message it was.
+    /// The kind of the message.
     message: &'static str,
-    /// Whose; null where it was no pump's.
+    /// The pump that it was about; null if it was about none.
     #[schema(required)]
     pump_id: Option<String>,
-    /// What went wrong.
+    /// The error.
     error: String,
 }
 
-/// How the parts of the node are.
+/// The state of the node's actors.
 #[utoipa::path(
     get,
     path = "/api/actors",
     tag = "node",
     params(ActorsQuery),
-    responses((status = 200, description = "All actors, or those asked for", body = ActorsResponse), Invalid)
+    responses((status = 200, description = "All actors, or the requested ones", body = ActorsResponse), Invalid)
 )]
 pub(crate) async fn actors(node: web::Data<Node>, Query(query): Query<ActorsQuery>) -> web::Json<ActorsResponse> {
     let ActorsQuery { stage, state } = query;
-    let wanted = |actor: &ActorResponse| {
+    let is_requested = |actor: &ActorResponse| {
         stage.as_ref().is_none_or(|stage| actor.stage == stage)
             && state.as_ref().is_none_or(|state| actor.state == state.0)
     };
-    let items = node.engine.actors().into_iter().map(ActorResponse::from).filter(wanted).collect();
+    let items = node.engine.actors().into_iter().map(ActorResponse::from).filter(is_requested).collect();
     let health = node.engine.health();
     let latencies = node.engine.latencies().map(LatencyResponse::from).into();
-    let slow =
-        Overflow { queue: "frames for a live stream", when_full: "the oldest are lost", count: node.feed.lost() };
-    let overflows = node.engine.totals().overflows().into_iter().chain([slow]).map(OverflowResponse::from).collect();
+    let dropped_frames = Overflow {
+        queue: "frames for a live stream",
+        when_full: "the oldest are dropped",
+        count: node.streams.dropped_frames(),
+    };
+    let overflows =
+        node.engine.totals().overflows().into_iter().chain([dropped_frames]).map(OverflowResponse::from).collect();
     web::Json(ActorsResponse { items, ready: health.ready, reason: health.reason, latencies, overflows })
 }
 
-/// Restarts a part of the node.
+/// Restarts an actor, or all actors of a stage.
 ///
-/// It is built anew between two messages, and nothing is lost. Its earlier failures no longer count, so one that is
-/// `failed` runs again.
+/// An actor is restarted between two messages, and no message is lost. Its failure count is reset, so a `failed` actor runs
+/// again.
 #[utoipa::path(
     post,
     path = "/api/actors/{id}/restart",
@@ -244,9 +248,9 @@ pub(crate) async fn actors(node: web::Data<Node>, Query(query): Query<ActorsQuer
     params((
         "id" = String,
         Path,
-        description = "An actor's id, percent-encoded, as `pump%2FP-101`; or a stage, as `pumps`: all of it is restarted"
+        description = "An actor's id, percent-encoded, for example `pump%2FP-101`; or a stage, for example `pumps`, to restart all its actors"
     )),
-    responses((status = 200, description = "It is asked to", body = RestartResponse), NoSuchActor, Unavailable)
+    responses((status = 200, description = "The actors will restart", body = RestartResponse), NoSuchActor, Unavailable)
 )]
 pub(crate) async fn restart(
     node: web::Data<Node>,
@@ -254,22 +258,22 @@ pub(crate) async fn restart(
     id: web::Path<String>,
 ) -> Result<web::Json<RestartResponse>, ApiError> {
     let command = AuditedCommand::new(&node, &request, AuditAction::Restart, &id);
-    // Before it is noted: it may be the recorder, out of order and with no place for a note.
+    // Restart before the audit entry is recorded: if the recorder itself has failed, it cannot record the entry.
     let restarted = node.engine.restart_actors(&id);
     let detail = if restarted.len() > 1 { restarted.join(", ") } else { String::new() };
     let outcome = match restarted.is_empty() {
         true => Err(ApiError::UnknownActor(id.into_inner())),
         false => Ok(web::Json(RestartResponse { restarted })),
     };
-    command.detail(&detail).carry_out(async move { outcome }).await
+    command.detail(&detail).execute(async move { outcome }).await
 }
 
-/// The messages that broke a part of the node.
+/// The messages that made an actor fail.
 #[utoipa::path(
     get,
     path = "/api/dead-letters",
     tag = "node",
-    responses((status = 200, description = "The newest of them", body = DeadLettersResponse), Invalid)
+    responses((status = 200, description = "The newest dead letters", body = DeadLettersResponse), Invalid)
 )]
 pub(crate) async fn dead_letters(node: web::Data<Node>, _: Query<NoParameters>) -> web::Json<DeadLettersResponse> {
     let items = node.engine.dead_letters().into_iter().map(DeadLetterResponse::from).collect();
@@ -287,7 +291,7 @@ impl From<ActorReport> for ActorResponse {
         };
         let (last_error, last_error_at) =
             report.last_error.map(|(error, at)| (error, Timestamp::from(at).to_string())).unzip();
-        let in_hand = report.current.map(|current| InHandResponse {
+        let in_hand = report.current.map(|current| CurrentMessageResponse {
             message: current.message,
             pump_id: current.subject.map(|pump| pump.to_string()),
             since: Timestamp::from(current.since).to_string(),
@@ -314,13 +318,13 @@ impl From<ActorReport> for ActorResponse {
 }
 
 impl From<DeadLetter> for DeadLetterResponse {
-    fn from(letter: DeadLetter) -> Self {
+    fn from(dead_letter: DeadLetter) -> Self {
         Self {
-            at: Timestamp::from(letter.at).to_string(),
-            actor: letter.actor,
-            message: letter.message,
-            pump_id: letter.subject.map(|pump| pump.to_string()),
-            error: letter.error,
+            at: Timestamp::from(dead_letter.at).to_string(),
+            actor: dead_letter.actor,
+            message: dead_letter.message,
+            pump_id: dead_letter.subject.map(|pump| pump.to_string()),
+            error: dead_letter.error,
         }
     }
 }

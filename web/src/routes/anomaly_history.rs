@@ -1,35 +1,35 @@
-//! `GET /api/anomaly-history`: the model's stored verdicts on one pump, page by page.
+//! `GET /api/anomaly-history`: the stored detections of one pump, page by page.
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use volute_data::{Answer, Range, StoreError};
+use volute_data::{PageRange, QueryResult, StoreError};
 use volute_plant::{Detection, Profile, PumpId, Timestamp};
 
 use crate::{
     channels::ByChannel,
     list::{Cursor, Limit, List, Page},
     problem::ApiError,
-    query::{ChannelsParam, Flag, PumpParam, Query, TimeParam, span},
+    query::{ChannelsParam, Flag, PumpParam, Query, TimeParam, time_range},
     responses::{Invalid, NotFound, Unavailable},
     series::SeriesQuery,
-    stored::Stored,
+    store_context::StoreContext,
 };
 
-/// How many detections are looked at for one page of anomalies; the cursor goes on from there.
+/// The most detections that are scanned for one page of anomalies. The cursor continues from there.
 const MAX_SCANNED: usize = 50_000;
-/// How many of them are fetched at once, at least.
+/// The fewest detections that are fetched at once.
 const SCAN_ROWS: usize = 1000;
 
-/// Which verdicts are asked for.
+/// Parameters: the requested detections.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AnomalyHistoryQuery {
-    /// Which pump; absent: the node's default pump
+    /// The pump; absent: the node's default pump
     #[param(value_type = Option<String>)]
     pump_id: Option<PumpParam>,
-    /// From this time on; RFC 3339 or milliseconds since 1970
+    /// At or after this time; RFC 3339 or milliseconds since 1970
     #[param(value_type = Option<String>)]
     from: Option<TimeParam>,
     /// Before this time
@@ -44,15 +44,15 @@ pub(crate) struct AnomalyHistoryQuery {
     /// 1 to 10000; absent: 1000
     #[param(value_type = Option<u32>)]
     limit: Option<Limit>,
-    /// The last page's next_cursor
+    /// `next_cursor` of the previous page
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
 
-/// A stored verdict of the model.
+/// A stored detection: the model's result for one window.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DetectionResponse {
-    /// Whose window it was.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump_id: PumpId,
     /// The time of the window's last reading.
@@ -64,59 +64,60 @@ pub(crate) struct DetectionResponse {
     threshold: f64,
     /// Whether the window is anomalous.
     is_anomaly: bool,
-    /// Each channel's share of the loss, to four decimals; the shares of all channels sum to 1 but for the rounding.
+    /// Each channel's share of the loss, to four decimals; the shares of all channels sum to 1, except for rounding.
     #[schema(value_type = BTreeMap<String, f64>)]
     contributions: ByChannel<f64>,
-    /// The model that said it.
+    /// The model that scored the window.
     model: String,
 }
 
-/// A pump's stored verdicts of the model.
+/// The stored detections of a pump.
 ///
-/// Oldest first if `from` is given, else newest first. With `only_anomalies` a page may have fewer items
-/// than `limit` and yet a `next_cursor`: a page looks at so many verdicts and no more.
+/// Oldest first if `from` is given, else newest first. With `only_anomalies`, a page may have fewer items than `limit` and
+/// still a `next_cursor`, because about 50,000 detections at most are scanned for one page.
 #[utoipa::path(
     get,
     path = "/api/anomaly-history",
     tag = "history",
     params(AnomalyHistoryQuery),
     responses(
-        (status = 200, description = "A page of verdicts", body = List<DetectionResponse>),
+        (status = 200, description = "A page of detections", body = List<DetectionResponse>),
         Invalid, NotFound, Unavailable
     )
 )]
 pub(crate) async fn anomaly_history(
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     Query(query): Query<AnomalyHistoryQuery>,
 ) -> Result<web::Json<List<DetectionResponse>>, ApiError> {
     let only_anomalies = query.only_anomalies.is_some_and(|flag| flag.0);
-    let series = query.series(&stored)?;
+    let series = query.series(&store)?;
     let SeriesQuery { pump, range, .. } = &series;
-    let _turn = stored.readers.turn().await?;
+    let _permit = store.read_limit.acquire().await?;
     let page = match only_anomalies {
-        true => anomalies(&stored, pump, range).await?,
+        true => anomalies(&store, pump, range).await?,
         false => {
-            let read = async |range| stored.queries.detections(pump, &range).await;
+            let read = async |range| store.queries.detections(pump, &range).await;
             Page::read(range, at, read).await?
         }
     };
-    series.list(&stored, page, DetectionResponse::new).map(web::Json)
+    series.list(&store, page, DetectionResponse::new).map(web::Json)
 }
 
-/// A page of anomalous windows. Where few are, it ends at the last of [`MAX_SCANNED`] windows, and the next page goes on there.
-async fn anomalies(stored: &Stored, pump: &PumpId, range: &Range) -> Result<Page<Detection>, StoreError> {
-    let mut step = Range { limit: (range.limit + 1).max(SCAN_ROWS), ..range.clone() };
+/// Reads a page of anomalous windows. If there are few, the page ends after [`MAX_SCANNED`] windows, and the next page
+/// continues there.
+async fn anomalies(store: &StoreContext, pump: &PumpId, range: &PageRange) -> Result<Page<Detection>, StoreError> {
+    let mut step = PageRange { limit: (range.limit + 1).max(SCAN_ROWS), ..range.clone() };
     let mut found = Vec::new();
     let mut scanned = 0;
     loop {
-        let Answer { rows, reach } = stored.queries.detections(pump, &step).await?;
+        let QueryResult { rows, completeness } = store.queries.detections(pump, &step).await?;
         let (count, last) = (rows.len(), rows.last().map(at));
         scanned += count;
         found.extend(rows.into_iter().filter(|row| row.is_anomaly));
         let ended = found.len() > range.limit || count < step.limit;
         if ended || scanned >= MAX_SCANNED {
-            let page = Page::cut(found, reach, range, at);
-            return Ok(if ended { page } else { page.or_from(range, last) });
+            let page = Page::from_rows(found, completeness, range, at);
+            return Ok(if ended { page } else { page.continued_from(range, last) });
         }
         step.after = last;
     }
@@ -127,9 +128,9 @@ fn at(detection: &Detection) -> Timestamp {
 }
 
 impl AnomalyHistoryQuery {
-    fn series(self, stored: &Stored) -> Result<SeriesQuery, ApiError> {
+    fn series(self, store: &StoreContext) -> Result<SeriesQuery, ApiError> {
         let Self { pump_id, from, to, channel, limit, cursor, .. } = self;
-        SeriesQuery::new(stored, pump_id, span(from, to)?, channel.as_ref(), limit, cursor)
+        SeriesQuery::new(store, pump_id, time_range(from, to)?, channel.as_ref(), limit, cursor)
     }
 }
 
@@ -151,13 +152,13 @@ impl DetectionResponse {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use volute_data::Order;
+    use volute_data::SortOrder;
 
     use super::*;
     use crate::{channels::tests::profile, queries::memory::MemoryStore};
 
-    fn question(query: &str) -> Result<SeriesQuery, ApiError> {
-        Query::<AnomalyHistoryQuery>::parse(query)?.0.series(&MemoryStore::of(&[]).stored())
+    fn parse_series(query: &str) -> Result<SeriesQuery, ApiError> {
+        Query::<AnomalyHistoryQuery>::parse(query)?.0.series(&MemoryStore::of(&[]).into_context())
     }
 
     fn at() -> Timestamp {
@@ -165,30 +166,30 @@ mod tests {
     }
 
     #[test]
-    fn from_makes_it_oldest_first() {
-        let plain = question("").expect("all defaults");
+    fn from_selects_the_order_oldest_first() {
+        let plain = parse_series("").expect("all defaults");
         assert_eq!((plain.pump.as_str(), plain.range.limit), ("P-0", 1000));
-        assert_eq!((plain.range.order, plain.range.from, plain.range.to), (Order::NewestFirst, None, None));
-        let bounded = question("from=1773051273000&to=1773051274000&pump_id=P-1&limit=5").expect("a range");
-        assert_eq!((bounded.range.order, bounded.range.from), (Order::OldestFirst, Some(at())));
+        assert_eq!((plain.range.order, plain.range.from, plain.range.to), (SortOrder::NewestFirst, None, None));
+        let bounded = parse_series("from=1773051273000&to=1773051274000&pump_id=P-1&limit=5").expect("a range");
+        assert_eq!((bounded.range.order, bounded.range.from), (SortOrder::OldestFirst, Some(at())));
         assert_eq!((bounded.range.to, bounded.range.limit), (Some(at().plus_ms(1000)), 5));
-        assert_eq!(question("to=1773051273000").expect("an end").range.order, Order::NewestFirst);
+        assert_eq!(parse_series("to=1773051273000").expect("an end").range.order, SortOrder::NewestFirst);
     }
 
     #[test]
-    fn a_cursor_goes_on_where_the_page_ended() {
+    fn a_cursor_continues_where_the_page_ended() {
         let text = "n19cd2175f28";
-        assert_eq!(question(&format!("cursor={text}")).expect("a cursor").range.after, Some(at()));
+        assert_eq!(parse_series(&format!("cursor={text}")).expect("a cursor").range.after, Some(at()));
         for bad in [format!("cursor={text}&from=1773051273000"), "cursor=xyz".into()] {
-            assert!(matches!(question(&bad), Err(ApiError::Invalid(no)) if no.field == "cursor"), "{bad}");
+            assert!(matches!(parse_series(&bad), Err(ApiError::Invalid(error)) if error.field == "cursor"), "{bad}");
         }
     }
 
     #[test]
     fn an_end_before_the_beginning_is_refused() {
-        let backwards = question("from=1773051273000&to=1773051272999");
-        assert!(matches!(backwards, Err(ApiError::Invalid(no)) if no.field == "to"));
-        assert!(question("from=1773051273000&to=1773051273000").is_ok(), "empty, but no mistake");
+        let backwards = parse_series("from=1773051273000&to=1773051272999");
+        assert!(matches!(backwards, Err(ApiError::Invalid(error)) if error.field == "to"));
+        assert!(parse_series("from=1773051273000&to=1773051273000").is_ok(), "an empty range is valid");
     }
 
     fn detection(second: i64, is_anomaly: bool) -> Detection {
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn anomalies_among_many_verdicts_are_found_page_by_page() {
+    async fn anomalies_among_many_detections_are_found_page_by_page() {
         let anomalous = [3, 700, 2500, 2999];
         let store = || {
             let mut store = MemoryStore::of(&["P-0"]);
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detection_shows_the_contributions_asked_for() {
+    fn a_detection_has_the_requested_contributions() {
         let detection = Detection { pump: "P-1".parse().expect("a name"), ..detection(0, false) };
         assert_eq!(
             serde_json::to_value(DetectionResponse::new(&profile(), &[1], detection)).expect("JSON"),

@@ -1,29 +1,29 @@
-//! `GET /api/audit-log`: what people did, over the API or with a command on the node's machine.
+//! `GET /api/audit-log`: commands of people, over the API or on the node's machine.
 //!
-//! Does not handle how an action gets there; see [`crate::audit`].
+//! Does not record commands; see [`crate::audit`].
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use volute_data::{AuditAction, AuditEntry, AuditFilter, Order};
+use volute_data::{AuditAction, AuditEntry, AuditFilter, SortOrder};
 
 use crate::{
     list::{Cursor, Limit, List, Page, page_range},
     problem::ApiError,
-    query::{Query, TimeParam, one_of, span},
+    query::{Query, TimeParam, one_of, time_range},
     responses::{Invalid, Unavailable},
-    stored::Stored,
+    store_context::StoreContext,
 };
 
-/// Which entries are asked for.
+/// Parameters: the requested entries.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
-    /// Of this action only, as `restart`
+    /// Only entries of this action, for example `restart`
     #[param(value_type = Option<String>)]
     action: Option<ActionName>,
-    /// From this time on; RFC 3339 or milliseconds since 1970
+    /// At or after this time; RFC 3339 or milliseconds since 1970
     #[param(value_type = Option<String>)]
     from: Option<TimeParam>,
     /// Before this time
@@ -32,7 +32,7 @@ pub(crate) struct AuditQuery {
     /// 1 to 10000; absent: 1000
     #[param(value_type = Option<u32>)]
     limit: Option<Limit>,
-    /// The last page's next_cursor
+    /// `next_cursor` of the previous page
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
@@ -50,36 +50,37 @@ impl TryFrom<String> for ActionName {
     }
 }
 
-/// Something that a person did, or was refused.
+/// A command of a person, executed or refused.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditResponse {
-    /// When it was asked for.
+    /// When it was requested.
     #[schema(format = DateTime)]
     at: String,
-    /// Who asked: there are no users yet, so the peer's address and port, or `unknown`; for a command on the node's
-    /// machine its user's number, as `uid 0`.
+    /// Who sent it. There are no users yet, so this is the address and port of the client, or `unknown`; for a command on the
+    /// node's machine, the id of its user, for example `uid 0`.
     #[schema(example = "127.0.0.1:50312")]
     who: String,
-    /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+    /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`,
+    /// `stop-simulation`, `backup`, `export` or `confirm-clock`.
     #[schema(example = "restart")]
     action: String,
-    /// Of what: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
+    /// The object of the command: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
     #[schema(example = "pump/P-101")]
     object: String,
     /// `done`, or why it was refused.
     #[schema(example = "done")]
     outcome: String,
-    /// More about it; may be empty.
+    /// Details; may be empty.
     detail: String,
 }
 
-/// What people did, newest first: restarts, commissioning, baselines, pumps that were removed, the demo's controls; and the backups and exports that
-/// commands on the node's machine had it make.
+/// Commands of people, newest first: restarts, commissioning, baselines, removals of pumps, the demo's controls; and
+/// backups and exports that were started by commands on the node's machine.
 ///
-/// What was refused is there too, with the reason; what could not be understood is not. The first refusal of a kind (action,
-/// client and reason) is an entry at once; those like it are counted for five minutes, and are one entry then, whose `detail`
-/// says how many they were. Entries are kept for good. Those of
-/// the same moment stay together, so a page may be a little longer than `limit`.
+/// Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal with the same
+/// action, client and reason is recorded at once. Further ones are counted for five minutes and then recorded as one entry,
+/// with their number in `detail`. Entries are never deleted. Entries of the same time stay together, so a page may be
+/// slightly longer than `limit`.
 #[utoipa::path(
     get,
     path = "/api/audit-log",
@@ -88,12 +89,12 @@ pub(crate) struct AuditResponse {
     responses((status = 200, description = "A page of entries", body = List<AuditResponse>), Invalid, Unavailable)
 )]
 pub(crate) async fn audit_log(
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     Query(query): Query<AuditQuery>,
 ) -> Result<web::Json<List<AuditResponse>>, ApiError> {
     let AuditFilter { action, range } = query.filter()?;
-    let _turn = stored.readers.turn().await?;
-    let read = async |range| stored.queries.audit(&AuditFilter { action: action.clone(), range }).await;
+    let _permit = store.read_limit.acquire().await?;
+    let read = async |range| store.queries.audit(&AuditFilter { action: action.clone(), range }).await;
     let page = Page::read(&range, |entry: &AuditEntry| entry.at, read).await?;
     Ok(web::Json(page.into_list(AuditResponse::from)))
 }
@@ -101,7 +102,7 @@ pub(crate) async fn audit_log(
 impl AuditQuery {
     fn filter(self) -> Result<AuditFilter, ApiError> {
         let Self { action, from, to, limit, cursor } = self;
-        let range = page_range(Order::NewestFirst, span(from, to)?, limit, cursor)?;
+        let range = page_range(SortOrder::NewestFirst, time_range(from, to)?, limit, cursor)?;
         Ok(AuditFilter { action: action.map(|action| action.0), range })
     }
 }
@@ -115,17 +116,17 @@ impl From<AuditEntry> for AuditResponse {
 
 #[cfg(test)]
 mod tests {
-    use volute_data::Range;
+    use volute_data::PageRange;
 
     use super::*;
     use crate::queries::memory::{MemoryStore, at};
 
-    fn ask(query: &str) -> Result<AuditFilter, ApiError> {
+    fn parse_filter(query: &str) -> Result<AuditFilter, ApiError> {
         Query::<AuditQuery>::parse(query)?.0.filter()
     }
 
     #[actix_web::test]
-    async fn entries_of_one_moment_are_on_one_page() {
+    async fn entries_of_the_same_time_are_on_one_page() {
         let entry = |second: i64, object: &str| {
             AuditEntry::done(at(second), "127.0.0.1:9".into(), AuditAction::Restart, object)
         };
@@ -146,16 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_asked_for_by_action_and_time_newest_first() {
-        assert_eq!(ask("").expect("all"), AuditFilter { range: Range::newest(1000), ..AuditFilter::default() });
+    fn entries_are_filtered_by_action_and_time_newest_first() {
+        assert_eq!(
+            parse_filter("").expect("all"),
+            AuditFilter { range: PageRange::newest(1000), ..AuditFilter::default() }
+        );
         for action in AuditAction::ALL {
-            let some = ask(&format!("action={}&limit=5", action.as_str())).expect("some");
-            assert_eq!((some.action.as_deref(), some.range), (Some(action.as_str()), Range::newest(5)));
+            let some = parse_filter(&format!("action={}&limit=5", action.as_str())).expect("some");
+            assert_eq!((some.action.as_deref(), some.range), (Some(action.as_str()), PageRange::newest(5)));
         }
-        let stretch = ask("from=2026-03-09T10:00:00Z&to=2026-03-09T10:00:01Z").expect("a stretch").range;
+        let range = parse_filter("from=2026-03-09T10:00:00Z&to=2026-03-09T10:00:01Z").expect("a range").range;
         let ms = |time: Option<volute_plant::Timestamp>| time.map(volute_plant::Timestamp::millis);
-        assert_eq!((ms(stretch.from), ms(stretch.to)), (Some(1_773_050_400_000), Some(1_773_050_401_000)));
-        assert_eq!(stretch.order, Order::NewestFirst);
+        assert_eq!((ms(range.from), ms(range.to)), (Some(1_773_050_400_000), Some(1_773_050_401_000)));
+        assert_eq!(range.order, SortOrder::NewestFirst);
         for (bad, field) in [
             ("action=dance", "action"),
             ("action=", "action"),
@@ -165,8 +169,8 @@ mod tests {
             ("cursor=o1", "cursor"),
             ("who=me", "who"),
         ] {
-            match ask(bad) {
-                Err(ApiError::Invalid(no)) => assert_eq!(no.field, field, "{bad}"),
+            match parse_filter(bad) {
+                Err(ApiError::Invalid(error)) => assert_eq!(error.field, field, "{bad}"),
                 other => panic!("{bad}: {other:?}"),
             }
         }

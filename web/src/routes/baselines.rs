@@ -1,16 +1,16 @@
-//! `/api/pumps/{id}/baselines` and `/api/pumps/{id}/commission`: what is normal for a pump, which version of it is in use,
-//! and learning it anew.
+//! `/api/pumps/{id}/baselines` and `/api/pumps/{id}/commission`: the versions of a pump's baseline, which of them is in use,
+//! and learning a new one.
 
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use volute_actors::{BaselineVersion, Baselines, CommissionRefusal, Refusal};
+use volute_actors::{BaselineVersion, Baselines, CommissionError, IngestError};
 use volute_data::AuditAction;
 use volute_plant::{Channel, PumpId, Timestamp};
 
 use crate::{
     audit::AuditedCommand,
-    body::media_type,
+    body::unsupported_media_type,
     extract::{PumpPath, is_json},
     node::Node,
     problem::ApiError,
@@ -18,15 +18,15 @@ use crate::{
     responses::{Conflict, Insufficient, Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
 };
 
-/// What there is of a pump's baseline.
+/// The baseline of a pump.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BaselinesResponse {
-    /// Which pump.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump_id: PumpId,
-    /// The id of the node's network; a baseline of another one cannot be used.
+    /// The id of the node's network. A baseline of another network cannot be used.
     network: String,
-    /// The version that the pump is judged by; null while it is learning. 0 is what the model brings along.
+    /// The version in use; null while the pump is learning. 0 is the baseline that comes with the model.
     #[schema(required)]
     in_use: Option<u32>,
     /// All versions, newest first.
@@ -36,7 +36,7 @@ pub(crate) struct BaselinesResponse {
 /// One version of a pump's baseline.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BaselineResponse {
-    /// Its number, from 1; 0 is what the model brings along.
+    /// Its number, from 1; 0 is the baseline that comes with the model.
     version: u32,
     /// Whether the node's network can use it.
     usable: bool,
@@ -49,42 +49,42 @@ pub(crate) struct BaselineResponse {
     id: String,
     /// The id of its network.
     network: String,
-    /// What detections by it name as their model.
+    /// The name of the model in its detections.
     model: String,
-    /// How detections are made: `fused` or `lstm-autoencoder`.
+    /// The detector: `fused` or `lstm-autoencoder`.
     detector: String,
-    /// The first of the readings that it was learned from.
+    /// The time of the first reading that it was learned from.
     #[schema(format = DateTime)]
     from: String,
-    /// The first reading that no longer belongs to them.
+    /// The end of those readings (exclusive).
     #[schema(format = DateTime)]
     to: String,
-    /// The windows of normal running in them.
+    /// The number of windows of normal running in them.
     windows: usize,
     thresholds: ThresholdsResponse,
-    /// Each channel's span in them, in the profile's order.
+    /// The range of each channel in them, in the profile's order.
     spans: Vec<SpanResponse>,
 }
 
-/// Above these a window is anomalous.
+/// The thresholds above which a window is anomalous.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ThresholdsResponse {
-    /// Of the reconstruction loss; it counts with the detector `lstm-autoencoder`.
+    /// The threshold of the reconstruction loss; used by the detector `lstm-autoencoder`.
     loss: f64,
-    /// Of the deviation of the channels' short levels, in spreads; the next two are of the same kind.
+    /// The threshold of the deviation of the channels' short-term levels, in units of their spread.
     short_level: f64,
-    /// Of their long levels.
+    /// The same for their long-term levels.
     long_level: f64,
-    /// Of their reconstruction errors.
+    /// The same for their reconstruction errors.
     error: f64,
 }
 
-/// What a channel spanned while the pump ran normally.
+/// The range of a channel while the pump ran normally.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SpanResponse {
     /// The channel's wire name.
     channel: String,
-    /// The unit of the next two.
+    /// The unit of `min` and `max`.
     unit: String,
     /// The lowest value.
     min: f64,
@@ -92,24 +92,24 @@ pub(crate) struct SpanResponse {
     max: f64,
 }
 
-/// What to learn from: stored readings, or, where both are absent, what comes from now on.
+/// What to learn from: stored readings, or the readings from now on if both fields are absent.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CommissionRequest {
-    /// The first reading to learn from.
+    /// The start of the stored readings (inclusive).
     #[schema(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
-    /// The first reading that no longer belongs to them.
+    /// The end of the stored readings (exclusive).
     #[schema(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
 }
 
-/// Every version of what is normal for a pump, and which of them is in use.
+/// All versions of a pump's baseline, and the version in use.
 #[utoipa::path(
     get,
     path = "/api/pumps/{id}/baselines",
     tag = "commissioning",
-    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
+    params(("id" = String, Path, description = "The pump's id, percent-encoded, as `P-101A%2FB`")),
     responses(
         (status = 200, description = "The versions", body = BaselinesResponse), Invalid, NotFound, Conflict, Unavailable
     )
@@ -122,16 +122,16 @@ pub(crate) async fn baselines(
     baselines_of(&node, pump).await
 }
 
-/// Learns anew what is normal for a pump.
+/// Learns a new baseline of a pump.
 ///
-/// From now on, with an empty body or object: the pump is `LEARNING` until the node has gathered enough normal running,
-/// and raises no model alarm; limits are watched as ever. With `from` and `to`, from stored readings: the answer comes
-/// when that is done, and until then nothing changes.
+/// With an empty body or object, from the readings from now on: the pump is `LEARNING` until the node has collected enough
+/// normal running, and raises no model alarm meanwhile; limits are still evaluated. With `from` and `to`, from stored readings:
+/// the response is sent when the baseline is learned, and until then nothing changes.
 #[utoipa::path(
     post,
     path = "/api/pumps/{id}/commission",
     tag = "commissioning",
-    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
+    params(("id" = String, Path, description = "The pump's id, percent-encoded, as `P-101A%2FB`")),
     request_body(content = Option<CommissionRequest>, description = "What to learn from"),
     responses(
         (status = 200, description = "It is learning, or has learned", body = BaselinesResponse),
@@ -147,17 +147,17 @@ pub(crate) async fn commission(
 ) -> Result<web::Json<BaselinesResponse>, ApiError> {
     let body = node.read_body(&request, payload).await?;
     if !is_json(&request) && !body.bytes.is_empty() {
-        return Err(media_type(&request, "application/json"));
+        return Err(unsupported_media_type(&request, "application/json"));
     }
-    let stretch = stretch(&body.bytes)?;
-    let detail = match &stretch {
+    let range = parse_range(&body.bytes)?;
+    let detail = match &range {
         Some((from, to)) => format!("from {from} to {to}"),
         None => "from now on".to_owned(),
     };
     let (engine, of) = (node.engine.clone(), pump.clone());
     let command = AuditedCommand::new(&node, &request, AuditAction::Commission, pump.as_str()).detail(&detail);
-    let outcome = command.carry_out(async move {
-        match stretch {
+    let outcome = command.execute(async move {
+        match range {
             Some((from, to)) => engine.commission_from(&of, from, to).await.map(drop)?,
             None => engine.commission_anew(&of).await?,
         }
@@ -167,16 +167,16 @@ pub(crate) async fn commission(
     baselines_of(&node, pump).await
 }
 
-/// Puts a version of a pump's baseline back.
+/// Puts a version of a pump's baseline into use.
 ///
-/// A commissioning that is under way ends. A version of another network than the node's is refused.
+/// A commissioning in progress is cancelled. A version of another network than the node's is refused.
 #[utoipa::path(
     post,
     path = "/api/pumps/{id}/baselines/{version}/activate",
     tag = "commissioning",
     params(
-        ("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`"),
-        ("version" = u32, Path, description = "Which version; 0 is what the model brings along"),
+        ("id" = String, Path, description = "The pump's id, percent-encoded, as `P-101A%2FB`"),
+        ("version" = u32, Path, description = "The version's number; 0 is the baseline that comes with the model"),
     ),
     responses(
         (status = 200, description = "It is in use", body = BaselinesResponse),
@@ -196,7 +196,7 @@ pub(crate) async fn activate(
     let (engine, of) = (node.engine.clone(), pump.clone());
     let command = AuditedCommand::new(&node, &request, AuditAction::ActivateBaseline, pump.as_str());
     let command = command.detail(&format!("version {number}"));
-    command.carry_out(async move { engine.use_baseline(&of, number).await.map_err(ApiError::from) }).await?;
+    command.execute(async move { engine.use_baseline(&of, number).await.map_err(ApiError::from) }).await?;
     baselines_of(&node, pump).await
 }
 
@@ -208,8 +208,8 @@ async fn baselines_of(node: &Node, pump: PumpId) -> Result<web::Json<BaselinesRe
     Ok(web::Json(BaselinesResponse { pump_id: pump, network, in_use, versions }))
 }
 
-/// The stretch of stored readings in a body, if it names one.
-fn stretch(bytes: &[u8]) -> Result<Option<(Timestamp, Timestamp)>, ApiError> {
+/// Parses the time range of stored readings in a body, if it has one.
+fn parse_range(bytes: &[u8]) -> Result<Option<(Timestamp, Timestamp)>, ApiError> {
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
@@ -223,7 +223,7 @@ fn stretch(bytes: &[u8]) -> Result<Option<(Timestamp, Timestamp)>, ApiError> {
         None | Some((None, None)) => Ok(None),
         Some((Some(from), Some(to))) if from < to => Ok(Some((from, to))),
         Some((Some(_), Some(to))) => {
-            Err(ApiError::invalid("to", &to.to_string(), "a time after from", "nothing lies between"))
+            Err(ApiError::invalid("to", &to.to_string(), "a time after from", "not after from"))
         }
         Some((None, Some(_))) => Err(ApiError::invalid("from", "", "a time, as to", "absent")),
         Some((Some(_), None)) => Err(ApiError::invalid("to", "", "a time, as from", "absent")),
@@ -258,14 +258,14 @@ impl BaselineResponse {
     }
 }
 
-impl From<CommissionRefusal> for ApiError {
-    fn from(refusal: CommissionRefusal) -> Self {
-        match refusal {
-            CommissionRefusal::UnknownPump(pump) => Self::UnknownPump(pump),
-            CommissionRefusal::Store(error) => error.into(),
-            CommissionRefusal::Stopping => Refusal::Stopping.into(),
-            CommissionRefusal::OutOfOrder => Self::NotReady(refusal.to_string()),
-            CommissionRefusal::Busy { queue } => Refusal::Busy { queue, retry_after_s: 5 }.into(),
+impl From<CommissionError> for ApiError {
+    fn from(error: CommissionError) -> Self {
+        match error {
+            CommissionError::UnknownPump(pump) => Self::UnknownPump(pump),
+            CommissionError::Store(error) => error.into(),
+            CommissionError::Stopping => IngestError::Stopping.into(),
+            CommissionError::OutOfOrder => Self::NotReady(error.to_string()),
+            CommissionError::Busy { queue } => IngestError::Busy { queue, retry_after_s: 5 }.into(),
             other => Self::Commissioning(other),
         }
     }
@@ -276,12 +276,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_names_a_stretch_or_none() {
+    fn a_body_has_a_time_range_or_none() {
         for none in ["", "  ", "null", "{}", r#"{"from": null}"#] {
-            assert_eq!(stretch(none.as_bytes()).expect(none), None);
+            assert_eq!(parse_range(none.as_bytes()).expect(none), None);
         }
         let both = r#"{"from": "2026-03-09T10:00:00Z", "to": "2026-03-09T11:00:00Z"}"#;
-        let (from, to) = stretch(both.as_bytes()).expect("fine").expect("a stretch");
+        let (from, to) = parse_range(both.as_bytes()).expect("fine").expect("a range");
         assert_eq!(to.since_ms(from), 3_600_000);
         for (body, field) in [
             (r#"{"from": "2026-03-09T10:00:00Z"}"#, "to"),
@@ -290,11 +290,11 @@ mod tests {
             (r#"{"form": 1}"#, ""),
             (r#"{"from": "soon"}"#, ""),
         ] {
-            match stretch(body.as_bytes()) {
-                Err(ApiError::Invalid(no)) => assert_eq!(no.field, field, "{body}"),
+            match parse_range(body.as_bytes()) {
+                Err(ApiError::Invalid(error)) => assert_eq!(error.field, field, "{body}"),
                 other => panic!("{body}: {other:?}"),
             }
         }
-        assert!(matches!(stretch(b"{"), Err(ApiError::NotJson { .. })));
+        assert!(matches!(parse_range(b"{"), Err(ApiError::NotJson { .. })));
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /api/ingest`: readings come in, and each has an answer.
+//! `POST /api/ingest`: accepts readings, and reports the outcome of each.
 
 use std::collections::BTreeMap;
 
@@ -6,91 +6,91 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{BadChannel, LATE, LISTED, Receipt, RejectedItem};
+use volute_actors::{BadChannel, LATE_EXPLANATION, MAX_LISTED, Receipt, RejectedItem};
 use volute_plant::Draft;
 
 use crate::{
     body::{Format, Items},
     invalid_value::InvalidValue,
-    item::{LeftOut, NotANumber, UnknownField},
+    item::{IgnoredFields, NonNumericValue, UnknownField},
     node::Node,
     problem::{ApiError, Problem},
     responses::{Slow, TooLarge, TooMany, Unavailable, Unsupported},
 };
 
-/// What became of a post.
+/// The outcome of a post.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IngestResponse {
-    /// New readings, and items that add channels to one: items of one pump and time are one reading.
+    /// New readings, and items that add channels to a reading: items of the same pump and time are one reading.
     accepted: usize,
-    /// Readings that were taken before, with the same values.
+    /// Readings that were accepted before with the same values.
     duplicate: usize,
-    /// New readings that came too late for their window: stored, not scored.
+    /// New readings that arrived too late for their window: stored, not scored.
     late: usize,
     /// Why they were late; null if none was.
     #[schema(required)]
     late_reason: Option<&'static str>,
-    /// Items that were not taken: the first 100 that may be sent again, and of the others the first 100.
+    /// Rejected items: the first 100 that can be sent again, and the first 100 others.
     rejected: Vec<RejectedResponse>,
-    /// How many more were not taken.
+    /// The number of further rejected items.
     rejected_not_listed: usize,
-    /// All items that were not taken though nothing is wrong with them, listed above or not: exactly these are to be sent
-    /// again. Ranges of places in the post, in order.
-    send_again: Vec<SendAgain>,
-    /// Channels of items that were taken, with values that no working sensor sends; the first 100 of them.
+    /// All items that are valid and were not accepted, listed above or not: exactly these are to be sent again. Ranges of
+    /// indices in the post, in order.
+    send_again: Vec<ResendRange>,
+    /// Values in accepted items that are outside the plausible range of their channel; the first 100.
     bad_channels: Vec<BadChannelResponse>,
-    /// How many more there were.
+    /// The number of further ones.
     bad_channels_not_listed: usize,
-    /// Values of channels that are no numbers, and so are missing; of all items, the first 100 of them. `null` is none of
-    /// these.
+    /// Channels that are missing because their values are not numbers, in all items; the first 100. Channels with `null`
+    /// are not listed.
     missing_channels: Vec<MissingChannelResponse>,
-    /// How many more there were.
+    /// The number of further ones.
     missing_channels_not_listed: usize,
-    /// Fields that mean nothing here and were left out, by name; of all items, the first 100 names.
+    /// Unknown fields, which were ignored, by name, in all items; the first 100 names.
     unknown_fields: Vec<UnknownFieldResponse>,
-    /// How many more there were, of other names.
+    /// The number of further unknown fields with other names.
     unknown_fields_not_listed: usize,
-    /// All but the rejected items are on disk. Always true: a post that cannot be stored has no such answer.
+    /// Whether all items except the rejected ones are on disk. Always true: a post that cannot be stored gets an error.
     durable: bool,
 }
 
-/// An item that was not taken, and why.
+/// A rejected item, and why.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RejectedResponse {
-    /// The item's place in the post, from 0; blank lines of NDJSON do not count.
+    /// The item's index in the post, from 0; blank lines of NDJSON are not counted.
     index: usize,
-    /// The field that is wrong; empty where it is the item as a whole.
+    /// The invalid field; empty if it is the item as a whole.
     field: String,
-    /// What it held, as sent.
+    /// The field's value as sent.
     value: Value,
-    /// What it may hold.
+    /// The allowed values.
     allowed: String,
-    /// The whole as a sentence.
+    /// All of this as a message.
     message: String,
-    /// Present where nothing is wrong with the item: send it again after so many seconds. Without it the rejection is final.
+    /// Present if the item is valid: send it again after this many seconds. If it is absent, the rejection is final.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 10)]
     retry_after_s: Option<u64>,
 }
 
-/// Items of a post, from one place to another, that are to be sent again.
+/// A range of items of a post that are to be sent again.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct SendAgain {
-    /// The place of the first one in the post, from 0.
+pub(crate) struct ResendRange {
+    /// The index of the first item in the post, from 0.
     #[schema(example = 6000)]
     from: usize,
-    /// The place of the last one.
+    /// The index of the last item.
     #[schema(example = 9999)]
     to: usize,
-    /// When, in seconds.
+    /// When to send them, in seconds.
     #[schema(example = 1)]
     retry_after_s: u64,
 }
 
-/// A value outside the channel's plausible range: stored as sent, kept from the model.
+/// A value outside its channel's plausible range: stored as sent, and not passed to the model.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BadChannelResponse {
-    /// The item's place in the post, from 0.
+    /// The item's index in the post, from 0.
     index: usize,
     /// The channel's name.
     channel: String,
@@ -100,29 +100,29 @@ pub(crate) struct BadChannelResponse {
     plausible: [f64; 2],
 }
 
-/// A channel's value that is no number. The channel is missing, the item's others are taken.
+/// A channel's value that is not a number. The channel is missing; the item's other channels are accepted.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MissingChannelResponse {
-    /// The item's place in the post, from 0.
+    /// The item's index in the post, from 0.
     index: usize,
     /// The channel's name in the profile.
     channel: String,
-    /// The value as sent; of a long one its beginning, as text.
+    /// The value as sent; a long one is truncated, as text.
     value: Value,
-    /// Why it is no number.
+    /// Why it is not a number.
     why: &'static str,
 }
 
-/// A field that is neither a channel of the pump's profile nor the name of a pump or a time.
+/// A field that is neither a channel of the pump's profile nor a field for the pump, the time or the profile.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UnknownFieldResponse {
-    /// Its name.
+    /// The field's name.
     field: String,
-    /// How often it is in the post.
+    /// How often it occurs in the post.
     count: usize,
-    /// The place of the first item that has it, from 0.
+    /// The index of the first item that has it, from 0.
     index: usize,
-    /// What it holds there; of a long value its beginning, as text.
+    /// Its value there; a long one is truncated, as text.
     value: Value,
 }
 
@@ -136,23 +136,23 @@ pub(crate) enum PostSchema {
     Many(Vec<ItemSchema>),
 }
 
-/// A reading: the profile's channels by name, a number or null each; their names in any case, and with spaces or dashes for
-/// underscores. A number may be a text (`"61.5"`). Any other value is missing, and is listed in the answer, as is a field of
+/// A reading: a number or null for each channel, by the channel's name; the name in any case, and with spaces or dashes for
+/// underscores. A number may be text (`"61.5"`). Any other value is missing and is listed in the response, as is a field with
 /// another name. The channels may be in an object `values`.
 #[derive(ToSchema)]
 #[schema(as = IngestItem, example = json!({"pump_id": "pump-1", "timestamp": "2026-03-09T10:14:33Z", "Motor_RPM": 2950.0}))]
 #[expect(dead_code, reason = "it describes what `body` parses")]
 pub(crate) struct ItemSchema {
-    /// Whose reading it is; absent: what `pump` or else `device` says; without these: the node's default pump.
+    /// The pump's id. If absent: the field `pump`, else `device`, else the node's default pump.
     pump_id: Option<String>,
-    /// A time with an offset, or seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size;
-    /// absent: what `ts`, `time` or else `datetime` says; without these: the time of receipt.
+    /// A time with an offset, or seconds, milliseconds, microseconds or nanoseconds since 1970, distinguished by their
+    /// magnitude. If absent: the field `ts`, else `time`, else `datetime`, else the time of receipt.
     timestamp: Option<TimeSchema>,
     #[serde(flatten)]
     channels: BTreeMap<String, Option<f64>>,
 }
 
-/// A time as text or as a number since 1970.
+/// A time as text, or as a number since 1970.
 #[derive(ToSchema)]
 #[schema(as = IngestTime)]
 #[serde(untagged)]
@@ -162,38 +162,38 @@ pub(crate) enum TimeSchema {
     Number(f64),
 }
 
-/// Takes readings in.
+/// Accepts readings.
 ///
-/// Answers when every item that was taken is on disk. An item with a timestamp may be sent again after a
-/// failure: it is then a duplicate. The first item of a pump that is stored registers it; a client may register so many
-/// new pumps at once, and so many a minute: items of further ones are rejected, and a post of nothing else is answered 429.
-/// A `Content-Type` has to be sent.
+/// The response is sent when every accepted item is on disk. An item with a timestamp may be sent again after a failure: it is
+/// then a duplicate. The first item of a pump that is stored registers the pump. The number of new pumps that a client may
+/// register at once and per minute is limited: items of further pumps are rejected, and a post with nothing else gets a 429.
+/// A `Content-Type` is required.
 ///
-/// A post holds up to 10,000 items, also of one pump. More than the pump has room for at once (`ingest.burst_readings_per_pump`)
-/// are taken in parts, in the order of their times, and the answer comes when the last part is on disk, or after
-/// `ingest.backlog_answer_s` (10 s) with what was taken by then. While such a post is under way another one of the same pump is
-/// answered 429; posts with few readings of the pump are taken beside it.
+/// A post has at most 10,000 items, of any number of pumps. If a pump has more items than it can accept at once
+/// (`ingest.max_in_flight_readings_per_pump`), they are accepted in parts, in the order of their times. The response is
+/// sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s) with what was accepted by then. While
+/// such a post is in progress, another one for the same pump gets a 429; posts with few readings of the pump are accepted.
 ///
-/// A rejected item with `retry_after_s` may be sent again by itself after so many seconds: the time for its post was up, or
-/// the room for minutes of the past; it could not be stored; the node stops; its pump's actor is out of order; or its time is
-/// not later than the pump's stored readings and these cannot be read while the database does not answer. `send_again` has
-/// the places of all such items, `rejected` of the first 100. A post of nothing else is answered 503 as a whole. Any other
-/// rejection is final.
+/// A rejected item with `retry_after_s` may be sent again by itself after that many seconds. The possible reasons: the post
+/// timed out; the space for readings of the past was exhausted; the item could not be stored; the node is stopping; the
+/// actor of its pump has failed; or its time is not later than the pump's stored readings, and these cannot be read because
+/// the database is unavailable. `send_again` has the indices of all such items, `rejected` the first 100. A post of nothing
+/// else gets a 503. Any other rejection is final.
 ///
-/// The body may be compressed (`Content-Encoding: gzip`); taken out it has `server.max_body_bytes` (8 MiB) at most. JSON is
-/// also taken as `text/plain`, from clients that cannot set another type.
+/// The body may be compressed (`Content-Encoding: gzip`); decompressed it has at most `server.max_body_bytes` (8 MiB). JSON is
+/// also accepted as `text/plain`, from clients that cannot set another type.
 #[utoipa::path(
     post,
     path = "/api/ingest",
     tag = "readings",
     request_body(
         content((PostSchema = "application/json"), (PostSchema = "text/plain"), (String = "application/x-ndjson")),
-        description = "JSON, or one JSON object per line; at most 10,000 items. It may be in gzip (Content-Encoding: gzip)."
+        description = "JSON, or one JSON object per line; at most 10,000 items. It may be compressed (Content-Encoding: gzip)."
     ),
     responses(
-        (status = 200, description = "Every item was taken", body = IngestResponse),
+        (status = 200, description = "Every item was accepted", body = IngestResponse),
         (status = 207, description = "Some items were rejected", body = IngestResponse),
-        (status = 400, description = "Every item was rejected for good; or the body is no JSON, or empty: a problem",
+        (status = 400, description = "Every item was rejected and the rejections are final; or the body is not JSON, or empty: a problem",
             content((IngestResponse = "application/json"), (Problem = "application/problem+json"))),
         Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
@@ -204,90 +204,90 @@ pub(crate) async fn ingest(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let format = Format::of(&request)?;
-    // Its room is held until the answer is made.
+    // The memory of the body is reserved until the response is made.
     let body = node.read_body(&request, payload).await?;
-    // A node that is full says so before the post costs it anything more.
-    node.engine.check_room()?;
-    let (items, left_out) = format.items(&body.bytes, &node.engine)?;
-    let posted = items.len();
+    // An overloaded node refuses the post before it is parsed.
+    node.engine.check_capacity()?;
+    let (items, ignored) = format.items(&body.bytes, &node.engine)?;
+    let item_count = items.len();
     let client = request.peer_addr().map(|peer| peer.ip());
     let (drafts, mut rejected) = split(items);
     let mut receipt = node.engine.ingest(drafts, client).await?;
     rejected.extend(receipt.rejected.drain(..).map(RejectedResponse::from));
     rejected.sort_by_key(|item| item.index);
-    Ok(HttpResponse::build(status(&rejected, posted)).json(IngestResponse::new(receipt, rejected, left_out)))
+    Ok(HttpResponse::build(status(&rejected, item_count)).json(IngestResponse::new(receipt, rejected, ignored)))
 }
 
-/// What the engine takes in, and the items of which no draft could be made.
+/// Separates the drafts for the engine from the rejected items. The drafts keep their indices: a rejected item is none.
 fn split(items: Items) -> (Vec<Option<Draft>>, Vec<RejectedResponse>) {
     let (mut drafts, mut rejected) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
         match item {
             Ok(draft) => drafts.push(Some(draft)),
-            Err(no) => {
+            Err(error) => {
                 drafts.push(None);
-                rejected.push(RejectedResponse::new(index, no, None));
+                rejected.push(RejectedResponse::new(index, error, None));
             }
         }
     }
     (drafts, rejected)
 }
 
-/// A client may discard what is answered 400: not if an item is to be sent again.
-fn status(rejected: &[RejectedResponse], posted: usize) -> StatusCode {
-    let for_good = rejected.iter().filter(|item| item.retry_after_s.is_none()).count();
-    match (rejected.len(), for_good) {
+/// Returns the status of the response. It is 400 only if no item is to be sent again, because clients may discard such a post.
+fn status(rejected: &[RejectedResponse], item_count: usize) -> StatusCode {
+    let final_rejections = rejected.iter().filter(|item| item.retry_after_s.is_none()).count();
+    match (rejected.len(), final_rejections) {
         (0, _) => StatusCode::OK,
-        (_, n) if n < posted => StatusCode::MULTI_STATUS,
+        (_, n) if n < item_count => StatusCode::MULTI_STATUS,
         _ => StatusCode::BAD_REQUEST,
     }
 }
 
 impl IngestResponse {
-    /// `rejected` are all items that were not taken, in the order of their places.
-    fn new(receipt: Receipt, mut rejected: Vec<RejectedResponse>, left_out: LeftOut) -> Self {
+    /// `rejected` has all rejected items, in the order of their indices.
+    fn new(receipt: Receipt, mut rejected: Vec<RejectedResponse>, ignored: IgnoredFields) -> Self {
         let Receipt { accepted, duplicate, late, bad_channels, .. } = receipt;
-        let (all, send_again) = (rejected.len(), ranges(&rejected));
-        let (mut again, mut for_good) = (0, 0);
+        let (all, send_again) = (rejected.len(), resend_ranges(&rejected));
+        let (mut again, mut final_rejections) = (0, 0);
         rejected.retain(|item| {
-            let count = if item.retry_after_s.is_some() { &mut again } else { &mut for_good };
+            let count = if item.retry_after_s.is_some() { &mut again } else { &mut final_rejections };
             *count += 1;
-            *count <= LISTED
+            *count <= MAX_LISTED
         });
         Self {
             accepted,
             duplicate,
             late,
-            late_reason: (late > 0).then_some(LATE),
+            late_reason: (late > 0).then_some(LATE_EXPLANATION),
             rejected_not_listed: all - rejected.len(),
             rejected,
             send_again,
-            bad_channels_not_listed: bad_channels.len().saturating_sub(LISTED),
-            bad_channels: bad_channels.into_iter().take(LISTED).map(BadChannelResponse::from).collect(),
-            missing_channels_not_listed: left_out.not_numbers_unlisted,
-            missing_channels: left_out.not_numbers.into_iter().map(MissingChannelResponse::from).collect(),
-            unknown_fields_not_listed: left_out.unknown_unlisted,
-            unknown_fields: left_out.unknown.into_iter().map(UnknownFieldResponse::from).collect(),
+            bad_channels_not_listed: bad_channels.len().saturating_sub(MAX_LISTED),
+            bad_channels: bad_channels.into_iter().take(MAX_LISTED).map(BadChannelResponse::from).collect(),
+            missing_channels_not_listed: ignored.non_numeric_unlisted,
+            missing_channels: ignored.non_numeric.into_iter().map(MissingChannelResponse::from).collect(),
+            unknown_fields_not_listed: ignored.unknown_unlisted,
+            unknown_fields: ignored.unknown.into_iter().map(UnknownFieldResponse::from).collect(),
             durable: true,
         }
     }
 }
 
-/// The places of all items that are to be sent again. The items are in the order of their places.
-fn ranges(rejected: &[RejectedResponse]) -> Vec<SendAgain> {
-    let mut ranges: Vec<SendAgain> = Vec::new();
+/// Returns the ranges of the items that are to be sent again. `rejected` is in the order of the indices.
+fn resend_ranges(rejected: &[RejectedResponse]) -> Vec<ResendRange> {
+    let mut resend_ranges: Vec<ResendRange> = Vec::new();
     for RejectedResponse { index, retry_after_s, .. } in rejected {
         let Some(retry_after_s) = *retry_after_s else { continue };
-        match ranges.last_mut() {
+        match resend_ranges.last_mut() {
             Some(last) if last.to + 1 == *index && last.retry_after_s == retry_after_s => last.to = *index,
-            _ => ranges.push(SendAgain { from: *index, to: *index, retry_after_s }),
+            _ => resend_ranges.push(ResendRange { from: *index, to: *index, retry_after_s }),
         }
     }
-    ranges
+    resend_ranges
 }
 
-impl From<NotANumber> for MissingChannelResponse {
-    fn from(NotANumber { index, channel, value, why }: NotANumber) -> Self {
+impl From<NonNumericValue> for MissingChannelResponse {
+    fn from(NonNumericValue { index, channel, value, why }: NonNumericValue) -> Self {
         Self { index, channel, value, why }
     }
 }
@@ -299,8 +299,8 @@ impl From<(String, UnknownField)> for UnknownFieldResponse {
 }
 
 impl RejectedResponse {
-    fn new(index: usize, no: InvalidValue, retry_after_s: Option<u64>) -> Self {
-        let InvalidValue { field, value, allowed, message } = no;
+    fn new(index: usize, error: InvalidValue, retry_after_s: Option<u64>) -> Self {
+        let InvalidValue { field, value, allowed, message } = error;
         Self { index, field, value, allowed, message, retry_after_s }
     }
 }
@@ -328,7 +328,7 @@ mod tests {
         Receipt { accepted, ..Receipt::default() }
     }
 
-    /// So many items that were not taken, from the first on.
+    /// Returns `count` rejected items, from index 0 on.
     fn rejected(count: usize) -> Vec<RejectedResponse> {
         let rejection = Rejection::new("Tb", Some("hot".into()), "a number", "not a number");
         let item = |index| RejectedItem { index, rejection: rejection.clone(), retry_after_s: None };
@@ -336,29 +336,29 @@ mod tests {
     }
 
     #[test]
-    fn the_status_tells_all_some_and_none_apart() {
+    fn the_status_depends_on_how_many_items_are_rejected() {
         for (count, expected) in [(0, 200), (1, 207), (3, 400)] {
             assert_eq!(status(&rejected(count), 3), expected);
         }
         let mut mixed = rejected(3);
         mixed[1].retry_after_s = Some(10);
         assert_eq!(status(&mixed, 3), 207, "one of them is to be sent again");
-        let answer = IngestResponse::new(receipt(0), mixed, LeftOut::default());
-        let answer = serde_json::to_value(answer).expect("JSON");
+        let response = IngestResponse::new(receipt(0), mixed, IgnoredFields::default());
+        let response = serde_json::to_value(response).expect("JSON");
         assert_eq!(
-            (&answer["rejected"][1]["retry_after_s"], answer["rejected"][0].get("retry_after_s")),
+            (&response["rejected"][1]["retry_after_s"], response["rejected"][0].get("retry_after_s")),
             (&json!(10), None)
         );
     }
 
     #[test]
-    fn a_receipt_has_its_shape() {
+    fn a_receipt_is_serialized_with_all_fields() {
         let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
         let receipt = Receipt { duplicate: 2, late: 1, bad_channels: vec![bad], ..receipt(1) };
         assert_eq!(
-            serde_json::to_value(IngestResponse::new(receipt, rejected(1), LeftOut::default())).expect("JSON"),
+            serde_json::to_value(IngestResponse::new(receipt, rejected(1), IgnoredFields::default())).expect("JSON"),
             json!({
-                "accepted": 1, "duplicate": 2, "late": 1, "late_reason": LATE,
+                "accepted": 1, "duplicate": 2, "late": 1, "late_reason": LATE_EXPLANATION,
                 "rejected": [{
                     "index": 0, "field": "Tb", "value": "hot", "allowed": "a number",
                     "message": "Tb: not a number; allowed: a number"
@@ -377,22 +377,22 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_are_cut_and_say_so() {
+    fn long_lists_are_truncated_with_the_number_of_further_items() {
         let bad = BadChannel { index: 1, channel: "Q".into(), value: 9e9, plausible: [0.0, 5000.0] };
-        let receipt = Receipt { bad_channels: vec![bad; LISTED + 2], ..receipt(1) };
-        let answer = IngestResponse::new(receipt, rejected(LISTED + 3), LeftOut::default());
-        assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED, 3));
-        assert_eq!((answer.bad_channels.len(), answer.bad_channels_not_listed), (LISTED, 2));
-        assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED - 1));
-        let mut one_again = rejected(LISTED + 3);
-        one_again[LISTED + 1].retry_after_s = Some(10);
-        let answer = IngestResponse::new(self::receipt(1), one_again, LeftOut::default());
-        assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (LISTED + 1, 2));
-        assert_eq!(answer.rejected.last().map(|last| last.index), Some(LISTED + 1), "it has to come again");
+        let receipt = Receipt { bad_channels: vec![bad; MAX_LISTED + 2], ..receipt(1) };
+        let response = IngestResponse::new(receipt, rejected(MAX_LISTED + 3), IgnoredFields::default());
+        assert_eq!((response.rejected.len(), response.rejected_not_listed), (MAX_LISTED, 3));
+        assert_eq!((response.bad_channels.len(), response.bad_channels_not_listed), (MAX_LISTED, 2));
+        assert_eq!(response.rejected.last().map(|last| last.index), Some(MAX_LISTED - 1));
+        let mut one_again = rejected(MAX_LISTED + 3);
+        one_again[MAX_LISTED + 1].retry_after_s = Some(10);
+        let response = IngestResponse::new(self::receipt(1), one_again, IgnoredFields::default());
+        assert_eq!((response.rejected.len(), response.rejected_not_listed), (MAX_LISTED + 1, 2));
+        assert_eq!(response.rejected.last().map(|last| last.index), Some(MAX_LISTED + 1), "it is to be sent again");
     }
 
     #[test]
-    fn however_many_items_are_to_be_sent_again_their_places_are_told() {
+    fn the_ranges_of_all_items_to_send_again_are_listed() {
         let mut rejected = rejected(5000);
         for item in &mut rejected {
             item.retry_after_s = match item.index {
@@ -401,20 +401,20 @@ mod tests {
                 _ => None,
             };
         }
-        let answer = IngestResponse::new(receipt(1), rejected, LeftOut::default());
-        let again = |from, to, retry_after_s| SendAgain { from, to, retry_after_s };
-        assert_eq!(answer.send_again, [again(10, 4009, 1), again(4010, 4010, 10), again(4012, 4012, 10)]);
-        assert_eq!((answer.rejected.len(), answer.rejected_not_listed), (2 * LISTED, 5000 - 2 * LISTED));
+        let response = IngestResponse::new(receipt(1), rejected, IgnoredFields::default());
+        let again = |from, to, retry_after_s| ResendRange { from, to, retry_after_s };
+        assert_eq!(response.send_again, [again(10, 4009, 1), again(4010, 4010, 10), again(4012, 4012, 10)]);
+        assert_eq!((response.rejected.len(), response.rejected_not_listed), (2 * MAX_LISTED, 5000 - 2 * MAX_LISTED));
     }
 
     #[test]
-    fn an_item_of_which_no_draft_can_be_made_keeps_its_place_and_its_value() {
+    fn a_rejected_item_keeps_its_index_and_its_value() {
         let items: Items = vec![
-            Err(InvalidValue::new("Tb", json!({"is": "hot"}), "a number", "an object, and no number")),
+            Err(InvalidValue::new("Tb", json!({"is": "hot"}), "a number", "an object, not a number")),
             Ok(Draft {
                 pump: None,
                 profile: crate::channels::tests::profile(),
-                stamp: volute_plant::TimestampSource::Received,
+                timestamp: volute_plant::TimestampSource::Received,
                 samples: [].into(),
             }),
             Err(InvalidValue::new("", json!([7]), "an object", "not an object")),

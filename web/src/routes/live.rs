@@ -1,4 +1,4 @@
-//! `GET /api/live-data`: the latest of one pump.
+//! `GET /api/live-data`: the current state of one pump.
 
 use std::collections::BTreeMap;
 
@@ -10,79 +10,80 @@ use volute_plant::{Profile, PumpId, PumpName};
 
 use crate::{
     channels::ByChannel,
-    last_known::{last_known, silent_since_start, with_latest},
+    last_known::{last_known, with_latest_reading, without_reading_since_start},
     node::Node,
     problem::ApiError,
     query::{PumpParam, Query},
     responses::{Invalid, NotFound, Unavailable},
-    stored::Stored,
+    store_context::StoreContext,
     wire::{ClockResponse, FeedResponse, Learning, PumpSimulation, PumpStatus, status_reason},
 };
 
-/// Which pump is asked for.
+/// Parameters: the requested pump.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LiveQuery {
-    /// Which pump; absent: the node's default pump
+    /// The pump; absent: the node's default pump
     #[param(value_type = Option<String>)]
     pump_id: Option<PumpParam>,
 }
 
-/// The latest of one pump.
+/// The current state of one pump.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LiveResponse {
-    /// Which pump.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump_id: PumpId,
-    /// Its name for people; null if it has none.
+    /// Its display name; null if it has none.
     #[schema(value_type = Option<String>, required)]
     name: Option<PumpName>,
     status: PumpStatus,
-    /// Why there is no verdict, where there is none.
+    /// Why there is no current detection; null if there is one.
     #[schema(required)]
     status_reason: Option<String>,
-    /// How long ago the pump's last reading was received, in milliseconds; null if none since the node started.
+    /// The time since the pump's last reading was received, in milliseconds; null if none was received since the node started.
     #[schema(required)]
     age_ms: Option<i64>,
-    /// What is wrong with its clock; null where nothing is.
+    /// What is wrong with its clock; null if nothing is.
     #[schema(required)]
     clock: Option<ClockResponse>,
-    /// The latest reading's time by the device's clock: of those whose time is about that of their receipt, the last received.
+    /// The latest reading's time by the device's clock. The latest reading is the last one received whose time is close to
+    /// the time of its receipt.
     #[schema(format = DateTime, required)]
     timestamp: Option<String>,
     /// When the node received it.
     #[schema(format = DateTime, required)]
     received_at: Option<String>,
-    /// The latest reading's channels, by name, in the profile's order.
+    /// The channels of the latest reading, by name, in the profile's order.
     #[schema(value_type = BTreeMap<String, LiveChannelResponse>)]
     channels: ByChannel<LiveChannelResponse>,
-    /// The time of the last reading that the model judged, and the next five fields belong to.
+    /// The time of the last detection: that of the last reading of its window. The next five fields are of that detection.
     #[schema(format = DateTime, required)]
     judged_at: Option<String>,
-    /// The reconstruction loss of the window that ends there.
+    /// The reconstruction loss of the window.
     #[schema(required)]
     loss: Option<f64>,
     /// The loss above which a window is anomalous.
     #[schema(required)]
     threshold: Option<f64>,
-    /// Whether that window is anomalous.
+    /// Whether the window is anomalous.
     #[schema(required)]
     is_anomaly: Option<bool>,
-    /// Each channel's share of the loss, by name; sums to 1.
+    /// Each channel's share of the loss, by name; the shares sum to 1.
     #[schema(value_type = Option<BTreeMap<String, f64>>, required)]
     contributions: Option<ByChannel<f64>>,
-    /// The model that judged it; before the first verdict, the model that will.
+    /// The model that scored it; before the first detection, the model that will.
     #[schema(required)]
     model: Option<String>,
-    /// How far it is to the first verdict, while the status is `LEARNING`.
+    /// The progress towards the first detection, while the status is `LEARNING`; else null.
     #[schema(required)]
     learning: Option<Learning>,
-    /// What its feed is like; null if nothing is known of it yet.
+    /// The properties of its feed; null if nothing is known yet.
     #[schema(required)]
     feed: Option<FeedResponse>,
     totals: LiveTotals,
-    /// The simulation, on a demo; null on any other node.
+    /// The simulation, on a demo node; null on other nodes.
     #[schema(required)]
     simulation: Option<PumpSimulation>,
 }
@@ -90,24 +91,24 @@ pub(crate) struct LiveResponse {
 /// One channel of the latest reading.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LiveChannelResponse {
-    /// The value as sent; null where nothing was sent.
+    /// The value as sent; null if the channel was not sent.
     #[schema(required)]
     value: Option<f64>,
     /// Its unit.
     unit: String,
-    /// `ok`, `bad`, `filled`, `missing`, or the limit it is beyond: `low_alarm`, `low_warning`, `high_warning`,
-    /// `high_alarm`; `unknown` if the pump was not heard since the node started.
+    /// `ok`, `bad`, `filled`, `missing`, or the limit that is violated: `low_alarm`, `low_warning`, `high_warning`,
+    /// `high_alarm`; `unknown` if no reading was received since the node started.
     state: &'static str,
     /// `good`, `bad`, `filled` or `missing`.
     quality: &'static str,
 }
 
-/// Since the node started.
+/// Totals since the node started.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LiveTotals {
-    /// This pump's.
+    /// The totals of this pump.
     pump: PumpTotals,
-    /// The whole node's, by name.
+    /// The totals of the whole node, by name.
     #[schema(value_type = BTreeMap<String, u64>)]
     node: BTreeMap<&'static str, u64>,
 }
@@ -117,34 +118,34 @@ pub(crate) struct LiveTotals {
 pub(crate) struct PumpTotals {
     /// New readings.
     readings: u64,
-    /// Readings, or parts of them, that came too late for their window: stored, not scored.
+    /// Readings, or parts of them, that arrived too late for their window: stored, not scored.
     late: u64,
-    /// Readings, or parts of them, of the past: more than a minute old when they came. They are in the history, and not in the
-    /// stream of readings.
+    /// Readings, or parts of them, that were more than one minute old when they arrived. They are in the history, and not
+    /// in the live stream.
     past: u64,
-    /// Windows that the model judged.
+    /// Windows that the model scored.
     scored: u64,
-    /// Windows that it found anomalous.
+    /// Windows that were anomalous.
     anomalies: u64,
 }
 
-/// The latest of one pump: values, status and the model's last verdict.
+/// The current state of one pump: its values, its status and its last detection.
 #[utoipa::path(
     get,
     path = "/api/live-data",
     tag = "live",
     params(LiveQuery),
-    responses((status = 200, description = "The latest", body = LiveResponse), Invalid, NotFound, Unavailable)
+    responses((status = 200, description = "The current state", body = LiveResponse), Invalid, NotFound, Unavailable)
 )]
 pub(crate) async fn live_data(
     node: web::Data<Node>,
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     Query(query): Query<LiveQuery>,
 ) -> Result<web::Json<LiveResponse>, ApiError> {
     let engine = &node.engine;
-    let pump = query.pump_id.map_or_else(|| stored.default_pump.clone(), |pump| pump.0);
+    let pump = query.pump_id.map_or_else(|| store.default_pump.clone(), |pump| pump.0);
     let live = match engine.live(&pump).await {
-        Some(live) => with_latest(live, engine).await?,
+        Some(live) => with_latest_reading(live, engine).await?,
         None => {
             let last = engine.last_shown(&pump).await?;
             let last = last.ok_or_else(|| match engine.refused(&pump) {
@@ -158,18 +159,18 @@ pub(crate) async fn live_data(
             if ended {
                 LivePump { status: Status::Stale, ..last_known(last.reading) }
             } else {
-                silent_since_start(last, node.up_ms())
+                without_reading_since_start(last, node.uptime_ms())
             }
         }
     };
     let KindParts { profile, model } = engine.kind_parts_of(&pump);
     let model = model.map(|model| model.id().to_string());
-    let mut data = LiveResponse::new(&profile, live, model, &engine.totals());
-    data.name = stored.queries.pump_name(&pump);
+    let mut response = LiveResponse::new(&profile, live, model, &engine.totals());
+    response.name = store.queries.pump_name(&pump);
     if let Some(simulation) = &node.simulation {
-        data.simulation = Some(PumpSimulation::new(simulation.progress().await, &pump));
+        response.simulation = Some(PumpSimulation::new(simulation.progress().await, &pump));
     }
-    Ok(web::Json(data))
+    Ok(web::Json(response))
 }
 
 impl LiveResponse {
@@ -177,14 +178,14 @@ impl LiveResponse {
         let status_reason = status_reason(&live);
         let learning = Learning::of(&live.status);
         let (reading, channels) = live.latest.unzip();
-        let data = |(channel, live): (&volute_plant::Channel, LiveChannel)| LiveChannelResponse {
+        let to_response = |(channel, live): (&volute_plant::Channel, LiveChannel)| LiveChannelResponse {
             value: live.sample.value(),
             unit: channel.unit.clone(),
             state: live.state,
             quality: live.sample.flag().unwrap_or("good"),
         };
-        let channels = profile.channels().iter().zip(channels.into_iter().flatten()).map(data);
-        let verdict = live.detection.as_ref();
+        let channels = profile.channels().iter().zip(channels.into_iter().flatten()).map(to_response);
+        let detection = live.detection.as_ref();
         Self {
             pump_id: live.pump,
             name: None,
@@ -195,12 +196,12 @@ impl LiveResponse {
             timestamp: reading.as_ref().map(|r| r.at.to_string()),
             received_at: reading.as_ref().map(|r| r.received.to_string()),
             channels: ByChannel::new(profile, channels.enumerate()),
-            judged_at: verdict.map(|d| d.at.to_string()),
-            loss: verdict.map(|d| d.loss),
-            threshold: verdict.map(|d| d.threshold),
-            is_anomaly: verdict.map(|d| d.is_anomaly),
-            contributions: verdict.map(|d| ByChannel::new(profile, d.contributions.iter().copied().enumerate())),
-            model: verdict.map(|d| d.model.to_string()).or(model),
+            judged_at: detection.map(|d| d.at.to_string()),
+            loss: detection.map(|d| d.loss),
+            threshold: detection.map(|d| d.threshold),
+            is_anomaly: detection.map(|d| d.is_anomaly),
+            contributions: detection.map(|d| ByChannel::new(profile, d.contributions.iter().copied().enumerate())),
+            model: detection.map(|d| d.model.to_string()).or(model),
             learning,
             feed: live.feed.as_ref().map(FeedResponse::from),
             totals: LiveTotals {
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_judged_pump_has_values_verdict_and_totals() {
+    fn a_judged_pump_has_values_a_detection_and_totals() {
         let reading = reading();
         let detection = Detection {
             pump: reading.pump.clone(),
@@ -289,22 +290,24 @@ mod tests {
     }
 
     #[test]
-    fn a_pump_that_was_not_heard_since_the_start_is_stale_once_it_should_have_been() {
-        let shown = |up_ms| shown(silent_since_start(LastShown { reading: reading(), stale_after_ms: 180_000 }, up_ms));
+    fn a_pump_without_a_reading_since_the_start_is_stale_once_one_is_overdue() {
+        let shown = |uptime_ms| {
+            shown(without_reading_since_start(LastShown { reading: reading(), stale_after_ms: 180_000 }, uptime_ms))
+        };
         let early = shown(60_000);
         assert_eq!(early["status"], "UNKNOWN");
-        let reason = "no reading has come since the node was started; one is expected within 2 min";
+        let reason = "no reading has arrived since the node was started; one is expected within 2 min";
         assert_eq!(early["status_reason"], reason);
         assert_eq!(shown(180_001)["status"], "STALE");
     }
 
     #[test]
-    fn every_status_without_a_verdict_says_why() {
+    fn every_status_without_a_current_detection_has_a_reason() {
         let shown = |status, age_ms| shown(LivePump { status, age_ms, ..last_known(reading()) });
         let window = || Status::Learning(LearningProgress::Window { have: 12, need: 30 });
         let commissioning = |phase| {
             let (running_ms, needed_ms) = (11_520_000, 86_400_000);
-            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms, trouble: None })
+            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms, last_error: None })
         };
         let learning = shown(window(), Some(5));
         assert_eq!(
@@ -322,16 +325,16 @@ mod tests {
                 commissioning(CommissioningPhase::Gathering),
                 Some(5),
                 "LEARNING",
-                json!("what is normal is being learned: 3.2 of 24 h of normal running"),
+                json!("the baseline is being learned: 3.2 of 24 h of normal running"),
             ),
             (
                 commissioning(CommissioningPhase::Calculating),
                 Some(5),
                 "LEARNING",
-                json!("what is normal is being learned: its threshold is being calculated"),
+                json!("the baseline is being learned: its threshold is being calculated"),
             ),
-            (Status::Off { stopping: false }, Some(5), "OFF", json!("the pump stands, so it is not judged")),
-            (Status::Off { stopping: true }, Some(5), "OFF", json!("the pump runs down, so it is not judged")),
+            (Status::Off { stopping: false }, Some(5), "OFF", json!("the pump is at standstill, so it is not judged")),
+            (Status::Off { stopping: true }, Some(5), "OFF", json!("the pump is stopping, so it is not judged")),
             (
                 Status::Starting { have: 12, need: 60 },
                 Some(5),
@@ -339,8 +342,13 @@ mod tests {
                 json!("it has run 12 of 60 steps since its start"),
             ),
             (Status::Unknown { reason: "no model".into() }, Some(5), "UNKNOWN", json!("no model")),
-            (Status::Stale, Some(9000), "STALE", json!("the last reading came 9000 ms ago")),
-            (Status::Stale, None, "STALE", json!("no reading has come since the node, or its live feed, was started")),
+            (Status::Stale, Some(9000), "STALE", json!("the last reading arrived 9000 ms ago")),
+            (
+                Status::Stale,
+                None,
+                "STALE",
+                json!("no reading has arrived since the node, or its live feed, was started"),
+            ),
             (Status::Normal, Some(5), "NORMAL", Value::Null),
         ] {
             let shown = shown(status, age_ms);

@@ -1,9 +1,9 @@
-//! `GET /api/maintenance-events`: what is, or was, a matter for maintenance.
+//! `GET /api/maintenance-events`: maintenance events, active and resolved.
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use volute_data::{EventFilter, Order};
+use volute_data::{EventFilter, SortOrder};
 use volute_plant::{EventState, MaintenanceEvent};
 
 use crate::{
@@ -11,10 +11,10 @@ use crate::{
     problem::ApiError,
     query::{PumpParam, Query},
     responses::{Invalid, Unavailable},
-    stored::Stored,
+    store_context::StoreContext,
 };
 
-/// Which events are asked for.
+/// Parameters: the requested events.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -22,18 +22,18 @@ pub(crate) struct EventsQuery {
     /// `active` or `resolved`; absent: both
     #[param(value_type = Option<String>)]
     status: Option<EventStatus>,
-    /// Of this pump only
+    /// Only events of this pump
     #[param(value_type = Option<String>)]
     pump_id: Option<PumpParam>,
     /// 1 to 10000; absent: 1000
     #[param(value_type = Option<u32>)]
     limit: Option<Limit>,
-    /// The last page's next_cursor
+    /// `next_cursor` of the previous page
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
 }
 
-/// Whether an event still stands.
+/// Whether an event is still active.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EventStatus {
@@ -41,13 +41,13 @@ pub(crate) enum EventStatus {
     Resolved,
 }
 
-/// One matter for maintenance.
+/// A maintenance event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventResponse {
     /// `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
     #[schema(example = "pump-1/bearing-hot/2026-03-09T10:14:33.000Z")]
     id: String,
-    /// Whose event it is.
+    /// The pump's id.
     pump_id: String,
     /// The rule that opened it.
     rule: String,
@@ -55,36 +55,36 @@ pub(crate) struct EventResponse {
     title: String,
     /// What to do.
     advice: String,
-    /// How bad it is: `low`, `medium`, `high` or `critical`.
+    /// Its severity: `low`, `medium`, `high` or `critical`.
     severity: &'static str,
-    /// Whether it still stands: `active` or `resolved`.
+    /// `active` or `resolved`.
     status: &'static str,
-    /// What the repair is estimated to cost.
+    /// The estimated cost of the repair.
     cost: CostResponse,
-    /// The channel that was above the limit; empty where an imported event does not say.
+    /// The channel that was above the limit; empty if an imported event does not name it.
     channel: String,
-    /// The rule's limit, in the channel's unit; null where an imported event does not say.
+    /// The rule's limit, in the channel's unit; null if an imported event does not have it.
     #[schema(required)]
     limit: Option<f64>,
-    /// The highest value so far, in the channel's unit; null where an imported event does not say.
+    /// The highest value so far, in the channel's unit; null if an imported event does not have it.
     #[schema(required)]
     peak: Option<f64>,
-    /// The highest reconstruction loss of an anomaly so far; null while the limit alone is passed.
+    /// The highest reconstruction loss of an anomaly so far; null while only the limit is exceeded.
     #[schema(required)]
     peak_loss: Option<f64>,
-    /// The model that saw the anomaly; null while the limit alone is passed.
+    /// The model that detected the anomaly; null while only the limit is exceeded.
     #[schema(required)]
     model: Option<String>,
-    /// When it was opened, in the pump's time.
+    /// When it was opened, by the pump's clock.
     #[schema(format = DateTime)]
     opened_at: String,
     /// When the condition last held.
     #[schema(format = DateTime)]
     last_seen_at: String,
-    /// When it was resolved.
+    /// When it was resolved; null while it is active.
     #[schema(format = DateTime, required)]
     resolved_at: Option<String>,
-    /// The other system that it is from; null: a rule of this one opened it.
+    /// The other system that it was imported from; null if a rule of this node opened it.
     #[schema(required, example = "imported: maintenance_events.csv")]
     source: Option<String>,
 }
@@ -92,16 +92,16 @@ pub(crate) struct EventResponse {
 /// An amount of money.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CostResponse {
-    /// In whole units of the currency.
+    /// The amount in units of the currency.
     amount: f64,
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     #[schema(example = "INR")]
     currency: String,
 }
 
 /// Maintenance events of all pumps or of one, newest first.
 ///
-/// Events that were opened at the same moment stay together, so a page may be a little longer than `limit`.
+/// Events that were opened at the same time stay together, so a page may be slightly longer than `limit`.
 #[utoipa::path(
     get,
     path = "/api/maintenance-events",
@@ -110,12 +110,12 @@ pub(crate) struct CostResponse {
     responses((status = 200, description = "A page of events", body = List<EventResponse>), Invalid, Unavailable)
 )]
 pub(crate) async fn maintenance_events(
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     Query(query): Query<EventsQuery>,
 ) -> Result<web::Json<List<EventResponse>>, ApiError> {
     let EventFilter { pump, state, range } = query.filter()?;
-    let _turn = stored.readers.turn().await?;
-    let read = async |range| stored.queries.events(&EventFilter { pump: pump.clone(), state, range }).await;
+    let _permit = store.read_limit.acquire().await?;
+    let read = async |range| store.queries.events(&EventFilter { pump: pump.clone(), state, range }).await;
     let page = Page::read(&range, |event: &MaintenanceEvent| event.opened_at, read).await?;
     Ok(web::Json(page.into_list(EventResponse::from)))
 }
@@ -127,12 +127,12 @@ impl EventsQuery {
             EventStatus::Active => EventState::Active,
             EventStatus::Resolved => EventState::Resolved,
         });
-        let range = page_range(Order::NewestFirst, (None, None), limit, cursor)?;
+        let range = page_range(SortOrder::NewestFirst, (None, None), limit, cursor)?;
         Ok(EventFilter { pump: pump_id.map(|pump| pump.0), state, range })
     }
 }
 
-/// Each event's own: a pump's id may hold a `/`, and so may a rule's name.
+/// Returns the unique id of an event. The pump's id may contain a `/`, and so may the rule's name.
 fn id(event: &MaintenanceEvent) -> String {
     let pump = event.pump.as_str().replace('%', "%25").replace('/', "%2F");
     format!("{pump}/{}/{}", event.rule, event.opened_at)
@@ -165,24 +165,30 @@ impl From<MaintenanceEvent> for EventResponse {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use volute_data::Range;
+    use volute_data::PageRange;
     use volute_plant::Timestamp;
 
     use super::*;
 
-    fn ask(query: &str) -> Result<EventFilter, ApiError> {
+    fn parse_filter(query: &str) -> Result<EventFilter, ApiError> {
         Query::<EventsQuery>::parse(query)?.0.filter()
     }
 
     #[test]
-    fn events_are_asked_for_by_status_and_pump_newest_first() {
-        assert_eq!(ask("").expect("all"), EventFilter { range: Range::newest(1000), ..EventFilter::default() });
-        let one = ask("status=resolved&pump_id=P-1&limit=5").expect("some");
-        assert_eq!((one.state, one.range), (Some(EventState::Resolved), Range::newest(5)));
+    fn events_are_filtered_by_status_and_pump_newest_first() {
+        assert_eq!(
+            parse_filter("").expect("all"),
+            EventFilter { range: PageRange::newest(1000), ..EventFilter::default() }
+        );
+        let one = parse_filter("status=resolved&pump_id=P-1&limit=5").expect("some");
+        assert_eq!((one.state, one.range), (Some(EventState::Resolved), PageRange::newest(5)));
         assert_eq!(one.pump.map(String::from).as_deref(), Some("P-1"));
         for bad in ["open", "ACTIVE", ""] {
-            let refused = ask(&format!("status={bad}"));
-            assert!(matches!(refused, Err(ApiError::Invalid(no)) if no.field == "status" && no.value == bad), "{bad}");
+            let refused = parse_filter(&format!("status={bad}"));
+            assert!(
+                matches!(refused, Err(ApiError::Invalid(error)) if error.field == "status" && error.value == bad),
+                "{bad}"
+            );
         }
     }
 

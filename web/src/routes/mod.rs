@@ -1,6 +1,6 @@
-//! The routes, and what is answered where there is none.
+//! The routes, and the responses to requests without a route.
 //!
-//! One file per group; each route's JSON shapes stand beside its handler.
+//! Each group of routes is a module, with the JSON types of its handlers.
 
 pub(crate) mod actors;
 pub(crate) mod anomaly_history;
@@ -25,105 +25,110 @@ use actix_web::{Handler, HttpRequest, Responder, Route, guard, web};
 
 use crate::{openapi::openapi_json, problem::ApiError};
 
-/// A path, and what answers there.
+/// A path and its handlers.
 pub(crate) struct Endpoint {
     pub(crate) path: &'static str,
-    /// The methods it takes, as the header `Allow` has them.
+    /// The allowed methods, in the format of the header `Allow`.
     pub(crate) allow: &'static str,
     route: fn() -> Route,
-    /// What takes its other method, if it has two.
-    second: Option<fn() -> Route>,
+    /// The handler of its other method, if it has two.
+    second_route: Option<fn() -> Route>,
 }
 
-/// The whole API. The description at `/api/openapi.json` has the same paths; a test says so.
+/// All routes of the API. A test checks that the description at `/api/openapi.json` has the same paths.
 pub(crate) const ENDPOINTS: [Endpoint; 27] = [
-    Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest), second: None },
-    read("/api/live-data", || get(live::live_data)),
-    read("/api/sensor-history", || get(sensor_history::sensor_history)),
-    read("/api/anomaly-history", || get(anomaly_history::anomaly_history)),
-    read("/api/maintenance-events", || get(maintenance::maintenance_events)),
-    read("/api/pumps", || get(pumps::pumps)),
+    Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest), second_route: None },
+    read_only("/api/live-data", || get(live::live_data)),
+    read_only("/api/sensor-history", || get(sensor_history::sensor_history)),
+    read_only("/api/anomaly-history", || get(anomaly_history::anomaly_history)),
+    read_only("/api/maintenance-events", || get(maintenance::maintenance_events)),
+    read_only("/api/pumps", || get(pumps::pumps)),
     Endpoint {
         path: "/api/pumps/{id}",
         allow: "DELETE, PATCH",
         route: || web::delete().to(pumps::remove),
-        second: Some(|| web::patch().to(naming::name)),
+        second_route: Some(|| web::patch().to(naming::name)),
     },
-    read("/api/pumps/{id}/baselines", || get(baselines::baselines)),
+    read_only("/api/pumps/{id}/baselines", || get(baselines::baselines)),
     Endpoint {
         path: "/api/pumps/{id}/baselines/{version}/activate",
         allow: "POST",
         route: || web::post().to(baselines::activate),
-        second: None,
+        second_route: None,
     },
     Endpoint {
         path: "/api/pumps/{id}/commission",
         allow: "POST",
         route: || web::post().to(baselines::commission),
-        second: None,
+        second_route: None,
     },
     Endpoint {
         path: "/api/pumps/{id}/settings",
         allow: "GET, HEAD, PUT",
         route: || get(settings::get),
-        second: Some(|| web::put().to(settings::set)),
+        second_route: Some(|| web::put().to(settings::set)),
     },
     Endpoint {
         path: "/api/pumps/{id}/profile",
         allow: "GET, HEAD, PUT",
         route: || get(profiles::profile_of_pump),
-        second: Some(|| web::put().to(profiles::assign_profile)),
+        second_route: Some(|| web::put().to(profiles::assign_profile)),
     },
-    read("/api/profile", || get(pumps::profile)),
-    read("/api/profiles", || get(profiles::profiles)),
+    read_only("/api/profile", || get(pumps::profile)),
+    read_only("/api/profiles", || get(profiles::profiles)),
     Endpoint {
         path: "/api/profiles/{name}",
         allow: "GET, HEAD, PUT",
         route: || get(profiles::profile_named),
-        second: Some(|| web::put().to(profiles::add_profile)),
+        second_route: Some(|| web::put().to(profiles::add_profile)),
     },
-    read("/api/node", || get(node::node)),
-    read("/api/store", || get(store::store)),
-    read("/api/actors", || get(actors::actors)),
+    read_only("/api/node", || get(node::node)),
+    read_only("/api/store", || get(store::store)),
+    read_only("/api/actors", || get(actors::actors)),
     Endpoint {
         path: "/api/actors/{id}/restart",
         allow: "POST",
         route: || web::post().to(actors::restart),
-        second: None,
+        second_route: None,
     },
-    read("/api/audit-log", || get(audit::audit_log)),
-    read("/api/dead-letters", || get(actors::dead_letters)),
+    read_only("/api/audit-log", || get(audit::audit_log)),
+    read_only("/api/dead-letters", || get(actors::dead_letters)),
     Endpoint {
         path: "/api/start-simulation",
         allow: "POST",
         route: || web::post().to(simulation::start),
-        second: None,
+        second_route: None,
     },
-    Endpoint { path: "/api/stop-simulation", allow: "POST", route: || web::post().to(simulation::stop), second: None },
-    read("/healthz", || get(health::healthz)),
-    read("/readyz", || get(health::readyz)),
-    read("/api/openapi.json", || get(openapi_json)),
-    // No HEAD: its answer would never end.
-    Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream), second: None },
+    Endpoint {
+        path: "/api/stop-simulation",
+        allow: "POST",
+        route: || web::post().to(simulation::stop),
+        second_route: None,
+    },
+    read_only("/healthz", || get(health::healthz)),
+    read_only("/readyz", || get(health::readyz)),
+    read_only("/api/openapi.json", || get(openapi_json)),
+    // No HEAD: its response would never end.
+    Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream), second_route: None },
 ];
 
 /// The dashboard's pages and files.
 const PAGES: [Endpoint; 4] = [
-    read("/", || get(dashboard::page)),
-    read("/pumps/{id}", || get(dashboard::page)),
-    read("/assets/{name}", || get(dashboard::asset)),
-    read("/favicon.svg", || get(dashboard::icon)),
+    read_only("/", || get(dashboard::page)),
+    read_only("/pumps/{id}", || get(dashboard::page)),
+    read_only("/assets/{name}", || get(dashboard::asset)),
+    read_only("/favicon.svg", || get(dashboard::icon)),
 ];
 
-/// Registers every endpoint, and the answers to everything else.
+/// Registers all endpoints, and the responses to other paths and methods.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    for Endpoint { path, allow, route, second } in ENDPOINTS.into_iter().chain(PAGES) {
+    for Endpoint { path, allow, route, second_route } in ENDPOINTS.into_iter().chain(PAGES) {
         let other_method = web::to(move |request: HttpRequest| async move {
-            Err::<&str, _>(ApiError::Method { method: request.method().to_string(), allow })
+            Err::<&str, _>(ApiError::MethodNotAllowed { method: request.method().to_string(), allow })
         });
         let mut resource = web::resource(path).route(route());
-        if let Some(second) = second {
-            resource = resource.route(second());
+        if let Some(second_route) = second_route {
+            resource = resource.route(second_route());
         }
         config.service(resource.default_service(other_method));
     }
@@ -132,11 +137,12 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     }));
 }
 
-const fn read(path: &'static str, route: fn() -> Route) -> Endpoint {
-    Endpoint { path, allow: "GET, HEAD", route, second: None }
+/// Returns an endpoint that allows only GET and HEAD.
+const fn read_only(path: &'static str, route: fn() -> Route) -> Endpoint {
+    Endpoint { path, allow: "GET, HEAD", route, second_route: None }
 }
 
-/// GET, and HEAD with it.
+/// Returns the route of GET and HEAD for a handler.
 fn get<F, Args>(handler: F) -> Route
 where
     F: Handler<Args>,
@@ -153,28 +159,28 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn what_is_not_there_is_a_problem() {
+    async fn an_unknown_path_gets_a_problem() {
         let app = test::init_service(App::new().configure(configure)).await;
         for path in ["/pumps", "/api", "/api/pumps/", "/api/nothing?x=1", "/API/pumps"] {
-            let answer = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
-            assert_eq!(answer.status(), 404, "{path}");
-            assert_eq!(answer.headers().get("content-type").expect("a type"), "application/problem+json");
+            let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+            assert_eq!(response.status(), 404, "{path}");
+            assert_eq!(response.headers().get("content-type").expect("a type"), "application/problem+json");
         }
     }
 
     #[actix_web::test]
-    async fn another_method_is_told_which_are_allowed() {
+    async fn a_method_that_is_not_allowed_gets_the_allowed_ones() {
         let app = test::init_service(App::new().configure(configure)).await;
         for Endpoint { path, allow, .. } in ENDPOINTS {
-            let others = [Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::POST, Method::GET];
-            for method in others.into_iter().filter(|method| !allow.contains(method.as_str())) {
+            let methods = [Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::POST, Method::GET];
+            for method in methods.into_iter().filter(|method| !allow.contains(method.as_str())) {
                 let request = test::TestRequest::default().method(method.clone()).uri(path).to_request();
-                let answer = test::call_service(&app, request).await;
+                let response = test::call_service(&app, request).await;
                 assert_eq!(
-                    (answer.status().as_u16(), answer.headers().get("allow").expect("a header")),
+                    (response.status().as_u16(), response.headers().get("allow").expect("a header")),
                     (405, &allow.parse().expect("a header"))
                 );
-                let problem: serde_json::Value = test::read_body_json(answer).await;
+                let problem: serde_json::Value = test::read_body_json(response).await;
                 assert!(problem["detail"].as_str().expect("text").contains(method.as_str()));
             }
         }

@@ -1,4 +1,4 @@
-//! `PATCH /api/pumps/{id}`: what people call a pump, beside its id.
+//! `PATCH /api/pumps/{id}`: the display name of a pump.
 
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use volute_plant::{PumpId, PumpName};
 
 use crate::{
     audit::AuditedCommand,
-    decode::{from_value, refused},
+    decode::{from_value, not_allowed},
     extract::{JsonBody, PumpPath},
     invalid_value::InvalidValue,
     node::Node,
@@ -18,37 +18,37 @@ use crate::{
     responses::{Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
 };
 
-/// A pump and its name.
+/// A pump and its display name.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NamedPump {
-    /// Which pump.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump_id: PumpId,
-    /// Its name for people; null: it has none.
+    /// Its display name; null if it has none.
     #[schema(value_type = Option<String>, required)]
     name: Option<PumpName>,
 }
 
-/// What is to be changed of a pump.
+/// What to change of a pump.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PumpRequest, example = json!({"name": "Feed pump 3"}))]
 pub(crate) struct PumpSchema {
-    /// Its name for people, 1 to 80 characters that can all be seen; null takes it away.
+    /// The display name, 1 to 80 visible characters; null removes it.
     #[serde(default)]
     #[schema(value_type = Option<String>, required)]
     name: NameChange,
 }
 
-/// What becomes of a pump's name.
+/// A change of a pump's display name.
 #[derive(Default, Deserialize)]
 #[serde(try_from = "Value")]
 enum NameChange {
-    /// Nothing is said of it, which is refused.
+    /// The field is absent, which is an error.
     #[default]
     Absent,
-    Give(PumpName),
-    TakeAway,
+    Set(PumpName),
+    Clear,
 }
 
 impl TryFrom<Value> for NameChange {
@@ -56,33 +56,33 @@ impl TryFrom<Value> for NameChange {
 
     fn try_from(value: Value) -> Result<Self, String> {
         match value {
-            Value::Null => Ok(Self::TakeAway),
+            Value::Null => Ok(Self::Clear),
             Value::String(text) => match text.parse::<PumpName>() {
-                Ok(name) => Ok(Self::Give(name)),
-                Err(no) => Err(format!("{}; allowed: {}", no.why(), allowed())),
+                Ok(name) => Ok(Self::Set(name)),
+                Err(error) => Err(format!("{}; allowed: {}", error.why(), allowed())),
             },
-            _ => Err(refused(allowed())),
+            _ => Err(not_allowed(allowed())),
         }
     }
 }
 
-/// What a name may be, for error messages.
+/// Returns the allowed names, for error messages.
 fn allowed() -> String {
     format!("{}; or null", PumpName::ALLOWED)
 }
 
-/// Names a pump for people, or takes its name away.
+/// Sets or removes the display name of a pump.
 ///
-/// The name is shown beside the id, and by the id the pump is known everywhere: a post, a question and a file name it by
-/// that. It is durable when it is answered.
+/// The name is shown beside the id. Posts, requests and files still identify the pump by its id. The change is durable when the
+/// response is sent.
 #[utoipa::path(
     patch,
     path = "/api/pumps/{id}",
     tag = "live",
-    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
-    request_body(content = PumpSchema, description = "The name"),
+    params(("id" = String, Path, description = "The pump's id, percent-encoded, as `P-101A%2FB`")),
+    request_body(content = PumpSchema, description = "The display name"),
     responses(
-        (status = 200, description = "It is named", body = NamedPump),
+        (status = 200, description = "The name is set or removed", body = NamedPump),
         Invalid, NotFound, Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
@@ -95,22 +95,22 @@ pub(crate) async fn name(
 ) -> Result<web::Json<NamedPump>, ApiError> {
     let name = parse(&body).map_err(ApiError::Invalid)?;
     let detail = name.as_ref().map_or_else(|| "no name".to_owned(), |name| format!("name {:?}", name.as_str()));
-    let (engine, of, given) = (node.engine.clone(), pump.clone(), name.clone());
+    let (engine, of, new_name) = (node.engine.clone(), pump.clone(), name.clone());
     let command = AuditedCommand::new(&node, &request, AuditAction::NamePump, pump.as_str()).detail(&detail);
     let naming = async move {
-        match engine.name_pump(&of, given).await? {
+        match engine.name_pump(&of, new_name).await? {
             true => Ok(()),
             false => Err(ApiError::UnknownPump(of)),
         }
     };
-    command.carry_out(naming).await?;
+    command.execute(naming).await?;
     Ok(web::Json(NamedPump { pump_id: pump, name }))
 }
 
 fn parse(body: &Value) -> Result<Option<PumpName>, InvalidValue> {
     match from_value::<PumpSchema>(body, "field")?.name {
-        NameChange::Give(name) => Ok(Some(name)),
-        NameChange::TakeAway => Ok(None),
+        NameChange::Set(name) => Ok(Some(name)),
+        NameChange::Clear => Ok(None),
         NameChange::Absent => Err(InvalidValue::new("name", Value::Null, allowed(), "missing")),
     }
 }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_text_that_can_be_seen_or_null() {
+    fn a_name_is_visible_text_or_null() {
         for (body, name) in [
             (json!({"name": "Feed pump 3"}), Some("Feed pump 3")),
             (json!({"name": " Kühl\u{a0}wasser  *"}), Some("Kühl wasser *")),

@@ -1,4 +1,4 @@
-//! `GET /api/node`: which node this is.
+//! `GET /api/node`: the node's version, profile and model.
 
 use actix_web::web;
 use serde::Serialize;
@@ -9,37 +9,37 @@ use crate::{
     node::Node,
     query::{NoParameters, Query},
     responses::{Invalid, Unavailable},
-    stored::Stored,
+    store_context::StoreContext,
 };
 
-/// Which node this is.
+/// The node.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NodeResponse {
     /// The program's version.
     version: &'static str,
-    /// The name of the kind of pump that it watches.
+    /// The name of its default profile.
     profile: String,
-    /// That kind's name for people.
+    /// The display name of its default profile.
     profile_title: String,
-    /// The model that judges; null if there is none.
+    /// The model that scores windows; null if there is none.
     #[schema(required)]
     model: Option<String>,
     /// When it started.
     #[schema(format = DateTime)]
     started_at: String,
-    /// Its time now.
+    /// Its current time.
     #[schema(format = DateTime)]
     now: String,
-    /// Whether it is a demo: then every reading is, or may be, simulated.
+    /// Whether it is a demo node, whose readings may be simulated.
     demo: bool,
-    /// The pump of readings that name none.
+    /// The pump of readings that name no pump.
     #[schema(value_type = String)]
     default_pump: PumpId,
-    /// Registered pumps.
+    /// The number of registered pumps.
     pumps: usize,
 }
 
-/// Which node this is, what it watches, and whether it is a demo.
+/// The node: its version, its default profile, its model, and whether it is a demo.
 #[utoipa::path(
     get,
     path = "/api/node",
@@ -48,10 +48,10 @@ pub(crate) struct NodeResponse {
 )]
 pub(crate) async fn node(
     node: web::Data<Node>,
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     _: Query<NoParameters>,
 ) -> web::Json<NodeResponse> {
-    let (engine, profile) = (&node.engine, &stored.profile);
+    let (engine, profile) = (&node.engine, &store.profile);
     web::Json(NodeResponse {
         version: env!("CARGO_PKG_VERSION"),
         profile: profile.name().to_owned(),
@@ -60,7 +60,7 @@ pub(crate) async fn node(
         started_at: node.started_at.to_string(),
         now: engine.now().to_string(),
         demo: node.simulation.is_some(),
-        default_pump: stored.default_pump.clone(),
-        pumps: stored.queries.pumps().len(),
+        default_pump: store.default_pump.clone(),
+        pumps: store.queries.pumps().len(),
     })
 }

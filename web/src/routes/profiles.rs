@@ -1,22 +1,23 @@
-//! `/api/profiles` and `/api/pumps/{id}/profile`: the kinds of pumps that this node watches, and which of them a pump is.
+//! `/api/profiles` and `/api/pumps/{id}/profile`: the kinds of pumps (profile and model) of this node, and the profile of a
+//! pump.
 //!
-//! A kind is put under its name, so that sending it again is safe: whoever does not know whether it is there sends it.
+//! A kind is added with PUT under its name, so a client that does not know whether it exists can send it again.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{AssignRefusal, KindParts};
-use volute_data::{AuditAction, Reach};
+use volute_actors::{AssignProfileError, KindParts};
+use volute_data::{AuditAction, Completeness};
 use volute_plant::{Profile, ProfileError, PumpId};
 
 use crate::{
     audit::AuditedCommand,
-    decode::{from_value, refused},
+    decode::{from_value, not_allowed},
     extract::{JsonBody, PumpPath},
     invalid_value::InvalidValue,
-    item::left_out::shown,
+    item::ignored::truncated,
     list::List,
     new_kinds::{AddedKind, NewKind, NewModel},
     node::Node,
@@ -26,31 +27,31 @@ use crate::{
     wire::ProfileResponse,
 };
 
-/// How much is repeated of why a text is no profile, in characters: it may hold what was sent.
-const SHOWN_CHARS: usize = 200;
+/// How much of a parser's error is repeated, in characters: it may contain what was sent.
+const MAX_SHOWN_CHARS: usize = 200;
 
-/// A kind of pump.
+/// A kind of pump: a profile and its model.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KindResponse {
-    /// What its pumps measure.
+    /// The profile.
     #[serde(flatten)]
     profile: ProfileResponse,
-    /// The id of the model that scores their windows; none: they are not judged.
+    /// The id of the model that scores the windows of its pumps; null: they are not scored.
     #[schema(required)]
     model: Option<String>,
 }
 
-/// Which profile a pump is of.
+/// The profile of a pump.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AssignedResponse {
-    /// Which pump.
+pub(crate) struct AssignedProfileResponse {
+    /// The pump's id.
     #[schema(value_type = String)]
     pump_id: PumpId,
     /// The profile's name.
     profile: String,
 }
 
-/// Which profile a pump is to be of.
+/// The profile to assign to a pump.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AssignProfileRequest, example = json!({"profile": "skab"}))]
@@ -59,18 +60,18 @@ pub(crate) struct AssignSchema {
     profile: String,
 }
 
-/// A kind of pump that is to be added.
+/// A kind of pump to add.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AddProfileRequest)]
 pub(crate) struct AddProfileSchema {
     /// The profile, as the text of its file (TOML).
     profile: String,
-    /// What scores its pumps' windows; absent or null: the model that the kind has already, or none.
+    /// The model that scores its pumps' windows; absent or null: the model that the kind has already, or none.
     model: Option<ModelSchema>,
 }
 
-/// The two files of a model's folder.
+/// The two files of a model.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object of manifest and weights")]
 #[schema(as = AddProfileModel)]
@@ -92,7 +93,7 @@ impl TryFrom<String> for Base64 {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        BASE64_STANDARD.decode(text).map(Self).map_err(|_| refused("base64 (RFC 4648), with padding"))
+        BASE64_STANDARD.decode(text).map(Self).map_err(|_| not_allowed("base64 (RFC 4648), with padding"))
     }
 }
 
@@ -103,15 +104,18 @@ impl From<KindParts> for KindResponse {
     }
 }
 
-/// Every kind of pump that this node watches, by name, in one page.
+/// All kinds of pumps of this node, by name, in one page.
 #[utoipa::path(
     get,
     path = "/api/profiles",
     tag = "live",
-    responses((status = 200, description = "Every kind", body = List<KindResponse>), Invalid, Unavailable)
+    responses((status = 200, description = "All kinds", body = List<KindResponse>), Invalid, Unavailable)
 )]
 pub(crate) async fn profiles(node: web::Data<Node>, _: Query<NoParameters>) -> web::Json<List<KindResponse>> {
-    web::Json(List::whole(node.engine.kinds().into_iter().map(KindResponse::from).collect(), Reach::Whole))
+    web::Json(List::single_page(
+        node.engine.kinds().into_iter().map(KindResponse::from).collect(),
+        Completeness::Complete,
+    ))
 }
 
 /// One kind of pump.
@@ -131,16 +135,16 @@ pub(crate) async fn profile_named(
     let known = || kinds.iter().map(|kind| kind.profile.name().to_owned()).collect::<Vec<_>>().join(", ");
     match kinds.iter().find(|kind| kind.profile.name() == name.as_str()) {
         Some(kind) => Ok(web::Json(kind.clone().into())),
-        None => Err(AssignRefusal::UnknownProfile { name: name.into_inner(), known: known() }.into()),
+        None => Err(AssignProfileError::UnknownProfile { name: name.into_inner(), known: known() }.into()),
     }
 }
 
-/// The kind of one pump. A pump that the node does not know would be of the kind of those that name none.
+/// The kind of one pump. For an unknown pump, the node's default kind.
 #[utoipa::path(
     get,
     path = "/api/pumps/{id}/profile",
     tag = "live",
-    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
+    params(("id" = String, Path, description = "The pump's id, percent-encoded, as `P-101A%2FB`")),
     responses((status = 200, description = "The pump's kind", body = KindResponse), Invalid, Unavailable)
 )]
 pub(crate) async fn profile_of_pump(
@@ -151,21 +155,21 @@ pub(crate) async fn profile_of_pump(
     web::Json(node.engine.kind_parts_of(&pump).into())
 }
 
-/// Adds a kind of pump: a profile, and its model if there is one.
+/// Adds a kind of pump: a profile, and optionally its model.
 ///
-/// Nothing of it is written before all of it is checked, and it is on the disk when it is answered. Posts may name it from then
-/// on. The same profile may be put again, with another model: pumps that come from now on have that one, and the others after a
-/// restart. Another profile under the same name is refused (409). The body has `server.max_body_bytes` (8 MiB) at most; a larger
-/// model is added with `volute profiles add` on the node's machine.
+/// The request is validated completely before anything is written, and the kind is on disk when the response is sent. From
+/// then on, posts may name it. The same profile may be sent again with another model: new pumps use that model at once, and
+/// existing pumps after a restart. A different profile under the same name is refused (409). The body may have at most
+/// `server.max_body_bytes` (8 MiB); a larger model is added with `volute profiles add` on the node's machine.
 #[utoipa::path(
     put,
     path = "/api/profiles/{name}",
     tag = "commissioning",
-    params(("name" = String, Path, description = "The profile's name, which is in its text, too")),
+    params(("name" = String, Path, description = "The profile's name, as in its text")),
     request_body(content = AddProfileSchema, description = "The kind"),
     responses(
-        (status = 201, description = "It is added", body = KindResponse),
-        (status = 200, description = "The profile was there; its model is replaced where one was sent", body = KindResponse),
+        (status = 201, description = "The kind is added", body = KindResponse),
+        (status = 200, description = "The profile existed; its model is replaced if one was sent", body = KindResponse),
         Invalid, NameTaken, Slow, TooLarge, Unsupported, TooMany, DiskFull, Unavailable
     )
 )]
@@ -177,26 +181,27 @@ pub(crate) async fn add_profile(
     JsonBody { json: body, .. }: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let new = parse_kind(&name, &body).map_err(ApiError::Invalid)?;
-    let command = AuditedCommand::new(&node, &request, AuditAction::AddProfile, &name).detail(&in_words(&body));
+    let command = AuditedCommand::new(&node, &request, AuditAction::AddProfile, &name).detail(&audit_detail(&body));
     let kinds = node.kinds.clone();
     let work = async move {
         let added = web::block(move || kinds.add(&new)).await;
         let added = added.map_err(|error| ApiError::NotReady(format!("the profile was not added: {error}")))?;
         added.map_err(ApiError::from)
     };
-    let AddedKind { kind, is_new } = command.carry_out(work).await?;
-    let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(answer.json(KindResponse::from(kind)))
+    let AddedKind { kind, is_new } = command.execute(work).await?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(KindResponse::from(kind)))
 }
 
-/// What is sent, if its text is a profile of this name. Whether the model is one for it, is checked where it is added.
+/// Parses the body, whose text must be a profile of this name. Whether the model fits the profile is checked when the kind
+/// is added.
 fn parse_kind(name: &str, body: &Value) -> Result<NewKind, InvalidValue> {
-    // What is refused may be megabytes long.
-    let sent = from_value(body, "field").map_err(|no| InvalidValue { value: shown(&no.value), ..no })?;
+    // A refused value may have megabytes.
+    let sent = from_value(body, "field").map_err(|error| InvalidValue { value: truncated(&error.value), ..error })?;
     let AddProfileSchema { profile, model } = sent;
-    let parsed = Profile::from_toml(&profile).map_err(|error| no_profile(&profile, &error))?;
+    let parsed = Profile::from_toml(&profile).map_err(|error| invalid_profile(&profile, &error))?;
     if parsed.name() != name {
-        let value = shown(&parsed.name().into());
+        let value = truncated(&parsed.name().into());
         return Err(InvalidValue::new("profile.name", value, name, "another name than in the path"));
     }
     let files = |ModelSchema { manifest, weights: Base64(weights) }: ModelSchema| NewModel {
@@ -206,43 +211,44 @@ fn parse_kind(name: &str, body: &Value) -> Result<NewKind, InvalidValue> {
     Ok(NewKind { profile, model: model.map(files) })
 }
 
-/// A text that is no profile: which key of it, or in which line.
-fn no_profile(text: &str, error: &ProfileError) -> InvalidValue {
+/// Converts the error of a text that is not a profile. It names the key or the line.
+fn invalid_profile(text: &str, error: &ProfileError) -> InvalidValue {
     match error {
         ProfileError::Value { key, value, allowed } => {
-            let value = shown(&value.as_str().into());
+            let value = truncated(&value.as_str().into());
             InvalidValue::new(&format!("profile.{key}"), value, *allowed, "not allowed here")
         }
         ProfileError::Toml(error) => {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
-            let reason: String = error.message().chars().take(SHOWN_CHARS).collect();
-            let shown = shown(&text.into());
-            InvalidValue::new("profile", shown, "a profile in TOML", &format!("{reason} at line {line}"))
+            let reason: String = error.message().chars().take(MAX_SHOWN_CHARS).collect();
+            let value = truncated(&text.into());
+            InvalidValue::new("profile", value, "a profile in TOML", &format!("{reason} at line {line}"))
         }
     }
 }
 
-/// What is added, for the audit log: of a model that was taken, its id.
-fn in_words(body: &Value) -> String {
+/// Returns the details for the audit log: the id of the model, if there is one.
+fn audit_detail(body: &Value) -> String {
     match &body["model"]["manifest"]["id"] {
-        Value::String(id) => format!("with the model {}", shown(&id.as_str().into()).as_str().unwrap_or_default()),
+        Value::String(id) => format!("with the model {}", truncated(&id.as_str().into()).as_str().unwrap_or_default()),
         _ => "without a model".to_owned(),
     }
 }
 
-/// Assigns another profile to a pump, of the same channels.
+/// Assigns another profile with the same channels to a pump.
 ///
-/// What is stored of it stays, its limits and rules are the other's, and it is commissioned anew: until that is done it is
-/// `LEARNING`. Posts for the pump are refused meanwhile (503, to be sent again). It is durable when it is answered.
+/// The pump's stored data are kept. Its limits and rules are those of the new profile, and it is commissioned again: until
+/// that is done it is `LEARNING`. Posts for the pump are refused meanwhile (503, to be sent again). The change is durable
+/// when the response is sent.
 #[utoipa::path(
     put,
     path = "/api/pumps/{id}/profile",
     tag = "commissioning",
-    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
-    request_body(content = AssignSchema, description = "Which profile"),
+    params(("id" = String, Path, description = "The pump's id, percent-encoded, as `P-101A%2FB`")),
+    request_body(content = AssignSchema, description = "The profile"),
     responses(
-        (status = 200, description = "It is assigned", body = AssignedResponse),
+        (status = 200, description = "The profile is assigned", body = AssignedProfileResponse),
         Invalid, NotFound, Conflict, Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
@@ -252,12 +258,12 @@ pub(crate) async fn assign_profile(
     _: Query<NoParameters>,
     PumpPath(pump): PumpPath,
     JsonBody { json: body, .. }: JsonBody,
-) -> Result<web::Json<AssignedResponse>, ApiError> {
+) -> Result<web::Json<AssignedProfileResponse>, ApiError> {
     let AssignSchema { profile } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let (engine, of, name) = (node.engine.clone(), pump.clone(), profile.clone());
     let command = AuditedCommand::new(&node, &request, AuditAction::AssignProfile, pump.as_str()).detail(&profile);
-    command.carry_out(async move { engine.assign_profile(&of, &name).await.map_err(ApiError::from) }).await?;
-    Ok(web::Json(AssignedResponse { pump_id: pump, profile }))
+    command.execute(async move { engine.assign_profile(&of, &name).await.map_err(ApiError::from) }).await?;
+    Ok(web::Json(AssignedProfileResponse { pump_id: pump, profile }))
 }
 
 #[cfg(test)]
@@ -270,17 +276,17 @@ mod tests {
         quantity = \"bearing_temperature\"\nunit = \"°C\"\nplausible = [0, 200]\nresolution = 0.1\n";
 
     #[test]
-    fn a_kind_is_read_with_and_without_its_model() {
-        let bare = parse_kind("small", &json!({"profile": SMALL, "model": null})).expect("a kind");
-        assert_eq!((bare.profile.as_str(), bare.model.is_none()), (SMALL, true));
+    fn a_kind_is_parsed_with_and_without_a_model() {
+        let without_model = parse_kind("small", &json!({"profile": SMALL, "model": null})).expect("a kind");
+        assert_eq!((without_model.profile.as_str(), without_model.model.is_none()), (SMALL, true));
         let body = json!({"profile": SMALL, "model": {"manifest": {"id": "m-1", "p99": 0.1}, "weights": "AAH/"}});
         let NewModel { manifest, weights } = parse_kind("small", &body).expect("a kind").model.expect("a model");
         assert_eq!((manifest.as_slice(), weights.as_slice()), (&br#"{"id":"m-1","p99":0.1}"#[..], &[0, 1, 255][..]));
-        assert_eq!(in_words(&body), "with the model m-1");
+        assert_eq!(audit_detail(&body), "with the model m-1");
     }
 
     #[test]
-    fn what_is_no_kind_is_told_by_its_field() {
+    fn errors_name_the_invalid_field() {
         let model = |weights: &str| json!({"profile": SMALL, "model": {"manifest": {}, "weights": weights}});
         let slow = SMALL.replace("1000", "1");
         let longest = "*".repeat(100_000);
@@ -301,10 +307,10 @@ mod tests {
             ("small", model("AAH"), "model.weights", "base64"),
             ("small", model(&longest), "model.weights", "base64"),
         ] {
-            let no = parse_kind(name, &body).expect_err(field);
-            assert_eq!(no.field, field, "{no:?}");
-            assert!(no.allowed.contains(allowed), "{no:?}");
-            assert!(no.value.to_string().len() < 1000, "{field}: as much of it as shows what it is");
+            let error = parse_kind(name, &body).expect_err(field);
+            assert_eq!(error.field, field, "{error:?}");
+            assert!(error.allowed.contains(allowed), "{error:?}");
+            assert!(error.value.to_string().len() < 1000, "{field}: the value is truncated");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `/api/pumps` and `/api/profile`: which pumps there are, what kind they are of, and removing one.
+//! `/api/pumps` and `/api/profile`: the registered pumps, removing a pump, and the node's default profile.
 
 use std::collections::BTreeMap;
 
@@ -6,122 +6,122 @@ use actix_web::{HttpRequest, web};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_actors::{LATE, LivePump};
+use volute_actors::{LATE_EXPLANATION, LivePump};
 use volute_data::{AuditAction, EventFilter, PumpRecord, StoreError};
 use volute_plant::{EventState, Profile, PumpId, PumpName};
 
 use crate::{
     audit::AuditedCommand,
     extract::PumpPath,
-    last_known::{silent_since_start, with_latest},
+    last_known::{with_latest_reading, without_reading_since_start},
     list::List,
     node::Node,
     problem::ApiError,
     query::{NoParameters, Query},
     responses::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
-    stored::Stored,
+    store_context::StoreContext,
     wire::{ClockResponse, FeedResponse, Learning, ProfileResponse, PumpStatus, status_reason},
 };
 
-/// How many pumps' last readings are looked up at once.
-const LOOKUPS: usize = 16;
+/// How many pumps' last readings are looked up concurrently.
+const MAX_CONCURRENT_LOOKUPS: usize = 16;
 
 /// A registered pump.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PumpResponse {
-    /// Its id: the tag that the plant has for it.
+    /// Its id: the pump's tag in the plant.
     #[schema(value_type = String)]
     pump_id: PumpId,
-    /// Its name for people; null if it has none.
+    /// Its display name; null if it has none.
     #[schema(value_type = Option<String>, required)]
     name: Option<PumpName>,
     /// Its profile's name.
     profile: String,
-    /// When it was first heard of.
+    /// When it was registered.
     #[schema(format = DateTime)]
     registered_at: String,
     status: PumpStatus,
-    /// Why there is no verdict, where there is none.
+    /// Why there is no current detection; null if there is one.
     #[schema(required)]
     status_reason: Option<String>,
-    /// How far it is to the first verdict, while the status is `LEARNING`.
+    /// The progress towards the first detection, while the status is `LEARNING`; else null.
     #[schema(required)]
     learning: Option<Learning>,
-    /// Since when the status holds; null if it was not heard since the node started.
+    /// Since when it has this status; null if no reading was received since the node started.
     #[schema(format = DateTime, required)]
     since: Option<String>,
-    /// How long ago its last reading was received, in milliseconds; null if none since the node started.
+    /// The time since its last reading was received, in milliseconds; null if none was received since the node started.
     #[schema(required)]
     age_ms: Option<i64>,
-    /// What is wrong with its clock; null where nothing is.
+    /// What is wrong with its clock; null if nothing is.
     #[schema(required)]
     clock: Option<ClockResponse>,
-    /// Readings that came too late for their window since the node started, and why they were; null if none did.
+    /// Readings that arrived too late for their window since the node started, and the reason; null if none did.
     #[schema(required)]
     late: Option<LateResponse>,
     /// Its latest reading's time by the device's clock.
     #[schema(format = DateTime, required)]
     last_reading_at: Option<String>,
-    /// The time of the last reading that the model judged, and the next three fields belong to.
+    /// The time of the last detection: that of the last reading of its window. The next three fields are of that detection.
     #[schema(format = DateTime, required)]
     judged_at: Option<String>,
-    /// The reconstruction loss of the window that ends there.
+    /// The reconstruction loss of the window.
     #[schema(required)]
     loss: Option<f64>,
     /// The loss above which a window is anomalous.
     #[schema(required)]
     threshold: Option<f64>,
-    /// The channel with the largest share of the loss, if that window is anomalous.
+    /// The channel with the largest share of the loss, if the window is anomalous; else null.
     #[schema(required)]
     top_channel: Option<String>,
-    /// What its feed is like; null if nothing is known of it yet.
+    /// The properties of its feed; null if nothing is known yet.
     #[schema(required)]
     feed: Option<FeedResponse>,
-    /// Maintenance events that stand open.
+    /// The number of active maintenance events.
     active_events: usize,
-    /// On a demo: it is not, or no longer, simulated, so that nothing comes of it.
+    /// On a demo node: whether the pump is not simulated (any more), so that no readings of it arrive. False on other nodes.
     simulation_ended: bool,
-    /// The last verdicts.
+    /// The last detections.
     trend: TrendResponse,
 }
 
-/// Readings that were too late to be judged.
+/// Readings that arrived too late to be scored.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LateResponse {
-    /// How many, since the node started.
+    /// Their number since the node started.
     count: u64,
-    /// Why.
+    /// Why they were late.
     reason: &'static str,
 }
 
-/// The last verdicts of one pump, column by column, the oldest first.
+/// The last detections of one pump, in columns, oldest first.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct TrendResponse {
     /// The times of the windows' last readings, in milliseconds since 1970.
     t: Vec<i64>,
-    /// The reconstruction losses.
+    /// The reconstruction losses of the windows.
     loss: Vec<f32>,
 }
 
-/// Every registered pump, by id, in one page.
+/// All registered pumps, by id, in one page.
 #[utoipa::path(
     get,
     path = "/api/pumps",
     tag = "live",
-    responses((status = 200, description = "Every pump", body = List<PumpResponse>), Invalid, Unavailable)
+    responses((status = 200, description = "All pumps", body = List<PumpResponse>), Invalid, Unavailable)
 )]
 pub(crate) async fn pumps(
     node: web::Data<Node>,
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<List<PumpResponse>>, ApiError> {
     let engine = &node.engine;
-    let (store, profile_of) = (&stored.queries, &stored.profile_of);
+    let (queries, profile_of) = (&store.queries, &store.profile_of);
     let mut live: BTreeMap<PumpId, LivePump> =
         node.engine.live_all().await.into_iter().map(|live| (live.pump.clone(), live)).collect();
     let active = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
     let mut events: BTreeMap<PumpId, usize> = BTreeMap::new();
-    let active = store.events(&active).await?;
+    let active = queries.events(&active).await?;
     for event in active.rows {
         *events.entry(event.pump).or_default() += 1;
     }
@@ -129,18 +129,18 @@ pub(crate) async fn pumps(
         Some(simulation) => Some(simulation.progress().await),
         None => None,
     };
-    let mut names = store.pump_names();
-    let up_ms = node.up_ms();
-    let rows = store.pumps().into_iter().map(|record| {
+    let mut names = queries.pump_names();
+    let uptime_ms = node.uptime_ms();
+    let rows = queries.pumps().into_iter().map(|record| {
         let (name, profile) = (names.remove(&record.id), profile_of(&record.id));
         let (live, events) = (live.remove(&record.id), events.get(&record.id).copied().unwrap_or(0));
         let ended = simulation.as_ref().is_some_and(|simulation| !simulation.plays(&record.id));
         async move {
             let live = match live {
-                Some(live) => Some(with_latest(live, engine).await?),
+                Some(live) => Some(with_latest_reading(live, engine).await?),
                 None => {
                     let last = engine.last_shown(&record.id).await?;
-                    last.map(|last| silent_since_start(last, if ended { i64::MAX } else { up_ms }))
+                    last.map(|last| without_reading_since_start(last, if ended { i64::MAX } else { uptime_ms }))
                 }
             };
             Ok::<_, StoreError>(PumpResponse {
@@ -150,9 +150,9 @@ pub(crate) async fn pumps(
             })
         }
     });
-    let mut items: Vec<PumpResponse> = stream::iter(rows).buffered(LOOKUPS).try_collect().await?;
+    let mut items: Vec<PumpResponse> = stream::iter(rows).buffered(MAX_CONCURRENT_LOOKUPS).try_collect().await?;
     items.sort_by(|a, b| a.pump_id.cmp(&b.pump_id));
-    Ok(web::Json(List::whole(items, active.reach)))
+    Ok(web::Json(List::single_page(items, active.completeness)))
 }
 
 /// A pump that was removed.
@@ -163,20 +163,20 @@ pub(crate) struct RemovedPump {
     pump_id: PumpId,
 }
 
-/// Removes a pump with all that is stored of it.
+/// Removes a pump and its stored data.
 ///
-/// Its readings, detections, rollups, baselines, maintenance events and memory; the audit log stays, and so do backups of
-/// before. It is durable when it is answered, and the pump is no longer shown; what is in the database is deleted after
-/// that, within minutes for years of readings, also after a restart. Until then its name is refused (503, to be sent
-/// again). A pump that posts by this name afterwards is a new one, without a baseline. Posts that came before are answered
-/// first. A demo's simulated pumps cannot be removed while they are simulated.
+/// Removes its readings, detections, rollups, baselines, maintenance events and checkpoint. The audit log and earlier
+/// backups are kept. The removal is durable when the response is sent, and the pump is no longer shown. Its rows in the
+/// database are deleted afterwards, within minutes for years of readings, also after a restart. Until then posts for its id
+/// are refused (503, to be sent again). A pump that posts with this id afterwards is a new one, without a baseline. Posts
+/// that arrived before the request are completed first. Pumps of a demo cannot be removed while they are simulated.
 #[utoipa::path(
     delete,
     path = "/api/pumps/{id}",
     tag = "live",
-    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
+    params(("id" = String, Path, description = "The pump's id, percent-encoded, as `P-101A%2FB`")),
     responses(
-        (status = 200, description = "It is removed", body = RemovedPump),
+        (status = 200, description = "The pump is removed", body = RemovedPump),
         Invalid, NotFound, Unremovable, TooMany, Unavailable, DiskFull
     )
 )]
@@ -196,27 +196,27 @@ pub(crate) async fn remove(
         }
         engine.remove_pump(&of).await.map_err(ApiError::from)
     };
-    command.carry_out(removal).await?;
+    command.execute(removal).await?;
     Ok(web::Json(RemovedPump { pump_id: pump }))
 }
 
-/// The kind of pump that this node watches.
+/// The node's default profile.
 #[utoipa::path(
     get,
     path = "/api/profile",
     tag = "live",
     responses((status = 200, description = "The profile", body = ProfileResponse), Invalid)
 )]
-pub(crate) async fn profile(stored: web::Data<Stored>, _: Query<NoParameters>) -> web::Json<ProfileResponse> {
-    web::Json(ProfileResponse::from(&stored.profile))
+pub(crate) async fn profile(store: web::Data<StoreContext>, _: Query<NoParameters>) -> web::Json<ProfileResponse> {
+    web::Json(ProfileResponse::from(&store.profile))
 }
 
 impl PumpResponse {
-    /// Without `live`, nothing of the pump was ever stored.
+    /// Creates the response. `live` is none if no reading of the pump was ever stored.
     fn new(record: PumpRecord, live: Option<LivePump>, active_events: usize, profile: &Profile) -> Self {
-        let heard = live.as_ref().filter(|live| live.age_ms.is_some());
-        let verdict = live.as_ref().and_then(|live| live.detection.as_ref());
-        let top = verdict.filter(|d| d.is_anomaly).and_then(|d| largest(&d.contributions));
+        let with_reading = live.as_ref().filter(|live| live.age_ms.is_some());
+        let detection = live.as_ref().and_then(|live| live.detection.as_ref());
+        let top = detection.filter(|d| d.is_anomaly).and_then(|d| index_of_largest(&d.contributions));
         let trend = live.as_ref().map_or_else(TrendResponse::default, |live| TrendResponse {
             t: live.trend.iter().map(|(at, _)| at.millis()).collect(),
             loss: live.trend.iter().map(|&(_, loss)| loss).collect(),
@@ -229,17 +229,17 @@ impl PumpResponse {
             status: live.as_ref().map_or(PumpStatus::Stale, |live| PumpStatus::of(&live.status)),
             status_reason: live.as_ref().and_then(status_reason),
             learning: live.as_ref().and_then(|live| Learning::of(&live.status)),
-            since: heard.map(|live| live.since.to_string()),
-            age_ms: heard.and_then(|live| live.age_ms),
+            since: with_reading.map(|live| live.since.to_string()),
+            age_ms: with_reading.and_then(|live| live.age_ms),
             clock: live.as_ref().and_then(|live| live.clock).map(ClockResponse::from),
             late: live
                 .as_ref()
                 .filter(|live| live.late > 0)
-                .map(|live| LateResponse { count: live.late, reason: LATE }),
+                .map(|live| LateResponse { count: live.late, reason: LATE_EXPLANATION }),
             last_reading_at: live.as_ref().and_then(|live| Some(live.latest.as_ref()?.0.at.to_string())),
-            judged_at: verdict.map(|d| d.at.to_string()),
-            loss: verdict.map(|d| d.loss),
-            threshold: verdict.map(|d| d.threshold),
+            judged_at: detection.map(|d| d.at.to_string()),
+            loss: detection.map(|d| d.loss),
+            threshold: detection.map(|d| d.threshold),
             top_channel: top.map(|index| profile.channels()[index].name.clone()),
             feed: live.as_ref().and_then(|live| live.feed.as_ref()).map(FeedResponse::from),
             active_events,
@@ -249,8 +249,8 @@ impl PumpResponse {
     }
 }
 
-/// The place of the largest share.
-fn largest(shares: &[f64]) -> Option<usize> {
+/// Returns the index of the largest share.
+fn index_of_largest(shares: &[f64]) -> Option<usize> {
     (0..shares.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]))
 }
 
@@ -264,7 +264,7 @@ mod tests {
     use crate::{channels::tests::profile, last_known::last_known};
 
     #[test]
-    fn a_pump_is_told_with_its_last_verdict() {
+    fn a_pump_has_its_last_detection() {
         let at = Timestamp::from_millis(1_773_051_273_000).expect("a time");
         let pump: PumpId = "P-1".parse().expect("a name");
         let record = PumpRecord { id: pump.clone(), profile: "small".into(), channels: vec![], registered_at: at };
@@ -279,20 +279,20 @@ mod tests {
         };
         let samples = [Sample::Good(90.0), Sample::Missing].into();
         let last = Reading { pump, at, received: at.plus_ms(20), samples, late: false };
-        let resting = || last_known(last.clone());
+        let last_stored = || last_known(last.clone());
         let live = LivePump {
             age_ms: Some(150),
             status: Status::Anomaly,
             since: at.plus_ms(30),
             detection: Some(detection),
             trend: vec![(at, 0.75)],
-            ..resting()
+            ..last_stored()
         };
-        let told = |live, events| {
+        let json = |live, events| {
             serde_json::to_value(PumpResponse::new(record.clone(), live, events, &profile())).expect("JSON")
         };
         assert_eq!(
-            told(Some(live), 2),
+            json(Some(live), 2),
             json!({
                 "pump_id": "P-1", "name": null, "profile": "small", "registered_at": "2026-03-09T10:14:33.000Z",
                 "status": "ANOMALY", "status_reason": null, "learning": null, "since": "2026-03-09T10:14:33.030Z", "age_ms": 150,
@@ -302,20 +302,20 @@ mod tests {
                 "trend": {"t": [1_773_051_273_000_i64], "loss": [0.75]},
             })
         );
-        let told = told(Some(resting()), 0);
-        assert_eq!((&told["status"], &told["since"], &told["loss"]), (&json!("STALE"), &Value::Null, &Value::Null));
-        assert_eq!(told["last_reading_at"], "2026-03-09T10:14:33.000Z");
+        let json = json(Some(last_stored()), 0);
+        assert_eq!((&json["status"], &json["since"], &json["loss"]), (&json!("STALE"), &Value::Null, &Value::Null));
+        assert_eq!(json["last_reading_at"], "2026-03-09T10:14:33.000Z");
     }
 
     #[test]
-    fn a_profile_is_told_with_its_channels() {
-        let told = serde_json::to_value(ProfileResponse::from(&profile())).expect("JSON");
+    fn a_profile_has_its_channels() {
+        let json = serde_json::to_value(ProfileResponse::from(&profile())).expect("JSON");
         assert_eq!(
-            (&told["name"], &told["title"], &told["interval_ms"]),
+            (&json["name"], &json["title"], &json["interval_ms"]),
             (&json!("small"), &json!("A pump for tests"), &json!(1000))
         );
         let limits = json!({"low_alarm": null, "low_warning": null, "high_warning": 80.0, "high_alarm": null});
         let bearing = json!({"name": "Tb", "quantity": "bearing_temperature", "unit": "°C", "plausible": [-40.0, 200.0], "resolution": 0.1, "limits": limits});
-        assert_eq!((&told["channels"][0], &told["channels"][1]["name"]), (&bearing, &json!("Q")));
+        assert_eq!((&json["channels"][0], &json["channels"][1]["name"]), (&bearing, &json!("Q")));
     }
 }

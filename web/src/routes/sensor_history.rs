@@ -1,35 +1,36 @@
-//! `GET /api/sensor-history`: the stored readings of one pump, page by page, or a stretch of them summed up.
+//! `GET /api/sensor-history`: the stored readings of one pump, page by page, or aggregated over a time range.
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use volute_data::{Aggregate, Bucket, Order, Range};
+use volute_data::{Aggregate, Bucket, PageRange, SortOrder};
 use volute_plant::{Profile, PumpId, Reading};
 
 use crate::{
     channels::ByChannel,
-    decode::refused,
+    decode::not_allowed,
     list::{Cursor, Limit, List, MAX_LIMIT, Page},
     problem::ApiError,
-    query::{ChannelsParam, PumpParam, Query, Span, TimeParam, span},
+    query::{ChannelsParam, PumpParam, Query, TimeParam, TimeRange, time_range},
     responses::{Invalid, NotFound, Unavailable},
     series::SeriesQuery,
-    stored::Stored,
+    store_context::StoreContext,
 };
 
 const DAY_MS: i64 = 86_400_000;
-/// A stretch in which a steady pump sends this many times the points asked for is summed up without counting first.
-const RAW_FACTOR: i64 = 2;
+/// If a time range has more readings at the profile's interval than this many times the requested points, they are
+/// aggregated without reading them first.
+const RAW_QUERY_FACTOR: i64 = 2;
 
-/// Which readings are asked for.
+/// Parameters: the requested readings.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SensorHistoryQuery {
-    /// Which pump; absent: the node's default pump
+    /// The pump; absent: the node's default pump
     #[param(value_type = Option<String>)]
     pump_id: Option<PumpParam>,
-    /// From this time on; RFC 3339 or milliseconds since 1970
+    /// At or after this time; RFC 3339 or milliseconds since 1970
     #[param(value_type = Option<String>)]
     from: Option<TimeParam>,
     /// Before this time
@@ -41,17 +42,18 @@ pub(crate) struct SensorHistoryQuery {
     /// 1 to 10000; absent: 1000
     #[param(value_type = Option<u32>)]
     limit: Option<Limit>,
-    /// The last page's next_cursor
+    /// `next_cursor` of the previous page
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
-    /// 2 to 10000: all of the range in at most so many items, summed up where the readings are more; without limit and cursor.
-    /// Items of a minute or longer are made of whole minutes, those of an hour or longer of whole hours: one that the range
-    /// only touches counts whole. Absent from: a day before to; absent to: now
+    /// 2 to 10000: the whole time range in at most this many items, which are aggregates if there are more readings;
+    /// without limit and cursor. Items of a minute or longer consist of whole minutes, items of an hour or longer of whole
+    /// hours: a minute or hour that the range covers partly is included completely. Absent from: a day before to; absent
+    /// to: now
     #[param(value_type = Option<u32>)]
     points: Option<Points>,
 }
 
-/// Parameter `points`: into how many items at most a stretch is summed up.
+/// Parameter `points`: the most items into which a time range is aggregated.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Points(usize);
@@ -61,52 +63,52 @@ impl TryFrom<String> for Points {
 
     fn try_from(text: String) -> Result<Self, String> {
         let points = text.parse().ok().filter(|points| (2..=MAX_LIMIT).contains(points));
-        points.map(Self).ok_or_else(|| refused(format_args!("2 to {MAX_LIMIT}")))
+        points.map(Self).ok_or_else(|| not_allowed(format_args!("2 to {MAX_LIMIT}")))
     }
 }
 
 /// A stored reading.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReadingResponse {
-    /// Whose reading it is.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump_id: PumpId,
     /// Its time by the device's clock.
     #[schema(format = DateTime)]
     timestamp: String,
-    /// The values as sent, by channel; null where nothing was sent.
+    /// The values as sent, by channel; null if the channel was not sent.
     #[schema(value_type = BTreeMap<String, Option<f64>>)]
     values: ByChannel<Option<f64>>,
     /// The channels without a good value: `bad`, `filled` or `missing`.
     #[schema(value_type = BTreeMap<String, String>)]
     quality: ByChannel<&'static str>,
-    /// Present, and true, if it came after its place in the order had passed: it was not scored.
+    /// Present, and true, if it arrived too late for its window: it was not scored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     late: bool,
-    /// Present if the item sums up several readings, with `points`: then `values` are their means, and `timestamp` is
-    /// the beginning of the stretch.
+    /// Present if the item is an aggregate of several readings (with `points`): then `values` are their means, and
+    /// `timestamp` is the start of the aggregated interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<SummaryResponse>,
 }
 
-/// What an item sums up.
+/// An aggregate of readings.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SummaryResponse {
-    /// The length of the stretch, in milliseconds. A multiple of it since 1970 is where it begins, but for one that would
-    /// begin before 2000, which is cut off there.
+    /// The length of the interval, in milliseconds. It starts at a multiple of its length since 1970, except that no interval
+    /// starts before 2000.
     length_ms: i64,
-    /// How many readings were stored of it.
+    /// The number of stored readings in it.
     readings: u64,
-    /// The lowest good value, by channel; null where there was none.
+    /// The lowest good value, by channel; null if there is none.
     #[schema(value_type = BTreeMap<String, Option<f64>>)]
     min: ByChannel<Option<f64>>,
-    /// The highest good value.
+    /// The highest good value, by channel; null if there is none.
     #[schema(value_type = BTreeMap<String, Option<f64>>)]
     max: ByChannel<Option<f64>>,
 }
 
-/// A pump's stored readings.
+/// The stored readings of a pump.
 ///
 /// Oldest first if `from` is given, else newest first.
 #[utoipa::path(
@@ -120,65 +122,67 @@ pub(crate) struct SummaryResponse {
     )
 )]
 pub(crate) async fn sensor_history(
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     Query(query): Query<SensorHistoryQuery>,
 ) -> Result<web::Json<List<ReadingResponse>>, ApiError> {
     let SensorHistoryQuery { pump_id, from, to, channel, limit, cursor, points } = query;
     let paged = if limit.is_some() { Some("limit") } else { cursor.map(|_| "cursor") };
-    let span = span(from, to)?;
-    let query = SeriesQuery::new(&stored, pump_id, span, channel.as_ref(), limit, cursor)?;
+    let time_range = time_range(from, to)?;
+    let query = SeriesQuery::new(&store, pump_id, time_range, channel.as_ref(), limit, cursor)?;
     match (points, paged) {
-        (None, _) => page(&stored, &query).await.map(web::Json),
-        (Some(points), None) => buckets(&stored, &query, span, points).await.map(web::Json),
-        (Some(_), Some(other)) => {
-            Err(ApiError::invalid(other, "given", "nothing, where there is `points`", "it is one page"))
+        (None, _) => page(&store, &query).await.map(web::Json),
+        (Some(points), None) => buckets(&store, &query, time_range, points).await.map(web::Json),
+        (Some(_), Some(parameter)) => {
+            Err(ApiError::invalid(parameter, "given", "not with points", "the response has a single page"))
         }
     }
 }
 
-async fn page(stored: &Stored, query: &SeriesQuery) -> Result<List<ReadingResponse>, ApiError> {
-    let _turn = stored.readers.turn().await?;
-    let read = async |range| stored.queries.readings(&query.pump, &range).await;
+async fn page(store: &StoreContext, query: &SeriesQuery) -> Result<List<ReadingResponse>, ApiError> {
+    let _permit = store.read_limit.acquire().await?;
+    let read = async |range| store.queries.readings(&query.pump, &range).await;
     let page = Page::read(&query.range, |reading: &Reading| reading.at, read).await?;
-    query.list(stored, page, ReadingResponse::new)
+    query.list(store, page, ReadingResponse::new)
 }
 
-/// The readings of a stretch in at most so many items: as they are, where they are few, else summed up.
+/// Returns the readings of a time range in at most `points` items: unchanged if they are few enough, else aggregated.
 async fn buckets(
-    stored: &Stored,
+    store: &StoreContext,
     query: &SeriesQuery,
-    (from, to): Span,
+    (from, to): TimeRange,
     Points(points): Points,
 ) -> Result<List<ReadingResponse>, ApiError> {
     let SeriesQuery { pump, profile, channels, range } = query;
-    let to = to.unwrap_or_else(|| (stored.now)().plus_ms(1));
+    let to = to.unwrap_or_else(|| (store.now)().plus_ms(1));
     let from = from.unwrap_or_else(|| to.plus_ms(-DAY_MS));
     if to <= from {
         return Err(ApiError::invalid("to", &to.to_string(), format!("later than {from}"), "not after from"));
     }
-    let _turn = stored.readers.turn().await?;
-    let few = to.since_ms(from) / profile.interval_ms() <= RAW_FACTOR * i64::try_from(points).unwrap_or(i64::MAX);
-    let raw = Range { from: Some(from), to: Some(to), order: range.order, limit: points + 1, after: None };
-    let raw = if few { Some(stored.queries.readings(pump, &raw).await?) } else { None };
-    let (items, reach) = match raw {
+    let _permit = store.read_limit.acquire().await?;
+    let try_raw =
+        to.since_ms(from) / profile.interval_ms() <= RAW_QUERY_FACTOR * i64::try_from(points).unwrap_or(i64::MAX);
+    let raw = PageRange { from: Some(from), to: Some(to), order: range.order, limit: points + 1, after: None };
+    let raw = if try_raw { Some(store.queries.readings(pump, &raw).await?) } else { None };
+    let (items, completeness) = match raw {
         Some(raw) if raw.rows.len() <= points => {
             let readings = raw.rows.into_iter().map(|reading| ReadingResponse::new(profile, channels, reading));
-            (readings.collect::<Vec<_>>(), raw.reach)
+            (readings.collect::<Vec<_>>(), raw.completeness)
         }
         _ => {
-            let summed = stored.queries.buckets(pump, (from, to), points).await?;
-            let buckets = summed.rows.iter().map(|bucket| ReadingResponse::of_bucket(profile, channels, pump, bucket));
+            let aggregated = store.queries.buckets(pump, (from, to), points).await?;
+            let buckets =
+                aggregated.rows.iter().map(|bucket| ReadingResponse::of_bucket(profile, channels, pump, bucket));
             let mut items: Vec<_> = buckets.collect();
-            if range.order == Order::NewestFirst {
+            if range.order == SortOrder::NewestFirst {
                 items.reverse();
             }
-            (items, summed.reach)
+            (items, aggregated.completeness)
         }
     };
     if items.is_empty() {
-        stored.check_known(pump)?;
+        store.check_known(pump)?;
     }
-    Ok(List::whole(items, reach))
+    Ok(List::single_page(items, completeness))
 }
 
 impl ReadingResponse {
@@ -218,7 +222,7 @@ impl ReadingResponse {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use volute_data::Reach;
+    use volute_data::Completeness;
     use volute_plant::{Sample, Timestamp};
 
     use super::*;
@@ -237,40 +241,40 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_history_comes_page_by_page_in_the_order_asked_for() {
+    async fn a_history_is_returned_page_by_page_in_the_requested_order() {
         let store = || MemoryStore::of(&["P-0"]).with_readings("P-0", 0..5);
         let (status, _, newest) = store().get("/api/sensor-history?limit=3").await;
         assert_eq!((status, flows(&newest)), (200, vec![4.0, 3.0, 2.0]));
         let next = newest["next_cursor"].as_str().expect("two are left");
-        let (_, _, rest) = store().get(&format!("/api/sensor-history?limit=3&cursor={next}")).await;
-        assert_eq!((flows(&rest), &rest["next_cursor"]), (vec![1.0, 0.0], &Value::Null));
+        let (_, _, second_page) = store().get(&format!("/api/sensor-history?limit=3&cursor={next}")).await;
+        assert_eq!((flows(&second_page), &second_page["next_cursor"]), (vec![1.0, 0.0], &Value::Null));
         let (_, _, oldest) = store().get("/api/sensor-history?from=2026-03-09T10:14:34Z&to=2026-03-09T10:14:36Z").await;
         assert_eq!((flows(&oldest), oldest.get("incomplete")), (vec![1.0, 2.0], None));
     }
 
     #[actix_web::test]
-    async fn a_history_with_a_gap_says_since_when_it_is_whole() {
+    async fn an_incomplete_history_says_since_when_it_is_complete() {
         let mut store = MemoryStore::of(&["P-0"]).with_readings("P-0", 0..2);
-        store.reach = Reach::Since { from: Some(at()), reason: "it is closed".into() };
+        store.completeness = Completeness::Partial { from: Some(at()), reason: "it is closed".into() };
         let (status, _, list) = store.get("/api/sensor-history").await;
         let incomplete = json!({"since": "2026-03-09T10:14:33.000Z", "reason": "it is closed"});
         assert_eq!((status, flows(&list), &list["incomplete"]), (200, vec![1.0, 0.0], &incomplete));
     }
 
     #[actix_web::test]
-    async fn where_the_store_cannot_be_read_a_client_is_told_when_to_come_back() {
+    async fn an_unavailable_store_is_a_503_with_retry_after() {
         for path in ["sensor-history", "anomaly-history?pump_id=P-0", "maintenance-events", "audit-log"] {
             let mut store = MemoryStore::of(&["P-0"]);
             store.unavailable = Some("the words of the database");
             let (status, retry_after, problem) = store.get(&format!("/api/{path}")).await;
             assert_eq!((status, retry_after.as_deref()), (503, Some("1")), "{path}");
             assert_eq!(problem["type"], "urn:volute:problem:store-unavailable", "{path}");
-            assert!(!problem.to_string().contains("words"), "they stay inside: {problem}");
+            assert!(!problem.to_string().contains("words"), "messages of the database are not included: {problem}");
         }
     }
 
     #[actix_web::test]
-    async fn a_pump_without_readings_is_told_from_one_that_is_not_there() {
+    async fn a_pump_without_readings_differs_from_an_unknown_one() {
         let store = || MemoryStore::of(&["P-0"]);
         for (query, status) in [("", 200), ("?points=10", 200), ("?pump_id=P-9", 404), ("?pump_id=P-9&points=10", 404)]
         {
@@ -279,7 +283,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn points_are_one_page_and_readings_as_they_are_where_these_are_few() {
+    async fn with_points_few_readings_are_returned_unchanged_in_one_page() {
         let store = || MemoryStore::of(&["P-0"]).with_readings("P-0", 0..5);
         let (status, _, list) = store().get("/api/sensor-history?points=10&from=1773051274000&to=1773051276000").await;
         assert_eq!((status, flows(&list)), (200, vec![1.0, 2.0]));
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_shows_the_channels_asked_for() {
+    fn a_reading_has_the_requested_channels() {
         let samples = [Sample::Bad(900.0), Sample::Good(1.5)].into();
         let reading = Reading { pump: "P-1".parse().expect("a name"), at: at(), received: at(), samples, late: true };
         let shown = |channels: &[usize]| {

@@ -1,4 +1,4 @@
-//! `/api/pumps/{id}/settings`: what is set for one pump alone, in place of what its profile says.
+//! `/api/pumps/{id}/settings`: settings of one pump that override its profile.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use volute_data::{AuditAction, PumpSettings};
-use volute_plant::{HOLDS_S, INTERVALS_MS, Profile, PumpId};
+use volute_plant::{HOLD_RANGE_S, INTERVAL_RANGE_MS, Profile, PumpId};
 
 use crate::{
     audit::AuditedCommand,
@@ -18,24 +18,24 @@ use crate::{
     problem::ApiError,
     query::{NoParameters, Query},
     responses::{Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
-    stored::Stored,
+    store_context::StoreContext,
 };
 
-/// What is set for a pump alone; null: as its profile says.
+/// The settings of a pump; null: as in its profile.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SettingsResponse {
-    /// Which pump.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump_id: PumpId,
-    /// The time between two of its readings, in milliseconds: the steps of its windows.
+    /// The time between two of its readings, in milliseconds: the step of its windows.
     #[schema(required)]
     interval_ms: Option<i64>,
-    /// How long the last value of each of its channels holds where no new one is sent, in seconds.
+    /// How long the last value of a channel remains valid while no new one is sent, in seconds; for all channels.
     #[schema(required)]
     hold_s: Option<i64>,
-    /// The same of single channels, by name; goes before `hold_s`.
+    /// The same for single channels, by name; takes precedence over `hold_s`.
     channel_hold_s: BTreeMap<String, i64>,
-    /// Who set it, for people; empty where nothing is set.
+    /// Why it was set, for people; empty if nothing is set.
     why: String,
 }
 
@@ -46,7 +46,7 @@ impl SettingsResponse {
     }
 }
 
-/// What is to be set for a pump alone. What is absent or null is as its profile says.
+/// The settings of a pump. Fields that are absent or null are as in its profile.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PumpSettingsRequest, example = json!({"interval_ms": 60000, "channel_hold_s": {"Vibration_mm_s": 300}}))]
@@ -54,67 +54,67 @@ pub(crate) struct SettingsSchema {
     /// The time between two of its readings, in milliseconds, 100 to 3600000.
     #[schema(value_type = Option<i64>)]
     interval_ms: Option<Number<IntervalMs>>,
-    /// How long the last value of each of its channels holds where no new one is sent, in seconds, 0 to 86400: of a pump that
-    /// reports only what has changed.
+    /// How long the last value of a channel remains valid while no new one is sent, in seconds, 0 to 86400; for pumps that
+    /// report only changes.
     #[schema(value_type = Option<i64>)]
     hold_s: Option<Number<HoldS>>,
-    /// The same of single channels, by name: of a pump some of whose channels are reported when they change.
+    /// The same for single channels, by name; for pumps that report some channels only when they change.
     #[schema(value_type = Option<BTreeMap<String, i64>>)]
     channel_hold_s: Option<BTreeMap<String, Option<Number<HoldS>>>>,
 }
 
-/// An interval that a pump may have.
+/// An allowed interval of a pump, in milliseconds.
 struct IntervalMs(i64);
 
 impl FromNumber for IntervalMs {
     const ALLOWED: &'static str = "a whole number from 100 to 3600000, or null";
 
     fn from_number(number: &Value) -> Option<Self> {
-        number.as_i64().filter(|ms| INTERVALS_MS.contains(ms)).map(Self)
+        number.as_i64().filter(|ms| INTERVAL_RANGE_MS.contains(ms)).map(Self)
     }
 }
 
-/// A time for which a value may hold.
+/// An allowed hold time of a value, in seconds.
 struct HoldS(i64);
 
 impl FromNumber for HoldS {
     const ALLOWED: &'static str = "a whole number from 0 to 86400, or null";
 
     fn from_number(number: &Value) -> Option<Self> {
-        number.as_i64().filter(|seconds| HOLDS_S.contains(seconds)).map(Self)
+        number.as_i64().filter(|seconds| HOLD_RANGE_S.contains(seconds)).map(Self)
     }
 }
 
-/// What is set for one pump alone.
+/// The settings of a pump.
 #[utoipa::path(
     get,
     path = "/api/pumps/{id}/settings",
     tag = "commissioning",
-    params(("id" = String, Path, description = "Which pump")),
-    responses((status = 200, description = "What is set", body = SettingsResponse), Invalid, NotFound, Unavailable)
+    params(("id" = String, Path, description = "The pump's id")),
+    responses((status = 200, description = "The settings", body = SettingsResponse), Invalid, NotFound, Unavailable)
 )]
 pub(crate) async fn get(
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     _: Query<NoParameters>,
     PumpPath(pump): PumpPath,
 ) -> Result<web::Json<SettingsResponse>, ApiError> {
-    stored.check_known(&pump)?;
-    let settings = stored.queries.pump_settings(&pump).await?;
+    store.check_known(&pump)?;
+    let settings = store.queries.pump_settings(&pump).await?;
     Ok(web::Json(SettingsResponse::new(pump, settings)))
 }
 
-/// Sets what holds for one pump alone.
+/// Replaces the settings of a pump.
 ///
-/// Where its interval changes, its baseline is of another one and is not used any more: it is learned anew, from the same stretch
-/// of readings where there is one, and until then the pump is `LEARNING`. It is durable when it is answered.
+/// If the interval changes, the pump's baseline cannot be used any more. A new one is learned, from the same time range of
+/// readings if there is one, and until then the pump is `LEARNING`. The change is durable when the response is sent.
 #[utoipa::path(
     put,
     path = "/api/pumps/{id}/settings",
     tag = "commissioning",
-    params(("id" = String, Path, description = "Which pump, percent-encoded, as `P-101A%2FB`")),
-    request_body(content = SettingsSchema, description = "What is to be set"),
+    params(("id" = String, Path, description = "The pump's id, percent-encoded, as `P-101A%2FB`")),
+    request_body(content = SettingsSchema, description = "The settings"),
     responses(
-        (status = 200, description = "It is set", body = SettingsResponse),
+        (status = 200, description = "The settings are set", body = SettingsResponse),
         Invalid, NotFound, Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
@@ -128,15 +128,15 @@ pub(crate) async fn set(
     let settings = parse(&body, &node.engine.profile_of(&pump)).map_err(ApiError::Invalid)?;
     let (engine, of, set) = (node.engine.clone(), pump.clone(), settings.clone());
     let command = AuditedCommand::new(&node, &request, AuditAction::SetPump, pump.as_str());
-    let command = command.detail(&in_words(&settings));
-    command.carry_out(async move { engine.set_pump_settings(&of, set).await.map_err(ApiError::from) }).await?;
+    let command = command.detail(&summary(&settings));
+    command.execute(async move { engine.set_pump_settings(&of, set).await.map_err(ApiError::from) }).await?;
     Ok(web::Json(SettingsResponse::new(pump, settings)))
 }
 
-/// Settings in short, for the audit log.
-fn in_words(settings: &PumpSettings) -> String {
-    let said = |value: Option<i64>| value.map_or_else(|| "as the profile".to_owned(), |value| value.to_string());
-    let mut words = format!("interval_ms {}, hold_s {}", said(settings.interval_ms), said(settings.hold_s));
+/// Returns a summary of settings, for the audit log.
+fn summary(settings: &PumpSettings) -> String {
+    let or_profile = |value: Option<i64>| value.map_or_else(|| "as the profile".to_owned(), |value| value.to_string());
+    let mut words = format!("interval_ms {}, hold_s {}", or_profile(settings.interval_ms), or_profile(settings.hold_s));
     for (channel, hold_s) in &settings.channel_hold_s {
         words += &format!(", hold_s of {channel} {hold_s}");
     }
@@ -172,15 +172,18 @@ mod tests {
     use crate::channels::tests::profile;
 
     #[test]
-    fn what_may_be_set_is_told_as_it_is() {
-        let told = |range: &std::ops::RangeInclusive<i64>| {
+    fn the_allowed_ranges_match_their_texts() {
+        let allowed = |range: &std::ops::RangeInclusive<i64>| {
             format!("a whole number from {} to {}, or null", range.start(), range.end())
         };
-        assert_eq!((IntervalMs::ALLOWED, HoldS::ALLOWED), (told(&INTERVALS_MS).as_str(), told(&HOLDS_S).as_str()));
+        assert_eq!(
+            (IntervalMs::ALLOWED, HoldS::ALLOWED),
+            (allowed(&INTERVAL_RANGE_MS).as_str(), allowed(&HOLD_RANGE_S).as_str())
+        );
     }
 
     #[test]
-    fn what_is_set_is_checked() {
+    fn settings_are_validated() {
         for (body, interval_ms, hold_s, of_q) in [
             (json!({}), None, None, None),
             (json!({"interval_ms": 60_000}), Some(60_000), None, None),

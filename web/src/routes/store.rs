@@ -1,4 +1,4 @@
-//! `GET /api/store`: how what is stored is: the database, the journal, what waits, the disk, and how long things are kept.
+//! `GET /api/store`: the state of the store: the database, the journal, unflushed data, the disk, and the retention.
 
 use actix_web::web;
 use serde::Serialize;
@@ -11,38 +11,38 @@ use crate::{
     node::Node,
     query::{NoParameters, Query},
     responses::{Invalid, Unavailable},
-    stored::Stored,
+    store_context::StoreContext,
 };
 
 const DAY_S: f64 = 86_400.0;
 
-/// How the store is.
+/// The state of the store.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StoreResponse {
-    /// `ok`, `degraded` (readings are taken, history is not whole) or `failed` (readings are refused).
+    /// `ok`, `degraded` (readings are accepted, history is incomplete) or `failed` (readings are refused).
     #[schema(example = "ok")]
     state: &'static str,
-    /// What is wrong with it, and what else of the node is out of order, for people; empty where nothing is.
+    /// Problems of the store and of the node, for people; empty if there are none.
     problems: Vec<String>,
-    /// What is stored and not in the database yet.
+    /// What is in the journal and not in the database yet.
     waiting: WaitingResponse,
     /// The journal, which makes readings durable.
     journal: JournalResponse,
-    /// The disk; null before it was first looked at.
+    /// The disk; null before it was first measured.
     #[schema(required)]
     disk: Option<DiskResponse>,
-    /// How long things are kept.
+    /// The retention.
     retention: RetentionResponse,
 }
 
-/// What waits in the journal for the database.
+/// What is in the journal and not in the database yet.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WaitingResponse {
-    /// Readings.
+    /// The number of readings.
     readings: usize,
-    /// About how much memory all that waits takes.
+    /// The approximate memory of all of it, in bytes.
     bytes: usize,
-    /// When the first of it came; null if nothing waits.
+    /// When the oldest of it arrived; null if there is none.
     #[schema(required, format = DateTime)]
     since: Option<String>,
 }
@@ -50,54 +50,54 @@ pub(crate) struct WaitingResponse {
 /// The journal.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JournalResponse {
-    /// `ok`, `full` (the disk is), `shortage` (of file descriptors or memory; it passes) or `failed`.
+    /// `ok`, `full` (the disk is full), `shortage` (of file descriptors or memory; it is temporary) or `failed`.
     state: &'static str,
-    /// The highest record that is durable.
+    /// The sequence number of the last durable record.
     durable_seq: u64,
-    /// Every record below this is in the database.
+    /// All records below this sequence number are in the database.
     low_water: u64,
-    /// Its files.
+    /// The number of its files.
     segments: u64,
-    /// What was found damaged at the start, for people.
+    /// The damage that was found at the start, for people.
     damage: Vec<String>,
 }
 
-/// The disk that the data is on.
+/// The disk of the data folder.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DiskResponse {
-    /// When it was looked at.
+    /// When it was measured.
     #[schema(format = DateTime)]
     at: String,
-    /// The database's files, in bytes.
+    /// The size of the database's files, in bytes.
     database_bytes: u64,
-    /// The journal's files, in bytes.
+    /// The size of the journal's files, in bytes.
     journal_bytes: u64,
-    /// What is free, in bytes.
+    /// The free space, in bytes.
     free_bytes: u64,
     /// The size of the file system, in bytes.
     total_bytes: u64,
-    /// By how much the data grows in a day, in bytes; null where it has been watched for less than an hour.
+    /// The growth of the data per day, in bytes; null if it has been measured for less than an hour.
     #[schema(required)]
     growth_bytes_per_day: Option<f64>,
-    /// In how many days the disk is full at that pace; null where nothing grows or nothing is known.
+    /// The days until the disk is full at that rate; null if the data does not grow or the rate is not known.
     #[schema(required)]
     full_in_days: Option<f64>,
 }
 
-/// How long things are kept, in days.
+/// The retention, in days.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RetentionResponse {
-    /// Readings one by one.
+    /// Of single readings.
     readings_days: f64,
-    /// Minima, maxima and means per minute and per hour.
+    /// Of minima, maxima and means per minute and per hour (rollups).
     aggregates_days: f64,
-    /// The model's verdicts.
+    /// Of detections.
     detections_days: f64,
-    /// The node's own figures.
+    /// Of the node's own metrics.
     metrics_days: f64,
 }
 
-/// How what is stored is.
+/// The state of the store.
 #[utoipa::path(
     get,
     path = "/api/store",
@@ -106,13 +106,13 @@ pub(crate) struct RetentionResponse {
 )]
 pub(crate) async fn store(
     node: web::Data<Node>,
-    stored: web::Data<Stored>,
+    store: web::Data<StoreContext>,
     _: Query<NoParameters>,
 ) -> web::Json<StoreResponse> {
     let engine = &node.engine;
-    let mut data = StoreResponse::new(stored.queries.status(), engine.disk(), engine.retention());
-    data.problems.extend(engine.troubles());
-    web::Json(data)
+    let mut response = StoreResponse::new(store.queries.status(), engine.disk(), engine.retention());
+    response.problems.extend(engine.health_issues());
+    web::Json(response)
 }
 
 impl StoreResponse {
@@ -125,7 +125,7 @@ impl StoreResponse {
                 "full"
             }
             JournalHealth::Shortage(reason) => {
-                problems.push(format!("Readings are refused, and taken again by itself: {reason}."));
+                problems.push(format!("Readings are refused until the shortage has passed: {reason}."));
                 "shortage"
             }
             JournalHealth::Failed(reason) => {
@@ -135,7 +135,7 @@ impl StoreResponse {
         };
         if let DatabaseStatus::Unavailable(reason) = &status.database {
             problems.push(format!(
-                "The database does not answer: {reason}. Readings are kept in the journal; history is not whole."
+                "The database does not answer: {reason}. Readings are kept in the journal; history is incomplete."
             ));
         }
         if !status.damage.is_empty() {
@@ -143,7 +143,7 @@ impl StoreResponse {
         }
         if status.conflicts > 0 {
             problems.push(format!(
-                "{} readings that were taken are not kept, because others have their times: the log says which records.",
+                "{} accepted readings are not stored, because others have the same times; the log names their records.",
                 status.conflicts
             ));
         }
@@ -153,13 +153,13 @@ impl StoreResponse {
             ("ok", DatabaseStatus::Unavailable(_)) => "degraded",
             _ => "failed",
         };
-        let since = status.oldest_waiting_ms.and_then(|ms| Timestamp::from_millis(ms).ok());
+        let since = status.oldest_unflushed_ms.and_then(|ms| Timestamp::from_millis(ms).ok());
         Self {
             state,
             problems,
             waiting: WaitingResponse {
-                readings: status.waiting_readings,
-                bytes: status.waiting_bytes,
+                readings: status.unflushed_readings,
+                bytes: status.unflushed_bytes,
                 since: since.map(|since| since.to_string()),
             },
             journal: JournalResponse {

@@ -1,4 +1,4 @@
-//! `GET /api/stream`: readings and verdicts as they come, as server-sent events.
+//! `GET /api/stream`: live readings and detections as server-sent events.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -13,24 +13,25 @@ use crate::{
     stream_events::EventMask,
 };
 
-/// Which events are asked for.
+/// Parameters: the selected events.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct StreamQuery {
-    /// Of this pump only; absent: all pumps
+    /// Only events of this pump; absent: all pumps
     #[param(value_type = Option<String>)]
     pump_id: Option<PumpParam>,
-    /// Which events, separated by commas: reading, detection, fleet; absent: reading,detection
+    /// The events, separated by commas: reading, detection, fleet; absent: reading,detection
     #[param(value_type = Option<String>)]
     events: Option<EventMask>,
 }
 
-/// Live readings and verdicts as server-sent events.
+/// Live readings and detections as server-sent events.
 ///
-/// Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), `fleet` (`FleetEvent`, once
-/// a second), `removed` (`RemovedEvent`) and `renamed` (`RenamedEvent`), whatever events are asked for, and `lagged` (`LaggedEvent`)
-/// where the client was too slow and frames were dropped. A comment line comes first, and then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
+/// Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), and `fleet` (`FleetEvent`, once a
+/// second), as selected; and always `removed` (`RemovedEvent`), `renamed` (`RenamedEvent`), and `lagged` (`LaggedEvent`) if
+/// the client was too slow and frames were dropped. The stream begins with a comment line, which is repeated as a
+/// heartbeat. Events are not replayed: missed data is in the histories.
 #[utoipa::path(
     get,
     path = "/api/stream",
@@ -45,5 +46,5 @@ pub(crate) struct StreamQuery {
 )]
 pub(crate) async fn stream(node: web::Data<Node>, Query(query): Query<StreamQuery>) -> Result<HttpResponse, ApiError> {
     let (pump, events) = (query.pump_id.map(|pump| pump.0), query.events.unwrap_or_default());
-    node.feed.open(Subscription { frames: node.engine.subscribe(), pump, events })
+    node.streams.open(Subscription { frames: node.engine.subscribe(), pump, events })
 }

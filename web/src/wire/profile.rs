@@ -1,52 +1,52 @@
-//! A profile as it goes over the wire.
+//! A profile as it is sent.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_plant::{Channel, Profile, Quantity};
 
-/// A kind of pump.
+/// A profile: the channels of a kind of pump, and the interval of its readings.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProfileResponse {
     /// Its short name.
     name: String,
-    /// Its name for people.
+    /// Its display name.
     title: String,
-    /// Time between two readings, in milliseconds.
+    /// The time between two readings, in milliseconds.
     interval_ms: i64,
-    /// Its channels, in the order of every object and column of channels.
+    /// Its channels. All objects and columns of channels have this order.
     channels: Vec<ChannelResponse>,
 }
 
-/// One sensor.
+/// A channel: the values of one sensor.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChannelResponse {
     /// Its wire name.
     name: String,
-    /// What it measures.
+    /// The measured quantity.
     #[schema(value_type = String)]
     quantity: Quantity,
     /// The unit of its values.
     unit: String,
-    /// The lowest and the highest value that a working sensor can send.
+    /// The lowest and the highest value that a working sensor can send, in the unit.
     plausible: [f64; 2],
-    /// The smallest step that means anything, in the unit.
+    /// The smallest significant difference between two values, in the unit.
     resolution: f64,
     limits: LimitsResponse,
 }
 
-/// Alarm limits, in the channel's unit; null where none is watched.
+/// Alarm limits, in the channel's unit; null for limits that are not set.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LimitsResponse {
-    /// Below this: alarm.
+    /// A value below this raises an alarm.
     #[schema(required)]
     low_alarm: Option<f64>,
-    /// Below this: warning.
+    /// A value below this raises a warning.
     #[schema(required)]
     low_warning: Option<f64>,
-    /// Above this: warning.
+    /// A value above this raises a warning.
     #[schema(required)]
     high_warning: Option<f64>,
-    /// Above this: alarm.
+    /// A value above this raises an alarm.
     #[schema(required)]
     high_alarm: Option<f64>,
 }

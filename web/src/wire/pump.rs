@@ -1,27 +1,27 @@
-//! How a pump is, as it is sent: its status and why, how far it has learned, its feed and its clock.
+//! The state of a pump as it is sent: its status and the reason, the progress of its commissioning, its feed and its clock.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 use volute_actors::{CommissioningPhase, LearningProgress, LiveFeedState, LivePump, Status};
 use volute_plant::ClockFault;
 
-/// How a pump is, as far as the model can tell.
+/// The status of a pump, as far as the model can determine it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum PumpStatus {
-    /// No verdict yet: the window is filling, or the node learns what is normal for this pump.
+    /// No detection yet: the window is filling, or the node is learning the pump's baseline.
     Learning,
-    /// The pump stands or runs down, and is not judged.
+    /// The pump is at standstill or stopping, and is not judged.
     Off,
     /// The pump has just started, and is not judged until it has settled.
     Starting,
-    /// The last window is like those the model was trained on.
+    /// The last window is like those of normal running.
     Normal,
-    /// It is not.
+    /// The last window is anomalous.
     Anomaly,
-    /// Nothing was heard for too long.
+    /// No reading has arrived for too long.
     Stale,
-    /// No verdict is possible.
+    /// No detection is possible.
     Unknown,
 }
 
@@ -39,93 +39,98 @@ impl PumpStatus {
     }
 }
 
-/// How far it is to the first verdict.
+/// The progress towards the first detection.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub(crate) enum Learning {
     /// The window is filling.
     Window {
-        /// Steps so far.
+        /// The steps it has.
         have: usize,
-        /// Steps it takes.
+        /// The steps it needs.
         need: usize,
     },
-    /// The node learns what is normal for this pump.
+    /// The node is learning the pump's baseline.
     Commissioning {
         phase: Phase,
-        /// Hours of normal running so far.
+        /// The hours of normal running so far.
         running_h: f64,
-        /// Hours of normal running that it takes.
+        /// The hours of normal running that are needed.
         needed_h: f64,
-        /// What went wrong the last time; null if nothing did.
+        /// Why the last attempt failed; null if none did.
         #[schema(required)]
         trouble: Option<String>,
     },
 }
 
-/// What commissioning is at.
+/// The phase of a commissioning.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CommissioningPhase)]
 pub(crate) enum Phase {
-    /// Normal running is gathered.
+    /// Normal running is being collected.
     Gathering,
-    /// There is enough of it, and the pump's own threshold is being calculated.
+    /// Enough was collected; the pump's own threshold is being calculated.
     Calculating,
 }
 
 impl Learning {
-    /// None where the status is another.
+    /// Returns the progress; none unless the status is learning.
     pub(crate) fn of(status: &Status) -> Option<Self> {
         let hours = |ms: i64| ms as f64 / 3_600_000.0;
         match status {
             &Status::Learning(LearningProgress::Window { have, need }) => Some(Self::Window { have, need }),
-            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms, trouble }) => {
+            Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms, last_error }) => {
                 let phase = match phase {
                     CommissioningPhase::Gathering => Phase::Gathering,
                     CommissioningPhase::Calculating => Phase::Calculating,
                 };
                 let (running_h, needed_h) = (hours(*running_ms), hours(*needed_ms));
-                Some(Self::Commissioning { phase, running_h, needed_h, trouble: trouble.as_deref().map(str::to_owned) })
+                Some(Self::Commissioning {
+                    phase,
+                    running_h,
+                    needed_h,
+                    trouble: last_error.as_deref().map(str::to_owned),
+                })
             }
             _ => None,
         }
     }
 
-    fn in_words(&self) -> String {
+    fn description(&self) -> String {
         match self {
             Self::Window { have, need } => format!("the window has {have} of {need} steps"),
             Self::Commissioning { phase, running_h, needed_h, trouble } => {
-                let far = match phase {
+                let progress = match phase {
                     Phase::Gathering => format!("{running_h:.1} of {needed_h} h of normal running"),
                     Phase::Calculating => "its threshold is being calculated".into(),
                 };
                 let trouble = trouble.as_ref().map(|trouble| format!("; before that: {trouble}")).unwrap_or_default();
-                format!("what is normal is being learned: {far}{trouble}")
+                format!("the baseline is being learned: {progress}{trouble}")
             }
         }
     }
 }
 
-/// What a pump's feed is like.
+/// The properties of a pump's feed: how its readings arrive.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FeedResponse {
-    /// The steps that its windows are made of, in milliseconds.
+    /// The step between the readings of its windows, in milliseconds.
     interval_ms: i64,
-    /// Whether these are its own, and not its profile's.
+    /// Whether the step is set for this pump, instead of its profile's.
     own_interval: bool,
-    /// How far apart its readings are by the device's clock, in milliseconds; null where they are irregular, or too few yet.
+    /// The time between its readings by the device's clock, in milliseconds; null if they are irregular, or too few so far.
     #[schema(required)]
     readings_every_ms: Option<i64>,
-    /// How far apart its posts are, in milliseconds; null likewise.
+    /// The time between its posts, in milliseconds; null in the same cases.
     #[schema(required)]
     posts_every_ms: Option<i64>,
-    /// It is stale once it was silent for this long, in milliseconds.
+    /// The time without a reading after which it is stale, in milliseconds.
     stale_after_ms: i64,
-    /// What should be done about it; null: nothing.
+    /// What to do about the feed; null if nothing.
     #[schema(required)]
     advice: Option<String>,
-    /// The interval that the advice is to set, in milliseconds (`PUT /api/pumps/{id}/settings`); null where it is another.
+    /// The interval that the advice recommends, in milliseconds (`PUT /api/pumps/{id}/settings`); null for other advice.
     #[schema(required)]
     advised_interval_ms: Option<i64>,
 }
@@ -144,12 +149,12 @@ impl From<&LiveFeedState> for FeedResponse {
     }
 }
 
-/// A pump's clock that is wrong, by its last post.
+/// A pump's clock that is wrong, as of its last post.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ClockResponse {
-    /// The device's time less the time of receipt, in milliseconds: above zero where the clock is ahead.
+    /// The device's time minus the time of receipt, in milliseconds: positive if the clock is ahead.
     offset_ms: i64,
-    /// What is wrong, as `its clock is 9 min ahead: its readings are refused`.
+    /// What is wrong, for example `its clock is 9 min ahead: its readings are refused`.
     #[schema(
         example = "its clock is 2 h behind: its readings are stored and scored by their own times, and raise no alarm"
     )]
@@ -158,23 +163,23 @@ pub(crate) struct ClockResponse {
 
 impl From<ClockFault> for ClockResponse {
     fn from(fault: ClockFault) -> Self {
-        Self { offset_ms: fault.offset_ms, note: fault.note() }
+        Self { offset_ms: fault.offset_ms, note: fault.message() }
     }
 }
 
-/// Why there is no verdict, where there is none.
+/// Returns why there is no current detection, if there is none.
 pub(crate) fn status_reason(live: &LivePump) -> Option<String> {
     match (&live.status, live.age_ms) {
-        (status @ Status::Learning(_), _) => Learning::of(status).map(|learning| learning.in_words()),
-        (Status::Off { stopping: false }, _) => Some("the pump stands, so it is not judged".into()),
-        (Status::Off { stopping: true }, _) => Some("the pump runs down, so it is not judged".into()),
+        (status @ Status::Learning(_), _) => Learning::of(status).map(|learning| learning.description()),
+        (Status::Off { stopping: false }, _) => Some("the pump is at standstill, so it is not judged".into()),
+        (Status::Off { stopping: true }, _) => Some("the pump is stopping, so it is not judged".into()),
         (Status::Starting { have, need }, _) => Some(format!("it has run {have} of {need} steps since its start")),
         (Status::Unknown { reason }, _) => Some(reason.clone()),
         (Status::Stale, age_ms) => {
-            let clock = live.clock.map(|fault| format!("{}; ", fault.note())).unwrap_or_default();
+            let clock = live.clock.map(|fault| format!("{}; ", fault.message())).unwrap_or_default();
             Some(match age_ms {
-                Some(age_ms) => format!("{clock}the last reading came {age_ms} ms ago"),
-                None => format!("{clock}no reading has come since the node, or its live feed, was started"),
+                Some(age_ms) => format!("{clock}the last reading arrived {age_ms} ms ago"),
+                None => format!("{clock}no reading has arrived since the node, or its live feed, was started"),
             })
         }
         (Status::Normal | Status::Anomaly, _) => None,

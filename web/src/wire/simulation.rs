@@ -5,83 +5,83 @@ use utoipa::ToSchema;
 use volute_actors::{Phase, PumpProgress, SimulationProgress, Source};
 use volute_plant::PumpId;
 
-/// What is simulated, and how far it is.
+/// The simulation and its progress.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SimulationResponse {
     #[serde(flatten)]
-    about: AboutSimulation,
+    summary: SimulationSummary,
     /// The simulated pumps.
     pumps: Vec<SimulatedPump>,
-    /// What there is to say about a recording that was sent with this order: cells that are no number, channels without a
-    /// column, times taken as UTC.
+    /// Notes about the recording of this request: cells that are not numbers, channels without a column, times assumed to be
+    /// UTC.
     notes: Vec<String>,
 }
 
-/// The simulation as a whole, and one of its pumps.
+/// The simulation and one of its pumps.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PumpSimulation {
     #[serde(flatten)]
-    about: AboutSimulation,
-    /// The pump that was asked for; null if it is not one of the simulated ones.
+    summary: SimulationSummary,
+    /// The requested pump; null if it is not simulated.
     #[schema(required)]
     pump: Option<SimulatedPump>,
 }
 
-/// The simulation as a whole.
+/// The state of the simulation.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AboutSimulation {
-    /// Whether simulated readings come.
+pub(crate) struct SimulationSummary {
+    /// Whether simulated readings are being sent.
     running: bool,
-    /// `stories`, `pumps` or `recording`; null if nothing was simulated yet.
+    /// `stories` (the pumps of the demo), `pumps` or `recording`; null if nothing was simulated yet.
     #[schema(required)]
     source: Option<&'static str>,
-    /// How many times as fast as usual faults come and go, or rows follow each other.
+    /// The speed relative to normal, of the fault cycles or of the rows of a recording.
     speed: f64,
-    /// Since when.
+    /// When it was started; null if nothing was simulated yet.
     #[schema(format = DateTime, required)]
     started_at: Option<String>,
-    /// How far the recording is, if it is one.
+    /// The progress of the recording, if it is one.
     #[schema(required)]
     recording: Option<RecordingResponse>,
 }
 
-/// How far a recording is.
+/// The progress of a recording.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RecordingResponse {
-    /// Its rows.
+    /// The number of its rows.
     rows: usize,
-    /// Those that were sent.
+    /// The number of rows that were sent.
     sent: usize,
 }
 
-/// What a pump's simulation says of itself; no model sees it.
+/// The true state of a simulated pump. The model does not use it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SimulatedPump {
-    /// Which pump.
+    /// The pump's id.
     #[schema(value_type = String)]
     pump_id: PumpId,
-    /// What goes wrong with it over and over; null: nothing.
+    /// The fault that it cycles through; null if none.
     #[schema(required)]
     fault: Option<&'static str>,
-    /// How badly, 0 to 1.
+    /// The severity of the fault, 0 to 1.
     #[schema(required)]
     severity: Option<f64>,
-    /// `NORMAL`, `BROKEN` or `RECOVERING`; of a recording `NORMAL` or `BROKEN`, or null where it does not say.
+    /// `NORMAL`, `BROKEN` or `RECOVERING`; of a recording `NORMAL` or `BROKEN`, or null if it does not say.
     #[schema(required)]
     phase: Option<&'static str>,
-    /// How far the fault has grown, 0 to 1.
+    /// The growth of the fault, 0 to 1.
     growth: f64,
-    /// Since this round began, in seconds.
+    /// The time since this cycle began, in seconds.
     elapsed_s: f64,
-    /// How long a round takes, in seconds.
+    /// The duration of a cycle, in seconds.
     #[schema(required)]
     total_s: Option<f64>,
-    /// Which round it is, from 1; 0 before the first.
+    /// The number of the cycle, from 1; 0 before the first.
     cycle: u32,
 }
 
 impl SimulationResponse {
-    /// With what there is to say about its recording.
+    /// Adds notes about its recording.
     pub(crate) fn with_notes(self, notes: Vec<String>) -> Self {
         Self { notes, ..self }
     }
@@ -89,24 +89,24 @@ impl SimulationResponse {
 
 impl PumpSimulation {
     pub(crate) fn new(progress: SimulationProgress, pump: &PumpId) -> Self {
-        let found = progress.pumps.iter().find(|progress| progress.pump == *pump).cloned();
-        Self { about: AboutSimulation::from(&progress), pump: found.map(SimulatedPump::from) }
+        let simulated = progress.pumps.iter().find(|progress| progress.pump == *pump).cloned();
+        Self { summary: SimulationSummary::from(&progress), pump: simulated.map(SimulatedPump::from) }
     }
 }
 
 impl From<SimulationProgress> for SimulationResponse {
     fn from(progress: SimulationProgress) -> Self {
-        let about = AboutSimulation::from(&progress);
-        Self { about, pumps: progress.pumps.into_iter().map(SimulatedPump::from).collect(), notes: Vec::new() }
+        let summary = SimulationSummary::from(&progress);
+        Self { summary, pumps: progress.pumps.into_iter().map(SimulatedPump::from).collect(), notes: Vec::new() }
     }
 }
 
-impl From<&SimulationProgress> for AboutSimulation {
+impl From<&SimulationProgress> for SimulationSummary {
     fn from(progress: &SimulationProgress) -> Self {
         Self {
             running: progress.running,
             source: progress.source.map(|source| match source {
-                Source::Stories => "stories",
+                Source::Demo => "stories",
                 Source::Pumps => "pumps",
                 Source::Recording => "recording",
             }),

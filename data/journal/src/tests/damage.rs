@@ -1,24 +1,24 @@
-//! Whatever the bytes are: no panic, nothing wrong handed on, everything valid found, the damage reported.
+//! Tests with damaged journals: reading never panics, returns all valid records and no others, and reports the damage.
 
 use super::*;
 use crate::format::{self, FRAME_BYTES, HEADER_BYTES};
 
-/// Where each record of a segment begins, and the file's end.
+/// Returns the offset of each record in a segment, and the length of the file.
 fn boundaries(bytes: &[u8]) -> Vec<usize> {
     let mut at = HEADER_BYTES;
     let mut found = vec![at];
-    while let Some(frame) = bytes.get(at..).and_then(format::Frame::find) {
+    while let Some(frame) = bytes.get(at..).and_then(format::Frame::parse) {
         at += frame.record_bytes();
         found.push(at);
     }
     found
 }
 
-fn lost(first: u64, last: Option<u64>) -> Lost {
-    Lost { first: Seq::new(first), last: last.map(Seq::new) }
+fn lost(first: u64, last: Option<u64>) -> LostRecords {
+    LostRecords { first: Seq::new(first), last: last.map(Seq::new) }
 }
 
-/// The first numbers in the names.
+/// Returns the first record number of each segment, from the file names.
 fn firsts(dir: &Path) -> Vec<u64> {
     let first = |path: &PathBuf| format::parse_name(path.file_name().unwrap().to_str().unwrap()).unwrap().get();
     files(dir).iter().map(first).collect()
@@ -26,7 +26,7 @@ fn firsts(dir: &Path) -> Vec<u64> {
 
 #[test]
 fn cut_at_every_byte_of_the_newest_segment() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     let newest = files(dir.path()).pop().unwrap();
     let bytes = fs::read(&newest).unwrap();
     let ends = boundaries(&bytes);
@@ -52,7 +52,7 @@ fn cut_at_every_byte_of_the_newest_segment() {
 
 #[test]
 fn ten_thousand_flipped_bits() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     drop(open(dir.path(), None));
     let files: Vec<(PathBuf, Vec<u8>)> =
         files(dir.path()).into_iter().map(|f| (f.clone(), fs::read(f).unwrap())).collect();
@@ -67,19 +67,19 @@ fn ten_thousand_flipped_bits() {
         fs::write(path, flipped).unwrap();
         let hit = boundaries(bytes).iter().filter(|start| **start <= at).count();
         let hit = (hit > 0).then(|| firsts[number] + hit as u64 - 1);
-        let wanted: Records = records.iter().filter(|(seq, _)| Some(*seq) != hit).cloned().collect();
+        let expected: Records = records.iter().filter(|(seq, _)| Some(*seq) != hit).cloned().collect();
         let (found, recovery) = inspect(dir.path(), Some(Seq::ZERO));
-        assert_eq!(found, wanted, "round {round}: byte {at} of {}: {:?}", path.display(), recovery.damage);
+        assert_eq!(found, expected, "round {round}: byte {at} of {}: {:?}", path.display(), recovery.damage);
         assert_eq!(recovery.damage.len(), 1, "round {round}: byte {at} of {}", path.display());
         let reported = recovery.damage[0].lost();
         assert_eq!(reported.map(|lost| lost.first.get()), hit, "{:?}", recovery.damage);
         if round % 50 == 0 {
             let dir = copy(dir.path());
             let (journal, found, _) = open(dir.path(), Some(Seq::ZERO));
-            assert_eq!(found, wanted);
+            assert_eq!(found, expected);
             let appended = append_each(&journal, [payload(round, 20)]);
             journal.close();
-            assert_eq!(inspect(dir.path(), Some(Seq::ZERO)).0, [wanted, appended].concat());
+            assert_eq!(inspect(dir.path(), Some(Seq::ZERO)).0, [expected, appended].concat());
         }
         fs::write(path, bytes).unwrap();
     }
@@ -87,7 +87,7 @@ fn ten_thousand_flipped_bits() {
 
 #[test]
 fn overwritten_records_in_the_middle() {
-    let (dir, mut records) = filled();
+    let (dir, mut records) = filled_journal();
     let newest = files(dir.path()).pop().unwrap();
     let mut bytes = fs::read(&newest).unwrap();
     let ends = boundaries(&bytes);
@@ -107,7 +107,7 @@ fn overwritten_records_in_the_middle() {
     assert_eq!(found, records);
     assert_eq!(recovery.next, Seq::new(20));
     drop(journal);
-    // It is still reported, and nothing more is lost, when it is opened again; below the low water it is of no interest.
+    // Opened again, the damage is still reported and nothing more is lost. Below the low water it is not reported.
     let (_, found, recovery) = open(dir.path(), Some(Seq::ZERO));
     assert_eq!((found, recovery.damage.len()), (records, 1));
     assert_eq!(inspect(dir.path(), Some(Seq::new(20))).1.damage, []);
@@ -115,7 +115,7 @@ fn overwritten_records_in_the_middle() {
 
 #[test]
 fn the_end_of_a_segment_in_the_middle() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     let path = &files(dir.path())[1];
     let second = firsts(dir.path())[2];
     let bytes = fs::read(path).unwrap();
@@ -126,7 +126,7 @@ fn the_end_of_a_segment_in_the_middle() {
     assert!(
         matches!(&recovery.damage[..], [Damage::Bytes { lost: Some(l), .. }] if *l == lost(second - 1, Some(second - 1)))
     );
-    // Cut at a record's boundary, only the numbers tell.
+    // If the segment is cut at the boundary of a record, only the missing numbers show it.
     fs::write(path, &bytes[..ends[ends.len() - 2]]).unwrap();
     let (_, recovery) = inspect(dir.path(), Some(Seq::ZERO));
     assert_eq!(recovery.damage, [Damage::Gap { lost: lost(second - 1, Some(second - 1)) }]);
@@ -134,7 +134,7 @@ fn the_end_of_a_segment_in_the_middle() {
 
 #[test]
 fn a_missing_segment() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     let firsts = firsts(dir.path());
     for missing in 0..firsts.len() - 1 {
         let dir = copy(dir.path());
@@ -149,7 +149,7 @@ fn a_missing_segment() {
 
 #[test]
 fn a_damaged_header_costs_no_record() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     let firsts = firsts(dir.path());
     for (number, first) in firsts.iter().enumerate() {
         for fill in [0, 0xff] {
@@ -187,7 +187,7 @@ fn a_damaged_newest_header_leaves_the_low_water_of_the_one_before() {
 
 #[test]
 fn foreign_files_are_left_alone() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     let foreign =
         ["00000000000000000003.log", "00000000000000000020.log", "5.log", "99999999999999999999.log", "notes"];
     for name in foreign {
@@ -207,7 +207,7 @@ fn foreign_files_are_left_alone() {
 }
 
 #[test]
-fn a_record_within_a_damaged_record_is_not_taken() {
+fn a_record_within_a_damaged_record_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let mut nested = payload(1, 30);
     format::push_record(&mut nested, Seq::new(2), b"never appended");
@@ -225,7 +225,7 @@ fn a_record_within_a_damaged_record_is_not_taken() {
 
 #[test]
 fn a_stray_record_with_a_number_of_the_next_segment_hides_nothing() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     let stray_in = &files(dir.path())[1];
     let mut bytes = fs::read(stray_in).unwrap();
     format::push_record(&mut bytes, Seq::new(firsts(dir.path())[2] + 1), b"never appended");
@@ -237,7 +237,7 @@ fn a_stray_record_with_a_number_of_the_next_segment_hides_nothing() {
 
 #[test]
 fn a_copied_segment_under_another_name_changes_nothing() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     let files = files(dir.path());
     for to in [2, 9, 300] {
         let dir = copy(dir.path());
@@ -248,7 +248,7 @@ fn a_copied_segment_under_another_name_changes_nothing() {
     }
 }
 
-/// Pieces that segments are made of, and others.
+/// Returns pieces of segments, valid and invalid.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let record = (0..60u64, 0..50usize).prop_map(|(seq, bytes)| {
         let mut record = Vec::new();
@@ -278,7 +278,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn any_bytes_are_survived(
+    fn any_bytes_can_be_read(
         files in prop::collection::btree_map(0..60u64, prop::collection::vec(piece(), 0..12), 0..5),
         low_water in prop::option::of(0..70u64),
     ) {
@@ -297,15 +297,15 @@ proptest! {
             prop_assert!(!damage.to_string().is_empty());
         }
         let Ok(seq) = block_on(journal.append(vec![1, 2, 3])) else {
-            // Only where the last number is used up.
+            // Only if the last sequence number is used up.
             prop_assert!(opened.next == Seq::MAX);
             return Ok(());
         };
         prop_assert_eq!(seq, opened.next);
         journal.close();
         let (again, _) = inspect(dir.path(), Some(opened.low_water));
-        let mut wanted = found;
-        wanted.push((seq.get(), vec![1, 2, 3]));
-        prop_assert_eq!(again, wanted);
+        let mut expected = found;
+        expected.push((seq.get(), vec![1, 2, 3]));
+        prop_assert_eq!(again, expected);
     }
 }

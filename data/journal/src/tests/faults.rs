@@ -1,4 +1,5 @@
-//! A disk that fails: nothing is acknowledged falsely, and what was refused is not found again where that can be.
+//! Tests with a failing disk: no record is acknowledged that is not durable, and refused records are not read later
+//! where that is possible.
 
 use std::{
     io,
@@ -10,29 +11,29 @@ use rustix::io::Errno;
 use super::*;
 use crate::{
     disk::LogFile,
-    window::{ReadAt, Window},
+    window::{FileWindow, ReadAt},
 };
 
-/// What the disk does next; shared between the test and the disk.
+/// The injected faults, shared between the test and the disk.
 #[derive(Clone, Default)]
 struct Plan(Arc<Mutex<Faults>>);
 
 #[derive(Default)]
 struct Faults {
-    /// Bytes that there is room for.
-    room: Option<usize>,
-    /// What a full disk says.
-    full: Option<io::ErrorKind>,
+    /// The free space of the disk, in bytes.
+    free_bytes: Option<usize>,
+    /// The error of a full disk.
+    full_error: Option<io::ErrorKind>,
     write: Option<io::ErrorKind>,
-    /// What making a file says, and what a write says after half of it.
+    /// The error of creating a file, and that of a write after half of its bytes.
     create_errno: Option<Errno>,
     write_errno: Option<Errno>,
     sync: bool,
     sync_dir: bool,
     truncate: bool,
     remove: bool,
-    /// A sync says that it has begun, and waits.
-    gate: Option<(Sender<()>, Receiver<()>)>,
+    /// The next sync signals that it has begun, and waits.
+    sync_gate: Option<(Sender<()>, Receiver<()>)>,
 }
 
 impl Plan {
@@ -44,12 +45,12 @@ impl Plan {
         if fails(&self.0.lock()) { Err(io::Error::other("injected")) } else { Ok(()) }
     }
 
-    /// How much of a write there is room for.
-    fn take_room(&self, bytes: usize) -> usize {
+    /// Takes the space for a write and returns how many of its bytes fit.
+    fn take_space(&self, bytes: usize) -> usize {
         let mut faults = self.0.lock();
-        let Some(room) = &mut faults.room else { return bytes };
-        let fits = bytes.min(*room);
-        *room -= fits;
+        let Some(free_bytes) = &mut faults.free_bytes else { return bytes };
+        let fits = bytes.min(*free_bytes);
+        *free_bytes -= fits;
         fits
     }
 }
@@ -73,7 +74,9 @@ impl Disk for FaultyDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.1.check(|faults| faults.remove)?;
         let bytes = fs::metadata(path)?.len();
-        self.1.set(|faults| faults.room = faults.room.map(|room| room + usize::try_from(bytes).unwrap()));
+        self.1.set(|faults| {
+            faults.free_bytes = faults.free_bytes.map(|free_bytes| free_bytes + usize::try_from(bytes).unwrap())
+        });
         self.0.remove(path)
     }
 
@@ -93,15 +96,15 @@ impl LogFile for FaultyFile {
             self.0.write_all_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(errno.into());
         }
-        let fits = self.1.take_room(bytes.len());
+        let fits = self.1.take_space(bytes.len());
         self.0.write_all_at(&bytes[..fits], offset)?;
-        let full = self.1.0.lock().full.unwrap_or(io::ErrorKind::StorageFull);
-        if fits < bytes.len() { Err(full.into()) } else { Ok(()) }
+        let full_error = self.1.0.lock().full_error.unwrap_or(io::ErrorKind::StorageFull);
+        if fits < bytes.len() { Err(full_error.into()) } else { Ok(()) }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let gate = self.1.0.lock().gate.take();
-        if let Some((begun, go_on)) = gate {
+        let sync_gate = self.1.0.lock().sync_gate.take();
+        if let Some((begun, go_on)) = sync_gate {
             begun.send(()).unwrap();
             go_on.recv().unwrap();
         }
@@ -120,23 +123,24 @@ fn open_on(dir: &Path, plan: &Plan, settings: JournalSettings) -> Result<Journal
     Journal::open_on(Box::new(disk), dir, settings, None, 0, &mut |_, _| {}).map(|(journal, _)| journal)
 }
 
-/// The writer sits in a sync until the answer is sent or dropped.
-fn hold(plan: &Plan) -> (Receiver<()>, Sender<()>) {
+/// Blocks the writer in its next sync until the returned sender is used or dropped. The receiver signals that it has
+/// begun.
+fn block_next_sync(plan: &Plan) -> (Receiver<()>, Sender<()>) {
     let (begun, has_begun) = channel();
     let (go_on, wait) = channel();
-    plan.set(|faults| faults.gate = Some((begun, wait)));
+    plan.set(|faults| faults.sync_gate = Some((begun, wait)));
     (has_begun, go_on)
 }
 
 #[test]
-fn what_arrives_during_a_sync_is_one_group_answered_in_order() {
+fn records_that_arrive_during_a_sync_are_one_group_completed_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::default();
     let journal = open_on(dir.path(), &plan, JournalSettings::default()).unwrap();
-    let (has_begun, go_on) = hold(&plan);
+    let (has_begun, go_on) = block_next_sync(&plan);
     let first = journal.append(vec![0]);
     has_begun.recv().unwrap();
-    let waiting: Vec<Appending> = (1..=50).map(|n| journal.append(vec![n])).collect();
+    let waiting: Vec<AppendFuture> = (1..=50).map(|n| journal.append(vec![n])).collect();
     assert_eq!(journal.durable_seq(), Seq::ZERO);
     assert_eq!(journal.status().waiting_records, 50);
     let before = journal.status().syncs;
@@ -157,15 +161,15 @@ fn the_queue_is_bounded_in_records_and_in_bytes() {
     let settings = JournalSettings { queue_records: 3, queue_bytes: 100, ..JournalSettings::default() };
     let journal = open_on(dir.path(), &plan, settings).unwrap();
     for (sizes, taken) in [([1, 1, 1, 1], 3), ([60, 40, 1, 0], 3), ([200, 0, 0, 0], 1), ([99, 2, 1, 1], 2)] {
-        let (has_begun, go_on) = hold(&plan);
+        let (has_begun, go_on) = block_next_sync(&plan);
         let first = journal.append(vec![0]);
         has_begun.recv().unwrap();
         let waiting = sizes.map(|bytes| journal.append(vec![0; bytes]));
         go_on.send(()).unwrap();
         block_on(first).unwrap();
-        let answers = waiting.map(block_on);
-        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), taken, "{sizes:?}: {answers:?}");
-        let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+        let outcomes = waiting.map(block_on);
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), taken, "{sizes:?}: {outcomes:?}");
+        let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
         assert!(refused.into_iter().all(|error| matches!(error, JournalError::Busy)));
     }
 }
@@ -174,11 +178,11 @@ fn the_queue_is_bounded_in_records_and_in_bytes() {
 fn a_failed_sync_is_final_and_acknowledges_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::default();
-    let journal = open_on(dir.path(), &plan, small()).unwrap();
+    let journal = open_on(dir.path(), &plan, small_segments()).unwrap();
     let good = append_each(&journal, [payload(1, 30), payload(2, 30)]);
     plan.set(|faults| faults.sync = true);
-    let answers = append_all(&journal, (0..5).map(|n| payload(n, 10)));
-    assert!(answers.iter().all(|answer| matches!(answer, Err(JournalError::Failed(_)))), "{answers:?}");
+    let outcomes = append_all(&journal, (0..5).map(|n| payload(n, 10)));
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(JournalError::Failed(_)))), "{outcomes:?}");
     plan.set(|faults| faults.sync = false);
     let refused = block_on(journal.append(vec![1]));
     assert!(matches!(&refused, Err(JournalError::Failed(reason)) if reason.contains("injected")), "{refused:?}");
@@ -192,26 +196,26 @@ fn a_failed_sync_is_final_and_acknowledges_nothing() {
 }
 
 #[test]
-fn every_other_failure_is_final_too() {
+fn every_other_failure_is_final() {
     type Fault = fn(&mut Faults);
     let faults: [(&str, Fault); 4] = [
         ("write", |faults| faults.write = Some(io::ErrorKind::Other)),
         ("sync", |faults| faults.sync = true),
         ("sync_dir", |faults| faults.sync_dir = true),
-        ("cut", |faults| (faults.room, faults.truncate) = (Some(50), true)),
+        ("cut", |faults| (faults.free_bytes, faults.truncate) = (Some(50), true)),
     ];
     for (name, fault) in faults {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan::default();
-        let journal = open_on(dir.path(), &plan, small()).unwrap();
+        let journal = open_on(dir.path(), &plan, small_segments()).unwrap();
         let good = append_each(&journal, (0..4).map(|n| payload(n, 70)));
         plan.set(fault);
-        // The fifth fills the segment, if it can be written; the sixth needs a new one.
-        let answers: Vec<_> = (0..3).map(|n| block_on(journal.append(payload(n, 70)))).collect();
-        assert!(matches!(answers[2], Err(JournalError::Failed(_))), "{name}: {answers:?}");
+        // The fifth record fills the segment, if it can be written; the sixth needs a new segment.
+        let outcomes: Vec<_> = (0..3).map(|n| block_on(journal.append(payload(n, 70)))).collect();
+        assert!(matches!(outcomes[2], Err(JournalError::Failed(_))), "{name}: {outcomes:?}");
         plan.set(|faults| *faults = Faults::default());
         assert!(matches!(block_on(journal.append(vec![1])), Err(JournalError::Failed(_))), "{name}");
-        let acknowledged = 4 + answers.iter().filter(|answer| answer.is_ok()).count();
+        let acknowledged = 4 + outcomes.iter().filter(|outcome| outcome.is_ok()).count();
         journal.close();
         let (found, _) = inspect(dir.path(), None);
         assert_eq!(found[..4], good, "{name}");
@@ -221,12 +225,12 @@ fn every_other_failure_is_final_too() {
 
 #[test]
 fn a_disk_full_at_any_byte_is_not_final() {
-    for room in 0..700 {
+    for free_bytes in 0..700 {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan::default();
-        let kind = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::WriteZero][room % 3];
-        plan.set(|faults| (faults.room, faults.full) = (Some(room), Some(kind)));
-        let journal = open_on(dir.path(), &plan, small()).unwrap();
+        let kind = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::WriteZero][free_bytes % 3];
+        plan.set(|faults| (faults.free_bytes, faults.full_error) = (Some(free_bytes), Some(kind)));
+        let journal = open_on(dir.path(), &plan, small_segments()).unwrap();
         let mut good: Records = Vec::new();
         let mut refused = 0;
         for n in 0..8 {
@@ -237,25 +241,25 @@ fn a_disk_full_at_any_byte_is_not_final() {
                     refused += 1;
                     assert_eq!(journal.status().health, JournalHealth::Full);
                 }
-                Err(error) => panic!("room for {room}: {error}"),
+                Err(error) => panic!("room for {free_bytes}: {error}"),
             }
         }
-        assert!(refused > 0, "room for {room}");
-        plan.set(|faults| faults.room = None);
+        assert!(refused > 0, "room for {free_bytes}");
+        plan.set(|faults| faults.free_bytes = None);
         good.extend(append_each(&journal, [payload(7, 20), payload(8, 20)]));
         assert_eq!(journal.status().health, JournalHealth::Good);
         journal.close();
         let (found, recovery) = inspect(dir.path(), None);
-        assert_eq!((found, recovery.damage), (good, vec![]), "room for {room}");
+        assert_eq!((found, recovery.damage), (good, vec![]), "room for {free_bytes}");
     }
 }
 
 #[test]
-fn without_a_descriptor_for_a_new_segment_the_newest_is_written_on() {
+fn without_a_descriptor_for_a_new_segment_the_full_one_is_continued() {
     for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan::default();
-        let journal = open_on(dir.path(), &plan, small()).unwrap();
+        let journal = open_on(dir.path(), &plan, small_segments()).unwrap();
         let mut good = append_each(&journal, (0..4).map(|n| payload(n, 90)));
         let segments = journal.status().segments;
         plan.set(|faults| faults.create_errno = Some(errno));
@@ -271,12 +275,12 @@ fn without_a_descriptor_for_a_new_segment_the_newest_is_written_on() {
 }
 
 #[test]
-fn a_lack_of_descriptors_at_the_start_and_of_memory_in_a_write_refuses_and_passes() {
+fn a_lack_of_descriptors_or_memory_is_temporary() {
     for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
         let dir = tempfile::tempdir().unwrap();
         let plan = Plan::default();
         plan.set(|faults| faults.create_errno = Some(errno));
-        let journal = open_on(dir.path(), &plan, small()).unwrap();
+        let journal = open_on(dir.path(), &plan, small_segments()).unwrap();
         let refused = |journal: &Journal| {
             let refused = block_on(journal.append(payload(1, 90)));
             assert!(matches!(refused, Err(JournalError::Shortage(_))), "{errno}: {refused:?}");
@@ -297,34 +301,34 @@ fn a_lack_of_descriptors_at_the_start_and_of_memory_in_a_write_refuses_and_passe
 }
 
 #[test]
-fn a_full_disk_costs_first_what_is_kept_only_for_its_age() {
+fn a_full_disk_deletes_unneeded_segments_first() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::default();
-    let journal = open_on(dir.path(), &plan, small()).unwrap();
+    let journal = open_on(dir.path(), &plan, small_segments()).unwrap();
     let mut good = append_each(&journal, (0..20).map(|n| payload(n, 90)));
     let segments = journal.status().segments;
     assert_eq!(segments, 5);
-    // The first two segments are not needed, but new.
+    // The first two segments are unneeded, but new.
     journal.release(Seq::new(10), 0);
-    plan.set(|faults| faults.room = Some(10));
+    plan.set(|faults| faults.free_bytes = Some(10));
     good.extend(append_each(&journal, [payload(20, 90), payload(21, 90), payload(22, 90)]));
     assert_eq!(inspect(dir.path(), Some(Seq::new(9))).0, good[8..]);
     assert_eq!(inspect(dir.path(), Some(Seq::FIRST)).0, good[4..]);
-    let answers: Vec<_> = (0..10).map(|n| block_on(journal.append(payload(n, 90)))).collect();
-    assert!(matches!(answers[9], Err(JournalError::Full)), "{answers:?}");
+    let outcomes: Vec<_> = (0..10).map(|n| block_on(journal.append(payload(n, 90)))).collect();
+    assert!(matches!(outcomes[9], Err(JournalError::Full)), "{outcomes:?}");
     journal.close();
     let (found, recovery) = inspect(dir.path(), Some(Seq::new(9)));
-    let acknowledged = answers.iter().filter(|answer| answer.is_ok()).count();
+    let acknowledged = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     assert_eq!(found.len(), good.len() - 8 + acknowledged);
     assert_eq!(found[..good.len() - 8], good[8..]);
     assert_eq!(recovery.damage, []);
 }
 
 #[test]
-fn a_segment_that_cannot_be_deleted_is_no_failure() {
+fn a_segment_that_cannot_be_deleted_is_not_a_failure() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::default();
-    let journal = open_on(dir.path(), &plan, small()).unwrap();
+    let journal = open_on(dir.path(), &plan, small_segments()).unwrap();
     append_each(&journal, (0..20).map(|n| payload(n, 90)));
     plan.set(|faults| faults.remove = true);
     journal.release(Seq::new(20), 2 * DAY_MS);
@@ -332,33 +336,33 @@ fn a_segment_that_cannot_be_deleted_is_no_failure() {
     assert!(journal.status().segments >= 5);
     plan.set(|faults| faults.remove = false);
     journal.release(Seq::new(20), 2 * DAY_MS);
-    let shared = Arc::clone(&journal.open.shared);
+    let shared = Arc::clone(&journal.writer.shared);
     journal.close();
     assert!(shared.status().segments <= 2);
 }
 
 #[test]
 fn a_failed_sync_while_opening_is_an_error() {
-    let (dir, records) = filled();
+    let (dir, records) = filled_journal();
     let plan = Plan::default();
     plan.set(|faults| faults.sync = true);
-    assert!(open_on(dir.path(), &plan, small()).is_err());
+    assert!(open_on(dir.path(), &plan, small_segments()).is_err());
     assert_eq!(open(dir.path(), None).1, records);
-    // Also where no segment has to be made.
-    assert!(open_on(dir.path(), &plan, small()).is_err());
+    // Also if no segment has to be created.
+    assert!(open_on(dir.path(), &plan, small_segments()).is_err());
     plan.set(|faults| (faults.sync, faults.sync_dir) = (false, true));
-    assert!(open_on(dir.path(), &plan, small()).is_err());
+    assert!(open_on(dir.path(), &plan, small_segments()).is_err());
 }
 
 #[test]
 fn a_deletion_that_cannot_be_synced_is_final() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::default();
-    let journal = open_on(dir.path(), &plan, small()).unwrap();
+    let journal = open_on(dir.path(), &plan, small_segments()).unwrap();
     let good = append_each(&journal, (0..6).map(|n| payload(n, 90)));
     plan.set(|faults| faults.sync_dir = true);
     journal.release(Seq::new(6), 2 * DAY_MS);
-    let shared = Arc::clone(&journal.open.shared);
+    let shared = Arc::clone(&journal.writer.shared);
     journal.close();
     assert!(matches!(shared.status().health, JournalHealth::Failed(_)));
     assert_eq!(inspect(dir.path(), Some(Seq::new(6))).0, good[5..]);
@@ -380,17 +384,17 @@ impl ReadAt for BadBlock {
 }
 
 #[test]
-fn what_cannot_be_read_counts_as_zeros() {
+fn unreadable_blocks_are_read_as_zeros() {
     let bytes = payload(3, 3 << 20);
     let bad = (1 << 20) + 4096..(1 << 20) + 8192;
-    let mut wanted = bytes.clone();
-    wanted[bad.start..bad.end].fill(0);
+    let mut expected = bytes.clone();
+    expected[bad.start..bad.end].fill(0);
     for step in [1000, 4096, 70_000, 3 << 20] {
         let file = BadBlock(bytes.clone(), bad.start as u64..bad.end as u64);
-        let mut window = Window::new(file, bytes.len() as u64);
+        let mut window = FileWindow::new(file, bytes.len() as u64);
         for start in (0..bytes.len()).step_by(step) {
             let end = (start + step).min(bytes.len());
-            assert!(window.get(start as u64, step) == &wanted[start..end], "{start} to {end}");
+            assert!(window.get(start as u64, step) == &expected[start..end], "{start} to {end}");
         }
     }
 }

@@ -1,9 +1,10 @@
-//! What is deleted, and what never is.
+//! Tests of the retention of segments: unneeded ones are deleted, needed ones never.
 
 use super::*;
 
-/// Opens, appends records of 90 bytes, releases, closes; answers the first numbers of the segments that are left.
-fn left(settings: JournalSettings, records: u64, releases: &[(u64, i64)]) -> Vec<String> {
+/// Opens a journal, appends records of 90 bytes, releases, and closes it. Returns the first numbers of the remaining
+/// segments.
+fn remaining_segments(settings: JournalSettings, records: u64, releases: &[(u64, i64)]) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(dir.path(), settings, None, 0, |_, _| {}).unwrap();
     append_each(&journal, (0..records).map(|n| payload(n, 90)));
@@ -17,7 +18,7 @@ fn left(settings: JournalSettings, records: u64, releases: &[(u64, i64)]) -> Vec
 }
 
 #[test]
-fn whole_unneeded_segments_go_when_they_are_old() {
+fn unneeded_segments_are_deleted_when_they_are_old() {
     // Four records of 110 bytes fill a segment: they begin at 1, 5, 9, 13 and 17.
     let all = ["1", "5", "9", "13", "17"];
     let cases: [(&[(u64, i64)], usize); 9] = [
@@ -32,25 +33,29 @@ fn whole_unneeded_segments_go_when_they_are_old() {
         (&[(u64::MAX, i64::MAX), (0, i64::MIN)], 4),
     ];
     for (releases, deleted) in cases {
-        assert_eq!(left(small(), 18, releases), all[deleted..], "{releases:?}");
+        assert_eq!(remaining_segments(small_segments(), 18, releases), all[deleted..], "{releases:?}");
     }
 }
 
 #[test]
-fn new_unneeded_segments_go_when_they_are_too_many() {
+fn new_unneeded_segments_are_deleted_when_they_are_too_many() {
     let all = ["1", "5", "9", "13", "17"];
-    for (keep_bytes, low_water, deleted) in
+    for (retention_bytes, low_water, deleted) in
         [(0, 20, 4), (479, 20, 4), (480, 20, 3), (960, 20, 2), (960, 9, 0), (959, 9, 1), (0, 1, 0)]
     {
-        let settings = JournalSettings { keep_bytes, ..small() };
-        assert_eq!(left(settings, 18, &[(low_water, 0)]), all[deleted..], "{keep_bytes}, {low_water}");
+        let settings = JournalSettings { retention_bytes, ..small_segments() };
+        assert_eq!(
+            remaining_segments(settings, 18, &[(low_water, 0)]),
+            all[deleted..],
+            "{retention_bytes}, {low_water}"
+        );
     }
 }
 
 #[test]
-fn numbers_go_on_after_everything_was_deleted() {
+fn sequence_numbers_continue_after_everything_was_deleted() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = JournalSettings { keep: Duration::ZERO, keep_bytes: 0, ..small() };
+    let settings = JournalSettings { retention: Duration::ZERO, retention_bytes: 0, ..small_segments() };
     let (journal, _) = Journal::open(dir.path(), settings.clone(), None, 0, |_, _| {}).unwrap();
     append_each(&journal, (0..20).map(|n| payload(n, 90)));
     journal.close();
@@ -62,7 +67,7 @@ fn numbers_go_on_after_everything_was_deleted() {
     assert_eq!((found, recovery.damage), (vec![], vec![]));
     assert_eq!(block_on(journal.append(vec![1])).unwrap(), Seq::new(21));
     journal.close();
-    // Even with the folder gone, the low water that others know keeps numbers from being used twice.
+    // Even if the folder is lost, the caller's low water prevents that numbers are used twice.
     fs::remove_file(&files(dir.path())[0]).unwrap();
     let (journal, ..) = open(dir.path(), Some(Seq::new(22)));
     assert_eq!(block_on(journal.append(vec![1])).unwrap(), Seq::new(22));
@@ -74,12 +79,12 @@ proptest! {
     #[test]
     fn a_needed_record_is_never_deleted(
         steps in prop::collection::vec((0..6u64, 0..250usize, 0..12u64, -1..3i64), 1..20),
-        keep_bytes in prop_oneof![Just(0), 0..3000u64],
-        keep_days in 0..3u64,
+        retention_bytes in prop_oneof![Just(0), 0..3000u64],
+        retention_days in 0..3u64,
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let keep = Duration::from_secs(keep_days * 24 * 3600);
-        let settings = JournalSettings { keep, keep_bytes, ..small() };
+        let retention = Duration::from_secs(retention_days * 24 * 3600);
+        let settings = JournalSettings { retention, retention_bytes, ..small_segments() };
         let (mut low_water, mut now_ms) = (0, 0);
         let mut records: Records = Vec::new();
         let mut journal = Journal::open(dir.path(), settings.clone(), None, now_ms, |_, _| {}).unwrap().0;
@@ -96,8 +101,8 @@ proptest! {
                 });
                 let (again, recovery) = opened.unwrap();
                 prop_assert_eq!(recovery.damage, vec![]);
-                let wanted: Records = records.iter().filter(|(seq, _)| *seq >= low_water).cloned().collect();
-                prop_assert_eq!(found, wanted);
+                let expected: Records = records.iter().filter(|(seq, _)| *seq >= low_water).cloned().collect();
+                prop_assert_eq!(found, expected);
                 journal = again;
             }
         }

@@ -1,23 +1,23 @@
-//! Why a text is no time, in words: the month that does not exist, the date without a time of day, the rounded number.
+//! Explains why a text is not a time: a month that does not exist, a date without a time of day, a rounded number.
 
 use chrono::NaiveDate;
 
 use super::zones;
 
-/// Days since 1899-12-30, as spreadsheets count: from 1982 to 2119.
+/// Spreadsheets count days since 1899-12-30: these are days from 1982 to 2119.
 const DAY_NUMBERS: std::ops::Range<f64> = 30_000.0..80_000.0;
-/// A smaller number is no count of seconds since 1970 that a recording can have.
-const LEAST_EPOCH: f64 = 1e8;
+/// A smaller number is not a recording's time in seconds since 1970.
+const MIN_EPOCH_S: f64 = 1e8;
 
-/// What is wrong with a time. Those of one kind are counted together.
+/// What is wrong with a time. Defects of the same kind are counted together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::recording) struct WhyNot {
+pub(in crate::recording) struct TimeDefect {
     pub kind: &'static str,
     pub why: String,
 }
 
-impl WhyNot {
-    /// Whether no form makes it a time.
+impl TimeDefect {
+    /// Whether the text is not a time in any format.
     pub(in crate::recording) fn is_impossible(&self) -> bool {
         matches!(self.kind, "month" | "day" | "hour" | "minute" | "second" | "empty")
     }
@@ -27,53 +27,53 @@ impl WhyNot {
     }
 }
 
-/// Says what is wrong with a text that is read as no time; none where it is like nothing that is known.
-pub(in crate::recording) fn why_not(text: &str) -> Option<WhyNot> {
+/// Returns what is wrong with a text that is not read as a time; none if it resembles no known form.
+pub(in crate::recording) fn diagnose(text: &str) -> Option<TimeDefect> {
     if text.is_empty() {
-        return Some(WhyNot::new("empty", "it is empty"));
+        return Some(TimeDefect::new("empty", "it is empty"));
     }
     if text.bytes().all(|byte| byte == b'#') {
-        return Some(WhyNot::new("wide", "it was too wide for its column when it was saved"));
+        return Some(TimeDefect::new("wide", "it was too wide for its column when it was saved"));
     }
     if let Ok(number) = text.replacen(',', ".", 1).parse::<f64>()
         && text.starts_with(|letter: char| letter.is_ascii_digit() || letter == '-')
     {
-        return Some(of_number(text, number));
+        return Some(diagnose_number(text, number));
     }
     if let Some(zone) = text.split_whitespace().next_back().filter(|word| zones::is_abbreviation(word)) {
         let why = format!(
             "it ends in {zone}, which is the name of several zones or of half a year's time: say it with --time-format, as \
              '%Y-%m-%d %H:%M:%S {zone}', and --time-zone"
         );
-        return Some(WhyNot::new("zone", why));
+        return Some(TimeDefect::new("zone", why));
     }
-    of_parts(text)
+    diagnose_parts(text)
 }
 
-fn of_number(text: &str, number: f64) -> WhyNot {
-    if let Some(step_s) = super::rounded_to_s(text) {
+fn diagnose_number(text: &str, number: f64) -> TimeDefect {
+    if let Some(step_s) = super::rounding_step_s(text) {
         let why = format!(
             "it is rounded to {step_s} s, as a spreadsheet shows long numbers, so that many rows have one time: save the \
              column as whole numbers"
         );
-        WhyNot::new("rounded", why)
+        TimeDefect::new("rounded", why)
     } else if DAY_NUMBERS.contains(&number) {
-        WhyNot::new(
+        TimeDefect::new(
             "day number",
             "it is like a spreadsheet's day number: format the column as date and time, and save it",
         )
-    } else if number.abs() < LEAST_EPOCH {
-        WhyNot::new(
+    } else if number.abs() < MIN_EPOCH_S {
+        TimeDefect::new(
             "relative",
-            "it is no number of seconds or milliseconds since 1970; times from a start are not read",
+            "it is no number of seconds or milliseconds since 1970; times relative to a start are not supported",
         )
     } else {
-        WhyNot::new("epoch", "as seconds, milli-, micro- or nanoseconds since 1970 it is not from 2000 to 2200")
+        TimeDefect::new("epoch", "as seconds, milli-, micro- or nanoseconds since 1970 it is not from 2000 to 2200")
     }
 }
 
-/// Looks for numbers that no date and no time of day has.
-fn of_parts(text: &str) -> Option<WhyNot> {
+/// Checks the parts of a date and a time of day.
+fn diagnose_parts(text: &str) -> Option<TimeDefect> {
     let (date, time) = match text.find([' ', 'T', 't']) {
         Some(end) => (&text[..end], text[end + 1..].trim()),
         None if text.contains(':') && !text.contains(['-', '/']) => ("", text),
@@ -81,16 +81,16 @@ fn of_parts(text: &str) -> Option<WhyNot> {
     };
     if date.is_empty() {
         let is_time = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b','));
-        return is_time.then(|| WhyNot::new("time of day", "it is a time of day without a date"));
+        return is_time.then(|| TimeDefect::new("time of day", "it is a time of day without a date"));
     }
-    of_date(date)?.or_else(|| match time {
-        "" => Some(WhyNot::new("date", "it is a date without a time of day")),
-        time => of_time(time),
+    diagnose_date(date)?.or_else(|| match time {
+        "" => Some(TimeDefect::new("date", "it is a date without a time of day")),
+        time => diagnose_time(time),
     })
 }
 
-/// None if it is no date; nothing inside if there is nothing wrong with it.
-fn of_date(date: &str) -> Option<Option<WhyNot>> {
+/// The outer option is none if the text is not a date, the inner one if the date is valid.
+fn diagnose_date(date: &str) -> Option<Option<TimeDefect>> {
     let parts: Vec<u32> = date.split(['-', '/', '.']).map(|part| part.parse().ok()).collect::<Option<_>>()?;
     let [first, second, third] = parts[..] else { return None };
     let (year, month, day) = match date.find(['-', '/', '.']) {
@@ -101,28 +101,28 @@ fn of_date(date: &str) -> Option<Option<WhyNot>> {
     };
     let year = if year < 100 { 2000 + year } else { year };
     if !(1..=12).contains(&month) {
-        return Some(Some(WhyNot::new("month", format!("there is no month {month}"))));
+        return Some(Some(TimeDefect::new("month", format!("there is no month {month}"))));
     }
     if NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day).is_none() {
-        return Some(Some(WhyNot::new("day", format!("there is no day {day} in {year}-{month:02}"))));
+        return Some(Some(TimeDefect::new("day", format!("there is no day {day} in {year}-{month:02}"))));
     }
     if !(2000..2200).contains(&year) {
-        return Some(Some(WhyNot::new("year", format!("the year {year} is not from 2000 to 2200"))));
+        return Some(Some(TimeDefect::new("year", format!("the year {year} is not from 2000 to 2200"))));
     }
     Some(None)
 }
 
-fn of_time(time: &str) -> Option<WhyNot> {
+fn diagnose_time(time: &str) -> Option<TimeDefect> {
     let end = time.find(|letter: char| !letter.is_ascii_digit() && letter != ':').unwrap_or(time.len());
     let parts: Vec<u32> = time[..end].split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
     match parts[..] {
-        [hour, ..] if hour > 23 => Some(WhyNot::new("hour", format!("there is no hour {hour}"))),
-        [_, minute, ..] if minute > 59 => Some(WhyNot::new("minute", format!("there is no minute {minute}"))),
-        [_, _, 60] => Some(WhyNot::new(
+        [hour, ..] if hour > 23 => Some(TimeDefect::new("hour", format!("there is no hour {hour}"))),
+        [_, minute, ..] if minute > 59 => Some(TimeDefect::new("minute", format!("there is no minute {minute}"))),
+        [_, _, 60] => Some(TimeDefect::new(
             "second",
             "a second 60 is only in the last minute, by UTC, of 30 June or 31 December: a leap second",
         )),
-        [_, _, second] if second > 60 => Some(WhyNot::new("second", format!("there is no second {second}"))),
+        [_, _, second] if second > 60 => Some(TimeDefect::new("second", format!("there is no second {second}"))),
         _ => None,
     }
 }
@@ -132,8 +132,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_time_is_named() {
-        for (text, told) in [
+    fn defects_of_times_are_named() {
+        for (text, expected) in [
             ("2026-13-09 10:14:33", "no month 13"),
             ("2026-00-09 10:14:33", "no month 0"),
             ("31.13.2026 10:14:33", "no month 13"),
@@ -160,11 +160,11 @@ mod tests {
             ("########", "too wide"),
             ("", "empty"),
         ] {
-            let why = why_not(text).unwrap_or_else(|| panic!("{text:?} is known")).why;
-            assert!(why.contains(told), "{text:?}: {why:?} says {told:?}");
+            let why = diagnose(text).unwrap_or_else(|| panic!("{text:?} is known")).why;
+            assert!(why.contains(expected), "{text:?}: {why:?} contains {expected:?}");
         }
         for text in ["yesterday", "week 7", "2026-W11-1 10:14:33", "a-b-c 10:14:33"] {
-            assert_eq!(why_not(text), None, "{text}");
+            assert_eq!(diagnose(text), None, "{text}");
         }
     }
 }

@@ -1,20 +1,20 @@
-//! How far a zone's clocks are from UTC: the same all year, or by the region's rules.
+//! The time zone option: a fixed offset from UTC, or a region with its daylight saving rules.
 
 use std::{fmt, str::FromStr};
 
 use chrono::{FixedOffset, Offset, Utc};
 
-/// The zone of a recording's times that have no offset.
+/// The time zone of a recording's times that have no offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeZone {
-    /// A region, with its changes through the year.
+    /// A region with its daylight saving rules.
     Region(chrono_tz::Tz),
-    /// The same all year.
+    /// An offset that is the same all year.
     Fixed(FixedOffset),
 }
 
 impl TimeZone {
-    /// What a zone may be, for error messages.
+    /// The accepted forms, for error messages.
     pub const ALLOWED: &'static str =
         "a region, as Europe/Berlin; UTC; or an offset that is the same all year, as +01:00";
 }
@@ -26,7 +26,7 @@ impl FromStr for TimeZone {
         const UTC: [&str; 6] = ["etc/utc", "etc/gmt", "etc/uct", "uct", "zulu", "etc/zulu"];
         let region = || chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text));
         let lower = text.to_ascii_lowercase();
-        match offset(if UTC.contains(&lower.as_str()) { "UTC" } else { text }) {
+        match parse_offset(if UTC.contains(&lower.as_str()) { "UTC" } else { text }) {
             Some(offset) => Ok(Self::Fixed(offset)),
             None => region().map(|zone| Self::Region(*zone)).ok_or_else(|| {
                 let (allowed, abbreviation) = (Self::ALLOWED, "abbreviations like CEST have no changes");
@@ -45,8 +45,8 @@ impl fmt::Display for TimeZone {
     }
 }
 
-/// `Z`, `UTC`, `GMT`, `+01:00`, `+0100` and `+01`.
-pub(super) fn offset(text: &str) -> Option<FixedOffset> {
+/// Parses `Z`, `UTC`, `GMT`, `+01:00`, `+0100` and `+01`.
+pub(super) fn parse_offset(text: &str) -> Option<FixedOffset> {
     if ["Z", "UTC", "GMT"].iter().any(|name| name.eq_ignore_ascii_case(text)) {
         return Some(Utc.fix());
     }

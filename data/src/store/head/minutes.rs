@@ -1,12 +1,12 @@
-//! A pump's minutes in the order of their starts: two or three as a rule, some thousand after a long outage.
+//! A pump's minutes in the order of their starts: usually two or three, some thousand after a long outage.
 //!
-//! A sorted list, because a tree's node has room for eleven and there is one for each pump.
+//! A sorted list, not a tree: a node of a `BTreeMap` has room for eleven entries, and each pump would have one.
 
 use std::ops::Range;
 
 use super::minute::Minute;
 
-/// The minutes by their starts, in milliseconds since 1970.
+/// The minutes, sorted by their start in milliseconds since 1970.
 #[derive(Default)]
 pub(super) struct Minutes(Vec<(i64, Minute)>);
 
@@ -15,7 +15,7 @@ impl Minutes {
         self.0.is_empty()
     }
 
-    /// How many were opened for readings of the past.
+    /// Returns the number of past minutes.
     pub(super) fn past(&self) -> usize {
         self.iter().filter(|minute| minute.past).count()
     }
@@ -24,7 +24,7 @@ impl Minutes {
         self.0.iter().map(|(start_ms, _)| *start_ms)
     }
 
-    /// The start of the newest.
+    /// Returns the start of the newest minute.
     pub(super) fn newest(&self) -> Option<i64> {
         self.0.last().map(|(start_ms, _)| *start_ms)
     }
@@ -37,36 +37,36 @@ impl Minutes {
         self.0.iter_mut().map(|(start_ms, minute)| (*start_ms, minute))
     }
 
-    /// Those that start in this time.
+    /// Returns the minutes that start in this range.
     pub(super) fn starting_in(&self, time: Range<i64>) -> impl Iterator<Item = &Minute> {
         let first = self.0.partition_point(|(start_ms, _)| *start_ms < time.start);
         self.0[first..].iter().take_while(move |(start_ms, _)| *start_ms < time.end).map(|(_, minute)| minute)
     }
 
     pub(super) fn get(&self, start_ms: i64) -> Option<&Minute> {
-        self.place(start_ms).ok().map(|place| &self.0[place].1)
+        self.index(start_ms).ok().map(|index| &self.0[index].1)
     }
 
     pub(super) fn get_mut(&mut self, start_ms: i64) -> Option<&mut Minute> {
-        self.place(start_ms).ok().map(|place| &mut self.0[place].1)
+        self.index(start_ms).ok().map(|index| &mut self.0[index].1)
     }
 
-    /// The minute, as `fresh` makes it if there is none.
+    /// Returns the minute, after inserting `fresh()` if there is none.
     pub(super) fn get_or_insert(&mut self, start_ms: i64, fresh: impl FnOnce() -> Minute) -> &mut Minute {
-        let place = self.place(start_ms).unwrap_or_else(|place| {
-            self.0.insert(place, (start_ms, fresh()));
-            place
+        let index = self.index(start_ms).unwrap_or_else(|index| {
+            self.0.insert(index, (start_ms, fresh()));
+            index
         });
-        &mut self.0[place].1
+        &mut self.0[index].1
     }
 
     pub(super) fn remove(&mut self, start_ms: i64) {
-        if let Ok(place) = self.place(start_ms) {
-            self.0.remove(place);
+        if let Ok(index) = self.index(start_ms) {
+            self.0.remove(index);
         }
     }
 
-    fn place(&self, start_ms: i64) -> Result<usize, usize> {
+    fn index(&self, start_ms: i64) -> Result<usize, usize> {
         self.0.binary_search_by_key(&start_ms, |(start_ms, _)| *start_ms)
     }
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn minutes_are_in_order_whatever_order_they_come_in() {
+    fn minutes_are_sorted_by_their_start() {
         let mut minutes = Minutes::default();
         for (start_ms, opened_ms) in [(120, 1), (0, 2), (60, 3), (120, 4)] {
             minutes.get_or_insert(start_ms, || Minute { opened_ms, ..Minute::default() });

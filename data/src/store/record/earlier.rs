@@ -1,42 +1,43 @@
-//! Records of versions 1 to 5, with audit entries and maintenance events by position. They are read only.
+//! Decoding records of versions 1 to 5, which have audit entries and maintenance events by position. This binary does not
+//! write these versions.
 
 use serde::{Deserialize, de::DeserializeOwned};
 use volute_plant::{Currency, MaintenanceEvent, Money, Severity};
 
-use super::forms::{DetectionForm, MetricsForm, PumpForm, ReadingForm, RecordError, StateForm, all, name, time};
+use super::forms::{CheckpointForm, DetectionForm, MetricsForm, PumpForm, ReadingForm, RecordError, all, name, time};
 use crate::store::{audit_entry::AuditEntry, document::Document, types::Batch};
 
-/// The last of them.
+/// Version 5, the last of them.
 pub(super) const WITH_SOURCES: u8 = 5;
-/// Before events could come from another system: the same without their sources.
+/// Version 4, before events could come from another system: the same without their sources.
 pub(super) const WITHOUT_SOURCES: u8 = 4;
-/// Before pumps could be removed: without removals too.
+/// Version 3, before pumps could be removed: also without removals.
 pub(super) const WITHOUT_REMOVALS: u8 = 3;
-/// Before there was an audit log: without it too.
+/// Version 2, before there was an audit log: also without audit entries.
 pub(super) const WITHOUT_AUDIT: u8 = 2;
-/// Before pumps had states: without any of these.
-pub(super) const WITHOUT_STATES: u8 = 1;
+/// Version 1, before pumps had checkpoints: also without these.
+pub(super) const WITHOUT_CHECKPOINTS: u8 = 1;
 
-/// What a record held in the end.
-type Forms = (Record, Vec<StateForm>, Vec<AuditForm>, Vec<String>, Vec<Option<String>>);
+/// The content of a version 5 record.
+type Forms = (Record, Vec<CheckpointForm>, Vec<AuditForm>, Vec<String>, Vec<Option<String>>);
 
-/// The batch of a record of this version.
+/// Decodes a record of this version.
 pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<Batch, RecordError> {
-    let (record, states, audit, removals, sources): Forms = match version {
+    let (record, checkpoints, audit, removals, sources): Forms = match version {
         WITH_SOURCES => form(bytes)?,
         WITHOUT_SOURCES => {
-            let (record, states, audit, removals) = form(bytes)?;
-            (record, states, audit, removals, Vec::new())
+            let (record, checkpoints, audit, removals) = form(bytes)?;
+            (record, checkpoints, audit, removals, Vec::new())
         }
         WITHOUT_REMOVALS => {
-            let (record, states, audit) = form(bytes)?;
-            (record, states, audit, Vec::new(), Vec::new())
+            let (record, checkpoints, audit) = form(bytes)?;
+            (record, checkpoints, audit, Vec::new(), Vec::new())
         }
         WITHOUT_AUDIT => {
-            let (record, states) = form(bytes)?;
-            (record, states, Vec::new(), Vec::new(), Vec::new())
+            let (record, checkpoints) = form(bytes)?;
+            (record, checkpoints, Vec::new(), Vec::new(), Vec::new())
         }
-        WITHOUT_STATES => (form(bytes)?, Vec::new(), Vec::new(), Vec::new(), Vec::new()),
+        WITHOUT_CHECKPOINTS => (form(bytes)?, Vec::new(), Vec::new(), Vec::new(), Vec::new()),
         other => return Err(RecordError::Version(Some(other))),
     };
     let mut events: Vec<MaintenanceEvent> = all(record.events)?;
@@ -50,7 +51,7 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<Batch, RecordError> {
         detections: all(record.detections)?,
         documents: events.iter().map(Document::of).chain(audit.iter().map(Document::of)).collect(),
         metrics: all(record.metrics)?,
-        states: all(states)?,
+        checkpoints: all(checkpoints)?,
         removals: removals.iter().map(|pump| name(pump)).collect::<Result<_, _>>()?,
     })
 }

@@ -1,25 +1,25 @@
-//! Pumps, readings, detections, states and figures in a record of the journal: their fields by position.
+//! The encoding of pumps, readings, detections, checkpoints and metrics in a journal record: fields by position.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use volute_plant::{Detection, PumpId, Reading, Sample, Timestamp};
 
-use crate::store::types::{PumpRecord, PumpState, SystemMetrics};
+use crate::store::types::{PumpCheckpoint, PumpRecord, SystemMetrics};
 
-/// The version that is written.
+/// The version that this binary writes.
 pub(super) const VERSION: u8 = 6;
 
-/// A record's bytes are none that this version reads.
+/// Why a record cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
-    /// Another version wrote it.
+    /// It has a version that this binary does not read.
     #[error("its version is {0:?}; this binary reads 1 to {VERSION}")]
     Version(Option<u8>),
-    /// It has another form.
+    /// It is not a valid encoding.
     #[error(transparent)]
     Form(#[from] postcard::Error),
-    /// A field holds what it cannot.
+    /// A field has an invalid value.
     #[error("{0}")]
     Field(String),
 }
@@ -61,7 +61,7 @@ pub(super) struct DetectionForm {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct StateForm {
+pub(super) struct CheckpointForm {
     pump: String,
     at: i64,
     document: String,
@@ -155,23 +155,23 @@ impl TryFrom<DetectionForm> for Detection {
     }
 }
 
-impl From<&PumpState> for StateForm {
-    fn from(state: &PumpState) -> Self {
-        Self { pump: state.pump.to_string(), at: state.at.millis(), document: state.document.clone() }
+impl From<&PumpCheckpoint> for CheckpointForm {
+    fn from(checkpoint: &PumpCheckpoint) -> Self {
+        Self { pump: checkpoint.pump.to_string(), at: checkpoint.at.millis(), document: checkpoint.document.clone() }
     }
 }
 
-impl TryFrom<StateForm> for PumpState {
+impl TryFrom<CheckpointForm> for PumpCheckpoint {
     type Error = RecordError;
 
-    fn try_from(form: StateForm) -> Result<Self, RecordError> {
-        let StateForm { pump, at, document } = form;
+    fn try_from(form: CheckpointForm) -> Result<Self, RecordError> {
+        let CheckpointForm { pump, at, document } = form;
         Ok(Self { pump: name(&pump)?, at: time(at)?, document })
     }
 }
 
 pub(super) fn name(text: &str) -> Result<PumpId, RecordError> {
-    PumpId::stored(text).map_err(|error| RecordError::Field(format!("pump {text:?}: {error}")))
+    PumpId::from_stored(text).map_err(|error| RecordError::Field(format!("pump {text:?}: {error}")))
 }
 
 pub(super) fn time(ms: i64) -> Result<Timestamp, RecordError> {
@@ -192,7 +192,7 @@ impl TryFrom<MetricsForm> for SystemMetrics {
     }
 }
 
-/// Each as what it stands for.
+/// Decodes each element of a list.
 pub(super) fn all<T: TryFrom<F, Error = RecordError>, F>(forms: Vec<F>) -> Result<Vec<T>, RecordError> {
     forms.into_iter().map(T::try_from).collect()
 }

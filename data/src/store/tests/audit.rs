@@ -1,4 +1,4 @@
-//! What people did: each entry once, whatever becomes of the process, the journal and the database.
+//! The audit log: each entry is stored once, after kills, replays and outages of the database.
 
 use super::*;
 
@@ -6,18 +6,18 @@ fn audit(entries: &[AuditEntry]) -> Batch {
     Batch { documents: documents(entries), ..Batch::default() }
 }
 
-async fn all(store: &Store) -> Answer<AuditEntry> {
+async fn all(store: &Store) -> QueryResult<AuditEntry> {
     store.audit(&AuditFilter::default()).await.expect("read")
 }
 
-/// The rows in the database, whatever waits.
+/// Returns the number of rows in the database.
 async fn rows(store: &Store) -> usize {
     let rows: Vec<Value> = store.engine().await.expect("open").rows("SELECT * FROM audit_log", []).await.expect("read");
     rows.len()
 }
 
 #[test]
-fn an_entry_comes_back_from_the_journal_alone_and_from_the_database_alone() {
+fn an_entry_is_read_from_the_journal_alone_and_from_the_database_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     let entries = [entry("restart", 5), entry("commission", 6)];
     runtime().block_on(async {
@@ -27,23 +27,23 @@ fn an_entry_comes_back_from_the_journal_alone_and_from_the_database_alone() {
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        let waiting = store.0.head().news().all_documents().count();
+        let waiting = store.0.head().unflushed().all_documents().count();
         assert_eq!((waiting, rows(&store).await), (2, 0), "they wait, read from the journal");
         assert_eq!(all(&store).await.rows, entries);
         store.flush_all().await.expect("flushed");
-        assert!(store.0.head().news().is_empty(), "nothing waits");
+        assert!(store.0.head().unflushed().is_empty(), "nothing waits");
         assert_eq!((rows(&store).await, all(&store).await.rows), (2, entries.to_vec()));
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        assert!(store.0.head().news().is_empty(), "the journal's mark is beyond them");
+        assert!(store.0.head().unflushed().is_empty(), "the journal's mark is beyond them");
         assert_eq!(all(&store).await.rows, entries);
     });
 }
 
-/// A reading that still waits keeps the mark below the record that the entry came with.
+/// A reading in the head keeps the low-water mark below the record of the entry.
 #[test]
-fn what_the_journal_brings_again_is_there_once() {
+fn a_replayed_entry_is_stored_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let entries = [entry("restart", 5), entry("commission", 5)];
     runtime().block_on(async {
@@ -54,13 +54,13 @@ fn what_the_journal_brings_again_is_there_once() {
         store.commit(&audit(&entries[1..])).await.expect("stored");
         store.flush(at(7)).await.expect("flushed");
         assert_eq!(rows(&store).await, 2, "they do not wait for the reading's minute");
-        assert!(store.0.head().news().is_empty());
+        assert!(store.0.head().unflushed().is_empty());
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        let newest_first = AuditFilter { range: Range::newest(10), ..AuditFilter::default() };
+        let newest_first = AuditFilter { range: PageRange::newest(10), ..AuditFilter::default() };
         for flushed in [false, true] {
-            assert_eq!(store.0.head().news().all_documents().count(), if flushed { 0 } else { 2 });
+            assert_eq!(store.0.head().unflushed().all_documents().count(), if flushed { 0 } else { 2 });
             let mut sorted = entries.to_vec();
             sorted.sort();
             assert_eq!(all(&store).await.rows, sorted, "flushed: {flushed}");
@@ -72,7 +72,7 @@ fn what_the_journal_brings_again_is_there_once() {
             store.flush_all().await.expect("flushed");
         }
         assert_eq!(rows(&store).await, 2);
-        // And so is what is committed twice, in one batch or in two.
+        // An entry that is committed twice, in one batch or in two, is stored once too.
         let twice = [entry("restart", 9), entry("restart", 9)];
         for _ in 0..2 {
             store.commit(&audit(&twice)).await.expect("stored");
@@ -83,7 +83,7 @@ fn what_the_journal_brings_again_is_there_once() {
 }
 
 #[test]
-fn entries_that_differ_in_one_field_are_two() {
+fn entries_that_differ_in_one_field_are_distinct() {
     let one = entry("restart", 5);
     let more = |text: &mut String| text.push('x');
     let mut others = vec![one.clone(); 6];
@@ -104,16 +104,16 @@ fn entries_that_differ_in_one_field_are_two() {
 }
 
 #[test]
-fn an_action_is_picked_out_page_by_page() {
+fn entries_of_one_action_are_read_page_by_page() {
     let actions = ["restart", "commission", "restart"];
     let entries: Vec<AuditEntry> =
         (0..30).map(|n| AuditEntry { object: format!("P-{n}"), ..entry(actions[n % 3], n as i64 / 2) }).collect();
     with_store(async |store| {
-        // Some are stored, some wait.
+        // Some are in the database, some in the head.
         store.commit(&audit(&entries[..20])).await.expect("stored");
         store.flush_all().await.expect("flushed");
         store.commit(&audit(&entries[20..])).await.expect("stored");
-        let mut filter = AuditFilter { action: Some("restart".into()), range: Range::newest(4) };
+        let mut filter = AuditFilter { action: Some("restart".into()), range: PageRange::newest(4) };
         let mut found: Vec<AuditEntry> = Vec::new();
         loop {
             let page = store.audit(&filter).await.expect("read").rows;
@@ -132,32 +132,34 @@ fn an_action_is_picked_out_page_by_page() {
 }
 
 #[test]
-fn without_the_database_what_waits_is_shown_and_the_rest_said_to_be_missing() {
+fn without_the_database_the_result_is_partial() {
     let (stored, waiting) = (entry("restart", 5), entry("commission", 6));
     with_store(async |store| {
         store.commit(&audit(std::slice::from_ref(&stored))).await.expect("stored");
         store.flush_all().await.expect("flushed");
         store.commit(&audit(std::slice::from_ref(&waiting))).await.expect("stored");
-        store.shut("for a test").await;
+        store.mark_unavailable("for a test").await;
         let during = all(&store).await;
         assert_eq!(during.rows, std::slice::from_ref(&waiting));
-        let Reach::Since { from: None, reason } = during.reach else { panic!("{:?}", during.reach) };
+        let Completeness::Partial { from: None, reason } = during.completeness else {
+            panic!("{:?}", during.completeness)
+        };
         assert!(reason.contains("for a test"), "{reason}");
         store.reopen().await.expect("open again");
-        assert_eq!(all(&store).await, Answer::whole(vec![stored, waiting]));
+        assert_eq!(all(&store).await, QueryResult::complete(vec![stored, waiting]));
     });
 }
 
-/// An entry that comes while others are being written waits for the next flush.
+/// An entry that arrives while others are being written waits for the next flush.
 #[test]
-fn a_flush_gives_up_no_entry_that_came_after_it_began() {
+fn a_flush_keeps_an_entry_that_arrived_after_it_began() {
     let mut head = head::Head::default();
-    head.take_in(Seq::new(1), audit(&[entry("restart", 5)]));
-    let share = head.share(head::Until::Now, 10);
-    assert_eq!((share.news.all_documents().count(), share.low_water), (1, Seq::new(2)));
-    head.take_in(Seq::new(2), audit(&[entry("restart", 6)]));
-    head.give_up(&share);
-    assert_eq!(head.news().all_documents().collect::<Vec<_>>(), [&Document::of(&entry("restart", 6))]);
+    head.apply(Seq::new(1), audit(&[entry("restart", 5)]));
+    let flush_batch = head.next_flush_batch(head::DuePolicy::All, 10);
+    assert_eq!((flush_batch.unflushed.all_documents().count(), flush_batch.low_water), (1, Seq::new(2)));
+    head.apply(Seq::new(2), audit(&[entry("restart", 6)]));
+    head.remove_flushed(&flush_batch);
+    assert_eq!(head.unflushed().all_documents().collect::<Vec<_>>(), [&Document::of(&entry("restart", 6))]);
 }
 
 #[test]
@@ -172,10 +174,10 @@ fn no_statement_changes_an_entry() {
 }
 
 #[test]
-fn a_database_of_before_the_audit_log_gets_its_table_and_keeps_its_rows() {
+fn a_database_from_before_the_audit_log_is_migrated() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
-        let engine = Engine::start(dir.path(), &StoreSettings::default()).await.expect("started");
+        let engine = DatabaseEngine::start(dir.path(), &StoreSettings::default()).await.expect("started");
         migrations::apply(&engine, &migrations::ALL[..5]).await.expect("migrated");
         let row = "CREATE pump:`P-1` CONTENT { profile: 'small', channels: ['Tb', 'Q'], registered_ms: 1773051273000 }";
         engine.execute(row, []).await.expect("stored");

@@ -1,5 +1,5 @@
-//! Buckets have the values of a plain vector, whatever is in the head and what in the database; and who asks for many
-//! holds nobody up.
+//! Buckets have the values computed from a plain vector, wherever the rows are (head or database). A query for many buckets
+//! does not block flushes.
 
 use std::{
     cell::Cell,
@@ -13,11 +13,11 @@ use super::*;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// What is said of a bucket: its start, its length, how many readings, and for each channel count, min, max and mean.
-type Said = (i64, i64, u64, Vec<(u32, f64, f64, f64)>);
+/// A bucket's start, length, number of readings, and for each channel the count, minimum, maximum and mean.
+type BucketTuple = (i64, i64, u64, Vec<(u32, f64, f64, f64)>);
 
-/// What buckets mean, said once more with a plain vector.
-fn expected(all: &[Reading], (from, to): (i64, i64), points: usize) -> Vec<Said> {
+/// Computes buckets from a plain vector.
+fn expected(all: &[Reading], (from, to): (i64, i64), points: usize) -> Vec<BucketTuple> {
     let Buckets { bucket_ms, resolution } = Buckets::of(to - from, points);
     let unit_ms = match resolution {
         Resolution::Raw => 1,
@@ -38,28 +38,28 @@ fn expected(all: &[Reading], (from, to): (i64, i64), points: usize) -> Vec<Said>
         );
         (good.len() as u32, min, max, good.iter().sum::<f64>() / good.len() as f64)
     };
-    let said = |(start, readings): (i64, Vec<&Reading>)| {
+    let tuple = |(start, readings): (i64, Vec<&Reading>)| {
         (start, bucket_ms, readings.len() as u64, vec![channel(&readings, 0), channel(&readings, 1)])
     };
-    by_bucket.into_iter().map(said).collect()
+    by_bucket.into_iter().map(tuple).collect()
 }
 
-async fn found(store: &Store, (from, to): (i64, i64), points: usize) -> Vec<Said> {
+async fn found(store: &Store, (from, to): (i64, i64), points: usize) -> Vec<BucketTuple> {
     let rows = store.buckets(&pump("P-1"), (at(from), at(to)), points).await.expect("read").rows;
     let channel = |bucket: &Bucket, channel: usize| match bucket.aggregates.channel(channel) {
         Some(of) if of.count > 0 => (of.count, of.min, of.max, of.mean().expect("some")),
         _ => (0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN),
     };
-    let said = |bucket: Bucket| {
+    let tuple = |bucket: Bucket| {
         let channels = vec![channel(&bucket, 0), channel(&bucket, 1)];
         (bucket.start.millis(), bucket.length_ms, bucket.readings, channels)
     };
-    rows.into_iter().map(said).collect()
+    rows.into_iter().map(tuple).collect()
 }
 
-fn assert_alike(found: &[Said], expected: &[Said], what: &str) {
+fn assert_alike(found: &[BucketTuple], expected: &[BucketTuple], what: &str) {
     let close = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
-    let alike = |(a, b): (&Said, &Said)| {
+    let alike = |(a, b): (&BucketTuple, &BucketTuple)| {
         let same = (a.0, a.1, a.2) == (b.0, b.1, b.2);
         same && a.3.iter().zip(&b.3).all(|(a, b)| (a.0, a.1, a.2) == (b.0, b.1, b.2) && close(a.3, b.3))
     };
@@ -67,7 +67,7 @@ fn assert_alike(found: &[Said], expected: &[Said], what: &str) {
     assert!(all, "{what}: {found:?}, and not {expected:?}");
 }
 
-/// Readings of five hours, one every 7 s with holes, with bad and missing values among them.
+/// Readings of five hours, one every 7 s, with gaps and with bad and missing values.
 fn rows() -> Vec<Reading> {
     let row = |n: i64| {
         let value = ((n * 37) % 101) as f64 - 50.0;
@@ -78,7 +78,8 @@ fn rows() -> Vec<Reading> {
     (0..2570).filter(|n| !(400..700).contains(n)).map(row).collect()
 }
 
-/// `START` is 33 s past a minute: `from` and `to` inside of one, at its edges, and beside them; the same of hours.
+/// Ranges with `from` and `to` inside a minute, at its edges, and beside them; the same for hours. `START` is 33 s past a
+/// minute.
 const RANGES: [((i64, i64), usize); 14] = [
     // From the readings themselves.
     ((0, 60_000), 100),
@@ -100,7 +101,7 @@ const RANGES: [((i64, i64), usize); 14] = [
 ];
 
 #[test]
-fn buckets_are_those_of_a_vector_before_and_after_a_flush() {
+fn buckets_match_a_plain_vector_before_and_after_a_flush() {
     let all = rows();
     let resolutions: Vec<Resolution> =
         RANGES.iter().map(|((from, to), n)| Buckets::of(to - from, *n).resolution).collect();
@@ -115,7 +116,7 @@ fn buckets_are_those_of_a_vector_before_and_after_a_flush() {
                 assert_alike(&found(&store, range, points).await, &expected, &format!("{when}: {range:?}, {points}"));
             }
         };
-        // A third comes late, in every minute.
+        // A third of the readings arrives late, in every minute.
         let (late, first): (Vec<Reading>, Vec<Reading>) =
             all.iter().cloned().partition(|r| r.at.millis() / 1000 % 3 == 0);
         store
@@ -134,9 +135,9 @@ fn buckets_are_those_of_a_vector_before_and_after_a_flush() {
     });
 }
 
-/// The smallest input of each: a minute of which half was asked for, and all times that there are.
+/// The smallest input: a query of half a minute.
 #[test]
-fn a_range_inside_a_minute_has_one_answer() {
+fn a_range_inside_a_minute_gives_the_same_before_and_after_a_flush() {
     let minute: Vec<Reading> = (0..60).map(|second| reading("P-1", 27_000 + second * 1000)).collect();
     with_store(async |store| {
         store
@@ -152,7 +153,7 @@ fn a_range_inside_a_minute_has_one_answer() {
 }
 
 #[test]
-fn all_times_that_there_are_can_be_asked_for() {
+fn the_whole_range_of_timestamps_can_be_queried() {
     let first: Timestamp = "2000-01-01T00:00:00Z".parse().expect("a time");
     let last: Timestamp = "2199-12-31T00:00:00Z".parse().expect("a time");
     with_store(async |store| {
@@ -175,7 +176,7 @@ fn all_times_that_there_are_can_be_asked_for() {
     });
 }
 
-/// Hours of a third of a year, which are three parts.
+/// Stores the rollups of 3,000 hours, which are read in three parts.
 async fn with_long_history(store: &Store, name: &str) {
     let aggregates = crate::block::Aggregates::of(&[reading(name, 0)]);
     let first = START - START.rem_euclid(HOUR_MS);
@@ -191,41 +192,41 @@ async fn is_pending<T>(mut future: Pin<&mut impl Future<Output = T>>) -> bool {
 }
 
 #[test]
-fn a_long_question_lets_a_flush_through() {
+fn a_long_query_does_not_block_a_flush() {
     with_store(async |store| {
         with_long_history(&store, "P-1").await;
         let ended = Cell::new(false);
         let name = pump("P-1");
-        let mut question = pin!(async {
+        let mut query = pin!(async {
             let rows = store.buckets(&name, (at(-3100 * HOUR_MS), at(0)), 3000).await.expect("read").rows;
             ended.set(true);
             rows
         });
-        // It has begun, and holds what a flush has to wait for.
-        assert!(is_pending(question.as_mut()).await);
+        // The query has begun and holds the lock that a flush needs.
+        assert!(is_pending(query.as_mut()).await);
         let flush = async {
             drop(store.0.database.write().await);
             ended.get()
         };
-        let (rows, ended_before) = tokio::join!(question, flush);
+        let (rows, ended_before) = tokio::join!(query, flush);
         assert_eq!(rows.iter().map(|row| row.readings).sum::<u64>(), 3000);
-        assert!(!ended_before, "the flush did not wait for the end of the question");
+        assert!(!ended_before, "the flush did not wait for the end of the query");
     });
 }
 
-/// Rows move from the head into the database between two parts: each is counted once all the same.
+/// Rows move from the head into the database between two parts of a query. Each must count once.
 #[test]
-fn a_flush_between_two_parts_hides_and_doubles_nothing() {
+fn a_flush_between_two_parts_hides_and_duplicates_nothing() {
     with_store(async |store| {
         with_long_history(&store, "P-1").await;
-        // One more in the first, a middle and the last of the hours, which belong to different parts.
+        // One more reading in the first, a middle and the last hour, which belong to different parts.
         let late = [-2999, -1500, -1].map(|hours| reading("P-1", hours * HOUR_MS));
         store.commit(&Batch { readings: late.into(), ..Batch::default() }).await.expect("stored");
         let name = pump("P-1");
-        let mut question = pin!(store.buckets(&name, (at(-3100 * HOUR_MS), at(0)), 3000));
-        assert!(is_pending(question.as_mut()).await);
-        let (answer, flushed) = tokio::join!(question, store.flush_all());
+        let mut query = pin!(store.buckets(&name, (at(-3100 * HOUR_MS), at(0)), 3000));
+        assert!(is_pending(query.as_mut()).await);
+        let (result, flushed) = tokio::join!(query, store.flush_all());
         assert_eq!(flushed.expect("flushed").readings, 3);
-        assert_eq!(answer.expect("read").rows.iter().map(|row| row.readings).sum::<u64>(), 3003);
+        assert_eq!(result.expect("read").rows.iter().map(|row| row.readings).sum::<u64>(), 3003);
     });
 }

@@ -1,4 +1,4 @@
-//! Documents: what a kind gets by being declared, from the commit to the export.
+//! Documents: what the store does for a kind that is declared, from the commit to the export.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{export_documents, store::record};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// A note on a pump, kept for a day.
+/// A note about a pump, kept for a day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Note {
     pump: String,
@@ -22,9 +22,9 @@ pub(crate) struct Note {
 
 impl DocumentKind for Note {
     const TABLE: &'static str = "note";
-    const KEY_BEGINS: KeyBegins = KeyBegins::WithPump;
-    const WITH_PUMP: bool = true;
-    const AGE: Option<Duration> = Some(Duration::from_millis(DAY_MS as u64));
+    const KEY_PREFIX: KeyPrefix = KeyPrefix::Pump;
+    const BELONGS_TO_PUMP: bool = true;
+    const RETENTION: Option<Duration> = Some(Duration::from_millis(DAY_MS as u64));
     type Fields = Self;
 
     fn key(&self) -> DocumentKey {
@@ -40,20 +40,20 @@ impl DocumentKind for Note {
     }
 }
 
-/// A secret of no pump, kept for good.
+/// A secret that belongs to no pump, kept for ever.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Token {
     name: String,
     at_ms: i64,
-    /// Ends beyond what a signed number holds.
+    /// Its range exceeds that of a signed number.
     secret: u64,
 }
 
 impl DocumentKind for Token {
     const TABLE: &'static str = "token";
-    const KEY_BEGINS: KeyBegins = KeyBegins::Otherwise;
-    const WITH_PUMP: bool = false;
-    const AGE: Option<Duration> = None;
+    const KEY_PREFIX: KeyPrefix = KeyPrefix::Other;
+    const BELONGS_TO_PUMP: bool = false;
+    const RETENTION: Option<Duration> = None;
     const SECRET: bool = true;
     type Fields = Self;
 
@@ -83,7 +83,7 @@ fn batch<K: DocumentKind>(rows: &[K]) -> Batch {
 }
 
 async fn notes(store: &Store, filter: &DocumentFilter) -> Vec<Note> {
-    store.documents(filter, |_: &Note| true).await.expect("read").all().expect("whole")
+    store.documents(filter, |_: &Note| true).await.expect("read").into_complete().expect("whole")
 }
 
 async fn rows(store: &Store, table: &'static str) -> usize {
@@ -98,7 +98,7 @@ fn of_pump(name: &str) -> DocumentFilter {
 }
 
 #[test]
-fn a_document_comes_back_from_the_journal_alone_and_from_the_database_alone() {
+fn a_document_is_read_from_the_journal_alone_and_from_the_database_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     let all = [note("P-1", 0, "one"), note("P-2", 1, "two")];
     runtime().block_on(async {
@@ -108,7 +108,7 @@ fn a_document_comes_back_from_the_journal_alone_and_from_the_database_alone() {
         for flushed in [false, false, true, true] {
             if flushed {
                 store.flush_all().await.expect("flushed");
-                assert!(store.0.head().news().is_empty());
+                assert!(store.0.head().unflushed().is_empty());
             }
             assert_eq!(
                 (rows(&store, "note").await, rows(&store, "token").await),
@@ -122,13 +122,13 @@ fn a_document_comes_back_from_the_journal_alone_and_from_the_database_alone() {
         }
         store.close().await.expect("closed");
         let store = open(&dir).await;
-        assert!(store.0.head().news().is_empty(), "the journal's mark is beyond them");
+        assert!(store.0.head().unflushed().is_empty(), "the journal's mark is beyond them");
         assert_eq!(notes(&store, &DocumentFilter::default()).await, all);
     });
 }
 
 #[test]
-fn the_last_of_one_key_counts_wherever_the_others_are() {
+fn the_last_document_of_a_key_counts() {
     with_store(async |store| {
         let versions = ["one", "two", "three"].map(|text| note("P-1", 0, text));
         store.commit(&batch(&versions[..1])).await.expect("stored");
@@ -146,7 +146,7 @@ fn the_last_of_one_key_counts_wherever_the_others_are() {
     });
 }
 
-/// More than are read at once, some in the database and some waiting.
+/// More documents than one read returns, some in the database and some in the head.
 #[test]
 fn pages_lead_through_many_documents_in_either_order() {
     with_store(async |store| {
@@ -159,8 +159,9 @@ fn pages_lead_through_many_documents_in_either_order() {
         let mut distinct: Vec<(i64, String)> = all.iter().map(|note| (note.at_ms, note.pump.clone())).collect();
         distinct.sort();
         distinct.dedup();
-        for order in [Order::OldestFirst, Order::NewestFirst] {
-            let mut filter = DocumentFilter { range: Range { order, limit: 301, ..Range::default() }, pump: None };
+        for order in [SortOrder::OldestFirst, SortOrder::NewestFirst] {
+            let mut filter =
+                DocumentFilter { range: PageRange { order, limit: 301, ..PageRange::default() }, pump: None };
             let mut found = Vec::new();
             loop {
                 let page = notes(&store, &filter).await;
@@ -179,7 +180,7 @@ fn pages_lead_through_many_documents_in_either_order() {
 }
 
 #[test]
-fn those_of_a_pump_go_with_it_and_others_stay() {
+fn the_documents_of_a_pump_are_removed_with_it() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
         let store = open(&dir).await;
@@ -201,7 +202,7 @@ fn those_of_a_pump_go_with_it_and_others_stay() {
 }
 
 #[test]
-fn what_is_older_than_its_kind_is_kept_goes() {
+fn documents_older_than_their_retention_are_deleted() {
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let retention = Retention { readings: days(1), aggregates: days(1), detections: days(1), metrics: days(1) };
     with_store(async |store| {
@@ -213,7 +214,7 @@ fn what_is_older_than_its_kind_is_kept_goes() {
         assert_eq!((swept.deleted, swept.more), (1, false));
         assert_eq!(notes(&store, &DocumentFilter::default()).await, all[2..], "what is as old as it may be stays");
         let again = store.sweep(&retention, at(2 * DAY_MS + 1)).await.expect("swept");
-        assert_eq!(again, Swept::default(), "once an hour is enough");
+        assert_eq!(again, SweepReport::default(), "once an hour is enough");
         store.sweep(&retention, at(2 * DAY_MS + 3_600_000)).await.expect("swept");
         assert_eq!(notes(&store, &DocumentFilter::default()).await, all[3..]);
         assert_eq!(rows(&store, "token").await, 1, "kept for good");
@@ -221,7 +222,7 @@ fn what_is_older_than_its_kind_is_kept_goes() {
 }
 
 #[test]
-fn fields_that_are_not_known_are_passed_over_and_those_that_are_missing_have_their_default() {
+fn unknown_fields_are_ignored_and_missing_fields_have_their_default() {
     const OTHERS: &str = "CREATE note:['P-1', 1773051273000] CONTENT {
         pump: 'P-1', at_ms: 1773051273000, text: 'old', weight: 1, colour: { of: 'tomorrow' } }";
     with_store(async |store| {
@@ -232,13 +233,13 @@ fn fields_that_are_not_known_are_passed_over_and_those_that_are_missing_have_the
 }
 
 #[test]
-fn what_could_not_be_read_again_is_refused_with_its_batch() {
+fn an_unreadable_document_is_refused_with_its_batch() {
     let endless = Note { weight: f64::NAN, ..note("P-1", 0, "x") };
     let nameless = Note { pump: String::new(), ..note("P-1", 0, "x") };
     let large = Token { secret: u64::MAX, ..token("large") };
     let of_before = Note { at_ms: i64::MIN, ..note("P-1", 0, "x") };
     with_store(async |store| {
-        for (document, told) in [
+        for (document, expected) in [
             (Document::of(&endless), "weight"),
             (Document::of(&nameless), "pump"),
             (Document::of(&large), "u64"),
@@ -247,16 +248,16 @@ fn what_could_not_be_read_again_is_refused_with_its_batch() {
             (Document::stored("of_tomorrow".into(), token("a").key(), None, "{}".into()), "there is no such kind"),
         ] {
             let with_another = Batch { documents: vec![Document::of(&token("good")), document], ..Batch::default() };
-            let error = store.commit(&with_another).await.expect_err(told);
-            assert!(matches!(error, StoreError::Impossible { .. }) && error.to_string().contains(told), "{error}");
+            let error = store.commit(&with_another).await.expect_err(expected);
+            assert!(matches!(error, StoreError::InvalidRow { .. }) && error.to_string().contains(expected), "{error}");
         }
-        assert!(store.0.head().news().is_empty());
+        assert!(store.0.head().unflushed().is_empty());
     });
 }
 
-/// A later version's documents are in the journal, and this one is started on it.
+/// The journal has documents of a later version.
 #[test]
-fn a_kind_that_is_not_known_goes_from_the_journal_into_the_database() {
+fn a_document_of_an_unknown_kind_is_flushed() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
         let store = open(&dir).await;
@@ -264,17 +265,17 @@ fn a_kind_that_is_not_known_goes_from_the_journal_into_the_database() {
         let of_tomorrow = Document::stored("of_tomorrow".into(), token("a").key(), Some(pump("P-1")), json);
         let bytes =
             record::encode(&Batch { documents: vec![of_tomorrow.clone()], ..Batch::default() }).expect("encoded");
-        let (told, is_told) = tokio::sync::oneshot::channel();
+        let (done, is_done) = tokio::sync::oneshot::channel();
         store.0.journal.append_then(bytes, move |written| {
-            let _ = told.send(written.is_ok());
+            let _ = done.send(written.is_ok());
         });
-        assert!(is_told.await.expect("told"));
+        assert!(is_done.await.expect("written"));
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        assert_eq!(store.0.head().news().all_documents().collect::<Vec<_>>(), [&of_tomorrow]);
+        assert_eq!(store.0.head().unflushed().all_documents().collect::<Vec<_>>(), [&of_tomorrow]);
         store.flush_all().await.expect("flushed");
-        assert!(store.0.head().news().is_empty());
+        assert!(store.0.head().unflushed().is_empty());
         let engine = store.engine().await.expect("open");
         let levels: Vec<f64> = engine.rows("SELECT VALUE level FROM of_tomorrow:['a']", []).await.expect("read");
         assert_eq!(levels, [0.5]);

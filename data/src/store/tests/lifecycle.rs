@@ -1,4 +1,4 @@
-//! What may happen to a store's directory, and who may open it.
+//! Opening, closing, crashes, migrations and conversions of a store.
 
 use surrealdb::types::SurrealValue;
 
@@ -22,7 +22,7 @@ fn a_pump_keeps_its_channels() {
 }
 
 #[test]
-fn what_was_committed_is_there_after_close_and_after_drop() {
+fn committed_rows_survive_close_and_drop() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
         let store = open(&dir).await;
@@ -42,10 +42,10 @@ fn what_was_committed_is_there_after_close_and_after_drop() {
     });
 }
 
-/// A power cut takes what was not synced with it: be it the name of the data directory itself.
+/// A power failure loses what was not synced, also the entry of the data directory in its parent.
 #[cfg(feature = "failpoints")]
 #[test]
-fn the_names_of_new_folders_are_brought_down_to_the_disk() {
+fn the_entries_of_new_folders_are_synced() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("plant/line-3");
     let synced = |folder: &Path| volute_journal::durable::SYNCED.lock().iter().any(|path| path == folder);
@@ -55,7 +55,7 @@ fn the_names_of_new_folders_are_brought_down_to_the_disk() {
         assert!(synced(&dir.path().join("plant")), "the entry of line-3");
         assert!(synced(&data), "the entries of database and journal");
         store.close().await.expect("closed");
-        // A database that is new beside a journal that is not: as when somebody moved a damaged one away.
+        // A new database beside an existing journal, as when a damaged database was moved away.
         std::fs::remove_dir_all(data.join("database")).expect("removed");
         volute_journal::durable::SYNCED.lock().retain(|path| path != &data);
         Store::open(&data, &StoreSettings::default(), at(0)).await.expect("opened");
@@ -63,9 +63,9 @@ fn the_names_of_new_folders_are_brought_down_to_the_disk() {
     });
 }
 
-/// What a killed process leaves is what the files hold at that moment: here, a copy of them.
+/// A killed process leaves the files as they are at that moment. The test copies them.
 #[test]
-fn what_was_committed_is_there_after_a_crash() {
+fn committed_rows_survive_a_crash() {
     let (dir, copy) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let stored: Vec<_> = (0..100).map(|second| reading("P-1", second * 1000)).collect();
     runtime().block_on(async {
@@ -104,7 +104,7 @@ fn a_second_opener_is_refused() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_is_refused() {
+fn an_unusable_directory_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("file");
     std::fs::write(&file, "").expect("written");
@@ -117,7 +117,7 @@ fn a_directory_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn any_runtime_will_do() {
+fn the_store_works_from_any_runtime() {
     let dir = tempfile::tempdir().expect("a directory");
     let first = Builder::new_current_thread().build().expect("a runtime");
     let store = first.block_on(open(&dir));
@@ -161,7 +161,8 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
         assert!(matches!(older, Err(StoreError::Newer { found: 13, known: 12 })), "{:?}", older.err());
-        let again = Engine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
+        let again =
+            DatabaseEngine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
     });
 }
@@ -174,7 +175,7 @@ fn events_of_the_first_schema_are_read_by_the_next() {
         peak_loss: 0.75, model: 'm-1', opened_ms: 1773051273000, last_seen_ms: 1773051273010 }";
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
-        let engine = Engine::start(dir.path(), &StoreSettings::default()).await.expect("started");
+        let engine = DatabaseEngine::start(dir.path(), &StoreSettings::default()).await.expect("started");
         migrations::apply(&engine, &migrations::ALL[..1]).await.expect("migrated");
         engine.execute(OLD, []).await.expect("stored");
         drop(engine);
@@ -231,9 +232,9 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
     });
 }
 
-/// Before migration 4 every reading and detection was a row. They come back as blocks, wherever the conversion was cut off.
+/// Before migration 4 every reading and detection was a row. They are converted to blocks, also after an interruption.
 #[test]
-fn rows_of_before_blocks_are_converted_and_none_is_lost() {
+fn rows_from_before_blocks_are_converted_and_none_is_lost() {
     const OLD: &str = "
         CREATE pump:`P-1` CONTENT { profile: 'small', channels: ['Tb', 'Q'], registered_ms: 1773051273000 };
         FOR $n IN 0..700 {
@@ -249,11 +250,11 @@ fn rows_of_before_blocks_are_converted_and_none_is_lost() {
         .map(|n| (reading("P-1", n * 1000), Detection { is_anomaly: n % 2 == 0, ..detection("P-1", n * 1000) }))
         .unzip();
     runtime().block_on(async {
-        let engine = Engine::start(dir.path(), &StoreSettings::default()).await.expect("started");
+        let engine = DatabaseEngine::start(dir.path(), &StoreSettings::default()).await.expect("started");
         migrations::apply(&engine, &migrations::ALL[..3]).await.expect("migrated");
         engine.execute(OLD, []).await.expect("stored");
         engine.stop().await.expect("stopped");
-        // What a start leaves that was killed after the rows were in the journal, and before they were gone.
+        // The files of a start that was killed after the rows were in the journal and before their tables were removed.
         let killed = tempfile::tempdir().expect("a directory");
         let store = open(&dir).await;
         copy_tree(&dir.path().join("journal"), &{
@@ -263,16 +264,16 @@ fn rows_of_before_blocks_are_converted_and_none_is_lost() {
         });
         for flushed in [false, true] {
             assert_eq!(readings(&store, "P-1").await, readings_before, "flushed: {flushed}");
-            let found = store.detections(Some(&pump("P-1")), &Range::default()).await.expect("read").rows;
+            let found = store.detections(Some(&pump("P-1")), &PageRange::default()).await.expect("read").rows;
             assert_eq!(found, detections_before, "flushed: {flushed}");
-            assert_eq!(store.metrics(&Range::default()).await.expect("read").rows.len(), 1);
+            assert_eq!(store.metrics(&PageRange::default()).await.expect("read").rows.len(), 1);
             store.flush_all().await.expect("flushed");
         }
         store.close().await.expect("closed");
         let again = open(&dir).await;
         assert_eq!(readings(&again, "P-1").await, readings_before);
 
-        let engine = Engine::start(killed.path(), &StoreSettings::default()).await.expect("started");
+        let engine = DatabaseEngine::start(killed.path(), &StoreSettings::default()).await.expect("started");
         migrations::apply(&engine, &migrations::ALL[..3]).await.expect("migrated");
         engine.execute(OLD, []).await.expect("stored");
         engine.stop().await.expect("stopped");
@@ -281,7 +282,7 @@ fn rows_of_before_blocks_are_converted_and_none_is_lost() {
     });
 }
 
-/// All rows wait in memory until the old tables are gone: packed, or half a year of one pump would not fit.
+/// All rows stay in memory until the old tables are removed. They are packed; otherwise half a year of one pump would not fit.
 #[test]
 fn more_rows_than_fit_unpacked_are_converted() {
     const PUMP: &str =
@@ -296,7 +297,7 @@ fn more_rows_than_fit_unpacked_are_converted() {
     let dir = tempfile::tempdir().expect("a directory");
     let settings = StoreSettings { backlog_mib: std::num::NonZeroU32::MIN, ..StoreSettings::default() };
     runtime().block_on(async {
-        let engine = Engine::start(dir.path(), &settings).await.expect("started");
+        let engine = DatabaseEngine::start(dir.path(), &settings).await.expect("started");
         migrations::apply(&engine, &migrations::ALL[..3]).await.expect("migrated");
         engine.execute(PUMP, []).await.expect("stored");
         for from in (0..ROWS).step_by(1000) {

@@ -1,13 +1,13 @@
-//! Ranges, cursors and both orders, against plain vectors.
+//! Ranges, cursors and both orders, compared with plain vectors.
 
 use super::*;
 
-/// Any range over times from minutes to years apart, against the same asked of a vector.
-fn any_range() -> impl Strategy<Value = Range> {
+/// Any range over times that are minutes to years apart.
+fn any_range() -> impl Strategy<Value = PageRange> {
     let time = || prop::option::of(prop::sample::select(TIMES.to_vec()).prop_flat_map(|ms| ms - 1..=ms + 1));
-    let order = prop::sample::select(vec![Order::OldestFirst, Order::NewestFirst]);
+    let order = prop::sample::select(vec![SortOrder::OldestFirst, SortOrder::NewestFirst]);
     let limit = prop::sample::select(vec![0, 1, 2, 3, 5, 100, usize::MAX]);
-    (time(), time(), order, limit, time()).prop_map(|(from, to, order, limit, after)| Range {
+    (time(), time(), order, limit, time()).prop_map(|(from, to, order, limit, after)| PageRange {
         from: from.map(at),
         to: to.map(at),
         order,
@@ -16,7 +16,7 @@ fn any_range() -> impl Strategy<Value = Range> {
     })
 }
 
-/// Around minutes' ends, with holes of hours and of a year. `START` is 33 s past a minute.
+/// Times around the ends of minutes, with gaps of hours and of a year. `START` is 33 s past a minute.
 const TIMES: [i64; 14] = [
     -31_536_000_000,
     -31_535_999_000,
@@ -34,23 +34,23 @@ const TIMES: [i64; 14] = [
     90_000_000,
 ];
 
-/// What a range means, said once more with a plain vector.
-fn expected<T: Clone>(all: &[T], range: &Range, at: fn(&T) -> Timestamp) -> Vec<T> {
+/// Computes the page of a range from a plain vector.
+fn expected<T: Clone>(all: &[T], range: &PageRange, at: fn(&T) -> Timestamp) -> Vec<T> {
     let beyond = |t| range.after.is_none_or(|after| range.order.compare(after, t).is_lt());
     let within = |t| range.from.is_none_or(|from| from <= t) && range.to.is_none_or(|to| t < to);
     let mut rows: Vec<T> = all.iter().filter(|row| within(at(row)) && beyond(at(row))).cloned().collect();
     rows.sort_by(|a, b| range.order.compare(at(a), at(b)));
     let last = range.limit.checked_sub(1).and_then(|last| rows.get(last)).map(at);
-    let mut place = 0;
+    let mut index = 0;
     rows.retain(|row| {
-        place += 1;
-        place <= range.limit || Some(at(row)) == last
+        index += 1;
+        index <= range.limit || Some(at(row)) == last
     });
     rows
 }
 
 #[test]
-fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
+fn ranges_and_cursors_match_a_plain_vector() {
     let both: Vec<Detection> = TIMES.iter().flat_map(|&ms| [detection("P-1", ms), detection("P-2", ms)]).collect();
     let one: Vec<Reading> = TIMES.iter().map(|&ms| reading("P-1", ms)).collect();
     let events: Vec<_> = TIMES.iter().flat_map(|&ms| ["a", "b"].map(|rule| event("P-1", rule, ms, true))).collect();
@@ -63,7 +63,7 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
         detections: both.clone(),
         documents: [documents(&events), documents(&entries)].concat(),
         metrics: metrics.clone(),
-        states: Vec::new(),
+        checkpoints: Vec::new(),
         removals: Vec::new(),
     };
     let dir = tempfile::tempdir().expect("a directory");
@@ -78,7 +78,7 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
             detections: half(&rows.detections, even),
             documents: half(&rows.documents, even),
             metrics: half(&rows.metrics, even),
-            states: Vec::new(),
+            checkpoints: Vec::new(),
             removals: Vec::new(),
         }
     };
@@ -112,10 +112,10 @@ fn ranges_and_cursors_mean_what_they_mean_for_a_vector() {
 }
 
 #[test]
-fn a_thousand_readings_are_walked_back_through() {
+fn a_thousand_readings_are_read_newest_first() {
     let all: Vec<Reading> = (0..1000).map(|second| reading("P-1", second * 1000)).collect();
     with_store(async |store| {
-        // The minutes in the middle come last, as they do from a gateway that was cut off.
+        // The minutes in the middle arrive last, as from a gateway that was disconnected.
         for part in [&all[..200], &all[700..], &all[200..700]] {
             let batch = Batch { pumps: vec![record("P-1")], readings: part.to_vec(), ..Batch::default() };
             store.commit(&batch).await.expect("stored");
@@ -124,7 +124,7 @@ fn a_thousand_readings_are_walked_back_through() {
         assert_eq!(store.latest_readings(&pump("P-1"), 30).await.expect("read").rows, all[970..]);
         assert_eq!(store.latest_readings(&pump("P-1"), 999).await.expect("read").rows, all[1..]);
         let mut pages: Vec<Reading> = Vec::new();
-        let mut page = Range::newest(300);
+        let mut page = PageRange::newest(300);
         for _ in 0..4 {
             pages.extend(store.readings(&pump("P-1"), &page).await.expect("read").rows);
             page.after = pages.last().map(|reading| reading.at);

@@ -1,5 +1,5 @@
-//! A reading that comes in parts is the reading: whatever is in the journal, the head, packed or in a block when a part comes,
-//! and whatever the node was doing when it was killed.
+//! Parts of a reading are merged to the whole reading, wherever the earlier parts are (journal, head, packed or block) when a
+//! part arrives, and whatever the node was doing when it was killed.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use super::{lifecycle::copy_tree, *};
 const CHANNELS: usize = 4;
 const HOUR_MS: i64 = 3_600_000;
 
-/// What happens to a store.
+/// A step of a test case.
 #[derive(Debug, Clone)]
 enum Step {
-    /// These channels of the reading at this time come, as often as this.
+    /// A part with these channels of the reading at this time arrives, `times` times.
     Part {
         time: usize,
         channels: Vec<usize>,
         times: usize,
     },
-    /// Minutes that are due are written, or all.
+    /// Minutes that are due, or all minutes, are flushed.
     Flush {
         all: bool,
     },
@@ -40,7 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 4..24)
 }
 
-/// Three in one minute, one in the next, and one some hours later.
+/// Three times in one minute, two in the next, and one four hours later.
 fn time(index: usize) -> i64 {
     [0, 1000, 1001, 70_000, 71_000, 4 * HOUR_MS][index]
 }
@@ -63,18 +63,18 @@ fn parts(parts: Vec<Reading>) -> Batch {
     Batch { pumps: vec![PumpRecord { channels, ..record("P-1") }], readings: parts, ..Batch::default() }
 }
 
-/// The store of a node whose clock is later than all of them.
+/// Opens the store with a clock that is later than all readings.
 async fn open_later(dir: &TempDir) -> Store {
     Store::open(dir.path(), &StoreSettings::default(), at(10 * HOUR_MS)).await.expect("opened")
 }
 
-/// The whole readings, as far as their parts have come.
+/// The channels of each reading that have arrived.
 type Whole = BTreeMap<usize, Vec<usize>>;
 
 async fn assert_whole(store: &Store, whole: &Whole, what: &str) {
     let expected: Vec<Reading> = whole.iter().map(|(index, channels)| part(*index, channels)).collect();
     assert_eq!(readings(store, "P-1").await, expected, "{what}");
-    let newest = store.readings(&pump("P-1"), &Range::newest(2)).await.expect("read").rows;
+    let newest = store.readings(&pump("P-1"), &PageRange::newest(2)).await.expect("read").rows;
     assert_eq!(newest, expected.iter().rev().take(2).cloned().collect::<Vec<_>>(), "{what}");
     let lookup = Lookup { at: (0..6).map(|index| at(time(index))).collect(), free: None };
     let found = store.look_up(&pump("P-1"), &lookup).await.expect("read");
@@ -105,15 +105,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn readings_in_parts_are_the_readings(steps in steps()) {
+    fn parts_are_merged_to_whole_readings(steps in steps()) {
         let mut dir = tempfile::tempdir().expect("a directory");
         runtime().block_on(async {
             let mut store = open_later(&dir).await;
             let mut whole = Whole::new();
-            for (place, step) in steps.iter().enumerate() {
+            for (index, step) in steps.iter().enumerate() {
                 match step {
                     Step::Part { time, channels, times } => {
-                        // What is known is not sent on to the store.
+                        // Admission does not pass on channels that are stored already.
                         let known = whole.entry(*time).or_default();
                         let channels: Vec<usize> = channels.iter().copied().filter(|c| !known.contains(c)).collect();
                         if channels.is_empty() && !known.is_empty() {
@@ -135,7 +135,7 @@ proptest! {
                         store = open_later(&dir).await;
                     }
                 }
-                assert_whole(&store, &whole, &format!("after step {place} of {steps:?}")).await;
+                assert_whole(&store, &whole, &format!("after step {index} of {steps:?}")).await;
             }
             store.flush_all().await.expect("flushed");
             assert_whole(&store, &whole, &format!("flushed, after {steps:?}")).await;
@@ -144,9 +144,10 @@ proptest! {
     }
 }
 
-/// The base is in a block and the journal below the mark; the part waits, and its process is killed.
+/// The first part is in a block and in the journal below the low-water mark. The second part is in the head when the process
+/// is killed.
 #[test]
-fn a_part_of_a_reading_in_a_block_outlives_a_kill() {
+fn a_part_of_a_reading_in_a_block_survives_a_kill() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
         let store = open_later(&dir).await;
@@ -159,13 +160,13 @@ fn a_part_of_a_reading_in_a_block_outlives_a_kill() {
         let store = open_later(&left).await;
         let whole = Whole::from([(0, vec![0, 1, 2]), (1, vec![0])]);
         assert_whole(&store, &whole, "replayed").await;
-        // The same again, after the replay and beside it.
+        // The same parts again, after the replay.
         store.commit(&parts(vec![part(0, &[1, 2]), part(0, &[0])])).await.expect("stored");
         assert_whole(&store, &whole, "sent again").await;
         store.flush_all().await.expect("flushed");
         assert_whole(&store, &whole, "flushed").await;
         store.commit(&parts(vec![part(0, &[3])])).await.expect("stored");
-        store.shut("for a test").await;
+        store.mark_unavailable("for a test").await;
         let lookup = Lookup { at: vec![at(0), at(90_000)], free: None };
         let found = store.look_up(&pump("P-1"), &lookup).await.expect("what the head has");
         assert_eq!(found.unknown, [at(0), at(90_000)].into(), "the database may have other parts, or a reading");

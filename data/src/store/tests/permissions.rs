@@ -1,4 +1,4 @@
-//! The engine itself refuses whoever is not the application: no table is open to a record user.
+//! Permissions of the database: a record user can access no table.
 
 use surrealdb::opt::auth::Record;
 
@@ -17,7 +17,7 @@ fn a_record_user_reads_and_writes_nothing() {
             readings: vec![reading("P-1", 0)],
             detections: vec![detection("P-1", 0)],
             documents: vec![Document::of(&event("P-1", "bearing-hot", 0, false)), Document::of(&entry("restart", 0))],
-            states: vec![state("P-1", 0, "one")],
+            checkpoints: vec![checkpoint("P-1", 0, "one")],
             ..Batch::default()
         };
         store.commit(&batch).await.expect("stored");
@@ -30,7 +30,7 @@ fn a_record_user_reads_and_writes_nothing() {
             assert!(tables.len() > 10 && tables.iter().any(|table| table == known), "{tables:?}");
         }
         let (db, watched) = (engine.handle(), tables.clone());
-        let as_watcher = engine.on_its_threads(async move {
+        let as_watcher = engine.on_engine_runtime(async move {
             let access = Record {
                 namespace: "volute".to_owned(),
                 database: "volute".to_owned(),
@@ -40,12 +40,15 @@ fn a_record_user_reads_and_writes_nothing() {
             db.signup(access).await.expect("signed up");
             let mut seen = Vec::new();
             for table in watched {
-                let mut answer =
-                    db.query("SELECT * FROM type::table($table)").bind(("table", table.clone())).await.expect("asked");
-                // Refused, or as if it were empty.
-                seen.push((table, answer.take::<Vec<Value>>(0).unwrap_or_default().len()));
+                let mut response = db
+                    .query("SELECT * FROM type::table($table)")
+                    .bind(("table", table.clone()))
+                    .await
+                    .expect("queried");
+                // The query is refused, or returns no rows.
+                seen.push((table, response.take::<Vec<Value>>(0).unwrap_or_default().len()));
             }
-            let written = db.query("CREATE pump:intruder").await.expect("asked").check();
+            let written = db.query("CREATE pump:intruder").await.expect("queried").check();
             (seen, written.is_err())
         });
         let (seen, refused) = as_watcher.await;

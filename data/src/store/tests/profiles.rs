@@ -1,4 +1,4 @@
-//! Another profile than a pump was registered with: assigned, before and after the registration is in the database.
+//! Assigning another profile to a pump, before and after its registration is in the database.
 
 use volute_plant::Profile;
 
@@ -17,7 +17,7 @@ fn profile(name: &str, channels: &[&str]) -> Profile {
 }
 
 fn anew() -> CommissioningRecord {
-    CommissioningRecord { why: "assigned".into(), asked: true, from: None, to: None, running_ms: 0 }
+    CommissioningRecord { reason: "assigned".into(), requested: true, from: None, to: None, running_ms: 0 }
 }
 
 async fn assign(store: &Store, name: &str, profile: &Profile) -> Result<bool, StoreError> {
@@ -25,7 +25,7 @@ async fn assign(store: &Store, name: &str, profile: &Profile) -> Result<bool, St
 }
 
 #[test]
-fn an_assigned_profile_outlives_the_registration_in_the_journal_and_begins_a_commissioning() {
+fn an_assigned_profile_overrides_the_registration_and_starts_a_commissioning() {
     for flushed_first in [false, true] {
         let dir = tempfile::tempdir().expect("a directory");
         runtime().block_on(async {
@@ -37,7 +37,7 @@ fn an_assigned_profile_outlives_the_registration_in_the_journal_and_begins_a_com
             }
             assert!(assign(&store, "P-1", &profile("other", &["Tb", "Q"])).await.expect("assigned"));
             assert_eq!(store.profile_of(&pump("P-1")).as_deref(), Some("other"));
-            assert_eq!(store.standing(&pump("P-1")).await.expect("read"), Standing::Commissioning(anew()));
+            assert_eq!(store.baseline_status(&pump("P-1")).await.expect("read"), BaselineStatus::Commissioning(anew()));
             store.flush_all().await.expect("flushed");
             store.close().await.expect("closed");
 
@@ -49,7 +49,7 @@ fn an_assigned_profile_outlives_the_registration_in_the_journal_and_begins_a_com
 }
 
 #[test]
-fn a_profile_of_other_channels_is_refused_and_a_pump_that_is_not_there_has_none() {
+fn a_profile_with_other_channels_is_refused() {
     with_store(async |store| {
         store.commit(&Batch { pumps: vec![record("P-1")], ..Batch::default() }).await.expect("stored");
         for channels in [&["Tb"][..], &["Q", "Tb"], &["Tb", "Q", "P"]] {
@@ -58,6 +58,6 @@ fn a_profile_of_other_channels_is_refused_and_a_pump_that_is_not_there_has_none(
         }
         assert!(!assign(&store, "P-9", &profile("other", &["Tb", "Q"])).await.expect("no error"));
         assert_eq!((store.profile_of(&pump("P-1")).as_deref(), store.profile_of(&pump("P-9"))), (Some("small"), None));
-        assert_eq!(store.standing(&pump("P-1")).await.expect("read"), Standing::New);
+        assert_eq!(store.baseline_status(&pump("P-1")).await.expect("read"), BaselineStatus::New);
     });
 }

@@ -1,4 +1,4 @@
-//! A database whose log was torn or damaged, one put back from a backup, and one of an earlier format.
+//! Recovery of a database: a torn or damaged log, a database restored from a backup, and one of an earlier format.
 
 use std::{
     fs,
@@ -18,30 +18,30 @@ fn log(dir: &Path) -> PathBuf {
     segments.pop().expect("a segment")
 }
 
-/// What a killed process leaves: the files as they are now.
+/// Copies the files as they are now, which is what a killed process leaves.
 fn killed(dir: &Path) -> TempDir {
     let copy = tempfile::tempdir().expect("a directory");
     copy_tree(dir, copy.path());
     copy
 }
 
-async fn create(engine: &Engine, numbers: std::ops::Range<i64>) {
+async fn create(engine: &DatabaseEngine, numbers: std::ops::Range<i64>) {
     for n in numbers {
         engine.execute("CREATE type::record('torn', $n) RETURN NONE", [("n", n.into_value())]).await.expect("stored");
     }
 }
 
-async fn stored(engine: &Engine) -> Vec<i64> {
+async fn stored(engine: &DatabaseEngine) -> Vec<i64> {
     engine.rows("SELECT VALUE record::id(id) FROM torn ORDER BY id", []).await.expect("read")
 }
 
 /// The same at the level of the storage engine, at every byte: `data/surrealkv/tests/torn_log.rs`.
 #[test]
-fn what_was_committed_outlives_kills_in_the_middle_of_a_record() {
+fn committed_rows_survive_kills_in_the_middle_of_a_record() {
     let settings = StoreSettings::default();
     runtime().block_on(async {
         let dir = tempfile::tempdir().expect("a directory");
-        let engine = Engine::start(dir.path(), &settings).await.expect("started");
+        let engine = DatabaseEngine::start(dir.path(), &settings).await.expect("started");
         engine.execute("DEFINE TABLE torn SCHEMALESS", []).await.expect("made");
         create(&engine, 0..5).await;
         let whole = fs::metadata(log(dir.path())).expect("a log").len();
@@ -50,22 +50,22 @@ fn what_was_committed_outlives_kills_in_the_middle_of_a_record() {
         for at in [whole, whole + 1, whole + 7, (whole + end) / 2, end - 1] {
             let once = killed(dir.path());
             fs::File::options().write(true).open(log(once.path())).and_then(|file| file.set_len(at)).expect("cut");
-            let engine = Engine::start(once.path(), &settings).await.expect("started");
+            let engine = DatabaseEngine::start(once.path(), &settings).await.expect("started");
             assert!(stored(&engine).await.starts_with(&[0, 1, 2, 3, 4]), "cut at {at} of {whole} to {end}");
             let before = stored(&engine).await;
             create(&engine, 10..15).await;
             let twice = killed(once.path());
-            let engine = Engine::start(twice.path(), &settings).await.expect("started");
+            let engine = DatabaseEngine::start(twice.path(), &settings).await.expect("started");
             let expected: Vec<i64> = before.into_iter().chain(10..15).collect();
             assert_eq!(stored(&engine).await, expected, "cut at {at} of {whole} to {end}");
         }
     });
 }
 
-/// Whose database's log is damaged in the middle, has a node all the same: it says what to do, and the readings of the
-/// last day come back when the database of a backup is put in its place.
+/// A node with a database log that is damaged in the middle still works and says what to do. When the database is replaced by
+/// that of a backup, the journal brings back the readings of the last day.
 #[test]
-fn a_damaged_log_is_told_and_the_database_of_a_backup_does_in_its_place() {
+fn a_damaged_log_is_reported_and_a_backup_can_replace_the_database() {
     let batch = |seconds: std::ops::Range<i64>| Batch {
         pumps: vec![record("P-1")],
         readings: seconds.map(|s| reading("P-1", s * 1000)).collect(),
@@ -82,7 +82,7 @@ fn a_damaged_log_is_told_and_the_database_of_a_backup_does_in_its_place() {
             store.flush_all().await.expect("flushed");
         }
         let broken = killed(dir.path());
-        // A byte in the first record: all that follows is whole, and was acknowledged.
+        // A byte in the first record: everything behind it is intact and was acknowledged.
         let log = log(broken.path());
         let mut bytes = fs::read(&log).expect("read");
         bytes[60] ^= 0xff;
@@ -106,9 +106,9 @@ fn a_damaged_log_is_told_and_the_database_of_a_backup_does_in_its_place() {
     });
 }
 
-/// What is in the folder `data/tests/surrealkv_0_21`, which SurrealKV 0.21.4 wrote: a table with two thirds of the keys, a
-/// log with the others and a torn record behind them (it was killed), a value log with the long document, and a journal of
-/// which the last minute is not in the database.
+/// The content of the folder `data/tests/surrealkv_0_21`, which SurrealKV 0.21.4 wrote: a table with two thirds of the keys,
+/// a log with the others and a torn record behind them (the process was killed), a value log with the long document, and a
+/// journal of which the last minute is not in the database.
 fn of_the_earlier_format() -> Batch {
     let document = "what the decider has learned, ".repeat(200);
     Batch {
@@ -117,12 +117,12 @@ fn of_the_earlier_format() -> Batch {
         detections: (0..10).map(|s| detection("P-1", s * 1000)).collect(),
         documents: vec![Document::of(&event("P-1", "bearing-hot", 0, false)), Document::of(&entry("restart", 0))],
         metrics: vec![SystemMetrics { at: at(3), figures: [("resident_bytes".to_owned(), 1e9)].into() }],
-        states: vec![state("P-1", 1001, &document)],
+        checkpoints: vec![checkpoint("P-1", 1001, &document)],
         ..Batch::default()
     }
 }
 
-/// A copy of it, to be opened: an opening converts it.
+/// Copies the folder, because opening it converts it.
 fn earlier_format() -> TempDir {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/surrealkv_0_21");
     killed(&fixture)
@@ -132,18 +132,21 @@ async fn assert_all_there(store: &Store) {
     let expected = of_the_earlier_format();
     assert_eq!(store.pumps(), expected.pumps);
     assert_eq!(readings(store, "P-1").await, expected.readings);
-    assert_eq!(store.detections(Some(&pump("P-1")), &Range::default()).await.expect("read").rows, expected.detections);
+    assert_eq!(
+        store.detections(Some(&pump("P-1")), &PageRange::default()).await.expect("read").rows,
+        expected.detections
+    );
     assert_eq!(
         store.events(&EventFilter::default()).await.expect("read").rows,
         [event("P-1", "bearing-hot", 0, false)]
     );
-    assert_eq!(store.metrics(&Range::default()).await.expect("read").rows, expected.metrics);
+    assert_eq!(store.metrics(&PageRange::default()).await.expect("read").rows, expected.metrics);
     assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, [entry("restart", 0)]);
-    assert_eq!(store.pump_state(&pump("P-1")).await.expect("read").as_ref(), expected.states.first());
+    assert_eq!(store.pump_checkpoint(&pump("P-1")).await.expect("read").as_ref(), expected.checkpoints.first());
 }
 
 #[test]
-fn a_database_of_the_earlier_format_is_converted_and_what_it_leaves_is_removed() {
+fn a_database_of_the_earlier_format_is_converted_and_its_files_are_removed() {
     runtime().block_on(async {
         let dir = earlier_format();
         for _ in 0..2 {
@@ -160,9 +163,10 @@ fn a_database_of_the_earlier_format_is_converted_and_what_it_leaves_is_removed()
     });
 }
 
-/// Here because a table could not be read: it is put right, and the next opening goes on where the first stopped.
+/// The conversion is interrupted by a table that cannot be read. After it is repaired, the next opening continues the
+/// conversion.
 #[test]
-fn a_conversion_that_was_cut_short_is_told_and_goes_on() {
+fn an_interrupted_conversion_is_reported_and_continues() {
     runtime().block_on(async {
         let dir = earlier_format();
         let table = dir.path().join(folder::DATABASE).join("sstables/00000000000000000001.sst");
@@ -181,20 +185,20 @@ fn a_conversion_that_was_cut_short_is_told_and_goes_on() {
     });
 }
 
-/// Cut short after its log was converted, and the files of before not removed: they are in no backup, count as used, and
-/// go at the next start.
+/// The conversion is interrupted before the replaced files are removed. They are in no backup, count as used, and are removed
+/// at the next start.
 #[test]
-fn what_a_conversion_left_is_in_no_backup_and_goes_at_the_next_start() {
+fn replaced_files_are_in_no_backup_and_are_removed_at_the_next_start() {
     runtime().block_on(async {
         let (dir, copy) = (earlier_format(), tempfile::tempdir().expect("a directory"));
         let store = open(&dir).await;
-        let used = store.disk_use().expect("asked").database_bytes;
+        let used = store.disk_use().expect("measured").database_bytes;
         let replaced = dir.path().join(folder::DATABASE).join(conversion::REPLACED);
         fs::create_dir_all(replaced.join("sstables")).expect("made");
         fs::write(replaced.join("sstables/00000000000000000001.sst"), vec![0; 1 << 20]).expect("written");
         assert!(
-            store.disk_use().expect("asked").database_bytes >= used + (1 << 20),
-            "it is told how much room it takes"
+            store.disk_use().expect("measured").database_bytes >= used + (1 << 20),
+            "the space that it takes is counted"
         );
         store.stage(copy.path()).await.expect("staged");
         assert!(!copy.path().join(folder::DATABASE).join(conversion::REPLACED).exists(), "it is not in a backup");
@@ -204,12 +208,12 @@ fn what_a_conversion_left_is_in_no_backup_and_goes_at_the_next_start() {
     });
 }
 
-/// A table that cannot be read is no reason to give up the one that it was made of.
+/// If a new table cannot be read, the file that it was converted from is kept.
 #[test]
-fn what_a_conversion_replaced_stays_where_the_new_tables_cannot_be_read() {
+fn replaced_files_stay_if_the_new_tables_cannot_be_read() {
     runtime().block_on(async {
         let dir = tempfile::tempdir().expect("a directory");
-        let engine = Engine::start(dir.path(), &StoreSettings::default()).await.expect("started");
+        let engine = DatabaseEngine::start(dir.path(), &StoreSettings::default()).await.expect("started");
         let replaced = dir.path().join(folder::DATABASE).join(conversion::REPLACED);
         fs::create_dir(&replaced).expect("made");
         conversion::clear_replaced(&engine, dir.path()).await;

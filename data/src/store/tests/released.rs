@@ -1,8 +1,8 @@
-//! Data folders as released versions left them, opened by this one.
+//! Data folders that released versions wrote, opened by this version.
 //!
-//! `data/tests/released/schema_11` is of the last version before documents: audit entries and maintenance events by position
-//! in the journal, and in tables with fixed fields. The first half of it is in the database, the second in the journal.
-//! A version that changes a form at rest adds a folder of the one before it.
+//! `data/tests/released/schema_11` is from the last version before documents: audit entries and maintenance events are by
+//! position in the journal, and in tables with fixed fields. Its first half is in the database, the second in the journal.
+//! A version that changes a stored format adds a folder of the version before it.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn first_half() -> Batch {
         ]
         .concat(),
         metrics: vec![SystemMetrics { at: at(3), figures: [("resident_bytes".to_owned(), 1e9)].into() }],
-        states: vec![state("P-1", 1001, "what the decider has learned")],
+        checkpoints: vec![checkpoint("P-1", 1001, "what the decider has learned")],
         ..Batch::default()
     }
 }
@@ -35,7 +35,7 @@ fn imported() -> MaintenanceEvent {
     }
 }
 
-/// What is in its journal alone.
+/// The rows that are only in its journal.
 pub(crate) fn second_half() -> Batch {
     Batch {
         readings: (180..240).map(|s| reading("P-1", s * 1000)).collect(),
@@ -45,7 +45,7 @@ pub(crate) fn second_half() -> Batch {
             documents(&[entry("name-pump", 9)]),
         ]
         .concat(),
-        states: vec![state("P-2", 7, "and of the other pump")],
+        checkpoints: vec![checkpoint("P-2", 7, "and of the other pump")],
         ..Batch::default()
     }
 }
@@ -54,13 +54,13 @@ fn baseline(n: i64) -> BaselineRecord {
     let what = NewBaseline {
         created_at: at(n),
         network: "0123456789ab".into(),
-        baseline: format!("{n:012x}"),
+        baseline_id: format!("{n:012x}"),
         from: at(n * 10),
         to: at(n * 10 + 5),
-        why: "first commissioning".into(),
+        reason: "first commissioning".into(),
         document: format!(r#"{{"number": {n}, "exact": 0.1}}"#),
     };
-    BaselineRecord { version: n as u32, what }
+    BaselineRecord { version: n as u32, baseline: what }
 }
 
 fn settings() -> PumpSettings {
@@ -78,29 +78,34 @@ async fn assert_all_there(store: &Store) {
         assert_eq!(readings(store, name).await, expected, "{name}");
     }
     let detections = [first.detections, second.detections].concat();
-    assert_eq!(store.detections(None, &Range::default()).await.expect("read").rows, detections);
+    assert_eq!(store.detections(None, &PageRange::default()).await.expect("read").rows, detections);
     let events = [event("P-1", "bearing-hot", 0, true), event("P-1", "cavitation", 5, true), imported()];
     assert_eq!(store.events(&EventFilter::default()).await.expect("read").rows, events);
     let resolved = EventFilter { state: Some(EventState::Active), ..EventFilter::default() };
     assert_eq!(store.events(&resolved).await.expect("read").rows, [], "what is replaced is not found");
     let entries = [entry("restart", 0), entry("commission", 5), entry("name-pump", 9)];
     assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, entries);
-    assert_eq!(store.metrics(&Range::default()).await.expect("read").rows, first.metrics);
-    for state in first.states.iter().chain(&second.states) {
-        assert_eq!(store.pump_state(&state.pump).await.expect("read").as_ref(), Some(state));
+    assert_eq!(store.metrics(&PageRange::default()).await.expect("read").rows, first.metrics);
+    for state in first.checkpoints.iter().chain(&second.checkpoints) {
+        assert_eq!(store.pump_checkpoint(&state.pump).await.expect("read").as_ref(), Some(state));
     }
     assert_eq!(store.baselines(&pump("P-1")).await.expect("read"), [baseline(1), baseline(2)]);
-    assert_eq!(store.standing(&pump("P-1")).await.expect("read"), Standing::Active(baseline(1)));
-    let commissioning =
-        CommissioningRecord { why: "asked".into(), asked: true, from: Some(at(3)), to: None, running_ms: 60_000 };
-    assert_eq!(store.standing(&pump("P-2")).await.expect("read"), Standing::Commissioning(commissioning));
+    assert_eq!(store.baseline_status(&pump("P-1")).await.expect("read"), BaselineStatus::Active(baseline(1)));
+    let commissioning = CommissioningRecord {
+        reason: "asked".into(),
+        requested: true,
+        from: Some(at(3)),
+        to: None,
+        running_ms: 60_000,
+    };
+    assert_eq!(store.baseline_status(&pump("P-2")).await.expect("read"), BaselineStatus::Commissioning(commissioning));
     assert_eq!(store.pump_name(&pump("P-1")), Some("Feed pump west".parse().expect("a name")));
     assert_eq!(store.pump_settings(&pump("P-1")).await.expect("read"), settings());
-    assert_eq!(store.clock_mark().await, Some(ClockMark { believed: at(0), retention: at(0) }));
+    assert_eq!(store.clock_mark().await, Some(ClockMark { last_trusted: at(0), swept_until: at(0) }));
 }
 
 #[test]
-fn a_folder_of_before_documents_has_all_that_was_in_it() {
+fn a_folder_from_before_documents_is_read_completely() {
     let dir = tempfile::tempdir().expect("a directory");
     copy_tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/released/schema_11"), dir.path());
     runtime().block_on(async {

@@ -1,15 +1,15 @@
-//! A removed pump: nothing of it comes back, whenever the process dies, and nothing of the next one of its name is lost.
+//! Removing a pump: nothing of it reappears, whenever the process is killed, and nothing of a new pump of the same id is lost.
 
 use super::*;
 
-/// Everything that can be stored of a pump, in three minutes.
+/// Rows of every kind that a pump can have, in three minutes.
 fn all_of(name: &str) -> Batch {
     Batch {
         pumps: vec![record(name)],
         readings: (0..3).map(|minute| reading(name, minute * 60_000)).collect(),
         detections: (0..3).map(|minute| detection(name, minute * 60_000)).collect(),
         documents: documents(&[event(name, "bearing-hot", 0, false)]),
-        states: vec![state(name, 0, "one")],
+        checkpoints: vec![checkpoint(name, 0, "one")],
         ..Batch::default()
     }
 }
@@ -22,15 +22,15 @@ fn baseline() -> NewBaseline {
     NewBaseline {
         created_at: at(0),
         network: "n".into(),
-        baseline: "b".into(),
+        baseline_id: "b".into(),
         from: at(0),
         to: at(1),
-        why: "a test".into(),
+        reason: "a test".into(),
         document: "{}".into(),
     }
 }
 
-/// What the database has of a pump, by table.
+/// Returns the number of a pump's rows in the database, by table.
 async fn rows_of(store: &Store, name: &str) -> Vec<(&'static str, usize)> {
     let engine = store.engine().await.expect("open");
     let mut found = Vec::new();
@@ -55,11 +55,11 @@ async fn rows_of(store: &Store, name: &str) -> Vec<(&'static str, usize)> {
     found
 }
 
-/// Nothing of the pump can be seen, and the other one and the audit log are whole.
+/// Checks that nothing of the pump can be read, and that the other pump and the audit log are complete.
 async fn assert_gone(store: &Store, name: &str, other: &str) {
     assert_eq!(store.pumps(), [record(other)], "{name} is not registered");
     assert_eq!(readings(store, name).await, []);
-    assert_eq!(store.detections(None, &Range::default()).await.expect("read").rows, all_of(other).detections);
+    assert_eq!(store.detections(None, &PageRange::default()).await.expect("read").rows, all_of(other).detections);
     assert_eq!(
         store.events(&EventFilter::default()).await.expect("read").rows,
         [event(other, "bearing-hot", 0, false)]
@@ -78,12 +78,12 @@ impl Store {
 impl head::Head {
     fn pump_rows(&self, name: &str) -> usize {
         let rows = self.readings(&pump(name), 0, i64::MAX).expect("read").len();
-        rows + usize::from(self.news().states.contains_key(&pump(name)))
+        rows + usize::from(self.unflushed().checkpoints.contains_key(&pump(name)))
     }
 }
 
 #[test]
-fn a_removed_pump_is_gone_from_every_table_and_its_name_is_free_afterwards() {
+fn a_removed_pump_is_gone_from_every_table_and_its_id_can_be_used_again() {
     with_store(async |store| {
         for name in ["P-1", "P-2"] {
             store.commit(&all_of(name)).await.expect("stored");
@@ -96,7 +96,7 @@ fn a_removed_pump_is_gone_from_every_table_and_its_name_is_free_afterwards() {
 
         store.commit(&removal("P-1")).await.expect("removed");
         assert_gone(&store, "P-1", "P-2").await;
-        assert!(store.is_removing(&pump("P-1")));
+        assert!(store.is_being_removed(&pump("P-1")));
         let again = store.commit(&all_of("P-1")).await;
         assert!(matches!(again, Err(StoreError::BeingRemoved { .. })), "{again:?}");
         store
@@ -107,12 +107,12 @@ fn a_removed_pump_is_gone_from_every_table_and_its_name_is_free_afterwards() {
         store.finish_removals().await.expect("deleted");
         assert_eq!(rows_of(&store, "P-1").await, []);
         assert_gone(&store, "P-1", "P-2").await;
-        assert_eq!((store.removing(), rows_of(&store, "P-2").await.len()), (vec![], 10));
+        assert_eq!((store.pumps_being_removed(), rows_of(&store, "P-2").await.len()), (vec![], 10));
 
         store.commit(&all_of("P-1")).await.expect("a new pump");
         store.flush_all().await.expect("flushed");
         assert_eq!(readings(&store, "P-1").await, all_of("P-1").readings);
-        assert_eq!(store.standing(&pump("P-1")).await.expect("read"), Standing::New, "without a baseline");
+        assert_eq!(store.baseline_status(&pump("P-1")).await.expect("read"), BaselineStatus::New, "without a baseline");
         let hour = store.buckets(&pump("P-1"), (at(-3_600_000), at(3_600_000)), 3).await.expect("read").rows;
         assert_eq!(
             hour.iter().map(|bucket| bucket.readings).sum::<u64>(),
@@ -122,10 +122,10 @@ fn a_removed_pump_is_gone_from_every_table_and_its_name_is_free_afterwards() {
     });
 }
 
-/// What a kill leaves: the store is dropped without a word at every stage, and opened again. A reading of another pump
-/// keeps the low-water mark below all of it, so that every start reads all of the records again.
+/// Simulates kills: the store is dropped at every stage and opened again. A reading of another pump keeps the low-water mark
+/// below all of the records, so that every start replays them.
 #[test]
-fn a_removal_is_brought_to_its_end_whenever_the_process_dies() {
+fn a_removal_is_completed_after_a_crash_at_any_stage() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
         let store = open(&dir).await;
@@ -135,26 +135,26 @@ fn a_removal_is_brought_to_its_end_whenever_the_process_dies() {
         store.commit(&removal("P-1")).await.expect("removed");
         drop(store);
 
-        // Durable, and nothing else: the removal is read from the journal.
+        // The removal is durable, and only in the journal.
         let store = open(&dir).await;
         assert_gone(&store, "P-1", "P-2").await;
-        // In the database too, with the rows still there.
+        // The removal is also in the database; the rows are still there.
         store.flush(at(125_000)).await.expect("flushed");
         assert!(rows_of(&store, "P-1").await.iter().any(|(table, _)| *table == "sensor_readings"));
         drop(store);
 
         let store = open(&dir).await;
         assert_gone(&store, "P-1", "P-2").await;
-        assert!(store.is_removing(&pump("P-1")));
-        // Some of the rows deleted.
+        assert!(store.is_being_removed(&pump("P-1")));
+        // Some of the rows are deleted.
         assert!(store.purge(1).await.expect("deleted").more);
         drop(store);
 
         let store = open(&dir).await;
         assert_gone(&store, "P-1", "P-2").await;
         assert!(!store.purge(100).await.expect("deleted").more);
-        assert_eq!((rows_of(&store, "P-1").await, store.removing()), (vec![], vec![]));
-        // A new pump of the same name, some of it flushed; the removal is read from the journal once more.
+        assert_eq!((rows_of(&store, "P-1").await, store.pumps_being_removed()), (vec![], vec![]));
+        // A new pump of the same id, partly flushed. The removal is replayed once more.
         store.commit(&all_of("P-1")).await.expect("a new pump");
         store.flush(at(125_000)).await.expect("some minutes");
         drop(store);
@@ -168,9 +168,9 @@ fn a_removal_is_brought_to_its_end_whenever_the_process_dies() {
     });
 }
 
-/// A start without the database knows of removals by the journal, and by the copy of the list of pumps.
+/// A start without the database knows removals from the journal and from the copy of the list of pumps.
 #[test]
-fn a_removal_outlives_a_start_without_the_database_and_a_database_that_is_lost() {
+fn a_removal_survives_a_start_without_the_database_and_a_lost_database() {
     let dir = tempfile::tempdir().expect("a directory");
     let database = dir.path().join("database");
     runtime().block_on(async {
@@ -179,13 +179,14 @@ fn a_removal_outlives_a_start_without_the_database_and_a_database_that_is_lost()
             store.commit(&batch).await.expect("stored");
         }
         store.flush_all().await.expect("flushed");
-        let (roster, removing) = super::super::roster::Roster::load(&dir.path().join("pumps")).expect("the copy");
-        assert_eq!((roster.pumps(), removing), (vec![pump("P-2")], vec![pump("P-1")]));
+        let (pump_registry, removing) =
+            super::super::pump_registry::PumpRegistry::load(&dir.path().join("pumps")).expect("the copy");
+        assert_eq!((pump_registry.pumps(), removing), (vec![pump("P-2")], vec![pump("P-1")]));
         store.finish_removals().await.expect("deleted");
         store.commit(&all_of("P-1")).await.expect("a new pump");
         store.close().await.expect("closed");
 
-        // All of it is made again from the journal: the new pump is there, and the old one is not.
+        // Everything is restored from the journal: the new pump is there, and the old one is not.
         std::fs::remove_dir_all(&database).expect("lost");
         let store = open(&dir).await;
         assert_eq!(store.pumps(), [record("P-1"), record("P-2")]);
@@ -195,7 +196,7 @@ fn a_removal_outlives_a_start_without_the_database_and_a_database_that_is_lost()
         store.finish_removals().await.expect("deleted");
         store.flush_all().await.expect("flushed");
         assert!(
-            store.head().news().is_empty() && store.head().minutes_of_readings().is_empty(),
+            store.head().unflushed().is_empty() && store.head().minutes_with_readings().is_empty(),
             "nothing waits any more"
         );
         for name in ["P-1", "P-2"] {
@@ -218,7 +219,7 @@ fn rows_are_deleted_slice_by_slice() {
             calls += 1;
             assert!(calls < 100, "it comes to an end");
         }
-        // 10 days of readings and of minutes, 1 slice of hours and 1 of their directory.
+        // 10 slices of readings, 10 of minute rollups, 1 of hour rollups and 1 of the directory of hours.
         assert_eq!((calls, rows_of(&store, "P-1").await), (7, vec![]));
     });
 }

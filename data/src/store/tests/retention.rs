@@ -1,4 +1,4 @@
-//! What is too old goes, slice by slice, and nothing else.
+//! Retention deletes what is too old, slice by slice, and nothing else.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn days(n: u64) -> Duration {
     Duration::from_secs(n * 86_400)
 }
 
-/// A reading, a detection and a figure in every sixth hour of ten days.
+/// A reading, a detection and a metric every six hours for ten days.
 fn ten_days() -> Batch {
     let times: Vec<i64> = (0..40).map(|n| n * DAY_MS / 4).collect();
     Batch {
@@ -23,7 +23,7 @@ fn ten_days() -> Batch {
         detections: times.iter().map(|&ms| detection("P-1", ms)).collect(),
         documents: vec![Document::of(&event("P-1", "bearing-hot", 0, true)), Document::of(&entry("restart", 0))],
         metrics: times.iter().map(|&ms| SystemMetrics { at: at(ms), figures: [("x".into(), 1.0)].into() }).collect(),
-        states: vec![state("P-1", 0, "one")],
+        checkpoints: vec![checkpoint("P-1", 0, "one")],
         ..Batch::default()
     }
 }
@@ -40,7 +40,7 @@ async fn sweep_all(store: &Store, retention: &Retention, now: Timestamp) -> usiz
     panic!("it never ends");
 }
 
-/// The second part of the ids of all rows of a table that are this owner's.
+/// Returns the numbers of an owner's rows in a table, from their ids.
 async fn numbers(store: &Store, table: &'static str, owner: &str) -> Vec<i64> {
     const ALL: &str = "SELECT VALUE id[1] FROM $range";
     let engine = store.engine().await.expect("open");
@@ -51,7 +51,7 @@ async fn numbers(store: &Store, table: &'static str, owner: &str) -> Vec<i64> {
 }
 
 #[test]
-fn each_kind_goes_by_its_own_age() {
+fn each_table_has_its_own_age() {
     let retention = Retention { readings: days(4), aggregates: days(8), detections: days(6), metrics: days(2) };
     with_store(async |store| {
         let batch = ten_days();
@@ -59,9 +59,9 @@ fn each_kind_goes_by_its_own_age() {
         store.flush_all().await.expect("flushed");
         let now = at(10 * DAY_MS);
         let deleted = sweep_all(&store, &retention, now).await;
-        // Six days of two pumps' readings, four of detections, two of two pumps' two rollups, eight of figures.
+        // Six days of readings of two pumps, four of detections, two of both rollups of two pumps, eight of metrics.
         assert_eq!(deleted, 6 * 2 + 4 + 2 * 2 * 2 + 8, "in slices of a day");
-        // What is exactly as old as it may be is kept.
+        // A row that is exactly as old as its age is kept.
         let kept = |age: i64, at: Timestamp| now.since_ms(at) <= age * DAY_MS;
         for pump in ["P-1", "P-2"] {
             let of_pump = || batch.readings.iter().filter(|r| r.pump.as_str() == pump);
@@ -79,26 +79,26 @@ fn each_kind_goes_by_its_own_age() {
             assert_eq!(numbers(&store, "recorded_hour", pump).await, listed, "as long as detections may be there");
         }
         let expected: Vec<_> = batch.detections.iter().filter(|d| kept(6, d.at)).cloned().collect();
-        assert_eq!(store.detections(None, &Range::default()).await.expect("read").rows, expected);
+        assert_eq!(store.detections(None, &PageRange::default()).await.expect("read").rows, expected);
         let expected: Vec<_> = batch.metrics.iter().filter(|m| kept(2, m.at)).cloned().collect();
-        assert_eq!(store.metrics(&Range::default()).await.expect("read").rows, expected);
+        assert_eq!(store.metrics(&PageRange::default()).await.expect("read").rows, expected);
         assert_eq!(
             store.events(&EventFilter::default()).await.expect("read").rows,
             [event("P-1", "bearing-hot", 0, true)]
         );
         assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, [entry("restart", 0)]);
-        let remembered = store.pump_state(&super::pump("P-1")).await.expect("read");
-        assert_eq!(remembered.as_ref(), batch.states.first(), "a pump's memory has no age");
+        let checkpoint = store.pump_checkpoint(&super::pump("P-1")).await.expect("read");
+        assert_eq!(checkpoint.as_ref(), batch.checkpoints.first(), "checkpoints have no age");
         let again = store.sweep(&retention, now).await.expect("swept");
-        assert_eq!(again, Swept::default(), "nothing more is too old, and nothing is asked");
+        assert_eq!(again, SweepReport::default(), "nothing more is too old, and no query runs");
         assert_eq!(sweep_all(&store, &retention, now.plus_ms(2 * MINUTE_MS)).await, 0, "not before a step is due");
         assert!(sweep_all(&store, &retention, now.plus_ms(DAY_MS)).await > 0, "a day later there is");
     });
 }
 
-/// Time moves on in rounds, as it does for the keeper: no pump waits behind others, and no sweep is long.
+/// Time advances in rounds, as for the flusher: every pump is swept in time, and every sweep is bounded.
 #[test]
-fn the_oldest_row_of_each_of_200_pumps_goes_in_time() {
+fn the_oldest_row_of_each_of_200_pumps_is_deleted_in_time() {
     const ROUND_MS: i64 = 30 * MINUTE_MS;
     const STEP_MS: i64 = DAY_MS / 100;
     let retention = Retention { readings: days(1), aggregates: days(9), detections: days(1), metrics: days(1) };
@@ -122,7 +122,7 @@ fn the_oldest_row_of_each_of_200_pumps_goes_in_time() {
             let mut sweeps = 0;
             loop {
                 let swept = store.sweep(&retention, now).await.expect("swept");
-                assert!(swept.slices <= 64 + 12, "a sweep is bounded: {swept:?}");
+                assert!(swept.queries <= 64 + 12, "a sweep is bounded: {swept:?}");
                 sweeps += 1;
                 assert!(sweeps < 100, "the pass ends");
                 if !swept.more {
@@ -133,18 +133,18 @@ fn the_oldest_row_of_each_of_200_pumps_goes_in_time() {
             for name in &pumps {
                 for table in ["sensor_readings", "anomaly_detections"] {
                     let engine = store.engine().await.expect("open");
-                    let oldest = page::oldest(&engine, &Series::new(table, name)).await.expect("read");
+                    let oldest = page::oldest_number(&engine, &Series::new(table, name)).await.expect("read");
                     assert!(oldest.is_some_and(|oldest| oldest >= oldest_allowed), "{name}, {table}, round {round}");
                 }
             }
-            let figures = store.metrics(&Range::default()).await.expect("read").rows;
-            assert!(figures[0].at.millis() >= oldest_allowed, "the node's own come last and are not forgotten");
+            let figures = store.metrics(&PageRange::default()).await.expect("read").rows;
+            assert!(figures[0].at.millis() >= oldest_allowed, "the node's metrics come last and are swept too");
         }
     });
 }
 
 #[test]
-fn an_old_row_that_comes_late_goes_too() {
+fn an_old_row_that_arrives_late_is_deleted() {
     let retention = Retention { readings: days(4), aggregates: days(4), detections: days(4), metrics: days(4) };
     let now = at(10 * DAY_MS);
     with_store(async |store| {
@@ -179,9 +179,9 @@ fn an_old_row_that_comes_late_goes_too() {
     });
 }
 
-/// A long absence, or a shorter age in the configuration: thousands of hours are listed.
+/// After a long downtime, or with a shorter age in the configuration, thousands of hours are listed.
 #[test]
-fn a_long_directory_goes_in_parts() {
+fn a_long_directory_is_deleted_in_parts() {
     const INSERT: &str = "FOR $n IN 0..$hours { CREATE type::record('recorded_hour', ['P-1', -$n]) RETURN NONE }";
     let retention = Retention { readings: days(4), aggregates: days(4), detections: days(4), metrics: days(4) };
     with_store(async |store| {

@@ -1,4 +1,5 @@
-//! Rollups outlive the readings that they are of: what comes for such a minute later neither destroys nor doubles them.
+//! Rollups are kept longer than their readings: a reading that arrives later for such a minute neither destroys nor
+//! duplicates them.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ fn retention(readings_days: u64, aggregates_days: u64) -> Retention {
     Retention { readings, aggregates: days(aggregates_days), detections, metrics: days(1) }
 }
 
-/// Every second of an hour from a full hour on.
+/// Readings of one full hour, one per second.
 fn hour_of(name: &str) -> Vec<Reading> {
     (0..3600).map(|second| reading(name, TO_HOUR_MS + second * 1000)).collect()
 }
@@ -35,7 +36,7 @@ async fn sweep(store: &Store, retention: &Retention, now: Timestamp) {
     panic!("it never ends");
 }
 
-/// Readings by minute in the first two minutes of the hour, and in the hour, as the rollups say.
+/// Returns the number of readings in each of the first two minutes of the hour and in the hour, from the rollups.
 async fn counted(store: &Store) -> (Vec<u64>, Vec<u64>) {
     let from = at(TO_HOUR_MS);
     let of = async |(to, points)| {
@@ -46,7 +47,7 @@ async fn counted(store: &Store) -> (Vec<u64>, Vec<u64>) {
 }
 
 #[test]
-fn what_comes_for_a_swept_minute_leaves_its_rollups_alone() {
+fn a_reading_of_a_swept_minute_does_not_change_its_rollups() {
     let resent = || reading("P-1", TO_HOUR_MS + 7000);
     let late = || reading("P-1", TO_HOUR_MS + 7500);
     let now = at(2 * DAY_MS);
@@ -56,7 +57,7 @@ fn what_comes_for_a_swept_minute_leaves_its_rollups_alone() {
         store_all(&store, hour_of("P-1")).await;
         sweep(&store, &retention(1, 100), now).await;
         assert_eq!(readings(&store, "P-1").await, []);
-        // With what a flush remembers and without, and twice: the second finds a block.
+        // With a filled flush cache and with an empty one, and twice each: the second time there is a block.
         for (nth, row) in [resent(), late(), resent(), late()].into_iter().enumerate() {
             store_all(&store, vec![row.clone()]).await;
             assert_eq!(counted(&store).await, (vec![60, 60], vec![3600]), "row {nth}");
@@ -68,7 +69,7 @@ fn what_comes_for_a_swept_minute_leaves_its_rollups_alone() {
                 assert_eq!(readings(&store, "P-1").await, []);
             }
         }
-        // The import's way is the same.
+        // An import gives the same result.
         store.load(&record("P-1"), vec![reading("P-1", TO_HOUR_MS + 61_000)]).await.expect("loaded");
         assert_eq!(counted(&store).await, (vec![60, 60], vec![3600]));
         // A minute that never had a reading counts.
@@ -80,7 +81,7 @@ fn what_comes_for_a_swept_minute_leaves_its_rollups_alone() {
 }
 
 #[test]
-fn a_late_reading_of_a_minute_that_is_there_counts_once() {
+fn a_late_reading_of_an_existing_minute_counts_once() {
     with_store(async |store| {
         let mut all = hour_of("P-1");
         let late = all.remove(7);
@@ -93,9 +94,9 @@ fn a_late_reading_of_a_minute_that_is_there_counts_once() {
     });
 }
 
-/// Where rollups are kept for less long than readings, none comes back of a part of them.
+/// If rollups are kept for a shorter time than readings, a deleted rollup is not recreated from a part of the readings.
 #[test]
-fn a_late_reading_does_not_bring_a_part_of_a_swept_rollup_back() {
+fn a_late_reading_does_not_recreate_a_swept_rollup() {
     with_store(async |store| {
         store_all(&store, hour_of("P-1")).await;
         sweep(&store, &retention(100, 1), at(2 * DAY_MS)).await;
@@ -106,9 +107,9 @@ fn a_late_reading_does_not_bring_a_part_of_a_swept_rollup_back() {
     });
 }
 
-/// P-2's first reading keeps the low-water mark below all of P-1's, so that a kill after the sweep brings them again.
+/// P-2's first reading keeps the low-water mark below all of P-1's, so that they are replayed after a kill.
 #[test]
-fn what_the_journal_brings_again_after_a_sweep_counts_once() {
+fn replayed_readings_count_once_after_a_sweep() {
     let (dir, killed) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     runtime().block_on(async {
         let store = open(&dir).await;
@@ -117,13 +118,13 @@ fn what_the_journal_brings_again_after_a_sweep_counts_once() {
         store.commit(&Batch { pumps, readings: vec![waiting], ..Batch::default() }).await.expect("stored");
         store.commit(&Batch { readings: hour_of("P-1"), ..Batch::default() }).await.expect("stored");
         store.flush(at(DAY_MS)).await.expect("flushed");
-        assert_eq!(store.status().waiting_readings, 1, "P-2's is not due");
+        assert_eq!(store.status().unflushed_readings, 1, "P-2's is not due");
         sweep(&store, &retention(1, 100), at(2 * DAY_MS)).await;
         copy_tree(dir.path(), killed.path());
         drop(store);
 
         let store = open(&killed).await;
-        assert_eq!(store.status().waiting_readings, 3601, "the journal has brought them again");
+        assert_eq!(store.status().unflushed_readings, 3601, "the journal has brought them again");
         store.flush_all().await.expect("flushed");
         assert_eq!(counted(&store).await, (vec![60, 60], vec![3600]));
         sweep(&store, &retention(1, 100), at(2 * DAY_MS)).await;

@@ -1,163 +1,163 @@
-//! What a pump shows while it is healthy, looked at window by window.
+//! Collects the statistics of a pump's healthy running, window by window.
 //!
-//! Its windows are looked at twice, one after the other, so that a year of them need not be in memory: a [`Survey`] counts
-//! them and finds the channels' spans, and an [`Observation`] keeps what a baseline is made of, of at most
-//! [`MOST_LEVELS`] windows. Of a day, once a second, that is every window. Of a year it is every 122nd, and the channels'
-//! levels are followed as far in one of these steps as in 122.
+//! The windows are read twice, so that a year of them need not be in memory. The first pass, [`Survey`], counts them and
+//! finds the channels' spans. The second pass, [`StatisticsCollector`], keeps what a baseline is computed from, for at
+//! most [`MAX_LEVEL_WINDOWS`] windows. Of a day at one reading a second, that is every window. Of a year it is every
+//! 122nd, and one step of the tracked levels then moves them as far as 122 steps.
 //!
-//! Does not choose the windows; that is the caller's.
+//! Does not select the windows; the caller does.
 
 use volute_plant::{Profile, Timestamp, Window};
 
-use super::{CommissioningError, MIN_WINDOWS, Observed};
+use super::{CommissioningError, HealthyStatistics, MIN_WINDOWS};
 use crate::{
-    ChannelScore, Learned, Model, Scaler, ScoreError, Scorer,
+    ChannelScore, LearnedFrom, Model, Scaler, ScoreError, Scorer,
     scaler::Extremes,
-    score::{self, Task},
+    score::{self, ScoreInput},
 };
 
-/// The most windows that go through the network; of more, every second, third and so on does.
-const MOST_SCORED: usize = 20_000;
+/// The most windows that the network scores. Of more, every second, third and so on is scored.
+const MAX_SCORED_WINDOWS: usize = 20_000;
 
-/// The most windows whose levels are kept, three days' once a second (83 MB of ten channels); of more, every second, third
-/// and so on is.
-pub const MOST_LEVELS: usize = 259_200;
+/// The most windows whose levels are kept: three days at one a second (83 MB for ten channels). Of more, every second,
+/// third and so on is kept.
+pub const MAX_LEVEL_WINDOWS: usize = 259_200;
 
-/// Windows that are scored in one call.
-const CHUNK: usize = 512;
+/// Windows per scoring call.
+const SCORE_BATCH: usize = 512;
 
-/// The first look at a pump's windows: how many there are, and how far its channels go.
+/// The first pass over a pump's windows: counts them and finds the range of each channel.
 #[derive(Debug)]
 pub struct Survey<'a> {
     profile: &'a Profile,
-    most_levels: usize,
+    max_levels: usize,
     found: usize,
     extremes: Extremes,
 }
 
-/// The second look at the same windows, in the pump's own scale.
+/// The second pass over the same windows, in the pump's own scale.
 #[derive(Debug)]
-pub struct Observation {
+pub struct StatisticsCollector {
     scorer: Scorer,
     scaler: Scaler,
-    /// Every so many windows are scored, and their levels kept.
-    score_every: usize,
-    level_every: usize,
+    /// Every `score_stride`th window is scored, and the levels of every `level_stride`th are kept.
+    score_stride: usize,
+    level_stride: usize,
     found: usize,
     span: Option<(Timestamp, Timestamp)>,
     scaled: Vec<f32>,
-    waiting: Vec<Window>,
+    batch: Vec<Window>,
     levels: Vec<ChannelScore>,
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
 }
 
 impl<'a> Survey<'a> {
-    /// Of nothing yet.
+    /// Creates a survey without windows.
     pub fn new(profile: &'a Profile) -> Survey<'a> {
-        Survey { profile, most_levels: MOST_LEVELS, found: 0, extremes: Extremes::new(profile.channels().len()) }
+        Survey { profile, max_levels: MAX_LEVEL_WINDOWS, found: 0, extremes: Extremes::new(profile.channels().len()) }
     }
 
-    /// Takes a window in.
+    /// Adds a window.
     pub fn take(&mut self, window: &Window) {
         self.found += 1;
-        self.extremes.take(window);
+        self.extremes.include(window);
     }
 
-    /// Windows so far.
+    /// Returns the number of windows so far.
     pub fn windows(&self) -> usize {
         self.found
     }
 
-    /// Learns the pump's scaler, for the second look.
-    pub fn observe(self, model: &Model) -> Result<Observation, CommissioningError> {
-        let Survey { profile, most_levels, found, extremes } = self;
+    /// Learns the pump's scaler and starts the second pass.
+    pub fn collect(self, model: &Model) -> Result<StatisticsCollector, CommissioningError> {
+        let Survey { profile, max_levels, found, extremes } = self;
         if found < MIN_WINDOWS {
             return Err(CommissioningError::TooFew { found });
         }
-        let level_every = found.div_ceil(most_levels);
-        Ok(Observation {
+        let level_stride = found.div_ceil(max_levels);
+        Ok(StatisticsCollector {
             scorer: Scorer::new(model),
             scaler: extremes.scaler(profile.channels())?,
-            score_every: found.div_ceil(MOST_SCORED),
-            level_every,
+            score_stride: found.div_ceil(MAX_SCORED_WINDOWS),
+            level_stride,
             found: 0,
             span: None,
             scaled: Vec::new(),
-            waiting: Vec::with_capacity(CHUNK),
-            levels: Vec::with_capacity(found.div_ceil(level_every) * profile.channels().len()),
+            batch: Vec::with_capacity(SCORE_BATCH),
+            levels: Vec::with_capacity(found.div_ceil(level_stride) * profile.channels().len()),
             errors: Vec::new(),
             losses: Vec::new(),
         })
     }
 }
 
-impl Observation {
-    /// Takes a window in, the oldest first.
+impl StatisticsCollector {
+    /// Adds a window. They come oldest first.
     pub fn take(&mut self, window: Window) -> Result<(), CommissioningError> {
         let number = self.found;
         self.found += 1;
         self.span = Some((self.span.map_or(window.at, |(from, _)| from), window.at));
-        if number.is_multiple_of(self.level_every) {
+        if number.is_multiple_of(self.level_stride) {
             self.scaled.clear();
             self.scaler.scale(&window.values, &mut self.scaled);
-            score::levels(&self.scaled, self.scaler.spans().len(), &mut self.levels);
+            score::add_levels(&self.scaled, self.scaler.spans().len(), &mut self.levels);
         }
-        if number.is_multiple_of(self.score_every) {
-            self.waiting.push(window);
-            if self.waiting.len() == CHUNK {
+        if number.is_multiple_of(self.score_stride) {
+            self.batch.push(window);
+            if self.batch.len() == SCORE_BATCH {
                 self.score()?;
             }
         }
         Ok(())
     }
 
-    /// Every so many windows are kept; 1: all of them.
-    pub fn every(&self) -> usize {
-        self.level_every
+    /// Returns the stride of the windows whose levels are kept; 1: all windows.
+    pub fn stride(&self) -> usize {
+        self.level_stride
     }
 
-    /// What there is to make a baseline of.
-    pub fn finish(mut self) -> Result<Observed, CommissioningError> {
+    /// Returns the statistics.
+    pub fn finish(mut self) -> Result<HealthyStatistics, CommissioningError> {
         self.score()?;
-        let Observation { scorer, scaler, level_every, found, span, levels, errors, losses, .. } = self;
+        let StatisticsCollector { scorer, scaler, level_stride, found, span, levels, errors, losses, .. } = self;
         let (from, to) = span.filter(|_| found >= MIN_WINDOWS).ok_or(CommissioningError::TooFew { found })?;
-        let learned = Learned { from, to, windows: found, scored: losses.len(), own_network: false };
+        let learned = LearnedFrom { from, to, windows: found, scored: losses.len(), own_network: false };
         let network = scorer.model().network_id().to_owned();
-        Ok(Observed { network, scaler, every: level_every, levels, errors, losses, learned })
+        Ok(HealthyStatistics { network, scaler, stride: level_stride, levels, errors, losses, learned })
     }
 
     fn score(&mut self) -> Result<(), ScoreError> {
-        let tasks: Vec<Task> = self.waiting.iter().map(|window| Task { window, scaler: &self.scaler }).collect();
-        for (loss, channels) in self.scorer.score(&tasks)?.views() {
+        let inputs: Vec<ScoreInput> =
+            self.batch.iter().map(|window| ScoreInput { window, scaler: &self.scaler }).collect();
+        for (loss, channels) in self.scorer.score(&inputs)?.views() {
             self.losses.push(loss);
             self.errors.extend_from_slice(channels);
         }
-        self.waiting.clear();
+        self.batch.clear();
         Ok(())
     }
 }
 
-impl Observed {
-    /// Learns the pump's scaler and scores its windows, oldest first. They are asked for twice, so that they need not be
-    /// held at once.
+impl HealthyStatistics {
+    /// Collects the statistics of windows, oldest first. `windows` is called twice, so that they need not be in memory.
     pub fn of<I: Iterator<Item = Window>>(
         model: &Model,
         profile: &Profile,
         windows: impl Fn() -> I,
-    ) -> Result<Observed, CommissioningError> {
-        Observed::after(Survey::new(profile), model, windows)
+    ) -> Result<HealthyStatistics, CommissioningError> {
+        HealthyStatistics::collect(Survey::new(profile), model, windows)
     }
 
-    fn after<I: Iterator<Item = Window>>(
+    fn collect<I: Iterator<Item = Window>>(
         mut survey: Survey,
         model: &Model,
         windows: impl Fn() -> I,
-    ) -> Result<Observed, CommissioningError> {
+    ) -> Result<HealthyStatistics, CommissioningError> {
         windows().for_each(|window| survey.take(&window));
-        let mut observation = survey.observe(model)?;
-        windows().try_for_each(|window| observation.take(window))?;
-        observation.finish()
+        let mut collector = survey.collect(model)?;
+        windows().try_for_each(|window| collector.take(window))?;
+        collector.finish()
     }
 }
 
@@ -169,21 +169,21 @@ mod tests {
         testing::{model, profile, waves},
     };
 
-    /// As a year is to a day: every tenth window is looked at, and what is found is nearly the same.
+    /// With a stride of ten, as for a very long commissioning, the baseline is nearly the same.
     #[test]
-    fn more_windows_than_are_kept_are_thinned_evenly() {
+    fn too_many_windows_are_thinned_evenly() {
         let (profile, windows) = (profile(2), waves(2, 4000));
-        let observe = |most_levels: usize| {
-            let survey = Survey { most_levels, ..Survey::new(&profile) };
-            Observed::after(survey, model(), || windows.iter().cloned()).expect("observed")
+        let collect = |max_levels: usize| {
+            let survey = Survey { max_levels, ..Survey::new(&profile) };
+            HealthyStatistics::collect(survey, model(), || windows.iter().cloned()).expect("statistics")
         };
-        let (all, thinned) = (observe(4000), observe(400));
-        assert_eq!((all.every, all.levels.len()), (1, 2 * 4000));
-        assert_eq!((thinned.every, thinned.levels.len()), (10, 2 * 400), "no more is kept than is allowed");
+        let (all, thinned) = (collect(4000), collect(400));
+        assert_eq!((all.stride, all.levels.len()), (1, 2 * 4000));
+        assert_eq!((thinned.stride, thinned.levels.len()), (10, 2 * 400), "the limit holds");
         assert_eq!((&thinned.scaler, &thinned.learned), (&all.scaler, &all.learned));
         let [all, thinned] = [all, thinned].map(|of| Baseline::of(&profile, &of, &Commissioning::default()));
         let learned = Baseline::learn(model(), &profile, &windows, &Commissioning::default());
-        assert_eq!(all, learned.expect("a baseline"), "nothing changes where all are kept");
+        assert_eq!(all, learned.expect("a baseline"), "the same baseline if all windows are kept");
         let close = |a: f64, b: f64| (a / b - 1.0).abs() < 0.2;
         for (a, b) in all.channels.iter().zip(&thinned.channels) {
             assert!(close(a.short_spread, b.short_spread) && close(a.long_spread, b.long_spread), "{a:?} {b:?}");

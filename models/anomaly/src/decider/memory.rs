@@ -1,79 +1,82 @@
-//! A decider's memory at rest, so that a pump is judged after a restart as if there had been none.
+//! The stored state of a decider, so that a pump is judged after a restart as if there had been none.
 //!
-//! It holds what the scores have made of a decider and nothing that its baseline says already: some hundred bytes per
-//! pump as JSON, which gives every number back bit for bit. Deliberately absent: when it is stored, and up to which
-//! window it holds (the engine's).
+//! It has what follows from the scores, and nothing that is in the baseline: some hundred bytes per pump as JSON, which
+//! returns every number bit for bit. Does not store it; the pump's checkpoint in `volute-actors` does, together with the
+//! window up to which it is valid.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Decider, Fused, Phase, State};
-use crate::{Baseline, Detector, levels::Follower};
+use crate::{Baseline, Detector, levels::LevelTracker};
 
-/// The form that is written; others are refused.
+/// The version of the stored form. Other versions are refused.
 const VERSION: u32 = 1;
 
-/// What a decider remembers of its scores.
+/// The stored state of a decider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeciderMemory {
     version: u32,
-    /// The id of the baseline that it was judged by.
+    /// The id of the decider's baseline.
     baseline: String,
-    /// None where the detector has no memory.
+    /// None if the detector has no state.
     fused: Option<FusedMemory>,
 }
 
-/// What [`Detector::Fused`] remembers.
+/// The stored state of [`Detector::Fused`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FusedMemory {
-    /// Where each channel's level is followed, and around what.
+    /// The tracked level of each channel.
     levels: Vec<f64>,
-    homes: Vec<f64>,
+    /// The anchor of each tracked level.
+    #[serde(rename = "homes")]
+    anchors: Vec<f64>,
     phase: Phase,
 }
 
-/// A memory is not for this decider.
+/// The state cannot be restored by this decider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MemoryError {
-    /// Another version of the program wrote it.
-    #[error("a memory of version {found}; expected: {VERSION}")]
+    /// It was written by another version of the program.
+    #[error("stored decider state of version {found}; expected: {VERSION}")]
     Version {
         /// Its version.
         found: u32,
     },
-    /// It is of windows that were judged by another baseline.
-    #[error("a memory of the baseline {found}; expected: {expected}")]
+    /// It is of another baseline.
+    #[error("stored decider state of baseline {found}; expected: {expected}")]
     Baseline {
-        /// Whose it is.
+        /// The baseline of the state.
         found: String,
-        /// Whose it should be.
+        /// The decider's baseline.
         expected: String,
     },
-    /// It holds what no decider of this baseline can remember.
-    #[error("a memory whose {0}")]
+    /// It has values that no decider of this baseline can have.
+    #[error("stored decider state: {0}")]
     Shape(&'static str),
 }
 
 impl Decider {
-    /// What it remembers now: with it, [`Decider::with_memory`] goes on from here.
+    /// Returns its current state. [`Decider::with_memory`] continues from it.
     pub fn memory(&self) -> DeciderMemory {
         let fused = match &self.state {
             State::Loss => None,
-            State::Fused(Fused { follower, phase }) => Some(FusedMemory {
-                levels: follower.levels().to_vec(),
-                homes: follower.homes().to_vec(),
+            State::Fused(Fused { tracker, phase }) => Some(FusedMemory {
+                levels: tracker.levels().to_vec(),
+                anchors: tracker.anchors().to_vec(),
                 phase: phase.clone(),
             }),
         };
         DeciderMemory { version: VERSION, baseline: self.baseline.id.clone(), fused }
     }
 
-    /// A decider that goes on where the one whose memory it is left off. It decides as that one would have, bit for bit.
+    /// Creates a decider that continues from a stored state. Its decisions are the same, bit for bit, as those of the decider
+    /// that the state is of.
     ///
-    /// Refuses a memory of another baseline, of another version, or of a shape that this baseline's cannot have.
+    /// Refuses a state of another baseline or version, or one that does not fit the baseline.
     pub fn with_memory(baseline: Arc<Baseline>, memory: DeciderMemory) -> Result<Decider, MemoryError> {
         let DeciderMemory { version, baseline: found, fused } = memory;
         if version != VERSION {
@@ -84,45 +87,45 @@ impl Decider {
         }
         let state = match (baseline.detector, fused) {
             (Detector::LstmAutoencoder, None) => State::Loss,
-            (Detector::Fused, Some(fused)) => State::Fused(fused.wake(&baseline)?),
-            _ => return Err(MemoryError::Shape("detector is another")),
+            (Detector::Fused, Some(fused)) => State::Fused(fused.restore(&baseline)?),
+            _ => return Err(MemoryError::Shape("it is of another detector")),
         };
         Ok(Decider { model: baseline.model_name(), baseline, state })
     }
 
-    /// Whether an episode is open. Never where the detector has no memory.
+    /// Whether an episode is open. Always false if the detector has no state.
     pub fn in_episode(&self) -> bool {
         matches!(&self.state, State::Fused(Fused { phase: Phase::Episode(_), .. }))
     }
 }
 
 impl FusedMemory {
-    fn wake(self, baseline: &Baseline) -> Result<Fused, MemoryError> {
-        let FusedMemory { levels, homes, phase } = self;
+    fn restore(self, baseline: &Baseline) -> Result<Fused, MemoryError> {
+        let FusedMemory { levels, anchors, phase } = self;
         let fits = |numbers: &[f64]| numbers.len() == baseline.channels.len() && numbers.iter().all(|n| n.is_finite());
-        if !fits(&levels) || !fits(&homes) {
-            return Err(MemoryError::Shape("levels are not one finite number per channel"));
+        if !fits(&levels) || !fits(&anchors) {
+            return Err(MemoryError::Shape("the levels are not one finite number per channel"));
         }
         match &phase {
-            Phase::Episode(episode) if !fits(&episode.change) || !episode.worst.is_finite() => {
-                return Err(MemoryError::Shape("episode is not one finite number per channel"));
+            Phase::Episode(episode) if !fits(&episode.change) || !episode.peak.is_finite() => {
+                return Err(MemoryError::Shape("the episode is not one finite number per channel"));
             }
-            // From beyond its end a settling would never end.
+            // Settling beyond its last step would never end.
             Phase::Settling { done, .. } if *done >= baseline.tuning.settle_steps => {
                 return Err(MemoryError::Shape("settling is over"));
             }
             Phase::Settling { paused: Some(paused), .. }
-                if ![&paused.episode.change, &paused.levels, &paused.homes]
+                if ![&paused.episode.change, &paused.levels, &paused.anchors]
                     .into_iter()
                     .all(|numbers| fits(numbers))
-                    || !paused.episode.worst.is_finite() =>
+                    || !paused.episode.peak.is_finite() =>
             {
-                return Err(MemoryError::Shape("paused episode is not one finite number per channel"));
+                return Err(MemoryError::Shape("the paused episode is not one finite number per channel"));
             }
             _ => {}
         }
-        let follower = Follower::at(&baseline.channels, &baseline.tuning, levels, homes);
-        Ok(Fused { follower, phase })
+        let tracker = LevelTracker::at(&baseline.channels, &baseline.tuning, levels, anchors);
+        Ok(Fused { tracker, phase })
     }
 }
 

@@ -1,8 +1,8 @@
-//! The way forward: from windows to their reconstructions.
+//! The forward pass: from windows to their reconstructions.
 //!
-//! All windows of a block take a step together, group of cells by group of cells, so that a group's weights (19 KiB at
-//! 64 units and 16 lanes) stay in the first cache while the block passes them, and `R` windows at a time share each load
-//! of a weight. A window left over goes alone, through the same sums in the same order.
+//! All windows of a block are computed one step at a time, group of cells by group of cells. A group's weights (19 KiB at
+//! 64 units and 16 lanes) stay in the L1 cache while the block is computed, and `R` windows at a time share each load of
+//! a weight. Remaining windows are computed alone, with the same sums in the same order.
 
 use std::array::from_fn;
 
@@ -13,96 +13,96 @@ use super::{
 };
 use crate::weights::Shape;
 
-/// Windows whose sums with the head's weights are made together: a vector each.
+/// Windows whose sums with the head's weights are computed together, one vector each.
 const HEAD_ROWS: usize = 8;
 
-/// What one pass of some windows leaves behind.
+/// The result of one forward pass.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Passed<const L: usize> {
-    pub(super) encoder: States<L>,
-    pub(super) decoder: States<L>,
-    /// What the decoder's constant input adds to the gates: `[row][group]`.
+pub(super) struct ForwardState<const L: usize> {
+    pub(super) encoder: LayerStates<L>,
+    pub(super) decoder: LayerStates<L>,
+    /// The contribution of the decoder's constant input to the gates: `[row][group]`.
     latent: Vec<Gates<L>>,
 }
 
-/// How many steps are remembered.
+/// Which steps are kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Memory {
-    /// As many as the next one needs.
+pub(super) enum Retention {
+    /// Only the step that the next one needs.
     #[default]
     Last,
-    /// All, and the gates: for the way back.
+    /// All steps, with the gates, for the backward pass.
     All,
 }
 
-/// The cells of a layer, `[step][row][group]`; of a step that is no longer remembered, a later one takes the place.
+/// The cells of a layer, `[step][row][group]`. A step that is not kept is overwritten by a later one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct States<const L: usize> {
-    memory: Memory,
+pub(super) struct LayerStates<const L: usize> {
+    retention: Retention,
     groups: usize,
-    /// Vectors in a step: rows times groups.
+    /// Number of vectors in a step: rows times groups.
     size: usize,
     hidden: Vec<[f32; L]>,
     cells: Vec<[f32; L]>,
-    /// Only with [`Memory::All`]: the gates, open or shut.
+    /// Only with [`Retention::All`]: the gates after activation.
     gates: Vec<Gates<L>>,
-    /// Only with [`Memory::All`]: tanh of the cells.
+    /// Only with [`Retention::All`]: tanh of the cells.
     tanhs: Vec<[f32; L]>,
 }
 
-impl<const L: usize> States<L> {
-    fn prepare(&mut self, rows: usize, groups: usize, len: usize, memory: Memory) {
-        (self.memory, self.groups, self.size) = (memory, groups, rows * groups);
-        let all = if memory == Memory::All { len } else { 0 };
+impl<const L: usize> LayerStates<L> {
+    fn prepare(&mut self, rows: usize, groups: usize, len: usize, retention: Retention) {
+        (self.retention, self.groups, self.size) = (retention, groups, rows * groups);
+        let all = if retention == Retention::All { len } else { 0 };
         self.hidden.resize(all.max(2) * self.size, [0.0; L]);
         self.cells.resize(all.max(1) * self.size, [0.0; L]);
         self.gates.resize(all * self.size, [[0.0; L]; 4]);
         self.tanhs.resize(all * self.size, [0.0; L]);
     }
 
-    /// Where the hidden states after a step begin, and the cells.
-    fn places(&self, step: usize) -> (usize, usize) {
-        match self.memory {
-            Memory::Last => (step % 2 * self.size, 0),
-            Memory::All => (step * self.size, step * self.size),
+    /// Returns the offsets of the hidden states and of the cells after a step.
+    fn offsets(&self, step: usize) -> (usize, usize) {
+        match self.retention {
+            Retention::Last => (step % 2 * self.size, 0),
+            Retention::All => (step * self.size, step * self.size),
         }
     }
 
-    /// Hidden states after a step, `[row][group * L]`.
+    /// Returns the hidden states after a step, `[row][group * L]`.
     pub(super) fn hidden(&self, step: usize) -> &[f32] {
-        self.hidden[self.places(step).0..][..self.size].as_flattened()
+        self.hidden[self.offsets(step).0..][..self.size].as_flattened()
     }
 
-    /// Cells after a step.
+    /// Returns the cells after a step.
     pub(super) fn cells(&self, step: usize) -> &[[f32; L]] {
-        &self.cells[self.places(step).1..][..self.size]
+        &self.cells[self.offsets(step).1..][..self.size]
     }
 
-    /// The gates in a step.
+    /// Returns the gates in a step.
     pub(super) fn gates(&self, step: usize) -> &[Gates<L>] {
         &self.gates[step * self.size..][..self.size]
     }
 
-    /// tanh of the cells after a step.
+    /// Returns tanh of the cells after a step.
     pub(super) fn tanhs(&self, step: usize) -> &[[f32; L]] {
         &self.tanhs[step * self.size..][..self.size]
     }
 
-    /// Takes the cells of a group and a row through a step, from the gates' sums
-    /// (Hochreiter and Schmidhuber 1997, with forget gates).
+    /// Computes one step of the cells of a group and a row, from the sums of the gates (Hochreiter and Schmidhuber 1997, with
+    /// forget gates).
     #[inline(always)]
-    fn turn<S: Simd<L, R>, const R: usize>(&mut self, simd: S, sums: &[S::V; 4], step: usize, at: usize) {
+    fn update_cells<S: Simd<L, R>, const R: usize>(&mut self, simd: S, sums: &[S::V; 4], step: usize, at: usize) {
         let before = if step > 0 { simd.load(&self.cells(step - 1)[at]) } else { simd.splat(0.0) };
         let [input, forget] = [gate(simd, sums[0]), gate(simd, sums[1])];
-        let [new, output] = [candidate(simd, sums[2]), gate(simd, sums[3])];
-        let cell = simd.mul_add(forget, before, simd.mul(input, new));
+        let [candidate_value, output] = [candidate(simd, sums[2]), gate(simd, sums[3])];
+        let cell = simd.mul_add(forget, before, simd.mul(input, candidate_value));
         let tanh = candidate(simd, simd.mul(cell, simd.splat(CANDIDATE)));
-        let (hidden, cells) = self.places(step);
+        let (hidden, cells) = self.offsets(step);
         simd.store(cell, &mut self.cells[cells + at]);
         simd.store(simd.mul(output, tanh), &mut self.hidden[hidden + at]);
-        if self.memory == Memory::All {
+        if self.retention == Retention::All {
             let gates = &mut self.gates[step * self.size + at];
-            for (value, gate) in [input, forget, new, output].into_iter().zip(gates) {
+            for (value, gate) in [input, forget, candidate_value, output].into_iter().zip(gates) {
                 simd.store(value, gate);
             }
             simd.store(tanh, &mut self.tanhs[step * self.size + at]);
@@ -110,61 +110,61 @@ impl<const L: usize> States<L> {
     }
 }
 
-/// A block of windows on its way.
+/// A forward pass over a block of windows.
 pub(super) struct Forward<'a, const L: usize> {
     pub(super) shape: Shape,
     pub(super) packed: &'a Packed<L>,
-    pub(super) passed: &'a mut Passed<L>,
-    pub(super) memory: Memory,
+    pub(super) state: &'a mut ForwardState<L>,
+    pub(super) retention: Retention,
     /// `[row][step][channel]`
     pub(super) windows: &'a [f32],
-    /// The same.
+    /// The reconstructions, in the same layout.
     pub(super) out: &'a mut [f32],
 }
 
-/// What goes into a layer at a step.
+/// The input of a layer at a step.
 #[derive(Clone, Copy)]
 enum Input<'a, const L: usize> {
     /// The windows' readings.
     Readings(&'a [f32]),
-    /// The same at every step: what it adds to the gates, the bias included, `[row][group]`.
+    /// The same input at every step: its contribution to the gates, with the bias, `[row][group]`.
     Same(&'a [Gates<L>]),
 }
 
 impl<const L: usize, const R: usize> Work<L, R> for Forward<'_, L> {
-    type Answer = ();
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<L, R>>(self, simd: S) {
-        let Forward { shape, packed, passed, memory, windows, out } = self;
+        let Forward { shape, packed, state, retention, windows, out } = self;
         let (rows, groups) = (windows.len() / shape.window_size(), shape.units.div_ceil(L));
-        passed.encoder.prepare(rows, groups, shape.len, memory);
-        passed.decoder.prepare(rows, groups, shape.len, memory);
-        passed.latent.resize(rows * groups, [[0.0; L]; 4]);
+        state.encoder.prepare(rows, groups, shape.len, retention);
+        state.decoder.prepare(rows, groups, shape.len, retention);
+        state.latent.resize(rows * groups, [[0.0; L]; 4]);
         for step in 0..shape.len {
-            layer_step(simd, shape, &packed.encoder, &mut passed.encoder, Input::Readings(windows), step, rows);
+            layer_step(simd, shape, &packed.encoder, &mut state.encoder, Input::Readings(windows), step, rows);
         }
-        project(simd, shape, &packed.decoder, passed.encoder.hidden(shape.len - 1), &mut passed.latent, rows);
+        project(simd, shape, &packed.decoder, state.encoder.hidden(shape.len - 1), &mut state.latent, rows);
         for step in 0..shape.len {
-            layer_step(simd, shape, &packed.decoder, &mut passed.decoder, Input::Same(&passed.latent), step, rows);
+            layer_step(simd, shape, &packed.decoder, &mut state.decoder, Input::Same(&state.latent), step, rows);
             let whole = rows - rows % HEAD_ROWS;
             for row in (0..whole).step_by(HEAD_ROWS) {
-                put_out::<S, L, R, HEAD_ROWS>(simd, shape, packed, &passed.decoder, out, step, row);
+                write_output::<S, L, R, HEAD_ROWS>(simd, shape, packed, &state.decoder, out, step, row);
             }
             for row in whole..rows {
-                put_out::<S, L, R, 1>(simd, shape, packed, &passed.decoder, out, step, row);
+                write_output::<S, L, R, 1>(simd, shape, packed, &state.decoder, out, step, row);
             }
         }
     }
 }
 
-/// All windows take one step through a layer.
+/// Computes one step of a layer for all windows.
 #[inline(always)]
 fn layer_step<S: Simd<L, R>, const L: usize, const R: usize>(
     simd: S,
     shape: Shape,
     layer: &Layer<L>,
-    states: &mut States<L>,
+    states: &mut LayerStates<L>,
     input: Input<'_, L>,
     step: usize,
     rows: usize,
@@ -180,14 +180,14 @@ fn layer_step<S: Simd<L, R>, const L: usize, const R: usize>(
     }
 }
 
-/// One step of one group of cells of `N` windows.
+/// Computes one step of one group of cells for `N` windows.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "where it is, in a function that must be inlined")]
+#[allow(clippy::too_many_arguments, reason = "the position, in a function that must be inlined")]
 fn tile_step<S: Simd<L, R>, const L: usize, const R: usize, const N: usize>(
     simd: S,
     shape: Shape,
     layer: &Layer<L>,
-    states: &mut States<L>,
+    states: &mut LayerStates<L>,
     input: Input<'_, L>,
     step: usize,
     group: usize,
@@ -214,11 +214,11 @@ fn tile_step<S: Simd<L, R>, const L: usize, const R: usize, const N: usize>(
         add::<S, L, R, N, 4>(simd, &mut sums, &layer.hidden[group * units..][..units], hidden);
     }
     for n in 0..N {
-        states.turn(simd, &sums[n], step, (row + n) * groups + group);
+        states.update_cells(simd, &sums[n], step, (row + n) * groups + group);
     }
 }
 
-/// What the windows' last hidden states add to the decoder's gates, at every step.
+/// Computes the contribution of the windows' last hidden states to the decoder's gates, which is the same at every step.
 #[inline(always)]
 fn project<S: Simd<L, R>, const L: usize, const R: usize>(
     simd: S,
@@ -265,13 +265,13 @@ fn tile_project<S: Simd<L, R>, const L: usize, const R: usize, const N: usize>(
     }
 }
 
-/// One reconstructed reading of `N` windows.
+/// Writes one reconstructed reading of `N` windows.
 #[inline(always)]
-fn put_out<S: Simd<L, R>, const L: usize, const R: usize, const N: usize>(
+fn write_output<S: Simd<L, R>, const L: usize, const R: usize, const N: usize>(
     simd: S,
     shape: Shape,
     packed: &Packed<L>,
-    states: &States<L>,
+    states: &LayerStates<L>,
     out: &mut [f32],
     step: usize,
     row: usize,

@@ -1,45 +1,45 @@
-//! What cells and gradients are made of: sums of products, and the two curves of a gate.
+//! The arithmetic of cells and gradients: sums of products, and the two activation functions of a gate.
 //!
-//! Deliberately absent: where the numbers lie (`packed.rs`), and what they mean.
+//! Does not know the memory layout (`packed.rs`) or what the numbers mean.
 
 use std::f32::consts::LOG2_E;
 
 use super::simd::Simd;
 
-/// A gate's sum goes into [`gate`] times this: the sigmoid's exponent in powers of two, `1 / (1 + 2^(-x log2 e))`.
+/// [`gate`] takes a gate's sum times this: the sigmoid's exponent in powers of two, `1 / (1 + 2^(-x log2 e))`.
 pub(super) const GATE: f32 = -LOG2_E;
-/// A candidate's sum goes into [`candidate`] times this: tanh(x) is 2 sigmoid(2x) - 1.
+/// [`candidate`] takes a candidate's sum times this: tanh(x) is 2 sigmoid(2x) - 1.
 pub(super) const CANDIDATE: f32 = -2.0 * LOG2_E;
 
-/// sigmoid(x) of `x * GATE`.
+/// Returns sigmoid(x) for `x * GATE`.
 #[inline(always)]
 pub(super) fn gate<S: Simd<L, R>, const L: usize, const R: usize>(simd: S, scaled: S::V) -> S::V {
     simd.recip(simd.add(simd.splat(1.0), exp2(simd, scaled)))
 }
 
-/// tanh(x) of `x * CANDIDATE`.
+/// Returns tanh(x) for `x * CANDIDATE`.
 #[inline(always)]
 pub(super) fn candidate<S: Simd<L, R>, const L: usize, const R: usize>(simd: S, scaled: S::V) -> S::V {
     simd.mul_add(simd.splat(2.0), gate(simd, scaled), simd.splat(-1.0))
 }
 
-/// 2 to the power of x, which counts as at most 30 and at least -30: beyond that a gate is open or shut to the last bit.
+/// Returns 2 to the power of x, limited to -30 to 30: beyond that a gate is fully open or closed in f32.
 ///
-/// A power of a whole number is an exponent; what is left, within half, goes through a polynomial: the one of degree 5
-/// with 1 for a constant that has the least relative error there, 9.2e-8 (a linear programme over 4,001 points, after
-/// Chebyshev; `2^r = 1 + r p(r)`). With its roundings in f32 the error stays below 2.5e-7.
+/// The whole part of x is an exponent. The fraction, within half, goes through a polynomial of degree 5 with constant
+/// term 1, the one with the smallest relative error there, 9.2e-8 (from a linear programme over 4,001 points, after
+/// Chebyshev; `2^r = 1 + r p(r)`). With rounding in f32 the error stays below 2.5e-7.
 #[allow(clippy::approx_constant, reason = "the fitted factor is not ln 2, only near it")]
 #[inline(always)]
 fn exp2<S: Simd<L, R>, const L: usize, const R: usize>(simd: S, x: S::V) -> S::V {
     let x = simd.clamp(x, 30.0);
     let whole = simd.round(x);
-    let rest = simd.sub(x, whole);
+    let fraction = simd.sub(x, whole);
     let mut p = simd.splat(1.326_472_7e-3);
-    p = simd.mul_add(p, rest, simd.splat(9.671_513e-3));
-    p = simd.mul_add(p, rest, simd.splat(5.550_733_6e-2));
-    p = simd.mul_add(p, rest, simd.splat(2.402_224_2e-1));
-    p = simd.mul_add(p, rest, simd.splat(6.931_47e-1));
-    p = simd.mul_add(p, rest, simd.splat(1.0));
+    p = simd.mul_add(p, fraction, simd.splat(9.671_513e-3));
+    p = simd.mul_add(p, fraction, simd.splat(5.550_733_6e-2));
+    p = simd.mul_add(p, fraction, simd.splat(2.402_224_2e-1));
+    p = simd.mul_add(p, fraction, simd.splat(6.931_47e-1));
+    p = simd.mul_add(p, fraction, simd.splat(1.0));
     simd.scale(p, whole)
 }
 
@@ -51,7 +51,7 @@ pub(super) fn add<S: Simd<L, R>, const L: usize, const R: usize, const N: usize,
     panel: &[[[f32; L]; G]],
     rows: [&[f32]; N],
 ) {
-    let mut held = *sums;
+    let mut accumulated = *sums;
     let rows = rows.map(|row| &row[..panel.len()]);
     for (k, weights) in panel.iter().enumerate() {
         let mut loaded = [simd.splat(0.0); G];
@@ -61,11 +61,11 @@ pub(super) fn add<S: Simd<L, R>, const L: usize, const R: usize, const N: usize,
         for n in 0..N {
             let value = simd.splat(rows[n][k]);
             for g in 0..G {
-                held[n][g] = simd.mul_add(value, loaded[g], held[n][g]);
+                accumulated[n][g] = simd.mul_add(value, loaded[g], accumulated[n][g]);
             }
         }
     }
-    *sums = held;
+    *sums = accumulated;
 }
 
 #[cfg(test)]
@@ -80,10 +80,10 @@ mod tests {
     use crate::kernel::simd::{Avx2, Avx512};
 
     /// sigmoid(x) and tanh(x) as a kernel computes them.
-    struct Curves(f32);
+    struct Activations(f32);
 
-    impl<const L: usize, const R: usize> Work<L, R> for Curves {
-        type Answer = [f32; 2];
+    impl<const L: usize, const R: usize> Work<L, R> for Activations {
+        type Output = [f32; 2];
 
         #[inline(always)]
         fn run<S: Simd<L, R>>(self, simd: S) -> [f32; 2] {
@@ -94,23 +94,23 @@ mod tests {
         }
     }
 
-    fn curves(x: f32) -> Vec<[f32; 2]> {
-        let mut curves = vec![Portable.perform(Curves(x))];
+    fn activations(x: f32) -> Vec<[f32; 2]> {
+        let mut activations = vec![Portable.dispatch(Activations(x))];
         #[cfg(target_arch = "x86_64")]
         {
-            curves.extend(Avx2::detect().map(|simd| simd.perform(Curves(x))));
-            curves.extend(Avx512::detect().map(|simd| simd.perform(Curves(x))));
+            activations.extend(Avx2::detect().map(|simd| simd.dispatch(Activations(x))));
+            activations.extend(Avx512::detect().map(|simd| simd.dispatch(Activations(x))));
         }
-        curves
+        activations
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn the_curves_are_close(x in -40.0_f32..40.0) {
+        fn activations_are_close_to_exact(x in -40.0_f32..40.0) {
             let exact = f64::from(x);
-            for [sigmoid, tanh] in curves(x) {
+            for [sigmoid, tanh] in activations(x) {
                 prop_assert!((f64::from(sigmoid) - 1.0 / (1.0 + (-exact).exp())).abs() < 3e-7, "{x}: {sigmoid}");
                 prop_assert!((f64::from(tanh) - exact.tanh()).abs() < 3e-7, "{x}: {tanh}");
             }
@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_are_shut_and_open_and_what_is_no_number_stays_so() {
-        for [sigmoid, tanh] in curves(f32::INFINITY) {
+    fn activations_at_infinity_and_nan() {
+        for [sigmoid, tanh] in activations(f32::INFINITY) {
             assert_eq!((sigmoid, tanh), (1.0, 1.0));
         }
-        for [sigmoid, tanh] in curves(f32::NEG_INFINITY) {
+        for [sigmoid, tanh] in activations(f32::NEG_INFINITY) {
             assert!(sigmoid < 1e-9 && tanh == -1.0, "{sigmoid} {tanh}");
         }
-        for [sigmoid, tanh] in curves(f32::NAN) {
+        for [sigmoid, tanh] in activations(f32::NAN) {
             assert!(sigmoid.is_nan() && tanh.is_nan());
         }
     }

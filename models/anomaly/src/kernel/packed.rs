@@ -1,8 +1,8 @@
-//! The network's numbers as the kernel walks through them, and back.
+//! The network's numbers in the kernel's memory layout, and back.
 //!
-//! Outputs go in groups of `L`, a vector's lanes, the last group filled up with zeros; a group's gates lie side by side.
-//! So an array `[input][gate * units + unit]` becomes panels `[group][input][gate][lane]`, and a walk over one group
-//! is a walk over memory. Gradients have the same layout.
+//! Outputs are in groups of `L`, the lanes of a vector, the last group padded with zeros; a group's gates are adjacent.
+//! So an array `[input][gate * units + unit]` becomes panels `[group][input][gate][lane]`, and a pass over one group
+//! reads memory in order. Gradients have the same layout.
 
 use super::math::{CANDIDATE, GATE};
 use crate::weights::{Part, Shape};
@@ -10,7 +10,7 @@ use crate::weights::{Part, Shape};
 /// The four gates of a group of cells, in Keras' order: input, forget, candidate, output.
 pub(super) type Gates<const L: usize> = [[f32; L]; 4];
 
-/// What scores: the weights of the gates go times the factors that [`super::math`] asks for.
+/// The factors for the weights of the gates that [`super::math`] requires.
 const FACTORS: [f32; 4] = [GATE, GATE, CANDIDATE, GATE];
 
 /// Packed weights, or gradients.
@@ -35,13 +35,13 @@ pub(super) struct Layer<const L: usize> {
     pub(super) bias: Vec<Gates<L>>,
 }
 
-/// A layer's arrays.
+/// The arrays of a layer.
 type Parts = [Part; 3];
 const ENCODER: Parts = [Part::EncoderInput, Part::EncoderHidden, Part::EncoderBias];
 const DECODER: Parts = [Part::DecoderInput, Part::DecoderHidden, Part::DecoderBias];
 
 impl<const L: usize> Packed<L> {
-    /// Takes the weights, all arrays one after the other.
+    /// Packs the weights, all arrays concatenated.
     pub(super) fn pack(&mut self, shape: Shape, numbers: &[f32]) {
         for (layer, parts) in [(&mut self.encoder, ENCODER), (&mut self.decoder, DECODER)] {
             for (panels, part) in layer.arrays().into_iter().zip(parts) {
@@ -52,7 +52,7 @@ impl<const L: usize> Packed<L> {
         pack(&numbers[Part::HeadBias.range(shape)], shape.channels, [1.0], &mut self.head_bias);
     }
 
-    /// Sets all to zero.
+    /// Sets all numbers to zero.
     pub(super) fn clear(&mut self, shape: Shape) {
         let (groups, Shape { channels, units, .. }) = (shape.units.div_ceil(L), shape);
         for (layer, inputs) in [(&mut self.encoder, channels), (&mut self.decoder, units)] {
@@ -67,7 +67,7 @@ impl<const L: usize> Packed<L> {
         }
     }
 
-    /// Gives gradients back, all arrays one after the other.
+    /// Unpacks gradients, all arrays concatenated.
     pub(super) fn unpack(&mut self, shape: Shape, numbers: &mut [f32]) {
         for (layer, parts) in [(&mut self.encoder, ENCODER), (&mut self.decoder, DECODER)] {
             for (panels, part) in layer.arrays().into_iter().zip(parts) {
@@ -85,7 +85,7 @@ impl<const L: usize> Layer<L> {
     }
 }
 
-/// `[row][gate * outputs + output]`, times the gates' factors, as `[group][row][gate][lane]`.
+/// Packs `[row][gate * outputs + output]`, times the gates' factors, as `[group][row][gate][lane]`.
 fn pack<const L: usize, const G: usize>(
     array: &[f32],
     outputs: usize,
@@ -107,7 +107,7 @@ fn pack<const L: usize, const G: usize>(
     }
 }
 
-/// The way back, without factors.
+/// The inverse, without factors.
 fn unpack<const L: usize, const G: usize>(panels: &[[[f32; L]; G]], outputs: usize, array: &mut [f32]) {
     let groups = outputs.div_ceil(L);
     for (group, panels) in panels.chunks_exact(panels.len() / groups).enumerate() {
@@ -120,7 +120,7 @@ fn unpack<const L: usize, const G: usize>(panels: &[[[f32; L]; G]], outputs: usi
     }
 }
 
-/// Kernels the other way round, for what flows back from gates `[group][gate][lane]` to `outputs`.
+/// Transposes a kernel, for gradients that flow back from gates `[group][gate][lane]` to `outputs`.
 ///
 /// From `[output][gate * units + unit]` to `[four vectors of outputs][group][gate][lane of a unit][vector][lane]`.
 pub(super) fn transpose<const L: usize>(array: &[f32], gates: usize, units: usize, panels: &mut Vec<Gates<L>>) {
@@ -132,8 +132,8 @@ pub(super) fn transpose<const L: usize>(array: &[f32], gates: usize, units: usiz
                 for unit in group..group + L {
                     let mut panel = [[0.0; L]; 4];
                     if unit < units {
-                        for (place, output) in (first..outputs.min(first + 4 * L)).enumerate() {
-                            panel[place / L][place % L] = array[output * gates * units + gate * units + unit];
+                        for (index, output) in (first..outputs.min(first + 4 * L)).enumerate() {
+                            panel[index / L][index % L] = array[output * gates * units + gate * units + unit];
                         }
                     }
                     panels.push(panel);

@@ -1,24 +1,24 @@
-//! Vectors of numbers, on what the machine has: AVX-512, AVX2, or plain arrays.
+//! Vectors of numbers: AVX-512, AVX2, or plain arrays.
 //!
-//! The one place of the project with `unsafe`. What makes it sound: a value of [`Avx512`] or [`Avx2`] is only ever made
-//! by its `detect`, after the processor has said that it has the extension, and every instruction is a method of such a
-//! value. Deliberately absent: what is computed (`math.rs`, `forward.rs`, `backward.rs`).
+//! The only module of the project with `unsafe`. It is sound because a value of [`Avx512`] or [`Avx2`] is only created by
+//! its `detect`, after the processor has reported the extension, and every instruction is a method of such a value. Does
+//! not contain what is computed (`math.rs`, `forward.rs`, `backward.rs`).
 //!
-//! Numbers are added and multiplied as IEEE 754 says, on every machine. Two things differ between machines: whether
+//! Additions and multiplications follow IEEE 754 on every machine. Two things differ between machines: whether
 //! [`Simd::mul_add`] rounds once or twice, and the last bit of [`Simd::recip`].
-#![allow(unsafe_code, reason = "vector instructions are called where the processor has said that it has them")]
+#![allow(unsafe_code, reason = "vector instructions, called only where the processor has reported them")]
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 use std::fmt::Debug;
 
-/// `L` numbers at a time, and `R` rows at a time: as many as its registers hold four sums of.
+/// Operations on `L` numbers at a time, and on `R` rows at a time: as many as the registers hold four sums of.
 pub(super) trait Simd<const L: usize, const R: usize>: Copy + Debug + Send + 'static {
-    /// `L` numbers.
+    /// A vector of `L` numbers.
     type V: Copy;
 
-    /// Does the work in a function compiled for these vectors.
-    fn perform<W: Work<L, R>>(self, work: W) -> W::Answer;
+    /// Runs the work in a function that is compiled for these vectors.
+    fn dispatch<W: Work<L, R>>(self, work: W) -> W::Output;
 
     fn splat(self, value: f32) -> Self::V;
     fn load(self, from: &[f32; L]) -> Self::V;
@@ -28,9 +28,9 @@ pub(super) trait Simd<const L: usize, const R: usize>: Copy + Debug + Send + 'st
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// Within `-bound..=bound`; what is not a number stays so.
+    /// Limits a value to `-bound..=bound`; NaN stays NaN.
     fn clamp(self, value: Self::V, bound: f32) -> Self::V;
-    /// The next whole number, for numbers below 2^22.
+    /// Rounds to the nearest whole number, for numbers below 2^22.
     fn round(self, value: Self::V) -> Self::V;
     /// `value * 2^exponent`, for whole exponents within -100 and 100.
     fn scale(self, value: Self::V, exponent: Self::V) -> Self::V;
@@ -38,11 +38,11 @@ pub(super) trait Simd<const L: usize, const R: usize>: Copy + Debug + Send + 'st
     fn recip(self, value: Self::V) -> Self::V;
 }
 
-/// Something to compute with vectors of any kind. Every function below `run` is to be inlined, so that it is compiled
-/// for the vectors' extension.
+/// A computation with vectors of any kind. Every function called by `run` must be inlined, so that it is compiled for the
+/// vectors' extension.
 pub(super) trait Work<const L: usize, const R: usize> {
-    type Answer;
-    fn run<S: Simd<L, R>>(self, simd: S) -> Self::Answer;
+    type Output;
+    fn run<S: Simd<L, R>>(self, simd: S) -> Self::Output;
 }
 
 /// Sixteen numbers: AVX-512F.
@@ -62,9 +62,9 @@ impl Avx512 {
 impl Simd<16, 4> for Avx512 {
     type V = __m512;
 
-    fn perform<W: Work<16, 4>>(self, work: W) -> W::Answer {
+    fn dispatch<W: Work<16, 4>>(self, work: W) -> W::Output {
         #[target_feature(enable = "avx512f,fma")]
-        fn compiled<W: Work<16, 4>>(simd: Avx512, work: W) -> W::Answer {
+        fn compiled<W: Work<16, 4>>(simd: Avx512, work: W) -> W::Output {
             work.run(simd)
         }
         unsafe { compiled(self, work) }
@@ -105,7 +105,7 @@ impl Simd<16, 4> for Avx512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
 
-    /// Of two operands of which one is not a number, `min` and `max` answer with the second.
+    /// If one operand is NaN, `min` and `max` return the second.
     #[inline(always)]
     fn clamp(self, value: __m512, bound: f32) -> __m512 {
         unsafe { _mm512_min_ps(_mm512_set1_ps(bound), _mm512_max_ps(_mm512_set1_ps(-bound), value)) }
@@ -121,7 +121,7 @@ impl Simd<16, 4> for Avx512 {
         unsafe { _mm512_scalef_ps(value, exponent) }
     }
 
-    /// The processor's 14 bits, and one step of Newton's method, which doubles them.
+    /// The processor's 14-bit estimate, and one step of Newton's method, which doubles its bits.
     #[inline(always)]
     fn recip(self, value: __m512) -> __m512 {
         unsafe {
@@ -149,9 +149,9 @@ impl Avx2 {
 impl Simd<8, 2> for Avx2 {
     type V = __m256;
 
-    fn perform<W: Work<8, 2>>(self, work: W) -> W::Answer {
+    fn dispatch<W: Work<8, 2>>(self, work: W) -> W::Output {
         #[target_feature(enable = "avx2,fma")]
-        fn compiled<W: Work<8, 2>>(simd: Avx2, work: W) -> W::Answer {
+        fn compiled<W: Work<8, 2>>(simd: Avx2, work: W) -> W::Output {
             work.run(simd)
         }
         unsafe { compiled(self, work) }
@@ -192,7 +192,7 @@ impl Simd<8, 2> for Avx2 {
         unsafe { _mm256_fmadd_ps(a, b, c) }
     }
 
-    /// Of two operands of which one is not a number, `min` and `max` answer with the second.
+    /// If one operand is NaN, `min` and `max` return the second.
     #[inline(always)]
     fn clamp(self, value: __m256, bound: f32) -> __m256 {
         unsafe { _mm256_min_ps(_mm256_set1_ps(bound), _mm256_max_ps(_mm256_set1_ps(-bound), value)) }
@@ -203,7 +203,7 @@ impl Simd<8, 2> for Avx2 {
         unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(value) }
     }
 
-    /// The exponent is added to the number's own.
+    /// Adds to the number's own exponent.
     #[inline(always)]
     fn scale(self, value: __m256, exponent: __m256) -> __m256 {
         unsafe {
@@ -218,14 +218,14 @@ impl Simd<8, 2> for Avx2 {
     }
 }
 
-/// Four numbers, on any machine; the compiler makes of it what it can.
+/// Four numbers, on any machine. The compiler vectorises it as far as it can.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Portable;
 
 impl Simd<4, 2> for Portable {
     type V = [f32; 4];
 
-    fn perform<W: Work<4, 2>>(self, work: W) -> W::Answer {
+    fn dispatch<W: Work<4, 2>>(self, work: W) -> W::Output {
         work.run(self)
     }
 
@@ -259,7 +259,7 @@ impl Simd<4, 2> for Portable {
         [a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]]
     }
 
-    /// In two roundings: in one, without the machine's help, it would be a call.
+    /// Rounds twice. Without hardware support, rounding once would need a function call.
     #[inline(always)]
     fn mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
         self.add(self.mul(a, b), c)
@@ -270,14 +270,14 @@ impl Simd<4, 2> for Portable {
         value.map(|value| value.clamp(-bound, bound))
     }
 
-    /// Beside 1.5 * 2^23 a number has no place for what is behind the point.
+    /// A sum with 1.5 * 2^23 has no bits for a fraction.
     #[inline(always)]
     fn round(self, value: [f32; 4]) -> [f32; 4] {
-        let far = [12_582_912.0; 4];
-        self.sub(self.add(value, far), far)
+        let offset = [12_582_912.0; 4];
+        self.sub(self.add(value, offset), offset)
     }
 
-    /// The exponent is added to the number's own.
+    /// Adds to the number's own exponent.
     #[inline(always)]
     fn scale(self, value: [f32; 4], exponent: [f32; 4]) -> [f32; 4] {
         let mut scaled = value;

@@ -1,6 +1,4 @@
-//! The network made of candle-nn's own LSTM layers and candle's own gradients: what the kernel is checked against.
-//!
-//! Deliberately absent: speed.
+//! The network made of candle-nn's LSTM layers with candle's gradients: the reference for tests of the kernel. Slow.
 
 use std::collections::HashMap;
 
@@ -9,22 +7,22 @@ use candle_nn::{LSTMConfig, RNN, VarBuilder, lstm};
 
 use crate::weights::{Part, Weights};
 
-/// The windows' reconstructions.
+/// Returns the reconstructions of windows.
 pub(crate) fn reconstruct(weights: &Weights, windows: &[f32]) -> Result<Vec<f32>> {
     forward(weights, &variables(weights)?, windows)?.flatten_all()?.to_vec1()
 }
 
-/// The gradient of `sum(slopes * reconstructions)` for each weight, all arrays one after the other.
-pub(crate) fn gradient(weights: &Weights, windows: &[f32], slopes: &[f32]) -> Result<Vec<f32>> {
+/// Returns the gradient of `sum(upstream_grad * reconstructions)` for each weight, all arrays concatenated.
+pub(crate) fn gradient(weights: &Weights, windows: &[f32], upstream_grad: &[f32]) -> Result<Vec<f32>> {
     let variables = variables(weights)?;
     let reconstructed = forward(weights, &variables, windows)?.flatten_all()?;
-    let slopes = Tensor::from_slice(slopes, slopes.len(), &Device::Cpu)?;
-    let gradients = (reconstructed * slopes)?.sum_all()?.backward()?;
+    let upstream_grad = Tensor::from_slice(upstream_grad, upstream_grad.len(), &Device::Cpu)?;
+    let gradients = (reconstructed * upstream_grad)?.sum_all()?.backward()?;
     let mut numbers = Vec::new();
     for variable in &variables {
         match gradients.get(variable) {
             Some(gradient) => numbers.extend(gradient.flatten_all()?.to_vec1::<f32>()?),
-            // One step has no recurrence to learn from.
+            // With one step, the recurrent weights have no gradient.
             None => numbers.extend(vec![0.0; variable.elem_count()]),
         }
     }
@@ -40,15 +38,15 @@ fn forward(weights: &Weights, variables: &[Var], windows: &[f32]) -> Result<Tens
     let shape = weights.shape();
     let count = windows.len() / shape.window_size();
     let windows = Tensor::from_slice(windows, (count, shape.len, shape.channels), &Device::Cpu)?;
-    let of = |part: Part| variables[part as usize].as_tensor();
-    let encoder = [Part::EncoderInput, Part::EncoderHidden, Part::EncoderBias].map(of);
+    let tensor = |part: Part| variables[part as usize].as_tensor();
+    let encoder = [Part::EncoderInput, Part::EncoderHidden, Part::EncoderBias].map(tensor);
     let latent = layer(encoder, &windows)?.narrow(1, shape.len - 1, 1)?;
-    let decoder = [Part::DecoderInput, Part::DecoderHidden, Part::DecoderBias].map(of);
+    let decoder = [Part::DecoderInput, Part::DecoderHidden, Part::DecoderBias].map(tensor);
     let decoded = layer(decoder, &latent.repeat((1, shape.len, 1))?)?;
-    decoded.broadcast_matmul(of(Part::HeadKernel))?.broadcast_add(of(Part::HeadBias))
+    decoded.broadcast_matmul(tensor(Part::HeadKernel))?.broadcast_add(tensor(Part::HeadBias))
 }
 
-/// candle's own layer with the same numbers: it keeps kernels the other way round.
+/// candle's LSTM layer with the same weights. It stores kernels transposed.
 fn layer([input, hidden, bias]: [&Tensor; 3], xs: &Tensor) -> Result<Tensor> {
     let (inputs, units) = (input.dims()[0], hidden.dims()[0]);
     let tensors = HashMap::from([

@@ -1,11 +1,11 @@
-//! Tags as plants have them, and texts that are none.
+//! Valid and invalid pump tags, their normalisation, file names and hash slots.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A tag as it is sent, and the id that it is.
-const TAGS: [(&str, &str); 40] = [
+/// A tag as sent, and its id.
+const VALID_TAGS: [(&str, &str); 40] = [
     ("p", "p"),
     ("-", "-"),
     ("pump-1", "pump-1"),
@@ -48,7 +48,7 @@ const TAGS: [(&str, &str); 40] = [
     ("CON", "CON"),
 ];
 
-const NO_TAGS: [&str; 30] = [
+const INVALID_TAGS: [&str; 30] = [
     "",
     " ",
     "\u{a0}",
@@ -82,15 +82,15 @@ const NO_TAGS: [&str; 30] = [
 ];
 
 #[test]
-fn tags_of_plants_are_ids_and_what_cannot_be_seen_is_none() {
-    for (text, id) in TAGS {
+fn plant_tags_are_valid_and_invisible_characters_are_refused() {
+    for (text, id) in VALID_TAGS {
         assert_eq!(text.parse::<PumpId>().expect(text).as_str(), id);
         let stem = text.parse::<PumpId>().expect(text).file_stem();
         assert!(!stem.contains(['/', '\\', ' ', '*', '?', '"', '<', '>', '|', ':']), "{stem}");
     }
-    for text in NO_TAGS {
-        let told = text.parse::<PumpId>().expect_err(text).to_string();
-        assert!(told.contains(PumpId::ALLOWED), "{told}");
+    for text in INVALID_TAGS {
+        let message = text.parse::<PumpId>().expect_err(text).to_string();
+        assert!(message.contains(PumpId::ALLOWED), "{message}");
     }
 }
 
@@ -104,15 +104,15 @@ fn lengths_are_in_characters_and_in_bytes() {
         assert!(bad.parse::<PumpId>().is_err(), "{bad}");
     }
     let long = "x".repeat(65);
-    let told = "x".repeat(10_000).parse::<PumpId>().expect_err("too long").to_string();
+    let message = "x".repeat(10_000).parse::<PumpId>().expect_err("too long").to_string();
     assert!(
-        told.starts_with(&format!("{long:?} is no pump id")),
-        "no more of it than shows that it is too long: {told}"
+        message.starts_with(&format!("{long:?} is no pump id")),
+        "no more of it than shows that it is too long: {message}"
     );
 }
 
 #[test]
-fn case_makes_two_pumps_and_two_spellings_one() {
+fn case_distinguishes_ids_and_normalisation_merges_spellings() {
     let id = |text: &str| text.parse::<PumpId>().expect("an id");
     assert_ne!(id("p-1"), id("P-1"));
     assert_eq!(id("Caf\u{e9}"), id("Cafe\u{301}"));
@@ -120,15 +120,15 @@ fn case_makes_two_pumps_and_two_spellings_one() {
 }
 
 #[test]
-fn ids_of_before_are_read_though_they_are_no_longer_taken() {
+fn stored_ids_of_older_versions_can_still_be_read() {
     for old in [".", "..", "P:3.a_b", "-"] {
-        assert_eq!(PumpId::stored(old).expect(old).as_str(), old);
+        assert_eq!(PumpId::from_stored(old).expect(old).as_str(), old);
     }
-    assert!(PumpId::stored("*").is_err() && PumpId::stored("P\u{202e}").is_err());
+    assert!(PumpId::from_stored("*").is_err() && PumpId::from_stored("P\u{202e}").is_err());
 }
 
 #[test]
-fn files_get_names_that_every_system_takes() {
+fn file_stems_are_valid_on_every_system() {
     for (id, stem) in [
         ("P-101A/B", "P-101A%2FB"),
         ("Förderpumpe 3", "Förderpumpe%203"),
@@ -149,7 +149,7 @@ fn files_get_names_that_every_system_takes() {
 }
 
 #[test]
-fn names_are_for_people_and_may_be_what_ids_may_not() {
+fn display_names_may_be_reserved_ids() {
     let name: PumpName = " Feed  pump\u{a0}3 ".parse().expect("a name");
     assert_eq!(name.as_str(), "Feed pump 3");
     assert!("*".parse::<PumpName>().is_ok() && "冷".repeat(80).parse::<PumpName>().is_ok());
@@ -160,10 +160,10 @@ fn names_are_for_people_and_may_be_what_ids_may_not() {
 
 proptest! {
     #[test]
-    fn any_text_is_refused_or_the_same_id_ever_after(text in "\\PC{0,20}|[ -~]{0,70}|.{0,12}") {
+    fn any_text_is_refused_or_survives_every_round_trip(text in "\\PC{0,20}|[ -~]{0,70}|.{0,12}") {
         let Ok(id) = text.parse::<PumpId>() else { return Ok(()) };
         prop_assert_eq!(&id.as_str().parse::<PumpId>().expect("its own text"), &id);
-        prop_assert_eq!(&PumpId::stored(id.as_str()).expect("stored"), &id);
+        prop_assert_eq!(&PumpId::from_stored(id.as_str()).expect("stored"), &id);
         let stem = id.file_stem();
         prop_assert!(stem.len() < 240 && !stem.contains(['/', '\\', '\0']) && !stem.starts_with('.'), "{}", stem);
         prop_assert_eq!(PumpId::from_file_stem(&stem), Some(id));
@@ -171,7 +171,7 @@ proptest! {
 }
 
 #[test]
-fn slots_are_the_same_in_every_build_and_spread() {
+fn hash_slots_are_stable_and_evenly_spread() {
     let slots =
         ["P-1", "P-2", "P-10", "Förderpumpe 3"].map(|pump| pump.parse::<PumpId>().expect("an id").hash_slot(60_000));
     assert_eq!(slots, [26325, 1692, 19423, 20491]);

@@ -1,4 +1,4 @@
-//! When events open, are updated and end, to the millisecond; and whose figures they hold.
+//! When events are opened, updated and resolved, to the millisecond, and which values they hold.
 
 use super::*;
 use crate::{
@@ -6,7 +6,13 @@ use crate::{
     profile::tests::{SMALL, small},
 };
 
-fn look(desk: &mut MaintenanceDesk, second: i64, bearing: f64, verdict: impl Into<Option<bool>>) -> Vec<EventChange> {
+/// Evaluates a reading of the bearing. `verdict`: whether there is a detection, and whether it is an anomaly.
+fn evaluate(
+    evaluator: &mut RuleEvaluator,
+    second: i64,
+    bearing: f64,
+    verdict: impl Into<Option<bool>>,
+) -> Vec<EventChange> {
     let at = Timestamp::from_millis(1_773_051_273_000 + second * 1000).expect("a time");
     let pump: PumpId = "P-1".parse().expect("a name");
     let samples = [Sample::Good(bearing), Sample::Good(1.0)].into();
@@ -20,66 +26,66 @@ fn look(desk: &mut MaintenanceDesk, second: i64, bearing: f64, verdict: impl Int
         contributions: [0.9, 0.1].into(),
         model: "m".into(),
     });
-    desk.observe(&reading, detection.as_ref())
+    evaluator.evaluate(&reading, detection.as_ref())
 }
 
 #[test]
 fn a_hot_bearing_opens_one_event_and_its_return_to_normal_resolves_it() {
-    let mut desk = MaintenanceDesk::new(small(), []);
+    let mut evaluator = RuleEvaluator::new(small(), []);
     let mut changes = Vec::new();
     for second in 0..25 {
-        changes.extend(look(&mut desk, second, 90.0 + second as f64, true));
+        changes.extend(evaluate(&mut evaluator, second, 90.0 + second as f64, true));
     }
     assert!(matches!(changes[0], EventChange::Opened(_)));
     assert!(matches!(changes[1..], [EventChange::Updated(_), EventChange::Updated(_)]), "every ten seconds");
     for second in 25..84 {
-        assert_eq!(look(&mut desk, second, 60.0, true), [], "it may come back");
+        assert_eq!(evaluate(&mut evaluator, second, 60.0, true), [], "it may come back");
     }
-    let [EventChange::Resolved(event)] = &look(&mut desk, 84, 60.0, false)[..] else { panic!("resolved") };
+    let [EventChange::Resolved(event)] = &evaluate(&mut evaluator, 84, 60.0, false)[..] else { panic!("resolved") };
     assert_eq!((event.peak, event.state()), (Some(114.0), EventState::Resolved));
     assert_eq!((event.peak_loss, event.model.as_deref()), (Some(1.14), Some("m")));
-    assert!(matches!(look(&mut desk, 90, 99.0, true)[..], [EventChange::Opened(_)]), "and again: a new event");
+    assert!(matches!(evaluate(&mut evaluator, 90, 99.0, true)[..], [EventChange::Opened(_)]), "a new event");
 }
 
 #[test]
-fn heat_without_an_anomaly_and_an_anomaly_without_heat_open_nothing() {
-    let mut desk = MaintenanceDesk::new(small(), []);
-    assert_eq!(look(&mut desk, 0, 99.0, false), []);
-    assert_eq!(look(&mut desk, 1, 85.0, true), [], "the limit itself is allowed");
+fn a_normal_detection_or_a_value_within_the_limit_opens_nothing() {
+    let mut evaluator = RuleEvaluator::new(small(), []);
+    assert_eq!(evaluate(&mut evaluator, 0, 99.0, false), []);
+    assert_eq!(evaluate(&mut evaluator, 1, 85.0, true), [], "the limit itself is allowed");
 }
 
 #[test]
-fn without_a_verdict_the_limit_alone_opens_and_keeps_an_event() {
-    let mut desk = MaintenanceDesk::new(small(), []);
-    assert_eq!(look(&mut desk, 0, 85.0, None), [], "the limit itself is allowed");
-    let [EventChange::Opened(event)] = &look(&mut desk, 1, 90.0, None)[..] else { panic!("opened") };
+fn without_a_detection_the_limit_alone_decides() {
+    let mut evaluator = RuleEvaluator::new(small(), []);
+    assert_eq!(evaluate(&mut evaluator, 0, 85.0, None), [], "the limit itself is allowed");
+    let [EventChange::Opened(event)] = &evaluate(&mut evaluator, 1, 90.0, None)[..] else { panic!("opened") };
     assert_eq!((event.peak, event.peak_loss, &event.model), (Some(90.0), None, &None));
     for second in 2..11 {
-        assert_eq!(look(&mut desk, second, 91.0, None), [], "one matter, one event");
+        assert_eq!(evaluate(&mut evaluator, second, 91.0, None), [], "one event");
     }
-    let [EventChange::Updated(event)] = &look(&mut desk, 11, 91.0, true)[..] else { panic!("updated") };
-    assert_eq!((event.peak_loss, event.model.as_deref()), (Some(0.91), Some("m")), "the model sees it, too");
-    let cleared: Vec<EventChange> = (12..72).flat_map(|second| look(&mut desk, second, 60.0, None)).collect();
+    let [EventChange::Updated(event)] = &evaluate(&mut evaluator, 11, 91.0, true)[..] else { panic!("updated") };
+    assert_eq!((event.peak_loss, event.model.as_deref()), (Some(0.91), Some("m")), "the anomaly is recorded");
+    let cleared: Vec<EventChange> = (12..72).flat_map(|second| evaluate(&mut evaluator, second, 60.0, None)).collect();
     assert!(matches!(cleared[..], [EventChange::Resolved(_)]));
 }
 
 #[test]
-fn a_verdict_of_normal_lets_an_event_of_the_limit_alone_go() {
-    let mut desk = MaintenanceDesk::new(small(), []);
-    assert_eq!(look(&mut desk, 0, 90.0, None).len(), 1);
-    let cleared: Vec<EventChange> = (1..61).flat_map(|second| look(&mut desk, second, 90.0, false)).collect();
+fn normal_detections_resolve_an_event_of_the_limit_alone() {
+    let mut evaluator = RuleEvaluator::new(small(), []);
+    assert_eq!(evaluate(&mut evaluator, 0, 90.0, None).len(), 1);
+    let cleared: Vec<EventChange> = (1..61).flat_map(|second| evaluate(&mut evaluator, second, 90.0, false)).collect();
     assert!(matches!(cleared[..], [EventChange::Resolved(_)]));
 }
 
 #[test]
-fn an_event_that_stood_at_the_last_stop_is_not_opened_again() {
-    let mut first = MaintenanceDesk::new(small(), []);
-    let [EventChange::Opened(event)] = &look(&mut first, 0, 99.0, true)[..] else { panic!("opened") };
-    let mut second = MaintenanceDesk::new(small(), [event.clone()]);
-    assert_eq!(look(&mut second, 1, 99.0, true), []);
+fn an_event_that_was_open_at_the_last_stop_is_not_opened_again() {
+    let mut first = RuleEvaluator::new(small(), []);
+    let [EventChange::Opened(event)] = &evaluate(&mut first, 0, 99.0, true)[..] else { panic!("opened") };
+    let mut second = RuleEvaluator::new(small(), [event.clone()]);
+    assert_eq!(evaluate(&mut second, 1, 99.0, true), []);
 }
 
-/// A second bearing, and a rule for the flow.
+/// The small profile with a second bearing and a rule for the flow.
 fn two_rules() -> Profile {
     let (channels, rules) = SMALL.split_once("[[rules]]").expect("a rule");
     let second = "[[channels]]\nname = \"Tb2\"\nquantity = \"bearing_temperature\"\nunit = \"°C\"\nplausible = [-40, 200]\nresolution = 0.1\n";
@@ -91,8 +97,8 @@ fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(1_773_051_273_000 + ms).expect("a time")
 }
 
-/// Looks at a reading of the two bearings and the flow, with the loss of a verdict on it: an anomaly from 0.5 on.
-fn look_at(desk: &mut MaintenanceDesk, ms: i64, samples: [Sample; 3], loss: Option<f64>) -> Vec<EventChange> {
+/// Evaluates a reading of two bearings and the flow. `loss`: that of a detection for it, an anomaly from 0.5 on.
+fn evaluate_three(evaluator: &mut RuleEvaluator, ms: i64, samples: [Sample; 3], loss: Option<f64>) -> Vec<EventChange> {
     let pump: PumpId = "P-1".parse().expect("a name");
     let [first, second, flow] = samples;
     let reading = Reading {
@@ -111,10 +117,10 @@ fn look_at(desk: &mut MaintenanceDesk, ms: i64, samples: [Sample; 3], loss: Opti
         contributions: [0.8, 0.1, 0.1].into(),
         model: format!("m-{loss}").into(),
     });
-    desk.observe(&reading, verdict.as_ref())
+    evaluator.evaluate(&reading, verdict.as_ref())
 }
 
-/// One letter for what a reading did: opened, updated, resolved, nothing.
+/// Returns one letter for a reading's changes: O opened, U updated, R resolved, . none.
 fn letter(changes: &[EventChange]) -> char {
     match changes {
         [] => '.',
@@ -126,42 +132,46 @@ fn letter(changes: &[EventChange]) -> char {
 }
 
 #[test]
-fn limits_and_times_are_kept_to_the_last_bit() {
+fn limits_and_times_are_exact() {
     let above = 85.0_f64.next_up();
     for (what, steps, expected) in [
         ("the limit itself is allowed", &[(0, 85.0), (1, above)][..], ".O"),
         (
-            "figures are written every ten seconds",
+            "an open event is updated every ten seconds",
             &[(0, 90.0), (9_999, 90.0), (10_000, 90.0), (19_999, 90.0), (20_000, 90.0)],
             "O.U.U",
         ),
         (
-            "an update that comes late begins new ten seconds",
+            "the next update is ten seconds after a late one",
             &[(0, 90.0), (15_000, 90.0), (20_000, 90.0), (25_000, 90.0)],
             "OU.U",
         ),
-        ("a minute without it ends it", &[(0, 90.0), (1, 60.0), (59_999, 60.0), (60_000, 60.0)], "O..R"),
+        ("a minute without a violation resolves it", &[(0, 90.0), (1, 60.0), (59_999, 60.0), (60_000, 60.0)], "O..R"),
         (
-            "the minute counts from when it last held",
+            "the minute starts at the last violation",
             &[(0, 90.0), (5_000, 90.0), (64_999, 85.0), (65_000, 85.0)],
             "O..R",
         ),
-        ("it comes back within the minute", &[(0, 90.0), (59_999, 60.0), (60_000, 90.0), (119_999, 60.0)], "O.U."),
-        ("what comes back after its end is a new one", &[(0, 90.0), (60_000, 60.0), (60_001, 90.0)], "ORO"),
-        ("a silence is no end, the first reading after it is", &[(0, 90.0), (500_000, 90.0), (560_000, 60.0)], "OUR"),
+        (
+            "a violation within the minute keeps it open",
+            &[(0, 90.0), (59_999, 60.0), (60_000, 90.0), (119_999, 60.0)],
+            "O.U.",
+        ),
+        ("a violation after that opens a new one", &[(0, 90.0), (60_000, 60.0), (60_001, 90.0)], "ORO"),
+        ("silence resolves nothing, a reading after it does", &[(0, 90.0), (500_000, 90.0), (560_000, 60.0)], "OUR"),
     ] {
-        let mut desk = MaintenanceDesk::new(two_rules(), []);
+        let mut evaluator = RuleEvaluator::new(two_rules(), []);
         let good = Sample::Good;
         let done: String = steps
             .iter()
-            .map(|&(ms, tb)| letter(&look_at(&mut desk, ms, [good(tb), good(1.0), good(1.0)], None)))
+            .map(|&(ms, tb)| letter(&evaluate_three(&mut evaluator, ms, [good(tb), good(1.0), good(1.0)], None)))
             .collect();
         assert_eq!(done, expected, "{what}");
     }
 }
 
 #[test]
-fn the_highest_believable_value_of_the_quantity_counts() {
+fn the_highest_good_value_of_the_quantity_counts() {
     use Sample::{Bad, Filled, Good, Missing};
     for (samples, expected) in [
         ([Good(90.0), Good(95.0), Good(1.0)], Some(("bearing-hot", "Tb2", 95.0))),
@@ -173,7 +183,7 @@ fn the_highest_believable_value_of_the_quantity_counts() {
         ([Bad(900.0), Good(86.0), Good(1.0)], Some(("bearing-hot", "Tb2", 86.0))),
         ([Filled, Missing, Missing], None),
     ] {
-        let changes = look_at(&mut MaintenanceDesk::new(two_rules(), []), 0, samples, None);
+        let changes = evaluate_three(&mut RuleEvaluator::new(two_rules(), []), 0, samples, None);
         let opened: Vec<_> = changes
             .iter()
             .map(EventChange::event)
@@ -189,23 +199,24 @@ fn the_highest_believable_value_of_the_quantity_counts() {
 
 #[test]
 fn each_rule_has_its_own_event() {
-    let mut desk = MaintenanceDesk::new(two_rules(), []);
+    let mut evaluator = RuleEvaluator::new(two_rules(), []);
     let mut rules = |ms, bearing, flow| -> Vec<(char, String)> {
-        let changes = look_at(&mut desk, ms, [Sample::Good(bearing), Sample::Good(1.0), Sample::Good(flow)], None);
+        let changes =
+            evaluate_three(&mut evaluator, ms, [Sample::Good(bearing), Sample::Good(1.0), Sample::Good(flow)], None);
         changes.iter().map(|c| (letter(std::slice::from_ref(c)), c.event().rule.clone())).collect()
     };
-    let of = |letter: char, rule: &str| (letter, rule.to_owned());
-    assert_eq!(rules(0, 90.0, 1.0), [of('O', "bearing-hot")]);
-    assert_eq!(rules(5_000, 90.0, 900.0), [of('O', "flow-high")]);
+    let change = |letter: char, rule: &str| (letter, rule.to_owned());
+    assert_eq!(rules(0, 90.0, 1.0), [change('O', "bearing-hot")]);
+    assert_eq!(rules(5_000, 90.0, 900.0), [change('O', "flow-high")]);
     assert_eq!(rules(10_000, 60.0, 900.0), []);
-    assert_eq!(rules(15_000, 60.0, 900.0), [of('U', "flow-high")]);
-    assert_eq!(rules(65_000, 60.0, 1.0), [of('R', "bearing-hot")]);
-    assert_eq!(rules(75_000, 60.0, 1.0), [of('R', "flow-high")]);
+    assert_eq!(rules(15_000, 60.0, 900.0), [change('U', "flow-high")]);
+    assert_eq!(rules(65_000, 60.0, 1.0), [change('R', "bearing-hot")]);
+    assert_eq!(rules(75_000, 60.0, 1.0), [change('R', "flow-high")]);
 }
 
 #[test]
-fn an_event_keeps_its_highest_figures_its_first_model_and_its_times() {
-    let mut desk = MaintenanceDesk::new(two_rules(), []);
+fn an_event_has_its_peak_values_its_first_model_and_its_times() {
+    let mut evaluator = RuleEvaluator::new(two_rules(), []);
     // Milliseconds, bearing, loss.
     for (ms, bearing, loss) in [
         (0, 90.0, None),
@@ -214,11 +225,13 @@ fn an_event_keeps_its_highest_figures_its_first_model_and_its_times() {
         (3_000, 90.5, Some(0.7)),
         (4_000, 99.0, Some(0.4)),
     ] {
-        look_at(&mut desk, ms, [Sample::Good(bearing), Sample::Good(1.0), Sample::Good(1.0)], loss);
+        evaluate_three(&mut evaluator, ms, [Sample::Good(bearing), Sample::Good(1.0), Sample::Good(1.0)], loss);
     }
     let cool = [Sample::Good(60.0), Sample::Good(1.0), Sample::Good(1.0)];
-    assert_eq!(look_at(&mut desk, 62_999, cool, None), [], "normal at 4 s: it last held at 3 s");
-    let [EventChange::Resolved(event)] = &look_at(&mut desk, 63_000, cool, None)[..] else { panic!("resolved") };
+    assert_eq!(evaluate_three(&mut evaluator, 62_999, cool, None), [], "normal at 4 s: last violated at 3 s");
+    let [EventChange::Resolved(event)] = &evaluate_three(&mut evaluator, 63_000, cool, None)[..] else {
+        panic!("resolved")
+    };
     assert_eq!((event.peak, event.peak_loss, event.model.as_deref()), (Some(97.0), Some(0.9), Some("m-0.6")));
     assert_eq!((event.opened_at, event.last_seen_at, event.resolved_at), (at(0), at(3_000), Some(at(63_000))));
     assert_eq!((event.state(), event.state().as_str()), (EventState::Resolved, "resolved"));
@@ -227,22 +240,22 @@ fn an_event_keeps_its_highest_figures_its_first_model_and_its_times() {
 }
 
 #[test]
-fn a_desk_goes_on_where_the_one_before_a_stop_was() {
+fn an_evaluator_continues_after_a_restart() {
     let hot = [Sample::Good(90.0), Sample::Good(1.0), Sample::Good(1.0)];
-    let mut first = MaintenanceDesk::new(two_rules(), []);
-    let [EventChange::Opened(opened)] = &look_at(&mut first, 0, hot, None)[..] else { panic!("opened") };
-    let known = MaintenanceEvent { last_seen_at: at(8_000), ..opened.clone() };
+    let mut first = RuleEvaluator::new(two_rules(), []);
+    let [EventChange::Opened(opened)] = &evaluate_three(&mut first, 0, hot, None)[..] else { panic!("opened") };
+    let stored = MaintenanceEvent { last_seen_at: at(8_000), ..opened.clone() };
     let after = |steps: &[(i64, f64)]| -> String {
-        let mut desk = MaintenanceDesk::new(two_rules(), [known.clone()]);
+        let mut evaluator = RuleEvaluator::new(two_rules(), [stored.clone()]);
         let samples = |tb| [Sample::Good(tb), Sample::Good(1.0), Sample::Good(1.0)];
-        steps.iter().map(|&(ms, tb)| letter(&look_at(&mut desk, ms, samples(tb), None))).collect()
+        steps.iter().map(|&(ms, tb)| letter(&evaluate_three(&mut evaluator, ms, samples(tb), None))).collect()
     };
-    assert_eq!(after(&[(17_999, 90.0), (18_000, 90.0)]), ".U", "ten seconds from when it was last seen");
+    assert_eq!(after(&[(17_999, 90.0), (18_000, 90.0)]), ".U", "ten seconds after the last violation");
     assert_eq!(after(&[(67_999, 60.0), (68_000, 60.0)]), ".R", "and a minute");
 }
 
 #[test]
-fn words_are_what_is_stored() {
+fn stored_words_do_not_change() {
     for (severity, word) in [
         (Severity::Low, "low"),
         (Severity::Medium, "medium"),

@@ -1,8 +1,8 @@
-//! What a profile may say, at its bounds; and the small profiles of other tests.
+//! The allowed values of a profile at their bounds, and the small profiles of other tests.
 
 use super::*;
 
-/// Two channels, one second, one rule.
+/// Two channels, an interval of one second, one rule.
 pub(crate) const SMALL: &str = r#"
     name = "small"
     title = "A pump for tests"
@@ -29,7 +29,7 @@ pub(crate) const SMALL: &str = r#"
     cost = { amount = 15000, currency = "INR" }
 "#;
 
-/// Speed and current, one second, and four seconds to settle.
+/// Speed and current, an interval of one second, four seconds to settle.
 pub(crate) const MOTOR: &str = r#"
     name = "motor"
     title = "A motor for tests"
@@ -59,7 +59,7 @@ pub(crate) fn motor() -> Profile {
     Profile::from_toml(MOTOR).expect("the test profile is valid")
 }
 
-/// The motor, of which only the speed says whether it runs.
+/// The motor, with a running limit for the speed only.
 pub(crate) fn speed_only() -> Profile {
     Profile::from_toml(&MOTOR.replace("running_above = 5\n", "")).expect("the test profile is valid")
 }
@@ -78,13 +78,13 @@ fn a_model_depends_on_channels_and_interval_only() {
     assert_eq!(Profile::from_toml(&without).expect("a profile").hash(), motor().hash());
 }
 
-/// The text with one thing in it changed, which must be there.
+/// Parses the text with its first `from`, which must exist, replaced.
 fn changed(text: &str, from: &str, to: &str) -> Result<Profile, ProfileError> {
     assert!(text.contains(from), "{from} is not in the test's profile");
     Profile::from_toml(&text.replacen(from, to, 1))
 }
 
-/// Each bound: the value that is just allowed or just not, and the key that a refusal names.
+/// The last allowed and the first refused value at each bound, and the key that the error names.
 #[test]
 fn every_value_has_its_bounds() {
     let (interval, settle) = ("interval_ms = 1000", "settle_s = 4");
@@ -125,17 +125,17 @@ fn every_value_has_its_bounds() {
         ("name = \"I\"", "name = \"machine_status\"", Some("channels.machine_status.name")),
         ("unit =", "units =", Some("units")),
     ] {
-        let told = changed(MOTOR, from, to).err().map(|error| error.to_string());
-        assert_eq!(told.is_some(), refused.is_some(), "{to}: {told:?}");
-        let names_the_key = told.zip(refused).is_none_or(|(told, key)| told.contains(key));
+        let message = changed(MOTOR, from, to).err().map(|error| error.to_string());
+        assert_eq!(message.is_some(), refused.is_some(), "{to}: {message:?}");
+        let names_the_key = message.zip(refused).is_none_or(|(message, key)| message.contains(key));
         assert!(names_the_key, "{to} must name {refused:?}");
     }
 }
 
 #[test]
-fn every_rule_has_a_name_of_its_own_a_limit_and_a_channel() {
-    let again = &SMALL[SMALL.find("[[rules]]").expect("a rule")..];
-    let twice = format!("{SMALL}{again}");
+fn every_rule_has_a_unique_name_a_limit_and_a_channel() {
+    let rules_section = &SMALL[SMALL.find("[[rules]]").expect("a rule")..];
+    let twice = format!("{SMALL}{rules_section}");
     assert!(Profile::from_toml(&twice.replacen("bearing-hot", "other", 1)).is_ok(), "two rules of one quantity");
     let other_quantity =
         SMALL.replacen("quantity = \"bearing_temperature\"\n    above", "quantity = \"voltage\"\n    above", 1);
@@ -147,16 +147,16 @@ fn every_rule_has_a_name_of_its_own_a_limit_and_a_channel() {
         (other_quantity, "rules.bearing-hot.quantity"),
         ("name = \"x\"\ntitle = \"x\"\ninterval_ms = 1000\nchannels = []".to_owned(), "channels"),
     ] {
-        let told = Profile::from_toml(&text).expect_err(key).to_string();
-        assert!(told.starts_with(key), "{told} names {key}");
+        let message = Profile::from_toml(&text).expect_err(key).to_string();
+        assert!(message.starts_with(key), "{message} names {key}");
     }
 }
 
 #[test]
-fn what_a_profile_says_is_what_it_gives() {
+fn accessors_return_what_the_file_contains() {
     let motor = motor();
     assert_eq!((motor.name(), motor.title(), motor.interval_ms()), ("motor", "A motor for tests", 1000));
-    assert_eq!((motor.settle_ms(), small().settle_ms()), (4_000, 60_000), "a minute where nothing is said");
+    assert_eq!((motor.settle_ms(), small().settle_ms()), (4_000, 60_000), "a minute by default");
     assert_eq!(motor.channel_names().collect::<Vec<_>>(), ["n", "I"]);
     assert_eq!((motor.index_of("n"), motor.index_of("I"), motor.index_of("i")), (Some(0), Some(1), None));
     assert_eq!((motor.rules().len(), small().rules().len()), (0, 1));
@@ -180,13 +180,13 @@ fn both_ends_of_the_plausible_range_are_in_it() {
 }
 
 #[test]
-fn a_zero_that_has_drifted_is_plausible_and_means_0() {
+fn a_drifted_zero_is_plausible_and_0_to_the_model() {
     let channel = |low: &str, high: &str| {
         let text = SMALL.replace("[0, 5000]", &format!("[{low}, {high}]"));
         Profile::from_toml(&text).expect("a profile").channels()[1].clone()
     };
     let (current, pressure, shifted) = (channel("0", "1200"), channel("-1.05", "25"), channel("0.5", "10"));
-    for (channel, value, plausible, meant) in [
+    for (channel, value, plausible, model_value) in [
         (&current, 0.0, true, 0.0),
         (&current, -0.0, true, 0.0),
         (&current, -0.1, true, 0.0),
@@ -196,7 +196,7 @@ fn a_zero_that_has_drifted_is_plausible_and_means_0() {
         (&current, 0.1, true, 0.1),
         (&current, 1200.0, true, 1200.0),
         (&current, 1200.0_f64.next_up(), false, 1200.0_f64.next_up()),
-        // A range that begins elsewhere says itself how far down its sensor goes.
+        // A range that does not start at 0 has no zero band.
         (&pressure, -1.05, true, -1.05),
         (&pressure, -1.06, false, -1.05),
         (&shifted, 0.5, true, 0.5),
@@ -204,12 +204,12 @@ fn a_zero_that_has_drifted_is_plausible_and_means_0() {
     ] {
         let sample = if plausible { Sample::Good(value) } else { Sample::Bad(value) };
         assert_eq!(channel.sample(value), sample, "{value} of {:?}: the raw value is kept", channel.plausible);
-        assert_eq!(channel.meant(value), meant, "{value} of {:?}", channel.plausible);
+        assert_eq!(channel.model_value(value), model_value, "{value} of {:?}", channel.plausible);
     }
 }
 
 #[test]
-fn a_pump_has_one_to_sixty_four_channels() {
+fn a_profile_has_1_to_64_channels() {
     let (head, channel) = SMALL.split_once("[[channels]]").expect("channels");
     let channel = channel.split("[[").next().expect("one channel");
     for (count, allowed) in [(0, false), (1, true), (64, true), (65, false)] {
@@ -228,13 +228,13 @@ fn another_interval_makes_another_hash_and_changes_nothing_else() {
     let profile = small();
     let minutes = profile.with_interval(60_000).expect("allowed");
     let text = SMALL.replace("interval_ms = 1000", "interval_ms = 60000");
-    assert_eq!(minutes, Profile::from_toml(&text).expect("a profile"), "as if the file said so");
+    assert_eq!(minutes, Profile::from_toml(&text).expect("a profile"), "as if the file had this interval");
     assert_ne!(minutes.hash(), profile.hash());
     assert_eq!(minutes.with_interval(1_000), Some(profile.clone()));
-    for (asked, allowed) in
+    for (interval_ms, allowed) in
         [(0, false), (99, false), (100, true), (3_600_000, true), (3_600_001, false), (i64::MAX, false)]
     {
-        let got = profile.with_interval(asked).map(|profile| profile.interval_ms());
-        assert_eq!(got, allowed.then_some(asked), "no other one in its place");
+        let changed = profile.with_interval(interval_ms).map(|profile| profile.interval_ms());
+        assert_eq!(changed, allowed.then_some(interval_ms), "no other interval is substituted");
     }
 }

@@ -1,23 +1,23 @@
-//! A pump's last rows of numbers in one piece of memory: there is one for every pump, and a window is copied out of it for
+//! The last rows of numbers of one pump, in one allocation. Every pump has one, and a window is copied out of it for
 //! every reading.
 
 use std::{ops::Range, sync::Arc};
 
-/// At most `most` rows, the oldest replaced by the newest.
+/// A ring of at most `max_rows` rows: a new row replaces the oldest.
 #[derive(Debug)]
 pub(super) struct Rows {
-    most: usize,
+    max_rows: usize,
     channels: usize,
-    /// Row by row. Once full, a ring.
+    /// Row by row. A ring once it is full.
     values: Vec<f64>,
-    /// The place of the oldest row.
+    /// The index of the oldest row.
     oldest: usize,
 }
 
 impl Rows {
-    /// None yet, and no room taken.
-    pub(super) fn new(most: usize, channels: usize) -> Self {
-        Self { most, channels, values: Vec::new(), oldest: 0 }
+    /// Creates an empty ring, without allocating.
+    pub(super) fn new(max_rows: usize, channels: usize) -> Self {
+        Self { max_rows, channels, values: Vec::new(), oldest: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -29,50 +29,50 @@ impl Rows {
         self.oldest = 0;
     }
 
-    /// One more, with a number for every channel.
+    /// Appends a row with a number for every channel.
     pub(super) fn push(&mut self, row: impl Iterator<Item = f64>) {
-        if self.len() < self.most {
-            self.values.reserve_exact(self.most * self.channels - self.values.len());
+        if self.len() < self.max_rows {
+            self.values.reserve_exact(self.max_rows * self.channels - self.values.len());
             self.values.extend(row);
         } else {
-            self.oldest = (self.oldest + 1) % self.most;
+            self.oldest = (self.oldest + 1) % self.max_rows;
             self.replace_newest(row);
         }
     }
 
-    /// Other numbers in the newest one, if there is one.
+    /// Replaces the numbers of the newest row, if there is one.
     pub(super) fn replace_newest(&mut self, row: impl Iterator<Item = f64>) {
         let Some(newest) = self.len().checked_sub(1) else { return };
-        let place = self.place(newest);
-        for (value, new) in self.values[place].iter_mut().zip(row) {
+        let range = self.range(newest);
+        for (value, new) in self.values[range].iter_mut().zip(row) {
             *value = new;
         }
     }
 
-    /// The newest one; nothing if there is none.
+    /// Returns the newest row; empty if there is none.
     pub(super) fn newest(&self) -> &[f64] {
         self.newest_first().next().unwrap_or_default()
     }
 
-    /// All of them, the newest first.
+    /// Returns all rows, the newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &[f64]> + Clone {
-        (0..self.len()).rev().map(|n| &self.values[self.place(n)])
+        (0..self.len()).rev().map(|n| &self.values[self.range(n)])
     }
 
-    /// All of them as one piece, the oldest first.
+    /// Returns all rows as one slice, the oldest first.
     pub(super) fn in_order(&self) -> Arc<[f64]> {
         let (newer, older) = self.values.split_at(self.oldest * self.channels);
         older.iter().chain(newer).copied().collect()
     }
 
-    /// The channels that have no number in some row.
+    /// Returns the channels that are NaN in some row.
     pub(super) fn channels_with_nan(&self) -> Vec<usize> {
         let has_nan = |&channel: &usize| self.values.iter().skip(channel).step_by(self.channels).any(|v| v.is_nan());
         (0..self.channels).filter(has_nan).collect()
     }
 
-    /// Where the `n`th row lies, from the oldest one on.
-    fn place(&self, n: usize) -> Range<usize> {
+    /// Returns the range of the `n`th row, counted from the oldest.
+    fn range(&self, n: usize) -> Range<usize> {
         let start = (self.oldest + n) % self.len() * self.channels;
         start..start + self.channels
     }
@@ -87,20 +87,20 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// It holds what a list of lists holds.
+        /// Behaves as a list of rows.
         #[test]
-        fn the_last_rows_are_there_in_order(
-            most in 1_usize..5,
+        fn the_last_rows_are_in_order(
+            max_rows in 1_usize..5,
             channels in 1_usize..4,
-            // Each row's first number (a negative one is missing), and what is done: clear, replace, or push.
-            done in prop::collection::vec((-1_i8..10, 0..12_u8), 0..40),
+            // Each row's first number (negative: missing), and the operation: clear, replace or push.
+            operations in prop::collection::vec((-1_i8..10, 0..12_u8), 0..40),
         ) {
-            let mut rows = Rows::new(most, channels);
+            let mut rows = Rows::new(max_rows, channels);
             let mut expected: VecDeque<Vec<f64>> = VecDeque::new();
-            for (first, how) in done {
+            for (first, operation) in operations {
                 let row: Vec<f64> =
                     (0..channels).map(|c| if first < 0 && c == 0 { f64::NAN } else { f64::from(first) + c as f64 }).collect();
-                match how {
+                match operation {
                     0 => {
                         rows.clear();
                         expected.clear();
@@ -114,7 +114,7 @@ mod tests {
                     _ => {
                         rows.push(row.iter().copied());
                         expected.push_back(row);
-                        if expected.len() > most {
+                        if expected.len() > max_rows {
                             expected.pop_front();
                         }
                     }

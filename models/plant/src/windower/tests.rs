@@ -1,4 +1,4 @@
-//! Order, holes, gaps and pumps that stand: what has a window and what has none.
+//! Order, holes, gaps and pumps that are off: which readings have a window.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Admission, Draft, Judgement, LookupResult, Sample, TimeRules, TimestampSource, Verdict,
+    Admission, AdmissionResult, Draft, DraftOutcome, LookupResult, Sample, TimestampLimits, TimestampSource,
     profile::tests::{SMALL, motor, small, speed_only},
 };
 
@@ -18,11 +18,11 @@ fn reading(ms: i64, flow: Sample) -> Reading {
     Reading { pump: "P-1".parse().expect("a name"), at, received: at, samples, late: false }
 }
 
-fn run(windower: &mut Windower, seconds: impl IntoIterator<Item = i64>) -> Vec<Placed> {
+fn run(windower: &mut Windower, seconds: impl IntoIterator<Item = i64>) -> Vec<WindowedReading> {
     seconds.into_iter().flat_map(|s| windower.push(reading(s * 1000, Sample::Good(s as f64)))).collect()
 }
 
-fn last_flows(placed: &Placed) -> Vec<f64> {
+fn last_flows(placed: &WindowedReading) -> Vec<f64> {
     placed.window.as_ref().expect("a window").values.chunks(2).map(|row| row[1]).collect()
 }
 
@@ -36,10 +36,10 @@ fn the_thirtieth_reading_has_the_first_window() {
 }
 
 #[test]
-fn a_short_hole_is_filled_once_its_readings_are_given_up() {
+fn a_short_hole_is_filled_after_the_wait() {
     let mut windower = Windower::new(&small());
     run(&mut windower, 0..35);
-    // 35 is missing: 36 and 37 wait, 38 gives it up.
+    // 35 is missing: 36 and 37 wait, 38 ends the wait.
     assert!(run(&mut windower, [36, 37]).is_empty());
     assert!(windower.is_waiting());
     let placed = run(&mut windower, [38]);
@@ -48,7 +48,7 @@ fn a_short_hole_is_filled_once_its_readings_are_given_up() {
 }
 
 #[test]
-fn a_quiet_pump_is_flushed() {
+fn a_silent_pump_is_flushed() {
     let mut windower = Windower::new(&small());
     run(&mut windower, 0..30);
     assert!(run(&mut windower, [32]).is_empty());
@@ -66,7 +66,7 @@ fn no_window_spans_a_gap() {
 }
 
 #[test]
-fn a_value_stands_in_for_five_steps_and_then_blinds_until_it_has_left_the_window() {
+fn a_value_fills_five_steps_and_then_the_channel_is_missing() {
     let mut windower = Windower::new(&small());
     run(&mut windower, 0..40);
     let mut placed = Vec::new();
@@ -75,9 +75,9 @@ fn a_value_stands_in_for_five_steps_and_then_blinds_until_it_has_left_the_window
     }
     assert!(placed[..5].iter().all(|p| p.window.is_ok()));
     assert_eq!(placed[5].window, Err(NoWindow::Missing { channels: vec![1] }));
-    let back = run(&mut windower, 46..76);
-    assert!(back[..29].iter().all(|p| p.window == Err(NoWindow::Missing { channels: vec![1] })));
-    assert!(back[29].window.is_ok());
+    let later = run(&mut windower, 46..76);
+    assert!(later[..29].iter().all(|p| p.window == Err(NoWindow::Missing { channels: vec![1] })));
+    assert!(later[29].window.is_ok());
 }
 
 #[test]
@@ -98,14 +98,14 @@ fn of_two_readings_in_a_step_the_last_counts() {
     assert_eq!(last_flows(&run(&mut windower, [30])[0])[28..], [2.0, 30.0]);
 }
 
-/// A reading of the motor of the tests, whose speed alone says whether it runs, a second each.
-fn turn(windower: &mut Windower, second: i64, rpm: Sample) -> Vec<Placed> {
+/// Pushes a reading of the tests' motor, of which only the speed decides whether it runs, one reading a second.
+fn push_speed(windower: &mut Windower, second: i64, rpm: Sample) -> Vec<WindowedReading> {
     let mut reading = reading(second * 1000, Sample::Missing);
     reading.samples = [rpm, Sample::Good(30.0)].into();
     windower.push(reading)
 }
 
-fn one_of_speed() -> Windower {
+fn speed_windower() -> Windower {
     Windower::new(&speed_only())
 }
 
@@ -114,70 +114,70 @@ fn not_running(state: OperatingState, have: usize) -> Result<Window, NoWindow> {
 }
 
 #[test]
-fn a_pump_that_stands_or_starts_has_no_window_until_every_step_of_it_runs() {
-    let mut windower = one_of_speed();
+fn a_pump_that_is_off_or_starting_has_no_window() {
+    let mut windower = speed_windower();
     let (runs, stands) = (Sample::Good(2950.0), Sample::Good(0.0));
-    (0..40).for_each(|s| drop(turn(&mut windower, s, runs)));
-    assert_eq!(turn(&mut windower, 40, stands)[0].window, not_running(OperatingState::Off, 0));
+    (0..40).for_each(|s| drop(push_speed(&mut windower, s, runs)));
+    assert_eq!(push_speed(&mut windower, 40, stands)[0].window, not_running(OperatingState::Off, 0));
     for s in 41..70 {
-        let placed = turn(&mut windower, s, runs);
+        let placed = push_speed(&mut windower, s, runs);
         assert_eq!(placed[0].window, not_running(OperatingState::Starting, s as usize - 40));
     }
-    assert!(turn(&mut windower, 70, runs)[0].window.is_ok());
+    assert!(push_speed(&mut windower, 70, runs)[0].window.is_ok());
 }
 
 #[test]
-fn a_restart_is_known_over_a_gap_and_a_pump_that_ran_on_only_fills_its_window() {
+fn a_start_is_detected_over_a_gap() {
     let runs = Sample::Good(2950.0);
     for (before, expected) in [
         (Sample::Good(0.0), not_running(OperatingState::Starting, 1)),
         (runs, Err(NoWindow::Filling { have: 1, need: 30 })),
     ] {
-        let mut windower = one_of_speed();
-        (0..40).for_each(|s| drop(turn(&mut windower, s, before)));
-        assert!(turn(&mut windower, 70, runs).is_empty(), "69 may still come");
+        let mut windower = speed_windower();
+        (0..40).for_each(|s| drop(push_speed(&mut windower, s, before)));
+        assert!(push_speed(&mut windower, 70, runs).is_empty(), "69 may still come");
         assert_eq!(windower.flush()[0].window, expected);
     }
 }
 
 #[test]
-fn a_pump_that_says_no_speed_is_not_off_but_lacks_a_channel() {
+fn a_pump_without_a_speed_value_has_a_missing_channel() {
     for unknown in [Sample::Missing, Sample::Bad(-7.0)] {
-        let mut windower = one_of_speed();
-        (0..40).for_each(|s| drop(turn(&mut windower, s, Sample::Good(0.0))));
+        let mut windower = speed_windower();
+        (0..40).for_each(|s| drop(push_speed(&mut windower, s, Sample::Good(0.0))));
         for s in 40..45 {
-            assert_eq!(turn(&mut windower, s, unknown)[0].window, not_running(OperatingState::Off, 0), "filled");
+            assert_eq!(push_speed(&mut windower, s, unknown)[0].window, not_running(OperatingState::Off, 0), "filled");
         }
-        let placed = turn(&mut windower, 45, unknown);
+        let placed = push_speed(&mut windower, 45, unknown);
         assert_eq!(placed[0].window, Err(NoWindow::Missing { channels: vec![0] }));
     }
 }
 
-/// The motor's speed and current at this second, as its sensors say them.
-fn motor_says(windower: &mut Windower, second: i64, said: [f64; 2]) -> Vec<Placed> {
+/// Pushes the motor's speed and current of this second, as sent.
+fn push_motor(windower: &mut Windower, second: i64, values: [f64; 2]) -> Vec<WindowedReading> {
     let profile = motor();
-    let samples = profile.channels().iter().zip(said).map(|(channel, value)| channel.sample(value)).collect();
+    let samples = profile.channels().iter().zip(values).map(|(channel, value)| channel.sample(value)).collect();
     windower.push(Reading { samples, ..reading(second * 1000, Sample::Missing) })
 }
 
 #[test]
-fn a_zero_that_has_drifted_is_a_standing_pump_and_its_start_settles() {
+fn a_drifted_zero_is_a_pump_that_is_off() {
     for zero in [[0.0, 0.0], [0.0, -0.1], [-0.4, 0.0], [-0.4, -0.1], [-75.0, -6.25]] {
         let mut windower = Windower::new(&motor());
         let off = not_running(OperatingState::Off, 0);
-        let mut say = |seconds: std::ops::Range<i64>, said| -> Vec<Placed> {
-            seconds.flat_map(|second| motor_says(&mut windower, second, said)).collect()
+        let mut push_all = |seconds: std::ops::Range<i64>, values| -> Vec<WindowedReading> {
+            seconds.flat_map(|second| push_motor(&mut windower, second, values)).collect()
         };
-        let stands = say(0..10, zero);
-        assert!(stands.iter().all(|placed| placed.window == off), "{zero:?}: first heard while it stands");
-        let starts = say(10..50, [2950.0, 30.0]);
+        let stands = push_all(0..10, zero);
+        assert!(stands.iter().all(|placed| placed.window == off), "{zero:?}: off from the first reading");
+        let starts = push_all(10..50, [2950.0, 30.0]);
         for (placed, have) in starts.iter().zip(1..30) {
             assert_eq!(placed.window, not_running(OperatingState::Starting, have), "{zero:?}");
         }
         assert!(starts[29..].iter().all(|placed| placed.window.is_ok()), "{zero:?}: it has settled");
-        let stops = say(50..60, zero);
-        assert!(stops.iter().all(|placed| placed.window == off), "{zero:?}: none of a stop is judged");
-        assert_eq!(stops[0].reading.samples[1].value(), Some(zero[1]), "what was sent is kept");
+        let stops = push_all(50..60, zero);
+        assert!(stops.iter().all(|placed| placed.window == off), "{zero:?}: no window during a stop");
+        assert_eq!(stops[0].reading.samples[1].value(), Some(zero[1]), "the sent value is stored");
     }
 }
 
@@ -193,14 +193,14 @@ fn a_drifted_zero_is_0_in_a_window() {
 }
 
 #[test]
-fn of_two_readings_in_a_step_the_last_says_whether_it_runs() {
-    let mut windower = one_of_speed();
-    (0..40).for_each(|s| drop(turn(&mut windower, s, Sample::Good(2950.0))));
-    turn(&mut windower, 40, Sample::Good(0.0));
+fn of_two_readings_in_a_step_the_last_decides_whether_it_runs() {
+    let mut windower = speed_windower();
+    (0..40).for_each(|s| drop(push_speed(&mut windower, s, Sample::Good(2950.0))));
+    push_speed(&mut windower, 40, Sample::Good(0.0));
     let mut late = reading(40_500, Sample::Good(30.0));
     late.samples = [Sample::Good(2950.0), Sample::Good(30.0)].into();
     assert!(windower.push(late).is_empty());
-    assert!(turn(&mut windower, 41, Sample::Good(2950.0))[0].window.is_ok());
+    assert!(push_speed(&mut windower, 41, Sample::Good(2950.0))[0].window.is_ok());
 }
 
 proptest! {
@@ -212,7 +212,7 @@ proptest! {
     ) {
         let ordered: Vec<i64> = (0..80).filter(|s| !holes.contains(s)).collect();
         let mut shuffled = ordered.clone();
-        // The first reading opens the window, so it has to come first.
+        // The first reading starts the window, so it has to come first.
         shuffled[1..].sort_by(|a, b| {
             let key = |s: &i64| -> f64 { *s as f64 + jitter[*s as usize] };
             key(a).total_cmp(&key(b))
@@ -226,9 +226,9 @@ proptest! {
         prop_assert_eq!(all(shuffled), all(ordered));
     }
 
-    /// So does a stream through the door in which, besides, any reading is sent again, once or more, then or much later.
+    /// So does a stream through admission in which any reading is also sent again, once or more, at any later time.
     #[test]
-    fn what_is_sent_again_changes_nothing(
+    fn duplicates_change_nothing(
         holes in prop::collection::btree_set(1_i64..80, 0..12),
         jitter in prop::collection::vec(0.0..1.99, 80),
         again in prop::collection::vec((1_i64..80, 0.0..60.0), 0..60),
@@ -240,26 +240,26 @@ proptest! {
         sent.extend(repeats.map(|&(s, delay)| (first(s) + delay, s)));
         sent.sort_by(|a, b| a.0.total_cmp(&b.0));
 
-        let times = TimeRules { ahead_ms: 30_000, current_ms: 60_000, kept_ms: 86_400_000 };
-        let mut door = Admission::new("P-1".parse().expect("a name"), &small(), times);
+        let limits = TimestampLimits { max_ahead_ms: 30_000, max_current_offset_ms: 60_000, max_age_ms: 86_400_000 };
+        let mut admission = Admission::new("P-1".parse().expect("a name"), &small(), limits);
         let mut windower = Windower::new(&small());
         let (mut stored, mut placed) = (BTreeMap::new(), Vec::new());
         for (_, s) in sent {
             let Reading { at, samples, .. } = reading(s * 1000, Sample::Good(s as f64));
             let known = stored.get(&at);
             let found = LookupResult { readings: known.cloned().into_iter().collect(), ..LookupResult::default() };
-            let lot = vec![(0, Draft { pump: None, profile: small(), stamp: TimestampSource::Device(at), samples })];
-            let Judgement { mut verdicts, mut readings } = door.judge(lot, at, &found);
-            match verdicts.pop().expect("one verdict").1 {
-                Verdict::New { late } => {
+            let batch = vec![(0, Draft { pump: None, profile: small(), timestamp: TimestampSource::Device(at), samples })];
+            let AdmissionResult { mut outcomes, mut readings } = admission.admit(batch, at, &found);
+            match outcomes.pop().expect("one outcome").1 {
+                DraftOutcome::New { late } => {
                     let new = readings.pop().expect("a reading").reading;
                     prop_assert!(known.is_none() && !late && !new.late, "{} is new", s);
                     placed.extend(windower.push(new.clone()));
-                    door.settle(at, true);
+                    admission.complete(at, true);
                     stored.insert(at, new);
                 }
-                Verdict::Duplicate { at: told } => prop_assert!(known.is_some() && told == at),
-                Verdict::Rejected(why) | Verdict::Undecided(why) => {
+                DraftOutcome::Duplicate { at: duplicate_at } => prop_assert!(known.is_some() && duplicate_at == at),
+                DraftOutcome::Rejected(why) | DraftOutcome::Deferred(why) => {
                     prop_assert!(false, "{} is refused: {}", s, why.message)
                 }
             }
@@ -272,21 +272,21 @@ proptest! {
     }
 }
 
-/// The pump of the tests, whose flow holds for so many seconds.
+/// The small profile, whose flow holds for `hold_s` seconds.
 fn flow_holds(hold_s: i64) -> Profile {
     small().with_channel_hold(1, hold_s)
 }
 
-/// What was sent of the flow, by seconds.
+/// The samples of the flow that are sent, by second.
 type Sent = &'static [(i64, Sample)];
 /// A window's last flows, NaN where missing, and whether the flow was held in it.
 type Expected = ([f64; 2], bool);
 
 #[test]
-fn a_channel_that_is_reported_when_it_changes_holds_within_its_limit() {
+fn a_channel_reported_on_change_holds_within_its_limit() {
     use Sample::{Bad, Good, Missing};
     const M: f64 = f64::NAN;
-    // What is sent of the flow at which second, what a window's last steps have, and whether the flow was held in it.
+    // `hold_s`, the samples of the flow by second, the last second, and what its window has.
     let cases: [(&str, i64, Sent, i64, Expected); 8] = [
         ("as any channel", 0, &[(0, Good(7.0)), (40, Good(8.0))], 45, ([M, 8.0], false)),
         ("for 60 s", 60, &[(0, Good(7.0))], 60, ([7.0, 7.0], true)),
@@ -302,7 +302,7 @@ fn a_channel_that_is_reported_when_it_changes_holds_within_its_limit() {
         for second in 0..=until {
             let flow = sent.iter().find(|(at, _)| *at == second).map_or(Missing, |(_, flow)| *flow);
             let placed = windower.push(reading(second * 1000, flow));
-            let Some(Placed { window, .. }) = placed.last().filter(|_| second == until) else { continue };
+            let Some(WindowedReading { window, .. }) = placed.last().filter(|_| second == until) else { continue };
             let is_whole = expected.iter().all(|value| !value.is_nan());
             assert_eq!(window.is_ok(), is_whole, "{what}: {window:?}");
             if let Ok(window) = window {
@@ -314,7 +314,7 @@ fn a_channel_that_is_reported_when_it_changes_holds_within_its_limit() {
 }
 
 #[test]
-fn where_all_channels_hold_silence_is_no_gap_before_the_first_is_too_old() {
+fn where_all_channels_hold_silence_is_no_gap_until_the_shortest_hold() {
     for (hold_s, silent_s, window) in [(300, 250, true), (300, 301, false), (0, 20, false)] {
         let mut windower = Windower::new(&small().with_hold(hold_s));
         run(&mut windower, 0..40);
@@ -325,7 +325,7 @@ fn where_all_channels_hold_silence_is_no_gap_before_the_first_is_too_old() {
 }
 
 #[test]
-fn values_of_one_step_count_together_in_any_order() {
+fn values_of_one_step_are_merged_in_any_order() {
     use Sample::{Bad, Good, Missing};
     let part = |ms: i64, samples: [Sample; 2]| Reading { samples: samples.into(), ..reading(ms, Missing) };
     let parts = [
@@ -335,7 +335,7 @@ fn values_of_one_step_count_together_in_any_order() {
         part(30_040, [Good(42.0), Missing]),
     ];
     for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
-        // Placed at once, and where they wait for second 29.
+        // Placed at once, or after waiting for second 29.
         for from in [0, 1] {
             let mut windower = Windower::new(&small());
             run(&mut windower, 0..30 - from);
@@ -350,7 +350,8 @@ fn values_of_one_step_count_together_in_any_order() {
     }
 }
 
-/// What each second has of a channel, by the rules: its last good value since the last gap, for as long as it holds.
+/// The value of a channel in a second by the rules, and when it was sent: its last good value since the last gap, while
+/// it holds.
 fn value_of(sent: &BTreeMap<i64, Sample>, hold: i64, since: i64, second: i64) -> Option<(i64, f64)> {
     let mut known = None;
     for (&at, sample) in sent.range(since..=second.max(since)).filter(|(at, _)| **at <= second) {
@@ -365,7 +366,7 @@ fn value_of(sent: &BTreeMap<i64, Sample>, hold: i64, since: i64, second: i64) ->
 
 proptest! {
     /// A channel that is reported every 20 to 200 s, now and then with a bad value, among one that comes each second but for
-    /// a silence of all: each window is what the rules say, and none holds a value over a gap or beyond its limit.
+    /// a silence of all: each window follows the rules, and no value is held over a gap or beyond its limit.
     #[test]
     fn no_value_is_held_beyond_its_limit_or_over_a_gap(
         hold_s in prop_oneof![Just(0_i64), 1_i64..=300],
@@ -378,9 +379,9 @@ proptest! {
             second += after;
             flows.insert(second, if kind == 0 { Sample::Bad(9e9) } else { Sample::Good(second as f64) });
         }
-        let speaks = |s: &i64| !(silent.0..silent.0 + silent.1).contains(s);
-        flows.retain(|second, _| speaks(second));
-        let seconds: Vec<i64> = (0..=second + 40).filter(speaks).collect();
+        let is_sent = |s: &i64| !(silent.0..silent.0 + silent.1).contains(s);
+        flows.retain(|second, _| is_sent(second));
+        let seconds: Vec<i64> = (0..=second + 40).filter(is_sent).collect();
         let mut windower = Windower::new(&flow_holds(hold_s));
         let mut placed = Vec::new();
         for &s in &seconds {
@@ -389,10 +390,10 @@ proptest! {
         placed.extend(windower.flush());
         let temperatures: BTreeMap<i64, Sample> = seconds.iter().map(|&s| (s, Sample::Good(40.0))).collect();
         // The silence is a gap where two readings are more than 15 s apart.
-        let back = silent.0 + silent.1;
-        let since = |s: i64| if s >= back && silent.1 >= 15 { back } else { 0 };
+        let silence_end = silent.0 + silent.1;
+        let since = |s: i64| if s >= silence_end && silent.1 >= 15 { silence_end } else { 0 };
         prop_assert_eq!(placed.len(), seconds.len());
-        for (s, Placed { window, .. }) in seconds.into_iter().zip(placed) {
+        for (s, WindowedReading { window, .. }) in seconds.into_iter().zip(placed) {
             let first = s - 29;
             let steps = (first..=s).map(|step| {
                 let of = |sent, hold| value_of(sent, hold, since(s), step);
@@ -413,7 +414,7 @@ proptest! {
 
 #[test]
 fn the_rules_follow_from_the_interval_and_the_settling() {
-    // Interval in ms, settling in s; longest gap in ms, readings that a new windower needs.
+    // Interval in ms, settling in s; longest gap in ms, readings that restore a windower.
     for (interval_ms, settle_s, gap_ms, recalled) in [
         (100, 60, 15_000, 631),
         (1000, 60, 15_000, 91),
@@ -426,34 +427,38 @@ fn the_rules_follow_from_the_interval_and_the_settling() {
     ] {
         let text = SMALL.replace("interval_ms = 1000", &format!("interval_ms = {interval_ms}\nsettle_s = {settle_s}"));
         let profile = Profile::from_toml(&text).expect("a profile");
-        let rules = WindowRules::for_profile(&profile);
+        let config = WindowConfig::for_profile(&profile);
         let slack_steps = if interval_ms >= 60_000 { 1 } else { 3 };
-        let expected = WindowRules { interval_ms, len: 30, slack_steps, fill_steps: 5, gap_ms };
-        assert_eq!((rules, WindowRules::recall_readings(&profile)), (expected, recalled), "{interval_ms} {settle_s}");
+        let expected = WindowConfig { interval_ms, len: 30, slack_steps, fill_steps: 5, gap_ms };
+        assert_eq!(
+            (config, WindowConfig::restore_readings(&profile)),
+            (expected, recalled),
+            "{interval_ms} {settle_s}"
+        );
         let at = |ms| Timestamp::from_millis(ms).expect("a time");
         let first = 1_800_000_000_000 / interval_ms * interval_ms;
-        let steps = [first - 1, first, first + interval_ms - 1, first + interval_ms].map(|ms| rules.step(at(ms)));
+        let steps = [first - 1, first, first + interval_ms - 1, first + interval_ms].map(|ms| config.step(at(ms)));
         assert_eq!(steps.map(|step| step - first / interval_ms), [-1, 0, 0, 1], "a step begins on its millisecond");
     }
 }
 
-/// A reading by its milliseconds, and those that it gives their place.
+/// A reading's time in milliseconds, and the times of the readings that are placed by it.
 type Push = (i64, &'static [i64]);
 
 /// After thirty seconds without a hole.
 #[test]
-fn who_waits_for_whom() {
+fn which_readings_wait() {
     let cases: [(&str, &[Push]); 9] = [
-        ("in order, nobody waits", &[(30_000, &[30_000]), (31_999, &[31_999]), (32_000, &[32_000])]),
-        ("one before its turn waits for the other", &[(31_000, &[]), (30_000, &[30_000, 31_000])]),
+        ("in order, none waits", &[(30_000, &[30_000]), (31_999, &[31_999]), (32_000, &[32_000])]),
+        ("one out of order waits for the missing one", &[(31_000, &[]), (30_000, &[30_000, 31_000])]),
         ("and so do two", &[(32_000, &[]), (31_000, &[]), (30_500, &[30_500, 31_000, 32_000])]),
         (
-            "the third after the missing one gives it up",
+            "the third after the missing one ends the wait",
             &[(31_000, &[]), (32_000, &[]), (33_000, &[31_000, 32_000, 33_000])],
         ),
-        ("a later one gives up as much", &[(34_000, &[]), (31_000, &[31_000])]),
+        ("a later one ends the wait for as many", &[(34_000, &[]), (31_000, &[31_000])]),
         (
-            "and the rest is waited for",
+            "the other missing ones are waited for",
             &[(34_000, &[]), (31_000, &[31_000]), (33_000, &[]), (32_000, &[32_000, 33_000, 34_000])],
         ),
         (
@@ -461,10 +466,10 @@ fn who_waits_for_whom() {
             &[(31_000, &[]), (31_400, &[]), (31_200, &[]), (30_000, &[30_000, 31_400])],
         ),
         (
-            "what is given up comes too late",
+            "a reading after the wait is too late",
             &[(31_000, &[]), (33_000, &[31_000]), (30_000, &[]), (32_000, &[32_000, 33_000])],
         ),
-        ("what has its place comes too late", &[(29_999, &[]), (12_000, &[]), (30_000, &[30_000])]),
+        ("a reading of a placed step is too late", &[(29_999, &[]), (12_000, &[]), (30_000, &[30_000])]),
     ];
     for (what, steps) in cases {
         let mut windower = Windower::new(&small());
@@ -493,7 +498,7 @@ fn of_two_readings_of_one_time_the_first_counts() {
 
 /// One that is placed at once, and one that waits for second 29.
 #[test]
-fn parts_of_one_time_count_together() {
+fn parts_with_the_same_time_are_merged() {
     let part = |ms: i64, samples: [Sample; 2]| Reading { samples: samples.into(), ..reading(ms, Sample::Good(0.0)) };
     let temperature = |ms: i64| part(ms, [Sample::Good(41.0), Sample::Missing]);
     let flow = |ms: i64| part(ms, [Sample::Missing, Sample::Good(7.0)]);
@@ -501,14 +506,10 @@ fn parts_of_one_time_count_together() {
         let mut windower = Windower::new(&small());
         run(&mut windower, 0..29);
         let ms = second * 1000;
-        assert_eq!(windower.displaced_by(&temperature(ms)), None, "it gets a place");
+        assert_eq!(windower.displaced_by(&temperature(ms)), None, "it is placed");
         windower.push(temperature(ms));
         let displaced = (second == 29).then(|| flow(ms));
-        assert_eq!(
-            windower.displaced_by(&flow(ms)),
-            displaced,
-            "the reading has its place, or waits and takes the part in"
-        );
+        assert_eq!(windower.displaced_by(&flow(ms)), displaced, "the reading is placed, or pending and takes the part");
         windower.push(flow(ms));
         let mut placed = Vec::new();
         for next in [29, 31, 32, 33].map(|second| second * 1000).into_iter().filter(|next| *next != ms) {
@@ -522,9 +523,9 @@ fn parts_of_one_time_count_together() {
 }
 
 #[test]
-fn what_gets_no_place_of_its_own_is_named() {
+fn the_displaced_reading_is_returned() {
     let at = |ms: i64| reading(ms, Sample::Good(1.0));
-    // What was pushed, what comes, and what has no place then.
+    // The readings pushed before, the reading that arrives, and the one that is displaced.
     for (pushed, comes, displaced) in [
         (&[0, 1000][..], 2000, None),
         (&[0, 1000], 1500, Some(1500)),
@@ -542,23 +543,23 @@ fn what_gets_no_place_of_its_own_is_named() {
 }
 
 #[test]
-fn a_windower_begins_anew_where_the_times_go_back() {
+fn a_windower_restarts_where_times_go_back() {
     let mut windower = Windower::new(&small());
-    assert!(!windower.has_passed(reading(0, Sample::Good(1.0)).at), "nothing was pushed");
+    assert!(!windower.is_past(reading(0, Sample::Good(1.0)).at), "nothing was pushed");
     run(&mut windower, 0..40);
     windower.push(reading(60_000, Sample::Good(1.0)));
     for (ms, passed) in [(57_000, true), (57_999, true), (58_000, false), (60_000, false), (61_000, false)] {
-        assert_eq!(windower.has_passed(reading(ms, Sample::Good(1.0)).at), passed, "{ms} ms");
+        assert_eq!(windower.is_past(reading(ms, Sample::Good(1.0)).at), passed, "{ms} ms");
     }
     let waited = windower.restart();
-    assert_eq!(waited.len(), 1, "what waited is placed");
+    assert_eq!(waited.len(), 1, "the pending reading is placed");
     let placed = run(&mut windower, 10..40);
     assert!(placed.last().expect("placed").window.is_ok() && placed.len() == 30, "the thirtieth has a window");
     assert!(placed[28].window.is_err());
 }
 
 #[test]
-fn a_gap_is_longer_than_fifteen_seconds_to_the_millisecond() {
+fn a_gap_is_longer_than_fifteen_seconds() {
     for (silence_ms, expected) in
         [(15_000, NoWindow::Missing { channels: vec![0, 1] }), (15_001, NoWindow::Filling { have: 1, need: 30 })]
     {
@@ -572,7 +573,7 @@ fn a_gap_is_longer_than_fifteen_seconds_to_the_millisecond() {
 
 /// A stop whose fall only shows against one of the three steps before.
 #[test]
-fn a_fall_is_looked_for_three_steps_back() {
+fn a_fall_shows_over_up_to_three_steps() {
     for (what, steps, stops) in [
         ("three back", &[(2950.0, 30.0), (2900.0, 27.0), (2870.0, 25.5), (2840.0, 23.0)][..], true),
         ("four back", &[(2950.0, 30.0), (2900.0, 27.0), (2880.0, 26.0), (2870.0, 25.5), (2850.0, 23.0)], false),
@@ -591,8 +592,9 @@ fn a_fall_is_looked_for_three_steps_back() {
     }
 }
 
-/// What the module's head says of the window after a reading, read off a list of all readings before it, which are in order.
-fn by_the_rules(readings: &[Reading]) -> Result<Vec<f64>, NoWindow> {
+/// The window after the last of these readings, which are in order, computed directly from the rules in the module's
+/// head.
+fn expected_window(readings: &[Reading]) -> Result<Vec<f64>, NoWindow> {
     let step = |reading: &Reading| reading.at.millis().div_euclid(1000);
     let gap = |pair: &[Reading]| pair[1].at.since_ms(pair[0].at) > 15_000;
     let first = readings.windows(2).rposition(gap).map_or(0, |place| place + 1);
@@ -613,9 +615,9 @@ fn by_the_rules(readings: &[Reading]) -> Result<Vec<f64>, NoWindow> {
 }
 
 proptest! {
-    /// Holes, gaps and missing values of any kind give the windows that the rules say.
+    /// Holes, gaps and missing values of any kind give the windows of the rules.
     #[test]
-    fn a_window_holds_what_the_rules_say(
+    fn a_window_follows_the_rules(
         // Seconds to the reading before (mostly one), its place within the second, and which channels have a value.
         stream in prop::collection::vec((prop_oneof![9 => Just(1_i64), 2 => 2_i64..8, 1 => 14_i64..18], 0_i64..1000, 0_u8..12), 1..120),
     ) {
@@ -632,13 +634,13 @@ proptest! {
             placed.extend(windower.flush());
             prop_assert_eq!(placed.len(), 1);
             let window = placed.remove(0).window.map(|window| window.values.to_vec());
-            prop_assert_eq!(window, by_the_rules(&readings), "at {}", second);
+            prop_assert_eq!(window, expected_window(&readings), "at {}", second);
         }
     }
 }
 
 #[test]
-fn its_lengths_are_right_for_readings_a_second_and_an_hour_apart() {
+fn lengths_by_interval() {
     for (interval_ms, slack_steps, gap_ms) in [
         (100, 3, 15_000),
         (1_000, 3, 15_000),
@@ -649,13 +651,13 @@ fn its_lengths_are_right_for_readings_a_second_and_an_hour_apart() {
         (300_000, 1, 3_000_000),
         (3_600_000, 1, 36_000_000),
     ] {
-        let expected = WindowRules { interval_ms, len: 30, slack_steps, fill_steps: 5, gap_ms };
-        assert_eq!(WindowRules::for_profile(&small().with_interval(interval_ms).expect("allowed")), expected);
+        let expected = WindowConfig { interval_ms, len: 30, slack_steps, fill_steps: 5, gap_ms };
+        assert_eq!(WindowConfig::for_profile(&small().with_interval(interval_ms).expect("allowed")), expected);
     }
 }
 
 #[test]
-fn readings_a_minute_or_an_hour_apart_have_windows_and_nobody_waits_for_a_missing_one() {
+fn at_intervals_from_a_minute_no_reading_waits() {
     for interval_s in [60, 300, 900, 3_600] {
         let mut windower = Windower::new(&small().with_interval(interval_s * 1_000).expect("allowed"));
         let mut placed = run(&mut windower, (0..40).filter(|n| *n != 33).map(|n| n * interval_s));

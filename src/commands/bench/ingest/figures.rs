@@ -1,46 +1,46 @@
-//! What was measured, for people and for programs.
+//! The figures of a measurement, as text and as JSON.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
 use super::{
-    load::Load,
-    node::{Latency, Look},
+    load::LoadResult,
+    node::{Latency, NodeStats},
 };
 use crate::cli::IngestArgs;
 
-/// The figures of one run.
+/// The figures at one rate.
 #[derive(Debug, Serialize)]
 pub(super) struct Figures {
     pumps: usize,
-    /// Readings a second that were due.
+    /// Readings per second that were due.
     rate: f64,
     batch: usize,
     seconds: f64,
-    /// Readings a second in posts answered 200.
+    /// Readings per second in posts with status 200.
     acknowledged_per_s: f64,
-    /// Answers by status.
+    /// The number of responses by status.
     statuses: BTreeMap<u16, u64>,
-    /// From when a post was due until it was acknowledged.
+    /// The time from when a post was due until it was acknowledged.
     durable_ms: Quantiles,
-    /// The node's processor time for each acknowledged reading; none where the node is not the command's own.
+    /// The node's processor time per acknowledged reading; `None` if the node was given by `--url`.
     cpu_us_per_reading: Option<f64>,
     /// The node's processor time, in percent of one core.
     cpu_percent_of_a_core: Option<f64>,
-    /// The most resident memory that the node has had.
+    /// The highest resident memory of the node since its start.
     peak_mib: Option<u64>,
-    /// From the end of the load until single posts were acknowledged within 100 ms again, in seconds.
+    /// The time from the end of the load until posts of one reading were acknowledged within 100 ms again, in seconds.
     recovery_s: f64,
-    /// What became of the windows in the measured time, where the node is the command's own.
+    /// The windows during the measurement; `None` if the node was given by `--url`.
     windows_scored: Option<u64>,
     windows_skipped: Option<u64>,
-    /// How long each hop took in the node, by its own histograms, where it is the command's own.
+    /// The time of each hop in the node, from the node's histograms; empty if the node was given by `--url`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hops: Vec<Hop>,
 }
 
-/// How long one hop took in the node; each figure is at most an eighth above the true one.
+/// The time of one hop in the node. Each figure is too high by at most an eighth.
 #[derive(Debug, Serialize)]
 struct Hop {
     of: String,
@@ -49,15 +49,15 @@ struct Hop {
     p999_ms: f64,
 }
 
-/// What was measured at one rate.
-pub(super) struct Measured {
-    pub load: Load,
+/// The measurement at one rate.
+pub(super) struct Measurement {
+    pub load: LoadResult,
     pub recovery: Duration,
-    /// What the node has done and used, where it is the command's own.
-    pub node: Option<Look>,
+    /// The node's work and resource usage; `None` if the node was given by `--url`.
+    pub node: Option<NodeStats>,
 }
 
-/// Times in milliseconds.
+/// Quantiles of times, in milliseconds.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
 struct Quantiles {
     p50: f64,
@@ -67,20 +67,20 @@ struct Quantiles {
 }
 
 impl Figures {
-    pub(super) fn of(args: &IngestArgs, rate: f64, measured: Measured) -> Self {
-        let Measured { mut load, recovery, node } = measured;
-        let took = load.took.as_secs_f64();
+    pub(super) fn of(args: &IngestArgs, rate: f64, measurement: Measurement) -> Self {
+        let Measurement { mut load, recovery, node } = measurement;
+        let elapsed_s = load.elapsed.as_secs_f64();
         let windows = node.as_ref().and_then(|node| node.windows);
         Self {
             pumps: args.pumps.get(),
             rate,
             batch: args.batch.get(),
             seconds: args.seconds,
-            acknowledged_per_s: load.readings as f64 / took,
+            acknowledged_per_s: load.readings as f64 / elapsed_s,
             statuses: load.statuses,
             durable_ms: Quantiles::of(&mut load.latencies_us),
             cpu_us_per_reading: node.as_ref().map(|node| node.cpu.as_secs_f64() * 1e6 / load.readings.max(1) as f64),
-            cpu_percent_of_a_core: node.as_ref().map(|node| node.cpu.as_secs_f64() / took * 100.0),
+            cpu_percent_of_a_core: node.as_ref().map(|node| node.cpu.as_secs_f64() / elapsed_s * 100.0),
             peak_mib: node.as_ref().map(|node| node.peak_mib),
             recovery_s: recovery.as_secs_f64(),
             windows_scored: windows.map(|windows| windows.scored),
@@ -97,12 +97,12 @@ fn hop(latency: Latency) -> Option<Hop> {
 }
 
 impl Quantiles {
-    /// Of times in microseconds.
+    /// Returns the quantiles of times in microseconds, and sorts these.
     fn of(times_us: &mut [u64]) -> Self {
         times_us.sort_unstable();
-        let at = |share: f64| {
-            let place = ((times_us.len() as f64 * share).ceil() as usize).clamp(1, times_us.len().max(1)) - 1;
-            times_us.get(place).map_or(0.0, |&us| us as f64 / 1e3)
+        let at = |quantile: f64| {
+            let index = ((times_us.len() as f64 * quantile).ceil() as usize).clamp(1, times_us.len().max(1)) - 1;
+            times_us.get(index).map_or(0.0, |&us| us as f64 / 1e3)
         };
         Self { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1.0) }
     }
@@ -112,7 +112,7 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pumps, rate, batch, seconds, acknowledged_per_s, statuses, durable_ms, .. } = self;
         writeln!(f, "{pumps} pumps, {rate} readings/s in posts of {batch}, {seconds} s")?;
-        writeln!(f, "acknowledged  {acknowledged_per_s:.0} readings/s, answers {statuses:?}")?;
+        writeln!(f, "acknowledged  {acknowledged_per_s:.0} readings/s, responses {statuses:?}")?;
         let Quantiles { p50, p99, p999, max } = durable_ms;
         writeln!(f, "durable       p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms, max {max:.2} ms")?;
         if let (Some(us), Some(percent), Some(peak)) =
@@ -120,7 +120,7 @@ impl fmt::Display for Figures {
         {
             writeln!(
                 f,
-                "node          {us:.0} us of processor per reading, {percent:.0} % of a core, {peak} MiB at most"
+                "node          {us:.0} us of processor time per reading, {percent:.0} % of a core, {peak} MiB at most"
             )?;
         }
         if let (Some(scored), Some(skipped)) = (self.windows_scored, self.windows_skipped) {
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_of_the_sorted_times() {
+    fn quantiles_are_taken_from_the_sorted_times() {
         let mut times: Vec<u64> = (1..=1000).rev().map(|ms| ms * 1000).collect();
         let Quantiles { p50, p99, p999, max } = Quantiles::of(&mut times);
         assert_eq!((p50, p99, p999, max), (500.0, 990.0, 999.0, 1000.0));

@@ -1,4 +1,4 @@
-//! The load: posts that are sent when they are due, over keep-alive connections, and when each was answered.
+//! The load: sends posts when they are due, over keep-alive connections, and measures when each is acknowledged.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Usual values of the default profile's channels, and by how much each moves.
+/// The default profile's channels: name, typical value, and amplitude.
 const CHANNELS: [(&str, f64, f64); 10] = [
     ("Motor_RPM", 1480.0, 4.0),
     ("Bearing_Temperature_C", 62.5, 0.5),
@@ -28,158 +28,159 @@ const CHANNELS: [(&str, f64, f64); 10] = [
     ("Casing_Temperature_C", 55.0, 0.4),
     ("Ambient_Temperature_C", 28.0, 0.2),
 ];
-/// A connection that was not used for so long is made anew.
-const IDLE: Duration = Duration::from_secs(2);
-/// An answer that comes within this comes at once.
-const AT_ONCE: Duration = Duration::from_millis(100);
-/// So many answers at once, in a row, are calm.
-const CALM: u32 = 5;
-/// The longest that is waited for that.
-const GIVE_UP: Duration = Duration::from_secs(120);
-/// The longest answer that is read.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// A connection that was idle for longer is replaced.
+const MAX_IDLE: Duration = Duration::from_secs(2);
+/// The latency within which a node counts as recovered.
+const RECOVERED_LATENCY: Duration = Duration::from_millis(100);
+/// Consecutive posts within [`RECOVERED_LATENCY`] after which the node has recovered.
+const RECOVERED_POSTS: u32 = 5;
+/// How long to wait for the recovery, at most.
+const MAX_RECOVERY_WAIT: Duration = Duration::from_secs(120);
+/// The size of a response, at most.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// What is sent.
+/// The parameters of a load.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
+pub(super) struct LoadPlan {
     /// Host and port.
     pub address: String,
     pub pumps: usize,
     pub posts_per_s: f64,
-    /// Readings in a post.
+    /// Readings per post.
     pub batch: usize,
     pub connections: usize,
 }
 
-/// How a load went.
+/// The result of a load.
 #[derive(Debug, Default)]
-pub(super) struct Load {
-    /// From when a post was due to its answer, in microseconds; of those answered 200.
+pub(super) struct LoadResult {
+    /// The times from when a post was due until its response, in microseconds, for posts with status 200.
     pub latencies_us: Vec<u64>,
-    /// Answers by status.
+    /// The number of responses by status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Readings in posts answered 200.
+    /// Readings in posts with status 200.
     pub readings: u64,
-    /// How long it took until the last answer.
-    pub took: Duration,
+    /// The time from the end of the warm-up until the last response.
+    pub elapsed: Duration,
 }
 
-/// A post that is due.
-struct Due {
+/// A post with its due time.
+struct ScheduledPost {
     number: u64,
-    at: Instant,
-    /// The same by the calendar, in milliseconds since 1970.
-    at_ms: u64,
-    /// Whether it is measured.
-    counts: bool,
+    due: Instant,
+    /// The due time in milliseconds since 1970.
+    due_ms: u64,
+    /// Whether it is after the warm-up.
+    is_measured: bool,
 }
 
-impl Load {
-    /// Sends for as long as both, and waits for the answers. What is sent in `warm_up` does not count; `begin` is called
-    /// when it is over.
+impl LoadResult {
+    /// Sends posts for the warm-up and the measured time, and waits for all responses. Posts of the warm-up are not measured.
+    /// Calls `begin` at the end of the warm-up, and returns its result as well.
     pub(super) async fn run<T: Send + 'static>(
-        plan: &Plan,
+        plan: &LoadPlan,
         [warm_up, time]: [Duration; 2],
         begin: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(Self, T)> {
         let posts = |time: Duration| (time.as_secs_f64() * plan.posts_per_s).ceil() as u64;
-        let (first, posts) = (posts(warm_up), posts(warm_up + time));
+        let (first_measured, posts) = (posts(warm_up), posts(warm_up + time));
         let (mut begin, mut begun) = (Some(begin), None);
         let plan = Arc::new(plan.clone());
-        // As many as there are: an open loop never waits for who is behind.
-        let (queue, due) = mpsc::unbounded_channel();
-        let due = Arc::new(Mutex::new(due));
+        // Unbounded, because an open loop never waits for slow responses.
+        let (queue, scheduled) = mpsc::unbounded_channel();
+        let scheduled = Arc::new(Mutex::new(scheduled));
         let clients: Vec<_> =
-            (0..plan.connections).map(|_| tokio::spawn(client(Arc::clone(&plan), Arc::clone(&due)))).collect();
+            (0..plan.connections).map(|_| tokio::spawn(client(Arc::clone(&plan), Arc::clone(&scheduled)))).collect();
         let (start, start_ms) = (Instant::now(), now_ms());
         for number in 0..posts {
-            let counts = number >= first;
-            if counts && let Some(begin) = begin.take() {
+            let is_measured = number >= first_measured;
+            if is_measured && let Some(begin) = begin.take() {
                 begun = Some((Instant::now(), tokio::task::spawn_blocking(begin)));
             }
-            let at = start + Duration::from_secs_f64(number as f64 / plan.posts_per_s);
-            // A timer has a millisecond's grain; what is due within it is sent at once.
-            if at > Instant::now() + Duration::from_millis(1) {
-                sleep_until(at).await;
+            let due = start + Duration::from_secs_f64(number as f64 / plan.posts_per_s);
+            // Timers have a resolution of 1 ms; a post that is due sooner is sent at once.
+            if due > Instant::now() + Duration::from_millis(1) {
+                sleep_until(due).await;
             }
-            let at_ms = start_ms + (number as f64 / plan.posts_per_s * 1000.0) as u64;
-            if queue.send(Due { number, at, at_ms, counts }).is_err() {
+            let due_ms = start_ms + (number as f64 / plan.posts_per_s * 1000.0) as u64;
+            if queue.send(ScheduledPost { number, due, due_ms, is_measured }).is_err() {
                 break;
             }
         }
         drop(queue);
-        let mut load = Self::default();
+        let mut result = Self::default();
         for client in clients {
             let part = client.await.context("a connection")??;
-            load.latencies_us.extend(part.latencies_us);
-            load.readings += part.readings;
+            result.latencies_us.extend(part.latencies_us);
+            result.readings += part.readings;
             for (status, count) in part.statuses {
-                *load.statuses.entry(status).or_default() += count;
+                *result.statuses.entry(status).or_default() += count;
             }
         }
-        let (since, before) = begun.context("nothing was measured")?;
-        load.took = since.elapsed();
-        Ok((load, before.await?))
+        let (begin_time, begin_result) = begun.context("the rate is too low: no post was due in the measured time")?;
+        result.elapsed = begin_time.elapsed();
+        Ok((result, begin_result.await?))
     }
 }
 
-/// Takes the next post that is due whenever it is free.
-async fn client(plan: Arc<Plan>, queue: Arc<Mutex<mpsc::UnboundedReceiver<Due>>>) -> Result<Load> {
+/// Sends scheduled posts over one connection, one after the other.
+async fn client(plan: Arc<LoadPlan>, queue: Arc<Mutex<mpsc::UnboundedReceiver<ScheduledPost>>>) -> Result<LoadResult> {
     let mut stream = connect(&plan.address).await?;
-    let (mut load, mut body, mut buffer) = (Load::default(), String::new(), Vec::new());
-    let mut used = Instant::now();
+    let (mut result, mut body, mut buffer) = (LoadResult::default(), String::new(), Vec::new());
+    let mut last_used = Instant::now();
     loop {
-        let due = queue.lock().await.recv().await;
-        let Some(Due { number, at, at_ms, counts }) = due else { break };
-        if used.elapsed() > IDLE {
-            // A node closes connections that say nothing for some seconds.
+        let scheduled = queue.lock().await.recv().await;
+        let Some(ScheduledPost { number, due, due_ms, is_measured }) = scheduled else { break };
+        if last_used.elapsed() > MAX_IDLE {
+            // A node closes connections that are idle for some seconds.
             stream = connect(&plan.address).await?;
         }
-        fill(&mut body, &plan, number, at_ms);
+        write_body(&mut body, &plan, number, due_ms);
         let status = post(&mut stream, &plan.address, &body, &mut buffer).await?;
-        used = Instant::now();
-        if !counts {
+        last_used = Instant::now();
+        if !is_measured {
             continue;
         }
-        *load.statuses.entry(status).or_default() += 1;
+        *result.statuses.entry(status).or_default() += 1;
         if status == 200 {
-            load.readings += plan.batch as u64;
-            load.latencies_us.push(u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX));
+            result.readings += plan.batch as u64;
+            result.latencies_us.push(u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX));
         }
     }
-    Ok(load)
+    Ok(result)
 }
 
-/// From the end of a load until posts of one reading are acknowledged at once again, [`CALM`] of them in a row.
+/// Returns the time from the end of a load until the first of [`RECOVERED_POSTS`] consecutive posts of one reading that are each
+/// acknowledged within [`RECOVERED_LATENCY`].
 pub(super) async fn recovery(address: &str) -> Result<Duration> {
     let (start, mut stream, mut buffer, mut body) =
         (Instant::now(), connect(address).await?, Vec::new(), String::new());
-    let plan = Plan { address: address.to_owned(), pumps: 1, posts_per_s: 1.0, batch: 1, connections: 1 };
-    let (mut calm, mut calm_since) = (0, start);
+    let plan = LoadPlan { address: address.to_owned(), pumps: 1, posts_per_s: 1.0, batch: 1, connections: 1 };
+    let (mut fast_posts, mut fast_since) = (0, start);
     for number in 0.. {
         let sent = Instant::now();
-        fill(&mut body, &plan, number, now_ms());
+        write_body(&mut body, &plan, number, now_ms());
         let status = post(&mut stream, address, &body, &mut buffer).await?;
-        if status != 200 || sent.elapsed() > AT_ONCE {
-            (calm, calm_since) = (0, Instant::now());
+        if status != 200 || sent.elapsed() > RECOVERED_LATENCY {
+            (fast_posts, fast_since) = (0, Instant::now());
         } else {
-            calm += 1;
+            fast_posts += 1;
         }
-        if calm == CALM || start.elapsed() > GIVE_UP {
+        if fast_posts == RECOVERED_POSTS || start.elapsed() > MAX_RECOVERY_WAIT {
             break;
         }
-        sleep_until(sent + AT_ONCE).await;
+        sleep_until(sent + RECOVERED_LATENCY).await;
     }
-    Ok(calm_since - start)
+    Ok(fast_since - start)
 }
 
-/// Sends a post, and reads its answer's status.
+/// Sends a post, and returns the status of the response.
 async fn post(stream: &mut TcpStream, address: &str, body: &str, buffer: &mut Vec<u8>) -> Result<u16> {
     let length = body.len();
     let head = "POST /api/ingest HTTP/1.1\r\nContent-Type: application/json\r\n";
     let request = format!("{head}Host: {address}\r\nContent-Length: {length}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).await?;
-    read_answer(stream, buffer).await
+    read_response(stream, buffer).await
 }
 
 async fn connect(address: &str) -> Result<TcpStream> {
@@ -188,30 +189,31 @@ async fn connect(address: &str) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// What comes before a pump's number, from 0 on, in its name.
-pub(super) const PUMP: &str = "P-";
+/// The prefix of a pump's id; its number follows, from 0.
+pub(super) const PUMP_PREFIX: &str = "P-";
 
-/// A post's readings: the pumps take turns, and each reading's time is when its post was due.
-fn fill(body: &mut String, plan: &Plan, number: u64, at_ms: u64) {
+/// Writes the body of a post. Readings are of one pump after the other, and have the due time of the post.
+fn write_body(body: &mut String, plan: &LoadPlan, number: u64, due_ms: u64) {
     body.clear();
     body.push('[');
     for n in 0..plan.batch as u64 {
         let reading = number * plan.batch as u64 + n;
         let (pump, turn) = (reading % plan.pumps as u64, reading / plan.pumps as u64);
-        // Several of one pump in one post are a millisecond apart.
-        let at_ms = at_ms + n / plan.pumps as u64;
-        let _ = write!(body, "{}{{\"pump_id\":\"{PUMP}{pump}\",\"timestamp\":{at_ms}", if n > 0 { "," } else { "" });
-        for (place, (name, usual, swing)) in CHANNELS.iter().enumerate() {
-            let phase = (turn as f64 * 0.7 + pump as f64 * 1.3 + place as f64 * 2.1).sin();
-            let _ = write!(body, ",\"{name}\":{:.2}", usual + swing * phase);
+        // Readings of the same pump in one post are 1 ms apart.
+        let at_ms = due_ms + n / plan.pumps as u64;
+        let _ =
+            write!(body, "{}{{\"pump_id\":\"{PUMP_PREFIX}{pump}\",\"timestamp\":{at_ms}", if n > 0 { "," } else { "" });
+        for (index, (name, typical, amplitude)) in CHANNELS.iter().enumerate() {
+            let phase = (turn as f64 * 0.7 + pump as f64 * 1.3 + index as f64 * 2.1).sin();
+            let _ = write!(body, ",\"{name}\":{:.2}", typical + amplitude * phase);
         }
         body.push('}');
     }
     body.push(']');
 }
 
-/// Reads one answer off the connection; its status.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
+/// Reads one response from the connection, and returns its status.
+async fn read_response(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
     buffer.clear();
     loop {
         let read = stream.read_buf(buffer).await?;
@@ -219,24 +221,24 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16
             bail!("the node closed the connection");
         }
         let mut headers = [httparse::EMPTY_HEADER; 32];
-        let mut answer = httparse::Response::new(&mut headers);
-        if let httparse::Status::Complete(head) = answer.parse(buffer)? {
-            let length = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+        let mut response = httparse::Response::new(&mut headers);
+        if let httparse::Status::Complete(head) = response.parse(buffer)? {
+            let length = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
             let length: usize = length
                 .and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok())
-                .context("an answer without a length")?;
-            let status = answer.code.context("an answer without a status")?;
+                .context("a response without a Content-Length")?;
+            let status = response.code.context("a response without a status")?;
             if buffer.len() >= head + length {
                 return Ok(status);
             }
         }
-        if buffer.len() > MAX_ANSWER_BYTES {
-            bail!("an answer of more than {MAX_ANSWER_BYTES} bytes");
+        if buffer.len() > MAX_RESPONSE_BYTES {
+            bail!("a response of more than {MAX_RESPONSE_BYTES} bytes");
         }
     }
 }
 
-/// Milliseconds since 1970.
+/// Returns the current time in milliseconds since 1970.
 fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! A node for the measurement: its own folder, profile and model, its own process; and what that process uses.
+//! A node for the measurement, in a separate process with a temporary folder, profile and model; and its resource usage.
 
 use std::{
     env, fs,
@@ -12,64 +12,64 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
 use tempfile::TempDir;
 
-use super::load::PUMP;
+use super::load::PUMP_PREFIX;
 use crate::profiles;
 
-/// A running node; killed when it is dropped.
+/// A running node. It is killed on drop.
 pub(super) struct OwnNode {
     child: Child,
-    pub probe: Probe,
+    pub probe: NodeProbe,
     _folder: TempDir,
 }
 
-/// Looks at a node from outside.
+/// Reads a node's statistics from its process and its API.
 #[derive(Debug, Clone)]
-pub(super) struct Probe {
+pub(super) struct NodeProbe {
     pid: u32,
     pub url: String,
 }
 
-/// How long something has taken in the node since its start, in its own words.
+/// The histogram of one latency since the node's start.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Latency {
     pub of: String,
     pub buckets: Vec<Bucket>,
 }
 
-/// So many took less than this, and not less than the bucket before says.
+/// The number of measurements below `below_ms`, and not below the previous bucket's bound.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub(super) struct Bucket {
     pub below_ms: f64,
     pub count: u64,
 }
 
-/// What a node has done and used, since its start or since another look.
+/// A node's work and resource usage, since its start or since earlier statistics.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct NodeStats {
     /// Processor time of all its threads.
     pub cpu: Duration,
-    /// The most memory that it has had since its start.
+    /// The highest resident memory since its start.
     pub peak_mib: u64,
     pub latencies: Vec<Latency>,
-    /// None before the first reading.
-    pub windows: Option<Windows>,
+    /// `None` before the first reading.
+    pub windows: Option<WindowCounts>,
 }
 
-/// What became of the windows of all pumps.
+/// The number of windows of all pumps by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct Windows {
-    /// The model judged them.
+pub(super) struct WindowCounts {
+    /// Windows that were scored.
     pub scored: u64,
-    /// It did not, because their pumps had newer ones.
+    /// Windows that were not scored, because their pumps had newer ones.
     pub skipped: u64,
 }
 
 impl OwnNode {
-    /// Starts a node that judges every pump from its thirtieth reading on.
+    /// Starts a node that scores every pump from its thirtieth reading on.
     pub(super) fn start(pumps: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name).display().to_string();
-        // Without what tells that a pump runs, it counts as running from the start.
+        // Without `running_above`, a pump counts as running from its first reading.
         let profile: String = profiles::CENTRIFUGAL
             .lines()
             .filter(|line| !line.starts_with("running_above"))
@@ -87,21 +87,21 @@ impl OwnNode {
         command.env("VOLUTE__LOG__FILTER", "warn");
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
-        BufReader::new(child.stdout.take().context("its output")?).read_line(&mut line)?;
-        let url = line.trim().strip_prefix("Volute listens on ").context("it did not start")?.to_owned();
-        let probe = Probe { pid: child.id(), url };
+        BufReader::new(child.stdout.take().context("the node has no standard output")?).read_line(&mut line)?;
+        let url = line.trim().strip_prefix("Volute listens on ").context("the node did not start")?.to_owned();
+        let probe = NodeProbe { pid: child.id(), url };
         Ok(Self { child, probe, _folder: folder })
     }
 }
 
-impl Probe {
-    /// How it is; none where it does not answer, or where the system is not Linux.
-    pub(super) fn look(&self) -> Option<Look> {
+impl NodeProbe {
+    /// Returns the node's statistics; `None` if it does not respond, or if the system is not Linux.
+    pub(super) fn read_stats(&self) -> Option<NodeStats> {
         let (cpu, peak_mib) = self.usage()?;
-        Some(Look { cpu, peak_mib, latencies: self.latencies()?, windows: self.windows() })
+        Some(NodeStats { cpu, peak_mib, latencies: self.latencies()?, windows: self.windows() })
     }
 
-    /// Its processor time, and the most memory that it has had, in MiB.
+    /// Returns the node's processor time, and its highest resident memory in MiB.
     fn usage(&self) -> Option<(Duration, u64)> {
         let proc = Path::new("/proc").join(self.pid.to_string());
         let stat = fs::read_to_string(proc.join("stat")).ok()?;
@@ -114,56 +114,56 @@ impl Probe {
         Some((cpu, peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024))
     }
 
-    /// What it says of its own latencies since its start.
+    /// Returns the recorder's latencies since the node's start.
     fn latencies(&self) -> Option<Vec<Latency>> {
-        /// The part of `/api/actors` that is of use here.
+        /// The used part of `/api/actors`.
         #[derive(Deserialize)]
-        struct Said {
+        struct ActorsResponse {
             latencies: Vec<Latency>,
         }
-        self.ask("/api/actors?stage=recorder").map(|said: Said| said.latencies)
+        self.get("/api/actors?stage=recorder").map(|response: ActorsResponse| response.latencies)
     }
 
-    /// What it says of all windows since its start; none where it has not heard of the first pump yet.
-    fn windows(&self) -> Option<Windows> {
-        /// The part of `/api/live-data` that is of use here.
+    /// Returns the counts of all windows since the node's start; `None` if the first pump is not registered yet.
+    fn windows(&self) -> Option<WindowCounts> {
+        /// The used part of `/api/live-data`.
         #[derive(Deserialize)]
-        struct Said {
+        struct LiveResponse {
             totals: Totals,
         }
         #[derive(Deserialize)]
         struct Totals {
-            node: Windows,
+            node: WindowCounts,
         }
-        self.ask(&format!("/api/live-data?pump_id={PUMP}0")).map(|said: Said| said.totals.node)
+        self.get(&format!("/api/live-data?pump_id={PUMP_PREFIX}0")).map(|response: LiveResponse| response.totals.node)
     }
 
-    fn ask<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
         let text = ureq::get(format!("{}{path}", self.url)).call().ok()?.body_mut().read_to_string().ok()?;
         serde_json::from_str(&text).ok()
     }
 }
 
 impl Latency {
-    /// What has come since `before`.
+    /// Returns the difference from `before`.
     fn since(mut self, before: &[Self]) -> Self {
-        for old in before.iter().filter(|before| before.of == self.of).flat_map(|before| &before.buckets) {
-            if let Some(bucket) = self.buckets.iter_mut().find(|bucket| bucket.below_ms == old.below_ms) {
-                bucket.count = bucket.count.saturating_sub(old.count);
+        for earlier in before.iter().filter(|before| before.of == self.of).flat_map(|before| &before.buckets) {
+            if let Some(bucket) = self.buckets.iter_mut().find(|bucket| bucket.below_ms == earlier.below_ms) {
+                bucket.count = bucket.count.saturating_sub(earlier.count);
             }
         }
         self
     }
 
-    /// The upper end of the bucket of this quantile; none of nothing.
+    /// Returns the upper bound of the bucket with this quantile; `None` if there are no measurements.
     pub(super) fn quantile_ms(&self, quantile: f64) -> Option<f64> {
         let buckets: Vec<(f64, u64)> = self.buckets.iter().map(|bucket| (bucket.below_ms, bucket.count)).collect();
         volute_actors::quantile_ms(&buckets, quantile)
     }
 }
 
-impl Look {
-    /// What has come since `before`.
+impl NodeStats {
+    /// Returns the difference from `before`.
     pub(super) fn since(self, before: &Self) -> Self {
         let Self { cpu, peak_mib, latencies, windows } = self;
         Self {
@@ -175,8 +175,8 @@ impl Look {
     }
 }
 
-impl Windows {
-    /// What has come since `before`.
+impl WindowCounts {
+    /// Returns the difference from `before`.
     fn since(self, before: Self) -> Self {
         Self { scored: self.scored.saturating_sub(before.scored), skipped: self.skipped.saturating_sub(before.skipped) }
     }
@@ -184,13 +184,13 @@ impl Windows {
 
 impl Drop for OwnNode {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Runs a command of this program.
+/// Runs a command of this program, and waits for its end.
 fn volute(args: &[&str]) -> Result<()> {
     let output = Command::new(env::current_exe()?).args(args).output()?;
     ensure!(output.status.success(), "volute {args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -207,21 +207,23 @@ mod tests {
     }
 
     #[test]
-    fn a_look_before_the_first_reading_knows_no_windows() {
-        let look = |scored: Option<u64>| Look {
+    fn statistics_from_before_the_first_reading_have_no_windows() {
+        let stats = |scored: Option<u64>| NodeStats {
             cpu: Duration::ZERO,
             peak_mib: 1,
             latencies: Vec::new(),
-            windows: scored.map(|scored| Windows { scored, skipped: 0 }),
+            windows: scored.map(|scored| WindowCounts { scored, skipped: 0 }),
         };
-        for (before, after, between) in [(Some(3), Some(10), Some(7)), (None, Some(10), Some(10)), (None, None, None)] {
-            let windows = look(after).since(&look(before)).windows;
-            assert_eq!(windows.map(|windows| windows.scored), between);
+        for (before, after, difference) in
+            [(Some(3), Some(10), Some(7)), (None, Some(10), Some(10)), (None, None, None)]
+        {
+            let windows = stats(after).since(&stats(before)).windows;
+            assert_eq!(windows.map(|windows| windows.scored), difference);
         }
     }
 
     #[test]
-    fn what_came_before_the_measurement_is_taken_off() {
+    fn earlier_measurements_are_subtracted() {
         let before = [latency(&[(1.0, 3), (900.0, 7)])];
         let measured = latency(&[(1.0, 3), (2.0, 98), (8.0, 2), (900.0, 7)]).since(&before);
         assert_eq!([0.5, 0.98, 0.99, 1.0].map(|q| measured.quantile_ms(q)), [2.0, 2.0, 8.0, 8.0].map(Some));

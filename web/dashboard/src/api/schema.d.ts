@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How the parts of the node are. */
+        /** The state of the node's actors. */
         get: operations["actors"];
         put?: never;
         post?: never;
@@ -31,9 +31,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Restarts a part of the node.
-         * @description It is built anew between two messages, and nothing is lost. Its earlier failures no longer count, so one that is
-         *     `failed` runs again.
+         * Restarts an actor, or all actors of a stage.
+         * @description An actor is restarted between two messages, and no message is lost. Its failure count is reset, so a `failed` actor runs
+         *     again.
          */
         post: operations["restart"];
         delete?: never;
@@ -50,9 +50,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A pump's stored verdicts of the model.
-         * @description Oldest first if `from` is given, else newest first. With `only_anomalies` a page may have fewer items
-         *     than `limit` and yet a `next_cursor`: a page looks at so many verdicts and no more.
+         * The stored detections of a pump.
+         * @description Oldest first if `from` is given, else newest first. With `only_anomalies`, a page may have fewer items than `limit` and
+         *     still a `next_cursor`, because about 50,000 detections at most are scanned for one page.
          */
         get: operations["anomaly_history"];
         put?: never;
@@ -71,12 +71,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What people did, newest first: restarts, commissioning, baselines, pumps that were removed, the demo's controls; and the backups and exports that
-         *     commands on the node's machine had it make.
-         * @description What was refused is there too, with the reason; what could not be understood is not. The first refusal of a kind (action,
-         *     client and reason) is an entry at once; those like it are counted for five minutes, and are one entry then, whose `detail`
-         *     says how many they were. Entries are kept for good. Those of
-         *     the same moment stay together, so a page may be a little longer than `limit`.
+         * Commands of people, newest first: restarts, commissioning, baselines, removals of pumps, the demo's controls; and
+         *     backups and exports that were started by commands on the node's machine.
+         * @description Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal with the same
+         *     action, client and reason is recorded at once. Further ones are counted for five minutes and then recorded as one entry,
+         *     with their number in `detail`. Entries are never deleted. Entries of the same time stay together, so a page may be
+         *     slightly longer than `limit`.
          */
         get: operations["audit_log"];
         put?: never;
@@ -94,7 +94,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The messages that broke a part of the node. */
+        /** The messages that made an actor fail. */
         get: operations["dead_letters"];
         put?: never;
         post?: never;
@@ -114,25 +114,25 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Takes readings in.
-         * @description Answers when every item that was taken is on disk. An item with a timestamp may be sent again after a
-         *     failure: it is then a duplicate. The first item of a pump that is stored registers it; a client may register so many
-         *     new pumps at once, and so many a minute: items of further ones are rejected, and a post of nothing else is answered 429.
-         *     A `Content-Type` has to be sent.
+         * Accepts readings.
+         * @description The response is sent when every accepted item is on disk. An item with a timestamp may be sent again after a failure: it is
+         *     then a duplicate. The first item of a pump that is stored registers the pump. The number of new pumps that a client may
+         *     register at once and per minute is limited: items of further pumps are rejected, and a post with nothing else gets a 429.
+         *     A `Content-Type` is required.
          *
-         *     A post holds up to 10,000 items, also of one pump. More than the pump has room for at once (`ingest.burst_readings_per_pump`)
-         *     are taken in parts, in the order of their times, and the answer comes when the last part is on disk, or after
-         *     `ingest.backlog_answer_s` (10 s) with what was taken by then. While such a post is under way another one of the same pump is
-         *     answered 429; posts with few readings of the pump are taken beside it.
+         *     A post has at most 10,000 items, of any number of pumps. If a pump has more items than it can accept at once
+         *     (`ingest.max_in_flight_readings_per_pump`), they are accepted in parts, in the order of their times. The response is
+         *     sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s) with what was accepted by then. While
+         *     such a post is in progress, another one for the same pump gets a 429; posts with few readings of the pump are accepted.
          *
-         *     A rejected item with `retry_after_s` may be sent again by itself after so many seconds: the time for its post was up, or
-         *     the room for minutes of the past; it could not be stored; the node stops; its pump's actor is out of order; or its time is
-         *     not later than the pump's stored readings and these cannot be read while the database does not answer. `send_again` has
-         *     the places of all such items, `rejected` of the first 100. A post of nothing else is answered 503 as a whole. Any other
-         *     rejection is final.
+         *     A rejected item with `retry_after_s` may be sent again by itself after that many seconds. The possible reasons: the post
+         *     timed out; the space for readings of the past was exhausted; the item could not be stored; the node is stopping; the
+         *     actor of its pump has failed; or its time is not later than the pump's stored readings, and these cannot be read because
+         *     the database is unavailable. `send_again` has the indices of all such items, `rejected` the first 100. A post of nothing
+         *     else gets a 503. Any other rejection is final.
          *
-         *     The body may be compressed (`Content-Encoding: gzip`); taken out it has `server.max_body_bytes` (8 MiB) at most. JSON is
-         *     also taken as `text/plain`, from clients that cannot set another type.
+         *     The body may be compressed (`Content-Encoding: gzip`); decompressed it has at most `server.max_body_bytes` (8 MiB). JSON is
+         *     also accepted as `text/plain`, from clients that cannot set another type.
          */
         post: operations["ingest"];
         delete?: never;
@@ -148,7 +148,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The latest of one pump: values, status and the model's last verdict. */
+        /** The current state of one pump: its values, its status and its last detection. */
         get: operations["live_data"];
         put?: never;
         post?: never;
@@ -167,7 +167,7 @@ export interface paths {
         };
         /**
          * Maintenance events of all pumps or of one, newest first.
-         * @description Events that were opened at the same moment stay together, so a page may be a little longer than `limit`.
+         * @description Events that were opened at the same time stay together, so a page may be slightly longer than `limit`.
          */
         get: operations["maintenance_events"];
         put?: never;
@@ -185,7 +185,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Which node this is, what it watches, and whether it is a demo. */
+        /** The node: its version, its default profile, its model, and whether it is a demo. */
         get: operations["node"];
         put?: never;
         post?: never;
@@ -202,7 +202,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This description. */
+        /** The API's description. */
         get: operations["openapi_json"];
         put?: never;
         post?: never;
@@ -219,7 +219,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The kind of pump that this node watches. */
+        /** The node's default profile. */
         get: operations["profile"];
         put?: never;
         post?: never;
@@ -236,7 +236,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every kind of pump that this node watches, by name, in one page. */
+        /** All kinds of pumps of this node, by name, in one page. */
         get: operations["profiles"];
         put?: never;
         post?: never;
@@ -256,11 +256,11 @@ export interface paths {
         /** One kind of pump. */
         get: operations["profile_named"];
         /**
-         * Adds a kind of pump: a profile, and its model if there is one.
-         * @description Nothing of it is written before all of it is checked, and it is on the disk when it is answered. Posts may name it from then
-         *     on. The same profile may be put again, with another model: pumps that come from now on have that one, and the others after a
-         *     restart. Another profile under the same name is refused (409). The body has `server.max_body_bytes` (8 MiB) at most; a larger
-         *     model is added with `volute profiles add` on the node's machine.
+         * Adds a kind of pump: a profile, and optionally its model.
+         * @description The request is validated completely before anything is written, and the kind is on disk when the response is sent. From
+         *     then on, posts may name it. The same profile may be sent again with another model: new pumps use that model at once, and
+         *     existing pumps after a restart. A different profile under the same name is refused (409). The body may have at most
+         *     `server.max_body_bytes` (8 MiB); a larger model is added with `volute profiles add` on the node's machine.
          */
         put: operations["add_profile"];
         post?: never;
@@ -277,7 +277,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every registered pump, by id, in one page. */
+        /** All registered pumps, by id, in one page. */
         get: operations["pumps"];
         put?: never;
         post?: never;
@@ -298,20 +298,20 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Removes a pump with all that is stored of it.
-         * @description Its readings, detections, rollups, baselines, maintenance events and memory; the audit log stays, and so do backups of
-         *     before. It is durable when it is answered, and the pump is no longer shown; what is in the database is deleted after
-         *     that, within minutes for years of readings, also after a restart. Until then its name is refused (503, to be sent
-         *     again). A pump that posts by this name afterwards is a new one, without a baseline. Posts that came before are answered
-         *     first. A demo's simulated pumps cannot be removed while they are simulated.
+         * Removes a pump and its stored data.
+         * @description Removes its readings, detections, rollups, baselines, maintenance events and checkpoint. The audit log and earlier
+         *     backups are kept. The removal is durable when the response is sent, and the pump is no longer shown. Its rows in the
+         *     database are deleted afterwards, within minutes for years of readings, also after a restart. Until then posts for its id
+         *     are refused (503, to be sent again). A pump that posts with this id afterwards is a new one, without a baseline. Posts
+         *     that arrived before the request are completed first. Pumps of a demo cannot be removed while they are simulated.
          */
         delete: operations["remove"];
         options?: never;
         head?: never;
         /**
-         * Names a pump for people, or takes its name away.
-         * @description The name is shown beside the id, and by the id the pump is known everywhere: a post, a question and a file name it by
-         *     that. It is durable when it is answered.
+         * Sets or removes the display name of a pump.
+         * @description The name is shown beside the id. Posts, requests and files still identify the pump by its id. The change is durable when the
+         *     response is sent.
          */
         patch: operations["name"];
         trace?: never;
@@ -323,7 +323,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every version of what is normal for a pump, and which of them is in use. */
+        /** All versions of a pump's baseline, and the version in use. */
         get: operations["baselines"];
         put?: never;
         post?: never;
@@ -343,8 +343,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Puts a version of a pump's baseline back.
-         * @description A commissioning that is under way ends. A version of another network than the node's is refused.
+         * Puts a version of a pump's baseline into use.
+         * @description A commissioning in progress is cancelled. A version of another network than the node's is refused.
          */
         post: operations["activate"];
         delete?: never;
@@ -363,10 +363,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Learns anew what is normal for a pump.
-         * @description From now on, with an empty body or object: the pump is `LEARNING` until the node has gathered enough normal running,
-         *     and raises no model alarm; limits are watched as ever. With `from` and `to`, from stored readings: the answer comes
-         *     when that is done, and until then nothing changes.
+         * Learns a new baseline of a pump.
+         * @description With an empty body or object, from the readings from now on: the pump is `LEARNING` until the node has collected enough
+         *     normal running, and raises no model alarm meanwhile; limits are still evaluated. With `from` and `to`, from stored readings:
+         *     the response is sent when the baseline is learned, and until then nothing changes.
          */
         post: operations["commission"];
         delete?: never;
@@ -382,12 +382,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The kind of one pump. A pump that the node does not know would be of the kind of those that name none. */
+        /** The kind of one pump. For an unknown pump, the node's default kind. */
         get: operations["profile_of_pump"];
         /**
-         * Assigns another profile to a pump, of the same channels.
-         * @description What is stored of it stays, its limits and rules are the other's, and it is commissioned anew: until that is done it is
-         *     `LEARNING`. Posts for the pump are refused meanwhile (503, to be sent again). It is durable when it is answered.
+         * Assigns another profile with the same channels to a pump.
+         * @description The pump's stored data are kept. Its limits and rules are those of the new profile, and it is commissioned again: until
+         *     that is done it is `LEARNING`. Posts for the pump are refused meanwhile (503, to be sent again). The change is durable
+         *     when the response is sent.
          */
         put: operations["assign_profile"];
         post?: never;
@@ -404,12 +405,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What is set for one pump alone. */
+        /** The settings of a pump. */
         get: operations["get"];
         /**
-         * Sets what holds for one pump alone.
-         * @description Where its interval changes, its baseline is of another one and is not used any more: it is learned anew, from the same stretch
-         *     of readings where there is one, and until then the pump is `LEARNING`. It is durable when it is answered.
+         * Replaces the settings of a pump.
+         * @description If the interval changes, the pump's baseline cannot be used any more. A new one is learned, from the same time range of
+         *     readings if there is one, and until then the pump is `LEARNING`. The change is durable when the response is sent.
          */
         put: operations["set"];
         post?: never;
@@ -427,7 +428,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A pump's stored readings.
+         * The stored readings of a pump.
          * @description Oldest first if `from` is given, else newest first.
          */
         get: operations["sensor_history"];
@@ -449,12 +450,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Starts a simulation, in place of the one that runs.
-         * @description Without a body the recording that comes with Volute is played: 2,000 rows of one pump, a row a minute, with three faults. A
-         *     JSON body says which pumps and faults; an empty object plays the demo's own six. A CSV body (`timestamp`, the profile's
-         *     channels, if need be `machine_status`) is a recording: its rows become readings of a pump that has none yet, one row a second,
-         *     or `speed` times as fast. They stay as far apart in time as they were recorded, the last of them now; the pump's interval is
-         *     that of the rows where they are sparser than the profile's. Only a demo (`volute serve --demo`) simulates.
+         * Starts a simulation. Replaces the current one.
+         * @description Without a body, the recording that comes with Volute is played: 2,000 rows of one pump, one row per minute, with three
+         *     faults. A JSON body defines pumps and faults; an empty object simulates the six pumps of the demo. A CSV body
+         *     (`timestamp`, the profile's channels, optionally `machine_status`) is a recording: its rows become readings of a pump
+         *     that has none yet, one row per second, or `speed` times as fast. The times between them are as recorded, and the last
+         *     one is now. If the rows are sparser than the profile's interval, their interval is set for the pump. Only a demo node
+         *     (`volute serve --demo`) simulates.
          */
         post: operations["start"];
         delete?: never;
@@ -472,7 +474,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stops the simulation: no more simulated readings come. What came stays. */
+        /** Stops the simulation: no more simulated readings are sent. Those that were sent are kept. */
         post: operations["stop"];
         delete?: never;
         options?: never;
@@ -487,7 +489,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How what is stored is. */
+        /** The state of the store. */
         get: operations["store"];
         put?: never;
         post?: never;
@@ -505,10 +507,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Live readings and verdicts as server-sent events.
-         * @description Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), `fleet` (`FleetEvent`, once
-         *     a second), `removed` (`RemovedEvent`) and `renamed` (`RenamedEvent`), whatever events are asked for, and `lagged` (`LaggedEvent`)
-         *     where the client was too slow and frames were dropped. A comment line comes first, and then again and again as a heartbeat. Nothing is replayed: what was missed is in the histories.
+         * Live readings and detections as server-sent events.
+         * @description Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), and `fleet` (`FleetEvent`, once a
+         *     second), as selected; and always `removed` (`RemovedEvent`), `renamed` (`RenamedEvent`), and `lagged` (`LaggedEvent`) if
+         *     the client was too slow and frames were dropped. The stream begins with a comment line, which is repeated as a
+         *     heartbeat. Events are not replayed: missed data is in the histories.
          */
         get: operations["stream"];
         put?: never;
@@ -526,7 +529,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the process answers. Nothing else is asked. */
+        /** Whether the process responds. Nothing else is checked. */
         get: operations["healthz"];
         put?: never;
         post?: never;
@@ -543,7 +546,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the node can take readings. */
+        /** Whether the node can accept readings. */
         get: operations["readyz"];
         put?: never;
         post?: never;
@@ -557,81 +560,63 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description The simulation as a whole. */
-        AboutSimulation: {
-            recording: components["schemas"]["RecordingResponse"] | null;
-            /** @description Whether simulated readings come. */
-            running: boolean;
-            /** @description `stories`, `pumps` or `recording`; null if nothing was simulated yet. */
-            source: string | null;
-            /**
-             * Format: double
-             * @description How many times as fast as usual faults come and go, or rows follow each other.
-             */
-            speed: number;
-            /**
-             * Format: date-time
-             * @description Since when.
-             */
-            started_at: string | null;
-        };
-        /** @description One of the parts that the node is made of. */
+        /** @description An actor: one of the components of the node. */
         ActorResponse: {
             /**
              * Format: int64
              * @description How often it failed.
              */
             failures: number;
-            /** @description As `pump/P-101`, `recorder` or `inference/0`. */
+            /** @description Its id, for example `pump/P-101`, `recorder` or `inference/0`. */
             id: string;
-            in_hand: components["schemas"]["InHandResponse"] | null;
-            /** @description What it is, as `pump`. */
+            in_hand: components["schemas"]["CurrentMessageResponse"] | null;
+            /** @description Its kind, for example `pump`. */
             kind: string;
-            /** @description What went wrong last. */
+            /** @description The last error. */
             last_error: string | null;
             /**
              * Format: date-time
-             * @description When that was.
+             * @description When the last error occurred.
              */
             last_error_at: string | null;
             /**
              * Format: date-time
-             * @description When it last finished a message.
+             * @description When it last completed a message.
              */
             last_progress: string | null;
             /**
              * Format: double
-             * @description Half of its messages took at most this long, in milliseconds; up to an eighth above the true figure. Null before the first.
+             * @description The median time of its messages, in milliseconds; at most one eighth above the true figure. Null before the first.
              */
             p50_ms: number | null;
             /**
              * Format: double
-             * @description The same of all but one in a hundred.
+             * @description The 99th percentile of the same.
              */
             p99_ms: number | null;
             /**
              * Format: int64
-             * @description Messages it handled.
+             * @description The messages that it processed.
              */
             processed: number;
-            /** @description Messages that wait for it. */
+            /** @description The messages that wait for it. */
             queue_depth: number;
-            /** @description How many may wait, over all its ways in. */
+            /** @description The most messages that may wait, over all its mailboxes. */
             queue_limit: number;
             /**
              * Format: int64
-             * @description How often it was built anew, after a failure or by hand.
+             * @description How often it was restarted, after a failure or by hand.
              */
             restarts: number;
             /**
              * Format: int64
-             * @description The pause before it is built anew, in milliseconds; null where it is not `restarting`.
+             * @description The delay before it is restarted, in milliseconds; null unless it is `restarting`.
              */
             restarts_in_ms: number | null;
-            /** @description What it is a part of, as `pumps`. */
+            /** @description The stage that it belongs to, for example `pumps`. */
             stage: string;
             /**
-             * @description `starting`, `running`, `restarting` (it failed and is built anew after a pause), `failed` (too often: it stays
+             * @description `starting`, `running`, `restarting` (it failed and is restarted after a delay), `failed` (it failed too often and is
              *     down until it is restarted by hand) or `stopped`.
              * @example running
              */
@@ -639,32 +624,32 @@ export interface components {
         };
         /** @description The node's actors. */
         ActorsResponse: {
-            /** @description By their ids. */
+            /** @description The actors, sorted by id. */
             items: components["schemas"]["ActorResponse"][];
-            /** @description How long readings and verdicts took to be durable since the start. */
+            /** @description How long readings and detections took to be durable, since the node started. */
             latencies: components["schemas"]["LatencyResponse"][];
-            /** @description What does not fit into the node's queues. */
+            /** @description What did not fit into the node's queues. */
             overflows: components["schemas"]["OverflowResponse"][];
-            /** @description Whether the node can take readings. */
+            /** @description Whether the node can accept readings. */
             ready: boolean;
-            /** @description What is out of order; null where nothing is. */
+            /** @description What is out of order; null if nothing is. */
             reason: string | null;
         };
-        /** @description The two files of a model's folder. */
+        /** @description The two files of a model. */
         AddProfileModel: {
             /** @description `manifest.json`. */
             manifest: Record<string, never>;
             /** @description `model.safetensors`, in base64 (RFC 4648, with padding). */
             weights: string;
         };
-        /** @description A kind of pump that is to be added. */
+        /** @description A kind of pump to add. */
         AddProfileRequest: {
             model?: components["schemas"]["AddProfileModel"] | null;
             /** @description The profile, as the text of its file (TOML). */
             profile: string;
         };
         /**
-         * @description Which profile a pump is to be of.
+         * @description The profile to assign to a pump.
          * @example {
          *       "profile": "skab"
          *     }
@@ -673,29 +658,30 @@ export interface components {
             /** @description The profile's name. */
             profile: string;
         };
-        /** @description Which profile a pump is of. */
-        AssignedResponse: {
+        /** @description The profile of a pump. */
+        AssignedProfileResponse: {
             /** @description The profile's name. */
             profile: string;
-            /** @description Which pump. */
+            /** @description The pump's id. */
             pump_id: string;
         };
-        /** @description Something that a person did, or was refused. */
+        /** @description A command of a person, executed or refused. */
         AuditResponse: {
             /**
-             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`,
+             *     `stop-simulation`, `backup`, `export` or `confirm-clock`.
              * @example restart
              */
             action: string;
             /**
              * Format: date-time
-             * @description When it was asked for.
+             * @description When it was requested.
              */
             at: string;
-            /** @description More about it; may be empty. */
+            /** @description Details; may be empty. */
             detail: string;
             /**
-             * @description Of what: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
+             * @description The object of the command: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
              * @example pump/P-101
              */
             object: string;
@@ -705,17 +691,17 @@ export interface components {
              */
             outcome: string;
             /**
-             * @description Who asked: there are no users yet, so the peer's address and port, or `unknown`; for a command on the node's
-             *     machine its user's number, as `uid 0`.
+             * @description Who sent it. There are no users yet, so this is the address and port of the client, or `unknown`; for a command on the
+             *     node's machine, the id of its user, for example `uid 0`.
              * @example 127.0.0.1:50312
              */
             who: string;
         };
-        /** @description A value outside the channel's plausible range: stored as sent, kept from the model. */
+        /** @description A value outside its channel's plausible range: stored as sent, and not passed to the model. */
         BadChannelResponse: {
             /** @description The channel's name. */
             channel: string;
-            /** @description The item's place in the post, from 0. */
+            /** @description The item's index in the post, from 0. */
             index: number;
             /** @description The lowest and the highest plausible value. */
             plausible: number[];
@@ -732,111 +718,111 @@ export interface components {
              * @description When it was learned.
              */
             created_at: string;
-            /** @description How detections are made: `fused` or `lstm-autoencoder`. */
+            /** @description The detector: `fused` or `lstm-autoencoder`. */
             detector: string;
             /**
              * Format: date-time
-             * @description The first of the readings that it was learned from.
+             * @description The time of the first reading that it was learned from.
              */
             from: string;
             /** @description Its id. */
             id: string;
-            /** @description What detections by it name as their model. */
+            /** @description The name of the model in its detections. */
             model: string;
             /** @description The id of its network. */
             network: string;
-            /** @description Each channel's span in them, in the profile's order. */
+            /** @description The range of each channel in them, in the profile's order. */
             spans: components["schemas"]["SpanResponse"][];
             thresholds: components["schemas"]["ThresholdsResponse"];
             /**
              * Format: date-time
-             * @description The first reading that no longer belongs to them.
+             * @description The end of those readings (exclusive).
              */
             to: string;
             /** @description Whether the node's network can use it. */
             usable: boolean;
             /**
              * Format: int32
-             * @description Its number, from 1; 0 is what the model brings along.
+             * @description Its number, from 1; 0 is the baseline that comes with the model.
              */
             version: number;
             /** @description Why it was learned. */
             why: string;
-            /** @description The windows of normal running in them. */
+            /** @description The number of windows of normal running in them. */
             windows: number;
         };
-        /** @description What there is of a pump's baseline. */
+        /** @description The baseline of a pump. */
         BaselinesResponse: {
             /**
              * Format: int32
-             * @description The version that the pump is judged by; null while it is learning. 0 is what the model brings along.
+             * @description The version in use; null while the pump is learning. 0 is the baseline that comes with the model.
              */
             in_use: number | null;
-            /** @description The id of the node's network; a baseline of another one cannot be used. */
+            /** @description The id of the node's network. A baseline of another network cannot be used. */
             network: string;
-            /** @description Which pump. */
+            /** @description The pump's id. */
             pump_id: string;
             /** @description All versions, newest first. */
             versions: components["schemas"]["BaselineResponse"][];
         };
-        /** @description Some of the times. */
+        /** @description A bucket of the histogram. */
         BucketResponse: {
             /**
              * Format: double
-             * @description They took less than this, in milliseconds, and not less than the bucket before says.
+             * @description The upper bound of the bucket (exclusive), in milliseconds. Its lower bound is that of the previous bucket.
              */
             below_ms: number;
             /**
              * Format: int64
-             * @description How many there were.
+             * @description The number of measurements.
              */
             count: number;
         };
-        /** @description One sensor. */
+        /** @description A channel: the values of one sensor. */
         ChannelResponse: {
             limits: components["schemas"]["LimitsResponse"];
             /** @description Its wire name. */
             name: string;
-            /** @description The lowest and the highest value that a working sensor can send. */
+            /** @description The lowest and the highest value that a working sensor can send, in the unit. */
             plausible: number[];
-            /** @description What it measures. */
+            /** @description The measured quantity. */
             quantity: string;
             /**
              * Format: double
-             * @description The smallest step that means anything, in the unit.
+             * @description The smallest significant difference between two values, in the unit.
              */
             resolution: number;
             /** @description The unit of its values. */
             unit: string;
         };
-        /** @description A pump's clock that is wrong, by its last post. */
+        /** @description A pump's clock that is wrong, as of its last post. */
         ClockResponse: {
             /**
-             * @description What is wrong, as `its clock is 9 min ahead: its readings are refused`.
+             * @description What is wrong, for example `its clock is 9 min ahead: its readings are refused`.
              * @example its clock is 2 h behind: its readings are stored and scored by their own times, and raise no alarm
              */
             note: string;
             /**
              * Format: int64
-             * @description The device's time less the time of receipt, in milliseconds: above zero where the clock is ahead.
+             * @description The device's time minus the time of receipt, in milliseconds: positive if the clock is ahead.
              */
             offset_ms: number;
         };
-        /** @description What to learn from: stored readings, or, where both are absent, what comes from now on. */
+        /** @description What to learn from: stored readings, or the readings from now on if both fields are absent. */
         CommissionRequest: {
             /**
              * Format: date-time
-             * @description The first reading to learn from.
+             * @description The start of the stored readings (inclusive).
              */
             from?: string | null;
             /**
              * Format: date-time
-             * @description The first reading that no longer belongs to them.
+             * @description The end of the stored readings (exclusive).
              */
             to?: string | null;
         };
         /**
-         * @description What commissioning is at.
+         * @description The phase of a commissioning.
          * @enum {string}
          */
         CommissioningPhase: "gathering" | "calculating";
@@ -844,37 +830,49 @@ export interface components {
         CostResponse: {
             /**
              * Format: double
-             * @description In whole units of the currency.
+             * @description The amount in units of the currency.
              */
             amount: number;
             /**
-             * @description ISO 4217.
+             * @description The currency (ISO 4217).
              * @example INR
              */
             currency: string;
         };
-        /** @description A message that broke an actor, and was given up. */
+        /** @description A message that is being processed. */
+        CurrentMessageResponse: {
+            /** @description The kind of the message. */
+            message: string;
+            /** @description The pump that it is about; null if it is about none. */
+            pump_id: string | null;
+            /**
+             * Format: date-time
+             * @description When the processing began.
+             */
+            since: string;
+        };
+        /** @description A message that made an actor fail, and was dropped. */
         DeadLetterResponse: {
             /** @description The actor's id. */
             actor: string;
             /**
              * Format: date-time
-             * @description When it was given up.
+             * @description When it was dropped.
              */
             at: string;
-            /** @description What went wrong. */
+            /** @description The error. */
             error: string;
-            /** @description What kind of message it was. */
+            /** @description The kind of the message. */
             message: string;
-            /** @description Whose; null where it was no pump's. */
+            /** @description The pump that it was about; null if it was about none. */
             pump_id: string | null;
         };
-        /** @description The messages that broke an actor. */
+        /** @description The messages that made an actor fail. */
         DeadLettersResponse: {
-            /** @description Newest first; at most 1,000 are kept, and none beyond the node's stop. */
+            /** @description Newest first; at most 1,000 are kept, in memory. */
             items: components["schemas"]["DeadLetterResponse"][];
         };
-        /** @description Event `detection`: the model's verdicts on windows of one pump, column by column. */
+        /** @description Event `detection`: the model's detections for windows of one pump, in columns. */
         DetectionEvent: {
             /** @description The channels' names. */
             channels: string[];
@@ -882,18 +880,18 @@ export interface components {
             contributions: number[][];
             /** @description Whether each window is anomalous. */
             is_anomaly: boolean[];
-            /** @description The reconstruction losses. */
+            /** @description The reconstruction losses of the windows. */
             loss: number[];
-            /** @description Whose windows they are. */
+            /** @description The pump's id. */
             pump: string;
             /** @description The times of the windows' last readings, in milliseconds since 1970. */
             t: number[];
             /** @description The losses above which a window is anomalous. */
             threshold: number[];
         };
-        /** @description A stored verdict of the model. */
+        /** @description A stored detection: the model's result for one window. */
         DetectionResponse: {
-            /** @description Each channel's share of the loss, to four decimals; the shares of all channels sum to 1 but for the rounding. */
+            /** @description Each channel's share of the loss, to four decimals; the shares of all channels sum to 1, except for rounding. */
             contributions: {
                 [key: string]: number;
             };
@@ -904,9 +902,9 @@ export interface components {
              * @description The reconstruction loss.
              */
             loss: number;
-            /** @description The model that said it. */
+            /** @description The model that scored the window. */
             model: string;
-            /** @description Whose window it was. */
+            /** @description The pump's id. */
             pump_id: string;
             /**
              * Format: double
@@ -919,36 +917,36 @@ export interface components {
              */
             timestamp: string;
         };
-        /** @description The disk that the data is on. */
+        /** @description The disk of the data folder. */
         DiskResponse: {
             /**
              * Format: date-time
-             * @description When it was looked at.
+             * @description When it was measured.
              */
             at: string;
             /**
              * Format: int64
-             * @description The database's files, in bytes.
+             * @description The size of the database's files, in bytes.
              */
             database_bytes: number;
             /**
              * Format: int64
-             * @description What is free, in bytes.
+             * @description The free space, in bytes.
              */
             free_bytes: number;
             /**
              * Format: double
-             * @description In how many days the disk is full at that pace; null where nothing grows or nothing is known.
+             * @description The days until the disk is full at that rate; null if the data does not grow or the rate is not known.
              */
             full_in_days: number | null;
             /**
              * Format: double
-             * @description By how much the data grows in a day, in bytes; null where it has been watched for less than an hour.
+             * @description The growth of the data per day, in bytes; null if it has been measured for less than an hour.
              */
             growth_bytes_per_day: number | null;
             /**
              * Format: int64
-             * @description The journal's files, in bytes.
+             * @description The size of the journal's files, in bytes.
              */
             journal_bytes: number;
             /**
@@ -957,13 +955,13 @@ export interface components {
              */
             total_bytes: number;
         };
-        /** @description One matter for maintenance. */
+        /** @description A maintenance event. */
         EventResponse: {
             /** @description What to do. */
             advice: string;
-            /** @description The channel that was above the limit; empty where an imported event does not say. */
+            /** @description The channel that was above the limit; empty if an imported event does not name it. */
             channel: string;
-            /** @description What the repair is estimated to cost. */
+            /** @description The estimated cost of the repair. */
             cost: components["schemas"]["CostResponse"];
             /**
              * @description `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
@@ -977,133 +975,121 @@ export interface components {
             last_seen_at: string;
             /**
              * Format: double
-             * @description The rule's limit, in the channel's unit; null where an imported event does not say.
+             * @description The rule's limit, in the channel's unit; null if an imported event does not have it.
              */
             limit: number | null;
-            /** @description The model that saw the anomaly; null while the limit alone is passed. */
+            /** @description The model that detected the anomaly; null while only the limit is exceeded. */
             model: string | null;
             /**
              * Format: date-time
-             * @description When it was opened, in the pump's time.
+             * @description When it was opened, by the pump's clock.
              */
             opened_at: string;
             /**
              * Format: double
-             * @description The highest value so far, in the channel's unit; null where an imported event does not say.
+             * @description The highest value so far, in the channel's unit; null if an imported event does not have it.
              */
             peak: number | null;
             /**
              * Format: double
-             * @description The highest reconstruction loss of an anomaly so far; null while the limit alone is passed.
+             * @description The highest reconstruction loss of an anomaly so far; null while only the limit is exceeded.
              */
             peak_loss: number | null;
-            /** @description Whose event it is. */
+            /** @description The pump's id. */
             pump_id: string;
             /**
              * Format: date-time
-             * @description When it was resolved.
+             * @description When it was resolved; null while it is active.
              */
             resolved_at: string | null;
             /** @description The rule that opened it. */
             rule: string;
-            /** @description How bad it is: `low`, `medium`, `high` or `critical`. */
+            /** @description Its severity: `low`, `medium`, `high` or `critical`. */
             severity: string;
             /**
-             * @description The other system that it is from; null: a rule of this one opened it.
+             * @description The other system that it was imported from; null if a rule of this node opened it.
              * @example imported: maintenance_events.csv
              */
             source: string | null;
-            /** @description Whether it still stands: `active` or `resolved`. */
+            /** @description `active` or `resolved`. */
             status: string;
             /** @description What is wrong. */
             title: string;
         };
-        /** @description What a pump's feed is like. */
+        /** @description The properties of a pump's feed: how its readings arrive. */
         FeedResponse: {
-            /** @description What should be done about it; null: nothing. */
+            /** @description What to do about the feed; null if nothing. */
             advice: string | null;
             /**
              * Format: int64
-             * @description The interval that the advice is to set, in milliseconds (`PUT /api/pumps/{id}/settings`); null where it is another.
+             * @description The interval that the advice recommends, in milliseconds (`PUT /api/pumps/{id}/settings`); null for other advice.
              */
             advised_interval_ms: number | null;
             /**
              * Format: int64
-             * @description The steps that its windows are made of, in milliseconds.
+             * @description The step between the readings of its windows, in milliseconds.
              */
             interval_ms: number;
-            /** @description Whether these are its own, and not its profile's. */
+            /** @description Whether the step is set for this pump, instead of its profile's. */
             own_interval: boolean;
             /**
              * Format: int64
-             * @description How far apart its posts are, in milliseconds; null likewise.
+             * @description The time between its posts, in milliseconds; null in the same cases.
              */
             posts_every_ms: number | null;
             /**
              * Format: int64
-             * @description How far apart its readings are by the device's clock, in milliseconds; null where they are irregular, or too few yet.
+             * @description The time between its readings by the device's clock, in milliseconds; null if they are irregular, or too few so far.
              */
             readings_every_ms: number | null;
             /**
              * Format: int64
-             * @description It is stale once it was silent for this long, in milliseconds.
+             * @description The time without a reading after which it is stale, in milliseconds.
              */
             stale_after_ms: number;
         };
-        /** @description Event `fleet`, once a second: how the pumps are that were heard since the node started, column by column. */
+        /** @description Event `fleet`, once a second: the state of the pumps that have sent readings since the node started, in columns. */
         FleetEvent: {
-            /** @description How long ago its last reading was received, in milliseconds. */
+            /** @description The time since its last reading was received, in milliseconds. */
             age_ms: (number | null)[];
-            /** @description The time of its last reading that the model judged, in milliseconds since 1970. */
+            /** @description The time of its last detection, in milliseconds since 1970. */
             at: (number | null)[];
-            /** @description What is wrong with its clock; null where nothing is. */
+            /** @description What is wrong with its clock; null if nothing is. */
             clock: (string | null)[];
-            /** @description The reconstruction loss there. */
+            /** @description The reconstruction loss of that detection. */
             loss: (number | null)[];
             /**
              * Format: int64
              * @description The node's time, in milliseconds since 1970.
              */
             now: number;
-            /** @description The pumps, by name. */
+            /** @description The ids of the pumps, sorted. */
             pumps: string[];
-            /** @description How each is. */
+            /** @description The status of each pump. */
             status: components["schemas"]["PumpStatus"][];
             /** @description The loss above which a window is anomalous. */
             threshold: (number | null)[];
         };
-        /** @description How the node is. */
+        /** @description The health of the node. */
         HealthResponse: {
-            /** @description What is out of order; absent where nothing is. */
+            /** @description What is out of order; absent if nothing is. */
             reason?: string | null;
-            /** @description `alive`, `ready`, or `degraded`: it takes readings, and something else is out of order. */
+            /** @description `alive`, `ready`, or `degraded`: it accepts readings, and something else is out of order. */
             status: string;
         };
-        /** @description A message that is being handled. */
-        InHandResponse: {
-            /** @description What kind of message. */
-            message: string;
-            /** @description Whose; null where it is no pump's. */
-            pump_id: string | null;
-            /**
-             * Format: date-time
-             * @description Since when.
-             */
-            since: string;
-        };
-        /** @description What is missing from an answer. */
+        /** @description What is missing from a response. */
         IncompleteResponse: {
-            /** @description Why the rest cannot be read. */
+            /** @description Why the other items cannot be read. */
             reason: string;
             /**
              * Format: date-time
-             * @description From this time on nothing is missing; null if that cannot be said of any time.
+             * @description Nothing is missing from this time on; null if this is not known for any time.
              */
             since: string | null;
         };
         /**
-         * @description A reading: the profile's channels by name, a number or null each; their names in any case, and with spaces or dashes for
-         *     underscores. A number may be a text (`"61.5"`). Any other value is missing, and is listed in the answer, as is a field of
+         * @description A reading: a number or null for each channel, by the channel's name; the name in any case, and with spaces or dashes for
+         *     underscores. A number may be text (`"61.5"`). Any other value is missing and is listed in the response, as is a field with
          *     another name. The channels may be in an object `values`.
          * @example {
          *       "Motor_RPM": 2950,
@@ -1112,7 +1098,7 @@ export interface components {
          *     }
          */
         IngestItem: {
-            /** @description Whose reading it is; absent: what `pump` or else `device` says; without these: the node's default pump. */
+            /** @description The pump's id. If absent: the field `pump`, else `device`, else the node's default pump. */
             pump_id?: string | null;
             timestamp?: components["schemas"]["IngestTime"] | null;
         } & {
@@ -1120,130 +1106,130 @@ export interface components {
         };
         /** @description One object, or an array of them: at most 10,000, of one pump or of many. */
         IngestPost: components["schemas"]["IngestItem"] | components["schemas"]["IngestItem"][];
-        /** @description What became of a post. */
+        /** @description The outcome of a post. */
         IngestResponse: {
-            /** @description New readings, and items that add channels to one: items of one pump and time are one reading. */
+            /** @description New readings, and items that add channels to a reading: items of the same pump and time are one reading. */
             accepted: number;
-            /** @description Channels of items that were taken, with values that no working sensor sends; the first 100 of them. */
+            /** @description Values in accepted items that are outside the plausible range of their channel; the first 100. */
             bad_channels: components["schemas"]["BadChannelResponse"][];
-            /** @description How many more there were. */
+            /** @description The number of further ones. */
             bad_channels_not_listed: number;
-            /** @description Readings that were taken before, with the same values. */
+            /** @description Readings that were accepted before with the same values. */
             duplicate: number;
-            /** @description All but the rejected items are on disk. Always true: a post that cannot be stored has no such answer. */
+            /** @description Whether all items except the rejected ones are on disk. Always true: a post that cannot be stored gets an error. */
             durable: boolean;
-            /** @description New readings that came too late for their window: stored, not scored. */
+            /** @description New readings that arrived too late for their window: stored, not scored. */
             late: number;
             /** @description Why they were late; null if none was. */
             late_reason: string | null;
             /**
-             * @description Values of channels that are no numbers, and so are missing; of all items, the first 100 of them. `null` is none of
-             *     these.
+             * @description Channels that are missing because their values are not numbers, in all items; the first 100. Channels with `null`
+             *     are not listed.
              */
             missing_channels: components["schemas"]["MissingChannelResponse"][];
-            /** @description How many more there were. */
+            /** @description The number of further ones. */
             missing_channels_not_listed: number;
-            /** @description Items that were not taken: the first 100 that may be sent again, and of the others the first 100. */
+            /** @description Rejected items: the first 100 that can be sent again, and the first 100 others. */
             rejected: components["schemas"]["RejectedResponse"][];
-            /** @description How many more were not taken. */
+            /** @description The number of further rejected items. */
             rejected_not_listed: number;
             /**
-             * @description All items that were not taken though nothing is wrong with them, listed above or not: exactly these are to be sent
-             *     again. Ranges of places in the post, in order.
+             * @description All items that are valid and were not accepted, listed above or not: exactly these are to be sent again. Ranges of
+             *     indices in the post, in order.
              */
-            send_again: components["schemas"]["SendAgain"][];
-            /** @description Fields that mean nothing here and were left out, by name; of all items, the first 100 names. */
+            send_again: components["schemas"]["ResendRange"][];
+            /** @description Unknown fields, which were ignored, by name, in all items; the first 100 names. */
             unknown_fields: components["schemas"]["UnknownFieldResponse"][];
-            /** @description How many more there were, of other names. */
+            /** @description The number of further unknown fields with other names. */
             unknown_fields_not_listed: number;
         };
-        /** @description A time as text or as a number since 1970. */
+        /** @description A time as text, or as a number since 1970. */
         IngestTime: string | number;
         /** @description The journal. */
         JournalResponse: {
-            /** @description What was found damaged at the start, for people. */
+            /** @description The damage that was found at the start, for people. */
             damage: string[];
             /**
              * Format: int64
-             * @description The highest record that is durable.
+             * @description The sequence number of the last durable record.
              */
             durable_seq: number;
             /**
              * Format: int64
-             * @description Every record below this is in the database.
+             * @description All records below this sequence number are in the database.
              */
             low_water: number;
             /**
              * Format: int64
-             * @description Its files.
+             * @description The number of its files.
              */
             segments: number;
-            /** @description `ok`, `full` (the disk is), `shortage` (of file descriptors or memory; it passes) or `failed`. */
+            /** @description `ok`, `full` (the disk is full), `shortage` (of file descriptors or memory; it is temporary) or `failed`. */
             state: string;
         };
-        /** @description A kind of pump. */
+        /** @description A kind of pump: a profile and its model. */
         KindResponse: components["schemas"]["ProfileResponse"] & {
-            /** @description The id of the model that scores their windows; none: they are not judged. */
+            /** @description The id of the model that scores the windows of its pumps; null: they are not scored. */
             model: string | null;
         };
         /** @description Event `lagged`: the subscriber was too slow. */
         LaggedEvent: {
             /**
              * Format: int64
-             * @description Frames that it did not get, of all pumps.
+             * @description The number of frames that were dropped, of all pumps.
              */
             dropped: number;
         };
-        /** @description Readings that were too late to be judged. */
+        /** @description Readings that arrived too late to be scored. */
         LateResponse: {
             /**
              * Format: int64
-             * @description How many, since the node started.
+             * @description Their number since the node started.
              */
             count: number;
-            /** @description Why. */
+            /** @description Why they were late. */
             reason: string;
         };
-        /** @description How long something took; each figure is at most an eighth above the true one, and null before the first. */
+        /** @description The distribution of a latency. Each figure is at most one eighth above the true one, and null before the first measurement. */
         LatencyResponse: {
-            /** @description How the times are distributed since the start; empty buckets are left out. */
+            /** @description The histogram since the node started; empty buckets are omitted. */
             buckets: components["schemas"]["BucketResponse"][];
             /**
-             * @description `gate`: from a post that was parsed until its pump has judged its readings; `journal`: from there until they are in
-             *     the journal; `queue`: from a window to the worker that takes it; `inference`: from there to its score; `record`:
-             *     from a verdict until it is in the journal; `detection`: from a reading that was received until the verdict on its
+             * @description `gate`: from the parsing of a post until its pump has judged its readings; `journal`: from then until they are in
+             *     the journal; `queue`: from a complete window until a worker takes it; `inference`: from then to its score; `record`:
+             *     from a detection until it is in the journal; `detection`: from the receipt of a reading until the detection of its
              *     window is in the journal.
              * @example detection
              */
             of: string;
             /**
              * Format: double
-             * @description Half took at most this long, in milliseconds.
+             * @description The median, in milliseconds.
              */
             p50_ms: number | null;
             /**
              * Format: double
-             * @description All but one in a thousand did.
+             * @description The 99.9th percentile, in milliseconds.
              */
             p999_ms: number | null;
             /**
              * Format: double
-             * @description All but one in a hundred did.
+             * @description The 99th percentile, in milliseconds.
              */
             p99_ms: number | null;
         };
-        /** @description How far it is to the first verdict. */
+        /** @description The progress towards the first detection. */
         Learning: {
-            /** @description Steps so far. */
+            /** @description The steps it has. */
             have: number;
-            /** @description Steps it takes. */
+            /** @description The steps it needs. */
             need: number;
             /** @enum {string} */
             of: "window";
         } | {
             /**
              * Format: double
-             * @description Hours of normal running that it takes.
+             * @description The hours of normal running that are needed.
              */
             needed_h: number;
             /** @enum {string} */
@@ -1251,32 +1237,32 @@ export interface components {
             phase: components["schemas"]["CommissioningPhase"];
             /**
              * Format: double
-             * @description Hours of normal running so far.
+             * @description The hours of normal running so far.
              */
             running_h: number;
-            /** @description What went wrong the last time; null if nothing did. */
+            /** @description Why the last attempt failed; null if none did. */
             trouble: string | null;
         };
-        /** @description Alarm limits, in the channel's unit; null where none is watched. */
+        /** @description Alarm limits, in the channel's unit; null for limits that are not set. */
         LimitsResponse: {
             /**
              * Format: double
-             * @description Above this: alarm.
+             * @description A value above this raises an alarm.
              */
             high_alarm: number | null;
             /**
              * Format: double
-             * @description Above this: warning.
+             * @description A value above this raises a warning.
              */
             high_warning: number | null;
             /**
              * Format: double
-             * @description Below this: alarm.
+             * @description A value below this raises an alarm.
              */
             low_alarm: number | null;
             /**
              * Format: double
-             * @description Below this: warning.
+             * @description A value below this raises a warning.
              */
             low_warning: number | null;
         };
@@ -1286,19 +1272,20 @@ export interface components {
             /** @description The items, in the list's order. */
             items: {
                 /**
-                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`,
+                 *     `stop-simulation`, `backup`, `export` or `confirm-clock`.
                  * @example restart
                  */
                 action: string;
                 /**
                  * Format: date-time
-                 * @description When it was asked for.
+                 * @description When it was requested.
                  */
                 at: string;
-                /** @description More about it; may be empty. */
+                /** @description Details; may be empty. */
                 detail: string;
                 /**
-                 * @description Of what: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
+                 * @description The object of the command: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
                  * @example pump/P-101
                  */
                 object: string;
@@ -1308,13 +1295,13 @@ export interface components {
                  */
                 outcome: string;
                 /**
-                 * @description Who asked: there are no users yet, so the peer's address and port, or `unknown`; for a command on the node's
-                 *     machine its user's number, as `uid 0`.
+                 * @description Who sent it. There are no users yet, so this is the address and port of the client, or `unknown`; for a command on the
+                 *     node's machine, the id of its user, for example `uid 0`.
                  * @example 127.0.0.1:50312
                  */
                 who: string;
             }[];
-            /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
         };
         /** @description One page of a list. */
@@ -1322,7 +1309,7 @@ export interface components {
             incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: {
-                /** @description Each channel's share of the loss, to four decimals; the shares of all channels sum to 1 but for the rounding. */
+                /** @description Each channel's share of the loss, to four decimals; the shares of all channels sum to 1, except for rounding. */
                 contributions: {
                     [key: string]: number;
                 };
@@ -1333,9 +1320,9 @@ export interface components {
                  * @description The reconstruction loss.
                  */
                 loss: number;
-                /** @description The model that said it. */
+                /** @description The model that scored the window. */
                 model: string;
-                /** @description Whose window it was. */
+                /** @description The pump's id. */
                 pump_id: string;
                 /**
                  * Format: double
@@ -1348,7 +1335,7 @@ export interface components {
                  */
                 timestamp: string;
             }[];
-            /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
         };
         /** @description One page of a list. */
@@ -1358,9 +1345,9 @@ export interface components {
             items: {
                 /** @description What to do. */
                 advice: string;
-                /** @description The channel that was above the limit; empty where an imported event does not say. */
+                /** @description The channel that was above the limit; empty if an imported event does not name it. */
                 channel: string;
-                /** @description What the repair is estimated to cost. */
+                /** @description The estimated cost of the repair. */
                 cost: components["schemas"]["CostResponse"];
                 /**
                  * @description `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
@@ -1374,48 +1361,48 @@ export interface components {
                 last_seen_at: string;
                 /**
                  * Format: double
-                 * @description The rule's limit, in the channel's unit; null where an imported event does not say.
+                 * @description The rule's limit, in the channel's unit; null if an imported event does not have it.
                  */
                 limit: number | null;
-                /** @description The model that saw the anomaly; null while the limit alone is passed. */
+                /** @description The model that detected the anomaly; null while only the limit is exceeded. */
                 model: string | null;
                 /**
                  * Format: date-time
-                 * @description When it was opened, in the pump's time.
+                 * @description When it was opened, by the pump's clock.
                  */
                 opened_at: string;
                 /**
                  * Format: double
-                 * @description The highest value so far, in the channel's unit; null where an imported event does not say.
+                 * @description The highest value so far, in the channel's unit; null if an imported event does not have it.
                  */
                 peak: number | null;
                 /**
                  * Format: double
-                 * @description The highest reconstruction loss of an anomaly so far; null while the limit alone is passed.
+                 * @description The highest reconstruction loss of an anomaly so far; null while only the limit is exceeded.
                  */
                 peak_loss: number | null;
-                /** @description Whose event it is. */
+                /** @description The pump's id. */
                 pump_id: string;
                 /**
                  * Format: date-time
-                 * @description When it was resolved.
+                 * @description When it was resolved; null while it is active.
                  */
                 resolved_at: string | null;
                 /** @description The rule that opened it. */
                 rule: string;
-                /** @description How bad it is: `low`, `medium`, `high` or `critical`. */
+                /** @description Its severity: `low`, `medium`, `high` or `critical`. */
                 severity: string;
                 /**
-                 * @description The other system that it is from; null: a rule of this one opened it.
+                 * @description The other system that it was imported from; null if a rule of this node opened it.
                  * @example imported: maintenance_events.csv
                  */
                 source: string | null;
-                /** @description Whether it still stands: `active` or `resolved`. */
+                /** @description `active` or `resolved`. */
                 status: string;
                 /** @description What is wrong. */
                 title: string;
             }[];
-            /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
         };
         /** @description One page of a list. */
@@ -1423,10 +1410,10 @@ export interface components {
             incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: (components["schemas"]["ProfileResponse"] & {
-                /** @description The id of the model that scores their windows; none: they are not judged. */
+                /** @description The id of the model that scores the windows of its pumps; null: they are not scored. */
                 model: string | null;
             })[];
-            /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
         };
         /** @description One page of a list. */
@@ -1434,18 +1421,18 @@ export interface components {
             incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: {
-                /** @description Maintenance events that stand open. */
+                /** @description The number of active maintenance events. */
                 active_events: number;
                 /**
                  * Format: int64
-                 * @description How long ago its last reading was received, in milliseconds; null if none since the node started.
+                 * @description The time since its last reading was received, in milliseconds; null if none was received since the node started.
                  */
                 age_ms: number | null;
                 clock: components["schemas"]["ClockResponse"] | null;
                 feed: components["schemas"]["FeedResponse"] | null;
                 /**
                  * Format: date-time
-                 * @description The time of the last reading that the model judged, and the next three fields belong to.
+                 * @description The time of the last detection: that of the last reading of its window. The next three fields are of that detection.
                  */
                 judged_at: string | null;
                 /**
@@ -1457,41 +1444,41 @@ export interface components {
                 learning: components["schemas"]["Learning"] | null;
                 /**
                  * Format: double
-                 * @description The reconstruction loss of the window that ends there.
+                 * @description The reconstruction loss of the window.
                  */
                 loss: number | null;
-                /** @description Its name for people; null if it has none. */
+                /** @description Its display name; null if it has none. */
                 name: string | null;
                 /** @description Its profile's name. */
                 profile: string;
-                /** @description Its id: the tag that the plant has for it. */
+                /** @description Its id: the pump's tag in the plant. */
                 pump_id: string;
                 /**
                  * Format: date-time
-                 * @description When it was first heard of.
+                 * @description When it was registered.
                  */
                 registered_at: string;
-                /** @description On a demo: it is not, or no longer, simulated, so that nothing comes of it. */
+                /** @description On a demo node: whether the pump is not simulated (any more), so that no readings of it arrive. False on other nodes. */
                 simulation_ended: boolean;
                 /**
                  * Format: date-time
-                 * @description Since when the status holds; null if it was not heard since the node started.
+                 * @description Since when it has this status; null if no reading was received since the node started.
                  */
                 since: string | null;
                 status: components["schemas"]["PumpStatus"];
-                /** @description Why there is no verdict, where there is none. */
+                /** @description Why there is no current detection; null if there is one. */
                 status_reason: string | null;
                 /**
                  * Format: double
                  * @description The loss above which a window is anomalous.
                  */
                 threshold: number | null;
-                /** @description The channel with the largest share of the loss, if that window is anomalous. */
+                /** @description The channel with the largest share of the loss, if the window is anomalous; else null. */
                 top_channel: string | null;
-                /** @description The last verdicts. */
+                /** @description The last detections. */
                 trend: components["schemas"]["TrendResponse"];
             }[];
-            /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
         };
         /** @description One page of a list. */
@@ -1499,9 +1486,9 @@ export interface components {
             incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: {
-                /** @description Present, and true, if it came after its place in the order had passed: it was not scored. */
+                /** @description Present, and true, if it arrived too late for its window: it was not scored. */
                 late?: boolean;
-                /** @description Whose reading it is. */
+                /** @description The pump's id. */
                 pump_id: string;
                 /** @description The channels without a good value: `bad`, `filled` or `missing`. */
                 quality: {
@@ -1513,12 +1500,12 @@ export interface components {
                  * @description Its time by the device's clock.
                  */
                 timestamp: string;
-                /** @description The values as sent, by channel; null where nothing was sent. */
+                /** @description The values as sent, by channel; null if the channel was not sent. */
                 values: {
                     [key: string]: number | null;
                 };
             }[];
-            /** @description Where the next page begins, to be sent back as `cursor`; null after the last page. */
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
         };
         /** @description One channel of the latest reading. */
@@ -1526,53 +1513,53 @@ export interface components {
             /** @description `good`, `bad`, `filled` or `missing`. */
             quality: string;
             /**
-             * @description `ok`, `bad`, `filled`, `missing`, or the limit it is beyond: `low_alarm`, `low_warning`, `high_warning`,
-             *     `high_alarm`; `unknown` if the pump was not heard since the node started.
+             * @description `ok`, `bad`, `filled`, `missing`, or the limit that is violated: `low_alarm`, `low_warning`, `high_warning`,
+             *     `high_alarm`; `unknown` if no reading was received since the node started.
              */
             state: string;
             /** @description Its unit. */
             unit: string;
             /**
              * Format: double
-             * @description The value as sent; null where nothing was sent.
+             * @description The value as sent; null if the channel was not sent.
              */
             value: number | null;
         };
-        /** @description The latest of one pump. */
+        /** @description The current state of one pump. */
         LiveResponse: {
             /**
              * Format: int64
-             * @description How long ago the pump's last reading was received, in milliseconds; null if none since the node started.
+             * @description The time since the pump's last reading was received, in milliseconds; null if none was received since the node started.
              */
             age_ms: number | null;
-            /** @description The latest reading's channels, by name, in the profile's order. */
+            /** @description The channels of the latest reading, by name, in the profile's order. */
             channels: {
                 [key: string]: components["schemas"]["LiveChannelResponse"];
             };
             clock: components["schemas"]["ClockResponse"] | null;
-            /** @description Each channel's share of the loss, by name; sums to 1. */
+            /** @description Each channel's share of the loss, by name; the shares sum to 1. */
             contributions: {
                 [key: string]: number;
             } | null;
             feed: components["schemas"]["FeedResponse"] | null;
-            /** @description Whether that window is anomalous. */
+            /** @description Whether the window is anomalous. */
             is_anomaly: boolean | null;
             /**
              * Format: date-time
-             * @description The time of the last reading that the model judged, and the next five fields belong to.
+             * @description The time of the last detection: that of the last reading of its window. The next five fields are of that detection.
              */
             judged_at: string | null;
             learning: components["schemas"]["Learning"] | null;
             /**
              * Format: double
-             * @description The reconstruction loss of the window that ends there.
+             * @description The reconstruction loss of the window.
              */
             loss: number | null;
-            /** @description The model that judged it; before the first verdict, the model that will. */
+            /** @description The model that scored it; before the first detection, the model that will. */
             model: string | null;
-            /** @description Its name for people; null if it has none. */
+            /** @description Its display name; null if it has none. */
             name: string | null;
-            /** @description Which pump. */
+            /** @description The pump's id. */
             pump_id: string;
             /**
              * Format: date-time
@@ -1581,7 +1568,7 @@ export interface components {
             received_at: string | null;
             simulation: components["schemas"]["PumpSimulation"] | null;
             status: components["schemas"]["PumpStatus"];
-            /** @description Why there is no verdict, where there is none. */
+            /** @description Why there is no current detection; null if there is one. */
             status_reason: string | null;
             /**
              * Format: double
@@ -1590,56 +1577,57 @@ export interface components {
             threshold: number | null;
             /**
              * Format: date-time
-             * @description The latest reading's time by the device's clock: of those whose time is about that of their receipt, the last received.
+             * @description The latest reading's time by the device's clock. The latest reading is the last one received whose time is close to
+             *     the time of its receipt.
              */
             timestamp: string | null;
             totals: components["schemas"]["LiveTotals"];
         };
-        /** @description Since the node started. */
+        /** @description Totals since the node started. */
         LiveTotals: {
-            /** @description The whole node's, by name. */
+            /** @description The totals of the whole node, by name. */
             node: {
                 [key: string]: number;
             };
-            /** @description This pump's. */
+            /** @description The totals of this pump. */
             pump: components["schemas"]["PumpTotals"];
         };
-        /** @description A channel's value that is no number. The channel is missing, the item's others are taken. */
+        /** @description A channel's value that is not a number. The channel is missing; the item's other channels are accepted. */
         MissingChannelResponse: {
             /** @description The channel's name in the profile. */
             channel: string;
-            /** @description The item's place in the post, from 0. */
+            /** @description The item's index in the post, from 0. */
             index: number;
-            /** @description The value as sent; of a long one its beginning, as text. */
+            /** @description The value as sent; a long one is truncated, as text. */
             value: unknown;
-            /** @description Why it is no number. */
+            /** @description Why it is not a number. */
             why: string;
         };
-        /** @description A pump and its name. */
+        /** @description A pump and its display name. */
         NamedPump: {
-            /** @description Its name for people; null: it has none. */
+            /** @description Its display name; null if it has none. */
             name: string | null;
-            /** @description Which pump. */
+            /** @description The pump's id. */
             pump_id: string;
         };
-        /** @description Which node this is. */
+        /** @description The node. */
         NodeResponse: {
-            /** @description The pump of readings that name none. */
+            /** @description The pump of readings that name no pump. */
             default_pump: string;
-            /** @description Whether it is a demo: then every reading is, or may be, simulated. */
+            /** @description Whether it is a demo node, whose readings may be simulated. */
             demo: boolean;
-            /** @description The model that judges; null if there is none. */
+            /** @description The model that scores windows; null if there is none. */
             model: string | null;
             /**
              * Format: date-time
-             * @description Its time now.
+             * @description Its current time.
              */
             now: string;
-            /** @description The name of the kind of pump that it watches. */
+            /** @description The name of its default profile. */
             profile: string;
-            /** @description That kind's name for people. */
+            /** @description The display name of its default profile. */
             profile_title: string;
-            /** @description Registered pumps. */
+            /** @description The number of registered pumps. */
             pumps: number;
             /**
              * Format: date-time
@@ -1649,89 +1637,89 @@ export interface components {
             /** @description The program's version. */
             version: string;
         };
-        /** @description A bounded queue, and what becomes of what does not fit. */
+        /** @description A bounded queue, and what happens to items that do not fit. */
         OverflowResponse: {
             /**
              * Format: int64
-             * @description How often that was since the start.
+             * @description How often this happened since the node started.
              */
             count: number;
             /**
-             * @description What waits in it.
+             * @description The items that wait in it.
              * @example windows to be scored
              */
             queue: string;
             /**
-             * @description What becomes of what does not fit.
+             * @description What happens to an item that does not fit.
              * @example the pump's oldest is skipped
              */
             when_full: string;
         };
         /** @description A problem (RFC 9457, `application/problem+json`). */
         Problem: {
-            /** @description What the field may hold. */
+            /** @description The allowed values of the field. */
             allowed?: string | null;
-            /** @description Where the body stops being JSON: the column, from 1. */
+            /** @description The column at which the body stops being JSON, from 1. */
             column?: number | null;
-            /** @description What happened this time. */
+            /** @description What went wrong with this request. */
             detail: string;
-            /** @description The field that is wrong. */
+            /** @description The field whose value is not allowed. */
             field?: string | null;
-            /** @description Where the body stops being JSON: the line, from 1. */
+            /** @description The line of the body at which it stops being JSON, from 1. */
             line?: number | null;
             /**
              * Format: int32
-             * @description The answer's HTTP status.
+             * @description The HTTP status of the response.
              */
             status: number;
-            /** @description The kind, for people. */
+            /** @description The type, for people. */
             title: string;
             /**
-             * @description What kind of problem it is; the same for all of its kind.
+             * @description The type of the problem, as a URN.
              * @example urn:volute:problem:invalid-value
              */
             type: string;
-            /** @description What the field held, as sent. */
+            /** @description The field's value as sent. */
             value?: unknown;
         };
-        /** @description A kind of pump. */
+        /** @description A profile: the channels of a kind of pump, and the interval of its readings. */
         ProfileResponse: {
-            /** @description Its channels, in the order of every object and column of channels. */
+            /** @description Its channels. All objects and columns of channels have this order. */
             channels: components["schemas"]["ChannelResponse"][];
             /**
              * Format: int64
-             * @description Time between two readings, in milliseconds.
+             * @description The time between two readings, in milliseconds.
              */
             interval_ms: number;
             /** @description Its short name. */
             name: string;
-            /** @description Its name for people. */
+            /** @description Its display name. */
             title: string;
         };
         /**
-         * @description What is to be changed of a pump.
+         * @description What to change of a pump.
          * @example {
          *       "name": "Feed pump 3"
          *     }
          */
         PumpRequest: {
-            /** @description Its name for people, 1 to 80 characters that can all be seen; null takes it away. */
+            /** @description The display name, 1 to 80 visible characters; null removes it. */
             name: string | null;
         };
         /** @description A registered pump. */
         PumpResponse: {
-            /** @description Maintenance events that stand open. */
+            /** @description The number of active maintenance events. */
             active_events: number;
             /**
              * Format: int64
-             * @description How long ago its last reading was received, in milliseconds; null if none since the node started.
+             * @description The time since its last reading was received, in milliseconds; null if none was received since the node started.
              */
             age_ms: number | null;
             clock: components["schemas"]["ClockResponse"] | null;
             feed: components["schemas"]["FeedResponse"] | null;
             /**
              * Format: date-time
-             * @description The time of the last reading that the model judged, and the next three fields belong to.
+             * @description The time of the last detection: that of the last reading of its window. The next three fields are of that detection.
              */
             judged_at: string | null;
             /**
@@ -1743,42 +1731,42 @@ export interface components {
             learning: components["schemas"]["Learning"] | null;
             /**
              * Format: double
-             * @description The reconstruction loss of the window that ends there.
+             * @description The reconstruction loss of the window.
              */
             loss: number | null;
-            /** @description Its name for people; null if it has none. */
+            /** @description Its display name; null if it has none. */
             name: string | null;
             /** @description Its profile's name. */
             profile: string;
-            /** @description Its id: the tag that the plant has for it. */
+            /** @description Its id: the pump's tag in the plant. */
             pump_id: string;
             /**
              * Format: date-time
-             * @description When it was first heard of.
+             * @description When it was registered.
              */
             registered_at: string;
-            /** @description On a demo: it is not, or no longer, simulated, so that nothing comes of it. */
+            /** @description On a demo node: whether the pump is not simulated (any more), so that no readings of it arrive. False on other nodes. */
             simulation_ended: boolean;
             /**
              * Format: date-time
-             * @description Since when the status holds; null if it was not heard since the node started.
+             * @description Since when it has this status; null if no reading was received since the node started.
              */
             since: string | null;
             status: components["schemas"]["PumpStatus"];
-            /** @description Why there is no verdict, where there is none. */
+            /** @description Why there is no current detection; null if there is one. */
             status_reason: string | null;
             /**
              * Format: double
              * @description The loss above which a window is anomalous.
              */
             threshold: number | null;
-            /** @description The channel with the largest share of the loss, if that window is anomalous. */
+            /** @description The channel with the largest share of the loss, if the window is anomalous; else null. */
             top_channel: string | null;
-            /** @description The last verdicts. */
+            /** @description The last detections. */
             trend: components["schemas"]["TrendResponse"];
         };
         /**
-         * @description What is to be set for a pump alone. What is absent or null is as its profile says.
+         * @description The settings of a pump. Fields that are absent or null are as in its profile.
          * @example {
          *       "channel_hold_s": {
          *         "Vibration_mm_s": 300
@@ -1787,14 +1775,14 @@ export interface components {
          *     }
          */
         PumpSettingsRequest: {
-            /** @description The same of single channels, by name: of a pump some of whose channels are reported when they change. */
+            /** @description The same for single channels, by name; for pumps that report some channels only when they change. */
             channel_hold_s?: {
                 [key: string]: number;
             } | null;
             /**
              * Format: int64
-             * @description How long the last value of each of its channels holds where no new one is sent, in seconds, 0 to 86400: of a pump that
-             *     reports only what has changed.
+             * @description How long the last value of a channel remains valid while no new one is sent, in seconds, 0 to 86400; for pumps that
+             *     report only changes.
              */
             hold_s?: number | null;
             /**
@@ -1803,12 +1791,12 @@ export interface components {
              */
             interval_ms?: number | null;
         };
-        /** @description The simulation as a whole, and one of its pumps. */
-        PumpSimulation: components["schemas"]["AboutSimulation"] & {
+        /** @description The simulation and one of its pumps. */
+        PumpSimulation: components["schemas"]["SimulationSummary"] & {
             pump: components["schemas"]["SimulatedPump"] | null;
         };
         /**
-         * @description How a pump is, as far as the model can tell.
+         * @description The status of a pump, as far as the model can determine it.
          * @enum {string}
          */
         PumpStatus: "LEARNING" | "OFF" | "STARTING" | "NORMAL" | "ANOMALY" | "STALE" | "UNKNOWN";
@@ -1816,18 +1804,18 @@ export interface components {
         PumpTotals: {
             /**
              * Format: int64
-             * @description Windows that it found anomalous.
+             * @description Windows that were anomalous.
              */
             anomalies: number;
             /**
              * Format: int64
-             * @description Readings, or parts of them, that came too late for their window: stored, not scored.
+             * @description Readings, or parts of them, that arrived too late for their window: stored, not scored.
              */
             late: number;
             /**
              * Format: int64
-             * @description Readings, or parts of them, of the past: more than a minute old when they came. They are in the history, and not in the
-             *     stream of readings.
+             * @description Readings, or parts of them, that were more than one minute old when they arrived. They are in the history, and not
+             *     in the live stream.
              */
             past: number;
             /**
@@ -1837,26 +1825,26 @@ export interface components {
             readings: number;
             /**
              * Format: int64
-             * @description Windows that the model judged.
+             * @description Windows that the model scored.
              */
             scored: number;
         };
-        /** @description Event `reading`: readings of one pump, column by column. */
+        /** @description Event `reading`: readings of one pump, in columns. */
         ReadingEvent: {
             /** @description The channels' names. */
             channels: string[];
-            /** @description Whose readings they are. */
+            /** @description The pump's id. */
             pump: string;
             /** @description The readings' times, in milliseconds since 1970, in the order of arrival. */
             t: number[];
-            /** @description One column per channel, each as long as `t`; null where nothing was sent. */
+            /** @description One column per channel, each as long as `t`; null if the channel was not sent. */
             values: (number | null)[][];
         };
         /** @description A stored reading. */
         ReadingResponse: {
-            /** @description Present, and true, if it came after its place in the order had passed: it was not scored. */
+            /** @description Present, and true, if it arrived too late for its window: it was not scored. */
             late?: boolean;
-            /** @description Whose reading it is. */
+            /** @description The pump's id. */
             pump_id: string;
             /** @description The channels without a good value: `bad`, `filled` or `missing`. */
             quality: {
@@ -1868,40 +1856,40 @@ export interface components {
              * @description Its time by the device's clock.
              */
             timestamp: string;
-            /** @description The values as sent, by channel; null where nothing was sent. */
+            /** @description The values as sent, by channel; null if the channel was not sent. */
             values: {
                 [key: string]: number | null;
             };
         };
-        /** @description How far a recording is. */
+        /** @description The progress of a recording. */
         RecordingResponse: {
-            /** @description Its rows. */
+            /** @description The number of its rows. */
             rows: number;
-            /** @description Those that were sent. */
+            /** @description The number of rows that were sent. */
             sent: number;
         };
-        /** @description An item that was not taken, and why. */
+        /** @description A rejected item, and why. */
         RejectedResponse: {
-            /** @description What it may hold. */
+            /** @description The allowed values. */
             allowed: string;
-            /** @description The field that is wrong; empty where it is the item as a whole. */
+            /** @description The invalid field; empty if it is the item as a whole. */
             field: string;
-            /** @description The item's place in the post, from 0; blank lines of NDJSON do not count. */
+            /** @description The item's index in the post, from 0; blank lines of NDJSON are not counted. */
             index: number;
-            /** @description The whole as a sentence. */
+            /** @description All of this as a message. */
             message: string;
             /**
              * Format: int64
-             * @description Present where nothing is wrong with the item: send it again after so many seconds. Without it the rejection is final.
+             * @description Present if the item is valid: send it again after this many seconds. If it is absent, the rejection is final.
              * @example 10
              */
             retry_after_s?: number | null;
-            /** @description What it held, as sent. */
+            /** @description The field's value as sent. */
             value: unknown;
         };
-        /** @description Event `removed`: a pump was removed with all that was stored of it. Every subscriber is told. */
+        /** @description Event `removed`: a pump and its stored data were removed. It is sent whatever events are selected. */
         RemovedEvent: {
-            /** @description Which pump. */
+            /** @description The pump's id. */
             pump: string;
         };
         /** @description A pump that was removed. */
@@ -1909,146 +1897,146 @@ export interface components {
             /** @description Its id. */
             pump_id: string;
         };
-        /** @description Event `renamed`: a pump was given a name for people, or none any more. Every subscriber is told. */
+        /** @description Event `renamed`: the display name of a pump was set or removed. It is sent whatever events are selected. */
         RenamedEvent: {
-            /** @description Its name; null if it has none any more. */
+            /** @description Its display name; null if it was removed. */
             name: string | null;
-            /** @description Which pump. */
+            /** @description The pump's id. */
             pump: string;
         };
-        /** @description What is restarted. */
-        RestartResponse: {
-            /** @description The actors' ids. */
-            restarted: string[];
-        };
-        /** @description How long things are kept, in days. */
-        RetentionResponse: {
+        /** @description A range of items of a post that are to be sent again. */
+        ResendRange: {
             /**
-             * Format: double
-             * @description Minima, maxima and means per minute and per hour.
-             */
-            aggregates_days: number;
-            /**
-             * Format: double
-             * @description The model's verdicts.
-             */
-            detections_days: number;
-            /**
-             * Format: double
-             * @description The node's own figures.
-             */
-            metrics_days: number;
-            /**
-             * Format: double
-             * @description Readings one by one.
-             */
-            readings_days: number;
-        };
-        /** @description Items of a post, from one place to another, that are to be sent again. */
-        SendAgain: {
-            /**
-             * @description The place of the first one in the post, from 0.
+             * @description The index of the first item in the post, from 0.
              * @example 6000
              */
             from: number;
             /**
              * Format: int64
-             * @description When, in seconds.
+             * @description When to send them, in seconds.
              * @example 1
              */
             retry_after_s: number;
             /**
-             * @description The place of the last one.
+             * @description The index of the last item.
              * @example 9999
              */
             to: number;
         };
-        /** @description What is set for a pump alone; null: as its profile says. */
+        /** @description The actors that are restarted. */
+        RestartResponse: {
+            /** @description The actors' ids. */
+            restarted: string[];
+        };
+        /** @description The retention, in days. */
+        RetentionResponse: {
+            /**
+             * Format: double
+             * @description Of minima, maxima and means per minute and per hour (rollups).
+             */
+            aggregates_days: number;
+            /**
+             * Format: double
+             * @description Of detections.
+             */
+            detections_days: number;
+            /**
+             * Format: double
+             * @description Of the node's own metrics.
+             */
+            metrics_days: number;
+            /**
+             * Format: double
+             * @description Of single readings.
+             */
+            readings_days: number;
+        };
+        /** @description The settings of a pump; null: as in its profile. */
         SettingsResponse: {
-            /** @description The same of single channels, by name; goes before `hold_s`. */
+            /** @description The same for single channels, by name; takes precedence over `hold_s`. */
             channel_hold_s: {
                 [key: string]: number;
             };
             /**
              * Format: int64
-             * @description How long the last value of each of its channels holds where no new one is sent, in seconds.
+             * @description How long the last value of a channel remains valid while no new one is sent, in seconds; for all channels.
              */
             hold_s: number | null;
             /**
              * Format: int64
-             * @description The time between two of its readings, in milliseconds: the steps of its windows.
+             * @description The time between two of its readings, in milliseconds: the step of its windows.
              */
             interval_ms: number | null;
-            /** @description Which pump. */
+            /** @description The pump's id. */
             pump_id: string;
-            /** @description Who set it, for people; empty where nothing is set. */
+            /** @description Why it was set, for people; empty if nothing is set. */
             why: string;
         };
-        /** @description What a pump's simulation says of itself; no model sees it. */
+        /** @description The true state of a simulated pump. The model does not use it. */
         SimulatedPump: {
             /**
              * Format: int32
-             * @description Which round it is, from 1; 0 before the first.
+             * @description The number of the cycle, from 1; 0 before the first.
              */
             cycle: number;
             /**
              * Format: double
-             * @description Since this round began, in seconds.
+             * @description The time since this cycle began, in seconds.
              */
             elapsed_s: number;
-            /** @description What goes wrong with it over and over; null: nothing. */
+            /** @description The fault that it cycles through; null if none. */
             fault: string | null;
             /**
              * Format: double
-             * @description How far the fault has grown, 0 to 1.
+             * @description The growth of the fault, 0 to 1.
              */
             growth: number;
-            /** @description `NORMAL`, `BROKEN` or `RECOVERING`; of a recording `NORMAL` or `BROKEN`, or null where it does not say. */
+            /** @description `NORMAL`, `BROKEN` or `RECOVERING`; of a recording `NORMAL` or `BROKEN`, or null if it does not say. */
             phase: string | null;
-            /** @description Which pump. */
+            /** @description The pump's id. */
             pump_id: string;
             /**
              * Format: double
-             * @description How badly, 0 to 1.
+             * @description The severity of the fault, 0 to 1.
              */
             severity: number | null;
             /**
              * Format: double
-             * @description How long a round takes, in seconds.
+             * @description The duration of a cycle, in seconds.
              */
             total_s: number | null;
         };
         /** @description One pump to simulate. */
         SimulationPump: {
-            /** @description The channel whose sensor is at fault, by its wire name; for a sensor's fault only. */
+            /** @description The channel whose sensor is faulty, by its wire name; only for faults of sensors. */
             channel?: string | null;
-            /** @description What goes wrong with it, as `bearing_wear`; absent: nothing. */
+            /** @description Its fault, for example `bearing_wear`; absent: none. */
             fault?: string | null;
-            /** @description Its name. */
+            /** @description Its id. */
             pump_id: string;
             /**
              * Format: int64
-             * @description Decides how it was built, its load and its noise.
+             * @description Determines its individual properties, its load and its noise.
              */
             seed?: number | null;
             /**
              * Format: double
-             * @description How badly, 0 to 1; absent: 0.8.
+             * @description The severity of the fault, 0 to 1; absent: 0.8.
              */
             severity?: number | null;
         };
-        /** @description What is simulated, and how far it is. */
-        SimulationResponse: components["schemas"]["AboutSimulation"] & {
+        /** @description The simulation and its progress. */
+        SimulationResponse: components["schemas"]["SimulationSummary"] & {
             /**
-             * @description What there is to say about a recording that was sent with this order: cells that are no number, channels without a
-             *     column, times taken as UTC.
+             * @description Notes about the recording of this request: cells that are not numbers, channels without a column, times assumed to be
+             *     UTC.
              */
             notes: string[];
             /** @description The simulated pumps. */
             pumps: components["schemas"]["SimulatedPump"][];
         };
         /**
-         * @description What to simulate. Everything is optional; an empty object plays the demo's own six pumps.
+         * @description What to simulate. All fields are optional; an empty object simulates the six pumps of the demo.
          * @example {
          *       "pumps": [
          *         {
@@ -2060,15 +2048,33 @@ export interface components {
          *     }
          */
         SimulationStart: {
-            /** @description The pumps, at most 200; absent: the demo's own six. */
+            /** @description The pumps, at most 200; absent: the six pumps of the demo. */
             pumps?: components["schemas"]["SimulationPump"][] | null;
             /**
              * Format: double
-             * @description How many times as fast as usual the faults come and go, 1 to 60.
+             * @description The speed of the fault cycles relative to normal, 1 to 60.
              */
             speed?: number | null;
         };
-        /** @description What a channel spanned while the pump ran normally. */
+        /** @description The state of the simulation. */
+        SimulationSummary: {
+            recording: components["schemas"]["RecordingResponse"] | null;
+            /** @description Whether simulated readings are being sent. */
+            running: boolean;
+            /** @description `stories` (the pumps of the demo), `pumps` or `recording`; null if nothing was simulated yet. */
+            source: string | null;
+            /**
+             * Format: double
+             * @description The speed relative to normal, of the fault cycles or of the rows of a recording.
+             */
+            speed: number;
+            /**
+             * Format: date-time
+             * @description When it was started; null if nothing was simulated yet.
+             */
+            started_at: string | null;
+        };
+        /** @description The range of a channel while the pump ran normally. */
         SpanResponse: {
             /** @description The channel's wire name. */
             channel: string;
@@ -2082,98 +2088,98 @@ export interface components {
              * @description The lowest value.
              */
             min: number;
-            /** @description The unit of the next two. */
+            /** @description The unit of `min` and `max`. */
             unit: string;
         };
-        /** @description How the store is. */
+        /** @description The state of the store. */
         StoreResponse: {
             disk: components["schemas"]["DiskResponse"] | null;
             /** @description The journal, which makes readings durable. */
             journal: components["schemas"]["JournalResponse"];
-            /** @description What is wrong with it, and what else of the node is out of order, for people; empty where nothing is. */
+            /** @description Problems of the store and of the node, for people; empty if there are none. */
             problems: string[];
-            /** @description How long things are kept. */
+            /** @description The retention. */
             retention: components["schemas"]["RetentionResponse"];
             /**
-             * @description `ok`, `degraded` (readings are taken, history is not whole) or `failed` (readings are refused).
+             * @description `ok`, `degraded` (readings are accepted, history is incomplete) or `failed` (readings are refused).
              * @example ok
              */
             state: string;
-            /** @description What is stored and not in the database yet. */
+            /** @description What is in the journal and not in the database yet. */
             waiting: components["schemas"]["WaitingResponse"];
         };
-        /** @description What an item sums up. */
+        /** @description An aggregate of readings. */
         SummaryResponse: {
             /**
              * Format: int64
-             * @description The length of the stretch, in milliseconds. A multiple of it since 1970 is where it begins, but for one that would
-             *     begin before 2000, which is cut off there.
+             * @description The length of the interval, in milliseconds. It starts at a multiple of its length since 1970, except that no interval
+             *     starts before 2000.
              */
             length_ms: number;
-            /** @description The highest good value. */
+            /** @description The highest good value, by channel; null if there is none. */
             max: {
                 [key: string]: number | null;
             };
-            /** @description The lowest good value, by channel; null where there was none. */
+            /** @description The lowest good value, by channel; null if there is none. */
             min: {
                 [key: string]: number | null;
             };
             /**
              * Format: int64
-             * @description How many readings were stored of it.
+             * @description The number of stored readings in it.
              */
             readings: number;
         };
-        /** @description Above these a window is anomalous. */
+        /** @description The thresholds above which a window is anomalous. */
         ThresholdsResponse: {
             /**
              * Format: double
-             * @description Of their reconstruction errors.
+             * @description The same for their reconstruction errors.
              */
             error: number;
             /**
              * Format: double
-             * @description Of their long levels.
+             * @description The same for their long-term levels.
              */
             long_level: number;
             /**
              * Format: double
-             * @description Of the reconstruction loss; it counts with the detector `lstm-autoencoder`.
+             * @description The threshold of the reconstruction loss; used by the detector `lstm-autoencoder`.
              */
             loss: number;
             /**
              * Format: double
-             * @description Of the deviation of the channels' short levels, in spreads; the next two are of the same kind.
+             * @description The threshold of the deviation of the channels' short-term levels, in units of their spread.
              */
             short_level: number;
         };
-        /** @description The last verdicts of one pump, column by column, the oldest first. */
+        /** @description The last detections of one pump, in columns, oldest first. */
         TrendResponse: {
-            /** @description The reconstruction losses. */
+            /** @description The reconstruction losses of the windows. */
             loss: number[];
             /** @description The times of the windows' last readings, in milliseconds since 1970. */
             t: number[];
         };
-        /** @description A field that is neither a channel of the pump's profile nor the name of a pump or a time. */
+        /** @description A field that is neither a channel of the pump's profile nor a field for the pump, the time or the profile. */
         UnknownFieldResponse: {
-            /** @description How often it is in the post. */
+            /** @description How often it occurs in the post. */
             count: number;
-            /** @description Its name. */
+            /** @description The field's name. */
             field: string;
-            /** @description The place of the first item that has it, from 0. */
+            /** @description The index of the first item that has it, from 0. */
             index: number;
-            /** @description What it holds there; of a long value its beginning, as text. */
+            /** @description Its value there; a long one is truncated, as text. */
             value: unknown;
         };
-        /** @description What waits in the journal for the database. */
+        /** @description What is in the journal and not in the database yet. */
         WaitingResponse: {
-            /** @description About how much memory all that waits takes. */
+            /** @description The approximate memory of all of it, in bytes. */
             bytes: number;
-            /** @description Readings. */
+            /** @description The number of readings. */
             readings: number;
             /**
              * Format: date-time
-             * @description When the first of it came; null if nothing waits.
+             * @description When the oldest of it arrived; null if there is none.
              */
             since: string | null;
         };
@@ -2189,9 +2195,9 @@ export interface operations {
     actors: {
         parameters: {
             query?: {
-                /** @description Only those of this stage, as `pumps` */
+                /** @description Only actors of this stage, for example `pumps` */
                 stage?: string;
-                /** @description Only those in this state, as `failed` */
+                /** @description Only actors in this state, for example `failed` */
                 state?: string;
             };
             header?: never;
@@ -2200,7 +2206,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All actors, or those asked for */
+            /** @description All actors, or the requested ones */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2225,14 +2231,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description An actor's id, percent-encoded, as `pump%2FP-101`; or a stage, as `pumps`: all of it is restarted */
+                /** @description An actor's id, percent-encoded, for example `pump%2FP-101`; or a stage, for example `pumps`, to restart all its actors */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description It is asked to */
+            /** @description The actors will restart */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2241,7 +2247,7 @@ export interface operations {
                     "application/json": components["schemas"]["RestartResponse"];
                 };
             };
-            /** @description There is no such actor or stage */
+            /** @description The actor or stage is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2250,7 +2256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2264,9 +2270,9 @@ export interface operations {
     anomaly_history: {
         parameters: {
             query?: {
-                /** @description Which pump; absent: the node's default pump */
+                /** @description The pump; absent: the node's default pump */
                 pump_id?: string;
-                /** @description From this time on; RFC 3339 or milliseconds since 1970 */
+                /** @description At or after this time; RFC 3339 or milliseconds since 1970 */
                 from?: string;
                 /** @description Before this time */
                 to?: string;
@@ -2276,7 +2282,7 @@ export interface operations {
                 only_anomalies?: boolean;
                 /** @description 1 to 10000; absent: 1000 */
                 limit?: number;
-                /** @description The last page's next_cursor */
+                /** @description `next_cursor` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -2285,7 +2291,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of verdicts */
+            /** @description A page of detections */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2303,7 +2309,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2312,7 +2318,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2326,15 +2332,15 @@ export interface operations {
     audit_log: {
         parameters: {
             query?: {
-                /** @description Of this action only, as `restart` */
+                /** @description Only entries of this action, for example `restart` */
                 action?: string;
-                /** @description From this time on; RFC 3339 or milliseconds since 1970 */
+                /** @description At or after this time; RFC 3339 or milliseconds since 1970 */
                 from?: string;
                 /** @description Before this time */
                 to?: string;
                 /** @description 1 to 10000; absent: 1000 */
                 limit?: number;
-                /** @description The last page's next_cursor */
+                /** @description `next_cursor` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -2361,7 +2367,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2381,7 +2387,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The newest of them */
+            /** @description The newest dead letters */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2408,7 +2414,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        /** @description JSON, or one JSON object per line; at most 10,000 items. It may be in gzip (Content-Encoding: gzip). */
+        /** @description JSON, or one JSON object per line; at most 10,000 items. It may be compressed (Content-Encoding: gzip). */
         requestBody: {
             content: {
                 "application/json": components["schemas"]["IngestPost"];
@@ -2417,7 +2423,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Every item was taken */
+            /** @description Every item was accepted */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2435,7 +2441,7 @@ export interface operations {
                     "application/json": components["schemas"]["IngestResponse"];
                 };
             };
-            /** @description Every item was rejected for good; or the body is no JSON, or empty: a problem */
+            /** @description Every item was rejected and the rejections are final; or the body is not JSON, or empty: a problem */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2445,7 +2451,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -2463,7 +2469,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -2472,7 +2478,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2481,7 +2487,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2495,7 +2501,7 @@ export interface operations {
     live_data: {
         parameters: {
             query?: {
-                /** @description Which pump; absent: the node's default pump */
+                /** @description The pump; absent: the node's default pump */
                 pump_id?: string;
             };
             header?: never;
@@ -2504,7 +2510,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The latest */
+            /** @description The current state */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2522,7 +2528,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2531,7 +2537,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2547,11 +2553,11 @@ export interface operations {
             query?: {
                 /** @description `active` or `resolved`; absent: both */
                 status?: string;
-                /** @description Of this pump only */
+                /** @description Only events of this pump */
                 pump_id?: string;
                 /** @description 1 to 10000; absent: 1000 */
                 limit?: number;
-                /** @description The last page's next_cursor */
+                /** @description `next_cursor` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -2578,7 +2584,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2616,7 +2622,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2685,7 +2691,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Every kind */
+            /** @description All kinds */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2703,7 +2709,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2744,7 +2750,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2753,7 +2759,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2769,7 +2775,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The profile's name, which is in its text, too */
+                /** @description The profile's name, as in its text */
                 name: string;
             };
             cookie?: never;
@@ -2781,7 +2787,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The profile was there; its model is replaced where one was sent */
+            /** @description The profile existed; its model is replaced if one was sent */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2790,7 +2796,7 @@ export interface operations {
                     "application/json": components["schemas"]["KindResponse"];
                 };
             };
-            /** @description It is added */
+            /** @description The kind is added */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -2808,7 +2814,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -2817,7 +2823,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is a profile of this name, with other channels or another interval; or the node has 256 already */
+            /** @description A profile of this name exists with other channels or another interval, or the node has 256 profiles already */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2835,7 +2841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -2844,7 +2850,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2853,7 +2859,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2882,7 +2888,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Every pump */
+            /** @description All pumps */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2900,7 +2906,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2916,14 +2922,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description It is removed */
+            /** @description The pump is removed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2941,7 +2947,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2950,7 +2956,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump is being removed already, or it is simulated */
+            /** @description The pump is already being removed, or it is simulated */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2959,7 +2965,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2968,7 +2974,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2993,19 +2999,19 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
         };
-        /** @description The name */
+        /** @description The display name */
         requestBody: {
             content: {
                 "application/json": components["schemas"]["PumpRequest"];
             };
         };
         responses: {
-            /** @description It is named */
+            /** @description The name is set or removed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3023,7 +3029,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3032,7 +3038,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -3050,7 +3056,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3059,7 +3065,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3068,7 +3074,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3084,7 +3090,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
@@ -3109,7 +3115,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3127,7 +3133,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3143,9 +3149,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
                 id: string;
-                /** @description Which version; 0 is what the model brings along */
+                /** @description The version's number; 0 is the baseline that comes with the model */
                 version: number;
             };
             cookie?: never;
@@ -3170,7 +3176,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3188,7 +3194,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3197,7 +3203,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3213,7 +3219,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
@@ -3243,7 +3249,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3252,7 +3258,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -3279,7 +3285,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3288,7 +3294,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description These readings do not suffice to learn from */
+            /** @description There are not enough readings to learn a baseline from */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3297,7 +3303,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3306,7 +3312,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3322,7 +3328,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
@@ -3347,7 +3353,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3363,25 +3369,25 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
         };
-        /** @description Which profile */
+        /** @description The profile */
         requestBody: {
             content: {
                 "application/json": components["schemas"]["AssignProfileRequest"];
             };
         };
         responses: {
-            /** @description It is assigned */
+            /** @description The profile is assigned */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AssignedResponse"];
+                    "application/json": components["schemas"]["AssignedProfileResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
@@ -3393,7 +3399,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3402,7 +3408,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -3429,7 +3435,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3438,7 +3444,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3447,7 +3453,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3463,14 +3469,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump */
+                /** @description The pump's id */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description What is set */
+            /** @description The settings */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3488,7 +3494,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3497,7 +3503,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3513,19 +3519,19 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Which pump, percent-encoded, as `P-101A%2FB` */
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
                 id: string;
             };
             cookie?: never;
         };
-        /** @description What is to be set */
+        /** @description The settings */
         requestBody: {
             content: {
                 "application/json": components["schemas"]["PumpSettingsRequest"];
             };
         };
         responses: {
-            /** @description It is set */
+            /** @description The settings are set */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3543,7 +3549,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3552,7 +3558,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -3570,7 +3576,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body is neither JSON nor NDJSON, or it is compressed otherwise than with gzip */
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3579,7 +3585,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node has more to do than it can; nothing was taken. Retry-After says when to come back */
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3588,7 +3594,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3602,9 +3608,9 @@ export interface operations {
     sensor_history: {
         parameters: {
             query?: {
-                /** @description Which pump; absent: the node's default pump */
+                /** @description The pump; absent: the node's default pump */
                 pump_id?: string;
-                /** @description From this time on; RFC 3339 or milliseconds since 1970 */
+                /** @description At or after this time; RFC 3339 or milliseconds since 1970 */
                 from?: string;
                 /** @description Before this time */
                 to?: string;
@@ -3612,12 +3618,13 @@ export interface operations {
                 channel?: string[];
                 /** @description 1 to 10000; absent: 1000 */
                 limit?: number;
-                /** @description The last page's next_cursor */
+                /** @description `next_cursor` of the previous page */
                 cursor?: string;
                 /**
-                 * @description 2 to 10000: all of the range in at most so many items, summed up where the readings are more; without limit and cursor.
-                 *     Items of a minute or longer are made of whole minutes, those of an hour or longer of whole hours: one that the range
-                 *     only touches counts whole. Absent from: a day before to; absent to: now
+                 * @description 2 to 10000: the whole time range in at most this many items, which are aggregates if there are more readings;
+                 *     without limit and cursor. Items of a minute or longer consist of whole minutes, items of an hour or longer of whole
+                 *     hours: a minute or hour that the range covers partly is included completely. Absent from: a day before to; absent
+                 *     to: now
                  */
                 points?: number;
             };
@@ -3645,7 +3652,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The pump was never heard of, or there is no such version */
+            /** @description The pump or the version is unknown */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3654,7 +3661,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3668,37 +3675,34 @@ export interface operations {
     start: {
         parameters: {
             query?: {
-                /** @description With a recording: whose readings its rows become; absent: recording-1, or the next number that is free */
+                /** @description With a recording: the pump of its readings; absent: recording-1, or the next unused number */
                 pump_id?: string;
-                /** @description With a recording: rows a second, 1 to 60; absent: 1 */
+                /** @description With a recording: rows per second, 1 to 60; absent: 1 */
                 speed?: number;
-                /** @description With a recording: how its times are written, as `%d.%m.%Y %H:%M:%S` (strftime) */
+                /** @description With a recording: the format of its times, for example `%d.%m.%Y %H:%M:%S` (strftime) */
                 time_format?: string;
-                /** @description With a recording: the zone of its times that have no offset, as `Europe/Berlin`; absent: UTC */
+                /** @description With a recording: the time zone of its times that have no offset, for example `Europe/Berlin`; absent: UTC */
                 time_zone?: string;
-                /** @description With a recording: `first` or `second`, where the hour that the zone repeats stands in it once */
+                /** @description With a recording: `first` or `second`, if it has the hour that the time zone repeats only once */
                 repeated_hour?: string;
                 /** @description With a recording: its decimal mark, `point` or `comma` */
                 decimal?: string;
-                /** @description With a recording: what columns are, as `Drehzahl=Motor_RPM,Wann=timestamp` */
+                /** @description With a recording: the meaning of columns, for example `Drehzahl=Motor_RPM,Wann=timestamp` */
                 column?: string;
-                /** @description With a recording: only the rows of this pump are read, as its column `pump_id` names it */
+                /** @description With a recording: only rows with this value in the column `pump_id` are read */
                 file_pump?: string;
-                /** @description With a recording: its numbers are in the channels' units, whatever units it names */
+                /** @description With a recording: its values are in the channels' units, whatever units it names */
                 ignore_units?: boolean;
-                /**
-                 * @description With a recording: what a quality column says of a good value, with `,` between words; absent: `Good`, `OK`, `192` and
-                 *     the like
-                 */
+                /** @description With a recording: the quality codes of good values, separated by commas; absent: `Good`, `OK`, `192` and similar ones */
                 good_quality?: string;
-                /** @description With a recording: cells that look like a number and stand for no value, with `,` between them */
+                /** @description With a recording: cells that look like a number and mean that there is no value, separated by commas */
                 no_value?: string;
             };
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** @description Which pumps and faults, or a recording */
+        /** @description Pumps and faults, or a recording */
         requestBody?: {
             content: {
                 "application/json": components["schemas"]["SimulationStart"] | null;
@@ -3706,7 +3710,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It runs */
+            /** @description The simulation is running */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3733,7 +3737,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body did not come in time */
+            /** @description The body did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -3760,7 +3764,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3780,7 +3784,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It does not run, or no longer */
+            /** @description The simulation is not running */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3807,7 +3811,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3845,7 +3849,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3859,9 +3863,9 @@ export interface operations {
     stream: {
         parameters: {
             query?: {
-                /** @description Of this pump only; absent: all pumps */
+                /** @description Only events of this pump; absent: all pumps */
                 pump_id?: string;
-                /** @description Which events, separated by commas: reading, detection, fleet; absent: reading,detection */
+                /** @description The events, separated by commas: reading, detection, fleet; absent: reading,detection */
                 events?: string;
             };
             header?: never;
@@ -3892,7 +3896,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The node is stopping, the store does not answer, or all live streams are taken */
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3912,7 +3916,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It does */
+            /** @description The process responds */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3932,7 +3936,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It can */
+            /** @description The node can accept readings */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3941,7 +3945,7 @@ export interface operations {
                     "application/json": components["schemas"]["HealthResponse"];
                 };
             };
-            /** @description The node cannot take readings */
+            /** @description The node cannot accept readings */
             503: {
                 headers: {
                     [name: string]: unknown;

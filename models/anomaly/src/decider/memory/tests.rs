@@ -1,4 +1,4 @@
-//! Restarted anywhere, a decider decides as one that never was; what is not its own memory is refused.
+//! A decider that is restarted at any time decides as one that is not. A state that does not fit is refused.
 
 use proptest::prelude::*;
 use volute_plant::Detection;
@@ -9,13 +9,13 @@ use crate::{
     testing::{model, window},
 };
 
-const HOME: f64 = 0.5;
+const NORMAL: f64 = 0.5;
 const SPREAD: f64 = 0.1;
 
 /// Two channels; an episode begins at five spreads of one of them.
 fn baseline(detector: Detector, raise_after: usize, settle_steps: u32) -> Arc<Baseline> {
     let channel = ChannelBaseline {
-        level: HOME,
+        level: NORMAL,
         reach: 0.3,
         short_spread: SPREAD,
         long_spread: SPREAD,
@@ -35,13 +35,13 @@ fn baseline(detector: Detector, raise_after: usize, settle_steps: u32) -> Arc<Ba
     Arc::new(baseline)
 }
 
-/// A stretch of a pump's life: how long it stays at which levels, with which errors, lively or stuck. Some stay home,
-/// some leave far enough for an episode, some come back to elsewhere.
+/// Successive stretches of a pump's operation: their durations, levels, errors and liveliness. Some stay normal, some
+/// deviate enough for an episode, some return to other levels.
 fn stretches() -> impl Strategy<Value = Vec<Score>> {
     let level = prop_oneof![
-        3 => Just(HOME),
-        2 => (-3.0..3.0_f64).prop_map(|spreads| HOME + spreads * SPREAD),
-        2 => (-30.0..30.0_f64).prop_map(|spreads| HOME + spreads * SPREAD),
+        3 => Just(NORMAL),
+        2 => (-3.0..3.0_f64).prop_map(|spreads| NORMAL + spreads * SPREAD),
+        2 => (-30.0..30.0_f64).prop_map(|spreads| NORMAL + spreads * SPREAD),
     ];
     let error = prop_oneof![4 => Just(0.05), 1 => 0.0..0.3_f64];
     let liveliness = prop_oneof![6 => Just(0.2), 1 => Just(0.0)];
@@ -70,7 +70,7 @@ fn decide(decider: &mut Decider, second: usize, score: &Score) -> Detection {
     decider.decide(&window.pump, window.at, score)
 }
 
-/// Through JSON and back, as at rest.
+/// Restores a decider from its stored form.
 fn restarted(decider: &Decider) -> Decider {
     let text = serde_json::to_string(&decider.memory()).expect("JSON");
     let memory: DeciderMemory = serde_json::from_str(&text).expect("the same");
@@ -78,11 +78,11 @@ fn restarted(decider: &Decider) -> Decider {
     Decider::with_memory(decider.baseline().clone(), memory).expect("its own memory")
 }
 
-/// Goes on from the memory as it was before the loss that is held was noted.
-fn of_older_program(decider: &Decider) -> Decider {
+/// Restores a decider from the state of an older version, which did not have the held loss.
+fn restored_by_older_version(decider: &Decider) -> Decider {
     let mut memory = serde_json::to_value(decider.memory()).expect("JSON");
     if let Some(episode) = memory.pointer_mut("/fused/phase/episode").and_then(|episode| episode.as_object_mut()) {
-        episode.remove("held").expect("it is noted now");
+        episode.remove("held").expect("it is stored now");
     }
     let memory = serde_json::from_value(memory).expect("it can be read");
     Decider::with_memory(decider.baseline().clone(), memory).expect("its own memory")
@@ -96,8 +96,8 @@ fn bits(detection: &Detection) -> (u64, bool, Vec<u64>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Restarted anywhere, any number of times, it decides as one that never was; windows that are left out, as in a
-    /// gap, are left out of both.
+    /// With any number of restarts at any time it decides as an uninterrupted one. Windows that are missing, as in a
+    /// gap, are missing for both.
     #[test]
     fn a_restart_changes_no_decision(
         scores in stretches(),
@@ -109,7 +109,7 @@ proptest! {
     ) {
         let detector = if fused { Detector::Fused } else { Detector::LstmAutoencoder };
         let baseline = baseline(detector, raise_after, settle_steps);
-        let (mut steady, mut interrupted) = (Decider::new(baseline.clone()), Decider::new(baseline));
+        let (mut uninterrupted, mut interrupted) = (Decider::new(baseline.clone()), Decider::new(baseline));
         let restarts: Vec<usize> = restarts.iter().map(|at| at.index(scores.len())).collect();
         let gaps: Vec<usize> = gaps.iter().map(|at| at.index(scores.len())).collect();
         for (second, score) in scores.iter().enumerate() {
@@ -119,18 +119,18 @@ proptest! {
             if gaps.contains(&second) {
                 continue;
             }
-            let (expected, found) = (decide(&mut steady, second, score), decide(&mut interrupted, second, score));
+            let (expected, found) = (decide(&mut uninterrupted, second, score), decide(&mut interrupted, second, score));
             prop_assert_eq!(bits(&expected), bits(&found), "at {}", second);
             prop_assert_eq!(expected, found);
         }
-        prop_assert_eq!(steady.memory(), interrupted.memory());
-        prop_assert_eq!(steady.in_episode(), interrupted.in_episode());
+        prop_assert_eq!(uninterrupted.memory(), interrupted.memory());
+        prop_assert_eq!(uninterrupted.in_episode(), interrupted.in_episode());
     }
 
-    /// A window is anomalous where its loss is above its threshold, and for the fused detector that is where an episode
-    /// is open; also where an older program, which did not note the loss that is held, wrote the memory.
+    /// A window is anomalous exactly if its loss is above its threshold, which for the fused detector is while an episode
+    /// is open. This also holds for a state that an older version wrote without the held loss.
     #[test]
-    fn what_is_shown_is_what_was_decided_on(
+    fn the_loss_is_the_decided_value(
         scores in stretches(),
         fused in prop::bool::weighted(0.9),
         raise_after in 1_usize..4,
@@ -146,7 +146,7 @@ proptest! {
         let upgrades: Vec<usize> = upgrades.iter().map(|at| at.index(scores.len())).collect();
         for (second, score) in scores.iter().enumerate() {
             if upgrades.contains(&second) {
-                decider = of_older_program(&decider);
+                decider = restored_by_older_version(&decider);
             }
             let Detection { loss, threshold, is_anomaly, .. } = decide(&mut decider, second, score);
             prop_assert_eq!(is_anomaly, loss > threshold, "a loss of {} at {}", loss, second);
@@ -156,47 +156,47 @@ proptest! {
         }
     }
 
-    /// Saved and restored before every single window.
+    /// Restarted before every window.
     #[test]
-    fn it_may_be_restarted_before_every_window(scores in stretches()) {
+    fn it_can_be_restarted_before_every_window(scores in stretches()) {
         let baseline = baseline(Detector::Fused, 1, 45);
-        let (mut steady, mut interrupted) = (Decider::new(baseline.clone()), Decider::new(baseline));
+        let (mut uninterrupted, mut interrupted) = (Decider::new(baseline.clone()), Decider::new(baseline));
         for (second, score) in scores.iter().enumerate() {
             interrupted = restarted(&interrupted);
-            let (expected, found) = (decide(&mut steady, second, score), decide(&mut interrupted, second, score));
+            let (expected, found) = (decide(&mut uninterrupted, second, score), decide(&mut interrupted, second, score));
             prop_assert_eq!(bits(&expected), bits(&found), "at {}", second);
         }
     }
 }
 
-/// At `spreads` from home in the second channel.
+/// A score with the second channel `spreads` away from normal.
 fn at(spreads: f64) -> Score {
     let channel = |level| ChannelScore { error: 0.05, short: level, long: level, liveliness: 0.2 };
-    Score { loss: 0.1, channels: [channel(HOME), channel(HOME + spreads * SPREAD)].into() }
+    Score { loss: 0.1, channels: [channel(NORMAL), channel(NORMAL + spreads * SPREAD)].into() }
 }
 
-/// The property above would hold as well if nothing were ever remembered and nothing ever happened.
+/// Checks that state is really restored: the properties above would also hold for a decider without state.
 #[test]
-fn an_open_episode_and_followed_levels_outlive_a_restart() {
+fn an_open_episode_and_tracked_levels_survive_a_restart() {
     let baseline = baseline(Detector::Fused, 1, 45);
     let mut decider = Decider::new(baseline.clone());
     for second in 0..600 {
         decide(&mut decider, second, &at(2.0));
     }
     let drifted = at(6.0);
-    assert!(decide(&mut Decider::new(baseline.clone()), 600, &drifted).is_anomaly, "a false alarm without the memory");
+    assert!(decide(&mut Decider::new(baseline.clone()), 600, &drifted).is_anomaly, "a false alarm without the state");
     assert!(!decide(&mut restarted(&decider), 600, &drifted).is_anomaly, "none with it");
 
     assert!(decide(&mut decider, 600, &at(20.0)).is_anomaly && decider.in_episode());
-    let mut again = restarted(&decider);
-    assert!(again.in_episode());
-    // Too little to begin an episode, too much to end one.
-    assert!(decide(&mut again, 601, &at(5.5)).is_anomaly);
+    let mut restored = restarted(&decider);
+    assert!(restored.in_episode());
+    // Too low to start an episode, too high to end one.
+    assert!(decide(&mut restored, 601, &at(5.5)).is_anomaly);
     assert!(!decide(&mut Decider::new(baseline), 601, &at(4.5)).is_anomaly);
 }
 
 #[test]
-fn what_is_not_its_own_memory_is_refused() {
+fn a_state_that_does_not_fit_is_refused() {
     let own = baseline(Detector::Fused, 1, 45);
     let other = baseline(Detector::Fused, 2, 45);
     let loss = baseline(Detector::LstmAutoencoder, 1, 45);
@@ -206,17 +206,17 @@ fn what_is_not_its_own_memory_is_refused() {
         decider.memory()
     };
     let refuse = |memory: DeciderMemory| Decider::with_memory(own.clone(), memory).expect_err("must be refused");
-    let theirs = |baseline: &Arc<Baseline>| Decider::new(baseline.clone()).memory();
+    let state_of = |baseline: &Arc<Baseline>| Decider::new(baseline.clone()).memory();
     let expected = MemoryError::Baseline { found: other.id.clone(), expected: own.id.clone() };
-    assert_eq!(refuse(theirs(&other)), expected);
+    assert_eq!(refuse(state_of(&other)), expected);
     assert_eq!(refuse(DeciderMemory { version: 2, ..memory() }), MemoryError::Version { found: 2 });
     assert_eq!(
-        refuse(DeciderMemory { baseline: own.id.clone(), ..theirs(&loss) }),
-        MemoryError::Shape("detector is another")
+        refuse(DeciderMemory { baseline: own.id.clone(), ..state_of(&loss) }),
+        MemoryError::Shape("it is of another detector")
     );
     let changes: [fn(&mut FusedMemory); 7] = [
         |fused| fused.levels.truncate(1),
-        |fused| fused.homes.push(0.0),
+        |fused| fused.anchors.push(0.0),
         |fused| fused.levels[1] = f64::NAN,
         |fused| fused.phase = Phase::Settling { done: 45, paused: None },
         |fused| fused.phase = Phase::Settling { done: 1, paused: Some(Box::default()) },
@@ -225,7 +225,7 @@ fn what_is_not_its_own_memory_is_refused() {
             phase => panic!("{phase:?}"),
         },
         |fused| match &mut fused.phase {
-            Phase::Episode(episode) => episode.worst = f64::INFINITY,
+            Phase::Episode(episode) => episode.peak = f64::INFINITY,
             phase => panic!("{phase:?}"),
         },
     ];
@@ -242,7 +242,7 @@ fn what_is_not_its_own_memory_is_refused() {
 }
 
 #[test]
-fn it_is_small() {
+fn the_stored_form_is_small() {
     let mut baseline = Baseline::clone(&baseline(Detector::Fused, 1, 45));
     baseline.channels = vec![baseline.channels[0]; 10];
     let channel = ChannelScore { error: 0.05, short: 1.234_567_890_123, long: 9.0, liveliness: 0.2 };

@@ -1,13 +1,15 @@
-//! The maintenance events of the original system, from a CSV export of its table `maintenance_events`.
+//! Imports the maintenance events of the original system, from a CSV export of its table `maintenance_events`.
 //!
 //! ```text
 //! id,created_at,severity,description,estimated_cost,status
 //! 17,2024-05-01 08:00:00,high,"Bearing replaced, seal checked",15000,completed
 //! ```
 //!
-//! They become history: each is resolved, names the file as its source, and its advice says which status it had. An event's
-//! id is made of its pump, kind and time, so that a second run changes nothing. Does not read the readings: those are a
-//! recording.
+//! This row becomes an event of the rule `imported` (the table has no kind), opened on 2024-05-01 08:00:00 and resolved
+//! at the same time, with the source `imported: maintenance_events.csv` and the status `completed` in its advice.
+//!
+//! Imported events are history: all of them are resolved. An event's id is made of its pump, kind and time, so a second
+//! import changes nothing. Does not import readings: those are a recording, see [`crate::import()`].
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,64 +22,65 @@ use serde::Deserialize;
 use volute_plant::{Currency, MaintenanceEvent, Money, PumpId, Severity, Timestamp};
 
 use crate::{
-    Batch, Dialect, Document, EventFilter, PumpRecord, Range, RecordingError, Store, StoreError,
-    recording::{Findings, Localized, Moment, decoded, localize, quoted, read_time, timestamp},
+    Batch, Dialect, Document, EventFilter, PageRange, PumpRecord, RecordingError, Store, StoreError,
+    recording::{Findings, Localized, ParsedTime, decode, localize, parse_time, quoted, timestamp},
 };
 
-/// Events that are committed together.
-const BATCH: usize = 1_000;
+/// The number of events that are committed together.
+const BATCH_EVENTS: usize = 1_000;
 
-/// Which column of the table is what. What is not named is looked for by the usual names.
+/// The columns of the table. A column that is not given here is found by its usual names.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EventMapping {
-    /// The file's name in the folder; `maintenance_events.csv`.
+    /// The name of the file in the folder; default: `maintenance_events.csv`.
     pub file: Option<String>,
-    /// When it was opened: `timestamp`, `created_at`, `opened_at`, `event_time` or `date`.
+    /// When the event was opened; usual names: `timestamp`, `created_at`, `opened_at`, `event_time` or `date`.
     pub opened: Option<String>,
-    /// When it was done with: `resolved_at`, `completed_at` or `closed_at`.
+    /// When the event was resolved; usual names: `resolved_at`, `completed_at` or `closed_at`.
     pub resolved: Option<String>,
-    /// Whose it is: `pump_id`, `pump`, `machine_id` or `equipment_id`.
+    /// The pump; usual names: `pump_id`, `pump`, `machine_id` or `equipment_id`.
     pub pump: Option<String>,
-    /// What kind it is: `event_type`, `rule`, `type` or `category`.
+    /// The kind of event; usual names: `event_type`, `rule`, `type` or `category`.
     pub kind: Option<String>,
-    /// What is wrong: `title`, `description`, `message` or `issue`.
+    /// The description of the problem; usual names: `title`, `description`, `message` or `issue`.
     pub title: Option<String>,
-    /// What to do: `advice`, `recommendation`, `recommended_action`, `action` or `notes`.
+    /// The recommended action; usual names: `advice`, `recommendation`, `recommended_action`, `action` or `notes`.
     pub advice: Option<String>,
-    /// How bad it is: `severity`, `priority` or `level`.
+    /// The severity; usual names: `severity`, `priority` or `level`.
     pub severity: Option<String>,
-    /// What it costs: `estimated_cost` or `cost`.
+    /// The cost; usual names: `estimated_cost` or `cost`.
     pub cost: Option<String>,
-    /// Its state: `status` or `state`.
+    /// The status; usual names: `status` or `state`.
     pub status: Option<String>,
-    /// The currency of all costs; that of the profile's first rule.
+    /// The currency of all costs; default: that of the profile's first rule.
     pub currency: Option<String>,
-    /// Further words for severities, each with `low`, `medium`, `high` or `critical`.
+    /// Additional words for severities; each maps to `low`, `medium`, `high` or `critical`.
     pub severities: BTreeMap<String, String>,
 }
 
-/// The events of a table, and what there is to say about them.
+/// The events of a table, and remarks about it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EventsFile {
-    /// In the file's order, each once.
+    /// The events in the order of the file, without repeats.
     pub events: Vec<MaintenanceEvent>,
-    /// What is left out or taken for something.
+    /// What was left out or assumed.
     pub remarks: Vec<String>,
 }
 
-/// What became of the events.
+/// The report of an import of events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct EventsImported {
-    /// Those that were not stored before.
+pub struct EventImportReport {
+    /// The number of events that were not stored before.
     pub new: u64,
-    /// Those that were stored, and say something else now.
+    /// The number of events that were stored before and differ now.
     pub changed: u64,
-    /// Those that were stored already.
-    pub known: u64,
+    /// The number of events that were stored already and are equal.
+    pub unchanged: u64,
 }
 
-/// Reads the events; those of no pump are `pump`'s. `currency` is that of the costs where the mapping names none.
+/// Reads the events of a file. `pump` is the pump of rows that name none. `currency` is the currency of the costs if
+/// the mapping names none.
 pub fn read_events(
     path: &Path,
     mapping: &EventMapping,
@@ -85,64 +88,65 @@ pub fn read_events(
     currency: Currency,
     dialect: &Dialect,
 ) -> Result<EventsFile, RecordingError> {
-    let failed = |source| RecordingError::File { path: path.to_owned(), source };
-    let delimiter = delimiter(path).map_err(failed)?;
-    let text = decoded(File::open(path).map_err(failed)?).map_err(failed)?;
+    let file_error = |source| RecordingError::File { path: path.to_owned(), source };
+    let delimiter = delimiter(path).map_err(file_error)?;
+    let text = decode(File::open(path).map_err(file_error)?).map_err(file_error)?;
     let mut csv = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(text);
-    let header = csv.headers().map_err(|error| failed(error.into()))?.clone();
+    let header = csv.headers().map_err(|error| file_error(error.into()))?.clone();
     let currency = match &mapping.currency {
         None => currency,
-        Some(name) => Currency::try_from(name.clone()).map_err(|error| failed(io::Error::other(error)))?,
+        Some(name) => Currency::try_from(name.clone()).map_err(|error| file_error(io::Error::other(error)))?,
     };
     let columns = Columns::of(path, &header, mapping)?;
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let source = format!("imported: {file}");
-    let mut reader = Reader { columns, mapping, pump, currency, dialect, source, trouble: Findings::default() };
+    let mut reader = EventReader { columns, mapping, pump, currency, dialect, source, findings: Findings::default() };
     let mut events = Vec::new();
     let mut record = csv::StringRecord::new();
-    while csv.read_record(&mut record).map_err(|error| failed(error.into()))? {
+    while csv.read_record(&mut record).map_err(|error| file_error(error.into()))? {
         let line = record.position().map_or(0, csv::Position::line);
         events.extend(reader.event(line, &record));
     }
-    if !reader.trouble.is_empty() {
-        return Err(RecordingError::Trouble { path: path.to_owned(), findings: reader.trouble.into_vec() });
+    if !reader.findings.is_empty() {
+        return Err(RecordingError::Invalid { path: path.to_owned(), findings: reader.findings.into_vec() });
     }
-    Ok(told_apart(events, reader.columns.remarks(&header)))
+    Ok(with_distinct_ids(events, reader.columns.remarks(&header)))
 }
 
-/// The delimiter that the header has most of.
+/// Returns the most frequent delimiter in the header.
 fn delimiter(path: &Path) -> io::Result<u8> {
     let mut header = String::new();
-    io::BufRead::read_line(&mut decoded(File::open(path)?)?, &mut header)?;
+    io::BufRead::read_line(&mut decode(File::open(path)?)?, &mut header)?;
     let count = |delimiter: u8| header.bytes().filter(|byte| *byte == delimiter).count();
     Ok([b',', b';', b'\t'].into_iter().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b','))
 }
 
-/// Leaves exact repeats out, and gives events of one kind and time names of their own.
-fn told_apart(events: Vec<MaintenanceEvent>, mut remarks: Vec<String>) -> EventsFile {
-    let mut told: Vec<MaintenanceEvent> = Vec::new();
-    let mut seen: HashMap<(PumpId, String, Timestamp), Vec<usize>> = HashMap::new();
+/// Leaves out exact repeats, and appends a number to the kind of different events with the same pump, kind and time.
+fn with_distinct_ids(events: Vec<MaintenanceEvent>, mut remarks: Vec<String>) -> EventsFile {
+    let mut distinct: Vec<MaintenanceEvent> = Vec::new();
+    let mut by_id: HashMap<(PumpId, String, Timestamp), Vec<usize>> = HashMap::new();
     let mut repeats = 0;
     for mut event in events {
-        let alike = seen.entry((event.pump.clone(), event.rule.clone(), event.opened_at)).or_default();
-        let is_repeat = |place: &usize| MaintenanceEvent { rule: event.rule.clone(), ..told[*place].clone() } == event;
-        if alike.iter().any(is_repeat) {
+        let same_id = by_id.entry((event.pump.clone(), event.rule.clone(), event.opened_at)).or_default();
+        let is_repeat =
+            |index: &usize| MaintenanceEvent { rule: event.rule.clone(), ..distinct[*index].clone() } == event;
+        if same_id.iter().any(is_repeat) {
             repeats += 1;
             continue;
         }
-        alike.push(told.len());
-        if alike.len() > 1 {
-            event.rule = format!("{}-{}", event.rule, alike.len());
+        same_id.push(distinct.len());
+        if same_id.len() > 1 {
+            event.rule = format!("{}-{}", event.rule, same_id.len());
         }
-        told.push(event);
+        distinct.push(event);
     }
     if repeats > 0 {
         remarks.push(format!("{repeats} rows left out: exact repeats"));
     }
-    EventsFile { events: told, remarks }
+    EventsFile { events: distinct, remarks }
 }
 
-/// The places of the columns.
+/// The indices of the columns.
 struct Columns {
     opened: usize,
     severity: usize,
@@ -157,37 +161,40 @@ struct Columns {
 
 impl Columns {
     fn of(path: &Path, header: &csv::StringRecord, mapping: &EventMapping) -> Result<Self, RecordingError> {
-        let wrong = |column: &str, problem: &str| RecordingError::Header {
+        let header_error = |column: &str, problem: &str| RecordingError::Header {
             path: path.to_owned(),
             column: column.to_owned(),
             problem: problem.to_owned(),
             allowed: format!("the table has {}", header.iter().collect::<Vec<_>>().join(", ")),
             findings: Vec::new(),
         };
-        let place = |named: &Option<String>, usual: &[&str]| match named {
+        let find_column = |named: &Option<String>, usual_names: &[&str]| match named {
             Some(name) => header
                 .iter()
                 .position(|column| column == name)
                 .map(Some)
-                .ok_or_else(|| wrong(name, "of the mapping is not there")),
-            None => Ok(usual.iter().find_map(|name| header.iter().position(|c| c.eq_ignore_ascii_case(name)))),
+                .ok_or_else(|| header_error(name, "of the mapping does not exist")),
+            None => Ok(usual_names.iter().find_map(|name| header.iter().position(|c| c.eq_ignore_ascii_case(name)))),
         };
-        let opened = place(&mapping.opened, &["timestamp", "created_at", "opened_at", "event_time", "date"])?;
-        let severity = place(&mapping.severity, &["severity", "priority", "level"])?;
-        const SAY: &str = "below [maintenance_events] in a file for --mapping";
-        let missing = |name: &str, key: &str, what: &str| {
-            wrong(name, &format!("is missing: say which one is {what}, as {key} = \"NAME\" {SAY}"))
+        let opened = find_column(&mapping.opened, &["timestamp", "created_at", "opened_at", "event_time", "date"])?;
+        let severity = find_column(&mapping.severity, &["severity", "priority", "level"])?;
+        const WHERE_TO_SAY: &str = "below [maintenance_events] in a file for --mapping";
+        let missing_column = |name: &str, key: &str, what: &str| {
+            header_error(name, &format!("is missing: say which column is {what}, as {key} = \"NAME\" {WHERE_TO_SAY}"))
         };
         Ok(Self {
-            opened: opened.ok_or_else(|| missing("timestamp", "opened", "when an event was opened"))?,
-            severity: severity.ok_or_else(|| missing("severity", "severity", "how bad it is"))?,
-            resolved: place(&mapping.resolved, &["resolved_at", "completed_at", "closed_at"])?,
-            pump: place(&mapping.pump, &["pump_id", "pump", "machine_id", "equipment_id"])?,
-            kind: place(&mapping.kind, &["event_type", "rule", "type", "category"])?,
-            title: place(&mapping.title, &["title", "description", "message", "issue"])?,
-            advice: place(&mapping.advice, &["advice", "recommendation", "recommended_action", "action", "notes"])?,
-            cost: place(&mapping.cost, &["estimated_cost", "cost"])?,
-            status: place(&mapping.status, &["status", "state"])?,
+            opened: opened.ok_or_else(|| missing_column("timestamp", "opened", "the time an event was opened"))?,
+            severity: severity.ok_or_else(|| missing_column("severity", "severity", "the severity"))?,
+            resolved: find_column(&mapping.resolved, &["resolved_at", "completed_at", "closed_at"])?,
+            pump: find_column(&mapping.pump, &["pump_id", "pump", "machine_id", "equipment_id"])?,
+            kind: find_column(&mapping.kind, &["event_type", "rule", "type", "category"])?,
+            title: find_column(&mapping.title, &["title", "description", "message", "issue"])?,
+            advice: find_column(
+                &mapping.advice,
+                &["advice", "recommendation", "recommended_action", "action", "notes"],
+            )?,
+            cost: find_column(&mapping.cost, &["estimated_cost", "cost"])?,
+            status: find_column(&mapping.status, &["status", "state"])?,
         })
     }
 
@@ -200,7 +207,7 @@ impl Columns {
         let unused: Vec<String> = header
             .iter()
             .enumerate()
-            .filter(|(place, name)| !used.contains(place) && !name.is_empty())
+            .filter(|(index, name)| !used.contains(index) && !name.is_empty())
             .map(|(_, name)| quoted(name))
             .collect();
         let mut remarks = Vec::new();
@@ -208,27 +215,27 @@ impl Columns {
             remarks.push(format!("columns that are not used: {}", unused.join(", ")));
         }
         if cost.is_none() {
-            remarks.push("no column is a cost, as estimated_cost: 0 is taken".to_owned());
+            remarks.push("no cost column, such as estimated_cost: all costs are 0".to_owned());
         }
         remarks
     }
 }
 
-struct Reader<'a> {
+struct EventReader<'a> {
     columns: Columns,
     mapping: &'a EventMapping,
     pump: Option<&'a PumpId>,
     currency: Currency,
     dialect: &'a Dialect,
     source: String,
-    trouble: Findings,
+    findings: Findings,
 }
 
-impl Reader<'_> {
+impl EventReader<'_> {
     fn event(&mut self, line: u64, record: &csv::StringRecord) -> Option<MaintenanceEvent> {
-        let cell = |place: Option<usize>| place.and_then(|place| record.get(place)).unwrap_or_default();
+        let cell = |column: Option<usize>| column.and_then(|column| record.get(column)).unwrap_or_default();
         let is_known = |text: &&str| !text.is_empty() && !matches!(*text, "NULL" | "null" | "\\N");
-        let text = |place| Some(cell(place)).filter(is_known);
+        let text = |column| Some(cell(column)).filter(is_known);
         let opened_at = self.time(line, "the time", cell(Some(self.columns.opened)));
         let resolved_at = match text(self.columns.resolved) {
             Some(time) => self.time(line, "the end", time),
@@ -237,7 +244,7 @@ impl Reader<'_> {
         let severity = self.severity(line, cell(Some(self.columns.severity)));
         let amount = text(self.columns.cost).map_or(Some(0.0), |cost| self.cost(line, cost));
         let pump = self.pump(line, text(self.columns.pump));
-        let kind = text(self.columns.kind).map_or_else(|| "imported".to_owned(), kind_of);
+        let kind = text(self.columns.kind).map_or_else(|| "imported".to_owned(), rule_name);
         let title = text(self.columns.title).unwrap_or("Maintenance event").to_owned();
         let status = text(self.columns.status).map(|status| format!("Status in the system that it is from: {status}."));
         let advice: Vec<String> = text(self.columns.advice).map(str::to_owned).into_iter().chain(status).collect();
@@ -264,25 +271,25 @@ impl Reader<'_> {
     fn time(&mut self, line: u64, what: &str, text: &str) -> Option<Timestamp> {
         use crate::RepeatedHour::{First, Second};
         let zone = self.dialect.time_zone;
-        let utc = match read_time(text, self.dialect.time_format.as_ref()) {
-            Some(Moment::Absolute(time)) => Some(time),
-            Some(Moment::Local(local)) => match (localize(zone, local), self.dialect.repeated_hour) {
-                (Localized::Once(time), _)
-                | (Localized::Twice(time, _), Some(First))
-                | (Localized::Twice(_, time), Some(Second)) => Some(time),
-                (Localized::Twice(..), None) => {
-                    let why = "stands twice in the zone: say which with --repeated-hour first or second";
-                    self.trouble.add_alike(line, "twice", format!("{what}: {}", quoted(text)), why);
+        let utc = match parse_time(text, self.dialect.time_format.as_ref()) {
+            Some(ParsedTime::Absolute(time)) => Some(time),
+            Some(ParsedTime::Local(local)) => match (localize(zone, local), self.dialect.repeated_hour) {
+                (Localized::Single(time), _)
+                | (Localized::Ambiguous(time, _), Some(First))
+                | (Localized::Ambiguous(_, time), Some(Second)) => Some(time),
+                (Localized::Ambiguous(..), None) => {
+                    let why = "occurs twice in the zone: say which with --repeated-hour first or second";
+                    self.findings.add_of_kind(line, "twice", format!("{what}: {}", quoted(text)), why);
                     return None;
                 }
-                (Localized::Never, _) => None,
+                (Localized::Skipped, _) => None,
             },
             None => None,
         };
         let at = utc.and_then(|utc| timestamp(utc).ok());
         if at.is_none() {
-            let why = "is no time that has one meaning; --time-format says how it is written";
-            self.trouble.add_alike(line, what, format!("{what}: {}", quoted(text)), why);
+            let why = "is no unambiguous time; say its format with --time-format";
+            self.findings.add_of_kind(line, what, format!("{what}: {}", quoted(text)), why);
         }
         at
     }
@@ -299,7 +306,7 @@ impl Reader<'_> {
         };
         if severity.is_none() {
             let why = "; allowed: low, medium, high, critical, or a word of the mapping's severities";
-            self.trouble.add(line, format!("the severity: {}", quoted(text)), why);
+            self.findings.add(line, format!("the severity: {}", quoted(text)), why);
         }
         severity
     }
@@ -309,7 +316,7 @@ impl Reader<'_> {
         let amount = number.parse().ok().filter(|amount: &f64| amount.is_finite() && *amount >= 0.0);
         if amount.is_none() {
             let why = "; allowed: a number from 0, without a separator of thousands";
-            self.trouble.add(line, format!("the cost: {}", quoted(text)), why);
+            self.findings.add(line, format!("the cost: {}", quoted(text)), why);
         }
         amount
     }
@@ -319,49 +326,49 @@ impl Reader<'_> {
             (Some(text), _) => text
                 .parse()
                 .inspect_err(|error| {
-                    self.trouble.add(line, format!("the pump: {}", quoted(text)), &format!("; {error}"));
+                    self.findings.add(line, format!("the pump: {}", quoted(text)), &format!("; {error}"));
                 })
                 .ok(),
             (None, Some(pump)) => Some(pump.clone()),
             (None, None) => {
-                self.trouble.add(line, "no pump is named".to_owned(), ": say it with --pump");
+                self.findings.add(line, "no pump is named".to_owned(), ": say it with --pump");
                 None
             }
         }
     }
 }
 
-/// A kind as a rule's name is written: `Bearing Failure` is `bearing-failure`.
-fn kind_of(text: &str) -> String {
+/// Converts a kind to the form of a rule's name: `Bearing Failure` becomes `bearing-failure`.
+fn rule_name(text: &str) -> String {
     let letters = text.chars().map(|letter| if letter.is_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
     let name: String = letters.take(60).collect();
     let parts: Vec<&str> = name.split('-').filter(|part| !part.is_empty()).collect();
     if parts.is_empty() { "imported".to_owned() } else { parts.join("-") }
 }
 
-/// Stores what is new or says something else now, or only counts it without a store to write to.
+/// Stores new and changed events. Only counts them in a dry run or without a store.
 ///
-/// `registration` is for pumps that are not there yet.
+/// `registration` returns the registration of a pump that does not exist yet.
 pub async fn import_events(
     store: Option<&Store>,
     events: &[MaintenanceEvent],
     registration: impl Fn(&PumpId) -> PumpRecord,
     is_dry_run: bool,
-) -> Result<EventsImported, StoreError> {
-    let mut imported = EventsImported::default();
-    let stored = stored(store, events).await?;
-    let mut fresh = Vec::new();
+) -> Result<EventImportReport, StoreError> {
+    let mut imported = EventImportReport::default();
+    let stored = stored_events(store, events).await?;
+    let mut to_store = Vec::new();
     for event in events {
-        match stored.iter().find(|other| is_same(other, event)) {
-            Some(other) if other == event => imported.known += 1,
+        match stored.iter().find(|other| has_same_id(other, event)) {
+            Some(other) if other == event => imported.unchanged += 1,
             other => {
                 *(if other.is_some() { &mut imported.changed } else { &mut imported.new }) += 1;
-                fresh.push(event.clone());
+                to_store.push(event.clone());
             }
         }
     }
     if let (Some(store), false) = (store, is_dry_run) {
-        for batch in fresh.chunks(BATCH) {
+        for batch in to_store.chunks(BATCH_EVENTS) {
             let pumps: BTreeSet<&PumpId> = batch.iter().map(|event| &event.pump).collect();
             let pumps = pumps.into_iter().map(&registration).collect();
             store
@@ -373,16 +380,19 @@ pub async fn import_events(
     Ok(imported)
 }
 
-fn is_same(one: &MaintenanceEvent, other: &MaintenanceEvent) -> bool {
+fn has_same_id(one: &MaintenanceEvent, other: &MaintenanceEvent) -> bool {
     (&one.pump, &one.rule, one.opened_at) == (&other.pump, &other.rule, other.opened_at)
 }
 
-/// The stored events of the same time.
-async fn stored(store: Option<&Store>, events: &[MaintenanceEvent]) -> Result<Vec<MaintenanceEvent>, StoreError> {
+/// Returns the stored events in the time range of these events.
+async fn stored_events(
+    store: Option<&Store>,
+    events: &[MaintenanceEvent],
+) -> Result<Vec<MaintenanceEvent>, StoreError> {
     let times = || events.iter().map(|event| event.opened_at);
     let (Some(store), Some(from), Some(last)) = (store, times().min(), times().max()) else { return Ok(Vec::new()) };
-    let range = Range { from: Some(from), to: Some(last.plus_ms(1)), ..Range::default() };
-    store.events(&EventFilter { range, ..EventFilter::default() }).await?.all()
+    let range = PageRange { from: Some(from), to: Some(last.plus_ms(1)), ..PageRange::default() };
+    store.events(&EventFilter { range, ..EventFilter::default() }).await?.into_complete()
 }
 
 #[cfg(test)]

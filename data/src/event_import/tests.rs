@@ -1,4 +1,4 @@
-//! Tables of maintenance events in several forms, and what is wrong with them.
+//! Tests of tables of maintenance events in several forms, and of their errors.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn read(text: &str) -> Result<EventsFile, RecordingError> {
 }
 
 #[test]
-fn tables_of_several_forms_say_the_same() {
+fn tables_of_several_forms_give_the_same_event() {
     for (name, text, mapping) in [
         (
             "the usual names",
@@ -57,41 +57,44 @@ fn tables_of_several_forms_say_the_same() {
 }
 
 #[test]
-fn events_of_one_kind_and_time_stay_apart_and_repeats_are_left_out() {
+fn events_of_one_kind_and_time_are_numbered_and_repeats_are_left_out() {
     let row = |title: &str| format!("2024-05-01 08:00:00,low,{title}\n");
     let text = format!("timestamp,severity,title\n{}{}{}", row("a"), row("b"), row("a"));
     let file = read(&text).expect("read");
-    let told: Vec<_> = file.events.iter().map(|event| (event.rule.as_str(), event.title.as_str())).collect();
-    assert_eq!(told, [("imported", "a"), ("imported-2", "b")]);
-    assert_eq!(file.remarks, ["no column is a cost, as estimated_cost: 0 is taken", "1 rows left out: exact repeats"]);
+    let titles: Vec<_> = file.events.iter().map(|event| (event.rule.as_str(), event.title.as_str())).collect();
+    assert_eq!(titles, [("imported", "a"), ("imported-2", "b")]);
+    assert_eq!(
+        file.remarks,
+        ["no cost column, such as estimated_cost: all costs are 0", "1 rows left out: exact repeats"]
+    );
 }
 
 #[test]
-fn what_is_wrong_with_a_table_is_told_at_once() {
+fn all_errors_of_a_table_are_reported_at_once() {
     let text = "timestamp,severity,estimated_cost,pump\n01.05.2024 08:00:00,low,1,P\nyesterday,odd,\"1,000\",P\n\
                 2024-05-01 08:00:00,odd,-1,*\n2024-05-01 08:00:00,low,1,\n";
-    let error = read_with(text, "{}", None, &Dialect::default()).expect_err("trouble").to_string();
-    for told in [
-        "line 2: the time: \"01.05.2024 08:00:00\" (and 1 more) is no time",
+    let error = read_with(text, "{}", None, &Dialect::default()).expect_err("invalid").to_string();
+    for expected in [
+        "line 2: the time: \"01.05.2024 08:00:00\" (and 1 more) is no unambiguous time",
         "line 3: the severity: \"odd\" (and 1 more); allowed: low",
         "line 3: the cost: \"1,000\"; allowed",
         "line 4: the cost: \"-1\"",
         "line 4: the pump: \"*\"",
         "line 5: no pump is named: say it with --pump",
     ] {
-        assert!(error.contains(told), "{told} is said in {error}");
+        assert!(error.contains(expected), "{expected} is in {error}");
     }
-    for (text, mapping, told) in [
+    for (text, mapping, expected) in [
         ("severity\nlow\n", "{}", "column \"timestamp\" is missing"),
         (
             "timestamp\n2024-05-01 08:00:00\n",
             "{}",
-            "column \"severity\" is missing: say which one is how bad it is, as severity = \"NAME\" below \
+            "column \"severity\" is missing: say which column is the severity, as severity = \"NAME\" below \
              [maintenance_events] in a file for --mapping; the table has timestamp",
         ),
-        ("timestamp,severity\n", r#"{"cost": "kosten"}"#, "column \"kosten\" of the mapping is not there"),
+        ("timestamp,severity\n", r#"{"cost": "kosten"}"#, "column \"kosten\" of the mapping does not exist"),
     ] {
-        let error = read_with(text, mapping, Some("P"), &Dialect::default()).expect_err(told).to_string();
-        assert!(error.contains(told), "{error}");
+        let error = read_with(text, mapping, Some("P"), &Dialect::default()).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Where the oldest rows are that retention deletes, as far as is known, and how far its pass is.
+//! Lower bounds of the oldest rows in the tables that retention deletes from, and the progress of its pass.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,7 +7,7 @@ use volute_plant::{PumpId, Timestamp};
 
 /// A table that retention deletes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Aged {
+pub(crate) enum RetainedTable {
     Readings,
     Detections,
     MinuteRollups,
@@ -19,7 +19,7 @@ pub(crate) enum Aged {
 
 const TABLES: usize = 6;
 
-impl Aged {
+impl RetainedTable {
     pub(super) fn table(self) -> &'static str {
         match self {
             Self::Readings => "sensor_readings",
@@ -32,28 +32,28 @@ impl Aged {
     }
 }
 
-/// For each owner and table: no row starts earlier than this. `i64::MAX`: there is none. `None`: not known.
+/// A lower bound for each owner and table: no row starts earlier. `i64::MAX`: there is no row. `None`: not known.
 #[derive(Default)]
-pub(crate) struct Oldest(Mutex<HashMap<String, [Option<i64>; TABLES]>>);
+pub(crate) struct OldestRows(Mutex<HashMap<String, [Option<i64>; TABLES]>>);
 
-impl Oldest {
-    /// A row with this start may have been written.
-    pub(crate) fn note(&self, owner: &str, table: Aged, start: i64) {
+impl OldestRows {
+    /// Lowers a known bound to `start`, because a row with this start may have been written.
+    pub(crate) fn lower(&self, owner: &str, table: RetainedTable, start: i64) {
         if let Some(Some(known)) = self.lock().get_mut(owner).map(|known| &mut known[table as usize]) {
             *known = (*known).min(start);
         }
     }
 
-    /// Nothing is known any more.
+    /// Clears all bounds.
     pub(crate) fn clear(&self) {
         self.lock().clear();
     }
 
-    pub(super) fn get(&self, owner: &str, table: Aged) -> Option<i64> {
+    pub(super) fn get(&self, owner: &str, table: RetainedTable) -> Option<i64> {
         self.lock().get(owner).and_then(|known| known[table as usize])
     }
 
-    pub(super) fn set(&self, owner: &str, table: Aged, start: Option<i64>) {
+    pub(super) fn set(&self, owner: &str, table: RetainedTable, start: Option<i64>) {
         self.lock().entry(owner.to_owned()).or_default()[table as usize] = start;
     }
 
@@ -62,17 +62,17 @@ impl Oldest {
     }
 }
 
-impl Oldest {
-    /// Forgets a pump that is removed: a new one of its name has other rows.
-    pub(super) fn forget(&self, pump: &PumpId) {
+impl OldestRows {
+    /// Removes a pump's bounds, because the pump is removed and a new one of the same id will have other rows.
+    pub(super) fn remove(&self, pump: &PumpId) {
         self.lock().remove(pump.as_str());
     }
 }
 
-/// Whom the current pass has not come to yet, the next one first.
+/// The owners (pumps and the node) that the current pass has not visited yet, the next one first.
 #[derive(Default)]
-pub(crate) struct Pass {
+pub(crate) struct SweepPass {
     pub(super) owners: VecDeque<String>,
-    /// When documents were last looked at.
+    /// When documents were last checked.
     pub(super) documents_at: Option<Timestamp>,
 }

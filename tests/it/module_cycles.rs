@@ -1,9 +1,9 @@
-//! No file of a crate uses another that uses it: the arrows between the files of each crate have no circle.
+//! Checks that the files of each crate have no cyclic dependencies.
 //!
-//! Files are parsed, and what each names is followed to the file that defines it: over `use` lines, over paths in the code,
-//! and through re-exports. `page.rs` that uses `page/rows.rs` while `page/rows.rs` uses `super::Page` is a circle. What is for
-//! tests only does not count, nor does the root of a crate, which declares and re-exports. Does not see what is named inside
-//! of macros.
+//! Parses all files and resolves each name to the file that defines it: in `use` lines, in paths in the code, and
+//! through re-exports. If `page.rs` uses `page/rows.rs` and `page/rows.rs` uses `super::Page`, that is a cycle. Code
+//! for tests does not count, nor does the root of a crate, which declares and re-exports. Does not see names inside
+//! macros.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,18 +14,18 @@ use std::{
 use cargo_metadata::MetadataCommand;
 use syn::{Attribute, Item, ItemUse, UseTree, Visibility, visit::Visit};
 
-/// A module's path below the root of its crate.
+/// A module's path from the root of its crate.
 type Module = Vec<String>;
 
 /// One crate.
 #[derive(Default)]
 struct Crate {
     files: BTreeMap<Module, File>,
-    /// What modules re-export, by the module and the name.
+    /// The targets of re-exports, by module and name.
     reexports: BTreeMap<(Module, String), Module>,
 }
 
-/// What one file names, as absolute paths; `exported` ones count if the file itself uses their last name.
+/// The absolute paths that a file names. Those in `exported` count only if the file itself uses their last name.
 #[derive(Default)]
 struct File {
     named: Vec<Module>,
@@ -34,21 +34,21 @@ struct File {
 }
 
 #[test]
-fn no_crate_has_a_circle_of_files() {
+fn no_crate_has_cyclic_files() {
     let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata");
     let mut files = 0;
     for package in metadata.workspace_packages() {
         let root = package.manifest_path.parent().expect("a folder").join("src");
-        let uses = arrows(root.as_std_path());
+        let uses = dependencies(root.as_std_path());
         files += uses.len();
-        let left = without_free_ones(uses);
-        assert!(left.is_empty(), "{}: files in a circle, or above one: {left:#?}", package.name);
+        let cyclic = cyclic_files(uses);
+        assert!(cyclic.is_empty(), "{}: files in a cycle, or using one: {cyclic:#?}", package.name);
     }
-    assert!(files > 100, "the sources are where they are looked for: {files}");
+    assert!(files > 100, "the sources are found: {files}");
 }
 
 #[test]
-fn a_circle_is_found_over_parents_and_re_exports() {
+fn cycle_is_found_through_parents_and_re_exports() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
         let file = folder.path().join(name);
@@ -61,16 +61,20 @@ fn a_circle_is_found_over_parents_and_re_exports() {
     write("b.rs", "use crate::{Part, a::Whole};\npub fn f(_: Part) -> Option<Whole> { None }\n");
     write("c.rs", "pub fn g() { crate::b::f(crate::Part); }\n");
     let names = |uses: BTreeMap<String, BTreeSet<String>>| uses.into_keys().collect::<Vec<_>>();
-    let uses = arrows(folder.path());
+    let uses = dependencies(folder.path());
     assert_eq!(uses["b"], BTreeSet::from(["a".to_owned(), "a::part".to_owned()]));
     assert_eq!(uses["c"], BTreeSet::from(["a::part".to_owned(), "b".to_owned()]));
-    assert_eq!(names(without_free_ones(uses)), [""; 0]);
+    assert_eq!(names(cyclic_files(uses)), [""; 0]);
     write("a/part.rs", "pub struct Part(Option<Box<super::Whole>>);\n");
-    assert_eq!(names(without_free_ones(arrows(folder.path()))), ["a", "a::part", "b", "c"], "and what is above it");
+    assert_eq!(
+        names(cyclic_files(dependencies(folder.path()))),
+        ["a", "a::part", "b", "c"],
+        "and the files that use it"
+    );
 }
 
-/// Which files of a crate use which.
-fn arrows(root: &Path) -> BTreeMap<String, BTreeSet<String>> {
+/// Returns for each file of a crate the files that it uses.
+fn dependencies(root: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut sources = Vec::new();
     collect(root, &Vec::new(), &mut sources);
     let modules: BTreeSet<Module> = sources.iter().map(|(module, _)| module.clone()).collect();
@@ -83,7 +87,7 @@ fn arrows(root: &Path) -> BTreeMap<String, BTreeSet<String>> {
                 Item::Mod(inner) if is_for_tests(&inner.attrs) => {
                     for_tests.insert(joined(&module, &inner.ident.to_string()));
                 }
-                Item::Use(item) => reader.take_use(item, &mut krate.reexports),
+                Item::Use(item) => reader.add_use(item, &mut krate.reexports),
                 other if !is_for_tests(attributes(other)) => reader.visit_item(other),
                 _ => {}
             }
@@ -92,11 +96,11 @@ fn arrows(root: &Path) -> BTreeMap<String, BTreeSet<String>> {
         krate.files.insert(module, file);
     }
     krate.files.retain(|module, _| !for_tests.iter().any(|test| module.starts_with(test)));
-    krate.arrows()
+    krate.dependencies()
 }
 
-/// What uses only what was taken out already is taken out, over and over; what is left is a circle, or uses one.
-fn without_free_ones(mut uses: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+/// Repeatedly removes files that use only removed files. The remaining files are in a cycle, or use one.
+fn cyclic_files(mut uses: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
     while let Some(free) = uses.iter().find(|(_, used)| used.iter().all(|file| !uses.contains_key(file))) {
         let free = free.0.clone();
         uses.remove(&free);
@@ -105,22 +109,22 @@ fn without_free_ones(mut uses: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<S
 }
 
 impl Crate {
-    fn arrows(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let mut arrows = BTreeMap::new();
+    fn dependencies(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut dependencies = BTreeMap::new();
         for (module, file) in self.files.iter().filter(|(module, _)| !module.is_empty()) {
             let exported =
                 file.exported.iter().filter(|path| path.last().is_some_and(|n| file.first_names.contains(n)));
             let used = file.named.iter().chain(exported).map(|path| self.file_of(path));
             let used = used.filter(|used| !used.is_empty() && used != module).map(|used| used.join("::")).collect();
-            arrows.insert(module.join("::"), used);
+            dependencies.insert(module.join("::"), used);
         }
-        arrows
+        dependencies
     }
 
-    /// The module in whose file a path is defined.
+    /// Returns the module in whose file a path is defined.
     fn file_of(&self, path: &[String]) -> Module {
         let mut path = path.to_vec();
-        // As many steps as any chain of re-exports has.
+        // More steps than any chain of re-exports has.
         for _ in 0..8 {
             let depth = (0..=path.len()).rev().find(|&n| self.files.contains_key(&path[..n])).unwrap_or(0);
             let module = path[..depth].to_vec();
@@ -134,7 +138,7 @@ impl Crate {
     }
 }
 
-/// Reads what one file names.
+/// Collects the paths that one file names.
 struct Reader<'a> {
     module: &'a Module,
     modules: &'a BTreeSet<Module>,
@@ -142,7 +146,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn take_use(&mut self, item: &ItemUse, reexports: &mut BTreeMap<(Module, String), Module>) {
+    fn add_use(&mut self, item: &ItemUse, reexports: &mut BTreeMap<(Module, String), Module>) {
         if is_for_tests(&item.attrs) {
             return;
         }
@@ -159,7 +163,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A path from the root of the crate; none: it is of another crate, or of this file.
+    /// Returns a path from the root of the crate; none for paths to other crates and within this file.
     fn absolute(&self, path: &[String]) -> Option<Module> {
         let first = path.first()?;
         match first.as_str() {
@@ -199,12 +203,12 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        // One inside of a function.
-        self.take_use(item, &mut BTreeMap::new());
+        // A `use` inside a function.
+        self.add_use(item, &mut BTreeMap::new());
     }
 }
 
-/// The paths of a `use`, with the name that each is known by.
+/// Returns the paths of a `use`, each with the name that it introduces.
 fn expand(tree: &UseTree, before: &mut Module, found: &mut Vec<(Module, String)>) {
     match tree {
         UseTree::Path(path) => {
@@ -248,7 +252,7 @@ fn joined(module: &[String], name: &str) -> Module {
     [module, &[name.to_owned()]].concat()
 }
 
-/// Every source file with its module's path; `lib.rs`, `main.rs` and `mod.rs` are those of their folder.
+/// Collects all source files with their module's path. `lib.rs`, `main.rs` and `mod.rs` are the module of their folder.
 fn collect(folder: &Path, above: &Module, sources: &mut Vec<(Module, String)>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();

@@ -1,51 +1,51 @@
-//! How well models reconstruct windows that none of them has learned from, so that two can be compared.
+//! The error of models on windows that none of them was trained on, so that two models can be compared.
 //!
-//! The windows held back are the newest share of all, the very ones that training keeps for validation. Each pump's are
-//! scaled by one scaler, learned from all of its windows as in training, for every model alike; an error counts in
-//! spreads of its channel, so that neither a channel's unit nor the scaling matters. A model that chose its best epoch by
-//! these windows is flattered a little. Deliberately absent: which model is then used.
+//! The validation windows are the newest share of all windows, the same ones that training uses for validation. For every
+//! model, each pump's windows are scaled by one scaler, learned from all windows of the pump as in training. Errors are
+//! counted in spreads of their channel, so that neither a channel's unit nor the scaling matters. A model that chose its
+//! best epoch by these windows has a slight advantage. Does not decide which model is used.
 
 use std::collections::BTreeMap;
 
 use volute_plant::{Profile, PumpId, Window};
 
-use crate::{Model, Scaler, ScalerError, ScoreError, Scorer, score::Task};
+use crate::{Model, Scaler, ScalerError, ScoreError, Scorer, score::ScoreInput};
 
-/// Windows that are scored in one call.
-const CHUNK: usize = 512;
+/// Windows per scoring call.
+const SCORE_BATCH: usize = 512;
 
-/// Windows held back, and each pump's scale.
+/// Validation windows, and the scale of each pump.
 #[derive(Debug)]
-pub struct HeldBack<'a> {
+pub struct ValidationSet<'a> {
     windows: Vec<&'a Window>,
-    pumps: BTreeMap<&'a PumpId, Scale>,
+    pumps: BTreeMap<&'a PumpId, PumpScale>,
 }
 
 #[derive(Debug)]
-struct Scale {
+struct PumpScale {
     scaler: Scaler,
-    /// What one unit of the scaler counts in each channel, in the channel's spreads.
+    /// Per channel: one unit of the scaler in the channel's spreads.
     weights: Vec<f64>,
 }
 
-impl<'a> HeldBack<'a> {
-    /// Holds the newest `share` of all windows back.
-    pub fn of(profile: &Profile, windows: &'a [Window], share: f64) -> Result<HeldBack<'a>, ScalerError> {
+impl<'a> ValidationSet<'a> {
+    /// Selects the newest `share` of all windows.
+    pub fn of(profile: &Profile, windows: &'a [Window], share: f64) -> Result<ValidationSet<'a>, ScalerError> {
         let mut of_pump: BTreeMap<&PumpId, Vec<&Window>> = BTreeMap::new();
         for window in windows {
             of_pump.entry(&window.pump).or_default().push(window);
         }
         let mut pumps = BTreeMap::new();
         for (pump, windows) in of_pump {
-            pumps.insert(pump, Scale::of(profile, &windows)?);
+            pumps.insert(pump, PumpScale::of(profile, &windows)?);
         }
         let mut sorted: Vec<&Window> = windows.iter().collect();
         sorted.sort_by(|a, b| (a.at, &a.pump).cmp(&(b.at, &b.pump)));
-        let kept = (sorted.len() as f64 * share) as usize;
-        Ok(HeldBack { windows: sorted.split_off(sorted.len() - kept), pumps })
+        let selected = (sorted.len() as f64 * share) as usize;
+        Ok(ValidationSet { windows: sorted.split_off(sorted.len() - selected), pumps })
     }
 
-    /// How many there are.
+    /// Returns the number of windows.
     pub fn len(&self) -> usize {
         self.windows.len()
     }
@@ -55,16 +55,16 @@ impl<'a> HeldBack<'a> {
         self.windows.is_empty()
     }
 
-    /// The model's mean absolute error on them, in spreads of the channels; 0 where there are none.
+    /// Returns the model's mean absolute error on the windows, in spreads of the channels; 0 if there are none.
     pub fn error(&'a self, model: &Model) -> Result<f64, ScoreError> {
         let mut scorer = Scorer::new(model);
         let (mut total, mut count) = (0.0, 0.0);
-        for windows in self.windows.chunks(CHUNK) {
+        for windows in self.windows.chunks(SCORE_BATCH) {
             let known = windows.iter().filter_map(|window| Some((*window, self.pumps.get(&window.pump)?)));
-            let known: Vec<(&Window, &Scale)> = known.collect();
-            let task = |&(window, scale): &(&'a Window, &'a Scale)| Task { window, scaler: &scale.scaler };
-            let tasks: Vec<Task> = known.iter().map(task).collect();
-            for ((_, channels), (_, scale)) in scorer.score(&tasks)?.views().zip(&known) {
+            let known: Vec<(&Window, &PumpScale)> = known.collect();
+            let input = |&(window, scale): &(&'a Window, &'a PumpScale)| ScoreInput { window, scaler: &scale.scaler };
+            let inputs: Vec<ScoreInput> = known.iter().map(input).collect();
+            for ((_, channels), (_, scale)) in scorer.score(&inputs)?.views().zip(&known) {
                 total +=
                     channels.iter().zip(&scale.weights).map(|(channel, weight)| weight * channel.error).sum::<f64>();
                 count += channels.len() as f64;
@@ -74,14 +74,14 @@ impl<'a> HeldBack<'a> {
     }
 }
 
-impl Scale {
-    fn of(profile: &Profile, windows: &[&Window]) -> Result<Scale, ScalerError> {
+impl PumpScale {
+    fn of(profile: &Profile, windows: &[&Window]) -> Result<PumpScale, ScalerError> {
         let channels = profile.channels();
         let scaler = Scaler::learn(channels, windows.iter().copied())?;
         let mut moments = vec![(0.0, 0.0, 0.0); channels.len()];
         for row in windows.iter().flat_map(|window| window.values.chunks_exact(channels.len())) {
             for ((count, mean, squares), value) in moments.iter_mut().zip(row) {
-                // Welford's update: exact enough for any level.
+                // Welford's algorithm, which is accurate at any level.
                 *count += 1.0;
                 let distance = value - *mean;
                 *mean += distance / *count;
@@ -93,7 +93,7 @@ impl Scale {
                 (span.max - span.min) / (squares / count).sqrt().max(channel.resolution)
             };
         let weights = channels.iter().zip(scaler.spans()).zip(moments).map(weight).collect();
-        Ok(Scale { scaler, weights })
+        Ok(PumpScale { scaler, weights })
     }
 }
 
@@ -103,24 +103,24 @@ mod tests {
     use crate::testing::{model, profile, train_with_seed, waves, window};
 
     #[test]
-    fn the_newest_share_is_held_back() {
+    fn the_newest_share_is_selected() {
         let mut windows = waves(2, 50);
         windows.reverse();
         let profile = profile(2);
-        let held = HeldBack::of(&profile, &windows, 0.1).expect("held back");
+        let set = ValidationSet::of(&profile, &windows, 0.1).expect("a set");
         let newest: Vec<_> = windows[..5].iter().map(|window| window.at).rev().collect();
-        assert_eq!(held.windows.iter().map(|window| window.at).collect::<Vec<_>>(), newest);
-        let none = HeldBack::of(&profile, &windows, 0.0).expect("held back");
+        assert_eq!(set.windows.iter().map(|window| window.at).collect::<Vec<_>>(), newest);
+        let none = ValidationSet::of(&profile, &windows, 0.0).expect("a set");
         assert_eq!((none.len(), none.error(model()).expect("an error")), (0, 0.0));
     }
 
     #[test]
-    fn one_model_has_one_error_and_another_has_another() {
+    fn each_model_has_its_own_error() {
         let (profile, windows) = (profile(2), waves(2, 160));
-        let held = HeldBack::of(&profile, &windows, 0.2).expect("held back");
-        let (one, other) = (held.error(model()).expect("an error"), held.error(&train_with_seed(2)).expect("an error"));
+        let set = ValidationSet::of(&profile, &windows, 0.2).expect("a set");
+        let (one, other) = (set.error(model()).expect("an error"), set.error(&train_with_seed(2)).expect("an error"));
         assert!(one > 0.0 && other > 0.0 && one != other, "{one} {other}");
-        assert_eq!(held.error(model()).expect("again"), one);
+        assert_eq!(set.error(model()).expect("again"), one);
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
             |w: &Window, place: usize| window(place, w.values.iter().map(|value| 5000.0 + 64.0 * value).collect());
         let others: Vec<Window> = windows.iter().zip(29..).map(|(window, place)| moved(window, place)).collect();
         let error = |windows: &[Window]| {
-            HeldBack::of(&profile, windows, 0.2).expect("held back").error(model()).expect("an error")
+            ValidationSet::of(&profile, windows, 0.2).expect("a set").error(model()).expect("an error")
         };
         assert!((error(&windows) / error(&others) - 1.0).abs() < 1e-3, "{} {}", error(&windows), error(&others));
     }

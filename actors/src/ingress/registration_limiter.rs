@@ -1,12 +1,13 @@
-//! How many new pumps a client may register: some at once, and then so many a minute.
+//! Limits how many new pumps a client may register: a burst, and then a number per minute.
 //!
-//! Every place for a pump is for good, until a person removes the pump, so two posts must not take them all. An allowance
-//! refills with time, as a token bucket does; with a burst of 1,000 and 60 a minute, a gateway with 1,500 pumps has 1,000
-//! of them at once and the others within 9 minutes, in which it only has to go on posting. All clients together have
-//! [`IN_ALL`] times as much.
+//! A registered pump stays until an operator removes it, so a few posts must not use up `ingest.max_pumps`. Each client has a
+//! token bucket. An example with a burst of 1,000 and 60 per minute: a gateway with 1,500 pumps registers 1,000 of them at
+//! once and the others within 9 minutes; it only has to continue posting. All clients together have [`ALL_CLIENTS_FACTOR`]
+//! times the limit of one.
 //!
-//! A client is an address, of IPv6 its first 64 bits, which one host can have all of. At most [`CLIENTS`] are told apart;
-//! those that have their whole allowance are forgotten first, and those beyond share one. Does not know of pumps or posts.
+//! A client is an IP address. Of an IPv6 address the first 64 bits count, since one host can use all addresses with these. At
+//! most [`MAX_CLIENTS`] clients have a bucket of their own. Clients with a full bucket are forgotten first; those beyond the
+//! limit share one bucket. Does not know about pumps or posts.
 
 use std::{
     collections::HashMap,
@@ -14,64 +15,67 @@ use std::{
     time::Instant,
 };
 
-/// Clients that are told apart.
-const CLIENTS: usize = 1024;
-/// How many times one client's allowance all of them have together.
-const IN_ALL: u32 = 4;
+/// The most clients with a bucket of their own.
+const MAX_CLIENTS: usize = 1024;
+/// The limit of all clients together, as a multiple of one client's.
+const ALL_CLIENTS_FACTOR: u32 = 4;
 
-/// New pumps of one client.
+/// The limit of new pumps of one client.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rate {
-    /// At once.
+    /// New pumps at once.
     pub burst: u32,
-    /// A minute, once these are used up.
+    /// New pumps per minute after the burst.
     pub per_minute: u32,
 }
 
-/// What a client may register now.
+/// How many pumps a client may register now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allowance {
-    /// How many pumps.
+    /// The number of pumps.
     pub pumps: usize,
-    /// When there is one more, in whole seconds.
+    /// Seconds until one more is allowed, rounded up.
     pub next_s: u64,
 }
 
-/// See the module's head.
+/// Limits the registrations of all clients.
 #[derive(Debug)]
-pub(crate) struct Newcomers {
+pub(crate) struct RegistrationLimiter {
     rate: Rate,
     clients: HashMap<IpAddr, Bucket>,
-    /// Of the clients for which there is no place.
-    others: Bucket,
+    /// Shared by the clients without a bucket of their own.
+    shared: Bucket,
     all: Bucket,
 }
 
-/// Refills with time.
+/// A token bucket.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     rate: Rate,
     tokens: f64,
-    /// When it had so many.
+    /// When it had this number of tokens.
     at: Instant,
 }
 
-impl Newcomers {
+impl RegistrationLimiter {
     pub(crate) fn new(rate: Rate, now: Instant) -> Self {
-        let all = Rate { burst: rate.burst.saturating_mul(IN_ALL), per_minute: rate.per_minute.saturating_mul(IN_ALL) };
-        Self { rate, clients: HashMap::new(), others: Bucket::full(rate, now), all: Bucket::full(all, now) }
+        let all = Rate {
+            burst: rate.burst.saturating_mul(ALL_CLIENTS_FACTOR),
+            per_minute: rate.per_minute.saturating_mul(ALL_CLIENTS_FACTOR),
+        };
+        Self { rate, clients: HashMap::new(), shared: Bucket::full(rate, now), all: Bucket::full(all, now) }
     }
 
-    /// What a client may register now.
+    /// Returns how many pumps a client may register now.
     pub(crate) fn allowance(&mut self, client: IpAddr, now: Instant) -> Allowance {
         let buckets = [*self.bucket(client, now), self.all];
         let pumps = buckets.iter().map(|bucket| bucket.whole_tokens(now)).min().unwrap_or_default();
-        let short = buckets.iter().filter(|bucket| bucket.whole_tokens(now) == pumps);
-        let next_s = short.map(|bucket| bucket.next_s(now)).max().unwrap_or_default();
+        let limiting = buckets.iter().filter(|bucket| bucket.whole_tokens(now) == pumps);
+        let next_s = limiting.map(|bucket| bucket.next_s(now)).max().unwrap_or_default();
         Allowance { pumps, next_s }
     }
 
-    /// A client has registered so many, at most as many as it might.
+    /// Takes tokens for pumps that a client has registered, at most its allowance.
     pub(crate) fn spend(&mut self, client: IpAddr, pumps: usize, now: Instant) {
         self.bucket(client, now).spend(pumps, now);
         self.all.spend(pumps, now);
@@ -80,11 +84,11 @@ impl Newcomers {
     fn bucket(&mut self, client: IpAddr, now: Instant) -> &mut Bucket {
         let client = host(client);
         if !self.clients.contains_key(&client) {
-            if self.clients.len() >= CLIENTS {
+            if self.clients.len() >= MAX_CLIENTS {
                 self.clients.retain(|_, bucket| !bucket.is_full(now));
             }
-            if self.clients.len() >= CLIENTS {
-                return &mut self.others;
+            if self.clients.len() >= MAX_CLIENTS {
+                return &mut self.shared;
             }
         }
         self.clients.entry(client).or_insert_with(|| Bucket::full(self.rate, now))
@@ -110,7 +114,7 @@ impl Bucket {
     }
 
     fn whole_tokens(&self, now: Instant) -> usize {
-        // A token that took exactly its time to come is whole.
+        // Rounding must not delay a token that is due.
         (self.tokens(now) + 1e-6) as usize
     }
 
@@ -125,7 +129,7 @@ impl Bucket {
     }
 }
 
-/// The part of an address that stands for one host.
+/// Returns the part of an address that identifies one host.
 fn host(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (!0 << 64))),
@@ -148,10 +152,10 @@ mod tests {
     #[test]
     fn a_client_has_its_burst_and_then_its_rate() {
         let begun = Instant::now();
-        let mut newcomers = Newcomers::new(RATE, begun);
+        let mut limiter = RegistrationLimiter::new(RATE, begun);
         let one = client("10.0.0.1");
-        // After so many seconds it may have so many, and takes so many.
-        for (second, may, takes) in [
+        // The second, how many pumps it may register then, and how many it does register.
+        for (second, allowed, registered) in [
             (0, 1000, 1000),
             (0, 0, 0),
             (1, 1, 1),
@@ -162,21 +166,21 @@ mod tests {
             (90_000, 1000, 3),
         ] {
             let now = begun + Duration::from_secs(second);
-            assert_eq!(newcomers.allowance(one, now).pumps, may, "after {second} s");
-            newcomers.spend(one, takes, now);
+            assert_eq!(limiter.allowance(one, now).pumps, allowed, "after {second} s");
+            limiter.spend(one, registered, now);
         }
     }
 
     /// A plant with 1,500 pumps behind one gateway, which posts for all of them every 10 s.
     #[test]
-    fn a_large_plant_comes_in_by_itself() {
+    fn a_large_plant_is_registered_by_continued_posts() {
         let begun = Instant::now();
-        let mut newcomers = Newcomers::new(RATE, begun);
+        let mut limiter = RegistrationLimiter::new(RATE, begun);
         let (mut registered, mut second) = (0, 0);
         while registered < 1500 {
             let now = begun + Duration::from_secs(second);
-            let pumps = newcomers.allowance(client("10.0.0.1"), now).pumps.min(1500 - registered);
-            newcomers.spend(client("10.0.0.1"), pumps, now);
+            let pumps = limiter.allowance(client("10.0.0.1"), now).pumps.min(1500 - registered);
+            limiter.spend(client("10.0.0.1"), pumps, now);
             registered += pumps;
             second += 10;
             assert!(second < 600, "{registered} after {second} s");
@@ -185,32 +189,32 @@ mod tests {
     }
 
     #[test]
-    fn the_time_to_wait_is_that_of_the_next_one() {
+    fn the_time_to_wait_is_until_the_next_token() {
         let begun = Instant::now();
-        let mut newcomers = Newcomers::new(Rate { burst: 2, per_minute: 6 }, begun);
+        let mut limiter = RegistrationLimiter::new(Rate { burst: 2, per_minute: 6 }, begun);
         let one = client("10.0.0.1");
-        newcomers.spend(one, 2, begun);
+        limiter.spend(one, 2, begun);
         for (ms, next_s) in [(0, 10), (100, 10), (9_000, 1), (9_990, 1)] {
-            let allowance = newcomers.allowance(one, begun + Duration::from_millis(ms));
+            let allowance = limiter.allowance(one, begun + Duration::from_millis(ms));
             assert_eq!(allowance, Allowance { pumps: 0, next_s }, "after {ms} ms");
         }
-        assert_eq!(newcomers.allowance(one, begun + Duration::from_secs(10)).pumps, 1);
+        assert_eq!(limiter.allowance(one, begun + Duration::from_secs(10)).pumps, 1);
     }
 
     #[test]
-    fn clients_do_not_take_each_others_and_all_together_have_a_bound() {
+    fn clients_have_separate_limits_and_one_together() {
         let now = Instant::now();
-        let mut newcomers = Newcomers::new(RATE, now);
+        let mut limiter = RegistrationLimiter::new(RATE, now);
         for n in 1..=4 {
             let one = client(&format!("10.0.0.{n}"));
-            assert_eq!(newcomers.allowance(one, now).pumps, 1000);
-            newcomers.spend(one, 1000, now);
+            assert_eq!(limiter.allowance(one, now).pumps, 1000);
+            limiter.spend(one, 1000, now);
         }
-        assert_eq!(newcomers.allowance(client("10.0.0.9"), now).pumps, 0, "all have four times as much");
+        assert_eq!(limiter.allowance(client("10.0.0.9"), now).pumps, 0, "all have four times as much");
     }
 
     #[test]
-    fn an_address_is_that_of_a_host() {
+    fn addresses_of_one_host_are_one_client() {
         for (a, b, same) in [
             ("2001:db8::1", "2001:db8::ffff:1", true),
             ("2001:db8::1", "2001:db8:0:1::1", false),
@@ -222,19 +226,19 @@ mod tests {
     }
 
     #[test]
-    fn so_many_clients_are_told_apart_and_the_others_share() {
+    fn clients_beyond_the_limit_share_one_bucket() {
         let begun = Instant::now();
-        let mut newcomers = Newcomers::new(Rate { burst: 2, per_minute: 60 }, begun);
-        newcomers.all = Bucket::full(Rate { burst: 1_000_000, per_minute: 60 }, begun);
+        let mut limiter = RegistrationLimiter::new(Rate { burst: 2, per_minute: 60 }, begun);
+        limiter.all = Bucket::full(Rate { burst: 1_000_000, per_minute: 60 }, begun);
         let nth = |n: u32| IpAddr::from((0x0A00_0000 + n).to_be_bytes());
         for n in 0..5_000 {
-            let pumps = newcomers.allowance(nth(n), begun).pumps;
-            newcomers.spend(nth(n), pumps, begun);
+            let pumps = limiter.allowance(nth(n), begun).pumps;
+            limiter.spend(nth(n), pumps, begun);
         }
-        assert_eq!(newcomers.clients.len(), CLIENTS);
-        assert_eq!(newcomers.allowance(nth(6_000), begun).pumps, 0, "the others have used up theirs");
+        assert_eq!(limiter.clients.len(), MAX_CLIENTS);
+        assert_eq!(limiter.allowance(nth(6_000), begun).pumps, 0, "the shared bucket is empty");
         let later = begun + Duration::from_secs(2);
-        assert_eq!(newcomers.allowance(nth(6_000), later).pumps, 2, "who has all of it is forgotten");
-        assert_eq!(newcomers.clients.len(), 1);
+        assert_eq!(limiter.allowance(nth(6_000), later).pumps, 2, "clients with a full bucket are forgotten");
+        assert_eq!(limiter.clients.len(), 1);
     }
 }

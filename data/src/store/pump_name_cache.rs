@@ -1,4 +1,4 @@
-//! The pumps' names in memory and in the database. How a pump is named: `naming.rs`.
+//! The pumps' names in memory, and reading them from the database. See `pump_names.rs` for setting them.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use surrealdb::types::{RecordId, RecordIdKey, SurrealValue};
 use volute_plant::{PumpId, PumpName};
 
-use super::{StoreError, engine::Engine, folder, ids::unreadable};
+use super::{StoreError, engine::DatabaseEngine, folder, ids::unreadable};
 
 const ALL: &str = "SELECT * FROM pump_name";
 
@@ -18,23 +18,23 @@ pub(super) struct NameRow {
     pub(super) name: String,
 }
 
-/// The names that are stored.
+/// The stored names.
 #[derive(Debug, Default)]
-pub(crate) struct Names(RwLock<BTreeMap<PumpId, PumpName>>);
+pub(crate) struct PumpNameCache(RwLock<BTreeMap<PumpId, PumpName>>);
 
-impl Names {
+impl PumpNameCache {
     pub(super) fn new(names: BTreeMap<PumpId, PumpName>) -> Self {
         Self(RwLock::new(names))
     }
 
-    /// The names in the file, where the database cannot be asked.
-    pub(super) fn in_copy(dir: &Path) -> BTreeMap<PumpId, PumpName> {
+    /// Reads the names from the copy, where the database is unavailable.
+    pub(super) fn read_copy(dir: &Path) -> BTreeMap<PumpId, PumpName> {
         let read = || serde_json::from_slice(&fs::read(dir.join(folder::NAMES))?).map_err(io::Error::other);
         match read() {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => {
-                tracing::warn!(%error, "the copy of the pumps' names cannot be read either");
+                tracing::warn!(%error, "the copy of the pumps' names cannot be read");
                 BTreeMap::new()
             }
         }
@@ -52,7 +52,7 @@ impl Names {
         *self.0.write() = names;
     }
 
-    /// Returns whether it had one.
+    /// Removes a name. Returns whether the pump had one.
     pub(super) fn remove(&self, pump: &PumpId) -> bool {
         self.0.write().remove(pump).is_some()
     }
@@ -66,12 +66,12 @@ impl Names {
     }
 }
 
-/// The names in the database.
-pub(super) async fn read(engine: &Engine) -> Result<BTreeMap<PumpId, PumpName>, StoreError> {
+/// Reads the names from the database.
+pub(super) async fn read(engine: &DatabaseEngine) -> Result<BTreeMap<PumpId, PumpName>, StoreError> {
     let rows: Vec<NameRow> = engine.rows(ALL, []).await?;
     let name = |row: NameRow| {
-        let RecordIdKey::String(pump) = &row.id.key else { return Err(unreadable(&row.id, "its id is no name")) };
-        let pump = PumpId::stored(pump).map_err(|error| unreadable(&row.id, error))?;
+        let RecordIdKey::String(pump) = &row.id.key else { return Err(unreadable(&row.id, "its id is not a text")) };
+        let pump = PumpId::from_stored(pump).map_err(|error| unreadable(&row.id, error))?;
         let name = row.name.parse().map_err(|error| unreadable(&row.id, error))?;
         Ok((pump, name))
     };

@@ -1,9 +1,10 @@
-//! Kinds of what a plant's files have that could be misread: each is read right, asked for, or told.
+//! Contents of plants' files that could be misread: each is read correctly, rejected with a hint, or reported in a
+//! note.
 
 use super::*;
 
 /// A row: seconds since 15:44:00, and the values.
-pub(super) type Short = (i64, Option<f64>, Option<f64>);
+pub(super) type RowValues = (i64, Option<f64>, Option<f64>);
 
 const AT: &str = "2020-03-01 15:44:06";
 
@@ -13,37 +14,37 @@ pub(super) fn dialect(change: impl FnOnce(&mut Dialect)) -> Dialect {
     dialect
 }
 
-/// All that is said about a file: its notes, or why it is not read.
-pub(super) fn said(text: &str, dialect: &Dialect) -> (Vec<Short>, String) {
+/// Returns the rows of a file and its notes; if it is rejected, no rows and the error.
+pub(super) fn rows_and_notes(text: &str, dialect: &Dialect) -> (Vec<RowValues>, String) {
     match read_as(text.as_bytes(), dialect) {
         Ok(recording) => {
             let notes = recording.notes.lines().into_iter().chain(recording.notes.utc_line());
-            (short(&recording), notes.collect::<Vec<_>>().join("\n"))
+            (row_values(&recording), notes.collect::<Vec<_>>().join("\n"))
         }
         Err(error) => (Vec::new(), error.to_string()),
     }
 }
 
 #[track_caller]
-pub(super) fn is_read(text: &str, dialect: &Dialect, expected: &[Short], told: &[&str]) {
-    let (rows, said) = said(text, dialect);
-    assert_eq!(rows, expected, "{text:?}: {said}");
-    told.iter().for_each(|told| assert!(said.contains(told), "{text:?}: {told:?} is said in {said:?}"));
+pub(super) fn assert_read(text: &str, dialect: &Dialect, expected: &[RowValues], expected_notes: &[&str]) {
+    let (rows, notes) = rows_and_notes(text, dialect);
+    assert_eq!(rows, expected, "{text:?}: {notes}");
+    expected_notes.iter().for_each(|note| assert!(notes.contains(note), "{text:?}: {note:?} is in {notes:?}"));
 }
 
 #[track_caller]
-pub(super) fn is_asked(text: &str, dialect: &Dialect, told: &[&str]) {
-    let (rows, said) = said(text, dialect);
+pub(super) fn assert_rejected(text: &str, dialect: &Dialect, expected_notes: &[&str]) {
+    let (rows, notes) = rows_and_notes(text, dialect);
     assert_eq!(rows, [], "{text:?}");
-    told.iter().for_each(|told| assert!(said.contains(told), "{text:?}: {told:?} is said in {said:?}"));
+    expected_notes.iter().for_each(|note| assert!(notes.contains(note), "{text:?}: {note:?} is in {notes:?}"));
 }
 
 #[test]
-fn a_value_at_a_files_end_may_be_cut_off() {
+fn value_at_the_end_of_a_file_may_be_cut_off() {
     let none = Dialect::default();
     let first = (6, Some(40.5), Some(76.0));
     let start = format!("{HEADER}\n{AT},40.5,76\n");
-    for (end, second, told) in [
+    for (end, second, note) in [
         (
             "2020-03-01 15:44:07,41.5,7",
             (7, Some(41.5), None),
@@ -56,7 +57,7 @@ fn a_value_at_a_files_end_may_be_cut_off() {
         ("2020-03-01 15:44:07,41.5,76\r", (7, Some(41.5), Some(76.0)), ""),
         ("2020-03-01 15:44:07,41.5,", (7, Some(41.5), None), ""),
     ] {
-        is_read(&format!("{start}{end}"), &none, &[first, second], &[told]);
+        assert_read(&format!("{start}{end}"), &none, &[first, second], &[note]);
     }
     for end in [
         "2020-03-01 15:44:07,41.5",
@@ -65,9 +66,9 @@ fn a_value_at_a_files_end_may_be_cut_off() {
         "2020-03-01 15:44:07,\"41",
         "2020-03-01 15:44:07,4",
     ] {
-        is_read(&format!("{start}{end}"), &none, &[first], &["left out: line 3: the file ends within the row"]);
+        assert_read(&format!("{start}{end}"), &none, &[first], &["left out: line 3: the file ends within the row"]);
     }
-    // The time, the pump and the quality decide about the row; a label is whole if it is one.
+    // A row needs its time, pump and quality. A label is complete if it is a known one.
     for (header, end, rows) in [
         ("Tb,timestamp", "40.5,2020-03-01 15:44:0", 0),
         ("Tb,timestamp", "40.5,2020-03-01T15:44:06Z", 1),
@@ -88,21 +89,22 @@ fn a_value_at_a_files_end_may_be_cut_off() {
 }
 
 #[test]
-fn a_files_own_pump_is_asked_about() {
+fn rows_of_other_pumps_are_rejected() {
     let file = |column: &str, pumps: &[&str]| {
         let row = |(second, pump): (u32, &&str)| format!("2020-03-01 15:44:{second:02},{pump},40.5\n");
         format!("timestamp,{column},Tb\n{}", (6..).zip(pumps).map(row).collect::<String>())
     };
-    let for_p = dialect(|dialect| dialect.read_for = "P".parse().ok());
-    let only = |name: &str| dialect(|dialect| (dialect.read_for, dialect.pump) = ("P".parse().ok(), Some(name.into())));
-    for (column, pumps, dialect, told) in [
+    let for_p = dialect(|dialect| dialect.expected_pump = "P".parse().ok());
+    let only =
+        |name: &str| dialect(|dialect| (dialect.expected_pump, dialect.pump) = ("P".parse().ok(), Some(name.into())));
+    for (column, pumps, dialect, expected) in [
         (
             "pump_id",
             &["Q", "Q"][..],
             &for_p,
-            "pump_id: \"Q\" (and 1 more) is not P, whose readings they shall be; --file-pump 'Q'",
+            "pump_id: \"Q\" (and 1 more) is not P, for which the file is read; --file-pump 'Q'",
         ),
-        ("Pump ID", &["q"], &for_p, "--file-pump 'q' says that they are"),
+        ("Pump ID", &["q"], &for_p, "--file-pump 'q' says that these are its readings"),
         ("machine_id", &["7"], &for_p, "\"7\" is not P"),
         (
             "pump_id",
@@ -115,17 +117,17 @@ fn a_files_own_pump_is_asked_about() {
         ("pump_id", &["A", "B"], &only("C"), "no row is of \"C\"; there is \"A\" in 1 row, \"B\" in 1 row"),
         ("where", &["A"], &only("A"), "no column is a pump's name, as pump_id"),
     ] {
-        is_asked(&file(column, pumps), dialect, &[told]);
+        assert_rejected(&file(column, pumps), dialect, &[expected]);
     }
     let one = |second| (second, Some(40.5), None);
-    is_read(&file("pump_id", &["P", "P"]), &for_p, &[one(6), one(7)], &[]);
-    is_read(&file("pump_id", &["Q", "Q"]), &only("Q"), &[one(6), one(7)], &[]);
-    is_read(&file("pump_id", &["A", "B", "A"]), &only("A"), &[one(6), one(8)], &[]);
-    is_read(&file("pump_id", &["A", "A"]), &Dialect::default(), &[one(6), one(7)], &[]);
+    assert_read(&file("pump_id", &["P", "P"]), &for_p, &[one(6), one(7)], &[]);
+    assert_read(&file("pump_id", &["Q", "Q"]), &only("Q"), &[one(6), one(7)], &[]);
+    assert_read(&file("pump_id", &["A", "B", "A"]), &only("A"), &[one(6), one(8)], &[]);
+    assert_read(&file("pump_id", &["A", "A"]), &Dialect::default(), &[one(6), one(7)], &[]);
 }
 
 #[test]
-fn a_zone_in_the_times_name_counts() {
+fn zone_in_the_name_of_the_time_counts() {
     let file = |name: &str| format!("{name},Tb\n2020-03-01 16:44:06,40.5\n");
     let (utc, berlin) = (3606, 6);
     for (name, second) in [
@@ -138,20 +140,20 @@ fn a_zone_in_the_times_name_counts() {
         ("Time (GMT+01:00)", berlin),
         ("Time (+0100)", berlin),
     ] {
-        is_read(&file(name), &Dialect::default(), &[(second, Some(40.5), None)], &["times are in "]);
-        assert!(!said(&file(name), &Dialect::default()).1.contains("taken as UTC"), "{name}");
+        assert_read(&file(name), &Dialect::default(), &[(second, Some(40.5), None)], &["times are in "]);
+        assert!(!rows_and_notes(&file(name), &Dialect::default()).1.contains("taken as UTC"), "{name}");
         let other = dialect(|dialect| dialect.time_zone = "Asia/Kolkata".parse().ok());
-        is_asked(&file(name), &other, &["and --time-zone says Asia/Kolkata"]);
+        assert_rejected(&file(name), &other, &["and --time-zone says Asia/Kolkata"]);
     }
     for name in ["timestamp [CET]", "Zeit (MEZ)", "timestamp_est", "Local Time", "Time (IST)", "Zeitstempel (MESZ)"] {
-        is_asked(&file(name), &Dialect::default(), &["has several meanings", "--time-zone"]);
-        let asked = dialect(|dialect| dialect.time_zone = "Europe/Berlin".parse().ok());
-        is_read(&file(name), &asked, &[(berlin, Some(40.5), None)], &[]);
+        assert_rejected(&file(name), &Dialect::default(), &["has several meanings", "--time-zone"]);
+        let in_berlin = dialect(|dialect| dialect.time_zone = "Europe/Berlin".parse().ok());
+        assert_read(&file(name), &in_berlin, &[(berlin, Some(40.5), None)], &[]);
     }
-    // What has an offset of its own needs no zone.
-    is_read("Zeit (MEZ),Tb\n1583077446,40.5\n", &Dialect::default(), &[(6, Some(40.5), None)], &[]);
-    is_read("Time [s],Tb\n1583077446,40.5\n", &Dialect::default(), &[(6, Some(40.5), None)], &[]);
-    is_read(
+    // A time with an offset needs no zone.
+    assert_read("Zeit (MEZ),Tb\n1583077446,40.5\n", &Dialect::default(), &[(6, Some(40.5), None)], &[]);
+    assert_read("Time [s],Tb\n1583077446,40.5\n", &Dialect::default(), &[(6, Some(40.5), None)], &[]);
+    assert_read(
         "timestamp,Tb\n(UTC),(°C)\n2020-03-01 15:44:06,40.5\n",
         &Dialect::default(),
         &[(6, Some(40.5), None)],
@@ -161,35 +163,40 @@ fn a_zone_in_the_times_name_counts() {
     let text = "timestamp,Tb\n01.03.2020 15:44:06 UTC,40.5\n";
     let berlin = |dialect: Dialect| Dialect { time_zone: "Europe/Berlin".parse().ok(), ..dialect };
     let utc = format("%d.%m.%Y %H:%M:%S UTC");
-    is_read(text, &utc, &[(6, Some(40.5), None)], &["times are in"]);
-    is_asked(text, &berlin(utc), &["--time-zone says Europe/Berlin"]);
+    assert_read(text, &utc, &[(6, Some(40.5), None)], &["times are in"]);
+    assert_rejected(text, &berlin(utc), &["--time-zone says Europe/Berlin"]);
     let mez = format("%d.%m.%Y %H:%M:%S MEZ");
-    is_asked(&text.replace("UTC", "MEZ"), &mez, &["MEZ has several meanings"]);
-    is_read(&text.replace("15:44:06 UTC", "16:44:06 MEZ"), &berlin(mez), &[(6, Some(40.5), None)], &[]);
+    assert_rejected(&text.replace("UTC", "MEZ"), &mez, &["MEZ has several meanings"]);
+    assert_read(&text.replace("15:44:06 UTC", "16:44:06 MEZ"), &berlin(mez), &[(6, Some(40.5), None)], &[]);
 }
 
 #[test]
-fn a_unit_that_is_not_the_channels_is_asked_about() {
+fn other_unit_than_the_channels_is_rejected() {
     for unit in ["°F", "degrees Fahrenheit", "kPag", "%", "SP", "barg", "furlong", "V", "Max", "K"] {
         for text in [
             format!("timestamp,Tb [{unit}]\n{AT},40.5\n"),
             format!("timestamp,Tb\n,{unit}\n{AT},40.5\n"),
             format!("timestamp,Tb\nTS,({unit})\n,Smp\n{AT},40.5\n"),
         ] {
-            is_asked(&text, &Dialect::default(), &["Tb", "is in °C", "--ignore-units"]);
+            assert_rejected(&text, &Dialect::default(), &["Tb", "is in °C", "--ignore-units"]);
             let ignored = dialect(|dialect| dialect.ignore_units = true);
-            is_read(&text, &ignored, &[(6, Some(40.5), None)], &["units ignored: "]);
+            assert_read(&text, &ignored, &[(6, Some(40.5), None)], &["units ignored: "]);
         }
     }
     for unit in ["°C", "deg C", "degrees Celsius", "x", "-", "Smp", "Avg", "FLOAT"] {
-        is_read(&format!("timestamp,Tb\nTS,{unit}\n{AT},40.5\n"), &Dialect::default(), &[(6, Some(40.5), None)], &[]);
+        assert_read(
+            &format!("timestamp,Tb\nTS,{unit}\n{AT},40.5\n"),
+            &Dialect::default(),
+            &[(6, Some(40.5), None)],
+            &[],
+        );
     }
     let several = "timestamp,Tb [°F],Volume Flow RateRMS [gpm]\n2020-03-01 15:44:06,1,2\n2020-03-01 25:44:06,1,2\n";
-    is_asked(several, &Dialect::default(), &["Tb [°F]", "RateRMS [gpm]", "no hour 25"]);
+    assert_rejected(several, &Dialect::default(), &["Tb [°F]", "RateRMS [gpm]", "no hour 25"]);
 }
 
 #[test]
-fn a_cell_that_looks_like_a_number_is_one_or_is_asked_about() {
+fn cell_that_looks_like_a_number_is_read_or_rejected() {
     for (cell, value) in [
         ("44.5 °C", 44.5),
         ("44.5°C", 44.5),
@@ -198,22 +205,22 @@ fn a_cell_that_looks_like_a_number_is_one_or_is_asked_about() {
         ("\u{2212}5.5 °C", -5.5),
         ("+5.5", 5.5),
     ] {
-        is_read(&format!("timestamp,Tb\n{AT},{cell}\n"), &Dialect::default(), &[(6, Some(value), None)], &[]);
+        assert_read(&format!("timestamp,Tb\n{AT},{cell}\n"), &Dialect::default(), &[(6, Some(value), None)], &[]);
     }
-    is_read(&format!("timestamp;Tb\n{AT};44,5 °C\n"), &Dialect::default(), &[(6, Some(44.5), None)], &[]);
+    assert_read(&format!("timestamp;Tb\n{AT};44,5 °C\n"), &Dialect::default(), &[(6, Some(44.5), None)], &[]);
     for cell in ["5%", "1_000", "(5)", "44.5 °F", "<0.5", "0x1F", "1.4.6", "5 ?", "03. Apr", "–5", "44.5 psi", "1e999"]
     {
         let text = format!("timestamp,Tb\n{AT},{cell}\n2020-03-01 15:44:07,{cell}\n2020-03-01 15:44:08,40.5\n");
-        let told = format!("line 2: Tb: {cell:?} (and 1 more) is no number");
-        is_asked(&text, &Dialect::default(), &[&told, "--no-value"]);
+        let expected = format!("line 2: Tb: {cell:?} (and 1 more) is no number");
+        assert_rejected(&text, &Dialect::default(), &[&expected, "--no-value"]);
         let no_value = dialect(|dialect| dialect.no_value.push(cell.into()));
         let rows = [(6, None, None), (7, None, None), (8, Some(40.5), None)];
-        is_read(&text, &no_value, &rows, &["taken as missing: line 2: Tb"]);
+        assert_read(&text, &no_value, &rows, &["taken as missing: line 2: Tb"]);
     }
 }
 
 #[test]
-fn a_bad_quality_costs_the_value() {
+fn value_with_bad_quality_is_missing() {
     for (header, first, second, rows) in [
         (
             "timestamp,Tb,Tb_quality,Volume Flow RateRMS",
@@ -240,24 +247,29 @@ fn a_bad_quality_costs_the_value() {
     ] {
         let text = format!("{header}\n{AT},{first}\n2020-03-01 15:44:07,{second}\n");
         let [one, other] = rows;
-        is_read(&text, &Dialect::default(), &[(6, one.0, one.1), (7, other.0, other.1)], &["taken as missing: line "]);
+        assert_read(
+            &text,
+            &Dialect::default(),
+            &[(6, one.0, one.1), (7, other.0, other.1)],
+            &["taken as missing: line "],
+        );
     }
     for (word, column) in [("Suspicious", "Quality"), ("0", "Quality"), ("7", "Tb_quality"), ("maybe", "validity")] {
         let text = format!("timestamp,Tb,{column}\n{AT},1,{word}\n");
-        let told = format!("line 2: {column}: {word:?} may stand for good or for bad: --good-quality");
-        is_asked(&text, &Dialect::default(), &[&told]);
+        let expected = format!("line 2: {column}: {word:?} may stand for good or for bad: --good-quality");
+        assert_rejected(&text, &Dialect::default(), &[&expected]);
         let good = dialect(|dialect| dialect.good_quality.push(word.into()));
-        is_read(&text, &good, &[(6, Some(1.0), None)], &[]);
+        assert_read(&text, &good, &[(6, Some(1.0), None)], &[]);
         let bad = dialect(|dialect| dialect.good_quality.push("Good".into()));
-        is_read(&text, &bad, &[(6, None, None)], &["taken as missing"]);
+        assert_read(&text, &bad, &[(6, None, None)], &["taken as missing"]);
     }
     let running = format!("timestamp,Tb,Status\n{AT},1,RUNNING\n");
-    is_read(&running, &Dialect::default(), &[(6, Some(1.0), None)], &["not used: \"Status\""]);
+    assert_read(&running, &Dialect::default(), &[(6, Some(1.0), None)], &["not used: \"Status\""]);
 }
 
 #[test]
-fn what_is_no_recording_is_told_as_what_it_is() {
-    for (bytes, told) in [
+fn other_formats_are_rejected_by_name() {
+    for (bytes, expected) in [
         (&b""[..], "is empty"),
         (b"\n\n", "empty but for blank lines"),
         (b"\x1f\x8b\x08\0", "gunzip"),
@@ -270,20 +282,20 @@ fn what_is_no_recording_is_told_as_what_it_is() {
         (b"_time,_field,_value\n2020-03-01T15:44:06Z,Tb,1\n", "one value a row"),
         (b"Wann,Tb\n2020-03-01 15:44:06,1\n", "\"Wann\" looks like one: --column 'Wann=timestamp'"),
     ] {
-        let error = read_as(bytes, &Dialect::default()).expect_err(told);
-        assert!(error.is_no_recording() && error.to_string().contains(told), "{error} says {told:?}");
+        let error = read_as(bytes, &Dialect::default()).expect_err(expected);
+        assert!(error.is_not_a_recording() && error.to_string().contains(expected), "{error} contains {expected:?}");
     }
     let named = dialect(|dialect| drop(dialect.columns.insert("Wann".into(), "timestamp".into())));
-    is_read("Wann,Tb\n2020-03-01 15:44:06,1\n", &named, &[(6, Some(1.0), None)], &[]);
+    assert_read("Wann,Tb\n2020-03-01 15:44:06,1\n", &named, &[(6, Some(1.0), None)], &[]);
     let quoted = "timestamp,Tb,note\n2020-03-01 15:44:06,1,\"two\nlines\"\n";
-    is_asked(quoted, &Dialect::default(), &["line 2: a quote that is not closed", "goes on in the next line"]);
+    assert_rejected(quoted, &Dialect::default(), &["line 2: a quote that is not closed", "goes on in the next line"]);
     let header = "\"time\nstamp\",\"Tb\n[°C]\"\n2020-03-01 15:44:06,1\n";
-    is_read(header, &Dialect::default(), &[(6, Some(1.0), None)], &[]);
+    assert_read(header, &Dialect::default(), &[(6, Some(1.0), None)], &[]);
 }
 
 #[test]
-fn rows_of_one_time_that_are_apart_are_put_together() {
-    for (rows, expected, told) in [
+fn distant_rows_of_one_time_are_merged() {
+    for (rows, expected, note) in [
         ("06,1, 07,1, 06,,2 07,,2", &[(6, Some(1.0), Some(2.0)), (7, Some(1.0), Some(2.0))][..], "2 rows hold further"),
         (
             "06,1,2 07,1,2 06,1,2",
@@ -303,8 +315,8 @@ fn rows_of_one_time_that_are_apart_are_put_together() {
         ),
     ] {
         let rows: String = rows.split(' ').map(|row| format!("2020-03-01 15:44:{row}\n")).collect();
-        let (read, said) = said(&format!("{HEADER}\n{rows}"), &Dialect::default());
+        let (read, notes) = rows_and_notes(&format!("{HEADER}\n{rows}"), &Dialect::default());
         assert_eq!(read, expected, "{rows}");
-        assert!(said.contains(told), "{told:?} is said in {said:?}");
+        assert!(notes.contains(note), "{note:?} is in {notes:?}");
     }
 }

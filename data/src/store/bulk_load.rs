@@ -1,7 +1,7 @@
-//! History from elsewhere, straight into blocks: imports, and the data that benchmarks ask.
+//! Loading history from other sources directly into blocks: imports, and the data for benchmarks.
 //!
-//! It does not pass through the journal: a transaction is durable when it is done, and whoever loads knows what it has
-//! loaded. Deliberately absent: judging what is loaded.
+//! Loaded rows do not pass through the journal: a transaction is durable when it is done, and the caller knows what it has
+//! loaded. Does not validate the readings beyond what the schema needs.
 
 use std::collections::BTreeMap;
 
@@ -10,53 +10,53 @@ use volute_plant::{PumpId, Reading, Timestamp};
 
 use super::{
     Store, StoreError,
-    head::{Due, News, Share, minute_start},
-    oldest::Aged,
+    head::{DueMinute, FlushBatch, Unflushed, minute_start},
+    oldest_rows::RetainedTable,
     rows::RollupRow,
-    series::hourly_id,
+    series::hour_rollup_id,
     types::{Batch, PumpRecord},
 };
 use crate::block::{Aggregates, encode_aggregates};
 
-/// Minutes in one transaction.
-const MINUTES: usize = 256;
+/// The maximum number of minutes in one transaction.
+const MINUTES_PER_TRANSACTION: usize = 256;
 
 impl Store {
-    /// Stores readings of the past, durable when it returns `Ok`. Those whose time is stored already are passed over.
-    ///
-    /// Answers how many were new. Readings of minutes that are still in the head are no business of this.
+    /// Stores historical readings, durable when this returns `Ok`. Returns how many were new: those whose time is stored
+    /// already are skipped. Does not handle readings of minutes that are still in the head.
     pub async fn load(&self, pump: &PumpRecord, readings: Vec<Reading>) -> Result<usize, StoreError> {
         let given = Batch { pumps: vec![pump.clone()], readings, ..Batch::default() };
-        self.0.roster.check(&given)?;
+        self.0.pump_registry.check(&given)?;
         let given_latest = given.readings.iter().map(|reading| reading.at).max();
         let mut minutes: BTreeMap<i64, Vec<Reading>> = BTreeMap::new();
         for reading in given.readings {
             minutes.entry(minute_start(reading.at.millis())).or_default().push(reading);
         }
-        let mut due: Vec<Due> =
-            minutes.into_iter().map(|(start_ms, readings)| Due::loaded(&pump.id, start_ms, readings)).collect();
+        let mut due: Vec<DueMinute> =
+            minutes.into_iter().map(|(start_ms, readings)| DueMinute::loaded(&pump.id, start_ms, readings)).collect();
         if let Some(latest) = given_latest {
-            self.0.moved.raise(latest)?;
+            self.0.flushed_until_file.raise(latest)?;
         }
-        let mut written = self.0.written.lock().await;
+        let mut flush_cache = self.0.flush_cache.lock().await;
         let mut new = 0;
         while !due.is_empty() {
-            let rest = due.split_off(due.len().min(MINUTES));
-            let share = Share::loaded(due, News::of_pump(self.0.marked(), pump.clone()), self.0.marked());
+            let rest = due.split_off(due.len().min(MINUTES_PER_TRANSACTION));
+            let batch =
+                FlushBatch::loaded(due, Unflushed::with_pump(self.0.low_water(), pump.clone()), self.0.low_water());
             let engine = self.0.database.engine().await?;
-            new += self.0.write_share(&engine, share, &mut written).await?;
+            new += self.0.write_batch(&engine, batch, &mut flush_cache).await?;
             due = rest;
         }
-        self.0.roster.note(&given.pumps);
+        self.0.pump_registry.add(&given.pumps);
         Ok(new)
     }
 
-    /// Stores rollups of hours without their readings: what is left where readings are kept for less long.
+    /// Stores rollups of hours without their readings, as they remain where readings are kept for a shorter time.
     pub async fn load_hours(&self, pump: &PumpId, hours: &[(Timestamp, u64, Aggregates)]) -> Result<(), StoreError> {
         let engine = self.0.database.engine().await?;
         for hours in hours.chunks(1000) {
             let row = |(start, readings, aggregates): &(Timestamp, u64, Aggregates)| RollupRow {
-                id: hourly_id(pump, start.millis()),
+                id: hour_rollup_id(pump, start.millis()),
                 readings: i64::try_from(*readings).unwrap_or(i64::MAX),
                 aggregates: encode_aggregates(aggregates).into(),
             };
@@ -64,7 +64,7 @@ impl Store {
             let insert = "INSERT IGNORE INTO rollup_hour $rows RETURN NONE";
             let inserted = engine.execute(insert, [("rows", rows.into_value())]).await;
             for (start, ..) in hours {
-                self.0.oldest.note(pump.as_str(), Aged::HourRollups, start.millis());
+                self.0.oldest_rows.lower(pump.as_str(), RetainedTable::HourRollups, start.millis());
             }
             inserted?;
         }

@@ -1,17 +1,18 @@
-//! What a file does not say and must be asked about: whose the rows are, which time counts, which zone, which unit.
+//! Ambiguous files, which are rejected with the flags that resolve them: which pump, which time, which zone, which
+//! unit.
 
 use super::{
-    kinds::{dialect, is_asked, is_read, said},
+    formats::{assert_read, assert_rejected, dialect, rows_and_notes},
     *,
 };
 
-/// Rows a second apart from 15:44:06 on, each with these cells behind the time.
+/// Rows at intervals of 1 s from 15:44:06 on, each with these cells after the time.
 fn rows<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     cells.into_iter().zip(6..).map(|(cells, second)| format!("2020-03-01 15:44:{second:02},{cells}\n")).collect()
 }
 
 fn for_pump(name: &str) -> Dialect {
-    dialect(|dialect| dialect.read_for = name.parse().ok())
+    dialect(|dialect| dialect.expected_pump = name.parse().ok())
 }
 
 fn with_columns(columns: &[(&str, &str)]) -> Dialect {
@@ -20,7 +21,7 @@ fn with_columns(columns: &[(&str, &str)]) -> Dialect {
 }
 
 #[test]
-fn a_column_of_pumps_is_known_by_its_name() {
+fn pump_column_is_recognized_by_its_name() {
     for name in [
         "pump",
         "Pump",
@@ -60,25 +61,25 @@ fn a_column_of_pumps_is_known_by_its_name() {
         "id_pump",
         "Pompe",
     ] {
-        // One pump's rows after the other's: nothing in the data tells that they are of two.
+        // The rows of one pump follow those of the other: only the name of the column shows that there are two.
         let text = format!("timestamp,{name},Tb\n{}", rows(["P-1,1", "P-1,2", "P-1,3", "P-2,4", "P-2,5"]));
-        for read_for in [Dialect::default(), for_pump("P-2")] {
-            is_asked(&text, &read_for, &[name, "rows of several pumps: \"P-1\" in 3 rows, \"P-2\" in 2 rows"]);
+        for options in [Dialect::default(), for_pump("P-2")] {
+            assert_rejected(&text, &options, &[name, "rows of several pumps: \"P-1\" in 3 rows, \"P-2\" in 2 rows"]);
         }
-        // The pump that was asked for is the one to propose.
-        is_asked(&text, &for_pump("P-2"), &["--file-pump 'P-2'"]);
+        // The pump that the file is read for is proposed.
+        assert_rejected(&text, &for_pump("P-2"), &["--file-pump 'P-2'"]);
         let one = Dialect { pump: Some("P-2".into()), ..for_pump("P-2") };
-        is_read(&text, &one, &[(9, Some(4.0), None), (10, Some(5.0), None)], &[]);
+        assert_read(&text, &one, &[(9, Some(4.0), None), (10, Some(5.0), None)], &[]);
         if !["source", "name", "Unit"].contains(&name) {
             let of_one = format!("timestamp,{name},Tb\n{}", rows(["P-1,1", "P-1,2"]));
-            is_asked(&of_one, &for_pump("P-2"), &["\"P-1\" (and 1 more) is not P-2", "--file-pump 'P-1'"]);
-            is_read(&of_one, &for_pump("P-1"), &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
+            assert_rejected(&of_one, &for_pump("P-2"), &["\"P-1\" (and 1 more) is not P-2", "--file-pump 'P-1'"]);
+            assert_read(&of_one, &for_pump("P-1"), &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
         }
     }
 }
 
 #[test]
-fn a_column_that_tells_rows_apart_is_asked_about_whatever_its_name() {
+fn unknown_column_that_separates_pumps_is_rejected() {
     let same_times = "2020-03-01 15:44:06,A-1,1,\n2020-03-01 15:44:06,A-2,,2\n\
                       2020-03-01 15:44:07,A-1,3,\n2020-03-01 15:44:07,A-2,,4\n";
     let blocks = format!("{0}{1}", rows(["A-1,1,", "A-1,2,", "A-1,3,"]), rows(["A-2,,4", "A-2,,5", "A-2,,6"]));
@@ -92,19 +93,19 @@ fn a_column_that_tells_rows_apart_is_asked_about_whatever_its_name() {
         ("Ort", in_turn.as_str()),
     ] {
         let text = format!("timestamp,{name},Tb,Volume Flow RateRMS\n{rows}");
-        let asked = [name, "rows that may be of several pumps", "=pump_id' --file-pump '", "=ignore'"];
-        is_asked(&text, &Dialect::default(), &asked);
-        let (read, told) = said(&text, &with_columns(&[(name, "ignore")]));
-        assert!(!read.is_empty(), "{name}: {told}");
+        let expected = [name, "rows that may be of several pumps", "=pump_id' --file-pump '", "=ignore'"];
+        assert_rejected(&text, &Dialect::default(), &expected);
+        let (read, notes) = rows_and_notes(&text, &with_columns(&[(name, "ignore")]));
+        assert!(!read.is_empty(), "{name}: {notes}");
         let pump = if rows.contains("A-2") { "A-2" } else { "b" };
         let one = Dialect { pump: Some(pump.into()), ..with_columns(&[(name, "pump_id")]) };
-        let (read, told) = said(&text, &one);
-        assert!(!read.is_empty() && read.len() < rows.lines().count(), "{name}: {told}");
+        let (read, notes) = rows_and_notes(&text, &one);
+        assert!(!read.is_empty() && read.len() < rows.lines().count(), "{name}: {notes}");
     }
 }
 
 #[test]
-fn harmless_columns_are_not_asked_about() {
+fn harmless_columns_are_accepted() {
     for (name, cells) in [
         ("where", ["plant 7"; 6]),
         ("source", ["SCADA"; 6]),
@@ -124,27 +125,27 @@ fn harmless_columns_are_not_asked_about() {
     ] {
         let cells: Vec<String> = cells.iter().map(|cell| format!("{cell},1")).collect();
         let text = format!("timestamp,{name},Tb\n{}", rows(cells.iter().map(String::as_str)));
-        let (read, told) = said(&text, &for_pump("P"));
-        assert_eq!(read.len(), 6, "{name}: {told}");
+        let (read, notes) = rows_and_notes(&text, &for_pump("P"));
+        assert_eq!(read.len(), 6, "{name}: {notes}");
     }
-    // The newest row first, and a state that changes once.
+    // The newest row is first, and the state changes once.
     let mode = |n: u32| if n < 5 { "mode A" } else { "mode B" };
     let text: String = (0..10).map(|n| format!("2020-03-01 15:44:{:02},{},1\n", 20 - n, mode(n))).collect();
-    assert_eq!(said(&format!("timestamp,mode,Tb\n{text}"), &Dialect::default()).0.len(), 10);
+    assert_eq!(rows_and_notes(&format!("timestamp,mode,Tb\n{text}"), &Dialect::default()).0.len(), 10);
 }
 
 #[test]
-fn of_several_columns_of_pumps_the_surest_counts() {
+fn most_certain_of_several_pump_columns_counts() {
     let text = format!("timestamp,station,pump,Tb\n{}", rows(["North,P-1,1", "North,P-2,2"]));
-    is_asked(&text, &Dialect::default(), &["pump: rows of several pumps", "--file-pump 'P-1'"]);
+    assert_rejected(&text, &Dialect::default(), &["pump: rows of several pumps", "--file-pump 'P-1'"]);
     let text = format!("timestamp,name,machine_id,pump_id,Tb\n{}", rows(["a,7,P,1", "a,7,P,2"]));
-    is_read(&text, &for_pump("P"), &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
+    assert_read(&text, &for_pump("P"), &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
     let text = format!("timestamp,pump,pump_id,Tb\n{}", rows(["on,P,1", "off,P,2"]));
-    is_read(&text, &for_pump("P"), &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
+    assert_read(&text, &for_pump("P"), &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
 }
 
 #[test]
-fn times_with_and_without_an_offset_are_asked_about() {
+fn times_with_and_without_an_offset_are_rejected() {
     const WITH: &str = "2020-03-01 16:44:06+01:00";
     for (first, second) in [
         (WITH, "2020-03-01 16:44:07"),
@@ -154,16 +155,16 @@ fn times_with_and_without_an_offset_are_asked_about() {
         ("2020-03-01 16:44:06", "1583077447000"),
     ] {
         let text = format!("timestamp,Tb\n{first},1\n{second},2\n");
-        is_asked(&text, &Dialect::default(), &["has no offset, and \"", "has one: --time-zone says the zone"]);
+        assert_rejected(&text, &Dialect::default(), &["has no offset, and \"", "has one: --time-zone says the zone"]);
         let berlin = dialect(|dialect| dialect.time_zone = "Europe/Berlin".parse().ok());
-        is_read(&text, &berlin, &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
+        assert_read(&text, &berlin, &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
     }
     let all = format!("timestamp,Tb\n{WITH},1\n2020-03-01 16:44:07+01:00,2\n");
-    is_read(&all, &Dialect::default(), &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
+    assert_read(&all, &Dialect::default(), &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
 }
 
 #[test]
-fn two_times_that_disagree_are_asked_about() {
+fn contradicting_time_columns_are_rejected() {
     const EARLY: &str = "2020-03-01 15:44:06";
     const LATE: &str = "2020-03-01 16:44:06";
     for (header, cells, answer, second) in [
@@ -175,8 +176,8 @@ fn two_times_that_disagree_are_asked_about() {
         ("timestamp,utc", [LATE, EARLY].join(","), ("utc", "ignore"), 3606),
     ] {
         let text = format!("{header},Tb\n{cells},1\n");
-        is_asked(&text, &Dialect::default(), &["line 2: two times that are 3600 s apart", "=timestamp'"]);
-        is_read(&text, &with_columns(&[answer]), &[(second, Some(1.0), None)], &[]);
+        assert_rejected(&text, &Dialect::default(), &["line 2: two times that are 3600 s apart", "=timestamp'"]);
+        assert_read(&text, &with_columns(&[answer]), &[(second, Some(1.0), None)], &[]);
     }
     for (header, cells) in [
         ("timestamp,time", [EARLY, EARLY].join(",")),
@@ -185,12 +186,12 @@ fn two_times_that_disagree_are_asked_about() {
         ("timestamp,date", [EARLY, "2020-03-01"].join(",")),
         ("timestamp,localtime", ["1583077446", LATE].join(",")),
     ] {
-        is_read(&format!("{header},Tb\n{cells},1\n"), &Dialect::default(), &[(6, Some(1.0), None)], &[]);
+        assert_read(&format!("{header},Tb\n{cells},1\n"), &Dialect::default(), &[(6, Some(1.0), None)], &[]);
     }
 }
 
 #[test]
-fn trouble_of_the_header_does_not_hide_that_of_the_cells() {
+fn header_errors_do_not_hide_cell_errors() {
     let cases: [(&str, &[&str]); 7] = [
         (
             "Local Time,Tb\n03.04.2020 10:00:00,1\n",
@@ -212,25 +213,25 @@ fn trouble_of_the_header_does_not_hide_that_of_the_cells() {
             &["is there twice; rename", "no hour 25", "\"(5)\" is no number"],
         ),
     ];
-    for (text, told) in cases {
-        is_asked(text, &Dialect::default(), told);
+    for (text, expected) in cases {
+        assert_rejected(text, &Dialect::default(), expected);
     }
 }
 
 #[test]
-fn hints_can_be_read_and_typed() {
-    let is_printable = |told: &str| told.chars().all(|letter| letter == '\n' || !letter.is_control());
+fn hints_are_printable_and_can_be_typed() {
+    let is_printable = |text: &str| text.chars().all(|letter| letter == '\n' || !letter.is_control());
     let nul = "5\0".repeat(500);
     for cell in [nul.as_str(), "5\u{1b}[2J", "5\u{7}x"] {
-        let (_, told) = said(&format!("{HEADER}\n2020-03-01 15:44:06,{cell},1\n"), &Dialect::default());
-        assert!(told.contains("is no number that has one meaning here") && is_printable(&told), "{told:?}");
-        assert!(told.len() < 700 && !told.contains("--no-value"), "{told:?}");
+        let (_, notes) = rows_and_notes(&format!("{HEADER}\n2020-03-01 15:44:06,{cell},1\n"), &Dialect::default());
+        assert!(notes.contains("is no number that has one meaning here") && is_printable(&notes), "{notes:?}");
+        assert!(notes.len() < 700 && !notes.contains("--no-value"), "{notes:?}");
     }
     let pump = "P\0".repeat(500);
     let text = format!("timestamp,pump,Tb\n2020-03-01 15:44:06,{pump},1\n2020-03-01 15:44:07,Q,1\n");
-    let (_, told) = said(&text, &Dialect::default());
-    assert!(told.len() < 1200 && is_printable(&told), "{told:?}");
-    for (text, told) in [
+    let (_, notes) = rows_and_notes(&text, &Dialect::default());
+    assert!(notes.len() < 1200 && is_printable(&notes), "{notes:?}");
+    for (text, expected) in [
         (format!("{HEADER}\n2020-03-01 15:44:06,1,2\n"), "1 time has no offset and is taken as UTC"),
         (format!("{HEADER}\n2020-03-01 15:44:06,1,\n2020-03-01 15:44:06,,2\n"), "1 row holds further channels"),
         (format!("{HEADER}\n2020-03-01\n"), "line 2: 1 cell, and the header has 3"),
@@ -241,28 +242,28 @@ fn hints_can_be_read_and_typed() {
             "time goes back 1 time",
         ),
     ] {
-        let (_, all) = said(&text, &Dialect::default());
-        assert!(all.contains(told), "{text:?}: {told:?} is said in {all:?}");
+        let (_, all) = rows_and_notes(&text, &Dialect::default());
+        assert!(all.contains(expected), "{text:?}: {expected:?} is in {all:?}");
         assert!(!all.contains(" 1 times") && !all.contains(" 1 rows") && !all.contains(" 1 cells"), "{all:?}");
     }
 }
 
 #[test]
-fn numbers_that_no_sensor_sends_are_counted() {
+fn implausible_numbers_are_counted() {
     let text = format!("{HEADER}\n{}", rows(["-9999,1", "40,1", "-9999,32767", "40,-6.3"]));
-    let (read, told) = said(&text, &Dialect::default());
+    let (read, notes) = rows_and_notes(&text, &Dialect::default());
     assert_eq!(read.len(), 4);
     for line in [
         "kept as bad values: line 2: Tb: \"-9999\" (and 1 more); plausible is -40 to 200 \u{b0}C",
         "kept as bad values: line 4: Volume Flow RateRMS: \"32767\" (and 1 more); plausible is 0 to 500 L/min",
     ] {
-        assert!(told.contains(line), "{line:?} is said in {told:?}");
+        assert!(notes.contains(line), "{line:?} is in {notes:?}");
     }
-    assert!(!said(&format!("{HEADER}\n{}", rows(["40,1"])), &Dialect::default()).1.contains("bad values"));
+    assert!(!rows_and_notes(&format!("{HEADER}\n{}", rows(["40,1"])), &Dialect::default()).1.contains("bad values"));
 }
 
 #[test]
-fn a_unit_in_the_name_of_a_channel_is_asked_about() {
+fn other_unit_in_a_channel_name_is_rejected() {
     let profile = Profile::from_toml(TEN_CHANNELS).expect("a profile");
     let read = |name: &str, dialect: &Dialect| {
         let text = format!("timestamp,Motor_RPM,{name}\n2020-03-01 15:44:06,2950,5\n");
@@ -290,8 +291,8 @@ fn a_unit_in_the_name_of_a_channel_is_asked_about() {
         let mapped = read(name, &with_columns(&[(name, channel)])).expect_err(name).to_string();
         assert!(mapped.contains("--ignore-units"), "{name}: {mapped}");
         let ignored = read(name, &dialect(|dialect| dialect.ignore_units = true)).expect(name);
-        let place = profile.index_of(channel).expect(channel);
-        assert_eq!(ignored.rows[0].samples[place].value(), Some(5.0), "{name}");
+        let index = profile.index_of(channel).expect(channel);
+        assert_eq!(ignored.rows[0].samples[index].value(), Some(5.0), "{name}");
     }
     for (name, used) in
         [("Flow_Rate_lpm", true), ("Motor_A", false), ("Oil_Pressure_max", false), ("Motor_RPM_Hz", false)]

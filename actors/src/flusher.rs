@@ -1,0 +1,350 @@
+//! The flusher: moves due minutes of readings from the journal's head into the database, reopens the database after a
+//! failure, deletes expired rows, and measures the disk.
+//!
+//! A cycle: flush due minutes, release journal segments, delete part of the rows of removed pumps, and once a minute
+//! delete expired rows. The next cycle starts after 100 ms to 1 s, so that each flushes about 32 minutes. For example,
+//! if 64 minutes became due in 1 s, the next cycle starts after 500 ms.
+//!
+//! Nothing waits for the flusher: readings are durable, scored and shown without it. When the database fails, the
+//! flusher retries after a pause that doubles from 1 s to 60 s, with jitter, and packs waiting minutes in the meantime.
+//! While the node's clock is not plausible, it deletes no expired rows.
+//!
+//! Its actor id in the API is `keeper`. Does not decide which minutes are due or how they are stored; see the store.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use volute_data::{DatabaseStatus, PageRange, Retention, Store, StoreError};
+use volute_plant::{ClockState, Timestamp};
+use volute_runtime::{ActorSlot, BackOff, Envelope, Message, resume_task_panic};
+
+use crate::{
+    counters::{Counters, add},
+    disk_forecast::{DiskOutlook, outlook},
+    node_clock::NodeClock,
+};
+
+/// The longest pause between two cycles.
+const MAX_CYCLE_PAUSE: Duration = Duration::from_secs(1);
+/// The shortest pause between two cycles.
+const MIN_CYCLE_PAUSE: Duration = Duration::from_millis(100);
+/// Minutes that a cycle should flush: so few that other work does not notice.
+const TARGET_MINUTES_PER_CYCLE: usize = 32;
+/// How often large minutes are packed.
+const PACK_INTERVAL: Duration = Duration::from_millis(100);
+/// Minutes packed at a time. Limited because the minutes of pumps that started together grow large together.
+const MAX_MINUTES_PER_PACK: usize = 192;
+/// The time between two sweeps of expired rows, and between two measurements of the disk.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// Slices of removed pumps that are deleted in one cycle.
+const MAX_PURGED_SLICES: usize = 16;
+/// The period over which the growth of the data is measured.
+const GROWTH_PERIOD_MS: i64 = 86_400_000;
+/// The pauses after failures of the database.
+const BACK_OFF: BackOff = BackOff { shortest: Duration::from_secs(1), longest: Duration::from_secs(60) };
+
+/// Replies once no cycle is running.
+pub(crate) struct DrainFlusher(pub oneshot::Sender<()>);
+
+impl Message for DrainFlusher {}
+
+/// The latest measurement of the disk, shared with the API and the metrics.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedDiskOutlook(Arc<Mutex<Option<DiskOutlook>>>);
+
+impl SharedDiskOutlook {
+    /// Returns the latest measurement; none before the first.
+    pub(crate) fn outlook(&self) -> Option<DiskOutlook> {
+        self.0.lock().clone()
+    }
+
+    fn set(&self, outlook: DiskOutlook) {
+        *self.0.lock() = Some(outlook);
+    }
+}
+
+/// The actor.
+pub(crate) struct FlusherActor {
+    store: Store,
+    clock: NodeClock,
+    counters: Arc<Counters>,
+    retention: Retention,
+    warn_free_share: f64,
+    disk: SharedDiskOutlook,
+    /// When the last cycle ended.
+    last_cycle: Instant,
+    /// When the last sweep was due.
+    last_sweep: Option<Instant>,
+    /// The last sweep was incomplete, or was postponed because of the clock.
+    more_to_sweep: bool,
+    database: DatabaseState,
+    /// When the running cycle began; none if none is running.
+    cycle_began: Option<Instant>,
+    drains: Vec<oneshot::Sender<()>>,
+    /// Records the progress of the cycles.
+    slot: Arc<ActorSlot>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DatabaseState {
+    /// The last cycle succeeded, or none has run yet.
+    Working,
+    /// The database has failed. It is reopened at `until`.
+    Pausing { failures: u32, until: Instant },
+}
+
+impl FlusherActor {
+    pub(crate) fn new(
+        store: Store,
+        clock: NodeClock,
+        counters: Arc<Counters>,
+        retention: Retention,
+        warn_free_share: f64,
+        disk: SharedDiskOutlook,
+        slot: Arc<ActorSlot>,
+    ) -> Self {
+        let database = match store.status().database {
+            DatabaseStatus::Open => DatabaseState::Working,
+            DatabaseStatus::Unavailable(_) => {
+                DatabaseState::Pausing { failures: 1, until: Instant::now() + MAX_CYCLE_PAUSE }
+            }
+        };
+        Self {
+            store,
+            clock,
+            counters,
+            retention,
+            warn_free_share,
+            disk,
+            last_cycle: Instant::now(),
+            last_sweep: None,
+            more_to_sweep: false,
+            database,
+            cycle_began: None,
+            drains: Vec::new(),
+            slot,
+        }
+    }
+
+    /// Runs a cycle and schedules the next one.
+    fn run_cycle(&mut self, ctx: &mut Context<Self>) {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("keeper-look");
+        let sweep_due = self.last_sweep.is_none_or(|last| last.elapsed() >= SWEEP_INTERVAL);
+        if sweep_due {
+            self.last_sweep = Some(Instant::now());
+            self.measure_disk(ctx);
+        }
+        if !self.drains.is_empty() {
+            return;
+        }
+        if let DatabaseState::Pausing { until, .. } = self.database
+            && until > Instant::now()
+        {
+            self.store.pack(self.clock.read().0);
+            ctx.run_later(MAX_CYCLE_PAUSE, Self::run_cycle);
+            return;
+        }
+        self.cycle_began = Some(Instant::now());
+        let (now, clock) = self.clock.read();
+        let (store, believed, reopen) =
+            (self.store.clone(), self.clock.believed(), self.database != DatabaseState::Working);
+        let sweep = match clock {
+            // A wrong clock could expire rows that must be kept.
+            ClockState::Behind { .. } | ClockState::Ahead { .. } => Sweep::Postponed,
+            ClockState::Plausible if self.more_to_sweep || sweep_due => {
+                Sweep::Due { retention: self.retention, now: self.clock.retention() }
+            }
+            ClockState::Plausible => Sweep::NotDue,
+        };
+        let work = async move {
+            if reopen {
+                store.reopen().await?;
+                tracing::info!(waiting_readings = store.status().unflushed_readings, "the database is open again");
+            }
+            match flush_and_sweep(&store, now, believed, sweep).await {
+                Err(error) if !matches!(error, StoreError::Closed) => {
+                    store.mark_unavailable(&error.to_string()).await;
+                    Err(error)
+                }
+                other => other,
+            }
+        };
+        // A task of its own, so that the cycle finishes even if this actor is restarted.
+        ctx.spawn(actix_rt::spawn(work).into_actor(self).map(|outcome, actor, ctx| match outcome {
+            Ok(outcome) => {
+                let pause = actor.finish_cycle(outcome);
+                ctx.run_later(pause, Self::run_cycle);
+            }
+            Err(panicked) => resume_task_panic(panicked),
+        }));
+    }
+
+    /// Measures the disk, and persists the node's clock, concurrently with the cycle.
+    fn measure_disk(&mut self, ctx: &mut Context<Self>) {
+        let warn_free_share = self.warn_free_share;
+        let (store, now, disk, clock) =
+            (self.store.clone(), self.clock.read().0, self.disk.clone(), self.clock.clone());
+        let measurement = async move {
+            match tokio::task::spawn_blocking(move || clock.persist()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the last time of the node's clock was not written"),
+                Err(failure) => tracing::warn!(%failure, "the last time of the node's clock was not written"),
+            }
+            match disk_outlook(&store, now, warn_free_share).await {
+                Ok(outlook) => {
+                    if let Some(warning) = &outlook.warning {
+                        tracing::warn!(warning, free_bytes = outlook.used.free_bytes, "the disk fills up");
+                    }
+                    disk.set(outlook);
+                }
+                Err(error) => tracing::warn!(%error, "the disk could not be measured"),
+            }
+        };
+        ctx.spawn(measurement.into_actor(self).map(|(), _, _| ()));
+    }
+
+    /// Records the outcome of a cycle. Returns the pause before the next one.
+    fn finish_cycle(&mut self, outcome: Result<CycleResult, StoreError>) -> Duration {
+        if let Some(began) = self.cycle_began.take() {
+            self.slot.record_progress(began.elapsed());
+        }
+        let mut pause = MAX_CYCLE_PAUSE;
+        let since_last = std::mem::replace(&mut self.last_cycle, Instant::now()).elapsed();
+        match outcome {
+            Ok(CycleResult { blocks, swept_slices, more_to_sweep }) => {
+                self.database = DatabaseState::Working;
+                self.more_to_sweep = more_to_sweep;
+                pause = cycle_pause(blocks, since_last);
+                add(&self.counters.blocks_written, blocks);
+                add(&self.counters.slices_deleted, swept_slices);
+            }
+            Err(StoreError::Closed) => {}
+            Err(error) => {
+                let failures = match self.database {
+                    DatabaseState::Working => 1,
+                    DatabaseState::Pausing { failures, .. } => failures + 1,
+                };
+                let retry_in = BACK_OFF.pause(usize::try_from(failures).unwrap_or(usize::MAX), rand::random());
+                tracing::error!(%error, failures, retry_in_s = retry_in.as_secs(), "the database failed; readings stay in the journal");
+                add(&self.counters.database_failures, 1);
+                self.database = DatabaseState::Pausing { failures, until: Instant::now() + retry_in };
+            }
+        }
+        for drain in self.drains.drain(..) {
+            let _ = drain.send(());
+        }
+        pause
+    }
+}
+
+impl Actor for FlusherActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_later(MAX_CYCLE_PAUSE, Self::run_cycle);
+        ctx.run_interval(PACK_INTERVAL, |actor, _| actor.store.pack_large_minutes(MAX_MINUTES_PER_PACK));
+    }
+}
+
+impl Handler<Envelope<DrainFlusher>> for FlusherActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Envelope<DrainFlusher>, _: &mut Self::Context) {
+        let DrainFlusher(reply) = message.into_inner();
+        if self.cycle_began.is_some() {
+            self.drains.push(reply);
+        } else {
+            let _ = reply.send(());
+        }
+    }
+}
+
+/// What a cycle has done.
+struct CycleResult {
+    /// Blocks written, one for each minute of a pump.
+    blocks: usize,
+    /// Slices of expired rows that were deleted.
+    swept_slices: usize,
+    more_to_sweep: bool,
+}
+
+/// Whether a cycle deletes expired rows.
+#[derive(Debug, Clone, Copy)]
+enum Sweep {
+    NotDue,
+    /// The clock is not plausible. The sweep follows when it is.
+    Postponed,
+    Due {
+        retention: Retention,
+        /// The time against which the age of rows is compared.
+        now: Timestamp,
+    },
+}
+
+async fn flush_and_sweep(
+    store: &Store,
+    now: Timestamp,
+    believed: Timestamp,
+    sweep: Sweep,
+) -> Result<CycleResult, StoreError> {
+    let blocks = store.flush_due(now).await?.minutes;
+    store.release_journal(believed);
+    store.purge(MAX_PURGED_SLICES).await?;
+    match sweep {
+        Sweep::NotDue => Ok(CycleResult { blocks, swept_slices: 0, more_to_sweep: false }),
+        Sweep::Postponed => Ok(CycleResult { blocks, swept_slices: 0, more_to_sweep: true }),
+        Sweep::Due { retention, now } => {
+            let swept = store.sweep(&retention, now).await?;
+            Ok(CycleResult { blocks, swept_slices: swept.deleted, more_to_sweep: swept.more })
+        }
+    }
+}
+
+/// Measures the disk and compares the size of the data with that a day before.
+async fn disk_outlook(
+    store: &Store,
+    now: Timestamp,
+    warn_free_share: f64,
+) -> Result<DiskOutlook, Box<dyn std::error::Error>> {
+    let measured = store.clone();
+    let used = tokio::task::spawn_blocking(move || measured.disk_use()).await??;
+    let range = PageRange { from: Some(now.plus_ms(-GROWTH_PERIOD_MS)), limit: 1, ..PageRange::default() };
+    let earlier = store.metrics(&range).await?.rows.pop().and_then(|metrics| {
+        let bytes = |name: &str| metrics.figures.get(name).copied();
+        Some((metrics.at, (bytes("database_bytes")? + bytes("journal_bytes")?) as u64))
+    });
+    Ok(outlook(now, used, earlier, warn_free_share))
+}
+
+/// Returns the time in which about [`TARGET_MINUTES_PER_CYCLE`] minutes become due, if `minutes` became due in
+/// `since_last`.
+fn cycle_pause(minutes: usize, since_last: Duration) -> Duration {
+    let each = since_last.div_f64(minutes.max(1) as f64);
+    each.mul_f64(TARGET_MINUTES_PER_CYCLE as f64).clamp(MIN_CYCLE_PAUSE, MAX_CYCLE_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cycle_follows_when_about_32_minutes_are_due() {
+        let second = Duration::from_secs(1);
+        for (minutes, since_last, pause_ms) in [
+            (0, second, 1000),
+            (2, second, 1000),
+            (64, second, 500),
+            (32, second / 5, 200),
+            (10_000, second, 100),
+            (256, Duration::ZERO, 100),
+        ] {
+            assert_eq!(cycle_pause(minutes, since_last).as_millis(), pause_ms, "{minutes} in {since_last:?}");
+        }
+    }
+}
