@@ -7,7 +7,7 @@ use volute_runtime::{Histogram, quantile_ms};
 
 use crate::receipt::{IngestError, Queue};
 
-/// How long readings and verdicts take to become durable, by hop and in total.
+/// How long readings and detections take to become durable, by hop and in total.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
     /// From a parsed post until its pump has admitted or rejected its readings.

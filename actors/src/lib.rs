@@ -12,7 +12,7 @@
 //! - **Window**: the last 30 steps of a pump's readings, one step per interval of the profile, which the model scores.
 //! - **Baseline**: what is normal for one pump (scaler, levels, thresholds), learned from its own normal running.
 //! - **Commissioning**: collecting normal running of a pump and learning its baseline from it.
-//! - **Detection**: the verdict on a window: anomalous or not, and the channels' shares of the loss.
+//! - **Detection**: the result for one window: anomalous or not, and the channels' shares of the loss.
 //! - **Current**: a reading that was received within a minute of its device time, so it shows the pump's present state.
 //! - **Head**: the rows in memory that are durable in the journal and not in the database yet.
 //! - **Rollup**: the aggregates of a minute's or an hour's readings per channel.

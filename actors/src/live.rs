@@ -192,8 +192,8 @@ impl LiveActor {
         let row = |(pump, state): (&PumpId, &LivePumpState)| {
             let ((age_ms, _), status) = (self.age(state, state.last_received_at), self.status(state));
             let clock = state.clock.map(|fault| fault.message());
-            let verdict = state.detection.as_ref().map(|d| (d.at, d.loss, d.threshold));
-            FleetRow { pump: pump.clone(), status, age_ms, clock, verdict }
+            let detection = state.detection.as_ref().map(|d| (d.at, d.loss, d.threshold));
+            FleetRow { pump: pump.clone(), status, age_ms, clock, detection }
         };
         let frame = FleetFrame { now: self.clock.now(), pumps: self.pumps.iter().map(row).collect() };
         let _ = self.subscribers.send(Arc::new(Frame::Fleet(frame)));
@@ -430,7 +430,7 @@ mod tests {
     use crate::live::snapshot::{CommissioningPhase, LearningProgress};
 
     #[test]
-    fn each_reason_for_no_verdict_has_a_status() {
+    fn each_reason_for_no_detection_has_a_status() {
         let text = include_str!("../../config/profiles/centrifugal.toml");
         let profile = Profile::from_toml(text).expect("the default profile");
         let not_running = |state, have| NoWindow::NotRunning { state, have, need: 60 }.into();

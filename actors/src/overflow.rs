@@ -32,7 +32,7 @@ impl Totals {
             ("baselines to be learned by order", "the order is refused with 429", self.refused_lessons),
             ("baselines to be learned", "the pump requests it again later", self.commissioning_deferred),
             ("windows to be scored", "the pump's oldest is skipped", self.skipped),
-            ("verdicts to be stored while the journal fails", "the oldest is dropped", self.detections_dropped),
+            ("detections to be stored while the journal fails", "the oldest is dropped", self.detections_dropped),
             (
                 "readings for maintenance to evaluate",
                 "the pump waits; while maintenance is out of order, the reading is stored and not evaluated",

@@ -171,11 +171,11 @@ fn assert_scored_in_the_demo(csv: &Path, rows: usize, interval_ms: i64) {
         live["simulation"]["recording"]["sent"] == rows && live["totals"]["pump"]["readings"] == rows
     });
     // The first readings have no complete window.
-    let verdicts = node.wait_until("/api/anomaly-history?pump_id=R&limit=10000", |page| {
+    let detections = node.wait_until("/api/anomaly-history?pump_id=R&limit=10000", |page| {
         page["items"].as_array().is_some_and(|items| items.len() >= rows - (WINDOW_STEPS - 1))
     });
-    let verdicts = verdicts["items"].as_array().expect("verdicts").clone();
-    assert_eq!(verdicts.len(), rows - (WINDOW_STEPS - 1), "a detection for every window");
+    let detections = detections["items"].as_array().expect("detections").clone();
+    assert_eq!(detections.len(), rows - (WINDOW_STEPS - 1), "a detection for every window");
     assert!(matches!(live["status"].as_str(), Some("NORMAL" | "ANOMALY")), "{}", live["status"]);
     let readings = node.all_items("/api/sensor-history?pump_id=R&limit=10000&from=2020-01-01T00:00:00Z");
     let at =
@@ -187,7 +187,7 @@ fn assert_scored_in_the_demo(csv: &Path, rows: usize, interval_ms: i64) {
     let broken = broken(csv);
     let anomalous: Vec<Option<bool>> = readings
         .iter()
-        .map(|row| verdicts.iter().find(|v| v["timestamp"] == row["timestamp"]).map(|v| v["is_anomaly"] == true))
+        .map(|row| detections.iter().find(|v| v["timestamp"] == row["timestamp"]).map(|v| v["is_anomaly"] == true))
         .collect();
     let (mut stretches, mut detected) = (0, 0);
     for stretch in (0..rows).collect::<Vec<_>>().chunk_by(|a, b| broken[*a] == broken[*b]) {

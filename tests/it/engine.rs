@@ -179,8 +179,8 @@ fn stopped_pump_with_drifted_zeros_is_off() {
         status("OFF", 759);
         assert_eq!(node.get_ok(&live)["totals"]["pump"]["scored"], 91, "{pump}");
         let path = format!("/api/anomaly-history?pump_id={pump}&limit=10000&from=2026-01-01T00:00:00Z");
-        let verdicts = node.wait_until(&path, |page| page["items"].as_array().is_some_and(|all| all.len() == 91));
-        let anomalies = verdicts["items"].as_array().expect("a list").iter().filter(|one| one["is_anomaly"] == true);
+        let detections = node.wait_until(&path, |page| page["items"].as_array().is_some_and(|all| all.len() == 91));
+        let anomalies = detections["items"].as_array().expect("a list").iter().filter(|one| one["is_anomaly"] == true);
         assert_eq!(anomalies.count(), 0, "{pump}");
     }
 }

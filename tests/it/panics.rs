@@ -104,7 +104,7 @@ fn panic_one(start: &NodeConfig, node: &Node, (point, kind): (&str, &str)) -> Du
 
 /// Checks that each reading is stored once and no detection twice. Returns the numbers of both.
 fn check(node: &Node, reached: &[u32]) -> (usize, usize) {
-    let (mut readings, mut verdicts) = (0, 0);
+    let (mut readings, mut detections) = (0, 0);
     for (number, &seconds) in reached.iter().enumerate() {
         for pump in 0..PUMPS_PER_CLIENT {
             let times = |list: &str| {
@@ -117,10 +117,10 @@ fn check(node: &Node, reached: &[u32]) -> (usize, usize) {
             };
             let stored = times("sensor-history");
             assert_eq!(stored, seconds as usize, "pump-{number}-{pump}");
-            (readings, verdicts) = (readings + stored, verdicts + times("anomaly-history"));
+            (readings, detections) = (readings + stored, detections + times("anomaly-history"));
         }
     }
-    (readings, verdicts)
+    (readings, detections)
 }
 
 #[test]
@@ -167,15 +167,18 @@ fn panics_one_after_the_other_under_a_steady_load() {
     node.wait_until("/api/actors?stage=inference", |actors| {
         actors["items"].as_array().is_some_and(|items| items.iter().all(|actor| actor["queue_depth"] == 0))
     });
-    let (readings, verdicts) = check(&node, &reached);
+    let (readings, detections) = check(&node, &reached);
     let windows = readings - CLIENTS * PUMPS_PER_CLIENT * READINGS_WITHOUT_WINDOW;
     let broken = actor_state(&node, "inference").0 + actor_state(&node, "pump").0;
     let lost = broken as usize * (BATCH + PENDING_WINDOWS) + skipped(&node);
-    assert!((windows.saturating_sub(lost)..=windows).contains(&verdicts), "{verdicts} verdicts on {windows} windows");
+    assert!(
+        (windows.saturating_sub(lost)..=windows).contains(&detections),
+        "{detections} detections on {windows} windows"
+    );
     assert!(node.terminate().success(), "a clean exit");
     check(&NodeConfig::new(&data, "centrifugal").node(), &reached);
     println!(
-        "{panics} panics in {seconds:.0} s, {readings} readings ({:.0}/s), {verdicts} verdicts, {} posts again; \
+        "{panics} panics in {seconds:.0} s, {readings} readings ({:.0}/s), {detections} detections, {} posts again; \
          running again at the latest after {slowest:?}; resident MiB {memory:?}",
         readings as f64 / seconds,
         again.load(Relaxed)

@@ -121,9 +121,10 @@ fn panics_in_every_kind_of_actor_lose_no_acknowledged_reading() {
         let events = node.wait_until(&events, |events| events["items"][0]["status"] == "resolved");
         assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "{events}");
         let path = format!("/api/anomaly-history?pump_id={pump}&limit=10000&from=2026-01-01T00:00:00Z");
-        let verdicts = node.all_items(&path);
-        let distinct: BTreeSet<String> = verdicts.iter().map(|verdict| verdict["timestamp"].to_string()).collect();
-        assert_eq!(distinct.len(), verdicts.len(), "no duplicate detection");
+        let detections = node.all_items(&path);
+        let distinct: BTreeSet<String> =
+            detections.iter().map(|detection| detection["timestamp"].to_string()).collect();
+        assert_eq!(distinct.len(), detections.len(), "no duplicate detection");
     }
     assert!(node.terminate().success(), "a clean exit");
 }

@@ -249,9 +249,9 @@ mod tests {
         for subscriber in [&mut all, &mut one] {
             subscriber.subscription.events = mask("fleet").expect("an event");
         }
-        let row = |pump: &str, age_ms, verdict| {
+        let row = |pump: &str, age_ms, detection| {
             let (pump, status) = (pump.parse().expect("a name"), Status::Stale);
-            FleetRow { pump, status, age_ms, clock: None, verdict }
+            FleetRow { pump, status, age_ms, clock: None, detection }
         };
         let pumps = vec![row("P-1", Some(70_000), Some((at(), 0.75, 0.5))), row("P-2", None, None)];
         frames.send(readings("P-1")).expect("subscribers");

@@ -189,9 +189,9 @@ fn fleet<'a>(now: Timestamp, rows: &[&'a FleetRow]) -> FleetEvent<'a> {
         status: rows.iter().map(|row| PumpStatus::of(&row.status)).collect(),
         age_ms: rows.iter().map(|row| row.age_ms).collect(),
         clock: rows.iter().map(|row| row.clock.as_deref()).collect(),
-        at: rows.iter().map(|row| row.verdict.map(|(at, _, _)| at.millis())).collect(),
-        loss: rows.iter().map(|row| row.verdict.map(|(_, loss, _)| loss)).collect(),
-        threshold: rows.iter().map(|row| row.verdict.map(|(_, _, threshold)| threshold)).collect(),
+        at: rows.iter().map(|row| row.detection.map(|(at, _, _)| at.millis())).collect(),
+        loss: rows.iter().map(|row| row.detection.map(|(_, loss, _)| loss)).collect(),
+        threshold: rows.iter().map(|row| row.detection.map(|(_, _, threshold)| threshold)).collect(),
     }
 }
 

@@ -71,8 +71,8 @@ pub struct FleetRow {
     pub age_ms: Option<i64>,
     /// What is wrong with its clock, as text for users.
     pub clock: Option<String>,
-    /// The model's last verdict: the time of the window's last reading, the loss and the threshold.
-    pub verdict: Option<(Timestamp, f64, f64)>,
+    /// The model's last detection: the time of the window's last reading, the loss and the threshold.
+    pub detection: Option<(Timestamp, f64, f64)>,
 }
 
 impl ReadingFrame {

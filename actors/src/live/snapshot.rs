@@ -9,7 +9,7 @@ use crate::commissioning::collection::CollectionProgress;
 /// A pump's status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// No verdict yet; the window or the baseline is not complete.
+    /// No detection yet; the window or the baseline is not complete.
     Learning(LearningProgress),
     /// The pump is off, or is stopping.
     Off {
@@ -23,7 +23,7 @@ pub enum Status {
         /// Steps for which it has to run before it is judged.
         need: usize,
     },
-    /// No verdict is possible.
+    /// No detection is possible.
     Unknown {
         /// The reason, as text for users.
         reason: String,
@@ -36,7 +36,7 @@ pub enum Status {
     Stale,
 }
 
-/// The progress towards the first verdict.
+/// The progress towards the first detection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LearningProgress {
     /// The window is filling.
@@ -128,9 +128,9 @@ pub struct LivePump {
     pub clock: Option<ClockFault>,
     /// Since when it has this status, by the node's clock.
     pub since: Timestamp,
-    /// The model's last verdict.
+    /// The model's last detection.
     pub detection: Option<Detection>,
-    /// The losses of its last verdicts, oldest first; at most [`TREND_LEN`](super::trend::TREND_LEN).
+    /// The losses of its last detections, oldest first; at most [`TREND_LEN`](super::trend::TREND_LEN).
     pub trend: Vec<(Timestamp, f32)>,
     /// The state of its feed; none if nothing is known yet.
     pub feed: Option<LiveFeedState>,

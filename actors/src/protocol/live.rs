@@ -27,13 +27,13 @@ pub(crate) struct LiveClockFault {
     pub fault: Option<ClockFault>,
 }
 
-/// A reading was placed in order, but has no verdict.
+/// A reading was placed in order, but has no detection.
 pub(crate) struct LiveNotScored {
     pub pump: PumpId,
     pub why: NotScoredReason,
 }
 
-/// Why there is no verdict on a reading.
+/// Why there is no detection on a reading.
 #[derive(Debug)]
 pub(crate) enum NotScoredReason {
     /// No model is loaded for the pump's profile.

@@ -56,7 +56,7 @@ pub(crate) enum PumpOrder {
     ChangeSettings { settings: PumpSettings, is_played: bool },
 }
 
-/// Stops waiting for missing readings, and replies once every window has its verdict.
+/// Stops waiting for missing readings, and replies once every window has its detection.
 pub(crate) struct DrainPump(pub oneshot::Sender<()>);
 
 /// Stops the pump's actor for good. It finishes all messages before this one and handles none after it.

@@ -162,15 +162,15 @@ impl Admit {
     /// Judges items. `stored` is what the store returned for their lookup.
     pub(super) fn judge(&mut self, items: SubmitReadings, stored: &LookupResult) -> Batch {
         let SubmitReadings { drafts, received, since: _, permit, response } = items;
-        let AdmissionResult { outcomes: verdicts, readings } = self.admission.admit(drafts, received, stored);
-        let outcome = |verdict| match verdict {
+        let AdmissionResult { outcomes, readings } = self.admission.admit(drafts, received, stored);
+        let item_outcome = |outcome| match outcome {
             DraftOutcome::New { late: false } => ItemOutcome::Accepted,
             DraftOutcome::New { late: true } => ItemOutcome::Late,
             DraftOutcome::Duplicate { .. } => ItemOutcome::Duplicate,
             DraftOutcome::Rejected(rejection) => ItemOutcome::Rejected(rejection),
             DraftOutcome::Deferred(rejection) => ItemOutcome::Deferred(rejection, LONG_RETRY_AFTER_S),
         };
-        let outcomes = verdicts.into_iter().map(|(index, verdict)| (index, outcome(verdict))).collect();
+        let outcomes = outcomes.into_iter().map(|(index, outcome)| (index, item_outcome(outcome))).collect();
         self.batches += 1;
         Batch { number: self.batches, readings, outcomes, permit, response }
     }
