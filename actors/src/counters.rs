@@ -27,7 +27,7 @@ pub(crate) struct Latencies {
 /// Quantiles of a latency in milliseconds; none before the first measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatencyQuantiles {
-    /// The hop's name.
+    /// The hop's name in the API.
     pub of: &'static str,
     /// The median.
     pub p50_ms: Option<f64>,
@@ -42,6 +42,7 @@ pub struct LatencyQuantiles {
 impl Latencies {
     pub(crate) fn quantiles(&self) -> [LatencyQuantiles; 6] {
         let Self { admission, reading_commit, pool_wait, scoring, detection_commit, detection_total } = self;
+        // The names in the API are older than those of the fields.
         let hops = [
             ("gate", admission),
             ("journal", reading_commit),
@@ -99,11 +100,11 @@ counters! {
     rejected,
     /// Items rejected for now; clients may send them again.
     deferred,
-    /// Posts and orders refused as a whole, for any reason.
+    /// Posts and commands refused as a whole, for any reason.
     refused,
     /// Of `refused`: because the bodies of posts in flight had reached their limit.
     refused_bodies,
-    /// Of `refused`: because too many posts waited at the ingress.
+    /// Of `refused`: because too many posts waited at the ingress, whose id is `gate`.
     refused_gate,
     /// Of `refused`: because too many readings of a pump were in flight.
     refused_pump,
@@ -115,9 +116,9 @@ counters! {
     refused_past_minutes,
     /// Of `refused`: because the client had registered too many new pumps.
     refused_new_pumps,
-    /// Of `refused`: because too many orders to a pump waited.
+    /// Of `refused`: because too many commands to a pump waited.
     refused_orders,
-    /// Of `refused`: because too many baselines were waiting to be learned.
+    /// Of `refused`: because too many commissioning jobs waited.
     refused_lessons,
     /// Windows scored.
     scored,
@@ -127,7 +128,7 @@ counters! {
     score_failures,
     /// Anomalous windows.
     anomalies,
-    /// Readings not evaluated by maintenance because it had failed and its mailbox was full.
+    /// Readings whose evaluation was dropped, because maintenance had failed and its mailbox was full.
     looks_dropped,
     /// Maintenance events opened.
     events_opened,
@@ -137,7 +138,7 @@ counters! {
     commit_failures,
     /// Blocks written into the database.
     blocks_written,
-    /// Slices of expired rows that were deleted.
+    /// Queries that deleted expired rows.
     slices_deleted,
     /// Failures of the database.
     database_failures,

@@ -21,7 +21,7 @@ use volute_runtime::{ActorThread, Mailbox, Message, RestartPolicy, SupervisionCo
 
 use crate::{
     catalog::Catalog,
-    flusher::{DrainFlusher, FlusherActor},
+    flusher::{FlusherActor, WaitForFlusherCycle},
     ingress::ShutdownFlags,
     kind::KindParts,
     maintenance::{MaintenanceActor, RulesClient},
@@ -118,7 +118,7 @@ impl Engine {
 
         let recorder = builder.recorder(&engine, ingest.max_in_flight_readings, &flags);
         let flusher = builder.flusher(retention, engine.warn_free_share, flags.clock.clone());
-        let shared_thread = builder.supervisor.thread();
+        let shared_thread = builder.supervisor.start_thread();
         let (subscribers, _) = broadcast::channel(live.subscriber_frames);
         let stale_after_intervals = engine.stale_after_intervals;
         let feed = builder.live(&shared_thread, stale_after_intervals, live, &subscribers);
@@ -127,7 +127,7 @@ impl Engine {
         let (pool, jobs) = (builder.inference(&engine), builder.commissioning());
 
         let threads: Vec<Arc<ActorThread>> =
-            (0..engine.inference_workers.max(1)).map(|_| builder.supervisor.thread()).collect();
+            (0..engine.inference_workers.max(1)).map(|_| builder.supervisor.start_thread()).collect();
         let ingress = builder.ingress_inbox();
         let context = Arc::new(PumpContext {
             timestamp_limits: timestamp_limits(&ingest, &retention),
@@ -199,7 +199,7 @@ impl Engine {
             barrier(&recorder.results, DrainRecorder).await;
         };
         in_time &= stage("recorder", left() / 2, recorded).await;
-        in_time &= stage("keeper", left(), barrier(&self.flusher, DrainFlusher)).await;
+        in_time &= stage("keeper", left(), barrier(&self.flusher, WaitForFlusherCycle)).await;
         supervisor.stop();
         in_time
     }

@@ -2,12 +2,12 @@
 //! failure, deletes expired rows, and measures the disk.
 //!
 //! A cycle: flush due minutes, release journal segments, delete part of the rows of removed pumps, and once a minute
-//! delete expired rows. The next cycle starts after 100 ms to 1 s, so that each flushes about 32 minutes. For example,
-//! if 64 minutes became due in 1 s, the next cycle starts after 500 ms.
+//! delete expired rows. The next cycle starts after 100 ms to 1 s, so that each flushes about 32 pump minutes (the
+//! rows of one pump and one minute). For example, if 64 pump minutes became due in 1 s, the next cycle starts after 500 ms.
 //!
 //! Nothing waits for the flusher: readings are durable, scored and shown without it. When the database fails, the
 //! flusher retries after a pause that doubles from 1 s to 60 s, with jitter, and packs waiting minutes in the meantime.
-//! While the node's clock is not plausible, it deletes no expired rows.
+//! While the node's clock is not trusted, it deletes no expired rows.
 //!
 //! Its actor id in the API is `keeper`. Does not decide which minutes are due or how they are stored; see the store.
 
@@ -33,15 +33,15 @@ use crate::{
 const MAX_CYCLE_PAUSE: Duration = Duration::from_secs(1);
 /// The shortest pause between two cycles.
 const MIN_CYCLE_PAUSE: Duration = Duration::from_millis(100);
-/// Minutes that a cycle should flush: so few that other work does not notice.
+/// Pump minutes that a cycle should flush: so few that other work is not delayed.
 const TARGET_MINUTES_PER_CYCLE: usize = 32;
-/// How often large minutes are packed.
+/// How often pump minutes with many rows are compressed in memory (packed).
 const PACK_INTERVAL: Duration = Duration::from_millis(100);
-/// Minutes packed at a time. Limited because the minutes of pumps that started together grow large together.
+/// Pump minutes packed at a time. Limited because the minutes of pumps that started together grow large together.
 const MAX_MINUTES_PER_PACK: usize = 192;
-/// The time between two sweeps of expired rows, and between two measurements of the disk.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// Slices of removed pumps that are deleted in one cycle.
+/// The time between the starts of two passes over expired rows, and between two measurements of the disk.
+const PASS_INTERVAL: Duration = Duration::from_secs(60);
+/// Deleting queries for removed pumps in one cycle, at most; each deletes a range of rows of one table.
 const MAX_PURGED_SLICES: usize = 16;
 /// The period over which the growth of the data is measured.
 const GROWTH_PERIOD_MS: i64 = 86_400_000;
@@ -49,9 +49,9 @@ const GROWTH_PERIOD_MS: i64 = 86_400_000;
 const BACK_OFF: BackOff = BackOff { shortest: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
 /// Replies once no cycle is running.
-pub(crate) struct DrainFlusher(pub oneshot::Sender<()>);
+pub(crate) struct WaitForFlusherCycle(pub oneshot::Sender<()>);
 
-impl Message for DrainFlusher {}
+impl Message for WaitForFlusherCycle {}
 
 /// The latest measurement of the disk, shared with the API and the metrics.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +74,7 @@ pub(crate) struct FlusherActor {
     clock: NodeClock,
     counters: Arc<Counters>,
     retention: Retention,
+    /// The free share of the disk below which the node warns, 0 to 1.
     warn_free_share: f64,
     disk: SharedDiskOutlook,
     /// When the last cycle ended.
@@ -135,7 +136,7 @@ impl FlusherActor {
     fn run_cycle(&mut self, ctx: &mut Context<Self>) {
         #[cfg(feature = "failpoints")]
         fail::fail_point!("keeper-look");
-        let sweep_due = self.last_sweep.is_none_or(|last| last.elapsed() >= SWEEP_INTERVAL);
+        let sweep_due = self.last_sweep.is_none_or(|last| last.elapsed() >= PASS_INTERVAL);
         if sweep_due {
             self.last_sweep = Some(Instant::now());
             self.measure_disk(ctx);
@@ -152,8 +153,9 @@ impl FlusherActor {
         }
         self.cycle_began = Some(Instant::now());
         let (now, clock) = self.clock.read();
-        let (store, believed, reopen) =
-            (self.store.clone(), self.clock.believed(), self.database != DatabaseState::Working);
+        let (store, last_trusted, reopen) =
+            // The last trusted time, so that a wrong clock lets no journal segment expire too early.
+            (self.store.clone(), self.clock.last_trusted(), self.database != DatabaseState::Working);
         let sweep = match clock {
             // A wrong clock could expire rows that must be kept.
             ClockState::Behind { .. } | ClockState::Ahead { .. } => Sweep::Postponed,
@@ -167,7 +169,7 @@ impl FlusherActor {
                 store.reopen().await?;
                 tracing::info!(waiting_readings = store.status().unflushed_readings, "the database is open again");
             }
-            match flush_and_sweep(&store, now, believed, sweep).await {
+            match flush_and_sweep(&store, now, last_trusted, sweep).await {
                 Err(error) if !matches!(error, StoreError::Closed) => {
                     store.mark_unavailable(&error.to_string()).await;
                     Err(error)
@@ -252,11 +254,11 @@ impl Actor for FlusherActor {
     }
 }
 
-impl Handler<Envelope<DrainFlusher>> for FlusherActor {
+impl Handler<Envelope<WaitForFlusherCycle>> for FlusherActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<DrainFlusher>, _: &mut Self::Context) {
-        let DrainFlusher(reply) = message.into_inner();
+    fn handle(&mut self, message: Envelope<WaitForFlusherCycle>, _: &mut Self::Context) {
+        let WaitForFlusherCycle(reply) = message.into_inner();
         if self.cycle_began.is_some() {
             self.drains.push(reply);
         } else {
@@ -269,7 +271,7 @@ impl Handler<Envelope<DrainFlusher>> for FlusherActor {
 struct CycleResult {
     /// Blocks written, one for each minute of a pump.
     blocks: usize,
-    /// Slices of expired rows that were deleted.
+    /// Queries that deleted expired rows, each a range of rows of one table.
     swept_slices: usize,
     more_to_sweep: bool,
 }
@@ -290,11 +292,11 @@ enum Sweep {
 async fn flush_and_sweep(
     store: &Store,
     now: Timestamp,
-    believed: Timestamp,
+    last_trusted: Timestamp,
     sweep: Sweep,
 ) -> Result<CycleResult, StoreError> {
     let blocks = store.flush_due(now).await?.minutes;
-    store.release_journal(believed);
+    store.release_journal(last_trusted);
     store.purge(MAX_PURGED_SLICES).await?;
     match sweep {
         Sweep::NotDue => Ok(CycleResult { blocks, swept_slices: 0, more_to_sweep: false }),

@@ -38,7 +38,7 @@ use crate::{
         pump::{DrainPump, SubmitReadings, WithdrawPump},
     },
     pump::{
-        admit::is_past_minute,
+        admit::is_past_reading,
         context::{PumpContext, actor_id},
         handle::PumpHandle,
         launch::start_pump,
@@ -273,7 +273,7 @@ impl IngressActor {
         by_pump: &mut ReadingsByPump,
         receipt: &mut Receipt,
     ) -> Result<(), IngestError> {
-        let is_past = |(_, draft): &(usize, Draft)| is_past_minute(draft, received, &self.context.timestamp_limits);
+        let is_past = |(_, draft): &(usize, Draft)| is_past_reading(draft, received, &self.context.timestamp_limits);
         let is_full = |pump: &PumpId, drafts: &[(usize, Draft)]| {
             drafts.iter().any(is_past) && !self.context.accepts_past_minutes(pump)
         };

@@ -43,7 +43,7 @@ impl NodeClock {
     pub(crate) async fn new(clock: Arc<dyn Clock>, store: Store, readings_retention: Duration) -> Self {
         let mark = store.clock_mark().await;
         let check = ClockCheck::new(mark.map(|mark| mark.last_trusted));
-        let retention = RetentionClock::new(mark.map_or_else(|| clock.now(), |mark| mark.swept_until));
+        let retention = RetentionClock::new(mark.map_or_else(|| clock.now(), |mark| mark.retention_now));
         let check = Mutex::new(CheckState { check, state: ClockState::Plausible, retention, read_at: Instant::now() });
         let clock = Self(Arc::new(Inner { clock, store, readings_retention, check }));
         clock.read();
@@ -57,7 +57,7 @@ impl NodeClock {
     }
 
     /// Returns the time, but at most the last plausible one, so that nothing expires too early.
-    pub(crate) fn believed(&self) -> Timestamp {
+    pub(crate) fn last_trusted(&self) -> Timestamp {
         let (now, _) = self.read();
         self.check_state().check.last_plausible().map_or(now, |last| last.min(now))
     }
@@ -114,8 +114,8 @@ impl NodeClock {
             let guard = self.check_state();
             (guard.check.last_plausible(), guard.retention.at())
         };
-        last.map_or(Ok(()), |believed| {
-            self.0.store.save_clock_mark(ClockMark { last_trusted: believed, swept_until: retention })
+        last.map_or(Ok(()), |last_trusted| {
+            self.0.store.save_clock_mark(ClockMark { last_trusted, retention_now: retention })
         })
     }
 

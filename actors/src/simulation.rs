@@ -1,13 +1,13 @@
 //! Plays simulated or recorded pumps: posts their readings through the same ingress as clients do.
 //!
-//! One simulation runs at a time; starting another replaces it. The actor runs the clock, posts the readings that are due, and
+//! One simulation runs at a time; starting another replaces it. Every 100 ms the actor posts the readings that are due, and it
 //! handles requests to start, stop and report progress. [`player`] decides which readings are due. The pumps are
-//! commissioned in the background at the start ([`healthy`]), so they are judged soon. A recording starts when this has
+//! commissioned in the background at the start ([`commission_plan`]), so their windows are scored soon. A recording starts when this has
 //! ended. Does not hold the physics of a pump (see `volute-simulator`). Does not decide whether a node may simulate: the
 //! caller creates this actor only if so.
 
+mod commission_plan;
 mod fault_cycle;
-mod healthy;
 pub(crate) mod plan;
 mod player;
 pub(crate) mod progress;
@@ -27,7 +27,7 @@ use crate::{
     protocol::live::LiveSimulationEnded,
     receipt::{IngestError, Receipt},
 };
-use healthy::CommissionPlan;
+use commission_plan::CommissionPlan;
 use plan::{Plan, Speed};
 use player::Player;
 use progress::SimulationProgress;
@@ -35,7 +35,7 @@ use progress::SimulationProgress;
 /// The interval at which due readings are posted.
 const TICK: Duration = Duration::from_millis(100);
 /// At most this many requests wait in the actor's mailbox.
-const MAX_QUEUED_ORDERS: usize = 256;
+const MAX_QUEUED_REQUESTS: usize = 256;
 
 /// Why a simulation did not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,14 +85,14 @@ impl Simulation {
     pub fn new(engine: EngineHandle) -> Self {
         let supervisor = &engine.0.supervisor;
         let role = Role { id: "simulation".into(), kind: "simulation", stage: "simulation", subject: None };
-        let inbox = supervisor.register(role, &supervisor.thread());
+        let inbox = supervisor.register(role, &supervisor.start_thread());
         let (of_actor, playback) = (engine.clone(), Arc::<Mutex<Playback>>::default());
         supervisor.start(&inbox, move |_| SimulationActor {
             engine: of_actor.clone(),
             playback: playback.clone(),
             posting: false,
         });
-        let orders = inbox.mailbox(MAX_QUEUED_ORDERS);
+        let orders = inbox.mailbox(MAX_QUEUED_REQUESTS);
         Self { engine, orders }
     }
 
@@ -111,7 +111,7 @@ impl Simulation {
             self.prepare(pump, rows).await?;
         }
         let (profile, now) = (self.engine.profile(), self.engine.now());
-        let commission_plans = healthy::commission_plans(profile, &plan, now);
+        let commission_plans = commission_plan::commission_plans(profile, &plan, now);
         let player = Player::new(profile, plan, speed, now, &last);
         self.request(|reply| Play { player, commission_plans, reply }).await.ok_or(StartError::Stopping)
     }
@@ -194,7 +194,7 @@ struct Playback {
     /// Readings that the ingress refused temporarily.
     unsent: Vec<Draft>,
     /// Counts the plans that were started.
-    number: u64,
+    plan_number: u64,
     /// Pumps whose readings have ended. They are still to be sent to the live feed.
     ended: BTreeSet<PumpId>,
 }
@@ -224,11 +224,11 @@ impl SimulationActor {
         self.playback.lock()
     }
 
-    /// Starts the waiting player if it is still that of this number.
-    fn begin(&self, number: u64) {
+    /// Starts the waiting player, unless another plan was started since this one.
+    fn begin(&self, plan_number: u64) {
         let now = self.engine.now();
         let mut playback = self.playback();
-        if playback.number == number
+        if playback.plan_number == plan_number
             && let Some(player) = &mut playback.player
         {
             player.begin(now);
@@ -313,8 +313,8 @@ impl Actor for SimulationActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // If an earlier incarnation waited for the commissioning, that wait ended with it.
-        let number = self.playback().number;
-        self.begin(number);
+        let plan_number = self.playback().plan_number;
+        self.begin(plan_number);
         ctx.run_interval(TICK, Self::tick);
     }
 }
@@ -334,8 +334,8 @@ impl Handler<Envelope<Play>> for SimulationActor {
             playback.end(&new);
             playback.ended.retain(|pump| !new.contains(pump));
             (playback.player, playback.unsent) = (Some(player), Vec::new());
-            playback.number += 1;
-            playback.number
+            playback.plan_number += 1;
+            playback.plan_number
         };
         let learned = commission(self.engine.clone(), commission_plans).into_actor(self);
         ctx.spawn(learned.map(move |(), actor, _| actor.begin(number)));

@@ -4,8 +4,8 @@
 //! module adds:
 //! - A client that does not read. The kernel closes the connection if none of the sent data is acknowledged or accepted for
 //!   `write_timeout` (`TCP_USER_TIMEOUT`), and buffers little unsent data (`TCP_NOTSENT_LOWAT`).
-//! - A client that sends the head of a later request byte by byte, or a body that no handler reads, and so is neither idle nor
-//!   makes a request. Its next request must begin within `keep_alive`, as on an idle connection.
+//! - A client that sends the head of a later request byte by byte, or a body that no handler reads. To actix it is not idle, although
+//!   no request is in progress. Its next request must begin within `keep_alive`, as on an idle connection.
 //! - Connections without a request that keep other clients out. If more than three quarters of the allowed connections are
 //!   open, those that have not had a request are closed after [`SHORT_KEEP_ALIVE`]. Those that have had one keep the full time.
 //!
@@ -210,7 +210,7 @@ impl Socket {
         Rc::clone(&self.connection)
     }
 
-    /// Returns whether the client has been idle for too long. If not, the task is woken when to check again.
+    /// Returns whether the client has been idle for too long. If not, the task is woken when it is time to check again.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> bool {
         let idle_timeout = self.connections.idle_timeout(self.connection.had_request.get());
         let timeout = if self.connection.must_close() { idle_timeout.min(LINGER) } else { idle_timeout };

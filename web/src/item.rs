@@ -5,10 +5,10 @@
 //! - The pump is the field `pump_id`, else `pump`, else `device`; the time is `timestamp`, else `ts`, `time` or `datetime`.
 //!   These are found in any case, too.
 //! - `profile` names the profile of a new pump, if it is not the node's default one ([`Profiles`]).
-//! - Any other field is ignored and listed ([`IgnoredFields`]).
-//! - A channel's value is a number, or text that is a number (`"61.5"`). Any other value is listed, and the channel is missing;
+//! - Any other field is ignored, and listed in the response ([`IgnoredFields`]).
+//! - A channel's value is a number, or text that is a number (`"61.5"`). Any other value is listed in the response, and the channel is missing;
 //!   the other channels are not affected. `null` is missing and not listed: clients send it for "no value".
-//! - An item without a number in any channel is rejected: it would show a pump as live of which nothing is known.
+//! - An item without a number in any channel is rejected: it would show a pump as live although nothing is known about it.
 //! - An item whose pump or time is invalid is rejected: without it, the values would be attributed to another pump or another
 //!   time.
 //!
@@ -167,7 +167,7 @@ fn first_present<'a>(candidates: &[Option<&'a Field>], unknown: &mut Vec<&'a Fie
 
 fn parse_pump(field: Option<&Field>) -> Result<Option<PumpId>, InvalidValue> {
     let Some((name, value)) = field else { return Ok(None) };
-    // The text of a non-finite number is not a pump id.
+    // `NaN` or `-Infinity` is a failed value of the client, not a pump id.
     let text = value.as_str().filter(|text| !is_non_finite(text));
     let pump = text
         .ok_or_else(|| "no pump id".to_owned())

@@ -53,7 +53,7 @@
 //!     let supervisor = Supervisor::new(config, Arc::new(SystemTime::now));
 //!
 //!     let role = Role { id: "counter".into(), kind: "counter", stage: "counters", subject: None };
-//!     let inbox = supervisor.register::<Counter>(role, &supervisor.thread());
+//!     let inbox = supervisor.register::<Counter>(role, &supervisor.start_thread());
 //!     let mailbox = inbox.mailbox(100);
 //!     let total = Arc::new(Mutex::new(0));
 //!     supervisor.start(&inbox, move |_| Counter { total: total.clone() });

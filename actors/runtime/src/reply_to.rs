@@ -66,12 +66,12 @@ where
 }
 
 impl<M: Message> ReplyTo<M> {
-    /// Sends a message if a permit is free.
+    /// Sends a message if the mailbox has room.
     pub fn try_send(&self, message: M) -> Result<(), TrySendError<M>> {
         self.0.try_send(message)
     }
 
-    /// Sends a message; waits for a permit if none is free. Never returns [`TrySendError::Full`].
+    /// Sends a message; waits for room if the mailbox is full. Never returns [`TrySendError::Full`].
     pub async fn send(&self, message: M) -> Result<(), TrySendError<M>> {
         self.0.clone().send(message).await
     }

@@ -3,10 +3,11 @@
 //! | event | waiting messages | current message | the actor |
 //! | --- | --- | --- | --- |
 //! | it panics, or reports a failure | stay | becomes a dead letter | restarts after a pause ([`crate::RestartPolicy`]) |
-//! | it fails more often than the policy allows | dropped, except those that survive a failure | becomes a dead letter | stays down (state `Failed`) until a restart is requested |
+//! | it fails more often than the policy allows | dropped, except those whose type [survives](crate::Message::SURVIVES_FAILURE) a failure | becomes a dead letter | stays down (state `Failed`) until a restart is requested |
 //! | it blocks its thread for too long | stay | becomes a dead letter | is abandoned with the thread, which cannot be stopped; all actors of the thread restart on a new one |
 //! | a restart is requested | stay | finished first | restarts at once |
-//! | it is stopped or retired | dropped | finished first | is removed |
+//! | it is retired | dropped | finished first | is removed |
+//! | all are stopped | dropped | finished first | stays listed as `Stopped` |
 //!
 //! After [`MAX_ABANDONED_THREADS`] abandoned threads the process should be restarted ([`Supervisor::unrecoverable`]).
 //!
@@ -42,11 +43,11 @@ pub const MAX_ABANDONED_THREADS: usize = 4;
 /// The state and metrics of an actor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActorReport {
-    /// For example `counter/3`.
+    /// The actor's id, for example `counter/3`.
     pub id: String,
-    /// For example `counter`.
+    /// The type of the actor, for example `counter`.
     pub kind: &'static str,
-    /// For example `counters`. All actors of a stage can be restarted by this name.
+    /// The group of actors that can be restarted by one name, for example `counters`.
     pub stage: &'static str,
     /// Whether it runs, restarts or has failed.
     pub state: ActorState,
@@ -109,8 +110,8 @@ impl Supervisor {
     }
 
     /// Starts a thread for actors. Must be called within an actix system.
-    pub fn thread(&self) -> Arc<ActorThread> {
-        ActorThread::new(self.arbiter())
+    pub fn start_thread(&self) -> Arc<ActorThread> {
+        ActorThread::new(self.new_arbiter())
     }
 
     /// Registers an actor that will run on `thread`. Its messages wait until it is [started](Self::start).
@@ -144,7 +145,7 @@ impl Supervisor {
     /// Starts a thread that replaces stuck actors. Must be called within an actix system.
     pub fn watch(&self) {
         let (interval, supervisor) = ((self.0.stuck_after / 4).min(Duration::from_secs(1)), self.clone());
-        self.arbiter().spawn_fn(move || {
+        self.new_arbiter().spawn_fn(move || {
             drop(actix_rt::spawn(async move {
                 let mut ticks = actix_rt::time::interval(interval.max(Duration::from_millis(10)));
                 loop {
@@ -174,7 +175,7 @@ impl Supervisor {
         else {
             return;
         };
-        stuck.thread.move_to(self.arbiter());
+        stuck.thread.move_to(self.new_arbiter());
         let slots: Vec<Arc<ActorSlot>> = self.0.slots.lock().values().cloned().collect();
         for slot in slots.into_iter().filter(|slot| Arc::ptr_eq(&slot.thread, &stuck.thread)) {
             let next = match slot.state() {
@@ -206,7 +207,7 @@ impl Supervisor {
     /// Requests a restart of the actor, or of all actors of the stage, with this name. Returns their ids; none if there
     /// is no such actor or stage.
     ///
-    /// An actor restarts between two messages. A suspended actor first finishes the future that it waits for.
+    /// An actor restarts between two messages. An actor that waits for a future (`ctx.wait`) finishes it first.
     pub fn restart(&self, name: &str) -> Vec<String> {
         let slots = self.0.slots.lock();
         let matching: Vec<&Arc<ActorSlot>> = match slots.get(name) {
@@ -242,7 +243,7 @@ impl Supervisor {
         slots.iter().for_each(|slot| slot.stop());
     }
 
-    fn arbiter(&self) -> ArbiterHandle {
+    fn new_arbiter(&self) -> ArbiterHandle {
         let handle = Arbiter::new().handle();
         self.0.arbiters.lock().push(handle.clone());
         handle

@@ -169,7 +169,7 @@ impl Handle {
 
 impl Toy {
     pub(crate) fn start(supervisor: &Supervisor, id: &str, limit: usize) -> Handle {
-        Handle::on(supervisor, &supervisor.thread(), id, limit)
+        Handle::on(supervisor, &supervisor.start_thread(), id, limit)
     }
 }
 
@@ -324,7 +324,7 @@ async fn an_incarnation_that_reports_a_failure_does_nothing_more() {
 #[actix::test]
 async fn a_stuck_actor_is_abandoned_and_has_no_effect() {
     let supervisor = supervisor(9);
-    let thread = supervisor.thread();
+    let thread = supervisor.start_thread();
     let (toy, neighbour) = (Handle::on(&supervisor, &thread, "toy", 20), Handle::on(&supervisor, &thread, "other", 20));
     // Wait until both have started, so that only the actor that is made to block runs on the thread.
     for handle in [&toy, &neighbour] {

@@ -20,7 +20,7 @@ pub(crate) enum PumpMode {
     /// They are not scored: the pump's kind has no model.
     NoModel,
     /// They are not scored: the status of the baseline could not be read yet.
-    Unread,
+    BaselineUnread,
     /// They are counted for the pump's baseline.
     Learning(BaselineCollection),
     /// They are scored and judged.
@@ -46,7 +46,7 @@ pub(crate) fn initial_mode(
     baseline_status: Option<BaselineStatus>,
 ) -> PumpMode {
     let Some(DetectionContext { model, running_ms, .. }) = detection else { return PumpMode::NoModel };
-    let Some(baseline_status) = baseline_status else { return PumpMode::Unread };
+    let Some(baseline_status) = baseline_status else { return PumpMode::BaselineUnread };
     let needed_ms = needed_ms(profile, *running_ms);
     let from_model =
         || model_baseline(model, profile).cloned().map(|baseline| PumpMode::Judged(Decider::new(baseline)));

@@ -145,7 +145,7 @@ impl EngineBuilder {
     pub(super) fn inference(&self, engine: &EngineSettings) -> Pool {
         let role = |n| Role { id: format!("inference/{n}"), kind: "inference", stage: "inference", subject: None };
         let workers: Vec<Inbox<InferenceActor>> = (0..engine.inference_workers)
-            .map(|n| self.supervisor.register(role(n), &self.supervisor.thread()))
+            .map(|n| self.supervisor.register(role(n), &self.supervisor.start_thread()))
             .collect();
         let default = self.catalog.default_kind().detection.clone();
         let any = || self.catalog.all().into_iter().find_map(|kind| kind.detection);
@@ -224,6 +224,6 @@ impl EngineBuilder {
 
     /// Registers an actor likewise, on a thread of its own.
     fn register_on_own_thread<A: Actor<Context = Context<A>>>(&self, name: &'static str) -> Inbox<A> {
-        self.register(name, &self.supervisor.thread())
+        self.register(name, &self.supervisor.start_thread())
     }
 }

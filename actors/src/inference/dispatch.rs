@@ -2,7 +2,8 @@
 //!
 //! A free worker takes the waiting windows, up to the batch size, in turns of the pumps. If windows arrive at 2,000 per
 //! second or more, it first lingers for up to 4 ms until a batch is full, because a window costs about half as much in
-//! a batch. When a queue is full, a pump's oldest window is skipped. An example with batches of 4 and windows of four
+//! a batch. If a limit of the queue is reached, the pump's oldest waiting window is skipped (not scored), or that of
+//! the next pump in turn if it has none waiting. An example with batches of 4 and windows of four
 //! pumps, at a high rate:
 //!
 //! 1. Window 1 arrives. Worker 0 asks for work and lingers. Worker 1 asks and stays idle, since worker 0 will take the

@@ -89,14 +89,14 @@ impl PumpInFlight {
 
     /// Returns how many readings of a backlog may be in flight at once: half of the limit, so that there is room for the pump's
     /// other posts.
-    fn part(&self) -> NonZeroUsize {
+    fn max_part_len(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.limit / 2).unwrap_or(NonZeroUsize::MIN)
     }
 }
 
 impl Permit {
     /// Returns how many readings of the backlog may be in flight at once. None if the post is not a backlog.
-    pub(crate) fn part(&self) -> Option<NonZeroUsize> {
+    pub(crate) fn max_part_len(&self) -> Option<NonZeroUsize> {
         self.backlog.as_ref().map(|backlog| backlog.part)
     }
 
@@ -119,7 +119,7 @@ impl InFlightLimit {
             let of_node = self.acquire(readings).ok_or(LimitReached::Node)?;
             return Ok(Permit { _of_pump: of_pump, _of_node: of_node, backlog: None });
         }
-        let part = pump.part();
+        let part = pump.max_part_len();
         let waiting = readings.checked_sub(part.get()).filter(|waiting| *waiting > 0).ok_or(LimitReached::Pump)?;
         let in_progress = pump.backlog.clone().try_acquire_owned().map_err(|_| LimitReached::Pump)?;
         let of_pump =
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_backlog_takes_half_of_the_limit_and_leaves_the_rest() {
         let (node, pump) = (InFlightLimit::new(100, 20), PumpInFlight::new(10));
-        let part = |permit: &Permit| permit.part().map(NonZeroUsize::get);
+        let part = |permit: &Permit| permit.max_part_len().map(NonZeroUsize::get);
         let refused = |readings| node.permit(&pump, readings).map(|permit| part(&permit)).expect_err("no room");
         assert_eq!(part(&node.permit(&pump, 10).expect("all of it")), None);
         assert_eq!(refused(26), LimitReached::Backlogs, "21 would wait");

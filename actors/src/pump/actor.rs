@@ -239,7 +239,7 @@ impl PumpActor {
     /// Judges items by the result of their lookup, and sends the new ones to the recorder.
     fn store(&mut self, items: SubmitReadings, lookup: &LookupResult) {
         let since = items.since;
-        let batch = self.admit.judge(items, lookup);
+        let batch = self.admit.decide(items, lookup);
         self.context.counters.latencies.admission.record(since.elapsed());
         let stored = (!batch.readings.is_empty()).then(|| {
             let (ack, stored) = oneshot::channel();

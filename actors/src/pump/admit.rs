@@ -3,7 +3,7 @@
 //! An example with two posts for one pump:
 //!
 //! 1. [`Admit::submit`] queues A, then B. [`Admit::next`] returns A and the lookup that A needs from the store.
-//! 2. [`Admit::judge`] decides which items of A are new, late, duplicate, rejected or deferred, and returns a [`Batch`]. While
+//! 2. [`Admit::decide`] decides which items of A are new, late, duplicate, rejected or deferred, and returns a [`Batch`]. While
 //!    its new readings are written, B is judged, also against the readings of A.
 //! 3. When the write of A has ended, [`Admit::complete`] completes A's part of the response and returns its readings, which
 //!    are durable now. Batches are completed in the order in which they were judged, so B waits for A even if its write ended
@@ -52,7 +52,7 @@ pub(super) struct Admit {
     /// The number of batches so far, which is the number of the last one.
     batches: u64,
     /// Batches up to this number may contain duplicates of readings whose write failed.
-    tainted_until: u64,
+    unreliable_duplicates_until: u64,
 }
 
 /// The limits of a backlog.
@@ -111,18 +111,18 @@ impl Admit {
             backlog: None,
             waiting: VecDeque::new(),
             batches: 0,
-            tainted_until: 0,
+            unreliable_duplicates_until: 0,
         }
     }
 
     /// Replays a stored reading after a restart.
     pub(super) fn replay(&mut self, reading: &Reading) {
-        self.admission.recall(reading);
+        self.admission.replay(reading);
     }
 
     /// Up to this time there may be stored readings that could not be read.
     pub(super) fn mark_unread_until(&mut self, until: Timestamp) {
-        self.admission.recall_failed(until);
+        self.admission.mark_unread_until(until);
     }
 
     /// Judges items by this profile from now on.
@@ -145,8 +145,8 @@ impl Admit {
         self.waiting.push_back(items);
     }
 
-    /// Returns the next items to judge, if there are any and they may be judged now. With `is_played` their timestamps are
-    /// not compared with the node's clock.
+    /// Returns the next items to decide on, if there are any and their turn has come. With `is_played` (the readings are played
+    /// from a recording) their timestamps are not compared with the node's clock.
     pub(super) fn next(&mut self, is_played: bool, state: BacklogState<'_>) -> Option<(SubmitReadings, Lookup)> {
         let items = self.next_items(is_played, state)?;
         let lookup = self.admission.lookup(&items.drafts, items.received);
@@ -160,7 +160,7 @@ impl Admit {
     }
 
     /// Judges items. `stored` is what the store returned for their lookup.
-    pub(super) fn judge(&mut self, items: SubmitReadings, stored: &LookupResult) -> Batch {
+    pub(super) fn decide(&mut self, items: SubmitReadings, stored: &LookupResult) -> Batch {
         let SubmitReadings { drafts, received, since: _, permit, response } = items;
         let AdmissionResult { outcomes, readings } = self.admission.admit(drafts, received, stored);
         let item_outcome = |outcome| match outcome {
@@ -194,10 +194,10 @@ impl Admit {
             self.admission.complete(admitted.reading.at, stored.is_ok());
         }
         if stored.is_err() {
-            self.tainted_until = self.batches;
+            self.unreliable_duplicates_until = self.batches;
         }
-        let is_tainted = has_duplicates(&outcomes) && number <= self.tainted_until;
-        let durable = if is_tainted { stored.and(Err(StoreFailure::Failed)) } else { stored };
+        let has_unreliable_duplicates = has_duplicates(&outcomes) && number <= self.unreliable_duplicates_until;
+        let durable = if has_unreliable_duplicates { stored.and(Err(StoreFailure::Failed)) } else { stored };
         let rejection = outcomes.iter().rev().find_map(|(_, outcome)| match outcome {
             ItemOutcome::Rejected(rejection) => Some(rejection.clone()),
             _ => None,
@@ -223,7 +223,7 @@ impl Admit {
             if !is_played {
                 self.observe_clock(&items);
             }
-            match items.permit.part() {
+            match items.permit.max_part_len() {
                 Some(part) if items.drafts.len() > part.get() => self.backlog = Some(Backlog::new(items, part)),
                 _ => return Some(items),
             }
@@ -245,7 +245,7 @@ impl Admit {
             return None;
         }
         let received = backlog.received();
-        let is_past = |draft: &Draft| is_past_minute(draft, received, &self.timestamp_limits);
+        let is_past = |draft: &Draft| is_past_reading(draft, received, &self.timestamp_limits);
         if backlog.has_durable_part() && backlog.any(is_past) && !accepts_past_minutes() {
             backlog.defer_past(is_past);
         }
@@ -255,7 +255,7 @@ impl Admit {
         } else if backlog.is_closed() {
             Some(BacklogEnd::Closing)
         } else {
-            // It is empty here if all remaining items were deferred just now.
+            // If all remaining items were just deferred, the end has nothing left to report and its reason does not matter.
             (elapsed >= limits.answer_within || backlog.is_empty()).then_some(BacklogEnd::Timeout)
         };
         let Some(end) = end else { return backlog.next_part(self.batches + 1, now) };
@@ -294,9 +294,9 @@ impl Batch {
     }
 }
 
-/// Returns whether a draft counts against the limit of past minutes. Readings that arrive when they are measured do not, nor
-/// do readings that are too old to be accepted.
-pub(crate) fn is_past_minute(draft: &Draft, received: Timestamp, timestamp_limits: &TimestampLimits) -> bool {
+/// Returns whether a draft is of a past reading, which counts against the limit of past minutes. Readings that arrive when they
+/// are measured do not count, nor do readings that are too old to be accepted.
+pub(crate) fn is_past_reading(draft: &Draft, received: Timestamp, timestamp_limits: &TimestampLimits) -> bool {
     let age_ms = |at: Timestamp| received.since_ms(at);
     draft
         .timestamp

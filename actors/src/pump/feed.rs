@@ -68,7 +68,7 @@ impl Feed {
     }
 
     /// Returns why no window can be completed, if the readings are too far apart for one.
-    pub(super) fn starved_reason(&self, profile: &Profile) -> Option<String> {
+    pub(super) fn too_sparse_reason(&self, profile: &Profile) -> Option<String> {
         let config = WindowConfig::for_profile(profile);
         let cadence = self.readings.cadence();
         let every_ms = match cadence {
@@ -223,7 +223,7 @@ mod tests {
         ] {
             let state = feed.state(&profile, profile.interval_ms() > 1_000, (0, 0));
             assert_eq!(
-                (feed.sparse_ms(&profile), feed.starved_reason(&profile).is_some()),
+                (feed.sparse_ms(&profile), feed.too_sparse_reason(&profile).is_some()),
                 (sparse, starved),
                 "{case}"
             );

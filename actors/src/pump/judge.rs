@@ -8,8 +8,9 @@
 //! 2. [`Judge::score`] receives the score of that number. The decider turns it into a detection, which is published
 //!    ([`Effect::Detected`]). The reading is evaluated against its limits, together with the detection
 //!    ([`Effect::Evaluate`]). Once a minute the decider's state is stored ([`Effect::Checkpoint`]).
-//! 3. Without a score or without a window the reading is still evaluated against its limits, and the reason why there is no
-//!    detection is shown ([`Effect::NotScored`]).
+//! 3. If a window gets no score, the reading is still evaluated against its limits, and the reason is shown
+//!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last detection
+//!    if that is near.
 //!
 //! Decisions are made in the order of the windows, whatever order the scores arrive in ([`super::pending`]). Only current
 //! readings ([`volute_plant::TimestampLimits`]) are shown and raise alarms. Older ones are windowed, scored and recorded
@@ -66,6 +67,7 @@ pub(super) struct JudgeContext<'a> {
     pub now: Instant,
     /// Whether any inference worker is running.
     pub has_workers: bool,
+    /// How often the pump's readings and posts arrive.
     pub feed: &'a Feed,
 }
 
@@ -96,7 +98,7 @@ impl Judge {
             profile,
             timestamp_limits,
             is_played: false,
-            mode: PumpMode::Unread,
+            mode: PumpMode::BaselineUnread,
             pending: PendingWindows::new(first_seq),
             last_detection: None,
             first_seq,
@@ -129,7 +131,7 @@ impl Judge {
         self.pending.len()
     }
 
-    /// Returns the number of consecutive runs that were too short to settle, and the longest of them in steps.
+    /// Returns the number of consecutive runs that ended before `settle_s`, and the longest of them in steps.
     pub(super) fn short_runs(&self) -> (u32, i64) {
         self.windower.short_runs()
     }
@@ -249,8 +251,8 @@ impl Judge {
         let (decided, scored) = (decided.unwrap_or_default(), score(decider.baseline(), windows));
         let newest = decided.last().copied().unwrap_or(state.at);
         let in_flight = scored.iter().filter(|(reading, _)| reading.at > newest).count();
-        // If there are more, the pump was not judged when they arrived. If windows were numbered since the start, they
-        // are decided already.
+        // More than `max_in_flight` cannot have been in flight: the pump had no decider when they arrived. If windows were
+        // numbered since this actor started, it has decided on these already.
         let publish =
             in_flight <= max_in_flight && self.pending.is_empty() && self.pending.next_seq() == self.first_seq;
         for (reading, score) in scored {
@@ -303,10 +305,10 @@ impl Judge {
         for WindowedReading { reading, window } in windowed {
             let why = match (window, &mut self.mode) {
                 (_, PumpMode::NoModel) => NotScoredReason::NoModel,
-                (_, PumpMode::Unread) => NotScoredReason::BaselineUnavailable,
+                (_, PumpMode::BaselineUnread) => NotScoredReason::BaselineUnavailable,
                 (Err(why @ (NoWindow::Filling { .. } | NoWindow::Missing { .. })), _) => context
                     .feed
-                    .starved_reason(&self.profile)
+                    .too_sparse_reason(&self.profile)
                     .map_or_else(|| why.into(), |why| NotScoredReason::TooSparse { why }),
                 (Err(why), _) => why.into(),
                 (Ok(window), PumpMode::Learning(collection)) => {
@@ -383,7 +385,7 @@ impl Judge {
         }
     }
 
-    /// Returns the last detection if it is within a few steps of this time.
+    /// Returns the last detection if it is less than `slack_steps` steps away from this time.
     fn detection_near(&self, at: Timestamp) -> Option<Detection> {
         let config = WindowConfig::for_profile(&self.profile);
         let is_near = |detection: &&Detection| (config.step(detection.at) - config.step(at)).abs() < config.slack_steps;

@@ -41,7 +41,7 @@ impl PumpActor {
                 self.judge.discard_checkpoint();
                 self.advance_commissioning(ctx);
             }
-            PumpMode::Unread => {
+            PumpMode::BaselineUnread => {
                 let next = self.commission.mode_read_failed();
                 self.run_commission_action(next, ctx);
             }
@@ -66,7 +66,7 @@ impl PumpActor {
     }
 
     fn advance_commissioning(&mut self, ctx: &mut Context<Self>) {
-        if matches!(self.judge.mode(), PumpMode::Unread) {
+        if matches!(self.judge.mode(), PumpMode::BaselineUnread) {
             return self.retry_reading_mode(ctx);
         }
         let next = self.commission.next_action(self.judge.mode());

@@ -1,6 +1,6 @@
 //! One simulated pump over time: its backfilled past, then its fault again and again.
 //!
-//! An example: a pump with a cycle of 300 s at normal speed. The last 10 minutes before the start are backfilled and
+//! An example: a pump with an episode of 300 s at normal speed, so a cycle of 480 s. The last 10 minutes before the start are backfilled and
 //! healthy. Then the episode of 300 s starts: healthy, growing fault, full fault, recovery. After 180 s of healthy running it
 //! starts again as the next cycle.
 
@@ -93,11 +93,11 @@ impl FaultCycle {
         if self.at < self.live_from {
             return;
         }
-        let is_over = match self.simulator.episode() {
+        let is_due = match self.simulator.episode() {
             Some((episode, since_s)) => since_s >= episode.total_s() + self.gap_s,
             None => self.episode.is_some(),
         };
-        if is_over {
+        if is_due {
             self.cycle += 1;
             self.simulator.set_episode(self.episode);
         }

@@ -19,7 +19,7 @@ const DONE: &str = "done";
 /// The actions that are audited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditAction {
-    /// Restarts an actor or a stage.
+    /// Restarts an actor, or all actors of a group.
     Restart,
     /// Starts a pump's commissioning, which learns its baseline.
     Commission,

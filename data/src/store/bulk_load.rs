@@ -10,7 +10,7 @@ use volute_plant::{PumpId, Reading, Timestamp};
 
 use super::{
     Store, StoreError,
-    head::{DueMinute, FlushBatch, Unflushed, minute_start},
+    head::{DueMinute, FlushBatch, OtherRows, minute_start},
     oldest_rows::RetainedTable,
     rows::RollupRow,
     series::hour_rollup_id,
@@ -42,7 +42,7 @@ impl Store {
         while !due.is_empty() {
             let rest = due.split_off(due.len().min(MINUTES_PER_TRANSACTION));
             let batch =
-                FlushBatch::loaded(due, Unflushed::with_pump(self.0.low_water(), pump.clone()), self.0.low_water());
+                FlushBatch::loaded(due, OtherRows::with_pump(self.0.low_water(), pump.clone()), self.0.low_water());
             let engine = self.0.database.engine().await?;
             new += self.0.write_batch(&engine, batch, &mut flush_cache).await?;
             due = rest;

@@ -28,7 +28,7 @@ impl Store {
     /// Returns a pump's newest checkpoint, if it has one. While the database is unavailable, the one in the head counts.
     pub async fn pump_checkpoint(&self, pump: &PumpId) -> Result<Option<PumpCheckpoint>, StoreError> {
         let state = self.0.database.read().await;
-        let waiting = self.0.head().unflushed().checkpoints.get(pump).map(|(_, checkpoint)| checkpoint.clone());
+        let waiting = self.0.head().other_rows().checkpoints.get(pump).map(|(_, checkpoint)| checkpoint.clone());
         let stored = match state.engine() {
             Ok(engine) => stored(engine, pump).await,
             Err(error) => Err(error),

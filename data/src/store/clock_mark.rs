@@ -1,4 +1,4 @@
-//! The clock mark: the last time at which the node's clock was trusted, and the time up to which retention has run.
+//! The clock mark: the last time at which the node's clock was trusted, and the latest time that retention used as the present.
 //!
 //! It is stored as two lines of a small file of its own, so that it can be read when the database cannot be opened. It is
 //! written only while the clock is trusted. A data directory without the file (of an earlier version, or restored from a
@@ -18,8 +18,8 @@ use super::{Store, folder, types::PageRange};
 pub struct ClockMark {
     /// The last time at which the clock was trusted.
     pub last_trusted: Timestamp,
-    /// The latest time that retention used as the current time.
-    pub swept_until: Timestamp,
+    /// The latest time that retention used as the present.
+    pub retention_now: Timestamp,
 }
 
 impl Store {
@@ -38,10 +38,10 @@ impl Store {
     }
 
     /// Writes the clock mark. Call it only while the clock is trusted.
-    pub fn save_clock_mark(&self, ClockMark { last_trusted, swept_until }: ClockMark) -> io::Result<()> {
+    pub fn save_clock_mark(&self, ClockMark { last_trusted, retention_now }: ClockMark) -> io::Result<()> {
         let path = self.0.dir.join(folder::CLOCK);
         let partial = path.with_extension("partial");
-        fs::write(&partial, format!("{last_trusted}\n{swept_until}\n"))?;
+        fs::write(&partial, format!("{last_trusted}\n{retention_now}\n"))?;
         fs::rename(partial, path)
     }
 }
@@ -49,14 +49,14 @@ impl Store {
 impl ClockMark {
     /// Creates a mark with both times the same.
     fn at(at: Timestamp) -> Self {
-        Self { last_trusted: at, swept_until: at }
+        Self { last_trusted: at, retention_now: at }
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let last_trusted = lines.next()?.parse().ok()?;
-        let swept_until = lines.next().map_or(Some(last_trusted), |line| line.parse().ok())?;
-        Some(Self { last_trusted, swept_until })
+        let retention_now = lines.next().map_or(Some(last_trusted), |line| line.parse().ok())?;
+        Some(Self { last_trusted, retention_now })
     }
 }
 

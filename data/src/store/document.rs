@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! commit      check that it can be read again, then write it to the journal as JSON with its table and key
-//! head        the newest of each key, in memory until it is flushed (`head/unflushed.rs`)
+//! head        the newest of each key, in memory until it is flushed (`head/other_rows.rs`)
 //! flush       a row `table:[key]` with the same fields (`documents.rs`); the table is defined at the start
 //! read        one by its key, or a page by pump and time, head and database as one (`Store::document`, `Store::documents`)
 //! removal     documents of a pump are deleted with it (`removal.rs`)

@@ -35,7 +35,7 @@ impl Store {
     /// Returns the document with this key, if there is one.
     pub async fn document<K: DocumentKind>(&self, key: &DocumentKey) -> Result<Option<K>, StoreError> {
         let state = self.0.database.read().await;
-        let waiting = self.0.head().unflushed().document(K::TABLE, key).cloned();
+        let waiting = self.0.head().other_rows().document(K::TABLE, key).cloned();
         if let Some(waiting) = waiting {
             return decode(&waiting).map(Some);
         }
@@ -61,7 +61,7 @@ impl Store {
         let (waiting, removed) = {
             let head = self.0.head();
             let removed: Vec<String> = head.removals().not_stored().map(|(_, pump)| pump.to_string()).collect();
-            (head.unflushed().documents(K::TABLE).cloned().collect::<Vec<Document>>(), removed)
+            (head.other_rows().documents(K::TABLE).cloned().collect::<Vec<Document>>(), removed)
         };
         let (range, pump) = (&filter.range, filter.pump.as_ref().map(|pump| pump.as_str()));
         let (from_ms, to_ms) = range.bounds_ms();
@@ -113,7 +113,7 @@ impl Store {
     /// Returns all documents of a kind by key. Fails while the database is unavailable.
     pub(crate) async fn all_documents(&self, kind: &KindInfo) -> Result<BTreeMap<DocumentKey, Fields>, StoreError> {
         let state = self.0.database.read().await;
-        let waiting: Vec<Document> = self.0.head().unflushed().documents(kind.table).cloned().collect();
+        let waiting: Vec<Document> = self.0.head().other_rows().documents(kind.table).cloned().collect();
         let mut all = BTreeMap::new();
         scan(state.engine()?, kind.table, all_ids(), |id, row| {
             all.insert(key(id)?, document_kinds::from_row(row));

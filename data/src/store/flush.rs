@@ -29,7 +29,7 @@ use super::{
     documents,
     engine::DatabaseEngine,
     flush_cache::{FlushCache, HourRollup},
-    head::{DueMinute, DuePolicy, FlushBatch, StoredRows, Unflushed},
+    head::{DueMinute, DuePolicy, FlushBatch, OtherRows, StoredRows},
     ids::{pump_and_start, unreadable},
     oldest_rows::RetainedTable,
     removal,
@@ -86,7 +86,8 @@ impl Store {
         self.flush_with(if pressure { DuePolicy::UnderPressure(now) } else { DuePolicy::Normal(now) }, Some(now)).await
     }
 
-    /// Lets the journal delete segments that the database has, where they are too large or too old at `now`.
+    /// Lets the journal delete segments whose records are all in the database, once the journal exceeds its age at `now` or its
+    /// size.
     pub fn release_journal(&self, now: Timestamp) {
         self.0.journal.release(self.0.low_water(), now.millis());
     }
@@ -116,7 +117,7 @@ impl Store {
                 return Err(error);
             }
             let low_water = batch.low_water;
-            if batch.due.is_empty() && batch.unflushed.is_empty() && batch.removals.is_empty() {
+            if batch.due.is_empty() && batch.other_rows.is_empty() && batch.removals.is_empty() {
                 if low_water > self.0.low_water() {
                     self.0.write_batch(&engine, batch, &mut flush_cache).await?;
                 }
@@ -161,19 +162,19 @@ impl StoreInner {
     ) -> Result<usize, StoreError> {
         flush_cache.load(engine, batch).await?;
         let rows = TransactionRows::of(engine, batch, flush_cache).await?;
-        let unflushed = &batch.unflushed;
+        let other_rows = &batch.other_rows;
         let vars = [
-            ("pumps", unflushed.pumps.iter().map(|(_, pump)| PumpRow::from(pump)).collect::<Vec<_>>().into_value()),
-            ("hours", rows.hours(unflushed).into_value()),
+            ("pumps", other_rows.pumps.iter().map(|(_, pump)| PumpRow::from(pump)).collect::<Vec<_>>().into_value()),
+            ("hours", rows.hours(other_rows).into_value()),
             ("readings", rows.readings.into_value()),
             ("detections", rows.detections.into_value()),
             ("rollups", rows.rollups.into_value()),
             ("hourly", rows.hourly.iter().map(hourly_row).collect::<Result<Vec<_>, _>>()?.into_value()),
-            ("metrics", unflushed.metrics.iter().map(|(_, m)| MetricsRow::from(m)).collect::<Vec<_>>().into_value()),
-            ("documents", unflushed.all_documents().map(documents::row).collect::<Result<Vec<_>, _>>()?.into_value()),
+            ("metrics", other_rows.metrics.iter().map(|(_, m)| MetricsRow::from(m)).collect::<Vec<_>>().into_value()),
+            ("documents", other_rows.all_documents().map(documents::row).collect::<Result<Vec<_>, _>>()?.into_value()),
             (
                 "states",
-                unflushed
+                other_rows
                     .checkpoints
                     .values()
                     .map(|(_, checkpoint)| CheckpointRow::from(checkpoint))
@@ -184,9 +185,10 @@ impl StoreInner {
         ];
         // No query may run while the rows move, or it would see them twice or not at all.
         let guard = self.database.write().await;
+        // Fails if the database was closed in the meantime.
         guard.engine()?;
         removal::write_all(engine, &batch.removals, self.low_water()).await?;
-        documents::define_unknown(engine, unflushed.all_documents()).await?;
+        documents::define_unknown(engine, other_rows.all_documents()).await?;
         let outcome = engine.write(WRITE, vars).await;
         // Also on an error: the rows may have been written although the outcome is not known.
         self.lower_oldest(batch);
@@ -205,7 +207,7 @@ impl StoreInner {
             );
         }
         self.set_low_water(batch.low_water);
-        if !unflushed.pumps.is_empty() || !batch.removals.is_empty() {
+        if !other_rows.pumps.is_empty() || !batch.removals.is_empty() {
             self.save_pump_list_copy();
         }
         for ((pump, hour_ms), hourly) in rows.hourly {
@@ -228,13 +230,13 @@ impl StoreInner {
             self.oldest_rows.lower(pump, RetainedTable::HourRollups, hour * HOUR_MS);
             self.oldest_rows.lower(pump, RetainedTable::Hours, hour);
         }
-        for (_, metrics) in &batch.unflushed.metrics {
+        for (_, metrics) in &batch.other_rows.metrics {
             self.oldest_rows.lower(NODE, RetainedTable::Metrics, metrics.at.millis());
             self.oldest_rows.lower(NODE, RetainedTable::Hours, hour(metrics.at.millis()));
         }
     }
 
-    /// Removes from the head what the journal brought again and the database already has.
+    /// Removes rows from the head that the replay of the journal read and the database already has.
     pub(crate) async fn discard_stored_rows(&self, engine: &DatabaseEngine) -> Result<(), StoreError> {
         fail_point("head-forget").map_err(|error| StoreError::Database(error.into()))?;
         let (with_readings, with_detections) = {
@@ -297,7 +299,8 @@ impl TransactionRows {
             rows.add_detections(due, detections.remove(&key).unwrap_or_default());
             rows.recorded_hours.insert((due.pump.clone(), hour(due.start_ms)));
         }
-        // Rollups of hours that got no new readings are not written: they stay as they are, or deleted.
+        // Rollups of hours that got no new readings are not written: an existing one stays as it is, and a deleted one
+        // is not made again.
         let Self { hourly, changed_hours, .. } = &mut rows;
         hourly.retain(|key, _| changed_hours.contains(key));
         Ok(rows)
@@ -305,7 +308,8 @@ impl TransactionRows {
 
     /// `stored` is the minute's block, and `rollup_count` the number of readings in its rollup.
     fn add_readings(&mut self, due: &DueMinute, stored: Vec<Reading>, rollup_count: i64) {
-        let same_readings = count(&stored) == rollup_count;
+        // Equal counts are taken to mean the same readings.
+        let same_count = count(&stored) == rollup_count;
         let before = stored.len();
         let MergedReadings { all, added, conflicts } = MergedReadings::of(stored, &due.readings);
         self.conflicts += conflicts;
@@ -316,7 +320,7 @@ impl TransactionRows {
         self.readings.push(ReadingsRow { id, readings: count(&all), block: encode_readings(&all).into() });
         let new = all.len() - before;
         self.new_readings += new;
-        if !same_readings {
+        if !same_count {
             return;
         }
         let id = Series::new("rollup_minute", due.pump.as_str()).id(due.start_ms);
@@ -338,9 +342,9 @@ impl TransactionRows {
         self.detections.push(DetectionsRow { id, detections: count(&all), anomalies, block });
     }
 
-    /// Returns the entries for the directory of hours. Most exist already.
-    fn hours(&self, unflushed: &Unflushed) -> Vec<HourRow> {
-        let of_node = unflushed.metrics.iter().map(|(_, metrics)| (NODE, hour(metrics.at.millis())));
+    /// Returns rows of `recorded_hour`, which lists the hours in which a pump or the node has rows. Most exist already.
+    fn hours(&self, other_rows: &OtherRows) -> Vec<HourRow> {
+        let of_node = other_rows.metrics.iter().map(|(_, metrics)| (NODE, hour(metrics.at.millis())));
         let of_pumps = self.recorded_hours.iter().map(|(pump, hour)| (pump.as_str(), *hour));
         let hours: BTreeSet<(&str, i64)> = of_node.chain(of_pumps).collect();
         hours.into_iter().map(|(owner, hour)| HourRow { id: hour_entry_id(owner, hour) }).collect()
@@ -378,6 +382,7 @@ async fn hour_rollups_before(
             Some(last) if last.hour_ms == hour_ms => {
                 known.insert((due.pump.clone(), hour_ms), last.hourly.clone());
             }
+            // All blocks of the pump are earlier, so this hour has no rollup.
             Some(last) if last.newest_ms < hour_ms => {}
             _ => {
                 unknown.insert((due.pump.clone(), hour_ms));

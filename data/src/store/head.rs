@@ -4,10 +4,10 @@
 //! the head when the transaction that stores them is done. Where a reading arrived in parts (some of its channels first, the
 //! others later), each part is a row here.
 //!
-//! A minute in the head, with `flush_delay_ms` 20 s for pump P:
+//! A minute in the head, with `flush_delay_ms = 20000` for pump P:
 //!
 //! ```text
-//! 12:00:05   apply             a reading of 12:00:04 opens the minute 12:00; it is added to it
+//! 12:00:05   apply             a reading of 12:00:04 opens the minute 12:00 and is its first row
 //! 12:00:06.. apply             readings of the same minute are added
 //! 12:01:25   next_flush_batch  the minute is due (opened + 60 s + 20 s): its rows are copied, `flushing` is set
 //! 12:01:25   apply             a late reading of 12:00:50 is added behind the copied rows
@@ -23,7 +23,7 @@
 mod due;
 mod minute;
 mod minutes;
-mod unflushed;
+mod other_rows;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -45,18 +45,18 @@ pub(crate) use minute::merge_parts;
 use minute::{AddOutcome, MINUTE_OVERHEAD_BYTES, Minute, MinuteRows, detection_bytes, pack_after_rows, reading_bytes};
 pub(crate) use minute::{PackCandidate, Packed};
 use minutes::Minutes;
-pub(crate) use unflushed::Unflushed;
+pub(crate) use other_rows::OtherRows;
 
-/// From this number of past minutes in the head, of one pump, past minutes are due without a delay: readings that are sent
-/// long after they were measured arrive in many minutes at once.
+/// If a pump has more past minutes than this in the head, they are due without a delay: a backlog opens many minutes at once. A
+/// past minute was opened at least [`PAST_AGE_MS`] after its end.
 const PAST_PRESSURE_MINUTES_PER_PUMP: usize = 60;
 /// The same for the past minutes of all pumps.
 const PAST_PRESSURE_MINUTES: usize = 2_000;
 /// From this size of the head, rows are packed before they are due. A packed row takes a fifth of the memory, and packing
 /// takes some microseconds for each.
 const PACK_ABOVE_BYTES: usize = 32 << 20;
-/// The maximum number of rows in one transaction. A transaction that does not fit into a memtable fails at every try.
-const MAX_ROWS_PER_TRANSACTION: usize = 50_000;
+/// A transaction that has this many readings gets no further minute. One that does not fit into a memtable fails at every try.
+const STOP_AFTER_READINGS: usize = 50_000;
 
 /// Rows that are not in the database yet; see the module documentation.
 #[derive(Default)]
@@ -64,7 +64,7 @@ pub(crate) struct Head {
     pumps: BTreeMap<PumpId, Minutes>,
     /// Minutes with enough rows to be packed, in the order in which they reached that number.
     pack_queue: VecDeque<(PumpId, i64)>,
-    unflushed: Unflushed,
+    other_rows: OtherRows,
     /// Removals of pumps that are not finished. Nothing of these pumps is flushed until they are.
     removals: PendingRemovals,
     /// Lower bounds of the sequence numbers of records that are being appended to the journal, with the number of records
@@ -96,7 +96,7 @@ pub(crate) struct DueMinute {
     pub detections: Vec<Detection>,
     /// Packed rows of both kinds, until [`FlushBatch::unpack`].
     packed: Vec<Arc<Packed>>,
-    /// Whether it was opened by a past reading ([`PAST_AGE_MS`]).
+    /// Whether it was opened at least [`PAST_AGE_MS`] after its end.
     pub past: bool,
     /// The numbers of packed blocks, readings and detections to remove from the minute in the head once they are written.
     row_counts: (usize, usize, usize),
@@ -105,7 +105,7 @@ pub(crate) struct DueMinute {
 /// The content of one flush transaction.
 pub(crate) struct FlushBatch {
     pub due: Vec<DueMinute>,
-    pub unflushed: Unflushed,
+    pub other_rows: OtherRows,
     /// Pumps to remove, with the journal record of each removal.
     pub removals: Vec<(Seq, PumpId)>,
     /// Once the batch is stored, the database has every record below this one.
@@ -151,8 +151,8 @@ impl FlushBatch {
     }
 
     /// Creates a batch of rows that were never in head or journal. `low_water` is the current low-water mark.
-    pub(crate) fn loaded(due: Vec<DueMinute>, unflushed: Unflushed, low_water: Seq) -> Self {
-        Self { due, unflushed, removals: Vec::new(), low_water, more: false, conflicts: 0, next_seq: low_water }
+    pub(crate) fn loaded(due: Vec<DueMinute>, other_rows: OtherRows, low_water: Seq) -> Self {
+        Self { due, other_rows, removals: Vec::new(), low_water, more: false, conflicts: 0, next_seq: low_water }
     }
 
     /// Returns an upper bound of its readings' times.
@@ -190,7 +190,7 @@ impl Head {
             self.remove_pump(&pump);
             self.removals.begin(seq, pump);
         }
-        self.unflushed.apply(seq, Batch { pumps, documents, metrics, checkpoints, ..Batch::default() });
+        self.other_rows.apply(seq, Batch { pumps, documents, metrics, checkpoints, ..Batch::default() });
         let conflicts_before = self.conflicts;
         for reading in readings {
             self.received_ms = self.received_ms.max(reading.received.millis());
@@ -248,21 +248,21 @@ impl Head {
         if let Some(floor) = self.in_flight.keys().next() {
             next_seq = next_seq.min(*floor);
         }
-        let (unflushed, remaining) = self.unflushed.first_batch(&self.removals);
+        let (other_rows, remaining) = self.other_rows.first_batch(&self.removals);
         let (now, later): (Vec<_>, Vec<_>) =
             self.removals.not_stored().enumerate().partition(|(index, _)| *index < MAX_REMOVALS_PER_FLUSH);
         let removals: Vec<(Seq, PumpId)> = now.into_iter().map(|(_, (seq, pump))| (seq, pump.clone())).collect();
         let low_of_remaining = [remaining.over_limit, remaining.blocked].into_iter().flatten();
         let mut low_water = low_of_remaining.chain(later.iter().map(|(_, (seq, _))| *seq)).fold(next_seq, Seq::min);
-        let more_unflushed = remaining.over_limit.is_some() || !later.is_empty();
+        let more_other_rows = remaining.over_limit.is_some() || !later.is_empty();
         let (mut due, mut rows) = (Vec::new(), 0);
-        let pressure = self.past_count > PAST_PRESSURE_MINUTES;
+        let many_past = self.past_count > PAST_PRESSURE_MINUTES;
         for (pump, pump_minutes) in &mut self.pumps {
             let (newest, is_blocked) = (pump_minutes.newest(), self.removals.contains(pump));
-            let pressure = pressure || pump_minutes.past() > PAST_PRESSURE_MINUTES_PER_PUMP;
+            let many_past = many_past || pump_minutes.past() > PAST_PRESSURE_MINUTES_PER_PUMP;
             for (start_ms, minute) in pump_minutes.iter_mut() {
-                let is_due = minute.is_due(pump, start_ms, Some(start_ms) == newest, pressure, policy);
-                if !is_blocked && due.len() < max_minutes && rows < MAX_ROWS_PER_TRANSACTION && is_due {
+                let is_due = minute.is_due(pump, start_ms, Some(start_ms) == newest, many_past, policy);
+                if !is_blocked && due.len() < max_minutes && rows < STOP_AFTER_READINGS && is_due {
                     minute.flushing = true;
                     rows += minute.count();
                     due.push(DueMinute {
@@ -279,8 +279,8 @@ impl Head {
                 }
             }
         }
-        let more = due.len() >= max_minutes || rows >= MAX_ROWS_PER_TRANSACTION || more_unflushed;
-        FlushBatch { due, unflushed, removals, low_water, more, conflicts: 0, next_seq }
+        let more = due.len() >= max_minutes || rows >= STOP_AFTER_READINGS || more_other_rows;
+        FlushBatch { due, other_rows, removals, low_water, more, conflicts: 0, next_seq }
     }
 
     /// Ends the flush of a batch whose transaction failed: its rows stay in the head.
@@ -312,7 +312,7 @@ impl Head {
         for (seq, pump) in &batch.removals {
             self.removals.mark_stored(*seq, pump);
         }
-        self.unflushed.remove_flushed(&batch.unflushed);
+        self.other_rows.remove_flushed(&batch.other_rows);
     }
 
     /// Counts readings that were acknowledged and dropped, because others with other values have their times.
@@ -349,7 +349,7 @@ impl Head {
         self.conflicts
     }
 
-    /// Removes rows that the database already has: the journal brought them again because the low-water mark was below them.
+    /// Removes rows that the database already has. The replay of the journal read them because the low-water mark was below them.
     pub(crate) fn discard_stored(
         &mut self,
         pump: &PumpId,
@@ -361,7 +361,7 @@ impl Head {
         }
         let discarded = self.update_minute(pump, start_ms, |minute| {
             minute.unpack(pump)?;
-            // A part stays where the block has only other channels of its reading.
+            // A part whose channels are not in the block stays.
             minute.readings.retain(|reading| match stored.readings.get(&reading.at) {
                 Some(known) => known.overlap(&reading.samples) == SampleOverlap::Adds,
                 None => true,
@@ -451,8 +451,8 @@ impl Head {
     }
 
     /// Returns what waits besides the pumps' readings and detections.
-    pub(crate) fn unflushed(&self) -> &Unflushed {
-        &self.unflushed
+    pub(crate) fn other_rows(&self) -> &OtherRows {
+        &self.other_rows
     }
 
     /// Returns the removals that are not finished.
@@ -473,7 +473,7 @@ impl Head {
         }
         self.past_count = self.past_count.saturating_sub(minutes.past());
         self.flushed_latest.remove(pump);
-        self.unflushed.remove_pump(pump);
+        self.other_rows.remove_pump(pump);
     }
 
     /// Returns the pump and start of each minute that may have readings.
@@ -506,7 +506,7 @@ impl Head {
 
     /// Returns about how many bytes of memory the head takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.unflushed.bytes()
+        self.bytes + self.other_rows.bytes()
     }
 
     /// Returns when the oldest minute was opened, by the node's clock, in milliseconds since 1970.

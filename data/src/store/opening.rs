@@ -128,7 +128,7 @@ impl StoreInner {
         for (_, pump) in head.removals().not_stored() {
             self.pump_registry.remove(pump);
         }
-        self.pump_registry.add(head.unflushed().pumps.iter().map(|(_, pump)| pump));
+        self.pump_registry.add(head.other_rows().pumps.iter().map(|(_, pump)| pump));
     }
 }
 

@@ -146,7 +146,7 @@ impl Store {
     pub async fn metrics(&self, range: &PageRange) -> Result<QueryResult<SystemMetrics>, StoreError> {
         let state = self.0.database.read().await;
         let bounds = range.bounds_ms();
-        let waiting: Vec<SystemMetrics> = self.0.head().unflushed().metrics.iter().map(|(_, m)| m.clone()).collect();
+        let waiting: Vec<SystemMetrics> = self.0.head().other_rows().metrics.iter().map(|(_, m)| m.clone()).collect();
         let mut rows: Vec<SystemMetrics> =
             waiting.into_iter().filter(|m| (bounds.0..bounds.1).contains(&m.at.millis())).collect();
         let read = match state.engine() {

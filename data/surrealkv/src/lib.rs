@@ -13,6 +13,7 @@
 
 use std::path::PathBuf;
 
+// `current` is SurrealKV 1.2, renamed in Cargo.toml.
 pub use current::{Durability, Error, HistoryOptions, LSMIterator, Mode, Result, Transaction, Tree};
 
 /// SurrealKV 1.2's builder, with the one method of 0.21 that 1.2 does not have.

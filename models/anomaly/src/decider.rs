@@ -1,14 +1,16 @@
 //! Turns the scores of one pump into detections. Live pumps and evaluations use the same decider.
 //!
-//! **The fused detector.** A window deviates in its channels' short levels, long levels and reconstruction errors. Each
+//! **The fused detector.** A window deviates in its channels' short levels (means of the last 5 steps), long levels
+//! (of the last 15) and reconstruction errors. Each
 //! deviation is counted in the spreads found in commissioning, weighted and limited. The norm of each of the three
-//! vectors, divided by its threshold, is an anomaly score; so is a channel's lack of change where it is nearly constant.
+//! vectors, divided by its threshold, is an anomaly score; so is how little a channel changes compared with its own normal
+//! (`stuck_score`).
 //! A window's anomaly score is the highest of these.
 //!
 //! Above 1 an *episode* starts, and the tracked levels stop. An episode ends in one of two ways:
 //!
 //! - The anomaly score falls below `quiet`.
-//! - In the direction of the episode's greatest change, little of it is left. A pump seldom returns to exactly the levels
+//! - Less than the share `returned` of the episode's greatest change is left, measured in the direction of that change. A pump seldom returns to exactly the levels
 //!   it had, so its new levels are then learned (*settling*).
 //!
 //! The normal reconstruction errors are never adapted, so that abnormal behaviour is not learned as normal. Nor is an
@@ -65,8 +67,8 @@ pub struct Decider {
 
 #[derive(Debug, Clone)]
 enum State {
-    /// [`Detector::LstmAutoencoder`] has no state.
-    Loss,
+    /// It has no state.
+    LstmAutoencoder,
     Fused(Fused),
 }
 
@@ -101,6 +103,7 @@ enum Phase {
 struct Paused {
     episode: Episode,
     levels: Vec<f64>,
+    /// Each level stays within its maximum drift of its anchor ([`LevelTracker`]).
     #[serde(rename = "homes")]
     anchors: Vec<f64>,
 }
@@ -128,7 +131,7 @@ impl Decider {
     /// Creates a decider without history.
     pub fn new(baseline: Arc<Baseline>) -> Decider {
         let state = match baseline.detector {
-            Detector::LstmAutoencoder => State::Loss,
+            Detector::LstmAutoencoder => State::LstmAutoencoder,
             Detector::Fused => State::Fused(Fused {
                 tracker: LevelTracker::new(&baseline.channels, &baseline.tuning),
                 phase: Phase::Normal { above: 0 },
@@ -150,7 +153,7 @@ impl Decider {
     pub fn decide(&mut self, pump: &PumpId, at: Timestamp, score: &Score) -> Detection {
         let baseline = &*self.baseline;
         let (loss, threshold, parts) = match &mut self.state {
-            State::Loss => {
+            State::LstmAutoencoder => {
                 let parts = score.channels.iter().map(|channel| channel.error).collect();
                 (score.loss, baseline.loss_threshold, parts)
             }
@@ -173,7 +176,7 @@ impl Fused {
         let now = change(baseline, &paused.levels, scores, |score| score.short);
         let resumes = paused.episode.peak >= MIN_RESUMABLE_SCORE
             && remaining_share(&paused.episode.change, &now) >= RESUME_SHARE
-            && AnomalyScore::of(baseline, &paused.levels, scores).size > THRESHOLD;
+            && AnomalyScore::of(baseline, &paused.levels, scores).value > THRESHOLD;
         if resumes {
             let Paused { episode, levels, anchors } = mem::take(paused.as_mut());
             self.tracker = LevelTracker::at(&baseline.channels, &baseline.tuning, levels, anchors);
@@ -190,36 +193,36 @@ impl Fused {
             if *done == tuning.settle_steps {
                 self.phase = Phase::Normal { above: 0 };
             }
-            return anomaly.size.min(THRESHOLD);
+            return anomaly.value.min(THRESHOLD);
         }
-        let mut loss = anomaly.size.min(THRESHOLD);
+        let mut loss = anomaly.value.min(THRESHOLD);
         if let Phase::Normal { above } = &mut self.phase {
-            *above = if anomaly.size > THRESHOLD { *above + 1 } else { 0 };
+            *above = if anomaly.value > THRESHOLD { *above + 1 } else { 0 };
             if *above >= tuning.raise_after {
                 self.phase = Phase::Episode(Episode::default());
             }
         }
         if let Phase::Episode(episode) = &mut self.phase {
             let levels = self.tracker.levels();
-            if anomaly.size > episode.peak {
+            if anomaly.value > episode.peak {
                 let change = change(baseline, levels, scores, |score| score.long);
-                *episode = Episode { peak: anomaly.size, change, stuck: anomaly.stuck, ..*episode };
+                *episode = Episode { peak: anomaly.value, change, stuck: anomaly.stuck, ..*episode };
             }
             // The deadband: an episode ends at a lower score than it starts.
-            let with_deadband = anomaly.size - tuning.quiet + THRESHOLD;
-            let quiet = with_deadband <= THRESHOLD;
+            let with_deadband = anomaly.value - tuning.quiet + THRESHOLD;
+            let below_quiet = with_deadband <= THRESHOLD;
             let share = remaining_share(&episode.change, &change(baseline, levels, scores, |score| score.short));
             let returned = !episode.stuck && share < tuning.returned;
-            let is_quiet = quiet || returned;
-            episode.quiet_windows = if is_quiet { episode.quiet_windows + 1 } else { 0 };
-            if !is_quiet || episode.held_loss <= THRESHOLD {
+            let is_back_to_normal = below_quiet || returned;
+            episode.quiet_windows = if is_back_to_normal { episode.quiet_windows + 1 } else { 0 };
+            if !is_back_to_normal || episode.held_loss <= THRESHOLD {
                 episode.held_loss = with_deadband.max(THRESHOLD.next_up());
             }
             if episode.quiet_windows < tuning.clear_after {
                 return episode.held_loss;
             }
             loss = with_deadband.min(THRESHOLD);
-            self.phase = if quiet || tuning.settle_steps == 0 {
+            self.phase = if below_quiet || tuning.settle_steps == 0 {
                 Phase::Normal { above: 0 }
             } else {
                 let (levels, anchors) = (self.tracker.levels().to_vec(), self.tracker.anchors().to_vec());
@@ -237,9 +240,9 @@ impl Fused {
 /// How far a window is from normal.
 struct AnomalyScore {
     /// The highest of its scores; 1 is the threshold.
-    size: f64,
-    /// Each channel's contribution: the square of its deviation in its own spreads. For reconstruction errors it also
-    /// grows with the deviation of the channel's level. Not weighted: which sensor caused an anomaly is a different
+    value: f64,
+    /// Each channel's contribution before it is normalised: its squared deviation in its own spreads, or its stuck score. For
+    /// reconstruction errors it also grows with the deviation of the channel's level. Not weighted: which sensor caused an anomaly is a different
     /// question from whether there is one.
     parts: Vec<f64>,
     /// Whether the score is that of a stuck channel.
@@ -258,18 +261,19 @@ impl AnomalyScore {
             level_deviations(baseline, levels, scores, |score| score.long, |channel| channel.long_spread);
         let stuck: Vec<f64> = channels.iter().zip(scores).map(|(channel, score)| channel.stuck_score(score)).collect();
         // A wrong sensor makes other channels badly reconstructed too, but only its own level deviates.
-        let blame = |error: &f64, level: &f64| error * (1.0 + level * level).sqrt();
-        let blamed: Vec<f64> = errors.iter().zip(&long_deviations).map(|(error, level)| blame(error, level)).collect();
-        let mut max = AnomalyScore { size: stuck.iter().copied().fold(0.0, f64::max), parts: stuck, stuck: true };
-        for (threshold, weight, deviations, blamed) in [
-            (error, (|channel| channel.error_weight) as fn(&ChannelBaseline) -> f64, &errors, &blamed),
+        let attribute = |error: &f64, level: &f64| error * (1.0 + level * level).sqrt();
+        let attributed: Vec<f64> =
+            errors.iter().zip(&long_deviations).map(|(error, level)| attribute(error, level)).collect();
+        let mut max = AnomalyScore { value: stuck.iter().copied().fold(0.0, f64::max), parts: stuck, stuck: true };
+        for (threshold, weight, deviations, attributed) in [
+            (error, (|channel| channel.error_weight) as fn(&ChannelBaseline) -> f64, &errors, &attributed),
             (long, |channel| channel.level_weight, &long_deviations, &long_deviations),
             (short, |channel| channel.level_weight, &short_deviations, &short_deviations),
         ] {
-            let size = norm(channels.iter().zip(deviations).map(|(channel, z)| weight(channel) * z)) / threshold;
-            if size >= max.size {
-                let parts = blamed.iter().map(|deviation| deviation * deviation).collect();
-                max = AnomalyScore { size, parts, stuck: false };
+            let value = norm(channels.iter().zip(deviations).map(|(channel, z)| weight(channel) * z)) / threshold;
+            if value >= max.value {
+                let parts = attributed.iter().map(|deviation| deviation * deviation).collect();
+                max = AnomalyScore { value, parts, stuck: false };
             }
         }
         max
@@ -288,7 +292,7 @@ fn level_deviations(
     parts.map(|((channel, score), level)| deviation(value(score) - level, spread(channel))).collect()
 }
 
-/// Returns the same in long spreads, weighted.
+/// Returns how far each channel is from its tracked level, in long spreads, times its weight.
 fn change(baseline: &Baseline, levels: &[f64], scores: &[ChannelScore], value: fn(&ChannelScore) -> f64) -> Vec<f64> {
     let deviations = level_deviations(baseline, levels, scores, value, |channel| channel.long_spread);
     baseline.channels.iter().zip(deviations).map(|(channel, deviation)| channel.level_weight * deviation).collect()

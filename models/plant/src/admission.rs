@@ -36,7 +36,7 @@ use crate::{
     WindowConfig, device_clock::format_duration,
 };
 
-/// A reading without a device time is placed after the newest one if that is at most this far ahead; the store need not
+/// A reading without a device time is placed after the newest one if that is less than this far ahead; the store need not
 /// be queried then. Otherwise the first free time is looked up.
 const MAX_APPEND_MS: i64 = 1000;
 /// This many current readings in a row, behind the newest and with rising times, start a new order.
@@ -136,7 +136,8 @@ struct LastGood {
     until: Timestamp,
 }
 
-/// The current readings behind the order, with rising times, since the last one in order.
+/// Late but current readings in a row, each with a later time than the one before. [`NEW_ORDER_READINGS`] of them restart the
+/// order.
 #[derive(Debug, Default)]
 struct LateRun {
     count: u32,
@@ -189,7 +190,7 @@ impl Admission {
         }
     }
 
-    /// Uses another profile from now on, with another interval or other hold times.
+    /// Takes the interval and the hold times of another profile with the same channels.
     pub fn change_profile(&mut self, profile: &Profile) {
         self.config = WindowConfig::for_profile(profile);
         self.holds_ms = holds_ms(&self.config, profile);
@@ -199,13 +200,13 @@ impl Admission {
     }
 
     /// Records a stored reading, as after a restart.
-    pub fn recall(&mut self, reading: &Reading) {
+    pub fn replay(&mut self, reading: &Reading) {
         self.order = self.order.max(Some(reading.at));
         self.record(reading);
     }
 
     /// Records that up to this time readings may be stored that could not be recalled.
-    pub fn recall_failed(&mut self, until: Timestamp) {
+    pub fn mark_unread_until(&mut self, until: Timestamp) {
         self.unread_until = self.unread_until.max(Some(until));
     }
 
@@ -382,7 +383,7 @@ impl Admission {
             return true;
         }
         let LateRun { count, last } = self.late_run;
-        // Readings of one post count once: another gateway of the same pump may send a backlog. All of them count if the
+        // Readings of one post count once, so that a backlog from another gateway does not restart the order. All of them count if the
         // newest time is still in the future by the node's clock.
         let newest_is_future = self.steps_behind(received, order) >= self.config.slack_steps;
         let same_post = last.is_some_and(|(_, then)| then == received) && !newest_is_future;
@@ -480,7 +481,7 @@ impl Admission {
             match (sample, known) {
                 (Sample::Good(_), Some(known)) if known.at >= at => {}
                 (Sample::Good(_), known) => *known = Some(LastGood { at, until: at.plus_ms(*hold_ms) }),
-                // The sensor is broken: its last good value is no longer held.
+                // The sensor is broken: its last good value fills only the next steps, as for a channel without a hold time.
                 (Sample::Bad(_), Some(known)) if known.at < at => known.until = known.until.min(at.plus_ms(fill_ms)),
                 _ => {}
             }

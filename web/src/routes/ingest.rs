@@ -34,7 +34,7 @@ pub(crate) struct IngestResponse {
     rejected: Vec<RejectedResponse>,
     /// The number of further rejected items.
     rejected_not_listed: usize,
-    /// All items that are valid and were not accepted, listed above or not: exactly these are to be sent again. Ranges of
+    /// All items that are rejected with `retry_after_s`, listed above or not: exactly these are to be sent again. Ranges of
     /// indices in the post, in order.
     send_again: Vec<ResendRange>,
     /// Values in accepted items that are outside the plausible range of their channel; the first 100.
@@ -82,7 +82,7 @@ pub(crate) struct ResendRange {
     /// The index of the last item.
     #[schema(example = 9999)]
     to: usize,
-    /// When to send them, in seconds.
+    /// Send them again after this many seconds.
     #[schema(example = 1)]
     retry_after_s: u64,
 }
@@ -171,7 +171,7 @@ pub(crate) enum TimeSchema {
 ///
 /// A post has at most 10,000 items, of any number of pumps. If a pump has more items than it can accept at once
 /// (`ingest.max_in_flight_readings_per_pump`), they are accepted in parts, in the order of their times. The response is
-/// sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s) with what was accepted by then. While
+/// sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s by default) with what was accepted by then. While
 /// such a post is in progress, another one for the same pump gets a 429; posts with few readings of the pump are accepted.
 ///
 /// A rejected item with `retry_after_s` may be sent again by itself after that many seconds. The possible reasons: the post
@@ -180,7 +180,7 @@ pub(crate) enum TimeSchema {
 /// the database is unavailable. `send_again` has the indices of all such items, `rejected` the first 100. A post of nothing
 /// else gets a 503. Any other rejection is final.
 ///
-/// The body may be compressed (`Content-Encoding: gzip`); decompressed it has at most `server.max_body_bytes` (8 MiB). JSON is
+/// The body may be compressed (`Content-Encoding: gzip`); decompressed it has at most `server.max_body_bytes` (8 MiB by default). JSON is
 /// also accepted as `text/plain`, from clients that cannot set another type.
 #[utoipa::path(
     post,
@@ -218,7 +218,7 @@ pub(crate) async fn ingest(
     Ok(HttpResponse::build(status(&rejected, item_count)).json(IngestResponse::new(receipt, rejected, ignored)))
 }
 
-/// Separates the drafts for the engine from the rejected items. The drafts keep their indices: a rejected item is none.
+/// Separates the drafts for the engine from the rejected items. The drafts keep their indices: a rejected item leaves `None` in its place.
 fn split(items: Items) -> (Vec<Option<Draft>>, Vec<RejectedResponse>) {
     let (mut drafts, mut rejected) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {

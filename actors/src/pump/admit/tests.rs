@@ -59,7 +59,7 @@ impl Bench {
     }
 
     /// Judges the next items, of which the store has none.
-    fn judge(&mut self) -> Option<Batch> {
+    fn decide(&mut self) -> Option<Batch> {
         self.judge_against(&LookupResult::default())
     }
 
@@ -68,7 +68,7 @@ impl Bench {
         let state =
             BacklogState { now: self.now, pending_windows: self.pending_windows, accepts_past_minutes: &|| has_room };
         let (items, _) = self.admit.next(false, state)?;
-        Some(self.admit.judge(items, stored))
+        Some(self.admit.decide(items, stored))
     }
 
     /// Completes a batch. Returns the seconds that are durable.
@@ -88,19 +88,19 @@ fn receipt_of(response: &mut Response) -> Result<(usize, usize, usize), IngestEr
 fn a_post_gets_its_response_when_its_readings_are_durable() {
     let mut bench = Bench::new(100);
     let mut response = bench.post(0..3, 3);
-    let batch = bench.judge().expect("the next items");
+    let batch = bench.decide().expect("the next items");
     assert_eq!(batch.to_store().len(), 3);
     assert!(response.try_recv().is_err(), "not yet");
     assert_eq!(bench.complete(batch, Ok(())), [0, 1, 2]);
     assert_eq!(receipt_of(&mut response), Ok((3, 0, 0)));
-    assert!(bench.judge().is_none());
+    assert!(bench.decide().is_none());
 }
 
 #[test]
 fn duplicates_of_readings_that_were_not_stored_are_not_stored() {
     let mut bench = Bench::new(100);
     let (mut first, mut second) = (bench.post(0..2, 2), bench.post(0..2, 2));
-    let (a, b) = (bench.judge().expect("the next items"), bench.judge().expect("the next items"));
+    let (a, b) = (bench.decide().expect("the next items"), bench.decide().expect("the next items"));
     assert_eq!((a.to_store().len(), b.to_store().len()), (2, 0), "the second repeats the first");
     assert_eq!(bench.complete(a, Err(StoreFailure::Failed)), [0; 0]);
     assert_eq!(bench.complete(b, Ok(())), [0; 0]);
@@ -109,7 +109,7 @@ fn duplicates_of_readings_that_were_not_stored_are_not_stored() {
 
     // Sent again, they are new.
     let mut third = bench.post(0..2, 3);
-    let c = bench.judge().expect("the next items");
+    let c = bench.decide().expect("the next items");
     assert_eq!(bench.complete(c, Ok(())), [0, 1]);
     assert_eq!(receipt_of(&mut third), Ok((2, 0, 0)));
 }
@@ -135,12 +135,12 @@ fn a_backlog_is_admitted_in_parts_and_gets_one_response() {
     let mut bench = Bench::new(10);
     let (mut backlog, mut other) = (bench.post((0..12).rev(), 12), bench.post([12], 12));
     for part in [vec![0, 1, 2, 3, 4], vec![5, 6, 7, 8, 9], vec![10, 11]] {
-        let batch = bench.judge().expect("the next items");
-        assert!(bench.judge().is_none(), "one part at a time, and no other post before it ends");
+        let batch = bench.decide().expect("the next items");
+        assert!(bench.decide().is_none(), "one part at a time, and no other post before it ends");
         assert_eq!(bench.complete(batch, Ok(())), part);
     }
     assert_eq!(receipt_of(&mut backlog), Ok((12, 0, 0)));
-    let batch = bench.judge().expect("the other post");
+    let batch = bench.decide().expect("the other post");
     assert_eq!(bench.complete(batch, Ok(())), [12]);
     assert_eq!(receipt_of(&mut other), Ok((1, 0, 0)));
 }
@@ -149,18 +149,18 @@ fn a_backlog_is_admitted_in_parts_and_gets_one_response() {
 fn a_part_waits_for_room_for_its_windows_for_a_limited_time() {
     let mut bench = Bench::new(10);
     let _response = bench.post(0..20, 20);
-    let first = bench.judge().expect("nothing is in flight");
+    let first = bench.decide().expect("nothing is in flight");
     bench.complete(first, Ok(()));
     bench.pending_windows = 28;
-    assert!(bench.judge().is_none(), "4 of 32 are free, and a part has 5");
+    assert!(bench.decide().is_none(), "4 of 32 are free, and a part has 5");
     assert_eq!(bench.admit.backlog_wait(bench.now), Some(Duration::from_secs(10)));
     bench.pending_windows = 27;
-    let second = bench.judge().expect("5 are free");
+    let second = bench.decide().expect("5 are free");
     bench.complete(second, Ok(()));
     bench.pending_windows = 32;
     bench.now += Duration::from_secs(10);
     assert_eq!(bench.admit.backlog_wait(bench.now), Some(Duration::ZERO));
-    let third = bench.judge().expect("it has waited for 10 s");
+    let third = bench.decide().expect("it has waited for 10 s");
     assert_eq!(bench.complete(third, Ok(())).len(), 5);
 }
 
@@ -176,13 +176,13 @@ fn a_backlog_that_cannot_be_continued_defers_its_remaining_items() {
     ] {
         let mut bench = Bench::new(10);
         let mut response = bench.post(0..20, 86_400);
-        let first = bench.judge().expect("the next items");
+        let first = bench.decide().expect("the next items");
         bench.complete(first, stored);
         event(&mut bench);
-        assert!(bench.judge().is_none(), "{case}");
+        assert!(bench.decide().is_none(), "{case}");
         assert_eq!(receipt_of(&mut response), expected, "{case}");
         let mut next = bench.post([86_400], 86_400);
-        let batch = bench.judge().expect("the next post");
+        let batch = bench.decide().expect("the next post");
         bench.complete(batch, Ok(()));
         assert_eq!(receipt_of(&mut next), Ok((1, 0, 0)), "{case}");
     }
@@ -195,7 +195,7 @@ fn items_whose_lookup_failed_are_not_stored() {
     let state = BacklogState { now: bench.now, pending_windows: 0, accepts_past_minutes: &|| true };
     let (items, _) = bench.admit.next(false, state).expect("the next items");
     bench.admit.lookup_failed(items);
-    assert!(bench.judge().is_none());
+    assert!(bench.decide().is_none());
     assert_eq!(receipt_of(&mut response), Err(IngestError::NotStored { retry_after_s: 1 }));
 }
 
@@ -204,7 +204,7 @@ fn timestamps_two_hours_behind_are_a_clock_fault() {
     let mut bench = Bench::new(100);
     for s in 0..10 {
         let _response = bench.post([s - 7200], s);
-        let batch = bench.judge().expect("the next items");
+        let batch = bench.decide().expect("the next items");
         bench.complete(batch, Ok(()));
     }
     assert!(bench.admit.clock_fault().is_some(), "two hours behind");

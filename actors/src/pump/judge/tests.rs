@@ -117,7 +117,7 @@ fn a_pump_without_a_baseline_shows_why_and_its_limits_are_evaluated() {
         PumpMode::Learning(BaselineCollection::new(86_400_000, record))
     };
     for (mode, why) in
-        [(PumpMode::NoModel, "NoModel"), (PumpMode::Unread, "BaselineUnavailable"), (learning(), "Learning(")]
+        [(PumpMode::NoModel, "NoModel"), (PumpMode::BaselineUnread, "BaselineUnavailable"), (learning(), "Learning(")]
     {
         let mut bench = Bench::new(mode);
         (-29..0).for_each(|s| drop(bench.take(reading(s))));

@@ -2,7 +2,7 @@
 
 use volute_plant::Sample;
 
-use super::{minute::PACK_AFTER_ROWS, unflushed::MAX_ITEMS_PER_KIND, *};
+use super::{minute::PACK_AFTER_ROWS, other_rows::MAX_ITEMS_PER_KIND, *};
 use crate::store::types::PumpCheckpoint;
 
 fn at(s: i64) -> Timestamp {
@@ -117,11 +117,11 @@ fn checkpoints_of_many_pumps_are_split_into_several_batches() {
         (MAX_ITEMS_PER_KIND / 2, 5 * MAX_ITEMS_PER_KIND / 2 + 1, false),
     ] {
         let flush_batch = head.next_flush_batch(DuePolicy::All, 10);
-        assert_eq!((flush_batch.unflushed.checkpoints.len(), flush_batch.more), (count, more));
+        assert_eq!((flush_batch.other_rows.checkpoints.len(), flush_batch.more), (count, more));
         assert_eq!(flush_batch.low_water, Seq::new(low_water as u64), "what is left is in no later record");
         head.remove_flushed(&flush_batch);
     }
-    assert!(head.unflushed().is_empty());
+    assert!(head.other_rows().is_empty());
 }
 
 #[test]

@@ -27,16 +27,16 @@ fn an_entry_is_read_from_the_journal_alone_and_from_the_database_alone() {
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        let waiting = store.0.head().unflushed().all_documents().count();
+        let waiting = store.0.head().other_rows().all_documents().count();
         assert_eq!((waiting, rows(&store).await), (2, 0), "they wait, read from the journal");
         assert_eq!(all(&store).await.rows, entries);
         store.flush_all().await.expect("flushed");
-        assert!(store.0.head().unflushed().is_empty(), "nothing waits");
+        assert!(store.0.head().other_rows().is_empty(), "nothing waits");
         assert_eq!((rows(&store).await, all(&store).await.rows), (2, entries.to_vec()));
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        assert!(store.0.head().unflushed().is_empty(), "the journal's mark is beyond them");
+        assert!(store.0.head().other_rows().is_empty(), "the journal's mark is beyond them");
         assert_eq!(all(&store).await.rows, entries);
     });
 }
@@ -54,13 +54,13 @@ fn a_replayed_entry_is_stored_once() {
         store.commit(&audit(&entries[1..])).await.expect("stored");
         store.flush(at(7)).await.expect("flushed");
         assert_eq!(rows(&store).await, 2, "they do not wait for the reading's minute");
-        assert!(store.0.head().unflushed().is_empty());
+        assert!(store.0.head().other_rows().is_empty());
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
         let newest_first = AuditFilter { range: PageRange::newest(10), ..AuditFilter::default() };
         for flushed in [false, true] {
-            assert_eq!(store.0.head().unflushed().all_documents().count(), if flushed { 0 } else { 2 });
+            assert_eq!(store.0.head().other_rows().all_documents().count(), if flushed { 0 } else { 2 });
             let mut sorted = entries.to_vec();
             sorted.sort();
             assert_eq!(all(&store).await.rows, sorted, "flushed: {flushed}");
@@ -156,10 +156,10 @@ fn a_flush_keeps_an_entry_that_arrived_after_it_began() {
     let mut head = head::Head::default();
     head.apply(Seq::new(1), audit(&[entry("restart", 5)]));
     let flush_batch = head.next_flush_batch(head::DuePolicy::All, 10);
-    assert_eq!((flush_batch.unflushed.all_documents().count(), flush_batch.low_water), (1, Seq::new(2)));
+    assert_eq!((flush_batch.other_rows.all_documents().count(), flush_batch.low_water), (1, Seq::new(2)));
     head.apply(Seq::new(2), audit(&[entry("restart", 6)]));
     head.remove_flushed(&flush_batch);
-    assert_eq!(head.unflushed().all_documents().collect::<Vec<_>>(), [&Document::of(&entry("restart", 6))]);
+    assert_eq!(head.other_rows().all_documents().collect::<Vec<_>>(), [&Document::of(&entry("restart", 6))]);
 }
 
 #[test]

@@ -34,15 +34,15 @@ fn a_checkpoint_is_read_from_the_journal_alone_and_from_the_database_alone() {
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        assert_eq!(store.0.head().unflushed().checkpoints.len(), 1, "it waits in the head, read from the journal");
+        assert_eq!(store.0.head().other_rows().checkpoints.len(), 1, "it waits in the head, read from the journal");
         assert_eq!(stored_checkpoint(&store, "P-1").await, Some(one.clone()));
         store.flush_all().await.expect("flushed");
-        assert!(store.0.head().unflushed().is_empty(), "nothing waits");
+        assert!(store.0.head().other_rows().is_empty(), "nothing waits");
         assert_eq!(stored_checkpoint(&store, "P-1").await, Some(one.clone()));
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        assert!(store.0.head().unflushed().is_empty(), "the journal's mark is beyond it");
+        assert!(store.0.head().other_rows().is_empty(), "the journal's mark is beyond it");
         assert_eq!(stored_checkpoint(&store, "P-1").await, Some(one));
     });
 }
@@ -89,7 +89,7 @@ fn a_flush_keeps_a_checkpoint_that_arrived_after_it_began() {
     head.apply(Seq::new(2), batch_of(&[checkpoint("P-1", 6, "newer")]));
     head.remove_flushed(&flush_batch);
     let waiting: Vec<&str> =
-        head.unflushed().checkpoints.values().map(|(_, checkpoint)| checkpoint.document.as_str()).collect();
+        head.other_rows().checkpoints.values().map(|(_, checkpoint)| checkpoint.document.as_str()).collect();
     assert_eq!(waiting, ["newer"]);
 }
 

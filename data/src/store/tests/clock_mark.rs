@@ -8,7 +8,7 @@ fn metrics_at(ms: i64) -> Batch {
 }
 
 fn both(ms: i64) -> ClockMark {
-    ClockMark { last_trusted: at(ms), swept_until: at(ms) }
+    ClockMark { last_trusted: at(ms), retention_now: at(ms) }
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn the_mark_takes_precedence_over_the_newest_metrics() {
         assert_eq!(store.clock_mark().await, Some(both(800)), "metrics of a wrong clock are not used");
         store.mark_unavailable("it broke").await;
         assert_eq!(store.clock_mark().await, Some(both(800)), "without the database");
-        let apart = ClockMark { last_trusted: at(800), swept_until: at(300) };
+        let apart = ClockMark { last_trusted: at(800), retention_now: at(300) };
         store.save_clock_mark(apart).expect("written");
         assert_eq!(store.clock_mark().await, Some(apart));
         std::fs::write(dir.path().join("clock"), format!("{}\n", at(800))).expect("written");

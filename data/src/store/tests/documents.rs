@@ -108,7 +108,7 @@ fn a_document_is_read_from_the_journal_alone_and_from_the_database_alone() {
         for flushed in [false, false, true, true] {
             if flushed {
                 store.flush_all().await.expect("flushed");
-                assert!(store.0.head().unflushed().is_empty());
+                assert!(store.0.head().other_rows().is_empty());
             }
             assert_eq!(
                 (rows(&store, "note").await, rows(&store, "token").await),
@@ -122,7 +122,7 @@ fn a_document_is_read_from_the_journal_alone_and_from_the_database_alone() {
         }
         store.close().await.expect("closed");
         let store = open(&dir).await;
-        assert!(store.0.head().unflushed().is_empty(), "the journal's mark is beyond them");
+        assert!(store.0.head().other_rows().is_empty(), "the journal's mark is beyond them");
         assert_eq!(notes(&store, &DocumentFilter::default()).await, all);
     });
 }
@@ -251,7 +251,7 @@ fn an_unreadable_document_is_refused_with_its_batch() {
             let error = store.commit(&with_another).await.expect_err(expected);
             assert!(matches!(error, StoreError::InvalidRow { .. }) && error.to_string().contains(expected), "{error}");
         }
-        assert!(store.0.head().unflushed().is_empty());
+        assert!(store.0.head().other_rows().is_empty());
     });
 }
 
@@ -273,9 +273,9 @@ fn a_document_of_an_unknown_kind_is_flushed() {
         store.close().await.expect("closed");
 
         let store = open(&dir).await;
-        assert_eq!(store.0.head().unflushed().all_documents().collect::<Vec<_>>(), [&of_tomorrow]);
+        assert_eq!(store.0.head().other_rows().all_documents().collect::<Vec<_>>(), [&of_tomorrow]);
         store.flush_all().await.expect("flushed");
-        assert!(store.0.head().unflushed().is_empty());
+        assert!(store.0.head().other_rows().is_empty());
         let engine = store.engine().await.expect("open");
         let levels: Vec<f64> = engine.rows("SELECT VALUE level FROM of_tomorrow:['a']", []).await.expect("read");
         assert_eq!(levels, [0.5]);

@@ -101,7 +101,7 @@ async fn assert_all_there(store: &Store) {
     assert_eq!(store.baseline_status(&pump("P-2")).await.expect("read"), BaselineStatus::Commissioning(commissioning));
     assert_eq!(store.pump_name(&pump("P-1")), Some("Feed pump west".parse().expect("a name")));
     assert_eq!(store.pump_settings(&pump("P-1")).await.expect("read"), settings());
-    assert_eq!(store.clock_mark().await, Some(ClockMark { last_trusted: at(0), swept_until: at(0) }));
+    assert_eq!(store.clock_mark().await, Some(ClockMark { last_trusted: at(0), retention_now: at(0) }));
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Decider {
     /// Returns its current state. [`Decider::with_memory`] continues from it.
     pub fn memory(&self) -> DeciderMemory {
         let fused = match &self.state {
-            State::Loss => None,
+            State::LstmAutoencoder => None,
             State::Fused(Fused { tracker, phase }) => Some(FusedMemory {
                 levels: tracker.levels().to_vec(),
                 anchors: tracker.anchors().to_vec(),
@@ -86,7 +86,7 @@ impl Decider {
             return Err(MemoryError::Baseline { found, expected: baseline.id.clone() });
         }
         let state = match (baseline.detector, fused) {
-            (Detector::LstmAutoencoder, None) => State::Loss,
+            (Detector::LstmAutoencoder, None) => State::LstmAutoencoder,
             (Detector::Fused, Some(fused)) => State::Fused(fused.restore(&baseline)?),
             _ => return Err(MemoryError::Shape("it is of another detector")),
         };

@@ -1,16 +1,16 @@
-//! The network's numbers in the kernel's memory layout, and back.
+//! The network's weights and gradients in the kernel's memory layout, and back.
 //!
-//! Outputs are in groups of `L`, the lanes of a vector, the last group padded with zeros; a group's gates are adjacent.
-//! So an array `[input][gate * units + unit]` becomes panels `[group][input][gate][lane]`, and a pass over one group
-//! reads memory in order. Gradients have the same layout.
+//! `L` is the number of lanes of a SIMD vector. Outputs are in groups of `L`, the last one padded with zeros; a group's gates are
+//! adjacent. The values of one group and one input are a panel, `[gate][lane]`. So an array `[input][gate * units + unit]` becomes
+//! panels `[group][input][gate][lane]`, and a pass over one group reads memory in order. Gradients have the same layout.
 
 use super::math::{CANDIDATE, GATE};
 use crate::weights::{Part, Shape};
 
-/// The four gates of a group of cells, in Keras' order: input, forget, candidate, output.
+/// Four vectors: mostly the gates of a group of cells, in Keras' order: input, forget, candidate, output.
 pub(super) type Gates<const L: usize> = [[f32; L]; 4];
 
-/// The factors for the weights of the gates that [`super::math`] requires.
+/// Weights are stored times these, so that the activation functions in [`super::math`] need only powers of 2.
 const FACTORS: [f32; 4] = [GATE, GATE, CANDIDATE, GATE];
 
 /// Packed weights, or gradients.

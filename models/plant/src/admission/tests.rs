@@ -367,7 +367,7 @@ fn a_time_may_be_thirty_seconds_ahead_and_as_old_as_readings_are_kept() {
 fn only_times_that_may_be_stored_are_looked_up() {
     let mut admission = admission();
     assert!(!looked_up(&admission, -5000), "nothing is stored");
-    admission.recall(&Reading { at: at(0), ..admit(&mut super::tests::admission(), stamped(0, 1.0), 0) });
+    admission.replay(&Reading { at: at(0), ..admit(&mut super::tests::admission(), stamped(0, 1.0), 0) });
     for (ms, is_looked_up) in [(-1, true), (0, true), (1, false)] {
         assert_eq!(looked_up(&admission, ms), is_looked_up, "{ms} ms");
     }
@@ -375,8 +375,8 @@ fn only_times_that_may_be_stored_are_looked_up() {
     assert!(!looked_up(&admission, -1), "it is in flight");
     admission.complete(at(-1), true);
     assert!(looked_up(&admission, -1));
-    admission.recall_failed(at(500));
-    admission.recall_failed(at(400));
+    admission.mark_unread_until(at(500));
+    admission.mark_unread_until(at(400));
     for (ms, is_looked_up) in [(0, true), (500, true), (501, false)] {
         assert_eq!(
             looked_up(&admission, ms),
@@ -401,7 +401,7 @@ fn a_reading_without_a_time_gets_the_next_free_one_or_needs_a_lookup() {
         for (lookup_result, expected) in [(&nothing, without), (&found, Some(with))] {
             let mut admission = admission();
             admission
-                .recall(&Reading { at: at(newest_ms), ..admit(&mut super::tests::admission(), stamped(0, 1.0), 0) });
+                .replay(&Reading { at: at(newest_ms), ..admit(&mut super::tests::admission(), stamped(0, 1.0), 0) });
             let lookup = admission.lookup(&[(0, draft(TimestampSource::Received, 1.0))], at(0));
             assert_eq!(lookup.free.map(|free| free.from), is_looked_up.map(at), "the newest at {newest_ms} ms");
             let mut result = admission.admit(vec![(0, draft(TimestampSource::Received, 2.0))], at(0), lookup_result);
@@ -495,7 +495,7 @@ fn a_missing_value_is_marked_filled_for_five_steps_after_the_last_good_one() {
     ] {
         let mut admission = admission();
         // An older value does not replace a newer one.
-        admission.recall(&Reading { at: at(0), ..admit(&mut super::tests::admission(), stamped(0, 1.0), 0) });
+        admission.replay(&Reading { at: at(0), ..admit(&mut super::tests::admission(), stamped(0, 1.0), 0) });
         admit(&mut admission, stamped(-9000, 1.0), 0);
         let half = Draft {
             pump: None,
@@ -657,12 +657,12 @@ impl PumpModel {
         self.admission = admission();
         let in_head = if self.store_readable { recalled.max(1) } else { recalled.min(20) };
         for reading in self.stored.values().rev().take(in_head) {
-            self.admission.recall(reading);
+            self.admission.replay(reading);
         }
         if !self.store_readable
             && let Some(newest) = self.stored.keys().next_back()
         {
-            self.admission.recall_failed(*newest);
+            self.admission.mark_unread_until(*newest);
         }
     }
 }

@@ -122,7 +122,7 @@ export interface paths {
          *
          *     A post has at most 10,000 items, of any number of pumps. If a pump has more items than it can accept at once
          *     (`ingest.max_in_flight_readings_per_pump`), they are accepted in parts, in the order of their times. The response is
-         *     sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s) with what was accepted by then. While
+         *     sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s by default) with what was accepted by then. While
          *     such a post is in progress, another one for the same pump gets a 429; posts with few readings of the pump are accepted.
          *
          *     A rejected item with `retry_after_s` may be sent again by itself after that many seconds. The possible reasons: the post
@@ -131,7 +131,7 @@ export interface paths {
          *     the database is unavailable. `send_again` has the indices of all such items, `rejected` the first 100. A post of nothing
          *     else gets a 503. Any other rejection is final.
          *
-         *     The body may be compressed (`Content-Encoding: gzip`); decompressed it has at most `server.max_body_bytes` (8 MiB). JSON is
+         *     The body may be compressed (`Content-Encoding: gzip`); decompressed it has at most `server.max_body_bytes` (8 MiB by default). JSON is
          *     also accepted as `text/plain`, from clients that cannot set another type.
          */
         post: operations["ingest"];
@@ -1134,7 +1134,7 @@ export interface components {
             /** @description The number of further rejected items. */
             rejected_not_listed: number;
             /**
-             * @description All items that are valid and were not accepted, listed above or not: exactly these are to be sent again. Ranges of
+             * @description All items that are rejected with `retry_after_s`, listed above or not: exactly these are to be sent again. Ranges of
              *     indices in the post, in order.
              */
             send_again: components["schemas"]["ResendRange"][];
@@ -1913,7 +1913,7 @@ export interface components {
             from: number;
             /**
              * Format: int64
-             * @description When to send them, in seconds.
+             * @description Send them again after this many seconds.
              * @example 1
              */
             retry_after_s: number;

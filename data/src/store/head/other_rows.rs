@@ -18,7 +18,7 @@ const MAX_ITEM_BYTES_PER_KIND: usize = 4 << 20;
 
 /// Items that are not in the database yet, each with its journal record.
 #[derive(Default, Clone)]
-pub(crate) struct Unflushed {
+pub(crate) struct OtherRows {
     pub pumps: Vec<(Seq, PumpRecord)>,
     pub metrics: Vec<(Seq, SystemMetrics)>,
     /// The newest of each pump.
@@ -63,7 +63,7 @@ impl Remaining {
     }
 }
 
-impl Unflushed {
+impl OtherRows {
     /// Creates it with one pump.
     pub(crate) fn with_pump(seq: Seq, pump: PumpRecord) -> Self {
         Self { bytes: pump_bytes(&pump), pumps: vec![(seq, pump)], ..Self::default() }
