@@ -1,8 +1,8 @@
 //! The flusher: moves due minutes of readings from the journal's head into the database, reopens the database after a
 //! failure, deletes expired rows, and measures the disk.
 //!
-//! A cycle: flush due minutes, release journal segments, delete part of the rows of removed pumps, and once a minute
-//! delete expired rows. The next cycle starts after 100 ms to 1 s, so that each flushes about 32 pump minutes (the
+//! A cycle: flush due minutes, release journal segments, delete part of the rows of removed pumps, and delete
+//! expired rows: a *sweep* starts once a minute, and the following cycles continue it until it is complete. The next cycle starts after 100 ms to 1 s, so that each flushes about 32 pump minutes (the
 //! rows of one pump and one minute). For example, if 64 pump minutes became due in 1 s, the next cycle starts after 500 ms.
 //!
 //! Nothing waits for the flusher: readings are durable, scored and shown without it. When the database fails, the
@@ -39,8 +39,8 @@ const TARGET_MINUTES_PER_CYCLE: usize = 32;
 const PACK_INTERVAL: Duration = Duration::from_millis(100);
 /// Pump minutes packed at a time. Limited because the minutes of pumps that started together grow large together.
 const MAX_MINUTES_PER_PACK: usize = 192;
-/// The time between the starts of two passes over expired rows, and between two measurements of the disk.
-const PASS_INTERVAL: Duration = Duration::from_secs(60);
+/// The time between the starts of two sweeps, and between two measurements of the disk.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// Deleting queries for removed pumps in one cycle, at most; each deletes a range of rows of one table.
 const MAX_PURGED_SLICES: usize = 16;
 /// The period over which the growth of the data is measured.
@@ -86,7 +86,8 @@ pub(crate) struct FlusherActor {
     database: DatabaseState,
     /// When the running cycle began; none if none is running.
     cycle_began: Option<Instant>,
-    drains: Vec<oneshot::Sender<()>>,
+    /// Who waits for the end of the running cycle ([`WaitForFlusherCycle`]).
+    waiters: Vec<oneshot::Sender<()>>,
     /// Records the progress of the cycles.
     slot: Arc<ActorSlot>,
 }
@@ -127,7 +128,7 @@ impl FlusherActor {
             more_to_sweep: false,
             database,
             cycle_began: None,
-            drains: Vec::new(),
+            waiters: Vec::new(),
             slot,
         }
     }
@@ -136,13 +137,10 @@ impl FlusherActor {
     fn run_cycle(&mut self, ctx: &mut Context<Self>) {
         #[cfg(feature = "failpoints")]
         fail::fail_point!("keeper-look");
-        let sweep_due = self.last_sweep.is_none_or(|last| last.elapsed() >= PASS_INTERVAL);
+        let sweep_due = self.last_sweep.is_none_or(|last| last.elapsed() >= SWEEP_INTERVAL);
         if sweep_due {
             self.last_sweep = Some(Instant::now());
             self.measure_disk(ctx);
-        }
-        if !self.drains.is_empty() {
-            return;
         }
         if let DatabaseState::Pausing { until, .. } = self.database
             && until > Instant::now()
@@ -238,8 +236,8 @@ impl FlusherActor {
                 self.database = DatabaseState::Pausing { failures, until: Instant::now() + retry_in };
             }
         }
-        for drain in self.drains.drain(..) {
-            let _ = drain.send(());
+        for waiter in self.waiters.drain(..) {
+            let _ = waiter.send(());
         }
         pause
     }
@@ -260,7 +258,7 @@ impl Handler<Envelope<WaitForFlusherCycle>> for FlusherActor {
     fn handle(&mut self, message: Envelope<WaitForFlusherCycle>, _: &mut Self::Context) {
         let WaitForFlusherCycle(reply) = message.into_inner();
         if self.cycle_began.is_some() {
-            self.drains.push(reply);
+            self.waiters.push(reply);
         } else {
             let _ = reply.send(());
         }

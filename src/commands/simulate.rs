@@ -50,6 +50,8 @@ fn steps(args: &SimulateArgs, fault: Option<Fault>) -> Vec<Step> {
 /// Returns an episode that begins after a third of the recording, and ends a little before its end.
 fn episode(fault: Fault, severity: Severity, total_s: f64) -> Episode {
     let onset_s = total_s / 3.0;
+    // `within` plans healthy running at the start (`onset_s`). Here that comes from the recording, so its time is added to the
+    // fully grown fault (`hold_s`, not a channel's).
     let fitted = Episode::within(fault, severity, 0.6 * total_s);
     Episode { onset_s, hold_s: fitted.hold_s + fitted.onset_s, ..fitted }
 }
@@ -71,6 +73,7 @@ mod tests {
 
     #[test]
     fn an_episode_fits_into_the_rows() {
+        // The first 13 are faults of the machine; the others, of sensors, need a channel.
         for name in &Fault::NAMES[..13] {
             let fault = Fault::parse(name, None).expect("a fault of the machine");
             for total_s in [120.0, 7_200.0, 1e6] {

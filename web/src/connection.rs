@@ -1,7 +1,7 @@
 //! A client's connection: the stream that the HTTP dispatcher reads and writes, with the timeouts that actix does not have.
 //!
 //! actix limits the time for the head of the first request, and how long a connection may be idle between two requests. This
-//! module adds:
+//! module also limits:
 //! - A client that does not read. The kernel closes the connection if none of the sent data is acknowledged or accepted for
 //!   `write_timeout` (`TCP_USER_TIMEOUT`), and buffers little unsent data (`TCP_NOTSENT_LOWAT`).
 //! - A client that sends the head of a later request byte by byte, or a body that no handler reads. To actix it is not idle, although
@@ -51,7 +51,7 @@ const SHORT_KEEP_ALIVE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(1);
 /// How often the idle time of a connection is checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// About how many bytes of a response the kernel buffers before it sends them.
+/// About how many bytes the kernel takes beyond those that it has sent. Above that, writes wait.
 const MAX_UNSENT_BYTES: u32 = 128 << 10;
 
 /// What actix writes to a client that expects `100 Continue`.

@@ -170,6 +170,7 @@ impl Supervisor {
 
     /// Abandons a stuck actor with its thread, and restarts all actors of that thread on another.
     fn abandon(&self, stuck: &Arc<ActorSlot>) {
+        // The generation is the number of the incarnation. None below: it has failed or was replaced meanwhile.
         let generation = stuck.generation();
         let Some(next) = stuck.record_failure(generation, "it blocked its thread for too long and was abandoned")
         else {
@@ -184,6 +185,7 @@ impl Supervisor {
                 ActorState::Stopped => continue,
                 _ => NextStart::Now,
             };
+            // From here on the old incarnation takes and sends nothing.
             let (generation, launcher) = (slot.supersede(), slot.launcher.lock().clone());
             if let Some(launcher) = launcher {
                 launcher.launch(slot, generation, next);

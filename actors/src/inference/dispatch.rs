@@ -1,6 +1,6 @@
 //! Decides which worker scores which windows, and when. Pure: time is passed in.
 //!
-//! A free worker takes the waiting windows, up to the batch size, in turns of the pumps. If windows arrive at 2,000 per
+//! A free worker takes up to a batch of waiting windows, one of each pump in turn (round-robin). If windows arrive at 2,000 per
 //! second or more, it first lingers for up to 4 ms until a batch is full, because a window costs about half as much in
 //! a batch. If a limit of the queue is reached, the pump's oldest waiting window is skipped (not scored), or that of
 //! the next pump in turn if it has none waiting. An example with batches of 4 and windows of four
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(dispatch.next(1, false, now), NextStep::Idle);
         let later = now + 3 * LINGER;
         dispatch.put(pump(2), 2, later);
-        // The failed worker cannot be woken, so the next one is woken.
+        // Worker 0 has failed. The pool notices that it cannot wake it, and asks again: worker 1.
         assert_eq!((dispatch.worker_to_wake(later), dispatch.worker_to_wake(later)), (Some(0), Some(1)));
         assert_eq!(dispatch.next(1, true, later), NextStep::Score(vec![1, 2]));
     }

@@ -4,9 +4,9 @@
 //!
 //! 1. [`Admit::submit`] queues A, then B. [`Admit::next`] returns A and the lookup that A needs from the store.
 //! 2. [`Admit::decide`] decides which items of A are new, late, duplicate, rejected or deferred, and returns a [`Batch`]. While
-//!    its new readings are written, B is judged, also against the readings of A.
+//!    its new readings are written, B is decided on, also against the readings of A.
 //! 3. When the write of A has ended, [`Admit::complete`] completes A's part of the response and returns its readings, which
-//!    are durable now. Batches are completed in the order in which they were judged, so B waits for A even if its write ended
+//!    are durable now. Batches are completed in the order in which they were decided on, so B waits for A even if its write ended
 //!    first.
 //! 4. If the write of A failed, readings of B that are duplicates of A's may not be stored. The client has to post B again too.
 //!
@@ -58,7 +58,7 @@ pub(super) struct Admit {
 /// The limits of a backlog.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BacklogLimits {
-    /// No part starts later than this after the post arrived. In the first half of this time a part waits until there is
+    /// No part but the first starts later than this after the post arrived. In the first half of this time a part waits until there is
     /// room for its windows.
     pub answer_within: Duration,
     /// At most this many windows of the pump may wait for a score.
@@ -75,7 +75,7 @@ pub(super) struct BacklogState<'a> {
     pub accepts_past_minutes: &'a dyn Fn() -> bool,
 }
 
-/// Judged items of one post or of a part of one. The new readings are being stored.
+/// Decided items of one post or of a part of one. The new readings are being stored.
 pub(super) struct Batch {
     number: u64,
     pub readings: Vec<AdmittedReading>,
@@ -125,7 +125,7 @@ impl Admit {
         self.admission.mark_unread_until(until);
     }
 
-    /// Judges items by this profile from now on.
+    /// Decides on items by this profile from now on.
     pub(super) fn change_profile(&mut self, profile: &Profile) {
         self.admission.change_profile(profile);
     }
@@ -159,7 +159,7 @@ impl Admit {
         Some((self.limits.answer_within / 2).saturating_sub(backlog.elapsed(now)))
     }
 
-    /// Judges items. `stored` is what the store returned for their lookup.
+    /// Decides on items. `stored` is what the store returned for their lookup.
     pub(super) fn decide(&mut self, items: SubmitReadings, stored: &LookupResult) -> Batch {
         let SubmitReadings { drafts, received, since: _, permit, response } = items;
         let AdmissionResult { outcomes, readings } = self.admission.admit(drafts, received, stored);
@@ -230,7 +230,7 @@ impl Admit {
         }
     }
 
-    /// Returns the next part of the backlog if it may be judged now. Ends a backlog that cannot be continued.
+    /// Returns the next part of the backlog if its turn has come. Ends a backlog that cannot be continued.
     fn next_part(&mut self, state: BacklogState<'_>) -> Option<SubmitReadings> {
         let BacklogState { now, pending_windows, accepts_past_minutes } = state;
         let limits = self.limits;

@@ -131,7 +131,8 @@ impl Judge {
         self.pending.len()
     }
 
-    /// Returns the number of consecutive runs that ended before `settle_s`, and the longest of them in steps.
+    /// Returns how many times in a row the pump was switched off before it had run for `settle_s` (the profile's starting time),
+    /// and the longest of these runs in steps.
     pub(super) fn short_runs(&self) -> (u32, i64) {
         self.windower.short_runs()
     }
@@ -169,6 +170,7 @@ impl Judge {
             self.queue_windowed(windowed, context, effects);
             self.checkpoints.reset_decided();
         }
+        // Of two readings in one step only one gets a window. The other is evaluated against its limits only.
         if let Some(displaced) = self.windower.displaced_by(&reading) {
             self.queue_not_windowed(displaced);
         }
@@ -194,8 +196,8 @@ impl Judge {
         self.decide(now, effects);
     }
 
-    /// Changes the mode. Windows in flight were scaled for the previous baseline: their readings are only evaluated against
-    /// their limits.
+    /// Changes the mode. Windows in flight are scored with the previous baseline, so they are skipped: their readings are only
+    /// evaluated against their limits.
     pub(super) fn set_mode(&mut self, mode: PumpMode, now: Instant, effects: &mut Vec<Effect>) {
         self.mode = mode;
         self.checkpoints.force_next();
@@ -236,6 +238,7 @@ impl Judge {
         max_in_flight: usize,
         effects: &mut Vec<Effect>,
     ) {
+        // `decided`: the times of the windows since the checkpoint whose detections are stored already.
         let Some(RecoveredCheckpoint { stored: StoredCheckpoint { state, decided }, windows }) =
             self.checkpoints.take_recovered()
         else {
@@ -251,8 +254,9 @@ impl Judge {
         let (decided, scored) = (decided.unwrap_or_default(), score(decider.baseline(), windows));
         let newest = decided.last().copied().unwrap_or(state.at);
         let in_flight = scored.iter().filter(|(reading, _)| reading.at > newest).count();
-        // More than `max_in_flight` cannot have been in flight: the pump had no decider when they arrived. If windows were
-        // numbered since this actor started, it has decided on these already.
+        // The windows after the newest stored detection are published if they were in flight when the node ended. They were not
+        // if there are more than `max_in_flight` of them (the pump had no decider when they arrived), or if this actor has
+        // numbered windows already (it has decided on these itself).
         let publish =
             in_flight <= max_in_flight && self.pending.is_empty() && self.pending.next_seq() == self.first_seq;
         for (reading, score) in scored {
@@ -385,7 +389,8 @@ impl Judge {
         }
     }
 
-    /// Returns the last detection if it is less than `slack_steps` steps away from this time.
+    /// Returns the last detection if it is less than `slack_steps` steps (how long the windower waits for a missing reading)
+    /// away from this time.
     fn detection_near(&self, at: Timestamp) -> Option<Detection> {
         let config = WindowConfig::for_profile(&self.profile);
         let is_near = |detection: &&Detection| (config.step(detection.at) - config.step(at)).abs() < config.slack_steps;

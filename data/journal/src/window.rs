@@ -52,6 +52,7 @@ impl<F: ReadAt> FileWindow<F> {
     pub(super) fn find(&mut self, pattern: [u8; 4], from: u64) -> Option<u64> {
         let mut at = from;
         while at < self.bytes {
+            // Half of what is read at a time, so that the next step finds its bytes in the buffer.
             let chunk = self.get(at, CHUNK_BYTES / 2);
             if let Some(position) = chunk.windows(pattern.len()).position(|four| *four == pattern) {
                 return Some(at + position as u64);

@@ -76,7 +76,7 @@ impl Store {
     }
 }
 
-/// A record that is being appended to the journal. The low-water mark stays below it until this is dropped.
+/// A record that is being appended to the journal. The low-water mark stays at or below it until this is dropped.
 struct PendingRecord {
     store: Store,
     floor: Seq,

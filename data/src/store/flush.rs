@@ -79,15 +79,15 @@ impl Store {
 
     /// Writes what is due at `now` into the database.
     pub async fn flush_due(&self, now: Timestamp) -> Result<FlushReport, StoreError> {
-        if let Err(error) = self.0.flushed_until_file.clock(now) {
+        if let Err(error) = self.0.flushed_until_file.observe_clock(now) {
             tracing::warn!(%error, "the clock was set back, and the time before that could not be saved");
         }
         let pressure = self.0.head().bytes() > self.0.settings.pressure_bytes();
         self.flush_with(if pressure { DuePolicy::UnderPressure(now) } else { DuePolicy::Normal(now) }, Some(now)).await
     }
 
-    /// Lets the journal delete segments whose records are all in the database, once the journal exceeds its age at `now` or its
-    /// size.
+    /// Lets the journal delete segments whose records are all in the database, once they are older than the configured age at
+    /// `now`, or the journal is larger than its configured size.
     pub fn release_journal(&self, now: Timestamp) {
         self.0.journal.release(self.0.low_water(), now.millis());
     }
@@ -275,7 +275,7 @@ struct TransactionRows {
     hourly: BTreeMap<(PumpId, i64), HourRollup>,
     changed_hours: BTreeSet<(PumpId, i64)>,
     new_readings: usize,
-    /// Number of readings whose time a stored reading with other values has.
+    /// The number of due readings that are left out, because the block has other values at their time.
     conflicts: usize,
     recorded_hours: BTreeSet<(PumpId, i64)>,
 }

@@ -73,7 +73,7 @@ impl FlushedUntilFile {
 
     /// Records the node's clock before a flush. If the clock was set back, raises the time in the file to the latest time that
     /// it showed before.
-    pub(crate) fn clock(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn observe_clock(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = {
             let mut known = self.known();
             let before = known.latest;
@@ -106,7 +106,7 @@ mod tests {
             assert_eq!((file.until(), FlushedUntilFile::open(dir.path()).until()), (Some(at(until)), Some(at(until))));
         }
         for (now, until) in [(20, 7), (21, 7), (9, 21), (10, 21)] {
-            file.clock(at(now)).expect("written");
+            file.observe_clock(at(now)).expect("written");
             assert_eq!(FlushedUntilFile::open(dir.path()).until(), Some(at(until)), "the clock shows {now}");
         }
         fs::write(dir.path().join(folder::FLUSHED_UNTIL), "soon").expect("written");

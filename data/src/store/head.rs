@@ -4,7 +4,8 @@
 //! the head when the transaction that stores them is done. Where a reading arrived in parts (some of its channels first, the
 //! others later), each part is a row here.
 //!
-//! A minute in the head, with `flush_delay_ms = 20000` for pump P:
+//! A minute in the head, for a pump P whose flush delay is 20 s (fixed for each pump, below a minute, so that pumps are not all
+//! due together):
 //!
 //! ```text
 //! 12:00:05   apply             a reading of 12:00:04 opens the minute 12:00 and is its first row
@@ -119,7 +120,7 @@ pub(crate) struct FlushBatch {
 }
 
 impl DueMinute {
-    /// Creates a minute of readings that were never in the head.
+    /// Creates a minute of readings that do not come through journal and head, as in an import ([`super::bulk_load`]).
     pub(crate) fn loaded(pump: &PumpId, start_ms: i64, mut readings: Vec<Reading>) -> Self {
         readings.sort_by_key(|reading| reading.at);
         merge_parts(&mut readings);
@@ -252,6 +253,8 @@ impl Head {
         let (now, later): (Vec<_>, Vec<_>) =
             self.removals.not_stored().enumerate().partition(|(index, _)| *index < MAX_REMOVALS_PER_FLUSH);
         let removals: Vec<(Seq, PumpId)> = now.into_iter().map(|(_, (seq, pump))| (seq, pump.clone())).collect();
+        // The lowest records of the rows that stay: those beyond the limit of one transaction, and those of pumps that are being
+        // removed.
         let low_of_remaining = [remaining.over_limit, remaining.blocked].into_iter().flatten();
         let mut low_water = low_of_remaining.chain(later.iter().map(|(_, (seq, _))| *seq)).fold(next_seq, Seq::min);
         let more_other_rows = remaining.over_limit.is_some() || !later.is_empty();

@@ -34,7 +34,7 @@ impl PendingRemovals {
         self.0.insert(pump, Removal { seq, stored: false });
     }
 
-    /// Adds a removal from the copy of the list of pumps. It is in the database.
+    /// Adds a removal that the file `pumps` lists, for a start without the database. The database has it; its record is not known.
     pub(super) fn restore(&mut self, pump: PumpId) {
         self.0.entry(pump).or_insert(Removal { seq: Seq::ZERO, stored: true });
     }

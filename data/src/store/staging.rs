@@ -1,7 +1,8 @@
 //! Making a consistent copy of a store in use, for a backup, while the database is closed for a moment.
 //!
 //! Nothing is refused meanwhile: commits go to the journal, and queries of the database wait. The tables' files never change
-//! once they are written, so they are hard-linked, not copied, and the pause does not grow with the data. Files that a
+//! once they are written, so they are hard-linked, not copied. The pause grows only with what the database does not have yet: the journal's
+//! segments are copied. Files that a
 //! format conversion replaced are left out.
 //!
 //! Does not move the copy anywhere else; see the `backup` module.

@@ -1,21 +1,19 @@
 //! Turns the scores of one pump into detections. Live pumps and evaluations use the same decider.
 //!
-//! **The fused detector.** A window deviates in its channels' short levels (means of the last 5 steps), long levels
-//! (of the last 15) and reconstruction errors. Each
-//! deviation is counted in the spreads found in commissioning, weighted and limited. The norm of each of the three
-//! vectors, divided by its threshold, is an anomaly score; so is how little a channel changes compared with its own normal
-//! (`stuck_score`).
-//! A window's anomaly score is the highest of these.
+//! **The fused detector.** A window deviates in its channels' short levels (means of the last 5 steps), long levels (of the last
+//! 15) and reconstruction errors. Each deviation is measured in spreads (from commissioning), limited, and multiplied by its
+//! channel's weight. The norm of each of the three vectors, divided by its threshold, is an anomaly score. A fourth is the
+//! `stuck_score`: how little a channel changes compared with its own normal. A window's anomaly score is the highest of these.
 //!
-//! Above 1 an *episode* starts, and the tracked levels stop. An episode ends in one of two ways:
+//! In normal running the decider's levels follow the channels slowly (*tracked levels*, `levels.rs`). Above 1 an *episode* starts,
+//! and they no longer follow. An episode ends in one of two ways:
 //!
 //! - The anomaly score falls below `quiet`.
-//! - Less than the share `returned` of the episode's greatest change is left, measured in the direction of that change. A pump seldom returns to exactly the levels
-//!   it had, so its new levels are then learned (*settling*).
+//! - The levels return: less than the share `returned` (15 %) of the episode's greatest change is left, measured in the direction
+//!   of that change. A pump seldom returns to exactly the levels it had, so its new levels are then learned (*settling*).
 //!
-//! The normal reconstruction errors are never adapted, so that abnormal behaviour is not learned as normal. Nor is an
-//! intermittent fault: if half of the change returns during settling, the episode continues with the levels from before
-//! it.
+//! The normal reconstruction errors are never adapted, so that abnormal behaviour is not learned as normal. An intermittent fault
+//! is not learned either: if half of the change returns during settling, the episode continues with the levels from before it.
 //!
 //! **The reported loss** is the value that was decided on, so a window is anomalous exactly if its loss is above its
 //! threshold. For the fused detector the threshold is 1. With the default tuning (an episode ends after `clear_after` = 2
@@ -329,6 +327,7 @@ mod tests {
     fn baseline() -> Arc<Baseline> {
         let channel = ChannelBaseline {
             level: NORMAL,
+            // The furthest drift from the level in commissioning.
             reach: 0.3,
             short_spread: SPREAD,
             long_spread: SPREAD,

@@ -1,6 +1,6 @@
 //! The network's weights: names and sizes of the arrays, initial values, and the serialized form.
 //!
-//! Plain vectors, so that a file format or a kernel does not need candle. Does not know what the weights mean for a
+//! Plain vectors, so that `files.rs` and `kernel.rs` do not need candle. Does not know what the weights mean for a
 //! window (`kernel.rs`) or where the bytes are stored (`files.rs`).
 
 use std::{f64::consts::TAU, ops::Range};
@@ -11,9 +11,9 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 /// The sizes that determine all others of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// Channels of a reading.
+    /// Channels of a step.
     pub(crate) channels: usize,
-    /// Readings in a window.
+    /// Steps in a window.
     pub(crate) len: usize,
     /// Hidden units of the encoder and of the decoder.
     pub(crate) units: usize,
@@ -194,7 +194,8 @@ fn glorot_uniform(inputs: usize, outputs: usize, rng: &mut impl Rng) -> Vec<f32>
     (0..inputs * outputs).map(|_| rng.random_range(-limit..limit) as f32).collect()
 }
 
-/// At most `size` orthonormal rows: normal random rows, orthogonalised by Gram-Schmidt.
+/// `rows` orthonormal rows of `size` numbers each; at most `size` of them exist. Normal random rows, orthogonalised by
+/// Gram-Schmidt.
 fn orthonormal_rows(rows: usize, size: usize, rng: &mut impl Rng) -> Vec<f32> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(rows);
     while basis.len() < rows {

@@ -1,4 +1,4 @@
-//! Admission of one pump's drafts: whether each is new, late, a duplicate, or in conflict with what is stored.
+//! Admission of one pump's drafts (items of posts, parsed and not admitted yet): whether each is new, late, a duplicate, or in conflict with what is stored.
 //!
 //! Pure: what is stored is passed in. Admitted readings that are not stored yet are remembered here until
 //! [`Admission::complete`]. A batch of drafts is processed like this:
@@ -36,8 +36,8 @@ use crate::{
     WindowConfig, device_clock::format_duration,
 };
 
-/// A reading without a device time is placed after the newest one if that is less than this far ahead; the store need not
-/// be queried then. Otherwise the first free time is looked up.
+/// If the newest reading is less than this far ahead of the receipt, a reading without a device time is placed after it, and the
+/// store need not be queried. Otherwise the first free time is looked up.
 const MAX_APPEND_MS: i64 = 1000;
 /// This many current readings in a row, behind the newest and with rising times, start a new order.
 const NEW_ORDER_READINGS: u32 = 3;
@@ -58,7 +58,8 @@ pub enum DraftOutcome {
     },
     /// It is refused for good.
     Rejected(Rejection),
-    /// Whether it is new is unknown, because the store cannot be read. The same item may be sent again.
+    /// It cannot be decided now: the store cannot be read, a part of the same reading was not stored, or another draft without a
+    /// device time has its channel. The same item may be sent again.
     Deferred(Rejection),
 }
 
@@ -118,7 +119,7 @@ pub struct Admission {
     limits: TimestampLimits,
     /// The latest time of an admitted reading.
     newest: Option<Timestamp>,
-    /// Up to this time there may be stored readings that were not recalled.
+    /// Up to this time there may be stored readings that could not be read.
     unread_until: Option<Timestamp>,
     /// The newest time since the order last restarted. Lateness is relative to it.
     order: Option<Timestamp>,
@@ -205,7 +206,7 @@ impl Admission {
         self.record(reading);
     }
 
-    /// Records that up to this time readings may be stored that could not be recalled.
+    /// Records that up to this time readings may be stored that could not be read.
     pub fn mark_unread_until(&mut self, until: Timestamp) {
         self.unread_until = self.unread_until.max(Some(until));
     }
@@ -496,7 +497,7 @@ fn holds_ms(config: &WindowConfig, profile: &Profile) -> Vec<i64> {
 /// Returns the deferral of a draft with this device time, or of one without a device time.
 fn deferred(at: Option<Timestamp>) -> DraftOutcome {
     let allowed = "a time later than the pump's stored readings; send this item again once the database answers";
-    let reason = "what is stored at this time cannot be read at the moment";
+    let reason = "what is stored at this time is not known at the moment";
     DraftOutcome::Deferred(Rejection::new("timestamp", at.map(|at| at.to_string()), allowed, reason))
 }
 

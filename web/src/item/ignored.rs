@@ -1,7 +1,7 @@
 //! The values and fields of a post that were ignored while the other values of their items were accepted: values that are not
 //! numbers, and fields that the profile does not have.
 //!
-//! A post has up to 10,000 items, and a faulty gateway sends the same invalid values in each. So at most [`LISTED`] of either
+//! A post has up to 10,000 items, and a faulty gateway sends the same invalid values in each. So at most [`MAX_LISTED`] of either
 //! are kept, each truncated, and the others are counted.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(crate) struct IgnoredFields {
     pub(crate) non_numeric_unlisted: usize,
     /// Unknown fields by name: the first [`MAX_LISTED`] names.
     pub(crate) unknown: BTreeMap<String, UnknownField>,
-    /// How many more fields with other names there were.
+    /// How often fields with further names occurred.
     pub(crate) unknown_unlisted: usize,
 }
 

@@ -105,8 +105,8 @@ pub(crate) async fn get(
 
 /// Replaces the settings of a pump.
 ///
-/// If the interval changes, the pump's baseline cannot be used any more. A new one is learned, from the same time range of
-/// readings if there is one, and until then the pump is `LEARNING`. The change is durable when the response is sent.
+/// If the interval changes, the pump's baseline cannot be used any more. A new one is learned: from the stored readings of the
+/// time range that the old one was learned from, if it was learned from stored readings. Until then the pump is `LEARNING`. The change is durable when the response is sent.
 #[utoipa::path(
     put,
     path = "/api/pumps/{id}/settings",
@@ -156,12 +156,11 @@ fn parse(body: &Value, profile: &Profile) -> Result<PumpSettings, InvalidValue> 
             holds.insert(name, hold_s);
         }
     }
-    Ok(PumpSettings {
-        interval_ms: interval_ms.map(|Number(IntervalMs(ms))| ms),
-        hold_s: hold_s.map(|Number(HoldS(seconds))| seconds),
-        channel_hold_s: holds,
-        why: "as asked".into(),
-    })
+    let interval_ms = interval_ms.map(|Number(IntervalMs(ms))| ms);
+    let hold_s = hold_s.map(|Number(HoldS(seconds))| seconds);
+    let is_set = interval_ms.is_some() || hold_s.is_some() || !holds.is_empty();
+    let why = if is_set { "as asked" } else { "" };
+    Ok(PumpSettings { interval_ms, hold_s, channel_hold_s: holds, why: why.into() })
 }
 
 #[cfg(test)]
@@ -193,6 +192,8 @@ mod tests {
         ] {
             let settings = parse(&body, &profile()).expect("settings");
             assert_eq!((settings.interval_ms, settings.hold_s), (interval_ms, hold_s), "{body}");
+            let is_set = interval_ms.is_some() || hold_s.is_some() || of_q.is_some();
+            assert_eq!(settings.why.is_empty(), !is_set, "{body}");
             assert_eq!(
                 settings.channel_hold_s.into_iter().collect::<Vec<_>>(),
                 of_q.map_or(vec![], |s| vec![("Q".to_owned(), s)])
