@@ -39,7 +39,7 @@ impl NodeKinds {
         // A poisoned lock is harmless: the lock holds no data, and the files on disk are checked.
         let _guard = self.add_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.engine.kinds();
-        let kind = self.added.add(text, origin, model, &known)?;
+        let kind = self.added.add(text, origin, model, &known, self.engine.profile().name())?;
         let is_new = known.iter().all(|known| known.profile.name() != kind.profile.name());
         self.engine.add_kind(kind.clone());
         Ok(AddedKind { kind, is_new })
@@ -58,6 +58,7 @@ fn api_error(error: KindError) -> AddKindError {
     match error {
         KindError::NameTaken { name } => AddKindError::NameTaken { name },
         KindError::TooManyKinds => AddKindError::TooMany { limit: MAX_KINDS },
+        KindError::Configured { name } => AddKindError::Configured { name },
         KindError::Name { name } => AddKindError::Invalid(Rejection::new(
             "profile.name",
             Some(name),
@@ -84,7 +85,9 @@ fn api_error(error: KindError) -> AddKindError {
         KindError::Model(error @ (ModelError::Io { .. } | ModelError::Encode(_))) => {
             AddKindError::NotStored(error.to_string())
         }
-        error @ KindError::File { .. } => AddKindError::NotStored(error.to_string()),
+        error @ (KindError::File { .. } | KindError::NotAModelFile { .. }) => {
+            AddKindError::NotStored(error.to_string())
+        }
     }
 }
 

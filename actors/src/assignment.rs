@@ -1,7 +1,8 @@
 //! Assigns another profile to a pump: stops its actor, stores the profile, and starts a new actor, which begins commissioning.
 //!
 //! Meanwhile the pump's items are deferred, so clients post them again. The pump's stored data stays, so the new profile must
-//! have the same channels in the same order; a pump that measures something else is a different pump. If the profile cannot
+//! have the same channels, quantities and units in the same order; a pump that measures something else is a different pump.
+//! Nothing happens if the pump has the profile already. If the profile cannot
 //! be stored, a new actor starts with the previous profile, and nothing has changed.
 
 use tokio::time::timeout;
@@ -62,8 +63,14 @@ impl EngineHandle {
             known: inner.catalog.names().join(", "),
         })?;
         let previous = self.kind_of(pump);
-        if !previous.profile.channel_names().eq(kind.profile.channel_names()) {
-            let channels = |kind: &PumpKind| kind.profile.channel_names().collect::<Vec<_>>().join(", ");
+        if previous.profile == kind.profile && inner.store.profile_of(pump).is_some_and(|stored| stored == name) {
+            return Ok(());
+        }
+        if !previous.profile.has_channels_of(&kind.profile) {
+            let channels = |kind: &PumpKind| {
+                let channel = |channel: &volute_plant::Channel| format!("{} in {}", channel.name, channel.unit);
+                kind.profile.channels().iter().map(channel).collect::<Vec<_>>().join(", ")
+            };
             return Err(AssignProfileError::OtherChannels {
                 pump: pump.clone(),
                 profile: name.to_owned(),

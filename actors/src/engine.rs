@@ -68,6 +68,19 @@ pub enum EngineError {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Stored pumps have a profile that the node does not have. With another one, their limits would be wrong.
+    #[error(
+        "{count} pumps ({pump} and others) have the profile {profile}, which this node does not have: start it with that profile \
+         (--profile or model.profile), or add it with `volute profiles add FILE`"
+    )]
+    MissingProfile {
+        /// The profile.
+        profile: String,
+        /// One of the pumps.
+        pump: PumpId,
+        /// The number of pumps.
+        count: usize,
+    },
     /// A stored pump has other channels than the node's profile.
     #[error(
         "{pump} was recorded with the channels {stored}; the profile {profile} has {expected}; use another data directory"
@@ -107,7 +120,7 @@ impl Engine {
             parts;
         let kind = |parts: KindParts| parts.into_kind(&commissioning);
         let catalog = Catalog::new(kind(default_kind), other_kinds.into_iter().map(kind).collect(), store.clone());
-        check_channels(&store, &catalog)?;
+        check_profiles(&store, &catalog)?;
         let flags = ShutdownFlags::new(NodeClock::new(clock.clone(), store.clone(), retention.readings).await);
         let policy = RestartPolicy { restarts: engine.restarts, window: engine.restart_window };
         let config = SupervisionConfig { policy, stuck_after: engine.stuck_after };
@@ -205,9 +218,15 @@ impl Engine {
     }
 }
 
-/// Returns an error if a stored pump has other channels than its profile, since this node could not read its rows.
-fn check_channels(store: &Store, catalog: &Catalog) -> Result<(), EngineError> {
-    for record in store.pumps() {
+/// Returns an error if the profile of a stored pump is missing, or has other channels than the pump's rows.
+fn check_profiles(store: &Store, catalog: &Catalog) -> Result<(), EngineError> {
+    let pumps = store.pumps();
+    if let Some(first) = pumps.iter().find(|record| catalog.get(&record.profile).is_none()) {
+        let count = pumps.iter().filter(|record| record.profile == first.profile).count();
+        let (profile, pump) = (first.profile.clone(), first.id.clone());
+        return Err(EngineError::MissingProfile { profile, pump, count });
+    }
+    for record in pumps {
         let profile = catalog.of(&record.id).profile;
         if !profile.channel_names().eq(record.channels.iter().map(String::as_str)) {
             return Err(EngineError::OtherChannels {

@@ -15,7 +15,7 @@ use super::{
     data_folder,
     open_store::{runtime, store_settings},
 };
-use crate::{cli::ImportArgs, config::Config};
+use crate::{cli::ImportArgs, config::Config, kinds::AddedKinds, profiles};
 use limits::{check_pump_limit, retention_start};
 use report::report;
 
@@ -24,12 +24,32 @@ pub fn run(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result
     let now = SystemClock.now();
     runtime()?.block_on(async {
         let store = open_store(args.dry_run, config, now, output).await?;
-        let result = import_into(args, config, now, store.as_ref(), output).await;
+        let result = async {
+            if !args.dry_run {
+                add_profile(args, config, output)?;
+            }
+            import_into(args, config, now, store.as_ref(), output).await
+        };
+        let result = result.await;
         if let Some(store) = store {
             store.close().await?;
         }
         result
     })
+}
+
+/// Adds the profile of `--profile` to the node, unless it has it: a node does not start without the profiles of its pumps. The
+/// store is open, so no node runs on the data directory.
+fn add_profile(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result<()> {
+    let Some(given) = &args.profile else { return Ok(()) };
+    let (kinds, profile) = (AddedKinds::of(&config.store.dir), &config.model.profile);
+    let known = kinds.load()?;
+    if known.iter().all(|kind| kind.profile != *profile) {
+        // It may be the configured one as well: then this copy is not used.
+        kinds.add(&profiles::text(given)?, given, None, &known, "")?;
+        writeln!(output, "the profile {} is added to the node's profiles", profile.name())?;
+    }
+    Ok(())
 }
 
 /// Opens the store; `None` if a dry run has no store to compare with.

@@ -66,7 +66,8 @@ async fn add(profile: &str, model: Option<&Path>, config: &Config) -> Result<Vec
 /// Adds a kind to the data directory of a stopped node.
 fn add_stopped(text: &str, origin: &str, model: Option<&Path>, config: &Config) -> Result<KindParts> {
     let kinds = AddedKinds::of(&config.store.dir);
-    Ok(kinds.add(text, origin, model.map(ModelFiles::Folder), &known(config)?)?)
+    let configured = config.model.profile.name();
+    Ok(kinds.add(text, origin, model.map(ModelFiles::Folder), &known(config)?, configured)?)
 }
 
 /// Returns the kinds of a node with this configuration, sorted by name.

@@ -240,7 +240,8 @@ fn load_model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
 }
 
 /// Loads the kinds of pumps that were added to the data directory. Returns the default kind and the other ones. If the default
-/// kind has no model, it gets that of the added kind with the same name and profile.
+/// kind has no model, it gets that of the added kind with the same name and channels; its limits and rules are those of the
+/// configuration.
 fn load_kinds(config: &Config, mut default_kind: KindParts) -> Result<(KindParts, Vec<KindParts>)> {
     let mut other_kinds = Vec::new();
     for kind in AddedKinds::of(&config.store.dir).load()? {
@@ -249,7 +250,7 @@ fn load_kinds(config: &Config, mut default_kind: KindParts) -> Result<(KindParts
         if name != default_kind.profile.name() {
             other_kinds.push(kind);
         } else if default_kind.model.is_none() && kind.profile.hash() == default_kind.profile.hash() {
-            default_kind = kind;
+            default_kind.model = kind.model;
         }
     }
     Ok((default_kind, other_kinds))

@@ -235,6 +235,9 @@ fn profile_with_the_same_channels_is_assigned_and_the_pump_is_commissioned_again
     let assign = |profile: &str| node.send_json("PUT", "/api/pumps/B-3/profile", &json!({"profile": profile}));
     let (unknown, other) = (assign("gear"), assign("skab"));
     assert_eq!((unknown.status, other.status), (404, 409), "{unknown:?} {other:?}");
+    let before = node.get_ok("/api/pumps/B-3/baselines");
+    assert_eq!(assign("bearing").status, 200, "it has this profile already");
+    assert_eq!(node.get_ok("/api/pumps/B-3/baselines"), before, "so nothing changes");
     let assigned = assign("furnace-bearing");
     assert_eq!((assigned.status, &assigned.body["profile"]), (200, &json!("furnace-bearing")), "{assigned:?}");
 
@@ -269,7 +272,7 @@ fn invalid_profile_is_rejected_with_a_reason() {
     for (text, expected) in [
         ("name = 3".to_owned(), "mine.toml"),
         (BEARING.replace("\"bearing\"", "\"../bearing\""), "allowed: 1 to 64"),
-        (BEARING.replace("\"bearing\"", "\"centrifugal\""), "there is a profile centrifugal already"),
+        (BEARING.replace("\"bearing\"", "\"centrifugal\""), "centrifugal is the profile of the node's configuration"),
     ] {
         fs::write(&file, text).expect("written");
         let (added, words) = add(&start.data, file.to_str().expect("text"), None);
@@ -279,6 +282,72 @@ fn invalid_profile_is_rejected_with_a_reason() {
     assert_eq!(kinds["items"].as_array().map(Vec::len), Some(1), "{kinds}");
     assert_eq!(node.get("/api/profiles/gear").status, 404);
     assert_eq!(node.get_ok("/api/profiles/centrifugal")["name"], json!("centrifugal"));
+}
+
+#[test]
+fn a_profile_keeps_its_name_and_units_and_a_node_starts_only_with_the_profiles_of_its_pumps() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = NodeConfig::new(&data, "centrifugal");
+    let (mut node, file) = (start.node(), data.path().join("mine.toml"));
+    let write = |text: &str| fs::write(&file, text).expect("written");
+    write(BEARING);
+    assert!(add(&start.data, file.to_str().expect("text"), None).0);
+    let reading = |profile: &str| json!([{"pump_id": "B-3", "profile": profile, "Tb": 50.0}]);
+    assert_eq!(node.post(&reading("bearing")).body["accepted"], json!(1));
+
+    // Other limits under its name, and the name in other letters.
+    let looser = BEARING.replace("high_alarm = 90", "high_alarm = 95");
+    let shouted = BEARING.replace("\"bearing\"", "\"BEARING\"");
+    for (name, text) in [("bearing", &looser), ("BEARING", &shouted)] {
+        let refused = node.send_json("PUT", &format!("/api/profiles/{name}"), &profile_body(text, None));
+        assert_eq!(
+            (refused.status, &refused.body["type"]),
+            (409, &json!("urn:volute:problem:profile-taken")),
+            "{refused:?}"
+        );
+    }
+    let centrifugal = include_str!("../../config/profiles/centrifugal.toml");
+    let refused = node.send_json("PUT", "/api/profiles/centrifugal", &profile_body(centrifugal, None));
+    assert_eq!((refused.status, &refused.body["type"]), (409, &json!("urn:volute:problem:profile-configured")));
+    let same = node.send_json("PUT", "/api/profiles/bearing", &profile_body(BEARING, None));
+    assert_eq!(same.status, 200, "{same:?}");
+
+    // The same channels in another unit.
+    write(&BEARING.replace("\"bearing\"", "\"fahrenheit\"").replace("°C", "°F"));
+    assert!(add(&start.data, file.to_str().expect("text"), None).0);
+    let assigned = node.send_json("PUT", "/api/pumps/B-3/profile", &json!({"profile": "fahrenheit"}));
+    assert_eq!(assigned.status, 409, "{assigned:?}");
+
+    // Without the profile of its pump the node does not start, and says what to do.
+    node.kill();
+    let stored = start.data.join("profiles/bearing.toml");
+    fs::remove_file(&stored).expect("removed");
+    let log = data.path().join("node.log");
+    let start = start.with_log(&log);
+    assert_eq!(start.run_to_exit().code(), Some(1));
+    let said = fs::read_to_string(&log).expect("a log");
+    assert!(said.contains("have the profile bearing, which this node does not have"), "{said}");
+    write(BEARING);
+    let (added, printed) = add(&start.data, file.to_str().expect("text"), None);
+    assert!(added, "{printed}");
+    node = start.node();
+    assert_eq!(node.post(&reading("bearing")).body["accepted"], json!(1));
+}
+
+#[test]
+fn an_import_adds_the_profile_that_it_names() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = NodeConfig::new(&data, "centrifugal");
+    let (profile, recording) = (data.path().join("bearing.toml"), data.path().join("tb.csv"));
+    fs::write(&profile, BEARING).expect("written");
+    fs::write(&recording, "timestamp,Tb\n2026-03-09T10:00:00Z,44.5\n2026-03-09T10:05:00Z,44.6\n").expect("written");
+    let [profile, recording, store] = [&profile, &recording, &start.data].map(|path| path.to_str().expect("text"));
+    let args = ["import", recording, "--pump", "B-9", "--profile", profile, "--data-dir", store];
+    assert!(run(&args).contains("the profile bearing is added"));
+    let again = run(&args);
+    assert!(!again.contains("is added"), "{again}");
+    let node = start.node();
+    assert_eq!(node.get_ok("/api/pumps/B-9/profile")["name"], json!("bearing"));
 }
 
 /// The body of a request that adds a profile: the profile's text, and the files of a model's folder if there is a

@@ -39,9 +39,15 @@ pub enum AddKindError {
     /// A value is not allowed; its field is named as in the body of the request.
     #[error("{}", .0.message)]
     Invalid(Rejection),
-    /// Another kind of this name exists.
-    #[error("there is a profile {name} already, with other channels or another interval; give yours another name")]
+    /// A different profile of this name exists, or one whose name differs only in the case of its letters.
+    #[error("there is a different profile {name} already; give yours another name")]
     NameTaken {
+        /// The name of the existing one.
+        name: String,
+    },
+    /// It is the profile of the node's configuration.
+    #[error("{name} is the profile of the node's configuration, and is changed there")]
+    Configured {
         /// The name.
         name: String,
     },

@@ -172,6 +172,9 @@ impl ApiError {
             Self::AddKind(AddKindError::NameTaken { .. }) => {
                 (StatusCode::CONFLICT, "profile-taken", "Another profile has this name")
             }
+            Self::AddKind(AddKindError::Configured { .. }) => {
+                (StatusCode::CONFLICT, "profile-configured", "The profile is the node's configured one")
+            }
             Self::AddKind(AddKindError::TooMany { .. }) => {
                 (StatusCode::CONFLICT, "too-many-profiles", "The node has the maximum number of profiles")
             }
@@ -236,7 +239,7 @@ impl ApiError {
             Self::UnknownPump(pump) | Self::RefusedPump { pump, .. } => {
                 with_field("pump_id", pump.as_str().into(), "a pump with a stored reading; see /api/pumps".into())
             }
-            Self::AddKind(AddKindError::NameTaken { name }) => {
+            Self::AddKind(AddKindError::NameTaken { name } | AddKindError::Configured { name }) => {
                 with_field("name", name.as_str().into(), "a name that no profile has, or the same profile".into())
             }
             Self::UnknownActor(id) => with_field("id", id.as_str().into(), "an id or a stage; see /api/actors".into()),
@@ -312,9 +315,10 @@ impl From<AddKindError> for ApiError {
         match error {
             AddKindError::Invalid(error) => Self::Invalid(error.into()),
             AddKindError::DiskFull => IngestError::DiskFull.into(),
-            error @ (AddKindError::NameTaken { .. } | AddKindError::TooMany { .. } | AddKindError::NotStored(_)) => {
-                Self::AddKind(error)
-            }
+            error @ (AddKindError::NameTaken { .. }
+            | AddKindError::Configured { .. }
+            | AddKindError::TooMany { .. }
+            | AddKindError::NotStored(_)) => Self::AddKind(error),
         }
     }
 }

@@ -19,7 +19,7 @@ problems! {
     NotFound = 404, "The pump or the version is unknown";
     NoSuchActor = 404, "The actor or stage is unknown";
     Conflict = 409, "No model is loaded, or the version cannot be used with it";
-    NameTaken = 409, "A profile of this name exists with other channels or another interval, or the node has 256 profiles already";
+    NameTaken = 409, "A different profile of this name exists, it is the profile of the node's configuration, or the node has 256 profiles already";
     Unremovable = 409, "The pump is already being removed, or it is simulated";
     DiskFull = 507, "The disk is full";
     Insufficient = 422, "There are not enough readings to learn a baseline from";

@@ -8,7 +8,11 @@ use std::{collections::HashSet, fmt, ops::RangeInclusive, sync::Arc};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::{Quantity, Rule, Sample, spelling::names_match};
+use crate::{
+    Quantity, Rule, Sample,
+    label::{LengthLimits, normalize},
+    spelling::names_match,
+};
 
 /// Alarm limits in the channel's unit. A limit that is absent is not evaluated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
@@ -115,8 +119,11 @@ pub const HOLD_RANGE_S: RangeInclusive<i64> = 0..=86_400;
 /// Allowed times between two readings of a pump, in milliseconds.
 pub const INTERVAL_RANGE_MS: RangeInclusive<i64> = 100..=3_600_000;
 
-/// Keys of a posted item that cannot be channel names.
-const RESERVED_NAMES: [&str; 4] = ["pump_id", "timestamp", "datetime", "machine_status"];
+/// Fields of a posted item, and columns of a recording, that cannot be channel names, in any spelling.
+const RESERVED_NAMES: [&str; 9] =
+    ["pump_id", "pump", "device", "profile", "timestamp", "ts", "time", "datetime", "machine_status"];
+/// The length of the texts that people read in lists and tables.
+const TITLE_LENGTHS: LengthLimits = LengthLimits { max_chars: 120, max_bytes: 480 };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -219,6 +226,12 @@ impl Profile {
         first.filter(|_| indexes.next().is_none())
     }
 
+    /// Returns whether the readings of both profiles mean the same: the same channels, quantities and units, in the same order.
+    pub fn has_channels_of(&self, other: &Profile) -> bool {
+        let same = |(a, b): (&Channel, &Channel)| (&a.name, a.quantity, &a.unit) == (&b.name, b.quantity, &b.unit);
+        self.0.channels.len() == other.0.channels.len() && self.0.channels.iter().zip(&other.0.channels).all(same)
+    }
+
     /// Returns the maintenance rules.
     pub fn rules(&self) -> &[Rule] {
         &self.0.rules
@@ -248,8 +261,42 @@ fn validate(file: &ProfileFile) -> Result<(), ProfileError> {
     if !(1..=MAX_CHANNELS).contains(&count) {
         return invalid("channels".into(), count.to_string(), "1 to 64 channels");
     }
+    validate_title("title".into(), &file.title)?;
     validate_channels(&file.channels)?;
     validate_rules(file)
+}
+
+/// Titles are printed to terminals and shown in lists: they must not hold line breaks or control characters.
+fn validate_title(key: String, title: &str) -> Result<(), ProfileError> {
+    match normalize(title, TITLE_LENGTHS) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let shown: String = title.chars().take(TITLE_LENGTHS.max_chars).collect();
+            invalid(key, shown, "1 to 120 characters that can all be seen")
+        }
+    }
+}
+
+/// Limits are finite, in ascending order, and within what the sensor can send: others would never be violated, or always.
+fn validate_limits(channel: &Channel) -> Result<(), ProfileError> {
+    let Limits { low_alarm, low_warning, high_warning, high_alarm } = channel.limits;
+    let [low, high] = channel.plausible;
+    let mut previous = low;
+    let named = [
+        ("low_alarm", low_alarm),
+        ("low_warning", low_warning),
+        ("high_warning", high_warning),
+        ("high_alarm", high_alarm),
+    ];
+    for (name, limit) in named.into_iter().filter_map(|(name, limit)| Some((name, limit?))) {
+        if !(limit >= previous && limit <= high) {
+            let allowed = "a number within the plausible range; low_alarm, low_warning, high_warning, high_alarm in \
+                           ascending order";
+            return invalid(format!("channels.{}.limits.{name}", channel.name), limit.to_string(), allowed);
+        }
+        previous = limit;
+    }
+    Ok(())
 }
 
 fn invalid(key: String, value: String, allowed: &'static str) -> Result<(), ProfileError> {
@@ -261,12 +308,11 @@ fn validate_channels(channels: &[Channel]) -> Result<(), ProfileError> {
     for channel in channels {
         let key = |part: &str| format!("channels.{}.{part}", channel.name);
         let name = channel.name.as_str();
-        if name.is_empty() || RESERVED_NAMES.contains(&name) || !names.insert(name) {
-            return invalid(
-                key("name"),
-                name.into(),
-                "a unique name, not pump_id, timestamp, datetime or machine_status",
-            );
+        let is_reserved = RESERVED_NAMES.iter().any(|reserved| names_match(reserved, name));
+        if name.is_empty() || is_reserved || !names.insert(name) {
+            let allowed =
+                "a unique name, not pump_id, pump, device, profile, timestamp, ts, time, datetime or machine_status";
+            return invalid(key("name"), name.into(), allowed);
         }
         let [low, high] = channel.plausible;
         if !(low.is_finite() && high.is_finite() && low < high) {
@@ -275,6 +321,7 @@ fn validate_channels(channels: &[Channel]) -> Result<(), ProfileError> {
         if !(channel.resolution.is_finite() && channel.resolution > 0.0) {
             return invalid(key("resolution"), channel.resolution.to_string(), "a number above 0");
         }
+        validate_limits(channel)?;
         if let Some(hold_s) = channel.hold_s
             && !HOLD_RANGE_S.contains(&hold_s)
         {
@@ -298,8 +345,13 @@ fn validate_rules(file: &ProfileFile) -> Result<(), ProfileError> {
         if rule.name.is_empty() || !rule_names.insert(rule.name.as_str()) {
             return invalid(key("name"), rule.name.clone(), "a unique name");
         }
+        validate_title(key("title"), &rule.title)?;
         if !rule.above.is_finite() {
             return invalid(key("above"), rule.above.to_string(), "a number");
+        }
+        let amount = rule.cost.amount;
+        if !(amount.is_finite() && amount >= 0.0) {
+            return invalid(key("cost.amount"), amount.to_string(), "a number from 0");
         }
         if !file.channels.iter().any(|c| c.quantity == rule.quantity) {
             return invalid(key("quantity"), format!("{:?}", rule.quantity), "a quantity that one of the channels has");

@@ -122,6 +122,23 @@ fn every_value_has_its_bounds() {
         ("name = \"I\"", "name = \"pump_id\"", Some("channels.pump_id.name")),
         ("name = \"I\"", "name = \"timestamp\"", Some("channels.timestamp.name")),
         ("name = \"I\"", "name = \"datetime\"", Some("channels.datetime.name")),
+        ("name = \"I\"", "name = \"Profile\"", Some("channels.Profile.name")),
+        ("name = \"I\"", "name = \"TS\"", Some("channels.TS.name")),
+        (range, "plausible = [0, 6000]\nlimits = { high_alarm = 6000 }", None),
+        (range, "plausible = [0, 6000]\nlimits = { high_alarm = 6001 }", Some("channels.n.limits.high_alarm")),
+        (range, "plausible = [0, 6000]\nlimits = { high_alarm = nan }", Some("channels.n.limits.high_alarm")),
+        (range, "plausible = [0, 6000]\nlimits = { high_alarm = inf }", Some("channels.n.limits.high_alarm")),
+        (range, "plausible = [0, 6000]\nlimits = { low_alarm = -1 }", Some("channels.n.limits.low_alarm")),
+        (
+            range,
+            "plausible = [0, 6000]\nlimits = { high_warning = 9, high_alarm = 8 }",
+            Some("channels.n.limits.high_alarm"),
+        ),
+        (
+            range,
+            "plausible = [0, 6000]\nlimits = { low_alarm = 2, low_warning = 2, high_warning = 2, high_alarm = 2 }",
+            None,
+        ),
         ("name = \"I\"", "name = \"machine_status\"", Some("channels.machine_status.name")),
         ("unit =", "units =", Some("units")),
     ] {
@@ -130,6 +147,17 @@ fn every_value_has_its_bounds() {
         let names_the_key = message.zip(refused).is_none_or(|(message, key)| message.contains(key));
         assert!(names_the_key, "{to} must name {refused:?}");
     }
+}
+
+#[test]
+fn channels_are_the_same_only_with_the_same_units() {
+    let other = |from, to| changed(SMALL, from, to).expect("valid");
+    assert!(small().has_channels_of(&other("above = 85", "above = 90")));
+    assert!(small().has_channels_of(&other("interval_ms = 1000", "interval_ms = 5000")));
+    for (from, to) in [("\"L/min\"", "\"m3/h\""), ("\"Q\"", "\"Q2\""), ("\"flow\"", "\"vibration\"")] {
+        assert!(!small().has_channels_of(&other(from, to)), "{to}");
+    }
+    assert!(!small().has_channels_of(&motor()));
 }
 
 #[test]
@@ -145,6 +173,11 @@ fn every_rule_has_a_unique_name_a_limit_and_a_channel() {
         (SMALL.replacen("above = 85", "above = inf", 1), "rules.bearing-hot.above"),
         (SMALL.replacen("above = 85", "above = nan", 1), "rules.bearing-hot.above"),
         (other_quantity, "rules.bearing-hot.quantity"),
+        (SMALL.replacen("Bearing too hot", "Bearing\\u001b[31m", 1), "rules.bearing-hot.title"),
+        (SMALL.replacen("A pump for tests", "A pump\\nfor tests", 1), "title"),
+        (SMALL.replacen("A pump for tests", &"x".repeat(121), 1), "title"),
+        (SMALL.replacen("amount = 15000", "amount = -1", 1), "rules.bearing-hot.cost.amount"),
+        (SMALL.replacen("amount = 15000", "amount = nan", 1), "rules.bearing-hot.cost.amount"),
         ("name = \"x\"\ntitle = \"x\"\ninterval_ms = 1000\nchannels = []".to_owned(), "channels"),
     ] {
         let message = Profile::from_toml(&text).expect_err(key).to_string();
