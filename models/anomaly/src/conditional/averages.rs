@@ -50,7 +50,7 @@ impl Scales {
     fn share_of(&self, scale: usize, elapsed_s: f64) -> f64 {
         let span_s = self.spans_s[scale];
         // A reading after silence speaks for itself, not for the silence.
-        if span_s <= self.interval_s { 1.0 } else { share(elapsed_s.min(2.0 * self.interval_s), span_s) }
+        if span_s <= self.interval_s { 1.0 } else { share(elapsed_s.min(self.interval_s), span_s) }
     }
 }
 
@@ -90,7 +90,7 @@ impl Averages {
 
     /// Adds the residuals of a reading, NaN where missing.
     pub(super) fn add(&mut self, scales: &Scales, residuals: &[f64], elapsed_s: f64) {
-        let silence_s = elapsed_s - 2.0 * scales.interval_s;
+        let silence_s = elapsed_s - scales.interval_s;
         for (scale, cells) in self.cells.iter_mut().enumerate() {
             let share = scales.share_of(scale, elapsed_s);
             for (cell, residual) in cells.iter_mut().zip(residuals) {

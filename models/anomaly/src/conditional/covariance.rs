@@ -72,24 +72,23 @@ impl ScaleRows {
         let mut averages = Averages::new(1, outputs);
         let mut rows = ScaleRows { means: Vec::new(), variances: Vec::new(), ramps: Vec::new(), outputs };
         let mut residuals = vec![0.0; outputs];
-        let mut running_s = 0.0;
+        let mut passed_s = 0.0;
         for (index, row) in table.rows.iter().enumerate() {
             averages.follow_ramp(scale, row.squared_change, row.elapsed_s);
+            passed_s += row.elapsed_s;
             if row.block.is_none() || row.after_gap {
                 averages.clear();
-                running_s = 0.0;
             }
             if row.block.is_none() {
                 continue;
             }
-            running_s += row.elapsed_s;
             for (residual, of_output) in residuals.iter_mut().zip(left_out) {
                 *residual = of_output.residuals[index];
             }
             averages.add(scale, &residuals, row.elapsed_s);
             let means: Vec<f64> = (0..outputs).filter_map(|output| averages.mean(0, output)).collect();
-            // The average has its own variance only when its memory is full.
-            if means.len() == outputs && running_s > 2.0 * scale.spans_s[0] {
+            // The first averages are of lags that are not known yet. Later starts count: a live pump starts too.
+            if means.len() == outputs && passed_s > 2.0 * scale.spans_s[0] {
                 rows.means.extend(means);
                 rows.variances.extend(left_out.iter().map(|of_output| of_output.variances[index]));
                 rows.ramps.push(averages.ramp(0));

@@ -20,7 +20,7 @@ use super::{
     covariance::{LeftOut, learn_scales},
     features::OperatingRange,
     ridge::{Information, Posterior, dot, fit},
-    table::{Table, TimedSamples, mean, usual_interval_s},
+    table::{Table, TimedSamples, in_order, mean, usual_interval_s},
     terms::{Prior, Term, TermCount},
     tuning::TUNING,
 };
@@ -63,11 +63,12 @@ impl ConditionalBaseline {
     /// Learns a pump's baseline from readings of healthy running, oldest first. Readings of the standing pump may be among
     /// them, and help: they show how it cools.
     pub fn learn(profile: &Profile, rows: &[TimedSamples]) -> Result<ConditionalBaseline, ConditionalFitError> {
+        let rows = in_order(rows);
         let too_few = |found| ConditionalFitError::TooFew { found, expected: TUNING.min_rows };
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Err(too_few(0)) };
-        let interval_s = usual_interval_s(rows).ok_or_else(|| too_few(rows.len()))?;
+        let interval_s = usual_interval_s(&rows).ok_or_else(|| too_few(rows.len()))?;
         let mut channels = Channels::of(profile);
-        let range = OperatingRange::of(&mut channels, rows);
+        let range = OperatingRange::of(&mut channels, &rows);
         let present = |output: &Output| {
             let here = rows.iter().filter(|row| row.samples.get(output.channel).is_some_and(|s| s.good().is_some()));
             2 * here.count() > rows.len()
@@ -76,7 +77,7 @@ impl ConditionalBaseline {
         if channels.outputs.is_empty() {
             return Err(ConditionalFitError::NoChannels);
         }
-        let table = Table::new(&channels, &range, rows, interval_s);
+        let table = Table::new(&channels, &range, &rows, interval_s);
         if table.running() < TUNING.min_rows {
             return Err(too_few(table.running()));
         }
@@ -97,7 +98,7 @@ impl ConditionalBaseline {
     ) -> Result<ConditionalBaseline, ConditionalFitError> {
         let (interval_s, running_s) = (table.interval_s, learned.running_s);
         let independent_s = independent_s(interval_s, running_s);
-        let stride = ((independent_s / interval_s / 4.0) as usize).max(1);
+        let stride = ((independent_s / interval_s / 4.0) as usize).min(table.running() / TUNING.fit_rows).max(1);
         let weighting = Weighting { information: interval_s / independent_s, stride };
         let term_variances = table.term_variances();
         let mut outputs = Vec::new();

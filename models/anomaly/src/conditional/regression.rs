@@ -62,18 +62,16 @@ impl Regression {
         Prediction { value: dot(&self.weights, terms) + self.offset, product, leverage }
     }
 
-    /// Learns from a reading of a normal pump with this residual. `follow`: the share of it that the offset takes.
-    pub(super) fn learn(
-        &mut self,
-        baseline: &OutputBaseline,
-        prediction: &Prediction,
-        residual: f64,
-        information: f64,
-        follow: f64,
-    ) {
+    /// Lets the offset take a share of a normal pump's residual.
+    pub(super) fn follow(&mut self, baseline: &OutputBaseline, residual: f64, share: f64) {
         let max_drift = TUNING.max_drift * baseline.spread;
-        let offset = self.offset + follow * residual;
+        let offset = self.offset + share * residual;
         self.offset = offset.clamp(self.anchor - max_drift, self.anchor + max_drift);
+    }
+
+    /// Lets the weights learn from a normal pump's residual.
+    pub(super) fn learn(&mut self, prediction: &Prediction, residual: f64, information: f64) {
+        // A mean alone has nothing to learn that the offset does not.
         if self.weights.len() == 1 {
             return;
         }
@@ -129,7 +127,7 @@ mod tests {
         let mut regression = Regression::new(&baseline);
         for (terms, value) in &rows[50..] {
             let prediction = regression.predict(terms);
-            regression.learn(&baseline, &prediction, value - prediction.value, 0.25, 0.0);
+            regression.learn(&prediction, value - prediction.value, 0.25);
         }
         for (learned, fitted) in regression.weights.iter().zip(&all.weights) {
             assert!((learned - fitted).abs() < 1e-9, "{learned} {fitted}");
@@ -144,7 +142,8 @@ mod tests {
         let mut regression = Regression::new(&baseline);
         for _ in 0..10_000 {
             let prediction = regression.predict(&[1.0]);
-            regression.learn(&baseline, &prediction, 50.0 - prediction.value, 0.25, 0.01);
+            regression.follow(&baseline, 50.0 - prediction.value, 0.01);
+            regression.learn(&prediction, 50.0 - prediction.value, 0.25);
         }
         assert_eq!(regression.predict(&[1.0]).value, 13.0);
         for nth in 1..=10 {

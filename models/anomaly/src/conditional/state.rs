@@ -18,12 +18,12 @@ use volute_plant::{Sample, Timestamp};
 
 use super::{
     averages::Averages,
-    baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalMemoryError},
+    baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalMemoryError, OutputBaseline},
     episode::{Phase, Step},
-    features::InputFilter,
+    features::{InputFilter, share},
     judgement::{Judgement, judge},
     regression::{Prediction, Regression},
-    table::is_gap,
+    table::{TimedSamples, is_gap},
     tuning::TUNING,
     uncertainty::{Guard, Noise},
     unknown::{MissingInputs, UnknownTerms},
@@ -76,6 +76,25 @@ pub struct ChannelDeviation {
     pub expected: f64,
 }
 
+/// A reading of a running pump, before it is judged.
+struct FollowedReading {
+    elapsed_s: f64,
+    /// One of each per output.
+    predictions: Vec<Prediction>,
+    residuals: Vec<f64>,
+    /// The variance by unknown terms.
+    unknown: Vec<f64>,
+    /// What the reading is uncertain by, in all.
+    variances: Vec<f64>,
+}
+
+/// What a normal reading changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Learn {
+    All,
+    OffsetsOnly,
+}
+
 impl ConditionalState {
     /// Creates the state of a pump of which nothing was seen yet.
     pub fn new(baseline: &ConditionalBaseline) -> ConditionalState {
@@ -120,6 +139,18 @@ impl ConditionalState {
         self.phase.in_episode()
     }
 
+    /// Creates the state of a pump after the readings that its baseline was learned from, so that the averages of its inputs
+    /// are known. Offsets follow; weights do not learn a second time.
+    pub fn after(baseline: &ConditionalBaseline, rows: &[TimedSamples]) -> ConditionalState {
+        let mut state = ConditionalState::new(baseline);
+        for row in rows {
+            if let Some(reading) = state.follow(baseline, row.at, &row.samples) {
+                state.learn(baseline, Step::Learn, &reading, Learn::OffsetsOnly);
+            }
+        }
+        state
+    }
+
     /// Judges a reading: its time, and one sample per channel of the profile.
     ///
     /// Returns `None` if the pump does not run, if no channel can be judged yet, or if the reading is not later than the one
@@ -130,9 +161,19 @@ impl ConditionalState {
         at: Timestamp,
         samples: &[Sample],
     ) -> Option<ConditionalResult> {
+        let reading = self.follow(baseline, at, samples)?;
+        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises)?;
+        let is_outside = self.guard.is_outside();
+        let step = self.phase.advance(baseline, &self.averages, &judgement, is_outside, reading.elapsed_s);
+        self.learn(baseline, step, &reading, Learn::All);
+        Some(self.result(baseline, &judgement, &reading.predictions))
+    }
+
+    /// Follows a reading up to the averages of its residuals. `None` if it is not later than the one before, or if the pump
+    /// does not run.
+    fn follow(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> Option<FollowedReading> {
         let elapsed_s = self.pass_time(baseline, at)?;
-        let is_running = self.follow_inputs(baseline, samples, elapsed_s);
-        if !is_running {
+        if !self.follow_inputs(baseline, samples, elapsed_s) {
             self.averages.clear();
             self.noises.iter_mut().for_each(Noise::interrupt);
             return None;
@@ -146,16 +187,14 @@ impl ConditionalState {
         for (residual, prediction) in residuals.iter_mut().zip(&predictions) {
             *residual -= prediction.value;
         }
-        let variances = self.variances(baseline, &predictions);
+        let unknown: Vec<f64> =
+            self.regressions.iter().map(|regression| self.unknown.variance(regression.weights())).collect();
+        let variances = self.variances(baseline, &predictions, &unknown);
         for (noise, residual) in self.noises.iter_mut().zip(&residuals) {
             noise.add(*residual, baseline.scales.interval_s);
         }
         self.averages.add(&baseline.scales, &residuals, elapsed_s);
-        let judgement = judge(baseline, &self.averages, &variances, &self.noises)?;
-        let is_outside = self.guard.is_outside();
-        let step = self.phase.advance(baseline, &self.averages, &judgement, is_outside, elapsed_s);
-        self.learn(baseline, step, &predictions, &residuals, elapsed_s);
-        Some(self.result(baseline, &judgement, &predictions))
+        Some(FollowedReading { elapsed_s, predictions, residuals, unknown, variances })
     }
 
     /// Returns the seconds since the reading before; `None` if this one is not later.
@@ -188,38 +227,31 @@ impl ConditionalState {
         is_running
     }
 
-    /// Returns what each output's reading is uncertain by, apart from noise and ramps.
-    fn variances(&self, baseline: &ConditionalBaseline, predictions: &[Prediction]) -> Vec<f64> {
-        let outputs = baseline.outputs.iter().zip(&self.regressions).zip(predictions);
-        let variance = |((output, regression), prediction): ((&_, &Regression), &Prediction)| {
-            let output: &super::baseline::OutputBaseline = output;
-            prediction.variance(output)
-                + self.unknown.variance(regression.weights())
-                + output.unknown
-                + (self.guard.level() * output.magnitude).powi(2)
+    /// Returns what each output's reading is uncertain by, apart from noise and ramps. `unknown`: by unknown terms.
+    fn variances(&self, baseline: &ConditionalBaseline, predictions: &[Prediction], unknown: &[f64]) -> Vec<f64> {
+        let variance = |(index, output): (usize, &OutputBaseline)| {
+            let outside = self.guard.level() * output.magnitude;
+            predictions[index].variance(output) + unknown[index] + output.unknown + outside * outside
         };
-        outputs.map(variance).collect()
+        baseline.outputs.iter().enumerate().map(variance).collect()
     }
 
-    fn learn(
-        &mut self,
-        baseline: &ConditionalBaseline,
-        step: Step,
-        predictions: &[Prediction],
-        residuals: &[f64],
-        elapsed_s: f64,
-    ) {
+    fn learn(&mut self, baseline: &ConditionalBaseline, step: Step, reading: &FollowedReading, what: Learn) {
         let interval_s = baseline.scales.interval_s;
         let follow_s = baseline.learned.running_s.min(TUNING.max_follow_s);
-        let follow = super::features::share(elapsed_s.min(2.0 * interval_s), follow_s);
+        let follow = share(reading.elapsed_s.min(interval_s), follow_s);
         for (index, regression) in self.regressions.iter_mut().enumerate() {
-            let residual = residuals[index];
+            let (residual, output) = (reading.residuals[index], &baseline.outputs[index]);
             match step {
                 Step::Hold => return,
                 _ if residual.is_nan() => {}
                 Step::Learn => {
-                    let output = &baseline.outputs[index];
-                    regression.learn(output, &predictions[index], residual, baseline.information, follow);
+                    // As in the fit: what is not known of the inputs says nothing about the weights.
+                    let certainty = 1.0 / (1.0 + reading.unknown[index] / output.spread.powi(2));
+                    regression.follow(output, residual, follow * certainty);
+                    if what == Learn::All {
+                        regression.learn(&reading.predictions[index], residual, baseline.information * certainty);
+                    }
                 }
                 Step::Relearn { nth, .. } => regression.relearn(residual, nth),
             }

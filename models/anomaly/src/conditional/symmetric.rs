@@ -26,11 +26,6 @@ impl Symmetric {
         Symmetric { size, lower: vec![0.0; start(size)] }
     }
 
-    /// Returns the number of rows.
-    pub(super) fn size(&self) -> usize {
-        self.size
-    }
-
     /// Whether it has this size, and finite numbers only.
     pub(super) fn is_valid(&self, size: usize) -> bool {
         self.size == size && self.lower.len() == start(size) && self.lower.iter().all(|number| number.is_finite())

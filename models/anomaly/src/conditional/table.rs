@@ -64,10 +64,22 @@ pub(super) fn is_gap(elapsed_s: f64, interval_s: f64) -> bool {
     elapsed_s > TUNING.gap_s.max(TUNING.gap_intervals * interval_s)
 }
 
-/// Returns the usual time between readings, in seconds; `None` if there are fewer than two.
+/// Returns the rows whose time is after that of all before. Cheap: rows share their samples.
+pub(super) fn in_order(rows: &[TimedSamples]) -> Vec<TimedSamples> {
+    let mut last = None;
+    let is_later = |row: &&TimedSamples| {
+        let later = last.is_none_or(|last| row.at > last);
+        if later {
+            last = Some(row.at);
+        }
+        later
+    };
+    rows.iter().filter(is_later).cloned().collect()
+}
+
+/// Returns the usual time between rows in order, in seconds; `None` if there are fewer than two.
 pub(super) fn usual_interval_s(rows: &[TimedSamples]) -> Option<f64> {
     let mut elapsed: Vec<i64> = rows.windows(2).map(|pair| pair[1].at.millis() - pair[0].at.millis()).collect();
-    elapsed.retain(|ms| *ms > 0);
     elapsed.sort_unstable();
     elapsed.get(elapsed.len() / 2).map(|ms| *ms as f64 / 1e3)
 }
@@ -118,7 +130,7 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 }
 
 impl Table {
-    /// Passes the rows through the filter of the inputs.
+    /// Passes the rows, which are in order, through the filter of the inputs.
     pub(super) fn new(channels: &Channels, range: &OperatingRange, rows: &[TimedSamples], interval_s: f64) -> Table {
         let load = range.load.is_some();
         let terms = Term::all(range.speed.is_some(), range.ambient.is_some(), load, interval_s);
@@ -129,11 +141,7 @@ impl Table {
         let (mut row_terms, mut row_values) = (Vec::new(), Vec::new());
         let mut last: Option<Timestamp> = None;
         for row in rows {
-            let elapsed_ms = last.map_or(0, |last| row.at.millis() - last.millis());
-            if last.is_some() && elapsed_ms <= 0 {
-                continue;
-            }
-            let elapsed_s = if last.is_none() { interval_s } else { elapsed_ms as f64 / 1e3 };
+            let elapsed_s = last.map_or(interval_s, |last| (row.at.millis() - last.millis()) as f64 / 1e3);
             last = Some(row.at);
             let inputs = channels.inputs(&row.samples);
             filter.advance(range, &inputs, elapsed_s);

@@ -33,8 +33,9 @@ struct Episodes<'a> {
 }
 
 impl<'a> Episodes<'a> {
-    fn new(baseline: &'a ConditionalBaseline) -> Episodes<'a> {
-        let state = ConditionalState::new(baseline);
+    /// Watches a pump after its commissioning from these readings.
+    fn after(baseline: &'a ConditionalBaseline, rows: &[TimedSamples]) -> Episodes<'a> {
+        let state = ConditionalState::after(baseline, rows);
         Episodes { baseline, state, began: Vec::new(), judged: 0, anomalous: 0, outside: 0 }
     }
 
@@ -44,6 +45,12 @@ impl<'a> Episodes<'a> {
             let Some(result) = self.state.step(self.baseline, row.at, &row.samples) else { continue };
             if result.in_episode && !before {
                 self.began.push((row.at, result.blamed));
+                if std::env::var("DBG").is_ok() {
+                    eprintln!("{} {:?} {} {}", row.at, row.samples, result.anomaly_score, result.blamed);
+                    for c in &result.channels {
+                        eprintln!("   {c:?}");
+                    }
+                }
             }
             self.judged += 1;
             self.anomalous += usize::from(result.in_episode);
@@ -52,20 +59,25 @@ impl<'a> Episodes<'a> {
     }
 }
 
-/// A pump with its baseline, and the readings of the day after commissioning.
-static WATCHED: LazyLock<(ConditionalBaseline, Vec<TimedSamples>)> = LazyLock::new(|| {
+/// A pump after commissioning.
+struct Watched {
+    baseline: ConditionalBaseline,
+    state: ConditionalState,
+    /// The readings of the next day.
+    rows: Vec<TimedSamples>,
+}
+
+static WATCHED: LazyLock<Watched> = LazyLock::new(|| {
     let mut pump = Pump::new(7, MINUTE_S);
-    let baseline = learn(&pump.run(DAY_S));
-    (baseline, pump.run(DAY_S))
+    let rows = pump.run(DAY_S);
+    let baseline = learn(&rows);
+    let state = ConditionalState::after(&baseline, &rows);
+    Watched { baseline, state, rows: pump.run(DAY_S) }
 });
 
 /// Returns the results of the readings with other samples.
-fn results(
-    baseline: &ConditionalBaseline,
-    rows: &[TimedSamples],
-    change: impl Fn(usize, &mut [Sample]),
-) -> Vec<Option<ConditionalResult>> {
-    let mut state = ConditionalState::new(baseline);
+fn results(rows: &[TimedSamples], change: impl Fn(usize, &mut [Sample])) -> Vec<Option<ConditionalResult>> {
+    let (baseline, mut state) = (&WATCHED.baseline, WATCHED.state.clone());
     let step = |(index, row): (usize, &TimedSamples)| {
         let mut samples = row.samples.to_vec();
         change(index, &mut samples);
@@ -79,10 +91,10 @@ proptest! {
 
     #[test]
     fn an_added_constant_shows_as_that_channels_z_and_names_it(channel in 1usize..8, up: bool, from in 200usize..1_000) {
-        let (baseline, rows) = &*WATCHED;
+        let Watched { baseline, state, rows } = &*WATCHED;
         let index = baseline.channels.outputs.iter().position(|output| output.channel == channel).expect("an output");
         let constant = if up { 12.0 } else { -12.0 } * baseline.outputs[index].spread;
-        let results = results(baseline, &rows[..from + 30], |row, samples| {
+        let results = results(&rows[..from + 30], |row, samples| {
             if let (true, Sample::Good(value)) = (row >= from, samples[channel]) {
                 samples[channel] = Sample::Good(value + constant);
             }
@@ -96,9 +108,9 @@ proptest! {
 
     #[test]
     fn masking_a_channel_leaves_the_others_z_finite(channel in 0usize..9, from in 0usize..1_000, length in 1usize..200) {
-        let (baseline, rows) = &*WATCHED;
+        let Watched { baseline, state, rows } = &*WATCHED;
         let end = from + length;
-        let results = results(baseline, &rows[..end], |row, samples| {
+        let results = results(&rows[..end], |row, samples| {
             if row >= from {
                 samples[channel] = Sample::Missing;
             }
@@ -117,7 +129,7 @@ proptest! {
 
     #[test]
     fn a_stored_state_continues_bit_for_bit(at in 0usize..1_400, fault_at in 0usize..1_400) {
-        let (baseline, rows) = &*WATCHED;
+        let Watched { baseline, state, rows } = &*WATCHED;
         let faulty: Vec<TimedSamples> = rows.iter().enumerate().map(|(index, row)| {
             let mut samples = row.samples.to_vec();
             if let (true, Sample::Good(value)) = (index > fault_at, samples[BEARING]) {
@@ -125,7 +137,7 @@ proptest! {
             }
             TimedSamples { at: row.at, samples: samples.into() }
         }).collect();
-        let mut state = ConditionalState::new(baseline);
+        let mut state = state.clone();
         for row in &faulty[..at] {
             state.step(baseline, row.at, &row.samples);
         }
@@ -145,7 +157,7 @@ proptest! {
 fn a_baseline_is_reproducible_and_survives_storage() {
     let mut pump = Pump::new(7, MINUTE_S);
     let rows = pump.run(DAY_S);
-    let (baseline, _) = &*WATCHED;
+    let baseline = &WATCHED.baseline;
     assert_eq!(&learn(&rows), baseline);
     let stored = serde_json::to_string(baseline).expect("JSON");
     let parsed: ConditionalBaseline = serde_json::from_str(&stored).expect("a baseline");
@@ -161,14 +173,13 @@ fn rows_that_repeat_or_go_back_in_time_change_nothing() {
     let rows = pump.run(DAY_S);
     let mut repeated: Vec<TimedSamples> = rows.iter().flat_map(|row| [row.clone(), row.clone()]).collect();
     repeated.insert(1_000, rows[3].clone());
-    assert_eq!(learn(&repeated).id(), WATCHED.0.id());
+    assert_eq!(learn(&repeated).id(), WATCHED.baseline.id());
 }
 
 #[test]
 fn a_state_or_baseline_that_does_not_fit_is_refused() {
-    let (baseline, rows) = &*WATCHED;
+    let Watched { baseline, state, rows } = &*WATCHED;
     let other = learn(rows);
-    let state = ConditionalState::new(baseline);
     assert!(matches!(state.check(&other), Err(ConditionalMemoryError::Baseline { .. })));
     assert!(matches!(baseline.check(&profile_of(&[1, 2, 3])), Err(ConditionalMemoryError::Shape(_))));
     let change = |from: &str, to: &str| {
@@ -208,9 +219,10 @@ fn a_channel_that_was_absent_in_commissioning_is_not_judged() {
         samples[AMBIENT] = Sample::Missing;
         TimedSamples { at: row.at, samples: samples.into() }
     };
-    let baseline = learn(&pump.run(DAY_S).into_iter().map(absent).collect::<Vec<_>>());
+    let learned = pump.run(DAY_S).into_iter().map(absent).collect::<Vec<_>>();
+    let baseline = learn(&learned);
     assert!(!baseline.judges(BEARING));
-    let mut episodes = Episodes::new(&baseline);
+    let mut episodes = Episodes::after(&baseline, &learned);
     episodes.watch(&pump.run(DAY_S));
     assert_eq!(episodes.judged, 1_440);
     pump.fault = Some((Fault::Vibration, pump.time_s()));
@@ -226,8 +238,9 @@ fn a_constant_channel_counts_in_its_resolution() {
         samples[BEARING] = Sample::Good(value);
         TimedSamples { at: row.at, samples: samples.into() }
     };
-    let baseline = learn(&pump.run(DAY_S).iter().map(|row| constant(row, 40.0)).collect::<Vec<_>>());
-    let mut episodes = Episodes::new(&baseline);
+    let learned = pump.run(DAY_S).iter().map(|row| constant(row, 40.0)).collect::<Vec<_>>();
+    let baseline = learn(&learned);
+    let mut episodes = Episodes::after(&baseline, &learned);
     episodes.watch(&pump.run(DAY_S).iter().map(|row| constant(row, 40.0)).collect::<Vec<_>>());
     assert_eq!(episodes.began, []);
     episodes.watch(&pump.run(3_600.0).iter().map(|row| constant(row, 60.0)).collect::<Vec<_>>());
@@ -236,8 +249,8 @@ fn a_constant_channel_counts_in_its_resolution() {
 
 #[test]
 fn a_reading_that_is_not_later_is_not_judged() {
-    let (baseline, rows) = &*WATCHED;
-    let mut state = ConditionalState::new(baseline);
+    let Watched { baseline, state, rows } = &*WATCHED;
+    let mut state = state.clone();
     assert!(state.step(baseline, rows[5].at, &rows[5].samples).is_some());
     let before = state.clone();
     assert_eq!(state.step(baseline, rows[5].at, &rows[5].samples), None);

@@ -50,6 +50,9 @@ pub(super) struct ConditionalTuning {
     pub independent_s: f64,
     /// In a short commissioning, at most this share of it. Statistics: ten independent readings at least.
     pub independent_share: f64,
+    /// With more rows than this, some of those that repeat each other are left out of the fit. It bounds the time of a fit,
+    /// and changes little else.
+    pub fit_rows: usize,
     /// Rounds of weighting rows by the residual spread. Statistics: it converges in three.
     pub fit_rounds: usize,
     /// The number of blocks that are left out in turn. Statistics.
@@ -158,6 +161,7 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
 
     independent_s: 60.0,
     independent_share: 0.1,
+    fit_rows: 4_096,
     fit_rounds: 4,
     blocks: 8,
     min_spread_of_changes: 0.3,

@@ -14,8 +14,9 @@ const HOUR_S: f64 = 3_600.0;
 /// the channel that was named first.
 fn first_episode(seed: u64, interval_s: f64, fault: Fault, seconds: f64) -> Option<(f64, usize)> {
     let mut pump = Pump::new(seed, interval_s);
-    let baseline = learn(&pump.run(DAY_S));
-    let mut episodes = Episodes::new(&baseline);
+    let learned = pump.run(DAY_S);
+    let baseline = learn(&learned);
+    let mut episodes = Episodes::after(&baseline, &learned);
     episodes.watch(&pump.run(2.0 * DAY_S));
     assert_eq!(episodes.began, [], "seed {seed}");
     pump.fault = Some((fault, pump.time_s()));
@@ -42,7 +43,8 @@ fn faults_are_found_in_time_and_named_right_first() {
 #[test]
 fn a_flow_fault_is_found_with_any_other_channel_absent() {
     let mut pump = Pump::new(1, MINUTE_S);
-    let baseline = learn(&pump.run(DAY_S));
+    let learned = pump.run(DAY_S);
+    let baseline = learn(&learned);
     let healthy = pump.run(DAY_S);
     pump.fault = Some((Fault::Flow, pump.time_s()));
     let faulty = pump.run(600.0);
@@ -50,7 +52,7 @@ fn a_flow_fault_is_found_with_any_other_channel_absent() {
         let mask = |rows: &[TimedSamples]| -> Vec<TimedSamples> {
             rows.iter().map(|row| with(row, absent, Sample::Missing)).collect()
         };
-        let mut episodes = Episodes::new(&baseline);
+        let mut episodes = Episodes::after(&baseline, &learned);
         episodes.watch(&mask(&healthy));
         assert_eq!(episodes.began, [], "without channel {absent}");
         assert_eq!(episodes.judged, 1_440, "without channel {absent}");
@@ -65,8 +67,9 @@ fn a_flow_fault_is_found_with_any_other_channel_absent() {
 #[test]
 fn a_standing_fault_is_one_episode() {
     let mut pump = Pump::new(2, MINUTE_S);
-    let baseline = learn(&pump.run(DAY_S));
-    let mut episodes = Episodes::new(&baseline);
+    let learned = pump.run(DAY_S);
+    let baseline = learn(&learned);
+    let mut episodes = Episodes::after(&baseline, &learned);
     pump.fault = Some((Fault::Vibration, pump.time_s()));
     episodes.watch(&pump.run(3.0 * DAY_S));
     assert_eq!(episodes.began.len(), 1, "{:?}", episodes.began);
@@ -82,14 +85,14 @@ fn a_pump_without_speed_and_ambient_is_judged_by_its_levels() {
     let channels = [2, 3, 4, 5, 6];
     let mut pump = Pump::new(3, 1.0);
     pump.demand_range = [0.8, 0.8];
-    let mut take = |pump: &mut Pump, seconds: f64| -> Vec<TimedSamples> {
+    let take = |pump: &mut Pump, seconds: f64| -> Vec<TimedSamples> {
         let rows = pump.run(seconds);
         rows.iter().map(|row| TimedSamples { at: row.at, samples: channels.map(|c| row.samples[c]).into() }).collect()
     };
-    let baseline =
-        ConditionalBaseline::learn(&profile_of(&channels), &take(&mut pump, 4.0 * HOUR_S)).expect("a baseline");
+    let learned = take(&mut pump, 4.0 * HOUR_S);
+    let baseline = ConditionalBaseline::learn(&profile_of(&channels), &learned).expect("a baseline");
     assert_eq!(baseline.speed_range(), None);
-    let mut episodes = Episodes::new(&baseline);
+    let mut episodes = Episodes::after(&baseline, &learned);
     episodes.watch(&take(&mut pump, 600.0));
     assert_eq!(episodes.began, []);
     pump.fault = Some((Fault::Flow, pump.time_s()));
