@@ -67,6 +67,13 @@ impl SpeedRange {
         speed >= TUNING.running_share * self.scale()
     }
 
+    /// Returns where a speed is in the range, from -1 to 1. Beyond the range and what is free of the guard it stays: a
+    /// polynomial that is continued is worse than none, and the guard counts on a constant.
+    fn position(self, speed: f64) -> f64 {
+        let free = TUNING.guard_free * self.scale();
+        (speed.clamp(self.low - free, self.high + free) - self.middle()) / self.half()
+    }
+
     /// Returns how far a speed is outside of the range, as a share of the highest.
     pub(super) fn excess(self, speed: f64) -> f64 {
         (self.low - speed).max(speed - self.high).max(0.0) / self.scale()
@@ -169,7 +176,7 @@ impl InputFilter {
     /// Writes the values of the terms to `values`.
     pub(super) fn terms(&self, range: &OperatingRange, terms: &[Term], values: &mut Vec<f64>) {
         let x = match (&self.speed, range.speed) {
-            (Some(filter), Some(range)) => (filter.last - range.middle()) / range.half(),
+            (Some(filter), Some(range)) => range.position(filter.last),
             _ => 0.0,
         };
         let load = match (self.flow, range.load) {
@@ -181,10 +188,9 @@ impl InputFilter {
     }
 
     fn term(&self, term: Term, range: &OperatingRange, x: f64, load: f64) -> f64 {
-        let limited_x = x.clamp(-3.0, 3.0);
         match term {
             Term::Constant => 1.0,
-            Term::SpeedPower(power) => limited_x.powi(i32::from(power)),
+            Term::SpeedPower(power) => x.powi(i32::from(power)),
             Term::SpeedBump(bump) => {
                 let spacing = 2.0 / f64::from(TUNING.bumps - 1);
                 let center = -1.0 + spacing * f64::from(bump);
@@ -210,7 +216,7 @@ impl InputFilter {
             },
             Term::Load => load.clamp(-9.0, 9.0),
             Term::LoadSquared => (load * load).clamp(-9.0, 9.0),
-            Term::LoadBySpeed => (load * limited_x).clamp(-9.0, 9.0),
+            Term::LoadBySpeed => (load * x).clamp(-9.0, 9.0),
         }
     }
 
@@ -284,10 +290,16 @@ mod tests {
     }
 
     #[test]
-    fn speeds_outside_of_the_range_are_seen_though_the_powers_are_limited() {
-        let mut filter = InputFilter::default();
-        filter.advance(&range(), &Inputs { speed: Some(3000.0), ..Inputs::default() }, 0.0);
-        assert_eq!(of(&filter, Term::SpeedPower(1)), 3.0);
+    fn beyond_the_known_speeds_the_terms_of_the_speed_are_constant() {
+        let at = |speed: f64, term: Term| {
+            let mut filter = InputFilter::default();
+            filter.advance(&range(), &Inputs { speed: Some(speed), flow: Some(90.0), ..Inputs::default() }, 0.0);
+            of(&filter, term)
+        };
+        assert_eq!(at(1212.0, Term::SpeedPower(1)), 1.06, "one percent is free");
+        for term in [Term::SpeedPower(3), Term::SpeedBump(7), Term::LoadBySpeed] {
+            assert_eq!(at(3000.0, term), at(1212.0, term), "{term:?}");
+        }
         let speeds = range().speed.expect("a speed");
         assert_eq!((speeds.excess(3000.0), speeds.excess(1000.0)), (1.5, 0.0));
         assert!(speeds.is_running(180.0) && !speeds.is_running(179.0));

@@ -6,7 +6,7 @@
 //!
 //! | terms | | for |
 //! | --- | --- | --- |
-//! | 1, x, x², x³ | x limited to ±3 | any dependence on speed |
+//! | 1, x, x², x³ | x limited to the range | any dependence on speed |
 //! | 8 bumps exp(-½ ((x - c) / (2/7))²), c from -1 to 1 | | resonances, valves |
 //! | (s - EWMA_T s) / half range | T = 5, 15, 60 s | what follows the speed late |
 //! | 4 (EWMA_T (s/high)² - (middle/high)²) | T = 300, 1200, 4800 s | heat |

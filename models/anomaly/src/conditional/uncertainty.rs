@@ -2,7 +2,8 @@
 //! become noisy. Together with the leverage (`ridge.rs`), unknown terms (`unknown.rs`), unknown thermal levels and ramps it
 //! is added to the variance of the averages, so that a pump is judged less strictly where less is known.
 //!
-//! **Guard**: powers and bumps do not extrapolate, and clipped terms hide that they would have to. Example: a pump that
+//! **Guard**: powers and bumps do not extrapolate, so they are constant beyond the known speeds. A value may be off there by
+//! three times the excess, as the cube of the speed is, which is the steepest law of a pump. Example: a pump that
 //! was commissioned at 800 to 1200 rpm runs at 1260 rpm, 5 % of its highest speed beyond. Of these 1 % is free; each channel
 //! may be off by 3 · 4 % = 12 % of its mean, and nothing is learned. Back at 1200 rpm, an hour later, the guard falls with a
 //! time constant of 600 s, because heat remembers.
