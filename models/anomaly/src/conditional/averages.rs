@@ -62,6 +62,9 @@ pub(super) struct Averages {
     cells: Vec<Vec<Cell>>,
     /// By scale: the average of the squared speed changes.
     ramps: Vec<f64>,
+    /// By scale: the average of the squared guards. An average of readings is uncertain for as long as it holds those of
+    /// speeds that were not seen before.
+    guards: Vec<Cell>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -73,12 +76,16 @@ struct Cell {
 impl Averages {
     /// Creates empty averages.
     pub(super) fn new(scales: usize, outputs: usize) -> Averages {
-        Averages { cells: vec![vec![Cell::default(); outputs]; scales], ramps: vec![0.0; scales] }
+        Averages {
+            cells: vec![vec![Cell::default(); outputs]; scales],
+            ramps: vec![0.0; scales],
+            guards: vec![Cell::default(); scales],
+        }
     }
 
     /// Forgets the residuals, as after a gap or a stop.
     pub(super) fn clear(&mut self) {
-        self.cells.iter_mut().flatten().for_each(|cell| *cell = Cell::default());
+        self.cells.iter_mut().flatten().chain(&mut self.guards).for_each(|cell| *cell = Cell::default());
     }
 
     /// Follows the squared speed change, of a running or standing pump.
@@ -88,8 +95,8 @@ impl Averages {
         }
     }
 
-    /// Adds the residuals of a reading, NaN where missing.
-    pub(super) fn add(&mut self, scales: &Scales, residuals: &[f64], elapsed_s: f64) {
+    /// Adds the residuals of a reading, NaN where missing. `guard`: the share of its mean by which a channel may be off.
+    pub(super) fn add(&mut self, scales: &Scales, residuals: &[f64], guard: f64, elapsed_s: f64) {
         let silence_s = elapsed_s - scales.interval_s;
         for (scale, cells) in self.cells.iter_mut().enumerate() {
             let share = scales.share_of(scale, elapsed_s);
@@ -100,10 +107,10 @@ impl Averages {
                 if residual.is_nan() {
                     cell.fade(1.0 - TUNING.missing_decay * share);
                 } else {
-                    cell.sum += share * (residual - cell.sum);
-                    cell.weight += share * (1.0 - cell.weight);
+                    cell.add(*residual, share);
                 }
             }
+            self.guards[scale].add(guard * guard, share);
         }
     }
 
@@ -113,6 +120,12 @@ impl Averages {
         (weight > TUNING.min_weight).then(|| sum / weight)
     }
 
+    /// Returns the average of the squared guards at a scale.
+    pub(super) fn squared_guard(&self, scale: usize) -> f64 {
+        let Cell { sum, weight } = self.guards[scale];
+        if weight > 0.0 { sum / weight } else { 0.0 }
+    }
+
     /// Returns the average of the squared speed changes at a scale.
     pub(super) fn ramp(&self, scale: usize) -> f64 {
         self.ramps[scale].clamp(0.0, TUNING.max_squared_change)
@@ -120,15 +133,21 @@ impl Averages {
 
     /// Whether it has this shape, and finite numbers only.
     pub(super) fn is_valid(&self, scales: usize, outputs: usize) -> bool {
-        let numbers = self.cells.iter().flatten().flat_map(|cell| [cell.sum, cell.weight]);
+        let numbers = self.cells.iter().flatten().chain(&self.guards).flat_map(|cell| [cell.sum, cell.weight]);
         self.cells.len() == scales
             && self.ramps.len() == scales
+            && self.guards.len() == scales
             && self.cells.iter().all(|cells| cells.len() == outputs)
             && numbers.chain(self.ramps.iter().copied()).all(f64::is_finite)
     }
 }
 
 impl Cell {
+    fn add(&mut self, value: f64, share: f64) {
+        self.sum += share * (value - self.sum);
+        self.weight += share * (1.0 - self.weight);
+    }
+
     fn fade(&mut self, factor: f64) {
         self.sum *= factor;
         self.weight *= factor;
@@ -158,23 +177,34 @@ mod tests {
     fn the_example_of_the_module() {
         let scales = Scales { spans_s: vec![5.0], interval_s: 1.0 };
         let mut averages = Averages::new(1, 1);
-        averages.add(&scales, &[2.0], 1.0);
+        averages.add(&scales, &[2.0], 0.0, 1.0);
         assert_eq!(averages.mean(0, 0), None);
-        (0..3).for_each(|_| averages.add(&scales, &[2.0], 1.0));
+        (0..3).for_each(|_| averages.add(&scales, &[2.0], 0.0, 1.0));
         let mean = averages.mean(0, 0).expect("judged");
         assert!((mean - 2.0).abs() < 1e-12);
-        averages.add(&scales, &[f64::NAN], 1.0);
+        averages.add(&scales, &[f64::NAN], 0.0, 1.0);
         assert!((averages.mean(0, 0).expect("judged") - 2.0).abs() < 1e-12, "a missing value keeps the average");
-        (0..2).for_each(|_| averages.add(&scales, &[f64::NAN], 1.0));
+        (0..2).for_each(|_| averages.add(&scales, &[f64::NAN], 0.0, 1.0));
         assert_eq!(averages.mean(0, 0), None);
+    }
+
+    #[test]
+    fn an_average_remembers_the_guard_of_its_readings() {
+        let scales = Scales { spans_s: vec![5.0, 50.0], interval_s: 1.0 };
+        let mut averages = Averages::new(2, 1);
+        (0..50).for_each(|_| averages.add(&scales, &[1.0], 0.5, 1.0));
+        (0..20).for_each(|_| averages.add(&scales, &[1.0], 0.0, 1.0));
+        assert!(averages.squared_guard(0) < 0.01 && averages.squared_guard(1) > 0.1);
+        averages.clear();
+        assert_eq!(averages.squared_guard(1), 0.0);
     }
 
     #[test]
     fn silence_counts_as_missing_values() {
         let scales = Scales { spans_s: vec![5.0], interval_s: 1.0 };
         let mut averages = Averages::new(1, 1);
-        (0..60).for_each(|_| averages.add(&scales, &[1.0], 1.0));
-        averages.add(&scales, &[7.0], 300.0);
+        (0..60).for_each(|_| averages.add(&scales, &[1.0], 0.0, 1.0));
+        averages.add(&scales, &[7.0], 0.0, 300.0);
         assert_eq!(averages.mean(0, 0), None, "one reading after five minutes is not enough");
     }
 }

@@ -85,7 +85,7 @@ impl ScaleRows {
             for (residual, of_output) in residuals.iter_mut().zip(left_out) {
                 *residual = of_output.residuals[index];
             }
-            averages.add(scale, &residuals, row.elapsed_s);
+            averages.add(scale, &residuals, 0.0, row.elapsed_s);
             let means: Vec<f64> = (0..outputs).filter_map(|output| averages.mean(0, output)).collect();
             // The first averages are of lags that are not known yet. Later starts count: a live pump starts too.
             if means.len() == outputs && passed_s > 2.0 * scale.spans_s[0] {

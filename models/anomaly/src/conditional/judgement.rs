@@ -4,7 +4,12 @@
 //! -9 and the threshold 5. The flow's z is -9 of the scale of 60 s, the anomaly score is 9 / 5 = 1.8, and the flow is
 //! blamed.
 
-use super::{averages::Averages, baseline::ConditionalBaseline, decision::leave_one_out, uncertainty::Noise};
+use super::{
+    averages::Averages,
+    baseline::ConditionalBaseline,
+    decision::leave_one_out,
+    uncertainty::{Guard, Noise},
+};
 
 /// One reading's judgement.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,22 +38,25 @@ impl OutputJudgement {
     }
 }
 
-/// Judges the averages. `variances`: what each output's reading is uncertain by, apart from noise and ramps. `None` if no
+/// Judges the averages. `variances`: what each output's reading is uncertain by, apart from noise, ramps and guard. `None` if no
 /// output can be judged.
 pub(super) fn judge(
     baseline: &ConditionalBaseline,
     averages: &Averages,
     variances: &[f64],
     noises: &[Noise],
+    guard: Guard,
 ) -> Option<Judgement> {
     let mut outputs: Vec<Option<OutputJudgement>> = vec![None; baseline.outputs.len()];
     let mut extra = vec![0.0; baseline.outputs.len()];
     for (scale, of_scale) in baseline.by_scale.iter().enumerate() {
         let means: Vec<Option<f64>> = (0..extra.len()).map(|output| averages.mean(scale, output)).collect();
         let share = baseline.scales.share(scale);
+        let squared_guard = averages.squared_guard(scale).max(guard.level().powi(2));
         for (output, extra) in extra.iter_mut().enumerate() {
             *extra = variances[output]
                 + of_scale.ramp_factors[output] * averages.ramp(scale)
+                + squared_guard * baseline.outputs[output].magnitude.powi(2)
                 + noises[output].excess(baseline.outputs[output].noise, share);
         }
         let Some(z) = leave_one_out(&of_scale.covariance, &means, &extra) else { continue };

@@ -162,7 +162,7 @@ impl ConditionalState {
         samples: &[Sample],
     ) -> Option<ConditionalResult> {
         let reading = self.follow(baseline, at, samples)?;
-        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises)?;
+        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, self.guard)?;
         let is_outside = self.guard.is_outside();
         let step = self.phase.advance(baseline, &self.averages, &judgement, is_outside, reading.elapsed_s);
         self.learn(baseline, step, &reading, Learn::All);
@@ -193,7 +193,7 @@ impl ConditionalState {
         for (noise, residual) in self.noises.iter_mut().zip(&residuals) {
             noise.add(*residual, baseline.scales.interval_s);
         }
-        self.averages.add(&baseline.scales, &residuals, elapsed_s);
+        self.averages.add(&baseline.scales, &residuals, self.guard.level(), elapsed_s);
         Some(FollowedReading { elapsed_s, predictions, residuals, unknown, variances })
     }
 
@@ -227,11 +227,10 @@ impl ConditionalState {
         is_running
     }
 
-    /// Returns what each output's reading is uncertain by, apart from noise and ramps. `unknown`: by unknown terms.
+    /// Returns what each output's reading is uncertain by, apart from noise, ramps and guard. `unknown`: by unknown terms.
     fn variances(&self, baseline: &ConditionalBaseline, predictions: &[Prediction], unknown: &[f64]) -> Vec<f64> {
         let variance = |(index, output): (usize, &OutputBaseline)| {
-            let outside = self.guard.level() * output.magnitude;
-            predictions[index].variance(output) + unknown[index] + output.unknown + outside * outside
+            predictions[index].variance(output) + unknown[index] + output.unknown
         };
         baseline.outputs.iter().enumerate().map(variance).collect()
     }

@@ -45,12 +45,6 @@ impl<'a> Episodes<'a> {
             let Some(result) = self.state.step(self.baseline, row.at, &row.samples) else { continue };
             if result.in_episode && !before {
                 self.began.push((row.at, result.blamed));
-                if std::env::var("DBG").is_ok() {
-                    eprintln!("{} {:?} {} {}", row.at, row.samples, result.anomaly_score, result.blamed);
-                    for c in &result.channels {
-                        eprintln!("   {c:?}");
-                    }
-                }
             }
             self.judged += 1;
             self.anomalous += usize::from(result.in_episode);

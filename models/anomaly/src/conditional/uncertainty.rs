@@ -6,7 +6,7 @@
 //! three times the excess, as the cube of the speed is, which is the steepest law of a pump. Example: a pump that
 //! was commissioned at 800 to 1200 rpm runs at 1260 rpm, 5 % of its highest speed beyond. Of these 1 % is free; each channel
 //! may be off by 3 · 4 % = 12 % of its mean, and nothing is learned. Back at 1200 rpm, an hour later, the guard falls with a
-//! time constant of 600 s, because heat remembers.
+//! time constant of 600 s, because heat remembers; an average over an hour remembers it for an hour.
 //!
 //! **Noise**: example of a flow sensor with a noise of 1 L/min (variance 1) whose noise grows to 3 (variance 9). The
 //! excess over 1.3 is 7.7; an average whose readings weigh a = 0.18 gets 1.5 · a/(2 - a) · 7.7 = 1.1 more variance. One
