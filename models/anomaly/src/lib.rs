@@ -20,6 +20,7 @@ mod baseline;
 pub mod bench;
 mod channel_score;
 mod commissioning;
+mod conditional;
 mod decider;
 mod deviation;
 mod files;
@@ -44,6 +45,10 @@ pub use baseline::{Baseline, BaselineError, ChannelBaseline, LearnedFrom, Thresh
 pub use channel_score::{ChannelScore, LONG_STEPS, SHORT_STEPS};
 pub use commissioning::{
     CommissioningError, HealthyStatistics, MAX_LEVEL_WINDOWS, MIN_WINDOWS, StatisticsCollector, Survey,
+};
+pub use conditional::{
+    CONDITIONAL_VERSION, ChannelDeviation, ConditionalBaseline, ConditionalFitError, ConditionalLearnedFrom,
+    ConditionalMemoryError, ConditionalResult, ConditionalState, TimedSamples,
 };
 pub use decider::{Decider, DeciderMemory, MemoryError};
 pub use files::{Mismatch, ModelError};

@@ -7,6 +7,8 @@
 //! An example: [`Fault::BlockedSuction`] raises the loss of the suction line. Solving for the operating point then gives less
 //! flow, less suction pressure, and at last cavitation with its vibration.
 //!
+//! [`variable_speed`] is a second pump of other physics, for benches.
+//!
 //! Does not do I/O, does not read a clock, and does not simulate two faults at once.
 
 mod condition;
@@ -22,6 +24,7 @@ mod sensors;
 mod simulator;
 mod step;
 mod thermal;
+pub mod variable_speed;
 
 pub use design::Design;
 pub use episode::{Episode, MachineStatus};

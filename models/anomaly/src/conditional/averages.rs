@@ -1,0 +1,210 @@
+//! The scales: exponential averages of the residuals over several times, with missing values.
+//!
+//! A short scale sees a step at once; a long one sees a small change, because noise averages away. Each channel has an
+//! average and its weight, the share of the average's memory that is filled. A missing value keeps the average, and lets
+//! its weight fade slowly.
+//!
+//! An example at one reading per second, scale 5 s, so a reading replaces the share a = 0.181:
+//!
+//! | residual | weighted sum | weight | average | judged |
+//! | --- | --- | --- | --- | --- |
+//! | 2 | 0.36 | 0.18 | 2 | no, the weight is below 0.5 |
+//! | 2, three times more | 1.10 | 0.55 | 2 | yes |
+//! | missing | 1.06 | 0.53 | 2 | yes |
+//! | missing, twice more | 0.99 | 0.49 | | no |
+//!
+//! Silence counts as missing values.
+
+use serde::{Deserialize, Serialize};
+
+use super::{features::share, tuning::TUNING};
+
+/// The scales of a pump.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scales {
+    /// The time constants, ascending.
+    pub spans_s: Vec<f64>,
+    /// The usual time between two readings.
+    pub interval_s: f64,
+}
+
+impl Scales {
+    /// Returns the scales for readings with this interval, after a commissioning of `learned_s` of running.
+    pub(super) fn new(interval_s: f64, learned_s: f64) -> Scales {
+        let usable = |span_s: &f64| *span_s >= interval_s / 2.0 && TUNING.scale_periods * span_s <= learned_s;
+        let mut spans_s: Vec<f64> = TUNING.scales_s.into_iter().filter(usable).collect();
+        if interval_s >= TUNING.scales_s[0] {
+            // The shortest scale is a single reading.
+            spans_s.retain(|span_s| *span_s > 1.5 * interval_s);
+            spans_s.insert(0, interval_s);
+        }
+        Scales { spans_s, interval_s }
+    }
+
+    /// Returns the share of an average that one usual reading replaces.
+    pub(super) fn share(&self, scale: usize) -> f64 {
+        self.share_of(scale, self.interval_s)
+    }
+
+    fn share_of(&self, scale: usize, elapsed_s: f64) -> f64 {
+        let span_s = self.spans_s[scale];
+        // A reading after silence speaks for itself, not for the silence.
+        if span_s <= self.interval_s { 1.0 } else { share(elapsed_s.min(self.interval_s), span_s) }
+    }
+}
+
+/// The averages of one pump.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Averages {
+    /// By scale, and by output.
+    cells: Vec<Vec<Cell>>,
+    /// By scale: the average of the squared speed changes.
+    ramps: Vec<f64>,
+    /// By scale: the average of the squared guards. An average of readings is uncertain for as long as it holds those of
+    /// speeds that were not seen before.
+    guards: Vec<Cell>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Cell {
+    sum: f64,
+    weight: f64,
+}
+
+impl Averages {
+    /// Creates empty averages.
+    pub(super) fn new(scales: usize, outputs: usize) -> Averages {
+        Averages {
+            cells: vec![vec![Cell::default(); outputs]; scales],
+            ramps: vec![0.0; scales],
+            guards: vec![Cell::default(); scales],
+        }
+    }
+
+    /// Forgets the residuals, as after a gap or a stop.
+    pub(super) fn clear(&mut self) {
+        self.cells.iter_mut().flatten().chain(&mut self.guards).for_each(|cell| *cell = Cell::default());
+    }
+
+    /// Follows the squared speed change, of a running or standing pump.
+    pub(super) fn follow_ramp(&mut self, scales: &Scales, squared_change: f64, elapsed_s: f64) {
+        for (scale, ramp) in self.ramps.iter_mut().enumerate() {
+            *ramp += scales.share_of(scale, elapsed_s) * (squared_change - *ramp);
+        }
+    }
+
+    /// Adds the residuals of a reading, NaN where missing. `guard`: the share of its mean by which a channel may be off.
+    pub(super) fn add(&mut self, scales: &Scales, residuals: &[f64], guard: f64, elapsed_s: f64) {
+        let silence_s = elapsed_s - scales.interval_s;
+        for (scale, cells) in self.cells.iter_mut().enumerate() {
+            let share = scales.share_of(scale, elapsed_s);
+            for (cell, residual) in cells.iter_mut().zip(residuals) {
+                if silence_s > 0.0 {
+                    cell.fade((-TUNING.missing_decay * silence_s / scales.spans_s[scale]).exp());
+                }
+                if residual.is_nan() {
+                    cell.fade(1.0 - TUNING.missing_decay * share);
+                } else {
+                    cell.add(*residual, share);
+                }
+            }
+            self.guards[scale].add(guard * guard, share);
+        }
+    }
+
+    /// Returns a channel's average at a scale, or `None` while it cannot be judged.
+    pub(super) fn mean(&self, scale: usize, output: usize) -> Option<f64> {
+        let Cell { sum, weight } = self.cells[scale][output];
+        (weight > TUNING.min_weight).then(|| sum / weight)
+    }
+
+    /// Returns the average of the squared guards at a scale.
+    pub(super) fn squared_guard(&self, scale: usize) -> f64 {
+        let Cell { sum, weight } = self.guards[scale];
+        if weight > 0.0 { sum / weight } else { 0.0 }
+    }
+
+    /// Returns the average of the squared speed changes at a scale.
+    pub(super) fn ramp(&self, scale: usize) -> f64 {
+        self.ramps[scale].clamp(0.0, TUNING.max_squared_change)
+    }
+
+    /// Whether it has this shape, and finite numbers only.
+    pub(super) fn is_valid(&self, scales: usize, outputs: usize) -> bool {
+        let numbers = self.cells.iter().flatten().chain(&self.guards).flat_map(|cell| [cell.sum, cell.weight]);
+        self.cells.len() == scales
+            && self.ramps.len() == scales
+            && self.guards.len() == scales
+            && self.cells.iter().all(|cells| cells.len() == outputs)
+            && numbers.chain(self.ramps.iter().copied()).all(f64::is_finite)
+    }
+}
+
+impl Cell {
+    fn add(&mut self, value: f64, share: f64) {
+        self.sum += share * (value - self.sum);
+        self.weight += share * (1.0 - self.weight);
+    }
+
+    fn fade(&mut self, factor: f64) {
+        self.sum *= factor;
+        self.weight *= factor;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans(interval_s: f64, learned_s: f64) -> Vec<f64> {
+        Scales::new(interval_s, learned_s).spans_s
+    }
+
+    #[test]
+    fn the_scales_follow_from_the_interval_and_the_time_learned() {
+        const DAY: f64 = 86_400.0;
+        assert_eq!(spans(1.0, DAY), [5.0, 15.0, 60.0, 300.0, 900.0], "an hour 25 times is more than a day");
+        assert_eq!(spans(1.0, 400.0), [5.0, 15.0]);
+        assert_eq!(spans(60.0, DAY), [60.0, 300.0, 900.0]);
+        assert_eq!(spans(5.0, DAY), [5.0, 15.0, 60.0, 300.0, 900.0]);
+        assert_eq!(spans(3_600.0, 30.0 * DAY), [3_600.0]);
+        assert_eq!(spans(1.0, 100.0), Vec::<f64>::new());
+    }
+
+    #[test]
+    fn the_example_of_the_module() {
+        let scales = Scales { spans_s: vec![5.0], interval_s: 1.0 };
+        let mut averages = Averages::new(1, 1);
+        averages.add(&scales, &[2.0], 0.0, 1.0);
+        assert_eq!(averages.mean(0, 0), None);
+        (0..3).for_each(|_| averages.add(&scales, &[2.0], 0.0, 1.0));
+        let mean = averages.mean(0, 0).expect("judged");
+        assert!((mean - 2.0).abs() < 1e-12);
+        averages.add(&scales, &[f64::NAN], 0.0, 1.0);
+        assert!((averages.mean(0, 0).expect("judged") - 2.0).abs() < 1e-12, "a missing value keeps the average");
+        (0..2).for_each(|_| averages.add(&scales, &[f64::NAN], 0.0, 1.0));
+        assert_eq!(averages.mean(0, 0), None);
+    }
+
+    #[test]
+    fn an_average_remembers_the_guard_of_its_readings() {
+        let scales = Scales { spans_s: vec![5.0, 50.0], interval_s: 1.0 };
+        let mut averages = Averages::new(2, 1);
+        (0..50).for_each(|_| averages.add(&scales, &[1.0], 0.5, 1.0));
+        (0..20).for_each(|_| averages.add(&scales, &[1.0], 0.0, 1.0));
+        assert!(averages.squared_guard(0) < 0.01 && averages.squared_guard(1) > 0.1);
+        averages.clear();
+        assert_eq!(averages.squared_guard(1), 0.0);
+    }
+
+    #[test]
+    fn silence_counts_as_missing_values() {
+        let scales = Scales { spans_s: vec![5.0], interval_s: 1.0 };
+        let mut averages = Averages::new(1, 1);
+        (0..60).for_each(|_| averages.add(&scales, &[1.0], 0.0, 1.0));
+        averages.add(&scales, &[7.0], 0.0, 300.0);
+        assert_eq!(averages.mean(0, 0), None, "one reading after five minutes is not enough");
+    }
+}

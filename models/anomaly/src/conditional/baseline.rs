@@ -1,0 +1,197 @@
+//! The conditional baseline of one pump: what each channel is, given the operating point, and how far it may be off.
+//!
+//! Does not learn it (`fit.rs`). Does not decide (`state.rs`).
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use volute_plant::{Profile, Timestamp};
+
+use super::{
+    averages::Scales,
+    channels::Channels,
+    features::OperatingRange,
+    symmetric::Symmetric,
+    terms::{Term, TermCount},
+};
+use crate::hex::hex;
+
+/// The version of the stored forms, of a baseline and of a state. Other versions are refused.
+pub const CONDITIONAL_VERSION: u32 = 1;
+
+/// What is normal for one pump, given its operating point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionalBaseline {
+    pub(super) version: u32,
+    /// The first 12 hex digits of a SHA-256 over the rest.
+    pub(super) id: String,
+    pub(super) channels: Channels,
+    pub(super) range: OperatingRange,
+    pub(super) terms: Vec<Term>,
+    /// The variance of each term.
+    pub(super) term_variances: Vec<f64>,
+    /// One per output.
+    pub(super) outputs: Vec<OutputBaseline>,
+    pub(super) scales: Scales,
+    /// One per scale.
+    pub(super) by_scale: Vec<ScaleBaseline>,
+    /// The information of one reading.
+    pub(super) information: f64,
+    pub(super) learned: ConditionalLearnedFrom,
+}
+
+/// What a conditional baseline was learned from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionalLearnedFrom {
+    /// The time of its first reading.
+    pub from: Timestamp,
+    /// The time of its last reading.
+    pub to: Timestamp,
+    /// The number of readings of a running pump.
+    pub readings: usize,
+    /// How long the pump ran, in seconds.
+    pub running_s: f64,
+}
+
+/// What is normal for one output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OutputBaseline {
+    /// The weights of the first terms, in the channel's unit.
+    pub weights: Vec<f64>,
+    /// Their covariance, in spreads.
+    pub covariance: Symmetric,
+    /// The standard deviation of a reading's residual.
+    pub spread: f64,
+    /// The mean of its absolute values.
+    pub magnitude: f64,
+    /// Half the mean squared change of the residual between readings.
+    pub noise: f64,
+    /// The variance that commissioning was too short to see.
+    pub unknown: f64,
+}
+
+/// What is normal at one scale.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScaleBaseline {
+    /// Of the averages of the outputs' residuals.
+    pub covariance: Symmetric,
+    /// How much an output's variance grows with the squared speed change.
+    pub ramp_factors: Vec<f64>,
+    /// The z of each output above which it is anomalous.
+    pub thresholds: Vec<f64>,
+}
+
+/// A stored baseline or state cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConditionalMemoryError {
+    /// It was written by another version of the program.
+    #[error("of version {found}; expected: {CONDITIONAL_VERSION}")]
+    Version {
+        /// Its version.
+        found: u32,
+    },
+    /// It is of another baseline, or the baseline was changed.
+    #[error("of the conditional baseline {found}; expected: {expected}")]
+    Baseline {
+        /// The id that it has.
+        found: String,
+        /// The id that it should have.
+        expected: String,
+    },
+    /// It does not fit.
+    #[error("{0}")]
+    Shape(&'static str),
+}
+
+impl ConditionalBaseline {
+    /// Returns its id, which follows from its content.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns what it was learned from.
+    pub fn learned(&self) -> &ConditionalLearnedFrom {
+        &self.learned
+    }
+
+    /// Returns the usual time between two readings, in milliseconds. It is valid for readings of that interval only.
+    pub fn interval_ms(&self) -> i64 {
+        (self.scales.interval_s * 1e3).round() as i64
+    }
+
+    /// Whether a channel of the profile, by its index, is judged.
+    pub fn judges(&self, channel: usize) -> bool {
+        self.channels.outputs.iter().any(|output| output.channel == channel)
+    }
+
+    /// Returns the lowest and highest speed that it knows; `None` if the pump's speed is not measured.
+    pub fn speed_range(&self) -> Option<[f64; 2]> {
+        self.range.speed.map(|range| [range.low, range.high])
+    }
+
+    /// Refuses a stored baseline of another version, for another profile, or whose id does not match its content.
+    pub fn check(&self, profile: &Profile) -> Result<(), ConditionalMemoryError> {
+        if self.version != CONDITIONAL_VERSION {
+            return Err(ConditionalMemoryError::Version { found: self.version });
+        }
+        let expected = self.expected_id();
+        if self.id != expected {
+            return Err(ConditionalMemoryError::Baseline { found: self.id.clone(), expected });
+        }
+        let of_profile = Channels::of(profile);
+        let same = |output| of_profile.outputs.contains(output);
+        if self.channels.count != of_profile.count || !self.channels.outputs.iter().all(same) {
+            return Err(ConditionalMemoryError::Shape("its channels are not those of the profile"));
+        }
+        if !self.is_valid() {
+            return Err(ConditionalMemoryError::Shape("its parts do not fit together"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn expected_id(&self) -> String {
+        let ConditionalBaseline {
+            version,
+            id: _,
+            channels,
+            range,
+            terms,
+            term_variances,
+            outputs,
+            scales,
+            by_scale,
+            information,
+            learned: _,
+        } = self;
+        let mut sha = Sha256::new();
+        // `Debug` prints every number exactly.
+        sha.update(format!("{version} {channels:?} {range:?} {terms:?} {term_variances:?} {outputs:?}"));
+        sha.update(format!("{scales:?} {by_scale:?} {information:?}"));
+        hex(&sha.finalize())[..12].to_owned()
+    }
+
+    fn is_valid(&self) -> bool {
+        let (outputs, scales) = (self.channels.outputs.len(), self.scales.spans_s.len());
+        let count = TermCount::of(&self.terms);
+        let output_is_valid = |(output, channel): (&OutputBaseline, &super::channels::Output)| {
+            let terms = count.for_group(channel.group);
+            output.weights.len() == terms && output.covariance.is_valid(terms)
+        };
+        let scale_is_valid = |scale: &ScaleBaseline| {
+            scale.covariance.is_valid(outputs)
+                && scale.ramp_factors.len() == outputs
+                && scale.thresholds.len() == outputs
+        };
+        outputs > 0
+            && scales > 0
+            && self.outputs.len() == outputs
+            && self.by_scale.len() == scales
+            && self.term_variances.len() == self.terms.len()
+            && self.terms.iter().all(|term| term.is_valid())
+            && self.outputs.iter().zip(&self.channels.outputs).all(output_is_valid)
+            && self.by_scale.iter().all(scale_is_valid)
+    }
+}

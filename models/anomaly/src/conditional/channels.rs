@@ -1,0 +1,161 @@
+//! Which channels of a profile are inputs, and which are judged. Chosen by [`Quantity`], so that any profile fits.
+//!
+//! Example: of a profile with speed, flow, current, bearing and ambient temperature, speed and ambient are inputs. Flow,
+//! current and bearing are outputs: the bearing is a temperature, the current depends on the load, and the load is the flow.
+//! A profile without speed or ambient temperature has no such input, and all its channels are outputs.
+//!
+//! Inputs are never suspects: they say under which conditions the pump runs. Further channels of an input's quantity are not
+//! used.
+
+use serde::{Deserialize, Serialize};
+use volute_plant::{Profile, Quantity, Sample};
+
+/// The inputs and outputs of a pump.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Channels {
+    /// The number of channels of the profile.
+    pub count: usize,
+    pub speed: Option<usize>,
+    pub ambient: Option<usize>,
+    /// The flow: an output, and an input of the channels that depend on the load.
+    pub flow: Option<usize>,
+    pub outputs: Vec<Output>,
+    /// What shows that the pump runs, if there is no speed: a channel and the value above which it runs.
+    pub running: Option<(usize, f64)>,
+}
+
+/// A channel that is judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Output {
+    /// Its index in the profile.
+    pub channel: usize,
+    pub group: Group,
+    /// Its lowest plausible value: a drifted zero counts as 0.
+    pub lowest: f64,
+    /// The smallest meaningful change.
+    pub resolution: f64,
+}
+
+/// What a channel depends on, by its quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Group {
+    /// A temperature: it lags, and follows the ambient.
+    Thermal,
+    /// It depends on the load at the same speed.
+    Loaded,
+    Flow,
+    Other,
+}
+
+/// The inputs of one reading.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Inputs {
+    pub speed: Option<f64>,
+    pub ambient: Option<f64>,
+    pub flow: Option<f64>,
+}
+
+impl Group {
+    fn of(quantity: Quantity) -> Group {
+        match quantity {
+            Quantity::BearingTemperature
+            | Quantity::CasingTemperature
+            | Quantity::AmbientTemperature
+            | Quantity::FluidTemperature => Group::Thermal,
+            Quantity::Current => Group::Loaded,
+            Quantity::Flow => Group::Flow,
+            Quantity::RotationalSpeed
+            | Quantity::OilPressure
+            | Quantity::SuctionPressure
+            | Quantity::DischargePressure
+            | Quantity::Vibration
+            | Quantity::Voltage => Group::Other,
+        }
+    }
+}
+
+impl Channels {
+    /// Returns the inputs and outputs of a profile.
+    pub(super) fn of(profile: &Profile) -> Channels {
+        let channels = profile.channels();
+        let first = |quantity| channels.iter().position(|channel| channel.quantity == quantity);
+        let is_input = |quantity| matches!(quantity, Quantity::RotationalSpeed | Quantity::AmbientTemperature);
+        let outputs = channels.iter().enumerate().filter(|(_, channel)| !is_input(channel.quantity));
+        let running = channels.iter().enumerate().find_map(|(i, channel)| Some((i, channel.running_above?)));
+        let output = |(index, channel): (usize, &volute_plant::Channel)| Output {
+            channel: index,
+            group: Group::of(channel.quantity),
+            lowest: channel.plausible[0],
+            resolution: channel.resolution,
+        };
+        let speed = first(Quantity::RotationalSpeed);
+        Channels {
+            count: channels.len(),
+            speed,
+            ambient: first(Quantity::AmbientTemperature),
+            flow: first(Quantity::Flow),
+            outputs: outputs.map(output).collect(),
+            running: if speed.is_some() { None } else { running },
+        }
+    }
+
+    /// Returns the inputs of a reading.
+    pub(super) fn inputs(&self, samples: &[Sample]) -> Inputs {
+        let value = |channel: Option<usize>| good(samples, channel?);
+        Inputs { speed: value(self.speed), ambient: value(self.ambient), flow: value(self.flow) }
+    }
+
+    /// Writes the outputs of a reading to `values`, one per output; NaN if missing.
+    pub(super) fn outputs(&self, samples: &[Sample], values: &mut Vec<f64>) {
+        values.clear();
+        values.extend(self.outputs.iter().map(|output| match good(samples, output.channel) {
+            Some(value) => value.max(output.lowest),
+            None => f64::NAN,
+        }));
+    }
+
+    /// Whether the pump runs, as far as channels other than the speed show it. Without a value it does.
+    pub(super) fn is_on(&self, samples: &[Sample]) -> bool {
+        self.running.is_none_or(|(channel, above)| good(samples, channel).is_none_or(|value| value > above))
+    }
+}
+
+fn good(samples: &[Sample], channel: usize) -> Option<f64> {
+    samples.get(channel)?.good().filter(|value| value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conditional::tests::pump::profile;
+
+    #[test]
+    fn speed_and_ambient_are_inputs_and_the_rest_is_judged() {
+        let profile = profile();
+        let channels = Channels::of(&profile);
+        let names = |indexes: Vec<usize>| -> Vec<&str> {
+            indexes.into_iter().map(|index| profile.channels()[index].name.as_str()).collect()
+        };
+        let inputs: Vec<usize> = [channels.speed, channels.ambient].into_iter().flatten().collect();
+        assert_eq!(names(inputs), ["Speed", "Ambient"]);
+        let outputs = channels.outputs.iter().map(|output| output.channel).collect();
+        assert_eq!(names(outputs), ["Bearing", "Vibration", "Flow", "Suction", "Discharge", "Current", "Casing"]);
+        assert_eq!(names(channels.flow.into_iter().collect()), ["Flow"]);
+    }
+
+    #[test]
+    fn a_bad_value_is_missing_and_a_drifted_zero_is_zero() {
+        let channels = Channels::of(&profile());
+        let mut samples = vec![Sample::Good(1.0); channels.count];
+        samples[channels.outputs[1].channel] = Sample::Bad(1e9);
+        samples[channels.outputs[2].channel] = Sample::Good(-0.01);
+        let mut values = Vec::new();
+        channels.outputs(&samples, &mut values);
+        assert!(values[1].is_nan());
+        assert_eq!(values[2], 0.0);
+        assert_eq!(channels.inputs(&samples[..1]).ambient, None, "a channel that was not passed is missing");
+    }
+}

@@ -1,0 +1,200 @@
+//! Learns the scales: at each one the covariance of the averages of the outputs' residuals, how much they vary more while the
+//! speed changes, and the thresholds.
+//!
+//! The residuals are of the fits without their blocks. They vary more where such a fit is uncertain, which a live pump
+//! adds to the variance again; so they are reduced here by that part before the covariance is taken.
+//!
+//! Example: at one reading per second, a day of running, 7 outputs, scale 60 s. Correlations are reduced by 0.01 + 0.5 · 7 · 2 ·
+//! 60 / 86400 = 0.015. The largest z to expect by chance is √(2 ln(86400 / 120)) = 3.6; a threshold is 2 times that, or 1.8
+//! times the largest z of the day if that is more, and of the flow 0.8 times this, of the others 1.2 times.
+//!
+//! A scale at which the pump never ran for long enough is left out.
+
+use super::{
+    averages::{Averages, Scales},
+    baseline::{OutputBaseline, ScaleBaseline},
+    channels::Group,
+    decision::leave_one_out,
+    symmetric::Symmetric,
+    table::Table,
+    tuning::TUNING,
+};
+
+/// What the fits without its block say of each row.
+pub(super) struct LeftOut {
+    /// NaN where there is none.
+    pub residuals: Vec<f64>,
+    /// The variances of the fits.
+    pub variances: Vec<f64>,
+}
+
+/// The averages of one scale in the rows in which all channels have one.
+struct ScaleRows {
+    /// The average and the variance of the fits, row by row.
+    means: Vec<f64>,
+    variances: Vec<f64>,
+    /// One per row: the average squared speed change.
+    ramps: Vec<f64>,
+    outputs: usize,
+}
+
+/// The fewest rows from which a scale is learned.
+const MIN_SCALE_ROWS: usize = 16;
+
+/// Learns all scales. Removes those from `scales` that the pump never ran long enough for. `None` if the numbers are too far
+/// apart for arithmetic.
+pub(super) fn learn_scales(
+    table: &Table,
+    groups: &[Group],
+    outputs: &[OutputBaseline],
+    left_out: &[LeftOut],
+    scales: &mut Scales,
+    independent_s: f64,
+) -> Option<Vec<ScaleBaseline>> {
+    let mut by_scale = Vec::new();
+    let mut spans_s = Vec::new();
+    for span_s in &scales.spans_s {
+        let one = Scales { spans_s: vec![*span_s], interval_s: scales.interval_s };
+        let rows = ScaleRows::of(table, left_out, &one);
+        if rows.ramps.len() < MIN_SCALE_ROWS {
+            continue;
+        }
+        by_scale.push(learn_scale(table, groups, outputs, rows, *span_s, independent_s)?);
+        spans_s.push(*span_s);
+    }
+    scales.spans_s = spans_s;
+    Some(by_scale)
+}
+
+impl ScaleRows {
+    fn of(table: &Table, left_out: &[LeftOut], scale: &Scales) -> ScaleRows {
+        let outputs = left_out.len();
+        let mut averages = Averages::new(1, outputs);
+        let mut rows = ScaleRows { means: Vec::new(), variances: Vec::new(), ramps: Vec::new(), outputs };
+        let mut residuals = vec![0.0; outputs];
+        let mut passed_s = 0.0;
+        for (index, row) in table.rows.iter().enumerate() {
+            averages.follow_ramp(scale, row.squared_change, row.elapsed_s);
+            passed_s += row.elapsed_s;
+            if row.block.is_none() || row.after_gap {
+                averages.clear();
+            }
+            if row.block.is_none() {
+                continue;
+            }
+            for (residual, of_output) in residuals.iter_mut().zip(left_out) {
+                *residual = of_output.residuals[index];
+            }
+            averages.add(scale, &residuals, 0.0, row.elapsed_s);
+            let means: Vec<f64> = (0..outputs).filter_map(|output| averages.mean(0, output)).collect();
+            // The first averages are of lags that are not known yet. Later starts count: a live pump starts too.
+            if means.len() == outputs && passed_s > 2.0 * scale.spans_s[0] {
+                rows.means.extend(means);
+                rows.variances.extend(left_out.iter().map(|of_output| of_output.variances[index]));
+                rows.ramps.push(averages.ramp(0));
+            }
+        }
+        rows
+    }
+
+    fn mean(&self, row: usize, output: usize) -> f64 {
+        self.means[row * self.outputs + output]
+    }
+
+    fn variance(&self, row: usize, output: usize) -> f64 {
+        self.variances[row * self.outputs + output]
+    }
+
+    fn count(&self) -> usize {
+        self.ramps.len()
+    }
+
+    fn mean_of(&self, value: impl Fn(usize) -> f64) -> f64 {
+        (0..self.count()).map(value).sum::<f64>() / self.count() as f64
+    }
+
+    /// Learns how much an output's variance grows with the squared speed change: the slope of one on the other. Returns it
+    /// with the variance of steady running.
+    fn ramp_factor(&self, output: usize) -> (f64, f64) {
+        let total = self.mean_of(|row| self.mean(row, output).powi(2)).max(1e-30);
+        let reduced = |row: usize| self.mean(row, output).powi(2) / (1.0 + self.variance(row, output) / total);
+        let ramp_mean = self.mean_of(|row| self.ramps[row]);
+        let ramp_variance = self.mean_of(|row| (self.ramps[row] - ramp_mean).powi(2));
+        if ramp_variance == 0.0 {
+            return (0.0, total);
+        }
+        let slope = self.mean_of(|row| (self.ramps[row] - ramp_mean) * reduced(row)) / ramp_variance;
+        let whole = self.mean_of(reduced);
+        let steady = (whole - slope * ramp_mean).max(0.05 * whole);
+        let explains = slope > 0.0 && slope * ramp_variance.sqrt() > TUNING.ramp_share * steady;
+        if explains { (slope, steady) } else { (0.0, total) }
+    }
+}
+
+fn learn_scale(
+    table: &Table,
+    groups: &[Group],
+    outputs: &[OutputBaseline],
+    mut rows: ScaleRows,
+    span_s: f64,
+    independent_s: f64,
+) -> Option<ScaleBaseline> {
+    let count = rows.outputs;
+    let (ramp_factors, steady): (Vec<f64>, Vec<f64>) = (0..count).map(|output| rows.ramp_factor(output)).unzip();
+    let mut covariance = Symmetric::zeros(count);
+    let mut reduced = vec![0.0; count];
+    let share = 1.0 / rows.count() as f64;
+    for row in 0..rows.count() {
+        for output in 0..count {
+            rows.variances[row * count + output] += ramp_factors[output] * rows.ramps[row];
+            let more = rows.variance(row, output) / steady[output];
+            reduced[output] = rows.mean(row, output) / (1.0 + more).sqrt();
+        }
+        covariance.add_outer(&reduced, share);
+    }
+    let running_s = table.running_s();
+    let per_average = running_s / span_s.max(independent_s) / 2.0;
+    let shrinkage = (TUNING.shrinkage + TUNING.shrinkage_per_channel * count as f64 / per_average).min(1.0);
+    let covariance = with_floor(&covariance, outputs, shrinkage);
+    let largest = largest_z(&rows, &covariance, ((span_s / table.interval_s / 4.0) as usize).max(1))?;
+    let chances = (running_s / (2.0 * span_s.max(table.interval_s))).max(3.0);
+    let by_chance = TUNING.chance_factor * (2.0 * chances.ln()).sqrt();
+    let threshold = |(group, largest): (&Group, &f64)| {
+        let factor = if *group == Group::Flow { TUNING.flow_factor } else { TUNING.other_factor };
+        factor * by_chance.max(TUNING.largest_factor * largest)
+    };
+    let thresholds = groups.iter().zip(&largest).map(threshold).collect();
+    Some(ScaleBaseline { covariance, ramp_factors, thresholds })
+}
+
+/// Reduces the correlations, and raises the standard deviations to their floors.
+fn with_floor(covariance: &Symmetric, outputs: &[OutputBaseline], shrinkage: f64) -> Symmetric {
+    let count = outputs.len();
+    let sd: Vec<f64> = (0..count).map(|output| covariance.get(output, output).sqrt()).collect();
+    let floor = |output: usize| sd[output].max(TUNING.min_scale_spread * outputs[output].spread);
+    let raised: Vec<f64> = (0..count).map(floor).collect();
+    let mut result = Symmetric::zeros(count);
+    for row in 0..count {
+        result.set(row, row, raised[row].powi(2));
+        for column in 0..row {
+            let scale = sd[row] * sd[column];
+            let correlation = if scale > 0.0 { covariance.get(row, column) / scale } else { 0.0 };
+            result.set(row, column, (1.0 - shrinkage) * correlation * raised[row] * raised[column]);
+        }
+    }
+    result
+}
+
+/// Returns the largest absolute z of each output in every `stride`th row; `None` if the covariance is not positive definite.
+fn largest_z(rows: &ScaleRows, covariance: &Symmetric, stride: usize) -> Option<Vec<f64>> {
+    let mut largest = vec![0.0f64; rows.outputs];
+    for row in (0..rows.count()).step_by(stride) {
+        let means: Vec<Option<f64>> = (0..rows.outputs).map(|output| Some(rows.mean(row, output))).collect();
+        let extra = &rows.variances[row * rows.outputs..(row + 1) * rows.outputs];
+        let z = leave_one_out(covariance, &means, extra)?;
+        for (largest, z) in largest.iter_mut().zip(z) {
+            *largest = largest.max(z.unwrap_or(0.0).abs());
+        }
+    }
+    Some(largest)
+}

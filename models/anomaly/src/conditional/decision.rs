@@ -1,0 +1,91 @@
+//! How unlikely each channel's average is, given the averages of the other channels.
+//!
+//! With the averages m and their covariance V, the leave-one-out z of channel c is (V⁻¹ m)_c / √((V⁻¹)_cc): the distance of m_c
+//! from what the other channels predict for it, in standard deviations of that prediction.
+//!
+//! Example: two channels with standard deviation 1 and correlation 0.9. If both are at 2, each has z = 0.46: together they did
+//! what they always do. If the first is at 2 and the second at 0, the first has z = 4.6 and the second z = -4.1: the first
+//! has left the second, and is named.
+//!
+//! A channel that is missing is left out of m and V; the rest is judged without it.
+
+use super::symmetric::Symmetric;
+
+/// Returns the signed z of each present channel, or `None` if the covariance is not positive definite.
+///
+/// `covariance`: of all channels. `means`: of all channels, `None` where missing. `extra`: a variance to add, per channel.
+pub(super) fn leave_one_out(covariance: &Symmetric, means: &[Option<f64>], extra: &[f64]) -> Option<Vec<Option<f64>>> {
+    let (present, values): (Vec<usize>, Vec<f64>) =
+        means.iter().enumerate().filter_map(|(index, mean)| mean.map(|mean| (index, mean))).unzip();
+    let mut here = Symmetric::zeros(present.len());
+    for (row, channel) in present.iter().enumerate() {
+        for (column, other) in present.iter().enumerate().take(row + 1) {
+            here.set(row, column, covariance.get(*channel, *other));
+        }
+        here.add_to_diagonal(row, extra[*channel]);
+    }
+    let inverse = here.inverse()?;
+    let mut solved = vec![0.0; present.len()];
+    inverse.multiply(&values, &mut solved);
+    let mut z = vec![None; means.len()];
+    for (row, channel) in present.iter().enumerate() {
+        let own = solved[row] / inverse.get(row, row).sqrt();
+        z[*channel] = own.is_finite().then_some(own);
+    }
+    Some(z)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pair() -> Symmetric {
+        let mut covariance = Symmetric::zeros(2);
+        covariance.set(0, 0, 1.0);
+        covariance.set(1, 1, 1.0);
+        covariance.set(0, 1, 0.9);
+        covariance
+    }
+
+    fn z(means: [f64; 2]) -> Vec<f64> {
+        let z = leave_one_out(&pair(), &means.map(Some), &[0.0; 2]).expect("positive definite");
+        z.into_iter().map(|z| (100.0 * z.expect("present")).round() / 100.0).collect()
+    }
+
+    #[test]
+    fn the_example_of_the_module() {
+        assert_eq!(z([2.0, 2.0]), [0.46, 0.46]);
+        assert_eq!(z([2.0, 0.0]), [4.59, -4.13]);
+    }
+
+    #[test]
+    fn a_missing_channel_leaves_and_the_rest_is_judged() {
+        let alone = leave_one_out(&pair(), &[Some(2.0), None], &[0.0; 2]);
+        assert_eq!(alone, Some(vec![Some(2.0), None]), "its marginal z");
+        assert_eq!(leave_one_out(&pair(), &[None, None], &[0.0; 2]), Some(vec![None, None]));
+    }
+
+    #[test]
+    fn what_is_uncertain_weighs_less() {
+        let uncertain = leave_one_out(&pair(), &[Some(2.0), Some(0.0)], &[3.0, 0.0]).expect("positive definite");
+        assert!(uncertain[0].expect("present") < 1.2);
+    }
+
+    proptest! {
+        #[test]
+        fn any_mask_leaves_finite_z(
+            rows in prop::collection::vec(prop::collection::vec(-1.0..1.0, 5), 6),
+            means in prop::collection::vec(prop::option::of(-9.0..9.0), 5),
+        ) {
+            let mut covariance = Symmetric::zeros(5);
+            rows.iter().for_each(|row| covariance.add_outer(row, 1.0));
+            (0..5).for_each(|row| covariance.add_to_diagonal(row, 0.01));
+            let z = leave_one_out(&covariance, &means, &[0.0; 5]).expect("positive definite");
+            for (z, mean) in z.iter().zip(&means) {
+                prop_assert_eq!(z.is_some(), mean.is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! When an episode begins and ends.
+//!
+//! An episode begins when the anomaly score is above 1. It ends in one of two ways:
+//!
+//! - The score is below 0.5.
+//! - Less than 10 % of the episode's greatest change is left, in its own direction, at the scale that raised it. The pump has
+//!   come back to near where it was, but not exactly; its levels are then learned for 90 s.
+//!
+//! Either must hold for two readings, and for half of the scale's time if a longer scale than the two shortest raised it.
+//! Judged at a shorter scale than that, noise would end a slow fault and begin it again many times. No episode
+//! ends while the pump runs where it was not seen before, or while the channel that raised it is missing: nothing is known
+//! of the fault then.
+//!
+//! Example at one reading per second: flow falls by 10 % for five minutes.
+//!
+//! | time | score | of the change left | |
+//! | --- | --- | --- | --- |
+//! | 3 s | 1.2 | | an episode begins, at the scale of 5 s |
+//! | 60 s | 9.0 | 100 % | the greatest change, -10 % |
+//! | 300 s | 5.0 | 60 % | the fault is gone, the average follows |
+//! | 312 s | 0.9 | 9 % | |
+//! | 313 s | 0.8 | 8 % | the episode ends; levels are learned until 403 s |
+//!
+//! An episode of a standing fault does not end, and nothing is learned from it.
+//!
+//! Does not compute scores; see `judgement.rs`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{averages::Averages, baseline::ConditionalBaseline, judgement::Judgement, tuning::TUNING};
+
+/// What a pump's detector is doing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum Phase {
+    #[default]
+    Normal,
+    Episode(Episode),
+    /// Levels are learned after an episode that ended at other levels than it began.
+    Relearning {
+        /// Readings so far.
+        readings: u32,
+        elapsed_s: f64,
+    },
+}
+
+/// An open episode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Episode {
+    /// The highest anomaly score.
+    peak: f64,
+    /// The output with that score.
+    output: usize,
+    /// The scale at which what is left of the change is measured.
+    scale: usize,
+    /// Whether the episode must be quiet for half of the scale's time.
+    is_slow: bool,
+    /// The greatest change: each output's average, in standard deviations.
+    change: Vec<f64>,
+    quiet_readings: u32,
+    quiet_s: f64,
+}
+
+/// What a judged reading does to the phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing is learned.
+    Hold,
+    /// The pump is normal: learn from the reading.
+    Learn,
+    /// Relearn the offsets, of which this is the `nth` reading. `done`: the last.
+    Relearn { nth: u32, done: bool },
+}
+
+impl Phase {
+    /// Whether an episode is open.
+    pub(super) fn in_episode(&self) -> bool {
+        matches!(self, Phase::Episode(_))
+    }
+
+    /// Passes a judged reading. `is_outside`: whether the pump runs where it was not seen before.
+    pub(super) fn advance(
+        &mut self,
+        baseline: &ConditionalBaseline,
+        averages: &Averages,
+        judgement: &Judgement,
+        is_outside: bool,
+        elapsed_s: f64,
+    ) -> Step {
+        if let Phase::Relearning { readings, elapsed_s: so_far_s } = self {
+            *readings += 1;
+            *so_far_s += elapsed_s;
+            let (nth, done) = (*readings, *so_far_s >= TUNING.relearn_s);
+            if done {
+                *self = Phase::Normal;
+            }
+            return Step::Relearn { nth, done };
+        }
+        if *self == Phase::Normal && judgement.score > 1.0 {
+            *self = Phase::Episode(Episode::new(baseline));
+        }
+        if let Phase::Episode(episode) = self {
+            if judgement.score > episode.peak {
+                episode.set_peak(baseline, averages, judgement);
+            }
+            let is_quiet = judgement.score < TUNING.quiet;
+            let is_over = is_quiet || episode.remaining(baseline, averages) < TUNING.returned;
+            let is_known = !is_outside && averages.mean(episode.scale, episode.output).is_some();
+            if !episode.count(is_over && is_known, baseline, elapsed_s) {
+                return Step::Hold;
+            }
+            let can_relearn = TUNING.relearn_s >= TUNING.relearn_readings * baseline.scales.interval_s;
+            *self = if !is_quiet && can_relearn {
+                Phase::Relearning { readings: 0, elapsed_s: 0.0 }
+            } else {
+                Phase::Normal
+            };
+            if self != &Phase::Normal {
+                return Step::Hold;
+            }
+        }
+        if judgement.score < 1.0 && !is_outside { Step::Learn } else { Step::Hold }
+    }
+
+    /// Whether it fits these numbers of scales and outputs.
+    pub(super) fn is_valid(&self, scales: usize, outputs: usize) -> bool {
+        match self {
+            Phase::Normal => true,
+            Phase::Episode(episode) => {
+                let numbers = episode.change.iter().chain([&episode.peak, &episode.quiet_s]);
+                episode.change.len() == outputs
+                    && episode.output < outputs
+                    && episode.scale < scales
+                    && numbers.copied().all(f64::is_finite)
+            }
+            // Relearning beyond its end would last for ever.
+            Phase::Relearning { elapsed_s, .. } => (0.0..TUNING.relearn_s).contains(elapsed_s),
+        }
+    }
+}
+
+impl Episode {
+    fn new(baseline: &ConditionalBaseline) -> Episode {
+        let change = vec![0.0; baseline.outputs.len()];
+        Episode { peak: 0.0, output: 0, scale: 0, is_slow: false, change, quiet_readings: 0, quiet_s: 0.0 }
+    }
+
+    /// Takes a new greatest change.
+    fn set_peak(&mut self, baseline: &ConditionalBaseline, averages: &Averages, judgement: &Judgement) {
+        self.peak = judgement.score;
+        self.output = judgement.output;
+        self.is_slow = judgement.scale > 1;
+        // The two shortest scales are one: the change is measured at the second, and its end at the first.
+        let measured = if self.is_slow { judgement.scale } else { 1.min(baseline.by_scale.len() - 1) };
+        self.scale = if self.is_slow { judgement.scale } else { 0 };
+        let deviation = |output: usize| {
+            let covariance = &baseline.by_scale[measured].covariance;
+            averages.mean(measured, output).unwrap_or(0.0) / covariance.get(output, output).sqrt()
+        };
+        self.change = (0..self.change.len()).map(deviation).collect();
+    }
+
+    /// Returns how much of the change is left in its own direction: 1 at its greatest, 0 when it is gone.
+    fn remaining(&self, baseline: &ConditionalBaseline, averages: &Averages) -> f64 {
+        let measured = if self.is_slow { self.scale } else { 1.min(baseline.by_scale.len() - 1) };
+        let covariance = &baseline.by_scale[measured].covariance;
+        let (mut along, mut whole) = (0.0, 0.0);
+        for (output, change) in self.change.iter().enumerate() {
+            if let Some(mean) = averages.mean(self.scale, output) {
+                along += change * mean / covariance.get(output, output).sqrt();
+                whole += change * change;
+            }
+        }
+        if whole > 0.0 { along / whole } else { 1.0 }
+    }
+
+    /// Counts a reading as quiet or not. Returns whether the episode is over.
+    fn count(&mut self, is_quiet: bool, baseline: &ConditionalBaseline, elapsed_s: f64) -> bool {
+        if !is_quiet {
+            (self.quiet_readings, self.quiet_s) = (0, 0.0);
+            return false;
+        }
+        self.quiet_readings += 1;
+        self.quiet_s += elapsed_s;
+        let needed_s = if self.is_slow { baseline.scales.spans_s[self.scale] / 2.0 } else { 0.0 };
+        self.quiet_readings >= TUNING.quiet_readings && self.quiet_s >= needed_s
+    }
+}

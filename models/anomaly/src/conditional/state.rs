@@ -1,0 +1,289 @@
+//! The conditional detector of one pump, live: takes its readings in order and judges each.
+//!
+//! One reading's way through [`ConditionalState::step`]:
+//!
+//! 1. The inputs enter their averages (`features.rs`), and what is not known of these is counted (`unknown.rs`). After a gap they
+//!    are unknown again.
+//! 2. A standing pump is not judged. Its residuals are forgotten; an open episode stays open.
+//! 3. Each output is predicted, and its residual enters the averages of all scales (`averages.rs`).
+//! 4. The averages are judged (`judgement.rs`): the anomaly score, and the channel that it is of.
+//! 5. The phase follows (`episode.rs`).
+//! 6. If the pump is normal, the regressions learn (`regression.rs`).
+//!
+//! Time is the readings' own, so the state has no clock. The same readings give the same results, bit for bit, also if the
+//! state is stored and restored between them.
+
+use serde::{Deserialize, Serialize};
+use volute_plant::{Sample, Timestamp};
+
+use super::{
+    averages::Averages,
+    baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalMemoryError, OutputBaseline},
+    episode::{Phase, Step},
+    features::{InputFilter, share},
+    judgement::{Judgement, judge},
+    regression::{Prediction, Regression},
+    table::{TimedSamples, is_gap},
+    tuning::TUNING,
+    uncertainty::{Guard, Noise},
+    unknown::{MissingInputs, UnknownTerms},
+};
+
+/// The detector's state of one pump. Stored in this form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionalState {
+    version: u32,
+    /// The id of its baseline.
+    baseline: String,
+    last: Option<Timestamp>,
+    inputs: InputFilter,
+    unknown: UnknownTerms,
+    averages: Averages,
+    /// One per output.
+    regressions: Vec<Regression>,
+    noises: Vec<Noise>,
+    guard: Guard,
+    phase: Phase,
+}
+
+/// The result for one reading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConditionalResult {
+    /// The largest z over its threshold: above 1 is anomalous.
+    pub anomaly_score: f64,
+    /// The channel of that z, by its index in the profile.
+    pub blamed: usize,
+    /// Whether an episode is open. It ends below a lower score than it begins above.
+    pub in_episode: bool,
+    /// Whether the pump runs at a speed, or ran at one minutes ago, that was not seen in commissioning. It is judged less strictly
+    /// then.
+    pub outside_known_range: bool,
+    /// One per channel of the profile; `None` for inputs and for channels that cannot be judged now.
+    pub channels: Vec<Option<ChannelDeviation>>,
+}
+
+/// How far a channel is from what is normal at the operating point, given the other channels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChannelDeviation {
+    /// The deviation in standard deviations; negative if the channel is too low.
+    pub z: f64,
+    /// The absolute z above which it is anomalous.
+    pub threshold: f64,
+    /// The time over which it is averaged, in seconds.
+    pub span_s: f64,
+    /// What a reading would be now if the pump were normal, from the operating point alone, in the channel's unit.
+    pub expected: f64,
+}
+
+/// A reading of a running pump, before it is judged.
+struct FollowedReading {
+    elapsed_s: f64,
+    /// One of each per output.
+    predictions: Vec<Prediction>,
+    residuals: Vec<f64>,
+    /// The variance by unknown terms.
+    unknown: Vec<f64>,
+    /// What the reading is uncertain by, in all.
+    variances: Vec<f64>,
+}
+
+/// What a normal reading changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Learn {
+    All,
+    OffsetsOnly,
+}
+
+impl ConditionalState {
+    /// Creates the state of a pump of which nothing was seen yet.
+    pub fn new(baseline: &ConditionalBaseline) -> ConditionalState {
+        ConditionalState {
+            version: CONDITIONAL_VERSION,
+            baseline: baseline.id.clone(),
+            last: None,
+            inputs: InputFilter::default(),
+            unknown: UnknownTerms::new(&baseline.terms, &baseline.term_variances),
+            averages: Averages::new(baseline.by_scale.len(), baseline.outputs.len()),
+            regressions: baseline.outputs.iter().map(Regression::new).collect(),
+            noises: baseline.outputs.iter().map(|output| Noise::new(output.noise)).collect(),
+            guard: Guard::default(),
+            phase: Phase::Normal,
+        }
+    }
+
+    /// Refuses a stored state that is not of this baseline. Only a state that was checked may be used.
+    pub fn check(&self, baseline: &ConditionalBaseline) -> Result<(), ConditionalMemoryError> {
+        if self.version != CONDITIONAL_VERSION {
+            return Err(ConditionalMemoryError::Version { found: self.version });
+        }
+        if self.baseline != baseline.id {
+            let (found, expected) = (self.baseline.clone(), baseline.id.clone());
+            return Err(ConditionalMemoryError::Baseline { found, expected });
+        }
+        let (scales, outputs) = (baseline.by_scale.len(), baseline.outputs.len());
+        let fits = self.inputs.is_valid()
+            && self.unknown.is_valid(baseline.terms.len())
+            && self.averages.is_valid(scales, outputs)
+            && self.regressions.len() == outputs
+            && self.regressions.iter().zip(&baseline.outputs).all(|(regression, output)| regression.is_valid(output))
+            && self.noises.len() == outputs
+            && self.noises.iter().all(|noise| noise.is_valid())
+            && self.guard.is_valid()
+            && self.phase.is_valid(scales, outputs);
+        if fits { Ok(()) } else { Err(ConditionalMemoryError::Shape("its parts do not fit the baseline")) }
+    }
+
+    /// Whether an episode is open.
+    pub fn in_episode(&self) -> bool {
+        self.phase.in_episode()
+    }
+
+    /// Creates the state of a pump after the readings that its baseline was learned from, so that the averages of its inputs
+    /// are known. Offsets follow; weights do not learn a second time.
+    pub fn after(baseline: &ConditionalBaseline, rows: &[TimedSamples]) -> ConditionalState {
+        let mut state = ConditionalState::new(baseline);
+        for row in rows {
+            if let Some(reading) = state.follow(baseline, row.at, &row.samples) {
+                state.learn(baseline, Step::Learn, &reading, Learn::OffsetsOnly);
+            }
+        }
+        state
+    }
+
+    /// Judges a reading: its time, and one sample per channel of the profile.
+    ///
+    /// Returns `None` if the pump does not run, if no channel can be judged yet, or if the reading is not later than the one
+    /// before.
+    pub fn step(
+        &mut self,
+        baseline: &ConditionalBaseline,
+        at: Timestamp,
+        samples: &[Sample],
+    ) -> Option<ConditionalResult> {
+        let reading = self.follow(baseline, at, samples)?;
+        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, self.guard)?;
+        let is_outside = self.guard.is_outside();
+        let step = self.phase.advance(baseline, &self.averages, &judgement, is_outside, reading.elapsed_s);
+        self.learn(baseline, step, &reading, Learn::All);
+        Some(self.result(baseline, &judgement, &reading.predictions))
+    }
+
+    /// Follows a reading up to the averages of its residuals. `None` if it is not later than the one before, or if the pump
+    /// does not run.
+    fn follow(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> Option<FollowedReading> {
+        let elapsed_s = self.pass_time(baseline, at)?;
+        if !self.follow_inputs(baseline, samples, elapsed_s) {
+            self.averages.clear();
+            self.noises.iter_mut().for_each(Noise::interrupt);
+            return None;
+        }
+        let mut terms = Vec::with_capacity(baseline.terms.len());
+        self.inputs.terms(&baseline.range, &baseline.terms, &mut terms);
+        let predictions: Vec<Prediction> =
+            self.regressions.iter().map(|regression| regression.predict(&terms)).collect();
+        let mut residuals = Vec::with_capacity(predictions.len());
+        baseline.channels.outputs(samples, &mut residuals);
+        for (residual, prediction) in residuals.iter_mut().zip(&predictions) {
+            *residual -= prediction.value;
+        }
+        let unknown: Vec<f64> =
+            self.regressions.iter().map(|regression| self.unknown.variance(regression.weights())).collect();
+        let variances = self.variances(baseline, &predictions, &unknown);
+        for (noise, residual) in self.noises.iter_mut().zip(&residuals) {
+            noise.add(*residual, baseline.scales.interval_s);
+        }
+        self.averages.add(&baseline.scales, &residuals, self.guard.level(), elapsed_s);
+        Some(FollowedReading { elapsed_s, predictions, residuals, unknown, variances })
+    }
+
+    /// Returns the seconds since the reading before; `None` if this one is not later.
+    fn pass_time(&mut self, baseline: &ConditionalBaseline, at: Timestamp) -> Option<f64> {
+        let interval_s = baseline.scales.interval_s;
+        let elapsed_s = match self.last {
+            None => interval_s,
+            Some(last) if at > last => (at.millis() - last.millis()) as f64 / 1e3,
+            Some(_) => return None,
+        };
+        self.last = Some(at);
+        if is_gap(elapsed_s, interval_s) {
+            self.unknown = UnknownTerms::new(&baseline.terms, &baseline.term_variances);
+            self.averages.clear();
+            self.noises.iter_mut().for_each(Noise::interrupt);
+        }
+        Some(elapsed_s)
+    }
+
+    /// Follows the inputs. Returns whether the pump runs.
+    fn follow_inputs(&mut self, baseline: &ConditionalBaseline, samples: &[Sample], elapsed_s: f64) -> bool {
+        let ConditionalBaseline { channels, range, terms, term_variances, .. } = baseline;
+        let inputs = channels.inputs(samples);
+        self.inputs.advance(range, &inputs, elapsed_s);
+        self.unknown.advance(terms, term_variances, MissingInputs::of(&inputs), elapsed_s);
+        self.averages.follow_ramp(&baseline.scales, self.inputs.squared_change(range), elapsed_s);
+        let has_speed = |speed| range.speed.is_none_or(|range| range.is_running(speed));
+        let is_running = channels.is_on(samples) && self.inputs.speed().is_none_or(has_speed);
+        self.guard.advance(range.speed, inputs.speed.filter(|_| is_running), elapsed_s);
+        is_running
+    }
+
+    /// Returns what each output's reading is uncertain by, apart from noise, ramps and guard. `unknown`: by unknown terms.
+    fn variances(&self, baseline: &ConditionalBaseline, predictions: &[Prediction], unknown: &[f64]) -> Vec<f64> {
+        let variance = |(index, output): (usize, &OutputBaseline)| {
+            predictions[index].variance(output) + unknown[index] + output.unknown
+        };
+        baseline.outputs.iter().enumerate().map(variance).collect()
+    }
+
+    fn learn(&mut self, baseline: &ConditionalBaseline, step: Step, reading: &FollowedReading, what: Learn) {
+        let interval_s = baseline.scales.interval_s;
+        let follow_s = baseline.learned.running_s.min(TUNING.max_follow_s);
+        let follow = share(reading.elapsed_s.min(interval_s), follow_s);
+        for (index, regression) in self.regressions.iter_mut().enumerate() {
+            let (residual, output) = (reading.residuals[index], &baseline.outputs[index]);
+            match step {
+                Step::Hold => return,
+                _ if residual.is_nan() => {}
+                Step::Learn => {
+                    // As in the fit: what is not known of the inputs says nothing about the weights.
+                    let certainty = 1.0 / (1.0 + reading.unknown[index] / output.spread.powi(2));
+                    regression.follow(output, residual, follow * certainty);
+                    if what == Learn::All {
+                        regression.learn(&reading.predictions[index], residual, baseline.information * certainty);
+                    }
+                }
+                Step::Relearn { nth, .. } => regression.relearn(residual, nth),
+            }
+            if let Step::Relearn { done: true, .. } = step {
+                regression.set_anchor();
+            }
+        }
+        if let Step::Relearn { done: true, .. } = step {
+            self.averages.clear();
+        }
+    }
+
+    fn result(
+        &self,
+        baseline: &ConditionalBaseline,
+        judgement: &Judgement,
+        predictions: &[Prediction],
+    ) -> ConditionalResult {
+        let mut channels = vec![None; baseline.channels.count];
+        for (index, output) in baseline.channels.outputs.iter().enumerate() {
+            channels[output.channel] = judgement.outputs[index].map(|judged| ChannelDeviation {
+                z: judged.z,
+                threshold: judged.threshold,
+                span_s: baseline.scales.spans_s[judged.scale],
+                expected: predictions[index].value,
+            });
+        }
+        ConditionalResult {
+            anomaly_score: judgement.score,
+            blamed: baseline.channels.outputs[judgement.output].channel,
+            in_episode: self.in_episode(),
+            outside_known_range: self.guard.is_outside(),
+            channels,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Symmetric matrices of a few dozen rows, packed: the lower triangle, row by row.
+//!
+//! Example: the matrix with the rows (4, 2) and (2, 5) is stored as 4, 2, 5. Its Cholesky factor is 2, 1, 2, for 4 = 2²,
+//! 2 = 1 · 2 and 5 = 1² + 2². Its inverse is 5/16, -2/16, 4/16.
+//!
+//! Does not pivot: the matrices here are sums of outer products and a positive diagonal.
+
+use serde::{Deserialize, Serialize};
+
+/// A symmetric matrix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Symmetric {
+    size: usize,
+    lower: Vec<f64>,
+}
+
+/// Returns where row `row` of the packed triangle begins.
+fn start(row: usize) -> usize {
+    row * (row + 1) / 2
+}
+
+impl Symmetric {
+    /// Creates a matrix of zeros.
+    pub(super) fn zeros(size: usize) -> Symmetric {
+        Symmetric { size, lower: vec![0.0; start(size)] }
+    }
+
+    /// Whether it has this size, and finite numbers only.
+    pub(super) fn is_valid(&self, size: usize) -> bool {
+        self.size == size && self.lower.len() == start(size) && self.lower.iter().all(|number| number.is_finite())
+    }
+
+    /// Returns an element.
+    pub(super) fn get(&self, row: usize, column: usize) -> f64 {
+        self.lower[start(row.max(column)) + row.min(column)]
+    }
+
+    /// Sets an element and its mirror image.
+    pub(super) fn set(&mut self, row: usize, column: usize, value: f64) {
+        self.lower[start(row.max(column)) + row.min(column)] = value;
+    }
+
+    /// Adds to an element of the diagonal.
+    pub(super) fn add_to_diagonal(&mut self, row: usize, value: f64) {
+        self.lower[start(row) + row] += value;
+    }
+
+    /// Adds `factor` v v'.
+    pub(super) fn add_outer(&mut self, v: &[f64], factor: f64) {
+        for (row, value) in v.iter().enumerate() {
+            let scaled = factor * value;
+            let elements = &mut self.lower[start(row)..start(row + 1)];
+            for (element, other) in elements.iter_mut().zip(v) {
+                *element += scaled * other;
+            }
+        }
+    }
+
+    /// Adds another matrix of the same size.
+    pub(super) fn add(&mut self, other: &Symmetric) {
+        for (element, addend) in self.lower.iter_mut().zip(&other.lower) {
+            *element += addend;
+        }
+    }
+
+    /// Writes the product with a vector to `product`.
+    pub(super) fn multiply(&self, v: &[f64], product: &mut [f64]) {
+        for row in 0..self.size {
+            let elements = &self.lower[start(row)..start(row + 1)];
+            let mut sum = elements[row] * v[row];
+            for column in 0..row {
+                sum += elements[column] * v[column];
+                product[column] += elements[column] * v[row];
+            }
+            product[row] = sum;
+        }
+    }
+
+    /// Returns the inverse, or `None` if the matrix is not positive definite.
+    pub(super) fn inverse(&self) -> Option<Symmetric> {
+        let factor = self.cholesky()?;
+        let mut inverse_factor = vec![0.0; factor.len()];
+        for column in 0..self.size {
+            inverse_factor[start(column) + column] = 1.0 / factor[start(column) + column];
+            for row in column + 1..self.size {
+                let mut sum = 0.0;
+                for k in column..row {
+                    sum += factor[start(row) + k] * inverse_factor[start(k) + column];
+                }
+                inverse_factor[start(row) + column] = -sum / factor[start(row) + row];
+            }
+        }
+        let mut inverse = Symmetric::zeros(self.size);
+        for k in 0..self.size {
+            inverse.add_outer(&inverse_factor[start(k)..start(k + 1)], 1.0);
+        }
+        Some(inverse)
+    }
+
+    /// Returns the lower triangular factor L with L L' equal to the matrix, packed likewise.
+    fn cholesky(&self) -> Option<Vec<f64>> {
+        let mut factor = self.lower.clone();
+        for row in 0..self.size {
+            for column in 0..=row {
+                let mut rest = factor[start(row) + column];
+                for k in 0..column {
+                    rest -= factor[start(row) + k] * factor[start(column) + k];
+                }
+                if column < row {
+                    factor[start(row) + column] = rest / factor[start(column) + column];
+                } else if rest > 0.0 && rest.is_finite() {
+                    factor[start(row) + row] = rest.sqrt();
+                } else {
+                    return None;
+                }
+            }
+        }
+        Some(factor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(rows: &[Vec<f64>]) -> Symmetric {
+        let mut matrix = Symmetric::zeros(rows[0].len());
+        for row in rows {
+            matrix.add_outer(row, 1.0);
+        }
+        matrix
+    }
+
+    #[test]
+    fn the_example_is_inverted() {
+        let matrix = Symmetric { size: 2, lower: vec![4.0, 2.0, 5.0] };
+        assert_eq!(matrix.cholesky(), Some(vec![2.0, 1.0, 2.0]));
+        assert_eq!(matrix.inverse().map(|inverse| inverse.lower), Some(vec![5.0 / 16.0, -2.0 / 16.0, 4.0 / 16.0]));
+    }
+
+    #[test]
+    fn a_matrix_that_is_not_positive_definite_has_no_inverse() {
+        for lower in [vec![1.0, 2.0, 1.0], vec![0.0, 0.0, 1.0], vec![f64::NAN, 0.0, 1.0], vec![-1.0, 0.0, 1.0]] {
+            assert_eq!(Symmetric { size: 2, lower }.inverse(), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_matrix_times_its_inverse_is_one(rows in prop::collection::vec(prop::collection::vec(-3.0..3.0, 6), 12)) {
+            let mut matrix = of(&rows);
+            (0..6).for_each(|row| matrix.add_to_diagonal(row, 0.1));
+            let inverse = matrix.inverse().expect("positive definite");
+            for column in 0..6 {
+                let unit: Vec<f64> = (0..6).map(|row| f64::from(u8::from(row == column))).collect();
+                let (mut solved, mut back) = (vec![0.0; 6], vec![0.0; 6]);
+                inverse.multiply(&unit, &mut solved);
+                matrix.multiply(&solved, &mut back);
+                prop_assert!(back.iter().zip(&unit).all(|(a, b)| (a - b).abs() < 1e-6), "{back:?}");
+            }
+        }
+    }
+}

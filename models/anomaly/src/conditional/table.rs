@@ -1,0 +1,238 @@
+//! The readings of a commissioning as columns: what the fit works on.
+//!
+//! Example: 1,440 readings of a day at one per minute, of which 60 are of a standing pump. All of them pass through the
+//! input filter, since a machine cools while it stands; 1,380 rows are of the running pump, and only they are learned from.
+//! They are cut into 8 blocks of about 172 rows each, three hours of running.
+//!
+//! Rows whose time is not after the one before are left out.
+
+use std::sync::Arc;
+
+use volute_plant::{Reading, Sample, Timestamp};
+
+use super::{
+    channels::{Channels, Inputs},
+    features::{InputFilter, LoadRange, OperatingRange, SpeedRange},
+    ridge::dot,
+    terms::{Source, Term},
+    tuning::TUNING,
+    unknown::{MissingInputs, UnknownTerms},
+};
+use crate::quantile::quantile;
+
+/// The samples of one reading, one per channel of the profile, and their time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimedSamples {
+    /// Device time.
+    pub at: Timestamp,
+    /// In the profile's order.
+    pub samples: Arc<[Sample]>,
+}
+
+impl From<&Reading> for TimedSamples {
+    fn from(reading: &Reading) -> TimedSamples {
+        TimedSamples { at: reading.at, samples: reading.samples.clone() }
+    }
+}
+
+/// The readings of a commissioning.
+pub(super) struct Table {
+    pub interval_s: f64,
+    pub terms: Vec<Term>,
+    pub rows: Vec<TableRow>,
+    /// The values of the terms, row by row.
+    term_values: Vec<f64>,
+    /// The values of the outputs, row by row; NaN if missing.
+    values: Vec<f64>,
+    outputs: usize,
+}
+
+/// One reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TableRow {
+    pub elapsed_s: f64,
+    /// Whether a gap is before it.
+    pub after_gap: bool,
+    /// The block that it is in, if the pump runs and its inputs are known.
+    pub block: Option<usize>,
+    pub squared_change: f64,
+    missing: MissingInputs,
+}
+
+/// Whether so much silence is a gap.
+pub(super) fn is_gap(elapsed_s: f64, interval_s: f64) -> bool {
+    elapsed_s > TUNING.gap_s.max(TUNING.gap_intervals * interval_s)
+}
+
+/// Returns the rows whose time is after that of all before. Cheap: rows share their samples.
+pub(super) fn in_order(rows: &[TimedSamples]) -> Vec<TimedSamples> {
+    let mut last = None;
+    let is_later = |row: &&TimedSamples| {
+        let later = last.is_none_or(|last| row.at > last);
+        if later {
+            last = Some(row.at);
+        }
+        later
+    };
+    rows.iter().filter(is_later).cloned().collect()
+}
+
+/// Returns the usual time between rows in order, in seconds; `None` if there are fewer than two.
+pub(super) fn usual_interval_s(rows: &[TimedSamples]) -> Option<f64> {
+    let mut elapsed: Vec<i64> = rows.windows(2).map(|pair| pair[1].at.millis() - pair[0].at.millis()).collect();
+    elapsed.sort_unstable();
+    elapsed.get(elapsed.len() / 2).map(|ms| *ms as f64 / 1e3)
+}
+
+impl OperatingRange {
+    /// Returns the ranges of the inputs. An input that is missing in most of the rows is removed from the channels.
+    pub(super) fn of(channels: &mut Channels, rows: &[TimedSamples]) -> OperatingRange {
+        let inputs: Vec<Inputs> = rows.iter().map(|row| channels.inputs(&row.samples)).collect();
+        let values = |of: fn(&Inputs) -> Option<f64>| -> Option<Vec<f64>> {
+            let values: Vec<f64> = inputs.iter().filter_map(of).collect();
+            (2 * values.len() > rows.len()).then_some(values)
+        };
+        let (speeds, ambients) = (values(|inputs| inputs.speed), values(|inputs| inputs.ambient));
+        let speed = speeds.and_then(speed_range);
+        if speed.is_none() {
+            channels.speed = None;
+        }
+        if ambients.is_none() {
+            channels.ambient = None;
+        }
+        let is_running = |inputs: &&Inputs| match (speed, inputs.speed) {
+            (Some(range), Some(speed)) => range.is_running(speed),
+            _ => true,
+        };
+        let flows: Vec<f64> = inputs.iter().filter(is_running).filter_map(|inputs| inputs.flow).collect();
+        let load = (2 * flows.len() > rows.len() / 2).then(|| load_range(&flows));
+        OperatingRange { speed, ambient: ambients.map(|ambients| mean(&ambients)), load }
+    }
+}
+
+fn speed_range(mut speeds: Vec<f64>) -> Option<SpeedRange> {
+    let [low, high] = TUNING.speed_quantiles;
+    speeds.sort_by(f64::total_cmp);
+    let all = SpeedRange { low: quantile(&speeds, low), high: quantile(&speeds, high) };
+    speeds.retain(|speed| all.is_running(*speed));
+    (!speeds.is_empty()).then(|| SpeedRange { low: quantile(&speeds, low), high: quantile(&speeds, high) })
+}
+
+fn load_range(flows: &[f64]) -> LoadRange {
+    let mean = mean(flows);
+    let variance = flows.iter().map(|flow| (flow - mean).powi(2)).sum::<f64>() / flows.len() as f64;
+    LoadRange { mean, scale: (2.0 * variance.sqrt()).max(1e-9) }
+}
+
+/// Returns the mean of at least one value.
+pub(super) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+impl Table {
+    /// Passes the rows, which are in order, through the filter of the inputs.
+    pub(super) fn new(channels: &Channels, range: &OperatingRange, rows: &[TimedSamples], interval_s: f64) -> Table {
+        let load = range.load.is_some();
+        let terms = Term::all(range.speed.is_some(), range.ambient.is_some(), load, interval_s);
+        let outputs = channels.outputs.len();
+        let mut table =
+            Table { interval_s, rows: Vec::new(), term_values: Vec::new(), values: Vec::new(), outputs, terms };
+        let mut filter = InputFilter::default();
+        let (mut row_terms, mut row_values) = (Vec::new(), Vec::new());
+        let mut last: Option<Timestamp> = None;
+        for row in rows {
+            let elapsed_s = last.map_or(interval_s, |last| (row.at.millis() - last.millis()) as f64 / 1e3);
+            last = Some(row.at);
+            let inputs = channels.inputs(&row.samples);
+            filter.advance(range, &inputs, elapsed_s);
+            filter.terms(range, &table.terms, &mut row_terms);
+            channels.outputs(&row.samples, &mut row_values);
+            table.term_values.extend_from_slice(&row_terms);
+            table.values.extend_from_slice(&row_values);
+            let runs = channels.is_on(&row.samples)
+                && range.speed.is_none_or(|range| filter.speed().is_some_and(|speed| range.is_running(speed)));
+            let known = range.ambient.is_none() || filter.has(Source::Ambient);
+            table.rows.push(TableRow {
+                elapsed_s,
+                after_gap: is_gap(elapsed_s, interval_s),
+                block: (runs && known).then_some(0),
+                squared_change: filter.squared_change(range),
+                missing: MissingInputs::of(&inputs),
+            });
+        }
+        table.set_blocks();
+        table
+    }
+
+    /// Cuts the rows of the running pump into blocks of equal size.
+    fn set_blocks(&mut self) {
+        let running = self.running();
+        let blocks = self.rows.iter_mut().filter_map(|row| row.block.as_mut());
+        for (index, block) in blocks.enumerate() {
+            *block = index * TUNING.blocks / running;
+        }
+    }
+
+    /// Returns the number of rows of the running pump.
+    pub(super) fn running(&self) -> usize {
+        self.rows.iter().filter(|row| row.block.is_some()).count()
+    }
+
+    /// Returns how long the pump ran, in seconds.
+    pub(super) fn running_s(&self) -> f64 {
+        self.running() as f64 * self.interval_s
+    }
+
+    /// Returns the values of the terms in a row.
+    pub(super) fn terms_of(&self, row: usize) -> &[f64] {
+        &self.term_values[row * self.terms.len()..(row + 1) * self.terms.len()]
+    }
+
+    /// Returns an output's value in a row; NaN if it is missing.
+    pub(super) fn value(&self, row: usize, output: usize) -> f64 {
+        self.values[row * self.outputs + output]
+    }
+
+    /// Returns the variance of each term over the running pump's rows.
+    pub(super) fn term_variances(&self) -> Vec<f64> {
+        let (mut sums, mut squares) = (vec![0.0; self.terms.len()], vec![0.0; self.terms.len()]);
+        let running: Vec<usize> = (0..self.rows.len()).filter(|row| self.rows[*row].block.is_some()).collect();
+        for row in &running {
+            for (sum, term) in sums.iter_mut().zip(self.terms_of(*row)) {
+                *sum += term;
+            }
+        }
+        let count = running.len().max(1) as f64;
+        for row in &running {
+            for ((square, sum), term) in squares.iter_mut().zip(&sums).zip(self.terms_of(*row)) {
+                *square += (term - sum / count).powi(2);
+            }
+        }
+        squares.into_iter().map(|square| square / count).collect()
+    }
+
+    /// Returns for each row the variance that unknown terms give to a sum with these weights.
+    pub(super) fn unknown_variances(&self, weights: &[f64], term_variances: &[f64]) -> Vec<f64> {
+        let terms = &self.terms[..weights.len()];
+        let new = || UnknownTerms::new(terms, term_variances);
+        let mut unknown = new();
+        let advance = |row: &TableRow| {
+            if row.after_gap {
+                unknown = new();
+            }
+            unknown.advance(terms, term_variances, row.missing, row.elapsed_s);
+            unknown.variance(weights)
+        };
+        self.rows.iter().map(advance).collect()
+    }
+
+    /// Returns for each row the distance of an output from a weighted sum of its terms; NaN where it is missing or the pump
+    /// does not run.
+    pub(super) fn residuals(&self, output: usize, weights: &[f64]) -> Vec<f64> {
+        let residual = |row: usize| match self.rows[row].block {
+            Some(_) => self.value(row, output) - dot(weights, self.terms_of(row)),
+            None => f64::NAN,
+        };
+        (0..self.rows.len()).map(residual).collect()
+    }
+}

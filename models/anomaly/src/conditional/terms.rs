@@ -1,0 +1,193 @@
+//! The terms of the regression: functions of the operating point that a channel's value is a weighted sum of, and what is
+//! expected of each weight before anything was measured.
+//!
+//! With speed s, its range [low, high], x = (s - middle) / half range, ambient a, and EWMA_T for an exponential average of
+//! time constant T, the 25 terms of a pump with speed, ambient and flow at one reading per second are:
+//!
+//! | terms | | for |
+//! | --- | --- | --- |
+//! | 1, x, x², x³ | x limited to the range | any dependence on speed |
+//! | 8 bumps exp(-½ ((x - c) / (2/7))²), c from -1 to 1 | | resonances, valves |
+//! | (s - EWMA_T s) / half range | T = 5, 15, 60 s | what follows the speed late |
+//! | 4 (EWMA_T (s/high)² - (middle/high)²) | T = 300, 1200, 4800 s | heat |
+//! | (EWMA_1200 a - mean) / 10 K | | ambient |
+//! | (EWMA_T a - EWMA_1200 a) / 10 K | T = 60, 300, 4800 s | its way into the machine |
+//! | l, l², l x, l = (flow - mean) / (2 spreads) | limited to ±9 | current: load at the same speed |
+//!
+//! Example: a bearing that is 20 K above the ambient at full speed, warms up with 1200 s, and takes on the ambient with 300 s
+//! is 20 K · (heat at 1200) + 1 · (ambient) + 1 · (difference at 300), which the fit finds whatever the speed does. At one
+//! reading per minute the speed changes of 5 and 15 s do not exist.
+//!
+//! Does not compute the averages; see `features.rs`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    channels::Group,
+    tuning::{ConditionalTuning, TUNING},
+};
+
+/// One term. The numbers are indexes into the spans of [`ConditionalTuning`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Term {
+    Constant,
+    /// x to this power.
+    SpeedPower(u8),
+    SpeedBump(u8),
+    SpeedChange(u8),
+    Heat(u8),
+    Ambient,
+    AmbientLag(u8),
+    Load,
+    LoadSquared,
+    LoadBySpeed,
+}
+
+/// What a term is computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Nothing,
+    Speed,
+    Ambient,
+    Flow,
+}
+
+/// The expected weight of a term: a normal distribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Prior {
+    pub mean: f64,
+    pub sd: f64,
+}
+
+/// The number of terms of all channels, and of those that depend on the load too: the terms of the load are last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TermCount {
+    pub common: usize,
+    pub all: usize,
+}
+
+impl TermCount {
+    pub(super) fn of(terms: &[Term]) -> TermCount {
+        let common = terms.iter().filter(|term| term.source() != Source::Flow).count();
+        TermCount { common, all: terms.len() }
+    }
+
+    /// Returns how many of the terms, from the first, a channel of this group has.
+    pub(super) fn for_group(self, group: Group) -> usize {
+        if group == Group::Loaded { self.all } else { self.common }
+    }
+}
+
+impl Term {
+    /// Returns the terms of a pump whose readings come with this interval.
+    pub(super) fn all(speed: bool, ambient: bool, flow: bool, interval_s: f64) -> Vec<Term> {
+        let ConditionalTuning { bumps, change_spans_s, ambient_spans_s, ambient_main_s, .. } = TUNING;
+        let mut terms = vec![Term::Constant];
+        if speed {
+            terms.extend((1..=3).map(Term::SpeedPower));
+            terms.extend((0..bumps).map(Term::SpeedBump));
+            // The slowest remains at any interval: it also shows ramps.
+            let slowest = change_spans_s.len() - 1;
+            for (index, span) in change_spans_s.iter().enumerate() {
+                if *span >= 1.5 * interval_s || index == slowest {
+                    terms.push(Term::SpeedChange(index as u8));
+                }
+            }
+            terms.extend((0..TUNING.heat_spans_s.len()).map(|index| Term::Heat(index as u8)));
+        }
+        if ambient {
+            terms.push(Term::Ambient);
+            let lags = ambient_spans_s.iter().enumerate().filter(|(_, span)| **span != ambient_main_s);
+            terms.extend(lags.map(|(index, _)| Term::AmbientLag(index as u8)));
+        }
+        // Without speed a change of load is no operating point, but what is to be found.
+        if speed && flow {
+            terms.extend([Term::Load, Term::LoadSquared, Term::LoadBySpeed]);
+        }
+        terms
+    }
+
+    /// Returns what it is computed from.
+    pub(super) fn source(self) -> Source {
+        match self {
+            Term::Constant => Source::Nothing,
+            Term::SpeedPower(_) | Term::SpeedBump(_) | Term::SpeedChange(_) | Term::Heat(_) => Source::Speed,
+            Term::Ambient | Term::AmbientLag(_) => Source::Ambient,
+            Term::Load | Term::LoadSquared | Term::LoadBySpeed => Source::Flow,
+        }
+    }
+
+    /// Returns the time constant of its average, in seconds; none if it has no history.
+    pub(super) fn span_s(self) -> Option<f64> {
+        match self {
+            Term::SpeedChange(index) => Some(TUNING.change_spans_s[usize::from(index)]),
+            Term::Heat(index) => Some(TUNING.heat_spans_s[usize::from(index)]),
+            Term::Ambient => Some(TUNING.ambient_main_s),
+            Term::AmbientLag(index) => Some(TUNING.ambient_spans_s[usize::from(index)]),
+            Term::Constant
+            | Term::SpeedPower(_)
+            | Term::SpeedBump(_)
+            | Term::Load
+            | Term::LoadSquared
+            | Term::LoadBySpeed => None,
+        }
+    }
+
+    /// Returns what is expected of its weight, in spreads of a channel whose residual spread is `spread`.
+    pub(super) fn prior(self, group: Group, spread: f64) -> Prior {
+        let thermal = group == Group::Thermal;
+        // The ambient terms are in 10 K.
+        let kelvins = |k: f64| 10.0 * k / spread;
+        let sd = match self {
+            Term::Constant => TUNING.prior_constant,
+            Term::SpeedPower(power) => TUNING.prior_powers[usize::from(power) - 1],
+            Term::SpeedBump(_) => TUNING.prior_bump,
+            Term::SpeedChange(_) => TUNING.prior_change,
+            Term::Heat(_) if thermal => TUNING.prior_heat_thermal,
+            Term::Heat(_) => TUNING.prior_heat_other,
+            Term::Ambient if thermal => kelvins(TUNING.prior_ambient_thermal),
+            Term::AmbientLag(_) if thermal => kelvins(TUNING.prior_ambient_lag_thermal),
+            Term::Ambient | Term::AmbientLag(_) => TUNING.prior_ambient_other,
+            Term::Load | Term::LoadSquared | Term::LoadBySpeed => TUNING.prior_load,
+        };
+        Prior { mean: if thermal && self == Term::Ambient { kelvins(1.0) } else { 0.0 }, sd }
+    }
+
+    /// Whether its indexes are in range, as of a stored term.
+    pub(super) fn is_valid(self) -> bool {
+        match self {
+            Term::SpeedPower(power) => (1..=3).contains(&power),
+            Term::SpeedBump(bump) => bump < TUNING.bumps,
+            Term::SpeedChange(index) => usize::from(index) < TUNING.change_spans_s.len(),
+            Term::Heat(index) => usize::from(index) < TUNING.heat_spans_s.len(),
+            Term::AmbientLag(index) => usize::from(index) < TUNING.ambient_spans_s.len(),
+            Term::Constant | Term::Ambient | Term::Load | Term::LoadSquared | Term::LoadBySpeed => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terms_follow_from_the_inputs_and_the_interval() {
+        let count = |speed, ambient, flow, interval_s| {
+            let TermCount { common, all } = TermCount::of(&Term::all(speed, ambient, flow, interval_s));
+            (common, all)
+        };
+        assert_eq!(count(true, true, true, 1.0), (22, 25));
+        assert_eq!(count(true, true, true, 60.0), (20, 23), "no speed changes of 5 and 15 s");
+        assert_eq!(count(false, false, true, 1.0), (1, 1), "without speed the load is no input");
+        assert_eq!(count(false, true, true, 1.0), (5, 5));
+        assert!(Term::all(true, true, true, 1.0).into_iter().all(Term::is_valid));
+    }
+
+    #[test]
+    fn a_temperature_is_expected_to_follow_the_ambient_by_one_kelvin_per_kelvin() {
+        let prior = Term::Ambient.prior(Group::Thermal, 0.5);
+        assert_eq!((prior.mean * 0.5 / 10.0, prior.sd * 0.5 / 10.0), (1.0, 0.3));
+        assert_eq!(Term::Ambient.prior(Group::Other, 0.5), Prior { mean: 0.0, sd: 1.0 });
+    }
+}

@@ -1,0 +1,255 @@
+//! Tests of the whole detector on a synthetic pump.
+
+mod faults;
+mod healthy;
+pub(crate) mod pump;
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use volute_plant::{Sample, Timestamp};
+
+use self::pump::{AMBIENT, BEARING, DAY_S, Fault, Pump, SPEED, profile, profile_of};
+use super::{
+    ConditionalBaseline, ConditionalFitError, ConditionalMemoryError, ConditionalResult, ConditionalState, TimedSamples,
+};
+
+const MINUTE_S: f64 = 60.0;
+
+fn learn(rows: &[TimedSamples]) -> ConditionalBaseline {
+    ConditionalBaseline::learn(&profile(), rows).expect("a baseline")
+}
+
+/// A pump that is watched.
+struct Episodes<'a> {
+    baseline: &'a ConditionalBaseline,
+    state: ConditionalState,
+    /// When each episode began, and the channel that was named.
+    began: Vec<(Timestamp, usize)>,
+    judged: usize,
+    anomalous: usize,
+    /// The number of readings outside of the known speeds.
+    outside: usize,
+}
+
+impl<'a> Episodes<'a> {
+    /// Watches a pump after its commissioning from these readings.
+    fn after(baseline: &'a ConditionalBaseline, rows: &[TimedSamples]) -> Episodes<'a> {
+        let state = ConditionalState::after(baseline, rows);
+        Episodes { baseline, state, began: Vec::new(), judged: 0, anomalous: 0, outside: 0 }
+    }
+
+    fn watch(&mut self, rows: &[TimedSamples]) {
+        for row in rows {
+            let before = self.state.in_episode();
+            let Some(result) = self.state.step(self.baseline, row.at, &row.samples) else { continue };
+            if result.in_episode && !before {
+                self.began.push((row.at, result.blamed));
+            }
+            self.judged += 1;
+            self.anomalous += usize::from(result.in_episode);
+            self.outside += usize::from(result.outside_known_range);
+        }
+    }
+}
+
+/// A pump after commissioning.
+struct Watched {
+    baseline: ConditionalBaseline,
+    state: ConditionalState,
+    /// The readings of the next day.
+    rows: Vec<TimedSamples>,
+}
+
+static WATCHED: LazyLock<Watched> = LazyLock::new(|| {
+    let mut pump = Pump::new(7, MINUTE_S);
+    let rows = pump.run(DAY_S);
+    let baseline = learn(&rows);
+    let state = ConditionalState::after(&baseline, &rows);
+    Watched { baseline, state, rows: pump.run(DAY_S) }
+});
+
+/// Returns the results of the readings with other samples.
+fn results(rows: &[TimedSamples], change: impl Fn(usize, &mut [Sample])) -> Vec<Option<ConditionalResult>> {
+    let (baseline, mut state) = (&WATCHED.baseline, WATCHED.state.clone());
+    let step = |(index, row): (usize, &TimedSamples)| {
+        let mut samples = row.samples.to_vec();
+        change(index, &mut samples);
+        state.step(baseline, row.at, &samples)
+    };
+    rows.iter().enumerate().map(step).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_added_constant_shows_as_that_channels_z_and_names_it(channel in 1usize..8, up: bool, from in 200usize..1_000) {
+        let Watched { baseline, rows, .. } = &*WATCHED;
+        let index = baseline.channels.outputs.iter().position(|output| output.channel == channel).expect("an output");
+        let constant = if up { 12.0 } else { -12.0 } * baseline.outputs[index].spread;
+        let results = results(&rows[..from + 30], |row, samples| {
+            if let (true, Sample::Good(value)) = (row >= from, samples[channel]) {
+                samples[channel] = Sample::Good(value + constant);
+            }
+        });
+        // Outside of the known speeds it may be hidden.
+        prop_assume!(results[from - 60..].iter().flatten().all(|result| !result.outside_known_range));
+        let first = results.iter().flatten().find(|result| result.in_episode).expect("an episode");
+        prop_assert_eq!(first.blamed, channel);
+        let deviation = first.channels[channel].expect("judged");
+        prop_assert_eq!(deviation.z > 0.0, up);
+        prop_assert!(deviation.z.abs() > deviation.threshold);
+    }
+
+    #[test]
+    fn masking_a_channel_leaves_the_others_z_finite(channel in 0usize..9, from in 0usize..1_000, length in 1usize..200) {
+        let rows = &WATCHED.rows;
+        let end = from + length;
+        let results = results(&rows[..end], |row, samples| {
+            if row >= from {
+                samples[channel] = Sample::Missing;
+            }
+        });
+        let last = results[end - 1].as_ref().expect("judged");
+        prop_assert!(!last.in_episode);
+        prop_assert!(last.anomaly_score.is_finite());
+        for other in (1..8).filter(|other| *other != channel) {
+            let deviation = last.channels[other].expect("the others are judged");
+            prop_assert!(deviation.z.is_finite() && deviation.expected.is_finite());
+        }
+        if length > 60 && (1..8).contains(&channel) {
+            prop_assert_eq!(last.channels[channel].map(|deviation| deviation.span_s < 300.0), None);
+        }
+    }
+
+    #[test]
+    fn a_stored_state_continues_bit_for_bit(at in 0usize..1_400, fault_at in 0usize..1_400) {
+        let Watched { baseline, state, rows } = &*WATCHED;
+        let faulty: Vec<TimedSamples> = rows.iter().enumerate().map(|(index, row)| {
+            let mut samples = row.samples.to_vec();
+            if let (true, Sample::Good(value)) = (index > fault_at, samples[BEARING]) {
+                samples[BEARING] = Sample::Good(value + 5.0);
+            }
+            TimedSamples { at: row.at, samples: samples.into() }
+        }).collect();
+        let mut state = state.clone();
+        for row in &faulty[..at] {
+            state.step(baseline, row.at, &row.samples);
+        }
+        let stored = serde_json::to_string(&state).expect("JSON");
+        let mut restored: ConditionalState = serde_json::from_str(&stored).expect("a state");
+        prop_assert_eq!(restored.check(baseline), Ok(()));
+        prop_assert_eq!(&restored, &state);
+        for row in &faulty[at..] {
+            let (a, b) = (state.step(baseline, row.at, &row.samples), restored.step(baseline, row.at, &row.samples));
+            prop_assert_eq!(a, b);
+        }
+        prop_assert_eq!(restored, state);
+    }
+}
+
+#[test]
+fn a_baseline_is_reproducible_and_survives_storage() {
+    let mut pump = Pump::new(7, MINUTE_S);
+    let rows = pump.run(DAY_S);
+    let baseline = &WATCHED.baseline;
+    assert_eq!(&learn(&rows), baseline);
+    let stored = serde_json::to_string(baseline).expect("JSON");
+    let parsed: ConditionalBaseline = serde_json::from_str(&stored).expect("a baseline");
+    assert_eq!((parsed.check(&profile()), &parsed), (Ok(()), baseline));
+    assert_eq!(baseline.interval_ms(), 60_000);
+    assert_eq!(baseline.learned().readings, 1_440);
+    assert!(!baseline.judges(SPEED) && !baseline.judges(AMBIENT) && baseline.judges(BEARING));
+}
+
+#[test]
+fn rows_that_repeat_or_go_back_in_time_change_nothing() {
+    let mut pump = Pump::new(7, MINUTE_S);
+    let rows = pump.run(DAY_S);
+    let mut repeated: Vec<TimedSamples> = rows.iter().flat_map(|row| [row.clone(), row.clone()]).collect();
+    repeated.insert(1_000, rows[3].clone());
+    assert_eq!(learn(&repeated).id(), WATCHED.baseline.id());
+}
+
+#[test]
+fn a_state_or_baseline_that_does_not_fit_is_refused() {
+    let Watched { baseline, state, rows } = &*WATCHED;
+    let other = learn(rows);
+    assert!(matches!(state.check(&other), Err(ConditionalMemoryError::Baseline { .. })));
+    assert!(matches!(baseline.check(&profile_of(&[1, 2, 3])), Err(ConditionalMemoryError::Shape(_))));
+    let change = |from: &str, to: &str| {
+        let text = serde_json::to_string(baseline).expect("JSON").replace(from, to);
+        serde_json::from_str::<ConditionalBaseline>(&text).expect("a baseline").check(&profile())
+    };
+    assert!(matches!(change("\"version\":1", "\"version\":2"), Err(ConditionalMemoryError::Version { found: 2 })));
+    assert!(matches!(
+        change("\"interval_s\":60.0", "\"interval_s\":61.0"),
+        Err(ConditionalMemoryError::Baseline { .. })
+    ));
+    let broken = serde_json::to_string(&state).expect("JSON").replacen("\"ramps\":[", "\"ramps\":[0.5,", 1);
+    let broken: ConditionalState = serde_json::from_str(&broken).expect("a state");
+    assert!(matches!(broken.check(baseline), Err(ConditionalMemoryError::Shape(_))));
+}
+
+#[test]
+fn too_little_is_refused() {
+    let fit = |rows: &[TimedSamples]| ConditionalBaseline::learn(&profile(), rows);
+    let mut pump = Pump::new(1, MINUTE_S);
+    let rows = pump.run(DAY_S);
+    assert_eq!(fit(&[]), Err(ConditionalFitError::TooFew { found: 0, expected: 32 }));
+    assert!(matches!(fit(&rows[..20]), Err(ConditionalFitError::TooFew { found: 20, .. })));
+    let only_inputs: Vec<TimedSamples> =
+        rows.iter().map(|row| TimedSamples { at: row.at, samples: row.samples[..1].into() }).collect();
+    assert_eq!(fit(&only_inputs), Err(ConditionalFitError::NoChannels));
+    let mut pump = Pump::new(1, 1.0);
+    assert!(matches!(fit(&pump.run(60.0)), Err(ConditionalFitError::TooFew { .. })), "no scale fits into a minute");
+}
+
+#[test]
+fn a_channel_that_was_absent_in_commissioning_is_not_judged() {
+    let mut pump = Pump::new(1, MINUTE_S);
+    let absent = |row: TimedSamples| {
+        let mut samples = row.samples.to_vec();
+        samples[BEARING] = Sample::Missing;
+        samples[AMBIENT] = Sample::Missing;
+        TimedSamples { at: row.at, samples: samples.into() }
+    };
+    let learned = pump.run(DAY_S).into_iter().map(absent).collect::<Vec<_>>();
+    let baseline = learn(&learned);
+    assert!(!baseline.judges(BEARING));
+    let mut episodes = Episodes::after(&baseline, &learned);
+    episodes.watch(&pump.run(DAY_S));
+    assert_eq!(episodes.judged, 1_440);
+    pump.fault = Some((Fault::Vibration, pump.time_s()));
+    episodes.watch(&pump.run(3_600.0));
+    assert_eq!(episodes.began.len(), 1);
+}
+
+#[test]
+fn a_constant_channel_counts_in_its_resolution() {
+    let mut pump = Pump::new(1, MINUTE_S);
+    let constant = |row: &TimedSamples, value: f64| {
+        let mut samples = row.samples.to_vec();
+        samples[BEARING] = Sample::Good(value);
+        TimedSamples { at: row.at, samples: samples.into() }
+    };
+    let learned = pump.run(DAY_S).iter().map(|row| constant(row, 40.0)).collect::<Vec<_>>();
+    let baseline = learn(&learned);
+    let mut episodes = Episodes::after(&baseline, &learned);
+    episodes.watch(&pump.run(DAY_S).iter().map(|row| constant(row, 40.0)).collect::<Vec<_>>());
+    assert_eq!(episodes.began, []);
+    episodes.watch(&pump.run(3_600.0).iter().map(|row| constant(row, 60.0)).collect::<Vec<_>>());
+    assert_eq!(episodes.began.first().map(|(_, blamed)| *blamed), Some(BEARING));
+}
+
+#[test]
+fn a_reading_that_is_not_later_is_not_judged() {
+    let Watched { baseline, state, rows } = &*WATCHED;
+    let mut state = state.clone();
+    assert!(state.step(baseline, rows[5].at, &rows[5].samples).is_some());
+    let before = state.clone();
+    assert_eq!(state.step(baseline, rows[5].at, &rows[5].samples), None);
+    assert_eq!(state.step(baseline, rows[4].at, &rows[4].samples), None);
+    assert_eq!(state, before);
+}

@@ -1,0 +1,80 @@
+//! The demand on the pump: a daily and a weekly cycle with noise, 60 to 100 % of rated speed; and whether the pump runs at all.
+
+use std::f64::consts::TAU;
+
+use rand::{RngExt, rngs::Xoshiro256PlusPlus};
+use volute_plant::Timestamp;
+
+use super::design::Design;
+use crate::noise::Ar1;
+
+/// The lowest and the highest demand, as shares of rated speed.
+const RANGE: (f64, f64) = (0.60, 1.0);
+/// Standard deviation and correlation time of the demand's noise: slow, and fast.
+const SLOW: (f64, f64) = (0.02, 3_600.0);
+const FAST: (f64, f64) = (0.012, 300.0);
+const HOUR_S: f64 = 3_600.0;
+
+/// When a pump runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Duty {
+    /// Always.
+    #[default]
+    Continuous,
+    /// One to three hours, and then none for eight to twenty-two hours.
+    Standby,
+}
+
+/// The demand over time.
+#[derive(Debug, Clone)]
+pub(super) struct Demand {
+    duty: Duty,
+    late_h: f64,
+    weekend_less: f64,
+    slow: Ar1,
+    fast: Ar1,
+    running: bool,
+    /// Seconds until a standby pump starts or stops.
+    left_s: f64,
+    rng: Xoshiro256PlusPlus,
+}
+
+impl Demand {
+    pub(super) fn new(duty: Duty, design: &Design, mut rng: Xoshiro256PlusPlus) -> Self {
+        Self {
+            duty,
+            late_h: design.late_h,
+            weekend_less: design.weekend_less,
+            slow: Ar1::stationary(SLOW.1, &mut rng),
+            fast: Ar1::stationary(FAST.1, &mut rng),
+            running: true,
+            left_s: 2.0 * HOUR_S,
+            rng,
+        }
+    }
+
+    /// Advances to `at` and returns the demand as a share of rated speed; `None` while the pump is switched off.
+    pub(super) fn advance(&mut self, at: Timestamp, dt_s: f64) -> Option<f64> {
+        let slow = SLOW.0 * self.slow.advance(dt_s, &mut self.rng);
+        let fast = FAST.0 * self.fast.advance(dt_s, &mut self.rng);
+        if self.duty == Duty::Standby {
+            self.left_s -= dt_s;
+            if self.left_s <= 0.0 {
+                self.running = !self.running;
+                let hours = if self.running { 1.0..3.0 } else { 8.0..22.0 };
+                self.left_s = HOUR_S * self.rng.random_range(hours);
+            }
+        }
+        self.running.then(|| (self.level(at) + slow + fast).clamp(RANGE.0, RANGE.1))
+    }
+
+    /// Returns the level of the day and hour: lowest at about 04:00, highest in the morning, lower at the weekend.
+    fn level(&self, at: Timestamp) -> f64 {
+        let hours = at.millis() as f64 / 3_600_000.0 - self.late_h;
+        // The epoch was a Thursday: Saturday begins at hour 48.
+        let is_weekend = hours.rem_euclid(168.0) >= 48.0 && hours.rem_euclid(168.0) < 96.0;
+        let day = -(TAU * (hours - 3.5) / 24.0).cos();
+        let half_day = -(2.0 * TAU * (hours - 3.5) / 24.0).cos();
+        0.81 + 0.11 * day + 0.05 * half_day - if is_weekend { self.weekend_less } else { 0.0 }
+    }
+}
