@@ -15,6 +15,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use volute_plant::{Profile, PumpId};
 
 mod bench;
+mod damage;
+mod evaluate;
 mod recording;
 mod simulate;
 mod storage;
@@ -22,20 +24,23 @@ mod train;
 mod values;
 
 pub use bench::{Bench, BenchArgs, InferenceArgs, IngestArgs};
+pub use damage::{Damage, DamageError};
+pub use evaluate::{EvaluateArgs, NetworkSource, Plant};
 pub use recording::DialectArgs;
 pub use simulate::SimulateArgs;
 pub use storage::{
     BackupArgs, ConfirmClockArgs, ExportArgs, ImportArgs, ProfilesArgs, ProfilesCommand, PumpsArgs, PumpsCommand,
     RestoreArgs, StoreArgs,
 };
-pub use train::{EvaluateArgs, ModelsArgs, TrainArgs, TrainingArgs};
+pub use train::{ModelsArgs, TrainArgs, TrainingArgs};
 pub use values::{Format, NodeUrl, NodeUrlError, Speed, SpeedError};
 
+use evaluate::EVALUATE_EXAMPLES;
 use storage::{
     BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PROFILES_EXAMPLES, PUMPS_EXAMPLES,
     RESTORE_EXAMPLES,
 };
-use train::{EVALUATE_EXAMPLES, MODELS_EXAMPLES, TRAIN_EXAMPLES};
+use train::{MODELS_EXAMPLES, TRAIN_EXAMPLES};
 
 use crate::{config::Flag, profiles};
 
@@ -62,6 +67,9 @@ impl Cli {
         let cli = Self::try_parse_from(words)?;
         if let Command::Simulate(args) = &cli.command {
             args.fault().map_err(|error| Self::command().error(ErrorKind::ValueValidation, error))?;
+        }
+        if let Command::Evaluate(args) = &cli.command {
+            args.check().map_err(|error| Self::command().error(ErrorKind::ArgumentConflict, error))?;
         }
         Ok(cli)
     }

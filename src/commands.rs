@@ -29,10 +29,13 @@ use std::{
     thread,
 };
 
+use anyhow::Context;
 use volute_anomaly::{Model, Recipe};
+use volute_plant::Profile;
+use volute_simulator::variable_speed;
 
 use crate::{
-    cli::{Command, EvaluateArgs, TrainingArgs},
+    cli::{Command, EvaluateArgs, NetworkSource, Plant, TrainingArgs},
     config::Settings,
 };
 
@@ -80,47 +83,90 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
 }
 
 fn evaluate(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Result<()> {
-    let recipe = recipe(&args.training);
-    let jobs = args.jobs.or(thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
-    let (profile, interval_ms, format, dialect) = (args.profile, args.interval_ms, args.format, args.dialect.into());
-    match (args.model, args.data, args.out) {
-        (Some(dir), ..) => {
-            let (commissioning, model, id) =
-                (recipe.commissioning(), Model::load(&dir, &profile)?, "simulated".parse()?);
-            let EvaluateArgs { pumps, commissioning_hours, days: healthy_days, .. } = args;
-            let simulated = evaluate::Simulated {
-                profile,
-                id,
-                model,
-                commissioning,
-                pumps,
-                commissioning_hours,
-                healthy_days,
-                jobs,
-                format,
-            };
-            evaluate::run_simulated(&simulated, output)
-        }
-        (None, Some(data), Some(out)) => {
-            let evaluation = evaluate::Evaluation {
-                profile,
-                interval_ms,
-                data,
-                dialect,
-                out,
-                recipe,
-                seeds: args.seeds,
-                jobs,
-                format,
-            };
-            match args.cross_validate {
-                Some(candidates) => evaluate::choose_tuning(&evaluation, candidates, output),
-                None => evaluate::run(&evaluation, output),
-            }
-        }
-        // The command line requires either --model, or --data and --out.
-        (None, ..) => Ok(()),
+    match (args.simulated, args.plant) {
+        (false, _) => evaluate_recordings(args, output),
+        (true, Plant::FixedSpeed) => evaluate_fixed_speed(args, output),
+        (true, Plant::VariableSpeed) => evaluate_variable_speed(args, output),
     }
+}
+
+fn evaluate_recordings(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Result<()> {
+    // The command line requires both.
+    let (Some(data), Some(out)) = (args.data, args.out) else { return Ok(()) };
+    let evaluation = evaluate::Evaluation {
+        profile: profile_or(args.profile, crate::profiles::CENTRIFUGAL)?,
+        interval_ms: args.interval_ms,
+        data,
+        dialect: args.dialect.into(),
+        out,
+        recipe: recipe(&args.training),
+        damage: args.damage.unwrap_or_default(),
+        seeds: args.seeds,
+        jobs: jobs(args.jobs),
+        format: args.format,
+    };
+    match args.cross_validate {
+        Some(candidates) => evaluate::choose_tuning(&evaluation, candidates, output),
+        None => evaluate::run(&evaluation, output),
+    }
+}
+
+fn evaluate_fixed_speed(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Result<()> {
+    let profile = profile_or(args.profile, crate::profiles::CENTRIFUGAL)?;
+    let dir = args.model.context("--simulated needs --model")?;
+    let simulated = evaluate::Simulated {
+        model: Model::load(&dir, &profile)?,
+        profile,
+        id: "simulated".parse()?,
+        commissioning: recipe(&args.training).commissioning(),
+        pumps: args.pumps.unwrap_or(const { NonZeroUsize::new(25).unwrap() }),
+        commissioning_hours: args.commissioning_hours,
+        healthy_only: args.healthy_only,
+        seed: args.training.seed,
+        healthy_days: args.days.unwrap_or(const { NonZeroUsize::new(2).unwrap() }),
+        jobs: jobs(args.jobs),
+        format: args.format,
+    };
+    evaluate::run_simulated(&simulated, output)
+}
+
+fn evaluate_variable_speed(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Result<()> {
+    let mut profile = profile_or(args.profile, variable_speed::PROFILE)?;
+    if let Some(interval_ms) = args.interval_ms {
+        profile = profile.with_interval(interval_ms).context("--interval-ms is not a valid interval of a pump")?;
+    }
+    let network = match (args.model, args.network) {
+        (Some(dir), _) => evaluate::Network::Given(Box::new(Model::load(&dir, &profile)?)),
+        (None, NetworkSource::Own) => evaluate::Network::Own,
+        (None, NetworkSource::Shared) => evaluate::Network::OtherPumps(args.training_pumps),
+    };
+    let days = args.days.unwrap_or(const { NonZeroUsize::new(28).unwrap() });
+    let hot_day = (args.hot_day_k != 0.0).then_some((days.get() as u32 / 2, args.hot_day_k));
+    let bench = evaluate::VariableSpeed {
+        profile,
+        plan: variable_speed::Plan {
+            duty: if args.standby { variable_speed::Duty::Standby } else { variable_speed::Duty::Continuous },
+            ambient: variable_speed::AmbientPlan { season_k: args.season_k, hot_day },
+        },
+        network,
+        recipe: recipe(&args.training),
+        seeds: args.seeds,
+        pumps: args.pumps.unwrap_or(const { NonZeroUsize::new(6).unwrap() }),
+        commissioning_hours: args.commissioning_hours,
+        days,
+        healthy_only: args.healthy_only,
+        jobs: jobs(args.jobs),
+        format: args.format,
+    };
+    evaluate::run_variable_speed(&bench, output)
+}
+
+fn profile_or(profile: Option<Profile>, default: &str) -> anyhow::Result<Profile> {
+    profile.map_or_else(|| Ok(Profile::from_toml(default)?), Ok)
+}
+
+fn jobs(jobs: Option<NonZeroUsize>) -> NonZeroUsize {
+    jobs.or(thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn recipe(args: &TrainingArgs) -> Recipe {

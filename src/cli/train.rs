@@ -1,4 +1,4 @@
-//! The flags of `train`, `models` and `evaluate`.
+//! The flags of `train` and `models`.
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -6,7 +6,7 @@ use clap::Args;
 use volute_anomaly::{Detector, Recipe};
 use volute_plant::{INTERVAL_RANGE_MS, Profile};
 
-use super::{DialectArgs, Format};
+use super::DialectArgs;
 use crate::{model_versions::Replace, profiles};
 
 pub(super) const TRAIN_EXAMPLES: &str = "\
@@ -76,71 +76,6 @@ pub struct ModelsArgs {
     /// Activate this version: its name, or the end of it.
     #[arg(long = "use", value_name = "ID")]
     pub activate: Option<String>,
-}
-
-pub(super) const EVALUATE_EXAMPLES: &str = "\
-Examples:
-  volute evaluate --profile skab --data ~/SKAB/data --out results/skab
-      Writes predictions (CSV) and a plot (SVG) for each recording below the folder, at the same path below --out,
-      and prints the figures beside the published ones.
-  volute evaluate --profile skab --data ~/SKAB/data --out results/skab --seeds 5 --detector lstm-autoencoder
-      The plain recipe, and how much its results vary with the seed.
-  volute evaluate --profile skab --data ~/SKAB/data --out results/skab --seeds 2 --cross-validate 2000
-      How the default detector's constants were chosen.
-  volute evaluate --simulated --model models/pretrained/centrifugal --pumps 25 --days 2
-      Simulated pumps: false episodes, faults found, delays, and whether the right channel is named.";
-
-/// The arguments of `evaluate`.
-#[derive(Debug, Args)]
-pub struct EvaluateArgs {
-    /// The profile: centrifugal, skab, or a path such as ./mine.toml.
-    #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
-    pub profile: Profile,
-    /// The interval between two readings, in milliseconds, 100 to 3600000; by default the profile's, or that of a recording's
-    /// rows if it is longer.
-    #[arg(long, value_name = "MS", value_parser = interval_ms, conflicts_with = "simulated")]
-    pub interval_ms: Option<i64>,
-    /// Folder of labelled recordings (CSV), with its subfolders. The label is `anomaly`, or a `machine_status` that is not
-    /// NORMAL; with a `machine_status`, only NORMAL rows are trained on.
-    #[arg(long, value_name = "DIR", required_unless_present = "simulated")]
-    pub data: Option<PathBuf>,
-    /// How to read the recordings, where the files do not say it.
-    #[command(flatten)]
-    pub dialect: DialectArgs,
-    /// Folder for predictions and plots.
-    #[arg(long, value_name = "DIR", required_unless_present = "simulated")]
-    pub out: Option<PathBuf>,
-    /// How to train.
-    #[command(flatten)]
-    pub training: TrainingArgs,
-    /// The number of seeds to measure with, beginning with --seed; the spread is printed.
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub seeds: NonZeroUsize,
-    /// Choose the default detector's constants among N candidates by leave-one-recording-out cross-validation, and print the
-    /// result. Nothing is written.
-    #[arg(long, value_name = "N", conflicts_with = "simulated")]
-    pub cross_validate: Option<NonZeroUsize>,
-    /// Recordings or pumps to work on at once; by default one per core.
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<NonZeroUsize>,
-    /// The output format.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Measure on simulated pumps, which are commissioned first, instead of on recordings.
-    #[arg(long, conflicts_with_all = ["data", "out"], requires = "model")]
-    pub simulated: bool,
-    /// Folder of the model for --simulated.
-    #[arg(long, value_name = "DIR", requires = "simulated")]
-    pub model: Option<PathBuf>,
-    /// The number of simulated pumps.
-    #[arg(long, value_name = "N", default_value = "25", requires = "simulated")]
-    pub pumps: NonZeroUsize,
-    /// Days for which each healthy pump is watched.
-    #[arg(long, value_name = "N", default_value = "2", requires = "simulated")]
-    pub days: NonZeroUsize,
-    /// Hours of commissioning for each pump.
-    #[arg(long, value_name = "N", default_value = "24", requires = "simulated")]
-    pub commissioning_hours: NonZeroUsize,
 }
 
 /// How to train.

@@ -15,10 +15,13 @@
 
 mod confusion;
 mod cross_validate;
+mod damage;
 mod plot;
 mod report;
 mod run;
 mod simulated;
+mod tracker;
+mod variable_speed;
 
 use std::{
     fs,
@@ -37,14 +40,17 @@ use volute_anomaly::Recipe;
 use volute_data::{Dialect, RecordingError, write_file, write_predictions};
 use volute_plant::Profile;
 
-pub use self::simulated::{Simulated, run as run_simulated};
 use self::{
     confusion::{ConfusionMatrix, Stretches},
     report::Report,
     run::ScoredRecording,
 };
+pub use self::{
+    simulated::{Simulated, run as run_simulated},
+    variable_speed::{Network, VariableSpeed, run as run_variable_speed},
+};
 use super::progress;
-use crate::cli::Format;
+use crate::cli::{Damage, Format};
 
 /// What to measure on.
 pub struct Evaluation {
@@ -60,6 +66,8 @@ pub struct Evaluation {
     pub out: PathBuf,
     /// How to train, with the first seed.
     pub recipe: Recipe,
+    /// What is damaged in each recording after its training rows.
+    pub damage: Damage,
     /// The number of seeds. Predictions and plots are written for the first.
     pub seeds: NonZeroUsize,
     /// The number of recordings to work on at once.
@@ -149,7 +157,8 @@ fn score_recording(evaluation: &Evaluation, seed: u64, file: &Path) -> Result<Op
     let name = file.strip_prefix(&evaluation.data)?.display().to_string();
     let recipe = Recipe { seed, ..evaluation.recipe.clone() };
     let Evaluation { profile, interval_ms, dialect, .. } = evaluation;
-    ScoredRecording::train_and_score(profile, *interval_ms, file, dialect, name.clone(), &recipe).with_context(|| name)
+    ScoredRecording::train_and_score(profile, *interval_ms, file, dialect, name.clone(), &recipe, &evaluation.damage)
+        .with_context(|| name)
 }
 
 /// Returns the path for a recording's predictions, and creates its folder.

@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use crate::support::run;
+use serde_json::{Value, json};
+
+use crate::support::{run, volute};
 
 /// Runs `volute simulate` with these flags, and returns the recording.
 fn simulate(folder: &Path, name: &str, flags: &str) -> String {
@@ -64,4 +66,68 @@ fn plot_has_a_strip_for_each_channel_and_shades_for_states() {
         assert!(svg.contains(text), "{text}");
     }
     assert!(svg.matches("<polyline").count() >= 10);
+}
+
+/// Runs `volute evaluate --simulated --plant variable-speed` with these flags, and returns the figures.
+fn evaluate_variable_speed(flags: &str) -> Value {
+    let mut args = vec!["evaluate", "--simulated", "--plant", "variable-speed", "--epochs", "1", "--format", "json"];
+    args.extend(flags.split(' '));
+    serde_json::from_str(&run(&args)).expect("JSON")
+}
+
+#[test]
+fn variable_speed_pumps_are_evaluated_with_networks_of_their_own_and_of_others() {
+    let flags = "--pumps 1 --days 6 --commissioning-hours 0.5,4 --season-k 15 --jobs 1";
+    for network in ["--network own", "--network shared --training-pumps 2"] {
+        let figures = evaluate_variable_speed(&format!("{network} {flags}"));
+        let [short, long] = &figures["commissioning"].as_array().expect("a list")[..] else { panic!("{figures:#}") };
+        assert_eq!((&short["commissioning_hours"], &short["scored_pumps"]), (&json!(0.5), &json!(0)), "{short:#}");
+        assert_eq!(long["scored_pumps"], 1, "{long:#}");
+        let days: Vec<f64> = (0..2).map(|half| long["halves"][half]["pump_days"].as_f64().expect("days")).collect();
+        assert!((days[0] - (3.0 - 4.5 / 24.0)).abs() < 0.1 && (days[1] - 3.0).abs() < 0.1, "{days:?}");
+        let faults = long["faults"].as_array().expect("faults");
+        assert_eq!(faults.len(), 5);
+        assert!(faults.iter().all(|fault| fault["trials"] == 3), "{faults:#?}");
+    }
+}
+
+#[test]
+fn same_seed_gives_the_same_figures_of_a_standby_pump() {
+    let flags = "--network own --pumps 1 --days 9 --standby --commissioning-hours 4 --healthy-only";
+    let figures = evaluate_variable_speed(flags);
+    assert_eq!(figures, evaluate_variable_speed(flags));
+    let first = figures["commissioning"][0]["last_first_detection_days"].as_f64().expect("commissioned");
+    assert!(first > 1.0, "four hours of running take some days: {first}");
+    assert_eq!(figures["commissioning"][0]["faults"], json!([]));
+}
+
+#[test]
+fn flags_of_the_variable_speed_plant_need_it() {
+    for flags in ["--model M --season-k 3", "--network own", "--model M --seeds 2", "--healthy-only"] {
+        let output = volute().args(["evaluate", "--simulated"]).args(flags.split(' ')).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{flags}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--plant variable-speed"), "{flags}: {output:?}");
+    }
+}
+
+#[test]
+fn damage_changes_the_figures_and_a_wrong_channel_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    fs::create_dir(&data).expect("made");
+    simulate(&data, "a.csv", "--fault unbalance --rows 900");
+    let (data, out) = (data.to_str().expect("text"), folder.path().join("out"));
+    let args = |damage| {
+        let out = out.to_str().expect("text");
+        vec!["evaluate", "--data", data, "--out", out, "--epochs", "1", "--format", "json", "--damage", damage]
+    };
+    let figures = |damage| -> Value { serde_json::from_str(&run(&args(damage))).expect("JSON") };
+    let undamaged = figures("dropout=0");
+    let damage = "dropout=0.05,noise.Flow_Rate_L_min=30,drift.Motor_RPM=30,jitter=0.3";
+    let damaged = figures(damage);
+    assert_eq!(damaged, figures(damage));
+    assert_ne!(damaged["pooled"][0], undamaged["pooled"][0]);
+    let output = volute().args(args("noise.Flow=3")).output().expect("it runs");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && error.contains("Flow_Rate_L_min"), "{error}");
 }

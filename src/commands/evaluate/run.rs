@@ -10,10 +10,16 @@ use volute_anomaly::{
 use volute_data::{Dialect, Prediction, Row};
 use volute_plant::{Clock, Detection, Profile, PumpId, SystemClock, Timestamp};
 
-use super::confusion::label;
-use crate::commands::{
-    notes::print_notes,
-    windows::{explain_no_window, training_windows, windowed_readings, with_interval_of},
+use super::{
+    confusion::label,
+    damage::{damage_rows, seed_of},
+};
+use crate::{
+    cli::Damage,
+    commands::{
+        notes::print_notes,
+        windows::{explain_no_window, training_windows, windowed_readings, with_interval_of},
+    },
 };
 
 /// The first rows of a run, which it is trained on, by the benchmark's protocol (SKAB 0.9).
@@ -32,7 +38,7 @@ pub struct ScoredRecording {
 }
 
 impl ScoredRecording {
-    /// Trains on the first rows and scores all rows; `None` if the recording has no labels.
+    /// Trains on the first rows, damages the others, and scores all rows; `None` if the recording has no labels.
     pub fn train_and_score(
         profile: &Profile,
         interval_ms: Option<i64>,
@@ -40,15 +46,17 @@ impl ScoredRecording {
         dialect: &Dialect,
         name: String,
         recipe: &Recipe,
+        damage: &Damage,
     ) -> Result<Option<Self>> {
         let recording = volute_data::read_recording(file, profile, dialect)?;
         print_notes(file, &recording.notes)?;
-        let rows = recording.rows;
+        let mut rows = recording.rows;
         if rows.iter().all(|row| label(row).is_none()) {
             return Ok(None);
         }
         ensure!(rows.len() > TRAINING_ROWS, "{} rows are too few", rows.len());
         let pump: PumpId = "evaluation".parse()?;
+        damage_rows(damage, profile, &mut rows, TRAINING_ROWS, seed_of(recipe.seed, &recording.sha256))?;
         let profile = &with_interval_of(profile, interval_ms, [(file, rows.as_slice())])?;
         let first = &rows[..TRAINING_ROWS];
         let windows = training_windows(profile, &pump, first, NonZeroUsize::MIN);

@@ -21,15 +21,18 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use serde_json::json;
-use volute_anomaly::{Baseline, Commissioning, Decider, HealthyStatistics, Model, Score, ScoreInput, Scorer};
-use volute_plant::{Detection, NoWindow, Profile, PumpId, Quantity, Reading, Timestamp, Window, Windower};
+use serde_json::{Value, json};
+use volute_anomaly::{Baseline, Commissioning, HealthyStatistics, Model};
+use volute_plant::{NoWindow, Profile, PumpId, Quantity, Sample, Timestamp};
 use volute_simulator::{Design, Episode, Fault, LoadPlan, SensorFault, Severity, Simulator};
 
+use super::tracker::{DetectionTracker, SimulatedWindows, largest};
 use crate::{cli::Format, commands::progress};
 
 /// The seed of the first pump. The built-in model was trained on pumps with lower seeds.
 const FIRST_SEED: u64 = 1_001;
+/// The pumps of one seed and the next one's are this far apart.
+const SEEDS_APART: u64 = 1_000;
 const SEVERITIES: [f64; 3] = [0.3, 0.6, 0.9];
 const HOUR_S: usize = 3_600;
 /// Healthy running before a fault, in seconds.
@@ -38,8 +41,6 @@ const ONSET_S: f64 = 300.0;
 const FAULT_S: f64 = 3_300.0;
 /// The time in which a fault grows, at most, in seconds. In a plant, some faults grow for days.
 const MAX_GROWTH_S: f64 = 900.0;
-/// Windows per scoring batch.
-const BATCH_WINDOWS: usize = 512;
 
 /// What to measure.
 pub struct Simulated {
@@ -53,8 +54,12 @@ pub struct Simulated {
     pub commissioning: Commissioning,
     /// The number of pumps.
     pub pumps: NonZeroUsize,
-    /// Hours of commissioning for each pump.
-    pub commissioning_hours: NonZeroUsize,
+    /// Hours of commissioning for each pump. All of it is measured for each of them.
+    pub commissioning_hours: Vec<f64>,
+    /// Whether to leave out the faults.
+    pub healthy_only: bool,
+    /// Which pumps: each seed has its own.
+    pub seed: u64,
     /// Healthy days that are scored for each pump.
     pub healthy_days: NonZeroUsize,
     /// The number of pumps to work on at once.
@@ -79,12 +84,29 @@ struct Trial {
 #[derive(Debug, Default)]
 struct PumpResult {
     healthy_windows: usize,
+    false_windows: usize,
     false_episodes: usize,
     trials: Vec<Trial>,
 }
 
-/// Evaluates all pumps, and prints the figures.
+/// Evaluates all pumps after each length of commissioning, and prints the figures.
 pub fn run(simulated: &Simulated, output: &mut dyn Write) -> Result<()> {
+    let mut values = Vec::new();
+    for &hours in &simulated.commissioning_hours {
+        let pumps = evaluate_pumps(simulated, hours)?;
+        match simulated.format {
+            Format::Text => print(&pumps, hours, output)?,
+            Format::Json => values.push(json(&pumps, hours)),
+        }
+    }
+    match (simulated.format, values.as_slice()) {
+        (Format::Text, _) => Ok(()),
+        (Format::Json, [value]) => Ok(writeln!(output, "{value:#}")?),
+        (Format::Json, values) => Ok(writeln!(output, "{:#}", json!(values))?),
+    }
+}
+
+fn evaluate_pumps(simulated: &Simulated, hours: f64) -> Result<Vec<PumpResult>> {
     let count = simulated.pumps.get();
     let bar = progress::bar(count as u64, "pumps");
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -96,7 +118,7 @@ pub fn run(simulated: &Simulated, output: &mut dyn Write) -> Result<()> {
                     if number >= count {
                         break;
                     }
-                    let result = evaluate_pump(simulated, number as u64);
+                    let result = evaluate_pump(simulated, number as u64, hours);
                     bar.inc(1);
                     results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
                 }
@@ -106,42 +128,42 @@ pub fn run(simulated: &Simulated, output: &mut dyn Write) -> Result<()> {
     bar.finish_and_clear();
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(number, _)| *number);
-    let pumps = results.into_iter().map(|(_, result)| result).collect::<Result<Vec<_>>>()?;
-    print(simulated, &pumps, output)
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Commissions one pump, and evaluates its healthy days and each of its faults.
-fn evaluate_pump(simulated: &Simulated, number: u64) -> Result<PumpResult> {
-    let seed = FIRST_SEED + number;
+fn evaluate_pump(simulated: &Simulated, number: u64, hours: f64) -> Result<PumpResult> {
+    let seed = FIRST_SEED + simulated.seed.saturating_sub(1).saturating_mul(SEEDS_APART).saturating_add(number);
     let load = [LoadPlan::Steps, LoadPlan::Steady, LoadPlan::Starts][(number % 3) as usize];
     let midnight: Timestamp = "2026-03-02T00:00:00Z".parse()?;
     let start = midnight.plus_ms((seed as i64 * 7 % 24) * 3_600_000);
     let pump = Simulator::new(Design::drawn(seed), load, seed, start);
-    let steps = || SimulatedWindows::new(simulated, pump.clone(), simulated.commissioning_hours.get() * HOUR_S);
+    let commissioning_s = (hours * HOUR_S as f64) as usize;
+    let steps = || windows(simulated, pump.clone(), commissioning_s);
     let healthy =
         HealthyStatistics::of(&simulated.model, &simulated.profile, || steps().filter_map(|step| step.window.ok()))?;
     let baseline = Arc::new(Baseline::of(&simulated.profile, &healthy, &simulated.commissioning));
     let mut commissioned = pump.clone();
-    for _ in 0..simulated.commissioning_hours.get() * HOUR_S {
+    for _ in 0..commissioning_s {
         commissioned.step(1.0);
     }
 
     let mut result = PumpResult::default();
-    let mut tracker = DetectionTracker::new(simulated, baseline.clone());
-    let healthy_days =
-        SimulatedWindows::new(simulated, commissioned.clone(), simulated.healthy_days.get() * 24 * HOUR_S);
+    let mut tracker = DetectionTracker::new(&simulated.model, baseline.clone(), simulated.id.clone());
+    let healthy_days = windows(simulated, commissioned.clone(), simulated.healthy_days.get() * 24 * HOUR_S);
     let mut was_anomaly = false;
-    tracker.run(healthy_days, |second, outcome| {
+    tracker.run(healthy_days, |step, outcome| {
         // A reading without a window does not end an episode: an episode may continue over a stop of the pump.
         let Ok(detection) = outcome else { return };
         result.healthy_windows += 1;
+        result.false_windows += usize::from(detection.is_anomaly);
         if detection.is_anomaly && !was_anomaly {
             result.false_episodes += 1;
             let (index, loss) = (largest(&detection.contributions), detection.loss);
             let channel = simulated.profile.channels()[index].name.as_str();
             tracing::info!(
                 pump = number,
-                second,
+                second = step.number,
                 channel,
                 share = detection.contributions[index],
                 loss,
@@ -150,9 +172,9 @@ fn evaluate_pump(simulated: &Simulated, number: u64) -> Result<PumpResult> {
         }
         was_anomaly = detection.is_anomaly;
     })?;
-    for fault in faults(number) {
+    for fault in if simulated.healthy_only { Vec::new() } else { faults(number) } {
         for severity in SEVERITIES {
-            let mut tracker = DetectionTracker::new(simulated, baseline.clone());
+            let mut tracker = DetectionTracker::new(&simulated.model, baseline.clone(), simulated.id.clone());
             result.trials.push(trial(simulated, &commissioned, fault, severity, &mut tracker)?);
         }
     }
@@ -205,8 +227,8 @@ fn trial(
     };
     let (mut found_after_s, mut named_first) = (None, (0, 0));
     let mut other_channels: BTreeMap<&str, usize> = BTreeMap::new();
-    tracker.run(SimulatedWindows::new(simulated, pump, (ONSET_S + FAULT_S) as usize), |second, outcome| {
-        let since_s = second as f64 - ONSET_S;
+    tracker.run(windows(simulated, pump, (ONSET_S + FAULT_S) as usize), |step, outcome| {
+        let since_s = step.number as f64 - ONSET_S;
         if since_s <= 0.0 {
             return;
         }
@@ -244,147 +266,106 @@ fn trial(
     Ok(Trial { fault, severity, found_after_s, named_first })
 }
 
-/// Returns the index of the largest contribution.
-fn largest(contributions: &[f64]) -> usize {
-    contributions.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
-}
-
-/// A reading of the simulated pump, with its window.
-struct SimulatedStep {
-    /// Seconds since the start.
-    second: usize,
-    window: Result<Window, NoWindow>,
-}
-
-/// The windows of a simulated pump, as a live node's windower makes them, one step for each reading.
-struct SimulatedWindows<'a> {
-    profile: &'a Profile,
-    pump: Simulator,
-    windower: Windower,
-    id: &'a PumpId,
-    second: usize,
+/// Returns the windows of the pump's next `seconds` readings, one per second.
+fn windows(
+    simulated: &Simulated,
+    mut pump: Simulator,
     seconds: usize,
-    /// Steps that the windower has returned at once.
-    pending: std::vec::IntoIter<SimulatedStep>,
+) -> SimulatedWindows<impl Iterator<Item = (Timestamp, Vec<Sample>)>> {
+    let profile = &simulated.profile;
+    let readings = (0..seconds).map(move |_| {
+        let step = pump.step(1.0);
+        (step.at, step.samples(profile))
+    });
+    SimulatedWindows::new(profile, simulated.id.clone(), readings)
 }
 
-impl<'a> SimulatedWindows<'a> {
-    fn new(simulated: &'a Simulated, pump: Simulator, seconds: usize) -> Self {
-        let Simulated { profile, id, .. } = simulated;
-        let (windower, pending) = (Windower::new(profile), Vec::new().into_iter());
-        Self { profile, pump, windower, id, second: 0, seconds, pending }
-    }
+/// The trials of one fault at one severity.
+struct FaultSummary {
+    name: &'static str,
+    severity: f64,
+    trials: usize,
+    /// Of the trials in which it was found, in order.
+    delays: Vec<f64>,
+    named_first: (usize, usize),
 }
 
-impl Iterator for SimulatedWindows<'_> {
-    type Item = SimulatedStep;
-
-    fn next(&mut self) -> Option<SimulatedStep> {
-        loop {
-            if let Some(step) = self.pending.next() {
-                return Some(step);
-            }
-            if self.second == self.seconds {
-                return None;
-            }
-            self.second += 1;
-            let step = self.pump.step(1.0);
-            let samples = step.samples(self.profile).into();
-            let reading = Reading { pump: self.id.clone(), at: step.at, received: step.at, samples, late: false };
-            let second = self.second;
-            let readings = self.windower.push(reading).into_iter();
-            let steps = readings.map(|reading| SimulatedStep { second, window: reading.window });
-            self.pending = steps.collect::<Vec<_>>().into_iter();
-        }
-    }
-}
-
-/// The scorer and decider of one pump.
-struct DetectionTracker<'a> {
-    scorer: Scorer,
-    decider: Decider,
-    id: &'a PumpId,
-}
-
-impl<'a> DetectionTracker<'a> {
-    fn new(simulated: &'a Simulated, baseline: Arc<Baseline>) -> Self {
-        Self { scorer: Scorer::new(&simulated.model), decider: Decider::new(baseline), id: &simulated.id }
-    }
-
-    /// Scores all steps, and calls `observe` for each, in order, with its second and its detection, or why it has no window.
-    fn run(
-        &mut self,
-        steps: SimulatedWindows,
-        mut observe: impl FnMut(usize, Result<&Detection, &NoWindow>),
-    ) -> Result<()> {
-        let mut steps = steps.peekable();
-        while steps.peek().is_some() {
-            let batch: Vec<SimulatedStep> = steps.by_ref().take(BATCH_WINDOWS).collect();
-            let baseline = self.decider.baseline().clone();
-            let windows = batch.iter().filter_map(|step| step.window.as_ref().ok());
-            let inputs: Vec<ScoreInput> =
-                windows.map(|window| ScoreInput { window, scaler: &baseline.scaler }).collect();
-            let scores: Vec<Score> = self.scorer.score(&inputs)?.iter().collect();
-            let mut scores = scores.into_iter();
-            for step in &batch {
-                match (&step.window, step.window.is_ok().then(|| scores.next()).flatten()) {
-                    (Ok(window), Some(score)) => {
-                        observe(step.second, Ok(&self.decider.decide(self.id, window.at, &score)));
-                    }
-                    (Err(reason), _) => observe(step.second, Err(reason)),
-                    (Ok(_), None) => {}
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn print(simulated: &Simulated, pumps: &[PumpResult], output: &mut dyn Write) -> Result<()> {
-    let days = pumps.iter().map(|pump| pump.healthy_windows).sum::<usize>() as f64 / (24 * HOUR_S) as f64;
-    let false_episodes: usize = pumps.iter().map(|pump| pump.false_episodes).sum();
+fn summaries(pumps: &[PumpResult]) -> Vec<FaultSummary> {
     let trials: Vec<&Trial> = pumps.iter().flat_map(|pump| &pump.trials).collect();
-    let mut rows = Vec::new();
-    let mut names: Vec<&str> = trials.iter().map(|trial| trial.fault.name()).collect();
-    names.dedup();
+    let mut names: Vec<&'static str> = trials.iter().map(|trial| trial.fault.name()).collect();
     names.sort_unstable();
     names.dedup();
+    let mut summaries = Vec::new();
     for name in names {
         for severity in SEVERITIES {
             let matches = |trial: &&&Trial| trial.fault.name() == name && trial.severity == severity;
             let matching: Vec<&&Trial> = trials.iter().filter(matches).collect();
             let mut delays: Vec<f64> = matching.iter().filter_map(|trial| trial.found_after_s).collect();
             delays.sort_by(f64::total_cmp);
-            let named = matching.iter().fold((0, 0), |sum, t| (sum.0 + t.named_first.0, sum.1 + t.named_first.1));
-            rows.push((name, severity, matching.len(), delays, named));
+            let named_first = matching.iter().fold((0, 0), |sum, t| (sum.0 + t.named_first.0, sum.1 + t.named_first.1));
+            summaries.push(FaultSummary { name, severity, trials: matching.len(), delays, named_first });
         }
     }
-    let named = trials.iter().fold((0, 0), |sum, t| (sum.0 + t.named_first.0, sum.1 + t.named_first.1));
-    let percent = |(anomalous, named): (usize, usize)| (anomalous > 0).then(|| 100.0 * named as f64 / anomalous as f64);
-    if simulated.format == Format::Json {
-        let faults: Vec<_> = rows
-            .iter()
-            .map(|(name, severity, of, delays, named)| {
-                json!({ "fault": name, "severity": severity, "trials": of, "found": delays.len(),
-                        "median_delay_s": delays.get(delays.len() / 2), "named_first_percent": percent(*named) })
-            })
-            .collect();
-        let value = json!({ "healthy_pump_days": days, "false_episodes": false_episodes,
-                            "false_episodes_per_pump_day": false_episodes as f64 / days,
-                            "named_first_percent": percent(named), "faults": faults });
-        return Ok(writeln!(output, "{value:#}")?);
+    summaries
+}
+
+fn percent((of, share): (usize, usize)) -> Option<f64> {
+    (of > 0).then(|| 100.0 * share as f64 / of as f64)
+}
+
+/// The sums over all pumps.
+struct Totals {
+    days: f64,
+    false_episodes: usize,
+    false_windows_percent: Option<f64>,
+    named_first_percent: Option<f64>,
+}
+
+impl Totals {
+    fn of(pumps: &[PumpResult]) -> Self {
+        let windows: usize = pumps.iter().map(|pump| pump.healthy_windows).sum();
+        let false_windows = pumps.iter().map(|pump| pump.false_windows).sum();
+        let trials = pumps.iter().flat_map(|pump| &pump.trials);
+        let named = trials.fold((0, 0), |sum, t| (sum.0 + t.named_first.0, sum.1 + t.named_first.1));
+        Self {
+            days: windows as f64 / (24 * HOUR_S) as f64,
+            false_episodes: pumps.iter().map(|pump| pump.false_episodes).sum(),
+            false_windows_percent: percent((windows, false_windows)),
+            named_first_percent: percent(named),
+        }
     }
-    writeln!(output, "{} pumps, each commissioned for {} h", pumps.len(), simulated.commissioning_hours)?;
+}
+
+fn json(pumps: &[PumpResult], hours: f64) -> Value {
+    let totals = Totals::of(pumps);
+    let faults: Vec<_> = summaries(pumps)
+        .iter()
+        .map(|FaultSummary { name, severity, trials, delays, named_first }| {
+            json!({ "fault": name, "severity": severity, "trials": trials, "found": delays.len(),
+                    "median_delay_s": delays.get(delays.len() / 2), "named_first_percent": percent(*named_first) })
+        })
+        .collect();
+    json!({ "commissioning_hours": hours, "healthy_pump_days": totals.days, "false_episodes": totals.false_episodes,
+            "false_episodes_per_pump_day": totals.false_episodes as f64 / totals.days,
+            "false_windows_percent": totals.false_windows_percent,
+            "named_first_percent": totals.named_first_percent, "faults": faults })
+}
+
+fn print(pumps: &[PumpResult], hours: f64, output: &mut dyn Write) -> Result<()> {
+    let Totals { days, false_episodes, false_windows_percent, named_first_percent } = Totals::of(pumps);
+    writeln!(output, "{} pumps, each commissioned for {hours} h", pumps.len())?;
     let rate = false_episodes as f64 / days;
     writeln!(output, "{days:.1} healthy pump-days scored: {false_episodes} false episodes, {rate:.3} per pump-day")?;
+    writeln!(output, "  anomalous windows in them: {:.2} %", false_windows_percent.unwrap_or(f64::NAN))?;
     let by_pump: Vec<usize> = pumps.iter().map(|pump| pump.false_episodes).collect();
     writeln!(output, "  by pump: {by_pump:?}")?;
-    for (name, severity, of, delays, named) in rows {
+    for FaultSummary { name, severity, trials, delays, named_first } in summaries(pumps) {
         let delay = delays.get(delays.len() / 2).map_or_else(|| "-".to_owned(), |s| format!("{s:.0} s"));
-        let first = percent(named).map_or_else(String::new, |percent| format!("  channel named first {percent:5.1} %"));
-        writeln!(output, "{name:<18} {severity:.1}  found {:>3} of {of:<3} after {delay:>7}{first}", delays.len())?;
+        let first =
+            percent(named_first).map_or_else(String::new, |percent| format!("  channel named first {percent:5.1} %"));
+        writeln!(output, "{name:<18} {severity:.1}  found {:>3} of {trials:<3} after {delay:>7}{first}", delays.len())?;
     }
-    if let Some(percent) = percent(named) {
+    if let Some(percent) = named_first_percent {
         writeln!(output, "single-channel faults: the channel is named first in {percent:.1} % of anomalous windows")?;
     }
     Ok(())

@@ -187,3 +187,114 @@ impl Episode {
         self.quiet_readings >= TUNING.quiet_readings && self.quiet_s >= needed_s
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conditional::tests;
+
+    /// The output that deviates.
+    const OUTPUT: usize = 2;
+
+    struct Bench {
+        baseline: ConditionalBaseline,
+        averages: Averages,
+        phase: Phase,
+        is_outside: bool,
+    }
+
+    impl Bench {
+        fn new(is_fast: bool) -> Bench {
+            let baseline = tests::baseline(is_fast);
+            let averages = Averages::new(baseline.by_scale.len(), baseline.outputs.len());
+            Bench { baseline, averages, phase: Phase::Normal, is_outside: false }
+        }
+
+        /// Brings the averages of all scales to these residuals, in spreads of the output.
+        fn settle(&mut self, spreads: f64) {
+            let mut residuals = vec![0.0; self.baseline.outputs.len()];
+            residuals[OUTPUT] = spreads * self.baseline.outputs[OUTPUT].spread;
+            self.averages.clear();
+            for _ in 0..200 {
+                self.averages.add(&self.baseline.scales, &residuals, 0.0, self.baseline.scales.interval_s);
+            }
+        }
+
+        fn advance(&mut self, score: f64, scale: usize) -> Step {
+            let judgement = Judgement { score, output: OUTPUT, scale, outputs: Vec::new() };
+            let elapsed_s = self.baseline.scales.interval_s;
+            self.phase.advance(&self.baseline, &self.averages, &judgement, self.is_outside, elapsed_s)
+        }
+    }
+
+    #[test]
+    fn an_episode_ends_at_a_lower_score_than_it_begins_after_two_readings() {
+        let mut bench = Bench::new(false);
+        bench.settle(10.0);
+        assert_eq!((bench.advance(0.9, 0), bench.phase.in_episode()), (Step::Learn, false));
+        assert_eq!((bench.advance(1.1, 0), bench.phase.in_episode()), (Step::Hold, true));
+        for score in [0.6, 0.4, 0.6, 0.4] {
+            assert_eq!((bench.advance(score, 0), bench.phase.in_episode()), (Step::Hold, true), "{score}");
+        }
+        assert_eq!((bench.advance(0.4, 0), bench.phase.in_episode()), (Step::Learn, false));
+    }
+
+    #[test]
+    fn an_episode_whose_change_is_gone_ends_and_the_levels_are_learned_for_90_seconds() {
+        let mut bench = Bench::new(true);
+        bench.settle(10.0);
+        bench.advance(9.0, 0);
+        bench.settle(2.0);
+        (0..10).for_each(|_| assert_eq!(bench.advance(0.9, 0), Step::Hold));
+        assert!(bench.phase.in_episode(), "a fifth of the change is left");
+        bench.settle(0.5);
+        (0..2).for_each(|_| assert_eq!(bench.advance(0.9, 0), Step::Hold));
+        assert!(!bench.phase.in_episode());
+        for nth in 1..=90 {
+            assert_eq!(bench.advance(5.0, 0), Step::Relearn { nth, done: nth == 90 });
+        }
+        assert_eq!(bench.phase, Phase::Normal);
+    }
+
+    #[test]
+    fn a_change_in_the_other_direction_is_gone_too() {
+        let mut bench = Bench::new(true);
+        bench.settle(10.0);
+        bench.advance(9.0, 0);
+        bench.settle(-3.0);
+        (0..2).for_each(|_| assert_eq!(bench.advance(2.0, 0), Step::Hold));
+        assert!(!bench.phase.in_episode());
+    }
+
+    #[test]
+    fn an_episode_of_a_long_scale_is_over_after_half_of_its_time() {
+        let mut bench = Bench::new(false);
+        bench.settle(10.0);
+        bench.advance(2.0, 2);
+        let readings = (1..).find(|_| bench.advance(0.1, 0) == Step::Learn);
+        assert_eq!(readings, Some(8), "450 s at one reading per minute");
+    }
+
+    #[test]
+    fn an_episode_does_not_end_where_nothing_is_known() {
+        let mut bench = Bench::new(false);
+        bench.settle(10.0);
+        bench.advance(2.0, 0);
+        bench.is_outside = true;
+        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
+        bench.is_outside = false;
+        bench.averages.clear();
+        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
+        assert!(bench.phase.in_episode(), "its channel is missing");
+        bench.settle(10.0);
+        bench.advance(0.1, 0);
+        assert_eq!(bench.advance(0.1, 0), Step::Learn);
+    }
+
+    #[test]
+    fn nothing_is_learned_outside_of_the_known_speeds() {
+        let mut bench = Bench::new(false);
+        bench.is_outside = true;
+        assert_eq!(bench.advance(0.1, 0), Step::Hold);
+    }
+}

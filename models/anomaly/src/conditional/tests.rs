@@ -69,6 +69,15 @@ static WATCHED: LazyLock<Watched> = LazyLock::new(|| {
     Watched { baseline, state, rows: pump.run(DAY_S) }
 });
 
+/// A baseline at one reading per minute, with the scales 60, 300 and 900 s, or at one per second with 5, 15 and 60 s.
+pub(crate) fn baseline(is_fast: bool) -> ConditionalBaseline {
+    let mut baseline = WATCHED.baseline.clone();
+    if is_fast {
+        (baseline.scales.interval_s, baseline.scales.spans_s) = (1.0, vec![5.0, 15.0, 60.0]);
+    }
+    baseline
+}
+
 /// Returns the results of the readings with other samples.
 fn results(rows: &[TimedSamples], change: impl Fn(usize, &mut [Sample])) -> Vec<Option<ConditionalResult>> {
     let (baseline, mut state) = (&WATCHED.baseline, WATCHED.state.clone());
