@@ -349,7 +349,7 @@ impl Handler<Envelope<GetLivePumps>> for LiveActor {
 impl NotScoredReason {
     fn status(self, profile: &Profile) -> Status {
         match self {
-            Self::NoModel => Status::Unknown { reason: "no model is loaded".into() },
+            Self::NoModel => Status::Unknown { reason: "its profile has no model".into() },
             Self::BaselineUnavailable => {
                 Status::Unknown { reason: "the database does not answer, so the pump's baseline is not known".into() }
             }
@@ -442,7 +442,7 @@ mod tests {
             last_error: None,
         };
         for (why, expected) in [
-            (NotScoredReason::NoModel, unknown("no model is loaded")),
+            (NotScoredReason::NoModel, unknown("its profile has no model")),
             (not_running(OperatingState::Off, 0), Status::Off { stopping: false }),
             (not_running(OperatingState::Stopping, 0), Status::Off { stopping: true }),
             (not_running(OperatingState::Starting, 12), Status::Starting { have: 12, need: 60 }),

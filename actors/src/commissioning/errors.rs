@@ -11,7 +11,9 @@ use crate::receipt::Queue;
 #[derive(Debug, thiserror::Error)]
 pub enum CommissionError {
     /// No model is loaded for this pump's kind, so its windows are not scored.
-    #[error("no model is loaded, so no pump is commissioned; start the node with --model")]
+    #[error(
+        "there is no model for the profile of this pump, so it is not commissioned: start the node with --model, or add one with `volute profiles add PROFILE --model DIR`"
+    )]
     NoModel,
     /// No reading of this pump is stored.
     #[error("no reading of {0} is stored; its readings may have been refused: see the responses to its posts")]
@@ -63,7 +65,7 @@ pub(crate) enum LearnError {
     Learning(#[from] CommissioningError),
     #[error("the baseline cannot be serialized: {0}")]
     Encode(#[from] serde_json::Error),
-    #[error("no model is loaded for this kind of pump")]
+    #[error("there is no model for the profile of this pump")]
     NoModel,
     #[error("the interval of the pump was changed while its baseline was learned")]
     IntervalChanged,
