@@ -43,6 +43,7 @@ use storage::{
 use train::{MODELS_EXAMPLES, TRAIN_EXAMPLES};
 
 use crate::{config::Flag, profiles};
+use values::batch;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -65,12 +66,14 @@ impl Cli {
     /// Each flag is checked on its own, and then the combination of flags.
     pub fn read(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
         let cli = Self::try_parse_from(words)?;
-        if let Command::Simulate(args) = &cli.command {
-            args.fault().map_err(|error| Self::command().error(ErrorKind::ValueValidation, error))?;
-        }
-        if let Command::Evaluate(args) = &cli.command {
-            args.check().map_err(|error| Self::command().error(ErrorKind::ArgumentConflict, error))?;
-        }
+        let value_error = |error: String| (ErrorKind::ValueValidation, error);
+        let combination = match &cli.command {
+            Command::Simulate(args) => args.fault().map(|_| ()).map_err(value_error),
+            Command::Export(args) => args.check_range().map_err(value_error),
+            Command::Evaluate(args) => args.check().map_err(|error| (ErrorKind::ArgumentConflict, error.to_owned())),
+            _ => Ok(()),
+        };
+        combination.map_err(|(kind, error)| Self::command().error(kind, error))?;
         Ok(cli)
     }
 }
@@ -93,7 +96,8 @@ pub enum Command {
     /// Measure detection on labelled recordings: for each file, train on its first rows and score the others.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(EvaluateArgs),
-    /// Post a recording to a running node, with its recorded times, as if the pump were sending it.
+    /// Post a recording to a running node, as if the pump were sending it, with its recorded times, so readings older than
+    /// 60 s raise no alarm.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
     /// Make a backup of everything that a node has stored; the node may be running or stopped.
@@ -291,8 +295,8 @@ pub struct ReplayArgs {
     /// How to read the recording, where the file does not say it.
     #[command(flatten)]
     pub dialect: DialectArgs,
-    /// The node's URL; by default from VOLUTE__SERVER__LISTEN, if that is set.
-    #[arg(long, value_name = "URL", default_value = NODE_URL.as_str())]
+    /// The node's URL; by default http:// and VOLUTE__SERVER__LISTEN, or http://127.0.0.1:5000 if that is not set.
+    #[arg(long, value_name = "URL", default_value = NODE_URL.as_str(), hide_default_value = true)]
     pub url: NodeUrl,
     /// The pump whose readings these are.
     #[arg(long, value_name = "ID", default_value = "pump-1")]
@@ -301,7 +305,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "X", default_value = "1")]
     pub speed: Speed,
     /// Readings per post, at most 10000.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = batch)]
     pub batch: NonZeroUsize,
 }
 

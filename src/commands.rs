@@ -37,6 +37,7 @@ use volute_simulator::variable_speed;
 use crate::{
     cli::{Command, EvaluateArgs, NetworkSource, Plant, TrainingArgs},
     config::Settings,
+    model_versions::check_model_folder,
 };
 
 /// Runs a command, and returns when it has ended.
@@ -114,6 +115,7 @@ fn evaluate_recordings(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Re
 fn evaluate_fixed_speed(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Result<()> {
     let profile = profile_or(args.profile, crate::profiles::CENTRIFUGAL)?;
     let dir = args.model.context("--simulated needs --model")?;
+    check_model_folder(&dir)?;
     let simulated = evaluate::Simulated {
         model: Model::load(&dir, &profile)?,
         profile,
@@ -136,7 +138,10 @@ fn evaluate_variable_speed(args: EvaluateArgs, output: &mut dyn Write) -> anyhow
         profile = profile.with_interval(interval_ms).context("--interval-ms is not a valid interval of a pump")?;
     }
     let network = match (args.model, args.network) {
-        (Some(dir), _) => evaluate::Network::Given(Box::new(Model::load(&dir, &profile)?)),
+        (Some(dir), _) => {
+            check_model_folder(&dir)?;
+            evaluate::Network::Given(Box::new(Model::load(&dir, &profile)?))
+        }
         (None, NetworkSource::Own) => evaluate::Network::Own,
         (None, NetworkSource::Shared) => evaluate::Network::OtherPumps(args.training_pumps),
     };

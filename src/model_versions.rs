@@ -25,6 +25,7 @@ use volute_anomaly::{Model, ValidationSet};
 use volute_data::{create_folder, write_file};
 use volute_plant::{Clock, Profile, SystemClock, Timestamp};
 
+const MANIFEST_FILE: &str = "manifest.json";
 const VERSIONS_DIR: &str = "versions";
 const HISTORY_FILE: &str = "history.json";
 
@@ -52,6 +53,19 @@ pub struct HistoryEntry {
     pub validation_error: Option<f64>,
     /// The reason, as text.
     pub why: String,
+}
+
+/// Formats the error of a model on its validation windows, in spreads of the channels; `-` if it is not known.
+pub fn format_validation_error(error: Option<f64>) -> String {
+    error.map_or_else(|| "-".to_owned(), |error| format!("{error:.4}"))
+}
+
+/// Returns an error if the folder holds no model.
+pub fn check_model_folder(dir: &Path) -> Result<()> {
+    match dir.join(MANIFEST_FILE).exists() {
+        true => Ok(()),
+        false => bail!("{} is not a model folder: it has no {MANIFEST_FILE}", dir.display()),
+    }
 }
 
 /// A model in a folder.
@@ -101,7 +115,7 @@ impl ModelFolder<'_> {
         self.record(new, false, Some(new_error), format!("not better: {errors}"))
     }
 
-    /// Makes a version the model in use; `id` is the version's id, or the end of it.
+    /// Makes a version the model in use; `id` is the version's id, or its last characters.
     pub fn activate(&self, id: &str) -> Result<Version> {
         let _lock = self.lock()?;
         let Some(mut version) = self.versions()?.into_iter().find(|version| version.model.id().ends_with(id)) else {

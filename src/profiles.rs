@@ -17,7 +17,7 @@ const BUILT_IN: [(&str, &str); 2] =
 #[derive(Debug, thiserror::Error)]
 pub enum LoadProfileError {
     /// Not the name of a built-in profile, and not a path.
-    #[error("no profile is named {name:?}; allowed: {}, or a path to a profile, such as ./mine.toml", names())]
+    #[error("no profile is named {name:?}; allowed: {}", allowed_for(name))]
     Unknown {
         /// The given name.
         name: String,
@@ -60,8 +60,15 @@ pub fn text(name_or_path: &str) -> Result<String, LoadProfileError> {
     fs::read_to_string(&path).map_err(|source| LoadProfileError::File { path, source })
 }
 
-fn names() -> String {
-    BUILT_IN.map(|(name, _)| name).join(", ")
+/// Returns what is allowed as a profile, and the built-in one that was probably meant with `name`.
+pub(crate) fn allowed_for(name: &str) -> String {
+    const MIN_SIMILARITY: f64 = 0.7;
+    let names = BUILT_IN.map(|(name, _)| name);
+    let allowed = format!("{}, or a path to a profile, such as ./mine.toml", names.join(", "));
+    match names.iter().find(|known| strsim::normalized_damerau_levenshtein(name, known) >= MIN_SIMILARITY) {
+        Some(meant) => format!("{allowed}; did you mean {meant}?"),
+        None => allowed,
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +139,9 @@ mod tests {
     #[test]
     fn the_error_of_an_unknown_name_lists_the_built_in_profiles() {
         let error = load("centrifuge").expect_err("no such profile").to_string();
-        assert!(error.contains("centrifugal, skab"), "{error}");
+        assert!(error.contains("centrifugal, skab") && error.ends_with("did you mean centrifugal?"), "{error}");
+        assert_eq!(error.matches("allowed").count(), 1, "{error}");
+        let error = load("gear").expect_err("no such profile").to_string();
+        assert!(!error.contains("did you mean"), "{error}");
     }
 }

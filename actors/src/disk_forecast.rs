@@ -48,7 +48,9 @@ pub(crate) fn outlook(
         Some(days) if days < WARNING_DAYS => {
             Some(format!("at the pace of the last day the disk is full in {days:.0} days"))
         }
-        _ if free_share < warn_free_share => Some(format!("only {:.0} % of the disk is free", free_share * 100.0)),
+        _ if free_share < warn_free_share => {
+            Some(format!("the disk is almost full: only {:.0} % of it is free", free_share * 100.0))
+        }
         _ => None,
     };
     DiskOutlook { at, used, growth_bytes_per_day: growth, full_in_days, warning }

@@ -199,7 +199,7 @@ impl FlusherActor {
             match disk_outlook(&store, now, warn_free_share).await {
                 Ok(outlook) => {
                     if let Some(warning) = &outlook.warning {
-                        tracing::warn!(warning, free_bytes = outlook.used.free_bytes, "the disk fills up");
+                        tracing::warn!(free_bytes = outlook.used.free_bytes, "{warning}");
                     }
                     disk.set(outlook);
                 }

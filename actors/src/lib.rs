@@ -94,4 +94,4 @@ pub use simulation::{
     progress::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source},
 };
 pub use volute_runtime::{ActorReport, ActorState, CurrentMessage, DeadLetter, quantile_ms};
-pub use volute_simulator::{Fault, Severity};
+pub use volute_simulator::{Fault, FaultError, Severity};

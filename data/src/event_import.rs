@@ -288,7 +288,7 @@ impl EventReader<'_> {
         };
         let at = utc.and_then(|utc| timestamp(utc).ok());
         if at.is_none() {
-            let why = "is no unambiguous time; say its format with --time-format";
+            let why = "is not an unambiguous time; say its format with --time-format";
             self.findings.add_of_kind(line, what, format!("{what}: {}", quoted(text)), why);
         }
         at

@@ -79,6 +79,18 @@ pub struct ExportRequest {
     pub file: PathBuf,
 }
 
+impl ExportRequest {
+    /// Returns the time range in words.
+    fn range(&self) -> String {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) => format!("from {from} to before {to}"),
+            (Some(from), None) => format!("from {from} on"),
+            (None, Some(to)) => format!("before {to}"),
+            (None, None) => "that is stored".to_owned(),
+        }
+    }
+}
+
 /// The report of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportReport {
@@ -98,6 +110,14 @@ pub enum ExportError {
         pump: PumpId,
         /// The existing pumps.
         known: String,
+    },
+    /// The pump has no reading in the time range.
+    #[error("{pump} has no reading {range}; no file is written")]
+    NoReadings {
+        /// The pump.
+        pump: PumpId,
+        /// The time range.
+        range: String,
     },
     /// The file exists already.
     #[error("{} already exists; it is not overwritten", path.display())]
@@ -137,7 +157,7 @@ pub enum ExportError {
     Stopped,
 }
 
-/// Writes a pump's readings to a new file, oldest first, and syncs it.
+/// Writes a pump's readings to a new file, oldest first, and syncs it. If there is none in the time range, writes no file.
 ///
 /// Blocks on disk I/O, so it must run on a thread that may block. Readings that arrive meanwhile may or may not be in
 /// the file.
@@ -159,6 +179,9 @@ pub async fn export(
     refuse_data_directory(store.dir(), path)?;
     let file = NewFile::create(path).map_err(|source| ExportError::File { path: path.clone(), source })?;
     let readings = write(store, request, pump, &file, stopping).await?;
+    if readings == 0 {
+        return Err(ExportError::NoReadings { pump: request.pump.clone(), range: request.range() });
+    }
     match file.publish() {
         Ok(bytes) => Ok(ExportReport { readings, bytes }),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(ExportError::Exists { path: path.clone() }),

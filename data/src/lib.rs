@@ -42,7 +42,7 @@ pub use labelled::{LabelledRow, write_labelled};
 pub use predictions::{Prediction, write_predictions};
 pub use recording::{
     DecimalMark, Dialect, Finding, Notes, Recording, RecordingError, RecordingFile, RepeatedHour, Row, RowOrder,
-    TimeFormat, TimeZone, open_recording, ordered_segments, parse_recording, pumps_of, read_recording,
+    TimeFormat, TimeZone, dialects_of, open_recording, ordered_segments, parse_recording, pumps_of, read_recording,
 };
 pub use store::{
     AuditAction, AuditEntry, AuditFilter, BaselineRecord, BaselineStatus, Batch, Bucket, Buckets, ClockMark,

@@ -129,7 +129,7 @@ impl Notes {
         } else {
             format!("{count} times have no offset and are")
         };
-        (count > 0).then(|| format!("{times} taken as UTC; --time-zone says otherwise"))
+        (count > 0).then(|| format!("{times} taken as UTC; if that is wrong, set --time-zone"))
     }
 
     /// Returns a hint for conflicting rows: they may be in an hour that occurs twice.
@@ -175,6 +175,12 @@ pub enum RecordingError {
         allowed: String,
         /// Further errors that can be found without the column.
         findings: Vec<Finding>,
+    },
+    /// A column that the user names is in none of the files.
+    #[error("no file has a column {}, as --column says", quoted(name))]
+    NoSuchColumn {
+        /// The name.
+        name: String,
     },
     /// The file is not CSV.
     #[error("{} is {what}", path.display())]
@@ -319,6 +325,35 @@ pub fn pumps_of(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<BTr
         }
     }
     Ok(pumps)
+}
+
+/// Returns how to read each of several files: with those of the named columns that the file has, because not every file needs to
+/// have them all. A file whose header is not found, and a pipe, which can be read only once, get all.
+///
+/// Fails if a name is in none of the files.
+pub fn dialects_of(files: &[PathBuf], profile: &Profile, dialect: &Dialect) -> Result<Vec<Dialect>, RecordingError> {
+    if files.len() < 2 || dialect.columns.is_empty() {
+        return Ok(vec![dialect.clone(); files.len()]);
+    }
+    let mut dialects = Vec::new();
+    let mut absent: BTreeSet<&String> = dialect.columns.keys().collect();
+    for path in files {
+        let mut own = dialect.clone();
+        if path.is_file() {
+            let read_error = |source| RecordingError::File { path: path.clone(), source };
+            if let Ok(layout) = Layout::find(&Source::File(path), profile, dialect).map_err(read_error)? {
+                own.columns.retain(|name, _| layout.has_column(name));
+                absent.retain(|name| !layout.has_column(name));
+            }
+        } else {
+            absent.clear();
+        }
+        dialects.push(own);
+    }
+    match absent.first() {
+        Some(name) => Err(RecordingError::NoSuchColumn { name: (*name).clone() }),
+        None => Ok(dialects),
+    }
 }
 
 /// Copies a pipe's content to a temporary file.

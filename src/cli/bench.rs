@@ -4,7 +4,10 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, Subcommand};
 
-use super::{Format, NodeUrl};
+use super::{
+    Format, NodeUrl,
+    values::{batch, from_one},
+};
 
 /// The arguments of `bench`.
 #[derive(Debug, Args)]
@@ -43,13 +46,13 @@ register unknown pumps.";
 #[derive(Debug, Args)]
 pub struct IngestArgs {
     /// Pumps that post.
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = from_one)]
     pub pumps: NonZeroUsize,
     /// Readings per second, of all pumps together; several rates are measured one after the other.
     #[arg(long, value_name = "R,...", value_delimiter = ',', default_value = "100", value_parser = rate)]
     pub rate: Vec<f64>,
-    /// Readings per post.
-    #[arg(long, value_name = "B", default_value = "1")]
+    /// Readings per post, at most 10000.
+    #[arg(long, value_name = "B", default_value = "1", value_parser = batch)]
     pub batch: NonZeroUsize,
     /// How long to measure, in seconds, after the warm-up.
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
@@ -58,7 +61,7 @@ pub struct IngestArgs {
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     pub warm_up: f64,
     /// Connections to use.
-    #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = from_one)]
     pub connections: NonZeroUsize,
     /// The URL of a running node; by default the command starts its own.
     #[arg(long, value_name = "URL")]
@@ -81,10 +84,10 @@ ms the mean time per batch.";
 #[derive(Debug, Args)]
 pub struct InferenceArgs {
     /// Threads; each number is measured.
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2")]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2", value_parser = from_one)]
     pub threads: Vec<NonZeroUsize>,
     /// Windows per batch; each number is measured.
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,32,128,512")]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,32,128,512", value_parser = from_one)]
     pub batch: Vec<NonZeroUsize>,
     /// How long each measurement takes, in seconds.
     #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]

@@ -12,7 +12,7 @@ pub(super) const EVALUATE_EXAMPLES: &str = "\
 Examples:
   volute evaluate --profile skab --data ~/SKAB/data --out results/skab
       Writes predictions (CSV) and a plot (SVG) for each recording below the folder, at the same path below --out,
-      and prints the figures beside the published ones.
+      and prints the figures beside the figures published for SKAB.
   volute evaluate --profile skab --data ~/SKAB/data --out results/skab --seeds 5 --detector lstm-autoencoder
       The plain recipe, and how much its results vary with the seed.
   volute evaluate --profile skab --data ~/SKAB/data --out results/skab --damage dropout=0.1,drift.Pressure=3

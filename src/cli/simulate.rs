@@ -7,6 +7,7 @@ use serde::{Deserialize, de::IntoDeserializer, de::value::Error as NoQuantity};
 use volute_plant::{Profile, Quantity, Timestamp};
 use volute_simulator::{Design, Fault, LoadPlan, Severity};
 
+use super::values::{from_one, from_zero};
 use crate::profiles;
 
 /// The arguments of `simulate`.
@@ -25,10 +26,10 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "0..1", default_value = "0.8", value_parser = severity)]
     pub severity: Severity,
     /// The seed of the random numbers: of the load, the noise and the drawn pump.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = from_zero)]
     pub seed: u64,
     /// Readings to write, one for each interval of the profile.
-    #[arg(long, value_name = "N", default_value = "3600")]
+    #[arg(long, value_name = "N", default_value = "3600", value_parser = from_one)]
     pub rows: NonZeroUsize,
     /// The load plan.
     #[arg(long, value_name = "PLAN", default_value = "steps")]
@@ -39,10 +40,10 @@ pub struct SimulateArgs {
     /// The time of the first reading. The hour matters: ambient temperature is highest at 15:00 UTC.
     #[arg(long, value_name = "TIME", default_value = "2026-03-02T09:00:00Z")]
     pub start: Timestamp,
-    /// The recording to write (CSV).
+    /// The recording to write (CSV); the file must not exist.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// A plot of it to write (SVG).
+    /// A plot of it to write (SVG); the file must not exist.
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
 }
@@ -110,8 +111,8 @@ impl SimulateArgs {
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
-    let value: f64 = text.parse().map_err(|_| "allowed: a number from 0 to 1".to_owned())?;
-    Severity::new(value).map_err(|error| error.to_string())
+    let severity = text.parse().ok().and_then(|value| Severity::new(value).ok());
+    severity.ok_or_else(|| "allowed: a number from 0 to 1".to_owned())
 }
 
 #[cfg(test)]

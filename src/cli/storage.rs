@@ -33,7 +33,8 @@ Examples:
   volute export --pump line-3 --out line-3.csv
   volute export --pump line-3 --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --format parquet --out nov.parquet
 
-A running node writes the file itself, as its own user. `train`, `replay` and `import` read the CSV format.";
+A running node writes the file itself, as its own user. `train`, `replay` and `import` read the CSV format. If no reading
+is in the range, no file is written, and the exit code is 1.";
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -144,10 +145,10 @@ pub struct ExportArgs {
     /// The pump.
     #[arg(long, value_name = "ID")]
     pub pump: PumpId,
-    /// The first time, included (RFC 3339).
+    /// From this time on (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub from: Option<Timestamp>,
-    /// The last time, excluded (RFC 3339).
+    /// Up to, but not including, this time (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub to: Option<Timestamp>,
     /// csv: the values as sent, readable as a recording; parquet: everything that is stored of each reading.
@@ -159,6 +160,16 @@ pub struct ExportArgs {
     /// The node's data directory.
     #[command(flatten)]
     pub store: StoreArgs,
+}
+
+impl ExportArgs {
+    /// Returns an error if the time range is empty.
+    pub(super) fn check_range(&self) -> Result<(), String> {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if from >= to => Err(format!("--from {from} is not before --to {to}")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The arguments of `confirm-clock`.
@@ -199,13 +210,13 @@ pub enum PumpsCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Assign another profile with the same channels to a pump. Its baseline is learned again.
+    /// Assign another profile with the same channels to a pump, while the node runs. Its baseline is learned again.
     SetProfile {
         /// The pump.
         #[arg(value_name = "ID")]
         pump: PumpId,
         /// The name of the profile; see `volute profiles list`.
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "PROFILE")]
         profile: String,
         /// The node's data directory.
         #[command(flatten)]
@@ -227,7 +238,7 @@ pub enum PumpsCommand {
     /// profile's `hold_s`.
     SetHold {
         /// The pump.
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "ID")]
         pump: PumpId,
         /// The hold time in seconds, 0 to 86400; without it, the profile's applies again.
         #[arg(value_name = "S", value_parser = hold_s)]
@@ -242,7 +253,7 @@ pub enum PumpsCommand {
     /// Show the settings of one pump.
     Settings {
         /// The pump.
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "ID")]
         pump: PumpId,
         /// The node's data directory.
         #[command(flatten)]
@@ -250,7 +261,7 @@ pub enum PumpsCommand {
     },
     /// Remove a pump with all that is stored of it.
     Remove {
-        /// The pump; one that an earlier version took may be `.` or `..`.
+        /// The pump's id.
         #[arg(value_name = "ID", value_parser = PumpId::from_stored)]
         pump: PumpId,
         /// The node's data directory.
@@ -341,7 +352,7 @@ pub struct ImportArgs {
     /// If there are two values for one time, keep the first one, or the stored one; without it, nothing is stored in that case.
     #[arg(long)]
     pub keep_first: bool,
-    /// Say all, and store nothing.
+    /// Report everything, and store nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// The data directory to restore to.

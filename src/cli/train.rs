@@ -6,7 +6,10 @@ use clap::Args;
 use volute_anomaly::{Detector, Recipe};
 use volute_plant::{INTERVAL_RANGE_MS, Profile};
 
-use super::DialectArgs;
+use super::{
+    DialectArgs,
+    values::{from_one, from_zero},
+};
 use crate::{model_versions::Replace, profiles};
 
 pub(super) const TRAIN_EXAMPLES: &str = "\
@@ -47,11 +50,11 @@ pub struct TrainArgs {
     /// has no baseline: each pump is commissioned on the node.
     #[arg(long)]
     pub each_its_own_pump: bool,
-    /// Train on every Nth window only: neighbouring windows share 29 of 30 readings.
-    #[arg(long, value_name = "N", default_value = "1")]
+    /// Use only every Nth window, to train faster: neighbouring windows share 29 of 30 readings.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = from_one)]
     pub every: NonZeroUsize,
     /// Use only the first N rows of each recording.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = from_one)]
     pub rows: Option<NonZeroUsize>,
     /// Folder to write the model into.
     #[arg(long, value_name = "DIR")]
@@ -73,7 +76,7 @@ pub struct ModelsArgs {
     /// The profile: centrifugal, skab, or a path such as ./mine.toml.
     #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
     pub profile: Profile,
-    /// Activate this version: its name, or the end of it.
+    /// Activate this version: its name, or its last characters.
     #[arg(long = "use", value_name = "ID")]
     pub activate: Option<String>,
 }
@@ -82,10 +85,10 @@ pub struct ModelsArgs {
 #[derive(Debug, Args)]
 pub struct TrainingArgs {
     /// Training epochs; by default the recipe's number.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = from_one)]
     pub epochs: Option<NonZeroUsize>,
     /// The seed of the random numbers: the same seed and data give the same model.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = from_zero)]
     pub seed: u64,
     /// The quantile of the training windows' losses that becomes the threshold; by default 0.99.
     #[arg(long, value_name = "Q", value_parser = threshold_quantile)]

@@ -1,6 +1,6 @@
 //! Types of flag values, with their parsers and errors.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use clap::ValueEnum;
 use ureq::http;
@@ -39,6 +39,25 @@ impl FromStr for NodeUrl {
             _ => Err(NodeUrlError),
         }
     }
+}
+
+/// Parses a whole number from 1.
+pub(super) fn from_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "allowed: a whole number from 1".to_owned())
+}
+
+/// Parses a whole number from 0.
+pub(super) fn from_zero(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "allowed: a whole number from 0".to_owned())
+}
+
+/// The most readings that a node takes in one post.
+const MAX_BATCH: usize = 10_000;
+
+/// Parses a number of readings per post.
+pub(super) fn batch(text: &str) -> Result<NonZeroUsize, String> {
+    let batch = text.parse().ok().filter(|batch: &NonZeroUsize| batch.get() <= MAX_BATCH);
+    batch.ok_or_else(|| format!("allowed: a whole number from 1 to {MAX_BATCH}"))
 }
 
 /// A replay speed, as a multiple of real time; 0: without waiting.

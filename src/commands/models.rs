@@ -6,7 +6,7 @@ use anyhow::Result;
 use volute_anomaly::Model;
 use volute_plant::Profile;
 
-use crate::model_versions::{ModelFolder, Version};
+use crate::model_versions::{ModelFolder, Version, format_validation_error};
 
 /// The folder, and the version to activate, if any.
 pub struct Models {
@@ -41,8 +41,11 @@ pub fn run(models: &Models, output: &mut dyn Write) -> Result<()> {
 
 fn line(Version { model, in_use, last_event }: &Version) -> String {
     let error = last_event.as_ref().and_then(|event| event.validation_error);
-    let error = error.map_or_else(|| "     -".to_owned(), |error| format!("{error:6.4}"));
     let (status, trained_at) = (if *in_use { "in use" } else { "" }, model.manifest().provenance.trained_at);
     let why = last_event.as_ref().map_or("", |event| event.why.as_str());
-    format!("{}  trained {trained_at}  validation error {error}  {status:6}  {why}", model.id())
+    format!(
+        "{}  trained {trained_at}  validation error {:>6}  {status:6}  {why}",
+        model.id(),
+        format_validation_error(error)
+    )
 }

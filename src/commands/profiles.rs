@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     control::{ControlError, Request, send_request},
     kinds::{AddedKinds, KindError, ModelFiles},
+    model_versions::check_model_folder,
     profiles,
 };
 
@@ -49,6 +50,9 @@ async fn list(config: &Config) -> Result<Vec<KindSummary>> {
 async fn add(profile: &str, model: Option<&Path>, config: &Config) -> Result<Vec<KindSummary>> {
     let text = profiles::text(profile)?;
     let model = model.map(|model| fs::canonicalize(model).with_context(|| model.display().to_string())).transpose()?;
+    if let Some(model) = &model {
+        check_model_folder(model)?;
+    }
     let request = Request::AddProfile { profile: text.clone(), origin: profile.to_owned(), model: model.clone() };
     match send_request(&config.store.dir, &request).await {
         Err(ControlError::NoNode { .. }) => {}

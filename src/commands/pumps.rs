@@ -46,13 +46,18 @@ pub fn run(args: &PumpsArgs, config: &Config, output: &mut dyn Write) -> Result<
         }
         PumpsCommand::SetInterval { pump, interval_ms, .. } => {
             runtime()?.block_on(set(pump, PumpSetting::Interval(*interval_ms), config))?;
-            let every = interval_ms.map_or_else(|| "its profile's".to_owned(), format_interval);
+            let every = interval_ms.map_or_else(|| "that of its profile".to_owned(), format_interval);
             writeln!(output, "the interval of {pump} is {every}")?;
         }
         PumpsCommand::SetProfile { pump, profile, .. } => {
             let request = Request::AssignProfile { pump: pump.clone(), profile: profile.clone() };
-            let result: Result<(), ControlError> = runtime()?.block_on(send_request(&config.store.dir, &request));
-            result.context("a profile can be assigned only while the node runs")?;
+            match runtime()?.block_on(send_request(&config.store.dir, &request)) {
+                Ok(()) => {}
+                Err(error @ ControlError::NoNode { .. }) => {
+                    return Err(error).context("a profile can be assigned only while the node runs");
+                }
+                Err(error) => return Err(error.into()),
+            }
             writeln!(output, "{pump} has the profile {profile} now; its baseline is learned again")?;
         }
         PumpsCommand::Rename { pump, name, .. } => {
@@ -105,17 +110,25 @@ async fn settings(pump: &PumpId, config: &Config) -> Result<SettingsReport> {
 
 fn show(settings: &PumpSettings, profile_interval_ms: i64, output: &mut dyn Write) -> Result<()> {
     match settings.interval_ms {
-        Some(ms) => writeln!(output, "interval  {} ({ms} ms), its own; {}", format_interval(ms), settings.why)?,
-        None => writeln!(output, "interval  {}, its profile's", format_interval(profile_interval_ms))?,
+        Some(ms) => writeln!(output, "interval  {} ({})", format_interval(ms), own_interval_source(&settings.why))?,
+        None => writeln!(output, "interval  {} (from the profile)", format_interval(profile_interval_ms))?,
     }
     match settings.hold_s {
         Some(s) => writeln!(output, "hold      {} ({s} s)", format_interval(1_000 * s))?,
-        None => writeln!(output, "hold      its profile's")?,
+        None => writeln!(output, "hold      from the profile")?,
     }
     for (channel, s) in &settings.channel_hold_s {
         writeln!(output, "hold      {} ({s} s) of {channel}", format_interval(1_000 * s))?;
     }
     Ok(())
+}
+
+/// Returns where a pump's own interval is from. The reason that is stored for a person's request adds nothing.
+fn own_interval_source(why: &str) -> String {
+    match why {
+        "" | "as asked" => "set for this pump".to_owned(),
+        why => format!("set for this pump: {why}"),
+    }
 }
 
 async fn set(pump: &PumpId, setting: PumpSetting, config: &Config) -> Result<()> {

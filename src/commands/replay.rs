@@ -22,13 +22,13 @@ use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 use volute_data::{Dialect, Row, read_recording};
-use volute_plant::{Profile, PumpId, Timestamp};
+use volute_plant::{Profile, PumpId, Timestamp, format_duration};
 
 use self::{
     node::{HttpNode, Node, PostError, PostOutcome, clamped_pause},
     tally::Tally,
 };
-use super::notes::print_notes;
+use super::{notes::print_notes, progress};
 use crate::cli::{ReplayArgs, Speed};
 
 /// How long one post is repeated while the node is busy, at most.
@@ -39,21 +39,42 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     let dialect = Dialect { expected_pump: Some(args.pump.clone()), ..args.dialect.clone().into() };
     let recording = read_recording(&args.csv, &args.profile, &dialect)?;
     print_notes(&args.csv, &recording.notes)?;
+    let node = HttpNode::new(&args.url);
+    // Before the first post, which may be due much later.
+    node.check()?;
     let bar = progress_bar(recording.rows.len());
     let mut replay = Replay {
-        node: HttpNode::new(&args.url),
+        node,
         timer: Stopwatch::start(),
         bar: &bar,
         pump: &args.pump,
         profile: &args.profile,
         tally: Tally::default(),
     };
+    progress::line(&bar, &announcement(&recording.rows, args.speed));
     let result = replay.run(&recording.rows, args.speed, args.batch.get());
     bar.finish_and_clear();
     write!(out, "{}", replay.tally)?;
     result.with_context(|| format!("{} is not posted completely", args.csv.display()))?;
     ensure!(replay.tally.rejected == 0, "readings rejected: {}", replay.tally.rejected);
     Ok(())
+}
+
+/// Returns how many readings will be posted, and how long that takes.
+fn announcement(rows: &[Row], speed: Speed) -> String {
+    let posted: Vec<&Row> = rows.iter().filter(|row| has_value(row)).collect();
+    let count = match posted.len() {
+        1 => "1 reading".to_owned(),
+        count => format!("{count} readings"),
+    };
+    let last = posted.first().and_then(|first| {
+        let schedule = Schedule { first: first.at, speed };
+        posted.iter().map(|row| schedule.due(row.at)).max()
+    });
+    match last.and_then(|last| i64::try_from(last.as_millis()).ok()) {
+        Some(ms) if ms > 0 => format!("posting {count} over {}; --speed 0 posts them at once", format_duration(ms)),
+        _ => format!("posting {count}"),
+    }
 }
 
 /// The time since the start, and waiting. A test has its own, so that it does not wait.

@@ -21,7 +21,7 @@ pub fn run(args: &RestoreArgs, config: &Config, output: &mut dyn Write) -> Resul
     }
     let data_dir = &config.store.dir;
     let restored = restore(&args.repository, args.which.as_deref(), data_dir)?;
-    writeln!(output, "{} is now the backup of {}", data_dir.display(), restored.created_at)?;
+    writeln!(output, "restored the backup of {} into {}", restored.created_at, data_dir.display())?;
     writeln!(output, "{} files, {} bytes, from {}", restored.files, restored.bytes, restored.dir.display())?;
     Ok(())
 }

@@ -43,6 +43,7 @@ use crate::{
     control::ControlSocket,
     descriptors::{self, ClientLimits},
     kinds::AddedKinds,
+    model_versions::check_model_folder,
     node_kinds::NodeKinds,
     pretrained, telemetry,
 };
@@ -80,9 +81,11 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     }
     tracing::info!("stopping");
     tokio::select! {
-        result = node.stop(config.server.shutdown_timeout) => result,
+        result = node.stop(config.server.shutdown_timeout) => result?,
         () = stop.wait() => bail!("stopped at once by a second signal"),
     }
+    tracing::info!("the node has stopped");
+    Ok(())
 }
 
 /// The parts of a node, in the order in which they are stopped.
@@ -174,7 +177,6 @@ fn announce(config: &Config, local_address: SocketAddr, demo: bool) {
     }
     for warning in warnings(local_address, rustix::process::geteuid().is_root()) {
         tracing::warn!("{warning}");
-        text += &format!("Warning: {warning}\n");
     }
     let _ = io::stdout().write_all(text.as_bytes());
 }
@@ -216,6 +218,7 @@ fn load_model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
     let mut profile = config.model.profile.clone();
     let model = match &config.model.dir {
         Some(dir) => {
+            check_model_folder(dir)?;
             let interval_ms = Model::interval_ms(dir)?;
             if interval_ms != profile.interval_ms() {
                 let (every, own) = (format_interval(interval_ms), format_interval(profile.interval_ms()));

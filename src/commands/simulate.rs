@@ -1,6 +1,6 @@
 //! `volute simulate`: makes a labelled recording of a simulated pump, and optionally a plot of it.
 
-use std::io::Write;
+use std::{fs, io::Write};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use volute_data::{LabelledRow, write_file, write_labelled};
@@ -14,6 +14,9 @@ mod plot;
 /// Simulates the pump, writes the recording and the plot, and prints a summary.
 pub fn run(args: &SimulateArgs, output: &mut dyn Write) -> Result<()> {
     let fault = args.fault().map_err(|error| anyhow!(error))?;
+    for path in [Some(&args.out), args.plot.as_ref()].into_iter().flatten() {
+        ensure!(fs::symlink_metadata(path).is_err(), "{} already exists; it is not overwritten", path.display());
+    }
     let steps = steps(args, fault);
     let profile = &args.profile;
     let has_values = steps.iter().any(|step| step.samples(profile).iter().any(|sample| *sample != Sample::Missing));

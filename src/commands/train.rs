@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use volute_anomaly::{Epoch, Model, Provenance, Recipe, ValidationSet};
-use volute_data::{Dialect, Row};
+use volute_data::{Dialect, Row, dialects_of};
 use volute_plant::{Clock, Profile, PumpId, SystemClock, Window, cadence::format_interval};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     progress,
     windows::{explain_no_window, training_windows, with_interval_of},
 };
-use crate::model_versions::{HistoryEntry, ModelFolder, Replace};
+use crate::model_versions::{HistoryEntry, ModelFolder, Replace, format_validation_error};
 
 /// What to train on, and where to write the model.
 pub struct Training {
@@ -46,8 +46,8 @@ pub fn run(training: &Training) -> Result<()> {
     let Training { profile, interval_ms, csv, dialect, each_its_own_pump, every, rows, out, replace, recipe } =
         training;
     let mut recordings = Vec::new();
-    for path in csv {
-        let mut recording = volute_data::read_recording(path, profile, dialect)?;
+    for (path, dialect) in csv.iter().zip(dialects_of(csv, profile, dialect)?) {
+        let mut recording = volute_data::read_recording(path, profile, &dialect)?;
         print_notes(path, &recording.notes)?;
         recording.rows.truncate(rows.unwrap_or(usize::MAX));
         recordings.push(recording);
@@ -67,7 +67,7 @@ pub fn run(training: &Training) -> Result<()> {
     }
     if windows.is_empty() {
         let longest = recordings.iter().map(|recording| recording.rows.as_slice()).max_by_key(|rows| rows.len());
-        bail!("no window to train on in {rows_used} rows: {}", explain_no_window(profile, longest.unwrap_or_default()));
+        bail!("{rows_used} rows make no window: {}", explain_no_window(profile, longest.unwrap_or_default()));
     }
     let provenance = Provenance {
         data_hash: hashes.join(" "),
@@ -79,7 +79,7 @@ pub fn run(training: &Training) -> Result<()> {
     let mut report_epoch = |epoch: &Epoch| {
         bar.set_position(epoch.number as u64);
         let best = if epoch.best { "  best so far" } else { "" };
-        let losses = format!("loss {:.5}  validation {:.5}", epoch.train_loss, epoch.validation_loss);
+        let losses = format!("loss {:.5}  validation loss {:.5}", epoch.train_loss, epoch.validation_loss);
         progress::line(&bar, &format!("epoch {:3} of {}  {losses}{best}", epoch.number, epoch.of));
     };
     let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut report_epoch)?;
@@ -109,8 +109,10 @@ fn print_report(model: &Model, out: &Path, entry: &HistoryEntry) {
     println!("{}", model.id());
     println!("for readings every {}", format_interval(model.manifest().interval_ms));
     println!(
-        "windows {}  best epoch {}  validation loss {:.5}",
-        metrics.windows, metrics.best_epoch, metrics.validation_loss
+        "windows {}  best epoch {}  validation error {}",
+        metrics.windows,
+        metrics.best_epoch,
+        format_validation_error(entry.validation_error)
     );
     match model.baseline() {
         Some(baseline) => println!("baseline {}  loss threshold {:.5}", baseline.id, baseline.loss_threshold),

@@ -37,8 +37,8 @@ pub fn with_interval_of<'a>(
                 let (min, max) =
                     (format_interval(*INTERVAL_RANGE_MS.start()), format_interval(*INTERVAL_RANGE_MS.end()));
                 bail!(
-                    "{}: the rows come every {every}, and a pump's interval is {min} to {max}: use a recording with denser \
-                     rows",
+                    "{}: the file has one row every {every}, and a pump's interval is {min} to {max}: use a recording \
+                     with denser rows",
                     file.display()
                 );
             };
@@ -51,19 +51,22 @@ pub fn with_interval_of<'a>(
 
 /// Explains from the rows' times why they make no window, and what to do.
 pub fn explain_no_window(profile: &Profile, rows: &[Row]) -> String {
+    let steps = format!("a window is {} steps of {}", WindowConfig::LEN, format_interval(profile.interval_ms()));
+    if rows.len() < WindowConfig::LEN {
+        return format!("{steps}; give at least {} rows in one file", WindowConfig::LEN);
+    }
     let requirement = format!(
-        "a window is {} steps of {} without a gap of more than {}",
-        WindowConfig::LEN,
-        format_interval(profile.interval_ms()),
+        "{steps} without a gap of more than {}",
         format_interval(WindowConfig::for_profile(profile).fill_steps * profile.interval_ms())
     );
     let cause = match Cadence::of(rows.iter().map(|row| row.at)) {
         Cadence::Unknown => format!("{} rows are too few", rows.len()),
-        Cadence::Regular { interval_ms, .. } => {
-            format!("the rows come every {}, so check for missing values and BROKEN rows", format_interval(interval_ms))
-        }
+        Cadence::Regular { interval_ms, .. } => format!(
+            "the file has one row every {}, so check for missing values and BROKEN rows",
+            format_interval(interval_ms)
+        ),
         Cadence::Irregular { evidence: Evidence { median_ms, p90_ms, .. } } => format!(
-            "the rows come irregularly (half of them within {} of the one before, nine of ten within {}): \
+            "the rows are irregular (half of them within {} of the one before, nine of ten within {}): \
              set an interval with --interval-ms{}",
             format_interval_rounded(median_ms),
             format_interval_rounded(p90_ms),

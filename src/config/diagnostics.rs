@@ -60,6 +60,11 @@ pub enum Problem {
         /// Its name now.
         to: &'static str,
     },
+    /// It is set by an environment variable whose name has other underscores than `VOLUTE__SECTION__KEY`.
+    Variable {
+        /// The variable's right name.
+        did_you_mean: String,
+    },
     /// Its value is not allowed.
     Value {
         /// What is allowed.
@@ -77,6 +82,7 @@ impl fmt::Display for Mistake {
             }
             Problem::Unknown { did_you_mean: None, allowed } => write!(f, "no such key; allowed: {allowed}"),
             Problem::Renamed { to } => write!(f, "this key is now {to}; allowed: {to}"),
+            Problem::Variable { did_you_mean } => write!(f, "no such variable; did you mean {did_you_mean}?"),
             Problem::Value { allowed } => write!(f, "allowed: {allowed}"),
         }
     }

@@ -3,7 +3,11 @@
 //! The keys of `config/default.toml` are the only keys. Every entry of every layer is checked on its own, also one that a later
 //! layer overrides, so that all mistakes are reported at once.
 
-use std::{ffi::OsString, fs, path::Path};
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    path::Path,
+};
 
 use figment::{
     Figment,
@@ -12,7 +16,7 @@ use figment::{
 
 use super::{
     Config,
-    diagnostics::{ConfigError, check},
+    diagnostics::{ConfigError, Mistake, Problem, check},
     entry::{Entry, Origin, Setting},
 };
 
@@ -39,7 +43,8 @@ pub struct Settings {
     pub values: Vec<Setting>,
 }
 
-/// Loads the configuration. `env` is the process's environment, of which only `VOLUTE__*` is used.
+/// Loads the configuration. `env` is the process's environment, of which only `VOLUTE__*` is used. A variable that is named like a key
+/// but for its underscores is a mistake.
 pub fn load(
     file: Option<&Path>,
     env: impl IntoIterator<Item = (OsString, OsString)>,
@@ -50,11 +55,15 @@ pub fn load(
         Some(path) => from_file(path)?,
         None => Vec::new(),
     };
-    entries.extend(env.into_iter().filter_map(|variable| from_env(variable, &defaults)));
+    let mut mistakes = Vec::new();
+    for (name, text) in env {
+        mistakes.extend(misnamed(&name, &text, &defaults));
+        entries.extend(from_env((name, text), &defaults));
+    }
     entries.extend(flags.iter().map(from_flag));
 
     let base = defaults.iter().fold(Figment::new(), Figment::merge);
-    let mistakes: Vec<_> = entries.iter().filter_map(|entry| check(entry, &base, &defaults)).collect();
+    mistakes.extend(entries.iter().filter_map(|entry| check(entry, &base, &defaults)));
     if !mistakes.is_empty() {
         return Err(ConfigError::Mistakes(mistakes));
     }
@@ -95,6 +104,22 @@ fn from_env((name, text): (OsString, OsString), defaults: &[Entry]) -> Option<En
     let is_text = defaults.iter().any(|default| default.key == key && default.value.as_str().is_some());
     let value = if is_text && parsed.as_str().is_none() { Value::from(text.as_ref()) } else { parsed };
     Some(Entry { key, value, origin: Origin::Env(name.into_owned()) })
+}
+
+/// Returns the mistake if a variable is named like a key with other underscores, as `VOLUTE_SERVER_LISTEN`, which would be ignored.
+/// Other variables that begin with `VOLUTE_` are not the configuration's.
+fn misnamed(name: &OsStr, text: &OsStr, defaults: &[Entry]) -> Option<Mistake> {
+    let name = name.to_string_lossy();
+    if name.starts_with(ENV_PREFIX) {
+        return None;
+    }
+    let words = |name: &str| name.split(['_', '.']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
+    let given = words(name.to_uppercase().strip_prefix("VOLUTE_")?);
+    let meant = defaults.iter().find(|default| words(&default.key).to_uppercase() == given)?;
+    let did_you_mean = format!("{ENV_PREFIX}{}", meant.key.replace('.', "__").to_uppercase());
+    let value = Value::from(text.to_string_lossy().as_ref());
+    let entry = Entry { key: meant.key.clone(), value, origin: Origin::Env(name.into_owned()) };
+    Some(Mistake { setting: entry.setting(), problem: Problem::Variable { did_you_mean } })
 }
 
 fn from_flag(flag: &Flag) -> Entry {

@@ -15,11 +15,11 @@ use serde::{
     Deserializer,
     de::{Error, Unexpected, Visitor},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 
-use crate::profiles;
+use crate::profiles::{self, LoadProfileError};
 
 /// Whether the first reading of an unknown pump registers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,8 +138,15 @@ impl FromText for LogFilter {
     const ALLOWED: &'static str = "error, warn, info, debug or trace, also per module, such as info,volute_data=debug";
 
     fn from_text(text: &str) -> Result<Self, String> {
+        // `EnvFilter` takes a word that is not a level as the name of a module, so a mistyped level would switch off all other lines.
+        let is_word = |directive: &&str| directive.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ':'));
+        let words_are_levels = text
+            .split(',')
+            .map(str::trim)
+            .filter(is_word)
+            .all(|word| word.is_empty() || word.parse::<LevelFilter>().is_ok());
         match EnvFilter::try_new(text) {
-            Ok(_) if !text.trim().is_empty() => Ok(Self(text.into())),
+            Ok(_) if words_are_levels && !text.trim().is_empty() => Ok(Self(text.into())),
             _ => Err(Self::ALLOWED.into()),
         }
     }
@@ -157,7 +164,10 @@ impl FromText for Profile {
     const ALLOWED: &'static str = "the name of a profile, such as centrifugal, or a path to one, such as ./mine.toml";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        profiles::load(text).map_err(|error| format!("{}; {error}", Self::ALLOWED))
+        profiles::load(text).map_err(|error| match error {
+            LoadProfileError::Unknown { name } => profiles::allowed_for(&name),
+            error => format!("{}; {error}", Self::ALLOWED),
+        })
     }
 }
 

@@ -366,7 +366,7 @@ fn items_beyond_the_limit_of_past_minutes_are_to_be_sent_again() {
     let message = |item: Option<&Value>| item.and_then(|item| item["message"].as_str()).expect("text").to_owned();
     assert!(message(rejected.first()).contains("ingest.past_minutes_per_pump"), "{rejected:?}");
     let ahead = message(rejected.iter().find(|item| item["index"] == 2501));
-    assert!(ahead.contains("its clock is 15 min ahead"), "{ahead}");
+    assert!(ahead.contains("the device's clock is 15 min ahead"), "{ahead}");
     node.wait_until("/api/maintenance-events?pump_id=P-1", |events| {
         events["items"].as_array().is_some_and(|all| all.len() == 1)
     });

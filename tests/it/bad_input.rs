@@ -10,8 +10,8 @@ use crate::{
 const CHANNELS: &str = "Motor_RPM, Bearing_Temperature_C, Oil_Pressure_bar, Vibration_mm_s, Flow_Rate_L_min, \
                         Suction_Pressure_bar, Discharge_Pressure_bar, Motor_Current_A, Casing_Temperature_C, \
                         Ambient_Temperature_C";
-const TIMES: &str = "a time with an offset, as 2026-03-09T10:14:33Z or 2026-03-09T11:14:33+01:00, or milliseconds or seconds \
-                     since 1970, from 2000 to 2200";
+const TIMES: &str = "a time with an offset, as 2026-03-09T10:14:33Z or 2026-03-09T11:14:33+01:00, or seconds, milliseconds, \
+                     microseconds or nanoseconds since 1970, from 2000 to 2200";
 const LOCAL: &str =
     "a time without its offset from UTC, so its hour is not known; add Z where it is UTC, or +01:00 and the like";
 const IDS: &str = volute_plant::PumpId::ALLOWED;
@@ -27,9 +27,15 @@ fn invalid_item_is_rejected_with_field_value_and_allowed_values() {
     let data = tempfile::tempdir().expect("a directory");
     let node = NodeConfig::new(&data, "centrifugal").node();
     let table = [
-        (json!({"pump_id": "pump\n1"}), "pump_id", json!("pump\n1"), "no pump id: U+000A is a control character", IDS),
-        (json!({"pump_id": ".."}), "pump_id", json!(".."), "no pump id: it is reserved", IDS),
-        (json!({"pump_id": 1}), "pump_id", json!(1), "no pump id", IDS),
+        (
+            json!({"pump_id": "pump\n1"}),
+            "pump_id",
+            json!("pump\n1"),
+            "not a valid pump id: U+000A is a control character",
+            IDS,
+        ),
+        (json!({"pump_id": ".."}), "pump_id", json!(".."), "not a valid pump id: it is reserved", IDS),
+        (json!({"pump_id": 1}), "pump_id", json!(1), "not a valid pump id", IDS),
         (json!({"timestamp": "yesterday"}), "timestamp", json!("yesterday"), "not a time", TIMES),
         (json!({"timestamp": "2026-03-09T10:14:33"}), "timestamp", json!("2026-03-09T10:14:33"), LOCAL, TIMES),
         (json!({"timestamp": 17730512}), "timestamp", json!(17730512), "not a time", TIMES),

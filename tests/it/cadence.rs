@@ -293,7 +293,7 @@ fn feed_sparser_than_the_profile_is_scored_at_its_own_interval() {
     assert!(node.terminate().success());
     // Without a running node, and back to the profile's interval.
     let printed = run(&["pumps", "set-interval", "P-1", "--data-dir", folder]);
-    assert_eq!(printed, "the interval of P-1 is its profile's\n");
+    assert_eq!(printed, "the interval of P-1 is that of its profile\n");
     let refused = output(volute().args(["pumps", "set-interval", "P-2", "--data-dir", folder]));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no pump P-2"));
 }
@@ -317,10 +317,7 @@ fn recording_without_an_interval_is_reported_with_advice() {
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (trained, printed) = train(&[]);
-    assert!(
-        !trained && printed.contains("the rows come irregularly") && printed.contains("--interval-ms"),
-        "{printed}"
-    );
+    assert!(!trained && printed.contains("the rows are irregular") && printed.contains("--interval-ms"), "{printed}");
     let (trained, printed) = train(&["--interval-ms", "200000"]);
     assert!(trained, "{printed}");
     let (_, printed) = train(&["--interval-ms", "5"]);
@@ -345,12 +342,12 @@ fn import_reports_the_interval_of_its_rows_and_how_to_score_it() {
         run(&[&["import", text(file), "--pump", pump, "--data-dir", dir], more].concat())
     };
     let printed = import(&seconds, "seconds", &[]);
-    assert!(printed.contains("its rows come every 1 s\n") && !printed.contains("set-interval"), "{printed}");
+    assert!(printed.contains("the file has one row every 1 s\n") && !printed.contains("set-interval"), "{printed}");
     let command = format!("  volute pumps set-interval minutes 60000 --data-dir '{dir}'\n");
     for more in [&["--dry-run"][..], &[]] {
         let printed = import(&minutes, "minutes", more);
         assert!(
-            printed.contains("its rows come every 1 min\nthe interval of minutes is 1 s, its profile's"),
+            printed.contains("the file has one row every 1 min\nthe interval of minutes is 1 s (from the profile)"),
             "{printed}"
         );
         assert!(printed.ends_with(&command), "{printed}");
@@ -359,19 +356,19 @@ fn import_reports_the_interval_of_its_rows_and_how_to_score_it() {
     let words: Vec<&str> = command.split_whitespace().skip(1).take(4).collect();
     assert_eq!(run(&[&words[..], &["--data-dir", dir]].concat()), "the interval of minutes is 1 min\n");
     let printed = import(&minutes, "minutes", &[]);
-    assert!(printed.ends_with("its rows come every 1 min\n"), "{printed}");
+    assert!(printed.ends_with("the file has one row every 1 min\n"), "{printed}");
     // Automatically; a dry run sets nothing.
     let printed = import(&minutes, "others", &["--interval-ms", "60000", "--dry-run"]);
     assert!(printed.ends_with("the interval of others would be 1 min\n"), "{printed}");
     let printed = import(&minutes, "others", &["--interval-ms", "60000"]);
     assert!(printed.ends_with("the interval of others is 1 min\n"), "{printed}");
     assert!(
-        run(&["pumps", "settings", "others", "--data-dir", dir]).starts_with("interval  1 min (60000 ms), its own")
+        run(&["pumps", "settings", "others", "--data-dir", dir]).starts_with("interval  1 min (set for this pump)")
     );
     // No supported interval is that long.
     let printed = import(&days, "days", &[]);
     assert!(
-        printed.contains("its rows come every 2 h\n") && printed.contains("an interval is at most 1 h"),
+        printed.contains("the file has one row every 2 h\n") && printed.contains("an interval is at most 1 h"),
         "{printed}"
     );
     assert!(!printed.contains("set-interval"), "{printed}");

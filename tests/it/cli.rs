@@ -67,11 +67,80 @@ fn all_invalid_keys_are_listed_at_once_with_exit_code_2() {
             format!("store.linger_ms = 50 (file:{file}): allowed: a whole number from 0 to 20"),
             "live.frame_ms = \"fast\" (env:VOLUTE__LIVE__FRAME_MS): allowed: a whole number from 10".into(),
             "stoer.dir = \"/x\" (env:VOLUTE__STOER__DIR): no such key; did you mean store.dir?".into(),
-            "model.profile = \"gear\" (flag:--profile): allowed: the name of a profile".into(),
+            "model.profile = \"gear\" (flag:--profile): allowed: centrifugal, skab, or a path to a profile".into(),
         ] {
             assert!(printed.contains(&part), "{printed}\nsays {part}");
         }
     }
+}
+
+#[test]
+fn mistyped_log_levels_and_variables_are_reported() {
+    for command in ["check-config", "serve"] {
+        let output = volute(
+            &[command],
+            &[("VOLUTE__LOG__FILTER", "loud"), ("VOLUTE_SERVER_LISTEN", "0.0.0.0:80"), ("VOLUTE_BIN", "x")],
+        );
+        assert_eq!((code(&output), stdout(&output).as_str()), (Some(2), ""), "{command}");
+        let printed = stderr(&output);
+        for part in [
+            "2 keys are wrong",
+            "log.filter = \"loud\" (env:VOLUTE__LOG__FILTER): allowed: error, warn, info, debug or trace",
+            "(env:VOLUTE_SERVER_LISTEN): no such variable; did you mean VOLUTE__SERVER__LISTEN?",
+        ] {
+            assert!(printed.contains(part), "{printed}\nsays {part}");
+        }
+    }
+}
+
+#[test]
+fn wrong_values_are_reported_with_what_is_allowed() {
+    let range = ["--from", "2026-11-02T00:00:00Z", "--to", "2026-11-01T00:00:00Z"];
+    for (args, expected) in [
+        (&["replay", "--csv", "a.csv", "--batch", "20000"][..], "allowed: a whole number from 1 to 10000"),
+        (&["train", "--csv", "a.csv", "--out", "m", "--epochs", "0"], "allowed: a whole number from 1"),
+        (&["train", "--csv", "a.csv", "--out", "m", "--every", "x"], "allowed: a whole number from 1"),
+        (&["simulate", "--out", "a.csv", "--seed", "-1"], "'-1'"),
+        (&["simulate", "--out", "a.csv", "--seed=x"], "allowed: a whole number from 0"),
+        (&["simulate", "--out", "a.csv", "--severity", "1.5"], "allowed: a number from 0 to 1"),
+        (&["train", "--csv", "a.csv", "--out", "m", "--profile", "centrifugall"], "did you mean centrifugal?"),
+        (
+            &["export", "--pump", "P", "--out", "a.csv", range[0], range[1], range[2], range[3]],
+            "--from 2026-11-02T00:00:00.000Z is not before --to 2026-11-01T00:00:00.000Z",
+        ),
+        (&["export", "--pump", "P", "--out", "a.csv", range[0], range[1], range[2], range[1]], "is not before --to"),
+    ] {
+        let output = volute(args, &[]);
+        let printed = stderr(&output);
+        assert!(code(&output) == Some(2) && printed.contains(expected), "{args:?}: {printed}");
+        assert!(!printed.contains("invalid digit") && !printed.contains("non-zero"), "{printed}");
+    }
+}
+
+#[test]
+fn folder_without_a_manifest_is_no_model_folder() {
+    for args in [
+        &["serve", "--listen", "127.0.0.1:0", "--model", "./config"][..],
+        &["evaluate", "--simulated", "--model", "./config"],
+    ] {
+        let output = volute(args, &[]);
+        let expected = "./config is not a model folder: it has no manifest.json";
+        assert!(code(&output) == Some(1) && stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn replay_asks_the_node_before_it_waits_for_the_first_post() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let csv = folder.path().join("a.csv");
+    fs::write(&csv, "timestamp,Motor_RPM\n2026-03-09 10:14:33,1\n2026-03-10 10:14:33,1\n").expect("written");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
+    let url = format!("http://127.0.0.1:{port}");
+    // The post is due after a day: without the question the command would wait for it.
+    let output = volute(&["replay", "--csv", csv.to_str().expect("text"), "--batch", "2", "--url", &url], &[]);
+    let printed = stderr(&output);
+    assert!(code(&output) == Some(1) && printed.contains("does not respond"), "{printed}");
+    assert!(!printed.contains("posting"), "{printed}");
 }
 
 #[test]

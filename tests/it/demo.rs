@@ -121,8 +121,8 @@ fn upload_reports_notes_or_why_it_is_rejected() {
     for (number, (csv, expected)) in [
         (rows("33,1,2 33,1,2 34,1,2"), "left out: line 3: "),
         (rows("33,1,2 34,1,2 33,1,2"), "left out: line 4: "),
-        (rows("33,1,2 33,1,3 34,1,2"), "line 3: same time, other values"),
-        (rows("33,1,2 34,1,2 33,1,3"), "line 4: same time, other values"),
+        (rows("33,1,2 33,1,3 34,1,2"), "Oil_Pressure_bar is 3, and 2 in line 2"),
+        (rows("33,1,2 34,1,2 33,1,3"), "Oil_Pressure_bar is 3, and 2 in line 2"),
         (rows("33,1, 33,,2 34,1,2"), "1 row holds further channels"),
         (rows("33,1,2 34,1,Bad"), "taken as missing: line 3: Oil_Pressure_bar"),
     ]
@@ -136,7 +136,7 @@ fn upload_reports_notes_or_why_it_is_rejected() {
     }
     for (query, csv, expected) in [
         ("", "timestamp,Motor_RPM\n".to_owned(), "no row is below the header"),
-        ("", "\u{1f}\u{1}".to_owned(), "no text"),
+        ("", "\u{1f}\u{1}".to_owned(), "not text"),
         ("", "{\"a\": 1}".to_owned(), "JSON"),
         ("", "timestamp,Motor_RPM [%]\n2026-03-09 10:14:33,1\n".to_owned(), "ignore_units takes"),
         ("?pump_id=V", "timestamp,pump_id,Motor_RPM\n2026-03-09 10:14:33,W,1\n".to_owned(), "file_pump 'W'"),

@@ -345,7 +345,7 @@ fn pump_with_one_channel_by_exception_completes_learning_and_is_scored() {
     assert_eq!(String::from_utf8_lossy(&done.stdout), "Vibration_mm_s's last value of P-1 holds for 5 min\n");
     let printed = run(&["pumps", "settings", "P-1", "--data-dir", &folder]);
     assert!(
-        printed.contains("interval  1 s, its profile's") && printed.contains("5 min (300 s) of Vibration_mm_s"),
+        printed.contains("interval  1 s (from the profile)") && printed.contains("5 min (300 s) of Vibration_mm_s"),
         "{printed}"
     );
 

@@ -169,7 +169,7 @@ fn pump_status_reports_its_clock() {
     let refused = node.post(&of("P-1", now_ms() + 540_000, 60.0));
     assert_eq!(refused.status, 400, "{refused:?}");
     let message = refused.body["rejected"][0]["message"].as_str().expect("text");
-    assert!(message.contains("its clock is 9 min ahead"), "{message}");
+    assert!(message.contains("the device's clock is 9 min ahead"), "{message}");
     wait_until("P-1", "some of its readings came 9 min ahead within the last minute and were refused");
     // If current readings arrive as well, older ones are a backlog.
     assert_eq!(node.post(&of("P-5", now_ms(), 60.0)).status, 200);
@@ -201,7 +201,7 @@ fn pump_status_reports_its_clock() {
         unknown.status == 404 && detail.contains("is stored; the last one that it sent was refused"),
         "{unknown:?}"
     );
-    assert!(detail.contains("timestamp: its clock is 9 min ahead"), "{unknown:?}");
+    assert!(detail.contains("timestamp: the device's clock is 9 min ahead"), "{unknown:?}");
     let never = node.get("/api/live-data?pump_id=P-6");
     let detail = never.body["detail"].as_str().expect("a sentence");
     assert!(never.status == 404 && detail.contains("its readings may have been refused"), "{never:?}");

@@ -458,7 +458,8 @@ fn profile_is_added_over_http_and_its_pump_is_scored_also_after_a_kill() {
 fn profiles_are_added_before_the_first_start_and_used_by_their_pumps() {
     let data = tempfile::tempdir().expect("a directory");
     let bearing = &KINDS[2];
-    let (start, file) = (NodeConfig::new(&data, "centrifugal"), data.path().join("bearing.toml"));
+    let (file, log) = (data.path().join("bearing.toml"), data.path().join("log"));
+    let start = NodeConfig::new(&data, "centrifugal").with_log(&log);
     fs::write(&file, "name = 3").expect("written");
     let (added, printed) = add(&start.data, file.to_str().expect("text"), None);
     assert!(!added && !start.data.exists(), "an invalid profile creates no folder: {printed}");
@@ -477,10 +478,33 @@ fn profiles_are_added_before_the_first_start_and_used_by_their_pumps() {
     let running: Vec<String> = names(&list());
     assert_eq!(running, stopped);
     bearing.post(&node, 0..3);
+    for (pump, profile, expected) in [
+        (
+            bearing.pump,
+            "gear",
+            "volute: this node has no profile gear; it has: bearing, centrifugal, skab. Add it with `volute profiles add ./gear.toml`\n",
+        ),
+        ("nobody", "skab", "nobody"),
+    ] {
+        let refused = output(volute().args(["pumps", "set-profile", pump, profile, "--data-dir", store]));
+        let printed = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && printed.contains(expected), "{printed}");
+        assert!(!printed.contains("only while the node runs"), "{printed}");
+    }
+    let refused = output(volute().args(["pumps", "settings", "nobody", "--data-dir", store]));
+    assert!(!refused.status.success());
     node.terminate();
+    let log = fs::read_to_string(&log).expect("a log");
+    let about_nobody: Vec<&str> = log.lines().filter(|line| line.contains("there is no pump nobody")).collect();
+    assert!(!about_nobody.is_empty() && about_nobody.iter().all(|line| line.contains("INFO")), "{log}");
+    let last = log.lines().last().expect("a line");
+    assert!(last.contains("the node has stopped"), "{log}");
+    let refused = output(volute().args(["pumps", "set-profile", bearing.pump, "skab", "--data-dir", store]));
+    let printed = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && printed.contains("only while the node runs"), "{printed}");
 
     let settings = run(&["pumps", "settings", bearing.pump, "--data-dir", store]);
-    assert!(settings.contains("interval  5 min, its profile's"), "{settings}");
+    assert!(settings.contains("interval  5 min (from the profile)"), "{settings}");
     run(&["pumps", "set-hold", bearing.pump, "600", "--channel", "Tb", "--data-dir", store]);
     let settings = run(&["pumps", "settings", bearing.pump, "--data-dir", store]);
     assert!(settings.contains("(600 s) of Tb"), "{settings}");

@@ -118,7 +118,7 @@ fn files_from_plants_are_read_or_rejected_with_a_reason() {
         ("14_dmy_dot.csv", &[], false, &["--time-format '%d.%m.%Y %H:%M:%S'", "(and 3 more)", "line 2"], ""),
         ("14_dmy_dot.csv", &["--time-format", "%d.%m.%Y %H:%M:%S"], true, &["4 readings of P stored"], FIRST),
         ("15_offset_nocolon.csv", &[], true, &["4 readings of P stored"], "2026-03-09T09:14:33.000Z,2950"),
-        ("16_dst_repeated_hour.csv", &[], false, &["same time, other values", "(and 8 more)", "--time-zone"], ""),
+        ("16_dst_repeated_hour.csv", &[], false, &["at \"", "(and 8 more)", "--time-zone"], ""),
         (
             "16_dst_repeated_hour.csv",
             &["--time-zone", "Europe/Berlin"],
@@ -197,7 +197,7 @@ fn other_words_for_no_value() {
         text.as_bytes(),
         &[],
         false,
-        &["line 2: Motor_Current_A: \"on\" (and 39 more) is no number"],
+        &["line 2: Motor_Current_A: \"on\" (and 39 more) is not a number"],
     );
     let sentinels = "-9999,32767,65535,2.1,850.5,0.4,6.2,42.5,48.1,21.3";
     assert_dry_run(
@@ -235,7 +235,7 @@ fn other_headers() {
         ),
         ("psi", format!("timestamp,{CHANNELS}\n,,,psi,,,,,,,"), "Oil_Pressure_bar is in bar: convert it"),
         ("no time", CHANNELS.to_owned(), "\"timestamp\" is missing"),
-        ("no channel", "timestamp,a,b".to_owned(), "is no channel, and neither is any other"),
+        ("no channel", "timestamp,a,b".to_owned(), "is not a channel, and neither is any other"),
         ("twice", format!("timestamp,motor rpm,{CHANNELS}"), "is there twice"),
     ] {
         assert_dry_run(name, format!("{header}\n{row}").as_bytes(), &[], false, &[expected]);
@@ -295,8 +295,8 @@ fn other_times() {
         &[],
         false,
         &[
-            "line 2: timestamp: \"yesterday\" is no time: it is in no form",
-            "line 3: timestamp: \"46090.4270\" is no time: it is like",
+            "line 2: timestamp: \"yesterday\" is not a time: it is in no form",
+            "line 3: timestamp: \"46090.4270\" is not a time: it is like",
         ],
     );
 }
@@ -362,14 +362,14 @@ fn other_row_orders_and_rows_of_one_time() {
             true,
             &["2 rows hold further", "2 readings"],
         ),
-        ("a conflict", "10:14:33,1,2\n10:14:33,1,3\n", false, &["line 3: same time, other values", "--keep-first"]),
         (
-            "a conflict apart",
-            "10:14:33,1,2\n10:14:34,1,2\n10:14:33,1,3\n",
+            "a conflict",
+            "10:14:33,1,2\n10:14:33,1,3\n",
             false,
-            &["line 4: same time", "--time-zone"],
+            &["line 3: at \"", " in line 2", "--keep-first keeps the first value"],
         ),
-        ("parts that contradict", "10:14:33,1,\n10:14:33,2,3\n", false, &["Motor_RPM 2, there 1"]),
+        ("a conflict apart", "10:14:33,1,2\n10:14:34,1,2\n10:14:33,1,3\n", false, &["line 4: at \"", "--time-zone"]),
+        ("parts that contradict", "10:14:33,1,\n10:14:33,2,3\n", false, &["Motor_RPM is 2, and 1 in line 2"]),
         ("many", "10:14:33,1,2\n10:14:33,2,2\n10:14:33,3,2\n", false, &["(and 1 more)"]),
     ] {
         let rows: String = rows.lines().map(|row| format!("2026-03-09 {row}\n")).collect();
@@ -389,10 +389,14 @@ fn import_succeeds_only_if_it_has_readings() {
             "no row has a value, so there is nothing to store",
         ),
         ("2026-03-09 10:14:33,1,\n", true, "1 readings of P stored"),
-        ("2026-03-09 10:14:33,1,\n", true, "nothing is new: all that the file holds is stored"),
+        ("2026-03-09 10:14:33,1,\n", true, "nothing new: everything in the file is stored already"),
         ("2026-03-09 10:14:33,1,2\n", true, "1 of them hold further channels of a reading that is stored"),
-        ("2026-03-09 10:14:33,1,2\n2026-03-09 10:14:33,1,2\n", true, "nothing is new"),
-        ("2026-03-09 10:14:33,1,3\n", false, "same time, other values"),
+        ("2026-03-09 10:14:33,1,2\n2026-03-09 10:14:33,1,2\n", true, "nothing new"),
+        (
+            "2026-03-09 10:14:33,1,3\n",
+            false,
+            "has another value than the stored one; --keep-first keeps the stored values",
+        ),
     ] {
         let file = file(rows);
         folder.import(&file, &[]).assert_contains(is_success, &[expected]);

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{run, volute};
+use crate::support::{output, run, volute};
 
 /// Runs `volute simulate` with these flags, and returns the recording.
 fn simulate(folder: &Path, name: &str, flags: &str) -> String {
@@ -22,6 +22,45 @@ fn same_flags_give_the_same_bytes_and_another_seed_different_ones() {
     let first = simulate(folder.path(), "a.csv", flags);
     assert_eq!(simulate(folder.path(), "b.csv", flags), first);
     assert_ne!(simulate(folder.path(), "c.csv", &flags.replace('7', "8")), first);
+}
+
+#[test]
+fn existing_file_is_not_overwritten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (csv, svg) = (folder.path().join("a.csv"), folder.path().join("a.svg"));
+    for existing in [&csv, &svg] {
+        fs::write(existing, "mine").expect("written");
+        let mut simulate = volute();
+        let refused = output(simulate.args(["simulate", "--rows", "60", "--out"]).arg(&csv).arg("--plot").arg(&svg));
+        let printed = String::from_utf8_lossy(&refused.stderr);
+        let expected = format!("{} already exists; it is not overwritten", existing.display());
+        assert!(refused.status.code() == Some(1) && printed.contains(&expected), "{printed}");
+        assert_eq!(fs::read_to_string(existing).expect("read"), "mine");
+        assert_eq!(folder.path().read_dir().expect("read").count(), 1);
+        fs::remove_file(existing).expect("removed");
+    }
+}
+
+#[test]
+fn model_and_its_folder_report_the_same_validation_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    simulate(folder.path(), "a.csv", "--rows 300");
+    simulate(folder.path(), "few.csv", "--rows 20");
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (csv, few, model) = (path("a.csv"), path("few.csv"), path("model"));
+    let trained = run(&["train", "--csv", &csv, "--epochs", "1", "--out", &model]);
+    let error = |printed: &str| {
+        let rest = printed.split("validation error").nth(1).expect(printed).to_owned();
+        rest.split_whitespace().next().expect("a number").parse::<f64>().expect("a number")
+    };
+    assert_eq!(error(&trained), error(&run(&["models", &model])));
+    assert!(!trained.contains("validation loss"), "{trained}");
+
+    let refused = output(volute().args(["train", "--csv", &few, "--epochs", "1", "--out", &path("none")]));
+    let printed = String::from_utf8_lossy(&refused.stderr);
+    let expected = "20 rows make no window: a window is 30 steps of 1 s; give at least 30 rows in one file";
+    assert!(refused.status.code() == Some(1) && printed.contains(expected), "{printed}");
+    assert!(!printed.contains("gap") && !printed.contains("missing values"), "{printed}");
 }
 
 #[test]

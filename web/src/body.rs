@@ -62,7 +62,10 @@ impl Format {
         match mime.as_ref().map(|mime| mime.essence_str()) {
             Some("application/json" | "text/plain") => Ok(Self::Json),
             Some("application/x-ndjson") => Ok(Self::NdJson),
-            _ => Err(unsupported_media_type(request, "application/json, or application/x-ndjson")),
+            _ => Err(unsupported_media_type(
+                request,
+                "application/json or text/plain with JSON, or application/x-ndjson",
+            )),
         }
     }
 
@@ -139,9 +142,12 @@ struct JsonError {
 /// Parses JSON that may contain numbers that JSON does not have.
 fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
     let json_error = |error: serde_json::Error, column| {
-        let reason = error.to_string();
-        // The position is reported separately.
-        let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
+        let reason = if error.is_eof() {
+            "it ends too early,".to_owned()
+        } else {
+            // The position is reported separately.
+            error.to_string().split(" at line ").next().unwrap_or_default().to_owned()
+        };
         JsonError { line: error.line(), column, reason }
     };
     let error = match serde_json::from_slice(bytes) {
@@ -309,6 +315,11 @@ mod tests {
             assert_eq!(of("content-type", sent).expect(sent), format);
         }
         let none = Format::of(&TestRequest::default().to_http_request());
+        let named = ["application/json", "text/plain", "application/x-ndjson"];
+        assert!(
+            matches!(&none, Err(error) if named.iter().all(|name| error.to_string().contains(name))),
+            "all types that are accepted are named"
+        );
         assert!(
             matches!(none, Err(ApiError::UnsupportedMediaType { sent, .. }) if sent.is_empty()),
             "a page of any site can leave it out"
@@ -449,6 +460,17 @@ mod tests {
         assert!(message(3).contains("line 5 column 1;"), "{}", message(3));
         let long = ndjson(&[b'"'; 5000]);
         assert_eq!(long[0].as_ref().expect_err("broken").value.as_str().map(str::len), Some(MAX_SHOWN_CHARS));
+    }
+
+    #[test]
+    fn json_that_ends_too_early_is_said_to() {
+        let Err(error) = json(b"[{\"Tb\": 1}") else { panic!("not JSON") };
+        assert_eq!(error.to_string(), "the body is not JSON: it ends too early, at line 1 column 10");
+        let error = ApiError::not_json(serde_json::from_str::<Value>("{").expect_err("not JSON"));
+        assert_eq!(error.to_string(), "the body is not JSON: it ends too early, at line 1 column 1");
+        let lines = ndjson(b"{\"Tb\": 1}\n{\"Tb\"");
+        let message = &lines[1].as_ref().expect_err("not JSON").message;
+        assert!(message.starts_with("not JSON: it ends too early, at line 2 column "), "{message}");
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! {"spede": 1}                                spede: no such field; allowed: speed, pumps
-//! {"speed": 99}                               speed: not allowed here; allowed: 1 to 60
-//! {"pumps": [{"pump_id": "A", "seed": -1}]}   pumps[0].seed: not allowed here; allowed: a whole number from 0
+//! {"speed": 99}                               speed: 99 is not allowed; allowed: 1 to 60
+//! {"pumps": [{"pump_id": "A", "seed": -1}]}   pumps[0].seed: -1 is not allowed; allowed: a whole number from 0
 //! ```
 //!
 //! The path to the error comes from serde (`serde_path_to_error`), and the value is looked up by that path. The allowed values
@@ -22,8 +22,8 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::invalid_value::InvalidValue;
 
-/// The reason for which a value is refused if there is no more specific one.
-const NOT_ALLOWED: &str = "not allowed here";
+/// Stands for the reason that [`InvalidValue::unspecific`] gives, in the text of a parser's error.
+const NOT_ALLOWED: &str = "not allowed";
 
 /// Deserializes `value`. `what` is the word for one of its fields in an error: `field` or `parameter`.
 pub(crate) fn from_value<T: DeserializeOwned>(value: &Value, what: &str) -> Result<T, InvalidValue> {
@@ -83,6 +83,9 @@ fn invalid_value(field: String, value: Value, error: &str, what: &str) -> Invali
     if error.starts_with("unknown field ") {
         let allowed = if allowed.is_empty() { format!("no {what}") } else { allowed };
         return InvalidValue::new(&field, value, allowed, &format!("no such {what}"));
+    }
+    if why == NOT_ALLOWED {
+        return InvalidValue::unspecific(&field, value, allowed);
     }
     InvalidValue::new(&field, value, allowed, why)
 }
@@ -159,6 +162,15 @@ mod tests {
                 "{value}"
             );
         }
+        for (value, expected) in [
+            (json!({"state": "onn"}), "state: 'onn' is not allowed; allowed: on, off"),
+            (json!({"inner": [7]}), "inner[0]: 7 is not allowed; allowed: an object"),
+            (json!({"inner": [[]]}), "inner[0]: a list is not allowed; allowed: an object"),
+        ] {
+            assert_eq!(from_value::<Outer>(&value, "field").expect_err(expected).message, expected);
+        }
+        let long = from_value::<Outer>(&json!({"state": "x".repeat(9_000)}), "field").expect_err("long");
+        assert!(long.message.len() < 200, "{}", long.message);
         let error = from_value::<Nothing>(&json!({"x": 1}), "parameter").expect_err("refused");
         assert_eq!(error.message, "x: no such parameter; allowed: no parameter");
     }

@@ -6,6 +6,9 @@
 use serde_json::Value;
 use volute_plant::Rejection;
 
+/// The length of a value in a message, at most, in characters.
+const MAX_SHOWN_CHARS: usize = 60;
+
 /// Why a request, or one item of a post, was not accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct InvalidValue {
@@ -25,9 +28,28 @@ impl InvalidValue {
         Self { value, ..Rejection::new(field, None, allowed, reason).into() }
     }
 
+    /// Creates the error for a value for which there is no more specific reason than what is allowed.
+    pub(crate) fn unspecific(field: &str, value: Value, allowed: impl Into<String>) -> Self {
+        let shown: String = match &value {
+            Value::String(text) => format!("'{}'", shortened(text)),
+            Value::Array(_) => "a list".to_owned(),
+            Value::Object(_) => "an object".to_owned(),
+            other => shortened(&other.to_string()),
+        };
+        Self::new(field, value, allowed, &format!("{shown} is not allowed"))
+    }
+
     /// Creates an error that is counted and not listed in the response.
     pub(crate) fn unlisted() -> Self {
         Rejection::unlisted().into()
+    }
+}
+
+/// Returns the first [`MAX_SHOWN_CHARS`] characters.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

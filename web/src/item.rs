@@ -170,7 +170,7 @@ fn parse_pump(field: Option<&Field>) -> Result<Option<PumpId>, InvalidValue> {
     // `NaN` or `-Infinity` is a failed value of the client, not a pump id.
     let text = value.as_str().filter(|text| !is_non_finite(text));
     let pump = text
-        .ok_or_else(|| "no pump id".to_owned())
+        .ok_or_else(|| "not a valid pump id".to_owned())
         .and_then(|text| text.parse().map_err(|error: PumpIdError| error.why()));
     pump.map(Some).map_err(|why| InvalidValue::new(name, value.clone(), PumpId::ALLOWED, &why))
 }

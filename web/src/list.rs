@@ -130,7 +130,7 @@ pub(crate) fn page_range(
     cursor: Option<Cursor>,
 ) -> Result<PageRange, ApiError> {
     if let Some(cursor) = cursor.filter(|cursor| cursor.order != order) {
-        return Err(ApiError::invalid("cursor", &cursor.to_string(), Cursor::ALLOWED, "not allowed here"));
+        return Err(ApiError::invalid("cursor", &cursor.to_string(), Cursor::ALLOWED, "of a list in another order"));
     }
     let limit = limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
     Ok(PageRange { from, to, order, limit, after: cursor.map(|cursor| cursor.after) })

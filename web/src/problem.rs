@@ -135,7 +135,12 @@ impl ApiError {
 
     /// Creates the error of a body that is not JSON.
     pub(crate) fn not_json(error: serde_json::Error) -> Self {
-        Self::NotJson { line: error.line(), column: error.column(), reason: error.to_string() }
+        let (line, column) = (error.line(), error.column());
+        let reason = match error.is_eof() {
+            true => format!("it ends too early, at line {line} column {column}"),
+            false => error.to_string(),
+        };
+        Self::NotJson { line, column, reason }
     }
 
     /// Returns the status, the last part of the type's URN, and the title.

@@ -7,7 +7,7 @@
 //! ```text
 //! ?limt=5             limt: no such parameter; allowed: limit, cursor
 //! ?limit=1&limit=2    limit: given more than once; allowed: one value
-//! ?limit=0            limit: not allowed here; allowed: 1 to 10000
+//! ?limit=0            limit: '0' is not allowed; allowed: 1 to 10000
 //! ```
 //!
 //! This module also has the types of parameters that several routes share. Those of lists are in `list.rs`.
@@ -101,7 +101,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Parsed<T> {
 /// A pump's id. The `Deserialize` of `PumpId` is for stored data: it also accepts ids that are no longer allowed.
 pub(crate) type PumpParam = Parsed<PumpId>;
 
-/// A time, as text or in milliseconds or seconds since 1970.
+/// A time, as text or in seconds to nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct TimeParam(pub(crate) Timestamp);
@@ -217,7 +217,7 @@ mod tests {
         let names = "limit, channel, from, to, only_anomalies, pump_id";
         assert_eq!(message("limt=2"), format!("limt: no such parameter; allowed: {names}"));
         assert_eq!(message("limit=1&limit=2"), "limit: given more than once; allowed: one value");
-        assert_eq!(message("limit=0"), "limit: not allowed here; allowed: 1 to 10000");
+        assert_eq!(message("limit=0"), "limit: '0' is not allowed; allowed: 1 to 10000");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{Fault, Plan, PumpPlan, Severity, Speed};
+use volute_actors::{Fault, FaultError, Plan, PumpPlan, Severity, Speed};
 use volute_plant::{Profile, PumpId};
 
 use crate::{
@@ -134,7 +134,12 @@ impl PumpSchema {
             Some(name) => {
                 let fault = Fault::parse(&name, quantity).map_err(|error| {
                     let allowed = format!("{}; faults of sensors need a channel", Fault::NAMES.join(", "));
-                    InvalidValue::new(&field("fault"), name.as_str().into(), allowed, &error.to_string())
+                    // The text of an unknown fault would list the faults again.
+                    let why = match error {
+                        FaultError::Unknown { .. } => "no such fault".to_owned(),
+                        other => other.to_string(),
+                    };
+                    InvalidValue::new(&field("fault"), name.as_str().into(), allowed, &why)
                 })?;
                 Some((fault, severity, FAULT_CYCLE_S))
             }
@@ -193,6 +198,7 @@ mod tests {
             let error = parse(&body, &profile()).map(|_| ()).expect_err(field);
             assert_eq!((error.field.as_str(), &error.value), (field, &value), "{body}");
             assert!(!error.allowed.is_empty());
+            assert!(error.message.matches("cavitation").count() <= 1, "the faults are listed once: {}", error.message);
         }
     }
 }

@@ -75,7 +75,7 @@ fn all_errors_of_a_table_are_reported_at_once() {
                 2024-05-01 08:00:00,odd,-1,*\n2024-05-01 08:00:00,low,1,\n";
     let error = read_with(text, "{}", None, &Dialect::default()).expect_err("invalid").to_string();
     for expected in [
-        "line 2: the time: \"01.05.2024 08:00:00\" (and 1 more) is no unambiguous time",
+        "line 2: the time: \"01.05.2024 08:00:00\" (and 1 more) is not an unambiguous time",
         "line 3: the severity: \"odd\" (and 1 more); allowed: low",
         "line 3: the cost: \"1,000\"; allowed",
         "line 4: the cost: \"-1\"",

@@ -8,7 +8,7 @@
 //! 10:14:33  2950  61.5      none                   stored
 //! 10:14:34  2950  61.5      2950  61.5             already stored, left out
 //! 10:14:34  2950  61.5      2950  -                stored: the store merges the parts of a reading
-//! 10:14:35  2950  61.5      2950  61.9             "same time, other values": nothing of the file is stored;
+//! 10:14:35  2950  61.5      2950  61.9             another value: nothing of the file is stored;
 //!                                                  with `keep_first`, only this row is left out
 //! ```
 //!
@@ -127,12 +127,13 @@ async fn compare_with(
     let report = process_rows(store, false, recording, request).await?;
     let mut findings: Vec<Finding> = report.future.iter().cloned().collect();
     if !request.keep_first {
-        const KEEP_FIRST_HINT: &str = "; --keep-first takes the first of them and leaves the others out";
-        let hint = report.notes.conflict_hint();
-        let conflicts = report.notes.order.conflicts.iter().chain(&report.conflicting);
-        findings.extend(conflicts.cloned().map(|finding| {
-            let why = format!("{}{hint}{KEEP_FIRST_HINT}", finding.why);
-            finding.why(why)
+        let zone_hint = report.notes.conflict_hint();
+        let within_file =
+            report.notes.order.conflicts.iter().map(|finding| (finding, "; --keep-first keeps the first value"));
+        let with_stored = report.conflicting.iter().map(|finding| (finding, "; --keep-first keeps the stored values"));
+        findings.extend(within_file.chain(with_stored).map(|(finding, hint)| {
+            let why = format!("{}{zone_hint}{hint}", finding.why);
+            finding.clone().why(why)
         }));
     }
     match findings.is_empty() {
@@ -241,6 +242,5 @@ fn additional_samples(stored: &[Sample], row: &[Sample]) -> Arc<[Sample]> {
 }
 
 fn conflict(line: u64, recorded_at: &str, channel: &str) -> Finding {
-    let why = format!("than what is stored: {channel}");
-    Finding::new(line, format!("same time, other values: {recorded_at:?}")).why(why)
+    Finding::new(line, format!("at {recorded_at:?}")).why(format!("{channel} has another value than the stored one"))
 }

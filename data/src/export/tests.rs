@@ -105,6 +105,21 @@ fn no_file_is_overwritten_and_no_temporary_file_remains() {
     });
 }
 
+#[test]
+fn no_file_is_written_if_no_reading_is_in_the_range() {
+    with_store(async |store, dir| {
+        commit(store, vec![reading(0, [Sample::Good(1.0); 2])]).await;
+        for format in [ExportFormat::Csv, ExportFormat::Parquet] {
+            let later = ExportRequest { from: Some(at(1)), ..request(format, dir.join("later")) };
+            let error = export(store, &later, &NOT_STOPPING).await.expect_err("no reading");
+            assert!(matches!(error, ExportError::NoReadings { .. }), "{error}");
+            let expected = format!("P-1 has no reading from {} on; no file is written", at(1));
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(dir.read_dir().expect("read").count(), 1, "only the store");
+        }
+    });
+}
+
 /// Both exports write at the same time, one few rows and the other many: the file is complete and of one of the two.
 #[test]
 fn of_two_exports_to_one_file_one_is_refused_and_the_other_complete() {
@@ -296,10 +311,10 @@ fn conflicting_values_store_nothing_without_keep_first() {
         let line = |second: i64, rest: &str| format!("{};{rest}\n", at(second * 1000));
         for (lines, expected) in [
             // The file contradicts itself: in adjacent rows, and after a step back in time.
-            (line(2, "1;1") + &line(2, "2;1"), "line 3: same time, other values"),
-            (line(3, "1;1") + &line(4, "2;1") + &line(3, "3;1"), "line 4: same time, other values"),
+            (line(2, "1;1") + &line(2, "2;1"), "line 3: at \""),
+            (line(3, "1;1") + &line(4, "2;1") + &line(3, "3;1"), "line 4: at \""),
             // It contradicts the store.
-            (line(1, "42;") + &line(5, "1;1"), "line 2: same time, other values"),
+            (line(1, "42;") + &line(5, "1;1"), "line 2: at \""),
         ] {
             fs::write(&file, format!("datetime;Tb;Volume Flow RateRMS\n{lines}")).expect("written");
             let before = samples(store).await;

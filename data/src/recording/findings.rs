@@ -44,7 +44,7 @@ impl fmt::Display for Finding {
         }
         match self.why.as_str() {
             "" => Ok(()),
-            why if why.starts_with([';', ':']) => f.write_str(why),
+            why if why.starts_with([';', ':', ',']) => f.write_str(why),
             why => write!(f, " {why}"),
         }
     }

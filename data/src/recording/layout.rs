@@ -34,7 +34,7 @@ const HEADER_SEARCH_LINES: usize = 200;
 const MAX_UNIT_ROWS: usize = 3;
 /// A header with quoted line breaks has at most this many lines.
 const MAX_HEADER_LINES: usize = 5;
-/// At most this many columns are listed if none of them is a channel.
+/// At most this many columns are listed in an error.
 const MAX_LISTED_COLUMNS: usize = 30;
 /// The score of a line with a time and a channel. Other lines have less: 2 for each channel, 1 for a time.
 const COMPLETE_HEADER_SCORE: usize = 1000;
@@ -155,6 +155,7 @@ impl Layout {
             return Err(error.unwrap_or_else(|| HeaderError::new("timestamp", problem)));
         };
         layout.check_columns();
+        layout.check_named_columns(dialect);
         layout.header_error = layout.missing_column(&lines[layout.lines_before_rows as usize..]);
         layout.remark_columns(profile);
         let units = layout.header_units(profile);
@@ -330,6 +331,26 @@ impl Layout {
         }
     }
 
+    /// Adds errors for columns that the user names and the file does not have.
+    fn check_named_columns(&mut self, dialect: &Dialect) {
+        let why = format!("; there are {}", self.column_list());
+        let absent: Vec<&String> = dialect.columns.keys().filter(|name| !self.has_column(name)).collect();
+        for name in absent {
+            let what = format!("no column is named {}, as --column says", quoted(name));
+            self.errors.push(Finding::new(self.header_line, what).why(why.clone()));
+        }
+    }
+
+    /// Whether the header has a column with this name, as written in the file.
+    pub(super) fn has_column(&self, name: &str) -> bool {
+        self.header.cells().any(|cell| cell == name)
+    }
+
+    /// Lists the names of the columns.
+    pub(super) fn column_list(&self) -> String {
+        self.header.cells().take(MAX_LISTED_COLUMNS).map(quoted).collect::<Vec<_>>().join(", ")
+    }
+
     /// Returns an error if the header has no time or no channel.
     fn missing_column(&self, rows: &[String]) -> Option<HeaderError> {
         if !self.columns.contains(&Column::Time) {
@@ -339,10 +360,9 @@ impl Layout {
             return Some(HeaderError::new("timestamp", format!("is missing{}", hint.unwrap_or_default())));
         }
         if !self.columns.iter().any(|column| matches!(column, Column::Channel(_))) {
-            let names: Vec<String> = self.header.cells().take(MAX_LISTED_COLUMNS).map(quoted).collect();
             let problem = format!(
-                "is no channel, and neither is any other of {}; --column 'NAME=CHANNEL' says which is",
-                names.join(", ")
+                "is not a channel, and neither is any other of {}; --column 'NAME=CHANNEL' says which is",
+                self.column_list()
             );
             return Some(HeaderError::new(self.name(self.header.len().saturating_sub(1)), problem));
         }

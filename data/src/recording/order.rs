@@ -92,8 +92,8 @@ impl RowOrder {
             let name = &profile.channels()[channel].name;
             let value = |row: &Row| row.samples[channel].value().unwrap_or(f64::NAN);
             let (one, other) = (value(&first.row), value(&second.row));
-            let what = format!("same time, other values: {:?}", second.row.recorded_at);
-            Finding::new(second.line, what).why(format!("as in line {}: {name} {other}, there {one}", first.line))
+            let what = format!("at {:?}", second.row.recorded_at);
+            Finding::new(second.line, what).why(format!("{name} is {other}, and {one} in line {}", first.line))
         });
     }
 }

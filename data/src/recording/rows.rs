@@ -82,7 +82,7 @@ impl<'a> Rows<'a> {
             // At least 90 % unknown words: not a broken sensor, but numbers in an unknown notation, or other data.
             let Some(finding) = &counts.first_unknown_word else { continue };
             if self.plan.mark_is_known && 10 * counts.unknown_words >= 9 * (counts.numbers + counts.not_numbers) {
-                let why = format!("is no number, and of all cells in the column only {} are", counts.numbers);
+                let why = format!("is not a number, and of all cells in the column only {} are", counts.numbers);
                 let count = counts.unknown_words;
                 self.errors.push(Finding { count, ..finding.clone().why(why) });
             }
@@ -156,7 +156,7 @@ impl<'a> Rows<'a> {
                 if !is_no_value && looks_like_a_number(cell) {
                     if self.plan.mark_is_known || is_malformed_number(&without_unit(cell, &channel.unit)) {
                         let mut why = format!(
-                            "is no number that has one meaning here; allowed: a number, in {} if a unit is beside it",
+                            "is not a number that has one meaning here; allowed: a number, in {} if a unit is beside it",
                             channel.unit
                         );
                         // A user cannot type control characters.

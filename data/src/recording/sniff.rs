@@ -5,23 +5,23 @@ pub(super) const SAMPLE_BYTES: usize = 4096;
 
 /// Identifies a binary format by the first bytes of a file; none if the file may be CSV.
 pub(super) fn identify_binary(start: &[u8]) -> Option<&'static str> {
-    const WORKBOOK: &str = "a spreadsheet's workbook, no CSV: save its sheet as CSV";
+    const WORKBOOK: &str = "a spreadsheet's workbook, not CSV: save its sheet as CSV";
     let has = |text: &[u8]| start.windows(text.len()).any(|window| window == text);
     let what = match start {
         [] => "empty",
-        [0x1f, 0x8b, ..] => "a gzip file, no CSV: unpack it with gunzip",
+        [0x1f, 0x8b, ..] => "a gzip file, not CSV: unpack it with gunzip",
         [b'P', b'K', 3, 4, ..] if has(b"[Content_Types].xml") || has(b"xl/") || has(b"mimetype") => WORKBOOK,
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => "a zip archive, no CSV: unpack it",
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => "a zip archive, not CSV: unpack it",
         [0xd0, 0xcf, 0x11, 0xe0, ..] => WORKBOOK,
-        [b'B', b'Z', b'h', b'1'..=b'9', ..] => "a bzip2 file, no CSV: unpack it with bunzip2",
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => "an xz file, no CSV: unpack it with unxz",
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => "a zstd file, no CSV: unpack it with unzstd",
-        [b'7', b'z', 0xbc, 0xaf, ..] => "a 7z archive, no CSV: unpack it",
-        [b'P', b'A', b'R', b'1', ..] => "a Parquet file, no CSV",
-        [b'%', b'P', b'D', b'F', ..] => "a PDF, no CSV",
-        [b'T', b'D', b'S', b'm', ..] => "a TDMS file of LabVIEW, no CSV: export it as text",
-        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file, no CSV",
-        _ if start.starts_with(b"SQLite format 3") => "an SQLite database, no CSV",
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => "a bzip2 file, not CSV: unpack it with bunzip2",
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "an xz file, not CSV: unpack it with unxz",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "a zstd file, not CSV: unpack it with unzstd",
+        [b'7', b'z', 0xbc, 0xaf, ..] => "a 7z archive, not CSV: unpack it",
+        [b'P', b'A', b'R', b'1', ..] => "a Parquet file, not CSV",
+        [b'%', b'P', b'D', b'F', ..] => "a PDF, not CSV",
+        [b'T', b'D', b'S', b'm', ..] => "a TDMS file of LabVIEW, not CSV: export it as text",
+        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file, not CSV",
+        _ if start.starts_with(b"SQLite format 3") => "an SQLite database, not CSV",
         _ => return None,
     };
     Some(what)
@@ -40,11 +40,11 @@ pub(super) fn identify_text(lines: &[String]) -> Option<&'static str> {
     let chars = || lines.iter().take(20).flat_map(|line| line.chars());
     let not_text = chars().filter(|&letter| letter == '\u{fffd}' || (letter.is_control() && letter != '\t')).count();
     if is_json {
-        Some("JSON, no CSV: export it as CSV, or post it to a node")
+        Some("JSON, not CSV: export it as CSV, or post it to a node")
     } else if first.starts_with('<') {
-        Some("XML or HTML, no CSV: export it as CSV")
+        Some("XML or HTML, not CSV: export it as CSV")
     } else if 10 * not_text > chars().count() {
-        Some("no text, and so no CSV")
+        Some("not text, so not CSV")
     } else {
         None
     }
@@ -75,7 +75,7 @@ mod tests {
             ("[\n{", Some("JSON")),
             ("[{\"a\": 1}]", Some("JSON")),
             ("<?xml version=\"1.0\"?>", Some("XML")),
-            ("\u{1}\u{2}\u{3}\u{4}", Some("no text")),
+            ("\u{1}\u{2}\u{3}\u{4}", Some("not text")),
             ("\n \n", Some("empty")),
             ("[Header]", None),
             ("a,b", None),

@@ -335,8 +335,8 @@ impl Survey<'_> {
                 let why = why.filter(|why| why.is_impossible()).map(|why| format!(": {}", why.why));
                 (format!("timestamp: {} is not in the form '{format}'", quoted(text)), why.unwrap_or_default())
             }
-            (None, Some(why)) => (format!("timestamp: {} is no time", quoted(text)), format!(": {}", why.why)),
-            (None, None) => (format!("timestamp: {} is no time", quoted(text)), KNOWN_FORMS.to_owned()),
+            (None, Some(why)) => (format!("timestamp: {} is not a time", quoted(text)), format!(": {}", why.why)),
+            (None, None) => (format!("timestamp: {} is not a time", quoted(text)), KNOWN_FORMS.to_owned()),
         };
         self.errors.add_of_kind(number, kind, what, &why);
     }
@@ -391,11 +391,9 @@ impl Survey<'_> {
                     first.what
                 ));
             } else {
-                let what = format!("{name}: {}", first.what);
-                let why = format!(
-                    "is not {pump}, for which the file is read; {} says that these are its readings",
-                    hint(first_name)
-                );
+                let what = format!("{name}: the rows are of pump {}", first.what);
+                let why =
+                    format!(", and you gave --pump {pump}; {} says that these are its readings", hint(first_name));
                 let why = if is_pump_word(&base) { format!("{why}; {}", ignore_hint(name)) } else { why };
                 self.errors.push(Finding { what, why, ..first.clone() });
             }
@@ -533,8 +531,8 @@ fn text_list(texts: &BTreeMap<String, Finding>, max: usize) -> String {
 
 /// The hint for a column that does not identify the pump.
 fn ignore_hint(name: &str) -> String {
-    format!("--column '{}=ignore' says that it is no pump's name", printable(name))
+    format!("--column '{}=ignore' says that it is not a pump's name", printable(name))
 }
 
-const KNOWN_FORMS: &str = ": it is in no form that is known; allowed: 2026-03-09 10:14:33, RFC 3339, seconds or milliseconds since \
-                     1970; others by --time-format";
+const KNOWN_FORMS: &str = ": it is in no form that is known; allowed: 2026-03-09 10:14:33, RFC 3339, seconds, milliseconds, \
+                     microseconds or nanoseconds since 1970; others by --time-format";

@@ -145,7 +145,7 @@ fn cell_that_is_not_a_number_is_missing_and_reported() {
     );
     assert_eq!(
         recording.notes.utc_line().as_deref(),
-        Some("5 times have no offset and are taken as UTC; --time-zone says otherwise")
+        Some("5 times have no offset and are taken as UTC; if that is wrong, set --time-zone")
     );
 }
 
@@ -163,7 +163,7 @@ fn no_value_words_cost_the_channel_and_other_text_the_file() {
     assert_eq!(row_values(&read(&dead).expect("read")), [(6, None, Some(1.0)), (7, None, Some(2.0))]);
     let text = dead.replace("Bad", "12.5 bar");
     let error = read(&text).expect_err("no numbers").to_string();
-    assert!(error.contains("line 2: Tb: \"12.5 bar\" (and 1 more) is no number"), "{error}");
+    assert!(error.contains("line 2: Tb: \"12.5 bar\" (and 1 more) is not a number"), "{error}");
 }
 
 #[test]
@@ -188,8 +188,8 @@ fn all_errors_are_reported_at_once() {
             "  line 2: anomaly: \"2\" (and 1 more); allowed: 0, 1, or nothing",
             "  line 2: pump_id: rows of several pumps: \"A\" in 3 rows, \"B\" in 1 row; --file-pump 'A' reads the rows of that \
              one only",
-            "  line 3: timestamp: \"yesterday\" is no time (and 1 more): it is in no form that is known; allowed: \
-             2026-03-09 10:14:33, RFC 3339, seconds or milliseconds since 1970; others by --time-format",
+            "  line 3: timestamp: \"yesterday\" is not a time (and 1 more): it is in no form that is known; allowed: \
+             2026-03-09 10:14:33, RFC 3339, seconds, milliseconds, microseconds or nanoseconds since 1970; others by --time-format",
             "  line 4: 2 cells, and the header has 5",
             "  line 5: 6 cells, and the header has 5; are its decimal marks commas, as its delimiter is?",
             "  line 7: a quote that is not closed in its line: a cell that goes on in the next line is not read",
@@ -219,7 +219,7 @@ fn two_spellings_of_a_pump_are_one_pump() {
 fn header_errors_are_named() {
     for (text, expected) in [
         ("Tb,Volume Flow RateRMS\n", "column \"timestamp\" is missing; a recording has timestamp"),
-        ("timestamp,x,y\n", "column \"y\" is no channel, and neither is any other"),
+        ("timestamp,x,y\n", "column \"y\" is not a channel, and neither is any other"),
         ("timestamp,Tb,Tb,Volume Flow RateRMS\n", "column \"Tb\" is there twice"),
         ("timestamp,Tb,tb [°C]\n", "column \"tb [°C]\" is there twice"),
         ("timestamp,datetime,Tb,Volume Flow RateRMS\n", "column \"datetime\" is there twice"),
@@ -256,7 +256,7 @@ fn rows_out_of_order_are_reported() {
         [
             "out of order: line 5: \"2020-03-01 15:44:03\" is earlier than a row before it (and 3 more); time goes back 2 \
              times",
-            "line 7: same time, other values: \"2020-03-01 15:44:02\" as in line 3: Tb 2.5, there 2; if this is the hour that \
+            "line 7: at \"2020-03-01 15:44:02\" Tb is 2.5, and 2 in line 3; if this is the hour that \
              occurs twice in autumn, say the zone with --time-zone, as Europe/Berlin",
         ]
     );
@@ -312,7 +312,7 @@ fn rows_of_single_tags_are_merged() {
 #[test]
 fn line_of_hashes_with_all_cells_is_a_row_and_another_is_a_comment() {
     let error = read(&format!("{HEADER}\n2020-03-01 15:44:01,1,2\n########,1,2\n")).expect_err("no time").to_string();
-    assert!(error.contains("line 3: timestamp: \"########\" is no time"), "{error}");
+    assert!(error.contains("line 3: timestamp: \"########\" is not a time"), "{error}");
     let recording = read(&format!("{HEADER}\n# restarted\n2020-03-01 15:44:01,1,2\n")).expect("read");
     let lines = recording.notes.lines();
     assert!(recording.rows.len() == 1 && lines.iter().any(|line| line.contains("line 2: a comment")), "{lines:?}");

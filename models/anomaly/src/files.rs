@@ -217,10 +217,12 @@ fn parse_manifest(file: PathBuf, bytes: &[u8]) -> Result<(PathBuf, Manifest), Mo
 fn check(file: &Path, manifest: &Manifest, profile: &Profile) -> Result<(), ModelError> {
     let shape = shape(profile, manifest.units);
     let channels: Vec<&str> = profile.channel_names().collect();
-    let about = |name: &str, hash: &str| format!("{name} with hash {hash}");
     if manifest.profile_hash != profile.hash() {
-        let found = about(&manifest.profile, &manifest.profile_hash);
-        return refuse(file, Mismatch::Profile, found, about(profile.name(), profile.hash()));
+        let found = match manifest.profile == profile.name() {
+            true => format!("{}, but with other channels or another interval", manifest.profile),
+            false => manifest.profile.clone(),
+        };
+        return refuse(file, Mismatch::Profile, found, profile.name());
     }
     for (what, found, expected) in [
         (Mismatch::Architecture, manifest.architecture.clone(), ARCHITECTURE.to_owned()),
@@ -444,9 +446,13 @@ mod tests {
     fn another_profiles_model_is_refused_by_name() {
         let dir = saved();
         let error = Model::load(dir.path(), &profile(3)).expect_err("three channels").to_string();
-        for part in [MANIFEST, profile(2).hash(), profile(3).hash()] {
-            assert!(error.contains(part), "{error} names {part}");
-        }
+        let expected = "manifest.json: profile test, but with other channels or another interval; expected: test";
+        assert!(error.ends_with(expected), "{error}");
+        let text = serde_json::to_string(model().manifest()).expect("JSON");
+        let other_name = text.replace("\"profile\":\"test\"", "\"profile\":\"gear\"");
+        fs::write(dir.path().join(MANIFEST), other_name).expect("written");
+        let error = Model::load(dir.path(), &profile(3)).expect_err("another profile").to_string();
+        assert!(error.ends_with("profile gear; expected: test"), "{error}");
     }
 
     #[test]

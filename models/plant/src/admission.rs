@@ -431,7 +431,7 @@ impl Admission {
         if at.since_ms(received) > max_ahead_ms {
             let seconds = max_ahead_ms / 1000;
             let allowed = format!("at most {seconds} s after the node's clock, {received} (ingest.max_ahead_s)");
-            let reason = format!("its clock is {} ahead", format_duration(at.since_ms(received)));
+            let reason = format!("the device's clock is {} ahead", format_duration(at.since_ms(received)));
             return Some(Rejection::new("timestamp", Some(at.to_string()), allowed, &reason));
         }
         if received.since_ms(at) > max_age_ms {

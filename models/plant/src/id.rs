@@ -41,7 +41,7 @@ pub struct PumpName(Arc<str>);
 
 /// The text is not a valid pump id or name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no {what}: {why}; allowed: {allowed}")]
+#[error("{text:?} is not a valid {what}: {why}; allowed: {allowed}")]
 pub struct PumpIdError {
     text: String,
     what: &'static str,
@@ -139,7 +139,7 @@ impl PumpName {
 impl PumpIdError {
     /// Returns the reason as a phrase without a full stop, for error messages.
     pub fn why(&self) -> String {
-        format!("no {}: {}", self.what, self.why)
+        format!("not a valid {}: {}", self.what, self.why)
     }
 
     fn new(text: &str, (what, allowed): (&'static str, &'static str), why: impl fmt::Display) -> Self {

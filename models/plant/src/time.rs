@@ -29,8 +29,8 @@ pub struct TimestampError;
 
 impl Timestamp {
     /// Which times are valid, for error messages.
-    pub const ALLOWED: &'static str = "a time with an offset, as 2026-03-09T10:14:33Z or 2026-03-09T11:14:33+01:00, or milliseconds or seconds since \
-         1970, from 2000 to 2200";
+    pub const ALLOWED: &'static str = "a time with an offset, as 2026-03-09T10:14:33Z or 2026-03-09T11:14:33+01:00, or seconds, milliseconds, \
+         microseconds or nanoseconds since 1970, from 2000 to 2200";
 
     /// 2000-01-01. An earlier time comes from a device without a clock.
     const MIN_MS: i64 = 946_684_800_000;

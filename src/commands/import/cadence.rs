@@ -2,10 +2,10 @@
 //! than its interval has no windows, so it is never scored.
 //!
 //! ```text
-//! the rows come     the pump's interval            the report, after the cadence itself
-//! every 1 s         1 s, its profile's             nothing more
-//! every 10 s        1 s, its profile's             the command that sets the interval to 10 s
-//! every 10 s        10 s, its own                  nothing more
+//! one row           the pump's interval            the report, after the cadence itself
+//! every 1 s         1 s, from the profile          nothing more
+//! every 10 s        1 s, from the profile          the command that sets the interval to 10 s
+//! every 10 s        10 s, set for this pump        nothing more
 //! every 10 s        1 s, and --interval-ms 10000   the interval, which is set
 //! every 2 h         any                            no interval is that long
 //! ```
@@ -35,11 +35,11 @@ pub(super) async fn report(
     match imported.cadence {
         Cadence::Unknown => {}
         Cadence::Regular { interval_ms, .. } => {
-            writeln!(output, "its rows come every {}", format_interval(interval_ms))?
+            writeln!(output, "the file has one row every {}", format_interval(interval_ms))?
         }
         Cadence::Irregular { evidence: Evidence { median_ms, p90_ms, .. } } => writeln!(
             output,
-            "its rows come irregularly: half of them within {} of the one before, nine of ten within {}",
+            "the rows of the file are irregular: half of them within {} of the one before, nine of ten within {}",
             format_interval_rounded(median_ms),
             format_interval_rounded(p90_ms)
         )?,
@@ -63,10 +63,10 @@ pub(super) async fn report(
     let Some(row_interval_ms) = row_interval_ms.filter(|_| imported.cadence.sparser_than(interval_ms).is_some()) else {
         return Ok(());
     };
-    let source = if own_ms.is_some() { "its own" } else { "its profile's" };
+    let source = if own_ms.is_some() { "set for this pump" } else { "from the profile" };
     writeln!(
         output,
-        "the interval of {pump} is {}, {source}: too short for windows of these rows",
+        "the interval of {pump} is {} ({source}): too short for windows of these rows",
         format_interval(interval_ms)
     )?;
     if !INTERVAL_RANGE_MS.contains(&row_interval_ms) {

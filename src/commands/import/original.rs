@@ -19,8 +19,8 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use volute_data::{
-    Dialect, EventMapping, EventsFile, ImportRequest, PumpRecord, Store, dry_run_import, import, import_events,
-    pumps_of, read_events,
+    Dialect, EventMapping, EventsFile, ImportRequest, PumpRecord, Store, dialects_of, dry_run_import, import,
+    import_events, pumps_of, read_events,
 };
 use volute_plant::{Currency, Profile, PumpId, Timestamp};
 
@@ -109,15 +109,16 @@ impl OriginalFolder<'_> {
         };
         let sensor_readings = table(&mapping.sensor_readings.file, "sensor_readings.csv")?;
         let maintenance_events = table(&mapping.maintenance_events.file, "maintenance_events.csv")?;
-        for path in files(dir)? {
-            if path == maintenance_events {
-                match self.read_events(&path, &mapping.maintenance_events) {
-                    Ok(events) => self.events = Some(events),
-                    Err(error) => self.errors.push(error.to_string()),
-                }
-                continue;
+        let (events, recordings): (Vec<PathBuf>, Vec<PathBuf>) =
+            files(dir)?.into_iter().partition(|path| *path == maintenance_events);
+        for path in events {
+            match self.read_events(&path, &mapping.maintenance_events) {
+                Ok(events) => self.events = Some(events),
+                Err(error) => self.errors.push(error.to_string()),
             }
-            let mut dialect = Dialect::from(self.args.dialect.clone());
+        }
+        let dialects = dialects_of(&recordings, self.profile(), &self.args.dialect.clone().into())?;
+        for (path, mut dialect) in recordings.into_iter().zip(dialects) {
             if path == sensor_readings {
                 dialect.columns.extend(mapping.sensor_readings.columns.clone());
             }

@@ -29,7 +29,7 @@ pub fn report(
         writeln!(output, "{merged} of them hold further channels of a reading that is stored")?;
     }
     if stored == 0 && already_stored > 0 {
-        writeln!(output, "nothing is new: all that the file holds is stored")?;
+        writeln!(output, "nothing new: everything in the file is stored already")?;
     }
     if already_stored > 0 {
         writeln!(output, "{already_stored} rows left out: they are stored already")?;

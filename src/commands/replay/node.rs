@@ -77,7 +77,7 @@ pub(super) enum PostError {
     /// There was no response.
     #[error("{url} does not respond: {source}")]
     Unreachable {
-        /// The URL of the post.
+        /// The URL of the request.
         url: String,
         /// The cause.
         source: Box<ureq::Error>,
@@ -108,12 +108,25 @@ pub(super) trait Node {
 pub(super) struct HttpNode {
     agent: Agent,
     ingest_url: String,
+    health_url: String,
 }
 
 impl HttpNode {
     pub(super) fn new(url: &NodeUrl) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
-        Self { agent: config.build().new_agent(), ingest_url: format!("{url}/api/ingest") }
+        Self {
+            agent: config.build().new_agent(),
+            ingest_url: format!("{url}/api/ingest"),
+            health_url: format!("{url}/healthz"),
+        }
+    }
+
+    /// Returns an error if nothing responds at the node's URL.
+    pub(super) fn check(&self) -> Result<(), PostError> {
+        match self.agent.get(&self.health_url).call() {
+            Ok(_) => Ok(()),
+            Err(source) => Err(PostError::Unreachable { url: self.health_url.clone(), source: Box::new(source) }),
+        }
     }
 }
 

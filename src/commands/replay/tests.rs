@@ -90,6 +90,19 @@ fn posts_follow_the_recorded_times() {
 }
 
 #[test]
+fn the_announcement_says_how_long_the_replay_takes() {
+    let (ten_minutes, one) = (rows(&[0, 599_000, 600_000]), rows(&[0]));
+    for (rows, speed, expected) in [
+        (&ten_minutes, "1", "posting 3 readings over 10 min; --speed 0 posts them at once"),
+        (&ten_minutes, "20", "posting 3 readings over 30 s; --speed 0 posts them at once"),
+        (&ten_minutes, "0", "posting 3 readings"),
+        (&one, "1", "posting 1 reading"),
+    ] {
+        assert_eq!(announcement(rows, speed.parse().expect("a speed")), expected);
+    }
+}
+
+#[test]
 fn the_replay_catches_up_after_a_slow_response() {
     let node = FakeNode::default();
     node.0.borrow_mut().latency = Duration::from_millis(700);

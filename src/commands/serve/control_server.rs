@@ -19,8 +19,9 @@ use tokio::{
     runtime::Handle,
     sync::{Mutex, RwLock},
 };
-use volute_actors::{EngineHandle, Simulation};
-use volute_data::{AuditAction, AuditEntry, ExportRequest, export};
+use volute_actors::{AssignProfileError, EngineHandle, RemovePumpError, Simulation};
+use volute_anomaly::ModelError;
+use volute_data::{AuditAction, AuditEntry, ExportError, ExportRequest, StoreError, export};
 use volute_plant::Timestamp;
 
 use crate::{
@@ -30,8 +31,9 @@ use crate::{
         pump_reports::{check_channel, list_pumps, name_detail, read_settings},
     },
     control::{ControlSocket, Peer, Request},
-    kinds::ModelFiles,
+    kinds::{KindError, ModelFiles},
     node_kinds::NodeKinds,
+    profiles,
 };
 
 /// Handles the requests of the control socket. Cheap to clone.
@@ -113,7 +115,11 @@ impl ControlServer {
                 summary.map_err(failure).and_then(|summary| to_json(&summary))
             }
             Request::Export(request) => {
-                let exported = export(self.engine.store(), &request, &self.stopping).await.map_err(failure)?;
+                let exported = export(self.engine.store(), &request, &self.stopping).await;
+                let exported = exported.map_err(|error| match error {
+                    ExportError::File { .. } | ExportError::Store(_) | ExportError::Stopped => failure(error),
+                    error => refusal(error),
+                })?;
                 let ExportRequest { pump, file, .. } = &request;
                 tracing::info!(pump = pump.as_str(), file = %file.display(), readings = exported.readings, "exported");
                 to_json(&exported)
@@ -128,16 +134,21 @@ impl ControlServer {
                         "{pump} is simulated and would be registered again at once; stop the simulation first"
                     ));
                 }
-                self.engine.remove_pump(&pump).await.map_err(failure)?;
+                self.engine.remove_pump(&pump).await.map_err(|error| match error {
+                    error @ RemovePumpError::UnknownPump(_) => refusal(error),
+                    error => failure(error),
+                })?;
                 to_json(&())
             }
             Request::PumpSettings { pump } => to_json(
-                &read_settings(self.engine.store(), &self.engine.profile_of(&pump), &pump).await.map_err(failure)?,
+                &read_settings(self.engine.store(), &self.engine.profile_of(&pump), &pump)
+                    .await
+                    .map_err(settings_error)?,
             ),
             Request::SetPump { pump, setting } => {
                 let profile = self.engine.profile_of(&pump);
-                let report = read_settings(self.engine.store(), &profile, &pump).await.map_err(failure)?;
-                check_channel(&setting, &profile).map_err(failure)?;
+                let report = read_settings(self.engine.store(), &profile, &pump).await.map_err(settings_error)?;
+                check_channel(&setting, &profile).map_err(refusal)?;
                 self.engine.set_pump_settings(&pump, report.settings.with(setting)).await.map_err(failure)?;
                 to_json(&())
             }
@@ -148,11 +159,23 @@ impl ControlServer {
             Request::Profiles => to_json(&summarize_kinds(&self.engine.kinds())),
             Request::AddProfile { profile, origin, model } => {
                 let model = model.as_deref().map(ModelFiles::Folder);
-                let added = self.kinds.add(&profile, &origin, model).map_err(failure)?;
+                let added = self.kinds.add(&profile, &origin, model).map_err(|error| match error {
+                    KindError::File { .. } | KindError::Model(ModelError::Io { .. } | ModelError::Encode(_)) => {
+                        failure(error)
+                    }
+                    error => refusal(error),
+                })?;
                 to_json(&summarize_kinds(&[added.kind]))
             }
             Request::AssignProfile { pump, profile } => {
-                self.engine.assign_profile(&pump, &profile).await.map_err(failure)?;
+                self.engine.assign_profile(&pump, &profile).await.map_err(|error| match error {
+                    AssignProfileError::UnknownProfile { .. } => {
+                        refusal(format!("{error}. Add it with `volute profiles add {}`", name_or_path(&profile)))
+                    }
+                    error @ (AssignProfileError::OtherChannels { .. }
+                    | AssignProfileError::StopFailed(RemovePumpError::UnknownPump(_))) => refusal(error),
+                    error => failure(error),
+                })?;
                 to_json(&())
             }
             #[cfg(feature = "failpoints")]
@@ -190,10 +213,26 @@ fn audit_entry(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntr
     }
 }
 
-/// Logs a failure, and returns its text for the client.
+/// Returns the argument with which `volute profiles add` adds a profile of this name: the name, if it is built in, or else a path.
+fn name_or_path(profile: &str) -> String {
+    if profiles::text(profile).is_ok() { profile.to_owned() } else { format!("./{profile}.toml") }
+}
+
+/// Returns why the settings of a pump are not read: the store failed, or there is no such pump.
+fn settings_error(error: anyhow::Error) -> String {
+    if error.is::<StoreError>() { failure(error) } else { refusal(error) }
+}
+
+/// Logs a failure of the node, and returns its text for the client.
 fn failure(error: impl std::fmt::Display) -> String {
     tracing::warn!(%error, "a request on the control socket failed");
     error.to_string()
+}
+
+/// Logs a request that is not valid, such as one with a mistyped pump id, and returns the reason for the client.
+fn refusal(reason: impl std::fmt::Display) -> String {
+    tracing::info!(%reason, "a request on the control socket was refused");
+    reason.to_string()
 }
 
 fn to_json(result: &impl Serialize) -> Result<Value, String> {

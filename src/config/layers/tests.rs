@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::super::{AutoRegister, Mistake, Problem};
+use super::super::AutoRegister;
 use super::*;
 
 fn env(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
@@ -90,6 +90,7 @@ fn text_keys_take_text_that_looks_like_something_else() {
         ("VOLUTE__INGEST__DEFAULT_PUMP", "\"p\"", "ingest.default_pump", r#""p""#),
         ("VOLUTE__SERVER__LISTEN", "[::1]:5001", "server.listen", r#""[::1]:5001""#),
         ("VOLUTE__LOG__FILTER", "info,volute=debug", "log.filter", r#""info,volute=debug""#),
+        ("VOLUTE__LOG__FILTER", "OFF,[request{method=GET}]=info", "log.filter", r#""OFF,[request{method=GET}]=info""#),
         ("VOLUTE__SERVER__WORKERS", "3", "server.workers", "3"),
     ] {
         let settings = load(None, env(&[(variable, text)]), &[]).expect(text);
@@ -120,7 +121,10 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[ingest]\nauto_register = \"maybe\"", "\"auto\", \"on\" or \"off\""),
         ("[log]\nformat = \"xml\"", "\"text\" or \"json\""),
         ("[log]\nfilter = \"volute=loud\"", "error, warn, info"),
-        ("[model]\nprofile = \"gear\"", "allowed: centrifugal, skab"),
+        ("[log]\nfilter = \"loud\"", "error, warn, info"),
+        ("[log]\nfilter = \"info,volute_data\"", "error, warn, info"),
+        ("[model]\nprofile = \"gear\"", "centrifugal, skab, or a path"),
+        ("[model]\nprofile = \"centrifugall\"", "did you mean centrifugal?"),
         ("[model]\nprofile = \"./nowhere.toml\"", "nowhere.toml cannot be read"),
         ("[commissioning]\nhours = 0", "a number above 0, up to 720 (hours)"),
         ("[commissioning]\nhours = 720.5", "a number above 0, up to 720 (hours)"),
@@ -184,6 +188,33 @@ fn all_mistakes_of_all_layers_are_found_at_once_even_those_that_a_later_layer_co
     let text = ConfigError::Mistakes(found).to_string();
     assert!(text.starts_with("6 keys are wrong"), "{text}");
     assert!(text.contains(r#"server.listen = "nowhere" (flag:--listen): allowed: an IP address"#), "{text}");
+}
+
+#[test]
+fn a_variable_with_other_underscores_is_reported_with_its_right_name() {
+    let variables = [
+        ("VOLUTE_SERVER_LISTEN", "0.0.0.0:80"),
+        ("VOLUTE_STORE__LINGER_MS", "5"),
+        ("volute_log_filter", "info"),
+        // Not the configuration's.
+        ("VOLUTE_BIN", "x"),
+        ("VOLUTE_LONG", "1"),
+        ("VOLUTE_STRICT", "1"),
+        ("VOLUTE_BLESS", "1"),
+        ("VOLUTE_FAILPOINTS", "1"),
+        ("VOLUTE", "1"),
+        ("VOLUTE_SERVER", "1"),
+    ];
+    let found: Vec<String> = mistakes(None, &variables, &[]).iter().map(Mistake::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "server.listen = \"0.0.0.0:80\" (env:VOLUTE_SERVER_LISTEN): no such variable; did you mean VOLUTE__SERVER__LISTEN?",
+            "store.linger_ms = \"5\" (env:VOLUTE_STORE__LINGER_MS): no such variable; did you mean VOLUTE__STORE__LINGER_MS?",
+            "log.filter = \"info\" (env:volute_log_filter): no such variable; did you mean VOLUTE__LOG__FILTER?",
+        ]
+    );
+    assert!(load(None, env(&variables[3..]), &[]).is_ok());
 }
 
 #[test]

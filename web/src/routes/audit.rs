@@ -23,7 +23,7 @@ pub(crate) struct AuditQuery {
     /// Only entries of this action, for example `restart`
     #[param(value_type = Option<String>)]
     action: Option<ActionName>,
-    /// At or after this time; RFC 3339 or milliseconds since 1970
+    /// At or after this time; RFC 3339, or seconds to nanoseconds since 1970
     #[param(value_type = Option<String>)]
     from: Option<TimeParam>,
     /// Before this time

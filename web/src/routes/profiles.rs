@@ -216,7 +216,7 @@ fn invalid_profile(text: &str, error: &ProfileError) -> InvalidValue {
     match error {
         ProfileError::Value { key, value, allowed } => {
             let value = truncated(&value.as_str().into());
-            InvalidValue::new(&format!("profile.{key}"), value, *allowed, "not allowed here")
+            InvalidValue::unspecific(&format!("profile.{key}"), value, *allowed)
         }
         ProfileError::Toml(error) => {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();

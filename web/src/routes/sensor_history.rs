@@ -30,7 +30,7 @@ pub(crate) struct SensorHistoryQuery {
     /// The pump; absent: the node's default pump
     #[param(value_type = Option<String>)]
     pump_id: Option<PumpParam>,
-    /// At or after this time; RFC 3339 or milliseconds since 1970
+    /// At or after this time; RFC 3339, or seconds to nanoseconds since 1970
     #[param(value_type = Option<String>)]
     from: Option<TimeParam>,
     /// Before this time

@@ -236,7 +236,8 @@ fn flags_as_parameters(message: &str) -> String {
         "good-quality",
         "no-value",
     ];
-    flags.iter().fold(message.to_owned(), |text, flag| text.replace(&format!("--{flag}"), &flag.replace('-', "_")))
+    let message = message.replace("--pump ", "pump_id ");
+    flags.iter().fold(message, |text, flag| text.replace(&format!("--{flag}"), &flag.replace('-', "_")))
 }
 
 async fn play(simulation: &Simulation, plan: Plan, speed: Speed) -> Result<SimulationResponse, ApiError> {

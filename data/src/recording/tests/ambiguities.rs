@@ -15,6 +15,37 @@ fn for_pump(name: &str) -> Dialect {
     dialect(|dialect| dialect.expected_pump = name.parse().ok())
 }
 
+#[test]
+fn a_named_column_that_the_file_does_not_have_is_an_error() {
+    let text = "timestamp,Tb,x\n2020-03-01 15:44:06,1,2\n";
+    for (name, meaning) in [("Fooo", "Tb"), ("tb", "ignore"), ("X", "timestamp")] {
+        let expected =
+            format!("line 1: no column is named {name:?}, as --column says; there are \"timestamp\", \"Tb\", \"x\"");
+        assert_rejected(text, &with_columns(&[(name, meaning)]), &[&expected]);
+    }
+}
+
+#[test]
+fn of_several_files_one_must_have_a_named_column() {
+    let profile = Profile::from_toml(TEN_CHANNELS).expect("a profile");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let files = [
+        file("a.csv", "timestamp,Drehzahl,Oil_Pressure_bar\n2020-03-01 15:44:06,1,2\n"),
+        file("b.csv", "timestamp,Motor_RPM\n2020-03-01 15:44:06,1\n"),
+        file("c.csv", "hello\n"),
+    ];
+    let both = with_columns(&[("Drehzahl", "Motor_RPM")]);
+    let dialects = dialects_of(&files, &profile, &both).expect("one file has it");
+    assert_eq!((&dialects[0], &dialects[1], &dialects[2]), (&both, &Dialect::default(), &both));
+    let error = dialects_of(&files, &profile, &with_columns(&[("Fooo", "Motor_RPM")])).expect_err("none has it");
+    assert!(error.to_string().contains("no file has a column \"Fooo\""), "{error}");
+}
+
 fn with_columns(columns: &[(&str, &str)]) -> Dialect {
     let columns = columns.iter().map(|(name, column)| ((*name).to_owned(), (*column).to_owned()));
     dialect(|dialect| dialect.columns = columns.collect())
@@ -72,7 +103,11 @@ fn pump_column_is_recognized_by_its_name() {
         assert_read(&text, &one, &[(9, Some(4.0), None), (10, Some(5.0), None)], &[]);
         if !["source", "name", "Unit"].contains(&name) {
             let of_one = format!("timestamp,{name},Tb\n{}", rows(["P-1,1", "P-1,2"]));
-            assert_rejected(&of_one, &for_pump("P-2"), &["\"P-1\" (and 1 more) is not P-2", "--file-pump 'P-1'"]);
+            assert_rejected(
+                &of_one,
+                &for_pump("P-2"),
+                &["the rows are of pump \"P-1\" (and 1 more), and you gave --pump P-2", "--file-pump 'P-1'"],
+            );
             assert_read(&of_one, &for_pump("P-1"), &[(6, Some(1.0), None), (7, Some(2.0), None)], &[]);
         }
     }
@@ -199,18 +234,25 @@ fn header_errors_do_not_hide_cell_errors() {
         ),
         (
             "timestamp,Tb,tb\n03.04.2020 10:00:00,1,5%\n",
-            &["line 1: column \"tb\" is there twice", "has more than one meaning", "line 2: tb: \"5%\" is no number"],
+            &[
+                "line 1: column \"tb\" is there twice",
+                "has more than one meaning",
+                "line 2: tb: \"5%\" is not a number",
+            ],
         ),
         (
             "timestamp;Tb [\u{b0}F];Volume Flow RateRMS\n25.13.2020 10:00:00;61.79%;2,950\n2020-03-01 15:44:06;1;2.062\n",
-            &["is in \"\u{b0}F\"", "\"61.79%\" is no number", "--decimal comma", "no month 13"],
+            &["is in \"\u{b0}F\"", "\"61.79%\" is not a number", "--decimal comma", "no month 13"],
         ),
-        ("when,Tb\nx,5%\n", &["column \"timestamp\" is missing", "line 2: Tb: \"5%\" is no number"]),
-        ("Zeitstempel,Druck\nyesterday,1\n", &["column \"Druck\" is no channel", "\"yesterday\" is no time"]),
-        ("Zeitstempel,Druck\n2020-03-01 15:44:06,1,2\n", &["is no channel", "line 2: 3 cells, and the header has 2"]),
+        ("when,Tb\nx,5%\n", &["column \"timestamp\" is missing", "line 2: Tb: \"5%\" is not a number"]),
+        ("Zeitstempel,Druck\nyesterday,1\n", &["column \"Druck\" is not a channel", "\"yesterday\" is not a time"]),
+        (
+            "Zeitstempel,Druck\n2020-03-01 15:44:06,1,2\n",
+            &["is not a channel", "line 2: 3 cells, and the header has 2"],
+        ),
         (
             "timestamp,Tb,Tb\n2020-03-01 25:44:06,1,(5)\n",
-            &["is there twice; rename", "no hour 25", "\"(5)\" is no number"],
+            &["is there twice; rename", "no hour 25", "\"(5)\" is not a number"],
         ),
     ];
     for (text, expected) in cases {
@@ -224,7 +266,7 @@ fn hints_are_printable_and_can_be_typed() {
     let nul = "5\0".repeat(500);
     for cell in [nul.as_str(), "5\u{1b}[2J", "5\u{7}x"] {
         let (_, notes) = rows_and_notes(&format!("{HEADER}\n2020-03-01 15:44:06,{cell},1\n"), &Dialect::default());
-        assert!(notes.contains("is no number that has one meaning here") && is_printable(&notes), "{notes:?}");
+        assert!(notes.contains("is not a number that has one meaning here") && is_printable(&notes), "{notes:?}");
         assert!(notes.len() < 700 && !notes.contains("--no-value"), "{notes:?}");
     }
     let pump = "P\0".repeat(500);

@@ -65,7 +65,7 @@ fn diagnose_number(text: &str, number: f64) -> TimeDefect {
     } else if number.abs() < MIN_EPOCH_S {
         TimeDefect::new(
             "relative",
-            "it is no number of seconds or milliseconds since 1970; times relative to a start are not supported",
+            "it is not a number of seconds, milliseconds, microseconds or nanoseconds since 1970; times relative to a start are not supported",
         )
     } else {
         TimeDefect::new("epoch", "as seconds, milli-, micro- or nanoseconds since 1970 it is not from 2000 to 2200")

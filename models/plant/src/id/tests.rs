@@ -106,7 +106,7 @@ fn lengths_are_in_characters_and_in_bytes() {
     let long = "x".repeat(65);
     let message = "x".repeat(10_000).parse::<PumpId>().expect_err("too long").to_string();
     assert!(
-        message.starts_with(&format!("{long:?} is no pump id")),
+        message.starts_with(&format!("{long:?} is not a valid pump id")),
         "no more of it than shows that it is too long: {message}"
     );
 }

@@ -2272,7 +2272,7 @@ export interface operations {
             query?: {
                 /** @description The pump; absent: the node's default pump */
                 pump_id?: string;
-                /** @description At or after this time; RFC 3339 or milliseconds since 1970 */
+                /** @description At or after this time; RFC 3339, or seconds to nanoseconds since 1970 */
                 from?: string;
                 /** @description Before this time */
                 to?: string;
@@ -2334,7 +2334,7 @@ export interface operations {
             query?: {
                 /** @description Only entries of this action, for example `restart` */
                 action?: string;
-                /** @description At or after this time; RFC 3339 or milliseconds since 1970 */
+                /** @description At or after this time; RFC 3339, or seconds to nanoseconds since 1970 */
                 from?: string;
                 /** @description Before this time */
                 to?: string;
@@ -3610,7 +3610,7 @@ export interface operations {
             query?: {
                 /** @description The pump; absent: the node's default pump */
                 pump_id?: string;
-                /** @description At or after this time; RFC 3339 or milliseconds since 1970 */
+                /** @description At or after this time; RFC 3339, or seconds to nanoseconds since 1970 */
                 from?: string;
                 /** @description Before this time */
                 to?: string;
