@@ -63,7 +63,7 @@ impl Pump {
 /// Trains a model on several pumps, so that it has no baseline.
 fn model(data: &TempDir, seed: &str) -> PathBuf {
     let path = |name: String| data.path().join(name).to_str().expect("text").to_owned();
-    let recordings: Vec<String> = ["1", "2", "3"].map(|pump| path(format!("{pump}.csv"))).into();
+    let recordings: Vec<String> = ["1", "2", "3"].map(|pump| path(format!("{pump}-{seed}.csv"))).into();
     for (recording, pump) in recordings.iter().zip(["1", "2", "3"]) {
         run(&["simulate", "--seed", pump, "--rows", "300", "--out", recording]);
     }
