@@ -409,8 +409,8 @@ export interface paths {
         get: operations["get"];
         /**
          * Replaces the settings of a pump.
-         * @description If the interval changes, the pump's baseline cannot be used any more. A new one is learned, from the same time range of
-         *     readings if there is one, and until then the pump is `LEARNING`. The change is durable when the response is sent.
+         * @description If the interval changes, the pump's baseline cannot be used any more. A new one is learned: from the stored readings of the
+         *     time range that the old one was learned from, if it was learned from stored readings. Until then the pump is `LEARNING`. The change is durable when the response is sent.
          */
         put: operations["set"];
         post?: never;
@@ -2823,7 +2823,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A profile of this name exists with other channels or another interval, or the node has 256 profiles already */
+            /** @description A different profile of this name exists, it is the profile of the node's configuration, or the node has 256 profiles already */
             409: {
                 headers: {
                     [name: string]: unknown;
