@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Example: the folder holds a model with a validation error of 0.0412, and a new one is trained. Both are measured on the
-//! new one's validation windows, the newest ones, which neither was trained on. If the new model's error is below that of
+//! newest windows, which neither model was trained on. If the new model's error is below that of
 //! the old one, it replaces it; otherwise it is only stored in `versions/`. Either can be activated later.
 //!
 //! Only [`Model::save`] changes which model is in use, so a crash leaves the old model or the new one. A lock on the folder
@@ -49,6 +49,7 @@ pub struct HistoryEntry {
     /// Whether the model is in use after the event.
     pub in_use: bool,
     /// The model's mean absolute error on the validation windows, in spreads of the channels.
+    // The field's name in stored histories.
     #[serde(rename = "held_back")]
     pub validation_error: Option<f64>,
     /// The reason, as text.

@@ -1,8 +1,8 @@
 //! `volute backup`: makes a backup of a node's data directory. A running node makes it itself; otherwise the command opens the
 //! store.
 //!
-//! The store stages a consistent copy in `DATA/staging/`, linked where possible; the copy is then written to the repository and
-//! removed.
+//! The store stages a consistent copy in `DATA/staging/`, hard-linked to the data directory where possible. The copy is then written
+//! to the repository, where a file that the previous backup has too is linked to that one, and is removed from staging.
 
 use std::{
     fs,
@@ -98,7 +98,7 @@ pub(super) async fn back_up(
     Ok(BackupSummary { report, pause_ms, took_ms })
 }
 
-/// Removes the staged copy of an interrupted backup.
+/// Removes the staged copy: of the backup that has just ended, or of an earlier one that was interrupted.
 pub(super) fn clear_staging(dir: &Path) -> Result<()> {
     let staging = dir.join(STAGING_DIR);
     match fs::remove_dir_all(&staging) {

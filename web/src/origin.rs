@@ -8,8 +8,8 @@
 //!   or from no page: `Origin` must name the host of the request or an allowed host, and `Sec-Fetch-Site` must be
 //!   `same-origin` or `none`. Otherwise the response is 403.
 //!
-//! An example: a script of https://evil.example posts to http://192.168.1.20:5000/api/actors/recorder/restart. The browser
-//! sends `Host: 192.168.1.20:5000`, which is allowed, and `Origin: https://evil.example`, which is not: the response is 403.
+//! An example: a script of http://evil.example posts to http://192.168.1.20:5000/api/actors/recorder/restart. The browser
+//! sends `Host: 192.168.1.20:5000`, which is allowed, and `Origin: http://evil.example`, which is not: the response is 403.
 //!
 //! Does not authenticate users: there are none yet.
 
@@ -32,7 +32,7 @@ const STREAM_PATH: &str = "/api/stream";
 /// The host names of a node, in lower case, each with or without a port.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts {
-    /// The names of this machine: allowed in `Host`, not in `Origin`.
+    /// The names of this machine: allowed in `Host`; in `Origin` only if it is also the request's host.
     own: Vec<String>,
     /// The names in the configuration: allowed in `Host` and in `Origin`.
     allowed: Vec<String>,

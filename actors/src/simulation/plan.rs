@@ -25,7 +25,7 @@ pub enum Plan {
 pub struct PumpPlan {
     /// The id of the pump.
     pub pump: PumpId,
-    /// The fault, its severity, and the length of an episode in seconds, from its healthy start to the end of the recovery.
+    /// The fault, its severity, and the length of one course of it in seconds: healthy, growing, full, recovering. It is repeated.
     /// None for a pump that stays healthy.
     pub fault: Option<(Fault, Severity, f64)>,
     /// The seed of its design, load and noise.

@@ -10,8 +10,9 @@
 //! A single quality column without a channel's name applies to the whole row. If there are several, each applies to the
 //! channel on its left.
 //!
-//! The usual words and OPC quality numbers are known. OPC numbers from 192 to 255 are good and smaller ones are bad;
-//! they count as OPC only if the column has at least one good number. 0 and 1 alone are unknown, unless the column's
+//! The usual words and OPC quality numbers are known. OPC DA numbers from 192 to 255 are good, and 0 to 191 are bad;
+//! they count as OPC only if the column has at least one good number. OPC UA status codes (0x and eight hex digits) are good if
+//! their severity is 0. 0 and 1 alone are unknown, unless the column's
 //! name gives their meaning (`Validity`). "Uncertain" is not good.
 
 use std::collections::BTreeMap;
@@ -24,7 +25,8 @@ use super::{
     findings::{Finding, quoted},
 };
 
-/// A column with more different words than this is not a quality column.
+/// Different words that are kept of a column, at most. One with more is not a quality column, unless its name is in
+/// [`QUALITY_NAMES`]: then it is an error.
 const MAX_WORDS: usize = 100;
 
 /// Names that only quality columns have.
@@ -55,7 +57,7 @@ fn is_quality_name(name: &str) -> bool {
 /// Marks the quality columns among the columns that are still unknown.
 pub(super) fn find(profile: &Profile, headings: &[(&str, Heading<'_>)], columns: &mut [Column]) {
     let is_free = |column: &Column| *column == Column::Unknown;
-    let unnamed: Vec<usize> = (0..columns.len())
+    let without_channel: Vec<usize> = (0..columns.len())
         .filter(|&index| is_free(&columns[index]) && is_quality_name(&headings[index].1.base))
         .collect();
     for index in 0..columns.len() {
@@ -65,13 +67,13 @@ pub(super) fn find(profile: &Profile, headings: &[(&str, Heading<'_>)], columns:
             columns[index] = Column::Quality(QualityTarget::Channel(channel));
         }
     }
-    for &index in &unnamed {
+    for &index in &without_channel {
         // A single one applies to the whole row. If there are several, each applies to the channel on its left.
         let left = columns[..index].iter().rev().find_map(|column| match column {
             Column::Channel(channel) => Some(*channel),
             _ => None,
         });
-        let of = left.filter(|_| unnamed.len() > 1).map_or(QualityTarget::Row, QualityTarget::Channel);
+        let of = left.filter(|_| without_channel.len() > 1).map_or(QualityTarget::Row, QualityTarget::Channel);
         columns[index] = Column::Quality(of);
     }
 }
@@ -122,15 +124,16 @@ impl Words {
     /// # Errors
     /// The words with an unknown meaning, if the column is a quality column.
     pub(super) fn classify(self, name: &str, good: &[String]) -> Result<Option<WordMeanings>, Vec<Finding>> {
-        let base = Heading::new(name).full;
-        let is_quality_name = QUALITY_NAMES.iter().any(|word| base == *word || base.ends_with(&format!("_{word}")));
+        let full = Heading::new(name).full;
+        let is_quality_name = QUALITY_NAMES.iter().any(|word| full == *word || full.ends_with(&format!("_{word}")));
         let has_opc_codes =
             self.words.keys().filter_map(|word| parse_code(word)).any(|number| (192..256).contains(&number));
-        let one_is_good = base.contains("valid") || base.contains("good");
+        // In a column such as `is_valid`, 1, true and yes mean good.
+        let name_gives_meaning = full.contains("valid") || full.contains("good");
         let (mut meanings, mut unknown) = (WordMeanings::new(), Vec::new());
         for (word, finding) in self.words {
             let is_good = match good {
-                [] => meaning(&word, has_opc_codes, one_is_good),
+                [] => meaning(&word, has_opc_codes, name_gives_meaning),
                 good => Some(good.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(&word))),
             };
             match is_good {
@@ -161,7 +164,7 @@ fn parse_code(word: &str) -> Option<i64> {
 }
 
 /// Returns whether a word means that a value is good; none if the word is unknown.
-fn meaning(word: &str, has_opc_codes: bool, one_is_good: bool) -> Option<bool> {
+fn meaning(word: &str, has_opc_codes: bool, name_gives_meaning: bool) -> Option<bool> {
     const GOOD: [&str; 8] = ["good", "g", "ok", "okay", "gut", "valid", "gültig", "gueltig"];
     const BAD: [&str; 14] = [
         "b",
@@ -187,7 +190,7 @@ fn meaning(word: &str, has_opc_codes: bool, one_is_good: bool) -> Option<bool> {
         return match number {
             _ if is_opc_ua => Some(number < 0x4000_0000),
             0..256 if has_opc_codes => Some(number >= 192),
-            0 | 1 if one_is_good => Some(number == 1),
+            0 | 1 if name_gives_meaning => Some(number == 1),
             _ => None,
         };
     }
@@ -198,8 +201,8 @@ fn meaning(word: &str, has_opc_codes: bool, one_is_good: bool) -> Option<bool> {
         return Some(false);
     }
     match lower.as_str() {
-        "true" | "yes" | "y" if one_is_good => Some(true),
-        "false" | "no" | "n" if one_is_good => Some(false),
+        "true" | "yes" | "y" if name_gives_meaning => Some(true),
+        "false" | "no" | "n" if name_gives_meaning => Some(false),
         _ => None,
     }
 }
@@ -241,7 +244,11 @@ mod tests {
             let good = [words[0].to_owned()];
             assert!(classify(name, words, &good).expect("said").expect("a quality")[words[0]], "{name}");
         }
-        assert_eq!(classify("status", &["RUNNING", "STOPPED"], &[]), Ok(None), "a machine's");
+        assert_eq!(
+            classify("status", &["RUNNING", "STOPPED"], &[]),
+            Ok(None),
+            "these are states of the machine, not a quality"
+        );
     }
 
     fn classify(name: &str, words: &[&str], good: &[String]) -> Result<Option<WordMeanings>, Vec<Finding>> {

@@ -1,6 +1,6 @@
 //! The versions of each pump's baseline, which one is active, and the progress of a pump's commissioning.
 //!
-//! A baseline is stored as a document with the few fields that it is found by. Does not interpret the document, and does not
+//! A baseline is stored as a document under [pump, version], with a few fields that describe it. Does not interpret the document, and does not
 //! decide which version a pump should use; see the `actors` crate. Each pump has one writer, its actor: two at once would
 //! both take the next version number, and the second would fail.
 
@@ -25,19 +25,19 @@ const ADD: &str = "
     DELETE $commissioning RETURN NONE;
     COMMIT;
 ";
-const USE: &str = "
+const ACTIVATE: &str = "
     BEGIN;
     UPSERT $active.id CONTENT $active RETURN NONE;
     DELETE $commissioning RETURN NONE;
     COMMIT;
 ";
-const USE_NONE: &str = "
+const DEACTIVATE: &str = "
     BEGIN;
     DELETE $active RETURN NONE;
     DELETE $commissioning RETURN NONE;
     COMMIT;
 ";
-const BEGIN: &str = "
+const SAVE_COMMISSIONING: &str = "
     BEGIN;
     DELETE $active RETURN NONE;
     UPSERT $row.id CONTENT $row RETURN NONE;
@@ -50,6 +50,7 @@ struct BaselineRow {
     id: RecordId,
     created_ms: i64,
     network: String,
+    /// The id of the baseline; the baseline itself is `document`. Column names are stored: `why` is the reason.
     baseline: String,
     from_ms: i64,
     to_ms: i64,
@@ -94,10 +95,10 @@ impl Store {
         let commissioning = ("commissioning", commissioning_id(pump).into_value());
         if version == 0 {
             let vars = [("active", active_id(pump).into_value()), commissioning];
-            return self.engine().await?.execute(USE_NONE, vars).await;
+            return self.engine().await?.execute(DEACTIVATE, vars).await;
         }
         let active = ActiveRow { id: active_id(pump), version: version.into() };
-        self.engine().await?.execute(USE, [("active", active.into_value()), commissioning]).await
+        self.engine().await?.execute(ACTIVATE, [("active", active.into_value()), commissioning]).await
     }
 
     /// Returns all versions of a pump's baseline, oldest first.
@@ -131,12 +132,12 @@ impl Store {
 
     /// Stores the progress of a pump's commissioning. No version of its baseline is active until the commissioning ends.
     pub async fn save_commissioning(&self, pump: &PumpId, record: &CommissioningRecord) -> Result<(), StoreError> {
-        self.engine().await?.execute(BEGIN, commissioning(pump, record)).await
+        self.engine().await?.execute(SAVE_COMMISSIONING, commissioning(pump, record)).await
     }
 }
 
-/// Returns the variables of a statement that starts a commissioning: the id of the active version, which is deleted, and the
-/// commissioning's row.
+/// Returns the variables of [`SAVE_COMMISSIONING`]: the id of the active version's row, which is deleted, and the commissioning's
+/// row.
 pub(super) fn commissioning(pump: &PumpId, record: &CommissioningRecord) -> [(&'static str, Value); 2] {
     let row = CommissioningRow {
         id: commissioning_id(pump),

@@ -17,7 +17,7 @@ use crate::{ChannelScore, Detector, Scaler, Tuning, deviation::deviation, hex::h
 pub struct Baseline {
     /// The first 12 hex digits of a SHA-256 over everything that decides a detection.
     pub id: String,
-    /// The network that its losses are of; see [`crate::Model::network_id`].
+    /// The id of the network that computed the losses it was learned from; see [`crate::Model::network_id`].
     pub network: String,
     /// The interval of the windows that it was learned from, in milliseconds; it is valid for windows of that interval only.
     /// None in old baselines, which are of the network's interval.
@@ -33,7 +33,7 @@ pub struct Baseline {
     pub loss_threshold: f64,
     /// One per channel, in the profile's order.
     pub channels: Vec<ChannelBaseline>,
-    /// The thresholds of [`Detector::Fused`]: norms of the weighted deviations.
+    /// The thresholds of [`Detector::Fused`].
     pub thresholds: Thresholds,
     /// What it was learned from.
     pub learned: LearnedFrom,
@@ -58,15 +58,15 @@ pub struct ChannelBaseline {
     pub error: f64,
     /// Root mean square of the errors' distance above that median; errors below it count as 0.
     pub error_spread: f64,
-    /// The channel is stuck below this liveliness; 0 if it does not change for a while even when healthy.
+    /// The channel is stuck if its liveliness (how much it changes, see `channel_score.rs`) is below this; 0 if it does not change for a while even when healthy.
     pub stuck_below: f64,
-    /// Weight of its level.
+    /// The weight of its level's deviation in the norm.
     pub level_weight: f64,
-    /// Weight of its error.
+    /// The weight of its error's deviation in the norm.
     pub error_weight: f64,
 }
 
-/// Thresholds for the norms of weighted deviations, in spreads.
+/// Thresholds for the Euclidean norm, over all channels, of deviation times weight. A deviation is a distance from normal in spreads.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {

@@ -6,12 +6,13 @@
 //!
 //! An example, a pump at one reading per minute with a bearing that wears:
 //!
-//! 1. [`ConditionalBaseline::learn`] takes a day of healthy readings. It finds that the bearing is 0.95 of the ambient, plus 18 K
-//!    by the load of the last 20 minutes, with a spread of 0.2 K, 0.06 K over an hour (`fit.rs`, `covariance.rs`).
+//! 1. [`ConditionalBaseline::learn`] takes a day of healthy readings. It finds how the bearing follows the
+//!    ambient and the load of the last 20 minutes: single readings lie within 0.2 K of that, averages over an hour within
+//!    0.06 K (`fit.rs`, `covariance.rs`).
 //! 2. [`ConditionalState::step`] takes each reading. At 80 % speed and 25 °C the bearing should be 44.1 °C, and is 44.9 °C.
 //!    The average of the last 15 minutes is 0.8 K too high, with a standard deviation of 0.1 K; the casing, which shares
-//!    the bearing's drifts, is as expected. So the bearing has z = 8.6, given the others (`decision.rs`).
-//! 3. The threshold at this scale is 7.2. The anomaly score is 1.2: an episode begins, and the bearing is named (`episode.rs`).
+//!    the bearing's drifts, is as expected. Alone that would be z = 8; given the casing it is z = 8.6 (`decision.rs`).
+//! 3. The threshold for averages over 15 minutes (this *scale*) is 7.2. The anomaly score is 1.2: an episode begins, and the bearing is named (`episode.rs`).
 //!
 //! Speed and ambient temperature are inputs and never suspects. A pump without them is judged by its levels, given the other
 //! channels. A channel that is missing is left out, and the others are judged. Where the pump runs as it never did in
@@ -20,8 +21,8 @@
 //! Times are in seconds and readings carry their own, so any interval and any jitter fits. One set of constants serves all pumps
 //! (`tuning.rs`).
 //!
-//! A pure library: no I/O, no clock, no threads. Does not select healthy readings, order readings, or hold a pump that
-//! starts or stops back; its caller does. Does not see what leaves every level where it is, such as more noise or slow
+//! A pure library: no I/O, no clock, no threads. Does not select healthy readings, order readings, or hold back readings of a
+//! pump that is starting or stopping; its caller does. Does not see what leaves every level where it is, such as more noise or slow
 //! swinging. Not used by the node yet.
 
 mod averages;

@@ -37,7 +37,7 @@ impl Fault {
         }
     }
 
-    /// Returns what the channel measures that shows the fault.
+    /// Returns the quantity of the channel that shows the fault.
     pub fn channel(self) -> Quantity {
         match self {
             Self::VibrationDoubled => Quantity::Vibration,
@@ -53,7 +53,7 @@ impl Fault {
 pub struct Onset {
     /// The fault.
     pub fault: Fault,
-    /// Seconds from now until it begins.
+    /// Seconds from when it is set on the pump until it begins.
     pub after_s: f64,
     /// Seconds from then until it is fully grown; 0 is a step.
     pub growth_s: f64,
