@@ -16,6 +16,7 @@
 mod confusion;
 mod cross_validate;
 mod damage;
+mod parallel;
 mod plot;
 mod report;
 mod run;
@@ -28,11 +29,6 @@ use std::{
     io::{self, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -107,33 +103,23 @@ fn score_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<ScoredRecording>)>
     let seeds = evaluation.recipe.seed..evaluation.recipe.seed + evaluation.seeds.get() as u64;
     let tasks: Vec<(u64, &PathBuf)> = seeds.clone().flat_map(|seed| files.iter().map(move |f| (seed, f))).collect();
     let bar = progress::bar(tasks.len() as u64, "recordings");
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..evaluation.jobs.get().min(tasks.len()) {
-            scope.spawn(|| {
-                while let Some(&(seed, file)) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let scored = score_recording(evaluation, seed, file);
-                    bar.inc(1);
-                    // A poisoned lock is harmless: the list is complete after each push, and a panic ends the scope.
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push(((seed, file.clone()), scored));
-                }
-            });
-        }
+    let scored = parallel::run(tasks.len(), evaluation.jobs, &bar, |number| {
+        let (seed, file) = tasks[number];
+        score_recording(evaluation, seed, file)
     });
     bar.finish_and_clear();
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut results: Vec<_> = tasks.into_iter().map(|(seed, _)| seed).zip(scored).collect();
     let first_seed = evaluation.recipe.seed;
     let skipped =
         results.extract_if(.., |(_, scored)| scored.as_ref().is_err_and(is_not_a_recording)).collect::<Vec<_>>();
-    for ((seed, _), scored) in skipped {
+    for (seed, scored) in skipped {
         if let (true, Err(error)) = (seed == first_seed, scored) {
             report_skipped(&error)?;
         }
     }
     ensure!(!results.is_empty(), "no .csv file below {} is a recording of this profile", evaluation.data.display());
     let mut by_seed: Vec<(u64, Vec<ScoredRecording>)> = seeds.map(|seed| (seed, Vec::new())).collect();
-    for ((seed, _), scored) in results {
+    for (seed, scored) in results {
         let Some(recording) = scored? else { continue };
         if let Some((_, runs)) = by_seed.iter_mut().find(|(run_seed, _)| *run_seed == seed) {
             runs.push(recording);

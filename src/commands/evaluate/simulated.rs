@@ -9,16 +9,7 @@
 //!
 //! Does not check the name of a diagnosis.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    num::NonZeroUsize,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{collections::BTreeMap, io::Write, num::NonZeroUsize, sync::Arc};
 
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
@@ -26,7 +17,10 @@ use volute_anomaly::{Baseline, Commissioning, HealthyStatistics, Model};
 use volute_plant::{NoWindow, Profile, PumpId, Quantity, Sample, Timestamp};
 use volute_simulator::{Design, Episode, Fault, LoadPlan, SensorFault, Severity, Simulator};
 
-use super::tracker::{DetectionTracker, SimulatedWindows, largest};
+use super::{
+    parallel,
+    tracker::{DetectionTracker, SimulatedWindows, largest},
+};
 use crate::{cli::Format, commands::progress};
 
 /// The seed of the first pump. The built-in model was trained on pumps with lower seeds.
@@ -109,26 +103,9 @@ pub fn run(simulated: &Simulated, output: &mut dyn Write) -> Result<()> {
 fn evaluate_pumps(simulated: &Simulated, hours: f64) -> Result<Vec<PumpResult>> {
     let count = simulated.pumps.get();
     let bar = progress::bar(count as u64, "pumps");
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..simulated.jobs.get().min(count) {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
-                        break;
-                    }
-                    let result = evaluate_pump(simulated, number as u64, hours);
-                    bar.inc(1);
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
-                }
-            });
-        }
-    });
+    let results = parallel::run(count, simulated.jobs, &bar, |number| evaluate_pump(simulated, number as u64, hours));
     bar.finish_and_clear();
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(number, _)| *number);
-    results.into_iter().map(|(_, result)| result).collect()
+    results.into_iter().collect()
 }
 
 /// Commissions one pump, and evaluates its healthy days and each of its faults.

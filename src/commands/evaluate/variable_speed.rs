@@ -16,15 +16,7 @@
 mod report;
 mod trial;
 
-use std::{
-    io::Write,
-    num::NonZeroUsize,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{io::Write, num::NonZeroUsize, sync::Arc};
 
 use anyhow::{Context, Result};
 use volute_anomaly::{Baseline, Commissioning, HealthyStatistics, MIN_WINDOWS, Model, Provenance, Recipe};
@@ -35,7 +27,10 @@ use self::{
     report::{Half, PumpResult, Report},
     trial::{Snapshot, faults, observe_fault, observe_healthy},
 };
-use super::tracker::{DetectionTracker, SimulatedStep, SimulatedWindows, largest};
+use super::{
+    parallel,
+    tracker::{DetectionTracker, SimulatedStep, SimulatedWindows, largest},
+};
 use crate::{cli::Format, commands::progress};
 
 /// The seeds of the pumps of one seed begin here, and those of the next one this much later.
@@ -173,27 +168,11 @@ impl VariableSpeed {
         shared: Option<&Model>,
         bar: &indicatif::ProgressBar,
     ) -> Result<Vec<PumpResult>> {
-        let count = self.pumps.get();
-        let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-        thread::scope(|scope| {
-            for _ in 0..self.jobs.get().min(count) {
-                scope.spawn(|| {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        if number >= count {
-                            break;
-                        }
-                        let pump_seed = seed.saturating_mul(SEEDS_APART).saturating_add(number as u64);
-                        let result = self.evaluate_pump(pump_seed, hours, shared);
-                        bar.inc(1);
-                        results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
-                    }
-                });
-            }
+        let results = parallel::run(self.pumps.get(), self.jobs, bar, |number| {
+            let pump_seed = seed.saturating_mul(SEEDS_APART).saturating_add(number as u64);
+            self.evaluate_pump(pump_seed, hours, shared)
         });
-        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        results.sort_by_key(|(number, _)| *number);
-        results.into_iter().map(|(_, result)| result).collect()
+        results.into_iter().collect()
     }
 
     fn evaluate_pump(&self, seed: u64, hours: f64, shared: Option<&Model>) -> Result<PumpResult> {
