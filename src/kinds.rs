@@ -16,7 +16,7 @@ use std::{
 };
 
 use volute_actors::KindParts;
-use volute_anomaly::{Model, ModelError};
+use volute_anomaly::{MANIFEST, Model, ModelError, WEIGHTS};
 use volute_data::{PROFILES_FOLDER, create_folder, write_file};
 use volute_plant::{Profile, ProfileError};
 
@@ -80,9 +80,6 @@ pub enum KindError {
     },
 }
 
-/// The names of a model's files.
-const MODEL_FILES: [&str; 2] = ["manifest.json", "model.safetensors"];
-
 /// The files of a model that is added with a kind.
 #[derive(Debug, Clone, Copy)]
 pub enum ModelFiles<'a> {
@@ -103,7 +100,7 @@ impl ModelFiles<'_> {
         match self {
             Self::Folder(dir) => {
                 // A pipe never ends, and a huge file fills the memory.
-                for path in MODEL_FILES.map(|name| dir.join(name)) {
+                for path in [MANIFEST, WEIGHTS].map(|name| dir.join(name)) {
                     let file = fs::metadata(&path).map_err(|source| KindError::File { path: path.clone(), source })?;
                     if !file.is_file() || file.len() > MAX_MODEL_FILE_BYTES {
                         return Err(KindError::NotAModelFile { path });
@@ -211,7 +208,7 @@ fn read_model(file: &Path, profile: &Profile) -> Result<Option<Model>, KindError
     match Model::load(&folder, profile) {
         Ok(model) => Ok(Some(model)),
         Err(ModelError::Io { source, .. })
-            if source.kind() == io::ErrorKind::NotFound && !folder.join(MODEL_FILES[0]).exists() =>
+            if source.kind() == io::ErrorKind::NotFound && !folder.join(MANIFEST).exists() =>
         {
             Ok(None)
         }
@@ -274,8 +271,8 @@ mod tests {
         let capital = SMALL.replace("\"small\"", "\"Small\"");
         // In the place of the weights is something that cannot be read to its end.
         let piped = models.path().join("piped");
-        fs::create_dir_all(piped.join(MODEL_FILES[1])).expect("a folder");
-        fs::copy(models.path().join(MODEL_FILES[0]), piped.join(MODEL_FILES[0])).expect("copied");
+        fs::create_dir_all(piped.join(WEIGHTS)).expect("a folder");
+        fs::copy(models.path().join(MANIFEST), piped.join(MANIFEST)).expect("copied");
         let outside_folder = SMALL.replace("\"small\"", "\"../small\"");
         for (text, model, expected) in [
             ("name = 3", None, "the profile mine"),
@@ -322,15 +319,15 @@ mod tests {
             .expect("written");
         // The disk was full, or the node was killed, after the first file.
         fs::create_dir_all(&folder).expect("a folder");
-        fs::copy(models.path().join(MODEL_FILES[0]), folder.join("manifest.json.new")).expect("copied");
+        fs::copy(models.path().join(MANIFEST), folder.join("manifest.json.new")).expect("copied");
         assert!(kinds.add(&booster, "mine", None, &[], "default").expect("a valid kind").model.is_none());
         assert!(kinds.load().expect("loaded")[0].model.is_none());
         let model = Some(ModelFiles::Folder(models.path()));
         assert!(kinds.add(&booster, "mine", model, &[], "default").expect("a valid kind").model.is_some());
-        fs::write(folder.join(MODEL_FILES[1]), "damaged").expect("written");
+        fs::write(folder.join(WEIGHTS), "damaged").expect("written");
         assert!(kinds.load().expect("the profile is there")[0].model.is_none());
-        fs::remove_file(folder.join(MODEL_FILES[0])).expect("removed");
-        fs::remove_file(folder.join(MODEL_FILES[1])).expect("removed");
+        fs::remove_file(folder.join(MANIFEST)).expect("removed");
+        fs::remove_file(folder.join(WEIGHTS)).expect("removed");
         assert!(kinds.add(&booster, "mine", model, &[], "default").expect("a valid kind").model.is_some(), "repaired");
     }
 }

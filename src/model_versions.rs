@@ -21,11 +21,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use volute_anomaly::{Model, ValidationSet};
+use volute_anomaly::{MANIFEST, Model, ValidationSet};
 use volute_data::{create_folder, write_file};
 use volute_plant::{Clock, Profile, SystemClock, Timestamp};
 
-const MANIFEST_FILE: &str = "manifest.json";
 const VERSIONS_DIR: &str = "versions";
 const HISTORY_FILE: &str = "history.json";
 
@@ -63,9 +62,9 @@ pub fn format_validation_error(error: Option<f64>) -> String {
 
 /// Returns an error if the folder holds no model.
 pub fn check_model_folder(dir: &Path) -> Result<()> {
-    match dir.join(MANIFEST_FILE).exists() {
+    match dir.join(MANIFEST).exists() {
         true => Ok(()),
-        false => bail!("{} is not a model folder: it has no {MANIFEST_FILE}", dir.display()),
+        false => bail!("{} is not a model folder: it has no {MANIFEST}", dir.display()),
     }
 }
 

@@ -29,8 +29,10 @@ use crate::{
     weights::{ArrayError, Weights, WeightsError},
 };
 
-const WEIGHTS: &str = "model.safetensors";
-const MANIFEST: &str = "manifest.json";
+/// The file of a model's weights in its folder.
+pub const WEIGHTS: &str = "model.safetensors";
+/// The file of a model's description in its folder.
+pub const MANIFEST: &str = "manifest.json";
 const NEW_WEIGHTS: &str = "model.safetensors.new";
 const NEW_MANIFEST: &str = "manifest.json.new";
 

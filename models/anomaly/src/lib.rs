@@ -51,7 +51,7 @@ pub use conditional::{
     ConditionalMemoryError, ConditionalResult, ConditionalState, TimedSamples,
 };
 pub use decider::{Decider, DeciderMemory, MemoryError};
-pub use files::{Mismatch, ModelError};
+pub use files::{MANIFEST, Mismatch, ModelError, WEIGHTS};
 pub use model::{ARCHITECTURE, FORMAT_VERSION, LossQuantiles, Manifest, Metrics, Model, Provenance};
 pub use network::NetworkError;
 pub use recipe::{Commissioning, Recipe, RecipeError};
