@@ -21,8 +21,8 @@
 //! Times are in seconds and readings carry their own, so any interval and any jitter fits. One set of constants serves all pumps
 //! (`tuning.rs`).
 //!
-//! A pure library: no I/O, no clock, no threads. Does not select healthy readings, order readings, or hold back readings of a
-//! pump that is starting or stopping; its caller does. Does not see what leaves every level where it is, such as more noise or slow
+//! A pure library: no I/O, no clock, no threads. Does not select healthy readings, order readings, or know when a pump
+//! starts or stops; its caller does, and passes such readings to [`ConditionalState::observe`]. Does not see what leaves every level where it is, such as more noise or slow
 //! swinging. Not used by the node yet.
 
 mod averages;
@@ -49,5 +49,5 @@ mod tests;
 
 pub use baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalLearnedFrom, ConditionalMemoryError};
 pub use fit::ConditionalFitError;
-pub use state::{ChannelDeviation, ConditionalResult, ConditionalState};
+pub use state::{ChannelDeviation, ConditionalResult, ConditionalState, RESIDUAL_LIMIT};
 pub use table::TimedSamples;

@@ -50,9 +50,9 @@ pub struct ConditionalState {
 /// The result for one reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConditionalResult {
-    /// The largest z over its threshold: above 1 is anomalous.
+    /// The largest z over its threshold: above 1 is anomalous. 0 while no channel can be judged.
     pub anomaly_score: f64,
-    /// The channel of that z, by its index in the profile.
+    /// The channel of that z, by its index in the profile; while no channel can be judged, the first that will be.
     pub blamed: usize,
     /// Whether an episode is open. It ends below a lower score than it begins above.
     pub in_episode: bool,
@@ -61,7 +61,15 @@ pub struct ConditionalResult {
     pub outside_known_range: bool,
     /// One per channel of the profile; `None` for inputs and for channels that cannot be judged now.
     pub channels: Vec<Option<ChannelDeviation>>,
+    /// One per channel of the profile: how far this single reading is from what is expected at the operating point, over
+    /// √(spread² + variance of the expectation), limited to ±[`RESIDUAL_LIMIT`]. `None` for inputs, for channels that the
+    /// baseline does not judge, and for channels without a value in this reading. Unlike `channels` it exists from the
+    /// first reading of a running pump on.
+    pub residuals: Vec<Option<f64>>,
 }
+
+/// The largest absolute value of [`ConditionalResult::residuals`].
+pub const RESIDUAL_LIMIT: f64 = 10.0;
 
 /// How far a channel is from what is normal at the operating point, given the other channels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -153,8 +161,8 @@ impl ConditionalState {
 
     /// Judges a reading: its time, and one sample per channel of the profile.
     ///
-    /// Returns `None` if the pump does not run, if no channel can be judged yet, or if the reading is not later than the one
-    /// before.
+    /// Returns `None` if the pump does not run, or if the reading is not later than the one before. While the averages are
+    /// too young for a judgement, the result has residuals and no [`ConditionalResult::channels`].
     pub fn step(
         &mut self,
         baseline: &ConditionalBaseline,
@@ -162,20 +170,41 @@ impl ConditionalState {
         samples: &[Sample],
     ) -> Option<ConditionalResult> {
         let reading = self.follow(baseline, at, samples)?;
-        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, self.guard)?;
-        let is_outside = self.guard.is_outside();
-        let step = self.phase.advance(baseline, &self.averages, &judgement, is_outside, reading.elapsed_s);
-        self.learn(baseline, step, &reading, Learn::All);
-        Some(self.result(baseline, &judgement, &reading.predictions))
+        let residuals = self.standardized(baseline, &reading);
+        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, self.guard);
+        if let Some(judgement) = &judgement {
+            let is_outside = self.guard.is_outside();
+            let step = self.phase.advance(baseline, &self.averages, judgement, is_outside, reading.elapsed_s);
+            self.learn(baseline, step, &reading, Learn::All);
+        }
+        Some(self.result(baseline, judgement.as_ref(), &reading.predictions, residuals))
+    }
+
+    /// Follows a reading without judging it and without learning from it: of a pump that starts or stops, which the caller
+    /// knows. Only the averages of the inputs follow, so that lags are right afterwards; the averages of the residuals begin
+    /// anew, as after a stop. An open episode stays open.
+    pub fn observe(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) {
+        if let Some(elapsed_s) = self.pass_time(baseline, at) {
+            // The speeds of a start say nothing about the range in which it will run.
+            self.follow_inputs(baseline, samples, elapsed_s, false);
+            self.interrupt();
+        }
+    }
+
+    /// Forgets the residuals, as after a gap, a start or a stop.
+    fn interrupt(&mut self) {
+        self.averages.clear();
+        self.noises.iter_mut().for_each(Noise::interrupt);
     }
 
     /// Follows a reading up to the averages of its residuals. `None` if it is not later than the one before, or if the pump
     /// does not run.
     fn follow(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> Option<FollowedReading> {
         let elapsed_s = self.pass_time(baseline, at)?;
-        if !self.follow_inputs(baseline, samples, elapsed_s) {
-            self.averages.clear();
-            self.noises.iter_mut().for_each(Noise::interrupt);
+        let is_running = self.runs(baseline, samples);
+        self.follow_inputs(baseline, samples, elapsed_s, is_running);
+        if !is_running {
+            self.interrupt();
             return None;
         }
         let mut terms = Vec::with_capacity(baseline.terms.len());
@@ -208,23 +237,27 @@ impl ConditionalState {
         self.last = Some(at);
         if is_gap(elapsed_s, interval_s) {
             self.unknown = UnknownTerms::new(&baseline.terms, &baseline.term_variances);
-            self.averages.clear();
-            self.noises.iter_mut().for_each(Noise::interrupt);
+            self.interrupt();
         }
         Some(elapsed_s)
     }
 
-    /// Follows the inputs. Returns whether the pump runs.
-    fn follow_inputs(&mut self, baseline: &ConditionalBaseline, samples: &[Sample], elapsed_s: f64) -> bool {
+    /// Whether the pump runs in this reading.
+    fn runs(&self, baseline: &ConditionalBaseline, samples: &[Sample]) -> bool {
+        // A missing speed keeps its last value.
+        let speed = baseline.channels.inputs(samples).speed.or(self.inputs.speed());
+        let is_running = |speed| baseline.range.speed.is_none_or(|range| range.is_running(speed));
+        baseline.channels.is_on(samples) && speed.is_none_or(is_running)
+    }
+
+    /// Follows the inputs. `counts`: whether the speed is one that the pump runs at.
+    fn follow_inputs(&mut self, baseline: &ConditionalBaseline, samples: &[Sample], elapsed_s: f64, counts: bool) {
         let ConditionalBaseline { channels, range, terms, term_variances, .. } = baseline;
         let inputs = channels.inputs(samples);
         self.inputs.advance(range, &inputs, elapsed_s);
         self.unknown.advance(terms, term_variances, MissingInputs::of(&inputs), elapsed_s);
         self.averages.follow_ramp(&baseline.scales, self.inputs.squared_change(range), elapsed_s);
-        let has_speed = |speed| range.speed.is_none_or(|range| range.is_running(speed));
-        let is_running = channels.is_on(samples) && self.inputs.speed().is_none_or(has_speed);
-        self.guard.advance(range.speed, inputs.speed.filter(|_| is_running), elapsed_s);
-        is_running
+        self.guard.advance(range.speed, inputs.speed.filter(|_| counts), elapsed_s);
     }
 
     /// Returns what each output's reading is uncertain by, apart from noise, ramps and guard. `unknown`: by unknown terms.
@@ -266,24 +299,42 @@ impl ConditionalState {
     fn result(
         &self,
         baseline: &ConditionalBaseline,
-        judgement: &Judgement,
+        judgement: Option<&Judgement>,
         predictions: &[Prediction],
+        residuals: Vec<Option<f64>>,
     ) -> ConditionalResult {
         let mut channels = vec![None; baseline.channels.count];
-        for (index, output) in baseline.channels.outputs.iter().enumerate() {
-            channels[output.channel] = judgement.outputs[index].map(|judged| ChannelDeviation {
-                z: judged.z,
-                threshold: judged.threshold,
-                span_s: baseline.scales.spans_s[judged.scale],
-                expected: predictions[index].value,
-            });
+        if let Some(judgement) = judgement {
+            for (index, output) in baseline.channels.outputs.iter().enumerate() {
+                channels[output.channel] = judgement.outputs[index].map(|judged| ChannelDeviation {
+                    z: judged.z,
+                    threshold: judged.threshold,
+                    span_s: baseline.scales.spans_s[judged.scale],
+                    expected: predictions[index].value,
+                });
+            }
         }
+        let blamed = judgement.map_or(0, |judgement| judgement.output);
         ConditionalResult {
-            anomaly_score: judgement.score,
-            blamed: baseline.channels.outputs[judgement.output].channel,
+            anomaly_score: judgement.map_or(0.0, |judgement| judgement.score),
+            blamed: baseline.channels.outputs[blamed].channel,
             in_episode: self.in_episode(),
             outside_known_range: self.guard.is_outside(),
             channels,
+            residuals,
         }
+    }
+
+    /// Returns [`ConditionalResult::residuals`] of a reading.
+    fn standardized(&self, baseline: &ConditionalBaseline, reading: &FollowedReading) -> Vec<Option<f64>> {
+        let mut residuals = vec![None; baseline.channels.count];
+        for (index, output) in baseline.outputs.iter().enumerate() {
+            let guard = self.guard.level() * output.magnitude;
+            let sd = (output.spread.powi(2) + reading.variances[index] + guard.powi(2)).sqrt();
+            let residual = reading.residuals[index] / sd;
+            let channel = baseline.channels.outputs[index].channel;
+            residuals[channel] = residual.is_finite().then(|| residual.clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT));
+        }
+        residuals
     }
 }

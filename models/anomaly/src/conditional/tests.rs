@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use volute_plant::{Sample, Timestamp};
 
-use self::pump::{AMBIENT, BEARING, DAY_S, Fault, Pump, SPEED, profile, profile_of};
+use self::pump::{AMBIENT, BEARING, DAY_S, FLOW, Fault, Pump, SPEED, profile, profile_of};
 use super::{
-    ConditionalBaseline, ConditionalFitError, ConditionalMemoryError, ConditionalResult, ConditionalState, TimedSamples,
+    ConditionalBaseline, ConditionalFitError, ConditionalMemoryError, ConditionalResult, ConditionalState,
+    RESIDUAL_LIMIT, TimedSamples,
 };
 
 const MINUTE_S: f64 = 60.0;
@@ -43,6 +44,9 @@ impl<'a> Episodes<'a> {
         for row in rows {
             let before = self.state.in_episode();
             let Some(result) = self.state.step(self.baseline, row.at, &row.samples) else { continue };
+            if result.channels.iter().all(Option::is_none) {
+                continue;
+            }
             if result.in_episode && !before {
                 self.began.push((row.at, result.blamed));
             }
@@ -250,6 +254,50 @@ fn a_constant_channel_counts_in_its_resolution() {
     assert_eq!(episodes.began, []);
     episodes.watch(&pump.run(3_600.0).iter().map(|row| constant(row, 60.0)).collect::<Vec<_>>());
     assert_eq!(episodes.began.first().map(|(_, blamed)| *blamed), Some(BEARING));
+}
+
+#[test]
+fn residuals_exist_from_the_first_reading_on_and_say_which_channels_have_no_value() {
+    let Watched { baseline, rows, .. } = &*WATCHED;
+    let mut state = ConditionalState::new(baseline);
+    let mut samples = rows[0].samples.to_vec();
+    samples[BEARING] = Sample::Missing;
+    samples[FLOW] = Sample::Good(1e4);
+    let result = state.step(baseline, rows[0].at, &samples).expect("the pump runs");
+    for (channel, residual) in result.residuals.iter().enumerate() {
+        assert_eq!(residual.is_none(), [SPEED, AMBIENT, BEARING].contains(&channel), "channel {channel}");
+    }
+    assert_eq!(result.residuals[FLOW], Some(RESIDUAL_LIMIT));
+    // Healthy ones are about 1.
+    let mut state = WATCHED.state.clone();
+    let (mut squares, mut count) = (0.0, 0.0);
+    for row in rows {
+        let result = state.step(baseline, row.at, &row.samples).expect("the pump runs");
+        for residual in result.residuals.into_iter().flatten() {
+            (squares, count) = (squares + residual * residual, count + 1.0);
+        }
+    }
+    let sd: f64 = f64::sqrt(squares / count);
+    assert!((0.8..1.3).contains(&sd), "{sd}");
+}
+
+#[test]
+fn a_reading_that_is_only_observed_moves_the_lags_and_nothing_else() {
+    let Watched { baseline, state, rows } = &*WATCHED;
+    let (mut observed, mut stepped) = (state.clone(), state.clone());
+    for row in &rows[..30] {
+        let mut samples = row.samples.to_vec();
+        samples[FLOW] = Sample::Good(0.0);
+        observed.observe(baseline, row.at, &samples);
+        stepped.step(baseline, row.at, &row.samples);
+    }
+    assert!(!observed.in_episode());
+    let row = &rows[30];
+    let result = observed.step(baseline, row.at, &row.samples).expect("the pump runs");
+    let other = stepped.step(baseline, row.at, &row.samples).expect("the pump runs");
+    assert!(result.channels[BEARING].is_none_or(|deviation| deviation.span_s == 60.0), "longer averages begin anew");
+    let residual = |result: &ConditionalResult| result.residuals[BEARING].expect("a value");
+    assert!((residual(&result) - residual(&other)).abs() < 0.3, "it knows the lags");
 }
 
 #[test]
