@@ -79,7 +79,7 @@ impl Checkpoints {
             return;
         };
         let later =
-            windowed.into_iter().filter_map(|WindowedReading { reading, window }| Some((reading, window.ok()?)));
+            windowed.into_iter().filter_map(|WindowedReading { reading, window, .. }| Some((reading, window.ok()?)));
         windows.extend(later.filter(|(_, window)| window.at > state.at));
     }
 

@@ -306,7 +306,7 @@ impl Judge {
         if !context.has_workers {
             self.pending.fail_unscored();
         }
-        for WindowedReading { reading, window } in windowed {
+        for WindowedReading { reading, window, .. } in windowed {
             let why = match (window, &mut self.mode) {
                 (_, PumpMode::NoModel) => NotScoredReason::NoModel,
                 (_, PumpMode::BaselineUnread) => NotScoredReason::BaselineUnavailable,

@@ -58,4 +58,4 @@ pub use rule::{Rule, Severity};
 pub use rule_evaluator::{EventChange, EventState, MaintenanceEvent, RuleEvaluator};
 pub use spelling::names_match;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
-pub use windower::{ChannelSet, NoWindow, Window, WindowConfig, WindowedReading, Windower};
+pub use windower::{ChannelSet, NoWindow, StepRow, StepState, Window, WindowConfig, WindowedReading, Windower};

@@ -119,7 +119,7 @@ impl OperatingStateClassifier {
     /// Returns the state at a step of this phase, the steps that the pump has run, and the steps that it must run to be
     /// scored.
     pub(crate) fn state(&self, phase: Phase, step: i64) -> (OperatingState, usize, usize) {
-        let settle_steps = usize::try_from(self.settle_steps).unwrap_or(usize::MAX);
+        let settle_steps = self.settle_steps();
         match phase {
             Phase::Off => (OperatingState::Off, 0, settle_steps),
             Phase::CoastingDown { since } if step - since < self.coast_down_steps => {
@@ -130,6 +130,11 @@ impl OperatingStateClassifier {
             }
             Phase::On { .. } | Phase::CoastingDown { .. } => (OperatingState::Running, settle_steps, settle_steps),
         }
+    }
+
+    /// Returns the steps that a pump must run after a start to be scored.
+    pub(crate) fn settle_steps(&self) -> usize {
+        usize::try_from(self.settle_steps).unwrap_or(usize::MAX)
     }
 
     /// The most steps in which a stop shows as a fall; 0 if readings are too far apart for that.

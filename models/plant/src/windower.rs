@@ -32,7 +32,9 @@
 //! A window has the set of channels that were held in it ([`Window::held`]): if such a channel does not change, that says
 //! nothing about its sensor.
 
+mod config;
 mod rows;
+mod window;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -40,138 +42,14 @@ use std::{
 };
 
 use self::rows::Rows;
+pub use self::{
+    config::WindowConfig,
+    window::{ChannelSet, NoWindow, StepRow, StepState, Window, WindowedReading},
+};
 use crate::{
-    MAX_CHANNELS, OperatingState, Profile, PumpId, Reading, Sample, Timestamp,
+    OperatingState, Profile, Reading, Sample, Timestamp,
     operating::{OperatingStateClassifier, Phase},
 };
-
-/// The lengths that a windower works with. They are counted in steps, so that they fit intervals from a second to an
-/// hour. Only the wait for a missing reading is limited in time:
-///
-/// | interval | window | waits for a missing reading | fills | gap | settles for `settle_s` = 600 |
-/// | --- | --- | --- | --- | --- | --- |
-/// | 1 s | 30 s | 3 steps, 3 s | 5 s | 15 s | 600 steps |
-/// | 10 s | 5 min | 3 steps, 30 s | 50 s | 100 s | 60 steps |
-/// | 1 min | 30 min | not at all | 5 min | 10 min | 30 steps: a whole window |
-/// | 1 h | 30 h | not at all | 5 h | 10 h | 30 steps: a whole window |
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowConfig {
-    /// Length of a step, in milliseconds.
-    pub interval_ms: i64,
-    /// Steps in a window.
-    pub len: usize,
-    /// How many steps a missing reading is waited for; 1: not at all.
-    pub slack_steps: i64,
-    /// How many steps a value may be used for missing ones after it.
-    pub fill_steps: i64,
-    /// The longest silence within a window, in milliseconds.
-    pub gap_ms: i64,
-}
-
-/// The longest wait for a missing reading.
-const MAX_WAIT_MS: i64 = 60_000;
-
-impl WindowConfig {
-    /// Steps in a window: 30, as the model's recipe has it.
-    pub const LEN: usize = 30;
-
-    /// Returns the lengths for a profile.
-    pub fn for_profile(profile: &Profile) -> Self {
-        let interval_ms = profile.interval_ms();
-        // Readings get out of order by seconds. At an interval of an hour, a detection must not wait for two more hours.
-        let slack_steps = (MAX_WAIT_MS / interval_ms).clamp(1, 3);
-        // There is no gap while all values of a pump hold.
-        let gap_ms = (10 * interval_ms).max(15_000).max(1_000 * profile.min_hold_s());
-        Self { interval_ms, len: Self::LEN, slack_steps, fill_steps: 5, gap_ms }
-    }
-
-    /// Returns how many of a pump's last readings restore its windower after a restart.
-    pub fn restore_readings(profile: &Profile) -> usize {
-        let settle = profile.settle_ms() / profile.interval_ms() + 1;
-        Self::LEN + usize::try_from(settle).unwrap_or_default().max(Self::LEN)
-    }
-
-    /// Returns for how many steps each channel's last value may be used.
-    pub(crate) fn holds(&self, profile: &Profile) -> Vec<i64> {
-        let held = |channel: &crate::Channel| 1_000 * channel.hold_s.unwrap_or(0) / self.interval_ms;
-        profile.channels().iter().map(|channel| held(channel).max(self.fill_steps)).collect()
-    }
-
-    /// Returns the step of a time.
-    pub fn step(&self, at: Timestamp) -> i64 {
-        at.millis().div_euclid(self.interval_ms)
-    }
-}
-
-/// The input of the model: the last steps of a pump up to one reading.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Window {
-    /// The pump.
-    pub pump: PumpId,
-    /// The time of its last reading.
-    pub at: Timestamp,
-    /// Row by row, oldest first: `len` rows of one finite number per channel, in the channels' units.
-    pub values: Arc<[f64]>,
-    /// The channels of which some value was held for longer than `fill_steps`, because of their `hold_s`.
-    pub held: ChannelSet,
-}
-
-/// A set of channels of a profile, by index.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ChannelSet(u64);
-
-impl ChannelSet {
-    /// Returns the set with another channel.
-    pub fn with(self, channel: usize) -> Self {
-        debug_assert!(channel < MAX_CHANNELS);
-        Self(self.0 | 1 << channel)
-    }
-
-    /// Returns the union of both sets.
-    fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether a channel is in the set.
-    pub fn contains(self, channel: usize) -> bool {
-        channel < MAX_CHANNELS && self.0 & 1 << channel != 0
-    }
-}
-
-/// Why a reading has no window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoWindow {
-    /// The pump is off, starting or stopping: the model knows only running pumps.
-    NotRunning {
-        /// The pump's state.
-        state: OperatingState,
-        /// Steps that it has run since its start.
-        have: usize,
-        /// Steps that it must run before it is scored.
-        need: usize,
-    },
-    /// Not enough steps since the start or the last gap.
-    Filling {
-        /// Steps so far.
-        have: usize,
-        /// Steps in a window.
-        need: usize,
-    },
-    /// Some channels have no value in some step of the window.
-    Missing {
-        /// Their indexes in the profile.
-        channels: Vec<usize>,
-    },
-}
-
-/// A reading in its final order, with its window.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WindowedReading {
-    /// The reading.
-    pub reading: Reading,
-    /// The window that ends with it, or why there is none.
-    pub window: Result<Window, NoWindow>,
-}
 
 /// The windower of one pump.
 #[derive(Debug)]
@@ -370,7 +248,8 @@ impl Windower {
         }
         self.update_last_good(step, samples.into_iter());
         self.append(LastStep { index: step, at: reading.at });
-        WindowedReading { window: self.window(&reading), reading }
+        let step = self.step_row();
+        WindowedReading { window: self.window(&reading, step.state), step, reading }
     }
 
     /// Adds another reading of the last step, or another part of the same reading.
@@ -442,8 +321,20 @@ impl Windower {
         }
     }
 
-    fn window(&self, reading: &Reading) -> Result<Window, NoWindow> {
-        self.running()?;
+    /// Returns the newest step.
+    fn step_row(&self) -> StepRow {
+        StepRow {
+            values: self.steps.newest().into(),
+            held: self.held.back().copied().unwrap_or_default(),
+            state: self.state(),
+        }
+    }
+
+    fn window(&self, reading: &Reading, state: StepState) -> Result<Window, NoWindow> {
+        if let Some((state, have)) = state.not_running() {
+            return Err(NoWindow::NotRunning { state, have, need: self.classifier.settle_steps() });
+        }
+        // If no channel shows whether the pump runs, those channels are missing.
         let missing = self.steps.channels_with_nan();
         if !missing.is_empty() {
             return Err(NoWindow::Missing { channels: missing });
@@ -455,25 +346,20 @@ impl Windower {
         Ok(Window { pump: reading.pump.clone(), at: reading.at, values: self.steps.in_order(), held })
     }
 
-    /// Refuses a pump that is not running. If no channel shows whether it runs, it is not refused here: the missing channel
-    /// is reported instead.
-    fn running(&self) -> Result<(), NoWindow> {
-        let Some(last) = self.last else { return Ok(()) };
-        let (state, have, need) = self.classifier.state(self.phase, last.index);
+    /// Returns the operating state in the newest step.
+    fn state(&self) -> StepState {
         let newest = self.steps.newest();
+        let Some(last) = self.last else { return StepState::Unknown };
         if self.classifier.has_no_values(newest) {
-            return Ok(());
+            return StepState::Unknown;
         }
-        match state {
-            OperatingState::Running
-                if self
-                    .classifier
-                    .is_falling(newest, self.steps.newest_first().skip(1).take(self.classifier.fall_steps())) =>
-            {
-                Err(NoWindow::NotRunning { state: OperatingState::Stopping, have: 0, need })
-            }
-            OperatingState::Running => Ok(()),
-            _ => Err(NoWindow::NotRunning { state, have, need }),
+        let before = self.steps.newest_first().skip(1).take(self.classifier.fall_steps());
+        match self.classifier.state(self.phase, last.index) {
+            (OperatingState::Running, ..) if self.classifier.is_falling(newest, before) => StepState::Stopping,
+            (OperatingState::Running, ..) => StepState::Running,
+            (OperatingState::Starting, have, need) => StepState::Starting { have, need },
+            (OperatingState::Stopping, ..) => StepState::Stopping,
+            (OperatingState::Off, ..) => StepState::Off,
         }
     }
 }

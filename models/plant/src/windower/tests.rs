@@ -313,6 +313,48 @@ fn a_channel_reported_on_change_holds_within_its_limit() {
     }
 }
 
+/// The values, held channels and state of a step are returned with or without a window.
+#[test]
+fn each_placed_step_has_its_row() {
+    use Sample::{Bad, Good, Missing};
+    let starting = |have| StepState::Starting { have, need: 30 };
+    let (runs, lags) = ([Good(2950.0), Good(30.0)], [Good(0.0), Good(90.0)]);
+    // The samples of one step after the other, the last one's row and state.
+    let cases = [
+        ("running at the first step", &[runs][..], [2950.0, 30.0], StepState::Running),
+        ("off", &[[Good(0.0), Good(0.0)]], [0.0, 0.0], StepState::Off),
+        ("a drifted zero is 0", &[[Good(-0.4), Good(0.0)]], [0.0, 0.0], StepState::Off),
+        ("starting", &[[Good(0.0), Good(0.0)], lags, runs], [2950.0, 30.0], starting(2)),
+        ("coasting down", &[runs, [Good(1500.0), Good(0.0)]], [1500.0, 0.0], StepState::Stopping),
+        ("in a fall", &[runs, [Good(2770.0), Good(18.0)]], [2770.0, 18.0], StepState::Stopping),
+        ("the current is filled", &[runs, [Good(2940.0), Missing]], [2940.0, 30.0], StepState::Running),
+        ("nothing to see", &[[Bad(9e9), Missing]], [f64::NAN, f64::NAN], StepState::Unknown),
+    ];
+    for (what, samples, values, state) in cases {
+        let mut windower = Windower::new(&motor());
+        let placed = samples.iter().zip(0..).flat_map(|(samples, second)| {
+            windower.push(Reading { samples: (*samples).into(), ..reading(second * 1000, Missing) })
+        });
+        let last = placed.last().expect("placed");
+        assert_eq!(last.step, StepRow { values: values.into(), held: ChannelSet::default(), state }, "{what}");
+        assert!(last.window.is_err(), "{what}");
+    }
+}
+
+#[test]
+fn a_step_row_says_which_channels_are_held() {
+    let mut windower = Windower::new(&flow_holds(60));
+    let mut placed = windower.push(reading(0, Sample::Good(7.0)));
+    placed.extend((1..62).flat_map(|second| windower.push(reading(second * 1000, Sample::Missing))));
+    for (second, flow, held) in
+        [(0, 7.0, false), (5, 7.0, false), (6, 7.0, true), (60, 7.0, true), (61, f64::NAN, false)]
+    {
+        let held = if held { ChannelSet::default().with(1) } else { ChannelSet::default() };
+        let expected = StepRow { values: [40.0, flow].into(), held, state: StepState::Running };
+        assert_eq!(placed[second].step, expected, "{second}");
+    }
+}
+
 #[test]
 fn where_all_channels_hold_silence_is_no_gap_until_the_shortest_hold() {
     for (hold_s, silent_s, window) in [(300, 250, true), (300, 301, false), (0, 20, false)] {

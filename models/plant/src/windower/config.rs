@@ -1,0 +1,61 @@
+//! The lengths that a windower works with, derived from a pump's profile.
+
+use crate::{Channel, Profile, Timestamp};
+
+/// The lengths that a windower works with. They are counted in steps, so that they fit intervals from a second to an
+/// hour. Only the wait for a missing reading is limited in time:
+///
+/// | interval | window | waits for a missing reading | fills | gap | settles for `settle_s` = 600 |
+/// | --- | --- | --- | --- | --- | --- |
+/// | 1 s | 30 s | 3 steps, 3 s | 5 s | 15 s | 600 steps |
+/// | 10 s | 5 min | 3 steps, 30 s | 50 s | 100 s | 60 steps |
+/// | 1 min | 30 min | not at all | 5 min | 10 min | 30 steps: a whole window |
+/// | 1 h | 30 h | not at all | 5 h | 10 h | 30 steps: a whole window |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowConfig {
+    /// Length of a step, in milliseconds.
+    pub interval_ms: i64,
+    /// Steps in a window.
+    pub len: usize,
+    /// How many steps a missing reading is waited for; 1: not at all.
+    pub slack_steps: i64,
+    /// How many steps a value may be used for missing ones after it.
+    pub fill_steps: i64,
+    /// The longest silence within a window, in milliseconds.
+    pub gap_ms: i64,
+}
+
+/// The longest wait for a missing reading.
+const MAX_WAIT_MS: i64 = 60_000;
+
+impl WindowConfig {
+    /// Steps in a window: 30, as the model's recipe has it.
+    pub const LEN: usize = 30;
+
+    /// Returns the lengths for a profile.
+    pub fn for_profile(profile: &Profile) -> Self {
+        let interval_ms = profile.interval_ms();
+        // Readings get out of order by seconds. At an interval of an hour, a detection must not wait for two more hours.
+        let slack_steps = (MAX_WAIT_MS / interval_ms).clamp(1, 3);
+        // There is no gap while all values of a pump hold.
+        let gap_ms = (10 * interval_ms).max(15_000).max(1_000 * profile.min_hold_s());
+        Self { interval_ms, len: Self::LEN, slack_steps, fill_steps: 5, gap_ms }
+    }
+
+    /// Returns how many of a pump's last readings restore its windower after a restart.
+    pub fn restore_readings(profile: &Profile) -> usize {
+        let settle = profile.settle_ms() / profile.interval_ms() + 1;
+        Self::LEN + usize::try_from(settle).unwrap_or_default().max(Self::LEN)
+    }
+
+    /// Returns for how many steps each channel's last value may be used.
+    pub(crate) fn holds(&self, profile: &Profile) -> Vec<i64> {
+        let held = |channel: &Channel| 1_000 * channel.hold_s.unwrap_or(0) / self.interval_ms;
+        profile.channels().iter().map(|channel| held(channel).max(self.fill_steps)).collect()
+    }
+
+    /// Returns the step of a time.
+    pub fn step(&self, at: Timestamp) -> i64 {
+        at.millis().div_euclid(self.interval_ms)
+    }
+}

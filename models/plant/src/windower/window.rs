@@ -1,0 +1,134 @@
+//! What the windower returns for a reading: the row of its step, and the window that ends with it.
+
+use std::sync::Arc;
+
+use crate::{MAX_CHANNELS, OperatingState, PumpId, Reading, Timestamp};
+
+/// The input of the model: the last steps of a pump up to one reading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// The pump.
+    pub pump: PumpId,
+    /// The time of its last reading.
+    pub at: Timestamp,
+    /// Row by row, oldest first: `len` rows of one finite number per channel, in the channels' units.
+    pub values: Arc<[f64]>,
+    /// The channels of which some value was held for longer than `fill_steps`, because of their `hold_s`.
+    pub held: ChannelSet,
+}
+
+/// A set of channels of a profile, by index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChannelSet(u64);
+
+impl ChannelSet {
+    /// Returns the set with another channel.
+    pub fn with(self, channel: usize) -> Self {
+        debug_assert!(channel < MAX_CHANNELS);
+        Self(self.0 | 1 << channel)
+    }
+
+    /// Returns the union of both sets.
+    pub(super) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether a channel is in the set.
+    pub fn contains(self, channel: usize) -> bool {
+        channel < MAX_CHANNELS && self.0 & 1 << channel != 0
+    }
+}
+
+/// Why a reading has no window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoWindow {
+    /// The pump is off, starting or stopping: the model knows only running pumps.
+    NotRunning {
+        /// The pump's state.
+        state: OperatingState,
+        /// Steps that it has run since its start.
+        have: usize,
+        /// Steps that it must run before it is scored.
+        need: usize,
+    },
+    /// Not enough steps since the start or the last gap.
+    Filling {
+        /// Steps so far.
+        have: usize,
+        /// Steps in a window.
+        need: usize,
+    },
+    /// Some channels have no value in some step of the window.
+    Missing {
+        /// Their indexes in the profile.
+        channels: Vec<usize>,
+    },
+}
+
+/// The values of a pump in one step, whether or not there is a window that ends with it.
+///
+/// An example, of a pump with a speed, a temperature that is reported on change and was sent 20 steps ago, and a flow whose
+/// sensor is broken: `values` is `[2950.0, 41.5, NaN]`, `held` has the temperature, `state` is running.
+#[derive(Debug, Clone)]
+pub struct StepRow {
+    /// One number per channel, in the channels' units, after filling and holding; NaN where missing.
+    pub values: Arc<[f64]>,
+    /// The channels whose value was held for longer than `fill_steps`, because of their `hold_s`.
+    pub held: ChannelSet,
+    /// Whether the pump runs.
+    pub state: StepState,
+}
+
+/// Rows are equal if their numbers are, and are missing in the same channels.
+impl PartialEq for StepRow {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(a, b): (&f64, &f64)| a == b || a.is_nan() && b.is_nan();
+        self.values.len() == other.values.len()
+            && self.values.iter().zip(other.values.iter()).all(same)
+            && (self.held, self.state) == (other.held, other.state)
+    }
+}
+
+/// Whether a pump runs in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// No channel that shows it has a value.
+    Unknown,
+    /// It does not run.
+    Off,
+    /// It has not run for long enough to have settled.
+    Starting {
+        /// Steps that it has run since its start.
+        have: usize,
+        /// Steps that it must run before its windows are scored.
+        need: usize,
+    },
+    /// It runs. So does a pump whose profile has no channel that shows it.
+    Running,
+    /// Its motor is off, and the shaft still turns.
+    Stopping,
+}
+
+impl StepState {
+    /// Returns the state of a pump that does not run or has not settled, and the steps that it has run since its start.
+    pub(super) fn not_running(self) -> Option<(OperatingState, usize)> {
+        match self {
+            Self::Unknown | Self::Running => None,
+            Self::Off => Some((OperatingState::Off, 0)),
+            Self::Starting { have, .. } => Some((OperatingState::Starting, have)),
+            Self::Stopping => Some((OperatingState::Stopping, 0)),
+        }
+    }
+}
+
+/// A reading in its final order, with the row of its step and its window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowedReading {
+    /// The reading.
+    pub reading: Reading,
+    /// The values of its step, and whether the pump runs. As of now: another reading of the same step may still change the
+    /// step in later windows.
+    pub step: StepRow,
+    /// The window that ends with it, or why there is none.
+    pub window: Result<Window, NoWindow>,
+}
