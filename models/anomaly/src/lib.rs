@@ -48,7 +48,7 @@ pub use commissioning::{
 };
 pub use conditional::{
     CONDITIONAL_VERSION, ChannelDeviation, ConditionalBaseline, ConditionalFitError, ConditionalLearnedFrom,
-    ConditionalMemoryError, ConditionalResult, ConditionalState, RESIDUAL_LIMIT, TimedSamples,
+    ConditionalMemoryError, ConditionalResult, ConditionalState, RESIDUAL_LIMIT, RefitSchedule, TimedSamples,
 };
 pub use decider::{Decider, DeciderMemory, MemoryError};
 pub use files::{MANIFEST, Mismatch, ModelError, WEIGHTS};

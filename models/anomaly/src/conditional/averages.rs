@@ -17,7 +17,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{features::share, tuning::TUNING};
+use super::{features::share, packed, tuning::TUNING};
 
 /// The scales of a pump.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,34 +58,37 @@ impl Scales {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Averages {
-    /// By scale, and by output.
-    cells: Vec<Vec<Cell>>,
+    outputs: usize,
+    /// By scale, and by output: the weighted sums, and the weights.
+    #[serde(with = "packed::f64s")]
+    sums: Vec<f64>,
+    #[serde(with = "packed::f64s")]
+    weights: Vec<f64>,
     /// By scale: the average of the squared speed changes.
+    #[serde(with = "packed::f64s")]
     ramps: Vec<f64>,
     /// By scale: the average of the squared guards. An average of readings is uncertain for as long as it holds those of
     /// speeds that were not seen before.
-    guards: Vec<Cell>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Cell {
-    sum: f64,
-    weight: f64,
+    #[serde(with = "packed::f64s")]
+    guards: Vec<f64>,
+    #[serde(with = "packed::f64s")]
+    guard_weights: Vec<f64>,
 }
 
 impl Averages {
     /// Creates empty averages.
     pub(super) fn new(scales: usize, outputs: usize) -> Averages {
-        Averages {
-            cells: vec![vec![Cell::default(); outputs]; scales],
-            ramps: vec![0.0; scales],
-            guards: vec![Cell::default(); scales],
-        }
+        let zeros = |count: usize| vec![0.0; count];
+        let (sums, weights) = (zeros(scales * outputs), zeros(scales * outputs));
+        let (ramps, guards, guard_weights) = (zeros(scales), zeros(scales), zeros(scales));
+        Averages { outputs, sums, weights, ramps, guards, guard_weights }
     }
 
     /// Forgets the residuals, as after a gap or a stop.
     pub(super) fn clear(&mut self) {
-        self.cells.iter_mut().flatten().chain(&mut self.guards).for_each(|cell| *cell = Cell::default());
+        for numbers in [&mut self.sums, &mut self.weights, &mut self.guards, &mut self.guard_weights] {
+            numbers.fill(0.0);
+        }
     }
 
     /// Follows the squared speed change, of a running or standing pump.
@@ -98,32 +101,35 @@ impl Averages {
     /// Adds the residuals of a reading, NaN where missing. `guard`: the share of its mean by which a channel may be off.
     pub(super) fn add(&mut self, scales: &Scales, residuals: &[f64], guard: f64, elapsed_s: f64) {
         let silence_s = elapsed_s - scales.interval_s;
-        for (scale, cells) in self.cells.iter_mut().enumerate() {
+        for (scale, span_s) in scales.spans_s.iter().enumerate() {
             let share = scales.share_of(scale, elapsed_s);
-            for (cell, residual) in cells.iter_mut().zip(residuals) {
-                if silence_s > 0.0 {
-                    cell.fade((-TUNING.missing_decay * silence_s / scales.spans_s[scale]).exp());
-                }
+            let silent = if silence_s > 0.0 { (-TUNING.missing_decay * silence_s / span_s).exp() } else { 1.0 };
+            let cells = scale * self.outputs..(scale + 1) * self.outputs;
+            let (sums, weights) = (&mut self.sums[cells.clone()], &mut self.weights[cells]);
+            for ((sum, weight), residual) in sums.iter_mut().zip(weights).zip(residuals) {
                 if residual.is_nan() {
-                    cell.fade(1.0 - TUNING.missing_decay * share);
+                    let kept = silent * (1.0 - TUNING.missing_decay * share);
+                    (*sum, *weight) = (*sum * kept, *weight * kept);
                 } else {
-                    cell.add(*residual, share);
+                    *sum = silent * *sum + share * (residual - silent * *sum);
+                    *weight = silent * *weight + share * (1.0 - silent * *weight);
                 }
             }
-            self.guards[scale].add(guard * guard, share);
+            self.guards[scale] += share * (guard * guard - self.guards[scale]);
+            self.guard_weights[scale] += share * (1.0 - self.guard_weights[scale]);
         }
     }
 
     /// Returns a channel's average at a scale, or `None` while it cannot be judged.
     pub(super) fn mean(&self, scale: usize, output: usize) -> Option<f64> {
-        let Cell { sum, weight } = self.cells[scale][output];
-        (weight > TUNING.min_weight).then(|| sum / weight)
+        let cell = scale * self.outputs + output;
+        let weight = self.weights[cell];
+        (weight > TUNING.min_weight).then(|| self.sums[cell] / weight)
     }
 
     /// Returns the average of the squared guards at a scale.
     pub(super) fn squared_guard(&self, scale: usize) -> f64 {
-        let Cell { sum, weight } = self.guards[scale];
-        if weight > 0.0 { sum / weight } else { 0.0 }
+        if self.guard_weights[scale] > 0.0 { self.guards[scale] / self.guard_weights[scale] } else { 0.0 }
     }
 
     /// Returns the average of the squared speed changes at a scale.
@@ -133,24 +139,13 @@ impl Averages {
 
     /// Whether it has this shape, and finite numbers only.
     pub(super) fn is_valid(&self, scales: usize, outputs: usize) -> bool {
-        let numbers = self.cells.iter().flatten().chain(&self.guards).flat_map(|cell| [cell.sum, cell.weight]);
-        self.cells.len() == scales
-            && self.ramps.len() == scales
-            && self.guards.len() == scales
-            && self.cells.iter().all(|cells| cells.len() == outputs)
-            && numbers.chain(self.ramps.iter().copied()).all(f64::is_finite)
-    }
-}
-
-impl Cell {
-    fn add(&mut self, value: f64, share: f64) {
-        self.sum += share * (value - self.sum);
-        self.weight += share * (1.0 - self.weight);
-    }
-
-    fn fade(&mut self, factor: f64) {
-        self.sum *= factor;
-        self.weight *= factor;
+        let cells = scales * outputs;
+        let by_scale = self.ramps.iter().chain(&self.guards).chain(&self.guard_weights);
+        let numbers = self.sums.iter().chain(&self.weights).chain(by_scale);
+        self.outputs == outputs
+            && [self.sums.len(), self.weights.len()] == [cells; 2]
+            && [self.ramps.len(), self.guards.len(), self.guard_weights.len()] == [scales; 3]
+            && numbers.copied().all(f64::is_finite)
     }
 }
 

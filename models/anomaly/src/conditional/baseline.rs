@@ -9,14 +9,16 @@ use volute_plant::{Profile, Timestamp};
 use super::{
     averages::Scales,
     channels::Channels,
+    factor::Factors,
     features::OperatingRange,
+    packed,
     symmetric::Symmetric,
     terms::{Term, TermCount},
 };
 use crate::hex::hex;
 
 /// The version of the stored forms, of a baseline and of a state. Other versions are refused.
-pub const CONDITIONAL_VERSION: u32 = 1;
+pub const CONDITIONAL_VERSION: u32 = 2;
 
 /// What is normal for one pump, given its operating point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,9 +31,12 @@ pub struct ConditionalBaseline {
     pub(super) range: OperatingRange,
     pub(super) terms: Vec<Term>,
     /// The variance of each term.
+    #[serde(with = "packed::f64s")]
     pub(super) term_variances: Vec<f64>,
     /// One per output.
     pub(super) outputs: Vec<OutputBaseline>,
+    /// The covariances of their weights.
+    pub(super) factors: Factors,
     pub(super) scales: Scales,
     /// One per scale.
     pub(super) by_scale: Vec<ScaleBaseline>,
@@ -59,9 +64,8 @@ pub struct ConditionalLearnedFrom {
 #[serde(deny_unknown_fields)]
 pub(super) struct OutputBaseline {
     /// The weights of the first terms, in the channel's unit.
+    #[serde(with = "packed::f64s")]
     pub weights: Vec<f64>,
-    /// Their covariance, in spreads.
-    pub covariance: Symmetric,
     /// The standard deviation of a reading's residual.
     pub spread: f64,
     /// The mean of its absolute values.
@@ -79,8 +83,10 @@ pub(super) struct ScaleBaseline {
     /// Of the averages of the outputs' residuals.
     pub covariance: Symmetric,
     /// How much an output's variance grows with the squared speed change.
+    #[serde(with = "packed::f64s")]
     pub ramp_factors: Vec<f64>,
     /// The z of each output above which it is anomalous.
+    #[serde(with = "packed::f64s")]
     pub thresholds: Vec<f64>,
 }
 
@@ -161,6 +167,7 @@ impl ConditionalBaseline {
             terms,
             term_variances,
             outputs,
+            factors,
             scales,
             by_scale,
             information,
@@ -169,7 +176,7 @@ impl ConditionalBaseline {
         let mut sha = Sha256::new();
         // `Debug` prints every number exactly.
         sha.update(format!("{version} {channels:?} {range:?} {terms:?} {term_variances:?} {outputs:?}"));
-        sha.update(format!("{scales:?} {by_scale:?} {information:?}"));
+        sha.update(format!("{factors:?} {scales:?} {by_scale:?} {information:?}"));
         hex(&sha.finalize())[..12].to_owned()
     }
 
@@ -177,8 +184,7 @@ impl ConditionalBaseline {
         let (outputs, scales) = (self.channels.outputs.len(), self.scales.spans_s.len());
         let count = TermCount::of(&self.terms);
         let output_is_valid = |(output, channel): (&OutputBaseline, &super::channels::Output)| {
-            let terms = count.for_group(channel.group);
-            output.weights.len() == terms && output.covariance.is_valid(terms)
+            output.weights.len() == count.for_group(channel.group)
         };
         let scale_is_valid = |scale: &ScaleBaseline| {
             scale.covariance.is_valid(outputs)
@@ -188,6 +194,7 @@ impl ConditionalBaseline {
         outputs > 0
             && scales > 0
             && self.outputs.len() == outputs
+            && self.factors.fit_groups(count, self.channels.outputs.iter().map(|output| output.group))
             && self.by_scale.len() == scales
             && self.term_variances.len() == self.terms.len()
             && self.terms.iter().all(|term| term.is_valid())

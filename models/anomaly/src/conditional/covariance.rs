@@ -14,7 +14,7 @@ use super::{
     averages::{Averages, Scales},
     baseline::{OutputBaseline, ScaleBaseline},
     channels::Group,
-    decision::leave_one_out,
+    decision::LeaveOneOut,
     symmetric::Symmetric,
     table::Table,
     tuning::TUNING,
@@ -188,11 +188,17 @@ fn with_floor(covariance: &Symmetric, outputs: &[OutputBaseline], shrinkage: f64
 /// Returns the largest absolute z of each output in every `stride`th row; `None` if the covariance is not positive definite.
 fn largest_z(rows: &ScaleRows, covariance: &Symmetric, stride: usize) -> Option<Vec<f64>> {
     let mut largest = vec![0.0f64; rows.outputs];
+    let (mut means, mut all_z) = (vec![None; rows.outputs], vec![None; rows.outputs]);
+    let mut leave_one_out = LeaveOneOut::new();
     for row in (0..rows.count()).step_by(stride) {
-        let means: Vec<Option<f64>> = (0..rows.outputs).map(|output| Some(rows.mean(row, output))).collect();
+        for (output, mean) in means.iter_mut().enumerate() {
+            *mean = Some(rows.mean(row, output));
+        }
         let extra = &rows.variances[row * rows.outputs..(row + 1) * rows.outputs];
-        let z = leave_one_out(covariance, &means, extra)?;
-        for (largest, z) in largest.iter_mut().zip(z) {
+        if !leave_one_out.judge(covariance, &means, extra, &mut all_z) {
+            return None;
+        }
+        for (largest, z) in largest.iter_mut().zip(&all_z) {
             *largest = largest.max(z.unwrap_or(0.0).abs());
         }
     }

@@ -9,30 +9,86 @@
 //!
 //! A channel that is missing is left out of m and V; the rest is judged without it.
 
+//!
+//! With W the inverse of V's lower triangular factor, V⁻¹ is W' W: so V⁻¹ m is W' (W m), and (V⁻¹)_cc the sum of the squares of W's
+//! column c. Judging allocates nothing but the result.
+
 use super::symmetric::Symmetric;
 
-/// Returns the signed z of each present channel, or `None` if the covariance is not positive definite.
-///
-/// `covariance`: of all channels. `means`: of all channels, `None` where missing. `extra`: a variance to add, per channel.
-pub(super) fn leave_one_out(covariance: &Symmetric, means: &[Option<f64>], extra: &[f64]) -> Option<Vec<Option<f64>>> {
-    let (present, values): (Vec<usize>, Vec<f64>) =
-        means.iter().enumerate().filter_map(|(index, mean)| mean.map(|mean| (index, mean))).unzip();
-    let mut here = Symmetric::zeros(present.len());
-    for (row, channel) in present.iter().enumerate() {
-        for (column, other) in present.iter().enumerate().take(row + 1) {
-            here.set(row, column, covariance.get(*channel, *other));
+/// Judges averages; holds the memory for it.
+pub(super) struct LeaveOneOut {
+    /// The covariance of the present channels, then the inverse of its factor.
+    matrix: Symmetric,
+    present: Vec<usize>,
+    values: Vec<f64>,
+    /// For each present channel: V⁻¹ m, and the diagonal of V⁻¹.
+    solved: Vec<f64>,
+    diagonal: Vec<f64>,
+}
+
+impl LeaveOneOut {
+    pub(super) fn new() -> LeaveOneOut {
+        let (present, values, solved, diagonal) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        LeaveOneOut { matrix: Symmetric::zeros(0), present, values, solved, diagonal }
+    }
+
+    /// Writes the signed z of each channel to `z`, `None` where missing. Returns whether the covariance is positive definite.
+    ///
+    /// `covariance`: of all channels. `means`: of all channels, `None` where missing. `extra`: a variance to add, per channel.
+    pub(super) fn judge(
+        &mut self,
+        covariance: &Symmetric,
+        means: &[Option<f64>],
+        extra: &[f64],
+        z: &mut [Option<f64>],
+    ) -> bool {
+        self.present.clear();
+        self.values.clear();
+        for (channel, mean) in means.iter().enumerate() {
+            if let Some(mean) = mean {
+                self.present.push(channel);
+                self.values.push(*mean);
+            }
         }
-        here.add_to_diagonal(row, extra[*channel]);
+        if self.present.len() == means.len() {
+            self.matrix.copy_from(covariance);
+        } else {
+            self.matrix.reset(self.present.len());
+            for (row, channel) in self.present.iter().enumerate() {
+                for (column, other) in self.present[..=row].iter().enumerate() {
+                    self.matrix.set(row, column, covariance.get(*channel, *other));
+                }
+            }
+        }
+        for (row, channel) in self.present.iter().enumerate() {
+            self.matrix.add_to_diagonal(row, extra[*channel]);
+        }
+        z.fill(None);
+        if !self.matrix.invert_factor() {
+            return false;
+        }
+        self.solve();
+        for (index, channel) in self.present.iter().enumerate() {
+            let own = self.solved[index] / self.diagonal[index].sqrt();
+            z[*channel] = own.is_finite().then_some(own);
+        }
+        true
     }
-    let inverse = here.inverse()?;
-    let mut solved = vec![0.0; present.len()];
-    inverse.multiply(&values, &mut solved);
-    let mut z = vec![None; means.len()];
-    for (row, channel) in present.iter().enumerate() {
-        let own = solved[row] / inverse.get(row, row).sqrt();
-        z[*channel] = own.is_finite().then_some(own);
+
+    fn solve(&mut self) {
+        for numbers in [&mut self.solved, &mut self.diagonal] {
+            numbers.clear();
+            numbers.resize(self.present.len(), 0.0);
+        }
+        for row in 0..self.present.len() {
+            let elements = self.matrix.row(row);
+            let along: f64 = elements.iter().zip(&self.values).map(|(element, value)| element * value).sum();
+            for (column, element) in elements.iter().enumerate() {
+                self.solved[column] += element * along;
+                self.diagonal[column] += element * element;
+            }
+        }
     }
-    Some(z)
 }
 
 #[cfg(test)]
@@ -40,6 +96,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn leave_one_out(covariance: &Symmetric, means: &[Option<f64>], extra: &[f64]) -> Option<Vec<Option<f64>>> {
+        let mut z = vec![None; means.len()];
+        LeaveOneOut::new().judge(covariance, means, extra, &mut z).then_some(z)
+    }
 
     fn pair() -> Symmetric {
         let mut covariance = Symmetric::zeros(2);

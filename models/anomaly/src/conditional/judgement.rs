@@ -7,7 +7,7 @@
 use super::{
     averages::Averages,
     baseline::ConditionalBaseline,
-    decision::leave_one_out,
+    decision::LeaveOneOut,
     uncertainty::{Guard, Noise},
 };
 
@@ -49,8 +49,12 @@ pub(super) fn judge(
 ) -> Option<Judgement> {
     let mut outputs: Vec<Option<OutputJudgement>> = vec![None; baseline.outputs.len()];
     let mut extra = vec![0.0; baseline.outputs.len()];
+    let (mut means, mut all_z) = (vec![None; extra.len()], vec![None; extra.len()]);
+    let mut leave_one_out = LeaveOneOut::new();
     for (scale, of_scale) in baseline.by_scale.iter().enumerate() {
-        let means: Vec<Option<f64>> = (0..extra.len()).map(|output| averages.mean(scale, output)).collect();
+        for (output, mean) in means.iter_mut().enumerate() {
+            *mean = averages.mean(scale, output);
+        }
         let share = baseline.scales.share(scale);
         let squared_guard = averages.squared_guard(scale).max(guard.level().powi(2));
         for (output, extra) in extra.iter_mut().enumerate() {
@@ -59,9 +63,11 @@ pub(super) fn judge(
                 + squared_guard * baseline.outputs[output].magnitude.powi(2)
                 + noises[output].excess(baseline.outputs[output].noise, share);
         }
-        let Some(z) = leave_one_out(&of_scale.covariance, &means, &extra) else { continue };
-        for (output, z) in z.into_iter().enumerate() {
-            let Some(z) = z else { continue };
+        if !leave_one_out.judge(&of_scale.covariance, &means, &extra, &mut all_z) {
+            continue;
+        }
+        for (output, z) in all_z.iter().enumerate() {
+            let Some(z) = *z else { continue };
             let judged = OutputJudgement { z, threshold: of_scale.thresholds[output], scale };
             if outputs[output].is_none_or(|best| judged.score() > best.score()) {
                 outputs[output] = Some(judged);

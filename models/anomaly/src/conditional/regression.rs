@@ -1,9 +1,13 @@
-//! The live regression of one channel: it predicts, and learns on while the pump is normal.
+//! The live regressions of all outputs: they predict, and learn on while the pump is normal.
 //!
 //! Two things learn. The weights, by recursive least squares: with the gain g = P φ / (1/w + φ' P φ), the weights move by g
 //! times the residual, and P becomes P - g φ' P. It is the fit of all readings so far, so a single reading changes little where
 //! much was seen, and much where little was. And an offset, which follows the residual within 3 spreads of its
 //! *anchor*, so that slow drift is no anomaly, and drift without end is one.
+//!
+//! P is shared (`factor.rs`). Each output's gain has its own information w, which is none without a value; P learns the mean of
+//! its outputs' information. So an output that was missing for a month is thought to know as much as the others, and is not
+//! judged less strictly when it is back, while its weights are a month older.
 //!
 //! Example: a bearing's offset after a commissioning of a day follows with 12 h. After an hour that is 0.4 K too warm, the
 //! offset is at 0.03 K. With a spread of 0.2 K it never goes beyond 0.6 K, so a fault of 12 K in three days, which is 0.17
@@ -13,53 +17,122 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{baseline::OutputBaseline, ridge::dot, symmetric::Symmetric, tuning::TUNING};
+use super::{
+    baseline::{ConditionalBaseline, OutputBaseline},
+    channels::Group,
+    factor::{Factors, Gains, Projection},
+    packed,
+    ridge::dot,
+    terms::TermCount,
+    tuning::TUNING,
+};
 
-/// The regression of one channel.
+/// The regressions of a pump.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Regressions {
+    factors: Factors,
+    /// One per output.
+    outputs: Vec<Regression>,
+}
+
+/// The regression of one output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Regression {
+    #[serde(with = "packed::f64s")]
     weights: Vec<f64>,
-    covariance: Symmetric,
     offset: f64,
     anchor: f64,
 }
 
-/// What the regression says of one reading.
-#[derive(Debug, Clone)]
-pub(super) struct Prediction {
-    pub value: f64,
-    /// The covariance times the terms.
-    product: Vec<f64>,
-    /// The variance of the weights' sum, in spreads squared.
-    leverage: f64,
+/// The terms of a reading, as both factors see them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Projections {
+    thermal: Projection,
+    other: Projection,
 }
 
-impl Prediction {
-    /// Returns its variance, in squared units.
-    pub(super) fn variance(&self, baseline: &OutputBaseline) -> f64 {
+impl Regressions {
+    pub(super) fn new(baseline: &ConditionalBaseline) -> Regressions {
+        let outputs = baseline.outputs.iter().map(Regression::new).collect();
+        Regressions { factors: baseline.factors.clone(), outputs }
+    }
+
+    /// Returns the regression of each output.
+    pub(super) fn outputs(&self) -> &[Regression] {
+        &self.outputs
+    }
+
+    pub(super) fn outputs_mut(&mut self) -> &mut [Regression] {
+        &mut self.outputs
+    }
+
+    pub(super) fn project(&self, terms: &[f64]) -> Projections {
+        Projections { thermal: self.factors.thermal.project(terms), other: self.factors.other.project(terms) }
+    }
+
+    /// Lets the weights learn from a normal pump's residuals, NaN where missing. `information`: of each output's reading.
+    pub(super) fn learn(
+        &mut self,
+        baseline: &ConditionalBaseline,
+        projections: &Projections,
+        residuals: &[f64],
+        information: &[f64],
+    ) {
+        let common = TermCount::of(&baseline.terms).common;
+        for (factor, projection, is_thermal) in [
+            (&mut self.factors.thermal, &projections.thermal, true),
+            (&mut self.factors.other, &projections.other, false),
+        ] {
+            let is_own = |index: &usize| (baseline.channels.outputs[*index].group == Group::Thermal) == is_thermal;
+            let known = |index: usize| if residuals[index].is_nan() { 0.0 } else { information[index] };
+            let own = (0..residuals.len()).filter(is_own);
+            let mean = own.clone().map(known).sum::<f64>() / own.clone().count() as f64;
+            // A mean alone has nothing to learn that the offset does not.
+            if !factor.has_terms() || mean.is_nan() || mean <= 0.0 {
+                continue;
+            }
+            let gains = factor.learn(projection, mean, common);
+            for index in own {
+                self.outputs[index].learn(&gains, projection, residuals[index], information[index]);
+            }
+        }
+    }
+
+    pub(super) fn is_valid(&self, baseline: &ConditionalBaseline) -> bool {
+        let outputs = self.outputs.iter().zip(&baseline.outputs);
+        self.factors.fit(&baseline.factors)
+            && self.outputs.len() == baseline.outputs.len()
+            && outputs.into_iter().all(|(regression, output)| regression.is_valid(output))
+    }
+}
+
+impl Projections {
+    /// Returns the variance of an output's expected value, in squared units.
+    pub(super) fn variance(&self, group: Group, baseline: &OutputBaseline) -> f64 {
+        let terms = baseline.weights.len();
         // The mean alone is followed by the offset, and is as certain as that.
-        if self.product.len() == 1 { 0.0 } else { self.leverage * baseline.spread * baseline.spread }
+        if terms == 1 {
+            return 0.0;
+        }
+        let projection = if group == Group::Thermal { &self.thermal } else { &self.other };
+        projection.leverage(terms) * baseline.spread * baseline.spread
     }
 }
 
 impl Regression {
-    pub(super) fn new(baseline: &OutputBaseline) -> Regression {
-        let OutputBaseline { weights, covariance, .. } = baseline;
-        Regression { weights: weights.clone(), covariance: covariance.clone(), offset: 0.0, anchor: 0.0 }
+    fn new(baseline: &OutputBaseline) -> Regression {
+        Regression { weights: baseline.weights.clone(), offset: 0.0, anchor: 0.0 }
     }
 
     pub(super) fn weights(&self) -> &[f64] {
         &self.weights
     }
 
-    /// Predicts a reading; the first of `terms` are the channel's.
-    pub(super) fn predict(&self, terms: &[f64]) -> Prediction {
-        let terms = &terms[..self.weights.len()];
-        let mut product = vec![0.0; terms.len()];
-        self.covariance.multiply(terms, &mut product);
-        let leverage = dot(&product, terms).max(0.0);
-        Prediction { value: dot(&self.weights, terms) + self.offset, product, leverage }
+    /// Returns what a reading should be; the first of `terms` are the channel's.
+    pub(super) fn expected(&self, terms: &[f64]) -> f64 {
+        dot(&self.weights, terms) + self.offset
     }
 
     /// Lets the offset take a share of a normal pump's residual.
@@ -69,17 +142,15 @@ impl Regression {
         self.offset = offset.clamp(self.anchor - max_drift, self.anchor + max_drift);
     }
 
-    /// Lets the weights learn from a normal pump's residual.
-    pub(super) fn learn(&mut self, prediction: &Prediction, residual: f64, information: f64) {
-        // A mean alone has nothing to learn that the offset does not.
-        if self.weights.len() == 1 {
+    fn learn(&mut self, gains: &Gains, projection: &Projection, residual: f64, information: f64) {
+        if residual.is_nan() {
             return;
         }
-        let total = 1.0 / information + prediction.leverage;
-        for (weight, product) in self.weights.iter_mut().zip(&prediction.product) {
-            *weight += product / total * residual;
+        let terms = self.weights.len();
+        let moved = residual / (1.0 / information + projection.leverage(terms));
+        for (weight, gain) in self.weights.iter_mut().zip(gains.of(terms)) {
+            *weight += gain * moved;
         }
-        self.covariance.add_outer(&prediction.product, -1.0 / total);
     }
 
     /// Moves the offset by the `nth` residual while a new level is learned, so that it becomes the level's mean.
@@ -92,24 +163,19 @@ impl Regression {
         self.anchor = self.offset;
     }
 
-    pub(super) fn is_valid(&self, baseline: &OutputBaseline) -> bool {
+    fn is_valid(&self, baseline: &OutputBaseline) -> bool {
         let numbers = self.weights.iter().chain([&self.offset, &self.anchor]);
-        self.weights.len() == baseline.weights.len()
-            && self.covariance.is_valid(baseline.weights.len())
-            && numbers.copied().all(f64::is_finite)
+        self.weights.len() == baseline.weights.len() && numbers.copied().all(f64::is_finite)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conditional::{
-        ridge::{Information, fit},
-        terms::Prior,
-    };
+    use crate::conditional::{factor::Factor, ridge::Information, terms::Prior};
 
-    fn baseline(weights: Vec<f64>, covariance: Symmetric) -> OutputBaseline {
-        OutputBaseline { weights, covariance, spread: 1.0, magnitude: 1.0, noise: 1.0, unknown: 0.0 }
+    fn baseline(weights: Vec<f64>) -> OutputBaseline {
+        OutputBaseline { weights, spread: 1.0, magnitude: 1.0, noise: 1.0, unknown: 0.0 }
     }
 
     #[test]
@@ -120,37 +186,36 @@ mod tests {
         let gather = |rows: &[([f64; 2], f64)]| {
             let mut information = Information::none(2);
             rows.iter().for_each(|(terms, value)| information.add(terms, *value, 0.25));
-            fit(&priors, [&information].into_iter()).expect("a fit")
+            information.add_priors(&priors);
+            information
         };
         let (first, all) = (gather(&rows[..50]), gather(&rows));
-        let baseline = baseline(first.weights, first.covariance);
-        let mut regression = Regression::new(&baseline);
+        let mut factor = Factor::of_precision(&first.precision).expect("positive definite");
+        let mut regression = Regression::new(&baseline(first.weights(2).expect("a fit")));
         for (terms, value) in &rows[50..] {
-            let prediction = regression.predict(terms);
-            regression.learn(&prediction, value - prediction.value, 0.25);
+            let (projection, residual) = (factor.project(terms), value - regression.expected(terms));
+            let gains = factor.learn(&projection, 0.25, 2);
+            regression.learn(&gains, &projection, residual, 0.25);
         }
-        for (learned, fitted) in regression.weights.iter().zip(&all.weights) {
-            assert!((learned - fitted).abs() < 1e-9, "{learned} {fitted}");
+        for (learned, fitted) in regression.weights.iter().zip(all.weights(2).expect("a fit")) {
+            assert!((learned - fitted).abs() < 1e-4, "{learned} {fitted}");
         }
     }
 
     #[test]
     fn the_offset_stays_near_its_anchor() {
-        let mut one = Symmetric::zeros(1);
-        one.set(0, 0, 0.01);
-        let baseline = baseline(vec![10.0], one);
+        let baseline = baseline(vec![10.0]);
         let mut regression = Regression::new(&baseline);
         for _ in 0..10_000 {
-            let prediction = regression.predict(&[1.0]);
-            regression.follow(&baseline, 50.0 - prediction.value, 0.01);
-            regression.learn(&prediction, 50.0 - prediction.value, 0.25);
+            let residual = 50.0 - regression.expected(&[1.0]);
+            regression.follow(&baseline, residual, 0.01);
         }
-        assert_eq!(regression.predict(&[1.0]).value, 13.0);
+        assert_eq!(regression.expected(&[1.0]), 13.0);
         for nth in 1..=10 {
-            let residual = 50.0 - regression.predict(&[1.0]).value;
+            let residual = 50.0 - regression.expected(&[1.0]);
             regression.relearn(residual, nth);
         }
         regression.set_anchor();
-        assert_eq!(regression.predict(&[1.0]).value, 50.0);
+        assert_eq!(regression.expected(&[1.0]), 50.0);
     }
 }

@@ -12,28 +12,29 @@
 //! and a prediction is uncertain by √(1/4.0001) = 0.5 spreads. A term that was never seen keeps its prior, and makes a
 //! prediction that uses it as uncertain as the prior.
 //!
-//! The information of rows is a sum, so it is gathered by blocks, and the fit without a block is a sum over the others.
+//! The information of rows is a sum, so it is gathered by blocks, and the fit without a block is a sum over the others. The
+//! weights of the first terms alone follow from the first rows and columns of H.
+//!
+//! The covariance is not kept per channel; see `factor.rs`.
 
 use super::{symmetric::Symmetric, terms::Prior};
 
 /// What some rows say about the weights.
 #[derive(Debug, Clone)]
 pub(super) struct Information {
-    precision: Symmetric,
+    pub precision: Symmetric,
     moment: Vec<f64>,
-}
-
-/// The weights and their covariance, in spreads.
-#[derive(Debug, Clone)]
-pub(super) struct Posterior {
-    pub weights: Vec<f64>,
-    pub covariance: Symmetric,
 }
 
 impl Information {
     /// No information about `terms` weights.
     pub(super) fn none(terms: usize) -> Information {
         Information { precision: Symmetric::zeros(terms), moment: vec![0.0; terms] }
+    }
+
+    /// Returns the number of weights.
+    pub(super) fn terms(&self) -> usize {
+        self.moment.len()
     }
 
     /// Adds a row.
@@ -44,7 +45,7 @@ impl Information {
         }
     }
 
-    fn add_all(&mut self, other: &Information) {
+    pub(super) fn add_all(&mut self, other: &Information) {
         self.precision.add(&other.precision);
         for (moment, addend) in self.moment.iter_mut().zip(&other.moment) {
             *moment += addend;
@@ -52,21 +53,24 @@ impl Information {
     }
 }
 
-/// Returns the weights that follow from priors and blocks of rows; `None` if the numbers are too far apart for arithmetic.
-pub(super) fn fit<'a>(priors: &[Prior], blocks: impl Iterator<Item = &'a Information>) -> Option<Posterior> {
-    let mut sum = Information::none(priors.len());
-    for block in blocks {
-        sum.add_all(block);
+impl Information {
+    /// Adds priors of the first weights.
+    pub(super) fn add_priors(&mut self, priors: &[Prior]) {
+        for (index, Prior { mean, sd }) in priors.iter().enumerate() {
+            let precision = 1.0 / (sd * sd);
+            self.precision.add_to_diagonal(index, precision);
+            self.moment[index] += mean * precision;
+        }
     }
-    for (index, Prior { mean, sd }) in priors.iter().enumerate() {
-        let precision = 1.0 / (sd * sd);
-        sum.precision.add_to_diagonal(index, precision);
-        sum.moment[index] += mean * precision;
+
+    /// Returns the first `terms` weights, in spreads, as if there were no others; `None` if the numbers are too far apart
+    /// for arithmetic.
+    pub(super) fn weights(&self, terms: usize) -> Option<Vec<f64>> {
+        let covariance = self.precision.leading(terms).inverse()?;
+        let mut weights = vec![0.0; terms];
+        covariance.multiply(&self.moment[..terms], &mut weights);
+        weights.iter().all(|weight| weight.is_finite()).then_some(weights)
     }
-    let covariance = sum.precision.inverse()?;
-    let mut weights = vec![0.0; priors.len()];
-    covariance.multiply(&sum.moment, &mut weights);
-    weights.iter().all(|weight| weight.is_finite()).then_some(Posterior { weights, covariance })
 }
 
 /// Returns the scalar product.
@@ -86,22 +90,30 @@ mod tests {
         information
     }
 
+    fn fit<'a>(priors: &[Prior], blocks: impl Iterator<Item = &'a Information>) -> Option<Vec<f64>> {
+        let mut sum = Information::none(priors.len());
+        blocks.for_each(|block| sum.add_all(block));
+        sum.add_priors(priors);
+        sum.weights(priors.len())
+    }
+
     #[test]
     fn the_example_of_the_module() {
         let mut rows = Information::none(1);
         (0..4).for_each(|_| rows.add(&[1.0], 2.0, 1.0));
-        let posterior = fit(&[Prior { mean: 0.0, sd: 100.0 }], [&rows].into_iter()).expect("a fit");
-        assert!((posterior.weights[0] - 8.0 / 4.0001).abs() < 1e-12);
-        assert!((posterior.covariance.get(0, 0) - 1.0 / 4.0001).abs() < 1e-12);
+        rows.add_priors(&[Prior { mean: 0.0, sd: 100.0 }]);
+        assert!((rows.precision.get(0, 0) - 4.0001).abs() < 1e-12);
+        assert!((rows.weights(1).expect("a fit")[0] - 8.0 / 4.0001).abs() < 1e-12);
     }
 
     #[test]
     fn a_term_that_was_never_seen_keeps_its_prior() {
         let priors = [Prior { mean: 0.0, sd: 100.0 }, Prior { mean: 3.0, sd: 0.5 }];
-        let rows = gather(&[(0.0, 1.0), (0.0, 1.0)]);
-        let posterior = fit(&priors, [&rows].into_iter()).expect("a fit");
-        assert!((posterior.weights[1] - 3.0).abs() < 1e-9);
-        assert!((posterior.covariance.get(1, 1) - 0.25).abs() < 1e-9);
+        let mut rows = gather(&[(0.0, 1.0), (0.0, 1.0)]);
+        rows.add_priors(&priors);
+        assert!((rows.weights(2).expect("a fit")[1] - 3.0).abs() < 1e-9);
+        assert!((rows.precision.inverse().expect("positive definite").get(1, 1) - 0.25).abs() < 1e-9);
+        assert!((rows.weights(1).expect("a fit")[0] - 2.0 / 2.0001).abs() < 1e-9, "the first alone");
     }
 
     #[test]
@@ -119,7 +131,7 @@ mod tests {
             let gathered: Vec<Information> = blocks.iter().map(|rows| gather(rows)).collect();
             let forward = fit(&priors, gathered.iter()).expect("a fit");
             let backward = fit(&priors, gathered.iter().rev()).expect("a fit");
-            for (a, b) in forward.weights.iter().zip(&backward.weights) {
+            for (a, b) in forward.iter().zip(&backward) {
                 prop_assert!((a - b).abs() < 1e-9);
             }
         }

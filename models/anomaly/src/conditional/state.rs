@@ -22,7 +22,7 @@ use super::{
     episode::{Phase, Step},
     features::{InputFilter, share},
     judgement::{Judgement, judge},
-    regression::{Prediction, Regression},
+    regression::{Projections, Regressions},
     table::{TimedSamples, is_gap},
     tuning::TUNING,
     uncertainty::{Guard, Noise},
@@ -40,8 +40,8 @@ pub struct ConditionalState {
     inputs: InputFilter,
     unknown: UnknownTerms,
     averages: Averages,
+    regressions: Regressions,
     /// One per output.
-    regressions: Vec<Regression>,
     noises: Vec<Noise>,
     guard: Guard,
     phase: Phase,
@@ -87,8 +87,9 @@ pub struct ChannelDeviation {
 /// A reading of a running pump, before it is judged.
 struct FollowedReading {
     elapsed_s: f64,
+    projections: Projections,
     /// One of each per output.
-    predictions: Vec<Prediction>,
+    expected: Vec<f64>,
     residuals: Vec<f64>,
     /// The variance by unknown terms.
     unknown: Vec<f64>,
@@ -113,7 +114,7 @@ impl ConditionalState {
             inputs: InputFilter::default(),
             unknown: UnknownTerms::new(&baseline.terms, &baseline.term_variances),
             averages: Averages::new(baseline.by_scale.len(), baseline.outputs.len()),
-            regressions: baseline.outputs.iter().map(Regression::new).collect(),
+            regressions: Regressions::new(baseline),
             noises: baseline.outputs.iter().map(|output| Noise::new(output.noise)).collect(),
             guard: Guard::default(),
             phase: Phase::Normal,
@@ -133,8 +134,7 @@ impl ConditionalState {
         let fits = self.inputs.is_valid()
             && self.unknown.is_valid(baseline.terms.len())
             && self.averages.is_valid(scales, outputs)
-            && self.regressions.len() == outputs
-            && self.regressions.iter().zip(&baseline.outputs).all(|(regression, output)| regression.is_valid(output))
+            && self.regressions.is_valid(baseline)
             && self.noises.len() == outputs
             && self.noises.iter().all(|noise| noise.is_valid())
             && self.guard.is_valid()
@@ -177,7 +177,7 @@ impl ConditionalState {
             let step = self.phase.advance(baseline, &self.averages, judgement, is_outside, reading.elapsed_s);
             self.learn(baseline, step, &reading, Learn::All);
         }
-        Some(self.result(baseline, judgement.as_ref(), &reading.predictions, residuals))
+        Some(self.result(baseline, judgement.as_ref(), &reading.expected, residuals))
     }
 
     /// Follows a reading without judging it and without learning from it: of a pump that starts or stops, which the caller
@@ -209,21 +209,20 @@ impl ConditionalState {
         }
         let mut terms = Vec::with_capacity(baseline.terms.len());
         self.inputs.terms(&baseline.range, &baseline.terms, &mut terms);
-        let predictions: Vec<Prediction> =
-            self.regressions.iter().map(|regression| regression.predict(&terms)).collect();
-        let mut residuals = Vec::with_capacity(predictions.len());
+        let regressions = self.regressions.outputs();
+        let expected: Vec<f64> = regressions.iter().map(|regression| regression.expected(&terms)).collect();
+        let mut residuals = Vec::with_capacity(expected.len());
         baseline.channels.outputs(samples, &mut residuals);
-        for (residual, prediction) in residuals.iter_mut().zip(&predictions) {
-            *residual -= prediction.value;
+        for (residual, expected) in residuals.iter_mut().zip(&expected) {
+            *residual -= expected;
         }
         let unknown: Vec<f64> =
-            self.regressions.iter().map(|regression| self.unknown.variance(regression.weights())).collect();
-        let variances = self.variances(baseline, &predictions, &unknown);
-        for (noise, residual) in self.noises.iter_mut().zip(&residuals) {
-            noise.add(*residual, baseline.scales.interval_s);
-        }
+            regressions.iter().map(|regression| self.unknown.variance(regression.weights())).collect();
+        let projections = self.regressions.project(&terms);
+        let variances = variances(baseline, &projections, &unknown);
+        Noise::add_all(&mut self.noises, &residuals, baseline.scales.interval_s);
         self.averages.add(&baseline.scales, &residuals, self.guard.level(), elapsed_s);
-        Some(FollowedReading { elapsed_s, predictions, residuals, unknown, variances })
+        Some(FollowedReading { elapsed_s, projections, expected, residuals, unknown, variances })
     }
 
     /// Returns the seconds since the reading before; `None` if this one is not later.
@@ -260,39 +259,41 @@ impl ConditionalState {
         self.guard.advance(range.speed, inputs.speed.filter(|_| counts), elapsed_s);
     }
 
-    /// Returns what each output's reading is uncertain by, apart from noise, ramps and guard. `unknown`: by unknown terms.
-    fn variances(&self, baseline: &ConditionalBaseline, predictions: &[Prediction], unknown: &[f64]) -> Vec<f64> {
-        let variance = |(index, output): (usize, &OutputBaseline)| {
-            predictions[index].variance(output) + unknown[index] + output.unknown
-        };
-        baseline.outputs.iter().enumerate().map(variance).collect()
-    }
-
     fn learn(&mut self, baseline: &ConditionalBaseline, step: Step, reading: &FollowedReading, what: Learn) {
-        let interval_s = baseline.scales.interval_s;
-        let follow_s = baseline.learned.running_s.min(TUNING.max_follow_s);
-        let follow = share(reading.elapsed_s.min(interval_s), follow_s);
-        for (index, regression) in self.regressions.iter_mut().enumerate() {
-            let (residual, output) = (reading.residuals[index], &baseline.outputs[index]);
-            match step {
-                Step::Hold => return,
-                _ if residual.is_nan() => {}
-                Step::Learn => {
-                    // As in the fit: what is not known of the inputs says nothing about the weights.
-                    let certainty = 1.0 / (1.0 + reading.unknown[index] / output.spread.powi(2));
-                    regression.follow(output, residual, follow * certainty);
-                    if what == Learn::All {
-                        regression.learn(&reading.predictions[index], residual, baseline.information * certainty);
+        match step {
+            Step::Hold => {}
+            Step::Learn => self.learn_normal(baseline, reading, what),
+            Step::Relearn { nth, done } => {
+                for (regression, residual) in self.regressions.outputs_mut().iter_mut().zip(&reading.residuals) {
+                    if !residual.is_nan() {
+                        regression.relearn(*residual, nth);
+                    }
+                    if done {
+                        regression.set_anchor();
                     }
                 }
-                Step::Relearn { nth, .. } => regression.relearn(residual, nth),
-            }
-            if let Step::Relearn { done: true, .. } = step {
-                regression.set_anchor();
+                if done {
+                    self.averages.clear();
+                }
             }
         }
-        if let Step::Relearn { done: true, .. } = step {
-            self.averages.clear();
+    }
+
+    fn learn_normal(&mut self, baseline: &ConditionalBaseline, reading: &FollowedReading, what: Learn) {
+        let follow_s = baseline.learned.running_s.min(TUNING.max_follow_s);
+        let follow = share(reading.elapsed_s.min(baseline.scales.interval_s), follow_s);
+        let mut information = Vec::with_capacity(baseline.outputs.len());
+        for (index, regression) in self.regressions.outputs_mut().iter_mut().enumerate() {
+            let (residual, output) = (reading.residuals[index], &baseline.outputs[index]);
+            // As in the fit: what is not known of the inputs says nothing about the weights.
+            let certainty = 1.0 / (1.0 + reading.unknown[index] / output.spread.powi(2));
+            information.push(baseline.information * certainty);
+            if !residual.is_nan() {
+                regression.follow(output, residual, follow * certainty);
+            }
+        }
+        if what == Learn::All {
+            self.regressions.learn(baseline, &reading.projections, &reading.residuals, &information);
         }
     }
 
@@ -300,7 +301,7 @@ impl ConditionalState {
         &self,
         baseline: &ConditionalBaseline,
         judgement: Option<&Judgement>,
-        predictions: &[Prediction],
+        expected: &[f64],
         residuals: Vec<Option<f64>>,
     ) -> ConditionalResult {
         let mut channels = vec![None; baseline.channels.count];
@@ -310,7 +311,7 @@ impl ConditionalState {
                     z: judged.z,
                     threshold: judged.threshold,
                     span_s: baseline.scales.spans_s[judged.scale],
-                    expected: predictions[index].value,
+                    expected: expected[index],
                 });
             }
         }
@@ -337,4 +338,12 @@ impl ConditionalState {
         }
         residuals
     }
+}
+
+/// Returns what each output's reading is uncertain by, apart from noise, ramps and guard. `unknown`: by unknown terms.
+fn variances(baseline: &ConditionalBaseline, projections: &Projections, unknown: &[f64]) -> Vec<f64> {
+    let variance = |(index, output): (usize, &OutputBaseline)| {
+        projections.variance(baseline.channels.outputs[index].group, output) + unknown[index] + output.unknown
+    };
+    baseline.outputs.iter().enumerate().map(variance).collect()
 }

@@ -1,22 +1,25 @@
 //! Symmetric matrices of a few dozen rows, packed: the lower triangle, row by row.
 //!
 //! Example: the matrix with the rows (4, 2) and (2, 5) is stored as 4, 2, 5. Its Cholesky factor is 2, 1, 2, for 4 = 2²,
-//! 2 = 1 · 2 and 5 = 1² + 2². Its inverse is 5/16, -2/16, 4/16.
+//! 2 = 1 · 2 and 5 = 1² + 2². The inverse of that is 1/2, -1/4, 1/2, and the inverse of the matrix is 5/16, -2/16, 4/16.
 //!
 //! Does not pivot: the matrices here are sums of outer products and a positive diagonal.
 
 use serde::{Deserialize, Serialize};
+
+use super::packed;
 
 /// A symmetric matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Symmetric {
     size: usize,
+    #[serde(with = "packed::f64s")]
     lower: Vec<f64>,
 }
 
-/// Returns where row `row` of the packed triangle begins.
-fn start(row: usize) -> usize {
+/// Returns where row `row` of a packed triangle begins.
+pub(super) fn start(row: usize) -> usize {
     row * (row + 1) / 2
 }
 
@@ -24,6 +27,34 @@ impl Symmetric {
     /// Creates a matrix of zeros.
     pub(super) fn zeros(size: usize) -> Symmetric {
         Symmetric { size, lower: vec![0.0; start(size)] }
+    }
+
+    /// Becomes a matrix of zeros of another size, without new memory if it had enough.
+    pub(super) fn reset(&mut self, size: usize) {
+        self.size = size;
+        self.lower.clear();
+        self.lower.resize(start(size), 0.0);
+    }
+
+    /// Becomes a copy of another matrix, likewise.
+    pub(super) fn copy_from(&mut self, other: &Symmetric) {
+        self.size = other.size;
+        self.lower.clone_from(&other.lower);
+    }
+
+    /// Returns the number of rows.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Returns the matrix of the first rows and columns.
+    pub(super) fn leading(&self, size: usize) -> Symmetric {
+        Symmetric { size, lower: self.lower[..start(size)].to_vec() }
+    }
+
+    /// Multiplies it by a number.
+    pub(super) fn scale(&mut self, factor: f64) {
+        self.lower.iter_mut().for_each(|element| *element *= factor);
     }
 
     /// Whether it has this size, and finite numbers only.
@@ -79,45 +110,67 @@ impl Symmetric {
 
     /// Returns the inverse, or `None` if the matrix is not positive definite.
     pub(super) fn inverse(&self) -> Option<Symmetric> {
-        let factor = self.cholesky()?;
-        let mut inverse_factor = vec![0.0; factor.len()];
-        for column in 0..self.size {
-            inverse_factor[start(column) + column] = 1.0 / factor[start(column) + column];
-            for row in column + 1..self.size {
-                let mut sum = 0.0;
-                for k in column..row {
-                    sum += factor[start(row) + k] * inverse_factor[start(k) + column];
-                }
-                inverse_factor[start(row) + column] = -sum / factor[start(row) + row];
-            }
-        }
+        let factor = self.inverse_of_factor()?;
         let mut inverse = Symmetric::zeros(self.size);
-        for k in 0..self.size {
-            inverse.add_outer(&inverse_factor[start(k)..start(k + 1)], 1.0);
+        for row in 0..self.size {
+            inverse.add_outer(&factor[start(row)..start(row + 1)], 1.0);
         }
         Some(inverse)
     }
 
-    /// Returns the lower triangular factor L with L L' equal to the matrix, packed likewise.
-    fn cholesky(&self) -> Option<Vec<f64>> {
-        let mut factor = self.lower.clone();
+    /// Returns the inverse of the lower triangular factor L with L L' equal to the matrix, packed likewise, or `None` if the
+    /// matrix is not positive definite.
+    pub(super) fn inverse_of_factor(&self) -> Option<Vec<f64>> {
+        let mut factor = self.clone();
+        factor.invert_factor().then_some(factor.lower)
+    }
+
+    /// Puts the inverse of its factor in its place, row by row and without new memory. Returns whether the matrix is positive
+    /// definite.
+    pub(super) fn invert_factor(&mut self) -> bool {
+        if !self.factorize() {
+            return false;
+        }
         for row in 0..self.size {
-            for column in 0..=row {
-                let mut rest = factor[start(row) + column];
-                for k in 0..column {
-                    rest -= factor[start(row) + k] * factor[start(column) + k];
-                }
-                if column < row {
-                    factor[start(row) + column] = rest / factor[start(column) + column];
-                } else if rest > 0.0 && rest.is_finite() {
-                    factor[start(row) + row] = rest.sqrt();
-                } else {
-                    return None;
-                }
+            let (above, own) = split(&mut self.lower, row);
+            for column in 0..row {
+                let sum: f64 = (column..row).map(|k| own[k] * above[start(k) + column]).sum();
+                own[column] = -sum * own[row];
             }
         }
-        Some(factor)
+        true
     }
+
+    /// Returns a row of what the lower triangle holds now.
+    pub(super) fn row(&self, row: usize) -> &[f64] {
+        &self.lower[start(row)..start(row + 1)]
+    }
+
+    /// Puts the lower triangular factor L with L L' equal to the matrix in its place, but on its diagonal the inverse of
+    /// L's: division is slow. Returns whether the matrix is positive definite.
+    fn factorize(&mut self) -> bool {
+        for row in 0..self.size {
+            let (above, own) = split(&mut self.lower, row);
+            for column in 0..row {
+                let other = &above[start(column)..start(column + 1)];
+                let known: f64 = own[..column].iter().zip(other).map(|(a, b)| a * b).sum();
+                own[column] = (own[column] - known) * other[column];
+            }
+            let known: f64 = own[..row].iter().map(|a| a * a).sum();
+            let left = own[row] - known;
+            if !(left > 0.0 && left.is_finite()) {
+                return false;
+            }
+            own[row] = 1.0 / left.sqrt();
+        }
+        true
+    }
+}
+
+/// Returns the rows above a row of a packed triangle, and the row.
+fn split(lower: &mut [f64], row: usize) -> (&[f64], &mut [f64]) {
+    let (above, rest) = lower.split_at_mut(start(row));
+    (above, &mut rest[..=row])
 }
 
 #[cfg(test)]
@@ -137,7 +190,10 @@ mod tests {
     #[test]
     fn the_example_is_inverted() {
         let matrix = Symmetric { size: 2, lower: vec![4.0, 2.0, 5.0] };
-        assert_eq!(matrix.cholesky(), Some(vec![2.0, 1.0, 2.0]));
+        let mut factor = matrix.clone();
+        assert!(factor.factorize());
+        assert_eq!(factor.lower, [1.0 / 2.0, 1.0, 1.0 / 2.0]);
+        assert_eq!(matrix.inverse_of_factor(), Some(vec![0.5, -0.25, 0.5]));
         assert_eq!(matrix.inverse().map(|inverse| inverse.lower), Some(vec![5.0 / 16.0, -2.0 / 16.0, 4.0 / 16.0]));
     }
 

@@ -211,19 +211,21 @@ impl Table {
         squares.into_iter().map(|square| square / count).collect()
     }
 
-    /// Returns for each row the variance that unknown terms give to a sum with these weights.
-    pub(super) fn unknown_variances(&self, weights: &[f64], term_variances: &[f64]) -> Vec<f64> {
-        let terms = &self.terms[..weights.len()];
-        let new = || UnknownTerms::new(terms, term_variances);
+    /// Returns for each output's weights, and each row, the variance that unknown terms give to a sum with these weights.
+    pub(super) fn unknown_variances(&self, weights: &[&[f64]], term_variances: &[f64]) -> Vec<Vec<f64>> {
+        let new = || UnknownTerms::new(&self.terms, term_variances);
         let mut unknown = new();
-        let advance = |row: &TableRow| {
+        let mut variances = vec![Vec::with_capacity(self.rows.len()); weights.len()];
+        for row in &self.rows {
             if row.after_gap {
                 unknown = new();
             }
-            unknown.advance(terms, term_variances, row.missing, row.elapsed_s);
-            unknown.variance(weights)
-        };
-        self.rows.iter().map(advance).collect()
+            unknown.advance(&self.terms, term_variances, row.missing, row.elapsed_s);
+            for (variances, weights) in variances.iter_mut().zip(weights) {
+                variances.push(unknown.variance(weights));
+            }
+        }
+        variances
     }
 
     /// Returns for each row the distance of an output from a weighted sum of its terms; NaN where it is missing or the pump

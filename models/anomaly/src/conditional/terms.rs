@@ -44,6 +44,9 @@ pub(super) enum Term {
     LoadBySpeed,
 }
 
+/// The most terms that there are.
+pub(super) const MAX_TERMS: usize = 25;
+
 /// What a term is computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -177,7 +180,7 @@ mod tests {
             let TermCount { common, all } = TermCount::of(&Term::all(speed, ambient, flow, interval_s));
             (common, all)
         };
-        assert_eq!(count(true, true, true, 1.0), (22, 25));
+        assert_eq!(count(true, true, true, 1.0), (22, MAX_TERMS));
         assert_eq!(count(true, true, true, 60.0), (20, 23), "no speed changes of 5 and 15 s");
         assert_eq!(count(false, false, true, 1.0), (1, 1), "without speed the load is no input");
         assert_eq!(count(false, true, true, 1.0), (5, 5));

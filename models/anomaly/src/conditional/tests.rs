@@ -2,6 +2,7 @@
 
 mod faults;
 mod healthy;
+mod measure;
 pub(crate) mod pump;
 
 use std::sync::LazyLock;
@@ -195,12 +196,16 @@ fn a_state_or_baseline_that_does_not_fit_is_refused() {
         let text = serde_json::to_string(baseline).expect("JSON").replace(from, to);
         serde_json::from_str::<ConditionalBaseline>(&text).expect("a baseline").check(&profile())
     };
-    assert!(matches!(change("\"version\":1", "\"version\":2"), Err(ConditionalMemoryError::Version { found: 2 })));
+    assert!(matches!(change("\"version\":2", "\"version\":3"), Err(ConditionalMemoryError::Version { found: 3 })));
     assert!(matches!(
         change("\"interval_s\":60.0", "\"interval_s\":61.0"),
         Err(ConditionalMemoryError::Baseline { .. })
     ));
-    let broken = serde_json::to_string(&state).expect("JSON").replacen("\"ramps\":[", "\"ramps\":[0.5,", 1);
+    let broken = serde_json::to_string(&state).expect("JSON").replacen(
+        "\"ramps\":\"",
+        "\"ramps\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        1,
+    );
     let broken: ConditionalState = serde_json::from_str(&broken).expect("a state");
     assert!(matches!(broken.check(baseline), Err(ConditionalMemoryError::Shape(_))));
 }

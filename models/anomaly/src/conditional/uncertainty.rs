@@ -71,15 +71,21 @@ impl Noise {
         self.last = None;
     }
 
-    /// Adds the residual of a reading, NaN if missing.
-    pub(super) fn add(&mut self, residual: f64, interval_s: f64) {
+    /// Adds the residuals of a reading, NaN if missing.
+    pub(super) fn add_all(noises: &mut [Noise], residuals: &[f64], interval_s: f64) {
+        let share = share(interval_s, TUNING.noise_span_s.max(TUNING.noise_readings * interval_s));
+        for (noise, residual) in noises.iter_mut().zip(residuals) {
+            noise.add(*residual, share);
+        }
+    }
+
+    fn add(&mut self, residual: f64, share: f64) {
         if residual.is_nan() {
             return;
         }
         if let Some(last) = self.last {
             let change = (0.5 * (residual - last).powi(2)).min(TUNING.noise_clip * self.variance);
-            let span_s = TUNING.noise_span_s.max(TUNING.noise_readings * interval_s);
-            self.variance += share(interval_s, span_s) * (change - self.variance);
+            self.variance += share * (change - self.variance);
         }
         self.last = Some(residual);
     }
@@ -117,11 +123,11 @@ mod tests {
     fn more_noise_widens_the_judgement_and_a_step_does_not() {
         let mut noise = Noise::new(1.0);
         assert_eq!(noise.excess(1.0, 0.18), 0.0);
-        (0..600).for_each(|i| noise.add(if i % 2 == 0 { 3.0 } else { -3.0 }, 1.0));
+        (0..600).for_each(|i| noise.add(if i % 2 == 0 { 3.0 } else { -3.0 }, share(1.0, 60.0)));
         let excess = noise.excess(1.0, 0.18);
         assert!((excess - 1.5 * 0.18 / 1.82 * 16.7).abs() < 0.1, "{excess}");
         let mut noise = Noise::new(1.0);
-        (0..600).for_each(|i| noise.add(if i < 300 { 0.0 } else { 100.0 }, 1.0));
+        (0..600).for_each(|i| noise.add(if i < 300 { 0.0 } else { 100.0 }, share(1.0, 60.0)));
         assert_eq!(noise.excess(1.0, 0.18), 0.0);
     }
 }

@@ -12,14 +12,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     channels::Inputs,
+    packed,
     terms::{Source, Term},
     tuning::TUNING,
 };
+
+/// An average of which less than this share of its variance is unknown is known: it needs no more arithmetic.
+const KNOWN: f64 = 1e-9;
 
 /// The variance of each term that is not known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct UnknownTerms {
+    #[serde(with = "packed::f64s")]
     variances: Vec<f64>,
 }
 
@@ -58,10 +63,17 @@ impl UnknownTerms {
     /// Passes `elapsed_s`, up to a reading that lacks these inputs.
     pub(super) fn advance(&mut self, terms: &[Term], term_variances: &[f64], missing: MissingInputs, elapsed_s: f64) {
         for ((unknown, term), variance) in self.variances.iter_mut().zip(terms).zip(term_variances) {
+            let is_missing = missing.contains(term.source());
+            if *unknown == 0.0 && !is_missing {
+                continue;
+            }
             // What is without history is known at once.
             let kept = term.span_s().map_or(0.0, |span_s| (-2.0 * elapsed_s / span_s).exp());
             *unknown *= kept;
-            if missing.contains(term.source()) {
+            if *unknown < KNOWN * variance {
+                *unknown = 0.0;
+            }
+            if is_missing {
                 let growth = (1.0 - kept).max((elapsed_s / TUNING.input_forgotten_s).min(1.0));
                 *unknown += growth * (variance - *unknown);
             }

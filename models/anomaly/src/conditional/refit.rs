@@ -1,0 +1,57 @@
+//! When a baseline is learned anew.
+//!
+//! A pump can be judged after minutes, though not yet as well as after a day: a short commissioning has seen few speeds, one
+//! part of the day, and little of what wanders slowly. So the baseline is learned again as the pump runs, from all healthy
+//! readings so far, until it has a day.
+//!
+//! Example: a pump is commissioned with 15 minutes. It is learned anew after 1, 2, 4, 8, 12 and 24 hours of running.
+//! If it stands for a week after 5 hours, the next time is 3 hours of running later.
+//!
+//! Does not learn, and does not select healthy readings; the caller does.
+
+use super::baseline::ConditionalBaseline;
+
+/// The running times at which a baseline is learned anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefitSchedule;
+
+const HOUR_S: f64 = 3_600.0;
+
+/// In seconds of running.
+const TIMES_S: [f64; 6] = [1.0 * HOUR_S, 2.0 * HOUR_S, 4.0 * HOUR_S, 8.0 * HOUR_S, 12.0 * HOUR_S, 24.0 * HOUR_S];
+
+/// A commissioning that lacks less than this share of a time has reached it.
+const SLACK: f64 = 0.02;
+
+impl RefitSchedule {
+    /// Returns the running time, in seconds since the first reading of commissioning, at which a baseline that was learned
+    /// from `learned_s` of running is to be learned anew. `None` if it has all that it needs.
+    pub fn next_s(learned_s: f64) -> Option<f64> {
+        TIMES_S.into_iter().find(|time_s| learned_s < (1.0 - SLACK) * time_s)
+    }
+}
+
+impl ConditionalBaseline {
+    /// Whether it is to be learned anew, because it was learned from less than a day of running.
+    pub fn is_provisional(&self) -> bool {
+        RefitSchedule::next_s(self.learned().running_s).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_module() {
+        let mut learned_s = 900.0;
+        let mut hours = Vec::new();
+        while let Some(next_s) = RefitSchedule::next_s(learned_s) {
+            hours.push(next_s / HOUR_S);
+            learned_s = next_s;
+        }
+        assert_eq!(hours, [1.0, 2.0, 4.0, 8.0, 12.0, 24.0]);
+        assert_eq!(RefitSchedule::next_s(5.0 * HOUR_S), Some(8.0 * HOUR_S));
+        assert_eq!(RefitSchedule::next_s(23.9 * HOUR_S), None, "a few readings were lost");
+    }
+}
