@@ -68,15 +68,21 @@ impl SharedDiskOutlook {
     }
 }
 
+/// The arguments of the actor. All of them outlive it.
+#[derive(Clone)]
+pub(crate) struct FlusherParts {
+    pub store: Store,
+    pub clock: NodeClock,
+    pub counters: Arc<Counters>,
+    pub retention: Retention,
+    /// The free share of the disk below which the node warns, 0 to 1.
+    pub warn_free_share: f64,
+    pub disk: SharedDiskOutlook,
+}
+
 /// The actor.
 pub(crate) struct FlusherActor {
-    store: Store,
-    clock: NodeClock,
-    counters: Arc<Counters>,
-    retention: Retention,
-    /// The free share of the disk below which the node warns, 0 to 1.
-    warn_free_share: f64,
-    disk: SharedDiskOutlook,
+    parts: FlusherParts,
     /// When the last cycle ended.
     last_cycle: Instant,
     /// When the last sweep was due.
@@ -101,28 +107,15 @@ enum DatabaseState {
 }
 
 impl FlusherActor {
-    pub(crate) fn new(
-        store: Store,
-        clock: NodeClock,
-        counters: Arc<Counters>,
-        retention: Retention,
-        warn_free_share: f64,
-        disk: SharedDiskOutlook,
-        slot: Arc<ActorSlot>,
-    ) -> Self {
-        let database = match store.status().database {
+    pub(crate) fn new(parts: FlusherParts, slot: Arc<ActorSlot>) -> Self {
+        let database = match parts.store.status().database {
             DatabaseStatus::Open => DatabaseState::Working,
             DatabaseStatus::Unavailable(_) => {
                 DatabaseState::Pausing { failures: 1, until: Instant::now() + MAX_CYCLE_PAUSE }
             }
         };
         Self {
-            store,
-            clock,
-            counters,
-            retention,
-            warn_free_share,
-            disk,
+            parts,
             last_cycle: Instant::now(),
             last_sweep: None,
             more_to_sweep: false,
@@ -145,20 +138,20 @@ impl FlusherActor {
         if let DatabaseState::Pausing { until, .. } = self.database
             && until > Instant::now()
         {
-            self.store.pack(self.clock.read().0);
+            self.parts.store.pack(self.parts.clock.read().0);
             ctx.run_later(MAX_CYCLE_PAUSE, Self::run_cycle);
             return;
         }
         self.cycle_began = Some(Instant::now());
-        let (now, clock) = self.clock.read();
+        let (now, clock) = self.parts.clock.read();
         let (store, last_trusted, reopen) =
             // The last trusted time, so that a wrong clock lets no journal segment expire too early.
-            (self.store.clone(), self.clock.last_trusted(), self.database != DatabaseState::Working);
+            (self.parts.store.clone(), self.parts.clock.last_trusted(), self.database != DatabaseState::Working);
         let sweep = match clock {
             // A wrong clock could expire rows that must be kept.
             ClockState::Behind { .. } | ClockState::Ahead { .. } => Sweep::Postponed,
             ClockState::Plausible if self.more_to_sweep || sweep_due => {
-                Sweep::Due { retention: self.retention, now: self.clock.retention() }
+                Sweep::Due { retention: self.parts.retention, now: self.parts.clock.retention() }
             }
             ClockState::Plausible => Sweep::NotDue,
         };
@@ -187,9 +180,8 @@ impl FlusherActor {
 
     /// Measures the disk, and persists the node's clock, concurrently with the cycle.
     fn measure_disk(&mut self, ctx: &mut Context<Self>) {
-        let warn_free_share = self.warn_free_share;
-        let (store, now, disk, clock) =
-            (self.store.clone(), self.clock.read().0, self.disk.clone(), self.clock.clone());
+        let FlusherParts { store, clock, disk, warn_free_share, .. } = self.parts.clone();
+        let now = clock.read().0;
         let measurement = async move {
             match tokio::task::spawn_blocking(move || clock.persist()).await {
                 Ok(Ok(())) => {}
@@ -221,8 +213,8 @@ impl FlusherActor {
                 self.database = DatabaseState::Working;
                 self.more_to_sweep = more_to_sweep;
                 pause = cycle_pause(blocks, since_last);
-                add(&self.counters.blocks_written, blocks);
-                add(&self.counters.slices_deleted, swept_slices);
+                add(&self.parts.counters.blocks_written, blocks);
+                add(&self.parts.counters.slices_deleted, swept_slices);
             }
             Err(StoreError::Closed) => {}
             Err(error) => {
@@ -232,7 +224,7 @@ impl FlusherActor {
                 };
                 let retry_in = BACK_OFF.pause(usize::try_from(failures).unwrap_or(usize::MAX), rand::random());
                 tracing::error!(%error, failures, retry_in_s = retry_in.as_secs(), "the database failed; readings stay in the journal");
-                add(&self.counters.database_failures, 1);
+                add(&self.parts.counters.database_failures, 1);
                 self.database = DatabaseState::Pausing { failures, until: Instant::now() + retry_in };
             }
         }
@@ -248,7 +240,7 @@ impl Actor for FlusherActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_later(MAX_CYCLE_PAUSE, Self::run_cycle);
-        ctx.run_interval(PACK_INTERVAL, |actor, _| actor.store.pack_large_minutes(MAX_MINUTES_PER_PACK));
+        ctx.run_interval(PACK_INTERVAL, |actor, _| actor.parts.store.pack_large_minutes(MAX_MINUTES_PER_PACK));
     }
 }
 

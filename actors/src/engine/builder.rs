@@ -16,7 +16,7 @@ use crate::{
     catalog::Catalog,
     commissioning::{Commissioner, CommissioningActor, MAX_QUEUED_JOBS},
     counters::Counters,
-    flusher::{FlusherActor, SharedDiskOutlook},
+    flusher::{FlusherActor, FlusherParts, SharedDiskOutlook},
     inference::{
         batch_size::best_batch,
         dispatch::QueueLimits,
@@ -85,17 +85,8 @@ impl EngineBuilder {
         // The id is part of the API.
         let inbox = self.register_on_own_thread("keeper");
         let (store, counters, disk) = (self.store.clone(), self.counters.clone(), self.disk.clone());
-        self.supervisor.start(&inbox, move |incarnation| {
-            FlusherActor::new(
-                store.clone(),
-                clock.clone(),
-                counters.clone(),
-                retention,
-                warn_free_share,
-                disk.clone(),
-                incarnation.slot(),
-            )
-        });
+        let parts = FlusherParts { store, clock, counters, retention, warn_free_share, disk };
+        self.supervisor.start(&inbox, move |incarnation| FlusherActor::new(parts.clone(), incarnation.slot()));
         inbox.mailbox(1)
     }
 
