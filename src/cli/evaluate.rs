@@ -5,7 +5,11 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, ValueEnum};
 use volute_plant::Profile;
 
-use super::{Damage, DialectArgs, Format, TrainingArgs, train::interval_ms};
+use super::{
+    Damage, DialectArgs, Format, TrainingArgs,
+    train::interval_ms,
+    values::{finite, from_one},
+};
 use crate::profiles;
 
 pub(super) const EVALUATE_EXAMPLES: &str = "\
@@ -42,7 +46,7 @@ pub struct EvaluateArgs {
     /// How to read the recordings, where the files do not say it.
     #[command(flatten)]
     pub dialect: DialectArgs,
-    /// Folder for predictions and plots.
+    /// Folder for predictions and plots: a new or empty one, or that of an earlier evaluation of the same recordings.
     #[arg(long, value_name = "DIR", required_unless_present = "simulated")]
     pub out: Option<PathBuf>,
     /// How to train.
@@ -50,11 +54,11 @@ pub struct EvaluateArgs {
     pub training: TrainingArgs,
     /// The number of seeds to measure with, beginning with --seed; the spread is printed. For recordings and variable-speed
     /// pumps.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = from_one)]
     pub seeds: NonZeroUsize,
     /// Choose the default detector's constants among N candidates by leave-one-recording-out cross-validation, and print the
     /// result. Nothing is written.
-    #[arg(long, value_name = "N", conflicts_with = "simulated")]
+    #[arg(long, value_name = "N", conflicts_with = "simulated", value_parser = from_one)]
     pub cross_validate: Option<NonZeroUsize>,
     /// Damage each recording after its training rows, the same for the same --seed: dropout=SHARE of the cells missing,
     /// jitter=SECONDS by which times move at most, noise.CHANNEL=N and drift.CHANNEL=N. Noise (its standard deviation) and drift
@@ -62,7 +66,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "DAMAGE", conflicts_with = "simulated")]
     pub damage: Option<Damage>,
     /// Recordings or pumps to work on at once; by default one per core.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = from_one)]
     pub jobs: Option<NonZeroUsize>,
     /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -80,13 +84,13 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t = NetworkSource::Shared, requires = "simulated", conflicts_with = "model")]
     pub network: NetworkSource,
     /// The number of other pumps that a shared network is trained on, 14 days of each.
-    #[arg(long, value_name = "N", default_value = "4", requires = "simulated")]
+    #[arg(long, value_name = "N", default_value = "4", requires = "simulated", value_parser = from_one)]
     pub training_pumps: NonZeroUsize,
     /// The number of simulated pumps; by default 25, or 6 variable-speed pumps.
-    #[arg(long, value_name = "N", requires = "simulated")]
+    #[arg(long, value_name = "N", requires = "simulated", value_parser = from_one)]
     pub pumps: Option<NonZeroUsize>,
     /// Days for which each healthy pump is watched; by default 2, or 28 days with those of commissioning for variable-speed pumps.
-    #[arg(long, value_name = "N", requires = "simulated")]
+    #[arg(long, value_name = "N", requires = "simulated", value_parser = from_one)]
     pub days: Option<NonZeroUsize>,
     /// Hours of commissioning for each pump, 0.1 to 1000. With several (0.25,1,4) each is measured.
     #[arg(
@@ -97,10 +101,10 @@ pub struct EvaluateArgs {
     #[arg(long, requires = "simulated")]
     pub healthy_only: bool,
     /// Variable-speed pumps: how much warmer the ambient gets within 28 days, K.
-    #[arg(long, value_name = "K", default_value_t = 0.0, allow_negative_numbers = true, requires = "simulated")]
+    #[arg(long, value_name = "K", default_value_t = 0.0, allow_negative_numbers = true, requires = "simulated", value_parser = finite)]
     pub season_k: f64,
     /// Variable-speed pumps: how much hotter the ambient is on one day, half way, K.
-    #[arg(long, value_name = "K", default_value_t = 0.0, allow_negative_numbers = true, requires = "simulated")]
+    #[arg(long, value_name = "K", default_value_t = 0.0, allow_negative_numbers = true, requires = "simulated", value_parser = finite)]
     pub hot_day_k: f64,
     /// Variable-speed pumps: run for 1 to 3 hours, then stand for 8 to 22.
     #[arg(long, requires = "simulated")]
@@ -128,12 +132,8 @@ pub enum NetworkSource {
 impl EvaluateArgs {
     /// Refuses flags that do not fit the plant.
     pub fn check(&self) -> Result<(), &'static str> {
-        if !self.simulated {
+        if !self.simulated || self.plant == Plant::VariableSpeed {
             return Ok(());
-        }
-        if self.plant == Plant::VariableSpeed {
-            let is_finite = self.season_k.is_finite() && self.hot_day_k.is_finite();
-            return if is_finite { Ok(()) } else { Err("--season-k and --hot-day-k: allowed: finite numbers") };
         }
         if self.model.is_none() {
             return Err("--simulated needs --model, or --plant variable-speed");

@@ -51,6 +51,11 @@ pub(super) fn from_zero(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "allowed: a whole number from 0".to_owned())
 }
 
+/// Parses a number that is neither infinite nor not a number.
+pub(super) fn finite(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "allowed: a finite number".to_owned())
+}
+
 /// The most readings that a node takes in one post.
 const MAX_BATCH: usize = 10_000;
 

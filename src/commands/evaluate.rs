@@ -16,6 +16,7 @@
 mod confusion;
 mod cross_validate;
 mod damage;
+mod output_folder;
 mod parallel;
 mod plot;
 mod report;
@@ -31,13 +32,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use volute_anomaly::Recipe;
 use volute_data::{Dialect, RecordingError, write_file, write_predictions};
 use volute_plant::Profile;
 
 use self::{
     confusion::{ConfusionMatrix, Stretches},
+    output_folder::OutputFolder,
     report::Report,
     run::ScoredRecording,
 };
@@ -74,14 +76,18 @@ pub struct Evaluation {
 
 /// Evaluates every labelled recording, writes predictions and plots, and prints the figures beside the published ones.
 pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
+    // Before the work of hours.
+    let folder = OutputFolder::claim(&evaluation.out, &evaluation.profile, &evaluation.data)?;
     let mut report = Report::of(&evaluation.profile);
-    for (seed, runs) in score_all(evaluation)? {
+    let scored = score_all(evaluation)?;
+    folder.mark()?;
+    for (seed, runs) in scored {
         for run in &runs {
             let predictions = run.predict(&evaluation.recipe.commissioning());
             let stretches = Stretches::of(run.test_rows(), &predictions);
             report.add(seed, run.name.clone(), ConfusionMatrix::of(run.test_rows(), &predictions), stretches);
             if seed == evaluation.recipe.seed {
-                let target = output_path(&evaluation.out, &run.name)?;
+                let target = folder.file(&run.name)?;
                 write_predictions(&target, &predictions)?;
                 let plot = plot::draw(&run.name, run.test_rows(), &predictions)?;
                 write_file(&target.with_extension("svg"), plot.as_bytes())?;
@@ -145,13 +151,6 @@ fn score_recording(evaluation: &Evaluation, seed: u64, file: &Path) -> Result<Op
     let Evaluation { profile, interval_ms, dialect, .. } = evaluation;
     ScoredRecording::train_and_score(profile, *interval_ms, file, dialect, name.clone(), &recipe, &evaluation.damage)
         .with_context(|| name)
-}
-
-/// Returns the path for a recording's predictions, and creates its folder.
-fn output_path(out: &Path, name: &str) -> Result<PathBuf> {
-    let target = out.join(name);
-    fs::create_dir_all(target.parent().ok_or_else(|| anyhow!("{} has no folder", target.display()))?)?;
-    Ok(target)
 }
 
 /// Returns all CSV files below `dir`, sorted by path.

@@ -103,6 +103,17 @@ fn wrong_values_are_reported_with_what_is_allowed() {
         (&["simulate", "--out", "a.csv", "--seed", "-1"], "'-1'"),
         (&["simulate", "--out", "a.csv", "--seed=x"], "allowed: a whole number from 0"),
         (&["simulate", "--out", "a.csv", "--severity", "1.5"], "allowed: a number from 0 to 1"),
+        (
+            &["evaluate", "--data", "d", "--out", "o", "--seeds", "0"],
+            "'0' for '--seeds <N>': allowed: a whole number from 1",
+        ),
+        (&["evaluate", "--data", "d", "--out", "o", "--cross-validate", "x"], "allowed: a whole number from 1"),
+        (&["evaluate", "--data", "d", "--out", "o", "--jobs=-2"], "allowed: a whole number from 1"),
+        (&["evaluate", "--simulated", "--pumps", "1.5"], "allowed: a whole number from 1"),
+        (&["evaluate", "--simulated", "--days", "0"], "allowed: a whole number from 1"),
+        (&["evaluate", "--simulated", "--training-pumps", "many"], "allowed: a whole number from 1"),
+        (&["evaluate", "--simulated", "--season-k", "warm"], "allowed: a finite number"),
+        (&["evaluate", "--simulated", "--hot-day-k", "inf"], "allowed: a finite number"),
         (&["train", "--csv", "a.csv", "--out", "m", "--profile", "centrifugall"], "did you mean centrifugal?"),
         (
             &["export", "--pump", "P", "--out", "a.csv", range[0], range[1], range[2], range[3]],
@@ -114,6 +125,7 @@ fn wrong_values_are_reported_with_what_is_allowed() {
         let printed = stderr(&output);
         assert!(code(&output) == Some(2) && printed.contains(expected), "{args:?}: {printed}");
         assert!(!printed.contains("invalid digit") && !printed.contains("non-zero"), "{printed}");
+        assert!(!printed.contains("invalid float"), "{printed}");
     }
 }
 
