@@ -286,9 +286,10 @@ static NODE_URL: LazyLock<String> = LazyLock::new(|| {
 /// The arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// The profile: centrifugal, skab, or a path such as ./mine.toml.
-    #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
-    pub profile: Profile,
+    /// The profile: centrifugal, skab, or a path such as ./mine.toml. Its name is posted with the readings, so a new pump gets this
+    /// profile, which the node must have. Without the flag the recording is read as centrifugal, and no profile is named.
+    #[arg(long, value_name = "NAME", value_parser = profiles::load)]
+    pub profile: Option<Profile>,
     /// The recording (CSV).
     #[arg(long, value_name = "FILE")]
     pub csv: PathBuf,

@@ -29,7 +29,10 @@ use self::{
     tally::Tally,
 };
 use super::{notes::print_notes, progress};
-use crate::cli::{ReplayArgs, Speed};
+use crate::{
+    cli::{ReplayArgs, Speed},
+    profiles::CENTRIFUGAL,
+};
 
 /// How long one post is repeated while the node is busy, at most.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(600);
@@ -37,7 +40,11 @@ const MAX_BUSY_WAIT: Duration = Duration::from_secs(600);
 /// Replays the recording, and prints a summary. Returns an error if the node rejected a reading.
 pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let dialect = Dialect { expected_pump: Some(args.pump.clone()), ..args.dialect.clone().into() };
-    let recording = read_recording(&args.csv, &args.profile, &dialect)?;
+    let profile = match &args.profile {
+        Some(profile) => profile.clone(),
+        None => Profile::from_toml(CENTRIFUGAL)?,
+    };
+    let recording = read_recording(&args.csv, &profile, &dialect)?;
     print_notes(&args.csv, &recording.notes)?;
     let node = HttpNode::new(&args.url);
     // Before the first post, which may be due much later.
@@ -48,7 +55,8 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> 
         timer: Stopwatch::start(),
         bar: &bar,
         pump: &args.pump,
-        profile: &args.profile,
+        profile: &profile,
+        names_profile: args.profile.is_some(),
         tally: Tally::default(),
     };
     progress::line(&bar, &announcement(&recording.rows, args.speed));
@@ -123,6 +131,8 @@ struct Replay<'a, N, T> {
     bar: &'a ProgressBar,
     pump: &'a PumpId,
     profile: &'a Profile,
+    /// Whether the items name their profile.
+    names_profile: bool,
     tally: Tally,
 }
 
@@ -150,8 +160,8 @@ impl<N: Node, T: Timer> Replay<'_, N, T> {
         let mut waited = Duration::ZERO;
         loop {
             let body = match rows[..] {
-                [row] => reading_json(self.pump, self.profile, row),
-                _ => rows.iter().map(|row| reading_json(self.pump, self.profile, row)).collect(),
+                [row] => self.reading_json(row),
+                _ => rows.iter().map(|row| self.reading_json(row)).collect(),
             };
             let pause = match self.node.post(&body)? {
                 PostOutcome::Processed(mut response) => {
@@ -174,23 +184,26 @@ impl<N: Node, T: Timer> Replay<'_, N, T> {
             self.timer.wait(pause);
         }
     }
+
+    /// Returns a reading as a pump posts it: without missing values, and with values out of range unchanged.
+    fn reading_json(&self, row: &Row) -> Value {
+        let mut object = Map::new();
+        object.insert("pump_id".into(), self.pump.as_str().into());
+        if self.names_profile {
+            object.insert("profile".into(), self.profile.name().into());
+        }
+        object.insert("timestamp".into(), row.at.to_string().into());
+        for (name, sample) in self.profile.channel_names().zip(row.samples.iter()) {
+            if let Some(value) = sample.value() {
+                object.insert(name.into(), value.into());
+            }
+        }
+        Value::Object(object)
+    }
 }
 
 fn has_value(row: &Row) -> bool {
     row.samples.iter().any(|sample| sample.value().is_some())
-}
-
-/// Returns a reading as a pump posts it: without missing values, and with values out of range unchanged.
-fn reading_json(pump: &PumpId, profile: &Profile, row: &Row) -> Value {
-    let mut object = Map::new();
-    object.insert("pump_id".into(), pump.as_str().into());
-    object.insert("timestamp".into(), row.at.to_string().into());
-    for (name, sample) in profile.channel_names().zip(row.samples.iter()) {
-        if let Some(value) = sample.value() {
-            object.insert(name.into(), value.into());
-        }
-    }
-    Value::Object(object)
 }
 
 /// Returns a progress bar on standard error; it is hidden if that is not a terminal.

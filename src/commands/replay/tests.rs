@@ -64,6 +64,7 @@ fn run(node: &FakeNode, rows: &[Row], speed: &str, batch: usize) -> (Tally, Resu
         bar: &ProgressBar::hidden(),
         pump: &"P-1".parse().expect("a name"),
         profile: &profiles::load("skab").expect("built in"),
+        names_profile: false,
         tally: Tally::default(),
     };
     let result = replay.run(rows, speed.parse().expect("a speed"), batch);
@@ -126,6 +127,24 @@ fn a_reading_is_posted_as_by_a_pump() {
         "Thermocouple": 0.25, "Voltage": 0.25, "Volume Flow RateRMS": 0.25,
     });
     assert_eq!(posts[0].1, expected);
+}
+
+#[test]
+fn readings_name_the_profile_if_it_was_given() {
+    let mut replay = Replay {
+        node: FakeNode::default(),
+        timer: FakeNode::default(),
+        bar: &ProgressBar::hidden(),
+        pump: &"P-1".parse().expect("a name"),
+        profile: &profiles::load("skab").expect("built in"),
+        names_profile: true,
+        tally: Tally::default(),
+    };
+    replay.run(&rows(&[0, 1000, 2000]), "0".parse().expect("a speed"), 2).expect("posted");
+    let posts = &replay.node.0.borrow().posts;
+    assert_eq!(posts[0].1[0]["profile"], "skab");
+    assert_eq!(posts[0].1[1]["profile"], "skab", "each reading, as the first one may be rejected");
+    assert_eq!(posts[1].1["profile"], "skab");
 }
 
 #[test]
