@@ -40,10 +40,14 @@ impl Catalog {
         self.0.kinds.read().get(name).cloned()
     }
 
+    /// Returns the kind of a registered pump.
+    pub(crate) fn of_registered(&self, pump: &PumpId) -> Option<PumpKind> {
+        self.0.store.profile_of(pump).and_then(|name| self.get(&name))
+    }
+
     /// Returns the kind of a registered pump, or the default kind for any other pump.
     pub(crate) fn of(&self, pump: &PumpId) -> PumpKind {
-        let profile = self.0.store.profile_of(pump);
-        profile.and_then(|name| self.get(&name)).unwrap_or_else(|| self.0.default.clone())
+        self.of_registered(pump).unwrap_or_else(|| self.0.default.clone())
     }
 
     /// Returns all kinds, ordered by name.

@@ -415,6 +415,9 @@ fn profile_is_added_over_http_and_its_pump_is_scored_also_after_a_kill() {
         assert!(refused.body.to_string().len() < 3_000, "only the beginning of the value: {refused:?}");
         assert!(!start.data.join("profiles").exists(), "{field}");
     }
+    // Each is in the audit log, repeated ones counted in one entry.
+    let recorded = |entry: &Value| entry["outcome"].as_str().is_some_and(|why| why.contains("model.weights"));
+    assert!(node.all_items("/api/audit-log?action=add-profile").iter().any(recorded), "a refused model");
     let large = json!({"profile": BEARING, "model": {"manifest": {}, "weights": "A".repeat(400_000)}});
     let refused = put(&node, "bearing", &large);
     assert_eq!((refused.status, &refused.body["type"]), (413, &json!("urn:volute:problem:too-large")));

@@ -1,6 +1,6 @@
 //! Executes commands that people send over the API and records them in the audit log, also if the client disconnects meanwhile.
 //!
-//! A command that cannot be parsed is not recorded; a command that is refused is. Does not handle what a command does (see the
+//! A command that cannot be parsed is not recorded; a command that is refused is, and so is a profile that is not valid. Does not handle what a command does (see the
 //! routes), how an entry is stored (see the recorder and the store), or who may send commands: there are no users yet.
 
 use actix_web::HttpRequest;

@@ -18,7 +18,7 @@ use volute_plant::Draft;
 use crate::{
     body_budget::ContentCoding,
     invalid_value::InvalidValue,
-    item::{IgnoredFields, PostProfiles, Profiles, parse_item},
+    item::{IgnoredFields, PostProfiles, Profiles, parse_item, profile_named_in},
     non_finite,
     problem::ApiError,
 };
@@ -77,7 +77,6 @@ impl Format {
             return Err(ApiError::UnsupportedCharset { sent: "utf-16".into() });
         }
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-        let profiles = &PostProfiles::new(profiles);
         let (mut rejected, mut ignored) = (0, IgnoredFields::default());
         // A rejection is many times larger than its item, so rejections beyond those that are listed are not kept.
         let mut drop_unlisted = |item: Result<Draft, InvalidValue>| {
@@ -86,21 +85,24 @@ impl Format {
                 if rejected > MAX_LISTED { InvalidValue::unlisted() } else { rejection }
             })
         };
-        let mut items = Vec::new();
-        match self {
-            Self::Json => {
-                for (index, item) in parse_json(bytes)?.into_iter().take(MAX_ITEMS + 1).enumerate() {
-                    items.push(drop_unlisted(parse_entry(index, item, profiles, &mut ignored)));
-                }
-            }
-            Self::NdJson => {
-                for (index, (number, line)) in lines(bytes).take(MAX_ITEMS + 1).enumerate() {
-                    let item =
-                        parse_line(number, line).and_then(|item| parse_entry(index, item, profiles, &mut ignored));
-                    items.push(drop_unlisted(item));
-                }
-            }
-        }
+        let entries: Vec<Result<Json, InvalidLine>> = match self {
+            Self::Json => parse_json(bytes)?.into_iter().take(MAX_ITEMS + 1).map(Ok).collect(),
+            Self::NdJson => lines(bytes).take(MAX_ITEMS + 1).map(|(number, line)| parse_line(number, line)).collect(),
+        };
+        // The profile of a new pump may be named by any of its items.
+        let named = entries.iter().flatten().filter_map(|entry| match entry {
+            Json::Object(fields) => profile_named_in(fields),
+            _ => None,
+        });
+        let profiles = &PostProfiles::new(profiles, named);
+        let items: Items = entries
+            .into_iter()
+            .enumerate()
+            .map(|(index, entry)| {
+                let entry = entry.map_err(InvalidValue::from);
+                drop_unlisted(entry.and_then(|entry| parse_entry(index, entry, profiles, &mut ignored)))
+            })
+            .collect();
         match items.len() {
             0 => Err(ApiError::NoItems),
             n if n > MAX_ITEMS => Err(ApiError::TooManyItems { limit: MAX_ITEMS }),
@@ -172,13 +174,25 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     numbered.filter(|(_, line)| !line.is_empty())
 }
 
-fn parse_line(number: usize, line: &[u8]) -> Result<Json, InvalidValue> {
-    parse(line).map_err(|JsonError { column, reason, .. }| {
+/// A line that is not JSON.
+struct InvalidLine<'a> {
+    line: &'a [u8],
+    /// Its number, from 1.
+    number: usize,
+    error: JsonError,
+}
+
+impl From<InvalidLine<'_>> for InvalidValue {
+    fn from(InvalidLine { line, number, error: JsonError { column, reason, .. } }: InvalidLine<'_>) -> Self {
         let shown: String = String::from_utf8_lossy(line).chars().take(MAX_SHOWN_CHARS).collect();
         // The parser sees a single line, so the line number comes from here.
         let reason = format!("not JSON: {reason} at line {number} column {column}");
-        InvalidValue::new("", shown.into(), "one JSON object per line", &reason)
-    })
+        Self::new("", shown.into(), "one JSON object per line", &reason)
+    }
+}
+
+fn parse_line(number: usize, line: &[u8]) -> Result<Json, InvalidLine<'_>> {
+    parse(line).map_err(|error| InvalidLine { line, number, error })
 }
 
 fn parse_entry(

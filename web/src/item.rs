@@ -4,7 +4,8 @@
 //!   (`motor-rpm`, `Motor RPM` and `MotorRPM` are `Motor_RPM`), and no other channel matches.
 //! - The pump is the field `pump_id`, else `pump`, else `device`; the time is `timestamp`, else `ts`, `time` or `datetime`.
 //!   These are found in any case, too.
-//! - `profile` names the profile of a new pump, if it is not the node's default one ([`Profiles`]).
+//! - `profile` names the profile of a new pump, if it is not the node's default one ([`Profiles`]). The first item of the post
+//!   that names one for the pump decides for all of the pump's items.
 //! - Any other field is ignored, and listed in the response ([`IgnoredFields`]).
 //! - A channel's value is a number, or text that is a number (`"61.5"`). Any other value is listed in the response, and the channel is missing;
 //!   the other channels are not affected. `null` is missing and not listed: clients send it for "no value".
@@ -84,13 +85,31 @@ pub(crate) fn parse_item(
 
 type Field = (String, Value);
 
-/// Returns the profile of an item: that of its pump, or the one that it names. An invalid pump is ignored here; its error is
-/// reported when its field is parsed.
+/// Returns the first field of this name that is not null.
+fn find<'a>(fields: &'a [Field], name: &str) -> Option<&'a Field> {
+    fields.iter().find(|(known, value)| names_match(name, known) && !value.is_null())
+}
+
+/// Returns the pump that an item names. An invalid one is ignored here; its error is reported when its field is parsed.
+fn find_pump(fields: &[Field]) -> Option<PumpId> {
+    let (_, value) = PUMP_FIELDS.iter().find_map(|name| find(fields, name))?;
+    value.as_str()?.parse().ok()
+}
+
+/// Returns the profile that an item names, with the pump that it names; none if it names no profile, or an invalid pump.
+pub(crate) fn profile_named_in(fields: &[Field]) -> Option<(Option<PumpId>, String)> {
+    let (_, value) = find(fields, PROFILE_FIELD)?;
+    let pump = find_pump(fields);
+    if pump.is_none() && PUMP_FIELDS.iter().any(|name| find(fields, name).is_some()) {
+        return None;
+    }
+    Some((pump, value.as_str()?.to_owned()))
+}
+
+/// Returns the profile of an item: that of its pump, or the one that it names.
 fn profile_of(profiles: &dyn Profiles, fields: &[Field]) -> Result<Profile, InvalidValue> {
-    let find = |name: &str| fields.iter().find(|(known, value)| names_match(name, known) && !value.is_null());
-    let pump = PUMP_FIELDS.iter().find_map(|name| find(name));
-    let pump: Option<PumpId> = pump.and_then(|(_, value)| value.as_str()?.parse().ok());
-    let Some((name, value)) = find(PROFILE_FIELD) else {
+    let pump = find_pump(fields);
+    let Some((name, value)) = find(fields, PROFILE_FIELD) else {
         return profiles
             .of(pump.as_ref(), None)
             .map_err(|UnfitProfile { allowed, why }| InvalidValue::new("", Value::Null, allowed, &why));

@@ -100,13 +100,23 @@ impl EngineHandle {
         self.kind_of(pump).profile
     }
 
+    /// Returns whether the pump is known: it has an actor, or its readings are stored.
+    pub fn knows(&self, pump: &PumpId) -> bool {
+        self.kind_of_known(pump).is_some()
+    }
+
+    /// Returns the kind of a pump that has an actor or is registered. A pump has no actor while another one is started for it.
+    fn kind_of_known(&self, pump: &PumpId) -> Option<PumpKind> {
+        self.0.pumps.kind_of(pump).or_else(|| self.0.catalog.of_registered(pump))
+    }
+
     /// Returns the profile by which an item is parsed, given the pump and the profile that it names. An item that names no pump
     /// is of the default pump. For a known pump, returns its profile. For an unknown pump, returns the profile with the given
     /// name, or else the default.
     pub fn profile_named(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile> {
         let pump = pump.unwrap_or(&self.0.default_pump);
-        let Inner { pumps, catalog, .. } = &*self.0;
-        let known = pumps.kind_of(pump).map(|kind| kind.profile);
+        let catalog = &self.0.catalog;
+        let known = self.kind_of_known(pump).map(|kind| kind.profile);
         match (known, named) {
             (Some(profile), Some(named)) if named != profile.name() => {
                 let allowed = profile.name().to_owned();
@@ -142,7 +152,7 @@ impl EngineHandle {
     }
 
     pub(crate) fn kind_of(&self, pump: &PumpId) -> PumpKind {
-        self.0.pumps.kind_of(pump).unwrap_or_else(|| self.0.catalog.of(pump))
+        self.kind_of_known(pump).unwrap_or_else(|| self.0.catalog.default_kind().clone())
     }
 
     /// Returns the store.

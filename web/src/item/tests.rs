@@ -254,24 +254,40 @@ impl Profiles for TwoProfiles {
             Some(name) => Err(UnfitProfile { allowed: "other".to_owned(), why: format!("there is no profile {name}") }),
         }
     }
+
+    fn default_pump(&self) -> &PumpId {
+        self.0.default_pump()
+    }
+
+    fn knows(&self, pump: &PumpId) -> bool {
+        self.0.knows(pump)
+    }
 }
 
 #[test]
-fn a_named_profile_applies_to_later_items_of_its_pump() {
+fn a_named_profile_applies_to_all_items_of_its_pump() {
     let other = "name = \"other\"\ntitle = \"Another\"\ninterval_ms = 1000\n[[channels]]\nname = \"X\"\n\
         quantity = \"flow\"\nunit = \"L/min\"\nplausible = [0, 500]\nresolution = 1\n";
     let all = TwoProfiles(small(), Profile::from_toml(other).expect("a profile"));
-    let post = PostProfiles::new(&all);
-    let of = |item: Value| {
-        let fields: Vec<(String, Value)> = item.as_object().expect("an object").clone().into_iter().collect();
-        let draft = parse_item(&post, 0, &fields, &mut IgnoredFields::default());
-        draft.map(|draft| draft.profile.name().to_owned()).map_err(|rejection| rejection.field)
-    };
-    assert_eq!(of(json!({"pump_id": "A", "Tb": 40})).as_deref(), Ok("small"));
-    assert_eq!(of(json!({"pump_id": "B", "profile": "other", "X": 1})).as_deref(), Ok("other"));
-    assert_eq!(of(json!({"pump_id": "B", "X": 2})).as_deref(), Ok("other"));
-    assert_eq!(of(json!({"pump_id": "A", "Tb": 41})).as_deref(), Ok("small"));
-    assert_eq!(of(json!({"pump_id": "C", "profile": "gear", "X": 1})), Err("profile".to_owned()));
-    assert_eq!(of(json!({"pump_id": "C", "profile": 7, "X": 1})), Err("profile".to_owned()));
-    assert_eq!(of(json!({"X": 1, "PROFILE": "other"})).as_deref(), Ok("other"), "the default pump's");
+    let rejected = || Err("profile".to_owned());
+    let table = [
+        (json!({"pump_id": "A", "Tb": 40}), Ok("small")),
+        (json!({"pump_id": "B", "X": 0}), Ok("other")),
+        (json!({"pump_id": "B", "profile": "other", "X": 1}), Ok("other")),
+        (json!({"pump_id": "B", "X": 2}), Ok("other")),
+        (json!({"pump_id": "B", "profile": "small", "Tb": 3}), rejected()),
+        (json!({"pump_id": "A", "Tb": 41}), Ok("small")),
+        (json!({"pump_id": "C", "profile": "gear", "X": 1}), rejected()),
+        (json!({"pump_id": "C", "profile": 7, "X": 1}), rejected()),
+        (json!({"pump_id": 7, "profile": "gear", "X": 1}), rejected()),
+        (json!({"X": 1, "PROFILE": "other"}), Ok("other")),
+        (json!({"X": 1}), Ok("other")),
+    ];
+    let items: Vec<_> = table.iter().map(|(item, _)| fields(item.clone())).collect();
+    let post = PostProfiles::new(&all, items.iter().filter_map(|item| profile_named_in(item)));
+    for (fields, (item, expected)) in items.iter().zip(&table) {
+        let draft = parse_item(&post, 0, fields, &mut IgnoredFields::default());
+        let profile = draft.map(|draft| draft.profile.name().to_owned()).map_err(|rejection| rejection.field);
+        assert_eq!(profile.as_deref().map_err(Clone::clone), *expected, "{item}");
+    }
 }

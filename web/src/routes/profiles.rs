@@ -180,10 +180,10 @@ pub(crate) async fn add_profile(
     name: web::Path<String>,
     JsonBody { json: body, .. }: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let new = parse_kind(&name, &body).map_err(ApiError::Invalid)?;
     let command = AuditedCommand::new(&node, &request, AuditAction::AddProfile, &name).detail(&audit_detail(&body));
     let kinds = node.kinds.clone();
     let work = async move {
+        let new = parse_kind(&name, &body).map_err(ApiError::Invalid)?;
         let added = web::block(move || kinds.add(&new)).await;
         let added = added.map_err(|error| ApiError::NotReady(format!("the profile was not added: {error}")))?;
         added.map_err(ApiError::from)
