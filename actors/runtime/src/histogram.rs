@@ -87,6 +87,8 @@ mod tests {
         assert_eq!(quantile_ms(&histogram.buckets(), 0.5), Some(0.104));
         assert_eq!(quantile_ms(&histogram.buckets(), 0.99), Some(5.12));
         assert_eq!(histogram.buckets().iter().map(|(_, count)| count).sum::<u64>(), 10);
+        let counts: Vec<u64> = histogram.buckets().into_iter().map(|(_, count)| count).collect();
+        assert_eq!(counts, [1, 1, 1, 1, 5, 1], "only buckets that are not empty");
         histogram.record(Duration::MAX);
         assert!(
             quantile_ms(&histogram.buckets(), 1.0) > Some(1e6),

@@ -80,3 +80,31 @@ impl Liveness {
         (!self.suspended.load(SeqCst)).then(|| since.elapsed())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_actor_that_runs_and_does_not_wait_may_be_stuck() {
+        let liveness = Liveness::default();
+        assert_eq!(liveness.stuck_for(), None, "it does not run");
+        liveness.set_busy(true);
+        assert!(liveness.stuck_for().is_some());
+        liveness.set_suspended(true);
+        assert_eq!(liveness.stuck_for(), None, "its message waits for a future");
+        liveness.set_suspended(false);
+        assert!(liveness.stuck_for().is_some());
+        liveness.set_busy(false);
+        assert_eq!(liveness.stuck_for(), None);
+    }
+
+    #[test]
+    fn the_first_reason_to_end_is_kept() {
+        let liveness = Liveness::default();
+        liveness.request_end(EndReason::Failed("the disk is gone".into()));
+        liveness.request_end(EndReason::Superseded);
+        assert!(matches!(liveness.take_end(), Some(EndReason::Failed(error)) if error == "the disk is gone"));
+        assert!(liveness.take_end().is_none());
+    }
+}

@@ -200,6 +200,11 @@ async fn only_the_current_message_is_lost() {
     assert_eq!(toy.received(4).await, [1, 2, 3, 4]);
     let report = report_of(&supervisor, "toy");
     assert_eq!((report.failures, report.restarts, report.queue_depth), (2, 2, 0));
+    // The last number counts once its handler has returned.
+    wait_until(|| report_of(&supervisor, "toy").processed == 5).await;
+    let idle = report_of(&supervisor, "toy");
+    assert_eq!(idle.last_progress, Some(UNIX_EPOCH + Duration::from_secs(1_773_050_400)));
+    assert!(idle.p50_ms.is_some() && idle.p99_ms >= idle.p50_ms, "{idle:?}");
     assert_eq!(report.last_error.expect("an error").0, "fourteen");
     let dead: Vec<_> = supervisor.dead_letters().into_iter().map(|l| (l.actor, l.message, l.error)).collect();
     let letter = |error: &str| ("toy".to_owned(), "u32", error.to_owned());
@@ -234,6 +239,28 @@ async fn an_actor_that_fails_too_often_stays_down_until_a_restart_is_requested()
         [70, 71, 3],
         "of the messages that waited when it failed, only those that survive a failure"
     );
+    supervisor.stop();
+}
+
+#[actix::test]
+async fn a_failed_actor_refuses_a_message_also_if_its_mailbox_is_full() {
+    let supervisor = supervisor(0);
+    let toy = Toy::start(&supervisor, "toy", 1);
+    let (release, released) = oneshot::channel();
+    toy.hold(released).await;
+    toy.large_mailbox.try_send(13).expect("posted");
+    toy.mailbox.try_send(Surviving(70)).map_err(|_| "no room").expect("posted");
+    assert_eq!(toy.mailbox.try_send(1), Err(TrySendError::Full(1)));
+    assert!(!toy.mailbox.is_failed());
+    release.send(()).expect("it waits");
+    wait_until(|| toy.mailbox.is_failed()).await;
+    assert_eq!(report_of(&supervisor, "toy").state, ActorState::Failed);
+    assert_eq!(toy.mailbox.try_send(1), Err(TrySendError::Closed), "it is not handled when there is room");
+    let surviving = toy.mailbox.try_send(Surviving(71));
+    assert!(matches!(surviving, Err(TrySendError::Full(Surviving(71)))));
+    supervisor.restart("toy");
+    assert_eq!(toy.received(1).await, [70]);
+    assert!(!toy.mailbox.is_failed());
     supervisor.stop();
 }
 

@@ -444,6 +444,7 @@ mod tests {
             ("ten tags an hour, a polling of 900 ms each", scans(12, 3_600_000, 10, 900).collect(), Some(3_600_000)),
             ("ten tags each 7 s, 120 ms apart", scans(30, 7_000, 10, 40).collect(), Some(7_000)),
             ("too few scans to tell", scans(10, 60_000, 10, 15).collect(), None),
+            ("just enough of them", scans(11, 60_000, 10, 15).collect(), Some(60_000)),
             ("runs of 3 min an hour", scans(5, 3_600_000, 180, 1_000).collect(), Some(1_000)),
             ("600 values each minute, 40 ms apart", scans(12, 60_000, 600, 40).collect(), Some(60_000)),
             ("a value each 20 ms", (0..900).map(|n| n * 20).collect(), Some(20)),
