@@ -81,11 +81,37 @@ impl StoreInner {
         }
         let profiles = self.dir.join(folder::PROFILES_FOLDER);
         if profiles.exists() {
-            link_or_copy(&profiles, &staging.join(folder::PROFILES_FOLDER))?;
+            copy_profiles(&profiles, &staging.join(folder::PROFILES_FOLDER))?;
         }
         fail_point("staged")?;
         Ok(durable_seq)
     }
+}
+
+/// Copies the files of profiles and their models. What cannot be read is left out, with a warning: a backup of all else is worth
+/// more than none. A pipe is not even opened, because reading it would not end.
+fn copy_profiles(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in from.read_dir()? {
+        let entry = entry?;
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        let content = match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {
+                copy_profiles(&path, &to)?;
+                continue;
+            }
+            Ok(metadata) if metadata.is_file() => fs::read(&path),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a file nor a folder")),
+            Err(error) => Err(error),
+        };
+        match content {
+            Ok(bytes) => fs::write(to, bytes)?,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "a file of a profile cannot be read, and is not in the backup");
+            }
+        }
+    }
+    Ok(())
 }
 
 fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -105,4 +131,29 @@ fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_profile_that_cannot_be_read_is_left_out() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir_all(from.join("bearing")).expect("created");
+        fs::write(from.join("bearing/manifest.json"), "{}").expect("written");
+        fs::write(from.join("bearing.toml"), "name").expect("written");
+        std::os::unix::fs::symlink("nowhere", from.join("gear.toml")).expect("linked");
+        let piped = Command::new("mkfifo").arg(from.join("pipe.toml")).status().expect("mkfifo runs");
+        assert!(piped.success());
+        copy_profiles(&from, &to).expect("the others are copied");
+        let mut names: Vec<_> =
+            fs::read_dir(&to).expect("read").map(|entry| entry.expect("read").file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["bearing", "bearing.toml"]);
+        assert_eq!(fs::read_to_string(to.join("bearing/manifest.json")).expect("read"), "{}");
+    }
 }
