@@ -118,7 +118,7 @@ pub enum Command {
     /// List a node's pumps, change the settings of one, or remove one with all its data; the node may be running or stopped.
     #[command(after_help = PUMPS_EXAMPLES)]
     Pumps(PumpsArgs),
-    /// List the profiles of a node, or add one; the node may be running or stopped.
+    /// List the profiles of a node, add one, or remove one; the node may be running or stopped.
     #[command(after_help = PROFILES_EXAMPLES)]
     Profiles(ProfilesArgs),
     /// Print the configuration that `serve` would use, and where each value was set.
@@ -162,7 +162,7 @@ impl Command {
             | Self::ConfirmClock(ConfirmClockArgs { store }) => store.flags(),
             Self::Import(args) => args.flags(),
             Self::Pumps(args) => args.store().flags(),
-            Self::Profiles(args) => args.store().flags(),
+            Self::Profiles(args) => args.flags(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)

@@ -9,6 +9,7 @@ mod evaluate;
 mod export;
 mod import;
 mod kind_reports;
+mod kinds_of_node;
 mod models;
 mod notes;
 mod open_store;

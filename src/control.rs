@@ -9,7 +9,7 @@
 //! {"failed":"there is no pump line-3"}                    the response if it failed
 //! ```
 //!
-//! The API has some of the requests too: removal, name, settings and profile of a pump, and adding a kind of pump.
+//! The API has some of the requests too: removal, name, settings and profile of a pump, and adding and removing a kind of pump.
 
 use std::{
     fmt,
@@ -88,6 +88,11 @@ pub enum Request {
         origin: String,
         /// The folder of its model, if it has one; absolute.
         model: Option<PathBuf>,
+    },
+    /// Remove a kind of pump that no pump is of.
+    RemoveProfile {
+        /// The profile's name.
+        name: String,
     },
     /// Assign another profile to a pump.
     AssignProfile {

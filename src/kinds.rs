@@ -7,8 +7,11 @@
 //! ```
 //!
 //! A kind is checked completely before anything is written. The model is written first, and the profile's file is renamed into
-//! place last, so a crash leaves the complete kind or none; what it leaves of a model without a manifest is no model. The same
-//! kind may be added again, with another model. Does not know the kind of each pump; the registrations of pumps do.
+//! place last, so a crash leaves the complete kind or none; what it leaves of a model without a profile, or without a manifest,
+//! is no model. A removal deletes the profile's file first. The same kind may be added again, with another model.
+//!
+//! A profile that cannot be read keeps no other from being loaded. It becomes a damaged kind, with the channels that its pumps
+//! are registered with; adding the profile again repairs it. Does not know the kind of each pump; the registrations of pumps do.
 
 use std::{
     fs, io,
@@ -17,14 +20,18 @@ use std::{
 
 use volute_actors::KindParts;
 use volute_anomaly::{MANIFEST, Model, ModelError, WEIGHTS};
-use volute_data::{PROFILES_FOLDER, create_folder, write_file};
+use volute_data::{PROFILES_FOLDER, PumpRecord, create_folder, write_file};
 use volute_plant::{Profile, ProfileError};
 
 /// The length of a profile's name, at most, in bytes; it is also a file name.
 const MAX_NAME_LEN: usize = 64;
 /// The size of each of a model's files, at most: the network with the most channels and units has 3 MB.
 const MAX_MODEL_FILE_BYTES: u64 = 64 << 20;
-/// Kinds of one node, at most. Kinds are never removed, and each needs memory and disk space.
+/// The size of a profile's file, at most: one with 64 channels and as many rules has some 20 kB.
+const MAX_PROFILE_BYTES: u64 = 1 << 20;
+/// The length of the reason why a profile cannot be read, at most, in characters.
+const MAX_REASON_CHARS: usize = 300;
+/// Kinds of one node, at most. Each needs memory and disk space.
 pub(crate) const MAX_KINDS: usize = 256;
 /// The allowed names of an added profile, for error messages.
 pub(crate) const ALLOWED_NAMES: &str = "1 to 64 of a to z, A to Z, 0 to 9, - and _";
@@ -52,6 +59,24 @@ pub enum KindError {
         /// The name of the existing one.
         name: String,
     },
+    /// The profile is damaged, and its pumps are registered with other channels than the new text has.
+    #[error(
+        "the pumps of the profile {name} have the channels {stored}, and this text has {given}; add the profile as it was"
+    )]
+    OtherChannels {
+        /// The name.
+        name: String,
+        /// The channels of its pumps.
+        stored: String,
+        /// The channels of the text.
+        given: String,
+    },
+    /// The file is not that of the profile in it.
+    #[error("it holds the profile {found:?}, whose file is {found}.toml")]
+    OtherName {
+        /// The profile's name.
+        found: String,
+    },
     /// It is the profile of the node's configuration.
     #[error("{name} is the profile of the node's configuration (model.profile and model.dir); change it there")]
     Configured {
@@ -61,6 +86,12 @@ pub enum KindError {
     /// The file of a model is not a regular file, or too large.
     #[error("{} is not a file of at most {MAX_MODEL_FILE_BYTES} bytes", path.display())]
     NotAModelFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The profile's file is not a regular file, or too large.
+    #[error("{} is not a file of at most {MAX_PROFILE_BYTES} bytes", path.display())]
+    NotAProfileFile {
         /// The file.
         path: PathBuf,
     },
@@ -78,25 +109,28 @@ pub enum KindError {
         /// The cause.
         source: io::Error,
     },
+    /// The thread that worked on the files failed.
+    #[error("the profile's files were not changed completely: {0}")]
+    Aborted(String),
 }
 
 /// The files of a model that is added with a kind.
-#[derive(Debug, Clone, Copy)]
-pub enum ModelFiles<'a> {
+#[derive(Debug, Clone)]
+pub enum ModelFiles {
     /// In this folder.
-    Folder(&'a Path),
+    Folder(PathBuf),
     /// These contents.
     Bytes {
         /// `manifest.json`.
-        manifest: &'a [u8],
+        manifest: Vec<u8>,
         /// `model.safetensors`.
-        weights: &'a [u8],
+        weights: Vec<u8>,
     },
 }
 
-impl ModelFiles<'_> {
+impl ModelFiles {
     /// Loads the model. Returns an error if it is damaged or not for `profile`.
-    fn load(self, profile: &Profile) -> Result<Model, KindError> {
+    fn load(&self, profile: &Profile) -> Result<Model, KindError> {
         match self {
             Self::Folder(dir) => {
                 // A pipe never ends, and a huge file fills the memory.
@@ -124,9 +158,9 @@ impl AddedKinds {
     }
 
     /// Loads all kinds, sorted by name. A model that cannot be loaded is left out, with a warning: its pumps' readings are stored
-    /// and their limits evaluated without it. Returns an error if a profile cannot be loaded, because its pumps' readings cannot
-    /// be understood without it.
-    pub fn load(&self) -> Result<Vec<KindParts>, KindError> {
+    /// and their limits evaluated without it. A profile that cannot be loaded becomes a damaged kind, with the channels of those
+    /// of `pumps` that have it. Returns an error if the folder cannot be read.
+    pub fn load(&self, pumps: &[PumpRecord]) -> Result<Vec<KindParts>, KindError> {
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -140,20 +174,16 @@ impl AddedKinds {
             }
         }
         files.sort();
-        let mut kinds = Vec::new();
-        for file in files {
-            let profile = read_profile(&file)?;
-            let model = read_model(&file, &profile).unwrap_or_else(|error| {
-                tracing::error!(
-                    profile = profile.name(),
-                    %error,
-                    "the model of a profile cannot be loaded; its pumps are not scored until the profile is added again with a model"
-                );
-                None
-            });
-            kinds.push(KindParts { profile, model });
-        }
-        Ok(kinds)
+        Ok(files.iter().map(|file| load_kind(file, pumps)).collect())
+    }
+
+    /// Loads the model that was added for this profile. One that cannot be loaded is left out, with a warning.
+    pub fn model_of(&self, profile: &Profile) -> Option<Model> {
+        usable_model(&self.profile_file(profile.name()), profile)
+    }
+
+    fn profile_file(&self, name: &str) -> PathBuf {
+        self.0.join(format!("{name}.toml"))
     }
 
     /// Adds a kind: checks it, writes it, and returns it as read back from the disk. `origin` names the text in errors; `known`
@@ -162,7 +192,7 @@ impl AddedKinds {
         &self,
         text: &str,
         origin: &str,
-        model: Option<ModelFiles<'_>>,
+        model: Option<&ModelFiles>,
         known: &[KindParts],
         configured: &str,
     ) -> Result<KindParts, KindError> {
@@ -177,29 +207,135 @@ impl AddedKinds {
         }
         // Their files would be one where the case of a file's name does not matter.
         let namesake = known.iter().find(|kind| kind.profile.name().eq_ignore_ascii_case(&name));
-        if let Some(other) = namesake.filter(|kind| kind.profile != profile) {
-            return Err(KindError::NameTaken { name: other.profile.name().to_owned() });
+        if let Some(other) = namesake {
+            check_replacement(other, &profile)?;
         }
         if namesake.is_none() && known.len() >= MAX_KINDS {
             return Err(KindError::TooManyKinds);
         }
         let model = model.map(|files| files.load(&profile)).transpose()?;
         create_folder(&self.0).map_err(|source| KindError::File { path: self.0.clone(), source })?;
-        if let Some(model) = &model {
-            model.save(&self.0.join(&name))?;
+        let folder = self.0.join(&name);
+        match &model {
+            Some(model) => model.save(&folder)?,
+            // What an interrupted addition or removal left.
+            None if namesake.is_none() => delete_folder(&folder)?,
+            None => {}
         }
-        let file = self.0.join(format!("{name}.toml"));
+        let file = self.profile_file(&name);
         write_file(&file, text.as_bytes()).map_err(|source| KindError::File { path: file.clone(), source })?;
         // As after a restart.
         let profile = read_profile(&file)?;
-        let model = read_model(&file, &profile)?;
-        Ok(KindParts { profile, model })
+        let model = if model.is_some() { read_model(&file, &profile)? } else { usable_model(&file, &profile) };
+        Ok(KindParts::new(profile, model))
+    }
+
+    /// Deletes the files of a kind. It is removed once its profile's file is deleted; what is left of its model after a crash is
+    /// deleted when the name is used again.
+    pub fn remove(&self, name: &str) -> Result<(), KindError> {
+        if !is_file_name(name) {
+            return Err(KindError::Name { name: name.to_owned() });
+        }
+        let file = self.profile_file(name);
+        let file_error = |source| KindError::File { path: file.clone(), source };
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file_error(error)),
+            _ => {}
+        }
+        fs::File::open(&self.0).and_then(|folder| folder.sync_all()).map_err(file_error)?;
+        if let Err(error) = delete_folder(&self.0.join(name)) {
+            tracing::warn!(profile = name, %error, "the model of a removed profile is not deleted");
+        }
+        Ok(())
     }
 }
 
+/// Returns an error unless `profile` may take the place of an existing kind, whose name differs from its own at most in the case
+/// of its letters.
+fn check_replacement(existing: &KindParts, profile: &Profile) -> Result<(), KindError> {
+    let name = existing.profile.name().to_owned();
+    if existing.damage.is_none() || name != profile.name() {
+        return if existing.profile.is_same(profile) { Ok(()) } else { Err(KindError::NameTaken { name }) };
+    }
+    // A damaged profile is not known. Its pumps' readings must keep their meaning as far as it is known.
+    let of = |profile: &Profile| profile.channel_names().map(str::to_owned).collect::<Vec<_>>();
+    let (stored, given) = (of(&existing.profile), of(profile));
+    if stored.is_empty() || stored == given {
+        return Ok(());
+    }
+    Err(KindError::OtherChannels { name, stored: stored.join(", "), given: given.join(", ") })
+}
+
+/// Loads the kind of this file. If its profile cannot be read, returns a damaged kind with the channels of its pumps.
+fn load_kind(file: &Path, pumps: &[PumpRecord]) -> KindParts {
+    match read_profile(file) {
+        Ok(profile) => {
+            let model = usable_model(file, &profile);
+            KindParts::new(profile, model)
+        }
+        Err(error) => {
+            let name = name_of(file);
+            let channels = pumps.iter().find(|pump| pump.profile == name).map(|pump| pump.channels.as_slice());
+            KindParts::damaged(&name, channels.unwrap_or_default(), &reason(file, &error))
+        }
+    }
+}
+
+/// Returns the name of the profile that a file is named for.
+fn name_of(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Returns why a profile cannot be read, in one line.
+fn reason(file: &Path, error: &KindError) -> String {
+    let what = match error {
+        KindError::Profile { source: ProfileError::Toml(error), .. } => format!("not a profile: {}", error.message()),
+        KindError::Profile { source, .. } => source.to_string(),
+        KindError::File { source, .. } => source.to_string(),
+        KindError::NotAProfileFile { .. } => format!("not a file of at most {MAX_PROFILE_BYTES} bytes"),
+        other => other.to_string(),
+    };
+    let words: Vec<&str> = what.split_whitespace().collect();
+    let file = file.file_name().unwrap_or_default().to_string_lossy();
+    format!("{PROFILES_FOLDER}/{file}: {}", words.join(" ")).chars().take(MAX_REASON_CHARS).collect()
+}
+
 fn read_profile(file: &Path) -> Result<Profile, KindError> {
-    let text = fs::read_to_string(file).map_err(|source| KindError::File { path: file.to_owned(), source })?;
-    Profile::from_toml(&text).map_err(|source| KindError::Profile { file: file.display().to_string(), source })
+    let file_error = |source| KindError::File { path: file.to_owned(), source };
+    // A pipe never ends, and a huge file fills the memory.
+    let metadata = fs::metadata(file).map_err(file_error)?;
+    if !metadata.is_file() || metadata.len() > MAX_PROFILE_BYTES {
+        return Err(KindError::NotAProfileFile { path: file.to_owned() });
+    }
+    let text = fs::read_to_string(file).map_err(file_error)?;
+    let profile =
+        Profile::from_toml(&text).map_err(|source| KindError::Profile { file: file.display().to_string(), source })?;
+    if profile.name() != name_of(file) {
+        return Err(KindError::OtherName { found: profile.name().to_owned() });
+    }
+    Ok(profile)
+}
+
+/// Reads the model of the profile in `file`. One that cannot be loaded is left out, with a warning.
+fn usable_model(file: &Path, profile: &Profile) -> Option<Model> {
+    read_model(file, profile).unwrap_or_else(|error| {
+        tracing::error!(
+            profile = profile.name(),
+            %error,
+            "the model of a profile cannot be loaded; its pumps are not scored until the profile is added again with a model"
+        );
+        None
+    })
+}
+
+/// Deletes a folder, if there is one.
+fn delete_folder(folder: &Path) -> Result<(), KindError> {
+    match fs::remove_dir_all(folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(KindError::File { path: folder.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads the model of the profile in `file`. None if there is none, or only what an interrupted save left of the first one.
@@ -242,16 +378,22 @@ mod tests {
     fn an_added_kind_and_its_model_are_loaded_after_a_restart() {
         let dir = tempfile::tempdir().expect("a folder");
         let (kinds, models) = (AddedKinds::of(dir.path()), tempfile::tempdir().expect("a folder"));
-        assert_eq!(kinds.load().expect("none").len(), 0);
+        assert_eq!(kinds.load(&[]).expect("none").len(), 0);
         kinds.add(SMALL, "small.toml", None, &[], "default").expect("a valid kind");
         let profile = profiles::load("centrifugal").expect("built in");
         pretrained::load(&profile).expect("whole").save(models.path()).expect("written");
         let added = kinds
-            .add(profiles::CENTRIFUGAL, "centrifugal", Some(ModelFiles::Folder(models.path())), &[], "default")
+            .add(
+                profiles::CENTRIFUGAL,
+                "centrifugal",
+                Some(&ModelFiles::Folder(models.path().to_owned())),
+                &[],
+                "default",
+            )
             .expect("a valid kind");
         assert!(added.model.is_some());
         let names: Vec<(String, bool)> = AddedKinds::of(dir.path())
-            .load()
+            .load(&[])
             .expect("both")
             .into_iter()
             .map(|kind| (kind.profile.name().to_owned(), kind.model.is_some()))
@@ -265,7 +407,7 @@ mod tests {
         let (kinds, models) = (AddedKinds::of(dir.path()), tempfile::tempdir().expect("a folder"));
         let profile = profiles::load("centrifugal").expect("built in");
         pretrained::load(&profile).expect("whole").save(models.path()).expect("written");
-        let other = KindParts { profile: Profile::from_toml(SMALL).expect("valid"), model: None };
+        let other = KindParts::new(Profile::from_toml(SMALL).expect("valid"), None);
         let faster = SMALL.replace("300000", "1000");
         let other_limits = SMALL.replace("resolution", "limits = { high_alarm = 80 }\n        resolution");
         let capital = SMALL.replace("\"small\"", "\"Small\"");
@@ -285,8 +427,9 @@ mod tests {
             (SMALL, Some(models.path()), "profile"),
             (SMALL, Some(dir.path()), "manifest.json"),
         ] {
-            let model = model.map(ModelFiles::Folder);
-            let Err(error) = kinds.add(text, "mine", model, std::slice::from_ref(&other), "centrifugal") else {
+            let model = model.map(|path| ModelFiles::Folder(path.to_owned()));
+            let Err(error) = kinds.add(text, "mine", model.as_ref(), std::slice::from_ref(&other), "centrifugal")
+            else {
                 panic!("{text}")
             };
             assert!(error.to_string().contains(expected), "{error}");
@@ -298,7 +441,7 @@ mod tests {
     fn the_number_of_kinds_is_limited() {
         let dir = tempfile::tempdir().expect("a folder");
         let named = |n: usize| SMALL.replace("\"small\"", &format!("\"small-{n}\""));
-        let kind = |n| KindParts { profile: Profile::from_toml(&named(n)).expect("valid"), model: None };
+        let kind = |n| KindParts::new(Profile::from_toml(&named(n)).expect("valid"), None);
         let known: Vec<KindParts> = (0..MAX_KINDS).map(kind).collect();
         let kinds = AddedKinds::of(dir.path());
         assert!(matches!(kinds.add(&named(MAX_KINDS), "mine", None, &known, "default"), Err(KindError::TooManyKinds)));
@@ -321,13 +464,81 @@ mod tests {
         fs::create_dir_all(&folder).expect("a folder");
         fs::copy(models.path().join(MANIFEST), folder.join("manifest.json.new")).expect("copied");
         assert!(kinds.add(&booster, "mine", None, &[], "default").expect("a valid kind").model.is_none());
-        assert!(kinds.load().expect("loaded")[0].model.is_none());
-        let model = Some(ModelFiles::Folder(models.path()));
+        assert!(kinds.load(&[]).expect("loaded")[0].model.is_none());
+        let model = ModelFiles::Folder(models.path().to_owned());
+        let model = Some(&model);
         assert!(kinds.add(&booster, "mine", model, &[], "default").expect("a valid kind").model.is_some());
         fs::write(folder.join(WEIGHTS), "damaged").expect("written");
-        assert!(kinds.load().expect("the profile is there")[0].model.is_none());
+        assert!(kinds.load(&[]).expect("the profile is there")[0].model.is_none());
         fs::remove_file(folder.join(MANIFEST)).expect("removed");
         fs::remove_file(folder.join(WEIGHTS)).expect("removed");
         assert!(kinds.add(&booster, "mine", model, &[], "default").expect("a valid kind").model.is_some(), "repaired");
+    }
+
+    fn pump(id: &str, profile: &str, channels: &[&str]) -> PumpRecord {
+        PumpRecord {
+            id: id.parse().expect("an id"),
+            profile: profile.to_owned(),
+            channels: channels.iter().map(|name| (*name).to_owned()).collect(),
+            registered_at: volute_plant::Timestamp::from_millis(1_773_050_400_000).expect("a time"),
+        }
+    }
+
+    #[test]
+    fn a_damaged_profile_keeps_the_channels_of_its_pumps_and_is_repaired() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (kinds, file) = (AddedKinds::of(dir.path()), dir.path().join(PROFILES_FOLDER).join("small.toml"));
+        let large = SMALL.replace("\"small\"", "\"large\"");
+        kinds.add(&large, "mine", None, &[], "default").expect("a valid kind");
+        kinds.add(SMALL, "mine", None, &[], "default").expect("a valid kind");
+        let pumps = [pump("L-1", "large", &["Tb"]), pump("S-1", "small", &["Tb"])];
+        let too_long = format!("{SMALL}#{}", "x".repeat(1 << 20));
+        for (text, why) in [
+            (&SMALL.as_bytes()[..60], "profiles/small.toml: not a profile: "),
+            (b"name = \"small\"\ntitle = \"\xff".as_slice(), "valid UTF-8"),
+            (large.as_bytes(), "it holds the profile \"large\", whose file is large.toml"),
+            (too_long.as_bytes(), "not a file of at most 1048576 bytes"),
+        ] {
+            fs::write(&file, text).expect("written");
+            let known = kinds.load(&pumps).expect("the folder can be read");
+            let [whole, damaged] = known.as_slice() else { panic!("both: {}", known.len()) };
+            assert!(whole.damage.is_none() && whole.profile.channels()[0].unit == "°C", "the other one is as it was");
+            let said = damaged.damage.as_deref().expect("damaged");
+            assert!(said.contains(why) && !said.contains('\n') && said.len() < 2 * MAX_REASON_CHARS, "{said}");
+            assert!(damaged.profile.name() == "small" && damaged.profile.channel_names().eq(["Tb"]));
+
+            let other = SMALL.replace("\"Tb\"", "\"Tc\"");
+            let refused = kinds.add(&other, "mine", None, &known, "default").err().expect("its pumps have Tb");
+            assert!(refused.to_string().contains("have the channels Tb, and this text has Tc"), "{refused}");
+            let repaired = kinds.add(SMALL, "mine", None, &known, "default").expect("repaired");
+            assert!(
+                repaired.damage.is_none() && kinds.load(&[]).expect("both").iter().all(|kind| kind.damage.is_none())
+            );
+        }
+        // Something that cannot be read as a file.
+        fs::remove_file(&file).and_then(|()| fs::create_dir(&file)).expect("a folder in its place");
+        assert!(kinds.load(&[]).expect("both")[1].damage.is_some());
+    }
+
+    #[test]
+    fn a_removed_kind_leaves_nothing_to_the_next_one_of_its_name() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (kinds, folder) = (AddedKinds::of(dir.path()), dir.path().join(PROFILES_FOLDER));
+        let booster = profiles::CENTRIFUGAL.replace("\"centrifugal\"", "\"booster\"");
+        let models = tempfile::tempdir().expect("a folder");
+        let profile = profiles::load("centrifugal").expect("built in");
+        pretrained::load(&profile).expect("whole").save(models.path()).expect("written");
+        let model = ModelFiles::Folder(models.path().to_owned());
+        kinds.add(&booster, "mine", Some(&model), &[], "default").expect("a valid kind");
+        kinds.remove("booster").expect("removed");
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0);
+        kinds.remove("booster").expect("it may be repeated");
+        assert!(matches!(kinds.remove("../profiles"), Err(KindError::Name { .. })));
+
+        // A crash after its profile was deleted, and before its model was.
+        kinds.add(&booster, "mine", Some(&model), &[], "default").expect("a valid kind");
+        fs::remove_file(folder.join("booster.toml")).expect("removed");
+        assert_eq!(kinds.load(&[]).expect("none").len(), 0);
+        assert!(kinds.add(&booster, "mine", None, &[], "default").expect("a valid kind").model.is_none());
     }
 }

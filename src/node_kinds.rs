@@ -1,55 +1,82 @@
-//! Adds kinds of pumps to the running node, one at a time, for the API and the control socket.
+//! Adds and removes kinds of pumps of the running node, one at a time, for the API and the control socket.
 //!
 //! Example: two clients add different profiles named `bearing` at the same time. The second one waits until the first one's
 //! profile is written and known to the engine, and then gets the error that the name is taken. Does not handle files; see
 //! [`AddedKinds`].
 
-use std::{
-    io,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{io, path::Path, sync::Arc};
 
+use futures::{FutureExt, future::LocalBoxFuture};
+use tokio::{sync::Mutex, task::spawn_blocking};
 use volute_actors::EngineHandle;
 use volute_anomaly::{Mismatch, ModelError};
 use volute_plant::Rejection;
-use volute_web::{AddKindError, AddKinds, AddedKind, NewKind, NewModel};
+use volute_web::{AddKindError, AddedKind, DeleteKindError, ManageKinds, NewKind, NewModel};
 
 use crate::kinds::{ALLOWED_NAMES, AddedKinds, KindError, MAX_KINDS, ModelFiles};
 
 /// The length of a quotation in an error, at most, in characters; the error is recorded in the audit log.
 const MAX_QUOTED_CHARS: usize = 200;
 
-/// Adds kinds to the node. Cheap to clone.
+/// Changes the kinds of the node. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct NodeKinds {
     engine: EngineHandle,
     added: AddedKinds,
-    add_lock: Arc<Mutex<()>>,
+    /// Locked while a kind is added or removed.
+    changes: Arc<Mutex<()>>,
 }
 
 impl NodeKinds {
     /// Returns the kinds of the node with this engine and data directory.
     pub(crate) fn new(engine: EngineHandle, data_dir: &Path) -> Self {
-        Self { engine, added: AddedKinds::of(data_dir), add_lock: Arc::default() }
+        Self { engine, added: AddedKinds::of(data_dir), changes: Arc::default() }
     }
 
-    /// Checks a kind, writes it, and adds it to the engine. Blocks on the disk.
-    pub(crate) fn add(&self, text: &str, origin: &str, model: Option<ModelFiles<'_>>) -> Result<AddedKind, KindError> {
-        // A poisoned lock is harmless: the lock holds no data, and the files on disk are checked.
-        let _guard = self.add_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.engine.kinds();
-        let kind = self.added.add(text, origin, model, &known, self.engine.profile().name())?;
-        let is_new = known.iter().all(|known| known.profile.name() != kind.profile.name());
-        self.engine.add_kind(kind.clone());
+    /// Checks a kind, writes it, and adds it to the engine.
+    pub(crate) async fn add(
+        &self,
+        text: String,
+        origin: String,
+        model: Option<ModelFiles>,
+    ) -> Result<AddedKind, KindError> {
+        let _guard = self.changes.lock().await;
+        let (known, configured) = (self.engine.kinds(), self.engine.profile().name().to_owned());
+        let names: Vec<String> = known.iter().map(|kind| kind.profile.name().to_owned()).collect();
+        let added = self.added.clone();
+        let write = move || added.add(&text, &origin, model.as_ref(), &known, &configured);
+        let kind = spawn_blocking(write).await.map_err(|error| KindError::Aborted(error.to_string()))??;
+        let is_new = names.iter().all(|name| name != kind.profile.name());
+        self.engine.add_kind(kind.clone()).await;
         Ok(AddedKind { kind, is_new })
+    }
+
+    /// Removes a kind that no pump is of from the engine, and deletes its files. If they cannot be deleted, the kind stays.
+    pub(crate) async fn remove(&self, name: String) -> Result<(), DeleteKindError> {
+        let _guard = self.changes.lock().await;
+        let kind = self.engine.remove_kind(&name).await?;
+        let added = self.added.clone();
+        let deleted = spawn_blocking(move || added.remove(&name)).await;
+        let error = match deleted {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        self.engine.restore_kind(kind);
+        Err(DeleteKindError::NotDeleted(error))
     }
 }
 
-impl AddKinds for NodeKinds {
-    fn add(&self, new: &NewKind) -> Result<AddedKind, AddKindError> {
-        let model = new.model.as_ref().map(|NewModel { manifest, weights }| ModelFiles::Bytes { manifest, weights });
-        NodeKinds::add(self, &new.profile, "sent over the API", model).map_err(api_error)
+impl ManageKinds for NodeKinds {
+    fn add(&self, NewKind { profile, model }: NewKind) -> LocalBoxFuture<'static, Result<AddedKind, AddKindError>> {
+        let (kinds, origin) = (self.clone(), "sent over the API".to_owned());
+        let model = model.map(|NewModel { manifest, weights }| ModelFiles::Bytes { manifest, weights });
+        async move { NodeKinds::add(&kinds, profile, origin, model).await.map_err(api_error) }.boxed_local()
+    }
+
+    fn remove(&self, name: String) -> LocalBoxFuture<'static, Result<(), DeleteKindError>> {
+        let kinds = self.clone();
+        async move { NodeKinds::remove(&kinds, name).await }.boxed_local()
     }
 }
 
@@ -65,6 +92,10 @@ fn api_error(error: KindError) -> AddKindError {
             ALLOWED_NAMES,
             "not a valid name of a profile",
         )),
+        KindError::OtherChannels { stored, given, .. } => {
+            let (given, reason) = (truncated(&given), "the profile is damaged, and its pumps have other channels");
+            AddKindError::Invalid(Rejection::new("profile.channels", Some(given), truncated(&stored), reason))
+        }
         KindError::Profile { source, .. } => {
             AddKindError::Invalid(Rejection::new("profile", None, "a profile in TOML", &truncated(&source.to_string())))
         }
@@ -85,9 +116,11 @@ fn api_error(error: KindError) -> AddKindError {
         KindError::Model(error @ (ModelError::Io { .. } | ModelError::Encode(_))) => {
             AddKindError::NotStored(error.to_string())
         }
-        error @ (KindError::File { .. } | KindError::NotAModelFile { .. }) => {
-            AddKindError::NotStored(error.to_string())
-        }
+        error @ (KindError::File { .. }
+        | KindError::NotAModelFile { .. }
+        | KindError::NotAProfileFile { .. }
+        | KindError::OtherName { .. }
+        | KindError::Aborted(_)) => AddKindError::NotStored(error.to_string()),
     }
 }
 

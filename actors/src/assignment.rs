@@ -5,6 +5,8 @@
 //! Nothing happens if the pump has the profile already. If the profile cannot
 //! be stored, a new actor starts with the previous profile, and nothing has changed.
 
+use std::sync::Arc;
+
 use tokio::time::timeout;
 use volute_data::StoreError;
 use volute_plant::PumpId;
@@ -14,7 +16,7 @@ use crate::{
     engine::handle::EngineHandle,
     ingress::in_flight::PumpInFlight,
     kind::PumpKind,
-    protocol::{live::LiveProfileChanged, rules::ChangeRules},
+    protocol::{ingress::Detached, live::LiveProfileChanged, rules::ChangeRules},
     pump::launch::start_pump,
     removal::{RemovePumpError, STEP_TIMEOUT},
 };
@@ -29,6 +31,14 @@ pub enum AssignProfileError {
         name: String,
         /// The node's profiles.
         known: String,
+    },
+    /// The profile cannot be read.
+    #[error("the profile {profile} cannot be used: {why}; add it again first")]
+    Damaged {
+        /// The requested profile.
+        profile: String,
+        /// Why.
+        why: Arc<str>,
     },
     /// The pump's stored readings have other channels.
     #[error(
@@ -58,12 +68,18 @@ impl EngineHandle {
     /// must be polled to its end.
     pub async fn assign_profile(&self, pump: &PumpId, name: &str) -> Result<(), AssignProfileError> {
         let inner = &self.0;
+        // The kind must not be removed or replaced meanwhile.
+        let _guard = inner.kind_changes.lock().await;
         let kind = inner.catalog.get(name).ok_or_else(|| AssignProfileError::UnknownProfile {
             name: name.to_owned(),
             known: inner.catalog.names().join(", "),
         })?;
+        if let Some(why) = kind.damage {
+            return Err(AssignProfileError::Damaged { profile: name.to_owned(), why });
+        }
         let previous = self.kind_of(pump);
-        if previous.profile == kind.profile && inner.store.profile_of(pump).is_some_and(|stored| stored == name) {
+        if previous.profile.is_same(&kind.profile) && inner.store.profile_of(pump).is_some_and(|stored| stored == name)
+        {
             return Ok(());
         }
         if !previous.profile.has_channels_of(&kind.profile) {
@@ -78,7 +94,7 @@ impl EngineHandle {
                 given: channels(&kind),
             });
         }
-        let handle = self.take_pump(pump).await?;
+        let handle = self.take_pump(pump, Detached::Restarting).await?;
         self.stop_actor(pump, &handle).await;
         let stored = self.store_profile(pump, &kind).await;
         let current = if stored.is_ok() { kind } else { previous };

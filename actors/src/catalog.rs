@@ -1,7 +1,7 @@
 //! The catalog of the node's kinds of pumps, by profile name.
 //!
 //! A pump is registered with the name of its profile. A pump registered without a profile name is of the default kind.
-//! Kinds can be added while the node runs. They are never removed, since pumps may be of them.
+//! Kinds can be added and removed while the node runs; see `kind_changes`. A kind that pumps are of is never removed.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -55,6 +55,12 @@ impl Catalog {
         self.0.kinds.read().values().cloned().collect()
     }
 
+    /// Returns the kinds whose profiles cannot be read: their names, and why.
+    pub(crate) fn damaged(&self) -> Vec<(String, Arc<str>)> {
+        let kinds = self.0.kinds.read();
+        kinds.iter().filter_map(|(name, kind)| Some((name.clone(), kind.damage.clone()?))).collect()
+    }
+
     /// Returns the names of all kinds.
     pub(crate) fn names(&self) -> Vec<String> {
         self.0.kinds.read().keys().cloned().collect()
@@ -63,5 +69,10 @@ impl Catalog {
     /// Adds a kind, or replaces the one with the same name.
     pub(crate) fn put(&self, kind: PumpKind) {
         self.0.kinds.write().insert(kind.profile.name().to_owned(), kind);
+    }
+
+    /// Removes a kind, and returns it. Only the ingress may call this, which registers pumps: no pump may be of the kind.
+    pub(crate) fn remove(&self, name: &str) -> Option<PumpKind> {
+        self.0.kinds.write().remove(name)
     }
 }

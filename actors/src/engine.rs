@@ -183,6 +183,7 @@ impl Engine {
             refusals,
             retention,
             commissioning,
+            kind_changes: tokio::sync::Mutex::default(),
             stuck_after: engine.stuck_after,
             stale_after_intervals,
         };

@@ -14,7 +14,7 @@ pub(crate) mod registration_limiter;
 pub(crate) mod response;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
     time::Instant,
@@ -25,16 +25,16 @@ use futures::future::join_all;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::PumpRecord;
-use volute_plant::{Draft, PumpId, Rejection, Sample, Timestamp, TimestampSource};
+use volute_plant::{Draft, Profile, PumpId, Rejection, Sample, Timestamp, TimestampSource};
 use volute_runtime::Envelope;
 
 use crate::{
     catalog::Catalog,
     counters::Counters,
-    kind::PumpKind,
+    kind::{PumpKind, RemoveKindError},
     node_clock::NodeClock,
     protocol::{
-        ingress::{DetachError, DetachPump, DrainIngress, FindPump, IngestRequest},
+        ingress::{DetachError, DetachPump, Detached, DrainIngress, FindPump, FindPumpsOf, IngestRequest, RemoveKind},
         pump::{DrainPump, SubmitReadings, WithdrawPump},
     },
     pump::{
@@ -45,7 +45,7 @@ use crate::{
     },
     receipt::{
         BadChannel, IngestError, IngestResult, LONG_RETRY_AFTER_S, Queue, RETRY_AFTER_S, Receipt, RejectedItem,
-        past_minutes_full,
+        is_restarting, past_minutes_full,
     },
     settings::IngestSettings,
 };
@@ -158,14 +158,24 @@ impl IngressActor {
     /// Rejects items that were parsed by another profile than their pump's, which may have been assigned since. The profile of
     /// a new pump is that of its first item.
     fn reject_other_profiles(&self, pump: &PumpId, drafts: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
-        let known = self.pumps().active.get(pump).map(|handle| handle.kind.profile.name().to_owned());
-        let first = || drafts.first().map(|(_, draft)| draft.profile.name().to_owned());
-        let Some(name) = known.or_else(first) else { return };
+        let known = self.pumps().active.get(pump).map(|handle| handle.kind.profile.clone());
+        let named = || drafts.first().and_then(|(_, draft)| self.catalog.get(draft.profile.name()));
+        let profile = known.or_else(|| named().map(|kind| kind.profile));
         drafts.retain(|(index, draft)| {
-            let same = draft.profile.name() == name;
+            let fits = |profile: &Profile| {
+                profile.name() == draft.profile.name() && profile.channel_names().eq(draft.profile.channel_names())
+            };
+            let same = profile.as_ref().is_some_and(fits);
             if !same {
-                let (value, reason) = (draft.profile.name().to_owned(), format!("{pump} is of the profile {name}"));
-                let rejection = Rejection::new("profile", Some(value), name.as_str(), &reason);
+                let value = draft.profile.name().to_owned();
+                let (allowed, reason) = match &profile {
+                    Some(profile) => {
+                        (profile.name().to_owned(), format!("{pump} is of the profile {}", profile.name()))
+                    }
+                    // It was removed since the item was parsed.
+                    None => (self.catalog.names().join(", "), format!("this node has no profile {value}")),
+                };
+                let rejection = Rejection::new("profile", Some(value), allowed, &reason);
                 receipt.rejected.push(RejectedItem { index: *index, rejection, retry_after_s: None });
             }
             same
@@ -201,29 +211,39 @@ impl IngressActor {
         });
     }
 
-    /// Defers the items of pumps that are being removed: their names are free again in some minutes.
-    fn defer_pumps_being_removed(
-        &self,
-        by_pump: &mut ReadingsByPump,
-        receipt: &mut Receipt,
-    ) -> Result<(), IngestError> {
+    /// Defers the items of pumps that are being removed, whose names are free again in some minutes, and of pumps whose actors
+    /// are being replaced.
+    fn defer_detached_pumps(&self, by_pump: &mut ReadingsByPump, receipt: &mut Receipt) -> Result<(), IngestError> {
         let pumps = self.pumps();
-        let is_removing = |pump: &PumpId| {
-            pumps.removing.contains(pump)
-                || (!pumps.active.contains_key(pump) && self.context.store.is_being_removed(pump))
+        let why = |pump: &PumpId| {
+            let being_removed = || !pumps.active.contains_key(pump) && self.context.store.is_being_removed(pump);
+            pumps.detached.get(pump).copied().or_else(|| being_removed().then_some(Detached::Removing))
         };
-        if !by_pump.is_empty() && by_pump.keys().all(is_removing) {
-            return Err(IngestError::BeingRemoved { retry_after_s: LONG_RETRY_AFTER_S });
+        let mut found = by_pump.keys().map(why);
+        match (by_pump.keys().next(), found.next().flatten()) {
+            (Some(pump), Some(first)) if found.all(|why| why.is_some()) => {
+                return Err(match first {
+                    Detached::Removing => IngestError::BeingRemoved { retry_after_s: LONG_RETRY_AFTER_S },
+                    Detached::Restarting => {
+                        IngestError::Deferred { reason: is_restarting(pump), retry_after_s: RETRY_AFTER_S }
+                    }
+                });
+            }
+            _ => {}
         }
         by_pump.retain(|pump, drafts| {
-            let is_removing = is_removing(pump);
-            if is_removing {
-                let allowed = "a name that is free; send this item again in some minutes";
-                let reason = "the pump was removed, and its readings are being deleted";
-                let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, reason);
-                receipt.reject(drafts, &rejection, Some(LONG_RETRY_AFTER_S));
-            }
-            !is_removing
+            let (allowed, reason, retry_after_s) = match why(pump) {
+                None => return true,
+                Some(Detached::Removing) => (
+                    "a name that is free; send this item again in some minutes",
+                    "the pump was removed, and its readings are being deleted".to_owned(),
+                    LONG_RETRY_AFTER_S,
+                ),
+                Some(Detached::Restarting) => ("this item once more, in a second", is_restarting(pump), RETRY_AFTER_S),
+            };
+            let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, &reason);
+            receipt.reject(drafts, &rejection, Some(retry_after_s));
+            false
         });
         Ok(())
     }
@@ -360,7 +380,7 @@ impl IngressActor {
         let mut receipt = Receipt::default();
         let mut by_pump = self.group_by_pump(items, &mut receipt);
         self.defer_failed_pumps(&mut by_pump, &mut receipt)?;
-        self.defer_pumps_being_removed(&mut by_pump, &mut receipt)?;
+        self.defer_detached_pumps(&mut by_pump, &mut receipt)?;
         let new = self.defer_new_pumps(client, since, &mut by_pump, &mut receipt)?;
         self.defer_past(received, &mut by_pump, &mut receipt)?;
         let permits = self.acquire_permits(&by_pump)?;
@@ -429,7 +449,7 @@ impl Handler<Envelope<DetachPump>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<DetachPump>, _: &mut Self::Context) {
-        let DetachPump { pump, reply } = message.into_inner();
+        let DetachPump { pump, why, reply } = message.into_inner();
         let mut pumps = self.pumps();
         let taken = match pumps.active.remove(&pump) {
             // The drain that is running must find all pumps.
@@ -438,15 +458,54 @@ impl Handler<Envelope<DetachPump>> for IngressActor {
                 Err(DetachError::Stopping)
             }
             Some(handle) => {
-                pumps.removing.insert(pump);
+                pumps.detached.insert(pump, why);
                 handle.in_flight.end_backlogs();
                 Ok(handle)
             }
-            None if pumps.removing.contains(&pump) => Err(DetachError::BeingRemoved),
-            None => Err(DetachError::Unknown),
+            None => Err(match pumps.detached.get(&pump) {
+                Some(Detached::Removing) => DetachError::BeingRemoved,
+                Some(Detached::Restarting) => DetachError::Restarting,
+                None => DetachError::Unknown,
+            }),
         };
         // The caller waits for this.
         let _ = reply.send(taken);
+    }
+}
+
+impl Handler<Envelope<FindPumpsOf>> for IngressActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Envelope<FindPumpsOf>, _: &mut Self::Context) {
+        let FindPumpsOf { profile, reply } = message.into_inner();
+        let pumps = self.pumps();
+        let of_kind = pumps.active.iter().filter(|(_, handle)| handle.kind.profile.name() == profile);
+        // The caller waits for this.
+        let _ = reply.send(of_kind.map(|(pump, handle)| (pump.clone(), handle.clone())).collect());
+    }
+}
+
+impl Handler<Envelope<RemoveKind>> for IngressActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Envelope<RemoveKind>, _: &mut Self::Context) {
+        let RemoveKind { profile: name, reply } = message.into_inner();
+        if !self.context.store.has_complete_pump_list() {
+            // The kind may be that of a pump that is not known.
+            let _ = reply.send(Err(RemoveKindError::Unavailable));
+            return;
+        }
+        // New pumps of which nothing is stored yet, and pumps without an actor, count as well.
+        let stored = self.context.store.pumps().into_iter().filter(|record| record.profile == name);
+        let mut pumps: BTreeSet<PumpId> = stored.map(|record| record.id).collect();
+        let active = self.pumps();
+        let of_kind = active.active.iter().filter(|(_, handle)| handle.kind.profile.name() == name);
+        pumps.extend(of_kind.map(|(pump, _)| pump.clone()));
+        let default = self.catalog.default_kind().profile.name();
+        let checked = RemoveKindError::check(&name, default, &self.catalog.names(), pumps.into_iter().collect());
+        let removed = checked.and_then(|()| self.catalog.remove(&name).ok_or(RemoveKindError::Unavailable));
+        // The caller waits for this.
+        let _ = reply.send(removed);
     }
 }
 

@@ -48,6 +48,7 @@ mod flusher;
 mod inference;
 mod ingress;
 mod kind;
+mod kind_changes;
 mod live;
 mod maintenance;
 mod metrics;
@@ -77,7 +78,7 @@ pub use engine::{
     handle::{EngineHandle, Health, UnfitProfile},
 };
 pub use ingress::in_flight::MAX_POST_ITEMS;
-pub use kind::KindParts;
+pub use kind::{KindParts, RemoveKindError};
 pub use live::{
     frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame},
     last_shown::LastShown,

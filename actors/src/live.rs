@@ -349,6 +349,9 @@ impl Handler<Envelope<GetLivePumps>> for LiveActor {
 impl NotScoredReason {
     fn status(self, profile: &Profile) -> Status {
         match self {
+            Self::DamagedProfile { why } => Status::Unknown {
+                reason: format!("its profile cannot be used, so its readings are only stored: {why}"),
+            },
             Self::NoModel => Status::Unknown { reason: "its profile has no model".into() },
             Self::BaselineUnavailable => {
                 Status::Unknown { reason: "the database does not answer, so the pump's baseline is not known".into() }

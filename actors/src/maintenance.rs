@@ -129,6 +129,10 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
             return;
         }
         let catalog = &self.catalog;
+        if catalog.of(&reading.pump).damage.is_some() {
+            // Its rules are not known: its events stay as they are.
+            return;
+        }
         let new = || RuleEvaluator::new(catalog.of(&reading.pump).profile, Vec::new());
         let evaluator = self.evaluators.entry(reading.pump.clone()).or_insert_with(new);
         for change in evaluator.evaluate(&reading, detection.as_ref()) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use volute_plant::{Draft, Rejection};
+use volute_plant::{Draft, PumpId, Rejection};
 
 /// Seconds after which a refused client may try again.
 pub(crate) const RETRY_AFTER_S: u64 = 1;
@@ -153,6 +153,14 @@ pub enum IngestError {
         /// When to try again, in seconds.
         retry_after_s: u64,
     },
+    /// No pump of the post can take readings at the moment.
+    #[error("{reason}")]
+    Deferred {
+        /// Why.
+        reason: String,
+        /// When to try again, in seconds.
+        retry_after_s: u64,
+    },
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,
@@ -160,6 +168,11 @@ pub enum IngestError {
 
 /// The response to a post.
 pub(crate) type IngestResult = Result<Receipt, IngestError>;
+
+/// Returns the reason for deferring the items of a pump whose actor is being replaced.
+pub(crate) fn is_restarting(pump: &PumpId) -> String {
+    format!("{pump} is given another profile or model at the moment")
+}
 
 /// Returns the rejection of an item of a past minute for which there is no room.
 pub(crate) fn past_minutes_full() -> Rejection {

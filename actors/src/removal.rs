@@ -24,14 +24,14 @@ use crate::{
     engine::handle::EngineHandle,
     ingress::in_flight::PumpInFlight,
     protocol::{
-        ingress::{DetachError, DetachPump},
+        ingress::{DetachError, DetachPump, Detached},
         live::LivePumpRemoved,
         pump::RetirePump,
         recorder::{RecordRemoval, StoreFailure},
         rules::{DrainMaintenance, ForgetPump},
     },
     pump::{context::actor_id, handle::PumpHandle, launch::start_pump},
-    receipt::{IngestError, Queue},
+    receipt::{IngestError, Queue, RETRY_AFTER_S, is_restarting},
 };
 
 /// The time limit of each step. An actor that is stuck or out of order is not waited for any longer.
@@ -61,7 +61,7 @@ impl EngineHandle {
     /// Posts that arrived before get their responses first; items that arrive meanwhile are deferred. Not cancel-safe: the
     /// future must be polled to its end.
     pub async fn remove_pump(&self, pump: &PumpId) -> Result<(), RemovePumpError> {
-        let handle = self.take_pump(pump).await?;
+        let handle = self.take_pump(pump, Detached::Removing).await?;
         self.stop_actor(pump, &handle).await;
         let stored = self.store_removal(pump).await;
         let inner = &self.0;
@@ -88,9 +88,9 @@ impl EngineHandle {
     }
 
     /// Removes the pump's actor from the ingress directory and returns its handle.
-    pub(crate) async fn take_pump(&self, pump: &PumpId) -> Result<PumpHandle, RemovePumpError> {
+    pub(crate) async fn take_pump(&self, pump: &PumpId, why: Detached) -> Result<PumpHandle, RemovePumpError> {
         let (reply, taken) = oneshot::channel();
-        match self.0.ingress.try_send(DetachPump { pump: pump.clone(), reply }) {
+        match self.0.ingress.try_send(DetachPump { pump: pump.clone(), why, reply }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 return Err(IngestError::Busy { queue: Queue::Ingress, retry_after_s: 1 }.into());
@@ -101,6 +101,9 @@ impl EngineHandle {
             Ok(Ok(handle)) => Ok(handle),
             Ok(Err(DetachError::Unknown)) => Err(RemovePumpError::UnknownPump(pump.clone())),
             Ok(Err(DetachError::BeingRemoved)) => Err(RemovePumpError::InProgress(pump.clone())),
+            Ok(Err(DetachError::Restarting)) => {
+                Err(IngestError::Deferred { reason: is_restarting(pump), retry_after_s: RETRY_AFTER_S }.into())
+            }
             Ok(Err(DetachError::Stopping)) => Err(IngestError::Stopping.into()),
             Err(_) => Err(self.ingress_unavailable()),
         }

@@ -69,7 +69,9 @@ pub(super) const PROFILES_EXAMPLES: &str = "\
 Examples:
   volute profiles list
   volute profiles add skab --model ./models/skab
-  volute profiles add ./bearing.toml";
+  volute profiles add ./bearing.toml
+  volute profiles remove bearing
+      Only if no pump has it.";
 
 pub(super) const PUMPS_EXAMPLES: &str = "\
 Examples:
@@ -295,14 +297,22 @@ pub struct ProfilesArgs {
 /// The commands of `profiles`.
 #[derive(Debug, Subcommand)]
 pub enum ProfilesCommand {
-    /// List the node's profiles.
+    /// List the node's profiles. For a stopped node, give the profile and model that it is started with, unless they are in its
+    /// configuration file.
     List {
+        /// The profile of the stopped node's configuration: centrifugal, skab, or a path such as ./mine.toml [model.profile].
+        #[arg(long, value_name = "NAME")]
+        profile: Option<String>,
+        /// The folder of its model [model.dir].
+        #[arg(long, value_name = "DIR")]
+        model: Option<String>,
         /// The node's data directory.
         #[command(flatten)]
         store: StoreArgs,
     },
     /// Add a profile, and optionally its model. Both are checked completely before anything is stored. An existing profile may be
-    /// given another model: it is used for new pumps at once, and for all pumps after a restart.
+    /// given another model, which all its pumps use at once; they learn their baselines again. A profile that cannot be read is
+    /// repaired by adding it again.
     Add {
         /// The profile: centrifugal, skab, or a path such as ./mine.toml.
         #[arg(value_name = "PROFILE")]
@@ -314,13 +324,34 @@ pub enum ProfilesCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Remove a profile, and its model. Refused while a pump has it, and for the profile of the node's configuration.
+    Remove {
+        /// The profile's name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The node's data directory.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
 }
 
 impl ProfilesArgs {
     pub(super) fn store(&self) -> &StoreArgs {
         match &self.command {
-            ProfilesCommand::List { store } | ProfilesCommand::Add { store, .. } => store,
+            ProfilesCommand::List { store, .. }
+            | ProfilesCommand::Add { store, .. }
+            | ProfilesCommand::Remove { store, .. } => store,
         }
+    }
+
+    pub(super) fn flags(&self) -> Vec<Flag> {
+        let mut flags = self.store().flags();
+        if let ProfilesCommand::List { profile, model, .. } = &self.command {
+            let given = [("--profile", "model.profile", profile), ("--model", "model.dir", model)];
+            let flag = |(name, key, value): (_, _, &Option<String>)| Some(Flag { name, key, value: value.clone()? });
+            flags.extend(given.into_iter().filter_map(flag));
+        }
+        flags
     }
 }
 

@@ -19,9 +19,14 @@ pub fn has_store(dir: &Path) -> bool {
     dir.join(LOCK_FILE).exists()
 }
 
+/// Returns whether the directory holds simulated readings.
+pub fn is_simulated(dir: &Path) -> bool {
+    dir.join(MARKER_FILE).exists()
+}
+
 /// Marks a copy of a data directory as used, and as simulated if the original is.
 pub fn mark_copy(dir: &Path, copy: &Path) -> io::Result<()> {
-    if dir.join(MARKER_FILE).exists() {
+    if is_simulated(dir) {
         fs::write(copy.join(MARKER_FILE), MARKER_TEXT)?;
     }
     fs::write(copy.join(LOCK_FILE), "")
@@ -29,7 +34,7 @@ pub fn mark_copy(dir: &Path, copy: &Path) -> io::Result<()> {
 
 /// Returns an error if the directory is for the other kind of readings. Marks a new directory of a demo.
 pub fn check_or_mark(dir: &Path, demo: bool) -> Result<()> {
-    let marked = dir.join(MARKER_FILE).exists();
+    let marked = is_simulated(dir);
     let has_store = has_store(dir);
     match (demo, marked) {
         (true, false) if has_store => {

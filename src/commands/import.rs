@@ -26,7 +26,7 @@ pub fn run(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result
         let store = open_store(args.dry_run, config, now, output).await?;
         let result = async {
             if !args.dry_run {
-                add_profile(args, config, output)?;
+                add_profile(args, config, store.as_ref(), output)?;
             }
             import_into(args, config, now, store.as_ref(), output).await
         };
@@ -40,11 +40,11 @@ pub fn run(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result
 
 /// Adds the profile of `--profile` to the node, unless it has it: a node does not start without the profiles of its pumps. The
 /// store is open, so no node runs on the data directory.
-fn add_profile(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result<()> {
+fn add_profile(args: &ImportArgs, config: &Config, store: Option<&Store>, output: &mut dyn Write) -> Result<()> {
     let Some(given) = &args.profile else { return Ok(()) };
     let (kinds, profile) = (AddedKinds::of(&config.store.dir), &config.model.profile);
-    let known = kinds.load()?;
-    if known.iter().all(|kind| kind.profile != *profile) {
+    let known = kinds.load(&store.map(Store::pumps).unwrap_or_default())?;
+    if !known.iter().any(|kind| kind.profile.is_same(profile)) {
         // It may be the configured one as well: then this copy is not used.
         kinds.add(&profiles::text(given)?, given, None, &known, "")?;
         writeln!(output, "the profile {} is added to the node's profiles", profile.name())?;

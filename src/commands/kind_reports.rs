@@ -12,15 +12,18 @@ pub(super) struct KindSummary {
     pub channels: usize,
     /// The id of its model, if it has one.
     pub model: Option<String>,
+    /// Why its profile cannot be read, if it cannot.
+    pub damage: Option<String>,
 }
 
 /// Returns the summaries of these kinds.
 pub(super) fn summarize_kinds(kinds: &[KindParts]) -> Vec<KindSummary> {
-    let kind = |KindParts { profile, model }: &KindParts| KindSummary {
+    let kind = |KindParts { profile, model, damage }: &KindParts| KindSummary {
         name: profile.name().to_owned(),
         title: profile.title().to_owned(),
         channels: profile.channels().len(),
         model: model.as_ref().map(|model| model.id().to_string()),
+        damage: damage.as_ref().map(ToString::to_string),
     };
     kinds.iter().map(kind).collect()
 }

@@ -1,7 +1,8 @@
 //! Opens the store of a stopped node for a command, and provides the runtime and the settings for it.
 
 use std::{
-    io,
+    fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -54,4 +55,9 @@ fn explain_lock(error: StoreError) -> anyhow::Error {
 /// Returns the absolute path, because a running node has another working directory.
 pub fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+}
+
+/// Returns the current user for the audit log, as `uid N`.
+pub fn current_user() -> io::Result<String> {
+    Ok(format!("uid {}", fs::metadata("/proc/self")?.uid()))
 }

@@ -1,14 +1,14 @@
 //! `volute pumps`: lists a node's pumps, shows or changes the settings of one, or removes one with all its data. A running node
 //! does it itself; otherwise the command opens the store.
 
-use std::{fs, io::Write, os::unix::fs::MetadataExt};
+use std::io::Write;
 
 use anyhow::{Context, Result, ensure};
 use volute_data::{AuditAction, AuditEntry, Batch, Document, PumpSetting, PumpSettings, Store};
 use volute_plant::{Clock, Profile, PumpId, PumpName, SystemClock, cadence::format_interval};
 
 use super::{
-    open_store::{open_stopped, runtime},
+    open_store::{current_user, open_stopped, runtime},
     pump_reports::{PumpList, PumpSummary, SettingsReport, check_channel, list_pumps, name_detail, read_settings},
 };
 use crate::{
@@ -166,7 +166,7 @@ async fn settings_stopped(store: &Store, pump: &PumpId, config: &Config) -> Resu
 fn profile_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Profile> {
     let default = &config.model.profile;
     let Some(name) = store.profile_of(pump).filter(|name| name != default.name()) else { return Ok(default.clone()) };
-    let kinds = AddedKinds::of(&config.store.dir).load()?;
+    let kinds = AddedKinds::of(&config.store.dir).load(&store.pumps())?;
     let own = kinds.into_iter().map(|kind| kind.profile).find(|profile| profile.name() == name);
     Ok(own.unwrap_or_else(|| default.clone()))
 }
@@ -203,9 +203,4 @@ async fn remove_stopped(store: &Store, pump: &PumpId) -> Result<()> {
     // The removal is durable now: if the command is interrupted, the next start of a node completes it.
     store.finish_removals().await?;
     Ok(())
-}
-
-/// Returns the current user for the audit log, as `uid N`.
-fn current_user() -> Result<String> {
-    Ok(format!("uid {}", fs::metadata("/proc/self")?.uid()))
 }

@@ -26,15 +26,15 @@ use volute_actors::{
     CommissioningSettings, Engine, EngineParts, EngineSettings, IngestSettings, KindParts, LiveSettings, Plan,
     Simulation, Speed,
 };
-use volute_anomaly::Model;
 use volute_data::{Retention, Store};
-use volute_plant::{Clock, Profile, cadence::format_interval};
+use volute_plant::{Clock, cadence::format_interval};
 use volute_web::{WebHandle, WebSettings};
 
 use self::control_server::ControlServer;
 use super::{
     backup::clear_staging,
     data_folder,
+    kinds_of_node::{NodeKindParts, kinds_of_node},
     open_store::{runtime, store_settings},
 };
 use crate::{
@@ -42,10 +42,8 @@ use crate::{
     config::Config,
     control::ControlSocket,
     descriptors::{self, ClientLimits},
-    kinds::AddedKinds,
-    model_versions::check_model_folder,
     node_kinds::NodeKinds,
-    pretrained, telemetry,
+    telemetry,
 };
 
 /// Runs a node until SIGTERM or Ctrl-C, then completes the work in progress.
@@ -160,8 +158,7 @@ impl RunningNode {
 async fn start_engine(config: &Config, demo: bool) -> Result<(Store, Engine)> {
     let clock = node_clock();
     let store = Store::open(&config.store.dir, &store_settings(config), clock.now()).await?;
-    let (profile, model) = load_model(config, demo)?;
-    let kinds = load_kinds(config, KindParts { profile, model })?;
+    let kinds = load_kinds(config, demo, &store)?;
     let engine = Engine::start(engine_parts(config, kinds, store.clone(), clock)?).await?;
     Ok((store, engine))
 }
@@ -213,55 +210,39 @@ fn client_limits(config: &Config, limit: usize) -> ClientLimits {
     limits
 }
 
-/// Loads the configured profile and its model. The profile gets the model's interval, because a model is for one interval.
-fn load_model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
-    let mut profile = config.model.profile.clone();
-    let model = match &config.model.dir {
-        Some(dir) => {
-            check_model_folder(dir)?;
-            let interval_ms = Model::interval_ms(dir)?;
-            if interval_ms != profile.interval_ms() {
-                let (every, own) = (format_interval(interval_ms), format_interval(profile.interval_ms()));
-                tracing::info!(every, profile = own, "interval taken from the model");
-                let dir = dir.display();
-                profile = profile
-                    .with_interval(interval_ms)
-                    .with_context(|| format!("{dir}: {every} is not a valid interval of a pump"))?;
-            }
-            Some(Model::load(dir, &profile)?)
-        }
-        None if demo => Some(pretrained::load(&profile)?),
-        None => None,
-    };
-    match &model {
+/// Loads the kinds of pumps, and logs what cannot be used of them.
+fn load_kinds(config: &Config, demo: bool, store: &Store) -> Result<NodeKindParts> {
+    let kinds = kinds_of_node(config, demo, &store.pumps())?;
+    let KindParts { profile, model, .. } = &kinds.default_kind;
+    if profile.interval_ms() != config.model.profile.interval_ms() {
+        let (every, own) =
+            (format_interval(profile.interval_ms()), format_interval(config.model.profile.interval_ms()));
+        tracing::info!(every, profile = own, "interval taken from the model");
+    }
+    match model {
         Some(model) => {
             tracing::info!(model = %model.id(), own_baseline = model.baseline().is_some(), "model loaded");
         }
         None => tracing::warn!("no model: readings are stored and shown, but not scored"),
     }
-    Ok((profile, model))
-}
-
-/// Loads the kinds of pumps that were added to the data directory. Returns the default kind and the other ones. If the default
-/// kind has no model, it gets that of the added kind with the same name and channels; its limits and rules are those of the
-/// configuration.
-fn load_kinds(config: &Config, mut default_kind: KindParts) -> Result<(KindParts, Vec<KindParts>)> {
-    let mut other_kinds = Vec::new();
-    for kind in AddedKinds::of(&config.store.dir).load()? {
-        let (name, has_model) = (kind.profile.name().to_owned(), kind.model.is_some());
-        tracing::info!(profile = name, has_model, "added profile loaded");
-        if name != default_kind.profile.name() {
-            other_kinds.push(kind);
-        } else if default_kind.model.is_none() && kind.profile.hash() == default_kind.profile.hash() {
-            default_kind.model = kind.model;
+    for KindParts { profile, model, damage } in &kinds.other_kinds {
+        let (profile, has_model) = (profile.name(), model.is_some());
+        match damage {
+            None => tracing::info!(profile, has_model, "added profile loaded"),
+            Some(why) => tracing::error!(
+                profile,
+                %why,
+                "a profile cannot be used; the readings of its pumps are stored, and not evaluated, until it is added again with \
+                 `volute profiles add`"
+            ),
         }
     }
-    Ok((default_kind, other_kinds))
+    Ok(kinds)
 }
 
 fn engine_parts(
     config: &Config,
-    (default_kind, other_kinds): (KindParts, Vec<KindParts>),
+    NodeKindParts { default_kind, other_kinds }: NodeKindParts,
     store: Store,
     clock: Arc<dyn Clock>,
 ) -> Result<EngineParts> {

@@ -1,6 +1,8 @@
 //! Several profiles on one node: each pump is parsed, limited, scored and shown with its own profile and model, live,
 //! after a kill, and while profiles are added.
 
+mod changes;
+
 use std::{
     fmt::Write,
     fs,

@@ -82,7 +82,7 @@ impl Format {
         let mut drop_unlisted = |item: Result<Draft, InvalidValue>| {
             item.map_err(|rejection| {
                 rejected += 1;
-                if rejected > MAX_LISTED { InvalidValue::unlisted() } else { rejection }
+                if rejected > MAX_LISTED { rejection.unlisted() } else { rejection }
             })
         };
         let entries: Vec<Result<Json, InvalidLine>> = match self {

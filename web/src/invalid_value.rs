@@ -20,6 +20,8 @@ pub(crate) struct InvalidValue {
     pub(crate) allowed: String,
     /// All of this as a message for people.
     pub(crate) message: String,
+    /// Seconds after which the same value may be sent again; none if it will not be accepted.
+    pub(crate) retry_after_s: Option<u64>,
 }
 
 impl InvalidValue {
@@ -39,9 +41,9 @@ impl InvalidValue {
         Self::new(field, value, allowed, &format!("{shown} is not allowed"))
     }
 
-    /// Creates an error that is counted and not listed in the response.
-    pub(crate) fn unlisted() -> Self {
-        Rejection::unlisted().into()
+    /// Returns an error that is counted and not listed in the response. When it may be sent again stays known.
+    pub(crate) fn unlisted(self) -> Self {
+        Self { retry_after_s: self.retry_after_s, ..Rejection::unlisted().into() }
     }
 }
 
@@ -56,6 +58,7 @@ fn shortened(text: &str) -> String {
 /// The value becomes a JSON string, or null if the rejection has none.
 impl From<Rejection> for InvalidValue {
     fn from(Rejection { field, value, allowed, message }: Rejection) -> Self {
-        Self { field, value: value.map_or(Value::Null, Value::String), allowed, message }
+        let value = value.map_or(Value::Null, Value::String);
+        Self { field, value, allowed, message, retry_after_s: None }
     }
 }

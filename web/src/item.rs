@@ -110,15 +110,21 @@ pub(crate) fn profile_named_in(fields: &[Field]) -> Option<(Option<PumpId>, Stri
 fn profile_of(profiles: &dyn Profiles, fields: &[Field]) -> Result<Profile, InvalidValue> {
     let pump = find_pump(fields);
     let Some((name, value)) = find(fields, PROFILE_FIELD) else {
-        return profiles
-            .of(pump.as_ref(), None)
-            .map_err(|UnfitProfile { allowed, why }| InvalidValue::new("", Value::Null, allowed, &why));
+        return profiles.of(pump.as_ref(), None).map_err(|unfit| unfit_profile("", Value::Null, unfit));
     };
     let Some(named) = value.as_str() else {
         return Err(InvalidValue::new(name, value.clone(), "the name of a profile", "not text"));
     };
     let profile = profiles.of(pump.as_ref(), Some(named));
-    profile.map_err(|UnfitProfile { allowed, why }| InvalidValue::new(name, value.clone(), allowed, &why))
+    profile.map_err(|unfit| unfit_profile(name, value.clone(), unfit))
+}
+
+fn unfit_profile(
+    field: &str,
+    value: Value,
+    UnfitProfile { allowed, why, retry_after_s }: UnfitProfile,
+) -> InvalidValue {
+    InvalidValue { retry_after_s, ..InvalidValue::new(field, value, allowed, &why) }
 }
 
 /// An item's fields by their meaning.

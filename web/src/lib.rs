@@ -8,7 +8,7 @@
 //! decode, query, list               query parameters, pages of lists
 //! item, non_finite, body            the body of a post: JSON to drafts of readings
 //! queries, store_context, node      what handlers use: the store's queries, the engine
-//! new_kinds                         how the program adds kinds of pumps
+//! new_kinds                         how the program adds and removes kinds of pumps
 //! wire, series, extract, audit      what several handlers share
 //! stream, stream_events             live streams (server-sent events)
 //! routes, openapi                   the handlers and the description of the API
@@ -60,6 +60,6 @@ mod stream;
 mod stream_events;
 mod wire;
 
-pub use new_kinds::{AddKindError, AddKinds, AddedKind, NewKind, NewModel};
+pub use new_kinds::{AddKindError, AddedKind, DeleteKindError, ManageKinds, NewKind, NewModel};
 pub use openapi::openapi;
 pub use server::{WebHandle, WebServer, WebSettings, serve};

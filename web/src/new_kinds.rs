@@ -1,10 +1,11 @@
-//! Adds kinds of pumps over the API, as a trait: the routes parse the request, and the program stores the kind.
+//! Adds and removes kinds of pumps over the API, as a trait: the routes parse the request, and the program stores the kind.
 //!
 //! An example: a client puts the profile `bearing` with a model. The route (`routes/profiles.rs`) parses the body into a
 //! [`NewKind`]. The program validates it completely, writes it to the data folder and adds it to the engine, as
 //! `volute profiles add` does, and returns the added kind.
 
-use volute_actors::KindParts;
+use futures::future::LocalBoxFuture;
+use volute_actors::{KindParts, RemoveKindError};
 use volute_plant::Rejection;
 
 /// A kind of pump as sent, not validated yet.
@@ -65,10 +66,22 @@ pub enum AddKindError {
     NotStored(String),
 }
 
-/// Adds kinds of pumps to the node.
-pub trait AddKinds: Send + Sync {
-    /// Validates a kind completely, writes it to the disk, and adds it to the engine.
-    ///
-    /// Blocks on the disk and on concurrent additions, so it must not be called on an async thread.
-    fn add(&self, new: &NewKind) -> Result<AddedKind, AddKindError>;
+/// Why a kind was not removed. It stays.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteKindError {
+    /// It may not be removed.
+    #[error(transparent)]
+    Refused(#[from] RemoveKindError),
+    /// Its files could not be deleted.
+    #[error("the files of the kind cannot be deleted: {0}")]
+    NotDeleted(String),
+}
+
+/// Adds and removes kinds of pumps of the node, one at a time. The futures must be polled to their end.
+pub trait ManageKinds: Send + Sync {
+    /// Validates a kind completely, writes it to the disk, and adds it to the engine. All its pumps use it then.
+    fn add(&self, new: NewKind) -> LocalBoxFuture<'static, Result<AddedKind, AddKindError>>;
+
+    /// Removes the kind of this name, which no pump is of, from the engine and from the disk.
+    fn remove(&self, name: String) -> LocalBoxFuture<'static, Result<(), DeleteKindError>>;
 }

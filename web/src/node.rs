@@ -11,7 +11,7 @@ use volute_plant::Timestamp;
 use crate::{
     body_budget::{Body, BodyBudget},
     in_flight::InFlightRequests,
-    new_kinds::AddKinds,
+    new_kinds::ManageKinds,
     origin::Hosts,
     problem::ApiError,
     stream::LiveStreams,
@@ -22,8 +22,8 @@ pub(crate) struct Node {
     pub(crate) engine: EngineHandle,
     /// The simulation of pumps; only a demo node has one.
     pub(crate) simulation: Option<Simulation>,
-    /// Adds kinds of pumps.
-    pub(crate) kinds: Arc<dyn AddKinds>,
+    /// Adds and removes kinds of pumps.
+    pub(crate) kinds: Arc<dyn ManageKinds>,
     pub(crate) started_at: Timestamp,
     pub(crate) streams: LiveStreams,
     pub(crate) bodies: BodyBudget,

@@ -40,6 +40,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         profiles::profiles,
         profiles::profile_named,
         profiles::add_profile,
+        profiles::remove_profile,
         profiles::profile_of_pump,
         profiles::assign_profile,
         baselines::baselines,

@@ -9,11 +9,14 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{AssignProfileError, CommissionError, IngestError, RemovePumpError};
+use volute_actors::{AssignProfileError, CommissionError, IngestError, RemoveKindError, RemovePumpError};
 use volute_data::StoreError;
 use volute_plant::PumpId;
 
-use crate::{invalid_value::InvalidValue, new_kinds::AddKindError};
+use crate::{
+    invalid_value::InvalidValue,
+    new_kinds::{AddKindError, DeleteKindError},
+};
 
 /// The media type of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -83,6 +86,8 @@ pub(crate) enum ApiError {
     AssignProfile(AssignProfileError),
     #[error(transparent)]
     AddKind(AddKindError),
+    #[error(transparent)]
+    DeleteKind(#[from] DeleteKindError),
     #[error(
         "{0} is simulated and would be registered again at once; stop the simulation first (POST /api/stop-simulation)"
     )]
@@ -173,6 +178,9 @@ impl ApiError {
             Self::AssignProfile(AssignProfileError::OtherChannels { .. }) => {
                 (StatusCode::CONFLICT, "other-channels", "The pump has other channels")
             }
+            Self::AssignProfile(AssignProfileError::Damaged { .. }) => {
+                (StatusCode::CONFLICT, "profile-damaged", "The profile cannot be read")
+            }
             Self::AssignProfile(_) => (StatusCode::NOT_FOUND, "unknown-profile", "The profile is unknown"),
             Self::AddKind(AddKindError::NameTaken { .. }) => {
                 (StatusCode::CONFLICT, "profile-taken", "Another profile has this name")
@@ -185,6 +193,18 @@ impl ApiError {
             }
             Self::AddKind(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "profile-not-kept", "The profile could not be stored")
+            }
+            Self::DeleteKind(DeleteKindError::Refused(RemoveKindError::Unknown { .. })) => {
+                (StatusCode::NOT_FOUND, "unknown-profile", "The profile is unknown")
+            }
+            Self::DeleteKind(DeleteKindError::Refused(RemoveKindError::Default { .. })) => {
+                (StatusCode::CONFLICT, "profile-configured", "The profile is the node's configured one")
+            }
+            Self::DeleteKind(DeleteKindError::Refused(RemoveKindError::InUse { .. })) => {
+                (StatusCode::CONFLICT, "profile-in-use", "Pumps have this profile")
+            }
+            Self::DeleteKind(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "profile-not-removed", "The profile could not be removed")
             }
             Self::Commissioning(CommissionError::UnknownVersion { .. }) => {
                 (StatusCode::NOT_FOUND, "unknown-version", "The version is unknown")
@@ -210,6 +230,9 @@ impl ApiError {
             }
             Self::Ingest(IngestError::BeingRemoved { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "being-removed", "The pump is being removed")
+            }
+            Self::Ingest(IngestError::Deferred { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "deferred", "These readings cannot be taken at the moment")
             }
             Self::Ingest(IngestError::DiskFull) => (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full"),
             Self::Ingest(IngestError::Stopping) => {
@@ -247,6 +270,9 @@ impl ApiError {
             Self::AddKind(AddKindError::NameTaken { name } | AddKindError::Configured { name }) => {
                 with_field("name", name.as_str().into(), "a name that no profile has, or the same profile".into())
             }
+            Self::DeleteKind(DeleteKindError::Refused(
+                RemoveKindError::Default { name } | RemoveKindError::InUse { name, .. },
+            )) => with_field("name", name.as_str().into(), "an added profile that no pump has".into()),
             Self::UnknownActor(id) => with_field("id", id.as_str().into(), "an id or a stage; see /api/actors".into()),
             Self::UnsupportedMediaType { sent, allowed } => {
                 with_field("Content-Type", sent.as_str().into(), (*allowed).into())
@@ -281,6 +307,9 @@ impl ApiError {
             Self::AddKind(AddKindError::NotStored(_)) => {
                 "the profile could not be written to the node's disk, or read back; adding it again is safe".into()
             }
+            Self::DeleteKind(DeleteKindError::NotDeleted(_)) => {
+                "the profile could not be deleted from the node's disk; it stays".into()
+            }
             other => other.to_string(),
         }
     }
@@ -291,10 +320,14 @@ impl ApiError {
                 IngestError::Busy { retry_after_s, .. }
                 | IngestError::NotStored { retry_after_s }
                 | IngestError::Clock { retry_after_s, .. }
-                | IngestError::BeingRemoved { retry_after_s },
+                | IngestError::BeingRemoved { retry_after_s }
+                | IngestError::Deferred { retry_after_s, .. },
             ) => Some(*retry_after_s),
             Self::Ingest(IngestError::DiskFull) => Some(DISK_RETRY_AFTER_S),
-            Self::AddKind(AddKindError::NotStored(_)) => Some(DISK_RETRY_AFTER_S),
+            Self::AddKind(AddKindError::NotStored(_)) | Self::DeleteKind(DeleteKindError::NotDeleted(_)) => {
+                Some(DISK_RETRY_AFTER_S)
+            }
+            Self::DeleteKind(DeleteKindError::Refused(RemoveKindError::Unavailable)) => Some(RETRY_AFTER_S),
             Self::TooManySubscribers { .. } | Self::Store(_) | Self::TooManyResponses | Self::TooManyReaders => {
                 Some(RETRY_AFTER_S)
             }
@@ -308,9 +341,9 @@ impl From<AssignProfileError> for ApiError {
         match error {
             AssignProfileError::StopFailed(error) => error.into(),
             AssignProfileError::Store(error) => error.into(),
-            error @ (AssignProfileError::UnknownProfile { .. } | AssignProfileError::OtherChannels { .. }) => {
-                Self::AssignProfile(error)
-            }
+            error @ (AssignProfileError::UnknownProfile { .. }
+            | AssignProfileError::Damaged { .. }
+            | AssignProfileError::OtherChannels { .. }) => Self::AssignProfile(error),
         }
     }
 }

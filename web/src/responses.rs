@@ -17,9 +17,11 @@ macro_rules! problems {
 problems! {
     Invalid = 400, "A parameter is unknown, repeated or has a value that is not allowed";
     NotFound = 404, "The pump or the version is unknown";
+    UnknownProfile = 404, "The profile is unknown";
     NoSuchActor = 404, "The actor or stage is unknown";
     Conflict = 409, "No model is loaded, or the version cannot be used with it";
     NameTaken = 409, "A different profile of this name exists, it is the profile of the node's configuration, or the node has 256 profiles already";
+    ProfileInUse = 409, "Pumps have the profile, or it is the profile of the node's configuration";
     Unremovable = 409, "The pump is already being removed, or it is simulated";
     DiskFull = 507, "The disk is full";
     Insufficient = 422, "There are not enough readings to learn a baseline from";

@@ -33,7 +33,7 @@ use crate::{
     body_budget::BodyBudget,
     connection::{ConnectionState, Connections, RequestInProgress, Socket},
     in_flight::InFlightRequests,
-    new_kinds::AddKinds,
+    new_kinds::ManageKinds,
     node::Node,
     origin::Hosts,
     response_budget::{self, ReadLimit, ResponseBudget},
@@ -106,7 +106,7 @@ pub fn serve(
     listener: TcpListener,
     engine: EngineHandle,
     simulation: Option<Simulation>,
-    kinds: Arc<dyn AddKinds>,
+    kinds: Arc<dyn ManageKinds>,
     settings: WebSettings,
 ) -> io::Result<WebServer> {
     let stopping = watch::Sender::new(false);
@@ -131,7 +131,7 @@ pub fn serve(
 fn node(
     engine: EngineHandle,
     simulation: Option<Simulation>,
-    kinds: Arc<dyn AddKinds>,
+    kinds: Arc<dyn ManageKinds>,
     settings: &WebSettings,
     stopping: &watch::Sender<bool>,
 ) -> Node {

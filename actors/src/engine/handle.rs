@@ -25,7 +25,7 @@ use crate::{
     live::{LiveActor, frames::Frame, last_shown::LastShown, snapshot::LivePump},
     protocol::{ingress::IngestRequest, live::GetLivePumps, recorder::RecordRow},
     pump::context::PumpContext,
-    receipt::{IngestError, Queue, Receipt},
+    receipt::{IngestError, LONG_RETRY_AFTER_S, Queue, Receipt},
     recorder::Recorder,
     refusals::SharedRefusals,
     settings::CommissioningSettings,
@@ -36,6 +36,8 @@ use crate::{
 const LAST_SHOWN_LOOKBACK: usize = 100;
 /// How many failed actors the node's health lists.
 const MAX_FAILED_LISTED: usize = 5;
+/// How many damaged profiles the node's health lists.
+const MAX_DAMAGED_LISTED: usize = 3;
 /// How long an order's response waits for its audit entry to be durable.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -74,6 +76,8 @@ pub(crate) struct Inner {
     pub(crate) refusals: SharedRefusals,
     pub(crate) retention: Retention,
     pub(crate) commissioning: CommissioningSettings,
+    /// Locked while kinds, or the kind of a pump, are changed.
+    pub(crate) kind_changes: tokio::sync::Mutex<()>,
     /// After how long the journal's disk is reported as stuck.
     pub(crate) stuck_after: Duration,
     /// After how many intervals of its profile a pump is stale, unless it posts less often.
@@ -87,6 +91,8 @@ pub struct UnfitProfile {
     pub allowed: String,
     /// Why not this one.
     pub why: String,
+    /// Seconds after which the item may be posted again; none if it will not be accepted.
+    pub retry_after_s: Option<u64>,
 }
 
 impl EngineHandle {
@@ -121,15 +127,20 @@ impl EngineHandle {
             (Some(profile), Some(named)) if named != profile.name() => {
                 let allowed = profile.name().to_owned();
                 let why = format!("{pump} has the profile {allowed}; only a command can assign another");
-                Err(UnfitProfile { allowed, why })
+                Err(UnfitProfile { allowed, why, retry_after_s: None })
             }
             (Some(profile), _) => Ok(profile),
             (None, None) => Ok(catalog.default_kind().profile.clone()),
             (None, Some(named)) => match catalog.get(named) {
+                Some(PumpKind { profile, damage: Some(why), .. }) if profile.channels().is_empty() => {
+                    let allowed = "this item once more, when the profile is added again".to_owned();
+                    let why = format!("the profile {named} cannot be used: {why}");
+                    Err(UnfitProfile { allowed, why, retry_after_s: Some(LONG_RETRY_AFTER_S) })
+                }
                 Some(kind) => Ok(kind.profile),
                 None => {
                     let (allowed, why) = (catalog.names().join(", "), format!("this node has no profile {named}"));
-                    Err(UnfitProfile { allowed, why })
+                    Err(UnfitProfile { allowed, why, retry_after_s: None })
                 }
             },
         }
@@ -143,12 +154,6 @@ impl EngineHandle {
     /// Returns the node's kinds of pumps, ordered by name.
     pub fn kinds(&self) -> Vec<KindParts> {
         self.0.catalog.all().into_iter().map(KindParts::from).collect()
-    }
-
-    /// Adds a kind of pump, or replaces the one with the same profile name. A replacement applies to pumps registered
-    /// from now on, and to all after a restart.
-    pub fn add_kind(&self, parts: KindParts) {
-        self.0.catalog.put(parts.into_kind(&self.0.commissioning));
     }
 
     pub(crate) fn kind_of(&self, pump: &PumpId) -> PumpKind {
@@ -269,13 +274,30 @@ impl EngineHandle {
         }
         let (failed, stall) = (self.0.supervisor.failed_actors(), self.journal_stall());
         let ready = stall.is_none() && !failed.iter().any(|id| id == "gate" || id == "recorder");
-        Health { ready, reason: stall.or_else(|| failed_actors_message(&failed)).or_else(|| clock.reason(now)) }
+        let reason = stall.or_else(|| failed_actors_message(&failed)).or_else(|| clock.reason(now));
+        Health { ready, reason: reason.or_else(|| self.damaged_profiles()) }
     }
 
     /// Returns the problems of the node, except those of its store, as text for users.
     pub fn health_issues(&self) -> Vec<String> {
         let failed = failed_actors_message(&self.0.supervisor.failed_actors());
-        self.journal_stall().into_iter().chain(failed).chain(self.0.flags.clock.problem()).collect()
+        let clock = self.0.flags.clock.problem();
+        self.journal_stall().into_iter().chain(failed).chain(clock).chain(self.damaged_profiles()).collect()
+    }
+
+    /// Returns a message about the profiles that cannot be read; none if all can.
+    fn damaged_profiles(&self) -> Option<String> {
+        let damaged = self.0.catalog.damaged();
+        let listed: Vec<String> =
+            damaged.iter().take(MAX_DAMAGED_LISTED).map(|(name, why)| format!("{name} ({why})")).collect();
+        let more = if damaged.len() > MAX_DAMAGED_LISTED { " and others" } else { "" };
+        (!damaged.is_empty()).then(|| {
+            format!(
+                "profiles cannot be used: {}{more}; the readings of their pumps are stored, and not evaluated; add them again \
+                 with `volute profiles add`",
+                listed.join(", ")
+            )
+        })
     }
 
     /// Accepts the node's time because an operator confirms it. Returns the time, or why it cannot be right.

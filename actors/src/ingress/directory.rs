@@ -1,18 +1,16 @@
-//! The directory of pumps: those with an actor, and those that are being removed. It outlives the ingress actor.
+//! The directory of pumps: those with an actor, and those that are detached from it, because they are being removed or get
+//! another actor. It outlives the ingress actor.
 //!
-//! Only the ingress adds or removes pumps, so the directory does not change while it admits a post. Others only release a name
-//! that they removed, or restore its pump.
+//! Only the ingress adds or detaches pumps, so the directory does not change while it admits a post. Others only release a pump
+//! that was detached for them, with a new actor or without one.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::{Mutex, MutexGuard};
 use volute_plant::PumpId;
 
 use super::last_rejections::LastRejections;
-use crate::{kind::PumpKind, pump::handle::PumpHandle};
+use crate::{kind::PumpKind, protocol::ingress::Detached, pump::handle::PumpHandle};
 
 /// The shared directory. Cheap to clone.
 #[derive(Clone)]
@@ -22,8 +20,8 @@ pub(crate) struct PumpDirectory(Arc<Mutex<Directory>>);
 pub(crate) struct Directory {
     /// The pumps that have an actor.
     pub active: HashMap<PumpId, PumpHandle>,
-    /// Pumps that are being removed.
-    pub removing: HashSet<PumpId>,
+    /// Pumps without an actor whose items are deferred.
+    pub detached: HashMap<PumpId, Detached>,
     /// New pumps of which no reading could be stored.
     pub last_rejections: LastRejections,
 }
@@ -32,7 +30,7 @@ impl PumpDirectory {
     pub(crate) fn new(active: HashMap<PumpId, PumpHandle>) -> Self {
         Self(Arc::new(Mutex::new(Directory {
             active,
-            removing: HashSet::new(),
+            detached: HashMap::new(),
             last_rejections: LastRejections::default(),
         })))
     }
@@ -46,10 +44,10 @@ impl PumpDirectory {
         self.lock().active.get(pump).map(|handle| handle.kind.clone())
     }
 
-    /// Ends a removal: the pump's name is free again, or the pump is restored with a new actor.
+    /// Ends a detachment: the pump has a new actor, or its name is free again.
     pub(crate) fn release(&self, pump: &PumpId, restored: Option<PumpHandle>) {
         let mut pumps = self.lock();
-        pumps.removing.remove(pump);
+        pumps.detached.remove(pump);
         pumps.active.extend(restored.map(|handle| (pump.clone(), handle)));
     }
 }

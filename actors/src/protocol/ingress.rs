@@ -6,7 +6,11 @@ use tokio::sync::oneshot;
 use volute_plant::{Draft, PumpId, Timestamp};
 use volute_runtime::{Message, Subject};
 
-use crate::{pump::handle::PumpHandle, receipt::IngestResult};
+use crate::{
+    kind::{PumpKind, RemoveKindError},
+    pump::handle::PumpHandle,
+    receipt::IngestResult,
+};
 
 /// A post to be ingested.
 pub(crate) struct IngestRequest {
@@ -30,11 +34,33 @@ pub(crate) struct FindPump {
 /// Refuses new posts, waits until all accepted readings are durable and their windows scored, then replies.
 pub(crate) struct DrainIngress(pub oneshot::Sender<()>);
 
-/// Takes a pump's actor out of the directory in order to remove the pump. Its id is refused until
+/// Requests the pumps of the kind of this name that have an actor. Posts before it are admitted.
+pub(crate) struct FindPumpsOf {
+    pub profile: String,
+    pub reply: oneshot::Sender<Vec<(PumpId, PumpHandle)>>,
+}
+
+/// Removes a kind from the catalog, unless a pump is of it.
+pub(crate) struct RemoveKind {
+    pub profile: String,
+    pub reply: oneshot::Sender<Result<PumpKind, RemoveKindError>>,
+}
+
+/// Takes a pump's actor out of the directory. Items of the pump are deferred until
 /// [`crate::ingress::directory::PumpDirectory::release`].
 pub(crate) struct DetachPump {
     pub pump: PumpId,
+    pub why: Detached,
     pub reply: oneshot::Sender<Result<PumpHandle, DetachError>>,
+}
+
+/// Why a pump is taken out of the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detached {
+    /// It is being removed.
+    Removing,
+    /// Its actor is being replaced by one with another kind.
+    Restarting,
 }
 
 /// Why a pump cannot be taken out of the directory.
@@ -44,6 +70,8 @@ pub(crate) enum DetachError {
     Unknown,
     /// It is being removed already.
     BeingRemoved,
+    /// Its actor is being replaced already.
+    Restarting,
     /// The node is stopping.
     Stopping,
 }
@@ -63,3 +91,7 @@ impl Message for FindPump {
 }
 
 impl Message for DrainIngress {}
+
+impl Message for FindPumpsOf {}
+
+impl Message for RemoveKind {}

@@ -1,5 +1,7 @@
 //! Messages to the live feed: updates of a pump's state, and queries.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 use volute_plant::{ClockFault, Detection, NoWindow, OperatingState, Profile, PumpId, PumpName, Reading, Timestamp};
 use volute_runtime::{Message, Subject};
@@ -38,6 +40,8 @@ pub(crate) struct LiveNotScored {
 pub(crate) enum NotScoredReason {
     /// No model is loaded for the pump's profile.
     NoModel,
+    /// The pump's profile cannot be read. `why` explains it to users.
+    DamagedProfile { why: Arc<str> },
     /// The pump's baseline could not be read from the database yet.
     BaselineUnavailable,
     /// The window is not full yet, or the pump's baseline is still being learned.

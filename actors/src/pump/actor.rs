@@ -41,7 +41,7 @@ use crate::{
     inference::pool::Job,
     kind::PumpKind,
     protocol::{
-        live::{LiveClockFault, LiveDetection, LiveNotScored},
+        live::{LiveClockFault, LiveDetection, LiveNotScored, NotScoredReason},
         pump::{DrainPump, RetirePump, ScoreResult, SubmitReadings, WithdrawPump},
         recorder::{RecordDetection, RecordReadings, RecordRow, StoreFailure, StoreOutcome},
     },
@@ -310,6 +310,10 @@ impl PumpActor {
         let shown = match effect {
             Effect::Show(reading) => self.context.live.try_send(reading).is_ok(),
             Effect::NotScored(why) => {
+                let why = match (why, &self.kind.damage) {
+                    (NotScoredReason::NoModel, Some(damage)) => NotScoredReason::DamagedProfile { why: damage.clone() },
+                    (why, _) => why,
+                };
                 self.context.live.try_send(LiveNotScored { pump: self.pump.clone(), why }).is_ok()
             }
             Effect::Score { seq, window, baseline } => {

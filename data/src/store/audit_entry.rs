@@ -33,6 +33,8 @@ pub enum AuditAction {
     NamePump,
     /// Adds a profile.
     AddProfile,
+    /// Removes a profile.
+    RemoveProfile,
     /// Assigns another profile to a pump.
     AssignProfile,
     /// Starts simulated pumps, in a demo.
@@ -49,7 +51,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// All actions.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
@@ -57,6 +59,7 @@ impl AuditAction {
         Self::SetPump,
         Self::NamePump,
         Self::AddProfile,
+        Self::RemoveProfile,
         Self::AssignProfile,
         Self::StartSimulation,
         Self::StopSimulation,
@@ -75,6 +78,7 @@ impl AuditAction {
             Self::SetPump => "set-pump",
             Self::NamePump => "name-pump",
             Self::AddProfile => "add-profile",
+            Self::RemoveProfile => "remove-profile",
             Self::AssignProfile => "assign-profile",
             Self::StartSimulation => "start-simulation",
             Self::StopSimulation => "stop-simulation",

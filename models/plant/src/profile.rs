@@ -89,6 +89,8 @@ struct ProfileData {
     channels: Vec<Channel>,
     rules: Vec<Rule>,
     hash: String,
+    /// See [`Profile::stand_in`].
+    is_stand_in: bool,
 }
 
 /// The text is not a valid profile.
@@ -118,6 +120,9 @@ pub const HOLD_RANGE_S: RangeInclusive<i64> = 0..=86_400;
 
 /// Allowed times between two readings of a pump, in milliseconds.
 pub const INTERVAL_RANGE_MS: RangeInclusive<i64> = 100..=3_600_000;
+
+/// The interval of a stand-in, in milliseconds. It makes no windows.
+const STAND_IN_INTERVAL_MS: i64 = 1_000;
 
 /// Fields of a posted item, and columns of a recording, that cannot be channel names, in any spelling.
 const RESERVED_NAMES: [&str; 9] =
@@ -150,7 +155,40 @@ impl Profile {
         validate(&file)?;
         let hash = hash(file.interval_ms, &file.channels);
         let ProfileFile { name, title, interval_ms, settle_s, channels, rules } = file;
-        Ok(Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms: 1_000 * settle_s, channels, rules, hash })))
+        let (settle_ms, is_stand_in) = (1_000 * settle_s, false);
+        Ok(Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms, channels, rules, hash, is_stand_in })))
+    }
+
+    /// Returns a stand-in for a profile that cannot be read, so that readings of its pumps can be stored. Of its channels only
+    /// the names are known: every number is plausible, and nothing has a unit, a limit or a rule.
+    pub fn stand_in(name: &str, channels: &[String]) -> Self {
+        let channel = |name: &String| Channel {
+            name: name.clone(),
+            // Not shown, and no rule or model selects a channel by it.
+            quantity: Quantity::Voltage,
+            unit: String::new(),
+            plausible: [f64::MIN, f64::MAX],
+            resolution: f64::MIN_POSITIVE,
+            limits: Limits::default(),
+            running_above: None,
+            hold_s: None,
+        };
+        let channels: Vec<Channel> = channels.iter().map(channel).collect();
+        let (interval_ms, settle_ms) = (STAND_IN_INTERVAL_MS, 1_000 * default_settle_s());
+        let hash = hash(interval_ms, &channels);
+        let (name, title, rules, is_stand_in) = (name.to_owned(), name.to_owned(), Vec::new(), true);
+        Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms, channels, rules, hash, is_stand_in }))
+    }
+
+    /// Returns whether this only stands in for a profile that cannot be read; see [`Profile::stand_in`].
+    pub fn is_stand_in(&self) -> bool {
+        self.0.is_stand_in
+    }
+
+    /// Returns whether both are the same profile: equal in everything that its file says, so that a pump of the one needs
+    /// nothing new under the other. A profile is never the same as its stand-in.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self == other
     }
 
     /// Returns the profile's short name.

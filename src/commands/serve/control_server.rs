@@ -23,6 +23,7 @@ use volute_actors::{AssignProfileError, EngineHandle, RemovePumpError, Simulatio
 use volute_anomaly::ModelError;
 use volute_data::{AuditAction, AuditEntry, ExportError, ExportRequest, StoreError, export};
 use volute_plant::Timestamp;
+use volute_web::DeleteKindError;
 
 use crate::{
     commands::{
@@ -158,21 +159,29 @@ impl ControlServer {
             },
             Request::Profiles => to_json(&summarize_kinds(&self.engine.kinds())),
             Request::AddProfile { profile, origin, model } => {
-                let model = model.as_deref().map(ModelFiles::Folder);
-                let added = self.kinds.add(&profile, &origin, model).map_err(|error| match error {
-                    KindError::File { .. } | KindError::Model(ModelError::Io { .. } | ModelError::Encode(_)) => {
-                        failure(error)
-                    }
+                let model = model.map(ModelFiles::Folder);
+                let added = self.kinds.add(profile, origin, model).await.map_err(|error| match error {
+                    KindError::File { .. }
+                    | KindError::Aborted(_)
+                    | KindError::Model(ModelError::Io { .. } | ModelError::Encode(_)) => failure(error),
                     error => refusal(error),
                 })?;
                 to_json(&summarize_kinds(&[added.kind]))
+            }
+            Request::RemoveProfile { name } => {
+                self.kinds.remove(name).await.map_err(|error| match error {
+                    error @ DeleteKindError::Refused(_) => refusal(error),
+                    error @ DeleteKindError::NotDeleted(_) => failure(error),
+                })?;
+                to_json(&())
             }
             Request::AssignProfile { pump, profile } => {
                 self.engine.assign_profile(&pump, &profile).await.map_err(|error| match error {
                     AssignProfileError::UnknownProfile { .. } => {
                         refusal(format!("{error}. Add it with `volute profiles add {}`", name_or_path(&profile)))
                     }
-                    error @ (AssignProfileError::OtherChannels { .. }
+                    error @ (AssignProfileError::Damaged { .. }
+                    | AssignProfileError::OtherChannels { .. }
                     | AssignProfileError::StopFailed(RemovePumpError::UnknownPump(_))) => refusal(error),
                     error => failure(error),
                 })?;
@@ -204,6 +213,7 @@ fn audit_entry(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntr
             let entry = done(AuditAction::AddProfile, origin);
             Some(model.as_ref().map_or(entry.clone(), |model| entry.detail(&model.display().to_string())))
         }
+        Request::RemoveProfile { name } => Some(done(AuditAction::RemoveProfile, name)),
         Request::AssignProfile { pump, profile } => {
             Some(done(AuditAction::AssignProfile, pump.as_str()).detail(profile))
         }

@@ -85,7 +85,7 @@ impl Profiles for PostProfiles<'_> {
             (None, _) => self.all.of(Some(pump), named),
             (Some(first), Some(named)) if first != named => {
                 let why = format!("the first item of {pump} that names a profile names {first}");
-                Err(UnfitProfile { allowed: first.clone(), why })
+                Err(UnfitProfile { allowed: first.clone(), why, retry_after_s: None })
             }
             (Some(first), _) => self.find(pump, first),
         }
@@ -105,9 +105,11 @@ impl Profiles for PostProfiles<'_> {
 impl Profiles for Profile {
     fn of(&self, _: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile> {
         match named {
-            Some(other) if other != self.name() => {
-                Err(UnfitProfile { allowed: self.name().to_owned(), why: format!("there is no profile {other}") })
-            }
+            Some(other) if other != self.name() => Err(UnfitProfile {
+                allowed: self.name().to_owned(),
+                why: format!("there is no profile {other}"),
+                retry_after_s: None,
+            }),
             _ => Ok(self.clone()),
         }
     }

@@ -251,7 +251,11 @@ impl Profiles for TwoProfiles {
         match named {
             None => Ok(self.0.clone()),
             Some(name) if name == self.1.name() => Ok(self.1.clone()),
-            Some(name) => Err(UnfitProfile { allowed: "other".to_owned(), why: format!("there is no profile {name}") }),
+            Some(name) => Err(UnfitProfile {
+                allowed: "other".to_owned(),
+                why: format!("there is no profile {name}"),
+                retry_after_s: None,
+            }),
         }
     }
 

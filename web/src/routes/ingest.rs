@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{BadChannel, LATE_EXPLANATION, MAX_LISTED, Receipt, RejectedItem};
+use volute_actors::{BadChannel, IngestError, LATE_EXPLANATION, MAX_LISTED, Receipt, RejectedItem};
 use volute_plant::Draft;
 
 use crate::{
@@ -212,6 +212,10 @@ pub(crate) async fn ingest(
     let item_count = items.len();
     let client = request.peer_addr().map(|peer| peer.ip());
     let (drafts, mut rejected) = split(items);
+    if let Some(deferred) = deferred(&rejected, item_count) {
+        node.engine.count_refusal(&deferred);
+        return Err(deferred.into());
+    }
     let mut receipt = node.engine.ingest(drafts, client).await?;
     rejected.extend(receipt.rejected.drain(..).map(RejectedResponse::from));
     rejected.sort_by_key(|item| item.index);
@@ -226,11 +230,22 @@ fn split(items: Items) -> (Vec<Option<Draft>>, Vec<RejectedResponse>) {
             Ok(draft) => drafts.push(Some(draft)),
             Err(error) => {
                 drafts.push(None);
-                rejected.push(RejectedResponse::new(index, error, None));
+                let retry_after_s = error.retry_after_s;
+                rejected.push(RejectedResponse::new(index, error, retry_after_s));
             }
         }
     }
     (drafts, rejected)
+}
+
+/// Returns the error for the whole post, if none of its items can be taken now and all may be sent again.
+fn deferred(rejected: &[RejectedResponse], item_count: usize) -> Option<IngestError> {
+    if rejected.len() < item_count {
+        return None;
+    }
+    let retries: Option<Vec<u64>> = rejected.iter().map(|item| item.retry_after_s).collect();
+    let reason = rejected.first()?.message.clone();
+    Some(IngestError::Deferred { reason, retry_after_s: retries?.into_iter().max()? })
 }
 
 /// Returns the status of the response. It is 400 only if no item is to be sent again, because clients may discard such a post.
@@ -300,7 +315,7 @@ impl From<(String, UnknownField)> for UnknownFieldResponse {
 
 impl RejectedResponse {
     fn new(index: usize, error: InvalidValue, retry_after_s: Option<u64>) -> Self {
-        let InvalidValue { field, value, allowed, message } = error;
+        let InvalidValue { field, value, allowed, message, .. } = error;
         Self { index, field, value, allowed, message, retry_after_s }
     }
 }
@@ -349,6 +364,19 @@ mod tests {
             (&response["rejected"][1]["retry_after_s"], response["rejected"][0].get("retry_after_s")),
             (&json!(10), None)
         );
+    }
+
+    #[test]
+    fn a_post_of_items_to_be_sent_again_is_deferred() {
+        let mut all = rejected(3);
+        for (item, retry_after_s) in all.iter_mut().zip([1, 10, 1]) {
+            item.retry_after_s = Some(retry_after_s);
+        }
+        assert!(matches!(deferred(&all, 3), Some(IngestError::Deferred { retry_after_s: 10, .. })));
+        assert_eq!(deferred(&all, 4), None, "one of them is taken");
+        all[1].retry_after_s = None;
+        assert_eq!(deferred(&all, 3), None, "one of them is final");
+        assert_eq!(deferred(&[], 0), None);
     }
 
     #[test]

@@ -163,7 +163,7 @@ pub(crate) async fn live_data(
             }
         }
     };
-    let KindParts { profile, model } = engine.kind_parts_of(&pump);
+    let KindParts { profile, model, .. } = engine.kind_parts_of(&pump);
     let model = model.map(|model| model.id().to_string());
     let mut response = LiveResponse::new(&profile, live, model, &engine.totals());
     response.name = store.queries.pump_name(&pump);

@@ -31,13 +31,13 @@ pub(crate) struct Endpoint {
     /// The allowed methods, in the format of the header `Allow`.
     pub(crate) allow: &'static str,
     route: fn() -> Route,
-    /// The handler of its other method, if it has two.
-    second_route: Option<fn() -> Route>,
+    /// The handlers of its other methods.
+    other_routes: &'static [fn() -> Route],
 }
 
 /// All routes of the API. A test checks that the description at `/api/openapi.json` has the same paths.
 pub(crate) const ENDPOINTS: [Endpoint; 27] = [
-    Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest), second_route: None },
+    Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest), other_routes: &[] },
     read_only("/api/live-data", || get(live::live_data)),
     read_only("/api/sensor-history", || get(sensor_history::sensor_history)),
     read_only("/api/anomaly-history", || get(anomaly_history::anomaly_history)),
@@ -47,40 +47,40 @@ pub(crate) const ENDPOINTS: [Endpoint; 27] = [
         path: "/api/pumps/{id}",
         allow: "DELETE, PATCH",
         route: || web::delete().to(pumps::remove),
-        second_route: Some(|| web::patch().to(naming::name)),
+        other_routes: &[|| web::patch().to(naming::name)],
     },
     read_only("/api/pumps/{id}/baselines", || get(baselines::baselines)),
     Endpoint {
         path: "/api/pumps/{id}/baselines/{version}/activate",
         allow: "POST",
         route: || web::post().to(baselines::activate),
-        second_route: None,
+        other_routes: &[],
     },
     Endpoint {
         path: "/api/pumps/{id}/commission",
         allow: "POST",
         route: || web::post().to(baselines::commission),
-        second_route: None,
+        other_routes: &[],
     },
     Endpoint {
         path: "/api/pumps/{id}/settings",
         allow: "GET, HEAD, PUT",
         route: || get(settings::get),
-        second_route: Some(|| web::put().to(settings::set)),
+        other_routes: &[|| web::put().to(settings::set)],
     },
     Endpoint {
         path: "/api/pumps/{id}/profile",
         allow: "GET, HEAD, PUT",
         route: || get(profiles::profile_of_pump),
-        second_route: Some(|| web::put().to(profiles::assign_profile)),
+        other_routes: &[|| web::put().to(profiles::assign_profile)],
     },
     read_only("/api/profile", || get(pumps::profile)),
     read_only("/api/profiles", || get(profiles::profiles)),
     Endpoint {
         path: "/api/profiles/{name}",
-        allow: "GET, HEAD, PUT",
+        allow: "DELETE, GET, HEAD, PUT",
         route: || get(profiles::profile_named),
-        second_route: Some(|| web::put().to(profiles::add_profile)),
+        other_routes: &[|| web::put().to(profiles::add_profile), || web::delete().to(profiles::remove_profile)],
     },
     read_only("/api/node", || get(node::node)),
     read_only("/api/store", || get(store::store)),
@@ -89,7 +89,7 @@ pub(crate) const ENDPOINTS: [Endpoint; 27] = [
         path: "/api/actors/{id}/restart",
         allow: "POST",
         route: || web::post().to(actors::restart),
-        second_route: None,
+        other_routes: &[],
     },
     read_only("/api/audit-log", || get(audit::audit_log)),
     read_only("/api/dead-letters", || get(actors::dead_letters)),
@@ -97,19 +97,19 @@ pub(crate) const ENDPOINTS: [Endpoint; 27] = [
         path: "/api/start-simulation",
         allow: "POST",
         route: || web::post().to(simulation::start),
-        second_route: None,
+        other_routes: &[],
     },
     Endpoint {
         path: "/api/stop-simulation",
         allow: "POST",
         route: || web::post().to(simulation::stop),
-        second_route: None,
+        other_routes: &[],
     },
     read_only("/healthz", || get(health::healthz)),
     read_only("/readyz", || get(health::readyz)),
     read_only("/api/openapi.json", || get(openapi_json)),
     // No HEAD: its response would never end.
-    Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream), second_route: None },
+    Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream), other_routes: &[] },
 ];
 
 /// The dashboard's pages and files.
@@ -122,13 +122,13 @@ const PAGES: [Endpoint; 4] = [
 
 /// Registers all endpoints, and the responses to other paths and methods.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    for Endpoint { path, allow, route, second_route } in ENDPOINTS.into_iter().chain(PAGES) {
+    for Endpoint { path, allow, route, other_routes } in ENDPOINTS.into_iter().chain(PAGES) {
         let other_method = web::to(move |request: HttpRequest| async move {
             Err::<&str, _>(ApiError::MethodNotAllowed { method: request.method().to_string(), allow })
         });
         let mut resource = web::resource(path).route(route());
-        if let Some(second_route) = second_route {
-            resource = resource.route(second_route());
+        for other_route in other_routes {
+            resource = resource.route(other_route());
         }
         config.service(resource.default_service(other_method));
     }
@@ -139,7 +139,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 
 /// Returns an endpoint that allows only GET and HEAD.
 const fn read_only(path: &'static str, route: fn() -> Route) -> Endpoint {
-    Endpoint { path, allow: "GET, HEAD", route, second_route: None }
+    Endpoint { path, allow: "GET, HEAD", route, other_routes: &[] }
 }
 
 /// Returns the route of GET and HEAD for a handler.

@@ -23,7 +23,10 @@ use crate::{
     node::Node,
     problem::ApiError,
     query::{NoParameters, Query},
-    responses::{Conflict, DiskFull, Invalid, NameTaken, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
+    responses::{
+        Conflict, DiskFull, Invalid, NameTaken, NotFound, ProfileInUse, Slow, TooLarge, TooMany, Unavailable,
+        UnknownProfile, Unsupported,
+    },
     wire::ProfileResponse,
 };
 
@@ -39,6 +42,17 @@ pub(crate) struct KindResponse {
     /// The id of the model that scores the windows of its pumps; null: they are not scored.
     #[schema(required)]
     model: Option<String>,
+    /// Why the profile cannot be read, in words; null: it is in order. Until it is added again, only the names of its channels
+    /// are known, and the readings of its pumps are stored, shown, and not evaluated.
+    #[schema(required)]
+    damage: Option<String>,
+}
+
+/// A profile that was removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RemovedProfileResponse {
+    /// The profile's name.
+    profile: String,
 }
 
 /// The profile of a pump.
@@ -100,7 +114,8 @@ impl TryFrom<String> for Base64 {
 impl From<KindParts> for KindResponse {
     fn from(kind: KindParts) -> Self {
         let model = kind.model.as_ref().map(|model| model.id().to_string());
-        Self { profile: ProfileResponse::from(&kind.profile), model }
+        let damage = kind.damage.map(|why| why.to_string());
+        Self { profile: ProfileResponse::from(&kind.profile), model, damage }
     }
 }
 
@@ -158,8 +173,8 @@ pub(crate) async fn profile_of_pump(
 /// Adds a kind of pump: a profile, and optionally its model.
 ///
 /// The request is validated completely before anything is written, and the kind is on disk when the response is sent. From
-/// then on, posts may name it. The same profile may be sent again with another model: new pumps use that model at once, and
-/// existing pumps after a restart. A different profile under the same name is refused (409). The body may have at most
+/// then on, posts may name it. The same profile may be sent again with another model, which all its pumps use when the response
+/// is sent: they learn their baselines again. A profile that cannot be read is repaired by sending it again. A different profile under the same name is refused (409). The body may have at most
 /// `server.max_body_bytes` (8 MiB); a larger model is added with `volute profiles add` on the node's machine.
 #[utoipa::path(
     put,
@@ -169,7 +184,7 @@ pub(crate) async fn profile_of_pump(
     request_body(content = AddProfileSchema, description = "The kind"),
     responses(
         (status = 201, description = "The kind is added", body = KindResponse),
-        (status = 200, description = "The profile existed; its model is replaced if one was sent", body = KindResponse),
+        (status = 200, description = "The profile existed; it is repaired if it could not be read, and its model is replaced if one was sent", body = KindResponse),
         Invalid, NameTaken, Slow, TooLarge, Unsupported, TooMany, DiskFull, Unavailable
     )
 )]
@@ -184,13 +199,38 @@ pub(crate) async fn add_profile(
     let kinds = node.kinds.clone();
     let work = async move {
         let new = parse_kind(&name, &body).map_err(ApiError::Invalid)?;
-        let added = web::block(move || kinds.add(&new)).await;
-        let added = added.map_err(|error| ApiError::NotReady(format!("the profile was not added: {error}")))?;
-        added.map_err(ApiError::from)
+        kinds.add(new).await.map_err(ApiError::from)
     };
     let AddedKind { kind, is_new } = command.execute(work).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(KindResponse::from(kind)))
+}
+
+/// Removes a kind of pump: a profile that was added, and its model.
+///
+/// Refused (409) while a pump has the profile, and for the profile of the node's configuration. It is deleted from the disk
+/// when the response is sent.
+#[utoipa::path(
+    delete,
+    path = "/api/profiles/{name}",
+    tag = "commissioning",
+    params(("name" = String, Path, description = "The profile's name")),
+    responses(
+        (status = 200, description = "The kind is removed", body = RemovedProfileResponse),
+        Invalid, UnknownProfile, ProfileInUse, Unavailable
+    )
+)]
+pub(crate) async fn remove_profile(
+    node: web::Data<Node>,
+    request: HttpRequest,
+    _: Query<NoParameters>,
+    name: web::Path<String>,
+) -> Result<web::Json<RemovedProfileResponse>, ApiError> {
+    let (kinds, profile) = (node.kinds.clone(), name.into_inner());
+    let command = AuditedCommand::new(&node, &request, AuditAction::RemoveProfile, &profile);
+    let name = profile.clone();
+    command.execute(async move { kinds.remove(name).await.map_err(ApiError::from) }).await?;
+    Ok(web::Json(RemovedProfileResponse { profile }))
 }
 
 /// Parses the body, whose text must be a profile of this name. Whether the model fits the profile is checked when the kind

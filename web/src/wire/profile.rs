@@ -22,9 +22,9 @@ pub(crate) struct ProfileResponse {
 pub(crate) struct ChannelResponse {
     /// Its wire name.
     name: String,
-    /// The measured quantity.
+    /// The measured quantity; `unknown` if the profile cannot be read.
     #[schema(value_type = String)]
-    quantity: Quantity,
+    quantity: ShownQuantity,
     /// The unit of its values.
     unit: String,
     /// The lowest and the highest value that a working sensor can send, in the unit.
@@ -32,6 +32,14 @@ pub(crate) struct ChannelResponse {
     /// The smallest significant difference between two values, in the unit.
     resolution: f64,
     limits: LimitsResponse,
+}
+
+/// A quantity, or that it is not known.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ShownQuantity {
+    Known(Quantity),
+    Unknown(&'static str),
 }
 
 /// Alarm limits, in the channel's unit; null for limits that are not set.
@@ -57,17 +65,21 @@ impl From<&Profile> for ProfileResponse {
             name: profile.name().to_owned(),
             title: profile.title().to_owned(),
             interval_ms: profile.interval_ms(),
-            channels: profile.channels().iter().map(ChannelResponse::from).collect(),
+            channels: profile.channels().iter().map(|channel| ChannelResponse::new(profile, channel)).collect(),
         }
     }
 }
 
-impl From<&Channel> for ChannelResponse {
-    fn from(channel: &Channel) -> Self {
+impl ChannelResponse {
+    fn new(profile: &Profile, channel: &Channel) -> Self {
         let limits = channel.limits;
+        let quantity = match profile.is_stand_in() {
+            true => ShownQuantity::Unknown("unknown"),
+            false => ShownQuantity::Known(channel.quantity),
+        };
         Self {
             name: channel.name.clone(),
-            quantity: channel.quantity,
+            quantity,
             unit: channel.unit.clone(),
             plausible: channel.plausible,
             resolution: channel.resolution,

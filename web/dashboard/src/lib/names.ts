@@ -9,6 +9,9 @@ export interface NamedChannel extends Channel {
   label: string;
 }
 
+/** The quantity of a channel whose profile the node cannot read. */
+const UNKNOWN_QUANTITY = 'unknown';
+
 /** Names every channel; channels of the same quantity are numbered in the profile's order. */
 export function nameChannels(channels: readonly Channel[]): NamedChannel[] {
   const total = new Map<string, number>();
@@ -18,6 +21,7 @@ export function nameChannels(channels: readonly Channel[]): NamedChannel[] {
     const { quantity } = channel;
     const number = (count.get(quantity) ?? 0) + 1;
     count.set(quantity, number);
+    if (quantity === UNKNOWN_QUANTITY) return { ...channel, index, label: channel.name };
     const name = quantityName(quantity);
     return { ...channel, index, label: (total.get(quantity) ?? 0) > 1 ? `${name} ${number}` : name };
   });
