@@ -123,6 +123,8 @@ pub const INTERVAL_RANGE_MS: RangeInclusive<i64> = 100..=3_600_000;
 
 /// The interval of a stand-in, in milliseconds. It makes no windows.
 const STAND_IN_INTERVAL_MS: i64 = 1_000;
+/// The resolution of a stand-in's channels: as many decimals as a page can show for any quantity.
+const STAND_IN_RESOLUTION: f64 = 0.01;
 
 /// Fields of a posted item, and columns of a recording, that cannot be channel names, in any spelling.
 const RESERVED_NAMES: [&str; 9] =
@@ -168,7 +170,7 @@ impl Profile {
             quantity: Quantity::Voltage,
             unit: String::new(),
             plausible: [f64::MIN, f64::MAX],
-            resolution: f64::MIN_POSITIVE,
+            resolution: STAND_IN_RESOLUTION,
             limits: Limits::default(),
             running_above: None,
             hold_s: None,

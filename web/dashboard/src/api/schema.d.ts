@@ -258,13 +258,18 @@ export interface paths {
         /**
          * Adds a kind of pump: a profile, and optionally its model.
          * @description The request is validated completely before anything is written, and the kind is on disk when the response is sent. From
-         *     then on, posts may name it. The same profile may be sent again with another model: new pumps use that model at once, and
-         *     existing pumps after a restart. A different profile under the same name is refused (409). The body may have at most
+         *     then on, posts may name it. The same profile may be sent again with another model, which all its pumps use when the response
+         *     is sent: they learn their baselines again. A profile that cannot be read is repaired by sending it again. A different profile under the same name is refused (409). The body may have at most
          *     `server.max_body_bytes` (8 MiB); a larger model is added with `volute profiles add` on the node's machine.
          */
         put: operations["add_profile"];
         post?: never;
-        delete?: never;
+        /**
+         * Removes a kind of pump: a profile that was added, and its model.
+         * @description Refused (409) while a pump has the profile, and for the profile of the node's configuration. It is deleted from the disk
+         *     when the response is sent.
+         */
+        delete: operations["remove_profile"];
         options?: never;
         head?: never;
         patch?: never;
@@ -785,7 +790,7 @@ export interface components {
             name: string;
             /** @description The lowest and the highest value that a working sensor can send, in the unit. */
             plausible: number[];
-            /** @description The measured quantity. */
+            /** @description The measured quantity; `unknown` if the profile cannot be read. */
             quantity: string;
             /**
              * Format: double
@@ -1169,6 +1174,11 @@ export interface components {
         };
         /** @description A kind of pump: a profile and its model. */
         KindResponse: components["schemas"]["ProfileResponse"] & {
+            /**
+             * @description Why the profile cannot be read, in words; null: it is in order. Until it is added again, only the names of its channels
+             *     are known, and the readings of its pumps are stored, shown, and not evaluated.
+             */
+            damage: string | null;
             /** @description The id of the model that scores the windows of its pumps; null: they are not scored. */
             model: string | null;
         };
@@ -1410,6 +1420,11 @@ export interface components {
             incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
             items: (components["schemas"]["ProfileResponse"] & {
+                /**
+                 * @description Why the profile cannot be read, in words; null: it is in order. Until it is added again, only the names of its channels
+                 *     are known, and the readings of its pumps are stored, shown, and not evaluated.
+                 */
+                damage: string | null;
                 /** @description The id of the model that scores the windows of its pumps; null: they are not scored. */
                 model: string | null;
             })[];
@@ -1891,6 +1906,11 @@ export interface components {
         RemovedEvent: {
             /** @description The pump's id. */
             pump: string;
+        };
+        /** @description A profile that was removed. */
+        RemovedProfileResponse: {
+            /** @description The profile's name. */
+            profile: string;
         };
         /** @description A pump that was removed. */
         RemovedPump: {
@@ -2787,7 +2807,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The profile existed; its model is replaced if one was sent */
+            /** @description The profile existed; it is repaired if it could not be read, and its model is replaced if one was sent */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2870,6 +2890,65 @@ export interface operations {
             };
             /** @description The disk is full */
             507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The profile's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The kind is removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemovedProfileResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The profile is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Pumps have the profile, or it is the profile of the node's configuration */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
