@@ -2,8 +2,11 @@
 //! decide on every later row, pool the rows of all files. `volute evaluate` does not know this detector yet.
 //!
 //! ```text
-//! cargo run --release -p volute-anomaly --example conditional -- config/profiles/skab.toml ../shared/skab
+//! cargo run -p volute-anomaly --example conditional -- config/profiles/skab.toml ../shared/skab [DAMAGE]
 //! ```
+//!
+//! DAMAGE, to the rows after the first 400: `dropout=0.1`, `jitter=0.3` (seconds), `noise.CHANNEL=3` or `drift.CHANNEL=3` (in
+//! standard deviations of the channel; a drift reaches it at the last row). One damage; its random numbers have the seed 1.
 //!
 //! Reads `;`-separated files with the columns `datetime`, the profile's channels by name, and `anomaly`. Files without them are
 //! left out.
@@ -15,6 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use volute_anomaly::{ConditionalBaseline, ConditionalState, TimedSamples};
 use volute_plant::{Profile, Sample};
 
@@ -33,8 +37,9 @@ struct Counts {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(profile), Some(folder)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: conditional PROFILE.toml FOLDER".into());
+        return Err("usage: conditional PROFILE.toml FOLDER [DAMAGE]".into());
     };
+    let damage = arguments.next();
     let profile = Profile::from_toml(&fs::read_to_string(profile)?)?;
     let mut files = Vec::new();
     csv_files(Path::new(&folder), &mut files)?;
@@ -42,9 +47,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut output = io::stdout().lock();
     let mut pooled = Counts::default();
     for file in files {
-        let Some((rows, labels)) = read(&fs::read_to_string(&file)?, &profile) else { continue };
+        let Some((mut rows, labels)) = read(&fs::read_to_string(&file)?, &profile) else { continue };
         if rows.len() <= TRAINING_ROWS {
             continue;
+        }
+        if let Some(damage) = &damage {
+            damage_rows(damage, &profile, &mut rows)?;
         }
         let counts = decide(&profile, &rows, &labels)?;
         pooled.add(counts);
@@ -85,6 +93,51 @@ fn read(text: &str, profile: &Profile) -> Option<(Vec<TimedSamples>, Vec<bool>)>
         labels.push(cells.get(label)?.parse::<f64>().ok()? > 0.5);
     }
     Some((rows, labels))
+}
+
+/// Damages the rows after those to learn from.
+fn damage_rows(damage: &str, profile: &Profile, rows: &mut [TimedSamples]) -> Result<(), Box<dyn Error>> {
+    let (name, size) = damage.split_once('=').ok_or("a damage is NAME=NUMBER")?;
+    let (size, mut rng) = (size.parse::<f64>()?, Xoshiro256PlusPlus::seed_from_u64(1));
+    let (kind, channel) = name.split_once('.').map_or((name, None), |(kind, channel)| (kind, Some(channel)));
+    let channel = channel.map(|name| profile.index_of(name).ok_or("no such channel")).transpose()?;
+    let (learned, later) = rows.split_at_mut(TRAINING_ROWS);
+    let sigma = channel.map_or(0.0, |channel| standard_deviation(learned, channel));
+    let (mut last, count) = (learned[TRAINING_ROWS - 1].at, later.len() as f64);
+    for (index, row) in later.iter_mut().enumerate() {
+        let mut samples = row.samples.to_vec();
+        let add = match (kind, channel) {
+            ("dropout", None) => {
+                samples.iter_mut().filter(|_| rng.random::<f64>() < size).for_each(|sample| *sample = Sample::Missing);
+                0.0
+            }
+            ("jitter", None) => {
+                let moved = row.at.plus_ms((1e3 * size * rng.random_range(-1.0..1.0)) as i64);
+                row.at = moved.max(last.plus_ms(1));
+                0.0
+            }
+            ("noise", Some(_)) => size * sigma * normal(&mut rng),
+            ("drift", Some(_)) => size * sigma * index as f64 / count,
+            _ => return Err("a damage is dropout, jitter, noise.CHANNEL or drift.CHANNEL".into()),
+        };
+        if let Some((channel, value)) = channel.and_then(|channel| Some((channel, samples[channel].good()?))) {
+            samples[channel] = profile.channels()[channel].sample(value + add);
+        }
+        (row.samples, last) = (samples.into(), row.at);
+    }
+    Ok(())
+}
+
+/// Returns a normally distributed value, by Box and Muller.
+fn normal(rng: &mut Xoshiro256PlusPlus) -> f64 {
+    let (radius, angle) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}
+
+fn standard_deviation(rows: &[TimedSamples], channel: usize) -> f64 {
+    let values: Vec<f64> = rows.iter().filter_map(|row| row.samples[channel].good()).collect();
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt()
 }
 
 /// Decides on the rows after those to learn from, each from the rows up to it.

@@ -12,7 +12,7 @@
 //! 2. [`ConditionalState::step`] takes each reading. At 80 % speed and 25 °C the bearing should be 44.1 °C, and is 44.9 °C.
 //!    The average of the last 15 minutes is 0.8 K too high, with a standard deviation of 0.1 K; the casing, which shares
 //!    the bearing's drifts, is as expected. Alone that would be z = 8; given the casing it is z = 8.6 (`decision.rs`).
-//! 3. The threshold for averages over 15 minutes (this *scale*) is 7.2. The anomaly score is 1.2: an episode begins, and the bearing is named (`episode.rs`).
+//! 3. The threshold for averages over 15 minutes (this *scale*) is 6.0. The anomaly score is 1.4: an episode begins, and the bearing is named (`episode.rs`).
 //!
 //! Speed and ambient temperature are inputs and never suspects. A pump without them is judged by its levels, given the other
 //! channels. A channel that is missing is left out, and the others are judged. Where the pump runs as it never did in

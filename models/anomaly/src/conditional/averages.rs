@@ -8,10 +8,10 @@
 //!
 //! | residual | weighted sum | weight | average | judged |
 //! | --- | --- | --- | --- | --- |
-//! | 2 | 0.36 | 0.18 | 2 | no, the weight is below 0.5 |
-//! | 2, three times more | 1.10 | 0.55 | 2 | yes |
-//! | missing | 1.06 | 0.53 | 2 | yes |
-//! | missing, twice more | 0.99 | 0.49 | | no |
+//! | 2 | 0.36 | 0.18 | 2 | no, the weight is below 0.65 |
+//! | 2, five times more | 1.40 | 0.70 | 2 | yes |
+//! | missing | 1.35 | 0.67 | 2 | yes |
+//! | missing, twice more | 1.25 | 0.63 | | no |
 //!
 //! Silence counts as missing values.
 
@@ -174,7 +174,7 @@ mod tests {
         let mut averages = Averages::new(1, 1);
         averages.add(&scales, &[2.0], 0.0, 1.0);
         assert_eq!(averages.mean(0, 0), None);
-        (0..3).for_each(|_| averages.add(&scales, &[2.0], 0.0, 1.0));
+        (0..5).for_each(|_| averages.add(&scales, &[2.0], 0.0, 1.0));
         let mean = averages.mean(0, 0).expect("judged");
         assert!((mean - 2.0).abs() < 1e-12);
         averages.add(&scales, &[f64::NAN], 0.0, 1.0);

@@ -66,6 +66,8 @@ pub(super) struct OutputBaseline {
     /// The weights of the first terms, in the channel's unit.
     #[serde(with = "packed::f64s")]
     pub weights: Vec<f64>,
+    /// The time in which there is one independent residual, in seconds.
+    pub persistence_s: f64,
     /// The standard deviation of a reading's residual.
     pub spread: f64,
     /// The mean of its absolute values.

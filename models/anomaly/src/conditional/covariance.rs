@@ -5,8 +5,10 @@
 //! adds to the variance again; so they are reduced here by that part before the covariance is taken.
 //!
 //! Example: at one reading per second, a day of running, 7 outputs, scale 60 s. Correlations are reduced by 0.01 + 0.5 · 7 · 2 ·
-//! 60 / 86400 = 0.015. The largest z to expect by chance is √(2 ln(86400 / 120)) = 3.6; a threshold is 2 times that, or 1.8
-//! times the largest z of the day if that is more, and of the flow 0.8 times this, of the others 1.2 times.
+//! 60 / 86400 = 0.015. The largest z to expect by chance is √(2 ln(86400 / 120)) = 3.6; a threshold is 2 times that. A
+//! flow that wanders, with one independent residual per half an hour, has 48 in the day: its threshold is √(1 + 8/48) = 1.08
+//! times as wide. If 2.3 times the largest z of the day is more than that, it is the threshold. The flow's is 0.8 times
+//! this, the others' 1.1 times.
 //!
 //! A scale at which the pump never ran for long enough is left out.
 
@@ -159,11 +161,12 @@ fn learn_scale(
     let largest = largest_z(&rows, &covariance, ((span_s / table.interval_s / 4.0) as usize).max(1))?;
     let chances = (running_s / (2.0 * span_s.max(table.interval_s))).max(3.0);
     let by_chance = TUNING.chance_factor * (2.0 * chances.ln()).sqrt();
-    let threshold = |(group, largest): (&Group, &f64)| {
+    let threshold = |((group, largest), output): ((&Group, &f64), &OutputBaseline)| {
         let factor = if *group == Group::Flow { TUNING.flow_factor } else { TUNING.other_factor };
-        factor * by_chance.max(TUNING.largest_factor * largest)
+        let of_few = (1.0 + TUNING.few_factor * output.persistence_s / running_s).sqrt();
+        factor * (of_few * by_chance).max(TUNING.largest_factor * largest)
     };
-    let thresholds = groups.iter().zip(&largest).map(threshold).collect();
+    let thresholds = groups.iter().zip(&largest).zip(outputs).map(threshold).collect();
     Some(ScaleBaseline { covariance, ramp_factors, thresholds })
 }
 

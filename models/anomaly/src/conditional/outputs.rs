@@ -5,6 +5,10 @@
 //! will be: of a model that has not seen it. The covariance of the weights is of all outputs of a kind (`factor.rs`), the
 //! inverse of the mean of their precisions; that without a block says how uncertain the fit without it is.
 //!
+//! From these residuals also follows for how long they last: a flow that wanders by half a percent within the hour says once
+//! per half an hour what white noise says with each reading. A short commissioning has seen little of it, and its thresholds
+//! are wider (`covariance.rs`).
+//!
 //! A channel that is missing in a block is fitted without it, and has no residuals there.
 
 use super::{
@@ -48,28 +52,39 @@ impl OutputFits {
         let new = |(index, output): (usize, &Output)| OutputRegression::new(table, index, output, weighting);
         let mut regressions = channels.iter().enumerate().map(new).collect::<Result<Vec<_>, _>>()?;
         for _ in 0..TUNING.fit_rounds {
-            for regression in &mut regressions {
-                let terms = regression.terms.len();
-                let blocks = regression.gather(terms);
-                regression.weights = regression.fit(&blocks, None)?;
-                regression.set_spread();
-            }
-            let weights: Vec<&[f64]> = regressions.iter().map(|regression| regression.weights.as_slice()).collect();
-            let unknown = table.unknown_variances(&weights, term_variances);
-            for (regression, unknown) in regressions.iter_mut().zip(unknown) {
-                regression.unknown = unknown;
-            }
+            fit_round(table, &mut regressions, term_variances)?;
         }
         let thermal = Shared::of(&mut regressions, true)?;
         let other = Shared::of(&mut regressions, false)?;
-        let mut left_out: Vec<LeftOut> = Vec::new();
-        for regression in &regressions {
+        let mut left_out = Vec::new();
+        for regression in &mut regressions {
             let shared = if regression.group == Group::Thermal { &thermal } else { &other };
-            left_out.push(regression.left_out(&shared.without_block));
+            let of_output = regression.left_out(&shared.without_block);
+            regression.persistence_s = persistence_s(table, &of_output, regression.spread);
+            left_out.push(of_output);
         }
         let outputs = regressions.into_iter().map(OutputRegression::baseline).collect();
         Ok(OutputFits { outputs, factors: Factors { thermal: thermal.all, other: other.all }, left_out })
     }
+}
+
+/// One round: fits each output with the row weights of the round before, and renews these.
+fn fit_round(
+    table: &Table,
+    regressions: &mut [OutputRegression],
+    term_variances: &[f64],
+) -> Result<(), ConditionalFitError> {
+    for regression in regressions.iter_mut() {
+        let blocks = regression.gather(regression.terms.len());
+        regression.weights = regression.fit(&blocks, None)?;
+        regression.set_spread();
+    }
+    let weights: Vec<&[f64]> = regressions.iter().map(|regression| regression.weights.as_slice()).collect();
+    let unknown = table.unknown_variances(&weights, term_variances);
+    for (regression, unknown) in regressions.iter_mut().zip(unknown) {
+        regression.unknown = unknown;
+    }
+    Ok(())
 }
 
 /// The shared covariance of the temperatures' weights, or of the other outputs'.
@@ -129,6 +144,7 @@ struct OutputRegression<'a> {
     weights_without_block: Vec<Vec<f64>>,
     /// For each row of the table: the variance by unknown terms.
     unknown: Vec<f64>,
+    persistence_s: f64,
 }
 
 impl<'a> OutputRegression<'a> {
@@ -160,6 +176,7 @@ impl<'a> OutputRegression<'a> {
             weights: Vec::new(),
             weights_without_block: Vec::new(),
             unknown: vec![0.0; table.rows.len()],
+            persistence_s: 0.0,
         })
     }
 
@@ -232,11 +249,33 @@ impl<'a> OutputRegression<'a> {
         OutputBaseline {
             noise: noise(self.table, &self.table.residuals(self.index, &self.weights)),
             weights: self.weights,
+            persistence_s: self.persistence_s,
             spread: self.spread,
             magnitude: self.magnitude,
             unknown,
         }
     }
+}
+
+/// Returns the time in which there is one independent residual: the interval if they are white, and more if they last.
+///
+/// Averages over blocks of n readings have 1/n of the variance of one if they are white. The time of a block times
+/// its share of the variance is the time that is asked for, as soon as blocks are long enough; so it is the largest over
+/// blocks of 1, 2, 4, ... readings, of which there are 8 at least.
+fn persistence_s(table: &Table, left_out: &LeftOut, spread: f64) -> f64 {
+    let present = |row: &usize| !left_out.residuals[*row].is_nan();
+    // What the fit's uncertainty adds lasts, and is known.
+    let reduced = |row: usize| left_out.residuals[row] / (1.0 + left_out.variances[row] / spread.powi(2)).sqrt();
+    let mut means: Vec<f64> = (0..table.rows.len()).filter(present).map(reduced).collect();
+    let mean_square = |means: &[f64]| means.iter().map(|mean| mean * mean).sum::<f64>() / means.len() as f64;
+    let single = mean_square(&means).max(1e-30);
+    let (mut longest_s, mut block_s) = (table.interval_s, table.interval_s);
+    while means.len() >= 2 * TUNING.blocks {
+        means = means.chunks_exact(2).map(|pair| (pair[0] + pair[1]) / 2.0).collect();
+        block_s *= 2.0;
+        longest_s = f64::max(longest_s, block_s * mean_square(&means) / single);
+    }
+    longest_s
 }
 
 fn standard_deviation(values: &[f64], mean: f64) -> f64 {

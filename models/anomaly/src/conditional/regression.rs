@@ -175,7 +175,7 @@ mod tests {
     use crate::conditional::{factor::Factor, ridge::Information, terms::Prior};
 
     fn baseline(weights: Vec<f64>) -> OutputBaseline {
-        OutputBaseline { weights, spread: 1.0, magnitude: 1.0, noise: 1.0, unknown: 0.0 }
+        OutputBaseline { weights, persistence_s: 1.0, spread: 1.0, magnitude: 1.0, noise: 1.0, unknown: 0.0 }
     }
 
     #[test]
