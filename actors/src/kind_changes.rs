@@ -43,6 +43,9 @@ impl EngineHandle {
         let inner = &self.0;
         let _guard = inner.kind_changes.lock().await;
         let kind = parts.into_kind(&inner.commissioning);
+        if inner.catalog.get(kind.profile.name()).is_some_and(|known| known.is_same(&kind)) {
+            return;
+        }
         inner.catalog.put(kind.clone());
         let pumps = self.pumps_of(kind.profile.name()).await;
         let outdated = pumps.into_iter().filter(|(_, handle)| !handle.kind.is_same(&kind));

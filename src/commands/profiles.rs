@@ -93,7 +93,8 @@ async fn add_stopped(
 ) -> Result<KindParts> {
     let (kinds, known) = (AddedKinds::of(&config.store.dir), known(config, &store.pumps())?);
     let files = model.map(|model| ModelFiles::Folder(model.to_owned()));
-    let added = kinds.add(text, origin, files.as_ref(), &known, config.model.profile.name())?;
+    // The node may be started with another default profile, by a flag, and then needs the profile of this configuration.
+    let added = kinds.add(text, origin, files.as_ref(), &known, "")?;
     let detail = model.map(|model| model.display().to_string()).unwrap_or_default();
     record(store, AuditAction::AddProfile, origin, &detail).await?;
     Ok(added)

@@ -23,10 +23,14 @@ use crate::{
     protocol::pump::ScoreFailure,
 };
 
+/// Models whose scorers a worker keeps: more than kinds of pumps that are scored at the same time. A model that was replaced is
+/// not needed any more.
+const MAX_SCORERS: usize = 64;
+
 /// The actor.
 pub(crate) struct InferenceActor {
     number: usize,
-    /// One scorer for each model used so far.
+    /// The scorers of the models used last, the most recent at the end; at most [`MAX_SCORERS`].
     scorers: Vec<Scorer>,
     pool: Pool,
     /// The timer while it waits for more windows.
@@ -105,8 +109,13 @@ impl InferenceActor {
     fn score(&mut self, model: &Model, jobs: &[Job]) -> Result<Result<Vec<Score>, ScoreError>, String> {
         let tasks: Vec<ScoreInput> =
             jobs.iter().map(|job| ScoreInput { window: &job.window, scaler: &job.baseline.scaler }).collect();
-        let known = self.scorers.iter().position(|scorer| scorer.model().is_same(model));
-        let mut scorer = known.map_or_else(|| Scorer::new(model), |index| self.scorers.swap_remove(index));
+        let mut scorer = match self.scorers.iter().position(|scorer| scorer.model().is_same(model)) {
+            Some(known) => self.scorers.remove(known),
+            None => Scorer::new(model),
+        };
+        if self.scorers.len() >= MAX_SCORERS {
+            self.scorers.remove(0);
+        }
         let scored = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(feature = "failpoints")]
             fail::fail_point!("score");

@@ -302,3 +302,22 @@ fn the_list_of_a_stopped_node_is_that_of_the_running_one() {
     let (listed, printed) = profiles(&start.data, &["list", "--model", "./nowhere"]);
     assert!(!listed && printed.contains("nowhere"), "as the node would not start: {printed}");
 }
+
+#[test]
+fn a_node_with_another_default_profile_gets_that_of_its_pumps_while_it_is_stopped() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = NodeConfig::new(&data, "centrifugal");
+    let node = start.node();
+    KINDS[0].post(&node, 0..3);
+    node.terminate();
+    let log = data.path().join("node.log");
+    let other = NodeConfig::new(&data, "skab").with_log(&log);
+    assert_eq!(other.run_to_exit().code(), Some(1));
+    let said = fs::read_to_string(&log).expect("a log");
+    assert!(said.contains("have the profile centrifugal") && said.contains("volute profiles add"), "{said}");
+    let (added, printed) = add(&start.data, "centrifugal", None);
+    assert!(added, "{printed}");
+    let node = other.node();
+    assert_eq!(node.get_ok("/api/pumps/P-7/profile")["name"], json!("centrifugal"));
+    KINDS[0].post(&node, 3..5);
+}
