@@ -16,7 +16,7 @@ const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 11] = [
     ("volute-journal", Some(&[])),
     ("volute-plant", Some(&[])),
     ("volute-simulator", Some(&["volute-plant"])),
-    ("volute-anomaly", Some(&["volute-plant"])),
+    ("volute-anomaly", Some(&["volute-plant", "volute-simulator"])),
     ("volute-diagnosis", Some(&["volute-plant"])),
     ("volute-data", Some(&["volute-plant", "volute-journal"])),
     (

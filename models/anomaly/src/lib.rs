@@ -12,6 +12,10 @@
 //!
 //! A window's score is the same, bit for bit, in any batch, so an evaluation and a live node agree.
 //!
+//! Two further detectors judge a pump given its operating point, so that a level or a swing is told from what the speed, the load and
+//! the ambient temperature explain: `conditional.rs` by levels, and on its residuals `dynamics.rs` by what leaves every level where it
+//! is.
+//!
 //! Does not make windows from readings (`volute-plant`), select normal windows, or use threads and queues
 //! (`volute-actors`). Only one module uses candle: the training (`network.rs`). Scoring runs on a kernel of this crate.
 
@@ -23,6 +27,7 @@ mod commissioning;
 mod conditional;
 mod decider;
 mod deviation;
+mod dynamics;
 mod files;
 mod hex;
 mod kernel;
@@ -51,6 +56,11 @@ pub use conditional::{
     ConditionalMemoryError, ConditionalResult, ConditionalState, RESIDUAL_LIMIT, RefitSchedule, TimedSamples,
 };
 pub use decider::{Decider, DeciderMemory, MemoryError};
+pub use dynamics::{
+    ChannelDynamics, DYNAMICS_VERSION, DYNAMICS_WINDOW, DynamicsBaseline, DynamicsError, DynamicsNetwork,
+    DynamicsResult, DynamicsScorer, DynamicsState, DynamicsTrainError, DynamicsTraining, Measure, ResidualHistory,
+    ResidualRun, ResidualWindow, Suspect, Vote, WindowDynamics,
+};
 pub use files::{MANIFEST, Mismatch, ModelError, WEIGHTS};
 pub use model::{ARCHITECTURE, FORMAT_VERSION, LossQuantiles, Manifest, Metrics, Model, Provenance};
 pub use network::NetworkError;

@@ -52,7 +52,8 @@ impl Trainer {
         let variables: Vec<Var> =
             pieces.map(|piece| Var::from_slice(piece, piece.len(), &Device::Cpu)).collect::<Result<_, _>>()?;
         let setting = ParamsAdamW { lr: learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-7, weight_decay: 0.0 };
-        let kernel = TrainingKernel { kernel: Kernel::new(weights), passes: 0, output_grad: Vec::new() };
+        let kernel =
+            TrainingKernel { kernel: Kernel::new(weights), passes: 0, output_grad: Vec::new(), present: Vec::new() };
         Ok(Trainer {
             shape: weights.shape(),
             kernel: Arc::new(Mutex::new(kernel)),
@@ -63,6 +64,20 @@ impl Trainer {
 
     /// Runs one step on one batch of scaled windows. Returns the batch's mean absolute error before the step.
     pub(crate) fn step(&mut self, windows: &[f32]) -> Result<f64, NetworkError> {
+        self.kernel.lock().present.clear();
+        self.advance(windows)
+    }
+
+    /// As [`Self::step`], but only the values that are `present`, one flag per value, have an error.
+    pub(crate) fn step_masked(&mut self, windows: &[f32], present: &[bool]) -> Result<f64, NetworkError> {
+        let mut kernel = self.kernel.lock();
+        kernel.present.clear();
+        kernel.present.extend_from_slice(present);
+        drop(kernel);
+        self.advance(windows)
+    }
+
+    fn advance(&mut self, windows: &[f32]) -> Result<f64, NetworkError> {
         let loss = self.loss(windows)?;
         self.adam.backward_step(&loss)?;
         Ok(f64::from(loss.to_scalar::<f32>()?))
@@ -99,6 +114,8 @@ struct TrainingKernel {
     passes: u64,
     /// The derivative of the error with respect to each reconstructed value.
     output_grad: Vec<f32>,
+    /// Which values of the batch have an error; empty if all have.
+    present: Vec<bool>,
 }
 
 /// The kernel as one operation of the graph: from weights and windows, both flat, to the mean absolute error of the
@@ -123,18 +140,27 @@ impl MeanAbsoluteError {
 }
 
 impl TrainingKernel {
-    /// Returns the mean absolute error, and stores its derivative: 1/n or -1/n for each value, by the sign of its error.
+    /// Returns the mean absolute error, and stores its derivative: 1/n or -1/n for each value, by the sign of its error, and
+    /// 0 for a value that is not present.
     fn forward(&mut self, weights: &[f32], windows: &[f32]) -> f32 {
         let reconstructed = self.kernel.forward_train(weights, windows);
-        let share = (1.0 / windows.len() as f64) as f32;
+        let count = match self.present.as_slice() {
+            [] => windows.len(),
+            present => present.iter().filter(|present| **present).count().max(1),
+        };
+        let share = (1.0 / count as f64) as f32;
         self.output_grad.clear();
         let mut sum = 0.0;
-        for (reconstructed, value) in reconstructed.iter().zip(windows) {
+        for (index, (reconstructed, value)) in reconstructed.iter().zip(windows).enumerate() {
+            if self.present.get(index) == Some(&false) {
+                self.output_grad.push(0.0);
+                continue;
+            }
             let error = reconstructed - value;
             sum += f64::from(error.abs());
             self.output_grad.push(if error >= 0.0 { share } else { -share });
         }
-        (sum / windows.len() as f64) as f32
+        (sum / count as f64) as f32
     }
 
     /// Returns the gradient of the error for each weight.
@@ -221,6 +247,21 @@ mod tests {
             trainer.arrays().expect("arrays")
         };
         assert_eq!(learn(), learn());
+    }
+
+    #[test]
+    fn a_value_that_is_not_present_has_no_error_and_teaches_nothing() {
+        let weights = draw(Shape { channels: 2, len: 4, units: 3 }, 1);
+        let mut trainer = Trainer::new(&weights, 1e-3).expect("a trainer");
+        let (windows, present) = ([0.3, 0.9].repeat(4 * 5), [true, false].repeat(4 * 5));
+        let loss = trainer.step_masked(&windows, &present).expect("a step");
+        let reconstructed = reference::reconstruct(&weights, &windows).expect("windows");
+        let errors: Vec<f64> = reconstructed.iter().step_by(2).map(|value| f64::from((value - 0.3).abs())).collect();
+        assert!((loss - errors.iter().sum::<f64>() / errors.len() as f64).abs() < 1e-6);
+        let bias = &trainer.arrays().expect("arrays")[Part::HeadBias as usize];
+        assert!(bias[0] != 0.0 && bias[1] == 0.0, "{bias:?}");
+        let all = trainer.step(&windows).expect("a step");
+        assert!(all > loss, "a step without a mask counts all values");
     }
 
     #[test]

@@ -1,0 +1,70 @@
+//! The measures of a channel in a window.
+
+use serde::{Deserialize, Serialize};
+
+/// A channel of a window has measures if at least this many of its 30 values are present. Chosen.
+const MIN_PRESENT: u32 = 20;
+
+/// What is measured of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// [`ChannelDynamics::error`]: of the network.
+    Error,
+    /// [`ChannelDynamics::change`]: without the network.
+    Change,
+}
+
+impl Measure {
+    /// Both measures.
+    pub const ALL: [Measure; 2] = [Measure::Error, Measure::Change];
+
+    /// Returns its value.
+    pub fn of(self, measured: &ChannelDynamics) -> f64 {
+        match self {
+            Measure::Error => measured.error,
+            Measure::Change => measured.change,
+        }
+    }
+}
+
+/// The measures of one channel in one window, in spreads of the channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChannelDynamics {
+    /// Mean absolute error of the reconstruction.
+    pub error: f64,
+    /// Mean absolute change from one reading to the next.
+    pub change: f64,
+}
+
+/// The measures of one window: one per channel of the profile, `None` where too little was measured.
+pub type WindowDynamics = Vec<Option<ChannelDynamics>>;
+
+/// Returns the measures of a channel, over the values that are present.
+pub(super) fn measure(
+    values: &[f32],
+    reconstruction: &[f32],
+    channels: usize,
+    channel: usize,
+) -> Option<ChannelDynamics> {
+    let (mut error, mut present) = (0.0, 0_u32);
+    let (mut change, mut changes) = (0.0, 0_u32);
+    let mut before = f32::NAN;
+    for (row, reconstruction) in values.chunks_exact(channels).zip(reconstruction.chunks_exact(channels)) {
+        let value = row[channel];
+        if !value.is_nan() {
+            error += f64::from((value - reconstruction[channel]).abs());
+            present += 1;
+            if !before.is_nan() {
+                change += f64::from((value - before).abs());
+                changes += 1;
+            }
+        }
+        before = value;
+    }
+    if present < MIN_PRESENT || changes == 0 {
+        return None;
+    }
+    let measured = ChannelDynamics { error: error / f64::from(present), change: change / f64::from(changes) };
+    (measured.error.is_finite() && measured.change.is_finite()).then_some(measured)
+}

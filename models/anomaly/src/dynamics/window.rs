@@ -1,0 +1,73 @@
+//! Collects a pump's residuals and cuts windows from them.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// The readings of a window.
+pub const DYNAMICS_WINDOW: usize = 30;
+
+/// The last residuals of a pump. Stored in this form, or begun anew after a restart: it is full again after 30 readings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResidualHistory {
+    channels: usize,
+    /// At most [`DYNAMICS_WINDOW`] rows of one value per channel.
+    values: VecDeque<Option<f32>>,
+}
+
+/// The residuals of 30 successive readings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResidualWindow {
+    channels: usize,
+    /// Row by row; NaN if missing.
+    values: Box<[f32]>,
+}
+
+impl ResidualHistory {
+    /// Creates the history of a pump of which nothing was seen yet.
+    pub fn new(channels: usize) -> ResidualHistory {
+        ResidualHistory { channels, values: VecDeque::new() }
+    }
+
+    /// Whether a stored history fits a profile with this many channels. Only one that fits may be used.
+    pub fn is_valid(&self, channels: usize) -> bool {
+        let rows_are_whole = self.values.len().checked_rem(channels) == Some(0);
+        self.channels == channels && rows_are_whole && self.values.len() <= DYNAMICS_WINDOW * channels
+    }
+
+    /// Adds a reading's residuals, one per channel of the profile, and returns the window that ends with it; `None` until there
+    /// are 30 readings. A row of another length counts as an interruption.
+    pub fn push(&mut self, residuals: &[Option<f64>]) -> Option<ResidualWindow> {
+        if residuals.len() != self.channels || self.channels == 0 {
+            self.interrupt();
+            return None;
+        }
+        let size = DYNAMICS_WINDOW * self.channels;
+        if self.values.len() >= size {
+            self.values.drain(..self.channels);
+        }
+        self.values
+            .extend(residuals.iter().map(|value| value.filter(|value| value.is_finite()).map(|value| value as f32)));
+        let values = || self.values.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
+        (self.values.len() == size).then(|| ResidualWindow { channels: self.channels, values: values() })
+    }
+
+    /// Begins anew: after a gap or a stop, and while the pump is outside of its known range
+    /// ([`crate::ConditionalResult::outside_known_range`]), where its residuals say little.
+    pub fn interrupt(&mut self) {
+        self.values.clear();
+    }
+}
+
+impl ResidualWindow {
+    /// Returns the number of channels of the profile.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Returns the residuals row by row; NaN where one is missing.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+}
