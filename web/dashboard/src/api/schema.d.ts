@@ -127,9 +127,9 @@ export interface paths {
          *
          *     A rejected item with `retry_after_s` may be sent again by itself after that many seconds. The possible reasons: the post
          *     timed out; the space for readings of the past was exhausted; the item could not be stored; the node is stopping; the
-         *     actor of its pump has failed; or its time is not later than the pump's stored readings, and these cannot be read because
-         *     the database is unavailable. `send_again` has the indices of all such items, `rejected` the first 100. A post of nothing
-         *     else gets a 503. Any other rejection is final.
+         *     actor of its pump has failed; its pump is given another profile or model; its pump is new and its profile cannot be read; or its
+         *     time is not later than the pump's stored readings, and these cannot be read because the database is unavailable. `send_again`
+         *     has the indices of all such items, `rejected` the first 100. A post of nothing else gets a 503. Any other rejection is final.
          *
          *     The body may be compressed (`Content-Encoding: gzip`); decompressed it has at most `server.max_body_bytes` (8 MiB by default). JSON is
          *     also accepted as `text/plain`, from clients that cannot set another type.
