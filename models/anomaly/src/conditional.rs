@@ -15,7 +15,7 @@
 //! 3. The threshold for averages over 15 minutes (this *scale*) is 6.0. The anomaly score is 1.4: an episode begins, and the bearing is named (`episode.rs`).
 //!
 //! Speed and ambient temperature are inputs and never suspects. A pump without them is judged by its levels, given the other
-//! channels. A channel that is missing is left out, and the others are judged. Where the pump runs as it never did in
+//! channels. If a pump's speed is lost, the current takes its place (`state.rs`). Another channel that is missing is left out, and the others are judged. Where the pump runs as it never did in
 //! commissioning, all is judged less strictly (`uncertainty.rs`), and the result says so.
 //!
 //! Times are in seconds and readings carry their own, so any interval and any jitter fits. One set of constants serves all pumps
@@ -30,6 +30,7 @@ mod baseline;
 mod channels;
 mod covariance;
 mod decision;
+mod detector;
 mod episode;
 mod factor;
 mod features;
@@ -39,6 +40,7 @@ mod outputs;
 mod packed;
 mod refit;
 mod regression;
+mod result;
 mod ridge;
 mod state;
 mod symmetric;
@@ -54,5 +56,6 @@ mod tests;
 pub use baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalLearnedFrom, ConditionalMemoryError};
 pub use fit::ConditionalFitError;
 pub use refit::RefitSchedule;
-pub use state::{ChannelDeviation, ConditionalResult, ConditionalState, RESIDUAL_LIMIT};
+pub use result::{ChannelDeviation, ConditionalResult, RESIDUAL_LIMIT};
+pub use state::ConditionalState;
 pub use table::TimedSamples;

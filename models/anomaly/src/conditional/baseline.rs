@@ -1,6 +1,6 @@
 //! The conditional baseline of one pump: what each channel is, given the operating point, and how far it may be off.
 //!
-//! Does not learn it (`fit.rs`). Does not decide (`state.rs`).
+//! Does not learn it (`fit.rs`). Does not decide (`detector.rs`).
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -8,7 +8,7 @@ use volute_plant::{Profile, Timestamp};
 
 use super::{
     averages::Scales,
-    channels::Channels,
+    channels::{Channels, OperatingPoint},
     factor::Factors,
     features::OperatingRange,
     packed,
@@ -43,6 +43,8 @@ pub struct ConditionalBaseline {
     /// The information of one reading.
     pub(super) information: f64,
     pub(super) learned: ConditionalLearnedFrom,
+    /// The same pump by its current, for when the speed is lost; `None` if it has no such channels, or if this is it.
+    pub(super) without_speed: Option<Box<ConditionalBaseline>>,
 }
 
 /// What a conditional baseline was learned from.
@@ -137,7 +139,8 @@ impl ConditionalBaseline {
 
     /// Returns the lowest and highest speed that it knows; `None` if the pump's speed is not measured.
     pub fn speed_range(&self) -> Option<[f64; 2]> {
-        self.range.speed.map(|range| [range.low, range.high])
+        let range = self.range.speed.filter(|_| self.channels.operating_point == OperatingPoint::Speed);
+        range.map(|range| [range.low, range.high])
     }
 
     /// Refuses a stored baseline of another version, for another profile, or whose id does not match its content.
@@ -149,7 +152,7 @@ impl ConditionalBaseline {
         if self.id != expected {
             return Err(ConditionalMemoryError::Baseline { found: self.id.clone(), expected });
         }
-        let of_profile = Channels::of(profile);
+        let of_profile = Channels::of(profile, self.channels.operating_point);
         let same = |output| of_profile.outputs.contains(output);
         if self.channels.count != of_profile.count || !self.channels.outputs.iter().all(same) {
             return Err(ConditionalMemoryError::Shape("its channels are not those of the profile"));
@@ -157,7 +160,12 @@ impl ConditionalBaseline {
         if !self.is_valid() {
             return Err(ConditionalMemoryError::Shape("its parts do not fit together"));
         }
-        Ok(())
+        match &self.without_speed {
+            // Not one within another without end.
+            Some(other) if other.without_speed.is_none() => other.check(profile),
+            Some(_) => Err(ConditionalMemoryError::Shape("its baseline without speed has another one")),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn expected_id(&self) -> String {
@@ -174,11 +182,13 @@ impl ConditionalBaseline {
             by_scale,
             information,
             learned: _,
+            without_speed,
         } = self;
         let mut sha = Sha256::new();
         // `Debug` prints every number exactly.
         sha.update(format!("{version} {channels:?} {range:?} {terms:?} {term_variances:?} {outputs:?}"));
         sha.update(format!("{factors:?} {scales:?} {by_scale:?} {information:?}"));
+        sha.update(without_speed.as_ref().map_or("", |baseline| baseline.id.as_str()));
         hex(&sha.finalize())[..12].to_owned()
     }
 

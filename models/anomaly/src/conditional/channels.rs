@@ -4,6 +4,9 @@
 //! current and bearing are outputs: the bearing is a temperature, the current depends on the load, and the load is the flow.
 //! A profile without speed or ambient temperature has no such input, and all its channels are outputs.
 //!
+//! The operating point is the speed. If that is missing for good it is the current, which is an input then; it shows the load,
+//! so the channels that depend on the load at the same speed have no more to say.
+//!
 //! Inputs are never suspects: they say under which conditions the pump runs. Further channels of an input's quantity are not
 //! used.
 
@@ -16,6 +19,8 @@ use volute_plant::{Profile, Quantity, Sample};
 pub(super) struct Channels {
     /// The number of channels of the profile.
     pub count: usize,
+    pub operating_point: OperatingPoint,
+    /// The channel of the operating point: the speed, or the current in its place.
     pub speed: Option<usize>,
     pub ambient: Option<usize>,
     /// The flow: an output, and an input of the channels that depend on the load.
@@ -23,6 +28,14 @@ pub(super) struct Channels {
     pub outputs: Vec<Output>,
     /// What shows that the pump runs, if there is no speed: a channel and the value above which it runs.
     pub running: Option<(usize, f64)>,
+}
+
+/// What shows at which operating point a pump runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OperatingPoint {
+    Speed,
+    Current,
 }
 
 /// A channel that is judged.
@@ -79,11 +92,16 @@ impl Group {
 
 impl Channels {
     /// Returns the inputs and outputs of a profile.
-    pub(super) fn of(profile: &Profile) -> Channels {
+    pub(super) fn of(profile: &Profile, operating_point: OperatingPoint) -> Channels {
         let channels = profile.channels();
         let first = |quantity| channels.iter().position(|channel| channel.quantity == quantity);
         let is_input = |quantity| matches!(quantity, Quantity::RotationalSpeed | Quantity::AmbientTemperature);
-        let outputs = channels.iter().enumerate().filter(|(_, channel)| !is_input(channel.quantity));
+        let speed = first(match operating_point {
+            OperatingPoint::Speed => Quantity::RotationalSpeed,
+            OperatingPoint::Current => Quantity::Current,
+        });
+        let is_output = |index: usize, quantity| !is_input(quantity) && speed != Some(index);
+        let outputs = channels.iter().enumerate().filter(|(index, channel)| is_output(*index, channel.quantity));
         let running = channels.iter().enumerate().find_map(|(i, channel)| Some((i, channel.running_above?)));
         let output = |(index, channel): (usize, &volute_plant::Channel)| Output {
             channel: index,
@@ -91,9 +109,9 @@ impl Channels {
             lowest: channel.plausible[0],
             resolution: channel.resolution,
         };
-        let speed = first(Quantity::RotationalSpeed);
         Channels {
             count: channels.len(),
+            operating_point,
             speed,
             ambient: first(Quantity::AmbientTemperature),
             flow: first(Quantity::Flow),
@@ -135,7 +153,7 @@ mod tests {
     #[test]
     fn speed_and_ambient_are_inputs_and_the_rest_is_judged() {
         let profile = profile();
-        let channels = Channels::of(&profile);
+        let channels = Channels::of(&profile, OperatingPoint::Speed);
         let names = |indexes: Vec<usize>| -> Vec<&str> {
             indexes.into_iter().map(|index| profile.channels()[index].name.as_str()).collect()
         };
@@ -147,8 +165,18 @@ mod tests {
     }
 
     #[test]
+    fn without_speed_the_current_is_an_input() {
+        let profile = profile();
+        let channels = Channels::of(&profile, OperatingPoint::Current);
+        let current = profile.index_of("Current");
+        assert_eq!(channels.speed, current);
+        assert_eq!(channels.outputs.len(), 6);
+        assert!(channels.outputs.iter().all(|output| Some(output.channel) != current));
+    }
+
+    #[test]
     fn a_bad_value_is_missing_and_a_drifted_zero_is_zero() {
-        let channels = Channels::of(&profile());
+        let channels = Channels::of(&profile(), OperatingPoint::Speed);
         let mut samples = vec![Sample::Good(1.0); channels.count];
         samples[channels.outputs[1].channel] = Sample::Bad(1e9);
         samples[channels.outputs[2].channel] = Sample::Good(-0.01);

@@ -8,8 +8,8 @@
 //!
 //! Either must hold for two readings, and for half of the scale's time if a longer scale than the two shortest raised it.
 //! Judged at a shorter scale than that, noise would end a slow fault and begin it again many times. No episode
-//! ends while the pump runs where it was not seen before, or while the channel that raised it is missing: nothing is known
-//! of the fault then.
+//! ends while the pump runs where it was not seen before, or while the speed or the channel that raised it is missing: nothing
+//! is known of the fault then. Readings without speed are not counted, so that a few do not put the end off.
 //!
 //! Example at one reading per second: flow falls by 10 % for five minutes.
 //!
@@ -62,6 +62,16 @@ pub(super) struct Episode {
     quiet_s: f64,
 }
 
+/// How much is known of the operating point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OperatingPointKnown {
+    Yes,
+    /// The speed is missing in this reading.
+    Missing,
+    /// The pump runs where it was not seen before.
+    Outside,
+}
+
 /// What a judged reading does to the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -79,13 +89,13 @@ impl Phase {
         matches!(self, Phase::Episode(_))
     }
 
-    /// Passes a judged reading. `is_outside`: whether the pump runs where it was not seen before.
+    /// Passes a judged reading.
     pub(super) fn advance(
         &mut self,
         baseline: &ConditionalBaseline,
         averages: &Averages,
         judgement: &Judgement,
-        is_outside: bool,
+        known: OperatingPointKnown,
         elapsed_s: f64,
     ) -> Step {
         if let Phase::Relearning { readings, elapsed_s: so_far_s } = self {
@@ -104,6 +114,10 @@ impl Phase {
             if judgement.score > episode.peak {
                 episode.set_peak(baseline, averages, judgement);
             }
+            if known == OperatingPointKnown::Missing {
+                return Step::Hold;
+            }
+            let is_outside = known == OperatingPointKnown::Outside;
             let is_quiet = judgement.score < TUNING.quiet;
             let is_over = is_quiet || episode.remaining(baseline, averages) < TUNING.returned;
             let is_known = !is_outside && averages.mean(episode.scale, episode.output).is_some();
@@ -120,7 +134,8 @@ impl Phase {
                 return Step::Hold;
             }
         }
-        if judgement.score < 1.0 && !is_outside { Step::Learn } else { Step::Hold }
+        let is_normal = judgement.score < 1.0 && known != OperatingPointKnown::Outside;
+        if is_normal { Step::Learn } else { Step::Hold }
     }
 
     /// Whether it fits these numbers of scales and outputs.
@@ -200,14 +215,14 @@ mod tests {
         baseline: ConditionalBaseline,
         averages: Averages,
         phase: Phase,
-        is_outside: bool,
+        known: OperatingPointKnown,
     }
 
     impl Bench {
         fn new(is_fast: bool) -> Bench {
             let baseline = tests::baseline(is_fast);
             let averages = Averages::new(baseline.by_scale.len(), baseline.outputs.len());
-            Bench { baseline, averages, phase: Phase::Normal, is_outside: false }
+            Bench { baseline, averages, phase: Phase::Normal, known: OperatingPointKnown::Yes }
         }
 
         /// Brings the averages of all scales to these residuals, in spreads of the output.
@@ -223,7 +238,7 @@ mod tests {
         fn advance(&mut self, score: f64, scale: usize) -> Step {
             let judgement = Judgement { score, output: OUTPUT, scale, outputs: Vec::new() };
             let elapsed_s = self.baseline.scales.interval_s;
-            self.phase.advance(&self.baseline, &self.averages, &judgement, self.is_outside, elapsed_s)
+            self.phase.advance(&self.baseline, &self.averages, &judgement, self.known, elapsed_s)
         }
     }
 
@@ -280,9 +295,11 @@ mod tests {
         let mut bench = Bench::new(false);
         bench.settle(10.0);
         bench.advance(2.0, 0);
-        bench.is_outside = true;
+        bench.known = OperatingPointKnown::Outside;
         (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
-        bench.is_outside = false;
+        bench.known = OperatingPointKnown::Missing;
+        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
+        bench.known = OperatingPointKnown::Yes;
         bench.averages.clear();
         (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
         assert!(bench.phase.in_episode(), "its channel is missing");
@@ -294,7 +311,7 @@ mod tests {
     #[test]
     fn nothing_is_learned_outside_of_the_known_speeds() {
         let mut bench = Bench::new(false);
-        bench.is_outside = true;
+        bench.known = OperatingPointKnown::Outside;
         assert_eq!(bench.advance(0.1, 0), Step::Hold);
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct OperatingRange {
     /// Its mean.
     pub ambient: Option<f64>,
     pub load: Option<LoadRange>,
+    /// After how many seconds without a value the last one says nothing: of speed, ambient and flow.
+    pub forgotten_s: [f64; 3],
 }
 
 /// The speeds at which a pump ran.
@@ -245,6 +247,7 @@ mod tests {
             speed: Some(SpeedRange { low: 800.0, high: 1200.0 }),
             ambient: Some(20.0),
             load: Some(LoadRange { mean: 100.0, scale: 20.0 }),
+            forgotten_s: [30.0; 3],
         }
     }
 

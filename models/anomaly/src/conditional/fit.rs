@@ -15,7 +15,7 @@ use volute_plant::Profile;
 use super::{
     averages::Scales,
     baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalLearnedFrom},
-    channels::{Channels, Group, Output},
+    channels::{Channels, Group, OperatingPoint, Output},
     covariance::learn_scales,
     features::OperatingRange,
     outputs::{OutputFits, Weighting},
@@ -47,11 +47,35 @@ impl ConditionalBaseline {
     /// them, and help: they show how it cools.
     pub fn learn(profile: &Profile, rows: &[TimedSamples]) -> Result<ConditionalBaseline, ConditionalFitError> {
         let rows = in_order(rows);
+        let mut baseline = Self::learn_by(OperatingPoint::Speed, profile, &rows)?;
+        let has_channel = Channels::of(profile, OperatingPoint::Speed).speed.is_some();
+        // The current is no operating point of a pump that cannot have another: its levels are to be judged.
+        let by_current = || {
+            let baseline = Self::learn_by(OperatingPoint::Current, profile, &rows).ok()?;
+            baseline.range.speed.is_some().then_some(baseline)
+        };
+        if !has_channel {
+            return Ok(baseline);
+        }
+        if baseline.range.speed.is_none() {
+            return Ok(by_current().unwrap_or(baseline));
+        }
+        baseline.without_speed = by_current().map(Box::new);
+        baseline.id = baseline.expected_id();
+        Ok(baseline)
+    }
+
+    /// Learns from rows in order, with this operating point.
+    fn learn_by(
+        operating_point: OperatingPoint,
+        profile: &Profile,
+        rows: &[TimedSamples],
+    ) -> Result<ConditionalBaseline, ConditionalFitError> {
         let too_few = |found| ConditionalFitError::TooFew { found, expected: TUNING.min_rows };
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Err(too_few(0)) };
-        let interval_s = usual_interval_s(&rows).ok_or_else(|| too_few(rows.len()))?;
-        let mut channels = Channels::of(profile);
-        let range = OperatingRange::of(&mut channels, &rows);
+        let interval_s = usual_interval_s(rows).ok_or_else(|| too_few(rows.len()))?;
+        let mut channels = Channels::of(profile, operating_point);
+        let range = OperatingRange::of(&mut channels, rows);
         let present = |output: &Output| {
             let here = rows.iter().filter(|row| row.samples.get(output.channel).is_some_and(|s| s.good().is_some()));
             2 * here.count() > rows.len()
@@ -60,7 +84,7 @@ impl ConditionalBaseline {
         if channels.outputs.is_empty() {
             return Err(ConditionalFitError::NoChannels);
         }
-        let table = Table::new(&channels, &range, &rows, interval_s);
+        let table = Table::new(&channels, &range, rows, interval_s);
         if table.running() < TUNING.min_rows {
             return Err(too_few(table.running()));
         }
@@ -107,6 +131,7 @@ impl ConditionalBaseline {
             by_scale,
             information: weighting.information,
             learned,
+            without_speed: None,
         };
         baseline.id = baseline.expected_id();
         Ok(baseline)

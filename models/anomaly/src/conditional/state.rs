@@ -1,32 +1,24 @@
-//! The conditional detector of one pump, live: takes its readings in order and judges each.
+//! The conditional detector's state of one pump: of its detector, and of the one that takes over while the speed is missing.
 //!
-//! One reading's way through [`ConditionalState::step`]:
+//! A speed that is missing for some readings is thought to be what it was, and is less and less known (`unknown.rs`). When it
+//! has been missing for 10 minutes more than it was there, the second regression takes over, with the current as the operating point
+//! (`baseline.rs`): it judges the other channels, the current not. It gives back when the speed was there for 10 minutes.
 //!
-//! 1. The inputs enter their averages (`features.rs`), and what is not known of these is counted (`unknown.rs`). After a gap they
-//!    are unknown again.
-//! 2. A standing pump is not judged. Its residuals are forgotten; an open episode stays open.
-//! 3. Each output is predicted, and its residual enters the averages of all scales (`averages.rs`).
-//! 4. The averages are judged (`judgement.rs`): the anomaly score, and the channel that it is of.
-//! 5. The phase follows (`episode.rs`).
-//! 6. If the pump is normal, the regressions learn (`regression.rs`).
-//!
-//! Time is the readings' own, so the state has no clock. The same readings give the same results, bit for bit, also if the
-//! state is stored and restored between them.
+//! Example: the speed sensor fails at 10:00. Until 10:10 the last speed counts, and the judgement becomes wider and wider. At 10:10 the
+//! detector by current begins; it knows nothing yet of the last hours of the current, which heated the pump, so the
+//! temperatures are judged strictly only after an hour. An episode that was open at 10:00 stays open until 11:30, when the
+//! detector by current has opened its own if the fault is still there. The sensor is repaired at 15:00, and from 15:10 on
+//! the speed is the operating point again.
 
 use serde::{Deserialize, Serialize};
 use volute_plant::{Sample, Timestamp};
 
 use super::{
-    averages::Averages,
-    baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalMemoryError, OutputBaseline},
-    episode::{Phase, Step},
-    features::{InputFilter, share},
-    judgement::{Judgement, judge},
-    regression::{Projections, Regressions},
-    table::{TimedSamples, is_gap},
+    baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalMemoryError},
+    detector::Detector,
+    result::ConditionalResult,
+    table::TimedSamples,
     tuning::TUNING,
-    uncertainty::{Guard, Noise},
-    unknown::{MissingInputs, UnknownTerms},
 };
 
 /// The detector's state of one pump. Stored in this form.
@@ -36,72 +28,20 @@ pub struct ConditionalState {
     version: u32,
     /// The id of its baseline.
     baseline: String,
-    last: Option<Timestamp>,
-    inputs: InputFilter,
-    unknown: UnknownTerms,
-    averages: Averages,
-    regressions: Regressions,
-    /// One per output.
-    noises: Vec<Noise>,
-    guard: Guard,
-    phase: Phase,
+    detector: Detector,
+    /// For how long the speed was missing more than it was there, in seconds, up to the time after which it is lost.
+    speed_missing_s: f64,
+    /// What judges while the speed is lost.
+    without_speed: Option<Box<Substitute>>,
 }
 
-/// The result for one reading.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ConditionalResult {
-    /// The largest z over its threshold: above 1 is anomalous. 0 while no channel can be judged.
-    pub anomaly_score: f64,
-    /// The channel of that z, by its index in the profile; while no channel can be judged, the first that will be.
-    pub blamed: usize,
-    /// Whether an episode is open. It ends below a lower score than it begins above.
-    pub in_episode: bool,
-    /// Whether the pump runs at a speed, or ran at one minutes ago, that was not seen in commissioning. It is judged less strictly
-    /// then.
-    pub outside_known_range: bool,
-    /// One per channel of the profile; `None` for inputs and for channels that cannot be judged now.
-    pub channels: Vec<Option<ChannelDeviation>>,
-    /// One per channel of the profile: how far this single reading is from what is expected at the operating point, over
-    /// √(spread² + variance of the expectation), limited to ±[`RESIDUAL_LIMIT`]. `None` for inputs, for channels that the
-    /// baseline does not judge, and for channels without a value in this reading. Unlike `channels` it exists from the
-    /// first reading of a running pump on.
-    pub residuals: Vec<Option<f64>>,
-}
-
-/// The largest absolute value of [`ConditionalResult::residuals`].
-pub const RESIDUAL_LIMIT: f64 = 10.0;
-
-/// How far a channel is from what is normal at the operating point, given the other channels.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ChannelDeviation {
-    /// The deviation in standard deviations; negative if the channel is too low.
-    pub z: f64,
-    /// The absolute z above which it is anomalous.
-    pub threshold: f64,
-    /// The time over which it is averaged, in seconds.
-    pub span_s: f64,
-    /// What a reading would be now if the pump were normal, from the operating point alone, in the channel's unit.
-    pub expected: f64,
-}
-
-/// A reading of a running pump, before it is judged.
-struct FollowedReading {
-    elapsed_s: f64,
-    projections: Projections,
-    /// One of each per output.
-    expected: Vec<f64>,
-    residuals: Vec<f64>,
-    /// The variance by unknown terms.
-    unknown: Vec<f64>,
-    /// What the reading is uncertain by, in all.
-    variances: Vec<f64>,
-}
-
-/// What a normal reading changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Learn {
-    All,
-    OffsetsOnly,
+/// The detector by current.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Substitute {
+    detector: Detector,
+    /// For how long it has judged, in seconds.
+    age_s: f64,
 }
 
 impl ConditionalState {
@@ -110,14 +50,9 @@ impl ConditionalState {
         ConditionalState {
             version: CONDITIONAL_VERSION,
             baseline: baseline.id.clone(),
-            last: None,
-            inputs: InputFilter::default(),
-            unknown: UnknownTerms::new(&baseline.terms, &baseline.term_variances),
-            averages: Averages::new(baseline.by_scale.len(), baseline.outputs.len()),
-            regressions: Regressions::new(baseline),
-            noises: baseline.outputs.iter().map(|output| Noise::new(output.noise)).collect(),
-            guard: Guard::default(),
-            phase: Phase::Normal,
+            detector: Detector::new(baseline),
+            speed_missing_s: 0.0,
+            without_speed: None,
         }
     }
 
@@ -130,32 +65,28 @@ impl ConditionalState {
             let (found, expected) = (self.baseline.clone(), baseline.id.clone());
             return Err(ConditionalMemoryError::Baseline { found, expected });
         }
-        let (scales, outputs) = (baseline.by_scale.len(), baseline.outputs.len());
-        let fits = self.inputs.is_valid()
-            && self.unknown.is_valid(baseline.terms.len())
-            && self.averages.is_valid(scales, outputs)
-            && self.regressions.is_valid(baseline)
-            && self.noises.len() == outputs
-            && self.noises.iter().all(|noise| noise.is_valid())
-            && self.guard.is_valid()
-            && self.phase.is_valid(scales, outputs);
-        if fits { Ok(()) } else { Err(ConditionalMemoryError::Shape("its parts do not fit the baseline")) }
+        let substitute_fits = match (&self.without_speed, &baseline.without_speed) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(baseline)) => own.age_s.is_finite() && own.detector.is_valid(baseline),
+        };
+        if self.detector.is_valid(baseline) && self.speed_missing_s.is_finite() && substitute_fits {
+            Ok(())
+        } else {
+            Err(ConditionalMemoryError::Shape("its parts do not fit the baseline"))
+        }
     }
 
     /// Whether an episode is open.
     pub fn in_episode(&self) -> bool {
-        self.phase.in_episode()
+        self.detector.in_episode() || self.without_speed.as_ref().is_some_and(|own| own.detector.in_episode())
     }
 
     /// Creates the state of a pump after the readings that its baseline was learned from, so that the averages of its inputs
     /// are known. Offsets follow; weights do not learn a second time.
     pub fn after(baseline: &ConditionalBaseline, rows: &[TimedSamples]) -> ConditionalState {
         let mut state = ConditionalState::new(baseline);
-        for row in rows {
-            if let Some(reading) = state.follow(baseline, row.at, &row.samples) {
-                state.learn(baseline, Step::Learn, &reading, Learn::OffsetsOnly);
-            }
-        }
+        state.detector.follow_learned(baseline, rows);
         state
     }
 
@@ -169,181 +100,58 @@ impl ConditionalState {
         at: Timestamp,
         samples: &[Sample],
     ) -> Option<ConditionalResult> {
-        let reading = self.follow(baseline, at, samples)?;
-        let residuals = self.standardized(baseline, &reading);
-        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, self.guard);
-        if let Some(judgement) = &judgement {
-            let is_outside = self.guard.is_outside();
-            let step = self.phase.advance(baseline, &self.averages, judgement, is_outside, reading.elapsed_s);
-            self.learn(baseline, step, &reading, Learn::All);
+        if let Some(by_current) = &baseline.without_speed
+            && self.follow_speed(baseline, at, samples)
+        {
+            self.detector.observe(baseline, at, samples);
+            return self.step_without_speed(by_current, at, samples);
         }
-        Some(self.result(baseline, judgement.as_ref(), &reading.expected, residuals))
+        self.detector.step(baseline, at, samples)
     }
 
     /// Follows a reading without judging it and without learning from it: of a pump that starts or stops, which the caller
     /// knows. Only the averages of the inputs follow, so that lags are right afterwards; the averages of the residuals begin
     /// anew, as after a stop. An open episode stays open.
     pub fn observe(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) {
-        if let Some(elapsed_s) = self.pass_time(baseline, at) {
-            // The speeds of a start say nothing about the range in which it will run.
-            self.follow_inputs(baseline, samples, elapsed_s, false);
-            self.interrupt();
+        self.detector.observe(baseline, at, samples);
+        if let (Some(own), Some(by_current)) = (&mut self.without_speed, &baseline.without_speed) {
+            own.detector.observe(by_current, at, samples);
         }
     }
 
-    /// Forgets the residuals, as after a gap, a start or a stop.
-    fn interrupt(&mut self) {
-        self.averages.clear();
-        self.noises.iter_mut().for_each(Noise::interrupt);
-    }
-
-    /// Follows a reading up to the averages of its residuals. `None` if it is not later than the one before, or if the pump
-    /// does not run.
-    fn follow(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> Option<FollowedReading> {
-        let elapsed_s = self.pass_time(baseline, at)?;
-        let is_running = self.runs(baseline, samples);
-        self.follow_inputs(baseline, samples, elapsed_s, is_running);
-        if !is_running {
-            self.interrupt();
-            return None;
-        }
-        let mut terms = Vec::with_capacity(baseline.terms.len());
-        self.inputs.terms(&baseline.range, &baseline.terms, &mut terms);
-        let regressions = self.regressions.outputs();
-        let expected: Vec<f64> = regressions.iter().map(|regression| regression.expected(&terms)).collect();
-        let mut residuals = Vec::with_capacity(expected.len());
-        baseline.channels.outputs(samples, &mut residuals);
-        for (residual, expected) in residuals.iter_mut().zip(&expected) {
-            *residual -= expected;
-        }
-        let unknown: Vec<f64> =
-            regressions.iter().map(|regression| self.unknown.variance(regression.weights())).collect();
-        let projections = self.regressions.project(&terms);
-        let variances = variances(baseline, &projections, &unknown);
-        Noise::add_all(&mut self.noises, &residuals, baseline.scales.interval_s);
-        self.averages.add(&baseline.scales, &residuals, self.guard.level(), elapsed_s);
-        Some(FollowedReading { elapsed_s, projections, expected, residuals, unknown, variances })
-    }
-
-    /// Returns the seconds since the reading before; `None` if this one is not later.
-    fn pass_time(&mut self, baseline: &ConditionalBaseline, at: Timestamp) -> Option<f64> {
+    /// Follows whether the speed is there. Returns whether it is lost.
+    fn follow_speed(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> bool {
         let interval_s = baseline.scales.interval_s;
-        let elapsed_s = match self.last {
-            None => interval_s,
-            Some(last) if at > last => (at.millis() - last.millis()) as f64 / 1e3,
-            Some(_) => return None,
+        let elapsed_s = match self.detector.last() {
+            // Silence is no sign of a speed sensor.
+            Some(last) if at > last => ((at.millis() - last.millis()) as f64 / 1e3).min(interval_s),
+            _ => 0.0,
         };
-        self.last = Some(at);
-        if is_gap(elapsed_s, interval_s) {
-            self.unknown = UnknownTerms::new(&baseline.terms, &baseline.term_variances);
-            self.interrupt();
+        let change_s = if baseline.channels.inputs(samples).speed.is_some() { -elapsed_s } else { elapsed_s };
+        self.speed_missing_s = (self.speed_missing_s + change_s).clamp(0.0, TUNING.speed_lost_s);
+        if self.speed_missing_s == 0.0 {
+            self.without_speed = None;
+        } else if let (None, Some(by_current)) = (&self.without_speed, &baseline.without_speed)
+            && self.speed_missing_s == TUNING.speed_lost_s
+        {
+            self.without_speed = Some(Box::new(Substitute { detector: Detector::new(by_current), age_s: 0.0 }));
         }
-        Some(elapsed_s)
+        self.without_speed.is_some()
     }
 
-    /// Whether the pump runs in this reading.
-    fn runs(&self, baseline: &ConditionalBaseline, samples: &[Sample]) -> bool {
-        // A missing speed keeps its last value.
-        let speed = baseline.channels.inputs(samples).speed.or(self.inputs.speed());
-        let is_running = |speed| baseline.range.speed.is_none_or(|range| range.is_running(speed));
-        baseline.channels.is_on(samples) && speed.is_none_or(is_running)
-    }
-
-    /// Follows the inputs. `counts`: whether the speed is one that the pump runs at.
-    fn follow_inputs(&mut self, baseline: &ConditionalBaseline, samples: &[Sample], elapsed_s: f64, counts: bool) {
-        let ConditionalBaseline { channels, range, terms, term_variances, .. } = baseline;
-        let inputs = channels.inputs(samples);
-        self.inputs.advance(range, &inputs, elapsed_s);
-        self.unknown.advance(terms, term_variances, MissingInputs::of(&inputs), elapsed_s);
-        self.averages.follow_ramp(&baseline.scales, self.inputs.squared_change(range), elapsed_s);
-        self.guard.advance(range.speed, inputs.speed.filter(|_| counts), elapsed_s);
-    }
-
-    fn learn(&mut self, baseline: &ConditionalBaseline, step: Step, reading: &FollowedReading, what: Learn) {
-        match step {
-            Step::Hold => {}
-            Step::Learn => self.learn_normal(baseline, reading, what),
-            Step::Relearn { nth, done } => {
-                for (regression, residual) in self.regressions.outputs_mut().iter_mut().zip(&reading.residuals) {
-                    if !residual.is_nan() {
-                        regression.relearn(*residual, nth);
-                    }
-                    if done {
-                        regression.set_anchor();
-                    }
-                }
-                if done {
-                    self.averages.clear();
-                }
-            }
+    fn step_without_speed(
+        &mut self,
+        by_current: &ConditionalBaseline,
+        at: Timestamp,
+        samples: &[Sample],
+    ) -> Option<ConditionalResult> {
+        let own = self.without_speed.as_mut()?;
+        let result = own.detector.step(by_current, at, samples)?;
+        own.age_s += by_current.scales.interval_s;
+        if own.age_s > TUNING.thermal_span_s {
+            // It knows the lags. From here on it is the substitute's to say whether the fault is still there.
+            self.detector.end_episode();
         }
+        Some(ConditionalResult { in_episode: self.in_episode(), ..result })
     }
-
-    fn learn_normal(&mut self, baseline: &ConditionalBaseline, reading: &FollowedReading, what: Learn) {
-        let follow_s = baseline.learned.running_s.min(TUNING.max_follow_s);
-        let follow = share(reading.elapsed_s.min(baseline.scales.interval_s), follow_s);
-        let mut information = Vec::with_capacity(baseline.outputs.len());
-        for (index, regression) in self.regressions.outputs_mut().iter_mut().enumerate() {
-            let (residual, output) = (reading.residuals[index], &baseline.outputs[index]);
-            // As in the fit: what is not known of the inputs says nothing about the weights.
-            let certainty = 1.0 / (1.0 + reading.unknown[index] / output.spread.powi(2));
-            information.push(baseline.information * certainty);
-            if !residual.is_nan() {
-                regression.follow(output, residual, follow * certainty);
-            }
-        }
-        if what == Learn::All {
-            self.regressions.learn(baseline, &reading.projections, &reading.residuals, &information);
-        }
-    }
-
-    fn result(
-        &self,
-        baseline: &ConditionalBaseline,
-        judgement: Option<&Judgement>,
-        expected: &[f64],
-        residuals: Vec<Option<f64>>,
-    ) -> ConditionalResult {
-        let mut channels = vec![None; baseline.channels.count];
-        if let Some(judgement) = judgement {
-            for (index, output) in baseline.channels.outputs.iter().enumerate() {
-                channels[output.channel] = judgement.outputs[index].map(|judged| ChannelDeviation {
-                    z: judged.z,
-                    threshold: judged.threshold,
-                    span_s: baseline.scales.spans_s[judged.scale],
-                    expected: expected[index],
-                });
-            }
-        }
-        let blamed = judgement.map_or(0, |judgement| judgement.output);
-        ConditionalResult {
-            anomaly_score: judgement.map_or(0.0, |judgement| judgement.score),
-            blamed: baseline.channels.outputs[blamed].channel,
-            in_episode: self.in_episode(),
-            outside_known_range: self.guard.is_outside(),
-            channels,
-            residuals,
-        }
-    }
-
-    /// Returns [`ConditionalResult::residuals`] of a reading.
-    fn standardized(&self, baseline: &ConditionalBaseline, reading: &FollowedReading) -> Vec<Option<f64>> {
-        let mut residuals = vec![None; baseline.channels.count];
-        for (index, output) in baseline.outputs.iter().enumerate() {
-            let guard = self.guard.level() * output.magnitude;
-            let sd = (output.spread.powi(2) + reading.variances[index] + guard.powi(2)).sqrt();
-            let residual = reading.residuals[index] / sd;
-            let channel = baseline.channels.outputs[index].channel;
-            residuals[channel] = residual.is_finite().then(|| residual.clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT));
-        }
-        residuals
-    }
-}
-
-/// Returns what each output's reading is uncertain by, apart from noise, ramps and guard. `unknown`: by unknown terms.
-fn variances(baseline: &ConditionalBaseline, projections: &Projections, unknown: &[f64]) -> Vec<f64> {
-    let variance = |(index, output): (usize, &OutputBaseline)| {
-        projections.variance(baseline.channels.outputs[index].group, output) + unknown[index] + output.unknown
-    };
-    baseline.outputs.iter().enumerate().map(variance).collect()
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use volute_plant::{Reading, Sample, Timestamp};
 
 use super::{
-    channels::{Channels, Inputs},
+    channels::{Channels, Group, Inputs},
     features::{InputFilter, LoadRange, OperatingRange, SpeedRange},
     ridge::dot,
     terms::{Source, Term},
@@ -39,6 +39,8 @@ impl From<&Reading> for TimedSamples {
 pub(super) struct Table {
     pub interval_s: f64,
     pub terms: Vec<Term>,
+    /// As [`OperatingRange`] has it.
+    forgotten_s: [f64; 3],
     pub rows: Vec<TableRow>,
     /// The values of the terms, row by row.
     term_values: Vec<f64>,
@@ -106,8 +108,24 @@ impl OperatingRange {
         };
         let flows: Vec<f64> = inputs.iter().filter(is_running).filter_map(|inputs| inputs.flow).collect();
         let load = (2 * flows.len() > rows.len() / 2).then(|| load_range(&flows));
-        OperatingRange { speed, ambient: ambients.map(|ambients| mean(&ambients)), load }
+        let forgotten_s =
+            [|inputs: &Inputs| inputs.speed, |inputs: &Inputs| inputs.ambient, |inputs: &Inputs| inputs.flow]
+                .map(|of| forgotten_s(rows, &inputs.iter().filter(is_running).map(of).collect::<Vec<_>>()));
+        OperatingRange { speed, ambient: ambients.map(|ambients| mean(&ambients)), load, forgotten_s }
     }
+}
+
+/// Returns the time after which the last value of an input says nothing of it: in which it would wander off by its standard
+/// deviation if it went on as from one reading to the next.
+fn forgotten_s(rows: &[TimedSamples], values: &[Option<f64>]) -> f64 {
+    let [shortest_s, longest_s] = TUNING.forgotten_s;
+    let present: Vec<f64> = values.iter().copied().flatten().collect();
+    let changes = values.windows(2).filter_map(|pair| Some((pair[1]? - pair[0]?).powi(2)));
+    let (sum, count) = changes.fold((0.0, 0.0), |(sum, count), square| (sum + square, count + 1.0));
+    let Some(interval_s) = usual_interval_s(rows).filter(|_| count > 0.0) else { return shortest_s };
+    let level = mean(&present);
+    let variance = present.iter().map(|value| (value - level).powi(2)).sum::<f64>() / present.len() as f64;
+    (2.0 * variance * interval_s / (sum / count).max(1e-30)).clamp(shortest_s, longest_s)
 }
 
 fn speed_range(mut speeds: Vec<f64>) -> Option<SpeedRange> {
@@ -132,11 +150,18 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 impl Table {
     /// Passes the rows, which are in order, through the filter of the inputs.
     pub(super) fn new(channels: &Channels, range: &OperatingRange, rows: &[TimedSamples], interval_s: f64) -> Table {
-        let load = range.load.is_some();
+        let load = range.load.is_some() && channels.outputs.iter().any(|output| output.group == Group::Loaded);
         let terms = Term::all(range.speed.is_some(), range.ambient.is_some(), load, interval_s);
         let outputs = channels.outputs.len();
-        let mut table =
-            Table { interval_s, rows: Vec::new(), term_values: Vec::new(), values: Vec::new(), outputs, terms };
+        let mut table = Table {
+            interval_s,
+            forgotten_s: range.forgotten_s,
+            rows: Vec::new(),
+            term_values: Vec::new(),
+            values: Vec::new(),
+            outputs,
+            terms,
+        };
         let mut filter = InputFilter::default();
         let (mut row_terms, mut row_values) = (Vec::new(), Vec::new());
         let mut last: Option<Timestamp> = None;
@@ -220,7 +245,7 @@ impl Table {
             if row.after_gap {
                 unknown = new();
             }
-            unknown.advance(&self.terms, term_variances, row.missing, row.elapsed_s);
+            unknown.advance(&self.terms, term_variances, &self.forgotten_s, row.missing, row.elapsed_s);
             for (variances, weights) in variances.iter_mut().zip(weights) {
                 variances.push(unknown.variance(weights));
             }

@@ -103,8 +103,13 @@ pub(super) struct ConditionalTuning {
     pub noise_factor: f64,
     /// One difference counts at most this many times the noise. Chosen: a step is not noise.
     pub noise_clip: f64,
-    /// An input that is missing becomes unknown within this time at most. Chosen.
-    pub input_forgotten_s: f64,
+    /// A speed that was missing for this much longer than it was there is lost, and the current takes its place. Chosen.
+    pub speed_lost_s: f64,
+    /// A missing input is unknown after a time that is learned, within these bounds. Chosen.
+    pub forgotten_s: [f64; 2],
+    /// It is then off by this many standard deviations of commissioning. Statistics: two values at random differ by √2, from
+    /// one end of a swing to the other by 2 √2.
+    pub missing_spreads: f64,
 
     /// A threshold is this many times the largest z to be expected by chance. Statistics, with a factor chosen.
     pub chance_factor: f64,
@@ -192,7 +197,9 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     noise_free: 1.3,
     noise_factor: 1.5,
     noise_clip: 9.0,
-    input_forgotten_s: 30.0,
+    speed_lost_s: 600.0,
+    forgotten_s: [30.0, 1_800.0],
+    missing_spreads: 2.0,
 
     chance_factor: 2.0,
     few_factor: 8.0,

@@ -1,12 +1,15 @@
 //! What is not known of the terms: averages whose history was not seen, and inputs that are missing.
 //!
 //! After a start of data or a gap, an average of time constant T is unknown by its variance in commissioning, and becomes
-//! known with e^(-2t/T). While its input is missing, that variance grows back. A channel with the weight w on the term is
-//! then uncertain by w² times the variance.
+//! known with e^(-2t/T).
+//!
+//! A missing input keeps its last value, which becomes wrong, within a time that is learned (`table.rs`): half a minute to half an
+//! hour. It is then off by up to two standard deviations of commissioning. A term without history is off by as much; an
+//! average by the average of that error. A channel with the weight w on a term is uncertain by w times the error.
 //!
 //! Example: a bearing has the weight 5 K on a heat term with variance 0.04 and T = 1200 s. At the start its value is
-//! uncertain by 5 · √0.04 = 1 K, after 20 minutes by 0.37 K, and after an hour by 0.05 K. If the speed is then missing for a
-//! minute, by 0.9 K: half a minute without an input is as good as no history.
+//! uncertain by 5 · √0.04 = 1 K, after 20 minutes by 0.37 K, and after an hour by 0.05 K. If the speed, which changes within a
+//! minute, is then missing for one, the average has taken in 5 % of an error of 2 K: 0.14 K; if it is missing for 20 minutes, 1.3 K.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,15 +20,18 @@ use super::{
     tuning::TUNING,
 };
 
-/// An average of which less than this share of its variance is unknown is known: it needs no more arithmetic.
-const KNOWN: f64 = 1e-9;
+/// An average whose error is below this share of its standard deviation is known: it needs no more arithmetic.
+const KNOWN: f64 = 1e-5;
 
-/// The variance of each term that is not known.
+/// How much each term may be off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UnknownTerms {
+    /// The standard deviation of each term's error.
     #[serde(with = "packed::f64s")]
-    variances: Vec<f64>,
+    errors: Vec<f64>,
+    /// For how long speed, ambient and flow have been missing, in seconds.
+    missing_s: [f64; 3],
 }
 
 /// The inputs that a reading lacks.
@@ -41,76 +47,101 @@ impl MissingInputs {
         let Inputs { speed, ambient, flow } = inputs;
         MissingInputs { speed: speed.is_none(), ambient: ambient.is_none(), flow: flow.is_none() }
     }
-
-    fn contains(self, source: Source) -> bool {
-        match source {
-            Source::Nothing => false,
-            Source::Speed => self.speed,
-            Source::Ambient => self.ambient,
-            Source::Flow => self.flow,
-        }
-    }
 }
 
 impl UnknownTerms {
     /// At the start of data: the averages are not known. `term_variances`: of each term in commissioning.
     pub(super) fn new(terms: &[Term], term_variances: &[f64]) -> UnknownTerms {
         let pairs = terms.iter().zip(term_variances);
-        let variances = pairs.map(|(term, variance)| if term.span_s().is_some() { *variance } else { 0.0 });
-        UnknownTerms { variances: variances.collect() }
+        let errors = pairs.map(|(term, variance)| if term.span_s().is_some() { variance.sqrt() } else { 0.0 });
+        UnknownTerms { errors: errors.collect(), missing_s: [0.0; 3] }
     }
 
     /// Passes `elapsed_s`, up to a reading that lacks these inputs.
-    pub(super) fn advance(&mut self, terms: &[Term], term_variances: &[f64], missing: MissingInputs, elapsed_s: f64) {
-        for ((unknown, term), variance) in self.variances.iter_mut().zip(terms).zip(term_variances) {
-            let is_missing = missing.contains(term.source());
-            if *unknown == 0.0 && !is_missing {
+    pub(super) fn advance(
+        &mut self,
+        terms: &[Term],
+        term_variances: &[f64],
+        forgotten_s: &[f64; 3],
+        missing: MissingInputs,
+        elapsed_s: f64,
+    ) {
+        let MissingInputs { speed, ambient, flow } = missing;
+        for (missing_s, is_missing) in self.missing_s.iter_mut().zip([speed, ambient, flow]) {
+            *missing_s = if is_missing { *missing_s + elapsed_s } else { 0.0 };
+        }
+        for ((error, term), variance) in self.errors.iter_mut().zip(terms).zip(term_variances) {
+            let wrong = wrong(&self.missing_s, forgotten_s, term.source());
+            if *error == 0.0 && wrong == 0.0 {
                 continue;
             }
-            // What is without history is known at once.
-            let kept = term.span_s().map_or(0.0, |span_s| (-2.0 * elapsed_s / span_s).exp());
-            *unknown *= kept;
-            if *unknown < KNOWN * variance {
-                *unknown = 0.0;
-            }
-            if is_missing {
-                let growth = (1.0 - kept).max((elapsed_s / TUNING.input_forgotten_s).min(1.0));
-                *unknown += growth * (variance - *unknown);
+            // What is without history is as wrong as its input, at once.
+            let kept = term.span_s().map_or(0.0, |span_s| (-elapsed_s / span_s).exp());
+            *error = kept * *error + (1.0 - kept) * TUNING.missing_spreads * (wrong * variance).sqrt();
+            if *error < KNOWN * variance.sqrt() {
+                *error = 0.0;
             }
         }
     }
 
     /// Returns the variance of a sum of the terms with these weights.
     pub(super) fn variance(&self, weights: &[f64]) -> f64 {
-        weights.iter().zip(&self.variances).map(|(weight, unknown)| weight * weight * unknown).sum()
+        weights.iter().zip(&self.errors).map(|(weight, error)| (weight * error).powi(2)).sum()
     }
 
-    /// Whether it has one finite variance for each term.
+    /// Whether it has one finite number for each term.
     pub(super) fn is_valid(&self, terms: usize) -> bool {
-        self.variances.len() == terms && self.variances.iter().all(|variance| variance.is_finite())
+        self.errors.len() == terms && self.errors.iter().chain(&self.missing_s).all(|number| number.is_finite())
     }
+}
+
+/// Returns the share of its variance by which an input is wrong.
+fn wrong(missing_s: &[f64; 3], forgotten_s: &[f64; 3], source: Source) -> f64 {
+    let input = match source {
+        Source::Nothing => return 0.0,
+        Source::Speed => 0,
+        Source::Ambient => 1,
+        Source::Flow => 2,
+    };
+    (missing_s[input] / forgotten_s[input]).min(1.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SPEED: MissingInputs = MissingInputs { speed: true, ambient: false, flow: false };
+    const NONE: MissingInputs = MissingInputs { speed: false, ..SPEED };
+
+    const FORGOTTEN_S: [f64; 3] = [60.0, 1_800.0, 60.0];
+
     #[test]
-    fn an_average_becomes_known_and_is_forgotten_while_its_input_is_missing() {
+    fn the_example_of_the_module() {
         let terms = [Term::Heat(1)];
-        let present = MissingInputs { speed: false, ambient: false, flow: false };
         let mut unknown = UnknownTerms::new(&terms, &[0.04]);
         let sd = |unknown: &UnknownTerms| unknown.variance(&[5.0]).sqrt();
         assert_eq!(sd(&unknown), 1.0);
-        unknown.advance(&terms, &[0.04], present, 1_200.0);
+        unknown.advance(&terms, &[0.04], &FORGOTTEN_S, NONE, 1_200.0);
         assert!((sd(&unknown) - (-1.0f64).exp()).abs() < 1e-12);
-        unknown.advance(&terms, &[0.04], present, 2_400.0);
+        unknown.advance(&terms, &[0.04], &FORGOTTEN_S, NONE, 2_400.0);
         assert!((sd(&unknown) - (-3.0f64).exp()).abs() < 1e-12);
         let before = sd(&unknown);
-        unknown.advance(&terms, &[0.04], MissingInputs { ambient: true, ..present }, 1.0);
+        unknown.advance(&terms, &[0.04], &FORGOTTEN_S, MissingInputs { ambient: true, ..NONE }, 1.0);
         assert!(sd(&unknown) < before, "another input that is missing makes no difference");
-        unknown.advance(&terms, &[0.04], MissingInputs { speed: true, ..present }, 600.0);
-        assert!(sd(&unknown) > 0.5);
+        unknown.advance(&terms, &[0.04], &FORGOTTEN_S, SPEED, 60.0);
+        assert!((sd(&unknown) - 0.14).abs() < 0.01, "{}", sd(&unknown));
+        (0..19).for_each(|_| unknown.advance(&terms, &[0.04], &FORGOTTEN_S, SPEED, 60.0));
+        assert!((sd(&unknown) - 1.3).abs() < 0.05, "{}", sd(&unknown));
+    }
+
+    #[test]
+    fn an_input_that_changes_slowly_is_forgotten_slowly() {
+        let terms = [Term::Ambient, Term::SpeedChange(2)];
+        let mut unknown = UnknownTerms::new(&terms, &[0.25, 0.25]);
+        unknown.advance(&terms, &[0.25, 0.25], &FORGOTTEN_S, NONE, 1e6);
+        unknown.advance(&terms, &[0.25, 0.25], &FORGOTTEN_S, MissingInputs { ambient: true, ..SPEED }, 60.0);
+        let of = |weights: [f64; 2]| unknown.variance(&weights).sqrt();
+        assert!(of([1.0, 0.0]) < 0.02 && of([0.0, 1.0]) > 0.5, "{} {}", of([1.0, 0.0]), of([0.0, 1.0]));
     }
 
     #[test]
@@ -118,11 +149,9 @@ mod tests {
         let terms = [Term::Constant, Term::SpeedPower(1)];
         let mut unknown = UnknownTerms::new(&terms, &[0.0, 0.3]);
         assert_eq!(unknown.variance(&[1.0, 1.0]), 0.0);
-        let missing = MissingInputs::of(&Inputs::default());
-        unknown.advance(&terms, &[0.0, 0.3], missing, 60.0);
-        assert_eq!(unknown.variance(&[1.0, 1.0]), 0.3);
-        let here = MissingInputs::of(&Inputs { speed: Some(1.0), ..Inputs::default() });
-        unknown.advance(&terms, &[0.0, 0.3], here, 1.0);
+        unknown.advance(&terms, &[0.0, 0.3], &FORGOTTEN_S, SPEED, 60.0);
+        assert!((unknown.variance(&[1.0, 1.0]) - 4.0 * 0.3).abs() < 1e-12);
+        unknown.advance(&terms, &[0.0, 0.3], &FORGOTTEN_S, NONE, 1.0);
         assert_eq!(unknown.variance(&[1.0, 1.0]), 0.0);
     }
 }

@@ -4,9 +4,9 @@ use volute_plant::Sample;
 
 use super::{
     Episodes, MINUTE_S, learn,
-    pump::{BEARING, DAY_S, FLOW, Fault, Pump, VIBRATION, profile_of},
+    pump::{BEARING, DAY_S, FLOW, Fault, Pump, SPEED, VIBRATION, profile_of},
 };
-use crate::conditional::{ConditionalBaseline, TimedSamples};
+use crate::conditional::{ConditionalBaseline, ConditionalState, TimedSamples};
 
 const HOUR_S: f64 = 3_600.0;
 
@@ -57,11 +57,66 @@ fn a_flow_fault_is_found_with_any_other_channel_absent() {
         assert_eq!(episodes.began, [], "without channel {absent}");
         assert_eq!(episodes.judged, 1_440, "without channel {absent}");
         episodes.watch(&mask(&faulty));
-        // Without the speed, the operating point is not known: the others may be judged, and nothing false is raised.
-        if absent != super::pump::SPEED {
-            assert_eq!(episodes.began.first().map(|(_, blamed)| *blamed), Some(FLOW), "without channel {absent}");
+        assert_eq!(episodes.began.first().map(|(_, blamed)| *blamed), Some(FLOW), "without channel {absent}");
+    }
+}
+
+#[test]
+fn faults_are_found_by_the_current_if_the_speed_is_lost_or_was_never_there() {
+    for learned_with_speed in [true, false] {
+        for (fault, channel) in [(Fault::Vibration, VIBRATION), (Fault::Flow, FLOW)] {
+            let mut pump = Pump::new(1, MINUTE_S);
+            let mask = |rows: Vec<TimedSamples>| -> Vec<TimedSamples> {
+                rows.iter().map(|row| with(row, SPEED, Sample::Missing)).collect()
+            };
+            let learned = pump.run(DAY_S);
+            let learned = if learned_with_speed { learned } else { mask(learned) };
+            let baseline = learn(&learned);
+            assert_eq!(baseline.speed_range().is_some(), learned_with_speed);
+            let mut episodes = Episodes::after(&baseline, &learned);
+            episodes.watch(&mask(pump.run(3.0 * DAY_S)));
+            assert_eq!(episodes.began, []);
+            pump.fault = Some((fault, pump.time_s()));
+            episodes.watch(&mask(pump.run(HOUR_S)));
+            assert_eq!(episodes.began.first().map(|(_, blamed)| *blamed), Some(channel), "{fault:?}");
         }
     }
+}
+
+#[test]
+fn an_episode_goes_on_when_the_speed_is_lost_and_when_it_comes_back() {
+    let mut pump = Pump::new(1, MINUTE_S);
+    let learned = pump.run(DAY_S);
+    let baseline = learn(&learned);
+    let mut episodes = Episodes::after(&baseline, &learned);
+    pump.fault = Some((Fault::Flow, pump.time_s()));
+    episodes.watch(&pump.run(HOUR_S));
+    assert!(episodes.state.in_episode());
+    let lost: Vec<TimedSamples> = pump.run(6.0 * HOUR_S).iter().map(|row| with(row, SPEED, Sample::Missing)).collect();
+    episodes.watch(&lost);
+    assert_eq!((episodes.state.in_episode(), episodes.began.len()), (true, 1), "the current shows the fault too");
+    let stored = serde_json::to_string(&episodes.state).expect("JSON");
+    let restored: ConditionalState = serde_json::from_str(&stored).expect("a state");
+    assert_eq!((restored.check(&baseline), &restored), (Ok(()), &episodes.state));
+    episodes.watch(&pump.run(HOUR_S));
+    assert!(episodes.state.in_episode(), "back to the speed");
+    pump.fault = None;
+    episodes.watch(&pump.run(2.0 * HOUR_S));
+    assert!(!episodes.state.in_episode());
+}
+
+#[test]
+fn an_episode_of_a_fault_that_ends_while_the_speed_is_lost_ends() {
+    let mut pump = Pump::new(1, MINUTE_S);
+    let learned = pump.run(DAY_S);
+    let baseline = learn(&learned);
+    let mut episodes = Episodes::after(&baseline, &learned);
+    pump.fault = Some((Fault::Flow, pump.time_s()));
+    episodes.watch(&pump.run(HOUR_S));
+    pump.fault = None;
+    let lost: Vec<TimedSamples> = pump.run(2.0 * HOUR_S).iter().map(|row| with(row, SPEED, Sample::Missing)).collect();
+    episodes.watch(&lost);
+    assert!(!episodes.state.in_episode());
 }
 
 #[test]

@@ -6,9 +6,11 @@
 
 use std::{fs, ops::RangeInclusive, thread};
 
+use volute_plant::Sample;
+
 use super::{
     Episodes, MINUTE_S, learn,
-    pump::{BEARING, DAY_S, FLOW, Fault, Pump, VIBRATION},
+    pump::{AMBIENT, BEARING, CURRENT, DAY_S, FLOW, Fault, Pump, SPEED, VIBRATION},
 };
 use crate::conditional::{RefitSchedule, TimedSamples};
 
@@ -44,13 +46,14 @@ struct Figures {
 
 const FAULTS: [(Fault, usize); 3] = [(Fault::Vibration, VIBRATION), (Fault::Flow, FLOW), (Fault::Bearing, BEARING)];
 
-fn figures(seed: u64) -> Figures {
+/// `lost`: channels that are missing in commissioning, and those that are missing later.
+fn figures(seed: u64, lost: [&[usize]; 2]) -> Figures {
     let mut pump = Pump::new(seed, MINUTE_S);
-    let learned = pump.run(DAY_S);
+    let learned = without(&pump.run(DAY_S), lost[0]);
     let baseline = learn(&learned);
     let watch = |rows: &[TimedSamples]| {
         let mut episodes = Episodes::after(&baseline, &learned);
-        episodes.watch(rows);
+        episodes.watch(&without(rows, lost[1]));
         episodes.began
     };
     let healthy = watch(&pump.run(14.0 * DAY_S)).len();
@@ -76,14 +79,39 @@ fn figures(seed: u64) -> Figures {
     Figures { healthy, season, faults: FAULTS.into_iter().map(delay).collect() }
 }
 
+/// Returns the rows without some channels.
+fn without(rows: &[TimedSamples], channels: &[usize]) -> Vec<TimedSamples> {
+    let without = |row: &TimedSamples| {
+        let mut samples = row.samples.to_vec();
+        channels.iter().for_each(|channel| samples[*channel] = Sample::Missing);
+        TimedSamples { at: row.at, samples: samples.into() }
+    };
+    rows.iter().map(without).collect()
+}
+
 #[test]
 #[ignore = "a measurement"]
 fn a_day_of_commissioning() {
-    let figures = each(figures);
+    measure("all channels", [&[], &[]]);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn an_absent_channel() {
+    measure("the speed is lost after commissioning", [&[], &[SPEED]]);
+    measure("the speed was never there", [&[SPEED], &[SPEED]]);
+    measure("speed and current are lost after commissioning", [&[], &[SPEED, CURRENT]]);
+    measure("the ambient is lost after commissioning", [&[], &[AMBIENT]]);
+    measure("the ambient was never there", [&[AMBIENT], &[AMBIENT]]);
+}
+
+fn measure(name: &str, lost: [&[usize]; 2]) {
+    println!("{name}:");
+    let figures = each(|seed| figures(seed, lost));
     let count = figures.len();
     let print = |name: &str, episodes: Vec<usize>, days: f64| {
         let (sum, worst) = (episodes.iter().sum::<usize>() as f64, episodes.iter().max().copied().unwrap_or(0));
-        println!("{name}: {sum} false episodes, {:.3} a pump-day, worst pump {worst}", sum / days / count as f64);
+        println!("  {name}: {sum} false episodes, {:.3} a pump-day, worst pump {worst}", sum / days / count as f64);
     };
     print("14 days", figures.iter().map(|figures| figures.healthy).collect(), 14.0);
     print("28 days, +15 K", figures.iter().map(|figures| figures.season).collect(), 28.0);
@@ -92,7 +120,7 @@ fn a_day_of_commissioning() {
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
         let named = found.iter().filter(|(_, named)| *named).count();
         let (median, last) = (found.get(found.len() / 2), found.last());
-        println!("{fault:?}: {} of {count}, named {named}, median {median:.2?}, last {last:.2?}", found.len());
+        println!("  {fault:?}: {} of {count}, named {named}, median {median:.2?}, last {last:.2?}", found.len());
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) const SPEED: usize = 0;
 pub(crate) const BEARING: usize = 1;
 pub(crate) const VIBRATION: usize = 2;
 pub(crate) const FLOW: usize = 3;
+pub(crate) const CURRENT: usize = 6;
 pub(crate) const AMBIENT: usize = 8;
 
 pub(crate) fn profile() -> Profile {

@@ -1,0 +1,312 @@
+//! The detector of one pump at one operating point, live: takes its readings in order and judges each.
+//!
+//! One reading's way through [`Detector::step`]:
+//!
+//! 1. The inputs enter their averages (`features.rs`), and what is not known of these is counted (`unknown.rs`). After a gap they
+//!    are unknown again.
+//! 2. A standing pump is not judged. Its residuals are forgotten; an open episode stays open.
+//! 3. Each output is predicted, and its residual enters the averages of all scales (`averages.rs`).
+//! 4. The averages are judged (`judgement.rs`): the anomaly score, and the channel that it is of.
+//! 5. The phase follows (`episode.rs`).
+//! 6. If the pump is normal, the regressions learn (`regression.rs`).
+//!
+//! Time is the readings' own, so there is no clock. The same readings give the same results, bit for bit, also if the
+//! state is stored and restored between them.
+
+use serde::{Deserialize, Serialize};
+use volute_plant::{Sample, Timestamp};
+
+use super::{
+    averages::Averages,
+    baseline::{ConditionalBaseline, OutputBaseline},
+    episode::{OperatingPointKnown, Phase, Step},
+    features::{InputFilter, share},
+    judgement::{Judgement, judge},
+    regression::{Projections, Regressions},
+    result::{ChannelDeviation, ConditionalResult, RESIDUAL_LIMIT},
+    table::{TimedSamples, is_gap},
+    tuning::TUNING,
+    uncertainty::{Guard, Noise},
+    unknown::{MissingInputs, UnknownTerms},
+};
+
+/// The state of the detector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Detector {
+    last: Option<Timestamp>,
+    inputs: InputFilter,
+    unknown: UnknownTerms,
+    averages: Averages,
+    regressions: Regressions,
+    /// One per output.
+    noises: Vec<Noise>,
+    guard: Guard,
+    phase: Phase,
+}
+
+/// A reading of a running pump, before it is judged.
+struct FollowedReading {
+    elapsed_s: f64,
+    projections: Projections,
+    /// One of each per output.
+    expected: Vec<f64>,
+    residuals: Vec<f64>,
+    /// The variance by unknown terms.
+    unknown: Vec<f64>,
+    /// What the reading is uncertain by, in all.
+    variances: Vec<f64>,
+}
+
+/// What a normal reading changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Learn {
+    All,
+    OffsetsOnly,
+}
+
+impl Detector {
+    /// Nothing was seen yet.
+    pub(super) fn new(baseline: &ConditionalBaseline) -> Detector {
+        Detector {
+            last: None,
+            inputs: InputFilter::default(),
+            unknown: UnknownTerms::new(&baseline.terms, &baseline.term_variances),
+            averages: Averages::new(baseline.by_scale.len(), baseline.outputs.len()),
+            regressions: Regressions::new(baseline),
+            noises: baseline.outputs.iter().map(|output| Noise::new(output.noise)).collect(),
+            guard: Guard::default(),
+            phase: Phase::Normal,
+        }
+    }
+
+    /// Whether its parts fit the baseline.
+    pub(super) fn is_valid(&self, baseline: &ConditionalBaseline) -> bool {
+        let (scales, outputs) = (baseline.by_scale.len(), baseline.outputs.len());
+        self.inputs.is_valid()
+            && self.unknown.is_valid(baseline.terms.len())
+            && self.averages.is_valid(scales, outputs)
+            && self.regressions.is_valid(baseline)
+            && self.noises.len() == outputs
+            && self.noises.iter().all(|noise| noise.is_valid())
+            && self.guard.is_valid()
+            && self.phase.is_valid(scales, outputs)
+    }
+
+    /// Whether an episode is open.
+    pub(super) fn in_episode(&self) -> bool {
+        self.phase.in_episode()
+    }
+
+    /// Ends an open episode.
+    pub(super) fn end_episode(&mut self) {
+        self.phase = Phase::Normal;
+    }
+
+    /// Returns the time of the last reading.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        self.last
+    }
+
+    /// Follows the readings that the baseline was learned from. Offsets follow; weights do not learn a second time.
+    pub(super) fn follow_learned(&mut self, baseline: &ConditionalBaseline, rows: &[TimedSamples]) {
+        for row in rows {
+            if let Some(reading) = self.follow(baseline, row.at, &row.samples) {
+                self.learn(baseline, Step::Learn, &reading, Learn::OffsetsOnly);
+            }
+        }
+    }
+
+    /// Judges a reading; see [`super::ConditionalState::step`].
+    pub(super) fn step(
+        &mut self,
+        baseline: &ConditionalBaseline,
+        at: Timestamp,
+        samples: &[Sample],
+    ) -> Option<ConditionalResult> {
+        let reading = self.follow(baseline, at, samples)?;
+        let residuals = self.standardized(baseline, &reading);
+        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, self.guard);
+        if let Some(judgement) = &judgement {
+            let known = self.operating_point_known(baseline, samples);
+            let step = self.phase.advance(baseline, &self.averages, judgement, known, reading.elapsed_s);
+            self.learn(baseline, step, &reading, Learn::All);
+        }
+        Some(self.result(baseline, judgement.as_ref(), &reading.expected, residuals))
+    }
+
+    /// Follows the inputs of a reading; see [`super::ConditionalState::observe`].
+    pub(super) fn observe(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) {
+        if let Some(elapsed_s) = self.pass_time(baseline, at) {
+            // The speeds of a start say nothing about the range in which it will run.
+            self.follow_inputs(baseline, samples, elapsed_s, false);
+            self.interrupt();
+        }
+    }
+
+    fn operating_point_known(&self, baseline: &ConditionalBaseline, samples: &[Sample]) -> OperatingPointKnown {
+        if self.guard.is_outside() {
+            OperatingPointKnown::Outside
+        } else if baseline.range.speed.is_some() && baseline.channels.inputs(samples).speed.is_none() {
+            OperatingPointKnown::Missing
+        } else {
+            OperatingPointKnown::Yes
+        }
+    }
+
+    /// Forgets the residuals, as after a gap, a start or a stop.
+    fn interrupt(&mut self) {
+        self.averages.clear();
+        self.noises.iter_mut().for_each(Noise::interrupt);
+    }
+
+    /// Follows a reading up to the averages of its residuals. `None` if it is not later than the one before, or if the pump
+    /// does not run.
+    fn follow(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> Option<FollowedReading> {
+        let elapsed_s = self.pass_time(baseline, at)?;
+        let is_running = self.runs(baseline, samples);
+        self.follow_inputs(baseline, samples, elapsed_s, is_running);
+        if !is_running {
+            self.interrupt();
+            return None;
+        }
+        let mut terms = Vec::with_capacity(baseline.terms.len());
+        self.inputs.terms(&baseline.range, &baseline.terms, &mut terms);
+        let regressions = self.regressions.outputs();
+        let expected: Vec<f64> = regressions.iter().map(|regression| regression.expected(&terms)).collect();
+        let mut residuals = Vec::with_capacity(expected.len());
+        baseline.channels.outputs(samples, &mut residuals);
+        for (residual, expected) in residuals.iter_mut().zip(&expected) {
+            *residual -= expected;
+        }
+        let unknown: Vec<f64> =
+            regressions.iter().map(|regression| self.unknown.variance(regression.weights())).collect();
+        let projections = self.regressions.project(&terms);
+        let variances = variances(baseline, &projections, &unknown);
+        Noise::add_all(&mut self.noises, &residuals, baseline.scales.interval_s);
+        self.averages.add(&baseline.scales, &residuals, self.guard.level(), elapsed_s);
+        Some(FollowedReading { elapsed_s, projections, expected, residuals, unknown, variances })
+    }
+
+    /// Returns the seconds since the reading before; `None` if this one is not later.
+    fn pass_time(&mut self, baseline: &ConditionalBaseline, at: Timestamp) -> Option<f64> {
+        let interval_s = baseline.scales.interval_s;
+        let elapsed_s = match self.last {
+            None => interval_s,
+            Some(last) if at > last => (at.millis() - last.millis()) as f64 / 1e3,
+            Some(_) => return None,
+        };
+        self.last = Some(at);
+        if is_gap(elapsed_s, interval_s) {
+            self.unknown = UnknownTerms::new(&baseline.terms, &baseline.term_variances);
+            self.interrupt();
+        }
+        Some(elapsed_s)
+    }
+
+    /// Whether the pump runs in this reading.
+    fn runs(&self, baseline: &ConditionalBaseline, samples: &[Sample]) -> bool {
+        // A missing speed keeps its last value.
+        let speed = baseline.channels.inputs(samples).speed.or(self.inputs.speed());
+        let is_running = |speed| baseline.range.speed.is_none_or(|range| range.is_running(speed));
+        baseline.channels.is_on(samples) && speed.is_none_or(is_running)
+    }
+
+    /// Follows the inputs. `counts`: whether the speed is one that the pump runs at.
+    fn follow_inputs(&mut self, baseline: &ConditionalBaseline, samples: &[Sample], elapsed_s: f64, counts: bool) {
+        let ConditionalBaseline { channels, range, terms, term_variances, .. } = baseline;
+        let inputs = channels.inputs(samples);
+        self.inputs.advance(range, &inputs, elapsed_s);
+        self.unknown.advance(terms, term_variances, &range.forgotten_s, MissingInputs::of(&inputs), elapsed_s);
+        self.averages.follow_ramp(&baseline.scales, self.inputs.squared_change(range), elapsed_s);
+        self.guard.advance(range.speed, inputs.speed.filter(|_| counts), elapsed_s);
+    }
+
+    fn learn(&mut self, baseline: &ConditionalBaseline, step: Step, reading: &FollowedReading, what: Learn) {
+        match step {
+            Step::Hold => {}
+            Step::Learn => self.learn_normal(baseline, reading, what),
+            Step::Relearn { nth, done } => {
+                for (regression, residual) in self.regressions.outputs_mut().iter_mut().zip(&reading.residuals) {
+                    if !residual.is_nan() {
+                        regression.relearn(*residual, nth);
+                    }
+                    if done {
+                        regression.set_anchor();
+                    }
+                }
+                if done {
+                    self.averages.clear();
+                }
+            }
+        }
+    }
+
+    fn learn_normal(&mut self, baseline: &ConditionalBaseline, reading: &FollowedReading, what: Learn) {
+        let follow_s = baseline.learned.running_s.min(TUNING.max_follow_s);
+        let follow = share(reading.elapsed_s.min(baseline.scales.interval_s), follow_s);
+        let mut information = Vec::with_capacity(baseline.outputs.len());
+        for (index, regression) in self.regressions.outputs_mut().iter_mut().enumerate() {
+            let (residual, output) = (reading.residuals[index], &baseline.outputs[index]);
+            // As in the fit: what is not known of the inputs says nothing about the weights.
+            let certainty = 1.0 / (1.0 + reading.unknown[index] / output.spread.powi(2));
+            information.push(baseline.information * certainty);
+            if !residual.is_nan() {
+                regression.follow(output, residual, follow * certainty);
+            }
+        }
+        if what == Learn::All {
+            self.regressions.learn(baseline, &reading.projections, &reading.residuals, &information);
+        }
+    }
+
+    fn result(
+        &self,
+        baseline: &ConditionalBaseline,
+        judgement: Option<&Judgement>,
+        expected: &[f64],
+        residuals: Vec<Option<f64>>,
+    ) -> ConditionalResult {
+        let mut channels = vec![None; baseline.channels.count];
+        if let Some(judgement) = judgement {
+            for (index, output) in baseline.channels.outputs.iter().enumerate() {
+                channels[output.channel] = judgement.outputs[index].map(|judged| ChannelDeviation {
+                    z: judged.z,
+                    threshold: judged.threshold,
+                    span_s: baseline.scales.spans_s[judged.scale],
+                    expected: expected[index],
+                });
+            }
+        }
+        let blamed = judgement.map_or(0, |judgement| judgement.output);
+        ConditionalResult {
+            anomaly_score: judgement.map_or(0.0, |judgement| judgement.score),
+            blamed: baseline.channels.outputs[blamed].channel,
+            in_episode: self.in_episode(),
+            outside_known_range: self.guard.is_outside(),
+            channels,
+            residuals,
+        }
+    }
+
+    /// Returns [`ConditionalResult::residuals`] of a reading.
+    fn standardized(&self, baseline: &ConditionalBaseline, reading: &FollowedReading) -> Vec<Option<f64>> {
+        let mut residuals = vec![None; baseline.channels.count];
+        for (index, output) in baseline.outputs.iter().enumerate() {
+            let guard = self.guard.level() * output.magnitude;
+            let sd = (output.spread.powi(2) + reading.variances[index] + guard.powi(2)).sqrt();
+            let residual = reading.residuals[index] / sd;
+            let channel = baseline.channels.outputs[index].channel;
+            residuals[channel] = residual.is_finite().then(|| residual.clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT));
+        }
+        residuals
+    }
+}
+
+/// Returns what each output's reading is uncertain by, apart from noise, ramps and guard. `unknown`: by unknown terms.
+fn variances(baseline: &ConditionalBaseline, projections: &Projections, unknown: &[f64]) -> Vec<f64> {
+    let variance = |(index, output): (usize, &OutputBaseline)| {
+        projections.variance(baseline.channels.outputs[index].group, output) + unknown[index] + output.unknown
+    };
+    baseline.outputs.iter().enumerate().map(variance).collect()
+}
