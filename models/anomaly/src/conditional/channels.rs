@@ -4,8 +4,8 @@
 //! current and bearing are outputs: the bearing is a temperature, the current depends on the load, and the load is the flow.
 //! A profile without speed or ambient temperature has no such input, and all its channels are outputs.
 //!
-//! The operating point is the speed. If that is missing for good it is the current, which is an input then; it shows the load,
-//! so the channels that depend on the load at the same speed have no more to say.
+//! The operating point is the speed. If that is missing for good it is the current, which is an input then; and without a
+//! current there is none.
 //!
 //! Inputs are never suspects: they say under which conditions the pump runs. Further channels of an input's quantity are not
 //! used.
@@ -36,6 +36,8 @@ pub(super) struct Channels {
 pub(super) enum OperatingPoint {
     Speed,
     Current,
+    /// Nothing: the channels are judged by their levels.
+    Unmeasured,
 }
 
 /// A channel that is judged.
@@ -96,10 +98,11 @@ impl Channels {
         let channels = profile.channels();
         let first = |quantity| channels.iter().position(|channel| channel.quantity == quantity);
         let is_input = |quantity| matches!(quantity, Quantity::RotationalSpeed | Quantity::AmbientTemperature);
-        let speed = first(match operating_point {
-            OperatingPoint::Speed => Quantity::RotationalSpeed,
-            OperatingPoint::Current => Quantity::Current,
-        });
+        let speed = match operating_point {
+            OperatingPoint::Speed => first(Quantity::RotationalSpeed),
+            OperatingPoint::Current => first(Quantity::Current),
+            OperatingPoint::Unmeasured => None,
+        };
         let is_output = |index: usize, quantity| !is_input(quantity) && speed != Some(index);
         let outputs = channels.iter().enumerate().filter(|(index, channel)| is_output(*index, channel.quantity));
         let running = channels.iter().enumerate().find_map(|(i, channel)| Some((i, channel.running_above?)));
@@ -126,9 +129,19 @@ impl Channels {
         Inputs { speed: value(self.speed), ambient: value(self.ambient), flow: value(self.flow) }
     }
 
-    /// Writes the outputs of a reading to `values`, one per output; NaN if missing.
+    /// Whether there is an operating point, and a reading lacks it.
+    pub(super) fn lacks_operating_point(&self, samples: &[Sample]) -> bool {
+        self.speed.is_some_and(|channel| good(samples, channel).is_none())
+    }
+
+    /// Writes the outputs of a reading to `values`, one per output; NaN if missing. All are missing if the operating point
+    /// is: nothing is known of what they should be.
     pub(super) fn outputs(&self, samples: &[Sample], values: &mut Vec<f64>) {
         values.clear();
+        if self.lacks_operating_point(samples) {
+            values.resize(self.outputs.len(), f64::NAN);
+            return;
+        }
         values.extend(self.outputs.iter().map(|output| match good(samples, output.channel) {
             Some(value) => value.max(output.lowest),
             None => f64::NAN,
@@ -180,10 +193,13 @@ mod tests {
         let mut samples = vec![Sample::Good(1.0); channels.count];
         samples[channels.outputs[1].channel] = Sample::Bad(1e9);
         samples[channels.outputs[2].channel] = Sample::Good(-0.01);
+        assert!(!channels.lacks_operating_point(&samples));
         let mut values = Vec::new();
         channels.outputs(&samples, &mut values);
         assert!(values[1].is_nan());
         assert_eq!(values[2], 0.0);
         assert_eq!(channels.inputs(&samples[..1]).ambient, None, "a channel that was not passed is missing");
+        channels.outputs(&[], &mut values);
+        assert!(values.len() == channels.outputs.len() && values.iter().all(|value| value.is_nan()));
     }
 }

@@ -27,7 +27,7 @@ use super::{
     table::{TimedSamples, is_gap},
     tuning::TUNING,
     uncertainty::{Guard, Noise},
-    unknown::{MissingInputs, UnknownTerms},
+    unknown::{MissingInputs, Of, UnknownTerms},
 };
 
 /// The state of the detector.
@@ -147,7 +147,7 @@ impl Detector {
     fn operating_point_known(&self, baseline: &ConditionalBaseline, samples: &[Sample]) -> OperatingPointKnown {
         if self.guard.is_outside() {
             OperatingPointKnown::Outside
-        } else if baseline.range.speed.is_some() && baseline.channels.inputs(samples).speed.is_none() {
+        } else if baseline.channels.lacks_operating_point(samples) {
             OperatingPointKnown::Missing
         } else {
             OperatingPointKnown::Yes
@@ -179,8 +179,12 @@ impl Detector {
         for (residual, expected) in residuals.iter_mut().zip(&expected) {
             *residual -= expected;
         }
-        let unknown: Vec<f64> =
-            regressions.iter().map(|regression| self.unknown.variance(regression.weights())).collect();
+        // Without an operating point there are no residuals now, but the averages of those before.
+        let what = if baseline.channels.lacks_operating_point(samples) { Of::History } else { Of::All };
+        let unknown: Vec<f64> = regressions
+            .iter()
+            .map(|regression| self.unknown.variance(&baseline.terms, regression.weights(), what))
+            .collect();
         let projections = self.regressions.project(&terms);
         let variances = variances(baseline, &projections, &unknown);
         Noise::add_all(&mut self.noises, &residuals, baseline.scales.interval_s);

@@ -50,17 +50,18 @@ impl ConditionalBaseline {
         let mut baseline = Self::learn_by(OperatingPoint::Speed, profile, &rows)?;
         let has_channel = Channels::of(profile, OperatingPoint::Speed).speed.is_some();
         // The current is no operating point of a pump that cannot have another: its levels are to be judged.
+        if !has_channel {
+            return Ok(baseline);
+        }
         let by_current = || {
             let baseline = Self::learn_by(OperatingPoint::Current, profile, &rows).ok()?;
             baseline.range.speed.is_some().then_some(baseline)
         };
-        if !has_channel {
-            return Ok(baseline);
-        }
         if baseline.range.speed.is_none() {
             return Ok(by_current().unwrap_or(baseline));
         }
-        baseline.without_speed = by_current().map(Box::new);
+        let by_levels = || Self::learn_by(OperatingPoint::Unmeasured, profile, &rows).ok();
+        baseline.without_speed = by_current().or_else(by_levels).map(Box::new);
         baseline.id = baseline.expected_id();
         Ok(baseline)
     }

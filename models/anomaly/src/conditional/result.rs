@@ -18,7 +18,8 @@ pub struct ConditionalResult {
     pub channels: Vec<Option<ChannelDeviation>>,
     /// One per channel of the profile: how far this single reading is from what is expected at the operating point, over
     /// √(spread² + variance of the expectation), limited to ±[`RESIDUAL_LIMIT`]. `None` for inputs, for channels that the
-    /// baseline does not judge, and for channels without a value in this reading. Unlike `channels` it exists from the
+    /// baseline does not judge, for channels without a value in this reading, and for all of them in a reading without the
+    /// speed. Unlike `channels` it exists from the
     /// first reading of a running pump on.
     pub residuals: Vec<Option<f64>>,
 }

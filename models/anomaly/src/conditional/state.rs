@@ -1,10 +1,10 @@
 //! The conditional detector's state of one pump: of its detector, and of the one that takes over while the speed is missing.
 //!
-//! A speed that is missing for some readings is thought to be what it was, and is less and less known (`unknown.rs`). When it
+//! While the speed is missing for some readings, the averages of before are judged. When it
 //! has been missing for 10 minutes more than it was there, the second regression takes over, with the current as the operating point
-//! (`baseline.rs`): it judges the other channels, the current not. It gives back when the speed was there for 10 minutes.
+//! (`baseline.rs`): it judges the other channels, the current not. A pump without current is judged by its levels. It gives back when the speed was there for 10 minutes.
 //!
-//! Example: the speed sensor fails at 10:00. Until 10:10 the last speed counts, and the judgement becomes wider and wider. At 10:10 the
+//! Example: the speed sensor fails at 10:00. Until 10:10 the averages of before count, the short ones for two readings. At 10:10 the
 //! detector by current begins; it knows nothing yet of the last hours of the current, which heated the pump, so the
 //! temperatures are judged strictly only after an hour. An episode that was open at 10:00 stays open until 11:30, when the
 //! detector by current has opened its own if the fault is still there. The sensor is repaired at 15:00, and from 15:10 on

@@ -16,7 +16,7 @@ use super::{
     ridge::dot,
     terms::{Source, Term},
     tuning::TUNING,
-    unknown::{MissingInputs, UnknownTerms},
+    unknown::{MissingInputs, Of, UnknownTerms},
 };
 use crate::quantile::quantile;
 
@@ -247,7 +247,7 @@ impl Table {
             }
             unknown.advance(&self.terms, term_variances, &self.forgotten_s, row.missing, row.elapsed_s);
             for (variances, weights) in variances.iter_mut().zip(weights) {
-                variances.push(unknown.variance(weights));
+                variances.push(unknown.variance(&self.terms, weights, Of::All));
             }
         }
         variances

@@ -42,6 +42,14 @@ pub(super) struct MissingInputs {
     flow: bool,
 }
 
+/// Which terms count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    All,
+    /// The averages.
+    History,
+}
+
 impl MissingInputs {
     pub(super) fn of(inputs: &Inputs) -> MissingInputs {
         let Inputs { speed, ambient, flow } = inputs;
@@ -84,9 +92,11 @@ impl UnknownTerms {
         }
     }
 
-    /// Returns the variance of a sum of the terms with these weights.
-    pub(super) fn variance(&self, weights: &[f64]) -> f64 {
-        weights.iter().zip(&self.errors).map(|(weight, error)| (weight * error).powi(2)).sum()
+    /// Returns the variance of a sum of the first terms with these weights.
+    pub(super) fn variance(&self, terms: &[Term], weights: &[f64], of: Of) -> f64 {
+        let counts = |term: &Term| of == Of::All || term.span_s().is_some();
+        let terms = weights.iter().zip(&self.errors).zip(terms).filter(|(_, term)| counts(term));
+        terms.map(|((weight, error), _)| (weight * error).powi(2)).sum()
     }
 
     /// Whether it has one finite number for each term.
@@ -119,7 +129,7 @@ mod tests {
     fn the_example_of_the_module() {
         let terms = [Term::Heat(1)];
         let mut unknown = UnknownTerms::new(&terms, &[0.04]);
-        let sd = |unknown: &UnknownTerms| unknown.variance(&[5.0]).sqrt();
+        let sd = |unknown: &UnknownTerms| unknown.variance(&[Term::Heat(1)], &[5.0], Of::All).sqrt();
         assert_eq!(sd(&unknown), 1.0);
         unknown.advance(&terms, &[0.04], &FORGOTTEN_S, NONE, 1_200.0);
         assert!((sd(&unknown) - (-1.0f64).exp()).abs() < 1e-12);
@@ -140,7 +150,7 @@ mod tests {
         let mut unknown = UnknownTerms::new(&terms, &[0.25, 0.25]);
         unknown.advance(&terms, &[0.25, 0.25], &FORGOTTEN_S, NONE, 1e6);
         unknown.advance(&terms, &[0.25, 0.25], &FORGOTTEN_S, MissingInputs { ambient: true, ..SPEED }, 60.0);
-        let of = |weights: [f64; 2]| unknown.variance(&weights).sqrt();
+        let of = |weights: [f64; 2]| unknown.variance(&terms, &weights, Of::All).sqrt();
         assert!(of([1.0, 0.0]) < 0.02 && of([0.0, 1.0]) > 0.5, "{} {}", of([1.0, 0.0]), of([0.0, 1.0]));
     }
 
@@ -148,10 +158,11 @@ mod tests {
     fn a_term_without_history_is_unknown_only_while_its_input_is_missing() {
         let terms = [Term::Constant, Term::SpeedPower(1)];
         let mut unknown = UnknownTerms::new(&terms, &[0.0, 0.3]);
-        assert_eq!(unknown.variance(&[1.0, 1.0]), 0.0);
+        assert_eq!(unknown.variance(&terms, &[1.0, 1.0], Of::All), 0.0);
         unknown.advance(&terms, &[0.0, 0.3], &FORGOTTEN_S, SPEED, 60.0);
-        assert!((unknown.variance(&[1.0, 1.0]) - 4.0 * 0.3).abs() < 1e-12);
+        assert!((unknown.variance(&terms, &[1.0, 1.0], Of::All) - 4.0 * 0.3).abs() < 1e-12);
+        assert_eq!(unknown.variance(&terms, &[1.0, 1.0], Of::History), 0.0);
         unknown.advance(&terms, &[0.0, 0.3], &FORGOTTEN_S, NONE, 1.0);
-        assert_eq!(unknown.variance(&[1.0, 1.0]), 0.0);
+        assert_eq!(unknown.variance(&terms, &[1.0, 1.0], Of::All), 0.0);
     }
 }
