@@ -35,6 +35,7 @@ mod episode;
 mod factor;
 mod features;
 mod fit;
+mod fit_error;
 mod judgement;
 mod outputs;
 mod packed;
@@ -54,7 +55,7 @@ mod unknown;
 mod tests;
 
 pub use baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalLearnedFrom, ConditionalMemoryError};
-pub use fit::ConditionalFitError;
+pub use fit_error::ConditionalFitError;
 pub use refit::RefitSchedule;
 pub use result::{ChannelDeviation, ConditionalResult, RESIDUAL_LIMIT};
 pub use state::ConditionalState;

@@ -18,29 +18,11 @@ use super::{
     channels::{Channels, Group, OperatingPoint, Output},
     covariance::learn_scales,
     features::OperatingRange,
+    fit_error::ConditionalFitError,
     outputs::{OutputFits, Weighting},
     table::{Table, TimedSamples, in_order, usual_interval_s},
     tuning::TUNING,
 };
-
-/// A conditional baseline cannot be learned.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConditionalFitError {
-    /// Too few readings of a running pump, or too short a time.
-    #[error("{found} readings of normal running; expected: at least {expected}")]
-    TooFew {
-        /// The number of readings.
-        found: usize,
-        /// The number that is needed.
-        expected: usize,
-    },
-    /// No channel has values in most of the readings.
-    #[error("no channel to judge has values in most of the readings")]
-    NoChannels,
-    /// The values are too far apart for arithmetic.
-    #[error("the values are too far apart for arithmetic")]
-    Arithmetic,
-}
 
 impl ConditionalBaseline {
     /// Learns a pump's baseline from readings of healthy running, oldest first. Readings of the standing pump may be among

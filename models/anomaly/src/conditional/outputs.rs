@@ -16,7 +16,7 @@ use super::{
     channels::{Group, Output},
     covariance::LeftOut,
     factor::{Factor, Factors},
-    fit::ConditionalFitError,
+    fit_error::ConditionalFitError,
     ridge::{Information, dot},
     symmetric::Symmetric,
     table::{Table, mean},
