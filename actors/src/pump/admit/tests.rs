@@ -189,6 +189,37 @@ fn a_backlog_that_cannot_be_continued_defers_its_remaining_items() {
 }
 
 #[test]
+fn the_first_part_of_a_backlog_is_taken_whatever_has_happened_since_its_post() {
+    type Event = fn(&mut Bench);
+    for (case, event) in [
+        ("its time is up", (|bench| bench.now += Duration::from_secs(20)) as Event),
+        ("the node stops", |bench| bench.of_pump.end_backlogs()),
+        ("there is no room for the past", |bench| bench.accepts_past_minutes = false),
+    ] {
+        let mut bench = Bench::new(10);
+        let _response = bench.post(0..20, 86_400);
+        event(&mut bench);
+        let first = bench.decide().expect(case);
+        assert_eq!(bench.complete(first, Ok(())), [0, 1, 2, 3, 4], "{case}: the ingress has admitted it");
+    }
+}
+
+#[test]
+fn current_items_of_a_backlog_are_taken_without_room_for_those_of_the_past() {
+    let mut bench = Bench::new(10);
+    let mut response = bench.post((0..10).chain(86_390..86_400), 86_400);
+    let first = bench.decide().expect("the next items");
+    assert_eq!(bench.complete(first, Ok(())), [0, 1, 2, 3, 4]);
+    bench.accepts_past_minutes = false;
+    for part in [86_390, 86_395] {
+        let batch = bench.decide().expect("the next items");
+        assert_eq!(bench.complete(batch, Ok(())), (part..part + 5).collect::<Vec<_>>());
+    }
+    assert!(bench.decide().is_none());
+    assert_eq!(receipt_of(&mut response), Ok((15, 0, 5)));
+}
+
+#[test]
 fn items_whose_lookup_failed_are_not_stored() {
     let mut bench = Bench::new(10);
     let mut response = bench.post(0..20, 20);

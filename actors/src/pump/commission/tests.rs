@@ -32,6 +32,12 @@ fn persisted(commission: &mut Commission, mode: &mut PumpMode, is_stored: bool) 
     commission.persisted(mode, record, is_stored)
 }
 
+/// Returns the reason that is shown for the last failure.
+fn last_error(mode: &PumpMode) -> String {
+    let PumpMode::Learning(collection) = mode else { panic!("not learning") };
+    collection.progress().last_error.map(|error| error.to_string()).unwrap_or_default()
+}
+
 fn pause_s(next: &NextAction) -> u64 {
     let NextAction::Retry { after, .. } = next else { panic!("{next:?}") };
     after.as_secs()
@@ -75,12 +81,14 @@ fn failed_attempts_are_repeated_after_growing_pauses() {
     run(&mut mode, 0..60);
     let pauses: Vec<u64> = (0..3).map(|_| pause_s(&persisted(&mut commission, &mut mode, false))).collect();
     assert_eq!(pauses, [5, 10, 20]);
+    assert!(last_error(&mode).contains("could not be stored"), "{}", last_error(&mode));
     assert!(matches!(persisted(&mut commission, &mut mode, true), NextAction::Request { .. }));
     assert_eq!(pause_s(&commission.deferred()), 40, "the queue was full");
     assert!(matches!(commission.next_action(&mode), NextAction::Request { .. }), "the request was not sent");
     commission.requested();
     let error = LearnError::Store(StoreError::DiskFull);
     assert_eq!(pause_s(&commission.failed(&mut mode, &error)), 80);
+    assert!(last_error(&mode).contains("see the log"), "{}", last_error(&mode));
     assert!(matches!(commission.next_action(&mode), NextAction::Request { .. }), "again");
 }
 
@@ -93,6 +101,7 @@ fn too_few_windows_start_the_collection_over() {
     let error = LearnError::Learning(CommissioningError::TooFew { found: 3 });
     let NextAction::Persist(empty) = commission.failed(&mut mode, &error) else { panic!("nothing is due") };
     assert_eq!((empty.running_ms, empty.to), (0, None));
+    assert_eq!(last_error(&mode), error.to_string());
     assert_eq!(commission.persisted(&mut mode, empty, true), NextAction::Idle);
     run(&mut mode, 100..160);
     assert!(matches!(persisted(&mut commission, &mut mode, true), NextAction::Request { .. }), "and requests again");
@@ -113,5 +122,15 @@ fn a_new_mode_has_its_own_requests_and_pauses() {
         assert_eq!((commission.due(&other), commission.next_action(&other)), (NextAction::Idle, NextAction::Idle));
         assert_eq!(commission.persisted(&mut other, record(), true), NextAction::Idle);
         assert_eq!(commission.failed(&mut other, &LearnError::Aborted), NextAction::Idle);
+    }
+}
+
+#[test]
+fn a_collection_is_below_one_window_until_a_windows_running_is_counted() {
+    let mut mode = learning(60);
+    for (seconds, expected) in [(0..29, true), (29..30, false), (30..60, false)] {
+        run(&mut mode, seconds.clone());
+        let PumpMode::Learning(collection) = &mode else { panic!("not learning") };
+        assert_eq!(collection.is_below_one_window(&profile()), expected, "{seconds:?}");
     }
 }
