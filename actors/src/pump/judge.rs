@@ -171,8 +171,8 @@ impl Judge {
             self.checkpoints.reset_decided();
         }
         // Of two readings in one step only one gets a window. The other is evaluated against its limits only.
-        if let Some(displaced) = self.windower.displaced_by(&reading) {
-            self.queue_not_windowed(displaced);
+        if self.windower.is_placed(reading.at) {
+            self.queue_not_windowed(reading.clone());
         }
         let windowed = self.windower.push(reading);
         self.queue_windowed(windowed, context, effects);
@@ -306,7 +306,8 @@ impl Judge {
         if !context.has_workers {
             self.pending.fail_unscored();
         }
-        for WindowedReading { reading, window, .. } in windowed {
+        for WindowedReading { reading, displaced, window, .. } in windowed {
+            displaced.into_iter().for_each(|displaced| self.queue_not_windowed(displaced));
             let why = match (window, &mut self.mode) {
                 (_, PumpMode::NoModel) => NotScoredReason::NoModel,
                 (_, PumpMode::BaselineUnread) => NotScoredReason::BaselineUnavailable,
@@ -393,7 +394,7 @@ impl Judge {
     /// away from this time.
     fn detection_near(&self, at: Timestamp) -> Option<Detection> {
         let config = WindowConfig::for_profile(&self.profile);
-        let is_near = |detection: &&Detection| (config.step(detection.at) - config.step(at)).abs() < config.slack_steps;
+        let is_near = |detection: &&Detection| config.is_near(detection.at, at);
         self.last_detection.as_ref().filter(is_near).cloned()
     }
 }

@@ -155,17 +155,23 @@ impl Weighting {
     fn of(&self, quantity: Quantity, thermal: f64) -> f64 {
         match quantity {
             Quantity::Flow => self.flow,
-            Quantity::BearingTemperature
+            Quantity::Temperature
+            | Quantity::BearingTemperature
             | Quantity::CasingTemperature
             | Quantity::AmbientTemperature
-            | Quantity::FluidTemperature => thermal,
+            | Quantity::FluidTemperature
+            | Quantity::OilTemperature => thermal,
             Quantity::RotationalSpeed
             | Quantity::OilPressure
             | Quantity::SuctionPressure
             | Quantity::DischargePressure
             | Quantity::Vibration
             | Quantity::Current
-            | Quantity::Voltage => self.other,
+            | Quantity::Voltage
+            | Quantity::Power
+            | Quantity::Torque
+            | Quantity::Level
+            | Quantity::ValvePosition => self.other,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Classifies whether a pump runs, from its speed and its current: off, starting, running, stopping.
 //!
-//! The channels with `running_above` in the profile decide. A pump whose profile has none always counts as running. A
+//! The channels with `running_above` in the profile decide: speed and current. What is said of the current here holds for the
+//! power, too. A pump whose profile has none always counts as running. A
 //! [`Phase`] follows from the values of one step and the phase before it; the [`OperatingState`] follows from the phase
 //! and its duration.
 //!
@@ -57,8 +58,10 @@ const FALL_CURRENT_RATIO: f64 = 0.8;
 #[derive(Debug)]
 pub(crate) struct OperatingStateClassifier {
     sensors: Vec<Sensor>,
-    /// Steps of running after a start until the pump has settled.
+    /// Steps of running after a start until the pump has settled, and a whole window is of that time.
     settle_steps: i64,
+    /// Steps of `settle_s`.
+    step_settle_steps: usize,
     /// The most steps in which a shaft coasts down.
     coast_down_steps: i64,
     /// The most steps in which a stop shows as a fall.
@@ -89,7 +92,7 @@ impl OperatingStateClassifier {
     /// Creates a classifier for windows of `len` steps.
     pub(crate) fn new(profile: &Profile, len: usize) -> Self {
         let sensor = |(channel, of): (usize, &crate::Channel)| {
-            let electric = of.quantity == Quantity::Current;
+            let electric = matches!(of.quantity, Quantity::Current | Quantity::Power);
             of.running_above.map(|running_above| Sensor { channel, electric, running_above })
         };
         let sensors = profile.channels().iter().enumerate().filter_map(sensor).collect();
@@ -97,7 +100,8 @@ impl OperatingStateClassifier {
         let min_steps = steps(profile.settle_ms());
         let fall_steps = usize::try_from((MAX_FALL_MS / profile.interval_ms()).min(MAX_FALL_STEPS)).unwrap_or_default();
         let settle_steps = min_steps.max(i64::try_from(len).unwrap_or(i64::MAX));
-        Self { sensors, settle_steps, coast_down_steps: steps(MAX_COAST_DOWN_MS), fall_steps }
+        let step_settle_steps = usize::try_from(min_steps).unwrap_or(usize::MAX);
+        Self { sensors, settle_steps, step_settle_steps, coast_down_steps: steps(MAX_COAST_DOWN_MS), fall_steps }
     }
 
     /// Returns the phase after a step with these values (NaN: missing), given the phase before it.
@@ -119,7 +123,7 @@ impl OperatingStateClassifier {
     /// Returns the state at a step of this phase, the steps that the pump has run, and the steps that it must run to be
     /// scored.
     pub(crate) fn state(&self, phase: Phase, step: i64) -> (OperatingState, usize, usize) {
-        let settle_steps = self.settle_steps();
+        let settle_steps = usize::try_from(self.settle_steps).unwrap_or(usize::MAX);
         match phase {
             Phase::Off => (OperatingState::Off, 0, settle_steps),
             Phase::CoastingDown { since } if step - since < self.coast_down_steps => {
@@ -132,9 +136,9 @@ impl OperatingStateClassifier {
         }
     }
 
-    /// Returns the steps that a pump must run after a start to be scored.
-    pub(crate) fn settle_steps(&self) -> usize {
-        usize::try_from(self.settle_steps).unwrap_or(usize::MAX)
+    /// Returns the steps of `settle_s`: a single step of a pump that has run for longer is one of a running pump.
+    pub(crate) fn step_settle_steps(&self) -> usize {
+        self.step_settle_steps
     }
 
     /// The most steps in which a stop shows as a fall; 0 if readings are too far apart for that.

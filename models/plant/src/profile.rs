@@ -118,8 +118,13 @@ pub const MAX_CHANNELS: usize = 64;
 /// Allowed values of a channel's `hold_s`, in seconds.
 pub const HOLD_RANGE_S: RangeInclusive<i64> = 0..=86_400;
 
-/// Allowed times between two readings of a pump, in milliseconds.
-pub const INTERVAL_RANGE_MS: RangeInclusive<i64> = 100..=3_600_000;
+/// Allowed times between two readings of a pump, in milliseconds: a tenth of a second to a day. At a reading a day a window is
+/// 30 days long, and a baseline is learned from 130 days, which have to be stored.
+pub const INTERVAL_RANGE_MS: RangeInclusive<i64> = 100..=86_400_000;
+
+/// The longest `settle_s`: an hour, or the steps of a window if the interval is so long that they are more.
+const MAX_SETTLE_S: i64 = 3_600;
+const MAX_SETTLE_STEPS: i64 = 30;
 
 /// The interval of a stand-in, in milliseconds. It makes no windows.
 const STAND_IN_INTERVAL_MS: i64 = 1_000;
@@ -292,10 +297,15 @@ impl fmt::Debug for Profile {
 
 fn validate(file: &ProfileFile) -> Result<(), ProfileError> {
     if !INTERVAL_RANGE_MS.contains(&file.interval_ms) {
-        return invalid("interval_ms".into(), file.interval_ms.to_string(), "100 to 3600000");
+        return invalid("interval_ms".into(), file.interval_ms.to_string(), "100 to 86400000");
     }
-    if !(1..=3_600).contains(&file.settle_s) {
-        return invalid("settle_s".into(), file.settle_s.to_string(), "1 to 3600");
+    let max_settle_s = MAX_SETTLE_S.max(MAX_SETTLE_STEPS * file.interval_ms / 1_000);
+    if !(1..=max_settle_s).contains(&file.settle_s) {
+        return invalid(
+            "settle_s".into(),
+            file.settle_s.to_string(),
+            "1 to 3600, or up to 30 intervals if that is longer",
+        );
     }
     let count = file.channels.len();
     if !(1..=MAX_CHANNELS).contains(&count) {
@@ -367,11 +377,11 @@ fn validate_channels(channels: &[Channel]) -> Result<(), ProfileError> {
         {
             return invalid(key("hold_s"), hold_s.to_string(), "0 to 86400");
         }
-        let shows_running = matches!(channel.quantity, Quantity::RotationalSpeed | Quantity::Current);
+        let shows_running = matches!(channel.quantity, Quantity::RotationalSpeed | Quantity::Current | Quantity::Power);
         if let Some(above) = channel.running_above
             && !(shows_running && above > 0.0 && above < high)
         {
-            let allowed = "above 0 and below the plausible range's end, on a channel of speed or current";
+            let allowed = "above 0 and below the plausible range's end, on a channel of speed, current or power";
             return invalid(key("running_above"), above.to_string(), allowed);
         }
     }

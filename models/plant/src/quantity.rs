@@ -2,15 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The physical quantity of a channel. Rules, detector weights and virtual sensors select channels by it.
+/// The physical quantity of a channel. Rules, detector weights and virtual sensors select channels by it. The unit is the
+/// channel's own; those named here are examples.
 ///
 /// A profile's hash contains the `Debug` names of its channels' quantities, so renaming a variant makes every model of
 /// such a profile unusable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
-    /// Shaft speed.
+    /// Shaft speed, as rpm.
     RotationalSpeed,
+    /// Any other temperature, as °C: of a seal, a winding or a gearbox.
+    Temperature,
     /// Bearing temperature.
     BearingTemperature,
     /// Temperature of the casing or of the motor's body.
@@ -19,6 +22,8 @@ pub enum Quantity {
     AmbientTemperature,
     /// Temperature of the pumped fluid.
     FluidTemperature,
+    /// Lubricating oil temperature.
+    OilTemperature,
     /// Lubricating oil pressure.
     OilPressure,
     /// Pressure at the pump's inlet.
@@ -27,10 +32,18 @@ pub enum Quantity {
     DischargePressure,
     /// Volume flow.
     Flow,
+    /// Level in a tank, a sump or a well, as m or %.
+    Level,
+    /// How far a valve is open, as %.
+    ValvePosition,
     /// Velocity or acceleration of the housing.
     Vibration,
     /// Motor current.
     Current,
     /// Motor voltage.
     Voltage,
+    /// Electric power of the motor, or power at the shaft, as kW.
+    Power,
+    /// Torque of the shaft, as N·m.
+    Torque,
 }

@@ -4,7 +4,8 @@
 //! Live pumps and evaluations use the same windower. It has no clock and no timer; its owner calls [`Windower::flush`]
 //! when a pump has become silent.
 //!
-//! The rules (`t` is a reading's time, its step is `floor(t / interval)`):
+//! The rules:
+//! - A reading belongs to the step that is nearest in the rhythm of its device (`windower/rhythm.rs`).
 //! - A reading whose step directly follows the last one gets its window at once: readings in order are not delayed.
 //! - After a missing step, readings wait until the newest one is `slack_steps` past the missing step.
 //! - A hole is filled with each channel's last good value, for at most `fill_steps` or for as long as the channel's
@@ -14,7 +15,8 @@
 //! - After more than `gap_ms` without a reading, a new window starts, and no value is held over the gap. If all channels
 //!   of a pump have a `hold_s`, silence is a gap only after the shortest of them.
 //! - Of several readings in one step, the last good value of each channel counts. Of parts of one reading, which have the
-//!   same time, the first counts.
+//!   same time, the first counts. One of the readings has the step's window: the first to be placed, or of those that waited
+//!   the last.
 //! - A drifted zero, a value just below a range that starts at 0, counts as 0.
 //! - A window with a missing value is not scored, and neither is one of a pump that is off, starting or stopping
 //!   (`operating.rs`).
@@ -33,6 +35,7 @@
 //! nothing about its sensor.
 
 mod config;
+mod rhythm;
 mod rows;
 mod window;
 
@@ -41,11 +44,11 @@ use std::{
     sync::Arc,
 };
 
-use self::rows::Rows;
 pub use self::{
     config::WindowConfig,
     window::{ChannelSet, NoWindow, StepRow, StepState, Window, WindowedReading},
 };
+use self::{rhythm::Rhythm, rows::Rows};
 use crate::{
     OperatingState, Profile, Reading, Sample, Timestamp,
     operating::{OperatingStateClassifier, Phase},
@@ -63,16 +66,18 @@ pub struct Windower {
     phase: Phase,
     /// The values of the last steps, without holes between them; NaN where missing.
     steps: Rows,
-    /// The newest of these steps.
-    last: Option<LastStep>,
+    /// The number of the newest of these steps.
+    last: Option<i64>,
+    rhythm: Rhythm,
     /// The channels that were held in each of the last steps.
     held: VecDeque<ChannelSet>,
     /// Per channel: for how many steps its last value may be used.
     holds: Arc<[i64]>,
     /// Per channel: its last good value.
     last_good: Vec<Option<LastGood>>,
-    pending: BTreeMap<i64, PendingStep>,
-    newest: i64,
+    /// The readings that wait for a missing one before them.
+    pending: BTreeMap<Timestamp, Reading>,
+    newest: Option<Timestamp>,
     /// Number of runs since the last one that settled, and the steps of the longest of them.
     short_runs: (u32, i64),
 }
@@ -85,46 +90,6 @@ struct LastGood {
     value: f64,
     /// The last step that it may be used for.
     until: i64,
-}
-
-/// The readings of a step that wait for a missing one before it.
-#[derive(Debug)]
-struct PendingStep {
-    /// The last reading of the step.
-    reading: Reading,
-    /// Per channel: the sample that counts, and its time.
-    samples: Vec<(Timestamp, Sample)>,
-}
-
-impl PendingStep {
-    fn new(reading: Reading) -> Self {
-        Self { samples: reading.samples.iter().map(|&sample| (reading.at, sample)).collect(), reading }
-    }
-
-    /// Adds another reading of the same step. Of several with the same time, the first counts.
-    fn add(&mut self, reading: Reading) {
-        for ((known_at, known), &sample) in self.samples.iter_mut().zip(reading.samples.iter()) {
-            let counts = match (*known, sample) {
-                (Sample::Good(_), Sample::Good(_)) => reading.at > *known_at,
-                (_, Sample::Good(_)) => true,
-                (known, sample) => known.value().is_none() && sample.value().is_some(),
-            };
-            if counts {
-                (*known_at, *known) = (reading.at, sample);
-            }
-        }
-        if reading.at == self.reading.at {
-            self.reading = self.reading.merged_with(&reading.samples);
-        } else if reading.at > self.reading.at {
-            self.reading = reading;
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct LastStep {
-    index: i64,
-    at: Timestamp,
 }
 
 impl Windower {
@@ -141,10 +106,11 @@ impl Windower {
             steps: Rows::new(config.len, channels),
             held: VecDeque::new(),
             last: None,
+            rhythm: Rhythm::new(config.interval_ms),
             holds: config.holds(profile).into(),
             last_good: vec![None; channels],
             pending: BTreeMap::new(),
-            newest: i64::MIN,
+            newest: None,
             short_runs: (0, 0),
         }
     }
@@ -154,44 +120,37 @@ impl Windower {
     /// A reading whose step is already placed returns nothing; its values are added to the last step if it belongs to that
     /// one.
     pub fn push(&mut self, reading: Reading) -> Vec<WindowedReading> {
-        let step = self.config.step(reading.at);
+        self.newest = self.newest.max(Some(reading.at));
+        let step = self.step(reading.at);
         if let Some(last) = self.last
-            && step <= last.index
+            && step <= last
         {
-            if step == last.index {
+            if step == last {
                 self.add_to_last(last, &reading);
             }
             return Vec::new();
         }
-        self.newest = self.newest.max(step);
-        if self.pending.is_empty() && self.last.is_none_or(|last| step == last.index + 1) {
+        if self.pending.is_empty() && self.last.is_none_or(|last| step == last + 1) {
             // The usual case: the reading need not wait.
-            return vec![self.place(step, PendingStep::new(reading))];
+            self.begin_step(step, reading.at);
+            return vec![self.place(step, Vec::new(), reading)];
         }
-        match self.pending.get_mut(&step) {
-            Some(step) => step.add(reading),
-            None => drop(self.pending.insert(step, PendingStep::new(reading))),
+        match self.pending.get_mut(&reading.at) {
+            // Of parts of one reading, the first counts.
+            Some(known) => *known = known.merged_with(&reading.samples),
+            None => drop(self.pending.insert(reading.at, reading)),
         }
         self.release(|newest, missing, slack| newest - missing >= slack)
     }
 
-    /// Returns the reading that gets no window of its own if this one is pushed now: this one, or a pending one of the same
-    /// step that it replaces.
-    pub fn displaced_by(&self, reading: &Reading) -> Option<Reading> {
-        let step = self.config.step(reading.at);
-        if self.last.is_some_and(|last| step <= last.index) {
-            return Some(reading.clone());
-        }
-        match self.pending.get(&step).map(|step| &step.reading) {
-            Some(other) if other.at > reading.at => Some(reading.clone()),
-            Some(other) if other.at < reading.at => Some(other.clone()),
-            _ => None,
-        }
+    /// Whether the step of this time is placed already: a reading of this time that is pushed now gets no window.
+    pub fn is_placed(&self, at: Timestamp) -> bool {
+        self.last.is_some_and(|last| self.step(at) <= last)
     }
 
     /// Whether a time is so far behind the newest that a reading of it is too late for its window.
     pub fn is_past(&self, at: Timestamp) -> bool {
-        self.newest.saturating_sub(self.config.step(at)) >= self.config.slack_steps
+        self.newest.is_some_and(|newest| self.config.is_past(at, newest))
     }
 
     /// Empties the window, for a pump whose times went back. Returns the pending readings.
@@ -220,53 +179,87 @@ impl Windower {
     /// Places pending readings up to the first missing step for which `stop_waiting(newest, missing, slack)` is false.
     fn release(&mut self, stop_waiting: impl Fn(i64, i64, i64) -> bool) -> Vec<WindowedReading> {
         let mut placed = Vec::new();
-        while let Some((&step, _)) = self.pending.first_key_value() {
-            let expected = self.last.map_or(step, |last| last.index + 1);
-            if step > expected && !stop_waiting(self.newest, step - 1, self.config.slack_steps) {
+        while let (Some((&at, _)), Some(newest)) = (self.pending.first_key_value(), self.newest) {
+            let step = self.step(at);
+            let is_after_missing = self.last.is_some_and(|last| step > last + 1);
+            if is_after_missing && !stop_waiting(self.step(newest), step - 1, self.config.slack_steps) {
                 break;
             }
-            let Some((_, pending)) = self.pending.pop_first() else { break };
-            placed.push(self.place(step, pending));
+            let Some((_, mut reading)) = self.pending.pop_first() else { break };
+            self.begin_step(step, at);
+            let mut displaced = Vec::new();
+            while let Some((&at, _)) = self.pending.first_key_value()
+                && self.step(at) == step
+                && let Some((_, next)) = self.pending.pop_first()
+            {
+                self.rhythm.record(at.millis(), step);
+                displaced.push(std::mem::replace(&mut reading, next));
+            }
+            placed.push(self.place(step, displaced, reading));
         }
         placed
     }
 
-    fn place(&mut self, step: i64, PendingStep { reading, samples }: PendingStep) -> WindowedReading {
-        let gap = self.last.is_some_and(|last| reading.at.since_ms(last.at) > self.config.gap_ms);
-        if gap {
+    /// Returns the step of a time. Steps are numbered in the order of time, from any number.
+    fn step(&self, at: Timestamp) -> i64 {
+        let at_ms = at.millis();
+        let (Some(last), Some(newest_ms)) = (self.last, self.rhythm.newest_ms()) else {
+            return self.rhythm.step(at_ms);
+        };
+        if self.is_after_gap(at) {
+            return last + (at_ms - newest_ms) / self.config.interval_ms;
+        }
+        let step = self.rhythm.step(at_ms);
+        if at_ms > newest_ms { step.max(last) } else { step.min(last) }
+    }
+
+    fn is_after_gap(&self, at: Timestamp) -> bool {
+        self.rhythm.newest_ms().is_some_and(|newest_ms| at.millis() - newest_ms > self.config.gap_ms)
+    }
+
+    /// Records the first reading of a new step. After a gap everything starts anew.
+    fn begin_step(&mut self, step: i64, at: Timestamp) {
+        if self.is_after_gap(at) {
             self.steps.clear();
             self.held.clear();
             self.last = None;
             self.last_good.fill(None);
+            self.rhythm = Rhythm::new(self.config.interval_ms);
         }
+        self.rhythm.record(at.millis(), step);
+    }
+
+    /// Places a new step with its readings, in the order of their times.
+    fn place(&mut self, step: i64, displaced: Vec<Reading>, reading: Reading) -> WindowedReading {
         if let Some(last) = self.last {
             // Steps further back than a window are not in it.
-            let first = (last.index + 1).max(step - i64::try_from(self.config.len).unwrap_or(i64::MAX));
-            for missing in first..step {
-                self.append(LastStep { index: missing, at: last.at });
-            }
+            let first = (last + 1).max(step - i64::try_from(self.config.len).unwrap_or(i64::MAX));
+            (first..step).for_each(|missing| self.append(missing));
         }
-        self.update_last_good(step, samples.into_iter());
-        self.append(LastStep { index: step, at: reading.at });
-        let step = self.step_row();
-        WindowedReading { window: self.window(&reading, step.state), step, reading }
+        for reading in displaced.iter().chain([&reading]) {
+            self.update_last_good(step, reading);
+        }
+        self.append(step);
+        let row = self.step_row();
+        WindowedReading { window: self.window(&reading, row.state), step: row, displaced, reading }
     }
 
     /// Adds another reading of the last step, or another part of the same reading.
-    fn add_to_last(&mut self, last: LastStep, reading: &Reading) {
-        self.update_last_good(last.index, reading.samples.iter().map(|&sample| (reading.at, sample)));
-        self.steps.replace_newest(filled(&self.last_good, last.index));
+    fn add_to_last(&mut self, last: i64, reading: &Reading) {
+        self.rhythm.record(reading.at.millis(), last);
+        self.update_last_good(last, reading);
+        self.steps.replace_newest(filled(&self.last_good, last));
         self.held.pop_back();
-        self.held.push_back(self.held_channels(last.index));
-        self.last = Some(LastStep { at: last.at.max(reading.at), ..last });
-        self.phase = self.classifier.next(self.phase_before, last.index, self.steps.newest());
+        self.held.push_back(self.held_channels(last));
+        self.phase = self.classifier.next(self.phase_before, last, self.steps.newest());
     }
 
     /// Records the samples of a step. Of several good values the last one counts, and the first of one time. A bad value ends
     /// a hold, unless its own step has a good one.
-    fn update_last_good(&mut self, step: i64, samples: impl Iterator<Item = (Timestamp, Sample)>) {
+    fn update_last_good(&mut self, step: i64, reading: &Reading) {
+        let at = reading.at;
         let channels = self.profile.channels().iter().zip(self.holds.iter()).zip(&mut self.last_good);
-        for ((at, sample), ((channel, hold), last_good)) in samples.zip(channels) {
+        for (&sample, ((channel, hold), last_good)) in reading.samples.iter().zip(channels) {
             let known = last_good.as_mut().filter(|known| known.step == step);
             match (sample, known) {
                 (Sample::Good(_), Some(known)) if known.at >= at => {}
@@ -283,16 +276,16 @@ impl Windower {
         }
     }
 
-    fn append(&mut self, step: LastStep) {
-        self.steps.push(filled(&self.last_good, step.index));
+    fn append(&mut self, step: i64) {
+        self.steps.push(filled(&self.last_good, step));
         if self.held.len() == self.config.len {
             self.held.pop_front();
         }
-        self.held.push_back(self.held_channels(step.index));
+        self.held.push_back(self.held_channels(step));
         self.last = Some(step);
         self.phase_before = self.phase;
-        self.phase = self.classifier.next(self.phase_before, step.index, self.steps.newest());
-        self.count_run(step.index);
+        self.phase = self.classifier.next(self.phase_before, step, self.steps.newest());
+        self.count_run(step);
     }
 
     /// Returns the channels whose value is held for longer than `fill_steps`.
@@ -331,10 +324,9 @@ impl Windower {
     }
 
     fn window(&self, reading: &Reading, state: StepState) -> Result<Window, NoWindow> {
-        if let Some((state, have)) = state.not_running() {
-            return Err(NoWindow::NotRunning { state, have, need: self.classifier.settle_steps() });
+        if let Some(why) = self.not_running(state) {
+            return Err(why);
         }
-        // If no channel shows whether the pump runs, those channels are missing.
         let missing = self.steps.channels_with_nan();
         if !missing.is_empty() {
             return Err(NoWindow::Missing { channels: missing });
@@ -353,13 +345,28 @@ impl Windower {
         if self.classifier.has_no_values(newest) {
             return StepState::Unknown;
         }
+        let need = self.classifier.step_settle_steps();
+        match self.classifier.state(self.phase, last) {
+            (OperatingState::Off, ..) => return StepState::Off,
+            (OperatingState::Stopping, ..) => return StepState::Stopping,
+            (OperatingState::Starting, have, _) if have < need => return StepState::Starting { have, need },
+            (OperatingState::Starting | OperatingState::Running, ..) => {}
+        }
         let before = self.steps.newest_first().skip(1).take(self.classifier.fall_steps());
-        match self.classifier.state(self.phase, last.index) {
-            (OperatingState::Running, ..) if self.classifier.is_falling(newest, before) => StepState::Stopping,
-            (OperatingState::Running, ..) => StepState::Running,
-            (OperatingState::Starting, have, need) => StepState::Starting { have, need },
-            (OperatingState::Stopping, ..) => StepState::Stopping,
-            (OperatingState::Off, ..) => StepState::Off,
+        if self.classifier.is_falling(newest, before) { StepState::Stopping } else { StepState::Running }
+    }
+
+    /// Refuses a window of a pump that is off, stopping, or has not run for a whole window since it settled. If nothing shows
+    /// whether it runs, the channels that would are missing.
+    fn not_running(&self, step: StepState) -> Option<NoWindow> {
+        let (state, have, need) = self.classifier.state(self.phase, self.last?);
+        match (step, state) {
+            (StepState::Unknown, _) => None,
+            (StepState::Stopping, OperatingState::Running) => {
+                Some(NoWindow::NotRunning { state: OperatingState::Stopping, have: 0, need })
+            }
+            (_, OperatingState::Running) => None,
+            (_, state) => Some(NoWindow::NotRunning { state, have, need }),
         }
     }
 }

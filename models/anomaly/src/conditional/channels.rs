@@ -76,18 +76,22 @@ pub(super) struct Inputs {
 impl Group {
     fn of(quantity: Quantity) -> Group {
         match quantity {
-            Quantity::BearingTemperature
+            Quantity::Temperature
+            | Quantity::BearingTemperature
             | Quantity::CasingTemperature
             | Quantity::AmbientTemperature
-            | Quantity::FluidTemperature => Group::Thermal,
-            Quantity::Current => Group::Loaded,
+            | Quantity::FluidTemperature
+            | Quantity::OilTemperature => Group::Thermal,
+            Quantity::Current | Quantity::Power | Quantity::Torque => Group::Loaded,
             Quantity::Flow => Group::Flow,
             Quantity::RotationalSpeed
             | Quantity::OilPressure
             | Quantity::SuctionPressure
             | Quantity::DischargePressure
             | Quantity::Vibration
-            | Quantity::Voltage => Group::Other,
+            | Quantity::Voltage
+            | Quantity::Level
+            | Quantity::ValvePosition => Group::Other,
         }
     }
 }
@@ -201,5 +205,35 @@ mod tests {
         assert_eq!(channels.inputs(&samples[..1]).ambient, None, "a channel that was not passed is missing");
         channels.outputs(&[], &mut values);
         assert!(values.len() == channels.outputs.len() && values.iter().all(|value| value.is_nan()));
+    }
+
+    #[test]
+    fn every_quantity_has_its_group() {
+        use Quantity as Q;
+        for (group, quantities) in [
+            (
+                Group::Thermal,
+                &[Q::Temperature, Q::BearingTemperature, Q::CasingTemperature, Q::FluidTemperature, Q::OilTemperature]
+                    [..],
+            ),
+            (Group::Loaded, &[Q::Current, Q::Power, Q::Torque]),
+            (Group::Flow, &[Q::Flow]),
+            (
+                Group::Other,
+                &[
+                    Q::OilPressure,
+                    Q::SuctionPressure,
+                    Q::DischargePressure,
+                    Q::Vibration,
+                    Q::Voltage,
+                    Q::Level,
+                    Q::ValvePosition,
+                ],
+            ),
+        ] {
+            for quantity in quantities {
+                assert_eq!(Group::of(*quantity), group, "{quantity:?}");
+            }
+        }
     }
 }

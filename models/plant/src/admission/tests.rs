@@ -69,18 +69,20 @@ fn the_same_values_are_a_duplicate_and_others_are_refused() {
 }
 
 #[test]
-fn late_is_three_steps_behind_the_newest_wherever_in_its_step_a_reading_is() {
+fn late_is_two_and_a_half_steps_behind_the_newest() {
     for (newest_ms, ms, late) in [
         (0, 0, false),
         (0, -1, false),
         (0, -2000, false),
-        (0, -2001, true),
+        (0, -2499, false),
+        (0, -2500, true),
         (0, -3000, true),
         (999, -1000, false),
-        (999, -2000, false),
-        (999, -2001, true),
+        (999, -1500, false),
+        (999, -1501, true),
         (1000, -1000, false),
-        (1000, -1001, true),
+        (1000, -1499, false),
+        (1000, -1500, true),
         (0, -60_000, true),
     ] {
         let mut admission = admission();

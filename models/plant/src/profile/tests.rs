@@ -51,6 +51,60 @@ pub(crate) const MOTOR: &str = r#"
     running_above = 5
 "#;
 
+/// A turbine-driven pump in a wet well with an hourly log: quantities of process plants, an interval of one hour, two hours to
+/// settle.
+pub(crate) const HOURLY: &str = r#"
+    name = "hourly"
+    title = "A pump with an hourly log"
+    interval_ms = 3600000
+    settle_s = 7200
+    [[channels]]
+    name = "P"
+    quantity = "power"
+    unit = "kW"
+    plausible = [0, 2000]
+    resolution = 1
+    running_above = 20
+    [[channels]]
+    name = "M"
+    quantity = "torque"
+    unit = "N·m"
+    plausible = [0, 9000]
+    resolution = 1
+    [[channels]]
+    name = "To"
+    quantity = "oil_temperature"
+    unit = "°C"
+    plausible = [-40, 150]
+    resolution = 0.1
+    [[channels]]
+    name = "Tw"
+    quantity = "temperature"
+    unit = "°C"
+    plausible = [-40, 250]
+    resolution = 0.1
+    [[channels]]
+    name = "L"
+    quantity = "level"
+    unit = "m"
+    plausible = [0, 12]
+    resolution = 0.01
+    [[channels]]
+    name = "V"
+    quantity = "valve_position"
+    unit = "%"
+    plausible = [0, 100]
+    resolution = 0.1
+    [[rules]]
+    name = "winding-hot"
+    title = "Winding too hot"
+    advice = "Check the cooling."
+    quantity = "temperature"
+    above = 155
+    severity = "high"
+    cost = { amount = 15000, currency = "EUR" }
+"#;
+
 pub(crate) fn small() -> Profile {
     Profile::from_toml(SMALL).expect("the test profile is valid")
 }
@@ -62,6 +116,17 @@ pub(crate) fn motor() -> Profile {
 /// The motor, with a running limit for the speed only.
 pub(crate) fn speed_only() -> Profile {
     Profile::from_toml(&MOTOR.replace("running_above = 5\n", "")).expect("the test profile is valid")
+}
+
+#[test]
+fn quantities_of_a_process_plant_at_an_hour() {
+    use Quantity::{Level, OilTemperature, Power, Temperature, Torque, ValvePosition};
+    let profile = Profile::from_toml(HOURLY).expect("a profile");
+    let quantities: Vec<Quantity> = profile.channels().iter().map(|channel| channel.quantity).collect();
+    assert_eq!(quantities, [Power, Torque, OilTemperature, Temperature, Level, ValvePosition]);
+    assert_eq!((profile.interval_ms(), profile.settle_ms()), (3_600_000, 7_200_000));
+    assert_eq!(profile.rules()[0].quantity, Temperature);
+    assert_eq!(MAX_SETTLE_STEPS, crate::WindowConfig::LEN as i64, "as many as a window has");
 }
 
 #[test]
@@ -92,12 +157,14 @@ fn every_value_has_its_bounds() {
     for (from, to, refused) in [
         (interval, "interval_ms = 99", Some("interval_ms")),
         (interval, "interval_ms = 100", None),
-        (interval, "interval_ms = 3600000", None),
-        (interval, "interval_ms = 3600001", Some("interval_ms")),
+        (interval, "interval_ms = 86400000", None),
+        (interval, "interval_ms = 86400001", Some("interval_ms")),
         (settle, "settle_s = 0", Some("settle_s")),
         (settle, "settle_s = 1", None),
         (settle, "settle_s = 3600", None),
         (settle, "settle_s = 3601", Some("settle_s")),
+        ("interval_ms = 1000\n    settle_s = 4", "interval_ms = 3600000\nsettle_s = 108000", None),
+        ("interval_ms = 1000\n    settle_s = 4", "interval_ms = 3600000\nsettle_s = 108001", Some("settle_s")),
         (range, "plausible = [6000, 0]", Some("channels.n.plausible")),
         (range, "plausible = [500, 500]", Some("channels.n.plausible")),
         (range, "plausible = [-inf, 6000]", Some("channels.n.plausible")),
@@ -117,6 +184,8 @@ fn every_value_has_its_bounds() {
         (speed, "running_above = 5999.9", None),
         (speed, "running_above = 6000", Some("channels.n.running_above")),
         ("\"current\"", "\"voltage\"", Some("channels.I.running_above")),
+        ("\"current\"", "\"torque\"", Some("channels.I.running_above")),
+        ("\"current\"", "\"power\"", None),
         ("name = \"I\"", "name = \"n\"", Some("channels.n.name")),
         ("name = \"I\"", "name = \"\"", Some("channels..name")),
         ("name = \"I\"", "name = \"pump_id\"", Some("channels.pump_id.name")),
@@ -264,9 +333,15 @@ fn another_interval_makes_another_hash_and_changes_nothing_else() {
     assert_eq!(minutes, Profile::from_toml(&text).expect("a profile"), "as if the file had this interval");
     assert_ne!(minutes.hash(), profile.hash());
     assert_eq!(minutes.with_interval(1_000), Some(profile.clone()));
-    for (interval_ms, allowed) in
-        [(0, false), (99, false), (100, true), (3_600_000, true), (3_600_001, false), (i64::MAX, false)]
-    {
+    for (interval_ms, allowed) in [
+        (0, false),
+        (99, false),
+        (100, true),
+        (3_600_000, true),
+        (86_400_000, true),
+        (86_400_001, false),
+        (i64::MAX, false),
+    ] {
         let changed = profile.with_interval(interval_ms).map(|profile| profile.interval_ms());
         assert_eq!(changed, allowed.then_some(interval_ms), "no other interval is substituted");
     }

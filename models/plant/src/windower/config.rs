@@ -2,8 +2,8 @@
 
 use crate::{Channel, Profile, Timestamp};
 
-/// The lengths that a windower works with. They are counted in steps, so that they fit intervals from a second to an
-/// hour. Only the wait for a missing reading is limited in time:
+/// The lengths that a windower works with. They are counted in steps, so that they fit intervals from a tenth of a
+/// second to a day. Only the wait for a missing reading is limited in time:
 ///
 /// | interval | window | waits for a missing reading | fills | gap | settles for `settle_s` = 600 |
 /// | --- | --- | --- | --- | --- | --- |
@@ -25,6 +25,14 @@ pub struct WindowConfig {
     pub gap_ms: i64,
 }
 
+/// The readings from which the rhythm of a device follows. Times whose interval is 2 % longer move by 64 % of an interval over
+/// them, so that the pause between them can still be found.
+pub(super) const RHYTHM_READINGS: usize = 32;
+
+/// The most steps of a start that are restored: an hour of ten readings a second. There are more only if a pump gets a far
+/// shorter interval than its profile's.
+const MAX_RESTORED_SETTLE_STEPS: i64 = 36_000;
+
 /// The longest wait for a missing reading.
 const MAX_WAIT_MS: i64 = 60_000;
 
@@ -44,8 +52,9 @@ impl WindowConfig {
 
     /// Returns how many of a pump's last readings restore its windower after a restart.
     pub fn restore_readings(profile: &Profile) -> usize {
-        let settle = profile.settle_ms() / profile.interval_ms() + 1;
-        Self::LEN + usize::try_from(settle).unwrap_or_default().max(Self::LEN)
+        let settle = (profile.settle_ms() / profile.interval_ms()).min(MAX_RESTORED_SETTLE_STEPS) + 1;
+        // The steps of a window are known only with the rhythm before it.
+        RHYTHM_READINGS + Self::LEN + usize::try_from(settle).unwrap_or_default().max(Self::LEN)
     }
 
     /// Returns for how many steps each channel's last value may be used.
@@ -54,8 +63,14 @@ impl WindowConfig {
         profile.channels().iter().map(|channel| held(channel).max(self.fill_steps)).collect()
     }
 
-    /// Returns the step of a time.
-    pub fn step(&self, at: Timestamp) -> i64 {
-        at.millis().div_euclid(self.interval_ms)
+    /// Whether a time is so far behind the newest that a reading of it is too late for its window: by more than half a step
+    /// less than `slack_steps`, so that times that jitter do not matter.
+    pub(crate) fn is_past(&self, at: Timestamp, newest: Timestamp) -> bool {
+        2 * newest.since_ms(at) >= (2 * self.slack_steps - 1) * self.interval_ms
+    }
+
+    /// Whether neither of two times is too late after the other.
+    pub fn is_near(&self, at: Timestamp, other: Timestamp) -> bool {
+        !self.is_past(at, other) && !self.is_past(other, at)
     }
 }

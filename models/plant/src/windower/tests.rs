@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Admission, AdmissionResult, Draft, DraftOutcome, LookupResult, Sample, TimestampLimits, TimestampSource,
-    profile::tests::{SMALL, motor, small, speed_only},
+    profile::tests::{HOURLY, SMALL, motor, small, speed_only},
 };
 
 const START: i64 = 1_773_051_273_000;
@@ -197,7 +197,7 @@ fn of_two_readings_in_a_step_the_last_decides_whether_it_runs() {
     let mut windower = speed_windower();
     (0..40).for_each(|s| drop(push_speed(&mut windower, s, Sample::Good(2950.0))));
     push_speed(&mut windower, 40, Sample::Good(0.0));
-    let mut late = reading(40_500, Sample::Good(30.0));
+    let mut late = reading(40_400, Sample::Good(30.0));
     late.samples = [Sample::Good(2950.0), Sample::Good(30.0)].into();
     assert!(windower.push(late).is_empty());
     assert!(push_speed(&mut windower, 41, Sample::Good(2950.0))[0].window.is_ok());
@@ -317,11 +317,12 @@ fn a_channel_reported_on_change_holds_within_its_limit() {
 #[test]
 fn each_placed_step_has_its_row() {
     use Sample::{Bad, Good, Missing};
-    let starting = |have| StepState::Starting { have, need: 30 };
+    let starting = |have| StepState::Starting { have, need: 4 };
     let (runs, lags) = ([Good(2950.0), Good(30.0)], [Good(0.0), Good(90.0)]);
     // The samples of one step after the other, the last one's row and state.
     let cases = [
         ("running at the first step", &[runs][..], [2950.0, 30.0], StepState::Running),
+        ("settled", &[[Good(0.0), Good(0.0)], lags, runs, runs, runs], [2950.0, 30.0], StepState::Running),
         ("off", &[[Good(0.0), Good(0.0)]], [0.0, 0.0], StepState::Off),
         ("a drifted zero is 0", &[[Good(-0.4), Good(0.0)]], [0.0, 0.0], StepState::Off),
         ("starting", &[[Good(0.0), Good(0.0)], lags, runs], [2950.0, 30.0], starting(2)),
@@ -458,14 +459,14 @@ proptest! {
 fn the_rules_follow_from_the_interval_and_the_settling() {
     // Interval in ms, settling in s; longest gap in ms, readings that restore a windower.
     for (interval_ms, settle_s, gap_ms, recalled) in [
-        (100, 60, 15_000, 631),
-        (1000, 60, 15_000, 91),
-        (1000, 29, 15_000, 60),
-        (1000, 30, 15_000, 61),
-        (1500, 60, 15_000, 71),
-        (1501, 60, 15_010, 70),
-        (60_000, 60, 600_000, 60),
-        (3_600_000, 1, 36_000_000, 60),
+        (100, 60, 15_000, 663),
+        (1000, 60, 15_000, 123),
+        (1000, 29, 15_000, 92),
+        (1000, 30, 15_000, 93),
+        (1500, 60, 15_000, 103),
+        (1501, 60, 15_010, 102),
+        (60_000, 60, 600_000, 92),
+        (3_600_000, 1, 36_000_000, 92),
     ] {
         let text = SMALL.replace("interval_ms = 1000", &format!("interval_ms = {interval_ms}\nsettle_s = {settle_s}"));
         let profile = Profile::from_toml(&text).expect("a profile");
@@ -477,10 +478,6 @@ fn the_rules_follow_from_the_interval_and_the_settling() {
             (expected, recalled),
             "{interval_ms} {settle_s}"
         );
-        let at = |ms| Timestamp::from_millis(ms).expect("a time");
-        let first = 1_800_000_000_000 / interval_ms * interval_ms;
-        let steps = [first - 1, first, first + interval_ms - 1, first + interval_ms].map(|ms| config.step(at(ms)));
-        assert_eq!(steps.map(|step| step - first / interval_ms), [-1, 0, 0, 1], "a step begins on its millisecond");
     }
 }
 
@@ -491,9 +488,9 @@ type Push = (i64, &'static [i64]);
 #[test]
 fn which_readings_wait() {
     let cases: [(&str, &[Push]); 9] = [
-        ("in order, none waits", &[(30_000, &[30_000]), (31_999, &[31_999]), (32_000, &[32_000])]),
+        ("in order, none waits", &[(30_000, &[30_000]), (31_400, &[31_400]), (32_000, &[32_000])]),
         ("one out of order waits for the missing one", &[(31_000, &[]), (30_000, &[30_000, 31_000])]),
-        ("and so do two", &[(32_000, &[]), (31_000, &[]), (30_500, &[30_500, 31_000, 32_000])]),
+        ("and so do two", &[(32_000, &[]), (31_000, &[]), (30_400, &[30_400, 31_000, 32_000])]),
         (
             "the third after the missing one ends the wait",
             &[(31_000, &[]), (32_000, &[]), (33_000, &[31_000, 32_000, 33_000])],
@@ -511,7 +508,7 @@ fn which_readings_wait() {
             "a reading after the wait is too late",
             &[(31_000, &[]), (33_000, &[31_000]), (30_000, &[]), (32_000, &[32_000, 33_000])],
         ),
-        ("a reading of a placed step is too late", &[(29_999, &[]), (12_000, &[]), (30_000, &[30_000])]),
+        ("a reading of a placed step is too late", &[(29_400, &[]), (12_000, &[]), (30_000, &[30_000])]),
     ];
     for (what, steps) in cases {
         let mut windower = Windower::new(&small());
@@ -548,10 +545,13 @@ fn parts_with_the_same_time_are_merged() {
         let mut windower = Windower::new(&small());
         run(&mut windower, 0..29);
         let ms = second * 1000;
-        assert_eq!(windower.displaced_by(&temperature(ms)), None, "it is placed");
+        assert!(!windower.is_placed(temperature(ms).at));
         windower.push(temperature(ms));
-        let displaced = (second == 29).then(|| flow(ms));
-        assert_eq!(windower.displaced_by(&flow(ms)), displaced, "the reading is placed, or pending and takes the part");
+        assert_eq!(
+            windower.is_placed(flow(ms).at),
+            second == 29,
+            "the reading is placed, or pending and takes the part"
+        );
         windower.push(flow(ms));
         let mut placed = Vec::new();
         for next in [29, 31, 32, 33].map(|second| second * 1000).into_iter().filter(|next| *next != ms) {
@@ -565,22 +565,32 @@ fn parts_with_the_same_time_are_merged() {
 }
 
 #[test]
-fn the_displaced_reading_is_returned() {
+fn of_two_readings_in_a_step_one_has_the_window() {
     let at = |ms: i64| reading(ms, Sample::Good(1.0));
-    // The readings pushed before, the reading that arrives, and the one that is displaced.
+    // The readings pushed before, the reading that arrives, and the one without a window.
     for (pushed, comes, displaced) in [
         (&[0, 1000][..], 2000, None),
-        (&[0, 1000], 1500, Some(1500)),
+        (&[0, 1000], 1400, Some(1400)),
         (&[0, 1000], 900, Some(900)),
         (&[0, 1000], 3000, None),
-        (&[0, 3000], 3500, Some(3000)),
-        (&[0, 3500], 3000, Some(3000)),
+        (&[0, 3000], 3400, Some(3000)),
+        (&[0, 3400], 3000, Some(3000)),
         (&[0, 3000], 2000, None),
     ] {
         let mut windower = Windower::new(&small());
         pushed.iter().for_each(|&ms| drop(windower.push(at(ms))));
-        let found = windower.displaced_by(&at(comes)).map(|reading| reading.at);
-        assert_eq!(found, displaced.map(|ms: i64| at(ms).at), "{comes} after {pushed:?}");
+        let is_placed = windower.is_placed(at(comes).at);
+        let mut placed = windower.push(at(comes));
+        placed.extend(windower.flush());
+        let mut found: Vec<Timestamp> = placed.iter().flat_map(|placed| &placed.displaced).map(|r| r.at).collect();
+        found.extend(is_placed.then_some(at(comes).at));
+        assert_eq!(
+            found,
+            displaced.map(|ms: i64| at(ms).at).into_iter().collect::<Vec<_>>(),
+            "{comes} after {pushed:?}"
+        );
+        let has_window = placed.iter().any(|placed| placed.reading.at == at(comes).at);
+        assert_eq!(has_window, displaced != Some(comes), "{comes} after {pushed:?}");
     }
 }
 
@@ -590,7 +600,7 @@ fn a_windower_restarts_where_times_go_back() {
     assert!(!windower.is_past(reading(0, Sample::Good(1.0)).at), "nothing was pushed");
     run(&mut windower, 0..40);
     windower.push(reading(60_000, Sample::Good(1.0)));
-    for (ms, passed) in [(57_000, true), (57_999, true), (58_000, false), (60_000, false), (61_000, false)] {
+    for (ms, passed) in [(12_000, true), (57_500, true), (57_501, false), (60_000, false), (61_000, false)] {
         assert_eq!(windower.is_past(reading(ms, Sample::Good(1.0)).at), passed, "{ms} ms");
     }
     let waited = windower.restart();
@@ -636,8 +646,8 @@ fn a_fall_shows_over_up_to_three_steps() {
 
 /// The window after the last of these readings, which are in order, computed directly from the rules in the module's
 /// head.
-fn expected_window(readings: &[Reading]) -> Result<Vec<f64>, NoWindow> {
-    let step = |reading: &Reading| reading.at.millis().div_euclid(1000);
+fn expected_window(readings: &[Reading], phase_ms: i64) -> Result<Vec<f64>, NoWindow> {
+    let step = |reading: &Reading| (reading.at.millis() - phase_ms).div_euclid(1000);
     let gap = |pair: &[Reading]| pair[1].at.since_ms(pair[0].at) > 15_000;
     let first = readings.windows(2).rposition(gap).map_or(0, |place| place + 1);
     let (run, last) = (&readings[first..], step(readings.last().expect("a reading")));
@@ -660,14 +670,15 @@ proptest! {
     /// Holes, gaps and missing values of any kind give the windows of the rules.
     #[test]
     fn a_window_follows_the_rules(
-        // Seconds to the reading before (mostly one), its place within the second, and which channels have a value.
-        stream in prop::collection::vec((prop_oneof![9 => Just(1_i64), 2 => 2_i64..8, 1 => 14_i64..18], 0_i64..1000, 0_u8..12), 1..120),
+        phase_ms in 0_i64..1000,
+        // Seconds to the reading before (mostly one), how late it is, and which channels have a value.
+        stream in prop::collection::vec((prop_oneof![9 => Just(1_i64), 2 => 2_i64..8, 1 => 14_i64..18], 0_i64..200, 0_u8..12), 1..120),
     ) {
         let (mut windower, mut readings, mut second) = (Windower::new(&small()), Vec::new(), 0);
-        for (seconds, within, kind) in stream {
+        for (seconds, late_ms, kind) in stream {
             second += seconds;
             let flow = if kind == 0 { Sample::Missing } else { Sample::Good(second as f64) };
-            let mut next = reading(second * 1000 + within, flow);
+            let mut next = reading(second * 1000 + phase_ms + late_ms, flow);
             if kind == 1 {
                 next.samples = [Sample::Bad(-99.0), flow].into();
             }
@@ -676,7 +687,7 @@ proptest! {
             placed.extend(windower.flush());
             prop_assert_eq!(placed.len(), 1);
             let window = placed.remove(0).window.map(|window| window.values.to_vec());
-            prop_assert_eq!(window, expected_window(&readings), "at {}", second);
+            prop_assert_eq!(window, expected_window(&readings, phase_ms), "at {}", second);
         }
     }
 }
@@ -707,4 +718,124 @@ fn at_intervals_from_a_minute_no_reading_waits() {
         assert_eq!(placed.len(), 39);
         assert!(placed.split_off(29).iter().all(|placed| placed.window.is_ok()), "{interval_s}");
     }
+}
+
+/// The readings of a device that sends once a second, at this phase: by how much each is off, and whether it is lost.
+fn device(phase_ms: i64, sent: &[(i64, bool)]) -> Vec<Reading> {
+    let readings = (0..).zip(sent).filter(|(_, (_, lost))| !lost);
+    readings.map(|(n, (off_ms, _))| reading(1000 * n + phase_ms + off_ms, Sample::Good(n as f64))).collect()
+}
+
+fn placed_in_order(readings: &[Reading]) -> Vec<WindowedReading> {
+    let mut windower = Windower::new(&small());
+    let mut placed: Vec<_> = readings.iter().flat_map(|reading| windower.push(reading.clone())).collect();
+    placed.extend(windower.flush());
+    placed
+}
+
+proptest! {
+    /// Wherever in the second a device sends and however its times jitter, its windows have one row per reading.
+    #[test]
+    fn windows_are_the_same_at_any_phase_and_jitter(
+        phase_ms in 0_i64..1000,
+        sent in prop::collection::vec((-449_i64..450, Just(false)), 120),
+    ) {
+        let placed = placed_in_order(&device(phase_ms, &sent));
+        // Among the first twenty, two may share a step.
+        for (placed, n) in placed.iter().rev().zip((50..120).rev()) {
+            prop_assert_eq!(last_flows(placed), (n - 29..=n).map(f64::from).collect::<Vec<_>>());
+        }
+    }
+
+    /// A missing reading is one hole, which has the value before it.
+    #[test]
+    fn a_missing_reading_is_one_hole(
+        phase_ms in 0_i64..1000,
+        sent in prop::collection::vec((-249_i64..250, Just(false)), 100),
+        missing in 70_usize..98,
+    ) {
+        let mut sent = sent;
+        sent[missing].1 = true;
+        let placed = placed_in_order(&device(phase_ms, &sent));
+        let expected = (70..100).map(|n| if n == missing { n - 1 } else { n } as f64);
+        prop_assert_eq!(last_flows(placed.last().expect("placed")), expected.collect::<Vec<_>>());
+    }
+
+    /// The order of arrival within the slack does not matter.
+    #[test]
+    fn jitter_and_disorder_within_the_slack_change_nothing(
+        phase_ms in 0_i64..1000,
+        sent in prop::collection::vec((-120_i64..120, prop::bool::weighted(0.1)), 80),
+        delays in prop::collection::vec(0.0..1.6, 80),
+    ) {
+        let readings = device(phase_ms, &sent);
+        let mut arrival: Vec<(f64, Reading)> =
+            readings.iter().zip(&delays).map(|(r, delay)| (r.at.millis() as f64 + 1000.0 * delay, r.clone())).collect();
+        // The first reading starts the window, so it has to come first.
+        arrival[1..].sort_by(|a, b| a.0.total_cmp(&b.0));
+        let arrival: Vec<Reading> = arrival.into_iter().map(|(_, reading)| reading).collect();
+        prop_assert_eq!(placed_in_order(&arrival), placed_in_order(&readings));
+    }
+
+    /// A windower that is restored from the last readings makes the same windows as one that has them all.
+    #[test]
+    fn the_windows_after_a_restart_are_the_same(
+        phase_ms in 0_i64..1000,
+        most in 0_i64..450,
+        sent in prop::collection::vec((-1.0..1.0, prop::bool::weighted(0.05)), 250),
+        // The readings in the second half of each step: a device that sends more often than once a second.
+        twice in any::<bool>(),
+    ) {
+        let sent: Vec<(i64, bool)> = sent.iter().map(|(off, lost)| ((off * most as f64) as i64, *lost)).collect();
+        let mut readings = device(phase_ms, &sent);
+        if twice {
+            let second = readings.iter().map(|r| Reading { at: r.at.plus_ms(470), ..r.clone() });
+            readings = readings.iter().cloned().chain(second).collect();
+            readings.sort_by_key(|reading| reading.at);
+            readings.dedup_by_key(|reading| reading.at);
+        }
+        let restored = WindowConfig::restore_readings(&small());
+        let from = readings.len() - restored - 50;
+        let (whole, later) = (placed_in_order(&readings), placed_in_order(&readings[from..]));
+        let since = readings[from + restored].at;
+        let after = |placed: &[WindowedReading]| placed.iter().filter(|p| p.reading.at >= since).cloned().collect::<Vec<_>>();
+        prop_assert_eq!(after(&later), after(&whole));
+    }
+}
+
+/// A log with a row an hour, written between 10 minutes before and 10 after a quarter past: the pump stands for three hours,
+/// starts, and runs. One row is lost, and later seven, and then eleven.
+#[test]
+fn an_hourly_log() {
+    let profile = Profile::from_toml(HOURLY).expect("a profile");
+    let mut windower = Windower::new(&profile);
+    let mut placed = BTreeMap::new();
+    let is_lost = |hour: i64| hour == 20 || (60..67).contains(&hour) || (110..121).contains(&hour);
+    for hour in (0..160).filter(|hour| !is_lost(*hour)) {
+        let minute = 15 + 10 * [0, -1, 1, 1, 0, -1][hour as usize % 6];
+        let power = if hour < 3 { 0.0 } else { 300.0 + hour as f64 };
+        let values = [power, 1_900.0, 52.0, 88.0, 4.1, 70.0];
+        let samples = profile.channels().iter().zip(values).map(|(channel, value)| channel.sample(value)).collect();
+        let reading = Reading { samples, ..reading((60 * hour + minute) * 60_000, Sample::Missing) };
+        assert!(!windower.is_placed(reading.at));
+        let step = windower.push(reading).pop().expect("no reading waits");
+        placed.insert(hour, step);
+    }
+    let states = (0..7).map(|hour| placed[&hour].step.state).collect::<Vec<_>>();
+    let (off, runs) = (StepState::Off, StepState::Running);
+    assert_eq!(states, [off, off, off, StepState::Starting { have: 1, need: 2 }, runs, runs, runs]);
+    let starting = |have| Err(NoWindow::NotRunning { state: OperatingState::Starting, have, need: 30 });
+    assert_eq!((&placed[&3].window, &placed[&31].window), (&starting(1), &starting(29)));
+    let powers = |hour: i64| -> Vec<f64> {
+        placed[&hour].window.as_ref().expect("a window").values.chunks(6).map(|row| row[0]).collect()
+    };
+    let expected = |hour: i64| if hour == 20 { 319.0 } else { 300.0 + hour as f64 };
+    assert_eq!(powers(32), (3..33).map(expected).collect::<Vec<_>>(), "thirty hours, of which one is filled");
+    assert!(placed[&59].window.is_ok());
+    let missing = Err(NoWindow::Missing { channels: (0..6).collect() });
+    assert_eq!((&placed[&67].window, &placed[&95].window), (&missing, &missing), "five of the seven hours are filled");
+    assert!(placed[&96].window.is_ok());
+    let filling = |have| Err(NoWindow::Filling { have, need: 30 });
+    assert_eq!((&placed[&121].window, &placed[&149].window), (&filling(1), &filling(29)), "over ten hours are a gap");
+    assert!(placed[&150].window.is_ok());
 }

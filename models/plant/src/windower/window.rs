@@ -96,29 +96,18 @@ pub enum StepState {
     Unknown,
     /// It does not run.
     Off,
-    /// It has not run for long enough to have settled.
+    /// It has not run for `settle_s` since its start.
     Starting {
         /// Steps that it has run since its start.
         have: usize,
-        /// Steps that it must run before its windows are scored.
+        /// Steps after which it has settled.
         need: usize,
     },
-    /// It runs. So does a pump whose profile has no channel that shows it.
+    /// It runs. Its window may still have steps from before it settled ([`NoWindow::NotRunning`]). A pump whose profile has no
+    /// channel that shows it always runs.
     Running,
     /// Its motor is off, and the shaft still turns.
     Stopping,
-}
-
-impl StepState {
-    /// Returns the state of a pump that does not run or has not settled, and the steps that it has run since its start.
-    pub(super) fn not_running(self) -> Option<(OperatingState, usize)> {
-        match self {
-            Self::Unknown | Self::Running => None,
-            Self::Off => Some((OperatingState::Off, 0)),
-            Self::Starting { have, .. } => Some((OperatingState::Starting, have)),
-            Self::Stopping => Some((OperatingState::Stopping, 0)),
-        }
-    }
 }
 
 /// A reading in its final order, with the row of its step and its window.
@@ -126,6 +115,8 @@ impl StepState {
 pub struct WindowedReading {
     /// The reading.
     pub reading: Reading,
+    /// Earlier readings of its step that waited with it, and have no window of their own.
+    pub displaced: Vec<Reading>,
     /// The values of its step, and whether the pump runs. As of now: another reading of the same step may still change the
     /// step in later windows.
     pub step: StepRow,
