@@ -35,7 +35,7 @@ pub struct EvaluateArgs {
     /// The profile: centrifugal, skab, or a path such as ./mine.toml; by default centrifugal, or that of the simulated plant.
     #[arg(long, value_name = "NAME", value_parser = profiles::load)]
     pub profile: Option<Profile>,
-    /// The interval between two readings, in milliseconds, 100 to 3600000; by default the profile's, or that of a recording's
+    /// The interval between two readings, in milliseconds, 100 to 86400000; by default the profile's, or that of a recording's
     /// rows if it is longer. For recordings and variable-speed pumps.
     #[arg(long, value_name = "MS", value_parser = interval_ms)]
     pub interval_ms: Option<i64>,

@@ -205,7 +205,7 @@ pub enum PumpsCommand {
         /// The pump.
         #[arg(value_name = "ID")]
         pump: PumpId,
-        /// The interval in milliseconds, 100 to 3600000; without it, the profile's applies again.
+        /// The interval in milliseconds, 100 to 86400000; without it, the profile's applies again.
         #[arg(value_name = "MS", value_parser = super::train::interval_ms)]
         interval_ms: Option<i64>,
         /// The node's data directory.

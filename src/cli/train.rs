@@ -36,7 +36,7 @@ pub struct TrainArgs {
     /// The profile: centrifugal, skab, or a path such as ./mine.toml.
     #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
     pub profile: Profile,
-    /// The interval between two readings, in milliseconds, 100 to 3600000; by default the profile's, or that of the rows if it
+    /// The interval between two readings, in milliseconds, 100 to 86400000; by default the profile's, or that of the rows if it
     /// is longer: a recording with one row per minute is trained on in steps of one minute.
     #[arg(long, value_name = "MS", value_parser = interval_ms)]
     pub interval_ms: Option<i64>,

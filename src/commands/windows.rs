@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn rows_that_are_too_sparse_are_an_error_that_names_the_limit() {
         let profile = profiles::load("skab").expect("a profile");
-        for (every_s, valid) in [(1, true), (60, true), (3_600, true), (3_700, false), (7_200, false), (86_400, false)]
+        for (every_s, valid) in
+            [(1, true), (60, true), (3_600, true), (3_700, true), (86_400, true), (87_000, false), (172_800, false)]
         {
             let rows = rows(&profile, (0..30).map(|n| n * every_s));
             let adjusted = with_interval_of(&profile, None, [(Path::new("a.csv"), rows.as_slice())]);
@@ -153,7 +154,10 @@ mod tests {
                 Ok(adjusted) => assert!(valid && adjusted.interval_ms() == 1000 * every_s, "{every_s}"),
                 Err(error) => {
                     let (error, every) = (error.to_string(), format_interval(1000 * every_s));
-                    assert!(!valid && error.contains(&every) && error.contains(&format_interval(3_600_000)), "{error}");
+                    assert!(
+                        !valid && error.contains(&every) && error.contains(&format_interval(86_400_000)),
+                        "{error}"
+                    );
                 }
             }
         }

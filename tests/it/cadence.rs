@@ -321,7 +321,7 @@ fn recording_without_an_interval_is_reported_with_advice() {
     let (trained, printed) = train(&["--interval-ms", "200000"]);
     assert!(trained, "{printed}");
     let (_, printed) = train(&["--interval-ms", "5"]);
-    assert!(printed.contains("milliseconds from 100 to 3600000"), "{printed}");
+    assert!(printed.contains("milliseconds from 100 to 86400000"), "{printed}");
 }
 
 /// An import reports the interval of its rows, and how to score such a pump: with the printed command, or
@@ -336,8 +336,13 @@ fn import_reports_the_interval_of_its_rows_and_how_to_score_it() {
         recording.write(data.path());
         data.path().join(name)
     };
-    let (seconds, minutes, days) =
-        (generate("1s.csv", 1.0, 0.0), generate("min.csv", 60.0, 4.0), generate("2h.csv", 7_200.0, 0.0));
+    let (seconds, minutes) = (generate("1s.csv", 1.0, 0.0), generate("min.csv", 60.0, 4.0));
+    let days = data.path().join("2d.csv");
+    let row = |n: i64| {
+        let at = volute_plant::Timestamp::from_millis(1_714_521_600_000 + n * 172_800_000).expect("a time");
+        format!("{at},1480,44,4.1,2,130,1.7,6,17.5,45,27,NORMAL\n")
+    };
+    fs::write(&days, (0..100).fold(HEADER.to_owned(), |text, n| text + &row(n))).expect("written");
     let import = |file: &Path, pump: &str, more: &[&str]| {
         run(&[&["import", text(file), "--pump", pump, "--data-dir", dir], more].concat())
     };
@@ -368,7 +373,7 @@ fn import_reports_the_interval_of_its_rows_and_how_to_score_it() {
     // No supported interval is that long.
     let printed = import(&days, "days", &[]);
     assert!(
-        printed.contains("the file has one row every 2 h\n") && printed.contains("an interval is at most 1 h"),
+        printed.contains("the file has one row every 48 h\n") && printed.contains("an interval is at most 24 h"),
         "{printed}"
     );
     assert!(!printed.contains("set-interval"), "{printed}");
@@ -376,5 +381,5 @@ fn import_reports_the_interval_of_its_rows_and_how_to_score_it() {
     let train = ["train", "--csv", text(&days), "--epochs", "1", "--out", text(&model)];
     let refused = output(volute().args(train));
     let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && printed.contains("2 h") && printed.contains("1 h"), "{printed}");
+    assert!(!refused.status.success() && printed.contains("48 h") && printed.contains("24 h"), "{printed}");
 }

@@ -144,9 +144,9 @@ fn upload_reports_notes_or_why_it_is_rejected() {
         (
             "",
             (0..30)
-                .map(|n| format!("2026-{:02}-{:02} 10:14:33,1\n", 1 + n / 28, 1 + n % 28))
+                .map(|n| format!("2026-{:02}-{:02} 10:14:33,1\n", 1 + n / 14, 1 + 2 * (n % 14)))
                 .fold("timestamp,Motor_RPM\n".to_owned(), |text, row| text + &row),
-            "at most 1 h",
+            "at most 24 h",
         ),
     ] {
         let response = node.post_to(&format!("{START}{query}"), "text/csv", &csv);

@@ -202,7 +202,16 @@ mod tests {
                 Some("every 3 s"),
             ),
             ("every hour", profile(), feed(&[3_600_000], 1, 40), Some(3_600_000), true, 10_800_000, Some("every 1 h")),
-            ("every 2 h", profile(), feed(&[7_200_000], 1, 40), Some(7_200_000), true, 21_600_000, Some("at most 1 h")),
+            ("every 2 h", profile(), feed(&[7_200_000], 1, 40), Some(7_200_000), true, 21_600_000, Some("every 2 h")),
+            (
+                "every 2 days",
+                profile(),
+                feed(&[172_800_000], 1, 40),
+                Some(172_800_000),
+                true,
+                518_400_000,
+                Some("at most 24 h"),
+            ),
             ("0.9 s", profile(), feed(&[900], 1, 40), None, false, 2_700, None),
             ("1.1 s", profile(), feed(&[1_100], 1, 40), None, false, 3_300, None),
             (
@@ -230,7 +239,7 @@ mod tests {
             assert!(state.stale_after_ms >= stale_ms && state.stale_after_ms <= 3 * stale_ms, "{case}: {state:?}");
             assert_eq!(state.advice.is_some(), advice_text.is_some(), "{case}: {state:?}");
             let advised = state.advice.as_ref().and_then(|advice| advice.interval_ms);
-            assert_eq!(advised, sparse.filter(|ms| *ms <= 3_600_000), "{case}: only an interval that can be set");
+            assert_eq!(advised, sparse.filter(|ms| *ms <= 86_400_000), "{case}: only an interval that can be set");
             assert!(
                 advice_text
                     .is_none_or(|advice_text| state.advice.is_some_and(|advice| advice.text.contains(advice_text))),

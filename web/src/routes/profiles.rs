@@ -335,7 +335,7 @@ mod tests {
             ("small", json!({"model": null}), "profile", "a value"),
             ("small", json!({"profile": SMALL, "path": "/etc/passwd"}), "path", "profile, model"),
             ("small", json!({"profile": "name = 3"}), "profile", "a profile in TOML"),
-            ("small", json!({"profile": slow}), "profile.interval_ms", "100 to 3600000"),
+            ("small", json!({"profile": slow}), "profile.interval_ms", "100 to 86400000"),
             ("other", json!({"profile": SMALL}), "profile.name", "other"),
             ("../small", json!({"profile": SMALL}), "profile.name", "../small"),
             (

@@ -51,7 +51,7 @@ impl SettingsResponse {
 #[serde(deny_unknown_fields)]
 #[schema(as = PumpSettingsRequest, example = json!({"interval_ms": 60000, "channel_hold_s": {"Vibration_mm_s": 300}}))]
 pub(crate) struct SettingsSchema {
-    /// The time between two of its readings, in milliseconds, 100 to 3600000.
+    /// The time between two of its readings, in milliseconds, 100 to 86400000.
     #[schema(value_type = Option<i64>)]
     interval_ms: Option<Number<IntervalMs>>,
     /// How long the last value of a channel remains valid while no new one is sent, in seconds, 0 to 86400; for pumps that
@@ -67,7 +67,7 @@ pub(crate) struct SettingsSchema {
 struct IntervalMs(i64);
 
 impl FromNumber for IntervalMs {
-    const ALLOWED: &'static str = "a whole number from 100 to 3600000, or null";
+    const ALLOWED: &'static str = "a whole number from 100 to 86400000, or null";
 
     fn from_number(number: &Value) -> Option<Self> {
         number.as_i64().filter(|ms| INTERVAL_RANGE_MS.contains(ms)).map(Self)
@@ -203,8 +203,8 @@ mod tests {
             (json!([]), ""),
             (json!({"interval": 1}), "interval"),
             (json!({"interval_ms": 99}), "interval_ms"),
-            (json!({"interval_ms": 3_600_001}), "interval_ms"),
-            (json!({"interval_ms": 7_200_000}), "interval_ms"),
+            (json!({"interval_ms": 86_400_001}), "interval_ms"),
+            (json!({"interval_ms": 172_800_000}), "interval_ms"),
             (json!({"interval_ms": "1 min"}), "interval_ms"),
             (json!({"hold_s": -1}), "hold_s"),
             (json!({"hold_s": 1.5}), "hold_s"),

@@ -1802,7 +1802,7 @@ export interface components {
             hold_s?: number | null;
             /**
              * Format: int64
-             * @description The time between two of its readings, in milliseconds, 100 to 3600000.
+             * @description The time between two of its readings, in milliseconds, 100 to 86400000.
              */
             interval_ms?: number | null;
         };
