@@ -6,6 +6,7 @@
 
 use std::{fs, ops::RangeInclusive, thread};
 
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use volute_plant::Sample;
 
 use super::{
@@ -46,14 +47,13 @@ struct Figures {
 
 const FAULTS: [(Fault, usize); 3] = [(Fault::Vibration, VIBRATION), (Fault::Flow, FLOW), (Fault::Bearing, BEARING)];
 
-/// `lost`: channels that are missing in commissioning, and those that are missing later.
-fn figures(seed: u64, lost: [&[usize]; 2]) -> Figures {
+fn figures(seed: u64, lost: Lost) -> Figures {
     let mut pump = Pump::new(seed, MINUTE_S);
-    let learned = without(&pump.run(DAY_S), lost[0]);
+    let learned = lost.take(seed, &pump.run(DAY_S), true);
     let baseline = learn(&learned);
     let watch = |rows: &[TimedSamples]| {
         let mut episodes = Episodes::after(&baseline, &learned);
-        episodes.watch(&without(rows, lost[1]));
+        episodes.watch(&lost.take(seed, rows, false));
         episodes.began
     };
     let healthy = watch(&pump.run(14.0 * DAY_S)).len();
@@ -79,33 +79,51 @@ fn figures(seed: u64, lost: [&[usize]; 2]) -> Figures {
     Figures { healthy, season, faults: FAULTS.into_iter().map(delay).collect() }
 }
 
-/// Returns the rows without some channels.
-fn without(rows: &[TimedSamples], channels: &[usize]) -> Vec<TimedSamples> {
-    let without = |row: &TimedSamples| {
-        let mut samples = row.samples.to_vec();
-        channels.iter().for_each(|channel| samples[*channel] = Sample::Missing);
-        TimedSamples { at: row.at, samples: samples.into() }
-    };
-    rows.iter().map(without).collect()
+/// What the readings lack.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    Nothing,
+    /// Channels in commissioning, and channels later.
+    Channels(&'static [usize], &'static [usize]),
+    /// This share of all cells.
+    Cells(f64),
+}
+
+impl Lost {
+    fn take(self, seed: u64, rows: &[TimedSamples], is_learned: bool) -> Vec<TimedSamples> {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut is_lost = |channel: usize| match self {
+            Lost::Nothing => false,
+            Lost::Channels(learned, later) => if is_learned { learned } else { later }.contains(&channel),
+            Lost::Cells(share) => rng.random::<f64>() < share,
+        };
+        let mut take = |row: &TimedSamples| {
+            let samples = row.samples.iter().enumerate();
+            let samples = samples.map(|(channel, sample)| if is_lost(channel) { Sample::Missing } else { *sample });
+            TimedSamples { at: row.at, samples: samples.collect() }
+        };
+        rows.iter().map(&mut take).collect()
+    }
 }
 
 #[test]
 #[ignore = "a measurement"]
 fn a_day_of_commissioning() {
-    measure("all channels", [&[], &[]]);
+    measure("all channels", Lost::Nothing);
 }
 
 #[test]
 #[ignore = "a measurement"]
 fn an_absent_channel() {
-    measure("the speed is lost after commissioning", [&[], &[SPEED]]);
-    measure("the speed was never there", [&[SPEED], &[SPEED]]);
-    measure("speed and current are lost after commissioning", [&[], &[SPEED, CURRENT]]);
-    measure("the ambient is lost after commissioning", [&[], &[AMBIENT]]);
-    measure("the ambient was never there", [&[AMBIENT], &[AMBIENT]]);
+    measure("the speed is lost after commissioning", Lost::Channels(&[], &[SPEED]));
+    measure("the speed was never there", Lost::Channels(&[SPEED], &[SPEED]));
+    measure("speed and current are lost after commissioning", Lost::Channels(&[], &[SPEED, CURRENT]));
+    measure("the ambient is lost after commissioning", Lost::Channels(&[], &[AMBIENT]));
+    measure("the ambient was never there", Lost::Channels(&[AMBIENT], &[AMBIENT]));
+    measure("a tenth of the cells is missing", Lost::Cells(0.1));
 }
 
-fn measure(name: &str, lost: [&[usize]; 2]) {
+fn measure(name: &str, lost: Lost) {
     println!("{name}:");
     let figures = each(|seed| figures(seed, lost));
     let count = figures.len();
