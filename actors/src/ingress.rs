@@ -141,7 +141,7 @@ impl IngressActor {
         let profile = known.or_else(|| named().map(|kind| kind.profile));
         drafts.retain(|(index, draft)| {
             let fits = |profile: &Profile| {
-                profile.name() == draft.profile.name() && profile.channel_names().eq(draft.profile.channel_names())
+                profile.name() == draft.profile.name() && profile.has_channel_names_of(&draft.profile)
             };
             let same = profile.as_ref().is_some_and(fits);
             if !same {

@@ -277,6 +277,11 @@ impl Profile {
         self.0.channels.len() == other.0.channels.len() && self.0.channels.iter().zip(&other.0.channels).all(same)
     }
 
+    /// Returns whether the channels of both have the same names, in the same order. Cheap for clones of one profile.
+    pub fn has_channel_names_of(&self, other: &Profile) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.channel_names().eq(other.channel_names())
+    }
+
     /// Returns the maintenance rules.
     pub fn rules(&self) -> &[Rule] {
         &self.0.rules
