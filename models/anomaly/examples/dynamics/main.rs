@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p volute-anomaly --example dynamics -- PLANT SEED...
+//! cargo run --release -p volute-anomaly --example dynamics -- skab ../shared/skab
 //! ```
 //!
 //! PLANT is `variable-speed-5s`, `variable-speed-60s` or `load-steps-1s`. The network is trained on three other pumps. Each seed
@@ -10,11 +11,13 @@
 //! found by the first reading that is in an episode with the fault and not without it. Seed 1 chose the constants.
 
 mod plant;
+mod skab;
 mod trial;
 
 use std::{
     error::Error,
     io::{self, Write},
+    path::Path,
 };
 
 use volute_anomaly::{DynamicsNetwork, DynamicsTraining};
@@ -29,9 +32,19 @@ const TRAINING_SEEDS: [u64; 3] = [101, 102, 103];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let plant = arguments.next().as_deref().and_then(Plant::parse).ok_or("usage: dynamics PLANT SEED...")?;
-    let seeds: Vec<u64> = arguments.map(|seed| seed.parse()).collect::<Result<_, _>>()?;
+    let usage = "usage: dynamics PLANT SEED... | skab FOLDER";
+    let name = arguments.next().ok_or(usage)?;
     let mut output = io::stdout().lock();
+    if name == "skab" {
+        return skab::run(Path::new(&arguments.next().ok_or(usage)?), &mut output);
+    }
+    let plant = Plant::parse(&name).ok_or(usage)?;
+    let seeds: Vec<u64> = arguments.map(|seed| seed.parse()).collect::<Result<_, _>>()?;
+    measure(plant, &seeds, &mut output)
+}
+
+/// Measures all variants on the pumps of these seeds.
+fn measure(plant: Plant, seeds: &[u64], output: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let mut runs = Vec::new();
     for seed in TRAINING_SEEDS {
         runs.extend(trial::training_runs(plant, seed)?);
@@ -43,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let untrained = DynamicsNetwork::untrained(channels, 1)?;
     let mut outcomes: Vec<Vec<Outcome>> = VARIANTS.iter().map(|_| Vec::new()).collect();
     for seed in seeds {
-        let trial = Trial::new(plant, seed, &trained, &untrained)?;
+        let trial = Trial::new(plant, *seed, &trained, &untrained)?;
         for (variant, outcomes) in VARIANTS.iter().zip(&mut outcomes) {
             outcomes.push(trial.run(*variant)?);
         }
