@@ -19,13 +19,14 @@
 //! 4. The flow begins to hunt by 2 %. Two minutes later [`DynamicsState`] has an average of 0.48, 55 % above the usual: the score is
 //!    1.1, an episode begins, and the flow is named.
 //!
-//! Both sides count: a sensor that becomes quiet is as suspect as one that becomes noisy.
+//! Windows are not judged outside of the known range. Both sides count: a sensor that becomes quiet is as suspect as one that becomes noisy.
 //!
 //! A measure of a channel has a vote only if it earned it: limits that are learned from the first two thirds of commissioning must
 //! not be exceeded in the last third ([`Vote`]).
 //!
 //! A pure library: no I/O, no clock, no threads. Does not compute residuals, select healthy windows, or judge levels. Does not
-//! see faults that change neither measure, such as two channels that no longer move together.
+//! see faults that change neither measure, such as two channels that no longer move together. Measured in `BENCHMARKS.md`, with
+//! what the network adds and where it adds nothing.
 
 mod averages;
 mod baseline;
